@@ -1,0 +1,66 @@
+"""Every bound of the engine in one place. Reaching one loses detail, never the program, and becomes a limit that is shown."""
+
+from __future__ import annotations
+
+BATCH_BYTES = 8 << 20
+"""Bytes of a capture file that become one FrameBatch."""
+
+FRAME_BYTES = 16 << 20
+"""A frame that claims to be longer is damage, not a frame (Wireshark allows 256 KiB; offloaded frames reach 190 KB)."""
+
+SEARCH_BYTES = 16 << 10
+"""How far into a stream a TLS hello is looked for (PROXY, SOCKS, HTTP CONNECT and STARTTLS stand before it)."""
+
+RESYNC_BYTES = 1 << 20
+"""How far behind a gap, or behind a start in mid-stream, the next record is looked for."""
+
+RECORD_BYTES = (1 << 14) + 2048
+"""The largest record fragment of TLS 1.2 (RFC 5246, section 6.2.3); TLS 1.3 allows 256 bytes of expansion."""
+
+MESSAGE_BYTES = 1 << 18
+"""The largest handshake message that is put together."""
+
+REORDER_BYTES = 1 << 20
+"""Bytes of one direction that wait for an earlier segment before the gap is given up."""
+
+REORDER_SEGMENTS = 1024
+"""Segments of one direction that wait for an earlier one."""
+
+UNANCHORED_SEGMENTS = 32
+"""Segments that wait for the start of a direction whose SYN has not been seen."""
+
+HOLES = 64
+"""Gaps inside skipped application data that may still be filled by late segments, per direction."""
+
+FRAGMENTS = 1024
+"""IP datagrams in reassembly."""
+
+FLOWS = 200_000
+"""Flows that are open at once; beyond it the longest idle ones are closed first."""
+
+IDLE_NS = 3_600 * 1_000_000_000
+"""A flow without a frame for this long (packet time) is closed."""
+
+CLOSED_NS = 30 * 1_000_000_000
+"""A flow closed by both sides, or reset, is kept this long (packet time) for late segments."""
+
+ENCRYPTED_RECORDS = 64
+"""Encrypted handshake, alert and ChangeCipherSpec records kept per direction."""
+
+EVENTS = 200
+"""Ladder events kept per connection."""
+
+ANOMALIES = 8
+"""Anomalies kept per connection."""
+
+CACHE = 4096
+"""Entries of each cache of repeated hello and certificate messages."""
+
+CERTIFICATES = 100_000
+"""Distinct certificates kept."""
+
+RACE_NS = 1_000_000
+"""Below this distance between a ServerHello and a ClientHello the capture cannot tell which the client built or read first."""
+
+LEG_NS = 10 * 1_000_000_000
+"""Two ClientHellos of one random further apart than this are a replay, not legs of one connection."""

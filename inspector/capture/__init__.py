@@ -1,0 +1,1 @@
+"""Where frames come from: capture files, streams of them, and later live interfaces."""

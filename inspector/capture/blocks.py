@@ -1,0 +1,84 @@
+"""A refilled buffer over a byte stream: what both file formats read their records from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from inspector import bounds
+
+PADDING = 256
+
+
+class Readable(Protocol):
+    """A binary stream; ``readinto`` may return fewer bytes than asked for, and 0 at the end."""
+
+    def readinto(self, buffer: memoryview, /) -> int | None: ...
+
+    def close(self) -> None: ...
+
+
+class ByteSource:
+    """One buffer that is filled again and again, so that memory does not grow with the file.
+
+    ``view()`` gives the buffer and how much of it is filled; ``advance(n)`` drops the first n bytes and reads on.
+    A batch made from the buffer is valid until the next ``advance``.
+    """
+
+    def __init__(self, stream: Readable, progress: Callable[[int], None] | None = None, size: int = bounds.BATCH_BYTES) -> None:
+        self._stream = stream
+        self._progress = progress
+        self._buffer = bytearray(size + PADDING)
+        self._room = size
+        self._end = 0
+        self._ended = False
+        self.total = 0
+        self._fill()
+
+    @property
+    def left(self) -> int:
+        """Bytes that are in the buffer and not yet dropped."""
+        return self._end
+
+    def view(self) -> tuple[bytearray, int]:
+        """The buffer and the number of bytes that are valid in it."""
+        return self._buffer, self._end
+
+    def take(self, count: int) -> bytes:
+        """The first bytes, dropped from the buffer; fewer at the end."""
+        head = bytes(self._buffer[: min(count, self._end)])
+        self.advance(len(head))
+        return head
+
+    def advance(self, used: int) -> bool:
+        """Drop the first ``used`` bytes and read more; False where nothing more came."""
+        rest = self._end - used
+        if used == 0 and rest >= self._room:
+            self._grow()
+        else:
+            keep = bytes(self._buffer[used : self._end])
+            self._buffer[:rest] = keep
+        self._end = rest
+        return self._fill() > 0
+
+    def _grow(self) -> None:
+        """A record larger than the buffer: take a larger buffer (numpy may still hold the old one)."""
+        self._room *= 2
+        larger = bytearray(self._room + PADDING)
+        larger[: self._end] = self._buffer[: self._end]
+        self._buffer = larger
+
+    def _fill(self) -> int:
+        before = self._end
+        with memoryview(self._buffer) as whole:
+            while not self._ended and self._end < self._room:
+                with whole[self._end : self._room] as free:
+                    got = self._stream.readinto(free)
+                if not got:
+                    self._ended = True
+                    break
+                self._end += got
+                self.total += got
+                if self._progress:
+                    self._progress(got)
+        return self._end - before

@@ -1,0 +1,323 @@
+"""Capture files as one story: formats told by content, directories, rotated sets, and captures merged by time."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import sys
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from inspector.capture import pcap, pcapng
+from inspector.capture.blocks import ByteSource, Readable
+from inspector.capture.frames import CaptureInfo, FrameBatch
+from inspector.errors import UnreadableError
+
+GZIP = b"\x1f\x8b"
+ZSTD = b"\x28\xb5\x2f\xfd"
+SUFFIXES = (".pcap", ".pcapng", ".cap", ".dmp", ".trc", ".ntar")
+PEEK_BYTES = 1 << 16
+
+Progress = Callable[[int], None]
+
+
+class CaptureFile:
+    """One input of the story. Opening it reads only its start, to learn the format and the time of the first frame."""
+
+    def __init__(self, path: str) -> None:
+        self.info = CaptureInfo(path)
+        self.first_ns: int | None = None
+        self._standard_input: ByteSource | None = None
+        self.size = 0
+        if path == "-":
+            self._standard_input = ByteSource(_inflate(_Prefixed(sys.stdin.buffer)))
+            self._check(self._standard_input)
+            return
+        source = self._open(None, PEEK_BYTES)
+        try:
+            self._check(source)
+            peek = CaptureInfo(path)
+            self.first_ns = min((int(b.time_ns.min()) for b in _first(_frames(source, peek))), default=None)
+        except (EOFError, OSError, zlib.error):
+            self.first_ns = None
+
+    def _open(self, progress: Progress | None, size: int | None = None) -> ByteSource:
+        path = self.info.path
+        try:
+            raw = open(path, "rb")  # noqa: SIM115 - closed when the source is exhausted or dropped
+            self.size = os.fstat(raw.fileno()).st_size
+            stream = _inflate(_Counted(raw, progress))
+            return ByteSource(stream, size=size) if size else ByteSource(stream)
+        except OSError as error:
+            raise UnreadableError(f"{path}: {error.strerror or error}") from None
+        except (EOFError, zlib.error, ValueError) as error:
+            raise UnreadableError(f"{path}: damaged compression: {error}") from None
+
+    def _check(self, source: ByteSource) -> None:
+        buffer, end = source.view()
+        head = bytes(buffer[: min(end, 32)])
+        path = self.info.path
+        if not head:
+            raise UnreadableError(f"{path}: the file is empty")
+        if head[:4] in pcap.MAGIC:
+            if end < pcap.HEADER_BYTES:
+                raise UnreadableError(f"{path}: the file ends inside its header")
+        elif head[:4] == pcapng.MAGIC:
+            if end < 28:
+                raise UnreadableError(f"{path}: the file ends inside its header")
+        else:
+            raise UnreadableError(f"{path}: not a pcap or pcapng file", "inspector reads pcap and pcapng, also compressed by gzip or zstd")
+
+    def batches(self, progress: Progress | None = None) -> Iterator[FrameBatch]:
+        """All frames, in file order. Damage is noted in ``info``; nothing is raised once the file has been opened."""
+        source = self._standard_input or self._open(progress)
+        info = self.info
+        try:
+            yield from _frames(source, info)
+        except (EOFError, zlib.error, ValueError, OSError) as error:
+            info.truncated = True
+            info.damage = f"reading stopped behind frame {info.packets}: {error}"
+        info.bytes = source.total
+
+
+def _frames(source: ByteSource, info: CaptureInfo) -> Iterator[FrameBatch]:
+    head = bytes(source.view()[0][:4])
+    return pcapng.read_pcapng(source, info) if head == pcapng.MAGIC else pcap.read_pcap(source, info)
+
+
+def _first(batches: Iterator[FrameBatch]) -> Iterator[FrameBatch]:
+    for batch in batches:
+        yield batch
+        return
+
+
+class _Counted(io.RawIOBase):
+    """Reports how much of the file was read, before decompression."""
+
+    def __init__(self, raw: BinaryIO, progress: Progress | None) -> None:
+        self._raw = raw
+        self._progress = progress
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
+        got: int = self._raw.readinto(buffer) or 0  # type: ignore[attr-defined]
+        if self._progress:
+            self._progress(got)
+        return got
+
+    def peek(self) -> bytes:
+        head = self._raw.peek(4)[:4]  # type: ignore[attr-defined]
+        return bytes(head)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Prefixed(_Counted):
+    """A pipe: the first bytes are read, looked at and given back."""
+
+    def __init__(self, raw: BinaryIO) -> None:
+        super().__init__(raw, None)
+        self._head = b""
+
+    def peek(self) -> bytes:
+        while len(self._head) < 4:
+            more = self._raw.read(4 - len(self._head))
+            if not more:
+                break
+            self._head += more
+        return self._head
+
+    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
+        if self._head:
+            count = min(len(self._head), len(buffer))
+            buffer[:count] = self._head[:count]
+            self._head = self._head[count:]
+            return count
+        return super().readinto(buffer)
+
+
+def _inflate(stream: _Counted) -> Readable:
+    head = stream.peek()
+    if head[:2] == GZIP:
+        return gzip.GzipFile(fileobj=io.BufferedReader(stream, 1 << 20))
+    if head == ZSTD:
+        import zstandard
+
+        reader: Readable = zstandard.ZstdDecompressor().stream_reader(stream, read_across_frames=True)
+        return _Zstandard(reader)
+    return stream
+
+
+class _Zstandard:
+    """Turns the zstandard library's own error into a ValueError, so that callers need not know the library."""
+
+    def __init__(self, reader: Readable) -> None:
+        self._reader = reader
+
+    def readinto(self, buffer: memoryview, /) -> int | None:
+        import zstandard
+
+        try:
+            return self._reader.readinto(buffer)
+        except zstandard.ZstdError as error:
+            raise ValueError(str(error)) from None
+
+    def close(self) -> None:
+        self._reader.close()
+
+
+def find(paths: Sequence[str]) -> list[str]:
+    """The files that the arguments mean: directories are searched, a file given twice counts once. Raises UnreadableError."""
+    found: list[str] = []
+    seen: set[tuple[int, int]] = set()
+    for argument in paths:
+        if argument == "-":
+            found.append("-")
+            continue
+        path = Path(argument)
+        try:
+            is_directory = path.is_dir()
+            candidates = sorted(p for p in path.rglob("*") if p.is_file() and _looks_like_capture(p)) if is_directory else [path]
+        except OSError as error:
+            raise UnreadableError(f"{argument}: {error.strerror or error}") from None
+        if is_directory and not candidates:
+            raise UnreadableError(f"{argument}: no capture in this directory", "capture files end in .pcap, .pcapng or .cap, perhaps with .gz or .zst behind")
+        for candidate in candidates:
+            try:
+                status = candidate.stat()
+            except OSError:
+                found.append(str(candidate))
+                continue
+            if (status.st_dev, status.st_ino) not in seen:
+                seen.add((status.st_dev, status.st_ino))
+                found.append(str(candidate))
+    return found
+
+
+def _looks_like_capture(path: Path) -> bool:
+    name = path.name.lower().removesuffix(".gz").removesuffix(".zst")
+    return any(suffix in name for suffix in SUFFIXES)
+
+
+class Story:
+    """Several captures read as one: ``captures`` in the order of their first frames, ``problems`` names inputs that could not be read."""
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        """Opens every input. Raises UnreadableError where none of them is a capture."""
+        self.problems: list[tuple[str, UnreadableError]] = []
+        opened: list[CaptureFile] = []
+        missing: list[UnreadableError] = []
+        for argument in paths:
+            try:
+                for path in find([argument]):
+                    self._try(path, opened)
+            except UnreadableError as error:
+                missing.append(error)
+                self.problems.append((argument, error))
+        if not opened:
+            if self.problems:
+                raise self.problems[0][1]
+            raise UnreadableError("no capture given")
+        unique: dict[object, CaptureFile] = {}
+        for file in opened:
+            unique.setdefault(_identity(file.info.path), file)
+        self.captures = sorted(unique.values(), key=lambda f: (f.first_ns is None, f.first_ns or 0))
+        self.bytes = sum(file.size for file in self.captures)
+
+    def _try(self, path: str, opened: list[CaptureFile]) -> None:
+        try:
+            opened.append(CaptureFile(path))
+        except UnreadableError as error:
+            self.problems.append((path, error))
+
+    def batches(self, progress: Progress | None = None) -> Iterator[FrameBatch]:
+        """All frames; where captures overlap in time, frames of each up to a common moment are handed on in turn."""
+        waiting = list(enumerate(self.captures))
+        active: list[_Cursor] = []
+        while waiting or active:
+            horizon = min((c.first_ns() for c in active), default=None)
+            while waiting and (horizon is None or (waiting[0][1].first_ns or 0) <= max(c.last_ns() for c in active)):
+                index, file = waiting.pop(0)
+                cursor = _Cursor(file.batches(progress), index)
+                if cursor.load():
+                    active.append(cursor)
+                    horizon = cursor.first_ns() if horizon is None else horizon
+            if not active:
+                continue
+            if len(active) == 1 and not waiting:
+                yield from active[0].rest()
+                return
+            until = min(c.last_ns() for c in active)
+            for cursor in list(active):
+                batch = cursor.take(until)
+                if batch is not None:
+                    yield batch
+                if cursor.batch is None and not cursor.load():
+                    active.remove(cursor)
+
+
+class _Cursor:
+    """One capture's current batch in the merge."""
+
+    def __init__(self, batches: Iterator[FrameBatch], capture: int) -> None:
+        self._batches = batches
+        self._capture = capture
+        self.batch: FrameBatch | None = None
+
+    def load(self) -> bool:
+        self.batch = next(self._batches, None)
+        if self.batch is not None:
+            self.batch.capture = self._capture
+        return self.batch is not None
+
+    def first_ns(self) -> int:
+        assert self.batch is not None
+        return int(self.batch.time_ns.min())
+
+    def last_ns(self) -> int:
+        assert self.batch is not None
+        return int(self.batch.time_ns.max())
+
+    def take(self, until: int) -> FrameBatch | None:
+        """Frames up to a moment; keeps the others."""
+        assert self.batch is not None
+        early = self.batch.time_ns <= until
+        if early.all():
+            whole, self.batch = self.batch, None
+            return whole
+        if not early.any():
+            return None
+        part, self.batch = self.batch.select(early), self.batch.select(np.logical_not(early))
+        return part
+
+    def rest(self) -> Iterator[FrameBatch]:
+        while self.batch is not None:
+            yield self.batch
+            self.load()
+
+
+def _identity(path: str) -> object:
+    """Equal for two copies of one file: its size and the hash of its first and last bytes."""
+    if path == "-":
+        return path
+    import hashlib
+
+    try:
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            digest = hashlib.sha256(file.read(1 << 20))
+            if size > 1 << 20:
+                file.seek(-min(size, 1 << 20), os.SEEK_END)
+                digest.update(file.read())
+            return size, digest.digest()
+    except OSError:
+        return path

@@ -1,0 +1,77 @@
+"""The unit that crosses the border from capture to wire: a buffer of frames with numpy columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+I64 = npt.NDArray[np.int64]
+U8 = npt.NDArray[np.uint8]
+
+
+@dataclass(slots=True)
+class FrameBatch:
+    """Some frames of one capture, in file order.
+
+    ``data``: uint8, the bytes that hold them, with at least 128 readable bytes behind the last frame.
+    ``time_ns``: int64, nanoseconds since the epoch. ``offset``: int64, where a frame's bytes begin in ``data``.
+    ``captured``, ``original``: int64, bytes in the file and on the wire. ``link_type``: int64, LINKTYPE_ numbers.
+    ``number``: int64, frame numbers from 1. ``capture``: index of the capture in the story.
+    """
+
+    data: U8
+    time_ns: I64
+    offset: I64
+    captured: I64
+    original: I64
+    link_type: I64
+    number: I64
+    capture: int = 0
+
+    def __len__(self) -> int:
+        return len(self.time_ns)
+
+    def select(self, rows: npt.NDArray[np.bool_] | I64) -> FrameBatch:
+        """The same buffer with only some rows."""
+        return FrameBatch(
+            self.data,
+            self.time_ns[rows],
+            self.offset[rows],
+            self.captured[rows],
+            self.original[rows],
+            self.link_type[rows],
+            self.number[rows],
+            self.capture,
+        )
+
+
+@dataclass(slots=True)
+class CaptureInfo:
+    """What is known of one capture as a whole; the reader fills it in while it reads."""
+
+    path: str
+    packets: int = 0
+    bytes: int = 0
+    first_ns: int | None = None
+    last_ns: int | None = None
+    link_types: set[int] = field(default_factory=set)
+    truncated: bool = False
+    damage: str | None = None
+    drops: int | None = None
+    undecoded: int = 0
+    snapped: int = 0
+    interfaces: list[str] = field(default_factory=list)
+    secrets: list[bytes] = field(default_factory=list)
+
+    def count(self, batch: FrameBatch) -> None:
+        """Add a batch to the totals."""
+        if not len(batch):
+            return
+        self.packets += len(batch)
+        first, last = int(batch.time_ns.min()), int(batch.time_ns.max())
+        self.first_ns = first if self.first_ns is None else min(self.first_ns, first)
+        self.last_ns = last if self.last_ns is None else max(self.last_ns, last)
+        self.link_types.update(int(t) for t in np.unique(batch.link_type))
+        self.snapped += int(np.count_nonzero(batch.captured < batch.original))

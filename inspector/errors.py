@@ -1,0 +1,19 @@
+"""What can go wrong for the person, each with a hint. A bug of ours is none of these: it crashes with a traceback."""
+
+from __future__ import annotations
+
+
+class InspectorError(Exception):
+    """Something the person can mend. ``hint`` is one line that says how."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class UsageError(InspectorError):
+    """The command line asks for something that cannot be done; exit status 2."""
+
+
+class UnreadableError(InspectorError):
+    """No capture can be read from this input; exit status 2 where it was the only one."""

@@ -1,0 +1,240 @@
+"""What captures say, without judgement: the border between ``extract`` and ``judge``. Compact and serialisable (msgspec).
+
+Frame references are integers, ``capture << 40 | frame number``; 0 means none. Times are int nanoseconds since the epoch.
+Certificates, tickets and PSK identities stand as SHA-256 digests.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+from msgspec import Struct, field
+
+from inspector.tls.messages import AnswerShape, HelloShape
+
+FRAME_BITS = 40
+
+(C_HELLO, C_CERTIFICATE, C_KEY_EXCHANGE, C_VERIFY, C_CHANGE, C_SEALED) = (1, 2, 4, 8, 16, 32)
+(S_HELLO, S_CERTIFICATE, S_KEY_EXCHANGE, S_REQUEST, S_DONE, S_TICKET, S_CHANGE, S_SEALED) = (256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
+
+
+def frame_reference(capture: int, number: int) -> int:
+    """One integer for a frame of a story."""
+    return capture << FRAME_BITS | number
+
+
+class Endpoint(NamedTuple):
+    """``address``: packed, 4 or 16 bytes."""
+
+    address: bytes
+    port: int
+
+
+class Close(NamedTuple):
+    """A FIN or RST."""
+
+    ns: int
+    frame: int
+
+
+class SealedRecord(NamedTuple):
+    """An encrypted record: content type, fragment length in bytes."""
+
+    content_type: int
+    length: int
+    frame: int
+    ns: int
+
+
+class AlertFact(NamedTuple):
+    """An alert. ``level`` and ``code`` are None where it was encrypted."""
+
+    from_client: bool
+    level: int | None
+    code: int | None
+    frame: int
+    ns: int
+
+
+class Anomaly(NamedTuple):
+    """Something that does not follow the protocol. ``offset`` in the sender's stream, ``path`` of the field."""
+
+    kind: str
+    text: str
+    from_client: bool
+    offset: int
+    path: str
+    frame: int
+
+
+class Event(NamedTuple):
+    """One rung of the ladder. ``letter``: as in Zeek's ssl_history, upper case from the client; ``+ = ! .`` are SYN, encrypted record, RST, FIN."""
+
+    ns: int
+    frame: int
+    size: int
+    letter: str
+    from_client: bool
+
+
+_EVENT = struct.Struct("<QQIcB")
+
+
+def pack_events(events: list[Event]) -> bytes:
+    """Events as 22 bytes each."""
+    pack = _EVENT.pack
+    return b"".join([pack(ns, frame, size, letter.encode(), side) for ns, frame, size, letter, side in events])
+
+
+def unpack_events(packed: bytes) -> list[Event]:
+    """The reverse of ``pack_events``."""
+    return [Event(ns, frame, size, letter.decode(), bool(side)) for ns, frame, size, letter, side in _EVENT.iter_unpack(packed)]
+
+
+class HandshakeFacts(Struct, gc=False):
+    """One handshake as far as it was in clear. ``seen``: the C_ and S_ bits above."""
+
+    offer: HelloShape | None = None
+    client_random: bytes = b""
+    offered_id: bytes = b""
+    offered_ticket: bytes | None = None
+    offered_psks: tuple[bytes, ...] = ()
+    answer: AnswerShape | None = None
+    server_random: bytes = b""
+    answered_id: bytes = b""
+    retried: bool = False
+    chain: tuple[bytes, ...] = ()
+    client_chain: tuple[bytes, ...] = ()
+    authorities: bytes | None = None
+    issued_ticket: bytes | None = None
+    ticket_prefix: bytes = b""
+    ticket_lifetime: int = 0
+    seen: int = 0
+    hello_frame: int = 0
+    answer_frame: int = 0
+    certificate_frame: int = 0
+    key_exchange_frame: int = 0
+    finished_frame: int = 0
+    hello_ns: int = 0
+    answer_ns: int = 0
+
+
+class LaneFacts(Struct, gc=False):
+    """One direction. ``lost``: bytes are missing before it was encrypted. ``packets``: whether any was captured."""
+
+    bytes: int = 0
+    gap: int = 0
+    fin: Close | None = None
+    rst: Close | None = None
+    lost: bool = False
+    packets: bool = False
+    records: tuple[SealedRecord, ...] = ()
+    application_records: int = 0
+    application_bytes: int = 0
+    first_application: SealedRecord | None = None
+
+
+class ConnectionFacts(Struct, gc=False):
+    """The TLS view of one flow."""
+
+    client: Endpoint
+    server: Endpoint
+    initial_sequence: int
+    syn: bool
+    first_ns: int
+    last_ns: int
+    first_frame: int
+    last_frame: int
+    rtt: int | None
+    preamble: str
+    handshake: HandshakeFacts
+    from_client: LaneFacts
+    from_server: LaneFacts
+    alerts: tuple[AlertFact, ...]
+    anomalies: tuple[Anomaly, ...]
+    events: bytes
+
+
+class CaptureFacts(Struct):
+    """One capture file or stream. ``damage``: what was wrong with it."""
+
+    path: str
+    packets: int
+    bytes: int
+    first_ns: int | None
+    last_ns: int | None
+    link_types: tuple[int, ...]
+    truncated: bool
+    undecoded: int
+    snapped: int
+    drops: int | None
+    damage: str | None
+
+
+class Facts(Struct):
+    """All that was extracted. ``certificates``: DER by SHA-256. ``other_flows``: TCP flows without TLS, by server endpoint."""
+
+    captures: list[CaptureFacts] = field(default_factory=list)
+    connections: list[ConnectionFacts] = field(default_factory=list)
+    certificates: dict[bytes, bytes] = field(default_factory=dict)
+    other_flows: dict[Endpoint, int] = field(default_factory=dict)
+    problems: list[tuple[str, str]] = field(default_factory=list)
+    bounded: list[str] = field(default_factory=list)
+
+
+def merge(parts: list[Facts]) -> Facts:
+    """Several extractions as one, their captures in the order of the first frame; frame references follow."""
+    order = sorted(
+        ((part_index, index, capture) for part_index, part in enumerate(parts) for index, capture in enumerate(part.captures)),
+        key=lambda item: (item[2].first_ns is None, item[2].first_ns or 0),
+    )
+    place = {(part_index, index): new for new, (part_index, index, _) in enumerate(order)}
+    whole = Facts(captures=[capture for _, _, capture in order])
+    for part_index, part in enumerate(parts):
+        moved = {index: place[part_index, index] for index in range(len(part.captures))}
+        connections = part.connections if all(a == b for a, b in moved.items()) else [_moved(c, moved) for c in part.connections]
+        whole.connections += connections
+        whole.certificates |= part.certificates
+        for endpoint, count in part.other_flows.items():
+            whole.other_flows[endpoint] = whole.other_flows.get(endpoint, 0) + count
+        whole.problems += part.problems
+        whole.bounded += part.bounded
+    return whole
+
+
+def _moved(connection: ConnectionFacts, captures: dict[int, int]) -> ConnectionFacts:
+    """The connection with frame references into captures that have new places."""
+    import msgspec
+
+    def frame(reference: int) -> int:
+        return reference and captures[reference >> FRAME_BITS] << FRAME_BITS | reference & (1 << FRAME_BITS) - 1
+
+    def lane(facts: LaneFacts) -> LaneFacts:
+        return msgspec.structs.replace(
+            facts,
+            fin=facts.fin and facts.fin._replace(frame=frame(facts.fin.frame)),
+            rst=facts.rst and facts.rst._replace(frame=frame(facts.rst.frame)),
+            records=tuple(r._replace(frame=frame(r.frame)) for r in facts.records),
+            first_application=facts.first_application and facts.first_application._replace(frame=frame(facts.first_application.frame)),
+        )
+
+    h = connection.handshake
+    return msgspec.structs.replace(
+        connection,
+        first_frame=frame(connection.first_frame),
+        last_frame=frame(connection.last_frame),
+        handshake=msgspec.structs.replace(
+            h,
+            hello_frame=frame(h.hello_frame),
+            answer_frame=frame(h.answer_frame),
+            certificate_frame=frame(h.certificate_frame),
+            key_exchange_frame=frame(h.key_exchange_frame),
+            finished_frame=frame(h.finished_frame),
+        ),
+        from_client=lane(connection.from_client),
+        from_server=lane(connection.from_server),
+        alerts=tuple(a._replace(frame=frame(a.frame)) for a in connection.alerts),
+        anomalies=tuple(a._replace(frame=frame(a.frame)) for a in connection.anomalies),
+        events=pack_events([e._replace(frame=frame(e.frame)) for e in unpack_events(connection.events)]),
+    )

@@ -1,0 +1,170 @@
+"""Extensions of the hellos (RFC 8446, section 4.2). Types are kept in wire order; a malformed body is noted and the rest read on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from inspector.tls.reader import Malformed, Reader
+
+
+@dataclass(slots=True)
+class Offered:
+    """What the extensions of a ClientHello say."""
+
+    types: list[int] = field(default_factory=list)
+    groups: tuple[int, ...] = ()
+    point_formats: tuple[int, ...] = ()
+    signature_algorithms: tuple[int, ...] = ()
+    versions: tuple[int, ...] = ()
+    alpn: tuple[bytes, ...] = ()
+    server_name: bytes | None = None
+    ticket: bytes | None = None
+    psk_identities: tuple[bytes, ...] = ()
+    extended_master_secret: bool = False
+    renegotiation_info: bool = False
+    early_data: bool = False
+    problem: tuple[str, int, str] | None = None
+
+
+@dataclass(slots=True)
+class Answered:
+    """What the extensions of a ServerHello say."""
+
+    types: list[int] = field(default_factory=list)
+    version: int | None = None
+    alpn: bytes | None = None
+    accepted_psk: int | None = None
+    extended_master_secret: bool = False
+    renegotiation_info: bool = False
+    problem: tuple[str, int, str] | None = None
+
+
+def _server_name(body: Reader, found: Offered) -> None:
+    if not body:
+        return
+    names = body.vector(2, "server_name_list")
+    while names:
+        kind = names.u8("name_type")
+        name = names.opaque(2, "host_name")
+        if kind == 0 and found.server_name is None:
+            found.server_name = name
+
+
+def _groups(body: Reader, found: Offered) -> None:
+    found.groups = body.vector(2, "named_group_list").numbers()
+
+
+def _point_formats(body: Reader, found: Offered) -> None:
+    found.point_formats = tuple(body.opaque(1, "ec_point_format_list"))
+
+
+def _signature_algorithms(body: Reader, found: Offered) -> None:
+    found.signature_algorithms = body.vector(2, "supported_signature_algorithms").numbers()
+
+
+def _alpn(body: Reader, found: Offered) -> None:
+    found.alpn = _protocols(body)
+
+
+def _protocols(body: Reader) -> tuple[bytes, ...]:
+    names = body.vector(2, "protocol_name_list")
+    protocols: list[bytes] = []
+    while names:
+        protocols.append(names.opaque(1, f"protocol_name_list[{len(protocols)}]"))
+    return tuple(protocols)
+
+
+def _ticket(body: Reader, found: Offered) -> None:
+    found.ticket = body.take(body.left(), "ticket")
+
+
+def _versions(body: Reader, found: Offered) -> None:
+    found.versions = body.vector(1, "versions").numbers()
+
+
+def _psk(body: Reader, found: Offered) -> None:
+    identities = body.vector(2, "identities")
+    kept: list[bytes] = []
+    while identities:
+        kept.append(identities.opaque(2, f"identities[{len(kept)}]"))
+        identities.u32("obfuscated_ticket_age")
+    found.psk_identities = tuple(kept)
+
+
+def _ems(body: Reader, found: Offered | Answered) -> None:
+    found.extended_master_secret = True
+
+
+def _renegotiation(body: Reader, found: Offered | Answered) -> None:
+    found.renegotiation_info = True
+
+
+def _early_data(body: Reader, found: Offered) -> None:
+    found.early_data = True
+
+
+def _selected_version(body: Reader, found: Answered) -> None:
+    found.version = body.u16("selected_version")
+
+
+def _selected_psk(body: Reader, found: Answered) -> None:
+    found.accepted_psk = body.u16("selected_identity")
+
+
+def _selected_alpn(body: Reader, found: Answered) -> None:
+    found.alpn = next(iter(_protocols(body)), None)
+
+
+Found = TypeVar("Found", Offered, Answered)
+
+OFFER: dict[int, tuple[str, Callable[[Reader, Offered], None]]] = {
+    0: ("server_name", _server_name),
+    10: ("supported_groups", _groups),
+    11: ("ec_point_formats", _point_formats),
+    13: ("signature_algorithms", _signature_algorithms),
+    16: ("alpn", _alpn),
+    23: ("extended_master_secret", _ems),
+    35: ("session_ticket", _ticket),
+    41: ("pre_shared_key", _psk),
+    42: ("early_data", _early_data),
+    43: ("supported_versions", _versions),
+    65281: ("renegotiation_info", _renegotiation),
+}
+
+ANSWER: dict[int, tuple[str, Callable[[Reader, Answered], None]]] = {
+    16: ("alpn", _selected_alpn),
+    23: ("extended_master_secret", _ems),
+    41: ("pre_shared_key", _selected_psk),
+    43: ("supported_versions", _selected_version),
+    65281: ("renegotiation_info", _renegotiation),
+}
+
+
+def read_offer(hello: Reader, found: Offered) -> None:
+    """The extensions of a ClientHello, into ``found``; raises nothing."""
+    _read(hello, found, OFFER)
+
+
+def read_answer(hello: Reader, found: Answered) -> None:
+    """The extensions of a ServerHello, into ``found``; raises nothing."""
+    _read(hello, found, ANSWER)
+
+
+def _read(hello: Reader, found: Found, table: dict[int, tuple[str, Callable[[Reader, Found], None]]]) -> None:
+    try:
+        listed = hello.vector(2, "extensions")
+        while listed:
+            kind = listed.u16("extension_type")
+            body = listed.vector(2, "extension_data")
+            found.types.append(kind)
+            name, read = table.get(kind, ("", None))
+            if read is not None:
+                body.path = f"{hello.path}.extensions.{name}"
+                try:
+                    read(body, found)
+                except Malformed as problem:
+                    found.problem = found.problem or (problem.text, problem.offset, problem.path)
+    except Malformed as problem:
+        found.problem = found.problem or (problem.text, problem.offset, problem.path)

@@ -1,0 +1,60 @@
+"""JA3 and JA3S (Salesforce) and JA4 (FoxIO) exactly as their authors define them."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from inspector.tls.registry import is_grease
+
+if TYPE_CHECKING:
+    from inspector.tls.messages import HelloShape
+
+JA4_VERSIONS = {0x0304: "13", 0x0303: "12", 0x0302: "11", 0x0301: "10", 0x0300: "s3", 0x0002: "s2"}
+SERVER_NAME, ALPN = 0, 16
+
+
+def md5(text: str) -> str:
+    """MD5 as a name, not as protection, so that hosts in FIPS mode allow it."""
+    return hashlib.md5(text.encode("ascii"), usedforsecurity=False).hexdigest()
+
+
+def _dashed(values: tuple[int, ...]) -> str:
+    return "-".join([str(v) for v in values if not is_grease(v)])
+
+
+def ja3(shape: HelloShape) -> str:
+    """MD5 of version, cipher suites, extensions, groups and point formats, without GREASE."""
+    formats = "-".join(map(str, shape.point_formats))
+    return md5(f"{shape.legacy_version},{_dashed(shape.cipher_suites)},{_dashed(shape.extensions)},{_dashed(shape.groups)},{formats}")
+
+
+def ja3s(version: int, cipher: int, extensions: tuple[int, ...]) -> str:
+    """MD5 of version, cipher suite and extensions of a ServerHello."""
+    return md5(f"{version},{cipher},{'-'.join(map(str, extensions))}")
+
+
+def _hash12(text: str) -> str:
+    return hashlib.sha256(text.encode("ascii")).hexdigest()[:12] if text else "000000000000"
+
+
+def _alpn(protocols: tuple[bytes, ...]) -> str:
+    first = protocols[0] if protocols else b""
+    if not first:
+        return "00"
+    ends = chr(first[0]) + chr(first[-1])
+    return ends if ends.isascii() and ends.isalnum() else first.hex()[0] + first.hex()[-1]
+
+
+def ja4(shape: HelloShape) -> str:
+    """The JA4 of a ClientHello over TCP."""
+    ciphers = [c for c in shape.cipher_suites if not is_grease(c)]
+    extensions = [e for e in shape.extensions if not is_grease(e)]
+    versions = [v for v in shape.versions if not is_grease(v)]
+    version = JA4_VERSIONS.get(max(versions) if versions else shape.legacy_version, "00")
+    named = "d" if SERVER_NAME in extensions else "i"
+    head = f"t{version}{named}{min(len(ciphers), 99):02d}{min(len(extensions), 99):02d}{_alpn(shape.alpn)}"
+    listed = ",".join(f"{e:04x}" for e in sorted(e for e in extensions if e not in (SERVER_NAME, ALPN)))
+    algorithms = ",".join(f"{a:04x}" for a in shape.signature_algorithms if not is_grease(a))
+    tail = f"{listed}_{algorithms}" if listed and algorithms else listed
+    return f"{head}_{_hash12(','.join(f'{c:04x}' for c in sorted(ciphers)))}_{_hash12(tail)}"

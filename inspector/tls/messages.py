@@ -1,0 +1,205 @@
+"""Handshake messages as values. Hellos are split into a shape, which a client repeats and which is shared, and what is new each time."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import NamedTuple
+
+from inspector.tls import extensions as ext
+from inspector.tls.fingerprints import ja3, ja3s, ja4
+from inspector.tls.reader import Malformed, Reader
+from inspector.tls.registry import HELLO_RETRY_RANDOM, SCSV
+
+
+class HelloShape(NamedTuple):
+    """What a ClientHello says of the client. ``problem``: the first malformed extension, as (text, offset, path)."""
+
+    legacy_version: int
+    cipher_suites: tuple[int, ...]
+    extensions: tuple[int, ...]
+    groups: tuple[int, ...]
+    point_formats: tuple[int, ...]
+    signature_algorithms: tuple[int, ...]
+    versions: tuple[int, ...]
+    alpn: tuple[bytes, ...]
+    server_name: bytes | None
+    extended_master_secret: bool
+    secure_renegotiation: bool
+    early_data: bool
+    problem: tuple[str, int, str] | None
+    ja3: str
+    ja4: str
+
+
+class ClientHello(NamedTuple):
+    """RFC 8446, section 4.1.2. ``ticket``: None where the extension is absent, empty where the client only supports tickets."""
+
+    shape: HelloShape
+    random: bytes
+    session_id: bytes
+    ticket: bytes | None
+    psk_identities: tuple[bytes, ...]
+
+
+class AnswerShape(NamedTuple):
+    """What a ServerHello chooses. ``version``: the negotiated one, from supported_versions where that is there."""
+
+    legacy_version: int
+    version: int
+    cipher_suite: int
+    extensions: tuple[int, ...]
+    alpn: bytes | None
+    extended_master_secret: bool
+    secure_renegotiation: bool
+    accepted_psk: int | None
+    problem: tuple[str, int, str] | None
+    ja3s: str
+
+
+class ServerHello(NamedTuple):
+    """RFC 8446, section 4.1.3."""
+
+    shape: AnswerShape
+    random: bytes
+    session_id: bytes
+
+    @property
+    def is_retry(self) -> bool:
+        """Whether this is a HelloRetryRequest."""
+        return self.random == HELLO_RETRY_RANDOM
+
+
+class SessionTicket(NamedTuple):
+    """RFC 5077, section 3.3. ``lifetime`` in seconds."""
+
+    lifetime: int
+    ticket: bytes
+
+
+def client_hello(body: bytes) -> ClientHello:
+    """A ClientHello without its handshake header. Raises Malformed where not even the cipher suites can be read."""
+    hello = Reader(body, "client_hello")
+    version = hello.u16("legacy_version")
+    random = hello.take(32, "random")
+    session_id = hello.opaque(1, "session_id")
+    suites = hello.vector(2, "cipher_suites").numbers()
+    hello.opaque(1, "compression_methods")
+    found = ext.Offered()
+    if hello:
+        ext.read_offer(hello, found)
+    shape = HelloShape(
+        version,
+        suites,
+        tuple(found.types),
+        found.groups,
+        found.point_formats,
+        found.signature_algorithms,
+        found.versions,
+        found.alpn,
+        found.server_name,
+        found.extended_master_secret,
+        found.renegotiation_info or SCSV in suites,
+        found.early_data,
+        found.problem,
+        "",
+        "",
+    )
+    return ClientHello(_named(shape), random, session_id, found.ticket, found.psk_identities)
+
+
+_shapes: dict[HelloShape, HelloShape] = {}
+
+
+def _named(shape: HelloShape) -> HelloShape:
+    """The shape with its fingerprints, from a bounded cache."""
+    known = _shapes.get(shape)
+    if known is None:
+        if len(_shapes) > 4096:
+            _shapes.clear()
+        known = _shapes[shape] = shape._replace(ja3=ja3(shape), ja4=ja4(shape))
+    return known
+
+
+def sslv2_client_hello(record: bytes) -> ClientHello:
+    """A CLIENT-HELLO in SSLv2 framing (RFC 5246, appendix E.2), without its length. Raises Malformed."""
+    hello = Reader(record, "sslv2_client_hello")
+    hello.u8("msg_type")
+    version = hello.u16("version")
+    suites_length, id_length, challenge_length = hello.u16("cipher_spec_length"), hello.u16("session_id_length"), hello.u16("challenge_length")
+    specs = hello.take(suites_length, "cipher_specs")
+    session_id = hello.take(id_length, "session_id")
+    challenge = hello.take(challenge_length, "challenge")
+    suites = tuple(int.from_bytes(specs[i : i + 3], "big") for i in range(0, len(specs) - 2, 3))
+    standard = tuple(s for s in suites if s < 1 << 16)
+    shape = HelloShape(version, standard, (), (), (), (), (), (), None, False, SCSV in standard, False, None, "", "")
+    return ClientHello(_named(shape), challenge.rjust(32, b"\0"), session_id, None, ())
+
+
+def server_hello(body: bytes) -> ServerHello:
+    """A ServerHello without its handshake header. Raises Malformed where not even the cipher suite can be read."""
+    hello = Reader(body, "server_hello")
+    version = hello.u16("legacy_version")
+    random = hello.take(32, "random")
+    draft = version >> 8 == 0x7F  # drafts before 22 had neither session id nor compression method
+    session_id = b"" if draft else hello.opaque(1, "session_id")
+    suite = hello.u16("cipher_suite")
+    if not draft:
+        hello.u8("compression_method")
+    found = ext.Answered()
+    if hello:
+        ext.read_answer(hello, found)
+    kinds = tuple(found.types)
+    shape = AnswerShape(
+        version,
+        found.version or version,
+        suite,
+        kinds,
+        found.alpn,
+        found.extended_master_secret,
+        found.renegotiation_info,
+        found.accepted_psk,
+        found.problem,
+        ja3s(version, suite, kinds),
+    )
+    return ServerHello(shape, random, session_id)
+
+
+def certificate(body: bytes) -> tuple[bytes, ...]:
+    """The DER certificates of a Certificate message up to TLS 1.2 (RFC 5246, section 7.4.2), leaf first. Raises Malformed."""
+    chain = Reader(body, "certificate").vector(3, "certificate_list")
+    found: list[bytes] = []
+    while chain:
+        found.append(chain.opaque(3, f"certificate_list[{len(found)}]"))
+    return tuple(found)
+
+
+def certificate_authorities(body: bytes, version: int) -> bytes:
+    """SHA-256 of the authorities that a CertificateRequest up to TLS 1.2 lists (RFC 5246, section 7.4.4), in order. Raises Malformed."""
+    request = Reader(body, "certificate_request")
+    request.opaque(1, "certificate_types")
+    if version >= 0x0303:
+        request.opaque(2, "supported_signature_algorithms")
+    return hashlib.sha256(request.opaque(2, "certificate_authorities")).digest()
+
+
+def session_ticket(body: bytes) -> SessionTicket:
+    """A NewSessionTicket up to TLS 1.2. Raises Malformed."""
+    message = Reader(body, "new_session_ticket")
+    lifetime = message.u32("ticket_lifetime_hint")
+    return SessionTicket(lifetime, message.opaque(2, "ticket"))
+
+
+__all__ = [
+    "AnswerShape",
+    "ClientHello",
+    "HelloShape",
+    "Malformed",
+    "ServerHello",
+    "SessionTicket",
+    "certificate",
+    "certificate_authorities",
+    "client_hello",
+    "server_hello",
+    "session_ticket",
+    "sslv2_client_hello",
+]

@@ -1,0 +1,86 @@
+"""A bounded reader over the bytes of one message. Nesting of readers mirrors nesting of vectors in the RFCs."""
+
+from __future__ import annotations
+
+
+class Malformed(Exception):
+    """Bytes that do not follow the protocol. ``offset`` counts from the start of the message, ``path`` names the field."""
+
+    def __init__(self, text: str, offset: int, path: str) -> None:
+        super().__init__(f"{path}: {text} at offset {offset}")
+        self.text = text
+        self.offset = offset
+        self.path = path
+
+
+class Reader:
+    """Reads ``data[at:end]``; offsets in errors are absolute in ``data``."""
+
+    __slots__ = ("at", "data", "end", "path")
+
+    def __init__(self, data: bytes, path: str, at: int = 0, end: int | None = None) -> None:
+        self.data = data
+        self.path = path
+        self.at = at
+        self.end = len(data) if end is None else end
+
+    def __bool__(self) -> bool:
+        return self.at < self.end
+
+    def left(self) -> int:
+        """Bytes not yet read."""
+        return self.end - self.at
+
+    def _step(self, count: int, field: str) -> int:
+        at = self.at
+        if at + count > self.end:
+            raise Malformed(f"{count} bytes expected, {self.end - at} left", at, f"{self.path}.{field}")
+        self.at = at + count
+        return at
+
+    def u8(self, field: str) -> int:
+        """An unsigned integer of one byte."""
+        return self.data[self._step(1, field)]
+
+    def u16(self, field: str) -> int:
+        """An unsigned integer of two bytes."""
+        at = self._step(2, field)
+        return self.data[at] << 8 | self.data[at + 1]
+
+    def u24(self, field: str) -> int:
+        """An unsigned integer of three bytes."""
+        at = self._step(3, field)
+        return int.from_bytes(self.data[at : at + 3], "big")
+
+    def u32(self, field: str) -> int:
+        """An unsigned integer of four bytes."""
+        at = self._step(4, field)
+        return int.from_bytes(self.data[at : at + 4], "big")
+
+    def take(self, count: int, field: str) -> bytes:
+        """Opaque bytes of a fixed length."""
+        at = self._step(count, field)
+        return self.data[at : at + count]
+
+    def vector(self, width: int, field: str) -> Reader:
+        """A vector behind a length of ``width`` bytes, as a reader of its own."""
+        at = self._step(width, field)
+        length = int.from_bytes(self.data[at : at + width], "big")
+        start = self._step(length, field)
+        return Reader(self.data, f"{self.path}.{field}", start, start + length)
+
+    def opaque(self, width: int, field: str) -> bytes:
+        """The bytes of a vector behind a length of ``width`` bytes."""
+        at = self._step(width, field)
+        length = int.from_bytes(self.data[at : at + width], "big")
+        start = self._step(length, field)
+        return self.data[start : start + length]
+
+    def numbers(self) -> tuple[int, ...]:
+        """All that is left, as unsigned integers of two bytes."""
+        if self.left() % 2:
+            raise Malformed("an odd number of bytes", self.at, self.path)
+        data = self.data
+        values = tuple([data[i] << 8 | data[i + 1] for i in range(self.at, self.end, 2)])
+        self.at = self.end
+        return values

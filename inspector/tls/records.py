@@ -1,0 +1,306 @@
+"""One direction of a connection: ordered bytes in, records and handshake messages out.
+
+The reader says which byte it wants next (``want``) and is fed only chunks that hold it. Application data and encrypted records are
+skipped by their length without being looked at, so most bytes of a capture never come here. Handshake messages may be cut at any
+record boundary and records at any segment boundary.
+
+A stream begins in one of three ways: with a TLS record; with something else before the first hello (a PROXY header, SOCKS, HTTP
+CONNECT, STARTTLS); or, where the capture began later or bytes are lost, in the middle, and then the next record header that is
+confirmed by what stands behind it is taken.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import NamedTuple, Protocol
+
+from inspector import bounds
+from inspector.tls.preamble import find_hello, find_record, looks_like_hello, sslv2_hello_length
+from inspector.tls.registry import ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, CLIENT_HELLO, HANDSHAKE, HEARTBEAT, MESSAGES
+
+NEVER = 1 << 62
+
+
+class Mark(NamedTuple):
+    """Where bytes came from. ``offset``: in the stream. ``frame``: a frame reference. ``ns``: nanoseconds since the epoch."""
+
+    offset: int
+    frame: int
+    ns: int
+
+
+class Sink(Protocol):
+    """Who is told what a direction holds. ``lane`` is the direction, 0 or 1."""
+
+    def message(self, lane: int, kind: int, body: bytes, mark: Mark) -> None: ...
+
+    def sslv2_hello(self, lane: int, record: bytes, mark: Mark) -> None: ...
+
+    def change_cipher_spec(self, lane: int, mark: Mark) -> None: ...
+
+    def alert(self, lane: int, level: int, code: int, mark: Mark) -> None: ...
+
+    def sealed(self, lane: int, content_type: int, length: int, mark: Mark) -> None: ...
+
+    def application_data(self, lane: int, length: int, mark: Mark) -> None: ...
+
+    def anomaly(self, lane: int, kind: str, text: str, mark: Mark, path: str = "") -> None: ...
+
+    def started(self, lane: int, head: bytes) -> None: ...
+
+
+class Mode(Enum):
+    """What the reader is doing."""
+
+    SEEKING = 0
+    READING = 1
+    LOST = 2
+    DONE = 3
+
+
+class RecordReader:
+    """Reads one direction. ``anchored``: the first byte of the stream is known to be its first byte."""
+
+    __slots__ = ("_buffer", "_marks", "_message", "_message_mark", "_seen", "_sink", "_skipped", "_start", "lane", "mode", "modern", "sealed", "uncertain", "want")
+
+    def __init__(self, lane: int, sink: Sink) -> None:
+        self.lane = lane
+        self.mode = Mode.SEEKING
+        self.want = 0
+        self.sealed = 0
+        """0 in clear; 1 behind a ChangeCipherSpec; 2 once an encrypted record was seen."""
+        self.modern = False
+        """TLS 1.3 was chosen in this direction: a ChangeCipherSpec means nothing (RFC 8446, section 5)."""
+        self.uncertain = False
+        """Bytes before this point are unknown, so that records of type handshake may be encrypted."""
+        self._sink = sink
+        self._buffer: bytes | bytearray = b""
+        self._start = 0
+        self._marks: list[Mark] = []
+        self._message: bytearray | None = None
+        self._message_mark = Mark(0, 0, 0)
+        self._skipped = 0
+        self._seen = False
+
+    def feed(self, offset: int, chunk: bytes, frame: int, ns: int) -> None:
+        """Take the chunk that holds the byte ``want``; chunks follow each other without gaps while bytes are kept."""
+        if self._buffer:
+            if not isinstance(self._buffer, bytearray):
+                self._buffer = bytearray(self._buffer)
+            self._buffer += chunk
+            self._marks.append(Mark(offset, frame, ns))
+        else:
+            self._buffer = chunk
+            self._start = offset
+            self._marks = [Mark(offset, frame, ns)]
+        self.want = self._start + len(self._buffer)
+        if self.mode is Mode.READING:
+            self._read()
+        elif self.mode is Mode.SEEKING:
+            self._seek()
+        elif self.mode is Mode.LOST:
+            self._resync()
+
+    def gap(self, offset: int) -> None:
+        """Bytes from ``want`` up to ``offset`` will never come."""
+        self._buffer = b""
+        self.want = offset
+        if self.mode is Mode.READING or (self.mode is Mode.SEEKING and not self._seen):
+            self._lose()
+
+    def begin_midstream(self) -> None:
+        """The first byte of the stream is not known: look for the next record."""
+        if self.mode is Mode.SEEKING:
+            self._lose()
+
+    def _lose(self) -> None:
+        self.mode = Mode.LOST
+        self.uncertain = True
+        self._message = None
+        self._skipped = 0
+
+    def _mark(self, offset: int) -> Mark:
+        for mark in reversed(self._marks):
+            if mark.offset <= offset:
+                return Mark(offset, mark.frame, mark.ns)
+        return Mark(offset, self._marks[0].frame, self._marks[0].ns)
+
+    def _seek(self) -> None:
+        """Find the first hello near the start of the stream."""
+        buffer = self._buffer
+        if not self._seen:
+            length = sslv2_hello_length(buffer)
+            if length is None:
+                return
+            if length:
+                if len(buffer) < length:
+                    return
+                self._seen = True
+                self.mode = Mode.READING
+                self._sink.started(self.lane, b"")
+                self._sink.sslv2_hello(self.lane, bytes(buffer[2:length]), self._mark(self._start))
+                self._drop(length)
+                self._read()
+                return
+        found = find_hello(buffer, at_start=not self._seen)
+        if found is None:
+            if self._start + len(buffer) > bounds.SEARCH_BYTES:
+                self._finish()
+            return
+        self._seen = True
+        if found < 0:
+            if self._skipped == 0:
+                self._sink.started(self.lane, bytes(buffer[:16]))
+            keep = -found - 1
+            dropped = len(buffer) - keep
+            self._skipped += dropped
+            if self._skipped > bounds.SEARCH_BYTES:
+                self._finish()
+            else:
+                self._drop(dropped)
+            return
+        if found or self._skipped == 0:
+            self._sink.started(self.lane, bytes(buffer[:16]) if found else b"")
+        self.mode = Mode.READING
+        self._drop(found)
+        self._read()
+
+    def _finish(self) -> None:
+        self.mode = Mode.DONE
+        self._buffer = b""
+        self._marks = []
+        self.want = NEVER
+
+    def _resync(self) -> None:
+        """Behind a gap: a chunk that begins with a record, confirmed by the next one or by the end of the chunk."""
+        at = find_record(bytes(self._buffer))
+        if at is None:
+            self._skipped += len(self._buffer)
+            self._buffer = b""
+            if self._skipped > bounds.RESYNC_BYTES:
+                self._finish()
+            return
+        self._drop(at)
+        self.mode = Mode.READING
+        self._read()
+
+    def _drop(self, count: int) -> None:
+        """Forget the first bytes of the buffer; those behind its end are skipped when they come."""
+        if count >= len(self._buffer):
+            self.want = self._start + count
+            self._buffer = b""
+            return
+        self._buffer = self._buffer[count:]
+        self._start += count
+        marks = self._marks
+        while len(marks) > 1 and marks[1].offset <= self._start:
+            del marks[0]
+
+    def _read(self) -> None:
+        """All records that are whole in the buffer; encrypted ones need only their header."""
+        buffer = self._buffer
+        end = len(buffer)
+        at = 0
+        while at + 5 <= end:
+            kind = buffer[at]
+            length = buffer[at + 3] << 8 | buffer[at + 4]
+            if kind == APPLICATION_DATA and buffer[at + 1] == 3 and length <= bounds.RECORD_BYTES:
+                self._sink.application_data(self.lane, length, self._mark(self._start + at))
+                at += 5 + length
+                continue
+            if not CHANGE_CIPHER_SPEC <= kind <= HEARTBEAT or (buffer[at + 1] != 3 and buffer[at + 1] != 0x7F) or length > bounds.RECORD_BYTES:
+                self._derail(at)
+                return
+            if self.sealed and not (kind == ALERT and length == 2):
+                if self.sealed == 1 and kind == HANDSHAKE and length >= 42:
+                    if at + 14 > end:
+                        break
+                    if looks_like_hello(buffer, at + 5, length):
+                        self.sealed = 0
+                        continue
+                self._sealed(kind, length, at)
+                at += 5 + length
+                continue
+            following = at + 5 + length
+            if following > end:
+                break
+            self._record(kind, bytes(buffer[at + 5 : following]), at)
+            at = following
+        self._drop(at)
+
+    def _sealed(self, kind: int, length: int, at: int) -> None:
+        if kind != CHANGE_CIPHER_SPEC:
+            self.sealed = 2
+        self._sink.sealed(self.lane, kind, length, self._mark(self._start + at))
+
+    def _record(self, kind: int, body: bytes, at: int) -> None:
+        """A record in clear."""
+        offset = self._start + at
+        if kind == HANDSHAKE:
+            if body:
+                self._handshake(body, offset)
+        elif kind == CHANGE_CIPHER_SPEC:
+            self._sink.change_cipher_spec(self.lane, self._mark(offset))
+            if not self.modern:
+                self.sealed = 1
+        elif kind == ALERT:
+            if len(body) % 2 or len(body) > 8 or body[:1] not in (b"\1", b"\2"):
+                self.sealed = 2  # encrypted, and the ChangeCipherSpec before it was not captured
+                self._sink.sealed(self.lane, kind, len(body), self._mark(offset))
+                return
+            for i in range(0, len(body), 2):
+                self._sink.alert(self.lane, body[i], body[i + 1], self._mark(offset))
+
+    def _handshake(self, body: bytes, offset: int) -> None:
+        """Handshake messages of a record, with what was left of the one before."""
+        mark = self._mark(offset)
+        if self._message is not None:
+            message = self._message
+            message += body
+            if len(message) < 4 or bounds.MESSAGE_BYTES >= int.from_bytes(message[1:4], "big") > len(message) - 4:
+                return
+            body = bytes(message)
+            mark = self._message_mark
+        at = 0
+        end = len(body)
+        inside = self._message is None
+        while at + 4 <= end:
+            length = body[at + 1] << 16 | body[at + 2] << 8 | body[at + 3]
+            if self._implausible(body[at], length, end - at):
+                return
+            if at + 4 + length > end:
+                break
+            kind, start = body[at], at + 4
+            at = start + length
+            self._sink.message(self.lane, kind, body[start:at], mark)
+            if inside and len(self._marks) > 1:
+                mark = self._mark(offset + 5 + at)
+        if at == end:
+            self._message = None
+        elif self._message is None or at:
+            self._message = bytearray(body[at:])
+            self._message_mark = mark
+
+    def _implausible(self, kind: int, length: int, left: int) -> bool:
+        """Whether this cannot be a handshake message in clear; then the rest of the direction counts as encrypted."""
+        if length <= bounds.MESSAGE_BYTES and (not self.uncertain or (kind in MESSAGES and length + 4 <= max(left, bounds.RECORD_BYTES))):
+            self.uncertain = False
+            return False
+        if not self.uncertain:
+            self._sink.anomaly(self.lane, "malformed", f"a handshake message of {length} bytes", self._message_mark, "handshake.length")
+        self.sealed = 2
+        self._message = None
+        self._sink.sealed(self.lane, HANDSHAKE, left, self._mark(self._start))
+        return True
+
+    def _derail(self, at: int) -> None:
+        """Not a record where one must stand."""
+        mark = self._mark(self._start + at)
+        self._sink.anomaly(self.lane, "no_record", "bytes that are no TLS record", mark, "record")
+        self._drop(at)
+        self._buffer = b""
+        self.want = max(self.want, mark.offset + 1)
+        self._lose()
+
+
+__all__ = ["CLIENT_HELLO", "NEVER", "Mark", "Mode", "RecordReader", "Sink"]

@@ -1,0 +1,146 @@
+"""Names for numbers, as IANA's registries and the RFCs spell them. An unknown number is named by its value."""
+
+from __future__ import annotations
+
+from inspector.tls.cipher_suites import CIPHER_SUITES
+
+VERSIONS = {0x0002: "SSLv2", 0x0300: "SSLv3", 0x0301: "TLSv1", 0x0302: "TLSv1.1", 0x0303: "TLSv1.2", 0x0304: "TLSv1.3"}
+
+CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, APPLICATION_DATA, HEARTBEAT = 20, 21, 22, 23, 24
+
+(HELLO_REQUEST, CLIENT_HELLO, SERVER_HELLO, NEW_SESSION_TICKET) = (0, 1, 2, 4)
+(CERTIFICATE, SERVER_KEY_EXCHANGE, CERTIFICATE_REQUEST, SERVER_HELLO_DONE) = (11, 12, 13, 14)
+(CERTIFICATE_VERIFY, CLIENT_KEY_EXCHANGE, FINISHED, CERTIFICATE_STATUS) = (15, 16, 20, 22)
+
+MESSAGES = {
+    0: "HelloRequest",
+    1: "ClientHello",
+    2: "ServerHello",
+    3: "HelloVerifyRequest",
+    4: "NewSessionTicket",
+    5: "EndOfEarlyData",
+    6: "HelloRetryRequest",
+    8: "EncryptedExtensions",
+    11: "Certificate",
+    12: "ServerKeyExchange",
+    13: "CertificateRequest",
+    14: "ServerHelloDone",
+    15: "CertificateVerify",
+    16: "ClientKeyExchange",
+    20: "Finished",
+    21: "CertificateURL",
+    22: "CertificateStatus",
+    23: "SupplementalData",
+    24: "KeyUpdate",
+    25: "CompressedCertificate",
+    67: "NextProtocol",
+    254: "MessageHash",
+}
+
+ALERTS = {
+    0: "close_notify",
+    10: "unexpected_message",
+    20: "bad_record_mac",
+    21: "decryption_failed",
+    22: "record_overflow",
+    30: "decompression_failure",
+    40: "handshake_failure",
+    41: "no_certificate",
+    42: "bad_certificate",
+    43: "unsupported_certificate",
+    44: "certificate_revoked",
+    45: "certificate_expired",
+    46: "certificate_unknown",
+    47: "illegal_parameter",
+    48: "unknown_ca",
+    49: "access_denied",
+    50: "decode_error",
+    51: "decrypt_error",
+    60: "export_restriction",
+    70: "protocol_version",
+    71: "insufficient_security",
+    80: "internal_error",
+    86: "inappropriate_fallback",
+    90: "user_canceled",
+    100: "no_renegotiation",
+    109: "missing_extension",
+    110: "unsupported_extension",
+    111: "certificate_unobtainable",
+    112: "unrecognized_name",
+    113: "bad_certificate_status_response",
+    114: "bad_certificate_hash_value",
+    115: "unknown_psk_identity",
+    116: "certificate_required",
+    117: "general_error",
+    120: "no_application_protocol",
+    121: "ech_required",
+}
+
+EXTENSIONS = {
+    0: "server_name",
+    1: "max_fragment_length",
+    5: "status_request",
+    10: "supported_groups",
+    11: "ec_point_formats",
+    13: "signature_algorithms",
+    15: "heartbeat",
+    16: "application_layer_protocol_negotiation",
+    17: "status_request_v2",
+    18: "signed_certificate_timestamp",
+    21: "padding",
+    22: "encrypt_then_mac",
+    23: "extended_master_secret",
+    27: "compress_certificate",
+    28: "record_size_limit",
+    34: "delegated_credentials",
+    35: "session_ticket",
+    41: "pre_shared_key",
+    42: "early_data",
+    43: "supported_versions",
+    44: "cookie",
+    45: "psk_key_exchange_modes",
+    47: "certificate_authorities",
+    49: "post_handshake_auth",
+    50: "signature_algorithms_cert",
+    51: "key_share",
+    13172: "next_protocol_negotiation",
+    17513: "application_settings",
+    65037: "encrypted_client_hello",
+    65281: "renegotiation_info",
+}
+
+SCSV = 0x00FF
+"""TLS_EMPTY_RENEGOTIATION_INFO_SCSV (RFC 5746, section 3.3)."""
+
+HELLO_RETRY_RANDOM = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")
+"""The random of a ServerHello that is a HelloRetryRequest (RFC 8446, section 4.1.3)."""
+
+
+def version_name(version: int) -> str | None:
+    """The version as OpenSSL and Java spell it; drafts of TLS 1.3 count as TLSv1.3; None for anything else."""
+    return "TLSv1.3" if version >> 8 == 0x7F else VERSIONS.get(version)
+
+
+def cipher_name(code: int) -> str:
+    """The IANA name of a cipher suite."""
+    return CIPHER_SUITES.get(code) or ("GREASE" if is_grease(code) else f"0x{code:04X}")
+
+
+def alert_name(code: int) -> str:
+    """The name of an alert description."""
+    return ALERTS.get(code, f"alert_{code}")
+
+
+def message_name(kind: int) -> str:
+    """The name of a handshake message type."""
+    return MESSAGES.get(kind, f"handshake_{kind}")
+
+
+def extension_name(kind: int) -> str:
+    """The name of an extension type."""
+    return EXTENSIONS.get(kind) or ("GREASE" if is_grease(kind) else f"extension_{kind}")
+
+
+def is_grease(value: int) -> bool:
+    """Values that clients send to keep servers tolerant (RFC 8701)."""
+    return value & 0x0F0F == 0x0A0A and value >> 8 == value & 0xFF

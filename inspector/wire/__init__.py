@@ -1,0 +1,1 @@
+"""From frames to ordered bytes: header columns, flows, reassembly."""

@@ -1,0 +1,274 @@
+"""Flows: which segments belong together, which side is the client, when a connection begins and ends.
+
+A batch is sorted by flow (and by time within it); segments of one direction that follow each other become one run, so that Python is woken
+once a run and not once a segment.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from inspector import bounds, facts
+from inspector.facts import Close, ConnectionFacts, Endpoint
+from inspector.tls.records import Mark, RecordReader
+from inspector.tracking.connections import CertificateStore, Connection
+from inspector.wire.segments import ACK, FIN, RST, SYN, AddressTable, SegmentBatch
+from inspector.wire.streams import Run, Stream
+
+CONTROL = SYN | FIN | RST
+SWEEP_NS = 10 * 1_000_000_000
+PLAUSIBLE_START = 1 << 20
+
+
+class Ended(Protocol):
+    """Who takes finished flows."""
+
+    def connection(self, found: ConnectionFacts) -> None: ...
+
+    def other(self, server: Endpoint) -> None: ...
+
+
+class Flow:
+    """One 5-tuple and its lifetime. Lane 0 runs from the lower endpoint to the higher, lane 1 back."""
+
+    __slots__ = ("connection", "ends", "fins", "first", "isns", "key", "last", "packets", "resets", "rtt", "streams", "syn_ns")
+
+    def __init__(self, key: tuple[int, int], store: CertificateStore, ns: int, frame: int) -> None:
+        self.key = key
+        self.connection = Connection(store)
+        readers = [RecordReader(0, self.connection), RecordReader(1, self.connection)]
+        self.connection.attach(readers)
+        self.streams = (Stream(readers[0]), Stream(readers[1]))
+        self.isns: list[int | None] = [None, None]
+        self.fins: list[Close | None] = [None, None]
+        self.resets: list[Close | None] = [None, None]
+        self.packets = [False, False]
+        self.first = (ns, frame)
+        self.last = (ns, frame)
+        self.syn_ns: int | None = None
+        self.rtt: int | None = None
+
+    def is_closed(self) -> bool:
+        """Whether both sides said FIN, or one reset."""
+        return any(self.resets) or all(self.fins)
+
+    def client_lane(self) -> int:
+        """The side that is the client: by the hello, else by the SYN, else the one with the higher port."""
+        if self.connection.client_lane is not None:
+            return self.connection.client_lane
+        return 0 if self.key[0] & 0xFFFF > self.key[1] & 0xFFFF else 1
+
+    def restarts(self, lane: int, seq: int) -> bool:
+        """Whether a SYN begins a new connection on this pair of endpoints, rather than being sent or captured again."""
+        known = self.isns[lane]
+        if known is not None:
+            return known != seq
+        stream = self.streams[lane]
+        if not self.packets[lane]:
+            return self.is_closed()
+        return abs(stream.offset(seq + 1)) > PLAUSIBLE_START or stream.anchored
+
+
+class FlowTable:
+    """Open flows by their endpoints."""
+
+    def __init__(self, addresses: AddressTable, store: CertificateStore, ended: Ended) -> None:
+        self._addresses = addresses
+        self._store = store
+        self._ended = ended
+        self._flows: dict[tuple[int, int], Flow] = {}
+        self._swept = 0
+        self.evicted = 0
+
+    def feed(self, batch: SegmentBatch) -> None:
+        """Take a batch."""
+        if not len(batch):
+            return
+        low = np.minimum(batch.source, batch.target)
+        high = np.maximum(batch.source, batch.target)
+        lane = (batch.source != low).astype(np.int64)
+        mixed = low * np.uint64(0x9E3779B97F4A7C15) ^ high * np.uint64(0xC2B2AE3D27D4EB4F)
+        in_time = bool((np.diff(batch.time_ns) >= 0).all())
+        order = np.argsort(mixed, kind="stable") if in_time else np.lexsort((batch.number, batch.time_ns, mixed))
+        low, high, lane = low[order], high[order], lane[order]
+        flags, seq, length, held = batch.flags[order], batch.seq[order], batch.length[order], batch.held[order]
+        time_ns, number = batch.time_ns[order], batch.number[order]
+        fresh = np.ones(len(order), np.bool_)
+        fresh[1:] = (low[1:] != low[:-1]) | (high[1:] != high[:-1])
+        group_last = np.append(np.flatnonzero(fresh)[1:] - 1, len(order) - 1)
+        group = np.cumsum(fresh) - 1
+        control = flags & CONTROL
+        answered = np.zeros(len(order), np.bool_)
+        answered[1:] = (flags[:-1] & (SYN | ACK) == SYN | ACK) & ~fresh[1:]
+        rows = np.flatnonzero((length > 0) | (control != 0) | answered)
+        if not len(rows):
+            return
+        group, lane, seq, length, held, control = group[rows], lane[rows], seq[rows], length[rows], held[rows], control[rows]
+        follows = np.zeros(len(rows), np.bool_)
+        plain = (control == 0) & (length > 0)
+        follows[1:] = (
+            (group[1:] == group[:-1])
+            & (lane[1:] == lane[:-1])
+            & plain[1:]
+            & plain[:-1]
+            & (held[:-1] == length[:-1])
+            & ((seq[:-1] + length[:-1]) & 0xFFFFFFFF == seq[1:])
+        )
+        before = np.zeros(len(rows) + 1, np.int64)
+        np.cumsum(length, out=before[1:])
+        held_before = np.zeros(len(rows) + 1, np.int64)
+        np.cumsum(held, out=held_before[1:])
+        firsts = np.flatnonzero(~follows)
+        run = Run(
+            memoryview(batch.data),
+            batch.start[order][rows].tolist(),
+            held.tolist(),
+            length.tolist(),
+            before.tolist(),
+            number[rows].tolist(),
+            time_ns[rows].tolist(),
+            facts.frame_reference(batch.capture, 0),
+        )
+        ends = np.append(firsts[1:], len(rows))
+        where = rows[firsts]
+        last_row = group_last[group[firsts]]
+        columns = zip(
+            firsts.tolist(),
+            ends.tolist(),
+            low[where].tolist(),
+            high[where].tolist(),
+            lane[firsts].tolist(),
+            seq[firsts].tolist(),
+            control[firsts].tolist(),
+            flags[where].tolist(),
+            (before[ends] - before[firsts]).tolist(),
+            (held_before[ends] - held_before[firsts]).tolist(),
+            time_ns[last_row].tolist(),
+            number[last_row].tolist(),
+            strict=True,
+        )
+        self._walk(columns, run)
+        now = int(batch.time_ns.max())
+        if now - self._swept > SWEEP_NS or len(self._flows) > bounds.FLOWS:
+            self._sweep(now)
+
+    def _walk(self, columns: zip[tuple[int, ...]], run: Run) -> None:
+        flows = self._flows
+        frame_base = run.frame
+        for first, end, low, high, lane, seq, control, flags, length, held, last_ns, last_number in columns:
+            key = (low, high)
+            flow = flows.get(key)
+            ns, frame = run.time_ns[first], frame_base + run.number[first]
+            if control & SYN and flow is not None and flow.restarts(lane, seq):
+                self._end(flow)
+                flow = None
+            if flow is None:
+                if not control & SYN and (not length or control & RST):
+                    continue
+                flow = flows[key] = Flow(key, self._store, ns, frame)
+            elif flow.is_closed() and not control and length and ns - flow.last[0] > bounds.CLOSED_NS:
+                self._end(flow)
+                flow = flows[key] = Flow(key, self._store, ns, frame)
+            flow.packets[lane] = True
+            if last_ns > flow.last[0]:
+                flow.last = (last_ns, frame_base + last_number)
+            if ns < flow.first[0]:
+                flow.first = (ns, frame)
+            stream = flow.streams[lane]
+            if control or not length:
+                self._control(flow, lane, seq, control, flags, length, ns, frame)
+                seq += 1 if control & SYN else 0
+            if length:
+                offset = stream.offset(seq)
+                if stream.is_orderly(offset):
+                    stream.run(run, first, end, offset, length, held)
+                else:
+                    for row in range(first, end):
+                        start = run.start[row]
+                        piece = run.data[start : start + run.held[row]].tobytes()
+                        offset = stream.offset(seq)
+                        stream.insert(offset, piece, run.length[row], frame_base + run.number[row], run.time_ns[row])
+                        seq = seq + run.length[row] & 0xFFFFFFFF
+
+    def _control(self, flow: Flow, lane: int, seq: int, control: int, flags: int, length: int, ns: int, frame: int) -> None:
+        connection = flow.connection
+        if control & SYN:
+            if flow.isns[lane] is None:
+                flow.isns[lane] = seq
+                connection.event(lane, "s", 0, Mark(0, frame, ns))
+            flow.streams[lane].anchor(seq + 1 & 0xFFFFFFFF)
+            if not flags & ACK:
+                flow.syn_ns = flow.syn_ns or ns
+                if connection.client_lane is None:
+                    connection.client_lane = lane
+        elif flow.syn_ns is not None and flow.rtt is None and lane == connection.client_lane:
+            flow.rtt = ns - flow.syn_ns
+        if control & FIN and flow.fins[lane] is None:
+            flow.fins[lane] = Close(ns, frame)
+            connection.event(lane, ".", 0, Mark(0, frame, ns))
+        if control & RST and flow.resets[lane] is None:
+            flow.resets[lane] = Close(ns, frame)
+            connection.event(lane, "!", 0, Mark(0, frame, ns))
+
+    def _sweep(self, now: int) -> None:
+        """Close what is over or idle; beyond the bound also the longest idle ones."""
+        self._swept = now
+        for flow in list(self._flows.values()):
+            quiet = now - flow.last[0]
+            if quiet > bounds.IDLE_NS or (quiet > bounds.CLOSED_NS and flow.is_closed()):
+                del self._flows[flow.key]
+                self._end(flow)
+        surplus = len(self._flows) - bounds.FLOWS
+        if surplus > 0:
+            self.evicted += surplus
+            for flow in sorted(self._flows.values(), key=lambda f: f.last)[: surplus + bounds.FLOWS // 10]:
+                del self._flows[flow.key]
+                self._end(flow)
+
+    def finish(self) -> None:
+        """End all flows."""
+        for flow in self._flows.values():
+            self._end(flow)
+        self._flows.clear()
+
+    def _end(self, flow: Flow) -> None:
+        for stream in flow.streams:
+            stream.finish()
+        connection = flow.connection
+        client = flow.client_lane()
+        ends = [Endpoint(self._addresses.address(end >> 16), end & 0xFFFF) for end in flow.key]
+        if not connection.tls:
+            self._ended.other(ends[1 - client])
+            return
+        lanes = []
+        for lane in (client, 1 - client):
+            stream = flow.streams[lane]
+            found = connection.lane_facts(lane)
+            found.bytes = stream.received
+            found.gap = max(0, stream.top - stream.received)
+            found.fin, found.rst = flow.fins[lane], flow.resets[lane]
+            found.lost = stream.lost or stream.reader.uncertain
+            found.packets = flow.packets[lane]
+            lanes.append(found)
+        self._ended.connection(
+            ConnectionFacts(
+                client=ends[client],
+                server=ends[1 - client],
+                initial_sequence=flow.streams[client].initial_sequence(),
+                syn=flow.isns[client] is not None,
+                first_ns=flow.first[0],
+                last_ns=flow.last[0],
+                first_frame=flow.first[1],
+                last_frame=flow.last[1],
+                rtt=flow.rtt,
+                preamble=connection.preamble,
+                handshake=connection.handshake,
+                from_client=lanes[0],
+                from_server=lanes[1],
+                alerts=connection.alert_facts(client),
+                anomalies=connection.anomaly_facts(client),
+                events=connection.event_facts(client),
+            )
+        )

@@ -1,0 +1,212 @@
+"""One direction of a flow put in order: overlap, retransmission, reordering, gaps. Bytes that nobody will read are counted, not touched.
+
+The first byte of the stream has offset 0. Where the SYN was not captured the start is not known: segments wait (a few) for an earlier
+one before the lowest becomes offset 0.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right, insort
+
+from inspector import bounds
+from inspector.tls.records import RecordReader
+
+Piece = tuple[int, bytes, int, int, int]
+"""offset, bytes held, length on the wire, frame, ns"""
+
+
+class Stream:
+    """Orders segments for one record reader. Counts ``received`` payload bytes, each once."""
+
+    __slots__ = ("_base", "_holes", "_pending", "_waiting", "anchored", "lost", "next", "reader", "received", "top")
+
+    def __init__(self, reader: RecordReader) -> None:
+        self.reader = reader
+        self.anchored = False
+        self.next = 0
+        """Everything before this offset was handed on, skipped or given up."""
+        self.top = 0
+        """The highest offset seen plus one: how long the stream is."""
+        self.received = 0
+        self.lost = False
+        """Bytes that the reader wanted were given up."""
+        self._base = 0
+        self._holes: list[list[int]] = []
+        self._pending: list[Piece] = []
+        self._waiting = 0
+
+    def anchor(self, seq: int) -> None:
+        """The sequence number of the first byte is known."""
+        if self.anchored:
+            return
+        waiting, self._pending, self._waiting = self._pending, [], 0
+        shift = self._base - seq
+        shift = (shift + (1 << 31)) % (1 << 32) - (1 << 31) if waiting else 0
+        self._base = seq
+        self.anchored = True
+        for offset, held, length, frame, ns in waiting:
+            self.insert(offset + shift, held, length, frame, ns)
+
+    def offset(self, seq: int) -> int:
+        """The stream offset of a sequence number, near to where the stream stands (RFC 9293, section 3.4)."""
+        if not self.anchored and not self._pending:
+            self._base = seq
+        return self.next + (seq - self._base - self.next + (1 << 31)) % (1 << 32) - (1 << 31)
+
+    def initial_sequence(self) -> int:
+        """The initial sequence number, or the first seen less one."""
+        return (self._base - 1) & 0xFFFFFFFF
+
+    def is_orderly(self, offset: int) -> bool:
+        """Whether bytes at this offset simply come next."""
+        return self.anchored and offset == self.next and not self._pending
+
+    def insert(self, offset: int, held: bytes, length: int, frame: int, ns: int) -> None:
+        """A segment in any order. ``held`` may be shorter than ``length`` where the frame was cut."""
+        if not self.anchored:
+            self._hold(offset, held, length, frame, ns)
+            return
+        end = offset + length
+        self.top = max(self.top, end)
+        if offset < self.next:
+            if self._holes:
+                self._fill(offset, end)
+            skip = self.next - offset
+            if skip >= length:
+                return
+            offset, held, length = self.next, held[skip:], length - skip
+        if offset > self.next:
+            want = self.reader.want
+            if want >= offset:
+                self._open_hole(self.next, offset)
+            elif want > self.next and want < offset:
+                self._pend(offset, held, length, frame, ns)
+                return
+            else:
+                self._pend(offset, held, length, frame, ns)
+                return
+        self._deliver(offset, held, length, frame, ns)
+        if self._pending:
+            self._drain()
+
+    def _hold(self, offset: int, held: bytes, length: int, frame: int, ns: int) -> None:
+        """A direction whose start is unknown waits for an earlier segment, unless this one begins with a hello."""
+        from inspector.tls.preamble import find_hello
+
+        insort(self._pending, (offset, held, length, frame, ns))
+        first = self._pending[0]
+        if find_hello(first[1], at_start=True) == 0 or len(self._pending) >= bounds.UNANCHORED_SEGMENTS:
+            self.settle()
+
+    def settle(self) -> None:
+        """Begin at the lowest segment held, whatever it is."""
+        if self.anchored or not self._pending:
+            return
+        from inspector.tls.preamble import find_hello
+
+        first = self._pending[0]
+        start = (self._base + first[0]) & 0xFFFFFFFF
+        if find_hello(first[1], at_start=True) != 0:
+            self.reader.begin_midstream()
+        self.anchor(start)
+
+    def _pend(self, offset: int, held: bytes, length: int, frame: int, ns: int) -> None:
+        insort(self._pending, (offset, held, length, frame, ns))
+        self._waiting += len(held)
+        while self._waiting > bounds.REORDER_BYTES or len(self._pending) > bounds.REORDER_SEGMENTS:
+            self._give_up()
+
+    def _drain(self) -> None:
+        pending = self._pending
+        while pending:
+            offset, held, length, frame, ns = pending[0]
+            if offset > self.next and self.reader.want < offset:
+                return
+            del pending[0]
+            self._waiting -= len(held)
+            if offset > self.next:
+                self._open_hole(self.next, offset)
+            skip = self.next - offset
+            if skip < length:
+                self._deliver(offset + skip, held[skip:] if skip else held, length - skip, frame, ns)
+
+    def _give_up(self) -> None:
+        """The bytes before the first waiting segment will not come."""
+        offset = self._pending[0][0]
+        if offset > self.next:
+            self._open_hole(self.next, offset)
+            self.next = offset
+            self.lost = self.lost or not self.reader.sealed
+            self.reader.gap(offset)
+        self._drain()
+
+    def finish(self) -> None:
+        """Nothing more will come: hand on what waits, with its gaps."""
+        self.settle()
+        while self._pending:
+            self._give_up()
+
+    def _deliver(self, offset: int, held: bytes, length: int, frame: int, ns: int) -> None:
+        reader = self.reader
+        self.next = offset + length
+        self.received += len(held)
+        while True:
+            want = reader.want
+            if want >= self.next:
+                return
+            if want >= offset + len(held):
+                self.lost = self.lost or not reader.sealed
+                reader.gap(self.next)
+                return
+            start = max(0, want - offset)
+            reader.feed(offset + start, held[start:] if start else held, frame, ns)
+
+    def _open_hole(self, start: int, end: int) -> None:
+        if len(self._holes) < bounds.HOLES:
+            self._holes.append([start, end])
+
+    def _fill(self, start: int, end: int) -> None:
+        """Late bytes of skipped data: count them once."""
+        for hole in list(self._holes):
+            low, high = max(start, hole[0]), min(end, hole[1])
+            if low < high:
+                self.received += high - low
+                self._holes.remove(hole)
+                self._holes += [part for part in ([hole[0], low], [high, hole[1]]) if part[0] < part[1]]
+
+    def run(self, rows: Run, first: int, last: int, offset: int, length: int, held: int) -> None:
+        """Uncut segments that follow each other, rows ``first`` to ``last`` (exclusive), beginning where the stream stands."""
+        reader = self.reader
+        end = offset + length
+        self.next = end
+        self.top = max(self.top, end)
+        self.received += held
+        before = rows.before
+        origin = before[first] - offset
+        while reader.want < end:
+            row = bisect_right(before, reader.want + origin, first, last) - 1
+            at = before[row] - origin
+            skip = max(0, reader.want - at)
+            start = rows.start[row]
+            chunk = rows.data[start + skip : start + rows.held[row]]
+            if chunk:
+                reader.feed(at + skip, chunk.tobytes(), rows.frame + rows.number[row], rows.time_ns[row])
+            elif reader.want < at + rows.length[row]:
+                self.lost = self.lost or not reader.sealed
+                reader.gap(at + rows.length[row])
+
+
+class Run:
+    """Columns of a sorted batch as lists. ``before``: payload bytes of all rows before this one. ``frame``: the capture's frame reference base."""
+
+    __slots__ = ("before", "data", "frame", "held", "length", "number", "start", "time_ns")
+
+    def __init__(self, data: memoryview, start: list[int], held: list[int], length: list[int], before: list[int], number: list[int], time_ns: list[int], frame: int) -> None:
+        self.data = data
+        self.start = start
+        self.held = held
+        self.length = length
+        self.before = before
+        self.number = number
+        self.time_ns = time_ns
+        self.frame = frame
