@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import NamedTuple
 
+from inspector import bounds
 from inspector.tls import extensions as ext
 from inspector.tls.fingerprints import ja3, ja3s, ja4
 from inspector.tls.reader import Malformed, Reader
@@ -76,8 +77,33 @@ class SessionTicket(NamedTuple):
     ticket: bytes
 
 
+_clients: dict[bytes, tuple[HelloShape, bytes | None, tuple[bytes, ...]]] = {}
+_servers: dict[bytes, AnswerShape] = {}
+CACHED_BYTES = 1024
+"""Hellos that are longer carry a ticket or a key share, which is new each time."""
+
+
 def client_hello(body: bytes) -> ClientHello:
-    """A ClientHello without its handshake header. Raises Malformed where not even the cipher suites can be read."""
+    """A ClientHello without its handshake header. Raises Malformed where not even the cipher suites can be read.
+
+    Clients repeat themselves: all but random and session id is looked up in a bounded cache before it is parsed.
+    """
+    if len(body) < 35 or len(body) > CACHED_BYTES:
+        return _client_hello(body)
+    behind = 35 + body[34]
+    key = body[:2] + body[behind:]
+    known = _clients.get(key)
+    if known is not None and behind <= len(body):
+        return ClientHello(known[0], body[2:34], body[35:behind], known[1], known[2])
+    hello = _client_hello(body)
+    if hello.shape.problem is None:
+        if len(_clients) >= bounds.CACHE:
+            _clients.clear()
+        _clients[key] = (hello.shape, hello.ticket, hello.psk_identities)
+    return hello
+
+
+def _client_hello(body: bytes) -> ClientHello:
     hello = Reader(body, "client_hello")
     version = hello.u16("legacy_version")
     random = hello.take(32, "random")
@@ -114,7 +140,7 @@ def _named(shape: HelloShape) -> HelloShape:
     """The shape with its fingerprints, from a bounded cache."""
     known = _shapes.get(shape)
     if known is None:
-        if len(_shapes) > 4096:
+        if len(_shapes) > bounds.CACHE:
             _shapes.clear()
         known = _shapes[shape] = shape._replace(ja3=ja3(shape), ja4=ja4(shape))
     return known
@@ -137,6 +163,22 @@ def sslv2_client_hello(record: bytes) -> ClientHello:
 
 def server_hello(body: bytes) -> ServerHello:
     """A ServerHello without its handshake header. Raises Malformed where not even the cipher suite can be read."""
+    if len(body) < 35 or len(body) > CACHED_BYTES or body[0] == 0x7F:
+        return _server_hello(body)
+    behind = 35 + body[34]
+    key = body[:2] + body[behind:]
+    known = _servers.get(key)
+    if known is not None and behind <= len(body):
+        return ServerHello(known, body[2:34], body[35:behind])
+    hello = _server_hello(body)
+    if hello.shape.problem is None:
+        if len(_servers) >= bounds.CACHE:
+            _servers.clear()
+        _servers[key] = hello.shape
+    return hello
+
+
+def _server_hello(body: bytes) -> ServerHello:
     hello = Reader(body, "server_hello")
     version = hello.u16("legacy_version")
     random = hello.take(32, "random")

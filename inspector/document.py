@@ -1,0 +1,358 @@
+"""The analysis document as types: what ``analyze -T json`` writes, what the library returns, what the JSON Schema is made from.
+
+Times are RFC 3339 UTC with nine decimals; hashes and ids lower-case hex; unknown is None, never a guess. Frame references are
+``[index in captures, frame number from 1]``. Contract names are kept; additions only.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+SCHEMA = "inspector.analysis/1"
+
+FrameRef = tuple[int, int]
+Sender = Literal["client", "server"]
+Severity = Literal["high", "medium", "low", "info"]
+Grade = Literal["observed", "inferred", "not_visible"]
+SEVERITIES: tuple[Severity, ...] = ("high", "medium", "low", "info")
+
+
+class Generator(Struct, frozen=True):
+    name: str
+    version: str
+
+
+class Capture(Struct):
+    path: str
+    packets: int
+    bytes: int
+    first: str | None
+    last: str | None
+    link_types: list[int]
+    truncated: bool
+    undecoded: int
+    drops: int | None
+    vantage: Literal["client", "server", "balancer"] | None
+
+
+class Assessment(Struct):
+    """``do``: what to do now, in one line."""
+
+    state: Literal["confirmed", "exposed", "protected", "not_this", "unknown"]
+    sentence: str
+    because: list[str]
+    breaks_if: list[str]
+    grade: Grade
+    do: str = ""
+
+
+class MatrixCell(Struct):
+    """Sessions issued by one back end and offered to another; ``issued_by`` None: before the capture."""
+
+    issued_by: str | None
+    offered_to: str
+    resumed: int
+    declined: int
+    aborted: int
+
+
+class Service(Struct):
+    """``health_checks`` and ``established`` are among ``connections``; ``offered_nothing`` counts connections without an offer."""
+
+    id: str
+    name: str
+    port: int
+    addresses: list[str]
+    connections: int
+    other_flows: int
+    clients: list[str]
+    backends: list[str]
+    assessment: Assessment
+    health_checks: int
+    full: int
+    resumed: int
+    aborted: int
+    other: int
+    offered_nothing: int
+    matrix: list[MatrixCell]
+
+
+class Client(Struct):
+    id: str
+    ip: str
+    stack: str
+    basis: list[str]
+    grade: Grade
+    connections: int
+    aborted: int
+
+
+class Backend(Struct):
+    """Every connection is one of full, resumed, aborted, other; ``declined`` overlaps with full and aborted."""
+
+    id: str
+    service: str
+    label: str
+    basis: list[str]
+    leaf: str | None
+    connections: int
+    full: int
+    resumed: int
+    declined: int
+    aborted: int
+    other: int
+    ems: bool | Literal["mixed"] | None
+    versions: list[str]
+    addresses: list[str]
+
+
+class Certificate(Struct):
+    sha256: str
+    subject: str
+    issuer: str
+    serial: str
+    not_before: str | None
+    not_after: str | None
+    dns_names: list[str]
+    ip_addresses: list[str]
+    key: str
+    signature: str
+    self_issued: bool
+
+
+class Use(Struct):
+    connection: str
+    at: str
+    backend: str | None
+    result: Literal["resumed", "declined"]
+
+
+class Session(Struct):
+    """``usable``: false where the handshake that issued it was not completed."""
+
+    id: str
+    method: Literal["session_id", "ticket", "psk"]
+    issued_by: str | None
+    leaf: str | None
+    ems: bool | None
+    issued_at: str | None
+    usable: bool
+    uses: list[Use]
+
+
+class Endpoint(Struct, frozen=True):
+    ip: str
+    port: int
+
+
+class Leg(Struct):
+    client: Endpoint
+    server: Endpoint
+
+
+class Span(Struct):
+    first: FrameRef
+    last: FrameRef
+
+
+class End(Struct):
+    by: Sender | None
+    how: Literal["fin", "rst"] | None
+
+
+class Alert(Struct):
+    sender: Sender
+    level: int | None
+    code: int | None
+    name: str | None
+    visibility: Literal["clear", "encrypted"]
+    frame: FrameRef | None
+
+
+class Sizes(Struct):
+    client: int
+    server: int
+
+
+class Anomaly(Struct):
+    kind: str
+    text: str
+    sender: Sender
+    offset: int
+    path: str
+    frame: FrameRef | None
+
+
+class LogLine(Struct):
+    file: str
+    line: int
+    at: str
+    text: str
+    offset: int
+
+
+class Cipher(Struct, frozen=True):
+    code: int
+    name: str
+
+
+class SessionFields(Struct):
+    offered_id: str | None
+    answered_id: str | None
+    offered_ticket: str | None
+    issued_ticket: str | None
+    offered_psks: list[str] | None
+    accepted_psk: int | None
+
+
+class Negotiated(Struct, frozen=True):
+    offered: bool | None
+    negotiated: bool | None
+
+
+class Frames(Struct):
+    client_hello: FrameRef | None
+    server_hello: FrameRef | None
+    certificate: FrameRef | None
+    client_key_exchange: FrameRef | None
+    finished: FrameRef | None
+
+
+class Jsse(Struct):
+    verdict: Literal["accepts", "aborts", "possible", "not_applicable"]
+    row: int | None
+    reason: str
+    cached_leaf: str | None
+    identity: Literal["same_der", "shared_ip", "shared_dns", "same_subject_and_issuer", "none"] | None
+
+
+class Handshake(Struct):
+    renegotiation: bool
+    visibility: Literal["clear", "decrypted", "encrypted", "lost"]
+    kind: Literal["full", "session_id", "ticket", "psk"] | None
+    reason: str
+    declined: bool
+    version: str | None
+    cipher: Cipher | None
+    server_name: str | None
+    alpn: str | None
+    alpn_offered: list[str]
+    client_random: str | None
+    server_random: str | None
+    client_version: str | None
+    versions_offered: list[str]
+    session: SessionFields
+    ems: Negotiated
+    secure_renegotiation: Negotiated
+    server_chain: list[str]
+    client_chain: list[str]
+    ja3: str | None
+    ja3s: str | None
+    ja4: str | None
+    frames: Frames
+    jsse: Jsse
+
+
+class Connection(Struct):
+    id: str
+    service: str
+    client: str
+    backend: str | None
+    client_endpoint: Endpoint
+    server_endpoint: Endpoint
+    first_seen: str
+    last_seen: str
+    legs: list[Leg]
+    frames: Span
+    outcome: Literal["established", "aborted", "incomplete"]
+    end: End
+    alerts: list[Alert]
+    bytes: Sizes
+    gap_bytes: int
+    rtt: int | None
+    history: str
+    preamble: str | None
+    health_check: bool
+    anomalies: list[Anomaly]
+    logs: list[LogLine]
+    handshakes: list[Handshake]
+
+
+class Remedy(Struct, frozen=True):
+    audience: str
+    text: str
+    check: str
+
+
+class Evidence(Struct):
+    role: str
+    connection: str | None
+    frames: list[FrameRef]
+    text: str
+
+
+class Finding(Struct):
+    id: str
+    rule: str
+    severity: Severity
+    verdict: Literal["confirmed", "possible", "predicted"]
+    grade: Grade
+    title: str
+    explanation: str
+    remedies: list[Remedy]
+    references: list[str]
+    service: str | None
+    backends: list[str]
+    clients: list[str]
+    connections: list[str]
+    first: str | None
+    last: str | None
+    count: int
+    evidence: list[Evidence]
+
+
+class Incident(Struct):
+    id: str
+    service: str
+    at: str
+    connections: list[str]
+    findings: list[str]
+    summary: str
+
+
+class Limit(Struct):
+    kind: str
+    text: str
+    capture: int | None
+    connections: list[str]
+
+
+class Document(Struct):
+    """One analysis. The field names are the contract's."""
+
+    generator: Generator
+    captures: list[Capture]
+    services: list[Service]
+    clients: list[Client]
+    backends: list[Backend]
+    certificates: list[Certificate]
+    sessions: list[Session]
+    connections: list[Connection]
+    findings: list[Finding]
+    incidents: list[Incident]
+    limits: list[Limit]
+    schema: str = SCHEMA
+
+
+LISTS = ("captures", "services", "clients", "backends", "certificates", "sessions", "connections", "findings", "incidents", "limits")
+
+
+def schema() -> bytes:
+    """The JSON Schema of the document."""
+    import msgspec
+
+    return msgspec.json.format(msgspec.json.encode(msgspec.json.schema(Document)), indent=2)
+
+

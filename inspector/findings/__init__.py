@@ -1,0 +1,1 @@
+"""What the facts mean: Java's rule, findings, assessments, incidents. ``judge(facts) → document`` is pure."""

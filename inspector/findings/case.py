@@ -1,0 +1,182 @@
+"""Everything that is known while findings are made: facts joined, grouped and judged by Java's rule, before any of it is worded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from msgspec import Struct
+
+from inspector.document import FrameRef
+from inspector.facts import FRAME_BITS, ConnectionFacts, Facts
+from inspector.findings.jsse import Decision, Generation, Offer, Step, decide, equivalence
+from inspector.tracking.backends import Backend, find_backends
+from inspector.tracking.certificates import Certificate, parse
+from inspector.tracking.observed import Observed, observe
+from inspector.tracking.services import Client, Service, find_clients, find_services, ip_text, mark_health_checks
+from inspector.tracking.sessions import Ledger, Session, is_modern
+
+NOT_APPLICABLE = Decision("not_applicable", None, "no ServerHello was captured")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """``vips``: (host, port) that alone are looked at; empty for all."""
+
+    generation: Generation = "current"
+    vips: tuple[tuple[str, int], ...] = ()
+
+
+class Judgement(Struct, gc=False):
+    """Java's rule on one connection's first handshake."""
+
+    decision: Decision
+    cached_leaf: bytes | None
+    identity: Step | None
+
+
+@dataclass(slots=True)
+class Signs:
+    """How one client fared with one certificate in full handshakes: what tells Java's rule from a certificate that is unacceptable."""
+
+    accepted: int = 0
+    gave_up_unmarked: int = 0
+    unmarked_alerts: set[int | None] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class Case:
+    """``judgements`` are parallel to ``observed``."""
+
+    facts: Facts
+    options: Options
+    observed: list[Observed]
+    services: list[Service]
+    clients: list[Client]
+    backends: list[Backend]
+    sessions: list[Session]
+    certificates: dict[bytes, Certificate]
+    judgements: list[Judgement]
+    signs: dict[tuple[int, bytes], Signs]
+    identities: dict[tuple[bytes, bytes], Step] = field(default_factory=dict)
+
+    def step(self, old: bytes, new: bytes) -> Step:
+        """The identity rule on two certificates by digest."""
+        return _step(self, old, new)
+
+    def members(self, service: Service) -> list[Observed]:
+        """A service's connections without health checks."""
+        return [self.observed[i] for i in service.connections if not self.observed[i].health_check]
+
+    def label(self, seen: Observed) -> str:
+        """The letter of the back end that answered, or ``?``."""
+        return self.backends[seen.backend].label if seen.backend >= 0 else "?"
+
+    def backend_name(self, backend: Backend) -> str:
+        """Letter and certificate name of a back end: ``B puppetdb2.example.com``."""
+        leaf = backend.leaf
+        certificate = self.certificates.get(leaf) if leaf else None
+        return f"{backend.label} {certificate.common_name or certificate.short_name}" if certificate else backend.label
+
+
+def build(facts: Facts, options: Options) -> Case:
+    """Join, group and judge the facts."""
+    observed = observe(_wanted(facts, options))
+    certificates = {digest: parse(der) for digest, der in facts.certificates.items()}
+    ledger = Ledger()
+    for seen in observed:
+        seen.entry = ledger.enter(seen.index, seen.main, seen.kind)
+    services = find_services(observed, facts.other_flows)
+    clients = find_clients(observed)
+    mark_health_checks(observed, services)
+    backends = find_backends(observed, services, certificates)
+    case = Case(facts, options, observed, services, clients, backends, ledger.sessions, certificates, [], {})
+    case.judgements = [_judge(case, seen) for seen in observed]
+    _read_signs(case)
+    return case
+
+
+def _wanted(facts: Facts, options: Options) -> Iterable[ConnectionFacts]:
+    """The connections that ``--vip`` leaves: addresses are compared with addresses, names with server names."""
+    if not options.vips:
+        return facts.connections
+
+    def is_wanted(connection: ConnectionFacts) -> bool:
+        offer = connection.handshake.offer
+        names = {ip_text(connection.server.address)}
+        if offer is not None and offer.server_name:
+            names.add(offer.server_name.decode("ascii", "backslashreplace").lower())
+        return any(port == connection.server.port and host in names for host, port in options.vips)
+
+    return [c for c in facts.connections if is_wanted(c)]
+
+
+def _step(case: Case, old: bytes, new: bytes) -> Step:
+    known = case.identities.get((old, new))
+    if known is None:
+        if old == new:
+            known = "same_der"
+        else:
+            first, second = case.certificates.get(old), case.certificates.get(new)
+            known = equivalence(first.identity, second.identity, case.options.generation) if first and second else "none"
+        case.identities[old, new] = known
+    return known
+
+
+_NOTHING_OFFERED = decide(Offer(False, False, False, False, False, None, None, False))
+
+
+def _judge(case: Case, seen: Observed) -> Judgement:
+    """The decision table on one connection."""
+    handshake = seen.main.handshake
+    answer = handshake.answer
+    if answer is None or seen.kind is None:
+        return Judgement(NOT_APPLICABLE, None, None)
+    entry = seen.entry
+    if is_modern(handshake):
+        return Judgement(decide(Offer(True, False, False, False, False, None, None, False)), None, None)
+    session = entry.session
+    if session is None:
+        return Judgement(_NOTHING_OFFERED, None, None)
+    cached, leaf = session.leaf, seen.leaf
+    identity = case.step(cached, leaf) if cached is not None and leaf is not None else None
+    offer = Offer(
+        modern=False,
+        offered=True,
+        resumed=seen.kind != "full",
+        extended_master_secret=answer.extended_master_secret,
+        issued=entry.known,
+        resumed_before=entry.resumed_before,
+        equivalent=None if identity is None else identity != "none",
+        gave_up=seen.gave_up,
+    )
+    return Judgement(decide(offer), cached, identity)
+
+
+def _read_signs(case: Case) -> None:
+    """Count how each client took each certificate where Java's rule could not have spoken."""
+    for seen, judgement in zip(case.observed, case.judgements, strict=True):
+        leaf = seen.leaf
+        if leaf is None or seen.health_check:
+            continue
+        signs = case.signs.get((seen.client, leaf))
+        if signs is None:
+            signs = case.signs[seen.client, leaf] = Signs()
+        if seen.gave_up:
+            if judgement.decision.verdict == "accepts":
+                signs.gave_up_unmarked += 1
+                alert = seen.fatal_alert
+                signs.unmarked_alerts.add(alert.code if alert else None)
+        elif seen.outcome == "established":
+            signs.accepted += 1
+
+
+def frame(reference: int) -> FrameRef | None:
+    """A frame reference as the document writes it."""
+    return (reference >> FRAME_BITS, reference & (1 << FRAME_BITS) - 1) if reference else None
+
+
+def frames(*references: int) -> list[FrameRef]:
+    """Those that are known, each once, in order."""
+    return [(r >> FRAME_BITS, r & (1 << FRAME_BITS) - 1) for r in sorted({r for r in references if r})]
+

@@ -1,0 +1,297 @@
+"""From the case to the document's own types: captures, connections, sessions, back ends. No judgement is made here."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Literal
+
+from inspector import document as doc
+from inspector import facts
+from inspector.facts import AlertFact, ConnectionFacts, HandshakeFacts
+from inspector.findings.case import Case, frame
+from inspector.findings.pool import ems_of, versions_of
+from inspector.times import rfc3339, rfc3339_signed
+from inspector.tls.messages import AnswerShape, HelloShape
+from inspector.tls.registry import alert_name, cipher_name, version_name
+from inspector.tracking.backends import Backend
+from inspector.tracking.observed import Observed, Renegotiation
+from inspector.tracking.services import ip_text
+from inspector.tracking.sessions import Session
+
+HISTORY = frozenset("HCSVTEJOXKRNYGFWUAPMIZL")
+NO_SESSION = doc.SessionFields(None, None, None, None, None, None)
+NOT_SEEN = doc.Negotiated(None, None)
+NO_FRAMES = doc.Frames(None, None, None, None, None)
+ENCRYPTED = doc.Jsse("not_applicable", None, "the handshake is encrypted", None, None)
+
+
+@lru_cache(maxsize=65_536)
+def _ip(address: bytes) -> str:
+    return ip_text(address)
+
+
+@lru_cache(maxsize=65_536)
+def _hex(digest: bytes) -> str:
+    return digest.hex()
+
+
+@lru_cache(maxsize=4096)
+def _cipher(code: int) -> doc.Cipher:
+    return doc.Cipher(code, cipher_name(code))
+
+
+@lru_cache(maxsize=16)
+def _negotiated(offered: bool | None, negotiated: bool | None) -> doc.Negotiated:
+    return doc.Negotiated(offered, negotiated)
+
+
+@lru_cache(maxsize=4096)
+def _offered(shape: HelloShape) -> tuple[str | None, list[str], str | None, list[str]]:
+    """Server name, ALPN, client version and versions of a hello."""
+    versions = [version_name(v) or f"0x{v:04x}" for v in shape.versions if v & 0x0F0F != 0x0A0A]
+    name = shape.server_name.decode("utf-8", "backslashreplace") if shape.server_name is not None else None
+    return name, [p.decode("utf-8", "backslashreplace") for p in shape.alpn], version_name(shape.legacy_version), versions
+
+
+def endpoint(end: facts.Endpoint) -> doc.Endpoint:
+    """An endpoint with its address as text."""
+    return doc.Endpoint(_ip(end.address), end.port)
+
+
+def connection(case: Case, seen: Observed) -> doc.Connection:
+    """One connection with its handshakes."""
+    main = seen.main
+    ours, theirs = main.from_client, main.from_server
+    handshakes = [_handshake(case, seen)]
+    handshakes += [_renegotiation(seen, attempt) for attempt in seen.renegotiations]
+    return doc.Connection(
+        id=seen.id,
+        service=case.services[seen.service].id,
+        client=case.clients[seen.client].id,
+        backend=case.backends[seen.backend].id if seen.backend >= 0 else None,
+        client_endpoint=endpoint(main.client),
+        server_endpoint=endpoint(main.server),
+        first_seen=rfc3339(main.first_ns),
+        last_seen=rfc3339(main.last_ns),
+        legs=[doc.Leg(endpoint(leg.client), endpoint(leg.server)) for leg in seen.legs],
+        frames=doc.Span(frame(main.first_frame) or (0, 0), frame(main.last_frame) or (0, 0)),
+        outcome=seen.outcome,
+        end=doc.End(seen.closed_by, seen.closed_how),
+        alerts=[_alert(a) for a in main.alerts],
+        bytes=doc.Sizes(ours.bytes, theirs.bytes),
+        gap_bytes=ours.gap + theirs.gap,
+        rtt=main.rtt,
+        history=history(main),
+        preamble=main.preamble or None,
+        health_check=seen.health_check,
+        anomalies=[
+            doc.Anomaly(a.kind, a.text, "client" if a.from_client else "server", a.offset, a.path, frame(a.frame)) for a in main.anomalies
+        ],
+        logs=[],
+        handshakes=handshakes,
+    )
+
+
+def history(main: ConnectionFacts) -> str:
+    """Zeek's ssl_history letters, upper case from the client."""
+    packed = main.events
+    letters = []
+    for at in range(20, len(packed), 22):
+        letter = chr(packed[at])
+        if letter in HISTORY:
+            letters.append(letter if packed[at + 1] else letter.lower())
+    return "".join(letters)
+
+
+def _alert(alert: AlertFact) -> doc.Alert:
+    name = alert_name(alert.code) if alert.code is not None else None
+    return doc.Alert("client" if alert.from_client else "server", alert.level, alert.code, name, "encrypted" if alert.level is None else "clear", frame(alert.frame))
+
+
+def _handshake(case: Case, seen: Observed) -> doc.Handshake:
+    h = seen.main.handshake
+    offer, answer = h.offer, h.answer
+    server_name, alpn_offered, client_version, versions_offered = _offered(offer) if offer is not None else (None, [], None, [])
+    judgement = case.judgements[seen.index]
+    decision = judgement.decision
+    answered = answer is not None and not (h.retried and h.server_random == b"")
+    return doc.Handshake(
+        renegotiation=False,
+        visibility="clear" if offer is not None or answer is not None else "lost",
+        kind=seen.kind,
+        reason=seen.reason,
+        declined=seen.declined,
+        version=version_name(answer.version) if answer is not None else None,
+        cipher=_cipher(answer.cipher_suite) if answer is not None else None,
+        server_name=server_name,
+        alpn=answer.alpn.decode("utf-8", "backslashreplace") if answer is not None and answer.alpn is not None else None,
+        alpn_offered=alpn_offered,
+        client_random=h.client_random.hex() if offer is not None else None,
+        server_random=h.server_random.hex() if answered else None,
+        client_version=client_version,
+        versions_offered=versions_offered,
+        session=_session_fields(h, offer, answer),
+        ems=_negotiated(offer.extended_master_secret if offer is not None else None, answer.extended_master_secret if answer is not None else None),
+        secure_renegotiation=_negotiated(offer.secure_renegotiation if offer is not None else None, answer.secure_renegotiation if answer is not None else None),
+        server_chain=[_hex(d) for d in h.chain],
+        client_chain=[_hex(d) for d in h.client_chain],
+        ja3=offer.ja3 if offer is not None else None,
+        ja3s=answer.ja3s if answer is not None else None,
+        ja4=offer.ja4 if offer is not None else None,
+        frames=doc.Frames(frame(h.hello_frame), frame(h.answer_frame), frame(h.certificate_frame), frame(h.key_exchange_frame), frame(h.finished_frame)),
+        jsse=doc.Jsse(decision.verdict, decision.row, decision.reason, _hex(judgement.cached_leaf) if judgement.cached_leaf else None, judgement.identity),
+    )
+
+
+def _session_fields(h: HandshakeFacts, offer: HelloShape | None, answer: AnswerShape | None) -> doc.SessionFields:
+    return doc.SessionFields(
+        h.offered_id.hex() if offer is not None else None,
+        h.answered_id.hex() if answer is not None else None,
+        h.offered_ticket.hex() if h.offered_ticket else None,
+        h.issued_ticket.hex() if h.issued_ticket else None,
+        [p.hex() for p in h.offered_psks] if offer is not None else None,
+        answer.accepted_psk if answer is not None else None,
+    )
+
+
+def _renegotiation(seen: Observed, attempt: Renegotiation) -> doc.Handshake:
+    answer = seen.main.handshake.answer
+    began = "the server" if attempt.asked_by_server else "the client"
+    first = attempt.client_records[0].frame if attempt.client_records else 0
+    flight = attempt.server_records[0].frame if attempt.server_records else 0
+    return doc.Handshake(
+        renegotiation=True,
+        visibility="encrypted",
+        kind=None,
+        reason=f"encrypted; begun by {began}, {'completed' if attempt.completed else 'not completed'}",
+        declined=False,
+        version=version_name(answer.version) if answer is not None else None,
+        cipher=None,
+        server_name=None,
+        alpn=None,
+        alpn_offered=[],
+        client_random=None,
+        server_random=None,
+        client_version=None,
+        versions_offered=[],
+        session=NO_SESSION,
+        ems=NOT_SEEN,
+        secure_renegotiation=NOT_SEEN,
+        server_chain=[],
+        client_chain=[],
+        ja3=None,
+        ja3s=None,
+        ja4=None,
+        frames=doc.Frames(frame(first), frame(flight), None, None, None) if first or flight else NO_FRAMES,
+        jsse=ENCRYPTED,
+    )
+
+
+def captures(case: Case) -> list[doc.Capture]:
+    """What was read."""
+    found = []
+    for index, c in enumerate(case.facts.captures):
+        first = rfc3339(c.first_ns) if c.first_ns is not None else None
+        last = rfc3339(c.last_ns) if c.last_ns is not None else None
+        found.append(doc.Capture(c.path, c.packets, c.bytes, first, last, list(c.link_types), c.truncated, c.undecoded, c.drops, vantage(case, index)))
+    return found
+
+
+def vantage(case: Case, index: int) -> Literal["client", "server", "balancer"] | None:
+    """Where the capture was taken: at the balancer where both legs show; else by which half of the round trip comes at once."""
+    mine = [s for s in case.observed if s.main.first_frame >> facts.FRAME_BITS == index]
+    if any(leg.first_frame >> facts.FRAME_BITS == index for s in mine for leg in s.legs):
+        return "balancer"
+    return None
+
+
+def certificates(case: Case) -> list[doc.Certificate]:
+    """The inventory, by subject."""
+    found = []
+    for digest, c in sorted(case.certificates.items(), key=lambda item: (item[1].subject, item[0])):
+        read = c.problem is None or bool(c.subject or c.serial)
+        found.append(
+            doc.Certificate(
+                digest.hex(),
+                c.subject,
+                c.issuer,
+                c.serial,
+                rfc3339_signed(c.not_before) if read else None,
+                rfc3339_signed(c.not_after) if read else None,
+                list(c.identity.dns_names),
+                list(c.identity.ip_addresses),
+                c.key,
+                c.signature,
+                c.self_issued,
+            )
+        )
+    return found
+
+
+def session(case: Case, found: Session) -> doc.Session:
+    """A session and what became of it."""
+    uses = []
+    for use in found.uses:
+        seen = case.observed[use.connection]
+        uses.append(doc.Use(seen.id, rfc3339(use.ns), case.backends[seen.backend].id if seen.backend >= 0 else None, use.result))
+    return doc.Session(
+        found.key.hex(),
+        found.method,
+        case.observed[found.issuer].id if found.issuer is not None else None,
+        found.leaf.hex() if found.leaf else None,
+        found.ems,
+        rfc3339(found.issued_ns) if found.issued_ns is not None else None,
+        found.usable,
+        uses,
+    )
+
+
+def result(seen: Observed) -> str:
+    """Every connection is exactly one of full, resumed, aborted, other."""
+    if seen.outcome == "aborted":
+        return "aborted"
+    if seen.outcome == "established" and seen.kind is not None:
+        return "full" if seen.kind == "full" else "resumed"
+    return "other"
+
+
+def backend(case: Case, found: Backend) -> doc.Backend:
+    """One row of the pool."""
+    members = [case.observed[i] for i in found.connections]
+    results = [result(s) for s in members]
+    ems = ems_of(case, found)
+    return doc.Backend(
+        found.id,
+        case.services[found.service].id,
+        found.label,
+        found.basis,
+        found.leaf.hex() if found.leaf else None,
+        len(members),
+        results.count("full"),
+        results.count("resumed"),
+        sum(s.declined for s in members),
+        results.count("aborted"),
+        results.count("other"),
+        ems if isinstance(ems, bool) or ems is None else "mixed",
+        versions_of(case, found),
+        found.addresses,
+    )
+
+
+def matrix(case: Case, members: list[Observed]) -> tuple[list[doc.MatrixCell], int]:
+    """Sessions by who issued them and to whom they were offered; and how many connections offered nothing that is known to be a session."""
+    cells: dict[tuple[str | None, str], list[int]] = {}
+    nothing = 0
+    for seen in members:
+        if not (seen.declined or seen.kind in ("session_id", "ticket", "psk")) or seen.backend < 0:
+            nothing += 1
+            continue
+        session = seen.entry.session
+        issuer = case.observed[session.issuer].backend if session is not None and session.issuer is not None else -1
+        cell = cells.setdefault((case.backends[issuer].id if issuer >= 0 else None, case.backends[seen.backend].id), [0, 0, 0])
+        if seen.declined:
+            cell[1] += 1
+            cell[2] += seen.outcome == "aborted"
+        else:
+            cell[0] += 1
+    return [doc.MatrixCell(issuer, to, *counts) for (issuer, to), counts in cells.items()], nothing

@@ -1,0 +1,97 @@
+"""When a Java client gives up because the server's certificate changed: the decision table as a pure function.
+
+Read in the sources of JDK 7u to 25 (``ClientHello``, ``ServerHello.T12ServerHelloConsumer``, ``CertificateMessage.T12CertificateConsumer``,
+``CertificateMessage.isIdentityEquivalent``) and confirmed on the wire with JDK 11, 17, 21 and 25. The message speaks of a renegotiation;
+commonly it is the first handshake of a new connection that offered a cached session.
+
+| row | ServerHello | id offered | echoed | EMS | resumed before | new leaf and cached leaf | outcome |
+|---|---|---|---|---|---|---|---|
+| 1 | TLS 1.3 | any | | | | encrypted | accepts |
+| 2 | ≤ 1.2 | yes | yes | | from now on | no Certificate sent | resumed |
+| 3 | ≤ 1.2 | yes | no | yes | any | any | accepts |
+| 4 | ≤ 1.2 | yes | no | no | no | any | accepts |
+| 5 | ≤ 1.2 | yes | no | no | yes | equivalent | accepts |
+| 6 | ≤ 1.2 | yes | no | no | yes | not equivalent | **aborts** |
+| 7 | ≤ 1.2 | empty, or issued by nobody | | | | any | accepts |
+
+Not visible, and never assumed: an endpoint identification algorithm on the socket and ``jdk.tls.allowUnsafeServerCertChange`` skip the check.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from inspector.tracking.certificates import Identity
+
+Generation = Literal["first", "current"]
+Verdict = Literal["accepts", "aborts", "possible", "not_applicable"]
+Step = Literal["same_der", "shared_ip", "shared_dns", "same_subject_and_issuer", "none"]
+
+
+class Decision(NamedTuple):
+    """``row`` of the table, or None where no ServerHello was seen."""
+
+    verdict: Verdict
+    row: int | None
+    reason: str
+
+
+class Offer(NamedTuple):
+    """What the table needs. ``resumed_before``: None where the capture cannot tell. ``equivalent``: None where a leaf is not known."""
+
+    modern: bool
+    offered: bool
+    resumed: bool
+    extended_master_secret: bool
+    issued: bool
+    resumed_before: bool | None
+    equivalent: bool | None
+    gave_up: bool
+
+
+def decide(offer: Offer) -> Decision:
+    """What a Java client without endpoint identification does with this answer."""
+    if offer.modern:
+        return Decision("accepts", 1, "TLS 1.3 has no such check")
+    if not offer.offered:
+        return Decision("accepts", 7, "no session was offered")
+    if offer.resumed:
+        return Decision("accepts", 2, "the session was resumed; no certificate is sent")
+    if offer.extended_master_secret:
+        return Decision("accepts", 3, "the full handshake uses extended master secret (EMS)")
+    if not offer.issued and offer.resumed_before is not True:
+        if offer.gave_up:
+            return Decision("possible", None, "the offered session was issued before the capture, or by nobody")
+        return Decision("accepts", 7, "the offered session was issued by no server in the capture, and the client went on")
+    if offer.resumed_before is False:
+        return Decision("accepts", 4, "the offered session had not been resumed before")
+    if offer.equivalent:
+        return Decision("accepts", 5, "the new certificate is identity-equivalent to the cached one")
+    if offer.equivalent is None:
+        return Decision("possible", None, "the certificate of the offered session was not captured")
+    if offer.resumed_before is None:
+        return Decision("possible", None, "the session's first resumption came less than 1 ms before this ClientHello")
+    return Decision("aborts", 6, "the offered session had been resumed before, there is no extended master secret, and the certificate is another")
+
+
+def equivalence(old: Identity, new: Identity, generation: Generation = "current") -> Step:
+    """The step by which two leaf certificates count as one server, or ``none``.
+
+    ``current``: since about 8u60, any shared iPAddress, any shared dNSName (case-insensitive, literal), else subject and issuer. ``first``: before
+    8u60 and 7u85, only the first iPAddress and the first dNSName of each are compared, case-sensitively, and where both have one it decides.
+    """
+    if old.sha256 == new.sha256:
+        return "same_der"
+    if generation == "first":
+        if old.ip_addresses and new.ip_addresses:
+            return "shared_ip" if old.ip_addresses[0] == new.ip_addresses[0] else "none"
+        if old.dns_names and new.dns_names:
+            return "shared_dns" if old.dns_names[0] == new.dns_names[0] else "none"
+    else:
+        if set(old.ip_addresses) & set(new.ip_addresses):
+            return "shared_ip"
+        if {n.lower() for n in old.dns_names} & {n.lower() for n in new.dns_names}:
+            return "shared_dns"
+    if old.subject and new.subject and old.subject == new.subject and old.issuer == new.issuer:
+        return "same_subject_and_issuer"
+    return "none"

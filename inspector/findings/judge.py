@@ -1,0 +1,152 @@
+"""``judge(facts) → Analysis``: the second pure half. Findings first, then the assessment of each service, then incidents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from inspector import document as doc
+from inspector.facts import Facts
+from inspector.findings import change, describe, failures, limits, pool, renegotiation
+from inspector.findings.assessment import assess
+from inspector.findings.case import Case, Options, build
+from inspector.times import clock
+from inspector.tracking.observed import Observed
+from inspector.tracking.services import Service
+from inspector.version import VERSION
+
+
+class Analysis:
+    """A judged story. ``document`` lacks its connections, which are made when they are asked for: they are most of its size."""
+
+    def __init__(self, case: Case, document: doc.Document) -> None:
+        self.case = case
+        self.document = document
+
+    def connections(self) -> Iterator[doc.Connection]:
+        """All connections, one by one, in the order of their ClientHellos."""
+        for seen in self.case.observed:
+            yield describe.connection(self.case, seen)
+
+    def complete(self) -> doc.Document:
+        """The document with everything in it."""
+        self.document.connections = list(self.connections())
+        return self.document
+
+
+def judge(facts: Facts, options: Options | None = None, extra_limits: Sequence[doc.Limit] = ()) -> Analysis:
+    """What the facts mean."""
+    case = build(facts, options or Options())
+    found_limits = limits.limits(case, list(extra_limits))
+    findings = list(change.aborts(case))
+    explained = {s.index for s in case.observed if change.is_candidate(case, s)} | {s.index for s in case.observed if s.renegotiations}
+    findings += change.tolerated(case)
+    findings += renegotiation.renegotiations(case)
+    findings += failures.failures(case, explained)
+    findings += pool.rotations(case)
+    findings += pool.expiry(case)
+    by_service: dict[str | None, list[doc.Finding]] = {}
+    for finding in findings:
+        by_service.setdefault(finding.service, []).append(finding)
+    assessments = [assess(case, service, by_service.get(service.id, [])) for service in case.services]
+    at_risk = {s.index for s, a in zip(case.services, assessments, strict=True) if a.state in ("exposed", "confirmed")}
+    findings += [_exposed(case, s, a) for s, a in zip(case.services, assessments, strict=True) if a.state == "exposed"]
+    findings += pool.drift(case, at_risk)
+    findings += limits.incomplete(case, found_limits)
+    findings.sort(key=lambda f: (doc.SEVERITIES.index(f.severity), f.rule, f.first or "", f.id))
+    document = doc.Document(
+        generator=doc.Generator("inspector", VERSION),
+        captures=describe.captures(case),
+        services=[_service(case, s, a) for s, a in zip(case.services, assessments, strict=True)],
+        clients=[_client(case, index) for index in range(len(case.clients))],
+        backends=[describe.backend(case, b) for b in case.backends],
+        certificates=describe.certificates(case),
+        sessions=[describe.session(case, s) for s in case.sessions],
+        connections=[],
+        findings=findings,
+        incidents=_incidents(case, findings),
+        limits=found_limits,
+    )
+    return Analysis(case, document)
+
+
+def _exposed(case: Case, service: Service, assessment: doc.Assessment) -> doc.Finding:
+    from inspector.findings.remedies import CHANGE_REFERENCES, change_remedies
+    from inspector.tracking.services import short_id
+
+    java = [c for c in case.clients if c.stack.name == "jsse" and set(c.connections) & set(service.connections)]
+    members = case.members(service)
+    sample = next((s for s in members if s.declined and s.kind == "full"), members[0])
+    h = sample.main.handshake
+    from inspector.findings.case import frames
+    from inspector.times import rfc3339
+
+    return doc.Finding(
+        short_id("certificate-change-exposed", service.id),
+        "certificate-change-exposed",
+        "medium",
+        "predicted",
+        "inferred",
+        f"A Java client of {service.name}:{service.port} can be hit by the certificate change",
+        "; ".join(assessment.because) + ".",
+        change_remedies(service.name, service.port),
+        CHANGE_REFERENCES,
+        service.id,
+        [b.id for b in case.backends if b.service == service.index],
+        [c.id for c in java],
+        [sample.id],
+        rfc3339(members[0].main.first_ns),
+        rfc3339(members[-1].main.first_ns),
+        1,
+        [doc.Evidence("declined" if sample.declined else "shown", sample.id, frames(h.hello_frame, h.answer_frame, h.certificate_frame), "a handshake of the pool")],
+    )
+
+
+def _service(case: Case, service: Service, assessment: doc.Assessment) -> doc.Service:
+    members = case.members(service)
+    results = [describe.result(s) for s in members]
+    cells, nothing = describe.matrix(case, members)
+    return doc.Service(
+        service.id,
+        service.name,
+        service.port,
+        service.addresses,
+        len(service.connections),
+        service.others,
+        [c.id for c in case.clients if any(case.observed[i].service == service.index for i in c.connections)],
+        [b.id for b in case.backends if b.service == service.index],
+        assessment,
+        len(service.connections) - len(members),
+        results.count("full"),
+        results.count("resumed"),
+        results.count("aborted"),
+        results.count("other"),
+        nothing,
+        cells,
+    )
+
+
+def _client(case: Case, index: int) -> doc.Client:
+    client = case.clients[index]
+    members = [case.observed[i] for i in client.connections]
+    return doc.Client(
+        client.id, client.ip, client.stack.name, list(client.stack.basis), client.stack.grade, len(members), sum(s.outcome == "aborted" and not s.health_check for s in members)
+    )
+
+
+def _incidents(case: Case, findings: list[doc.Finding]) -> list[doc.Incident]:
+    """One for each connection that was aborted because of the change."""
+    by_id: dict[str, Observed] = {s.id: s for s in case.observed}
+    found: list[doc.Incident] = []
+    for finding in findings:
+        if finding.rule != change.ABORT or finding.service is None or finding.first is None:
+            continue
+        chain = [by_id[c] for c in finding.connections]
+        words = ["full", "resumed", "declined"] if len(chain) == 3 else ["full", "declined"] if case.judgements[chain[-1].index].cached_leaf else ["resumed", "declined"]
+        path = " → ".join(f"{case.label(s)} {word}" for s, word in zip(chain, words[-len(chain) :], strict=True))
+        session = chain[-1].entry.session
+        key = session.key.hex()[:8] if session else ""
+        certainty = "aborted" if finding.verdict == "confirmed" else "perhaps aborted"
+        summary = f"{clock(chain[-1].main.handshake.hello_ns)} session {key}: {path}, {certainty}"
+        found.append(doc.Incident(finding.id, finding.service, finding.first, finding.connections, [finding.id], summary))
+    found.sort(key=lambda i: (i.at, i.id))
+    return found

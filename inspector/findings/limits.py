@@ -1,0 +1,77 @@
+"""What could not be seen: limits of the capture and of the program, and the finding ``capture-incomplete`` that weighs them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from inspector.document import Evidence, Finding, Limit, Remedy
+from inspector.findings.case import Case
+from inspector.tracking.observed import Observed
+from inspector.tracking.services import short_id
+from inspector.tracking.sessions import is_modern
+
+NAMED = 20
+"""Connections that a limit names at most."""
+
+
+def limits(case: Case, extra: list[Limit]) -> list[Limit]:
+    """All limits, those of whole captures first."""
+    found: list[Limit] = []
+    for path, text in case.facts.problems:
+        found.append(Limit("unreadable", text, None, []))
+        del path
+    for index, capture in enumerate(case.facts.captures):
+        if capture.damage:
+            found.append(Limit("truncated" if capture.truncated else "damaged", f"{capture.path}: {capture.damage}", index, []))
+        if capture.drops:
+            found.append(Limit("drops", f"{capture.path}: {capture.drops} packets were dropped while capturing", index, []))
+        if capture.undecoded:
+            found.append(Limit("undecoded", f"{capture.path}: {capture.undecoded} frames are cut or of an unknown link type", index, []))
+    found += [Limit("bounded", text, None, []) for text in case.facts.bounded]
+    lost = [s for s in case.observed if s.main.from_client.lost or s.main.from_server.lost]
+    _add(found, "lost_bytes", lost, "bytes of the handshake were not captured")
+    _add(found, "one_sided", [s for s in case.observed if not s.main.from_client.packets or not s.main.from_server.packets], "only one direction was captured")
+    _add(found, "mid_stream", [s for s in case.observed if s.main.handshake.offer is None and s.main.from_client.packets], "the ClientHello was not captured")
+    before = [s for s in case.observed if s.entry.session is not None and s.entry.session.issuer is None and not is_modern(s.main.handshake)]
+    _add(found, "before_capture", before, "the offered session was issued before the capture, or by nobody")
+    modern = [s for s in case.observed if is_modern(s.main.handshake)]
+    _add(found, "encrypted", modern, "TLS 1.3 encrypts the certificate: the back end is not visible without secrets or the balancer's log")
+    for service in case.services:
+        members = [b for b in case.backends if b.service == service.index]
+        if len(members) == 1 and "certificate" in members[0].basis:
+            found.append(Limit("one_certificate", f"{service.name}:{service.port} shows one certificate everywhere; more back ends may hide behind it", None, []))
+    return found + extra
+
+
+def _add(found: list[Limit], kind: str, members: list[Observed], text: str) -> None:
+    if members:
+        count = len(members)
+        found.append(Limit(kind, f"{count} connection{'s' if count > 1 else ''}: {text}", None, [s.id for s in members[:NAMED]]))
+
+
+def incomplete(case: Case, found: list[Limit]) -> Iterator[Finding]:
+    """One finding for what the captures lack, where it weakens an answer."""
+    kinds = ("unreadable", "truncated", "damaged", "drops", "bounded", "lost_bytes", "one_sided", "mid_stream")
+    lacking = [limit for limit in found if limit.kind in kinds]
+    if not lacking:
+        return
+    connections = list(dict.fromkeys(c for limit in lacking for c in limit.connections))
+    yield Finding(
+        short_id("capture-incomplete", *sorted(limit.kind for limit in lacking)),
+        "capture-incomplete",
+        "info",
+        "confirmed",
+        "observed",
+        "The capture is not complete",
+        "; ".join(limit.text for limit in lacking) + ". What these connections did, and which sessions were issued or resumed in the missing part, cannot be said.",
+        [Remedy("whoever captures", "Capture whole frames of both directions with a larger kernel buffer.", "tcpdump -i any -s 0 -B 65536 -w vip.pcap 'tcp port PORT'")],
+        [],
+        None,
+        [],
+        [],
+        connections,
+        None,
+        None,
+        len(lacking),
+        [Evidence(limit.kind, None, [], limit.text) for limit in lacking],
+    )

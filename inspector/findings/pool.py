@@ -1,0 +1,190 @@
+"""Rules about the pool: ``pool-drift``, ``certificate-rotated``, ``certificate-expired``, ``certificate-expires-soon``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Set
+
+from inspector.document import Evidence, Finding, Remedy, Severity
+from inspector.findings.case import Case, frames
+from inspector.findings.remedies import change_remedies
+from inspector.times import day, rfc3339, rfc3339_signed
+from inspector.tls.registry import version_name
+from inspector.tracking.backends import Backend
+from inspector.tracking.services import Service, short_id
+
+DAY_NS = 86_400 * 1_000_000_000
+SOON_DAYS = 30
+
+
+def ems_of(case: Case, backend: Backend) -> bool | str | None:
+    """Whether a back end negotiates EMS: among clients that offer it, where any does; ``mixed`` where it varies; None where no answer shows it."""
+    asked: set[bool] = set()
+    unasked: set[bool] = set()
+    for index in backend.connections:
+        handshake = case.observed[index].main.handshake
+        answer = handshake.answer
+        if answer is None or answer.version >= 0x0304:
+            continue
+        offered = handshake.offer is not None and handshake.offer.extended_master_secret
+        (asked if offered else unasked).add(answer.extended_master_secret)
+    values = asked or unasked
+    return None if not values else values.pop() if len(values) == 1 else "mixed"
+
+
+def versions_of(case: Case, backend: Backend) -> list[str]:
+    """The versions that a back end chose, oldest first."""
+    answers = [case.observed[i].main.handshake.answer for i in backend.connections]
+    return [version_name(v) or f"0x{v:04x}" for v in sorted({a.version for a in answers if a is not None})]
+
+
+def _members(case: Case, service: Service) -> list[Backend]:
+    return [b for b in case.backends if b.service == service.index]
+
+
+def drift(case: Case, exposed: Set[int]) -> Iterator[Finding]:
+    """Where one service's back ends differ. ``exposed``: services at which the difference matters."""
+    for service in case.services:
+        members = _members(case, service)
+        if len(members) < 2:
+            continue
+        for attribute, told in _attributes(case, members):
+            groups: dict[object, list[Backend]] = {}
+            for backend, value in told:
+                groups.setdefault(value, []).append(backend)
+            if len(groups) < 2:
+                continue
+            parts = [f"{', '.join(b.label for b in backends)}: {_said(value)}" for value, backends in groups.items()]
+            severity: Severity = "low" if service.index in exposed else "info"
+            name = attribute.replace("_", " ")
+            yield Finding(
+                short_id("pool-drift", service.id, attribute),
+                "pool-drift",
+                severity,
+                "confirmed",
+                "observed",
+                f"The back ends of {service.name}:{service.port} differ in {name}",
+                "; ".join(parts) + ".",
+                change_remedies(service.name, service.port)[:2] if attribute in ("certificate_names", "ems") else [],
+                [],
+                service.id,
+                [b.id for b, _ in told],
+                [],
+                [],
+                None,
+                None,
+                len(groups),
+                [_shown(case, backends[0], f"{name}: {_said(value)}") for value, backends in groups.items()],
+            )
+
+
+def _said(value: object) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return value.hex()[:12] if isinstance(value, bytes) else str(value)
+
+
+def _attributes(case: Case, members: list[Backend]) -> Iterator[tuple[str, list[tuple[Backend, object]]]]:
+    """Each attribute with the back ends for which it is known. Names differ where no two certificates are equivalent by names."""
+    leaves = [(b, b.leaf) for b in members if b.leaf in case.certificates]
+    if len(leaves) > 1 and any(case.step(leaves[0][1] or b"", leaf or b"") == "none" for _, leaf in leaves[1:]):
+        yield "certificate_names", [(b, _names(case, leaf or b"")) for b, leaf in leaves]
+    yield "ems", [(b, value) for b in members if (value := ems_of(case, b)) is not None]
+    yield "versions", [(b, tuple(versions_of(case, b))) for b in members]
+    chains: list[tuple[Backend, object]] = []
+    authorities: list[tuple[Backend, object]] = []
+    for backend in members:
+        for index in backend.connections:
+            handshake = case.observed[index].main.handshake
+            if handshake.chain:
+                chains.append((backend, tuple(d.hex()[:12] for d in handshake.chain[1:])))
+                authorities.append((backend, handshake.authorities or "asks for no client certificate"))
+                break
+    yield "chain", chains
+    yield "client_certificate_authorities", authorities
+
+
+def _names(case: Case, leaf: bytes) -> tuple[str, ...]:
+    certificate = case.certificates[leaf]
+    return certificate.identity.dns_names + certificate.identity.ip_addresses or (certificate.subject,)
+
+
+def _shown(case: Case, backend: Backend, text: str) -> Evidence:
+    """The first full handshake of a back end."""
+    seen = next((case.observed[i] for i in backend.connections if case.observed[i].leaf), case.observed[backend.connections[0]])
+    h = seen.main.handshake
+    return Evidence("shown", seen.id, frames(h.answer_frame, h.certificate_frame), f"{backend.label}: {text}")
+
+
+def rotations(case: Case) -> Iterator[Finding]:
+    """A back end's certificate was replaced."""
+    for backend in case.backends:
+        service = case.services[backend.service]
+        for rotation in backend.rotations:
+            seen = case.observed[rotation.connection]
+            step = case.step(rotation.old, rotation.new)
+            same = "Java counts both as one server" if step != "none" else "Java does not count both as one server, so clients with a session of the old one may abort once"
+            at = rfc3339(rotation.at_ns)
+            yield Finding(
+                short_id("certificate-rotated", backend.id, rotation.new.hex()),
+                "certificate-rotated",
+                "info",
+                "confirmed",
+                "inferred",
+                f"The certificate of back end {backend.label} was replaced",
+                f"{rotation.old.hex()[:12]} was not seen again after {rotation.new.hex()[:12]} appeared; {same}.",
+                [],
+                [],
+                service.id,
+                [backend.id],
+                [],
+                [seen.id],
+                at,
+                at,
+                1,
+                [Evidence("rotated", seen.id, frames(seen.main.handshake.certificate_frame), "the first handshake with the new certificate")],
+            )
+
+
+def expiry(case: Case) -> Iterator[Finding]:
+    """Certificates that were expired, or nearly, when they were last shown."""
+    last: dict[bytes, int] = {}
+    for seen in case.observed:
+        if seen.leaf is not None and not seen.health_check:
+            last[seen.leaf] = seen.index
+    for leaf, index in last.items():
+        certificate = case.certificates.get(leaf)
+        if certificate is None or not certificate.not_after:
+            continue
+        seen = case.observed[index]
+        shown = seen.main.handshake.answer_ns or seen.main.first_ns
+        left = certificate.not_after - shown
+        lifetime = certificate.not_after - certificate.not_before
+        if left >= 0 and not (left < SOON_DAYS * DAY_NS and left * 3 < lifetime):
+            continue
+        service = case.services[seen.service]
+        rule = "certificate-expired" if left < 0 else "certificate-expires-soon"
+        name = certificate.common_name or leaf.hex()[:12]
+        until = rfc3339_signed(certificate.not_after)[:10]
+        text = f"It was valid until {until} and was shown on {day(shown)}." if left < 0 else f"It is valid until {until}: {left // DAY_NS} days from when it was shown."
+        members = [s for s in (case.observed[i] for i in service.connections) if s.leaf == leaf]
+        yield Finding(
+            short_id(rule, service.id, leaf.hex()),
+            rule,
+            "high" if left < 0 else "low",
+            "confirmed",
+            "observed",
+            f"The certificate {name} {'has expired' if left < 0 else 'expires soon'}",
+            text,
+            [Remedy("PKI", "Renew the certificate with the same names.", "openssl x509 -noout -dates -in cert.pem")],
+            [],
+            service.id,
+            [case.backends[seen.backend].id] if seen.backend >= 0 else [],
+            [],
+            [members[0].id, seen.id] if members[0] is not seen else [seen.id],
+            rfc3339(members[0].main.first_ns),
+            rfc3339(shown),
+            len(members),
+            [Evidence("shown", seen.id, frames(seen.main.handshake.certificate_frame), f"valid until {until}")],
+        )

@@ -1,0 +1,71 @@
+"""What to do, for whom, and how to check it; and what to read. Best first."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from inspector.document import Remedy
+
+SERVER_207 = "https://puppet.atlassian.net/browse/SERVER-207"
+KNOWN_ISSUE = "Puppet Server known issues: SSL Server Certificate Change and Virtual IPs"
+RFC_7627 = "RFC 7627: TLS Session Hash and Extended Master Secret Extension"
+RFC_5746 = "RFC 5746: TLS Renegotiation Indication Extension"
+TRIPLE_HANDSHAKE = "https://www.secure-resumption.com/"
+
+CHANGE_REFERENCES = [SERVER_207, KNOWN_ISSUE, RFC_7627, TRIPLE_HANDSHAKE]
+
+
+@lru_cache(maxsize=1024)
+def change_remedies(name: str, port: int) -> list[Remedy]:
+    """Against the certificate change, for the service NAME:PORT."""
+    probe = f"openssl s_client -connect {name}:{port} -servername {name} </dev/null 2>/dev/null"
+    return [
+        Remedy(
+            "PKI",
+            f"Put one DNS name, e.g. {name}, into the certificates of all back ends (a wildcard helps nothing: Java compares literally), or give all of them the "
+            f"same certificate: puppetserver ca generate --certname BACKEND --subject-alt-names {name} (needs allow-subject-alt-names), then puppetdb ssl-setup -f.",
+            f"for each back end: {probe} | openssl x509 -noout -ext subjectAltName",
+        ),
+        Remedy(
+            "PuppetDB owners",
+            "Offer TLS 1.3 on every back end and on the client, or extended master secret (EMS) on all of them, none left out.",
+            f"{probe} | grep -E 'Protocol|Extended master secret'",
+        ),
+        Remedy(
+            "balancer",
+            "Keep a client on one back end: source affinity (balance source, or a stick table on the source address). Least connections does not cure it.",
+            "inspector analyze after the change: declined is 0 in the pool",
+        ),
+        Remedy(
+            "Puppet Server owner",
+            "Or use no virtual IP: list several server_urls in puppetdb.conf; they are tried in order, and each name has its own session cache.",
+            "puppet config print --section master; cat puppetdb.conf",
+        ),
+        Remedy(
+            "Puppet Server owner",
+            "Last resort, not recommended: -Djdk.tls.allowUnsafeServerCertChange=true in JAVA_ARGS (/etc/sysconfig/puppetserver, Debian: "
+            "/etc/default/puppetserver). It re-opens the triple handshake attack.",
+            "ps -o args= -C java | grep allowUnsafeServerCertChange",
+        ),
+    ]
+
+
+def capture_remedy(name: str, port: int, addresses: list[str]) -> Remedy:
+    """How to capture what is missing."""
+    host = addresses[0] if addresses else name
+    return Remedy(
+        "whoever captures",
+        "Capture whole frames, from before the JVM starts or for longer, on the client's host.",
+        f"tcpdump -i any -s 0 -B 16384 -w vip.pcap 'host {host} and tcp port {port}'",
+    )
+
+
+FAILURE_REMEDIES: dict[str, Remedy] = {
+    "certificate_unknown": Remedy("PKI", "The chain does not lead to a CA that the client trusts, or the host name does not match.", "openssl verify -CAfile ca.pem chain.pem"),
+    "certificate_expired": Remedy("PKI", "Renew the certificate.", "openssl x509 -noout -dates -in cert.pem"),
+    "unknown_ca": Remedy("PKI", "The side that sent the alert does not trust the issuer of the certificate that it was shown.", "openssl verify -CAfile ca.pem chain.pem"),
+    "bad_certificate": Remedy("PKI", "The side that sent the alert rejects the certificate that it was shown.", "openssl verify -CAfile ca.pem chain.pem"),
+    "protocol_version": Remedy("owners of both sides", "The sides have no TLS version in common.", "openssl s_client -tls1_2 -connect HOST:PORT; openssl s_client -tls1_3 -connect HOST:PORT"),
+    "handshake_failure": Remedy("owners of both sides", "The sides have no cipher suite in common, or a certificate is required.", "openssl s_client -connect HOST:PORT -msg"),
+    "plain_text": Remedy("owners of the server", "The port answers in clear, not in TLS.", "curl -v http://HOST:PORT/"),
+}

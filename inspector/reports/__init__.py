@@ -1,0 +1,1 @@
+"""The analysis document and its other shapes: JSON, text, CSV, certificate comparison."""

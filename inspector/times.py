@@ -1,0 +1,57 @@
+"""Times of packets as text. Nanoseconds since the epoch in, UTC out."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+LATEST_NS = 253_402_300_799 * 1_000_000_000
+
+_second = (-1, "")
+
+
+def rfc3339(ns: int) -> str:
+    """``2026-11-23T17:10:17.080123456Z``."""
+    global _second
+    whole, rest = divmod(min(max(ns, 0), LATEST_NS), 1_000_000_000)
+    known = _second
+    if known[0] != whole:
+        known = _second = (whole, (EPOCH + timedelta(seconds=whole)).strftime("%Y-%m-%dT%H:%M:%S"))
+    return f"{known[1]}.{rest:09d}Z"
+
+
+def rfc3339_signed(ns: int) -> str:
+    """The same for dates of certificates, which may lie before 1970."""
+    if ns >= 0:
+        return rfc3339(ns)
+    try:
+        moment = EPOCH + timedelta(seconds=ns // 1_000_000_000)
+    except OverflowError:
+        return "0001-01-01T00:00:00.000000000Z"
+    return f"{moment.year:04d}-{moment:%m-%dT%H:%M:%S}.000000000Z"
+
+
+def clock(ns: int) -> str:
+    """``17:10:17.080``: the time of day to the millisecond."""
+    return rfc3339(ns)[11:23]
+
+
+def day(ns: int) -> str:
+    """``2026-11-23``."""
+    return rfc3339(ns)[:10]
+
+
+def span(ns: int) -> str:
+    """A duration for people: ``0.4 ms``, ``38.9 s``, ``2 h 05 min``, ``6 d 4 h``."""
+    seconds = ns / 1_000_000_000
+    if seconds < 0:
+        return f"-{span(-ns)}"
+    if seconds < 1:
+        return f"{seconds * 1000:.1f} ms"
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    minutes = int(seconds // 60)
+    if minutes < 120:
+        return f"{minutes} min"
+    hours = minutes // 60
+    return f"{hours} h {minutes % 60:02d} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"

@@ -1,0 +1,187 @@
+"""Who answered: connections of one service grouped by what tells servers apart.
+
+The furthest leg's server address, or the service's own addresses where each shows one certificate; else the leaf certificate. Resumed
+connections, which show no certificate, belong to whoever issued the session. A certificate that replaces another for good is a rotation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import Struct, field
+
+from inspector.facts import Endpoint
+from inspector.tracking.certificates import Certificate
+from inspector.tracking.observed import Observed
+from inspector.tracking.services import Service, ip_text, short_id
+from inspector.tracking.sessions import is_modern
+
+ROTATION_AT_LEAST = 8
+"""Full handshakes with each of two certificates of different names before one counts as the other's successor."""
+
+
+class Rotation(Struct):
+    """``at_ns``: the first handshake with the new certificate."""
+
+    old: bytes
+    new: bytes
+    at_ns: int
+    connection: int
+
+
+class Backend(Struct):
+    """``leaves``: certificates in the order of their appearance, the last one being current. ``ems``: among clients that offer it."""
+
+    index: int
+    id: str
+    service: int
+    label: str
+    basis: list[str]
+    leaves: list[bytes]
+    addresses: list[str]
+    connections: list[int]
+    rotations: list[Rotation] = field(default_factory=list)
+
+    @property
+    def leaf(self) -> bytes | None:
+        """The current certificate."""
+        return self.leaves[-1] if self.leaves else None
+
+
+Key = tuple[str, object]
+
+
+def find_backends(observed: Sequence[Observed], services: Sequence[Service], certificates: dict[bytes, Certificate]) -> list[Backend]:
+    """Group the connections of each service, and number the back ends in ``observed``."""
+    backends: list[Backend] = []
+    for service in services:
+        members = [observed[i] for i in service.connections if not observed[i].health_check or observed[i].leaf]
+        keys = _keys(observed, members, certificates)
+        found: dict[Key, Backend] = {}
+        for seen in members:
+            key = keys.get(seen.index)
+            if key is None:
+                continue
+            backend = found.get(key)
+            if backend is None:
+                label = _label(len(found))
+                name = key[1].hex() if isinstance(key[1], bytes) else str(key[1])
+                backend = found[key] = Backend(len(backends), short_id("backend", service.id, key[0], name), service.index, label, [], [], [], [])
+                backends.append(backend)
+            seen.backend = backend.index
+            _add(backend, seen, key)
+    return backends
+
+
+def _add(backend: Backend, seen: Observed, key: Key) -> None:
+    backend.connections.append(seen.index)
+    basis = {"endpoint": "leg" if seen.legs else "address", "leaf": "certificate" if seen.leaf else "session"}[key[0]]
+    if basis not in backend.basis:
+        backend.basis.append(basis)
+    leaf = seen.leaf
+    if leaf is not None and leaf not in backend.leaves:
+        if backend.leaves:
+            backend.rotations.append(Rotation(backend.leaves[-1], leaf, seen.main.handshake.answer_ns, seen.index))
+        backend.leaves.append(leaf)
+    address = ip_text((seen.legs[-1] if seen.legs else seen.main).server.address)
+    if address not in backend.addresses:
+        backend.addresses.append(address)
+
+
+def _keys(observed: Sequence[Observed], members: list[Observed], certificates: dict[bytes, Certificate]) -> dict[int, Key]:
+    """What identifies the back end of each connection, where anything does."""
+    endpoints = _distinguishing_endpoints(members)
+    shown: dict[bytes, set[Endpoint]] = {}
+    for seen in members:
+        endpoint = endpoints.get(seen.index)
+        if endpoint is not None and seen.leaf is not None:
+            shown.setdefault(seen.leaf, set()).add(endpoint)
+    successor = {} if endpoints else _rotations(members, certificates)
+    keys: dict[int, Key] = {}
+    for seen in members:
+        endpoint = endpoints.get(seen.index)
+        leaf = seen.leaf
+        if endpoint is not None:
+            keys[seen.index] = ("endpoint", f"{ip_text(endpoint.address)}:{endpoint.port}")
+        elif leaf is not None:
+            where = shown.get(leaf, set())
+            only = next(iter(where)) if len(where) == 1 else None
+            keys[seen.index] = ("endpoint", f"{ip_text(only.address)}:{only.port}") if only else ("leaf", successor.get(leaf, leaf))
+        elif seen.kind in ("session_id", "ticket") and seen.entry.session is not None:
+            session = seen.entry.session
+            issuer = session.issuer
+            if issuer is not None and issuer in keys:
+                keys[seen.index] = keys[issuer]
+            elif session.leaf is not None:
+                keys[seen.index] = ("leaf", successor.get(session.leaf, session.leaf))
+            elif issuer is None:
+                keys[seen.index] = ("leaf", b"session:" + session.key)
+    return keys
+
+
+def _distinguishing_endpoints(members: list[Observed]) -> dict[int, Endpoint]:
+    """The server address of each connection where addresses tell back ends apart."""
+    found = {s.index: s.legs[-1].server for s in members if s.legs}
+    if found:
+        return found
+    direct = {s.index: s.main.server for s in members}
+    if len(set(direct.values())) < 2:
+        return {}
+    shown: dict[Endpoint, list[bytes]] = {}
+    for seen in members:
+        if seen.leaf is not None:
+            leaves = shown.setdefault(seen.main.server, [])
+            if not leaves or leaves[-1] != seen.leaf:
+                leaves.append(seen.leaf)
+    if any(len(leaves) > len(set(leaves)) or len(set(leaves)) > 2 for leaves in shown.values()):
+        return {}  # one address shows certificates in turn: it is a balancer too
+    every = [leaf for leaves in shown.values() for leaf in set(leaves)]
+    return direct if every or all(is_modern(s.main.handshake) for s in members) else {}
+
+
+def _rotations(members: list[Observed], certificates: dict[bytes, Certificate]) -> dict[bytes, bytes]:
+    """For each replaced certificate the first one of its line, so that both name one back end.
+
+    A certificate is replaced where it is never seen again from the moment another, never seen before, appears: with the same names at once, with
+    other names only after enough handshakes with each.
+    """
+    first: dict[bytes, int] = {}
+    last: dict[bytes, int] = {}
+    count: dict[bytes, int] = {}
+    for seen in members:
+        leaf = seen.leaf
+        if leaf is not None:
+            first.setdefault(leaf, seen.main.handshake.answer_ns)
+            last[leaf] = max(last.get(leaf, 0), seen.main.handshake.answer_ns)
+            count[leaf] = count.get(leaf, 0) + 1
+        elif seen.entry.session is not None and seen.entry.session.leaf in last:
+            session_leaf = seen.entry.session.leaf
+            last[session_leaf] = max(last[session_leaf], seen.main.handshake.answer_ns)
+            count[session_leaf] += 1
+    line: dict[bytes, bytes] = {}
+    taken: set[bytes] = set()
+    for new in sorted(first, key=lambda leaf: first[leaf]):
+        candidates = [old for old in first if old != new and old not in taken and last[old] < first[new]]
+        same = [old for old in candidates if _same_owner(certificates.get(old), certificates.get(new))]
+        other = [old for old in candidates if count[old] >= ROTATION_AT_LEAST and count[new] >= ROTATION_AT_LEAST]
+        old_leaf = max(same or (other if len(other) == 1 else []), key=lambda leaf: last[leaf], default=None)
+        if old_leaf is not None:
+            line[new] = line.get(old_leaf, old_leaf)
+            taken.add(old_leaf)
+    return line
+
+
+def _same_owner(old: Certificate | None, new: Certificate | None) -> bool:
+    if old is None or new is None or not old.identity.subject:
+        return False
+    return old.identity.subject == new.identity.subject and old.identity.dns_names == new.identity.dns_names and old.identity.ip_addresses == new.identity.ip_addresses
+
+
+def _label(number: int) -> str:
+    """A, B, … Z, AA, AB, …"""
+    text = ""
+    number += 1
+    while number:
+        number, rest = divmod(number - 1, 26)
+        text = chr(65 + rest) + text
+    return text

@@ -1,0 +1,258 @@
+"""One connection as it is seen across the story: its legs joined, its outcome, its place in service, client and session ledger."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import Literal
+
+from msgspec import Struct
+
+from inspector import bounds, facts
+from inspector.facts import ConnectionFacts, LaneFacts
+from inspector.tracking.clients import UNKNOWN, Stack, stack
+from inspector.tracking.sessions import NOTHING, Entry, Kind, is_modern, kind_of
+
+Outcome = Literal["established", "aborted", "incomplete"]
+FATAL, CLOSE_NOTIFY, BAD_CERTIFICATE = 2, 0, 42
+SHORTEST_FINISHED_RECORD = 4 + 32 + 1 + 16
+"""TLS 1.3: a Finished of SHA-256, its content type and the tag. A shorter encrypted record can only be an alert (RFC 8446, section 4.4.4)."""
+
+
+class Observed(Struct, gc=False):
+    """``main``: the leg nearest to the client. Filled in step by step by ``judge``."""
+
+    index: int
+    main: ConnectionFacts
+    legs: tuple[ConnectionFacts, ...]
+    outcome: Outcome
+    kind: Kind | None
+    reason: str
+    stack: Stack
+    closed_by: Literal["client", "server"] | None
+    closed_how: Literal["fin", "rst"] | None
+    gave_up: bool
+    service: int = -1
+    client: int = -1
+    backend: int = -1
+    entry: Entry = NOTHING
+    health_check: bool = False
+    renegotiations: tuple[Renegotiation, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """Stable across file forms: endpoints and client random, else the initial sequence number."""
+        return connection_id(self.main)
+
+    @property
+    def leaf(self) -> bytes | None:
+        """The digest of the server's leaf certificate, where it was sent in clear."""
+        return self.main.handshake.chain[0] if self.main.handshake.chain else None
+
+    @property
+    def declined(self) -> bool:
+        """Whether a session that a server had issued, or a ticket, was offered and a full handshake was the answer."""
+        if self.kind != "full":
+            return False
+        handshake = self.main.handshake
+        if is_modern(handshake):
+            return bool(handshake.offered_psks)
+        return bool(handshake.offered_ticket) or self.entry.known or (self.entry.session is not None and self.entry.session.resumed_ns is not None)
+
+    @property
+    def fatal_alert(self) -> facts.AlertFact | None:
+        """The first fatal alert in clear."""
+        return next((a for a in self.main.alerts if a.level == FATAL), None)
+
+
+class Renegotiation(Struct, gc=False):
+    """An encrypted handshake inside an established connection (RFC 5246, section 7.4.1.1). Frames are references, times nanoseconds."""
+
+    asked_by_server: bool
+    frame: int
+    ns: int
+    client_records: tuple[facts.SealedRecord, ...]
+    server_records: tuple[facts.SealedRecord, ...]
+    completed: bool
+    broken_off_by: Literal["client", "server"] | None
+
+
+def connection_id(main: ConnectionFacts) -> str:
+    """Twelve hex digits."""
+    digest = hashlib.blake2s(digest_size=6)
+    digest.update(main.client.address + main.client.port.to_bytes(2, "big") + main.server.address + main.server.port.to_bytes(2, "big"))
+    digest.update(main.handshake.client_random or main.handshake.server_random or b"%d@%d" % (main.initial_sequence, main.first_ns // 1000))
+    return digest.hexdigest()
+
+
+def observe(connections: Iterable[ConnectionFacts]) -> list[Observed]:
+    """Join the legs of each handshake; the result is in the order of the ClientHellos."""
+    by_random: dict[bytes, list[list[ConnectionFacts]]] = {}
+    groups: list[list[ConnectionFacts]] = []
+    for connection in connections:
+        random = connection.handshake.client_random
+        if random:
+            known = by_random.setdefault(random, [])
+            near = next((g for g in known if connection.handshake.hello_ns - g[0].handshake.hello_ns < bounds.LEG_NS and _is_other_leg(g, connection)), None)
+            if near is not None:
+                near.append(connection)
+                continue
+            group = [connection]
+            known.append(group)
+        else:
+            group = [connection]
+        groups.append(group)
+    for group in groups:
+        group.sort(key=lambda c: (c.handshake.hello_ns, c.first_ns))
+    groups.sort(key=lambda g: (g[0].handshake.hello_ns or g[0].first_ns, g[0].client, g[0].server))
+    return [_observed(index, group) for index, group in enumerate(groups)]
+
+
+def _is_other_leg(group: list[ConnectionFacts], connection: ConnectionFacts) -> bool:
+    random = connection.handshake.server_random
+    return all((c.client, c.server) != (connection.client, connection.server) for c in group) and all(
+        not random or not c.handshake.server_random or c.handshake.server_random == random for c in group
+    )
+
+
+def _observed(index: int, group: list[ConnectionFacts]) -> Observed:
+    main = group[0]
+    kind, reason = kind_of(main.handshake)
+    renegotiations = find_renegotiations(main)
+    by, how = _end(main)
+    outcome = _outcome(main)
+    if outcome == "established" and any(r.broken_off_by for r in renegotiations):
+        outcome = "aborted"
+    return Observed(
+        index,
+        main,
+        tuple(group[1:]),
+        outcome,
+        kind,
+        reason,
+        stack(main.handshake.offer) if main.handshake.offer is not None else UNKNOWN,
+        by,
+        how,
+        gave_up(main, by),
+        renegotiations=renegotiations,
+    )
+
+
+def _closes(lane: LaneFacts) -> list[tuple[int, Literal["fin", "rst"]]]:
+    found: list[tuple[int, Literal["fin", "rst"]]] = []
+    if lane.fin:
+        found.append((lane.fin.ns, "fin"))
+    if lane.rst:
+        found.append((lane.rst.ns, "rst"))
+    return found
+
+
+def _end(main: ConnectionFacts) -> tuple[Literal["client", "server"] | None, Literal["fin", "rst"] | None]:
+    """Who closed first, and how."""
+    closes = [(ns, "client", how) for ns, how in _closes(main.from_client)] + [(ns, "server", how) for ns, how in _closes(main.from_server)]
+    if not closes:
+        return None, None
+    _, by, how = min(closes)
+    return ("client" if by == "client" else "server"), how
+
+
+def _outcome(main: ConnectionFacts) -> Outcome:
+    """The contract's table."""
+    handshake, client, server = main.handshake, main.from_client, main.from_server
+    seen = handshake.seen
+    if is_modern(handshake):
+        first = client.first_application
+        alert = first is not None and first.length < SHORTEST_FINISHED_RECORD and not client.application_records > 1
+        if first is not None and server.first_application is not None and not alert:
+            return "established"
+        if alert and server.first_application is not None:
+            return "aborted"
+    elif _both_finished(main):
+        return "established"
+    if any(a.level == FATAL for a in main.alerts):
+        return "aborted"
+    whole = client.packets and server.packets and not client.lost and not server.lost
+    if (client.fin or client.rst or server.fin or server.rst) and whole and seen & (facts.C_HELLO | facts.S_HELLO):
+        return "aborted"
+    return "incomplete"
+
+
+def _both_finished(main: ConnectionFacts) -> bool:
+    client, server, seen = main.from_client, main.from_server, main.handshake.seen
+    ours = seen & facts.C_SEALED or (seen & facts.C_CHANGE and client.application_records)
+    theirs = seen & facts.S_SEALED or (seen & facts.S_CHANGE and server.application_records)
+    if ours and theirs:
+        return bool(seen & (facts.S_HELLO | facts.C_HELLO)) or not main.syn
+    return bool(client.application_records and server.application_records and not is_modern(main.handshake))
+
+
+def gave_up(main: ConnectionFacts, closed_by: str | None) -> bool:
+    """Whether the client broke off after the server's certificate and before its own key exchange.
+
+    With an alert in clear (blocking clients), or by closing in silence after ServerHelloDone (Puppet Server's HTTP client).
+    """
+    handshake = main.handshake
+    seen = handshake.seen
+    if not seen & facts.S_CERTIFICATE or seen & (facts.C_KEY_EXCHANGE | facts.C_CHANGE | facts.C_SEALED) or is_modern(handshake):
+        return False
+    if main.from_client.application_records:
+        return False
+    fatal = next((a for a in main.alerts if a.level == FATAL), None)
+    if fatal is not None and fatal.from_client:
+        return True
+    if main.from_client.lost or not main.from_client.packets:
+        return False
+    return bool(closed_by == "client" and seen & facts.S_DONE and (fatal is None or _closed_before(main, fatal.ns)))
+
+
+def _closed_before(main: ConnectionFacts, ns: int) -> bool:
+    return any(closed <= ns for closed, _ in _closes(main.from_client))
+
+
+def find_renegotiations(main: ConnectionFacts) -> tuple[Renegotiation, ...]:
+    """Encrypted handshake records behind the first Finished of each side, up to TLS 1.2.
+
+    Told apart by each side's ChangeCipherSpecs: what stands between two of them is one handshake.
+    """
+    if is_modern(main.handshake) or main.handshake.answer is None:
+        return ()
+    ours, theirs = _rounds(main.from_client.records), _rounds(main.from_server.records)
+    found: list[Renegotiation] = []
+    for round_index in range(max(len(ours), len(theirs))):
+        client = ours[round_index] if round_index < len(ours) else ()
+        server = theirs[round_index] if round_index < len(theirs) else ()
+        first = min([r for r in client[:1] + server[:1]], key=lambda r: (r.ns, r.frame))
+        completed = all(any(r.content_type == 20 for r in side) for side in (client, server))
+        found.append(Renegotiation(bool(server) and first is server[0], first.frame, first.ns, client, server, completed, None))
+    if found and not found[-1].completed and found[-1].client_records and found[-1].server_records:
+        found[-1].broken_off_by = _broke_off(main, found[-1])
+    return tuple(found)
+
+
+def _rounds(records: tuple[facts.SealedRecord, ...]) -> list[tuple[facts.SealedRecord, ...]]:
+    """Handshake records and ChangeCipherSpecs behind the first Finished, cut behind each later Finished."""
+    rounds: list[tuple[facts.SealedRecord, ...]] = []
+    current: list[facts.SealedRecord] = []
+    changed = False
+    for record in records[1:] if records and records[0].content_type == 22 else ():
+        if record.content_type == 21:
+            continue
+        current.append(record)
+        if record.content_type == 20:
+            changed = True
+        elif changed:
+            rounds.append(tuple(current))
+            current, changed = [], False
+    if current:
+        rounds.append(tuple(current))
+    return rounds
+
+
+def _broke_off(main: ConnectionFacts, attempt: Renegotiation) -> Literal["client", "server"] | None:
+    """Who ended a renegotiation that the server had answered: who first alerted or closed behind it."""
+    ends = [(a.ns, "client" if a.from_client else "server") for a in main.alerts if a.ns >= attempt.ns]
+    ends += [(ns, "client") for ns, _ in _closes(main.from_client)] + [(ns, "server") for ns, _ in _closes(main.from_server)]
+    ends = [e for e in ends if e[0] >= attempt.ns]
+    if not ends:
+        return None
+    return "client" if min(ends)[1] == "client" else "server"

@@ -1,0 +1,135 @@
+"""Services as the client names them (server name and port, else address and port), and the clients that use them."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+from collections.abc import Sequence
+from statistics import median
+
+from msgspec import Struct
+
+from inspector import facts
+from inspector.facts import Endpoint
+from inspector.tracking.clients import Stack
+from inspector.tracking.observed import Observed
+
+CHECKS_AT_LEAST = 4
+UNSTEADY = 0.5
+"""The interval's median absolute deviation, as a share of its median, above which a client is no health check."""
+
+
+class Service(Struct):
+    """``connections``: indexes. ``others``: flows to its addresses that were no TLS."""
+
+    index: int
+    id: str
+    name: str
+    port: int
+    named: bool
+    addresses: list[str]
+    connections: list[int]
+    others: int = 0
+
+
+class Client(Struct):
+    """One address with one stack."""
+
+    index: int
+    id: str
+    ip: str
+    stack: Stack
+    connections: list[int]
+
+
+def ip_text(address: bytes) -> str:
+    """An address as people write it; IPv4 inside IPv6 stays IPv6."""
+    return str(ipaddress.ip_address(address))
+
+
+def short_id(*parts: object) -> str:
+    """Ten hex digits made from the parts."""
+    return hashlib.blake2s("\0".join(map(str, parts)).encode(), digest_size=5).hexdigest()
+
+
+def server_name(seen: Observed) -> str | None:
+    """The SNI host name where it is one; bytes that are no ASCII are escaped."""
+    offer = seen.main.handshake.offer
+    if offer is None or offer.server_name is None:
+        return None
+    return offer.server_name.decode("ascii", "backslashreplace").lower()
+
+
+def find_services(observed: Sequence[Observed], others: dict[Endpoint, int]) -> list[Service]:
+    """Group connections by service, and number them in ``observed``."""
+    services: dict[tuple[str, int], Service] = {}
+    texts: dict[bytes, str] = {}
+    for seen in observed:
+        server = seen.main.server
+        address = texts.get(server.address) or texts.setdefault(server.address, ip_text(server.address))
+        name = server_name(seen)
+        key = (name or address, server.port)
+        service = services.get(key)
+        if service is None:
+            service = services[key] = Service(len(services), short_id("service", *key), key[0], key[1], name is not None, [], [])
+        seen.service = service.index
+        service.connections.append(seen.index)
+        if address not in service.addresses:
+            service.addresses.append(address)
+    for endpoint, count in others.items():
+        address = ip_text(endpoint.address)
+        for service in services.values():
+            if service.port == endpoint.port and address in service.addresses:
+                service.others += count
+                break
+    return list(services.values())
+
+
+def find_clients(observed: Sequence[Observed]) -> list[Client]:
+    """Group connections by address and stack, and number them in ``observed``."""
+    clients: dict[tuple[bytes, str], Client] = {}
+    for seen in observed:
+        key = (seen.main.client.address, seen.stack.name)
+        client = clients.get(key)
+        if client is None:
+            ip = ip_text(key[0])
+            client = clients[key] = Client(len(clients), short_id("client", ip, key[1]), ip, seen.stack, [])
+        seen.client = client.index
+        client.connections.append(seen.index)
+    return list(clients.values())
+
+
+def mark_health_checks(observed: Sequence[Observed], services: Sequence[Service]) -> None:
+    """One source that knocks at a steady pace, never finishes or never says anything, is a health check."""
+    for service in services:
+        groups: dict[tuple[int, bytes], list[Observed]] = {}
+        for index in service.connections:
+            seen = observed[index]
+            groups.setdefault((seen.client, seen.leaf or b""), []).append(seen)
+        by_client: dict[int, list[Observed]] = {}
+        for (client, _), members in groups.items():
+            by_client.setdefault(client, []).extend(members)
+        for members in by_client.values():
+            if len(members) >= CHECKS_AT_LEAST and all(_says_nothing(s) for s in members) and _is_steady(members):
+                for seen in members:
+                    seen.health_check = True
+
+
+def _says_nothing(seen: Observed) -> bool:
+    """No data, no alert of the client's that names a fault, and closed by the client."""
+    client = seen.main.from_client
+    if client.application_records or seen.closed_by != "client":
+        return seen.outcome == "aborted" and not seen.main.handshake.seen & (facts.C_KEY_EXCHANGE | facts.S_CERTIFICATE) and _is_sslv3(seen)
+    return not any(a.from_client and a.level == 2 for a in seen.main.alerts)
+
+
+def _is_sslv3(seen: Observed) -> bool:
+    offer = seen.main.handshake.offer
+    return offer is not None and offer.legacy_version == 0x0300
+
+
+def _is_steady(members: list[Observed]) -> bool:
+    times = sorted(s.main.first_ns for s in members)
+    gaps = [b - a for a, b in zip(times, times[1:], strict=False)]
+    middle = median(gaps)
+    return middle > 0 and median(abs(g - middle) for g in gaps) <= UNSTEADY * middle
