@@ -1,0 +1,32 @@
+"""Inspector: why TLS behind a load balancer misbehaves, told from packets.
+
+    from inspector import analyze
+    document = analyze("vip.pcap")
+    for finding in document.findings: print(finding.title)
+"""
+
+from __future__ import annotations
+
+from os import PathLike, fspath
+from typing import TYPE_CHECKING, Literal
+
+from inspector.errors import InspectorError, UnreadableError, UsageError
+from inspector.version import VERSION as __version__
+
+if TYPE_CHECKING:
+    from inspector.document import Document
+
+
+def analyze(*paths: str | PathLike[str], vips: tuple[tuple[str, int], ...] = (), jdk_generation: Literal["first", "current"] = "current") -> Document:
+    """The analysis document of some captures, read as one story; the same that ``inspector analyze -T json`` writes.
+
+    ``vips``: (host, port) of the services to look at, all by default. Raises UnreadableError where no input is a capture.
+    """
+    from inspector.engine import extract
+    from inspector.findings.case import Options
+    from inspector.findings.judge import judge
+
+    return judge(extract([fspath(p) for p in paths]), Options(jdk_generation, vips)).complete()
+
+
+__all__ = ["InspectorError", "UnreadableError", "UsageError", "__version__", "analyze"]

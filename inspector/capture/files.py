@@ -25,6 +25,9 @@ PEEK_BYTES = 1 << 16
 
 Progress = Callable[[int], None]
 
+standard_input: BinaryIO | None = None
+"""What ``-`` means where the terminal has taken the place of standard input; None for standard input itself."""
+
 
 class CaptureFile:
     """One input of the story. Opening it reads only its start, to learn the format and the time of the first frame."""
@@ -35,7 +38,7 @@ class CaptureFile:
         self._standard_input: ByteSource | None = None
         self.size = 0
         if path == "-":
-            self._standard_input = ByteSource(_inflate(_Prefixed(sys.stdin.buffer)))
+            self._standard_input = ByteSource(_inflate(_Prefixed(standard_input or sys.stdin.buffer)))
             self._check(self._standard_input)
             return
         source = self._open(None, PEEK_BYTES)

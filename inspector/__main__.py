@@ -1,0 +1,5 @@
+"""``python -m inspector`` is ``inspector``."""
+
+from inspector.cli import main
+
+main()

@@ -1,0 +1,287 @@
+"""Commands, options and exit codes. The rest is imported inside functions, so that --help is instant."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from inspector.errors import InspectorError, UsageError
+from inspector.version import VERSION
+
+if TYPE_CHECKING:
+    from inspector.document import Limit
+    from inspector.findings.case import Options
+    from inspector.findings.judge import Analysis
+
+FINDINGS, USAGE, INCOMPLETE, TERMINATED = 1, 2, 3, 143
+SEVERITIES = ("high", "medium", "low", "info", "never")
+
+
+class Commands(click.Group):
+    """``inspector FILE…`` means ``inspector open FILE…``."""
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in self.commands:
+            if not args[0].startswith("-") and not os.path.exists(args[0]) and "." not in args[0] and "/" not in args[0]:
+                raise click.UsageError(f"no such command or file: {args[0]}", ctx)
+            args = ["open", *args]
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(VERSION, "-V", "--version", prog_name="inspector", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Why TLS behind a load balancer misbehaves, told from packets.
+
+    Reads captures (pcap, pcapng, gz, zst, directories, - for standard input), follows sessions and certificates across back ends, and explains by
+    Java's own rule which client gave up because the server's certificate changed. FILE arguments together are one story.
+
+    \b
+    inspector FILE…              the terminal app (same as: inspector open FILE…)
+    inspector analyze FILE…      print the analysis: text, json, jsonl or csv
+    inspector compare CERT…      judge certificates of a pool before they are deployed
+    inspector demo               the bundled recording of a real Puppet Server
+
+    \b
+    Exit status: 0 fine; 1 findings (analyze, compare); 2 usage, or no input can be read;
+    3 incomplete input with --strict; 130, 143 on signals.
+    """
+
+
+def story_options(command: Any) -> Any:
+    """The options of every command that reads captures."""
+    decorators = [
+        click.argument("files", nargs=-1, required=True, metavar="FILE…"),
+        click.option("--vip", "vips", multiple=True, metavar="HOST:PORT", help="Look at this service only; repeatable. [v6]:port. Names are compared with server names, never looked up."),
+        click.option("--jdk-generation", type=click.Choice(["current", "first"]), default="current", show_default=True, help="Which identity rule: first is before 8u60 and 7u85."),
+        click.option("--keylog", multiple=True, metavar="FILE", type=click.Path(exists=True, dir_okay=False), help="NSS key log; accepted, not used yet."),
+        click.option("--server-key", multiple=True, metavar="PEM", type=click.Path(exists=True, dir_okay=False), help="RSA private key; accepted, not used yet."),
+        click.option("--log", "logs", multiple=True, metavar="FILE", type=click.Path(exists=True, dir_okay=False), help="puppetserver.log or HAProxy log; accepted, not used yet."),
+    ]
+    for decorator in reversed(decorators):
+        command = decorator(command)
+    return command
+
+
+@cli.command("analyze")
+@story_options
+@click.option("-T", "--format", "form", type=click.Choice(["text", "json", "jsonl", "csv"]), default="text", show_default=True, help="What to print.")
+@click.option("-Y", "--filter", "expression", metavar="EXPRESSION", help='Show only connections that match, e.g. outcome:aborted backend:B. See docs/filters.md.')
+@click.option("-o", "--output", type=click.Path(dir_okay=False, writable=True), help="Write to a file instead of standard output.")
+@click.option("--fail-on", type=click.Choice(SEVERITIES), default="high", show_default=True, help="Severity from which the exit status is 1.")
+@click.option("--strict", is_flag=True, help="Exit status 3 where the input is incomplete.")
+def analyze_command(
+    files: tuple[str, ...],
+    vips: tuple[str, ...],
+    jdk_generation: str,
+    keylog: tuple[str, ...],
+    server_key: tuple[str, ...],
+    logs: tuple[str, ...],
+    form: str,
+    expression: str | None,
+    output: str | None,
+    fail_on: str,
+    strict: bool,
+) -> None:
+    """Print the analysis of captures: assessment, pool, matrix, incidents, limits."""
+    import gc
+
+    gc.disable()
+    from inspector.filters import compile_filter
+
+    matches = compile_filter(expression) if expression else None
+    analysis = _analysis(files, vips, jdk_generation, _secrets_limits(keylog, server_key, logs))
+    _write(analysis, form, matches, output)
+    _exit_by_findings(analysis, fail_on, strict)
+
+
+def _analysis(files: tuple[str, ...], vips: tuple[str, ...], generation: str, limits: list[Limit]) -> Analysis:
+    from inspector.engine import extract
+    from inspector.findings.judge import judge
+    from inspector.progress import Progress
+
+    options = _options(vips, generation)
+    progress = Progress(sys.stderr)
+    facts = extract(files, progress.advance, progress.opened)
+    progress.done()
+    for _, text in facts.problems:
+        click.echo(f"inspector: {text}", err=True)
+    for capture in facts.captures:
+        if capture.damage:
+            click.echo(f"inspector: {capture.path}: {capture.damage}", err=True)
+    return judge(facts, options, limits)
+
+
+def _options(vips: tuple[str, ...], generation: str) -> Options:
+    from inspector.findings.case import Options
+
+    return Options("first" if generation == "first" else "current", tuple(_vip(v) for v in vips))
+
+
+def _vip(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not colon or not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise UsageError(f"--vip {text}: not HOST:PORT", "an IPv6 address stands in brackets: --vip '[2001:db8::1]:8081'")
+    import ipaddress
+
+    try:
+        return str(ipaddress.ip_address(host)), int(port)
+    except ValueError:
+        return host.lower(), int(port)
+
+
+def _secrets_limits(keylog: tuple[str, ...], server_key: tuple[str, ...], logs: tuple[str, ...]) -> list[Limit]:
+    """Options that are accepted before what they need exists are named as limits."""
+    from inspector.document import Limit
+
+    limits = [Limit("secrets_not_used", f"{path}: records are not decrypted by this version", None, []) for path in (*keylog, *server_key)]
+    return limits + [Limit("log_not_used", f"{path}: logs are not joined by this version", None, []) for path in logs]
+
+
+def _write(analysis: Analysis, form: str, matches: Any, output: str | None) -> None:
+    connections = (c for c in analysis.connections() if matches is None or matches(analysis.document, c))
+    try:
+        target = open(output, "wb") if output else sys.stdout.buffer  # noqa: SIM115 - standard output must stay open
+    except OSError as error:
+        raise UsageError(f"{output}: {error.strerror}") from None
+    try:
+        if form == "json":
+            from inspector.reports.json_stream import write_json
+
+            write_json(analysis, connections, target)
+        elif form == "jsonl":
+            from inspector.reports.json_stream import write_jsonl
+
+            write_jsonl(analysis, connections, target)
+        else:
+            import io
+
+            text = io.TextIOWrapper(target, encoding="utf-8", errors="backslashreplace", write_through=False)
+            if form == "csv":
+                from inspector.reports.csv_table import write_csv
+
+                write_csv(analysis, connections, text)
+            else:
+                from inspector.reports.text import write_text
+
+                write_text(analysis, connections if matches is not None else None, text)
+            text.flush()
+            text.detach()
+        target.flush()
+    finally:
+        if output:
+            target.close()
+
+
+def _exit_by_findings(analysis: Analysis, fail_on: str, strict: bool) -> None:
+    document = analysis.document
+    if strict and any(limit.kind in ("unreadable", "truncated", "damaged", "drops") for limit in document.limits):
+        raise SystemExit(INCOMPLETE)
+    bad = SEVERITIES[: SEVERITIES.index(fail_on) + 1] if fail_on != "never" else ()
+    if any(f.severity in bad for f in document.findings):
+        raise SystemExit(FINDINGS)
+
+
+@cli.command("open")
+@story_options
+def open_command(files: tuple[str, ...], vips: tuple[str, ...], jdk_generation: str, keylog: tuple[str, ...], server_key: tuple[str, ...], logs: tuple[str, ...]) -> None:
+    """Open captures in the terminal app."""
+    _open(files, vips, jdk_generation, _secrets_limits(keylog, server_key, logs))
+
+
+def _open(files: tuple[str, ...], vips: tuple[str, ...], generation: str, limits: list[Limit]) -> None:
+    if not sys.stdout.isatty():
+        raise UsageError("standard output is no terminal", "inspector analyze prints the same analysis")
+    from inspector.capture.files import Story
+
+    options = _options(vips, generation)
+    if "-" not in files:
+        Story(files)  # what cannot be read is said before the screen changes
+    elif not _keys_from_terminal():
+        raise UsageError("standard input is the capture and there is no terminal to read keys from", "inspector analyze - prints the analysis")
+    from inspector.tui.app import InspectorApp
+
+    InspectorApp(files, options, limits).run()
+
+
+def _keys_from_terminal() -> bool:
+    """Move the capture from standard input to another descriptor, and the terminal to standard input."""
+    import io
+
+    from inspector.capture import files
+
+    try:
+        terminal = os.open("/dev/tty", os.O_RDWR)
+    except OSError:
+        return False
+    files.standard_input = io.BufferedReader(io.FileIO(os.dup(0), "rb"), 1 << 20)
+    os.dup2(terminal, 0)
+    os.close(terminal)
+    return True
+
+
+@cli.command("demo")
+def demo_command() -> None:
+    """Open the bundled recording of a real Puppet Server; print its text analysis where there is no terminal."""
+    capture = demo_capture()
+    if sys.stdout.isatty() and sys.stdin.isatty():
+        _open((str(capture),), (), "current", [])
+        return
+    _write(_analysis((str(capture),), (), "current", []), "text", None, None)
+
+
+def demo_capture() -> Path:
+    """Where the bundled capture lies: in the package, or in ``captures/`` of a clone."""
+    name = "puppet-session-ids.pcap.gz"
+    inside = Path(__file__).parent / "demo" / name
+    return inside if inside.exists() else Path(__file__).parent.parent / "captures" / name
+
+
+@cli.command("compare")
+@click.argument("files", nargs=-1, required=True, metavar="CERT…")
+@click.option("--jdk-generation", type=click.Choice(["current", "first"]), default="current", show_default=True, help="The rule that decides the exit status; both are shown.")
+@click.option("-T", "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True, help="What to print.")
+@click.option("--fail-on", type=click.Choice(SEVERITIES), default="high", show_default=True, help="Certificates that are not equivalent count as high.")
+def compare_command(files: tuple[str, ...], jdk_generation: str, form: str, fail_on: str) -> None:
+    """Judge certificates (PEM, DER, bundles, or those of a capture): who is equivalent to whom for Java, and the smallest fix."""
+    from inspector.reports.compare import compare, read_certificates, write_comparison
+
+    comparison = compare(read_certificates(files), "first" if jdk_generation == "first" else "current")
+    write_comparison(comparison, form, sys.stdout)
+    if comparison.clusters > 1 and fail_on != "never":
+        raise SystemExit(FINDINGS)
+
+
+def main() -> NoReturn:
+    """The command, with the contract's exit statuses."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(TERMINATED)
+
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        cli.main(standalone_mode=False)
+        sys.stdout.flush()
+        sys.exit(0)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(USAGE)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except InspectorError as error:
+        click.echo(f"inspector: {error}", err=True)
+        if error.hint:
+            click.echo(f"  {error.hint}", err=True)
+        sys.exit(USAGE)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)

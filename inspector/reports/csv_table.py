@@ -1,0 +1,82 @@
+"""Connections as CSV for spreadsheets. Cells that a spreadsheet would take for a formula are quoted with an apostrophe."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from typing import TextIO
+
+from inspector.document import Connection
+from inspector.findings.judge import Analysis
+from inspector.safe import csv_cell
+
+COLUMNS = (
+    "id",
+    "first_seen",
+    "last_seen",
+    "service",
+    "client",
+    "server",
+    "backend",
+    "outcome",
+    "kind",
+    "declined",
+    "version",
+    "cipher",
+    "server_name",
+    "offered_id",
+    "answered_id",
+    "ems",
+    "leaf",
+    "jsse",
+    "row",
+    "alerts",
+    "history",
+    "client_bytes",
+    "server_bytes",
+    "gap_bytes",
+    "rtt_ns",
+    "first_frame",
+    "ja4",
+)
+
+
+def write_csv(analysis: Analysis, connections: Iterable[Connection], out: TextIO) -> None:
+    """A header and a row a connection."""
+    services = {s.id: f"{s.name}:{s.port}" for s in analysis.document.services}
+    labels = {b.id: b.label for b in analysis.document.backends}
+    table = csv.writer(out, lineterminator="\n")
+    table.writerow(COLUMNS)
+    for c in connections:
+        h = c.handshakes[0]
+        alerts = " ".join(f"{a.sender}:{a.name or 'encrypted'}" for a in c.alerts)
+        row = (
+            c.id,
+            c.first_seen,
+            c.last_seen,
+            services.get(c.service, c.service),
+            f"{c.client_endpoint.ip} {c.client_endpoint.port}",
+            f"{c.server_endpoint.ip} {c.server_endpoint.port}",
+            labels.get(c.backend or "", ""),
+            c.outcome,
+            h.kind or "",
+            h.declined,
+            h.version or "",
+            h.cipher.name if h.cipher else "",
+            h.server_name or "",
+            h.session.offered_id or "",
+            h.session.answered_id or "",
+            "" if h.ems.negotiated is None else h.ems.negotiated,
+            h.server_chain[0] if h.server_chain else "",
+            h.jsse.verdict,
+            h.jsse.row or "",
+            alerts,
+            c.history,
+            c.bytes.client,
+            c.bytes.server,
+            c.gap_bytes,
+            "" if c.rtt is None else c.rtt,
+            f"{c.frames.first[0]}:{c.frames.first[1]}",
+            h.ja4 or "",
+        )
+        table.writerow([csv_cell(value) for value in row])

@@ -1,0 +1,146 @@
+"""An incident as a ladder: origin, resumption, decline, message by message with frames. Shared by text and app."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from inspector import facts
+from inspector.document import Incident
+from inspector.facts import FRAME_BITS, Event, unpack_events
+from inspector.findings.judge import Analysis
+from inspector.times import clock, span
+from inspector.tls.registry import alert_name
+from inspector.tracking.observed import Observed
+
+NAMES = {
+    "H": "HelloRequest",
+    "C": "ClientHello",
+    "S": "ServerHello",
+    "T": "NewSessionTicket",
+    "J": "HelloRetryRequest",
+    "X": "Certificate",
+    "K": "ServerKeyExchange",
+    "R": "CertificateRequest",
+    "N": "ServerHelloDone",
+    "Y": "CertificateVerify",
+    "G": "ClientKeyExchange",
+    "U": "CertificateStatus",
+    "I": "ChangeCipherSpec",
+    "f": "Finished (encrypted)",
+    "+": "handshake (encrypted)",
+    "l": "alert (encrypted)",
+    "D": "application data",
+    "s": "SYN",
+    ".": "FIN",
+    "!": "RST",
+}
+QUIET = frozenset("s")
+
+
+class Rung(NamedTuple):
+    """One arrow: messages of one side that stand together. ``offset``: from the start of the connection. ``frame``: as people count."""
+
+    offset: str
+    from_client: bool
+    text: str
+    frame: str
+    ns: int
+    visibility: str
+    bad: bool
+    size: int
+
+
+class Chapter(NamedTuple):
+    """One connection of the story."""
+
+    title: str
+    role: str
+    connection: str
+    backend: str
+    rungs: list[Rung]
+
+
+class Ladder(NamedTuple):
+    """``title``: the incident's summary."""
+
+    title: str
+    chapters: list[Chapter]
+
+
+def ladder(analysis: Analysis, incident: Incident) -> Ladder:
+    """The story of an incident. Raises KeyError where the incident is of another analysis."""
+    case = analysis.case
+    finding = next(f for f in analysis.document.findings if f.id == incident.findings[0])
+    roles = {e.connection: e.role for e in reversed(finding.evidence) if e.role in ("origin", "resumed", "declined")}
+    by_id = {s.id: s for s in case.observed if s.id in roles}
+    chapters: list[Chapter] = []
+    previous: Observed | None = None
+    for number, connection in enumerate(incident.connections, 1):
+        seen = by_id[connection]
+        role = roles.get(connection, "seen")
+        gap = f"  +{span(seen.main.first_ns - previous.main.first_ns)}" if previous is not None else f"  {clock(seen.main.first_ns)}"
+        title = f"{number} {role.upper()}{gap}   port {seen.main.client.port} → back end {case.label(seen)}"
+        chapters.append(Chapter(title, role, connection, case.label(seen), rungs(analysis, seen)))
+        previous = seen
+    return Ladder(incident.summary, chapters)
+
+
+def rungs(analysis: Analysis, seen: Observed) -> list[Rung]:
+    """The rungs of one connection; messages of one side in one frame or in a row within a flight stand together."""
+    found: list[Rung] = []
+    events = [e for e in unpack_events(seen.main.events) if e.letter not in QUIET]
+    start = events[0].ns if events else 0
+    group: list[Event] = []
+    for event in events:
+        if group and (event.from_client != group[-1].from_client or event.letter in ".!LlD" or group[-1].letter in ".!LlD"):
+            found.append(_rung(analysis, seen, group, start))
+            group = []
+        group.append(event)
+    if group:
+        found.append(_rung(analysis, seen, group, start))
+    return found
+
+
+def _rung(analysis: Analysis, seen: Observed, group: list[Event], start: int) -> Rung:
+    first, last = group[0], group[-1]
+    texts = [_said(analysis, seen, event) for event in group]
+    numbers = sorted({event.frame & (1 << FRAME_BITS) - 1 for event in group})
+    frame = str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]}–{numbers[-1]}"
+    capture = first.frame >> FRAME_BITS
+    if len(analysis.document.captures) > 1:
+        frame = f"{capture}:{frame}"
+    hidden = {event.letter for event in group} <= {"f", "+", "l", "D"}
+    bad = any(e.letter == "L" and any(a.frame == e.frame and a.level == 2 for a in seen.main.alerts) for e in group)
+    gave_up = seen.gave_up and first.from_client and first.letter in ".!"
+    text = ", ".join(texts)
+    if gave_up and seen.fatal_alert is None:
+        text = f"✖ {text}  no ClientKeyExchange, no alert"
+    elif bad:
+        text = f"✖ {text}"
+    return Rung(f"+{span(first.ns - start)}", first.from_client, text, frame, last.ns, "encrypted" if hidden else "clear", bad or gave_up, sum(e.size for e in group))
+
+
+def _said(analysis: Analysis, seen: Observed, event: Event) -> str:
+    handshake = seen.main.handshake
+    name = NAMES.get(event.letter, "handshake message")
+    if event.letter == "C":
+        if handshake.offered_ticket:
+            return f"{name} offers ticket {handshake.offered_ticket.hex()[:8]}"
+        if seen.entry.session is not None and handshake.offered_id:
+            return f"{name} offers {handshake.offered_id.hex()[:8]}"
+        return f"{name} offers nothing known"
+    if event.letter == "S" and handshake.answered_id:
+        return f"{name} {handshake.answered_id.hex()[:8]}"
+    if event.letter == "X" and not event.from_client and seen.leaf is not None:
+        certificate = analysis.case.certificates.get(seen.leaf)
+        return f"{name} {certificate.common_name if certificate else seen.leaf.hex()[:12]}"
+    if event.letter == "L":
+        alert = next((a for a in seen.main.alerts if a.frame == event.frame and a.code == event.size), None)
+        level = "fatal" if alert and alert.level == 2 else "warning"
+        return f"alert {level} {alert_name(event.size)} ({event.size})"
+    if event.letter == "f" and event.from_client and handshake.seen & facts.C_CHANGE:
+        return "Finished (encrypted)"
+    return name
+
+
+__all__ = ["Chapter", "Ladder", "Rung", "ladder", "rungs"]
