@@ -12,6 +12,11 @@ HELLO_BYTES = 11
 
 def find_hello(buffer: Buffer, at_start: bool) -> int | None:
     """Where a hello (or, at the very start, an alert in clear) begins; None for "more bytes are needed"; below zero where there is none: -(bytes to keep) - 1."""
+    if at_start and buffer[:1] == b"\x15":
+        if len(buffer) < 7:
+            return None if bytes(buffer[1:2]) in (b"", b"\3") else -1
+        if buffer[1] == 3 and buffer[2] <= 4 and buffer[3:5] == b"\0\2" and buffer[5] in (1, 2):
+            return 0
     at = 0
     while True:
         at = buffer.find(b"\x16\x03", at)
@@ -23,11 +28,6 @@ def find_hello(buffer: Buffer, at_start: bool) -> int | None:
         if verdict is None:
             return None if at == 0 and at_start else -(len(buffer) - at) - 1
         at += 1
-    if at_start and buffer[:1] == b"\x15":
-        if len(buffer) < 7:
-            return None if bytes(buffer[1:2]) in (b"", b"\3") else -1
-        if buffer[1] == 3 and buffer[2] <= 4 and buffer[3:5] == b"\0\2" and buffer[5] in (1, 2):
-            return 0
     return -2 if buffer[-1:] == b"\x16" else -1
 
 

@@ -40,7 +40,7 @@ class Sink(Protocol):
 
     def alert(self, lane: int, level: int, code: int, mark: Mark) -> None: ...
 
-    def sealed(self, lane: int, content_type: int, length: int, mark: Mark) -> None: ...
+    def sealed(self, lane: int, content_type: int, length: int, mark: Mark, head: bytes = b"") -> None: ...
 
     def application_data(self, lane: int, length: int, mark: Mark) -> None: ...
 
@@ -218,7 +218,13 @@ class RecordReader:
                     if looks_like_hello(buffer, at + 5, length):
                         self.sealed = 0
                         continue
-                self._sealed(kind, length, at)
+                if kind == ALERT and length > 2:  # its first bytes are kept, for a cipher suite without encryption
+                    if at + 7 > end:
+                        break
+                    head = bytes(buffer[at + 5 : at + 7])
+                else:
+                    head = b""
+                self._sealed(kind, length, at, head)
                 at += 5 + length
                 continue
             following = at + 5 + length
@@ -228,10 +234,10 @@ class RecordReader:
             at = following
         self._drop(at)
 
-    def _sealed(self, kind: int, length: int, at: int) -> None:
+    def _sealed(self, kind: int, length: int, at: int, head: bytes) -> None:
         if kind != CHANGE_CIPHER_SPEC:
             self.sealed = 2
-        self._sink.sealed(self.lane, kind, length, self._mark(self._start + at))
+        self._sink.sealed(self.lane, kind, length, self._mark(self._start + at), head)
 
     def _record(self, kind: int, body: bytes, at: int) -> None:
         """A record in clear."""

@@ -30,6 +30,7 @@ from inspector.tls.registry import (
     SERVER_HELLO,
     SERVER_HELLO_DONE,
     SERVER_KEY_EXCHANGE,
+    cipher_name,
     message_name,
 )
 
@@ -37,6 +38,11 @@ LETTERS = {0: "H", 1: "C", 2: "S", 3: "V", 4: "T", 5: "E", 6: "J", 8: "O", 11: "
 """Zeek's ssl_history letters of handshake messages; ``I`` is ChangeCipherSpec, ``L`` alert, ``D`` application data, ``B`` heartbeat."""
 
 NO_SHA256 = b""
+
+
+def _moment(event: tuple[int, int, int, str, int]) -> tuple[int, int]:
+    """Time, then frame; within a frame the order of the bytes is kept."""
+    return event[0], event[1]
 
 
 class CertificateStore(Protocol):
@@ -201,12 +207,12 @@ class Connection:
         self.event(lane, "L", code, mark)
         self.alerts.append((lane, level, code, mark))
 
-    def sealed(self, lane: int, content_type: int, length: int, mark: Mark) -> None:
+    def sealed(self, lane: int, content_type: int, length: int, mark: Mark, head: bytes = b"") -> None:
         """An encrypted record that is not application data."""
         self.tls = True
         records = self._records[lane]
         if content_type == ALERT:
-            self.alerts.append((lane, None, None, mark))
+            self.alerts.append((lane, None, None, mark) if len(head) < 2 else (lane, -head[0], head[1], mark))
             self.event(lane, "l", length, mark)
         elif content_type == CHANGE_CIPHER_SPEC:
             self.event(lane, "I", length, mark)
@@ -256,7 +262,13 @@ class Connection:
 
     def alert_facts(self, client: int) -> tuple[AlertFact, ...]:
         """All alerts by time."""
-        found = [AlertFact(lane == client, level, code, mark.frame, mark.ns) for lane, level, code, mark in self.alerts]
+        found: list[AlertFact] = []
+        answer = self.handshake.answer
+        clear = answer is not None and "_WITH_NULL_" in cipher_name(answer.cipher_suite)
+        for lane, level, code, mark in self.alerts:
+            if level is not None and level <= 0:  # behind a ChangeCipherSpec: readable only where the suite does not encrypt
+                level, code = (-level, code) if clear and -level in (1, 2) else (None, None)
+            found.append(AlertFact(lane == client, level, code, mark.frame, mark.ns))
         return tuple(sorted(found, key=lambda a: (a.ns, a.frame)))
 
     def anomaly_facts(self, client: int) -> tuple[Anomaly, ...]:
@@ -266,4 +278,4 @@ class Connection:
 
     def event_facts(self, client: int) -> bytes:
         """All rungs by time."""
-        return facts.pack_events([Event(ns, frame, size, letter, lane == client) for ns, frame, size, letter, lane in sorted(self.events)])
+        return facts.pack_events([Event(ns, frame, size, letter, lane == client) for ns, frame, size, letter, lane in sorted(self.events, key=_moment)])

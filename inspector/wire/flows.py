@@ -68,7 +68,8 @@ class Flow:
         stream = self.streams[lane]
         if not self.packets[lane]:
             return self.is_closed()
-        return abs(stream.offset(seq + 1)) > PLAUSIBLE_START or stream.anchored
+        start = stream.offset(seq + 1)
+        return start != 0 if stream.anchored else abs(start) > PLAUSIBLE_START
 
 
 class FlowTable:
@@ -177,9 +178,11 @@ class FlowTable:
             if ns < flow.first[0]:
                 flow.first = (ns, frame)
             stream = flow.streams[lane]
-            if control or not length:
-                self._control(flow, lane, seq, control, flags, length, ns, frame)
-                seq += 1 if control & SYN else 0
+            if control & SYN:
+                self._syn(flow, lane, seq, flags, ns, frame)
+                seq += 1
+            elif not length and flow.syn_ns is not None and flow.rtt is None and lane == flow.connection.client_lane:
+                flow.rtt = ns - flow.syn_ns
             if length:
                 offset = stream.offset(seq)
                 if stream.is_orderly(offset):
@@ -191,20 +194,24 @@ class FlowTable:
                         offset = stream.offset(seq)
                         stream.insert(offset, piece, run.length[row], frame_base + run.number[row], run.time_ns[row])
                         seq = seq + run.length[row] & 0xFFFFFFFF
+            if control & (FIN | RST):
+                self._close(flow, lane, control, ns, frame)
 
-    def _control(self, flow: Flow, lane: int, seq: int, control: int, flags: int, length: int, ns: int, frame: int) -> None:
+    @staticmethod
+    def _syn(flow: Flow, lane: int, seq: int, flags: int, ns: int, frame: int) -> None:
         connection = flow.connection
-        if control & SYN:
-            if flow.isns[lane] is None:
-                flow.isns[lane] = seq
-                connection.event(lane, "s", 0, Mark(0, frame, ns))
-            flow.streams[lane].anchor(seq + 1 & 0xFFFFFFFF)
-            if not flags & ACK:
-                flow.syn_ns = flow.syn_ns or ns
-                if connection.client_lane is None:
-                    connection.client_lane = lane
-        elif flow.syn_ns is not None and flow.rtt is None and lane == connection.client_lane:
-            flow.rtt = ns - flow.syn_ns
+        if flow.isns[lane] is None:
+            flow.isns[lane] = seq
+            connection.event(lane, "s", 0, Mark(0, frame, ns))
+        flow.streams[lane].anchor(seq + 1 & 0xFFFFFFFF)
+        if not flags & ACK:
+            flow.syn_ns = flow.syn_ns or ns
+            if connection.client_lane is None:
+                connection.client_lane = lane
+
+    @staticmethod
+    def _close(flow: Flow, lane: int, control: int, ns: int, frame: int) -> None:
+        connection = flow.connection
         if control & FIN and flow.fins[lane] is None:
             flow.fins[lane] = Close(ns, frame)
             connection.event(lane, ".", 0, Mark(0, frame, ns))
