@@ -41,7 +41,7 @@ FLOWS = 200_000
 IDLE_NS = 3_600 * 1_000_000_000
 """A flow without a frame for this long (packet time) is closed."""
 
-CLOSED_NS = 30 * 1_000_000_000
+CLOSED_NS = 10 * 1_000_000_000
 """A flow closed by both sides, or reset, is kept this long (packet time) for late segments."""
 
 ENCRYPTED_RECORDS = 64

@@ -36,9 +36,8 @@ class Engine:
         self._flows.feed(segments)
 
     def finish(self) -> Facts:
-        """No more frames: all that is known, connections in the order of their first frames."""
+        """No more frames: all that is known."""
         self._flows.finish()
-        self.facts.connections.sort(key=lambda c: (c.first_ns, c.client, c.server))
         if self._flows.evicted:
             self.facts.bounded.append(f"{self._flows.evicted} flows were closed early because more than {bounds.FLOWS} were open at once")
         return self.facts
@@ -59,7 +58,7 @@ class Engine:
 
     def connection(self, found: ConnectionFacts) -> None:
         """A finished connection."""
-        self.facts.connections.append(found)
+        self.facts.add(found)
 
     def other(self, server: Endpoint) -> None:
         """A finished flow without TLS."""

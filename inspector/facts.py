@@ -1,14 +1,20 @@
 """What captures say, without judgement: the border between ``extract`` and ``judge``. Compact and serialisable (msgspec).
 
+A connection is kept as about a kilobyte of packed bytes and unpacked when it is looked at, so that millions fit; hello shapes, which repeat, stand
+beside them once.
+
 Frame references are integers, ``capture << 40 | frame number``; 0 means none. Times are int nanoseconds since the epoch.
 Certificates, tickets and PSK identities stand as SHA-256 digests.
 """
 
 from __future__ import annotations
 
+import hashlib
 import struct
+from functools import lru_cache
 from typing import NamedTuple
 
+import msgspec
 from msgspec import Struct, field
 
 from inspector.tls.messages import AnswerShape, HelloShape
@@ -81,10 +87,15 @@ class Event(NamedTuple):
 _EVENT = struct.Struct("<QQIcB")
 
 
+EVENT_BYTES = _EVENT.size
+
+
 def pack_events(events: list[Event]) -> bytes:
     """Events as 22 bytes each."""
-    pack = _EVENT.pack
-    return b"".join([pack(ns, frame, size, letter.encode(), side) for ns, frame, size, letter, side in events])
+    return b"".join([pack_event(ns, frame, size, letter.encode(), side) for ns, frame, size, letter, side in events])
+
+
+pack_event = _EVENT.pack
 
 
 def unpack_events(packed: bytes) -> list[Event]:
@@ -92,7 +103,7 @@ def unpack_events(packed: bytes) -> list[Event]:
     return [Event(ns, frame, size, letter.decode(), bool(side)) for ns, frame, size, letter, side in _EVENT.iter_unpack(packed)]
 
 
-class HandshakeFacts(Struct, gc=False):
+class HandshakeFacts(Struct, gc=False, array_like=True):
     """One handshake as far as it was in clear. ``seen``: the C_ and S_ bits above."""
 
     offer: HelloShape | None = None
@@ -120,7 +131,7 @@ class HandshakeFacts(Struct, gc=False):
     answer_ns: int = 0
 
 
-class LaneFacts(Struct, gc=False):
+class LaneFacts(Struct, gc=False, array_like=True):
     """One direction. ``lost``: bytes are missing before it was encrypted. ``packets``: whether any was captured."""
 
     bytes: int = 0
@@ -135,7 +146,7 @@ class LaneFacts(Struct, gc=False):
     first_application: SealedRecord | None = None
 
 
-class ConnectionFacts(Struct, gc=False):
+class ConnectionFacts(Struct, gc=False, array_like=True):
     """The TLS view of one flow."""
 
     client: Endpoint
@@ -173,14 +184,55 @@ class CaptureFacts(Struct):
 
 
 class Facts(Struct):
-    """All that was extracted. ``certificates``: DER by SHA-256. ``other_flows``: TCP flows without TLS, by server endpoint."""
+    """All that was extracted. ``connections``: packed. ``certificates``: DER by SHA-256. ``other_flows``: TCP
+    flows without TLS, by server endpoint.
+    """
 
     captures: list[CaptureFacts] = field(default_factory=list)
-    connections: list[ConnectionFacts] = field(default_factory=list)
+    connections: list[bytes] = field(default_factory=list)
+    offers: dict[bytes, HelloShape] = field(default_factory=dict)
+    answers: dict[bytes, AnswerShape] = field(default_factory=dict)
     certificates: dict[bytes, bytes] = field(default_factory=dict)
     other_flows: dict[Endpoint, int] = field(default_factory=dict)
     problems: list[tuple[str, str]] = field(default_factory=list)
     bounded: list[str] = field(default_factory=list)
+
+    def add(self, connection: ConnectionFacts) -> None:
+        """Keep a connection; it must not be changed afterwards."""
+        self.connections.append(self.pack(connection))
+
+    def pack(self, connection: ConnectionFacts) -> bytes:
+        """The connection as bytes; its hello shapes go into ``offers`` and ``answers``."""
+        handshake = connection.handshake
+        offer, answer = handshake.offer, handshake.answer
+        offer_key = answer_key = b""
+        if offer is not None:
+            offer_key = _key(offer)
+            self.offers[offer_key] = offer
+        if answer is not None:
+            answer_key = _key(answer)
+            self.answers[answer_key] = answer
+        handshake.offer = handshake.answer = None
+        packed = _encode((offer_key, answer_key, connection))
+        handshake.offer, handshake.answer = offer, answer
+        return packed
+
+    def unpack(self, packed: bytes) -> ConnectionFacts:
+        """The reverse of ``pack``."""
+        offer_key, answer_key, connection = _decode(packed)
+        connection.handshake.offer = self.offers.get(offer_key)
+        connection.handshake.answer = self.answers.get(answer_key)
+        return connection
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(tuple[bytes, bytes, ConnectionFacts]).decode
+
+
+@lru_cache(maxsize=8192)
+def _key(shape: HelloShape | AnswerShape) -> bytes:
+    """Eight bytes that name a shape, the same in every process."""
+    return hashlib.blake2s(repr(shape).encode(), digest_size=8).digest()
 
 
 def merge(parts: list[Facts]) -> Facts:
@@ -193,19 +245,27 @@ def merge(parts: list[Facts]) -> Facts:
     whole = Facts(captures=[capture for _, _, capture in order])
     for part_index, part in enumerate(parts):
         moved = {index: place[part_index, index] for index in range(len(part.captures))}
-        connections = part.connections if all(a == b for a, b in moved.items()) else [_moved(c, moved) for c in part.connections]
-        whole.connections += connections
-        whole.certificates |= part.certificates
-        for endpoint, count in part.other_flows.items():
-            whole.other_flows[endpoint] = whole.other_flows.get(endpoint, 0) + count
-        whole.problems += part.problems
-        whole.bounded += part.bounded
+        absorb(whole, part)
+        if any(a != b for a, b in moved.items()):
+            first = len(whole.connections) - len(part.connections)
+            whole.connections[first:] = [whole.pack(_moved(whole.unpack(packed), moved)) for packed in part.connections]
     return whole
+
+
+def absorb(whole: Facts, part: Facts) -> None:
+    """Add what another extraction of the same captures found; its captures are not added."""
+    whole.connections += part.connections
+    whole.offers |= part.offers
+    whole.answers |= part.answers
+    whole.certificates |= part.certificates
+    for endpoint, count in part.other_flows.items():
+        whole.other_flows[endpoint] = whole.other_flows.get(endpoint, 0) + count
+    whole.problems += part.problems
+    whole.bounded += part.bounded
 
 
 def _moved(connection: ConnectionFacts, captures: dict[int, int]) -> ConnectionFacts:
     """The connection with frame references into captures that have new places."""
-    import msgspec
 
     def frame(reference: int) -> int:
         return reference and captures[reference >> FRAME_BITS] << FRAME_BITS | reference & (1 << FRAME_BITS) - 1

@@ -12,7 +12,6 @@ from inspector.findings.remedies import capture_remedy
 from inspector.times import span
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import Service
-from inspector.tracking.sessions import is_modern
 
 Pair = tuple[bytes, bytes]
 
@@ -66,8 +65,8 @@ def _why_confirmed(case: Case, service: Service) -> list[str]:
 
 def _exposure(case: Case, members: list[Observed]) -> list[str] | None:
     """The conditions of the abort, where all of them are met for a Java client; None otherwise."""
-    java = [s for s in members if s.stack.name == "jsse" and s.kind is not None and not is_modern(s.main.handshake)]
-    resumed = [s for s in java if s.kind in ("session_id", "ticket")]
+    java = [s for s in members if s.stack.name == "jsse" and s.kind is not None and not s.modern]
+    resumed = [s for s in java if s.is_resumed]
     if not resumed or any(case.judgements[s.index].decision.row == 6 and s.outcome == "established" for s in java):
         return None
     issuing: dict[bool, set[bytes]] = {True: set(), False: set()}
@@ -82,7 +81,7 @@ def _exposure(case: Case, members: list[Observed]) -> list[str] | None:
     pairs = [(a, b) for a in kept for b in plain if case.step(a, b) == "none"]
     if not pairs:
         return None
-    first, last = min(s.main.first_ns for s in members), max(s.main.last_ns for s in members)
+    first, last = min(s.first_ns for s in members), max(s.main.last_ns for s in members)
     because = [
         f"{len(resumed)} sessions were resumed in {span(last - first)}",
         "TLS 1.2 or older without extended master secret (EMS)" + (" on some back ends" if issuing[True] else ""),
@@ -96,7 +95,7 @@ def _protected(case: Case, members: list[Observed]) -> Assessment:
     """Which condition of the abort cannot be met."""
     answered = [s for s in members if s.main.handshake.answer is not None and s.kind is not None]
     total = len(answered)
-    old = [s for s in answered if not is_modern(s.main.handshake)]
+    old = [s for s in answered if not s.modern]
     sentence = "Protected: this error cannot happen here."
     if not old:
         return Assessment(
@@ -125,7 +124,7 @@ def _protected(case: Case, members: list[Observed]) -> Assessment:
     if tolerated:
         because = [f"{len(tolerated)} times the client went on where Java's rule says abort: endpoint identification or jdk.tls.allowUnsafeServerCertChange is set"]
         return Assessment("protected", sentence, because, ["the client's setting changes"], "inferred", "nothing")
-    if not any(s.kind in ("session_id", "ticket") for s in old):
+    if not any(s.is_resumed for s in old):
         because = [f"no session was resumed in {total} connections, and only a session that was resumed before can lead to the abort"]
         breaks = ["the balancer sends a client to the same back end twice in a row, as it does when other clients share the service"]
         return Assessment("protected", sentence, because, breaks, "inferred", "watch for longer, or give the certificates one name in common")

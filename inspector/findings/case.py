@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -14,7 +15,7 @@ from inspector.tracking.backends import Backend, find_backends
 from inspector.tracking.certificates import Certificate, parse
 from inspector.tracking.observed import Observed, observe
 from inspector.tracking.services import Client, Service, find_clients, find_services, ip_text, mark_health_checks
-from inspector.tracking.sessions import Ledger, Session, is_modern
+from inspector.tracking.sessions import Ledger, Session
 
 NOT_APPLICABLE = Decision("not_applicable", None, "no ServerHello was captured")
 
@@ -81,11 +82,11 @@ class Case:
 
 def build(facts: Facts, options: Options) -> Case:
     """Join, group and judge the facts."""
-    observed = observe(_wanted(facts, options))
+    observed = observe(facts, _wanted(options))
     certificates = {digest: parse(der) for digest, der in facts.certificates.items()}
     ledger = Ledger()
     for seen in observed:
-        seen.entry = ledger.enter(seen.index, seen.main, seen.kind)
+        seen.entry = ledger.enter(seen.index, seen.main.handshake, seen.kind)
     services = find_services(observed, facts.other_flows)
     clients = find_clients(observed)
     mark_health_checks(observed, services)
@@ -96,10 +97,10 @@ def build(facts: Facts, options: Options) -> Case:
     return case
 
 
-def _wanted(facts: Facts, options: Options) -> Iterable[ConnectionFacts]:
-    """The connections that ``--vip`` leaves: addresses are compared with addresses, names with server names."""
+def _wanted(options: Options) -> Callable[[ConnectionFacts], bool] | None:
+    """Which connections ``--vip`` leaves: addresses are compared with addresses, names with server names."""
     if not options.vips:
-        return facts.connections
+        return None
 
     def is_wanted(connection: ConnectionFacts) -> bool:
         offer = connection.handshake.offer
@@ -108,7 +109,7 @@ def _wanted(facts: Facts, options: Options) -> Iterable[ConnectionFacts]:
             names.add(offer.server_name.decode("ascii", "backslashreplace").lower())
         return any(port == connection.server.port and host in names for host, port in options.vips)
 
-    return [c for c in facts.connections if is_wanted(c)]
+    return is_wanted
 
 
 def _step(case: Case, old: bytes, new: bytes) -> Step:
@@ -123,21 +124,24 @@ def _step(case: Case, old: bytes, new: bytes) -> Step:
     return known
 
 
-_NOTHING_OFFERED = decide(Offer(False, False, False, False, False, None, None, False))
+_NOT_APPLICABLE = Judgement(NOT_APPLICABLE, None, None)
+_MODERN = Judgement(decide(Offer(True, False, False, False, False, None, None, False)), None, None)
+_NOTHING_OFFERED = Judgement(decide(Offer(False, False, False, False, False, None, None, False)), None, None)
 
 
 def _judge(case: Case, seen: Observed) -> Judgement:
     """The decision table on one connection."""
-    handshake = seen.main.handshake
-    answer = handshake.answer
-    if answer is None or seen.kind is None:
-        return Judgement(NOT_APPLICABLE, None, None)
+    if seen.kind is None:
+        return _NOT_APPLICABLE
+    if seen.modern:
+        return _MODERN
     entry = seen.entry
-    if is_modern(handshake):
-        return Judgement(decide(Offer(True, False, False, False, False, None, None, False)), None, None)
     session = entry.session
     if session is None:
-        return Judgement(_NOTHING_OFFERED, None, None)
+        return _NOTHING_OFFERED
+    answer = seen.main.handshake.answer
+    if answer is None:
+        return _NOT_APPLICABLE
     cached, leaf = session.leaf, seen.leaf
     identity = case.step(cached, leaf) if cached is not None and leaf is not None else None
     offer = Offer(
@@ -150,6 +154,11 @@ def _judge(case: Case, seen: Observed) -> Judgement:
         equivalent=None if identity is None else identity != "none",
         gave_up=seen.gave_up,
     )
+    return _judgement(offer, cached, identity)
+
+
+@lru_cache(maxsize=4096)
+def _judgement(offer: Offer, cached: bytes | None, identity: Step | None) -> Judgement:
     return Judgement(decide(offer), cached, identity)
 
 

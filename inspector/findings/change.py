@@ -86,7 +86,7 @@ def _abort(case: Case, seen: Observed, why_not: str | None) -> Finding:
         remedies = [capture_remedy(service.name, service.port, service.addresses), *remedies]
     grade: Grade = "observed" if confirmed else "inferred"
     severity: Severity = "high" if confirmed else "medium"
-    at = rfc3339(seen.main.handshake.hello_ns)
+    at = rfc3339(seen.hello_ns)
     story_ids = [o.id for o in _chain(case, seen)]
     backends = [case.backends[o.backend].id for o in _chain(case, seen) if o.backend >= 0]
     return Finding(
@@ -132,7 +132,7 @@ def _evidence(case: Case, seen: Observed, origin: Observed | None) -> list[Evide
     if seen.entry.resumed_by is not None:
         resumed = case.observed[seen.entry.resumed_by]
         h = resumed.main.handshake
-        when = span(seen.main.handshake.hello_ns - h.answer_ns)
+        when = span(seen.hello_ns - h.answer_ns)
         evidence.append(Evidence("resumed", resumed.id, frames(h.hello_frame, h.answer_frame), f"the session was resumed {when} before"))
     h = seen.main.handshake
     evidence.append(Evidence("declined", seen.id, frames(h.hello_frame, h.answer_frame, h.certificate_frame), f"back end {case.label(seen)} answered with a full handshake"))
@@ -168,8 +168,8 @@ def tolerated(case: Case) -> Iterator[Finding]:
             list(dict.fromkeys(case.backends[s.backend].id for s in members if s.backend >= 0)),
             [case.clients[client].id],
             [s.id for s in members],
-            rfc3339(members[0].main.handshake.hello_ns),
-            rfc3339(last.main.handshake.hello_ns),
+            rfc3339(members[0].hello_ns),
+            rfc3339(last.hello_ns),
             len(members),
             [e for e in _evidence(case, last, None) if e.role == "declined" or e.role == "resumed"],
         )

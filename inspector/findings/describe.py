@@ -62,8 +62,8 @@ def connection(case: Case, seen: Observed) -> doc.Connection:
     """One connection with its handshakes."""
     main = seen.main
     ours, theirs = main.from_client, main.from_server
-    handshakes = [_handshake(case, seen)]
-    handshakes += [_renegotiation(seen, attempt) for attempt in seen.renegotiations]
+    handshakes = [_handshake(case, seen, main)]
+    handshakes += [_renegotiation(main, attempt) for attempt in seen.renegotiations]
     return doc.Connection(
         id=seen.id,
         service=case.services[seen.service].id,
@@ -108,8 +108,8 @@ def _alert(alert: AlertFact) -> doc.Alert:
     return doc.Alert("client" if alert.from_client else "server", alert.level, alert.code, name, "encrypted" if alert.level is None else "clear", frame(alert.frame))
 
 
-def _handshake(case: Case, seen: Observed) -> doc.Handshake:
-    h = seen.main.handshake
+def _handshake(case: Case, seen: Observed, main: ConnectionFacts) -> doc.Handshake:
+    h = main.handshake
     offer, answer = h.offer, h.answer
     server_name, alpn_offered, client_version, versions_offered = _offered(offer) if offer is not None else (None, [], None, [])
     judgement = case.judgements[seen.index]
@@ -154,8 +154,8 @@ def _session_fields(h: HandshakeFacts, offer: HelloShape | None, answer: AnswerS
     )
 
 
-def _renegotiation(seen: Observed, attempt: Renegotiation) -> doc.Handshake:
-    answer = seen.main.handshake.answer
+def _renegotiation(main: ConnectionFacts, attempt: Renegotiation) -> doc.Handshake:
+    answer = main.handshake.answer
     began = "the server" if attempt.asked_by_server else "the client"
     first = attempt.client_records[0].frame if attempt.client_records else 0
     flight = attempt.server_records[0].frame if attempt.server_records else 0
@@ -199,8 +199,8 @@ def captures(case: Case) -> list[doc.Capture]:
 
 def vantage(case: Case, index: int) -> Literal["client", "server", "balancer"] | None:
     """Where the capture was taken: at the balancer where both legs show; else by which half of the round trip comes at once."""
-    mine = [s for s in case.observed if s.main.first_frame >> facts.FRAME_BITS == index]
-    if any(leg.first_frame >> facts.FRAME_BITS == index for s in mine for leg in s.legs):
+    joined = [s for s in case.observed if s.packed_legs]
+    if any(all(leg.first_frame >> facts.FRAME_BITS == index for leg in (s.main, *s.legs)) for s in joined):
         return "balancer"
     return None
 
@@ -232,8 +232,9 @@ def session(case: Case, found: Session) -> doc.Session:
     """A session and what became of it."""
     uses = []
     for use in found.uses:
-        seen = case.observed[use.connection]
-        uses.append(doc.Use(seen.id, rfc3339(use.ns), case.backends[seen.backend].id if seen.backend >= 0 else None, use.result))
+        seen = case.observed[use >> 1]
+        backend = case.backends[seen.backend].id if seen.backend >= 0 else None
+        uses.append(doc.Use(seen.id, rfc3339(seen.hello_ns), backend, "resumed" if use & 1 else "declined"))
     return doc.Session(
         found.key.hex(),
         found.method,
@@ -283,7 +284,7 @@ def matrix(case: Case, members: list[Observed]) -> tuple[list[doc.MatrixCell], i
     cells: dict[tuple[str | None, str], list[int]] = {}
     nothing = 0
     for seen in members:
-        if not (seen.declined or seen.kind in ("session_id", "ticket", "psk")) or seen.backend < 0:
+        if not (seen.declined or (seen.is_resumed or seen.kind == "psk")) or seen.backend < 0:
             nothing += 1
             continue
         session = seen.entry.session

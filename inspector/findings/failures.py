@@ -97,8 +97,8 @@ def failures(case: Case, explained: Set[int]) -> Iterator[Finding]:
             list(dict.fromkeys(case.backends[s.backend].id for s in members if s.backend >= 0)),
             [client.id],
             [s.id for s in members],
-            rfc3339(members[0].main.first_ns),
-            rfc3339(members[-1].main.first_ns),
+            rfc3339(members[0].first_ns),
+            rfc3339(members[-1].first_ns),
             len(members),
             [_evidence(s) for s in members[:3]],
         )

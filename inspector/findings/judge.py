@@ -16,7 +16,7 @@ from inspector.version import VERSION
 
 
 class Analysis:
-    """A judged story. ``document`` lacks its connections, which are made when they are asked for: they are most of its size."""
+    """A judged story. ``document`` lacks its connections and sessions, which are made when they are asked for: they are most of its size."""
 
     def __init__(self, case: Case, document: doc.Document) -> None:
         self.case = case
@@ -27,9 +27,15 @@ class Analysis:
         for seen in self.case.observed:
             yield describe.connection(self.case, seen)
 
+    def sessions(self) -> Iterator[doc.Session]:
+        """All sessions, in the order of their issue."""
+        for session in self.case.sessions:
+            yield describe.session(self.case, session)
+
     def complete(self) -> doc.Document:
         """The document with everything in it."""
         self.document.connections = list(self.connections())
+        self.document.sessions = list(self.sessions())
         return self.document
 
 
@@ -60,7 +66,7 @@ def judge(facts: Facts, options: Options | None = None, extra_limits: Sequence[d
         clients=[_client(case, index) for index in range(len(case.clients))],
         backends=[describe.backend(case, b) for b in case.backends],
         certificates=describe.certificates(case),
-        sessions=[describe.session(case, s) for s in case.sessions],
+        sessions=[],
         connections=[],
         findings=findings,
         incidents=_incidents(case, findings),
@@ -135,7 +141,8 @@ def _client(case: Case, index: int) -> doc.Client:
 
 def _incidents(case: Case, findings: list[doc.Finding]) -> list[doc.Incident]:
     """One for each connection that was aborted because of the change."""
-    by_id: dict[str, Observed] = {s.id: s for s in case.observed}
+    named = {c for f in findings if f.rule == change.ABORT for c in f.connections}
+    by_id: dict[str, Observed] = {s.id: s for s in case.observed if s.id in named}
     found: list[doc.Incident] = []
     for finding in findings:
         if finding.rule != change.ABORT or finding.service is None or finding.first is None:
@@ -146,7 +153,7 @@ def _incidents(case: Case, findings: list[doc.Finding]) -> list[doc.Incident]:
         session = chain[-1].entry.session
         key = session.key.hex()[:8] if session else ""
         certainty = "aborted" if finding.verdict == "confirmed" else "perhaps aborted"
-        summary = f"{clock(chain[-1].main.handshake.hello_ns)} session {key}: {path}, {certainty}"
+        summary = f"{clock(chain[-1].hello_ns)} session {key}: {path}, {certainty}"
         found.append(doc.Incident(finding.id, finding.service, finding.first, finding.connections, [finding.id], summary))
     found.sort(key=lambda i: (i.at, i.id))
     return found

@@ -8,7 +8,6 @@ from inspector.document import Evidence, Finding, Limit, Remedy
 from inspector.findings.case import Case
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import short_id
-from inspector.tracking.sessions import is_modern
 
 NAMED = 20
 """Connections that a limit names at most."""
@@ -28,13 +27,21 @@ def limits(case: Case, extra: list[Limit]) -> list[Limit]:
         if capture.undecoded:
             found.append(Limit("undecoded", f"{capture.path}: {capture.undecoded} frames are cut or of an unknown link type", index, []))
     found += [Limit("bounded", text, None, []) for text in case.facts.bounded]
-    lost = [s for s in case.observed if s.main.from_client.lost or s.main.from_server.lost]
+    lost, one_sided, mid_stream = [], [], []
+    for seen in case.observed:
+        main = seen.main
+        if main.from_client.lost or main.from_server.lost:
+            lost.append(seen)
+        if not main.from_client.packets or not main.from_server.packets:
+            one_sided.append(seen)
+        elif main.handshake.offer is None:
+            mid_stream.append(seen)
     _add(found, "lost_bytes", lost, "bytes of the handshake were not captured")
-    _add(found, "one_sided", [s for s in case.observed if not s.main.from_client.packets or not s.main.from_server.packets], "only one direction was captured")
-    _add(found, "mid_stream", [s for s in case.observed if s.main.handshake.offer is None and s.main.from_client.packets], "the ClientHello was not captured")
-    before = [s for s in case.observed if s.entry.session is not None and s.entry.session.issuer is None and not is_modern(s.main.handshake)]
+    _add(found, "one_sided", one_sided, "only one direction was captured")
+    _add(found, "mid_stream", mid_stream, "the ClientHello was not captured")
+    before = [s for s in case.observed if s.entry.session is not None and s.entry.session.issuer is None and not s.modern]
     _add(found, "before_capture", before, "the offered session was issued before the capture, or by nobody")
-    modern = [s for s in case.observed if is_modern(s.main.handshake)]
+    modern = [s for s in case.observed if s.modern]
     _add(found, "encrypted", modern, "TLS 1.3 encrypts the certificate: the back end is not visible without secrets or the balancer's log")
     for service in case.services:
         members = [b for b in case.backends if b.service == service.index]

@@ -158,7 +158,7 @@ def expiry(case: Case) -> Iterator[Finding]:
         if certificate is None or not certificate.not_after:
             continue
         seen = case.observed[index]
-        shown = seen.main.handshake.answer_ns or seen.main.first_ns
+        shown = seen.main.handshake.answer_ns or seen.first_ns
         left = certificate.not_after - shown
         lifetime = certificate.not_after - certificate.not_before
         if left >= 0 and not (left < SOON_DAYS * DAY_NS and left * 3 < lifetime):
@@ -183,7 +183,7 @@ def expiry(case: Case) -> Iterator[Finding]:
             [case.backends[seen.backend].id] if seen.backend >= 0 else [],
             [],
             [members[0].id, seen.id] if members[0] is not seen else [seen.id],
-            rfc3339(members[0].main.first_ns),
+            rfc3339(members[0].first_ns),
             rfc3339(shown),
             len(members),
             [Evidence("shown", seen.id, frames(seen.main.handshake.certificate_frame), f"valid until {until}")],

@@ -17,11 +17,16 @@ def renegotiations(case: Case) -> Iterator[Finding]:
     for seen in case.observed:
         for number, attempt in enumerate(seen.renegotiations):
             yield _finding(case, seen, number, attempt, "renegotiation")
-            resumed_without_ems = seen.kind in ("session_id", "ticket") and seen.main.handshake.answer is not None and not seen.main.handshake.answer.extended_master_secret
+            resumed_without_ems = seen.is_resumed and not _uses_ems(seen)
             if attempt.broken_off_by == "client" and seen.stack.name in ("jsse", "unknown"):
                 yield _finding(case, seen, number, attempt, "renegotiation-aborted", resumed_without_ems)
             if resumed_without_ems:
                 yield _finding(case, seen, number, attempt, "triple-handshake-exposure")
+
+
+def _uses_ems(seen: Observed) -> bool:
+    answer = seen.main.handshake.answer
+    return answer is not None and answer.extended_master_secret
 
 
 def _finding(case: Case, seen: Observed, number: int, attempt: Renegotiation, rule: str, severe: bool = False) -> Finding:

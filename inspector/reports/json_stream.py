@@ -21,15 +21,21 @@ def write_json(analysis: Analysis, connections: Iterable[Connection], out: Binar
     head = {"schema": document.schema, "generator": document.generator}
     out.write(encode(head)[:-1])
     for name in LISTS:
-        if name != "connections":
+        if name not in ("connections", "sessions"):
             out.write(b',\n"%s":' % name.encode() + encode(getattr(document, name)))
-    out.write(b',\n"connections":[')
-    rows = iter(connections)
-    first = True
-    while chunk := list(islice(rows, CHUNK)):
-        out.write((b"\n" if first else b",\n") + encode(chunk)[1:-1])
-        first = False
-    out.write(b"]}\n")
+    _write_list("sessions", analysis.sessions(), out)
+    _write_list("connections", connections, out)
+    out.write(b"}\n")
+
+
+def _write_list(name: str, rows: Iterable[object], out: BinaryIO) -> None:
+    out.write(b',\n"%s":[' % name.encode())
+    remaining = iter(rows)
+    separator = b"\n"
+    while chunk := list(islice(remaining, CHUNK)):
+        out.write(separator + msgspec.json.encode(chunk)[1:-1])
+        separator = b",\n"
+    out.write(b"]")
 
 
 def write_jsonl(analysis: Analysis, connections: Iterable[Connection], out: BinaryIO) -> None:
@@ -38,6 +44,6 @@ def write_jsonl(analysis: Analysis, connections: Iterable[Connection], out: Bina
     encode = msgspec.json.encode
     out.write(encode({"record": "analysis", "schema": document.schema, "generator": document.generator}) + b"\n")
     for name in LISTS:
-        rows = connections if name == "connections" else getattr(document, name)
+        rows = connections if name == "connections" else analysis.sessions() if name == "sessions" else getattr(document, name)
         for row in rows:
             out.write(b'{"record":"%s",' % name.encode() + encode(row)[1:] + b"\n")

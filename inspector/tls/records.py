@@ -22,7 +22,7 @@ NEVER = 1 << 62
 
 
 class Mark(NamedTuple):
-    """Where bytes came from. ``offset``: in the stream. ``frame``: a frame reference. ``ns``: nanoseconds since the epoch."""
+    """Where bytes came from. ``offset``: where the chunk begins in the stream. ``frame``: a frame reference. ``ns``: nanoseconds since the epoch."""
 
     offset: int
     frame: int
@@ -44,7 +44,7 @@ class Sink(Protocol):
 
     def application_data(self, lane: int, length: int, mark: Mark) -> None: ...
 
-    def anomaly(self, lane: int, kind: str, text: str, mark: Mark, path: str = "") -> None: ...
+    def anomaly(self, lane: int, kind: str, text: str, mark: Mark, path: str = "", offset: int = 0) -> None: ...
 
     def started(self, lane: int, head: bytes) -> None: ...
 
@@ -61,12 +61,14 @@ class Mode(Enum):
 class RecordReader:
     """Reads one direction. ``anchored``: the first byte of the stream is known to be its first byte."""
 
-    __slots__ = ("_buffer", "_marks", "_message", "_message_mark", "_seen", "_sink", "_skipped", "_start", "lane", "mode", "modern", "sealed", "uncertain", "want")
+    __slots__ = ("_buffer", "_marks", "_message", "_message_mark", "_seen", "_sink", "_skipped", "_start", "lane", "mode", "modern", "position", "sealed", "uncertain", "want")
 
     def __init__(self, lane: int, sink: Sink) -> None:
         self.lane = lane
         self.mode = Mode.SEEKING
         self.want = 0
+        self.position = 0
+        """Where the record that is being read begins in the stream."""
         self.sealed = 0
         """0 in clear; 1 behind a ChangeCipherSpec; 2 once an encrypted record was seen."""
         self.modern = False
@@ -120,10 +122,15 @@ class RecordReader:
         self._skipped = 0
 
     def _mark(self, offset: int) -> Mark:
-        for mark in reversed(self._marks):
-            if mark.offset <= offset:
-                return Mark(offset, mark.frame, mark.ns)
-        return Mark(offset, self._marks[0].frame, self._marks[0].ns)
+        """The chunk that holds an offset; the offset is kept as ``position`` for whoever must name it."""
+        self.position = offset
+        marks = self._marks
+        if len(marks) == 1:
+            return marks[0]
+        for mark in reversed(marks):
+            if mark[0] <= offset:
+                return mark
+        return marks[0]
 
     def _seek(self) -> None:
         """Find the first hello near the start of the stream."""
@@ -305,7 +312,7 @@ class RecordReader:
         self._sink.anomaly(self.lane, "no_record", "bytes that are no TLS record", mark, "record")
         self._drop(at)
         self._buffer = b""
-        self.want = max(self.want, mark.offset + 1)
+        self.want = max(self.want, self.position + 1)
         self._lose()
 
 

@@ -14,7 +14,6 @@ from inspector.facts import Endpoint
 from inspector.tracking.certificates import Certificate
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import Service, ip_text, short_id
-from inspector.tracking.sessions import is_modern
 
 ROTATION_AT_LEAST = 8
 """Full handshakes with each of two certificates of different names before one counts as the other's successor."""
@@ -58,6 +57,7 @@ def find_backends(observed: Sequence[Observed], services: Sequence[Service], cer
         members = [observed[i] for i in service.connections if not observed[i].health_check or observed[i].leaf]
         keys = _keys(observed, members, certificates)
         found: dict[Key, Backend] = {}
+        addresses: dict[bytes, str] = {}
         for seen in members:
             key = keys.get(seen.index)
             if key is None:
@@ -69,21 +69,23 @@ def find_backends(observed: Sequence[Observed], services: Sequence[Service], cer
                 backend = found[key] = Backend(len(backends), short_id("backend", service.id, key[0], name), service.index, label, [], [], [], [])
                 backends.append(backend)
             seen.backend = backend.index
-            _add(backend, seen, key)
+            _add(backend, seen, key, addresses)
     return backends
 
 
-def _add(backend: Backend, seen: Observed, key: Key) -> None:
+def _add(backend: Backend, seen: Observed, key: Key, addresses: dict[bytes, str]) -> None:
+    main = seen.main
+    server = (seen.legs[-1] if seen.packed_legs else main).server
     backend.connections.append(seen.index)
-    basis = {"endpoint": "leg" if seen.legs else "address", "leaf": "certificate" if seen.leaf else "session"}[key[0]]
+    basis = {"endpoint": "leg" if seen.packed_legs else "address", "leaf": "certificate" if seen.leaf else "session"}[key[0]]
     if basis not in backend.basis:
         backend.basis.append(basis)
     leaf = seen.leaf
     if leaf is not None and leaf not in backend.leaves:
         if backend.leaves:
-            backend.rotations.append(Rotation(backend.leaves[-1], leaf, seen.main.handshake.answer_ns, seen.index))
+            backend.rotations.append(Rotation(backend.leaves[-1], leaf, main.handshake.answer_ns, seen.index))
         backend.leaves.append(leaf)
-    address = ip_text((seen.legs[-1] if seen.legs else seen.main).server.address)
+    address = addresses.get(server.address) or addresses.setdefault(server.address, ip_text(server.address))
     if address not in backend.addresses:
         backend.addresses.append(address)
 
@@ -107,7 +109,7 @@ def _keys(observed: Sequence[Observed], members: list[Observed], certificates: d
             where = shown.get(leaf, set())
             only = next(iter(where)) if len(where) == 1 else None
             keys[seen.index] = ("endpoint", f"{ip_text(only.address)}:{only.port}") if only else ("leaf", successor.get(leaf, leaf))
-        elif seen.kind in ("session_id", "ticket") and seen.entry.session is not None:
+        elif seen.is_resumed and seen.entry.session is not None:
             session = seen.entry.session
             issuer = session.issuer
             if issuer is not None and issuer in keys:
@@ -121,22 +123,26 @@ def _keys(observed: Sequence[Observed], members: list[Observed], certificates: d
 
 def _distinguishing_endpoints(members: list[Observed]) -> dict[int, Endpoint]:
     """The server address of each connection where addresses tell back ends apart."""
-    found = {s.index: s.legs[-1].server for s in members if s.legs}
+    found = {s.index: s.legs[-1].server for s in members if s.packed_legs}
     if found:
         return found
-    direct = {s.index: s.main.server for s in members}
-    if len(set(direct.values())) < 2:
+    direct: dict[int, Endpoint] = {}
+    distinct: dict[Endpoint, Endpoint] = {}
+    for seen in members:
+        server = seen.main.server
+        direct[seen.index] = distinct.setdefault(server, server)
+    if len(distinct) < 2:
         return {}
     shown: dict[Endpoint, list[bytes]] = {}
     for seen in members:
         if seen.leaf is not None:
-            leaves = shown.setdefault(seen.main.server, [])
+            leaves = shown.setdefault(direct[seen.index], [])
             if not leaves or leaves[-1] != seen.leaf:
                 leaves.append(seen.leaf)
     if any(len(leaves) > len(set(leaves)) or len(set(leaves)) > 2 for leaves in shown.values()):
         return {}  # one address shows certificates in turn: it is a balancer too
     every = [leaf for leaves in shown.values() for leaf in set(leaves)]
-    return direct if every or all(is_modern(s.main.handshake) for s in members) else {}
+    return direct if every or all(s.modern for s in members) else {}
 
 
 def _rotations(members: list[Observed], certificates: dict[bytes, Certificate]) -> dict[bytes, bytes]:
@@ -151,12 +157,12 @@ def _rotations(members: list[Observed], certificates: dict[bytes, Certificate]) 
     for seen in members:
         leaf = seen.leaf
         if leaf is not None:
-            first.setdefault(leaf, seen.main.handshake.answer_ns)
-            last[leaf] = max(last.get(leaf, 0), seen.main.handshake.answer_ns)
+            first.setdefault(leaf, seen.hello_ns)
+            last[leaf] = max(last.get(leaf, 0), seen.hello_ns)
             count[leaf] = count.get(leaf, 0) + 1
         elif seen.entry.session is not None and seen.entry.session.leaf in last:
             session_leaf = seen.entry.session.leaf
-            last[session_leaf] = max(last[session_leaf], seen.main.handshake.answer_ns)
+            last[session_leaf] = max(last[session_leaf], seen.hello_ns)
             count[session_leaf] += 1
     line: dict[bytes, bytes] = {}
     taken: set[bytes] = set()

@@ -6,10 +6,11 @@ What is kept depends only on what each direction says, never on how the directio
 from __future__ import annotations
 
 import hashlib
+from operator import itemgetter
 from typing import Protocol
 
 from inspector import bounds, facts
-from inspector.facts import AlertFact, Anomaly, Event, HandshakeFacts, LaneFacts, SealedRecord
+from inspector.facts import AlertFact, Anomaly, HandshakeFacts, LaneFacts, SealedRecord
 from inspector.tls import messages
 from inspector.tls.handshake import CHANGE, CLIENT, SERVER
 from inspector.tls.preamble import preamble_name
@@ -37,12 +38,9 @@ from inspector.tls.registry import (
 LETTERS = {0: "H", 1: "C", 2: "S", 3: "V", 4: "T", 5: "E", 6: "J", 8: "O", 11: "X", 12: "K", 13: "R", 14: "N", 15: "Y", 16: "G", 20: "F", 21: "W", 22: "U", 23: "A", 24: "P", 254: "M"}
 """Zeek's ssl_history letters of handshake messages; ``I`` is ChangeCipherSpec, ``L`` alert, ``D`` application data, ``B`` heartbeat."""
 
-NO_SHA256 = b""
 
-
-def _moment(event: tuple[int, int, int, str, int]) -> tuple[int, int]:
-    """Time, then frame; within a frame the order of the bytes is kept."""
-    return event[0], event[1]
+_moment = itemgetter(0, 1)
+"""Time, then frame; within a frame the order of the bytes is kept."""
 
 
 class CertificateStore(Protocol):
@@ -63,7 +61,7 @@ class Connection:
         self.handshake = HandshakeFacts()
         self.events: list[tuple[int, int, int, str, int]] = []
         self.alerts: list[tuple[int, int | None, int | None, Mark]] = []
-        self.anomalies: list[tuple[int, str, str, Mark, str]] = []
+        self.anomalies: list[tuple[int, str, str, int, str, int]] = []
         self.preamble = ""
         self.first: list[SealedRecord | None] = [None, None]
         self._applications = [0, 0]
@@ -118,7 +116,7 @@ class Connection:
             elif kind not in (HELLO_REQUEST, FINISHED, CERTIFICATE_STATUS) and letter == "Z":
                 self.anomaly(lane, "unknown_message", f"a handshake message of type {kind}", mark, "handshake.msg_type")
         except Malformed as problem:
-            self.anomaly(lane, "malformed", f"{message_name(kind)}: {problem.text}", Mark(mark.offset + 9 + problem.offset, mark.frame, mark.ns), problem.path)
+            self.anomaly(lane, "malformed", f"{message_name(kind)}: {problem.text}", mark, problem.path, 9 + problem.offset)
         self.event(lane, letter, len(body) + 4, mark)
         self._follow(lane, kind, mark)
 
@@ -146,7 +144,7 @@ class Connection:
         handshake.hello_frame, handshake.hello_ns = mark.frame, mark.ns
         if hello.shape.problem:
             text, offset, path = hello.shape.problem
-            self.anomaly(lane, "malformed", f"ClientHello: {text}", Mark(mark.offset + 9 + offset, mark.frame, mark.ns), path)
+            self.anomaly(lane, "malformed", f"ClientHello: {text}", mark, path, 9 + offset)
 
     def _server_hello(self, lane: int, hello: messages.ServerHello, mark: Mark) -> bool:
         handshake = self.handshake
@@ -169,7 +167,7 @@ class Connection:
             handshake.retried = True
         if hello.shape.problem:
             text, offset, path = hello.shape.problem
-            self.anomaly(lane, "malformed", f"ServerHello: {text}", Mark(mark.offset + 9 + offset, mark.frame, mark.ns), path)
+            self.anomaly(lane, "malformed", f"ServerHello: {text}", mark, path, 9 + offset)
         return retry
 
     def _certificate(self, lane: int, body: bytes, mark: Mark) -> None:
@@ -234,10 +232,10 @@ class Connection:
         self._applications[lane] += 1
         self._sizes[lane] += length
 
-    def anomaly(self, lane: int, kind: str, text: str, mark: Mark, path: str = "") -> None:
-        """Something that does not follow the protocol."""
+    def anomaly(self, lane: int, kind: str, text: str, mark: Mark, path: str = "", offset: int = 0) -> None:
+        """Something that does not follow the protocol. ``offset``: from the start of the record."""
         if len(self.anomalies) < bounds.ANOMALIES:
-            self.anomalies.append((lane, kind, text, mark, path))
+            self.anomalies.append((lane, kind, text, self._readers[lane].position + offset, path, mark.frame))
 
     def _follow(self, lane: int, kind: int, mark: Mark) -> None:
         """Hold the message against the table of its sender."""
@@ -262,6 +260,8 @@ class Connection:
 
     def alert_facts(self, client: int) -> tuple[AlertFact, ...]:
         """All alerts by time."""
+        if not self.alerts:
+            return ()
         found: list[AlertFact] = []
         answer = self.handshake.answer
         clear = answer is not None and "_WITH_NULL_" in cipher_name(answer.cipher_suite)
@@ -273,9 +273,13 @@ class Connection:
 
     def anomaly_facts(self, client: int) -> tuple[Anomaly, ...]:
         """All anomalies, the client's first."""
-        found = [Anomaly(kind, text, lane == client, mark.offset, path, mark.frame) for lane, kind, text, mark, path in self.anomalies]
+        if not self.anomalies:
+            return ()
+        found = [Anomaly(kind, text, lane == client, offset, path, frame) for lane, kind, text, offset, path, frame in self.anomalies]
         return tuple(sorted(found, key=lambda a: (not a.from_client, a.offset)))
 
     def event_facts(self, client: int) -> bytes:
         """All rungs by time."""
-        return facts.pack_events([Event(ns, frame, size, letter, lane == client) for ns, frame, size, letter, lane in sorted(self.events, key=_moment)])
+        self.events.sort(key=_moment)
+        pack = facts.pack_event
+        return b"".join([pack(ns, frame, size, letter.encode(), lane == client) for ns, frame, size, letter, lane in self.events])

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from array import array
+from collections.abc import Callable
 from typing import Literal
 
+import numpy as np
 from msgspec import Struct
 
 from inspector import bounds, facts
-from inspector.facts import ConnectionFacts, LaneFacts
+from inspector.facts import AlertFact, ConnectionFacts, Facts, LaneFacts
 from inspector.tracking.clients import UNKNOWN, Stack, stack
 from inspector.tracking.sessions import NOTHING, Entry, Kind, is_modern, kind_of
 
@@ -20,47 +22,56 @@ SHORTEST_FINISHED_RECORD = 4 + 32 + 1 + 16
 
 
 class Observed(Struct, gc=False):
-    """``main``: the leg nearest to the client. Filled in step by step by ``judge``."""
+    """Filled in step by step by ``judge``. Holds little: ``main`` and ``legs`` are unpacked from the facts each time."""
 
     index: int
-    main: ConnectionFacts
-    legs: tuple[ConnectionFacts, ...]
+    id: str
+    facts: Facts
+    packed: bytes
+    packed_legs: tuple[bytes, ...]
+    first_ns: int
+    hello_ns: int
     outcome: Outcome
     kind: Kind | None
     reason: str
     stack: Stack
+    modern: bool
+    leaf: bytes | None
     closed_by: Literal["client", "server"] | None
     closed_how: Literal["fin", "rst"] | None
     gave_up: bool
+    offers: bool
+    renegotiations: tuple[Renegotiation, ...] = ()
     service: int = -1
     client: int = -1
     backend: int = -1
     entry: Entry = NOTHING
     health_check: bool = False
-    renegotiations: tuple[Renegotiation, ...] = ()
 
     @property
-    def id(self) -> str:
-        """Stable across file forms: endpoints and client random, else the initial sequence number."""
-        return connection_id(self.main)
+    def main(self) -> ConnectionFacts:
+        """The leg nearest to the client."""
+        return self.facts.unpack(self.packed)
 
     @property
-    def leaf(self) -> bytes | None:
-        """The digest of the server's leaf certificate, where it was sent in clear."""
-        return self.main.handshake.chain[0] if self.main.handshake.chain else None
+    def legs(self) -> tuple[ConnectionFacts, ...]:
+        """Further legs of the same handshake, nearest to the client first."""
+        return tuple(self.facts.unpack(packed) for packed in self.packed_legs)
+
+    @property
+    def is_resumed(self) -> bool:
+        """Whether a session was resumed, up to TLS 1.2."""
+        return self.kind in ("session_id", "ticket")
 
     @property
     def declined(self) -> bool:
         """Whether a session that a server had issued, or a ticket, was offered and a full handshake was the answer."""
         if self.kind != "full":
             return False
-        handshake = self.main.handshake
-        if is_modern(handshake):
-            return bool(handshake.offered_psks)
-        return bool(handshake.offered_ticket) or self.entry.known or (self.entry.session is not None and self.entry.session.resumed_ns is not None)
+        return self.offers or (not self.modern and (self.entry.known or (self.entry.session is not None and self.entry.session.resumed_ns is not None)))
 
     @property
-    def fatal_alert(self) -> facts.AlertFact | None:
+    def fatal_alert(self) -> AlertFact | None:
         """The first fatal alert in clear."""
         return next((a for a in self.main.alerts if a.level == FATAL), None)
 
@@ -85,56 +96,84 @@ def connection_id(main: ConnectionFacts) -> str:
     return digest.hexdigest()
 
 
-def observe(connections: Iterable[ConnectionFacts]) -> list[Observed]:
-    """Join the legs of each handshake; the result is in the order of the ClientHellos."""
-    by_random: dict[bytes, list[list[ConnectionFacts]]] = {}
-    groups: list[list[ConnectionFacts]] = []
-    for connection in connections:
-        random = connection.handshake.client_random
-        if random:
-            known = by_random.setdefault(random, [])
-            near = next((g for g in known if connection.handshake.hello_ns - g[0].handshake.hello_ns < bounds.LEG_NS and _is_other_leg(g, connection)), None)
-            if near is not None:
-                near.append(connection)
-                continue
-            group = [connection]
-            known.append(group)
+def observe(facts: Facts, wanted: Callable[[ConnectionFacts], bool] | None = None) -> list[Observed]:
+    """Join the legs of each handshake; the result is in the order of the ClientHellos. ``wanted``: which connections, all by default."""
+    leaves = {digest: digest for digest in facts.certificates}
+    single: list[Observed] = []
+    randoms = array("Q")
+    for packed in facts.connections:
+        main = facts.unpack(packed)
+        if wanted is None or wanted(main):
+            single.append(_observed(facts, packed, main, leaves))
+            randoms.append(int.from_bytes(main.handshake.client_random[-8:], "big"))
+    joined = _join(single, randoms)
+    joined.sort(key=lambda s: (s.hello_ns or s.first_ns, s.id))
+    for index, seen in enumerate(joined):
+        seen.index = index
+    return joined
+
+
+def _join(single: list[Observed], randoms: array[int]) -> list[Observed]:
+    """Connections of one client random within a few seconds are legs of one; the earliest is the nearest to the client."""
+    values, counts = np.unique(np.frombuffer(randoms, np.uint64), return_counts=True)
+    shared = {int(v) for v in values[counts > 1] if v}
+    if not shared:
+        return single
+    groups: dict[bytes, list[list[Observed]]] = {}
+    joined: list[Observed] = []
+    for seen, random in sorted(zip(single, randoms, strict=True), key=lambda pair: (pair[0].hello_ns, pair[0].first_ns, pair[0].id)):
+        if random not in shared:
+            joined.append(seen)
+            continue
+        main = seen.main
+        known = groups.setdefault(main.handshake.client_random, [])
+        near = next((g for g in known if seen.hello_ns - g[0].hello_ns < bounds.LEG_NS and _is_other_leg(g, main)), None)
+        if near is None:
+            known.append([seen])
+            joined.append(seen)
         else:
-            group = [connection]
-        groups.append(group)
-    for group in groups:
-        group.sort(key=lambda c: (c.handshake.hello_ns, c.first_ns))
-    groups.sort(key=lambda g: (g[0].handshake.hello_ns or g[0].first_ns, g[0].client, g[0].server))
-    return [_observed(index, group) for index, group in enumerate(groups)]
+            near.append(seen)
+            near[0].packed_legs += (seen.packed,)
+    return joined
 
 
-def _is_other_leg(group: list[ConnectionFacts], connection: ConnectionFacts) -> bool:
+def _is_other_leg(group: list[Observed], connection: ConnectionFacts) -> bool:
     random = connection.handshake.server_random
-    return all((c.client, c.server) != (connection.client, connection.server) for c in group) and all(
-        not random or not c.handshake.server_random or c.handshake.server_random == random for c in group
+    legs = [s.main for s in group]
+    return all((c.client, c.server) != (connection.client, connection.server) for c in legs) and all(
+        not random or not c.handshake.server_random or c.handshake.server_random == random for c in legs
     )
 
 
-def _observed(index: int, group: list[ConnectionFacts]) -> Observed:
-    main = group[0]
-    kind, reason = kind_of(main.handshake)
+def _observed(facts: Facts, packed: bytes, main: ConnectionFacts, leaves: dict[bytes, bytes]) -> Observed:
+    handshake = main.handshake
+    kind, reason = kind_of(handshake)
     renegotiations = find_renegotiations(main)
     by, how = _end(main)
     outcome = _outcome(main)
     if outcome == "established" and any(r.broken_off_by for r in renegotiations):
         outcome = "aborted"
+    leaf = handshake.chain[0] if handshake.chain else None
+    modern = is_modern(handshake)
     return Observed(
-        index,
-        main,
-        tuple(group[1:]),
+        0,
+        connection_id(main),
+        facts,
+        packed,
+        (),
+        main.first_ns,
+        handshake.hello_ns,
         outcome,
         kind,
         reason,
-        stack(main.handshake.offer) if main.handshake.offer is not None else UNKNOWN,
+        stack(handshake.offer) if handshake.offer is not None else UNKNOWN,
+        modern,
+        leaves.get(leaf, leaf) if leaf is not None else None,
         by,
         how,
         gave_up(main, by),
-        renegotiations=renegotiations,
+        bool(handshake.offered_psks) if modern else bool(handshake.offered_ticket),
+        renegotiations,
     )
 
 

@@ -10,7 +10,7 @@ from statistics import median
 from msgspec import Struct
 
 from inspector import facts
-from inspector.facts import Endpoint
+from inspector.facts import ConnectionFacts, Endpoint
 from inspector.tracking.clients import Stack
 from inspector.tracking.observed import Observed
 
@@ -52,9 +52,9 @@ def short_id(*parts: object) -> str:
     return hashlib.blake2s("\0".join(map(str, parts)).encode(), digest_size=5).hexdigest()
 
 
-def server_name(seen: Observed) -> str | None:
+def server_name(main: ConnectionFacts) -> str | None:
     """The SNI host name where it is one; bytes that are no ASCII are escaped."""
-    offer = seen.main.handshake.offer
+    offer = main.handshake.offer
     if offer is None or offer.server_name is None:
         return None
     return offer.server_name.decode("ascii", "backslashreplace").lower()
@@ -65,9 +65,10 @@ def find_services(observed: Sequence[Observed], others: dict[Endpoint, int]) -> 
     services: dict[tuple[str, int], Service] = {}
     texts: dict[bytes, str] = {}
     for seen in observed:
-        server = seen.main.server
+        main = seen.main
+        server = main.server
         address = texts.get(server.address) or texts.setdefault(server.address, ip_text(server.address))
-        name = server_name(seen)
+        name = server_name(main)
         key = (name or address, server.port)
         service = services.get(key)
         if service is None:
@@ -117,19 +118,19 @@ def mark_health_checks(observed: Sequence[Observed], services: Sequence[Service]
 
 def _says_nothing(seen: Observed) -> bool:
     """No data, no alert of the client's that names a fault, and closed by the client."""
-    client = seen.main.from_client
-    if client.application_records or seen.closed_by != "client":
-        return seen.outcome == "aborted" and not seen.main.handshake.seen & (facts.C_KEY_EXCHANGE | facts.S_CERTIFICATE) and _is_sslv3(seen)
-    return not any(a.from_client and a.level == 2 for a in seen.main.alerts)
+    main = seen.main
+    if main.from_client.application_records or seen.closed_by != "client":
+        return seen.outcome == "aborted" and not main.handshake.seen & (facts.C_KEY_EXCHANGE | facts.S_CERTIFICATE) and _is_sslv3(main)
+    return not any(a.from_client and a.level == 2 for a in main.alerts)
 
 
-def _is_sslv3(seen: Observed) -> bool:
-    offer = seen.main.handshake.offer
+def _is_sslv3(main: ConnectionFacts) -> bool:
+    offer = main.handshake.offer
     return offer is not None and offer.legacy_version == 0x0300
 
 
 def _is_steady(members: list[Observed]) -> bool:
-    times = sorted(s.main.first_ns for s in members)
+    times = sorted(s.first_ns for s in members)
     gaps = [b - a for a, b in zip(times, times[1:], strict=False)]
     middle = median(gaps)
     return middle > 0 and median(abs(g - middle) for g in gaps) <= UNSTEADY * middle

@@ -11,18 +11,9 @@ from typing import Literal, NamedTuple
 from msgspec import Struct
 
 from inspector import bounds, facts
-from inspector.facts import ConnectionFacts, HandshakeFacts
+from inspector.facts import HandshakeFacts
 
 Kind = Literal["full", "session_id", "ticket", "psk"]
-Result = Literal["resumed", "declined"]
-
-
-class Use(NamedTuple):
-    """One offer of a session. ``connection``: its index."""
-
-    connection: int
-    ns: int
-    result: Result
 
 
 class Session(Struct):
@@ -37,7 +28,8 @@ class Session(Struct):
     usable: bool
     resumed_ns: int | None
     resumed_by: int | None
-    uses: list[Use]
+    uses: list[int]
+    """For each offer, the connection's index * 2, plus 1 where it was resumed."""
     dropped: int = 0
 
 
@@ -90,16 +82,15 @@ class Ledger:
         self.sessions: list[Session] = []
         self._by_key: dict[bytes, Session] = {}
 
-    def enter(self, index: int, connection: ConnectionFacts, kind: Kind | None) -> Entry:
+    def enter(self, index: int, handshake: HandshakeFacts, kind: Kind | None) -> Entry:
         """Look up what the connection offers, note what became of it, and what it was given."""
-        handshake = connection.handshake
         if handshake.answer is None or kind is None:
             return NOTHING
         if is_modern(handshake):
             return self._modern(index, handshake, kind)
         entry = self._offer(index, handshake, kind)
         if kind == "full":
-            self._issue(index, connection)
+            self._issue(index, handshake)
         elif handshake.issued_ticket and entry.session is not None:
             self._by_key[handshake.issued_ticket] = entry.session
         return entry
@@ -129,7 +120,7 @@ class Ledger:
         else:
             before = True
         if len(session.uses) < MAX_USES:
-            session.uses.append(Use(index, handshake.hello_ns, "declined" if kind == "full" else "resumed"))
+            session.uses.append(index << 1 | (kind != "full"))
         else:
             session.dropped += 1
         if kind != "full" and (session.resumed_ns is None or handshake.answer_ns < session.resumed_ns):
@@ -144,8 +135,7 @@ class Ledger:
         offer = handshake.offer
         return bool(handshake.offered_id) and offer is not None and 0x0304 not in offer.versions
 
-    def _issue(self, index: int, connection: ConnectionFacts) -> None:
-        handshake = connection.handshake
+    def _issue(self, index: int, handshake: HandshakeFacts) -> None:
         answer = handshake.answer
         assert answer is not None
         if not handshake.answered_id and not handshake.issued_ticket:
@@ -180,5 +170,5 @@ class Ledger:
             session = Session(key, "psk", None, None, None, None, True, None, None, [])
             self.sessions.append(session)
             self._by_key[key] = session
-        session.uses.append(Use(index, handshake.hello_ns, "resumed" if kind == "psk" else "declined"))
+        session.uses.append(index << 1 | (kind == "psk"))
         return Entry(session, False, None, None)

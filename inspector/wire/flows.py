@@ -33,7 +33,7 @@ class Ended(Protocol):
 class Flow:
     """One 5-tuple and its lifetime. Lane 0 runs from the lower endpoint to the higher, lane 1 back."""
 
-    __slots__ = ("connection", "ends", "fins", "first", "isns", "key", "last", "packets", "resets", "rtt", "streams", "syn_ns")
+    __slots__ = ("closed", "connection", "fins", "first", "isns", "key", "last", "packets", "resets", "rtt", "streams", "syn_ns")
 
     def __init__(self, key: tuple[int, int], store: CertificateStore, ns: int, frame: int) -> None:
         self.key = key
@@ -45,14 +45,12 @@ class Flow:
         self.fins: list[Close | None] = [None, None]
         self.resets: list[Close | None] = [None, None]
         self.packets = [False, False]
+        self.closed = False
+        """Both sides said FIN, or one reset."""
         self.first = (ns, frame)
         self.last = (ns, frame)
         self.syn_ns: int | None = None
         self.rtt: int | None = None
-
-    def is_closed(self) -> bool:
-        """Whether both sides said FIN, or one reset."""
-        return any(self.resets) or all(self.fins)
 
     def client_lane(self) -> int:
         """The side that is the client: by the hello, else by the SYN, else the one with the higher port."""
@@ -67,7 +65,7 @@ class Flow:
             return known != seq
         stream = self.streams[lane]
         if not self.packets[lane]:
-            return self.is_closed()
+            return self.closed
         start = stream.offset(seq + 1)
         return start != 0 if stream.anchored else abs(start) > PLAUSIBLE_START
 
@@ -169,7 +167,7 @@ class FlowTable:
                 if not control & SYN and (not length or control & RST):
                     continue
                 flow = flows[key] = Flow(key, self._store, ns, frame)
-            elif flow.is_closed() and not control and length and ns - flow.last[0] > bounds.CLOSED_NS:
+            elif flow.closed and length and not control and ns - flow.last[0] > bounds.CLOSED_NS:
                 self._end(flow)
                 flow = flows[key] = Flow(key, self._store, ns, frame)
             flow.packets[lane] = True
@@ -218,13 +216,14 @@ class FlowTable:
         if control & RST and flow.resets[lane] is None:
             flow.resets[lane] = Close(ns, frame)
             connection.event(lane, "!", 0, Mark(0, frame, ns))
+        flow.closed = flow.fins[0] is not None and flow.fins[1] is not None or any(flow.resets)
 
     def _sweep(self, now: int) -> None:
         """Close what is over or idle; beyond the bound also the longest idle ones."""
         self._swept = now
         for flow in list(self._flows.values()):
             quiet = now - flow.last[0]
-            if quiet > bounds.IDLE_NS or (quiet > bounds.CLOSED_NS and flow.is_closed()):
+            if quiet > bounds.IDLE_NS or (quiet > bounds.CLOSED_NS and flow.closed):
                 del self._flows[flow.key]
                 self._end(flow)
         surplus = len(self._flows) - bounds.FLOWS
@@ -244,6 +243,7 @@ class FlowTable:
         for stream in flow.streams:
             stream.finish()
         connection = flow.connection
+        connection.attach([])
         client = flow.client_lane()
         ends = [Endpoint(self._addresses.address(end >> 16), end & 0xFFFF) for end in flow.key]
         if not connection.tls:
