@@ -22,7 +22,7 @@ def analyze(*paths: str | PathLike[str], vips: tuple[tuple[str, int], ...] = (),
 
     ``vips``: (host, port) of the services to look at, all by default. Raises UnreadableError where no input is a capture.
     """
-    from inspector.engine import extract
+    from inspector.parallel import extract
     from inspector.findings.case import Options
     from inspector.findings.judge import judge
 

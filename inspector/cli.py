@@ -102,7 +102,7 @@ def analyze_command(
 
 
 def _analysis(files: tuple[str, ...], vips: tuple[str, ...], generation: str, limits: list[Limit]) -> Analysis:
-    from inspector.engine import extract
+    from inspector.parallel import extract
     from inspector.findings.judge import judge
     from inspector.progress import Progress
 

@@ -1,13 +1,12 @@
 """The way of the data, in one place: frames become segments, flows, ordered bytes, records, messages, and in the end facts.
 
-``extract(captures) → facts`` is the first of two pure halves; ``judge(facts)`` in ``findings`` is the second. The engine is
-single-writer: one thread feeds it. It knows no clock and no screen.
+``extract(captures) → facts`` (``parallel``, which runs one engine a core) is the first of two pure halves; ``judge(facts)`` in ``findings`` is the
+second. The engine is single-writer: one thread feeds it. It knows no clock and no screen.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
 
 from inspector import bounds
 from inspector.capture.files import Progress, Story
@@ -21,11 +20,12 @@ from inspector.wire.segments import SegmentDecoder
 class Engine:
     """Takes frame batches and gathers facts. Also the store of certificates and the place where finished flows arrive."""
 
-    def __init__(self) -> None:
+    def __init__(self, share: int = 0, shares: int = 1) -> None:
+        """``share`` of ``shares``: which part of the flows is followed."""
         self.facts = Facts()
         self.undecoded: dict[int, int] = {}
         self._decoder = SegmentDecoder()
-        self._flows = FlowTable(self._decoder.addresses, self, self)
+        self._flows = FlowTable(self._decoder.addresses, self, self, share, shares)
         self._chains: dict[bytes, tuple[bytes, ...]] = {}
 
     def feed(self, batch: FrameBatch) -> None:
@@ -67,12 +67,9 @@ class Engine:
             others[server] = others.get(server, 0) + 1
 
 
-def extract(paths: Sequence[str], progress: Progress | None = None, opened: Callable[[Story], None] | None = None) -> Facts:
-    """All facts of some captures, read as one story. Raises UnreadableError where none of them can be read."""
-    story = Story(paths)
-    if opened:
-        opened(story)
-    engine = Engine()
+def extract_share(story: Story, share: int = 0, shares: int = 1, progress: Progress | None = None) -> Facts:
+    """The facts of one share of the flows of a story; captures and problems are named by share 0."""
+    engine = Engine(share, shares)
     for batch in story.batches(progress):
         engine.feed(batch)
     found = engine.finish()

@@ -13,7 +13,9 @@ _second = (-1, "")
 def rfc3339(ns: int) -> str:
     """``2026-11-23T17:10:17.080123456Z``."""
     global _second
-    whole, rest = divmod(min(max(ns, 0), LATEST_NS), 1_000_000_000)
+    if not 0 <= ns <= LATEST_NS:
+        ns = min(max(ns, 0), LATEST_NS)
+    whole, rest = divmod(ns, 1_000_000_000)
     known = _second
     if known[0] != whole:
         known = _second = (whole, (EPOCH + timedelta(seconds=whole)).strftime("%Y-%m-%dT%H:%M:%S"))

@@ -37,6 +37,7 @@ class CaptureFile:
         self.first_ns: int | None = None
         self._standard_input: ByteSource | None = None
         self.size = 0
+        self.is_compressed = False
         if path == "-":
             self._standard_input = ByteSource(_inflate(_Prefixed(standard_input or sys.stdin.buffer)))
             self._check(self._standard_input)
@@ -54,7 +55,9 @@ class CaptureFile:
         try:
             raw = open(path, "rb")  # noqa: SIM115 - closed when the source is exhausted or dropped
             self.size = os.fstat(raw.fileno()).st_size
-            stream = _inflate(_Counted(raw, progress))
+            counted = _Counted(raw, progress)
+            stream = _inflate(counted)
+            self.is_compressed = stream is not counted
             return ByteSource(stream, size=size) if size else ByteSource(stream)
         except OSError as error:
             raise UnreadableError(f"{path}: {error.strerror or error}") from None

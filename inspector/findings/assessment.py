@@ -54,7 +54,7 @@ def assess(case: Case, service: Service, findings: list[Finding]) -> Assessment:
 def _why_confirmed(case: Case, service: Service) -> list[str]:
     members = case.members(service)
     leaves = sorted({s.leaf for s in members if s.leaf})
-    versions = sorted({v for s in members if s.main.handshake.answer for v in [s.main.handshake.answer.version]})
+    versions = sorted({s.answer.version for s in members if s.answer is not None})
     because = [f"{sum(s.declined for s in members)} offered sessions were declined, {sum(s.kind in ('session_id', 'ticket') for s in members)} were resumed"]
     if len(leaves) > 1:
         because.append(f"{len(leaves)} certificates, not all of which Java counts as one server")
@@ -72,16 +72,15 @@ def _exposure(case: Case, members: list[Observed]) -> list[str] | None:
     issuing: dict[bool, set[bytes]] = {True: set(), False: set()}
     offers: set[bool] = set()
     for seen in java:
-        handshake = seen.main.handshake
-        if seen.kind == "full" and seen.leaf is not None and handshake.answer is not None:
-            issuing[handshake.answer.extended_master_secret].add(seen.leaf)
-            offers.add(handshake.offer is not None and handshake.offer.extended_master_secret)
+        if seen.kind == "full" and seen.leaf is not None and seen.answer is not None:
+            issuing[seen.answer.extended_master_secret].add(seen.leaf)
+            offers.add(seen.offer is not None and seen.offer.extended_master_secret)
     plain = issuing[False]
     kept = issuing[True] | (plain if False in offers else set())
     pairs = [(a, b) for a in kept for b in plain if case.step(a, b) == "none"]
     if not pairs:
         return None
-    first, last = min(s.first_ns for s in members), max(s.main.last_ns for s in members)
+    first, last = min(s.first_ns for s in members), max(s.first_ns for s in members)
     because = [
         f"{len(resumed)} sessions were resumed in {span(last - first)}",
         "TLS 1.2 or older without extended master secret (EMS)" + (" on some back ends" if issuing[True] else ""),
@@ -93,7 +92,7 @@ def _exposure(case: Case, members: list[Observed]) -> list[str] | None:
 
 def _protected(case: Case, members: list[Observed]) -> Assessment:
     """Which condition of the abort cannot be met."""
-    answered = [s for s in members if s.main.handshake.answer is not None and s.kind is not None]
+    answered = [s for s in members if s.answer is not None and s.kind is not None]
     total = len(answered)
     old = [s for s in answered if not s.modern]
     sentence = "Protected: this error cannot happen here."
@@ -116,7 +115,7 @@ def _protected(case: Case, members: list[Observed]) -> Assessment:
     if not java:
         listed = ", ".join(sorted(stacks))
         return Assessment("protected", sentence, [f"the rule is Java's; the clients here are not Java ({listed})"], ["a Java client uses the service"], "inferred", "nothing")
-    if all(s.main.handshake.answer is not None and s.main.handshake.answer.extended_master_secret for s in full if s.stack.name not in NOT_JAVA):
+    if all(s.answer is not None and s.answer.extended_master_secret for s in full if s.stack.name not in NOT_JAVA):
         return Assessment(
             "protected", sentence, ["every full handshake used extended master secret (EMS)"], ["a back end or the JVM stops doing EMS"], "observed", "nothing; keep EMS on every back end"
         )

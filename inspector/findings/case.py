@@ -139,7 +139,7 @@ def _judge(case: Case, seen: Observed) -> Judgement:
     session = entry.session
     if session is None:
         return _NOTHING_OFFERED
-    answer = seen.main.handshake.answer
+    answer = seen.answer
     if answer is None:
         return _NOT_APPLICABLE
     cached, leaf = session.leaf, seen.leaf

@@ -7,7 +7,7 @@ from typing import Literal
 
 from inspector import document as doc
 from inspector import facts
-from inspector.facts import AlertFact, ConnectionFacts, HandshakeFacts
+from inspector.facts import EVENT_BYTES, AlertFact, ConnectionFacts, HandshakeFacts
 from inspector.findings.case import Case, frame
 from inspector.findings.pool import ems_of, versions_of
 from inspector.times import rfc3339, rfc3339_signed
@@ -18,7 +18,9 @@ from inspector.tracking.observed import Observed, Renegotiation
 from inspector.tracking.services import ip_text
 from inspector.tracking.sessions import Session
 
-HISTORY = frozenset("HCSVTEJOXKRNYGFWUAPMIZL")
+HISTORY = "HCSVTEJOXKRNYGFWUAPMIZL"
+LETTER_AT = EVENT_BYTES - 2
+LETTER = [[chr(code).lower() if chr(code) in HISTORY else "" for code in range(256)], [chr(code) if chr(code) in HISTORY else "" for code in range(256)]]
 NO_SESSION = doc.SessionFields(None, None, None, None, None, None)
 NOT_SEEN = doc.Negotiated(None, None)
 NO_FRAMES = doc.Frames(None, None, None, None, None)
@@ -95,12 +97,7 @@ def connection(case: Case, seen: Observed) -> doc.Connection:
 def history(main: ConnectionFacts) -> str:
     """Zeek's ssl_history letters, upper case from the client."""
     packed = main.events
-    letters = []
-    for at in range(20, len(packed), 22):
-        letter = chr(packed[at])
-        if letter in HISTORY:
-            letters.append(letter if packed[at + 1] else letter.lower())
-    return "".join(letters)
+    return "".join([LETTER[side][letter] for letter, side in zip(packed[LETTER_AT::EVENT_BYTES], packed[LETTER_AT + 1 :: EVENT_BYTES], strict=True)])
 
 
 def _alert(alert: AlertFact) -> doc.Alert:

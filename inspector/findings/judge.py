@@ -100,8 +100,8 @@ def _exposed(case: Case, service: Service, assessment: doc.Assessment) -> doc.Fi
         [b.id for b in case.backends if b.service == service.index],
         [c.id for c in java],
         [sample.id],
-        rfc3339(members[0].main.first_ns),
-        rfc3339(members[-1].main.first_ns),
+        rfc3339(members[0].first_ns),
+        rfc3339(members[-1].first_ns),
         1,
         [doc.Evidence("declined" if sample.declined else "shown", sample.id, frames(h.hello_frame, h.answer_frame, h.certificate_frame), "a handshake of the pool")],
     )

@@ -29,12 +29,11 @@ def limits(case: Case, extra: list[Limit]) -> list[Limit]:
     found += [Limit("bounded", text, None, []) for text in case.facts.bounded]
     lost, one_sided, mid_stream = [], [], []
     for seen in case.observed:
-        main = seen.main
-        if main.from_client.lost or main.from_server.lost:
+        if seen.lost:
             lost.append(seen)
-        if not main.from_client.packets or not main.from_server.packets:
+        if seen.one_sided:
             one_sided.append(seen)
-        elif main.handshake.offer is None:
+        elif seen.offer is None:
             mid_stream.append(seen)
     _add(found, "lost_bytes", lost, "bytes of the handshake were not captured")
     _add(found, "one_sided", one_sided, "only one direction was captured")

@@ -21,11 +21,11 @@ def ems_of(case: Case, backend: Backend) -> bool | str | None:
     asked: set[bool] = set()
     unasked: set[bool] = set()
     for index in backend.connections:
-        handshake = case.observed[index].main.handshake
-        answer = handshake.answer
-        if answer is None or answer.version >= 0x0304:
+        seen = case.observed[index]
+        answer = seen.answer
+        if answer is None or seen.modern:
             continue
-        offered = handshake.offer is not None and handshake.offer.extended_master_secret
+        offered = seen.offer is not None and seen.offer.extended_master_secret
         (asked if offered else unasked).add(answer.extended_master_secret)
     values = asked or unasked
     return None if not values else values.pop() if len(values) == 1 else "mixed"
@@ -33,8 +33,8 @@ def ems_of(case: Case, backend: Backend) -> bool | str | None:
 
 def versions_of(case: Case, backend: Backend) -> list[str]:
     """The versions that a back end chose, oldest first."""
-    answers = [case.observed[i].main.handshake.answer for i in backend.connections]
-    return [version_name(v) or f"0x{v:04x}" for v in sorted({a.version for a in answers if a is not None})]
+    versions = {a.version for i in backend.connections if (a := case.observed[i].answer) is not None}
+    return [version_name(v) or f"0x{v:04x}" for v in sorted(versions)]
 
 
 def _members(case: Case, service: Service) -> list[Backend]:
@@ -96,8 +96,8 @@ def _attributes(case: Case, members: list[Backend]) -> Iterator[tuple[str, list[
     authorities: list[tuple[Backend, object]] = []
     for backend in members:
         for index in backend.connections:
-            handshake = case.observed[index].main.handshake
-            if handshake.chain:
+            if case.observed[index].leaf is not None:
+                handshake = case.observed[index].main.handshake
                 chains.append((backend, tuple(d.hex()[:12] for d in handshake.chain[1:])))
                 authorities.append((backend, handshake.authorities or "asks for no client certificate"))
                 break

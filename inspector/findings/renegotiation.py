@@ -17,16 +17,11 @@ def renegotiations(case: Case) -> Iterator[Finding]:
     for seen in case.observed:
         for number, attempt in enumerate(seen.renegotiations):
             yield _finding(case, seen, number, attempt, "renegotiation")
-            resumed_without_ems = seen.is_resumed and not _uses_ems(seen)
+            resumed_without_ems = seen.is_resumed and seen.answer is not None and not seen.answer.extended_master_secret
             if attempt.broken_off_by == "client" and seen.stack.name in ("jsse", "unknown"):
                 yield _finding(case, seen, number, attempt, "renegotiation-aborted", resumed_without_ems)
             if resumed_without_ems:
                 yield _finding(case, seen, number, attempt, "triple-handshake-exposure")
-
-
-def _uses_ems(seen: Observed) -> bool:
-    answer = seen.main.handshake.answer
-    return answer is not None and answer.extended_master_secret
 
 
 def _finding(case: Case, seen: Observed, number: int, attempt: Renegotiation, rule: str, severe: bool = False) -> Finding:

@@ -78,7 +78,7 @@ def ladder(analysis: Analysis, incident: Incident) -> Ladder:
     for number, connection in enumerate(incident.connections, 1):
         seen = by_id[connection]
         role = roles.get(connection, "seen")
-        gap = f"  +{span(seen.main.first_ns - previous.main.first_ns)}" if previous is not None else f"  {clock(seen.main.first_ns)}"
+        gap = f"  +{span(seen.first_ns - previous.first_ns)}" if previous is not None else f"  {clock(seen.first_ns)}"
         title = f"{number} {role.upper()}{gap}   port {seen.main.client.port} → back end {case.label(seen)}"
         chapters.append(Chapter(title, role, connection, case.label(seen), rungs(analysis, seen)))
         previous = seen

@@ -58,6 +58,9 @@ class Mode(Enum):
     DONE = 3
 
 
+READING = Mode.READING
+
+
 class RecordReader:
     """Reads one direction. ``anchored``: the first byte of the stream is known to be its first byte."""
 
@@ -86,21 +89,22 @@ class RecordReader:
 
     def feed(self, offset: int, chunk: bytes, frame: int, ns: int) -> None:
         """Take the chunk that holds the byte ``want``; chunks follow each other without gaps while bytes are kept."""
-        if self._buffer:
+        if not self._buffer:
+            self._buffer = chunk
+            self._start = offset
+            self._marks = [Mark(offset, frame, ns)]
+        else:
             if not isinstance(self._buffer, bytearray):
                 self._buffer = bytearray(self._buffer)
             self._buffer += chunk
             self._marks.append(Mark(offset, frame, ns))
-        else:
-            self._buffer = chunk
-            self._start = offset
-            self._marks = [Mark(offset, frame, ns)]
-        self.want = self._start + len(self._buffer)
-        if self.mode is Mode.READING:
+        self.want = offset + len(chunk)
+        mode = self.mode
+        if mode is READING:
             self._read()
-        elif self.mode is Mode.SEEKING:
+        elif mode is Mode.SEEKING:
             self._seek()
-        elif self.mode is Mode.LOST:
+        elif mode is Mode.LOST:
             self._resync()
 
     def gap(self, offset: int) -> None:

@@ -74,8 +74,7 @@ def find_backends(observed: Sequence[Observed], services: Sequence[Service], cer
 
 
 def _add(backend: Backend, seen: Observed, key: Key, addresses: dict[bytes, str]) -> None:
-    main = seen.main
-    server = (seen.legs[-1] if seen.packed_legs else main).server
+    server = seen.legs[-1].server if seen.packed_legs else seen.server
     backend.connections.append(seen.index)
     basis = {"endpoint": "leg" if seen.packed_legs else "address", "leaf": "certificate" if seen.leaf else "session"}[key[0]]
     if basis not in backend.basis:
@@ -83,7 +82,7 @@ def _add(backend: Backend, seen: Observed, key: Key, addresses: dict[bytes, str]
     leaf = seen.leaf
     if leaf is not None and leaf not in backend.leaves:
         if backend.leaves:
-            backend.rotations.append(Rotation(backend.leaves[-1], leaf, main.handshake.answer_ns, seen.index))
+            backend.rotations.append(Rotation(backend.leaves[-1], leaf, seen.main.handshake.answer_ns, seen.index))
         backend.leaves.append(leaf)
     address = addresses.get(server.address) or addresses.setdefault(server.address, ip_text(server.address))
     if address not in backend.addresses:
@@ -129,7 +128,7 @@ def _distinguishing_endpoints(members: list[Observed]) -> dict[int, Endpoint]:
     direct: dict[int, Endpoint] = {}
     distinct: dict[Endpoint, Endpoint] = {}
     for seen in members:
-        server = seen.main.server
+        server = seen.server
         direct[seen.index] = distinct.setdefault(server, server)
     if len(distinct) < 2:
         return {}

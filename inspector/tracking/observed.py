@@ -5,17 +5,19 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, TypeVar, cast
 
 import numpy as np
 from msgspec import Struct
 
 from inspector import bounds, facts
-from inspector.facts import AlertFact, ConnectionFacts, Facts, LaneFacts
+from inspector.facts import AlertFact, ConnectionFacts, Endpoint, Facts, LaneFacts
+from inspector.tls.messages import AnswerShape, HelloShape
 from inspector.tracking.clients import UNKNOWN, Stack, stack
 from inspector.tracking.sessions import NOTHING, Entry, Kind, is_modern, kind_of
 
 Outcome = Literal["established", "aborted", "incomplete"]
+T = TypeVar("T")
 FATAL, CLOSE_NOTIFY, BAD_CERTIFICATE = 2, 0, 42
 SHORTEST_FINISHED_RECORD = 4 + 32 + 1 + 16
 """TLS 1.3: a Finished of SHA-256, its content type and the tag. A shorter encrypted record can only be an alert (RFC 8446, section 4.4.4)."""
@@ -35,6 +37,12 @@ class Observed(Struct, gc=False):
     kind: Kind | None
     reason: str
     stack: Stack
+    offer: HelloShape | None
+    answer: AnswerShape | None
+    client_address: bytes
+    server: Endpoint
+    lost: bool
+    one_sided: bool
     modern: bool
     leaf: bytes | None
     closed_by: Literal["client", "server"] | None
@@ -88,6 +96,17 @@ class Renegotiation(Struct, gc=False):
     broken_off_by: Literal["client", "server"] | None
 
 
+class Shared:
+    """Equal values kept once: addresses, endpoints and leaves repeat in every connection."""
+
+    def __init__(self) -> None:
+        self._values: dict[object, object] = {}
+
+    def one(self, value: T) -> T:
+        """The first of all equal values."""
+        return cast("T", self._values.setdefault(value, value))
+
+
 def connection_id(main: ConnectionFacts) -> str:
     """Twelve hex digits."""
     digest = hashlib.blake2s(digest_size=6)
@@ -98,13 +117,13 @@ def connection_id(main: ConnectionFacts) -> str:
 
 def observe(facts: Facts, wanted: Callable[[ConnectionFacts], bool] | None = None) -> list[Observed]:
     """Join the legs of each handshake; the result is in the order of the ClientHellos. ``wanted``: which connections, all by default."""
-    leaves = {digest: digest for digest in facts.certificates}
+    shared = Shared()
     single: list[Observed] = []
     randoms = array("Q")
     for packed in facts.connections:
         main = facts.unpack(packed)
         if wanted is None or wanted(main):
-            single.append(_observed(facts, packed, main, leaves))
+            single.append(_observed(facts, packed, main, shared))
             randoms.append(int.from_bytes(main.handshake.client_random[-8:], "big"))
     joined = _join(single, randoms)
     joined.sort(key=lambda s: (s.hello_ns or s.first_ns, s.id))
@@ -145,7 +164,7 @@ def _is_other_leg(group: list[Observed], connection: ConnectionFacts) -> bool:
     )
 
 
-def _observed(facts: Facts, packed: bytes, main: ConnectionFacts, leaves: dict[bytes, bytes]) -> Observed:
+def _observed(facts: Facts, packed: bytes, main: ConnectionFacts, shared: Shared) -> Observed:
     handshake = main.handshake
     kind, reason = kind_of(handshake)
     renegotiations = find_renegotiations(main)
@@ -167,8 +186,14 @@ def _observed(facts: Facts, packed: bytes, main: ConnectionFacts, leaves: dict[b
         kind,
         reason,
         stack(handshake.offer) if handshake.offer is not None else UNKNOWN,
+        handshake.offer,
+        handshake.answer,
+        shared.one(main.client.address),
+        shared.one(main.server),
+        main.from_client.lost or main.from_server.lost,
+        not (main.from_client.packets and main.from_server.packets),
         modern,
-        leaves.get(leaf, leaf) if leaf is not None else None,
+        shared.one(leaf) if leaf is not None else None,
         by,
         how,
         gave_up(main, by),

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from inspector import facts
 from inspector.facts import ConnectionFacts, Endpoint
+from inspector.tls.messages import HelloShape
 from inspector.tracking.clients import Stack
 from inspector.tracking.observed import Observed
 
@@ -52,9 +53,8 @@ def short_id(*parts: object) -> str:
     return hashlib.blake2s("\0".join(map(str, parts)).encode(), digest_size=5).hexdigest()
 
 
-def server_name(main: ConnectionFacts) -> str | None:
-    """The SNI host name where it is one; bytes that are no ASCII are escaped."""
-    offer = main.handshake.offer
+def server_name(offer: HelloShape | None) -> str | None:
+    """The SNI host name of a hello, lower case; bytes that are no ASCII are escaped."""
     if offer is None or offer.server_name is None:
         return None
     return offer.server_name.decode("ascii", "backslashreplace").lower()
@@ -65,10 +65,9 @@ def find_services(observed: Sequence[Observed], others: dict[Endpoint, int]) -> 
     services: dict[tuple[str, int], Service] = {}
     texts: dict[bytes, str] = {}
     for seen in observed:
-        main = seen.main
-        server = main.server
+        server = seen.server
         address = texts.get(server.address) or texts.setdefault(server.address, ip_text(server.address))
-        name = server_name(main)
+        name = server_name(seen.offer)
         key = (name or address, server.port)
         service = services.get(key)
         if service is None:
@@ -90,7 +89,7 @@ def find_clients(observed: Sequence[Observed]) -> list[Client]:
     """Group connections by address and stack, and number them in ``observed``."""
     clients: dict[tuple[bytes, str], Client] = {}
     for seen in observed:
-        key = (seen.main.client.address, seen.stack.name)
+        key = (seen.client_address, seen.stack.name)
         client = clients.get(key)
         if client is None:
             ip = ip_text(key[0])

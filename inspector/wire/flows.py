@@ -21,6 +21,9 @@ CONTROL = SYN | FIN | RST
 SWEEP_NS = 10 * 1_000_000_000
 PLAUSIBLE_START = 1 << 20
 
+Span = tuple[int, int, int, int, int, int, int, int]
+"""First row, end row, lane, sequence number, FIN SYN RST bits, flags, payload bytes on the wire, payload bytes held."""
+
 
 class Ended(Protocol):
     """Who takes finished flows."""
@@ -73,7 +76,8 @@ class Flow:
 class FlowTable:
     """Open flows by their endpoints."""
 
-    def __init__(self, addresses: AddressTable, store: CertificateStore, ended: Ended) -> None:
+    def __init__(self, addresses: AddressTable, store: CertificateStore, ended: Ended, share: int = 0, shares: int = 1) -> None:
+        self._share, self._shares = np.uint64(share), np.uint64(shares)
         self._addresses = addresses
         self._store = store
         self._ended = ended
@@ -83,12 +87,16 @@ class FlowTable:
 
     def feed(self, batch: SegmentBatch) -> None:
         """Take a batch."""
-        if not len(batch):
-            return
+        now = int(batch.time_ns.max()) if len(batch) else 0
         low = np.minimum(batch.source, batch.target)
         high = np.maximum(batch.source, batch.target)
-        lane = (batch.source != low).astype(np.int64)
         mixed = low * np.uint64(0x9E3779B97F4A7C15) ^ high * np.uint64(0xC2B2AE3D27D4EB4F)
+        if self._shares > 1:
+            mine = (mixed >> np.uint64(40)) % self._shares == self._share
+            batch, low, high, mixed = batch.select(mine), low[mine], high[mine], mixed[mine]
+        if not len(batch):
+            return
+        lane = (batch.source != low).astype(np.int64)
         in_time = bool((np.diff(batch.time_ns) >= 0).all())
         order = np.argsort(mixed, kind="stable") if in_time else np.lexsort((batch.number, batch.time_ns, mixed))
         low, high, lane = low[order], high[order], lane[order]
@@ -132,52 +140,58 @@ class FlowTable:
         )
         ends = np.append(firsts[1:], len(rows))
         where = rows[firsts]
-        last_row = group_last[group[firsts]]
-        columns = zip(
-            firsts.tolist(),
-            ends.tolist(),
-            low[where].tolist(),
-            high[where].tolist(),
-            lane[firsts].tolist(),
-            seq[firsts].tolist(),
-            control[firsts].tolist(),
-            flags[where].tolist(),
-            (before[ends] - before[firsts]).tolist(),
-            (held_before[ends] - held_before[firsts]).tolist(),
-            time_ns[last_row].tolist(),
-            number[last_row].tolist(),
+        spans = list(
+            zip(
+                firsts.tolist(),
+                ends.tolist(),
+                lane[firsts].tolist(),
+                seq[firsts].tolist(),
+                control[firsts].tolist(),
+                flags[where].tolist(),
+                (before[ends] - before[firsts]).tolist(),
+                (held_before[ends] - held_before[firsts]).tolist(),
+                strict=True,
+            )
+        )
+        group_first = np.flatnonzero(np.append(True, np.diff(group[firsts]) != 0))
+        head = where[group_first]
+        tail = group_last[group[firsts[group_first]]]
+        groups = zip(
+            low[head].tolist(),
+            high[head].tolist(),
+            group_first.tolist(),
+            np.append(group_first[1:], len(spans)).tolist(),
+            time_ns[tail].tolist(),
+            number[tail].tolist(),
             strict=True,
         )
-        self._walk(columns, run)
-        now = int(batch.time_ns.max())
+        for low_end, high_end, first_span, last_span, last_ns, last_number in groups:
+            self._follow((low_end, high_end), spans[first_span:last_span], run, last_ns, run.frame + last_number)
         if now - self._swept > SWEEP_NS or len(self._flows) > bounds.FLOWS:
             self._sweep(now)
 
-    def _walk(self, columns: zip[tuple[int, ...]], run: Run) -> None:
-        flows = self._flows
+    def _follow(self, key: tuple[int, int], spans: list[Span], run: Run, last_ns: int, last_frame: int) -> None:
+        """The spans of one pair of endpoints, in the order of their first segments."""
+        flow = self._flows.get(key)
         frame_base = run.frame
-        for first, end, low, high, lane, seq, control, flags, length, held, last_ns, last_number in columns:
-            key = (low, high)
-            flow = flows.get(key)
-            ns, frame = run.time_ns[first], frame_base + run.number[first]
-            if control & SYN and flow is not None and flow.restarts(lane, seq):
+        for first, end, lane, seq, control, flags, length, held in spans:
+            ns = run.time_ns[first]
+            if control & SYN:
+                if flow is not None and flow.restarts(lane, seq):
+                    self._end(flow)
+                    flow = None
+            elif flow is None:
+                if not length or control & RST:
+                    continue
+            elif flow.closed and length and not control and ns - flow.last[0] > bounds.CLOSED_NS:
                 self._end(flow)
                 flow = None
             if flow is None:
-                if not control & SYN and (not length or control & RST):
-                    continue
-                flow = flows[key] = Flow(key, self._store, ns, frame)
-            elif flow.closed and length and not control and ns - flow.last[0] > bounds.CLOSED_NS:
-                self._end(flow)
-                flow = flows[key] = Flow(key, self._store, ns, frame)
+                flow = self._flows[key] = Flow(key, self._store, ns, frame_base + run.number[first])
             flow.packets[lane] = True
-            if last_ns > flow.last[0]:
-                flow.last = (last_ns, frame_base + last_number)
-            if ns < flow.first[0]:
-                flow.first = (ns, frame)
             stream = flow.streams[lane]
             if control & SYN:
-                self._syn(flow, lane, seq, flags, ns, frame)
+                self._syn(flow, lane, seq, flags, ns, frame_base + run.number[first])
                 seq += 1
             elif not length and flow.syn_ns is not None and flow.rtt is None and lane == flow.connection.client_lane:
                 flow.rtt = ns - flow.syn_ns
@@ -186,14 +200,24 @@ class FlowTable:
                 if stream.is_orderly(offset):
                     stream.run(run, first, end, offset, length, held)
                 else:
-                    for row in range(first, end):
-                        start = run.start[row]
-                        piece = run.data[start : start + run.held[row]].tobytes()
-                        offset = stream.offset(seq)
-                        stream.insert(offset, piece, run.length[row], frame_base + run.number[row], run.time_ns[row])
-                        seq = seq + run.length[row] & 0xFFFFFFFF
+                    self._insert(stream, run, first, end, seq)
             if control & (FIN | RST):
-                self._close(flow, lane, control, ns, frame)
+                self._close(flow, lane, control, ns, frame_base + run.number[first])
+        if flow is not None:
+            if last_ns > flow.last[0]:
+                flow.last = (last_ns, last_frame)
+            ns = run.time_ns[spans[0][0]]
+            if ns < flow.first[0]:
+                flow.first = (ns, frame_base + run.number[spans[0][0]])
+
+    @staticmethod
+    def _insert(stream: Stream, run: Run, first: int, end: int, seq: int) -> None:
+        """A span that does not simply come next, segment by segment."""
+        for row in range(first, end):
+            start = run.start[row]
+            piece = run.data[start : start + run.held[row]].tobytes()
+            stream.insert(stream.offset(seq), piece, run.length[row], run.frame + run.number[row], run.time_ns[row])
+            seq = seq + run.length[row] & 0xFFFFFFFF
 
     @staticmethod
     def _syn(flow: Flow, lane: int, seq: int, flags: int, ns: int, frame: int) -> None:

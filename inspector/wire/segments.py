@@ -77,6 +77,11 @@ class SegmentBatch:
     def __len__(self) -> int:
         return len(self.seq)
 
+    def select(self, rows: Rows) -> SegmentBatch:
+        """The same buffer with only some rows."""
+        columns = (self.source, self.target, self.seq, self.flags, self.start, self.held, self.length, self.time_ns, self.number)
+        return SegmentBatch(self.data, *(column[rows] for column in columns), self.capture, self.undecoded)
+
 
 class SegmentDecoder:
     """Decodes batches; keeps the addresses and the IP fragments that wait for their rest."""

@@ -181,19 +181,27 @@ class Stream:
         self.next = end
         self.top = max(self.top, end)
         self.received += held
+        if last - first == 1:
+            self._single(rows, first, offset, end)
+            return
         before = rows.before
         origin = before[first] - offset
         while reader.want < end:
             row = bisect_right(before, reader.want + origin, first, last) - 1
             at = before[row] - origin
-            skip = max(0, reader.want - at)
-            start = rows.start[row]
-            chunk = rows.data[start + skip : start + rows.held[row]]
-            if chunk:
-                reader.feed(at + skip, chunk.tobytes(), rows.frame + rows.number[row], rows.time_ns[row])
-            elif reader.want < at + rows.length[row]:
+            self._single(rows, row, at, at + rows.length[row])
+
+    def _single(self, rows: Run, row: int, offset: int, end: int) -> None:
+        """One segment, as far as the reader wants it."""
+        reader = self.reader
+        start, held = rows.start[row], rows.held[row]
+        while (want := reader.want) < end:
+            skip = want - offset if want > offset else 0
+            if skip >= held:
                 self.lost = self.lost or not reader.sealed
-                reader.gap(at + rows.length[row])
+                reader.gap(end)
+                return
+            reader.feed(offset + skip, rows.data[start + skip : start + held].tobytes(), rows.frame + rows.number[row], rows.time_ns[row])
 
 
 class Run:
