@@ -9,7 +9,6 @@ Certificates, tickets and PSK identities stand as SHA-256 digests.
 
 from __future__ import annotations
 
-import hashlib
 import struct
 from functools import lru_cache
 from typing import NamedTuple
@@ -44,15 +43,6 @@ class Close(NamedTuple):
     frame: int
 
 
-class SealedRecord(NamedTuple):
-    """An encrypted record: content type, fragment length in bytes."""
-
-    content_type: int
-    length: int
-    frame: int
-    ns: int
-
-
 class AlertFact(NamedTuple):
     """An alert. ``level`` and ``code`` are None where it was encrypted."""
 
@@ -75,7 +65,9 @@ class Anomaly(NamedTuple):
 
 
 class Event(NamedTuple):
-    """One rung of the ladder. ``letter``: as in Zeek's ssl_history, upper case from the client; ``+ = ! .`` are SYN, encrypted record, RST, FIN."""
+    """One rung of the ladder. ``letter``: Zeek's of handshake messages, ``I`` ChangeCipherSpec, ``L`` alert (``size`` is its code), ``D`` the first
+    application data; encrypted: ``f`` handshake, ``i`` ChangeCipherSpec, ``l`` alert; TCP: ``s`` SYN, ``.`` FIN, ``!`` RST.
+    """
 
     ns: int
     frame: int
@@ -88,6 +80,7 @@ _EVENT = struct.Struct("<QQIcB")
 
 
 EVENT_BYTES = _EVENT.size
+LETTER_AT, SIDE_AT = EVENT_BYTES - 2, EVENT_BYTES - 1
 
 
 def pack_events(events: list[Event]) -> bytes:
@@ -98,13 +91,13 @@ def pack_events(events: list[Event]) -> bytes:
 pack_event = _EVENT.pack
 
 
-def unpack_events(packed: bytes) -> list[Event]:
+def unpack_events(packed: bytes | bytearray) -> list[Event]:
     """The reverse of ``pack_events``."""
     return [Event(ns, frame, size, letter.decode(), bool(side)) for ns, frame, size, letter, side in _EVENT.iter_unpack(packed)]
 
 
 class HandshakeFacts(Struct, gc=False, array_like=True):
-    """One handshake as far as it was in clear. ``seen``: the C_ and S_ bits above."""
+    """One handshake as far as it was in clear."""
 
     offer: HelloShape | None = None
     client_random: bytes = b""
@@ -122,11 +115,11 @@ class HandshakeFacts(Struct, gc=False, array_like=True):
     ticket_prefix: bytes = b""
     ticket_lifetime: int = 0
     seen: int = 0
+    """The C_ and S_ bits above."""
     hello_frame: int = 0
     answer_frame: int = 0
     certificate_frame: int = 0
     key_exchange_frame: int = 0
-    finished_frame: int = 0
     hello_ns: int = 0
     answer_ns: int = 0
 
@@ -140,10 +133,8 @@ class LaneFacts(Struct, gc=False, array_like=True):
     rst: Close | None = None
     lost: bool = False
     packets: bool = False
-    records: tuple[SealedRecord, ...] = ()
     application_records: int = 0
     application_bytes: int = 0
-    first_application: SealedRecord | None = None
 
 
 class ConnectionFacts(Struct, gc=False, array_like=True):
@@ -165,6 +156,32 @@ class ConnectionFacts(Struct, gc=False, array_like=True):
     alerts: tuple[AlertFact, ...]
     anomalies: tuple[Anomaly, ...]
     events: bytes
+
+    def sealed(self, from_client: bool) -> list[Event]:
+        """Encrypted handshake records, ChangeCipherSpecs and alerts of one side, without the application data."""
+        return [e for e in unpack_events(self.events) if e.from_client == from_client and e.letter in "fil"]
+
+
+CLIENT_BITS = {"C": C_HELLO, "X": C_CERTIFICATE, "G": C_KEY_EXCHANGE, "Y": C_VERIFY, "I": C_CHANGE, "f": C_SEALED}
+SERVER_BITS = {
+    "S": S_HELLO,
+    "X": S_CERTIFICATE,
+    "K": S_KEY_EXCHANGE,
+    "R": S_REQUEST,
+    "N": S_DONE,
+    "T": S_TICKET,
+    "I": S_CHANGE,
+    "f": S_SEALED,
+}
+
+
+@lru_cache(maxsize=4096)
+def seen_bits(letters: bytes, sides: bytes) -> int:
+    """Which messages were seen, from the letters and sides of the events."""
+    bits = 0
+    for code, side in zip(letters, sides, strict=True):
+        bits |= (CLIENT_BITS if side else SERVER_BITS).get(chr(code), 0)
+    return bits
 
 
 class CaptureFacts(Struct):
@@ -207,10 +224,10 @@ class Facts(Struct):
         offer, answer = handshake.offer, handshake.answer
         offer_key = answer_key = b""
         if offer is not None:
-            offer_key = _key(offer)
+            offer_key = offer.key
             self.offers[offer_key] = offer
         if answer is not None:
-            answer_key = _key(answer)
+            answer_key = answer.key
             self.answers[answer_key] = answer
         handshake.offer = handshake.answer = None
         packed = _encode((offer_key, answer_key, connection))
@@ -227,12 +244,6 @@ class Facts(Struct):
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(tuple[bytes, bytes, ConnectionFacts]).decode
-
-
-@lru_cache(maxsize=8192)
-def _key(shape: HelloShape | AnswerShape) -> bytes:
-    """Eight bytes that name a shape, the same in every process."""
-    return hashlib.blake2s(repr(shape).encode(), digest_size=8).digest()
 
 
 def merge(parts: list[Facts]) -> Facts:
@@ -275,8 +286,6 @@ def _moved(connection: ConnectionFacts, captures: dict[int, int]) -> ConnectionF
             facts,
             fin=facts.fin and facts.fin._replace(frame=frame(facts.fin.frame)),
             rst=facts.rst and facts.rst._replace(frame=frame(facts.rst.frame)),
-            records=tuple(r._replace(frame=frame(r.frame)) for r in facts.records),
-            first_application=facts.first_application and facts.first_application._replace(frame=frame(facts.first_application.frame)),
         )
 
     h = connection.handshake
@@ -290,7 +299,6 @@ def _moved(connection: ConnectionFacts, captures: dict[int, int]) -> ConnectionF
             answer_frame=frame(h.answer_frame),
             certificate_frame=frame(h.certificate_frame),
             key_exchange_frame=frame(h.key_exchange_frame),
-            finished_frame=frame(h.finished_frame),
         ),
         from_client=lane(connection.from_client),
         from_server=lane(connection.from_server),

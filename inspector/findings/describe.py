@@ -7,7 +7,7 @@ from typing import Literal
 
 from inspector import document as doc
 from inspector import facts
-from inspector.facts import EVENT_BYTES, AlertFact, ConnectionFacts, HandshakeFacts
+from inspector.facts import EVENT_BYTES, LETTER_AT, AlertFact, ConnectionFacts, HandshakeFacts
 from inspector.findings.case import Case, frame
 from inspector.findings.pool import ems_of, versions_of
 from inspector.times import rfc3339, rfc3339_signed
@@ -19,7 +19,6 @@ from inspector.tracking.services import ip_text
 from inspector.tracking.sessions import Session
 
 HISTORY = "HCSVTEJOXKRNYGFWUAPMIZL"
-LETTER_AT = EVENT_BYTES - 2
 LETTER = [[chr(code).lower() if chr(code) in HISTORY else "" for code in range(256)], [chr(code) if chr(code) in HISTORY else "" for code in range(256)]]
 NO_SESSION = doc.SessionFields(None, None, None, None, None, None)
 NOT_SEEN = doc.Negotiated(None, None)
@@ -97,7 +96,12 @@ def connection(case: Case, seen: Observed) -> doc.Connection:
 def history(main: ConnectionFacts) -> str:
     """Zeek's ssl_history letters, upper case from the client."""
     packed = main.events
-    return "".join([LETTER[side][letter] for letter, side in zip(packed[LETTER_AT::EVENT_BYTES], packed[LETTER_AT + 1 :: EVENT_BYTES], strict=True)])
+    return _history(packed[LETTER_AT::EVENT_BYTES], packed[LETTER_AT + 1 :: EVENT_BYTES])
+
+
+@lru_cache(maxsize=4096)
+def _history(letters: bytes, sides: bytes) -> str:
+    return "".join([LETTER[side][letter] for letter, side in zip(letters, sides, strict=True)])
 
 
 def _alert(alert: AlertFact) -> doc.Alert:
@@ -135,9 +139,20 @@ def _handshake(case: Case, seen: Observed, main: ConnectionFacts) -> doc.Handsha
         ja3=offer.ja3 if offer is not None else None,
         ja3s=answer.ja3s if answer is not None else None,
         ja4=offer.ja4 if offer is not None else None,
-        frames=doc.Frames(frame(h.hello_frame), frame(h.answer_frame), frame(h.certificate_frame), frame(h.key_exchange_frame), frame(h.finished_frame)),
+        frames=doc.Frames(frame(h.hello_frame), frame(h.answer_frame), frame(h.certificate_frame), frame(h.key_exchange_frame), frame(_finished(main.events))),
         jsse=doc.Jsse(decision.verdict, decision.row, decision.reason, _hex(judgement.cached_leaf) if judgement.cached_leaf else None, judgement.identity),
     )
+
+
+def _finished(events: bytes) -> int:
+    """The frame of the client's first encrypted handshake record, its Finished; 0 where there is none."""
+    at = _first_finished(events[LETTER_AT::EVENT_BYTES], events[LETTER_AT + 1 :: EVENT_BYTES])
+    return int.from_bytes(events[at * EVENT_BYTES + 8 : at * EVENT_BYTES + 16], "little") if at >= 0 else 0
+
+
+@lru_cache(maxsize=4096)
+def _first_finished(letters: bytes, sides: bytes) -> int:
+    return next((i for i, (letter, side) in enumerate(zip(letters, sides, strict=True)) if side and letter == ord("f")), -1)
 
 
 def _session_fields(h: HandshakeFacts, offer: HelloShape | None, answer: AnswerShape | None) -> doc.SessionFields:

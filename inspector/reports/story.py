@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from inspector import facts
 from inspector.document import Incident
 from inspector.facts import FRAME_BITS, Event, unpack_events
 from inspector.findings.judge import Analysis
@@ -27,7 +26,7 @@ NAMES = {
     "U": "CertificateStatus",
     "I": "ChangeCipherSpec",
     "f": "Finished (encrypted)",
-    "+": "handshake (encrypted)",
+    "i": "ChangeCipherSpec (encrypted)",
     "l": "alert (encrypted)",
     "D": "application data",
     "s": "SYN",
@@ -109,7 +108,7 @@ def _rung(analysis: Analysis, seen: Observed, group: list[Event], start: int) ->
     capture = first.frame >> FRAME_BITS
     if len(analysis.document.captures) > 1:
         frame = f"{capture}:{frame}"
-    hidden = {event.letter for event in group} <= {"f", "+", "l", "D"}
+    hidden = {event.letter for event in group} <= {"f", "i", "l", "D"}
     bad = any(e.letter == "L" and any(a.frame == e.frame and a.level == 2 for a in seen.main.alerts) for e in group)
     gave_up = seen.gave_up and first.from_client and first.letter in ".!"
     text = ", ".join(texts)
@@ -121,7 +120,8 @@ def _rung(analysis: Analysis, seen: Observed, group: list[Event], start: int) ->
 
 
 def _said(analysis: Analysis, seen: Observed, event: Event) -> str:
-    handshake = seen.main.handshake
+    main = seen.main
+    handshake = main.handshake
     name = NAMES.get(event.letter, "handshake message")
     if event.letter == "C":
         if handshake.offered_ticket:
@@ -138,8 +138,8 @@ def _said(analysis: Analysis, seen: Observed, event: Event) -> str:
         alert = next((a for a in seen.main.alerts if a.frame == event.frame and a.code == event.size), None)
         level = "fatal" if alert and alert.level == 2 else "warning"
         return f"alert {level} {alert_name(event.size)} ({event.size})"
-    if event.letter == "f" and event.from_client and handshake.seen & facts.C_CHANGE:
-        return "Finished (encrypted)"
+    if event.letter == "f" and any(e.letter == "f" and e.from_client == event.from_client and e.ns < event.ns for e in unpack_events(main.events)):
+        return "handshake (encrypted)"
     return name
 
 

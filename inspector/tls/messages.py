@@ -30,6 +30,8 @@ class HelloShape(NamedTuple):
     problem: tuple[str, int, str] | None
     ja3: str
     ja4: str
+    key: bytes = b""
+    """Eight bytes that name the shape, the same in every process."""
 
 
 class ClientHello(NamedTuple):
@@ -55,6 +57,8 @@ class AnswerShape(NamedTuple):
     accepted_psk: int | None
     problem: tuple[str, int, str] | None
     ja3s: str
+    key: bytes = b""
+    """Eight bytes that name the shape, the same in every process."""
 
 
 class ServerHello(NamedTuple):
@@ -136,13 +140,17 @@ def _client_hello(body: bytes) -> ClientHello:
 _shapes: dict[HelloShape, HelloShape] = {}
 
 
+def _key(shape: HelloShape | AnswerShape) -> bytes:
+    return hashlib.blake2s(repr(shape).encode(), digest_size=8).digest()
+
+
 def _named(shape: HelloShape) -> HelloShape:
     """The shape with its fingerprints, from a bounded cache."""
     known = _shapes.get(shape)
     if known is None:
         if len(_shapes) > bounds.CACHE:
             _shapes.clear()
-        known = _shapes[shape] = shape._replace(ja3=ja3(shape), ja4=ja4(shape))
+        known = _shapes[shape] = shape._replace(ja3=ja3(shape), ja4=ja4(shape), key=_key(shape))
     return known
 
 
@@ -203,7 +211,7 @@ def _server_hello(body: bytes) -> ServerHello:
         found.problem,
         ja3s(version, suite, kinds),
     )
-    return ServerHello(shape, random, session_id)
+    return ServerHello(shape._replace(key=_key(shape)), random, session_id)
 
 
 def certificate(body: bytes) -> tuple[bytes, ...]:

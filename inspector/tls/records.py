@@ -139,6 +139,12 @@ class RecordReader:
     def _seek(self) -> None:
         """Find the first hello near the start of the stream."""
         buffer = self._buffer
+        if not self._seen and len(buffer) >= 11 and buffer[0] == HANDSHAKE and find_hello(buffer, at_start=True) == 0:
+            self._seen = True
+            self._sink.started(self.lane, b"")
+            self.mode = Mode.READING
+            self._read()
+            return
         if not self._seen:
             length = sslv2_hello_length(buffer)
             if length is None:
@@ -215,88 +221,89 @@ class RecordReader:
         while at + 5 <= end:
             kind = buffer[at]
             length = buffer[at + 3] << 8 | buffer[at + 4]
-            if kind == APPLICATION_DATA and buffer[at + 1] == 3 and length <= bounds.RECORD_BYTES:
-                self._sink.application_data(self.lane, length, self._mark(self._start + at))
-                at += 5 + length
-                continue
-            if not CHANGE_CIPHER_SPEC <= kind <= HEARTBEAT or (buffer[at + 1] != 3 and buffer[at + 1] != 0x7F) or length > bounds.RECORD_BYTES:
+            following = at + 5 + length
+            if buffer[at + 1] != 3 and buffer[at + 1] != 0x7F or length > bounds.RECORD_BYTES or not CHANGE_CIPHER_SPEC <= kind <= HEARTBEAT:
                 self._derail(at)
                 return
-            if self.sealed and not (kind == ALERT and length == 2):
-                if self.sealed == 1 and kind == HANDSHAKE and length >= 42:
-                    if at + 14 > end:
-                        break
-                    if looks_like_hello(buffer, at + 5, length):
-                        self.sealed = 0
-                        continue
-                if kind == ALERT and length > 2:  # its first bytes are kept, for a cipher suite without encryption
-                    if at + 7 > end:
-                        break
-                    head = bytes(buffer[at + 5 : at + 7])
-                else:
-                    head = b""
-                self._sealed(kind, length, at, head)
-                at += 5 + length
-                continue
-            following = at + 5 + length
-            if following > end:
+            if kind == APPLICATION_DATA:
+                self._sink.application_data(self.lane, length, self._mark(self._start + at))
+            elif self.sealed and not (kind == ALERT and length == 2):
+                needed = self._sealed(kind, length, at)
+                if needed is None:
+                    continue
+                if needed > end:
+                    break
+            elif following > end:
                 break
-            self._record(kind, bytes(buffer[at + 5 : following]), at)
+            elif kind == HANDSHAKE and self._message is None:
+                self._messages(buffer, at + 5, following, self._mark(self._start + at))
+            else:
+                self._record(kind, bytes(buffer[at + 5 : following]), self._mark(self._start + at))
             at = following
         self._drop(at)
 
-    def _sealed(self, kind: int, length: int, at: int, head: bytes) -> None:
+    def _sealed(self, kind: int, length: int, at: int) -> int | None:
+        """An encrypted record at ``at``: the end of the bytes that it takes to tell (beyond the buffer: come again), or None where it is in clear after all."""
+        buffer = self._buffer
+        head = b""
+        if self.sealed == 1 and kind == HANDSHAKE and length >= 42:
+            if at + 14 > len(buffer):
+                return at + 14
+            if looks_like_hello(buffer, at + 5, length):
+                self.sealed = 0
+                return None
+        if kind == ALERT and length > 2:  # its first bytes are kept, for a cipher suite without encryption
+            if at + 7 > len(buffer):
+                return at + 7
+            head = bytes(buffer[at + 5 : at + 7])
         if kind != CHANGE_CIPHER_SPEC:
             self.sealed = 2
         self._sink.sealed(self.lane, kind, length, self._mark(self._start + at), head)
+        return at
 
-    def _record(self, kind: int, body: bytes, at: int) -> None:
-        """A record in clear."""
-        offset = self._start + at
+    def _record(self, kind: int, body: bytes, mark: Mark) -> None:
+        """A record in clear that is no handshake message of its own."""
         if kind == HANDSHAKE:
-            if body:
-                self._handshake(body, offset)
+            self._continue(body)
         elif kind == CHANGE_CIPHER_SPEC:
-            self._sink.change_cipher_spec(self.lane, self._mark(offset))
+            self._sink.change_cipher_spec(self.lane, mark)
             if not self.modern:
                 self.sealed = 1
         elif kind == ALERT:
             if len(body) % 2 or len(body) > 8 or body[:1] not in (b"\1", b"\2"):
                 self.sealed = 2  # encrypted, and the ChangeCipherSpec before it was not captured
-                self._sink.sealed(self.lane, kind, len(body), self._mark(offset))
+                self._sink.sealed(self.lane, kind, len(body), mark)
                 return
             for i in range(0, len(body), 2):
-                self._sink.alert(self.lane, body[i], body[i + 1], self._mark(offset))
+                self._sink.alert(self.lane, body[i], body[i + 1], mark)
 
-    def _handshake(self, body: bytes, offset: int) -> None:
-        """Handshake messages of a record, with what was left of the one before."""
-        mark = self._mark(offset)
-        if self._message is not None:
-            message = self._message
-            message += body
-            if len(message) < 4 or bounds.MESSAGE_BYTES >= int.from_bytes(message[1:4], "big") > len(message) - 4:
-                return
-            body = bytes(message)
-            mark = self._message_mark
-        at = 0
-        end = len(body)
-        inside = self._message is None
+    def _messages(self, data: bytes | bytearray, at: int, end: int, mark: Mark) -> None:
+        """Handshake messages between two offsets; what is left of the last one is kept. ``mark``: where the first one begins."""
         while at + 4 <= end:
-            length = body[at + 1] << 16 | body[at + 2] << 8 | body[at + 3]
-            if self._implausible(body[at], length, end - at):
+            kind = data[at]
+            length = data[at + 1] << 16 | data[at + 2] << 8 | data[at + 3]
+            if (self.uncertain or length > bounds.MESSAGE_BYTES) and self._implausible(kind, length, end - at):
                 return
-            if at + 4 + length > end:
+            start = at + 4
+            if start + length > end:
                 break
-            kind, start = body[at], at + 4
             at = start + length
-            self._sink.message(self.lane, kind, body[start:at], mark)
-            if inside and len(self._marks) > 1:
-                mark = self._mark(offset + 5 + at)
-        if at == end:
-            self._message = None
-        elif self._message is None or at:
-            self._message = bytearray(body[at:])
+            self._sink.message(self.lane, kind, bytes(data[start:at]), mark)
+            if len(self._marks) > 1 and data is self._buffer:
+                mark = self._mark(self._start + at)
+        if at < end:
+            self._message = bytearray(data[at:end])
             self._message_mark = mark
+
+    def _continue(self, body: bytes) -> None:
+        """The next record of a handshake message that did not end with its record."""
+        message = self._message
+        assert message is not None
+        message += body
+        if len(message) < 4 or bounds.MESSAGE_BYTES >= int.from_bytes(message[1:4], "big") > len(message) - 4:
+            return
+        self._message = None
+        self._messages(bytes(message), 0, len(message), self._message_mark)
 
     def _implausible(self, kind: int, length: int, left: int) -> bool:
         """Whether this cannot be a handshake message in clear; then the rest of the direction counts as encrypted."""
@@ -304,10 +311,10 @@ class RecordReader:
             self.uncertain = False
             return False
         if not self.uncertain:
-            self._sink.anomaly(self.lane, "malformed", f"a handshake message of {length} bytes", self._message_mark, "handshake.length")
+            self._sink.anomaly(self.lane, "malformed", f"a handshake message of {length} bytes", self._marks[0], "handshake.length")
         self.sealed = 2
         self._message = None
-        self._sink.sealed(self.lane, HANDSHAKE, left, self._mark(self._start))
+        self._sink.sealed(self.lane, HANDSHAKE, left, self._marks[0])
         return True
 
     def _derail(self, at: int) -> None:

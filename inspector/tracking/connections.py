@@ -6,13 +6,13 @@ What is kept depends only on what each direction says, never on how the directio
 from __future__ import annotations
 
 import hashlib
-from operator import itemgetter
+from collections.abc import Callable
 from typing import Protocol
 
-from inspector import bounds, facts
-from inspector.facts import AlertFact, Anomaly, HandshakeFacts, LaneFacts, SealedRecord
+from inspector import bounds
+from inspector.facts import EVENT_BYTES, LETTER_AT, SIDE_AT, AlertFact, Anomaly, HandshakeFacts, LaneFacts, pack_event, pack_events, unpack_events
 from inspector.tls import messages
-from inspector.tls.handshake import CHANGE, CLIENT, SERVER
+from inspector.tls.handshake import unexpected
 from inspector.tls.preamble import preamble_name
 from inspector.tls.reader import Malformed
 from inspector.tls.records import Mark, RecordReader
@@ -20,27 +20,38 @@ from inspector.tls.registry import (
     ALERT,
     CERTIFICATE,
     CERTIFICATE_REQUEST,
-    CERTIFICATE_STATUS,
-    CERTIFICATE_VERIFY,
     CHANGE_CIPHER_SPEC,
     CLIENT_HELLO,
     CLIENT_KEY_EXCHANGE,
-    FINISHED,
-    HELLO_REQUEST,
     NEW_SESSION_TICKET,
     SERVER_HELLO,
-    SERVER_HELLO_DONE,
-    SERVER_KEY_EXCHANGE,
     cipher_name,
     message_name,
 )
 
-LETTERS = {0: "H", 1: "C", 2: "S", 3: "V", 4: "T", 5: "E", 6: "J", 8: "O", 11: "X", 12: "K", 13: "R", 14: "N", 15: "Y", 16: "G", 20: "F", 21: "W", 22: "U", 23: "A", 24: "P", 254: "M"}
+LETTERS = {
+    0: b"H",
+    1: b"C",
+    2: b"S",
+    3: b"V",
+    4: b"T",
+    5: b"E",
+    6: b"J",
+    8: b"O",
+    11: b"X",
+    12: b"K",
+    13: b"R",
+    14: b"N",
+    15: b"Y",
+    16: b"G",
+    20: b"F",
+    21: b"W",
+    22: b"U",
+    23: b"A",
+    24: b"P",
+    254: b"M",
+}
 """Zeek's ssl_history letters of handshake messages; ``I`` is ChangeCipherSpec, ``L`` alert, ``D`` application data, ``B`` heartbeat."""
-
-
-_moment = itemgetter(0, 1)
-"""Time, then frame; within a frame the order of the bytes is kept."""
 
 
 class CertificateStore(Protocol):
@@ -52,22 +63,22 @@ class CertificateStore(Protocol):
 class Connection:
     """The sink of both record readers of a flow. ``client_lane`` is None until a SYN or a hello tells the sides."""
 
-    __slots__ = ("_applications", "_readers", "_records", "_sizes", "_states", "_store", "alerts", "anomalies", "client_lane", "events", "first", "handshake", "preamble", "tls")
+    __slots__ = ("_applications", "_readers", "_sizes", "_store", "alerts", "anomalies", "client_lane", "events", "handshake", "is_orderly", "last_ns", "preamble", "tls")
 
     def __init__(self, store: CertificateStore) -> None:
         self.client_lane: int | None = None
         self.tls = False
         """Whether anything of TLS was recognised."""
         self.handshake = HandshakeFacts()
-        self.events: list[tuple[int, int, int, str, int]] = []
+        self.events = bytearray()
+        self.last_ns = 0
+        self.is_orderly = True
+        """Whether the events came in the order of time."""
         self.alerts: list[tuple[int, int | None, int | None, Mark]] = []
         self.anomalies: list[tuple[int, str, str, int, str, int]] = []
         self.preamble = ""
-        self.first: list[SealedRecord | None] = [None, None]
         self._applications = [0, 0]
         self._sizes = [0, 0]
-        self._records: list[list[SealedRecord]] = [[], []]
-        self._states = ["start", "start"]
         self._store = store
         self._readers: list[RecordReader] = []
 
@@ -75,50 +86,34 @@ class Connection:
         """The readers whose sink this is."""
         self._readers = readers
 
-    def event(self, lane: int, letter: str, size: int, mark: Mark) -> None:
+    def event(self, lane: int, letter: bytes, size: int, mark: Mark) -> None:
         """Note a rung of the ladder."""
-        if len(self.events) < bounds.EVENTS:
-            self.events.append((mark.ns, mark.frame, size, letter, lane))
+        ns = mark[2]
+        if len(self.events) < MOST_EVENT_BYTES:
+            self.events += pack_event(ns, mark[1], size, letter, lane)
+            if ns < self.last_ns:
+                self.is_orderly = False
+            self.last_ns = ns
 
     def started(self, lane: int, head: bytes) -> None:
         """TLS begins in a direction, or what stands before it."""
+        self.tls = True
         if head and not self.preamble:
             self.preamble = preamble_name(head)
 
     def message(self, lane: int, kind: int, body: bytes, mark: Mark) -> None:
         """A handshake message in clear."""
         self.tls = True
-        handshake = self.handshake
-        letter = LETTERS.get(kind, "Z")
-        try:
-            if kind == CLIENT_HELLO:
-                self._client_hello(lane, messages.client_hello(body), mark)
-            elif kind == SERVER_HELLO:
-                if self._server_hello(lane, messages.server_hello(body), mark):
-                    letter = "J"
-            elif kind == CERTIFICATE:
-                self._certificate(lane, body, mark)
-            elif kind == CLIENT_KEY_EXCHANGE:
-                handshake.seen |= facts.C_KEY_EXCHANGE
-                handshake.key_exchange_frame = handshake.key_exchange_frame or mark.frame
-            elif kind == SERVER_KEY_EXCHANGE:
-                handshake.seen |= facts.S_KEY_EXCHANGE
-            elif kind == SERVER_HELLO_DONE:
-                handshake.seen |= facts.S_DONE
-            elif kind == CERTIFICATE_REQUEST:
-                handshake.seen |= facts.S_REQUEST
-                version = handshake.answer.version if handshake.answer else 0x0303
-                handshake.authorities = messages.certificate_authorities(body, version)
-            elif kind == CERTIFICATE_VERIFY:
-                handshake.seen |= facts.C_VERIFY
-            elif kind == NEW_SESSION_TICKET:
-                self._ticket(messages.session_ticket(body))
-            elif kind not in (HELLO_REQUEST, FINISHED, CERTIFICATE_STATUS) and letter == "Z":
-                self.anomaly(lane, "unknown_message", f"a handshake message of type {kind}", mark, "handshake.msg_type")
-        except Malformed as problem:
-            self.anomaly(lane, "malformed", f"{message_name(kind)}: {problem.text}", mark, problem.path, 9 + problem.offset)
+        letter = LETTERS.get(kind, b"Z")
+        read = READERS.get(kind)
+        if read is not None:
+            try:
+                letter = read(self, lane, body, mark) or letter
+            except Malformed as problem:
+                self.anomaly(lane, "malformed", f"{message_name(kind)}: {problem.text}", mark, problem.path, 9 + problem.offset)
+        elif letter == b"Z":
+            self.anomaly(lane, "unknown_message", f"a handshake message of type {kind}", mark, "handshake.msg_type")
         self.event(lane, letter, len(body) + 4, mark)
-        self._follow(lane, kind, mark)
 
     def sslv2_hello(self, lane: int, record: bytes, mark: Mark) -> None:
         """A ClientHello in SSLv2 framing."""
@@ -127,108 +122,104 @@ class Connection:
             self._client_hello(lane, messages.sslv2_client_hello(record), mark)
         except Malformed as problem:
             self.anomaly(lane, "malformed", f"SSLv2 ClientHello: {problem.text}", mark, problem.path)
-        self.event(lane, "C", len(record), mark)
-        self._states[lane] = "offered"
+        self.event(lane, b"C", len(record), mark)
+
+    def read_client_hello(self, lane: int, body: bytes, mark: Mark) -> None:
+        """A ClientHello; the second one, behind a HelloRetryRequest, changes nothing."""
+        self._client_hello(lane, messages.client_hello(body), mark)
 
     def _client_hello(self, lane: int, hello: messages.ClientHello, mark: Mark) -> None:
         handshake = self.handshake
-        if handshake.offer is not None or (handshake.seen & facts.C_HELLO):
+        if handshake.offer is not None:
             return
         self.client_lane = lane
-        handshake.seen |= facts.C_HELLO
         handshake.offer = hello.shape
         handshake.client_random = hello.random
         handshake.offered_id = hello.session_id
         handshake.offered_ticket = hashlib.sha256(hello.ticket).digest() if hello.ticket else hello.ticket
-        handshake.offered_psks = tuple(hashlib.sha256(p).digest() for p in hello.psk_identities)
-        handshake.hello_frame, handshake.hello_ns = mark.frame, mark.ns
+        if hello.psk_identities:
+            handshake.offered_psks = tuple([hashlib.sha256(p).digest() for p in hello.psk_identities])
+        _, handshake.hello_frame, handshake.hello_ns = mark
         if hello.shape.problem:
             text, offset, path = hello.shape.problem
             self.anomaly(lane, "malformed", f"ClientHello: {text}", mark, path, 9 + offset)
 
-    def _server_hello(self, lane: int, hello: messages.ServerHello, mark: Mark) -> bool:
+    def read_server_hello(self, lane: int, body: bytes, mark: Mark) -> bytes | None:
+        """A ServerHello or HelloRetryRequest; what the server finally chooses counts."""
+        hello = messages.server_hello(body)
         handshake = self.handshake
-        if self.client_lane is None or not handshake.seen & facts.C_HELLO:
+        if handshake.offer is None:
             self.client_lane = 1 - lane
         retry = hello.is_retry
         if retry or hello.shape.version >= 0x0304:
             self._readers[lane].modern = True
-        if handshake.answer is not None and not handshake.retried:
-            return retry
-        if handshake.answer is not None and retry:
-            return retry
-        handshake.seen |= facts.S_HELLO
+        if handshake.answer is not None and (retry or not handshake.retried):
+            return b"J" if retry else None
         handshake.retried = handshake.retried or retry
         handshake.answer = hello.shape
         handshake.server_random = hello.random
         handshake.answered_id = hello.session_id
-        handshake.answer_frame, handshake.answer_ns = mark.frame, mark.ns
-        if not retry and handshake.retried:
-            handshake.retried = True
+        _, handshake.answer_frame, handshake.answer_ns = mark
         if hello.shape.problem:
             text, offset, path = hello.shape.problem
             self.anomaly(lane, "malformed", f"ServerHello: {text}", mark, path, 9 + offset)
-        return retry
+        return b"J" if retry else None
 
-    def _certificate(self, lane: int, body: bytes, mark: Mark) -> None:
+    def read_certificate(self, lane: int, body: bytes, mark: Mark) -> None:
+        """A Certificate of either side."""
         handshake = self.handshake
         chain = self._store.chain(body)
-        if self._is_client(lane):
-            handshake.seen |= facts.C_CERTIFICATE
+        if lane == self.client_lane:
             handshake.client_chain = handshake.client_chain or chain
-        else:
-            handshake.seen |= facts.S_CERTIFICATE
-            handshake.chain = handshake.chain or chain
-            handshake.certificate_frame = handshake.certificate_frame or mark.frame
+        elif not handshake.chain:
+            handshake.chain = chain
+            handshake.certificate_frame = mark[1]
 
-    def _ticket(self, ticket: messages.SessionTicket) -> None:
-        handshake = self.handshake
-        handshake.seen |= facts.S_TICKET
+    def read_certificate_request(self, lane: int, body: bytes, mark: Mark) -> None:
+        """A CertificateRequest: which authorities the server accepts."""
+        version = self.handshake.answer.version if self.handshake.answer else 0x0303
+        self.handshake.authorities = messages.certificate_authorities(body, version)
+
+    def read_ticket(self, lane: int, body: bytes, mark: Mark) -> None:
+        """A NewSessionTicket."""
+        ticket = messages.session_ticket(body)
         if ticket.ticket:
+            handshake = self.handshake
             handshake.issued_ticket = hashlib.sha256(ticket.ticket).digest()
             handshake.ticket_prefix = ticket.ticket[:16]
             handshake.ticket_lifetime = ticket.lifetime
 
-    def _is_client(self, lane: int) -> bool:
-        return lane == self.client_lane
+    def read_key_exchange(self, lane: int, body: bytes, mark: Mark) -> None:
+        """A ClientKeyExchange: the client accepted what the server sent."""
+        self.handshake.key_exchange_frame = self.handshake.key_exchange_frame or mark[1]
 
     def change_cipher_spec(self, lane: int, mark: Mark) -> None:
         """A ChangeCipherSpec in clear."""
         self.tls = True
-        self.event(lane, "I", 1, mark)
-        self.handshake.seen |= facts.C_CHANGE if self._is_client(lane) else facts.S_CHANGE
-        self._follow(lane, CHANGE, mark)
+        self.event(lane, b"I", 1, mark)
 
     def alert(self, lane: int, level: int, code: int, mark: Mark) -> None:
         """An alert in clear."""
         self.tls = True
-        self.event(lane, "L", code, mark)
+        self.event(lane, b"L", code, mark)
         self.alerts.append((lane, level, code, mark))
 
     def sealed(self, lane: int, content_type: int, length: int, mark: Mark, head: bytes = b"") -> None:
         """An encrypted record that is not application data."""
         self.tls = True
-        records = self._records[lane]
         if content_type == ALERT:
             self.alerts.append((lane, None, None, mark) if len(head) < 2 else (lane, -head[0], head[1], mark))
-            self.event(lane, "l", length, mark)
+            self.event(lane, b"l", length, mark)
         elif content_type == CHANGE_CIPHER_SPEC:
-            self.event(lane, "I", length, mark)
+            self.event(lane, b"i", length, mark)
         else:
-            handshake = self.handshake
-            if not records and self._is_client(lane):
-                handshake.finished_frame = handshake.finished_frame or mark.frame
-            handshake.seen |= facts.C_SEALED if self._is_client(lane) else facts.S_SEALED
-            self.event(lane, "f" if not records else "+", length, mark)
-        if len(records) < bounds.ENCRYPTED_RECORDS:
-            records.append(SealedRecord(content_type, length, mark.frame, mark.ns))
+            self.event(lane, b"f", length, mark)
 
     def application_data(self, lane: int, length: int, mark: Mark) -> None:
         """A record of type application data; in TLS 1.3 that is every encrypted record."""
-        self.tls = True
-        if self.first[lane] is None:
-            self.first[lane] = SealedRecord(23, length, mark.frame, mark.ns)
-            self.event(lane, "D", length, mark)
+        if not self._applications[lane]:
+            self.tls = True
+            self.event(lane, b"D", length, mark)
         self._applications[lane] += 1
         self._sizes[lane] += length
 
@@ -237,26 +228,9 @@ class Connection:
         if len(self.anomalies) < bounds.ANOMALIES:
             self.anomalies.append((lane, kind, text, self._readers[lane].position + offset, path, mark.frame))
 
-    def _follow(self, lane: int, kind: int, mark: Mark) -> None:
-        """Hold the message against the table of its sender."""
-        table = CLIENT if self._is_client(lane) else SERVER
-        state = self._states[lane]
-        following = table[state].get(kind)
-        if following is None:
-            if state != "start":
-                name = "ChangeCipherSpec" if kind == CHANGE else message_name(kind)
-                self.anomaly(lane, "unexpected_message", f"{name} where the handshake stands at {state}", mark, "handshake")
-            return
-        self._states[lane] = following
-
     def lane_facts(self, lane: int) -> LaneFacts:
         """What one direction says."""
-        return LaneFacts(
-            records=tuple(self._records[lane]),
-            application_records=self._applications[lane],
-            application_bytes=self._sizes[lane],
-            first_application=self.first[lane],
-        )
+        return LaneFacts(application_records=self._applications[lane], application_bytes=self._sizes[lane])
 
     def alert_facts(self, client: int) -> tuple[AlertFact, ...]:
         """All alerts by time."""
@@ -269,17 +243,40 @@ class Connection:
             if level is not None and level <= 0:  # behind a ChangeCipherSpec: readable only where the suite does not encrypt
                 level, code = (-level, code) if clear and -level in (1, 2) else (None, None)
             found.append(AlertFact(lane == client, level, code, mark.frame, mark.ns))
-        return tuple(sorted(found, key=lambda a: (a.ns, a.frame)))
+        if len(found) > 1:
+            found.sort(key=lambda a: (a.ns, a.frame))
+        return tuple(found)
 
-    def anomaly_facts(self, client: int) -> tuple[Anomaly, ...]:
-        """All anomalies, the client's first."""
-        if not self.anomalies:
+    def anomaly_facts(self, client: int, events: bytes) -> tuple[Anomaly, ...]:
+        """All anomalies, the client's first; also messages out of their order."""
+        order = unexpected(events[LETTER_AT::EVENT_BYTES], events[SIDE_AT::EVENT_BYTES])
+        if not self.anomalies and not order:
             return ()
         found = [Anomaly(kind, text, lane == client, offset, path, frame) for lane, kind, text, offset, path, frame in self.anomalies]
-        return tuple(sorted(found, key=lambda a: (not a.from_client, a.offset)))
+        found.sort(key=lambda a: (not a.from_client, a.offset))
+        listed = unpack_events(events) if order else []
+        found += [Anomaly("unexpected_message", text, listed[i].from_client, 0, "handshake", listed[i].frame) for i, text in order[: bounds.ANOMALIES]]
+        return tuple(found)
 
     def event_facts(self, client: int) -> bytes:
-        """All rungs by time."""
-        self.events.sort(key=_moment)
-        pack = facts.pack_event
-        return b"".join([pack(ns, frame, size, letter.encode(), lane == client) for ns, frame, size, letter, lane in self.events])
+        """All rungs by time; within a frame the order of the bytes is kept."""
+        events = self.events
+        if not self.is_orderly:
+            listed = sorted(unpack_events(events), key=lambda e: (e.ns, e.frame))
+            events = bytearray(pack_events(listed))
+        if client == 0:  # the lane becomes "from the client"
+            events[SIDE_AT::EVENT_BYTES] = events[SIDE_AT::EVENT_BYTES].translate(FLIP)
+        return bytes(events)
+
+
+FLIP = bytes([1, 0, *range(2, 256)])
+MOST_EVENT_BYTES = bounds.EVENTS * EVENT_BYTES
+
+READERS: dict[int, Callable[[Connection, int, bytes, Mark], bytes | None]] = {
+    CLIENT_HELLO: Connection.read_client_hello,
+    SERVER_HELLO: Connection.read_server_hello,
+    CERTIFICATE: Connection.read_certificate,
+    CERTIFICATE_REQUEST: Connection.read_certificate_request,
+    NEW_SESSION_TICKET: Connection.read_ticket,
+    CLIENT_KEY_EXCHANGE: Connection.read_key_exchange,
+}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from array import array
+from functools import lru_cache
 from collections.abc import Callable
 from typing import Literal, TypeVar, cast
 
@@ -11,7 +12,7 @@ import numpy as np
 from msgspec import Struct
 
 from inspector import bounds, facts
-from inspector.facts import AlertFact, ConnectionFacts, Endpoint, Facts, LaneFacts
+from inspector.facts import EVENT_BYTES, LETTER_AT, SIDE_AT, AlertFact, ConnectionFacts, Endpoint, Event, Facts, LaneFacts
 from inspector.tls.messages import AnswerShape, HelloShape
 from inspector.tracking.clients import UNKNOWN, Stack, stack
 from inspector.tracking.sessions import NOTHING, Entry, Kind, is_modern, kind_of
@@ -90,8 +91,8 @@ class Renegotiation(Struct, gc=False):
     asked_by_server: bool
     frame: int
     ns: int
-    client_records: tuple[facts.SealedRecord, ...]
-    server_records: tuple[facts.SealedRecord, ...]
+    client_records: tuple[Event, ...]
+    server_records: tuple[Event, ...]
     completed: bool
     broken_off_by: Literal["client", "server"] | None
 
@@ -225,12 +226,9 @@ def _outcome(main: ConnectionFacts) -> Outcome:
     handshake, client, server = main.handshake, main.from_client, main.from_server
     seen = handshake.seen
     if is_modern(handshake):
-        first = client.first_application
-        alert = first is not None and first.length < SHORTEST_FINISHED_RECORD and not client.application_records > 1
-        if first is not None and server.first_application is not None and not alert:
-            return "established"
-        if alert and server.first_application is not None:
-            return "aborted"
+        alert = client.application_records == 1 and client.application_bytes < SHORTEST_FINISHED_RECORD
+        if client.application_records and server.application_records:
+            return "aborted" if alert else "established"
     elif _both_finished(main):
         return "established"
     if any(a.level == FATAL for a in main.alerts):
@@ -278,31 +276,42 @@ def find_renegotiations(main: ConnectionFacts) -> tuple[Renegotiation, ...]:
 
     Told apart by each side's ChangeCipherSpecs: what stands between two of them is one handshake.
     """
-    if is_modern(main.handshake) or main.handshake.answer is None:
+    if main.handshake.answer is None or is_modern(main.handshake) or not renegotiates(main.events):
         return ()
-    ours, theirs = _rounds(main.from_client.records), _rounds(main.from_server.records)
+    ours, theirs = _rounds(main.sealed(True)), _rounds(main.sealed(False))
     found: list[Renegotiation] = []
     for round_index in range(max(len(ours), len(theirs))):
         client = ours[round_index] if round_index < len(ours) else ()
         server = theirs[round_index] if round_index < len(theirs) else ()
         first = min([r for r in client[:1] + server[:1]], key=lambda r: (r.ns, r.frame))
-        completed = all(any(r.content_type == 20 for r in side) for side in (client, server))
+        completed = all(any(r.letter == "i" for r in side) for side in (client, server))
         found.append(Renegotiation(bool(server) and first is server[0], first.frame, first.ns, client, server, completed, None))
     if found and not found[-1].completed and found[-1].client_records and found[-1].server_records:
         found[-1].broken_off_by = _broke_off(main, found[-1])
     return tuple(found)
 
 
-def _rounds(records: tuple[facts.SealedRecord, ...]) -> list[tuple[facts.SealedRecord, ...]]:
+def renegotiates(events: bytes) -> bool:
+    """Whether a side sent a second encrypted handshake record: a quick look before the events are unpacked."""
+    return events[LETTER_AT::EVENT_BYTES].count(b"f") > 2 or _repeats(events[LETTER_AT::EVENT_BYTES], events[SIDE_AT::EVENT_BYTES])
+
+
+@lru_cache(maxsize=4096)
+def _repeats(letters: bytes, sides: bytes) -> bool:
+    sealed = [side for letter, side in zip(letters, sides, strict=True) if letter == ord("f")]
+    return len(sealed) > len(set(sealed))
+
+
+def _rounds(records: list[Event]) -> list[tuple[Event, ...]]:
     """Handshake records and ChangeCipherSpecs behind the first Finished, cut behind each later Finished."""
-    rounds: list[tuple[facts.SealedRecord, ...]] = []
-    current: list[facts.SealedRecord] = []
+    rounds: list[tuple[Event, ...]] = []
+    current: list[Event] = []
     changed = False
-    for record in records[1:] if records and records[0].content_type == 22 else ():
-        if record.content_type == 21:
+    for record in records[1:] if records and records[0].letter == "f" else ():
+        if record.letter == "l":
             continue
         current.append(record)
-        if record.content_type == 20:
+        if record.letter == "i":
             changed = True
         elif changed:
             rounds.append(tuple(current))

@@ -224,7 +224,7 @@ class FlowTable:
         connection = flow.connection
         if flow.isns[lane] is None:
             flow.isns[lane] = seq
-            connection.event(lane, "s", 0, Mark(0, frame, ns))
+            connection.event(lane, b"s", 0, Mark(0, frame, ns))
         flow.streams[lane].anchor(seq + 1 & 0xFFFFFFFF)
         if not flags & ACK:
             flow.syn_ns = flow.syn_ns or ns
@@ -236,10 +236,10 @@ class FlowTable:
         connection = flow.connection
         if control & FIN and flow.fins[lane] is None:
             flow.fins[lane] = Close(ns, frame)
-            connection.event(lane, ".", 0, Mark(0, frame, ns))
+            connection.event(lane, b".", 0, Mark(0, frame, ns))
         if control & RST and flow.resets[lane] is None:
             flow.resets[lane] = Close(ns, frame)
-            connection.event(lane, "!", 0, Mark(0, frame, ns))
+            connection.event(lane, b"!", 0, Mark(0, frame, ns))
         flow.closed = flow.fins[0] is not None and flow.fins[1] is not None or any(flow.resets)
 
     def _sweep(self, now: int) -> None:
@@ -267,9 +267,9 @@ class FlowTable:
         for stream in flow.streams:
             stream.finish()
         connection = flow.connection
-        connection.attach([])
         client = flow.client_lane()
         ends = [Endpoint(self._addresses.address(end >> 16), end & 0xFFFF) for end in flow.key]
+        connection.attach([])  # the readers hold the connection: leave no cycle behind
         if not connection.tls:
             self._ended.other(ends[1 - client])
             return
@@ -283,6 +283,8 @@ class FlowTable:
             found.lost = stream.lost or stream.reader.uncertain
             found.packets = flow.packets[lane]
             lanes.append(found)
+        events = connection.event_facts(client)
+        connection.handshake.seen = facts.seen_bits(events[facts.LETTER_AT :: facts.EVENT_BYTES], events[facts.SIDE_AT :: facts.EVENT_BYTES])
         self._ended.connection(
             ConnectionFacts(
                 client=ends[client],
@@ -299,7 +301,7 @@ class FlowTable:
                 from_client=lanes[0],
                 from_server=lanes[1],
                 alerts=connection.alert_facts(client),
-                anomalies=connection.anomaly_facts(client),
-                events=connection.event_facts(client),
+                anomalies=connection.anomaly_facts(client, events),
+                events=events,
             )
         )
