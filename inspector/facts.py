@@ -76,7 +76,7 @@ class Event(NamedTuple):
     from_client: bool
 
 
-_EVENT = struct.Struct("<QQIcB")
+_EVENT = struct.Struct("<qQIcB")
 
 
 EVENT_BYTES = _EVENT.size

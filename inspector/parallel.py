@@ -1,6 +1,7 @@
 """Extraction with every core: each process reads the whole story but follows only its share of the flows; their facts are added up.
 
-Reading headers is a small part of the work, and flows need nothing of each other, so no state crosses the border but the facts themselves.
+Reading headers is a small part of the work, and flows need nothing of each other, so no state crosses the border but the facts themselves. The other
+processes are started before this one loads what it needs, so that all load side by side.
 """
 
 from __future__ import annotations
@@ -10,10 +11,13 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-from inspector.capture.files import Progress, Story
-from inspector.engine import extract_share
-from inspector.facts import Facts, absorb
+from inspector.capture.inputs import plain_bytes
+
+if TYPE_CHECKING:
+    from inspector.capture.files import Progress, Story
+    from inspector.facts import Facts
 
 WORTHWHILE_BYTES = 64 << 20
 """Below this, starting a process costs more than it saves."""
@@ -23,12 +27,16 @@ MOST_PROCESSES = 4
 
 def extract(paths: Sequence[str], progress: Progress | None = None, opened: Callable[[Story], None] | None = None) -> Facts:
     """All facts of some captures, read as one story. Raises UnreadableError where none of them can be read."""
-    story = Story(paths)
-    if opened:
-        opened(story)
-    count = _processes(story)
-    workers = [_start(story, index, count) for index in range(1, count)]
+    count = _processes(paths)
+    workers = [_start(paths, index, count) for index in range(1, count)]
     try:
+        from inspector.capture.files import Story
+        from inspector.engine import extract_share
+        from inspector.facts import absorb
+
+        story = Story(paths)
+        if opened:
+            opened(story)
         facts = extract_share(story, 0, count, progress)
         for index, worker in enumerate(workers, 1):
             output = worker.communicate()[0]
@@ -43,17 +51,17 @@ def extract(paths: Sequence[str], progress: Progress | None = None, opened: Call
     return facts
 
 
-def _processes(story: Story) -> int:
-    if story.bytes < WORTHWHILE_BYTES or any(file.is_compressed for file in story.captures):
+def _processes(paths: Sequence[str]) -> int:
+    if plain_bytes(paths) < WORTHWHILE_BYTES:
         return 1
     return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, MOST_PROCESSES)
 
 
-def _start(story: Story, index: int, count: int) -> subprocess.Popen[bytes]:
-    task = pickle.dumps(([file.info.path for file in story.captures], index, count))
-    worker = subprocess.Popen([sys.executable, "-m", "inspector.parallel"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))})
+def _start(paths: Sequence[str], index: int, count: int) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    worker = subprocess.Popen([sys.executable, "-m", "inspector.parallel"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
     assert worker.stdin is not None
-    worker.stdin.write(task)
+    worker.stdin.write(pickle.dumps((list(paths), index, count)))
     worker.stdin.close()
     worker.stdin = None
     return worker
@@ -63,6 +71,9 @@ def main() -> None:
     """A worker: its task comes on standard input, its facts go to standard output."""
     import gc
     import signal
+
+    from inspector.capture.files import Story
+    from inspector.engine import extract_share
 
     gc.disable()
     signal.signal(signal.SIGINT, signal.SIG_DFL)

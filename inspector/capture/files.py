@@ -8,7 +8,6 @@ import os
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
@@ -16,11 +15,9 @@ import numpy as np
 from inspector.capture import pcap, pcapng
 from inspector.capture.blocks import ByteSource, Readable
 from inspector.capture.frames import CaptureInfo, FrameBatch
+from inspector.capture.inputs import GZIP, ZSTD, find, identity
 from inspector.errors import UnreadableError
 
-GZIP = b"\x1f\x8b"
-ZSTD = b"\x28\xb5\x2f\xfd"
-SUFFIXES = (".pcap", ".pcapng", ".cap", ".dmp", ".trc", ".ntar")
 PEEK_BYTES = 1 << 16
 
 Progress = Callable[[int], None]
@@ -181,39 +178,6 @@ class _Zstandard:
         self._reader.close()
 
 
-def find(paths: Sequence[str]) -> list[str]:
-    """The files that the arguments mean: directories are searched, a file given twice counts once. Raises UnreadableError."""
-    found: list[str] = []
-    seen: set[tuple[int, int]] = set()
-    for argument in paths:
-        if argument == "-":
-            found.append("-")
-            continue
-        path = Path(argument)
-        try:
-            is_directory = path.is_dir()
-            candidates = sorted(p for p in path.rglob("*") if p.is_file() and _looks_like_capture(p)) if is_directory else [path]
-        except OSError as error:
-            raise UnreadableError(f"{argument}: {error.strerror or error}") from None
-        if is_directory and not candidates:
-            raise UnreadableError(f"{argument}: no capture in this directory", "capture files end in .pcap, .pcapng or .cap, perhaps with .gz or .zst behind")
-        for candidate in candidates:
-            try:
-                status = candidate.stat()
-            except OSError:
-                found.append(str(candidate))
-                continue
-            if (status.st_dev, status.st_ino) not in seen:
-                seen.add((status.st_dev, status.st_ino))
-                found.append(str(candidate))
-    return found
-
-
-def _looks_like_capture(path: Path) -> bool:
-    name = path.name.lower().removesuffix(".gz").removesuffix(".zst")
-    return any(suffix in name for suffix in SUFFIXES)
-
-
 class Story:
     """Several captures read as one: ``captures`` in the order of their first frames, ``problems`` names inputs that could not be read."""
 
@@ -235,7 +199,7 @@ class Story:
             raise UnreadableError("no capture given")
         unique: dict[object, CaptureFile] = {}
         for file in opened:
-            unique.setdefault(_identity(file.info.path), file)
+            unique.setdefault(identity(file.info.path), file)
         self.captures = sorted(unique.values(), key=lambda f: (f.first_ns is None, f.first_ns or 0))
         self.bytes = sum(file.size for file in self.captures)
 
@@ -309,21 +273,3 @@ class _Cursor:
         while self.batch is not None:
             yield self.batch
             self.load()
-
-
-def _identity(path: str) -> object:
-    """Equal for two copies of one file: its size and the hash of its first and last bytes."""
-    if path == "-":
-        return path
-    import hashlib
-
-    try:
-        with open(path, "rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            digest = hashlib.sha256(file.read(1 << 20))
-            if size > 1 << 20:
-                file.seek(-min(size, 1 << 20), os.SEEK_END)
-                digest.update(file.read())
-            return size, digest.digest()
-    except OSError:
-        return path

@@ -12,7 +12,7 @@ import numpy as np
 
 from inspector import bounds
 from inspector.capture.blocks import ByteSource
-from inspector.capture.frames import CaptureInfo, FrameBatch
+from inspector.capture.frames import CaptureInfo, FrameBatch, gather
 
 MAGIC = {
     b"\xd4\xc3\xb2\xa1": ("<", 1000, 16),
@@ -73,7 +73,7 @@ def read_pcap(source: ByteSource, info: CaptureInfo) -> Iterator[FrameBatch]:
 def _columns(buffer: bytearray, offsets: list[int], order: str, unit: int, record: int, link_type: int, number: int) -> FrameBatch:
     data = np.frombuffer(buffer, np.uint8)
     start = np.array(offsets, np.int64)
-    fields = data[start[:, None] + np.arange(16)].view(order + "u4").astype(np.int64)
+    fields = gather(data, start, 16).view(order + "u4").astype(np.int64)
     count = len(offsets)
     return FrameBatch(
         data=data,

@@ -12,7 +12,7 @@ confirmed by what stands behind it is taken.
 from __future__ import annotations
 
 from enum import Enum
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from inspector import bounds
 from inspector.tls.preamble import find_hello, find_record, looks_like_hello, sslv2_hello_length
@@ -21,12 +21,8 @@ from inspector.tls.registry import ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, 
 NEVER = 1 << 62
 
 
-class Mark(NamedTuple):
-    """Where bytes came from. ``offset``: where the chunk begins in the stream. ``frame``: a frame reference. ``ns``: nanoseconds since the epoch."""
-
-    offset: int
-    frame: int
-    ns: int
+Mark = tuple[int, int, int]
+"""Where bytes came from: offset of the chunk in the stream, frame reference, nanoseconds since the epoch. A plain tuple: one is made for each chunk."""
 
 
 class Sink(Protocol):
@@ -83,7 +79,7 @@ class RecordReader:
         self._start = 0
         self._marks: list[Mark] = []
         self._message: bytearray | None = None
-        self._message_mark = Mark(0, 0, 0)
+        self._message_mark = (0, 0, 0)
         self._skipped = 0
         self._seen = False
 
@@ -92,12 +88,12 @@ class RecordReader:
         if not self._buffer:
             self._buffer = chunk
             self._start = offset
-            self._marks = [Mark(offset, frame, ns)]
+            self._marks = [(offset, frame, ns)]
         else:
             if not isinstance(self._buffer, bytearray):
                 self._buffer = bytearray(self._buffer)
             self._buffer += chunk
-            self._marks.append(Mark(offset, frame, ns))
+            self._marks.append((offset, frame, ns))
         self.want = offset + len(chunk)
         mode = self.mode
         if mode is READING:
@@ -106,6 +102,18 @@ class RecordReader:
             self._seek()
         elif mode is Mode.LOST:
             self._resync()
+
+    def pass_by(self, data: memoryview, at: int, frame: int, ns: int) -> bool:
+        """A record of application data whose header stands at ``at``, where ``want`` is: counted and passed by without a copy; False where it is none."""
+        if self._buffer or self.mode is not READING:
+            return False
+        length = data[at + 3] << 8 | data[at + 4]
+        if data[at + 1] != 3 or length > bounds.RECORD_BYTES:
+            return False
+        self.position = self.want
+        self._sink.application_data(self.lane, length, (self.want, frame, ns))
+        self.want += 5 + length
+        return True
 
     def gap(self, offset: int) -> None:
         """Bytes from ``want`` up to ``offset`` will never come."""
@@ -210,7 +218,7 @@ class RecordReader:
         self._buffer = self._buffer[count:]
         self._start += count
         marks = self._marks
-        while len(marks) > 1 and marks[1].offset <= self._start:
+        while len(marks) > 1 and marks[1][0] <= self._start:
             del marks[0]
 
     def _read(self) -> None:

@@ -226,7 +226,7 @@ class Connection:
     def anomaly(self, lane: int, kind: str, text: str, mark: Mark, path: str = "", offset: int = 0) -> None:
         """Something that does not follow the protocol. ``offset``: from the start of the record."""
         if len(self.anomalies) < bounds.ANOMALIES:
-            self.anomalies.append((lane, kind, text, self._readers[lane].position + offset, path, mark.frame))
+            self.anomalies.append((lane, kind, text, self._readers[lane].position + offset, path, mark[1]))
 
     def lane_facts(self, lane: int) -> LaneFacts:
         """What one direction says."""
@@ -242,7 +242,7 @@ class Connection:
         for lane, level, code, mark in self.alerts:
             if level is not None and level <= 0:  # behind a ChangeCipherSpec: readable only where the suite does not encrypt
                 level, code = (-level, code) if clear and -level in (1, 2) else (None, None)
-            found.append(AlertFact(lane == client, level, code, mark.frame, mark.ns))
+            found.append(AlertFact(lane == client, level, code, mark[1], mark[2]))
         if len(found) > 1:
             found.sort(key=lambda a: (a.ns, a.frame))
         return tuple(found)

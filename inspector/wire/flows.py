@@ -12,7 +12,7 @@ import numpy as np
 
 from inspector import bounds, facts
 from inspector.facts import Close, ConnectionFacts, Endpoint
-from inspector.tls.records import Mark, RecordReader
+from inspector.tls.records import RecordReader
 from inspector.tracking.connections import CertificateStore, Connection
 from inspector.wire.segments import ACK, FIN, RST, SYN, AddressTable, SegmentBatch
 from inspector.wire.streams import Run, Stream
@@ -192,13 +192,12 @@ class FlowTable:
             stream = flow.streams[lane]
             if control & SYN:
                 self._syn(flow, lane, seq, flags, ns, frame_base + run.number[first])
-                seq += 1
+                seq = seq + 1 & 0xFFFFFFFF
             elif not length and flow.syn_ns is not None and flow.rtt is None and lane == flow.connection.client_lane:
                 flow.rtt = ns - flow.syn_ns
             if length:
-                offset = stream.offset(seq)
-                if stream.is_orderly(offset):
-                    stream.run(run, first, end, offset, length, held)
+                if stream.is_next(seq):
+                    stream.run(run, first, end, length, held)
                 else:
                     self._insert(stream, run, first, end, seq)
             if control & (FIN | RST):
@@ -224,7 +223,7 @@ class FlowTable:
         connection = flow.connection
         if flow.isns[lane] is None:
             flow.isns[lane] = seq
-            connection.event(lane, b"s", 0, Mark(0, frame, ns))
+            connection.event(lane, b"s", 0, (0, frame, ns))
         flow.streams[lane].anchor(seq + 1 & 0xFFFFFFFF)
         if not flags & ACK:
             flow.syn_ns = flow.syn_ns or ns
@@ -236,10 +235,10 @@ class FlowTable:
         connection = flow.connection
         if control & FIN and flow.fins[lane] is None:
             flow.fins[lane] = Close(ns, frame)
-            connection.event(lane, b".", 0, Mark(0, frame, ns))
+            connection.event(lane, b".", 0, (0, frame, ns))
         if control & RST and flow.resets[lane] is None:
             flow.resets[lane] = Close(ns, frame)
-            connection.event(lane, b"!", 0, Mark(0, frame, ns))
+            connection.event(lane, b"!", 0, (0, frame, ns))
         flow.closed = flow.fins[0] is not None and flow.fins[1] is not None or any(flow.resets)
 
     def _sweep(self, now: int) -> None:

@@ -7,11 +7,12 @@ IPv6 without extension headers. Every other frame goes one by one through ``tunn
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from inspector.capture.frames import U8, FrameBatch
+from inspector.capture.frames import U8, FrameBatch, gather
 from inspector.wire.tunnels import Tunnels
 
 I64 = npt.NDArray[np.int64]
@@ -126,14 +127,14 @@ class SegmentDecoder:
         whole = at + 20 <= end
         bad = int(np.count_nonzero(~whole))
         rows, at, end = rows[whole], at[whole], end[whole]
-        head = data[at[:, None] + np.arange(20)]
+        head = gather(data, at, 20)
         words = head.view(">u2").astype(np.int64)
         header = (head[:, 0] & 15).astype(np.int64) * 4
         protocol = head[:, 9]
         valid = (head[:, 0] >> 4 == 4) & (header >= 20)
         fragment = (words[:, 3] & 0x3FFF) != 0
-        odd = valid & (fragment | np.isin(protocol, TUNNEL_PROTOCOLS))
-        odd |= valid & (protocol == UDP) & self._tunnel_port(data, at + header, end)
+        odd = valid & (fragment | _among(protocol, TUNNEL_PROTOCOLS))
+        odd |= self._tunnelled(data, valid & (protocol == UDP), at + header, end)
         keep = valid & ~odd & (protocol == TCP)
         addresses = head[:, 12:20].copy().view(">u4").astype(np.int64)
         total = words[:, 1]
@@ -147,11 +148,11 @@ class SegmentDecoder:
         whole = at + 40 <= end
         bad = int(np.count_nonzero(~whole))
         rows, at, end = rows[whole], at[whole], end[whole]
-        head = data[at[:, None] + np.arange(40)]
+        head = gather(data, at, 40)
         protocol = head[:, 6]
         valid = head[:, 0] >> 4 == 6
-        odd = valid & (np.isin(protocol, TUNNEL_PROTOCOLS) | np.isin(protocol, EXTENSION_HEADERS))
-        odd |= valid & (protocol == UDP) & self._tunnel_port(data, at + 40, end)
+        odd = valid & (_among(protocol, TUNNEL_PROTOCOLS) | _among(protocol, EXTENSION_HEADERS))
+        odd |= self._tunnelled(data, valid & (protocol == UDP), at + 40, end)
         keep = valid & ~odd & (protocol == TCP)
         total = head[:, 4].astype(np.int64) << 8 | head[:, 5]
         total = np.where(total == 0, batch.original[rows] - (at - batch.offset[rows]) - 40, total)
@@ -162,10 +163,11 @@ class SegmentDecoder:
         return part, rows[odd], bad + cut
 
     @staticmethod
-    def _tunnel_port(data: U8, at: I64, end: I64) -> Rows:
-        port = np.minimum(at + 2, len(data) - 2)
-        target = data[port].astype(np.int64) << 8 | data[port + 1]
-        return np.isin(target, TUNNEL_PORTS) & (at + 8 <= end)
+    def _tunnelled(data: U8, datagrams: Rows, at: I64, end: I64) -> Rows:
+        """Which UDP datagrams go to the port of a tunnel. ``at``: where the UDP headers begin."""
+        if not datagrams.any():
+            return datagrams
+        return datagrams & _among(_u16(data, at + 2), TUNNEL_PORTS) & (at + 8 <= end)
 
 
 def _link(batch: FrameBatch) -> tuple[I64, I64, Rows]:
@@ -195,7 +197,7 @@ def _link(batch: FrameBatch) -> tuple[I64, I64, Rows]:
         if kinds_at >= 0:
             value = _u16(data, at + kinds_at)
             for _ in range(2):
-                tagged = np.isin(value, VLAN_TAGS) & (here + 4 <= end[rows])
+                tagged = _among(value, VLAN_TAGS) & (here + 4 <= end[rows])
                 if not tagged.any():
                     break
                 inner = _u16(data, here + 2)
@@ -206,7 +208,7 @@ def _link(batch: FrameBatch) -> tuple[I64, I64, Rows]:
             value = np.where(nibble == 4, ETHERTYPE_IPV4, np.where(nibble == 6, ETHERTYPE_IPV6, 0))
         network[rows] = here
         ethertype[rows] = np.where(inside, value, -1)
-    return network, ethertype, np.isin(ethertype, TUNNEL_ETHERTYPES) | np.isin(ethertype, VLAN_TAGS)
+    return network, ethertype, _among(ethertype, TUNNEL_ETHERTYPES + VLAN_TAGS)
 
 
 def _tcp(data: U8, rows: I64, at: I64, end: I64, length: I64, source: I64, target: I64) -> tuple[tuple[I64, ...], int]:
@@ -214,7 +216,7 @@ def _tcp(data: U8, rows: I64, at: I64, end: I64, length: I64, source: I64, targe
     cut = int(np.count_nonzero(~whole))
     if cut:
         rows, at, end, length, source, target = rows[whole], at[whole], end[whole], length[whole], source[whole], target[whole]
-    head = data[at[:, None] + np.arange(16)]
+    head = gather(data, at, 16)
     ports = head.view(">u2").astype(np.int64)
     seq = head.view(">u4")[:, 1].astype(np.int64)
     header = (head[:, 12] >> 4).astype(np.int64) * 4
@@ -226,7 +228,14 @@ def _tcp(data: U8, rows: I64, at: I64, end: I64, length: I64, source: I64, targe
     return (part if fine.all() else tuple(column[fine] for column in part)), cut
 
 
+def _among(values: npt.NDArray[np.integer[Any]], wanted: tuple[int, ...]) -> Rows:
+    """``np.isin`` for a few values, several times as fast."""
+    found: Rows = values == wanted[0]
+    for value in wanted[1:]:
+        found |= values == value
+    return found
+
+
 def _u16(data: U8, at: I64) -> I64:
     at = np.minimum(at, len(data) - 2)
-    high: I64 = data[at].astype(np.int64)
-    return high << 8 | data[at + 1]
+    return gather(data, at, 2).view(">u2")[:, 0].astype(np.int64)

@@ -10,6 +10,7 @@ from bisect import bisect_right, insort
 
 from inspector import bounds
 from inspector.tls.records import RecordReader
+from inspector.tls.registry import APPLICATION_DATA
 
 Piece = tuple[int, bytes, int, int, int]
 """offset, bytes held, length on the wire, frame, ns"""
@@ -57,9 +58,9 @@ class Stream:
         """The initial sequence number, or the first seen less one."""
         return (self._base - 1) & 0xFFFFFFFF
 
-    def is_orderly(self, offset: int) -> bool:
-        """Whether bytes at this offset simply come next."""
-        return self.anchored and offset == self.next and not self._pending
+    def is_next(self, seq: int) -> bool:
+        """Whether bytes with this sequence number simply come next."""
+        return self.anchored and (self._base + self.next) & 0xFFFFFFFF == seq and not self._pending
 
     def insert(self, offset: int, held: bytes, length: int, frame: int, ns: int) -> None:
         """A segment in any order. ``held`` may be shorter than ``length`` where the frame was cut."""
@@ -174,12 +175,13 @@ class Stream:
                 self._holes.remove(hole)
                 self._holes += [part for part in ([hole[0], low], [high, hole[1]]) if part[0] < part[1]]
 
-    def run(self, rows: Run, first: int, last: int, offset: int, length: int, held: int) -> None:
+    def run(self, rows: Run, first: int, last: int, length: int, held: int) -> None:
         """Uncut segments that follow each other, rows ``first`` to ``last`` (exclusive), beginning where the stream stands."""
         reader = self.reader
-        end = offset + length
-        self.next = end
-        self.top = max(self.top, end)
+        offset = self.next
+        self.next = end = offset + length
+        if end > self.top:
+            self.top = end
         self.received += held
         if last - first == 1:
             self._single(rows, first, offset, end)
@@ -201,7 +203,10 @@ class Stream:
                 self.lost = self.lost or not reader.sealed
                 reader.gap(end)
                 return
-            reader.feed(offset + skip, rows.data[start + skip : start + held].tobytes(), rows.frame + rows.number[row], rows.time_ns[row])
+            at = start + skip
+            if rows.data[at] == APPLICATION_DATA and held - skip >= 5 and reader.pass_by(rows.data, at, rows.frame + rows.number[row], rows.time_ns[row]):
+                continue
+            reader.feed(offset + skip, rows.data[at : start + held].tobytes(), rows.frame + rows.number[row], rows.time_ns[row])
 
 
 class Run:

@@ -1,0 +1,79 @@
+"""Which files the arguments of a command mean, without reading them. Imports nothing heavy: it runs before anything else is loaded."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from inspector.errors import UnreadableError
+
+GZIP = b"\x1f\x8b"
+ZSTD = b"\x28\xb5\x2f\xfd"
+SUFFIXES = (".pcap", ".pcapng", ".cap", ".dmp", ".trc", ".ntar")
+
+
+def find(paths: Sequence[str]) -> list[str]:
+    """The files that the arguments mean: directories are searched, a file given twice counts once. Raises UnreadableError."""
+    found: list[str] = []
+    seen: set[tuple[int, int]] = set()
+    for argument in paths:
+        if argument == "-":
+            found.append("-")
+            continue
+        path = Path(argument)
+        try:
+            is_directory = path.is_dir()
+            candidates = sorted(p for p in path.rglob("*") if p.is_file() and _looks_like_capture(p)) if is_directory else [path]
+        except OSError as error:
+            raise UnreadableError(f"{argument}: {error.strerror or error}") from None
+        if is_directory and not candidates:
+            raise UnreadableError(f"{argument}: no capture in this directory", "capture files end in .pcap, .pcapng or .cap, perhaps with .gz or .zst behind")
+        for candidate in candidates:
+            try:
+                status = candidate.stat()
+            except OSError:
+                found.append(str(candidate))
+                continue
+            if (status.st_dev, status.st_ino) not in seen:
+                seen.add((status.st_dev, status.st_ino))
+                found.append(str(candidate))
+    return found
+
+
+def _looks_like_capture(path: Path) -> bool:
+    name = path.name.lower().removesuffix(".gz").removesuffix(".zst")
+    return any(suffix in name for suffix in SUFFIXES)
+
+
+def identity(path: str) -> object:
+    """Equal for two copies of one file: its size and the hash of its first and last bytes."""
+    if path == "-":
+        return path
+    try:
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            digest = hashlib.sha256(file.read(1 << 20))
+            if size > 1 << 20:
+                file.seek(-min(size, 1 << 20), os.SEEK_END)
+                digest.update(file.read())
+            return size, digest.digest()
+    except OSError:
+        return path
+
+
+def plain_bytes(paths: Sequence[str]) -> int:
+    """How many bytes of captures that are neither compressed nor a stream; 0 where any is, or where none can be read."""
+    total = 0
+    try:
+        for path in find(paths):
+            if not os.path.isfile(path):
+                return 0
+            with open(path, "rb") as file:
+                if file.read(4).startswith((GZIP, ZSTD)):
+                    return 0
+                total += os.fstat(file.fileno()).st_size
+    except (OSError, UnreadableError):
+        return 0
+    return total
