@@ -1,8 +1,8 @@
 """Inspector: why TLS behind a load balancer misbehaves, told from packets.
 
-    from inspector import analyze
-    document = analyze("vip.pcap")
-    for finding in document.findings: print(finding.title)
+from inspector import analyze
+document = analyze("vip.pcap")
+for finding in document.findings: print(finding.title)
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ from os import PathLike, fspath
 from typing import TYPE_CHECKING, Literal
 
 from inspector.errors import InspectorError, UnreadableError, UsageError
-from inspector.version import VERSION as __version__
+from inspector.version import VERSION
 
 if TYPE_CHECKING:
     from inspector.document import Document
+
+__version__ = VERSION
 
 
 def analyze(*paths: str | PathLike[str], vips: tuple[tuple[str, int], ...] = (), jdk_generation: Literal["first", "current"] = "current") -> Document:
@@ -22,7 +24,7 @@ def analyze(*paths: str | PathLike[str], vips: tuple[tuple[str, int], ...] = (),
 
     ``vips``: (host, port) of the services to look at, all by default. Raises UnreadableError where no input is a capture.
     """
-    from inspector.parallel import extract
+    from inspector.extraction import extract
     from inspector.findings.case import Options
     from inspector.findings.judge import judge
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-BATCH_BYTES = 8 << 20
+BATCH_BYTES = 4 << 20
 """Bytes of a capture file that become one FrameBatch."""
 
 FRAME_BYTES = 16 << 20
@@ -41,8 +41,8 @@ FLOWS = 200_000
 IDLE_NS = 3_600 * 1_000_000_000
 """A flow without a frame for this long (packet time) is closed."""
 
-CLOSED_NS = 10 * 1_000_000_000
-"""A flow closed by both sides, or reset, is kept this long (packet time) for late segments."""
+CLOSED_NS = 1_000_000_000
+"""A flow closed by both sides, or reset, takes late segments this long (packet time)."""
 
 ENCRYPTED_RECORDS = 64
 """Encrypted handshake, alert and ChangeCipherSpec records kept per direction."""

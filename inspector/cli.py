@@ -58,7 +58,9 @@ def story_options(command: Any) -> Any:
     """The options of every command that reads captures."""
     decorators = [
         click.argument("files", nargs=-1, required=True, metavar="FILE…"),
-        click.option("--vip", "vips", multiple=True, metavar="HOST:PORT", help="Look at this service only; repeatable. [v6]:port. Names are compared with server names, never looked up."),
+        click.option(
+            "--vip", "vips", multiple=True, metavar="HOST:PORT", help="Look at this service only; repeatable. [v6]:port. Names are compared with server names, never looked up."
+        ),
         click.option("--jdk-generation", type=click.Choice(["current", "first"]), default="current", show_default=True, help="Which identity rule: first is before 8u60 and 7u85."),
         click.option("--keylog", multiple=True, metavar="FILE", type=click.Path(exists=True, dir_okay=False), help="NSS key log; accepted, not used yet."),
         click.option("--server-key", multiple=True, metavar="PEM", type=click.Path(exists=True, dir_okay=False), help="RSA private key; accepted, not used yet."),
@@ -72,7 +74,7 @@ def story_options(command: Any) -> Any:
 @cli.command("analyze")
 @story_options
 @click.option("-T", "--format", "form", type=click.Choice(["text", "json", "jsonl", "csv"]), default="text", show_default=True, help="What to print.")
-@click.option("-Y", "--filter", "expression", metavar="EXPRESSION", help='Show only connections that match, e.g. outcome:aborted backend:B. See docs/filters.md.')
+@click.option("-Y", "--filter", "expression", metavar="EXPRESSION", help="Show only connections that match, e.g. outcome:aborted backend:B. See docs/filters.md.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, writable=True), help="Write to a file instead of standard output.")
 @click.option("--fail-on", type=click.Choice(SEVERITIES), default="high", show_default=True, help="Severity from which the exit status is 1.")
 @click.option("--strict", is_flag=True, help="Exit status 3 where the input is incomplete.")
@@ -102,7 +104,7 @@ def analyze_command(
 
 
 def _analysis(files: tuple[str, ...], vips: tuple[str, ...], generation: str, limits: list[Limit]) -> Analysis:
-    from inspector.parallel import extract
+    from inspector.extraction import extract
     from inspector.findings.judge import judge
     from inspector.progress import Progress
 

@@ -354,5 +354,3 @@ def schema() -> bytes:
     import msgspec
 
     return msgspec.json.format(msgspec.json.encode(msgspec.json.schema(Document)), indent=2)
-
-

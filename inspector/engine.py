@@ -1,7 +1,7 @@
 """The way of the data, in one place: frames become segments, flows, ordered bytes, records, messages, and in the end facts.
 
-``extract(captures) → facts`` (``parallel``, which runs one engine a core) is the first of two pure halves; ``judge(facts)`` in ``findings`` is the
-second. The engine is single-writer: one thread feeds it. It knows no clock and no screen.
+``extract(captures) → facts`` (in ``extraction``, which runs an engine on each core) is the first of two pure halves; ``judge(facts)`` in ``findings``
+is the second. The engine is single-writer: one thread feeds it. It knows no clock and no screen.
 """
 
 from __future__ import annotations
@@ -9,23 +9,24 @@ from __future__ import annotations
 import hashlib
 
 from inspector import bounds
-from inspector.capture.files import Progress, Story
-from inspector.capture.frames import CaptureInfo, FrameBatch
-from inspector.facts import CaptureFacts, ConnectionFacts, Endpoint, Facts
+from inspector.capture.frames import FrameBatch
+from inspector.facts import ConnectionFacts, Endpoint, Facts
 from inspector.tls import messages
-from inspector.wire.flows import FlowTable
+from inspector.wire.flows import Began, FlowTable
 from inspector.wire.segments import SegmentDecoder
 
 
 class Engine:
     """Takes frame batches and gathers facts. Also the store of certificates and the place where finished flows arrive."""
 
-    def __init__(self, share: int = 0, shares: int = 1) -> None:
-        """``share`` of ``shares``: which part of the flows is followed."""
+    def __init__(self, from_middle: bool = False) -> None:
+        """``from_middle``: frames went before the first one that will be fed."""
         self.facts = Facts()
         self.undecoded: dict[int, int] = {}
+        self.begun_before: list[tuple[Began, Endpoint, int]] = []
+        """Of flows that may have begun before the first frame: how, the server, and the connection's index in ``facts``, or -1 where it was no TLS."""
         self._decoder = SegmentDecoder()
-        self._flows = FlowTable(self._decoder.addresses, self, self, share, shares)
+        self._flows = FlowTable(self._decoder.addresses, self, self, from_middle)
         self._chains: dict[bytes, tuple[bytes, ...]] = {}
 
     def feed(self, batch: FrameBatch) -> None:
@@ -34,6 +35,15 @@ class Engine:
         if segments.undecoded:
             self.undecoded[batch.capture] = self.undecoded.get(batch.capture, 0) + segments.undecoded
         self._flows.feed(segments)
+
+    def drain(self) -> list[Began]:
+        """From now on only the flows that are open are followed; these are named."""
+        return self._flows.drain()
+
+    def follow(self, batch: FrameBatch) -> bool:
+        """Frames for the open flows alone; False once there is none."""
+        self._flows.feed(self._decoder.decode(batch))
+        return not self._flows.is_empty
 
     def finish(self) -> Facts:
         """No more frames: all that is known."""
@@ -56,39 +66,16 @@ class Engine:
                     self.facts.certificates.setdefault(digest, der)
         return known
 
-    def connection(self, found: ConnectionFacts) -> None:
+    def connection(self, found: ConnectionFacts, began: Began | None) -> None:
         """A finished connection."""
+        if began is not None:
+            self.begun_before.append((began, found.server, len(self.facts.connections)))
         self.facts.add(found)
 
-    def other(self, server: Endpoint) -> None:
+    def other(self, server: Endpoint, began: Began | None) -> None:
         """A finished flow without TLS."""
+        if began is not None:
+            self.begun_before.append((began, server, -1))
         others = self.facts.other_flows
         if server in others or len(others) < bounds.CACHE:
             others[server] = others.get(server, 0) + 1
-
-
-def extract_share(story: Story, share: int = 0, shares: int = 1, progress: Progress | None = None) -> Facts:
-    """The facts of one share of the flows of a story; captures and problems are named by share 0."""
-    engine = Engine(share, shares)
-    for batch in story.batches(progress):
-        engine.feed(batch)
-    found = engine.finish()
-    found.captures = [_capture_facts(file.info, engine.undecoded.get(index, 0)) for index, file in enumerate(story.captures)]
-    found.problems = [(path, str(error)) for path, error in story.problems]
-    return found
-
-
-def _capture_facts(info: CaptureInfo, undecoded: int) -> CaptureFacts:
-    return CaptureFacts(
-        info.path,
-        info.packets,
-        info.bytes,
-        info.first_ns,
-        info.last_ns,
-        tuple(sorted(info.link_types)),
-        info.truncated,
-        undecoded,
-        info.snapped,
-        info.drops,
-        info.damage,
-    )

@@ -230,17 +230,23 @@ class Facts(Struct):
             answer_key = answer.key
             self.answers[answer_key] = answer
         handshake.offer = handshake.answer = None
-        packed = _encode((offer_key, answer_key, connection))
+        packed = _PREFIX.pack((handshake.hello_ns or connection.first_ns) + _SHIFT, handshake.client_random[-8:]) + _encode((offer_key, answer_key, connection))
         handshake.offer, handshake.answer = offer, answer
         return packed
 
     def unpack(self, packed: bytes) -> ConnectionFacts:
         """The reverse of ``pack``."""
-        offer_key, answer_key, connection = _decode(packed)
+        offer_key, answer_key, connection = _decode(memoryview(packed)[PREFIX_BYTES:])
         connection.handshake.offer = self.offers.get(offer_key)
         connection.handshake.answer = self.answers.get(answer_key)
         return connection
 
+
+_PREFIX = struct.Struct(">Q8s")
+_SHIFT = 1 << 63
+PREFIX_BYTES = _PREFIX.size
+"""Before each packed connection stand the time of its ClientHello and the end of the client's random, so that connections are sorted, and legs of one
+found, before they are unpacked."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(tuple[bytes, bytes, ConnectionFacts]).decode

@@ -75,7 +75,11 @@ FIELDS: tuple[Field, ...] = (
     Field("cipher", "name of the cipher suite", lambda n, c: [c.handshakes[0].cipher.name if c.handshakes[0].cipher else None]),
     Field("sni", "server name that the client asked for", lambda n, c: [c.handshakes[0].server_name]),
     Field("cert", "leaf certificate: SHA-256, subject, issuer or DNS name", _certificates),
-    Field("session", "session id or ticket, offered or answered", lambda n, c: [v for s in [c.handshakes[0].session] for v in (s.offered_id, s.answered_id, s.offered_ticket, s.issued_ticket)]),
+    Field(
+        "session",
+        "session id or ticket, offered or answered",
+        lambda n, c: [v for s in [c.handshakes[0].session] for v in (s.offered_id, s.answered_id, s.offered_ticket, s.issued_ticket)],
+    ),
     Field("ems", "yes where extended master secret was negotiated", lambda n, c: [c.handshakes[0].ems.negotiated]),
     Field("jsse", "what Java's rule says: accepts, aborts, possible", lambda n, c: [c.handshakes[0].jsse.verdict]),
     Field("row", "row of Java's decision table", lambda n, c: [float(c.handshakes[0].jsse.row or 0)]),

@@ -32,7 +32,7 @@ def assess(case: Case, service: Service, findings: list[Finding]) -> Assessment:
         recipe = capture_remedy(service.name, service.port, service.addresses)
         sentence = f"Cannot tell: {len(possible)} of {total} connections ended as Java ends them when the certificate changed, but {possible[0].explanation.rsplit('Not certain: ', 1)[-1].rstrip('.')}."
         return Assessment("unknown", sentence, [], [], "inferred", f"capture again: {recipe.check}")
-    if not members or not any(s.outcome == "established" for s in members) and not failed:
+    if not members or (not any(s.outcome == "established" for s in members) and not failed):
         recipe = capture_remedy(service.name, service.port, service.addresses)
         seen = "only health checks were captured" if service.connections and not members else "no completed handshake was captured"
         return Assessment("unknown", f"Cannot tell: {seen}.", [], [], "not_visible", f"capture again: {recipe.check}")
@@ -47,7 +47,14 @@ def assess(case: Case, service: Service, findings: list[Finding]) -> Assessment:
         remedy = worst.remedies[0].text if worst.remedies else "look at the failed connections"
         return Assessment("not_this", sentence, [f.title for f in failed], [], graded, remedy[0].lower() + remedy[1:].rstrip("."))
     if exposed:
-        return Assessment("exposed", "Exposed: no abort yet, but nothing stands in its way.", exposed, ["a session that was resumed once is declined by a back end with another certificate"], "inferred", do)
+        return Assessment(
+            "exposed",
+            "Exposed: no abort yet, but nothing stands in its way.",
+            exposed,
+            ["a session that was resumed once is declined by a back end with another certificate"],
+            "inferred",
+            do,
+        )
     return _protected(case, members)
 
 
@@ -81,13 +88,12 @@ def _exposure(case: Case, members: list[Observed]) -> list[str] | None:
     if not pairs:
         return None
     first, last = min(s.first_ns for s in members), max(s.first_ns for s in members)
-    because = [
+    return [
         f"{len(resumed)} sessions were resumed in {span(last - first)}",
         "TLS 1.2 or older without extended master secret (EMS)" + (" on some back ends" if issuing[True] else ""),
         f"{len({leaf for pair in pairs for leaf in pair})} certificates that Java does not count as one server",
         "the client is Java",
     ]
-    return because
 
 
 def _protected(case: Case, members: list[Observed]) -> Assessment:
@@ -98,26 +104,40 @@ def _protected(case: Case, members: list[Observed]) -> Assessment:
     sentence = "Protected: this error cannot happen here."
     if not old:
         return Assessment(
-            "protected", sentence, [f"all {total} connections use TLS 1.3"], ["a back end or the JVM falls back to TLS 1.2 without extended master secret (EMS)"], "observed", "nothing"
+            "protected",
+            sentence,
+            [f"all {total} connections use TLS 1.3"],
+            ["a back end or the JVM falls back to TLS 1.2 without extended master secret (EMS)"],
+            "observed",
+            "nothing",
         )
     full = [s for s in old if s.kind == "full"]
     leaves = sorted({s.leaf for s in full if s.leaf is not None} | {s.entry.session.leaf for s in old if s.entry.session and s.entry.session.leaf})
     stacks = Counter(s.stack.name for s in old)
     java = stacks["jsse"] + stacks["unknown"]
     if not leaves:
-        return Assessment("unknown", "Cannot tell: no server certificate was captured, only resumed sessions.", [], [], "not_visible", "capture for longer, or from before the JVM starts")
+        return Assessment(
+            "unknown", "Cannot tell: no server certificate was captured, only resumed sessions.", [], [], "not_visible", "capture for longer, or from before the JVM starts"
+        )
     if len(leaves) == 1:
         breaks = ["a back end with another certificate joins", "the certificate is replaced by one with other names"]
         return Assessment("protected", sentence, ["every full handshake showed the same certificate; more back ends may hide behind it"], breaks, "observed", "nothing")
     if all(case.step(leaves[0], leaf) != "none" for leaf in leaves[1:]):
         name = _shared(case, leaves)
-        return Assessment("protected", sentence, [f"all {len(leaves)} certificates count as one server: {name}"], ["a certificate without that name joins the pool"], "observed", "nothing")
+        return Assessment(
+            "protected", sentence, [f"all {len(leaves)} certificates count as one server: {name}"], ["a certificate without that name joins the pool"], "observed", "nothing"
+        )
     if not java:
         listed = ", ".join(sorted(stacks))
         return Assessment("protected", sentence, [f"the rule is Java's; the clients here are not Java ({listed})"], ["a Java client uses the service"], "inferred", "nothing")
     if all(s.answer is not None and s.answer.extended_master_secret for s in full if s.stack.name not in NOT_JAVA):
         return Assessment(
-            "protected", sentence, ["every full handshake used extended master secret (EMS)"], ["a back end or the JVM stops doing EMS"], "observed", "nothing; keep EMS on every back end"
+            "protected",
+            sentence,
+            ["every full handshake used extended master secret (EMS)"],
+            ["a back end or the JVM stops doing EMS"],
+            "observed",
+            "nothing; keep EMS on every back end",
         )
     tolerated = [s for s in old if case.judgements[s.index].decision.row == 6 and s.outcome == "established" and s.stack.name == "jsse"]
     if tolerated:
@@ -132,6 +152,6 @@ def _protected(case: Case, members: list[Observed]) -> Assessment:
 
 
 def _shared(case: Case, leaves: list[bytes]) -> str:
-    names = [set(n.lower() for n in case.certificates[leaf].identity.dns_names) for leaf in leaves if leaf in case.certificates]
+    names = [{n.lower() for n in case.certificates[leaf].identity.dns_names} for leaf in leaves if leaf in case.certificates]
     common = sorted(set.intersection(*names)) if names else []
     return f"they share the name {common[0]}" if common else "by Java's identity rule"

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from msgspec import Struct
 
-from inspector.document import FrameRef
+from inspector.document import FrameRef, Jsse
 from inspector.facts import FRAME_BITS, ConnectionFacts, Facts
 from inspector.findings.jsse import Decision, Generation, Offer, Step, decide, equivalence
 from inspector.tracking.backends import Backend, find_backends
@@ -29,11 +29,12 @@ class Options:
 
 
 class Judgement(Struct, gc=False):
-    """Java's rule on one connection's first handshake."""
+    """Java's rule on one connection's first handshake. ``told``: the same as the document writes it."""
 
     decision: Decision
     cached_leaf: bytes | None
     identity: Step | None
+    told: Jsse
 
 
 @dataclass(slots=True)
@@ -82,11 +83,9 @@ class Case:
 
 def build(facts: Facts, options: Options) -> Case:
     """Join, group and judge the facts."""
-    observed = observe(facts, _wanted(options))
-    certificates = {digest: parse(der) for digest, der in facts.certificates.items()}
     ledger = Ledger()
-    for seen in observed:
-        seen.entry = ledger.enter(seen.index, seen.main.handshake, seen.kind)
+    observed = observe(facts, ledger, _wanted(options))
+    certificates = {digest: parse(der) for digest, der in facts.certificates.items()}
     services = find_services(observed, facts.other_flows)
     clients = find_clients(observed)
     mark_health_checks(observed, services)
@@ -124,9 +123,13 @@ def _step(case: Case, old: bytes, new: bytes) -> Step:
     return known
 
 
-_NOT_APPLICABLE = Judgement(NOT_APPLICABLE, None, None)
-_MODERN = Judgement(decide(Offer(True, False, False, False, False, None, None, False)), None, None)
-_NOTHING_OFFERED = Judgement(decide(Offer(False, False, False, False, False, None, None, False)), None, None)
+def _told(decision: Decision, cached: bytes | None = None, identity: Step | None = None) -> Judgement:
+    return Judgement(decision, cached, identity, Jsse(decision.verdict, decision.row, decision.reason, cached.hex() if cached else None, identity))
+
+
+_NOT_APPLICABLE = _told(NOT_APPLICABLE)
+_MODERN = _told(decide(Offer(True, False, False, False, False, None, None, False)))
+_NOTHING_OFFERED = _told(decide(Offer(False, False, False, False, False, None, None, False)))
 
 
 def _judge(case: Case, seen: Observed) -> Judgement:
@@ -159,7 +162,7 @@ def _judge(case: Case, seen: Observed) -> Judgement:
 
 @lru_cache(maxsize=4096)
 def _judgement(offer: Offer, cached: bytes | None, identity: Step | None) -> Judgement:
-    return Judgement(decide(offer), cached, identity)
+    return _told(decide(offer), cached, identity)
 
 
 def _read_signs(case: Case) -> None:
@@ -188,4 +191,3 @@ def frame(reference: int) -> FrameRef | None:
 def frames(*references: int) -> list[FrameRef]:
     """Those that are known, each once, in order."""
     return [(r >> FRAME_BITS, r & (1 << FRAME_BITS) - 1) for r in sorted({r for r in references if r})]
-

@@ -66,7 +66,11 @@ def _abort(case: Case, seen: Observed, why_not: str | None) -> Finding:
     assert leaf is not None
     new = case.certificates[leaf].common_name or leaf.hex()[:12]
     before = case.label(origin) if origin is not None else "?"
-    title = f"The client aborted at back end {case.label(seen)} because the server's certificate changed" if confirmed else f"The client may have aborted at back end {case.label(seen)} because the server's certificate changed"
+    title = (
+        f"The client aborted at back end {case.label(seen)} because the server's certificate changed"
+        if confirmed
+        else f"The client may have aborted at back end {case.label(seen)} because the server's certificate changed"
+    )
     story = [f"It offered a session {'of back end ' + before if origin is not None else 'from before the capture'}"]
     if seen.entry.resumed_by is not None:
         story.append("that had been resumed before")

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
+from inspector import bounds, facts
 from inspector import document as doc
-from inspector import facts
 from inspector.facts import EVENT_BYTES, LETTER_AT, AlertFact, ConnectionFacts, HandshakeFacts
 from inspector.findings.case import Case, frame
 from inspector.findings.pool import ems_of, versions_of
 from inspector.times import rfc3339, rfc3339_signed
 from inspector.tls.messages import AnswerShape, HelloShape
-from inspector.tls.registry import alert_name, cipher_name, version_name
+from inspector.tls.registry import alert_name, cipher_name, is_grease, version_name
 from inspector.tracking.backends import Backend
 from inspector.tracking.observed import Observed, Renegotiation
 from inspector.tracking.services import ip_text
@@ -34,24 +34,6 @@ def _ip(address: bytes) -> str:
 @lru_cache(maxsize=65_536)
 def _hex(digest: bytes) -> str:
     return digest.hex()
-
-
-@lru_cache(maxsize=4096)
-def _cipher(code: int) -> doc.Cipher:
-    return doc.Cipher(code, cipher_name(code))
-
-
-@lru_cache(maxsize=16)
-def _negotiated(offered: bool | None, negotiated: bool | None) -> doc.Negotiated:
-    return doc.Negotiated(offered, negotiated)
-
-
-@lru_cache(maxsize=4096)
-def _offered(shape: HelloShape) -> tuple[str | None, list[str], str | None, list[str]]:
-    """Server name, ALPN, client version and versions of a hello."""
-    versions = [version_name(v) or f"0x{v:04x}" for v in shape.versions if v & 0x0F0F != 0x0A0A]
-    name = shape.server_name.decode("utf-8", "backslashreplace") if shape.server_name is not None else None
-    return name, [p.decode("utf-8", "backslashreplace") for p in shape.alpn], version_name(shape.legacy_version), versions
 
 
 def endpoint(end: facts.Endpoint) -> doc.Endpoint:
@@ -85,9 +67,7 @@ def connection(case: Case, seen: Observed) -> doc.Connection:
         history=history(main),
         preamble=main.preamble or None,
         health_check=seen.health_check,
-        anomalies=[
-            doc.Anomaly(a.kind, a.text, "client" if a.from_client else "server", a.offset, a.path, frame(a.frame)) for a in main.anomalies
-        ],
+        anomalies=[doc.Anomaly(a.kind, a.text, "client" if a.from_client else "server", a.offset, a.path, frame(a.frame)) for a in main.anomalies],
         logs=[],
         handshakes=handshakes,
     )
@@ -109,38 +89,79 @@ def _alert(alert: AlertFact) -> doc.Alert:
     return doc.Alert("client" if alert.from_client else "server", alert.level, alert.code, name, "encrypted" if alert.level is None else "clear", frame(alert.frame))
 
 
+class Hellos(NamedTuple):
+    """What the shapes of both hellos say; the same for many connections."""
+
+    server_name: str | None
+    alpn: str | None
+    alpn_offered: list[str]
+    version: str | None
+    cipher: doc.Cipher | None
+    client_version: str | None
+    versions_offered: list[str]
+    ems: doc.Negotiated
+    secure_renegotiation: doc.Negotiated
+    ja3: str | None
+    ja3s: str | None
+    ja4: str | None
+
+
+_hellos: dict[tuple[bytes, bytes], Hellos] = {}
+
+
+def _shapes(offer: HelloShape | None, answer: AnswerShape | None) -> Hellos:
+    key = (offer.key if offer is not None else b"", answer.key if answer is not None else b"")
+    known = _hellos.get(key)
+    if known is None:
+        if len(_hellos) >= bounds.CACHE:
+            _hellos.clear()
+        known = _hellos[key] = Hellos(
+            server_name=offer.server_name.decode("utf-8", "backslashreplace") if offer is not None and offer.server_name is not None else None,
+            alpn=answer.alpn.decode("utf-8", "backslashreplace") if answer is not None and answer.alpn is not None else None,
+            alpn_offered=[p.decode("utf-8", "backslashreplace") for p in offer.alpn] if offer is not None else [],
+            version=version_name(answer.version) if answer is not None else None,
+            cipher=doc.Cipher(answer.cipher_suite, cipher_name(answer.cipher_suite)) if answer is not None else None,
+            client_version=version_name(offer.legacy_version) if offer is not None else None,
+            versions_offered=[version_name(v) or f"0x{v:04x}" for v in offer.versions if not is_grease(v)] if offer is not None else [],
+            ems=doc.Negotiated(offer.extended_master_secret if offer is not None else None, answer.extended_master_secret if answer is not None else None),
+            secure_renegotiation=doc.Negotiated(offer.secure_renegotiation if offer is not None else None, answer.secure_renegotiation if answer is not None else None),
+            ja3=offer.ja3 if offer is not None else None,
+            ja3s=answer.ja3s if answer is not None else None,
+            ja4=offer.ja4 if offer is not None else None,
+        )
+    return known
+
+
 def _handshake(case: Case, seen: Observed, main: ConnectionFacts) -> doc.Handshake:
     h = main.handshake
     offer, answer = h.offer, h.answer
-    server_name, alpn_offered, client_version, versions_offered = _offered(offer) if offer is not None else (None, [], None, [])
-    judgement = case.judgements[seen.index]
-    decision = judgement.decision
+    hellos = _shapes(offer, answer)
     answered = answer is not None and not (h.retried and h.server_random == b"")
     return doc.Handshake(
-        renegotiation=False,
-        visibility="clear" if offer is not None or answer is not None else "lost",
-        kind=seen.kind,
-        reason=seen.reason,
-        declined=seen.declined,
-        version=version_name(answer.version) if answer is not None else None,
-        cipher=_cipher(answer.cipher_suite) if answer is not None else None,
-        server_name=server_name,
-        alpn=answer.alpn.decode("utf-8", "backslashreplace") if answer is not None and answer.alpn is not None else None,
-        alpn_offered=alpn_offered,
-        client_random=h.client_random.hex() if offer is not None else None,
-        server_random=h.server_random.hex() if answered else None,
-        client_version=client_version,
-        versions_offered=versions_offered,
-        session=_session_fields(h, offer, answer),
-        ems=_negotiated(offer.extended_master_secret if offer is not None else None, answer.extended_master_secret if answer is not None else None),
-        secure_renegotiation=_negotiated(offer.secure_renegotiation if offer is not None else None, answer.secure_renegotiation if answer is not None else None),
-        server_chain=[_hex(d) for d in h.chain],
-        client_chain=[_hex(d) for d in h.client_chain],
-        ja3=offer.ja3 if offer is not None else None,
-        ja3s=answer.ja3s if answer is not None else None,
-        ja4=offer.ja4 if offer is not None else None,
-        frames=doc.Frames(frame(h.hello_frame), frame(h.answer_frame), frame(h.certificate_frame), frame(h.key_exchange_frame), frame(_finished(main.events))),
-        jsse=doc.Jsse(decision.verdict, decision.row, decision.reason, _hex(judgement.cached_leaf) if judgement.cached_leaf else None, judgement.identity),
+        False,
+        "clear" if offer is not None or answer is not None else "lost",
+        seen.kind,
+        seen.reason,
+        seen.declined,
+        hellos.version,
+        hellos.cipher,
+        hellos.server_name,
+        hellos.alpn,
+        hellos.alpn_offered,
+        h.client_random.hex() if offer is not None else None,
+        h.server_random.hex() if answered else None,
+        hellos.client_version,
+        hellos.versions_offered,
+        _session_fields(h, offer, answer),
+        hellos.ems,
+        hellos.secure_renegotiation,
+        [_hex(d) for d in h.chain],
+        [_hex(d) for d in h.client_chain],
+        hellos.ja3,
+        hellos.ja3s,
+        hellos.ja4,
+        doc.Frames(frame(h.hello_frame), frame(h.answer_frame), frame(h.certificate_frame), frame(h.key_exchange_frame), frame(_finished(main.events))),
+        case.judgements[seen.index].told,
     )
 
 

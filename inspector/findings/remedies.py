@@ -65,7 +65,9 @@ FAILURE_REMEDIES: dict[str, Remedy] = {
     "certificate_expired": Remedy("PKI", "Renew the certificate.", "openssl x509 -noout -dates -in cert.pem"),
     "unknown_ca": Remedy("PKI", "The side that sent the alert does not trust the issuer of the certificate that it was shown.", "openssl verify -CAfile ca.pem chain.pem"),
     "bad_certificate": Remedy("PKI", "The side that sent the alert rejects the certificate that it was shown.", "openssl verify -CAfile ca.pem chain.pem"),
-    "protocol_version": Remedy("owners of both sides", "The sides have no TLS version in common.", "openssl s_client -tls1_2 -connect HOST:PORT; openssl s_client -tls1_3 -connect HOST:PORT"),
+    "protocol_version": Remedy(
+        "owners of both sides", "The sides have no TLS version in common.", "openssl s_client -tls1_2 -connect HOST:PORT; openssl s_client -tls1_3 -connect HOST:PORT"
+    ),
     "handshake_failure": Remedy("owners of both sides", "The sides have no cipher suite in common, or a certificate is required.", "openssl s_client -connect HOST:PORT -msg"),
     "plain_text": Remedy("owners of the server", "The port answers in clear, not in TLS.", "curl -v http://HOST:PORT/"),
 }

@@ -39,7 +39,11 @@ def _finding(case: Case, seen: Observed, number: int, attempt: Renegotiation, ru
         text = "The connection began with a session resumed without extended master secret (EMS) and was then renegotiated: the precondition of the triple handshake attack."
         return Finding(ident, rule, "medium", "confirmed", "observed", "Renegotiated on a session resumed without EMS", text, [], [RFC_7627, TRIPLE_HANDSHAKE], *common)
     text = "The client ended the connection after the server's flight of a renegotiation. A changed certificate is one possible cause; the flight is encrypted"
-    text += ", and the connection began with a session resumed without EMS, where Java checks for it." if severe else ", and the connection did not begin in the way that makes Java check for it."
+    text += (
+        ", and the connection began with a session resumed without EMS, where Java checks for it."
+        if severe
+        else ", and the connection did not begin in the way that makes Java check for it."
+    )
     return Finding(
         ident,
         rule,

@@ -106,9 +106,7 @@ def pool_lines(document: Document, service: Service) -> list[str]:
         common = next((p.strip()[3:] for p in leaf.subject.split(",") if p.strip().startswith("CN=")), leaf.subject) if leaf else (b.leaf or "not visible")[:12]
         names = ", ".join(leaf.dns_names + leaf.ip_addresses) if leaf else ""
         versions = "/".join(v.removeprefix("TLSv") for v in b.versions)
-        rows.append(
-            (b.label, safe_text(common, 30), safe_text(names, 34), YES[b.ems], versions, str(b.full), str(b.resumed), str(b.aborted), str(b.other), str(b.declined))
-        )
+        rows.append((b.label, safe_text(common, 30), safe_text(names, 34), YES[b.ems], versions, str(b.full), str(b.resumed), str(b.aborted), str(b.other), str(b.declined)))
     total = ("all", "", "", "", "", str(service.full), str(service.resumed), str(service.aborted), str(service.other), "")
     return table([*rows, total], right=range(5, 10))
 

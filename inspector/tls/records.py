@@ -19,6 +19,8 @@ from inspector.tls.preamble import find_hello, find_record, looks_like_hello, ss
 from inspector.tls.registry import ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, CLIENT_HELLO, HANDSHAKE, HEARTBEAT, MESSAGES
 
 NEVER = 1 << 62
+SHORTEST_HELLO = 4 + 2 + 32 + 1 + 2 + 2 + 1
+"""A ClientHello with nothing in it (RFC 8446, section 4.1.2)."""
 
 
 Mark = tuple[int, int, int]
@@ -103,15 +105,23 @@ class RecordReader:
         elif mode is Mode.LOST:
             self._resync()
 
-    def pass_by(self, data: memoryview, at: int, frame: int, ns: int) -> bool:
-        """A record of application data whose header stands at ``at``, where ``want`` is: counted and passed by without a copy; False where it is none."""
-        if self._buffer or self.mode is not READING:
+    def pass_by(self, data: memoryview, at: int, left: int, frame: int, ns: int) -> bool:
+        """Take the record whose header stands at ``at``, where ``want`` is, without a copy, where its header says all: application data, encrypted
+        records, a ChangeCipherSpec. ``left``: bytes held from there on. False where it takes more; then it must be fed.
+        """
+        if left < 7 or self._buffer or self.mode is not READING:
             return False
-        length = data[at + 3] << 8 | data[at + 4]
+        kind, length, sealed = data[at], data[at + 3] << 8 | data[at + 4], self.sealed
         if data[at + 1] != 3 or length > bounds.RECORD_BYTES:
             return False
+        if kind == APPLICATION_DATA:
+            self._sink.application_data(self.lane, length, (self.want, frame, ns))
+        elif (kind == HANDSHAKE and (sealed == 2 or (sealed == 1 and length < SHORTEST_HELLO))) or (kind == ALERT and sealed and length > 2):
+            self.sealed = 2
+            self._sink.sealed(self.lane, kind, length, (self.want, frame, ns), bytes(data[at + 5 : at + 7]) if kind == ALERT else b"")
+        else:
+            return False
         self.position = self.want
-        self._sink.application_data(self.lane, length, (self.want, frame, ns))
         self.want += 5 + length
         return True
 
@@ -230,7 +240,7 @@ class RecordReader:
             kind = buffer[at]
             length = buffer[at + 3] << 8 | buffer[at + 4]
             following = at + 5 + length
-            if buffer[at + 1] != 3 and buffer[at + 1] != 0x7F or length > bounds.RECORD_BYTES or not CHANGE_CIPHER_SPEC <= kind <= HEARTBEAT:
+            if (buffer[at + 1] != 3 and buffer[at + 1] != 0x7F) or length > bounds.RECORD_BYTES or not CHANGE_CIPHER_SPEC <= kind <= HEARTBEAT:
                 self._derail(at)
                 return
             if kind == APPLICATION_DATA:
@@ -254,7 +264,7 @@ class RecordReader:
         """An encrypted record at ``at``: the end of the bytes that it takes to tell (beyond the buffer: come again), or None where it is in clear after all."""
         buffer = self._buffer
         head = b""
-        if self.sealed == 1 and kind == HANDSHAKE and length >= 42:
+        if self.sealed == 1 and kind == HANDSHAKE and length >= SHORTEST_HELLO:
             if at + 14 > len(buffer):
                 return at + 14
             if looks_like_hello(buffer, at + 5, length):

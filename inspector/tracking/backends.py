@@ -183,7 +183,7 @@ def _same_owner(old: Certificate | None, new: Certificate | None) -> bool:
 
 
 def _label(number: int) -> str:
-    """A, B, … Z, AA, AB, …"""
+    """A, B, … Z, AA, AB, …."""
     text = ""
     number += 1
     while number:

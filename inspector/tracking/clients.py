@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import NamedTuple
 
+from inspector import bounds
 from inspector.tls.messages import HelloShape
 from inspector.tls.registry import SCSV, is_grease
 
@@ -46,9 +46,20 @@ def _adjacent(extensions: tuple[int, ...], *wanted: int) -> bool:
     return any(extensions[i : i + len(wanted)] == wanted for i in range(len(extensions)))
 
 
-@lru_cache(maxsize=4096)
+_stacks: dict[bytes, Stack] = {}
+
+
 def stack(shape: HelloShape) -> Stack:
     """The implementation that writes hellos like this one."""
+    known = _stacks.get(shape.key)
+    if known is None:
+        known = _recognise(shape)
+        if shape.key and len(_stacks) < bounds.CACHE:
+            _stacks[shape.key] = known
+    return known
+
+
+def _recognise(shape: HelloShape) -> Stack:
     if any(is_grease(e) for e in shape.extensions) or any(is_grease(c) for c in shape.cipher_suites):
         return Stack("boringssl", ("GREASE values",))
     extensions = shape.extensions

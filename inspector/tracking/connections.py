@@ -237,15 +237,18 @@ class Connection:
         if not self.alerts:
             return ()
         found: list[AlertFact] = []
-        answer = self.handshake.answer
-        clear = answer is not None and "_WITH_NULL_" in cipher_name(answer.cipher_suite)
         for lane, level, code, mark in self.alerts:
             if level is not None and level <= 0:  # behind a ChangeCipherSpec: readable only where the suite does not encrypt
-                level, code = (-level, code) if clear and -level in (1, 2) else (None, None)
+                level, code = (-level, code) if -level in (1, 2) and self._is_null() else (None, None)
             found.append(AlertFact(lane == client, level, code, mark[1], mark[2]))
         if len(found) > 1:
             found.sort(key=lambda a: (a.ns, a.frame))
         return tuple(found)
+
+    def _is_null(self) -> bool:
+        """Whether the cipher suite does not encrypt."""
+        answer = self.handshake.answer
+        return answer is not None and "_WITH_NULL_" in cipher_name(answer.cipher_suite)
 
     def anomaly_facts(self, client: int, events: bytes) -> tuple[Anomaly, ...]:
         """All anomalies, the client's first; also messages out of their order."""

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from array import array
-from functools import lru_cache
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Literal, TypeVar, cast
 
 import numpy as np
 from msgspec import Struct
 
 from inspector import bounds, facts
-from inspector.facts import EVENT_BYTES, LETTER_AT, SIDE_AT, AlertFact, ConnectionFacts, Endpoint, Event, Facts, LaneFacts
+from inspector.facts import EVENT_BYTES, LETTER_AT, PREFIX_BYTES, SIDE_AT, AlertFact, ConnectionFacts, Endpoint, Event, Facts, LaneFacts
 from inspector.tls.messages import AnswerShape, HelloShape
 from inspector.tracking.clients import UNKNOWN, Stack, stack
-from inspector.tracking.sessions import NOTHING, Entry, Kind, is_modern, kind_of
+from inspector.tracking.sessions import NOTHING, Entry, Kind, Ledger, is_modern, kind_of
 
 Outcome = Literal["established", "aborted", "incomplete"]
 T = TypeVar("T")
@@ -116,52 +115,61 @@ def connection_id(main: ConnectionFacts) -> str:
     return digest.hexdigest()
 
 
-def observe(facts: Facts, wanted: Callable[[ConnectionFacts], bool] | None = None) -> list[Observed]:
-    """Join the legs of each handshake; the result is in the order of the ClientHellos. ``wanted``: which connections, all by default."""
+def observe(facts: Facts, ledger: Ledger, wanted: Callable[[ConnectionFacts], bool] | None = None) -> list[Observed]:
+    """All connections in the order of their ClientHellos, each entered into the ledger. ``wanted``: which ones, all by default.
+
+    The same handshake seen on several legs is one connection: the leg whose ClientHello comes first is the nearest to the client.
+    """
     shared = Shared()
-    single: list[Observed] = []
-    randoms = array("Q")
-    for packed in facts.connections:
+    ordered = sorted(facts.connections)
+    repeated = _repeated(ordered)
+    legs: dict[bytes, list[list[ConnectionFacts]]] = {}
+    near: dict[int, Observed] = {}
+    found: list[Observed] = []
+    for packed in ordered:
         main = facts.unpack(packed)
-        if wanted is None or wanted(main):
-            single.append(_observed(facts, packed, main, shared))
-            randoms.append(int.from_bytes(main.handshake.client_random[-8:], "big"))
-    joined = _join(single, randoms)
-    joined.sort(key=lambda s: (s.hello_ns or s.first_ns, s.id))
-    for index, seen in enumerate(joined):
-        seen.index = index
-    return joined
-
-
-def _join(single: list[Observed], randoms: array[int]) -> list[Observed]:
-    """Connections of one client random within a few seconds are legs of one; the earliest is the nearest to the client."""
-    values, counts = np.unique(np.frombuffer(randoms, np.uint64), return_counts=True)
-    shared = {int(v) for v in values[counts > 1] if v}
-    if not shared:
-        return single
-    groups: dict[bytes, list[list[Observed]]] = {}
-    joined: list[Observed] = []
-    for seen, random in sorted(zip(single, randoms, strict=True), key=lambda pair: (pair[0].hello_ns, pair[0].first_ns, pair[0].id)):
-        if random not in shared:
-            joined.append(seen)
+        if wanted is not None and not wanted(main):
             continue
-        main = seen.main
-        known = groups.setdefault(main.handshake.client_random, [])
-        near = next((g for g in known if seen.hello_ns - g[0].hello_ns < bounds.LEG_NS and _is_other_leg(g, main)), None)
-        if near is None:
-            known.append([seen])
-            joined.append(seen)
-        else:
-            near.append(seen)
-            near[0].packed_legs += (seen.packed,)
-    return joined
+        if packed[RANDOM] in repeated:
+            group = _leg_of(legs.setdefault(main.handshake.client_random, []), main)
+            group.append(main)
+            if len(group) > 1:
+                near[id(group)].packed_legs += (packed,)
+                continue
+        seen = _observed(facts, packed, main, shared)
+        seen.index = len(found)
+        if packed[RANDOM] in repeated:
+            near[id(group)] = seen
+        seen.entry = ledger.enter(seen.index, main.handshake, seen.kind)
+        found.append(seen)
+    return found
 
 
-def _is_other_leg(group: list[Observed], connection: ConnectionFacts) -> bool:
-    random = connection.handshake.server_random
-    legs = [s.main for s in group]
-    return all((c.client, c.server) != (connection.client, connection.server) for c in legs) and all(
-        not random or not c.handshake.server_random or c.handshake.server_random == random for c in legs
+RANDOM = slice(8, PREFIX_BYTES)
+
+
+def _repeated(ordered: list[bytes]) -> set[bytes]:
+    """The client randoms, by their ends, that more than one connection shows."""
+    if not ordered:
+        return set()
+    ends = np.frombuffer(b"".join([packed[RANDOM] for packed in ordered]), np.uint64)
+    values, counts = np.unique(ends, return_counts=True)
+    return {v.tobytes() for v in values[(counts > 1) & (values != 0)]}
+
+
+def _leg_of(groups: list[list[ConnectionFacts]], leg: ConnectionFacts) -> list[ConnectionFacts]:
+    """The connection, among those of one client random, that this is a further leg of; a new one where there is none."""
+    for group in groups:
+        if leg.handshake.hello_ns - group[0].handshake.hello_ns < bounds.LEG_NS and _is_other_leg(group, leg):
+            return group
+    groups.append([])
+    return groups[-1]
+
+
+def _is_other_leg(group: list[ConnectionFacts], leg: ConnectionFacts) -> bool:
+    random = leg.handshake.server_random
+    return all((c.client, c.server) != (leg.client, leg.server) for c in group) and all(
+        not random or not c.handshake.server_random or c.handshake.server_random == random for c in group
     )
 
 
@@ -214,11 +222,10 @@ def _closes(lane: LaneFacts) -> list[tuple[int, Literal["fin", "rst"]]]:
 
 def _end(main: ConnectionFacts) -> tuple[Literal["client", "server"] | None, Literal["fin", "rst"] | None]:
     """Who closed first, and how."""
-    closes = [(ns, "client", how) for ns, how in _closes(main.from_client)] + [(ns, "server", how) for ns, how in _closes(main.from_server)]
-    if not closes:
-        return None, None
-    _, by, how = min(closes)
-    return ("client" if by == "client" else "server"), how
+    ours, theirs = min(_closes(main.from_client), default=None), min(_closes(main.from_server), default=None)
+    if ours is not None and (theirs is None or ours[0] <= theirs[0]):
+        return "client", ours[1]
+    return ("server", theirs[1]) if theirs is not None else (None, None)
 
 
 def _outcome(main: ConnectionFacts) -> Outcome:
@@ -283,7 +290,7 @@ def find_renegotiations(main: ConnectionFacts) -> tuple[Renegotiation, ...]:
     for round_index in range(max(len(ours), len(theirs))):
         client = ours[round_index] if round_index < len(ours) else ()
         server = theirs[round_index] if round_index < len(theirs) else ()
-        first = min([r for r in client[:1] + server[:1]], key=lambda r: (r.ns, r.frame))
+        first = min(list(client[:1] + server[:1]), key=lambda r: (r.ns, r.frame))
         completed = all(any(r.letter == "i" for r in side) for side in (client, server))
         found.append(Renegotiation(bool(server) and first is server[0], first.frame, first.ns, client, server, completed, None))
     if found and not found[-1].completed and found[-1].client_records and found[-1].server_records:

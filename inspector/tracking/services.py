@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+import itertools
 from collections.abc import Sequence
 from statistics import median
 
@@ -130,6 +131,6 @@ def _is_sslv3(main: ConnectionFacts) -> bool:
 
 def _is_steady(members: list[Observed]) -> bool:
     times = sorted(s.first_ns for s in members)
-    gaps = [b - a for a, b in zip(times, times[1:], strict=False)]
+    gaps = [b - a for a, b in itertools.pairwise(times)]
     middle = median(gaps)
     return middle > 0 and median(abs(g - middle) for g in gaps) <= UNSTEADY * middle

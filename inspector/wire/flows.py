@@ -1,42 +1,43 @@
-"""Flows: which segments belong together, which side is the client, when a connection begins and ends.
-
-A batch is sorted by flow (and by time within it); segments of one direction that follow each other become one run, so that Python is woken
-once a run and not once a segment.
-"""
+"""Flows: which segments belong together, which side is the client, when a connection begins and ends."""
 
 from __future__ import annotations
 
-from typing import Protocol
-
-import numpy as np
+from typing import NamedTuple, Protocol
 
 from inspector import bounds, facts
 from inspector.facts import Close, ConnectionFacts, Endpoint
 from inspector.tls.records import RecordReader
 from inspector.tracking.connections import CertificateStore, Connection
+from inspector.wire.runs import FlowRuns, Run, among, by_flow
 from inspector.wire.segments import ACK, FIN, RST, SYN, AddressTable, SegmentBatch
-from inspector.wire.streams import Run, Stream
+from inspector.wire.streams import Stream
 
-CONTROL = SYN | FIN | RST
+SYN_AGAIN_NS = 120 * 1_000_000_000
+"""A SYN this soon behind a start in the middle may be a repeated one of a flow that began before."""
 SWEEP_NS = 10 * 1_000_000_000
+"""How often flows that are over are looked for (packet time)."""
 PLAUSIBLE_START = 1 << 20
-
-Span = tuple[int, int, int, int, int, int, int, int]
-"""First row, end row, lane, sequence number, FIN SYN RST bits, flags, payload bytes on the wire, payload bytes held."""
 
 
 class Ended(Protocol):
-    """Who takes finished flows."""
+    """Who takes finished flows. ``began``: of a flow that may have begun before the first frame."""
 
-    def connection(self, found: ConnectionFacts) -> None: ...
+    def connection(self, found: ConnectionFacts, began: Began | None) -> None: ...
 
-    def other(self, server: Endpoint) -> None: ...
+    def other(self, server: Endpoint, began: Began | None) -> None: ...
+
+
+class Began(NamedTuple):
+    """``ends``: both endpoints, the lower first. ``initial_sequence``: of the SYN that a flow began with; None where it did not begin with a SYN."""
+
+    ends: tuple[Endpoint, Endpoint]
+    initial_sequence: int | None
 
 
 class Flow:
     """One 5-tuple and its lifetime. Lane 0 runs from the lower endpoint to the higher, lane 1 back."""
 
-    __slots__ = ("closed", "connection", "fins", "first", "isns", "key", "last", "packets", "resets", "rtt", "streams", "syn_ns")
+    __slots__ = ("began", "closed", "connection", "fins", "first", "isns", "key", "last", "packets", "resets", "rtt", "streams", "syn_ns")
 
     def __init__(self, key: tuple[int, int], store: CertificateStore, ns: int, frame: int) -> None:
         self.key = key
@@ -54,12 +55,17 @@ class Flow:
         self.last = (ns, frame)
         self.syn_ns: int | None = None
         self.rtt: int | None = None
+        self.began: Began | None = None
 
     def client_lane(self) -> int:
         """The side that is the client: by the hello, else by the SYN, else the one with the higher port."""
         if self.connection.client_lane is not None:
             return self.connection.client_lane
         return 0 if self.key[0] & 0xFFFF > self.key[1] & 0xFFFF else 1
+
+    def is_over(self, ns: int) -> bool:
+        """Whether a segment at this time comes too late to belong to a flow that was closed."""
+        return self.closed and ns - self.last[0] > bounds.CLOSED_NS
 
     def restarts(self, lane: int, seq: int) -> bool:
         """Whether a SYN begins a new connection on this pair of endpoints, rather than being sent or captured again."""
@@ -74,10 +80,13 @@ class Flow:
 
 
 class FlowTable:
-    """Open flows by their endpoints."""
+    """Open flows by their endpoints. ``from_middle``: frames went before the first one, so that flows may have begun before it."""
 
-    def __init__(self, addresses: AddressTable, store: CertificateStore, ended: Ended, share: int = 0, shares: int = 1) -> None:
-        self._share, self._shares = np.uint64(share), np.uint64(shares)
+    def __init__(self, addresses: AddressTable, store: CertificateStore, ended: Ended, from_middle: bool = False) -> None:
+        self._from_middle = from_middle
+        self._start_ns: int | None = None
+        self._now = 0
+        self._draining = False
         self._addresses = addresses
         self._store = store
         self._ended = ended
@@ -87,107 +96,48 @@ class FlowTable:
 
     def feed(self, batch: SegmentBatch) -> None:
         """Take a batch."""
-        now = int(batch.time_ns.max()) if len(batch) else 0
-        low = np.minimum(batch.source, batch.target)
-        high = np.maximum(batch.source, batch.target)
-        mixed = low * np.uint64(0x9E3779B97F4A7C15) ^ high * np.uint64(0xC2B2AE3D27D4EB4F)
-        if self._shares > 1:
-            mine = (mixed >> np.uint64(40)) % self._shares == self._share
-            batch, low, high, mixed = batch.select(mine), low[mine], high[mine], mixed[mine]
         if not len(batch):
             return
-        lane = (batch.source != low).astype(np.int64)
-        in_time = bool((np.diff(batch.time_ns) >= 0).all())
-        order = np.argsort(mixed, kind="stable") if in_time else np.lexsort((batch.number, batch.time_ns, mixed))
-        low, high, lane = low[order], high[order], lane[order]
-        flags, seq, length, held = batch.flags[order], batch.seq[order], batch.length[order], batch.held[order]
-        time_ns, number = batch.time_ns[order], batch.number[order]
-        fresh = np.ones(len(order), np.bool_)
-        fresh[1:] = (low[1:] != low[:-1]) | (high[1:] != high[:-1])
-        group_last = np.append(np.flatnonzero(fresh)[1:] - 1, len(order) - 1)
-        group = np.cumsum(fresh) - 1
-        control = flags & CONTROL
-        answered = np.zeros(len(order), np.bool_)
-        answered[1:] = (flags[:-1] & (SYN | ACK) == SYN | ACK) & ~fresh[1:]
-        rows = np.flatnonzero((length > 0) | (control != 0) | answered)
-        if not len(rows):
-            return
-        group, lane, seq, length, held, control = group[rows], lane[rows], seq[rows], length[rows], held[rows], control[rows]
-        follows = np.zeros(len(rows), np.bool_)
-        plain = (control == 0) & (length > 0)
-        follows[1:] = (
-            (group[1:] == group[:-1])
-            & (lane[1:] == lane[:-1])
-            & plain[1:]
-            & plain[:-1]
-            & (held[:-1] == length[:-1])
-            & ((seq[:-1] + length[:-1]) & 0xFFFFFFFF == seq[1:])
-        )
-        before = np.zeros(len(rows) + 1, np.int64)
-        np.cumsum(length, out=before[1:])
-        held_before = np.zeros(len(rows) + 1, np.int64)
-        np.cumsum(held, out=held_before[1:])
-        firsts = np.flatnonzero(~follows)
-        run = Run(
-            memoryview(batch.data),
-            batch.start[order][rows].tolist(),
-            held.tolist(),
-            length.tolist(),
-            before.tolist(),
-            number[rows].tolist(),
-            time_ns[rows].tolist(),
-            facts.frame_reference(batch.capture, 0),
-        )
-        ends = np.append(firsts[1:], len(rows))
-        where = rows[firsts]
-        spans = list(
-            zip(
-                firsts.tolist(),
-                ends.tolist(),
-                lane[firsts].tolist(),
-                seq[firsts].tolist(),
-                control[firsts].tolist(),
-                flags[where].tolist(),
-                (before[ends] - before[firsts]).tolist(),
-                (held_before[ends] - held_before[firsts]).tolist(),
-                strict=True,
-            )
-        )
-        group_first = np.flatnonzero(np.append(True, np.diff(group[firsts]) != 0))
-        head = where[group_first]
-        tail = group_last[group[firsts[group_first]]]
-        groups = zip(
-            low[head].tolist(),
-            high[head].tolist(),
-            group_first.tolist(),
-            np.append(group_first[1:], len(spans)).tolist(),
-            time_ns[tail].tolist(),
-            number[tail].tolist(),
-            strict=True,
-        )
-        for low_end, high_end, first_span, last_span, last_ns, last_number in groups:
-            self._follow((low_end, high_end), spans[first_span:last_span], run, last_ns, run.frame + last_number)
-        if now - self._swept > SWEEP_NS or len(self._flows) > bounds.FLOWS:
+        now = int(batch.time_ns.max())
+        if self._start_ns is None:
+            self._start_ns = int(batch.time_ns.min())
+        if self._draining:
+            batch = batch.select(among(batch, list(self._flows)))
+        for group in by_flow(batch):
+            self._follow(group)
+        self._now = max(now, self._now)
+        if now - self._swept > SWEEP_NS or len(self._flows) > bounds.FLOWS or self._draining:
             self._sweep(now)
 
-    def _follow(self, key: tuple[int, int], spans: list[Span], run: Run, last_ns: int, last_frame: int) -> None:
+    def drain(self) -> list[Began]:
+        """From now on follow only the flows that are open; these are named, with the initial sequence number of each side that is known."""
+        self._draining = True
+        self._sweep(self._now)
+        return [Began(self._ends(flow), isn) for flow in self._flows.values() for isn in (*flow.isns, None)]
+
+    @property
+    def is_empty(self) -> bool:
+        """No flow is open."""
+        return not self._flows
+
+    def _follow(self, group: FlowRuns) -> None:
         """The spans of one pair of endpoints, in the order of their first segments."""
+        key, spans, run = group.key, group.spans, group.run
         flow = self._flows.get(key)
         frame_base = run.frame
         for first, end, lane, seq, control, flags, length, held in spans:
             ns = run.time_ns[first]
-            if control & SYN:
-                if flow is not None and flow.restarts(lane, seq):
-                    self._end(flow)
-                    flow = None
-            elif flow is None:
-                if not length or control & RST:
-                    continue
-            elif flow.closed and length and not control and ns - flow.last[0] > bounds.CLOSED_NS:
-                self._end(flow)
+            if flow is not None and (flow.restarts(lane, seq) if control & SYN else flow.is_over(ns)):
+                self._end(self._flows.pop(key))
                 flow = None
             if flow is None:
+                if not control & SYN and (not length or control & RST):
+                    continue
+                if self._draining:
+                    return
                 flow = self._flows[key] = Flow(key, self._store, ns, frame_base + run.number[first])
+                if self._from_middle:
+                    flow.began = self._began(flow, control & SYN and not flags & ACK, seq, ns)
             flow.packets[lane] = True
             stream = flow.streams[lane]
             if control & SYN:
@@ -202,12 +152,22 @@ class FlowTable:
                     self._insert(stream, run, first, end, seq)
             if control & (FIN | RST):
                 self._close(flow, lane, control, ns, frame_base + run.number[first])
-        if flow is not None:
-            if last_ns > flow.last[0]:
-                flow.last = (last_ns, last_frame)
-            ns = run.time_ns[spans[0][0]]
             if ns < flow.first[0]:
-                flow.first = (ns, frame_base + run.number[spans[0][0]])
+                flow.first = (ns, frame_base + run.number[first])
+            if ns > flow.last[0]:
+                flow.last = (ns, frame_base + run.number[first])
+        if flow is not None and group.last_ns > flow.last[0] and not flow.is_over(group.last_ns):
+            flow.last = (group.last_ns, frame_base + group.last_number)
+
+    def _began(self, flow: Flow, by_syn: int, seq: int, ns: int) -> Began | None:
+        """How a flow begins that may be the rest of one from before the start."""
+        if not by_syn:
+            return Began(self._ends(flow), None)
+        return Began(self._ends(flow), seq) if ns - (self._start_ns or 0) < SYN_AGAIN_NS else None
+
+    def _ends(self, flow: Flow) -> tuple[Endpoint, Endpoint]:
+        low, high = (Endpoint(self._addresses.address(end >> 16), end & 0xFFFF) for end in flow.key)
+        return (low, high) if low < high else (high, low)
 
     @staticmethod
     def _insert(stream: Stream, run: Run, first: int, end: int, seq: int) -> None:
@@ -239,14 +199,14 @@ class FlowTable:
         if control & RST and flow.resets[lane] is None:
             flow.resets[lane] = Close(ns, frame)
             connection.event(lane, b"!", 0, (0, frame, ns))
-        flow.closed = flow.fins[0] is not None and flow.fins[1] is not None or any(flow.resets)
+        flow.closed = (flow.fins[0] is not None and flow.fins[1] is not None) or any(flow.resets)
 
     def _sweep(self, now: int) -> None:
         """Close what is over or idle; beyond the bound also the longest idle ones."""
         self._swept = now
         for flow in list(self._flows.values()):
             quiet = now - flow.last[0]
-            if quiet > bounds.IDLE_NS or (quiet > bounds.CLOSED_NS and flow.closed):
+            if quiet > bounds.IDLE_NS or flow.is_over(now):
                 del self._flows[flow.key]
                 self._end(flow)
         surplus = len(self._flows) - bounds.FLOWS
@@ -270,7 +230,7 @@ class FlowTable:
         ends = [Endpoint(self._addresses.address(end >> 16), end & 0xFFFF) for end in flow.key]
         connection.attach([])  # the readers hold the connection: leave no cycle behind
         if not connection.tls:
-            self._ended.other(ends[1 - client])
+            self._ended.other(ends[1 - client], flow.began)
             return
         lanes = []
         for lane in (client, 1 - client):
@@ -302,5 +262,6 @@ class FlowTable:
                 alerts=connection.alert_facts(client),
                 anomalies=connection.anomaly_facts(client, events),
                 events=events,
-            )
+            ),
+            flow.began,
         )

@@ -9,8 +9,8 @@ from __future__ import annotations
 from bisect import bisect_right, insort
 
 from inspector import bounds
-from inspector.tls.records import RecordReader
-from inspector.tls.registry import APPLICATION_DATA
+from inspector.tls.records import READING, RecordReader
+from inspector.wire.runs import Run
 
 Piece = tuple[int, bytes, int, int, int]
 """offset, bytes held, length on the wire, frame, ns"""
@@ -196,7 +196,7 @@ class Stream:
     def _single(self, rows: Run, row: int, offset: int, end: int) -> None:
         """One segment, as far as the reader wants it."""
         reader = self.reader
-        start, held = rows.start[row], rows.held[row]
+        start, held, frame, ns = rows.start[row], rows.held[row], rows.frame + rows.number[row], rows.time_ns[row]
         while (want := reader.want) < end:
             skip = want - offset if want > offset else 0
             if skip >= held:
@@ -204,22 +204,6 @@ class Stream:
                 reader.gap(end)
                 return
             at = start + skip
-            if rows.data[at] == APPLICATION_DATA and held - skip >= 5 and reader.pass_by(rows.data, at, rows.frame + rows.number[row], rows.time_ns[row]):
+            if reader.mode is READING and reader.pass_by(rows.data, at, held - skip, frame, ns):
                 continue
-            reader.feed(offset + skip, rows.data[at : start + held].tobytes(), rows.frame + rows.number[row], rows.time_ns[row])
-
-
-class Run:
-    """Columns of a sorted batch as lists. ``before``: payload bytes of all rows before this one. ``frame``: the capture's frame reference base."""
-
-    __slots__ = ("before", "data", "frame", "held", "length", "number", "start", "time_ns")
-
-    def __init__(self, data: memoryview, start: list[int], held: list[int], length: list[int], before: list[int], number: list[int], time_ns: list[int], frame: int) -> None:
-        self.data = data
-        self.start = start
-        self.held = held
-        self.length = length
-        self.before = before
-        self.number = number
-        self.time_ns = time_ns
-        self.frame = frame
+            reader.feed(offset + skip, rows.data[at : start + held].tobytes(), frame, ns)

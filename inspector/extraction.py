@@ -1,0 +1,94 @@
+"""``extract(captures) → facts``: the first of the two pure halves, with every core at work.
+
+Each process takes a stretch of the story (``stretch``). The others are started before this one loads what it needs, so that all load side by side.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from inspector.capture.inputs import plain_bytes
+
+if TYPE_CHECKING:
+    from inspector.capture.files import Progress, Story
+    from inspector.facts import Facts
+    from inspector.stretch import Part
+
+WORTHWHILE_BYTES = 64 << 20
+"""Below this, starting a process costs more than it saves."""
+
+MOST_PROCESSES = 4
+LAST_SHARE = 0.95
+"""The last stretch against the others: its process also reads past all that stands before it."""
+
+
+def extract(paths: Sequence[str], progress: Progress | None = None, opened: Callable[[Story], None] | None = None) -> Facts:
+    """All facts of some captures, read as one story. Raises UnreadableError where none of them can be read."""
+    total = plain_bytes(paths)
+    places = _places(total, _processes(total))
+    workers = [_start(paths, begin, end) for begin, end in places[:-1]]
+    try:
+        from inspector.capture.files import Story
+        from inspector.stretch import extract_stretch, joined
+
+        story = Story(paths)
+        if opened:
+            opened(story)
+        last = extract_stretch(story, *places[-1], progress)
+        parts: list[Part] = []
+        for worker, (begin, end) in zip(workers, places, strict=False):
+            output = worker.communicate()[0]
+            parts.append(pickle.loads(output) if worker.returncode == 0 else extract_stretch(Story(paths), begin, end))
+            del output
+    finally:
+        for worker in workers:
+            if worker.poll() is None:
+                worker.kill()
+                worker.wait()
+    return joined([*parts, last], story)
+
+
+def _processes(total: int) -> int:
+    if total < WORTHWHILE_BYTES:
+        return 1
+    return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, MOST_PROCESSES)
+
+
+def _places(total: int, count: int) -> list[tuple[float, float]]:
+    """Where each of the stretches begins and ends."""
+    share = total / (count - 1 + LAST_SHARE)
+    bounds = [share * i for i in range(count)]
+    return list(zip(bounds, [*bounds[1:], float("inf")], strict=True))
+
+
+def _start(paths: Sequence[str], begin: float, end: float) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    worker = subprocess.Popen([sys.executable, "-m", "inspector.extraction"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+    assert worker.stdin is not None
+    worker.stdin.write(pickle.dumps((list(paths), begin, end)))
+    worker.stdin.close()
+    worker.stdin = None
+    return worker
+
+
+def main() -> None:
+    """A worker: its task comes on standard input, what it found goes to standard output."""
+    import gc
+    import signal
+
+    from inspector.capture.files import Story
+    from inspector.stretch import extract_stretch
+
+    gc.disable()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    paths, begin, end = pickle.load(sys.stdin.buffer)
+    pickle.dump(extract_stretch(Story(paths), begin, end), sys.stdout.buffer, pickle.HIGHEST_PROTOCOL)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""Certificates of a pool judged before they are deployed: who is equivalent to whom for Java, and the smallest fix.
+
+Equivalence is not transitive (A may share one name with B and B another with C), so a pool is safe only where every pair is equivalent.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import combinations
+from typing import Literal, NamedTuple
+
+from inspector.findings.jsse import Generation, Step, equivalence
+from inspector.tracking.certificates import Certificate, Identity
+
+MOST_TRIES = 20_000
+"""Combinations that the search for the smallest fix looks at before it takes the best that it has."""
+
+Kind = Literal["DNS", "IP"]
+
+
+class Addition(NamedTuple):
+    """A name for one certificate, by its place in the pool. ``first``: it must stand before all others of its kind."""
+
+    certificate: int
+    kind: Kind
+    name: str
+    first: bool
+
+
+class Fix(NamedTuple):
+    """``smallest``: no set of fewer additions would do."""
+
+    additions: tuple[Addition, ...]
+    smallest: bool
+
+
+class Pair(NamedTuple):
+    """Two certificates by place, and the deciding step under each rule."""
+
+    old: int
+    new: int
+    current: Step
+    first: Step
+
+
+class Comparison(NamedTuple):
+    """``fixes``: None where all are equivalent already."""
+
+    generation: Generation
+    certificates: tuple[Certificate, ...]
+    sources: tuple[str, ...]
+    pairs: tuple[Pair, ...]
+    fixes: dict[Generation, Fix | None]
+
+    def unequal(self, generation: Generation) -> list[Pair]:
+        """The pairs that are not equivalent under a rule."""
+        return [p for p in self.pairs if (p.current if generation == "current" else p.first) == "none"]
+
+
+def compare(certificates: Sequence[Certificate], sources: Sequence[str], generation: Generation = "current") -> Comparison:
+    """Compare every pair under both rules. ``sources``: where each certificate came from; ``generation``: the rule that decides."""
+    identities = [c.identity for c in certificates]
+    pairs = tuple(
+        Pair(a, b, equivalence(identities[a], identities[b], "current"), equivalence(identities[a], identities[b], "first")) for a, b in combinations(range(len(identities)), 2)
+    )
+    fixes: dict[Generation, Fix | None] = {
+        "current": _smallest(identities) if any(p.current == "none" for p in pairs) else None,
+        "first": _in_front(identities) if any(p.first == "none" for p in pairs) else None,
+    }
+    return Comparison(generation, tuple(certificates), tuple(sources), pairs, fixes)
+
+
+def applied(identities: Sequence[Identity], fix: Fix) -> list[Identity]:
+    """The identities with the names of a fix in them."""
+    changed = list(identities)
+    for addition in fix.additions:
+        old = changed[addition.certificate]
+        field = "dns_names" if addition.kind == "DNS" else "ip_addresses"
+        names: tuple[str, ...] = getattr(old, field)
+        kept = tuple(n for n in names if n != addition.name)
+        changed[addition.certificate] = old._replace(sha256=b"", **{field: (addition.name, *kept) if addition.first else (*kept, addition.name)})
+    return changed
+
+
+def _smallest(identities: Sequence[Identity]) -> Fix:
+    """For the current rule: the fewest additions of DNS names after which every pair is equivalent."""
+    names = [{n.lower() for n in i.dns_names} for i in identities]
+    unequal = [(a, b) for a, b in combinations(range(len(identities)), 2) if equivalence(identities[a], identities[b]) == "none"]
+    best = _one_name(names, unequal)
+    tries = 0
+
+    def search(added: list[tuple[int, str]], left: list[tuple[int, int]]) -> None:
+        nonlocal best, tries
+        tries += 1
+        if not left:
+            best = list(added)
+            return
+        if tries > MOST_TRIES or len(added) + 1 >= len(best):
+            return
+        a, b = left[0]
+        for certificate, other in ((a, b), (b, a)):
+            for name in sorted(names[other] - names[certificate]):
+                names[certificate].add(name)
+                search([*added, (certificate, name)], [(x, y) for x, y in left if not names[x] & names[y]])
+                names[certificate].discard(name)
+
+    search([], unequal)
+    return Fix(tuple(Addition(c, "DNS", n, False) for c, n in sorted(best)), tries <= MOST_TRIES and _only_shared(best, identities))
+
+
+def _only_shared(best: list[tuple[int, str]], identities: Sequence[Identity]) -> bool:
+    """Whether the search was complete: with at most two certificates named alike it always is; a third certificate's name may save nothing."""
+    return bool(best) and len(identities) > 1
+
+
+def _one_name(names: list[set[str]], unequal: list[tuple[int, int]]) -> list[tuple[int, str]]:
+    """The name that has to be added least often, put into every certificate that is unequal to any."""
+    concerned = sorted({c for pair in unequal for c in pair})
+    held = Counter(n for c in concerned for n in names[c] if not n.startswith("*"))
+    name = min(held, key=lambda n: (-held[n], len(n), n), default="NAME-OF-THE-SERVICE")
+    return [(c, name) for c in concerned if name not in names[c]]
+
+
+def _in_front(identities: Sequence[Identity]) -> Fix:
+    """For the first rule: one DNS name in front of all others; where several certificates have IP addresses, one of these too."""
+    additions: list[Addition] = []
+    addresses = Counter(i.ip_addresses[0] for i in identities if i.ip_addresses)
+    if len(addresses) > 1:
+        address = min(addresses, key=lambda a: (-addresses[a], a))
+        additions += [Addition(c, "IP", address, True) for c, i in enumerate(identities) if i.ip_addresses and i.ip_addresses[0] != address]
+    firsts = Counter(i.dns_names[0] for i in identities if i.dns_names)
+    changed = applied(identities, Fix(tuple(additions), False))
+    if any(equivalence(a, b, "first") == "none" for a, b in combinations(changed, 2)):
+        name = min(firsts, key=lambda n: (-firsts[n], n.startswith("*"), len(n), n), default="NAME-OF-THE-SERVICE")
+        additions += [Addition(c, "DNS", name, True) for c, i in enumerate(identities) if not i.dns_names or i.dns_names[0] != name]
+    return Fix(tuple(additions), False)

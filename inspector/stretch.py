@@ -1,0 +1,98 @@
+"""A stretch of a story: the frames that one process looks at, so that several can share the work of one extraction.
+
+A flow belongs to the stretch in which it begins. Its process follows it beyond the stretch, to its end; the process of the next stretch takes it for a
+flow that was captured from the middle, and that piece is dropped when the parts are put together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from inspector.capture.files import Progress, Story
+from inspector.capture.frames import CaptureInfo, FrameBatch
+from inspector.engine import Engine
+from inspector.facts import CaptureFacts, Endpoint, Facts, absorb
+from inspector.wire.flows import Began
+
+RECORD_BYTES = 16
+"""What a frame takes in a file beside its own bytes, about."""
+
+
+@dataclass(slots=True)
+class Part:
+    """What one process found. ``open``: flows that began in the stretch and went on behind it. ``begun_before``: as in ``Engine``."""
+
+    facts: Facts
+    undecoded: dict[int, int]
+    open: list[Began] = field(default_factory=list)
+    begun_before: list[tuple[Began, Endpoint, int]] = field(default_factory=list)
+
+
+def extract_stretch(story: Story, begin: float, end: float, progress: Progress | None = None) -> Part:
+    """The flows that begin between two places of a story, counted in bytes of its frames; ``begin`` 0 and ``end`` infinite for all."""
+    engine = Engine(from_middle=begin > 0)
+    part = Part(engine.facts, engine.undecoded)
+    place = 0
+    is_behind = False
+    for batch in story.batches(progress):
+        if place >= end:
+            if not is_behind:
+                is_behind = True
+                part.open = engine.drain()
+            if not engine.follow(batch):
+                break
+        elif place >= begin:
+            engine.feed(batch)
+        place += _bytes(batch)
+    engine.finish()
+    part.begun_before = engine.begun_before
+    return part
+
+
+def _bytes(batch: FrameBatch) -> int:
+    return int(batch.captured.sum()) + RECORD_BYTES * len(batch)
+
+
+def joined(parts: list[Part], story: Story) -> Facts:
+    """Parts in the order of their stretches as one. ``story``: read to its end."""
+    whole = Facts()
+    undecoded: dict[int, int] = {}
+    going_on: set[Began] = set()
+    for part in parts:
+        _drop(part, going_on)
+        going_on.update(part.open)
+        absorb(whole, part.facts)
+        for capture, count in part.undecoded.items():
+            undecoded[capture] = undecoded.get(capture, 0) + count
+    whole.captures = [_capture_facts(file.info, undecoded.get(index, 0)) for index, file in enumerate(story.captures)]
+    whole.problems = [(path, str(error)) for path, error in story.problems]
+    return whole
+
+
+def _drop(part: Part, going_on: set[Began]) -> None:
+    """Remove the pieces of flows that an earlier part followed to their end."""
+    dropped: set[int] = set()
+    for began, server, index in part.begun_before:
+        if began in going_on:
+            if index >= 0:
+                dropped.add(index)
+            elif server in part.facts.other_flows:
+                part.facts.other_flows[server] -= 1
+    if dropped:
+        part.facts.connections = [packed for index, packed in enumerate(part.facts.connections) if index not in dropped]
+
+
+def _capture_facts(info: CaptureInfo, undecoded: int) -> CaptureFacts:
+    return CaptureFacts(
+        info.path,
+        info.packets,
+        info.bytes,
+        info.first_ns,
+        info.last_ns,
+        tuple(sorted(info.link_types)),
+        info.truncated,
+        undecoded,
+        info.snapped,
+        info.drops,
+        info.damage,
+    )

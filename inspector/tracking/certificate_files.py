@@ -1,0 +1,40 @@
+"""Certificates from files: PEM with anything around it, bundles, and DER."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+
+from inspector.errors import UnreadableError
+from inspector.tracking.certificates import parse
+
+PEM = re.compile(rb"-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----(.*?)-----END (?:X509 |TRUSTED )?CERTIFICATE-----", re.DOTALL)
+MOST_BYTES = 64 << 20
+SEQUENCE = b"\x30"
+
+
+def read_certificate_file(path: str) -> list[bytes]:
+    """The DER certificates of a file, in its order. Raises UnreadableError where there is none."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read(MOST_BYTES)
+    except OSError as error:
+        raise UnreadableError(f"{path}: {error.strerror or error}") from None
+    found = [_decoded(block, path) for block in PEM.findall(data)]
+    if not found and data.startswith(SEQUENCE):
+        found = [data]
+    for der in found:
+        problem = parse(der).problem
+        if problem is not None and not parse(der).serial:
+            raise UnreadableError(f"{path}: not a certificate: {problem}")
+    if not found:
+        raise UnreadableError(f"{path}: no certificate in this file", "inspector compare reads PEM, DER, bundles of PEM, and captures")
+    return found
+
+
+def _decoded(block: bytes, path: str) -> bytes:
+    try:
+        return base64.b64decode(b"".join(block.split()), validate=True)
+    except binascii.Error as error:
+        raise UnreadableError(f"{path}: damaged PEM: {error}") from None

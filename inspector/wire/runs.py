@@ -1,0 +1,119 @@
+"""A SegmentBatch sorted by flow: segments of one direction that follow each other become one span, so that Python is woken once a span."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from inspector import facts
+from inspector.wire.segments import ACK, FIN, I64, RST, SYN, U64, Rows, SegmentBatch
+
+CONTROL = SYN | FIN | RST
+MIX_LOW, MIX_HIGH = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)
+
+Key = tuple[int, int]
+"""Both ends of a flow as ``address number << 16 | port``, the lower first."""
+
+Span = tuple[int, int, int, int, int, int, int, int]
+"""First row, end row, lane, sequence number, FIN SYN RST bits, flags, payload bytes on the wire, payload bytes held."""
+
+
+class Run:
+    """Columns of a sorted batch as lists. ``before``: payload bytes of all rows before this one. ``frame``: the capture's frame reference base."""
+
+    __slots__ = ("before", "data", "frame", "held", "length", "number", "start", "time_ns")
+
+    def __init__(self, data: memoryview, start: list[int], held: list[int], length: list[int], before: list[int], number: list[int], time_ns: list[int], frame: int) -> None:
+        self.data = data
+        self.start = start
+        self.held = held
+        self.length = length
+        self.before = before
+        self.number = number
+        self.time_ns = time_ns
+        self.frame = frame
+
+
+class FlowRuns(NamedTuple):
+    """The spans of one flow in one batch. ``last_ns``, ``last_number``: of its last frame, empty acknowledgements included."""
+
+    key: Key
+    spans: list[Span]
+    run: Run
+    last_ns: int
+    last_number: int
+
+
+def _mixed(low: U64, high: U64) -> U64:
+    return low * MIX_LOW ^ high * MIX_HIGH
+
+
+def among(batch: SegmentBatch, keys: list[Key]) -> Rows:
+    """Which segments belong to some flows."""
+    ends = np.array(keys, np.uint64).reshape(-1, 2)
+    wanted = _mixed(ends[:, 0], ends[:, 1])
+    found: Rows = np.isin(_mixed(np.minimum(batch.source, batch.target), np.maximum(batch.source, batch.target)), wanted)
+    return found
+
+
+def by_flow(batch: SegmentBatch) -> Iterator[FlowRuns]:
+    """Each flow's spans in the order of time; flows in no order."""
+    low, high = np.minimum(batch.source, batch.target), np.maximum(batch.source, batch.target)
+    mixed = _mixed(low, high)
+    lane = (batch.source != low).astype(np.int64)
+    in_time = bool((np.diff(batch.time_ns) >= 0).all())
+    order = np.argsort(mixed, kind="stable") if in_time else np.lexsort((batch.number, batch.time_ns, mixed))
+    low, high, lane = low[order], high[order], lane[order]
+    flags, seq, length, held = batch.flags[order], batch.seq[order], batch.length[order], batch.held[order]
+    time_ns, number = batch.time_ns[order], batch.number[order]
+    if not len(order):
+        return
+    fresh = np.ones(len(order), np.bool_)
+    fresh[1:] = (low[1:] != low[:-1]) | (high[1:] != high[:-1])
+    group_last = np.append(np.flatnonzero(fresh)[1:] - 1, len(order) - 1)
+    group: I64 = np.cumsum(fresh) - 1
+    control = flags & CONTROL
+    answered = np.zeros(len(order), np.bool_)
+    answered[1:] = (flags[:-1] & (SYN | ACK) == SYN | ACK) & ~fresh[1:]
+    rows = np.flatnonzero((length > 0) | (control != 0) | answered)
+    group, lane, seq, length, held, control = group[rows], lane[rows], seq[rows], length[rows], held[rows], control[rows]
+    follows = np.zeros(len(rows), np.bool_)
+    plain = (control == 0) & (length > 0)
+    follows[1:] = (group[1:] == group[:-1]) & (lane[1:] == lane[:-1]) & plain[1:] & plain[:-1] & (held[:-1] == length[:-1]) & ((seq[:-1] + length[:-1]) & 0xFFFFFFFF == seq[1:])
+    before = np.zeros(len(rows) + 1, np.int64)
+    np.cumsum(length, out=before[1:])
+    held_before = np.zeros(len(rows) + 1, np.int64)
+    np.cumsum(held, out=held_before[1:])
+    firsts = np.flatnonzero(~follows)
+    run = Run(
+        memoryview(batch.data),
+        batch.start[order][rows].tolist(),
+        held.tolist(),
+        length.tolist(),
+        before.tolist(),
+        number[rows].tolist(),
+        time_ns[rows].tolist(),
+        facts.frame_reference(batch.capture, 0),
+    )
+    ends = np.append(firsts[1:], len(rows))
+    where = rows[firsts]
+    spans = list(
+        zip(
+            firsts.tolist(),
+            ends.tolist(),
+            lane[firsts].tolist(),
+            seq[firsts].tolist(),
+            control[firsts].tolist(),
+            flags[where].tolist(),
+            (before[ends] - before[firsts]).tolist(),
+            (held_before[ends] - held_before[firsts]).tolist(),
+            strict=True,
+        )
+    )
+    heads = np.flatnonzero(fresh)
+    span_bounds = np.searchsorted(group[firsts], np.arange(len(heads) + 1)).tolist()
+    groups = zip(low[heads].tolist(), high[heads].tolist(), span_bounds, span_bounds[1:], time_ns[group_last].tolist(), number[group_last].tolist(), strict=False)
+    for low_end, high_end, first_span, last_span, last_ns, last_number in groups:
+        yield FlowRuns((low_end, high_end), spans[first_span:last_span], run, last_ns, last_number)
