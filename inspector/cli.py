@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from inspector.document import Limit
     from inspector.findings.case import Options
     from inspector.findings.judge import Analysis
+    from inspector.tracking.certificates import Certificate
 
-FINDINGS, USAGE, INCOMPLETE, TERMINATED = 1, 2, 3, 143
+FINDINGS, USAGE, INCOMPLETE, INTERRUPTED, TERMINATED = 1, 2, 3, 130, 143
 SEVERITIES = ("high", "medium", "low", "info", "never")
 
 
@@ -253,18 +254,69 @@ def demo_capture() -> Path:
 @click.option("--fail-on", type=click.Choice(SEVERITIES), default="high", show_default=True, help="Certificates that are not equivalent count as high.")
 def compare_command(files: tuple[str, ...], jdk_generation: str, form: str, fail_on: str) -> None:
     """Judge certificates (PEM, DER, bundles, or those of a capture): who is equivalent to whom for Java, and the smallest fix."""
-    from inspector.reports.compare import compare, read_certificates, write_comparison
+    from inspector.findings.comparison import compare
+    from inspector.reports.compare import comparison_json, comparison_text
 
-    comparison = compare(read_certificates(files), "first" if jdk_generation == "first" else "current")
-    write_comparison(comparison, form, sys.stdout)
-    if comparison.clusters > 1 and fail_on != "never":
+    certificates, sources = _certificates(files)
+    comparison = compare(certificates, sources, "first" if jdk_generation == "first" else "current")
+    if form == "json":
+        sys.stdout.buffer.write(comparison_json(comparison))
+    else:
+        sys.stdout.write(comparison_text(comparison))
+    if comparison.unequal(comparison.generation) and fail_on != "never":
         raise SystemExit(FINDINGS)
 
 
+def _certificates(files: tuple[str, ...]) -> tuple[list[Certificate], list[str]]:
+    """The leaf certificates of files and captures, each once, and where each came from. Raises UnreadableError where none can be read."""
+    from inspector.tracking.certificate_files import CAPTURE_MAGIC, read_certificate_file
+    from inspector.tracking.certificates import parse
+
+    found: dict[bytes, str] = {}
+    problems: list[InspectorError] = []
+    for path in files:
+        try:
+            with_frames = CAPTURE_MAGIC.match(_head(path)) is not None
+            for der in _shown_leaves(path) if with_frames else read_certificate_file(path):
+                found.setdefault(der, path)
+        except InspectorError as error:
+            problems.append(error)
+    if not found and problems:
+        raise problems[0]
+    for problem in problems:
+        click.echo(f"inspector: {problem}", err=True)
+    certificates = [parse(der) for der in found]
+    leaves = [i for i, c in enumerate(certificates) if not c.is_authority] or list(range(len(certificates)))
+    return [certificates[i] for i in leaves], [list(found.values())[i] for i in leaves]
+
+
+def _head(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read(4)
+    except OSError:
+        return b""
+
+
+def _shown_leaves(path: str) -> list[bytes]:
+    """The certificates that the servers of a capture showed."""
+    from inspector.extraction import extract
+    from inspector.findings.case import Options, build
+
+    case = build(extract([path]), Options())
+    leaves = dict.fromkeys(seen.leaf for seen in case.observed if seen.leaf is not None and not seen.health_check)
+    if not leaves:
+        raise UsageError(f"{path}: no server certificate in this capture")
+    return [case.facts.certificates[leaf] for leaf in leaves]
+
+
 def _leave(status: int) -> NoReturn:
-    """End at once once all is written: taking a large analysis apart object by object would cost as long as making it."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    """End at once when all is written: taking a large analysis apart object by object would cost as long as making it."""
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (BrokenPipeError, ValueError):
+        pass  # whoever read the output has left: a closed pipe ends quietly
     os._exit(status)
 
 
@@ -275,23 +327,26 @@ def main() -> NoReturn:
         raise SystemExit(TERMINATED)
 
     signal.signal(signal.SIGTERM, stop)
+    _leave(_run())
+
+
+def _run() -> int:
     try:
         cli.main(standalone_mode=False)
-        _leave(0)
     except SystemExit as error:
-        _leave(error.code if isinstance(error.code, int) else 0)
+        return error.code if isinstance(error.code, int) else 0
     except click.ClickException as error:
         error.show()
-        sys.exit(USAGE)
+        return USAGE
     except click.exceptions.Exit as error:
-        sys.exit(error.exit_code)
+        return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        sys.exit(130)
+        return INTERRUPTED
     except InspectorError as error:
         click.echo(f"inspector: {error}", err=True)
         if error.hint:
             click.echo(f"  {error.hint}", err=True)
-        sys.exit(USAGE)
+        return USAGE
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        pass
+    return 0

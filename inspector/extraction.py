@@ -12,15 +12,18 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from inspector.capture.inputs import plain_bytes
+from inspector.capture.inputs import Workload, workload
 
 if TYPE_CHECKING:
     from inspector.capture.files import Progress, Story
     from inspector.facts import Facts
     from inspector.stretch import Part
 
-WORTHWHILE_BYTES = 64 << 20
+WORTHWHILE_SECONDS = 0.8
 """Below this, starting a process costs more than it saves."""
+
+BYTES_A_SECOND, HANDSHAKES_A_SECOND = 1_500_000_000, 120_000
+"""What one process reads, about."""
 
 MOST_PROCESSES = 4
 LAST_SHARE = 0.95
@@ -29,8 +32,8 @@ LAST_SHARE = 0.95
 
 def extract(paths: Sequence[str], progress: Progress | None = None, opened: Callable[[Story], None] | None = None) -> Facts:
     """All facts of some captures, read as one story. Raises UnreadableError where none of them can be read."""
-    total = plain_bytes(paths)
-    places = _places(total, _processes(total))
+    work = workload(paths)
+    places = _places(work.bytes, _processes(work))
     workers = [_start(paths, begin, end) for begin, end in places[:-1]]
     try:
         from inspector.capture.files import Story
@@ -53,8 +56,8 @@ def extract(paths: Sequence[str], progress: Progress | None = None, opened: Call
     return joined([*parts, last], story)
 
 
-def _processes(total: int) -> int:
-    if total < WORTHWHILE_BYTES:
+def _processes(work: Workload) -> int:
+    if work.bytes / BYTES_A_SECOND + work.handshakes / HANDSHAKES_A_SECOND < WORTHWHILE_SECONDS:
         return 1
     return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, MOST_PROCESSES)
 

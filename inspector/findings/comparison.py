@@ -16,6 +16,9 @@ from inspector.tracking.certificates import Certificate, Identity
 MOST_TRIES = 20_000
 """Combinations that the search for the smallest fix looks at before it takes the best that it has."""
 
+PLACEHOLDER = "NAME-OF-THE-SERVICE"
+"""Proposed where no certificate has a DNS name that could be shared."""
+
 Kind = Literal["DNS", "IP"]
 
 
@@ -83,42 +86,39 @@ def applied(identities: Sequence[Identity], fix: Fix) -> list[Identity]:
     return changed
 
 
+Name = tuple[Kind, str]
+
+
 def _smallest(identities: Sequence[Identity]) -> Fix:
-    """For the current rule: the fewest additions of DNS names after which every pair is equivalent."""
-    names = [{n.lower() for n in i.dns_names} for i in identities]
+    """For the current rule: the fewest additions after which every pair is equivalent. A wildcard of another certificate is never proposed."""
+    names: list[set[Name]] = [{("DNS", n.lower()) for n in i.dns_names} | {("IP", a) for a in i.ip_addresses} for i in identities]
+    proposed = sorted({name for held in names for name in held if not name[1].startswith("*")})
     unequal = [(a, b) for a, b in combinations(range(len(identities)), 2) if equivalence(identities[a], identities[b]) == "none"]
     best = _one_name(names, unequal)
     tries = 0
 
-    def search(added: list[tuple[int, str]], left: list[tuple[int, int]]) -> None:
+    def search(added: list[tuple[int, Name]], left: list[tuple[int, int]]) -> None:
         nonlocal best, tries
         tries += 1
         if not left:
-            best = list(added)
-            return
-        if tries > MOST_TRIES or len(added) + 1 >= len(best):
-            return
-        a, b = left[0]
-        for certificate, other in ((a, b), (b, a)):
-            for name in sorted(names[other] - names[certificate]):
-                names[certificate].add(name)
-                search([*added, (certificate, name)], [(x, y) for x, y in left if not names[x] & names[y]])
-                names[certificate].discard(name)
+            best = added
+        elif tries <= MOST_TRIES and len(added) + 1 < len(best):
+            for certificate in left[0]:
+                for name in proposed:
+                    if name not in names[certificate]:
+                        names[certificate].add(name)
+                        search([*added, (certificate, name)], [(x, y) for x, y in left if not names[x] & names[y]])
+                        names[certificate].discard(name)
 
     search([], unequal)
-    return Fix(tuple(Addition(c, "DNS", n, False) for c, n in sorted(best)), tries <= MOST_TRIES and _only_shared(best, identities))
+    return Fix(tuple(Addition(certificate, kind, name, False) for certificate, (kind, name) in sorted(best)), tries <= MOST_TRIES)
 
 
-def _only_shared(best: list[tuple[int, str]], identities: Sequence[Identity]) -> bool:
-    """Whether the search was complete: with at most two certificates named alike it always is; a third certificate's name may save nothing."""
-    return bool(best) and len(identities) > 1
-
-
-def _one_name(names: list[set[str]], unequal: list[tuple[int, int]]) -> list[tuple[int, str]]:
-    """The name that has to be added least often, put into every certificate that is unequal to any."""
+def _one_name(names: list[set[Name]], unequal: list[tuple[int, int]]) -> list[tuple[int, Name]]:
+    """The DNS name that has to be added least often, put into every certificate that is unequal to any."""
     concerned = sorted({c for pair in unequal for c in pair})
-    held = Counter(n for c in concerned for n in names[c] if not n.startswith("*"))
-    name = min(held, key=lambda n: (-held[n], len(n), n), default="NAME-OF-THE-SERVICE")
+    held = Counter(name for c in concerned for name in names[c] if name[0] == "DNS" and not name[1].startswith("*"))
+    name = min(held, key=lambda n: (-held[n], len(n[1]), n), default=("DNS", PLACEHOLDER))
     return [(c, name) for c in concerned if name not in names[c]]
 
 
@@ -132,6 +132,6 @@ def _in_front(identities: Sequence[Identity]) -> Fix:
     firsts = Counter(i.dns_names[0] for i in identities if i.dns_names)
     changed = applied(identities, Fix(tuple(additions), False))
     if any(equivalence(a, b, "first") == "none" for a, b in combinations(changed, 2)):
-        name = min(firsts, key=lambda n: (-firsts[n], n.startswith("*"), len(n), n), default="NAME-OF-THE-SERVICE")
+        name = min(firsts, key=lambda n: (-firsts[n], n.startswith("*"), len(n), n), default=PLACEHOLDER)
         additions += [Addition(c, "DNS", name, True) for c, i in enumerate(identities) if not i.dns_names or i.dns_names[0] != name]
     return Fix(tuple(additions), False)

@@ -10,6 +10,11 @@ from inspector.errors import UnreadableError
 from inspector.tracking.certificates import parse
 
 PEM = re.compile(rb"-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----(.*?)-----END (?:X509 |TRUSTED )?CERTIFICATE-----", re.DOTALL)
+CAPTURE_MAGIC = re.compile(
+    rb"\xd4\xc3\xb2\xa1|\xa1\xb2\xc3\xd4|\x4d\x3c\xb2\xa1|\xa1\xb2\x3c\x4d|\x34\xcd\xb2\xa1|\xa1\xb2\xcd\x34|\x0a\x0d\x0d\x0a|\x1f\x8b|\x28\xb5\x2f\xfd", re.DOTALL
+)
+"""How captures begin, compressed ones too."""
+
 MOST_BYTES = 64 << 20
 SEQUENCE = b"\x30"
 

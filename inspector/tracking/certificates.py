@@ -37,6 +37,7 @@ class Certificate(Struct, frozen=True):
     key: str
     signature: str
     self_issued: bool
+    is_authority: bool = False
     problem: str | None = None
 
     @property
@@ -85,10 +86,11 @@ def parse(der: bytes) -> Certificate:
                 _key(cert),
                 _signature(cert),
                 subject == issuer,
+                _is_authority(cert),
                 problem,
             )
         except (ValueError, TypeError, OverflowError, x509.UnsupportedGeneralNameType) as error:
-            return Certificate(sha256, "", "", "", 0, 0, Identity(sha256, (), (), "", ""), "unknown", "unknown", False, str(error) or type(error).__name__)
+            return Certificate(sha256, "", "", "", 0, 0, Identity(sha256, (), (), "", ""), "unknown", "unknown", False, False, str(error) or type(error).__name__)
 
 
 Names = list[list[tuple[str, str]]]
@@ -124,6 +126,16 @@ def _alternative_names(cert: object) -> tuple[tuple[str, ...], tuple[str, ...], 
     except (ValueError, x509.UnsupportedGeneralNameType) as error:
         return (), (), f"subject alternative names: {error}"
     return tuple(names.get_values_for_type(x509.DNSName)), tuple(str(ip) for ip in names.get_values_for_type(x509.IPAddress)), None
+
+
+def _is_authority(cert: object) -> bool:
+    from cryptography import x509
+
+    assert isinstance(cert, x509.Certificate)
+    try:
+        return cert.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except (x509.ExtensionNotFound, ValueError, x509.UnsupportedGeneralNameType):
+        return False
 
 
 def _key(cert: object) -> str:
