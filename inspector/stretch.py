@@ -86,7 +86,7 @@ def _capture_facts(info: CaptureInfo, undecoded: int) -> CaptureFacts:
     return CaptureFacts(
         info.path,
         info.packets,
-        info.bytes,
+        info.bytes_read,
         info.first_ns,
         info.last_ns,
         tuple(sorted(info.link_types)),

@@ -8,7 +8,7 @@ import os
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import numpy as np
 
@@ -85,7 +85,7 @@ class CaptureFile:
         except (EOFError, zlib.error, ValueError, OSError) as error:
             info.truncated = True
             info.damage = f"reading stopped behind frame {info.packets}: {error}"
-        info.bytes = source.total
+        info.bytes_read = source.total
 
 
 def _frames(source: ByteSource, info: CaptureInfo) -> Iterator[FrameBatch]:
@@ -155,7 +155,7 @@ def _inflate(stream: _Counted) -> Readable:
     if head == ZSTD:
         import zstandard
 
-        reader: Readable = zstandard.ZstdDecompressor().stream_reader(stream, read_across_frames=True)
+        reader: Readable = zstandard.ZstdDecompressor().stream_reader(cast("BinaryIO", stream), read_across_frames=True)
         return _Zstandard(reader)
     return stream
 

@@ -59,7 +59,7 @@ class CaptureInfo:
 
     path: str
     packets: int = 0
-    bytes: int = 0
+    bytes_read: int = 0
     first_ns: int | None = None
     last_ns: int | None = None
     link_types: set[int] = field(default_factory=set)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import combinations
 
 from inspector.document import Assessment, Finding, Grade
 from inspector.findings.case import Case
 from inspector.findings.change import ABORT, NOT_JAVA
 from inspector.findings.failures import RULE as FAILED
+from inspector.findings.failures import unclear_id
 from inspector.findings.remedies import capture_remedy
+from inspector.findings.renegotiation import BROKEN_OFF
 from inspector.times import span
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import Service
@@ -21,41 +24,52 @@ def assess(case: Case, service: Service, findings: list[Finding]) -> Assessment:
     members = case.members(service)
     confirmed = [f for f in findings if f.rule == ABORT and f.verdict == "confirmed"]
     possible = [f for f in findings if f.rule == ABORT and f.verdict == "possible"]
+    broken_off = [f for f in findings if f.rule == BROKEN_OFF]
     failed = [f for f in findings if f.rule == FAILED]
     total = len(members)
     do = f"put one name, e.g. DNS {service.name}, into all certificates of the pool"
+    again = f"capture again: {capture_remedy(service.name, service.port, service.addresses).check}"
     if confirmed:
-        plural = "s" if total > 1 else ""
-        sentence = f"The client aborted {len(confirmed)} of {total} connection{plural} because the server's certificate changed."
+        sentence = f"The client aborted {len(confirmed)} of {connections(total)} because the server's certificate changed."
         return Assessment("confirmed", sentence, _why_confirmed(case, service), ["nothing needs to change for it to happen again"], "observed", do)
     if possible:
-        recipe = capture_remedy(service.name, service.port, service.addresses)
-        sentence = f"Cannot tell: {len(possible)} of {total} connections ended as Java ends them when the certificate changed, but {possible[0].explanation.rsplit('Not certain: ', 1)[-1].rstrip('.')}."
-        return Assessment("unknown", sentence, [], [], "inferred", f"capture again: {recipe.check}")
+        doubt = possible[0].explanation.rsplit("Not certain: ", 1)[-1].rstrip(".")
+        return _unknown(f"{len(possible)} of {connections(total)} ended as Java ends them when the certificate changed, but {doubt}", "inferred", again)
+    if broken_off:
+        text = f"the client broke off {len(broken_off)} renegotiation{'s' if len(broken_off) > 1 else ''} after the server's flight, as Java does when the certificate changed"
+        return _unknown(
+            f"{text}; the flight is encrypted", "inferred", "compare the certificates that the server was given at the times of these connections, and look into the client's log"
+        )
     if not members or (not any(s.outcome == "established" for s in members) and not failed):
-        recipe = capture_remedy(service.name, service.port, service.addresses)
-        seen = "only health checks were captured" if service.connections and not members else "no completed handshake was captured"
-        return Assessment("unknown", f"Cannot tell: {seen}.", [], [], "not_visible", f"capture again: {recipe.check}")
+        return _unknown("only health checks were captured" if service.connections and not members else "no completed handshake was captured", "not_visible", again)
+    if failed and all(f.id == unclear_id(service, f) for f in failed):
+        return _unknown(failed[0].title.split(": ", 1)[-1], "not_visible", again)
     exposed = _exposure(case, members)
     java_failed = any(case.observed[i].stack.name == "jsse" and case.observed[i].outcome == "aborted" for i in service.connections)
     if failed and not (exposed and not java_failed):
         worst = max(failed, key=lambda f: f.count)
-        count = sum(f.count for f in failed)
-        reason = worst.title.split(": ", 1)[-1]
-        sentence = f"Not this: {count} of {total} connections failed for another reason: {reason}."
-        graded: Grade = worst.grade
+        sentence = f"Not this: {sum(f.count for f in failed)} of {connections(total)} failed for another reason: {worst.title.split(': ', 1)[-1]}."
         remedy = worst.remedies[0].text if worst.remedies else "look at the failed connections"
-        return Assessment("not_this", sentence, [f.title for f in failed], [], graded, remedy[0].lower() + remedy[1:].rstrip("."))
+        return Assessment("not_this", sentence, [f.title for f in failed], [], worst.grade, remedy[0].lower() + remedy[1:].rstrip("."))
     if exposed:
-        return Assessment(
-            "exposed",
-            "Exposed: no abort yet, but nothing stands in its way.",
-            exposed,
-            ["a session that was resumed once is declined by a back end with another certificate"],
-            "inferred",
-            do,
-        )
+        sentence = "Exposed: no abort yet, but nothing stands in its way."
+        return Assessment("exposed", sentence, exposed, ["a session that was resumed once is declined by a back end with another certificate"], "inferred", do)
     return _protected(case, members)
+
+
+def connections(count: int) -> str:
+    """``1 connection``, ``177 connections``."""
+    return f"{count} connection{'' if count == 1 else 's'}"
+
+
+def _unknown(what: str, grade: Grade, do: str) -> Assessment:
+    return Assessment("unknown", f"Cannot tell: {what}.", [], [], grade, do)
+
+
+def _safe(because: str, *breaks_if: str, grade: Grade = "observed", do: str = "nothing") -> Assessment:
+    """Protected by a condition that cannot be met; where that is inferred, the sentence claims no more than that."""
+    sentence = "Protected: this error cannot happen here." if grade == "observed" else "Protected as things stand: what this error needs was not seen here."
+    return Assessment("protected", sentence, [because], list(breaks_if), grade, do)
 
 
 def _why_confirmed(case: Case, service: Service) -> list[str]:
@@ -101,54 +115,32 @@ def _protected(case: Case, members: list[Observed]) -> Assessment:
     answered = [s for s in members if s.answer is not None and s.kind is not None]
     total = len(answered)
     old = [s for s in answered if not s.modern]
-    sentence = "Protected: this error cannot happen here."
     if not old:
-        return Assessment(
-            "protected",
-            sentence,
-            [f"all {total} connections use TLS 1.3"],
-            ["a back end or the JVM falls back to TLS 1.2 without extended master secret (EMS)"],
-            "observed",
-            "nothing",
-        )
+        return _safe(f"all {connections(total)} use TLS 1.3", "a back end or the JVM falls back to TLS 1.2 without extended master secret (EMS)")
     full = [s for s in old if s.kind == "full"]
     leaves = sorted({s.leaf for s in full if s.leaf is not None} | {s.entry.session.leaf for s in old if s.entry.session and s.entry.session.leaf})
-    stacks = Counter(s.stack.name for s in old)
-    java = stacks["jsse"] + stacks["unknown"]
     if not leaves:
-        return Assessment(
-            "unknown", "Cannot tell: no server certificate was captured, only resumed sessions.", [], [], "not_visible", "capture for longer, or from before the JVM starts"
-        )
+        return _unknown("no server certificate was captured, only resumed sessions", "not_visible", "capture for longer, or from before the JVM starts")
     if len(leaves) == 1:
-        breaks = ["a back end with another certificate joins", "the certificate is replaced by one with other names"]
-        return Assessment("protected", sentence, ["every full handshake showed the same certificate; more back ends may hide behind it"], breaks, "observed", "nothing")
-    if all(case.step(leaves[0], leaf) != "none" for leaf in leaves[1:]):
-        name = _shared(case, leaves)
-        return Assessment(
-            "protected", sentence, [f"all {len(leaves)} certificates count as one server: {name}"], ["a certificate without that name joins the pool"], "observed", "nothing"
-        )
-    if not java:
-        listed = ", ".join(sorted(stacks))
-        return Assessment("protected", sentence, [f"the rule is Java's; the clients here are not Java ({listed})"], ["a Java client uses the service"], "inferred", "nothing")
+        breaks = ("a back end with another certificate joins", "the certificate is replaced by one with other names")
+        return _safe("every full handshake showed the same certificate; more back ends may hide behind it", *breaks)
+    if all(case.step(a, b) != "none" for a, b in combinations(leaves, 2)):
+        return _safe(f"all {len(leaves)} certificates count as one server: {_shared(case, leaves)}", "a certificate without that name joins the pool")
+    stacks = Counter(s.stack.name for s in old)
+    if not stacks["jsse"] + stacks["unknown"]:
+        return _safe(f"the rule is Java's; the clients here are not Java ({', '.join(sorted(stacks))})", "a Java client uses the service", grade="inferred")
     if all(s.answer is not None and s.answer.extended_master_secret for s in full if s.stack.name not in NOT_JAVA):
-        return Assessment(
-            "protected",
-            sentence,
-            ["every full handshake used extended master secret (EMS)"],
-            ["a back end or the JVM stops doing EMS"],
-            "observed",
-            "nothing; keep EMS on every back end",
-        )
+        return _safe("every full handshake used extended master secret (EMS)", "a back end or the JVM stops doing EMS", do="nothing; keep EMS on every back end")
     tolerated = [s for s in old if case.judgements[s.index].decision.row == 6 and s.outcome == "established" and s.stack.name == "jsse"]
     if tolerated:
-        because = [f"{len(tolerated)} times the client went on where Java's rule says abort: endpoint identification or jdk.tls.allowUnsafeServerCertChange is set"]
-        return Assessment("protected", sentence, because, ["the client's setting changes"], "inferred", "nothing")
+        because = f"{len(tolerated)} times the client went on where Java's rule says abort: endpoint identification or jdk.tls.allowUnsafeServerCertChange is set"
+        return _safe(because, "the client's setting changes", grade="inferred")
     if not any(s.is_resumed for s in old):
-        because = [f"no session was resumed in {total} connections, and only a session that was resumed before can lead to the abort"]
-        breaks = ["the balancer sends a client to the same back end twice in a row, as it does when other clients share the service"]
-        return Assessment("protected", sentence, because, breaks, "inferred", "watch for longer, or give the certificates one name in common")
-    because = ["no Java client met both a resumed session and a certificate that differs without EMS"]
-    return Assessment("protected", sentence, because, ["a Java client resumes a session and is then sent to a back end with another certificate"], "inferred", "watch for longer")
+        because = f"no session was resumed in {connections(total)}, and only a session that was resumed before can lead to the abort"
+        breaks_if = "the balancer sends a client to the same back end twice in a row, as it does when other clients share the service"
+        return _safe(because, breaks_if, grade="inferred", do="watch for longer, or give the certificates one name in common")
+    because = "no Java client met both a resumed session and a certificate that differs without EMS"
+    return _safe(because, "a Java client resumes a session and is then sent to a back end with another certificate", grade="inferred", do="watch for longer")
 
 
 def _shared(case: Case, leaves: list[bytes]) -> str:

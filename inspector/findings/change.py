@@ -12,6 +12,10 @@ from inspector.tracking.observed import BAD_CERTIFICATE, Observed
 from inspector.tracking.services import short_id
 
 ABORT, TOLERATED = "certificate-change-abort", "certificate-change-tolerated"
+TRANSLATION = (
+    "Java logs this as 'server certificate change is restricted during renegotiation'; no renegotiation took place. The abort shows that neither "
+    "endpoint identification nor jdk.tls.allowUnsafeServerCertChange is set."
+)
 NOT_JAVA = ("openssl", "go", "nss", "gnutls", "schannel", "boringssl")
 
 
@@ -66,11 +70,8 @@ def _abort(case: Case, seen: Observed, why_not: str | None) -> Finding:
     assert leaf is not None
     new = case.certificates[leaf].common_name or leaf.hex()[:12]
     before = case.label(origin) if origin is not None else "?"
-    title = (
-        f"The client aborted at back end {case.label(seen)} because the server's certificate changed"
-        if confirmed
-        else f"The client may have aborted at back end {case.label(seen)} because the server's certificate changed"
-    )
+    did = "aborted" if confirmed else "may have aborted"
+    title = f"The client {did} at back end {case.label(seen)} because the server's certificate changed"
     story = [f"It offered a session {'of back end ' + before if origin is not None else 'from before the capture'}"]
     if seen.entry.resumed_by is not None:
         story.append("that had been resumed before")
@@ -80,7 +81,7 @@ def _abort(case: Case, seen: Observed, why_not: str | None) -> Finding:
     if seen.entry.resumed_before is None and confirmed:
         explanation += " The first resumption came less than 1 ms before; that the client gave up shows that it had been read."
     if confirmed:
-        explanation += " Java logs this as 'server certificate change is restricted during renegotiation'; no renegotiation took place. The abort shows that neither endpoint identification nor jdk.tls.allowUnsafeServerCertChange is set."
+        explanation += f" {TRANSLATION}"
         if case.options.generation == "first":
             explanation += " Judged by the rule before 8u60, which is read in the sources and not recorded."
     else:

@@ -79,10 +79,9 @@ def applied(identities: Sequence[Identity], fix: Fix) -> list[Identity]:
     changed = list(identities)
     for addition in fix.additions:
         old = changed[addition.certificate]
-        field = "dns_names" if addition.kind == "DNS" else "ip_addresses"
-        names: tuple[str, ...] = getattr(old, field)
-        kept = tuple(n for n in names if n != addition.name)
-        changed[addition.certificate] = old._replace(sha256=b"", **{field: (addition.name, *kept) if addition.first else (*kept, addition.name)})
+        kept = tuple(n for n in (old.dns_names if addition.kind == "DNS" else old.ip_addresses) if n != addition.name)
+        names = (addition.name, *kept) if addition.first else (*kept, addition.name)
+        changed[addition.certificate] = old._replace(sha256=b"", dns_names=names) if addition.kind == "DNS" else old._replace(sha256=b"", ip_addresses=names)
     return changed
 
 

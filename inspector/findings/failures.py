@@ -11,10 +11,11 @@ from inspector.findings.case import Case, frames
 from inspector.findings.remedies import FAILURE_REMEDIES
 from inspector.times import rfc3339
 from inspector.tls.registry import alert_name
-from inspector.tracking.observed import Observed
-from inspector.tracking.services import short_id
+from inspector.tracking.observed import BAD_CERTIFICATE, Observed
+from inspector.tracking.services import Service, short_id
 
 RULE = "handshake-failed"
+UNCLEAR = "unclear"
 
 
 class Cause(NamedTuple):
@@ -44,8 +45,12 @@ SERVER_ALERTS = {
 
 def cause(seen: Observed) -> Cause:
     """Why this handshake failed, as far as the wire shows."""
-    alert = seen.fatal_alert
-    handshake = seen.main.handshake
+    main = seen.main
+    alert, handshake = seen.fatal_alert, main.handshake
+    if handshake.answer is None and _answered_in_clear(seen):
+        return Cause("plain", "the server answered with something that is not TLS", "observed", FAILURE_REMEDIES["plain_text"])
+    if seen.lost and alert is not None and alert.from_client and alert.code == BAD_CERTIFICATE:
+        return Cause(UNCLEAR, "the client rejected the server's certificate, but the handshake was not captured whole: a changed certificate cannot be ruled out", "inferred", None)
     if alert is not None and alert.code is not None:
         name = alert_name(alert.code)
         if alert.from_client:
@@ -59,15 +64,24 @@ def cause(seen: Observed) -> Cause:
     if seen.gave_up:
         return Cause("silent", "the client closed without an alert after the server's certificate; the reason stands in its own log only", "inferred", None)
     by = {"client": "the client", "server": "the server", None: "nobody"}[seen.closed_by]
-    if handshake.answer is None and any(a.kind == "no_record" and not a.from_client for a in seen.main.anomalies):
-        return Cause("plain", "the server answered with something that is not TLS", "observed", FAILURE_REMEDIES["plain_text"])
-    if handshake.answer is None and seen.main.from_server.bytes and not any(not a.from_client for a in seen.main.alerts):
-        return Cause("plain", "the server answered with something that is not TLS", "observed", FAILURE_REMEDIES["plain_text"])
     if handshake.answer is None:
         return Cause(f"unanswered-{seen.closed_by}", f"{by} closed the connection before a ServerHello", "observed", None)
     if seen.main.handshake.seen & (facts.C_KEY_EXCHANGE | facts.C_CHANGE):
         return Cause(f"late-{seen.closed_by}", f"{by} closed the connection after the client's key exchange", "observed", None)
     return Cause(f"early-{seen.closed_by}", f"{by} closed the connection during the handshake", "observed", None)
+
+
+def _answered_in_clear(seen: Observed) -> bool:
+    """Whether the server sent bytes that are neither a hello nor an alert."""
+    main = seen.main
+    if any(a.kind == "no_record" and not a.from_client for a in main.anomalies):
+        return True
+    return bool(main.from_server.bytes) and not seen.lost and not any(not a.from_client for a in main.alerts)
+
+
+def unclear_id(service: Service, finding: Finding) -> str:
+    """The id that a finding has where its cause is not to be seen."""
+    return short_id(RULE, service.id, finding.clients[0], UNCLEAR)
 
 
 def failures(case: Case, explained: Set[int]) -> Iterator[Finding]:

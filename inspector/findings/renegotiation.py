@@ -11,6 +11,8 @@ from inspector.times import rfc3339
 from inspector.tracking.observed import Observed, Renegotiation
 from inspector.tracking.services import short_id
 
+BROKEN_OFF = "renegotiation-aborted"
+
 
 def renegotiations(case: Case) -> Iterator[Finding]:
     """Every renegotiation, those that the client broke off, and those that began on a session resumed without EMS."""
@@ -19,7 +21,7 @@ def renegotiations(case: Case) -> Iterator[Finding]:
             yield _finding(case, seen, number, attempt, "renegotiation")
             resumed_without_ems = seen.is_resumed and seen.answer is not None and not seen.answer.extended_master_secret
             if attempt.broken_off_by == "client" and seen.stack.name in ("jsse", "unknown"):
-                yield _finding(case, seen, number, attempt, "renegotiation-aborted", resumed_without_ems)
+                yield _finding(case, seen, number, attempt, BROKEN_OFF, resumed_without_ems)
             if resumed_without_ems:
                 yield _finding(case, seen, number, attempt, "triple-handshake-exposure")
 

@@ -199,7 +199,8 @@ def line_of(document: Document, c: Connection) -> str:
     label = next((b.label for b in document.backends if b.id == c.backend), "?")
     h = c.handshakes[0]
     what = f"{h.kind or '–'}{' declined' if h.declined else ''}"
-    return f"{c.first_seen}  {c.id}  {c.client_endpoint.ip}:{c.client_endpoint.port} → {c.server_endpoint.ip}:{c.server_endpoint.port}  {label}  {c.outcome}  {what}  {h.version or '–'}"
+    ends = f"{c.client_endpoint.ip}:{c.client_endpoint.port} → {c.server_endpoint.ip}:{c.server_endpoint.port}"
+    return f"{c.first_seen}  {c.id}  {ends}  {label}  {c.outcome}  {what}  {h.version or '–'}"
 
 
 def wrap(text: str, first: str, following: str) -> list[str]:

@@ -1,7 +1,7 @@
 """Who answered: connections of one service grouped by what tells servers apart.
 
 The furthest leg's server address, or the service's own addresses where each shows one certificate; else the leaf certificate. Resumed
-connections, which show no certificate, belong to whoever issued the session. A certificate that replaces another for good is a rotation.
+connections, which show no certificate, belong to whoever issued the session, or to the only back end there is. A certificate that replaces another for good is a rotation.
 """
 
 from __future__ import annotations
@@ -98,6 +98,8 @@ def _keys(observed: Sequence[Observed], members: list[Observed], certificates: d
         if endpoint is not None and seen.leaf is not None:
             shown.setdefault(seen.leaf, set()).add(endpoint)
     successor = {} if endpoints else _rotations(members, certificates)
+    lines = {successor.get(seen.leaf, seen.leaf) for seen in members if seen.leaf is not None}
+    only_leaf = next(iter(lines)) if len(lines) == 1 else None
     keys: dict[int, Key] = {}
     for seen in members:
         endpoint = endpoints.get(seen.index)
@@ -115,8 +117,8 @@ def _keys(observed: Sequence[Observed], members: list[Observed], certificates: d
                 keys[seen.index] = keys[issuer]
             elif session.leaf is not None:
                 keys[seen.index] = ("leaf", successor.get(session.leaf, session.leaf))
-            elif issuer is None:
-                keys[seen.index] = ("leaf", b"session:" + session.key)
+            elif issuer is None and only_leaf is not None:
+                keys[seen.index] = ("leaf", only_leaf)
     return keys
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from inspector import bounds
 from inspector.tls.messages import HelloShape
@@ -25,7 +25,7 @@ class Stack(NamedTuple):
     basis: tuple[str, ...]
 
     @property
-    def grade(self) -> str:
+    def grade(self) -> Literal["inferred", "not_visible"]:
         """``inferred``, or ``not_visible`` where nothing tells."""
         return "not_visible" if self.name == "unknown" else "inferred"
 

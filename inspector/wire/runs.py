@@ -88,7 +88,7 @@ def by_flow(batch: SegmentBatch) -> Iterator[FlowRuns]:
     np.cumsum(held, out=held_before[1:])
     firsts = np.flatnonzero(~follows)
     run = Run(
-        memoryview(batch.data),
+        batch.data.data,
         batch.start[order][rows].tolist(),
         held.tolist(),
         length.tolist(),

@@ -80,8 +80,20 @@ class SegmentBatch:
 
     def select(self, rows: Rows) -> SegmentBatch:
         """The same buffer with only some rows."""
-        columns = (self.source, self.target, self.seq, self.flags, self.start, self.held, self.length, self.time_ns, self.number)
-        return SegmentBatch(self.data, *(column[rows] for column in columns), self.capture, self.undecoded)
+        return SegmentBatch(
+            self.data,
+            self.source[rows],
+            self.target[rows],
+            self.seq[rows],
+            self.flags[rows],
+            self.start[rows],
+            self.held[rows],
+            self.length[rows],
+            self.time_ns[rows],
+            self.number[rows],
+            self.capture,
+            self.undecoded,
+        )
 
 
 class SegmentDecoder:
