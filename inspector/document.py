@@ -49,10 +49,10 @@ class Assessment(Struct):
 
 
 class MatrixCell(Struct):
-    """Sessions issued by one back end and offered to another; ``issued_by`` None: before the capture."""
+    """Sessions issued by one back end and offered to another; ``issued_by`` None: before the capture, or not visible; ``offered_to`` None: not visible."""
 
     issued_by: str | None
-    offered_to: str
+    offered_to: str | None
     resumed: int
     declined: int
     aborted: int

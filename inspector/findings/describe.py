@@ -290,8 +290,8 @@ def result(seen: Observed) -> str:
 
 
 def backend(case: Case, found: Backend) -> doc.Backend:
-    """One row of the pool."""
-    members = [case.observed[i] for i in found.connections]
+    """One row of the pool; health checks are left out of it."""
+    members = [seen for i in found.connections if not (seen := case.observed[i]).health_check]
     results = [result(s) for s in members]
     ems = ems_of(case, found)
     return doc.Backend(
@@ -314,16 +314,18 @@ def backend(case: Case, found: Backend) -> doc.Backend:
 
 def matrix(case: Case, members: list[Observed]) -> tuple[list[doc.MatrixCell], int]:
     """Sessions by who issued them and to whom they were offered; and how many connections offered nothing that is known to be a session."""
-    cells: dict[tuple[str | None, str], list[int]] = {}
+    cells: dict[tuple[str | None, str | None], list[int]] = {}
     nothing = 0
     for seen in members:
-        if not (seen.declined or (seen.is_resumed or seen.kind == "psk")) or seen.backend < 0:
+        declined = seen.declined
+        if not (declined or seen.is_resumed or seen.kind == "psk"):
             nothing += 1
             continue
         session = seen.entry.session
         issuer = case.observed[session.issuer].backend if session is not None and session.issuer is not None else -1
-        cell = cells.setdefault((case.backends[issuer].id if issuer >= 0 else None, case.backends[seen.backend].id), [0, 0, 0])
-        if seen.declined:
+        key = (case.backends[issuer].id if issuer >= 0 else None, case.backends[seen.backend].id if seen.backend >= 0 else None)
+        cell = cells.setdefault(key, [0, 0, 0])
+        if declined:
             cell[1] += 1
             cell[2] += seen.outcome == "aborted"
         else:

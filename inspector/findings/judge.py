@@ -27,6 +27,10 @@ class Analysis:
         for seen in self.case.observed:
             yield describe.connection(self.case, seen)
 
+    def connection(self, index: int) -> doc.Connection:
+        """One connection by its place in the order of ClientHellos. Raises IndexError."""
+        return describe.connection(self.case, self.case.observed[index])
+
     def sessions(self) -> Iterator[doc.Session]:
         """All sessions, in the order of their issue."""
         for session in self.case.sessions:

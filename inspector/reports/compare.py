@@ -6,7 +6,7 @@ import msgspec
 
 from inspector.findings.comparison import Comparison, Fix
 from inspector.findings.jsse import Generation, Step
-from inspector.reports.text import table, wrap
+from inspector.reports.overview import table, wrap
 from inspector.safe import safe_text
 
 SCHEMA = "inspector.comparison/1"

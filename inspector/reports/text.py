@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TextIO
 
-from inspector.document import Connection, Document, Finding, Service
+from inspector.document import Connection, Document, Finding, Incident, Service
 from inspector.findings.judge import Analysis
+from inspector.reports import overview, why
+from inspector.reports.overview import wrap
 from inspector.reports.story import Ladder, ladder
 from inspector.safe import safe_text
-from inspector.times import clock, span
+
+WIDTH = 100
 
 STORIES = 3
-MARKS = {"confirmed": "✖", "exposed": "▲", "protected": "●", "not_this": "○", "unknown": "◌"}
-WORDS = {"observed": "observed", "inferred": "inferred", "not_visible": "not visible"}
-YES = {True: "yes", False: "no", None: "–", "mixed": "mixed"}
-WIDTH = 100
 
 
 def write_text(analysis: Analysis, shown: Iterable[Connection] | None, out: TextIO) -> None:
@@ -27,8 +26,7 @@ def write_text(analysis: Analysis, shown: Iterable[Connection] | None, out: Text
             write(line_of(document, connection) + "\n")
         return
     write(heading(document) + "\n")
-    order = {"confirmed": 0, "unknown": 1, "exposed": 2, "not_this": 3, "protected": 4}
-    for service in sorted(document.services, key=lambda s: (order[s.assessment.state], -s.connections)):
+    for service in overview.ordered(document):
         write("\n")
         for line in service_lines(document, service):
             write(line.rstrip() + "\n")
@@ -51,93 +49,24 @@ def heading(document: Document) -> str:
     return f"{names}   {packets:,} frames"
 
 
-def length(document: Document, service: Service) -> str:
-    """How long the captures last."""
-    firsts = [c.first for c in document.captures if c.first]
-    lasts = [c.last for c in document.captures if c.last]
-    if not firsts or not lasts:
-        return ""
-    return span(nanoseconds(max(lasts)) - nanoseconds(min(firsts)))
-
-
-def nanoseconds(stamp: str) -> int:
-    """The reverse of ``rfc3339``."""
-    from datetime import datetime
-
-    whole, _, rest = stamp.rstrip("Z").partition(".")
-    return int(datetime.fromisoformat(whole + "+00:00").timestamp()) * 1_000_000_000 + int((rest or "0").ljust(9, "0"))
-
-
 def service_lines(document: Document, service: Service) -> list[str]:
     """Everything about one service."""
-    backends = [b for b in document.backends if b.service == service.id]
-    count = f"{len(backends)} back end{'' if len(backends) == 1 else 's'}"
-    plural = "" if service.connections == 1 else "s"
-    head = f"{safe_text(service.name)}:{service.port}   {', '.join(service.addresses[:3])}   {service.connections} connection{plural} · {length(document, service)} · {count}"
+    head = overview.heading(document, service)
     assessment = service.assessment
     lines = [head, "─" * min(WIDTH, max(len(head), 60))]
-    lines += wrap(f"{MARKS[assessment.state]} {safe_text(assessment.sentence)}  [{assessment.state.replace('_', ' ')}, {WORDS[assessment.grade]}]", "", "  ")
+    lines += wrap(f"{overview.sentence(service)}  [{overview.standing(service)}]", "", "  ")
     for because in assessment.because:
         lines += wrap(safe_text(because), "    because ", "            ")
     if assessment.state == "protected":
         for breaks in assessment.breaks_if:
             lines += wrap(safe_text(breaks), "    returns if ", "               ")
-    clients = [c for c in document.clients if c.id in service.clients]
-    names = ", ".join(f"{c.ip} ({'Java' if c.stack == 'jsse' else c.stack})" for c in clients[:6]) + (f" and {len(clients) - 6} more" if len(clients) > 6 else "")
-    lines.append(f"  client {names}")
+    lines += [f"  {line}" for line in (overview.clients(document, service), overview.since(document, service)) if line]
     if service.health_checks:
-        lines.append(f"  {service.health_checks} health checks are left out of all rates")
+        lines.append(f"  {overview.counted(service.health_checks, 'health check')} left out of all rates")
     if assessment.do and assessment.do != "nothing":
         lines += wrap(f"Do: {safe_text(assessment.do)}", "  ", "      ")
-    lines += [""] + pool_lines(document, service)
-    if service.matrix:
-        lines += [""] + matrix_lines(document, service)
-    return lines
-
-
-def pool_lines(document: Document, service: Service) -> list[str]:
-    """The pool, one back end a line, and the totals."""
-    certificates = {c.sha256: c for c in document.certificates}
-    rows = [("POOL", "certificate", "DNS names", "EMS", "TLS", "full", "resumed", "aborted", "other", "declined")]
-    for b in document.backends:
-        if b.service != service.id:
-            continue
-        leaf = certificates.get(b.leaf or "")
-        common = next((p.strip()[3:] for p in leaf.subject.split(",") if p.strip().startswith("CN=")), leaf.subject) if leaf else (b.leaf or "not visible")[:12]
-        names = ", ".join(leaf.dns_names + leaf.ip_addresses) if leaf else ""
-        versions = "/".join(v.removeprefix("TLSv") for v in b.versions)
-        rows.append((b.label, safe_text(common, 30), safe_text(names, 34), YES[b.ems], versions, str(b.full), str(b.resumed), str(b.aborted), str(b.other), str(b.declined)))
-    total = ("all", "", "", "", "", str(service.full), str(service.resumed), str(service.aborted), str(service.other), "")
-    return table([*rows, total], right=range(5, 10))
-
-
-def matrix_lines(document: Document, service: Service) -> list[str]:
-    """Who issued the session, to whom it was offered, what became of it."""
-    labels = {b.id: b.label for b in document.backends}
-    columns = list(dict.fromkeys(b.id for b in document.backends if b.service == service.id))
-    issuers: list[str | None] = [i for i in [*columns, None] if any(c.issued_by == i for c in service.matrix)]
-    cells = {(c.issued_by, c.offered_to): c for c in service.matrix}
-    rows = [("ISSUED BY", *(f"offered to {labels[c]}" for c in columns))]
-    for issuer in issuers:
-        row = [labels[issuer] if issuer else "before the capture"]
-        for column in columns:
-            cell = cells.get((issuer, column))
-            parts = []
-            if cell and cell.resumed:
-                parts.append(f"● {cell.resumed}")
-            if cell and cell.declined:
-                parts.append(f"◇ {cell.declined}" + (f" of them ✖ {cell.aborted}" if cell.aborted else ""))
-            row.append(" ".join(parts))
-        rows.append(tuple(row))
-    return [*table(rows), f"  {service.offered_nothing} connections offered nothing.   ● resumed  ◇ declined  ✖ aborted"]
-
-
-def table(rows: Iterable[tuple[str, ...]], right: Iterable[int] = ()) -> list[str]:
-    """Columns as wide as their widest cell, two spaces between them."""
-    listed = [tuple(row) for row in rows]
-    widths = [max(len(row[i]) for row in listed) for i in range(len(listed[0]))]
-    aligned = set(right)
-    return ["  " + "  ".join(cell.rjust(w) if i in aligned else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))).rstrip() for row in listed]
+    lines += ["", *overview.pool(document, service)]
+    return [*lines, "", *overview.matrix(document, service)]
 
 
 def stories(analysis: Analysis, out: TextIO) -> None:
@@ -156,7 +85,7 @@ def stories(analysis: Analysis, out: TextIO) -> None:
         out.write(f"\nSTORY  {safe_text(incident.summary)}\n")
         for line in ladder_lines(ladder(analysis, incident)):
             out.write(line.rstrip() + "\n")
-        for line in wrap(safe_text(finding.explanation, 2000), "  ", "  "):
+        for line in [*why_lines(analysis, incident), *wrap(safe_text(finding.explanation, 2000), "  ", "  ")]:
             out.write(line + "\n")
     first = by_id[document.incidents[0].findings[0]]
     out.write("\nWHAT TO DO\n")
@@ -185,7 +114,7 @@ def others(document: Document, out: TextIO) -> None:
         return
     out.write("\nFINDINGS\n")
     for finding in rest[:40]:
-        for line in wrap(f"{safe_text(finding.title)} ({finding.rule}, {finding.verdict}, {WORDS[finding.grade]})", f"  {finding.severity:<6} ", "         "):
+        for line in wrap(f"{safe_text(finding.title)} ({finding.rule}, {finding.verdict}, {overview.WORDS[finding.grade]})", f"  {finding.severity:<6} ", "         "):
             out.write(line + "\n")
         if finding.rule not in ("capture-incomplete",):
             for line in wrap(safe_text(finding.explanation, 600), "         ", "         "):
@@ -203,11 +132,17 @@ def line_of(document: Document, c: Connection) -> str:
     return f"{c.first_seen}  {c.id}  {ends}  {label}  {c.outcome}  {what}  {h.version or '–'}"
 
 
-def wrap(text: str, first: str, following: str) -> list[str]:
-    """Lines of at most WIDTH columns."""
-    import textwrap
+def why_lines(analysis: Analysis, incident: Incident) -> list[str]:
+    """The rule step by step, and both certificates."""
+    marks = {True: "✔", False: "✖", None: "?"}
+    lines = ["  WHY"]
+    for step in why.steps(analysis, incident):
+        lines += wrap(f"{marks[step.holds]} {step.text}   {step.frames}   {overview.WORDS[step.grade]}".replace("      ", "   "), "    ", "      ")
+    rows, decided = why.certificates(analysis, incident)
+    if rows:
+        listed = [("", "session's certificate", "new certificate", ""), *((r.name, r.old[:44], r.new[:44], "=" if r.same else "≠") for r in rows)]
+        lines += ["  CERTIFICATES", *(f"  {line}" for line in overview.table(listed))]
+    return [*lines, f"    deciding step: {decided}"]
 
-    return textwrap.wrap(text, WIDTH, initial_indent=first, subsequent_indent=following, break_long_words=False, break_on_hyphens=False) or [first]
 
-
-__all__ = ["clock", "heading", "ladder_lines", "line_of", "nanoseconds", "write_text"]
+__all__ = ["heading", "ladder_lines", "line_of", "why_lines", "write_text"]

@@ -1,0 +1,183 @@
+"""A service at a glance, as lines: sentence, remedy, pool, issuer × responder matrix. Shared by the text report and the app.
+
+Meaning stands in glyph and word (``MARKS``); whoever shows the lines may add colour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from inspector.document import Backend, Certificate, Document, Service
+from inspector.safe import safe_text
+from inspector.times import span
+
+MARKS = {"confirmed": "✖", "exposed": "▲", "protected": "●", "not_this": "○", "unknown": "◌"}
+WORDS = {"observed": "observed", "inferred": "inferred", "not_visible": "not visible"}
+YES = {True: "yes", False: "no", None: "–", "mixed": "mixed"}
+ORDER = {"confirmed": 0, "unknown": 1, "exposed": 2, "not_this": 3, "protected": 4}
+MOST_BACKENDS = 12
+"""Rows of a pool and columns of a matrix; a larger pool shows those first that abort, differ or decline most."""
+
+DAY_NS = 86_400 * 1_000_000_000
+
+
+def nanoseconds(stamp: str) -> int:
+    """The reverse of ``rfc3339``."""
+    whole, _, rest = stamp.rstrip("Z").partition(".")
+    return int(datetime.fromisoformat(whole + "+00:00").timestamp()) * 1_000_000_000 + int((rest or "0").ljust(9, "0"))
+
+
+def ordered(document: Document) -> list[Service]:
+    """Services, what matters first."""
+    return sorted(document.services, key=lambda s: (ORDER[s.assessment.state], -s.connections, s.name))
+
+
+def title(service: Service) -> str:
+    """``name:port``; an IPv6 address stands in brackets."""
+    name = safe_text(service.name)
+    return f"[{name}]:{service.port}" if ":" in service.name else f"{name}:{service.port}"
+
+
+def length(document: Document) -> str:
+    """How long the captures last."""
+    firsts = [c.first for c in document.captures if c.first]
+    lasts = [c.last for c in document.captures if c.last]
+    return span(nanoseconds(max(lasts)) - nanoseconds(min(firsts))) if firsts and lasts else ""
+
+
+def counted(count: int, noun: str) -> str:
+    """``1 back end``, ``3 back ends``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def heading(document: Document, service: Service) -> str:
+    """Name, addresses and numbers of a service."""
+    addresses = ", ".join(a for a in service.addresses[:3] if a != service.name)
+    parts = [title(service), addresses, " · ".join(filter(None, (counted(service.connections, "connection"), length(document), counted(len(service.backends), "back end"))))]
+    return "   ".join(filter(None, parts))
+
+
+def sentence(service: Service) -> str:
+    """The assessment in one line, with its mark."""
+    return f"{MARKS[service.assessment.state]} {safe_text(service.assessment.sentence)}"
+
+
+def standing(service: Service) -> str:
+    """``confirmed, observed``."""
+    return f"{service.assessment.state.replace('_', ' ')}, {WORDS[service.assessment.grade]}"
+
+
+def clients(document: Document, service: Service) -> str:
+    """Who the clients are."""
+    members = [c for c in document.clients if c.id in service.clients]
+    names = [f"{c.ip} ({'Java' if c.stack == 'jsse' else c.stack})" for c in members[:4]]
+    more = f" and {len(members) - 4} more" if len(members) > 4 else ""
+    return ("client " if len(members) == 1 else "clients ") + ", ".join(names) + more
+
+
+def since(document: Document, service: Service) -> str:
+    """Since when and how often a confirmed service fails; empty for the others."""
+    times = sorted(i.at for i in document.incidents if i.service == service.id)
+    if not times:
+        return ""
+    text = f"first {times[0][11:23]}   last {times[-1][11:23]}"
+    if len(times) > 1:
+        text += f"   every {span((nanoseconds(times[-1]) - nanoseconds(times[0])) // (len(times) - 1))} while it lasted"
+    return text
+
+
+def pool(document: Document, service: Service, width: int = 120) -> list[str]:
+    """The pool, one back end a line, and the totals. Columns leave in the order DNS names, days, TLS, EMS where ``width`` is short."""
+    certificates = {c.sha256: c for c in document.certificates}
+    last = max((nanoseconds(c.last) for c in document.captures if c.last), default=0)
+    members = [b for b in document.backends if b.service == service.id]
+    shown = _odd_first(members)[:MOST_BACKENDS]
+    head = ["POOL", "certificate", "DNS names", "days left", "EMS", "TLS", "full", "resumed", "aborted", "other", "declined"]
+    rows = [head, *(_row(b, certificates.get(b.leaf or ""), last) for b in shown)]
+    total = ["all", "", "", "", "", "", *map(str, (service.full, service.resumed, service.aborted, service.other)), str(sum(b.declined for b in members))]
+    unplaced = sum(b.connections for b in members) != service.connections - service.health_checks
+    if unplaced and members:
+        rows.append(_unplaced(service, members))
+    rows.append(total)
+    leaving = [2, 3, 5, 4]
+    while leaving and max(map(len, table([tuple(r) for r in rows]))) > width:
+        column = leaving.pop(0)
+        rows = [[cell for i, cell in enumerate(row) if i != column] for row in rows]
+        leaving = [i - (i > column) for i in leaving]
+    lines = table([tuple(r) for r in rows], right=[i for i, name in enumerate(rows[0]) if name in RIGHT])
+    if len(members) > len(shown):
+        lines.append(f"  and {counted(len(members) - len(shown), 'back end')} more")
+    return lines
+
+
+RIGHT = ("days left", "full", "resumed", "aborted", "other", "declined")
+
+
+def _row(b: Backend, leaf: Certificate | None, now: int) -> list[str]:
+    common = next((p.strip()[3:] for p in leaf.subject.split(",") if p.strip().startswith("CN=")), leaf.subject) if leaf else (b.leaf or "not visible")[:12]
+    names = ", ".join(leaf.dns_names + leaf.ip_addresses) if leaf else ""
+    days = f"{(nanoseconds(leaf.not_after) - now) // DAY_NS:,}" if leaf and leaf.not_after else ""
+    versions = "/".join(v.removeprefix("TLSv") for v in b.versions)
+    aborted = f"✖ {b.aborted}" if b.aborted else "0"
+    return [b.label, safe_text(common, 26), safe_text(names, 44), days, YES[b.ems], versions, str(b.full), str(b.resumed), aborted, str(b.other), str(b.declined)]
+
+
+def _unplaced(service: Service, members: list[Backend]) -> list[str]:
+    """Connections whose back end nothing tells, so that the columns add up."""
+    rest = [
+        service.full - sum(b.full for b in members),
+        service.resumed - sum(b.resumed for b in members),
+        service.aborted - sum(b.aborted for b in members),
+        service.other - sum(b.other for b in members),
+    ]
+    return ["?", "back end not visible", "", "", "", "", *map(str, rest), ""]
+
+
+def _odd_first(members: list[Backend]) -> list[Backend]:
+    if len(members) <= MOST_BACKENDS:
+        return members
+    usual = max({b.ems for b in members}, key=lambda value: sum(b.ems == value for b in members))
+    return sorted(members, key=lambda b: (-b.aborted, b.ems == usual, -b.declined))
+
+
+def matrix(document: Document, service: Service) -> list[str]:
+    """Who issued the session, to whom it was offered, what became of it; with what offered nothing it sums to the pool."""
+    labels = {b.id: b.label for b in document.backends}
+    columns: list[str | None] = [b.id for b in _odd_first([b for b in document.backends if b.service == service.id])[:MOST_BACKENDS]]
+    if any(c.offered_to is None for c in service.matrix):
+        columns.append(None)
+    issuers: list[str | None] = [i for i in [*dict.fromkeys(c.issued_by for c in service.matrix)] if i is not None]
+    issuers.sort(key=lambda i: labels.get(i or "", ""))
+    if any(c.issued_by is None for c in service.matrix):
+        issuers.append(None)
+    cells = {(c.issued_by, c.offered_to): c for c in service.matrix}
+    rows = [("ISSUED BY", *(f"offered to {labels[c] if c else '?'}" for c in columns))]
+    for issuer in issuers[: MOST_BACKENDS + 1]:
+        row = [labels[issuer] if issuer else "not known"]
+        for column in columns:
+            cell = cells.get((issuer, column))
+            parts = []
+            if cell and cell.resumed:
+                parts.append(f"● {cell.resumed}")
+            if cell and cell.declined:
+                parts.append(f"◇ {cell.declined}" + (f" of them ✖ {cell.aborted}" if cell.aborted else ""))
+            row.append(" ".join(parts))
+        rows.append(tuple(row))
+    note = f"  {counted(service.offered_nothing, 'connection')} offered nothing.   ● resumed  ◇ declined  ✖ aborted"
+    return [*table(rows), note] if service.matrix else [f"  No session was offered in these {counted(service.connections - service.health_checks, 'connection')}."]
+
+
+def table(rows: Iterable[tuple[str, ...]], right: Iterable[int] = ()) -> list[str]:
+    """Columns as wide as their widest cell, two spaces between them."""
+    listed = [tuple(row) for row in rows]
+    widths = [max(len(row[i]) for row in listed) for i in range(len(listed[0]))]
+    aligned = set(right)
+    return ["  " + "  ".join(cell.rjust(w) if i in aligned else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))).rstrip() for row in listed]
+
+
+def wrap(text: str, first: str, following: str, width: int = 100) -> list[str]:
+    """Lines of at most ``width`` columns."""
+    import textwrap
+
+    return textwrap.wrap(text, width, initial_indent=first, subsequent_indent=following, break_long_words=False, break_on_hyphens=False) or [first]

@@ -1,0 +1,109 @@
+"""Why a client aborted: Java's rule step by step with what was observed, inferred or not visible, and both certificates side by side."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from inspector.document import Finding, Grade, Incident
+from inspector.facts import FRAME_BITS
+from inspector.findings.case import Judgement
+from inspector.findings.judge import Analysis
+from inspector.safe import safe_text
+from inspector.times import rfc3339_signed
+from inspector.tls.registry import version_name
+from inspector.tracking.certificates import Certificate
+from inspector.tracking.observed import Observed
+
+STEPS = {
+    "same_der": "one certificate",
+    "shared_ip": "a shared IP address",
+    "shared_dns": "a shared DNS name",
+    "same_subject_and_issuer": "equal subject and issuer",
+    "none": "no shared name, and subject or issuer differ",
+}
+
+
+class Step(NamedTuple):
+    """One condition. ``holds``: None where the capture does not show it. ``frames``: as people count."""
+
+    holds: bool | None
+    text: str
+    frames: str
+    grade: Grade
+
+
+class Row(NamedTuple):
+    """One field of both certificates."""
+
+    name: str
+    old: str
+    new: str
+    same: bool
+
+
+def finding_of(analysis: Analysis, incident: Incident) -> Finding:
+    """The finding that an incident tells. Raises StopIteration where the incident is of another analysis."""
+    return next(f for f in analysis.document.findings if f.id == incident.findings[0])
+
+
+def frame_text(analysis: Analysis, *references: int) -> str:
+    """``frame 470`` or ``frames 367, 472``; with the capture's index where there are several captures."""
+    several = len(analysis.document.captures) > 1
+    names = [f"{r >> FRAME_BITS}:{r & (1 << FRAME_BITS) - 1}" if several else str(r & (1 << FRAME_BITS) - 1) for r in references if r]
+    return f"frame{'s' if len(names) > 1 else ''} {', '.join(names)}" if names else ""
+
+
+def aborted_of(analysis: Analysis, incident: Incident) -> Observed:
+    """The connection that was aborted: the last one of the story."""
+    return next(s for s in analysis.case.observed if s.id == incident.connections[-1])
+
+
+def steps(analysis: Analysis, incident: Incident) -> list[Step]:
+    """The conditions of row 6 of Java's table, in its order."""
+    seen = aborted_of(analysis, incident)
+    case, entry, handshake = analysis.case, seen.entry, seen.main.handshake
+    judgement: Judgement = case.judgements[seen.index]
+    resumed = case.observed[entry.resumed_by].main.handshake if entry.resumed_by is not None else None
+    origin = case.observed[entry.session.issuer].main.handshake if entry.session is not None and entry.session.issuer is not None else None
+    version = version_name(seen.answer.version) if seen.answer is not None else "?"
+    before: Step
+    if resumed is not None and entry.resumed_before is not False:
+        before = Step(True, "the offered session was resumed before", frame_text(analysis, resumed.answer_frame), "observed")
+    else:
+        before = Step(None, "whether the offered session was resumed before", "", "not_visible")
+    found = [
+        before,
+        Step(True, f"a full handshake in {version}", frame_text(analysis, handshake.answer_frame), "observed"),
+        Step(True, "no extended master secret (EMS) in the answer", frame_text(analysis, handshake.answer_frame), "observed"),
+    ]
+    if judgement.identity is not None and origin is not None:
+        frames = frame_text(analysis, origin.certificate_frame, handshake.certificate_frame)
+        found.append(Step(judgement.identity == "none", "the certificates are not equivalent", frames, "observed"))
+    else:
+        found.append(Step(None, "whether the certificates are equivalent: that of the session was not captured", "", "not_visible"))
+    confirmed = finding_of(analysis, incident).verdict == "confirmed"
+    guard = "endpoint identification and the JVM property" + (": the abort shows that neither is set" if confirmed else "")
+    found.append(Step(None, guard, "", "not_visible"))
+    return found
+
+
+def certificates(analysis: Analysis, incident: Incident) -> tuple[list[Row], str]:
+    """Both certificates field by field, and the deciding step in words; no rows where the old one was not captured."""
+    seen = aborted_of(analysis, incident)
+    judgement = analysis.case.judgements[seen.index]
+    old = analysis.case.certificates.get(judgement.cached_leaf or b"")
+    new = analysis.case.certificates.get(seen.leaf or b"")
+    if old is None or new is None:
+        return [], "the certificate of the offered session was not captured"
+    rows = [Row(name, safe_text(a), safe_text(b), a == b) for name, a, b in zip(FIELDS, _fields(old), _fields(new), strict=True)]
+    rows[0] = rows[0]._replace(same=old.identity.subject == new.identity.subject)
+    rows[1] = rows[1]._replace(same=old.identity.issuer == new.identity.issuer)
+    return rows, STEPS[judgement.identity or "none"]
+
+
+FIELDS = ("subject", "issuer", "DNS names", "IP addresses", "serial", "valid until", "SHA-256")
+
+
+def _fields(c: Certificate) -> tuple[str, ...]:
+    names, addresses = ", ".join(c.identity.dns_names) or "none", ", ".join(c.identity.ip_addresses) or "none"
+    return c.subject, c.issuer, names, addresses, c.serial[:20], rfc3339_signed(c.not_after)[:10], c.sha256.hex()[:16]
