@@ -194,12 +194,21 @@ def _exit_by_findings(analysis: Analysis, fail_on: str, strict: bool) -> None:
 
 @cli.command("open")
 @story_options
-def open_command(files: tuple[str, ...], vips: tuple[str, ...], jdk_generation: str, keylog: tuple[str, ...], server_key: tuple[str, ...], logs: tuple[str, ...]) -> None:
+@click.option("--ascii", "ascii_wanted", is_flag=True, help="Show ASCII only; the default where the locale is not UTF-8.")
+def open_command(
+    files: tuple[str, ...],
+    vips: tuple[str, ...],
+    jdk_generation: str,
+    keylog: tuple[str, ...],
+    server_key: tuple[str, ...],
+    logs: tuple[str, ...],
+    ascii_wanted: bool,
+) -> None:
     """Open captures in the terminal app."""
-    _open(files, vips, jdk_generation, _secrets_limits(keylog, server_key, logs))
+    _open(files, vips, jdk_generation, _secrets_limits(keylog, server_key, logs), ascii_wanted)
 
 
-def _open(files: tuple[str, ...], vips: tuple[str, ...], generation: str, limits: list[Limit]) -> None:
+def _open(files: tuple[str, ...], vips: tuple[str, ...], generation: str, limits: list[Limit], ascii_wanted: bool) -> None:
     if not sys.stdout.isatty():
         raise UsageError("standard output is no terminal", "inspector analyze prints the same analysis")
     from inspector.capture.files import Story
@@ -211,7 +220,11 @@ def _open(files: tuple[str, ...], vips: tuple[str, ...], generation: str, limits
         raise UsageError("standard input is the capture and there is no terminal to read keys from", "inspector analyze - prints the analysis")
     from inspector.tui.app import InspectorApp
 
-    InspectorApp(files, options, limits).run()
+    app = InspectorApp(files, options, limits, ascii_wanted)
+    status = app.run()
+    if app.problem:
+        raise UsageError(app.problem)
+    raise SystemExit(status or 0)
 
 
 def _keys_from_terminal() -> bool:
@@ -231,11 +244,12 @@ def _keys_from_terminal() -> bool:
 
 
 @cli.command("demo")
-def demo_command() -> None:
+@click.option("--ascii", "ascii_wanted", is_flag=True, help="Show ASCII only; the default where the locale is not UTF-8.")
+def demo_command(ascii_wanted: bool) -> None:
     """Open the bundled recording of a real Puppet Server; print its text analysis where there is no terminal."""
     capture = demo_capture()
     if sys.stdout.isatty() and sys.stdin.isatty():
-        _open((str(capture),), (), "current", [])
+        _open((str(capture),), (), "current", [], ascii_wanted)
         return
     _write(_analysis((str(capture),), (), "current", []), "text", None, None)
 

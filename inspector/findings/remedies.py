@@ -60,14 +60,17 @@ def capture_remedy(name: str, port: int, addresses: list[str]) -> Remedy:
     )
 
 
+VERIFY = "openssl verify -CAfile ca.pem chain.pem"
 FAILURE_REMEDIES: dict[str, Remedy] = {
-    "certificate_unknown": Remedy("PKI", "The chain does not lead to a CA that the client trusts, or the host name does not match.", "openssl verify -CAfile ca.pem chain.pem"),
+    "certificate_unknown": Remedy("PKI", "Give the client the CA that the chain leads to, or the server a certificate with the name that the client asks for.", VERIFY),
     "certificate_expired": Remedy("PKI", "Renew the certificate.", "openssl x509 -noout -dates -in cert.pem"),
-    "unknown_ca": Remedy("PKI", "The side that sent the alert does not trust the issuer of the certificate that it was shown.", "openssl verify -CAfile ca.pem chain.pem"),
-    "bad_certificate": Remedy("PKI", "The side that sent the alert rejects the certificate that it was shown.", "openssl verify -CAfile ca.pem chain.pem"),
-    "protocol_version": Remedy(
-        "owners of both sides", "The sides have no TLS version in common.", "openssl s_client -tls1_2 -connect HOST:PORT; openssl s_client -tls1_3 -connect HOST:PORT"
+    "unknown_ca": Remedy("PKI", "Give the side that sent the alert the CA that issued the certificate, or show it one that it trusts.", VERIFY),
+    "bad_certificate": Remedy("PKI", "Look into the log of the side that sent the alert: it rejects the certificate that it was shown.", VERIFY),
+    "protocol_version": Remedy("owners of both sides", "Allow one TLS version on both sides.", "openssl s_client -tls1_2 -connect HOST:PORT; openssl s_client -tls1_3 -connect HOST:PORT"),
+    "handshake_failure": Remedy(
+        "owners of both sides",
+        "Allow one cipher suite on both sides, or give the client the certificate that the server asks for.",
+        "openssl s_client -connect HOST:PORT -msg",
     ),
-    "handshake_failure": Remedy("owners of both sides", "The sides have no cipher suite in common, or a certificate is required.", "openssl s_client -connect HOST:PORT -msg"),
-    "plain_text": Remedy("owners of the server", "The port answers in clear, not in TLS.", "curl -v http://HOST:PORT/"),
+    "plain_text": Remedy("owners of the server", "Switch TLS on at this port, or point the client at the port that speaks TLS.", "curl -v http://HOST:PORT/"),
 }

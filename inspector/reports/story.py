@@ -57,6 +57,7 @@ class Chapter(NamedTuple):
     connection: str
     backend: str
     rungs: list[Rung]
+    service: str
 
 
 class Ladder(NamedTuple):
@@ -79,7 +80,7 @@ def ladder(analysis: Analysis, incident: Incident) -> Ladder:
         role = roles.get(connection, "seen")
         gap = f"  +{span(seen.first_ns - previous.first_ns)}" if previous is not None else f"  {clock(seen.first_ns)}"
         title = f"{number} {role.upper()}{gap}   port {seen.main.client.port} → back end {case.label(seen)}"
-        chapters.append(Chapter(title, role, connection, case.label(seen), rungs(analysis, seen)))
+        chapters.append(Chapter(title, role, connection, case.label(seen), rungs(analysis, seen), case.services[seen.service].id))
         previous = seen
     return Ladder(incident.summary, chapters)
 
