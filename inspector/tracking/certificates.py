@@ -7,11 +7,17 @@ whatever the string type (RFC 2459 rules as in ``sun.security.x509.AVA.toRFC2253
 from __future__ import annotations
 
 import hashlib
+import re
 import unicodedata
 from functools import lru_cache
 from typing import NamedTuple
 
 from msgspec import Struct
+
+
+SPACES = re.compile(" +")
+TRIMMED = "".join(map(chr, range(33)))
+"""What Java's ``String.trim`` takes away."""
 
 
 class Identity(NamedTuple):
@@ -56,8 +62,11 @@ class Certificate(Struct, frozen=True):
 
 
 def canonical(text: str) -> str:
-    """A name's value as X500Principal compares it: NFKD, lower case, white space trimmed and collapsed to one space."""
-    return " ".join(unicodedata.normalize("NFKD", text.upper().lower()).split())
+    """A name's value as X500Principal compares it: runs of spaces collapsed, ends trimmed of spaces and controls, lower case, NFKD.
+
+    Other white space inside, a tab for one, is kept (``sun.security.x509.AVA``).
+    """
+    return unicodedata.normalize("NFKD", SPACES.sub(" ", text).strip(TRIMMED).upper().lower())
 
 
 @lru_cache(maxsize=100_000)

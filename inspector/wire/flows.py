@@ -152,6 +152,8 @@ class FlowTable:
                     self._insert(stream, run, first, end, seq)
             if control & (FIN | RST):
                 self._close(flow, lane, control, ns, frame_base + run.number[first])
+                if control & FIN:
+                    stream.ends_at(stream.offset(seq) + length)
             if ns < flow.first[0]:
                 flow.first = (ns, frame_base + run.number[first])
             if ns > flow.last[0]:

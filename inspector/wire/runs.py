@@ -97,7 +97,7 @@ def by_flow(batch: SegmentBatch) -> Iterator[FlowRuns]:
         time_ns[rows].tolist(),
         facts.frame_reference(batch.capture, 0),
     )
-    ends = np.append(firsts[1:], len(rows))
+    ends = np.append(firsts, len(rows))[1:]
     where = rows[firsts]
     spans = list(
         zip(

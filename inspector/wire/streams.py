@@ -12,6 +12,9 @@ from inspector import bounds
 from inspector.tls.records import READING, RecordReader
 from inspector.wire.runs import Run
 
+PLAUSIBLE_TAIL = 1 << 24
+"""A FIN further behind the last byte is damage, not a tail that was not captured."""
+
 Piece = tuple[int, bytes, int, int, int]
 """offset, bytes held, length on the wire, frame, ns"""
 
@@ -141,11 +144,19 @@ class Stream:
             self.reader.gap(offset)
         self._drain()
 
+    def ends_at(self, offset: int) -> None:
+        """A FIN tells how long the stream is, also where its last bytes were not captured."""
+        if self.anchored and 0 < offset - self.top < PLAUSIBLE_TAIL:
+            self.top = offset
+
     def finish(self) -> None:
         """Nothing more will come: hand on what waits, with its gaps."""
         self.settle()
         while self._pending:
             self._give_up()
+        if self.top > self.next:
+            self.lost = self.lost or (not self.reader.sealed and self.reader.want < self.top)
+            self.reader.gap(self.top)
 
     def _deliver(self, offset: int, held: bytes, length: int, frame: int, ns: int) -> None:
         reader = self.reader

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+
+import pytest
+
+from inspector.document import Document
+from inspector.findings.judge import Analysis, judge
+from tests.build import Pool, document_of, facts_of, written
+
+CAPTURES = Path(__file__).parent.parent / "captures"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="write the golden analyses anew; then read the difference")
+
+
+def find(name: str) -> Path:
+    """A bundled capture by its short name."""
+    return next(p for p in CAPTURES.glob(f"{name}.pcap*"))
+
+
+@lru_cache(maxsize=64)
+def bundled(name: str) -> Analysis:
+    """The analysis of a bundled capture, made once."""
+    analysis = judge(facts_of(find(name)))
+    analysis.complete()
+    return analysis
+
+
+@pytest.fixture
+def judged(tmp_path: Path) -> Callable[[Pool], Document]:
+    """The document of a built pool's connections."""
+    return lambda pool: document_of(written(tmp_path, pool.flows))

@@ -1,0 +1,376 @@
+"""Every rule has something that triggers it and a near miss that does not; every assessment state has one. Numbers add up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from inspector.document import Document, Finding
+from tests.build import CLIENT, MS, START_NS, Flow, Pool, certificate, client_hello, document_of, numbered, record, written
+from tests.conftest import CAPTURES, bundled
+
+Judged = Callable[[Pool], Document]
+A = certificate("puppetdb1", ("puppetdb1.example.com",))
+B = certificate("puppetdb2", ("puppetdb2.example.com",))
+SHARED_A = certificate("puppetdb1", ("puppetdb1.example.com", "puppetdb.example.com"))
+SHARED_B = certificate("puppetdb2", ("puppetdb2.example.com", "PuppetDB.example.com"))
+X, Y, Z = (numbered(n) for n in (1, 2, 3))
+
+
+def rules(document: Document) -> list[tuple[str, str]]:
+    return sorted((f.rule, f.verdict) for f in document.findings)
+
+
+def of(document: Document, rule: str) -> list[Finding]:
+    return [f for f in document.findings if f.rule == rule]
+
+
+def state(document: Document) -> str:
+    (service,) = document.services
+    return service.assessment.state
+
+
+def resumed_then_declined(pool: Pool, first: bytes = A, second: bytes = B, alert: int | None = 42) -> Pool:
+    pool.full(first, X)
+    pool.resumed(X)
+    pool.given_up(second, Y, X, alert=alert)
+    pool.full(second, Z)
+    return pool
+
+
+def test_abort_with_alert_42(judged: Judged) -> None:
+    document = judged(resumed_then_declined(Pool()))
+    (finding,) = of(document, "certificate-change-abort")
+    assert (finding.verdict, finding.grade, finding.severity) == ("confirmed", "observed", "high")
+    assert [e.role for e in finding.evidence] == ["origin", "resumed", "declined", "alert"]
+    assert finding.connections == [c.id for c in document.connections[:3]]
+    assert [i.findings for i in document.incidents] == [[finding.id]]
+    assert document.connections[2].handshakes[0].jsse.row == 6
+    assert state(document) == "confirmed"
+
+
+def test_abort_in_silence(judged: Judged) -> None:
+    document = judged(resumed_then_declined(Pool(), alert=None))
+    (finding,) = of(document, "certificate-change-abort")
+    assert finding.verdict == "confirmed"
+    assert finding.evidence[-1].role == "closed"
+
+
+def test_never_resumed_is_no_abort(judged: Judged) -> None:
+    pool = Pool()
+    pool.full(A, X)
+    pool.full(B, Y, X)
+    pool.full(A, Z, Y)
+    document = judged(pool)
+    assert not of(document, "certificate-change-abort")
+    assert [c.handshakes[0].jsse.row for c in document.connections] == [7, 4, 4]
+    assert [c.handshakes[0].declined for c in document.connections] == [False, True, True]
+
+
+def test_given_up_although_never_resumed_is_another_failure(judged: Judged) -> None:
+    pool = Pool()
+    pool.full(A, X)
+    pool.given_up(B, Y, X)
+    document = judged(pool)
+    assert not of(document, "certificate-change-abort")
+    assert len(of(document, "handshake-failed")) == 1
+    assert state(document) == "not_this"
+
+
+def test_ems_is_a_near_miss(judged: Judged) -> None:
+    pool = Pool(ems=True)
+    pool.full(A, X, ems=True)
+    pool.resumed(X, ems=True)
+    pool.full(B, Y, X, ems=True)
+    document = judged(pool)
+    assert document.connections[-1].handshakes[0].jsse.row == 3
+    assert state(document) == "protected"
+    assert not of(document, "certificate-change-abort")
+
+
+def test_shared_name_is_a_near_miss(judged: Judged) -> None:
+    pool = Pool()
+    pool.full(SHARED_A, X)
+    pool.resumed(X)
+    pool.full(SHARED_B, Y, X)
+    document = judged(pool)
+    jsse = document.connections[-1].handshakes[0].jsse
+    assert (jsse.row, jsse.identity) == (5, "shared_dns")
+    assert state(document) == "protected"
+
+
+def test_other_stack_is_never_accused(judged: Judged) -> None:
+    document = judged(resumed_then_declined(Pool(java=False)))
+    assert not of(document, "certificate-change-abort")
+    assert {c.stack for c in document.clients} == {"openssl"}
+
+
+def test_certificate_that_is_never_accepted_is_possible_only(judged: Judged) -> None:
+    pool = Pool()
+    pool.full(A, X)
+    pool.given_up(B, Y)  # nothing offered: not Java's rule
+    pool.resumed(X)
+    pool.given_up(B, Z, X)
+    (finding,) = of(judged(pool), "certificate-change-abort")
+    assert (finding.verdict, finding.grade, finding.severity) == ("possible", "inferred", "medium")
+    assert "never accepts" in finding.explanation
+
+
+def test_origin_before_the_capture_is_possible(judged: Judged) -> None:
+    pool = Pool()
+    pool.resumed(X)
+    pool.given_up(B, Y, X)
+    document = judged(pool)
+    (finding,) = of(document, "certificate-change-abort")
+    assert (finding.verdict, finding.severity) == ("possible", "medium")
+    assert state(document) == "unknown"
+    assert "tcpdump" in document.services[0].assessment.do
+    assert any(limit.kind == "before_capture" for limit in document.limits)
+
+
+def test_race_under_a_millisecond(judged: Judged) -> None:
+    """The resumption's ServerHello and the next ClientHello 0.9 ms apart: what Java had read cannot be told, unless it gave up."""
+    pool = Pool()
+    pool.full(A, X)
+    answered = pool.resumed(X)
+    at = next(s.ns for s in answered.segments if not s.from_client and s.payload)
+    pool.ns = at + 900_000 - 3 * MS
+    pool.full(B, Y, X)
+    document = judged(pool)
+    assert document.connections[-1].handshakes[0].jsse.verdict == "possible"
+    assert not of(document, "certificate-change-tolerated")
+
+
+def test_tolerated(judged: Judged) -> None:
+    pool = Pool()
+    pool.full(A, X)
+    pool.resumed(X)
+    pool.full(B, Y, X)
+    document = judged(pool)
+    (finding,) = of(document, "certificate-change-tolerated")
+    assert (finding.verdict, finding.grade, finding.severity) == ("confirmed", "inferred", "low")
+    assert state(document) == "protected"
+    assert not of(judged(resumed_then_declined(Pool())), "certificate-change-tolerated")
+
+
+def test_exposed(judged: Judged) -> None:
+    pool = Pool()
+    pool.full(A, X)
+    pool.resumed(X)
+    pool.full(B, Y)
+    document = judged(pool)
+    (finding,) = of(document, "certificate-change-exposed")
+    assert (finding.verdict, finding.grade, finding.severity) == ("predicted", "inferred", "medium")
+    assert state(document) == "exposed"
+    pool = Pool()
+    pool.full(SHARED_A, X)
+    pool.resumed(X)
+    pool.full(SHARED_B, Y)
+    assert not of(judged(pool), "certificate-change-exposed")
+
+
+def test_pool_drift(judged: Judged) -> None:
+    pool = Pool(ems=True)
+    pool.full(A, X, ems=True)
+    pool.full(B, Y)
+    drift = of(judged(pool), "pool-drift")
+    assert {f.title.rsplit(" in ", 1)[1] for f in drift} == {"certificate names", "ems"}
+    assert {f.severity for f in drift} <= {"info", "low"}
+    pool = Pool(ems=True)
+    pool.full(SHARED_A, X, ems=True)
+    pool.full(SHARED_B, Y, ems=True)
+    assert not of(judged(pool), "pool-drift")
+
+
+def test_certificate_rotated(judged: Judged) -> None:
+    renewed = certificate("puppetdb1", ("puppetdb1.example.com",), days=(-1, 800))
+    pool = Pool()
+    for n in range(3):
+        pool.full(A, numbered(10 + n))
+    for n in range(3):
+        pool.full(renewed, numbered(20 + n))
+    document = judged(pool)
+    (finding,) = of(document, "certificate-rotated")
+    assert (finding.verdict, finding.grade, finding.severity) == ("confirmed", "inferred", "info")
+    assert len(document.backends) == 1
+    pool.full(A, numbered(30))  # the old one again: two back ends, no rotation
+    assert not of(judged(pool), "certificate-rotated")
+
+
+@pytest.mark.parametrize(("days", "rule"), [((-800, -3), "certificate-expired"), ((-800, 9), "certificate-expires-soon"), ((-1, 9), None), ((-800, 400), None)])
+def test_expiry(judged: Judged, days: tuple[int, int], rule: str | None) -> None:
+    pool = Pool()
+    pool.full(certificate("old", ("old.example.com",), days=days), X)
+    found = [f for f in judged(pool).findings if f.rule.startswith("certificate-expire")]
+    assert [f.rule for f in found] == ([rule] if rule else [])
+    assert all(f.severity == ("high" if f.rule == "certificate-expired" else "low") for f in found)
+
+
+@pytest.mark.parametrize(
+    ("alert", "words"),
+    [(46, "CA that the client trusts"), (45, "expired"), (70, "version"), (48, "does not trust the CA")],
+)
+def test_client_alerts_are_told_apart(judged: Judged, alert: int, words: str) -> None:
+    pool = Pool()
+    pool.given_up(A, X, alert=alert)
+    document = judged(pool)
+    (finding,) = of(document, "handshake-failed")
+    assert words in finding.title
+    assert (finding.severity, finding.grade, state(document)) == ("medium", "observed", "not_this")
+
+
+@pytest.mark.parametrize(("alert", "words"), [(40, "no common cipher suite"), (70, "supports no version"), (80, "internal error")])
+def test_server_alerts_are_told_apart(judged: Judged, alert: int, words: str) -> None:
+    pool = Pool()
+    pool.server_alert(alert)
+    (finding,) = of(judged(pool), "handshake-failed")
+    assert words in finding.title
+
+
+def test_success_fails_nothing(judged: Judged) -> None:
+    pool = Pool()
+    pool.full(A, X)
+    document = judged(pool)
+    assert not of(document, "handshake-failed")
+    assert not document.incidents
+
+
+def test_plain_text_server(judged: Judged) -> None:
+    flow = Flow(50_000, START_NS).open().client_says(record(22, client_hello(numbered(9)))).server_says(b"HTTP/1.1 400 Bad Request\r\n\r\n").close()
+    (finding,) = of(judged(Pool(flows=[flow])), "handshake-failed")
+    assert "not TLS" in finding.title
+
+
+def test_tls13_is_protected(judged: Judged) -> None:
+    pool = Pool()
+    pool.modern()
+    pool.modern(psk=b"ticket", accepted=True)
+    document = judged(pool)
+    assert [c.handshakes[0].kind for c in document.connections] == ["full", "psk"]
+    assert {c.handshakes[0].jsse.row for c in document.connections} == {1}
+    assert state(document) == "protected"
+    assert {c.outcome for c in document.connections} == {"established"}
+
+
+def test_health_checks_raise_nothing(judged: Judged) -> None:
+    pool = Pool()
+    pool.full(A, X)
+    checks = Pool(client="10.0.0.2", java=False, port=50_000)
+    for _ in range(6):
+        checks.given_up(A, Y, alert=None)
+        checks.ns += 500 * MS
+    pool.flows += checks.flows
+    document = judged(pool)
+    assert document.services[0].health_checks == 6
+    assert document.services[0].aborted == 0
+    assert not document.findings
+    assert not judged(resumed_then_declined(Pool())).services[0].health_checks
+
+
+def test_a_java_client_that_gives_up_steadily_is_no_health_check(judged: Judged) -> None:
+    pool = Pool()
+    for _ in range(6):
+        pool.given_up(A, X, alert=None)
+    document = judged(pool)
+    assert document.services[0].health_checks == 0
+    assert state(document) == "not_this"
+
+
+def test_only_health_checks_cannot_tell(judged: Judged) -> None:
+    pool = Pool(java=False)
+    for _ in range(6):
+        pool.given_up(A, X, alert=None)
+    assert state(judged(pool)) == "unknown"
+
+
+def test_tickets_are_linked_by_their_bytes(judged: Judged) -> None:
+    """The server's first id is empty, the client invents one; the ticket tells the origin."""
+    from tests.build import CHANGE, FINISHED, KEY_EXCHANGE, message, vector
+
+    pool = Pool()
+    ticket = b"key-name-16bytes" + b"t" * 80
+    flow = pool._begin(b"", ticket=b"")
+    pool._flight(flow, A, b"", False)
+    issued = record(22, message(4, b"\0\0\1\0" + vector(2, ticket)))
+    pool._end(flow.client_says(KEY_EXCHANGE, CHANGE, FINISHED).server_says(issued, CHANGE, FINISHED).close())
+    for n in (1, 2):
+        flow = pool._begin(numbered(90 + n), ticket=ticket)
+        if n == 1:
+            from tests.build import server_hello
+
+            flow.server_says(record(22, server_hello(numbered(777), numbered(91))), CHANGE, FINISHED).client_says(CHANGE, FINISHED)
+        else:
+            pool._flight(flow, B, b"", False)
+            flow.client_says(record(21, b"\2\x2a"))
+        pool._end(flow.close())
+    document = judged(pool)
+    assert [c.handshakes[0].kind for c in document.connections] == ["full", "ticket", "full"]
+    (finding,) = of(document, "certificate-change-abort")
+    assert finding.verdict == "confirmed"
+    (session,) = [s for s in document.sessions if s.uses]
+    assert (session.method, [u.result for u in session.uses]) == ("ticket", ["resumed", "declined"])
+
+
+def test_renegotiation_rules() -> None:
+    found = bundled("renegotiation").document
+    assert {"renegotiation", "renegotiation-aborted", "triple-handshake-exposure"} <= {f.rule for f in found.findings}
+    assert state(found) == "unknown"
+    assert any(h.renegotiation and h.visibility == "encrypted" for c in found.connections for h in c.handshakes)
+    quiet = bundled("jdk17-abort").document
+    assert not any(f.rule.startswith(("renegotiation", "triple")) for f in quiet.findings)
+
+
+def test_capture_incomplete(tmp_path: Path, judged: Judged) -> None:
+    path = written(tmp_path, resumed_then_declined(Pool()).flows)
+    path.write_bytes(path.read_bytes()[:-7])
+    (finding,) = of(document_of(path), "capture-incomplete")
+    assert (finding.verdict, finding.grade, finding.severity) == ("confirmed", "observed", "info")
+    assert not of(judged(resumed_then_declined(Pool())), "capture-incomplete")
+
+
+def test_lost_handshake_cannot_tell(tmp_path: Path) -> None:
+    """The server's flight is missing from the capture, the client's alert 42 is there: the certificate change cannot be ruled out."""
+    pool = Pool()
+    flow = pool.given_up(B, Y, X)
+    flow.segments = [s for s in flow.segments if s.from_client or not s.payload]
+    document = document_of(written(tmp_path, pool.flows))
+    assert not of(document, "certificate-change-abort")
+    assert state(document) == "unknown"
+    assert any(limit.kind == "lost_bytes" for limit in document.limits)
+
+
+def test_references_and_remedies_of_the_headline(judged: Judged) -> None:
+    (finding,) = of(judged(resumed_then_declined(Pool())), "certificate-change-abort")
+    assert any("SERVER-207" in r for r in finding.references)
+    assert any("7627" in r for r in finding.references)
+    assert [r.audience for r in finding.remedies][:3] == ["PKI", "PuppetDB owners", "balancer"]
+    assert all(r.check for r in finding.remedies)
+
+
+NAMES = sorted(p.name.split(".")[0] for p in CAPTURES.glob("*.pcap*"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_numbers_add_up(name: str) -> None:
+    document = bundled(name).document
+    for service in document.services:
+        members = [c for c in document.connections if c.service == service.id]
+        rated = service.connections - service.health_checks
+        assert len(members) == service.connections
+        assert service.full + service.resumed + service.aborted + service.other == rated
+        assert sum(c.resumed + c.declined for c in service.matrix) + service.offered_nothing == rated
+        assert sum(c.aborted for c in service.matrix) <= service.aborted
+        for b in (b for b in document.backends if b.service == service.id):
+            assert b.full + b.resumed + b.aborted + b.other == b.connections
+            assert b.connections == sum(c.backend == b.id and not c.health_check for c in members)
+    assert sum(c.connections for c in document.clients) == len(document.connections)
+    assert len({c.id for c in document.connections}) == len(document.connections)
+
+
+def test_client_address_is_that_of_the_builder(judged: Judged) -> None:
+    pool = Pool()
+    pool.full(A, X)
+    (client,) = judged(pool).clients
+    assert (client.ip, client.stack, client.grade) == (CLIENT, "jsse", "inferred")

@@ -1,0 +1,94 @@
+"""Several processes share one extraction: wherever the story is cut, the parts together say what one process says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from inspector import bounds, extraction
+from inspector.capture.files import Story
+from inspector.document import Document
+from inspector.facts import Facts
+from inspector.findings.judge import judge
+from inspector.stretch import extract_stretch, joined
+from tests.conftest import find
+
+INFINITE = float("inf")
+
+
+def whole(path: Path) -> Facts:
+    story = Story([str(path)])
+    return joined([extract_stretch(story, 0, INFINITE)], story)
+
+
+def in_parts(path: Path, places: list[float]) -> Facts:
+    borders = [0.0, *places, INFINITE]
+    story = Story([str(path)])
+    parts = [extract_stretch(Story([str(path)]), a, b) for a, b in zip(borders, borders[1:-1], strict=False)]
+    return joined([*parts, extract_stretch(story, borders[-2], INFINITE)], story)
+
+
+def document(facts: Facts) -> Document:
+    return judge(facts).complete()
+
+
+@pytest.fixture(scope="module", params=["silent-abort", "both-legs", "ipv6"])
+def plain(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    import gzip
+
+    source = find(request.param)
+    path = tmp_path_factory.mktemp("plain") / source.stem
+    path.write_bytes(gzip.decompress(source.read_bytes()))
+    return path
+
+
+@settings(max_examples=12, deadline=None)
+@given(shares=st.lists(st.floats(0.02, 0.98), min_size=1, max_size=3))
+def test_any_cut_gives_the_same(plain: Path, shares: list[float]) -> None:
+    before = bounds.BATCH_BYTES
+    from inspector.capture import blocks
+
+    defaults = blocks.ByteSource.__init__.__defaults__
+    blocks.ByteSource.__init__.__defaults__ = (None, 4096)  # many batches, so that there are borders
+    try:
+        expected = document(whole(plain))
+        size = plain.stat().st_size
+        found = document(in_parts(plain, sorted(s * size for s in shares)))
+    finally:
+        blocks.ByteSource.__init__.__defaults__ = defaults
+        assert before == bounds.BATCH_BYTES
+    assert msgspec.to_builtins(found) == msgspec.to_builtins(expected)
+
+
+def test_processes_are_used_where_they_pay(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real thing, with a worker process, on a capture that would not deserve one."""
+    monkeypatch.setattr(extraction, "_processes", lambda work: 2)
+    found = document(extraction.extract([str(plain)]))
+    assert msgspec.to_builtins(found) == msgspec.to_builtins(document(whole(plain)))
+
+
+def test_a_worker_that_dies_is_replaced(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extraction, "_processes", lambda work: 2)
+    start = extraction._start
+
+    def killed(*arguments: object) -> object:
+        worker = start(*arguments)  # type: ignore[arg-type]
+        worker.kill()
+        return worker
+
+    monkeypatch.setattr(extraction, "_start", killed)
+    found = document(extraction.extract([str(plain)]))
+    assert msgspec.to_builtins(found) == msgspec.to_builtins(document(whole(plain)))
+
+
+def test_work_is_estimated() -> None:
+    assert extraction._processes(extraction.Workload(0, 0)) == 1
+    assert extraction._processes(extraction.Workload(10_000_000, 2_000)) == 1
+    places = extraction._places(1000, 3)
+    assert places[0][0] == 0
+    assert places[-1][1] == INFINITE
+    assert all(a[1] == b[0] for a, b in zip(places, places[1:], strict=False))
