@@ -73,7 +73,9 @@ def test_the_first_rule_wants_the_name_in_front() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(st.lists(st.sampled_from(["a", "b", "c", "d", "*.e"]), max_size=3), st.lists(st.sampled_from(["10.0.0.1", "10.0.0.2"]), max_size=2)), min_size=2, max_size=5))
+@given(
+    st.lists(st.tuples(st.lists(st.sampled_from(["a", "b", "c", "d", "*.e"]), max_size=3), st.lists(st.sampled_from(["10.0.0.1", "10.0.0.2"]), max_size=2)), min_size=2, max_size=5)
+)
 def test_a_fix_makes_all_equivalent(pool: list[tuple[list[str], list[str]]]) -> None:
     ders = [certificate(f"host{n}", tuple(dict.fromkeys(dns)), tuple(dict.fromkeys(ips))) for n, (dns, ips) in enumerate(pool)]
     certificates = [parse(d) for d in ders]

@@ -15,9 +15,7 @@ from tests.build import certificate
 
 
 def offer(**changes: bool | None) -> Offer:
-    return Offer(
-        modern=False, offered=True, resumed=False, extended_master_secret=False, issued=True, resumed_before=True, equivalent=False, gave_up=False
-    )._replace(**changes)
+    return Offer(modern=False, offered=True, resumed=False, extended_master_secret=False, issued=True, resumed_before=True, equivalent=False, gave_up=False)._replace(**changes)
 
 
 @pytest.mark.parametrize(

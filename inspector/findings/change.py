@@ -36,13 +36,11 @@ def doubt(case: Case, seen: Observed) -> str | None:
         return "the session's origin lies before the capture"
     if not seen.entry.known:
         return "the offered session was issued by no server in the capture"
-    if judgement.identity != "none":
+    if seen.leaf is None or judgement.identity != "none":
         return "the certificates are equivalent or not both readable"
     if seen.stack.name != "jsse":
         return "the client's TLS stack is not known to be Java's"
-    leaf = seen.leaf
-    assert leaf is not None
-    signs = case.signs[seen.client, leaf]
+    signs = case.signs[seen.client, seen.leaf or b""]
     alert = seen.fatal_alert
     code = alert.code if alert else None
     if signs.gave_up_unmarked and code in signs.unmarked_alerts:
@@ -67,8 +65,8 @@ def _abort(case: Case, seen: Observed, why_not: str | None) -> Finding:
     confirmed = why_not is None
     how = f"alert {alert.code} (bad_certificate)" if alert and alert.from_client else f"{'RST' if seen.closed_how == 'rst' else 'FIN'} without an alert"
     leaf = seen.leaf
-    assert leaf is not None
-    new = case.certificates[leaf].common_name or leaf.hex()[:12]
+    certificate = case.certificates.get(leaf) if leaf is not None else None
+    new = certificate.common_name or certificate.sha256.hex()[:12] if certificate is not None else "that cannot be read"
     before = case.label(origin) if origin is not None else "?"
     did = "aborted" if confirmed else "may have aborted"
     title = f"The client {did} at back end {case.label(seen)} because the server's certificate changed"

@@ -66,7 +66,9 @@ FAILURE_REMEDIES: dict[str, Remedy] = {
     "certificate_expired": Remedy("PKI", "Renew the certificate.", "openssl x509 -noout -dates -in cert.pem"),
     "unknown_ca": Remedy("PKI", "Give the side that sent the alert the CA that issued the certificate, or show it one that it trusts.", VERIFY),
     "bad_certificate": Remedy("PKI", "Look into the log of the side that sent the alert: it rejects the certificate that it was shown.", VERIFY),
-    "protocol_version": Remedy("owners of both sides", "Allow one TLS version on both sides.", "openssl s_client -tls1_2 -connect HOST:PORT; openssl s_client -tls1_3 -connect HOST:PORT"),
+    "protocol_version": Remedy(
+        "owners of both sides", "Allow one TLS version on both sides.", "openssl s_client -tls1_2 -connect HOST:PORT; openssl s_client -tls1_3 -connect HOST:PORT"
+    ),
     "handshake_failure": Remedy(
         "owners of both sides",
         "Allow one cipher suite on both sides, or give the client the certificate that the server asks for.",

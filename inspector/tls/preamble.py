@@ -17,6 +17,8 @@ def find_hello(buffer: Buffer, at_start: bool) -> int | None:
             return None if bytes(buffer[1:2]) in (b"", b"\3") else -1
         if buffer[1] == 3 and buffer[2] <= 4 and buffer[3:5] == b"\0\2" and buffer[5] in (1, 2):
             return 0
+    if at_start and len(buffer) == 1 and buffer[0] == HANDSHAKE:
+        return None
     at = 0
     while True:
         at = buffer.find(b"\x16\x03", at)

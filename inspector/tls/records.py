@@ -19,6 +19,8 @@ from inspector.tls.preamble import find_hello, find_record, looks_like_hello, ss
 from inspector.tls.registry import ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, CLIENT_HELLO, HANDSHAKE, HEARTBEAT, MESSAGES
 
 NEVER = 1 << 62
+PREAMBLE_BYTES = 16
+"""So much of what stands before a hello tells what it is."""
 SHORTEST_HELLO = 4 + 2 + 32 + 1 + 2 + 2 + 1
 """A ClientHello with nothing in it (RFC 8446, section 4.1.2)."""
 
@@ -44,7 +46,9 @@ class Sink(Protocol):
 
     def anomaly(self, lane: int, kind: str, text: str, mark: Mark, path: str = "", offset: int = 0) -> None: ...
 
-    def started(self, lane: int, head: bytes) -> None: ...
+    def started(self, lane: int) -> None: ...
+
+    def preceded(self, lane: int, head: bytes) -> None: ...
 
 
 class Mode(Enum):
@@ -159,7 +163,7 @@ class RecordReader:
         buffer = self._buffer
         if not self._seen and len(buffer) >= 11 and buffer[0] == HANDSHAKE and find_hello(buffer, at_start=True) == 0:
             self._seen = True
-            self._sink.started(self.lane, b"")
+            self._sink.started(self.lane)
             self.mode = Mode.READING
             self._read()
             return
@@ -172,7 +176,7 @@ class RecordReader:
                     return
                 self._seen = True
                 self.mode = Mode.READING
-                self._sink.started(self.lane, b"")
+                self._sink.started(self.lane)
                 self._sink.sslv2_hello(self.lane, bytes(buffer[2:length]), self._mark(self._start))
                 self._drop(length)
                 self._read()
@@ -182,10 +186,12 @@ class RecordReader:
             if self._start + len(buffer) > bounds.SEARCH_BYTES:
                 self._finish()
             return
+        if not self._seen and found and len(buffer) < PREAMBLE_BYTES:
+            return
+        if not self._seen and found:
+            self._sink.preceded(self.lane, bytes(buffer[:PREAMBLE_BYTES]))
         self._seen = True
         if found < 0:
-            if self._skipped == 0:
-                self._sink.started(self.lane, bytes(buffer[:16]))
             keep = -found - 1
             dropped = len(buffer) - keep
             self._skipped += dropped
@@ -194,8 +200,7 @@ class RecordReader:
             else:
                 self._drop(dropped)
             return
-        if found or self._skipped == 0:
-            self._sink.started(self.lane, bytes(buffer[:16]) if found else b"")
+        self._sink.started(self.lane)
         self.mode = Mode.READING
         self._drop(found)
         self._read()

@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-
 SPACES = re.compile(" +")
 TRIMMED = "".join(map(chr, range(33)))
 """What Java's ``String.trim`` takes away."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from inspector import bounds
-from inspector.facts import EVENT_BYTES, LETTER_AT, SIDE_AT, AlertFact, Anomaly, HandshakeFacts, LaneFacts, pack_event, pack_events, unpack_events
+from inspector.facts import EVENT_BYTES, LETTER_AT, SIDE_AT, AlertFact, Anomaly, Event, HandshakeFacts, LaneFacts, pack_event, pack_events, unpack_events
 from inspector.tls import messages
 from inspector.tls.handshake import unexpected
 from inspector.tls.preamble import preamble_name
@@ -95,11 +95,13 @@ class Connection:
                 self.is_orderly = False
             self.last_ns = ns
 
-    def started(self, lane: int, head: bytes) -> None:
-        """TLS begins in a direction, or what stands before it."""
+    def started(self, lane: int) -> None:
+        """TLS begins in a direction."""
         self.tls = True
-        if head and not self.preamble:
-            self.preamble = preamble_name(head)
+
+    def preceded(self, lane: int, head: bytes) -> None:
+        """Something else begins a direction; TLS may come behind it."""
+        self.preamble = self.preamble or preamble_name(head)
 
     def message(self, lane: int, kind: int, body: bytes, mark: Mark) -> None:
         """A handshake message in clear."""
@@ -265,11 +267,23 @@ class Connection:
         """All rungs by time; within a frame the order of the bytes is kept."""
         events = self.events
         if not self.is_orderly:
-            listed = sorted(unpack_events(events), key=lambda e: (e.ns, e.frame))
-            events = bytearray(pack_events(listed))
+            events = bytearray(pack_events(_in_order(unpack_events(events))))
         if client == 0:  # the lane becomes "from the client"
             events[SIDE_AT::EVENT_BYTES] = events[SIDE_AT::EVENT_BYTES].translate(FLIP)
         return bytes(events)
+
+
+def _in_order(events: list[Event]) -> list[Event]:
+    """By time, yet what a side says stays in the order of its stream, also where its segments were reordered on their way."""
+    latest = [0, 0]
+    keyed: list[tuple[int, Event]] = []
+    for event in events:
+        ns = event.ns
+        if event.letter not in "s.!":
+            ns = latest[event.from_client] = max(ns, latest[event.from_client])
+        keyed.append((ns, event))
+    keyed.sort(key=lambda pair: pair[0])
+    return [event for _, event in keyed]
 
 
 FLIP = bytes([1, 0, *range(2, 256)])

@@ -181,7 +181,10 @@ class FindingScreen(Told):
     def title_lines(self, width: int) -> list[Line]:
         """What was found."""
         finding = self._finding
-        return [*paragraph(safe_text(finding.title), "", "  ", width, "head"), [(f"  {finding.rule}   {finding.severity}   {finding.verdict}, {overview.WORDS[finding.grade]}", "dim")]]
+        return [
+            *paragraph(safe_text(finding.title), "", "  ", width, "head"),
+            [(f"  {finding.rule}   {finding.severity}   {finding.verdict}, {overview.WORDS[finding.grade]}", "dim")],
+        ]
 
     def lines(self, width: int) -> list[Line]:
         """Explanation, evidence, remedies."""

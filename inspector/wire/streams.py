@@ -80,15 +80,10 @@ class Stream:
                 return
             offset, held, length = self.next, held[skip:], length - skip
         if offset > self.next:
-            want = self.reader.want
-            if want >= offset:
-                self._open_hole(self.next, offset)
-            elif want > self.next and want < offset:
+            if self.reader.want < offset:
                 self._pend(offset, held, length, frame, ns)
                 return
-            else:
-                self._pend(offset, held, length, frame, ns)
-                return
+            self._open_hole(self.next, offset)
         self._deliver(offset, held, length, frame, ns)
         if self._pending:
             self._drain()
@@ -130,7 +125,7 @@ class Stream:
             self._waiting -= len(held)
             if offset > self.next:
                 self._open_hole(self.next, offset)
-            skip = self.next - offset
+            skip = max(self.next - offset, 0)
             if skip < length:
                 self._deliver(offset + skip, held[skip:] if skip else held, length - skip, frame, ns)
 

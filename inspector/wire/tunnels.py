@@ -104,7 +104,7 @@ class Tunnels:
             return
         total = packet.len or len(data) + missing
         body, lacking = data[header:total], max(0, total - len(data))
-        offset, more = packet.off & 0x1FFF, packet.off & 0x2000
+        offset, more = packet.offset, packet.mf
         if offset or more:
             whole = self._collect((packet.src, packet.dst, packet.id, packet.p), offset * 8, body, bool(more), lacking)
             if whole is None:
