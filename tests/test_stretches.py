@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -28,7 +29,7 @@ def whole(path: Path) -> Facts:
 def in_parts(path: Path, places: list[float]) -> Facts:
     borders = [0.0, *places, INFINITE]
     story = Story([str(path)])
-    parts = [extract_stretch(Story([str(path)]), a, b) for a, b in zip(borders, borders[1:-1], strict=False)]
+    parts = [extract_stretch(Story([str(path)]), a, b) for a, b in pairwise(borders[:-1])]
     return joined([*parts, extract_stretch(story, borders[-2], INFINITE)], story)
 
 
@@ -91,4 +92,4 @@ def test_work_is_estimated() -> None:
     places = extraction._places(1000, 3)
     assert places[0][0] == 0
     assert places[-1][1] == INFINITE
-    assert all(a[1] == b[0] for a, b in zip(places, places[1:], strict=False))
+    assert all(a[1] == b[0] for a, b in pairwise(places))

@@ -10,6 +10,10 @@ from inspector import bounds
 PADDING = 256
 
 
+class Damaged(Exception):
+    """The stream cannot be read any further; what came before is good."""
+
+
 class Readable(Protocol):
     """A binary stream; ``readinto`` may return fewer bytes than asked for, and 0 at the end."""
 
@@ -33,6 +37,8 @@ class ByteSource:
         self._end = 0
         self._ended = False
         self.total = 0
+        self.problem: str | None = None
+        """Why the stream could not be read to its end."""
         self._fill()
 
     @property
@@ -72,8 +78,12 @@ class ByteSource:
         before = self._end
         with memoryview(self._buffer) as whole:
             while not self._ended and self._end < self._room:
-                with whole[self._end : self._room] as free:
-                    got = self._stream.readinto(free)
+                try:
+                    with whole[self._end : self._room] as free:
+                        got = self._stream.readinto(free)
+                except (Damaged, OSError) as error:
+                    self.problem = str(error)
+                    got = 0
                 if not got:
                     self._ended = True
                     break

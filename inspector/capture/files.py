@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import gzip
-import io
 import os
 import sys
-import zlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 import numpy as np
 
 from inspector.capture import pcap, pcapng
-from inspector.capture.blocks import ByteSource, Readable
+from inspector.capture.blocks import ByteSource
+from inspector.capture.compression import Counted, Prefixed, inflate
 from inspector.capture.frames import CaptureInfo, FrameBatch
-from inspector.capture.inputs import GZIP, ZSTD, find, identity
+from inspector.capture.inputs import find, identity
 from inspector.errors import UnreadableError
 
 PEEK_BYTES = 1 << 16
@@ -36,7 +34,7 @@ class CaptureFile:
         self.size = 0
         self.is_compressed = False
         if path == "-":
-            self._standard_input = ByteSource(_inflate(_Prefixed(standard_input or sys.stdin.buffer)))
+            self._standard_input = ByteSource(inflate(Prefixed(standard_input or sys.stdin.buffer)))
             self._check(self._standard_input)
             return
         source = self._open(None, PEEK_BYTES)
@@ -44,7 +42,7 @@ class CaptureFile:
             self._check(source)
             peek = CaptureInfo(path)
             self.first_ns = min((int(b.time_ns.min()) for b in _first(_frames(source, peek))), default=None)
-        except (EOFError, OSError, zlib.error):
+        except OSError:
             self.first_ns = None
 
     def _open(self, progress: Progress | None, size: int | None = None) -> ByteSource:
@@ -52,21 +50,19 @@ class CaptureFile:
         try:
             raw = open(path, "rb")  # noqa: SIM115 - closed when the source is exhausted or dropped
             self.size = os.fstat(raw.fileno()).st_size
-            counted = _Counted(raw, progress)
-            stream = _inflate(counted)
+            counted = Counted(raw, progress)
+            stream = inflate(counted)
             self.is_compressed = stream is not counted
             return ByteSource(stream, size=size) if size else ByteSource(stream)
         except OSError as error:
             raise UnreadableError(f"{path}: {error.strerror or error}") from None
-        except (EOFError, zlib.error, ValueError) as error:
-            raise UnreadableError(f"{path}: damaged compression: {error}") from None
 
     def _check(self, source: ByteSource) -> None:
         buffer, end = source.view()
         head = bytes(buffer[: min(end, 32)])
         path = self.info.path
         if not head:
-            raise UnreadableError(f"{path}: the file is empty")
+            raise UnreadableError(f"{path}: damaged compression: {source.problem}" if source.problem else f"{path}: the file is empty")
         if head[:4] in pcap.MAGIC:
             if end < pcap.HEADER_BYTES:
                 raise UnreadableError(f"{path}: the file ends inside its header")
@@ -80,11 +76,10 @@ class CaptureFile:
         """All frames, in file order. Damage is noted in ``info``; nothing is raised once the file has been opened."""
         source = self._standard_input or self._open(progress)
         info = self.info
-        try:
-            yield from _frames(source, info)
-        except (EOFError, zlib.error, ValueError, OSError) as error:
+        yield from _frames(source, info)
+        if source.problem:
             info.truncated = True
-            info.damage = f"reading stopped behind frame {info.packets}: {error}"
+            info.damage = f"reading stopped behind frame {info.packets}: {source.problem}"
         info.bytes_read = source.total
 
 
@@ -97,85 +92,6 @@ def _first(batches: Iterator[FrameBatch]) -> Iterator[FrameBatch]:
     for batch in batches:
         yield batch
         return
-
-
-class _Counted(io.RawIOBase):
-    """Reports how much of the file was read, before decompression."""
-
-    def __init__(self, raw: BinaryIO, progress: Progress | None) -> None:
-        self._raw = raw
-        self._progress = progress
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
-        got: int = self._raw.readinto(buffer) or 0  # type: ignore[attr-defined]
-        if self._progress:
-            self._progress(got)
-        return got
-
-    def peek(self) -> bytes:
-        head = self._raw.peek(4)[:4]  # type: ignore[attr-defined]
-        return bytes(head)
-
-    def close(self) -> None:
-        self._raw.close()
-        super().close()
-
-
-class _Prefixed(_Counted):
-    """A pipe: the first bytes are read, looked at and given back."""
-
-    def __init__(self, raw: BinaryIO) -> None:
-        super().__init__(raw, None)
-        self._head = b""
-
-    def peek(self) -> bytes:
-        while len(self._head) < 4:
-            more = self._raw.read(4 - len(self._head))
-            if not more:
-                break
-            self._head += more
-        return self._head
-
-    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
-        if self._head:
-            count = min(len(self._head), len(buffer))
-            buffer[:count] = self._head[:count]
-            self._head = self._head[count:]
-            return count
-        return super().readinto(buffer)
-
-
-def _inflate(stream: _Counted) -> Readable:
-    head = stream.peek()
-    if head[:2] == GZIP:
-        return gzip.GzipFile(fileobj=io.BufferedReader(stream, 1 << 20))
-    if head == ZSTD:
-        import zstandard
-
-        reader: Readable = zstandard.ZstdDecompressor().stream_reader(cast("BinaryIO", stream), read_across_frames=True)
-        return _Zstandard(reader)
-    return stream
-
-
-class _Zstandard:
-    """Turns the zstandard library's own error into a ValueError, so that callers need not know the library."""
-
-    def __init__(self, reader: Readable) -> None:
-        self._reader = reader
-
-    def readinto(self, buffer: memoryview, /) -> int | None:
-        import zstandard
-
-        try:
-            return self._reader.readinto(buffer)
-        except zstandard.ZstdError as error:
-            raise ValueError(str(error)) from None
-
-    def close(self) -> None:
-        self._reader.close()
 
 
 class Story:

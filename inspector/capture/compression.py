@@ -1,0 +1,140 @@
+"""Compressed captures, told by content: gzip (also several members) and zstd (also several frames), as far as they go."""
+
+from __future__ import annotations
+
+import io
+import zlib
+from collections.abc import Callable
+from typing import Any, BinaryIO, Protocol
+
+from inspector.capture.blocks import Damaged, Readable
+from inspector.capture.inputs import GZIP, ZSTD
+
+PIECE_BYTES = 4096
+"""Read at a time: what one piece can inflate to (128 MB for zstd at its worst) bounds the memory that a malicious file takes."""
+
+
+class Inflater(Protocol):
+    """What zlib and zstandard have in common."""
+
+    @property
+    def eof(self) -> bool: ...
+
+    @property
+    def unused_data(self) -> bytes: ...
+
+    def decompress(self, data: bytes, /) -> bytes: ...
+
+
+class Counted(io.RawIOBase):
+    """Reports how much of the file was read, before decompression."""
+
+    def __init__(self, raw: BinaryIO, progress: Callable[[int], None] | None) -> None:
+        self._raw = raw
+        self._progress = progress
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
+        got: int = self._raw.readinto(buffer) or 0  # type: ignore[attr-defined]
+        if self._progress:
+            self._progress(got)
+        return got
+
+    def peek(self) -> bytes:
+        head = self._raw.peek(4)[:4]  # type: ignore[attr-defined]
+        return bytes(head)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class Prefixed(Counted):
+    """A pipe: the first bytes are read, looked at and given back."""
+
+    def __init__(self, raw: BinaryIO) -> None:
+        super().__init__(raw, None)
+        self._head = b""
+
+    def peek(self) -> bytes:
+        while len(self._head) < 4:
+            more = self._raw.read(4 - len(self._head))
+            if not more:
+                break
+            self._head += more
+        return self._head
+
+    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
+        if self._head:
+            count = min(len(self._head), len(buffer))
+            buffer[:count] = self._head[:count]
+            self._head = self._head[count:]
+            return count
+        return super().readinto(buffer)
+
+
+def inflate(stream: Counted) -> Readable:
+    """The stream itself, or what it holds compressed."""
+    head = stream.peek()
+    if head[:2] == GZIP:
+        return Inflated(stream, lambda: zlib.decompressobj(wbits=31), zlib.error)
+    if head == ZSTD:
+        import zstandard
+
+        return Inflated(stream, lambda: zstandard.ZstdDecompressor().decompressobj(), zstandard.ZstdError)
+    return stream
+
+
+class Inflated:
+    """Members or frames one after another. Raises Damaged behind the last byte that could be had."""
+
+    def __init__(self, stream: Counted, begin: Callable[[], Any], error: type[Exception]) -> None:
+        self._stream = stream
+        self._begin = begin
+        self._error = error
+        self._inflater: Inflater = begin()
+        self._piece = bytearray(PIECE_BYTES)
+        self._input = b""
+        self._output = memoryview(b"")
+        self._begun = False
+        self._damage = ""
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Some bytes; 0 at the end of the last member."""
+        while not self._output:
+            if self._damage:
+                raise Damaged(self._damage)
+            if not self._more():
+                return 0
+        count = min(len(self._output), len(buffer))
+        buffer[:count] = self._output[:count]
+        self._output = self._output[count:]
+        return count
+
+    def _more(self) -> bool:
+        """Inflate the next piece; False at the end."""
+        if not self._input:
+            got = self._stream.readinto(memoryview(self._piece))
+            if not got:
+                if self._begun and not self._inflater.eof:
+                    self._damage = "the compressed data ends too early"
+                    return True
+                return False
+            self._input = bytes(self._piece[:got])
+        if self._inflater.eof:
+            self._inflater = self._begin()
+            self._begun = False
+        try:
+            self._output = memoryview(self._inflater.decompress(self._input))
+        except self._error as error:
+            self._damage = str(error) or "the compressed data is damaged"
+            return True
+        self._begun = True
+        self._input = self._inflater.unused_data if self._inflater.eof else b""
+        return True
+
+    def close(self) -> None:
+        """Close the file behind it."""
+        self._stream.close()

@@ -1,0 +1,249 @@
+"""Real runs of the command: exit codes, where output goes, formats, filters, signals and pipes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from inspector.document import schema
+from tests.build import Pool, certificate, numbered, written
+from tests.conftest import CAPTURES, find
+
+INSPECTOR = [sys.executable, "-m", "inspector"]
+ABORTS, PROTECTED = str(find("silent-abort")), str(find("shared-certificate"))
+
+
+def run(*arguments: str, data: bytes | None = None, expect: int = 0) -> subprocess.CompletedProcess[bytes]:
+    done = subprocess.run([*INSPECTOR, *arguments], input=data, capture_output=True, timeout=120, check=False)
+    assert done.returncode == expect, (arguments, done.returncode, done.stderr[-500:])
+    assert b"Traceback" not in done.stderr
+    return done
+
+
+def test_help_and_version() -> None:
+    out = run("--help").stdout.decode()
+    for command in ("analyze", "compare", "demo", "open"):
+        assert command in out
+        assert run(command, "--help").stdout
+    assert run("--version").stdout.startswith(b"inspector ")
+    assert run("-h").stdout.decode().splitlines()[2:] == out.splitlines()[2:]
+
+
+def test_help_loads_nothing_heavy() -> None:
+    heavy = ("numpy", "textual", "msgspec", "cryptography", "scapy", "dpkt")
+    code = f"import os, sys; sys.argv = ['inspector', '--help']; os._exit = lambda status: None; from inspector import cli; cli.main(); print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip().endswith("[]")
+
+
+def test_findings_give_1_and_none_0() -> None:
+    assert b"The client aborted 10 of 40" in run("analyze", ABORTS, expect=1).stdout
+    run("analyze", ABORTS, "--fail-on", "never")
+    run("analyze", PROTECTED)
+    run("analyze", PROTECTED, "--fail-on", "info", expect=0)
+
+
+@pytest.mark.parametrize(("level", "status"), [("high", 0), ("medium", 0), ("low", 1), ("info", 1), ("never", 0)])
+def test_fail_on(level: str, status: int) -> None:
+    run("analyze", str(find("tolerated")), "--fail-on", level, expect=status)
+
+
+def test_json_validates_and_is_the_library_s(tmp_path: Path) -> None:
+    from inspector import analyze
+
+    document = json.loads(run("analyze", ABORTS, "-T", "json", expect=1).stdout)
+    jsonschema.validate(document, json.loads(schema()))
+    assert document["schema"] == "inspector.analysis/1"
+    typed = analyze(ABORTS)
+    assert [c["id"] for c in document["connections"]] == [c.id for c in typed.connections]
+    assert [f["id"] for f in document["findings"]] == [f.id for f in typed.findings]
+
+
+def test_published_schema_is_that_of_the_types() -> None:
+    published = Path(__file__).parent.parent / "docs" / "analysis.schema.json"
+    assert json.loads(published.read_bytes()) == json.loads(schema())
+
+
+def test_jsonl_has_the_same_objects() -> None:
+    document = json.loads(run("analyze", ABORTS, "-T", "json", expect=1).stdout)
+    rows = [json.loads(line) for line in run("analyze", ABORTS, "-T", "jsonl", expect=1).stdout.splitlines()]
+    assert rows[0]["record"] == "analysis"
+    for name in ("captures", "services", "connections", "sessions", "findings", "limits"):
+        assert [{k: v for k, v in row.items() if k != "record"} for row in rows if row["record"] == name] == document[name]
+
+
+def test_csv() -> None:
+    rows = list(csv.DictReader(io.StringIO(run("analyze", ABORTS, "-T", "csv", expect=1).stdout.decode())))
+    assert len(rows) == 40
+    assert sum(row["outcome"] == "aborted" for row in rows) == 10
+
+
+def test_filter() -> None:
+    rows = json.loads(run("analyze", ABORTS, "-T", "json", "-Y", "outcome:aborted backend:B", expect=1).stdout)["connections"]
+    assert rows
+    assert {c["outcome"] for c in rows} == {"aborted"}
+    done = run("analyze", ABORTS, "-Y", "outcome:aborted nosuch:1", expect=2)
+    assert b"no field nosuch" in done.stderr
+    assert b"column 17" in done.stderr
+
+
+def test_vip() -> None:
+    def count(*vips: str) -> int:
+        document = json.loads(run("analyze", ABORTS, "-T", "json", "--fail-on", "never", *(o for v in vips for o in ("--vip", v))).stdout)
+        return len(document["connections"])
+
+    assert count("puppetdb.example.com:8081") == 40
+    assert count("10.99.0.100:8081") == 40
+    assert count("10.99.0.100:443") == 0
+    assert count("other.example.com:8081", "PUPPETDB.example.com:8081") == 40
+    assert count("[fd99::1]:8081") == 0
+    run("analyze", ABORTS, "--vip", "nonsense", expect=2)
+    run("analyze", ABORTS, "--vip", "host:99999", expect=2)
+
+
+def test_first_generation() -> None:
+    document = json.loads(run("analyze", ABORTS, "--jdk-generation", "first", "-T", "json", "--fail-on", "never").stdout)
+    assert any("before 8u60" in f["explanation"] for f in document["findings"])
+
+
+def test_output_file(tmp_path: Path) -> None:
+    path = tmp_path / "out.json"
+    assert run("analyze", ABORTS, "-T", "json", "-o", str(path), expect=1).stdout == b""
+    assert json.loads(path.read_bytes())["connections"]
+    run("analyze", ABORTS, "-o", str(tmp_path / "no" / "such"), expect=2)
+
+
+@pytest.mark.parametrize("data", [b"", b"text", b"\xd4\xc3\xb2\xa1"])
+def test_no_capture_gives_2_in_one_line(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "bad.pcap"
+    path.write_bytes(data)
+    done = run("analyze", str(path), expect=2)
+    assert done.stdout == b""
+    assert done.stderr.startswith(b"inspector: ")
+    run("analyze", "-", data=data, expect=2)
+
+
+def test_missing_and_usage(tmp_path: Path) -> None:
+    run("analyze", str(tmp_path / "missing.pcap"), expect=2)
+    run("analyze", str(tmp_path), expect=2)
+    run("analyze", expect=2)
+    run("analyze", ABORTS, "--no-such-option", expect=2)
+    run("nosuchcommand", expect=2)
+
+
+def test_standard_input() -> None:
+    assert b"aborted 10 of 40" in run("analyze", "-", data=Path(ABORTS).read_bytes(), expect=1).stdout
+
+
+def test_one_bad_among_good(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.pcap"
+    bad.write_bytes(b"text")
+    done = run("analyze", str(bad), PROTECTED)
+    assert b"bad.pcap" in done.stderr
+    assert b"bad.pcap" in done.stdout
+    run("analyze", str(bad), PROTECTED, "--strict", expect=3)
+    run("analyze", PROTECTED, "--strict")
+
+
+def test_truncated(tmp_path: Path) -> None:
+    pool = Pool()
+    pool.full(certificate("a"), numbered(1))
+    path = written(tmp_path, pool.flows)
+    path.write_bytes(path.read_bytes()[:-5])
+    assert b"ends inside frame" in run("analyze", str(path)).stderr
+    run("analyze", str(path), "--strict", expect=3)
+
+
+def test_secrets_and_logs_are_accepted_and_named(tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    file.write_text("")
+    document = json.loads(run("analyze", PROTECTED, "-T", "json", "--keylog", str(file), "--log", str(file), "--server-key", str(file)).stdout)
+    kinds = [limit["kind"] for limit in document["limits"]]
+    assert kinds.count("secrets_not_used") == 2
+    assert kinds.count("log_not_used") == 1
+
+
+def test_closed_pipe_ends_quietly() -> None:
+    child = subprocess.Popen([*INSPECTOR, "analyze", str(find("puppet-session-ids")), "-T", "json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert child.stdout is not None
+    child.stdout.read(10)
+    child.stdout.close()
+    assert child.stderr is not None
+    assert b"Traceback" not in child.stderr.read()
+    assert child.wait(60) in (0, 1)
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_signals(number: signal.Signals, status: int) -> None:
+    child = subprocess.Popen([*INSPECTOR, "analyze", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert child.stdin is not None
+    child.stdin.write(b"\xd4\xc3\xb2\xa1" + bytes(20))
+    child.stdin.flush()
+    deadline = time.monotonic() + 30
+    while "numpy" not in Path(f"/proc/{child.pid}/maps").read_text(errors="replace") and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.5)
+    child.send_signal(number)
+    _, err = child.communicate(timeout=30)
+    assert child.returncode == status
+    assert b"Traceback" not in err
+
+
+def test_app_needs_a_terminal() -> None:
+    for arguments in ((ABORTS,), ("open", ABORTS)):
+        assert b"inspector analyze" in run(*arguments, expect=2).stderr
+
+
+def test_demo_without_a_terminal() -> None:
+    done = run("demo")
+    assert b"The client aborted 23 of 177 connections" in done.stdout
+
+
+def test_text_analysis_stays_inside_ascii_terminals() -> None:
+    done = subprocess.run([*INSPECTOR, "analyze", ABORTS], capture_output=True, env={**os.environ, "PYTHONIOENCODING": "ascii", "LANG": "C"}, check=False, timeout=60)
+    assert done.returncode == 1
+    assert b"Traceback" not in done.stderr
+
+
+def test_compare(tmp_path: Path) -> None:
+    assert b"The smallest fix, 2 additions" in run("compare", str(find("puppet-session-ids")), expect=1).stdout
+    run("compare", str(find("puppet-session-ids")), "--fail-on", "never")
+    run("compare", str(find("puppet-shared-name")))
+    told = json.loads(run("compare", str(find("puppet-shared-name")), "-T", "json").stdout)
+    assert told["equivalent"]["current"] is True
+    run("compare", str(find("puppet-shared-name")), "--jdk-generation", "first", expect=1)
+    run("compare", str(tmp_path / "none.pem"), expect=2)
+    text = tmp_path / "text.pem"
+    text.write_text("nothing")
+    run("compare", str(text), expect=2)
+    done = run("compare", str(text), str(find("puppet-shared-name")))
+    assert b"no certificate" in done.stderr
+
+
+def test_progress_is_said_on_standard_error(tmp_path: Path) -> None:
+    from inspector.progress import Progress
+
+    out = io.StringIO()
+    progress = Progress(out)
+    progress.opened(type("Story", (), {"bytes": 1000})())
+    progress._started -= 30
+    progress._shown -= 30
+    progress.advance(500)
+    assert out.getvalue() == "inspector: read 50 % of 0 MB\n"
+
+
+def test_several_files_are_one_story() -> None:
+    document = json.loads(run("analyze", ABORTS, PROTECTED, ABORTS, "-T", "json", expect=1).stdout)
+    assert len(document["captures"]) == 2
+    assert len(document["connections"]) == 80
+    assert CAPTURES.name in document["captures"][0]["path"]
