@@ -41,7 +41,15 @@ def test_help_and_version() -> None:
 
 def test_help_loads_nothing_heavy() -> None:
     heavy = ("numpy", "textual", "msgspec", "cryptography", "scapy", "dpkt")
-    code = f"import os, sys; sys.argv = ['inspector', '--help']; os._exit = lambda status: None; from inspector import cli; cli.main(); print([m for m in {heavy} if m in sys.modules])"
+    lines = [
+        "import os, sys",
+        "sys.argv = ['inspector', '--help']",
+        "os._exit = lambda status: None",
+        "from inspector import cli",
+        "cli.main()",
+        f"print([m for m in {heavy} if m in sys.modules])",
+    ]
+    code = "\n".join(lines)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip().endswith("[]")
 

@@ -13,9 +13,20 @@ from inspector.findings.jsse import Generation, Offer, decide, equivalence
 from inspector.tracking.certificates import Identity, canonical, parse
 from tests.build import certificate
 
+BASE = {
+    "modern": False,
+    "offered": True,
+    "resumed": False,
+    "extended_master_secret": False,
+    "issued": True,
+    "resumed_before": True,
+    "equivalent": False,
+    "gave_up": False,
+}
+
 
 def offer(**changes: bool | None) -> Offer:
-    return Offer(modern=False, offered=True, resumed=False, extended_master_secret=False, issued=True, resumed_before=True, equivalent=False, gave_up=False)._replace(**changes)
+    return Offer(**{**BASE, **changes})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from inspector import bounds, extraction
 from inspector.capture.files import Story
+from inspector.capture.inputs import Workload
 from inspector.document import Document
 from inspector.facts import Facts
 from inspector.findings.judge import judge
@@ -87,8 +88,8 @@ def test_a_worker_that_dies_is_replaced(plain: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_work_is_estimated() -> None:
-    assert extraction._processes(extraction.Workload(0, 0)) == 1
-    assert extraction._processes(extraction.Workload(10_000_000, 2_000)) == 1
+    assert extraction._processes(Workload(0, 0)) == 1
+    assert extraction._processes(Workload(10_000_000, 2_000)) == 1
     places = extraction._places(1000, 3)
     assert places[0][0] == 0
     assert places[-1][1] == INFINITE

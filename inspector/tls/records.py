@@ -227,7 +227,7 @@ class RecordReader:
     def _drop(self, count: int) -> None:
         """Forget the first bytes of the buffer; those behind its end are skipped when they come."""
         if count >= len(self._buffer):
-            self.want = self._start + count
+            self.want = self._start = self._start + count
             self._buffer = b""
             return
         self._buffer = self._buffer[count:]

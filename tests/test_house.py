@@ -1,0 +1,164 @@
+"""The house rules that a script can see: who imports whom, no wall clock below the app, file sizes, names, types and style."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "inspector"
+FILES = sorted(PACKAGE.rglob("*.py"))
+MOST_LINES = 400
+
+LAYERS: dict[str, set[str]] = {
+    "errors": set(),
+    "version": set(),
+    "bounds": set(),
+    "safe": set(),
+    "times": set(),
+    "document": set(),
+    "tls": {"bounds"},
+    "facts": {"tls"},
+    "capture": {"bounds", "errors"},
+    "wire": {"bounds", "capture", "facts", "tls", "tracking"},
+    "tracking": {"bounds", "errors", "facts", "tls"},
+    "engine": {"bounds", "capture", "facts", "tls", "wire"},
+    "stretch": {"capture", "engine", "facts", "wire"},
+    "extraction": {"capture", "facts", "stretch"},
+    "findings": {"bounds", "document", "facts", "times", "tls", "tracking", "version"},
+    "filters": {"document", "errors"},
+    "progress": {"capture"},
+    "reports": {"document", "facts", "findings", "safe", "times", "tls", "tracking"},
+    "tui": {"capture", "document", "errors", "extraction", "findings", "reports", "safe"},
+    "cli": {"capture", "document", "errors", "extraction", "filters", "findings", "progress", "reports", "tracking", "tui", "version"},
+    "__init__": {"document", "errors", "extraction", "findings", "version"},
+    "__main__": {"cli"},
+}
+"""What each room may know. Wire knows of tracking only the sink that it feeds."""
+
+OUTSIDE: dict[str, set[str]] = {
+    "textual": {"tui"},
+    "rich": {"tui"},
+    "scapy": set(),
+    "dpkt": {"wire"},
+    "cryptography": {"tracking"},
+    "click": {"cli"},
+    "zstandard": {"capture"},
+    "numpy": {"capture", "wire", "tracking"},
+}
+"""Where each library may be used."""
+
+STANDARD_ONLY = "tls"
+
+
+def room(path: Path) -> str:
+    parts = path.relative_to(PACKAGE).parts
+    return parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            if node.module == "inspector":
+                yield from (f"inspector.{alias.name}" for alias in node.names)
+            else:
+                yield node.module
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_run_one_way(path: Path) -> None:
+    here = room(path)
+    assert here in LAYERS, f"{here} has no place in the house yet"
+    for name in imports(path):
+        top, _, rest = name.partition(".")
+        if top == "inspector":
+            other = rest.split(".")[0]
+            assert other == here or other in LAYERS[here], f"{path.name} imports {name}"
+        else:
+            assert here in OUTSIDE.get(top, {here}), f"{path.name} imports {name}"
+            if here == STANDARD_ONLY:
+                assert top in sys.stdlib_module_names, f"{path.name} imports {name}"
+
+
+def test_the_engine_runs_without_the_screen() -> None:
+    code = "import sys, inspector; inspector.analyze(sys.argv[1]); assert not {'textual', 'rich', 'click', 'scapy'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code, str(ROOT / "captures" / "silent-abort.pcap.gz")], check=True, timeout=60)
+
+
+CLOCKS = {"time", "datetime.now", "datetime.utcnow", "datetime.today", "date.today", "time.time", "time.monotonic", "time.perf_counter"}
+MAY_LOOK = {"progress", "tui"}
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if room(p) not in MAY_LOOK], ids=lambda p: str(p.relative_to(ROOT)))
+def test_no_wall_clock_below_the_app(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert "time" not in {name.split(".")[0] for name in imports(path)}
+    called = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    assert not called & CLOCKS
+
+
+@pytest.mark.parametrize("path", [*FILES, *sorted((ROOT / "tests").glob("*.py"))], ids=lambda p: str(p.relative_to(ROOT)))
+def test_files_are_short_and_well_named(path: Path) -> None:
+    lines = path.read_text(encoding="utf-8").count("\n")
+    is_registry = path.name == "cipher_suites.py"  # a table of IANA's, one line an entry
+    assert lines <= (420 if is_registry else MOST_LINES)
+    assert not re.fullmatch(r"(utils?|helpers?|common|misc|managers?)\.py", path.name)
+
+
+def test_nothing_left_behind() -> None:
+    for path in FILES:
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"\b(TODO|FIXME|XXX)\b", text), path
+        assert not re.search(r"except( Exception| BaseException)?:", text), path
+
+
+def test_ruff() -> None:
+    subprocess.run([sys.executable, "-m", "ruff", "check", "--no-cache", "."], cwd=ROOT, check=True, timeout=120)
+    subprocess.run([sys.executable, "-m", "ruff", "format", "--check", "--no-cache", "."], cwd=ROOT, check=True, timeout=120)
+
+
+def test_types() -> None:
+    subprocess.run([sys.executable, "-m", "mypy"], cwd=ROOT, check=True, timeout=600)
+
+
+def test_every_document_is_reachable_and_every_dependency_explained() -> None:
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    explained = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")
+    for dependency in project["dependencies"]:
+        assert f"**{re.split('[<>=]', dependency)[0]}**" in explained
+    index = (ROOT / "README.md").read_text(encoding="utf-8")
+    for document in (ROOT / "docs").glob("*.md"):
+        assert f"docs/{document.name}" in index, document.name
+
+
+def test_every_rule_and_every_filter_field_is_documented() -> None:
+    from inspector.filters import FIELDS
+
+    rules = (ROOT / "docs" / "rules.md").read_text(encoding="utf-8")
+    named = set(
+        re.findall(
+            r'"((?:certificate|renegotiation|pool|triple|handshake|capture)(?:-[a-z]+)+)"', "".join(p.read_text(encoding="utf-8") for p in (PACKAGE / "findings").glob("*.py"))
+        )
+    )
+    assert len(named) >= 12
+    for rule in named:
+        assert f"`{rule}`" in rules, rule
+    filters = (ROOT / "docs" / "filters.md").read_text(encoding="utf-8")
+    for field in FIELDS:
+        assert f"`{field.name}`" in filters, field.name
+
+
+def test_every_capture_is_described() -> None:
+    text = (ROOT / "captures" / "README.md").read_text(encoding="utf-8")
+    for path in (ROOT / "captures").glob("*.gz"):
+        assert f"`{path.name}`" in text, path.name

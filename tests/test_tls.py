@@ -1,0 +1,212 @@
+"""Bytes in, values or named errors out: records, messages, extensions, fingerprints."""
+
+from __future__ import annotations
+
+import pytest
+
+from inspector.tls import messages
+from inspector.tls.handshake import unexpected
+from inspector.tls.preamble import find_hello
+from inspector.tls.reader import Malformed, Reader
+from inspector.tls.records import NEVER, Mark, RecordReader
+from inspector.tls.registry import HELLO_RETRY_RANDOM, cipher_name, extension_name, version_name
+from tests.build import CHANGE, DATA, FINISHED, client_hello, extension, message, numbered, record, server_hello, sni, vector
+
+
+class Sink:
+    """Writes down what a reader says, as a transcript."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def message(self, lane: int, kind: int, body: bytes, mark: Mark) -> None:
+        self.said.append(f"message {kind} {len(body)}")
+
+    def sslv2_hello(self, lane: int, record: bytes, mark: Mark) -> None:
+        self.said.append(f"sslv2 {len(record)}")
+
+    def change_cipher_spec(self, lane: int, mark: Mark) -> None:
+        self.said.append("change")
+
+    def alert(self, lane: int, level: int, code: int, mark: Mark) -> None:
+        self.said.append(f"alert {level} {code}")
+
+    def sealed(self, lane: int, content_type: int, length: int, mark: Mark, head: bytes = b"") -> None:
+        self.said.append(f"sealed {content_type} {length}")
+
+    def application_data(self, lane: int, length: int, mark: Mark) -> None:
+        self.said.append(f"data {length}")
+
+    def anomaly(self, lane: int, kind: str, text: str, mark: Mark, path: str = "", offset: int = 0) -> None:
+        self.said.append(f"anomaly {kind}")
+
+    def started(self, lane: int) -> None:
+        self.said.append("started")
+
+    def preceded(self, lane: int, head: bytes) -> None:
+        self.said.append(f"preceded {head[:6]!r}")
+
+
+HELLO = client_hello(numbered(1))
+N = len(HELLO) - 4
+TRANSCRIPTS: dict[str, tuple[bytes, list[str]]] = {
+    "hello": (record(22, HELLO), ["started", f"message 1 {N}"]),
+    "two in one record": (record(22, HELLO + message(14, b"")), ["started", f"message 1 {N}", "message 14 0"]),
+    "one in three records": (record(22, HELLO[:3]) + record(22, HELLO[3:50]) + record(22, HELLO[50:]), ["started", f"message 1 {N}"]),
+    "empty record between": (record(22, HELLO) + record(22, b"") + record(22, message(14, b"")), ["started", f"message 1 {N}", "message 14 0"]),
+    "encrypted": (record(22, HELLO) + CHANGE + FINISHED + DATA, ["started", f"message 1 {N}", "change", "sealed 22 40", "data 200"]),
+    "renegotiation": (
+        record(22, HELLO) + CHANGE + FINISHED + record(22, b"r" * 90) + record(20, b"c" * 30) + record(21, b"a" * 26),
+        ["started", f"message 1 {N}", "change", "sealed 22 40", "sealed 22 90", "sealed 20 30", "sealed 21 26"],
+    ),
+    "alerts": (record(22, HELLO) + record(21, b"\1\x5a") + record(21, b"\2\x28"), ["started", f"message 1 {N}", "alert 1 90", "alert 2 40"]),
+    "alert first": (record(21, b"\2\x46"), ["started", "alert 2 70"]),
+    "no record": (record(22, HELLO) + b"HTTP/1.1 400", ["started", f"message 1 {N}", "anomaly no_record"]),
+    "behind PROXY": (b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n" + record(22, HELLO), ["preceded b'PROXY '", "started", f"message 1 {N}"]),
+    "heartbeat": (record(22, HELLO) + record(24, b"\1" + bytes(18)), ["started", f"message 1 {N}"]),
+    "sslv2": (b"\x80\x2e\1\3\1\0\x15\0\0\0\x10" + b"\0\0\4" * 7 + b"c" * 16, ["started", "sslv2 46"]),
+}
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 10_000])
+@pytest.mark.parametrize("name", TRANSCRIPTS)
+def test_transcripts(name: str, size: int) -> None:
+    data, expected = TRANSCRIPTS[name]
+    sink = Sink()
+    reader = RecordReader(0, sink)
+    for at in range(0, len(data), size):
+        end = min(at + size, len(data))
+        while reader.want < end:
+            reader.feed(max(reader.want, at), data[max(reader.want, at) : end], 1, at)
+    assert sink.said == expected
+
+
+def test_most_bytes_are_never_wanted() -> None:
+    reader = RecordReader(0, Sink())
+    data = record(22, HELLO) + CHANGE + FINISHED + b"\x17\x03\x03\x40\x00"
+    reader.feed(0, data, 1, 0)
+    assert reader.want == len(data) + 0x4000
+
+
+def test_not_tls_is_given_up() -> None:
+    reader = RecordReader(0, Sink())
+    at = 0
+    while reader.want < NEVER and at < 1 << 20:
+        reader.feed(at, b"GET / HTTP/1.1\r\n" * 64, 1, 0)
+        at += 1024
+    assert reader.want == NEVER
+
+
+def test_behind_a_gap_the_next_record_is_found() -> None:
+    sink = Sink()
+    reader = RecordReader(0, sink)
+    reader.feed(0, record(22, HELLO)[:100], 1, 0)
+    reader.gap(5000)
+    reader.feed(5000, CHANGE + FINISHED + DATA, 1, 0)
+    assert sink.said[-2:] == ["sealed 22 40", "data 200"] or sink.said[-3:] == ["change", "sealed 22 40", "data 200"]
+    assert reader.uncertain or reader.sealed
+
+
+@pytest.mark.parametrize(("data", "expected"), [(b"\x16", None), (b"\x16\x03\x01\x02\x00", None), (b"\x17\x03\x03", -1), (b"", -1), (b"SSH-2.0", -1)])
+def test_find_hello_at_the_start(data: bytes, expected: int | None) -> None:
+    assert find_hello(data, at_start=True) == expected
+
+
+def test_client_hello() -> None:
+    hello = messages.client_hello(client_hello(numbered(1), numbered(2), ems=True, ticket=b"t" * 20, versions=(0x0304,))[4:])
+    assert hello.random == numbered(1)
+    assert hello.session_id == numbered(2)
+    assert hello.ticket == b"t" * 20
+    assert hello.shape.server_name == b"puppetdb.example.com"
+    assert hello.shape.extended_master_secret
+    assert hello.shape.secure_renegotiation
+    assert hello.shape.problem is None
+    assert messages.client_hello(client_hello(numbered(3), numbered(2), ems=True, ticket=b"t" * 20, versions=(0x0304,))[4:]).random == numbered(3)
+
+
+def test_server_hello() -> None:
+    hello = messages.server_hello(server_hello(numbered(1), numbered(2), ems=True)[4:])
+    assert (hello.shape.version, hello.shape.extended_master_secret, hello.is_retry) == (0x0303, True, False)
+    assert messages.server_hello(server_hello(numbered(1), version=0x0304)[4:]).shape.version == 0x0304
+    assert messages.server_hello(server_hello(HELLO_RETRY_RANDOM, version=0x0304)[4:]).is_retry
+
+
+def body(*extensions: bytes, suites: bytes = b"\x13\x01") -> bytes:
+    return b"\x03\x03" + numbered(1) + b"\0" + vector(2, suites) + b"\1\0" + vector(2, b"".join(extensions))
+
+
+def test_unknown_extensions_stay_in_wire_order() -> None:
+    shape = messages.client_hello(body(extension(0xABCD, b"x"), sni("a.b"), extension(0x1234))).shape
+    assert shape.extensions == (0xABCD, 0, 0x1234)
+
+
+@pytest.mark.parametrize(
+    ("data", "path"),
+    [
+        (b"\x03\x03" + bytes(10), "client_hello.random"),
+        (b"\x03\x03" + bytes(32) + b"\xff", "client_hello.session_id"),
+        (b"\x03\x03" + bytes(32) + b"\0\0\3\x13\x01\x13", "client_hello.cipher_suites"),
+    ],
+)
+def test_malformed_hellos_are_named(data: bytes, path: str) -> None:
+    with pytest.raises(Malformed) as caught:
+        messages.client_hello(data)
+    assert caught.value.path.startswith(path)
+
+
+def test_a_malformed_extension_costs_only_itself() -> None:
+    shape = messages.client_hello(body(extension(10, b"\0\3\0\x17"), sni("a.b"))).shape
+    assert shape.server_name == b"a.b"
+    assert shape.problem is not None
+    text, offset, path = shape.problem
+    assert path == "client_hello.extensions.supported_groups.named_group_list"
+    assert offset > 40
+    assert text
+
+
+def test_reader_knows_absolute_offsets() -> None:
+    reader = Reader(b"\0\4\0\1\xff", "outer")
+    assert reader.u16("first") == 4
+    with pytest.raises(Malformed) as caught:
+        reader.vector(2, "inner").u16("second")
+    assert (caught.value.offset, caught.value.path) == (4, "outer.inner.second")
+
+
+def test_ja3_of_its_authors_readme() -> None:
+    """769,47-53-5-10-49161-49162-49171-49172-50-56-19-4,0-10-11,23-24-25,0 in the README of salesforce/ja3."""
+    suites = b"".join(c.to_bytes(2, "big") for c in (47, 53, 5, 10, 49161, 49162, 49171, 49172, 50, 56, 19, 4))
+    hello = body(sni("x"), extension(10, vector(2, b"\0\x17\0\x18\0\x19")), extension(11, vector(1, b"\0")), suites=suites)
+    assert messages.client_hello(b"\x03\x01" + hello[2:]).shape.ja3 == "ada70206e40642a3e4461f35503241d5"
+
+
+def test_ja4_shape() -> None:
+    """Grease is left out, the count is of what is left; ALPN's first and last character; no SNI is ``i``."""
+    alpn = extension(16, vector(2, vector(1, b"h2")))
+    grease = extension(0x1A1A)
+    shape = messages.client_hello(body(grease, alpn, extension(43, vector(1, b"\x2a\x2a\x03\x04")), suites=b"\x0a\x0a\x13\x01\x13\x02")).shape
+    assert shape.ja4.split("_")[0] == "t13i0202h2"
+    assert messages.client_hello(body(sni("x"))).shape.ja4.startswith("t12d010100_")
+
+
+def test_names_from_the_registries() -> None:
+    assert cipher_name(0xC02F) == "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"
+    assert cipher_name(0xBEEF) == "0xBEEF"
+    assert cipher_name(0x1A1A) == "GREASE"
+    assert extension_name(23) == "extended_master_secret"
+    assert extension_name(60_000) == "extension_60000"
+    assert [version_name(v) for v in (0x0300, 0x0303, 0x0304, 0x7F1C, 0x0999)] == ["SSLv3", "TLSv1.2", "TLSv1.3", "TLSv1.3", None]
+
+
+@pytest.mark.parametrize(
+    ("letters", "sides", "count"),
+    [
+        (b"CSXKNGIfIf", bytes([1, 0, 0, 0, 0, 1, 1, 1, 0, 0]), 0),
+        (b"CSIfIf", bytes([1, 0, 0, 0, 1, 1]), 0),
+        (b"CSNXGIf", bytes([1, 0, 0, 0, 1, 1, 1]), 1),
+        (b"GIf", bytes([1, 1, 1]), 0),
+        (b"CGSXN", bytes([1, 1, 0, 0, 0]), 0),
+        (b"CSS", bytes([1, 0, 0]), 1),
+    ],
+)
+def test_order_of_messages(letters: bytes, sides: bytes, count: int) -> None:
+    assert len(unexpected(letters, sides)) == count
