@@ -76,7 +76,8 @@ def _why_confirmed(case: Case, service: Service) -> list[str]:
     members = case.members(service)
     leaves = sorted({s.leaf for s in members if s.leaf})
     versions = sorted({s.answer.version for s in members if s.answer is not None})
-    because = [f"{sum(s.declined for s in members)} offered sessions were declined, {sum(s.kind in ('session_id', 'ticket') for s in members)} were resumed"]
+    declined, resumed = sum(s.declined for s in members), sum(s.is_resumed for s in members)
+    because = [f"{declined} offered session{' was' if declined == 1 else 's were'} declined, {resumed} {'was' if resumed == 1 else 'were'} resumed"]
     if len(leaves) > 1:
         because.append(f"{len(leaves)} certificates, not all of which Java counts as one server")
     if versions and versions[-1] < 0x0304:
@@ -103,7 +104,7 @@ def _exposure(case: Case, members: list[Observed]) -> list[str] | None:
         return None
     first, last = min(s.first_ns for s in members), max(s.first_ns for s in members)
     return [
-        f"{len(resumed)} sessions were resumed in {span(last - first)}",
+        f"{len(resumed)} session{' was' if len(resumed) == 1 else 's were'} resumed in {span(last - first)}",
         "TLS 1.2 or older without extended master secret (EMS)" + (" on some back ends" if issuing[True] else ""),
         f"{len({leaf for pair in pairs for leaf in pair})} certificates that Java does not count as one server",
         "the client is Java",

@@ -20,7 +20,8 @@ Line = list[tuple[str, Kind]]
 
 STYLES: dict[Kind, str] = {"": "", "bad": "bold $text-error", "warn": "$text-warning", "good": "$text-success", "dim": "$text-muted", "head": "bold $text-accent"}
 GLYPHS: dict[str, Kind] = {"✖": "bad", "▲": "warn", "◇": "warn", "●": "good", "✔": "good", "○": "dim", "◌": "warn", "≠": "warn"}
-MARKED = re.compile(r"[✖▲◇●✔◌≠](?: \d[\d,]*)?|[A-Z]{3,}(?: [A-Z]{2,})*(?=  |$)")
+MARKED = re.compile(r"[✖▲◇●✔◌≠](?: \d[\d,]*)?")
+HEADING = re.compile(r"[A-Z]{3,}(?: [A-Z]{2,})*(?:  |$)")
 
 ASCII = str.maketrans(
     {
@@ -63,13 +64,15 @@ def glyphs(text: str) -> str:
 
 
 def coloured(text: str) -> Line:
-    """A line of a report with kinds for its marks and headings."""
+    """A line of a report with kinds for its marks; a heading as a whole."""
+    if HEADING.match(text):
+        return [(text, "head")]
     pieces: Line = []
     at = 0
     for match in MARKED.finditer(text):
         if match.start() > at:
             pieces.append((text[at : match.start()], ""))
-        pieces.append((match[0], GLYPHS.get(match[0][0], "head")))
+        pieces.append((match[0], GLYPHS[match[0][0]]))
         at = match.end()
     pieces.append((text[at:], ""))
     return pieces

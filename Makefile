@@ -1,0 +1,47 @@
+# Needs Python 3.11 or later and make; uses uv where it is there.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(shell command -v uv 2>/dev/null)
+LOCK := requirements-test.lock
+
+ifdef UV
+CREATE = uv venv --quiet --python $(PYTHON) $(VENV)
+INSTALL = uv pip install --quiet --python $(BIN)/python
+else
+CREATE = $(PYTHON) -m venv $(VENV)
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+endif
+
+.PHONY: demo test check wheel golden pictures clean
+
+demo: $(VENV)/.installed  ## set up, and open the bundled recording of a real Puppet Server
+	@$(BIN)/inspector demo
+
+test: $(VENV)/.tested  ## set up, and run all tests, style and types included
+	$(BIN)/python -m pytest
+
+golden: $(VENV)/.tested  ## write golden analyses, pictures of screens and generated documents anew
+	$(BIN)/python -m pytest tests/test_golden.py tests/test_docs.py --update-golden
+	$(BIN)/python -m pytest tests/test_tui.py --snapshot-update
+
+pictures: $(VENV)/.tested  ## draw the README's pictures from the program
+	$(BIN)/python -m tests.pictures
+
+wheel: $(VENV)/.tested  ## build the wheel into dist/
+	$(BIN)/python -m build --wheel --quiet
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed: make PYTHON=python3.11" >&2; exit 1; }
+	$(CREATE)
+
+$(VENV)/.installed: pyproject.toml $(LOCK) | $(VENV)/bin/python
+	$(INSTALL) --constraint $(LOCK) --editable .
+	@touch $@
+
+$(VENV)/.tested: $(VENV)/.installed $(LOCK)
+	$(INSTALL) --requirement $(LOCK)
+	@touch $@
+
+clean:
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,116 @@
+"""What the documents say is what the program does: generated parts, commands, examples."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from inspector.tls import handshake
+
+ROOT = Path(__file__).parent.parent
+STATES = ROOT / "docs" / "handshake-states.md"
+LETTERS = {
+    **handshake.NAMES,
+    "H": "HelloRequest",
+    "J": "HelloRetryRequest",
+    "A": "SupplementalData",
+    "R": "CertificateRequest",
+    "T": "NewSessionTicket",
+    "U": "CertificateStatus",
+    "Y": "CertificateVerify",
+}
+
+
+def diagram(table: dict[str, dict[str, str]]) -> str:
+    lines = ["```mermaid", "stateDiagram-v2", "    [*] --> start"]
+    lines += [f"    {state} --> {after}: {LETTERS[letter]}" for state, moves in table.items() for letter, after in moves.items()]
+    return "\n".join([*lines, "```"])
+
+
+def states_document() -> str:
+    return f"""# The states of a handshake
+
+Made from the tables in `inspector/tls/handshake.py` by `make golden`; a test holds it. Each side is watched apart. Any other message is an anomaly
+that is shown; it never stops the watching.
+
+## What the client sends
+
+{diagram(handshake.CLIENT)}
+
+## What the server sends
+
+{diagram(handshake.SERVER)}
+"""
+
+
+def test_the_picture_of_the_states(request: pytest.FixtureRequest) -> None:
+    if request.config.getoption("--update-golden"):
+        STATES.write_text(states_document(), encoding="utf-8")
+    assert states_document() == STATES.read_text(encoding="utf-8")
+
+
+def examples() -> list[str]:
+    """Commands in the documents that name bundled captures or compare nothing else."""
+    found: list[str] = []
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        for fence in re.findall(r"```sh\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL):
+            found += [line for line in fence.splitlines() if line.startswith("inspector ") and "captures/" in line and not line.startswith("inspector captures")]
+    return sorted(set(found))
+
+
+def test_there_are_examples() -> None:
+    assert len(examples()) >= 5
+
+
+@pytest.mark.parametrize("line", examples())
+def test_examples_run(line: str) -> None:
+    command = line.split(" #")[0].split(" | ")[0].split(" > ")[0]
+    done = subprocess.run([sys.executable, "-m", *shlex.split(command)], cwd=ROOT, capture_output=True, check=False, timeout=120)
+    assert done.returncode in (0, 1), done.stderr
+    assert done.stdout
+    assert not done.stderr
+
+
+def test_options_in_the_documents_exist() -> None:
+    from inspector.cli import cli
+
+    known = {option for command in cli.commands.values() for p in command.params for option in p.opts} | {"--help", "-h", "--version", "-V"}
+    text = (ROOT / "README.md").read_text(encoding="utf-8") + "".join(p.read_text(encoding="utf-8") for p in (ROOT / "docs").glob("*.md"))
+    for fence in re.findall(r"```sh\n(.*?)```", text, re.DOTALL):
+        for line in fence.splitlines():
+            if line.startswith("inspector "):
+                words = shlex.split(line.split(" #")[0])
+                assert {word for word in words if word.startswith("-") and len(word) > 1} <= known, line
+
+
+def test_links_lead_somewhere() -> None:
+    for path in [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md"), ROOT / "captures" / "README.md"]:
+        for target in re.findall(r"\]\((?!https?://)([^)#]+)", path.read_text(encoding="utf-8")):
+            assert (path.parent / target).exists(), f"{path.name}: {target}"
+
+
+def test_library_example() -> None:
+    """The snippet in docs/library.md runs as it stands."""
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "library.md").read_text(encoding="utf-8"), re.DOTALL)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
+    assert "certificate-change-abort" in done.stdout
+
+
+def test_the_wheel_holds_the_demo(tmp_path: Path) -> None:
+    """Built and run far from the clone."""
+    subprocess.run([sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), "."], cwd=ROOT, check=True, capture_output=True, timeout=300)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "installed")
+        assert not [n for n in archive.namelist() if n.startswith(("tests", "captures"))]
+    installed = str(tmp_path / "installed")
+    code = f"import sys; sys.path.insert(0, {installed!r}); sys.argv = ['inspector', 'demo']; import inspector.cli as c; assert {installed!r} in c.__file__; c.main()"
+    done = subprocess.run([sys.executable, "-P", "-c", code], cwd=tmp_path, capture_output=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert b"The client aborted 23 of 177 connections" in done.stdout
