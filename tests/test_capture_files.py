@@ -152,6 +152,7 @@ def test_directory(tmp_path: Path, expected: Any) -> None:
         (b"\x28\xb5\x2f\xfd\0", "damaged compression"),
         (b"\x1f\x8b" + bytes(30), "damaged compression"),
     ],
+    ids=["nothing", "text", "cut pcap header", "cut pcapng header", "cut gz header", "gz of nothing", "gz of text", "cut zst", "damaged gz"],
 )
 def test_no_capture(tmp_path: Path, data: bytes, words: str) -> None:
     path = tmp_path / "bad"
