@@ -15,8 +15,10 @@ from inspector.errors import InspectorError, UsageError
 from inspector.version import VERSION
 
 if TYPE_CHECKING:
-    from inspector.document import Limit
-    from inspector.findings.case import Options
+    from collections.abc import Iterator
+
+    from inspector.capture.files import Story
+    from inspector.document import Connection, Limit
     from inspector.findings.judge import Analysis
     from inspector.tracking.certificates import Certificate
 
@@ -96,9 +98,11 @@ def analyze_command(
     import gc
 
     gc.disable()
-    from inspector.filters import compile_filter
+    matches = None
+    if expression:
+        from inspector.filters import compile_filter
 
-    matches = compile_filter(expression) if expression else None
+        matches = compile_filter(expression)
     analysis = _analysis(files, vips, jdk_generation, _secrets_limits(keylog, server_key, logs))
     _write(analysis, form, matches, output)
     _exit_by_findings(analysis, fail_on, strict)
@@ -106,25 +110,26 @@ def analyze_command(
 
 def _analysis(files: tuple[str, ...], vips: tuple[str, ...], generation: str, limits: list[Limit]) -> Analysis:
     from inspector.extraction import extract
-    from inspector.findings.judge import judge
     from inspector.progress import Progress
 
-    options = _options(vips, generation)
+    wanted = tuple(_vip(v) for v in vips)
     progress = Progress(sys.stderr)
-    facts = extract(files, progress.advance, progress.opened)
+
+    def opened(story: Story) -> None:
+        progress.opened(story)
+        import inspector.findings.judge  # noqa: F401 - loaded here, the other processes are at work by then
+
+    facts = extract(files, progress.advance, opened)
     progress.done()
     for _, text in facts.problems:
         click.echo(f"inspector: {text}", err=True)
     for capture in facts.captures:
         if capture.damage:
             click.echo(f"inspector: {capture.path}: {capture.damage}", err=True)
-    return judge(facts, options, limits)
-
-
-def _options(vips: tuple[str, ...], generation: str) -> Options:
     from inspector.findings.case import Options
+    from inspector.findings.judge import judge
 
-    return Options("first" if generation == "first" else "current", tuple(_vip(v) for v in vips))
+    return judge(facts, Options("first" if generation == "first" else "current", wanted), limits)
 
 
 def _vip(text: str) -> tuple[str, int]:
@@ -142,6 +147,8 @@ def _vip(text: str) -> tuple[str, int]:
 
 def _secrets_limits(keylog: tuple[str, ...], server_key: tuple[str, ...], logs: tuple[str, ...]) -> list[Limit]:
     """Options that are accepted before what they need exists are named as limits."""
+    if not (keylog or server_key or logs):
+        return []
     from inspector.document import Limit
 
     limits = [Limit("secrets_not_used", f"{path}: records are not decrypted by this version", None, []) for path in (*keylog, *server_key)]
@@ -149,7 +156,9 @@ def _secrets_limits(keylog: tuple[str, ...], server_key: tuple[str, ...], logs: 
 
 
 def _write(analysis: Analysis, form: str, matches: Any, output: str | None) -> None:
-    connections = (c for c in analysis.connections() if matches is None or matches(analysis.document, c))
+    def connections(start: int = 0, stop: int | None = None) -> Iterator[Connection]:
+        return (c for c in analysis.connections(start, stop) if matches is None or matches(analysis.document, c))
+
     try:
         target = open(output, "wb") if output else sys.stdout.buffer  # noqa: SIM115 - standard output must stay open
     except OSError as error:
@@ -162,7 +171,7 @@ def _write(analysis: Analysis, form: str, matches: Any, output: str | None) -> N
         elif form == "jsonl":
             from inspector.reports.json_stream import write_jsonl
 
-            write_jsonl(analysis, connections, target)
+            write_jsonl(analysis, connections(), target)
         else:
             import io
 
@@ -170,11 +179,11 @@ def _write(analysis: Analysis, form: str, matches: Any, output: str | None) -> N
             if form == "csv":
                 from inspector.reports.csv_table import write_csv
 
-                write_csv(analysis, connections, text)
+                write_csv(analysis, connections(), text)
             else:
                 from inspector.reports.text import write_text
 
-                write_text(analysis, connections if matches is not None else None, text)
+                write_text(analysis, connections() if matches is not None else None, text)
             text.flush()
             text.detach()
         target.flush()
@@ -212,8 +221,9 @@ def _open(files: tuple[str, ...], vips: tuple[str, ...], generation: str, limits
     if not sys.stdout.isatty():
         raise UsageError("standard output is no terminal", "inspector analyze prints the same analysis")
     from inspector.capture.files import Story
+    from inspector.findings.case import Options
 
-    options = _options(vips, generation)
+    options = Options("first" if generation == "first" else "current", tuple(_vip(v) for v in vips))
     if "-" not in files:
         Story(files)  # what cannot be read is said before the screen changes
     elif not _keys_from_terminal():

@@ -213,6 +213,8 @@ class Facts(Struct):
     other_flows: dict[Endpoint, int] = field(default_factory=dict)
     problems: list[tuple[str, str]] = field(default_factory=list)
     bounded: list[str] = field(default_factory=list)
+    _latest: tuple[bytes, ConnectionFacts] | None = None
+    """What was unpacked last; whoever looks at a connection mostly looks several times."""
 
     def add(self, connection: ConnectionFacts) -> None:
         """Keep a connection; it must not be changed afterwards."""
@@ -236,9 +238,13 @@ class Facts(Struct):
 
     def unpack(self, packed: bytes) -> ConnectionFacts:
         """The reverse of ``pack``."""
+        latest = self._latest
+        if latest is not None and latest[0] is packed:
+            return latest[1]
         offer_key, answer_key, connection = _decode(memoryview(packed)[PREFIX_BYTES:])
         connection.handshake.offer = self.offers.get(offer_key)
         connection.handshake.answer = self.answers.get(answer_key)
+        self._latest = (packed, connection)
         return connection
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from inspector.capture.files import Story
+if TYPE_CHECKING:
+    from inspector.capture.files import Story
 
 
 class Progress:

@@ -138,7 +138,7 @@ def run(path: Path) -> None:
         story = Story([str(path)])
         analysis = judge(joined([extract_stretch(story, 0, float("inf"))], story))
         with Path("/dev/null").open("wb") as out:
-            write_json(analysis, analysis.connections(), out)
+            write_json(analysis, analysis.connections, out)
     except InspectorError as problem:
         assert str(problem)
     assert time.perf_counter() - started < SLOWEST

@@ -50,14 +50,9 @@ def doubt(case: Case, seen: Observed) -> str | None:
     return None
 
 
-def aborts(case: Case) -> Iterator[Finding]:
-    """One finding for each connection that the client aborted because of the change."""
-    for seen in case.observed:
-        if is_candidate(case, seen):
-            yield _abort(case, seen, doubt(case, seen))
-
-
-def _abort(case: Case, seen: Observed, why_not: str | None) -> Finding:
+def abort(case: Case, seen: Observed) -> Finding:
+    """The finding of one connection that the client aborted because of the change, or may have."""
+    why_not = doubt(case, seen)
     service = case.services[seen.service]
     session = seen.entry.session
     origin = case.observed[session.issuer] if session is not None and session.issuer is not None else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from inspector import document as doc
 from inspector.facts import Facts
@@ -22,9 +23,14 @@ class Analysis:
         self.case = case
         self.document = document
 
-    def connections(self) -> Iterator[doc.Connection]:
-        """All connections, one by one, in the order of their ClientHellos."""
-        for seen in self.case.observed:
+    @property
+    def count(self) -> int:
+        """How many connections there are."""
+        return len(self.case.observed)
+
+    def connections(self, start: int = 0, stop: int | None = None) -> Iterator[doc.Connection]:
+        """Connections one by one, in the order of their ClientHellos; all by default."""
+        for seen in islice(self.case.observed, start, stop):
             yield describe.connection(self.case, seen)
 
     def connection(self, index: int) -> doc.Connection:
@@ -47,8 +53,9 @@ def judge(facts: Facts, options: Options | None = None, extra_limits: Sequence[d
     """What the facts mean."""
     case = build(facts, options or Options())
     found_limits = limits.limits(case, list(extra_limits))
-    findings = list(change.aborts(case))
-    explained = {s.index for s in case.observed if change.is_candidate(case, s)} | {s.index for s in case.observed if s.renegotiations}
+    candidates = [s for s in case.observed if change.is_candidate(case, s)]
+    findings = [change.abort(case, s) for s in candidates]
+    explained = {s.index for s in candidates} | {s.index for s in case.observed if s.renegotiations}
     findings += change.tolerated(case)
     findings += renegotiation.renegotiations(case)
     findings += failures.failures(case, explained)

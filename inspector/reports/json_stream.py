@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import BinaryIO
 
@@ -10,32 +10,53 @@ import msgspec
 
 from inspector.document import LISTS, Connection
 from inspector.findings.judge import Analysis
+from inspector.reports.elsewhere import Elsewhere
 
 CHUNK = 512
+SEPARATOR = b",\n"
+SHARED_FROM, SHARED_UP_TO = 4_000, 40_000
+"""So many connections are written by two cores: fewer are not worth a process, and more would take too much memory twice."""
 
 
-def write_json(analysis: Analysis, connections: Iterable[Connection], out: BinaryIO) -> None:
+Rows = Callable[[int, int], Iterable[Connection]]
+"""Connections from one place in the order of ClientHellos up to another."""
+
+
+def write_json(analysis: Analysis, connections: Rows, out: BinaryIO) -> None:
     """One JSON object. ``connections``: those to show."""
     encode = msgspec.json.encode
     document = analysis.document
+    count = analysis.count
+    half = count // 2 if SHARED_FROM <= count <= SHARED_UP_TO and Elsewhere.is_possible() else count
+    out.flush()
+    rest = Elsewhere(lambda target: _write_rows(connections(half, count), target)) if half < count else None
     head = {"schema": document.schema, "generator": document.generator}
     out.write(encode(head)[:-1])
     for name in LISTS:
         if name not in ("connections", "sessions"):
             out.write(b',\n"%s":' % name.encode() + encode(getattr(document, name)))
-    _write_list("sessions", analysis.sessions(), out)
-    _write_list("connections", connections, out)
-    out.write(b"}\n")
+    out.write(b',\n"sessions":[')
+    _write_rows(analysis.sessions(), out, is_first=True)
+    out.write(b'],\n"connections":[')
+    has_rows = _write_rows(connections(0, half), out, is_first=True)
+    if rest is not None:
+        rest.append_to(out, skip=0 if has_rows else len(SEPARATOR) - 1)
+    out.write(b"]}\n")
 
 
-def _write_list(name: str, rows: Iterable[object], out: BinaryIO) -> None:
-    out.write(b',\n"%s":[' % name.encode())
+def _write_rows(rows: Iterable[object], out: BinaryIO, is_first: bool = False) -> bool:
+    """Each row behind a comma, but for the first one of a list; whether there was any."""
+    separator = SEPARATOR[1:] if is_first else SEPARATOR
     remaining = iter(rows)
-    separator = b"\n"
+    encoder = msgspec.json.Encoder()
+    buffer = bytearray()
     while chunk := list(islice(remaining, CHUNK)):
-        out.write(separator + msgspec.json.encode(chunk)[1:-1])
-        separator = b",\n"
-    out.write(b"]")
+        encoder.encode_into(chunk, buffer)
+        out.write(separator)
+        separator = SEPARATOR
+        with memoryview(buffer) as encoded:
+            out.write(encoded[1:-1])
+    return not is_first or separator is SEPARATOR
 
 
 def write_jsonl(analysis: Analysis, connections: Iterable[Connection], out: BinaryIO) -> None:

@@ -127,7 +127,7 @@ class FlowTable:
         frame_base = run.frame
         for first, end, lane, seq, control, flags, length, held in spans:
             ns = run.time_ns[first]
-            if flow is not None and (flow.restarts(lane, seq) if control & SYN else flow.is_over(ns)):
+            if flow is not None and (flow.restarts(lane, seq) if control & SYN else flow.closed and flow.is_over(ns)):
                 self._end(self._flows.pop(key))
                 flow = None
             if flow is None:
@@ -156,7 +156,7 @@ class FlowTable:
                     stream.ends_at(stream.offset(seq) + length)
             if ns < flow.first[0]:
                 flow.first = (ns, frame_base + run.number[first])
-            if ns > flow.last[0]:
+            if flow.closed and ns > flow.last[0]:
                 flow.last = (ns, frame_base + run.number[first])
         if flow is not None and group.last_ns > flow.last[0] and not flow.is_over(group.last_ns):
             flow.last = (group.last_ns, frame_base + group.last_number)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from bisect import bisect_right, insort
 
 from inspector import bounds
-from inspector.tls.records import READING, RecordReader
+from inspector.tls.records import RecordReader
+from inspector.tls.registry import APPLICATION_DATA
 from inspector.wire.runs import Run
 
 PLAUSIBLE_TAIL = 1 << 24
@@ -210,6 +211,6 @@ class Stream:
                 reader.gap(end)
                 return
             at = start + skip
-            if reader.mode is READING and reader.pass_by(rows.data, at, held - skip, frame, ns):
+            if (reader.sealed or rows.data[at] == APPLICATION_DATA) and reader.pass_by(rows.data, at, held - skip, frame, ns):
                 continue
             reader.feed(offset + skip, rows.data[at : start + held].tobytes(), frame, ns)
