@@ -19,11 +19,8 @@ if TYPE_CHECKING:
     from inspector.facts import Facts
     from inspector.stretch import Part
 
-WORTHWHILE_SECONDS = 0.8
-"""Below this, starting a process costs more than it saves."""
-
-BYTES_A_SECOND, HANDSHAKES_A_SECOND = 1_500_000_000, 120_000
-"""What one process reads, about."""
+WORTHWHILE_HANDSHAKES = 30_000
+"""Below this, another process costs more than it saves: frames have to be walked through by each, only handshakes are shared."""
 
 MOST_PROCESSES = 4
 LAST_SHARE = 0.92
@@ -57,7 +54,7 @@ def extract(paths: Sequence[str], progress: Progress | None = None, opened: Call
 
 
 def _processes(work: Workload) -> int:
-    if work.bytes / BYTES_A_SECOND + work.handshakes / HANDSHAKES_A_SECOND < WORTHWHILE_SECONDS:
+    if work.handshakes < WORTHWHILE_HANDSHAKES:
         return 1
     return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, MOST_PROCESSES)
 

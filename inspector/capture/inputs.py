@@ -13,8 +13,8 @@ from inspector.errors import UnreadableError
 
 GZIP = b"\x1f\x8b"
 ZSTD = b"\x28\xb5\x2f\xfd"
-HANDSHAKE_RECORD = re.compile(rb"\x16\x03[\x00-\x04][\x00-\x40]")
-SAMPLES, SAMPLE_BYTES = 8, 1 << 17
+HANDSHAKE_RECORD = re.compile(rb"\x16\x03[\x00-\x04][\x00-\x40].[\x01\x02\x0b\x10]", re.DOTALL)
+SAMPLES, SAMPLE_BYTES = 16, 1 << 16
 SUFFIXES = (".pcap", ".pcapng", ".cap", ".dmp", ".trc", ".ntar")
 
 
@@ -68,7 +68,9 @@ def identity(path: str) -> object:
 
 
 class Workload(NamedTuple):
-    """``bytes`` of captures that are neither compressed nor a stream, 0 where any is; ``handshakes``: their handshake records, by samples."""
+    """``bytes`` of captures that are neither compressed nor a stream, 0 where any is; ``handshakes``: about how many records with a hello,
+    certificate or key exchange they hold.
+    """
 
     bytes: int
     handshakes: int
@@ -96,6 +98,6 @@ def _handshakes(file: BinaryIO, size: int) -> int:
     """Handshake records in a file, estimated from a few places."""
     count = 0
     for sample in range(SAMPLES):
-        file.seek(size * sample // SAMPLES)
+        file.seek(size * (2 * sample + 1) // (2 * SAMPLES))
         count += len(HANDSHAKE_RECORD.findall(file.read(SAMPLE_BYTES)))
     return count * size // (SAMPLES * SAMPLE_BYTES)
