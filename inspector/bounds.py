@@ -44,9 +44,6 @@ IDLE_NS = 3_600 * 1_000_000_000
 CLOSED_NS = 1_000_000_000
 """A flow closed by both sides, or reset, takes late segments this long (packet time)."""
 
-ENCRYPTED_RECORDS = 64
-"""Encrypted handshake, alert and ChangeCipherSpec records kept per direction."""
-
 EVENTS = 200
 """Ladder events kept per connection."""
 

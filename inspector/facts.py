@@ -112,8 +112,6 @@ class HandshakeFacts(Struct, gc=False, array_like=True):
     client_chain: tuple[bytes, ...] = ()
     authorities: bytes | None = None
     issued_ticket: bytes | None = None
-    ticket_prefix: bytes = b""
-    ticket_lifetime: int = 0
     seen: int = 0
     """The C_ and S_ bits above."""
     hello_frame: int = 0

@@ -374,3 +374,10 @@ def test_client_address_is_that_of_the_builder(judged: Judged) -> None:
     pool.full(A, X)
     (client,) = judged(pool).clients
     assert (client.ip, client.stack, client.grade) == (CLIENT, "jsse", "inferred")
+
+
+def test_what_is_kept_of_a_connection_is_bounded(judged: Judged) -> None:
+    flow = Flow(50_000, START_NS).open().client_says(record(22, client_hello(numbered(9)))).server_says(*[record(21, b"\1\x5a")] * 900).close()
+    (c,) = judged(Pool(flows=[flow])).connections
+    assert len(c.alerts) < 300
+    assert [a.kind for a in c.anomalies] == ["bounded"]

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import json
+import os
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -13,10 +18,14 @@ from hypothesis import strategies as st
 from inspector import bounds, extraction
 from inspector.capture.files import Story
 from inspector.capture.inputs import Workload
-from inspector.document import Document
-from inspector.facts import Facts
-from inspector.findings.judge import judge
+from inspector.document import Connection, Document
+from inspector.facts import Facts, merge
+from inspector.findings import describe
+from inspector.findings.judge import Analysis, judge
+from inspector.reports import json_stream
+from inspector.reports.json_stream import write_json
 from inspector.stretch import extract_stretch, joined
+from tests.build import facts_of
 from tests.conftest import find
 
 INFINITE = float("inf")
@@ -85,6 +94,57 @@ def test_a_worker_that_dies_is_replaced(plain: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(extraction, "_start", killed)
     found = document(extraction.extract([str(plain)]))
     assert msgspec.to_builtins(found) == msgspec.to_builtins(document(whole(plain)))
+
+
+def test_facts_of_several_extractions_are_merged(tmp_path: Path) -> None:
+    """Captures extracted side by side, in the wrong order, say what one extraction of both says."""
+    from tests.build import Pool, certificate, numbered, written
+
+    one, two = certificate("puppetdb1", ("a.example.com",)), certificate("puppetdb2", ("b.example.com",))
+    pool = Pool()
+    pool.full(one, numbered(1))
+    pool.resumed(numbered(1))
+    early = written(tmp_path, pool.flows, "early.pcap")
+    pool.flows = []
+    pool.given_up(two, numbered(2), numbered(1))
+    late = written(tmp_path, pool.flows, "late.pcap")
+    together = facts_of(early, late)
+    found = document(merge([whole(late), whole(early)]))
+    assert msgspec.to_builtins(found) == msgspec.to_builtins(document(together))
+    assert found.findings[0].rule == "certificate-change-abort"
+    assert [c.frames.first[0] for c in found.connections] == [0, 0, 1]
+
+
+def written_json(analysis: Analysis) -> dict[str, object]:
+    out = io.BytesIO()
+    write_json(analysis, analysis.connections, out)
+    found: dict[str, object] = json.loads(out.getvalue())
+    return found
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_half_of_the_output_may_come_from_elsewhere(plain: Path, monkeypatch: pytest.MonkeyPatch, fails: bool) -> None:
+    analysis = judge(whole(plain))
+    expected = written_json(analysis)
+    parent = os.getpid()
+    describe_one = describe.connection
+
+    def failing(*arguments: Any) -> Any:
+        if os.getpid() != parent:
+            raise RuntimeError("the copy fails")
+        return describe_one(*arguments)
+
+    monkeypatch.setattr(json_stream, "SHARED_FROM", 1)
+    if fails:
+        monkeypatch.setattr(describe, "connection", failing)
+    assert written_json(analysis) == expected
+
+    def late(start: int, stop: int) -> Iterator[Connection]:
+        return (c for c in analysis.connections(start, stop) if c.id == analysis.case.observed[-1].id)
+
+    out = io.BytesIO()
+    write_json(analysis, late, out)
+    assert [c["id"] for c in json.loads(out.getvalue())["connections"]] == [analysis.case.observed[-1].id]
 
 
 def test_work_is_estimated() -> None:

@@ -32,7 +32,6 @@ class CaptureFile:
         self.first_ns: int | None = None
         self._standard_input: ByteSource | None = None
         self.size = 0
-        self.is_compressed = False
         if path == "-":
             self._standard_input = ByteSource(inflate(Prefixed(standard_input or sys.stdin.buffer)))
             self._check(self._standard_input)
@@ -52,7 +51,6 @@ class CaptureFile:
             self.size = os.fstat(raw.fileno()).st_size
             counted = Counted(raw, progress)
             stream = inflate(counted)
-            self.is_compressed = stream is not counted
             return ByteSource(stream, size=size) if size else ByteSource(stream)
         except OSError as error:
             raise UnreadableError(f"{path}: {error.strerror or error}") from None

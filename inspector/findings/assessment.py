@@ -30,7 +30,8 @@ def assess(case: Case, service: Service, findings: list[Finding]) -> Assessment:
     do = f"put one name, e.g. DNS {service.name}, into all certificates of the pool"
     again = f"capture again: {capture_remedy(service.name, service.port, service.addresses).check}"
     if confirmed:
-        sentence = f"The client aborted {len(confirmed)} of {connections(total)} because the server's certificate changed."
+        who = "The client" if len({c for f in confirmed for c in f.clients}) == 1 else "Clients"
+        sentence = f"{who} aborted {len(confirmed)} of {connections(total)} because the server's certificate changed."
         return Assessment("confirmed", sentence, _why_confirmed(case, service), ["nothing needs to change for it to happen again"], "observed", do)
     if possible:
         doubt = possible[0].explanation.rsplit("Not certain: ", 1)[-1].rstrip(".")

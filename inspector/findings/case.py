@@ -74,12 +74,6 @@ class Case:
         """The letter of the back end that answered, or ``?``."""
         return self.backends[seen.backend].label if seen.backend >= 0 else "?"
 
-    def backend_name(self, backend: Backend) -> str:
-        """Letter and certificate name of a back end: ``B puppetdb2.example.com``."""
-        leaf = backend.leaf
-        certificate = self.certificates.get(leaf) if leaf else None
-        return f"{backend.label} {certificate.common_name or certificate.short_name}" if certificate else backend.label
-
 
 def build(facts: Facts, options: Options) -> Case:
     """Join, group and judge the facts."""

@@ -47,11 +47,6 @@ class Reader:
         at = self._step(2, field)
         return self.data[at] << 8 | self.data[at + 1]
 
-    def u24(self, field: str) -> int:
-        """An unsigned integer of three bytes."""
-        at = self._step(3, field)
-        return int.from_bytes(self.data[at : at + 3], "big")
-
     def u32(self, field: str) -> int:
         """An unsigned integer of four bytes."""
         at = self._step(4, field)

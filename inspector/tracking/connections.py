@@ -63,7 +63,22 @@ class CertificateStore(Protocol):
 class Connection:
     """The sink of both record readers of a flow. ``client_lane`` is None until a SYN or a hello tells the sides."""
 
-    __slots__ = ("_applications", "_readers", "_sizes", "_store", "alerts", "anomalies", "client_lane", "events", "handshake", "is_orderly", "last_ns", "preamble", "tls")
+    __slots__ = (
+        "_applications",
+        "_readers",
+        "_sizes",
+        "_store",
+        "alerts",
+        "anomalies",
+        "client_lane",
+        "events",
+        "handshake",
+        "is_full",
+        "is_orderly",
+        "last_ns",
+        "preamble",
+        "tls",
+    )
 
     def __init__(self, store: CertificateStore) -> None:
         self.client_lane: int | None = None
@@ -72,6 +87,7 @@ class Connection:
         self.handshake = HandshakeFacts()
         self.events = bytearray()
         self.last_ns = 0
+        self.is_full = False
         self.is_orderly = True
         """Whether the events came in the order of time."""
         self.alerts: list[tuple[int, int | None, int | None, Mark]] = []
@@ -88,12 +104,16 @@ class Connection:
 
     def event(self, lane: int, letter: bytes, size: int, mark: Mark) -> None:
         """Note a rung of the ladder."""
+        if len(self.events) >= MOST_EVENT_BYTES:
+            if not self.is_full:
+                self.is_full = True
+                self.anomaly(lane, "bounded", f"more than {bounds.EVENTS} messages and records: later ones are not kept", mark)
+            return
         ns = mark[2]
-        if len(self.events) < MOST_EVENT_BYTES:
-            self.events += pack_event(ns, mark[1], size, letter, lane)
-            if ns < self.last_ns:
-                self.is_orderly = False
-            self.last_ns = ns
+        self.events += pack_event(ns, mark[1], size, letter, lane)
+        if ns < self.last_ns:
+            self.is_orderly = False
+        self.last_ns = ns
 
     def started(self, lane: int) -> None:
         """TLS begins in a direction."""
@@ -186,10 +206,7 @@ class Connection:
         """A NewSessionTicket."""
         ticket = messages.session_ticket(body)
         if ticket.ticket:
-            handshake = self.handshake
-            handshake.issued_ticket = hashlib.sha256(ticket.ticket).digest()
-            handshake.ticket_prefix = ticket.ticket[:16]
-            handshake.ticket_lifetime = ticket.lifetime
+            self.handshake.issued_ticket = hashlib.sha256(ticket.ticket).digest()
 
     def read_key_exchange(self, lane: int, body: bytes, mark: Mark) -> None:
         """A ClientKeyExchange: the client accepted what the server sent."""
@@ -204,14 +221,16 @@ class Connection:
         """An alert in clear."""
         self.tls = True
         self.event(lane, b"L", code, mark)
-        self.alerts.append((lane, level, code, mark))
+        if not self.is_full:
+            self.alerts.append((lane, level, code, mark))
 
     def sealed(self, lane: int, content_type: int, length: int, mark: Mark, head: bytes = b"") -> None:
         """An encrypted record that is not application data."""
         self.tls = True
         if content_type == ALERT:
-            self.alerts.append((lane, None, None, mark) if len(head) < 2 else (lane, -head[0], head[1], mark))
             self.event(lane, b"l", length, mark)
+            if not self.is_full:
+                self.alerts.append((lane, None, None, mark) if len(head) < 2 else (lane, -head[0], head[1], mark))
         elif content_type == CHANGE_CIPHER_SPEC:
             self.event(lane, b"i", length, mark)
         else:

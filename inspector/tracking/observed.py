@@ -18,7 +18,7 @@ from inspector.tracking.sessions import NOTHING, Entry, Kind, Ledger, is_modern,
 
 Outcome = Literal["established", "aborted", "incomplete"]
 T = TypeVar("T")
-FATAL, CLOSE_NOTIFY, BAD_CERTIFICATE = 2, 0, 42
+FATAL, BAD_CERTIFICATE = 2, 42
 SHORTEST_FINISHED_RECORD = 4 + 32 + 1 + 16
 """TLS 1.3: a Finished of SHA-256, its content type and the tag. A shorter encrypted record can only be an alert (RFC 8446, section 4.4.4)."""
 
