@@ -150,9 +150,10 @@ def _secrets_limits(keylog: tuple[str, ...], server_key: tuple[str, ...], logs: 
     if not (keylog or server_key or logs):
         return []
     from inspector.document import Limit
+    from inspector.safe import path_text
 
-    limits = [Limit("secrets_not_used", f"{path}: records are not decrypted by this version", None, []) for path in (*keylog, *server_key)]
-    return limits + [Limit("log_not_used", f"{path}: logs are not joined by this version", None, []) for path in logs]
+    limits = [Limit("secrets_not_used", f"{path_text(path)}: records are not decrypted by this version", None, []) for path in (*keylog, *server_key)]
+    return limits + [Limit("log_not_used", f"{path_text(path)}: logs are not joined by this version", None, []) for path in logs]
 
 
 def _write(analysis: Analysis, form: str, matches: Any, output: str | None) -> None:

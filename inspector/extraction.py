@@ -68,7 +68,7 @@ def _places(total: int, count: int) -> list[tuple[float, float]]:
 
 def _start(paths: Sequence[str], begin: float, end: float) -> subprocess.Popen[bytes]:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    worker = subprocess.Popen([sys.executable, "-m", "inspector.extraction"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+    worker = subprocess.Popen([sys.executable, "-m", "inspector.extraction"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment)
     assert worker.stdin is not None
     worker.stdin.write(pickle.dumps((list(paths), begin, end)))
     worker.stdin.close()

@@ -20,6 +20,11 @@ def safe_text(text: str, limit: int = 300) -> str:
     return "".join(c if unicodedata.category(c) not in HIDDEN else _escaped(c) for c in text)
 
 
+def path_text(path: str) -> str:
+    """A path as text that can be written anywhere: bytes of a file name that are no UTF-8 (surrogates in Python) become escapes."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def _escaped(character: str) -> str:
     code = ord(character)
     return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"

@@ -12,6 +12,7 @@ from inspector.capture.files import Progress, Story
 from inspector.capture.frames import CaptureInfo, FrameBatch
 from inspector.engine import Engine
 from inspector.facts import CaptureFacts, Endpoint, Facts, absorb
+from inspector.safe import path_text
 from inspector.wire.flows import Began
 
 RECORD_BYTES = 16
@@ -65,7 +66,7 @@ def joined(parts: list[Part], story: Story) -> Facts:
         for capture, count in part.undecoded.items():
             undecoded[capture] = undecoded.get(capture, 0) + count
     whole.captures = [_capture_facts(file.info, undecoded.get(index, 0)) for index, file in enumerate(story.captures)]
-    whole.problems = [(path, str(error)) for path, error in story.problems]
+    whole.problems = [(path_text(path), path_text(str(error))) for path, error in story.problems]
     return whole
 
 
@@ -84,7 +85,7 @@ def _drop(part: Part, going_on: set[Began]) -> None:
 
 def _capture_facts(info: CaptureInfo, undecoded: int) -> CaptureFacts:
     return CaptureFacts(
-        info.path,
+        path_text(info.path),
         info.packets,
         info.bytes_read,
         info.first_ns,
@@ -94,5 +95,5 @@ def _capture_facts(info: CaptureInfo, undecoded: int) -> CaptureFacts:
         undecoded,
         info.snapped,
         info.drops,
-        info.damage,
+        path_text(info.damage) if info.damage else None,
     )

@@ -255,3 +255,14 @@ def test_several_files_are_one_story() -> None:
     assert len(document["captures"]) == 2
     assert len(document["connections"]) == 80
     assert CAPTURES.name in document["captures"][0]["path"]
+
+
+@pytest.mark.parametrize("form", ["text", "json", "jsonl", "csv"])
+def test_file_names_that_are_no_text(tmp_path: Path, form: str) -> None:
+    """Bytes that are no UTF-8, controls and quotes in a name: escaped everywhere, a problem nowhere."""
+    name = os.fsdecode(b'\xff\x1b[31m"=x.pcap.gz')
+    (tmp_path / name).write_bytes(Path(ABORTS).read_bytes())
+    (tmp_path / ("bad" + name)).write_bytes(b"text")
+    done = run("analyze", str(tmp_path), "-T", form, "--fail-on", "never")
+    assert b"\x1b" not in done.stdout
+    assert done.stdout.decode("utf-8")

@@ -1,0 +1,130 @@
+"""The one door for strings from the wire, and the filter language."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inspector.errors import UsageError
+from inspector.filters import FIELDS, FilterError, compile_filter
+from inspector.safe import csv_cell, path_text, safe_text
+from inspector.times import LATEST_NS, day, rfc3339, rfc3339_signed, span
+from tests.conftest import bundled
+
+
+@given(st.text())
+def test_safe_text_is_printable(text: str) -> None:
+    found = safe_text(text, 10_000)
+    assert all(c.isprintable() or unicodedata.category(c) == "Zs" for c in found)
+    assert found == text or not text.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("plain", "plain"),
+        ("\x1b]52;c;x\x07", "\\x1b]52;c;x\\x07"),
+        ("a\u202eb", "a\\u202eb"),
+        ("\x9b31m", "\\x9b31m"),
+        ("\udcff", "\\udcff"),
+        ("\U000e0041", "\\U000e0041"),
+        ("Zürich", "Zürich"),
+        ("x" * 400, "x" * 299 + "…"),
+    ],
+)
+def test_safe_text(text: str, expected: str) -> None:
+    assert safe_text(text) == expected
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "|calc", "%x"])
+def test_formulas_become_text(text: str) -> None:
+    cell = csv_cell(text)
+    assert isinstance(cell, str)
+    assert cell.startswith("'") or not cell.startswith(tuple("=+-@|%"))
+
+
+def test_numbers_stay_numbers() -> None:
+    assert csv_cell(5) == 5
+    assert csv_cell("5") == "5"
+
+
+def test_paths() -> None:
+    assert path_text("a\udcffb") == "a\\xffb"
+
+
+@given(st.integers(-(1 << 63), (1 << 63) - 1))
+def test_times_never_fail(ns: int) -> None:
+    assert rfc3339(ns).endswith("Z")
+    assert rfc3339_signed(min(ns, LATEST_NS)).endswith("Z")
+    assert len(day(ns)) == 10
+    assert span(ns)
+
+
+@pytest.mark.parametrize(
+    ("ns", "text"), [(400_000, "0.4 ms"), (38_900_000_000, "38.9 s"), (7_500_000_000_000, "2 h 05 min"), (532_800_000_000_000, "6 d 4 h"), (-1_000_000, "-1.0 ms")]
+)
+def test_spans(ns: int, text: str) -> None:
+    assert span(ns) == text
+
+
+def matching(expression: str) -> int:
+    analysis = bundled("puppet-session-ids")
+    matches = compile_filter(expression)
+    return sum(matches(analysis.document, c) for c in analysis.document.connections)
+
+
+@pytest.mark.parametrize(
+    ("expression", "count"),
+    [
+        ("outcome:aborted", 23),
+        ("OUTCOME:Aborted", 23),
+        ("-outcome:aborted", 154),
+        ("outcome:aborted backend:A", 9),
+        ("outcome:aborted (backend:A or backend:B)", 16),
+        ("outcome:aborted -(backend:A or backend:B)", 7),
+        ("kind:session_id", 26),
+        ("kind:full declined:no", 26),
+        ("declined:yes", 125),
+        ("cert~puppetdb2 outcome:aborted", 9),
+        ("cert:*.example.com kind:full", 151),
+        ("rule:certificate-change-abort outcome:aborted", 23),
+        ("row>5 row<7", 23),
+        ("rtt<1h", 177),
+        ("rtt>1min", 0),
+        ("bytes>=1KB outcome:aborted", 23),
+        ('"puppetdb.example.com" version:TLSv1.2', 177),
+        ("ems:no", 177),
+        ("ems:true", 0),
+        ("stack:jsse", 177),
+        ("port:8081", 177),
+        ("nothing-like-this", 0),
+        ("-nothing-like-this", 177),
+    ],
+)
+def test_filters(expression: str, count: int) -> None:
+    assert matching(expression) == count
+
+
+@pytest.mark.parametrize("field", [f.name for f in FIELDS])
+def test_every_field_can_be_asked(field: str) -> None:
+    assert 0 <= matching(f"{field}:none") <= 177
+    assert matching(f"{field}:none") + matching(f"-{field}:none") == 177
+
+
+@pytest.mark.parametrize(("expression", "column"), [("outcome:aborted nosuch:1", 17), ("(outcome:aborted", 1), ("rtt>fast", 5), ("outcome:aborted )", 17), ("", 1), ("a or", 5)])
+def test_mistakes_point_at_their_column(expression: str, column: int) -> None:
+    with pytest.raises(FilterError) as caught:
+        compile_filter(expression)
+    assert isinstance(caught.value, UsageError)
+    assert caught.value.column == column
+
+
+@given(st.text(max_size=40))
+def test_any_expression_gives_a_filter_or_a_named_error(expression: str) -> None:
+    try:
+        compile_filter(expression)
+    except FilterError as error:
+        assert error.column >= 1
