@@ -13,7 +13,7 @@ import numpy as np
 
 from inspector import bounds
 from inspector.capture.blocks import ByteSource
-from inspector.capture.frames import CaptureInfo, FrameBatch
+from inspector.capture.frames import CaptureInfo, FrameBatch, gather
 
 MAGIC = b"\x0a\x0d\x0d\x0a"
 SECTION, INTERFACE, PACKET, SIMPLE, STATISTICS, ENHANCED, SECRETS = 0x0A0D0D0A, 1, 2, 3, 5, 6, 10
@@ -72,37 +72,63 @@ class Section:
                 info.drops = max(info.drops or 0, struct.unpack(self.order + "Q", value)[0])
 
 
+Row = tuple[int, int, int, int, int]
+"""Where a frame begins, bytes captured, bytes on the wire, time stamp in ticks, interface."""
+
+
 class Packets:
-    """Packet blocks of one buffer, gathered as columns."""
+    """Packet blocks of one buffer. Enhanced ones, nearly all, are kept as places and read as columns; the other two kinds as rows."""
 
-    def __init__(self) -> None:
-        self.offset: list[int] = []
-        self.captured: list[int] = []
-        self.original: list[int] = []
-        self.stamp: list[int] = []
-        self.interface: list[int] = []
+    def __init__(self, buffer: bytearray, section: Section) -> None:
+        self.enhanced: list[int] = []
+        self.rows: list[Row] = []
+        self.buffer = buffer
+        self._section = section
 
-    def batch(self, buffer: bytearray, section: Section, number: int) -> FrameBatch:
-        """The columns as a batch; stamps become nanoseconds by each interface's resolution."""
-        stamp = np.array(self.stamp, np.uint64)
-        which = np.array(self.interface, np.int64)
-        time_ns = np.zeros(len(stamp), np.int64)
-        link_type = np.full(len(stamp), -1, np.int64)
-        for index, interface in enumerate(section.interfaces):
-            rows = which == index
+    def __len__(self) -> int:
+        return len(self.enhanced) + len(self.rows)
+
+    def add_simple(self, at: int, length: int) -> None:
+        """A Simple Packet Block. It has no time: that of the packet before it counts."""
+        original = struct.unpack_from(self._section.order + "I", self.buffer, at + 8)[0]
+        snaplen = self._section.interfaces[0].snaplen if self._section.interfaces else 0
+        self.rows.append((at + 12, min(original, length - 16, snaplen or original), original, self._latest_stamp(), 0))
+
+    def add_obsolete(self, at: int, length: int) -> None:
+        """A Packet Block of the format's first version."""
+        interface, _, high, low, captured, original = struct.unpack_from(self._section.order + "HHIIII", self.buffer, at + 8)
+        self.rows.append((at + 28, min(captured, length - 32), original, high << 32 | low, interface))
+
+    def _latest_stamp(self) -> int:
+        if self.rows and (not self.enhanced or self.rows[-1][0] > self.enhanced[-1]):
+            return self.rows[-1][3]
+        if not self.enhanced:
+            return 0
+        high, low = struct.unpack_from(self._section.order + "II", self.buffer, self.enhanced[-1] + 12)
+        return int(high) << 32 | int(low)
+
+    def batch(self, number: int) -> FrameBatch:
+        """The frames in file order; stamps become nanoseconds by each interface's resolution."""
+        data = np.frombuffer(self.buffer, np.uint8)
+        at = np.array(self.enhanced, np.int64)
+        fields = gather(data, at, 28).view(self._section.order + "u4")
+        stamp = fields[:, 3].astype(np.uint64) << np.uint64(32) | fields[:, 4]
+        captured = np.minimum(fields[:, 5].astype(np.int64), fields[:, 1].astype(np.int64) - 32)
+        offset, original, interface = at + 28, fields[:, 6].astype(np.int64), fields[:, 2].astype(np.int64)
+        if self.rows:
+            more = np.array([(*row[:3], row[4]) for row in self.rows], np.int64)
+            offset, captured, original, interface = (np.append(a, b) for a, b in zip((offset, captured, original, interface), more.T, strict=True))
+            stamp = np.append(stamp, np.array([row[3] for row in self.rows], np.uint64))
+            order = np.argsort(offset)
+            offset, captured, original, interface, stamp = offset[order], captured[order], original[order], interface[order], stamp[order]
+        time_ns, link_type = np.zeros(len(offset), np.int64), np.full(len(offset), -1, np.int64)
+        for index, described in enumerate(self._section.interfaces):
+            rows = interface == index
             if rows.any():
-                time_ns[rows] = _nanoseconds(stamp[rows], interface.ticks) + interface.shift * 1_000_000_000
-                link_type[rows] = interface.link_type
-        captured = np.array(self.captured, np.int64)
-        return FrameBatch(
-            data=np.frombuffer(buffer, np.uint8),
-            time_ns=time_ns,
-            offset=np.array(self.offset, np.int64),
-            captured=captured,
-            original=np.maximum(np.array(self.original, np.int64), captured),
-            link_type=link_type,
-            number=np.arange(number, number + len(stamp), dtype=np.int64),
-        )
+                time_ns[rows] = _nanoseconds(stamp[rows], described.ticks) + described.shift * 1_000_000_000
+                link_type[rows] = described.link_type
+        numbers = np.arange(number, number + len(offset), dtype=np.int64)
+        return FrameBatch(data, time_ns, offset, captured, np.maximum(original, captured), link_type, numbers)
 
 
 def _nanoseconds(stamp: np.ndarray, ticks: int) -> np.ndarray:
@@ -115,63 +141,60 @@ def read_pcapng(source: ByteSource, info: CaptureInfo) -> Iterator[FrameBatch]:
     """Frames of a pcapng file, a batch for each filled buffer or section; notes truncation and damage in ``info``."""
     section = Section("<")
     number = 1
-    while True:
+    damaged = False
+    while not damaged:
         buffer, end = source.view()
-        packets = Packets()
+        packets = Packets(buffer, section)
+        keep = packets.enhanced.append
+        head_at = struct.Struct(section.order + "II").unpack_from
         at = 0
-        damaged = False
-        new_section: Section | None = None
         while at + 12 <= end:
-            kind, length = struct.unpack_from(section.order + "II", buffer, at)
+            kind, length = head_at(buffer, at)
+            if kind == ENHANCED and 32 <= length <= end - at and not length & 3:
+                keep(at)
+                at += length
+                continue
             if kind == SECTION:
+                if len(packets):
+                    break
                 order = "<" if buffer[at + 8 : at + 12] == b"\x4d\x3c\x2b\x1a" else ">"
                 length = struct.unpack_from(order + "I", buffer, at + 4)[0]
-                if packets.offset:
-                    break
-                new_section = Section(order)
             if length < 12 or length % 4 or length > bounds.FRAME_BYTES:
-                info.damage = f"a block of {length} bytes behind frame {number + len(packets.offset) - 1}; the rest of the file is not read"
+                info.damage = f"a block of {length} bytes behind frame {number + len(packets) - 1}; the rest of the file is not read"
                 damaged = True
                 break
             if at + length > end:
                 break
-            if new_section is not None:
-                section, new_section = new_section, None
-            elif kind == ENHANCED and length >= 32:
-                interface, high, low, captured, original = struct.unpack_from(section.order + "IIIII", buffer, at + 8)
-                _keep(packets, at + 28, min(captured, length - 32), original, high << 32 | low, interface)
-            elif kind == SIMPLE and length >= 16:
-                original = struct.unpack_from(section.order + "I", buffer, at + 8)[0]
-                last = packets.stamp[-1] if packets.stamp else 0
-                snaplen = section.interfaces[0].snaplen if section.interfaces else 0
-                _keep(packets, at + 12, min(original, length - 16, snaplen or original), original, last, 0)
-            elif kind == PACKET and length >= 32:
-                interface, _, high, low, captured, original = struct.unpack_from(section.order + "HHIIII", buffer, at + 8)
-                _keep(packets, at + 28, min(captured, length - 32), original, high << 32 | low, interface)
-            elif kind == INTERFACE:
-                section.add_interface(bytes(buffer[at + 8 : at + length - 4]), info)
-            elif kind == STATISTICS:
-                section.add_drops(bytes(buffer[at + 8 : at + length - 4]), info)
-            elif kind == SECRETS:
-                info.secrets.append(bytes(buffer[at + 8 : at + length - 4]))
+            if kind == SECTION:
+                section = Section(order)
+                packets = Packets(buffer, section)
+                keep = packets.enhanced.append
+                head_at = struct.Struct(order + "II").unpack_from
+            else:
+                _other_block(kind, at, length, section, packets, info)
             at += length
-        if packets.offset:
-            batch = packets.batch(buffer, section, number)
+        if len(packets):
+            batch = packets.batch(number)
             number += len(batch)
             info.count(batch)
             yield batch
-        if damaged:
-            return
-        if not source.advance(at) and not (at and source.left >= 12):
+        if not damaged and not source.advance(at) and not (at and source.left >= 12):
             if source.left:
                 info.truncated = True
                 info.damage = f"the file ends inside a block behind frame {number - 1}"
             return
 
 
-def _keep(packets: Packets, offset: int, captured: int, original: int, stamp: int, interface: int) -> None:
-    packets.offset.append(offset)
-    packets.captured.append(captured)
-    packets.original.append(original)
-    packets.stamp.append(stamp)
-    packets.interface.append(interface)
+def _other_block(kind: int, at: int, length: int, section: Section, packets: Packets, info: CaptureInfo) -> None:
+    """A block that is neither a section nor an enhanced packet; unknown kinds are passed over."""
+    body = slice(at + 8, at + length - 4)
+    if kind == SIMPLE and length >= 16:
+        packets.add_simple(at, length)
+    elif kind == PACKET and length >= 32:
+        packets.add_obsolete(at, length)
+    elif kind == INTERFACE:
+        section.add_interface(bytes(packets.buffer[body]), info)
+    elif kind == STATISTICS:
+        section.add_drops(bytes(packets.buffer[body]), info)
+    elif kind == SECRETS:
+        info.secrets.append(bytes(packets.buffer[body]))
