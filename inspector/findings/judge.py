@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from itertools import islice
 
 from inspector import document as doc
@@ -17,11 +18,16 @@ from inspector.version import VERSION
 
 
 class Analysis:
-    """A judged story. ``document`` lacks its connections and sessions, which are made when they are asked for: they are most of its size."""
+    """A judged story. Findings are made when the document is first asked for, connections and sessions, most of its size, one by one."""
 
-    def __init__(self, case: Case, document: doc.Document) -> None:
+    def __init__(self, case: Case, extra_limits: Sequence[doc.Limit] = ()) -> None:
         self.case = case
-        self.document = document
+        self._extra_limits = list(extra_limits)
+
+    @cached_property
+    def document(self) -> doc.Document:
+        """Everything but the connections and sessions."""
+        return _document(self.case, self._extra_limits)
 
     @property
     def count(self) -> int:
@@ -51,8 +57,11 @@ class Analysis:
 
 def judge(facts: Facts, options: Options | None = None, extra_limits: Sequence[doc.Limit] = ()) -> Analysis:
     """What the facts mean."""
-    case = build(facts, options or Options())
-    found_limits = limits.limits(case, list(extra_limits))
+    return Analysis(build(facts, options or Options()), extra_limits)
+
+
+def _document(case: Case, extra_limits: list[doc.Limit]) -> doc.Document:
+    found_limits = limits.limits(case, extra_limits)
     candidates = [s for s in case.observed if change.is_candidate(case, s)]
     findings = [change.abort(case, s) for s in candidates]
     explained = {s.index for s in candidates} | {s.index for s in case.observed if s.renegotiations}
@@ -70,7 +79,7 @@ def judge(facts: Facts, options: Options | None = None, extra_limits: Sequence[d
     findings += pool.drift(case, at_risk)
     findings += limits.incomplete(case, found_limits)
     findings.sort(key=lambda f: (doc.SEVERITIES.index(f.severity), f.rule, f.first or "", f.id))
-    document = doc.Document(
+    return doc.Document(
         generator=doc.Generator("inspector", VERSION),
         captures=describe.captures(case),
         services=[_service(case, s, a) for s, a in zip(case.services, assessments, strict=True)],
@@ -83,7 +92,6 @@ def judge(facts: Facts, options: Options | None = None, extra_limits: Sequence[d
         incidents=_incidents(case, findings),
         limits=found_limits,
     )
-    return Analysis(case, document)
 
 
 def _exposed(case: Case, service: Service, assessment: doc.Assessment) -> doc.Finding:

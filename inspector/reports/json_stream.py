@@ -13,6 +13,9 @@ from inspector.findings.judge import Analysis
 from inspector.reports.elsewhere import Elsewhere
 
 CHUNK = 512
+SHARE_HERE = 0.25
+"""Of the connections that two cores write: this one makes the findings and writes the sessions meanwhile."""
+
 SEPARATOR = b",\n"
 SHARED_FROM, SHARED_UP_TO = 4_000, 40_000
 """So many connections are written by two cores: fewer are not worth a process, and more would take too much memory twice."""
@@ -25,11 +28,11 @@ Rows = Callable[[int, int], Iterable[Connection]]
 def write_json(analysis: Analysis, connections: Rows, out: BinaryIO) -> None:
     """One JSON object. ``connections``: those to show."""
     encode = msgspec.json.encode
-    document = analysis.document
     count = analysis.count
-    half = count // 2 if SHARED_FROM <= count <= SHARED_UP_TO and Elsewhere.is_possible() else count
+    here = int(count * SHARE_HERE) if SHARED_FROM <= count <= SHARED_UP_TO and Elsewhere.is_possible() else count
     out.flush()
-    rest = Elsewhere(lambda target: _write_rows(connections(half, count), target)) if half < count else None
+    rest = Elsewhere(lambda target: _write_rows(connections(here, count), target)) if here < count else None
+    document = analysis.document
     head = {"schema": document.schema, "generator": document.generator}
     out.write(encode(head)[:-1])
     for name in LISTS:
@@ -38,7 +41,7 @@ def write_json(analysis: Analysis, connections: Rows, out: BinaryIO) -> None:
     out.write(b',\n"sessions":[')
     _write_rows(analysis.sessions(), out, is_first=True)
     out.write(b'],\n"connections":[')
-    has_rows = _write_rows(connections(0, half), out, is_first=True)
+    has_rows = _write_rows(connections(0, here), out, is_first=True)
     if rest is not None:
         rest.append_to(out, skip=0 if has_rows else len(SEPARATOR) - 1)
     out.write(b"]}\n")

@@ -52,7 +52,9 @@ class Loading:
         try:
             facts = extract(self.paths, self._advance, self._opened)
             self.stage = "judging"
-            self.analysis = judge(facts, self._options, self._limits)
+            analysis = judge(facts, self._options, self._limits)
+            if analysis.document:  # made here, not when the first screen asks
+                self.analysis = analysis
         except Stopped:
             return
         except InspectorError as error:
