@@ -37,6 +37,7 @@ $(VENV)/bin/python:
 
 $(VENV)/.installed: pyproject.toml $(LOCK) | $(VENV)/bin/python
 	$(INSTALL) --constraint $(LOCK) --editable .
+	@$(BIN)/python -m compileall -q inspector
 	@touch $@
 
 $(VENV)/.tested: $(VENV)/.installed $(LOCK)
