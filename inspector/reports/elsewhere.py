@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Callable
-from typing import Protocol
+from typing import BinaryIO
 
-
-class Output(Protocol):
-    """What bytes can be written to."""
-
-    def write(self, piece: bytes | memoryview, /) -> int: ...
-
-
-Writer = Callable[[Output], object]
-
-
-PIECE_BYTES = 1 << 20
+Writer = Callable[[BinaryIO], object]
 
 
 class Elsewhere:
@@ -45,7 +36,7 @@ class Elsewhere:
         finally:
             os._exit(status)
 
-    def append_to(self, out: Output, skip: int = 0) -> None:
+    def append_to(self, out: BinaryIO, skip: int = 0) -> None:
         """Wait for what was written elsewhere and append it, but for its first bytes; where the copy failed, it is written here."""
         _, status = os.waitpid(self._child, 0)
         with self._file:
@@ -54,5 +45,4 @@ class Elsewhere:
                 self._file.truncate()
                 self._write(self._file)
             self._file.seek(skip)
-            while piece := self._file.read(PIECE_BYTES):
-                out.write(piece)
+            shutil.copyfileobj(self._file, out, 1 << 20)

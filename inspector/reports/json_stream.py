@@ -10,8 +10,7 @@ import msgspec
 
 from inspector.document import LISTS, Connection
 from inspector.findings.judge import Analysis
-from inspector.reports.behind import Behind
-from inspector.reports.elsewhere import Elsewhere, Output
+from inspector.reports.elsewhere import Elsewhere
 
 CHUNK = 512
 SHARE_HERE = 0.25
@@ -33,32 +32,33 @@ def write_json(analysis: Analysis, connections: Rows, out: BinaryIO) -> None:
     here = int(count * SHARE_HERE) if SHARED_FROM <= count <= SHARED_UP_TO and Elsewhere.is_possible() else count
     out.flush()
     rest = Elsewhere(lambda target: _write_rows(connections(here, count), target)) if here < count else None
-    target = Behind(out)
     document = analysis.document
     head = {"schema": document.schema, "generator": document.generator}
-    target.write(encode(head)[:-1])
+    out.write(encode(head)[:-1])
     for name in LISTS:
         if name not in ("connections", "sessions"):
-            target.write(b',\n"%s":' % name.encode() + encode(getattr(document, name)))
-    target.write(b',\n"sessions":[')
-    _write_rows(analysis.sessions(), target, is_first=True)
-    target.write(b'],\n"connections":[')
-    has_rows = _write_rows(connections(0, here), target, is_first=True)
+            out.write(b',\n"%s":' % name.encode() + encode(getattr(document, name)))
+    out.write(b',\n"sessions":[')
+    _write_rows(analysis.sessions(), out, is_first=True)
+    out.write(b'],\n"connections":[')
+    has_rows = _write_rows(connections(0, here), out, is_first=True)
     if rest is not None:
-        rest.append_to(target, skip=0 if has_rows else len(SEPARATOR) - 1)
-    target.write(b"]}\n")
-    target.close()
+        rest.append_to(out, skip=0 if has_rows else len(SEPARATOR) - 1)
+    out.write(b"]}\n")
 
 
-def _write_rows(rows: Iterable[object], out: Output, is_first: bool = False) -> bool:
+def _write_rows(rows: Iterable[object], out: BinaryIO, is_first: bool = False) -> bool:
     """Each row behind a comma, but for the first one of a list; whether there was any."""
     separator = SEPARATOR[1:] if is_first else SEPARATOR
     remaining = iter(rows)
-    encode = msgspec.json.Encoder().encode
+    encoder = msgspec.json.Encoder()
+    buffer = bytearray()
     while chunk := list(islice(remaining, CHUNK)):
+        encoder.encode_into(chunk, buffer)
         out.write(separator)
-        out.write(memoryview(encode(chunk))[1:-1])
         separator = SEPARATOR
+        with memoryview(buffer) as encoded:
+            out.write(encoded[1:-1])
     return not is_first or separator is SEPARATOR
 
 
