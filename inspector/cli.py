@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from inspector.capture.files import Story
     from inspector.document import Connection, Limit
+    from inspector.findings.case import Options
     from inspector.findings.judge import Analysis
     from inspector.tracking.certificates import Certificate
 
@@ -126,10 +127,15 @@ def _analysis(files: tuple[str, ...], vips: tuple[str, ...], generation: str, li
     for capture in facts.captures:
         if capture.damage:
             click.echo(f"inspector: {capture.path}: {capture.damage}", err=True)
-    from inspector.findings.case import Options
     from inspector.findings.judge import judge
 
-    return judge(facts, Options("first" if generation == "first" else "current", wanted), limits)
+    return judge(facts, _options(wanted, generation), limits)
+
+
+def _options(vips: tuple[tuple[str, int], ...], generation: str) -> Options:
+    from inspector.findings.case import Options
+
+    return Options("first" if generation == "first" else "current", vips)
 
 
 def _vip(text: str) -> tuple[str, int]:
@@ -222,9 +228,8 @@ def _open(files: tuple[str, ...], vips: tuple[str, ...], generation: str, limits
     if not sys.stdout.isatty():
         raise UsageError("standard output is no terminal", "inspector analyze prints the same analysis")
     from inspector.capture.files import Story
-    from inspector.findings.case import Options
 
-    options = Options("first" if generation == "first" else "current", tuple(_vip(v) for v in vips))
+    options = _options(tuple(_vip(v) for v in vips), generation)
     if "-" not in files:
         Story(files)  # what cannot be read is said before the screen changes
     elif not _keys_from_terminal():

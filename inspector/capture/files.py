@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import BinaryIO
 
 import numpy as np
@@ -40,7 +41,7 @@ class CaptureFile:
         try:
             self._check(source)
             peek = CaptureInfo(path)
-            self.first_ns = min((int(b.time_ns.min()) for b in _first(_frames(source, peek))), default=None)
+            self.first_ns = min((int(b.time_ns.min()) for b in islice(_frames(source, peek), 1)), default=None)
         except OSError:
             self.first_ns = None
 
@@ -84,12 +85,6 @@ class CaptureFile:
 def _frames(source: ByteSource, info: CaptureInfo) -> Iterator[FrameBatch]:
     head = bytes(source.view()[0][:4])
     return pcapng.read_pcapng(source, info) if head == pcapng.MAGIC else pcap.read_pcap(source, info)
-
-
-def _first(batches: Iterator[FrameBatch]) -> Iterator[FrameBatch]:
-    for batch in batches:
-        yield batch
-        return
 
 
 class Story:

@@ -68,6 +68,11 @@ def standing(service: Service) -> str:
     return f"{service.assessment.state.replace('_', ' ')}, {WORDS[service.assessment.grade]}"
 
 
+def common_name(certificate: Certificate) -> str:
+    """The subject's common name; empty where it has none."""
+    return next((part.strip()[3:] for part in certificate.subject.split(",") if part.strip().startswith("CN=")), "")
+
+
 def clients(document: Document, service: Service) -> str:
     """Who the clients are."""
     members = [c for c in document.clients if c.id in service.clients]
@@ -115,7 +120,7 @@ RIGHT = ("days left", "full", "resumed", "aborted", "other", "declined")
 
 
 def _row(b: Backend, leaf: Certificate | None, now: int) -> list[str]:
-    common = next((p.strip()[3:] for p in leaf.subject.split(",") if p.strip().startswith("CN=")), leaf.subject) if leaf else (b.leaf or "not visible")[:12]
+    common = common_name(leaf) or leaf.subject if leaf else (b.leaf or "not visible")[:12]
     names = ", ".join(leaf.dns_names + leaf.ip_addresses) if leaf else ""
     days = f"{(nanoseconds(leaf.not_after) - now) // DAY_NS:,}" if leaf and leaf.not_after else ""
     versions = "/".join(v.removeprefix("TLSv") for v in b.versions)

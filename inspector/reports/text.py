@@ -134,10 +134,9 @@ def line_of(document: Document, c: Connection) -> str:
 
 def why_lines(analysis: Analysis, incident: Incident) -> list[str]:
     """The rule step by step, and both certificates."""
-    marks = {True: "✔", False: "✖", None: "?"}
     lines = ["  WHY"]
     for step in why.steps(analysis, incident):
-        lines += wrap(f"{marks[step.holds]} {step.text}   {step.frames}   {overview.WORDS[step.grade]}".replace("      ", "   "), "    ", "      ")
+        lines += wrap(f"{why.MARKS[step.holds]} {step.text}   {step.frames}   {overview.WORDS[step.grade]}".replace("      ", "   "), "    ", "      ")
     rows, decided = why.certificates(analysis, incident)
     if rows:
         listed = [("", "session's certificate", "new certificate", ""), *((r.name, r.old[:44], r.new[:44], "=" if r.same else "≠") for r in rows)]

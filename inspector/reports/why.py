@@ -21,6 +21,8 @@ STEPS = {
     "same_subject_and_issuer": "equal subject and issuer",
     "none": "no shared name, and subject or issuer differ",
 }
+MARKS = {True: "✔", False: "✖", None: "?"}
+"""Whether a condition holds."""
 
 
 class Step(NamedTuple):

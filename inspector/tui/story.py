@@ -77,8 +77,8 @@ class Told(Screen[None]):
         for chapter in told.chapters:
             backend = next((b for b in self.analysis.document.backends if b.label == chapter.backend and b.service == chapter.service), None)
             leaf = certificates.get(backend.leaf or "") if backend else None
-            common = next((p.strip()[3:] for p in leaf.subject.split(",") if p.strip().startswith("CN=")), "") if leaf else ""
-            names[chapter.backend] = f"{chapter.backend} {safe_text(common.split('.')[0], 20)}".strip()
+            host = overview.common_name(leaf).split(".")[0] if leaf else ""
+            names[chapter.backend] = f"{chapter.backend} {safe_text(host, 20)}".strip()
         return drawn(told, names, width)
 
 
@@ -106,9 +106,8 @@ class StoryScreen(Told):
         finding = self._finding
         lines = [*self.ladder_at(ladder(self.analysis, self._incident), width), []]
         lines.append([("WHY", "head")])
-        marks = {True: "✔", False: "✖", None: "?"}
         for step in why.steps(self.analysis, self._incident):
-            text = f"{marks[step.holds]} {step.text}   {step.frames + '   ' if step.frames else ''}{overview.WORDS[step.grade]}"
+            text = f"{why.MARKS[step.holds]} {step.text}   {step.frames + '   ' if step.frames else ''}{overview.WORDS[step.grade]}"
             lines += [coloured(line) for line in overview.wrap(text, "  ", "    ", width)]
         if finding.verdict != "confirmed":
             lines += [coloured(line) for line in overview.wrap(safe_text(finding.explanation, 1000), "  ", "  ", width)]
