@@ -99,13 +99,18 @@ def analyze_command(
     import gc
 
     gc.disable()
-    matches = None
+    condition = None
     if expression:
         from inspector.filters import compile_filter
 
-        matches = compile_filter(expression)
+        condition = compile_filter(expression)
     analysis = _analysis(files, vips, jdk_generation, _secrets_limits(keylog, server_key, logs))
-    _write(analysis, form, matches, output)
+    wanted = None
+    if condition is not None:
+        from inspector.filters import matching
+
+        wanted = matching(condition, analysis)
+    _write(analysis, form, wanted, output)
     _exit_by_findings(analysis, fail_on, strict)
 
 
@@ -162,9 +167,9 @@ def _secrets_limits(keylog: tuple[str, ...], server_key: tuple[str, ...], logs: 
     return limits + [Limit("log_not_used", f"{path_text(path)}: logs are not joined by this version", None, []) for path in logs]
 
 
-def _write(analysis: Analysis, form: str, matches: Any, output: str | None) -> None:
+def _write(analysis: Analysis, form: str, wanted: Any, output: str | None) -> None:
     def connections(start: int = 0, stop: int | None = None) -> Iterator[Connection]:
-        return (c for c in analysis.connections(start, stop) if matches is None or matches(analysis.document, c))
+        return analysis.connections(start, stop, wanted)
 
     try:
         target = open(output, "wb") if output else sys.stdout.buffer  # noqa: SIM115 - standard output must stay open
@@ -190,7 +195,7 @@ def _write(analysis: Analysis, form: str, matches: Any, output: str | None) -> N
             else:
                 from inspector.reports.text import write_text
 
-                write_text(analysis, connections() if matches is not None else None, text)
+                write_text(analysis, connections() if wanted is not None else None, text)
             text.flush()
             text.detach()
         target.flush()

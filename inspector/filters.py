@@ -7,16 +7,26 @@ Terms side by side must all hold; ``or`` and parentheses combine; ``-`` negates.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import NamedTuple
+from functools import lru_cache
+from typing import NamedTuple, Protocol
 
-from inspector.document import Certificate, Connection, Document
+import numpy as np
+import numpy.typing as npt
+
 from inspector.errors import UsageError
+from inspector.facts import FRAME_BITS, ConnectionFacts
+from inspector.findings.judge import Analysis
+from inspector.tls.registry import alert_name, cipher_name, version_name
+from inspector.tracking.observed import Observed
+from inspector.tracking.services import ip_text
 
 Value = str | float | bool | None
-Predicate = Callable[[Document, Connection], bool]
-Getter = Callable[["Names", Connection], list[Value]]
+Values = tuple[Value, ...]
+Getter = Callable[["Names", Observed, ConnectionFacts], Values]
+Mask = npt.NDArray[np.bool_]
 
 UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "kb": 1e3, "mb": 1e6, "gb": 1e9, "": 1.0}
 TOKEN = re.compile(r'\s*(?:(?P<paren>[()])|(?P<minus>-(?=[\w"(]))|(?P<term>(?P<field>\w+)(?P<op><=|>=|[:~<>])(?P<value>"[^"]*"|[^\s()]+))|(?P<text>"[^"]*"|[^\s()]+))')
@@ -31,17 +41,21 @@ class FilterError(UsageError):
 
 
 class Names:
-    """Lookups from ids to what people call things, made once a document."""
+    """Lookups from places to what people call things, made once an analysis."""
 
-    def __init__(self, document: Document) -> None:
-        self.labels = {b.id: b.label for b in document.backends}
-        self.services = {s.id: f"{s.name}:{s.port}" for s in document.services}
-        self.stacks = {c.id: c.stack for c in document.clients}
-        self.certificates: dict[str, Certificate] = {c.sha256: c for c in document.certificates}
-        self.rules: dict[str, list[str]] = {}
-        for finding in document.findings:
+    def __init__(self, analysis: Analysis) -> None:
+        case = analysis.case
+        self.case = case
+        self.labels = [b.label for b in case.backends]
+        self.services = [f"{s.name}:{s.port}" for s in case.services]
+        self.stacks = [c.stack.name for c in case.clients]
+        self.rules: dict[str, Values] = {}
+        for finding in analysis.document.findings:
             for connection in finding.connections:
-                self.rules.setdefault(connection, []).append(finding.rule)
+                self.rules[connection] = (*self.rules.get(connection, ()), finding.rule)
+        self.certificates: dict[bytes, Values] = {}
+        for digest, c in case.certificates.items():
+            self.certificates[digest] = (digest.hex(), c.subject, c.issuer, *c.identity.dns_names)
 
 
 class Field(NamedTuple):
@@ -52,70 +66,143 @@ class Field(NamedTuple):
     read: Getter
 
 
-def _certificates(names: Names, c: Connection) -> list[Value]:
-    found: list[Value] = []
-    for handshake in c.handshakes:
-        for digest in handshake.server_chain[:1]:
-            certificate = names.certificates.get(digest)
-            found += [digest, *([certificate.subject, certificate.issuer, *certificate.dns_names] if certificate else [])]
-    return found
+def _ems(seen: Observed) -> bool | None:
+    return None if seen.answer is None else seen.answer.extended_master_secret
+
+
+def _session(names: Names, seen: Observed, main: ConnectionFacts) -> Values:
+    h = main.handshake
+    return (
+        h.offered_id.hex() if h.offer is not None else None,
+        h.answered_id.hex() if h.answer is not None else None,
+        h.offered_ticket.hex() if h.offered_ticket else None,
+        h.issued_ticket.hex() if h.issued_ticket else None,
+    )
+
+
+def _alerts(names: Names, seen: Observed, main: ConnectionFacts) -> Values:
+    return tuple([v for a in main.alerts for v in ((alert_name(a.code), str(a.code)) if a.code is not None else ("encrypted",))])
+
+
+@lru_cache(maxsize=65_536)
+def _address(packed: bytes) -> str:
+    return ip_text(packed)
+
+
+def _server_name(seen: Observed) -> str | None:
+    offer = seen.offer
+    return offer.server_name.decode("utf-8", "backslashreplace") if offer is not None and offer.server_name is not None else None
 
 
 FIELDS: tuple[Field, ...] = (
-    Field("outcome", "established, aborted or incomplete", lambda n, c: [c.outcome]),
-    Field("kind", "full, session_id, ticket or psk", lambda n, c: [c.handshakes[0].kind]),
-    Field("declined", "yes where an offered session was declined", lambda n, c: [c.handshakes[0].declined]),
-    Field("backend", "letter of the back end", lambda n, c: [n.labels.get(c.backend or "")]),
-    Field("service", "name:port of the service", lambda n, c: [n.services.get(c.service)]),
-    Field("client", "address of the client", lambda n, c: [c.client_endpoint.ip]),
-    Field("server", "address of the server", lambda n, c: [c.server_endpoint.ip]),
-    Field("port", "port of either side", lambda n, c: [float(c.client_endpoint.port), float(c.server_endpoint.port)]),
-    Field("stack", "TLS implementation of the client: jsse, openssl, go …", lambda n, c: [n.stacks.get(c.client)]),
-    Field("version", "TLSv1.2, TLSv1.3 …", lambda n, c: [c.handshakes[0].version]),
-    Field("cipher", "name of the cipher suite", lambda n, c: [c.handshakes[0].cipher.name if c.handshakes[0].cipher else None]),
-    Field("sni", "server name that the client asked for", lambda n, c: [c.handshakes[0].server_name]),
-    Field("cert", "leaf certificate: SHA-256, subject, issuer or DNS name", _certificates),
-    Field(
-        "session",
-        "session id or ticket, offered or answered",
-        lambda n, c: [v for s in [c.handshakes[0].session] for v in (s.offered_id, s.answered_id, s.offered_ticket, s.issued_ticket)],
-    ),
-    Field("ems", "yes where extended master secret was negotiated", lambda n, c: [c.handshakes[0].ems.negotiated]),
-    Field("jsse", "what Java's rule says: accepts, aborts, possible", lambda n, c: [c.handshakes[0].jsse.verdict]),
-    Field("row", "row of Java's decision table", lambda n, c: [float(c.handshakes[0].jsse.row or 0)]),
-    Field("alert", "name or code of an alert", lambda n, c: [v for a in c.alerts for v in (a.name, str(a.code))]),
-    Field("rule", "rule of a finding that names the connection", lambda n, c: list(n.rules.get(c.id, []))),
-    Field("ja4", "JA4 of the ClientHello", lambda n, c: [c.handshakes[0].ja4]),
-    Field("rtt", "round trip of the TCP handshake, e.g. rtt>5ms", lambda n, c: [c.rtt / 1e9 if c.rtt is not None else None]),
-    Field("bytes", "payload bytes of both sides, e.g. bytes>1MB", lambda n, c: [float(c.bytes.client + c.bytes.server)]),
-    Field("gap", "bytes that the capture lacks", lambda n, c: [float(c.gap_bytes)]),
-    Field("frame", "frame number of the ClientHello", lambda n, c: [float(f[1]) if (f := c.handshakes[0].frames.client_hello) else None]),
-    Field("id", "id of the connection", lambda n, c: [c.id]),
-    Field("health_check", "yes for health checks", lambda n, c: [c.health_check]),
+    Field("outcome", "established, aborted or incomplete", lambda n, s, m: (s.outcome,)),
+    Field("kind", "full, session_id, ticket or psk", lambda n, s, m: (s.kind,)),
+    Field("declined", "yes where an offered session was declined", lambda n, s, m: (s.declined,)),
+    Field("backend", "letter of the back end", lambda n, s, m: (n.labels[s.backend] if s.backend >= 0 else None,)),
+    Field("service", "name:port of the service", lambda n, s, m: (n.services[s.service],)),
+    Field("client", "address of the client", lambda n, s, m: (_address(s.client_address),)),
+    Field("server", "address of the server", lambda n, s, m: (_address(s.server.address),)),
+    Field("port", "port of either side", lambda n, s, m: (float(m.client.port), float(m.server.port))),
+    Field("stack", "TLS implementation of the client: jsse, openssl, go …", lambda n, s, m: (n.stacks[s.client],)),
+    Field("version", "TLSv1.2, TLSv1.3 …", lambda n, s, m: (version_name(s.answer.version) if s.answer is not None else None,)),
+    Field("cipher", "name of the cipher suite", lambda n, s, m: (cipher_name(s.answer.cipher_suite) if s.answer is not None else None,)),
+    Field("sni", "server name that the client asked for", lambda n, s, m: (_server_name(s),)),
+    Field("cert", "leaf certificate: SHA-256, subject, issuer or DNS name", lambda n, s, m: n.certificates.get(s.leaf, (s.leaf.hex(),)) if s.leaf is not None else ()),
+    Field("session", "session id or ticket, offered or answered", _session),
+    Field("ems", "yes where extended master secret was negotiated", lambda n, s, m: (_ems(s),)),
+    Field("jsse", "what Java's rule says: accepts, aborts, possible", lambda n, s, m: (n.case.judgements[s.index].decision.verdict,)),
+    Field("row", "row of Java's decision table", lambda n, s, m: (float(n.case.judgements[s.index].decision.row or 0),)),
+    Field("alert", "name or code of an alert", _alerts),
+    Field("rule", "rule of a finding that names the connection", lambda n, s, m: n.rules.get(s.id, ())),
+    Field("ja4", "JA4 of the ClientHello", lambda n, s, m: (s.offer.ja4 if s.offer is not None else None,)),
+    Field("rtt", "round trip of the TCP handshake, e.g. rtt>5ms", lambda n, s, m: (m.rtt / 1e9 if m.rtt is not None else None,)),
+    Field("bytes", "payload bytes of both sides, e.g. bytes>1MB", lambda n, s, m: (float(m.from_client.bytes + m.from_server.bytes),)),
+    Field("gap", "bytes that the capture lacks", lambda n, s, m: (float(m.from_client.gap + m.from_server.gap),)),
+    Field("frame", "frame number of the ClientHello", lambda n, s, m: (float(m.handshake.hello_frame & (1 << FRAME_BITS) - 1) if m.handshake.hello_frame else None,)),
+    Field("id", "id of the connection", lambda n, s, m: (s.id,)),
+    Field("health_check", "yes for health checks", lambda n, s, m: (s.health_check,)),
 )
 BY_NAME = {field.name: field for field in FIELDS}
 TEXT_FIELDS = ("service", "client", "server", "sni", "cert", "session", "alert", "id", "version", "cipher")
 
 
-def compile_filter(expression: str) -> Predicate:
-    """A predicate on connections. Raises FilterError with the column of the mistake."""
+class Coded(NamedTuple):
+    """A field of all connections: ``codes`` (int32, one a connection) point into ``values``, each different value once."""
+
+    codes: npt.NDArray[np.int32]
+    values: list[Values]
+
+
+class Test(Protocol):
+    """A condition, asked of one connection or of all at once."""
+
+    def holds(self, names: Names, seen: Observed, main: ConnectionFacts) -> bool:
+        """Whether one connection matches."""
+
+    def select(self, columns: Mapping[str, Coded]) -> Mask:
+        """For each connection of some columns whether it matches."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Match:
+    field: Field
+    test: Callable[[Values], bool]
+
+    def holds(self, names: Names, seen: Observed, main: ConnectionFacts) -> bool:
+        return self.test(self.field.read(names, seen, main))
+
+    def select(self, columns: Mapping[str, Coded]) -> Mask:
+        codes, values = columns[self.field.name]
+        test = self.test
+        return np.array([test(v) for v in values], np.bool_)[codes] if values else np.zeros(len(codes), np.bool_)
+
+
+@dataclass(frozen=True, slots=True)
+class _Not:
+    term: Test
+
+    def holds(self, names: Names, seen: Observed, main: ConnectionFacts) -> bool:
+        return not self.term.holds(names, seen, main)
+
+    def select(self, columns: Mapping[str, Coded]) -> Mask:
+        return np.logical_not(self.term.select(columns))
+
+
+@dataclass(frozen=True, slots=True)
+class _All:
+    terms: tuple[Test, ...]
+
+    def holds(self, names: Names, seen: Observed, main: ConnectionFacts) -> bool:
+        return all(t.holds(names, seen, main) for t in self.terms)
+
+    def select(self, columns: Mapping[str, Coded]) -> Mask:
+        return np.logical_and.reduce([t.select(columns) for t in self.terms])
+
+
+@dataclass(frozen=True, slots=True)
+class _Any:
+    terms: tuple[Test, ...]
+
+    def holds(self, names: Names, seen: Observed, main: ConnectionFacts) -> bool:
+        return any(t.holds(names, seen, main) for t in self.terms)
+
+    def select(self, columns: Mapping[str, Coded]) -> Mask:
+        return np.logical_or.reduce([t.select(columns) for t in self.terms])
+
+
+def compile_filter(expression: str) -> Test:
+    """A condition on connections. Raises FilterError with the column of the mistake."""
     parser = _Parser(expression)
     test = parser.alternatives()
     if parser.at < len(parser.tokens):
         raise FilterError("a closing parenthesis without an opening one", expression, parser.column())
-    cache: dict[int, Names] = {}
-
-    def matches(document: Document, connection: Connection) -> bool:
-        names = cache.get(id(document))
-        if names is None:
-            cache.clear()
-            names = cache[id(document)] = Names(document)
-        return test(names, connection)
-
-    return matches
+    return test
 
 
-Test = Callable[[Names, Connection], bool]
+def matching(test: Test, analysis: Analysis) -> Callable[[Observed], bool]:
+    """The condition as a question to the connections of one analysis."""
+    names = Names(analysis)
+    return lambda seen: test.holds(names, seen, seen.main)
 
 
 class _Parser:
@@ -141,11 +228,11 @@ class _Parser:
         return self.tokens[self.at] if self.at < len(self.tokens) else None
 
     def alternatives(self) -> Test:
-        tests = [self.conjunction()]
+        tests: list[Test] = [self.conjunction()]
         while (token := self.peek()) is not None and token["text"] == "or":
             self.at += 1
             tests.append(self.conjunction())
-        return tests[0] if len(tests) == 1 else lambda n, c: any(t(n, c) for t in tests)
+        return tests[0] if len(tests) == 1 else _Any(tuple(tests))
 
     def conjunction(self) -> Test:
         tests: list[Test] = []
@@ -153,7 +240,7 @@ class _Parser:
             tests.append(self.term(token))
         if not tests:
             raise FilterError("a term is missing", self.expression, self.column())
-        return lambda n, c: all(t(n, c) for t in tests)
+        return _All(tuple(tests))
 
     def term(self, token: re.Match[str]) -> Test:
         self.at += 1
@@ -161,8 +248,7 @@ class _Parser:
             following = self.peek()
             if following is None:
                 raise FilterError("a term is missing behind -", self.expression, self.column())
-            inner = self.term(following)
-            return lambda n, c: not inner(n, c)
+            return _Not(self.term(following))
         if token["paren"]:
             inner = self.alternatives()
             if self.peek() is None:
@@ -195,17 +281,19 @@ def _text(value: Value) -> str:
 
 
 SAME = {"true": "yes", "false": "no", "null": "none"}
+NOTHING: Values = (None,)
 
 
 def _equals(field: Field, wanted: str) -> Test:
     wanted = SAME.get(wanted, wanted)
     if "*" in wanted:
-        return lambda n, c: any(fnmatchcase(_text(v), wanted) for v in field.read(n, c))
-    return lambda n, c: any(_text(v) == wanted for v in field.read(n, c) or [None])
+        return _Match(field, lambda values: any(fnmatchcase(_text(v), wanted) for v in values))
+    return _Match(field, lambda values: any(_text(v) == wanted for v in values or NOTHING))
 
 
 def _contains(fields: list[Field], wanted: str) -> Test:
-    return lambda n, c: any(wanted in _text(v) for field in fields for v in field.read(n, c) if v is not None)
+    tests = [_Match(field, lambda values: any(wanted in _text(v) for v in values if v is not None)) for field in fields]
+    return tests[0] if len(tests) == 1 else _Any(tuple(tests))
 
 
 def _compares(field: Field, operator: str, bound: float) -> Test:
@@ -215,4 +303,4 @@ def _compares(field: Field, operator: str, bound: float) -> Test:
         ">": lambda v: v > bound,
         ">=": lambda v: v >= bound,
     }[operator]
-    return lambda n, c: any(isinstance(v, float) and compare(v) for v in field.read(n, c))
+    return _Match(field, lambda values: any(isinstance(v, float) and compare(v) for v in values))

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import unicodedata
+from functools import lru_cache
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inspector import filters
+from inspector.columns import Columns
 from inspector.errors import UsageError
 from inspector.filters import FIELDS, FilterError, compile_filter
 from inspector.safe import csv_cell, path_text, safe_text
@@ -70,10 +73,18 @@ def test_spans(ns: int, text: str) -> None:
     assert span(ns) == text
 
 
+@lru_cache
+def columns() -> Columns:
+    return Columns(bundled("puppet-session-ids"))
+
+
 def matching(expression: str) -> int:
     analysis = bundled("puppet-session-ids")
-    matches = compile_filter(expression)
-    return sum(matches(analysis.document, c) for c in analysis.document.connections)
+    test = compile_filter(expression)
+    wanted = filters.matching(test, analysis)
+    one_by_one = [i for i, seen in enumerate(analysis.case.observed) if wanted(seen)]
+    assert one_by_one == columns().matching(test).tolist()
+    return len(one_by_one)
 
 
 @pytest.mark.parametrize(

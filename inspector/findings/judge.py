@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from itertools import islice
 
@@ -34,10 +34,11 @@ class Analysis:
         """How many connections there are."""
         return len(self.case.observed)
 
-    def connections(self, start: int = 0, stop: int | None = None) -> Iterator[doc.Connection]:
-        """Connections one by one, in the order of their ClientHellos; all by default."""
+    def connections(self, start: int = 0, stop: int | None = None, wanted: Callable[[Observed], bool] | None = None) -> Iterator[doc.Connection]:
+        """Connections one by one, in the order of their ClientHellos; all by default. ``wanted``: which ones."""
         for seen in islice(self.case.observed, start, stop):
-            yield describe.connection(self.case, seen)
+            if wanted is None or wanted(seen):
+                yield describe.connection(self.case, seen)
 
     def connection(self, index: int) -> doc.Connection:
         """One connection by its place in the order of ClientHellos. Raises IndexError."""
