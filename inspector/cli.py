@@ -15,15 +15,14 @@ from inspector.errors import InspectorError, UsageError
 from inspector.version import VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from inspector.capture.files import Story
-    from inspector.document import Connection, Limit
+    from inspector.document import Limit
     from inspector.findings.case import Options
     from inspector.findings.judge import Analysis
     from inspector.tracking.certificates import Certificate
 
 FINDINGS, USAGE, INCOMPLETE, INTERRUPTED, TERMINATED = 1, 2, 3, 130, 143
+AREAS = ("services", "overview", "connections", "sessions", "certificates", "incidents")
 SEVERITIES = ("high", "medium", "low", "info", "never")
 
 
@@ -168,37 +167,14 @@ def _secrets_limits(keylog: tuple[str, ...], server_key: tuple[str, ...], logs: 
 
 
 def _write(analysis: Analysis, form: str, wanted: Any, output: str | None) -> None:
-    def connections(start: int = 0, stop: int | None = None) -> Iterator[Connection]:
-        return analysis.connections(start, stop, wanted)
+    from inspector.reports.output import write
 
     try:
         target = open(output, "wb") if output else sys.stdout.buffer  # noqa: SIM115 - standard output must stay open
     except OSError as error:
         raise UsageError(f"{output}: {error.strerror}") from None
     try:
-        if form == "json":
-            from inspector.reports.json_stream import write_json
-
-            write_json(analysis, connections, target)
-        elif form == "jsonl":
-            from inspector.reports.json_stream import write_jsonl
-
-            write_jsonl(analysis, connections(), target)
-        else:
-            import io
-
-            text = io.TextIOWrapper(target, encoding="utf-8", errors="backslashreplace", write_through=False)
-            if form == "csv":
-                from inspector.reports.csv_table import write_csv
-
-                write_csv(analysis, connections(), text)
-            else:
-                from inspector.reports.text import write_text
-
-                write_text(analysis, connections() if wanted is not None else None, text)
-            text.flush()
-            text.detach()
-        target.flush()
+        write(analysis, form, wanted, target)
     finally:
         if output:
             target.close()
@@ -213,9 +189,20 @@ def _exit_by_findings(analysis: Analysis, fail_on: str, strict: bool) -> None:
         raise SystemExit(FINDINGS)
 
 
+def settings_option(command: Any) -> Any:
+    """Where names, theme, keys and columns come from."""
+    return click.option(
+        "--settings", metavar="FILE", type=click.Path(dir_okay=False), help="Settings in TOML; by default ~/.config/inspector/settings.toml, if there. See docs/settings.md."
+    )(command)
+
+
 @cli.command("open")
 @story_options
+@click.option("--area", type=click.Choice(AREAS), help="The area to begin with.")
+@click.option("-Y", "--filter", "expression", metavar="EXPRESSION", default="", help="Begin with this filter on the connections. See docs/filters.md.")
+@click.option("--sort", metavar="COLUMN", default="", help="Begin with the connections sorted by this column; -COLUMN for the largest first.")
 @click.option("--ascii", "ascii_wanted", is_flag=True, help="Show ASCII only; the default where the locale is not UTF-8.")
+@settings_option
 def open_command(
     files: tuple[str, ...],
     vips: tuple[str, ...],
@@ -223,25 +210,35 @@ def open_command(
     keylog: tuple[str, ...],
     server_key: tuple[str, ...],
     logs: tuple[str, ...],
+    area: str | None,
+    expression: str,
+    sort: str,
     ascii_wanted: bool,
+    settings: str | None,
 ) -> None:
     """Open captures in the terminal app."""
-    _open(files, vips, jdk_generation, _secrets_limits(keylog, server_key, logs), ascii_wanted)
+    if expression:
+        from inspector.filters import compile_filter
+
+        compile_filter(expression)
+    view = (area or ("connections" if expression or sort else ""), expression, sort)
+    _open(files, _options(tuple(_vip(v) for v in vips), jdk_generation), _secrets_limits(keylog, server_key, logs), ascii_wanted, view, settings)
 
 
-def _open(files: tuple[str, ...], vips: tuple[str, ...], generation: str, limits: list[Limit], ascii_wanted: bool) -> None:
+def _open(files: tuple[str, ...], options: Options, limits: list[Limit], ascii_wanted: bool, view: tuple[str, str, str], settings_path: str | None) -> None:
     if not sys.stdout.isatty():
         raise UsageError("standard output is no terminal", "inspector analyze prints the same analysis")
     from inspector.capture.files import Story
 
-    options = _options(tuple(_vip(v) for v in vips), generation)
     if "-" not in files:
         Story(files)  # what cannot be read is said before the screen changes
     elif not _keys_from_terminal():
         raise UsageError("standard input is the capture and there is no terminal to read keys from", "inspector analyze - prints the analysis")
+    from inspector import settings
     from inspector.tui.app import InspectorApp
+    from inspector.tui.desk import View
 
-    app = InspectorApp(files, options, limits, ascii_wanted)
+    app = InspectorApp(files, options, limits, settings.load(settings_path), View(*view), ascii_wanted)
     status = app.run()
     if app.problem:
         raise UsageError(app.problem)
@@ -266,11 +263,12 @@ def _keys_from_terminal() -> bool:
 
 @cli.command("demo")
 @click.option("--ascii", "ascii_wanted", is_flag=True, help="Show ASCII only; the default where the locale is not UTF-8.")
-def demo_command(ascii_wanted: bool) -> None:
+@settings_option
+def demo_command(ascii_wanted: bool, settings: str | None) -> None:
     """Open the bundled recording of a real Puppet Server; print its text analysis where there is no terminal."""
     capture = demo_capture()
     if sys.stdout.isatty() and sys.stdin.isatty():
-        _open((str(capture),), (), "current", [], ascii_wanted)
+        _open((str(capture),), _options((), "current"), [], ascii_wanted, ("", "", ""), settings)
         return
     _write(_analysis((str(capture),), (), "current", []), "text", None, None)
 

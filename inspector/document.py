@@ -59,7 +59,7 @@ class MatrixCell(Struct):
 
 
 class Service(Struct):
-    """``health_checks`` and ``established`` are among ``connections``; ``offered_nothing`` counts connections without an offer."""
+    """``health_checks`` and ``established`` are among ``connections``; ``offered_nothing`` counts connections without an offer. ``named``: by settings."""
 
     id: str
     name: str
@@ -77,6 +77,7 @@ class Service(Struct):
     other: int
     offered_nothing: int
     matrix: list[MatrixCell]
+    named: str | None = None
 
 
 class Client(Struct):
@@ -87,6 +88,7 @@ class Client(Struct):
     grade: Grade
     connections: int
     aborted: int
+    named: str | None = None
 
 
 class Backend(Struct):
@@ -106,6 +108,7 @@ class Backend(Struct):
     ems: bool | Literal["mixed"] | None
     versions: list[str]
     addresses: list[str]
+    named: str | None = None
 
 
 class Certificate(Struct):

@@ -181,6 +181,3 @@ class _Gathered:
 
     def preceded(self, lane: int, head: bytes) -> None:
         """Something stood before the first hello."""
-
-
-

@@ -17,7 +17,7 @@ from inspector.capture.inputs import Workload, workload
 if TYPE_CHECKING:
     from inspector.capture.files import Progress, Story
     from inspector.facts import Facts
-    from inspector.stretch import Part
+    from inspector.stretch import Part, Watch
 
 WORTHWHILE_HANDSHAKES = 30_000
 """Below this, another process costs more than it saves: frames have to be walked through by each, only handshakes are shared."""
@@ -27,8 +27,8 @@ LAST_SHARE = 0.92
 """The last stretch against the others: its process also reads past all that stands before it."""
 
 
-def extract(paths: Sequence[str], progress: Progress | None = None, opened: Callable[[Story], None] | None = None) -> Facts:
-    """All facts of some captures, read as one story. Raises UnreadableError where none of them can be read."""
+def extract(paths: Sequence[str], progress: Progress | None = None, opened: Callable[[Story], None] | None = None, watch: Watch | None = None) -> Facts:
+    """All facts of some captures, read as one story. ``watch``: as in ``extract_stretch``. Raises UnreadableError where none of them can be read."""
     work = workload(paths)
     places = _places(work.bytes, _processes(work))
     workers = [_start(paths, begin, end) for begin, end in places[:-1]]
@@ -39,7 +39,7 @@ def extract(paths: Sequence[str], progress: Progress | None = None, opened: Call
         story = Story(paths)
         if opened:
             opened(story)
-        last = extract_stretch(story, *places[-1], progress)
+        last = extract_stretch(story, *places[-1], progress, watch)
         parts: list[Part] = []
         for worker, (begin, end) in zip(workers, places, strict=False):
             output = worker.communicate()[0]

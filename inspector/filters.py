@@ -32,6 +32,9 @@ UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0,
 TOKEN = re.compile(r'\s*(?:(?P<paren>[()])|(?P<minus>-(?=[\w"(]))|(?P<term>(?P<field>\w+)(?P<op><=|>=|[:~<>])(?P<value>"[^"]*"|[^\s()]+))|(?P<text>"[^"]*"|[^\s()]+))')
 
 
+UNFINISHED = re.compile(r"(\w+)(?:<=|>=|[:~<>])")
+
+
 class FilterError(UsageError):
     """``column`` counts from 1."""
 
@@ -176,7 +179,8 @@ class _All:
         return all(t.holds(names, seen, main) for t in self.terms)
 
     def select(self, columns: Mapping[str, Coded]) -> Mask:
-        return np.logical_and.reduce([t.select(columns) for t in self.terms])
+        mask: Mask = np.logical_and.reduce([t.select(columns) for t in self.terms])
+        return mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +191,8 @@ class _Any:
         return any(t.holds(names, seen, main) for t in self.terms)
 
     def select(self, columns: Mapping[str, Coded]) -> Mask:
-        return np.logical_or.reduce([t.select(columns) for t in self.terms])
+        mask: Mask = np.logical_or.reduce([t.select(columns) for t in self.terms])
+        return mask
 
 
 def compile_filter(expression: str) -> Test:
@@ -256,6 +261,8 @@ class _Parser:
             self.at += 1
             return inner
         if token["text"]:
+            if (unfinished := UNFINISHED.fullmatch(token["text"])) and unfinished[1].lower() in BY_NAME:
+                raise FilterError(f"a value is missing behind {token['text']}", self.expression, token.end("text") + 1)
             return _contains([BY_NAME[name] for name in TEXT_FIELDS], token["text"].strip('"').lower())
         field = BY_NAME.get(token["field"].lower())
         if field is None:

@@ -6,6 +6,7 @@ flow that was captured from the middle, and that piece is dropped when the parts
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from inspector.capture.files import Progress, Story
@@ -29,8 +30,13 @@ class Part:
     begun_before: list[tuple[Began, Endpoint, int]] = field(default_factory=list)
 
 
-def extract_stretch(story: Story, begin: float, end: float, progress: Progress | None = None) -> Part:
-    """The flows that begin between two places of a story, counted in bytes of its frames; ``begin`` 0 and ``end`` infinite for all."""
+Watch = Callable[[Facts, Story], None]
+
+
+def extract_stretch(story: Story, begin: float, end: float, progress: Progress | None = None, watch: Watch | None = None) -> Part:
+    """The flows that begin between two places of a story, counted in bytes of its frames; ``begin`` 0 and ``end`` infinite for all. ``watch`` is shown
+    the facts as they grow; it must copy what it keeps (``so_far``).
+    """
     engine = Engine(from_middle=begin > 0)
     part = Part(engine.facts, engine.undecoded)
     place = 0
@@ -44,10 +50,25 @@ def extract_stretch(story: Story, begin: float, end: float, progress: Progress |
                 break
         elif place >= begin:
             engine.feed(batch)
+            if watch:
+                watch(engine.facts, story)
         place += _bytes(batch)
     engine.finish()
     part.begun_before = engine.begun_before
     return part
+
+
+def so_far(facts: Facts, story: Story) -> Facts:
+    """A copy of facts that are still growing: the flows that have ended."""
+    return Facts(
+        captures=[_capture_facts(file.info, 0) for file in story.captures],
+        connections=list(facts.connections),
+        offers=dict(facts.offers),
+        answers=dict(facts.answers),
+        certificates=dict(facts.certificates),
+        other_flows=dict(facts.other_flows),
+        bounded=list(facts.bounded),
+    )
 
 
 def _bytes(batch: FrameBatch) -> int:

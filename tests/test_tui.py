@@ -13,12 +13,14 @@ from textual.pilot import Pilot
 
 from inspector.findings.case import Options
 from inspector.tui import marks
-from inspector.tui.app import InspectorApp, LoadingScreen
+from inspector.tui.app import InspectorApp
+from inspector.tui.connection import ConnectionScreen
 from inspector.tui.connections import ConnectionsScreen
 from inspector.tui.overview import OverviewScreen
 from inspector.tui.rows import Cell, Column, Rows
 from inspector.tui.services import ServicesScreen
-from inspector.tui.story import ConnectionScreen, FindingScreen, StoryScreen
+from inspector.tui.story import FindingScreen, StoryScreen
+from inspector.tui.waiting import LoadingScreen
 from tests.build import Pool, certificate, numbered, written
 from tests.conftest import find
 
@@ -255,6 +257,6 @@ async def test_a_million_rows_cost_a_screenful() -> None:
 
 def test_narrow_columns_leave_in_order() -> None:
     rows = Rows([Column("a", 10), Column("b", 10, 2), Column("c", 10, 1), Column("d", 0)], 0, lambda i: [], "none")
-    assert [i for i, _ in rows._shown(100)] == [0, 1, 2, 3]
-    assert [i for i, _ in rows._shown(50)] == [0, 1, 3]
-    assert [i for i, _ in rows._shown(30)] == [0, 3]
+    assert [i for i, _ in rows.shown(100)] == [0, 1, 2, 3]
+    assert [i for i, _ in rows.shown(50)] == [0, 1, 3]
+    assert [i for i, _ in rows.shown(30)] == [0, 3]

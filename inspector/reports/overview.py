@@ -34,8 +34,10 @@ def ordered(document: Document) -> list[Service]:
 
 
 def title(service: Service) -> str:
-    """``name:port``; an IPv6 address stands in brackets."""
+    """The person's own name for it, else ``name:port``; an IPv6 address stands in brackets."""
     name = safe_text(service.name)
+    if service.named:
+        return safe_text(service.named, 60)
     return f"[{name}]:{service.port}" if ":" in service.name else f"{name}:{service.port}"
 
 
@@ -76,7 +78,7 @@ def common_name(certificate: Certificate) -> str:
 def clients(document: Document, service: Service) -> str:
     """Who the clients are."""
     members = [c for c in document.clients if c.id in service.clients]
-    names = [f"{c.ip} ({'Java' if c.stack == 'jsse' else c.stack})" for c in members[:4]]
+    names = [f"{safe_text(c.named, 40) + ' ' if c.named else ''}{c.ip} ({'Java' if c.stack == 'jsse' else c.stack})" for c in members[:4]]
     more = f" and {len(members) - 4} more" if len(members) > 4 else ""
     return ("client " if len(members) == 1 else "clients ") + ", ".join(names) + more
 
@@ -121,6 +123,7 @@ RIGHT = ("days left", "full", "resumed", "aborted", "other", "declined")
 
 def _row(b: Backend, leaf: Certificate | None, now: int) -> list[str]:
     common = common_name(leaf) or leaf.subject if leaf else (b.leaf or "not visible")[:12]
+    common = b.named or common
     names = ", ".join(leaf.dns_names + leaf.ip_addresses) if leaf else ""
     days = f"{(nanoseconds(leaf.not_after) - now) // DAY_NS:,}" if leaf and leaf.not_after else ""
     versions = "/".join(v.removeprefix("TLSv") for v in b.versions)
@@ -179,6 +182,17 @@ def table(rows: Iterable[tuple[str, ...]], right: Iterable[int] = ()) -> list[st
     widths = [max(len(row[i]) for row in listed) for i in range(len(listed[0]))]
     aligned = set(right)
     return ["  " + "  ".join(cell.rjust(w) if i in aligned else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))).rstrip() for row in listed]
+
+
+def flowing(parts: Iterable[str], indent: str, width: int) -> list[str]:
+    """Parts side by side as far as they go; none is broken unless it is longer than a line."""
+    lines: list[str] = []
+    for part in parts:
+        if lines and len(lines[-1]) + 3 + len(part) <= width:
+            lines[-1] += f"   {part}"
+        else:
+            lines += wrap(part, indent, indent, width)
+    return lines
 
 
 def wrap(text: str, first: str, following: str, width: int = 100) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from inspector.document import Incident
-from inspector.facts import FRAME_BITS, Event, unpack_events
+from inspector.facts import FRAME_BITS, ConnectionFacts, Event, unpack_events
 from inspector.findings.judge import Analysis
 from inspector.times import clock, span
 from inspector.tls.registry import alert_name
@@ -37,7 +37,9 @@ QUIET = frozenset("s")
 
 
 class Rung(NamedTuple):
-    """One arrow: messages of one side that stand together. ``offset``: from the start of the connection. ``frame``: as people count."""
+    """One arrow: messages of one side that stand together. ``offset``: from the start of the connection. ``frame``: as people count. ``size``: bytes.
+    ``leg``: 0 from the client, 1 and more behind the balancer.
+    """
 
     offset: str
     from_client: bool
@@ -47,6 +49,8 @@ class Rung(NamedTuple):
     visibility: str
     bad: bool
     size: int
+    events: tuple[Event, ...] = ()
+    leg: int = 0
 
 
 class Chapter(NamedTuple):
@@ -86,42 +90,58 @@ def ladder(analysis: Analysis, incident: Incident) -> Ladder:
 
 
 def rungs(analysis: Analysis, seen: Observed) -> list[Rung]:
-    """The rungs of one connection; messages of one side in one frame or in a row within a flight stand together."""
+    """The rungs of one connection on all its legs; messages of one side in one frame or in a row within a flight stand together."""
+    legs = [seen.main, *seen.legs]
+    events = [[e for e in unpack_events(leg.events) if e.letter not in QUIET] for leg in legs]
+    start = events[0][0].ns if events[0] else 0
+    found = [rung for place, leg in enumerate(legs) for rung in _leg_rungs(analysis, seen, leg, place, events[place], start)]
+    return sorted(found, key=lambda r: r.events[0].ns) if len(legs) > 1 else found
+
+
+def _leg_rungs(analysis: Analysis, seen: Observed, leg: ConnectionFacts, place: int, events: list[Event], start: int) -> list[Rung]:
     found: list[Rung] = []
-    events = [e for e in unpack_events(seen.main.events) if e.letter not in QUIET]
-    start = events[0].ns if events else 0
     group: list[Event] = []
     for event in events:
         if group and (event.from_client != group[-1].from_client or event.letter in ".!LlD" or group[-1].letter in ".!LlD"):
-            found.append(_rung(analysis, seen, group, start))
+            found.append(_rung(analysis, seen, leg, place, group, start))
             group = []
         group.append(event)
     if group:
-        found.append(_rung(analysis, seen, group, start))
+        found.append(_rung(analysis, seen, leg, place, group, start))
     return found
 
 
-def _rung(analysis: Analysis, seen: Observed, group: list[Event], start: int) -> Rung:
+def _rung(analysis: Analysis, seen: Observed, main: ConnectionFacts, leg: int, group: list[Event], start: int) -> Rung:
     first, last = group[0], group[-1]
-    texts = [_said(analysis, seen, event) for event in group]
+    texts = [_said(analysis, seen, main, event) for event in group]
     numbers = sorted({event.frame & (1 << FRAME_BITS) - 1 for event in group})
     frame = str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]}–{numbers[-1]}"
     capture = first.frame >> FRAME_BITS
     if len(analysis.document.captures) > 1:
         frame = f"{capture}:{frame}"
     hidden = {event.letter for event in group} <= {"f", "i", "l", "D"}
-    bad = any(e.letter == "L" and any(a.frame == e.frame and a.level == 2 for a in seen.main.alerts) for e in group)
+    bad = any(e.letter == "L" and any(a.frame == e.frame and a.level == 2 for a in main.alerts) for e in group)
     gave_up = seen.gave_up and first.from_client and first.letter in ".!"
     text = ", ".join(texts)
     if gave_up and seen.fatal_alert is None:
         text = f"✖ {text}  no ClientKeyExchange, no alert"
     elif bad:
         text = f"✖ {text}"
-    return Rung(f"+{span(first.ns - start)}", first.from_client, text, frame, last.ns, "encrypted" if hidden else "clear", bad or gave_up, sum(e.size for e in group))
+    return Rung(
+        f"+{span(first.ns - start)}",
+        first.from_client,
+        text,
+        frame,
+        last.ns,
+        "encrypted" if hidden else "clear",
+        bad or gave_up,
+        sum(e.size for e in group if e.letter != "L"),
+        tuple(group),
+        leg,
+    )
 
 
-def _said(analysis: Analysis, seen: Observed, event: Event) -> str:
-    main = seen.main
+def _said(analysis: Analysis, seen: Observed, main: ConnectionFacts, event: Event) -> str:
     handshake = main.handshake
     name = NAMES.get(event.letter, "handshake message")
     if event.letter == "C":
@@ -136,7 +156,7 @@ def _said(analysis: Analysis, seen: Observed, event: Event) -> str:
         certificate = analysis.case.certificates.get(seen.leaf)
         return f"{name} {certificate.common_name if certificate else seen.leaf.hex()[:12]}"
     if event.letter == "L":
-        alert = next((a for a in seen.main.alerts if a.frame == event.frame and a.code == event.size), None)
+        alert = next((a for a in main.alerts if a.frame == event.frame and a.code == event.size), None)
         level = "fatal" if alert and alert.level == 2 else "warning"
         return f"alert {level} {alert_name(event.size)} ({event.size})"
     if event.letter == "f" and any(e.letter == "f" and e.from_client == event.from_client and e.ns < event.ns for e in unpack_events(main.events)):

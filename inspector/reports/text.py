@@ -103,7 +103,8 @@ def ladder_lines(found: Ladder) -> list[str]:
         lines.append(f"  {chapter.title}")
         for rung in chapter.rungs:
             arrow = "──▶" if rung.from_client else "◀──"
-            lines.append(f"    {rung.offset:>10}  {'client' if rung.from_client else 'server'} {arrow}  {safe_text(rung.text)}   [{rung.frame}]")
+            sides = ("server", "client") if not rung.leg else ("back end", "balancer")
+            lines.append(f"    {rung.offset:>10}  {sides[rung.from_client]} {arrow}  {safe_text(rung.text)}   [{rung.frame}]")
     return lines
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from inspector.document import Finding, Grade, Incident
 from inspector.facts import FRAME_BITS
 from inspector.findings.case import Judgement
+from inspector.findings.jsse import equivalence
 from inspector.findings.judge import Analysis
 from inspector.safe import safe_text
 from inspector.times import rfc3339_signed
@@ -97,10 +98,24 @@ def certificates(analysis: Analysis, incident: Incident) -> tuple[list[Row], str
     new = analysis.case.certificates.get(seen.leaf or b"")
     if old is None or new is None:
         return [], "the certificate of the offered session was not captured"
+    return rows_of(old, new), STEPS[judgement.identity or "none"]
+
+
+def rows_of(old: Certificate, new: Certificate) -> list[Row]:
+    """Two certificates field by field; subjects and issuers are compared as Java does."""
     rows = [Row(name, safe_text(a), safe_text(b), a == b) for name, a, b in zip(FIELDS, _fields(old), _fields(new), strict=True)]
     rows[0] = rows[0]._replace(same=old.identity.subject == new.identity.subject)
     rows[1] = rows[1]._replace(same=old.identity.issuer == new.identity.issuer)
-    return rows, STEPS[judgement.identity or "none"]
+    return rows
+
+
+def identity(old: Certificate, new: Certificate) -> list[tuple[str, bool, str]]:
+    """For each generation of Java's rule: its name, whether the two are equivalent, and the deciding step in words."""
+    found = []
+    for generation, name in (("current", "since 8u60 and 7u85"), ("first", "before")):
+        step = "same_der" if old.sha256 == new.sha256 else equivalence(old.identity, new.identity, "first" if generation == "first" else "current")
+        found.append((name, step != "none", STEPS[step]))
+    return found
 
 
 FIELDS = ("subject", "issuer", "DNS names", "IP addresses", "serial", "valid until", "SHA-256")

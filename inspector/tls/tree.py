@@ -264,7 +264,11 @@ def handshake_tree(message: bytes) -> Node:
     def read(f: Fields) -> None:
         kind = f.number(1, "msg_type", message_name)
         f.number(3, "length", lambda value: f"{value} bytes")
-        BODIES.get(kind, lambda rest: rest.rest("body"))(f)
+        read_body = BODIES.get(kind)
+        if read_body is None:
+            f.rest("body")
+        else:
+            read_body(f)
 
     name = message_name(message[0]) if message else "nothing"
     return Node(name, f"{len(message):,} bytes", 0, len(message), fields(Reader(message, name), read))

@@ -1,56 +1,78 @@
-"""The app: reads in the background, then shows what matters first."""
+"""The app: reads in the background, shows what matters first, and keeps six areas, each with its own stack of screens."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import ClassVar
 
-from textual.app import App, ComposeResult
+from textual import work
+from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
-from textual.containers import Middle
 from textual.screen import Screen
-from textual.widgets import Footer, HelpPanel, ProgressBar, Static
+from textual.theme import Theme
 
 from inspector.document import Limit
+from inspector.errors import InspectorError
+from inspector.evidence import RawMessage, raw_messages, save
+from inspector.filters import compile_filter, matching
 from inspector.findings.case import Options
-from inspector.findings.judge import Analysis
-from inspector.reports import overview
-from inspector.safe import safe_text
-from inspector.tui import marks
+from inspector.reports.output import write
+from inspector.safe import path_text, safe_text
+from inspector.settings import Settings
+from inspector.tls.tree import flattened
+from inspector.tui import bindings, marks, places, recent
+from inspector.tui.certificates import CertificatesScreen
+from inspector.tui.clipboard import osc52
+from inspector.tui.connections import COLUMNS, ConnectionsScreen
+from inspector.tui.desk import AREAS, Desk, Picked, View
+from inspector.tui.dialogs.ask import Ask, Paths
+from inspector.tui.dialogs.choice import Choice, Option
+from inspector.tui.dialogs.filter import FilterDialog
+from inspector.tui.dialogs.keys import KeysDialog, listed
+from inspector.tui.difference import DifferenceScreen
+from inspector.tui.incidents import IncidentsScreen
 from inspector.tui.loading import Loading
-from inspector.tui.marks import content
+from inspector.tui.message import of_rung
 from inspector.tui.overview import OverviewScreen
+from inspector.tui.page import Area, Page
 from inspector.tui.services import ServicesScreen
+from inspector.tui.sessions import SessionsScreen
+from inspector.tui.told import Target
+from inspector.tui.waiting import LoadingScreen
 
 LOOKS_PER_SECOND = 10
-
-
-class LoadingScreen(Screen[None]):
-    """What is being read, and how far."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("q,escape", "app.quit", "Quit", tooltip="Stop reading and leave")]
-
-    def __init__(self, loading: Loading) -> None:
-        super().__init__()
-        self._loading = loading
-
-    def compose(self) -> ComposeResult:
-        """Names, a bar, a line."""
-        names = ", ".join(safe_text(p, 60) for p in self._loading.paths[:3])
-        with Middle():
-            yield Static(content([[("Inspector", "head")], [(f"reading {names}", "")]]))
-            yield ProgressBar(total=None, show_eta=True, id="progress")
-            yield Static(id="stage")
-        yield Footer()
-
-    def look(self) -> None:
-        """Show how far the reading is."""
-        loading = self._loading
-        bar = self.query_one("#progress", ProgressBar)
-        if loading.total:
-            bar.update(total=loading.total, progress=min(loading.read, loading.total))
-        megabytes = f"{loading.read / 1e6:,.0f} MB read" if loading.read else ""
-        self.query_one("#stage", Static).update(content([[(f"{loading.stage}   {megabytes}", "dim")]]))
+SCREENS: dict[str, type[Area]] = {
+    "services": ServicesScreen,
+    "overview": OverviewScreen,
+    "connections": ConnectionsScreen,
+    "sessions": SessionsScreen,
+    "certificates": CertificatesScreen,
+    "incidents": IncidentsScreen,
+}
+HIGH_CONTRAST = Theme(
+    "high-contrast",
+    primary="#ffffff",
+    secondary="#ffff00",
+    warning="#ffff00",
+    error="#ff8080",
+    success="#80ff80",
+    accent="#00ffff",
+    foreground="#ffffff",
+    background="#000000",
+    surface="#000000",
+    panel="#202020",
+    variables={"text-muted": "#e0e0e0", "block-cursor-background": "#ffffff", "block-cursor-foreground": "#000000", "block-cursor-blurred-background": "#404040"},
+)
+EXPORTS = [
+    Option("text", "analysis as text, to paste into a ticket"),
+    Option("json", "analysis as JSON"),
+    Option("jsonl", "analysis as JSON lines"),
+    Option("csv", "connections as CSV, filtered"),
+    Option("pcapng", "marked connections as pcapng"),
+    Option("screen", "this page as text"),
+]
+SUFFIXES = {"text": "txt", "screen": "txt"}
 
 
 class InspectorApp(App[int]):
@@ -58,48 +80,348 @@ class InspectorApp(App[int]):
 
     CSS_PATH = "app.tcss"
     TITLE = "Inspector"
-    ENABLE_COMMAND_PALETTE = True
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+c", "quit", "Quit", show=False, priority=True)]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(Binding(str(number), f"area('{area}')", area.title(), show=False, tooltip=f"To the {area}", id=area) for number, area in enumerate(AREAS, 1)),
+        Binding("slash", "filter", "Filter", tooltip="Which connections are shown; completes fields and values", id="filter"),
+        Binding("n", "step(1)", "Next finding", show=False, tooltip="To the next finding", id="next"),
+        Binding("N", "step(-1)", "Finding before", show=False, tooltip="To the finding before", id="previous"),
+        Binding("g", "go", "Go to", tooltip="To a frame, a time or a connection", id="go"),
+        Binding("e", "export", "Export", tooltip="Write analysis, connections or packets to a file", id="export"),
+        Binding("y", "copy", "Copy", tooltip="Copy what this screen is about: sentence, display filter, message", id="copy"),
+        Binding("p", "freeze", "Freeze", show=False, tooltip="Hold the view still while reading goes on, or let it go again", id="freeze"),
+        Binding("o", "open", "Open", show=False, tooltip="Open another capture", id="open_file"),
+        Binding("ctrl+r", "again", "Read again", show=False, tooltip="Read the same captures again, for files that grow", id="again"),
+        Binding("question_mark", "keys", "Keys", tooltip="All keys of this screen", id="keys"),
+        Binding("q", "quit", "Quit", show=False, tooltip="Leave the program", id="quit"),
+        Binding("ctrl+c", "quit", "Quit", show=False, priority=True, tooltip="Leave the program", id="interrupt"),
+    ]
 
-    def __init__(self, paths: Sequence[str], options: Options, limits: Sequence[Limit] = (), ascii_wanted: bool = False) -> None:
+    def __init__(
+        self,
+        paths: Sequence[str],
+        options: Options,
+        limits: Sequence[Limit] = (),
+        settings: Settings | None = None,
+        view: View | None = None,
+        ascii_wanted: bool = False,
+    ) -> None:
+        """Raises UsageError where settings or view name something that does not exist."""
         super().__init__()
-        marks.choose(ascii_wanted)
-        self._loading = Loading(paths, options, limits)
+        own = settings or Settings()
         self.problem = ""
         """Why nothing could be shown, for whoever started the app."""
+        marks.choose(ascii_wanted or own.ascii)
+        self._options = options
+        self._limits = list(limits)
+        self.desk = Desk(list(paths), own, view or View())
+        self.desk.recent = recent.load()
+        self._frozen = False
+        self._shown = 0
+        self._loading = Loading(paths, options, limits, own)
+        self.register_theme(HIGH_CONTRAST)
+        bindings.check(own, self.available_themes, COLUMNS, self.desk.view)
+        if own.theme:
+            self.theme = own.theme
+        if own.keys:
+            self.set_keymap(own.keys)
+        self.add_mode("loading", lambda: LoadingScreen(self._loading))
+        for area, kind in SCREENS.items():
+            self.add_mode(area, self._made(kind))
+
+    def _made(self, kind: type[Area]) -> Callable[[], Screen[None]]:
+        return lambda: kind(self.desk)
 
     def on_mount(self) -> None:
         """Begin to read at once."""
-        self.push_screen(LoadingScreen(self._loading))
+        self.switch_mode("loading")
         self._loading.start()
         self._looking = self.set_interval(1 / LOOKS_PER_SECOND, self._look)
 
     def _look(self) -> None:
+        """What the reading thread has by now."""
         loading = self._loading
         if isinstance(self.screen, LoadingScreen) and self.screen.is_mounted:
             self.screen.look()
-        if not loading.is_done:
-            return
-        self._looking.stop()
-        if loading.problem is not None:
-            self.problem = str(loading.problem)
-            self.exit(2)
-        elif loading.analysis is not None:
-            self.show(loading.analysis)
+        done = loading.is_done
+        if loading.version != self._shown and not (self._frozen and self.desk.analysis is not None):
+            self._take()
+        elif self.desk.analysis is not None:
+            self._refresh_bar()
+        if done:
+            if loading.problem is not None:
+                self._looking.stop()
+                self._fail(str(loading.problem))
+            elif loading.version == self._shown:
+                self._looking.stop()
+                self._refresh_bar()
 
-    def show(self, analysis: Analysis) -> None:
-        """The services; where there is only one, its overview at once."""
-        services = overview.ordered(analysis.document)
-        self.switch_screen(ServicesScreen(analysis))
-        if len(services) == 1:
-            self.push_screen(OverviewScreen(analysis, services[0]))
+    def _fail(self, problem: str) -> None:
+        if self.desk.analysis is None:
+            self.problem = problem
+            self.exit(2)
+        else:
+            self.notify(safe_text(problem, 500), title="cannot be read", severity="error", markup=False, timeout=10)
+            self.switch_mode(self.desk.view.area)
+
+    def _take(self) -> None:
+        loading = self._loading
+        analysis = loading.analysis
+        if analysis is None:
+            return
+        self._shown = loading.version
+        self.desk.paths = loading.paths
+        self.desk.take(analysis, loading.columns)
+        if self.current_mode == "loading":
+            wanted = self.desk.view.area or ("overview" if analysis.document.services else "services")
+            self.action_area(wanted)
+        base = self.screen_stack[0]
+        if isinstance(base, Area) and base.is_mounted:
+            base.renew()
+
+    def _refresh_bar(self) -> None:
+        for bar in self.screen_stack[0].query("AreaBar"):
+            bar.refresh()
+
+    def status(self) -> str:
+        """What goes on, for the line of areas."""
+        loading, desk = self._loading, self.desk
+        parts = []
+        if desk.marks:
+            parts.append(f"{len(desk.marks)} marked")
+        if desk.view.filter:
+            parts.append(f"/ {safe_text(desk.view.filter, 60)}")
+        if self._frozen:
+            waiting = loading.analysis.count - desk.now.count if loading.analysis is not None else 0
+            parts.append(f"frozen, {waiting:,} more wait" if waiting else "frozen")
+        if not loading.is_done:
+            share = f" {min(loading.read * 100 // loading.total, 99)} %" if loading.total and not loading.is_whole else ""
+            parts.append(f"{'so far, reading' if not loading.is_whole else 'indexing'}{share}")
+        return "   ".join(parts)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Before there is something to show, one can only leave, or open something else."""
+        if self.desk.analysis is None or isinstance(self.screen, LoadingScreen):
+            return action not in ("area", "filter", "step", "go", "export", "copy", "freeze", "again")
+        return True
+
+    def action_area(self, area: str) -> None:
+        """To an area, as it was left; its key again leads to its first screen."""
+        if self.current_mode == area:
+            while len(self.screen_stack) > 1:
+                self.pop_screen()
+        self.desk.view.area = area
+        self.switch_mode(area)
 
     def action_keys(self) -> None:
-        """All keys of this screen, beside it."""
-        if self.screen.query(HelpPanel):
-            self.action_hide_help_panel()
+        """All keys of this screen."""
+        self.push_screen(KeysDialog(listed(self.screen.active_bindings.values())))
+
+    def action_filter(self) -> None:
+        """Ask for a filter, then show what matches."""
+
+        def chosen(expression: str | None) -> None:
+            if expression is None:
+                return
+            self.desk.view.filter = expression
+            if expression:
+                self.desk.remember(expression)
+                recent.save(self.desk.recent)
+            self._show_connections()
+
+        self.push_screen(FilterDialog(self.desk), chosen)
+
+    def _show_connections(self) -> None:
+        if self.current_mode == "connections":
+            while len(self.screen_stack) > 1:
+                self.pop_screen()
+            base = self.screen_stack[0]
+            if isinstance(base, Area):
+                base.renew()
+        self.action_area("connections")
+
+    def action_step(self, step: int) -> None:
+        """The next finding, or the one before."""
+        screen = self.screen
+        if isinstance(screen, Page) and not screen.step(step):
+            self.notify("No further finding here.", timeout=2)
+
+    def action_go(self) -> None:
+        """Ask where to."""
+
+        def problem(text: str) -> str | None:
+            found = places.find(self.desk.now, text)
+            return found if isinstance(found, str) else None
+
+        def go(text: str | None) -> None:
+            if text is None:
+                return
+            found = places.find(self.desk.now, text)
+            self._show_connections()
+            base = self.screen_stack[0]
+            if isinstance(base, ConnectionsScreen) and isinstance(found, int):
+                self.call_after_refresh(base.go, found)
+
+        self.push_screen(Ask("Go to", "frame 470   17:28:21.6   or the beginning of a connection's id", problem), go)
+
+    def action_copy(self) -> None:
+        """What the screen is about, to the clipboard."""
+        if isinstance(self.screen, Page):
+            name, text = self.screen.to_copy()
+            self.copy_to_clipboard(text)
+            self.notify(f"Copied {name}.", timeout=3, markup=False)
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """Through the terminal, also behind tmux."""
+        self._clipboard = text
+        if self._driver is not None:
+            self._driver.write(osc52(text))
+
+    def action_freeze(self) -> None:
+        """Hold the view still, or let it go."""
+        self._frozen = not self._frozen
+        if not self._frozen and self._loading.version != self._shown:
+            self._take()
+        self._refresh_bar()
+
+    def action_open(self) -> None:
+        """Ask for another capture."""
+
+        def problem(text: str) -> str | None:
+            return None if Path(text).expanduser().exists() else f"{path_text(text)}: there is no such file or directory"
+
+        def opened(text: str | None) -> None:
+            if text is not None:
+                self._read([str(Path(text).expanduser())])
+
+        folder = str(Path(self.desk.paths[0]).parent) if self.desk.paths and self.desk.paths[0] != "-" else ""
+        self.push_screen(Ask("Open a capture", "a file or a directory; tab completes", problem, path_text(f"{folder}/" if folder not in ("", ".") else ""), Paths()), opened)
+
+    def action_again(self) -> None:
+        """The same captures, from the start."""
+        if "-" in self.desk.paths:
+            self.notify("Standard input cannot be read a second time.", severity="warning")
         else:
-            self.action_show_help_panel()
+            self._read(self.desk.paths)
+
+    def _read(self, paths: list[str]) -> None:
+        self._loading.stop()
+        self._loading = Loading(paths, self._options, self._limits, self.desk.settings)
+        self._shown = 0
+        if paths != self.desk.paths:
+            self.desk.marks.clear()
+            self.desk.view.filter = ""
+        while len(self.screen_stack) > 1:
+            self.pop_screen()
+        self._loading.start()
+        self._looking.stop()
+        self._looking = self.set_interval(1 / LOOKS_PER_SECOND, self._look)
+
+    def action_export(self) -> None:
+        """Ask what, then where to."""
+
+        def chosen(form: str | None) -> None:
+            if form == "pcapng":
+                self.save_connections(self._in_hand())
+            elif form is not None:
+                text = self.screen.to_copy()[1] if form == "screen" and isinstance(self.screen, Page) else ""
+                self._ask_path(f"inspector.{SUFFIXES.get(form, form)}", lambda path: self._write(path, form, text))
+
+        self.push_screen(Choice("Export", EXPORTS), chosen)
+
+    def _in_hand(self) -> list[int]:
+        base = self.screen_stack[0]
+        return base.marked() if isinstance(base, ConnectionsScreen) else sorted(self.desk.marks.values())
+
+    def save_connections(self, indexes: list[int]) -> None:
+        """Ask for a path and write the packets of some connections there."""
+        if not indexes:
+            self.notify("Mark connections with Space first.")
+            return
+        self._ask_path("marked.pcapng", lambda path: self._save(path, indexes))
+
+    def _ask_path(self, name: str, then: Callable[[Path], object]) -> None:
+        asked: list[str] = []
+
+        def problem(text: str) -> str | None:
+            path = Path(text).expanduser()
+            if not text or path.is_dir() or not path.parent.is_dir():
+                return f"{path_text(text) or 'nothing'}: not the path of a file in a directory that exists"
+            if path.exists() and asked[-1:] != [text]:
+                asked.append(text)
+                return f"{path_text(text)} exists; Enter again to write over it"
+            return None
+
+        def answered(text: str | None) -> None:
+            if text:
+                then(Path(text).expanduser())
+
+        self.push_screen(Ask("Write to", "a path; tab completes", problem, name, Paths()), answered)
+
+    @work(thread=True, exit_on_error=False, group="files")
+    def _write(self, path: Path, form: str, text: str) -> None:
+        wanted = matching(compile_filter(self.desk.view.filter), self.desk.now) if form == "csv" and self.desk.view.filter else None
+        try:
+            with open(path, "wb") as out:
+                if form == "screen":
+                    out.write(text.encode("utf-8", "backslashreplace"))
+                else:
+                    write(self.desk.now, form, wanted, out)
+        except OSError as error:
+            self.call_from_thread(self._told, f"{path_text(str(path))}: {error.strerror or error}", True)
+        else:
+            self.call_from_thread(self._told, f"Wrote {path_text(str(path))}.", False)
+
+    @work(thread=True, exit_on_error=False, group="files")
+    def _save(self, path: Path, indexes: list[int]) -> None:
+        comments = {
+            leg.first_frame: f"inspector: connection {seen.id}, {seen.outcome}" for i in indexes for seen in (self.desk.now.case.observed[i],) for leg in (seen.main, *seen.legs)
+        }
+        try:
+            with open(path, "wb") as out:
+                count = save(self.desk.paths, self.desk.flows(indexes), out, comments)
+        except (OSError, InspectorError) as error:
+            self.call_from_thread(self._told, f"{path_text(str(path))}: {getattr(error, 'strerror', None) or error}", True)
+        else:
+            self.call_from_thread(self._told, f"Wrote {count:,} frames of {len(indexes)} connections to {path_text(str(path))}.", False)
+
+    def _told(self, text: str, is_bad: bool) -> None:
+        self.notify(safe_text(text, 500), severity="error" if is_bad else "information", markup=False)
+
+    @work(thread=True, exclusive=True, exit_on_error=False, group="pick")
+    def pick(self, target: Target) -> None:
+        """Pick the first message of a rung."""
+        try:
+            found = of_rung(raw_messages(self.desk.paths, target.connection), target.rung.events)
+        except (OSError, InspectorError) as error:
+            self.call_from_thread(self._told, str(error), True)
+            return
+        if found:
+            self.call_from_thread(self.picked, f"{found[0].tree.name}, frame {target.rung.frame}", found[0])
+        else:
+            self.call_from_thread(self._told, "There is no message to pick here.", False)
+
+    def picked(self, title: str, message: RawMessage) -> None:
+        """A message for a comparison; the second one shows the difference."""
+        self.desk.picked.append(Picked(title, message))
+        if len(self.desk.picked) < 2:
+            self.notify(f"Picked {safe_text(title, 80)}. Space on another message, here or elsewhere, shows the difference.", markup=False)
+            return
+        pair, self.desk.picked = self.desk.picked[:2], []
+        self.push_screen(DifferenceScreen(self.desk, "Two messages", [p.title for p in pair], [flattened(p.message.tree) for p in pair]))
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """What a key reaches, the palette reaches by name."""
+        for active in screen.active_bindings.values():
+            binding = active.binding
+            if binding.id is not None and active.enabled and not binding.action.startswith(("move", "page", "edge", "step(-1", "leap")):
+                yield SystemCommand(binding.description, f"{binding.tooltip}  [{binding.key_display or binding.key}]", self._runner(active.node, binding.action))
+        yield SystemCommand("Theme", "Change the colours", self.action_change_theme)
+
+    def _runner(self, node: object, action: str) -> Callable[[], object]:
+        async def run() -> None:
+            await self.run_action(action, default_namespace=node)  # type: ignore[arg-type]
+
+        return run
 
     async def action_quit(self) -> None:
         """Leave at once, whatever is going on."""

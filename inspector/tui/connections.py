@@ -1,87 +1,49 @@
-"""The connections of a service, one a line."""
+"""The connections, one a line: sorted by any column, filtered, marked, compared, saved."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.screen import Screen
-from textual.widgets import Footer, Static
 
-from inspector.document import Connection, Service
-from inspector.findings.judge import Analysis
+from inspector.document import Connection, Document
+from inspector.filters import FilterError
 from inspector.reports import overview
-from inspector.tui.marks import Kind, content
+from inspector.reports.difference import handshake_fields
+from inspector.reports.wireshark import display_filter
+from inspector.safe import safe_text
+from inspector.times import clock
+from inspector.tracking.observed import Observed
+from inspector.tui.connection import ConnectionScreen
+from inspector.tui.dialogs.choice import Choice, Option
+from inspector.tui.difference import DifferenceScreen
+from inspector.tui.marks import Kind
+from inspector.tui.page import Area
 from inspector.tui.rows import Cell, Column, Rows
-from inspector.tui.story import ConnectionScreen
 
-COLUMNS = [
-    Column("time", 12),
-    Column("client", 22, 6),
-    Column("port", 5, 8, True),
-    Column("back end", 8),
-    Column("", 1),
-    Column("outcome", 11),
-    Column("handshake", 19),
-    Column("session", 10, 4),
-    Column("EMS", 3, 3),
-    Column("TLS", 7, 2),
-    Column("frame", 9, 5, True),
-    Column("alert", 20, 1),
-]
 OUTCOMES: dict[str, tuple[str, Kind]] = {"aborted": ("✖", "bad"), "established": ("●", "good"), "incomplete": ("◌", "warn")}
 
 
-class ConnectionsScreen(Screen[None]):
-    """All connections of one service in the order of their ClientHellos."""
+class Labels:
+    """What ids of one document are called."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "app.pop_screen", "Back"),
-        Binding("q", "app.quit", "Quit", tooltip="Leave the program"),
-        Binding("question_mark", "app.keys", "Keys"),
-    ]
+    def __init__(self, document: Document) -> None:
+        self.backends = {b.id: b.label for b in document.backends}
+        self.services = {s.id: overview.title(s) for s in document.services}
+        self.stacks = {c.id: c.stack for c in document.clients}
 
-    def __init__(self, analysis: Analysis, service: Service) -> None:
-        super().__init__()
-        self._analysis = analysis
-        self._service = service
-        index = next(i for i, s in enumerate(analysis.document.services) if s.id == service.id)
-        self._indexes = analysis.case.services[index].connections
-        self._labels = {b.id: b.label for b in analysis.document.backends}
 
-    def compose(self) -> ComposeResult:
-        """The table."""
-        yield Static(content([[(overview.heading(self._analysis.document, self._service), "head")]]), id="heading")
-        yield Rows(COLUMNS, len(self._indexes), self._row, "No connection.", id="connections")
-        yield Footer()
+def _text(value: str | None, kind: Kind = "") -> Cell:
+    return (safe_text(value, 200) if value else "–", kind)
 
-    def _row(self, index: int) -> list[Cell]:
-        c = self._analysis.connection(self._indexes[index])
-        h = c.handshakes[0]
-        mark, kind = OUTCOMES[c.outcome]
-        if c.health_check:
-            mark, kind = "○", "dim"
-        alert = next((a.name or "encrypted" for a in c.alerts if a.level == 2), "")
-        frame = h.frames.client_hello or c.frames.first
-        return [
-            (c.first_seen[11:23], "dim"),
-            (c.client_endpoint.ip, ""),
-            (str(c.client_endpoint.port), ""),
-            (self._labels.get(c.backend or "", "?"), ""),
-            (mark, kind),
-            ("health check" if c.health_check else c.outcome, kind),
-            handshake(c),
-            ((h.session.answered_id or "")[:8], "dim"),
-            ("" if h.ems.negotiated is None else "yes" if h.ems.negotiated else "no", ""),
-            (h.version or "–", ""),
-            (f"{frame[1]:,}", "dim"),
-            (alert, "warn"),
-        ]
 
-    def on_rows_selected(self, message: Rows.Selected) -> None:
-        """Open a connection."""
-        self.app.push_screen(ConnectionScreen(self._analysis, self._indexes[message.index]))
+def _outcome(c: Connection) -> Cell:
+    if c.health_check:
+        return ("○ health check", "dim")
+    mark, kind = OUTCOMES[c.outcome]
+    return (f"{mark} {c.outcome}", kind)
 
 
 def handshake(c: Connection) -> Cell:
@@ -92,3 +54,202 @@ def handshake(c: Connection) -> Cell:
     if first.kind == "full":
         return ("◇ full, declined", "warn") if first.declined else ("○ full", "")
     return (f"● resumed {'id' if first.kind == 'session_id' else first.kind}", "good")
+
+
+def _frame(c: Connection) -> Cell:
+    frame = c.handshakes[0].frames.client_hello or c.frames.first
+    return (f"{frame[1]:,}" if not frame[0] else f"{frame[0]}:{frame[1]}", "dim")
+
+
+def _session(c: Connection) -> Cell:
+    session = c.handshakes[0].session
+    return ((session.answered_id or session.issued_ticket or session.offered_ticket or "")[:8], "dim")
+
+
+def _ems(c: Connection) -> Cell:
+    negotiated = c.handshakes[0].ems.negotiated
+    return ("–" if negotiated is None else "yes" if negotiated else "no", "")
+
+
+Shown = Callable[[Observed, Connection, Labels], Cell]
+
+COLUMNS: dict[str, tuple[Column, Shown]] = {
+    "time": (Column("time", 12, 0, False, "time"), lambda s, c, n: (clock(s.hello_ns or s.first_ns), "dim")),
+    "client": (Column("client", 16, 6, False, "client"), lambda s, c, n: (c.client_endpoint.ip, "")),
+    "port": (Column("port", 5, 8, True, "port"), lambda s, c, n: (str(c.client_endpoint.port), "")),
+    "backend": (Column("back end", 8, 0, False, "backend"), lambda s, c, n: (n.backends.get(c.backend or "", "?"), "")),
+    "outcome": (Column("outcome", 14, 0, False, "outcome"), lambda s, c, n: _outcome(c)),
+    "kind": (Column("handshake", 16, 0, False, "kind"), lambda s, c, n: handshake(c)),
+    "session": (Column("session", 8, 4, False, "session"), lambda s, c, n: _session(c)),
+    "ems": (Column("EMS", 4, 3, False, "ems"), lambda s, c, n: _ems(c)),
+    "version": (Column("TLS", 7, 2, False, "version"), lambda s, c, n: _text(c.handshakes[0].version)),
+    "frame": (Column("frame", 8, 5, True, "frame"), lambda s, c, n: _frame(c)),
+    "alert": (Column("alert", 14, 1, False, "alert"), lambda s, c, n: (next((a.name or "encrypted" for a in c.alerts if a.level == 2), ""), "warn")),
+    "rtt": (Column("rtt ms", 8, 9, True, "rtt"), lambda s, c, n: (f"{c.rtt / 1e6:,.2f}" if c.rtt is not None else "–", "")),
+    "bytes": (Column("bytes", 11, 10, True, "bytes"), lambda s, c, n: (f"{c.bytes.client + c.bytes.server:,}", "")),
+    "service": (Column("service", 26, 11, False, "service"), lambda s, c, n: (n.services.get(c.service, "?"), "")),
+    "server": (Column("server", 22, 12, False, "server"), lambda s, c, n: (c.server_endpoint.ip, "")),
+    "stack": (Column("stack", 8, 13, False, "stack"), lambda s, c, n: _text(n.stacks.get(c.client))),
+    "sni": (Column("server name", 26, 14, False, "sni"), lambda s, c, n: _text(c.handshakes[0].server_name)),
+    "cipher": (Column("cipher suite", 30, 15, False, "cipher"), lambda s, c, n: _text(c.handshakes[0].cipher.name if c.handshakes[0].cipher else None)),
+    "id": (Column("id", 12, 16, False, "id"), lambda s, c, n: (c.id, "dim")),
+}
+"""By the name in settings, which is also the field of the filter language that sorts."""
+
+USUAL = ("time", "client", "port", "backend", "outcome", "kind", "session", "ems", "version", "frame", "alert")
+MARK = Column("", 1)
+
+
+class ConnectionsScreen(Area):
+    """The third area."""
+
+    AREA: ClassVar[str] = "connections"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("space", "mark", "Mark", tooltip="Mark the connection, or take the mark away", id="mark"),
+        Binding("u", "unmark", "Unmark all", show=False, tooltip="Take all marks away", id="unmark"),
+        Binding("d", "difference", "Difference", show=False, tooltip="Two marked handshakes side by side, changed fields first", id="difference"),
+        Binding("w", "save", "Save pcapng", tooltip="Write the marked connections, or the one under the cursor, to a pcapng file", id="save"),
+        Binding("s", "sort", "Sort", tooltip="Choose the column to sort by", id="sort"),
+        Binding("S", "reverse", "Reverse", show=False, tooltip="The other way round", id="reverse"),
+    ]
+
+    def body(self) -> ComposeResult:
+        """The table."""
+        self._names = list(self.desk.settings.columns or USUAL)
+        self._order: list[int] = []
+        self._labels = Labels(self.desk.document)
+        yield Rows([MARK, *(COLUMNS[n][0] for n in self._names)], 0, self._row, "No connection.", id="connections")
+
+    def renew(self) -> None:
+        """The connections that scope, filter and sort leave. The cursor stays on its connection, or at the end where it stood there."""
+        super().renew()
+        desk, rows = self.desk, self.query_one(Rows)
+        held = self._order[rows.cursor] if rows.cursor < len(self._order) else None
+        at_end = bool(rows.count) and rows.cursor == rows.count - 1 and not desk.view.sort
+        grows = len(self._order)
+        self._labels = Labels(desk.document)
+        try:
+            self._order = desk.indexes()
+        except FilterError as error:
+            self._order = []
+            rows.renew(0, 0, safe_text(str(error)))
+            return
+        place = self.place_of(held) if held is not None else 0
+        if at_end and len(self._order) > grows > 1:
+            place = len(self._order) - 1
+        rows.sorted_by = (desk.view.sort.removeprefix("-") or "time", desk.view.sort.startswith("-"))
+        rows.renew(len(self._order), place, self._empty())
+
+    def place_of(self, index: int) -> int:
+        """Where a connection stands in the table; 0 where it does not."""
+        try:
+            return self._order.index(index)
+        except ValueError:
+            return 0
+
+    def _empty(self) -> str:
+        if self.desk.view.filter:
+            return f"No connection matches {safe_text(self.desk.view.filter, 100)}   (/ changes the filter)"
+        return "No connection." if self.desk.document.services else f"No TLS was found in {overview.counted(sum(c.packets for c in self.desk.document.captures), 'frame')}."
+
+    def _row(self, index: int) -> list[Cell]:
+        seen = self.desk.now.case.observed[self._order[index]]
+        c = self.desk.now.connection(seen.index)
+        mark: Cell = ("*", "head") if c.id in self.desk.marks else ("", "")
+        return [mark, *(COLUMNS[n][1](seen, c, self._labels) for n in self._names)]
+
+    def on_rows_selected(self, message: Rows.Selected) -> None:
+        """Open a connection."""
+        self.app.push_screen(ConnectionScreen(self.desk, self._order[message.index]))
+
+    def on_rows_head_clicked(self, message: Rows.HeadClicked) -> None:
+        """Sort by a column; a second click turns it round."""
+        if message.column.name:
+            self._sort_by(message.column.name, message.column.name == (self.desk.view.sort or "time"))
+
+    def action_sort(self) -> None:
+        """Ask for the column."""
+        options = [Option(n, COLUMNS[n][0].title) for n in COLUMNS if n in self._names or n in ("rtt", "bytes", "service", "stack")]
+        self.app.push_screen(Choice("Sort by", options, self.desk.view.sort.removeprefix("-") or "time"), lambda name: self._sort_by(name, False) if name else None)
+
+    def action_reverse(self) -> None:
+        """The largest first, or last."""
+        sort = self.desk.view.sort or "time"
+        self._sort_by(sort.removeprefix("-"), not sort.startswith("-"))
+
+    def _sort_by(self, name: str, descending: bool) -> None:
+        self.desk.view.sort = f"-{name}" if descending else "" if name == "time" else name
+        if self.desk.columns is None:
+            self.notify("Sorted as soon as all is read.")
+        self.renew()
+
+    def _under_cursor(self) -> int | None:
+        rows = self.query_one(Rows)
+        return self._order[rows.cursor] if rows.count else None
+
+    def marked(self) -> list[int]:
+        """The marked connections, else the one under the cursor."""
+        if self.desk.marks:
+            return sorted(self.desk.marks.values())
+        index = self._under_cursor()
+        return [] if index is None else [index]
+
+    def action_mark(self) -> None:
+        """Mark, and go on to the next."""
+        index = self._under_cursor()
+        if index is None:
+            return
+        seen = self.desk.now.case.observed[index]
+        if self.desk.marks.pop(seen.id, None) is None:
+            self.desk.marks[seen.id] = index
+        rows = self.query_one(Rows)
+        rows.cursor += 1
+        rows.refresh()
+
+    def action_unmark(self) -> None:
+        """No marks."""
+        self.desk.marks.clear()
+        self.query_one(Rows).refresh()
+
+    def action_difference(self) -> None:
+        """The two that were marked last."""
+        indexes = list(self.desk.marks.values())[-2:]
+        if len(indexes) < 2:
+            self.notify("Mark two connections with Space first.")
+            return
+        analysis = self.desk.now
+        pair = [analysis.connection(i) for i in sorted(indexes)]
+        titles = [f"{c.first_seen[11:23]} port {c.client_endpoint.port} {self._labels.backends.get(c.backend or '', '?')}" for c in pair]
+        fields = [handshake_fields(analysis.document, c.handshakes[0]) for c in pair]
+        self.app.push_screen(DifferenceScreen(self.desk, "Two handshakes", titles, fields))
+
+    def action_save(self) -> None:
+        """Ask where to."""
+        indexes = self.marked()
+        if indexes:
+            self.inspector.save_connections(indexes)
+
+    def step(self, step: int) -> bool:
+        """To the next connection that a finding names."""
+        rows = self.query_one(Rows)
+        named = {c for f in self.desk.document.findings if f.severity != "info" for c in f.connections}
+        observed = self.desk.now.case.observed
+        for place in range(rows.cursor + step, rows.count if step > 0 else -1, step):
+            if observed[self._order[place]].id in named:
+                rows.cursor = place
+                return True
+        return False
+
+    def go(self, index: int) -> None:
+        """The cursor onto a connection; scope and filter give way where they hide it."""
+        if index not in self._order:
+            self.desk.view.filter = ""
+            self.desk.everything = self.desk.now.case.observed[index].service != self.desk.service or self.desk.everything
+            self.renew()
+        self.query_one(Rows).cursor = self.place_of(index)
+
+    def to_copy(self) -> tuple[str, str]:
+        """The marked connections for Wireshark."""
+        observed = self.desk.now.case.observed
+        mains = [leg for i in self.marked()[:200] for leg in (observed[i].main, *observed[i].legs)]
+        return "the Wireshark display filter", display_filter(mains)

@@ -1,19 +1,34 @@
-"""Reading in the background. Knows no Textual: a thread works, the app asks how far it is."""
+"""Reading in the background. Knows no Textual: a thread works, the app asks ten times a second how far it is.
+
+While it reads, what is known so far is judged now and then, seldom enough that it costs little; in the end the whole, and then its columns.
+"""
 
 from __future__ import annotations
 
+import gc
 import threading
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from inspector import settings
+from inspector.columns import Columns
 from inspector.document import Limit
 from inspector.errors import InspectorError
 from inspector.extraction import extract
+from inspector.facts import Facts
 from inspector.findings.case import Options
 from inspector.findings.judge import Analysis, judge
 
 if TYPE_CHECKING:
     from inspector.capture.files import Story
+
+FIRST_LOOK_SECONDS = 1.0
+PATIENCE = 10
+"""So many times longer than judging what is known takes, the next such look waits."""
+
+FEW = 5_000
+"""With no more connections than this, columns are made before anything is shown."""
 
 
 class Stopped(Exception):
@@ -21,24 +36,26 @@ class Stopped(Exception):
 
 
 class Loading:
-    """``analysis`` or ``problem`` is set once ``is_done``; ``problem`` is None where all went well."""
+    """``analysis`` grows with ``version``, until ``is_done``. ``problem``: why nothing can be shown, None where all went well."""
 
-    def __init__(self, paths: Sequence[str], options: Options, limits: Sequence[Limit]) -> None:
+    def __init__(self, paths: Sequence[str], options: Options, limits: Sequence[Limit], own: settings.Settings) -> None:
         self.paths = list(paths)
         self.total = 0
         self.read = 0
         self.stage = "opening"
+        self.version = 0
         self.analysis: Analysis | None = None
+        self.columns: Columns | None = None
         self.problem: InspectorError | None = None
+        self.is_done = False
+        self.is_whole = False
+        """Everything was read; only the columns may be missing."""
         self._options = options
-        self._limits = limits
+        self._limits = list(limits)
+        self._settings = own
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="loading", daemon=True)
-
-    @property
-    def is_done(self) -> bool:
-        """Nothing more will come."""
-        return self.analysis is not None or self.problem is not None
+        self._next_look = 0.0
 
     def start(self) -> None:
         """Begin to read."""
@@ -49,16 +66,35 @@ class Loading:
         self._stopped.set()
 
     def _run(self) -> None:
+        gc.disable()  # a collection over a million values would hold up every key for as long
+        self._next_look = time.monotonic() + FIRST_LOOK_SECONDS
         try:
-            facts = extract(self.paths, self._advance, self._opened)
+            facts = extract(self.paths, self._advance, self._opened, self._look)
             self.stage = "judging"
-            analysis = judge(facts, self._options, self._limits)
-            if analysis.document:  # made here, not when the first screen asks
-                self.analysis = analysis
+            analysis = self._judged(facts, self._limits)
+            columns = Columns(analysis, self._check) if analysis.count <= FEW else None
+            self._publish(analysis, columns, whole=True)
+            if columns is None:
+                self.stage = "indexing"
+                self._publish(analysis, Columns(analysis, self._check), whole=True)
         except Stopped:
             return
         except InspectorError as error:
             self.problem = error
+        finally:
+            gc.freeze()
+            gc.enable()
+            self.is_done = True
+
+    def _judged(self, facts: Facts, limits: list[Limit]) -> Analysis:
+        analysis = judge(facts, self._options, limits)
+        settings.name(analysis.document, self._settings)
+        return analysis
+
+    def _publish(self, analysis: Analysis, columns: Columns | None, whole: bool) -> None:
+        self._check(0)
+        self.analysis, self.columns, self.is_whole = analysis, columns, whole
+        self.version += 1
 
     def _opened(self, story: Story) -> None:
         self.total = story.bytes
@@ -66,5 +102,20 @@ class Loading:
 
     def _advance(self, count: int) -> None:
         self.read += count
+        self._check(0)
+
+    def _check(self, done: int) -> None:
         if self._stopped.is_set():
             raise Stopped
+
+    def _look(self, facts: Facts, story: Story) -> None:
+        """Judge what is known so far, if it is time to."""
+        began = time.monotonic()
+        if began < self._next_look or not facts.connections:
+            return
+        from inspector.stretch import so_far
+
+        limit = Limit("reading", "not all was read yet: sessions issued in what is still to come, or in another part, are not known", None, [])
+        self._publish(self._judged(so_far(facts, story), [*self._limits, limit]), None, whole=False)
+        now = time.monotonic()
+        self._next_look = now + max(FIRST_LOOK_SECONDS, PATIENCE * (now - began))

@@ -1,89 +1,119 @@
-"""A service at a glance: sentence and remedy first, then the pool, the matrix, and its incidents."""
+"""A service at a glance: sentence and remedy first, then pool, matrix and chart, and its incidents."""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
+import numpy as np
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
+from textual.containers import Container, VerticalScroll
 from textual.events import Resize
-from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
-from inspector.document import Finding, Incident, Service
-from inspector.findings.judge import Analysis
+from inspector.document import Service
 from inspector.reports import overview
 from inspector.safe import safe_text
-from inspector.tui.connections import ConnectionsScreen
+from inspector.tui.chart import chart
+from inspector.tui.incidents import Found, cells, found_of, open_found
 from inspector.tui.marks import Kind, Line, coloured, content, paragraph
+from inspector.tui.page import Area
 from inspector.tui.rows import Cell, Column, Rows
-from inspector.tui.story import FindingScreen, StoryScreen
 
 SENTENCE_KINDS: dict[str, Kind] = {"confirmed": "bad", "exposed": "warn", "unknown": "warn", "protected": "good", "not_this": "head"}
-SEVERITY_KINDS: dict[str, Kind] = {"high": "bad", "medium": "warn", "low": "", "info": "dim"}
-TALL = 34
-"""From this height on there is room for pool and matrix together."""
+TALL, TALLEST, WIDE = 32, 46, 112
+"""From these heights on there is room for two and for all of pool, matrix and chart; from this width on matrix and chart stand side by side."""
+PANES = ("pool", "matrix", "chart")
+CHART_WIDTH = 44
 
 
-class OverviewScreen(Screen[None]):
+class OverviewScreen(Area):
     """One service."""
 
+    AREA: ClassVar[str] = "overview"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "back", "Back", tooltip="To the services"),
-        Binding("c", "connections", "Connections", tooltip="All connections of this service"),
-        Binding("m", "matrix", "Matrix", tooltip="Who issued sessions and who was offered them, in place of the pool"),
-        Binding("q", "app.quit", "Quit", tooltip="Leave the program"),
-        Binding("question_mark", "app.keys", "Keys"),
+        Binding("m", "pane", "Matrix, chart", tooltip="Pool, issuer × responder matrix and chart in turn, where not all have room", id="pane"),
+        Binding("r", "remedies", "Remedies", tooltip="All that can be done, for whom, and how to check it", id="remedies"),
     ]
 
-    def __init__(self, analysis: Analysis, service: Service) -> None:
-        super().__init__()
-        self._analysis = analysis
-        self._service = service
-        document = analysis.document
-        self._incidents: list[Incident] = [i for i in document.incidents if i.service == service.id]
-        told = {f for i in self._incidents for f in i.findings}
-        self._findings: list[Finding] = [f for f in document.findings if f.id not in told and f.service in (service.id, None)]
-        self._with_matrix = False
-
-    def compose(self) -> ComposeResult:
+    def body(self) -> ComposeResult:
         """From the first thing to know to the last."""
-        yield Static(id="heading")
         yield Static(id="verdict")
         with VerticalScroll(id="tables", can_focus=False):
             yield Static(id="pool")
-            yield Static(id="matrix")
-        columns = [Column("", 1), Column(f"INCIDENTS {len(self._incidents)}, OTHER FINDINGS {len(self._findings)}", 0), Column("log", 12, 1)]
-        yield Rows(columns[:2], len(self._incidents) + len(self._findings), self._row, "No incident, and nothing else that is wrong.", id="incidents")
-        yield Footer()
+            with Container(id="pair"):
+                yield Static(id="matrix")
+                yield Static(id="chart")
+        columns = [Column("", 1), Column("INCIDENTS AND FINDINGS", 0)]
+        yield Rows(columns, 0, self._row, "No incident, and nothing else that is wrong.", id="incidents")
+
+    def on_mount(self) -> None:
+        """Begins with the pool."""
+        self._pane = 0
+        self._found: list[Found] = []
+        super().on_mount()
 
     def on_resize(self, event: Resize) -> None:
-        """Lines are laid out for the width that there is."""
-        self._lay_out(event.size.width, event.size.height)
+        """Lines are laid out for the size that there is."""
+        self.renew()
 
-    def _lay_out(self, width: int, height: int) -> None:
-        document, service = self._analysis.document, self._service
-        self.query_one("#heading", Static).update(content([[(overview.heading(document, service), "head"), ("   all times UTC", "dim")]]))
-        self.query_one("#verdict", Static).update(content(self._verdict(width - 2)))
+    def renew(self) -> None:
+        """The service in view; the cursor stays on its finding."""
+        super().renew()
+        desk, rows = self.desk, self.query_one(Rows)
+        service = desk.in_view
+        if service is None:
+            frames = sum(c.packets for c in desk.document.captures)
+            self.query_one("#verdict", Static).update(content([[(f"No TLS was found in {overview.counted(frames, 'frame')}.", "warn")]]))
+            return
+        held = self._found[rows.cursor].id if rows.cursor < len(self._found) else None
+        self._found = found_of(desk.document, service)
+        told = [f"INCIDENTS {sum(f.incident is not None for f in self._found)}", f"OTHER FINDINGS {sum(f.incident is None for f in self._found)}"]
+        rows.columns[1] = Column(", ".join(told), 0)
+        rows.renew(len(self._found), next((i for i, f in enumerate(self._found) if f.id == held), 0))
+        self._lay_out(service, self.size.width or 80, self.size.height or 24)
+
+    def _lay_out(self, service: Service, width: int, height: int) -> None:
+        document = self.desk.document
+        beside = width >= WIDE and height >= TALL
+        self.query_one("#verdict", Static).update(content(self._verdict(service, width - 2)))
         self.query_one("#pool", Static).update(content([coloured(line[2:]) for line in overview.pool(document, service, width)]))
-        self.query_one("#matrix", Static).update(content([coloured(line[2:]) for line in overview.matrix(document, service)]))
-        both = height >= TALL
-        self.set_class(both, "-tall")
-        self.query_one("#pool").display = both or not self._with_matrix
-        self.query_one("#matrix").display = both or self._with_matrix
+        matrix = overview.matrix(document, service)
+        self.query_one("#matrix", Static).update(content([coloured(line[2:]) for line in matrix]))
+        room = min(CHART_WIDTH if beside else width - 2, width - max(map(len, matrix)) - 5 if beside else width)
+        beside = beside and room >= 24
+        self.query_one("#chart", Static).update(content(self._chart(service, room if beside else width - 2, max(min(height // 4, 9), 7))))
+        panes = 3 if beside or height >= TALLEST else 2 if height >= TALL else 1
+        shown = {PANES[(self._pane + i) % 3] for i in range(panes)}
+        self.set_class(beside, "-beside")
+        for pane in PANES:
+            self.query_one(f"#{pane}").display = pane in shown
+        self.query_one("#pair").display = bool(shown - {"pool"})
 
-    def _verdict(self, width: int) -> list[Line]:
-        document, service = self._analysis.document, self._service
+    def _chart(self, service: Service, width: int, height: int) -> list[Line]:
+        analysis = self.desk.now
+        members = analysis.case.services[self.desk.service or 0].connections
+        columns = self.desk.columns
+        incidents = [overview.nanoseconds(i.at) for i in self.desk.document.incidents if i.service == service.id]
+        if columns is None:
+            return [[("HANDSHAKES OVER TIME", "head")], [("  counted once all is read", "dim")]]
+        places = np.asarray(members, np.int64)
+        return chart(columns.time_ns[places], columns.result[places], incidents, width, height)
+
+    def _verdict(self, service: Service, width: int) -> list[Line]:
+        document = self.desk.document
         assessment = service.assessment
-        kind = SENTENCE_KINDS[assessment.state]
         first = overview.wrap(overview.sentence(service), "", "  ", width)
-        lines: list[Line] = [[(line, kind)] for line in first]
-        lines[-1].append((f"   {overview.standing(service)}", "dim"))
+        lines: list[Line] = [[(line, SENTENCE_KINDS[assessment.state])] for line in first]
+        standing = f"   {overview.standing(service)}"
+        if len(first[-1]) + len(standing) <= width:
+            lines[-1].append((standing, "dim"))
+        else:
+            lines.append([(standing[1:], "dim")])
         if assessment.state != "confirmed" and assessment.because:
             lines += paragraph(safe_text("; ".join(assessment.because)), "  ", "  ", width)
-        details = "   ".join(filter(None, (overview.clients(document, service), overview.since(document, service))))
-        lines += paragraph(details, "  ", "  ", width, "dim")
+        details = [overview.clients(document, service), *overview.since(document, service).split("   ")]
+        lines += [[(line, "dim")] for line in overview.flowing(filter(None, details), "  ", width)]
         if service.health_checks:
             lines.append([(f"  {overview.counted(service.health_checks, 'health check')} left out of all rates", "dim")])
         if assessment.do and assessment.do != "nothing":
@@ -93,28 +123,34 @@ class OverviewScreen(Screen[None]):
         return lines
 
     def _row(self, index: int) -> list[Cell]:
-        if index < len(self._incidents):
-            return [("✖", "bad"), (safe_text(self._incidents[index].summary), "")]
-        finding = self._findings[index - len(self._incidents)]
-        return [("▲" if finding.severity in ("high", "medium") else "○", SEVERITY_KINDS[finding.severity]), (f"{finding.severity}: {safe_text(finding.title)}", "")]
+        return list(cells(self._found[index]))
 
     def on_rows_selected(self, message: Rows.Selected) -> None:
         """Open a story, or a finding."""
-        if message.index < len(self._incidents):
-            self.app.push_screen(StoryScreen(self._analysis, self._incidents[message.index]))
-        else:
-            self.app.push_screen(FindingScreen(self._analysis, self._findings[message.index - len(self._incidents)]))
+        open_found(self, self._found, message.index)
 
-    def action_back(self) -> None:
-        """To the services, where there are several."""
-        if len(self.app.screen_stack) > 2:
-            self.app.pop_screen()
+    def action_pane(self) -> None:
+        """The next of pool, matrix and chart."""
+        self._pane = (self._pane + 1) % 3
+        self.renew()
 
-    def action_connections(self) -> None:
-        """All connections of the service."""
-        self.app.push_screen(ConnectionsScreen(self._analysis, self._service))
+    def action_remedies(self) -> None:
+        """All remedies of what matters most."""
+        if self._found:
+            open_found(self, self._found, 0, at_remedies=True)
 
-    def action_matrix(self) -> None:
-        """The matrix in place of the pool, and back."""
-        self._with_matrix = not self._with_matrix
-        self._lay_out(self.size.width, self.size.height)
+    def step(self, step: int) -> bool:
+        """To the next finding."""
+        rows = self.query_one(Rows)
+        before = rows.cursor
+        rows.cursor += step
+        return rows.cursor != before
+
+    def to_copy(self) -> tuple[str, str]:
+        """Sentence, remedy, pool and matrix as text."""
+        service = self.desk.in_view
+        if service is None:
+            return super().to_copy()
+        document = self.desk.document
+        lines = [overview.heading(document, service), *(text for line in self._verdict(service, 100) if (text := "".join(t for t, _ in line))), ""]
+        return "this overview", "\n".join([*lines, *overview.pool(document, service), "", *overview.matrix(document, service)]) + "\n"

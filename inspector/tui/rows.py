@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar, NamedTuple
 
-from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
@@ -13,46 +12,39 @@ from textual.binding import Binding, BindingType
 from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import reactive
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from inspector.tui.marks import Kind, glyphs
+from inspector.tui.marks import Kind, Line, glyphs
+from inspector.tui.painted import Painted
 
-Cell = tuple[str, Kind]
+Cell = tuple[str, Kind] | Line
+"""A text of one kind, or pieces of several."""
 
 
 class Column(NamedTuple):
-    """``width`` in columns, 0 for what is left. ``leaves``: the order in which columns go where there is no room, 0 stays."""
+    """``width`` in columns, 0 for what is left. ``leaves``: the order in which columns go where there is no room, 0 stays. ``name``: what it is called in
+    settings and where it can be sorted by it, the field of the filter language; empty where it cannot.
+    """
 
     title: str
     width: int
     leaves: int = 0
     right: bool = False
+    name: str = ""
 
 
-class Rows(ScrollView, can_focus=True):
+class Rows(Painted):
     """The rows of something. The cursor is an index; ``Selected`` is posted on enter and on a click on the cursor."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "select", "Open", tooltip="Open what the cursor is on"),
-        Binding("up,k", "move(-1)", "Up", show=False),
-        Binding("down,j", "move(1)", "Down", show=False),
-        Binding("pageup", "page(-1)", "Page up", show=False),
-        Binding("pagedown", "page(1)", "Page down", show=False),
-        Binding("home", "edge(0)", "First", show=False),
-        Binding("end", "edge(1)", "Last", show=False),
+        Binding("enter", "select", "Open", tooltip="Open what the cursor is on", id="open"),
+        Binding("up,k", "move(-1)", "Up", show=False, id="up", tooltip="A row up"),
+        Binding("down,j", "move(1)", "Down", show=False, id="down", tooltip="A row down"),
+        Binding("pageup", "page(-1)", "Page up", show=False, id="page_up", tooltip="A screenful up"),
+        Binding("pagedown", "page(1)", "Page down", show=False, id="page_down", tooltip="A screenful down"),
+        Binding("home", "edge(0)", "First", show=False, id="first", tooltip="To the first row"),
+        Binding("end", "edge(1)", "Last", show=False, id="last", tooltip="To the last row"),
     ]
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"rows--head", "rows--cursor", "rows--bad", "rows--warn", "rows--good", "rows--dim"}
-    DEFAULT_CSS = """
-    Rows { height: 1fr; min-height: 3; background: $background; color: $foreground; overflow-x: hidden; }
-    Rows .rows--head { color: $text-accent; text-style: bold; }
-    Rows .rows--cursor { background: $block-cursor-blurred-background; }
-    Rows:focus .rows--cursor { background: $block-cursor-background; color: $block-cursor-foreground; text-style: bold; }
-    Rows .rows--bad { color: $text-error; text-style: bold; }
-    Rows .rows--warn { color: $text-warning; }
-    Rows .rows--good { color: $text-success; }
-    Rows .rows--dim { color: $text-muted; }
-    """
 
     cursor: reactive[int] = reactive(0)
 
@@ -69,11 +61,33 @@ class Rows(ScrollView, can_focus=True):
             """The table."""
             return self.rows
 
+    class Moved(Message):
+        """The cursor stands on another row."""
+
+        def __init__(self, rows: Rows, index: int) -> None:
+            super().__init__()
+            self.rows = rows
+            self.index = index
+
+        @property
+        def control(self) -> Rows:
+            """The table."""
+            return self.rows
+
+    class HeadClicked(Message):
+        """The person clicked on a column's title."""
+
+        def __init__(self, column: Column) -> None:
+            super().__init__()
+            self.column = column
+
     def __init__(self, columns: list[Column], count: int, row: Callable[[int], list[Cell]], empty: str, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         """``row(index)`` gives a row's cells, one a column. ``empty`` is said where there are none."""
         super().__init__(id=id)
         self.columns = columns
         self.count = count
+        self.sorted_by = ("", False)
+        """The name of the column by which the rows are sorted, and whether the largest comes first."""
         self._row = row
         self._empty = empty
 
@@ -81,39 +95,55 @@ class Rows(ScrollView, can_focus=True):
         """The height is known from the start."""
         self.virtual_size = Size(0, self.count + 1)
 
-    def _shown(self, width: int) -> list[tuple[int, int]]:
+    def renew(self, count: int, cursor: int | None = None, empty: str | None = None) -> None:
+        """The rows are others now. ``cursor``: where what was selected stands now, by default the same place."""
+        self.count = count
+        self._empty = self._empty if empty is None else empty
+        self.virtual_size = Size(0, count + 1)
+        wanted = self.validate_cursor(self.cursor if cursor is None else cursor)
+        if wanted == self.cursor:
+            self.watch_cursor(wanted, wanted)
+        self.cursor = wanted
+        self.refresh()
+
+    def shown(self, width: int) -> list[tuple[int, int]]:
         """The columns that have room, with their widths."""
         indexes = list(range(len(self.columns)))
         leaving = sorted((i for i in indexes if self.columns[i].leaves), key=lambda i: self.columns[i].leaves)
         while leaving and sum((self.columns[i].width or 20) + 2 for i in indexes) > width:
             indexes.remove(leaving.pop(0))
-        rest = max(width - sum(self.columns[i].width + 2 for i in indexes), 8)
+        flexible = [i for i in indexes if not self.columns[i].width]
+        rest = max((width - sum(self.columns[i].width + 2 for i in indexes)) // max(len(flexible), 1), 8)
         return [(i, self.columns[i].width or rest) for i in indexes]
 
     def render_line(self, y: int) -> Strip:
         """Line 0 is the heading and stays; the others scroll under it."""
         width = self.scrollable_content_region.width
         if y == 0:
-            cells: list[Cell] = [(c.title, "") for c in self.columns]
-            return self._strip(cells, width, self.get_component_rich_style("rows--head"), False)
+            return self._strip([(self._titled(c), "") for c in self.columns], width, self.get_component_rich_style("painted--head"), False)
         index = y - 1 + round(self.scroll_offset.y)
         if index >= self.count:
-            text = f"  {self._empty}" if self.count == 0 and y == 1 else ""
-            return Strip([Segment(set_cell_size(glyphs(text), width), self.rich_style)], width)
+            return self.painted([(f"  {self._empty}", "")], width) if self.count == 0 and y == 1 else self.blank(width)
         is_cursor = index == self.cursor
-        style = self.get_component_rich_style("rows--cursor") if is_cursor else self.rich_style
+        style = self.get_component_rich_style("painted--cursor") if is_cursor else self.rich_style
         return self._strip(self._row(index), width, style, is_cursor and self.has_focus)
+
+    def _titled(self, column: Column) -> str:
+        name, descending = self.sorted_by
+        if not name or column.name != name:
+            return column.title
+        return f"{column.title}{glyphs('▼' if descending else '▲')}"
 
     def _strip(self, cells: list[Cell], width: int, style: Style, plain: bool) -> Strip:
         segments: list[Segment] = []
-        for i, room in self._shown(width):
-            text, kind = cells[i]
-            text = glyphs(text)
-            if cell_len(text) > room:
-                text = set_cell_size(text, room - 1) + glyphs("…")
-            padded = " " * (room - cell_len(text)) + text if self.columns[i].right else set_cell_size(text, room)
-            own = style if plain or not kind or kind == "head" else style + self.get_component_rich_style(f"rows--{kind}", partial=True)
-            segments += [Segment(padded, own), Segment("  ", style)]
+        for i, room in self.shown(width):
+            cell = cells[i]
+            if isinstance(cell, list):
+                pieces = Strip([Segment(glyphs(text), style if plain else self.styled(kind, style)) for text, kind in cell]).adjust_cell_length(room, style)
+                segments += [*pieces, Segment("  ", style)]
+                continue
+            text, kind = cell
+            segments += [Segment(self.fitted(text, room, self.columns[i].right), style if plain else self.styled(kind, style)), Segment("  ", style)]
         return Strip(segments).adjust_cell_length(width, style)
 
     def watch_cursor(self, old: int, new: int) -> None:
@@ -125,6 +155,12 @@ class Rows(ScrollView, can_focus=True):
         elif new >= top + height:
             self.scroll_to(y=new - height + 1, animate=False)
         self.refresh()
+        if old != new:
+            self.post_message(self.Moved(self, new))
+
+    def on_resize(self) -> None:
+        """A smaller table still shows its cursor."""
+        self.watch_cursor(self.cursor, self.cursor)
 
     def validate_cursor(self, value: int) -> int:
         """Stay among the rows."""
@@ -148,9 +184,17 @@ class Rows(ScrollView, can_focus=True):
             self.post_message(self.Selected(self, self.cursor))
 
     def on_click(self, event: events.Click) -> None:
-        """A click moves the cursor; one on the cursor opens."""
+        """A click moves the cursor; one on the cursor opens; one on a title says which."""
+        if event.y < 1:
+            at = 0
+            for i, room in self.shown(self.scrollable_content_region.width):
+                at += room + 2
+                if event.x < at:
+                    self.post_message(self.HeadClicked(self.columns[i]))
+                    return
+            return
         index = event.y - 1 + round(self.scroll_offset.y)
-        if event.y < 1 or index >= self.count:
+        if index >= self.count:
             return
         if index == self.cursor:
             self.action_select()

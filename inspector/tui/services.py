@@ -1,49 +1,78 @@
-"""The first screen of a story with several services, or none: what matters first, noise last."""
+"""All services: what matters first, noise folded into a line; below the table, what the row under the cursor says in full."""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
-from inspector.findings.judge import Analysis
+from inspector.document import Service
 from inspector.reports import overview
 from inspector.safe import safe_text
-from inspector.tui.marks import Kind, Line, content, glyphs, listed
-from inspector.tui.overview import OverviewScreen
+from inspector.tui.marks import Line, content, listed, paragraph
+from inspector.tui.page import STATE_KINDS, Area
 from inspector.tui.rows import Cell, Column, Rows
 
-STATE_KINDS: dict[str, Kind] = {"confirmed": "bad", "exposed": "warn", "unknown": "warn", "protected": "good", "not_this": ""}
+COLUMNS = [Column("SERVICE", 30), Column("", 1), Column("assessment", 0), Column("aborted", 7, 3, True), Column("connections", 11, 2, True), Column("back ends", 9, 1, True)]
 
 
-class ServicesScreen(Screen[None]):
-    """All services with their assessments."""
+class ServicesScreen(Area):
+    """The first area."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("q", "app.quit", "Quit", tooltip="Leave the program"), Binding("question_mark", "app.keys", "Keys")]
+    AREA: ClassVar[str] = "services"
 
-    def __init__(self, analysis: Analysis) -> None:
-        super().__init__()
-        self._analysis = analysis
-        self._services = overview.ordered(analysis.document)
+    def body(self) -> ComposeResult:
+        """The table, the row in full, what was not TLS."""
+        yield Rows(COLUMNS, 0, self._row, "No TLS.", id="services")
+        yield Static(id="verdict")
+        yield Static(id="noise")
 
-    def compose(self) -> ComposeResult:
-        """A heading, the services, what was not TLS."""
-        document = self._analysis.document
+    def heading(self, width: int) -> Line:
+        """What was read."""
+        document = self.desk.document
         frames = sum(c.packets for c in document.captures)
         names = ", ".join(safe_text(c.path, 60) for c in document.captures[:2]) + (f" and {len(document.captures) - 2} more" if len(document.captures) > 2 else "")
-        lines: list[Line] = [[(names, "head"), (f"   {frames:,} frames   {overview.length(document)}   all times UTC", "dim")]]
-        yield Static(content(lines), id="heading")
-        columns = [Column("SERVICE", 30), Column("", 1), Column("assessment", 0), Column("connections", 11, 2, True), Column("back ends", 9, 1, True)]
-        empty = f"No TLS was found in {overview.counted(frames, 'frame')}."
-        yield Rows(columns, len(self._services), self._row, empty, id="services")
+        told = f"   {frames:,} frames   {overview.length(document)}   all times UTC"
+        return [(names[: max(width - len(told), 12)], "head"), (told, "dim")]
+
+    def renew(self) -> None:
+        """The services as they are now; the cursor stays on its service."""
+        super().renew()
+        document = self.desk.document
+        self._services = overview.ordered(document)
+        in_view = self.desk.in_view
+        place = next((i for i, s in enumerate(self._services) if s is in_view), 0)
+        frames = sum(c.packets for c in document.captures)
+        self.query_one(Rows).renew(len(self._services), place, f"No TLS was found in {overview.counted(frames, 'frame')}.")
+        self.query_one("#noise", Static).update(content(self._noise()))
+        self._tell(place)
+
+    def _noise(self) -> list[Line]:
+        document = self.desk.document
+        lines: list[Line] = []
+        checked = [s for s in document.services if s.health_checks]
+        if checked:
+            told = "; ".join(f"{s.health_checks:,} to {overview.title(s)}" for s in checked[:3]) + (f" and {len(checked) - 3} services more" if len(checked) > 3 else "")
+            lines.append([(f"○ health checks: {told}; hello and close, left out of all rates", "dim")])
+        others = sum(s.other_flows for s in document.services)
+        if others:
+            lines.append([(f"○ {overview.counted(others, 'TCP flow')} without TLS on these ports", "dim")])
         limits = [limit.text for limit in document.limits[:3]]
         if limits:
-            text: list[Line] = [[("LIMITS", "head")], *listed(limits, "dim")]
-            yield Static(content(text), id="limits")
-        yield Footer()
+            lines += [[("LIMITS", "head")], *listed(limits, "dim")]
+        return lines
+
+    def _tell(self, index: int) -> None:
+        if not self._services:
+            self.query_one("#verdict", Static).update("")
+            return
+        service = self._services[index]
+        width = max(self.size.width - 2, 20)
+        lines: list[Line] = [[(line, STATE_KINDS[service.assessment.state])] for line in overview.wrap(overview.sentence(service), "", "  ", width)]
+        if service.assessment.do and service.assessment.do != "nothing":
+            lines += paragraph(safe_text(f"Do: {service.assessment.do}"), "  ", "      ", width, "head")
+        self.query_one("#verdict", Static).update(content(lines))
 
     def _row(self, index: int) -> list[Cell]:
         service = self._services[index]
@@ -52,14 +81,29 @@ class ServicesScreen(Screen[None]):
             (overview.title(service), ""),
             (overview.MARKS[state], STATE_KINDS[state]),
             (safe_text(service.assessment.sentence), STATE_KINDS[state]),
+            (f"{service.aborted:,}", "bad" if service.aborted else "dim"),
             (f"{service.connections:,}", ""),
             (str(len(service.backends)), ""),
         ]
 
+    def on_rows_moved(self, message: Rows.Moved) -> None:
+        """The row in full."""
+        self._tell(message.index)
+
     def on_rows_selected(self, message: Rows.Selected) -> None:
         """Open a service."""
-        self.app.push_screen(OverviewScreen(self._analysis, self._services[message.index]))
+        self._choose(self._services[message.index])
+        self.inspector.action_area("overview")
 
-    def on_mount(self) -> None:
-        """The terminal's own title."""
-        self.app.title = glyphs("Inspector")
+    def _choose(self, service: Service) -> None:
+        self.desk.service = next(i for i, s in enumerate(self.desk.document.services) if s is service)
+        self.desk.everything = False
+
+    def step(self, step: int) -> bool:
+        """To the next service in which something is wrong."""
+        rows = self.query_one(Rows)
+        for index in range(rows.cursor + step, len(self._services) if step > 0 else -1, step):
+            if self._services[index].assessment.state in ("confirmed", "exposed", "not_this"):
+                rows.cursor = index
+                return True
+        return False

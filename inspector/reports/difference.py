@@ -1,0 +1,56 @@
+"""Two handshakes, or two messages, field by field: what differs first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import msgspec
+
+from inspector.document import Document, Handshake
+
+
+class Difference(NamedTuple):
+    """One field; None where one of the two has no such field."""
+
+    path: str
+    first: str | None
+    second: str | None
+
+    @property
+    def is_same(self) -> bool:
+        """Whether both say the same."""
+        return self.first == self.second
+
+
+def differences(first: Mapping[str, str], second: Mapping[str, str]) -> list[Difference]:
+    """All fields of both in their order, changed ones first."""
+    paths = dict.fromkeys([*first, *second])
+    found = [Difference(path, first.get(path), second.get(path)) for path in paths]
+    return [d for d in found if not d.is_same] + [d for d in found if d.is_same]
+
+
+def handshake_fields(document: Document, handshake: Handshake) -> dict[str, str]:
+    """What a handshake says, as one flat table; certificates with their names."""
+    names = {c.sha256: c.subject for c in document.certificates}
+    found: dict[str, str] = {}
+    _flatten(msgspec.to_builtins(handshake), "", found)
+    for path, value in found.items():
+        if path.startswith(("server_chain", "client_chain", "jsse.cached_leaf")) and value in names:
+            found[path] = f"{names[value]}  {value[:16]}"
+    return found
+
+
+def _flatten(value: object, path: str, found: dict[str, str]) -> None:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            _flatten(inner, f"{path}.{key}" if path else str(key), found)
+    elif isinstance(value, list | tuple) and path.split(".")[-1] not in ("client_hello", "server_hello", "certificate", "client_key_exchange", "finished"):
+        if not value:
+            found[path] = "none"
+        for number, inner in enumerate(value):
+            _flatten(inner, f"{path}[{number}]", found)
+    elif isinstance(value, list | tuple):
+        found[path] = ":".join(map(str, value))
+    else:
+        found[path] = "unknown" if value is None else "yes" if value is True else "no" if value is False else str(value)

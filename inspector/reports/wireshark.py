@@ -1,0 +1,26 @@
+"""Connections as a Wireshark display filter, for whoever goes on there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from inspector.facts import FRAME_BITS, ConnectionFacts, Endpoint
+from inspector.tracking.services import ip_text
+
+
+def display_filter(connections: Iterable[ConnectionFacts]) -> str:
+    """All frames of some connections. Where a connection lies in one capture, frame numbers tell it from another one on the same ports."""
+    return " || ".join(_one(c) for c in connections)
+
+
+def _one(c: ConnectionFacts) -> str:
+    parts = [*_end(c.client), *_end(c.server)]
+    if c.first_frame >> FRAME_BITS == c.last_frame >> FRAME_BITS:
+        low, high = (f & (1 << FRAME_BITS) - 1 for f in (c.first_frame, c.last_frame))
+        parts += [f"frame.number >= {low}", f"frame.number <= {high}"]
+    return f"({' && '.join(parts)})"
+
+
+def _end(end: Endpoint) -> list[str]:
+    family = "ip" if len(end.address) == 4 else "ipv6"
+    return [f"{family}.addr == {ip_text(end.address)}", f"tcp.port == {end.port}"]

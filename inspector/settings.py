@@ -1,0 +1,147 @@
+"""Settings in TOML: names for back ends, clients and services, theme, keys, columns. A mistake is named with its line and key.
+
+theme = "nord"
+ascii = false
+
+[names.services]
+"puppetdb.example.com:8081" = "PuppetDB, production"
+
+[names.backends]      # by address, or by at least eight digits of the leaf's SHA-256
+"10.0.0.11" = "db1"
+
+[names.clients]
+"10.0.0.9" = "puppetserver-a"
+
+[keys]                # the name of a key in docs/keys.md = other keys
+quit = "ctrl+x"
+
+[columns]
+connections = ["time", "backend", "outcome", "kind", "frame"]
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from inspector.document import Document
+from inspector.errors import UsageError
+from inspector.safe import path_text, safe_text
+
+NAMED = ("services", "backends", "clients")
+DIGEST = re.compile(r"[0-9a-f]{8,64}")
+
+
+@dataclass(slots=True)
+class Settings:
+    """``keys``: binding name to keys. ``columns``: names of the connections table's columns, empty for the usual ones."""
+
+    path: str = ""
+    theme: str = ""
+    ascii: bool = False
+    services: dict[str, str] = field(default_factory=dict)
+    backends: dict[str, str] = field(default_factory=dict)
+    clients: dict[str, str] = field(default_factory=dict)
+    keys: dict[str, str] = field(default_factory=dict)
+    columns: list[str] = field(default_factory=list)
+    text: str = ""
+
+    def mistake(self, key: str, problem: str) -> UsageError:
+        """An error that names file, line and key."""
+        return _mistake(self.path, self.text, key, problem)
+
+    def check(self, section: str, wanted: Collection[str], known: Collection[str]) -> None:
+        """Raises UsageError for the first of ``wanted`` that is not known."""
+        for name in wanted:
+            if name not in known:
+                raise self.mistake(name, f"{section}: there is no {safe_text(name, 40)} (there are {', '.join(sorted(known))})")
+
+
+def default_path() -> Path:
+    """Where settings lie by the XDG base directory specification."""
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "inspector" / "settings.toml"
+
+
+def load(path: str | None = None) -> Settings:
+    """Settings from a file, or from the default place if there is a file. Raises UsageError with line and key."""
+    place = Path(path) if path else default_path()
+    if path is None and not place.is_file():
+        return Settings()
+    try:
+        text = place.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path_text(str(place))}: {getattr(error, 'strerror', None) or 'not UTF-8'}") from None
+    return parse(text, path_text(str(place)))
+
+
+def parse(text: str, path: str) -> Settings:
+    """Settings from text. Raises UsageError with line and key."""
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path}: {error}") from None
+    found = Settings(path=path, text=text)
+    for key, value in table.items():
+        if key == "theme" and isinstance(value, str):
+            found.theme = value
+        elif key == "ascii" and isinstance(value, bool):
+            found.ascii = value
+        elif key == "names" and isinstance(value, dict):
+            _names(found, value)
+        elif key == "keys" and isinstance(value, dict):
+            found.keys = _strings(found, value)
+        elif key == "columns" and isinstance(value, dict):
+            _columns(found, value)
+        elif key in ("theme", "ascii", "names", "keys", "columns"):
+            wanted = {"theme": "a string", "ascii": "true or false"}.get(key, "a table")
+            raise found.mistake(key, f"must be {wanted}")
+        else:
+            raise found.mistake(key, "is no setting (there are theme, ascii, names, keys, columns)")
+    return found
+
+
+def _names(found: Settings, table: dict[str, Any]) -> None:
+    for kind, names in table.items():
+        if kind not in NAMED or not isinstance(names, dict):
+            raise found.mistake(kind, f"names: must be one of the tables {', '.join(NAMED)}")
+        setattr(found, kind, _strings(found, names))
+
+
+def _columns(found: Settings, table: dict[str, Any]) -> None:
+    for key, value in table.items():
+        if key != "connections" or not isinstance(value, list) or not all(isinstance(v, str) for v in value):
+            raise found.mistake(key, "columns: only connections can be set, to a list of names")
+        found.columns = value
+
+
+def _strings(found: Settings, table: dict[str, Any]) -> dict[str, str]:
+    for key, value in table.items():
+        if not isinstance(value, str) or not value:
+            raise found.mistake(key, "must be a string that is not empty")
+    return dict(table)
+
+
+def _mistake(path: str, text: str, key: str, problem: str) -> UsageError:
+    pattern = re.compile(rf"(?:^|[\[.\s\"',])\"?{re.escape(key)}\"?(?:$|[\].\s\"',=])")
+    line = next((number for number, line in enumerate(text.splitlines(), 1) if pattern.search(line.split("#")[0])), 0)
+    return UsageError(f"{path}{f', line {line}' if line else ''}: {safe_text(key, 60)} {problem}")
+
+
+def name(document: Document, settings: Settings) -> None:
+    """Give services, clients and back ends the person's own names."""
+    for service in document.services:
+        service.named = next((n for key, n in settings.services.items() if key in (f"{service.name}:{service.port}", *(f"{a}:{service.port}" for a in service.addresses))), None)
+    for client in document.clients:
+        client.named = settings.clients.get(client.ip)
+    for backend in document.backends:
+        for key, own in settings.backends.items():
+            is_leaf = DIGEST.fullmatch(key) and (backend.leaf or "").startswith(key)
+            if is_leaf or key in backend.addresses or key in {a.rpartition(":")[0] for a in backend.addresses}:
+                backend.named = own
+                backend.basis = [*(b for b in backend.basis if b != "named"), "named"]
+                break

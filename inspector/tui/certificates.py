@@ -1,0 +1,209 @@
+"""Certificates: who shows which and when, how long they last; two of them as Java compares them."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+
+from inspector.findings.judge import Analysis
+from inspector.reports import overview, why
+from inspector.safe import safe_text
+from inspector.times import clock, day, rfc3339_signed
+from inspector.tracking.certificates import Certificate
+from inspector.tui.desk import Desk
+from inspector.tui.difference import DifferenceScreen
+from inspector.tui.marks import Kind, Line, listed, paragraph
+from inspector.tui.page import Area
+from inspector.tui.rows import Cell, Column, Rows
+from inspector.tui.told import Told
+
+DAY_NS = 86_400 * 1_000_000_000
+
+
+class Shown:
+    """When and by whom a certificate was shown as a leaf; how often as an issuer's."""
+
+    def __init__(self) -> None:
+        self.first = self.last = 0
+        self.count = 0
+        self.backends: dict[int, int] = {}
+
+
+def inventory(analysis: Analysis, scope: int | None) -> dict[bytes, Shown]:
+    """All certificates that servers showed, leaves first in the order of their appearance, then the rest of their chains."""
+    found: dict[bytes, Shown] = {}
+    chains: dict[bytes, None] = {}
+    for seen in analysis.case.observed:
+        if seen.leaf is None or (scope is not None and seen.service != scope):
+            continue
+        shown = found.get(seen.leaf)
+        if shown is None:
+            shown = found[seen.leaf] = Shown()
+            shown.first = seen.hello_ns
+            chains.update(dict.fromkeys(seen.main.handshake.chain[1:]))
+        shown.last = max(shown.last, seen.hello_ns)
+        shown.count += 1
+        shown.backends[seen.backend] = shown.backends.get(seen.backend, 0) + 1
+    for digest in chains:
+        found.setdefault(digest, Shown())
+    return found
+
+
+class CertificatesScreen(Area):
+    """The fifth area."""
+
+    AREA: ClassVar[str] = "certificates"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("space", "pick", "Pick", tooltip="Pick this certificate; a second pick shows what Java makes of the two", id="pick_certificate"),
+    ]
+
+    def body(self) -> ComposeResult:
+        """The table."""
+        self._digests: list[bytes] = []
+        self._picked: list[bytes] = []
+        columns = [
+            Column("", 1),
+            Column("back end", 8),
+            Column("subject", 0),
+            Column("DNS names", 0, 4),
+            Column("issuer", 20, 2),
+            Column("days left", 9, 6, True),
+            Column("shown", 7, 3, True),
+            Column("first", 8, 1),
+            Column("last", 8, 1),
+            Column("note", 14, 5),
+        ]
+        yield Rows(columns, 0, self._row, "No server showed a certificate in clear.", id="certificates")
+
+    def renew(self) -> None:
+        """What was shown by now; the cursor stays on its certificate."""
+        super().renew()
+        rows = self.query_one(Rows)
+        held = self._digests[rows.cursor] if rows.cursor < len(self._digests) else None
+        self._shown = inventory(self.desk.now, self.desk.scope)
+        self._digests = list(self._shown)
+        self._end = max((overview.nanoseconds(c.last) for c in self.desk.document.captures if c.last), default=0)
+        self._rotated = {b for f in self.desk.document.findings if f.rule == "certificate-rotated" for b in f.backends}
+        empty = "No server showed a certificate in clear" + (": in TLS 1.3 certificates are encrypted." if self.desk.now.count else ".")
+        rows.renew(len(self._digests), self._digests.index(held) if held in self._digests else 0, empty)
+
+    def _certificate(self, digest: bytes) -> Certificate | None:
+        return self.desk.now.case.certificates.get(digest)
+
+    def _row(self, index: int) -> list[Cell]:
+        digest = self._digests[index]
+        shown, c = self._shown[digest], self._certificate(digest)
+        backends = self.desk.now.case.backends
+        labels = ", ".join(sorted(backends[b].label if b >= 0 else "?" for b in shown.backends)) or "–"
+        mark: Cell = ("*", "head") if digest in self._picked else ("", "")
+        if c is None:
+            rest: list[Cell] = [("", "dim") for _ in range(6)]
+            return [mark, (labels, ""), (digest.hex()[:16], ""), ("not kept", "dim"), *rest]
+        left = (c.not_after - self._end) // DAY_NS
+        note: tuple[str, Kind] = ("", "")
+        if left < 0:
+            note = ("✖ expired", "bad")
+        elif left < 30 and (c.not_after - self._end) * 3 < c.not_after - c.not_before:
+            note = ("▲ expires soon", "warn")
+        elif any(b >= 0 and backends[b].id in self._rotated for b in shown.backends):
+            note = ("◇ rotated", "warn")
+        elif not shown.count:
+            note = ("issuer", "dim")
+        first = clock(shown.first)[:8] if shown.count else ""
+        last = clock(shown.last)[:8] if shown.count else ""
+        names = ", ".join(c.identity.dns_names + c.identity.ip_addresses)
+        kind: Kind = "bad" if left < 0 else ""
+        issuer = safe_text(c.issuer.removeprefix("CN="), 60)
+        count = f"{shown.count:,}" if shown.count else "–"
+        subject = safe_text(c.common_name or c.subject, 80)
+        return [mark, (labels, ""), (subject, ""), (safe_text(names, 200), ""), (issuer, "dim"), (f"{left:,}", kind), (count, ""), (first, "dim"), (last, "dim"), note]
+
+    def on_rows_selected(self, message: Rows.Selected) -> None:
+        """A certificate in full."""
+        digest = self._digests[message.index]
+        self.app.push_screen(CertificateScreen(self.desk, digest, self._shown[digest]))
+
+    def action_pick(self) -> None:
+        """Pick it; two are compared."""
+        rows = self.query_one(Rows)
+        if not self._digests:
+            return
+        digest = self._digests[rows.cursor]
+        if digest in self._picked:
+            self._picked.remove(digest)
+        else:
+            self._picked.append(digest)
+        pair = [c for d in self._picked if (c := self._certificate(d)) is not None]
+        if len(pair) == 2:
+            self._picked = []
+            self.app.push_screen(identity_screen(self.desk, pair[0], pair[1]))
+        rows.refresh()
+
+    def to_copy(self) -> tuple[str, str]:
+        """The inventory as text."""
+        lines = []
+        for digest in self._digests:
+            c = self._certificate(digest)
+            names = ", ".join(c.identity.dns_names) if c else ""
+            lines.append(f"{digest.hex()}  {safe_text(c.subject if c else '?', 200)}  {safe_text(names, 500)}  until {rfc3339_signed(c.not_after)[:10] if c else '?'}")
+        return "the list of certificates", "\n".join(lines) + "\n"
+
+
+def identity_screen(desk: Desk, old: Certificate, new: Certificate) -> DifferenceScreen:
+    """Two certificates field by field, with what each generation of Java's rule says."""
+    above: list[Line] = []
+    for name, is_equivalent, step in why.identity(old, new):
+        said = "✔ equivalent" if is_equivalent else "✖ not equivalent"
+        above.append([(f"Java {name}  ", "dim"), (said, "good" if is_equivalent else "bad"), (f"   deciding step: {step}", "")])
+    if any(not is_equivalent for _, is_equivalent, _ in why.identity(old, new)):
+        above.append([("Where not equivalent, Java aborts if the session was resumed before.", "dim")])
+    rows = why.rows_of(old, new)
+    first, second = {r.name: r.old for r in rows}, {r.name: r.new for r in rows}
+    for field in ("key", "signature"):
+        first[field], second[field] = getattr(old, field), getattr(new, field)
+    return DifferenceScreen(desk, "Two certificates as Java compares them", [safe_text(old.common_name, 60), safe_text(new.common_name, 60)], [first, second], above)
+
+
+class CertificateScreen(Told):
+    """One certificate."""
+
+    def __init__(self, desk: Desk, digest: bytes, shown: Shown) -> None:
+        super().__init__(desk)
+        self._digest = digest
+        self._when = shown
+        self._certificate = desk.now.case.certificates.get(digest)
+
+    def title_lines(self, width: int) -> list[Line]:
+        """Its subject."""
+        c = self._certificate
+        return [[(safe_text(c.subject, 300) if c else self._digest.hex(), "head")]]
+
+    def lines(self, width: int) -> list[Line]:
+        """All fields, then who showed it."""
+        c, shown, case = self._certificate, self._when, self.analysis.case
+        lines: list[Line] = []
+        if c is not None:
+            fields = [
+                ("subject", c.subject),
+                ("issuer", c.issuer),
+                ("serial number", c.serial),
+                ("valid", f"{rfc3339_signed(c.not_before)[:10]} to {rfc3339_signed(c.not_after)[:10]}"),
+                ("key", c.key),
+                ("signature", c.signature),
+                ("SHA-256", c.sha256.hex()),
+                ("authority", "yes" if c.is_authority else "no"),
+            ]
+            for name, value in fields:
+                lines += paragraph(safe_text(f"{name}: {value}", 1000), "", "    ", width)
+            lines += [[], [("NAMES THAT JAVA COMPARES", "head")], *listed([*c.identity.dns_names, *c.identity.ip_addresses] or ["none: subject and issuer decide"])]
+        lines += [[], [("SHOWN BY", "head")]]
+        for backend, count in sorted(shown.backends.items()):
+            found = case.backends[backend] if backend >= 0 else None
+            lines.append([(f"  {found.label if found else '?'}   {overview.counted(count, 'handshake')}", "")])
+        if shown.count:
+            lines.append([(f"  from {day(shown.first)} {clock(shown.first)} to {day(shown.last)} {clock(shown.last)} UTC", "dim")])
+        else:
+            lines.append([("  only as a part of a chain", "dim")])
+        return lines

@@ -1,0 +1,79 @@
+"""Handshakes over time, stacked by outcome, incidents marked. Pure functions."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from inspector.times import clock, span
+from inspector.tui.marks import Kind, Line
+
+STACK: tuple[tuple[int, str, str, Kind], ...] = ((2, "█", "aborted", "bad"), (0, "▓", "full", ""), (1, "▒", "resumed", "good"), (3, "░", "other", "dim"))
+"""Place in ``columns.RESULTS``, glyph, word, kind; what matters most stands at the bottom."""
+
+MARGIN = 8
+SECOND = 1_000_000_000
+NICE = [
+    *(n * SECOND // 1000 for n in (1, 2, 5, 10, 20, 50, 100, 200, 500)),
+    *(n * SECOND for n in (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 21_600, 43_200, 86_400)),
+]
+"""Nanoseconds that a bar may stand for."""
+
+
+def chart(time_ns: npt.NDArray[np.int64], result: npt.NDArray[np.uint8], incidents: list[int], width: int, height: int) -> list[Line]:
+    """``height`` lines of at most ``width`` columns: a title, bars, an axis, a legend. ``incidents``: nanoseconds."""
+    counted = result < 4
+    times, results = time_ns[counted], result[counted]
+    if not len(times):
+        return [[("HANDSHAKES OVER TIME", "head")], [("  none", "")]]
+    low, high = int(times.min()), int(times.max())
+    bars = max(min(width - MARGIN - 1, 120), 8)
+    rows = max(height - 4, 2)
+    least = max((high - low) // bars + 1, 1)
+    step = next((nice for nice in NICE if nice >= least), least)
+    bars = min(bars, (high - low) // step + 1)
+    bins = ((times - low) // step).astype(np.int64)
+    counts = {place: np.bincount(bins[results == place], minlength=bars)[:bars] for place, *_ in STACK}
+    most = max(int(np.sum(list(counts.values()), axis=0).max()), 1)
+    heights = [_stacked([int(counts[place][bar]) for place, *_ in STACK], most, rows) for bar in range(bars)]
+    lines: list[Line] = [[(f"HANDSHAKES PER {spoken(step)}", "head")]]
+    for row in range(rows - 1, -1, -1):
+        label = f"{most:>{MARGIN - 2}} " if row == rows - 1 else f"{0:>{MARGIN - 2}} " if row == 0 else " " * (MARGIN - 1)
+        lines.append([(label + "│", "dim"), *_runs([heights[bar][row] if row < len(heights[bar]) else -1 for bar in range(bars)])])
+    marked = {min((ns - low) // step, bars - 1) for ns in incidents if low <= ns <= high}
+    lines.append([(" " * MARGIN, ""), ("".join("✖" if bar in marked else "─" for bar in range(bars)), "bad" if marked else "dim")])
+    first, last = clock(low)[:8], clock(high)[:8]
+    lines.append([(" " * MARGIN + first + " " * max(bars - len(first) - len(last), 1) + last, "dim")])
+    lines.append([(" " * MARGIN, ""), *((f"{glyph} {word}  ", kind) for place, glyph, word, kind in STACK if counts[place].any())])
+    return lines
+
+
+def spoken(step: int) -> str:
+    """How long a bar is, in words."""
+    return "SECOND" if step == SECOND else "MINUTE" if step == 60 * SECOND else "HOUR" if step == 3600 * SECOND else span(step).replace(".0 ", " ")
+
+
+def _stacked(parts: list[int], most: int, rows: int) -> list[int]:
+    """Which part of ``STACK`` stands in each cell of a bar, from the bottom. What is there has a cell where there is room, however small."""
+    total = sum(parts)
+    if not total:
+        return []
+    cells = max(round(total * rows / most), 1)
+    present = [i for i, part in enumerate(parts) if part][:cells]
+    shares = dict.fromkeys(present, 1)
+    while sum(shares.values()) < cells:
+        neediest = max(present, key=lambda i: parts[i] / total * cells - shares[i])
+        shares[neediest] += 1
+    return [i for i in present for _ in range(shares[i])]
+
+
+def _runs(cells: list[int]) -> Line:
+    line: Line = []
+    for cell in cells:
+        glyph: str = STACK[cell][1] if cell >= 0 else " "
+        kind: Kind = STACK[cell][3] if cell >= 0 else ""
+        if line and line[-1][1] == kind:
+            line[-1] = (line[-1][0] + glyph, kind)
+        else:
+            line.append((glyph, kind))
+    return line

@@ -1,0 +1,109 @@
+"""What the person has in hand: the analysis on screen, the service in view, the filter, and what was marked or picked. Knows no Textual."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from inspector import evidence
+from inspector.columns import Columns
+from inspector.document import Document, Service
+from inspector.evidence import RawMessage
+from inspector.filters import compile_filter
+from inspector.findings.judge import Analysis
+from inspector.reports import overview
+from inspector.settings import Settings
+
+AREAS = ("services", "overview", "connections", "sessions", "certificates", "incidents")
+
+
+@dataclass(slots=True)
+class View:
+    """What an area opens with. ``sort``: the name of a column, with ``-`` before it for the largest first."""
+
+    area: str = ""
+    filter: str = ""
+    sort: str = ""
+
+
+class Picked:
+    """A message that was picked for a comparison."""
+
+    def __init__(self, title: str, message: RawMessage) -> None:
+        self.title = title
+        self.message = message
+
+
+@dataclass(slots=True)
+class Desk:
+    """``service``: place of the service in view among the document's; None where there is none. ``marks``: connections by id, with their places.
+    ``columns``: None until they are made.
+    """
+
+    paths: list[str]
+    settings: Settings
+    view: View
+    analysis: Analysis | None = None
+    columns: Columns | None = None
+    service: int | None = None
+    everything: bool = False
+    """Connections, sessions, certificates and incidents of all services, not of the one in view."""
+    marks: dict[str, int] = field(default_factory=dict)
+    picked: list[Picked] = field(default_factory=list)
+    recent: list[str] = field(default_factory=list)
+    """Filters, the last one first."""
+    read: tuple[int, int] = (0, 0)
+    """Bytes read and bytes in all while reading goes on, else zeros."""
+
+    @property
+    def now(self) -> Analysis:
+        """The analysis; screens are only shown once there is one."""
+        assert self.analysis is not None
+        return self.analysis
+
+    @property
+    def document(self) -> Document:
+        """The document of the analysis."""
+        return self.now.document
+
+    def take(self, analysis: Analysis, columns: Columns | None) -> None:
+        """Another analysis of the same captures, with more in it. What was in view stays in view."""
+        known = self.in_view.id if self.analysis is not None and self.in_view is not None else None
+        self.analysis, self.columns = analysis, columns
+        services = analysis.document.services
+        self.service = next((i for i, s in enumerate(services) if s.id == known), None)
+        if self.service is None and services:
+            first = overview.ordered(analysis.document)[0]
+            self.service = next(i for i, s in enumerate(services) if s is first)
+        if self.marks:
+            places = {seen.id: seen.index for seen in analysis.case.observed if seen.id in self.marks}
+            self.marks = places
+
+    @property
+    def in_view(self) -> Service | None:
+        """The service in view."""
+        return self.document.services[self.service] if self.service is not None else None
+
+    @property
+    def scope(self) -> int | None:
+        """The place of the service whose connections are shown; None for all."""
+        return None if self.everything else self.service
+
+    def indexes(self) -> list[int]:
+        """The connections that scope, filter and sort leave. Needs the columns for a filter or a sort. Raises FilterError."""
+        if self.columns is None:
+            return list(range(self.now.count)) if self.scope is None else list(self.now.case.services[self.scope].connections)
+        test = compile_filter(self.view.filter) if self.view.filter else None
+        found = self.columns.matching(test, self.scope)
+        if self.view.sort:
+            found = self.columns.ordered(found, self.view.sort.removeprefix("-"), self.view.sort.startswith("-"))
+        return [int(i) for i in found.tolist()]
+
+    def flows(self, indexes: Sequence[int]) -> list[evidence.Flow]:
+        """The flows of some connections, all their legs."""
+        observed = self.now.case.observed
+        return [evidence.flow_of(leg) for i in indexes for leg in (observed[i].main, *observed[i].legs)]
+
+    def remember(self, expression: str) -> None:
+        """A filter that was used."""
+        self.recent = [expression, *(e for e in self.recent if e != expression)][:20]

@@ -1,0 +1,180 @@
+"""The filter: a line with completion, the fields explained below it, mistakes shown under their column, the last filters one key away."""
+
+from __future__ import annotations
+
+import re
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.suggester import Suggester
+from textual.widgets import Input, Label, OptionList, Static
+from textual.widgets.option_list import Option
+
+from inspector.columns import Columns
+from inspector.filters import BY_NAME, FIELDS, FilterError, compile_filter
+from inspector.safe import safe_text
+from inspector.tui.desk import Desk
+from inspector.tui.marks import glyphs
+
+WORD = re.compile(r"[^\s()]*$")
+MOST_VALUES = 40
+EXAMPLE = 'outcome:aborted backend:B cert~puppetdb1 rtt>5ms -kind:full "text"'
+
+
+def completions(text: str, columns: Columns | None) -> list[tuple[str, str]]:
+    """What the last word may become, with what it means: field names, then the values of a field."""
+    word = _last_word(text)
+    minus = "-" if word.startswith("-") else ""
+    bare = word.removeprefix("-")
+    name, colon, start = bare.partition(":")
+    field = BY_NAME.get(name.lower())
+    if not colon:
+        return [(f"{minus}{f.name}:", f.about) for f in FIELDS if f.name.startswith(bare.lower())]
+    if field is None or columns is None:
+        return []
+    values = columns.by_name[field.name].values
+    if len(values) > 5_000:
+        return []
+    texts = sorted({t for v in values for item in (v or (None,)) if isinstance(item, str | bool | None) and (t := _shown(item)).lower().startswith(start.lower())})
+    return [(f"{minus}{name}:{_quoted(t)}", field.about) for t in texts[:MOST_VALUES]]
+
+
+def _last_word(text: str) -> str:
+    found = WORD.search(text)
+    return found[0] if found else ""
+
+
+def _shown(value: str | bool | None) -> str:
+    return "yes" if value is True else "no" if value is False else value or "none"
+
+
+def _quoted(text: str) -> str:
+    return f'"{text}"' if re.search(r"[\s()]", text) else text
+
+
+class Completion(Suggester):
+    """Completes the last word."""
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__(use_cache=False, case_sensitive=True)
+        self._desk = desk
+
+    async def get_suggestion(self, value: str) -> str | None:
+        """The whole line, or None."""
+        word = _last_word(value)
+        if not word:
+            return None
+        fitting = [text for text, _ in completions(value, self._desk.columns) if text.startswith(word) and text != word and safe_text(text, 1000) == text]
+        return value[: len(value) - len(word)] + fitting[0] if fitting else None
+
+
+class FilterDialog(ModalScreen[str | None]):
+    """Dismissed with an expression that compiles (empty for none), or None where nothing is to change."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss", "Leave it", tooltip="Close; the filter stays as it was", id="filter_leave"),
+        Binding("tab", "complete", "Complete", tooltip="Take the completion that is shown", id="filter_complete"),
+        Binding("down", "list(1)", "Last filters and fields", tooltip="Into the list: last filters, fields, values", id="filter_down"),
+        Binding("up", "list(-1)", "Up", show=False, tooltip="Up in the list", id="filter_up"),
+    ]
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__(classes="dialog")
+        self._desk = desk
+
+    def compose(self) -> ComposeResult:
+        """A line, what is wrong with it, what it may become."""
+        with Vertical():
+            yield Label(Content("Filter connections"), classes="title")
+            yield Input(self._desk.view.filter, placeholder=EXAMPLE, suggester=Completion(self._desk), select_on_focus=False)
+            yield Static(id="hint")
+            yield OptionList(id="completions", markup=False)
+
+    def on_mount(self) -> None:
+        """The line takes the keys."""
+        self.query_one(Input).focus()
+        self._tell(self._desk.view.filter)
+
+    def on_input_changed(self, message: Input.Changed) -> None:
+        """Look at it while it is typed."""
+        self._tell(message.value)
+
+    def _tell(self, text: str) -> None:
+        hint = self.query_one("#hint", Static)
+        hint.update(self._judged(text))
+        entries = [(e, "used before") for e in self._desk.recent if not text.strip() or text in e] + completions(text, self._desk.columns)
+        listed = self.query_one(OptionList)
+        listed.clear_options()
+        listed.add_options(
+            Option(Content.assemble((safe_text(name, 100), "bold"), "  ", (glyphs(safe_text(about, 100)), "$text-muted")), id=f"{i}") for i, (name, about) in enumerate(entries)
+        )
+        self._entries = entries
+
+    def _judged(self, text: str) -> Content:
+        """How many match, or a caret under the mistake."""
+        if not text.strip():
+            return Content("Enter with nothing takes the filter away.")
+        try:
+            test = compile_filter(text)
+        except FilterError as error:
+            field = self.query_one(Input)
+            column = 3 + error.column - 1 - round(field.scroll_offset.x)
+            caret = " " * max(column, 0) + "^"
+            reason = str(error).removeprefix("filter: ").partition(" (there are")[0]
+            place = "" if f"column {error.column}" in reason else f" at column {error.column}"
+            return Content.assemble((caret + "\n", "bold $text-error"), (safe_text(reason + place, 200), "$text-error"))
+        columns = self._desk.columns
+        if columns is None:
+            return Content("Applied as soon as all is read.")
+        count = len(columns.matching(test, self._desk.scope))
+        return Content(f"{count:,} of {len(columns.matching(None, self._desk.scope)):,} connections match")
+
+    def action_complete(self) -> None:
+        """Take what is suggested."""
+        field = self.query_one(Input)
+        field.focus()
+        field.action_end()
+        field.action_cursor_right()
+
+    def action_list(self, step: int) -> None:
+        """Into the list and through it."""
+        listed = self.query_one(OptionList)
+        if not listed.option_count:
+            return
+        if listed.has_focus:
+            if step < 0 and not listed.highlighted:
+                self.query_one(Input).focus()
+            elif step < 0:
+                listed.action_cursor_up()
+            else:
+                listed.action_cursor_down()
+            return
+        if step > 0:
+            listed.focus()
+            listed.highlighted = 0
+
+    def on_option_list_option_selected(self, message: OptionList.OptionSelected) -> None:
+        """A field or a value goes into the line; an old filter takes its place."""
+        text, about = self._entries[message.option_index]
+        field = self.query_one(Input)
+        if about == "used before":
+            field.value = text
+        else:
+            field.value = field.value[: len(field.value) - len(_last_word(field.value))] + text
+        field.focus()
+        field.action_end()
+
+    def on_input_submitted(self, message: Input.Submitted) -> None:
+        """Apply it, if it says something."""
+        text = message.value.strip()
+        if text:
+            try:
+                compile_filter(text)
+            except FilterError:
+                self.app.bell()
+                return
+        self.dismiss(text)

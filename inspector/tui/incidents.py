@@ -1,0 +1,95 @@
+"""Incidents, and the other findings below them: each opens as a story."""
+
+from __future__ import annotations
+
+from typing import ClassVar, NamedTuple
+
+from textual.app import ComposeResult
+
+from inspector.document import Document, Finding, Incident, Service
+from inspector.reports import overview
+from inspector.safe import safe_text
+from inspector.tui.marks import Kind
+from inspector.tui.page import Area, Page
+from inspector.tui.rows import Cell, Column, Rows
+
+SEVERITY_KINDS: dict[str, Kind] = {"high": "bad", "medium": "warn", "low": "", "info": "dim"}
+
+
+class Found(NamedTuple):
+    """An incident with its finding, or a finding that is no incident."""
+
+    id: str
+    incident: Incident | None
+    finding: Finding
+
+
+def found_of(document: Document, service: Service | None) -> list[Found]:
+    """Incidents first, then what else was found, what matters first. ``service``: of this one, and of none."""
+    by_id = {f.id: f for f in document.findings}
+    incidents = [Found(i.id, i, by_id[i.findings[0]]) for i in document.incidents if service is None or i.service == service.id]
+    told = {f.finding.id for f in incidents} | {f for i in document.incidents for f in i.findings}
+    return incidents + [Found(f.id, None, f) for f in document.findings if f.id not in told and (service is None or f.service in (service.id, None))]
+
+
+def cells(found: Found) -> list[tuple[str, Kind]]:
+    """A mark and a line."""
+    finding = found.finding
+    mark: tuple[str, Kind]
+    if found.incident is not None:
+        mark = ("✖", "bad") if finding.verdict == "confirmed" else ("◌", "warn")
+        return [mark, (safe_text(found.incident.summary), "")]
+    mark = ("▲" if finding.severity in ("high", "medium") else "○", SEVERITY_KINDS[finding.severity])
+    return [mark, (f"{finding.severity}: {safe_text(finding.title)}", "")]
+
+
+def open_found(page: Page, found: list[Found], index: int, at_remedies: bool = False) -> None:
+    """Show a story, or a finding."""
+    from inspector.tui.story import story_of
+
+    page.app.push_screen(story_of(page.desk, found, index, at_remedies))
+
+
+class IncidentsScreen(Area):
+    """The last area."""
+
+    AREA: ClassVar[str] = "incidents"
+
+    def body(self) -> ComposeResult:
+        """The table."""
+        columns = [Column("", 1), Column("what", 0), Column("verdict", 9, 2), Column("grade", 11, 1)]
+        yield Rows(columns, 0, self._row, "No incident, and nothing else that is wrong.", id="found")
+
+    def on_mount(self) -> None:
+        """Empty until it is filled."""
+        self._found: list[Found] = []
+        super().on_mount()
+
+    def renew(self) -> None:
+        """The findings as they are now; the cursor stays on its finding."""
+        super().renew()
+        rows = self.query_one(Rows)
+        held = self._found[rows.cursor].id if rows.cursor < len(self._found) else None
+        self._found = found_of(self.desk.document, None if self.desk.everything else self.desk.in_view)
+        incidents = sum(f.incident is not None for f in self._found)
+        rows.columns[1] = Column(f"{overview.counted(incidents, 'incident').upper()}, {overview.counted(len(self._found) - incidents, 'other finding').upper()}", 0)
+        rows.renew(len(self._found), next((i for i, f in enumerate(self._found) if f.id == held), 0))
+
+    def _row(self, index: int) -> list[Cell]:
+        found = self._found[index]
+        return [*cells(found), (found.finding.verdict, "dim"), (overview.WORDS[found.finding.grade], "dim")]
+
+    def on_rows_selected(self, message: Rows.Selected) -> None:
+        """Open it."""
+        open_found(self, self._found, message.index)
+
+    def step(self, step: int) -> bool:
+        """To the next finding."""
+        rows = self.query_one(Rows)
+        before = rows.cursor
+        rows.cursor += step
+        return rows.cursor != before
+
+    def to_copy(self) -> tuple[str, str]:
+        """All lines."""
+        return "the list of incidents and findings", "".join(" ".join(text for text, _ in cells(f)) + "\n" for f in self._found)

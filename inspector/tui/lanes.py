@@ -1,0 +1,94 @@
+"""A session's life as one line: where it was issued, each offer, what became of it. Pure functions."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from inspector.findings.case import Case
+from inspector.times import span
+from inspector.tracking.sessions import Session
+from inspector.tui.marks import Kind, Line
+
+DASH = "─"
+SPOKEN = 4
+"""Up to so many moments each says when it was."""
+
+
+class Moment(NamedTuple):
+    """Something that happened to a session. ``connection``: its place."""
+
+    ns: int
+    glyph: str
+    kind: Kind
+    label: str
+    word: str
+    connection: int
+
+
+def moments(case: Case, session: Session) -> list[Moment]:
+    """The issue and every offer, in order."""
+    found: list[Moment] = []
+    if session.issuer is not None:
+        seen = case.observed[session.issuer]
+        found.append(Moment(session.issued_ns or seen.hello_ns, "○", "dim" if session.usable else "warn", case.label(seen), "issued", session.issuer))
+    for use in session.uses:
+        seen = case.observed[use >> 1]
+        if use & 1:
+            found.append(Moment(seen.hello_ns, "●", "good", case.label(seen), "resumed", use >> 1))
+        elif seen.outcome == "aborted":
+            found.append(Moment(seen.hello_ns, "✖", "bad", case.label(seen), "declined, aborted", use >> 1))
+        else:
+            found.append(Moment(seen.hello_ns, "◇", "warn", case.label(seen), "declined", use >> 1))
+    return sorted(found, key=lambda m: (m.ns, m.connection))
+
+
+def lane(case: Case, session: Session, width: int) -> Line:
+    """The life in ``width`` columns: distances follow time as far as there is room; ends with how long it lasted."""
+    happened = moments(case, session)
+    if session.issuer is None:
+        start: Line = [("before the capture ", "dim")]
+    elif not session.usable:
+        return [("○ ", "warn"), (f"{happened[0].label} issued in a handshake that was not completed: never usable", "dim")]
+    else:
+        start = []
+    if not happened:
+        return start
+    low, high = happened[0].ns, happened[-1].ns
+    tail = f" +{span(high - low)}" if len(happened) > SPOKEN else ""
+    room = max(width - sum(len(t) for t, _ in start) - len(tail), 8)
+    texts = [f"{m.glyph} {m.label}" + (f" +{span(m.ns - low)}" if number and len(happened) <= SPOKEN else "") for number, m in enumerate(happened)]
+    longest = len(texts[-1])
+    places: list[int] = []
+    for number, moment in enumerate(happened):
+        wanted = round((moment.ns - low) / max(high - low, 1) * (room - longest))
+        places.append(max(wanted, places[-1] + len(texts[number - 1]) + 2) if places else 0)
+    limit = room
+    for number in range(len(places) - 1, -1, -1):
+        places[number] = min(places[number], limit - len(texts[number]))
+        limit = places[number] - 2
+    if places[0] < 0:
+        return _crowded(start, happened, texts, room, tail)
+    line = list(start)
+    at = 0
+    for place, text, moment in zip(places, texts, happened, strict=True):
+        if place > at:
+            line.append((f" {DASH * max(place - at - 2, 0)} " if at else " " * place, "dim"))
+        line.append((text, moment.kind))
+        at = place + len(text)
+    return [*line, (tail, "dim")]
+
+
+def _crowded(start: Line, happened: list[Moment], texts: list[str], room: int, tail: str) -> Line:
+    """More than fits: one after the other, the middle counted."""
+    ends = 1
+    while sum(len(t) + 3 for t in texts[: ends + 1]) + sum(len(t) + 3 for t in texts[-ends - 1 :]) + 12 < room and 2 * ends + 2 < len(texts):
+        ends += 1
+    line = list(start)
+    for text, moment in zip(texts[:ends], happened[:ends], strict=True):
+        line += [(text, moment.kind), (f" {DASH} ", "dim")]
+    hidden = len(texts) - 2 * ends
+    if hidden > 0:
+        line += [(f"{hidden} more", "dim"), (f" {DASH} ", "dim")]
+    for number, (text, moment) in enumerate(zip(texts[-ends:], happened[-ends:], strict=True)):
+        line += [(text, moment.kind), (f" {DASH} " if number < ends - 1 else "", "dim")]
+    return [*line, (tail, "dim")]

@@ -1,0 +1,201 @@
+"""The messages of one rung: decoded as a tree, with the bytes of what is selected in hex beside it."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import ClassVar
+
+from rich.text import Text
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+from textual.widgets import Footer, Static, Tree
+from textual.widgets.tree import TreeNode
+from textual.worker import Worker, get_current_worker
+
+from inspector.errors import InspectorError
+from inspector.evidence import RawMessage, raw_messages
+from inspector.facts import FRAME_BITS, Event
+from inspector.safe import safe_text
+from inspector.times import rfc3339
+from inspector.tls.tree import Node
+from inspector.tui.desk import Desk
+from inspector.tui.hexdump import hexdump
+from inspector.tui.lines import Lines
+from inspector.tui.marks import Line, content, glyphs
+from inspector.tui.page import Page
+from inspector.tui.told import Target
+
+Held = tuple[RawMessage, Node]
+VALUE = 160
+
+
+def of_rung(messages: list[RawMessage], events: tuple[Event, ...]) -> list[RawMessage]:
+    """The messages that a rung stands for: those of its side in its frames; only its own kind where records are told by kind."""
+    wanted = {(e.frame, e.from_client, e.letter if e.letter in "LIfilD" else "message") for e in events}
+    return [m for m in messages if (m.frame, m.from_client, m.letter) in wanted]
+
+
+class MessageScreen(Page):
+    """``targets``: all rungs of the page that led here; left and right go through them."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "app.pop_screen", "Back", tooltip="To the ladder", id="back"),
+        Binding("left", "turn(-1)", "Before", tooltip="The messages of the rung before", id="before"),
+        Binding("right", "turn(1)", "Next", tooltip="The messages of the next rung", id="after"),
+        Binding("space", "pick", "Pick", tooltip="Pick this message; a second pick shows the difference of the two", id="pick"),
+    ]
+
+    def __init__(self, desk: Desk, targets: list[Target], index: int) -> None:
+        super().__init__(desk)
+        self._targets = targets
+        self._index = index
+        self._read: dict[int, list[RawMessage]] = {}
+
+    def compose(self) -> ComposeResult:
+        """Tree and bytes beside each other, or below where it is narrow."""
+        yield Static(id="heading")
+        with Container(id="decoded"):
+            tree: Tree[Held] = Tree("", id="fields")
+            tree.show_root = False
+            tree.guide_depth = 2
+            yield tree
+            yield Lines(id="bytes")
+        yield Footer(compact=True)
+
+    def on_mount(self) -> None:
+        """Decode what led here."""
+        self._show()
+
+    def on_resize(self) -> None:
+        """The bytes are laid out anew."""
+        self.set_class(self.size.width >= 110, "-wide")
+        self.call_after_refresh(self._mark)
+
+    @property
+    def target(self) -> Target:
+        """The rung in view."""
+        return self._targets[self._index]
+
+    def _show(self) -> None:
+        target = self.target
+        frame = target.rung.frame
+        lines: list[Line] = [
+            [(safe_text(target.title), "head"), (f"   frame {frame}   {self._index + 1} of {len(self._targets)}", "dim")],
+            [(f"{rfc3339(target.rung.ns)[:26]}  {'client to server' if target.rung.from_client else 'server to client'}  {safe_text(target.rung.text)}", "")],
+        ]
+        self.query_one("#heading", Static).update(content(lines))
+        key = id(target.connection)
+        if key in self._read:
+            self._fill()
+        else:
+            tree = self.query_one("#fields", Tree)
+            tree.clear()
+            tree.root.add_leaf(Text("reading the capture again …"))
+            tree.root.expand()
+            self.query_one("#bytes", Lines).show([])
+            self._load(target)
+
+    @work(thread=True, exclusive=True, exit_on_error=False)
+    def _load(self, target: Target) -> None:
+        worker: Worker[None] = get_current_worker()
+        try:
+            found = raw_messages(self.desk.paths, target.connection, lambda: worker.is_cancelled)
+        except (InspectorError, OSError) as error:
+            self.app.call_from_thread(self._fail, safe_text(str(error)))
+            return
+        if not worker.is_cancelled:
+            self._read[id(target.connection)] = found
+            self.app.call_from_thread(self._fill)
+
+    def _fail(self, text: str) -> None:
+        tree = self.query_one("#fields", Tree)
+        tree.clear()
+        tree.root.add_leaf(Text(f"The bytes cannot be shown: {text}"))
+
+    def messages(self) -> list[RawMessage]:
+        """Those of the rung in view; none while they are being read."""
+        return of_rung(self._read.get(id(self.target.connection), []), self.target.rung.events)
+
+    def _fill(self) -> None:
+        if not self.is_mounted:
+            return
+        tree: Tree[Held] = self.query_one("#fields", Tree)
+        tree.clear()
+        tree.root.expand()
+        messages = self.messages()
+        for number, message in enumerate(messages):
+            branch = tree.root.add(self._labelled(message.tree), data=(message, message.tree), expand=number == 0)
+            self._grow(branch, message, message.tree)
+        if not messages:
+            close = "".join(e.letter for e in self.target.rung.events)
+            told = {".": "TCP FIN: the side has no more to send", "!": "TCP RST: the connection is gone"}.get(close, "These bytes are not in the capture, or are encrypted.")
+            tree.root.add_leaf(Text(told))
+        tree.cursor_line = 0
+        tree.focus()
+        self.call_after_refresh(self._mark)
+
+    def _grow(self, branch: TreeNode[Held], message: RawMessage, node: Node) -> None:
+        for child in node.children:
+            held = (message, child)
+            if child.children:
+                self._grow(branch.add(self._labelled(child), data=held, expand=len(child.children) < 12), message, child)
+            else:
+                branch.add_leaf(self._labelled(child, message.data), data=held)
+
+    def _labelled(self, node: Node, data: bytes = b"") -> Text:
+        value = node.value
+        if data and "SHA-256" in value:
+            known = self.desk.now.case.certificates.get(hashlib.sha256(data[node.offset + 3 : node.offset + node.length]).digest())
+            value = f"{known.subject}  ({value})" if known else value
+        text, style = glyphs(safe_text(value, VALUE)), "bold red" if node.name == "malformed" else "dim"
+        return Text.assemble((glyphs(safe_text(node.name, 60)), "bold"), "  ", (text, style))
+
+    def on_tree_node_highlighted(self) -> None:
+        """The bytes of the field under the cursor."""
+        self._mark()
+
+    def _mark(self) -> None:
+        tree: Tree[Held] = self.query_one("#fields", Tree)
+        page = self.query_one("#bytes", Lines)
+        held = tree.cursor_node.data if tree.cursor_node is not None else None
+        if held is None:
+            page.show([])
+            return
+        message, node = held
+        if not message.data:
+            page.show([[("encrypted: no bytes to show", "dim")]])
+            return
+        lines, first = hexdump(message.data, node.offset, node.length, page.size.width or 60)
+        where = f"{node.name}   offset {node.offset}, {node.length:,} bytes   frame {message.frame & (1 << FRAME_BITS) - 1}"
+        page.show([[(safe_text(where), "dim")], *lines])
+        page.scroll_to(y=max(first - 2, 0), animate=False)
+
+    def action_turn(self, step: int) -> None:
+        """The rung before, or the next one."""
+        if 0 <= self._index + step < len(self._targets):
+            self._index += step
+            self._show()
+
+    def action_pick(self) -> None:
+        """Pick what the cursor is in, for a comparison."""
+        tree: Tree[Held] = self.query_one("#fields", Tree)
+        held = tree.cursor_node.data if tree.cursor_node is not None else None
+        if held is not None:
+            self.inspector.picked(f"{held[0].tree.name}, frame {held[0].frame & (1 << FRAME_BITS) - 1}", held[0])
+
+    def to_copy(self) -> tuple[str, str]:
+        """The message under the cursor, as text."""
+        lines: list[str] = []
+
+        def add(node: Node, depth: int) -> None:
+            lines.append(f"{'  ' * depth}{safe_text(node.name)}: {safe_text(node.value, 4000)}")
+            for child in node.children:
+                add(child, depth + 1)
+
+        for message in self.messages():
+            add(message.tree, 0)
+            if message.data:
+                lines.append(message.data.hex())
+        return "the decoded messages", "\n".join(lines) + "\n"

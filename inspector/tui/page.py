@@ -1,0 +1,141 @@
+"""What every screen shares: what it can copy and export, how it steps to the next finding, and the line of areas on top."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.events import Click
+from textual.screen import Screen
+from textual.widget import Widget
+from textual.widgets import Footer, Static
+
+from inspector.reports import overview
+from inspector.safe import safe_text
+from inspector.tui.desk import AREAS, Desk
+from inspector.tui.marks import Kind, Line, content
+
+if TYPE_CHECKING:
+    from inspector.tui.app import InspectorApp
+
+STATE_KINDS: dict[str, Kind] = {"confirmed": "bad", "exposed": "warn", "unknown": "warn", "protected": "good", "not_this": ""}
+ROOM_FOR_NAMES = 96
+
+
+class Page(Screen[None]):
+    """A screen over the analysis."""
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__()
+        self.desk = desk
+
+    @property
+    def inspector(self) -> InspectorApp:
+        """The app, with its own type."""
+        return cast("InspectorApp", self.app)
+
+    def to_copy(self) -> tuple[str, str]:
+        """What ``y`` copies: its name, and the text."""
+        return "the assessment", "\n".join(overview.sentence(s) for s in overview.ordered(self.desk.document)) + "\n"
+
+    def step(self, step: int) -> bool:
+        """To the next (1) or the previous (-1) finding of this screen; False where there is none."""
+        return False
+
+
+class AreaBar(Widget):
+    """The areas by their keys, and at the right what goes on: reading, a frozen view, a filter."""
+
+    DEFAULT_CSS = "AreaBar { height: 1; padding: 0 1; background: $panel; color: $foreground; }"
+
+    def __init__(self, desk: Desk, area: str) -> None:
+        super().__init__()
+        self._desk = desk
+        self._area = area
+
+    def _names(self) -> list[tuple[str, str]]:
+        short = self.size.width < (ROOM_FOR_NAMES if cast("InspectorApp", self.app).status() else len("".join(AREAS)) + 6 * 4 + 2)
+        return [(area, f"{number} {area.title()[:4] if short else area.title()}") for number, area in enumerate(AREAS, 1)]
+
+    def render(self) -> Content:
+        """One line."""
+        line: Line = []
+        for area, name in self._names():
+            line += [(name, "head" if area == self._area else "dim"), ("  ", "")]
+        status = cast("InspectorApp", self.app).status()
+        room = self.size.width - sum(len(text) for text, _ in line)
+        line.append((status[: max(room, 0)].rjust(max(room, 0)), "warn"))
+        return content([line])
+
+    def on_click(self, event: Click) -> None:
+        """A click on a name opens its area."""
+        at = 1
+        for area, name in self._names():
+            if at <= event.x < at + len(name):
+                cast("InspectorApp", self.app).action_area(area)
+            at += len(name) + 2
+
+
+class Area(Page):
+    """One of the six areas: a screen that stays, keeps its place, and is told when there is more to show."""
+
+    AREA: ClassVar[str] = ""
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "up", "Back", show=False, tooltip="To the services", id="up_area"),
+        Binding("a", "everything", "All services", show=False, tooltip="All services together, or only the one in view", id="everything"),
+    ]
+
+    def compose(self) -> ComposeResult:
+        """The line of areas, a heading, what the area shows, the keys."""
+        yield AreaBar(self.desk, self.AREA)
+        yield Static(id="heading")
+        yield from self.body()
+        yield Footer(compact=True)
+
+    def body(self) -> ComposeResult:
+        """What stands between heading and keys."""
+        raise NotImplementedError
+
+    def on_mount(self) -> None:
+        """Filled from the start."""
+        self.renew()
+
+    def on_screen_resume(self) -> None:
+        """Another area may have changed what is in view."""
+        if self.is_mounted:
+            self.renew()
+
+    def renew(self) -> None:
+        """Show what the desk holds now; the cursor stays on what it stood on."""
+        width = self.size.width or self.app.size.width
+        self.query_one("#heading", Static).update(content([self.heading(width - 2)]))
+        self.query_one(AreaBar).refresh()
+
+    def heading(self, width: int) -> Line:
+        """The service in view, or all."""
+        service = self.desk.in_view
+        if service is None:
+            return [("no service", "head"), ("   all times UTC", "dim")]
+        if self.desk.everything:
+            return [(f"all {overview.counted(len(self.desk.document.services), 'service')}", "head"), ("   all times UTC", "dim")]
+        text = overview.heading(self.desk.document, service)
+        if len(text) > width:
+            text = f"{overview.title(service)}   {overview.counted(service.connections, 'connection')}"
+        mark = overview.MARKS[service.assessment.state]
+        return [
+            (f"{mark} ", STATE_KINDS[service.assessment.state]),
+            (safe_text(text, 400)[: max(width - 2, 10)], "head"),
+            ("   all times UTC" if len(text) + 18 < width else "", "dim"),
+        ]
+
+    def action_up(self) -> None:
+        """To the services."""
+        if self.AREA != "services":
+            self.inspector.action_area("services")
+
+    def action_everything(self) -> None:
+        """All services, or the one in view."""
+        self.desk.everything = not self.desk.everything
+        self.renew()

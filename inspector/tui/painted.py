@@ -1,0 +1,58 @@
+"""What tables and pages share: lines painted one by one, with a style for each kind of text."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from rich.cells import cell_len, set_cell_size
+from rich.segment import Segment
+from rich.style import Style
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from inspector.tui.marks import Kind, Line, glyphs
+
+
+class Painted(ScrollView, can_focus=True):
+    """Lines of pieces. A subclass says what stands on a line; nothing is ever read as markup."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "painted--head",
+        "painted--cursor",
+        "painted--bad",
+        "painted--warn",
+        "painted--good",
+        "painted--dim",
+    }
+    DEFAULT_CSS = """
+    Painted { height: 1fr; min-height: 3; background: $background; color: $foreground; overflow-x: hidden; scrollbar-size-vertical: 1; }
+    Painted .painted--head { color: $text-accent; text-style: bold; }
+    Painted .painted--cursor { background: $block-cursor-blurred-background; }
+    Painted:focus .painted--cursor { background: $block-cursor-background; color: $block-cursor-foreground; text-style: bold; }
+    Painted .painted--bad { color: $text-error; text-style: bold; }
+    Painted .painted--warn { color: $text-warning; }
+    Painted .painted--good { color: $text-success; }
+    Painted .painted--dim { color: $text-muted; }
+    """
+
+    def styled(self, kind: Kind, base: Style) -> Style:
+        """The style of a kind of text on a background."""
+        return base + self.get_component_rich_style(f"painted--{kind}", partial=True) if kind else base
+
+    def blank(self, width: int) -> Strip:
+        """A line with nothing on it."""
+        return Strip([Segment(" " * width, self.rich_style)], width)
+
+    def painted(self, line: Line, width: int, is_cursor: bool = False) -> Strip:
+        """A line of pieces, cut to the width."""
+        style = self.get_component_rich_style("painted--cursor") if is_cursor else self.rich_style
+        segments = [Segment(glyphs(text), style if is_cursor and self.has_focus else self.styled(kind, style)) for text, kind in line]
+        return Strip(segments).adjust_cell_length(width, style)
+
+    @staticmethod
+    def fitted(text: str, room: int, right: bool = False) -> str:
+        """The text at exactly so many columns; what is cut ends in an ellipsis."""
+        text = glyphs(text)
+        if cell_len(text) > room:
+            text = set_cell_size(text, room - 1) + glyphs("…")
+        return " " * (room - cell_len(text)) + text if right else set_cell_size(text, room)

@@ -1,0 +1,31 @@
+"""The last filters, kept from one day to the next by the XDG base directory specification."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+MOST = 20
+
+
+def place() -> Path:
+    """The file."""
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "inspector" / "filters"
+
+
+def load() -> list[str]:
+    """The last one first; nothing where there are none."""
+    try:
+        lines = place().read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return []
+    return [line for line in lines if line.strip() and line.isprintable()][:MOST]
+
+
+def save(expressions: list[str]) -> None:
+    """Keep them; where the place cannot be written they last as long as the program."""
+    try:
+        place().parent.mkdir(parents=True, exist_ok=True)
+        place().write_text("".join(f"{e}\n" for e in expressions[:MOST]), encoding="utf-8")
+    except OSError:
+        return

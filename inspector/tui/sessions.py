@@ -1,0 +1,182 @@
+"""Sessions: each one's life as a lane, from its issue over every offer to its end."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.widgets import Footer, Static
+
+from inspector.reports import overview
+from inspector.times import clock, span
+from inspector.tracking.sessions import Session
+from inspector.tui.connection import ConnectionScreen
+from inspector.tui.desk import Desk
+from inspector.tui.dialogs.choice import Choice, Option
+from inspector.tui.lanes import lane, moments
+from inspector.tui.marks import Line, content
+from inspector.tui.page import Area, Page
+from inspector.tui.rows import Cell, Column, Rows
+
+METHODS = {"session_id": "id", "ticket": "ticket", "psk": "PSK"}
+SORTS = [Option("time", "time of issue"), Option("uses", "how often it was offered"), Option("aborted", "aborted offers first")]
+
+
+class SessionsScreen(Area):
+    """The fourth area."""
+
+    AREA: ClassVar[str] = "sessions"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("s", "sort", "Sort", tooltip="Choose what to sort by", id="sort"),
+        Binding("S", "reverse", "Reverse", show=False, tooltip="The other way round", id="reverse"),
+    ]
+
+    def body(self) -> ComposeResult:
+        """The table."""
+        self._order: list[int] = []
+        self._sort, self._reversed = "time", False
+        columns = [
+            Column("session", 8),
+            Column("how", 6, 1),
+            Column("EMS", 3, 2),
+            Column("issued", 12, 3),
+            Column("offers", 6, 4, True),
+            Column("○ issued ● resumed ◇ declined ✖ aborted", 0),
+        ]
+        yield Rows(columns, 0, self._row, "No session.", id="sessions")
+
+    @property
+    def _sessions(self) -> list[Session]:
+        return self.desk.now.case.sessions
+
+    def renew(self) -> None:
+        """The sessions of what is in view; the cursor stays on its session."""
+        super().renew()
+        rows, case, scope = self.query_one(Rows), self.desk.now.case, self.desk.scope
+        held = self._order[rows.cursor] if rows.cursor < len(self._order) else None
+        found = []
+        for index, session in enumerate(self._sessions):
+            first = session.issuer if session.issuer is not None else session.uses[0] >> 1 if session.uses else -1
+            if scope is None or (first >= 0 and case.observed[first].service == scope):
+                found.append(index)
+        if self._sort == "uses":
+            found.sort(key=lambda i: -len(self._sessions[i].uses))
+        elif self._sort == "aborted":
+            found.sort(key=lambda i: not self._is_aborted(self._sessions[i]))
+        self._order = found[::-1] if self._reversed else found
+        connections = self.desk.in_view.connections if self.desk.in_view is not None and scope is not None else self.desk.now.count
+        rows.renew(
+            len(self._order), self._order.index(held) if held in self._order else 0, f"No session was issued or offered in these {overview.counted(connections, 'connection')}."
+        )
+
+    def _is_aborted(self, session: Session) -> bool:
+        observed = self.desk.now.case.observed
+        return any(not use & 1 and observed[use >> 1].outcome == "aborted" for use in session.uses)
+
+    def _row(self, index: int) -> list[Cell]:
+        session = self._sessions[self._order[index]]
+        rows = self.query_one(Rows)
+        width = rows.shown(rows.scrollable_content_region.width)[-1][1]
+        issued = clock(session.issued_ns) if session.issued_ns is not None else "–"
+        return [
+            (session.key.hex()[:8], ""),
+            (METHODS[session.method], "dim"),
+            (overview.YES[session.ems], "dim"),
+            (issued, "dim"),
+            (f"{len(session.uses) + session.dropped:,}", "dim"),
+            lane(self.desk.now.case, session, width),
+        ]
+
+    def on_rows_selected(self, message: Rows.Selected) -> None:
+        """Every moment of a session."""
+        self.app.push_screen(SessionScreen(self.desk, self._sessions[self._order[message.index]]))
+
+    def action_sort(self) -> None:
+        """Ask by what."""
+
+        def chosen(name: str | None) -> None:
+            if name:
+                self._sort = name
+                self.renew()
+
+        self.app.push_screen(Choice("Sort by", SORTS, self._sort), chosen)
+
+    def action_reverse(self) -> None:
+        """The other way round."""
+        self._reversed = not self._reversed
+        self.renew()
+
+    def step(self, step: int) -> bool:
+        """To the next session with an aborted offer."""
+        rows = self.query_one(Rows)
+        for place in range(rows.cursor + step, len(self._order) if step > 0 else -1, step):
+            if self._is_aborted(self._sessions[self._order[place]]):
+                rows.cursor = place
+                return True
+        return False
+
+    def to_copy(self) -> tuple[str, str]:
+        """The lane under the cursor."""
+        if not self._order:
+            return super().to_copy()
+        session = self._sessions[self._order[self.query_one(Rows).cursor]]
+        return "the session", session.key.hex() + "  " + "".join(text for text, _ in lane(self.desk.now.case, session, 120)) + "\n"
+
+
+class SessionScreen(Page):
+    """One session: its issue and every offer, each of which opens."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "app.pop_screen", "Back", tooltip="To where you came from", id="back")]
+
+    def __init__(self, desk: Desk, session: Session) -> None:
+        super().__init__(desk)
+        self._session = session
+        self._analysis = desk.now
+        self._moments = moments(desk.now.case, session)
+
+    def compose(self) -> ComposeResult:
+        """What it is, and its moments."""
+        session = self._session
+        leaf = self._analysis.case.certificates.get(session.leaf or b"")
+        told = f"{METHODS[session.method]}   EMS {overview.YES[session.ems]}   certificate {leaf.short_name if leaf else 'not visible'}"
+        lines: list[Line] = [[(f"session {session.key.hex()}", "head")], [(told, "dim")]]
+        if session.issuer is None:
+            lines.append([("issued before the capture began, or not visible", "warn")])
+        elif not session.usable:
+            lines.append([("issued in a handshake that was not completed: never usable", "warn")])
+        yield Static(content(lines), id="heading")
+        columns = [
+            Column("", 1),
+            Column("time", 12),
+            Column("since", 10, 1, True),
+            Column("back end", 8),
+            Column("what", 18),
+            Column("port", 5, 2, True),
+            Column("frame", 9, 3, True),
+        ]
+        yield Rows(columns, len(self._moments), self._row, "Never offered.", id="moments")
+        yield Footer(compact=True)
+
+    def _row(self, index: int) -> list[Cell]:
+        moment = self._moments[index]
+        c = self._analysis.connection(moment.connection)
+        frame = c.handshakes[0].frames.client_hello or c.frames.first
+        since = f"+{span(moment.ns - self._moments[index - 1].ns)}" if index else ""
+        return [
+            (moment.glyph, moment.kind),
+            (clock(moment.ns), "dim"),
+            (since, "dim"),
+            (moment.label, ""),
+            (moment.word, moment.kind),
+            (str(c.client_endpoint.port), "dim"),
+            (f"{frame[1]:,}", "dim"),
+        ]
+
+    def on_rows_selected(self, message: Rows.Selected) -> None:
+        """Its connection."""
+        self.app.push_screen(ConnectionScreen(self.desk, self._moments[message.index].connection))
+
+    def to_copy(self) -> tuple[str, str]:
+        """All moments."""
+        return "the session", "\n".join(f"{clock(m.ns)} {m.label} {m.word}" for m in self._moments) + "\n"

@@ -1,0 +1,122 @@
+"""A page that is read from top to bottom: a title that stays, lines below it, some of which can be chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, NamedTuple
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.events import Resize
+from textual.widgets import Footer, Static
+
+from inspector.facts import ConnectionFacts
+from inspector.reports import overview
+from inspector.reports.story import Ladder, Rung
+from inspector.reports.text import ladder_lines
+from inspector.safe import safe_text
+from inspector.tui.desk import Desk
+from inspector.tui.ladder import drawn
+from inspector.tui.lines import Lines
+from inspector.tui.marks import Line, coloured, content
+from inspector.tui.page import Page
+
+NARROW = 76
+"""Below this width the ladder is told as lines, without lanes."""
+
+
+class Target(NamedTuple):
+    """A rung that can be decoded: of which connection or leg, and which messages."""
+
+    connection: ConnectionFacts
+    title: str
+    rung: Rung
+
+
+class Told(Page):
+    """``story`` is filled with the lines and targets for a width."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "app.pop_screen", "Back", tooltip="To where you came from", id="back"),
+        Binding("space", "pick", "Pick", tooltip="Pick this message; a second pick shows the difference of the two", id="pick"),
+    ]
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__(desk)
+        self.analysis = desk.now
+        self.targets: list[Target] = []
+
+    def compose(self) -> ComposeResult:
+        """A title that stays and a page below it."""
+        yield Static(id="heading")
+        yield Lines(id="text")
+        yield Footer(compact=True)
+
+    def on_resize(self, event: Resize) -> None:
+        """Lines are laid out for the width that there is."""
+        self.lay_out(event.size.width - 4)
+
+    def lay_out(self, width: int) -> None:
+        """Everything for a width."""
+        self.query_one("#heading", Static).update(content(self.title_lines(width)))
+        self.targets = []
+        self._places: list[int] = []
+        lines = self.lines(width)
+        self.query_one(Lines).show(lines, self._places)
+
+    def on_mount(self) -> None:
+        """The page takes the keys."""
+        self.query_one(Lines).focus()
+
+    def title_lines(self, width: int) -> list[Line]:
+        """What the page is about."""
+        raise NotImplementedError
+
+    def lines(self, width: int) -> list[Line]:
+        """The page."""
+        raise NotImplementedError
+
+    def ladder_at(self, told: Ladder, sources: Sequence[tuple[ConnectionFacts, ...]], width: int, at: int) -> list[Line]:
+        """A ladder drawn with lanes, or told as lines where there is no room; its rungs can be chosen. ``sources``: the legs of each chapter's connection. ``at``: the
+        number of its first line on the page.
+        """
+        if width < NARROW:
+            lines = [coloured(line[2:]) for line in ladder_lines(told)]
+            place = at
+        else:
+            lines = drawn(told, self._lane_names(told), width)
+            place = at + 1
+        for chapter, legs in zip(told.chapters, sources, strict=True):
+            for number, rung in enumerate(chapter.rungs, place + 1):
+                self.targets.append(Target(legs[rung.leg], chapter.title, rung))
+                self._places.append(number)
+            place += 1 + len(chapter.rungs)
+        return lines
+
+    def _lane_names(self, told: Ladder) -> dict[str, str]:
+        document = self.analysis.document
+        certificates = {c.sha256: c for c in document.certificates}
+        names: dict[str, str] = {}
+        for chapter in told.chapters:
+            backend = next((b for b in document.backends if b.label == chapter.backend and b.service == chapter.service), None)
+            leaf = certificates.get(backend.leaf or "") if backend else None
+            host = overview.common_name(leaf).split(".")[0] if leaf else ""
+            host = backend.named if backend and backend.named else host
+            names[chapter.backend] = f"{chapter.backend} {safe_text(host, 20)}".strip()
+        return names
+
+    def on_lines_chosen(self, message: Lines.Chosen) -> None:
+        """Decode the messages of a rung."""
+        from inspector.tui.message import MessageScreen
+
+        self.app.push_screen(MessageScreen(self.desk, self.targets, message.target))
+
+    def action_pick(self) -> None:
+        """Pick the messages under the cursor; with two picked, show their difference."""
+        if self.targets:
+            self.inspector.pick(self.targets[self.query_one(Lines).cursor])
+
+    def to_copy(self) -> tuple[str, str]:
+        """The page as text."""
+        lines = [*self.title_lines(100), [], *self.query_one(Lines).lines]
+        return "this page", "\n".join("".join(text for text, _ in line).rstrip() for line in lines) + "\n"

@@ -1,0 +1,43 @@
+"""What is shown before there is anything to show: what is being read, and how far."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Middle
+from textual.screen import Screen
+from textual.widgets import Footer, ProgressBar, Static
+
+from inspector.safe import path_text, safe_text
+from inspector.tui.loading import Loading
+from inspector.tui.marks import content
+
+
+class LoadingScreen(Screen[None]):
+    """Names, a bar, a line."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "app.quit", "Quit", tooltip="Stop reading and leave", id="stop")]
+
+    def __init__(self, loading: Loading) -> None:
+        super().__init__()
+        self._loading = loading
+
+    def compose(self) -> ComposeResult:
+        """From top to bottom."""
+        names = ", ".join(safe_text(path_text(p), 60) for p in self._loading.paths[:3])
+        with Middle():
+            yield Static(content([[("Inspector", "head")], [(f"reading {names}", "")]]))
+            yield ProgressBar(total=None, show_eta=True, id="progress")
+            yield Static(id="stage")
+        yield Footer(compact=True)
+
+    def look(self) -> None:
+        """Show how far the reading is."""
+        loading = self._loading
+        bar = self.query_one("#progress", ProgressBar)
+        if loading.total:
+            bar.update(total=loading.total, progress=min(loading.read, loading.total))
+        megabytes = f"{loading.read / 1e6:,.0f} MB read" if loading.read else ""
+        self.query_one("#stage", Static).update(content([[(f"{loading.stage}   {megabytes}", "dim")]]))
