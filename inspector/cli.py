@@ -235,10 +235,15 @@ def _open(files: tuple[str, ...], options: Options, limits: list[Limit], ascii_w
     elif not _keys_from_terminal():
         raise UsageError("standard input is the capture and there is no terminal to read keys from", "inspector analyze - prints the analysis")
     from inspector import settings
+    from inspector.tui.loading import Loading
+
+    own = settings.load(settings_path)
+    loading = Loading(files, options, limits, own)
+    loading.start()  # reads while the app is imported
     from inspector.tui.app import InspectorApp
     from inspector.tui.desk import View
 
-    app = InspectorApp(files, options, limits, settings.load(settings_path), View(*view), ascii_wanted)
+    app = InspectorApp(files, options, limits, own, View(*view), ascii_wanted, loading)
     status = app.run()
     if app.problem:
         raise UsageError(app.problem)

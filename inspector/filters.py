@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -129,11 +129,17 @@ BY_NAME = {field.name: field for field in FIELDS}
 TEXT_FIELDS = ("service", "client", "server", "sni", "cert", "session", "alert", "id", "version", "cipher")
 
 
-class Coded(NamedTuple):
+class Coded:
     """A field of all connections: ``codes`` (int32, one a connection) point into ``values``, each different value once."""
 
-    codes: npt.NDArray[np.int32]
-    values: list[Values]
+    def __init__(self, codes: npt.NDArray[np.int32], values: list[Values]) -> None:
+        self.codes = codes
+        self.values = values
+
+    @cached_property
+    def texts(self) -> list[str]:
+        """Each value as one text to look into, its parts set apart by NUL."""
+        return ["\0".join([_text(v) for v in value if v is not None]) for value in self.values]
 
 
 class Test(Protocol):
@@ -155,9 +161,23 @@ class _Match:
         return self.test(self.field.read(names, seen, main))
 
     def select(self, columns: Mapping[str, Coded]) -> Mask:
-        codes, values = columns[self.field.name]
-        test = self.test
-        return np.array([test(v) for v in values], np.bool_)[codes] if values else np.zeros(len(codes), np.bool_)
+        column, test = columns[self.field.name], self.test
+        return np.array([test(v) for v in column.values], np.bool_)[column.codes] if column.values else np.zeros(len(column.codes), np.bool_)
+
+
+@dataclass(frozen=True, slots=True)
+class _Contains:
+    field: Field
+    wanted: str
+
+    def holds(self, names: Names, seen: Observed, main: ConnectionFacts) -> bool:
+        return any(self.wanted in _text(v) for v in self.field.read(names, seen, main) if v is not None)
+
+    def select(self, columns: Mapping[str, Coded]) -> Mask:
+        column, wanted = columns[self.field.name], self.wanted
+        if not column.values or "\0" in wanted:
+            return np.zeros(len(column.codes), np.bool_)
+        return np.array([wanted in text for text in column.texts], np.bool_)[column.codes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,7 +319,7 @@ def _equals(field: Field, wanted: str) -> Test:
 
 
 def _contains(fields: list[Field], wanted: str) -> Test:
-    tests = [_Match(field, lambda values: any(wanted in _text(v) for v in values if v is not None)) for field in fields]
+    tests = [_Contains(field, wanted) for field in fields]
     return tests[0] if len(tests) == 1 else _Any(tuple(tests))
 
 

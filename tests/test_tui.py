@@ -43,7 +43,8 @@ async def loaded(pilot: Pilot[Any]) -> None:
     """Wait until the story is on the screen."""
     for _ in range(600):
         await pilot.pause(0.02)
-        if not isinstance(pilot.app.screen, LoadingScreen) and len(pilot.app.screen_stack) > 1:
+        app = pilot.app
+        if app._exit or (isinstance(app, InspectorApp) and app._loading.is_done and app._shown == app._loading.version and not isinstance(app.screen, LoadingScreen)):
             break
     await pilot.pause()
 

@@ -7,17 +7,15 @@ from pathlib import Path
 from typing import ClassVar
 
 from textual import work
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.theme import Theme
 
 from inspector.document import Limit
 from inspector.errors import InspectorError
-from inspector.evidence import RawMessage, raw_messages, save
-from inspector.filters import compile_filter, matching
+from inspector.evidence import RawMessage, raw_messages
 from inspector.findings.case import Options
-from inspector.reports.output import write
 from inspector.safe import path_text, safe_text
 from inspector.settings import Settings
 from inspector.tls.tree import flattened
@@ -27,10 +25,10 @@ from inspector.tui.clipboard import osc52
 from inspector.tui.connections import COLUMNS, ConnectionsScreen
 from inspector.tui.desk import AREAS, Desk, Picked, View
 from inspector.tui.dialogs.ask import Ask, Paths
-from inspector.tui.dialogs.choice import Choice, Option
 from inspector.tui.dialogs.filter import FilterDialog
 from inspector.tui.dialogs.keys import KeysDialog, listed
 from inspector.tui.difference import DifferenceScreen
+from inspector.tui.exporting import Exporting
 from inspector.tui.incidents import IncidentsScreen
 from inspector.tui.loading import Loading
 from inspector.tui.message import of_rung
@@ -64,21 +62,12 @@ HIGH_CONTRAST = Theme(
     panel="#202020",
     variables={"text-muted": "#e0e0e0", "block-cursor-background": "#ffffff", "block-cursor-foreground": "#000000", "block-cursor-blurred-background": "#404040"},
 )
-EXPORTS = [
-    Option("text", "analysis as text, to paste into a ticket"),
-    Option("json", "analysis as JSON"),
-    Option("jsonl", "analysis as JSON lines"),
-    Option("csv", "connections as CSV, filtered"),
-    Option("pcapng", "marked connections as pcapng"),
-    Option("screen", "this page as text"),
-]
-SUFFIXES = {"text": "txt", "screen": "txt"}
 
 
-class InspectorApp(App[int]):
+class InspectorApp(Exporting):
     """Captures as a story. Returns the exit status."""
 
-    CSS_PATH = "app.tcss"
+    CSS_PATH = Path(__file__).with_name("app.tcss")
     TITLE = "Inspector"
     BINDINGS: ClassVar[list[BindingType]] = [
         *(Binding(str(number), f"area('{area}')", area.title(), show=False, tooltip=f"To the {area}", id=area) for number, area in enumerate(AREAS, 1)),
@@ -104,8 +93,9 @@ class InspectorApp(App[int]):
         settings: Settings | None = None,
         view: View | None = None,
         ascii_wanted: bool = False,
+        loading: Loading | None = None,
     ) -> None:
-        """Raises UsageError where settings or view name something that does not exist."""
+        """``loading``: already at work. Raises UsageError where settings or view name something that does not exist."""
         super().__init__()
         own = settings or Settings()
         self.problem = ""
@@ -117,7 +107,7 @@ class InspectorApp(App[int]):
         self.desk.recent = recent.load()
         self._frozen = False
         self._shown = 0
-        self._loading = Loading(paths, options, limits, own)
+        self._loading = loading or Loading(paths, options, limits, own)
         self.register_theme(HIGH_CONTRAST)
         bindings.check(own, self.available_themes, COLUMNS, self.desk.view)
         if own.theme:
@@ -175,8 +165,8 @@ class InspectorApp(App[int]):
             wanted = self.desk.view.area or ("overview" if analysis.document.services else "services")
             self.action_area(wanted)
         base = self.screen_stack[0]
-        if isinstance(base, Area) and base.is_mounted:
-            base.renew()
+        if isinstance(base, Area):
+            base.fill()
 
     def _refresh_bar(self) -> None:
         for bar in self.screen_stack[0].query("AreaBar"):
@@ -315,77 +305,6 @@ class InspectorApp(App[int]):
         self._loading.start()
         self._looking.stop()
         self._looking = self.set_interval(1 / LOOKS_PER_SECOND, self._look)
-
-    def action_export(self) -> None:
-        """Ask what, then where to."""
-
-        def chosen(form: str | None) -> None:
-            if form == "pcapng":
-                self.save_connections(self._in_hand())
-            elif form is not None:
-                text = self.screen.to_copy()[1] if form == "screen" and isinstance(self.screen, Page) else ""
-                self._ask_path(f"inspector.{SUFFIXES.get(form, form)}", lambda path: self._write(path, form, text))
-
-        self.push_screen(Choice("Export", EXPORTS), chosen)
-
-    def _in_hand(self) -> list[int]:
-        base = self.screen_stack[0]
-        return base.marked() if isinstance(base, ConnectionsScreen) else sorted(self.desk.marks.values())
-
-    def save_connections(self, indexes: list[int]) -> None:
-        """Ask for a path and write the packets of some connections there."""
-        if not indexes:
-            self.notify("Mark connections with Space first.")
-            return
-        self._ask_path("marked.pcapng", lambda path: self._save(path, indexes))
-
-    def _ask_path(self, name: str, then: Callable[[Path], object]) -> None:
-        asked: list[str] = []
-
-        def problem(text: str) -> str | None:
-            path = Path(text).expanduser()
-            if not text or path.is_dir() or not path.parent.is_dir():
-                return f"{path_text(text) or 'nothing'}: not the path of a file in a directory that exists"
-            if path.exists() and asked[-1:] != [text]:
-                asked.append(text)
-                return f"{path_text(text)} exists; Enter again to write over it"
-            return None
-
-        def answered(text: str | None) -> None:
-            if text:
-                then(Path(text).expanduser())
-
-        self.push_screen(Ask("Write to", "a path; tab completes", problem, name, Paths()), answered)
-
-    @work(thread=True, exit_on_error=False, group="files")
-    def _write(self, path: Path, form: str, text: str) -> None:
-        wanted = matching(compile_filter(self.desk.view.filter), self.desk.now) if form == "csv" and self.desk.view.filter else None
-        try:
-            with open(path, "wb") as out:
-                if form == "screen":
-                    out.write(text.encode("utf-8", "backslashreplace"))
-                else:
-                    write(self.desk.now, form, wanted, out)
-        except OSError as error:
-            self.call_from_thread(self._told, f"{path_text(str(path))}: {error.strerror or error}", True)
-        else:
-            self.call_from_thread(self._told, f"Wrote {path_text(str(path))}.", False)
-
-    @work(thread=True, exit_on_error=False, group="files")
-    def _save(self, path: Path, indexes: list[int]) -> None:
-        comments = {
-            leg.first_frame: f"inspector: connection {seen.id}, {seen.outcome}" for i in indexes for seen in (self.desk.now.case.observed[i],) for leg in (seen.main, *seen.legs)
-        }
-        try:
-            with open(path, "wb") as out:
-                count = save(self.desk.paths, self.desk.flows(indexes), out, comments)
-        except (OSError, InspectorError) as error:
-            self.call_from_thread(self._told, f"{path_text(str(path))}: {getattr(error, 'strerror', None) or error}", True)
-        else:
-            self.call_from_thread(self._told, f"Wrote {count:,} frames of {len(indexes)} connections to {path_text(str(path))}.", False)
-
-    def _told(self, text: str, is_bad: bool) -> None:
-        self.notify(safe_text(text, 500), severity="error" if is_bad else "information", markup=False)
 
     @work(thread=True, exclusive=True, exit_on_error=False, group="pick")
     def pick(self, target: Target) -> None:

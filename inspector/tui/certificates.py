@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import ClassVar
 
+import numpy as np
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
+from inspector.columns import Columns
 from inspector.findings.judge import Analysis
 from inspector.reports import overview, why
 from inspector.safe import safe_text
@@ -22,30 +25,31 @@ from inspector.tui.told import Told
 DAY_NS = 86_400 * 1_000_000_000
 
 
+@dataclass(slots=True)
 class Shown:
-    """When and by whom a certificate was shown as a leaf; how often as an issuer's."""
+    """When (nanoseconds) and how often a certificate was shown as a leaf, and by which back ends how often."""
 
-    def __init__(self) -> None:
-        self.first = self.last = 0
-        self.count = 0
-        self.backends: dict[int, int] = {}
+    first: int = 0
+    last: int = 0
+    count: int = 0
+    backends: dict[int, int] = field(default_factory=dict)
 
 
-def inventory(analysis: Analysis, scope: int | None) -> dict[bytes, Shown]:
+def inventory(analysis: Analysis, columns: Columns, scope: int | None) -> dict[bytes, Shown]:
     """All certificates that servers showed, leaves first in the order of their appearance, then the rest of their chains."""
     found: dict[bytes, Shown] = {}
     chains: dict[bytes, None] = {}
-    for seen in analysis.case.observed:
-        if seen.leaf is None or (scope is not None and seen.service != scope):
+    for place, digest in enumerate(columns.leaves):
+        mask = columns.leaf == place
+        if scope is not None:
+            mask &= columns.service == scope
+        indexes = np.flatnonzero(mask)
+        if not len(indexes):
             continue
-        shown = found.get(seen.leaf)
-        if shown is None:
-            shown = found[seen.leaf] = Shown()
-            shown.first = seen.hello_ns
-            chains.update(dict.fromkeys(seen.main.handshake.chain[1:]))
-        shown.last = max(shown.last, seen.hello_ns)
-        shown.count += 1
-        shown.backends[seen.backend] = shown.backends.get(seen.backend, 0) + 1
+        backends, counts = np.unique(columns.backend[indexes], return_counts=True)
+        times = columns.time_ns[indexes]
+        found[digest] = Shown(int(times.min()), int(times.max()), len(indexes), dict(zip(backends.tolist(), counts.tolist(), strict=True)))
+        chains.update(dict.fromkeys(analysis.case.observed[int(indexes[0])].main.handshake.chain[1:]))
     for digest in chains:
         found.setdefault(digest, Shown())
     return found
@@ -82,11 +86,16 @@ class CertificatesScreen(Area):
         super().renew()
         rows = self.query_one(Rows)
         held = self._digests[rows.cursor] if rows.cursor < len(self._digests) else None
-        self._shown = inventory(self.desk.now, self.desk.scope)
+        desk, columns = self.desk, self.desk.columns
+        self._shown = desk.kept(("inventory", desk.scope), lambda: inventory(desk.now, columns, desk.scope)) if columns is not None else {}
         self._digests = list(self._shown)
         self._end = max((overview.nanoseconds(c.last) for c in self.desk.document.captures if c.last), default=0)
         self._rotated = {b for f in self.desk.document.findings if f.rule == "certificate-rotated" for b in f.backends}
-        empty = "No server showed a certificate in clear" + (": in TLS 1.3 certificates are encrypted." if self.desk.now.count else ".")
+        empty = (
+            "Counted once all is read."
+            if columns is None
+            else "No server showed a certificate in clear" + (": in TLS 1.3 certificates are encrypted." if self.desk.now.count else ".")
+        )
         rows.renew(len(self._digests), self._digests.index(held) if held in self._digests else 0, empty)
 
     def _certificate(self, digest: bytes) -> Certificate | None:
@@ -161,8 +170,8 @@ def identity_screen(desk: Desk, old: Certificate, new: Certificate) -> Differenc
         above.append([("Where not equivalent, Java aborts if the session was resumed before.", "dim")])
     rows = why.rows_of(old, new)
     first, second = {r.name: r.old for r in rows}, {r.name: r.new for r in rows}
-    for field in ("key", "signature"):
-        first[field], second[field] = getattr(old, field), getattr(new, field)
+    first |= {"key": old.key, "signature": old.signature}
+    second |= {"key": new.key, "signature": new.signature}
     return DifferenceScreen(desk, "Two certificates as Java compares them", [safe_text(old.common_name, 60), safe_text(new.common_name, 60)], [first, second], above)
 
 

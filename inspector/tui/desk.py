@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar, cast
 
 from inspector import evidence
 from inspector.columns import Columns
@@ -13,6 +14,8 @@ from inspector.filters import compile_filter
 from inspector.findings.judge import Analysis
 from inspector.reports import overview
 from inspector.settings import Settings
+
+T = TypeVar("T")
 
 AREAS = ("services", "overview", "connections", "sessions", "certificates", "incidents")
 
@@ -52,8 +55,13 @@ class Desk:
     picked: list[Picked] = field(default_factory=list)
     recent: list[str] = field(default_factory=list)
     """Filters, the last one first."""
-    read: tuple[int, int] = (0, 0)
-    """Bytes read and bytes in all while reading goes on, else zeros."""
+    _kept: dict[object, object] = field(default_factory=dict)
+
+    def kept(self, key: object, make: Callable[[], T]) -> T:
+        """What ``make`` makes of the analysis, made once."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        return cast("T", self._kept[key])
 
     @property
     def now(self) -> Analysis:
@@ -70,6 +78,7 @@ class Desk:
         """Another analysis of the same captures, with more in it. What was in view stays in view."""
         known = self.in_view.id if self.analysis is not None and self.in_view is not None else None
         self.analysis, self.columns = analysis, columns
+        self._kept.clear()
         services = analysis.document.services
         self.service = next((i for i, s in enumerate(services) if s.id == known), None)
         if self.service is None and services:
@@ -78,6 +87,11 @@ class Desk:
         if self.marks:
             places = {seen.id: seen.index for seen in analysis.case.observed if seen.id in self.marks}
             self.marks = places
+
+    @property
+    def stamp(self) -> object:
+        """Equal where screens would show the same."""
+        return (id(self.analysis), id(self.columns), self.service, self.everything, self.view.filter, self.view.sort)
 
     @property
     def in_view(self) -> Service | None:

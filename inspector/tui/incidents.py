@@ -57,20 +57,17 @@ class IncidentsScreen(Area):
 
     def body(self) -> ComposeResult:
         """The table."""
+        self._found: list[Found] = []
         columns = [Column("", 1), Column("what", 0), Column("verdict", 9, 2), Column("grade", 11, 1)]
         yield Rows(columns, 0, self._row, "No incident, and nothing else that is wrong.", id="found")
-
-    def on_mount(self) -> None:
-        """Empty until it is filled."""
-        self._found: list[Found] = []
-        super().on_mount()
 
     def renew(self) -> None:
         """The findings as they are now; the cursor stays on its finding."""
         super().renew()
         rows = self.query_one(Rows)
         held = self._found[rows.cursor].id if rows.cursor < len(self._found) else None
-        self._found = found_of(self.desk.document, None if self.desk.everything else self.desk.in_view)
+        service = None if self.desk.everything else self.desk.in_view
+        self._found = self.desk.kept(("found", service.id if service else None), lambda: found_of(self.desk.document, service))
         incidents = sum(f.incident is not None for f in self._found)
         rows.columns[1] = Column(f"{overview.counted(incidents, 'incident').upper()}, {overview.counted(len(self._found) - incidents, 'other finding').upper()}", 0)
         rows.renew(len(self._found), next((i for i, f in enumerate(self._found) if f.id == held), 0))

@@ -6,6 +6,7 @@ While it reads, what is known so far is judged now and then, seldom enough that 
 from __future__ import annotations
 
 import gc
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -23,7 +24,10 @@ from inspector.findings.judge import Analysis, judge
 if TYPE_CHECKING:
     from inspector.capture.files import Story
 
-FIRST_LOOK_SECONDS = 1.0
+FIRST_LOOK_SECONDS = 2.0
+SWITCH_SECONDS = 0.0005
+"""How long this thread keeps the interpreter from the one that paints: Python's usual 5 ms, many times in each key, would be felt."""
+
 PATIENCE = 10
 """So many times longer than judging what is known takes, the next such look waits."""
 
@@ -58,14 +62,16 @@ class Loading:
         self._next_look = 0.0
 
     def start(self) -> None:
-        """Begin to read."""
-        self._thread.start()
+        """Begin to read, if that has not begun."""
+        if not self._thread.ident:
+            self._thread.start()
 
     def stop(self) -> None:
         """End at the next batch; does not wait."""
         self._stopped.set()
 
     def _run(self) -> None:
+        sys.setswitchinterval(SWITCH_SECONDS)
         gc.disable()  # a collection over a million values would hold up every key for as long
         self._next_look = time.monotonic() + FIRST_LOOK_SECONDS
         try:

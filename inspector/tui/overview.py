@@ -8,7 +8,6 @@ import numpy as np
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, VerticalScroll
-from textual.events import Resize
 from textual.widgets import Static
 
 from inspector.document import Service
@@ -38,6 +37,8 @@ class OverviewScreen(Area):
 
     def body(self) -> ComposeResult:
         """From the first thing to know to the last."""
+        self._pane = 0
+        self._found: list[Found] = []
         yield Static(id="verdict")
         with VerticalScroll(id="tables", can_focus=False):
             yield Static(id="pool")
@@ -46,16 +47,6 @@ class OverviewScreen(Area):
                 yield Static(id="chart")
         columns = [Column("", 1), Column("INCIDENTS AND FINDINGS", 0)]
         yield Rows(columns, 0, self._row, "No incident, and nothing else that is wrong.", id="incidents")
-
-    def on_mount(self) -> None:
-        """Begins with the pool."""
-        self._pane = 0
-        self._found: list[Found] = []
-        super().on_mount()
-
-    def on_resize(self, event: Resize) -> None:
-        """Lines are laid out for the size that there is."""
-        self.renew()
 
     def renew(self) -> None:
         """The service in view; the cursor stays on its finding."""
@@ -67,7 +58,7 @@ class OverviewScreen(Area):
             self.query_one("#verdict", Static).update(content([[(f"No TLS was found in {overview.counted(frames, 'frame')}.", "warn")]]))
             return
         held = self._found[rows.cursor].id if rows.cursor < len(self._found) else None
-        self._found = found_of(desk.document, service)
+        self._found = desk.kept(("found", service.id), lambda: found_of(desk.document, service))
         told = [f"INCIDENTS {sum(f.incident is not None for f in self._found)}", f"OTHER FINDINGS {sum(f.incident is None for f in self._found)}"]
         rows.columns[1] = Column(", ".join(told), 0)
         rows.renew(len(self._found), next((i for i, f in enumerate(self._found) if f.id == held), 0))
@@ -94,7 +85,8 @@ class OverviewScreen(Area):
         analysis = self.desk.now
         members = analysis.case.services[self.desk.service or 0].connections
         columns = self.desk.columns
-        incidents = [overview.nanoseconds(i.at) for i in self.desk.document.incidents if i.service == service.id]
+        document = self.desk.document
+        incidents = self.desk.kept(("at", service.id), lambda: [overview.nanoseconds(i.at) for i in document.incidents if i.service == service.id])
         if columns is None:
             return [[("HANDSHAKES OVER TIME", "head")], [("  counted once all is read", "dim")]]
         places = np.asarray(members, np.int64)

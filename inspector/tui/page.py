@@ -98,14 +98,23 @@ class Area(Page):
         """What stands between heading and keys."""
         raise NotImplementedError
 
-    def on_mount(self) -> None:
-        """Filled from the start."""
-        self.renew()
+    _filled: object = None
+
+    def fill(self) -> None:
+        """Renew, where anything has changed since."""
+        stamp = (self.desk.stamp, self.size)
+        if self.is_mounted and self.size and stamp != self._filled:
+            self._filled = stamp
+            self.renew()
+
+    def on_resize(self) -> None:
+        """Laid out for the size that there is."""
+        self.fill()
 
     def on_screen_resume(self) -> None:
         """Another area may have changed what is in view."""
-        if self.is_mounted:
-            self.renew()
+        self.fill()
+        self.query_one(AreaBar).refresh()
 
     def renew(self) -> None:
         """Show what the desk holds now; the cursor stays on what it stood on."""

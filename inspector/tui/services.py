@@ -24,6 +24,7 @@ class ServicesScreen(Area):
 
     def body(self) -> ComposeResult:
         """The table, the row in full, what was not TLS."""
+        self._services: list[Service] = []
         yield Rows(COLUMNS, 0, self._row, "No TLS.", id="services")
         yield Static(id="verdict")
         yield Static(id="noise")

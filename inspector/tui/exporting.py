@@ -1,0 +1,107 @@
+"""Writing to files: the analysis, the connections, packets, a page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from textual import work
+from textual.app import App
+
+from inspector.errors import InspectorError
+from inspector.evidence import save
+from inspector.filters import compile_filter, matching
+from inspector.reports.output import write
+from inspector.safe import path_text, safe_text
+from inspector.tui.connections import ConnectionsScreen
+from inspector.tui.desk import Desk
+from inspector.tui.dialogs.ask import Ask, Paths
+from inspector.tui.dialogs.choice import Choice, Option
+from inspector.tui.page import Page
+
+EXPORTS = [
+    Option("text", "analysis as text, to paste into a ticket"),
+    Option("json", "analysis as JSON"),
+    Option("jsonl", "analysis as JSON lines"),
+    Option("csv", "connections as CSV, filtered"),
+    Option("pcapng", "marked connections as pcapng"),
+    Option("screen", "this page as text"),
+]
+SUFFIXES = {"text": "txt", "screen": "txt"}
+
+
+class Exporting(App[int]):
+    """What the app can write. ``desk`` holds what there is to write."""
+
+    desk: Desk
+
+    def action_export(self) -> None:
+        """Ask what, then where to."""
+
+        def chosen(form: str | None) -> None:
+            if form == "pcapng":
+                self.save_connections(self._in_hand())
+            elif form is not None:
+                text = self.screen.to_copy()[1] if form == "screen" and isinstance(self.screen, Page) else ""
+                self._ask_path(f"inspector.{SUFFIXES.get(form, form)}", lambda path: self._write(path, form, text))
+
+        self.push_screen(Choice("Export", EXPORTS), chosen)
+
+    def _in_hand(self) -> list[int]:
+        base = self.screen_stack[0]
+        return base.marked() if isinstance(base, ConnectionsScreen) else sorted(self.desk.marks.values())
+
+    def save_connections(self, indexes: list[int]) -> None:
+        """Ask for a path and write the packets of some connections there."""
+        if not indexes:
+            self.notify("Mark connections with Space first.")
+            return
+        self._ask_path("marked.pcapng", lambda path: self._save(path, indexes))
+
+    def _ask_path(self, name: str, then: Callable[[Path], object]) -> None:
+        asked: list[str] = []
+
+        def problem(text: str) -> str | None:
+            path = Path(text).expanduser()
+            if not text or path.is_dir() or not path.parent.is_dir():
+                return f"{path_text(text) or 'nothing'}: not the path of a file in a directory that exists"
+            if path.exists() and asked[-1:] != [text]:
+                asked.append(text)
+                return f"{path_text(text)} exists; Enter again to write over it"
+            return None
+
+        def answered(text: str | None) -> None:
+            if text:
+                then(Path(text).expanduser())
+
+        self.push_screen(Ask("Write to", "a path; tab completes", problem, name, Paths()), answered)
+
+    @work(thread=True, exit_on_error=False, group="files")
+    def _write(self, path: Path, form: str, text: str) -> None:
+        wanted = matching(compile_filter(self.desk.view.filter), self.desk.now) if form == "csv" and self.desk.view.filter else None
+        try:
+            with open(path, "wb") as out:
+                if form == "screen":
+                    out.write(text.encode("utf-8", "backslashreplace"))
+                else:
+                    write(self.desk.now, form, wanted, out)
+        except OSError as error:
+            self.call_from_thread(self._told, f"{path_text(str(path))}: {error.strerror or error}", True)
+        else:
+            self.call_from_thread(self._told, f"Wrote {path_text(str(path))}.", False)
+
+    @work(thread=True, exit_on_error=False, group="files")
+    def _save(self, path: Path, indexes: list[int]) -> None:
+        comments = {
+            leg.first_frame: f"inspector: connection {seen.id}, {seen.outcome}" for i in indexes for seen in (self.desk.now.case.observed[i],) for leg in (seen.main, *seen.legs)
+        }
+        try:
+            with open(path, "wb") as out:
+                count = save(self.desk.paths, self.desk.flows(indexes), out, comments)
+        except (OSError, InspectorError) as error:
+            self.call_from_thread(self._told, f"{path_text(str(path))}: {getattr(error, 'strerror', None) or error}", True)
+        else:
+            self.call_from_thread(self._told, f"Wrote {count:,} frames of {len(indexes)} connections to {path_text(str(path))}.", False)
+
+    def _told(self, text: str, is_bad: bool) -> None:
+        self.notify(safe_text(text, 500), severity="error" if is_bad else "information", markup=False)
