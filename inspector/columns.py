@@ -96,7 +96,8 @@ def _sorted(firsts: list[Value], is_natural: bool) -> list[int]:
     unknown = [i for i, v in enumerate(firsts) if v is None or v == ""]
     texts = [v for i in known if isinstance(v := firsts[i], str)]
     if len(texts) == len(known) and not is_natural:
-        return [i for _, i in sorted(zip(texts, known, strict=True))] + unknown
+        order = sorted(range(len(texts)), key=texts.__getitem__)
+        return [known[i] for i in order] + unknown
     return sorted(known, key=lambda i: _key(firsts[i])) + unknown
 
 

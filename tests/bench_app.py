@@ -168,9 +168,16 @@ def loading(path: str) -> None:
     busy.wait("ready")
     busy.drain(0.3)
     latencies: list[float] = []
-    while not busy.noted("taken") or not any(n["columns"] for n in busy.noted("taken")):
-        latencies.append(busy.key("down" if len(latencies) % 2 else "?") if not busy.noted("taken") else busy.key(["3", "down", "pagedown", "2"][len(latencies) % 4]))
+    slow: list[str] = []
+    while not any(n["columns"] for n in busy.noted("taken")):
+        shown = bool(busy.noted("taken"))
+        key = ["3", "down", "pagedown", "2"][len(latencies) % 4] if shown else ["down", "?", "escape"][len(latencies) % 3]
+        at = time.monotonic() - busy.began
+        latencies.append(busy.key(key))
+        if latencies[-1] > 0.05:
+            slow.append(f"{key} at {at:.2f} s {latencies[-1] * 1000:.0f} ms")
         busy.drain(0.02)
+    print(f"  slow: {', '.join(slow) or 'none'}; on screen at {busy.noted('taken')[0]['began'] - busy.began:.2f} s")
     told("key to paint while loading", latencies)
     busy.leave()
 

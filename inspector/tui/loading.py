@@ -28,6 +28,9 @@ FIRST_LOOK_SECONDS = 2.0
 SWITCH_SECONDS = 0.0005
 """How long this thread keeps the interpreter from the one that paints: Python's usual 5 ms, many times in each key, would be felt."""
 
+PAINT_SECONDS = 0.3
+"""What was read is painted before its columns are made."""
+
 PATIENCE = 10
 """So many times longer than judging what is known takes, the next such look waits."""
 
@@ -82,6 +85,7 @@ class Loading:
             self._publish(analysis, columns, whole=True)
             if columns is None:
                 self.stage = "indexing"
+                self._stopped.wait(PAINT_SECONDS)
                 self._publish(analysis, Columns(analysis, self._check), whole=True)
         except Stopped:
             return
