@@ -84,7 +84,7 @@ def parse(text: str, path: str) -> Settings:
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path}: {error}") from None
+        raise UsageError(f"{path}: {str(error).replace('at end of document', f'at line {len(text.splitlines())}, the end')}") from None
     found = Settings(path=path, text=text)
     for key, value in table.items():
         if key == "theme" and isinstance(value, str):

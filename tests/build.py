@@ -61,6 +61,7 @@ def client_hello(
     java: bool = True,
     versions: Sequence[int] = (),
     psk: bytes | None = None,
+    alpn: str = "",
 ) -> bytes:
     """As JDK 8 writes it (``java``), else as OpenSSL does."""
     groups, formats = extension(10, vector(2, b"\x00\x17\x00\x18")), extension(11, vector(1, b"\0"))
@@ -77,6 +78,8 @@ def client_hello(
         listed.append(extension(41, vector(2, vector(2, psk) + b"\0\0\0\0") + vector(2, vector(1, bytes(32)))))
     if java and ticket is not None:  # JDK 13 and later write another order
         listed = [sni(name), groups, formats, *([extension(23)] if ems else []), extension(35, ticket), algorithms]
+    if alpn:
+        listed.append(extension(16, vector(2, vector(1, alpn.encode()[:255]))))
     suites = vector(2, b"\xc0\x2b\xc0\x2f\x00\xff")
     return message(1, b"\x03\x03" + random + vector(1, session_id) + suites + b"\1\0" + vector(2, b"".join(listed)))
 
@@ -193,13 +196,14 @@ class Pool:
     java: bool = True
     ems: bool = False
     name: str = NAME
+    alpn: str = ""
     flows: list[Flow] = field(default_factory=list)
 
     def _begin(self, offered: bytes, ticket: bytes | None = None) -> Flow:
         self.port += 1
         flow = Flow(self.port, self.ns, self.client).open()
         self.flows.append(flow)
-        hello = client_hello(numbered(self.port), offered, name=self.name, ems=self.ems, java=self.java, ticket=ticket)
+        hello = client_hello(numbered(self.port), offered, name=self.name, ems=self.ems, java=self.java, ticket=ticket, alpn=self.alpn)
         flow.client_says(record(22, hello, 0x0301))
         return flow
 

@@ -30,6 +30,21 @@ def bundled(name: str) -> Analysis:
     return analysis
 
 
+@pytest.fixture(autouse=True)
+def alone(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No settings and no past but the test's own; Unicode whatever the locale; no cursor that blinks."""
+    from textual.widgets import Input
+
+    from inspector.tui import door
+
+    folder = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(folder))
+    monkeypatch.setenv("XDG_STATE_HOME", str(folder))
+    monkeypatch.delenv("TMUX", raising=False)
+    monkeypatch.setattr(door, "ascii_wanted", lambda asked: asked)
+    monkeypatch.setattr(Input, "_toggle_cursor", lambda self: None)
+
+
 @pytest.fixture
 def judged(tmp_path: Path) -> Callable[[Pool], Document]:
     """The document of a built pool's connections."""

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from inspector.findings.case import Options
 from inspector.tui.app import InspectorApp
+from tests.app import then
 from tests.conftest import find
-from tests.test_tui import then
 
 PICTURES = Path(__file__).parent.parent / "docs" / "pictures"
 WANTED: dict[str, tuple[str, ...]] = {"overview": (), "story": ("enter",)}

@@ -1,134 +1,33 @@
-"""The app: every screen as a picture at three sizes, every key, hostile names, and leaving at any moment."""
+"""The app's behaviour: leaving at any moment, hostile names, the mouse, filters, marks, sorting, freezing, files."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import base64
+import os
+import threading
 from pathlib import Path
-from typing import Any
 
 import pytest
 from textual.app import App, ComposeResult
-from textual.pilot import Pilot
 
+from inspector.capture.files import Story
+from inspector.facts import Facts
 from inspector.findings.case import Options
-from inspector.tui import marks
+from inspector.settings import Settings
+from inspector.tui import clipboard, places, recent
 from inspector.tui.app import InspectorApp
-from inspector.tui.connection import ConnectionScreen
 from inspector.tui.connections import ConnectionsScreen
+from inspector.tui.desk import View
+from inspector.tui.difference import DifferenceScreen
+from inspector.tui.loading import Loading
 from inspector.tui.overview import OverviewScreen
 from inspector.tui.rows import Cell, Column, Rows
 from inspector.tui.services import ServicesScreen
-from inspector.tui.story import FindingScreen, StoryScreen
 from inspector.tui.waiting import LoadingScreen
+from tests.app import HOSTILE, B, app_of, home, loaded, pressed, shown, then, two_services
 from tests.build import Pool, certificate, numbered, written
-from tests.conftest import find
-
-SIZES = [(60, 20), (80, 24), (120, 40)]
-HOSTILE = "a\x1b]52;c;ZXZpbA==\x07b[@click=app.quit]x[/][bold]\u202e\x9b31m"
-A = certificate("puppetdb1", ("puppetdb1.example.com",))
-B = certificate("puppetdb2", ("puppetdb2.example.com",))
-
-
-@pytest.fixture(autouse=True)
-def unicode_marks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(marks, "choose", lambda wanted: monkeypatch.setattr(marks, "ascii_only", wanted))
-
-
-def app_of(*paths: Path | str, ascii_wanted: bool = False) -> InspectorApp:
-    return InspectorApp([str(p) for p in paths], Options(), ascii_wanted=ascii_wanted)
-
-
-async def loaded(pilot: Pilot[Any]) -> None:
-    """Wait until the story is on the screen."""
-    for _ in range(600):
-        await pilot.pause(0.02)
-        app = pilot.app
-        if app._exit or (isinstance(app, InspectorApp) and app._loading.is_done and app._shown == app._loading.version and not isinstance(app.screen, LoadingScreen)):
-            break
-    await pilot.pause()
-
-
-def then(*keys: str) -> Callable[[Pilot[Any]], Awaitable[None]]:
-    async def act(pilot: Pilot[Any]) -> None:
-        await loaded(pilot)
-        for key in keys:
-            await pilot.press(key)
-            await pilot.pause()
-
-    return act
-
-
-SCREENS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "confirmed": ("puppet-session-ids", ()),
-    "matrix": ("puppet-session-ids", ("m",)),
-    "story": ("puppet-session-ids", ("enter",)),
-    "why": ("puppet-session-ids", ("enter", "end")),
-    "connections": ("puppet-session-ids", ("c", "pagedown")),
-    "connection": ("puppet-session-ids", ("c", "down", "enter")),
-    "finding": ("puppet-session-ids", ("end", "enter")),
-    "protected": ("puppet-tls13", ()),
-    "not_this": ("look-alike", ()),
-    "unknown": ("renegotiation", ()),
-    "keys": ("silent-abort", ("question_mark",)),
-}
-
-
-@pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]}x{s[1]}")
-@pytest.mark.parametrize("name", SCREENS)
-def test_screens(snap_compare: Any, name: str, size: tuple[int, int]) -> None:
-    capture, keys = SCREENS[name]
-    assert snap_compare(app_of(find(capture)), terminal_size=size, run_before=then(*keys))
-
-
-def two_services(folder: Path) -> Path:
-    pool = Pool()
-    pool.full(A, numbered(1))
-    pool.resumed(numbered(1))
-    pool.full(B, numbered(2))
-    other = Pool(name="puppet.example.com", port=50_000, ns=pool.ns)
-    other.modern()
-    return written(folder, [*pool.flows, *other.flows])
-
-
-@pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]}x{s[1]}")
-@pytest.mark.parametrize(("name", "keys"), [("services", ()), ("exposed", ("enter",))])
-def test_several_services(snap_compare: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, keys: tuple[str, ...], size: tuple[int, int]) -> None:
-    two_services(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    assert snap_compare(app_of("built.pcap"), terminal_size=size, run_before=then(*keys))
-
-
-def test_nothing_to_show(snap_compare: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A capture without TLS says so, and what it knows."""
-    written(tmp_path, [])
-    monkeypatch.chdir(tmp_path)
-    assert snap_compare(app_of("built.pcap"), terminal_size=(80, 24), run_before=then())
-
-
-WAYS: dict[type, tuple[str, ...]] = {
-    OverviewScreen: (),
-    StoryScreen: ("enter",),
-    ConnectionsScreen: ("c",),
-    ConnectionScreen: ("c", "enter"),
-    FindingScreen: ("end", "enter"),
-}
-
-
-@pytest.mark.parametrize("screen", WAYS, ids=lambda s: s.__name__)
-async def test_every_key_on_every_screen(screen: type) -> None:
-    """Each bound key is pressed on a fresh app; the app must live, or leave where the key says so."""
-    app = app_of(find("puppet-session-ids"))
-    async with app.run_test(size=(80, 24)) as pilot:
-        await then(*WAYS[screen])(pilot)
-        assert isinstance(app.screen, screen)
-        keys = [key for key, bound in app.screen.active_bindings.items() if "quit" not in bound.binding.action]
-    assert "escape" in keys
-    for key in keys:
-        app = app_of(find("silent-abort"))
-        async with app.run_test(size=(80, 24)) as pilot:
-            await then(*WAYS[screen], key)(pilot)
-            assert app.is_running
+from tests.conftest import bundled, find
 
 
 @pytest.mark.parametrize("key", ["q", "ctrl+c", "ctrl+q"])
@@ -142,8 +41,6 @@ async def test_leaving(key: str) -> None:
 
 async def test_leaving_while_it_reads(tmp_path: Path) -> None:
     """Standard input that never ends: the person can still leave."""
-    import os
-
     from inspector.capture import files
 
     reading, writing = os.pipe()
@@ -175,13 +72,8 @@ async def test_a_file_that_goes_bad_while_opening(tmp_path: Path) -> None:
     assert "not a pcap" in app.problem
 
 
-def shown(app: App[Any]) -> str:
-    """All text on the screen."""
-    return "\n".join("".join(segment.text for segment in strip) for strip in app.screen._compositor.render_strips())
-
-
-@pytest.mark.parametrize("keys", [(), ("enter",), ("c",), ("c", "enter"), ("end", "enter"), ("escape",)])
-async def test_hostile_names_only_show(tmp_path: Path, keys: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("keys", ["", "enter", "3", "3 enter", "3 enter enter", "end enter", "1", "4", "5", "5 enter", "6", "slash s n i :"])
+async def test_hostile_names_only_show(tmp_path: Path, keys: str) -> None:
     evil = certificate(HOSTILE[:60], ("puppetdb1.example.com",))
     pool = Pool(name=HOSTILE)
     pool.full(evil, numbered(1))
@@ -189,44 +81,278 @@ async def test_hostile_names_only_show(tmp_path: Path, keys: tuple[str, ...]) ->
     pool.given_up(B, numbered(2), numbered(1))
     app = app_of(written(tmp_path, pool.flows))
     async with app.run_test(size=(120, 40)) as pilot:
-        await then(*keys)(pilot)
+        await then(*keys.split())(pilot)
         text = shown(app)
         assert app.is_running
         assert not any(c in text for c in "\x1b\x07\x9b\u202e")
-        if not keys:
-            assert "[@click=app.quit]" in text
+        if keys in ("", "5 enter"):
+            assert "a\\x1b]52;c;ZXZpbA==" in text
 
 
 async def test_ascii(tmp_path: Path) -> None:
     app = app_of(find("silent-abort"), ascii_wanted=True)
     async with app.run_test(size=(120, 40)) as pilot:
         await then("enter")(pilot)
-        page = app.screen.query_one("#text")
-        text = "\n".join("".join(s.text for s in strip) for strip in page.render_lines(page.size.region))
-        assert text.isascii()
-        assert "X FIN" in text
+        for keys in ((), ("3",), ("3", "enter", "enter"), ("4",), ("5",), ("slash",), ("question_mark",)):
+            if keys:
+                await home(pilot)
+                await pressed(pilot, *keys)
+            text = shown(app)
+            assert text.isascii()
+            assert "X FIN" in text or keys
 
 
 async def test_escape_leads_back(tmp_path: Path) -> None:
     app = app_of(two_services(tmp_path))
     async with app.run_test(size=(100, 30)) as pilot:
-        await then("enter", "c", "enter")(pilot)
-        for kind in (ConnectionsScreen, OverviewScreen, ServicesScreen, ServicesScreen):
-            await pilot.press("escape")
+        await then("3", "enter")(pilot)
+        for kind in (ConnectionsScreen, ServicesScreen, ServicesScreen):
+            await pressed(pilot, "escape")
             assert isinstance(app.screen, kind)
+        await pressed(pilot, "end", "enter")
+        assert isinstance(app.screen, OverviewScreen)
+        assert app.desk.in_view is not None
+        assert app.desk.in_view.assessment.state == "protected"
 
 
-async def test_the_mouse_works(tmp_path: Path) -> None:
+async def test_areas_remember_their_place() -> None:
+    app = app_of(find("puppet-session-ids"))
+    async with app.run_test(size=(100, 30)) as pilot:
+        await then("3", "down", "down", "enter", "6", "down", "3")(pilot)
+        assert type(app.screen).__name__ == "ConnectionScreen"
+        await pressed(pilot, "3")
+        assert app.screen.query_one(Rows).cursor == 2
+        await pressed(pilot, "6")
+        assert app.screen.query_one(Rows).cursor == 1
+
+
+async def test_filter_from_the_keyboard_and_its_history() -> None:
+    app = app_of(find("puppet-session-ids"))
+    async with app.run_test(size=(100, 30)) as pilot:
+        await then("slash", *"out", "tab", *"ab", "tab", "enter")(pilot)
+        assert isinstance(app.screen, ConnectionsScreen)
+        assert app.desk.view.filter == "outcome:aborted"
+        assert app.screen.query_one(Rows).count == 23
+        assert "/ outcome:aborted" in shown(app)
+        assert recent.load() == ["outcome:aborted"]
+        await pressed(pilot, "slash", *["backspace"] * 15, "enter")
+        assert app.screen.query_one(Rows).count == 177
+        await pressed(pilot, "slash", "down", "enter", "enter")
+        assert app.screen.query_one(Rows).count == 23
+        await pressed(pilot, "slash", *" zz:1", "enter")
+        assert "no field zz" in shown(app)
+        await pressed(pilot, "escape")
+        assert app.screen.query_one(Rows).count == 23
+
+
+async def test_sorting_keeps_the_cursor_on_its_row() -> None:
+    app = app_of(find("puppet-session-ids"))
+    async with app.run_test(size=(120, 30)) as pilot:
+        await then("3", "down", "down", "down")(pilot)
+        screen = app.screen
+        assert isinstance(screen, ConnectionsScreen)
+        held = screen.marked()
+        await pressed(pilot, "s", *["down"] * 4, "enter")
+        assert app.desk.view.sort == "outcome"
+        assert screen.marked() == held
+        outcomes = [app.desk.now.case.observed[i].outcome for i in screen._order]
+        assert outcomes == sorted(outcomes)
+        await pressed(pilot, "S")
+        assert [app.desk.now.case.observed[i].outcome for i in screen._order] == sorted(outcomes, reverse=True)
+        await pilot.click(Rows, offset=(37, 0))
+        await pilot.pause()
+        assert app.desk.view.sort == "port"
+
+
+async def test_marks_are_saved_and_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    capture = find("puppet-session-ids").resolve()
+    monkeypatch.chdir(tmp_path)
+    app = app_of(capture)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await then("3", "space", "down", "space", "w", "enter")(pilot)
+        assert len(app.desk.marks) == 2
+        kept = sorted(app.desk.marks)
+        await pressed(pilot, "d")
+        assert isinstance(app.screen, DifferenceScreen)
+    again = app_of(tmp_path / "marked.pcapng")
+    async with again.run_test(size=(120, 30)) as pilot:
+        await loaded(pilot)
+        assert sorted(seen.id for seen in again.desk.now.case.observed) == kept
+
+
+async def test_next_finding() -> None:
+    app = app_of(find("puppet-session-ids"))
+    async with app.run_test(size=(100, 30)) as pilot:
+        await then("3")(pilot)
+        named = {c for f in app.desk.document.incidents for c in f.connections}
+        screen = app.screen
+        assert isinstance(screen, ConnectionsScreen)
+        for key in ("n", "n", "N"):
+            await pressed(pilot, key)
+            assert app.desk.now.case.observed[screen.marked()[0]].id in named
+        await pressed(pilot, "6", "enter", "n")
+        assert "2 of 24" in shown(app)
+        await pressed(pilot, "N", "N")
+        assert "1 of 24" in shown(app)
+
+
+@pytest.mark.parametrize(
+    ("text", "index"),
+    [("frame 355", 16), ("470", 22), ("0:470", 22), ("17:28:19.9", 16), ("2026-11-23T17:28:19.9Z", 16), ("9999999", None), ("nowhere", None), ("2026-99-23T17:28", None)],
+)
+def test_places(text: str, index: int | None) -> None:
+    found = places.find(bundled("puppet-session-ids"), text)
+    assert found == index if index is not None else isinstance(found, str)
+
+
+def test_a_place_by_id() -> None:
+    analysis = bundled("puppet-session-ids")
+    assert places.find(analysis, analysis.case.observed[5].id[:10]) == 5
+
+
+async def test_going_to_a_frame_leads_through_the_filter() -> None:
+    app = app_of(find("puppet-session-ids"), view=View("connections", "outcome:established"))
+    async with app.run_test(size=(100, 30)) as pilot:
+        await then("g", *"470", "enter")(pilot)
+        screen = app.screen
+        assert isinstance(screen, ConnectionsScreen)
+        assert screen.marked() == [22]
+        assert not app.desk.view.filter
+
+
+async def test_copying_goes_through_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = app_of(find("puppet-session-ids"))
+    async with app.run_test(size=(100, 30)) as pilot:
+        await then("y")(pilot)
+        assert "The client aborted 23 of 177 connections" in app.clipboard
+        await pressed(pilot, "3", "y")
+        assert app.clipboard.startswith("(ip.addr == 127.0.0.1 && tcp.port == 34798")
+        for keys in (("4",), ("5",), ("6",), ("6", "enter"), ("3", "enter"), ("5", "space", "down", "space")):
+            await home(pilot)
+            await pressed(pilot, *keys, "y")
+            assert app.clipboard
+
+
+def test_the_clipboard_sequence_holds_base64_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = clipboard.osc52(HOSTILE)
+    assert plain.startswith("\x1b]52;c;")
+    assert base64.b64decode(plain.removeprefix("\x1b]52;c;").removesuffix("\x07")).decode() == HOSTILE
+    monkeypatch.setenv("TMUX", "/tmp/tmux")
+    assert clipboard.osc52("x") == "\x1b]52;c;eA==\x07\x1bPtmux;\x1b\x1b]52;c;eA==\x07\x1b\\"
+
+
+@pytest.mark.parametrize(("place", "start"), [(0, b"puppet"), (1, b"{"), (2, b"{"), (3, b"id,"), (5, b"\xe2\x9c\x96")])
+async def test_exports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: int, start: bytes) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "puppet.pcap.gz").write_bytes(find("puppet-session-ids").read_bytes())
+    app = app_of("puppet.pcap.gz", view=View("overview", "outcome:aborted"))
+    async with app.run_test(size=(100, 30)) as pilot:
+        await then("enter", "e", *["down"] * place, "enter", "enter")(pilot)
+        name = next(n for n in os.listdir(tmp_path) if n.startswith("inspector."))
+        data = (tmp_path / name).read_bytes()
+        assert data.startswith(start)
+        if place == 3:
+            assert data.count(b"\n") == 24
+        await pressed(pilot, "e", *["down"] * place, "enter", "enter")
+        assert "Enter again to write over it" in shown(app)
+
+
+async def test_opening_another_capture(tmp_path: Path) -> None:
+    app = app_of(find("silent-abort"))
+    async with app.run_test(size=(100, 30)) as pilot:
+        await then("3", "enter", "o", *["ctrl+u"], *str(find("puppet-tls13")), "enter")(pilot)
+        await loaded(pilot)
+        await pressed(pilot, "2")
+        assert app.desk.paths == [str(find("puppet-tls13"))]
+        assert "Protected" in shown(app)
+        await pressed(pilot, "ctrl+r")
+        await loaded(pilot)
+        assert "Protected" in shown(app)
+
+
+async def test_a_frozen_view_tells_what_waits(tmp_path: Path) -> None:
+    pool = Pool()
+    for number in range(1, 9):
+        pool.full(B, numbered(number))
+    path = written(tmp_path, pool.flows[:3])
+    app = app_of(path)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await then("3", "p")(pilot)
+        written(tmp_path, pool.flows)
+        app._read([str(path)])
+        for _ in range(200):
+            await pilot.pause(0.02)
+            if app._loading.is_done:
+                break
+        await pilot.pause(0.3)
+        assert app.screen.query_one(Rows).count == 3
+        assert "frozen, 5 more wait" in shown(app)
+        await pressed(pilot, "p")
+        assert app.screen.query_one(Rows).count == 8
+        assert "frozen" not in shown(app)
+
+
+class Halting(Loading):
+    """Stands still behind what was judged first."""
+
+    def __init__(self, *paths: str) -> None:
+        super().__init__(paths, Options(), [], Settings())
+        self.halted, self.goes_on = threading.Event(), threading.Event()
+
+    def _look(self, facts: Facts, story: Story) -> None:
+        self._next_look = 0.0
+        super()._look(facts, story)
+        if self.analysis is not None and not self.halted.is_set():
+            self.halted.set()
+            self.goes_on.wait(30)
+
+
+async def test_what_is_known_so_far_is_shown_while_it_reads() -> None:
+    paths = [str(find(name)) for name in ("puppet-session-ids", "puppet-tls13")]
+    loading = Halting(*paths)
+    app = InspectorApp(paths, Options(), loading=loading)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await asyncio.to_thread(loading.halted.wait, 30)
+        for _ in range(100):
+            await pilot.pause(0.02)
+            if app.desk.analysis is not None:
+                break
+        await pilot.pause(0.2)
+        text = shown(app)
+        assert "so far, reading" in text
+        assert "connections" in text
+        await pressed(pilot, "3", "end", "4", "5", "6", "1", "2")
+        before = app.desk.now.count
+        loading.goes_on.set()
+        await loaded(pilot)
+        assert "so far" not in shown(app)
+        assert app.desk.now.count > before
+
+
+async def test_two_picked_messages_show_their_difference() -> None:
+    app = app_of(find("puppet-session-ids"))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await then("3", "enter", "space", "escape", "down", "enter", "enter", "space")(pilot)
+        assert isinstance(app.screen, DifferenceScreen)
+        text = shown(app)
+        assert "Two messages" in text
+        assert "random" in text
+
+
+async def test_the_mouse_works() -> None:
     app = app_of(find("silent-abort"))
     async with app.run_test(size=(80, 24)) as pilot:
         await loaded(pilot)
         rows = app.screen.query_one(Rows)
-        await pilot.click(Rows, offset=(5, 3))
+        for _ in range(2):
+            await pilot.click(Rows, offset=(5, 3))
+            await pilot.pause()
+            assert rows.cursor == 2
+        names = [type(app.screen).__name__]
+        await pressed(pilot, "escape")
+        await pilot.click("AreaBar", offset=(2, 0))
         await pilot.pause()
-        assert rows.cursor == 2
-        await pilot.click(Rows, offset=(5, 3))
-        await pilot.pause()
-        assert isinstance(app.screen, StoryScreen)
+        assert [*names, type(app.screen).__name__] == ["StoryScreen", "ServicesScreen"]
 
 
 class Many(App[None]):

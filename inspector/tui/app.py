@@ -9,6 +9,7 @@ from typing import ClassVar
 from textual import work
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
+from textual.filter import LineFilter
 from textual.screen import Screen
 from textual.theme import Theme
 
@@ -19,7 +20,7 @@ from inspector.findings.case import Options
 from inspector.safe import path_text, safe_text
 from inspector.settings import Settings
 from inspector.tls.tree import flattened
-from inspector.tui import bindings, marks, places, recent
+from inspector.tui import bindings, door, places, recent
 from inspector.tui.certificates import CertificatesScreen
 from inspector.tui.clipboard import osc52
 from inspector.tui.connections import COLUMNS, ConnectionsScreen
@@ -28,6 +29,7 @@ from inspector.tui.dialogs.ask import Ask, Paths
 from inspector.tui.dialogs.filter import FilterDialog
 from inspector.tui.dialogs.keys import KeysDialog, listed
 from inspector.tui.difference import DifferenceScreen
+from inspector.tui.door import Door
 from inspector.tui.exporting import Exporting
 from inspector.tui.incidents import IncidentsScreen
 from inspector.tui.loading import Loading
@@ -100,7 +102,7 @@ class InspectorApp(Exporting):
         own = settings or Settings()
         self.problem = ""
         """Why nothing could be shown, for whoever started the app."""
-        marks.choose(ascii_wanted or own.ascii)
+        self.door = Door(door.ascii_wanted(ascii_wanted or own.ascii))
         self._options = options
         self._limits = list(limits)
         self.desk = Desk(list(paths), own, view or View())
@@ -117,6 +119,10 @@ class InspectorApp(Exporting):
         self.add_mode("loading", lambda: LoadingScreen(self._loading))
         for area, kind in SCREENS.items():
             self.add_mode(area, self._made(kind))
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """All that is painted goes through our door last."""
+        return [*super().get_line_filters(), self.door]
 
     def _made(self, kind: type[Area]) -> Callable[[], Screen[None]]:
         return lambda: kind(self.desk)
@@ -281,6 +287,7 @@ class InspectorApp(Exporting):
 
         def opened(text: str | None) -> None:
             if text is not None:
+                self._frozen = False
                 self._read([str(Path(text).expanduser())])
 
         folder = str(Path(self.desk.paths[0]).parent) if self.desk.paths and self.desk.paths[0] != "-" else ""
@@ -291,6 +298,7 @@ class InspectorApp(Exporting):
         if "-" in self.desk.paths:
             self.notify("Standard input cannot be read a second time.", severity="warning")
         else:
+            self._frozen = False
             self._read(self.desk.paths)
 
     def _read(self, paths: list[str]) -> None:

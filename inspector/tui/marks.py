@@ -1,11 +1,10 @@
-"""Lines as pieces of text with a kind each, and the last door before the screen: ASCII where the terminal wants it, never markup.
+"""Lines as pieces of text with a kind each; never markup.
 
 A kind is a meaning, not a colour; colour only repeats what glyph and word say.
 """
 
 from __future__ import annotations
 
-import locale
 import re
 from collections.abc import Iterable
 from typing import Literal
@@ -22,55 +21,6 @@ STYLES: dict[Kind, str] = {"": "", "bad": "bold $text-error", "warn": "$text-war
 GLYPHS: dict[str, Kind] = {"✖": "bad", "▲": "warn", "◇": "warn", "●": "good", "✔": "good", "○": "dim", "◌": "warn", "≠": "warn"}
 MARKED = re.compile(r"[✖▲◇●✔◌≠](?: \d[\d,]*)?")
 HEADING = re.compile(r"[A-Z]{3,}(?: [A-Z]{2,})*(?:  |$)")
-
-ASCII = str.maketrans(
-    {
-        "✖": "X",
-        "▲": "^",
-        "●": "*",
-        "○": "o",
-        "◇": "<",
-        "◌": "?",
-        "✔": "+",
-        "≠": "!",
-        "━": "=",
-        "┅": "~",
-        "┄": "-",
-        "─": "-",
-        "│": "|",
-        "▶": ">",
-        "◀": "<",
-        "→": ">",
-        "·": ".",
-        "…": ".",
-        "–": "-",
-        "×": "x",
-        "█": "#",
-        "▓": "%",
-        "▒": "+",
-        "░": ".",
-        "▼": "v",
-        "└": "`",
-        "├": "|",
-        "┤": "|",
-        "↓": "v",
-        "∞": "*",
-    }
-)
-"""A glyph stays one column, so that nothing moves."""
-
-ascii_only = False
-
-
-def choose(ascii_wanted: bool) -> None:
-    """Decide once, at the start, whether only ASCII may be shown."""
-    global ascii_only
-    ascii_only = ascii_wanted or "utf" not in locale.getpreferredencoding(False).lower()
-
-
-def glyphs(text: str) -> str:
-    """The text as the terminal can show it."""
-    return text.translate(ASCII) if ascii_only else text
 
 
 def coloured(text: str) -> Line:
@@ -104,5 +54,5 @@ def content(lines: list[Line]) -> Content:
     for number, line in enumerate(lines):
         if number:
             parts.append(("\n", ""))
-        parts += [(glyphs(text), STYLES[kind]) for text, kind in line]
+        parts += [(text, STYLES[kind]) for text, kind in line]
     return Content.assemble(*parts)

@@ -23,7 +23,7 @@ from inspector.tls.tree import Node
 from inspector.tui.desk import Desk
 from inspector.tui.hexdump import hexdump
 from inspector.tui.lines import Lines
-from inspector.tui.marks import Line, content, glyphs
+from inspector.tui.marks import Line, content
 from inspector.tui.page import Page
 from inspector.tui.told import Target
 
@@ -37,6 +37,12 @@ def of_rung(messages: list[RawMessage], events: tuple[Event, ...]) -> list[RawMe
     return [m for m in messages if (m.frame, m.from_client, m.letter) in wanted]
 
 
+class Fields(Tree[Held]):
+    """The tree; Space picks here as on the ladder, Enter opens and closes a branch."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("space", "screen.pick", "Pick", tooltip="Pick this message; a second pick shows the difference of the two", id="pick")]
+
+
 class MessageScreen(Page):
     """``targets``: all rungs of the page that led here; left and right go through them."""
 
@@ -44,7 +50,6 @@ class MessageScreen(Page):
         Binding("escape", "app.pop_screen", "Back", tooltip="To the ladder", id="back"),
         Binding("left", "turn(-1)", "Before", tooltip="The messages of the rung before", id="before"),
         Binding("right", "turn(1)", "Next", tooltip="The messages of the next rung", id="after"),
-        Binding("space", "pick", "Pick", tooltip="Pick this message; a second pick shows the difference of the two", id="pick"),
     ]
 
     def __init__(self, desk: Desk, targets: list[Target], index: int) -> None:
@@ -57,7 +62,7 @@ class MessageScreen(Page):
         """Tree and bytes beside each other, or below where it is narrow."""
         yield Static(id="heading")
         with Container(id="decoded"):
-            tree: Tree[Held] = Tree("", id="fields")
+            tree = Fields("", id="fields")
             tree.show_root = False
             tree.guide_depth = 2
             yield tree
@@ -149,8 +154,8 @@ class MessageScreen(Page):
         if data and "SHA-256" in value:
             known = self.desk.now.case.certificates.get(hashlib.sha256(data[node.offset + 3 : node.offset + node.length]).digest())
             value = f"{known.subject}  ({value})" if known else value
-        text, style = glyphs(safe_text(value, VALUE)), "bold red" if node.name == "malformed" else "dim"
-        return Text.assemble((glyphs(safe_text(node.name, 60)), "bold"), "  ", (text, style))
+        text, style = safe_text(value, VALUE), "bold red" if node.name == "malformed" else "dim"
+        return Text.assemble((safe_text(node.name, 60), "bold"), "  ", (text, style))
 
     def on_tree_node_highlighted(self) -> None:
         """The bytes of the field under the cursor."""

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from inspector.tui.app import InspectorApp
 
 STATE_KINDS: dict[str, Kind] = {"confirmed": "bad", "exposed": "warn", "unknown": "warn", "protected": "good", "not_this": ""}
-ROOM_FOR_NAMES = 96
 
 
 class Page(Screen[None]):
@@ -56,7 +55,8 @@ class AreaBar(Widget):
         self._area = area
 
     def _names(self) -> list[tuple[str, str]]:
-        short = self.size.width < (ROOM_FOR_NAMES if cast("InspectorApp", self.app).status() else len("".join(AREAS)) + 6 * 4 + 2)
+        status = cast("InspectorApp", self.app).status()
+        short = len("".join(AREAS)) + 4 * len(AREAS) + len(status) + 1 > self.size.width
         return [(area, f"{number} {area.title()[:4] if short else area.title()}") for number, area in enumerate(AREAS, 1)]
 
     def render(self) -> Content:
@@ -65,8 +65,8 @@ class AreaBar(Widget):
         for area, name in self._names():
             line += [(name, "head" if area == self._area else "dim"), ("  ", "")]
         status = cast("InspectorApp", self.app).status()
-        room = self.size.width - sum(len(text) for text, _ in line)
-        line.append((status[: max(room, 0)].rjust(max(room, 0)), "warn"))
+        room = max(self.size.width - sum(len(text) for text, _ in line) - 1, 0)
+        line.append((status[-room:].rjust(room) if room else "", "warn"))
         return content([line])
 
     def on_click(self, event: Click) -> None:

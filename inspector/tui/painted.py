@@ -10,7 +10,7 @@ from rich.style import Style
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from inspector.tui.marks import Kind, Line, glyphs
+from inspector.tui.marks import Kind, Line
 
 
 class Painted(ScrollView, can_focus=True):
@@ -46,13 +46,12 @@ class Painted(ScrollView, can_focus=True):
     def painted(self, line: Line, width: int, is_cursor: bool = False) -> Strip:
         """A line of pieces, cut to the width."""
         style = self.get_component_rich_style("painted--cursor") if is_cursor else self.rich_style
-        segments = [Segment(glyphs(text), style if is_cursor and self.has_focus else self.styled(kind, style)) for text, kind in line]
+        segments = [Segment(text, style if is_cursor and self.has_focus else self.styled(kind, style)) for text, kind in line]
         return Strip(segments).adjust_cell_length(width, style)
 
     @staticmethod
     def fitted(text: str, room: int, right: bool = False) -> str:
         """The text at exactly so many columns; what is cut ends in an ellipsis."""
-        text = glyphs(text)
         if cell_len(text) > room:
-            text = set_cell_size(text, room - 1) + glyphs("…")
+            text = set_cell_size(text, room - 1) + "…"
         return " " * (room - cell_len(text)) + text if right else set_cell_size(text, room)

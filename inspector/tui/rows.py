@@ -14,7 +14,7 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.strip import Strip
 
-from inspector.tui.marks import Kind, Line, glyphs
+from inspector.tui.marks import Kind, Line
 from inspector.tui.painted import Painted
 
 Cell = tuple[str, Kind] | Line
@@ -132,14 +132,14 @@ class Rows(Painted):
         name, descending = self.sorted_by
         if not name or column.name != name:
             return column.title
-        return f"{column.title}{glyphs('▼' if descending else '▲')}"
+        return f"{column.title}{'▼' if descending else '▲'}"
 
     def _strip(self, cells: list[Cell], width: int, style: Style, plain: bool) -> Strip:
         segments: list[Segment] = []
         for i, room in self.shown(width):
             cell = cells[i]
             if isinstance(cell, list):
-                pieces = Strip([Segment(glyphs(text), style if plain else self.styled(kind, style)) for text, kind in cell]).adjust_cell_length(room, style)
+                pieces = Strip([Segment(text, style if plain else self.styled(kind, style)) for text, kind in cell]).adjust_cell_length(room, style)
                 segments += [*pieces, Segment("  ", style)]
                 continue
             text, kind = cell

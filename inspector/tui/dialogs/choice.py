@@ -12,8 +12,6 @@ from textual.screen import ModalScreen
 from textual.widgets import Label, OptionList
 from textual.widgets.option_list import Option as Entry
 
-from inspector.tui.marks import glyphs
-
 
 class Option(NamedTuple):
     """``name`` is the answer, ``text`` what is shown."""
@@ -37,7 +35,7 @@ class Choice(ModalScreen[str | None]):
         """A title and a list."""
         with Vertical():
             yield Label(Content(self._title), classes="title")
-            yield OptionList(*(Entry(Content(glyphs(o.text)), id=o.name) for o in self._options), markup=False)
+            yield OptionList(*(Entry(Content(o.text), id=o.name) for o in self._options), markup=False)
 
     def on_mount(self) -> None:
         """The cursor stands on what is chosen now."""

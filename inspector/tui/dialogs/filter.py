@@ -18,7 +18,6 @@ from inspector.columns import Columns
 from inspector.filters import BY_NAME, FIELDS, FilterError, compile_filter
 from inspector.safe import safe_text
 from inspector.tui.desk import Desk
-from inspector.tui.marks import glyphs
 
 WORD = re.compile(r"[^\s()]*$")
 MOST_VALUES = 40
@@ -110,7 +109,7 @@ class FilterDialog(ModalScreen[str | None]):
         listed = self.query_one(OptionList)
         listed.clear_options()
         listed.add_options(
-            Option(Content.assemble((safe_text(name, 100), "bold"), "  ", (glyphs(safe_text(about, 100)), "$text-muted")), id=f"{i}") for i, (name, about) in enumerate(entries)
+            Option(Content.assemble((safe_text(name, 100), "bold"), "  ", (safe_text(about, 100), "$text-muted")), id=f"{i}") for i, (name, about) in enumerate(entries)
         )
         self._entries = entries
 

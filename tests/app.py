@@ -1,0 +1,111 @@
+"""Driving the app in tests."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from textual.app import App
+from textual.color import Color
+from textual.command import CommandPalette
+from textual.pilot import Pilot
+
+from inspector.findings.case import Options
+from inspector.settings import Settings
+from inspector.tui.app import InspectorApp
+from inspector.tui.desk import View
+from inspector.tui.waiting import LoadingScreen
+from tests.build import Pool, certificate, numbered, written
+
+SIZES = [(60, 20), (80, 24), (120, 40)]
+HOSTILE = "a\x1b]52;c;ZXZpbA==\x07b[@click=app.quit]x[/][bold]\u202e\x9b31m"
+A = certificate("puppetdb1", ("puppetdb1.example.com",))
+B = certificate("puppetdb2", ("puppetdb2.example.com",))
+
+WAYS: dict[str, tuple[str, ...]] = {
+    "ServicesScreen": ("1",),
+    "OverviewScreen": ("2",),
+    "ConnectionsScreen": ("3",),
+    "SessionsScreen": ("4",),
+    "CertificatesScreen": ("5",),
+    "IncidentsScreen": ("6",),
+    "StoryScreen": ("2", "enter"),
+    "FindingScreen": ("2", "end", "enter"),
+    "ConnectionScreen": ("3", "enter"),
+    "MessageScreen": ("3", "enter", "enter"),
+    "SessionScreen": ("4", "enter"),
+    "CertificateScreen": ("5", "enter"),
+    "DifferenceScreen": ("5", "space", "down", "space"),
+    "FilterDialog": ("slash",),
+    "Ask": ("g",),
+    "Choice": ("3", "s"),
+    "KeysDialog": ("question_mark",),
+}
+"""The keys that lead to each screen of ``puppet-session-ids``."""
+
+
+def app_of(*paths: Path | str, ascii_wanted: bool = False, view: View | None = None, settings: Settings | None = None) -> InspectorApp:
+    return InspectorApp([str(p) for p in paths], Options(), settings=settings, view=view, ascii_wanted=ascii_wanted)
+
+
+async def loaded(pilot: Pilot[Any]) -> None:
+    """Wait until the story is on the screen, whole."""
+    app = pilot.app
+    assert isinstance(app, InspectorApp)
+    for _ in range(1500):
+        await pilot.pause(0.02)
+        if app._exit or (app._loading.is_done and app._shown == app._loading.version and not isinstance(app.screen, LoadingScreen)):
+            break
+    await pilot.pause()
+
+
+async def pressed(pilot: Pilot[Any], *keys: str) -> None:
+    """Press keys, and wait for what they set off."""
+    for key in keys:
+        await pilot.press(key)
+        await pilot.pause()
+        if not isinstance(pilot.app.screen, CommandPalette):  # its own worker lasts as long as it is open
+            await pilot.app.workers.wait_for_complete()
+            await pilot.pause()
+
+
+def then(*keys: str) -> Callable[[Pilot[Any]], Awaitable[None]]:
+    async def act(pilot: Pilot[Any]) -> None:
+        await loaded(pilot)
+        await pressed(pilot, *keys)
+
+    return act
+
+
+async def home(pilot: Pilot[Any]) -> None:
+    """Back to the overview, whatever is open."""
+    await loaded(pilot)
+    app = pilot.app
+    while len(app.screen_stack) > 1:
+        app.pop_screen()
+    await pressed(pilot, "2")
+    while len(app.screen_stack) > 1:
+        app.pop_screen()
+    await pilot.pause()
+
+
+def shown(app: App[Any]) -> str:
+    """All text on the screen, as it goes to the terminal."""
+    found = []
+    for strip in app.screen._compositor.render_strips():
+        segments = list(strip)
+        for line_filter in app.get_line_filters():
+            segments = line_filter.apply(segments, Color(0, 0, 0))
+        found.append("".join(segment.text for segment in segments))
+    return "\n".join(found)
+
+
+def two_services(folder: Path) -> Path:
+    pool = Pool()
+    pool.full(A, numbered(1))
+    pool.resumed(numbered(1))
+    pool.full(B, numbered(2))
+    other = Pool(name="puppet.example.com", port=50_000, ns=pool.ns)
+    other.modern()
+    return written(folder, [*pool.flows, *other.flows])

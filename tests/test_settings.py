@@ -1,0 +1,131 @@
+"""Settings: what they change, and mistakes that are named with line and key; the options that open a view."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inspector import settings
+from inspector.errors import UsageError
+from inspector.findings.judge import judge
+from inspector.reports import overview
+from inspector.tui.app import InspectorApp
+from inspector.tui.desk import View
+from tests.app import app_of, loaded, shown
+from tests.build import facts_of
+from tests.conftest import bundled, find
+
+TEXT = """
+theme = "nord"
+ascii = true
+
+[names.services]
+"puppetdb.example.com:8081" = "PuppetDB, production"
+
+[names.backends]
+"{leaf}" = "db-one"
+
+[names.clients]
+"127.0.0.1" = "puppetserver-a"
+
+[keys]
+quit = "ctrl+x"
+
+[columns]
+connections = ["time", "rtt", "backend"]
+"""
+
+
+def text() -> str:
+    backend = bundled("puppet-session-ids").document.backends[0]
+    return TEXT.replace("{leaf}", (backend.leaf or "")[:12])
+
+
+def test_names_reach_every_report() -> None:
+    analysis = judge(facts_of(find("puppet-session-ids")))
+    settings.name(analysis.document, settings.parse(text(), "s"))
+    document = analysis.document
+    service = document.services[0]
+    assert overview.title(service) == "PuppetDB, production"
+    assert "puppetserver-a" in overview.clients(document, service)
+    assert any("db-one" in line for line in overview.pool(document, service))
+    assert document.backends[0].named == "db-one"
+    assert "named" in document.backends[0].basis
+
+
+async def test_settings_reach_the_app() -> None:
+    app = app_of(find("puppet-session-ids"), settings=settings.parse(text(), "s"), view=View("connections", "outcome:aborted", "-rtt"))
+    async with app.run_test(size=(100, 24)) as pilot:
+        await loaded(pilot)
+        assert app.theme == "nord"
+        screen = shown(app)
+        assert "PuppetDB, production" in screen
+        assert "rtt ms" in screen
+        assert screen.isascii()
+        rtts = [app.desk.now.case.observed[i].main.rtt or 0 for i in app.desk.indexes()]
+        assert len(rtts) == 23
+        assert rtts == sorted(rtts, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("theme = 1", "s, line 1: theme must be a string"),
+        ("\n\nthene = 'x'", "s, line 3: thene is no setting"),
+        ("[names]\nservers = {a='b'}", "s, line 2: servers names: must be one of"),
+        ("[names.clients]\n'10.0.0.1' = 3", "s, line 2: 10.0.0.1 must be a string"),
+        ("[columns]\nsessions = []", "s, line 2: sessions columns: only connections"),
+        ("theme = ", "line 1"),
+        ("keys = 3", "s, line 1: keys must be a table"),
+    ],
+)
+def test_mistakes_are_named_with_line_and_key(written: str, said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        settings.parse(written, "s")
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("\ntheme = 'nosuch'", "s, line 2: theme there is no theme nosuch"),
+        ("[keys]\nquit = 'x'\nflie = 'y'", "s, line 3: flie keys: there is no flie"),
+        ("[columns]\nconnections = ['time',\n 'colour']", "s, line 3: colour columns: there is no colour"),
+    ],
+)
+def test_names_that_do_not_exist(written: str, said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        app_of(find("silent-abort"), settings=settings.parse(written, "s"))
+    assert said in str(caught.value)
+
+
+def test_sort_on_the_command_line_is_checked() -> None:
+    with pytest.raises(UsageError, match="no such column"):
+        app_of(find("silent-abort"), view=View(sort="-colour"))
+
+
+def test_no_settings_is_fine_and_a_missing_file_is_named(tmp_path: Path) -> None:
+    assert settings.load() == settings.Settings()
+    with pytest.raises(UsageError, match="No such file"):
+        settings.load(str(tmp_path / "none.toml"))
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(UsageError, match="not UTF-8"):
+        settings.load(str(tmp_path / "binary.toml"))
+
+
+@given(st.text(max_size=80))
+def test_any_text_gives_settings_or_a_named_error(written: str) -> None:
+    try:
+        settings.parse(written, "s")
+    except UsageError as error:
+        assert str(error).startswith("s")
+
+
+async def test_a_theme_of_high_contrast_is_there() -> None:
+    app = InspectorApp([str(find("silent-abort"))], bundled("silent-abort").case.options, settings=settings.Settings(theme="high-contrast"))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await loaded(pilot)
+        assert app.theme == "high-contrast"
