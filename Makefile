@@ -13,7 +13,7 @@ CREATE = $(PYTHON) -m venv $(VENV)
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
 
-.PHONY: demo test check wheel golden pictures clean
+.PHONY: demo test wheel golden pictures bench clean
 
 demo: $(VENV)/.installed  ## set up, and open the bundled recording of a real Puppet Server
 	@$(BIN)/inspector demo
@@ -22,11 +22,14 @@ test: $(VENV)/.tested  ## set up, and run all tests, style and types included
 	$(BIN)/python -m pytest
 
 golden: $(VENV)/.tested  ## write golden analyses, pictures of screens and generated documents anew
-	$(BIN)/python -m pytest tests/test_golden.py tests/test_docs.py --update-golden
-	$(BIN)/python -m pytest tests/test_tui.py --snapshot-update
+	$(BIN)/python -m pytest tests/test_golden.py tests/test_docs.py tests/test_keys.py --update-golden
+	$(BIN)/python -m pytest tests/test_screens.py --snapshot-update
 
 pictures: $(VENV)/.tested  ## draw the README's pictures from the program
 	$(BIN)/python -m tests.pictures
+
+bench: $(VENV)/.tested  ## measure the app with a hundred thousand connections
+	$(BIN)/python -m tests.bench_app 100000
 
 wheel: $(VENV)/.tested  ## build the wheel into dist/
 	$(BIN)/python -m build --wheel --quiet

@@ -14,7 +14,7 @@ from textual.pilot import Pilot
 from inspector.findings.case import Options
 from inspector.settings import Settings
 from inspector.tui.app import InspectorApp
-from inspector.tui.desk import View
+from inspector.tui.desk import AREAS, View
 from inspector.tui.waiting import LoadingScreen
 from tests.build import Pool, certificate, numbered, written
 
@@ -36,7 +36,7 @@ WAYS: dict[str, tuple[str, ...]] = {
     "MessageScreen": ("3", "enter", "enter"),
     "SessionScreen": ("4", "enter"),
     "CertificateScreen": ("5", "enter"),
-    "DifferenceScreen": ("5", "space", "down", "space"),
+    "DifferenceScreen": ("5", "home", "space", "down", "space"),
     "FilterDialog": ("slash",),
     "Ask": ("g",),
     "Choice": ("3", "s"),
@@ -79,14 +79,18 @@ def then(*keys: str) -> Callable[[Pilot[Any]], Awaitable[None]]:
 
 
 async def home(pilot: Pilot[Any]) -> None:
-    """Back to the overview, whatever is open."""
+    """Back to the overview, whatever is open anywhere."""
     await loaded(pilot)
     app = pilot.app
-    while len(app.screen_stack) > 1:
-        app.pop_screen()
-    await pressed(pilot, "2")
-    while len(app.screen_stack) > 1:
-        app.pop_screen()
+    assert isinstance(app, InspectorApp)
+    for area in AREAS:
+        if len(app._screen_stacks.get(area, ())) > 1:
+            app.switch_mode(area)
+            while len(app.screen_stack) > 1:
+                app.pop_screen()
+    app.switch_mode("overview")
+    app.desk.picked.clear()
+    app.desk.marks.clear()
     await pilot.pause()
 
 

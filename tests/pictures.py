@@ -11,7 +11,7 @@ from tests.app import then
 from tests.conftest import find
 
 PICTURES = Path(__file__).parent.parent / "docs" / "pictures"
-WANTED: dict[str, tuple[str, ...]] = {"overview": (), "story": ("enter",)}
+WANTED: dict[str, tuple[str, ...]] = {"overview": (), "story": ("enter",), "sessions": ("4",), "message": ("3", "enter", "down", "enter", *["down"] * 5)}
 
 
 async def draw(name: str, keys: tuple[str, ...]) -> None:

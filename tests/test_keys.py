@@ -82,7 +82,7 @@ async def test_every_key_on_every_screen(screen: str) -> None:
         await pressed(pilot, *WAYS[screen])
         assert type(app.screen).__name__ == screen
         known = listed(app.screen.active_bindings.values())
-        keys = [k for k, bound in app.screen.active_bindings.items() if "quit" not in bound.binding.action]
+        keys = [k for k, bound in app.screen.active_bindings.items() if "quit" not in bound.binding.action and k != "ctrl+c"]
         assert "escape" in keys
         if not app.screen.is_modal:
             await pressed(pilot, "question_mark")
@@ -90,14 +90,13 @@ async def test_every_key_on_every_screen(screen: str) -> None:
             assert app.screen.keys == known
             assert {k.id for k in known} <= {b.id for _, b in every()}
         for key in keys:
-            await home(pilot)
-            await pressed(pilot, *WAYS[screen])
-            assert type(app.screen).__name__ == screen, f"cannot come back after {key}"
+            if type(app.screen).__name__ != screen:
+                await home(pilot)
+                await pressed(pilot, *WAYS[screen])
+            assert type(app.screen).__name__ == screen, f"cannot come back before {key}"
             await pressed(pilot, key)
             await loaded(pilot)
             assert app.is_running, key
-            app.desk.picked.clear()
-            app.desk.marks.clear()
 
 
 async def test_the_palette_reaches_what_keys_reach() -> None:

@@ -43,7 +43,7 @@ def moments(case: Case, session: Session) -> list[Moment]:
 
 
 def lane(case: Case, session: Session, width: int) -> Line:
-    """The life in ``width`` columns: distances follow time as far as there is room; ends with how long it lasted."""
+    """The life in ``width`` columns: distances follow time as far as there is room."""
     happened = moments(case, session)
     if session.issuer is None:
         start: Line = [("before the capture ", "dim")]
@@ -53,37 +53,46 @@ def lane(case: Case, session: Session, width: int) -> Line:
         start = []
     if not happened:
         return start
+    room = width - sum(len(t) for t, _ in start)
+    spoken = _laid(happened, room, True) if len(happened) <= SPOKEN else None
+    return [*start, *(spoken or _laid(happened, room, False) or _crowded(happened, room))]
+
+
+def _laid(happened: list[Moment], room: int, is_spoken: bool) -> Line | None:
+    """All moments at places that follow time; None where they have no room. ``is_spoken``: each says when it was, else only the last one does."""
     low, high = happened[0].ns, happened[-1].ns
-    tail = f" +{span(high - low)}" if len(happened) > SPOKEN else ""
-    room = max(width - sum(len(t) for t, _ in start) - len(tail), 8)
-    texts = [f"{m.glyph} {m.label}" + (f" +{span(m.ns - low)}" if number and len(happened) <= SPOKEN else "") for number, m in enumerate(happened)]
-    longest = len(texts[-1])
+    texts = [f"{m.glyph} {m.label}" for m in happened]
+    for number in range(1, len(texts)):
+        if is_spoken or number == len(texts) - 1:
+            texts[number] += f" +{span(happened[number].ns - low)}"
     places: list[int] = []
     for number, moment in enumerate(happened):
-        wanted = round((moment.ns - low) / max(high - low, 1) * (room - longest))
+        wanted = round((moment.ns - low) / max(high - low, 1) * (room - len(texts[-1])))
         places.append(max(wanted, places[-1] + len(texts[number - 1]) + 2) if places else 0)
     limit = room
     for number in range(len(places) - 1, -1, -1):
         places[number] = min(places[number], limit - len(texts[number]))
         limit = places[number] - 2
     if places[0] < 0:
-        return _crowded(start, happened, texts, room, tail)
-    line = list(start)
+        return None
+    line: Line = []
     at = 0
     for place, text, moment in zip(places, texts, happened, strict=True):
         if place > at:
             line.append((f" {DASH * max(place - at - 2, 0)} " if at else " " * place, "dim"))
         line.append((text, moment.kind))
         at = place + len(text)
-    return [*line, (tail, "dim")]
+    return line
 
 
-def _crowded(start: Line, happened: list[Moment], texts: list[str], room: int, tail: str) -> Line:
+def _crowded(happened: list[Moment], room: int) -> Line:
     """More than fits: one after the other, the middle counted."""
+    texts = [f"{m.glyph} {m.label}" for m in happened]
+    tail = f" +{span(happened[-1].ns - happened[0].ns)}"
     ends = 1
-    while sum(len(t) + 3 for t in texts[: ends + 1]) + sum(len(t) + 3 for t in texts[-ends - 1 :]) + 12 < room and 2 * ends + 2 < len(texts):
+    while sum(len(t) + 3 for t in texts[: ends + 1]) + sum(len(t) + 3 for t in texts[-ends - 1 :]) + 10 + len(tail) < room and 2 * ends + 2 < len(texts):
         ends += 1
-    line = list(start)
+    line: Line = []
     for text, moment in zip(texts[:ends], happened[:ends], strict=True):
         line += [(text, moment.kind), (f" {DASH} ", "dim")]
     hidden = len(texts) - 2 * ends

@@ -22,6 +22,9 @@ from inspector.tui.rows import Cell, Column, Rows
 SENTENCE_KINDS: dict[str, Kind] = {"confirmed": "bad", "exposed": "warn", "unknown": "warn", "protected": "good", "not_this": "head"}
 TALL, TALLEST, WIDE = 32, 46, 112
 """From these heights on there is room for two and for all of pool, matrix and chart; from this width on matrix and chart stand side by side."""
+OTHER_LINES = 10
+"""Bar, heading, gaps, keys, and at least five lines of incidents."""
+
 PANES = ("pool", "matrix", "chart")
 CHART_WIDTH = 44
 
@@ -30,6 +33,7 @@ class OverviewScreen(Area):
     """One service."""
 
     AREA: ClassVar[str] = "overview"
+    AUTO_FOCUS = "Rows"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("m", "pane", "Matrix, chart", tooltip="Pool, issuer × responder matrix and chart in turn, where not all have room", id="pane"),
         Binding("r", "remedies", "Remedies", tooltip="All that can be done, for whom, and how to check it", id="remedies"),
@@ -40,7 +44,7 @@ class OverviewScreen(Area):
         self._pane = 0
         self._found: list[Found] = []
         yield Static(id="verdict")
-        with VerticalScroll(id="tables", can_focus=False):
+        with VerticalScroll(id="tables"):
             yield Static(id="pool")
             with Container(id="pair"):
                 yield Static(id="matrix")
@@ -67,8 +71,10 @@ class OverviewScreen(Area):
     def _lay_out(self, service: Service, width: int, height: int) -> None:
         document = self.desk.document
         beside = width >= WIDE and height >= TALL
-        self.query_one("#verdict", Static).update(content(self._verdict(service, width - 2)))
-        self.query_one("#pool", Static).update(content([coloured(line[2:]) for line in overview.pool(document, service, width)]))
+        verdict = self._verdict(service, width - 2)
+        self.query_one("#verdict", Static).update(content(verdict))
+        self.query_one("#tables").styles.max_height = max(height - OTHER_LINES - len(verdict), 4)
+        self.query_one("#pool", Static).update(content([coloured(line[2:]) for line in overview.pool(document, service, width - 2)]))
         matrix = overview.matrix(document, service)
         self.query_one("#matrix", Static).update(content([coloured(line[2:]) for line in matrix]))
         room = min(CHART_WIDTH if beside else width - 2, width - max(map(len, matrix)) - 5 if beside else width)
@@ -102,7 +108,7 @@ class OverviewScreen(Area):
             lines[-1].append((standing, "dim"))
         else:
             lines.append([(standing[1:], "dim")])
-        if assessment.state != "confirmed" and assessment.because:
+        if assessment.state not in ("confirmed", "not_this") and assessment.because:
             lines += paragraph(safe_text("; ".join(assessment.because)), "  ", "  ", width)
         details = [overview.clients(document, service), *overview.since(document, service).split("   ")]
         lines += [[(line, "dim")] for line in overview.flowing(filter(None, details), "  ", width)]

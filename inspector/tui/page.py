@@ -130,13 +130,13 @@ class Area(Page):
         if self.desk.everything:
             return [(f"all {overview.counted(len(self.desk.document.services), 'service')}", "head"), ("   all times UTC", "dim")]
         text = overview.heading(self.desk.document, service)
-        if len(text) > width:
+        if len(text) > width - 2:
             text = f"{overview.title(service)}   {overview.counted(service.connections, 'connection')}"
         mark = overview.MARKS[service.assessment.state]
         return [
             (f"{mark} ", STATE_KINDS[service.assessment.state]),
             (safe_text(text, 400)[: max(width - 2, 10)], "head"),
-            ("   all times UTC" if len(text) + 18 < width else "", "dim"),
+            ("   all times UTC" if len(text) + 20 < width else "", "dim"),
         ]
 
     def action_up(self) -> None:
