@@ -85,6 +85,7 @@ def main() -> None:
     from inspector.stretch import extract_stretch
 
     gc.disable()
+    os.nice(5)  # the one who started us may be painting a screen
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     paths, begin, end = pickle.load(sys.stdin.buffer)
     pickle.dump(extract_stretch(Story(paths), begin, end), sys.stdout.buffer, pickle.HIGHEST_PROTOCOL)
