@@ -31,7 +31,7 @@ def extract(paths: Sequence[str], progress: Progress | None = None, opened: Call
     """All facts of some captures, read as one story. ``watch``: as in ``extract_stretch``. Raises UnreadableError where none of them can be read."""
     work = workload(paths)
     places = _places(work.bytes, _processes(work))
-    workers = [_start(paths, begin, end) for begin, end in places[:-1]]
+    workers = [_start(paths, begin, end, is_polite=watch is not None) for begin, end in places[:-1]]
     try:
         from inspector.capture.files import Story
         from inspector.stretch import extract_stretch, joined
@@ -66,11 +66,11 @@ def _places(total: int, count: int) -> list[tuple[float, float]]:
     return list(zip(bounds, [*bounds[1:], float("inf")], strict=True))
 
 
-def _start(paths: Sequence[str], begin: float, end: float) -> subprocess.Popen[bytes]:
+def _start(paths: Sequence[str], begin: float, end: float, is_polite: bool) -> subprocess.Popen[bytes]:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     worker = subprocess.Popen([sys.executable, "-m", "inspector.extraction"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment)
     assert worker.stdin is not None
-    worker.stdin.write(pickle.dumps((list(paths), begin, end)))
+    worker.stdin.write(pickle.dumps((list(paths), begin, end, is_polite)))
     worker.stdin.close()
     worker.stdin = None
     return worker
@@ -85,9 +85,10 @@ def main() -> None:
     from inspector.stretch import extract_stretch
 
     gc.disable()
-    os.nice(5)  # the one who started us may be painting a screen
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    paths, begin, end = pickle.load(sys.stdin.buffer)
+    paths, begin, end, is_polite = pickle.load(sys.stdin.buffer)
+    if is_polite:  # whoever watches paints a screen
+        os.nice(5)
     pickle.dump(extract_stretch(Story(paths), begin, end), sys.stdout.buffer, pickle.HIGHEST_PROTOCOL)
 
 

@@ -121,7 +121,7 @@ class FilterDialog(ModalScreen[str | None]):
             test = compile_filter(text)
         except FilterError as error:
             field = self.query_one(Input)
-            column = 3 + error.column - 1 - round(field.scroll_offset.x)
+            column = error.column - 1 - round(field.scroll_offset.x)
             caret = " " * max(column, 0) + "^"
             reason = str(error).removeprefix("filter: ").partition(" (there are")[0]
             place = "" if f"column {error.column}" in reason else f" at column {error.column}"
