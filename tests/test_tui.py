@@ -263,8 +263,11 @@ async def test_exports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: i
 async def test_opening_another_capture(tmp_path: Path) -> None:
     app = app_of(find("silent-abort"))
     async with app.run_test(size=(100, 30)) as pilot:
-        await then("3", "enter", "o", *["ctrl+u"], *str(find("puppet-tls13")), "enter")(pilot)
+        await then("3", "enter", "6", "enter", "o", *["ctrl+u"], *str(find("puppet-tls13")), "enter")(pilot)
         await loaded(pilot)
+        await pressed(pilot, "3")
+        assert isinstance(app.screen, ConnectionsScreen)
+        assert app.screen.query_one(Rows).count == 70
         await pressed(pilot, "2")
         assert app.desk.paths == [str(find("puppet-tls13"))]
         assert "Protected" in shown(app)

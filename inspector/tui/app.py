@@ -109,6 +109,7 @@ class InspectorApp(Exporting):
         self.desk.recent = recent.load()
         self._frozen = False
         self._shown = 0
+        self._visited: set[str] = set()
         self._loading = loading or Loading(paths, options, limits, own)
         self.register_theme(HIGH_CONTRAST)
         bindings.check(own, self.available_themes, COLUMNS, self.desk.view)
@@ -203,10 +204,19 @@ class InspectorApp(Exporting):
     def action_area(self, area: str) -> None:
         """To an area, as it was left; its key again leads to its first screen."""
         if self.current_mode == area:
-            while len(self.screen_stack) > 1:
-                self.pop_screen()
+            self._close_details()
         self.desk.view.area = area
+        self._visited.add(area)
         self.switch_mode(area)
+
+    def open_area(self, area: str) -> None:
+        """To the first screen of an area, whatever was open there."""
+        self.action_area(area)
+        self._close_details()
+
+    def _close_details(self) -> None:
+        while len(self.screen_stack) > 1:
+            self.pop_screen()
 
     def action_keys(self) -> None:
         """All keys of this screen."""
@@ -227,13 +237,10 @@ class InspectorApp(Exporting):
         self.push_screen(FilterDialog(self.desk), chosen)
 
     def _show_connections(self) -> None:
-        if self.current_mode == "connections":
-            while len(self.screen_stack) > 1:
-                self.pop_screen()
-            base = self.screen_stack[0]
-            if isinstance(base, Area):
-                base.renew()
-        self.action_area("connections")
+        self.open_area("connections")
+        base = self.screen_stack[0]
+        if isinstance(base, Area):
+            base.fill()
 
     def action_step(self, step: int) -> None:
         """The next finding, or the one before."""
@@ -308,8 +315,12 @@ class InspectorApp(Exporting):
         if paths != self.desk.paths:
             self.desk.marks.clear()
             self.desk.view.filter = ""
-        while len(self.screen_stack) > 1:
-            self.pop_screen()
+        now = self.current_mode
+        for area in [a for a in AREAS if a in self._visited and a != now]:
+            self.switch_mode(area)
+            self._close_details()
+        self.switch_mode(now)
+        self._close_details()
         self._loading.start()
         self._looking.stop()
         self._looking = self.set_interval(1 / LOOKS_PER_SECOND, self._look)

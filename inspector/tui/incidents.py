@@ -82,10 +82,7 @@ class IncidentsScreen(Area):
 
     def step(self, step: int) -> bool:
         """To the next finding."""
-        rows = self.query_one(Rows)
-        before = rows.cursor
-        rows.cursor += step
-        return rows.cursor != before
+        return self.query_one(Rows).advance(step)
 
     def to_copy(self) -> tuple[str, str]:
         """All lines."""

@@ -139,10 +139,7 @@ class OverviewScreen(Area):
 
     def step(self, step: int) -> bool:
         """To the next finding."""
-        rows = self.query_one(Rows)
-        before = rows.cursor
-        rows.cursor += step
-        return rows.cursor != before
+        return self.query_one(Rows).advance(step)
 
     def to_copy(self) -> tuple[str, str]:
         """Sentence, remedy, pool and matrix as text."""

@@ -48,31 +48,24 @@ class Rows(Painted):
 
     cursor: reactive[int] = reactive(0)
 
-    class Selected(Message):
+    class Touched(Message):
+        """Something happened to a row."""
+
+        def __init__(self, rows: Rows, index: int) -> None:
+            super().__init__()
+            self.rows = rows
+            self.index = index
+
+        @property
+        def control(self) -> Rows:
+            """The table."""
+            return self.rows
+
+    class Selected(Touched):
         """The person wants to see a row."""
 
-        def __init__(self, rows: Rows, index: int) -> None:
-            super().__init__()
-            self.rows = rows
-            self.index = index
-
-        @property
-        def control(self) -> Rows:
-            """The table."""
-            return self.rows
-
-    class Moved(Message):
+    class Moved(Touched):
         """The cursor stands on another row."""
-
-        def __init__(self, rows: Rows, index: int) -> None:
-            super().__init__()
-            self.rows = rows
-            self.index = index
-
-        @property
-        def control(self) -> Rows:
-            """The table."""
-            return self.rows
 
     class HeadClicked(Message):
         """The person clicked on a column's title."""
@@ -165,6 +158,12 @@ class Rows(Painted):
     def validate_cursor(self, value: int) -> int:
         """Stay among the rows."""
         return max(0, min(value, self.count - 1))
+
+    def advance(self, step: int) -> bool:
+        """The cursor by some rows; whether it could."""
+        before = self.cursor
+        self.cursor += step
+        return self.cursor != before
 
     def action_move(self, step: int) -> None:
         """Up or down by rows."""

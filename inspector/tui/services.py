@@ -94,7 +94,7 @@ class ServicesScreen(Area):
     def on_rows_selected(self, message: Rows.Selected) -> None:
         """Open a service."""
         self._choose(self._services[message.index])
-        self.inspector.action_area("overview")
+        self.inspector.open_area("overview")
 
     def _choose(self, service: Service) -> None:
         self.desk.service = next(i for i, s in enumerate(self.desk.document.services) if s is service)
