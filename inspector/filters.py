@@ -177,7 +177,7 @@ class _Contains:
         column, wanted = columns[self.field.name], self.wanted
         if not column.values or "\0" in wanted:
             return np.zeros(len(column.codes), np.bool_)
-        return np.array([wanted in text for text in column.texts], np.bool_)[column.codes]
+        return np.array([text != "" and wanted in text for text in column.texts], np.bool_)[column.codes]
 
 
 @dataclass(frozen=True, slots=True)

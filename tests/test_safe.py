@@ -6,7 +6,7 @@ import unicodedata
 from functools import lru_cache
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inspector import filters
@@ -131,6 +131,22 @@ def test_mistakes_point_at_their_column(expression: str, column: int) -> None:
         compile_filter(expression)
     assert isinstance(caught.value, UsageError)
     assert caught.value.column == column
+
+
+TERMS = st.one_of(
+    st.builds("{}{}{}".format, st.sampled_from([f.name for f in FIELDS]), st.sampled_from([":", "~"]), st.sampled_from(["none", "yes", "b", "*a*", '""', "7", "aborted", "full"])),
+    st.builds("{}{}{}".format, st.sampled_from(["rtt", "bytes", "port", "row", "gap"]), st.sampled_from(["<", "<=", ">", ">="]), st.sampled_from(["1ms", "2KB", "7", "40000"])),
+    st.sampled_from(['"puppetdb"', "tls", "or", "(outcome:aborted or kind:full)", "-declined:yes"]),
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(TERMS, min_size=1, max_size=4))
+def test_one_by_one_and_in_columns_are_the_same(terms: list[str]) -> None:
+    try:
+        matching(" ".join(terms))
+    except FilterError:
+        assert "or" in terms
 
 
 @given(st.text(max_size=40))
