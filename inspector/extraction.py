@@ -31,7 +31,7 @@ def extract(paths: Sequence[str], progress: Progress | None = None, opened: Call
     """All facts of some captures, read as one story. ``watch``: as in ``extract_stretch``. Raises UnreadableError where none of them can be read."""
     work = workload(paths)
     places = _places(work.bytes, _processes(work))
-    workers = [_start(paths, begin, end, is_polite=watch is not None) for begin, end in places[:-1]]
+    workers = [_start(paths, begin, end, watch is not None) for begin, end in places[:-1]]
     try:
         from inspector.capture.files import Story
         from inspector.stretch import extract_stretch, joined
