@@ -358,7 +358,10 @@ async def test_the_mouse_works() -> None:
         await pressed(pilot, "escape")
         await pilot.click("AreaBar", offset=(2, 0))
         await pilot.pause()
-        assert [*names, type(app.screen).__name__] == ["StoryScreen", "ServicesScreen"]
+        names.append(type(app.screen).__name__)
+        await pilot.click("KeyBar", offset=(2, 0))
+        await pilot.pause()
+        assert [*names, type(app.screen).__name__] == ["StoryScreen", "ServicesScreen", "OverviewScreen"]
 
 
 class Many(App[None]):

@@ -7,11 +7,12 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from inspector.reports.difference import differences
 from inspector.safe import safe_text
 from inspector.tui.desk import Desk
+from inspector.tui.keybar import KeyBar
 from inspector.tui.marks import Line, content
 from inspector.tui.page import Page
 from inspector.tui.rows import Cell, Column, Rows
@@ -36,7 +37,7 @@ class DifferenceScreen(Page):
         yield Static(content([heading, *self._above]), id="heading")
         columns = [Column("", 1), Column("field", 26), Column(self._titles[0], 0), Column(self._titles[1], 0)]
         yield Rows(columns, len(self._found), self._row, "Neither has a field.", id="fields")
-        yield Footer(compact=True)
+        yield KeyBar()
 
     def _row(self, index: int) -> list[Cell]:
         d = self._found[index]

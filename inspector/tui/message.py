@@ -10,7 +10,7 @@ from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
-from textual.widgets import Footer, Static, Tree
+from textual.widgets import Static, Tree
 from textual.widgets.tree import TreeNode
 from textual.worker import Worker, get_current_worker
 
@@ -22,6 +22,7 @@ from inspector.times import rfc3339
 from inspector.tls.tree import Node
 from inspector.tui.desk import Desk
 from inspector.tui.hexdump import hexdump
+from inspector.tui.keybar import KeyBar
 from inspector.tui.lines import Lines
 from inspector.tui.marks import Line, content
 from inspector.tui.page import Page
@@ -67,7 +68,7 @@ class MessageScreen(Page):
             tree.guide_depth = 2
             yield tree
             yield Lines(id="bytes")
-        yield Footer(compact=True)
+        yield KeyBar()
 
     def on_mount(self) -> None:
         """Decode what led here."""

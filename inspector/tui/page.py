@@ -10,11 +10,12 @@ from textual.content import Content
 from textual.events import Click
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from inspector.reports import overview
 from inspector.safe import safe_text
 from inspector.tui.desk import AREAS, Desk
+from inspector.tui.keybar import KeyBar
 from inspector.tui.marks import Kind, Line, content
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class Area(Page):
         yield AreaBar(self.desk, self.AREA)
         yield Static(id="heading")
         yield from self.body()
-        yield Footer(compact=True)
+        yield KeyBar()
 
     def body(self) -> ComposeResult:
         """What stands between heading and keys."""

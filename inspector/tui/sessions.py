@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from inspector.reports import overview
 from inspector.times import clock, span
@@ -14,6 +14,7 @@ from inspector.tracking.sessions import Session
 from inspector.tui.connection import ConnectionScreen
 from inspector.tui.desk import Desk
 from inspector.tui.dialogs.choice import Choice, Option
+from inspector.tui.keybar import KeyBar
 from inspector.tui.lanes import lane, moments
 from inspector.tui.marks import Line, content
 from inspector.tui.page import Area, Page
@@ -156,7 +157,7 @@ class SessionScreen(Page):
             Column("frame", 9, 3, True),
         ]
         yield Rows(columns, len(self._moments), self._row, "Never offered.", id="moments")
-        yield Footer(compact=True)
+        yield KeyBar()
 
     def _row(self, index: int) -> list[Cell]:
         moment = self._moments[index]

@@ -8,7 +8,7 @@ from typing import ClassVar, NamedTuple
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.events import Resize
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from inspector.facts import ConnectionFacts
 from inspector.reports import overview
@@ -16,6 +16,7 @@ from inspector.reports.story import Ladder, Rung
 from inspector.reports.text import ladder_lines
 from inspector.safe import safe_text
 from inspector.tui.desk import Desk
+from inspector.tui.keybar import KeyBar
 from inspector.tui.ladder import drawn
 from inspector.tui.lines import Lines
 from inspector.tui.marks import Line, coloured, content
@@ -50,7 +51,7 @@ class Told(Page):
         """A title that stays and a page below it."""
         yield Static(id="heading")
         yield Lines(id="text")
-        yield Footer(compact=True)
+        yield KeyBar()
 
     def on_resize(self, event: Resize) -> None:
         """Lines are laid out for the width that there is."""

@@ -8,9 +8,10 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Middle
 from textual.screen import Screen
-from textual.widgets import Footer, ProgressBar, Static
+from textual.widgets import ProgressBar, Static
 
 from inspector.safe import path_text, safe_text
+from inspector.tui.keybar import KeyBar
 from inspector.tui.loading import Loading
 from inspector.tui.marks import content
 
@@ -31,7 +32,7 @@ class LoadingScreen(Screen[None]):
             yield Static(content([[("Inspector", "head")], [(f"reading {names}", "")]]))
             yield ProgressBar(total=None, show_eta=True, id="progress")
             yield Static(id="stage")
-        yield Footer(compact=True)
+        yield KeyBar()
 
     def look(self) -> None:
         """Show how far the reading is."""
