@@ -95,19 +95,19 @@ def since(document: Document, service: Service) -> str:
 
 
 def pool(document: Document, service: Service, width: int = 120) -> list[str]:
-    """The pool, one back end a line, and the totals. Columns leave in the order DNS names, days, TLS, EMS where ``width`` is short."""
+    """The pool, one back end a line, and the totals. Columns leave in the order DNS names, days, TLS, EMS, declined where ``width`` is short."""
     certificates = {c.sha256: c for c in document.certificates}
     last = max((nanoseconds(c.last) for c in document.captures if c.last), default=0)
     members = [b for b in document.backends if b.service == service.id]
     shown = _odd_first(members)[:MOST_BACKENDS]
     head = ["POOL", "certificate", "DNS names", "days left", "EMS", "TLS", "full", "resumed", "aborted", "other", "declined"]
-    rows = [head, *(_row(b, certificates.get(b.leaf or ""), last) for b in shown)]
+    rows = [head, *(_row(b, certificates.get(b.leaf or ""), last, NAME if width > NARROW else NAME - 8) for b in shown)]
     total = ["all", "", "", "", "", "", *map(str, (service.full, service.resumed, service.aborted, service.other)), str(sum(b.declined for b in members))]
     unplaced = sum(b.connections for b in members) != service.connections - service.health_checks
     if unplaced and members:
         rows.append(_unplaced(service, members))
     rows.append(total)
-    leaving = [2, 3, 5, 4]
+    leaving = [2, 3, 5, 4, 10]
     while leaving and max(map(len, table([tuple(r) for r in rows]))) > width:
         column = leaving.pop(0)
         rows = [[cell for i, cell in enumerate(row) if i != column] for row in rows]
@@ -118,17 +118,20 @@ def pool(document: Document, service: Service, width: int = 120) -> list[str]:
     return lines
 
 
+NAME, NARROW = 26, 64
+"""Columns of a certificate's name, eight fewer up to a width of ``NARROW``."""
+
 RIGHT = ("days left", "full", "resumed", "aborted", "other", "declined")
 
 
-def _row(b: Backend, leaf: Certificate | None, now: int) -> list[str]:
+def _row(b: Backend, leaf: Certificate | None, now: int, most: int) -> list[str]:
     common = common_name(leaf) or leaf.subject if leaf else (b.leaf or "not visible")[:12]
     common = b.named or common
     names = ", ".join(leaf.dns_names + leaf.ip_addresses) if leaf else ""
     days = f"{(nanoseconds(leaf.not_after) - now) // DAY_NS:,}" if leaf and leaf.not_after else ""
     versions = "/".join(v.removeprefix("TLSv") for v in b.versions)
     aborted = f"✖ {b.aborted}" if b.aborted else "0"
-    return [b.label, safe_text(common, 26), safe_text(names, 44), days, YES[b.ems], versions, str(b.full), str(b.resumed), aborted, str(b.other), str(b.declined)]
+    return [b.label, safe_text(common, most), safe_text(names, 44), days, YES[b.ems], versions, str(b.full), str(b.resumed), aborted, str(b.other), str(b.declined)]
 
 
 def _unplaced(service: Service, members: list[Backend]) -> list[str]:

@@ -22,8 +22,8 @@ from inspector.tui.rows import Cell, Column, Rows
 SENTENCE_KINDS: dict[str, Kind] = {"confirmed": "bad", "exposed": "warn", "unknown": "warn", "protected": "good", "not_this": "head"}
 TALL, TALLEST, WIDE = 32, 46, 112
 """From these heights on there is room for two and for all of pool, matrix and chart; from this width on matrix and chart stand side by side."""
-OTHER_LINES = 10
-"""Bar, heading, gaps, keys, and at least five lines of incidents."""
+OTHER_LINES = 8
+"""Bar, heading, gaps, keys, and at least three lines of incidents."""
 
 PANES = ("pool", "matrix", "chart")
 CHART_WIDTH = 44
