@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from inspector.errors import InspectorError, UsageError
+from inspector.tui import AREAS
 from inspector.version import VERSION
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from inspector.tracking.certificates import Certificate
 
 FINDINGS, USAGE, INCOMPLETE, INTERRUPTED, TERMINATED = 1, 2, 3, 130, 143
-AREAS = ("services", "overview", "connections", "sessions", "certificates", "incidents")
 SEVERITIES = ("high", "medium", "low", "info", "never")
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inspector.filters import FIELDS, TEXT_FIELDS, Coded, Names, Test, Value, Values
+from inspector.findings.describe import result
 from inspector.findings.judge import Analysis
 
 Indexes = npt.NDArray[np.int64]
@@ -54,14 +55,7 @@ class Columns:
                     code = table[value] = len(table)
                 if code:
                     column[index] = code
-            if seen.health_check:
-                self.result[index] = 4
-            elif seen.outcome == "aborted":
-                self.result[index] = 2
-            elif seen.outcome == "established" and seen.kind is not None:
-                self.result[index] = 0 if seen.kind == "full" else 1
-            else:
-                self.result[index] = 3
+            self.result[index] = len(RESULTS) if seen.health_check else RESULTS.index(result(seen))
             if advance and index % STEP == 0:
                 advance(index)
         self.by_name = {field.name: Coded(column, list(table)) for field, column, table in zip(FIELDS, codes, tables, strict=True)}

@@ -51,16 +51,20 @@ def flow_of(connection: ConnectionFacts) -> Flow:
     return Flow((connection.client, connection.server), connection.first_frame, connection.last_frame)
 
 
-def frames(paths: Sequence[str], flows: Iterable[Flow], is_stopped: Callable[[], bool] = lambda: False) -> Iterator[tuple[FrameBatch, SegmentBatch]]:
-    """The frames of some flows with their segments, batch by batch. Raises UnreadableError where a capture cannot be read again."""
+def frames(
+    paths: Sequence[str], flows: Iterable[Flow], is_stopped: Callable[[], bool] = lambda: False, decoder: SegmentDecoder | None = None
+) -> Iterator[tuple[FrameBatch, SegmentBatch]]:
+    """The frames of some flows with their segments, batch by batch. ``decoder``: one whose numbers for addresses are known already. Raises
+    UnreadableError where a capture cannot be read again.
+    """
     if "-" in paths:
         raise UnreadableError("standard input cannot be read a second time", "save the capture to a file and open that")
     wanted = list(flows)
-    decoder = SegmentDecoder()
+    decoder = decoder or SegmentDecoder()
     low, high = min(f.first for f in wanted), max(f.last for f in wanted)
     keys: dict[frozenset[int], list[Flow]] = {}
     for flow in wanted:
-        key = frozenset(decoder.addresses.number(e.address) << 16 | e.port for e in flow.ends)
+        key = frozenset(_number(decoder, end) for end in flow.ends)
         keys.setdefault(key, []).append(flow)
     ends = np.array(sorted({e for key in keys for e in key}), np.uint64)
     captures = high >> FRAME_BITS
@@ -84,6 +88,11 @@ def frames(paths: Sequence[str], flows: Iterable[Flow], is_stopped: Callable[[],
             yield batch.select(np.isin(batch.number, found.number)), found
 
 
+def _number(decoder: SegmentDecoder, end: Endpoint) -> int:
+    """An endpoint as the decoder's segments write it."""
+    return decoder.addresses.number(end.address) << 16 | end.port
+
+
 def save(paths: Sequence[str], flows: Iterable[Flow], out: BinaryIO, comments: dict[int, str], is_stopped: Callable[[], bool] = lambda: False) -> int:
     """Write the frames of some flows as pcapng; how many. ``comments``: by frame reference."""
     writer = PcapngWriter(out)
@@ -96,14 +105,12 @@ def raw_messages(paths: Sequence[str], connection: ConnectionFacts, is_stopped: 
     """The messages of a connection with their bytes, in the order of the wire. Raises UnreadableError."""
     gathered = _Gathered()
     streams = (Stream(gathered.readers[0]), Stream(gathered.readers[1]))
-    decoder_of_client: int | None = None
-    for batch, segments in frames(paths, [flow_of(connection)], is_stopped):
+    decoder = SegmentDecoder()
+    client = _number(decoder, connection.client)
+    for batch, segments in frames(paths, [flow_of(connection)], is_stopped, decoder):
         base = batch.capture << FRAME_BITS
         for row in range(len(segments)):
-            if decoder_of_client is None:
-                decoder_of_client = _client_key(segments, row, connection)
-            lane = 0 if int(segments.source[row]) == decoder_of_client else 1
-            stream, seq = streams[lane], int(segments.seq[row])
+            stream, seq = streams[int(segments.source[row]) != client], int(segments.seq[row])
             if int(segments.flags[row]) & SYN:
                 stream.anchor(seq + 1 & 0xFFFFFFFF)
                 seq += 1
@@ -115,17 +122,6 @@ def raw_messages(paths: Sequence[str], connection: ConnectionFacts, is_stopped: 
     for stream in streams:
         stream.finish()
     return sorted(gathered.found, key=lambda m: (m.ns, m.frame))
-
-
-def _client_key(segments: SegmentBatch, row: int, connection: ConnectionFacts) -> int:
-    """The client's endpoint as the segments write it, told by the ports, or by the address where the ports are equal."""
-    source, target = int(segments.source[row]), int(segments.target[row])
-    client = connection.client
-    if client.port != connection.server.port:
-        return source if source & 0xFFFF == client.port else target
-    if len(client.address) == 4:
-        return int.from_bytes(client.address, "big") << 16 | client.port
-    return source
 
 
 class _Gathered:

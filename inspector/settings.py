@@ -53,7 +53,9 @@ class Settings:
 
     def mistake(self, key: str, problem: str) -> UsageError:
         """An error that names file, line and key."""
-        return _mistake(self.path, self.text, key, problem)
+        pattern = re.compile(rf"(?:^|[\[.\s\"',])\"?{re.escape(key)}\"?(?:$|[\].\s\"',=])")
+        line = next((number for number, line in enumerate(self.text.splitlines(), 1) if pattern.search(line.split("#")[0])), 0)
+        return UsageError(f"{self.path}{f', line {line}' if line else ''}: {safe_text(key, 60)} {problem}")
 
     def check(self, section: str, wanted: Collection[str], known: Collection[str]) -> None:
         """Raises UsageError for the first of ``wanted`` that is not known."""
@@ -124,12 +126,6 @@ def _strings(found: Settings, table: dict[str, Any]) -> dict[str, str]:
         if not isinstance(value, str) or not value:
             raise found.mistake(key, "must be a string that is not empty")
     return dict(table)
-
-
-def _mistake(path: str, text: str, key: str, problem: str) -> UsageError:
-    pattern = re.compile(rf"(?:^|[\[.\s\"',])\"?{re.escape(key)}\"?(?:$|[\].\s\"',=])")
-    line = next((number for number, line in enumerate(text.splitlines(), 1) if pattern.search(line.split("#")[0])), 0)
-    return UsageError(f"{path}{f', line {line}' if line else ''}: {safe_text(key, 60)} {problem}")
 
 
 def name(document: Document, settings: Settings) -> None:

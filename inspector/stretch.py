@@ -60,15 +60,9 @@ def extract_stretch(story: Story, begin: float, end: float, progress: Progress |
 
 def so_far(facts: Facts, story: Story) -> Facts:
     """A copy of facts that are still growing: the flows that have ended."""
-    return Facts(
-        captures=[_capture_facts(file.info, 0) for file in story.captures],
-        connections=list(facts.connections),
-        offers=dict(facts.offers),
-        answers=dict(facts.answers),
-        certificates=dict(facts.certificates),
-        other_flows=dict(facts.other_flows),
-        bounded=list(facts.bounded),
-    )
+    copy = Facts(captures=[_capture_facts(file.info, 0) for file in story.captures])
+    absorb(copy, facts)
+    return copy
 
 
 def _bytes(batch: FrameBatch) -> int:

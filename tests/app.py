@@ -13,8 +13,9 @@ from textual.pilot import Pilot
 
 from inspector.findings.case import Options
 from inspector.settings import Settings
+from inspector.tui import AREAS
 from inspector.tui.app import InspectorApp
-from inspector.tui.desk import AREAS, View
+from inspector.tui.desk import View
 from inspector.tui.waiting import LoadingScreen
 from tests.build import Pool, certificate, numbered, written
 

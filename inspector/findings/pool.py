@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Set
+from typing import Literal
 
 from inspector.document import Evidence, Finding, Remedy, Severity
 from inspector.findings.case import Case, frames
 from inspector.findings.remedies import change_remedies
-from inspector.times import day, rfc3339, rfc3339_signed
+from inspector.times import DAY_NS, day, rfc3339, rfc3339_signed
 from inspector.tls.registry import version_name
 from inspector.tracking.backends import Backend
+from inspector.tracking.certificates import Certificate
 from inspector.tracking.services import Service, short_id
 
-DAY_NS = 86_400 * 1_000_000_000
 SOON_DAYS = 30
 
 
@@ -147,6 +148,14 @@ def rotations(case: Case) -> Iterator[Finding]:
             )
 
 
+def validity(certificate: Certificate, at: int) -> Literal["valid", "soon", "expired"]:
+    """How a certificate stands at a time, nanoseconds since the epoch; soon: under 30 days and a third of its lifetime are left."""
+    left = certificate.not_after - at
+    if left < 0:
+        return "expired"
+    return "soon" if left < SOON_DAYS * DAY_NS and left * 3 < certificate.not_after - certificate.not_before else "valid"
+
+
 def expiry(case: Case) -> Iterator[Finding]:
     """Certificates that were expired, or nearly, when they were last shown."""
     last: dict[bytes, int] = {}
@@ -160,8 +169,7 @@ def expiry(case: Case) -> Iterator[Finding]:
         seen = case.observed[index]
         shown = seen.main.handshake.answer_ns or seen.first_ns
         left = certificate.not_after - shown
-        lifetime = certificate.not_after - certificate.not_before
-        if left >= 0 and not (left < SOON_DAYS * DAY_NS and left * 3 < lifetime):
+        if validity(certificate, shown) == "valid":
             continue
         service = case.services[seen.service]
         rule = "certificate-expired" if left < 0 else "certificate-expires-soon"

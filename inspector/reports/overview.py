@@ -10,7 +10,7 @@ from datetime import datetime
 
 from inspector.document import Backend, Certificate, Document, Service
 from inspector.safe import safe_text
-from inspector.times import span
+from inspector.times import DAY_NS, span
 
 MARKS = {"confirmed": "✖", "exposed": "▲", "protected": "●", "not_this": "○", "unknown": "◌"}
 WORDS = {"observed": "observed", "inferred": "inferred", "not_visible": "not visible"}
@@ -18,8 +18,6 @@ YES = {True: "yes", False: "no", None: "–", "mixed": "mixed"}
 ORDER = {"confirmed": 0, "unknown": 1, "exposed": 2, "not_this": 3, "protected": 4}
 MOST_BACKENDS = 12
 """Rows of a pool and columns of a matrix; a larger pool shows those first that abort, differ or decline most."""
-
-DAY_NS = 86_400 * 1_000_000_000
 
 
 def nanoseconds(stamp: str) -> int:
@@ -39,6 +37,11 @@ def title(service: Service) -> str:
     if service.named:
         return safe_text(service.named, 60)
     return f"[{name}]:{service.port}" if ":" in service.name else f"{name}:{service.port}"
+
+
+def end(document: Document) -> int:
+    """When the captures end: nanoseconds, 0 where they hold nothing. Days left are counted from there."""
+    return max((nanoseconds(c.last) for c in document.captures if c.last), default=0)
 
 
 def length(document: Document) -> str:
@@ -97,7 +100,7 @@ def since(document: Document, service: Service) -> str:
 def pool(document: Document, service: Service, width: int = 120) -> list[str]:
     """The pool, one back end a line, and the totals. Columns leave in the order DNS names, days, TLS, EMS, declined where ``width`` is short."""
     certificates = {c.sha256: c for c in document.certificates}
-    last = max((nanoseconds(c.last) for c in document.captures if c.last), default=0)
+    last = end(document)
     members = [b for b in document.backends if b.service == service.id]
     shown = _odd_first(members)[:MOST_BACKENDS]
     head = ["POOL", "certificate", "DNS names", "days left", "EMS", "TLS", "full", "resumed", "aborted", "other", "declined"]

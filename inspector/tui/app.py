@@ -20,11 +20,11 @@ from inspector.findings.case import Options
 from inspector.safe import path_text, safe_text
 from inspector.settings import Settings
 from inspector.tls.tree import flattened
-from inspector.tui import bindings, door, places, recent
+from inspector.tui import AREAS, bindings, door, places, recent
 from inspector.tui.certificates import CertificatesScreen
 from inspector.tui.clipboard import osc52
 from inspector.tui.connections import COLUMNS, ConnectionsScreen
-from inspector.tui.desk import AREAS, Desk, Picked, View
+from inspector.tui.desk import Desk, Picked, View
 from inspector.tui.dialogs.ask import Ask, Paths
 from inspector.tui.dialogs.filter import FilterDialog
 from inspector.tui.dialogs.keys import KeysDialog, listed

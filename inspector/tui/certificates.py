@@ -11,9 +11,10 @@ from textual.binding import Binding, BindingType
 
 from inspector.columns import Columns
 from inspector.findings.judge import Analysis
+from inspector.findings.pool import validity
 from inspector.reports import overview, why
 from inspector.safe import safe_text
-from inspector.times import clock, day, rfc3339_signed
+from inspector.times import DAY_NS, clock, day, rfc3339_signed
 from inspector.tracking.certificates import Certificate
 from inspector.tui.desk import Desk
 from inspector.tui.difference import DifferenceScreen
@@ -21,8 +22,6 @@ from inspector.tui.marks import Kind, Line, listed, paragraph
 from inspector.tui.page import Area
 from inspector.tui.rows import Cell, Column, Rows
 from inspector.tui.told import Told
-
-DAY_NS = 86_400 * 1_000_000_000
 
 
 @dataclass(slots=True)
@@ -89,7 +88,7 @@ class CertificatesScreen(Area):
         desk, columns = self.desk, self.desk.columns
         self._shown = desk.kept(("inventory", desk.scope), lambda: inventory(desk.now, columns, desk.scope)) if columns is not None else {}
         self._digests = list(self._shown)
-        self._end = max((overview.nanoseconds(c.last) for c in self.desk.document.captures if c.last), default=0)
+        self._end = overview.end(self.desk.document)
         self._rotated = {b for f in self.desk.document.findings if f.rule == "certificate-rotated" for b in f.backends}
         empty = (
             "Counted once all is read."
@@ -110,11 +109,11 @@ class CertificatesScreen(Area):
         if c is None:
             rest: list[Cell] = [("", "dim") for _ in range(6)]
             return [mark, (labels, ""), (digest.hex()[:16], ""), ("not kept", "dim"), *rest]
-        left = (c.not_after - self._end) // DAY_NS
+        left, standing = (c.not_after - self._end) // DAY_NS, validity(c, self._end)
         note: tuple[str, Kind] = ("", "")
-        if left < 0:
+        if standing == "expired":
             note = ("✖ expired", "bad")
-        elif left < 30 and (c.not_after - self._end) * 3 < c.not_after - c.not_before:
+        elif standing == "soon":
             note = ("▲ expires soon", "warn")
         elif any(b >= 0 and backends[b].id in self._rotated for b in shown.backends):
             note = ("◇ rotated", "warn")
@@ -123,7 +122,7 @@ class CertificatesScreen(Area):
         first = clock(shown.first)[:8] if shown.count else ""
         last = clock(shown.last)[:8] if shown.count else ""
         names = ", ".join(c.identity.dns_names + c.identity.ip_addresses)
-        kind: Kind = "bad" if left < 0 else ""
+        kind: Kind = "bad" if standing == "expired" else ""
         issuer = safe_text(c.issuer.removeprefix("CN="), 60)
         count = f"{shown.count:,}" if shown.count else "–"
         subject = safe_text(c.common_name or c.subject, 80)

@@ -5,17 +5,16 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from inspector.times import clock, span
+from inspector.times import SECOND_NS, clock, span
 from inspector.tui.marks import Kind, Line
 
 STACK: tuple[tuple[int, str, str, Kind], ...] = ((2, "█", "aborted", "bad"), (0, "▓", "full", ""), (1, "▒", "resumed", "good"), (3, "░", "other", "dim"))
 """Place in ``columns.RESULTS``, glyph, word, kind; what matters most stands at the bottom."""
 
 MARGIN = 8
-SECOND = 1_000_000_000
 NICE = [
-    *(n * SECOND // 1000 for n in (1, 2, 5, 10, 20, 50, 100, 200, 500)),
-    *(n * SECOND for n in (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 21_600, 43_200, 86_400)),
+    *(n * SECOND_NS // 1000 for n in (1, 2, 5, 10, 20, 50, 100, 200, 500)),
+    *(n * SECOND_NS for n in (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 21_600, 43_200, 86_400)),
 ]
 """Nanoseconds that a bar may stand for."""
 
@@ -50,7 +49,7 @@ def chart(time_ns: npt.NDArray[np.int64], result: npt.NDArray[np.uint8], inciden
 
 def spoken(step: int) -> str:
     """How long a bar is, in words."""
-    return "SECOND" if step == SECOND else "MINUTE" if step == 60 * SECOND else "HOUR" if step == 3600 * SECOND else span(step).replace(".0 ", " ")
+    return "SECOND" if step == SECOND_NS else "MINUTE" if step == 60 * SECOND_NS else "HOUR" if step == 3600 * SECOND_NS else span(step).replace(".0 ", " ")
 
 
 def _stacked(parts: list[int], most: int, rows: int) -> list[int]:

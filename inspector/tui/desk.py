@@ -17,8 +17,6 @@ from inspector.settings import Settings
 
 T = TypeVar("T")
 
-AREAS = ("services", "overview", "connections", "sessions", "certificates", "incidents")
-
 
 @dataclass(slots=True)
 class View:

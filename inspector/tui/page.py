@@ -14,7 +14,8 @@ from textual.widgets import Static
 
 from inspector.reports import overview
 from inspector.safe import safe_text
-from inspector.tui.desk import AREAS, Desk
+from inspector.tui import AREAS
+from inspector.tui.desk import Desk
 from inspector.tui.keybar import KeyBar
 from inspector.tui.marks import Kind, Line, content
 

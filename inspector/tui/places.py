@@ -8,12 +8,11 @@ from datetime import datetime
 
 from inspector.facts import frame_reference, unpack_events
 from inspector.findings.judge import Analysis
-from inspector.times import rfc3339
+from inspector.times import DAY_NS, SECOND_NS, rfc3339
 
 FRAME = re.compile(r"(?:frame\s+)?(?:(\d+):)?(\d+)", re.IGNORECASE)
 TIME = re.compile(r"(?:(\d{4}-\d\d-\d\d)[T ])?(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?Z?")
 ID = re.compile(r"[0-9a-f]{4,12}")
-DAY_NS, SECOND_NS = 86_400 * 1_000_000_000, 1_000_000_000
 
 
 def find(analysis: Analysis, text: str) -> int | str:
