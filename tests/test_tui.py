@@ -298,6 +298,24 @@ async def test_a_frozen_view_tells_what_waits(tmp_path: Path) -> None:
         assert "frozen" not in shown(app)
 
 
+async def test_the_cursor_stays_on_its_connection_when_earlier_ones_come(tmp_path: Path) -> None:
+    pool = Pool()
+    for number in range(1, 9):
+        pool.full(B, numbered(number))
+    app = app_of(written(tmp_path, pool.flows[4:]))
+    async with app.run_test(size=(100, 30)) as pilot:
+        await then("3", "down", "down")(pilot)
+        screen = app.screen
+        assert isinstance(screen, ConnectionsScreen)
+        held = app.desk.now.case.observed[screen.marked()[0]].id
+        written(tmp_path, pool.flows)
+        await pressed(pilot, "ctrl+r")
+        await loaded(pilot)
+        assert screen.query_one(Rows).count == 8
+        assert screen.query_one(Rows).cursor == 6
+        assert app.desk.now.case.observed[screen.marked()[0]].id == held
+
+
 class Halting(Loading):
     """Stands still behind what was judged first."""
 

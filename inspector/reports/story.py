@@ -62,6 +62,7 @@ class Chapter(NamedTuple):
     backend: str
     rungs: list[Rung]
     service: str
+    legs: tuple[ConnectionFacts, ...]
 
 
 class Ladder(NamedTuple):
@@ -84,7 +85,7 @@ def ladder(analysis: Analysis, incident: Incident) -> Ladder:
         role = roles.get(connection, "seen")
         gap = f"  +{span(seen.first_ns - previous.first_ns)}" if previous is not None else f"  {clock(seen.first_ns)}"
         title = f"{number} {role.upper()}{gap}   port {seen.main.client.port} → back end {case.label(seen)}"
-        chapters.append(Chapter(title, role, connection, case.label(seen), rungs(analysis, seen), case.services[seen.service].id))
+        chapters.append(Chapter(title, role, connection, case.label(seen), rungs(analysis, seen), case.services[seen.service].id, (seen.main, *seen.legs)))
         previous = seen
     return Ladder(incident.summary, chapters)
 

@@ -251,18 +251,23 @@ class InspectorApp(Exporting):
     def action_go(self) -> None:
         """Ask where to."""
 
+        place = 0
+
         def problem(text: str) -> str | None:
+            nonlocal place
             found = places.find(self.desk.now, text)
-            return found if isinstance(found, str) else None
+            if isinstance(found, str):
+                return found
+            place = found
+            return None
 
         def go(text: str | None) -> None:
             if text is None:
                 return
-            found = places.find(self.desk.now, text)
             self._show_connections()
             base = self.screen_stack[0]
-            if isinstance(base, ConnectionsScreen) and isinstance(found, int):
-                self.call_after_refresh(base.go, found)
+            if isinstance(base, ConnectionsScreen):
+                self.call_after_refresh(base.go, place)
 
         self.push_screen(Ask("Go to", "frame 470   17:28:21.6   or the beginning of a connection's id", problem), go)
 

@@ -84,7 +84,6 @@ class CertificatesScreen(Area):
         """What was shown by now; the cursor stays on its certificate."""
         super().renew()
         rows = self.query_one(Rows)
-        held = self._digests[rows.cursor] if rows.cursor < len(self._digests) else None
         desk, columns = self.desk, self.desk.columns
         self._shown = desk.kept(("inventory", desk.scope), lambda: inventory(desk.now, columns, desk.scope)) if columns is not None else {}
         self._digests = list(self._shown)
@@ -95,7 +94,7 @@ class CertificatesScreen(Area):
             if columns is None
             else "No server showed a certificate in clear" + (": in TLS 1.3 certificates are encrypted." if self.desk.now.count else ".")
         )
-        rows.renew(len(self._digests), self._digests.index(held) if held in self._digests else 0, empty)
+        rows.renew(self._digests, empty=empty)
 
     def _certificate(self, digest: bytes) -> Certificate | None:
         return self.desk.now.case.certificates.get(digest)

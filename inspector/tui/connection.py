@@ -32,8 +32,8 @@ class ConnectionScreen(Told):
         seen = analysis.case.observed[self._index]
         c = analysis.connection(self._index)
         label = analysis.case.label(seen)
-        told = Ladder("", [Chapter(f"port {c.client_endpoint.port}", "seen", c.id, label, rungs(analysis, seen), c.service)])
-        lines = [*self.ladder_at(told, [(seen.main, *seen.legs)], width, 0), []]
+        told = Ladder("", [Chapter(f"port {c.client_endpoint.port}", "seen", c.id, label, rungs(analysis, seen), c.service, (seen.main, *seen.legs))])
+        lines = [*self.ladder_at(told, width), []]
         for name, value in self._facts(c):
             lines += paragraph(f"{name}: {value}", "  ", "      ", width)
         for anomaly in c.anomalies:

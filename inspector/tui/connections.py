@@ -8,8 +8,9 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-from inspector.document import Connection, Document
+from inspector.document import Connection
 from inspector.filters import FilterError
+from inspector.findings.judge import Analysis
 from inspector.reports import overview
 from inspector.reports.difference import handshake_fields
 from inspector.reports.wireshark import display_filter
@@ -24,15 +25,6 @@ from inspector.tui.page import Area
 from inspector.tui.rows import Cell, Column, Rows
 
 OUTCOMES: dict[str, tuple[str, Kind]] = {"aborted": ("✖", "bad"), "established": ("●", "good"), "incomplete": ("◌", "warn")}
-
-
-class Labels:
-    """What ids of one document are called."""
-
-    def __init__(self, document: Document) -> None:
-        self.backends = {b.id: b.label for b in document.backends}
-        self.services = {s.id: overview.title(s) for s in document.services}
-        self.stacks = {c.id: c.stack for c in document.clients}
 
 
 def _text(value: str | None, kind: Kind = "") -> Cell:
@@ -71,28 +63,28 @@ def _ems(c: Connection) -> Cell:
     return ("–" if negotiated is None else "yes" if negotiated else "no", "")
 
 
-Shown = Callable[[Observed, Connection, Labels], Cell]
+Shown = Callable[[Analysis, Observed, Connection], Cell]
 
 COLUMNS: dict[str, tuple[Column, Shown]] = {
-    "time": (Column("time", 12, 0, False, "time"), lambda s, c, n: (clock(s.hello_ns or s.first_ns), "dim")),
-    "client": (Column("client", 16, 6, False, "client"), lambda s, c, n: (c.client_endpoint.ip, "")),
-    "port": (Column("port", 5, 8, True, "port"), lambda s, c, n: (str(c.client_endpoint.port), "")),
-    "backend": (Column("back end", 8, 0, False, "backend"), lambda s, c, n: (n.backends.get(c.backend or "", "?"), "")),
-    "outcome": (Column("outcome", 14, 0, False, "outcome"), lambda s, c, n: _outcome(c)),
-    "kind": (Column("handshake", 16, 0, False, "kind"), lambda s, c, n: handshake(c)),
-    "session": (Column("session", 8, 4, False, "session"), lambda s, c, n: _session(c)),
-    "ems": (Column("EMS", 4, 3, False, "ems"), lambda s, c, n: _ems(c)),
-    "version": (Column("TLS", 7, 2, False, "version"), lambda s, c, n: _text(c.handshakes[0].version)),
-    "frame": (Column("frame", 8, 5, True, "frame"), lambda s, c, n: _frame(c)),
-    "alert": (Column("alert", 14, 1, False, "alert"), lambda s, c, n: (next((a.name or "encrypted" for a in c.alerts if a.level == 2), ""), "warn")),
-    "rtt": (Column("rtt ms", 8, 9, True, "rtt"), lambda s, c, n: (f"{c.rtt / 1e6:,.2f}" if c.rtt is not None else "–", "")),
-    "bytes": (Column("bytes", 11, 10, True, "bytes"), lambda s, c, n: (f"{c.bytes.client + c.bytes.server:,}", "")),
-    "service": (Column("service", 26, 11, False, "service"), lambda s, c, n: (n.services.get(c.service, "?"), "")),
-    "server": (Column("server", 22, 12, False, "server"), lambda s, c, n: (c.server_endpoint.ip, "")),
-    "stack": (Column("stack", 8, 13, False, "stack"), lambda s, c, n: _text(n.stacks.get(c.client))),
-    "sni": (Column("server name", 26, 14, False, "sni"), lambda s, c, n: _text(c.handshakes[0].server_name)),
-    "cipher": (Column("cipher suite", 30, 15, False, "cipher"), lambda s, c, n: _text(c.handshakes[0].cipher.name if c.handshakes[0].cipher else None)),
-    "id": (Column("id", 12, 16, False, "id"), lambda s, c, n: (c.id, "dim")),
+    "time": (Column("time", 12, 0, False, "time"), lambda a, s, c: (clock(s.hello_ns or s.first_ns), "dim")),
+    "client": (Column("client", 16, 6, False, "client"), lambda a, s, c: (c.client_endpoint.ip, "")),
+    "port": (Column("port", 5, 8, True, "port"), lambda a, s, c: (str(c.client_endpoint.port), "")),
+    "backend": (Column("back end", 8, 0, False, "backend"), lambda a, s, c: (a.case.label(s), "")),
+    "outcome": (Column("outcome", 14, 0, False, "outcome"), lambda a, s, c: _outcome(c)),
+    "kind": (Column("handshake", 16, 0, False, "kind"), lambda a, s, c: handshake(c)),
+    "session": (Column("session", 8, 4, False, "session"), lambda a, s, c: _session(c)),
+    "ems": (Column("EMS", 4, 3, False, "ems"), lambda a, s, c: _ems(c)),
+    "version": (Column("TLS", 7, 2, False, "version"), lambda a, s, c: _text(c.handshakes[0].version)),
+    "frame": (Column("frame", 8, 5, True, "frame"), lambda a, s, c: _frame(c)),
+    "alert": (Column("alert", 14, 1, False, "alert"), lambda a, s, c: (next((a.name or "encrypted" for a in c.alerts if a.level == 2), ""), "warn")),
+    "rtt": (Column("rtt ms", 8, 9, True, "rtt"), lambda a, s, c: (f"{c.rtt / 1e6:,.2f}" if c.rtt is not None else "–", "")),
+    "bytes": (Column("bytes", 11, 10, True, "bytes"), lambda a, s, c: (f"{c.bytes.client + c.bytes.server:,}", "")),
+    "service": (Column("service", 26, 11, False, "service"), lambda a, s, c: (overview.title(a.document.services[s.service]), "")),
+    "server": (Column("server", 22, 12, False, "server"), lambda a, s, c: (c.server_endpoint.ip, "")),
+    "stack": (Column("stack", 8, 13, False, "stack"), lambda a, s, c: _text(a.case.clients[s.client].stack.name)),
+    "sni": (Column("server name", 26, 14, False, "sni"), lambda a, s, c: _text(c.handshakes[0].server_name)),
+    "cipher": (Column("cipher suite", 30, 15, False, "cipher"), lambda a, s, c: _text(c.handshakes[0].cipher.name if c.handshakes[0].cipher else None)),
+    "id": (Column("id", 12, 16, False, "id"), lambda a, s, c: (c.id, "dim")),
 }
 """By the name in settings, which is also the field of the filter language that sorts."""
 
@@ -117,28 +109,24 @@ class ConnectionsScreen(Area):
         """The table."""
         self._names = list(self.desk.settings.columns or USUAL)
         self._order: list[int] = []
-        self._labels = Labels(self.desk.document)
         yield Rows([MARK, *(COLUMNS[n][0] for n in self._names)], 0, self._row, "No connection.", id="connections")
 
     def renew(self) -> None:
         """The connections that scope, filter and sort leave. The cursor stays on its connection, or at the end where it stood there."""
         super().renew()
         desk, rows = self.desk, self.query_one(Rows)
-        held = self._order[rows.cursor] if rows.cursor < len(self._order) else None
         at_end = bool(rows.count) and rows.cursor == rows.count - 1 and not desk.view.sort
         grows = len(self._order)
-        self._labels = Labels(desk.document)
         try:
             self._order = desk.indexes()
         except FilterError as error:
             self._order = []
-            rows.renew(0, 0, safe_text(str(error)))
+            rows.renew([], empty=safe_text(str(error)))
             return
-        place = self.place_of(held) if held is not None else 0
-        if at_end and len(self._order) > grows > 1:
-            place = len(self._order) - 1
+        follows = at_end and len(self._order) > grows > 1
         rows.sorted_by = (desk.view.sort.removeprefix("-") or "time", desk.view.sort.startswith("-"))
-        rows.renew(len(self._order), place, self._empty())
+        observed = desk.now.case.observed
+        rows.renew([observed[i].id for i in self._order], len(self._order) - 1 if follows else None, self._empty())
 
     def place_of(self, index: int) -> int:
         """Where a connection stands in the table; 0 where it does not."""
@@ -153,10 +141,11 @@ class ConnectionsScreen(Area):
         return "No connection." if self.desk.document.services else f"No TLS was found in {overview.counted(sum(c.packets for c in self.desk.document.captures), 'frame')}."
 
     def _row(self, index: int) -> list[Cell]:
-        seen = self.desk.now.case.observed[self._order[index]]
-        c = self.desk.now.connection(seen.index)
+        analysis = self.desk.now
+        seen = analysis.case.observed[self._order[index]]
+        c = analysis.connection(seen.index)
         mark: Cell = ("*", "head") if c.id in self.desk.marks else ("", "")
-        return [mark, *(COLUMNS[n][1](seen, c, self._labels) for n in self._names)]
+        return [mark, *(COLUMNS[n][1](analysis, seen, c) for n in self._names)]
 
     def on_rows_selected(self, message: Rows.Selected) -> None:
         """Open a connection."""
@@ -219,7 +208,7 @@ class ConnectionsScreen(Area):
             return
         analysis = self.desk.now
         pair = [analysis.connection(i) for i in sorted(indexes)]
-        titles = [f"{c.first_seen[11:23]} port {c.client_endpoint.port} {self._labels.backends.get(c.backend or '', '?')}" for c in pair]
+        titles = [f"{c.first_seen[11:23]} port {c.client_endpoint.port} {analysis.case.label(analysis.case.observed[i])}" for c, i in zip(pair, sorted(indexes), strict=True)]
         fields = [handshake_fields(analysis.document, c.handshakes[0]) for c in pair]
         self.app.push_screen(DifferenceScreen(self.desk, "Two handshakes", titles, fields))
 
@@ -231,14 +220,9 @@ class ConnectionsScreen(Area):
 
     def step(self, step: int) -> bool:
         """To the next connection that a finding names."""
-        rows = self.query_one(Rows)
-        named = {c for f in self.desk.document.findings if f.severity != "info" for c in f.connections}
-        observed = self.desk.now.case.observed
-        for place in range(rows.cursor + step, rows.count if step > 0 else -1, step):
-            if observed[self._order[place]].id in named:
-                rows.cursor = place
-                return True
-        return False
+        desk = self.desk
+        named = desk.kept("named", lambda: {c for f in desk.document.findings if f.severity != "info" for c in f.connections})
+        return self.query_one(Rows).seek(step, lambda i: desk.now.case.observed[self._order[i]].id in named)
 
     def go(self, index: int) -> None:
         """The cursor onto a connection; scope and filter give way where they hide it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar, cast
+from typing import NamedTuple, TypeVar, cast
 
 from inspector import evidence
 from inspector.columns import Columns
@@ -27,12 +27,11 @@ class View:
     sort: str = ""
 
 
-class Picked:
+class Picked(NamedTuple):
     """A message that was picked for a comparison."""
 
-    def __init__(self, title: str, message: RawMessage) -> None:
-        self.title = title
-        self.message = message
+    title: str
+    message: RawMessage
 
 
 @dataclass(slots=True)

@@ -65,12 +65,11 @@ class IncidentsScreen(Area):
         """The findings as they are now; the cursor stays on its finding."""
         super().renew()
         rows = self.query_one(Rows)
-        held = self._found[rows.cursor].id if rows.cursor < len(self._found) else None
         service = None if self.desk.everything else self.desk.in_view
         self._found = self.desk.kept(("found", service.id if service else None), lambda: found_of(self.desk.document, service))
         incidents = sum(f.incident is not None for f in self._found)
         rows.columns[1] = Column(f"{overview.counted(incidents, 'incident').upper()}, {overview.counted(len(self._found) - incidents, 'other finding').upper()}", 0)
-        rows.renew(len(self._found), next((i for i, f in enumerate(self._found) if f.id == held), 0))
+        rows.renew([f.id for f in self._found])
 
     def _row(self, index: int) -> list[Cell]:
         found = self._found[index]
@@ -82,7 +81,7 @@ class IncidentsScreen(Area):
 
     def step(self, step: int) -> bool:
         """To the next finding."""
-        return self.query_one(Rows).advance(step)
+        return self.query_one(Rows).seek(step)
 
     def to_copy(self) -> tuple[str, str]:
         """All lines."""

@@ -16,10 +16,10 @@ from inspector.safe import safe_text
 from inspector.tui.chart import chart
 from inspector.tui.incidents import Found, cells, found_of, open_found
 from inspector.tui.marks import Kind, Line, coloured, content, paragraph
-from inspector.tui.page import Area
+from inspector.tui.page import STATE_KINDS, Area
 from inspector.tui.rows import Cell, Column, Rows
 
-SENTENCE_KINDS: dict[str, Kind] = {"confirmed": "bad", "exposed": "warn", "unknown": "warn", "protected": "good", "not_this": "head"}
+SENTENCE_KINDS: dict[str, Kind] = {**STATE_KINDS, "not_this": "head"}
 TALL, TALLEST, WIDE = 32, 46, 112
 """From these heights on there is room for two and for all of pool, matrix and chart; from this width on matrix and chart stand side by side."""
 OTHER_LINES = 8
@@ -61,11 +61,10 @@ class OverviewScreen(Area):
             frames = sum(c.packets for c in desk.document.captures)
             self.query_one("#verdict", Static).update(content([[(f"No TLS was found in {overview.counted(frames, 'frame')}.", "warn")]]))
             return
-        held = self._found[rows.cursor].id if rows.cursor < len(self._found) else None
         self._found = desk.kept(("found", service.id), lambda: found_of(desk.document, service))
         told = [f"INCIDENTS {sum(f.incident is not None for f in self._found)}", f"OTHER FINDINGS {sum(f.incident is None for f in self._found)}"]
         rows.columns[1] = Column(", ".join(told), 0)
-        rows.renew(len(self._found), next((i for i, f in enumerate(self._found) if f.id == held), 0))
+        rows.renew([f.id for f in self._found])
         self._lay_out(service, self.size.width or 80, self.size.height or 24)
 
     def _lay_out(self, service: Service, width: int, height: int) -> None:
@@ -139,7 +138,7 @@ class OverviewScreen(Area):
 
     def step(self, step: int) -> bool:
         """To the next finding."""
-        return self.query_one(Rows).advance(step)
+        return self.query_one(Rows).seek(step)
 
     def to_copy(self) -> tuple[str, str]:
         """Sentence, remedy, pool and matrix as text."""

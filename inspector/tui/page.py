@@ -51,22 +51,24 @@ class AreaBar(Widget):
 
     DEFAULT_CSS = "AreaBar { height: 1; padding: 0 1; background: $panel; color: $foreground; }"
 
-    def __init__(self, desk: Desk, area: str) -> None:
+    def __init__(self, area: str) -> None:
         super().__init__()
-        self._desk = desk
         self._area = area
 
-    def _names(self) -> list[tuple[str, str]]:
-        status = cast("InspectorApp", self.app).status()
+    @property
+    def _inspector(self) -> InspectorApp:
+        return cast("InspectorApp", self.app)
+
+    def _names(self, status: str) -> list[tuple[str, str]]:
         short = len("".join(AREAS)) + 4 * len(AREAS) + len(status) + 1 > self.size.width
         return [(area, f"{number} {area.title()[:4] if short else area.title()}") for number, area in enumerate(AREAS, 1)]
 
     def render(self) -> Content:
         """One line."""
+        status = self._inspector.status()
         line: Line = []
-        for area, name in self._names():
+        for area, name in self._names(status):
             line += [(name, "head" if area == self._area else "dim"), ("  ", "")]
-        status = cast("InspectorApp", self.app).status()
         room = max(self.size.width - sum(len(text) for text, _ in line) - 1, 0)
         line.append((status[-room:].rjust(room) if room else "", "warn"))
         return content([line])
@@ -74,9 +76,9 @@ class AreaBar(Widget):
     def on_click(self, event: Click) -> None:
         """A click on a name opens its area."""
         at = 1
-        for area, name in self._names():
+        for area, name in self._names(self._inspector.status()):
             if at <= event.x < at + len(name):
-                cast("InspectorApp", self.app).action_area(area)
+                self._inspector.action_area(area)
             at += len(name) + 2
 
 
@@ -91,7 +93,7 @@ class Area(Page):
 
     def compose(self) -> ComposeResult:
         """The line of areas, a heading, what the area shows, the keys."""
-        yield AreaBar(self.desk, self.AREA)
+        yield AreaBar(self.AREA)
         yield Static(id="heading")
         yield from self.body()
         yield KeyBar()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ClassVar, NamedTuple
 
 from rich.segment import Segment
@@ -83,17 +83,22 @@ class Rows(Painted):
         """The name of the column by which the rows are sorted, and whether the largest comes first."""
         self._row = row
         self._empty = empty
+        self._keys: Sequence[object] = ()
 
     def on_mount(self) -> None:
         """The height is known from the start."""
         self.virtual_size = Size(0, self.count + 1)
 
-    def renew(self, count: int, cursor: int | None = None, empty: str | None = None) -> None:
-        """The rows are others now. ``cursor``: where what was selected stands now, by default the same place."""
-        self.count = count
+    def renew(self, keys: Sequence[object], cursor: int | None = None, empty: str | None = None) -> None:
+        """The rows are others now. ``keys``: what each is known by; the cursor stays on the key that it stood on, unless ``cursor`` says where it goes."""
+        held = self._keys[self.cursor] if self.cursor < len(self._keys) else None
+        self._keys = keys
+        self.count = len(keys)
         self._empty = self._empty if empty is None else empty
-        self.virtual_size = Size(0, count + 1)
-        wanted = self.validate_cursor(self.cursor if cursor is None else cursor)
+        self.virtual_size = Size(0, self.count + 1)
+        if cursor is None:
+            cursor = keys.index(held) if held in keys else 0
+        wanted = self.validate_cursor(cursor)
         if wanted == self.cursor:
             self.watch_cursor(wanted, wanted)
         self.cursor = wanted
@@ -159,11 +164,13 @@ class Rows(Painted):
         """Stay among the rows."""
         return max(0, min(value, self.count - 1))
 
-    def advance(self, step: int) -> bool:
-        """The cursor by some rows; whether it could."""
-        before = self.cursor
-        self.cursor += step
-        return self.cursor != before
+    def seek(self, step: int, is_wanted: Callable[[int], bool] = lambda index: True) -> bool:
+        """The cursor onto the next row (1), or the one before (-1), that is wanted; whether there is one."""
+        for index in range(self.cursor + step, self.count if step > 0 else -1, step):
+            if is_wanted(index):
+                self.cursor = index
+                return True
+        return False
 
     def action_move(self, step: int) -> None:
         """Up or down by rows."""

@@ -45,7 +45,7 @@ class ServicesScreen(Area):
         in_view = self.desk.in_view
         place = next((i for i, s in enumerate(self._services) if s is in_view), 0)
         frames = sum(c.packets for c in document.captures)
-        self.query_one(Rows).renew(len(self._services), place, f"No TLS was found in {overview.counted(frames, 'frame')}.")
+        self.query_one(Rows).renew([s.id for s in self._services], place, f"No TLS was found in {overview.counted(frames, 'frame')}.")
         self.query_one("#noise", Static).update(content(self._noise()))
         self._tell(place)
 
@@ -102,9 +102,4 @@ class ServicesScreen(Area):
 
     def step(self, step: int) -> bool:
         """To the next service in which something is wrong."""
-        rows = self.query_one(Rows)
-        for index in range(rows.cursor + step, len(self._services) if step > 0 else -1, step):
-            if self._services[index].assessment.state in ("confirmed", "exposed", "not_this"):
-                rows.cursor = index
-                return True
-        return False
+        return self.query_one(Rows).seek(step, lambda i: self._services[i].assessment.state in ("confirmed", "exposed", "not_this"))

@@ -55,7 +55,6 @@ class SessionsScreen(Area):
         """The sessions of what is in view; the cursor stays on its session."""
         super().renew()
         rows, case, scope = self.query_one(Rows), self.desk.now.case, self.desk.scope
-        held = self._order[rows.cursor] if rows.cursor < len(self._order) else None
         found = []
         for index, session in enumerate(self._sessions):
             first = session.issuer if session.issuer is not None else session.uses[0] >> 1 if session.uses else -1
@@ -67,9 +66,8 @@ class SessionsScreen(Area):
             found.sort(key=lambda i: not self._is_aborted(self._sessions[i]))
         self._order = found[::-1] if self._reversed else found
         connections = self.desk.in_view.connections if self.desk.in_view is not None and scope is not None else self.desk.now.count
-        rows.renew(
-            len(self._order), self._order.index(held) if held in self._order else 0, f"No session was issued or offered in these {overview.counted(connections, 'connection')}."
-        )
+        empty = f"No session was issued or offered in these {overview.counted(connections, 'connection')}."
+        rows.renew([(self._sessions[i].method, self._sessions[i].key) for i in self._order], empty=empty)
 
     def _is_aborted(self, session: Session) -> bool:
         observed = self.desk.now.case.observed
@@ -110,12 +108,7 @@ class SessionsScreen(Area):
 
     def step(self, step: int) -> bool:
         """To the next session with an aborted offer."""
-        rows = self.query_one(Rows)
-        for place in range(rows.cursor + step, len(self._order) if step > 0 else -1, step):
-            if self._is_aborted(self._sessions[self._order[place]]):
-                rows.cursor = place
-                return True
-        return False
+        return self.query_one(Rows).seek(step, lambda i: self._is_aborted(self._sessions[self._order[i]]))
 
     def to_copy(self) -> tuple[str, str]:
         """The lane under the cursor."""

@@ -80,8 +80,7 @@ class StoryScreen(FoundScreen):
         incident = self.found.incident
         assert incident is not None
         told = ladder(self.analysis, incident)
-        by_id = {s.id: s for s in self.analysis.case.observed if s.id in incident.connections}
-        lines = [*self.ladder_at(told, [(by_id[c.connection].main, *by_id[c.connection].legs) for c in told.chapters], width, 0), []]
+        lines = [*self.ladder_at(told, width), []]
         lines.append([("WHY", "head")])
         for step in why.steps(self.analysis, incident):
             text = f"{why.MARKS[step.holds]} {step.text}   {step.frames + '   ' if step.frames else ''}{overview.WORDS[step.grade]}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
 
 from textual.app import ComposeResult
@@ -35,7 +34,7 @@ class Target(NamedTuple):
 
 
 class Told(Page):
-    """``story`` is filled with the lines and targets for a width."""
+    """``targets``: the rungs on the page that can be decoded."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "app.pop_screen", "Back", tooltip="To where you came from", id="back"),
@@ -77,19 +76,17 @@ class Told(Page):
         """The page."""
         raise NotImplementedError
 
-    def ladder_at(self, told: Ladder, sources: Sequence[tuple[ConnectionFacts, ...]], width: int, at: int) -> list[Line]:
-        """A ladder drawn with lanes, or told as lines where there is no room; its rungs can be chosen. ``sources``: the legs of each chapter's connection. ``at``: the
-        number of its first line on the page.
-        """
+    def ladder_at(self, told: Ladder, width: int) -> list[Line]:
+        """A ladder drawn with lanes, or told as lines where there is no room, as the first lines of the page; its rungs can be chosen."""
         if width < NARROW:
             lines = [coloured(line[2:]) for line in ladder_lines(told)]
-            place = at
+            place = 0
         else:
             lines = drawn(told, self._lane_names(told), width)
-            place = at + 1
-        for chapter, legs in zip(told.chapters, sources, strict=True):
+            place = 1
+        for chapter in told.chapters:
             for number, rung in enumerate(chapter.rungs, place + 1):
-                self.targets.append(Target(legs[rung.leg], chapter.title, rung))
+                self.targets.append(Target(chapter.legs[rung.leg], chapter.title, rung))
                 self._places.append(number)
             place += 1 + len(chapter.rungs)
         return lines
