@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import os
-import threading
 from pathlib import Path
 
 import pytest
 from textual.app import App, ComposeResult
 
-from inspector.capture.files import Story
-from inspector.facts import Facts
-from inspector.findings.case import Options
-from inspector.settings import Settings
 from inspector.tui import clipboard, places, recent
-from inspector.tui.app import InspectorApp
 from inspector.tui.connections import ConnectionsScreen
 from inspector.tui.desk import View
 from inspector.tui.difference import DifferenceScreen
-from inspector.tui.loading import Loading
 from inspector.tui.overview import OverviewScreen
 from inspector.tui.rows import Cell, Column, Rows
 from inspector.tui.services import ServicesScreen
-from inspector.tui.waiting import LoadingScreen
 from tests.app import HOSTILE, B, app_of, home, loaded, pressed, shown, then, two_services
 from tests.build import Pool, certificate, numbered, written
 from tests.conftest import bundled, find
@@ -37,26 +28,6 @@ async def test_leaving(key: str) -> None:
         await then("enter", key)(pilot)
     assert app.return_value in (0, None)
     assert not app.problem
-
-
-async def test_leaving_while_it_reads(tmp_path: Path) -> None:
-    """Standard input that never ends: the person can still leave."""
-    from inspector.capture import files
-
-    reading, writing = os.pipe()
-    os.write(writing, b"\xd4\xc3\xb2\xa1" + bytes(20))
-    with os.fdopen(reading, "rb") as pipe:
-        files.standard_input = pipe
-        app = app_of("-")
-        async with app.run_test() as pilot:
-            await pilot.pause(0.3)
-            assert isinstance(app.screen, LoadingScreen)
-            await pilot.press("q")
-            await pilot.pause()
-        assert app.return_value == 0
-        os.close(writing)
-        await asyncio.sleep(0.1)
-        files.standard_input = None
 
 
 async def test_a_file_that_goes_bad_while_opening(tmp_path: Path) -> None:
@@ -274,83 +245,6 @@ async def test_opening_another_capture(tmp_path: Path) -> None:
         await pressed(pilot, "ctrl+r")
         await loaded(pilot)
         assert "Protected" in shown(app)
-
-
-async def test_a_frozen_view_tells_what_waits(tmp_path: Path) -> None:
-    pool = Pool()
-    for number in range(1, 9):
-        pool.full(B, numbered(number))
-    path = written(tmp_path, pool.flows[:3])
-    app = app_of(path)
-    async with app.run_test(size=(100, 30)) as pilot:
-        await then("3", "p")(pilot)
-        written(tmp_path, pool.flows)
-        app._read([str(path)])
-        for _ in range(200):
-            await pilot.pause(0.02)
-            if app._loading.is_done:
-                break
-        await pilot.pause(0.3)
-        assert app.screen.query_one(Rows).count == 3
-        assert "frozen, 5 more wait" in shown(app)
-        await pressed(pilot, "p")
-        assert app.screen.query_one(Rows).count == 8
-        assert "frozen" not in shown(app)
-
-
-async def test_the_cursor_stays_on_its_connection_when_earlier_ones_come(tmp_path: Path) -> None:
-    pool = Pool()
-    for number in range(1, 9):
-        pool.full(B, numbered(number))
-    app = app_of(written(tmp_path, pool.flows[4:]))
-    async with app.run_test(size=(100, 30)) as pilot:
-        await then("3", "down", "down")(pilot)
-        screen = app.screen
-        assert isinstance(screen, ConnectionsScreen)
-        held = app.desk.now.case.observed[screen.marked()[0]].id
-        written(tmp_path, pool.flows)
-        await pressed(pilot, "ctrl+r")
-        await loaded(pilot)
-        assert screen.query_one(Rows).count == 8
-        assert screen.query_one(Rows).cursor == 6
-        assert app.desk.now.case.observed[screen.marked()[0]].id == held
-
-
-class Halting(Loading):
-    """Stands still behind what was judged first."""
-
-    def __init__(self, *paths: str) -> None:
-        super().__init__(paths, Options(), [], Settings())
-        self.halted, self.goes_on = threading.Event(), threading.Event()
-
-    def _look(self, facts: Facts, story: Story) -> None:
-        self._next_look = 0.0
-        super()._look(facts, story)
-        if self.analysis is not None and not self.halted.is_set():
-            self.halted.set()
-            self.goes_on.wait(30)
-
-
-async def test_what_is_known_so_far_is_shown_while_it_reads() -> None:
-    paths = [str(find(name)) for name in ("puppet-session-ids", "puppet-tls13")]
-    loading = Halting(*paths)
-    app = InspectorApp(paths, Options(), loading=loading)
-    async with app.run_test(size=(120, 30)) as pilot:
-        await asyncio.to_thread(loading.halted.wait, 30)
-        for _ in range(100):
-            await pilot.pause(0.02)
-            if app.desk.analysis is not None:
-                break
-        await pilot.pause(0.2)
-        text = shown(app)
-        assert "so far, reading" in text
-        assert "connections" in text
-        await pressed(pilot, "3", "end", "4", "5", "6", "1", "2")
-        before = app.desk.now.count
-        loading.goes_on.set()
-        await loaded(pilot)
-        assert "so far" not in shown(app)
-        assert app.desk.now.count > before
 
 
 async def test_two_picked_messages_show_their_difference() -> None:
