@@ -57,14 +57,9 @@ class Ready(Loading):
         self.__dict__.update(own.__dict__)
         self.ready = analysis
 
-    def start(self) -> None:
-        """Nothing to read; the columns are made by a thread, as ever."""
-        super().start()
-
-    def _run(self) -> None:
+    def _work(self) -> None:
         self._publish(self.ready, None, whole=True)
         self._publish(self.ready, Columns(self.ready, self._check), whole=True)
-        self.is_done = True
 
 
 class Measured(InspectorApp):

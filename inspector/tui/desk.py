@@ -108,7 +108,8 @@ class Desk:
         found = self.columns.matching(test, self.scope)
         if self.view.sort:
             found = self.columns.ordered(found, self.view.sort.removeprefix("-"), self.view.sort.startswith("-"))
-        return [int(i) for i in found.tolist()]
+        indexes: list[int] = found.tolist()
+        return indexes
 
     def flows(self, indexes: Sequence[int]) -> list[evidence.Flow]:
         """The flows of some connections, all their legs."""

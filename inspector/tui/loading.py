@@ -74,19 +74,11 @@ class Loading:
         self._stopped.set()
 
     def _run(self) -> None:
+        usual = sys.getswitchinterval()
         sys.setswitchinterval(SWITCH_SECONDS)
         gc.disable()  # a collection over a million values would hold up every key for as long
-        self._next_look = time.monotonic() + FIRST_LOOK_SECONDS
         try:
-            facts = extract(self.paths, self._advance, self._opened, self._look)
-            self.stage = "judging"
-            analysis = self._judged(facts, self._limits)
-            columns = Columns(analysis, self._check) if analysis.count <= FEW else None
-            self._publish(analysis, columns, whole=True)
-            if columns is None:
-                self.stage = "indexing"
-                self._stopped.wait(PAINT_SECONDS)
-                self._publish(analysis, Columns(analysis, self._check), whole=True)
+            self._work()
         except Stopped:
             return
         except InspectorError as error:
@@ -94,7 +86,20 @@ class Loading:
         finally:
             gc.freeze()
             gc.enable()
+            sys.setswitchinterval(usual)
             self.is_done = True
+
+    def _work(self) -> None:
+        self._next_look = time.monotonic() + FIRST_LOOK_SECONDS
+        facts = extract(self.paths, self._advance, self._opened, self._look)
+        self.stage = "judging"
+        analysis = self._judged(facts, self._limits)
+        columns = Columns(analysis, self._check) if analysis.count <= FEW else None
+        self._publish(analysis, columns, whole=True)
+        if columns is None:
+            self.stage = "indexing"
+            self._stopped.wait(PAINT_SECONDS)
+            self._publish(analysis, Columns(analysis, self._check), whole=True)
 
     def _judged(self, facts: Facts, limits: list[Limit]) -> Analysis:
         analysis = judge(facts, self._options, limits)

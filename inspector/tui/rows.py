@@ -97,7 +97,10 @@ class Rows(Painted):
         self._empty = self._empty if empty is None else empty
         self.virtual_size = Size(0, self.count + 1)
         if cursor is None:
-            cursor = next((index for index, key in enumerate(keys) if key == held), 0)
+            try:
+                cursor = keys.index(held)
+            except ValueError:
+                cursor = 0
         wanted = self.validate_cursor(cursor)
         if wanted == self.cursor:
             self.watch_cursor(wanted, wanted)

@@ -67,7 +67,7 @@ class SessionsScreen(Area):
         self._order = found[::-1] if self._reversed else found
         connections = self.desk.in_view.connections if self.desk.in_view is not None and scope is not None else self.desk.now.count
         empty = f"No session was issued or offered in these {overview.counted(connections, 'connection')}."
-        rows.renew([(self._sessions[i].method, self._sessions[i].key) for i in self._order], empty=empty)
+        rows.renew([self._sessions[i].key for i in self._order], empty=empty)
 
     def _is_aborted(self, session: Session) -> bool:
         observed = self.desk.now.case.observed
