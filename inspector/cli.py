@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from inspector.errors import InspectorError, UsageError
+from inspector import cli_live
+from inspector.errors import InspectorError, NotPermittedError, UsageError
 from inspector.tui import AREAS
 from inspector.version import VERSION
+from inspector.vips import parsed
 
 if TYPE_CHECKING:
     from inspector.capture.files import Story
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from inspector.findings.judge import Analysis
     from inspector.tracking.certificates import Certificate
 
-FINDINGS, USAGE, INCOMPLETE, INTERRUPTED, TERMINATED = 1, 2, 3, 130, 143
+FINDINGS, USAGE, INCOMPLETE, NOT_PERMITTED, INTERRUPTED, TERMINATED = 1, 2, 3, 4, 130, 143
 SEVERITIES = ("high", "medium", "low", "info", "never")
 
 
@@ -55,6 +57,9 @@ def cli() -> None:
     Exit status: 0 fine; 1 findings (analyze, compare); 2 usage, or no input can be read;
     3 incomplete input with --strict; 130, 143 on signals.
     """
+
+
+cli.add_command(cli_live.watch_command)
 
 
 def story_options(command: Any) -> Any:
@@ -117,7 +122,7 @@ def _analysis(files: tuple[str, ...], vips: tuple[str, ...], generation: str, li
     from inspector.extraction import extract
     from inspector.progress import Progress
 
-    wanted = tuple(_vip(v) for v in vips)
+    wanted = tuple(parsed(v) for v in vips)
     progress = Progress(sys.stderr)
 
     def opened(story: Story) -> None:
@@ -140,19 +145,6 @@ def _options(vips: tuple[tuple[str, int], ...], generation: str) -> Options:
     from inspector.findings.case import Options
 
     return Options("first" if generation == "first" else "current", vips)
-
-
-def _vip(text: str) -> tuple[str, int]:
-    host, colon, port = text.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not colon or not host or not port.isdigit() or not 0 < int(port) < 65536:
-        raise UsageError(f"--vip {text}: not HOST:PORT", "an IPv6 address stands in brackets: --vip '[2001:db8::1]:8081'")
-    import ipaddress
-
-    try:
-        return str(ipaddress.ip_address(host)), int(port)
-    except ValueError:
-        return host.lower(), int(port)
 
 
 def _secrets_limits(keylog: tuple[str, ...], server_key: tuple[str, ...], logs: tuple[str, ...]) -> list[Limit]:
@@ -222,7 +214,7 @@ def open_command(
 
         compile_filter(expression)
     view = (area or ("connections" if expression or sort else ""), expression, sort)
-    _open(files, _options(tuple(_vip(v) for v in vips), jdk_generation), _secrets_limits(keylog, server_key, logs), ascii_wanted, view, settings)
+    _open(files, _options(tuple(parsed(v) for v in vips), jdk_generation), _secrets_limits(keylog, server_key, logs), ascii_wanted, view, settings)
 
 
 def _open(files: tuple[str, ...], options: Options, limits: list[Limit], ascii_wanted: bool, view: tuple[str, str, str], settings_path: str | None) -> None:
@@ -384,7 +376,7 @@ def _run() -> int:
         click.echo(f"inspector: {error}", err=True)
         if error.hint:
             click.echo(f"  {error.hint}", err=True)
-        return USAGE
+        return NOT_PERMITTED if isinstance(error, NotPermittedError) else USAGE
     except BrokenPipeError:
         pass
     return 0

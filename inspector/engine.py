@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import hashlib
 
+from collections.abc import Iterator
+
 from inspector import bounds
 from inspector.capture.frames import FrameBatch
 from inspector.facts import ConnectionFacts, Endpoint, Facts
 from inspector.tls import messages
 from inspector.wire.flows import Began, FlowTable
-from inspector.wire.segments import SegmentDecoder
+from inspector.wire.runs import Reach
+from inspector.wire.segments import SegmentBatch, SegmentDecoder
 
 
 class Engine:
@@ -79,3 +82,45 @@ class Engine:
         others = self.facts.other_flows
         if server in others or len(others) < bounds.CACHE:
             others[server] = others.get(server, 0) + 1
+
+
+class LiveEngine(Engine):
+    """An engine that never ends: connections are handed out as they end, or as their handshake is decided, and are not kept."""
+
+    def __init__(self, most_flows: int) -> None:
+        """``most_flows``: open at once; beyond it the longest idle ones are closed."""
+        super().__init__()
+        self._flows = FlowTable(self._decoder.addresses, self, self, live=True, most=most_flows)
+        self._ended: list[ConnectionFacts] = []
+        self.evicted = 0
+
+    def take(self, batch: FrameBatch) -> tuple[SegmentBatch, Reach | None]:
+        """Frames in; also their segments, and how far into each somebody looked."""
+        segments = self._decoder.decode(batch)
+        self.undecoded[0] = self.undecoded.get(0, 0) + segments.undecoded
+        self._flows.feed(segments)
+        self.evicted = self._flows.evicted
+        return segments, self._flows.reach if len(segments) else None
+
+    def settle(self, now_ns: int) -> tuple[list[ConnectionFacts], Iterator[ConnectionFacts]]:
+        """Connections that have ended, and open ones whose handshake is decided since; the latter must be packed at once. ``now_ns``: packet time that
+        goes on where no packets come.
+        """
+        self._flows.settle(now_ns)
+        ended, self._ended = self._ended, []
+        return ended, self._flows.decided()
+
+    def close(self) -> list[ConnectionFacts]:
+        """No more frames: all that was open."""
+        self._flows.finish()
+        ended, self._ended = self._ended, []
+        return ended
+
+    def forget_certificates(self, used: set[bytes]) -> None:
+        """Keep only those that are still used."""
+        self.facts.certificates = {digest: der for digest, der in self.facts.certificates.items() if digest in used}
+        self._chains.clear()
+
+    def connection(self, found: ConnectionFacts, began: Began | None) -> None:
+        """A finished connection."""
+        self._ended.append(found)

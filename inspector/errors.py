@@ -17,3 +17,7 @@ class UsageError(InspectorError):
 
 class UnreadableError(InspectorError):
     """No capture can be read from this input; exit status 2 where it was the only one."""
+
+
+class NotPermittedError(InspectorError):
+    """This user may not capture; exit status 4."""

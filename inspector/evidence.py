@@ -59,7 +59,16 @@ def frames(
     """
     if "-" in paths:
         raise UnreadableError("standard input cannot be read a second time", "save the capture to a file and open that")
+    yield from among(Story(paths).batches(), flows, is_stopped, decoder)
+
+
+def among(
+    batches: Iterable[FrameBatch], flows: Iterable[Flow], is_stopped: Callable[[], bool] = lambda: False, decoder: SegmentDecoder | None = None
+) -> Iterator[tuple[FrameBatch, SegmentBatch]]:
+    """Those of some frames that belong to some flows, with their segments."""
     wanted = list(flows)
+    if not wanted:
+        return
     decoder = decoder or SegmentDecoder()
     low, high = min(f.first for f in wanted), max(f.last for f in wanted)
     keys: dict[frozenset[int], list[Flow]] = {}
@@ -68,7 +77,7 @@ def frames(
         keys.setdefault(key, []).append(flow)
     ends = np.array(sorted({e for key in keys for e in key}), np.uint64)
     captures = high >> FRAME_BITS
-    for batch in Story(paths).batches():
+    for batch in batches:
         if is_stopped():
             return
         base = batch.capture << FRAME_BITS

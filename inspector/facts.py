@@ -245,6 +245,12 @@ class Facts(Struct):
         self._latest = (packed, connection)
         return connection
 
+    @staticmethod
+    def shape_keys(packed: bytes) -> tuple[bytes, bytes]:
+        """The keys of the hello shapes of a packed connection; empty where it has none."""
+        offer, answer, _ = _decode_keys(memoryview(packed)[PREFIX_BYTES:])
+        return offer, answer
+
 
 _PREFIX = struct.Struct(">Q8s")
 _SHIFT = 1 << 63
@@ -254,6 +260,7 @@ found, before they are unpacked."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(tuple[bytes, bytes, ConnectionFacts]).decode
+_decode_keys = msgspec.msgpack.Decoder(tuple[bytes, bytes, msgspec.Raw]).decode
 
 
 def merge(parts: list[Facts]) -> Facts:

@@ -29,6 +29,9 @@ class ByteSource:
     A batch made from the buffer is valid until the next ``advance``.
     """
 
+    is_live = False
+    """Whether more may come although there is nothing now; then readers yield what they have, were it nothing."""
+
     def __init__(self, stream: Readable, progress: Callable[[int], None] | None = None, size: int = bounds.BATCH_BYTES) -> None:
         self._stream = stream
         self._progress = progress
@@ -92,3 +95,30 @@ class ByteSource:
                 if self._progress:
                     self._progress(got)
         return self._end - before
+
+
+class LiveSource(ByteSource):
+    """A pipe that is written while it is read: each ``advance`` takes what is there, and is False only at its end."""
+
+    is_live = True
+
+    def advance(self, used: int) -> bool:
+        """Drop the first ``used`` bytes and read once."""
+        super().advance(used)
+        return not self._ended
+
+    def _fill(self) -> int:
+        if self._ended or self._end >= self._room:
+            return 0
+        try:
+            with memoryview(self._buffer) as whole, whole[self._end : self._room] as free:
+                got = self._stream.readinto(free)
+        except OSError as error:
+            self.problem = str(error)
+            got = 0
+        if got is None:  # nothing yet
+            return 0
+        self._ended = got == 0
+        self._end += got
+        self.total += got
+        return got

@@ -66,7 +66,7 @@ class CaptureFile:
             if end < pcap.HEADER_BYTES:
                 raise UnreadableError(f"{path}: the file ends inside its header")
         elif head[:4] == pcapng.MAGIC:
-            if end < 28:
+            if end < pcapng.FIRST_BYTES:
                 raise UnreadableError(f"{path}: the file ends inside its header")
         else:
             raise UnreadableError(f"{path}: not a pcap or pcapng file", "inspector reads pcap and pcapng, also compressed by gzip or zstd")

@@ -56,7 +56,7 @@ def read_pcap(source: ByteSource, info: CaptureInfo) -> Iterator[FrameBatch]:
                 break
             append(at)
             at = following
-        if offsets:
+        if offsets or source.is_live:
             batch = _columns(buffer, offsets, order, unit, record, link_type, number)
             number += len(offsets)
             info.count(batch)

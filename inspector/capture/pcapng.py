@@ -16,6 +16,8 @@ from inspector.capture.blocks import ByteSource
 from inspector.capture.frames import CaptureInfo, FrameBatch, gather
 
 MAGIC = b"\x0a\x0d\x0d\x0a"
+FIRST_BYTES = 28
+"""The shortest section header."""
 SECTION, INTERFACE, PACKET, SIMPLE, STATISTICS, ENHANCED, SECRETS = 0x0A0D0D0A, 1, 2, 3, 5, 6, 10
 OPTION_END, IF_NAME, IF_TSRESOL, IF_TSOFFSET, ISB_IFDROP, ISB_OSDROP = 0, 2, 9, 14, 5, 7
 
@@ -173,7 +175,7 @@ def read_pcapng(source: ByteSource, info: CaptureInfo) -> Iterator[FrameBatch]:
             else:
                 _other_block(kind, at, length, section, packets, info)
             at += length
-        if len(packets):
+        if len(packets) or (source.is_live and not damaged):
             batch = packets.batch(number)
             number += len(batch)
             info.count(batch)

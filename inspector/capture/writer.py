@@ -3,48 +3,77 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import BinaryIO
 
-from inspector.capture.frames import FrameBatch
+import numpy as np
 
-SECTION, INTERFACE, PACKET = 0x0A0D0D0A, 1, 6
-COMMENT, RESOLUTION, END = 1, 9, b"\0\0\0\0"
+from inspector.capture.frames import I64, FrameBatch
+
+SECTION, INTERFACE, STATISTICS, PACKET = 0x0A0D0D0A, 1, 5, 6
+COMMENT, NAME, RESOLUTION, RECEIVED, DROPPED, END = 1, 2, 9, 4, 7, b"\0\0\0\0"
+_PACKET = struct.Struct("<IIIIIII")
+PADDING = [bytes(count) for count in range(4)]
 SNAP_LENGTH = 262_144
 
 
 class PcapngWriter:
-    """Frames in, blocks out. ``count``: frames written."""
+    """Frames in, blocks out. ``count``: frames written; ``bytes``: of the file so far."""
 
-    def __init__(self, out: BinaryIO) -> None:
+    def __init__(self, out: BinaryIO, comment: str = "", names: Sequence[str] = ()) -> None:
+        """``comment``: on the whole section. ``names``: of the interfaces, by capture."""
         self.count = 0
+        self.bytes = 0
         self._out = out
+        self._names = names
         self._interfaces: dict[tuple[int, int], int] = {}
-        self._block(SECTION, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1))
+        options = _option(COMMENT, _text(comment)) + END if comment else b""
+        self._block(SECTION, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1) + options)
 
-    def write(self, batch: FrameBatch, comments: Mapping[int, str] | None = None) -> None:
-        """All frames of a batch. ``comments``: by frame number."""
-        for row in range(len(batch)):
-            interface = self._interface(batch.capture, int(batch.link_type[row]))
-            at, captured = int(batch.offset[row]), int(batch.captured[row])
-            ns = int(batch.time_ns[row])
-            frame = batch.data[at : at + captured].tobytes()
-            head = struct.pack("<IIIII", interface, ns >> 32, ns & 0xFFFFFFFF, captured, int(batch.original[row]))
-            comment = (comments or {}).get(int(batch.number[row]))
-            options = _option(COMMENT, comment.encode("utf-8", "backslashreplace")[:0xFFFF]) + END if comment else b""
-            self._block(PACKET, head + _padded(frame) + options)
-            self.count += 1
+    def write(self, batch: FrameBatch, comments: Mapping[int, str] | None = None, keep: I64 | None = None) -> None:
+        """All frames of a batch. ``comments``: by frame number. ``keep``: int64, so many bytes of each frame; by default all that were captured."""
+        pieces: list[bytes | memoryview] = []
+        append, pack, data = pieces.append, _PACKET.pack, batch.data.data
+        known: dict[int, int] = {}
+        captured = batch.captured if keep is None else np.minimum(keep, batch.captured)
+        columns = (batch.offset, captured, batch.original, batch.time_ns, batch.link_type, batch.number)
+        for at, held, original, ns, link_type, number in zip(*(column.tolist() for column in columns), strict=True):
+            interface = known.get(link_type)
+            if interface is None:
+                interface = known[link_type] = self._interface(batch.capture, link_type)
+            options = b""
+            if comments and number in comments:
+                options = _option(COMMENT, _text(comments[number])) + END
+            pad = -held % 4
+            length = 32 + held + pad + len(options)
+            append(pack(PACKET, length, interface, ns >> 32, ns & 0xFFFFFFFF, held, original))
+            append(data[at : at + held])
+            append(PADDING[pad] + options + length.to_bytes(4, "little"))
+        self._write(b"".join(pieces))
+        self.count += len(batch)
+
+    def statistics(self, capture: int, ns: int, received: int, dropped: int) -> None:
+        """How many packets came and how many were dropped, for each interface of a capture."""
+        for (index, _), interface in self._interfaces.items():
+            if index == capture:
+                options = _option(RECEIVED, struct.pack("<Q", received)) + _option(DROPPED, struct.pack("<Q", dropped)) + END
+                self._block(STATISTICS, struct.pack("<III", interface, ns >> 32, ns & 0xFFFFFFFF) + options)
 
     def _interface(self, capture: int, link_type: int) -> int:
         known = self._interfaces.get((capture, link_type))
         if known is None:
             known = self._interfaces[capture, link_type] = len(self._interfaces)
-            self._block(INTERFACE, struct.pack("<HHI", link_type & 0xFFFF, 0, SNAP_LENGTH) + _option(RESOLUTION, b"\x09") + END)
+            name = _option(NAME, _text(self._names[capture])) if capture < len(self._names) else b""
+            self._block(INTERFACE, struct.pack("<HHI", link_type & 0xFFFF, 0, SNAP_LENGTH) + name + _option(RESOLUTION, b"\x09") + END)
         return known
 
     def _block(self, kind: int, body: bytes) -> None:
         length = len(body) + 12
-        self._out.write(struct.pack("<II", kind, length) + body + struct.pack("<I", length))
+        self._write(struct.pack("<II", kind, length) + body + struct.pack("<I", length))
+
+    def _write(self, data: bytes) -> None:
+        self._out.write(data)
+        self.bytes += len(data)
 
 
 def _padded(data: bytes) -> bytes:
@@ -53,3 +82,7 @@ def _padded(data: bytes) -> bytes:
 
 def _option(code: int, value: bytes) -> bytes:
     return struct.pack("<HH", code, len(value)) + _padded(value)
+
+
+def _text(text: str) -> bytes:
+    return text.encode("utf-8", "backslashreplace")[:0xFFFF]

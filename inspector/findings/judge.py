@@ -90,7 +90,7 @@ def _document(case: Case, extra_limits: list[doc.Limit]) -> doc.Document:
         sessions=[],
         connections=[],
         findings=findings,
-        incidents=_incidents(case, findings),
+        incidents=incidents(case, findings),
         limits=found_limits,
     )
 
@@ -159,7 +159,7 @@ def _client(case: Case, index: int) -> doc.Client:
     )
 
 
-def _incidents(case: Case, findings: list[doc.Finding]) -> list[doc.Incident]:
+def incidents(case: Case, findings: list[doc.Finding]) -> list[doc.Incident]:
     """One for each connection that was aborted because of the change."""
     named = {c for f in findings if f.rule == change.ABORT for c in f.connections}
     by_id: dict[str, Observed] = {s.id: s for s in case.observed if s.id in named}

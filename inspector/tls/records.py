@@ -21,6 +21,8 @@ from inspector.tls.registry import ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, 
 NEVER = 1 << 62
 PREAMBLE_BYTES = 16
 """So much of what stands before a hello tells what it is."""
+PASSED_BYTES = 7
+"""What ``pass_by`` looks at: a record header, and the two bytes of an alert."""
 SHORTEST_HELLO = 4 + 2 + 32 + 1 + 2 + 2 + 1
 """A ClientHello with nothing in it (RFC 8446, section 4.1.2)."""
 
@@ -113,7 +115,7 @@ class RecordReader:
         """Take the record whose header stands at ``at``, where ``want`` is, without a copy, where its header says all: application data, encrypted
         records, a ChangeCipherSpec. ``left``: bytes held from there on. False where it takes more; then it must be fed.
         """
-        if left < 7 or self._buffer or self.mode is not READING:
+        if left < PASSED_BYTES or self._buffer or self.mode is not READING:
             return False
         kind, length, sealed = data[at], data[at + 3] << 8 | data[at + 4], self.sealed
         if data[at + 1] != 3 or length > bounds.RECORD_BYTES:

@@ -249,6 +249,10 @@ class Connection:
         if len(self.anomalies) < bounds.ANOMALIES:
             self.anomalies.append((lane, kind, text, self._readers[lane].position + offset, path, mark[1]))
 
+    def is_flowing(self) -> bool:
+        """Whether both sides have sent records of type application data: in TLS 1.3 the handshake is done then."""
+        return all(self._applications)
+
     def lane_facts(self, lane: int) -> LaneFacts:
         """What one direction says."""
         return LaneFacts(application_records=self._applications[lane], application_bytes=self._sizes[lane])
@@ -284,9 +288,7 @@ class Connection:
 
     def event_facts(self, client: int) -> bytes:
         """All rungs by time; within a frame the order of the bytes is kept."""
-        events = self.events
-        if not self.is_orderly:
-            events = bytearray(pack_events(_in_order(unpack_events(events))))
+        events = bytearray(self.events) if self.is_orderly else bytearray(pack_events(_in_order(unpack_events(self.events))))
         if client == 0:  # the lane becomes "from the client"
             events[SIDE_AT::EVENT_BYTES] = events[SIDE_AT::EVENT_BYTES].translate(FLIP)
         return bytes(events)

@@ -13,12 +13,13 @@ from msgspec import Struct
 from inspector import bounds, facts
 from inspector.facts import EVENT_BYTES, LETTER_AT, PREFIX_BYTES, SIDE_AT, AlertFact, ConnectionFacts, Endpoint, Event, Facts, LaneFacts
 from inspector.tls.messages import AnswerShape, HelloShape
+from inspector.tls.registry import FATAL
 from inspector.tracking.clients import UNKNOWN, Stack, stack
 from inspector.tracking.sessions import NOTHING, Entry, Kind, Ledger, is_modern, kind_of
 
 Outcome = Literal["established", "aborted", "incomplete"]
 T = TypeVar("T")
-FATAL, BAD_CERTIFICATE = 2, 42
+BAD_CERTIFICATE = 42
 SHORTEST_FINISHED_RECORD = 4 + 32 + 1 + 16
 """TLS 1.3: a Finished of SHA-256, its content type and the tag. A shorter encrypted record can only be an alert (RFC 8446, section 4.4.4)."""
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 from inspector import bounds, facts
 from inspector.facts import Close, ConnectionFacts, Endpoint
-from inspector.tls.records import RecordReader
+from inspector.tls.records import Mode, RecordReader
+from inspector.tls.registry import FATAL
 from inspector.tracking.connections import CertificateStore, Connection
-from inspector.wire.runs import FlowRuns, Run, among, by_flow
+from inspector.wire.runs import FlowRuns, Key, Reach, Run, among, by_flow
 from inspector.wire.segments import ACK, FIN, RST, SYN, AddressTable, SegmentBatch
 from inspector.wire.streams import Stream
 
@@ -37,7 +39,7 @@ class Began(NamedTuple):
 class Flow:
     """One 5-tuple and its lifetime. Lane 0 runs from the lower endpoint to the higher, lane 1 back."""
 
-    __slots__ = ("began", "closed", "connection", "fins", "first", "isns", "key", "last", "packets", "resets", "rtt", "streams", "syn_ns")
+    __slots__ = ("began", "closed", "connection", "fins", "first", "is_decided", "isns", "key", "last", "packets", "resets", "rtt", "streams", "syn_ns")
 
     def __init__(self, key: tuple[int, int], store: CertificateStore, ns: int, frame: int) -> None:
         self.key = key
@@ -51,6 +53,8 @@ class Flow:
         self.packets = [False, False]
         self.closed = False
         """Both sides said FIN, or one reset."""
+        self.is_decided = False
+        """Live: the handshake was found decided when it was last looked at."""
         self.first = (ns, frame)
         self.last = (ns, frame)
         self.syn_ns: int | None = None
@@ -67,6 +71,16 @@ class Flow:
         """Whether a segment at this time comes too late to belong to a flow that was closed."""
         return self.closed and ns - self.last[0] > bounds.CLOSED_NS
 
+    def decides(self) -> bool:
+        """Whether what became of the first handshake can be told by now: both sides encrypt, one gave up, or one closed."""
+        if any(self.fins) or any(self.resets) or any(level == FATAL for _, level, _, _ in self.connection.alerts):
+            return True
+        return all(stream.reader.sealed for stream in self.streams) or self.connection.is_flowing()
+
+    def is_without_tls(self) -> bool:
+        """Whether neither side can still turn out to speak TLS."""
+        return not self.connection.tls and all(stream.reader.mode is Mode.DONE for stream in self.streams)
+
     def restarts(self, lane: int, seq: int) -> bool:
         """Whether a SYN begins a new connection on this pair of endpoints, rather than being sent or captured again."""
         known = self.isns[lane]
@@ -80,10 +94,18 @@ class Flow:
 
 
 class FlowTable:
-    """Open flows by their endpoints. ``from_middle``: frames went before the first one, so that flows may have begun before it."""
+    """Open flows by their endpoints. ``from_middle``: frames went before the first one, so that flows may have begun before it. ``live``: somebody
+    asks ``decided`` and ``settle`` several times a second. ``most``: flows that are open at once.
+    """
 
-    def __init__(self, addresses: AddressTable, store: CertificateStore, ended: Ended, from_middle: bool = False) -> None:
+    def __init__(self, addresses: AddressTable, store: CertificateStore, ended: Ended, from_middle: bool = False, live: bool = False, most: int = bounds.FLOWS) -> None:
         self._from_middle = from_middle
+        self._live = live
+        self._most = most
+        self._young: dict[Key, Flow] = {}
+        self._closing: dict[Key, Flow] = {}
+        self.reach: Reach | None = None
+        """Live: how far into each segment of the last batch anybody looked."""
         self._start_ns: int | None = None
         self._now = 0
         self._draining = False
@@ -103,10 +125,11 @@ class FlowTable:
             self._start_ns = int(batch.time_ns.min())
         if self._draining:
             batch = batch.select(among(batch, list(self._flows)))
-        for group in by_flow(batch):
+        self.reach = Reach() if self._live else None
+        for group in by_flow(batch, self.reach):
             self._follow(group)
         self._now = max(now, self._now)
-        if now - self._swept > SWEEP_NS or len(self._flows) > bounds.FLOWS or self._draining:
+        if now - self._swept > SWEEP_NS or len(self._flows) > self._most or self._draining:
             self._sweep(now)
 
     def drain(self) -> list[Began]:
@@ -136,6 +159,8 @@ class FlowTable:
                 if self._draining:
                     return
                 flow = self._flows[key] = Flow(key, self._store, ns, frame_base + run.number[first])
+                if self._live:
+                    self._young[key] = flow
                 if self._from_middle:
                     flow.began = self._began(flow, control & SYN and not flags & ACK, seq, ns)
             flow.packets[lane] = True
@@ -154,6 +179,8 @@ class FlowTable:
                 self._close(flow, lane, control, ns, frame_base + run.number[first])
                 if control & FIN:
                     stream.ends_at(stream.offset(seq) + length)
+                if flow.closed and self._live:
+                    self._closing[key] = flow
             if ns < flow.first[0]:
                 flow.first = (ns, frame_base + run.number[first])
             if flow.closed and ns > flow.last[0]:
@@ -176,6 +203,8 @@ class FlowTable:
         """A span that does not simply come next, segment by segment."""
         for row in range(first, end):
             start = run.start[row]
+            if run.reach is not None:
+                run.reach[row] = run.held[row]
             piece = run.data[start : start + run.held[row]].tobytes()
             stream.insert(stream.offset(seq), piece, run.length[row], run.frame + run.number[row], run.time_ns[row])
             seq = seq + run.length[row] & 0xFFFFFFFF
@@ -211,12 +240,36 @@ class FlowTable:
             if quiet > bounds.IDLE_NS or flow.is_over(now):
                 del self._flows[flow.key]
                 self._end(flow)
-        surplus = len(self._flows) - bounds.FLOWS
+        surplus = len(self._flows) - self._most
         if surplus > 0:
-            self.evicted += surplus
-            for flow in sorted(self._flows.values(), key=lambda f: f.last)[: surplus + bounds.FLOWS // 10]:
+            longest_idle = sorted(self._flows.values(), key=lambda f: f.last)[: surplus + self._most // 10]
+            self.evicted += len(longest_idle)
+            for flow in longest_idle:
                 del self._flows[flow.key]
                 self._end(flow)
+
+    def settle(self, now_ns: int) -> None:
+        """Live: end the flows that were closed long enough ago. ``now_ns``: packet time, which goes on where no packets come."""
+        for key, flow in list(self._closing.items()):
+            if self._flows.get(key) is not flow:
+                del self._closing[key]
+            elif flow.is_over(now_ns) or now_ns < flow.last[0] - bounds.CLOSED_NS:  # or the clock was set back
+                del self._closing[key], self._flows[key]
+                self._end(flow)
+
+    def decided(self) -> Iterator[ConnectionFacts]:
+        """Live: connections that are still open and whose first handshake had been decided when this was asked before; each once. They must be packed
+        before the next frames come.
+        """
+        for key, flow in list(self._young.items()):
+            if self._flows.get(key) is not flow or flow.is_without_tls():
+                del self._young[key]
+            elif flow.is_decided:
+                del self._young[key]
+                if flow.connection.tls:
+                    yield self._facts(flow)
+            else:
+                flow.is_decided = flow.decides()
 
     def finish(self) -> None:
         """End all flows."""
@@ -228,12 +281,17 @@ class FlowTable:
         for stream in flow.streams:
             stream.finish()
         connection = flow.connection
+        if connection.tls:
+            self._ended.connection(self._facts(flow), flow.began)
+        else:
+            server = flow.key[1 - flow.client_lane()]
+            self._ended.other(Endpoint(self._addresses.address(server >> 16), server & 0xFFFF), flow.began)
+        connection.attach([])  # the readers hold the connection: leave no cycle behind
+
+    def _facts(self, flow: Flow) -> ConnectionFacts:
+        connection = flow.connection
         client = flow.client_lane()
         ends = [Endpoint(self._addresses.address(end >> 16), end & 0xFFFF) for end in flow.key]
-        connection.attach([])  # the readers hold the connection: leave no cycle behind
-        if not connection.tls:
-            self._ended.other(ends[1 - client], flow.began)
-            return
         lanes = []
         for lane in (client, 1 - client):
             stream = flow.streams[lane]
@@ -246,24 +304,21 @@ class FlowTable:
             lanes.append(found)
         events = connection.event_facts(client)
         connection.handshake.seen = facts.seen_bits(events[facts.LETTER_AT :: facts.EVENT_BYTES], events[facts.SIDE_AT :: facts.EVENT_BYTES])
-        self._ended.connection(
-            ConnectionFacts(
-                client=ends[client],
-                server=ends[1 - client],
-                initial_sequence=flow.streams[client].initial_sequence(),
-                syn=flow.isns[client] is not None,
-                first_ns=flow.first[0],
-                last_ns=flow.last[0],
-                first_frame=flow.first[1],
-                last_frame=flow.last[1],
-                rtt=flow.rtt,
-                preamble=connection.preamble,
-                handshake=connection.handshake,
-                from_client=lanes[0],
-                from_server=lanes[1],
-                alerts=connection.alert_facts(client),
-                anomalies=connection.anomaly_facts(client, events),
-                events=events,
-            ),
-            flow.began,
+        return ConnectionFacts(
+            client=ends[client],
+            server=ends[1 - client],
+            initial_sequence=flow.streams[client].initial_sequence(),
+            syn=flow.isns[client] is not None,
+            first_ns=flow.first[0],
+            last_ns=flow.last[0],
+            first_frame=flow.first[1],
+            last_frame=flow.last[1],
+            rtt=flow.rtt,
+            preamble=connection.preamble,
+            handshake=connection.handshake,
+            from_client=lanes[0],
+            from_server=lanes[1],
+            alerts=connection.alert_facts(client),
+            anomalies=connection.anomaly_facts(client, events),
+            events=events,
         )

@@ -21,11 +21,13 @@ Span = tuple[int, int, int, int, int, int, int, int]
 
 
 class Run:
-    """Columns of a sorted batch as lists. ``before``: payload bytes of all rows before this one. ``frame``: the capture's frame reference base."""
+    """Columns of a sorted batch as lists. ``before``: payload bytes of all rows before this one. ``frame``: the capture's frame reference base. ``reach``: see ``Reach``."""
 
-    __slots__ = ("before", "data", "frame", "held", "length", "number", "start", "time_ns")
+    __slots__ = ("before", "data", "frame", "held", "length", "number", "reach", "start", "time_ns")
 
-    def __init__(self, data: memoryview, start: list[int], held: list[int], length: list[int], before: list[int], number: list[int], time_ns: list[int], frame: int) -> None:
+    def __init__(
+        self, data: memoryview, start: list[int], held: list[int], length: list[int], before: list[int], number: list[int], time_ns: list[int], frame: int, reach: list[int] | None
+    ) -> None:
         self.data = data
         self.start = start
         self.held = held
@@ -34,6 +36,29 @@ class Run:
         self.number = number
         self.time_ns = time_ns
         self.frame = frame
+        self.reach = reach
+
+
+class Reach:
+    """How far into the payload of each segment of a batch somebody looked, filled in while the batch is followed; what lies behind was skipped by its length.
+
+    All columns have a row for each segment. ``number``: int64, frame numbers. ``busy``: bool, it is one of many that its flow has in this batch.
+    ``control``: bool, SYN, FIN or RST.
+    """
+
+    def __init__(self) -> None:
+        self.number: I64 = np.zeros(0, np.int64)
+        self.busy: Rows = np.zeros(0, np.bool_)
+        self.control: Rows = np.zeros(0, np.bool_)
+        self.rows: I64 = np.zeros(0, np.int64)
+        self.looked: list[int] = []
+        """Beside ``rows``: the segments that can hold anything."""
+
+    def bytes(self) -> I64:
+        """int64, payload bytes of each segment up to the last one that was looked at."""
+        found = np.zeros(len(self.number), np.int64)
+        found[self.rows] = self.looked
+        return found
 
 
 class FlowRuns(NamedTuple):
@@ -58,8 +83,12 @@ def among(batch: SegmentBatch, keys: list[Key]) -> Rows:
     return found
 
 
-def by_flow(batch: SegmentBatch) -> Iterator[FlowRuns]:
-    """Each flow's spans in the order of time; flows in no order."""
+BUSY_SEGMENTS = 64
+"""A flow with more segments in one batch is busy: nobody wants those that only carry its data."""
+
+
+def by_flow(batch: SegmentBatch, reach: Reach | None = None) -> Iterator[FlowRuns]:
+    """Each flow's spans in the order of time; flows in no order. ``reach``: to be filled in while the spans are followed."""
     low, high = np.minimum(batch.source, batch.target), np.maximum(batch.source, batch.target)
     mixed = _mixed(low, high)
     lane = (batch.source != low).astype(np.int64)
@@ -78,6 +107,9 @@ def by_flow(batch: SegmentBatch) -> Iterator[FlowRuns]:
     answered = np.zeros(len(order), np.bool_)
     answered[1:] = (flags[:-1] & (SYN | ACK) == SYN | ACK) & ~fresh[1:]
     rows = np.flatnonzero((length > 0) | (control != 0) | answered)
+    if reach is not None:
+        reach.number, reach.busy, reach.control = number, np.bincount(group)[group] > BUSY_SEGMENTS, control != 0
+        reach.rows, reach.looked = rows, [0] * len(rows)
     group, lane, seq, length, held, control = group[rows], lane[rows], seq[rows], length[rows], held[rows], control[rows]
     follows = np.zeros(len(rows), np.bool_)
     plain = (control == 0) & (length > 0)
@@ -96,6 +128,7 @@ def by_flow(batch: SegmentBatch) -> Iterator[FlowRuns]:
         number[rows].tolist(),
         time_ns[rows].tolist(),
         facts.frame_reference(batch.capture, 0),
+        None if reach is None else reach.looked,
     )
     ends = np.append(firsts, len(rows))[1:]
     where = rows[firsts]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right, insort
 
 from inspector import bounds
-from inspector.tls.records import RecordReader
+from inspector.tls.records import PASSED_BYTES, RecordReader
 from inspector.tls.registry import APPLICATION_DATA
 from inspector.wire.runs import Run
 
@@ -212,5 +212,9 @@ class Stream:
                 return
             at = start + skip
             if (reader.sealed or rows.data[at] == APPLICATION_DATA) and reader.pass_by(rows.data, at, held - skip, frame, ns):
+                if rows.reach is not None:
+                    rows.reach[row] = min(skip + PASSED_BYTES, held)
                 continue
             reader.feed(offset + skip, rows.data[at : start + held].tobytes(), frame, ns)
+            if rows.reach is not None:
+                rows.reach[row] = held

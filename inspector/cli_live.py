@@ -1,0 +1,179 @@
+"""The commands for live traffic: ``watch`` and what it shares with ``live``."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from inspector.errors import InspectorError, UsageError
+
+if TYPE_CHECKING:
+    from inspector.live.plan import Opened, Request
+    from inspector.live.watching import Keeping, Watching
+
+INTERRUPTED, TERMINATED = 130, 143
+JOURNAL_MIB = 1024
+
+
+def capture_options(command: Any) -> Any:
+    """The options of ``live`` and ``watch``: what is captured, and what is kept."""
+    decorators = [
+        click.option("-i", "--interface", "interfaces", multiple=True, metavar="IFACE", help="Capture here; repeatable. any, the default, is all of them."),
+        click.option("--via", "commands", multiple=True, metavar="COMMAND", help="Capture by a command that writes pcap to its standard output, e.g. ssh and tcpdump; repeatable."),
+        click.option("-D", "list_interfaces", is_flag=True, help="List the interfaces, and end."),
+        click.option("-f", "expression", metavar="FILTER", default="", help="Capture filter, as for tcpdump; joined with --vip."),
+        click.option("--vip", "vips", multiple=True, metavar="HOST:PORT", help="Look at this service only; repeatable. [v6]:port. A name stands for its port."),
+        click.option("-s", "snaplen", type=click.IntRange(64, 262_144), default=262_144, show_default=True, metavar="BYTES", help="Capture so much of each packet."),
+        click.option("-B", "buffer_mib", type=click.IntRange(1, 2048), default=16, show_default=True, metavar="MIB", help="The kernel's buffer, for each interface."),
+        click.option("--promiscuous", is_flag=True, help="See also what is not for this host: behind a mirror port."),
+        click.option("--capture-by", type=click.Choice(["any", "libpcap", "scapy"]), default="any", show_default=True, help="How interfaces are read."),
+        click.option("-Z", "user", metavar="USER", help="As root: become this user once the capture is open. By default the user behind sudo, else nobody."),
+        click.option("-w", "path", metavar="FILE", help="Write handshakes and record headers to a pcapng file."),
+        click.option("--full", is_flag=True, help="With -w: whole packets."),
+        click.option("-b", "ring", multiple=True, metavar="CONDITION", help="Ring of files: filesize:kB, duration:SECONDS, packets:N begin the next one; files:N are kept."),
+        click.option("-a", "autostop", multiple=True, metavar="CONDITION", help="Stop at duration:SECONDS, filesize:kB, files:N, packets:N or incident:N."),
+        click.option("--incidents", metavar="DIRECTORY", help="Write the packets of each incident into a file of its own here."),
+        click.option("--journal", metavar="FILE", help="Keep facts and findings here: inspector open FILE shows them. watch keeps one by default."),
+        click.option("--no-journal", is_flag=True, help="Keep none."),
+        click.option("--journal-size", type=click.IntRange(1), default=JOURNAL_MIB, show_default=True, metavar="MIB", help="How large it may become; the oldest go first."),
+        click.option("--min-free", type=click.IntRange(0), default=200, show_default=True, metavar="MIB", help="Write nothing where less than this is free."),
+        click.option("--jdk-generation", type=click.Choice(["current", "first"]), default="current", show_default=True, help="Which identity rule: first is before 8u60 and 7u85."),
+    ]
+    for decorator in reversed(decorators):
+        command = decorator(command)
+    return command
+
+
+@click.command("watch")
+@capture_options
+@click.option("--metrics", "metrics_path", metavar="FILE", help="Write metrics here, as an OpenMetrics textfile.")
+@click.option("--exec", "execute", metavar="COMMAND", help="Run this on an incident; it is told by INSPECTOR_ variables. No shell.")
+@click.option("--findings-only", is_flag=True, help="No lines for connections.")
+@click.argument("piped", required=False, type=click.Choice(["-"]), metavar="[-]")
+def watch_command(metrics_path: str | None, execute: str | None, findings_only: bool, piped: str | None, **options: Any) -> None:
+    """Watch live traffic without a screen: one JSON line for each connection and finding, until stopped.
+
+    \b
+    sudo inspector watch --vip 10.0.0.5:8081
+    inspector watch --via 'ssh ps1 sudo tcpdump -i any -U -s0 -w - tcp port 8081'
+
+    SIGINT and SIGTERM end it after everything is written (130, 143); SIGHUP writes what is known.
+    """
+    if options["list_interfaces"]:
+        list_interfaces()
+        return
+    from inspector.live.execution import Execution
+    from inspector.live.lines import Lines
+    from inspector.live.metrics import Metrics
+
+    execution = Execution(execute) if execute else None
+    opened = open_sources(options, 0 if piped else None)
+    watching = prepared(opened, options, journal_wanted=True)
+    lines = Lines(watching, sys.stdout.buffer, Metrics(metrics_path) if metrics_path else None, execution, not findings_only)
+    ended: list[int] = []
+
+    def end(number: int, frame: object) -> None:
+        ended.append(INTERRUPTED if number == signal.SIGINT else TERMINATED)
+        watching.stop()
+
+    signal.signal(signal.SIGINT, end)
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGHUP, lambda number, frame: watching.ask_flush())
+    try:
+        watching.run(lines)
+        lines.survey()
+        lines.statistics()
+    finally:
+        watching.close()
+    if ended:
+        raise SystemExit(ended[0])
+
+
+def open_sources(options: dict[str, Any], piped: int | None) -> Opened:
+    """Open what the options ask for, and say what is done. From then on this process has no rights. Raises InspectorError."""
+    import cryptography.x509
+
+    import inspector.live.lines  # noqa: F401 - all that is needed is loaded while this process may still read it
+    from inspector.live.plan import opened
+
+    del cryptography
+    found = opened(_request(options, piped), os.environ)
+    for source in found.sources:
+        click.echo(f"inspector: capturing {source.name} by {source.by}" + (f", filter: {found.filter}" if found.filter and source.is_here else ""), err=True)
+    if found.account is not None:
+        click.echo(f"inspector: running as {found.account.name}, without rights", err=True)
+    return found
+
+
+def _request(options: dict[str, Any], piped: int | None) -> Request:
+    from inspector.live.plan import Request
+    from inspector.vips import parsed
+
+    return Request(
+        interfaces=options["interfaces"],
+        commands=options["commands"],
+        piped=piped,
+        expression=options["expression"],
+        vips=tuple(parsed(vip) for vip in options["vips"]),
+        snaplen=options["snaplen"],
+        buffer_mib=options["buffer_mib"],
+        promiscuous=options["promiscuous"],
+        user=options["user"],
+        by=options["capture_by"],
+    )
+
+
+def prepared(opened: Opened, options: dict[str, Any], journal_wanted: bool) -> Watching:
+    """The loop over open sources, with all that it keeps."""
+    from inspector.findings.case import Options
+    from inspector.live.watching import Watching
+    from inspector.vips import parsed
+
+    try:
+        keeping = _keeping(opened, options, journal_wanted)
+    except BaseException:
+        for source in opened.sources:
+            source.stop()
+        raise
+    judged = Options("first" if options["jdk_generation"] == "first" else "current", tuple(parsed(vip) for vip in options["vips"]))
+    return Watching(opened.sources, judged, keeping, opened.name)
+
+
+def _keeping(opened: Opened, options: dict[str, Any], journal_wanted: bool) -> Keeping:
+    from inspector.live.recording import Recording, conditions
+    from inspector.live.trigger import Trigger
+    from inspector.live.watching import Keeping
+
+    ring = conditions("-b", options["ring"]) if options["ring"] else None
+    stop = conditions("-a", options["autostop"])
+    path, least = options["path"], options["min_free"]
+    if (ring is not None or options["full"] or stop.filesize or stop.files) and not path:
+        raise UsageError("-b, --full and -a filesize or files need -w FILE")
+    keeping = Keeping(stop=stop)
+    if path:
+        keeping.recording = Recording(path, ring, [opened.name], is_full=options["full"], least_mib=least)
+    if options["incidents"]:
+        keeping.trigger = Trigger(options["incidents"], [opened.name], least_mib=least)
+    if not options["no_journal"] and (options["journal"] or journal_wanted):
+        from inspector.journal import Journal
+        from inspector.live.places import journal_path
+
+        try:
+            keeping.journal = Journal(options["journal"] or journal_path(os.environ), options["journal_size"] << 20, opened.name)
+        except InspectorError as error:
+            if options["journal"]:
+                raise
+            click.echo(f"inspector: no journal is kept: {error}", err=True)
+    return keeping
+
+
+def list_interfaces() -> None:
+    """Print the interfaces that can be captured."""
+    from inspector.live.interfaces import interfaces
+
+    for number, found in enumerate(interfaces(), 1):
+        click.echo(f"{number}. {found.name}{f' ({found.text})' if found.text else ''}")

@@ -1,0 +1,241 @@
+"""The process that captures: one interface in, pcap on standard output, a JSON line on its state and drops on a descriptor of its own each second.
+
+It does not look into packets. libpcap (by cypcap) hands them on in C; Scapy's socket does it where there is no such binding. Whoever parses them runs in
+another process, without rights. Where it was started as root, this one keeps the right to open captures, and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import struct
+import sys
+import time
+from pathlib import Path
+from typing import Any, NoReturn, Protocol
+
+from inspector.errors import InspectorError
+from inspector.live.privileges import CAP_NET_RAW, Account, become, die_with_parent
+
+RETIRE_SECONDS = 0.1
+"""How long the kernel may gather packets before it hands them on."""
+
+STATUS_SECONDS = 1.0
+REOPEN_SECONDS = 1.0
+SNAPLEN = 262_144
+MIB = 1 << 20
+ETHERNET = 1
+SOL_PACKET, STATISTICS = 263, 6
+"""PACKET_STATISTICS of packet(7): packets and drops since it was last asked."""
+
+
+class Unavailable(InspectorError):
+    """The capture cannot be opened. ``kind``: permission, device or filter."""
+
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(text)
+        self.kind = kind
+
+
+class Handle(Protocol):
+    """An open capture."""
+
+    by: str
+
+    def pump(self, seconds: float) -> None:
+        """Wait so long at most, then write what is there. Raises Unavailable where nothing more can come."""
+
+    def drops(self) -> tuple[int, int]:
+        """Packets received and dropped since this process began."""
+
+
+class Libpcap:
+    """libpcap, through cypcap."""
+
+    def __init__(self, options: dict[str, Any], before: Libpcap | None = None) -> None:
+        import cypcap
+
+        self._cypcap = cypcap
+        self.by = str(cypcap.lib_version()).split(" (")[0]
+        kinds = cypcap.ErrorCode
+        try:
+            pcap = cypcap.create(options["interface"])
+            pcap.set_snaplen(options["snaplen"])
+            pcap.set_buffer_size(options["buffer_mib"] * MIB)
+            pcap.set_timeout(RETIRE_SECONDS)
+            pcap.set_promisc(options["promiscuous"])
+            if cypcap.TstampPrecision.NANO is not None:
+                pcap.set_tstamp_precision(cypcap.TstampPrecision.NANO)
+            pcap.activate()
+        except cypcap.Error as error:
+            kind = "permission" if error.code in (kinds.PERM_DENIED, kinds.PROMISC_PERM_DENIED) else "device"
+            raise Unavailable(kind, f"{options['interface']}: {error.msg}") from None
+        try:
+            pcap.setfilter(options["filter"])
+        except cypcap.Error as error:
+            raise Unavailable("filter", f"-f {options['filter']}: {error.msg}") from None
+        pcap.setnonblock(True)
+        self._pcap = pcap
+        self._link_type = int(pcap.datalink())
+        if before is not None and before._link_type != self._link_type:
+            raise Unavailable("device", f"{options['interface']}: came back with another link type")
+        self._fd = pcap.get_selectable_fd()
+        self._dumper: Any = before._dumper if before is not None else pcap.dump_open(Path(f"/dev/fd/{options['frames']}"))
+        self._past = before.drops() if before is not None else (0, 0)
+        self._dumper.flush()
+
+    def pump(self, seconds: float) -> None:
+        """See ``Handle``."""
+        select.select([self._fd], [], [], seconds)
+        try:
+            self._pcap.dispatch(-1, self._dumper.dump)
+        except self._cypcap.Error as error:
+            raise Unavailable("device", error.msg) from None
+        self._dumper.flush()
+
+    def drops(self) -> tuple[int, int]:
+        """See ``Handle``."""
+        try:
+            stats = self._pcap.stats()
+        except self._cypcap.Error:
+            return self._past
+        return self._past[0] + stats.recv, self._past[1] + stats.drop
+
+
+class Scapy:
+    """Scapy's packet sockets, one for each interface: no binding to libpcap is needed, at a fraction of its speed."""
+
+    def __init__(self, options: dict[str, Any], before: Scapy | None = None) -> None:
+        import scapy.layers.l2  # noqa: F401 - tells link types
+        from scapy.arch.linux import L2ListenSocket
+        from scapy.config import conf
+        from scapy.error import Scapy_Exception
+        from scapy.interfaces import get_working_ifaces
+
+        self.by = f"Scapy {conf.version}"
+        interface = options["interface"]
+        names = [found.name for found in get_working_ifaces()] if interface == "any" else [interface]
+        self._sockets: dict[Any, Any] = {}
+        try:
+            for name in names:
+                listening = L2ListenSocket(iface=name, filter=options["filter"], promisc=options["promiscuous"])
+                if conf.l2types.layer2num.get(listening.LL) == ETHERNET:
+                    self._sockets[listening.ins] = listening
+        except PermissionError as error:
+            raise Unavailable("permission", f"{interface}: {error.strerror}") from None
+        except (OSError, ValueError) as error:
+            raise Unavailable("device", f"{interface}: {error}") from None
+        except Scapy_Exception as error:
+            raise Unavailable("filter", f"-f {options['filter']}: {error}") from None
+        if not self._sockets:
+            raise Unavailable("device", f"{interface}: not an Ethernet device; only libpcap reads others")
+        self._snaplen = options["snaplen"]
+        self._received, self._dropped = before.drops() if before is not None else (0, 0)
+        self._out: Any = before._out if before is not None else open(options["frames"], "wb")  # noqa: SIM115 - for as long as this process lives
+        if before is None:
+            self._out.write(struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, SNAPLEN, ETHERNET))
+            self._out.flush()
+
+    def pump(self, seconds: float) -> None:
+        """See ``Handle``."""
+        ready = select.select(list(self._sockets), [], [], seconds)[0]
+        until = time.monotonic() + seconds
+        try:
+            while ready and time.monotonic() < until:
+                for one in ready:
+                    _, data, moment = self._sockets[one].recv_raw(SNAPLEN)
+                    if data is not None:
+                        ns = int(moment * 1e9) if moment else time.time_ns()
+                        held = data[: self._snaplen]
+                        self._out.write(struct.pack("<IIII", *divmod(ns, 1_000_000_000), len(held), len(data)) + held)
+                ready = select.select(list(self._sockets), [], [], 0)[0]
+        except OSError as error:
+            raise Unavailable("device", error.strerror or str(error)) from None
+        self._out.flush()
+
+    def drops(self) -> tuple[int, int]:
+        """See ``Handle``."""
+        for one in self._sockets:
+            packets, dropped = struct.unpack("II", one.getsockopt(SOL_PACKET, STATISTICS, 8))
+            self._received += packets
+            self._dropped += dropped
+        return self._received, self._dropped
+
+
+def opened(options: dict[str, Any], before: Any = None) -> Handle:
+    """A capture by the best means that there is. Raises Unavailable."""
+    if options["by"] != "scapy":
+        try:
+            return Libpcap(options, before)
+        except ImportError:
+            if options["by"] == "libpcap":
+                raise Unavailable("device", "cypcap, the binding to libpcap, is not installed") from None
+    return Scapy(options, before)
+
+
+class Told:
+    """The line on this process' state that its parent reads."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def __call__(self, **values: object) -> None:
+        os.write(self._descriptor, json.dumps(values).encode() + b"\n")
+
+
+def main() -> NoReturn:
+    """Capture until the parent ends this."""
+    options = json.loads(sys.argv[1])
+    options["frames"] = os.dup(sys.stdout.fileno())
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing else, whoever prints it, comes between the frames
+    die_with_parent(signal.SIGTERM)
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    tell = Told(options["status"])
+    try:
+        handle = opened(options)
+        if options["account"] is not None:
+            become(Account(*options["account"]), keep=(CAP_NET_RAW,))
+            die_with_parent(signal.SIGTERM)  # forgotten by the kernel when the user changed
+    except Unavailable as problem:
+        tell(error=str(problem), kind=problem.kind)
+        raise SystemExit(1) from None
+    except OSError as problem:
+        tell(error=f"rights could not be given up: {problem}", kind="permission")
+        raise SystemExit(1) from None
+    tell(opened=handle.by)
+    _pump(handle, options, tell)
+
+
+def _pump(handle: Handle, options: dict[str, Any], tell: Told) -> NoReturn:
+    told = 0.0
+    while True:
+        try:
+            handle.pump(STATUS_SECONDS / 2)
+        except Unavailable as problem:
+            tell(lost=str(problem))
+            handle = _again(handle, options)
+            tell(back=handle.by)
+        now = time.monotonic()
+        if now - told >= STATUS_SECONDS:
+            told = now
+            received, dropped = handle.drops()
+            tell(received=received, dropped=dropped)
+
+
+def _again(handle: Handle, options: dict[str, Any]) -> Handle:
+    """The interface has gone: wait for one of its name."""
+    while True:
+        time.sleep(REOPEN_SECONDS)
+        try:
+            return opened(options, handle)
+        except Unavailable:
+            if os.getppid() == 1:
+                raise SystemExit(1) from None
+
+
+if __name__ == "__main__":
+    main()

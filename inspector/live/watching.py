@@ -1,0 +1,409 @@
+"""The loop of a live capture: frames from the sources into the engine, connections into the window, findings to whoever listens, evidence to the disk.
+
+One thread does all of it. Several times a second it asks the engine which handshakes are decided and which connections have ended, judges those with all
+that their verdicts need, and tells. It ends when it is asked to, when a stop condition is met, or when no source can give anything more.
+"""
+
+from __future__ import annotations
+
+import select
+import sqlite3
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from inspector import evidence
+from inspector.capture.frames import CaptureInfo, FrameBatch
+from inspector.document import Finding, Incident
+from inspector.engine import LiveEngine
+from inspector.facts import CaptureFacts, ConnectionFacts, Facts, frame_reference
+from inspector.findings import change
+from inspector.findings.case import Options
+from inspector.findings.judge import Analysis, incidents, judge
+from inspector.journal import Journal, Record, Row
+from inspector.live.recording import Limits, Recording
+from inspector.live.sources import Source, stopped
+from inspector.live.trigger import AFTER_NS, Trigger, Wanted, Written, kept_lengths
+from inspector.live.window import Entry, Window
+from inspector.times import SECOND_NS, rfc3339
+from inspector.tracking.observed import Observed, connection_id
+
+WAIT_SECONDS = 0.1
+TICK_SECONDS = 0.2
+"""How often connections are judged: an abort is told one tick after its handshake was found decided."""
+
+SECOND = 1.0
+STEP_NS = SECOND_NS // 2
+"""A clock that moves so much against the one that only counts was set."""
+
+FLOWS = 20_000
+CONNECTIONS = 10_000
+TOLD = 10_000
+"""Findings that are known to have been told."""
+
+TIDY_SECONDS = 60.0
+
+
+class Update:
+    """What one tick brought. ``analysis``: of the new connections and what their verdicts need. ``decided``: places of connections whose handshake was
+    decided; ``ended``: of those that are over. ``findings`` with their ``incidents``: the aborts among them.
+    """
+
+    def __init__(self, analysis: Analysis, decided: list[int], ended: list[int], findings: list[Finding], found: list[Incident]) -> None:
+        self.analysis = analysis
+        self.decided = decided
+        self.ended = ended
+        self.findings = findings
+        self.incidents = found
+
+    def seen(self, places: list[int]) -> list[Observed]:
+        """Connections by their places."""
+        return [self.analysis.case.observed[place] for place in places]
+
+
+class Listener(Protocol):
+    """Who is told."""
+
+    def update(self, update: Update) -> None:
+        """Connections were decided or ended."""
+
+    def news(self, at_ns: int, kind: str, text: str) -> None:
+        """Something that a person should know: ``source``, ``drops``, ``clock``, ``disk``."""
+
+    def written(self, written: Written) -> None:
+        """The packets of an incident lie on the disk, or do not."""
+
+    def second(self) -> None:
+        """A second has passed."""
+
+
+@dataclass(slots=True)
+class Keeping:
+    """What is kept where. ``stop``: conditions at which the capture ends."""
+
+    journal: Journal | None = None
+    recording: Recording | None = None
+    trigger: Trigger | None = None
+    stop: Limits = field(default_factory=Limits)
+
+
+class Watching:
+    """A live capture. Its numbers may be read from another thread; nothing else may."""
+
+    def __init__(self, sources: list[Source], options: Options, keeping: Keeping, name: str, most: int = CONNECTIONS) -> None:
+        """``name``: of what is captured. ``most``: connections that are remembered."""
+        self.sources = sources
+        self.keeping = keeping
+        self.info = CaptureInfo(name)
+        self.engine = LiveEngine(FLOWS)
+        journal = keeping.journal
+        self.window = Window(self.engine.facts, most, journal)
+        self.connections = 0
+        """Connections whose handshake was decided."""
+        self.incidents = 0
+        self.lag_ns = 0
+        """How far the last frame lay behind this machine's clock when it was looked at; 0 where its time is of another machine."""
+        self.losses: list[str] = []
+        """What could not be kept, each thing once."""
+        self.is_done = False
+        self.options = options
+        self._number = 1
+        self._capture = journal.capture if journal is not None else 0
+        self._before = journal.captures()[:-1] if journal is not None else []
+        self._packet_ns = 0
+        self._packet_at = time.monotonic_ns()
+        self._offset = time.time_ns() - time.monotonic_ns()
+        self._started = time.monotonic()
+        self._stopping = False
+        self._flush_asked = False
+        self._rows: list[Row] = []
+        self._records: list[Record] = []
+        self._told: OrderedDict[str, str] = OrderedDict()
+        self._dropped = 0
+        self._tidied = time.monotonic()
+        self._journal_trouble = ""
+        if journal is not None:
+            for found in journal.latest(most // 2):
+                self.window.put(found, True)
+
+    @property
+    def dropped(self) -> int | None:
+        """Packets that the kernel dropped, as far as the sources say."""
+        said = [source.dropped for source in self.sources if source.dropped is not None]
+        return sum(said) if said else None
+
+    @property
+    def now_ns(self) -> int:
+        """Packet time; it goes on where no packets come."""
+        return self._packet_ns + (time.monotonic_ns() - self._packet_at) if self._packet_ns else time.time_ns()
+
+    def stop(self) -> None:
+        """End soon; may be called from another thread or a signal handler."""
+        self._stopping = True
+
+    def ask_flush(self) -> None:
+        """Have everything known written at the next tick; may be called from a signal handler."""
+        self._flush_asked = True
+
+    def record(self, kind: str, name: str, json: bytes) -> None:
+        """Something for the journal. Of the loop's own thread."""
+        if self.keeping.journal is not None:
+            self._records.append(Record(self.now_ns, kind, name, json))
+
+    def captures(self) -> list[CaptureFacts]:
+        """What is captured, behind what the journal's earlier runs captured."""
+        info = self.info
+        now = CaptureFacts(
+            info.path,
+            info.packets,
+            info.bytes_read,
+            info.first_ns,
+            info.last_ns,
+            tuple(sorted(info.link_types)),
+            False,
+            self.engine.undecoded.get(self._capture, 0),
+            info.snapped,
+            self.dropped,
+            None,
+        )
+        return [*self._before, now]
+
+    def whole(self) -> Facts:
+        """All that is known now. Of the loop's own thread."""
+        facts = self.window.whole(self.captures(), dict(self.engine.facts.other_flows))
+        facts.bounded = self.limits()
+        return facts
+
+    def limits(self) -> list[str]:
+        """What was forgotten or could not be kept."""
+        found = list(self.losses)
+        if self.window.forgotten:
+            where = ", and can be found in the journal" if self.keeping.journal is not None else ""
+            found.append(f"{self.window.forgotten} older connections were forgotten, so that memory stays bounded{where}")
+        if self.engine.evicted:
+            found.append(f"{self.engine.evicted} flows were closed early because more than {FLOWS} were open at once")
+        return found
+
+    def run(self, listener: Listener) -> None:
+        """Until it is to end."""
+        tick = second = time.monotonic()
+        while not self._stopping:
+            self._wait()
+            now = time.monotonic()
+            if now >= tick:
+                tick = now + TICK_SECONDS
+                self._tick(listener)
+            if self._flush_asked:
+                self._flush_asked = False
+                self._flush(listener)
+            if now >= second:
+                second = now + SECOND
+                self._second(listener)
+            if self._is_over():
+                break
+        self._finish(listener)
+
+    def _wait(self) -> None:
+        waiting = {descriptor: source for source in self.sources for descriptor in source.descriptors()}
+        for descriptor in select.select(list(waiting), [], [], WAIT_SECONDS)[0]:
+            batch = waiting[descriptor].ready(descriptor)
+            if batch is not None and len(batch):
+                self._take(batch, waiting[descriptor].is_here)
+
+    def _take(self, batch: FrameBatch, is_here: bool) -> None:
+        """Frames of one source: numbered anew, analysed, and kept as far as they are wanted."""
+        batch.number = np.arange(self._number, self._number + len(batch), dtype=np.int64)
+        batch.capture = self._capture
+        self._number += len(batch)
+        self.info.count(batch)
+        self.info.bytes_read += int(batch.captured.sum())
+        segments, reach = self.engine.take(batch)
+        newest = int(batch.time_ns.max())
+        recording, trigger = self.keeping.recording, self.keeping.trigger
+        if recording is not None or trigger is not None:
+            keep, rows = kept_lengths(batch, segments, reach)
+            if recording is not None:
+                recording.write(batch, keep, newest)
+            if trigger is not None:
+                trigger.hold(batch, keep, rows)
+        self._packet_ns, self._packet_at = newest, time.monotonic_ns()
+        self.lag_ns = max(time.time_ns() - newest, 0) if is_here else 0
+
+    def _tick(self, listener: Listener) -> None:
+        for source in self.sources:
+            source.tick()
+            while source.news:
+                listener.news(self.now_ns, "source", source.news.popleft())
+        ended, decided = self.engine.settle(self.now_ns)
+        # an open connection is packed before anything else is done: its facts still change
+        fresh = [self._put(found, is_final=False) for found in decided]
+        self._judge([*fresh, *(self._put(found, is_final=True) for found in ended)], listener)
+        if self.keeping.trigger is not None:
+            for written in self.keeping.trigger.due(self.now_ns):
+                listener.written(written)
+
+    def _put(self, found: ConnectionFacts, is_final: bool) -> tuple[str, bool, bool]:
+        """The id, whether it is final, and whether it was not known before."""
+        name, entry, is_new = self.window.put(found, is_final)
+        self.connections += is_new
+        if self.keeping.journal is not None:
+            self._rows.append(_row(name, entry, found))
+        return name, is_final, is_new
+
+    def _judge(self, changed: list[tuple[str, bool, bool]], listener: Listener) -> None:
+        if not changed:
+            return
+        facts = self.window.around([name for name, _, _ in changed], self.captures())
+        analysis = judge(facts, self.options)
+        case = analysis.case
+        places = {seen.id: seen.index for seen in case.observed}
+        decided = sorted({places[name] for name, _, is_new in changed if is_new and name in places})
+        ended = sorted({places[name] for name, is_final, _ in changed if is_final and name in places})
+        findings = []
+        for place in sorted({*decided, *ended}):
+            seen = case.observed[place]
+            if change.is_candidate(case, seen):
+                finding = change.abort(case, seen)
+                if self._is_news(finding):
+                    findings.append(finding)
+        found = incidents(case, findings)
+        self.incidents += len(found)
+        listener.update(Update(analysis, decided, ended, findings, found))
+        for finding, incident in zip(sorted(findings, key=lambda f: (f.first or "", f.id)), found, strict=False):
+            self._want(analysis, finding, incident, listener)
+
+    def _is_news(self, finding: Finding) -> bool:
+        if self._told.get(finding.id) == finding.verdict:
+            return False
+        self._told[finding.id] = finding.verdict
+        if len(self._told) > TOLD:
+            self._told.popitem(last=False)
+        return True
+
+    def _want(self, analysis: Analysis, finding: Finding, incident: Incident, listener: Listener) -> None:
+        """Have the packets of an incident written."""
+        trigger = self.keeping.trigger
+        if trigger is None:
+            return
+        by_id = {seen.id: seen for seen in analysis.case.observed}
+        story = [by_id[name] for name in incident.connections if name in by_id]
+        legs = [leg for seen in story for leg in (seen.main, *seen.legs)]
+        comments: dict[int, str] = {}
+        for item in finding.evidence:
+            for capture, number in item.frames:
+                reference = frame_reference(capture, number)
+                comments[reference] = "; ".join(filter(None, (comments.get(reference), f"{finding.rule}, {item.role}: {item.text}")))
+        comment = f"inspector: incident {incident.id} at {incident.at}: {finding.title}. Rule {finding.rule}, {finding.verdict}, {finding.grade}."
+        names = [connection_id(leg) for leg in legs]
+        answer = trigger.want(Wanted(incident.id, self.now_ns + AFTER_NS, comment, comments, lambda: self._flows(names)))
+        if answer is not None:
+            listener.written(answer)
+
+    def _flows(self, names: list[str]) -> list[evidence.Flow]:
+        """The flows of some connections, to their last frames as they are known by now."""
+        return [evidence.flow_of(found) for found in self.window.connections(names)]
+
+    def _second(self, listener: Listener) -> None:
+        now_ns = self.now_ns
+        self._look_at_clock(listener)
+        dropped = self.dropped or 0
+        if dropped > self._dropped:
+            listener.news(now_ns, "drops", f"{dropped - self._dropped} packets were dropped in the last second, {dropped} so far")
+            self._dropped = dropped
+        recording = self.keeping.recording
+        if recording is not None:
+            recording.drops(self.info.packets, dropped)
+            if recording.trouble:
+                self.lose(listener, "disk", f"{recording.path}: frames are not written: {recording.trouble}")
+        self._commit(listener)
+        if time.monotonic() - self._tidied > TIDY_SECONDS:
+            self._tidied = time.monotonic()
+            used = self.window.tidy()
+            if used is not None:
+                self.engine.forget_certificates(used)
+        listener.second()
+
+    def _look_at_clock(self, listener: Listener) -> None:
+        offset = time.time_ns() - time.monotonic_ns()
+        step = offset - self._offset
+        self._offset = offset
+        if abs(step) > STEP_NS:
+            self.lose(listener, "clock", f"this machine's clock was set {'forward' if step > 0 else 'back'} by {abs(step) / SECOND_NS:.1f} s at {rfc3339(time.time_ns())}")
+
+    def lose(self, listener: Listener, kind: str, text: str) -> None:
+        """Tell a loss once, and have verdicts know of it."""
+        if text not in self.losses:
+            if len(self.losses) < 100:
+                self.losses.append(text)
+                listener.news(self.now_ns, kind, text)
+                self.record("limit", kind, text.encode())
+
+    def _commit(self, listener: Listener) -> None:
+        journal = self.keeping.journal
+        if journal is None:
+            return
+        try:
+            journal.write(self._rows, self._records, self.engine.facts.certificates, self.captures()[-1])
+            self._journal_trouble = ""
+        except (sqlite3.Error, OSError) as error:
+            if not self._journal_trouble:
+                self._journal_trouble = str(error)
+                self.lose(listener, "journal", f"{journal.path}: the journal is not written: {error}")
+        self._rows, self._records = [], []
+
+    def _is_over(self) -> bool:
+        stop = self.keeping.stop
+        recording = self.keeping.recording
+        if all(source.state == "ended" for source in self.sources):
+            return True
+        if stop.duration is not None and time.monotonic() - self._started >= stop.duration:
+            return True
+        if stop.packets is not None and self.info.packets >= stop.packets:
+            return True
+        if stop.incidents is not None and self.incidents >= stop.incidents:
+            return not (self.keeping.trigger is not None and self.keeping.trigger.is_waiting)
+        if recording is None:
+            return False
+        return bool((stop.filesize is not None and recording.bytes >= stop.filesize * 1000) or (stop.files is not None and recording.files > stop.files))
+
+    def _finish(self, listener: Listener) -> None:
+        """What the sources still hold, then all that is open."""
+        for batch in stopped(self.sources):
+            self._take(batch, False)
+        self._tick(listener)
+        self._judge([self._put(found, is_final=True) for found in self.engine.close()], listener)
+        for written in self.keeping.trigger.due(self.now_ns, at_once=True) if self.keeping.trigger is not None else ():
+            listener.written(written)
+        self._second(listener)
+        self.is_done = True
+
+    def _flush(self, listener: Listener) -> None:
+        """Everything known is on the disk."""
+        self._commit(listener)
+        if self.keeping.recording is not None:
+            self.keeping.recording.flush()
+
+    def close(self) -> None:
+        """Files and journal, whatever happened."""
+        if self.keeping.recording is not None:
+            self.keeping.recording.close()
+        if self.keeping.journal is not None:
+            self.keeping.journal.close()
+
+
+def _row(name: str, entry: Entry, found: ConnectionFacts) -> Row:
+    handshake = found.handshake
+    return Row(
+        name,
+        entry.hello_ns or found.first_ns,
+        entry.is_final,
+        entry.packed,
+        entry.given,
+        entry.offered if entry.is_resumed else (),
+        handshake.offer,
+        handshake.answer,
+        entry.chains,
+    )

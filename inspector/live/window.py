@@ -1,0 +1,228 @@
+"""What a capture without an end keeps of the past: the connections that were used last, which is not the same as the last ones.
+
+A connection counts as used when it is new, and when a later one offers a session that it was given or resumed. So a session's origin stays while the
+session is alive, however much goes by in between. What falls out can still be found in a journal, where one is kept.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Iterable
+from typing import Protocol
+
+from msgspec import Struct
+
+from inspector.facts import CaptureFacts, ConnectionFacts, Endpoint, Facts
+from inspector.tracking.observed import connection_id
+from inspector.tracking.services import server_name
+from inspector.tracking.sessions import kind_of
+
+RECENT = 64
+"""Of each service, so many of the last connections stand beside a new one when it is judged: they show how its client behaves."""
+
+ANCHORS = 2_000
+RELATIVES = 500
+"""Connections that one new one may draw in by its session."""
+
+SHAPES = 2_048
+
+ServiceKey = tuple[bytes | str, int]
+ISSUER, RESUMER = 0, 1
+
+
+class Entry(Struct, gc=False):
+    """A connection with what it is looked up by. ``given``: ids and tickets that it was issued; ``offered``: those that it offered."""
+
+    packed: bytes
+    service: ServiceKey
+    client: bytes
+    given: tuple[bytes, ...]
+    offered: tuple[bytes, ...]
+    is_resumed: bool
+    chains: tuple[bytes, ...]
+    is_final: bool
+    hello_ns: int
+
+
+class Past(Protocol):
+    """A place that remembers longer."""
+
+    def session(self, key: bytes) -> list[ConnectionFacts]:
+        """The connections that were issued a session, and the first one that resumed it."""
+
+    def certificate(self, digest: bytes) -> bytes | None:
+        """A certificate by its SHA-256."""
+
+
+def entry_of(found: ConnectionFacts, facts: Facts, is_final: bool) -> Entry:
+    """What the window keeps of a connection. Its hello shapes go into ``facts``."""
+    handshake = found.handshake
+    kind = kind_of(handshake)[0]
+    is_resumed = kind in ("session_id", "ticket")
+    answer = handshake.answer
+    is_modern = answer is not None and answer.version >= 0x0304
+    given = (handshake.issued_ticket,) if handshake.issued_ticket else ()
+    if kind == "full" and not is_modern and handshake.answered_id:
+        given = (handshake.answered_id, *given)
+    offered = () if is_modern else tuple(k for k in (handshake.offered_ticket, handshake.offered_id) if k)
+    service = (server_name(handshake.offer) or found.server.address, found.server.port)
+    return Entry(facts.pack(found), service, found.client.address, given, offered, is_resumed, handshake.chain + handshake.client_chain, is_final, handshake.hello_ns)
+
+
+class Window:
+    """Connections by id, at most ``most``. ``facts``: the engine's, for hello shapes and certificates."""
+
+    def __init__(self, facts: Facts, most: int, past: Past | None = None) -> None:
+        self.facts = facts
+        self.forgotten = 0
+        """Connections that fell out."""
+        self._most = most
+        self._past = past
+        self._entries: OrderedDict[str, Entry] = OrderedDict()
+        self._sessions: dict[bytes, list[str | None]] = {}
+        self._recent: dict[ServiceKey, deque[str]] = {}
+        self._anchors: dict[tuple[object, ...], str] = {}
+        self._pinned: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def put(self, found: ConnectionFacts, is_final: bool) -> tuple[str, Entry, bool]:
+        """Keep a connection; one with the same id is replaced. Its id, and whether it was not known before."""
+        name = connection_id(found)
+        entry = entry_of(found, self.facts, is_final)
+        is_new = name not in self._entries
+        self._entries[name] = entry
+        self._entries.move_to_end(name)
+        self._index(name, entry)
+        if is_new:
+            self._recent.setdefault(entry.service, deque(maxlen=RECENT)).append(name)
+        self._pin(name, entry, found)
+        self._bound()
+        return name, entry, is_new
+
+    def _index(self, name: str, entry: Entry) -> None:
+        for key in entry.given:
+            self._sessions.setdefault(key, [None, None])[ISSUER] = name
+        if entry.is_resumed:
+            for key in entry.offered:
+                role = self._sessions.setdefault(key, [None, None])
+                if role[RESUMER] is None:
+                    role[RESUMER] = name
+
+    def _pin(self, name: str, entry: Entry, found: ConnectionFacts) -> None:
+        """The first connection that shows a certificate is never forgotten, nor the first of each client that accepts it: they name the back ends, and
+        show what the client thinks of it.
+        """
+        if not found.handshake.chain or len(self._anchors) >= ANCHORS:
+            return
+        leaf = found.handshake.chain[0]
+        keys: list[tuple[object, ...]] = [(entry.service, leaf)]
+        if found.from_client.application_records:
+            keys.append((entry.service, leaf, entry.client))
+        for key in keys:
+            if key not in self._anchors:
+                self._anchors[key] = name
+                self._pinned.add(name)
+
+    def _bound(self) -> None:
+        while len(self._entries) > self._most + len(self._pinned):
+            name, entry = next(iter(self._entries.items()))
+            if name in self._pinned:
+                self._entries.move_to_end(name)
+                continue
+            del self._entries[name]
+            self.forgotten += 1
+            for key in (*entry.given, *entry.offered):
+                role = self._sessions.get(key)
+                if role is not None:
+                    role[:] = [None if who == name else who for who in role]
+                    if role == [None, None]:
+                        del self._sessions[key]
+
+    def tidy(self) -> set[bytes] | None:
+        """Forget hello shapes that nothing uses; the certificates that are used, or None where there are few of either."""
+        facts = self.facts
+        if len(facts.offers) > SHAPES or len(facts.answers) > SHAPES:
+            keep = Facts(offers={}, answers={})
+            for entry in self._entries.values():
+                handshake = facts.unpack(entry.packed).handshake
+                if handshake.offer is not None:
+                    keep.offers[handshake.offer.key] = handshake.offer
+                if handshake.answer is not None:
+                    keep.answers[handshake.answer.key] = handshake.answer
+            facts.offers, facts.answers = keep.offers, keep.answers
+        self._recent = {service: kept for service, names in self._recent.items() if (kept := deque((n for n in names if n in self._entries), RECENT))}
+        if len(facts.certificates) > self._most // 10:
+            return {digest for entry in self._entries.values() for digest in entry.chains}
+        return None
+
+    def around(self, names: Iterable[str], captures: list[CaptureFacts]) -> Facts:
+        """Some connections with all that it takes to judge them: where their sessions came from, the last ones of their services, the first of each certificate."""
+        chosen: dict[str, Entry] = {}
+        services: set[ServiceKey] = set()
+        todo = list(names)
+        for name in todo:
+            entry = self._entries.get(name)
+            if entry is not None:
+                chosen[name] = entry
+                services.add(entry.service)
+        self._relatives(chosen)
+        for key, name in self._anchors.items():
+            if key[0] in services and name in self._entries:
+                chosen.setdefault(name, self._entries[name])
+        for service in services:
+            for name in self._recent.get(service, ()):
+                if name in self._entries:
+                    chosen.setdefault(name, self._entries[name])
+        return self._facts(chosen.values(), captures, {})
+
+    def _relatives(self, chosen: dict[str, Entry]) -> None:
+        """Add the origins of the sessions that are offered, and who resumed them first, and where those came from."""
+        todo = list(chosen.values())
+        most = len(chosen) + RELATIVES
+        while todo and len(chosen) < most:
+            for key in todo.pop().offered:
+                for name in self._of_session(key):
+                    if name not in chosen and name in self._entries:
+                        chosen[name] = self._entries[name]
+                        self._entries.move_to_end(name)
+                        todo.append(chosen[name])
+
+    def _of_session(self, key: bytes) -> list[str]:
+        role = self._sessions.get(key)
+        if (role is None or role[ISSUER] is None) and self._past is not None:
+            for found in self._past.session(key):
+                self._recall(found)
+            role = self._sessions.get(key)
+        return [name for name in role if name is not None] if role else []
+
+    def _recall(self, found: ConnectionFacts) -> None:
+        name = connection_id(found)
+        if name not in self._entries:
+            entry = self._entries[name] = entry_of(found, self.facts, True)
+            self._index(name, entry)
+
+    def whole(self, captures: list[CaptureFacts], others: dict[Endpoint, int]) -> Facts:
+        """All that is known."""
+        return self._facts(self._entries.values(), captures, others)
+
+    def connections(self, names: Iterable[str]) -> list[ConnectionFacts]:
+        """Connections by id, those that are still known."""
+        return [self.facts.unpack(self._entries[name].packed) for name in names if name in self._entries]
+
+    def _facts(self, entries: Iterable[Entry], captures: list[CaptureFacts], others: dict[Endpoint, int]) -> Facts:
+        chosen = list(entries)
+        certificates: dict[bytes, bytes] = {}
+        for entry in chosen:
+            for digest in entry.chains:
+                der = self.facts.certificates.get(digest)
+                if der is None and self._past is not None:
+                    der = self._past.certificate(digest)
+                    if der is not None:
+                        self.facts.certificates[digest] = der
+                if der is not None:
+                    certificates[digest] = der
+        return Facts(
+            captures=captures, connections=[entry.packed for entry in chosen], offers=self.facts.offers, answers=self.facts.answers, certificates=certificates, other_flows=others
+        )
