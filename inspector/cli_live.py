@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 INTERRUPTED, TERMINATED = 130, 143
 JOURNAL_MIB = 1024
+RARELY = (50_000, 50, 100)
+"""When Python looks for cycles of garbage: the loop leaves none behind, and must not wait."""
 
 
 def capture_options(command: Any) -> Any:
@@ -28,7 +31,7 @@ def capture_options(command: Any) -> Any:
         click.option("-f", "expression", metavar="FILTER", default="", help="Capture filter, as for tcpdump; joined with --vip."),
         click.option("--vip", "vips", multiple=True, metavar="HOST:PORT", help="Look at this service only; repeatable. [v6]:port. A name stands for its port."),
         click.option("-s", "snaplen", type=click.IntRange(64, 262_144), default=262_144, show_default=True, metavar="BYTES", help="Capture so much of each packet."),
-        click.option("-B", "buffer_mib", type=click.IntRange(1, 2048), default=16, show_default=True, metavar="MIB", help="The kernel's buffer, for each interface."),
+        click.option("-B", "buffer_mib", type=click.IntRange(1, 2048), default=32, show_default=True, metavar="MIB", help="The kernel's buffer, for each interface."),
         click.option("--promiscuous", is_flag=True, help="See also what is not for this host: behind a mirror port."),
         click.option("--capture-by", type=click.Choice(["any", "libpcap", "scapy"]), default="any", show_default=True, help="How interfaces are read."),
         click.option("-Z", "user", metavar="USER", help="As root: become this user once the capture is open. By default the user behind sudo, else nobody."),
@@ -83,6 +86,8 @@ def watch_command(metrics_path: str | None, execute: str | None, findings_only: 
     signal.signal(signal.SIGINT, end)
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGHUP, lambda number, frame: watching.ask_flush())
+    gc.freeze()
+    gc.set_threshold(*RARELY)
     try:
         watching.run(lines)
         lines.survey()

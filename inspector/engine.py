@@ -110,6 +110,10 @@ class LiveEngine(Engine):
         ended, self._ended = self._ended, []
         return ended, self._flows.decided()
 
+    def decided(self) -> Iterator[ConnectionFacts]:
+        """All connections whose handshake is decided and that were not handed out yet; they must be packed at once."""
+        return self._flows.decided(at_once=True)
+
     def close(self) -> list[ConnectionFacts]:
         """No more frames: all that was open."""
         self._flows.finish()

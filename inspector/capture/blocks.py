@@ -8,6 +8,8 @@ from typing import Protocol
 from inspector import bounds
 
 PADDING = 256
+BURST_BYTES, BURST_SECONDS = 1 << 16, 0.003
+"""What is a burst, and the longest pause in one."""
 
 
 class Damaged(Exception):
@@ -98,27 +100,36 @@ class ByteSource:
 
 
 class LiveSource(ByteSource):
-    """A pipe that is written while it is read: each ``advance`` takes what is there, and is False only at its end."""
+    """A pipe that is written while it is read: each ``advance`` takes what is there, and is False only at its end.
+
+    ``waits(seconds)``: whether more comes within so short a time. A burst is read as a whole: a batch of many frames costs little more than one of few.
+    """
 
     is_live = True
 
+    def __init__(self, stream: Readable, waits: Callable[[float], bool], size: int) -> None:
+        self._waits = waits
+        super().__init__(stream, size=size)
+
     def advance(self, used: int) -> bool:
-        """Drop the first ``used`` bytes and read once."""
+        """Drop the first ``used`` bytes and read."""
         super().advance(used)
         return not self._ended
 
     def _fill(self) -> int:
-        if self._ended or self._end >= self._room:
-            return 0
-        try:
-            with memoryview(self._buffer) as whole, whole[self._end : self._room] as free:
-                got = self._stream.readinto(free)
-        except OSError as error:
-            self.problem = str(error)
-            got = 0
-        if got is None:  # nothing yet
-            return 0
-        self._ended = got == 0
-        self._end += got
-        self.total += got
-        return got
+        before = self._end
+        while not self._ended and self._end < self._room:
+            try:
+                with memoryview(self._buffer) as whole, whole[self._end : self._room] as free:
+                    got = self._stream.readinto(free)
+            except OSError as error:
+                self.problem = str(error)
+                got = 0
+            if got:
+                self._end += got
+                self.total += got
+            elif got is not None:
+                self._ended = True
+            if self._end - before < BURST_BYTES or not self._waits(BURST_SECONDS):
+                break
+        return self._end - before

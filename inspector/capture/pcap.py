@@ -5,6 +5,7 @@ Source: draft-ietf-opsawg-pcap. A damaged file is read as far as its record head
 
 from __future__ import annotations
 
+import mmap
 import struct
 from collections.abc import Iterator
 
@@ -23,6 +24,7 @@ MAGIC = {
     b"\xa1\xb2\xcd\x34": (">", 1000, 24),
 }
 HEADER_BYTES = 24
+Buffer = bytearray | mmap.mmap
 HURRY_BYTES = 1 << 18
 """So far from the end of the buffer, frames are not held against it one by one: this loop is a tenth of the whole analysis."""
 
@@ -70,7 +72,7 @@ def read_pcap(source: ByteSource, info: CaptureInfo) -> Iterator[FrameBatch]:
             return
 
 
-def _columns(buffer: bytearray, offsets: list[int], order: str, unit: int, record: int, link_type: int, number: int) -> FrameBatch:
+def _columns(buffer: Buffer, offsets: list[int], order: str, unit: int, record: int, link_type: int, number: int) -> FrameBatch:
     data = np.frombuffer(buffer, np.uint8)
     start = np.array(offsets, np.int64)
     fields = gather(data, start, 16).view(order + "u4").astype(np.int64)
@@ -84,3 +86,24 @@ def _columns(buffer: bytearray, offsets: list[int], order: str, unit: int, recor
         link_type=np.full(count, link_type, np.int64),
         number=np.arange(number, number + count, dtype=np.int64),
     )
+
+
+class Records:
+    """Whole records of one pcap stream, piece by piece, from memory that somebody else fills. Raises ValueError for a header that is none."""
+
+    def __init__(self, header: bytes) -> None:
+        if len(header) < HEADER_BYTES or header[:4] not in MAGIC:
+            raise ValueError("not the header of a pcap stream")
+        self._order, self._unit, self._record = MAGIC[header[:4]]
+        self._link_type = struct.unpack_from(self._order + "I", header, 20)[0] & 0x0FFFFFFF
+
+    def batch(self, buffer: Buffer, end: int) -> FrameBatch:
+        """The frames of ``buffer`` up to ``end``, numbered from 1; at least 128 bytes must be readable behind it."""
+        offsets: list[int] = []
+        append, record = offsets.append, self._record
+        length_at = struct.Struct(self._order + "I").unpack_from
+        at = 0
+        while at + record <= end:
+            append(at)
+            at += length_at(buffer, at + 8)[0] + record
+        return _columns(buffer, offsets, self._order, self._unit, record, self._link_type, 1)

@@ -12,6 +12,7 @@ from inspector.document import Incident
 from inspector.findings import describe
 from inspector.findings.change import ABORT
 from inspector.findings.judge import judge
+from inspector.live.aside import Aside
 from inspector.live.execution import Execution
 from inspector.live.metrics import Metrics, Row
 from inspector.live.trigger import Written
@@ -22,7 +23,7 @@ from inspector.times import SECOND_NS, rfc3339
 STATISTICS_SECONDS = 60.0
 SURVEY_SECONDS = 10.0
 SURVEY_SHARE = 0.01
-"""Of the time, what goes into judging all that is remembered, for the findings that are not about one connection."""
+"""Of the time, what may go into judging all that is remembered, for the findings that are not about one connection."""
 
 SERVICES = 1_000
 
@@ -42,7 +43,8 @@ class Lines:
         self._survey_at = time.monotonic() + SURVEY_SECONDS
         self._statistics_at = time.monotonic() + STATISTICS_SECONDS
         self._surveyed = -1
-        self._known: dict[str, tuple[str, str]] = {}
+        self._survey: Aside | None = None
+        self._known: dict[str, str] = {}
         self._waiting: dict[str, Incident] = {}
         """Incidents for which a command is run once their packets are written."""
 
@@ -84,8 +86,7 @@ class Lines:
         if self._execution is not None:
             for text in self._execution.news():
                 self.news(self._watching.now_ns, "exec", text)
-        if now >= self._survey_at and self._surveyed != self._watching.connections:
-            self.survey()
+        self._survey_now_and_then(now)
         if now >= self._statistics_at:
             self._statistics_at = now + STATISTICS_SECONDS
             self.statistics()
@@ -95,23 +96,33 @@ class Lines:
                 self.news(self._watching.now_ns, "disk", problem)
 
     def survey(self) -> None:
-        """Judge all that is remembered, and tell the findings that are new or have become others."""
-        began = time.monotonic()
-        self._surveyed = self._watching.connections
-        document = judge(self._watching.whole(), self._watching.options).document
-        for finding in document.findings:
-            state = (finding.verdict, finding.severity)
-            if finding.rule != ABORT and self._known.get(finding.id) != state:
-                self._known[finding.id] = state
-                self._line("finding", finding, finding.id)
-        for service in document.services:
-            told = (service.assessment.state, service.assessment.grade)
-            if self._known.get(service.id) != told:
-                self._known[service.id] = told
-                self._plain("assessment", {"at": rfc3339(self._watching.now_ns), "service": service.id, "name": service.name, "port": service.port, **_fields(service.assessment)})
+        """Judge all that is remembered, and tell the findings that are new or have become others; at the end."""
+        if self._survey is not None:
+            self._survey.drop()
+            self._survey = None
+        self._tell(survey(self._watching))
+
+    def _survey_now_and_then(self, now: float) -> None:
+        """The same in a process of its own, beside the capture, which must not wait."""
+        if self._survey is not None:
+            found = self._survey.result()
+            if found is None:
+                return
+            self._survey_at = now + max(SURVEY_SECONDS, (now - self._survey.began) / SURVEY_SHARE)
+            self._survey = None
+            self._tell(found)
+        elif now >= self._survey_at and self._surveyed != self._watching.connections:
+            self._surveyed = self._watching.connections
+            self._survey = Aside(lambda: survey(self._watching))
+
+    def _tell(self, surveyed: list[Surveyed]) -> None:
+        for record, name, state, encoded in surveyed:
+            if self._known.get(name) != state:
+                self._known[name] = state
+                self._out.write(b'{"record":"%s",' % record.encode() + encoded[1:] + b"\n")
+                if record == "finding":
+                    self._watching.record(record, name, encoded)
         self._out.flush()
-        now = time.monotonic()
-        self._survey_at = now + max(SURVEY_SECONDS, (now - began) / SURVEY_SHARE)
 
     def statistics(self) -> None:
         """Totals since the start."""
@@ -149,7 +160,18 @@ class Lines:
             self._watching.record(record, "", self._encode(values))
 
 
-def _fields(value: msgspec.Struct) -> dict[str, Any]:
-    return msgspec.structs.asdict(value)
+Surveyed = tuple[str, str, str, bytes]
+"""The record's kind, what it is about, its state, and its JSON."""
 
 
+def survey(watching: Watching) -> list[Surveyed]:
+    """The findings that are not about one connection, and the assessment of each service."""
+    document = judge(watching.whole(), watching.options).document
+    encode = msgspec.json.encode
+    found = [("finding", f.id, f"{f.verdict} {f.severity}", encode(f)) for f in document.findings if f.rule != ABORT]
+    at = rfc3339(watching.now_ns)
+    for service in document.services:
+        assessment = service.assessment
+        values = {"at": at, "service": service.id, "name": service.name, "port": service.port, **msgspec.structs.asdict(assessment)}
+        found.append(("assessment", service.id, f"{assessment.state} {assessment.grade}", encode(values)))
+    return found

@@ -14,7 +14,7 @@ from inspector.live.sources import Command, Given, Interface, Source
 
 ANY = "any"
 SNAPLEN = 262_144
-BUFFER_MIB = 16
+BUFFER_MIB = 32
 MOST_ANCESTORS = 64
 
 

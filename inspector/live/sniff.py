@@ -1,4 +1,7 @@
-"""The process that captures: one interface in, pcap on standard output, a JSON line on its state and drops on a descriptor of its own each second.
+"""The process that captures: one interface in, pcap records into shared memory, and JSON lines on how many bytes there are, on its state, and on drops.
+
+Its standard output is the memory. When it has filled some of it, it says so and waits for a byte on its standard input, which says that those frames are
+done with; meanwhile the kernel keeps what comes. So frames are copied once, and nobody copies the data between the handshakes again.
 
 It does not look into packets. libpcap (by cypcap) hands them on in C; Scapy's socket does it where there is no such binding. Whoever parses them runs in
 another process, without rights. Where it was started as root, this one keeps the right to open captures, and nothing else.
@@ -6,6 +9,7 @@ another process, without rights. Where it was started as root, this one keeps th
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import select
@@ -22,10 +26,20 @@ from inspector.live.privileges import CAP_NET_RAW, Account, become, die_with_par
 RETIRE_SECONDS = 0.1
 """How long the kernel may gather packets before it hands them on."""
 
+GATHER_SECONDS = 0.05
+"""How long frames are left to gather in the kernel's buffer: few large writes cost less than many small ones. Not where there are many."""
+
 STATUS_SECONDS = 1.0
 REOPEN_SECONDS = 1.0
 SNAPLEN = 262_144
 MIB = 1 << 20
+FRAMES, DONE = 1, 0
+"""The descriptors of the shared memory, and of the word that its frames are done with."""
+
+MOST_FRAMES = 20_000
+"""Handed on at once."""
+
+WRITE_BYTES = 1 << 18
 ETHERNET = 1
 SOL_PACKET, STATISTICS = 263, 6
 """PACKET_STATISTICS of packet(7): packets and drops since it was last asked."""
@@ -45,7 +59,7 @@ class Handle(Protocol):
     by: str
 
     def pump(self, seconds: float) -> None:
-        """Wait so long at most, then write what is there. Raises Unavailable where nothing more can come."""
+        """Wait so long at most, then write what is there into the memory. Raises Unavailable where nothing more can come."""
 
     def drops(self) -> tuple[int, int]:
         """Packets received and dropped since this process began."""
@@ -73,7 +87,7 @@ class Libpcap:
             kind = "permission" if error.code in (kinds.PERM_DENIED, kinds.PROMISC_PERM_DENIED) else "device"
             raise Unavailable(kind, f"{options['interface']}: {error.msg}") from None
         try:
-            pcap.setfilter(options["filter"])
+            pcap.setfilter(options["filter"], netmask=cypcap.NETMASK_UNKNOWN)
         except cypcap.Error as error:
             raise Unavailable("filter", f"-f {options['filter']}: {error.msg}") from None
         pcap.setnonblock(True)
@@ -82,18 +96,23 @@ class Libpcap:
         if before is not None and before._link_type != self._link_type:
             raise Unavailable("device", f"{options['interface']}: came back with another link type")
         self._fd = pcap.get_selectable_fd()
-        self._dumper: Any = before._dumper if before is not None else pcap.dump_open(Path(f"/dev/fd/{options['frames']}"))
+        self._dumper: Any = before._dumper if before is not None else pcap.dump_open(Path("-"))
         self._past = before.drops() if before is not None else (0, 0)
+        self._is_busy = False
         self._dumper.flush()
+        self._buffer: Any = before._buffer if before is not None else _buffered()
 
     def pump(self, seconds: float) -> None:
         """See ``Handle``."""
-        select.select([self._fd], [], [], seconds)
+        if select.select([self._fd], [], [], seconds)[0] and not self._is_busy:
+            time.sleep(GATHER_SECONDS)
+        began = time.monotonic()
         try:
-            self._pcap.dispatch(-1, self._dumper.dump)
+            self._pcap.dispatch(MOST_FRAMES, self._dumper.dump)
         except self._cypcap.Error as error:
             raise Unavailable("device", error.msg) from None
         self._dumper.flush()
+        self._is_busy = time.monotonic() - began > GATHER_SECONDS / 2
 
     def drops(self) -> tuple[int, int]:
         """See ``Handle``."""
@@ -102,6 +121,14 @@ class Libpcap:
         except self._cypcap.Error:
             return self._past
         return self._past[0] + stats.recv, self._past[1] + stats.drop
+
+
+def _buffered() -> Any:
+    """libpcap writes to C's stdout and has it write each record at once: have it write by the quarter MiB. The buffer must live as long as the stream."""
+    libc = ctypes.CDLL(None)
+    buffer = ctypes.create_string_buffer(WRITE_BYTES)
+    libc.setvbuf(ctypes.c_void_p.in_dll(libc, "stdout"), buffer, 0, ctypes.c_size_t(WRITE_BYTES))
+    return buffer
 
 
 class Scapy:
@@ -133,7 +160,7 @@ class Scapy:
             raise Unavailable("device", f"{interface}: not an Ethernet device; only libpcap reads others")
         self._snaplen = options["snaplen"]
         self._received, self._dropped = before.drops() if before is not None else (0, 0)
-        self._out: Any = before._out if before is not None else open(options["frames"], "wb")  # noqa: SIM115 - for as long as this process lives
+        self._out: Any = before._out if before is not None else open(FRAMES, "wb", WRITE_BYTES)  # noqa: SIM115 - for as long as this process lives
         if before is None:
             self._out.write(struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, SNAPLEN, ETHERNET))
             self._out.flush()
@@ -143,7 +170,9 @@ class Scapy:
         ready = select.select(list(self._sockets), [], [], seconds)[0]
         until = time.monotonic() + seconds
         try:
-            while ready and time.monotonic() < until:
+            count = 0
+            while ready and time.monotonic() < until and count < MOST_FRAMES:
+                count += len(ready)
                 for one in ready:
                     _, data, moment = self._sockets[one].recv_raw(SNAPLEN)
                     if data is not None:
@@ -188,9 +217,8 @@ class Told:
 def main() -> NoReturn:
     """Capture until the parent ends this."""
     options = json.loads(sys.argv[1])
-    options["frames"] = os.dup(sys.stdout.fileno())
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing else, whoever prints it, comes between the frames
-    die_with_parent(signal.SIGTERM)
+    sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - nothing else, whoever prints it, comes between the frames
+    die_with_parent(signal.SIGKILL)
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -199,31 +227,50 @@ def main() -> NoReturn:
         handle = opened(options)
         if options["account"] is not None:
             become(Account(*options["account"]), keep=(CAP_NET_RAW,))
-            die_with_parent(signal.SIGTERM)  # forgotten by the kernel when the user changed
+            die_with_parent(signal.SIGKILL)  # forgotten by the kernel when the user changed
     except Unavailable as problem:
         tell(error=str(problem), kind=problem.kind)
         raise SystemExit(1) from None
     except OSError as problem:
         tell(error=f"rights could not be given up: {problem}", kind="permission")
         raise SystemExit(1) from None
+    stopping: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, frame: stopping.append(number))
     tell(opened=handle.by)
-    _pump(handle, options, tell)
+    _hand_on(tell)
+    _pump(handle, options, tell, stopping)
 
 
-def _pump(handle: Handle, options: dict[str, Any], tell: Told) -> NoReturn:
+def _pump(handle: Handle, options: dict[str, Any], tell: Told, stopping: list[int]) -> NoReturn:
+    """``stopping``: not empty once this is to end; what the kernel holds by then is still handed on."""
     told = 0.0
     while True:
+        is_last = bool(stopping)
         try:
-            handle.pump(STATUS_SECONDS / 2)
+            handle.pump(0 if is_last else STATUS_SECONDS / 2)
         except Unavailable as problem:
             tell(lost=str(problem))
             handle = _again(handle, options)
             tell(back=handle.by)
         now = time.monotonic()
-        if now - told >= STATUS_SECONDS:
+        if now - told >= STATUS_SECONDS or is_last:
             told = now
             received, dropped = handle.drops()
             tell(received=received, dropped=dropped)
+        _hand_on(tell)
+        if is_last:
+            raise SystemExit(0)
+
+
+def _hand_on(tell: Told) -> None:
+    """Say how much was written, and wait until it is done with; then the memory is filled from its start again."""
+    filled = os.lseek(FRAMES, 0, os.SEEK_CUR)
+    if not filled:
+        return
+    tell(frames=filled)
+    if not os.read(DONE, 1):
+        raise SystemExit(0)  # nobody reads any more
+    os.lseek(FRAMES, 0, os.SEEK_SET)
 
 
 def _again(handle: Handle, options: dict[str, Any]) -> Handle:

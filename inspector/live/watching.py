@@ -32,15 +32,22 @@ from inspector.times import SECOND_NS, rfc3339
 from inspector.tracking.observed import Observed, connection_id
 
 WAIT_SECONDS = 0.1
-TICK_SECONDS = 0.2
-"""How often connections are judged: an abort is told one tick after its handshake was found decided."""
+URGENT_SECONDS = 0.3
+"""How often connections that were given up are judged at most."""
+
+TICK_SECONDS = 0.1
+"""How often the engine is asked what was decided. A connection that was given up is judged at once, others together once a second."""
 
 SECOND = 1.0
 STEP_NS = SECOND_NS // 2
 """A clock that moves so much against the one that only counts was set."""
 
+TOGETHER = 300
+"""Connections that are judged without waiting for the second: more at once would keep the loop from its frames."""
+
 FLOWS = 20_000
 CONNECTIONS = 10_000
+DOUBTFUL = 50
 TOLD = 10_000
 """Findings that are known to have been told."""
 
@@ -119,9 +126,17 @@ class Watching:
         self._started = time.monotonic()
         self._stopping = False
         self._flush_asked = False
+        self._changed: dict[str, tuple[bool, bool]] = {}
+        """Connections that are to be judged: whether each is new, and whether it is over."""
+        self._urgent: dict[str, None] = {}
+        """Those of them that were given up."""
+        self._judged = 0.0
         self._rows: list[Row] = []
         self._records: list[Record] = []
         self._told: OrderedDict[str, str] = OrderedDict()
+        self._wanted: OrderedDict[str, None] = OrderedDict()
+        """Incidents that are known."""
+        self._doubtful: OrderedDict[str, None] = OrderedDict()
         self._dropped = 0
         self._tidied = time.monotonic()
         self._journal_trouble = ""
@@ -212,6 +227,7 @@ class Watching:
             batch = waiting[descriptor].ready(descriptor)
             if batch is not None and len(batch):
                 self._take(batch, waiting[descriptor].is_here)
+            waiting[descriptor].release()
 
     def _take(self, batch: FrameBatch, is_here: bool) -> None:
         """Frames of one source: numbered anew, analysed, and kept as far as they are wanted."""
@@ -238,42 +254,70 @@ class Watching:
             while source.news:
                 listener.news(self.now_ns, "source", source.news.popleft())
         ended, decided = self.engine.settle(self.now_ns)
-        # an open connection is packed before anything else is done: its facts still change
-        fresh = [self._put(found, is_final=False) for found in decided]
-        self._judge([*fresh, *(self._put(found, is_final=True) for found in ended)], listener)
+        for found in decided:  # packed before anything else is done: the facts of an open connection still change
+            self._put(found, is_final=False)
+        for found in ended:
+            self._put(found, is_final=True)
+        if self._urgent and time.monotonic() >= self._judged + URGENT_SECONDS:
+            for found in self.engine.decided():  # where the sessions of those given up come from
+                self._put(found, is_final=False)
+            self._judge({name: self._changed.pop(name) for name in self._urgent}, listener)
+        if len(self._changed) >= TOGETHER:
+            self._judge_all(listener)
         if self.keeping.trigger is not None:
             for written in self.keeping.trigger.due(self.now_ns):
                 listener.written(written)
 
-    def _put(self, found: ConnectionFacts, is_final: bool) -> tuple[str, bool, bool]:
-        """The id, whether it is final, and whether it was not known before."""
+    def _put(self, found: ConnectionFacts, is_final: bool) -> None:
+        """Into the window, the journal, and what is judged next."""
         name, entry, is_new = self.window.put(found, is_final)
         self.connections += is_new
+        before = self._changed.get(name, (False, False))
+        self._changed[name] = (before[0] or is_new, before[1] or is_final)
+        if entry.gave_up:
+            self._urgent[name] = None
         if self.keeping.journal is not None:
             self._rows.append(_row(name, entry, found))
-        return name, is_final, is_new
 
-    def _judge(self, changed: list[tuple[str, bool, bool]], listener: Listener) -> None:
-        if not changed:
-            return
-        facts = self.window.around([name for name, _, _ in changed], self.captures())
-        analysis = judge(facts, self.options)
+    def _judge_all(self, listener: Listener) -> None:
+        changed, self._changed = self._changed, {}
+        if changed:
+            self._judge(changed, listener)
+
+    def _judge(self, changed: dict[str, tuple[bool, bool]], listener: Listener) -> None:
+        """Judge connections that were decided or have ended, with all that their verdicts need."""
+        self._judged = time.monotonic()
+        self._urgent.clear()
+        analysis = judge(self.window.around([*changed, *self._doubtful], self.captures()), self.options)
         case = analysis.case
-        places = {seen.id: seen.index for seen in case.observed}
-        decided = sorted({places[name] for name, _, is_new in changed if is_new and name in places})
-        ended = sorted({places[name] for name, is_final, _ in changed if is_final and name in places})
+        for name in self._doubtful:
+            changed.setdefault(name, (False, False))
+        places = {seen.id: seen.index for seen in case.observed if seen.id in changed}
+        decided = sorted(place for name, place in places.items() if changed[name][0])
+        ended = sorted(place for name, place in places.items() if changed[name][1])
         findings = []
-        for place in sorted({*decided, *ended}):
+        for place in sorted(places.values()):
             seen = case.observed[place]
             if change.is_candidate(case, seen):
                 finding = change.abort(case, seen)
+                self._doubt(seen.id, finding)
                 if self._is_news(finding):
                     findings.append(finding)
         found = incidents(case, findings)
-        self.incidents += len(found)
+        self.incidents += sum(incident.id not in self._wanted for incident in found)
         listener.update(Update(analysis, decided, ended, findings, found))
-        for finding, incident in zip(sorted(findings, key=lambda f: (f.first or "", f.id)), found, strict=False):
-            self._want(analysis, finding, incident, listener)
+        by_id = {finding.id: finding for finding in findings}
+        for incident in found:
+            self._want(analysis, by_id[incident.id], incident, listener)
+
+    def _doubt(self, name: str, finding: Finding) -> None:
+        """An abort that is only possible is judged again with what comes: how its client takes the same certificate later may settle it."""
+        if finding.verdict == "confirmed":
+            self._doubtful.pop(name, None)
+        else:
+            self._doubtful[name] = None
+            if len(self._doubtful) > DOUBTFUL:
+                self._doubtful.popitem(last=False)
 
     def _is_news(self, finding: Finding) -> bool:
         if self._told.get(finding.id) == finding.verdict:
@@ -284,9 +328,13 @@ class Watching:
         return True
 
     def _want(self, analysis: Analysis, finding: Finding, incident: Incident, listener: Listener) -> None:
-        """Have the packets of an incident written."""
+        """Have the packets of an incident written, once."""
         trigger = self.keeping.trigger
-        if trigger is None:
+        is_known = incident.id in self._wanted
+        self._wanted[incident.id] = None
+        if len(self._wanted) > TOLD:
+            self._wanted.popitem(last=False)
+        if trigger is None or is_known:
             return
         by_id = {seen.id: seen for seen in analysis.case.observed}
         story = [by_id[name] for name in incident.connections if name in by_id]
@@ -308,6 +356,7 @@ class Watching:
 
     def _second(self, listener: Listener) -> None:
         now_ns = self.now_ns
+        self._judge_all(listener)
         self._look_at_clock(listener)
         dropped = self.dropped or 0
         if dropped > self._dropped:
@@ -374,10 +423,12 @@ class Watching:
         for batch in stopped(self.sources):
             self._take(batch, False)
         self._tick(listener)
-        self._judge([self._put(found, is_final=True) for found in self.engine.close()], listener)
+        for found in self.engine.close():
+            self._put(found, is_final=True)
+        self._second(listener)
         for written in self.keeping.trigger.due(self.now_ns, at_once=True) if self.keeping.trigger is not None else ():
             listener.written(written)
-        self._second(listener)
+        self._commit(listener)
         self.is_done = True
 
     def _flush(self, listener: Listener) -> None:

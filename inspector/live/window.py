@@ -13,11 +13,11 @@ from typing import Protocol
 from msgspec import Struct
 
 from inspector.facts import CaptureFacts, ConnectionFacts, Endpoint, Facts
-from inspector.tracking.observed import connection_id
+from inspector.tracking.observed import closed_first, connection_id, gave_up
 from inspector.tracking.services import server_name
 from inspector.tracking.sessions import kind_of
 
-RECENT = 64
+RECENT = 16
 """Of each service, so many of the last connections stand beside a new one when it is judged: they show how its client behaves."""
 
 ANCHORS = 2_000
@@ -42,6 +42,7 @@ class Entry(Struct, gc=False):
     chains: tuple[bytes, ...]
     is_final: bool
     hello_ns: int
+    gave_up: bool
 
 
 class Past(Protocol):
@@ -65,8 +66,9 @@ def entry_of(found: ConnectionFacts, facts: Facts, is_final: bool) -> Entry:
     if kind == "full" and not is_modern and handshake.answered_id:
         given = (handshake.answered_id, *given)
     offered = () if is_modern else tuple(k for k in (handshake.offered_ticket, handshake.offered_id) if k)
+    has_given_up = gave_up(found, closed_first(found)[0])
     service = (server_name(handshake.offer) or found.server.address, found.server.port)
-    return Entry(facts.pack(found), service, found.client.address, given, offered, is_resumed, handshake.chain + handshake.client_chain, is_final, handshake.hello_ns)
+    return Entry(facts.pack(found), service, found.client.address, given, offered, is_resumed, handshake.chain + handshake.client_chain, is_final, handshake.hello_ns, has_given_up)
 
 
 class Window:
@@ -167,7 +169,6 @@ class Window:
             if entry is not None:
                 chosen[name] = entry
                 services.add(entry.service)
-        self._relatives(chosen)
         for key, name in self._anchors.items():
             if key[0] in services and name in self._entries:
                 chosen.setdefault(name, self._entries[name])
@@ -175,6 +176,7 @@ class Window:
             for name in self._recent.get(service, ()):
                 if name in self._entries:
                     chosen.setdefault(name, self._entries[name])
+        self._relatives(chosen)
         return self._facts(chosen.values(), captures, {})
 
     def _relatives(self, chosen: dict[str, Entry]) -> None:

@@ -178,7 +178,7 @@ def _observed(facts: Facts, packed: bytes, main: ConnectionFacts, shared: Shared
     handshake = main.handshake
     kind, reason = kind_of(handshake)
     renegotiations = find_renegotiations(main)
-    by, how = _end(main)
+    by, how = closed_first(main)
     outcome = _outcome(main)
     if outcome == "established" and any(r.broken_off_by for r in renegotiations):
         outcome = "aborted"
@@ -221,7 +221,7 @@ def _closes(lane: LaneFacts) -> list[tuple[int, Literal["fin", "rst"]]]:
     return found
 
 
-def _end(main: ConnectionFacts) -> tuple[Literal["client", "server"] | None, Literal["fin", "rst"] | None]:
+def closed_first(main: ConnectionFacts) -> tuple[Literal["client", "server"] | None, Literal["fin", "rst"] | None]:
     """Who closed first, and how."""
     ours, theirs = min(_closes(main.from_client), default=None), min(_closes(main.from_server), default=None)
     if ours is not None and (theirs is None or ours[0] <= theirs[0]):

@@ -75,6 +75,10 @@ class Flow:
         """Whether what became of the first handshake can be told by now: both sides encrypt, one gave up, or one closed."""
         if any(self.fins) or any(self.resets) or any(level == FATAL for _, level, _, _ in self.connection.alerts):
             return True
+        return self.is_complete()
+
+    def is_complete(self) -> bool:
+        """Whether both sides encrypt."""
         return all(stream.reader.sealed for stream in self.streams) or self.connection.is_flowing()
 
     def is_without_tls(self) -> bool:
@@ -257,17 +261,21 @@ class FlowTable:
                 del self._closing[key], self._flows[key]
                 self._end(flow)
 
-    def decided(self) -> Iterator[ConnectionFacts]:
-        """Live: connections that are still open and whose first handshake had been decided when this was asked before; each once. They must be packed
-        before the next frames come.
+    def decided(self, at_once: bool = False) -> Iterator[ConnectionFacts]:
+        """Live: connections whose first handshake had been decided when this was asked before; each once. They must be packed before the next frames come.
+
+        Those that were completed and closed since are left to ``settle``, which is near, unless all are wanted ``at_once``.
         """
         for key, flow in list(self._young.items()):
             if self._flows.get(key) is not flow or flow.is_without_tls():
                 del self._young[key]
-            elif flow.is_decided:
-                del self._young[key]
-                if flow.connection.tls:
-                    yield self._facts(flow)
+            elif flow.is_decided or at_once:
+                if flow.is_decided or flow.decides():
+                    if flow.closed and flow.is_complete() and not at_once:
+                        continue
+                    del self._young[key]
+                    if flow.connection.tls:
+                        yield self._facts(flow)
             else:
                 flow.is_decided = flow.decides()
 
