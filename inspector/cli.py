@@ -44,21 +44,24 @@ class Commands(click.Group):
 def cli() -> None:
     """Why TLS behind a load balancer misbehaves, told from packets.
 
-    Reads captures (pcap, pcapng, gz, zst, directories, - for standard input), follows sessions and certificates across back ends, and explains by
+    Reads captures (pcap, pcapng, gz, zst, directories, - for standard input) or live traffic, follows sessions and certificates across back ends, and explains by
     Java's own rule which client gave up because the server's certificate changed. FILE arguments together are one story.
 
     \b
     inspector FILE…              the terminal app (same as: inspector open FILE…)
+    inspector live               the terminal app over live traffic
+    inspector watch              live traffic without a screen: JSON lines
     inspector analyze FILE…      print the analysis: text, json, jsonl or csv
     inspector compare CERT…      judge certificates of a pool before they are deployed
     inspector demo               the bundled recording of a real Puppet Server
 
     \b
     Exit status: 0 fine; 1 findings (analyze, compare); 2 usage, or no input can be read;
-    3 incomplete input with --strict; 130, 143 on signals.
+    3 incomplete input with --strict; 4 no permission to capture; 130, 143 on signals.
     """
 
 
+cli.add_command(cli_live.live_command)
 cli.add_command(cli_live.watch_command)
 
 
@@ -181,20 +184,14 @@ def _exit_by_findings(analysis: Analysis, fail_on: str, strict: bool) -> None:
         raise SystemExit(FINDINGS)
 
 
-def settings_option(command: Any) -> Any:
-    """Where names, theme, keys and columns come from."""
-    return click.option(
-        "--settings", metavar="FILE", type=click.Path(dir_okay=False), help="Settings in TOML; by default ~/.config/inspector/settings.toml, if there. See docs/settings.md."
-    )(command)
-
-
 @cli.command("open")
 @story_options
 @click.option("--area", type=click.Choice(AREAS), help="The area to begin with.")
 @click.option("-Y", "--filter", "expression", metavar="EXPRESSION", default="", help="Begin with this filter on the connections. See docs/filters.md.")
 @click.option("--sort", metavar="COLUMN", default="", help="Begin with the connections sorted by this column; -COLUMN for the largest first.")
+@click.option("--follow", is_flag=True, help="Show a journal as it grows, written by a running watch or live.")
 @click.option("--ascii", "ascii_wanted", is_flag=True, help="Show ASCII only; the default where the locale is not UTF-8.")
-@settings_option
+@cli_live.settings_option
 def open_command(
     files: tuple[str, ...],
     vips: tuple[str, ...],
@@ -205,32 +202,44 @@ def open_command(
     area: str | None,
     expression: str,
     sort: str,
+    follow: bool,
     ascii_wanted: bool,
     settings: str | None,
 ) -> None:
-    """Open captures in the terminal app."""
+    """Open captures, or a journal, in the terminal app."""
+    if follow and len(files) != 1:
+        raise UsageError("--follow shows one journal")
     if expression:
         from inspector.filters import compile_filter
 
         compile_filter(expression)
     view = (area or ("connections" if expression or sort else ""), expression, sort)
-    _open(files, _options(tuple(parsed(v) for v in vips), jdk_generation), _secrets_limits(keylog, server_key, logs), ascii_wanted, view, settings)
+    _open(files, _options(tuple(parsed(v) for v in vips), jdk_generation), _secrets_limits(keylog, server_key, logs), ascii_wanted, view, settings, follow)
 
 
-def _open(files: tuple[str, ...], options: Options, limits: list[Limit], ascii_wanted: bool, view: tuple[str, str, str], settings_path: str | None) -> None:
+def _open(files: tuple[str, ...], options: Options, limits: list[Limit], ascii_wanted: bool, view: tuple[str, str, str], settings_path: str | None, follow: bool = False) -> None:
     if not sys.stdout.isatty():
         raise UsageError("standard output is no terminal", "inspector analyze prints the same analysis")
     from inspector.capture.files import Story
+    from inspector.capture.inputs import is_journal
 
     if "-" not in files:
-        Story(files)  # what cannot be read is said before the screen changes
-    elif not _keys_from_terminal():
+        captures = [path for path in files if not is_journal(path)]
+        if captures:
+            Story(captures)  # what cannot be read is said before the screen changes
+    elif not _capture_from_input():
         raise UsageError("standard input is the capture and there is no terminal to read keys from", "inspector analyze - prints the analysis")
     from inspector import settings
     from inspector.tui.loading import Loading
 
     own = settings.load(settings_path)
-    loading = Loading(files, options, limits, own)
+    loading: Loading
+    if follow:
+        from inspector.tui.listening import Following
+
+        loading = Following(files, options, limits, own)
+    else:
+        loading = Loading(files, options, limits, own)
     loading.start()  # reads while the app is imported
     from inspector.tui.app import InspectorApp
     from inspector.tui.desk import View
@@ -242,25 +251,21 @@ def _open(files: tuple[str, ...], options: Options, limits: list[Limit], ascii_w
     raise SystemExit(status or 0)
 
 
-def _keys_from_terminal() -> bool:
-    """Move the capture from standard input to another descriptor, and the terminal to standard input."""
+def _capture_from_input() -> bool:
+    """Read the capture from standard input and the keys from the terminal; False where there is no terminal."""
     import io
 
     from inspector.capture import files
 
-    try:
-        terminal = os.open("/dev/tty", os.O_RDWR)
-    except OSError:
-        return False
-    files.standard_input = io.BufferedReader(io.FileIO(os.dup(0), "rb"), 1 << 20)
-    os.dup2(terminal, 0)
-    os.close(terminal)
-    return True
+    capture = cli_live.keys_from_terminal()
+    if capture is not None:
+        files.standard_input = io.BufferedReader(io.FileIO(capture, "rb"), 1 << 20)
+    return capture is not None
 
 
 @cli.command("demo")
 @click.option("--ascii", "ascii_wanted", is_flag=True, help="Show ASCII only; the default where the locale is not UTF-8.")
-@settings_option
+@cli_live.settings_option
 def demo_command(ascii_wanted: bool, settings: str | None) -> None:
     """Open the bundled recording of a real Puppet Server; print its text analysis where there is no terminal."""
     capture = demo_capture()

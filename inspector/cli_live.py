@@ -1,4 +1,4 @@
-"""The commands for live traffic: ``watch`` and what it shares with ``live``."""
+"""The commands for live traffic: ``live`` and ``watch``."""
 
 from __future__ import annotations
 
@@ -51,6 +51,73 @@ def capture_options(command: Any) -> Any:
     return command
 
 
+def settings_option(command: Any) -> Any:
+    """Where names, theme, keys and columns come from."""
+    return click.option(
+        "--settings", metavar="FILE", type=click.Path(dir_okay=False), help="Settings in TOML; by default ~/.config/inspector/settings.toml, if there. See docs/settings.md."
+    )(command)
+
+
+@click.command("live")
+@capture_options
+@click.option("--ascii", "ascii_wanted", is_flag=True, help="Show ASCII only; the default where the locale is not UTF-8.")
+@settings_option
+@click.argument("piped", required=False, type=click.Choice(["-"]), metavar="[-]")
+def live_command(ascii_wanted: bool, settings: str | None, piped: str | None, **options: Any) -> None:
+    """Open the terminal app over live traffic.
+
+    \b
+    sudo inspector live --vip 10.0.0.5:8081
+    inspector live --via 'ssh ps1 sudo tcpdump -i any -U -s0 --immediate-mode -w - tcp port 8081'
+    ssh ps1 sudo tcpdump -i any -U -s0 -w - tcp port 8081 | inspector live -
+    """
+    if options["list_interfaces"]:
+        list_interfaces()
+        return
+    if not sys.stdout.isatty():
+        raise UsageError("standard output is no terminal", "inspector watch prints a line for each finding")
+    capture = keys_from_terminal() if piped else None
+    if piped and capture is None:
+        raise UsageError("standard input is the capture and there is no terminal to read keys from", "inspector watch - prints a line for each finding")
+    from inspector.settings import load
+    from inspector.tui.app import InspectorApp
+    from inspector.tui.desk import View
+    from inspector.tui.listening import Listening
+
+    own = load(settings)
+    opened = open_sources(options, capture)
+    watching = prepared(opened, options, journal_wanted=False)
+    listening = Listening(watching, opened.filter, [], own)
+    app = InspectorApp(listening.paths, watching.options, [], own, View(), ascii_wanted, listening)
+    ended: list[int] = []
+
+    def end(number: int, frame: object) -> None:
+        ended.append(128 + number)
+        app.exit(0)
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGHUP, end)
+    try:
+        status = app.run()
+    finally:
+        listening.close()
+    if app.problem:
+        raise UsageError(app.problem)
+    raise SystemExit(ended[0] if ended else status or 0)
+
+
+def keys_from_terminal() -> int | None:
+    """Move what is on standard input to another descriptor, and the terminal to standard input; None where there is no terminal."""
+    try:
+        terminal = os.open("/dev/tty", os.O_RDWR)
+    except OSError:
+        return None
+    moved = os.dup(0)
+    os.dup2(terminal, 0)
+    os.close(terminal)
+    return moved
+
+
 @click.command("watch")
 @capture_options
 @click.option("--metrics", "metrics_path", metavar="FILE", help="Write metrics here, as an OpenMetrics textfile.")
@@ -100,12 +167,11 @@ def watch_command(metrics_path: str | None, execute: str | None, findings_only: 
 
 def open_sources(options: dict[str, Any], piped: int | None) -> Opened:
     """Open what the options ask for, and say what is done. From then on this process has no rights. Raises InspectorError."""
-    import cryptography.x509
+    import cryptography.x509  # noqa: F401 - all that is needed is loaded while this process may still read it
 
-    import inspector.live.lines  # noqa: F401 - all that is needed is loaded while this process may still read it
+    import inspector.live.lines  # noqa: F401
     from inspector.live.plan import opened
 
-    del cryptography
     found = opened(_request(options, piped), os.environ)
     for source in found.sources:
         click.echo(f"inspector: capturing {source.name} by {source.by}" + (f", filter: {found.filter}" if found.filter and source.is_here else ""), err=True)

@@ -59,6 +59,8 @@ def frames(
     """
     if "-" in paths:
         raise UnreadableError("standard input cannot be read a second time", "save the capture to a file and open that")
+    if not paths:
+        raise UnreadableError("no packets were kept", "inspector live -w FILE keeps them")
     yield from among(Story(paths).batches(), flows, is_stopped, decoder)
 
 

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from inspector.capture.inputs import Workload, workload
+from inspector.capture.inputs import Workload, is_journal, workload
 
 if TYPE_CHECKING:
     from inspector.capture.files import Progress, Story
@@ -29,6 +29,9 @@ LAST_SHARE = 0.92
 
 def extract(paths: Sequence[str], progress: Progress | None = None, opened: Callable[[Story], None] | None = None, watch: Watch | None = None) -> Facts:
     """All facts of some captures, read as one story. ``watch``: as in ``extract_stretch``. Raises UnreadableError where none of them can be read."""
+    journals = [path for path in paths if is_journal(path)]
+    if journals:
+        return _with_journals(journals, [path for path in paths if path not in journals], progress, opened, watch)
     work = workload(paths)
     places = _places(work.bytes, _processes(work))
     workers = [_start(paths, begin, end, watch is not None) for begin, end in places[:-1]]
@@ -51,6 +54,17 @@ def extract(paths: Sequence[str], progress: Progress | None = None, opened: Call
                 worker.kill()
                 worker.wait()
     return joined([*parts, last], story)
+
+
+def _with_journals(journals: list[str], captures: list[str], progress: Progress | None, opened: Callable[[Story], None] | None, watch: Watch | None) -> Facts:
+    """Facts that were kept, joined with those of captures."""
+    from inspector.facts import merge
+    from inspector.journal import read_facts
+
+    parts = [read_facts(path) for path in journals]
+    if captures:
+        parts.append(extract(captures, progress, opened, watch))
+    return merge(parts) if len(parts) > 1 else parts[0]
 
 
 def _processes(work: Workload) -> int:

@@ -20,7 +20,6 @@ from inspector.errors import InspectorError, UnreadableError
 from inspector.facts import CaptureFacts, ConnectionFacts, Facts
 from inspector.tls.messages import AnswerShape, HelloShape
 
-MAGIC = b"SQLite format 3\0"
 APPLICATION = 0x496E7370
 """``Insp``: how SQLite files of ours are told from others (PRAGMA application_id)."""
 
@@ -68,15 +67,6 @@ class Record(NamedTuple):
     kind: str
     id: str
     json: bytes
-
-
-def is_journal(path: str) -> bool:
-    """Whether a file is SQLite's; ``facts`` says whether it is ours."""
-    try:
-        with open(path, "rb") as file:
-            return file.read(len(MAGIC)) == MAGIC
-    except OSError:
-        return False
 
 
 class Journal:

@@ -14,7 +14,7 @@ from inspector.capture import pcap, pcapng
 from inspector.capture.blocks import ByteSource
 from inspector.capture.compression import Counted, Prefixed, inflate
 from inspector.capture.frames import CaptureInfo, FrameBatch
-from inspector.capture.inputs import find, identity
+from inspector.capture.inputs import SQLITE, find, identity
 from inspector.errors import UnreadableError
 
 PEEK_BYTES = 1 << 16
@@ -68,6 +68,8 @@ class CaptureFile:
         elif head[:4] == pcapng.MAGIC:
             if end < pcapng.FIRST_BYTES:
                 raise UnreadableError(f"{path}: the file ends inside its header")
+        elif head.startswith(SQLITE):
+            raise UnreadableError(f"{path}: a journal holds no packets", "watch --incidents DIRECTORY and -w FILE keep them")
         else:
             raise UnreadableError(f"{path}: not a pcap or pcapng file", "inspector reads pcap and pcapng, also compressed by gzip or zstd")
 

@@ -13,6 +13,7 @@ from inspector.errors import UnreadableError
 
 GZIP = b"\x1f\x8b"
 ZSTD = b"\x28\xb5\x2f\xfd"
+SQLITE = b"SQLite format 3\0"
 HANDSHAKE_RECORD = re.compile(rb"\x16\x03[\x00-\x04][\x00-\x40].[\x01\x02\x0b\x10]", re.DOTALL)
 SAMPLES, SAMPLE_BYTES = 16, 1 << 16
 SUFFIXES = (".pcap", ".pcapng", ".cap", ".dmp", ".trc", ".ntar")
@@ -49,6 +50,15 @@ def find(paths: Sequence[str]) -> list[str]:
 def _looks_like_capture(path: Path) -> bool:
     name = path.name.lower().removesuffix(".gz").removesuffix(".zst")
     return any(suffix in name for suffix in SUFFIXES)
+
+
+def is_journal(path: str) -> bool:
+    """Whether a file is a database, as journals are."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(SQLITE)) == SQLITE
+    except OSError:
+        return False
 
 
 def identity(path: str) -> object:

@@ -80,6 +80,9 @@ class Lines:
         if incident is not None and self._execution is not None:
             self._execution.run(incident, written.path)
 
+    def tick(self) -> None:
+        """Nothing to do so often."""
+
     def second(self) -> None:
         """Statistics and surveys, where it is time for them."""
         now = time.monotonic()
@@ -113,7 +116,11 @@ class Lines:
             self._tell(found)
         elif now >= self._survey_at and self._surveyed != self._watching.connections:
             self._surveyed = self._watching.connections
-            self._survey = Aside(lambda: survey(self._watching))
+            self._survey = Aside(self._survey_aside)
+
+    def _survey_aside(self) -> list[Surveyed]:
+        self._watching.window.forget_past()  # a database must not be used by two processes
+        return survey(self._watching)
 
     def _tell(self, surveyed: list[Surveyed]) -> None:
         for record, name, state, encoded in surveyed:

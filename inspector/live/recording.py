@@ -93,6 +93,11 @@ class Recording:
         except OSError as error:
             raise UsageError(f"-w {path}: {disk.reason(error)}") from None
 
+    @property
+    def is_ring(self) -> bool:
+        """Whether there is more than one file."""
+        return self._ring is not None
+
     def write(self, batch: FrameBatch, keep: I64 | None, now_ns: int) -> None:
         """Frames, as far as ``keep`` says; never raises: what cannot be written is counted."""
         try:

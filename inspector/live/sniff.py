@@ -26,9 +26,10 @@ from inspector.live.privileges import CAP_NET_RAW, Account, become, die_with_par
 RETIRE_SECONDS = 0.1
 """How long the kernel may gather packets before it hands them on."""
 
-GATHER_SECONDS = 0.05
+GATHER_SECONDS = 0.15
 """How long frames are left to gather in the kernel's buffer: few large writes cost less than many small ones. Not where there are many."""
 
+BUSY_SECONDS = 0.01
 STATUS_SECONDS = 1.0
 REOPEN_SECONDS = 1.0
 SNAPLEN = 262_144
@@ -112,7 +113,7 @@ class Libpcap:
         except self._cypcap.Error as error:
             raise Unavailable("device", error.msg) from None
         self._dumper.flush()
-        self._is_busy = time.monotonic() - began > GATHER_SECONDS / 2
+        self._is_busy = time.monotonic() - began > BUSY_SECONDS
 
     def drops(self) -> tuple[int, int]:
         """See ``Handle``."""

@@ -35,7 +35,7 @@ WAIT_SECONDS = 0.1
 URGENT_SECONDS = 0.3
 """How often connections that were given up are judged at most."""
 
-TICK_SECONDS = 0.1
+TICK_SECONDS = 0.15
 """How often the engine is asked what was decided. A connection that was given up is judged at once, others together once a second."""
 
 SECOND = 1.0
@@ -82,6 +82,9 @@ class Listener(Protocol):
 
     def written(self, written: Written) -> None:
         """The packets of an incident lie on the disk, or do not."""
+
+    def tick(self) -> None:
+        """Some tenths of a second have passed."""
 
     def second(self) -> None:
         """A second has passed."""
@@ -262,6 +265,7 @@ class Watching:
             for found in self.engine.decided():  # where the sessions of those given up come from
                 self._put(found, is_final=False)
             self._judge({name: self._changed.pop(name) for name in self._urgent}, listener)
+        listener.tick()
         if len(self._changed) >= TOGETHER:
             self._judge_all(listener)
         if self.keeping.trigger is not None:

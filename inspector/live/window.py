@@ -209,6 +209,10 @@ class Window:
         """All that is known."""
         return self._facts(self._entries.values(), captures, others)
 
+    def forget_past(self) -> None:
+        """Look into the journal no more."""
+        self._past = None
+
     def connections(self, names: Iterable[str]) -> list[ConnectionFacts]:
         """Connections by id, those that are still known."""
         return [self.facts.unpack(self._entries[name].packed) for name in names if name in self._entries]

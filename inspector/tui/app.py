@@ -22,7 +22,7 @@ from inspector.settings import Settings
 from inspector.tls.tree import flattened
 from inspector.tui import AREAS, bindings, door, places, recent
 from inspector.tui.certificates import CertificatesScreen
-from inspector.tui.clipboard import osc52
+from inspector.tui.clipboard import osc52, title_of
 from inspector.tui.connections import COLUMNS, ConnectionsScreen
 from inspector.tui.desk import Desk, Picked, View
 from inspector.tui.dialogs.ask import Ask, Paths
@@ -31,7 +31,7 @@ from inspector.tui.dialogs.keys import KeysDialog, listed
 from inspector.tui.difference import DifferenceScreen
 from inspector.tui.door import Door
 from inspector.tui.exporting import Exporting
-from inspector.tui.incidents import IncidentsScreen
+from inspector.tui.incidents import IncidentsScreen, found_of, open_found
 from inspector.tui.loading import Loading
 from inspector.tui.message import of_rung
 from inspector.tui.overview import OverviewScreen
@@ -76,6 +76,7 @@ class InspectorApp(Exporting):
         Binding("slash", "filter", "Filter", tooltip="Which connections are shown; completes fields and values", id="filter"),
         Binding("n", "step(1)", "Next finding", show=False, tooltip="To the next finding", id="next"),
         Binding("N", "step(-1)", "Finding before", show=False, tooltip="To the finding before", id="previous"),
+        Binding("i", "incident", "Last incident", show=False, tooltip="To the story of the last incident", id="incident"),
         Binding("g", "go", "Go to", tooltip="To a frame, a time or a connection", id="go"),
         Binding("e", "export", "Export", tooltip="Write analysis, connections or packets to a file", id="export"),
         Binding("y", "copy", "Copy", tooltip="Copy what this screen is about: sentence, display filter, message", id="copy"),
@@ -109,6 +110,7 @@ class InspectorApp(Exporting):
         self.desk.recent = recent.load()
         self._frozen = False
         self._shown = 0
+        self._knocked = 0
         self._visited: set[str] = set()
         self._loading = loading or Loading(paths, options, limits, own)
         self.register_theme(HIGH_CONTRAST)
@@ -139,6 +141,7 @@ class InspectorApp(Exporting):
         loading = self._loading
         if isinstance(self.screen, LoadingScreen) and self.screen.is_mounted:
             self.screen.look()
+        self._listen()
         done = loading.is_done
         if loading.version != self._shown and not (self._frozen and self.desk.analysis is not None):
             self._take()
@@ -151,6 +154,32 @@ class InspectorApp(Exporting):
             elif loading.version == self._shown:
                 self._looking.stop()
                 self._refresh_bar()
+
+    def _listen(self) -> None:
+        """An incident that was met live knocks: a bell, the terminal's title, a word."""
+        count, last = self._loading.knocks()
+        if count == self._knocked:
+            return
+        more, self._knocked = count - self._knocked, count
+        self.bell()
+        if self._driver is not None:
+            self._driver.write(title_of(count))
+        what = safe_text(last, 160) if more == 1 else f"{more} incidents"
+        key = self.desk.settings.keys.get("incident", "i")
+        self.clear_notifications()
+        self.notify(f"{what}   {key}: its story", title="incident", severity="warning", markup=False, timeout=6)
+
+    def action_incident(self) -> None:
+        """The story of the last incident."""
+        incidents = self.desk.document.incidents
+        if not incidents:
+            self.notify("There was no incident.", timeout=2)
+            return
+        self.open_area("incidents")
+        base = self.screen_stack[0]
+        if isinstance(base, Page):
+            found = found_of(self.desk.document, None)
+            self.call_after_refresh(open_found, base, found, next(i for i, one in enumerate(found) if one.incident is incidents[-1]))
 
     def _fail(self, problem: str) -> None:
         if self.desk.analysis is None:
@@ -182,7 +211,7 @@ class InspectorApp(Exporting):
     def status(self) -> str:
         """What goes on, for the line of areas."""
         loading, desk = self._loading, self.desk
-        parts = []
+        parts = [status] if (status := loading.status()) else []
         if desk.marks:
             parts.append(f"{len(desk.marks)} marked")
         if desk.view.filter:
@@ -190,16 +219,13 @@ class InspectorApp(Exporting):
         if self._frozen:
             waiting = loading.analysis.count - desk.now.count if loading.analysis is not None else 0
             parts.append(f"frozen, {waiting:,} more wait" if waiting else "frozen")
-        if not loading.is_done:
-            share = f" {min(loading.read * 100 // loading.total, 99)} %" if loading.total and not loading.is_whole else ""
-            parts.append(f"{'so far, reading' if not loading.is_whole else 'indexing'}{share}")
         return "   ".join(parts)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Before there is something to show, one can only leave, or open something else."""
         if self.desk.analysis is None or isinstance(self.screen, LoadingScreen):
-            return action not in ("area", "filter", "step", "go", "export", "copy", "freeze", "again")
-        return True
+            return action not in ("area", "filter", "step", "incident", "go", "export", "copy", "freeze", "again")
+        return self._loading.is_repeatable or action not in ("again", "open")
 
     def action_area(self, area: str) -> None:
         """To an area, as it was left; its key again leads to its first screen."""

@@ -1,4 +1,4 @@
-"""Copying through the terminal (OSC 52), also where tmux stands between."""
+"""Speaking to the terminal itself: copying (OSC 52), also where tmux stands between, and the title."""
 
 from __future__ import annotations
 
@@ -19,3 +19,8 @@ def osc52(text: str) -> str:
         return plain
     inner = plain.replace("\x1b", "\x1b\x1b")
     return f"{plain}\x1bPtmux;{inner}\x1b\\"
+
+
+def title_of(incidents: int) -> str:
+    """The sequence that sets the terminal's title (OSC 0): a number and our own name, nothing else."""
+    return f"\x1b]0;{incidents} incident{'' if incidents == 1 else 's'} - Inspector\x07"

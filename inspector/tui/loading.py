@@ -20,6 +20,7 @@ from inspector.extraction import extract
 from inspector.facts import Facts
 from inspector.findings.case import Options
 from inspector.findings.judge import Analysis, judge
+from inspector.safe import path_text, safe_text
 
 if TYPE_CHECKING:
     from inspector.capture.files import Story
@@ -44,6 +45,9 @@ class Stopped(Exception):
 
 class Loading:
     """``analysis`` grows with ``version``, until ``is_done``. ``problem``: why nothing can be shown, None where all went well."""
+
+    is_repeatable = True
+    """Whether the same can be read again, or something else instead."""
 
     def __init__(self, paths: Sequence[str], options: Options, limits: Sequence[Limit], own: settings.Settings) -> None:
         self.paths = list(paths)
@@ -73,10 +77,36 @@ class Loading:
         """End at the next batch; does not wait."""
         self._stopped.set()
 
+    def doing(self) -> list[str]:
+        """What is being read, in lines for the person who waits."""
+        return [f"reading {', '.join(safe_text(path_text(p), 60) for p in self.paths[:3])}"]
+
+    def status(self) -> str:
+        """How far it is, in a few words; empty where there is nothing to say."""
+        if self.is_done:
+            return ""
+        share = f" {min(self.read * 100 // self.total, 99)} %" if self.total and not self.is_whole else ""
+        return f"{'so far, reading' if not self.is_whole else 'indexing'}{share}"
+
+    def knocks(self) -> tuple[int, str]:
+        """How many incidents were met live so far, and the last one's id and summary; nothing for what was read from files."""
+        return 0, ""
+
+    def close(self) -> None:
+        """Wait for the end of what was stopped."""
+
     def _run(self) -> None:
         usual = sys.getswitchinterval()
         sys.setswitchinterval(SWITCH_SECONDS)
         gc.disable()  # a collection over a million values would hold up every key for as long
+        try:
+            self._run_to_end()
+        finally:
+            gc.freeze()
+            gc.enable()
+            sys.setswitchinterval(usual)
+
+    def _run_to_end(self) -> None:
         try:
             self._work()
         except Stopped:
@@ -84,9 +114,6 @@ class Loading:
         except InspectorError as error:
             self.problem = error
         finally:
-            gc.freeze()
-            gc.enable()
-            sys.setswitchinterval(usual)
             self.is_done = True
 
     def _work(self) -> None:

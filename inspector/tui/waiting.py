@@ -10,10 +10,9 @@ from textual.containers import Middle
 from textual.screen import Screen
 from textual.widgets import ProgressBar, Static
 
-from inspector.safe import path_text, safe_text
 from inspector.tui.keybar import KeyBar
 from inspector.tui.loading import Loading
-from inspector.tui.marks import content
+from inspector.tui.marks import Line, content
 
 
 class LoadingScreen(Screen[None]):
@@ -27,18 +26,19 @@ class LoadingScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """From top to bottom."""
-        names = ", ".join(safe_text(path_text(p), 60) for p in self._loading.paths[:3])
         with Middle():
-            yield Static(content([[("Inspector", "head")], [(f"reading {names}", "")]]))
-            yield ProgressBar(total=None, show_eta=True, id="progress")
+            doing: list[Line] = [[(line, "")] for line in self._loading.doing()]
+            yield Static(content([[("Inspector", "head")], *doing]))
+            if self._loading.is_repeatable:
+                yield ProgressBar(total=None, show_eta=True, id="progress")
             yield Static(id="stage")
         yield KeyBar()
 
     def look(self) -> None:
         """Show how far the reading is."""
         loading = self._loading
-        bar = self.query_one("#progress", ProgressBar)
-        if loading.total:
-            bar.update(total=loading.total, progress=min(loading.read, loading.total))
+        for bar in self.query(ProgressBar):
+            if loading.total:
+                bar.update(total=loading.total, progress=min(loading.read, loading.total))
         megabytes = f"{loading.read / 1e6:,.0f} MB read" if loading.read else ""
         self.query_one("#stage", Static).update(content([[(f"{loading.stage}   {megabytes}", "dim")]]))

@@ -1,0 +1,203 @@
+"""A live capture behind the app, and a journal that somebody else writes. Knows no Textual.
+
+One thread takes packets and never waits; another judges what is remembered, as often as it costs little, and makes its columns; the app looks at what it has.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import threading
+import time
+from collections.abc import Sequence
+
+from inspector.columns import Columns
+from inspector.document import Limit
+from inspector.facts import Facts
+from inspector.journal import Reader
+from inspector.live.trigger import Written
+from inspector.live.watching import Update, Watching
+from inspector.safe import path_text, safe_text
+from inspector.settings import Settings
+from inspector.times import SECOND_NS
+from inspector.tui.loading import SWITCH_SECONDS, Loading, Stopped
+
+LOOK_SECONDS = 0.5
+SHARE = 0.1
+"""Of one core, what judging may take while packets come."""
+
+CLOSE_SECONDS = 10.0
+RARELY = (50_000, 50, 100)
+NEWS_SECONDS = 5.0
+"""How long something that happened stands in the status."""
+
+
+class Growing(Loading):
+    """What is never read to its end: analyses follow each other."""
+
+    is_repeatable = False
+
+    def _run(self) -> None:
+        usual = sys.getswitchinterval()
+        sys.setswitchinterval(SWITCH_SECONDS)
+        gc.freeze()
+        gc.set_threshold(*RARELY)
+        try:
+            self._run_to_end()
+        finally:
+            sys.setswitchinterval(usual)
+
+    def _show(self, facts: Facts) -> float:
+        """Judge and publish; how long the next should wait."""
+        began = time.monotonic()
+        analysis = self._judged(facts, self._limits)
+        self._publish(analysis, Columns(analysis, self._check), whole=True)
+        return max(LOOK_SECONDS, (time.monotonic() - began) / SHARE)
+
+
+class Following(Growing):
+    """A journal as it grows."""
+
+    def status(self) -> str:
+        """That it is followed."""
+        return "following"
+
+    def _work(self) -> None:
+        reader = Reader(self.paths[0])
+        try:
+            while True:
+                facts = reader.more()
+                pause = LOOK_SECONDS if facts is None else self._show(facts)
+                if self._stopped.wait(pause):
+                    raise Stopped
+        finally:
+            reader.close()
+
+
+class Listening(Growing):
+    """A live capture. ``watching`` runs in a thread of its own."""
+
+    def __init__(self, watching: Watching, expression: str, limits: Sequence[Limit], own: Settings) -> None:
+        """``expression``: the kernel's filter, to be shown."""
+        recording = watching.keeping.recording
+        super().__init__([recording.path] if recording is not None and not recording.is_ring else [], watching.options, limits, own)
+        self._watching = watching
+        self._filter = expression
+        self._capture = threading.Thread(target=self._watch, name="capture", daemon=True)
+        self._facts: Facts | None = None
+        self._asked = threading.Event()
+        self._given = threading.Event()
+        self._incidents: tuple[int, str] = (0, "")
+        self._rates = (0.0, 0.0)
+        self._counted = (time.monotonic(), 0, 0)
+        self._news: tuple[float, str] = (0.0, "")
+        self._crash: BaseException | None = None
+
+    def doing(self) -> list[str]:
+        """What is captured, how, and what it waits for."""
+        lines = []
+        for source in self._watching.sources:
+            lines.append(f"capturing {safe_text(path_text(source.name), 120)} by {safe_text(source.by, 40)}")
+            if source.text:
+                lines.append(f"  {safe_text(source.text, 200)}")
+        if self._filter:
+            lines.append(f"filter: {safe_text(self._filter, 200)}")
+        return [*lines, "waiting for the first TLS connection"]
+
+    def status(self) -> str:
+        """Rates, drops, lag, what is kept, and the last news."""
+        watching = self._watching
+        at, text = self._news
+        if text and time.monotonic() - at < NEWS_SECONDS:
+            return safe_text(text, 100)
+        parts = []
+        recording, trigger = watching.keeping.recording, watching.keeping.trigger
+        if trigger is not None:
+            parts.append(f"{trigger.written} evidence")
+        if recording is not None:
+            parts.append(f"NOT WRITTEN: {safe_text(recording.trouble, 40)}" if recording.trouble else f"-w {recording.bytes / 1e6:,.1f} MB")
+        if watching.lag_ns > SECOND_NS:
+            parts.append(f"lag {watching.lag_ns / SECOND_NS:.1f} s")
+        packets, connections = self._rates
+        parts.append(f"{packets:,.0f} pkt/s {connections:,.0f} conn/s")
+        dropped = watching.dropped
+        parts.append("drops unknown" if dropped is None else f"{dropped:,} DROPPED" if dropped else "no drops")
+        return "  ".join(parts)
+
+    def knocks(self) -> tuple[int, str]:
+        """Incidents so far, and the last one."""
+        return self._incidents
+
+    def stop(self) -> None:
+        """End the capture; does not wait."""
+        super().stop()
+        self._watching.stop()
+        self._asked.set()
+
+    def close(self) -> None:
+        """Wait until everything is on the disk."""
+        self.stop()
+        if self._capture.ident:
+            self._capture.join(CLOSE_SECONDS)
+        self._watching.close()
+
+    def _work(self) -> None:
+        self.stage = "no packet yet"
+        self._capture.start()
+        pause = 0.0
+        while not self._stopped.wait(pause):
+            facts = self._ask()
+            if facts is None:
+                break
+            self.stage = f"{self._watching.info.packets:,} packets, no TLS connection yet"
+            pause = self._show(facts) if facts.connections else LOOK_SECONDS
+        if self._crash is not None:
+            raise self._crash
+        raise Stopped
+
+    def _ask(self) -> Facts | None:
+        """What the capture knows, copied by its own thread; None at its end."""
+        self._given.clear()
+        self._asked.set()
+        while not self._given.wait(LOOK_SECONDS):
+            if not self._capture.is_alive():
+                return None
+        return self._facts
+
+    def _watch(self) -> None:
+        try:
+            self._watching.run(self)
+        except BaseException as error:  # noqa: BLE001 - it is raised again in the thread whose end the app sees
+            self._crash = error
+        finally:
+            self._facts = self._watching.whole()
+            self._given.set()
+
+    def tick(self) -> None:
+        """Hand over what is known, if it was asked for."""
+        if self._asked.is_set():
+            self._asked.clear()
+            self._facts = self._watching.whole()
+            self._given.set()
+
+    def update(self, update: Update) -> None:
+        """Incidents knock at once; the rest is seen when it is judged."""
+        if update.incidents:
+            self._incidents = (self._watching.incidents, update.incidents[-1].summary)
+
+    def news(self, at_ns: int, kind: str, text: str) -> None:
+        """Shown for a while."""
+        self._news = (time.monotonic(), path_text(text))
+
+    def written(self, written: Written) -> None:
+        """Where the packets of an incident lie."""
+        self.news(0, "evidence", written.problem or f"written: {os.path.basename(written.path)}")
+
+    def second(self) -> None:
+        """Rates of the last second."""
+        now, watching = time.monotonic(), self._watching
+        at, packets, connections = self._counted
+        if now > at:
+            self._rates = ((watching.info.packets - packets) / (now - at), (watching.connections - connections) / (now - at))
+        self._counted = (now, watching.info.packets, watching.connections)
