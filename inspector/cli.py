@@ -51,6 +51,7 @@ def cli() -> None:
     inspector FILE…              the terminal app (same as: inspector open FILE…)
     inspector live               the terminal app over live traffic
     inspector watch              live traffic without a screen: JSON lines
+    inspector doctor             what live capture needs here
     inspector analyze FILE…      print the analysis: text, json, jsonl or csv
     inspector compare CERT…      judge certificates of a pool before they are deployed
     inspector demo               the bundled recording of a real Puppet Server
@@ -63,6 +64,7 @@ def cli() -> None:
 
 cli.add_command(cli_live.live_command)
 cli.add_command(cli_live.watch_command)
+cli.add_command(cli_live.doctor_command)
 
 
 def story_options(command: Any) -> Any:

@@ -172,12 +172,39 @@ def open_sources(options: dict[str, Any], piped: int | None) -> Opened:
     import inspector.live.lines  # noqa: F401
     from inspector.live.plan import opened
 
-    found = opened(_request(options, piped), os.environ)
+    request = _request(options, piped)
+    if not (request.interfaces or request.commands or request.vips or request.expression or piped is not None):
+        request = _looked_around(request, options)
+    found = opened(request, os.environ)
     for source in found.sources:
         click.echo(f"inspector: capturing {source.name} by {source.by}" + (f", filter: {found.filter}" if found.filter and source.is_here else ""), err=True)
     if found.account is not None:
         click.echo(f"inspector: running as {found.account.name}, without rights", err=True)
     return found
+
+
+def _looked_around(request: Request, options: dict[str, Any]) -> Request:
+    """Nothing was said on what to capture: the way from this machine's Puppet Server to its PuppetDB, where there is one; what is assumed is said."""
+    from dataclasses import replace
+
+    from inspector.live.host import generation, look
+    from inspector.safe import safe_text
+
+    host = look()
+    machine = host.machine
+    if machine is not None:
+        click.echo(f"inspector: Puppet Server here: process {machine.process}, JDK {safe_text(machine.jdk, 60) or 'unknown'}", err=True)
+        options["machine"] = machine
+        if generation(machine.jdk) == "first":
+            options["jdk_generation"] = "first"
+    for server in host.servers:
+        click.echo(safe_text(f"inspector: PuppetDB by {host.configuration}: {server.host}:{server.port} ({', '.join(server.addresses) or 'no address'})", 500), err=True)
+    addressed = [(address, server.port) for server in host.servers for address in server.addresses]
+    if not addressed:
+        click.echo("inspector: no PuppetDB is configured here: all TLS is captured", err=True)
+        return request
+    # the name that the client asks for makes the service; whatever else speaks to these addresses is shown too
+    return replace(request, interfaces=host.interfaces, vips=tuple(addressed))
 
 
 def _request(options: dict[str, Any], piped: int | None) -> Request:
@@ -210,7 +237,7 @@ def prepared(opened: Opened, options: dict[str, Any], journal_wanted: bool) -> W
         for source in opened.sources:
             source.stop()
         raise
-    judged = Options("first" if options["jdk_generation"] == "first" else "current", tuple(parsed(vip) for vip in options["vips"]))
+    judged = Options("first" if options["jdk_generation"] == "first" else "current", tuple(parsed(vip) for vip in options["vips"]), options.get("machine"))
     return Watching(opened.sources, judged, keeping, opened.name)
 
 
@@ -240,6 +267,18 @@ def _keeping(opened: Opened, options: dict[str, Any], journal_wanted: bool) -> K
                 raise
             click.echo(f"inspector: no journal is kept: {error}", err=True)
     return keeping
+
+
+@click.command("doctor")
+@click.option("--recipe", "recipe_wanted", is_flag=True, help="Print the tcpdump line for somebody who may run nothing else.")
+def doctor_command(recipe_wanted: bool) -> None:
+    """Say what live capture needs here and what is missing, with the command that mends it."""
+    from inspector.live.doctor import diagnosis, recipe, told
+    from inspector.live.host import look
+    from inspector.safe import safe_text
+
+    host = look()
+    click.echo(recipe(host) if recipe_wanted else told(diagnosis(host), lambda text: safe_text(text, 500)), nl=False)
 
 
 def list_interfaces() -> None:

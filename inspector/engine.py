@@ -7,7 +7,6 @@ is the second. The engine is single-writer: one thread feeds it. It knows no clo
 from __future__ import annotations
 
 import hashlib
-
 from collections.abc import Iterator
 
 from inspector import bounds

@@ -20,4 +20,4 @@ class UnreadableError(InspectorError):
 
 
 class NotPermittedError(InspectorError):
-    """This user may not capture; exit status 4."""
+    """The user may not capture; exit status 4."""

@@ -188,7 +188,9 @@ class Journal:
 
     def latest(self, count: int) -> list[ConnectionFacts]:
         """The last connections of the runs before this one, oldest first."""
-        return list(_connections(self._db, "WHERE hello_ns >= (SELECT coalesce(min(hello_ns), 0) FROM (SELECT hello_ns FROM connections ORDER BY hello_ns DESC LIMIT ?))", (count,)))
+        return list(
+            _connections(self._db, "WHERE hello_ns >= (SELECT coalesce(min(hello_ns), 0) FROM (SELECT hello_ns FROM connections ORDER BY hello_ns DESC LIMIT ?))", (count,))
+        )
 
     def captures(self) -> list[CaptureFacts]:
         """What was captured by each run, this one last."""
@@ -276,7 +278,12 @@ class Reader:
                     facts.answers[key] = msgspec.msgpack.decode(shape, type=AnswerShape)
         facts.certificates = dict(self._db.execute("SELECT sha256, der FROM certificates"))
         return Facts(
-            captures=_captures(self._db), connections=list(self._held.values()), offers=facts.offers, answers=facts.answers, certificates=facts.certificates, bounded=self._forgotten()
+            captures=_captures(self._db),
+            connections=list(self._held.values()),
+            offers=facts.offers,
+            answers=facts.answers,
+            certificates=facts.certificates,
+            bounded=self._forgotten(),
         )
 
     def _forgotten(self) -> list[str]:

@@ -10,6 +10,7 @@ from inspector.findings.case import Case
 from inspector.findings.change import ABORT, NOT_JAVA
 from inspector.findings.failures import RULE as FAILED
 from inspector.findings.failures import unclear_id
+from inspector.findings.machine import ALLOW_UNSAFE, USE_EMS
 from inspector.findings.remedies import capture_remedy
 from inspector.findings.renegotiation import BROKEN_OFF
 from inspector.times import span
@@ -83,6 +84,9 @@ def _why_confirmed(case: Case, service: Service) -> list[str]:
         because.append(f"{len(leaves)} certificates, not all of which Java counts as one server")
     if versions and versions[-1] < 0x0304:
         because.append("no connection used TLS 1.3")
+    machine = next((found for s in members if (found := case.machine_of(s)) is not None), None)
+    if machine is not None and machine.has_ems_off:
+        because.append(f"the client's JVM (process {machine.process}) runs with -D{USE_EMS}=false")
     return because
 
 
@@ -133,6 +137,10 @@ def _protected(case: Case, members: list[Observed]) -> Assessment:
         return _safe(f"the rule is Java's; the clients here are not Java ({', '.join(sorted(stacks))})", "a Java client uses the service", grade="inferred")
     if all(s.answer is not None and s.answer.extended_master_secret for s in full if s.stack.name not in NOT_JAVA):
         return _safe("every full handshake used extended master secret (EMS)", "a back end or the JVM stops doing EMS", do="nothing; keep EMS on every back end")
+    machines = [case.machine_of(s) for s in old]
+    if all(machine is not None and machine.allows_change for machine in machines):
+        because = f"the client's JVM runs with -D{ALLOW_UNSAFE}=true, which skips the check"
+        return _safe(because, "the property is taken away", do="give the certificates one name in common: the property re-opens the triple handshake attack")
     tolerated = [s for s in old if case.judgements[s.index].decision.row == 6 and s.outcome == "established" and s.stack.name == "jsse"]
     if tolerated:
         because = f"{len(tolerated)} times the client went on where Java's rule says abort: endpoint identification or jdk.tls.allowUnsafeServerCertChange is set"

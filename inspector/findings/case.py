@@ -11,6 +11,7 @@ from msgspec import Struct
 from inspector.document import FrameRef, Jsse
 from inspector.facts import FRAME_BITS, ConnectionFacts, Facts
 from inspector.findings.jsse import Decision, Generation, Offer, Step, decide, equivalence
+from inspector.findings.machine import Machine
 from inspector.tracking.backends import Backend, find_backends
 from inspector.tracking.certificates import Certificate, parse
 from inspector.tracking.observed import Observed, observe
@@ -22,10 +23,11 @@ NOT_APPLICABLE = Decision("not_applicable", None, "no ServerHello was captured")
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """``vips``: (host, port) that alone are looked at; empty for all."""
+    """``vips``: (host, port) that alone are looked at; empty for all. ``machine``: what is known of a client from elsewhere."""
 
     generation: Generation = "current"
     vips: tuple[tuple[str, int], ...] = ()
+    machine: Machine | None = None
 
 
 class Judgement(Struct, gc=False):
@@ -65,6 +67,11 @@ class Case:
     def step(self, old: bytes, new: bytes) -> Step:
         """The identity rule on two certificates by digest."""
         return _step(self, old, new)
+
+    def machine_of(self, seen: Observed) -> Machine | None:
+        """What is known of the client's machine from elsewhere, where it is that one."""
+        machine = self.options.machine
+        return machine if machine is not None and ip_text(seen.client_address) in machine.addresses else None
 
     def members(self, service: Service) -> list[Observed]:
         """A service's connections without health checks."""

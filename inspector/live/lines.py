@@ -28,7 +28,6 @@ SURVEY_SHARE = 0.01
 SERVICES = 1_000
 
 
-
 class Lines:
     """A listener that prints. ``out``: unbuffered or flushed after each call."""
 

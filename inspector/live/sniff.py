@@ -65,15 +65,28 @@ class Handle(Protocol):
     def drops(self) -> tuple[int, int]:
         """Packets received and dropped since this process began."""
 
+    def reopen(self) -> None:
+        """Open it again, behind the same stream. Raises Unavailable."""
+
 
 class Libpcap:
     """libpcap, through cypcap."""
 
-    def __init__(self, options: dict[str, Any], before: Libpcap | None = None) -> None:
+    def __init__(self, options: dict[str, Any]) -> None:
         import cypcap
 
-        self._cypcap = cypcap
         self.by = str(cypcap.lib_version()).split(" (")[0]
+        self._options = options
+        self._cypcap = cypcap
+        self._pcap = self._opened()
+        self._past = (0, 0)
+        self._is_busy = False
+        self._dumper = self._pcap.dump_open(Path("-"))
+        self._dumper.flush()
+        self._buffer = _buffered()
+
+    def _opened(self) -> Any:
+        cypcap, options = self._cypcap, self._options
         kinds = cypcap.ErrorCode
         try:
             pcap = cypcap.create(options["interface"])
@@ -81,8 +94,7 @@ class Libpcap:
             pcap.set_buffer_size(options["buffer_mib"] * MIB)
             pcap.set_timeout(RETIRE_SECONDS)
             pcap.set_promisc(options["promiscuous"])
-            if cypcap.TstampPrecision.NANO is not None:
-                pcap.set_tstamp_precision(cypcap.TstampPrecision.NANO)
+            pcap.set_tstamp_precision(cypcap.TstampPrecision.NANO)
             pcap.activate()
         except cypcap.Error as error:
             kind = "permission" if error.code in (kinds.PERM_DENIED, kinds.PROMISC_PERM_DENIED) else "device"
@@ -92,20 +104,11 @@ class Libpcap:
         except cypcap.Error as error:
             raise Unavailable("filter", f"-f {options['filter']}: {error.msg}") from None
         pcap.setnonblock(True)
-        self._pcap = pcap
-        self._link_type = int(pcap.datalink())
-        if before is not None and before._link_type != self._link_type:
-            raise Unavailable("device", f"{options['interface']}: came back with another link type")
-        self._fd = pcap.get_selectable_fd()
-        self._dumper: Any = before._dumper if before is not None else pcap.dump_open(Path("-"))
-        self._past = before.drops() if before is not None else (0, 0)
-        self._is_busy = False
-        self._dumper.flush()
-        self._buffer: Any = before._buffer if before is not None else _buffered()
+        return pcap
 
     def pump(self, seconds: float) -> None:
         """See ``Handle``."""
-        if select.select([self._fd], [], [], seconds)[0] and not self._is_busy:
+        if select.select([self._pcap.get_selectable_fd()], [], [], seconds)[0] and not self._is_busy:
             time.sleep(GATHER_SECONDS)
         began = time.monotonic()
         try:
@@ -123,9 +126,17 @@ class Libpcap:
             return self._past
         return self._past[0] + stats.recv, self._past[1] + stats.drop
 
+    def reopen(self) -> None:
+        """See ``Handle``."""
+        past = self.drops()
+        pcap = self._opened()
+        if int(pcap.datalink()) != int(self._pcap.datalink()):
+            raise Unavailable("device", f"{self._options['interface']}: came back with another link type")
+        self._pcap, self._past = pcap, past
+
 
 def _buffered() -> Any:
-    """libpcap writes to C's stdout and has it write each record at once: have it write by the quarter MiB. The buffer must live as long as the stream."""
+    """Libpcap writes to C's stdout and has it write each record at once: have it write by the quarter MiB. The buffer must live as long as the stream."""
     libc = ctypes.CDLL(None)
     buffer = ctypes.create_string_buffer(WRITE_BYTES)
     libc.setvbuf(ctypes.c_void_p.in_dll(libc, "stdout"), buffer, 0, ctypes.c_size_t(WRITE_BYTES))
@@ -135,50 +146,56 @@ def _buffered() -> Any:
 class Scapy:
     """Scapy's packet sockets, one for each interface: no binding to libpcap is needed, at a fraction of its speed."""
 
-    def __init__(self, options: dict[str, Any], before: Scapy | None = None) -> None:
+    def __init__(self, options: dict[str, Any]) -> None:
+        from scapy.config import conf
+
+        self.by = f"Scapy {conf.version}"
+        self._options = options
+        self._sockets = self._opened()
+        self._received = self._dropped = 0
+        self._out = open(FRAMES, "wb", WRITE_BYTES)  # noqa: SIM115 - for as long as this process lives
+        self._out.write(struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, SNAPLEN, ETHERNET))
+        self._out.flush()
+
+    def _opened(self) -> dict[Any, Any]:
         import scapy.layers.l2  # noqa: F401 - tells link types
         from scapy.arch.linux import L2ListenSocket
         from scapy.config import conf
         from scapy.error import Scapy_Exception
         from scapy.interfaces import get_working_ifaces
 
-        self.by = f"Scapy {conf.version}"
+        options = self._options
         interface = options["interface"]
         names = [found.name for found in get_working_ifaces()] if interface == "any" else [interface]
-        self._sockets: dict[Any, Any] = {}
+        sockets: dict[Any, Any] = {}
         try:
             for name in names:
                 listening = L2ListenSocket(iface=name, filter=options["filter"], promisc=options["promiscuous"])
                 if conf.l2types.layer2num.get(listening.LL) == ETHERNET:
-                    self._sockets[listening.ins] = listening
+                    sockets[listening.ins] = listening
         except PermissionError as error:
             raise Unavailable("permission", f"{interface}: {error.strerror}") from None
         except (OSError, ValueError) as error:
             raise Unavailable("device", f"{interface}: {error}") from None
         except Scapy_Exception as error:
             raise Unavailable("filter", f"-f {options['filter']}: {error}") from None
-        if not self._sockets:
+        if not sockets:
             raise Unavailable("device", f"{interface}: not an Ethernet device; only libpcap reads others")
-        self._snaplen = options["snaplen"]
-        self._received, self._dropped = before.drops() if before is not None else (0, 0)
-        self._out: Any = before._out if before is not None else open(FRAMES, "wb", WRITE_BYTES)  # noqa: SIM115 - for as long as this process lives
-        if before is None:
-            self._out.write(struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, SNAPLEN, ETHERNET))
-            self._out.flush()
+        return sockets
 
     def pump(self, seconds: float) -> None:
         """See ``Handle``."""
         ready = select.select(list(self._sockets), [], [], seconds)[0]
         until = time.monotonic() + seconds
+        count = 0
         try:
-            count = 0
             while ready and time.monotonic() < until and count < MOST_FRAMES:
                 count += len(ready)
                 for one in ready:
                     _, data, moment = self._sockets[one].recv_raw(SNAPLEN)
                     if data is not None:
                         ns = int(moment * 1e9) if moment else time.time_ns()
-                        held = data[: self._snaplen]
+                        held = data[: self._options["snaplen"]]
                         self._out.write(struct.pack("<IIII", *divmod(ns, 1_000_000_000), len(held), len(data)) + held)
                 ready = select.select(list(self._sockets), [], [], 0)[0]
         except OSError as error:
@@ -193,16 +210,20 @@ class Scapy:
             self._dropped += dropped
         return self._received, self._dropped
 
+    def reopen(self) -> None:
+        """See ``Handle``."""
+        self._sockets = self._opened()
 
-def opened(options: dict[str, Any], before: Any = None) -> Handle:
+
+def opened(options: dict[str, Any]) -> Handle:
     """A capture by the best means that there is. Raises Unavailable."""
     if options["by"] != "scapy":
         try:
-            return Libpcap(options, before)
+            return Libpcap(options)
         except ImportError:
             if options["by"] == "libpcap":
                 raise Unavailable("device", "cypcap, the binding to libpcap, is not installed") from None
-    return Scapy(options, before)
+    return Scapy(options)
 
 
 class Told:
@@ -239,10 +260,10 @@ def main() -> NoReturn:
     signal.signal(signal.SIGTERM, lambda number, frame: stopping.append(number))
     tell(opened=handle.by)
     _hand_on(tell)
-    _pump(handle, options, tell, stopping)
+    _pump(handle, tell, stopping)
 
 
-def _pump(handle: Handle, options: dict[str, Any], tell: Told, stopping: list[int]) -> NoReturn:
+def _pump(handle: Handle, tell: Told, stopping: list[int]) -> NoReturn:
     """``stopping``: not empty once this is to end; what the kernel holds by then is still handed on."""
     told = 0.0
     while True:
@@ -251,7 +272,7 @@ def _pump(handle: Handle, options: dict[str, Any], tell: Told, stopping: list[in
             handle.pump(0 if is_last else STATUS_SECONDS / 2)
         except Unavailable as problem:
             tell(lost=str(problem))
-            handle = _again(handle, options)
+            _again(handle, stopping)
             tell(back=handle.by)
         now = time.monotonic()
         if now - told >= STATUS_SECONDS or is_last:
@@ -274,15 +295,16 @@ def _hand_on(tell: Told) -> None:
     os.lseek(FRAMES, 0, os.SEEK_SET)
 
 
-def _again(handle: Handle, options: dict[str, Any]) -> Handle:
+def _again(handle: Handle, stopping: list[int]) -> None:
     """The interface has gone: wait for one of its name."""
-    while True:
+    while not stopping:
         time.sleep(REOPEN_SECONDS)
         try:
-            return opened(options, handle)
+            handle.reopen()
         except Unavailable:
-            if os.getppid() == 1:
-                raise SystemExit(1) from None
+            continue
+        return
+    raise SystemExit(0)
 
 
 if __name__ == "__main__":

@@ -291,9 +291,7 @@ class Interface(Process):
     Its frames come in memory that both share (see ``sniff``): a batch is good until ``release``.
     """
 
-    def __init__(
-        self, interface: str, expression: str, account: Account | None, snaplen: int = 262_144, buffer_mib: int = 16, promiscuous: bool = False, by: str = "any"
-    ) -> None:
+    def __init__(self, interface: str, expression: str, account: Account | None, snaplen: int = 262_144, buffer_mib: int = 16, promiscuous: bool = False, by: str = "any") -> None:
         super().__init__(interface)
         self._options = {
             "interface": interface,

@@ -51,6 +51,7 @@ DOUBTFUL = 50
 TOLD = 10_000
 """Findings that are known to have been told."""
 
+LOSSES = 100
 TIDY_SECONDS = 60.0
 
 
@@ -388,11 +389,10 @@ class Watching:
 
     def lose(self, listener: Listener, kind: str, text: str) -> None:
         """Tell a loss once, and have verdicts know of it."""
-        if text not in self.losses:
-            if len(self.losses) < 100:
-                self.losses.append(text)
-                listener.news(self.now_ns, kind, text)
-                self.record("limit", kind, text.encode())
+        if text not in self.losses and len(self.losses) < LOSSES:
+            self.losses.append(text)
+            listener.news(self.now_ns, kind, text)
+            self.record("limit", kind, text.encode())
 
     def _commit(self, listener: Listener) -> None:
         journal = self.keeping.journal

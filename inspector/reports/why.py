@@ -9,6 +9,7 @@ from inspector.facts import FRAME_BITS
 from inspector.findings.case import Judgement
 from inspector.findings.jsse import equivalence
 from inspector.findings.judge import Analysis
+from inspector.findings.machine import ALLOW_UNSAFE, USE_EMS
 from inspector.safe import safe_text
 from inspector.times import rfc3339_signed
 from inspector.tls.registry import version_name
@@ -85,6 +86,14 @@ def steps(analysis: Analysis, incident: Incident) -> list[Step]:
     else:
         found.append(Step(None, "whether the certificates are equivalent: that of the session was not captured", "", "not_visible"))
     confirmed = finding_of(analysis, incident).verdict == "confirmed"
+    machine = case.machine_of(seen)
+    if machine is not None:
+        jvm = f"the client's JVM (process {machine.process}{f', JDK {safe_text(machine.jdk, 40)}' if machine.jdk else ''})"
+        if machine.has_ems_off:
+            found.append(Step(True, f"-D{USE_EMS}=false is set in {jvm}", "", "observed"))
+        found.append(Step(not machine.allows_change, f"{ALLOW_UNSAFE} is {'' if machine.allows_change else 'not '}set in {jvm}", "", "observed"))
+        found.append(Step(None, "endpoint identification" + (": the abort shows that it is not set" if confirmed else ""), "", "not_visible"))
+        return found
     guard = "endpoint identification and the JVM property" + (": the abort shows that neither is set" if confirmed else "")
     found.append(Step(None, guard, "", "not_visible"))
     return found
