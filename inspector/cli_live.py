@@ -14,7 +14,8 @@ from inspector.errors import InspectorError, UsageError
 
 if TYPE_CHECKING:
     from inspector.live.plan import Opened, Request
-    from inspector.live.watching import Keeping, Watching
+    from inspector.live.update import Keeping
+    from inspector.live.watching import Watching
 
 INTERRUPTED, TERMINATED = 130, 143
 JOURNAL_MIB = 1024
@@ -244,7 +245,7 @@ def prepared(opened: Opened, options: dict[str, Any], journal_wanted: bool) -> W
 def _keeping(opened: Opened, options: dict[str, Any], journal_wanted: bool) -> Keeping:
     from inspector.live.recording import Recording, conditions
     from inspector.live.trigger import Trigger
-    from inspector.live.watching import Keeping
+    from inspector.live.update import Keeping
 
     ring = conditions("-b", options["ring"]) if options["ring"] else None
     stop = conditions("-a", options["autostop"])

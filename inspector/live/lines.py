@@ -16,7 +16,8 @@ from inspector.live.aside import Aside
 from inspector.live.execution import Execution
 from inspector.live.metrics import Metrics, Row
 from inspector.live.trigger import Written
-from inspector.live.watching import Update, Watching
+from inspector.live.update import Update
+from inspector.live.watching import Watching
 from inspector.safe import path_text
 from inspector.times import SECOND_NS, rfc3339
 

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inspector.errors import UsageError
+from inspector.live.interface import Interface
 from inspector.live.privileges import Account, account, become
-from inspector.live.sources import Command, Given, Interface, Source
+from inspector.live.processes import Command
+from inspector.live.sources import Given, Source
 
 ANY = "any"
 SNAPLEN = 262_144

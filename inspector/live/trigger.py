@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,10 +16,13 @@ import numpy as np
 from inspector import evidence
 from inspector.capture.frames import I64, FrameBatch
 from inspector.capture.writer import PcapngWriter
+from inspector.document import Finding, Incident
 from inspector.errors import UsageError
-from inspector.facts import FRAME_BITS
+from inspector.facts import FRAME_BITS, ConnectionFacts, frame_reference
+from inspector.findings.judge import Analysis
 from inspector.live import disk
 from inspector.times import SECOND_NS
+from inspector.tracking.observed import connection_id
 from inspector.wire.runs import Reach
 from inspector.wire.segments import SegmentBatch
 
@@ -74,6 +77,20 @@ class Wanted(NamedTuple):
     comment: str
     comments: dict[int, str]
     flows: Callable[[], list[evidence.Flow]]
+
+
+def wanted_of(analysis: Analysis, finding: Finding, incident: Incident, due_ns: int, known: Callable[[Iterable[str]], list[ConnectionFacts]]) -> Wanted:
+    """The packets of an incident's story, with comments that name rule and role. ``known``: connections by id, as they are known by then."""
+    by_id = {seen.id: seen for seen in analysis.case.observed}
+    story = [by_id[name] for name in incident.connections if name in by_id]
+    names = [connection_id(leg) for seen in story for leg in (seen.main, *seen.legs)]
+    comments: dict[int, str] = {}
+    for item in finding.evidence:
+        for capture, number in item.frames:
+            reference = frame_reference(capture, number)
+            comments[reference] = "; ".join(filter(None, (comments.get(reference), f"{finding.rule}, {item.role}: {item.text}")))
+    comment = f"inspector: incident {incident.id} at {incident.at}: {finding.title}. Rule {finding.rule}, {finding.verdict}, {finding.grade}."
+    return Wanted(incident.id, due_ns, comment, comments, lambda: [evidence.flow_of(found) for found in known(names)])
 
 
 class Written(NamedTuple):

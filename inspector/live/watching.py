@@ -10,26 +10,22 @@ import select
 import sqlite3
 import time
 from collections import OrderedDict
-from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 
-from inspector import evidence
 from inspector.capture.frames import CaptureInfo, FrameBatch
 from inspector.document import Finding, Incident
 from inspector.engine import LiveEngine
-from inspector.facts import CaptureFacts, ConnectionFacts, Facts, frame_reference
+from inspector.facts import CaptureFacts, ConnectionFacts, Facts
 from inspector.findings import change
 from inspector.findings.case import Options
 from inspector.findings.judge import Analysis, incidents, judge
-from inspector.journal import Journal, Record, Row
-from inspector.live.recording import Limits, Recording
+from inspector.journal import Record, Row
 from inspector.live.sources import Source, stopped
-from inspector.live.trigger import AFTER_NS, Trigger, Wanted, Written, kept_lengths
+from inspector.live.trigger import AFTER_NS, kept_lengths, wanted_of
+from inspector.live.update import Keeping, Listener, Update
 from inspector.live.window import Entry, Window
 from inspector.times import SECOND_NS, rfc3339
-from inspector.tracking.observed import Observed, connection_id
 
 WAIT_SECONDS = 0.1
 URGENT_SECONDS = 0.3
@@ -53,52 +49,6 @@ TOLD = 10_000
 
 LOSSES = 100
 TIDY_SECONDS = 60.0
-
-
-class Update:
-    """What one tick brought. ``analysis``: of the new connections and what their verdicts need. ``decided``: places of connections whose handshake was
-    decided; ``ended``: of those that are over. ``findings`` with their ``incidents``: the aborts among them.
-    """
-
-    def __init__(self, analysis: Analysis, decided: list[int], ended: list[int], findings: list[Finding], found: list[Incident]) -> None:
-        self.analysis = analysis
-        self.decided = decided
-        self.ended = ended
-        self.findings = findings
-        self.incidents = found
-
-    def seen(self, places: list[int]) -> list[Observed]:
-        """Connections by their places."""
-        return [self.analysis.case.observed[place] for place in places]
-
-
-class Listener(Protocol):
-    """Who is told."""
-
-    def update(self, update: Update) -> None:
-        """Connections were decided or ended."""
-
-    def news(self, at_ns: int, kind: str, text: str) -> None:
-        """Something that a person should know: ``source``, ``drops``, ``clock``, ``disk``."""
-
-    def written(self, written: Written) -> None:
-        """The packets of an incident lie on the disk, or do not."""
-
-    def tick(self) -> None:
-        """Some tenths of a second have passed."""
-
-    def second(self) -> None:
-        """A second has passed."""
-
-
-@dataclass(slots=True)
-class Keeping:
-    """What is kept where. ``stop``: conditions at which the capture ends."""
-
-    journal: Journal | None = None
-    recording: Recording | None = None
-    trigger: Trigger | None = None
-    stop: Limits = field(default_factory=Limits)
 
 
 class Watching:
@@ -341,23 +291,9 @@ class Watching:
             self._wanted.popitem(last=False)
         if trigger is None or is_known:
             return
-        by_id = {seen.id: seen for seen in analysis.case.observed}
-        story = [by_id[name] for name in incident.connections if name in by_id]
-        legs = [leg for seen in story for leg in (seen.main, *seen.legs)]
-        comments: dict[int, str] = {}
-        for item in finding.evidence:
-            for capture, number in item.frames:
-                reference = frame_reference(capture, number)
-                comments[reference] = "; ".join(filter(None, (comments.get(reference), f"{finding.rule}, {item.role}: {item.text}")))
-        comment = f"inspector: incident {incident.id} at {incident.at}: {finding.title}. Rule {finding.rule}, {finding.verdict}, {finding.grade}."
-        names = [connection_id(leg) for leg in legs]
-        answer = trigger.want(Wanted(incident.id, self.now_ns + AFTER_NS, comment, comments, lambda: self._flows(names)))
+        answer = trigger.want(wanted_of(analysis, finding, incident, self.now_ns + AFTER_NS, self.window.connections))
         if answer is not None:
             listener.written(answer)
-
-    def _flows(self, names: list[str]) -> list[evidence.Flow]:
-        """The flows of some connections, to their last frames as they are known by now."""
-        return [evidence.flow_of(found) for found in self.window.connections(names)]
 
     def _second(self, listener: Listener) -> None:
         now_ns = self.now_ns

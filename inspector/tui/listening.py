@@ -17,7 +17,8 @@ from inspector.document import Limit
 from inspector.facts import Facts
 from inspector.journal import Reader
 from inspector.live.trigger import Written
-from inspector.live.watching import Update, Watching
+from inspector.live.update import Update
+from inspector.live.watching import Watching
 from inspector.safe import path_text, safe_text
 from inspector.settings import Settings
 from inspector.times import SECOND_NS
