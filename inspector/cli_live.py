@@ -232,12 +232,13 @@ def prepared(opened: Opened, options: dict[str, Any], journal_wanted: bool) -> W
     from inspector.live.watching import Watching
     from inspector.vips import parsed
 
+    keeping = None
     try:
         keeping = _keeping(opened, options, journal_wanted)
-    except BaseException:
-        for source in opened.sources:
-            source.stop()
-        raise
+    finally:
+        if keeping is None:
+            for source in opened.sources:
+                source.stop()
     judged = Options("first" if options["jdk_generation"] == "first" else "current", tuple(parsed(vip) for vip in options["vips"]), options.get("machine"))
     return Watching(opened.sources, judged, keeping, opened.name)
 

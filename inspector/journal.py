@@ -37,7 +37,7 @@ CREATE TABLE captures (id INTEGER PRIMARY KEY, name TEXT NOT NULL, facts BLOB NO
 CREATE TABLE connections (id TEXT PRIMARY KEY, hello_ns INTEGER NOT NULL, final INTEGER NOT NULL, packed BLOB NOT NULL, serial INTEGER NOT NULL);
 CREATE INDEX connections_by_time ON connections (hello_ns);
 CREATE INDEX connections_by_serial ON connections (serial);
-CREATE TABLE sessions (key BLOB NOT NULL, role INTEGER NOT NULL, connection TEXT NOT NULL, PRIMARY KEY (key, role)) WITHOUT ROWID;
+CREATE TABLE sessions (key BLOB NOT NULL, role INTEGER NOT NULL, connection TEXT NOT NULL, answer_ns INTEGER NOT NULL, PRIMARY KEY (key, role)) WITHOUT ROWID;
 CREATE INDEX sessions_by_connection ON sessions (connection);
 CREATE TABLE shapes (key BLOB NOT NULL, is_offer INTEGER NOT NULL, shape BLOB NOT NULL, PRIMARY KEY (key, is_offer)) WITHOUT ROWID;
 CREATE TABLE certificates (sha256 BLOB PRIMARY KEY, der BLOB NOT NULL) WITHOUT ROWID;
@@ -46,11 +46,16 @@ CREATE INDEX records_by_id ON records (kind, id);
 """
 
 
+EARLIEST = """INSERT INTO sessions VALUES (?, 1, ?, ?)
+ON CONFLICT DO UPDATE SET connection = excluded.connection, answer_ns = excluded.answer_ns WHERE excluded.answer_ns < answer_ns"""
+
+
 class Row(NamedTuple):
     """A connection to be kept. ``given``: sessions that it was issued; ``resumed``: those that it resumed. ``certificates``: digests of its chains."""
 
     id: str
     hello_ns: int
+    answer_ns: int
     is_final: bool
     packed: bytes
     given: tuple[bytes, ...]
@@ -130,10 +135,10 @@ class Journal:
             self._db.execute("UPDATE captures SET facts = ? WHERE id = ?", (msgspec.msgpack.encode(capture), self.capture))
             self._shrink()
             self._db.execute("COMMIT")
-        except BaseException:
-            with contextlib.suppress(sqlite3.Error):
-                self._db.execute("ROLLBACK")
-            raise
+        finally:
+            if self._db.in_transaction:
+                with contextlib.suppress(sqlite3.Error):
+                    self._db.execute("ROLLBACK")
         if len(self._known) > KNOWN:
             self._known.clear()
         self._known.update(known)
@@ -143,9 +148,9 @@ class Journal:
         self._serial += 1
         execute("INSERT OR REPLACE INTO connections VALUES (?, ?, ?, ?, ?)", (row.id, row.hello_ns, row.is_final, row.packed, self._serial))
         for key in row.given:
-            execute("INSERT OR REPLACE INTO sessions VALUES (?, 0, ?)", (key, row.id))
+            execute("INSERT OR REPLACE INTO sessions VALUES (?, 0, ?, ?)", (key, row.id, row.answer_ns))
         for key in row.resumed:
-            execute("INSERT OR IGNORE INTO sessions VALUES (?, 1, ?)", (key, row.id))
+            execute(EARLIEST, (key, row.id, row.answer_ns))
         for is_offer, shape in ((1, row.offer), (0, row.answer)):
             if shape is not None and shape.key not in self._known:
                 execute("INSERT OR IGNORE INTO shapes VALUES (?, ?, ?)", (shape.key, is_offer, msgspec.msgpack.encode(shape)))

@@ -30,12 +30,15 @@ LAYERS: dict[str, set[str]] = {
     "tracking": {"bounds", "errors", "facts", "tls"},
     "engine": {"bounds", "capture", "facts", "tls", "wire"},
     "stretch": {"capture", "engine", "facts", "safe", "wire"},
-    "extraction": {"capture", "facts", "stretch"},
+    "extraction": {"capture", "facts", "journal", "stretch"},
     "findings": {"bounds", "document", "facts", "times", "tls", "tracking", "version"},
     "filters": {"errors", "facts", "findings", "tls", "tracking"},
     "columns": {"filters", "findings"},
     "evidence": {"capture", "errors", "facts", "tls", "wire"},
     "settings": {"document", "errors", "safe"},
+    "vips": {"errors"},
+    "journal": {"errors", "facts", "tls"},
+    "live": {"capture", "document", "engine", "errors", "evidence", "facts", "findings", "journal", "safe", "times", "tracking", "wire"},
     "progress": {"capture"},
     "reports": {"document", "facts", "findings", "safe", "times", "tls", "tracking"},
     "tui": {
@@ -48,6 +51,8 @@ LAYERS: dict[str, set[str]] = {
         "facts",
         "filters",
         "findings",
+        "journal",
+        "live",
         "reports",
         "safe",
         "settings",
@@ -56,7 +61,8 @@ LAYERS: dict[str, set[str]] = {
         "tls",
         "tracking",
     },
-    "cli": {"settings", "capture", "document", "errors", "extraction", "filters", "findings", "progress", "reports", "safe", "tracking", "tui", "version"},
+    "cli": {"capture", "cli_live", "document", "errors", "extraction", "filters", "findings", "progress", "reports", "safe", "settings", "tracking", "tui", "version", "vips"},
+    "cli_live": {"errors", "findings", "journal", "live", "safe", "settings", "tui", "vips"},
     "__init__": {"document", "errors", "extraction", "findings", "version"},
     "__main__": {"cli"},
 }
@@ -65,12 +71,13 @@ LAYERS: dict[str, set[str]] = {
 OUTSIDE: dict[str, set[str]] = {
     "textual": {"tui"},
     "rich": {"tui"},
-    "scapy": set(),
+    "scapy": {"live"},
+    "cypcap": {"live"},
     "dpkt": {"wire"},
-    "cryptography": {"tracking"},
-    "click": {"cli"},
+    "cryptography": {"tracking", "cli_live"},
+    "click": {"cli", "cli_live"},
     "zstandard": {"capture"},
-    "numpy": {"capture", "wire", "tracking", "filters", "columns", "evidence", "tui"},
+    "numpy": {"capture", "wire", "tracking", "filters", "columns", "evidence", "live", "tui"},
 }
 """Where each library may be used."""
 
@@ -114,7 +121,7 @@ def test_the_engine_runs_without_the_screen() -> None:
 
 
 CLOCKS = {"time", "datetime.now", "datetime.utcnow", "datetime.today", "date.today", "time.time", "time.monotonic", "time.perf_counter"}
-MAY_LOOK = {"progress", "tui"}
+MAY_LOOK = {"progress", "live", "tui"}
 
 
 @pytest.mark.parametrize("path", [p for p in FILES if room(p) not in MAY_LOOK], ids=lambda p: str(p.relative_to(ROOT)))

@@ -63,6 +63,7 @@ def opened(request: Request, environment: Mapping[str, str]) -> Opened:
         who = None
     expression = kernel_filter(request.vips, request.expression, ssh_session(environment)) if interfaces else ""
     watched = [Interface(name, expression, who, request.snaplen, request.buffer_mib, request.promiscuous, request.by) for name in interfaces]
+    is_open = False
     try:
         for interface in watched:
             interface.start()
@@ -77,10 +78,11 @@ def opened(request: Request, environment: Mapping[str, str]) -> Opened:
             _settle_at_home(who)
         for command in commands:
             command.start()
-    except BaseException:
-        for source in (*watched, *commands):
-            source.stop()
-        raise
+        is_open = True
+    finally:
+        if not is_open:
+            for source in (*watched, *commands):
+                source.stop()
     return Opened([*watched, *commands], who, expression)
 
 

@@ -390,6 +390,7 @@ def _row(name: str, entry: Entry, found: ConnectionFacts) -> Row:
     return Row(
         name,
         entry.hello_ns or found.first_ns,
+        entry.answer_ns,
         entry.is_final,
         entry.packed,
         entry.given,

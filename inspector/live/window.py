@@ -20,7 +20,13 @@ from inspector.tracking.sessions import kind_of
 RECENT = 16
 """Of each service, so many of the last connections stand beside a new one when it is judged: they show how its client behaves."""
 
-ANCHORS = 2_000
+ANCHORS = 8
+"""Of each certificate of a service, so many of the first full handshakes are never forgotten, nor the last one, nor the first of each client that accepts
+it: they name the back ends, tell a rotation from a pool, and show what clients think of a certificate."""
+
+ANCHORED_SHARE = 20
+"""Certificates with anchors: the window's size divided by this."""
+
 RELATIVES = 500
 """Connections that one new one may draw in by its session."""
 
@@ -39,10 +45,34 @@ class Entry(Struct, gc=False):
     given: tuple[bytes, ...]
     offered: tuple[bytes, ...]
     is_resumed: bool
+    leaf: bytes | None
     chains: tuple[bytes, ...]
     is_final: bool
     hello_ns: int
+    answer_ns: int
     gave_up: bool
+    random: bytes
+
+
+class Anchors:
+    """The connections of one certificate of a service that stay."""
+
+    def __init__(self) -> None:
+        self._first: list[tuple[int, str]] = []
+        self._last = (0, "")
+        self._accepted: dict[bytes, str] = {}
+
+    def note(self, name: str, hello_ns: int, accepted_by: bytes | None) -> None:
+        """Another connection, or the same once more. ``accepted_by``: the client that went on to send data."""
+        if (hello_ns, name) not in self._first:
+            self._first = sorted([*self._first, (hello_ns, name)])[:ANCHORS]
+        self._last = max(self._last, (hello_ns, name))
+        if accepted_by is not None and len(self._accepted) < ANCHORS:
+            self._accepted.setdefault(accepted_by, name)
+
+    def names(self) -> set[str]:
+        """All of them."""
+        return {name for _, name in self._first} | {self._last[1]} | set(self._accepted.values())
 
 
 class Past(Protocol):
@@ -68,7 +98,21 @@ def entry_of(found: ConnectionFacts, facts: Facts, is_final: bool) -> Entry:
     offered = () if is_modern else tuple(k for k in (handshake.offered_ticket, handshake.offered_id) if k)
     has_given_up = gave_up(found, closed_first(found)[0])
     service = (server_name(handshake.offer) or found.server.address, found.server.port)
-    return Entry(facts.pack(found), service, found.client.address, given, offered, is_resumed, handshake.chain + handshake.client_chain, is_final, handshake.hello_ns, has_given_up)
+    return Entry(
+        facts.pack(found),
+        service,
+        found.client.address,
+        given,
+        offered,
+        is_resumed,
+        handshake.chain[0] if handshake.chain else None,
+        handshake.chain + handshake.client_chain,
+        is_final,
+        handshake.hello_ns,
+        handshake.answer_ns,
+        has_given_up,
+        handshake.client_random,
+    )
 
 
 class Window:
@@ -83,8 +127,9 @@ class Window:
         self._entries: OrderedDict[str, Entry] = OrderedDict()
         self._sessions: dict[bytes, list[str | None]] = {}
         self._recent: dict[ServiceKey, deque[str]] = {}
-        self._anchors: dict[tuple[object, ...], str] = {}
-        self._pinned: set[str] = set()
+        self._legs: dict[bytes, list[str]] = {}
+        """Connections by client random: one handshake may be seen on several legs."""
+        self._anchors: dict[tuple[ServiceKey, bytes], Anchors] = {}
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -99,42 +144,43 @@ class Window:
         self._index(name, entry)
         if is_new:
             self._recent.setdefault(entry.service, deque(maxlen=RECENT)).append(name)
-        self._pin(name, entry, found)
+        self._anchor(name, entry, found)
         self._bound()
         return name, entry, is_new
 
     def _index(self, name: str, entry: Entry) -> None:
+        if entry.random and name not in (legs := self._legs.setdefault(entry.random, [])):
+            legs.append(name)
         for key in entry.given:
             self._sessions.setdefault(key, [None, None])[ISSUER] = name
         if entry.is_resumed:
             for key in entry.offered:
                 role = self._sessions.setdefault(key, [None, None])
-                if role[RESUMER] is None:
+                before = self._entries.get(role[RESUMER] or "")
+                if before is None or entry.answer_ns < before.answer_ns:
                     role[RESUMER] = name
 
-    def _pin(self, name: str, entry: Entry, found: ConnectionFacts) -> None:
-        """The first connection that shows a certificate is never forgotten, nor the first of each client that accepts it: they name the back ends, and
-        show what the client thinks of it.
-        """
-        if not found.handshake.chain or len(self._anchors) >= ANCHORS:
+    def _anchor(self, name: str, entry: Entry, found: ConnectionFacts) -> None:
+        if entry.leaf is None:
             return
-        leaf = found.handshake.chain[0]
-        keys: list[tuple[object, ...]] = [(entry.service, leaf)]
-        if found.from_client.application_records:
-            keys.append((entry.service, leaf, entry.client))
-        for key in keys:
-            if key not in self._anchors:
-                self._anchors[key] = name
-                self._pinned.add(name)
+        key = (entry.service, entry.leaf)
+        anchors = self._anchors.get(key)
+        if anchors is None:
+            if len(self._anchors) >= self._most // ANCHORED_SHARE:
+                return
+            anchors = self._anchors[key] = Anchors()
+        anchors.note(name, entry.hello_ns, entry.client if found.from_client.application_records else None)
 
     def _bound(self) -> None:
-        while len(self._entries) > self._most + len(self._pinned):
+        while len(self._entries) > self._most:
             name, entry = next(iter(self._entries.items()))
-            if name in self._pinned:
+            anchors = self._anchors.get((entry.service, entry.leaf)) if entry.leaf is not None else None
+            if anchors is not None and name in anchors.names():
                 self._entries.move_to_end(name)
                 continue
             del self._entries[name]
             self.forgotten += 1
+            self._legs.pop(entry.random, None)
             for key in (*entry.given, *entry.offered):
                 role = self._sessions.get(key)
                 if role is not None:
@@ -169,14 +215,20 @@ class Window:
             if entry is not None:
                 chosen[name] = entry
                 services.add(entry.service)
-        for key, name in self._anchors.items():
-            if key[0] in services and name in self._entries:
-                chosen.setdefault(name, self._entries[name])
+        for key, anchors in self._anchors.items():
+            if key[0] in services:
+                for name in anchors.names():
+                    if name in self._entries:
+                        chosen.setdefault(name, self._entries[name])
         for service in services:
             for name in self._recent.get(service, ()):
                 if name in self._entries:
                     chosen.setdefault(name, self._entries[name])
         self._relatives(chosen)
+        for entry in list(chosen.values()):
+            for name in self._legs.get(entry.random, ()):
+                if name in self._entries:
+                    chosen.setdefault(name, self._entries[name])
         return self._facts(chosen.values(), captures, {})
 
     def _relatives(self, chosen: dict[str, Entry]) -> None:
