@@ -158,8 +158,7 @@ def watch_command(metrics_path: str | None, execute: str | None, findings_only: 
     gc.set_threshold(*RARELY)
     try:
         watching.run(lines)
-        lines.survey()
-        lines.statistics()
+        lines.finish()
     finally:
         watching.close()
     if ended:

@@ -109,16 +109,18 @@ class LiveSource(ByteSource):
 
     def __init__(self, stream: Readable, waits: Callable[[float], bool], size: int) -> None:
         self._waits = waits
+        self._is_begun = False  # what were read now would wait here until more comes
         super().__init__(stream, size=size)
+        self._is_begun = True
 
     def advance(self, used: int) -> bool:
         """Drop the first ``used`` bytes and read."""
-        super().advance(used)
-        return not self._ended
+        has_more = super().advance(used)
+        return has_more or not self._ended
 
     def _fill(self) -> int:
         before = self._end
-        while not self._ended and self._end < self._room:
+        while self._is_begun and not self._ended and self._end < self._room:
             try:
                 with memoryview(self._buffer) as whole, whole[self._end : self._room] as free:
                     got = self._stream.readinto(free)

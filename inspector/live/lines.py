@@ -98,8 +98,15 @@ class Lines:
             if problem:
                 self.news(self._watching.now_ns, "disk", problem)
 
-    def survey(self) -> None:
-        """Judge all that is remembered, and tell the findings that are new or have become others; at the end."""
+    def finish(self) -> None:
+        """The last words: what all that is remembered means, and totals."""
+        self._survey_last()
+        self.statistics()
+        if self._metrics is not None:
+            self._metrics.write(self._watching, self._handshakes, float("inf"))
+
+    def _survey_last(self) -> None:
+        """Judge all that is remembered, and tell the findings that are new or have become others."""
         if self._survey is not None:
             self._survey.drop()
             self._survey = None

@@ -213,8 +213,7 @@ class Watching:
         for found in ended:
             self._put(found, is_final=True)
         if self._urgent and time.monotonic() >= self._judged + URGENT_SECONDS:
-            for found in self.engine.decided():  # where the sessions of those given up come from
-                self._put(found, is_final=False)
+            self._put_all_decided()
             self._judge({name: self._changed.pop(name) for name in self._urgent}, listener)
         listener.tick()
         if len(self._changed) >= TOGETHER:
@@ -234,7 +233,14 @@ class Watching:
         if self.keeping.journal is not None:
             self._rows.append(_row(name, entry, found))
 
+    def _put_all_decided(self) -> None:
+        """Where the sessions of connections that were given up come from must be known when those are judged."""
+        for found in self.engine.decided():
+            self._put(found, is_final=False)
+
     def _judge_all(self, listener: Listener) -> None:
+        if self._urgent:
+            self._put_all_decided()
         changed, self._changed = self._changed, {}
         if changed:
             self._judge(changed, listener)

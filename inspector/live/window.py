@@ -27,8 +27,8 @@ it: they name the back ends, tell a rotation from a pool, and show what clients 
 ANCHORED_SHARE = 20
 """Certificates with anchors: the window's size divided by this."""
 
-RELATIVES = 500
-"""Connections that one new one may draw in by its session."""
+RELATIVES = 20
+"""Connections that one new one may draw in by its session, on the average of those that are judged together."""
 
 SHAPES = 2_048
 
@@ -126,6 +126,7 @@ class Window:
         self._past = past
         self._entries: OrderedDict[str, Entry] = OrderedDict()
         self._sessions: dict[bytes, list[str | None]] = {}
+        """Who was issued a session, and who resumed it first."""
         self._recent: dict[ServiceKey, deque[str]] = {}
         self._legs: dict[bytes, list[str]] = {}
         """Connections by client random: one handshake may be seen on several legs."""
@@ -174,19 +175,40 @@ class Window:
     def _bound(self) -> None:
         while len(self._entries) > self._most:
             name, entry = next(iter(self._entries.items()))
-            anchors = self._anchors.get((entry.service, entry.leaf)) if entry.leaf is not None else None
-            if anchors is not None and name in anchors.names():
+            if self._is_anchor(name, entry):
                 self._entries.move_to_end(name)
                 continue
-            del self._entries[name]
-            self.forgotten += 1
-            self._legs.pop(entry.random, None)
-            for key in (*entry.given, *entry.offered):
-                role = self._sessions.get(key)
-                if role is not None:
-                    role[:] = [None if who == name else who for who in role]
-                    if role == [None, None]:
-                        del self._sessions[key]
+            issuers = self._issuers(name, entry)
+            if any(self._is_anchor(*issuer) for issuer in issuers):
+                self._entries.move_to_end(name)
+                continue
+            for known, forgotten in ((name, entry), *issuers):
+                self._forget(known, forgotten)
+
+    def _is_anchor(self, name: str, entry: Entry) -> bool:
+        anchors = self._anchors.get((entry.service, entry.leaf)) if entry.leaf is not None else None
+        return anchors is not None and name in anchors.names()
+
+    def _issuers(self, name: str, entry: Entry) -> list[tuple[str, Entry]]:
+        """Where the sessions come from that this connection resumed first: without it, it would seem that nobody had resumed them."""
+        found: dict[str, Entry] = {}
+        for key in entry.offered if entry.is_resumed else ():
+            role = self._sessions.get(key)
+            issuer = role[ISSUER] if role is not None and role[RESUMER] == name else None
+            if issuer is not None and issuer in self._entries:
+                found[issuer] = self._entries[issuer]
+        return list(found.items())
+
+    def _forget(self, name: str, entry: Entry) -> None:
+        del self._entries[name]
+        self.forgotten += 1
+        self._legs.pop(entry.random, None)
+        for key in (*entry.given, *entry.offered):
+            role = self._sessions.get(key)
+            if role is not None:
+                role[:] = [None if who == name else who for who in role]
+                if role == [None, None]:
+                    del self._sessions[key]
 
     def tidy(self) -> set[bytes] | None:
         """Forget hello shapes that nothing uses; the certificates that are used, or None where there are few of either."""
@@ -234,7 +256,7 @@ class Window:
     def _relatives(self, chosen: dict[str, Entry]) -> None:
         """Add the origins of the sessions that are offered, and who resumed them first, and where those came from."""
         todo = list(chosen.values())
-        most = len(chosen) + RELATIVES
+        most = RELATIVES * len(chosen)
         while todo and len(chosen) < most:
             for key in todo.pop().offered:
                 for name in self._of_session(key):

@@ -1,0 +1,93 @@
+"""Live captures in tests: the real command with a capture on its standard input, or the loop itself behind a pipe."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from inspector.findings.case import Options
+from inspector.live.sources import Given, Source
+from inspector.live.trigger import Written
+from inspector.live.update import Keeping, Update
+from inspector.live.watching import Watching
+from tests.conftest import CAPTURES
+
+AS_IS = ["-Z", "root"] if os.geteuid() == 0 else []
+"""Tests read and write where another user may not."""
+
+WATCH = [sys.executable, "-m", "inspector", "watch", *AS_IS]
+
+
+def bytes_of(path: Path) -> bytes:
+    """A capture, decompressed."""
+    data = path.read_bytes()
+    return gzip.decompress(data) if path.suffix == ".gz" else data
+
+
+def watched(data: bytes, *options: str, environment: dict[str, str] | None = None) -> tuple[list[dict[str, Any]], subprocess.CompletedProcess[bytes]]:
+    """What ``inspector watch -`` prints of a capture."""
+    process = subprocess.run([*WATCH, *options, "-"], input=data, capture_output=True, timeout=60, check=False, env={**os.environ, **(environment or {})}, cwd=CAPTURES.parent)
+    return [json.loads(line) for line in process.stdout.splitlines()], process
+
+
+def of_kind(lines: Sequence[dict[str, Any]], record: str, **values: object) -> list[dict[str, Any]]:
+    """Lines of one kind, without its name, whose fields have some values."""
+    found = [{k: v for k, v in line.items() if k != "record"} for line in lines if line["record"] == record]
+    return [line for line in found if all(line[name] == value for name, value in values.items())]
+
+
+def fed(data: bytes) -> int:
+    """A pipe with these bytes in it, and nothing behind them."""
+    reading, writing = os.pipe()
+
+    def write() -> None:
+        with open(writing, "wb") as out:
+            out.write(data)
+
+    threading.Thread(target=write, daemon=True).start()
+    return reading
+
+
+class Heard:
+    """A listener that remembers."""
+
+    def __init__(self) -> None:
+        self.updates: list[Update] = []
+        self.told: list[tuple[str, str]] = []
+        self.evidence: list[Written] = []
+
+    def update(self, update: Update) -> None:
+        self.updates.append(update)
+
+    def news(self, at_ns: int, kind: str, text: str) -> None:
+        self.told.append((kind, text))
+
+    def written(self, written: Written) -> None:
+        self.evidence.append(written)
+
+    def tick(self) -> None:
+        """Nothing to remember."""
+
+    def second(self) -> None:
+        """Nothing to remember."""
+
+    @property
+    def findings(self) -> dict[str, Any]:
+        """The last word on each abort, by id."""
+        return {finding.id: finding for update in self.updates for finding in update.findings}
+
+
+def listened(data: bytes, keeping: Keeping | None = None, most: int = 10_000, sources: list[Source] | None = None) -> tuple[Watching, Heard]:
+    """The loop over a capture, to its end."""
+    watching = Watching(sources or [Given("-", fed(data))], Options(), keeping or Keeping(), "test", most)
+    heard = Heard()
+    watching.run(heard)
+    watching.close()
+    return watching, heard

@@ -1,0 +1,229 @@
+"""``inspector watch`` as a command: what it prints is what ``analyze`` finds in the same packets."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from inspector.findings.change import ABORT
+from tests.build import Pool, capture, certificate, numbered
+from tests.conftest import CAPTURES, bundled
+from tests.live import WATCH, bytes_of, of_kind, watched
+
+A, B = certificate("puppetdb1", ("puppetdb1.example.com",)), certificate("puppetdb2", ("puppetdb2.example.com",))
+ALL = sorted(p.name.split(".pcap")[0] for p in CAPTURES.glob("*.pcap*.gz"))
+
+
+def fault(count: int = 1) -> Pool:
+    """A session of A, resumed at A, declined by B: the client gives up."""
+    pool = Pool()
+    for number in range(count):
+        pool.full(A, numbered(2 * number + 1))
+        pool.resumed(numbered(2 * number + 1))
+        pool.given_up(B, numbered(2 * number + 2), numbered(2 * number + 1))
+    return pool
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_lines_are_those_of_the_analysis(name: str) -> None:
+    lines, process = watched(bytes_of(next(CAPTURES.glob(f"{name}.pcap*"))), "--no-journal")
+    assert process.returncode == 0, process.stderr
+    analysis = bundled(name)
+    document = json.loads(msgspec.json.encode(analysis.document))
+    told = {line["id"]: line for line in of_kind(lines, "connection")}
+    if name == "rotated":  # which connections a certificate's successor answers is only known once it has stayed
+        for connection in (*told.values(), *document["connections"]):
+            connection["backend"] = None
+    assert told == {c["id"]: c for c in document["connections"]}
+    live = {line["id"]: line for line in of_kind(lines, "finding")}
+    offline = {f["id"]: f for f in document["findings"] if f["id"] in live or f["rule"] == ABORT}
+    if name == "rotated":
+        assert set(live) >= set(offline)
+    else:
+        assert live == {f["id"]: f for f in document["findings"]}
+    assert {line["id"] for line in of_kind(lines, "incident")} == {i["id"] for i in document["incidents"]}
+    assert {(line["service"], line["state"]) for line in of_kind(lines, "assessment")} == {(s["id"], s["assessment"]["state"]) for s in document["services"]}
+
+
+def test_statistics_count_what_was_printed() -> None:
+    lines, _ = watched(bytes_of(CAPTURES / "puppet-session-ids.pcap.gz"), "--no-journal")
+    last = of_kind(lines, "statistics")[-1]
+    assert last["connections"] == 177 == sum(row["count"] for row in last["handshakes"])
+    assert sum(row["count"] for row in last["handshakes"] if row["result"] == "aborted") == 23 == last["incidents"]
+    assert last["packets"] == bundled("puppet-session-ids").document.captures[0].packets
+
+
+def test_findings_only() -> None:
+    lines, _ = watched(capture(fault().flows), "--no-journal", "--findings-only")
+    assert not of_kind(lines, "connection")
+    assert len(of_kind(lines, "finding", rule=ABORT)) == 1
+
+
+@pytest.mark.parametrize("number,status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_end_it_after_everything_is_written(tmp_path: Path, number: int, status: int) -> None:
+    with piped(capture(fault().flows), "--journal", str(tmp_path / "j.sqlite"), "-w", str(tmp_path / "w.pcapng")) as process:
+        wait_for(process, "incident")
+        process.send_signal(number)
+        assert process.stdout is not None
+        lines = [json.loads(line) for line in process.stdout]
+        assert process.wait(10) == status
+    assert of_kind(lines, "statistics")
+    assert analyzed(tmp_path / "w.pcapng")["incidents"] == analyzed(tmp_path / "j.sqlite")["incidents"] != []
+
+
+def test_hangup_writes_and_goes_on(tmp_path: Path) -> None:
+    with piped(capture(fault().flows), "--journal", str(tmp_path / "j.sqlite")) as process:
+        wait_for(process, "incident")
+        process.send_signal(signal.SIGHUP)
+        time.sleep(0.6)
+        assert process.poll() is None
+        assert len(analyzed(tmp_path / "j.sqlite")["incidents"]) == 1
+
+
+def test_a_closed_pipe_ends_it_quietly(tmp_path: Path) -> None:
+    (tmp_path / "c.pcap").write_bytes(capture(fault(20).flows))
+    command = " ".join([*WATCH, "--no-journal", "-"])
+    process = subprocess.run(["bash", "-o", "pipefail", "-c", f"{command} < {tmp_path}/c.pcap | head -1"], capture_output=True, timeout=60, check=False, cwd=CAPTURES.parent)
+    assert len(process.stdout.splitlines()) == 1
+    assert b"Traceback" not in process.stderr
+
+
+@pytest.mark.parametrize(
+    "options,text",
+    [
+        (["-a", "bananas:3"], "-a bananas:3"),
+        (["-b", "files:0"], "-b files:0"),
+        (["-b", "filesize:100"], "need -w FILE"),
+        (["--full"], "need -w FILE"),
+        (["--vip", "puppetdb"], "not HOST:PORT"),
+        (["--via", "'"], "--via"),
+        (["--via", "/nonexistent/tcpdump -w -"], "No such file"),
+        (["--exec", "'"], "--exec"),
+        (["-w", "/nonexistent/x.pcapng"], "-w /nonexistent/x.pcapng: No such file"),
+        (["--incidents", "/proc/x"], "--incidents /proc/x"),
+        (["--journal", "/proc/x/j.sqlite"], "/proc/x/j.sqlite"),
+    ],
+)
+def test_what_cannot_be_done_is_said_at_once(options: list[str], text: str) -> None:
+    lines, process = watched(b"", *([] if "--journal" in options else ["--no-journal"]), *options)
+    assert process.returncode == 2
+    assert text in process.stderr.decode()
+    assert b"Traceback" not in process.stderr
+    assert not lines
+
+
+@pytest.mark.parametrize("data", [b"", b"short", b"GET / HTTP/1.1\r\n\r\n" * 9, b"\0" * 5000])
+def test_what_is_no_capture_is_named(data: bytes) -> None:
+    lines, process = watched(data, "--no-journal")
+    assert process.returncode == 0
+    assert b"Traceback" not in process.stderr
+    assert not of_kind(lines, "connection")
+    if len(data) > 28:
+        assert any("does not write pcap" in line["text"] for line in of_kind(lines, "news"))
+
+
+def test_a_capture_that_is_cut_is_analysed_as_far_as_it_goes() -> None:
+    data = capture(fault().flows)
+    lines, _ = watched(data[:-7], "--no-journal")
+    assert any("ends inside frame" in line["text"] for line in of_kind(lines, "news"))
+    assert len(of_kind(lines, "finding", rule=ABORT)) == 1
+
+
+def test_stop_conditions(tmp_path: Path) -> None:
+    data = capture(fault(5).flows)
+    for condition in ("duration:1", "packets:30", "incident:1"):
+        with piped(data, "--no-journal", "-a", condition) as process:
+            assert process.wait(15) == 0, condition
+    with piped(data, "--no-journal", "-w", str(tmp_path / "w.pcapng"), "-a", "filesize:2") as process:
+        assert process.wait(15) == 0
+
+
+def test_a_command_is_run_on_an_incident(tmp_path: Path) -> None:
+    out = tmp_path / "told"
+    script = tmp_path / "run.sh"
+    script.write_text(f'#!/bin/sh\necho "$INSPECTOR_INCIDENT|$INSPECTOR_EVIDENCE|$INSPECTOR_SUMMARY|$#" >> {out}\n')
+    script.chmod(0o700)
+    folder = tmp_path / "evidence"
+    lines, _ = watched(capture(fault().flows), "--no-journal", "--incidents", str(folder), "--exec", f"{script} 'one word'")
+    (incident,) = of_kind(lines, "incident")
+    assert until(out.exists)
+    name, evidence, summary, count = out.read_text().strip().split("|")
+    assert (name, summary, count) == (incident["id"], incident["summary"], "1")
+    assert Path(evidence) == folder / f"incident-{incident['id']}.pcapng"
+    assert Path(evidence).stat().st_mode & 0o777 == 0o600
+
+
+def test_a_command_that_cannot_be_run_is_named() -> None:
+    lines, _ = watched(capture(fault().flows), "--no-journal", "--exec", "/nonexistent/program")
+    assert [line["text"] for line in of_kind(lines, "news", kind="exec")] == ["--exec /nonexistent/program: No such file or directory"]
+
+
+def test_metrics_are_a_whole_file(tmp_path: Path) -> None:
+    path = tmp_path / "inspector.prom"
+    watched(capture(fault().flows), "--no-journal", "--metrics", str(path))
+    text = path.read_text()
+    assert text.endswith("# EOF\n")
+    assert 'inspector_handshakes_total{service="puppetdb.example.com:8081",backend="B",result="aborted",health_check="false"} 1\n' in text
+    assert "inspector_incidents_total 1\n" in text
+    assert path.stat().st_mode & 0o777 == 0o644
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_names_in_metrics_are_escaped() -> None:
+    from inspector.live.metrics import escaped
+
+    assert escaped('a"b\\c\nd\x1b[0m') == r"a\"b\\c\\x0ad\\x1b[0m"
+
+
+def test_a_storm_of_incidents(tmp_path: Path) -> None:
+    """A thousand incidents as fast as they can be read: all are told, the first are written, the rest are named."""
+    lines, process = watched(capture(fault(1000).flows), "--no-journal", "--incidents", str(tmp_path / "evidence"), "--exec", "sleep 30")
+    assert process.returncode == 0
+    assert len(of_kind(lines, "incident")) == 1000
+    written = of_kind(lines, "evidence")
+    assert len(written) == 1000
+    files = list((tmp_path / "evidence").iterdir())
+    assert len(files) == sum(bool(line["path"]) for line in written) <= 90
+    assert all("incidents in a minute" in line["problem"] for line in written if not line["path"])
+    assert any("still running" in line["text"] for line in of_kind(lines, "news", kind="exec"))
+
+
+def piped(data: bytes, *options: str) -> subprocess.Popen[bytes]:
+    """The command with its input left open behind some bytes."""
+    process = subprocess.Popen([*WATCH, *options, "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=CAPTURES.parent, env={**os.environ})
+    assert process.stdin is not None
+    process.stdin.write(data)
+    process.stdin.flush()
+    return process
+
+
+def wait_for(process: subprocess.Popen[bytes], record: str) -> dict[str, Any]:
+    assert process.stdout is not None
+    for line in process.stdout:
+        found: dict[str, Any] = json.loads(line)
+        if found["record"] == record:
+            return found
+    raise AssertionError(f"it ended without a line on {record}")
+
+
+def analyzed(path: Path) -> dict[str, Any]:
+    done = subprocess.run([sys.executable, "-m", "inspector", "analyze", "-T", "json", str(path)], capture_output=True, timeout=60, check=False, cwd=CAPTURES.parent)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def until(holds: Any, seconds: float = 10) -> bool:
+    """Whether something comes true in time."""
+    end = time.monotonic() + seconds
+    while not holds() and time.monotonic() < end:
+        time.sleep(0.05)
+    return bool(holds())

@@ -1,0 +1,143 @@
+"""What a capture without an end remembers, and what it forgets."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from inspector.facts import ConnectionFacts, Facts
+from inspector.findings.case import Options
+from inspector.findings.change import ABORT
+from inspector.findings.judge import judge
+from inspector.live.window import ANCHORS, Window
+from inspector.tracking.observed import connection_id
+from tests.build import Flow, Pool, certificate, facts_of, numbered, written
+from tests.live import listened
+
+A, B, C = (certificate(f"puppetdb{n}", (f"puppetdb{n}.example.com",)) for n in (1, 2, 3))
+
+
+def connections(pool: Pool, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[ConnectionFacts], Facts]:
+    facts = facts_of(written(tmp_path_factory.mktemp("built"), pool.flows))
+    return [facts.unpack(packed) for packed in sorted(facts.connections)], facts
+
+
+def window_of(facts: Facts, most: int) -> Window:
+    kept = Facts(certificates=facts.certificates)
+    return Window(kept, most)
+
+
+def test_an_old_session_that_is_still_used_is_remembered(tmp_path_factory: pytest.TempPathFactory) -> None:
+    pool = Pool()
+    pool.full(A, numbered(1))
+    pool.resumed(numbered(1))
+    for n in range(40):
+        pool.full(A, numbered(100 + n))
+        if n % 10 == 9:
+            pool.resumed(numbered(1))
+    pool.given_up(B, numbered(2), numbered(1))
+    found, facts = connections(pool, tmp_path_factory)
+    window = window_of(facts, 15 + ANCHORS)
+    for connection in found:
+        name, _, _ = window.put(connection, True)
+        window.around([name], [])
+    assert window.forgotten
+    document = judge(window.around([connection_id(found[-1])], []), Options()).document
+    (finding,) = (f for f in document.findings if f.rule == ABORT)
+    assert finding.verdict == "confirmed"
+    assert finding.connections[0] == connection_id(found[0])
+
+
+def test_what_was_forgotten_weakens_the_verdict_and_is_a_limit() -> None:
+    pool = Pool()
+    for n in range(ANCHORS + 1):
+        pool.full(A, numbered(50 + n))
+    pool.full(A, numbered(1))
+    pool.resumed(numbered(1))
+    pool.full(A, numbered(99))
+    for n in range(60):
+        pool.full(C, numbered(100 + n))
+    pool.given_up(B, numbered(2), numbered(1))
+    from tests.build import capture
+
+    watching, heard = listened(capture(pool.flows), most=40)
+    assert [f.verdict for f in heard.findings.values()] == ["possible"]
+    assert any("older connections were forgotten" in text for text in watching.limits())
+    assert len(watching.window) <= 40
+    document = judge(watching.whole(), Options()).document
+    assert any(limit.kind == "bounded" for limit in document.limits)
+    assert any(f.rule == "capture-incomplete" for f in document.findings)
+
+
+def test_tickets_are_followed_through_their_renewals(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Each resumption gives a new ticket; the origin is that of the first."""
+    from tests.conftest import bundled
+
+    analysis = bundled("tickets")
+    facts = analysis.case.facts
+    window = window_of(facts, 1_000)
+    for packed in sorted(facts.connections):
+        window.put(facts.unpack(packed), True)
+    for incident in analysis.document.incidents:
+        found = judge(window.around([incident.connections[-1]], []), Options()).document
+        assert incident.connections in [i.connections for i in found.incidents]
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 1 << 30), most=st.integers(ANCHORS * 4, 400))
+def test_it_never_holds_more_than_it_may(seed: int, most: int, tmp_path_factory: pytest.TempPathFactory) -> None:
+    chance = random.Random(seed)
+    pool = Pool()
+    for n in range(120):
+        pool.full(chance.choice([A, B, C]), numbered(n)) if chance.random() < 0.6 else pool.resumed(numbered(chance.randrange(n + 1)))
+    found, facts = connections(pool, tmp_path_factory)
+    window = window_of(facts, most)
+    for connection in chance.sample(found, len(found)):
+        window.put(connection, chance.random() < 0.5)
+        assert len(window) <= most
+    assert len(window) + window.forgotten >= len(found)
+    assert len(judge(window.whole([], {}), Options()).case.observed) == len(window)
+
+
+def test_hello_shapes_and_certificates_that_nothing_uses_go() -> None:
+    from inspector.live import window as module
+
+    pool = Pool()
+    for n in range(30):
+        pool.alpn = f"p{n}"
+        pool.full(certificate(f"c{n}", (f"c{n}.example.com",)), numbered(n))
+    from tests.build import capture
+
+    watching, _ = listened(capture(pool.flows), most=40)
+    watching.window._most = 10
+    watching.window._anchors.clear()
+    watching.window._bound()
+    before, module.SHAPES = module.SHAPES, 5
+    try:
+        used = watching.window.tidy()
+    finally:
+        module.SHAPES = before
+    assert used is not None
+    assert len(used) == 10 == len(watching.window.facts.offers)
+    watching.engine.forget_certificates(used)
+    assert len(watching.window.facts.certificates) == 10
+    assert len(judge(watching.whole(), Options()).document.certificates) == 10
+
+
+def test_a_flow_of_many_segments_is_one_connection_however_often_it_is_asked_for() -> None:
+    """Handed out when its handshake is decided, again at its end: told once as new, once as over."""
+    from tests.build import DATA, capture
+
+    pool = Pool()
+    flow: Flow = pool.full(A, numbered(1), data=False)
+    del flow.segments[-3:]
+    flow.sent = [sum(len(s.payload) for s in flow.segments if s.from_client) + 1, sum(len(s.payload) for s in flow.segments if not s.from_client) + 1]
+    for _ in range(5):
+        flow.client_says(DATA, wait=400_000_000).server_says(DATA)
+    flow.close()
+    _, heard = listened(capture([flow]))
+    assert sum(len(update.decided) for update in heard.updates) == 1
+    assert sum(len(update.ended) for update in heard.updates) == 1
