@@ -7,10 +7,13 @@ stays known. So the file gives the same findings, with the same frame numbers.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from collections import deque
 from datetime import UTC, datetime
 from typing import BinaryIO, NamedTuple
+
+import numpy as np
 
 from inspector.capture.frames import I64, FrameBatch
 from inspector.capture.writer import PcapngWriter
@@ -20,6 +23,9 @@ from inspector.times import SECOND_NS
 
 RETRY_NS = 10 * SECOND_NS
 """How long after a failure writing is tried again."""
+
+BLOCK_BYTES = 34
+"""What a frame takes in a pcapng file beside its bytes, about."""
 
 KILOBYTE = 1000
 """As in dumpcap's ``filesize``."""
@@ -46,7 +52,7 @@ def conditions(option: str, values: tuple[str, ...]) -> Limits:
             amount = float(number)
         except ValueError:
             amount = -1
-        if name not in known or not colon or amount <= 0 or (name != "duration" and amount != int(amount)):
+        if name not in known or not colon or not 0 < amount < math.inf or (name != "duration" and amount != int(amount)):
             raise UsageError(f"{option} {value}: not one of {', '.join(f'{n}:NUMBER' for n in sorted(known))}")
         found[name] = amount if name == "duration" else int(amount)
     return Limits(**found)  # type: ignore[arg-type]
@@ -100,37 +106,58 @@ class Recording:
 
     def write(self, batch: FrameBatch, keep: I64 | None, now_ns: int) -> None:
         """Frames, as far as ``keep`` says; never raises: what cannot be written is counted."""
+        held = batch.captured if keep is None or self.is_full else keep
+        done = 0
         try:
-            self._prepare(now_ns)
-            assert self._writer is not None
-            before = self._writer.bytes
-            self._writer.write(batch, None, None if self.is_full else keep)
-            self.bytes += self._writer.bytes - before
+            while done < len(batch):
+                self._prepare(int(batch.time_ns[done]), now_ns)
+                assert self._writer is not None
+                fits = self._fits(batch, held, done)
+                part = slice(done, done + fits)
+                before = self._writer.bytes
+                self._writer.write(batch if fits == len(batch) else batch.select(np.arange(done, done + fits)), None, held[part])
+                self.bytes += self._writer.bytes - before
+                done += fits
             self.trouble = ""
         except OSError as error:
             self._fail(error, now_ns)
-            self.lost += len(batch)
+            self.lost += len(batch) - done
 
-    def _prepare(self, now_ns: int) -> None:
+    def _fits(self, batch: FrameBatch, held: I64, start: int) -> int:
+        """How many frames go into this file before the next one begins; at least one."""
+        ring, writer = self._ring, self._writer
+        count = len(batch) - start
+        if ring is None or writer is None:
+            return count
+        if ring.packets:
+            count = min(count, ring.packets - writer.count)
+        if ring.filesize:
+            ends = np.cumsum(held[start:] + BLOCK_BYTES)
+            count = min(count, 1 + int(np.searchsorted(ends, ring.filesize * KILOBYTE - writer.bytes)))
+        if ring.duration and self._began_ns is not None:
+            count = min(count, int(np.searchsorted(batch.time_ns[start:], self._began_ns + int(ring.duration * SECOND_NS))))
+        return max(count, 1)
+
+    def _prepare(self, frame_ns: int, now_ns: int) -> None:
         """A file that can be written to, the next one where it is time. Raises OSError."""
         if self.trouble and now_ns < self._retry_ns:
             raise OSError(self.trouble)
         if now_ns - self._checked_ns >= SECOND_NS or now_ns < self._checked_ns:
             disk.require_space(self.path, self._least_mib)
             self._checked_ns = now_ns
-        if self._writer is None or self._is_full(now_ns):
+        if self._writer is None or self._is_full(frame_ns):
             self._begin()
         if self._began_ns is None:
-            self._began_ns = now_ns
+            self._began_ns = frame_ns
 
-    def _is_full(self, now_ns: int) -> bool:
+    def _is_full(self, frame_ns: int) -> bool:
         ring, writer = self._ring, self._writer
         if ring is None or writer is None:
             return False
         return bool(
             (ring.filesize and writer.bytes >= ring.filesize * KILOBYTE)
             or (ring.packets and writer.count >= ring.packets)
-            or (ring.duration and self._began_ns is not None and now_ns - self._began_ns >= ring.duration * SECOND_NS)
+            or (ring.duration and self._began_ns is not None and frame_ns - self._began_ns >= ring.duration * SECOND_NS)
         )
 
     def _begin(self) -> None:
