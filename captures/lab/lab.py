@@ -240,7 +240,9 @@ def main() -> int:
         print(f"{options.folder} is not empty: recordings are never written over", file=sys.stderr)
         return 2
     with lab(shared_name=options.shared_name) as built:
-        capture = subprocess.Popen(built.inside(built.client, ["tcpdump", "-i", built.client_interface, "-U", "-s0", "-Z", "root", "-w", f"{options.folder}/capture.pcap", f"tcp port {PORT}"]))
+        capture = subprocess.Popen(
+            built.inside(built.client, ["tcpdump", "-i", built.client_interface, "-U", "-s0", "-Z", "root", "-w", f"{options.folder}/capture.pcap", f"tcp port {PORT}"])
+        )
         time.sleep(1)
         account = subprocess.run(built.client_command(options.connections, options.pause, ems=options.ems), stdout=subprocess.PIPE, check=True).stdout
         time.sleep(1)

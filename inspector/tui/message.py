@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import textwrap
 from typing import ClassVar
 
 from rich.text import Text
@@ -118,7 +119,8 @@ class MessageScreen(Page):
     def _fail(self, text: str) -> None:
         tree = self.query_one("#fields", Tree)
         tree.clear()
-        tree.root.add_leaf(Text(f"The bytes cannot be shown: {text}"))
+        for line in textwrap.wrap(f"The bytes cannot be shown: {text}", max(tree.size.width - 6, 20)):
+            tree.root.add_leaf(Text(line))
 
     def messages(self) -> list[RawMessage]:
         """Those of the rung in view; none while they are being read."""

@@ -1,0 +1,151 @@
+"""What a machine says of itself, from a made-up one: processes, configuration, logs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from inspector.document import Document
+from inspector.findings.case import Options
+from inspector.findings.judge import judge
+from inspector.findings.machine import Machine
+from inspector.live.doctor import Check, diagnosis, recipe, told
+from inspector.live.host import Host, generation, look
+from inspector.reports.why import steps
+from inspector.safe import safe_text
+from tests.build import CLIENT
+from tests.conftest import bundled
+
+JAVA = "/usr/lib/jvm/java-17-openjdk/bin/java"
+COMMAND = [
+    JAVA,
+    "-Xms2g",
+    "-Djdk.tls.useExtendedMasterSecret=false",
+    "-Djdk.tls.allowUnsafeServerCertChange",
+    "-Djdk.tls.allowUnsafeServerCertChange=true",
+    "-Djavax.net.ssl.trustStorePassword=secret",
+    "-cp",
+    "/opt/puppetlabs/server/apps/puppetserver/puppet-server-release.jar",
+    "clojure.main",
+    "-m",
+    "puppetlabs.trapperkeeper.main",
+]
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Path:
+    def put(path: str, text: str) -> None:
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+
+    put("proc/1/cmdline", "/sbin/init\0")
+    put("proc/4711/cmdline", "\0".join(COMMAND) + "\0")
+    os.symlink(JAVA, tmp_path / "proc/4711/exe")
+    put("proc/self/cmdline", "x")
+    put("usr/lib/jvm/java-17-openjdk/release", 'IMPLEMENTOR="Debian"\nJAVA_VERSION="17.0.15"\n')
+    put(
+        "etc/puppetlabs/puppet/puppetdb.conf",
+        "[main]\nserver_urls = https://puppetdb.example.com:8081, https://other.example.com,ftp://x, https://[bad\nsoft_write_failure = true\n",
+    )
+    put("var/log/puppetlabs/puppetserver/puppetserver.log", "")
+    return tmp_path
+
+
+def resolve(host: str, port: int) -> list[str]:
+    if host == "other.example.com":
+        raise OSError("Name or service not known")
+    return ["10.0.0.100"]
+
+
+def seen(root: Path) -> Host:
+    return look(str(root), resolve, lambda address, port: ("eth1", CLIENT))
+
+
+def test_all_is_found(machine: Path) -> None:
+    host = seen(machine)
+    assert host.machine is not None
+    assert (host.machine.process, host.machine.jdk, host.machine.addresses) == (4711, "17.0.15", frozenset({CLIENT}))
+    assert host.machine.properties == (("jdk.tls.useExtendedMasterSecret", "false"), ("jdk.tls.allowUnsafeServerCertChange", "true"))
+    assert host.machine.allows_change
+    assert host.machine.has_ems_off
+    assert [(s.host, s.port, s.addresses, s.interface) for s in host.servers] == [
+        ("puppetdb.example.com", 8081, ("10.0.0.100",), "eth1"),
+        ("other.example.com", 8081, (), ""),
+    ]
+    assert (host.configuration, host.log, host.interfaces) == (
+        "/etc/puppetlabs/puppet/puppetdb.conf",
+        "/var/log/puppetlabs/puppetserver/puppetserver.log",
+        ("eth1",),
+    )
+    assert any("ftp://x" in note for note in host.notes)
+    assert any("https://[bad" in note for note in host.notes)
+    assert any("other.example.com: cannot be resolved" in note for note in host.notes)
+
+
+def test_old_settings_and_nothing_at_all(tmp_path: Path) -> None:
+    (tmp_path / "etc/puppet").mkdir(parents=True)
+    (tmp_path / "etc/puppet/puppetdb.conf").write_text("[main]\nserver = puppetdb\nport = 9081\n")
+    host = seen(tmp_path)
+    assert host.machine is None
+    assert [(s.host, s.port) for s in host.servers] == [("puppetdb", 9081)]
+    assert any("process table" in note for note in host.notes)
+    (tmp_path / "etc/puppet/puppetdb.conf").write_text("garbage")
+    assert seen(tmp_path).servers == ()
+
+
+@pytest.mark.parametrize(
+    "version,found", [("17.0.15", "current"), ("1.8.0_362", "current"), ("1.8.0_51", "first"), ("1.7.0_79", "first"), ("1.7.0_85", "current"), ("25", "current"), ("", None)]
+)
+def test_generations(version: str, found: str | None) -> None:
+    assert generation(version) == found
+
+
+def test_the_doctor_says_it(machine: Path) -> None:
+    text = told(diagnosis(seen(machine)), lambda t: safe_text(t, 500))
+    assert "Puppet Server, process 4711" in text
+    assert "JDK 17.0.15: the identity rule of today" in text
+    assert "-Djdk.tls.useExtendedMasterSecret=false" in text
+    assert "puppetdb.example.com:8081: 10.0.0.100, through eth1" in text
+    assert "secret" not in text.replace("useExtendedMasterSecret", "")
+
+
+def test_hostile_names_are_escaped_by_the_doctor(machine: Path) -> None:
+    (machine / "etc/puppetlabs/puppet/puppetdb.conf").write_text("[main]\nserver_urls = https://a\x1b]52;c;x\x07b:8081\n")
+    text = told(diagnosis(seen(machine)), lambda t: safe_text(t, 500))
+    assert "\x1b" not in text
+
+
+def test_the_recipe_is_a_line_for_tcpdump(machine: Path) -> None:
+    text = recipe(seen(machine))
+    assert "tcpdump -i eth1 -s 0" in text
+    assert "((host 10.0.0.100) and tcp port 8081) or tcp port 8081" in text
+    assert "tcp port 8081'" in recipe(Host(None, "", "", (), "", ()))
+
+
+def test_checks_with_a_remedy_show_it() -> None:
+    assert told([Check("bad", "no", "mend it"), Check("good", "yes")], str) == "✖ no\n    mend it\n✔ yes\n"
+
+
+def judged(name: str, *properties: tuple[str, str]) -> Document:
+    facts = bundled(name).case.facts
+    own = Machine(frozenset({"10.99.0.10", "127.0.0.1"}), 4711, "17.0.15", properties)
+    analysis = judge(facts, Options(machine=own))
+    if analysis.document.incidents:
+        found = steps(analysis, analysis.document.incidents[0])
+        assert all("JVM property" not in step.text for step in found)
+        assert any("allowUnsafeServerCertChange is not set in the client's JVM (process 4711, JDK 17.0.15)" in step.text and step.grade == "observed" for step in found)
+    return analysis.document
+
+
+def test_what_is_known_of_the_jvm_is_observed() -> None:
+    (service, *_) = judged("puppet-session-ids", ("jdk.tls.useExtendedMasterSecret", "false")).services
+    assert "the client's JVM (process 4711) runs with -Djdk.tls.useExtendedMasterSecret=false" in service.assessment.because
+
+
+def test_the_property_protects_as_long_as_it_is_there() -> None:
+    (service, *_) = judged("tolerated", ("jdk.tls.allowUnsafeServerCertChange", "true")).services
+    assert (service.assessment.state, service.assessment.grade) == ("protected", "observed")
+    assert "allowUnsafeServerCertChange=true" in service.assessment.because[0]
+    assert "triple handshake" in service.assessment.do

@@ -1,0 +1,171 @@
+"""The app over live traffic and over a journal that grows: what it shows while it waits, that an incident knocks, that everything is kept at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+from inspector.findings.case import Options
+from inspector.journal import Journal
+from inspector.live.recording import Recording
+from inspector.live.sources import Given
+from inspector.live.trigger import Trigger
+from inspector.live.update import Keeping
+from inspector.live.watching import Watching
+from inspector.settings import Settings
+from inspector.tui.app import InspectorApp
+from inspector.tui.listening import Following, Listening
+from inspector.tui.waiting import LoadingScreen
+from tests.app import shown
+from tests.build import capture
+from tests.live import listened
+from tests.test_watch import fault
+
+HEADER = capture([])
+
+
+class Tap:
+    """A pipe into a live capture that the test writes to."""
+
+    def __init__(self, keeping: Keeping | None = None) -> None:
+        reading, self._writing = os.pipe()
+        self.watching = Watching([Given("-", reading)], Options(), keeping or Keeping(), "test")
+        self.listening = Listening(self.watching, "tcp port 8081", [], Settings())
+        self.app = InspectorApp(self.listening.paths, Options(), loading=self.listening)
+
+    def write(self, data: bytes) -> None:
+        os.write(self._writing, data)
+
+    def end(self) -> None:
+        os.close(self._writing)
+
+
+async def until(pilot: Pilot[Any], holds: Callable[[], object], seconds: float = 10) -> None:
+    """Wait for something; fail where it does not come."""
+    for _ in range(int(seconds * 20)):
+        await pilot.pause(0.05)
+        if holds():
+            return
+    raise AssertionError(f"never came true; on the screen:\n{shown(pilot.app)}")
+
+
+async def test_it_waits_then_shows_then_knocks(tmp_path: Path) -> None:
+    flows = fault().flows
+    tap = Tap(Keeping(recording=Recording(str(tmp_path / "w.pcapng"), None, ["test"], is_full=False), trigger=Trigger(str(tmp_path / "evidence"), [])))
+    async with tap.app.run_test(size=(100, 30), notifications=True) as pilot:
+        tap.write(HEADER)
+        await until(pilot, lambda: "waiting for the first TLS connection" in shown(tap.app))
+        assert isinstance(tap.app.screen, LoadingScreen)
+        assert "capturing - by a pipe" in shown(tap.app)
+        assert "filter: tcp port 8081" in shown(tap.app)
+        tap.write(capture(flows[:2])[24:])
+        await until(pilot, lambda: "2 connections" in shown(tap.app))
+        assert "conn/s" in shown(tap.app)
+        assert "drops unknown" in shown(tap.app)
+        tap.write(capture(flows[2:])[24:])
+        await until(pilot, lambda: "i: its story" in shown(tap.app))
+        await until(pilot, lambda: "aborted 1 of 3" in shown(tap.app).replace("\n", " "))
+        await pilot.press("i")
+        await until(pilot, lambda: "Aborted because the certificate changed" in shown(tap.app))
+        await pilot.press("enter")
+        await until(pilot, lambda: "ClientHello" in shown(tap.app) and "random" in shown(tap.app))  # decoded from the file that is being written
+        await until(pilot, lambda: list((tmp_path / "evidence").iterdir()))
+        tap.end()
+    tap.listening.close()
+    assert not tap.listening._capture.is_alive()
+
+
+async def test_a_frozen_view_stands_still_and_counts_what_waits() -> None:
+    flows = fault(3).flows
+    tap = Tap()
+    async with tap.app.run_test(size=(120, 30)) as pilot:
+        tap.write(capture(flows[:3]))
+        await until(pilot, lambda: "3 connections" in shown(tap.app))
+        await pilot.press("p")
+        tap.write(capture(flows[3:])[24:])
+        await until(pilot, lambda: "frozen, 6 more wait" in shown(tap.app))
+        assert "of 3 connections" in shown(tap.app).replace("\n", " ")
+        await pilot.press("p")
+        await until(pilot, lambda: "of 9 connections" in shown(tap.app).replace("\n", " "))
+        tap.end()
+    tap.listening.close()
+
+
+async def test_what_is_selected_stays_selected_when_rows_arrive() -> None:
+    flows = fault(3).flows
+    tap = Tap()
+    async with tap.app.run_test(size=(120, 30)) as pilot:
+        tap.write(capture(flows[:3]))
+        await until(pilot, lambda: "3 connections" in shown(tap.app))
+        await pilot.press("3", "down")
+        await pilot.pause(0.3)
+        rows = tap.app.screen.query_one("#connections")
+        before = rows.cursor  # type: ignore[attr-defined]
+        tap.write(capture(flows[3:])[24:])
+        await until(pilot, lambda: rows.count == 9)  # type: ignore[attr-defined]
+        assert rows.cursor == before == 1  # type: ignore[attr-defined]
+        tap.end()
+    tap.listening.close()
+
+
+async def test_what_needs_packets_says_that_none_were_kept() -> None:
+    tap = Tap()
+    async with tap.app.run_test(size=(120, 30)) as pilot:
+        tap.write(capture(fault().flows))
+        await until(pilot, lambda: "of 3 connections" in shown(tap.app).replace("\n", " "))
+        await pilot.press("3", "enter", "enter")
+        await until(pilot, lambda: "no packets were" in shown(tap.app))
+        await pilot.press("escape", "ctrl+r", "o")
+        await pilot.pause(0.2)
+        assert tap.app._loading is tap.listening
+        tap.end()
+    tap.listening.close()
+
+
+async def test_leaving_writes_everything(tmp_path: Path) -> None:
+    path = tmp_path / "j.sqlite"
+    tap = Tap(Keeping(journal=Journal(str(path), 1 << 30, "test")))
+    async with tap.app.run_test(size=(80, 24)) as pilot:
+        tap.write(capture(fault().flows))
+        await until(pilot, lambda: "of 3 connections" in shown(tap.app).replace("\n", " "))
+        await pilot.press("q")
+    tap.listening.close()
+    from inspector.journal import read_facts
+
+    assert len(read_facts(str(path)).connections) == 3
+    tap.end()
+
+
+async def test_a_failure_of_the_capture_is_not_a_silent_gap(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(batch: object) -> None:
+        raise ZeroDivisionError
+
+    tap = Tap()
+    monkeypatch.setattr(tap.watching.engine, "take", broken)
+    monkeypatch.setattr("threading.excepthook", lambda arguments: None)
+    async with tap.app.run_test(size=(80, 24)) as pilot:
+        tap.write(capture(fault().flows))
+        await until(pilot, lambda: tap.listening.is_done)
+    assert isinstance(tap.listening._crash, ZeroDivisionError)
+    tap.end()
+
+
+async def test_a_journal_is_followed(tmp_path: Path) -> None:
+    path = str(tmp_path / "j.sqlite")
+    flows = fault(2).flows
+    listened(capture(flows[:3]), Keeping(journal=Journal(path, 1 << 30, "first")))
+    following = Following([path], Options(), [], Settings())
+    app = InspectorApp([path], Options(), loading=following)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until(pilot, lambda: "of 3 connections" in shown(app).replace("\n", " "))
+        assert "following" in shown(app)
+        await asyncio.to_thread(listened, capture(flows[3:]), Keeping(journal=Journal(path, 1 << 30, "second")))
+        await until(pilot, lambda: "of 6 connections" in shown(app).replace("\n", " "))
+        await pilot.press("3", "enter", "enter")
+        await until(pilot, lambda: "cannot be shown" in shown(app))

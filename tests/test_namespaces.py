@@ -1,0 +1,236 @@
+"""Live captures of real traffic, in network namespaces that the tests make and remove. Needs root; the lab with Java needs what ``captures/lab`` names."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from inspector.findings.change import ABORT
+from tests.build import capture
+from tests.conftest import CAPTURES
+from tests.live import of_kind
+from tests.test_watch import analyzed, fault, until
+
+sys.path.insert(0, str(CAPTURES / "lab"))
+from lab import lab, missing
+
+
+def can_make_namespaces() -> bool:
+    if os.geteuid() != 0 or shutil.which("ip") is None:
+        return False
+    name = f"try{os.getpid()}"
+    made = subprocess.run(["ip", "netns", "add", name], capture_output=True, check=False).returncode == 0
+    return made and subprocess.run(["ip", "netns", "delete", name], capture_output=True, check=False).returncode == 0
+
+
+pytestmark = [pytest.mark.skipif(not can_make_namespaces(), reason="needs root and ip, to make network namespaces"), pytest.mark.xdist_group("namespaces")]
+
+LATEST_SECONDS = 1.0
+"""How soon an abort must be told."""
+
+
+class Watch:
+    """The command in a namespace, with its lines and when they came."""
+
+    def __init__(self, namespace: str, *options: str) -> None:
+        words = ["ip", "netns", "exec", namespace, sys.executable, "-m", "inspector", "watch", *options]
+        self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=CAPTURES.parent)
+        self.lines: list[dict[str, Any]] = []
+        self.at: list[float] = []
+        self.errors: list[str] = []
+        self._readers = [threading.Thread(target=self._read, daemon=True), threading.Thread(target=self._read_errors, daemon=True)]
+        for reader in self._readers:
+            reader.start()
+        assert until(lambda: any("capturing" in line for line in self.errors) or self.process.poll() is not None)
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.at.append(time.time())
+            self.lines.append(json.loads(line))
+
+    def _read_errors(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.errors.append(line.decode())
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        status = self.process.wait(20)
+        for reader in self._readers:
+            reader.join(5)
+        return status
+
+    def has_told(self, text: str, seconds: float = 10) -> bool:
+        return until(lambda: any(text in line.get("text", "") for line in list(self.lines)), seconds)
+
+    def children(self) -> list[int]:
+        return [int(word) for word in subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True, check=False).stdout.split()]
+
+
+@pytest.fixture
+def namespace() -> Iterator[str]:
+    """One namespace, with ``one`` and ``two`` cabled to each other."""
+    name = f"test{os.getpid()}"
+    subprocess.run(["ip", "netns", "add", name], check=True)
+    try:
+        subprocess.run(["ip", "-n", name, "link", "set", "lo", "up"], check=True)
+        cabled(name)
+        yield name
+    finally:
+        subprocess.run(["ip", "netns", "delete", name], check=True)
+
+
+def cabled(namespace: str) -> None:
+    subprocess.run(["ip", "link", "add", "one", "netns", namespace, "type", "veth", "peer", "name", "two", "netns", namespace], check=True)
+    for interface in ("one", "two"):
+        subprocess.run(["ip", "-n", namespace, "link", "set", interface, "up", "mtu", "9000"], check=True)
+
+
+def played(namespace: str, path: Path, interface: str = "one", times: int = 1) -> None:
+    """Send the frames of a pcap file."""
+    code = """
+import socket, struct, sys
+data = open(sys.argv[1], "rb").read()
+out = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+out.bind((sys.argv[2], 0))
+for _ in range(int(sys.argv[3])):
+    at = 24
+    while at < len(data):
+        length = struct.unpack_from("<I", data, at + 8)[0]
+        out.send(data[at + 16 : at + 16 + length])
+        at += 16 + length
+"""
+    subprocess.run(["ip", "netns", "exec", namespace, sys.executable, "-c", code, str(path), interface, str(times)], check=True, timeout=60)
+
+
+@pytest.fixture
+def frames(tmp_path: Path) -> Path:
+    path = tmp_path / "frames.pcap"
+    path.write_bytes(capture(fault().flows))
+    return path
+
+
+def status_of(process: int) -> dict[str, str]:
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+
+
+def test_who_parses_is_not_root_and_cannot_become_it(namespace: str) -> None:
+    watch = Watch(namespace, "-i", "two", "--no-journal")
+    try:
+        (sniffer,) = watch.children()
+        parser = status_of(watch.process.pid)
+        assert set(parser["Uid"].split()) == set(parser["Gid"].split()) == {"65534"}
+        assert [int(parser[name], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")] == [0] * 5
+        assert parser["NoNewPrivs"] == "1"
+        captures = status_of(sniffer)
+        assert set(captures["Uid"].split()) == {"65534"}
+        assert [int(captures[name], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")] == [0, 1 << 13, 1 << 13, 1 << 13, 0]
+        assert captures["NoNewPrivs"] == "1"
+    finally:
+        watch.end()
+    assert not Path(f"/proc/{sniffer}").exists()
+
+
+@pytest.mark.parametrize("by", ["libpcap", "scapy"])
+def test_an_abort_is_told_in_time(namespace: str, frames: Path, by: str) -> None:
+    if by == "libpcap":
+        pytest.importorskip("cypcap")
+    watch = Watch(namespace, "-Z", "root", "-i", "two", "--no-journal", "--capture-by", by)
+    played(namespace, frames)
+    sent = time.time()
+    assert until(lambda: bool(of_kind(watch.lines, "finding", rule=ABORT)), 5)
+    assert time.time() - sent < LATEST_SECONDS + 0.5
+    assert watch.end() == 143
+    assert of_kind(watch.lines, "statistics")[-1]["connections"] == 3
+
+
+def test_an_interface_that_goes_and_comes_back(namespace: str, frames: Path) -> None:
+    watch = Watch(namespace, "-i", "two", "--no-journal")
+    subprocess.run(["ip", "-n", namespace, "link", "set", "two", "down"], check=True)
+    time.sleep(0.5)
+    subprocess.run(["ip", "-n", namespace, "link", "set", "two", "up"], check=True)
+    time.sleep(1.5)
+    subprocess.run(["ip", "-n", namespace, "link", "delete", "two"], check=True)
+    assert watch.has_told("waiting for it to come back")
+    cabled(namespace)
+    assert watch.has_told("is back")
+    played(namespace, frames)
+    assert until(lambda: bool(of_kind(watch.lines, "incident")), 5)
+    assert watch.end() == 143
+
+
+def test_drops_are_counted_and_weaken_the_verdicts(namespace: str, frames: Path) -> None:
+    watch = Watch(namespace, "-Z", "root", "-i", "two", "--no-journal", "-B", "1")
+    (sniffer,) = watch.children()
+    os.kill(sniffer, signal.SIGSTOP)
+    played(namespace, frames, times=400)
+    os.kill(sniffer, signal.SIGCONT)
+    assert watch.has_told("packets were dropped")
+    watch.end()
+    last = of_kind(watch.lines, "statistics")[-1]
+    assert last["drops"] > 0
+    (incomplete,) = of_kind(watch.lines, "finding", rule="capture-incomplete")
+    assert f"{last['drops']} packets were dropped while capturing" in incomplete["explanation"]
+
+
+def test_the_capturing_process_is_started_again(namespace: str, frames: Path) -> None:
+    watch = Watch(namespace, "-Z", "root", "-i", "two", "--no-journal")
+    (sniffer,) = watch.children()
+    os.kill(sniffer, signal.SIGKILL)
+    assert watch.has_told("ended by SIGKILL, is started again in 1 s")
+    assert until(lambda: bool(watch.children()))
+    time.sleep(1)
+    played(namespace, frames)
+    assert until(lambda: bool(of_kind(watch.lines, "incident")), 5)
+    watch.end()
+
+
+def test_nobody_is_left_when_it_is_killed(namespace: str) -> None:
+    watch = Watch(namespace, "-i", "two", "--no-journal")
+    (sniffer,) = watch.children()
+    watch.end(signal.SIGKILL)
+    assert until(lambda: not Path(f"/proc/{sniffer}").exists())
+
+
+@pytest.mark.parametrize("way", ["-i", "--via"])
+def test_the_lab(tmp_path: Path, way: str) -> None:
+    """A real JVM behind HAProxy: told within a second, as the file of ``-w`` gives it; the evidence holds the whole story."""
+    lacks = missing(["tcpdump"])
+    if lacks:
+        pytest.skip(f"the lab needs {', '.join(lacks)}")
+    with lab() as built:
+        dump = f"tcpdump -i {built.client_interface} -U -s0 --immediate-mode -Z root -w - tcp"
+        source = ["-i", built.client_interface] if way == "-i" else ["--via", dump]
+        watch = Watch(built.client, "-Z", "root", "-w", f"{tmp_path}/w.pcapng", "--incidents", f"{tmp_path}/evidence", "--journal", f"{tmp_path}/j.sqlite", *source)
+        time.sleep(1)
+        account = subprocess.run(built.client_command(40, 20), stdout=subprocess.PIPE, check=True, timeout=120).stdout
+        time.sleep(3)
+        assert watch.end() == 143
+    aborted = [line for line in map(json.loads, account.splitlines()) if line["outcome"] == "aborted"]
+    findings = of_kind(watch.lines, "finding", rule=ABORT)
+    last = {finding["id"]: finding for finding in findings}
+    assert len(last) == len(aborted) > 0
+    document = analyzed(tmp_path / "w.pcapng")
+    assert last == {f["id"]: f for f in document["findings"] if f["rule"] == ABORT}
+    for at, line in zip(watch.at, watch.lines, strict=True):
+        if line["record"] == "incident":
+            assert at - datetime.fromisoformat(line["at"][:26] + "+00:00").timestamp() < LATEST_SECONDS
+    for incident in document["incidents"]:
+        evidence = analyzed(tmp_path / "evidence" / f"incident-{incident['id']}.pcapng")
+        assert incident["connections"] == next(i["connections"] for i in evidence["incidents"] if i["id"] == incident["id"])
+        assert all(c["outcome"] != "incomplete" for c in evidence["connections"])
+    assert analyzed(tmp_path / "j.sqlite")["findings"] == document["findings"]

@@ -1,0 +1,189 @@
+"""Where live frames come from: commands that die, filters, sessions that are left out, rights."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from inspector.errors import UsageError
+from inspector.findings.change import ABORT
+from inspector.live.plan import kernel_filter, ssh_session
+from inspector.live.privileges import account
+from inspector.live.processes import FIRST_WAIT, Command
+from inspector.live.sources import Source
+from tests.build import capture
+from tests.conftest import CAPTURES
+from tests.live import WATCH, listened
+from tests.test_watch import fault, until, wait_for
+
+
+def script(folder: Path, text: str) -> str:
+    path = folder / "source.sh"
+    path.write_text("#!/bin/sh\n" + text)
+    path.chmod(0o700)
+    return str(path)
+
+
+def pumped(source: Source, seconds: float) -> list[int]:
+    """Frames of each batch that comes within some seconds."""
+    import select
+
+    found = []
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        source.tick()
+        for descriptor in select.select(source.descriptors(), [], [], 0.05)[0]:
+            batch = source.ready(descriptor)
+            if batch is not None and len(batch):
+                found.append(len(batch))
+        if not source.descriptors():
+            time.sleep(0.02)
+    return found
+
+
+def test_a_command_is_started_again_and_what_it_said_is_told(tmp_path: Path) -> None:
+    (tmp_path / "c.pcap").write_bytes(capture(fault().flows))
+    source = Command(script(tmp_path, f"cat {tmp_path}/c.pcap\necho 'permission \033[31mdenied' >&2\nexit 3\n"))
+    source.start()
+    batches = pumped(source, FIRST_WAIT + 1.0)
+    source.stop()
+    assert len(batches) >= 2
+    assert batches[0] == batches[1]
+    told = list(source.news)
+    assert any("permission" in text for text in told)
+    assert any("ended with status 3, is started again in 1 s" in text for text in told)
+    assert any("is started again in 2 s" in text for text in told)
+
+
+def test_a_command_that_is_killed(tmp_path: Path) -> None:
+    source = Command(script(tmp_path, "kill -9 $$\n"))
+    source.start()
+    pumped(source, 0.5)
+    assert any("ended by SIGKILL" in text for text in source.news)
+    states = [source.state]
+    source.stop()
+    assert [*states, source.state] == ["waiting", "ended"]
+
+
+def test_a_command_that_writes_something_else(tmp_path: Path) -> None:
+    source = Command(script(tmp_path, "yes hello | head -c 100000\nsleep 5\n"))
+    source.start()
+    pumped(source, 0.5)
+    assert any("does not write pcap or pcapng" in text for text in source.news)
+    source.stop()
+    source.kill()
+
+
+def test_a_command_with_both_formats_and_endless_lines(tmp_path: Path) -> None:
+    """pcapng as dumpcap writes it, and a standard error that never ends a line."""
+    import gzip
+
+    (tmp_path / "c.pcapng").write_bytes(gzip.decompress((CAPTURES / "both-legs.pcapng.gz").read_bytes()))
+    source = Command(script(tmp_path, f"cat {tmp_path}/c.pcapng\nhead -c 1000000 /dev/zero | tr '\\0' x >&2\nsleep 1\n"))
+    source.start()
+    assert sum(pumped(source, 1.0)) > 100
+    assert sum(len(text) for text in source.news) < 10_000
+    source.stop()
+
+
+def test_frames_come_through_a_command_as_they_do_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "c.pcap").write_bytes(capture(fault().flows))
+    command = script(tmp_path, f"cat {tmp_path}/c.pcap; exec sleep 30\n")
+    with subprocess.Popen([*WATCH, "--no-journal", "--via", command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=CAPTURES.parent) as process:
+        began = time.monotonic()
+        line = wait_for(process, "finding")
+        assert line["rule"] == ABORT
+        assert time.monotonic() - began < 10
+        children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=False).stdout.split()
+        process.terminate()
+        assert process.wait(10) == 143
+    assert children
+    assert until(lambda: not any(Path(f"/proc/{child}").exists() for child in children))
+
+
+def test_several_sources_are_one_story(tmp_path: Path) -> None:
+    flows = fault().flows
+    sources: list[Source] = []
+    for number, flow in enumerate(flows):
+        (tmp_path / f"{number}.pcap").write_bytes(capture([flow]))
+        command = Command(f"sh -c 'sleep {number * 0.4}; cat {tmp_path}/{number}.pcap; exec sleep 30'")
+        command.start()
+        sources.append(command)
+    from inspector.live.recording import Limits
+    from inspector.live.update import Keeping
+
+    _, heard = listened(b"", Keeping(stop=Limits(incidents=1, duration=20)), sources=sources)
+    assert [len(f.connections) for f in heard.findings.values()] == [3]
+
+
+@pytest.mark.parametrize(
+    "vips,own,ssh,found",
+    [
+        ([], "", None, "tcp"),
+        ([("10.0.0.5", 8081)], "", None, "((host 10.0.0.5 and tcp port 8081))"),
+        ([("puppetdb.example.com", 8081), ("::1", 443)], "", None, "((tcp port 8081) or (host ::1 and tcp port 443))"),
+        ([("a", 1), ("a", 1)], "net 10.0.0.0/8 or port 2", None, "((tcp port 1)) and (net 10.0.0.0/8 or port 2)"),
+        ([], "", ("10.0.0.9", 5555, "10.0.0.1", 22), "tcp and not (host 10.0.0.9 and host 10.0.0.1 and tcp port 5555 and tcp port 22)"),
+    ],
+)
+def test_the_filter_of_the_kernel(vips: list[tuple[str, int]], own: str, ssh: tuple[str, int, str, int] | None, found: str) -> None:
+    assert kernel_filter(vips, own, ssh) == found
+    cypcap = pytest.importorskip("cypcap")
+    cypcap.compile(cypcap.DatalinkType.EN10MB, 65_535, found, True, 0)
+
+
+@pytest.mark.parametrize(
+    "value,found",
+    [
+        ("10.0.0.9 5555 10.0.0.1 22", ("10.0.0.9", 5555, "10.0.0.1", 22)),
+        ("fe80::1%eth0 5555 fe80::2%eth0 22", ("fe80::1", 5555, "fe80::2", 22)),
+        ("10.0.0.9 5555 10.0.0.1", None),
+        ("x) or (tcp 5555 10.0.0.1 22", None),
+        ("a 1 b 2", None),
+    ],
+)
+def test_the_ssh_session_is_left_out(value: str, found: tuple[str, int, str, int] | None) -> None:
+    assert ssh_session({"SSH_CONNECTION": value}) == found
+
+
+def test_the_ssh_session_is_found_behind_sudo() -> None:
+    """sudo takes the variable away; a parent still has it."""
+    code = "from inspector.live.plan import ssh_session; print(ssh_session({}))"
+    inner = f"import os, subprocess, sys; e = dict(os.environ); del e['SSH_CONNECTION']; subprocess.run([sys.executable, '-c', {code!r}], env=e)"
+    done = subprocess.run(
+        [sys.executable, "-c", inner], env={**os.environ, "SSH_CONNECTION": "10.0.0.9 5555 10.0.0.1 22"}, capture_output=True, text=True, check=True, cwd=CAPTURES.parent
+    )
+    assert done.stdout.strip() == "('10.0.0.9', 5555, '10.0.0.1', 22)"
+
+
+def test_whom_root_becomes() -> None:
+    assert account(None, {}).name == "nobody"
+    assert account(None, {"SUDO_UID": "0", "SUDO_GID": "0"}).uid == 0
+    assert account(None, {"SUDO_UID": "987654", "SUDO_GID": "5"}) == ("987654", 987654, 5)
+    assert account("root", {"SUDO_UID": "5"}).uid == 0
+    with pytest.raises(UsageError, match="no such user"):
+        account("no-such-user", {})
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv, to take rights away")
+@pytest.mark.parametrize("command", ["watch", "doctor"])
+def test_without_rights(command: str, tmp_path: Path) -> None:
+    """Exit status 4, and the command that mends it. Only the capability is taken away: another user could perhaps not read this program."""
+    options = ["-Z", "root", "-i", "lo", "--no-journal"] if command == "watch" else []
+    words = ["setpriv", "--bounding-set", "-net_raw", "--inh-caps", "-net_raw", sys.executable, "-m", "inspector", command, *options]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False, cwd=CAPTURES.parent)
+    assert done.returncode == (4 if command == "watch" else 0), done.stderr
+    assert "sudo" in (done.stderr if command == "watch" else done.stdout)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may")
+def test_an_ordinary_user_may_not(tmp_path: Path) -> None:
+    done = subprocess.run([*WATCH, "-i", "lo", "--no-journal"], capture_output=True, text=True, timeout=60, check=False, cwd=CAPTURES.parent)
+    assert done.returncode == 4
+    assert "inspector doctor" in done.stderr
