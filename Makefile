@@ -13,7 +13,7 @@ CREATE = $(PYTHON) -m venv $(VENV)
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
 
-.PHONY: demo test wheel golden pictures bench clean
+.PHONY: demo test wheel bundle lab golden pictures bench bench-live clean
 
 demo: $(VENV)/.installed  ## set up, and open the bundled recording of a real Puppet Server
 	@$(BIN)/inspector demo
@@ -30,6 +30,15 @@ pictures: $(VENV)/.tested  ## draw the README's pictures from the program
 
 bench: $(VENV)/.tested  ## measure the app with a hundred thousand connections
 	$(BIN)/python -m tests.bench_app 100000
+
+bench-live: $(VENV)/.tested  ## measure live capture under load (root; needs ip, ethtool, tcpreplay)
+	$(BIN)/python -m tests.bench_live
+
+bundle: $(VENV)/.tested  ## one archive for hosts without a network, into dist/
+	@sh docs/locked-down/make.sh $(BIN)/python dist
+
+lab: $(VENV)/.installed  ## record the fault with HAProxy, three back ends and a Java client into build/lab (root; says what is missing)
+	@$(BIN)/python captures/lab/lab.py build/lab
 
 wheel: $(VENV)/.tested  ## build the wheel into dist/
 	$(BIN)/python -m build --wheel --quiet

@@ -100,13 +100,12 @@ def test_its_size_is_bounded_and_the_oldest_go(tmp_path: Path) -> None:
     pool = Pool()
     for n in range(400):
         pool.full(A, numbered(n + 1))
-    from inspector.live.watching import _row
-    from inspector.live.window import entry_of
+    from inspector.live.window import entry_of, row_of
     from tests.build import facts_of, written
 
     facts = facts_of(written(tmp_path, pool.flows))
     found = [facts.unpack(packed) for packed in sorted(facts.connections)]
-    rows = [_row(f"c{n}", entry_of(connection, facts, True), connection) for n, connection in enumerate(found)]
+    rows = [row_of(f"c{n}", entry_of(connection, facts, True), connection) for n, connection in enumerate(found)]
     for start in range(0, 400, 20):
         journal.write(rows[start : start + 20], [], facts.certificates, NOTHING)
         assert journal.size() < 480_000

@@ -24,7 +24,7 @@ from inspector.journal import Record, Row
 from inspector.live.sources import Source, stopped
 from inspector.live.trigger import AFTER_NS, kept_lengths, wanted_of
 from inspector.live.update import Keeping, Listener, Update
-from inspector.live.window import Entry, Window
+from inspector.live.window import Window, row_of
 from inspector.times import SECOND_NS, rfc3339
 
 WAIT_SECONDS = 0.1
@@ -231,7 +231,7 @@ class Watching:
         if entry.gave_up:
             self._urgent[name] = None
         if self.keeping.journal is not None:
-            self._rows.append(_row(name, entry, found))
+            self._rows.append(row_of(name, entry, found))
 
     def _put_all_decided(self) -> None:
         """Where the sessions of connections that were given up come from must be known when those are judged."""
@@ -389,19 +389,3 @@ class Watching:
             self.keeping.recording.close()
         if self.keeping.journal is not None:
             self.keeping.journal.close()
-
-
-def _row(name: str, entry: Entry, found: ConnectionFacts) -> Row:
-    handshake = found.handshake
-    return Row(
-        name,
-        entry.hello_ns or found.first_ns,
-        entry.answer_ns,
-        entry.is_final,
-        entry.packed,
-        entry.given,
-        entry.offered if entry.is_resumed else (),
-        handshake.offer,
-        handshake.answer,
-        entry.chains,
-    )

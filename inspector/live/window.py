@@ -13,6 +13,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from inspector.facts import CaptureFacts, ConnectionFacts, Endpoint, Facts
+from inspector.journal import Row
 from inspector.tracking.observed import closed_first, connection_id, gave_up
 from inspector.tracking.services import server_name
 from inspector.tracking.sessions import kind_of
@@ -112,6 +113,23 @@ def entry_of(found: ConnectionFacts, facts: Facts, is_final: bool) -> Entry:
         handshake.answer_ns,
         has_given_up,
         handshake.client_random,
+    )
+
+
+def row_of(name: str, entry: Entry, found: ConnectionFacts) -> Row:
+    """What the journal keeps of a connection."""
+    handshake = found.handshake
+    return Row(
+        name,
+        entry.hello_ns or found.first_ns,
+        entry.answer_ns,
+        entry.is_final,
+        entry.packed,
+        entry.given,
+        entry.offered if entry.is_resumed else (),
+        handshake.offer,
+        handshake.answer,
+        entry.chains,
     )
 
 

@@ -1,0 +1,49 @@
+#!/bin/sh
+# install.sh [DIRECTORY]: unpacks the wheels beside it into DIRECTORY, /opt/inspector by default, and writes DIRECTORY/bin/inspector.
+# No network, no compiler, no pip. To take it away again, remove DIRECTORY.
+set -eu
+umask 022 # others, the user that capturing falls back to among them, must be able to read it
+here=$(cd "$(dirname "$0")" && pwd)
+target=${1:-/opt/inspector}
+
+fail() { echo "install.sh: $1" >&2; exit 1; }
+
+python=
+for candidate in "${PYTHON:-}" python3.12 python3.11 python3; do
+    [ -n "$candidate" ] || continue
+    found=$(command -v "$candidate" || true)
+    [ -n "$found" ] || continue
+    minor=$("$found" -c 'import sys; print(sys.version_info[1] if sys.version_info[0] == 3 else 0)' 2>/dev/null || echo 0)
+    if [ -d "$here/wheels-3.$minor" ]; then python=$found; break; fi
+done
+[ -n "$python" ] || fail "Python 3.11 or 3.12 is needed (RHEL 8: dnf install python3.11); PYTHON=/path/to/python names one"
+case $(uname -sm) in "Linux x86_64") ;; *) fail "these wheels are for Linux on x86-64, not $(uname -sm)" ;; esac
+(cd "$here" && sha256sum --quiet -c SHA256SUMS) || fail "files are damaged: unpack the archive again"
+
+mkdir -p "$target/bin" "$target/lib.new" 2>/dev/null || fail "$target cannot be written: name another directory, or use sudo"
+printf '#!/bin/sh\nexit 0\n' >"$target/bin/.try"
+chmod 755 "$target/bin/.try"
+"$target/bin/.try" 2>/dev/null || { rm -f "$target/bin/.try"; fail "$target lies on a file system mounted noexec, where no library can be loaded: name another directory"; }
+rm -f "$target/bin/.try"
+
+"$python" -I - "$here/wheels-3.$minor" "$target/lib.new" <<'UNPACK'
+import compileall, pathlib, sys, zipfile
+wheels, target = map(pathlib.Path, sys.argv[1:])
+for wheel in sorted(wheels.glob("*.whl")):
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(target)
+compileall.compile_dir(target, quiet=2, workers=0)
+UNPACK
+rm -rf "$target/lib"
+mv "$target/lib.new" "$target/lib"
+real=$("$python" -I -c 'import sys; print(sys.executable)')
+cat >"$target/bin/inspector" <<LAUNCHER
+#!$real -I
+import sys
+sys.path.insert(0, "$target/lib")
+from inspector.cli import main
+main()
+LAUNCHER
+chmod 755 "$target/bin/inspector"
+"$target/bin/inspector" --version
+echo "installed: $target/bin/inspector"
