@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,8 +32,9 @@ from inspector.tui.listening import Following, Listening
 from inspector.tui.waiting import LoadingScreen
 from tests.app import shown
 from tests.build import capture
-from tests.live import listened
-from tests.test_watch import fault
+from tests.conftest import CAPTURES
+from tests.live import AS_IS, listened
+from tests.test_watch import analyzed, fault
 
 HEADER = capture([])
 
@@ -169,3 +178,48 @@ async def test_a_journal_is_followed(tmp_path: Path) -> None:
         await until(pilot, lambda: "of 6 connections" in shown(app).replace("\n", " "))
         await pilot.press("3", "enter", "enter")
         await until(pilot, lambda: "cannot be shown" in shown(app))
+
+
+@pytest.mark.parametrize("number,status", [(signal.SIGHUP, 129), (signal.SIGTERM, 143)])
+def test_a_lost_terminal_loses_nothing(tmp_path: Path, number: int, status: int) -> None:
+    """The real command in a terminal that hangs up in the middle of it."""
+    (tmp_path / "c.pcap").write_bytes(capture(fault().flows))
+    command = f"sh -c 'cat {tmp_path}/c.pcap; exec sleep 60'"
+    words = [sys.executable, "-m", "inspector", "live", *AS_IS, "--via", command, "--journal", f"{tmp_path}/j.sqlite", "-w", f"{tmp_path}/w.pcapng"]
+    process, controller = pty.fork()
+    if not process:
+        os.chdir(CAPTURES.parent)
+        os.environ.update(TERM="xterm-256color", COLUMNS="100", LINES="30")
+        os.execv(words[0], words)
+    seen = b""
+    end = time.monotonic() + 30
+    while b"aborted" not in seen and time.monotonic() < end:
+        if select.select([controller], [], [], 0.2)[0]:
+            seen += os.read(controller, 65_536)
+    assert b"aborted" in seen
+    os.kill(process, number)
+    drained = threading.Thread(target=_drain, args=(controller,), daemon=True)
+    drained.start()
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == status
+    for path in ("j.sqlite", "w.pcapng"):
+        assert len(analyzed(tmp_path / path)["incidents"]) == 1, path
+
+
+def _drain(controller: int) -> None:
+    with contextlib.suppress(OSError):
+        while os.read(controller, 65_536):
+            pass
+
+
+def test_without_a_terminal_it_points_to_watch(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-m", "inspector", "live"], capture_output=True, text=True, check=False, cwd=CAPTURES.parent, timeout=60)
+    assert done.returncode == 2
+    assert "inspector watch" in done.stderr
+
+
+def test_a_clock_that_is_set_is_a_limit() -> None:
+    watching, heard = listened(capture(fault().flows))
+    watching._offset -= 5_000_000_000
+    watching._look_at_clock(heard)
+    assert [kind for kind, text in heard.told] == ["clock"]
+    assert any("clock was set forward by 5.0 s" in text for text in watching.limits())

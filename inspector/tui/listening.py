@@ -120,6 +120,9 @@ class Listening(Growing):
             parts.append(f"NOT WRITTEN: {safe_text(recording.trouble, 40)}" if recording.trouble else f"-w {recording.bytes / 1e6:,.1f} MB")
         if watching.lag_ns > SECOND_NS:
             parts.append(f"lag {watching.lag_ns / SECOND_NS:.1f} s")
+        slow = next((source.by for source in watching.sources if source.by.startswith("Scapy")), "")
+        if slow:
+            parts.append(f"by {slow}: slow")
         packets, connections = self._rates
         parts.append(f"{packets:,.0f} pkt/s {connections:,.0f} conn/s")
         dropped = watching.dropped
