@@ -15,11 +15,12 @@ from typing import Any
 from inspector.capture import pcap
 from inspector.capture.frames import FrameBatch
 from inspector.errors import InspectorError, NotPermittedError, UsageError
+from inspector.live.handover import MARGIN_BYTES
 from inspector.live.privileges import Account
 from inspector.live.processes import Process
 
-MAPPED_BYTES, MARGIN_BYTES = 4 << 20, 256
-"""Of the shared memory that is mapped at first, and that is readable behind the last frame."""
+MAPPED_BYTES = 4 << 20
+"""Of shared memory, mapped at first."""
 
 
 class Interface(Process):
@@ -42,10 +43,11 @@ class Interface(Process):
         self.error: tuple[str, str] | None = None
         """The kind of an error that was told, and its text."""
         self._past = (0, 0)
-        self._memory = -1
-        self._mapped: mmap.mmap | None = None
+        self._regions: list[int] = []
+        self._mapped: dict[int, mmap.mmap] = {}
         self._records: pcap.Records | None = None
         self._filled = 0
+        self._region = 0
 
     def start(self) -> None:
         """Begin, or begin again."""
@@ -59,13 +61,20 @@ class Interface(Process):
     def launch(self) -> tuple[subprocess.Popen[bytes], int]:
         """Our own program again, as a process that only captures."""
         self._forget_memory()
-        self._memory = os.memfd_create("inspector-frames", os.MFD_CLOEXEC)
+        self._regions = [os.memfd_create(f"inspector-frames-{number}", os.MFD_CLOEXEC) for number in range(2)]
         lines, status = os.pipe()
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        command = [sys.executable, "-P", "-m", "inspector.live.sniff", json.dumps({**self._options, "status": status})]
+        command = [sys.executable, "-P", "-m", "inspector.live.sniff", json.dumps({**self._options, "status": status, "other": self._regions[1]})]
         try:
             process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=self._memory, stderr=subprocess.DEVNULL, pass_fds=[status], env=environment, start_new_session=True, bufsize=0
+                command,
+                stdin=subprocess.PIPE,
+                stdout=self._regions[0],
+                stderr=subprocess.DEVNULL,
+                pass_fds=[status, self._regions[1]],
+                env=environment,
+                start_new_session=True,
+                bufsize=0,
             )
         except OSError as error:
             os.close(lines)
@@ -86,21 +95,19 @@ class Interface(Process):
 
     def _frames(self) -> FrameBatch | None:
         """What the process has filled the memory with; the first time it is the stream's header."""
-        memory = self._map(self._filled)
+        memory = self._map(self._region, self._filled + MARGIN_BYTES)
         if self._records is None:
             self._records = pcap.Records(memory[: pcap.HEADER_BYTES])
             self.release()
             return None
         return self._records.batch(memory, self._filled)
 
-    def _map(self, size: int) -> mmap.mmap:
-        wanted = size + MARGIN_BYTES
-        if self._mapped is None or len(self._mapped) < wanted:
-            wanted = max(wanted, MAPPED_BYTES)
-            if os.fstat(self._memory).st_size < wanted:
-                os.ftruncate(self._memory, wanted)
-            self._mapped = mmap.mmap(self._memory, wanted, mmap.MAP_SHARED, mmap.PROT_READ)
-        return self._mapped
+    def _map(self, region: int, size: int) -> mmap.mmap:
+        mapped = self._mapped.get(region)
+        if mapped is None or len(mapped) < size:
+            length = max(size, min(os.fstat(self._regions[region]).st_size, MAPPED_BYTES))
+            mapped = self._mapped[region] = mmap.mmap(self._regions[region], length, mmap.MAP_SHARED, mmap.PROT_READ)
+        return mapped
 
     def release(self) -> None:
         """The frames handed on last are done with."""
@@ -116,16 +123,16 @@ class Interface(Process):
         super().ended()
 
     def _forget_memory(self) -> None:
-        self._mapped = None
-        if self._memory >= 0:
-            os.close(self._memory)
-            self._memory = -1
+        self._mapped.clear()
+        for region in self._regions:
+            os.close(region)
+        self._regions.clear()
 
     def line(self, line: bytes) -> None:
         """What ``sniff`` tells."""
         told: dict[str, Any] = json.loads(line)
         if "frames" in told:
-            self._filled = told["frames"]
+            self._filled, self._region = told["frames"], told["region"]
         elif "received" in told:
             self.received, self.dropped = told["received"] + self._past[0], told["dropped"] + self._past[1]
         elif "opened" in told:

@@ -1,7 +1,4 @@
-"""The process that captures: one interface in, pcap records into shared memory, and JSON lines on how many bytes there are, on its state, and on drops.
-
-Its standard output is the memory. When it has filled some of it, it says so and waits for a byte on its standard input, which says that those frames are
-done with; meanwhile the kernel keeps what comes. So frames are copied once, and nobody copies the data between the handshakes again.
+"""The process that captures: one interface in, pcap records into shared memory (``handover``), and JSON lines on its state and on drops.
 
 It does not look into packets. libpcap (by cypcap) hands them on in C; Scapy's socket does it where there is no such binding. Whoever parses them runs in
 another process, without rights. Where it was started as root, this one keeps the right to open captures, and nothing else.
@@ -21,6 +18,7 @@ from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
 from inspector.errors import InspectorError
+from inspector.live.handover import FRAMES, Handover
 from inspector.live.privileges import CAP_NET_RAW, Account, become, die_with_parent
 
 RETIRE_SECONDS = 0.1
@@ -34,9 +32,6 @@ STATUS_SECONDS = 1.0
 REOPEN_SECONDS = 1.0
 SNAPLEN = 262_144
 MIB = 1 << 20
-FRAMES, DONE = 1, 0
-"""The descriptors of the shared memory, and of the word that its frames are done with."""
-
 MOST_FRAMES = 20_000
 """Handed on at once."""
 
@@ -59,8 +54,8 @@ class Handle(Protocol):
 
     by: str
 
-    def pump(self, seconds: float) -> None:
-        """Wait so long at most, then write what is there into the memory. Raises Unavailable where nothing more can come."""
+    def pump(self, seconds: float, also: list[int]) -> None:
+        """Wait so long at most, or for another descriptor, then write what is there into the memory. Raises Unavailable where nothing more can come."""
 
     def drops(self) -> tuple[int, int]:
         """Packets received and dropped since this process began."""
@@ -106,9 +101,10 @@ class Libpcap:
         pcap.setnonblock(True)
         return pcap
 
-    def pump(self, seconds: float) -> None:
+    def pump(self, seconds: float, also: list[int]) -> None:
         """See ``Handle``."""
-        if select.select([self._pcap.get_selectable_fd()], [], [], seconds)[0] and not self._is_busy:
+        own = self._pcap.get_selectable_fd()
+        if own in select.select([own, *also], [], [], seconds)[0] and not self._is_busy:
             time.sleep(GATHER_SECONDS)
         began = time.monotonic()
         try:
@@ -183,9 +179,9 @@ class Scapy:
             raise Unavailable("device", f"{interface}: not an Ethernet device; only libpcap reads others")
         return sockets
 
-    def pump(self, seconds: float) -> None:
+    def pump(self, seconds: float, also: list[int]) -> None:
         """See ``Handle``."""
-        ready = select.select(list(self._sockets), [], [], seconds)[0]
+        ready = [one for one in select.select([*self._sockets, *also], [], [], seconds)[0] if one in self._sockets]
         until = time.monotonic() + seconds
         count = 0
         try:
@@ -259,17 +255,18 @@ def main() -> NoReturn:
     stopping: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, frame: stopping.append(number))
     tell(opened=handle.by)
-    _hand_on(tell)
-    _pump(handle, tell, stopping)
+    handover = Handover(options["other"], tell)
+    handover.hand_on()
+    _pump(handle, handover, tell, stopping)
 
 
-def _pump(handle: Handle, tell: Told, stopping: list[int]) -> NoReturn:
+def _pump(handle: Handle, handover: Handover, tell: Told, stopping: list[int]) -> NoReturn:
     """``stopping``: not empty once this is to end; what the kernel holds by then is still handed on."""
     told = 0.0
     while True:
         is_last = bool(stopping)
         try:
-            handle.pump(0 if is_last else STATUS_SECONDS / 2)
+            handle.pump(0 if is_last else STATUS_SECONDS / 2, handover.awaits)
         except Unavailable as problem:
             tell(lost=str(problem))
             _again(handle, stopping)
@@ -279,20 +276,9 @@ def _pump(handle: Handle, tell: Told, stopping: list[int]) -> NoReturn:
             told = now
             received, dropped = handle.drops()
             tell(received=received, dropped=dropped)
-        _hand_on(tell)
+        handover.hand_on(is_last)
         if is_last:
             raise SystemExit(0)
-
-
-def _hand_on(tell: Told) -> None:
-    """Say how much was written, and wait until it is done with; then the memory is filled from its start again."""
-    filled = os.lseek(FRAMES, 0, os.SEEK_CUR)
-    if not filled:
-        return
-    tell(frames=filled)
-    if not os.read(DONE, 1):
-        raise SystemExit(0)  # nobody reads any more
-    os.lseek(FRAMES, 0, os.SEEK_SET)
 
 
 def _again(handle: Handle, stopping: list[int]) -> None:
