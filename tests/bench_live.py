@@ -24,7 +24,7 @@ from typing import NamedTuple
 from tests.build import Pool, certificate, numbered, written
 from tests.conftest import CAPTURES
 
-RATES = (25_000, 50_000, 100_000, 150_000, 200_000)
+RATES = tuple(int(rate) for rate in os.environ.get("RATES", "25000,50000,100000,150000,200000").split(","))
 SENDER, TOOL = f"bench{os.getpid()}a", f"bench{os.getpid()}b"
 PROGRAM = [sys.executable, "-m", "inspector"]
 

@@ -40,8 +40,8 @@ class Handover:
 
     @property
     def awaits(self) -> list[int]:
-        """What to wait for beside packets."""
-        return [DONE] if self._is_owed else []
+        """What to wait for beside packets: the other region, where this one holds something already."""
+        return [DONE] if self._is_owed and os.lseek(FRAMES, 0, os.SEEK_CUR) else []
 
     def hand_on(self, at_last: bool = False) -> None:
         """Say how much was written, if the other region is done with. Everything must be flushed. Raises SystemExit where nobody reads any more."""

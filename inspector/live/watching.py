@@ -85,7 +85,7 @@ class Watching:
         self._urgent: dict[str, None] = {}
         """Those of them that were given up."""
         self._judged = 0.0
-        self._rows: list[Row] = []
+        self._rows: dict[str, Row] = {}
         self._records: list[Record] = []
         self._told: OrderedDict[str, str] = OrderedDict()
         self._wanted: OrderedDict[str, None] = OrderedDict()
@@ -231,7 +231,7 @@ class Watching:
         if entry.gave_up:
             self._urgent[name] = None
         if self.keeping.journal is not None:
-            self._rows.append(row_of(name, entry, found))
+            self._rows[name] = row_of(name, entry, found)
 
     def _put_all_decided(self) -> None:
         """Where the sessions of connections that were given up come from must be known when those are judged."""
@@ -341,13 +341,13 @@ class Watching:
         if journal is None:
             return
         try:
-            journal.write(self._rows, self._records, self.engine.facts.certificates, self.captures()[-1])
+            journal.write(self._rows.values(), self._records, self.engine.facts.certificates, self.captures()[-1])
             self._journal_trouble = ""
         except (sqlite3.Error, OSError) as error:
             if not self._journal_trouble:
                 self._journal_trouble = str(error)
                 self.lose(listener, "journal", f"{journal.path}: the journal is not written: {error}")
-        self._rows, self._records = [], []
+        self._rows, self._records = {}, []
 
     def _is_over(self) -> bool:
         stop = self.keeping.stop
