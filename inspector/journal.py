@@ -96,9 +96,9 @@ class Journal:
     @staticmethod
     def _locked(path: str) -> int:
         """A journal has one writer; the files of this are only for its owner. Raises InspectorError."""
-        os.umask(os.umask(0o077) | 0o077)
         try:
             os.makedirs(os.path.dirname(os.path.abspath(path)), mode=0o700, exist_ok=True)
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # SQLite gives its other files the mode of this one
             lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise InspectorError(f"{path}: {error.strerror}", "--journal FILE names another place, --no-journal goes without") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import random
 
 import pytest
@@ -58,7 +59,7 @@ def test_what_was_forgotten_weakens_the_verdict_and_is_a_limit() -> None:
     pool.full(A, numbered(1))
     pool.resumed(numbered(1))
     pool.full(A, numbered(99))
-    for n in range(60):
+    for n in range(200):
         pool.full(C, numbered(100 + n))
     pool.given_up(B, numbered(2), numbered(1))
     from tests.build import capture
@@ -141,3 +142,27 @@ def test_a_flow_of_many_segments_is_one_connection_however_often_it_is_asked_for
     _, heard = listened(capture([flow]))
     assert sum(len(update.decided) for update in heard.updates) == 1
     assert sum(len(update.ended) for update in heard.updates) == 1
+
+
+def test_a_flood_of_made_up_names_stays_bounded() -> None:
+    """Each connection with a name, a hello and a certificate of its own: services, shapes, certificates and rows of statistics stay few."""
+    from inspector.live import lines as module
+    from inspector.live.lines import Lines
+    from tests.build import capture
+
+    pool = Pool()
+    for n in range(300):
+        pool.name = f"n{n}.example.com"
+        pool.full(A, numbered(n + 1))
+    before, module.ROWS = module.ROWS, 20
+    out = io.BytesIO()
+    try:
+        watching, heard = listened(capture(pool.flows), most=40)
+        lines = Lines(watching, out, None, None)
+        for update in heard.updates:
+            lines.update(update)
+    finally:
+        module.ROWS = before
+    assert len(watching.window._recent) <= 41
+    assert len(lines._handshakes) <= 21
+    assert sum(lines._handshakes.values()) == watching.connections == 300

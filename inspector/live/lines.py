@@ -18,7 +18,7 @@ from inspector.live.metrics import Metrics, Row
 from inspector.live.trigger import Written
 from inspector.live.update import Update
 from inspector.live.watching import Watching
-from inspector.safe import path_text
+from inspector.safe import path_text, safe_text
 from inspector.times import SECOND_NS, rfc3339
 
 STATISTICS_SECONDS = 60.0
@@ -26,7 +26,13 @@ SURVEY_SECONDS = 10.0
 SURVEY_SHARE = 0.01
 """Of the time, what may go into judging all that is remembered, for the findings that are not about one connection."""
 
-SERVICES = 1_000
+ROWS = 1_000
+"""Of what handshakes are counted by; whatever comes beyond them is counted together."""
+
+KNOWN = 10_000
+"""Findings and assessments that are known to have been told."""
+
+NEWS_CHARACTERS = 2_000
 
 
 class Lines:
@@ -61,8 +67,8 @@ class Lines:
                 self._execution.run(incident, "")
         for seen in update.seen(update.decided):
             row = Row(case.services[seen.service].name, case.services[seen.service].port, case.label(seen), describe.result(seen), seen.health_check)
-            if row in self._handshakes or len(self._handshakes) < SERVICES:
-                self._handshakes[row] += 1
+            known = row in self._handshakes or len(self._handshakes) < ROWS
+            self._handshakes[row if known else row._replace(service="(others)", port=0, backend="?")] += 1
         if self._with_connections:
             for seen in update.seen(update.ended):
                 self._line("connection", describe.connection(case, seen), "")
@@ -70,7 +76,7 @@ class Lines:
 
     def news(self, at_ns: int, kind: str, text: str) -> None:
         """A line of its own."""
-        self._plain("news", {"at": rfc3339(at_ns), "kind": kind, "text": path_text(text)})
+        self._plain("news", {"at": rfc3339(at_ns), "kind": kind, "text": safe_text(path_text(text), NEWS_CHARACTERS)})
 
     def written(self, written: Written) -> None:
         """Where the packets of an incident lie."""
@@ -133,6 +139,8 @@ class Lines:
         for record, name, state, encoded in surveyed:
             if self._known.get(name) != state:
                 self._known[name] = state
+                if len(self._known) > KNOWN:
+                    del self._known[next(iter(self._known))]
                 self._out.write(b'{"record":"%s",' % record.encode() + encoded[1:] + b"\n")
                 if record == "finding":
                     self._watching.record(record, name, encoded)

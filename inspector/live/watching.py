@@ -71,6 +71,7 @@ class Watching:
         """What could not be kept, each thing once."""
         self.is_done = False
         self.options = options
+        self._together = min(TOGETHER, most // 4)
         self._number = 1
         self._capture = journal.capture if journal is not None else 0
         self._before = journal.captures()[:-1] if journal is not None else []
@@ -210,13 +211,12 @@ class Watching:
         ended, decided = self.engine.settle(self.now_ns)
         for found in decided:  # packed before anything else is done: the facts of an open connection still change
             self._put(found, is_final=False)
-        for found in ended:
-            self._put(found, is_final=True)
+        self._put_ended(ended, listener)
         if self._urgent and time.monotonic() >= self._judged + URGENT_SECONDS:
             self._put_all_decided()
             self._judge({name: self._changed.pop(name) for name in self._urgent}, listener)
         listener.tick()
-        if len(self._changed) >= TOGETHER:
+        if len(self._changed) >= self._together:
             self._judge_all(listener)
         if self.keeping.trigger is not None:
             for written in self.keeping.trigger.due(self.now_ns):
@@ -232,6 +232,13 @@ class Watching:
             self._urgent[name] = None
         if self.keeping.journal is not None:
             self._rows[name] = row_of(name, entry, found)
+
+    def _put_ended(self, ended: list[ConnectionFacts], listener: Listener) -> None:
+        """Judged before so many have come that some are forgotten again."""
+        for found in ended:
+            self._put(found, is_final=True)
+            if len(self._changed) >= self._together:
+                self._judge_all(listener)
 
     def _put_all_decided(self) -> None:
         """Where the sessions of connections that were given up come from must be known when those are judged."""
@@ -315,7 +322,7 @@ class Watching:
             if recording.trouble:
                 self.lose(listener, "disk", f"{recording.path}: frames are not written: {recording.trouble}")
         self._commit(listener)
-        if time.monotonic() - self._tidied > TIDY_SECONDS:
+        if time.monotonic() - self._tidied > TIDY_SECONDS or self.window.is_untidy:
             self._tidied = time.monotonic()
             used = self.window.tidy()
             if used is not None:
@@ -369,8 +376,7 @@ class Watching:
         for batch in stopped(self.sources):
             self._take(batch, False)
         self._tick(listener)
-        for found in self.engine.close():
-            self._put(found, is_final=True)
+        self._put_ended(self.engine.close(), listener)
         self._second(listener)
         for written in self.keeping.trigger.due(self.now_ns, at_once=True) if self.keeping.trigger is not None else ():
             listener.written(written)

@@ -162,6 +162,8 @@ class Window:
         self._entries.move_to_end(name)
         self._index(name, entry)
         if is_new:
+            if len(self._recent) > self._most:  # as many services as connections: names are made up
+                self._forget_services()
             self._recent.setdefault(entry.service, deque(maxlen=RECENT)).append(name)
         self._anchor(name, entry, found)
         self._bound()
@@ -228,6 +230,16 @@ class Window:
                 if role == [None, None]:
                     del self._sessions[key]
 
+    def _forget_services(self) -> None:
+        """Those of which no connection is known any more."""
+        self._recent = {service: kept for service, names in self._recent.items() if (kept := deque((n for n in names if n in self._entries), RECENT))}
+
+    @property
+    def is_untidy(self) -> bool:
+        """Whether ``tidy`` should not wait for its time."""
+        facts = self.facts
+        return len(facts.offers) > 4 * SHAPES or len(facts.answers) > 4 * SHAPES or len(facts.certificates) > self._most
+
     def tidy(self) -> set[bytes] | None:
         """Forget hello shapes that nothing uses; the certificates that are used, or None where there are few of either."""
         facts = self.facts
@@ -240,7 +252,7 @@ class Window:
                 if handshake.answer is not None:
                     keep.answers[handshake.answer.key] = handshake.answer
             facts.offers, facts.answers = keep.offers, keep.answers
-        self._recent = {service: kept for service, names in self._recent.items() if (kept := deque((n for n in names if n in self._entries), RECENT))}
+        self._forget_services()
         if len(facts.certificates) > self._most // 10:
             return {digest for entry in self._entries.values() for digest in entry.chains}
         return None
