@@ -199,6 +199,8 @@ def _looked_around(request: Request, options: dict[str, Any]) -> Request:
             options["jdk_generation"] = "first"
     for server in host.servers:
         click.echo(safe_text(f"inspector: PuppetDB by {host.configuration}: {server.host}:{server.port} ({', '.join(server.addresses) or 'no address'})", 500), err=True)
+    if host.log:
+        click.echo(f"inspector: its log: {host.log}", err=True)
     addressed = [(address, server.port) for server in host.servers for address in server.addresses]
     if not addressed:
         click.echo("inspector: no PuppetDB is configured here: all TLS is captured", err=True)

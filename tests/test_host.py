@@ -149,3 +149,24 @@ def test_the_property_protects_as_long_as_it_is_there() -> None:
     assert (service.assessment.state, service.assessment.grade) == ("protected", "observed")
     assert "allowUnsafeServerCertChange=true" in service.assessment.because[0]
     assert "triple handshake" in service.assessment.do
+
+
+def test_nothing_said_on_what_to_capture(machine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The way from this machine's Puppet Server to its PuppetDB, and what is assumed is said."""
+    from inspector import cli_live
+    from inspector.live import host
+    from inspector.live.plan import Request, kernel_filter
+
+    found = seen(machine)
+    monkeypatch.setattr(host, "look", lambda: found)
+    options: dict[str, object] = {}
+    request = cli_live._looked_around(Request(), options)
+    assert (request.interfaces, request.vips) == (("eth1",), (("10.0.0.100", 8081),))
+    assert kernel_filter(request.vips, "", None) == "((host 10.0.0.100 and tcp port 8081))"
+    assert options == {"machine": found.machine}
+    told_of = capsys.readouterr().err
+    for text in ("process 4711, JDK 17.0.15", "puppetdb.example.com:8081 (10.0.0.100)", "/var/log/puppetlabs/puppetserver/puppetserver.log"):
+        assert text in told_of
+    monkeypatch.setattr(host, "look", lambda: Host(None, "", "", (), "", ()))
+    assert cli_live._looked_around(Request(), options) == Request()
+    assert "all TLS is captured" in capsys.readouterr().err
