@@ -55,7 +55,8 @@ class Source:
         try:
             batch = self.stream.read()
         except UnreadableError as error:
-            self.news.append(f"{error}; {error.hint}")
+            self.text = f"{error}; {error.hint}"
+            self.news.append(self.text)
             batch = None
         if batch is None:
             self._close_stream()

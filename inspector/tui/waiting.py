@@ -7,6 +7,7 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Middle
+from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import ProgressBar, Static
 
@@ -27,16 +28,21 @@ class LoadingScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         """From top to bottom."""
         with Middle():
-            doing: list[Line] = [[(line, "")] for line in self._loading.doing()]
-            yield Static(content([[("Inspector", "head")], *doing]))
+            yield Static(self._doing(), id="doing")
             if self._loading.is_repeatable:
                 yield ProgressBar(total=None, show_eta=True, id="progress")
             yield Static(id="stage")
         yield KeyBar()
 
+    def _doing(self) -> Content:
+        doing: list[Line] = [[(line, "")] for line in self._loading.doing()]
+        return content([[("Inspector", "head")], *doing])
+
     def look(self) -> None:
         """Show how far the reading is."""
         loading = self._loading
+        if not loading.is_repeatable:  # sources come and go
+            self.query_one("#doing", Static).update(self._doing())
         for bar in self.query(ProgressBar):
             if loading.total:
                 bar.update(total=loading.total, progress=min(loading.read, loading.total))
