@@ -24,7 +24,7 @@ from inspector.live.privileges import CAP_NET_RAW, Account, become, die_with_par
 RETIRE_SECONDS = 0.1
 """How long the kernel may gather packets before it hands them on."""
 
-GATHER_SECONDS = 0.15
+GATHER_SECONDS = 0.25
 """How long frames are left to gather in the kernel's buffer: few large writes cost less than many small ones. Not where there are many."""
 
 BUSY_SECONDS = 0.01
@@ -35,7 +35,7 @@ MIB = 1 << 20
 MOST_FRAMES = 20_000
 """Handed on at once."""
 
-WRITE_BYTES = 1 << 18
+WRITE_BYTES = 1 << 15
 ETHERNET = 1
 SOL_PACKET, STATISTICS = 263, 6
 """PACKET_STATISTICS of packet(7): packets and drops since it was last asked."""
@@ -132,7 +132,7 @@ class Libpcap:
 
 
 def _buffered() -> Any:
-    """Libpcap writes to C's stdout and has it write each record at once: have it write by the quarter MiB. The buffer must live as long as the stream."""
+    """libpcap writes to C's stdout and has it write each record at once: have it write by 32 KiB, which stay in the cache. The buffer must live as long as the stream."""
     libc = ctypes.CDLL(None)
     buffer = ctypes.create_string_buffer(WRITE_BYTES)
     libc.setvbuf(ctypes.c_void_p.in_dll(libc, "stdout"), buffer, 0, ctypes.c_size_t(WRITE_BYTES))

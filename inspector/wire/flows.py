@@ -54,7 +54,7 @@ class Flow:
         self.closed = False
         """Both sides said FIN, or one reset."""
         self.is_decided = False
-        """Live: the handshake was found decided when it was last looked at."""
+        """Live: the handshake was found complete when it was last looked at."""
         self.first = (ns, frame)
         self.last = (ns, frame)
         self.syn_ns: int | None = None
@@ -262,22 +262,21 @@ class FlowTable:
                 self._end(flow)
 
     def decided(self, at_once: bool = False) -> Iterator[ConnectionFacts]:
-        """Live: connections whose first handshake had been decided when this was asked before; each once. They must be packed before the next frames come.
+        """Live: open connections whose first handshake is decided, each once. They must be packed before the next frames come.
 
-        Those that were completed and closed since are left to ``settle``, which is near, unless all are wanted ``at_once``.
+        Unless all are wanted ``at_once``, those that were completed are told when they are asked for again, or left to ``settle`` where they were closed since.
         """
         for key, flow in list(self._young.items()):
             if self._flows.get(key) is not flow or flow.is_without_tls():
                 del self._young[key]
-            elif flow.is_decided or at_once:
-                if flow.is_decided or flow.decides():
-                    if flow.closed and flow.is_complete() and not at_once:
-                        continue
-                    del self._young[key]
-                    if flow.connection.tls:
-                        yield self._facts(flow)
-            else:
-                flow.is_decided = flow.decides()
+            elif flow.decides():
+                is_complete = flow.is_complete()
+                if is_complete and not at_once and (flow.closed or not flow.is_decided):
+                    flow.is_decided = True
+                    continue
+                del self._young[key]
+                if flow.connection.tls:
+                    yield self._facts(flow)
 
     def finish(self) -> None:
         """End all flows."""
