@@ -24,10 +24,12 @@ from inspector.live.privileges import CAP_NET_RAW, Account, become, die_with_par
 RETIRE_SECONDS = 0.1
 """How long the kernel may gather packets before it hands them on."""
 
-GATHER_SECONDS = 0.25
-"""How long frames are left to gather in the kernel's buffer: few large writes cost less than many small ones. Not where there are many."""
+GATHER_SECONDS = 0.2
+"""How long frames are left to gather in the kernel's buffer: few large writes cost less than many small ones."""
 
-BUSY_SECONDS = 0.01
+BUFFER_PARTS = 8
+"""No longer than it takes, at the rate of before, to fill this part of the buffer."""
+
 STATUS_SECONDS = 1.0
 REOPEN_SECONDS = 1.0
 SNAPLEN = 262_144
@@ -75,7 +77,8 @@ class Libpcap:
         self._cypcap = cypcap
         self._pcap = self._opened()
         self._past = (0, 0)
-        self._is_busy = False
+        self._gather = GATHER_SECONDS
+        self._pumped = time.monotonic()
         self._dumper = self._pcap.dump_open(Path("-"))
         self._dumper.flush()
         self._buffer = _buffered()
@@ -104,15 +107,18 @@ class Libpcap:
     def pump(self, seconds: float, also: list[int]) -> None:
         """See ``Handle``."""
         own = self._pcap.get_selectable_fd()
-        if own in select.select([own, *also], [], [], seconds)[0] and not self._is_busy:
-            time.sleep(GATHER_SECONDS)
-        began = time.monotonic()
+        if own in select.select([own, *also], [], [], seconds)[0]:
+            time.sleep(self._gather)
+        before = os.lseek(FRAMES, 0, os.SEEK_CUR)
         try:
             self._pcap.dispatch(MOST_FRAMES, self._dumper.dump)
         except self._cypcap.Error as error:
             raise Unavailable("device", error.msg) from None
         self._dumper.flush()
-        self._is_busy = time.monotonic() - began > BUSY_SECONDS
+        now = time.monotonic()
+        rate = (os.lseek(FRAMES, 0, os.SEEK_CUR) - before) / (now - self._pumped)
+        self._pumped = now
+        self._gather = min(GATHER_SECONDS, self._options["buffer_mib"] * MIB / BUFFER_PARTS / max(rate, 1))
 
     def drops(self) -> tuple[int, int]:
         """See ``Handle``."""
@@ -132,7 +138,7 @@ class Libpcap:
 
 
 def _buffered() -> Any:
-    """libpcap writes to C's stdout and has it write each record at once: have it write by 32 KiB, which stay in the cache. The buffer must live as long as the stream."""
+    """What libpcap writes to is C's stdout, which it has write each record at once: have it write by 32 KiB. The buffer must live as long as the stream."""
     libc = ctypes.CDLL(None)
     buffer = ctypes.create_string_buffer(WRITE_BYTES)
     libc.setvbuf(ctypes.c_void_p.in_dll(libc, "stdout"), buffer, 0, ctypes.c_size_t(WRITE_BYTES))

@@ -27,11 +27,11 @@ from inspector.live.update import Keeping, Listener, Update
 from inspector.live.window import Window, row_of
 from inspector.times import SECOND_NS, rfc3339
 
-WAIT_SECONDS = 0.2
+WAIT_SECONDS = 0.25
 URGENT_SECONDS = 0.3
 """How often connections that were given up are judged at most."""
 
-TICK_SECONDS = 0.2
+TICK_SECONDS = 0.25
 """How often the engine is asked what was decided. A connection that was given up is judged at once, others together once a second."""
 
 SECOND = 1.0
