@@ -106,8 +106,7 @@ class LiveEngine(Engine):
         goes on where no packets come.
         """
         self._flows.settle(now_ns)
-        ended, self._ended = self._ended, []
-        return ended, self._flows.decided()
+        return self._in_order(), self._flows.decided()
 
     def decided(self) -> Iterator[ConnectionFacts]:
         """All connections whose handshake is decided and that were not handed out yet; they must be packed at once."""
@@ -116,7 +115,12 @@ class LiveEngine(Engine):
     def close(self) -> list[ConnectionFacts]:
         """No more frames: all that was open."""
         self._flows.finish()
+        return self._in_order()
+
+    def _in_order(self) -> list[ConnectionFacts]:
+        """What has ended, in the order of its last frames: what a session was given by ends before it is offered again."""
         ended, self._ended = self._ended, []
+        ended.sort(key=lambda found: found.last_ns)
         return ended
 
     def forget_certificates(self, used: set[bytes]) -> None:

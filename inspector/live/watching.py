@@ -209,9 +209,9 @@ class Watching:
             while source.news:
                 listener.news(self.now_ns, "source", source.news.popleft())
         ended, decided = self.engine.settle(self.now_ns)
-        for found in decided:  # packed before anything else is done: the facts of an open connection still change
+        self._put_ended(ended, listener)  # before those that may have offered what these were given
+        for found in decided:
             self._put(found, is_final=False)
-        self._put_ended(ended, listener)
         if self._urgent and time.monotonic() >= self._judged + URGENT_SECONDS:
             self._put_all_decided()
             self._judge({name: self._changed.pop(name) for name in self._urgent}, listener)
@@ -237,8 +237,10 @@ class Watching:
         """Judged before so many have come that some are forgotten again."""
         for found in ended:
             self._put(found, is_final=True)
-            if len(self._changed) >= self._together:
-                self._judge_all(listener)
+            if len(self._changed) >= self._together + len(self._urgent):
+                # not those that were given up: where their sessions come from may be among what is still to be put
+                rest = {name: self._changed.pop(name) for name in list(self._changed) if name not in self._urgent}
+                self._judge(rest, listener)
 
     def _put_all_decided(self) -> None:
         """Where the sessions of connections that were given up come from must be known when those are judged."""
@@ -255,7 +257,8 @@ class Watching:
     def _judge(self, changed: dict[str, tuple[bool, bool]], listener: Listener) -> None:
         """Judge connections that were decided or have ended, with all that their verdicts need."""
         self._judged = time.monotonic()
-        self._urgent.clear()
+        for name in changed:
+            self._urgent.pop(name, None)
         analysis = judge(self.window.around([*changed, *self._doubtful], self.captures()), self.options)
         case = analysis.case
         for name in self._doubtful:
