@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import sys
@@ -11,16 +10,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from inspector.errors import InspectorError, UsageError
+from inspector.vips import parsed
 
 if TYPE_CHECKING:
     from inspector.live.plan import Opened, Request
     from inspector.live.update import Keeping
     from inspector.live.watching import Watching
 
-INTERRUPTED, TERMINATED = 130, 143
 JOURNAL_MIB = 1024
-RARELY = (50_000, 50, 100)
-"""When Python looks for cycles of garbage: the loop leaves none behind, and must not wait."""
+
+
+def _parsed(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
+    """``--vip`` as hosts and ports."""
+    return tuple(parsed(value) for value in values)
 
 
 def capture_options(command: Any) -> Any:
@@ -30,7 +32,14 @@ def capture_options(command: Any) -> Any:
         click.option("--via", "commands", multiple=True, metavar="COMMAND", help="Capture by a command that writes pcap to its standard output, e.g. ssh and tcpdump; repeatable."),
         click.option("-D", "list_interfaces", is_flag=True, help="List the interfaces, and end."),
         click.option("-f", "expression", metavar="FILTER", default="", help="Capture filter, as for tcpdump; joined with --vip."),
-        click.option("--vip", "vips", multiple=True, metavar="HOST:PORT", help="Look at this service only; repeatable. [v6]:port. A name stands for its port."),
+        click.option(
+            "--vip",
+            "vips",
+            multiple=True,
+            callback=_parsed,
+            metavar="HOST:PORT",
+            help="Look at this service only; repeatable. [v6]:port. A name stands for its port.",
+        ),
         click.option("-s", "snaplen", type=click.IntRange(64, 262_144), default=262_144, show_default=True, metavar="BYTES", help="Capture so much of each packet."),
         click.option("-B", "buffer_mib", type=click.IntRange(1, 2048), default=32, show_default=True, metavar="MIB", help="The kernel's buffer, for each interface."),
         click.option("--promiscuous", is_flag=True, help="See also what is not for this host: behind a mirror port."),
@@ -130,7 +139,7 @@ def watch_command(metrics_path: str | None, execute: str | None, findings_only: 
 
     \b
     sudo inspector watch --vip 10.0.0.5:8081
-    inspector watch --via 'ssh ps1 sudo tcpdump -i any -U -s0 -w - tcp port 8081'
+    inspector watch --via 'ssh ps1 sudo tcpdump -i any -U -s0 --immediate-mode -w - tcp port 8081'
 
     SIGINT and SIGTERM end it after everything is written (130, 143); SIGHUP writes what is known.
     """
@@ -138,6 +147,7 @@ def watch_command(metrics_path: str | None, execute: str | None, findings_only: 
         list_interfaces()
         return
     from inspector.live.execution import Execution
+    from inspector.live.garbage import collect_rarely
     from inspector.live.lines import Lines
     from inspector.live.metrics import Metrics
 
@@ -148,14 +158,13 @@ def watch_command(metrics_path: str | None, execute: str | None, findings_only: 
     ended: list[int] = []
 
     def end(number: int, frame: object) -> None:
-        ended.append(INTERRUPTED if number == signal.SIGINT else TERMINATED)
+        ended.append(128 + number)
         watching.stop()
 
     signal.signal(signal.SIGINT, end)
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGHUP, lambda number, frame: watching.ask_flush())
-    gc.freeze()
-    gc.set_threshold(*RARELY)
+    collect_rarely()
     try:
         watching.run(lines)
         lines.finish()
@@ -211,14 +220,13 @@ def _looked_around(request: Request, options: dict[str, Any]) -> Request:
 
 def _request(options: dict[str, Any], piped: int | None) -> Request:
     from inspector.live.plan import Request
-    from inspector.vips import parsed
 
     return Request(
         interfaces=options["interfaces"],
         commands=options["commands"],
         piped=piped,
         expression=options["expression"],
-        vips=tuple(parsed(vip) for vip in options["vips"]),
+        vips=options["vips"],
         snaplen=options["snaplen"],
         buffer_mib=options["buffer_mib"],
         promiscuous=options["promiscuous"],
@@ -231,7 +239,6 @@ def prepared(opened: Opened, options: dict[str, Any], journal_wanted: bool) -> W
     """The loop over open sources, with all that it keeps."""
     from inspector.findings.case import Options
     from inspector.live.watching import Watching
-    from inspector.vips import parsed
 
     keeping = None
     try:
@@ -240,7 +247,7 @@ def prepared(opened: Opened, options: dict[str, Any], journal_wanted: bool) -> W
         if keeping is None:
             for source in opened.sources:
                 source.stop()
-    judged = Options("first" if options["jdk_generation"] == "first" else "current", tuple(parsed(vip) for vip in options["vips"]), options.get("machine"))
+    judged = Options("first" if options["jdk_generation"] == "first" else "current", options["vips"], options.get("machine"))
     return Watching(opened.sources, judged, keeping, opened.name)
 
 

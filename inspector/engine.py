@@ -31,12 +31,13 @@ class Engine:
         self._flows = FlowTable(self._decoder.addresses, self, self, from_middle)
         self._chains: dict[bytes, tuple[bytes, ...]] = {}
 
-    def feed(self, batch: FrameBatch) -> None:
-        """Frames in. The batch's buffer may be used again afterwards."""
+    def feed(self, batch: FrameBatch) -> SegmentBatch:
+        """Frames in; their segments. The batch's buffer may be used again afterwards."""
         segments = self._decoder.decode(batch)
         if segments.undecoded:
             self.undecoded[batch.capture] = self.undecoded.get(batch.capture, 0) + segments.undecoded
         self._flows.feed(segments)
+        return segments
 
     def drain(self) -> list[Began]:
         """From now on only the flows that are open are followed; these are named."""
@@ -95,9 +96,7 @@ class LiveEngine(Engine):
 
     def take(self, batch: FrameBatch) -> tuple[SegmentBatch, Reach | None]:
         """Frames in; also their segments, and how far into each somebody looked."""
-        segments = self._decoder.decode(batch)
-        self.undecoded[0] = self.undecoded.get(0, 0) + segments.undecoded
-        self._flows.feed(segments)
+        segments = self.feed(batch)
         self.evicted = self._flows.evicted
         return segments, self._flows.reach if len(segments) else None
 

@@ -108,8 +108,13 @@ def save(paths: Sequence[str], flows: Iterable[Flow], out: BinaryIO, comments: d
     """Write the frames of some flows as pcapng; how many. ``comments``: by frame reference."""
     writer = PcapngWriter(out)
     for batch, _ in frames(paths, flows, is_stopped):
-        writer.write(batch, {reference & (1 << FRAME_BITS) - 1: text for reference, text in comments.items() if reference >> FRAME_BITS == batch.capture})
+        writer.write(batch, comments_on(batch, comments))
     return writer.count
+
+
+def comments_on(batch: FrameBatch, comments: dict[int, str]) -> dict[int, str]:
+    """Comments by frame reference, as those of one capture by frame number."""
+    return {reference & (1 << FRAME_BITS) - 1: text for reference, text in comments.items() if reference >> FRAME_BITS == batch.capture}
 
 
 def raw_messages(paths: Sequence[str], connection: ConnectionFacts, is_stopped: Callable[[], bool] = lambda: False) -> list[RawMessage]:

@@ -129,6 +129,19 @@ def test_a_failed_write_changes_nothing_and_is_told(tmp_path: Path) -> None:
     assert judge(read_facts(str(path)), Options()).count == 0
 
 
+def test_a_journal_that_can_be_written_again_knows_what_it_lost(tmp_path: Path) -> None:
+    path = tmp_path / "j.sqlite"
+    watching, heard = listened(b"")
+    journal = watching.keeping.journal = Journal(str(path), 1 << 30, "test")
+    journal._db.execute("PRAGMA busy_timeout = 50")
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    watching._commit(heard)
+    other.execute("ROLLBACK")
+    watching._commit(heard)
+    assert any("lost 1 times what was written" in text for text in read_facts(str(path)).bounded)
+
+
 def test_a_journal_has_one_writer(tmp_path: Path) -> None:
     path = str(tmp_path / "j.sqlite")
     journal = Journal(path, 1 << 30, "test")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
-from typing import BinaryIO
+from typing import Protocol
 
 import numpy as np
 
@@ -17,10 +17,16 @@ PADDING = [bytes(count) for count in range(4)]
 SNAP_LENGTH = 262_144
 
 
+class Output(Protocol):
+    """What blocks are written to; each call takes all."""
+
+    def write(self, data: bytes, /) -> object: ...
+
+
 class PcapngWriter:
     """Frames in, blocks out. ``count``: frames written; ``bytes``: of the file so far."""
 
-    def __init__(self, out: BinaryIO, comment: str = "", names: Sequence[str] = ()) -> None:
+    def __init__(self, out: Output, comment: str = "", names: Sequence[str] = ()) -> None:
         """``comment``: on the whole section. ``names``: of the interfaces, by capture."""
         self.count = 0
         self.bytes = 0

@@ -27,7 +27,7 @@ def create(path: str) -> BinaryIO:
     return open(descriptor, "wb", buffering=0)
 
 
-def write_all(out: BinaryIO, data: bytes) -> None:
+def write_all(out: BinaryIO, data: bytes | memoryview) -> None:
     """Write to an unbuffered file. Raises OSError."""
     left = memoryview(data)
     while left:

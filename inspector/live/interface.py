@@ -49,14 +49,10 @@ class Interface(Process):
         self._filled = 0
         self._region = 0
 
-    def start(self) -> None:
-        """Begin, or begin again."""
-        self._started = time.monotonic()
+    def attach(self, process: subprocess.Popen[bytes]) -> None:
+        """Its frames come in memory that is empty yet."""
         self._records = None
         self._filled = 0
-        self.process, self._lines = self.launch()
-        os.set_blocking(self._lines, False)
-        self.state = "starting"
 
     def launch(self) -> tuple[subprocess.Popen[bytes], int]:
         """Our own program again, as a process that only captures."""

@@ -47,10 +47,14 @@ class Process(Source):
         self._started = time.monotonic()
         self.process, self._lines = self.launch()
         os.set_blocking(self._lines, False)
-        assert self.process.stdout is not None
-        self.stream = Stream(Pipe(os.dup(self.process.stdout.fileno())), self.name)
-        self.process.stdout.close()
+        self.attach(self.process)
         self.state = "starting"
+
+    def attach(self, process: subprocess.Popen[bytes]) -> None:
+        """Take its frames from its standard output."""
+        assert process.stdout is not None
+        self.stream = Stream(Pipe(os.dup(process.stdout.fileno())), self.name)
+        process.stdout.close()
 
     def descriptors(self) -> list[int]:
         """Frames and lines."""

@@ -58,15 +58,14 @@ def conditions(option: str, values: tuple[str, ...]) -> Limits:
     return Limits(**found)  # type: ignore[arg-type]
 
 
-class _Counted:
-    """What the writer writes to: an unbuffered file."""
+class _Unbuffered:
+    """A file as the writer wants it: a write takes all."""
 
     def __init__(self, out: BinaryIO) -> None:
         self._out = out
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: bytes, /) -> None:
         disk.write_all(self._out, data)
-        return len(data)
 
 
 class Recording:
@@ -164,7 +163,7 @@ class Recording:
         self._end()
         path = self.path if self._ring is None and not self.files else self._numbered()
         self._out = disk.create(path)
-        self._writer = PcapngWriter(_Counted(self._out), names=self._names)  # type: ignore[arg-type]
+        self._writer = PcapngWriter(_Unbuffered(self._out), names=self._names)
         self.files += 1
         self._began_ns = None
         self._kept.append(path)

@@ -16,6 +16,7 @@ from inspector.errors import UnreadableError
 from inspector.live.pipes import Pipe, Stream
 
 STOP_SECONDS = 2.0
+LOOK_SECONDS = 0.1
 KEPT_LINES = 20
 
 State = Literal["starting", "capturing", "lost", "waiting", "ended"]
@@ -98,19 +99,27 @@ class Given(Source):
         self.by = "a pipe"
 
 
+def ready(sources: Sequence[Source], seconds: float) -> Iterator[tuple[Source, FrameBatch]]:
+    """Frames of whoever has some within a time; each batch is good until the next is asked for."""
+    waiting = {descriptor: source for source in sources for descriptor in source.descriptors()}
+    for descriptor in select.select(list(waiting), [], [], seconds)[0]:
+        source = waiting[descriptor]
+        batch = source.ready(descriptor)
+        if batch is not None and len(batch):
+            yield source, batch
+        source.release()
+
+
 def stopped(sources: Sequence[Source]) -> Iterator[FrameBatch]:
     """Stop all; what they had captured by then is still handed on."""
     for source in sources:
         source.stop()
     until = time.monotonic() + STOP_SECONDS
     while time.monotonic() < until:
-        waiting = {fd: source for source in sources if source.state != "ended" for fd in source.descriptors()}
-        if not waiting:
+        left = [source for source in sources if source.state != "ended"]
+        if not any(source.descriptors() for source in left):
             return
-        for descriptor in select.select(list(waiting), [], [], 0.1)[0]:
-            batch = waiting[descriptor].ready(descriptor)
-            if batch is not None and len(batch):
-                yield batch
-            waiting[descriptor].release()
+        for _, batch in ready(left, LOOK_SECONDS):
+            yield batch
     for source in sources:
         source.kill()

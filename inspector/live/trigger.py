@@ -6,6 +6,7 @@ after the incident, so that the end of its connections is in it too.
 
 from __future__ import annotations
 
+import io
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -18,7 +19,7 @@ from inspector.capture.frames import I64, FrameBatch
 from inspector.capture.writer import PcapngWriter
 from inspector.document import Finding, Incident
 from inspector.errors import UsageError
-from inspector.facts import FRAME_BITS, ConnectionFacts, frame_reference
+from inspector.facts import ConnectionFacts, frame_reference
 from inspector.findings.judge import Analysis
 from inspector.live import disk
 from inspector.times import SECOND_NS
@@ -131,11 +132,6 @@ class Trigger:
         """Whether packets are still to be written."""
         return bool(self._wanted)
 
-    @property
-    def reaches_ns(self) -> int:
-        """The time of the oldest frame that is held, 0 where there is none."""
-        return int(self._held[0].time_ns[0]) if self._held else 0
-
     def hold(self, batch: FrameBatch, keep: I64, rows: I64) -> None:
         """Frames that may be wanted later."""
         if not len(rows):
@@ -182,25 +178,13 @@ class Trigger:
         try:
             disk.require_space(path, self._least_mib)
             with disk.create(path) as raw:
-                pieces = _Pieces()
-                writer = PcapngWriter(pieces, wanted.comment, self._names)  # type: ignore[arg-type]
+                content = io.BytesIO()
+                writer = PcapngWriter(content, wanted.comment, self._names)
                 for batch, segments in evidence.among(self._held, flows):
-                    comments = {reference & (1 << FRAME_BITS) - 1: text for reference, text in wanted.comments.items() if reference >> FRAME_BITS == batch.capture}
-                    writer.write(batch, comments)
+                    writer.write(batch, evidence.comments_on(batch, wanted.comments))
                     seen.update(frozenset(pair) for pair in zip(segments.source.tolist(), segments.target.tolist(), strict=True))
-                disk.write_all(raw, b"".join(pieces.data))
+                disk.write_all(raw, content.getbuffer())
         except OSError as error:
             return Written(wanted.id, "", 0, len(flows), f"{path}: {disk.reason(error)}")
         self.written += 1
         return Written(wanted.id, path, writer.count, max(len(flows) - len(seen), 0), "")
-
-
-class _Pieces:
-    """What the writer writes to before the file is written at once."""
-
-    def __init__(self) -> None:
-        self.data: list[bytes] = []
-
-    def write(self, data: bytes) -> int:
-        self.data.append(data)
-        return len(data)

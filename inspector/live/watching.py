@@ -6,7 +6,6 @@ that their verdicts need, and tells. It ends when it is asked to, when a stop co
 
 from __future__ import annotations
 
-import select
 import sqlite3
 import time
 from collections import OrderedDict
@@ -21,7 +20,7 @@ from inspector.findings import change
 from inspector.findings.case import Options
 from inspector.findings.judge import Analysis, incidents, judge
 from inspector.journal import Record, Row
-from inspector.live.sources import Source, stopped
+from inspector.live.sources import Source, ready, stopped
 from inspector.live.trigger import AFTER_NS, kept_lengths, wanted_of
 from inspector.live.update import Keeping, Listener, Update
 from inspector.live.window import Window, row_of
@@ -69,7 +68,6 @@ class Watching:
         """How far the last frame lay behind this machine's clock when it was looked at; 0 where its time is of another machine."""
         self.losses: list[str] = []
         """What could not be kept, each thing once."""
-        self.is_done = False
         self.options = options
         self._together = min(TOGETHER, most // 4)
         self._number = 1
@@ -177,12 +175,8 @@ class Watching:
         self._finish(listener)
 
     def _wait(self) -> None:
-        waiting = {descriptor: source for source in self.sources for descriptor in source.descriptors()}
-        for descriptor in select.select(list(waiting), [], [], WAIT_SECONDS)[0]:
-            batch = waiting[descriptor].ready(descriptor)
-            if batch is not None and len(batch):
-                self._take(batch, waiting[descriptor].is_here)
-            waiting[descriptor].release()
+        for source, batch in ready(self.sources, WAIT_SECONDS):
+            self._take(batch, source.is_here)
 
     def _take(self, batch: FrameBatch, is_here: bool) -> None:
         """Frames of one source: numbered anew, analysed, and kept as far as they are wanted."""
@@ -350,14 +344,15 @@ class Watching:
         journal = self.keeping.journal
         if journal is None:
             return
+        rows, records = self._rows, self._records
+        self._rows, self._records = {}, []
         try:
-            journal.write(self._rows.values(), self._records, self.engine.facts.certificates, self.captures()[-1])
+            journal.write(rows.values(), records, self.engine.facts.certificates, self.captures()[-1])
             self._journal_trouble = ""
         except (sqlite3.Error, OSError) as error:
             if not self._journal_trouble:
                 self._journal_trouble = str(error)
                 self.lose(listener, "journal", f"{journal.path}: the journal is not written: {error}")
-        self._rows, self._records = {}, []
 
     def _is_over(self) -> bool:
         stop = self.keeping.stop
@@ -384,7 +379,6 @@ class Watching:
         for written in self.keeping.trigger.due(self.now_ns, at_once=True) if self.keeping.trigger is not None else ():
             listener.written(written)
         self._commit(listener)
-        self.is_done = True
 
     def _flush(self, listener: Listener) -> None:
         """Everything known is on the disk."""

@@ -16,7 +16,7 @@ from inspector.facts import CaptureFacts, ConnectionFacts, Endpoint, Facts
 from inspector.journal import Row
 from inspector.tracking.observed import closed_first, connection_id, gave_up
 from inspector.tracking.services import server_name
-from inspector.tracking.sessions import kind_of
+from inspector.tracking.sessions import is_modern, kind_of
 
 RECENT = 16
 """Of each service, so many of the last connections stand beside a new one when it is judged: they show how its client behaves."""
@@ -91,12 +91,11 @@ def entry_of(found: ConnectionFacts, facts: Facts, is_final: bool) -> Entry:
     handshake = found.handshake
     kind = kind_of(handshake)[0]
     is_resumed = kind in ("session_id", "ticket")
-    answer = handshake.answer
-    is_modern = answer is not None and answer.version >= 0x0304
+    is_tls13 = is_modern(handshake)
     given = (handshake.issued_ticket,) if handshake.issued_ticket else ()
-    if kind == "full" and not is_modern and handshake.answered_id:
+    if kind == "full" and not is_tls13 and handshake.answered_id:
         given = (handshake.answered_id, *given)
-    offered = () if is_modern else tuple(k for k in (handshake.offered_ticket, handshake.offered_id) if k)
+    offered = () if is_tls13 else tuple(k for k in (handshake.offered_ticket, handshake.offered_id) if k)
     has_given_up = gave_up(found, closed_first(found)[0])
     service = (server_name(handshake.offer) or found.server.address, found.server.port)
     return Entry(
@@ -261,8 +260,7 @@ class Window:
         """Some connections with all that it takes to judge them: where their sessions came from, the last ones of their services, the first of each certificate."""
         chosen: dict[str, Entry] = {}
         services: set[ServiceKey] = set()
-        todo = list(names)
-        for name in todo:
+        for name in names:
             entry = self._entries.get(name)
             if entry is not None:
                 chosen[name] = entry

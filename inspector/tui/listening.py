@@ -5,7 +5,6 @@ One thread takes packets and never waits; another judges what is remembered, as 
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 import threading
@@ -16,6 +15,7 @@ from inspector.columns import Columns
 from inspector.document import Limit
 from inspector.facts import Facts
 from inspector.journal import Reader
+from inspector.live.garbage import collect_rarely
 from inspector.live.trigger import Written
 from inspector.live.update import Update
 from inspector.live.watching import Watching
@@ -29,7 +29,6 @@ SHARE = 0.1
 """Of one core, what judging may take while packets come."""
 
 CLOSE_SECONDS = 10.0
-RARELY = (50_000, 50, 100)
 NEWS_SECONDS = 5.0
 """How long something that happened stands in the status."""
 
@@ -42,8 +41,7 @@ class Growing(Loading):
     def _run(self) -> None:
         usual = sys.getswitchinterval()
         sys.setswitchinterval(SWITCH_SECONDS)
-        gc.freeze()
-        gc.set_threshold(*RARELY)
+        collect_rarely()
         try:
             self._run_to_end()
         finally:
