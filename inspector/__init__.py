@@ -7,6 +7,7 @@ for finding in document.findings: print(finding.title)
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Literal
 
@@ -19,16 +20,23 @@ if TYPE_CHECKING:
 __version__ = VERSION
 
 
-def analyze(*paths: str | PathLike[str], vips: tuple[tuple[str, int], ...] = (), jdk_generation: Literal["first", "current"] = "current") -> Document:
+def analyze(
+    *paths: str | PathLike[str],
+    vips: tuple[tuple[str, int], ...] = (),
+    jdk_generation: Literal["first", "current"] = "current",
+    logs: Sequence[str | PathLike[str]] = (),
+) -> Document:
     """The analysis document of some captures, read as one story; the same that ``inspector analyze -T json`` writes.
 
-    ``vips``: (host, port) of the services to look at, all by default. Raises UnreadableError where no input is a capture.
+    ``vips``: (host, port) of the services to look at, all by default. ``logs``: of Puppet Server or HAProxy. Raises UnreadableError where no input is a capture.
     """
-    from inspector.extraction import extract
+    from inspector.extraction import add_logs, extract
     from inspector.findings.case import Options
     from inspector.findings.judge import judge
 
-    return judge(extract([fspath(p) for p in paths]), Options(jdk_generation, vips)).complete()
+    facts = extract([fspath(p) for p in paths])
+    add_logs(facts, [fspath(p) for p in logs])
+    return judge(facts, Options(jdk_generation, vips)).complete()
 
 
 __all__ = ["InspectorError", "UnreadableError", "UsageError", "__version__", "analyze"]

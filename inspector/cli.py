@@ -77,7 +77,7 @@ def story_options(command: Any) -> Any:
         click.option("--jdk-generation", type=click.Choice(["current", "first"]), default="current", show_default=True, help="Which identity rule: first is before 8u60 and 7u85."),
         click.option("--keylog", multiple=True, metavar="FILE", type=click.Path(exists=True, dir_okay=False), help="NSS key log; accepted, not used yet."),
         click.option("--server-key", multiple=True, metavar="PEM", type=click.Path(exists=True, dir_okay=False), help="RSA private key; accepted, not used yet."),
-        click.option("--log", "logs", multiple=True, metavar="FILE", type=click.Path(exists=True, dir_okay=False), help="puppetserver.log or HAProxy log; accepted, not used yet."),
+        click.option("--log", "logs", multiple=True, metavar="FILE", type=click.Path(), help="puppetserver.log or HAProxy's log, also .gz, joined with the wire; repeatable."),
     ]
     for decorator in reversed(decorators):
         command = decorator(command)
@@ -113,7 +113,7 @@ def analyze_command(
         from inspector.filters import compile_filter
 
         condition = compile_filter(expression)
-    analysis = _analysis(files, vips, jdk_generation, _secrets_limits(keylog, server_key, logs))
+    analysis = _analysis(files, _options(vips, jdk_generation, logs), _secrets_limits(keylog, server_key))
     wanted = None
     if condition is not None:
         from inspector.filters import matching
@@ -123,11 +123,11 @@ def analyze_command(
     _exit_by_findings(analysis, fail_on, strict)
 
 
-def _analysis(files: tuple[str, ...], vips: tuple[str, ...], generation: str, limits: list[Limit]) -> Analysis:
-    from inspector.extraction import extract
+def _analysis(files: tuple[str, ...], options: Options, limits: list[Limit]) -> Analysis:
+    from inspector.extraction import add_logs, extract
     from inspector.progress import Progress
+    from inspector.safe import path_text, safe_text
 
-    wanted = tuple(parsed(v) for v in vips)
     progress = Progress(sys.stderr)
 
     def opened(story: Story) -> None:
@@ -141,26 +141,30 @@ def _analysis(files: tuple[str, ...], vips: tuple[str, ...], generation: str, li
     for capture in facts.captures:
         if capture.damage:
             click.echo(f"inspector: {capture.path}: {capture.damage}", err=True)
+    add_logs(facts, options.logs)
+    for log in facts.logs:
+        if log.problem:
+            click.echo(f"inspector: {safe_text(path_text(log.path))}: {log.problem}", err=True)
     from inspector.findings.judge import judge
 
-    return judge(facts, _options(wanted, generation), limits)
+    return judge(facts, options, limits)
 
 
-def _options(vips: tuple[tuple[str, int], ...], generation: str) -> Options:
+def _options(vips: tuple[str, ...], generation: str, logs: tuple[str, ...] = ()) -> Options:
+    """Raises UsageError where a VIP is none."""
     from inspector.findings.case import Options
 
-    return Options("first" if generation == "first" else "current", vips)
+    return Options("first" if generation == "first" else "current", tuple(parsed(v) for v in vips), logs=logs)
 
 
-def _secrets_limits(keylog: tuple[str, ...], server_key: tuple[str, ...], logs: tuple[str, ...]) -> list[Limit]:
+def _secrets_limits(keylog: tuple[str, ...], server_key: tuple[str, ...]) -> list[Limit]:
     """Options that are accepted before what they need exists are named as limits."""
-    if not (keylog or server_key or logs):
+    if not (keylog or server_key):
         return []
     from inspector.document import Limit
     from inspector.safe import path_text
 
-    limits = [Limit("secrets_not_used", f"{path_text(path)}: records are not decrypted by this version", None, []) for path in (*keylog, *server_key)]
-    return limits + [Limit("log_not_used", f"{path_text(path)}: logs are not joined by this version", None, []) for path in logs]
+    return [Limit("secrets_not_used", f"{path_text(path)}: records are not decrypted by this version", None, []) for path in (*keylog, *server_key)]
 
 
 def _write(analysis: Analysis, form: str, wanted: Any, output: str | None) -> None:
@@ -216,7 +220,7 @@ def open_command(
 
         compile_filter(expression)
     view = (area or ("connections" if expression or sort else ""), expression, sort)
-    _open(files, _options(tuple(parsed(v) for v in vips), jdk_generation), _secrets_limits(keylog, server_key, logs), ascii_wanted, view, settings, follow)
+    _open(files, _options(vips, jdk_generation, logs), _secrets_limits(keylog, server_key), ascii_wanted, view, settings, follow)
 
 
 def _open(files: tuple[str, ...], options: Options, limits: list[Limit], ascii_wanted: bool, view: tuple[str, str, str], settings_path: str | None, follow: bool = False) -> None:
@@ -274,7 +278,7 @@ def demo_command(ascii_wanted: bool, settings: str | None) -> None:
     if sys.stdout.isatty() and sys.stdin.isatty():
         _open((str(capture),), _options((), "current"), [], ascii_wanted, ("", "", ""), settings)
         return
-    _write(_analysis((str(capture),), (), "current", []), "text", None, None)
+    _write(_analysis((str(capture),), _options((), "current"), []), "text", None, None)
 
 
 def demo_capture() -> Path:

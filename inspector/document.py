@@ -58,6 +58,15 @@ class MatrixCell(Struct):
     aborted: int
 
 
+class Impact(Struct):
+    """What aborts cost by the client's log. ``aborts``: logged; ``catalogs``: agents that got an error instead; ``reports``: lost; ``nodes``: whose."""
+
+    aborts: int
+    catalogs: int
+    reports: int
+    nodes: list[str]
+
+
 class Service(Struct):
     """``health_checks`` and ``established`` are among ``connections``; ``offered_nothing`` counts connections without an offer. ``named``: by settings."""
 
@@ -78,6 +87,7 @@ class Service(Struct):
     offered_nothing: int
     matrix: list[MatrixCell]
     named: str | None = None
+    impact: Impact | None = None
 
 
 class Client(Struct):
@@ -92,7 +102,7 @@ class Client(Struct):
 
 
 class Backend(Struct):
-    """Every connection is one of full, resumed, aborted, other; ``declined`` overlaps with full and aborted."""
+    """Every connection is one of full, resumed, aborted, other; ``declined`` overlaps with full and aborted. ``server``: by the balancer's log."""
 
     id: str
     service: str
@@ -108,6 +118,7 @@ class Backend(Struct):
     ems: bool | Literal["mixed"] | None
     versions: list[str]
     addresses: list[str]
+    server: str | None = None
     named: str | None = None
 
 
@@ -189,11 +200,48 @@ class Anomaly(Struct):
 
 
 class LogLine(Struct):
+    """``at``: by the log's clock. ``offset``: nanoseconds from the connection's moment on the wire, its SYN for HAProxy, else its end. ``among``: the
+    connections that it may belong to; ``certain``: whether that is settled.
+    """
+
     file: str
     line: int
     at: str
     text: str
     offset: int
+    form: str
+    certain: bool
+    among: list[str]
+
+
+class UnpairedLine(Struct):
+    """A logged failure without a connection."""
+
+    line: int
+    at: str
+    text: str
+    reason: str
+
+
+class LogFile(Struct):
+    """``offset``, ``uncertainty``: nanoseconds, the log's clock minus the capture's. ``failures``: logged; of them ``paired`` and ``ambiguous``.
+    ``connections``: whose server it names.
+    """
+
+    path: str
+    form: str
+    lines: int
+    first: str | None
+    last: str | None
+    zone: bool
+    problem: str | None
+    offset: int | None
+    uncertainty: int | None
+    failures: int
+    paired: int
+    ambiguous: int
+    unpaired: list[UnpairedLine]
+    connections: int
 
 
 class Cipher(Struct, frozen=True):
@@ -346,10 +394,11 @@ class Document(Struct):
     findings: list[Finding]
     incidents: list[Incident]
     limits: list[Limit]
+    logs: list[LogFile]
     schema: str = SCHEMA
 
 
-LISTS = ("captures", "services", "clients", "backends", "certificates", "sessions", "connections", "findings", "incidents", "limits")
+LISTS = ("captures", "services", "clients", "backends", "certificates", "sessions", "connections", "findings", "incidents", "limits", "logs")
 
 
 def schema() -> bytes:

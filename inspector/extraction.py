@@ -56,6 +56,17 @@ def extract(paths: Sequence[str], progress: Progress | None = None, opened: Call
     return joined([*parts, last], story)
 
 
+def add_logs(facts: Facts, paths: Sequence[str]) -> None:
+    """Read logs beside the captures; what is wrong with one is said in it."""
+    from inspector.logs.reading import read_log
+    from inspector.tracking.services import ip_text
+
+    if paths:
+        ends = {end for packed in facts.connections for end in (facts.unpack(packed).client,)}
+        clients = {(ip_text(end.address), end.port) for end in ends}
+        facts.logs += [read_log(path, clients) for path in paths]
+
+
 def _with_journals(journals: list[str], captures: list[str], progress: Progress | None, opened: Callable[[Story], None] | None, watch: Watch | None) -> Facts:
     """Facts that were kept, joined with those of captures."""
     from inspector.facts import merge

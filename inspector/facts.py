@@ -16,6 +16,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec import Struct, field
 
+from inspector.logs.entries import LogFacts
 from inspector.tls.messages import AnswerShape, HelloShape
 
 FRAME_BITS = 40
@@ -200,7 +201,7 @@ class CaptureFacts(Struct):
 
 class Facts(Struct):
     """All that was extracted. ``connections``: packed. ``certificates``: DER by SHA-256. ``other_flows``: TCP
-    flows without TLS, by server endpoint.
+    flows without TLS, by server endpoint. ``logs``: what others wrote down at the time.
     """
 
     captures: list[CaptureFacts] = field(default_factory=list)
@@ -211,6 +212,7 @@ class Facts(Struct):
     other_flows: dict[Endpoint, int] = field(default_factory=dict)
     problems: list[tuple[str, str]] = field(default_factory=list)
     bounded: list[str] = field(default_factory=list)
+    logs: list[LogFacts] = field(default_factory=list)
     _latest: tuple[bytes, ConnectionFacts] | None = None
     """What was unpacked last; whoever looks at a connection mostly looks several times."""
 
@@ -290,6 +292,7 @@ def absorb(whole: Facts, part: Facts) -> None:
         whole.other_flows[endpoint] = whole.other_flows.get(endpoint, 0) + count
     whole.problems += part.problems
     whole.bounded += part.bounded
+    whole.logs += part.logs
 
 
 def _moved(connection: ConnectionFacts, captures: dict[int, int]) -> ConnectionFacts:

@@ -6,8 +6,8 @@ from collections import Counter
 from itertools import combinations
 
 from inspector.document import Assessment, Finding, Grade
-from inspector.findings.case import Case
-from inspector.findings.change import ABORT, NOT_JAVA
+from inspector.findings.case import NOT_JAVA, Case
+from inspector.findings.change import ABORT
 from inspector.findings.failures import RULE as FAILED
 from inspector.findings.failures import unclear_id
 from inspector.findings.machine import ALLOW_UNSAFE, USE_EMS

@@ -10,24 +10,30 @@ from msgspec import Struct
 
 from inspector.document import FrameRef, Jsse
 from inspector.facts import FRAME_BITS, ConnectionFacts, Facts
+from inspector.findings import logged
 from inspector.findings.jsse import Decision, Generation, Offer, Step, decide, equivalence
 from inspector.findings.machine import Machine
 from inspector.tracking.backends import Backend, find_backends
+from inspector.tracking.balancer import Balanced, balanced
 from inspector.tracking.certificates import Certificate, parse
-from inspector.tracking.observed import Observed, observe
+from inspector.tracking.observed import BAD_CERTIFICATE, Observed, observe
 from inspector.tracking.services import Client, Service, find_clients, find_services, ip_text, mark_health_checks
 from inspector.tracking.sessions import Ledger, Session
 
+NOT_JAVA = ("openssl", "go", "nss", "gnutls", "schannel", "boringssl")
 NOT_APPLICABLE = Decision("not_applicable", None, "no ServerHello was captured")
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """``vips``: (host, port) that alone are looked at; empty for all. ``machine``: what is known of a client from elsewhere."""
+    """``vips``: (host, port) that alone are looked at; empty for all. ``machine``: what is known of a client from elsewhere. ``logs``: paths of those that
+    whoever extracts reads beside the captures.
+    """
 
     generation: Generation = "current"
     vips: tuple[tuple[str, int], ...] = ()
     machine: Machine | None = None
+    logs: tuple[str, ...] = ()
 
 
 class Judgement(Struct, gc=False):
@@ -62,6 +68,8 @@ class Case:
     certificates: dict[bytes, Certificate]
     judgements: list[Judgement]
     signs: dict[tuple[int, bytes], Signs]
+    balancer: Balanced
+    logged: logged.Joined = field(default_factory=logged.Joined)
     identities: dict[tuple[bytes, bytes], Step] = field(default_factory=dict)
 
     def step(self, old: bytes, new: bytes) -> Step:
@@ -72,6 +80,17 @@ class Case:
         """What is known of the client's machine from elsewhere, where it is that one."""
         machine = self.options.machine
         return machine if machine is not None and ip_text(seen.client_address) in machine.addresses else None
+
+    def may_change(self, seen: Observed) -> bool:
+        """Whether the client gave up as Java does, where Java's rule may have spoken, in the first handshake or in a renegotiation."""
+        if any(attempt.broken_off_by == "client" for attempt in seen.renegotiations):
+            return True
+        if not seen.gave_up or seen.health_check or seen.stack.name in NOT_JAVA:
+            return False
+        alert = seen.fatal_alert
+        if alert is not None and alert.from_client and alert.code != BAD_CERTIFICATE:
+            return False
+        return self.judgements[seen.index].decision.verdict in ("aborts", "possible")
 
     def members(self, service: Service) -> list[Observed]:
         """A service's connections without health checks."""
@@ -90,10 +109,13 @@ def build(facts: Facts, options: Options) -> Case:
     services = find_services(observed, facts.other_flows)
     clients = find_clients(observed)
     mark_health_checks(observed, services)
-    backends = find_backends(observed, services, certificates)
-    case = Case(facts, options, observed, services, clients, backends, ledger.sessions, certificates, [], {})
+    balancer = balanced(observed, facts.logs)
+    servers = {index: chosen.entry.server for index, chosen in balancer.chosen.items() if chosen.entry.server}
+    backends = find_backends(observed, services, certificates, servers)
+    case = Case(facts, options, observed, services, clients, backends, ledger.sessions, certificates, [], {}, balancer)
     case.judgements = [_judge(case, seen) for seen in observed]
     _read_signs(case)
+    case.logged = logged.joined(observed, services, facts.logs, case.may_change)
     return case
 
 

@@ -7,31 +7,29 @@ from collections.abc import Iterator
 from inspector.document import Evidence, Finding, Grade, Severity
 from inspector.findings.case import Case, frames
 from inspector.findings.remedies import CHANGE_REFERENCES, capture_remedy, change_remedies
+from inspector.logs.entries import Kind
 from inspector.times import rfc3339, span
-from inspector.tracking.observed import BAD_CERTIFICATE, Observed
+from inspector.tracking.observed import Observed
 from inspector.tracking.services import short_id
 
+OTHER_CAUSES: tuple[Kind, ...] = ("untrusted", "invalid_path", "host_name")
 ABORT, TOLERATED = "certificate-change-abort", "certificate-change-tolerated"
 TRANSLATION = (
     "Java logs this as 'server certificate change is restricted during renegotiation'; no renegotiation took place. The abort shows that neither "
     "endpoint identification nor jdk.tls.allowUnsafeServerCertChange is set."
 )
-NOT_JAVA = ("openssl", "go", "nss", "gnutls", "schannel", "boringssl")
 
 
 def is_candidate(case: Case, seen: Observed) -> bool:
-    """Whether the client gave up as Java does, where Java's rule may have spoken."""
-    if not seen.gave_up or seen.health_check or seen.stack.name in NOT_JAVA:
-        return False
-    alert = seen.fatal_alert
-    if alert is not None and alert.from_client and alert.code != BAD_CERTIFICATE:
-        return False
-    return case.judgements[seen.index].decision.verdict in ("aborts", "possible")
+    """Whether the client gave up in its first handshake as Java does, where Java's rule may have spoken and its log does not name another cause."""
+    return seen.gave_up and case.may_change(seen) and not any(case.logged.certain(seen.index, kind) for kind in OTHER_CAUSES)
 
 
 def doubt(case: Case, seen: Observed) -> str | None:
     """Why the abort cannot be confirmed; None where it can."""
     judgement = case.judgements[seen.index]
+    if case.logged.certain(seen.index, "certificate_change") is not None:
+        return None  # the client itself says so
     if seen.entry.session is None or judgement.cached_leaf is None:
         return "the session's origin lies before the capture"
     if not seen.entry.known:
@@ -73,6 +71,9 @@ def abort(case: Case, seen: Observed) -> Finding:
     explanation = "; ".join(story) + "."
     if seen.entry.resumed_before is None and confirmed:
         explanation += " The first resumption came less than 1 ms before; that the client gave up shows that it had been read."
+    said = case.logged.certain(seen.index, "certificate_change")
+    if said is not None:
+        explanation += f" The client's own log says so: line {said.failure.line} of {case.facts.logs[said.log].path}."
     if confirmed:
         explanation += f" {TRANSLATION}"
         if case.options.generation == "first":

@@ -9,6 +9,7 @@ from inspector import bounds, facts
 from inspector import document as doc
 from inspector.facts import EVENT_BYTES, LETTER_AT, AlertFact, ConnectionFacts, HandshakeFacts
 from inspector.findings.case import Case, frame
+from inspector.findings.from_logs import lines_of
 from inspector.findings.pool import ems_of, versions_of
 from inspector.times import rfc3339, rfc3339_signed
 from inspector.tls.messages import AnswerShape, HelloShape
@@ -68,7 +69,7 @@ def connection(case: Case, seen: Observed) -> doc.Connection:
         preamble=main.preamble or None,
         health_check=seen.health_check,
         anomalies=[doc.Anomaly(a.kind, a.text, "client" if a.from_client else "server", a.offset, a.path, frame(a.frame)) for a in main.anomalies],
-        logs=[],
+        logs=lines_of(case, seen),
         handshakes=handshakes,
     )
 
@@ -309,6 +310,7 @@ def backend(case: Case, found: Backend) -> doc.Backend:
         ems if isinstance(ems, bool) or ems is None else "mixed",
         versions_of(case, found),
         found.addresses,
+        found.server or None,
     )
 
 

@@ -8,7 +8,7 @@ from itertools import islice
 
 from inspector import document as doc
 from inspector.facts import Facts
-from inspector.findings import change, describe, failures, limits, pool, renegotiation
+from inspector.findings import change, describe, failures, from_logs, limits, pool, renegotiation
 from inspector.findings.assessment import assess
 from inspector.findings.case import Case, Options, build
 from inspector.times import clock
@@ -62,7 +62,7 @@ def judge(facts: Facts, options: Options | None = None, extra_limits: Sequence[d
 
 
 def _document(case: Case, extra_limits: list[doc.Limit]) -> doc.Document:
-    found_limits = limits.limits(case, extra_limits)
+    found_limits = limits.limits(case, [*from_logs.limits(case), *extra_limits])
     candidates = [s for s in case.observed if change.is_candidate(case, s)]
     findings = [change.abort(case, s) for s in candidates]
     explained = {s.index for s in candidates} | {s.index for s in case.observed if s.renegotiations}
@@ -92,6 +92,7 @@ def _document(case: Case, extra_limits: list[doc.Limit]) -> doc.Document:
         findings=findings,
         incidents=incidents(case, findings),
         limits=found_limits,
+        logs=from_logs.logs(case),
     )
 
 
@@ -148,6 +149,7 @@ def _service(case: Case, service: Service, assessment: doc.Assessment) -> doc.Se
         results.count("other"),
         nothing,
         cells,
+        impact=from_logs.impact(case, service),
     )
 
 

@@ -40,11 +40,11 @@ def limits(case: Case, extra: list[Limit]) -> list[Limit]:
     _add(found, "mid_stream", mid_stream, "the ClientHello was not captured")
     before = [s for s in case.observed if s.entry.session is not None and s.entry.session.issuer is None and not s.modern]
     _add(found, "before_capture", before, "the offered session was issued before the capture, or by nobody")
-    modern = [s for s in case.observed if s.modern]
+    modern = [s for s in case.observed if s.modern and s.backend < 0]
     _add(found, "encrypted", modern, "TLS 1.3 encrypts the certificate: the back end is not visible without secrets or the balancer's log")
     for service in case.services:
         members = [b for b in case.backends if b.service == service.index]
-        if len(members) == 1 and "certificate" in members[0].basis:
+        if len(members) == 1 and "certificate" in members[0].basis and "log" not in members[0].basis:
             found.append(Limit("one_certificate", f"{service.name}:{service.port} shows one certificate everywhere; more back ends may hide behind it", None, []))
     return found + extra
 

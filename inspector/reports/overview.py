@@ -97,6 +97,17 @@ def since(document: Document, service: Service) -> str:
     return text
 
 
+def impact(service: Service) -> str:
+    """What the aborts cost by the client's log: ``23 aborts logged, 20 failed catalogs, 3 lost reports; nodes …``; empty where no log says so."""
+    cost = service.impact
+    if cost is None:
+        return ""
+    parts = [f"{counted(cost.aborts, 'abort')} logged", *([counted(cost.catalogs, "failed catalog")] if cost.catalogs else [])]
+    parts += [counted(cost.reports, "lost report")] if cost.reports else []
+    nodes = f"; {'nodes' if len(cost.nodes) > 1 else 'node'} {', '.join(safe_text(n, 80) for n in cost.nodes[:5])}" if cost.nodes else ""
+    return ", ".join(parts) + nodes + (f" and {len(cost.nodes) - 5} more" if len(cost.nodes) > 5 else "")
+
+
 def pool(document: Document, service: Service, width: int = 120) -> list[str]:
     """The pool, one back end a line, and the totals. Columns leave in the order DNS names, days, TLS, EMS, declined where ``width`` is short."""
     certificates = {c.sha256: c for c in document.certificates}
@@ -129,7 +140,7 @@ RIGHT = ("days left", "full", "resumed", "aborted", "other", "declined")
 
 def _row(b: Backend, leaf: Certificate | None, now: int, most: int) -> list[str]:
     common = common_name(leaf) or leaf.subject if leaf else (b.leaf or "not visible")[:12]
-    common = b.named or common
+    common = b.named or b.server or common
     names = ", ".join(leaf.dns_names + leaf.ip_addresses) if leaf else ""
     days = f"{(nanoseconds(leaf.not_after) - now) // DAY_NS:,}" if leaf and leaf.not_after else ""
     versions = "/".join(v.removeprefix("TLSv") for v in b.versions)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from inspector.document import Incident
+from inspector.document import Incident, LogLine
 from inspector.facts import FRAME_BITS, ConnectionFacts, Event, unpack_events
+from inspector.findings.from_logs import lines_of
 from inspector.findings.judge import Analysis
 from inspector.times import clock, span
 from inspector.tls.registry import alert_name
@@ -54,7 +55,7 @@ class Rung(NamedTuple):
 
 
 class Chapter(NamedTuple):
-    """One connection of the story."""
+    """One connection of the story. ``notes``: what logs say of it, a line each."""
 
     title: str
     role: str
@@ -63,6 +64,7 @@ class Chapter(NamedTuple):
     rungs: list[Rung]
     service: str
     legs: tuple[ConnectionFacts, ...]
+    notes: tuple[str, ...] = ()
 
 
 class Ladder(NamedTuple):
@@ -85,9 +87,19 @@ def ladder(analysis: Analysis, incident: Incident) -> Ladder:
         role = roles.get(connection, "seen")
         gap = f"  +{span(seen.first_ns - previous.first_ns)}" if previous is not None else f"  {clock(seen.first_ns)}"
         title = f"{number} {role.upper()}{gap}   port {seen.main.client.port} → back end {case.label(seen)}"
-        chapters.append(Chapter(title, role, connection, case.label(seen), rungs(analysis, seen), case.services[seen.service].id, (seen.main, *seen.legs)))
+        chapters.append(Chapter(title, role, connection, case.label(seen), rungs(analysis, seen), case.services[seen.service].id, (seen.main, *seen.legs), notes(analysis, seen)))
         previous = seen
     return Ladder(incident.summary, chapters)
+
+
+def notes(analysis: Analysis, seen: Observed) -> tuple[str, ...]:
+    """The log lines of a connection, with how sure it is that they are its own."""
+    return tuple(_note(line) for line in lines_of(analysis.case, seen))
+
+
+def _note(line: LogLine) -> str:
+    sure = "" if line.certain else "  (one of several that it may belong to)" if len(line.among) > 1 else "  (perhaps)"
+    return f"{line.file.rsplit('/', 1)[-1]}:{line.line}  {line.text}{sure}"
 
 
 def rungs(analysis: Analysis, seen: Observed) -> list[Rung]:
@@ -165,4 +177,4 @@ def _said(analysis: Analysis, seen: Observed, main: ConnectionFacts, event: Even
     return name
 
 
-__all__ = ["Chapter", "Ladder", "Rung", "ladder", "rungs"]
+__all__ = ["Chapter", "Ladder", "Rung", "ladder", "notes", "rungs"]

@@ -60,7 +60,7 @@ def service_lines(document: Document, service: Service) -> list[str]:
     if assessment.state == "protected":
         for breaks in assessment.breaks_if:
             lines += wrap(safe_text(breaks), "    returns if ", "               ")
-    lines += [f"  {line}" for line in (overview.clients(document, service), overview.since(document, service)) if line]
+    lines += [f"  {line}" for line in (overview.clients(document, service), overview.since(document, service), overview.impact(service)) if line]
     if service.health_checks:
         lines.append(f"  {overview.counted(service.health_checks, 'health check')} left out of all rates")
     if assessment.do and assessment.do != "nothing":
@@ -105,6 +105,7 @@ def ladder_lines(found: Ladder) -> list[str]:
             arrow = "──▶" if rung.from_client else "◀──"
             sides = ("server", "client") if not rung.leg else ("back end", "balancer")
             lines.append(f"    {rung.offset:>10}  {sides[rung.from_client]} {arrow}  {safe_text(rung.text)}   [{rung.frame}]")
+        lines += [f"      log  {safe_text(note)}" for note in chapter.notes]
     return lines
 
 

@@ -1,12 +1,13 @@
 """Who answered: connections of one service grouped by what tells servers apart.
 
 The furthest leg's server address, or the service's own addresses where each shows one certificate; else the leaf certificate. Resumed
-connections, which show no certificate, belong to whoever issued the session, or to the only back end there is. A certificate that replaces another for good is a rotation.
+connections, which show no certificate, belong to whoever issued the session, or to the only back end there is. The balancer's log
+names them. A certificate that replaces another for good is a rotation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct, field
 
@@ -29,7 +30,7 @@ class Rotation(Struct):
 
 
 class Backend(Struct):
-    """``leaves``: certificates in the order of their appearance, the last one being current. ``ems``: among clients that offer it."""
+    """``leaves``: certificates in the order of their appearance, the last one being current. ``server``: its name in the balancer's log."""
 
     index: int
     id: str
@@ -40,6 +41,7 @@ class Backend(Struct):
     addresses: list[str]
     connections: list[int]
     rotations: list[Rotation] = field(default_factory=list)
+    server: str = ""
 
     @property
     def leaf(self) -> bytes | None:
@@ -50,12 +52,13 @@ class Backend(Struct):
 Key = tuple[str, object]
 
 
-def find_backends(observed: Sequence[Observed], services: Sequence[Service], certificates: dict[bytes, Certificate]) -> list[Backend]:
-    """Group the connections of each service, and number the back ends in ``observed``."""
+def find_backends(observed: Sequence[Observed], services: Sequence[Service], certificates: dict[bytes, Certificate], servers: Mapping[int, str] | None = None) -> list[Backend]:
+    """Group the connections of each service, and number the back ends in ``observed``. ``servers``: where the balancer's log says that a connection went."""
+    servers = servers or {}
     backends: list[Backend] = []
     for service in services:
         members = [observed[i] for i in service.connections if not observed[i].health_check or observed[i].leaf]
-        keys = _keys(observed, members, certificates)
+        keys = _by_server(_keys(observed, members, certificates), members, servers)
         found: dict[Key, Backend] = {}
         addresses: dict[bytes, str] = {}
         for seen in members:
@@ -69,16 +72,18 @@ def find_backends(observed: Sequence[Observed], services: Sequence[Service], cer
                 backend = found[key] = Backend(len(backends), short_id("backend", service.id, key[0], name), service.index, label, [], [], [], [])
                 backends.append(backend)
             seen.backend = backend.index
-            _add(backend, seen, key, addresses)
+            _add(backend, seen, key, addresses, servers.get(seen.index, ""))
     return backends
 
 
-def _add(backend: Backend, seen: Observed, key: Key, addresses: dict[bytes, str]) -> None:
+def _add(backend: Backend, seen: Observed, key: Key, addresses: dict[bytes, str], name: str) -> None:
     server = seen.legs[-1].server if seen.packed_legs else seen.server
     backend.connections.append(seen.index)
-    basis = {"endpoint": "leg" if seen.packed_legs else "address", "leaf": "certificate" if seen.leaf else "session"}[key[0]]
-    if basis not in backend.basis:
-        backend.basis.append(basis)
+    basis = {"endpoint": "leg" if seen.packed_legs else "address", "leaf": "certificate" if seen.leaf else "session", "log": "log"}[key[0]]
+    for reason in (basis, *(("log",) if name else ())):
+        if reason not in backend.basis:
+            backend.basis.append(reason)
+    backend.server = backend.server or name
     leaf = seen.leaf
     if leaf is not None and leaf not in backend.leaves:
         if backend.leaves:
@@ -120,6 +125,38 @@ def _keys(observed: Sequence[Observed], members: list[Observed], certificates: d
             elif issuer is None and only_leaf is not None:
                 keys[seen.index] = ("leaf", only_leaf)
     return keys
+
+
+def _by_server(keys: dict[int, Key], members: list[Observed], servers: Mapping[int, str]) -> dict[int, Key]:
+    """Keys refined by the balancer's log: what has no key gets one, one certificate on several servers is told apart, several of one server are joined.
+
+    Where server and key say the same, the key stays, and with it the back end's id.
+    """
+    if not any(seen.index in servers for seen in members):
+        return keys
+    told: dict[Key, set[str]] = {}
+    shown: dict[str, set[Key]] = {}
+    for seen in members:
+        key, server = keys.get(seen.index), servers.get(seen.index)
+        if server and key is not None and (seen.leaf is not None or key[0] == "endpoint"):
+            told.setdefault(key, set()).add(server)
+            shown.setdefault(server, set()).add(key)
+
+    def known(server: str) -> Key:
+        only = next(iter(shown[server])) if len(shown.get(server, ())) == 1 else None
+        return only if only is not None and told[only] == {server} else ("log", server)
+
+    found: dict[int, Key] = {}
+    for seen in members:
+        key, server = keys.get(seen.index), servers.get(seen.index)
+        if not server and key in told:
+            server = next(iter(told[key])) if len(told[key]) == 1 else None
+            key = None
+        if server:
+            found[seen.index] = known(server)
+        elif key is not None:
+            found[seen.index] = key
+    return found
 
 
 def _distinguishing_endpoints(members: list[Observed]) -> dict[int, Endpoint]:

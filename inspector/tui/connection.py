@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from inspector.document import Connection
 from inspector.reports import overview
-from inspector.reports.story import Chapter, Ladder, rungs
+from inspector.reports.story import Chapter, Ladder, notes, rungs
 from inspector.reports.wireshark import display_filter
 from inspector.safe import safe_text
 from inspector.tui.desk import Desk
@@ -32,7 +32,7 @@ class ConnectionScreen(Told):
         seen = analysis.case.observed[self._index]
         c = analysis.connection(self._index)
         label = analysis.case.label(seen)
-        told = Ladder("", [Chapter(f"port {c.client_endpoint.port}", "seen", c.id, label, rungs(analysis, seen), c.service, (seen.main, *seen.legs))])
+        told = Ladder("", [Chapter(f"port {c.client_endpoint.port}", "seen", c.id, label, rungs(analysis, seen), c.service, (seen.main, *seen.legs), notes(analysis, seen))])
         lines = [*self.ladder_at(told, width), []]
         for name, value in self._facts(c):
             lines += paragraph(f"{name}: {value}", "  ", "      ", width)

@@ -16,7 +16,7 @@ from inspector import settings
 from inspector.columns import Columns
 from inspector.document import Limit
 from inspector.errors import InspectorError
-from inspector.extraction import extract
+from inspector.extraction import add_logs, extract
 from inspector.facts import Facts
 from inspector.findings.case import Options
 from inspector.findings.judge import Analysis, judge
@@ -119,6 +119,7 @@ class Loading:
     def _work(self) -> None:
         self._next_look = time.monotonic() + FIRST_LOOK_SECONDS
         facts = extract(self.paths, self._advance, self._opened, self._look)
+        add_logs(facts, self._options.logs)
         self.stage = "judging"
         analysis = self._judged(facts, self._limits)
         columns = Columns(analysis, self._check) if analysis.count <= FEW else None

@@ -109,7 +109,7 @@ class OverviewScreen(Area):
             lines.append([(standing[1:], "dim")])
         if assessment.state not in ("confirmed", "not_this") and assessment.because:
             lines += paragraph(safe_text("; ".join(assessment.because)), "  ", "  ", width)
-        details = [overview.clients(document, service), *overview.since(document, service).split("   ")]
+        details = [overview.clients(document, service), *overview.since(document, service).split("   "), overview.impact(service)]
         lines += [[(line, "dim")] for line in overview.flowing(filter(None, details), "  ", width)]
         if service.health_checks:
             lines.append([(f"  {overview.counted(service.health_checks, 'health check')} left out of all rates", "dim")])

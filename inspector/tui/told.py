@@ -88,7 +88,7 @@ class Told(Page):
             for number, rung in enumerate(chapter.rungs, place + 1):
                 self.targets.append(Target(chapter.legs[rung.leg], chapter.title, rung))
                 self._places.append(number)
-            place += 1 + len(chapter.rungs)
+            place += 1 + len(chapter.rungs) + len(chapter.notes)
         return lines
 
     def _lane_names(self, told: Ladder) -> dict[str, str]:
@@ -99,7 +99,7 @@ class Told(Page):
             backend = next((b for b in document.backends if b.label == chapter.backend and b.service == chapter.service), None)
             leaf = certificates.get(backend.leaf or "") if backend else None
             host = overview.common_name(leaf).split(".")[0] if leaf else ""
-            host = backend.named if backend and backend.named else host
+            host = (backend.named or backend.server or host) if backend else host
             names[chapter.backend] = f"{chapter.backend} {safe_text(host, 20)}".strip()
         return names
 

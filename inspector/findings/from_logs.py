@@ -1,0 +1,102 @@
+"""What the logs say, as the document's types: lines of connections, logs with their clocks, what failures cost."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from inspector import document as doc
+from inspector.findings.case import Case
+from inspector.findings.logged import moment
+from inspector.times import rfc3339, span
+from inspector.tracking.clocks import Offset
+from inspector.tracking.observed import Observed
+from inspector.tracking.services import Service
+
+UNPAIRED = 50
+"""Failures without a connection that a log names one by one."""
+
+NODES = 1000
+
+
+def lines_of(case: Case, seen: Observed) -> list[doc.LogLine]:
+    """The log lines of a connection, in order."""
+    found: list[doc.LogLine] = []
+    chosen = case.balancer.chosen.get(seen.index)
+    if chosen is not None:
+        entry = chosen.entry
+        found.append(doc.LogLine(case.facts.logs[chosen.log].path, entry.line, rfc3339(entry.ns), entry.text, entry.ns - seen.first_ns, "haproxy", True, [seen.id]))
+    for line in case.logged.lines.get(seen.index, ()):
+        f = line.failure
+        among = [case.observed[index].id for index in line.among]
+        found.append(doc.LogLine(case.facts.logs[line.log].path, f.line, rfc3339(f.ns), f.text, f.ns - moment(seen), "puppetserver", line.is_certain, among))
+    return found
+
+
+def logs(case: Case) -> list[doc.LogFile]:
+    """Every log that was given, and how it fits."""
+    found = []
+    for place, log in enumerate(case.facts.logs):
+        lines = {line.failure.line: line for lines in case.logged.lines.values() for line in lines if line.log == place}
+        unpaired = [doc.UnpairedLine(f.line, rfc3339(f.ns), f.text, reason) for f, reason in case.logged.unpaired.get(place, [])]
+        chosen = sum(c.log == place for c in case.balancer.chosen.values())
+        offset = offset_of(case, place)
+        found.append(
+            doc.LogFile(
+                log.path,
+                log.form,
+                log.lines,
+                rfc3339(log.first_ns) if log.first_ns is not None else None,
+                rfc3339(log.last_ns) if log.last_ns is not None else None,
+                log.has_zone,
+                log.problem or None,
+                offset.ns if offset is not None else None,
+                offset.uncertainty_ns if offset is not None else None,
+                len(log.failures),
+                sum(line.is_certain for line in lines.values()),
+                sum(not line.is_certain for line in lines.values()),
+                unpaired[:UNPAIRED],
+                chosen,
+            )
+        )
+    return found
+
+
+def offset_of(case: Case, place: int) -> Offset | None:
+    """How far a log's clock is from the capture's; None where that cannot be said."""
+    found = case.balancer.offsets.get(place)
+    if found is not None:
+        return found
+    best = case.logged.offsets.get(place, [])
+    return best[0] if len(best) == 1 else None
+
+
+def limits(case: Case) -> list[doc.Limit]:
+    """What of the logs is not used, and why."""
+    found: list[doc.Limit] = []
+    for place, log in enumerate(case.facts.logs):
+        if log.problem:
+            found.append(doc.Limit("log_unreadable", f"{log.path}: {log.problem}", None, []))
+        for reason, count in Counter(reason for _, reason in case.logged.unpaired.get(place, [])).most_common():
+            found.append(doc.Limit("log_unpaired", f"{log.path}: {count} of {_failures(len(log.failures))} belong to no connection here: {reason}", None, []))
+        if log.form == "haproxy" and case.observed and place not in case.balancer.offsets:
+            found.append(doc.Limit("log_not_joined", f"{log.path}: no line fits a connection of the capture by client address, port and time", None, []))
+        best = case.logged.offsets.get(place, [])
+        if len(best) > 1:
+            text = f"{log.path}: its clock fits the capture's equally well at {len(best)} offsets, so its lines are sets"
+            found.append(doc.Limit("log_clock", text, None, []))
+        elif best and best[0].is_weak:
+            found.append(doc.Limit("log_clock", f"{log.path}: its clock was set by one line ({span(best[0].ns)}), which may be chance", None, []))
+    return found
+
+
+def _failures(count: int) -> str:
+    return f"{count} logged failure{'' if count == 1 else 's'}"
+
+
+def impact(case: Case, service: Service) -> doc.Impact | None:
+    """What the aborts of a service cost, where a log says so."""
+    found = {(line.log, line.failure.line): line.failure for index in service.connections for line in case.logged.lines.get(index, ()) if line.failure.kind == "certificate_change"}
+    if not found:
+        return None
+    nodes = sorted({f.node for f in found.values() if f.node and f.impact})
+    return doc.Impact(len(found), sum(f.impact == "catalog" for f in found.values()), sum(f.impact == "report" for f in found.values()), nodes[:NODES])

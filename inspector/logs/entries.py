@@ -1,0 +1,61 @@
+"""What a log says, as facts. Compact and serialisable.
+
+``ns`` of an entry: nanoseconds since the epoch by the log's own clock; where the log writes no zone, as if it wrote UTC.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct, field
+
+Kind = Literal["certificate_change", "untrusted", "invalid_path", "host_name", "alert_received", "ems_inconsistent", "peer_vanished", "no_common_parameters", "other"]
+"""Why a TLS connection failed, by the exception's text."""
+
+Form = Literal["puppetserver", "haproxy", "unknown"]
+
+
+class Failure(Struct, gc=False):
+    """A logged TLS failure. ``text``: first line and exception. ``host``, ``port``, ``request``: of what failed, where the log says so. ``node``: for whom.
+
+    ``impact``: ``catalog`` where the agent got an error instead of its catalog, ``report`` where a report was lost, else empty.
+    """
+
+    line: int
+    ns: int
+    kind: Kind
+    detail: str
+    text: str
+    thread: str = ""
+    host: str = ""
+    port: int = 0
+    request: str = ""
+    node: str = ""
+    impact: str = ""
+
+
+class Proxied(Struct, gc=False):
+    """A connection that HAProxy forwarded. ``server``: its name in the configuration, empty where none was chosen. ``backend``: the group it is in."""
+
+    line: int
+    ns: int
+    client: str
+    port: int
+    backend: str
+    server: str
+    address: str
+    text: str
+
+
+class LogFacts(Struct):
+    """One log file. ``has_zone``: whether its times name their zone. ``problem``: why it could not be read, or not in full."""
+
+    path: str
+    form: Form
+    lines: int = 0
+    first_ns: int | None = None
+    last_ns: int | None = None
+    has_zone: bool = False
+    failures: list[Failure] = field(default_factory=list)
+    proxied: list[Proxied] = field(default_factory=list)
+    problem: str = ""

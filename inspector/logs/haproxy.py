@@ -1,0 +1,68 @@
+"""HAProxy's TCP and HTTP logs: who connected, when, and to which server it was sent.
+
+``haproxy[374]: 127.0.0.1:34798 [23/Nov/2026:17:28:10.259] frontend backend/server …``; whatever stands before the client's address (syslog's header) is not
+looked at, nor is what stands behind the server, but for ``-> ADDRESS`` where a format writes it. HAProxy writes local time without a zone.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Container
+
+from inspector.logs.entries import LogFacts, Proxied
+from inspector.logs.stamps import COMMON, common
+
+LINE = re.compile(
+    rb"(?:^|[\s:])(?:::ffff:)?\[?([0-9A-Fa-f.:]{2,45}?)\]?:(\d{1,5})\s+\[" + COMMON + rb"\]\s+([^\s/]+)(?:\s+[^\s/]+:\d+)?\s+([^\s/]+)/(<?[^\s>]+>?)(?:\s+\S+\s+->\s+(\S+:\d+))?"
+)
+MOST_CONNECTIONS = 1_000_000
+TEXT = 400
+NONE = b"<NOSRV>"
+
+
+def is_ours(line: bytes) -> bool:
+    """Whether a line is one that HAProxy writes for a connection."""
+    return LINE.search(line) is not None
+
+
+class HaproxyLog:
+    """Lines in, connections out."""
+
+    def __init__(self, facts: LogFacts, clients: Container[tuple[str, int]] | None = None) -> None:
+        """``clients``: addresses and ports that alone are kept; None for all."""
+        self.facts = facts
+        self._clients = clients
+
+    def line(self, number: int, line: bytes) -> None:
+        """The next line, without its end."""
+        match = LINE.search(line)
+        if match is None:
+            return
+        groups = match.groups()
+        try:
+            ns, has_zone = common(groups[2:10])
+            client = str(ipaddress.ip_address(groups[0].decode("ascii")))
+        except ValueError:
+            return
+        port = int(groups[1])
+        facts = self.facts
+        facts.has_zone = has_zone
+        facts.first_ns = ns if facts.first_ns is None else min(facts.first_ns, ns)
+        facts.last_ns = ns if facts.last_ns is None else max(facts.last_ns, ns)
+        if self._clients is not None and (client, port) not in self._clients:
+            return
+        if len(facts.proxied) >= MOST_CONNECTIONS:
+            facts.problem = f"more than {MOST_CONNECTIONS:,} connections; the first of them are used"
+            return
+        server = b"" if groups[12] == NONE else groups[12]
+        facts.proxied.append(Proxied(number, ns, client, port, _text(groups[11]), _text(server), _text(groups[13] or b""), _said(line[match.start(1) :])))
+
+
+def _said(line: bytes) -> str:
+    """A line from the client's address on."""
+    return line[:TEXT].decode("utf-8", "backslashreplace")
+
+
+def _text(name: bytes) -> str:
+    return name[:255].decode("utf-8", "backslashreplace")

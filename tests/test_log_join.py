@@ -1,0 +1,285 @@
+"""Logs joined with the wire: each failure with its connection, sets where that cannot be told, and the balancer's choice of server."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+from collections import Counter
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from inspector.extraction import add_logs, extract
+from inspector.facts import Facts
+from inspector.findings.case import Case
+from inspector.findings.judge import Analysis, judge
+from inspector.findings.logged import moment
+from inspector.findings.pairing import paired
+from inspector.logs.entries import LogFacts
+from inspector.logs.reading import read_log
+from inspector.times import rfc3339
+from tests.conftest import CAPTURES, find
+
+SHARED = Path(__file__).parent.parent.parent / "shared" / "lab"
+RESTRICTED = "server certificate change is restricted during renegotiation"
+HOUR, SECOND, MILLISECOND = 3600 * 10**9, 10**9, 10**6
+
+
+def old(ns: int, thread: int) -> str:
+    at = rfc3339(ns)
+    return f"{at[:10]} {at[11:19]},{at[20:23]} ERROR [c.p.h.c.SyncHttpClient] Error executing http request\njavax.net.ssl.SSLHandshakeException: {RESTRICTED}\n"
+
+
+def mixed(ns: int, thread: int) -> str:
+    at = rfc3339(ns)
+    return f"{at[:10]} {at[11:19]},{at[20:23]} WARN  [qtp1-{thread}] [c.p.h.c.X] Error executing http request\nCaused by: javax.net.ssl.SSLException: {RESTRICTED}\n"
+
+
+def today(ns: int, thread: int) -> str:
+    return f"{rfc3339(ns)[:23]}Z WARN  [qtp1-{thread}] [c.p.h.c.i.X] Error executing http request\njavax.net.ssl.SSLHandshakeException: {RESTRICTED}\n"
+
+
+FORMATS: dict[str, Callable[[int, int], str]] = {"2014": old, "mixed": mixed, "today": today}
+
+
+@lru_cache(maxsize=128)
+def facts_of(path: str) -> Facts:
+    return extract([path])
+
+
+def with_logs(path: str, logs: list[LogFacts]) -> Analysis:
+    facts = facts_of(path)
+    facts.logs = logs
+    try:
+        analysis = judge(facts)
+        assert analysis.document
+        return analysis
+    finally:
+        facts.logs = []
+
+
+def captures() -> list[str]:
+    """Every capture with aborts, those of the lab too where they are."""
+    paths = [str(find(name)) for name in ("jdk17-abort", "jdk25-abort", "silent-abort", "tickets", "mixed-pool", "tls10", "ipv6", "both-legs", "look-alike")]
+    return paths + sorted(str(p) for p in SHARED.glob("*.pcap"))
+
+
+def told(case: Case, rows: list[tuple[int, int]]) -> Counter[str]:
+    """How the lines of a made log were paired. ``rows``: time and the connection's place, in the order of the log."""
+    by_line = {line.failure.line: line for lines in case.logged.lines.values() for line in lines}
+    found: Counter[str] = Counter()
+    for number, (_, index) in enumerate(rows):
+        line = by_line.get(2 * number + 1)
+        if line is None:
+            found["unpaired"] += 1
+        elif line.is_certain:
+            found["right" if line.among == (index,) else "wrong"] += 1
+        else:
+            found["set" if index in line.among else "wrong set"] += 1
+    return found
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("shift", [0, -3 * HOUR, 2 * SECOND, -3 * HOUR + 2 * SECOND], ids=["none", "-3h", "+2s", "-3h+2s"])
+def test_logs_made_from_the_truth(tmp_path: Path, form: str, shift: int) -> None:
+    total: Counter[str] = Counter()
+    for path in captures():
+        case = judge(facts_of(path)).case
+        aborted = [s for s in case.observed if case.may_change(s)]
+        if not aborted:
+            continue
+        chance = random.Random(f"{Path(path).name} {form} {shift}")
+        rows = sorted((moment(s) + shift + chance.randint(-700_000, 30 * MILLISECOND), s.index) for s in aborted)
+        log = tmp_path / "puppetserver.log"
+        log.write_text("".join(FORMATS[form](ns, index) for ns, index in rows))
+        found = told(with_logs(path, [read_log(str(log))]).case, rows)
+        assert not found["wrong"], path
+        assert not found["wrong set"], path
+        assert not found["unpaired"], path
+        total += found
+    assert total["right"] > 10 * total["set"]
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_two_machines_behind_one_address(tmp_path: Path, form: str) -> None:
+    """Each has its own log with a clock of its own, and half of the failures."""
+    path = str(find("puppet-session-ids"))
+    case = judge(facts_of(path)).case
+    aborted = [s for s in case.observed if case.may_change(s)]
+    chance = random.Random(7)
+    logs, halves = [], []
+    for number, shift in enumerate((0, 2 * SECOND)):
+        rows = sorted((moment(s) + shift + chance.randint(-700_000, 30 * MILLISECOND), s.index) for s in aborted[number::2])
+        log = tmp_path / f"{number}.log"
+        log.write_text("".join(FORMATS[form](ns, index) for ns, index in rows))
+        logs.append(read_log(str(log)))
+        halves.append(rows)
+    case = with_logs(path, logs).case
+    for place, rows in enumerate(halves):
+        lines = {line.failure.line: line for found in case.logged.lines.values() for line in found if line.log == place}
+        for number, (_, index) in enumerate(rows):
+            line = lines[2 * number + 1]
+            assert index in line.among
+            assert not line.is_certain or line.among == (index,)
+        assert sum(line.is_certain for line in lines.values()) >= len(rows) - 2
+
+
+def test_failures_at_the_same_time_are_a_set(tmp_path: Path) -> None:
+    assert paired({0: [5, 6], 1: [5, 6]}) == {0: ((5, 6), False), 1: ((5, 6), False)}
+    assert paired({0: [5], 1: [5, 6]}) == {0: ((5,), True), 1: ((6,), True)}
+    assert paired({0: [5], 1: [5]}) == {0: ((5,), False), 1: ((5,), False)}
+    assert paired({0: []}) == {}
+
+
+@given(st.dictionaries(st.integers(0, 6), st.lists(st.integers(0, 6), max_size=4, unique=True), max_size=6))
+@settings(max_examples=200)
+def test_what_is_certain_stands_in_every_largest_matching(possible: dict[int, list[int]]) -> None:
+    best: list[dict[int, int]] = [{}]
+
+    def search(rest: list[int], used: dict[int, int]) -> None:
+        if not rest:
+            if len(used) > len(best[0]):
+                best[:] = [dict(used)]
+            elif len(used) == len(best[0]):
+                best.append(dict(used))
+            return
+        search(rest[1:], used)
+        for target in possible[rest[0]]:
+            if target not in used.values():
+                search(rest[1:], {**used, rest[0]: target})
+
+    search(list(possible), {})
+    for entry, partners in paired(possible).items():
+        everywhere = {matching.get(entry) for matching in best}
+        if partners.is_certain:
+            assert everywhere == set(partners.among)
+        elif len(possible) <= 24:
+            assert len(everywhere) > 1
+        assert everywhere - {None} <= set(partners.among)
+
+
+def puppet(name: str) -> Analysis:
+    facts = extract([str(find(name))])
+    add_logs(facts, [str(CAPTURES / f"{name}.puppetserver.log.gz"), str(CAPTURES / f"{name}.haproxy.log.gz")])
+    return judge(facts)
+
+
+def test_every_failure_of_the_real_product_is_paired() -> None:
+    analysis = puppet("puppet-session-ids")
+    document = analysis.complete()
+    aborted = {c.id for c in document.connections if c.outcome == "aborted"}
+    lines = {c.id: [line for line in c.logs if line.form == "puppetserver"] for c in document.connections}
+    assert {name for name, found in lines.items() if found} == aborted
+    assert all(len(lines[name]) == 1 and lines[name][0].certain for name in aborted)
+    assert all(-MILLISECOND <= lines[name][0].offset <= 35 * MILLISECOND for name in aborted)
+    [log, _] = document.logs
+    assert (log.failures, log.paired, log.ambiguous, log.unpaired) == (23, 23, 0, [])
+    assert log.offset is not None
+    assert log.uncertainty is not None
+    assert abs(log.offset) <= log.uncertainty + 2 * MILLISECOND
+    [service] = document.services
+    assert service.impact is not None
+    assert (service.impact.aborts, service.impact.catalogs, service.impact.reports, len(service.impact.nodes)) == (23, 20, 3, 3)
+
+
+@pytest.mark.parametrize("name", ["puppet-session-ids", "puppet-shared-name"])
+def test_the_balancer_names_every_server(name: str) -> None:
+    """Two thirds of the ports come again, some within seconds."""
+    case = puppet(name).case
+    text = gzip.decompress((CAPTURES / f"{name}.haproxy.log.gz").read_bytes()).decode()
+    expected = sorted((line.split("haproxy[")[1].split(" ")[1], line.split("puppetdb/")[1].split(" ")[0]) for line in text.splitlines())
+    found = sorted((f"127.0.0.1:{case.observed[i].main.client.port}", c.entry.server) for i, c in case.balancer.chosen.items())
+    assert found == expected
+    for index, chosen in case.balancer.chosen.items():
+        assert abs(chosen.entry.ns - case.observed[index].first_ns) < 50 * MILLISECOND
+        backend = case.backends[case.observed[index].backend]
+        assert backend.server == chosen.entry.server
+    assert len(case.backends) == 3
+
+
+def test_the_balancer_names_servers_in_tls_1_3() -> None:
+    name = "puppet-new-mixed"
+    if not (SHARED / f"{name}.pcap").exists():
+        pytest.skip("needs a recording that is not bundled")
+    path = str(SHARED / f"{name}.pcap")
+    assert not judge(facts_of(path)).case.backends
+    case = with_logs(path, [read_log(str(SHARED / f"{name}.haproxy.log"))]).case
+    truth = json.loads((SHARED / f"{name}.meta.json").read_text())["haproxy_log"]
+    found = sorted((f"127.0.0.1:{s.main.client.port}", case.backends[s.backend].server) for s in case.observed)
+    assert found == sorted((row["client"], row["server"]) for row in truth)
+    assert [b.basis for b in case.backends] == [["log"]] * 3
+
+
+@pytest.mark.parametrize("shift", [-3 * HOUR, 2 * SECOND])
+def test_the_balancers_clock_may_differ(tmp_path: Path, shift: int) -> None:
+    log = read_log(str(CAPTURES / "puppet-session-ids.haproxy.log.gz"))
+    for entry in log.proxied:
+        entry.ns += shift
+    case = with_logs(str(find("puppet-session-ids")), [log]).case
+    assert len(case.balancer.chosen) == 177
+    assert abs(case.balancer.offsets[0].ns - shift) < 60 * MILLISECOND
+
+
+def test_ids_stay_where_the_log_only_names() -> None:
+    plain = judge(facts_of(str(find("puppet-session-ids")))).document
+    named = puppet("puppet-session-ids").document
+    assert {b.id: b.connections for b in plain.backends} == {b.id: b.connections for b in named.backends}
+    assert {f.id for f in plain.findings} == {f.id for f in named.findings}
+
+
+def test_unpaired_failures_say_why(tmp_path: Path) -> None:
+    path = str(find("puppet-session-ids"))
+    case = judge(facts_of(path)).case
+    aborted = [s for s in case.observed if case.may_change(s)]
+    rows = [(moment(s) + 5 * MILLISECOND, s.index) for s in aborted]
+    before, after, between = rows[0][0] - 60 * SECOND, rows[-1][0] + 60 * SECOND, (rows[0][0] + rows[1][0]) // 2
+    log = tmp_path / "puppetserver.log"
+    log.write_text("".join(today(ns, 1) for ns in sorted([before, after, between, *(ns for ns, _ in rows)])))
+    document = with_logs(path, [read_log(str(log))]).document
+    [found] = document.logs
+    assert found.paired == 23
+    assert [u.reason.split(":")[0] for u in found.unpaired] == [
+        "it lies before the first failure in the capture",
+        "no connection of the capture failed in this way at that time",
+        "it lies behind the last failure in the capture",
+    ]
+    assert sum(limit.kind == "log_unpaired" for limit in document.limits) == 3
+
+
+def test_a_log_of_another_day_is_not_paired(tmp_path: Path) -> None:
+    path = str(find("puppet-session-ids"))
+    chance = random.Random(3)
+    log = tmp_path / "puppetserver.log"
+    start = 1_795_000_000 * SECOND
+    log.write_text("".join(today(start + ns, 1) for ns in sorted(chance.randint(0, 40 * SECOND) for _ in range(23))))
+    document = with_logs(path, [read_log(str(log))]).document
+    assert document.logs[0].paired == 0
+    assert len(document.logs[0].unpaired) == 23
+
+
+def test_the_log_settles_what_the_wire_leaves_open(tmp_path: Path) -> None:
+    """Without the session's origin the abort is only possible; the client's own word confirms it, or names another cause."""
+    path = str(find("silent-abort"))
+    facts = extract([path])
+    first = judge(facts).case
+    seen = next(s for s in first.observed if first.may_change(s))
+    assert seen.entry.session is not None
+    assert seen.entry.session.issuer is not None
+    origin = first.observed[seen.entry.session.issuer]
+    facts.connections = [packed for packed in facts.connections if packed != origin.packed]
+    verdict = {f.connections[-1]: f.verdict for f in judge(facts).document.findings if f.rule == "certificate-change-abort"}
+    assert verdict[seen.id] == "possible"
+    log = tmp_path / "puppetserver.log"
+    log.write_text(today(moment(seen) + MILLISECOND, 1))
+    facts.logs = [read_log(str(log))]
+    verdict = {f.connections[-1]: f.verdict for f in judge(facts).document.findings if f.rule == "certificate-change-abort"}
+    assert verdict[seen.id] == "confirmed"
+    log.write_text(today(moment(seen) + MILLISECOND, 1).replace(RESTRICTED, "PKIX path building failed: x"))
+    facts.logs = [read_log(str(log))]
+    verdict = {f.connections[-1]: f.verdict for f in judge(facts).document.findings if f.rule == "certificate-change-abort"}
+    assert seen.id not in verdict
