@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from inspector import cli_live
+from inspector import cli_live, cli_report
+from inspector.cli_files import analysis_of, options_of, secrets_limits, story_options
 from inspector.errors import InspectorError, NotPermittedError, UsageError
 from inspector.tui import AREAS
 from inspector.version import VERSION
-from inspector.vips import parsed
 
 if TYPE_CHECKING:
-    from inspector.capture.files import Story
     from inspector.document import Limit
     from inspector.findings.case import Options
     from inspector.findings.judge import Analysis
@@ -53,6 +52,8 @@ def cli() -> None:
     inspector watch              live traffic without a screen: JSON lines
     inspector doctor             what live capture needs here
     inspector analyze FILE…      print the analysis: text, json, jsonl or csv
+    inspector report FILE…       write an incident report with its evidence: -o DIR
+    inspector verify DIR         check such a report
     inspector compare CERT…      judge certificates of a pool before they are deployed
     inspector demo               the bundled recording of a real Puppet Server
 
@@ -65,23 +66,8 @@ def cli() -> None:
 cli.add_command(cli_live.live_command)
 cli.add_command(cli_live.watch_command)
 cli.add_command(cli_live.doctor_command)
-
-
-def story_options(command: Any) -> Any:
-    """The options of every command that reads captures."""
-    decorators = [
-        click.argument("files", nargs=-1, required=True, metavar="FILE…"),
-        click.option(
-            "--vip", "vips", multiple=True, metavar="HOST:PORT", help="Look at this service only; repeatable. [v6]:port. Names are compared with server names, never looked up."
-        ),
-        click.option("--jdk-generation", type=click.Choice(["current", "first"]), default="current", show_default=True, help="Which identity rule: first is before 8u60 and 7u85."),
-        click.option("--keylog", multiple=True, metavar="FILE", type=click.Path(exists=True, dir_okay=False), help="NSS key log; accepted, not used yet."),
-        click.option("--server-key", multiple=True, metavar="PEM", type=click.Path(exists=True, dir_okay=False), help="RSA private key; accepted, not used yet."),
-        click.option("--log", "logs", multiple=True, metavar="FILE", type=click.Path(), help="puppetserver.log or HAProxy's log, also .gz, joined with the wire; repeatable."),
-    ]
-    for decorator in reversed(decorators):
-        command = decorator(command)
-    return command
+cli.add_command(cli_report.report_command)
+cli.add_command(cli_report.verify_command)
 
 
 @cli.command("analyze")
@@ -113,7 +99,7 @@ def analyze_command(
         from inspector.filters import compile_filter
 
         condition = compile_filter(expression)
-    analysis = _analysis(files, _options(vips, jdk_generation, logs), _secrets_limits(keylog, server_key))
+    analysis = analysis_of(files, options_of(vips, jdk_generation, logs), secrets_limits(keylog, server_key))
     wanted = None
     if condition is not None:
         from inspector.filters import matching
@@ -121,50 +107,6 @@ def analyze_command(
         wanted = matching(condition, analysis)
     _write(analysis, form, wanted, output)
     _exit_by_findings(analysis, fail_on, strict)
-
-
-def _analysis(files: tuple[str, ...], options: Options, limits: list[Limit]) -> Analysis:
-    from inspector.extraction import add_logs, extract
-    from inspector.progress import Progress
-    from inspector.safe import path_text, safe_text
-
-    progress = Progress(sys.stderr)
-
-    def opened(story: Story) -> None:
-        progress.opened(story)
-        import inspector.findings.judge  # noqa: F401 - loaded here, the other processes are at work by then
-
-    facts = extract(files, progress.advance, opened)
-    progress.done()
-    for _, text in facts.problems:
-        click.echo(f"inspector: {text}", err=True)
-    for capture in facts.captures:
-        if capture.damage:
-            click.echo(f"inspector: {capture.path}: {capture.damage}", err=True)
-    add_logs(facts, options.logs)
-    for log in facts.logs:
-        if log.problem:
-            click.echo(f"inspector: {safe_text(path_text(log.path))}: {log.problem}", err=True)
-    from inspector.findings.judge import judge
-
-    return judge(facts, options, limits)
-
-
-def _options(vips: tuple[str, ...], generation: str, logs: tuple[str, ...] = ()) -> Options:
-    """Raises UsageError where a VIP is none."""
-    from inspector.findings.case import Options
-
-    return Options("first" if generation == "first" else "current", tuple(parsed(v) for v in vips), logs=logs)
-
-
-def _secrets_limits(keylog: tuple[str, ...], server_key: tuple[str, ...]) -> list[Limit]:
-    """Options that are accepted before what they need exists are named as limits."""
-    if not (keylog or server_key):
-        return []
-    from inspector.document import Limit
-    from inspector.safe import path_text
-
-    return [Limit("secrets_not_used", f"{path_text(path)}: records are not decrypted by this version", None, []) for path in (*keylog, *server_key)]
 
 
 def _write(analysis: Analysis, form: str, wanted: Any, output: str | None) -> None:
@@ -220,7 +162,7 @@ def open_command(
 
         compile_filter(expression)
     view = (area or ("connections" if expression or sort else ""), expression, sort)
-    _open(files, _options(vips, jdk_generation, logs), _secrets_limits(keylog, server_key), ascii_wanted, view, settings, follow)
+    _open(files, options_of(vips, jdk_generation, logs), secrets_limits(keylog, server_key), ascii_wanted, view, settings, follow)
 
 
 def _open(files: tuple[str, ...], options: Options, limits: list[Limit], ascii_wanted: bool, view: tuple[str, str, str], settings_path: str | None, follow: bool = False) -> None:
@@ -276,9 +218,9 @@ def demo_command(ascii_wanted: bool, settings: str | None) -> None:
     """Open the bundled recording of a real Puppet Server; print its text analysis where there is no terminal."""
     capture = demo_capture()
     if sys.stdout.isatty() and sys.stdin.isatty():
-        _open((str(capture),), _options((), "current"), [], ascii_wanted, ("", "", ""), settings)
+        _open((str(capture),), options_of((), "current"), [], ascii_wanted, ("", "", ""), settings)
         return
-    _write(_analysis((str(capture),), _options((), "current"), []), "text", None, None)
+    _write(analysis_of((str(capture),), options_of((), "current"), []), "text", None, None)
 
 
 def demo_capture() -> Path:

@@ -110,26 +110,28 @@ def impact(service: Service) -> str:
 
 def pool(document: Document, service: Service, width: int = 120) -> list[str]:
     """The pool, one back end a line, and the totals. Columns leave in the order DNS names, days, TLS, EMS, declined where ``width`` is short."""
-    certificates = {c.sha256: c for c in document.certificates}
-    last = end(document)
-    members = [b for b in document.backends if b.service == service.id]
-    shown = _odd_first(members)[:MOST_BACKENDS]
-    head = ["POOL", "certificate", "DNS names", "days left", "EMS", "TLS", "full", "resumed", "aborted", "other", "declined"]
-    rows = [head, *(_row(b, certificates.get(b.leaf or ""), last, NAME if width > NARROW else NAME - 8) for b in shown)]
-    total = ["all", "", "", "", "", "", *map(str, (service.full, service.resumed, service.aborted, service.other)), str(sum(b.declined for b in members))]
-    unplaced = sum(b.connections for b in members) != service.connections - service.health_checks
-    if unplaced and members:
-        rows.append(_unplaced(service, members))
-    rows.append(total)
+    rows = pool_rows(document, service, NAME if width > NARROW else NAME - 8)
     leaving = [2, 3, 5, 4, 10]
     while leaving and max(map(len, table([tuple(r) for r in rows]))) > width:
         column = leaving.pop(0)
         rows = [[cell for i, cell in enumerate(row) if i != column] for row in rows]
         leaving = [i - (i > column) for i in leaving]
     lines = table([tuple(r) for r in rows], right=[i for i, name in enumerate(rows[0]) if name in RIGHT])
-    if len(members) > len(shown):
-        lines.append(f"  and {counted(len(members) - len(shown), 'back end')} more")
-    return lines
+    more = sum(b.service == service.id for b in document.backends) - MOST_BACKENDS
+    return [*lines, f"  and {counted(more, 'back end')} more"] if more > 0 else lines
+
+
+def pool_rows(document: Document, service: Service, name_width: int) -> list[list[str]]:
+    """A head, a row for each back end, those that matter first, and the totals."""
+    certificates = {c.sha256: c for c in document.certificates}
+    last = end(document)
+    members = [b for b in document.backends if b.service == service.id]
+    head = ["POOL", "certificate", "DNS names", "days left", "EMS", "TLS", "full", "resumed", "aborted", "other", "declined"]
+    rows = [head, *(_row(b, certificates.get(b.leaf or ""), last, name_width) for b in _odd_first(members)[:MOST_BACKENDS])]
+    if members and sum(b.connections for b in members) != service.connections - service.health_checks:
+        rows.append(_unplaced(service, members))
+    rows.append(["all", "", "", "", "", "", *map(str, (service.full, service.resumed, service.aborted, service.other)), str(sum(b.declined for b in members))])
+    return rows
 
 
 NAME, NARROW = 26, 64
@@ -168,6 +170,14 @@ def _odd_first(members: list[Backend]) -> list[Backend]:
 
 def matrix(document: Document, service: Service) -> list[str]:
     """Who issued the session, to whom it was offered, what became of it; with what offered nothing it sums to the pool."""
+    note = f"  {counted(service.offered_nothing, 'connection')} offered nothing.   ● resumed  ◇ declined  ✖ aborted"
+    if not service.matrix:
+        return [f"  No session was offered in these {counted(service.connections - service.health_checks, 'connection')}."]
+    return [*table(matrix_rows(document, service)), note]
+
+
+def matrix_rows(document: Document, service: Service) -> list[tuple[str, ...]]:
+    """A head, and a row for each back end that issued a session."""
     labels = {b.id: b.label for b in document.backends}
     columns: list[str | None] = [b.id for b in _odd_first([b for b in document.backends if b.service == service.id])[:MOST_BACKENDS]]
     if any(c.offered_to is None for c in service.matrix):
@@ -189,8 +199,7 @@ def matrix(document: Document, service: Service) -> list[str]:
                 parts.append(f"◇ {cell.declined}" + (f" of them ✖ {cell.aborted}" if cell.aborted else ""))
             row.append(" ".join(parts))
         rows.append(tuple(row))
-    note = f"  {counted(service.offered_nothing, 'connection')} offered nothing.   ● resumed  ◇ declined  ✖ aborted"
-    return [*table(rows), note] if service.matrix else [f"  No session was offered in these {counted(service.connections - service.health_checks, 'connection')}."]
+    return rows
 
 
 def table(rows: Iterable[tuple[str, ...]], right: Iterable[int] = ()) -> list[str]:

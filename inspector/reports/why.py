@@ -28,12 +28,13 @@ MARKS = {True: "✔", False: "✖", None: "?"}
 
 
 class Step(NamedTuple):
-    """One condition. ``holds``: None where the capture does not show it. ``frames``: as people count."""
+    """One condition. ``holds``: None where the capture does not show it. ``frames``: as people count. ``references``: the same frames."""
 
     holds: bool | None
     text: str
     frames: str
     grade: Grade
+    references: tuple[int, ...] = ()
 
 
 class Row(NamedTuple):
@@ -72,17 +73,17 @@ def steps(analysis: Analysis, incident: Incident) -> list[Step]:
     version = version_name(seen.answer.version) if seen.answer is not None else "?"
     before: Step
     if resumed is not None and entry.resumed_before is not False:
-        before = Step(True, "the offered session was resumed before", frame_text(analysis, resumed.answer_frame), "observed")
+        before = Step(True, "the offered session was resumed before", frame_text(analysis, resumed.answer_frame), "observed", (resumed.answer_frame,))
     else:
         before = Step(None, "whether the offered session was resumed before", "", "not_visible")
     found = [
         before,
-        Step(True, f"a full handshake in {version}", frame_text(analysis, handshake.answer_frame), "observed"),
-        Step(True, "no extended master secret (EMS) in the answer", frame_text(analysis, handshake.answer_frame), "observed"),
+        Step(True, f"a full handshake in {version}", frame_text(analysis, handshake.answer_frame), "observed", (handshake.answer_frame,)),
+        Step(True, "no extended master secret (EMS) in the answer", frame_text(analysis, handshake.answer_frame), "observed", (handshake.answer_frame,)),
     ]
     if judgement.identity is not None and origin is not None:
-        frames = frame_text(analysis, origin.certificate_frame, handshake.certificate_frame)
-        found.append(Step(judgement.identity == "none", "the certificates are not equivalent", frames, "observed"))
+        references = (origin.certificate_frame, handshake.certificate_frame)
+        found.append(Step(judgement.identity == "none", "the certificates are not equivalent", frame_text(analysis, *references), "observed", references))
     else:
         found.append(Step(None, "whether the certificates are equivalent: that of the session was not captured", "", "not_visible"))
     confirmed = finding_of(analysis, incident).verdict == "confirmed"

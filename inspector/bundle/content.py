@@ -1,0 +1,262 @@
+"""What a report says, as values that HTML and Markdown are written from: assessment first, then the story, the pool, what to do, what was not seen.
+
+All numbers are those of the analysis document. Every statement about packets says where it stands: in the original, in the evidence, and as a line for
+Wireshark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from inspector.bundle.costs import Costs, costs
+from inspector.bundle.figures import Chart, LadderDrawing, chart, ladder_drawing
+from inspector.bundle.scope import Scope
+from inspector.bundle.slices import Slice
+from inspector.document import Client, Document, Finding, FrameRef, Incident, Limit, LogFile, Remedy, Service
+from inspector.facts import FRAME_BITS, frame_reference
+from inspector.findings.change import ABORT
+from inspector.findings.judge import Analysis
+from inspector.reports import overview, why
+from inspector.reports.story import Ladder, ladder, notes
+from inspector.reports.text import ladder_lines
+from inspector.safe import safe_text
+from inspector.times import span
+
+STORIES = 3
+"""Incidents that are told in full; one of each kind is among the first."""
+
+LISTED = 300
+FINDINGS = 40
+EVIDENCE = 6
+CLIENTS = 20
+NAME_WIDTH = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """``original``: as people count. ``evidence``: frame numbers there, empty where it is not among the evidence. ``filter``: for Wireshark."""
+
+    original: str
+    evidence: str
+    filter: str
+
+
+class Places:
+    """From the frames of the input to those of the evidence."""
+
+    def __init__(self, analysis: Analysis, evidence: dict[int, int]) -> None:
+        self.evidence = evidence
+        self._analysis = analysis
+
+    def where(self, references: Sequence[int]) -> Where | None:
+        """None where no frame is known."""
+        known = [r for r in dict.fromkeys(references) if r]
+        if not known:
+            return None
+        numbers = [self.evidence[r] for r in known if r in self.evidence]
+        named = " || ".join(f"frame.number == {n}" for n in (numbers or [r & (1 << FRAME_BITS) - 1 for r in known]))
+        return Where(why.frame_text(self._analysis, *known), ", ".join(map(str, numbers)), named)
+
+    def of(self, frames: Sequence[FrameRef]) -> Where | None:
+        """The same for references as the document writes them."""
+        return self.where([frame_reference(capture, number) for capture, number in frames])
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One claim: its mark, what it says, how sure it is, where it stands."""
+
+    mark: str
+    text: str
+    grade: str
+    where: Where | None
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """An incident in full. ``lines``: the ladder as text. ``rows``: both certificates."""
+
+    incident: Incident
+    finding: Finding
+    drawing: LadderDrawing
+    lines: list[str]
+    steps: list[Statement]
+    evidence: list[Statement]
+    rows: list[why.Row]
+    decided: str
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """An incident in a line."""
+
+    incident: Incident
+    verdict: str
+    client: str
+    where: Where | None
+    log: str
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A service."""
+
+    service: Service
+    title: str
+    heading: str
+    sentence: str
+    standing: str
+    since: str
+    clients_line: str
+    impact: str
+    pool: list[list[str]]
+    more_backends: int
+    matrix: list[tuple[str, ...]]
+    matrix_note: str
+    chart: Chart | None
+    costs: Costs
+    lost: str
+    clients: list[Client]
+    more_clients: int
+    stories: list[Story]
+    lines: list[Line]
+    more_lines: int
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """A finding that is no incident."""
+
+    finding: Finding
+    evidence: list[Statement]
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What one audience can do, best first. ``number``: of each in the whole list."""
+
+    audience: str
+    remedies: list[tuple[int, Remedy]]
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A report."""
+
+    title: str
+    parts: list[Part]
+    others: list[Other]
+    more_others: int
+    advice: list[Advice]
+    references: list[str]
+    limits: list[Limit]
+    logs: list[LogFile]
+    document: Document
+    scope: str
+    incidents: int
+    left_out: int
+
+
+def content_of(analysis: Analysis, scope: Scope, found: Slice, evidence: dict[int, int]) -> Content:
+    """``evidence``: frame numbers there, by original reference."""
+    document = analysis.document
+    places = Places(analysis, evidence)
+    services = [s for s in overview.ordered(document) if s.id in scope.services]
+    parts = [_part(analysis, service, scope, places) for service in services]
+    others = [f for f in scope.findings if f.rule != ABORT]
+    title = overview.title(services[0]) + (f" and {overview.counted(len(services) - 1, 'more service')}" if len(services) > 1 else "") if services else "no TLS found"
+    return Content(
+        title,
+        parts,
+        [Other(f, _evidence(places, f)) for f in others[:FINDINGS]],
+        max(len(others) - FINDINGS, 0),
+        _advice(scope.findings),
+        list(dict.fromkeys(r for f in scope.findings for r in f.references)),
+        document.limits,
+        document.logs,
+        document,
+        scope.text,
+        len(scope.incidents),
+        len(scope.incidents) - len(found.incidents),
+    )
+
+
+def _part(analysis: Analysis, service: Service, scope: Scope, places: Places) -> Part:
+    document, case = analysis.document, analysis.case
+    members = case.members(next(s for s in case.services if s.id == service.id))
+    incidents = [i for i in scope.incidents if i.service == service.id]
+    clients = sorted((c for c in document.clients if c.id in set(service.clients)), key=lambda c: (-c.aborted, -c.connections))
+    told = _told(analysis, incidents)
+    by_id = {f.id: f for f in scope.findings}
+    named = {c.id: f"{c.ip} ({'Java' if c.stack == 'jsse' else c.stack})" for c in document.clients}
+    seen = {s.id: s for s in members}
+    spent = costs(members)
+    lines = []
+    for incident in incidents[:LISTED]:
+        finding = by_id[incident.findings[0]]
+        declined = next((e for e in finding.evidence if e.role == "declined"), None)
+        connection = seen.get(incident.connections[-1])
+        log = next((n for n in notes(analysis, connection) if "restricted" in n), "") if connection is not None else ""
+        lines.append(Line(incident, finding.verdict, named.get(finding.clients[0], ""), places.of(declined.frames) if declined else None, log.split("  ")[0]))
+    return Part(
+        service,
+        overview.title(service),
+        overview.heading(document, service),
+        overview.sentence(service),
+        overview.standing(service),
+        overview.since(document, service),
+        overview.clients(document, service),
+        overview.impact(service),
+        overview.pool_rows(document, service, NAME_WIDTH),
+        max(len(service.backends) - overview.MOST_BACKENDS, 0),
+        overview.matrix_rows(document, service) if service.matrix else [],
+        overview.matrix(document, service)[-1].strip(),
+        chart(case, members),
+        spent,
+        span(int(spent.lost_ms * 1e6)) if spent.lost_ms is not None else "",
+        clients[:CLIENTS],
+        max(len(clients) - CLIENTS, 0),
+        [_story(analysis, incident, by_id[incident.findings[0]], places) for incident in told],
+        lines,
+        max(len(incidents) - LISTED, 0),
+    )
+
+
+def _told(analysis: Analysis, incidents: list[Incident]) -> list[Incident]:
+    """Those told in full: confirmed ones first, each with another pair of back ends."""
+    kinds: dict[object, Incident] = {}
+    verdicts = {f.id: f for f in analysis.document.findings}
+    for incident in sorted(incidents, key=lambda i: verdicts[i.findings[0]].verdict != "confirmed"):
+        kinds.setdefault(tuple(verdicts[incident.findings[0]].backends), incident)
+    ordered = list(dict.fromkeys([i.id for i in kinds.values()] + [i.id for i in incidents]))[:STORIES]
+    return [i for i in incidents if i.id in ordered]
+
+
+def _story(analysis: Analysis, incident: Incident, finding: Finding, places: Places) -> Story:
+    told: Ladder = ladder(analysis, incident)
+    names = {chapter.backend: _lane(analysis, chapter.backend, chapter.service) for chapter in told.chapters}
+    steps = [Statement(why.MARKS[s.holds], s.text, overview.WORDS[s.grade], places.where(s.references)) for s in why.steps(analysis, incident)]
+    rows, decided = why.certificates(analysis, incident)
+    return Story(incident, finding, ladder_drawing(told, names, places.evidence), ladder_lines(told), steps, _evidence(places, finding), rows, decided)
+
+
+def _lane(analysis: Analysis, label: str, service: str) -> str:
+    document = analysis.document
+    backend = next((b for b in document.backends if b.label == label and b.service == service), None)
+    leaf = next((c for c in document.certificates if backend is not None and c.sha256 == backend.leaf), None)
+    name = (backend.named or backend.server) if backend is not None else None
+    return f"{label} {safe_text(name or (overview.common_name(leaf).split('.')[0] if leaf else ''), 20)}".strip()
+
+
+def _evidence(places: Places, finding: Finding) -> list[Statement]:
+    return [Statement(e.role.replace("_", " "), e.text, overview.WORDS[finding.grade], places.of(e.frames)) for e in finding.evidence[:EVIDENCE]]
+
+
+def _advice(findings: Sequence[Finding]) -> list[Advice]:
+    """All remedies, each once, by audience in the order of the best one for each."""
+    remedies = list(dict.fromkeys(r for f in findings for r in f.remedies))
+    found: dict[str, list[tuple[int, Remedy]]] = {}
+    for number, remedy in enumerate(remedies, 1):
+        found.setdefault(remedy.audience, []).append((number, remedy))
+    return [Advice(audience, listed) for audience, listed in found.items()]

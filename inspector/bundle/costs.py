@@ -1,0 +1,59 @@
+"""What a resumption that is declined costs: how long full and resumed handshakes take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+from typing import NamedTuple
+
+from inspector.facts import unpack_events
+from inspector.tracking.observed import Observed
+from inspector.tracking.sessions import is_modern
+
+MOST = 20_000
+"""So many connections are measured at most, evenly chosen."""
+
+
+class Costs(NamedTuple):
+    """Medians in milliseconds, None where there was no such handshake; of how many; how many offers were declined."""
+
+    full_ms: float | None
+    full: int
+    resumed_ms: float | None
+    resumed: int
+    declined: int
+
+    @property
+    def lost_ms(self) -> float | None:
+        """What declined offers cost together, where both medians are known."""
+        if self.full_ms is None or self.resumed_ms is None:
+            return None
+        return max(self.full_ms - self.resumed_ms, 0.0) * self.declined
+
+
+def costs(members: Sequence[Observed]) -> Costs:
+    """How long the completed handshakes of a service took, from ClientHello to the last Finished, or the client's first data in TLS 1.3."""
+    step = max(-(-len(members) // MOST), 1)
+    full: list[int] = []
+    resumed: list[int] = []
+    for seen in members[::step]:
+        if seen.outcome == "established" and seen.kind is not None:
+            lasted = _lasted(seen)
+            if lasted is not None:
+                (full if seen.kind == "full" else resumed).append(lasted)
+    return Costs(_ms(full), len(full), _ms(resumed), len(resumed), sum(s.declined for s in members))
+
+
+def _ms(values: list[int]) -> float | None:
+    return round(median(values) / 1e6, 1) if values else None
+
+
+def _lasted(seen: Observed) -> int | None:
+    main = seen.main
+    events = unpack_events(main.events)
+    if is_modern(main.handshake):
+        done = next((e.ns for e in events if e.letter == "D" and e.from_client), None)
+    else:
+        firsts = [next((e.ns for e in events if e.letter == "f" and e.from_client is side), None) for side in (True, False)]
+        done = max((ns for ns in firsts if ns is not None), default=None) if None not in firsts else None
+    return done - seen.hello_ns if done is not None and done >= seen.hello_ns else None

@@ -1,0 +1,51 @@
+"""Frames cut to what is evidence: what of a payload is kept, the rest cut away where it stands last and zeroed where something follows it."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from inspector.bundle.held import HeldFlow, HeldFrame
+from inspector.bundle.laid import Interval, Lane, encrypted_handshake, lanes
+
+
+class Cut(NamedTuple):
+    """A frame and what is kept of its payload, from its first byte on."""
+
+    frame: HeldFrame
+    payload: bytes
+
+
+def cut_flow(flow: HeldFlow, answer_ns: int, is_modern: bool) -> Iterator[Cut]:
+    """The frames of a flow, direction by direction."""
+    client, server = lanes(flow, is_modern)
+    whole = encrypted_handshake(client, server, answer_ns) if is_modern else []
+    for lane in (client, server):
+        kept = lane.kept([r for r in whole if r in lane.records])
+        for at, frame in zip(lane.places, lane.frames, strict=True):
+            yield Cut(frame, _cut(frame.payload, at, kept))
+
+
+def _cut(payload: bytes, at: int, kept: list[Interval]) -> bytes:
+    """What of a payload that begins at ``at`` in the image lies in some intervals."""
+    found = bytearray()
+    for low, high in kept[max(bisect_right(kept, (at, 1 << 62)) - 1, 0) :]:
+        if low >= at + len(payload):
+            break
+        first, last = max(low - at, 0), min(high - at, len(payload))
+        if first < last:
+            found += bytes(first - len(found))
+            found += payload[first:last]
+    return bytes(found)
+
+
+def shortened(cut: Cut) -> bytes:
+    """The frame up to the last byte that is kept; whole where a tunnel hides the payload."""
+    frame = cut.frame
+    if frame.payload_at < 0:
+        return frame.data
+    return frame.data[: frame.payload_at] + cut.payload
+
+
+__all__ = ["Cut", "Lane", "cut_flow", "shortened"]

@@ -1,0 +1,165 @@
+"""Drawings of the report as shapes, for a template to write as SVG: an incident's ladder with a lane for each back end, and handshakes over time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from inspector.findings.case import Case
+from inspector.findings.describe import result
+from inspector.reports.story import Chapter, Ladder, Rung
+from inspector.safe import safe_text
+from inspector.times import SECOND_NS, clock, day, span
+from inspector.tracking.observed import Observed
+
+WIDTH = 960
+TIME, FRAME = 96, 70
+ROW, HEAD = 26, 34
+LANE = 190
+LETTER = 6.3
+"""How wide a letter of the drawing's text is, about."""
+
+BALANCER = "balancer"
+
+
+@dataclass(frozen=True, slots=True)
+class Arrow:
+    """One rung. Coordinates in the drawing. ``kind``: bad, clear, encrypted or warn."""
+
+    y: int
+    start: int
+    end: int
+    text_at: int
+    text: str
+    full: str
+    time: str
+    frame: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A line of text of its own: a chapter's title, or a log line."""
+
+    y: int
+    text: str
+    kind: str
+
+
+@dataclass(slots=True)
+class LadderDrawing:
+    """``lanes``: where each stands and what it is called."""
+
+    width: int
+    height: int
+    lanes: list[tuple[int, str]]
+    arrows: list[Arrow] = field(default_factory=list)
+    words: list[Words] = field(default_factory=list)
+
+
+def ladder_drawing(ladder: Ladder, names: dict[str, str], evidence: dict[int, int]) -> LadderDrawing:
+    """``names``: what stands over each lane. ``evidence``: frame numbers there, by original reference."""
+    backends = list(dict.fromkeys(chapter.backend for chapter in ladder.chapters))
+    has_balancer = any(rung.leg for chapter in ladder.chapters for rung in chapter.rungs)
+    order = [BALANCER, *backends] if has_balancer else backends
+    left, right = TIME + 20, WIDTH - FRAME - 60
+    apart = min(LANE, (right - left) // (len(order) + 1)) if not has_balancer else (right - left) // len(order)
+    places = {label: right - apart * (len(order) - 1 - i) for i, label in enumerate(order)}
+    drawing = LadderDrawing(WIDTH, 0, [(left, "client"), *((x, safe_text(names.get(label, label), 24)) for label, x in places.items())])
+    y = HEAD + 14
+    for chapter in ladder.chapters:
+        drawing.words.append(Words(y, safe_text(chapter.title), chapter.role))
+        y += ROW
+        for rung in chapter.rungs:
+            drawing.arrows.append(_arrow(chapter, rung, places, left, y, evidence))
+            y += ROW
+        for note in chapter.notes:
+            drawing.words.append(Words(y, _fit(safe_text(note, 400), WIDTH - TIME), "log"))
+            y += ROW
+    drawing.height = y
+    return drawing
+
+
+def _arrow(chapter: Chapter, rung: Rung, places: dict[str, int], left: int, y: int, evidence: dict[int, int]) -> Arrow:
+    near, far = left, places[chapter.backend]
+    if BALANCER in places:
+        near, far = (places[BALANCER], far) if rung.leg else (left, places[BALANCER])
+    text = safe_text(rung.text)
+    kind = "bad" if rung.bad else "warn" if "alert" in text and rung.visibility == "clear" else rung.visibility
+    room = far - near - 12 if BALANCER in places else WIDTH - FRAME - near - 20
+    numbers = [evidence[e.frame] for e in rung.events if e.frame in evidence]
+    frame = rung.frame + (f" ({numbers[0]})" if numbers else "")
+    start, end = (near, far) if rung.from_client else (far, near)
+    return Arrow(y, start, end, near + 10, _fit(text, room), text, rung.offset, frame, kind)
+
+
+def _fit(text: str, room: int) -> str:
+    most = max(int(room / LETTER), 8)
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+NICE = [SECOND_NS * n // 1000 for n in (1, 2, 5, 10, 20, 50, 100, 200, 500)] + [
+    SECOND_NS * n for n in (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 21_600, 43_200, 86_400, 604_800)
+]
+BARS = 60
+RESULTS = ("aborted", "full", "resumed", "other")
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """What happened in one step of time."""
+
+    label: str
+    counts: tuple[int, ...]
+    """As in ``RESULTS``."""
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return sum(self.counts)
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """``step``: how long a bar is, in words. ``blocks``: x, y, width, height and result of what is drawn."""
+
+    step: str
+    first: str
+    last: str
+    most: int
+    bars: list[Bar]
+    blocks: list[tuple[float, float, float, float, str, str]]
+    line: str
+    """The aborts as a line of text."""
+
+
+TALL, MARGIN = 110, 40
+SPARKS = " ▁▂▃▄▅▆▇█"
+
+
+def chart(case: Case, members: Sequence[Observed]) -> Chart | None:
+    """Handshakes over time, by what became of them; None where there are none."""
+    if not members:
+        return None
+    low, high = min(s.hello_ns for s in members), max(s.hello_ns for s in members)
+    least = max((high - low) // BARS + 1, 1)
+    step = next((nice for nice in NICE if nice >= least), least)
+    count = (high - low) // step + 1
+    counts = [[0] * len(RESULTS) for _ in range(count)]
+    for seen in members:
+        counts[(seen.hello_ns - low) // step][RESULTS.index(result(seen))] += 1
+    said = [f"{day(low + i * step)} {clock(low + i * step)}" for i in range(count)]
+    bars = [Bar(label, tuple(numbers)) for label, numbers in zip(said, counts, strict=True)]
+    most = max(bar.total for bar in bars)
+    wide = (WIDTH - MARGIN) / count
+    blocks = []
+    for i, bar in enumerate(bars):
+        y = float(TALL)
+        for number, name in zip(bar.counts, RESULTS, strict=True):
+            if number:
+                tall = number / most * TALL
+                y -= tall
+                blocks.append((round(MARGIN + i * wide, 1), round(y, 1), round(max(wide - 1, 1), 1), round(tall, 1), name, f"{bar.label}: {number} {name}"))
+    peak = max((bar.counts[0] for bar in bars), default=0)
+    line = "".join(SPARKS[-(-bar.counts[0] * 8 // peak)] if peak else " " for bar in bars)
+    return Chart(span(step).replace(".0 ", " "), said[0], f"{day(high)} {clock(high)}", most, bars, blocks, line)

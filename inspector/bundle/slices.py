@@ -1,0 +1,162 @@
+"""Which connections prove some findings: the fewest that give the same findings when they are judged alone. What was chosen is tried before it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from msgspec import Struct, structs
+
+from inspector.bundle.scope import Scope
+from inspector.document import Finding
+from inspector.facts import Facts
+from inspector.findings.case import Case, Options
+from inspector.findings.change import ABORT
+from inspector.findings.judge import Analysis, judge
+from inspector.logs.entries import LogFacts
+from inspector.tracking.observed import Observed
+
+MOST_INCIDENTS = 200
+"""Stories that go into the packets; one of each kind is among them."""
+
+MOST_OF_A_FINDING = 20
+MOST_CONNECTIONS = 5_000
+"""Where the few do not give the same findings, all connections of the services, up to so many."""
+
+
+class Slice(NamedTuple):
+    """``members``: places of connections. ``incidents``: ids of those whose story is in it. ``same``: ids of the findings that it gives alone;
+    ``other``: of those that it does not.
+    """
+
+    members: list[int]
+    incidents: list[str]
+    same: list[str]
+    other: list[str]
+
+
+class Signature(Struct, frozen=True):
+    """What makes two findings the same, whatever else was captured."""
+
+    id: str
+    rule: str
+    severity: str
+    verdict: str
+    grade: str
+
+
+def signature(finding: Finding) -> Signature:
+    """A finding without its wording and its counts."""
+    return Signature(finding.id, finding.rule, finding.severity, finding.verdict, finding.grade)
+
+
+def slice_of(analysis: Analysis, scope: Scope) -> Slice:
+    """The connections that prove what is in scope."""
+    case = analysis.case
+    by_id = {seen.id: seen.index for seen in case.observed}
+    incidents = _kinds_first(case, scope, by_id)
+    told = {name for i in scope.incidents if i.id in incidents for name in i.findings}
+    wanted = [f for f in scope.findings if f.rule not in ("capture-incomplete",) and (f.rule != ABORT or f.id in told)]
+    chosen: set[int] = set()
+    for finding in wanted:
+        names = finding.connections if finding.rule == ABORT else finding.connections[:MOST_OF_A_FINDING]
+        chosen.update(by_id[name] for name in (*names, *(e.connection for e in finding.evidence if e.connection)) if name in by_id)
+    chosen |= _pool(case, scope.services) | _signs(case, chosen)
+    chosen |= _origins(case, chosen)
+    same, other = _tried(analysis, chosen, wanted)
+    if other:
+        services = {s.index for s in case.services if s.id in scope.services}
+        more = chosen | set([s.index for s in case.observed if s.service in services][:MOST_CONNECTIONS])
+        again, still = _tried(analysis, more, wanted)
+        if len(still) < len(other):
+            chosen, same, other = more, again, still
+    return Slice(sorted(chosen), sorted(incidents), same, other)
+
+
+def _kinds_first(case: Case, scope: Scope, by_id: dict[str, int]) -> set[str]:
+    """The incidents whose packets are kept: the first of each client and pair of certificates, then the first ones."""
+    kinds: dict[object, str] = {}
+    for incident in scope.incidents:
+        seen = case.observed[by_id[incident.connections[-1]]]
+        kinds.setdefault((seen.client, case.judgements[seen.index].cached_leaf, seen.leaf), incident.id)
+    ordered = [*kinds.values(), *(i.id for i in scope.incidents)]
+    return set(list(dict.fromkeys(ordered))[:MOST_INCIDENTS])
+
+
+def _pool(case: Case, services: Iterable[str]) -> set[int]:
+    """The first handshakes of each back end, one of them full, so that the pool looks the same."""
+    names = set(services)
+    found: set[int] = set()
+    for backend in case.backends:
+        if case.services[backend.service].id in names and backend.connections:
+            found.add(backend.connections[0])
+            found.update([i for i in backend.connections if case.observed[i].leaf][:1])
+            found.update([i for i in backend.connections if case.observed[i].is_resumed][:1])
+    for service in case.services:
+        if service.id in names:
+            found.update(service.connections[:2])
+    return {i for i in found if not case.observed[i].health_check}
+
+
+def _signs(case: Case, chosen: set[int]) -> set[int]:
+    """How the same clients took the same certificates elsewhere: what confirms an abort, or casts doubt on it."""
+    wanted = {(case.observed[i].client, case.observed[i].leaf) for i in chosen if case.observed[i].gave_up}
+    found: dict[object, int] = {}
+    for seen in case.observed:
+        key = (seen.client, seen.leaf)
+        if seen.leaf is None or key not in wanted or seen.health_check:
+            continue
+        if seen.gave_up and case.judgements[seen.index].decision.verdict == "accepts":
+            alert = seen.fatal_alert
+            found.setdefault((key, "gave up", alert.code if alert else None), seen.index)
+        elif seen.outcome == "established":
+            found.setdefault((key, "accepted"), seen.index)
+    return set(found.values())
+
+
+def _origins(case: Case, chosen: set[int]) -> set[int]:
+    """Who issued and first resumed the sessions that are offered in it."""
+    found: set[int] = set()
+    for index in chosen:
+        entry = case.observed[index].entry
+        if entry.session is not None and entry.session.issuer is not None:
+            found.add(entry.session.issuer)
+        if entry.resumed_by is not None:
+            found.add(entry.resumed_by)
+    return found
+
+
+def facts_of(analysis: Analysis, members: Iterable[int]) -> Facts:
+    """The facts of some connections, with the log lines that are theirs."""
+    case = analysis.case
+    whole = case.facts
+    chosen = set(members)
+    seen = [case.observed[i] for i in sorted(chosen)]
+    packed = [p for s in seen for p in (s.packed, *s.packed_legs)]
+    used = {digest for s in seen for leg in (s.main, *s.legs) for digest in (*leg.handshake.chain, *leg.handshake.client_chain)}
+    certificates = {digest: der for digest, der in whole.certificates.items() if digest in used}
+    return Facts(whole.captures, packed, whole.offers, whole.answers, certificates, {}, logs=logs_of(case, chosen))
+
+
+def logs_of(case: Case, members: set[int]) -> list[LogFacts]:
+    """Of each log the lines of some connections."""
+    found = []
+    for place, log in enumerate(case.facts.logs):
+        failures = {line.failure.line: line.failure for i in members for line in case.logged.lines.get(i, ()) if line.log == place}
+        proxied = {c.entry.line: c.entry for i in members if (c := case.balancer.chosen.get(i)) is not None and c.log == place}
+        found.append(structs.replace(log, failures=[f for _, f in sorted(failures.items())], proxied=[p for _, p in sorted(proxied.items())]))
+    return found
+
+
+def _tried(analysis: Analysis, chosen: set[int], wanted: list[Finding]) -> tuple[list[str], list[str]]:
+    """Judge the slice alone: the findings that come out the same, and the others."""
+    options = analysis.case.options
+    alone = judge(facts_of(analysis, chosen), Options(options.generation, options.vips, options.machine)).document
+    found = {signature(f) for f in alone.findings}
+    same = [f.id for f in wanted if signature(f) in found]
+    return same, [f.id for f in wanted if signature(f) not in found]
+
+
+def seen_in(case: Case, found: Slice) -> list[Observed]:
+    """The connections of a slice."""
+    return [case.observed[i] for i in found.members]

@@ -1,0 +1,73 @@
+"""Whether a bundle is what was written, and whether its packets alone still give its findings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from inspector.bundle.manifest import Manifest, digest, load
+from inspector.bundle.slices import signature
+from inspector.errors import InspectorError
+from inspector.extraction import add_logs, extract
+from inspector.findings.case import Options
+from inspector.findings.judge import judge
+from inspector.vips import parsed
+
+
+@dataclass(slots=True)
+class Verdict:
+    """``problems``: what does not hold; empty where all does. ``findings``: how many were found again."""
+
+    manifest: Manifest
+    files: int = 0
+    findings: int = 0
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def sentence(self) -> str:
+        """The result in a line."""
+        m = self.manifest
+        proven = f"judging {m.evidence.file} again gives its {self.findings} findings" if m.evidence is not None else "there are no packets to judge again"
+        if self.problems:
+            return f"does not hold: {len(self.problems)} problem{'s' if len(self.problems) > 1 else ''}"
+        return f"holds: {self.files} files have their hashes; {proven} ({m.generator.name} {m.generator.version}, {m.created})"
+
+
+def verify(directory: str) -> Verdict:
+    """Raises UsageError where there is no bundle."""
+    place = Path(directory)
+    manifest = load(place)
+    verdict = Verdict(manifest)
+    for name, expected in manifest.files.items():
+        if "/" in name or name.startswith("."):
+            verdict.problems.append(f"{name}: no file of a bundle")
+            continue
+        found = digest(place / name)
+        if found is None:
+            verdict.problems.append(f"{name} is missing")
+        elif found != expected:
+            verdict.problems.append(f"{name} was changed")
+        else:
+            verdict.files += 1
+    if manifest.evidence is not None and manifest.evidence.file in manifest.files:
+        _judge_again(place, verdict)
+    return verdict
+
+
+def _judge_again(place: Path, verdict: Verdict) -> None:
+    manifest = verdict.manifest
+    proof = manifest.evidence
+    assert proof is not None
+    try:
+        facts = extract([str(place / proof.file)])
+    except InspectorError as error:
+        verdict.problems.append(str(error))
+        return
+    add_logs(facts, [str(place / name) for name in proof.logs if "/" not in name])
+    options = Options("first" if manifest.generation == "first" else "current", tuple(parsed(v) for v in manifest.vips))
+    found = {signature(f) for f in judge(facts, options).document.findings}
+    for expected in proof.findings:
+        if expected in found:
+            verdict.findings += 1
+        else:
+            verdict.problems.append(f"finding {expected.id} ({expected.rule}, {expected.verdict}) does not come out again")

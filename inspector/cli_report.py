@@ -1,0 +1,66 @@
+"""The commands about reports: ``report``, ``verify`` and ``diff``."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from inspector.cli_files import analysis_of, options_of, secrets_limits, story_options
+
+if TYPE_CHECKING:
+    from inspector.findings.judge import Analysis
+
+FAILED = 1
+
+
+@click.command("report")
+@story_options
+@click.option("-o", "--output", "directory", metavar="DIR", default="inspector-report", show_default=True, help="Where the bundle is written; must be new or empty.")
+@click.option("--force", is_flag=True, help="Write over an earlier report there.")
+@click.option("--incident", metavar="ID", default="", help="About one incident; the start of its id does.")
+@click.option("--from", "since", metavar="TIME", default="", help="From this time on: 17:28:21, or 2026-11-23T17:28:21Z.")
+@click.option("--to", "until", metavar="TIME", default="", help="Up to this time.")
+def report_command(
+    files: tuple[str, ...],
+    vips: tuple[str, ...],
+    jdk_generation: str,
+    keylog: tuple[str, ...],
+    server_key: tuple[str, ...],
+    logs: tuple[str, ...],
+    directory: str,
+    **wish: Any,
+) -> None:
+    """Write an incident bundle: the report as HTML and Markdown, the analysis, the packets that prove it. See docs/report.md."""
+    analysis = analysis_of(files, options_of(vips, jdk_generation, logs), secrets_limits(keylog, server_key))
+    _write(analysis, files, directory, **wish)
+
+
+@click.command("verify")
+@click.argument("directory", metavar="DIR", type=click.Path(exists=True, file_okay=False))
+def verify_command(directory: str) -> None:
+    """Check a bundle: all files have their hashes, and the packets alone still give its findings. Exit status 1 where something does not hold."""
+    from inspector.bundle.verify import verify
+    from inspector.safe import path_text, safe_text
+
+    verdict = verify(directory)
+    for problem in verdict.problems:
+        click.echo(f"inspector: {safe_text(problem)}", err=True)
+    click.echo(safe_text(f"{path_text(directory)} {verdict.sentence}", 500))
+    if verdict.problems:
+        raise SystemExit(FAILED)
+
+
+def _write(analysis: Analysis, files: tuple[str, ...], directory: str, incident: str, since: str, until: str, force: bool) -> None:
+    """Write the bundle and say what was written. Raises UsageError."""
+    from inspector.bundle.scope import Wish
+    from inspector.bundle.writing import Order, write_bundle
+    from inspector.safe import path_text, safe_text
+
+    order = Order(files, Wish(incident, since, until), [path_text(word) for word in sys.argv], force)
+    bundle = write_bundle(analysis, directory, order)
+    for note in bundle.notes:
+        click.echo(f"inspector: {safe_text(note)}", err=True)
+    what = f"{bundle.incidents} incident{'' if bundle.incidents == 1 else 's'}"
+    click.echo(f"{path_text(str(bundle.directory))}: {what}, {bundle.frames:,} frames of evidence; {', '.join(bundle.files)}")
