@@ -18,6 +18,8 @@ FAILED = 1
 @click.command("report")
 @story_options
 @click.option("-o", "--output", "directory", metavar="DIR", default="inspector-report", show_default=True, help="Where the bundle is written; must be new or empty.")
+@click.option("--redact", is_flag=True, help="Replace addresses, names, certificates and tickets, the same way each time; see docs/report.md.")
+@click.option("--redact-key", metavar="FILE", help="The key to redact with; made if it is not there. By default ~/.config/inspector/redaction.key.")
 @click.option("--force", is_flag=True, help="Write over an earlier report there.")
 @click.option("--incident", metavar="ID", default="", help="About one incident; the start of its id does.")
 @click.option("--from", "since", metavar="TIME", default="", help="From this time on: 17:28:21, or 2026-11-23T17:28:21Z.")
@@ -52,13 +54,20 @@ def verify_command(directory: str) -> None:
         raise SystemExit(FAILED)
 
 
-def _write(analysis: Analysis, files: tuple[str, ...], directory: str, incident: str, since: str, until: str, force: bool) -> None:
+def _write(analysis: Analysis, files: tuple[str, ...], directory: str, incident: str, since: str, until: str, redact: bool, redact_key: str | None, force: bool) -> None:
     """Write the bundle and say what was written. Raises UsageError."""
     from inspector.bundle.scope import Wish
     from inspector.bundle.writing import Order, write_bundle
     from inspector.safe import path_text, safe_text
 
-    order = Order(files, Wish(incident, since, until), [path_text(word) for word in sys.argv], force)
+    key = None
+    if redact or redact_key:
+        from inspector.redaction.keys import load
+
+        key, place, is_new = load(redact_key)
+        if is_new:
+            click.echo(f"inspector: a new redaction key lies in {path_text(str(place))}: keep it, and keep it to yourself", err=True)
+    order = Order(files, Wish(incident, since, until), ["inspector", *(path_text(word) for word in sys.argv[1:])], key, force)
     bundle = write_bundle(analysis, directory, order)
     for note in bundle.notes:
         click.echo(f"inspector: {safe_text(note)}", err=True)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import numpy as np
 
-from inspector.bundle.cutting import Cut, cut_flow, shortened
-from inspector.bundle.held import HeldFlow, Holding
 from inspector.bundle.slices import Slice, seen_in
 from inspector.capture.frames import FrameBatch
 from inspector.capture.writer import Output, PcapngWriter
@@ -16,28 +13,15 @@ from inspector.document import Finding
 from inspector.evidence import flow_of
 from inspector.facts import FRAME_BITS, frame_reference
 from inspector.findings.case import Case
+from inspector.redaction.frames import redacted_packets
+from inspector.redaction.messages import Redactor
+from inspector.slicing.cutting import Packet, cut_flow, packet
+from inspector.slicing.held import Holding
 from inspector.tracking.observed import Observed
 from inspector.tracking.sessions import is_modern
 
 PADDING = 256
 BATCH = 4096
-
-
-class Packet(NamedTuple):
-    """A frame to write. ``frame``: the original's reference. ``original``: its length on the wire."""
-
-    frame: int
-    ns: int
-    link_type: int
-    data: bytes
-    original: int
-
-
-class Written(NamedTuple):
-    """``frames``: evidence frame numbers by original reference. ``is_whole``: false where memory ran out and later frames are missing."""
-
-    frames: dict[int, int]
-    is_whole: bool
 
 
 def held(paths: Sequence[str], seen: Sequence[Observed]) -> Holding:
@@ -47,14 +31,17 @@ def held(paths: Sequence[str], seen: Sequence[Observed]) -> Holding:
     return holding
 
 
-def packets(holding: Holding, seen: Sequence[Observed]) -> list[Packet]:
-    """The frames cut, in the order of their capture."""
+def packets(holding: Holding, seen: Sequence[Observed], redactor: Redactor | None = None) -> list[Packet]:
+    """The frames cut, in the order of their capture; with ``redactor``, what identifies replaced."""
     legs = [leg for s in seen for leg in (s.main, *s.legs)]
-    cuts: Iterable[tuple[HeldFlow, list[Cut]]] = (
-        (flow, list(cut_flow(flow, leg.handshake.answer_ns, is_modern(leg.handshake)))) for flow, leg in zip(holding.flows, legs, strict=True)
-    )
-    found = {cut.frame.frame: Packet(cut.frame.frame, cut.frame.ns, cut.frame.link_type, shortened(cut), cut.frame.original) for _, some in cuts for cut in some}
-    return [found[frame] for frame in sorted(found, key=lambda f: (found[f].ns, f))]
+    found: dict[int, Packet] = {}
+    for flow, leg in zip(holding.flows, legs, strict=True):
+        modern = is_modern(leg.handshake)
+        if redactor is not None:
+            found.update((p.frame, p) for p in redacted_packets(flow, modern, redactor))
+        else:
+            found.update((cut.frame.frame, packet(cut)) for cut in cut_flow(flow, leg.handshake.answer_ns, modern))
+    return sorted(found.values(), key=lambda p: (p.ns, p.frame))
 
 
 def comments(case: Case, findings: Sequence[Finding], found: Slice) -> dict[int, str]:
@@ -79,8 +66,8 @@ def original(paths: Sequence[str], reference: int) -> str:
     return f"frame {reference & (1 << FRAME_BITS) - 1} of {name}"
 
 
-def write(out: Output, found: Sequence[Packet], said: dict[int, str], section: str, is_whole: bool) -> Written:
-    """All packets, in one file with one interface for each link type."""
+def write(out: Output, found: Sequence[Packet], said: dict[int, str], section: str) -> dict[int, int]:
+    """All packets, in one file with one interface for each link type. The evidence frame numbers by original reference."""
     writer = PcapngWriter(out, section)
     places: dict[int, int] = {}
     for start in range(0, len(found), BATCH):
@@ -100,7 +87,4 @@ def write(out: Output, found: Sequence[Packet], said: dict[int, str], section: s
         )
         places.update({p.frame: number for p, number in zip(some, numbers.tolist(), strict=True)})
         writer.write(batch, {places[p.frame]: said[p.frame] for p in some if p.frame in said})
-    return Written(places, is_whole)
-
-
-__all__ = ["Packet", "Written", "comments", "held", "packets", "write"]
+    return places

@@ -55,22 +55,36 @@ def slice_of(analysis: Analysis, scope: Scope) -> Slice:
     case = analysis.case
     by_id = {seen.id: seen.index for seen in case.observed}
     incidents = _kinds_first(case, scope, by_id)
-    told = {name for i in scope.incidents if i.id in incidents for name in i.findings}
-    wanted = [f for f in scope.findings if f.rule not in ("capture-incomplete",) and (f.rule != ABORT or f.id in told)]
+    wanted = _wanted(scope, incidents)
     chosen: set[int] = set()
     for finding in wanted:
         names = finding.connections if finding.rule == ABORT else finding.connections[:MOST_OF_A_FINDING]
         chosen.update(by_id[name] for name in (*names, *(e.connection for e in finding.evidence if e.connection)) if name in by_id)
     chosen |= _pool(case, scope.services) | _signs(case, chosen)
     chosen |= _origins(case, chosen)
-    same, other = _tried(analysis, chosen, wanted)
-    if other:
+    found = tried(analysis, scope, chosen, incidents)
+    if found.other:
         services = {s.index for s in case.services if s.id in scope.services}
         more = chosen | set([s.index for s in case.observed if s.service in services][:MOST_CONNECTIONS])
-        again, still = _tried(analysis, more, wanted)
-        if len(still) < len(other):
-            chosen, same, other = more, again, still
-    return Slice(sorted(chosen), sorted(incidents), same, other)
+        better = tried(analysis, scope, more, incidents)
+        found = better if len(better.other) < len(found.other) else found
+    return found
+
+
+def tried(analysis: Analysis, scope: Scope, members: Iterable[int], incidents: set[str]) -> Slice:
+    """Some connections judged alone: which of the findings in scope come out the same."""
+    chosen = set(members)
+    options = analysis.case.options
+    alone = judge(facts_of(analysis, chosen), Options(options.generation, options.vips, options.machine)).document
+    known = {signature(f) for f in alone.findings}
+    wanted = _wanted(scope, incidents)
+    return Slice(sorted(chosen), sorted(incidents), [f.id for f in wanted if signature(f) in known], [f.id for f in wanted if signature(f) not in known])
+
+
+def _wanted(scope: Scope, incidents: set[str]) -> list[Finding]:
+    """The findings that packets can prove: of incidents, those whose story is among them."""
+    told = {name for i in scope.incidents if i.id in incidents for name in i.findings}
+    return [f for f in scope.findings if f.rule != "capture-incomplete" and (f.rule != ABORT or f.id in told)]
 
 
 def _kinds_first(case: Case, scope: Scope, by_id: dict[str, int]) -> set[str]:
@@ -146,15 +160,6 @@ def logs_of(case: Case, members: set[int]) -> list[LogFacts]:
         proxied = {c.entry.line: c.entry for i in members if (c := case.balancer.chosen.get(i)) is not None and c.log == place}
         found.append(structs.replace(log, failures=[f for _, f in sorted(failures.items())], proxied=[p for _, p in sorted(proxied.items())]))
     return found
-
-
-def _tried(analysis: Analysis, chosen: set[int], wanted: list[Finding]) -> tuple[list[str], list[str]]:
-    """Judge the slice alone: the findings that come out the same, and the others."""
-    options = analysis.case.options
-    alone = judge(facts_of(analysis, chosen), Options(options.generation, options.vips, options.machine)).document
-    found = {signature(f) for f in alone.findings}
-    same = [f.id for f in wanted if signature(f) in found]
-    return same, [f.id for f in wanted if signature(f) not in found]
 
 
 def seen_in(case: Case, found: Slice) -> list[Observed]:

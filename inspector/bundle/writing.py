@@ -10,12 +10,12 @@ from pathlib import Path
 
 from inspector.bundle import packets, rendering, slices
 from inspector.bundle.content import content_of
-from inspector.bundle.manifest import CLOCK, NAME, Input, Manifest, Proof, Redacted, digest, host, now, seal
-from inspector.bundle.scope import Scope, Wish, scope_of
-from inspector.bundle.slices import Slice, signature
-from inspector.capture.inputs import is_journal
+from inspector.bundle.manifest import CLOCK, NAME, Manifest, Proof, load, now, seal
+from inspector.bundle.scope import Wish
+from inspector.bundle.slices import signature
+from inspector.bundle.subject import Subject, subject_of
 from inspector.document import Generator
-from inspector.errors import InspectorError, UnreadableError, UsageError
+from inspector.errors import UsageError
 from inspector.findings.judge import Analysis
 from inspector.logs.entries import LogFacts
 from inspector.reports.output import write
@@ -28,11 +28,12 @@ HTML, MARKDOWN, JSON, CSV = "report.html", "report.md", "analysis.json", "connec
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What is wanted. ``paths``: of captures and journals, as ``analysis`` was made from them. ``command``: as it was given."""
+    """What is wanted. ``paths``: of captures and journals, as ``analysis`` was made from them. ``command``: as it was given. ``key``: of redaction."""
 
     paths: Sequence[str]
     wish: Wish = field(default_factory=Wish)
     command: Sequence[str] = ()
+    key: bytes | None = None
     is_forced: bool = False
 
 
@@ -51,12 +52,12 @@ def write_bundle(analysis: Analysis, directory: str, order: Order) -> Bundle:
     """Write all files. Nothing is left where that fails. Raises UsageError where it cannot be written, or nothing fits the wish."""
     target = Path(directory)
     _require_room(target, order.is_forced)
-    scope = scope_of(analysis, order.wish)
+    subject = subject_of(analysis, order.paths, order.wish, order.command, order.key)
     partial = target.with_name(target.name + ".partial")
     try:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True, mode=0o700)
-        bundle = _written(analysis, scope, partial, order, target.name)
+        bundle = _written(subject, partial, target.name)
         if target.exists():
             _replace(partial, target)
         else:
@@ -82,8 +83,6 @@ def _require_room(target: Path, is_forced: bool) -> None:
 
 def _replace(partial: Path, target: Path) -> None:
     """The files of an earlier report give way; what is not ours stays."""
-    from inspector.bundle.manifest import load
-
     for name in (*load(target).files, NAME):
         if "/" not in name:
             (target / name).unlink(missing_ok=True)
@@ -91,82 +90,46 @@ def _replace(partial: Path, target: Path) -> None:
         os.replace(path, target / path.name)
 
 
-def _written(analysis: Analysis, scope: Scope, directory: Path, order: Order, name: str) -> Bundle:
-    case = analysis.case
+def _written(subject: Subject, directory: Path, name: str) -> Bundle:
+    analysis, scope = subject.analysis, subject.scope
+    options = analysis.case.options
     bundle = Bundle(directory, incidents=len(scope.incidents))
-    found = slices.slice_of(analysis, scope)
-    inputs = _inputs(analysis, order.paths)
-    places: dict[int, int] = {}
-    proof: Proof | None = None
-    missing = ""
-    try:
-        written, proof = _prove(analysis, scope, found, directory, order.paths, inputs)
-        places = written.frames
-    except UnreadableError as error:
-        missing = str(error)
-    manifest = Manifest(
-        now(),
-        Generator("inspector", VERSION),
-        list(order.command),
-        host(),
-        CLOCK,
-        inputs,
-        case.options.generation,
-        [f"{h}:{p}" for h, p in case.options.vips],
-        proof,
-        missing,
-        _redacted(),
-    )
-    content = content_of(analysis, scope, found, places)
-    (directory / HTML).write_text(rendering.html(content, manifest, name), encoding="utf-8")
-    (directory / MARKDOWN).write_text(rendering.markdown(content, manifest, name), encoding="utf-8")
+    places, proof = _prove(subject, directory) if subject.packets is not None else ({}, None)
+    vips = [f"{host}:{port}" for host, port in options.vips]
+    made_by = Generator("inspector", VERSION)
+    manifest = Manifest(now(), made_by, subject.command, subject.host, CLOCK, subject.inputs, options.generation, vips, proof, subject.missing, subject.redacted)
+    content = content_of(analysis, scope, subject.found, places)
+    shown_name = "DIR" if subject.redacted is not None else name
+    (directory / HTML).write_text(rendering.html(content, manifest, shown_name), encoding="utf-8")
+    (directory / MARKDOWN).write_text(rendering.markdown(content, manifest, shown_name), encoding="utf-8")
     for file, form in ((JSON, "json"), (CSV, "csv")):
         with open(directory / file, "wb") as out:
             write(analysis, form, None, out)
     bundle.files = sorted(p.name for p in directory.iterdir())
     seal(directory, manifest, bundle.files)
     bundle.frames = proof.frames if proof is not None else 0
-    bundle.notes = [*(proof.notes if proof is not None else []), *([f"no packets: {missing}"] if missing else [])]
+    bundle.notes = [*(proof.notes if proof is not None else []), *([f"no packets: {subject.missing}"] if subject.missing else [])]
     return bundle
 
 
-def _redacted() -> Redacted | None:
-    return None
-
-
-def _inputs(analysis: Analysis, paths: Sequence[str]) -> list[Input]:
-    found = []
-    for capture in analysis.document.captures:
-        size = os.path.getsize(capture.path) if os.path.isfile(capture.path) else None
-        found.append(Input(capture.path, "capture", digest(capture.path), size, capture.packets, capture.first, capture.last, capture.drops))
-    found += [Input(path, "journal", digest(path), os.path.getsize(path)) for path in paths if path != "-" and is_journal(path)]
-    for log in analysis.document.logs:
-        size = os.path.getsize(log.path) if os.path.isfile(log.path) else None
-        found.append(Input(log.path, "log", digest(log.path), size, None, log.first, log.last))
-    return found
-
-
-def _prove(analysis: Analysis, scope: Scope, found: Slice, directory: Path, paths: Sequence[str], inputs: list[Input]) -> tuple[packets.Written, Proof]:
-    """The packets and the log lines beside them. Raises UnreadableError where the frames cannot be read again."""
-    if any(is_journal(path) for path in paths if path != "-"):
-        raise UnreadableError("a journal keeps facts, no packets")
-    case = analysis.case
-    seen = slices.seen_in(case, found)
-    holding = packets.held(paths, seen)
-    said = packets.comments(case, scope.findings, found)
-    hashes = ", ".join(f"{i.path.rsplit('/', 1)[-1]} {i.sha256}" for i in inputs if i.kind == "capture" and i.sha256)
-    section = f"inspector {VERSION}: packets of {len(seen)} connections, application data cut to record headers or zeroed. From {hashes or 'a stream'}"
+def _prove(subject: Subject, directory: Path) -> tuple[dict[int, int], Proof]:
+    """The packets and the log lines beside them."""
+    case, found = subject.analysis.case, subject.found
+    said = packets.comments(case, subject.scope.findings, found)
+    hashes = ", ".join(f"{i.path.rsplit('/', 1)[-1]} {i.sha256}" for i in subject.inputs if i.kind == "capture" and i.sha256)
+    section = f"inspector {VERSION}: packets of {len(found.members)} connections, application data cut to record headers or zeroed. From {hashes or 'a stream'}"
+    if subject.redacted is not None:
+        section += ". Redacted: what identifies was replaced"
     with open(directory / EVIDENCE, "wb") as out:
-        written = packets.write(out, packets.packets(holding, seen), said, section, not holding.is_full)
+        places = packets.write(out, subject.packets or [], said, section)
     logs = _log_excerpts(slices.logs_of(case, set(found.members)), directory)
-    by_id = {f.id: f for f in scope.findings}
+    by_id = {f.id: f for f in subject.scope.findings}
     notes = []
-    if holding.is_full:
+    if not subject.is_whole:
         notes.append("More packets than fit into memory: later ones are missing.")
     if found.other:
         notes.append(f"{len(found.other)} findings need more of the capture than these packets.")
-    proof = Proof(EVIDENCE, len(seen), len(written.frames), len(found.incidents), [signature(by_id[name]) for name in found.same], found.other, notes, logs)
-    return written, proof
+    return places, Proof(EVIDENCE, len(found.members), len(places), len(found.incidents), [signature(by_id[n]) for n in found.same], found.other, notes, logs)
 
 
 def _log_excerpts(logs: Sequence[LogFacts], directory: Path) -> list[str]:
@@ -180,6 +143,3 @@ def _log_excerpts(logs: Sequence[LogFacts], directory: Path) -> list[str]:
         (directory / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", errors="backslashreplace")
         names.append(name)
     return names
-
-
-__all__ = ["Bundle", "InspectorError", "Order", "write_bundle"]

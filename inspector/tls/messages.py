@@ -134,7 +134,7 @@ def _client_hello(body: bytes) -> ClientHello:
         "",
         "",
     )
-    return ClientHello(_named(shape), random, session_id, found.ticket, found.psk_identities)
+    return ClientHello(named(shape), random, session_id, found.ticket, found.psk_identities)
 
 
 _shapes: dict[HelloShape, HelloShape] = {}
@@ -144,8 +144,8 @@ def _key(shape: HelloShape | AnswerShape) -> bytes:
     return hashlib.blake2s(repr(shape).encode(), digest_size=8).digest()
 
 
-def _named(shape: HelloShape) -> HelloShape:
-    """The shape with its fingerprints, from a bounded cache."""
+def named(shape: HelloShape) -> HelloShape:
+    """A shape that has no fingerprints and no key yet with them, from a bounded cache."""
     known = _shapes.get(shape)
     if known is None:
         if len(_shapes) > bounds.CACHE:
@@ -166,7 +166,7 @@ def sslv2_client_hello(record: bytes) -> ClientHello:
     suites = tuple(int.from_bytes(specs[i : i + 3], "big") for i in range(0, len(specs) - 2, 3))
     standard = tuple(s for s in suites if s < 1 << 16)
     shape = HelloShape(version, standard, (), (), (), (), (), (), None, False, SCSV in standard, False, None, "", "")
-    return ClientHello(_named(shape), challenge.rjust(32, b"\0"), session_id, None, ())
+    return ClientHello(named(shape), challenge.rjust(32, b"\0"), session_id, None, ())
 
 
 def server_hello(body: bytes) -> ServerHello:
@@ -249,6 +249,7 @@ __all__ = [
     "certificate",
     "certificate_authorities",
     "client_hello",
+    "named",
     "server_hello",
     "session_ticket",
     "sslv2_client_hello",

@@ -6,8 +6,18 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from inspector.bundle.held import HeldFlow, HeldFrame
-from inspector.bundle.laid import Interval, Lane, encrypted_handshake, lanes
+from inspector.slicing.held import HeldFlow, HeldFrame
+from inspector.slicing.laid import Interval, encrypted_handshake, lanes
+
+
+class Packet(NamedTuple):
+    """A frame to write. ``frame``: the original's reference. ``original``: its length on the wire."""
+
+    frame: int
+    ns: int
+    link_type: int
+    data: bytes
+    original: int
 
 
 class Cut(NamedTuple):
@@ -24,10 +34,10 @@ def cut_flow(flow: HeldFlow, answer_ns: int, is_modern: bool) -> Iterator[Cut]:
     for lane in (client, server):
         kept = lane.kept([r for r in whole if r in lane.records])
         for at, frame in zip(lane.places, lane.frames, strict=True):
-            yield Cut(frame, _cut(frame.payload, at, kept))
+            yield Cut(frame, cut_piece(frame.payload, at, kept))
 
 
-def _cut(payload: bytes, at: int, kept: list[Interval]) -> bytes:
+def cut_piece(payload: bytes, at: int, kept: list[Interval]) -> bytes:
     """What of a payload that begins at ``at`` in the image lies in some intervals."""
     found = bytearray()
     for low, high in kept[max(bisect_right(kept, (at, 1 << 62)) - 1, 0) :]:
@@ -40,12 +50,8 @@ def _cut(payload: bytes, at: int, kept: list[Interval]) -> bytes:
     return bytes(found)
 
 
-def shortened(cut: Cut) -> bytes:
+def packet(cut: Cut) -> Packet:
     """The frame up to the last byte that is kept; whole where a tunnel hides the payload."""
     frame = cut.frame
-    if frame.payload_at < 0:
-        return frame.data
-    return frame.data[: frame.payload_at] + cut.payload
-
-
-__all__ = ["Cut", "Lane", "cut_flow", "shortened"]
+    data = frame.data if frame.payload_at < 0 else frame.data[: frame.payload_at] + cut.payload
+    return Packet(frame.frame, frame.ns, frame.link_type, data, frame.original)

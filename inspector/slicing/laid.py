@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from inspector import bounds
-from inspector.bundle.held import HeldFlow, HeldFrame
+from inspector.slicing.held import HeldFlow, HeldFrame
 from inspector.tls.preamble import find_hello, sslv2_hello_length
 from inspector.tls.registry import APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE, HEARTBEAT
 from inspector.wire.segments import SYN

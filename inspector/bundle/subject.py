@@ -1,0 +1,133 @@
+"""What a bundle is about, ready to be written: the judged analysis, what of it is told, the packets that prove it. Redacted, it is another subject."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from inspector.bundle import packets, slices
+from inspector.bundle.manifest import Input, Redacted, digest, host
+from inspector.bundle.scope import Scope, Wish, scope_of
+from inspector.bundle.slices import Slice
+from inspector.capture.inputs import is_journal
+from inspector.document import Finding
+from inspector.errors import UnreadableError
+from inspector.findings.judge import Analysis, judge
+from inspector.redaction.disguise import Disguise
+from inspector.redaction.facts import path_name, redacted_facts, redacted_options
+from inspector.redaction.messages import Redactor
+from inspector.slicing.cutting import Packet
+from inspector.slicing.held import Holding
+
+REPLACED = (
+    "addresses, common prefixes kept",
+    "names of hosts, certificates, nodes, servers and threads, word by word",
+    "certificates, with other names, serials, keys and signatures",
+    "session ids, tickets, PSK identities",
+    "signatures of handshakes",
+    "log lines, made anew from what was read of them",
+    "names of files and of this host, the command line",
+    "link headers, hardware addresses, tunnels, IP and TCP options, which are gone",
+    "all encrypted data, which is zero",
+)
+COMMANDS = ("inspector", "report")
+
+
+@dataclass(slots=True)
+class Subject:
+    """``packets``: None where there are none, and then ``missing`` says why. ``is_whole``: all that was wanted fit into memory."""
+
+    analysis: Analysis
+    scope: Scope
+    found: Slice
+    packets: list[Packet] | None
+    missing: str
+    is_whole: bool
+    inputs: list[Input]
+    command: list[str]
+    host: str
+    redacted: Redacted | None = None
+
+
+def subject_of(analysis: Analysis, paths: Sequence[str], wish: Wish, command: Sequence[str], key: bytes | None = None) -> Subject:
+    """``key``: of redaction, None for none. Raises UsageError where nothing fits the wish."""
+    scope = scope_of(analysis, wish)
+    found = slices.slice_of(analysis, scope)
+    seen = slices.seen_in(analysis.case, found)
+    holding: Holding | None = None
+    missing = ""
+    try:
+        if any(is_journal(path) for path in paths if path != "-"):
+            raise UnreadableError("a journal keeps facts, no packets")
+        holding = packets.held(paths, seen)
+    except UnreadableError as error:
+        missing = str(error)
+    redactor = Redactor(Disguise(key)) if key is not None else None
+    cut = packets.packets(holding, seen, redactor) if holding is not None else None
+    is_whole = holding is None or not holding.is_full
+    subject = Subject(analysis, scope, found, cut, missing, is_whole, _inputs(analysis, paths), list(command), host())
+    return subject if redactor is None else _disguised(subject, redactor)
+
+
+def _disguised(subject: Subject, redactor: Redactor) -> Subject:
+    """The same with nothing of the original in it: judged anew from redacted facts."""
+    case, disguise = subject.analysis.case, redactor.disguise
+    analysis = judge(redacted_facts(case.facts, disguise, redactor.certificates), redacted_options(case.options, disguise))
+    index = {seen.id: seen.index for seen in case.observed}
+    told = {index[i.connections[-1]] for i in subject.scope.incidents}
+    kept = {index[i.connections[-1]] for i in subject.scope.incidents if i.id in subject.found.incidents}
+    after = {seen.id: seen.index for seen in analysis.case.observed}
+    incidents = [i for i in analysis.document.incidents if after[i.connections[-1]] in told]
+    findings = _same_findings(subject, analysis)
+    services = [s.id for s, old in zip(analysis.case.services, case.services, strict=True) if old.id in subject.scope.services]
+    scope = Scope(incidents, findings, services, subject.scope.text)
+    found = slices.tried(analysis, scope, subject.found.members, {i.id for i in incidents if after[i.connections[-1]] in kept})
+    return replace(
+        subject,
+        analysis=analysis,
+        scope=scope,
+        found=found,
+        missing="the packets could not be read again" if subject.missing else "",
+        inputs=[replace_input(i, disguise) for i in subject.inputs],
+        command=[_word(word, disguise) for word in subject.command],
+        host=disguise.text(subject.host),
+        redacted=Redacted(disguise.fingerprint, list(REPLACED)),
+    )
+
+
+def _same_findings(subject: Subject, analysis: Analysis) -> list[Finding]:
+    """All findings, or those whose rule and time are among the wanted ones."""
+    if len(subject.scope.findings) == len(subject.analysis.document.findings):
+        return list(analysis.document.findings)
+    wanted = {(f.rule, f.first, f.last, f.count) for f in subject.scope.findings}
+    return [f for f in analysis.document.findings if (f.rule, f.first, f.last, f.count) in wanted]
+
+
+def replace_input(old: Input, disguise: Disguise) -> Input:
+    """An input by another name."""
+    return Input(path_name(old.path, disguise), old.kind, old.sha256, old.bytes, old.packets, old.first, old.last, old.drops)
+
+
+def _word(word: str, disguise: Disguise) -> str:
+    """A word of the command line: options stay, what they are given does not."""
+    if word in COMMANDS or word.startswith("--redact"):
+        return word.partition("=")[0]
+    if word.startswith("-"):
+        option, equals, value = word.partition("=")
+        return option + equals + (path_name(value, disguise) if value else "")
+    return path_name(word, disguise)
+
+
+def _inputs(analysis: Analysis, paths: Sequence[str]) -> list[Input]:
+    found = []
+    for capture in analysis.document.captures:
+        found.append(Input(capture.path, "capture", digest(capture.path), _size(capture.path), capture.packets, capture.first, capture.last, capture.drops))
+    found += [Input(path, "journal", digest(path), _size(path)) for path in paths if path != "-" and is_journal(path)]
+    for log in analysis.document.logs:
+        found.append(Input(log.path, "log", digest(log.path), _size(log.path), None, log.first, log.last))
+    return found
+
+
+def _size(path: str) -> int | None:
+    return os.path.getsize(path) if os.path.isfile(path) else None

@@ -1,0 +1,257 @@
+"""Certificates re-made: the same structure byte for byte, with other names, serials, keys and signatures (X.690; RFC 5280).
+
+Names that were equal, or shared between certificates, are so again; a signature is no longer one, so chains do not verify. What is no certificate is
+replaced as a whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from inspector.redaction.disguise import Disguise
+
+SEQUENCE, SET, INTEGER, BIT_STRING, OCTET_STRING, OBJECT_IDENTIFIER = 0x30, 0x31, 0x02, 0x03, 0x04, 0x06
+ONE_BYTE_STRINGS = (0x0C, 0x12, 0x13, 0x14, 0x16, 0x1A, 0x1B)
+"""UTF8String, NumericString, PrintableString, T61String, IA5String, VisibleString, GeneralString."""
+
+BMP_STRING, UNIVERSAL_STRING = 0x1E, 0x1C
+DEPTH = 16
+
+
+def _oid(text: str) -> bytes:
+    numbers = [int(n) for n in text.split(".")]
+    found = bytearray((numbers[0] * 40 + numbers[1],))
+    for number in numbers[2:]:
+        digits = [number & 127]
+        while number := number >> 7:
+            digits.append(number & 127 | 128)
+        found += bytes(reversed(digits))
+    return bytes(found)
+
+
+ALTERNATIVE_NAMES = (_oid("2.5.29.17"), _oid("2.5.29.18"), _oid("2.5.29.30"), _oid("2.5.29.31"), _oid("1.3.6.1.5.5.7.1.1"), _oid("2.5.29.46"))
+"""Extensions that hold GeneralNames: alternative names, name constraints, distribution points, authority information access."""
+
+SUBJECT_KEY, AUTHORITY_KEY, TIMESTAMPS = _oid("2.5.29.14"), _oid("2.5.29.35"), (_oid("1.3.6.1.4.1.11129.2.4.2"), _oid("1.3.6.1.4.1.11129.2.4.5"))
+KEPT = tuple(_oid(f"2.5.29.{n}") for n in (15, 19, 36, 37)) + (_oid("1.3.6.1.5.5.7.1.24"),)
+"""Key usage, basic constraints, policy constraints, extended key usage, TLS feature: they name nobody."""
+
+EC_KEY, RSA_KEY = _oid("1.2.840.10045.2.1"), _oid("1.2.840.113549.1.1.1")
+CURVES = {_oid("1.2.840.10045.3.1.7"): "SECP256R1", _oid("1.3.132.0.34"): "SECP384R1", _oid("1.3.132.0.35"): "SECP521R1", _oid("1.3.132.0.10"): "SECP256K1"}
+
+
+class Item(NamedTuple):
+    """One TLV. ``start`` to ``end``: its content. ``at``: its tag."""
+
+    tag: int
+    at: int
+    start: int
+    end: int
+
+
+class NoCertificate(ValueError):
+    """The bytes are no DER of a certificate."""
+
+
+def items(data: bytes | bytearray, start: int, end: int) -> Iterator[Item]:
+    """The TLVs side by side in a range. Raises NoCertificate."""
+    at = start
+    while at < end:
+        if at + 2 > end or data[at] & 31 == 31:
+            raise NoCertificate
+        tag, length, content = data[at], data[at + 1], at + 2
+        if length & 128:
+            count = length & 127
+            if not 1 <= count <= 4 or content + count > end:
+                raise NoCertificate
+            length, content = int.from_bytes(data[content : content + count], "big"), content + count
+        if content + length > end:
+            raise NoCertificate
+        yield Item(tag, at, content, content + length)
+        at = content + length
+
+
+class Remaker:
+    """Re-makes certificates and names, each once."""
+
+    def __init__(self, disguise: Disguise) -> None:
+        self._disguise = disguise
+        self._known: dict[bytes, bytes] = {}
+
+    def certificate(self, der: bytes) -> bytes:
+        """As long as before."""
+        digest = hashlib.sha256(der).digest()
+        known = self._known.get(digest)
+        if known is None:
+            known = self._made(der)
+            if known == der:
+                known = self._disguise.opaque(der, "certificate")
+            self._known[digest] = known
+            self._disguise.note(der, known)
+        return known
+
+    def name(self, der: bytes) -> bytes:
+        """A distinguished name on its own, as in a CertificateRequest."""
+        data = bytearray(der)
+        try:
+            self._walk(data, 0, len(data), 0)
+        except NoCertificate:
+            return self._disguise.opaque(der, "name")
+        return bytes(data)
+
+    def _made(self, der: bytes) -> bytes:
+        data = bytearray(der)
+        try:
+            [whole] = items(data, 0, len(data))
+            signed, _, signature = items(data, whole.start, whole.end)
+            parts = list(items(data, signed.start, signed.end))
+            if parts[0].tag == 0xA0:
+                parts = parts[1:]
+            serial, _, issuer, _, subject, key = parts[:6]
+            self._serial(data, serial)
+            self._walk(data, issuer.start, issuer.end, 0)
+            self._walk(data, subject.start, subject.end, 0)
+            self._key(data, key)
+            for part in parts[6:]:
+                if part.tag == 0xA3:
+                    self._extensions(data, part)
+                else:
+                    self._scramble(data, part.start, part.end, "unique")
+            self._scramble(data, signature.start + 1, signature.end, "signature")
+        except (NoCertificate, ValueError, IndexError):
+            return self._disguise.opaque(der, "certificate")
+        return bytes(data)
+
+    def _serial(self, data: bytearray, item: Item) -> None:
+        """Another positive number of as many bytes; negative ones are no serials and stay."""
+        size = item.end - item.start
+        value = int.from_bytes(data[item.start : item.end], "big", signed=True)
+        low = 0 if size == 1 else 1 << (8 * (size - 1) - 1)
+        count = (1 << (8 * size - 1)) - low
+        if value >= low:
+            new = low + self._disguise.number(value - low, count, f"serial {size}")
+            data[item.start : item.end] = new.to_bytes(size, "big")
+
+    def _walk(self, data: bytearray, start: int, end: int, depth: int, general_names: bool = False) -> None:
+        """Strings are replaced wherever they stand; with ``general_names`` also those that a context tag marks (RFC 5280, section 4.2.1.6)."""
+        if depth > DEPTH:
+            raise NoCertificate
+        for item in items(data, start, end):
+            if item.tag & 0x20:
+                self._walk(data, item.start, item.end, depth + 1, general_names)
+            elif item.tag in ONE_BYTE_STRINGS or (general_names and item.tag in (0x81, 0x82, 0x86)):
+                data[item.start : item.end] = self._disguise.raw(bytes(data[item.start : item.end]))
+            elif item.tag in (BMP_STRING, UNIVERSAL_STRING):
+                self._wide(data, item)
+            elif general_names and item.tag == 0x87:
+                self._address(data, item)
+            elif item.tag in (OCTET_STRING, BIT_STRING) and item.end - item.start > 2:
+                self._scramble(data, item.start + (item.tag == BIT_STRING), item.end, "string")
+
+    def _wide(self, data: bytearray, item: Item) -> None:
+        encoding = "utf-16-be" if item.tag == BMP_STRING else "utf-32-be"
+        old = bytes(data[item.start : item.end])
+        new = self._disguise.text(old.decode(encoding, "replace")).encode(encoding, "replace")
+        data[item.start : item.end] = new if len(new) == len(old) else self._disguise.opaque(old)
+
+    def _address(self, data: bytearray, item: Item) -> None:
+        """An address, or in name constraints an address and a mask."""
+        size = item.end - item.start
+        length = size if size in (4, 16) else size // 2 if size in (8, 32) else 0
+        if length:
+            data[item.start : item.start + length] = self._disguise.address(bytes(data[item.start : item.start + length]))
+        else:
+            self._scramble(data, item.start, item.end, "address")
+
+    def _scramble(self, data: bytearray, start: int, end: int, label: str) -> None:
+        data[start:end] = self._disguise.opaque(bytes(data[start:end]), label)
+
+    def _key(self, data: bytearray, item: Item) -> None:
+        """Another key of the same kind and size; one on the curve, where the curve is known."""
+        algorithm, bits = items(data, item.start, item.end)
+        identifier, *parameters = items(data, algorithm.start, algorithm.end)
+        kind = bytes(data[identifier.start : identifier.end])
+        start = bits.start + 1
+        old = bytes(data[start : bits.end])
+        if kind == RSA_KEY:
+            [key] = items(data, start, bits.end)
+            modulus, _ = items(data, key.start, key.end)
+            first = modulus.start + (2 if data[modulus.start] == 0 else 1)
+            self._scramble(data, first, modulus.end, "key")
+            data[modulus.end - 1] |= 1
+        elif kind == EC_KEY and parameters and bytes(data[parameters[0].start : parameters[0].end]) in CURVES:
+            point = self._point(CURVES[bytes(data[parameters[0].start : parameters[0].end])], old)
+            data[start : bits.end] = point if len(point) == len(old) else self._disguise.opaque(old, "key")
+        elif len(old) > 4 and old[:1] in (b"\x02", b"\x30"):
+            self._scramble(data, start + 5, bits.end, "key")
+        else:
+            self._scramble(data, start, bits.end, "key")
+
+    def _point(self, curve_name: str, old: bytes) -> bytes:
+        from cryptography.hazmat.primitives.asymmetric import ec
+        from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+        curve = getattr(ec, curve_name)()
+        secret = int.from_bytes(self._disguise.stream("point", old, 32), "big") >> 1 | 1
+        form = PublicFormat.UncompressedPoint if old[:1] == b"\4" else PublicFormat.CompressedPoint
+        return ec.derive_private_key(secret, curve).public_key().public_bytes(Encoding.X962, form)
+
+    def _extensions(self, data: bytearray, part: Item) -> None:
+        [listed] = items(data, part.start, part.end)
+        for extension in items(data, listed.start, listed.end):
+            identifier, *_, value = items(data, extension.start, extension.end)
+            oid = bytes(data[identifier.start : identifier.end])
+            if oid in KEPT:
+                continue
+            change: Callable[[bytearray, Item], None]
+            if oid == SUBJECT_KEY:
+                change = self._key_identifier
+            elif oid == AUTHORITY_KEY:
+                change = self._authority
+            elif oid in TIMESTAMPS:
+                change = self._timestamps
+            elif oid in ALTERNATIVE_NAMES:
+                change = self._general
+            else:
+                change = self._unknown
+            change(data, value)
+
+    def _key_identifier(self, data: bytearray, value: Item) -> None:
+        [identifier] = items(data, value.start, value.end)
+        self._scramble(data, identifier.start, identifier.end, "key identifier")
+
+    def _authority(self, data: bytearray, value: Item) -> None:
+        [whole] = items(data, value.start, value.end)
+        for item in items(data, whole.start, whole.end):
+            if item.tag == 0x80:
+                self._scramble(data, item.start, item.end, "key identifier")
+            elif item.tag == 0x82:
+                self._serial(data, item)
+            else:
+                self._walk(data, item.start, item.end, 0, general_names=True)
+
+    def _general(self, data: bytearray, value: Item) -> None:
+        self._walk(data, value.start, value.end, 0, general_names=True)
+
+    def _timestamps(self, data: bytearray, value: Item) -> None:
+        """RFC 6962, section 3.3: the log and its signature are replaced."""
+        [inner] = items(data, value.start, value.end)
+        at = inner.start + 2
+        while at + 2 < inner.end:
+            end = at + 2 + int.from_bytes(data[at : at + 2], "big")
+            self._scramble(data, at + 3, at + 35, "log")
+            behind = at + 43 + 2 + int.from_bytes(data[at + 43 : at + 45], "big")
+            if not behind + 4 <= end <= inner.end:
+                raise NoCertificate
+            self._scramble(data, behind + 4, end, "signature")
+            at = end
+
+    def _unknown(self, data: bytearray, value: Item) -> None:
+        """DER whose strings are replaced; what is none, as text or as a whole."""
+        old = bytes(data[value.start : value.end])
+        try:
+            self._walk(data, value.start, value.end, 0)
+        except NoCertificate:
+            data[value.start : value.end] = self._disguise.raw(old) if old.isascii() else self._disguise.opaque(old)

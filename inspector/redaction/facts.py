@@ -1,0 +1,131 @@
+"""Facts with what identifies replaced: what a redacted report is judged from, so that nothing of the original can reach it."""
+
+from __future__ import annotations
+
+import os
+import re
+
+import msgspec
+
+from inspector.facts import CaptureFacts, ConnectionFacts, Endpoint, Facts, HandshakeFacts
+from inspector.findings.case import Options
+from inspector.logs.entries import Failure, LogFacts, Proxied
+from inspector.redaction.certificates import Remaker
+from inspector.redaction.disguise import Disguise
+from inspector.times import rfc3339
+from inspector.tls.messages import HelloShape, named
+from inspector.tls.registry import ALERTS
+
+SUFFIX = re.compile(r"((?:\.(?:pcapng|pcap|cap|log|gz|zst|db|sqlite|journal))+)$", re.IGNORECASE)
+REQUESTS = ("resources", "facts", "nodes", "catalogs", "reports", "replace_facts", "replace_catalog", "store_report", "deactivate_node", "replace_catalog_inputs")
+CAUSES = {
+    "certificate_change": "javax.net.ssl.SSLHandshakeException: server certificate change is restricted during renegotiation",
+    "untrusted": "javax.net.ssl.SSLHandshakeException: PKIX path building failed",
+    "invalid_path": "javax.net.ssl.SSLHandshakeException: PKIX path validation failed",
+    "host_name": "javax.net.ssl.SSLPeerUnverifiedException: the host name does not match",
+    "ems_inconsistent": "javax.net.ssl.SSLHandshakeException: Missing Extended Master Secret extension on session resumption",
+    "peer_vanished": "javax.net.ssl.SSLHandshakeException: Remote host terminated the handshake",
+    "no_common_parameters": "javax.net.ssl.SSLHandshakeException: No appropriate protocol",
+    "other": "javax.net.ssl.SSLException: not named",
+}
+"""What a redacted log says of each kind; the original's words may hold names."""
+
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def redacted_facts(facts: Facts, disguise: Disguise, remaker: Remaker) -> Facts:
+    """All connections, certificates, logs and file names. Frames and times stay."""
+    certificates: dict[bytes, bytes] = {}
+    for digest, der in facts.certificates.items():
+        new = remaker.certificate(der)
+        certificates[disguise.digest(digest)] = new
+    found = Facts(
+        [_capture(c, disguise) for c in facts.captures],
+        certificates=certificates,
+        other_flows={_endpoint(end, disguise): count for end, count in facts.other_flows.items()},
+        problems=[(path_name(path, disguise), "a file could not be read") for path, _ in facts.problems],
+        bounded=list(facts.bounded),
+        logs=[_log(log, disguise) for log in facts.logs],
+    )
+    shapes: dict[bytes, HelloShape] = {}
+    for packed in facts.connections:
+        found.add(_connection(facts.unpack(packed), disguise, shapes))
+    return found
+
+
+def redacted_options(options: Options, disguise: Disguise) -> Options:
+    """What is looked at, by its new name. What is known of the client's machine names it, and is left out."""
+    return Options(options.generation, tuple((disguise.name(host), port) for host, port in options.vips))
+
+
+def path_name(path: str, disguise: Disguise) -> str:
+    """A file name of the same kind, without its directories."""
+    name = os.path.basename(path)
+    match = SUFFIX.search(name)
+    suffix = match[1] if match else ""
+    return disguise.text(name[: len(name) - len(suffix)]) + suffix
+
+
+def _capture(capture: CaptureFacts, disguise: Disguise) -> CaptureFacts:
+    return msgspec.structs.replace(capture, path=path_name(capture.path, disguise))
+
+
+def _endpoint(end: Endpoint, disguise: Disguise) -> Endpoint:
+    return Endpoint(disguise.address(end.address), end.port)
+
+
+def _connection(old: ConnectionFacts, disguise: Disguise, shapes: dict[bytes, HelloShape]) -> ConnectionFacts:
+    return msgspec.structs.replace(old, client=_endpoint(old.client, disguise), server=_endpoint(old.server, disguise), handshake=_handshake(old.handshake, disguise, shapes))
+
+
+def _handshake(old: HandshakeFacts, disguise: Disguise, shapes: dict[bytes, HelloShape]) -> HandshakeFacts:
+    offer = old.offer
+    if offer is not None:
+        offer = shapes.get(offer.key) or shapes.setdefault(offer.key, _shape(offer, disguise))
+    return msgspec.structs.replace(
+        old,
+        offer=offer,
+        offered_id=disguise.ticket(old.offered_id),
+        answered_id=disguise.ticket(old.answered_id),
+        offered_ticket=disguise.digest(old.offered_ticket) if old.offered_ticket else old.offered_ticket,
+        issued_ticket=disguise.digest(old.issued_ticket) if old.issued_ticket else old.issued_ticket,
+        offered_psks=tuple(disguise.digest(d) for d in old.offered_psks),
+        chain=tuple(disguise.digest(d) for d in old.chain),
+        client_chain=tuple(disguise.digest(d) for d in old.client_chain),
+        authorities=disguise.digest(old.authorities) if old.authorities else old.authorities,
+    )
+
+
+def _shape(old: HelloShape, disguise: Disguise) -> HelloShape:
+    name = disguise.raw(old.server_name) if old.server_name is not None else None
+    return named(old._replace(server_name=name, ja3="", ja4="", key=b""))
+
+
+def _log(log: LogFacts, disguise: Disguise) -> LogFacts:
+    return msgspec.structs.replace(
+        log,
+        path=path_name(log.path, disguise),
+        failures=[_failure(f, log.has_zone, disguise) for f in log.failures],
+        proxied=[_proxied(p, disguise) for p in log.proxied],
+    )
+
+
+def _failure(old: Failure, has_zone: bool, disguise: Disguise) -> Failure:
+    at = rfc3339(old.ns)
+    stamp = f"{at[:23]}Z" if has_zone else f"{at[:10]} {at[11:19]},{at[20:23]}"
+    thread = disguise.text(old.thread)
+    detail = CAUSES.get(old.kind, CAUSES["other"])
+    if old.kind == "alert_received":
+        alert = old.detail.rsplit(": ", 1)[-1]
+        detail = f"javax.net.ssl.SSLHandshakeException: Received fatal alert: {alert if alert in ALERTS.values() else 'not named'}"
+    head = f"{stamp} WARN  {f'[{thread}] ' if thread else ''}[c.p.h.c.i.PersistentSyncHttpClient] Error executing http request"
+    request = old.request if old.request in REQUESTS else disguise.text(old.request)
+    return msgspec.structs.replace(old, detail=detail, text=f"{head} | {detail}", thread=thread, host=disguise.name(old.host), request=request, node=disguise.text(old.node))
+
+
+def _proxied(old: Proxied, disguise: Disguise) -> Proxied:
+    client, backend, server = disguise.name(old.client), disguise.text(old.backend), disguise.text(old.server)
+    at = rfc3339(old.ns)
+    stamp = f"{at[8:10]}/{MONTHS[int(at[5:7]) - 1]}/{at[:4]}:{at[11:23]}"
+    text = f"{client}:{old.port} [{stamp}] frontend {backend}/{server or '<NOSRV>'}"
+    return msgspec.structs.replace(old, client=client, backend=backend, server=server, address="", text=text)

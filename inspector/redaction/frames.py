@@ -1,0 +1,140 @@
+"""Evidence frames with what identifies replaced: each TCP segment in a packet of its own, IP and TCP headers made anew, its payload redacted.
+
+Link headers, tunnels, options of IP and TCP are gone, and with them hardware addresses, VLANs and host clocks. Handshake messages in clear are changed in
+place; all that is encrypted is zeroed.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+from inspector.redaction.disguise import Disguise
+from inspector.redaction.messages import Redactor
+from inspector.slicing.cutting import Packet, cut_piece
+from inspector.slicing.held import HeldFlow, HeldFrame
+from inspector.slicing.laid import HEADER, Interval, Lane, lanes
+from inspector.tls.registry import ALERT, CHANGE_CIPHER_SPEC, CLIENT_HELLO, HANDSHAKE
+from inspector.wire.segments import ACK, IPV4, IPV6
+
+MESSAGE_HEADER = 4
+WINDOW = 65_535
+HOPS = 64
+KEPT_WORDS = (b"PROXY ", b"\r\n\r\n\x00\r\nQUIT\n", b"CONNECT ", b"\x05", b"\x04\x01")
+"""How what stands before a hello begins; so much of it stays."""
+
+
+def redacted_packets(flow: HeldFlow, is_modern: bool, redactor: Redactor) -> Iterator[Packet]:
+    """The frames of a flow."""
+    ends = tuple(redactor.disguise.address(end.address) for end in flow.ends)
+    ports = tuple(end.port for end in flow.ends)
+    for lane in lanes(flow, is_modern):
+        image = _image(lane, redactor)
+        kept = _kept(lane)
+        for at, frame in zip(lane.places, lane.frames, strict=True):
+            payload = cut_piece(_redacted(frame, at, lane, image), at, kept)
+            source, target = (0, 1) if frame.is_client else (1, 0)
+            head = _headers(frame, ends[source], ends[target], ports[source], ports[target])
+            yield Packet(frame.frame, frame.ns, IPV4 if len(ends[0]) == 4 else IPV6, head + payload, len(head) + frame.length)
+
+
+def _kept(lane: Lane) -> list[Interval]:
+    """As for other evidence, but for what was not understood: that is cut away."""
+    found = [(0, lane.start + lane.sslv2)] if lane.start + lane.sslv2 > 0 else []
+    found += [(r.at, r.at + HEADER + (r.length if r.kind in (HANDSHAKE, ALERT, CHANGE_CIPHER_SPEC) else 0)) for r in lane.records]
+    return found
+
+
+def _image(lane: Lane, redactor: Redactor) -> bytearray:
+    """The bytes of a direction as they are shown."""
+    image = bytearray(len(lane.image))
+    if lane.start < 0:
+        return image
+    _before(lane, image)
+    if lane.sslv2:
+        _sslv2(lane, image, redactor.disguise)
+    for record in lane.records:
+        image[record.at : record.at + HEADER] = lane.image[record.at : record.at + HEADER]
+        is_open = record.is_clear or (record.kind == ALERT and record.length == 2)
+        if record.kind in (ALERT, CHANGE_CIPHER_SPEC) and is_open:
+            start = record.at + HEADER
+            image[start : start + record.length] = lane.image[start : start + record.length]
+    _messages(lane, image, redactor)
+    return image
+
+
+def _before(lane: Lane, image: bytearray) -> None:
+    """What stands before the first record: enough of it to tell what it is."""
+    head = bytes(lane.image[: lane.start])
+    known = next((word for word in KEPT_WORDS if head.startswith(word)), head[:4] if head[:4].isascii() else b"")
+    image[: min(len(known), lane.start)] = known[: lane.start]
+
+
+def _sslv2(lane: Lane, image: bytearray, disguise: Disguise) -> None:
+    """A CLIENT-HELLO in SSLv2 framing: its session id is replaced (RFC 5246, appendix E.2)."""
+    hello = bytearray(lane.image[: lane.sslv2])
+    suites, length = int.from_bytes(hello[5:7], "big"), int.from_bytes(hello[7:9], "big")
+    start = 11 + suites
+    hello[start : start + length] = disguise.ticket(bytes(hello[start : start + length]))
+    image[: lane.sslv2] = hello
+
+
+def _messages(lane: Lane, image: bytearray, redactor: Redactor) -> None:
+    """Handshake messages in clear, put together from their records, changed and laid back."""
+    places = lane.clear_handshake()
+    stream = bytearray().join(lane.image[low:high] for low, high in places)
+    at = 0
+    while at + MESSAGE_HEADER <= len(stream):
+        end = at + MESSAGE_HEADER + int.from_bytes(stream[at + 1 : at + MESSAGE_HEADER], "big")
+        if end > len(stream):
+            stream[at + MESSAGE_HEADER :] = _unfinished(stream, at, redactor)
+            break
+        body = stream[at + MESSAGE_HEADER : end]
+        redactor.message(stream[at], body)
+        stream[at + MESSAGE_HEADER : end] = body
+        at = end
+    else:
+        stream[at:] = bytes(len(stream) - at)
+    at = 0
+    for low, high in places:
+        image[low:high] = stream[at : at + high - low]
+        at += high - low
+
+
+def _unfinished(stream: bytearray, at: int, redactor: Redactor) -> bytes:
+    """A message whose end was not captured: of a hello the version and random, the rest is no longer told apart."""
+    rest = bytes(stream[at + MESSAGE_HEADER :])
+    kept = 34 if stream[at] in (CLIENT_HELLO, 2) else 0
+    return rest[:kept] + redactor.disguise.opaque(rest[kept:], "message")
+
+
+def _redacted(frame: HeldFrame, at: int, lane: Lane, image: bytearray) -> bytes:
+    """A segment's payload; a copy that differs from the first one goes on differing in the same bits."""
+    low, high = max(at, 0), min(at + len(frame.payload), len(image))
+    found = bytearray(len(frame.payload))
+    if low >= high:
+        return bytes(found)
+    piece = frame.payload[low - at : high - at]
+    new = image[low:high]
+    old = lane.image[low:high]
+    if piece != old:
+        new = bytearray(n ^ o ^ p for n, o, p in zip(new, old, piece, strict=True))
+    found[low - at : high - at] = new
+    return bytes(found)
+
+
+def _headers(frame: HeldFrame, source: bytes, target: bytes, source_port: int, target_port: int) -> bytes:
+    """IP and TCP headers without options. Checksums of TCP are left out: they are zero."""
+    flags = frame.flags & 0xFF
+    acknowledged = 1 if flags & ACK else 0
+    tcp = struct.pack(">HHIIBBHHH", source_port, target_port, frame.seq & 0xFFFFFFFF, acknowledged, 5 << 4, flags, WINDOW, 0, 0)
+    length = len(tcp) + frame.length
+    if len(source) == 16:
+        return struct.pack(">IHBB", 6 << 28, min(length, 65_535), 6, HOPS) + source + target + tcp
+    total = 20 + length if 20 + length <= 65_535 else 0
+    head = bytearray(struct.pack(">BBHHHBBH", 0x45, 0, total, 0, 0x4000, HOPS, 6, 0) + source + target)
+    words = sum(int.from_bytes(head[i : i + 2], "big") for i in range(0, 20, 2))
+    while words >> 16:
+        words = (words & 0xFFFF) + (words >> 16)
+    head[10:12] = (~words & 0xFFFF).to_bytes(2, "big")
+    return bytes(head) + tcp

@@ -1,0 +1,36 @@
+"""The key of redaction: kept by its owner, so that two bundles can be compared, and in no bundle."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+from inspector.errors import UsageError
+from inspector.redaction.disguise import KEY_BYTES
+from inspector.safe import path_text
+
+SHORTEST = 16
+
+
+def default_path() -> Path:
+    """Beside the settings."""
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "inspector" / "redaction.key"
+
+
+def load(path: str | None = None) -> tuple[bytes, Path, bool]:
+    """The key, where it lies, and whether it was made just now. Raises UsageError where a file is named that holds none, or none can be kept."""
+    place = Path(path) if path else default_path()
+    try:
+        if place.exists():
+            key = place.read_bytes().strip()
+            if len(key) < SHORTEST:
+                raise UsageError(f"{path_text(str(place))}: no key: shorter than {SHORTEST} bytes")
+            return key, place, False
+        place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        key = secrets.token_hex(KEY_BYTES).encode()
+        with open(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
+            out.write(key + b"\n")
+    except OSError as error:
+        raise UsageError(f"{path_text(str(place))}: {error.strerror or error}", "--redact-key FILE keeps it elsewhere") from None
+    return key, place, True

@@ -1,0 +1,1 @@
+"""Packets of some connections, laid out, and cut to what proves something."""
