@@ -73,8 +73,8 @@ def _escaped(text: str) -> str:
 
 
 def code(text: str) -> str:
-    """A code span: its fence is longer than any run of backticks in it; a pipe is escaped, as tables want it."""
-    safe = safe_text(text, LONGEST).replace("|", "\\|")
+    """A code span: its fence is longer than any run of backticks in it."""
+    safe = safe_text(text, LONGEST)
     fence = "`" * (max((len(run) for run in re.findall(r"`+", safe)), default=0) + 1)
     return _Verbatim(f"{fence} {safe} {fence}" if "`" in safe else f"{fence}{safe}{fence}")
 
@@ -91,7 +91,7 @@ def _where(where: Where | None) -> str:
     if where is None:
         return ""
     evidence = f", evidence {where.evidence}" if where.evidence else ""
-    return _Verbatim(f"{_escaped(where.original)}{evidence}, {code(where.filter)}")
+    return _Verbatim(f"{_escaped(where.original)}{evidence}, {code(where.filter)}".replace("|", "\\|"))
 
 
 def _clock(log: LogFile) -> str:

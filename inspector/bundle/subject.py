@@ -120,13 +120,9 @@ def _word(word: str, disguise: Disguise) -> str:
 
 
 def _inputs(analysis: Analysis, paths: Sequence[str]) -> list[Input]:
-    found = []
-    for capture in analysis.document.captures:
-        found.append(Input(capture.path, "capture", digest(capture.path), _size(capture.path), capture.packets, capture.first, capture.last, capture.drops))
+    found = [Input(c.path, "capture", digest(c.path), _size(c.path), c.packets, c.first, c.last, c.drops) for c in analysis.document.captures]
     found += [Input(path, "journal", digest(path), _size(path)) for path in paths if path != "-" and is_journal(path)]
-    for log in analysis.document.logs:
-        found.append(Input(log.path, "log", digest(log.path), _size(log.path), None, log.first, log.last))
-    return found
+    return found + [Input(log.path, "log", digest(log.path), _size(log.path), None, log.first, log.last) for log in analysis.document.logs]
 
 
 def _size(path: str) -> int | None:

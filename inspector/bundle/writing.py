@@ -83,7 +83,8 @@ def _require_room(target: Path, is_forced: bool) -> None:
 
 def _replace(partial: Path, target: Path) -> None:
     """The files of an earlier report give way; what is not ours stays."""
-    for name in (*load(target).files, NAME):
+    earlier = (*load(target).files, NAME) if (target / NAME).exists() else ()
+    for name in earlier:
         if "/" not in name:
             (target / name).unlink(missing_ok=True)
     for path in partial.iterdir():

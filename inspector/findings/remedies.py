@@ -24,7 +24,7 @@ def change_remedies(name: str, port: int) -> list[Remedy]:
             "PKI",
             f"Put one DNS name, e.g. {name}, into the certificates of all back ends (a wildcard helps nothing: Java compares literally), or give all of them the "
             f"same certificate: puppetserver ca generate --certname BACKEND --subject-alt-names {name} (needs allow-subject-alt-names), then puppetdb ssl-setup -f.",
-            f"for each back end: {probe} | openssl x509 -noout -ext subjectAltName",
+            f"for b in BACKEND1 BACKEND2; do openssl s_client -connect $b:{port} -servername {name} </dev/null 2>/dev/null | openssl x509 -noout -ext subjectAltName; done",
         ),
         Remedy(
             "PuppetDB owners",
@@ -34,12 +34,12 @@ def change_remedies(name: str, port: int) -> list[Remedy]:
         Remedy(
             "balancer",
             "Keep a client on one back end: source affinity (balance source, or a stick table on the source address). Least connections does not cure it.",
-            "inspector analyze after the change: declined is 0 in the pool",
+            "inspector diff before.pcap after.pcap",
         ),
         Remedy(
             "Puppet Server owner",
             "Or use no virtual IP: list several server_urls in puppetdb.conf; they are tried in order, and each name has its own session cache.",
-            "puppet config print --section master; cat puppetdb.conf",
+            "grep server_urls /etc/puppetlabs/puppet/puppetdb.conf",
         ),
         Remedy(
             "Puppet Server owner",

@@ -39,10 +39,12 @@ def redacted_packets(flow: HeldFlow, is_modern: bool, redactor: Redactor) -> Ite
 
 
 def _kept(lane: Lane) -> list[Interval]:
-    """As for other evidence, but for what was not understood: that is cut away."""
+    """As for other evidence, but for what looks like handshake in TLS 1.3: that is encrypted."""
+    if lane.start < 0:
+        return [(0, len(lane.image))]
     found = [(0, lane.start + lane.sslv2)] if lane.start + lane.sslv2 > 0 else []
     found += [(r.at, r.at + HEADER + (r.length if r.kind in (HANDSHAKE, ALERT, CHANGE_CIPHER_SPEC) else 0)) for r in lane.records]
-    return found
+    return [*found, (lane.end, len(lane.image))] if lane.end < len(lane.image) else found
 
 
 def _image(lane: Lane, redactor: Redactor) -> bytearray:

@@ -1,0 +1,304 @@
+"""Incident bundles: what is in them, that their numbers are those of the analysis, that their packets prove what they say."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from tempfile import mkdtemp
+
+import pytest
+from markdown_it import MarkdownIt
+
+from inspector.bundle.manifest import load
+from inspector.bundle.scope import Wish
+from inspector.bundle.slices import signature
+from inspector.bundle.verify import verify
+from inspector.bundle.writing import Bundle, Order, write_bundle
+from inspector.errors import UsageError
+from inspector.extraction import add_logs, extract
+from inspector.findings.case import Options
+from inspector.findings.judge import Analysis, judge
+from inspector.reports import overview
+from tests.build import MS, Pool, certificate, certificates, message, numbered, record, server_hello, written
+from tests.conftest import CAPTURES, find
+
+SIX = {
+    "jdk17-abort": "confirmed",
+    "puppet-session-ids": "confirmed",
+    "mixed-pool": "confirmed",
+    "strict-round-robin": "protected",
+    "tls13": "protected",
+    "untrusted-ca": "not_this",
+}
+"""Captures by the state of their main service: an alert, silent closes with logs, a mixed pool, protected ones, another failure. Exposed is built."""
+
+
+def analysis_of(path: Path, logs: Sequence[Path] = (), options: Options | None = None) -> Analysis:
+    facts = extract([str(path)])
+    add_logs(facts, [str(log) for log in logs])
+    return judge(facts, options or Options())
+
+
+def logs_of(name: str) -> list[Path]:
+    return sorted(CAPTURES.glob(f"{name}.*.log.gz"))
+
+
+@lru_cache(maxsize=16)
+def reported(name: str, *, redact: bool = False) -> tuple[Analysis, Bundle]:
+    """A bundle of a bundled capture, with its logs where it has some."""
+    directory = Path(mkdtemp(prefix="inspector-test-")) / "report"
+    analysis = analysis_of(find(name), logs_of(name))
+    bundle = write_bundle(analysis, str(directory), Order([str(find(name))], command=["inspector", "report", name], key=b"k" * 32 if redact else None))
+    return analysis, bundle
+
+
+def exposed(folder: Path) -> Path:
+    """A pool in which nothing stands in the way, yet nobody was hit."""
+    pool = Pool()
+    a, b = certificate("a", ("a.example.com",)), certificate("b", ("b.example.com",))
+    pool.full(a, numbered(1))
+    pool.resumed(numbered(1))
+    pool.full(b, numbered(2))
+    pool.resumed(numbered(2))
+    return written(folder, pool.flows)
+
+
+def numbers_in(text: str, sentence: str) -> list[int]:
+    return [int(n.replace(",", "")) for n in re.findall(r"\d[\d,]*", sentence)] if sentence in text else []
+
+
+@pytest.mark.parametrize("name", SIX)
+def test_the_bundle_says_what_the_analysis_says(name: str) -> None:
+    analysis, bundle = reported(name)
+    document = analysis.document
+    html, markdown = ((bundle.directory / f).read_text(encoding="utf-8") for f in ("report.html", "report.md"))
+    written_json = json.loads((bundle.directory / "analysis.json").read_bytes())
+    with open(bundle.directory / "connections.csv", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    service = overview.ordered(document)[0]
+    assert service.assessment.state == SIX[name]
+    assert len(rows) == len(written_json["connections"]) == analysis.count
+    main = next(s for s in written_json["services"] if s["id"] == service.id)
+    assert (main["full"], main["resumed"], main["aborted"], main["other"]) == (service.full, service.resumed, service.aborted, service.other)
+    assert main["full"] + main["resumed"] + main["aborted"] + main["other"] + main["health_checks"] == main["connections"]
+    checks = {c["id"] for c in written_json["connections"] if c["health_check"]}
+    assert sum(r["outcome"] == "aborted" and r["service"] == f"{service.name}:{service.port}" and r["id"] not in checks for r in rows) == service.aborted
+    [total] = [row for row in overview.pool_rows(document, service, 60) if row[0] == "all"]
+    cells = "".join(f"<td>{cell}</td>" for cell in total)
+    assert cells in html
+    assert f"| {' | '.join(total)} |".replace("  ", " ") in re.sub(r" +", " ", markdown)
+    for text in (html, markdown.replace("\\", "")):
+        plain = text.replace("&#39;", "'").replace("&#34;", '"')
+        assert overview.sentence(service) in plain
+        if service.assessment.do != "nothing":
+            assert service.assessment.do.split(";")[0].split("|")[0] in plain
+    aborted = sum(f.rule == "certificate-change-abort" for f in document.findings)
+    assert bundle.incidents == aborted == len(written_json["incidents"])
+    assert html.count("<code>") >= aborted
+
+
+@pytest.mark.parametrize("name", SIX)
+def test_the_markdown_renders(name: str) -> None:
+    text = (reported(name)[1].directory / "report.md").read_text(encoding="utf-8")
+    tokens = MarkdownIt("commonmark").enable("table").parse(text)
+    kinds = [t.type for t in tokens]
+    assert kinds.count("heading_open") >= 4
+    assert kinds.count("table_open") >= 2
+    for i, token in enumerate(tokens):
+        if token.type == "tr_open":
+            row = kinds[i : kinds.index("tr_close", i)]
+            assert len([k for k in row if k in ("th_open", "td_open")]) in (4, 5, 6, 8, 11, 2, 3, 7, 9, 10, 12)
+    assert not [t for t in tokens if t.type == "html_block"]
+    html = MarkdownIt("commonmark").enable("table").render(text)
+    assert "|---" not in html
+
+
+@pytest.mark.parametrize("name", SIX)
+def test_the_packets_prove_it(name: str) -> None:
+    analysis, bundle = reported(name)
+    verdict = verify(str(bundle.directory))
+    assert verdict.problems == []
+    proof = load(bundle.directory).evidence
+    assert proof is not None
+    assert proof.not_proven == []
+    ids = {f.id for f in analysis.document.findings if f.rule != "capture-incomplete"}
+    assert {f.id for f in proof.findings} == ids
+    assert set(proof.findings) == {signature(f) for f in analysis.document.findings if f.id in ids}
+
+
+@pytest.mark.skipif(not shutil.which("tshark"), reason="tshark is not installed")
+def test_the_packets_open_in_tshark() -> None:
+    _, bundle = reported("puppet-session-ids")
+    path = str(bundle.directory / "evidence.pcapng")
+    command = ["tshark", "-r", path, "-Y", "frame.comment", "-T", "fields", "-e", "frame.number", "-e", "frame.comment"]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.splitlines()
+    declined = [line for line in lines if "certificate-change-abort, declined" in line]
+    assert len(declined) == 46  # offer and answer of each
+    assert all("Original frame" in line for line in lines)
+    expert = subprocess.run(["tshark", "-r", path, "-Y", "_ws.malformed"], capture_output=True, text=True, check=True, timeout=60).stdout
+    assert expert == ""
+    hellos = subprocess.run(["tshark", "-r", path, "-Y", "tls.handshake.type == 11"], capture_output=True, text=True, check=True, timeout=60).stdout
+    assert len(hellos.splitlines()) > 23
+
+
+def test_statements_say_where_they_stand() -> None:
+    analysis, bundle = reported("puppet-session-ids")
+    again = extract([str(bundle.directory / "evidence.pcapng")])
+    alone = {s.id: s for s in judge(again).case.observed}
+    case = analysis.case
+    html = (bundle.directory / "report.html").read_text(encoding="utf-8")
+    incident = analysis.document.incidents[0]
+    seen = next(s for s in case.observed if s.id == incident.connections[-1])
+    before, after = seen.main.handshake.answer_frame, alone[seen.id].main.handshake.answer_frame
+    assert before != after
+    assert f'frame {before} <span class="dim">evidence {after}</span> <code class="copy">frame.number == {after}</code>' in html
+
+
+def test_application_data_is_cut_and_lengths_are_kept() -> None:
+    analysis, bundle = reported("puppet-session-ids")
+    again = judge(extract([str(bundle.directory / "evidence.pcapng")])).case
+    whole = {s.id: s.main for s in analysis.case.observed}
+    shorter = 0
+    for seen in again.observed:
+        old, new = whole[seen.id], seen.main
+        assert (new.handshake.seen, new.handshake.chain, new.alerts[:1] and new.alerts[0].code) == (
+            old.handshake.seen,
+            old.handshake.chain,
+            old.alerts[:1] and old.alerts[0].code,
+        )
+        assert new.from_client.bytes + new.from_client.gap == old.from_client.bytes + old.from_client.gap
+        assert new.from_client.application_bytes == old.from_client.application_bytes
+        shorter += new.from_client.bytes < old.from_client.bytes
+    assert shorter > 40
+
+
+def test_one_incident_and_a_time_range(tmp_path: Path) -> None:
+    analysis = analysis_of(find("puppet-session-ids"))
+    incidents = analysis.document.incidents
+    paths = [str(find("puppet-session-ids"))]
+    one = write_bundle(analysis, str(tmp_path / "one"), Order(paths, Wish(incident=incidents[3].id[:6])))
+    assert one.incidents == 1
+    assert verify(str(one.directory)).problems == []
+    text = (one.directory / "report.md").read_text()
+    assert incidents[3].id in text
+    assert incidents[4].id not in text
+    assert "about 1 of 23 incidents" in text
+    some = write_bundle(analysis, str(tmp_path / "some"), Order(paths, Wish(since="17:28:40", until="2026-11-23T17:28:44Z")))
+    assert some.incidents == sum("17:28:40" <= i.at[11:19] < "17:28:44" for i in incidents)
+    for wish, problem in (
+        (Wish(incident="zz"), "no incident begins with zz"),
+        (Wish(incident=""), ""),
+        (Wish(since="25:99"), "no time"),
+        (Wish(since="2027-01-01T00:00:00Z"), "nothing was found"),
+    ):
+        if problem:
+            with pytest.raises(UsageError, match=problem):
+                write_bundle(analysis, str(tmp_path / "none"), Order(paths, wish))
+    assert not (tmp_path / "none").exists()
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_exposed_has_a_report_too(tmp_path: Path) -> None:
+    path = exposed(tmp_path)
+    analysis = analysis_of(path)
+    bundle = write_bundle(analysis, str(tmp_path / "report"), Order([str(path)]))
+    assert verify(str(bundle.directory)).problems == []
+    text = (bundle.directory / "report.md").read_text()
+    assert "Exposed: no abort yet" in text
+    assert "What to do" in text
+
+
+def test_where_it_is_written(tmp_path: Path) -> None:
+    path = exposed(tmp_path)
+    analysis = analysis_of(path)
+    target = tmp_path / "report"
+    target.mkdir()
+    (target / "mine.txt").write_text("mine")
+    with pytest.raises(UsageError, match="is not empty"):
+        write_bundle(analysis, str(target), Order([str(path)]))
+    (target / "mine.txt").unlink()
+    write_bundle(analysis, str(target), Order([str(path)]))
+    (target / "mine.txt").write_text("mine")
+    with pytest.raises(UsageError, match="holds a report already"):
+        write_bundle(analysis, str(target), Order([str(path)]))
+    write_bundle(analysis, str(target), Order([str(path)], is_forced=True))
+    assert (target / "mine.txt").read_text() == "mine"
+    assert verify(str(target)).problems == []
+    with pytest.raises(UsageError, match="Not a directory"):
+        write_bundle(analysis, str(target / "mine.txt" / "report"), Order([str(path)]))
+
+
+def test_verify_sees_what_was_changed(tmp_path: Path) -> None:
+    path = exposed(tmp_path)
+    bundle = write_bundle(analysis_of(path), str(tmp_path / "report"), Order([str(path)]))
+    place = bundle.directory
+    markdown = place / "report.md"
+    markdown.write_text(markdown.read_text().replace("Exposed", "Protected"))
+    assert verify(str(place)).problems == ["report.md was changed"]
+    markdown.unlink()
+    assert verify(str(place)).problems == ["report.md is missing"]
+    evidence = place / "evidence.pcapng"
+    evidence.write_bytes(evidence.read_bytes()[:200])
+    problems = verify(str(place)).problems
+    assert "evidence.pcapng was changed" in problems
+    assert any("does not come out again" in p or "evidence" in p for p in problems[2:])
+    (place / "MANIFEST.json").write_text("{")
+    with pytest.raises(UsageError, match="cannot be read"):
+        verify(str(place))
+
+
+def test_without_packets_there_is_a_report(tmp_path: Path) -> None:
+    analysis = analysis_of(find("silent-abort"))
+    bundle = write_bundle(analysis, str(tmp_path / "report"), Order(["-"]))
+    assert not (bundle.directory / "evidence.pcapng").exists()
+    assert "standard input cannot be read a second time" in (bundle.directory / "report.md").read_text()
+    assert verify(str(bundle.directory)).problems == []
+
+
+class Wide(Pool):
+    """Its certificates may be larger than a record."""
+
+    def _flight(self, flow, der: bytes, answered: bytes, ems: bool) -> None:  # type: ignore[no-untyped-def]
+        said = server_hello(numbered(flow.port + (1 << 20)), answered, ems=ems) + certificates(der) + message(12, b"s" * 70) + message(14, b"")
+        for i in range(0, len(said), 16_000):
+            flow.server_says(record(22, said[i : i + 16_000]))
+
+
+def test_ten_thousand_names_and_ten_thousand_incidents(tmp_path: Path) -> None:
+    many = tuple(f"h{i}.example.com" for i in range(10_000))
+    wide, other = certificate("many", many), certificate("other", ("other.example.com",))
+    pool = Wide()
+    pool.full(wide, numbered(1))
+    pool.resumed(numbered(1))
+    pool.given_up(other, numbered(2), numbered(1))
+    path = written(tmp_path, pool.flows, "wide.pcap")
+    bundle = write_bundle(analysis_of(path), str(tmp_path / "wide"), Order([str(path)]))
+    assert bundle.incidents == 1
+    assert (bundle.directory / "report.html").stat().st_size < 200_000
+    flows = []
+    a, b = certificate("a", ("a.example.com",)), certificate("b", ("b.example.com",))
+    for client in range(1, 6):
+        pool = Pool(client=f"10.0.{client}.9", port=4_000 + client * 6_100, ns=1_795_000_000_000_000_000 + client * MS)
+        for number in range(2_000):
+            session = numbered(client << 24 | number)
+            pool.full(a, session)
+            pool.resumed(session)
+            pool.given_up(b, numbered(client << 28 | number), session)
+        flows += pool.flows
+    path = written(tmp_path, flows, "many.pcap")
+    analysis = analysis_of(path)
+    bundle = write_bundle(analysis, str(tmp_path / "many"), Order([str(path)]))
+    assert bundle.incidents == 10_000
+    assert (bundle.directory / "report.html").stat().st_size < 5_000_000
+    assert (bundle.directory / "report.md").stat().st_size < 5_000_000
+    proof = load(bundle.directory).evidence
+    assert proof is not None
+    assert proof.incidents == 200
+    assert "Of 10000 incidents the packets of 200 are in it" in (bundle.directory / "report.html").read_text()
+    assert verify(str(bundle.directory)).problems == []
