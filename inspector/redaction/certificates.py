@@ -17,6 +17,9 @@ ONE_BYTE_STRINGS = (0x0C, 0x12, 0x13, 0x14, 0x16, 0x1A, 0x1B)
 """UTF8String, NumericString, PrintableString, T61String, IA5String, VisibleString, GeneralString."""
 
 BMP_STRING, UNIVERSAL_STRING = 0x1E, 0x1C
+NUMBERS, NAMELESS, SMALL = (0x01, INTEGER, 0x0A), (0x05, OBJECT_IDENTIFIER, 0x17, 0x18), 4
+"""BOOLEAN, INTEGER and ENUMERATED of so many bytes, NULL, OBJECT IDENTIFIER and times name nobody."""
+
 DEPTH = 16
 
 
@@ -35,8 +38,8 @@ ALTERNATIVE_NAMES = (_oid("2.5.29.17"), _oid("2.5.29.18"), _oid("2.5.29.30"), _o
 """Extensions that hold GeneralNames: alternative names, name constraints, distribution points, authority information access."""
 
 SUBJECT_KEY, AUTHORITY_KEY, TIMESTAMPS = _oid("2.5.29.14"), _oid("2.5.29.35"), (_oid("1.3.6.1.4.1.11129.2.4.2"), _oid("1.3.6.1.4.1.11129.2.4.5"))
-KEPT = tuple(_oid(f"2.5.29.{n}") for n in (15, 19, 36, 37)) + (_oid("1.3.6.1.5.5.7.1.24"),)
-"""Key usage, basic constraints, policy constraints, extended key usage, TLS feature: they name nobody."""
+KEPT = tuple(_oid(f"2.5.29.{n}") for n in (15, 16, 19, 36, 37)) + (_oid("1.3.6.1.5.5.7.1.24"),)
+"""Key usage and its period, basic constraints, policy constraints, extended key usage, TLS feature: they name nobody."""
 
 EC_KEY, RSA_KEY = _oid("1.2.840.10045.2.1"), _oid("1.2.840.113549.1.1.1")
 CURVES = {_oid("1.2.840.10045.3.1.7"): "SECP256R1", _oid("1.3.132.0.34"): "SECP384R1", _oid("1.3.132.0.35"): "SECP521R1", _oid("1.3.132.0.10"): "SECP256K1"}
@@ -135,20 +138,27 @@ class Remaker:
             data[item.start : item.end] = new.to_bytes(size, "big")
 
     def _walk(self, data: bytearray, start: int, end: int, depth: int, general_names: bool = False) -> None:
-        """Strings are replaced wherever they stand; with ``general_names`` also those that a context tag marks (RFC 5280, section 4.2.1.6)."""
+        """All that is no number, no object identifier and no time is replaced. ``general_names``: context tags are those of GeneralName (RFC 5280,
+        section 4.2.1.6).
+        """
         if depth > DEPTH:
             raise NoCertificate
         for item in items(data, start, end):
             if item.tag & 0x20:
                 self._walk(data, item.start, item.end, depth + 1, general_names)
-            elif item.tag in ONE_BYTE_STRINGS or (general_names and item.tag in (0x81, 0x82, 0x86)):
-                data[item.start : item.end] = self._disguise.raw(bytes(data[item.start : item.end]))
             elif item.tag in (BMP_STRING, UNIVERSAL_STRING):
                 self._wide(data, item)
             elif general_names and item.tag == 0x87:
                 self._address(data, item)
-            elif item.tag in (OCTET_STRING, BIT_STRING) and item.end - item.start > 2:
-                self._scramble(data, item.start + (item.tag == BIT_STRING), item.end, "string")
+            elif item.tag in NUMBERS and item.end - item.start <= SMALL:
+                continue
+            elif item.tag == BIT_STRING:
+                if item.end - item.start > SMALL:
+                    self._scramble(data, item.start + 1, item.end, "string")
+            elif item.tag not in NAMELESS and not (general_names and item.tag == 0x88):
+                old = bytes(data[item.start : item.end])
+                is_text = item.tag in ONE_BYTE_STRINGS or old.isascii()
+                data[item.start : item.end] = self._disguise.raw(old) if is_text else self._disguise.opaque(old, "string")
 
     def _wide(self, data: bytearray, item: Item) -> None:
         encoding = "utf-16-be" if item.tag == BMP_STRING else "utf-32-be"
