@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from inspector import cli_live, cli_report
-from inspector.cli_files import analysis_of, options_of, secrets_limits, story_options
+from inspector.cli_files import SEVERITIES, analysis_of, options_of, secrets_limits, story_options
 from inspector.errors import InspectorError, NotPermittedError, UsageError
 from inspector.tui import AREAS
 from inspector.version import VERSION
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from inspector.tracking.certificates import Certificate
 
 FINDINGS, USAGE, INCOMPLETE, NOT_PERMITTED, INTERRUPTED, TERMINATED = 1, 2, 3, 4, 130, 143
-SEVERITIES = ("high", "medium", "low", "info", "never")
 
 
 class Commands(click.Group):
@@ -54,11 +53,12 @@ def cli() -> None:
     inspector analyze FILE…      print the analysis: text, json, jsonl or csv
     inspector report FILE…       write an incident report with its evidence: -o DIR
     inspector verify DIR         check such a report
+    inspector diff BEFORE AFTER  what was fixed, what remains, what is new
     inspector compare CERT…      judge certificates of a pool before they are deployed
     inspector demo               the bundled recording of a real Puppet Server
 
     \b
-    Exit status: 0 fine; 1 findings (analyze, compare); 2 usage, or no input can be read;
+    Exit status: 0 fine; 1 findings (analyze, compare, diff), or a bundle that does not hold (verify); 2 usage, or no input can be read;
     3 incomplete input with --strict; 4 no permission to capture; 130, 143 on signals.
     """
 
@@ -68,6 +68,7 @@ cli.add_command(cli_live.watch_command)
 cli.add_command(cli_live.doctor_command)
 cli.add_command(cli_report.report_command)
 cli.add_command(cli_report.verify_command)
+cli.add_command(cli_report.diff_command)
 
 
 @cli.command("analyze")

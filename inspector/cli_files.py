@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from inspector.findings.judge import Analysis
 
 
+SEVERITIES = ("high", "medium", "low", "info", "never")
+
+
 def story_options(command: Any) -> Any:
     """The options of every command that reads captures."""
     decorators = [

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from inspector.cli_files import analysis_of, options_of, secrets_limits, story_options
+from inspector.cli_files import SEVERITIES, analysis_of, options_of, secrets_limits, story_options
 
 if TYPE_CHECKING:
+    from inspector.document import Document
+    from inspector.findings.case import Options
     from inspector.findings.judge import Analysis
 
 FAILED = 1
@@ -73,3 +75,49 @@ def _write(analysis: Analysis, files: tuple[str, ...], directory: str, incident:
         click.echo(f"inspector: {safe_text(note)}", err=True)
     what = f"{bundle.incidents} incident{'' if bundle.incidents == 1 else 's'}"
     click.echo(f"{path_text(str(bundle.directory))}: {what}, {bundle.frames:,} frames of evidence; {', '.join(bundle.files)}")
+
+
+@click.command("diff")
+@click.argument("before", metavar="BEFORE", type=click.Path(exists=True))
+@click.argument("after", metavar="AFTER", type=click.Path(exists=True))
+@click.option("--vip", "vips", multiple=True, metavar="HOST:PORT", help="Look at this service only; repeatable.")
+@click.option("--jdk-generation", type=click.Choice(["current", "first"]), default="current", show_default=True, help="Which identity rule: first is before 8u60 and 7u85.")
+@click.option("--log", "logs", multiple=True, metavar="FILE", type=click.Path(), help="puppetserver.log or HAProxy's log, joined with both; repeatable.")
+@click.option("-T", "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True, help="What to print.")
+@click.option("--fail-on", type=click.Choice(SEVERITIES), default="high", show_default=True, help="Severity from which what remains or is new makes the exit status 1.")
+def diff_command(before: str, after: str, vips: tuple[str, ...], jdk_generation: str, logs: tuple[str, ...], form: str, fail_on: str) -> None:
+    """Compare two captures, journals, analyses (JSON) or bundles: what was fixed, what remains, what is new."""
+    from inspector.findings.before_after import before_after
+    from inspector.reports.before_after import before_after_json, before_after_text
+
+    options = options_of(vips, jdk_generation, logs)
+    first, second = _document(before, options), _document(after, options)
+    found = before_after(first, second)
+    if form == "json":
+        sys.stdout.buffer.write(before_after_json(found))
+    else:
+        click.echo(before_after_text(found, first, second), nl=False)
+    worst = found.worst()
+    if fail_on != "never" and worst is not None and SEVERITIES.index(worst) <= SEVERITIES.index(fail_on):
+        raise SystemExit(FAILED)
+
+
+def _document(path: str, options: Options) -> Document:
+    """The analysis of a capture or journal, or one that was written as JSON. Raises UsageError and UnreadableError."""
+    import os
+
+    from inspector.bundle.manifest import NAME
+    from inspector.errors import UsageError
+    from inspector.reports.json_stream import read_json
+    from inspector.safe import path_text
+
+    if os.path.isfile(os.path.join(path, NAME)):
+        path = os.path.join(path, "analysis.json")
+    try:
+        with open(path, "rb") as file:
+            is_json = not os.path.isdir(path) and file.read(64).lstrip()[:1] == b"{"
+    except IsADirectoryError:
+        is_json = False
+    except OSError as error:
+        raise UsageError(f"{path_text(path)}: {error.strerror or error}") from None
+    return read_json(path) if is_json else analysis_of((path,), options, []).document

@@ -8,7 +8,8 @@ from typing import BinaryIO
 
 import msgspec
 
-from inspector.document import LISTS, Connection
+from inspector.document import LISTS, SCHEMA, Connection, Document
+from inspector.errors import UnreadableError
 from inspector.findings.judge import Analysis
 from inspector.reports.elsewhere import Elsewhere
 
@@ -60,6 +61,20 @@ def _write_rows(rows: Iterable[object], out: BinaryIO, is_first: bool = False) -
         with memoryview(buffer) as encoded:
             out.write(encoded[1:-1])
     return not is_first or separator is SEPARATOR
+
+
+def read_json(path: str) -> Document:
+    """An analysis that was written as JSON. Raises UnreadableError."""
+    try:
+        with open(path, "rb") as file:
+            document = msgspec.json.decode(file.read(), type=Document)
+    except OSError as error:
+        raise UnreadableError(f"{path}: {error.strerror or error}") from None
+    except msgspec.DecodeError as error:
+        raise UnreadableError(f"{path}: no analysis: {error}") from None
+    if document.schema != SCHEMA:
+        raise UnreadableError(f"{path}: an analysis of another schema: {document.schema}")
+    return document
 
 
 def write_jsonl(analysis: Analysis, connections: Iterable[Connection], out: BinaryIO) -> None:

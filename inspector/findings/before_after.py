@@ -1,0 +1,162 @@
+"""Two analyses side by side: what was fixed, what remains, what is new. Pure: documents in, a comparison out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from inspector.document import SEVERITIES, Backend, Document, Finding, Service, Severity
+from inspector.findings.change import ABORT
+
+Status = Literal["fixed", "remaining", "new", "not seen"]
+"""``not seen``: it did not happen again, but nothing says that it cannot."""
+
+ORDER: tuple[Status, ...] = ("new", "remaining", "not seen", "fixed")
+NOT_COMPARED = ("capture-incomplete", "renegotiation")
+"""Rules about a capture, or about what is no fault."""
+
+LIKELY = 3.0
+"""So many aborts would have to be expected before their absence says something."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Findings of one rule about one service and matter. ``before``, ``after``: how often."""
+
+    rule: str
+    severity: Severity
+    service: str
+    what: str
+    before: int
+    after: int
+    status: Status
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A service in both; None where it is in one only. ``notes``: what to know of the comparison."""
+
+    name: str
+    before: Service | None
+    after: Service | None
+    backends_before: list[Backend]
+    backends_after: list[Backend]
+    notes: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class BeforeAfter:
+    """``sentence``: the result in a line."""
+
+    sentence: str
+    pairs: list[Pair]
+    problems: list[Problem]
+
+    def worst(self) -> Severity | None:
+        """The highest severity of what remains or is new."""
+        left = [p.severity for p in self.problems if p.after]
+        return min(left, key=SEVERITIES.index, default=None)
+
+
+def before_after(before: Document, after: Document) -> BeforeAfter:
+    """Compare two analyses. Services are the same where name and port are."""
+    names = list(dict.fromkeys([_name(s) for s in (*before.services, *after.services)]))
+    pairs = [_pair(name, before, after) for name in names]
+    problems = _problems(before, after, {p.name: p for p in pairs})
+    return BeforeAfter(_sentence(problems, pairs), pairs, problems)
+
+
+def _name(service: Service) -> str:
+    return f"[{service.name}]:{service.port}" if ":" in service.name else f"{service.name}:{service.port}"
+
+
+def _pair(name: str, before: Document, after: Document) -> Pair:
+    old, new = (next((s for s in d.services if _name(s) == name), None) for d in (before, after))
+    pools = [[b for b in d.backends if s is not None and b.service == s.id] for d, s in ((before, old), (after, new))]
+    return Pair(name, old, new, pools[0], pools[1], _notes(old, new, pools[0], pools[1]))
+
+
+def _notes(old: Service | None, new: Service | None, before: list[Backend], after: list[Backend]) -> list[str]:
+    if old is None or new is None:
+        return [f"only in {'the second' if old is None else 'the first'} analysis"]
+    notes = []
+    if len(before) > 1 and len(after) == 1 and after[0].basis and set(after[0].basis) <= {"certificate", "session"}:
+        notes.append(
+            f"All connections now show one certificate: the {len(before)} back ends of before can no longer be told apart by it. Between back ends with the same "
+            "certificate this error cannot happen; give the balancer's log with --log to see who answered."
+        )
+    leaves = {b.leaf for b in before} & {b.leaf for b in after} - {None}
+    if before and after and not leaves and any(b.leaf for b in before) and any(b.leaf for b in after):
+        notes.append("No certificate is the same as before.")
+    aborted, total = _aborted(old), old.connections - old.health_checks
+    seen = new.connections - new.health_checks
+    if aborted and not _aborted(new) and total:
+        expected = aborted / total * seen
+        said = f"{aborted} of {total} connections were aborted before, none of {seen} now"
+        if new.assessment.state == "protected":
+            notes.append(f"{said}; {'; '.join(new.assessment.because)}.")
+        elif expected < LIKELY:
+            notes.append(f"{said}: too few to say anything, about {expected:.1f} would have been expected if nothing had changed.")
+        else:
+            notes.append(f"{said}; about {expected:.0f} would have been expected if nothing had changed.")
+    return notes
+
+
+def _aborted(service: Service) -> int:
+    return service.aborted
+
+
+Key = tuple[str, str, str]
+
+
+def _problems(before: Document, after: Document, pairs: dict[str, Pair]) -> list[Problem]:
+    old, new = _counted(before), _counted(after)
+    found = []
+    for key in dict.fromkeys([*old, *new]):
+        first, second = old.get(key), new.get(key)
+        rule, service, what = key
+        sample = (second or first or [])[0]
+        counts = [_times(rule, findings) for findings in (first, second)]
+        found.append(Problem(rule, sample.severity, service, what, counts[0], counts[1], _status(rule, counts, pairs.get(service))))
+    return sorted(found, key=lambda p: (ORDER.index(p.status), SEVERITIES.index(p.severity), p.rule, p.service, p.what))
+
+
+def _status(rule: str, counts: list[int], pair: Pair | None) -> Status:
+    if counts[1]:
+        return "remaining" if counts[0] else "new"
+    after = pair.after if pair is not None else None
+    if after is None or (rule == ABORT and after.assessment.state not in ("protected", "not_this")):
+        return "not seen"
+    return "fixed"
+
+
+def _times(rule: str, findings: Sequence[Finding] | None) -> int:
+    return (len(findings) if rule == ABORT else sum(f.count for f in findings)) if findings else 0
+
+
+def _counted(document: Document) -> dict[Key, list[Finding]]:
+    """Findings by rule, service and matter; aborts are one matter however many there are."""
+    names = {s.id: _name(s) for s in document.services}
+    found: dict[Key, list[Finding]] = {}
+    for finding in document.findings:
+        if finding.rule not in NOT_COMPARED:
+            what = "the server's certificate changed" if finding.rule == ABORT else re.sub(r"^\d+ ", "", re.sub(r"\bback end [A-Z]+\b", "back end", finding.title))
+            found.setdefault((finding.rule, names.get(finding.service or "", ""), what), []).append(finding)
+    return found
+
+
+def _sentence(problems: Sequence[Problem], pairs: Sequence[Pair]) -> str:
+    counts = {status: sum(p.status == status for p in problems) for status in ORDER}
+    aborts = [p for p in problems if p.rule == ABORT]
+    said = []
+    if aborts:
+        before, after = sum(p.before for p in aborts), sum(p.after for p in aborts)
+        said.append(f"{before} {'abort' if before == 1 else 'aborts'} because of a changed certificate before, {after} after")
+    said += [f"{counts[status]} {status}" for status in ("new", "remaining", "not seen", "fixed") if counts[status]]
+    if not problems:
+        said.append("no findings in either")
+    if not any(p.before is not None and p.after is not None for p in pairs):
+        said.append("no service is in both")
+    return "; ".join(said) + "."
