@@ -119,7 +119,7 @@ def fields_of(der: bytes) -> dict[str, object]:
     }
     for kind in (x509.SubjectKeyIdentifier, x509.AuthorityKeyIdentifier):
         try:
-            value = cert.extensions.get_extension_for_class(kind).value  # type: ignore[type-var]
+            value = cert.extensions.get_extension_for_class(kind).value
         except x509.ExtensionNotFound:
             continue
         found[kind.__name__] = value.digest if isinstance(value, x509.SubjectKeyIdentifier) else value.key_identifier  # type: ignore[attr-defined]

@@ -284,13 +284,13 @@ def test_ten_thousand_names_and_ten_thousand_incidents(tmp_path: Path) -> None:
     flows = []
     a, b = certificate("a", ("a.example.com",)), certificate("b", ("b.example.com",))
     for client in range(1, 6):
-        pool = Pool(client=f"10.0.{client}.9", port=4_000 + client * 6_100, ns=1_795_000_000_000_000_000 + client * MS)
+        narrow = Pool(client=f"10.0.{client}.9", port=4_000 + client * 6_100, ns=1_795_000_000_000_000_000 + client * MS)
         for number in range(2_000):
             session = numbered(client << 24 | number)
-            pool.full(a, session)
-            pool.resumed(session)
-            pool.given_up(b, numbered(client << 28 | number), session)
-        flows += pool.flows
+            narrow.full(a, session)
+            narrow.resumed(session)
+            narrow.given_up(b, numbered(client << 28 | number), session)
+        flows += narrow.flows
     path = written(tmp_path, flows, "many.pcap")
     analysis = analysis_of(path)
     bundle = write_bundle(analysis, str(tmp_path / "many"), Order([str(path)]))

@@ -20,9 +20,8 @@ def before_after_text(found: BeforeAfter, before: Document, after: Document) -> 
     lines = overview.wrap(safe_text(found.sentence, 1000), "", "  ", WIDTH)
     if found.problems:
         rows = [("", "", "before", "after", "severity", "rule", "what")]
-        rows += [
-            (MARKS[p.status], p.status, str(p.before), str(p.after), p.severity, p.rule, safe_text(f"{p.service}: {p.what}" if p.service else p.what, 90)) for p in found.problems
-        ]
+        what = [safe_text(f"{p.service}  {p.what}".strip(), 90) for p in found.problems]
+        rows += [(MARKS[p.status], p.status, str(p.before), str(p.after), p.severity, p.rule, w) for p, w in zip(found.problems, what, strict=True)]
         lines += ["", *overview.table(rows, right=(2, 3))]
     for pair in found.pairs:
         lines += ["", safe_text(pair.name), "─" * 60]

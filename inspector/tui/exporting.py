@@ -8,18 +8,24 @@ from pathlib import Path
 from textual import work
 from textual.app import App
 
+from inspector.bundle.scope import Wish
+from inspector.bundle.writing import Order, write_bundle
 from inspector.errors import InspectorError
 from inspector.evidence import save
 from inspector.filters import compile_filter, matching
+from inspector.redaction import keys
 from inspector.reports.output import write
 from inspector.safe import path_text, safe_text
 from inspector.tui.connections import ConnectionsScreen
 from inspector.tui.desk import Desk
 from inspector.tui.dialogs.ask import Ask, Paths
 from inspector.tui.dialogs.choice import Choice, Option
+from inspector.tui.incidents import Found
 from inspector.tui.page import Page
 
 EXPORTS = [
+    Option("report", "incident report: a folder with HTML, Markdown, packets and all that proves them"),
+    Option("redacted", "the same with addresses, names and certificates replaced"),
     Option("text", "analysis as text, to paste into a ticket"),
     Option("json", "analysis as JSON"),
     Option("jsonl", "analysis as JSON lines"),
@@ -41,6 +47,8 @@ class Exporting(App[int]):
         def chosen(form: str | None) -> None:
             if form == "pcapng":
                 self.save_connections(self._in_hand())
+            elif form in ("report", "redacted"):
+                self._ask_folder(form == "redacted")
             elif form is not None:
                 text = self.screen.to_copy()[1] if form == "screen" and isinstance(self.screen, Page) else ""
                 self._ask_path(f"inspector.{SUFFIXES.get(form, form)}", lambda path: self._write(path, form, text))
@@ -57,6 +65,38 @@ class Exporting(App[int]):
             self.notify("Mark connections with Space first.")
             return
         self._ask_path("marked.pcapng", lambda path: self._save(path, indexes))
+
+    def _ask_folder(self, is_redacted: bool) -> None:
+        """Where the report goes; about the incident that is on the screen, else about all."""
+        found = getattr(self.screen, "found", None)
+        incident = found.incident.id if isinstance(found, Found) and found.incident is not None else ""
+
+        def problem(text: str) -> str | None:
+            path = Path(text).expanduser()
+            if not text or not path.parent.is_dir():
+                return f"{path_text(text) or 'nothing'}: not the path of a folder in one that exists"
+            if path.exists() and (not path.is_dir() or any(path.iterdir())):
+                return f"{path_text(text)} is not empty"
+            return None
+
+        def answered(text: str | None) -> None:
+            if text:
+                self._report(Path(text).expanduser(), incident, is_redacted)
+
+        what = "Report on this incident into" if incident else "Report into"
+        self.push_screen(Ask(what, "a new or empty folder; tab completes", problem, "inspector-report", Paths()), answered)
+
+    @work(thread=True, exit_on_error=False, group="files")
+    def _report(self, path: Path, incident: str, is_redacted: bool) -> None:
+        try:
+            key, place, is_new = keys.load() if is_redacted else (None, None, False)
+            bundle = write_bundle(self.desk.now, str(path), Order(self.desk.paths, Wish(incident), ["inspector", *self.desk.paths], key))
+        except (OSError, InspectorError) as error:
+            self.call_from_thread(self._told, str(error), True)
+            return
+        told = f"Wrote {path_text(str(path))}: {bundle.incidents} incidents, {bundle.frames:,} frames of evidence."
+        more = [*bundle.notes, *([f"A new redaction key lies in {path_text(str(place))}: keep it to yourself."] if is_new else [])]
+        self.call_from_thread(self._told, " ".join([told, *more]), False)
 
     def _ask_path(self, name: str, then: Callable[[Path], object]) -> None:
         asked: list[str] = []
