@@ -50,6 +50,7 @@ def capture_options(command: Any) -> Any:
         click.option("-b", "ring", multiple=True, metavar="CONDITION", help="Ring of files: filesize:kB, duration:SECONDS, packets:N begin the next one; files:N are kept."),
         click.option("-a", "autostop", multiple=True, metavar="CONDITION", help="Stop at duration:SECONDS, filesize:kB, files:N, packets:N or incident:N."),
         click.option("--incidents", metavar="DIRECTORY", help="Write the packets of each incident into a file of its own here."),
+        click.option("--log", "logs", multiple=True, metavar="FILE", help="puppetserver.log or HAProxy's log: read on as it grows, joined with the wire; repeatable."),
         click.option("--journal", metavar="FILE", help="Keep facts and findings here: inspector open FILE shows them. watch keeps one by default."),
         click.option("--no-journal", is_flag=True, help="Keep none."),
         click.option("--journal-size", type=click.IntRange(1), default=JOURNAL_MIB, show_default=True, metavar="MIB", help="How large it may become; the oldest go first."),
@@ -184,6 +185,10 @@ def open_sources(options: dict[str, Any], piped: int | None) -> Opened:
     request = _request(options, piped)
     if not (request.interfaces or request.commands or request.vips or request.expression or piped is not None):
         request = _looked_around(request, options)
+    if options["logs"]:
+        from inspector.live.growing import GrowingLogs
+
+        options["growing"] = GrowingLogs(options["logs"])
     found = opened(request, os.environ)
     for source in found.sources:
         click.echo(f"inspector: capturing {source.name} by {source.by}" + (f", filter: {found.filter}" if found.filter and source.is_here else ""), err=True)
@@ -210,6 +215,8 @@ def _looked_around(request: Request, options: dict[str, Any]) -> Request:
         click.echo(safe_text(f"inspector: PuppetDB by {host.configuration}: {server.host}:{server.port} ({', '.join(server.addresses) or 'no address'})", 500), err=True)
     if host.log:
         click.echo(f"inspector: its log: {host.log}", err=True)
+        if os.access(host.log, os.R_OK):
+            options["logs"] = (*options["logs"], host.log)
     addressed = [(address, server.port) for server in host.servers for address in server.addresses]
     if not addressed:
         click.echo("inspector: no PuppetDB is configured here: all TLS is captured", err=True)
@@ -261,7 +268,7 @@ def _keeping(opened: Opened, options: dict[str, Any], journal_wanted: bool) -> K
     path, least = options["path"], options["min_free"]
     if (ring is not None or options["full"] or stop.filesize or stop.files) and not path:
         raise UsageError("-b, --full and -a filesize or files need -w FILE")
-    keeping = Keeping(stop=stop)
+    keeping = Keeping(stop=stop, logs=options.get("growing"))
     if path:
         keeping.recording = Recording(path, ring, [opened.name], is_full=options["full"], least_mib=least)
     if options["incidents"]:

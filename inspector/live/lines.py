@@ -10,10 +10,13 @@ import msgspec
 
 from inspector.document import Incident
 from inspector.findings import describe
+from inspector.findings.case import Case
 from inspector.findings.change import ABORT
+from inspector.findings.from_logs import lines_of
 from inspector.findings.judge import judge
 from inspector.live.aside import Aside
 from inspector.live.execution import Execution
+from inspector.live.latest import Latest
 from inspector.live.metrics import Metrics, Row
 from inspector.live.trigger import Written
 from inspector.live.update import Update
@@ -30,7 +33,7 @@ ROWS = 1_000
 """Of what handshakes are counted by; whatever comes beyond them is counted together."""
 
 KNOWN = 10_000
-"""Findings and assessments that are known to have been told."""
+"""Findings, assessments and log lines that are known to have been told."""
 
 NEWS_CHARACTERS = 2_000
 
@@ -50,7 +53,7 @@ class Lines:
         self._statistics_at = time.monotonic() + STATISTICS_SECONDS
         self._surveyed = -1
         self._survey: Aside | None = None
-        self._known: dict[str, str] = {}
+        self._known: Latest[str] = Latest(KNOWN)
         self._waiting: dict[str, Incident] = {}
         """Incidents for which a command is run once their packets are written."""
 
@@ -72,7 +75,18 @@ class Lines:
         if self._with_connections:
             for seen in update.seen(update.ended):
                 self._line("connection", describe.connection(case, seen), "")
+        self._tell_logs(case)
         self._out.flush()
+
+    def _tell_logs(self, case: Case) -> None:
+        """Log lines of connections, each once, and again where it is settled whose it is."""
+        for index in case.logged.lines:
+            seen = case.observed[index]
+            for line in lines_of(case, seen):
+                state = f"{line.certain}"
+                name = f"{seen.id} {line.file} {line.line} {line.at}"
+                if line.form == "puppetserver" and self._known.is_other(name, state):
+                    self._plain("log", {"connection": seen.id, **msgspec.structs.asdict(line)})
 
     def news(self, at_ns: int, kind: str, text: str) -> None:
         """A line of its own."""
@@ -137,10 +151,7 @@ class Lines:
 
     def _tell(self, surveyed: list[Surveyed]) -> None:
         for record, name, state, encoded in surveyed:
-            if self._known.get(name) != state:
-                self._known[name] = state
-                if len(self._known) > KNOWN:
-                    del self._known[next(iter(self._known))]
+            if self._known.is_other(name, state):
                 self._out.write(b'{"record":"%s",' % record.encode() + encoded[1:] + b"\n")
                 if record == "finding":
                     self._watching.record(record, name, encoded)

@@ -8,6 +8,7 @@ from typing import Protocol
 from inspector.document import Finding, Incident
 from inspector.findings.judge import Analysis
 from inspector.journal import Journal
+from inspector.live.growing import GrowingLogs
 from inspector.live.recording import Limits, Recording
 from inspector.live.trigger import Trigger, Written
 from inspector.tracking.observed import Observed
@@ -51,9 +52,10 @@ class Listener(Protocol):
 
 @dataclass(slots=True)
 class Keeping:
-    """What is kept where. ``stop``: conditions at which the capture ends."""
+    """What is kept where. ``stop``: conditions at which the capture ends. ``logs``: what is read beside it."""
 
     journal: Journal | None = None
     recording: Recording | None = None
     trigger: Trigger | None = None
+    logs: GrowingLogs | None = None
     stop: Limits = field(default_factory=Limits)

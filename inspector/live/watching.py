@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections import OrderedDict
 
 import numpy as np
 
@@ -20,10 +19,12 @@ from inspector.findings import change
 from inspector.findings.case import Options
 from inspector.findings.judge import Analysis, incidents, judge
 from inspector.journal import Record, Row
+from inspector.live.latest import Latest
 from inspector.live.sources import Source, ready, stopped
 from inspector.live.trigger import AFTER_NS, kept_lengths, wanted_of
 from inspector.live.update import Keeping, Listener, Update
 from inspector.live.window import Window, row_of
+from inspector.logs.entries import LogFacts
 from inspector.times import SECOND_NS, rfc3339
 
 WAIT_SECONDS = 0.25
@@ -86,10 +87,10 @@ class Watching:
         self._judged = 0.0
         self._rows: dict[str, Row] = {}
         self._records: list[Record] = []
-        self._told: OrderedDict[str, str] = OrderedDict()
-        self._wanted: OrderedDict[str, None] = OrderedDict()
+        self._told: Latest[str] = Latest(TOLD)
+        self._wanted: Latest[None] = Latest(TOLD)
         """Incidents that are known."""
-        self._doubtful: OrderedDict[str, None] = OrderedDict()
+        self._doubtful: Latest[None] = Latest(DOUBTFUL)
         self._dropped = 0
         self._tidied = time.monotonic()
         self._journal_trouble = ""
@@ -143,7 +144,11 @@ class Watching:
         """All that is known now. Of the loop's own thread."""
         facts = self.window.whole(self.captures(), dict(self.engine.facts.other_flows))
         facts.bounded = self.limits()
+        facts.logs = self._logs()
         return facts
+
+    def _logs(self) -> list[LogFacts]:
+        return self.keeping.logs.facts() if self.keeping.logs is not None else []
 
     def limits(self) -> list[str]:
         """What was forgotten or could not be kept."""
@@ -224,6 +229,8 @@ class Watching:
         self._changed[name] = (before[0] or is_new, before[1] or is_final)
         if entry.gave_up:
             self._urgent[name] = None
+            if self.keeping.logs is not None:
+                self.keeping.logs.waits(name)
         if self.keeping.journal is not None:
             self._rows[name] = row_of(name, entry, found)
 
@@ -253,7 +260,9 @@ class Watching:
         self._judged = time.monotonic()
         for name in changed:
             self._urgent.pop(name, None)
-        analysis = judge(self.window.around([*changed, *self._doubtful], self.captures()), self.options)
+        facts = self.window.around([*changed, *self._doubtful], self.captures())
+        facts.logs = self._logs()
+        analysis = judge(facts, self.options)
         case = analysis.case
         for name in self._doubtful:
             changed.setdefault(name, (False, False))
@@ -266,7 +275,7 @@ class Watching:
             if change.is_candidate(case, seen):
                 finding = change.abort(case, seen)
                 self._doubt(seen.id, finding)
-                if self._is_news(finding):
+                if self._told.is_other(finding.id, finding.verdict):
                     findings.append(finding)
         found = incidents(case, findings)
         self.incidents += sum(incident.id not in self._wanted for incident in found)
@@ -278,28 +287,15 @@ class Watching:
     def _doubt(self, name: str, finding: Finding) -> None:
         """An abort that is only possible is judged again with what comes: how its client takes the same certificate later may settle it."""
         if finding.verdict == "confirmed":
-            self._doubtful.pop(name, None)
+            self._doubtful.drop(name)
         else:
-            self._doubtful[name] = None
-            if len(self._doubtful) > DOUBTFUL:
-                self._doubtful.popitem(last=False)
-
-    def _is_news(self, finding: Finding) -> bool:
-        if self._told.get(finding.id) == finding.verdict:
-            return False
-        self._told[finding.id] = finding.verdict
-        if len(self._told) > TOLD:
-            self._told.popitem(last=False)
-        return True
+            self._doubtful.is_other(name, None)
 
     def _want(self, analysis: Analysis, finding: Finding, incident: Incident, listener: Listener) -> None:
         """Have the packets of an incident written, once."""
         trigger = self.keeping.trigger
-        is_known = incident.id in self._wanted
-        self._wanted[incident.id] = None
-        if len(self._wanted) > TOLD:
-            self._wanted.popitem(last=False)
-        if trigger is None or is_known:
+        is_new = self._wanted.is_other(incident.id, None)
+        if trigger is None or not is_new:
             return
         answer = trigger.want(wanted_of(analysis, finding, incident, self.now_ns + AFTER_NS, self.window.connections))
         if answer is not None:
@@ -308,6 +304,9 @@ class Watching:
     def _second(self, listener: Listener) -> None:
         now_ns = self.now_ns
         self._judge_all(listener)
+        logged = self.keeping.logs.poll() if self.keeping.logs is not None else []
+        if logged:
+            self._judge(dict.fromkeys(logged, (False, False)), listener)
         self._look_at_clock(listener)
         dropped = self.dropped or 0
         if dropped > self._dropped:
@@ -392,3 +391,5 @@ class Watching:
             self.keeping.recording.close()
         if self.keeping.journal is not None:
             self.keeping.journal.close()
+        if self.keeping.logs is not None:
+            self.keeping.logs.close()
