@@ -200,9 +200,7 @@ class Anomaly(Struct):
 
 
 class LogLine(Struct):
-    """``at``: by the log's clock. ``offset``: nanoseconds from the connection's moment on the wire, its SYN for HAProxy, else its end. ``among``: the
-    connections that it may belong to; ``certain``: whether that is settled.
-    """
+    """``at``: by the log's clock. ``offset``: nanoseconds from the connection's SYN (HAProxy) or its end. ``among``: connections that it may belong to."""
 
     file: str
     line: int
@@ -399,10 +397,3 @@ class Document(Struct):
 
 
 LISTS = ("captures", "services", "clients", "backends", "certificates", "sessions", "connections", "findings", "incidents", "limits", "logs")
-
-
-def schema() -> bytes:
-    """The JSON Schema of the document."""
-    import msgspec
-
-    return msgspec.json.format(msgspec.json.encode(msgspec.json.schema(Document)), indent=2)

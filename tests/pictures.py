@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from inspector.bundle.writing import Order, write_bundle
 from inspector.findings.case import Options
 from inspector.tui.app import InspectorApp
+from tests import browser
 from tests.app import then
-from tests.conftest import find
+from tests.conftest import CAPTURES, find
+from tests.test_report import analysis_of
 
 PICTURES = Path(__file__).parent.parent / "docs" / "pictures"
 WANTED: dict[str, tuple[str, ...]] = {"overview": (), "story": ("enter",), "sessions": ("4",), "message": ("3", "enter", "down", "enter", *["down"] * 5)}
@@ -22,6 +26,19 @@ async def draw(name: str, keys: tuple[str, ...]) -> None:
         (PICTURES / f"{name}.svg").write_text(app.export_screenshot(title="inspector demo"), encoding="utf-8")
 
 
+def draw_report() -> None:
+    """The top of the report about the bundled incident, by a browser where there is one."""
+    if browser.browser() is None:
+        print("no browser is installed: the picture of the report stays as it is")
+        return
+    logs = sorted(CAPTURES.glob("puppet-session-ids.*.log.gz"))
+    with TemporaryDirectory() as folder:
+        analysis = analysis_of(find("puppet-session-ids"), logs)
+        bundle = write_bundle(analysis, f"{folder}/report", Order([str(find("puppet-session-ids"))]))
+        browser.picture(bundle.directory / "report.html", PICTURES / "report.png", 1100, 1300)
+
+
 if __name__ == "__main__":
+    draw_report()
     for name, keys in WANTED.items():
         asyncio.run(draw(name, keys))

@@ -15,7 +15,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from inspector.document import schema
+from inspector.reports.json_schema import schema
 from tests.build import Pool, certificate, numbered, written
 from tests.conftest import CAPTURES, find
 
@@ -178,7 +178,7 @@ def test_secrets_and_logs_are_accepted_and_named(tmp_path: Path) -> None:
     document = json.loads(run("analyze", PROTECTED, "-T", "json", "--keylog", str(file), "--log", str(file), "--server-key", str(file)).stdout)
     kinds = [limit["kind"] for limit in document["limits"]]
     assert kinds.count("secrets_not_used") == 2
-    assert kinds.count("log_not_used") == 1
+    assert kinds.count("log_unreadable") == 1
 
 
 def test_closed_pipe_ends_quietly() -> None:

@@ -25,6 +25,12 @@ LAYERS: dict[str, set[str]] = {
     "document": set(),
     "tls": {"bounds"},
     "logs": {"capture"},
+    "slicing": {"bounds", "capture", "evidence", "facts", "tls", "wire"},
+    "redaction": {"errors", "facts", "findings", "logs", "safe", "slicing", "times", "tls", "wire"},
+    "bundle": {
+        *("capture", "document", "errors", "evidence", "extraction", "facts", "findings", "logs", "redaction", "reports", "safe", "slicing"),
+        *("times", "tracking", "version", "vips"),
+    },
     "facts": {"logs", "tls"},
     "capture": {"bounds", "errors"},
     "wire": {"bounds", "capture", "facts", "tls", "tracking"},
@@ -39,10 +45,11 @@ LAYERS: dict[str, set[str]] = {
     "settings": {"document", "errors", "safe"},
     "vips": {"errors"},
     "journal": {"errors", "facts", "tls"},
-    "live": {"capture", "document", "engine", "errors", "evidence", "facts", "findings", "journal", "safe", "times", "tracking", "wire"},
+    "live": {"capture", "document", "engine", "errors", "evidence", "facts", "findings", "journal", "logs", "safe", "times", "tracking", "wire"},
     "progress": {"capture"},
-    "reports": {"document", "facts", "findings", "safe", "times", "tls", "tracking"},
+    "reports": {"document", "errors", "facts", "findings", "safe", "times", "tls", "tracking"},
     "tui": {
+        "bundle",
         "capture",
         "columns",
         "document",
@@ -54,6 +61,7 @@ LAYERS: dict[str, set[str]] = {
         "findings",
         "journal",
         "live",
+        "redaction",
         "reports",
         "safe",
         "settings",
@@ -62,7 +70,9 @@ LAYERS: dict[str, set[str]] = {
         "tls",
         "tracking",
     },
-    "cli": {"capture", "cli_live", "document", "errors", "extraction", "filters", "findings", "progress", "reports", "safe", "settings", "tracking", "tui", "version", "vips"},
+    "cli": {"capture", "cli_files", "cli_live", "cli_report", "document", "errors", "extraction", "filters", "findings", "reports", "settings", "tracking", "tui", "version"},
+    "cli_files": {"capture", "document", "extraction", "findings", "progress", "safe", "vips"},
+    "cli_report": {"bundle", "cli_files", "document", "errors", "findings", "redaction", "reports", "safe"},
     "cli_live": {"errors", "findings", "journal", "live", "safe", "settings", "tui", "vips"},
     "__init__": {"document", "errors", "extraction", "findings", "version"},
     "__main__": {"cli"},
@@ -75,10 +85,12 @@ OUTSIDE: dict[str, set[str]] = {
     "scapy": {"live"},
     "cypcap": {"live"},
     "dpkt": {"wire"},
-    "cryptography": {"tracking", "cli_live"},
-    "click": {"cli", "cli_live"},
+    "cryptography": {"tracking", "redaction", "cli_live"},
+    "click": {"cli", "cli_files", "cli_live", "cli_report"},
+    "jinja2": {"bundle"},
+    "markupsafe": {"bundle"},
     "zstandard": {"capture"},
-    "numpy": {"capture", "wire", "tracking", "filters", "columns", "evidence", "live", "tui"},
+    "numpy": {"capture", "wire", "tracking", "filters", "columns", "evidence", "bundle", "live", "tui"},
 }
 """Where each library may be used."""
 
@@ -122,7 +134,7 @@ def test_the_engine_runs_without_the_screen() -> None:
 
 
 CLOCKS = {"time", "datetime.now", "datetime.utcnow", "datetime.today", "date.today", "time.time", "time.monotonic", "time.perf_counter"}
-MAY_LOOK = {"progress", "live", "tui"}
+MAY_LOOK = {"bundle", "progress", "live", "tui"}
 
 
 @pytest.mark.parametrize("path", [p for p in FILES if room(p) not in MAY_LOOK], ids=lambda p: str(p.relative_to(ROOT)))

@@ -78,7 +78,7 @@ class InspectorApp(Exporting):
         Binding("N", "step(-1)", "Finding before", show=False, tooltip="To the finding before", id="previous"),
         Binding("i", "incident", "Last incident", show=False, tooltip="To the story of the last incident", id="incident"),
         Binding("g", "go", "Go to", tooltip="To a frame, a time or a connection", id="go"),
-        Binding("e", "export", "Export", tooltip="Write analysis, connections or packets to a file", id="export"),
+        Binding("e", "export", "Export", tooltip="Write an incident report, the analysis, connections or packets", id="export"),
         Binding("y", "copy", "Copy", tooltip="Copy what this screen is about: sentence, display filter, message", id="copy"),
         Binding("p", "freeze", "Freeze", show=False, tooltip="Hold the view still while reading goes on, or let it go again", id="freeze"),
         Binding("o", "open", "Open", show=False, tooltip="Open another capture", id="open_file"),
