@@ -16,6 +16,9 @@ from inspector.logs.stamps import COMMON, common
 LINE = re.compile(
     rb"(?:^|[\s:])(?:::ffff:)?\[?([0-9A-Fa-f.:]{2,45}?)\]?:(\d{1,5})\s+\[" + COMMON + rb"\]\s+([^\s/]+)(?:\s+[^\s/]+:\d+)?\s+([^\s/]+)/(<?[^\s>]+>?)(?:\s+\S+\s+->\s+(\S+:\d+))?"
 )
+CLIENT = re.compile(rb"(?:^|[\s:])(?:::ffff:)?\[?([0-9A-Fa-f.:]{2,45}?)\]?:(\d{1,5})\s+\[")
+SECOND = len("23/Nov/2026:17:28:10")
+ADDRESSES = 100_000
 MOST_CONNECTIONS = 1_000_000
 TEXT = 400
 NONE = b"<NOSRV>"
@@ -33,9 +36,31 @@ class HaproxyLog:
         """``clients``: addresses and ports that alone are kept; None for all."""
         self.facts = facts
         self._clients = clients
+        self._others: dict[bytes, str] = {}
+        self._second = b""
+        """The time of the last line to the second: others of that second whose clients are not looked for need no closer look."""
+
+    def _is_other(self, address: bytes, port: bytes) -> bool:
+        """Whether this client is none of those that are looked for."""
+        if self._clients is None:
+            return False
+        known = self._others.get(address)
+        if known is None:
+            if len(self._others) >= ADDRESSES:
+                self._others.clear()
+            try:
+                known = str(ipaddress.ip_address(address.decode("ascii")))
+            except ValueError:
+                known = ""
+            self._others[address] = known
+        return (known, int(port)) not in self._clients
 
     def line(self, number: int, line: bytes) -> None:
         """The next line, without its end."""
+        begun = CLIENT.search(line)
+        if begun is None or (self._is_other(begun[1], begun[2]) and line[begun.end() : begun.end() + SECOND] == self._second):
+            return
+        self._second = line[begun.end() : begun.end() + SECOND]
         match = LINE.search(line)
         if match is None:
             return

@@ -29,6 +29,8 @@ KINDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
 )
 """By the exception's text, the first that matches."""
 
+SECOND = len("2026-11-23T17:10:17")
+QUIET = re.compile(rb"[.,]\d{3}\S*\s+(?:INFO|DEBUG|TRACE)\s")
 MOST_FAILURES = 100_000
 MOST_THREADS = 4096
 TEXT = 600
@@ -53,6 +55,8 @@ class PuppetServerLog:
         """Line, time, thread and text of the last line with a time of its own."""
         self._failure: Failure | None = None
         """What that line turned out to be."""
+        self._second = b""
+        """The time of the last line to the second: others of that second which are no warnings need no closer look."""
         self._open: dict[str, Failure] = {}
         """By thread: the last failure, whose consequences may follow."""
 
@@ -60,6 +64,10 @@ class PuppetServerLog:
         """The next line, without its end."""
         if line[:1] == b"\t" or not line:
             return
+        if line[:SECOND] == self._second and QUIET.match(line, SECOND):
+            self._failure = self._head = None
+            return
+        self._second = line[:SECOND]
         match = HEAD.match(line) if line[:1].isdigit() else None
         if match is None:
             self._continued(line)

@@ -127,7 +127,7 @@ class Disguise:
     def _character(self, character: str) -> str:
         """Another letter that is as long and knows no case."""
         lower = character.lower() if len(character.lower()) == 1 else character
-        size = len(lower.encode("utf-8", "surrogatepass"))
+        size = len(character.encode("utf-8", "surrogatepass"))
         value = int.from_bytes(self.stream("character", lower.encode("utf-8", "surrogatepass"), 8), "big")
         if size == 2:
             return TWO_BYTES[value % len(TWO_BYTES)]
