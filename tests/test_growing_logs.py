@@ -76,9 +76,10 @@ def test_both_kinds_and_those_that_wait(tmp_path: Path) -> None:
     second.write_text("")
     logs = GrowingLogs([str(first), str(second)])
     logs.waits("x")
-    assert logs.poll() == []
+    assert not logs.poll()
     second.write_text(f"{TCP}\n")
-    assert logs.poll() == ["x"]
+    assert logs.poll()
+    assert logs.waiting() == ["x"]
     assert [f.form for f in logs.facts()] == ["unknown", "haproxy"]
     logs.close()
     with pytest.raises(UsageError, match="No such file"):

@@ -24,7 +24,7 @@ LAYERS: dict[str, set[str]] = {
     "times": set(),
     "document": set(),
     "tls": {"bounds"},
-    "logs": {"capture"},
+    "logs": {"capture", "safe"},
     "slicing": {"bounds", "capture", "evidence", "facts", "tls", "wire"},
     "redaction": {"errors", "facts", "findings", "logs", "safe", "slicing", "times", "tls", "wire"},
     "bundle": {
@@ -47,7 +47,7 @@ LAYERS: dict[str, set[str]] = {
     "journal": {"errors", "facts", "tls"},
     "live": {"capture", "document", "engine", "errors", "evidence", "facts", "findings", "journal", "logs", "safe", "times", "tracking", "wire"},
     "progress": {"capture"},
-    "reports": {"document", "errors", "facts", "findings", "safe", "times", "tls", "tracking"},
+    "reports": {"document", "errors", "facts", "findings", "logs", "safe", "times", "tls", "tracking"},
     "tui": {
         "bundle",
         "capture",

@@ -283,3 +283,43 @@ def test_the_log_settles_what_the_wire_leaves_open(tmp_path: Path) -> None:
     facts.logs = [read_log(str(log))]
     verdict = {f.connections[-1]: f.verdict for f in judge(facts).document.findings if f.rule == "certificate-change-abort"}
     assert seen.id not in verdict
+
+
+def test_a_log_of_the_hour_before_is_not_paired(tmp_path: Path) -> None:
+    """Without a zone any quarter of an hour may be the offset; a few failures fit somewhere by chance."""
+    path = str(find("puppet-session-ids"))
+    start = judge(facts_of(path)).case.observed[0].first_ns
+    for seed in range(20):
+        chance = random.Random(seed)
+        log = tmp_path / "puppetserver.log"
+        log.write_text("".join(old(start - HOUR + ns, 1) for ns in sorted(chance.randint(0, 1800 * SECOND) for _ in range(60))))
+        analysis = with_logs(path, [read_log(str(log))])
+        assert analysis.document.logs[0].paired == 0, seed
+
+
+def test_a_balancers_log_of_another_time_names_nobody() -> None:
+    log = read_log(str(CAPTURES / "puppet-session-ids.haproxy.log.gz"))
+    for seed in range(10):
+        chance = random.Random(seed)
+        for entry in log.proxied:
+            entry.ns += chance.randint(-3 * HOUR, 3 * HOUR)
+        case = with_logs(str(find("puppet-session-ids")), [log]).case
+        assert not case.balancer.chosen, seed
+
+
+def test_one_certificate_on_three_servers_is_told_apart_by_the_log(tmp_path: Path) -> None:
+    path = str(find("shared-certificate"))
+    plain = judge(facts_of(path)).case
+    assert len(plain.backends) == 1
+    lines = []
+    for number, seen in enumerate(plain.observed):
+        at = rfc3339(seen.first_ns)
+        stamp = f"{at[8:10]}/Nov/{at[:4]}:{at[11:23]}"
+        client = seen.main.client
+        lines.append(f"{'.'.join(map(str, client.address))}:{client.port} [{stamp}] vip pool/server{number % 3} 0/0/0\n")
+    log = tmp_path / "haproxy.log"
+    log.write_text("".join(lines))
+    case = with_logs(path, [read_log(str(log))]).case
+    assert [b.server for b in case.backends] == ["server0", "server1", "server2"]
+    assert all(case.backends[s.backend].server == f"server{s.index % 3}" for s in case.observed)
+    assert not [limit for limit in with_logs(path, [read_log(str(log))]).document.limits if limit.kind == "one_certificate"]

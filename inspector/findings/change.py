@@ -135,6 +135,13 @@ def _evidence(case: Case, seen: Observed, origin: Observed | None) -> list[Evide
         evidence.append(Evidence("resumed", resumed.id, frames(h.hello_frame, h.answer_frame), f"the session was resumed {when} before"))
     h = seen.main.handshake
     evidence.append(Evidence("declined", seen.id, frames(h.hello_frame, h.answer_frame, h.certificate_frame), f"back end {case.label(seen)} answered with a full handshake"))
+    chosen = case.balancer.chosen.get(seen.index)
+    if chosen is not None and chosen.entry.server:
+        text = f"the balancer sent it to {chosen.entry.backend}/{chosen.entry.server}: line {chosen.entry.line} of {case.facts.logs[chosen.log].path}"
+        evidence.append(Evidence("balancer", seen.id, [], text))
+    said = case.logged.certain(seen.index, "certificate_change")
+    if said is not None:
+        evidence.append(Evidence("log", seen.id, [], f"the client says so: line {said.failure.line} of {case.facts.logs[said.log].path}"))
     alert = seen.fatal_alert
     close = seen.main.from_client.fin or seen.main.from_client.rst
     if alert is not None and alert.from_client:

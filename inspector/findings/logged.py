@@ -87,7 +87,7 @@ def _join(result: Joined, place: int, log: LogFacts, failed: list[tuple[int, Obs
         if not partners.among:
             possible[number] = []
             continue
-        line = Line(place, log.failures[number], partners.among, partners.is_certain and not best[0].is_weak)
+        line = Line(place, log.failures[number], partners.among, partners.is_certain and len(best) == 1 and not best[0].is_weak)
         for index in partners.among:
             result.lines.setdefault(index, []).append(line)
     lonely = [log.failures[number] for number, fitting in possible.items() if not fitting]

@@ -6,6 +6,8 @@ import os
 from collections.abc import Sequence
 from typing import BinaryIO
 
+from msgspec import structs
+
 from inspector.errors import UsageError
 from inspector.live.latest import Latest
 from inspector.logs.entries import LogFacts
@@ -98,14 +100,18 @@ class GrowingLogs:
         """A client gave up; a line may follow."""
         self._gave_up.is_other(connection, None)
 
-    def poll(self) -> list[str]:
-        """Read on; the connections that what came may be about."""
+    def poll(self) -> bool:
+        """Read on; whether failures or connections were among what came."""
         news = [log.poll() for log in self.logs]
-        return list(self._gave_up) if any(news) else []
+        return any(news)
+
+    def waiting(self) -> list[str]:
+        """The connections that a line may be about."""
+        return list(self._gave_up)
 
     def facts(self) -> list[LogFacts]:
-        """What is known of each log."""
-        return [log.facts for log in self.logs]
+        """What is known of each log, as it is now: another thread may look at it."""
+        return [structs.replace(log.facts, failures=list(log.facts.failures), proxied=list(log.facts.proxied)) for log in self.logs]
 
     def close(self) -> None:
         """The end."""

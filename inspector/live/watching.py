@@ -304,9 +304,9 @@ class Watching:
     def _second(self, listener: Listener) -> None:
         now_ns = self.now_ns
         self._judge_all(listener)
-        logged = self.keeping.logs.poll() if self.keeping.logs is not None else []
-        if logged:
-            self._judge(dict.fromkeys(logged, (False, False)), listener)
+        logs = self.keeping.logs
+        if logs is not None and logs.poll():
+            self._judge(dict.fromkeys(logs.waiting(), (False, False)), listener)
         self._look_at_clock(listener)
         dropped = self.dropped or 0
         if dropped > self._dropped:

@@ -19,6 +19,9 @@ LINE = re.compile(
 CLIENT = re.compile(rb"(?:^|[\s:])(?:::ffff:)?\[?([0-9A-Fa-f.:]{2,45}?)\]?:(\d{1,5})\s+\[")
 SECOND = len("23/Nov/2026:17:28:10")
 ADDRESSES = 100_000
+LOOKED_AT = 1024
+"""So much of a line is looked at: what names client and server stands at its head."""
+
 MOST_CONNECTIONS = 1_000_000
 TEXT = 400
 NONE = b"<NOSRV>"
@@ -26,7 +29,7 @@ NONE = b"<NOSRV>"
 
 def is_ours(line: bytes) -> bool:
     """Whether a line is one that HAProxy writes for a connection."""
-    return LINE.search(line) is not None
+    return LINE.search(line[:LOOKED_AT]) is not None
 
 
 class HaproxyLog:
@@ -57,6 +60,7 @@ class HaproxyLog:
 
     def line(self, number: int, line: bytes) -> None:
         """The next line, without its end."""
+        line = line[:LOOKED_AT]
         begun = CLIENT.search(line)
         if begun is None or (self._is_other(begun[1], begun[2]) and line[begun.end() : begun.end() + SECOND] == self._second):
             return

@@ -31,6 +31,9 @@ KINDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
 
 SECOND = len("2026-11-23T17:10:17")
 QUIET = re.compile(rb"[.,]\d{3}\S*\s+(?:INFO|DEBUG|TRACE)\s")
+LOOKED_AT = 4096
+"""So much of a line is searched for an exception."""
+
 MOST_FAILURES = 100_000
 MOST_THREADS = 4096
 TEXT = 600
@@ -94,7 +97,7 @@ class PuppetServerLog:
         """A line of the event that the last head began."""
         if self._head is None or b"xception" not in line:
             return
-        match = EXCEPTION.search(line)
+        match = EXCEPTION.search(line[:LOOKED_AT])
         if match is None:
             return
         detail = _text(match[0])

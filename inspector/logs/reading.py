@@ -10,6 +10,7 @@ from inspector.logs import haproxy, puppetserver
 from inspector.logs.entries import LogFacts
 from inspector.logs.haproxy import HaproxyLog
 from inspector.logs.puppetserver import PuppetServerLog
+from inspector.safe import path_text
 
 CHUNK = 1 << 20
 LONGEST_LINE = 1 << 16
@@ -21,7 +22,7 @@ Sink = Callable[[int, bytes], None]
 
 def read_log(path: str, clients: Container[tuple[str, int]] | None = None) -> LogFacts:
     """One log, plain or compressed. ``clients``: as in ``HaproxyLog``. Raises nothing: ``problem`` says what went wrong."""
-    facts = LogFacts(path, "unknown")
+    facts = LogFacts(path_text(path), "unknown")
     try:
         with open(path, "rb") as file:
             _read(inflate(Counted(file, None)), facts, clients)

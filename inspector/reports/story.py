@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from inspector.document import Incident, LogLine
+from inspector.document import Incident
 from inspector.facts import FRAME_BITS, ConnectionFacts, Event, unpack_events
-from inspector.findings.from_logs import lines_of
 from inspector.findings.judge import Analysis
+from inspector.logs.entries import LogFacts
 from inspector.times import clock, span
 from inspector.tls.registry import alert_name
 from inspector.tracking.observed import Observed
@@ -92,14 +92,30 @@ def ladder(analysis: Analysis, incident: Incident) -> Ladder:
     return Ladder(incident.summary, chapters)
 
 
+COST = {"catalog": ", the agent got an error instead of its catalog", "report": ", the report is lost"}
+
+
 def notes(analysis: Analysis, seen: Observed) -> tuple[str, ...]:
-    """The log lines of a connection, with how sure it is that they are its own."""
-    return tuple(_note(line) for line in lines_of(analysis.case, seen))
+    """What logs say of a connection, a line each, with how sure it is that the line is its own."""
+    case = analysis.case
+    found = []
+    chosen = case.balancer.chosen.get(seen.index)
+    if chosen is not None:
+        entry = chosen.entry
+        where = f"{entry.backend}/{entry.server}" if entry.server else "no server"
+        address = f", {entry.address}" if entry.address else ""
+        found.append(f"{_place(case.facts.logs[chosen.log], entry.line)}  {clock(entry.ns)}  accepted, sent to {where}{address}")
+    for line in case.logged.lines.get(seen.index, ()):
+        failure = line.failure
+        message = failure.detail.partition(": ")[2] or failure.detail
+        request = f"  ({failure.request or 'a request'}{f' for {failure.node}' if failure.node else ''}{COST.get(failure.impact, '')})" if failure.request or failure.node else ""
+        sure = "" if line.is_certain else "  [one of several that it may belong to]" if len(line.among) > 1 else "  [perhaps]"
+        found.append(f"{_place(case.facts.logs[line.log], failure.line)}  {clock(failure.ns)}  {message}{request}{sure}")
+    return tuple(found)
 
 
-def _note(line: LogLine) -> str:
-    sure = "" if line.certain else "  (one of several that it may belong to)" if len(line.among) > 1 else "  (perhaps)"
-    return f"{line.file.rsplit('/', 1)[-1]}:{line.line}  {line.text}{sure}"
+def _place(log: LogFacts, line: int) -> str:
+    return f"{log.path.rsplit('/', 1)[-1]}:{line}"
 
 
 def rungs(analysis: Analysis, seen: Observed) -> list[Rung]:

@@ -100,7 +100,7 @@ class Holding:
                 int(batch.link_type[row]),
                 int(batch.original[row]),
                 data,
-                start - offset if is_plain else -1,
+                start - offset if is_plain else data.rfind(payload) if payload else -1,
                 payload,
                 int(segments.length[at]),
                 int(segments.seq[at]),

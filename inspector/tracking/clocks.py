@@ -6,6 +6,7 @@ from what clocks usually do, the more has to fit.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -22,10 +23,12 @@ SKEW_NS = 10 * SECOND_NS
 """How far clocks that somebody cares for are apart."""
 
 FARTHEST_NS = 26 * 3600 * SECOND_NS
-STRANGE_AT_LEAST = 3
-"""So many must fit at an offset that is neither a zone nor a small skew."""
+AROUND_NS = (30 * SECOND_NS, 1800 * SECOND_NS, FARTHEST_NS)
+"""Around an offset, within which it is counted how often entries and moments meet by chance; the densest counts."""
 
-FIRM_AT_LEAST = 2
+CHANCE, CHANCE_AGREED = 0.005, 0.05
+"""How many offsets that fit as well by chance alone may be expected where one is believed; the second where the clocks simply agree."""
+
 PAIRS = 2_000_000
 TRIED = 64
 
@@ -57,32 +60,50 @@ class Times(NamedTuple):
 
 
 def offsets(classes: Sequence[Times], early_ns: int, late_ns: int, has_zone: bool) -> list[Offset]:
-    """The best offsets: one as a rule, several where they fit equally well, none where nothing fits.
+    """The best offsets: one as a rule, several where they fit equally well, none where no more fits than would by chance.
 
-    An entry is written from ``early_ns`` before to ``late_ns`` behind its moment.
+    An entry is written from ``early_ns`` before to ``late_ns`` behind its moment. Where all entries fit, although that may be chance, the offset is weak.
     """
     differences = _differences(classes)
     if not len(differences):
         return []
+    width = early_ns + late_ns
     zones = _quarters(differences)
-    usual = np.zeros_like(zones) if has_zone else zones
-    near = _best(classes, differences[np.abs(differences - usual) <= SKEW_NS], early_ns, late_ns)
-    if near and near[0].matched == sum(len(c.log) for c in classes):
-        return _firm(near, has_zone)
-    far = _best(classes, differences, early_ns, late_ns)
-    if far and far[0].matched >= STRANGE_AT_LEAST and (not near or far[0].matched > 2 * near[0].matched):
-        return far
-    if near or not has_zone:
-        return _firm(near, has_zone)
-    return _firm(_best(classes, differences[np.abs(differences - zones) <= SKEW_NS], early_ns, late_ns), has_zone=False)
-
-
-def _firm(found: list[Offset], has_zone: bool) -> list[Offset]:
-    """Of offsets that fit equally well, those at which the clocks agree but for the zone; a single entry that fits at another one is weak."""
-    exact = [o for o in found if _holds_base(o, has_zone)]
-    if exact:
+    bases = 1 if has_zone else 2 * ZONE_QUARTERS + 1
+    tiers: list[tuple[list[Offset], float]] = []
+    near = _best(classes, differences[np.abs(differences - (0 if has_zone else zones)) <= SKEW_NS], early_ns, late_ns)
+    exact = [o for o in near if _holds_base(o, has_zone)]
+    tiers.append((exact, bases))
+    tiers.append((near, bases * 2 * SKEW_NS / width))
+    if has_zone:  # a clock may be set to local time and call it UTC
+        shifted = _best(classes, differences[np.abs(differences - zones) <= SKEW_NS], early_ns, late_ns)
+        tiers.append(([o for o in shifted if _holds_base(o, False)], 2 * ZONE_QUARTERS + 1))
+        tiers.append((shifted, (2 * ZONE_QUARTERS + 1) * 2 * SKEW_NS / width))
+    tiers.append((_best(classes, differences, early_ns, late_ns), 2 * FARTHEST_NS / width))
+    judged = [(found, places * _by_chance(differences, found[0], width)) for found, places in tiers if found]
+    if has_zone and exact and judged[0][1] < CHANCE_AGREED:
         return exact[:TRIED]
-    return [o._replace(is_weak=o.matched < FIRM_AT_LEAST) for o in found[:TRIED]]
+    found, expected = min(judged, key=lambda tier: max(tier[1], 1e-9))
+    if expected < CHANCE:
+        return found[:TRIED]
+    total = sum(len(c.log) for c in classes)
+    return next(([o._replace(is_weak=True) for o in some[:TRIED]] for some, _ in judged if some[0].matched == total), [])
+
+
+def _by_chance(differences: I64, offset: Offset, width: int) -> float:
+    """How likely it is that as many entries fit at one offset by chance (Poisson), by how densely pairs lie around it."""
+    first, last = np.searchsorted(differences, [offset.ns - width, offset.ns + width])
+    mean = 0.0
+    for around in AROUND_NS:
+        low, high = np.searchsorted(differences, [offset.ns - around, offset.ns + around])
+        mean = max(mean, (int(high - low) - int(last - first)) * width / (2 * around))
+    mean = max(mean, len(differences) * width / (2 * FARTHEST_NS))
+    term = math.exp(-mean)
+    below = 0.0
+    for k in range(offset.matched):
+        below += term
+        term *= mean / (k + 1)
+    return max(1.0 - below, term)
 
 
 def _differences(classes: Sequence[Times]) -> I64:

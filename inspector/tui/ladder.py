@@ -48,7 +48,7 @@ def drawn(ladder: Ladder, names: dict[str, str], width: int) -> list[Line]:
             beside = rung.offset.rjust(TIME - 1) + " " + (between.rjust(gap - 2) + "  " if gap else "")
             behind = (f"{rung.size:,}" if rung.size else "").rjust(size) if size else ""
             lines.append([(beside, "dim"), (text, kind), (f"{behind}  {rung.frame.rjust(FRAME)}", "dim")])
-        lines += [[("log".rjust(TIME - 1) + " ", "dim"), (safe_text(note, max(width - TIME - 2, 20)), "")] for note in chapter.notes]
+        lines += [[("log".rjust(TIME - 1) + " ", "dim"), (safe_text(note, max(width - TIME - 1, 20)), "")] for note in chapter.notes]
     return lines
 
 

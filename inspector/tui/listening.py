@@ -16,6 +16,7 @@ from inspector.document import Limit
 from inspector.facts import Facts
 from inspector.journal import Reader
 from inspector.live.garbage import collect_rarely
+from inspector.live.growing import GrowingLogs
 from inspector.live.trigger import Written
 from inspector.live.update import Update
 from inspector.live.watching import Watching
@@ -64,14 +65,22 @@ class Following(Growing):
 
     def _work(self) -> None:
         reader = Reader(self.paths[0])
+        logs = GrowingLogs(self._options.logs)
+        facts: Facts | None = None
         try:
             while True:
-                facts = reader.more()
-                pause = LOOK_SECONDS if facts is None else self._show(facts)
+                more = reader.more()
+                has_news = logs.poll()
+                facts = more if more is not None else facts
+                pause = LOOK_SECONDS
+                if facts is not None and (more is not None or has_news):
+                    facts.logs = logs.facts()
+                    pause = self._show(facts)
                 if self._stopped.wait(pause):
                     raise Stopped
         finally:
             reader.close()
+            logs.close()
 
 
 class Listening(Growing):
