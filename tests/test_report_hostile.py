@@ -24,7 +24,7 @@ from inspector.reports.story import ladder
 from tests import browser
 from tests.build import Pool, certificate, facts_of, numbered, written
 from tests.conftest import find
-from tests.test_report import SIX, exposed, logs_of, reported
+from tests.test_report import SIX, reported
 
 PAYLOADS = [
     "<script>document.title='run'</script>",
@@ -179,15 +179,10 @@ def test_in_a_browser_nothing_runs_and_nothing_is_loaded(hostile: tuple[Analysis
 
 
 @pytest.mark.skipif(browser.browser() is None, reason="no browser is installed: apt-get install chromium")
-@pytest.mark.parametrize("name", [*SIX, "exposed"])
-def test_pictures_of_reports(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", SIX)
+def test_pictures_of_reports(name: str) -> None:
     """Kept under build/report-pictures, to be looked at."""
-    if name == "exposed":
-        path = exposed(tmp_path)
-        page = write_bundle(judge(facts_of(path)), str(tmp_path / "report"), Order([str(path)])).directory / "report.html"
-    else:
-        assert logs_of(name) or find(name)
-        page = reported(name)[1].directory / "report.html"
+    page = reported(name)[1].directory / "report.html"
     folder = Path(__file__).parent.parent / "build" / "report-pictures"
     folder.mkdir(parents=True, exist_ok=True)
     for width, height in ((1200, 2400), (400, 3200)):
