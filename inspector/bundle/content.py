@@ -31,6 +31,7 @@ FINDINGS = 40
 EVIDENCE = 6
 CLIENTS = 20
 NAME_WIDTH = 60
+SEARCHED = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,8 @@ class Part:
     impact: str
     pool: list[list[str]]
     more_backends: int
+    shown: list[Statement]
+    """Where each back end shows itself."""
     matrix: list[tuple[str, ...]]
     matrix_note: str
     chart: Chart | None
@@ -210,6 +213,7 @@ def _part(analysis: Analysis, service: Service, scope: Scope, places: Places) ->
         overview.impact(service),
         overview.pool_rows(document, service, NAME_WIDTH),
         max(len(service.backends) - overview.MOST_BACKENDS, 0),
+        _shown(analysis, service, places),
         overview.matrix_rows(document, service) if service.matrix else [],
         overview.matrix(document, service)[-1].strip(),
         chart(case, members),
@@ -221,6 +225,20 @@ def _part(analysis: Analysis, service: Service, scope: Scope, places: Places) ->
         lines,
         max(len(incidents) - LISTED, 0),
     )
+
+
+def _shown(analysis: Analysis, service: Service, places: Places) -> list[Statement]:
+    """The first handshake of each back end that is among the evidence, else the first of all."""
+    case = analysis.case
+    found = []
+    for backend in [b for b in case.backends if case.services[b.service].id == service.id][: overview.MOST_BACKENDS]:
+        handshakes = [case.observed[i].main.handshake for i in backend.connections[:SEARCHED]]
+        full = [h for h in handshakes if h.certificate_frame] or handshakes
+        best = next((h for h in full if h.answer_frame in places.evidence), full[0] if full else None)
+        if best is not None:
+            words = "its certificate" if best.certificate_frame else "an answer of it"
+            found.append(Statement(backend.label, words, "observed", places.where((best.hello_frame, best.answer_frame, best.certificate_frame))))
+    return found
 
 
 def _told(analysis: Analysis, incidents: list[Incident]) -> list[Incident]:

@@ -36,7 +36,7 @@ def markdown(content: Content, manifest: Manifest, directory: str) -> str:
     """CommonMark with tables, for tickets and chat."""
     environment = _environment(lambda value: _escaped(value) if isinstance(value, str) else value, autoescape=False)
     environment.filters |= {"code": code, "fenced": fenced}
-    text = environment.get_template("report.md.j2").render(c=content, manifest=manifest, directory=directory, clock=_clock, where=_where)
+    text = environment.get_template("report.md.j2").render(c=content, manifest=manifest, directory=directory, clock=_clock, where=_where, where_cell=_where_cell)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
@@ -91,7 +91,12 @@ def _where(where: Where | None) -> str:
     if where is None:
         return ""
     evidence = f", evidence {where.evidence}" if where.evidence else ""
-    return _Verbatim(f"{_escaped(where.original)}{evidence}, {code(where.filter)}".replace("|", "\\|"))
+    return _Verbatim(f"{_escaped(where.original)}{evidence}, {code(where.filter)}")
+
+
+def _where_cell(where: Where | None) -> str:
+    """The same in a table, which would take a pipe for the next cell."""
+    return _Verbatim(_where(where).replace("|", "\\|"))
 
 
 def _clock(log: LogFile) -> str:

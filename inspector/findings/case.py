@@ -92,6 +92,10 @@ class Case:
             return False
         return self.judgements[seen.index].decision.verdict in ("aborts", "possible")
 
+    def log_place(self, log: int, line: int) -> str:
+        """``line 16 of puppetserver.log``."""
+        return f"line {line} of {self.facts.logs[log].path.rsplit('/', 1)[-1]}"
+
     def members(self, service: Service) -> list[Observed]:
         """A service's connections without health checks."""
         return [self.observed[i] for i in service.connections if not self.observed[i].health_check]

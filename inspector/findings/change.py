@@ -73,7 +73,7 @@ def abort(case: Case, seen: Observed) -> Finding:
         explanation += " The first resumption came less than 1 ms before; that the client gave up shows that it had been read."
     said = case.logged.certain(seen.index, "certificate_change")
     if said is not None:
-        explanation += f" The client's own log says so: line {said.failure.line} of {case.facts.logs[said.log].path}."
+        explanation += f" The client's own log says so: {case.log_place(said.log, said.failure.line)}."
     if confirmed:
         explanation += f" {TRANSLATION}"
         if case.options.generation == "first":
@@ -137,11 +137,11 @@ def _evidence(case: Case, seen: Observed, origin: Observed | None) -> list[Evide
     evidence.append(Evidence("declined", seen.id, frames(h.hello_frame, h.answer_frame, h.certificate_frame), f"back end {case.label(seen)} answered with a full handshake"))
     chosen = case.balancer.chosen.get(seen.index)
     if chosen is not None and chosen.entry.server:
-        text = f"the balancer sent it to {chosen.entry.backend}/{chosen.entry.server}: line {chosen.entry.line} of {case.facts.logs[chosen.log].path}"
+        text = f"the balancer sent it to {chosen.entry.backend}/{chosen.entry.server}: {case.log_place(chosen.log, chosen.entry.line)}"
         evidence.append(Evidence("balancer", seen.id, [], text))
     said = case.logged.certain(seen.index, "certificate_change")
     if said is not None:
-        evidence.append(Evidence("log", seen.id, [], f"the client says so: line {said.failure.line} of {case.facts.logs[said.log].path}"))
+        evidence.append(Evidence("log", seen.id, [], f"the client says so: {case.log_place(said.log, said.failure.line)}"))
     alert = seen.fatal_alert
     close = seen.main.from_client.fin or seen.main.from_client.rst
     if alert is not None and alert.from_client:
