@@ -119,3 +119,10 @@ def test_files_that_hold_none(tmp_path: Path, data: bytes) -> None:
     path.write_bytes(data)
     with pytest.raises(UnreadableError):
         read_certificate_file(str(path))
+
+
+def test_a_certificate_of_an_unknown_version_is_named() -> None:
+    der = bytearray(certificate("a", ("a.example.com",)))
+    place = der.index(b"\xa0\x03\x02\x01\x02") + 4
+    der[place] = 117
+    assert "version" in str(parse(bytes(der)).problem)

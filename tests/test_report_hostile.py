@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import http.server
 import json
+import random
 import re
 import threading
 import xml.dom.minidom
@@ -19,6 +21,7 @@ from inspector.bundle.figures import ladder_drawing
 from inspector.bundle.rendering import code, fenced
 from inspector.bundle.verify import verify
 from inspector.bundle.writing import Bundle, Order, write_bundle
+from inspector.errors import InspectorError
 from inspector.findings.judge import Analysis, judge
 from inspector.reports.story import ladder
 from tests import browser
@@ -210,3 +213,21 @@ def test_a_ladder_with_twenty_lanes_stays_inside(tmp_path: Path) -> None:
     assert all(0 < x < drawing.width for x, _ in drawing.lanes)
     assert sorted(x for x, _ in drawing.lanes) == [x for x, _ in drawing.lanes]
     assert all(min(a.start, a.end) >= 0 and max(a.start, a.end) <= drawing.width and a.y < drawing.height for a in drawing.arrows)
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_damaged_captures_have_reports_that_hold(seed: int, tmp_path: Path) -> None:
+    """Bytes changed at random: whatever comes out is named, and what the packets do not prove is not claimed."""
+    chance = random.Random(seed)
+    data = bytearray(gzip.decompress(find(chance.choice(("jdk17-abort", "silent-abort", "untrusted-ca", "renegotiation", "both-legs"))).read_bytes()))
+    for _ in range(chance.choice((1, 5, 50, 500))):
+        data[chance.randrange(24, len(data))] = chance.randrange(256)
+    path = tmp_path / "damaged.pcap"
+    path.write_bytes(data)
+    try:
+        analysis = judge(facts_of(path))
+    except InspectorError:
+        return
+    for key in (None, b"k" * 32):
+        bundle = write_bundle(analysis, str(tmp_path / f"{key is None}"), Order([str(path)], key=key))
+        assert verify(str(bundle.directory)).problems == []

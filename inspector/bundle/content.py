@@ -15,10 +15,11 @@ from inspector.bundle.scope import Scope
 from inspector.bundle.slices import Slice
 from inspector.document import Client, Document, Finding, FrameRef, Incident, Limit, LogFile, Remedy, Service
 from inspector.facts import FRAME_BITS, frame_reference
+from inspector.findings.case import Case
 from inspector.findings.change import ABORT
 from inspector.findings.judge import Analysis
 from inspector.reports import overview, why
-from inspector.reports.story import Ladder, ladder, notes
+from inspector.reports.story import Ladder, ladder
 from inspector.reports.text import ladder_lines
 from inspector.safe import safe_text
 from inspector.times import span
@@ -200,8 +201,8 @@ def _part(analysis: Analysis, service: Service, scope: Scope, places: Places) ->
         finding = by_id[incident.findings[0]]
         declined = next((e for e in finding.evidence if e.role == "declined"), None)
         connection = seen.get(incident.connections[-1])
-        log = next((n for n in notes(analysis, connection) if "restricted" in n), "") if connection is not None else ""
-        lines.append(Line(incident, finding.verdict, named.get(finding.clients[0], ""), places.of(declined.frames) if declined else None, log.split("  ")[0]))
+        log = _logged(case, connection.index) if connection is not None else ""
+        lines.append(Line(incident, finding.verdict, named.get(finding.clients[0], ""), places.of(declined.frames) if declined else None, log))
     return Part(
         service,
         overview.title(service),
@@ -225,6 +226,12 @@ def _part(analysis: Analysis, service: Service, scope: Scope, places: Places) ->
         lines,
         max(len(incidents) - LISTED, 0),
     )
+
+
+def _logged(case: Case, index: int) -> str:
+    """The log line of an abort; with a question mark where it may be another's."""
+    found = [line for line in case.logged.lines.get(index, ()) if line.failure.kind == "certificate_change"]
+    return ", ".join(case.log_place(line.log, line.failure.line) + ("" if line.is_certain else " ?") for line in found[:3])
 
 
 def _shown(analysis: Analysis, service: Service, places: Places) -> list[Statement]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from inspector.bundle.manifest import Manifest, digest, load
-from inspector.bundle.slices import signature
+from inspector.bundle.slices import Signature, signature
 from inspector.errors import InspectorError
 from inspector.extraction import add_logs, extract
 from inspector.findings.case import Options
@@ -54,18 +55,23 @@ def verify(directory: str) -> Verdict:
     return verdict
 
 
+def findings_of(packets: Path, logs: Sequence[str], options: Options) -> set[Signature]:
+    """What packets and the logs beside them give when they are judged alone. Raises UnreadableError."""
+    facts = extract([str(packets)])
+    add_logs(facts, [str(packets.with_name(name)) for name in logs if "/" not in name])
+    return {signature(f) for f in judge(facts, options).document.findings}
+
+
 def _judge_again(place: Path, verdict: Verdict) -> None:
     manifest = verdict.manifest
     proof = manifest.evidence
     assert proof is not None
+    options = Options("first" if manifest.generation == "first" else "current", tuple(parsed(v) for v in manifest.vips))
     try:
-        facts = extract([str(place / proof.file)])
+        found = findings_of(place / proof.file, proof.logs, options)
     except InspectorError as error:
         verdict.problems.append(str(error))
         return
-    add_logs(facts, [str(place / name) for name in proof.logs if "/" not in name])
-    options = Options("first" if manifest.generation == "first" else "current", tuple(parsed(v) for v in manifest.vips))
-    found = {signature(f) for f in judge(facts, options).document.findings}
     for expected in proof.findings:
         if expected in found:
             verdict.findings += 1

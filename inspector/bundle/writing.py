@@ -14,6 +14,7 @@ from inspector.bundle.manifest import CLOCK, NAME, Manifest, Proof, load, now, s
 from inspector.bundle.scope import Wish
 from inspector.bundle.slices import signature
 from inspector.bundle.subject import Subject, subject_of
+from inspector.bundle.verify import findings_of
 from inspector.document import Generator
 from inspector.errors import UsageError
 from inspector.findings.judge import Analysis
@@ -124,13 +125,16 @@ def _prove(subject: Subject, directory: Path) -> tuple[dict[int, int], Proof]:
     with open(directory / EVIDENCE, "wb") as out:
         places = packets.write(out, subject.packets or [], said, section)
     logs = _log_excerpts(slices.logs_of(case, set(found.members)), directory)
+    again = findings_of(directory / EVIDENCE, logs, case.options) if places else set()
     by_id = {f.id: f for f in subject.scope.findings}
+    proven = [signature(by_id[name]) for name in (*found.same, *found.other) if signature(by_id[name]) in again]
+    missing = [name for name in (*found.same, *found.other) if signature(by_id[name]) not in again]
     notes = []
     if not subject.is_whole:
         notes.append("More packets than fit into memory: later ones are missing.")
-    if found.other:
-        notes.append(f"{len(found.other)} findings need more of the capture than these packets.")
-    return places, Proof(EVIDENCE, len(found.members), len(places), len(found.incidents), [signature(by_id[n]) for n in found.same], found.other, notes, logs)
+    if missing:
+        notes.append(f"{len(missing)} finding{' needs' if len(missing) == 1 else 's need'} more of the capture than these packets.")
+    return places, Proof(EVIDENCE, len(found.members), len(places), len(found.incidents), proven, missing, notes, logs)
 
 
 def _log_excerpts(logs: Sequence[LogFacts], directory: Path) -> list[str]:

@@ -15,6 +15,8 @@ COMMENT, NAME, RESOLUTION, RECEIVED, DROPPED, END = 1, 2, 9, 4, 7, b"\0\0\0\0"
 _PACKET = struct.Struct("<IIIIIII")
 PADDING = [bytes(count) for count in range(4)]
 SNAP_LENGTH = 262_144
+LARGEST = (1 << 32) - 1
+"""What damaged captures claim beyond the format's numbers is written as the largest of them."""
 
 
 class Output(Protocol):
@@ -42,7 +44,7 @@ class PcapngWriter:
         append, pack, data = pieces.append, _PACKET.pack, batch.data.data
         known: dict[int, int] = {}
         captured = batch.captured if keep is None else np.minimum(keep, batch.captured)
-        columns = (batch.offset, captured, batch.original, batch.time_ns, batch.link_type, batch.number)
+        columns = (batch.offset, captured, np.clip(batch.original, 0, LARGEST), np.maximum(batch.time_ns, 0), batch.link_type, batch.number)
         for at, held, original, ns, link_type, number in zip(*(column.tolist() for column in columns), strict=True):
             interface = known.get(link_type)
             if interface is None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from inspector import bounds
-from inspector.slicing.held import HeldFlow, HeldFrame
+from inspector.slicing.held import LANE_BYTES, HeldFlow, HeldFrame
 from inspector.tls.preamble import find_hello, sslv2_hello_length
 from inspector.tls.registry import APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE, HEARTBEAT
 from inspector.wire.segments import SYN
@@ -39,7 +39,7 @@ class Lane:
         self.frames = frames
         base = _base(frames)
         self.places = [_place(frame, base) for frame in frames]
-        size = min(max((at + len(f.payload) for at, f in zip(self.places, frames, strict=True)), default=0), bounds.BATCH_BYTES * 16)
+        size = min(max([0, *(at + len(f.payload) for at, f in zip(self.places, frames, strict=True))]), 2 * LANE_BYTES)
         self.image = bytearray(size)
         self._known = bytearray(size)
         begun: dict[int, int] = {}

@@ -97,7 +97,7 @@ def parse(der: bytes) -> Certificate:
                 _is_authority(cert),
                 problem,
             )
-        except (ValueError, TypeError, OverflowError, x509.UnsupportedGeneralNameType) as error:
+        except (ValueError, TypeError, OverflowError, x509.InvalidVersion, x509.UnsupportedGeneralNameType) as error:
             return Certificate(sha256, "", "", "", 0, 0, Identity(sha256, (), (), "", ""), "unknown", "unknown", False, False, str(error) or type(error).__name__)
 
 
