@@ -31,7 +31,7 @@ from inspector.redaction.messages import Redactor
 from inspector.tls import messages
 from inspector.tls.reader import Malformed
 from inspector.tracking.certificates import parse
-from tests.build import certificate
+from tests.build import certificate, client_hello, extension, server_hello, vector
 from tests.conftest import find
 from tests.test_report import reported
 
@@ -310,6 +310,25 @@ def test_hellos_are_hellos_again() -> None:
                 assert old.random == new.random
                 assert old.shape._replace(**changing(old)) == new.shape._replace(**changing(old))
                 assert not old.session_id or old.session_id != new.session_id
+
+
+def test_extensions_that_name_somebody_are_replaced() -> None:
+    """Authorities, timestamps of certificates, an extension that nobody knows."""
+    plain = client_hello(b"r" * 32)[4:]
+    start = 2 + 32 + 1 + 2 + int.from_bytes(plain[35:37], "big") + 2
+    for kind, content in ((47, b"\0\x10" + b"CN=some authority"[:16]), (18, b"\0\x0e" + b"a certificate!"), (0xFE0D, b"encrypted hello"), (4711, b"secret name")):
+        hello = b"\1\0\0\0" + plain[:start] + vector(2, plain[start + 2 :] + extension(kind, content))
+        body = bytearray(hello[4:])
+        Redactor(Disguise(KEY)).message(1, body)
+        assert content[2:] in hello
+        assert content[2:] not in bytes(body)
+        assert messages.client_hello(bytes(body)).shape.extensions == messages.client_hello(hello[4:]).shape.extensions
+    answer = server_hello(b"r" * 32, b"s" * 32)[4:]
+    answer = answer[: 2 + 32 + 33 + 3] + vector(2, extension(18, b"\0\x0e" + b"a certificate!") + extension(23) + extension(65_281, b"\0"))
+    body = bytearray(answer)
+    Redactor(Disguise(KEY)).message(2, body)
+    assert b"a certificate!" not in bytes(body)
+    assert messages.server_hello(bytes(body)).shape == messages.server_hello(answer).shape
 
 
 def changing(hello: object) -> dict[str, Any]:

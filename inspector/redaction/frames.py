@@ -68,7 +68,7 @@ def _image(lane: Lane, redactor: Redactor) -> bytearray:
 def _before(lane: Lane, image: bytearray) -> None:
     """What stands before the first record: enough of it to tell what it is."""
     head = bytes(lane.image[: lane.start])
-    known = next((word for word in KEPT_WORDS if head.startswith(word)), head[:4] if head[:4].isascii() else b"")
+    known = next((word for word in KEPT_WORDS if head.startswith(word)), b"")
     image[: min(len(known), lane.start)] = known[: lane.start]
 
 

@@ -10,7 +10,12 @@ from inspector.tls.registry import CLIENT_HELLO, SERVER_HELLO
 
 NEW_SESSION_TICKET, CERTIFICATE, SERVER_KEY_EXCHANGE, CERTIFICATE_REQUEST, CERTIFICATE_VERIFY, CLIENT_KEY_EXCHANGE, CERTIFICATE_STATUS = 4, 11, 12, 13, 15, 16, 22
 HELLO_REQUEST, SERVER_HELLO_DONE = 0, 14
-SERVER_NAME, SESSION_TICKET, PRE_SHARED_KEY, COOKIE, CLIENT_CERTIFICATE_URL = 0, 35, 41, 44, 2
+SERVER_NAME, STATUS_REQUEST, SESSION_TICKET, PRE_SHARED_KEY = 0, 5, 35, 41
+HARMLESS = frozenset((1, 10, 11, 13, 14, 15, 16, 19, 20, 21, 22, 23, 24, 27, 28, 34, 42, 43, 45, 49, 50, 51, 13_172, 17_513, 17_613, 65_281))
+"""Extensions that say what a side can do, and nothing of who it is (IANA's TLS ExtensionType Values)."""
+
+SHORT_STATUS = 5
+"""A status_request without responders and extensions (RFC 6066, section 8)."""
 NAMED_CURVE = 3
 RANDOM_END = 34
 
@@ -70,24 +75,33 @@ class Redactor:
     def _server_hello(self, body: bytearray) -> None:
         if body[:1] == b"\x7f":
             return
-        self._session_id(body, RANDOM_END)
+        at = self._session_id(body, RANDOM_END) + 3
+        if at < len(body):
+            self._extensions(body, at, is_offer=False)
 
-    def _extensions(self, body: bytearray, at: int) -> None:
+    def _extensions(self, body: bytearray, at: int, is_offer: bool = True) -> None:
         end = _behind(body, at, 2)
         at += 2
         while at + 4 <= end:
             kind, following = _number(body, at, 2), _behind(body, at + 2, 2)
             if following > end:
                 raise Cut
-            if kind == SERVER_NAME:
-                self._server_name(body, at + 4, following)
-            elif kind == SESSION_TICKET and following > at + 4:
-                body[at + 4 : following] = self.disguise.ticket(bytes(body[at + 4 : following]))
-            elif kind == PRE_SHARED_KEY:
-                self._identities(body, at + 4, following)
-            elif kind in (COOKIE, CLIENT_CERTIFICATE_URL) and following > at + 6:
-                self._scramble(body, at + 6, following, "extension")
+            self._extension(body, kind, at + 4, following, is_offer)
             at = following
+
+    def _extension(self, body: bytearray, kind: int, at: int, end: int, is_offer: bool) -> None:
+        """What an extension holds; of one that is not known to be harmless, all."""
+        if kind == SERVER_NAME and is_offer:
+            self._server_name(body, at, end)
+        elif kind == SESSION_TICKET and end > at:
+            body[at:end] = self.disguise.ticket(bytes(body[at:end]))
+        elif kind == PRE_SHARED_KEY:
+            if is_offer:
+                self._identities(body, at, end)
+        elif kind == STATUS_REQUEST:
+            self._scramble(body, min(at + SHORT_STATUS, end), end, "extension")
+        elif kind not in HARMLESS and kind & 0x0F0F != 0x0A0A:
+            self._scramble(body, at, end, "extension")
 
     def _server_name(self, body: bytearray, at: int, end: int) -> None:
         """RFC 6066, section 3."""
