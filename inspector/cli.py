@@ -58,8 +58,9 @@ def cli() -> None:
     inspector demo               the bundled recording of a real Puppet Server
 
     \b
-    Exit status: 0 fine; 1 findings (analyze, compare, diff), or a bundle that does not hold (verify); 2 usage, or no input can be read;
-    3 incomplete input with --strict; 4 no permission to capture; 130, 143 on signals.
+    Exit status: 0 fine; 1 findings (analyze, compare, diff), or a bundle that does not hold;
+    2 usage, or no input can be read; 3 incomplete input with --strict; 4 no permission to
+    capture; 130, 143 on signals.
     """
 
 

@@ -167,7 +167,7 @@ def content_of(analysis: Analysis, scope: Scope, found: Slice, evidence: dict[in
     document = analysis.document
     places = Places(analysis, evidence)
     services = [s for s in overview.ordered(document) if s.id in scope.services]
-    parts = [_part(analysis, service, scope, places) for service in services]
+    parts = [_part(analysis, service, scope, places, set(found.incidents)) for service in services]
     others = [f for f in scope.findings if f.rule != ABORT]
     title = overview.title(services[0]) + (f" and {overview.counted(len(services) - 1, 'more service')}" if len(services) > 1 else "") if services else "no TLS found"
     return Content(
@@ -186,12 +186,12 @@ def content_of(analysis: Analysis, scope: Scope, found: Slice, evidence: dict[in
     )
 
 
-def _part(analysis: Analysis, service: Service, scope: Scope, places: Places) -> Part:
+def _part(analysis: Analysis, service: Service, scope: Scope, places: Places, proven: set[str]) -> Part:
     document, case = analysis.document, analysis.case
     members = case.members(next(s for s in case.services if s.id == service.id))
     incidents = [i for i in scope.incidents if i.service == service.id]
     clients = sorted((c for c in document.clients if c.id in set(service.clients)), key=lambda c: (-c.aborted, -c.connections))
-    told = _told(analysis, incidents)
+    told = _told(analysis, [i for i in incidents if i.id in proven])
     by_id = {f.id: f for f in scope.findings}
     named = {c.id: f"{c.ip} ({'Java' if c.stack == 'jsse' else c.stack})" for c in document.clients}
     seen = {s.id: s for s in members}

@@ -75,7 +75,7 @@ def tried(analysis: Analysis, scope: Scope, members: Iterable[int], incidents: s
     """Some connections judged alone: which of the findings in scope come out the same."""
     chosen = set(members)
     options = analysis.case.options
-    alone = judge(facts_of(analysis, chosen), Options(options.generation, options.vips, options.machine)).document
+    alone = judge(facts_of(analysis, chosen), Options(options.generation, options.vips)).document
     known = {signature(f) for f in alone.findings}
     wanted = _wanted(scope, incidents)
     return Slice(sorted(chosen), sorted(incidents), [f.id for f in wanted if signature(f) in known], [f.id for f in wanted if signature(f) not in known])

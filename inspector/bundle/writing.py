@@ -17,6 +17,7 @@ from inspector.bundle.subject import Subject, subject_of
 from inspector.bundle.verify import findings_of
 from inspector.document import Generator
 from inspector.errors import UsageError
+from inspector.findings.case import Options
 from inspector.findings.judge import Analysis
 from inspector.logs.entries import LogFacts
 from inspector.reports.output import write
@@ -125,7 +126,7 @@ def _prove(subject: Subject, directory: Path) -> tuple[dict[int, int], Proof]:
     with open(directory / EVIDENCE, "wb") as out:
         places = packets.write(out, subject.packets or [], said, section)
     logs = _log_excerpts(slices.logs_of(case, set(found.members)), directory)
-    again = findings_of(directory / EVIDENCE, logs, case.options) if places else set()
+    again = findings_of(directory / EVIDENCE, logs, Options(case.options.generation, case.options.vips)) if places else set()
     by_id = {f.id: f for f in subject.scope.findings}
     proven = [signature(by_id[name]) for name in (*found.same, *found.other) if signature(by_id[name]) in again]
     missing = [name for name in (*found.same, *found.other) if signature(by_id[name]) not in again]

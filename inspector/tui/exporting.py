@@ -8,12 +8,9 @@ from pathlib import Path
 from textual import work
 from textual.app import App
 
-from inspector.bundle.scope import Wish
-from inspector.bundle.writing import Order, write_bundle
 from inspector.errors import InspectorError
 from inspector.evidence import save
 from inspector.filters import compile_filter, matching
-from inspector.redaction import keys
 from inspector.reports.output import write
 from inspector.safe import path_text, safe_text
 from inspector.tui.connections import ConnectionsScreen
@@ -88,6 +85,10 @@ class Exporting(App[int]):
 
     @work(thread=True, exit_on_error=False, group="files")
     def _report(self, path: Path, incident: str, is_redacted: bool) -> None:
+        from inspector.bundle.scope import Wish  # what a report takes is loaded when one is written
+        from inspector.bundle.writing import Order, write_bundle
+        from inspector.redaction import keys
+
         try:
             key, place, is_new = keys.load() if is_redacted else (None, None, False)
             bundle = write_bundle(self.desk.now, str(path), Order(self.desk.paths, Wish(incident), ["inspector", *self.desk.paths], key))
