@@ -323,3 +323,26 @@ def test_one_certificate_on_three_servers_is_told_apart_by_the_log(tmp_path: Pat
     assert [b.server for b in case.backends] == ["server0", "server1", "server2"]
     assert all(case.backends[s.backend].server == f"server{s.index % 3}" for s in case.observed)
     assert not [limit for limit in with_logs(path, [read_log(str(log))]).document.limits if limit.kind == "one_certificate"]
+
+
+def test_many_failures_at_once_are_sets_in_bounded_time(tmp_path: Path) -> None:
+    """Ten aborts in the same millisecond, a hundred times: nothing tells them apart, and no false certainty is made of that."""
+    path = str(find("puppet-session-ids"))
+    case = judge(facts_of(path)).case
+    aborted = [s for s in case.observed if case.may_change(s)]
+    log = tmp_path / "puppetserver.log"
+    log.write_text("".join(today(moment(s) + i * MILLISECOND, i) for s in aborted for i in range(10)))
+    analysis = with_logs(path, [read_log(str(log))])
+    [found] = analysis.document.logs
+    assert found.failures == 230
+    assert found.paired == 0
+    assert found.ambiguous == 230
+    named = tmp_path / "named.log"
+    named.write_text(
+        "".join(
+            today(moment(s) + MILLISECOND, number)
+            + f"{rfc3339(moment(s))[:23]}Z WARN  [qtp1-{number}] [x] Puppet Error connecting to h on 1 at route https://h{i}.example:1/x, x\n"
+            for number, (s, i) in enumerate((s, i) for s in aborted for i in range(200))
+        )
+    )
+    assert with_logs(path, [read_log(str(named))]).document.logs[0].failures == 4600

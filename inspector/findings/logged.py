@@ -14,10 +14,13 @@ from msgspec import Struct, field
 
 from inspector.findings.pairing import paired
 from inspector.logs.entries import Failure, Kind, LogFacts
-from inspector.tls.registry import FATAL, alert_name
+from inspector.tls.registry import ALERTS, FATAL, alert_name
 from inspector.tracking.clocks import Offset, Times, offsets
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import Service
+
+SERVICES = 50
+"""A log names few services as a rule; an attacker may have made it name many."""
 
 EARLY_NS, LATE_NS = 1_500_000, 32_000_000
 """When a failure is logged, against the moment on the wire; what was measured, and a little more for milliseconds that are cut off."""
@@ -69,14 +72,16 @@ def joined(observed: list[Observed], services: list[Service], logs: list[LogFact
 
 def _join(result: Joined, place: int, log: LogFacts, failed: list[tuple[int, Observed]], services: list[Service], may_change: Callable[[Observed], bool]) -> None:
     """Pair one log's failures."""
-    wanted = {_class(f) for f in log.failures}
-    members = {key: [(ns, s) for ns, s in failed if _suits(key, s, services, may_change)] for key in wanted}
-    times = {key: Times(sorted(f.ns for f in log.failures if _class(f) == key), [ns for ns, _ in found]) for key, found in members.items()}
+    keys = _classes(log)
+    logged: dict[Class, list[int]] = {}
+    for failure, key in zip(log.failures, keys, strict=True):
+        logged.setdefault(key, []).append(failure.ns)
+    members = {key: [(ns, s) for ns, s in failed if _suits(key, s, services, may_change)] for key in logged}
+    times = {key: Times(sorted(logged[key]), [ns for ns, _ in found]) for key, found in members.items()}
     best = offsets(list(times.values()), EARLY_NS, LATE_NS, log.has_zone)
     result.offsets[place] = best
     possible: dict[int, list[int]] = {}
-    for number, failure in enumerate(log.failures):
-        key = _class(failure)
+    for number, (failure, key) in enumerate(zip(log.failures, keys, strict=True)):
         fitting: dict[int, None] = {}
         for offset in best:
             low = bisect_left(times[key].wire, failure.ns - offset.high_ns - LATE_NS)
@@ -98,10 +103,17 @@ def _join(result: Joined, place: int, log: LogFacts, failed: list[tuple[int, Obs
 Class = tuple[Kind, str, str, int]
 
 
-def _class(failure: Failure) -> Class:
-    """What tells which connections it may be: its kind, the alert's name, the service."""
-    alert = failure.detail.rsplit(": ", 1)[-1] if failure.kind == "alert_received" else ""
-    return failure.kind, alert, failure.host.lower(), failure.port
+def _classes(log: LogFacts) -> list[Class]:
+    """For each failure what tells which connections it may be: its kind, the alert's name, the service; of a log that names very many services, not that."""
+    services = {(f.host, f.port) for f in log.failures}
+    is_told = len(services) <= SERVICES
+    return [(f.kind, _alert(f), f.host.lower() if is_told else "", f.port if is_told else 0) for f in log.failures]
+
+
+def _alert(failure: Failure) -> str:
+    """The alert that was received, by its name; empty where it is none."""
+    name = failure.detail.rsplit(": ", 1)[-1] if failure.kind == "alert_received" else ""
+    return name if name in ALERTS.values() else ""
 
 
 def _suits(key: Class, seen: Observed, services: list[Service], may_change: Callable[[Observed], bool]) -> bool:
@@ -116,7 +128,7 @@ def _suits(key: Class, seen: Observed, services: list[Service], may_change: Call
         return may_change(seen)
     fatal = seen.fatal_alert
     if kind == "alert_received":
-        return fatal is not None and not fatal.from_client and fatal.code is not None and alert_name(fatal.code) in alert
+        return fatal is not None and not fatal.from_client and fatal.code is not None and alert_name(fatal.code) == alert
     if kind == "host_name" and _closed_unused(seen):
         return True
     if kind in ("untrusted", "invalid_path", "host_name"):

@@ -29,6 +29,10 @@ AROUND_NS = (30 * SECOND_NS, 1800 * SECOND_NS, FARTHEST_NS)
 CHANCE, CHANCE_AGREED = 0.005, 0.05
 """How many offsets that fit as well by chance alone may be expected where one is believed; the second where the clocks simply agree."""
 
+NEARLY_ALL, FEW = 0.95, 10
+"""Where clocks agree and nearly all of more than a few entries fit, they are believed although moments lie so densely that chance would do as well."""
+
+MANY = 500
 PAIRS = 2_000_000
 TRIED = 64
 
@@ -64,24 +68,28 @@ def offsets(classes: Sequence[Times], early_ns: int, late_ns: int, has_zone: boo
 
     An entry is written from ``early_ns`` before to ``late_ns`` behind its moment. Where all entries fit, although that may be chance, the offset is weak.
     """
-    differences = _differences(classes)
+    differences, share = _differences(classes)
     if not len(differences):
         return []
     width = early_ns + late_ns
     zones = _quarters(differences)
     bases = 1 if has_zone else 2 * ZONE_QUARTERS + 1
     tiers: list[tuple[list[Offset], float]] = []
-    near = _best(classes, differences[np.abs(differences - (0 if has_zone else zones)) <= SKEW_NS], early_ns, late_ns)
+
+    def best(some: I64) -> list[Offset]:
+        return _best(classes, some, early_ns, late_ns, is_sample=share < 1)
+
+    near = best(differences[np.abs(differences - (0 if has_zone else zones)) <= SKEW_NS])
     exact = [o for o in near if _holds_base(o, has_zone)]
     tiers.append((exact, bases))
     tiers.append((near, bases * 2 * SKEW_NS / width))
     if has_zone:  # a clock may be set to local time and call it UTC
-        shifted = _best(classes, differences[np.abs(differences - zones) <= SKEW_NS], early_ns, late_ns)
+        shifted = best(differences[np.abs(differences - zones) <= SKEW_NS])
         tiers.append(([o for o in shifted if _holds_base(o, False)], 2 * ZONE_QUARTERS + 1))
         tiers.append((shifted, (2 * ZONE_QUARTERS + 1) * 2 * SKEW_NS / width))
-    tiers.append((_best(classes, differences, early_ns, late_ns), 2 * FARTHEST_NS / width))
-    judged = [(found, places * _by_chance(differences, found[0], width)) for found, places in tiers if found]
-    if has_zone and exact and judged[0][1] < CHANCE_AGREED:
+    tiers.append((best(differences), 2 * FARTHEST_NS / width))
+    judged = [(found, places * _by_chance(differences, share, found[0], width)) for found, places in tiers if found]
+    if has_zone and exact and (judged[0][1] < CHANCE_AGREED or exact[0].matched >= NEARLY_ALL * _inside(classes, exact[0], early_ns, late_ns) > FEW):
         return exact[:TRIED]
     found, expected = min(judged, key=lambda tier: max(tier[1], 1e-9))
     if expected < CHANCE:
@@ -90,14 +98,24 @@ def offsets(classes: Sequence[Times], early_ns: int, late_ns: int, has_zone: boo
     return next(([o._replace(is_weak=True) for o in some[:TRIED]] for some, _ in judged if some[0].matched == total), [])
 
 
-def _by_chance(differences: I64, offset: Offset, width: int) -> float:
-    """How likely it is that as many entries fit at one offset by chance (Poisson), by how densely pairs lie around it."""
+def _inside(classes: Sequence[Times], offset: Offset, early_ns: int, late_ns: int) -> int:
+    """How many entries fall into the captured time at an offset."""
+    first, last = min(c.wire[0] for c in classes if c.wire), max(c.wire[-1] for c in classes if c.wire)
+    return sum(first - early_ns <= ns - offset.ns <= last + late_ns for c in classes for ns in c.log)
+
+
+def _by_chance(differences: I64, share: float, offset: Offset, width: int) -> float:
+    """How likely it is that as many entries fit at one offset by chance (Poisson), by how densely pairs lie around it. ``share``: of all pairs, those in
+    ``differences``.
+    """
     first, last = np.searchsorted(differences, [offset.ns - width, offset.ns + width])
     mean = 0.0
     for around in AROUND_NS:
         low, high = np.searchsorted(differences, [offset.ns - around, offset.ns + around])
         mean = max(mean, (int(high - low) - int(last - first)) * width / (2 * around))
-    mean = max(mean, len(differences) * width / (2 * FARTHEST_NS))
+    mean = max(mean, len(differences) * width / (2 * FARTHEST_NS)) / share
+    if mean > MANY:
+        return 0.5 * math.erfc((offset.matched - mean) / math.sqrt(2 * mean))
     term = math.exp(-mean)
     below = 0.0
     for k in range(offset.matched):
@@ -106,9 +124,11 @@ def _by_chance(differences: I64, offset: Offset, width: int) -> float:
     return max(1.0 - below, term)
 
 
-def _differences(classes: Sequence[Times]) -> I64:
+def _differences(classes: Sequence[Times]) -> tuple[I64, float]:
+    """Log minus wire of all pairs, or of as many as there is room for; and the share of those."""
+    pairs = sum(len(c.log) * len(c.wire) for c in classes)
     found: list[I64] = []
-    room = PAIRS
+    room, used = PAIRS, 0
     for log, wire in classes:
         if not log or not wire:
             continue
@@ -117,8 +137,9 @@ def _differences(classes: Sequence[Times]) -> I64:
         some = log[::step]
         difference = (np.array(some, np.int64)[:, None] - np.array(wire, np.int64)[None, :]).ravel()
         found.append(difference[np.abs(difference) <= FARTHEST_NS])
+        used += len(some) * len(wire)
         room = max(room - len(difference), 1)
-    return np.sort(np.concatenate(found)) if found else np.zeros(0, np.int64)
+    return (np.sort(np.concatenate(found)), used / pairs) if found else (np.zeros(0, np.int64), 1.0)
 
 
 def _quarters(differences: I64) -> I64:
@@ -133,15 +154,15 @@ def _holds_base(offset: Offset, has_zone: bool) -> bool:
     return offset.low_ns <= base <= offset.high_ns
 
 
-def _best(classes: Sequence[Times], differences: I64, early_ns: int, late_ns: int) -> list[Offset]:
-    """The offsets at which most entries find a moment of their own."""
+def _best(classes: Sequence[Times], differences: I64, early_ns: int, late_ns: int, is_sample: bool) -> list[Offset]:
+    """The offsets at which most entries find a moment of their own. ``is_sample``: there are more pairs than ``differences``."""
     if not len(differences):
         return []
     width = early_ns + late_ns
     counts = np.searchsorted(differences, differences + width, "right") - np.arange(len(differences))
     best: list[Offset] = []
-    for start in np.argsort(-counts, kind="stable")[: TRIED * 4].tolist():
-        if best and counts[start] < best[0].matched:
+    for start in np.argsort(-counts, kind="stable")[: TRIED if is_sample else TRIED * 4].tolist():
+        if best and not is_sample and counts[start] < best[0].matched:
             break
         fitted = _fitted(classes, int(differences[start]), width)
         if not len(fitted):
