@@ -247,6 +247,21 @@ def test_without_packets_there_is_a_report(tmp_path: Path) -> None:
     assert verify(str(bundle.directory)).problems == []
 
 
+def test_very_many_services(tmp_path: Path) -> None:
+    flows = []
+    a = certificate("a", ("a.example.com",))
+    for number in range(300):
+        pool = Pool(name=f"s{number}.example.com", port=2_000 + number * 10, ns=1_795_000_000_000_000_000 + number * MS)
+        pool.full(a, numbered(number << 8))
+        flows += pool.flows
+    path = written(tmp_path, flows)
+    bundle = write_bundle(analysis_of(path), str(tmp_path / "report"), Order([str(path)]))
+    text = (bundle.directory / "report.md").read_text()
+    assert "and 188 more; analysis.json has all" in text
+    assert (bundle.directory / "report.html").stat().st_size < 500_000
+    assert verify(str(bundle.directory)).problems == []
+
+
 class Wide(Pool):
     """Its certificates may be larger than a record."""
 

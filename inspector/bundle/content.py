@@ -27,6 +27,9 @@ from inspector.times import span
 STORIES = 3
 """Incidents that are told in full; one of each kind is among the first."""
 
+SERVICES, MORE_SERVICES = 12, 100
+"""Services that are told in full, and in a line."""
+
 LISTED = 300
 FINDINGS = 40
 EVIDENCE = 6
@@ -150,6 +153,8 @@ class Content:
 
     title: str
     parts: list[Part]
+    more: list[str]
+    """Further services, a line each."""
     others: list[Other]
     more_others: int
     advice: list[Advice]
@@ -167,12 +172,16 @@ def content_of(analysis: Analysis, scope: Scope, found: Slice, evidence: dict[in
     document = analysis.document
     places = Places(analysis, evidence)
     services = [s for s in overview.ordered(document) if s.id in scope.services]
-    parts = [_part(analysis, service, scope, places, set(found.incidents)) for service in services]
+    parts = [_part(analysis, service, scope, places, set(found.incidents)) for service in services[:SERVICES]]
+    more = [f"{overview.title(s)}: {overview.sentence(s)}" for s in services[SERVICES : SERVICES + MORE_SERVICES]]
+    if len(services) > SERVICES + MORE_SERVICES:
+        more.append(f"and {len(services) - SERVICES - MORE_SERVICES} more; analysis.json has all")
     others = [f for f in scope.findings if f.rule != ABORT]
     title = overview.title(services[0]) + (f" and {overview.counted(len(services) - 1, 'more service')}" if len(services) > 1 else "") if services else "no TLS found"
     return Content(
         title,
         parts,
+        more,
         [Other(f, _evidence(places, f)) for f in others[:FINDINGS]],
         max(len(others) - FINDINGS, 0),
         _advice(scope.findings),
