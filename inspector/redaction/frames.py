@@ -132,7 +132,7 @@ def _headers(frame: HeldFrame, source: bytes, target: bytes, source_port: int, t
     tcp = struct.pack(">HHIIBBHHH", source_port, target_port, frame.seq & 0xFFFFFFFF, acknowledged, 5 << 4, flags, WINDOW, 0, 0)
     length = len(tcp) + frame.length
     if len(source) == 16:
-        return struct.pack(">IHBB", 6 << 28, min(length, 65_535), 6, HOPS) + source + target + tcp
+        return struct.pack(">IHBB", 6 << 28, length if length <= 65_535 else 0, 6, HOPS) + source + target + tcp
     total = 20 + length if 20 + length <= 65_535 else 0
     head = bytearray(struct.pack(">BBHHHBBH", 0x45, 0, total, 0, 0x4000, HOPS, 6, 0) + source + target)
     words = sum(int.from_bytes(head[i : i + 2], "big") for i in range(0, 20, 2))
