@@ -218,18 +218,20 @@ def _capture_from_input() -> bool:
 @cli_live.settings_option
 def demo_command(ascii_wanted: bool, settings: str | None) -> None:
     """Open the bundled recording of a real Puppet Server; print its text analysis where there is no terminal."""
-    capture = demo_capture()
+    capture, *logs = demo_files()
+    options = options_of((), "current", tuple(map(str, logs)))
     if sys.stdout.isatty() and sys.stdin.isatty():
-        _open((str(capture),), options_of((), "current"), [], ascii_wanted, ("", "", ""), settings)
+        _open((str(capture),), options, [], ascii_wanted, ("", "", ""), settings)
         return
-    _write(analysis_of((str(capture),), options_of((), "current"), []), "text", None, None)
+    _write(analysis_of((str(capture),), options, []), "text", None, None)
 
 
-def demo_capture() -> Path:
-    """Where the bundled capture lies: in the package, or in ``captures/`` of a clone."""
-    name = "puppet-session-ids.pcap.gz"
-    inside = Path(__file__).parent / "demo" / name
-    return inside if inside.exists() else Path(__file__).parent.parent / "captures" / name
+def demo_files() -> list[Path]:
+    """The bundled capture, then the logs beside it: in the package, or in ``captures/`` of a clone."""
+    names = [f"puppet-session-ids.{what}.gz" for what in ("pcap", "puppetserver.log", "haproxy.log")]
+    inside = Path(__file__).parent / "demo"
+    folder = inside if (inside / names[0]).exists() else Path(__file__).parent.parent / "captures"
+    return [folder / name for name in names]
 
 
 @cli.command("compare")

@@ -14,12 +14,13 @@ from tests.app import then
 from tests.conftest import CAPTURES, find
 from tests.test_report import analysis_of
 
+LOGS = sorted(CAPTURES.glob("puppet-session-ids.*.log.gz"))
 PICTURES = Path(__file__).parent.parent / "docs" / "pictures"
 WANTED: dict[str, tuple[str, ...]] = {"overview": (), "story": ("enter",), "sessions": ("4",), "message": ("3", "enter", "down", "enter", *["down"] * 5)}
 
 
 async def draw(name: str, keys: tuple[str, ...]) -> None:
-    app = InspectorApp([str(find("puppet-session-ids"))], Options())
+    app = InspectorApp([str(find("puppet-session-ids"))], Options(logs=tuple(str(p) for p in LOGS)))
     async with app.run_test(size=(120, 40)) as pilot:
         await then(*keys)(pilot)
         PICTURES.mkdir(exist_ok=True)
@@ -31,9 +32,8 @@ def draw_report() -> None:
     if browser.browser() is None:
         print("no browser is installed: the picture of the report stays as it is")
         return
-    logs = sorted(CAPTURES.glob("puppet-session-ids.*.log.gz"))
     with TemporaryDirectory() as folder:
-        analysis = analysis_of(find("puppet-session-ids"), logs)
+        analysis = analysis_of(find("puppet-session-ids"), LOGS)
         bundle = write_bundle(analysis, f"{folder}/report", Order([str(find("puppet-session-ids"))]))
         browser.picture(bundle.directory / "report.html", PICTURES / "report.png", 1100, 1300)
 

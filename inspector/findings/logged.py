@@ -58,20 +58,21 @@ def moment(seen: Observed) -> int:
     return min(times, default=seen.main.last_ns)
 
 
-def joined(observed: list[Observed], services: list[Service], logs: list[LogFacts], may_change: Callable[[Observed], bool]) -> Joined:
-    """Pair each log's failures. ``may_change``: whether a connection ended as Java ends it when the certificate changed."""
+def joined(observed: list[Observed], services: list[Service], logs: list[LogFacts], may_change: Callable[[Observed], bool], *, has_losses: bool = False) -> Joined:
+    """Pair each log's failures. ``may_change``: whether a connection ended as Java ends it when the certificate changed. ``has_losses``: of the capture."""
+    elsewhere = "of another host, or among what the capture lost" if has_losses else "of another host, or not captured"
     result = Joined()
     if not any(log.failures for log in logs):
         return result
     failed = sorted(((moment(s), s) for s in observed if s.outcome == "aborted" or _closed_unused(s)), key=lambda item: item[0])
     for place, log in enumerate(logs):
         if log.failures:
-            _join(result, place, log, failed, services, may_change)
+            _join(result, place, log, failed, services, may_change, elsewhere)
     return result
 
 
-def _join(result: Joined, place: int, log: LogFacts, failed: list[tuple[int, Observed]], services: list[Service], may_change: Callable[[Observed], bool]) -> None:
-    """Pair one log's failures."""
+def _join(result: Joined, place: int, log: LogFacts, failed: list[tuple[int, Observed]], services: list[Service], may_change: Callable[[Observed], bool], elsewhere: str) -> None:
+    """Pair one log's failures. ``elsewhere``: where those may be that have no connection."""
     keys = _classes(log)
     logged: dict[Class, list[int]] = {}
     for failure, key in zip(log.failures, keys, strict=True):
@@ -97,7 +98,7 @@ def _join(result: Joined, place: int, log: LogFacts, failed: list[tuple[int, Obs
             result.lines.setdefault(index, []).append(line)
     lonely = [log.failures[number] for number, fitting in possible.items() if not fitting]
     if lonely:
-        result.unpaired[place] = [(failure, _reason(failure, best, failed)) for failure in lonely]
+        result.unpaired[place] = [(failure, _reason(failure, best, failed, elsewhere)) for failure in lonely]
 
 
 Class = tuple[Kind, str, str, int]
@@ -143,7 +144,7 @@ def _closed_unused(seen: Observed) -> bool:
     return seen.outcome == "established" and seen.closed_by == "client" and not seen.main.from_client.application_records and not seen.health_check
 
 
-def _reason(failure: Failure, best: list[Offset], failed: list[tuple[int, Observed]]) -> str:
+def _reason(failure: Failure, best: list[Offset], failed: list[tuple[int, Observed]], elsewhere: str) -> str:
     """Why a failure may have no connection."""
     if not failed:
         return "no connection of the capture failed"
@@ -152,4 +153,4 @@ def _reason(failure: Failure, best: list[Offset], failed: list[tuple[int, Observ
         return "it lies before the first failure in the capture"
     if at > failed[-1][0] + LATE_NS:
         return "it lies behind the last failure in the capture"
-    return "no connection of the capture failed in this way at that time: of another host, or not captured"
+    return f"no connection of the capture failed in this way at that time: {elsewhere}"
