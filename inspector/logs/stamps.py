@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
-SECOND_NS, MILLISECOND_NS = 1_000_000_000, 1_000_000
+SECOND_NS = 1_000_000_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ISO = rb"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?(Z|[+-]\d\d:?\d\d)?"
 """Logback's: ``2026-11-23T17:10:17.080Z``, ``2014-11-20 22:04:03,392``."""

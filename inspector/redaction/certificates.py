@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from inspector.redaction.disguise import Disguise
 
-SEQUENCE, SET, INTEGER, BIT_STRING, OCTET_STRING, OBJECT_IDENTIFIER = 0x30, 0x31, 0x02, 0x03, 0x04, 0x06
+INTEGER, BIT_STRING, OBJECT_IDENTIFIER = 0x02, 0x03, 0x06
 ONE_BYTE_STRINGS = (0x0C, 0x12, 0x13, 0x14, 0x16, 0x1A, 0x1B)
 """UTF8String, NumericString, PrintableString, T61String, IA5String, VisibleString, GeneralString."""
 

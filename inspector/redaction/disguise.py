@@ -171,11 +171,6 @@ class Disguise:
         """The same for an address as people write it. Raises ValueError where it is none."""
         return str(ipaddress.ip_address(self.address(ipaddress.ip_address(text).packed)))
 
-    def mac(self, value: bytes) -> bytes:
-        """Another hardware address, locally administered."""
-        new = self.stream("mac", value, len(value))
-        return bytes(((new[0] & 0xFC) | 2,)) + new[1:]
-
 
 def _two_bytes() -> str:
     """Letters of two bytes in UTF-8 that are the same in lower case and in every normal form."""
