@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inspector.bundle.verify import verify
+from inspector.bundle.writing import Order, write_bundle
 from inspector.capture.files import Story
 from inspector.evidence import raw_messages
 from inspector.extraction import extract
@@ -31,7 +32,7 @@ from inspector.redaction.messages import Redactor
 from inspector.tls import messages
 from inspector.tls.reader import Malformed
 from inspector.tracking.certificates import parse
-from tests.build import certificate, client_hello, extension, server_hello, vector
+from tests.build import VIP, Pool, certificate, client_hello, extension, numbered, server_hello, vector, written
 from tests.conftest import find
 from tests.test_report import reported
 
@@ -329,6 +330,23 @@ def test_extensions_that_name_somebody_are_replaced() -> None:
     Redactor(Disguise(KEY)).message(2, body)
     assert b"a certificate!" not in bytes(body)
     assert messages.server_hello(bytes(body)).shape == messages.server_hello(answer).shape
+
+
+def test_an_address_as_server_name(tmp_path: Path) -> None:
+    """The service of an address and of a server name that is one are the same before, and perhaps not after: nothing breaks."""
+    pool = Pool(name=VIP)
+    a, b = certificate("a", ("a.example.com",), (VIP,)), certificate("b", ("b.example.com",))
+    pool.full(a, numbered(1))
+    pool.resumed(numbered(1))
+    pool.given_up(b, numbered(2), numbered(1))
+    pool.name = ""
+    pool.full(a, numbered(3))
+    path = written(tmp_path, pool.flows)
+    analysis = judge(extract([str(path)]))
+    bundle = write_bundle(analysis, str(tmp_path / "report"), Order([str(path)], key=KEY))
+    assert bundle.incidents == 1
+    assert verify(str(bundle.directory)).problems == []
+    assert VIP not in (bundle.directory / "report.md").read_text()
 
 
 def changing(hello: object) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from inspector.bundle.slices import Slice
 from inspector.capture.inputs import is_journal
 from inspector.document import Finding
 from inspector.errors import UnreadableError
+from inspector.findings.case import Case
 from inspector.findings.judge import Analysis, judge
 from inspector.redaction.disguise import Disguise
 from inspector.redaction.facts import path_name, redacted_facts, redacted_options
@@ -73,27 +74,39 @@ def subject_of(analysis: Analysis, paths: Sequence[str], wish: Wish, command: Se
 def _disguised(subject: Subject, redactor: Redactor) -> Subject:
     """The same with nothing of the original in it: judged anew from redacted facts."""
     case, disguise = subject.analysis.case, redactor.disguise
-    analysis = judge(redacted_facts(case.facts, disguise, redactor.certificates), redacted_options(case.options, disguise))
-    index = {seen.id: seen.index for seen in case.observed}
-    told = {index[i.connections[-1]] for i in subject.scope.incidents}
-    kept = {index[i.connections[-1]] for i in subject.scope.incidents if i.id in subject.found.incidents}
+    facts = redacted_facts(case.facts, disguise, redactor.certificates)
+    analysis = judge(facts, redacted_options(case.options, disguise))
+    twin = _twins(case, analysis.case)
+    index = {seen.id: twin[seen.index] for seen in case.observed if seen.index in twin}
+    told = {index[i.connections[-1]] for i in subject.scope.incidents if i.connections[-1] in index}
+    kept = {index[i.connections[-1]] for i in subject.scope.incidents if i.id in subject.found.incidents and i.connections[-1] in index}
     after = {seen.id: seen.index for seen in analysis.case.observed}
     incidents = [i for i in analysis.document.incidents if after[i.connections[-1]] in told]
     findings = _same_findings(subject, analysis)
-    services = [s.id for s, old in zip(analysis.case.services, case.services, strict=True) if old.id in subject.scope.services]
+    members = [twin[s.index] for s in case.observed if s.index in twin and case.services[s.service].id in subject.scope.services]
+    services = list(dict.fromkeys(analysis.case.services[analysis.case.observed[i].service].id for i in members))
     scope = Scope(incidents, findings, services, subject.scope.text)
-    found = slices.tried(analysis, scope, subject.found.members, {i.id for i in incidents if after[i.connections[-1]] in kept})
+    chosen = [twin[i] for i in subject.found.members if i in twin]
+    found = slices.tried(analysis, scope, chosen, {i.id for i in incidents if after[i.connections[-1]] in kept})
     return replace(
         subject,
         analysis=analysis,
         scope=scope,
         found=found,
-        missing="the packets could not be read again" if subject.missing else "",
+        missing=subject.missing if "/" not in subject.missing and not any(i.path in subject.missing for i in subject.inputs) else "the packets could not be read again",
         inputs=[replace_input(i, disguise) for i in subject.inputs],
         command=[_word(word, disguise) for word in subject.command],
         host=disguise.text(subject.host),
         redacted=Redacted(disguise.fingerprint, list(REPLACED)),
     )
+
+
+def _twins(old: Case, new: Case) -> dict[int, int]:
+    """For the place of each connection its place among the redacted ones, whose facts stand in the same order."""
+    places = {packed: i for i, packed in enumerate(old.facts.connections)}
+    found = {packed: seen.index for seen in new.observed for packed in (seen.packed, *seen.packed_legs)}
+    twins = {seen.index: found.get(new.facts.connections[places[seen.packed]]) for seen in old.observed}
+    return {place: other for place, other in twins.items() if other is not None}
 
 
 def _same_findings(subject: Subject, analysis: Analysis) -> list[Finding]:
