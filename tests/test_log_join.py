@@ -346,3 +346,18 @@ def test_many_failures_at_once_are_sets_in_bounded_time(tmp_path: Path) -> None:
         )
     )
     assert with_logs(path, [read_log(str(named))]).document.logs[0].failures == 4600
+
+
+def test_rotated_logs_share_one_clock(tmp_path: Path) -> None:
+    """Each file alone has too few failures to tell its clock; together they tell it."""
+    path = str(find("puppet-session-ids"))
+    case = judge(facts_of(path)).case
+    aborted = [s for s in case.observed if case.may_change(s)]
+    logs = []
+    for number, seen in enumerate(aborted):
+        log = tmp_path / f"puppetserver-2026-11-23.{number}.log"
+        log.write_text(old(moment(seen) + 2 * SECOND + 3 * MILLISECOND, 1))
+        logs.append(read_log(str(log)))
+    document = with_logs(path, logs).document
+    assert [log.paired for log in document.logs] == [1] * 23
+    assert {log.offset for log in document.logs if log.offset is not None and abs(log.offset - 2 * SECOND) < 40 * MILLISECOND} == {document.logs[0].offset}

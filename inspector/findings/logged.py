@@ -6,6 +6,8 @@ estimated from what fits. What cannot be told apart stays a set.
 
 from __future__ import annotations
 
+import os
+import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from typing import NamedTuple
@@ -18,6 +20,9 @@ from inspector.tls.registry import ALERTS, FATAL, alert_name
 from inspector.tracking.clocks import Offset, Times, offsets
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import Service
+
+ROTATED = re.compile(r"[-.]\d{4}-\d\d-\d\d|\.log|\.gz|\.zst|\.\d")
+"""Where the part of a name begins that tells a rotated log from its siblings."""
 
 SERVICES = 50
 """A log names few services as a rule; an attacker may have made it name many."""
@@ -65,50 +70,76 @@ def joined(observed: list[Observed], services: list[Service], logs: list[LogFact
     if not any(log.failures for log in logs):
         return result
     failed = sorted(((moment(s), s) for s in observed if s.outcome == "aborted" or _closed_unused(s)), key=lambda item: item[0])
+    families: dict[tuple[str, bool], list[Logged]] = {}
     for place, log in enumerate(logs):
-        if log.failures:
-            _join(result, place, log, failed, services, may_change, elsewhere)
+        members = [Logged(place, failure) for failure in log.failures]
+        if members:
+            families.setdefault((_family(log.path), log.has_zone), []).extend(members)
+    for (_, has_zone), entries in families.items():
+        _join(result, entries, has_zone, failed, services, may_change, elsewhere)
     return result
 
 
-def _join(result: Joined, place: int, log: LogFacts, failed: list[tuple[int, Observed]], services: list[Service], may_change: Callable[[Observed], bool], elsewhere: str) -> None:
-    """Pair one log's failures. ``elsewhere``: where those may be that have no connection."""
-    keys = _classes(log)
+class Logged(NamedTuple):
+    """A failure and the place of its log."""
+
+    log: int
+    failure: Failure
+
+
+def _family(path: str) -> str:
+    """What a log has in common with those that it was rotated to: they were written by one clock."""
+    folder, name = os.path.split(path)
+    return os.path.join(folder, ROTATED.split(name)[0])
+
+
+def _join(
+    result: Joined,
+    entries: list[Logged],
+    has_zone: bool,
+    failed: list[tuple[int, Observed]],
+    services: list[Service],
+    may_change: Callable[[Observed], bool],
+    elsewhere: str,
+) -> None:
+    """Pair the failures of one clock. ``elsewhere``: where those may be that have no connection."""
+    keys = _classes(entries)
     logged: dict[Class, list[int]] = {}
-    for failure, key in zip(log.failures, keys, strict=True):
-        logged.setdefault(key, []).append(failure.ns)
+    for entry, key in zip(entries, keys, strict=True):
+        logged.setdefault(key, []).append(entry.failure.ns)
     members = {key: [(ns, s) for ns, s in failed if _suits(key, s, services, may_change)] for key in logged}
     times = {key: Times(sorted(logged[key]), [ns for ns, _ in found]) for key, found in members.items()}
-    best = offsets(list(times.values()), EARLY_NS, LATE_NS, log.has_zone)
-    result.offsets[place] = best
+    best = offsets(list(times.values()), EARLY_NS, LATE_NS, has_zone)
+    result.offsets.update((entry.log, best) for entry in entries)
     possible: dict[int, list[int]] = {}
-    for number, (failure, key) in enumerate(zip(log.failures, keys, strict=True)):
+    for number, (entry, key) in enumerate(zip(entries, keys, strict=True)):
         fitting: dict[int, None] = {}
         for offset in best:
-            low = bisect_left(times[key].wire, failure.ns - offset.high_ns - LATE_NS)
-            high = bisect_right(times[key].wire, failure.ns - offset.low_ns + EARLY_NS)
+            low = bisect_left(times[key].wire, entry.failure.ns - offset.high_ns - LATE_NS)
+            high = bisect_right(times[key].wire, entry.failure.ns - offset.low_ns + EARLY_NS)
             fitting.update(dict.fromkeys(s.index for _, s in members[key][low:high]))
         possible[number] = list(fitting)
     for number, partners in paired(possible).items():
         if not partners.among:
             possible[number] = []
             continue
-        line = Line(place, log.failures[number], partners.among, partners.is_certain and len(best) == 1 and not best[0].is_weak)
+        line = Line(*entries[number], partners.among, partners.is_certain and len(best) == 1 and not best[0].is_weak)
         for index in partners.among:
             result.lines.setdefault(index, []).append(line)
-    lonely = [log.failures[number] for number, fitting in possible.items() if not fitting]
-    if lonely:
-        result.unpaired[place] = [(failure, _reason(failure, best, failed, elsewhere)) for failure in lonely]
+    for number, among in possible.items():
+        if not among:
+            place, failure = entries[number]
+            result.unpaired.setdefault(place, []).append((failure, _reason(failure, best, failed, elsewhere)))
 
 
 Class = tuple[Kind, str, str, int]
 
 
-def _classes(log: LogFacts) -> list[Class]:
-    """For each failure what tells which connections it may be: its kind, the alert's name, the service; of a log that names very many services, not that."""
-    services = {(f.host, f.port) for f in log.failures}
-    is_told = len(services) <= SERVICES
-    return [(f.kind, _alert(f), f.host.lower() if is_told else "", f.port if is_told else 0) for f in log.failures]
+def _classes(entries: list[Logged]) -> list[Class]:
+    """For each failure what tells which connections it may be: its kind, the alert's name, the service; where very many services are named, not that."""
+    failures = [entry.failure for entry in entries]
+    is_told = len({(f.host, f.port) for f in failures}) <= SERVICES
+    return [(f.kind, _alert(f), f.host.lower() if is_told else "", f.port if is_told else 0) for f in failures]
 
 
 def _alert(failure: Failure) -> str:
