@@ -119,7 +119,9 @@ class Loading:
     def _work(self) -> None:
         self._next_look = time.monotonic() + FIRST_LOOK_SECONDS
         facts = extract(self.paths, self._advance, self._opened, self._look)
-        add_logs(facts, self._options.logs)
+        if self._options.logs:
+            self.stage = "reading logs"
+            add_logs(facts, self._options.logs)
         self.stage = "judging"
         analysis = self._judged(facts, self._limits)
         columns = Columns(analysis, self._check) if analysis.count <= FEW else None
