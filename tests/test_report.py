@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import csv
 import json
 import re
@@ -52,7 +53,9 @@ def logs_of(name: str) -> list[Path]:
 @lru_cache(maxsize=16)
 def reported(name: str, *, redact: bool = False) -> tuple[Analysis, Bundle]:
     """A bundle of a bundled capture, with its logs where it has some."""
-    directory = Path(mkdtemp(prefix="inspector-test-")) / "report"
+    folder = mkdtemp(prefix="inspector-test-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    directory = Path(folder) / "report"
     analysis = analysis_of(find(name), logs_of(name))
     bundle = write_bundle(analysis, str(directory), Order([str(find(name))], command=["inspector", "report", name], key=b"k" * 32 if redact else None))
     return analysis, bundle
