@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from inspector import cli_live, cli_report
-from inspector.cli_files import SEVERITIES, analysis_of, options_of, secrets_limits, story_options
+from inspector.cli_files import SEVERITIES, Asked, analysis_of, is_at_least, story_options
 from inspector.errors import InspectorError, NotPermittedError, UsageError
 from inspector.tui import AREAS
 from inspector.version import VERSION
 
 if TYPE_CHECKING:
-    from inspector.document import Limit
-    from inspector.findings.case import Options
     from inspector.findings.judge import Analysis
     from inspector.tracking.certificates import Certificate
 
@@ -80,12 +78,7 @@ cli.add_command(cli_report.diff_command)
 @click.option("--fail-on", type=click.Choice(SEVERITIES), default="high", show_default=True, help="Severity from which the exit status is 1.")
 @click.option("--strict", is_flag=True, help="Exit status 3 where the input is incomplete.")
 def analyze_command(
-    files: tuple[str, ...],
-    vips: tuple[str, ...],
-    jdk_generation: str,
-    keylog: tuple[str, ...],
-    server_key: tuple[str, ...],
-    logs: tuple[str, ...],
+    asked: Asked,
     form: str,
     expression: str | None,
     output: str | None,
@@ -101,7 +94,7 @@ def analyze_command(
         from inspector.filters import compile_filter
 
         condition = compile_filter(expression)
-    analysis = analysis_of(files, options_of(vips, jdk_generation, logs), secrets_limits(keylog, server_key))
+    analysis = analysis_of(asked)
     wanted = None
     if condition is not None:
         from inspector.filters import matching
@@ -129,8 +122,7 @@ def _exit_by_findings(analysis: Analysis, fail_on: str, strict: bool) -> None:
     document = analysis.document
     if strict and any(limit.kind in ("unreadable", "truncated", "damaged", "drops") for limit in document.limits):
         raise SystemExit(INCOMPLETE)
-    bad = SEVERITIES[: SEVERITIES.index(fail_on) + 1] if fail_on != "never" else ()
-    if any(f.severity in bad for f in document.findings):
+    if any(is_at_least(f.severity, fail_on) for f in document.findings):
         raise SystemExit(FINDINGS)
 
 
@@ -143,12 +135,7 @@ def _exit_by_findings(analysis: Analysis, fail_on: str, strict: bool) -> None:
 @click.option("--ascii", "ascii_wanted", is_flag=True, help="Show ASCII only; the default where the locale is not UTF-8.")
 @cli_live.settings_option
 def open_command(
-    files: tuple[str, ...],
-    vips: tuple[str, ...],
-    jdk_generation: str,
-    keylog: tuple[str, ...],
-    server_key: tuple[str, ...],
-    logs: tuple[str, ...],
+    asked: Asked,
     area: str | None,
     expression: str,
     sort: str,
@@ -157,22 +144,23 @@ def open_command(
     settings: str | None,
 ) -> None:
     """Open captures, or a journal, in the terminal app."""
-    if follow and len(files) != 1:
+    if follow and len(asked.files) != 1:
         raise UsageError("--follow shows one journal")
     if expression:
         from inspector.filters import compile_filter
 
         compile_filter(expression)
     view = (area or ("connections" if expression or sort else ""), expression, sort)
-    _open(files, options_of(vips, jdk_generation, logs), secrets_limits(keylog, server_key), ascii_wanted, view, settings, follow)
+    _open(asked, ascii_wanted, view, settings, follow)
 
 
-def _open(files: tuple[str, ...], options: Options, limits: list[Limit], ascii_wanted: bool, view: tuple[str, str, str], settings_path: str | None, follow: bool = False) -> None:
+def _open(asked: Asked, ascii_wanted: bool, view: tuple[str, str, str], settings_path: str | None, follow: bool = False) -> None:
     if not sys.stdout.isatty():
         raise UsageError("standard output is no terminal", "inspector analyze prints the same analysis")
     from inspector.capture.files import Story
     from inspector.capture.inputs import is_journal
 
+    files, options, limits = asked.files, asked.options(), asked.limits()
     if "-" not in files:
         captures = [path for path in files if not is_journal(path)]
         if captures:
@@ -219,11 +207,11 @@ def _capture_from_input() -> bool:
 def demo_command(ascii_wanted: bool, settings: str | None) -> None:
     """Open the bundled recording of a real Puppet Server; print its text analysis where there is no terminal."""
     capture, *logs = demo_files()
-    options = options_of((), "current", tuple(map(str, logs)))
+    asked = Asked((str(capture),), logs=tuple(map(str, logs)))
     if sys.stdout.isatty() and sys.stdin.isatty():
-        _open((str(capture),), options, [], ascii_wanted, ("", "", ""), settings)
+        _open(asked, ascii_wanted, ("", "", ""), settings)
         return
-    _write(analysis_of((str(capture),), options, []), "text", None, None)
+    _write(analysis_of(asked), "text", None, None)
 
 
 def demo_files() -> list[Path]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from functools import wraps
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -13,14 +14,52 @@ if TYPE_CHECKING:
     from inspector.capture.files import Story
     from inspector.document import Limit
     from inspector.findings.case import Options
+    from inspector.findings.jsse import Generation
     from inspector.findings.judge import Analysis
 
 
 SEVERITIES = ("high", "medium", "low", "info", "never")
 
 
+def is_at_least(severity: str, fail_on: str) -> bool:
+    """Whether a finding is as severe as ``--fail-on`` says."""
+    return fail_on != "never" and SEVERITIES.index(severity) <= SEVERITIES.index(fail_on)
+
+
+class Asked(NamedTuple):
+    """Which captures, and how to look at them. Nothing is loaded for it, so that the processes that read can start first."""
+
+    files: tuple[str, ...]
+    vips: tuple[tuple[str, int], ...] = ()
+    generation: Generation = "current"
+    logs: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
+
+    def options(self) -> Options:
+        """As findings are made by."""
+        from inspector.findings.case import Options
+
+        return Options(self.generation, self.vips, logs=self.logs)
+
+    def limits(self) -> list[Limit]:
+        """Options that are accepted before what they need exists are named."""
+        if not self.secrets:
+            return []
+        from inspector.document import Limit
+        from inspector.safe import path_text
+
+        return [Limit("secrets_not_used", f"{path_text(path)}: records are not decrypted by this version", None, []) for path in self.secrets]
+
+
 def story_options(command: Any) -> Any:
-    """The options of every command that reads captures."""
+    """The options of every command that reads captures; it is called with what was asked. Raises UsageError where a VIP is none."""
+
+    @wraps(command)
+    def asked(**values: Any) -> Any:
+        vips = tuple(parsed(vip) for vip in values.pop("vips"))
+        secrets = (*values.pop("keylog"), *values.pop("server_key"))
+        return command(Asked(values.pop("files"), vips, values.pop("jdk_generation"), values.pop("logs"), secrets), **values)
+
     decorators = [
         click.argument("files", nargs=-1, required=True, metavar="FILE…"),
         click.option(
@@ -31,16 +70,17 @@ def story_options(command: Any) -> Any:
         click.option("--server-key", multiple=True, metavar="PEM", type=click.Path(exists=True, dir_okay=False), help="RSA private key; accepted, not used yet."),
         click.option("--log", "logs", multiple=True, metavar="FILE", type=click.Path(), help="puppetserver.log or HAProxy's log, also .gz, joined with the wire; repeatable."),
     ]
+    found: Any = asked
     for decorator in reversed(decorators):
-        command = decorator(command)
-    return command
+        found = decorator(found)
+    return found
 
 
-def analysis_of(files: tuple[str, ...], options: Options, limits: list[Limit]) -> Analysis:
+def analysis_of(asked: Asked) -> Analysis:
     """Read the captures and logs, and judge; what is wrong with one is said on standard error. Raises InspectorError."""
     from inspector.extraction import add_logs, extract
     from inspector.progress import Progress
-    from inspector.safe import path_text, safe_text
+    from inspector.safe import safe_text
 
     progress = Progress(sys.stderr)
 
@@ -48,34 +88,17 @@ def analysis_of(files: tuple[str, ...], options: Options, limits: list[Limit]) -
         progress.opened(story)
         import inspector.findings.judge  # noqa: F401 - loaded here, the other processes are at work by then
 
-    facts = extract(files, progress.advance, opened)
+    facts = extract(asked.files, progress.advance, opened)
     progress.done()
     for _, text in facts.problems:
         click.echo(f"inspector: {text}", err=True)
     for capture in facts.captures:
         if capture.damage:
             click.echo(f"inspector: {capture.path}: {capture.damage}", err=True)
-    add_logs(facts, options.logs)
+    add_logs(facts, asked.logs)
     for log in facts.logs:
         if log.problem:
-            click.echo(f"inspector: {safe_text(path_text(log.path))}: {log.problem}", err=True)
+            click.echo(f"inspector: {safe_text(log.path)}: {log.problem}", err=True)
     from inspector.findings.judge import judge
 
-    return judge(facts, options, limits)
-
-
-def options_of(vips: tuple[str, ...], generation: str, logs: tuple[str, ...] = ()) -> Options:
-    """Raises UsageError where a VIP is none."""
-    from inspector.findings.case import Options
-
-    return Options("first" if generation == "first" else "current", tuple(parsed(v) for v in vips), logs=logs)
-
-
-def secrets_limits(keylog: tuple[str, ...], server_key: tuple[str, ...]) -> list[Limit]:
-    """Options that are accepted before what they need exists are named as limits."""
-    if not (keylog or server_key):
-        return []
-    from inspector.document import Limit
-    from inspector.safe import path_text
-
-    return [Limit("secrets_not_used", f"{path_text(path)}: records are not decrypted by this version", None, []) for path in (*keylog, *server_key)]
+    return judge(facts, asked.options(), asked.limits())

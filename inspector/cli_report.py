@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from inspector.cli_files import SEVERITIES, analysis_of, options_of, secrets_limits, story_options
+from inspector.cli_files import SEVERITIES, Asked, analysis_of, is_at_least, story_options
+from inspector.vips import parsed
 
 if TYPE_CHECKING:
     from inspector.document import Document
-    from inspector.findings.case import Options
+    from inspector.findings.jsse import Generation
     from inspector.findings.judge import Analysis
 
 FAILED = 1
@@ -26,19 +27,9 @@ FAILED = 1
 @click.option("--incident", metavar="ID", default="", help="About one incident; the start of its id does.")
 @click.option("--from", "since", metavar="TIME", default="", help="From this time on: 17:28:21, or 2026-11-23T17:28:21Z.")
 @click.option("--to", "until", metavar="TIME", default="", help="Up to this time.")
-def report_command(
-    files: tuple[str, ...],
-    vips: tuple[str, ...],
-    jdk_generation: str,
-    keylog: tuple[str, ...],
-    server_key: tuple[str, ...],
-    logs: tuple[str, ...],
-    directory: str,
-    **wish: Any,
-) -> None:
+def report_command(asked: Asked, directory: str, **wish: Any) -> None:
     """Write an incident bundle: the report as HTML and Markdown, the analysis, the packets that prove it. See docs/report.md."""
-    analysis = analysis_of(files, options_of(vips, jdk_generation, logs), secrets_limits(keylog, server_key))
-    _write(analysis, files, directory, **wish)
+    _write(analysis_of(asked), asked.files, directory, **wish)
 
 
 @click.command("verify")
@@ -90,19 +81,19 @@ def diff_command(before: str, after: str, vips: tuple[str, ...], jdk_generation:
     from inspector.findings.before_after import before_after
     from inspector.reports.before_after import before_after_json, before_after_text
 
-    options = options_of(vips, jdk_generation, logs)
-    first, second = _document(before, options), _document(after, options)
+    generation: Generation = "first" if jdk_generation == "first" else "current"
+    first, second = (_document(Asked((path,), tuple(parsed(v) for v in vips), generation, logs)) for path in (before, after))
     found = before_after(first, second)
     if form == "json":
         sys.stdout.buffer.write(before_after_json(found))
     else:
         click.echo(before_after_text(found, first, second), nl=False)
     worst = found.worst()
-    if fail_on != "never" and worst is not None and SEVERITIES.index(worst) <= SEVERITIES.index(fail_on):
+    if worst is not None and is_at_least(worst, fail_on):
         raise SystemExit(FAILED)
 
 
-def _document(path: str, options: Options) -> Document:
+def _document(asked: Asked) -> Document:
     """The analysis of a capture or journal, or one that was written as JSON. Raises UsageError and UnreadableError."""
     import os
 
@@ -111,6 +102,7 @@ def _document(path: str, options: Options) -> Document:
     from inspector.reports.json_stream import read_json
     from inspector.safe import path_text
 
+    [path] = asked.files
     if os.path.isfile(os.path.join(path, NAME)):
         path = os.path.join(path, "analysis.json")
     try:
@@ -120,4 +112,4 @@ def _document(path: str, options: Options) -> Document:
         is_json = False
     except OSError as error:
         raise UsageError(f"{path_text(path)}: {error.strerror or error}") from None
-    return read_json(path) if is_json else analysis_of((path,), options, []).document
+    return read_json(path) if is_json else analysis_of(asked).document

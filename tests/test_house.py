@@ -72,7 +72,7 @@ LAYERS: dict[str, set[str]] = {
     },
     "cli": {"capture", "cli_files", "cli_live", "cli_report", "document", "errors", "extraction", "filters", "findings", "reports", "settings", "tracking", "tui", "version"},
     "cli_files": {"capture", "document", "extraction", "findings", "progress", "safe", "vips"},
-    "cli_report": {"bundle", "cli_files", "document", "errors", "findings", "redaction", "reports", "safe"},
+    "cli_report": {"bundle", "cli_files", "document", "errors", "findings", "redaction", "reports", "safe", "vips"},
     "cli_live": {"errors", "findings", "journal", "live", "safe", "settings", "tui", "vips"},
     "__init__": {"document", "errors", "extraction", "findings", "version"},
     "__main__": {"cli"},
