@@ -13,15 +13,14 @@ from inspector.bundle.costs import Costs, costs
 from inspector.bundle.figures import Chart, LadderDrawing, chart, ladder_drawing
 from inspector.bundle.scope import Scope
 from inspector.bundle.slices import Slice
-from inspector.document import Client, Document, Finding, FrameRef, Incident, Limit, LogFile, Remedy, Service
+from inspector.document import Client, Finding, FrameRef, Incident, Limit, LogFile, Remedy, Service
 from inspector.facts import FRAME_BITS, frame_reference
 from inspector.findings.case import Case
 from inspector.findings.change import ABORT
 from inspector.findings.judge import Analysis
 from inspector.reports import overview, why
-from inspector.reports.story import Ladder, ladder
+from inspector.reports.story import Ladder, ladder, lane_names
 from inspector.reports.text import ladder_lines
-from inspector.safe import safe_text
 from inspector.times import span
 
 STORIES = 3
@@ -161,7 +160,6 @@ class Content:
     references: list[str]
     limits: list[Limit]
     logs: list[LogFile]
-    document: Document
     scope: str
     incidents: int
     left_out: int
@@ -188,7 +186,6 @@ def content_of(analysis: Analysis, scope: Scope, found: Slice, evidence: dict[in
         list(dict.fromkeys(r for f in scope.findings for r in f.references)),
         document.limits,
         document.logs,
-        document,
         scope.text,
         len(scope.incidents),
         len(scope.incidents) - len(found.incidents),
@@ -269,18 +266,11 @@ def _told(analysis: Analysis, incidents: list[Incident]) -> list[Incident]:
 
 def _story(analysis: Analysis, incident: Incident, finding: Finding, places: Places) -> Story:
     told: Ladder = ladder(analysis, incident)
-    names = {chapter.backend: _lane(analysis, chapter.backend, chapter.service) for chapter in told.chapters}
     steps = [Statement(why.MARKS[s.holds], s.text, overview.WORDS[s.grade], places.where(s.references)) for s in why.steps(analysis, incident)]
     rows, decided = why.certificates(analysis, incident)
-    return Story(incident, finding, ladder_drawing(told, names, places.evidence), ladder_lines(told), steps, _evidence(places, finding), rows, decided)
-
-
-def _lane(analysis: Analysis, label: str, service: str) -> str:
-    document = analysis.document
-    backend = next((b for b in document.backends if b.label == label and b.service == service), None)
-    leaf = next((c for c in document.certificates if backend is not None and c.sha256 == backend.leaf), None)
-    name = (backend.named or backend.server) if backend is not None else None
-    return f"{label} {safe_text(name or (overview.common_name(leaf).split('.')[0] if leaf else ''), 20)}".strip()
+    return Story(
+        incident, finding, ladder_drawing(told, lane_names(analysis.document, told), places.evidence), ladder_lines(told), steps, _evidence(places, finding), rows, decided
+    )
 
 
 def _evidence(places: Places, finding: Finding) -> list[Statement]:

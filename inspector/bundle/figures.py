@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from inspector.findings.case import Case
 from inspector.findings.describe import result
-from inspector.reports.story import Chapter, Ladder, Rung
+from inspector.reports.story import BALANCER, Chapter, Ladder, Rung, lanes
 from inspector.safe import safe_text
 from inspector.times import SECOND_NS, clock, day, span
 from inspector.tracking.observed import Observed
@@ -18,8 +18,6 @@ ROW, HEAD = 26, 34
 LANE = 190
 LETTER = 6.3
 """How wide a letter of the drawing's text is, about."""
-
-BALANCER = "balancer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +57,9 @@ class LadderDrawing:
 
 def ladder_drawing(ladder: Ladder, names: dict[str, str], evidence: dict[int, int]) -> LadderDrawing:
     """``names``: what stands over each lane. ``evidence``: frame numbers there, by original reference."""
-    backends = list(dict.fromkeys(chapter.backend for chapter in ladder.chapters))
-    has_balancer = any(rung.leg for chapter in ladder.chapters for rung in chapter.rungs)
-    order = [BALANCER, *backends] if has_balancer else backends
+    order = lanes(ladder)
     left, right = TIME + 20, WIDTH - FRAME - 60
-    apart = min(LANE, (right - left) // (len(order) + 1)) if not has_balancer else (right - left) // len(order)
+    apart = min(LANE, (right - left) // (len(order) + 1)) if BALANCER not in order else (right - left) // len(order)
     places = {label: right - apart * (len(order) - 1 - i) for i, label in enumerate(order)}
     drawing = LadderDrawing(WIDTH, 0, [(left, "client"), *((x, safe_text(names.get(label, label), 24)) for label, x in places.items())])
     y = HEAD + 14

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import BinaryIO
 
 from msgspec import structs
@@ -11,7 +11,7 @@ from msgspec import structs
 from inspector.errors import UsageError
 from inspector.live.latest import Latest
 from inspector.logs.entries import LogFacts
-from inspector.logs.reading import LONGEST_LINE, Sink, recognised
+from inspector.logs.reading import Sink, Splitter, recognised
 from inspector.safe import path_text
 
 BEFORE_BYTES = 16 << 20
@@ -26,9 +26,10 @@ class GrowingLog:
 
     def __init__(self, path: str) -> None:
         """Raises UsageError where it cannot be read."""
-        self.facts = LogFacts(path, "unknown")
+        self.facts = LogFacts(path_text(path), "unknown")
+        self._path = path
         self._sink: Sink | None = None
-        self._rest = b""
+        self._splitter = Splitter()
         try:
             self._file = self._opened()
             self._file.seek(max(os.fstat(self._file.fileno()).st_size - BEFORE_BYTES, 0))
@@ -36,7 +37,7 @@ class GrowingLog:
             raise UsageError(f"--log {path_text(path)}: {error.strerror or error}") from None
 
     def _opened(self) -> BinaryIO:
-        file = open(self.facts.path, "rb")  # noqa: SIM115 - it stays open
+        file = open(self._path, "rb")  # noqa: SIM115 - it stays open
         self._inode = os.fstat(file.fileno()).st_ino
         return file
 
@@ -46,7 +47,7 @@ class GrowingLog:
         try:
             chunk = self._file.read(AT_ONCE)
             if chunk:
-                self._take(chunk)
+                self._take(self._splitter.feed(chunk))
             else:
                 self._look_for_rotation()
         except OSError as error:
@@ -59,26 +60,25 @@ class GrowingLog:
         facts = self.facts
         return facts.failures[-1].line if facts.failures else 0, facts.proxied[-1].line if facts.proxied else 0
 
-    def _take(self, chunk: bytes) -> None:
-        parts = (self._rest + chunk).split(b"\n")
-        self._rest = parts.pop()[:LONGEST_LINE]
-        for line in parts:
-            self.facts.lines += 1
+    def _take(self, lines: Iterable[tuple[int, bytes]]) -> None:
+        for number, line in lines:
+            self.facts.lines = number
             if self._sink is None:
                 self._sink = recognised(line, self.facts)
             if self._sink is not None:
-                self._sink(self.facts.lines, line[:LONGEST_LINE].rstrip(b"\r"))
+                self._sink(number, line)
 
     def _look_for_rotation(self) -> None:
         """Another file by that name, or the same one made empty."""
-        status = os.stat(self.facts.path)
+        status = os.stat(self._path)
         if status.st_ino != self._inode:
             self._file.close()
             self._file = self._opened()
-            self._rest = b""
         elif status.st_size < self._file.tell():
             self._file.seek(0)
-            self._rest = b""
+        else:
+            return
+        self._take(self._splitter.finish())
 
     def close(self) -> None:
         """The end."""

@@ -59,3 +59,9 @@ class LogFacts(Struct):
     failures: list[Failure] = field(default_factory=list)
     proxied: list[Proxied] = field(default_factory=list)
     problem: str = ""
+
+    def reach(self, ns: int, has_zone: bool) -> None:
+        """A line of this time was read."""
+        self.has_zone = has_zone
+        self.first_ns = ns if self.first_ns is None else min(self.first_ns, ns)
+        self.last_ns = ns if self.last_ns is None else max(self.last_ns, ns)

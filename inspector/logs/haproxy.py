@@ -13,10 +13,9 @@ from collections.abc import Container
 from inspector.logs.entries import LogFacts, Proxied
 from inspector.logs.stamps import COMMON, common
 
-LINE = re.compile(
-    rb"(?:^|[\s:])(?:::ffff:)?\[?([0-9A-Fa-f.:]{2,45}?)\]?:(\d{1,5})\s+\[" + COMMON + rb"\]\s+([^\s/]+)(?:\s+[^\s/]+:\d+)?\s+([^\s/]+)/(<?[^\s>]+>?)(?:\s+\S+\s+->\s+(\S+:\d+))?"
-)
-CLIENT = re.compile(rb"(?:^|[\s:])(?:::ffff:)?\[?([0-9A-Fa-f.:]{2,45}?)\]?:(\d{1,5})\s+\[")
+WHO = rb"(?:^|[\s:])(?:::ffff:)?\[?([0-9A-Fa-f.:]{2,45}?)\]?:(\d{1,5})\s+\["
+CLIENT = re.compile(WHO)
+LINE = re.compile(WHO + COMMON + rb"\]\s+([^\s/]+)(?:\s+[^\s/]+:\d+)?\s+([^\s/]+)/(<?[^\s>]+>?)(?:\s+\S+\s+->\s+(\S+:\d+))?")
 SECOND = len("23/Nov/2026:17:28:10")
 ADDRESSES = 100_000
 LOOKED_AT = 1024
@@ -76,9 +75,7 @@ class HaproxyLog:
             return
         port = int(groups[1])
         facts = self.facts
-        facts.has_zone = has_zone
-        facts.first_ns = ns if facts.first_ns is None else min(facts.first_ns, ns)
-        facts.last_ns = ns if facts.last_ns is None else max(facts.last_ns, ns)
+        facts.reach(ns, has_zone)
         if self._clients is not None and (client, port) not in self._clients:
             return
         if len(facts.proxied) >= MOST_CONNECTIONS:

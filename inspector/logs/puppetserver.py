@@ -81,10 +81,7 @@ class PuppetServerLog:
             ns, has_zone = iso(match)
         except (ValueError, OverflowError):
             return
-        facts = self.facts
-        facts.has_zone = has_zone
-        facts.first_ns = ns if facts.first_ns is None else min(facts.first_ns, ns)
-        facts.last_ns = ns if facts.last_ns is None else max(facts.last_ns, ns)
+        self.facts.reach(ns, has_zone)
         level, thread, _, message = match.groups()[8:]
         if level not in (b"WARN", b"ERROR", b"FATAL"):
             return

@@ -60,23 +60,44 @@ def recognised(line: bytes, facts: LogFacts, clients: Container[tuple[str, int]]
     return None
 
 
+class Splitter:
+    """Chunks in, lines with their numbers from 1 out, without their ends; of a line that is too long, its start. ``number``: of the last line."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self._rest = b""
+        self._is_told = False
+        """The start of a line that is too long was given already."""
+
+    def feed(self, chunk: bytes | bytearray | memoryview) -> Iterator[tuple[int, bytes]]:
+        """The lines that end in this chunk."""
+        parts = (self._rest + chunk).split(b"\n")
+        self._rest = parts.pop()
+        for line in parts:
+            if self._is_told:
+                self._is_told = False
+                continue
+            yield self._next(line)
+        if len(self._rest) > LONGEST_LINE:
+            if not self._is_told:
+                yield self._next(self._rest)
+            self._rest, self._is_told = b"", True
+
+    def finish(self) -> Iterator[tuple[int, bytes]]:
+        """What stands behind the last line end."""
+        if self._rest and not self._is_told:
+            yield self._next(self._rest)
+        self._rest, self._is_told = b"", False
+
+    def _next(self, line: bytes) -> tuple[int, bytes]:
+        self.number += 1
+        return self.number, line[:LONGEST_LINE].rstrip(b"\r")
+
+
 def lines(stream: Readable) -> Iterator[tuple[int, bytes]]:
-    """Lines with their numbers from 1, without their ends; of a line that is too long, its start. Raises Damaged behind the last one that could be had."""
-    rest, number, is_told = b"", 0, False
+    """The lines of a stream, as ``Splitter`` gives them. Raises Damaged behind the last one that could be had."""
+    splitter = Splitter()
     piece = bytearray(CHUNK)
     while count := stream.readinto(memoryview(piece)):
-        parts = (rest + piece[:count]).split(b"\n")
-        rest = parts.pop()
-        for line in parts:
-            if is_told:  # its start was given already
-                is_told = False
-                continue
-            number += 1
-            yield number, line[:LONGEST_LINE].rstrip(b"\r")
-        if len(rest) > LONGEST_LINE:
-            if not is_told:
-                number += 1
-                yield number, rest[:LONGEST_LINE]
-            rest, is_told = b"", True
-    if rest and not is_told:
-        yield number + 1, rest.rstrip(b"\r")
+        yield from splitter.feed(piece[:count])
+    yield from splitter.finish()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from inspector.document import Incident
+from inspector.document import Document, Incident
 from inspector.facts import FRAME_BITS, ConnectionFacts, Event, unpack_events
 from inspector.findings.judge import Analysis
 from inspector.logs.entries import LogFacts
+from inspector.reports.overview import common_name
+from inspector.safe import safe_text
 from inspector.times import clock, span
 from inspector.tls.registry import alert_name
 from inspector.tracking.observed import Observed
@@ -72,6 +74,28 @@ class Ladder(NamedTuple):
 
     title: str
     chapters: list[Chapter]
+
+
+BALANCER = "balancer"
+
+
+def lanes(told: Ladder) -> list[str]:
+    """The balancer, where both its legs were seen, and the letters of the back ends in the order of their appearance."""
+    backends = list(dict.fromkeys(chapter.backend for chapter in told.chapters))
+    return [BALANCER, *backends] if any(rung.leg for chapter in told.chapters for rung in chapter.rungs) else backends
+
+
+def lane_names(document: Document, told: Ladder) -> dict[str, str]:
+    """What stands over the lane of each back end: its letter, and how people call it."""
+    certificates = {c.sha256: c for c in document.certificates}
+    names: dict[str, str] = {}
+    for chapter in told.chapters:
+        backend = next((b for b in document.backends if b.label == chapter.backend and b.service == chapter.service), None)
+        leaf = certificates.get(backend.leaf or "") if backend else None
+        host = common_name(leaf).split(".")[0] if leaf else ""
+        host = (backend.named or backend.server or host) if backend else host
+        names[chapter.backend] = f"{chapter.backend} {safe_text(host, 20)}".strip()
+    return names
 
 
 def ladder(analysis: Analysis, incident: Incident) -> Ladder:
@@ -193,4 +217,4 @@ def _said(analysis: Analysis, seen: Observed, main: ConnectionFacts, event: Even
     return name
 
 
-__all__ = ["Chapter", "Ladder", "Rung", "ladder", "notes", "rungs"]
+__all__ = ["BALANCER", "Chapter", "Ladder", "Rung", "ladder", "lane_names", "lanes", "notes", "rungs"]

@@ -4,7 +4,7 @@ gaps, sizes and frame numbers beside. Pure functions.
 
 from __future__ import annotations
 
-from inspector.reports.story import Chapter, Ladder, Rung
+from inspector.reports.story import BALANCER, Chapter, Ladder, Rung, lanes
 from inspector.safe import safe_text
 from inspector.times import span
 from inspector.tui.marks import Kind, Line
@@ -14,13 +14,6 @@ LANE = 18
 ROOM_FOR_SIZE, ROOM_FOR_GAP = 96, 110
 SHAFTS = {"clear": "━", "decrypted": "┅", "encrypted": "┄"}
 ROLES: dict[str, Kind] = {"declined": "bad", "resumed": "good", "origin": "head"}
-BALANCER = "balancer"
-
-
-def lanes(ladder: Ladder) -> list[str]:
-    """The balancer, where both its legs were seen, and the letters of the back ends in the order of their appearance."""
-    backends = list(dict.fromkeys(chapter.backend for chapter in ladder.chapters))
-    return [BALANCER, *backends] if any(r.leg for c in ladder.chapters for r in c.rungs) else backends
 
 
 def drawn(ladder: Ladder, names: dict[str, str], width: int) -> list[Line]:

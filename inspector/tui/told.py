@@ -10,10 +10,8 @@ from textual.events import Resize
 from textual.widgets import Static
 
 from inspector.facts import ConnectionFacts
-from inspector.reports import overview
-from inspector.reports.story import Ladder, Rung
+from inspector.reports.story import Ladder, Rung, lane_names
 from inspector.reports.text import ladder_lines
-from inspector.safe import safe_text
 from inspector.tui.desk import Desk
 from inspector.tui.keybar import KeyBar
 from inspector.tui.ladder import drawn
@@ -82,7 +80,7 @@ class Told(Page):
             lines = [coloured(line[2:]) for line in ladder_lines(told)]
             place = 0
         else:
-            lines = drawn(told, self._lane_names(told), width)
+            lines = drawn(told, lane_names(self.analysis.document, told), width)
             place = 1
         for chapter in told.chapters:
             for number, rung in enumerate(chapter.rungs, place + 1):
@@ -90,18 +88,6 @@ class Told(Page):
                 self._places.append(number)
             place += 1 + len(chapter.rungs) + len(chapter.notes)
         return lines
-
-    def _lane_names(self, told: Ladder) -> dict[str, str]:
-        document = self.analysis.document
-        certificates = {c.sha256: c for c in document.certificates}
-        names: dict[str, str] = {}
-        for chapter in told.chapters:
-            backend = next((b for b in document.backends if b.label == chapter.backend and b.service == chapter.service), None)
-            leaf = certificates.get(backend.leaf or "") if backend else None
-            host = overview.common_name(leaf).split(".")[0] if leaf else ""
-            host = (backend.named or backend.server or host) if backend else host
-            names[chapter.backend] = f"{chapter.backend} {safe_text(host, 20)}".strip()
-        return names
 
     def on_lines_chosen(self, message: Lines.Chosen) -> None:
         """Decode the messages of a rung."""
