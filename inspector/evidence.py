@@ -75,7 +75,7 @@ def among(
     low, high = min(f.first for f in wanted), max(f.last for f in wanted)
     keys: dict[frozenset[int], list[Flow]] = {}
     for flow in wanted:
-        key = frozenset(_number(decoder, end) for end in flow.ends)
+        key = frozenset(end_number(decoder, end) for end in flow.ends)
         keys.setdefault(key, []).append(flow)
     ends = np.array(sorted({e for key in keys for e in key}), np.uint64)
     captures = high >> FRAME_BITS
@@ -99,7 +99,7 @@ def among(
             yield batch.select(np.isin(batch.number, found.number)), found
 
 
-def _number(decoder: SegmentDecoder, end: Endpoint) -> int:
+def end_number(decoder: SegmentDecoder, end: Endpoint) -> int:
     """An endpoint as the decoder's segments write it."""
     return decoder.addresses.number(end.address) << 16 | end.port
 
@@ -122,7 +122,7 @@ def raw_messages(paths: Sequence[str], connection: ConnectionFacts, is_stopped: 
     gathered = _Gathered()
     streams = (Stream(gathered.readers[0]), Stream(gathered.readers[1]))
     decoder = SegmentDecoder()
-    client = _number(decoder, connection.client)
+    client = end_number(decoder, connection.client)
     for batch, segments in frames(paths, [flow_of(connection)], is_stopped, decoder):
         base = batch.capture << FRAME_BITS
         for row in range(len(segments)):

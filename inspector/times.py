@@ -6,6 +6,12 @@ from datetime import UTC, datetime, timedelta
 
 SECOND_NS = 1_000_000_000
 DAY_NS = 86_400 * SECOND_NS
+STEPS = [
+    *(n * SECOND_NS // 1000 for n in (1, 2, 5, 10, 20, 50, 100, 200, 500)),
+    *(n * SECOND_NS for n in (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 21_600, 43_200, 86_400)),
+]
+"""Nanoseconds that a bar of a chart may stand for."""
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST_NS = 253_402_300_799 * 1_000_000_000
 

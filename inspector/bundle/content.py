@@ -222,7 +222,7 @@ def _part(analysis: Analysis, service: Service, scope: Scope, places: Places, pr
         max(len(service.backends) - overview.MOST_BACKENDS, 0),
         _shown(analysis, service, places),
         overview.matrix_rows(document, service) if service.matrix else [],
-        overview.matrix(document, service)[-1].strip(),
+        overview.matrix_note(service),
         chart(case, members),
         spent,
         span(int(spent.lost_ms * 1e6)) if spent.lost_ms is not None else "",

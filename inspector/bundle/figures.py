@@ -9,7 +9,7 @@ from inspector.findings.case import Case
 from inspector.findings.describe import result
 from inspector.reports.story import BALANCER, Chapter, Ladder, Rung, lanes
 from inspector.safe import safe_text
-from inspector.times import SECOND_NS, clock, day, span
+from inspector.times import DAY_NS, STEPS, clock, day, span
 from inspector.tracking.observed import Observed
 
 WIDTH = 960
@@ -94,9 +94,6 @@ def _fit(text: str, room: int) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
-NICE = [SECOND_NS * n // 1000 for n in (1, 2, 5, 10, 20, 50, 100, 200, 500)] + [
-    SECOND_NS * n for n in (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 21_600, 43_200, 86_400, 604_800)
-]
 BARS = 60
 RESULTS = ("aborted", "full", "resumed", "other")
 
@@ -123,7 +120,6 @@ class Chart:
     first: str
     last: str
     most: int
-    bars: list[Bar]
     blocks: list[tuple[float, float, float, float, str, str]]
     line: str
     """The aborts as a line of text."""
@@ -139,7 +135,7 @@ def chart(case: Case, members: Sequence[Observed]) -> Chart | None:
         return None
     low, high = min(s.hello_ns for s in members), max(s.hello_ns for s in members)
     least = max((high - low) // BARS + 1, 1)
-    step = next((nice for nice in NICE if nice >= least), least)
+    step = next((nice for nice in (*STEPS, 7 * DAY_NS) if nice >= least), least)
     count = (high - low) // step + 1
     counts = [[0] * len(RESULTS) for _ in range(count)]
     for seen in members:
@@ -158,4 +154,4 @@ def chart(case: Case, members: Sequence[Observed]) -> Chart | None:
                 blocks.append((round(MARGIN + i * wide, 1), round(y, 1), round(max(wide - 1, 1), 1), round(tall, 1), name, f"{bar.label}: {number} {name}"))
     peak = max((bar.counts[0] for bar in bars), default=0)
     line = "".join(SPARKS[-(-bar.counts[0] * 8 // peak)] if peak else " " for bar in bars)
-    return Chart(span(step).replace(".0 ", " "), said[0], f"{day(high)} {clock(high)}", most, bars, blocks, line)
+    return Chart(span(step).replace(".0 ", " "), said[0], f"{day(high)} {clock(high)}", most, blocks, line)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from inspector.bundle.slices import Slice, seen_in
-from inspector.capture.frames import FrameBatch
+from inspector.capture.frames import FrameBatch, packed
 from inspector.capture.writer import Output, PcapngWriter
 from inspector.document import Finding
 from inspector.evidence import flow_of
@@ -20,7 +20,6 @@ from inspector.slicing.held import Holding
 from inspector.tracking.observed import Observed
 from inspector.tracking.sessions import is_modern
 
-PADDING = 256
 BATCH = 4096
 
 
@@ -47,12 +46,13 @@ def packets(holding: Holding, seen: Sequence[Observed], redactor: Redactor | Non
 def comments(case: Case, findings: Sequence[Finding], found: Slice) -> dict[int, str]:
     """What is said on which frame, by original reference."""
     paths = [c.path for c in case.facts.captures]
+    wanted = set(found.findings)
     said: dict[int, list[str]] = {}
     for seen in seen_in(case, found):
         for leg in (seen.main, *seen.legs):
             said.setdefault(leg.first_frame, []).append(f"connection {seen.id}, {seen.outcome}, back end {case.label(seen)}")
     for finding in findings:
-        if finding.id in found.same or finding.id in found.other:
+        if finding.id in wanted:
             for item in finding.evidence:
                 for capture, number in item.frames:
                     said.setdefault(frame_reference(capture, number), []).append(f"{finding.rule}, {item.role}: {item.text} (finding {finding.id})")
@@ -72,12 +72,10 @@ def write(out: Output, found: Sequence[Packet], said: dict[int, str], section: s
     places: dict[int, int] = {}
     for start in range(0, len(found), BATCH):
         some = found[start : start + BATCH]
-        lengths = np.array([len(p.data) for p in some], np.int64)
-        offsets = np.zeros(len(some), np.int64)
-        np.cumsum(lengths[:-1], out=offsets[1:])
+        buffer, offsets, lengths = packed([p.data for p in some])
         numbers = np.arange(start + 1, start + len(some) + 1, dtype=np.int64)
         batch = FrameBatch(
-            np.frombuffer(b"".join([*(p.data for p in some), bytes(PADDING)]), np.uint8),
+            buffer,
             np.array([p.ns for p in some], np.int64),
             offsets,
             lengths,

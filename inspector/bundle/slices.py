@@ -25,14 +25,11 @@ MOST_CONNECTIONS = 5_000
 
 
 class Slice(NamedTuple):
-    """``members``: places of connections. ``incidents``: ids of those whose story is in it. ``same``: ids of the findings that it gives alone;
-    ``other``: of those that it does not.
-    """
+    """``members``: places of connections. ``incidents``: ids of those whose story is in it. ``findings``: ids of those that it is to prove."""
 
     members: list[int]
     incidents: list[str]
-    same: list[str]
-    other: list[str]
+    findings: list[str]
 
 
 class Signature(Struct, frozen=True):
@@ -62,23 +59,25 @@ def slice_of(analysis: Analysis, scope: Scope) -> Slice:
         chosen.update(by_id[name] for name in (*names, *(e.connection for e in finding.evidence if e.connection)) if name in by_id)
     chosen |= _pool(case, scope.services) | _signs(case, chosen)
     chosen |= _origins(case, chosen)
-    found = tried(analysis, scope, chosen, incidents)
-    if found.other:
+    lacking = _lacking(analysis, chosen, wanted)
+    if lacking:
         services = {s.index for s in case.services if s.id in scope.services}
         more = chosen | set([s.index for s in case.observed if s.service in services][:MOST_CONNECTIONS])
-        better = tried(analysis, scope, more, incidents)
-        found = better if len(better.other) < len(found.other) else found
-    return found
+        chosen = more if _lacking(analysis, more, wanted) < lacking else chosen
+    return sliced(scope, chosen, incidents)
 
 
-def tried(analysis: Analysis, scope: Scope, members: Iterable[int], incidents: set[str]) -> Slice:
-    """Some connections judged alone: which of the findings in scope come out the same."""
-    chosen = set(members)
+def sliced(scope: Scope, members: Iterable[int], incidents: Iterable[str]) -> Slice:
+    """Some connections, and what of the scope they are to prove."""
+    told = set(incidents)
+    return Slice(sorted(members), sorted(told), [f.id for f in _wanted(scope, told)])
+
+
+def _lacking(analysis: Analysis, members: set[int], wanted: list[Finding]) -> int:
+    """How many findings do not come out the same where some connections are judged alone."""
     options = analysis.case.options
-    alone = judge(facts_of(analysis, chosen), Options(options.generation, options.vips)).document
-    known = {signature(f) for f in alone.findings}
-    wanted = _wanted(scope, incidents)
-    return Slice(sorted(chosen), sorted(incidents), [f.id for f in wanted if signature(f) in known], [f.id for f in wanted if signature(f) not in known])
+    alone = judge(facts_of(analysis, members), Options(options.generation, options.vips)).document
+    return len({signature(f) for f in wanted} - {signature(f) for f in alone.findings})
 
 
 def _wanted(scope: Scope, incidents: set[str]) -> list[Finding]:

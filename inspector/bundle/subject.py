@@ -6,6 +6,8 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from msgspec import structs
+
 from inspector.bundle import packets, slices
 from inspector.bundle.manifest import Input, Redacted, digest, host
 from inspector.bundle.scope import Scope, Wish, scope_of
@@ -87,14 +89,14 @@ def _disguised(subject: Subject, redactor: Redactor) -> Subject:
     services = list(dict.fromkeys(analysis.case.services[analysis.case.observed[i].service].id for i in members))
     scope = Scope(incidents, findings, services, subject.scope.text)
     chosen = [twin[i] for i in subject.found.members if i in twin]
-    found = slices.tried(analysis, scope, chosen, {i.id for i in incidents if after[i.connections[-1]] in kept})
+    found = slices.sliced(scope, chosen, [i.id for i in incidents if after[i.connections[-1]] in kept])
     return replace(
         subject,
         analysis=analysis,
         scope=scope,
         found=found,
         missing=subject.missing if "/" not in subject.missing and not any(i.path in subject.missing for i in subject.inputs) else "the packets could not be read again",
-        inputs=[replace_input(i, disguise) for i in subject.inputs],
+        inputs=[structs.replace(i, path=path_name(i.path, disguise)) for i in subject.inputs],
         command=[_word(word, disguise) for word in subject.command],
         host=disguise.text(subject.host),
         redacted=Redacted(disguise.fingerprint, list(REPLACED)),
@@ -115,11 +117,6 @@ def _same_findings(subject: Subject, analysis: Analysis) -> list[Finding]:
         return list(analysis.document.findings)
     wanted = {(f.rule, f.first, f.last, f.count) for f in subject.scope.findings}
     return [f for f in analysis.document.findings if (f.rule, f.first, f.last, f.count) in wanted]
-
-
-def replace_input(old: Input, disguise: Disguise) -> Input:
-    """An input by another name."""
-    return Input(path_name(old.path, disguise), old.kind, old.sha256, old.bytes, old.packets, old.first, old.last, old.drops)
 
 
 def _word(word: str, disguise: Disguise) -> str:

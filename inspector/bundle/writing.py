@@ -128,8 +128,8 @@ def _prove(subject: Subject, directory: Path) -> tuple[dict[int, int], Proof]:
     logs = _log_excerpts(slices.logs_of(case, set(found.members)), directory)
     again = findings_of(directory / EVIDENCE, logs, Options(case.options.generation, case.options.vips)) if places else set()
     by_id = {f.id: f for f in subject.scope.findings}
-    proven = [signature(by_id[name]) for name in (*found.same, *found.other) if signature(by_id[name]) in again]
-    missing = [name for name in (*found.same, *found.other) if signature(by_id[name]) not in again]
+    proven = [told for name in found.findings if (told := signature(by_id[name])) in again]
+    missing = [name for name in found.findings if signature(by_id[name]) not in again]
     notes = []
     if not subject.is_whole:
         notes.append("More packets than fit into memory: later ones are missing.")

@@ -119,7 +119,7 @@ def build(facts: Facts, options: Options) -> Case:
     case = Case(facts, options, observed, services, clients, backends, ledger.sessions, certificates, [], {}, balancer)
     case.judgements = [_judge(case, seen) for seen in observed]
     _read_signs(case)
-    has_losses = any(c.drops or c.damage for c in facts.captures) or any(s.lost for s in observed)
+    has_losses = bool(facts.logs) and (any(c.drops or c.damage for c in facts.captures) or any(s.lost for s in observed))
     case.logged = logged.joined(observed, services, facts.logs, case.may_change, has_losses=has_losses)
     return case
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from inspector import evidence
-from inspector.capture.frames import I64, FrameBatch
+from inspector.capture.frames import I64, FrameBatch, packed
 from inspector.capture.writer import PcapngWriter
 from inspector.document import Finding, Incident
 from inspector.errors import UsageError
@@ -36,8 +36,6 @@ FILES_A_MINUTE = 30
 FILES = 1_000
 COLUMN_BYTES = 48
 """What the columns of a frame take beside its bytes."""
-
-PADDING = 256
 
 
 def kept_lengths(batch: FrameBatch, segments: SegmentBatch, reach: Reach | None) -> tuple[I64, I64]:
@@ -61,12 +59,8 @@ def kept_lengths(batch: FrameBatch, segments: SegmentBatch, reach: Reach | None)
 
 def compact(batch: FrameBatch, keep: I64, rows: I64) -> FrameBatch:
     """Some frames, cut, in a buffer of their own."""
-    held = keep[rows]
     data = batch.data.data
-    pieces = [data[at : at + count] for at, count in zip(batch.offset[rows].tolist(), held.tolist(), strict=True)]
-    buffer = np.frombuffer(b"".join([*pieces, bytes(PADDING)]), np.uint8)
-    offset = np.zeros(len(rows), np.int64)
-    np.cumsum(held[:-1], out=offset[1:])
+    buffer, offset, held = packed([data[at : at + count] for at, count in zip(batch.offset[rows].tolist(), keep[rows].tolist(), strict=True)])
     return FrameBatch(buffer, batch.time_ns[rows], offset, held, batch.original[rows], batch.link_type[rows], batch.number[rows], batch.capture)
 
 

@@ -10,6 +10,7 @@ import msgspec
 from inspector.facts import CaptureFacts, ConnectionFacts, Endpoint, Facts, HandshakeFacts
 from inspector.findings.case import Options
 from inspector.logs.entries import Failure, LogFacts, Proxied
+from inspector.logs.stamps import MONTHS
 from inspector.redaction.certificates import Remaker
 from inspector.redaction.disguise import Disguise
 from inspector.times import rfc3339
@@ -29,8 +30,6 @@ CAUSES = {
     "other": "javax.net.ssl.SSLException: not named",
 }
 """What a redacted log says of each kind; the original's words may hold names."""
-
-MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 def redacted_facts(facts: Facts, disguise: Disguise, remaker: Remaker) -> Facts:
@@ -126,6 +125,6 @@ def _failure(old: Failure, has_zone: bool, disguise: Disguise) -> Failure:
 def _proxied(old: Proxied, disguise: Disguise) -> Proxied:
     client, backend, server = disguise.name(old.client), disguise.text(old.backend), disguise.text(old.server)
     at = rfc3339(old.ns)
-    stamp = f"{at[8:10]}/{MONTHS[int(at[5:7]) - 1]}/{at[:4]}:{at[11:23]}"
+    stamp = f"{at[8:10]}/{MONTHS[int(at[5:7]) - 1].decode()}/{at[:4]}:{at[11:23]}"
     text = f"{client}:{old.port} [{stamp}] frontend {backend}/{server or '<NOSRV>'}"
     return msgspec.structs.replace(old, client=client, backend=backend, server=server, address="", text=text)

@@ -13,15 +13,14 @@ from inspector.redaction.disguise import Disguise
 from inspector.redaction.messages import Redactor
 from inspector.slicing.cutting import Packet, cut_piece
 from inspector.slicing.held import HeldFlow, HeldFrame
-from inspector.slicing.laid import HEADER, Interval, Lane, lanes
-from inspector.tls.registry import ALERT, CHANGE_CIPHER_SPEC, CLIENT_HELLO, HANDSHAKE
+from inspector.slicing.laid import HEADER, Lane, lanes
+from inspector.tls.preamble import PREAMBLES
+from inspector.tls.registry import ALERT, CHANGE_CIPHER_SPEC, CLIENT_HELLO, SERVER_HELLO
 from inspector.wire.segments import ACK, IPV4, IPV6
 
 MESSAGE_HEADER = 4
 WINDOW = 65_535
 HOPS = 64
-KEPT_WORDS = (b"PROXY ", b"\r\n\r\n\x00\r\nQUIT\n", b"CONNECT ", b"\x05", b"\x04\x01")
-"""How what stands before a hello begins; so much of it stays."""
 
 
 def redacted_packets(flow: HeldFlow, is_modern: bool, redactor: Redactor) -> Iterator[Packet]:
@@ -30,21 +29,12 @@ def redacted_packets(flow: HeldFlow, is_modern: bool, redactor: Redactor) -> Ite
     ports = tuple(end.port for end in flow.ends)
     for lane in lanes(flow, is_modern):
         image = _image(lane, redactor)
-        kept = _kept(lane)
+        kept = lane.kept()
         for at, frame in zip(lane.places, lane.frames, strict=True):
             payload = cut_piece(_redacted(frame, at, lane, image), at, kept)
             source, target = (0, 1) if frame.is_client else (1, 0)
             head = _headers(frame, ends[source], ends[target], ports[source], ports[target])
             yield Packet(frame.frame, frame.ns, IPV4 if len(ends[0]) == 4 else IPV6, head + payload, len(head) + frame.length)
-
-
-def _kept(lane: Lane) -> list[Interval]:
-    """As for other evidence, but for what looks like handshake in TLS 1.3: that is encrypted."""
-    if lane.start < 0:
-        return [(0, len(lane.image))]
-    found = [(0, lane.start + lane.sslv2)] if lane.start + lane.sslv2 > 0 else []
-    found += [(r.at, r.at + HEADER + (r.length if r.kind in (HANDSHAKE, ALERT, CHANGE_CIPHER_SPEC) else 0)) for r in lane.records]
-    return [*found, (lane.end, len(lane.image))] if lane.end < len(lane.image) else found
 
 
 def _image(lane: Lane, redactor: Redactor) -> bytearray:
@@ -68,7 +58,7 @@ def _image(lane: Lane, redactor: Redactor) -> bytearray:
 def _before(lane: Lane, image: bytearray) -> None:
     """What stands before the first record: enough of it to tell what it is."""
     head = bytes(lane.image[: lane.start])
-    known = next((word for word in KEPT_WORDS if head.startswith(word)), b"")
+    known = next((start for start, _ in PREAMBLES if head.startswith(start)), b"")
     image[: min(len(known), lane.start)] = known[: lane.start]
 
 
@@ -106,7 +96,7 @@ def _messages(lane: Lane, image: bytearray, redactor: Redactor) -> None:
 def _unfinished(stream: bytearray, at: int, redactor: Redactor) -> bytes:
     """A message whose end was not captured: of a hello the version and random, the rest is no longer told apart."""
     rest = bytes(stream[at + MESSAGE_HEADER :])
-    kept = 34 if stream[at] in (CLIENT_HELLO, 2) else 0
+    kept = 34 if stream[at] in (CLIENT_HELLO, SERVER_HELLO) else 0
     return rest[:kept] + redactor.disguise.opaque(rest[kept:], "message")
 
 

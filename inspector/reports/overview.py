@@ -170,10 +170,14 @@ def _odd_first(members: list[Backend]) -> list[Backend]:
 
 def matrix(document: Document, service: Service) -> list[str]:
     """Who issued the session, to whom it was offered, what became of it; with what offered nothing it sums to the pool."""
-    note = f"  {counted(service.offered_nothing, 'connection')} offered nothing.   ● resumed  ◇ declined  ✖ aborted"
+    return [*(table(matrix_rows(document, service)) if service.matrix else []), f"  {matrix_note(service)}"]
+
+
+def matrix_note(service: Service) -> str:
+    """What stands below the matrix, or instead of it."""
     if not service.matrix:
-        return [f"  No session was offered in these {counted(service.connections - service.health_checks, 'connection')}."]
-    return [*table(matrix_rows(document, service)), note]
+        return f"No session was offered in these {counted(service.connections - service.health_checks, 'connection')}."
+    return f"{counted(service.offered_nothing, 'connection')} offered nothing.   ● resumed  ◇ declined  ✖ aborted"
 
 
 def matrix_rows(document: Document, service: Service) -> list[tuple[str, ...]]:

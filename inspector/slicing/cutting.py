@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from inspector.slicing.held import HeldFlow, HeldFrame
-from inspector.slicing.laid import Interval, encrypted_handshake, lanes
+from inspector.slicing.laid import Interval, Record, encrypted_handshake, lanes
 
 
 class Packet(NamedTuple):
@@ -29,10 +29,10 @@ class Cut(NamedTuple):
 
 def cut_flow(flow: HeldFlow, answer_ns: int, is_modern: bool) -> Iterator[Cut]:
     """The frames of a flow, direction by direction."""
-    client, server = lanes(flow, is_modern)
-    whole = encrypted_handshake(client, server, answer_ns) if is_modern else []
-    for lane in (client, server):
-        kept = lane.kept([r for r in whole if r in lane.records])
+    both = lanes(flow, is_modern)
+    whole: tuple[list[Record], list[Record]] = encrypted_handshake(*both, answer_ns) if is_modern else ([], [])
+    for lane, handshake in zip(both, whole, strict=True):
+        kept = lane.kept(set(handshake))
         for at, frame in zip(lane.places, lane.frames, strict=True):
             yield Cut(frame, cut_piece(frame.payload, at, kept))
 

@@ -56,7 +56,7 @@ class Holding:
         self._wanted = wanted
         self._decoder = SegmentDecoder()
         self._by_pair: dict[frozenset[int], list[int]] = {}
-        self._number = {end: self._decoder.addresses.number(end.address) << 16 | end.port for flow in wanted for end in flow.ends}
+        self._number = {end: evidence.end_number(self._decoder, end) for flow in wanted for end in flow.ends}
         for place, flow in enumerate(wanted):
             self._by_pair.setdefault(frozenset(self._number[end] for end in flow.ends), []).append(place)
 

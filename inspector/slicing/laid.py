@@ -6,7 +6,8 @@ look like application data, whole are also the server's records before the clien
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from inspector import bounds
@@ -93,12 +94,10 @@ class Lane:
         return found, min(at, len(image))
 
     def _time(self, at: int) -> int:
-        from bisect import bisect_right
-
         place = bisect_right(self._begun, (at, 1 << 63)) - 1
         return self._begun[place][1] if place >= 0 else 0
 
-    def kept(self, whole: Sequence[Record]) -> list[Interval]:
+    def kept(self, whole: Collection[Record] = ()) -> list[Interval]:
         """Which bytes of the image are evidence. ``whole``: records of application data that are handshake."""
         if self.start < 0:
             return [(0, len(self.image))]
@@ -120,11 +119,11 @@ def lanes(flow: HeldFlow, is_modern: bool) -> tuple[Lane, Lane]:
     return Lane([f for f in flow.frames if f.is_client], is_modern), Lane([f for f in flow.frames if not f.is_client], is_modern)
 
 
-def encrypted_handshake(client: Lane, server: Lane, answer_ns: int) -> list[Record]:
-    """In TLS 1.3 the records that are handshake although their type is application data. ``answer_ns``: when the ServerHello came."""
+def encrypted_handshake(client: Lane, server: Lane, answer_ns: int) -> tuple[list[Record], list[Record]]:
+    """In TLS 1.3 the records of both that are handshake although their type is application data. ``answer_ns``: when the ServerHello came."""
     ours = [r for r in client.records if r.kind == APPLICATION_DATA and r.ns >= answer_ns][:1]
     until = ours[0].ns if ours else 1 << 62
-    return [*ours, *(r for r in server.records if r.kind == APPLICATION_DATA and r.ns <= until)]
+    return ours, [r for r in server.records if r.kind == APPLICATION_DATA and r.ns <= until]
 
 
 def _base(frames: Sequence[HeldFrame]) -> int:

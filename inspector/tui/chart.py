@@ -5,18 +5,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from inspector.times import SECOND_NS, clock, span
+from inspector.times import SECOND_NS, STEPS, clock, span
 from inspector.tui.marks import Kind, Line
 
 STACK: tuple[tuple[int, str, str, Kind], ...] = ((2, "█", "aborted", "bad"), (0, "▓", "full", ""), (1, "▒", "resumed", "good"), (3, "░", "other", "dim"))
 """Place in ``columns.RESULTS``, glyph, word, kind; what matters most stands at the bottom."""
 
 MARGIN = 8
-NICE = [
-    *(n * SECOND_NS // 1000 for n in (1, 2, 5, 10, 20, 50, 100, 200, 500)),
-    *(n * SECOND_NS for n in (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 21_600, 43_200, 86_400)),
-]
-"""Nanoseconds that a bar may stand for."""
 
 
 def chart(time_ns: npt.NDArray[np.int64], result: npt.NDArray[np.uint8], incidents: list[int], width: int, height: int) -> list[Line]:
@@ -29,7 +24,7 @@ def chart(time_ns: npt.NDArray[np.int64], result: npt.NDArray[np.uint8], inciden
     bars = max(min(width - MARGIN - 1, 120), 8)
     rows = max(height - 4, 2)
     least = max((high - low) // bars + 1, 1)
-    step = next((nice for nice in NICE if nice >= least), least)
+    step = next((nice for nice in STEPS if nice >= least), least)
     bars = min(bars, (high - low) // step + 1)
     bins = ((times - low) // step).astype(np.int64)
     counts = {place: np.bincount(bins[results == place], minlength=bars)[:bars] for place, *_ in STACK}
