@@ -61,3 +61,12 @@ RACE_NS = 1_000_000
 
 LEG_NS = 10 * 1_000_000_000
 """Two ClientHellos of one random further apart than this are a replay, not legs of one connection."""
+
+SECRETS = 2_000_000
+"""Secrets kept from key logs and captures, and sessions whose master secret is known."""
+
+HELD_BYTES = 64 << 10
+"""Encrypted records of one direction that wait for a secret or for the other direction."""
+
+POST_HANDSHAKE_BYTES = 8192
+"""TLS 1.3: a longer record of an established connection is taken for application data without a look at its inner type."""

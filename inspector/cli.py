@@ -160,7 +160,7 @@ def _open(asked: Asked, ascii_wanted: bool, view: tuple[str, str, str], settings
     from inspector.capture.files import Story
     from inspector.capture.inputs import is_journal
 
-    files, options, limits = asked.files, asked.options(), asked.limits()
+    files, options, given = asked.files, asked.options(), asked.given()
     if "-" not in files:
         captures = [path for path in files if not is_journal(path)]
         if captures:
@@ -175,14 +175,14 @@ def _open(asked: Asked, ascii_wanted: bool, view: tuple[str, str, str], settings
     if follow:
         from inspector.tui.listening import Following
 
-        loading = Following(files, options, limits, own)
+        loading = Following(files, options, own)
     else:
-        loading = Loading(files, options, limits, own)
+        loading = Loading(files, options, own, given)
     loading.start()  # reads while the app is imported
     from inspector.tui.app import InspectorApp
     from inspector.tui.desk import View
 
-    app = InspectorApp(files, options, limits, own, View(*view), ascii_wanted, loading)
+    app = InspectorApp(files, options, own, View(*view), ascii_wanted, loading, given)
     status = app.run()
     if app.problem:
         raise UsageError(app.problem)

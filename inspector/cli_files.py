@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from inspector.errors import UsageError
 from inspector.vips import parsed
 
 if TYPE_CHECKING:
     from inspector.capture.files import Story
-    from inspector.document import Limit
     from inspector.findings.case import Options
     from inspector.findings.jsse import Generation
     from inspector.findings.judge import Analysis
+    from inspector.secrets.given import Given
 
 
 SEVERITIES = ("high", "medium", "low", "info", "never")
@@ -33,7 +34,8 @@ class Asked(NamedTuple):
     vips: tuple[tuple[str, int], ...] = ()
     generation: Generation = "current"
     logs: tuple[str, ...] = ()
-    secrets: tuple[str, ...] = ()
+    key_logs: tuple[str, ...] = ()
+    server_keys: tuple[str, ...] = ()
 
     def options(self) -> Options:
         """As findings are made by."""
@@ -41,14 +43,23 @@ class Asked(NamedTuple):
 
         return Options(self.generation, self.vips, logs=self.logs)
 
-    def limits(self) -> list[Limit]:
-        """Options that are accepted before what they need exists are named."""
-        if not self.secrets:
-            return []
-        from inspector.document import Limit
-        from inspector.safe import path_text
+    def given(self) -> Given | None:
+        """The secrets, read. Raises UsageError."""
+        if not self.key_logs and not self.server_keys:
+            return None
+        from inspector.secrets.given import given
 
-        return [Limit("secrets_not_used", f"{path_text(path)}: records are not decrypted by this version", None, []) for path in self.secrets]
+        return given(self.key_logs, self.server_keys, passphrase)
+
+
+def passphrase(prompt: str) -> str:
+    """Ask on the terminal. Raises UsageError where there is none."""
+    import getpass
+
+    try:
+        return getpass.getpass(prompt + ": ", sys.stderr)
+    except (EOFError, OSError):
+        raise UsageError(f"{prompt}: there is no terminal to ask on") from None
 
 
 def story_options(command: Any) -> Any:
@@ -57,8 +68,7 @@ def story_options(command: Any) -> Any:
     @wraps(command)
     def asked(**values: Any) -> Any:
         vips = tuple(parsed(vip) for vip in values.pop("vips"))
-        secrets = (*values.pop("keylog"), *values.pop("server_key"))
-        return command(Asked(values.pop("files"), vips, values.pop("jdk_generation"), values.pop("logs"), secrets), **values)
+        return command(Asked(values.pop("files"), vips, *(values.pop(name) for name in ("jdk_generation", "logs", "key_logs", "server_keys"))), **values)
 
     decorators = [
         click.argument("files", nargs=-1, required=True, metavar="FILE…"),
@@ -66,8 +76,12 @@ def story_options(command: Any) -> Any:
             "--vip", "vips", multiple=True, metavar="HOST:PORT", help="Look at this service only; repeatable. [v6]:port. Names are compared with server names, never looked up."
         ),
         click.option("--jdk-generation", type=click.Choice(["current", "first"]), default="current", show_default=True, help="Which identity rule: first is before 8u60 and 7u85."),
-        click.option("--keylog", multiple=True, metavar="FILE", type=click.Path(exists=True, dir_okay=False), help="NSS key log; accepted, not used yet."),
-        click.option("--server-key", multiple=True, metavar="PEM", type=click.Path(exists=True, dir_okay=False), help="RSA private key; accepted, not used yet."),
+        click.option(
+            "--keylog", "key_logs", multiple=True, metavar="FILE", type=click.Path(exists=True, dir_okay=False), help="NSS key log: opens encrypted handshakes; repeatable."
+        ),
+        click.option(
+            "--server-key", "server_keys", multiple=True, metavar="PEM", type=click.Path(exists=True, dir_okay=False), help="RSA key of a server, for RSA key exchange; repeatable."
+        ),
         click.option("--log", "logs", multiple=True, metavar="FILE", type=click.Path(), help="puppetserver.log or HAProxy's log, also .gz, joined with the wire; repeatable."),
     ]
     found: Any = asked
@@ -82,13 +96,14 @@ def analysis_of(asked: Asked) -> Analysis:
     from inspector.progress import Progress
     from inspector.safe import safe_text
 
+    given = asked.given()
     progress = Progress(sys.stderr)
 
     def opened(story: Story) -> None:
         progress.opened(story)
         import inspector.findings.judge  # noqa: F401 - loaded here, the other processes are at work by then
 
-    facts = extract(asked.files, progress.advance, opened)
+    facts = extract(asked.files, progress.advance, opened, given=given)
     progress.done()
     for _, text in facts.problems:
         click.echo(f"inspector: {text}", err=True)
@@ -101,4 +116,4 @@ def analysis_of(asked: Asked) -> Analysis:
             click.echo(f"inspector: {safe_text(log.path)}: {log.problem}", err=True)
     from inspector.findings.judge import judge
 
-    return judge(facts, asked.options(), asked.limits())
+    return judge(facts, asked.options())

@@ -98,8 +98,8 @@ def live_command(ascii_wanted: bool, settings: str | None, piped: str | None, **
     own = load(settings)
     opened = open_sources(options, capture)
     watching = prepared(opened, options, journal_wanted=False)
-    listening = Listening(watching, opened.filter, [], own)
-    app = InspectorApp(listening.paths, watching.options, [], own, View(), ascii_wanted, listening)
+    listening = Listening(watching, opened.filter, own)
+    app = InspectorApp(listening.paths, watching.options, own, View(), ascii_wanted, listening)
     ended: list[int] = []
 
     def end(number: int, frame: object) -> None:

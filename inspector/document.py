@@ -10,10 +10,39 @@ from typing import Literal
 
 from msgspec import Struct
 
+from inspector.document_handshake import (
+    Cipher as Cipher,
+)
+from inspector.document_handshake import (
+    FrameRef as FrameRef,
+)
+from inspector.document_handshake import (
+    Frames as Frames,
+)
+from inspector.document_handshake import (
+    Handshake as Handshake,
+)
+from inspector.document_handshake import (
+    Inside as Inside,
+)
+from inspector.document_handshake import (
+    Jsse as Jsse,
+)
+from inspector.document_handshake import (
+    MessageLength as MessageLength,
+)
+from inspector.document_handshake import (
+    Negotiated as Negotiated,
+)
+from inspector.document_handshake import (
+    Sender as Sender,
+)
+from inspector.document_handshake import (
+    SessionFields as SessionFields,
+)
+
 SCHEMA = "inspector.analysis/1"
 
-FrameRef = tuple[int, int]
-Sender = Literal["client", "server"]
 Severity = Literal["high", "medium", "low", "info"]
 Grade = Literal["observed", "inferred", "not_visible"]
 SEVERITIES: tuple[Severity, ...] = ("high", "medium", "low", "info")
@@ -181,7 +210,7 @@ class Alert(Struct):
     level: int | None
     code: int | None
     name: str | None
-    visibility: Literal["clear", "encrypted"]
+    visibility: Literal["clear", "decrypted", "encrypted"]
     frame: FrameRef | None
 
 
@@ -242,69 +271,9 @@ class LogFile(Struct):
     connections: int
 
 
-class Cipher(Struct, frozen=True):
-    code: int
-    name: str
-
-
-class SessionFields(Struct):
-    offered_id: str | None
-    answered_id: str | None
-    offered_ticket: str | None
-    issued_ticket: str | None
-    offered_psks: list[str] | None
-    accepted_psk: int | None
-
-
-class Negotiated(Struct, frozen=True):
-    offered: bool | None
-    negotiated: bool | None
-
-
-class Frames(Struct):
-    client_hello: FrameRef | None
-    server_hello: FrameRef | None
-    certificate: FrameRef | None
-    client_key_exchange: FrameRef | None
-    finished: FrameRef | None
-
-
-class Jsse(Struct):
-    verdict: Literal["accepts", "aborts", "possible", "not_applicable"]
-    row: int | None
-    reason: str
-    cached_leaf: str | None
-    identity: Literal["same_der", "shared_ip", "shared_dns", "same_subject_and_issuer", "none"] | None
-
-
-class Handshake(Struct):
-    renegotiation: bool
-    visibility: Literal["clear", "decrypted", "encrypted", "lost"]
-    kind: Literal["full", "session_id", "ticket", "psk"] | None
-    reason: str
-    declined: bool
-    version: str | None
-    cipher: Cipher | None
-    server_name: str | None
-    alpn: str | None
-    alpn_offered: list[str]
-    client_random: str | None
-    server_random: str | None
-    client_version: str | None
-    versions_offered: list[str]
-    session: SessionFields
-    ems: Negotiated
-    secure_renegotiation: Negotiated
-    server_chain: list[str]
-    client_chain: list[str]
-    ja3: str | None
-    ja3s: str | None
-    ja4: str | None
-    frames: Frames
-    jsse: Jsse
-
-
 class Connection(Struct):
+    """``secrets``: None where none were given; ``decrypted``; or why not all of it was."""
+
     id: str
     service: str
     client: str
@@ -327,6 +296,7 @@ class Connection(Struct):
     anomalies: list[Anomaly]
     logs: list[LogLine]
     handshakes: list[Handshake]
+    secrets: str | None = None
 
 
 class Remedy(Struct, frozen=True):

@@ -8,22 +8,31 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from typing import Protocol
 
 from inspector import bounds
 from inspector.capture.frames import FrameBatch
 from inspector.facts import ConnectionFacts, Endpoint, Facts
 from inspector.tls import messages
+from inspector.tracking.connections import Channel, Connection
 from inspector.wire.flows import Began, FlowTable
 from inspector.wire.runs import Reach
 from inspector.wire.segments import SegmentBatch, SegmentDecoder
 
 
+class Opens(Protocol):
+    """Secrets, as far as the engine knows of them."""
+
+    def channel(self, connection: Connection) -> Channel: ...
+
+
 class Engine:
     """Takes frame batches and gathers facts. Also the store of certificates and the place where finished flows arrive."""
 
-    def __init__(self, from_middle: bool = False) -> None:
-        """``from_middle``: frames went before the first one that will be fed."""
+    def __init__(self, from_middle: bool = False, secrets: Opens | None = None) -> None:
+        """``from_middle``: frames went before the first one that will be fed. ``secrets``: what opens encrypted records."""
         self.facts = Facts()
+        self.secrets = secrets
         self.undecoded: dict[int, int] = {}
         self.begun_before: list[tuple[Began, Endpoint, int]] = []
         """Of flows that may have begun before the first frame: how, the server, and the connection's index in ``facts``, or -1 where it was no TLS."""
@@ -55,13 +64,21 @@ class Engine:
             self.facts.bounded.append(f"{self._flows.evicted} flows were closed early because more than {bounds.FLOWS} were open at once")
         return self.facts
 
-    def chain(self, body: bytes) -> tuple[bytes, ...]:
-        """The digests of a Certificate message's chain; keeps the certificates. Raises Malformed."""
+    def channel(self, connection: Connection) -> Channel | None:
+        """What opens a connection's encrypted records, where there are secrets."""
+        return self.secrets.channel(connection) if self.secrets is not None else None
+
+    def certificate(self, digest: bytes) -> bytes | None:
+        """A certificate (DER) that was seen."""
+        return self.facts.certificates.get(digest)
+
+    def chain(self, body: bytes, *, is_modern: bool = False) -> tuple[bytes, ...]:
+        """The digests of a Certificate message's chain; keeps the certificates. ``is_modern``: of TLS 1.3. Raises Malformed."""
         known = self._chains.get(body)
         if known is None:
             if len(self._chains) > bounds.CACHE:
                 self._chains.clear()
-            certificates = messages.certificate(body)
+            certificates = messages.certificate13(body) if is_modern else messages.certificate(body)
             known = tuple(hashlib.sha256(der).digest() for der in certificates)
             self._chains[body] = known
             for digest, der in zip(known, certificates, strict=True):
@@ -87,9 +104,9 @@ class Engine:
 class LiveEngine(Engine):
     """An engine that never ends: connections are handed out as they end, or as their handshake is decided, and are not kept."""
 
-    def __init__(self, most_flows: int) -> None:
+    def __init__(self, most_flows: int, secrets: Opens | None = None) -> None:
         """``most_flows``: open at once; beyond it the longest idle ones are closed."""
-        super().__init__()
+        super().__init__(secrets=secrets)
         self._flows = FlowTable(self._decoder.addresses, self, self, live=True, most=most_flows)
         self._ended: list[ConnectionFacts] = []
         self.evicted = 0

@@ -17,6 +17,7 @@ from inspector.capture.inputs import Workload, is_journal, workload
 if TYPE_CHECKING:
     from inspector.capture.files import Progress, Story
     from inspector.facts import Facts
+    from inspector.secrets.given import Given
     from inspector.stretch import Part, Watch
 
 WORTHWHILE_HANDSHAKES = 30_000
@@ -27,14 +28,20 @@ LAST_SHARE = 0.92
 """The last stretch against the others: its process also reads past all that stands before it."""
 
 
-def extract(paths: Sequence[str], progress: Progress | None = None, opened: Callable[[Story], None] | None = None, watch: Watch | None = None) -> Facts:
-    """All facts of some captures, read as one story. ``watch``: as in ``extract_stretch``. Raises UnreadableError where none of them can be read."""
+def extract(
+    paths: Sequence[str],
+    progress: Progress | None = None,
+    opened: Callable[[Story], None] | None = None,
+    watch: Watch | None = None,
+    given: Given | None = None,
+) -> Facts:
+    """All facts of some captures, read as one story. ``watch``, ``given``: as in ``extract_stretch``. Raises UnreadableError where none of them can be read."""
     journals = [path for path in paths if is_journal(path)]
     if journals:
-        return _with_journals(journals, [path for path in paths if path not in journals], progress, opened, watch)
+        return _with_journals(journals, [path for path in paths if path not in journals], progress, opened, watch, given)
     work = workload(paths)
-    places = _places(work.bytes, _processes(work))
-    workers = [_start(paths, begin, end, watch is not None) for begin, end in places[:-1]]
+    places = _places(work.bytes, 1 if given is not None and given.server_keys else _processes(work))
+    workers = [_start(paths, begin, end, watch is not None, given) for begin, end in places[:-1]]
     try:
         from inspector.capture.files import Story
         from inspector.stretch import extract_stretch, joined
@@ -42,11 +49,11 @@ def extract(paths: Sequence[str], progress: Progress | None = None, opened: Call
         story = Story(paths)
         if opened:
             opened(story)
-        last = extract_stretch(story, *places[-1], progress, watch)
+        last = extract_stretch(story, *places[-1], progress, watch, given)
         parts: list[Part] = []
         for worker, (begin, end) in zip(workers, places, strict=False):
             output = worker.communicate()[0]
-            parts.append(pickle.loads(output) if worker.returncode == 0 else extract_stretch(Story(paths), begin, end))
+            parts.append(pickle.loads(output) if worker.returncode == 0 else extract_stretch(Story(paths), begin, end, given=given))
             del output
     finally:
         for worker in workers:
@@ -67,14 +74,21 @@ def add_logs(facts: Facts, paths: Sequence[str]) -> None:
         facts.logs += [read_log(path, clients) for path in paths]
 
 
-def _with_journals(journals: list[str], captures: list[str], progress: Progress | None, opened: Callable[[Story], None] | None, watch: Watch | None) -> Facts:
+def _with_journals(
+    journals: list[str],
+    captures: list[str],
+    progress: Progress | None,
+    opened: Callable[[Story], None] | None,
+    watch: Watch | None,
+    given: Given | None,
+) -> Facts:
     """Facts that were kept, joined with those of captures."""
     from inspector.facts import merge
     from inspector.journal import read_facts
 
     parts = [read_facts(path) for path in journals]
     if captures:
-        parts.append(extract(captures, progress, opened, watch))
+        parts.append(extract(captures, progress, opened, watch, given))
     return merge(parts) if len(parts) > 1 else parts[0]
 
 
@@ -91,11 +105,11 @@ def _places(total: int, count: int) -> list[tuple[float, float]]:
     return list(zip(bounds, [*bounds[1:], float("inf")], strict=True))
 
 
-def _start(paths: Sequence[str], begin: float, end: float, is_polite: bool) -> subprocess.Popen[bytes]:
+def _start(paths: Sequence[str], begin: float, end: float, is_polite: bool, given: Given | None) -> subprocess.Popen[bytes]:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     worker = subprocess.Popen([sys.executable, "-m", "inspector.extraction"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment)
     assert worker.stdin is not None
-    worker.stdin.write(pickle.dumps((list(paths), begin, end, is_polite)))
+    worker.stdin.write(pickle.dumps((list(paths), begin, end, is_polite, given)))
     worker.stdin.close()
     worker.stdin = None
     return worker
@@ -111,10 +125,10 @@ def main() -> None:
 
     gc.disable()
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    paths, begin, end, is_polite = pickle.load(sys.stdin.buffer)
+    paths, begin, end, is_polite, given = pickle.load(sys.stdin.buffer)
     if is_polite:  # whoever watches paints a screen
         os.nice(5)
-    pickle.dump(extract_stretch(Story(paths), begin, end), sys.stdout.buffer, pickle.HIGHEST_PROTOCOL)
+    pickle.dump(extract_stretch(Story(paths), begin, end, given=given), sys.stdout.buffer, pickle.HIGHEST_PROTOCOL)
 
 
 if __name__ == "__main__":

@@ -45,13 +45,14 @@ class Close(NamedTuple):
 
 
 class AlertFact(NamedTuple):
-    """An alert. ``level`` and ``code`` are None where it was encrypted."""
+    """An alert. ``level`` and ``code`` are None where it was encrypted, unless it was ``decrypted``."""
 
     from_client: bool
     level: int | None
     code: int | None
     frame: int
     ns: int
+    decrypted: bool = False
 
 
 class Anomaly(NamedTuple):
@@ -67,7 +68,8 @@ class Anomaly(NamedTuple):
 
 class Event(NamedTuple):
     """One rung of the ladder. ``letter``: Zeek's of handshake messages, ``I`` ChangeCipherSpec, ``L`` alert (``size`` is its code), ``D`` the first
-    application data; encrypted: ``f`` handshake, ``i`` ChangeCipherSpec, ``l`` alert; TCP: ``s`` SYN, ``.`` FIN, ``!`` RST.
+    application data; encrypted: ``f`` handshake, ``i`` ChangeCipherSpec, ``l`` alert; TCP: ``s`` SYN, ``.`` FIN, ``!`` RST. ``decrypted``: read with
+    secrets, beside the event of its encrypted record.
     """
 
     ns: int
@@ -75,6 +77,7 @@ class Event(NamedTuple):
     size: int
     letter: str
     from_client: bool
+    decrypted: bool = False
 
 
 _EVENT = struct.Struct("<qQIcB")
@@ -86,19 +89,26 @@ LETTER_AT, SIDE_AT = EVENT_BYTES - 2, EVENT_BYTES - 1
 
 def pack_events(events: list[Event]) -> bytes:
     """Events as 22 bytes each."""
-    return b"".join([pack_event(ns, frame, size, letter.encode(), side) for ns, frame, size, letter, side in events])
+    return b"".join([pack_event(ns, frame, size, bytes([ord(letter) | decrypted << 7]), side) for ns, frame, size, letter, side, decrypted in events])
 
 
 pack_event = _EVENT.pack
+DECRYPTED = 0x80
+"""Set in the letter of an event that was read with secrets, so that whoever looks at the letters of the wire passes it over."""
+
+
+def decrypted_letter(letter: bytes) -> bytes:
+    """The letter of such an event."""
+    return bytes([letter[0] | DECRYPTED])
 
 
 def unpack_events(packed: bytes | bytearray) -> list[Event]:
     """The reverse of ``pack_events``."""
-    return [Event(ns, frame, size, letter.decode(), bool(side)) for ns, frame, size, letter, side in _EVENT.iter_unpack(packed)]
+    return [Event(ns, frame, size, chr(code[0] & 0x7F), bool(side), code[0] > 0x7F) for ns, frame, size, code, side in _EVENT.iter_unpack(packed)]
 
 
 class HandshakeFacts(Struct, gc=False, array_like=True):
-    """One handshake as far as it was in clear."""
+    """One handshake as far as it was in clear, or decrypted. ``issued_tickets``: all, of TLS 1.3; ``alpn``: of EncryptedExtensions."""
 
     offer: HelloShape | None = None
     client_random: bytes = b""
@@ -121,10 +131,14 @@ class HandshakeFacts(Struct, gc=False, array_like=True):
     key_exchange_frame: int = 0
     hello_ns: int = 0
     answer_ns: int = 0
+    issued_tickets: tuple[bytes, ...] = ()
+    alpn: bytes | None = None
 
 
 class LaneFacts(Struct, gc=False, array_like=True):
-    """One direction. ``lost``: bytes are missing before it was encrypted. ``packets``: whether any was captured."""
+    """One direction. ``lost``: bytes are missing before it was encrypted. ``packets``: whether any was captured. ``opened``: encrypted records that
+    secrets opened, the first ones.
+    """
 
     bytes: int = 0
     gap: int = 0
@@ -134,10 +148,11 @@ class LaneFacts(Struct, gc=False, array_like=True):
     packets: bool = False
     application_records: int = 0
     application_bytes: int = 0
+    opened: int = 0
 
 
 class ConnectionFacts(Struct, gc=False, array_like=True):
-    """The TLS view of one flow."""
+    """The TLS view of one flow. ``inside``: decrypted renegotiations. ``secrets``: None where none were looked for, else why they opened not all, or ``""``."""
 
     client: Endpoint
     server: Endpoint
@@ -155,10 +170,12 @@ class ConnectionFacts(Struct, gc=False, array_like=True):
     alerts: tuple[AlertFact, ...]
     anomalies: tuple[Anomaly, ...]
     events: bytes
+    inside: tuple[HandshakeFacts, ...] = ()
+    secrets: str | None = None
 
     def sealed(self, from_client: bool) -> list[Event]:
         """Encrypted handshake records, ChangeCipherSpecs and alerts of one side, without the application data."""
-        return [e for e in unpack_events(self.events) if e.from_client == from_client and e.letter in "fil"]
+        return [e for e in unpack_events(self.events) if e.from_client == from_client and e.letter in "fil" and not e.decrypted]
 
 
 CLIENT_BITS = {"C": C_HELLO, "X": C_CERTIFICATE, "G": C_KEY_EXCHANGE, "Y": C_VERIFY, "I": C_CHANGE, "f": C_SEALED}
@@ -201,7 +218,7 @@ class CaptureFacts(Struct):
 
 class Facts(Struct):
     """All that was extracted. ``connections``: packed. ``certificates``: DER by SHA-256. ``other_flows``: TCP
-    flows without TLS, by server endpoint. ``logs``: what others wrote down at the time.
+    flows without TLS, by server endpoint. ``logs``: what others wrote down at the time. ``secrets``: what was wrong with secrets, where there were any.
     """
 
     captures: list[CaptureFacts] = field(default_factory=list)
@@ -213,6 +230,8 @@ class Facts(Struct):
     problems: list[tuple[str, str]] = field(default_factory=list)
     bounded: list[str] = field(default_factory=list)
     logs: list[LogFacts] = field(default_factory=list)
+    secrets: list[str] = field(default_factory=list)
+    has_secrets: bool = False
     _latest: tuple[bytes, ConnectionFacts] | None = None
     """What was unpacked last; whoever looks at a connection mostly looks several times."""
 
@@ -293,6 +312,8 @@ def absorb(whole: Facts, part: Facts) -> None:
     whole.problems += part.problems
     whole.bounded += part.bounded
     whole.logs += part.logs
+    whole.has_secrets = whole.has_secrets or part.has_secrets
+    whole.secrets += [text for text in part.secrets if text not in whole.secrets]
 
 
 def _moved(connection: ConnectionFacts, captures: dict[int, int]) -> ConnectionFacts:
@@ -308,18 +329,21 @@ def _moved(connection: ConnectionFacts, captures: dict[int, int]) -> ConnectionF
             rst=facts.rst and facts.rst._replace(frame=frame(facts.rst.frame)),
         )
 
-    h = connection.handshake
-    return msgspec.structs.replace(
-        connection,
-        first_frame=frame(connection.first_frame),
-        last_frame=frame(connection.last_frame),
-        handshake=msgspec.structs.replace(
+    def handshake(h: HandshakeFacts) -> HandshakeFacts:
+        return msgspec.structs.replace(
             h,
             hello_frame=frame(h.hello_frame),
             answer_frame=frame(h.answer_frame),
             certificate_frame=frame(h.certificate_frame),
             key_exchange_frame=frame(h.key_exchange_frame),
-        ),
+        )
+
+    return msgspec.structs.replace(
+        connection,
+        first_frame=frame(connection.first_frame),
+        last_frame=frame(connection.last_frame),
+        handshake=handshake(connection.handshake),
+        inside=tuple(handshake(h) for h in connection.inside),
         from_client=lane(connection.from_client),
         from_server=lane(connection.from_server),
         alerts=tuple(a._replace(frame=frame(a.frame)) for a in connection.alerts),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from inspector.capture.files import Progress, Story
 from inspector.capture.frames import CaptureInfo, FrameBatch
@@ -15,6 +16,9 @@ from inspector.engine import Engine
 from inspector.facts import CaptureFacts, Endpoint, Facts, absorb
 from inspector.safe import path_text
 from inspector.wire.flows import Began
+
+if TYPE_CHECKING:
+    from inspector.secrets.given import Given, Supply
 
 RECORD_BYTES = 16
 """What a frame takes in a file beside its own bytes, about."""
@@ -33,15 +37,19 @@ class Part:
 Watch = Callable[[Facts, Story], None]
 
 
-def extract_stretch(story: Story, begin: float, end: float, progress: Progress | None = None, watch: Watch | None = None) -> Part:
+def extract_stretch(story: Story, begin: float, end: float, progress: Progress | None = None, watch: Watch | None = None, given: Given | None = None) -> Part:
     """The flows that begin between two places of a story, counted in bytes of its frames; ``begin`` 0 and ``end`` infinite for all. ``watch`` is shown
-    the facts as they grow; it must copy what it keeps (``so_far``).
+    the facts as they grow; it must copy what it keeps (``so_far``). ``given``: to open encrypted records with, beside what the captures bring.
     """
-    engine = Engine(from_middle=begin > 0)
+    supply = supplied(story, given)
+    engine = Engine(from_middle=begin > 0, secrets=supply.secrets if supply else None)
     part = Part(engine.facts, engine.undecoded)
     place = 0
     is_behind = False
     for batch in story.batches(progress):
+        if supply is not None or any(file.info.secrets for file in story.captures):
+            supply = supplied(story, given, supply)
+            engine.secrets = supply.secrets if supply else None
         if place >= end:
             if not is_behind:
                 is_behind = True
@@ -55,7 +63,23 @@ def extract_stretch(story: Story, begin: float, end: float, progress: Progress |
         place += _bytes(batch)
     engine.finish()
     part.begun_before = engine.begun_before
+    if supply is not None:
+        part.facts.secrets += supply.problems()
+        part.facts.has_secrets = supply.secrets is not None
     return part
+
+
+def supplied(story: Story, given: Given | None, known: Supply | None = None) -> Supply | None:
+    """The secrets that are known by now; None, and nothing is loaded for it, where there are none."""
+    if known is None:
+        if given is None and not any(file.info.secrets for file in story.captures):
+            return None
+        from inspector.secrets.given import Supply
+
+        known = Supply(given)
+    for file in story.captures:
+        known.take(file.info.secrets, file.info.path)
+    return known
 
 
 def so_far(facts: Facts, story: Story) -> Facts:

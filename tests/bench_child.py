@@ -25,7 +25,7 @@ def main(what: str, notes: str) -> None:
     else:
         from inspector.tui.loading import Loading
 
-        loading = Loading([what], Options(), [], Settings())
+        loading = Loading([what], Options(), Settings())
         loading.start()  # as the command does, before the app is imported
         from tests.bench_measured import Measured
 

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inspector.contents import raw_messages
 from inspector.errors import UnreadableError
-from inspector.evidence import flow_of, raw_messages, save
+from inspector.evidence import flow_of, save
 from inspector.facts import FRAME_BITS, unpack_events
 from inspector.reports.difference import differences, handshake_fields
 from inspector.reports.wireshark import display_filter

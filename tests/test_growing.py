@@ -85,7 +85,7 @@ class Halting(Loading):
     """Stands still behind what was judged first."""
 
     def __init__(self, *paths: str) -> None:
-        super().__init__(paths, Options(), [], Settings())
+        super().__init__(paths, Options(), Settings())
         self.halted, self.goes_on = threading.Event(), threading.Event()
 
     def _look(self, facts: Facts, story: Story) -> None:

@@ -45,7 +45,7 @@ class Tap:
     def __init__(self, keeping: Keeping | None = None) -> None:
         reading, self._writing = os.pipe()
         self.watching = Watching([Given("-", reading)], Options(), keeping or Keeping(), "test")
-        self.listening = Listening(self.watching, "tcp port 8081", [], Settings())
+        self.listening = Listening(self.watching, "tcp port 8081", Settings())
         self.app = InspectorApp(self.listening.paths, Options(), loading=self.listening)
 
     def write(self, data: bytes) -> None:
@@ -169,7 +169,7 @@ async def test_a_journal_is_followed(tmp_path: Path) -> None:
     path = str(tmp_path / "j.sqlite")
     flows = fault(2).flows
     listened(capture(flows[:3]), Keeping(journal=Journal(path, 1 << 30, "first")))
-    following = Following([path], Options(), [], Settings())
+    following = Following([path], Options(), Settings())
     app = InspectorApp([path], Options(), loading=following)
     async with app.run_test(size=(100, 30)) as pilot:
         await until(pilot, lambda: "of 3 connections" in shown(app).replace("\n", " "))

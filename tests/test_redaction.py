@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from inspector.bundle.verify import verify
 from inspector.bundle.writing import Order, write_bundle
 from inspector.capture.files import Story
-from inspector.evidence import raw_messages
+from inspector.contents import raw_messages
 from inspector.extraction import extract
 from inspector.facts import ConnectionFacts
 from inspector.findings.judge import Analysis, judge

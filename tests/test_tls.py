@@ -40,6 +40,12 @@ class Sink:
     def anomaly(self, lane: int, kind: str, text: str, mark: Mark, path: str = "", offset: int = 0) -> None:
         self.said.append(f"anomaly {kind}")
 
+    def protected(self, lane: int, content_type: int, version: int, body: bytes | None, mark: Mark) -> None:
+        self.said.append(f"protected {content_type} {len(body) if body is not None else None}")
+
+    def broken(self, lane: int) -> None:
+        self.said.append("broken")
+
     def started(self, lane: int) -> None:
         self.said.append("started")
 

@@ -8,23 +8,24 @@ from typing import Literal, NamedTuple
 from inspector import bounds, facts
 from inspector import document as doc
 from inspector.facts import EVENT_BYTES, LETTER_AT, AlertFact, ConnectionFacts, HandshakeFacts
-from inspector.findings.case import Case, frame
+from inspector.findings.case import Case, frame, frames
 from inspector.findings.from_logs import lines_of
+from inspector.findings.inside import ended, studied
 from inspector.findings.pool import ems_of, versions_of
 from inspector.times import rfc3339, rfc3339_signed
 from inspector.tls.messages import AnswerShape, HelloShape
 from inspector.tls.registry import alert_name, cipher_name, is_grease, version_name
 from inspector.tracking.backends import Backend
-from inspector.tracking.observed import Observed, Renegotiation
+from inspector.tracking.observed import Observed
 from inspector.tracking.services import ip_text
-from inspector.tracking.sessions import Session
+from inspector.tracking.sessions import Kind, Session
 
 HISTORY = "HCSVTEJOXKRNYGFWUAPMIZL"
 LETTER = [[chr(code).lower() if chr(code) in HISTORY else "" for code in range(256)], [chr(code) if chr(code) in HISTORY else "" for code in range(256)]]
 NO_SESSION = doc.SessionFields(None, None, None, None, None, None)
 NOT_SEEN = doc.Negotiated(None, None)
 NO_FRAMES = doc.Frames(None, None, None, None, None)
-ENCRYPTED = doc.Jsse("not_applicable", None, "the handshake is encrypted", None, None)
+Visibility = Literal["clear", "decrypted", "encrypted", "lost"]
 
 
 @lru_cache(maxsize=65_536)
@@ -47,7 +48,7 @@ def connection(case: Case, seen: Observed) -> doc.Connection:
     main = seen.main
     ours, theirs = main.from_client, main.from_server
     handshakes = [_handshake(case, seen, main)]
-    handshakes += [_renegotiation(main, attempt) for attempt in seen.renegotiations]
+    handshakes += [renegotiation(case, seen, main, number) for number in range(len(seen.renegotiations))]
     return doc.Connection(
         id=seen.id,
         service=case.services[seen.service].id,
@@ -71,7 +72,13 @@ def connection(case: Case, seen: Observed) -> doc.Connection:
         anomalies=[doc.Anomaly(a.kind, a.text, "client" if a.from_client else "server", a.offset, a.path, frame(a.frame)) for a in main.anomalies],
         logs=lines_of(case, seen),
         handshakes=handshakes,
+        secrets=secrets_of(main),
     )
+
+
+def secrets_of(main: ConnectionFacts) -> str | None:
+    """What secrets did for a connection."""
+    return main.secrets if main.secrets is None else main.secrets or "decrypted"
 
 
 def history(main: ConnectionFacts) -> str:
@@ -87,7 +94,8 @@ def _history(letters: bytes, sides: bytes) -> str:
 
 def _alert(alert: AlertFact) -> doc.Alert:
     name = alert_name(alert.code) if alert.code is not None else None
-    return doc.Alert("client" if alert.from_client else "server", alert.level, alert.code, name, "encrypted" if alert.level is None else "clear", frame(alert.frame))
+    visibility: Literal["clear", "decrypted", "encrypted"] = "encrypted" if alert.level is None else "decrypted" if alert.decrypted else "clear"
+    return doc.Alert("client" if alert.from_client else "server", alert.level, alert.code, name, visibility, frame(alert.frame))
 
 
 class Hellos(NamedTuple):
@@ -135,19 +143,25 @@ def _shapes(offer: HelloShape | None, answer: AnswerShape | None) -> Hellos:
 
 def _handshake(case: Case, seen: Observed, main: ConnectionFacts) -> doc.Handshake:
     h = main.handshake
+    visibility: Visibility = "clear" if h.offer is not None or h.answer is not None else "lost"
+    return _told(h, False, visibility, seen.kind, seen.reason, seen.declined, _finished(main.events), case.judgements[seen.index].told)
+
+
+def _told(h: HandshakeFacts, is_inside: bool, visibility: Visibility, kind: Kind | None, reason: str, declined: bool, finished: int, jsse: doc.Jsse) -> doc.Handshake:
+    """A handshake that was read."""
     offer, answer = h.offer, h.answer
     hellos = _shapes(offer, answer)
     answered = answer is not None and not (h.retried and h.server_random == b"")
     return doc.Handshake(
-        False,
-        "clear" if offer is not None or answer is not None else "lost",
-        seen.kind,
-        seen.reason,
-        seen.declined,
+        is_inside,
+        visibility,
+        kind,
+        reason,
+        declined,
         hellos.version,
         hellos.cipher,
         hellos.server_name,
-        hellos.alpn,
+        h.alpn.decode("utf-8", "backslashreplace") if h.alpn is not None else hellos.alpn,
         hellos.alpn_offered,
         h.client_random.hex() if offer is not None else None,
         h.server_random.hex() if answered else None,
@@ -161,8 +175,8 @@ def _handshake(case: Case, seen: Observed, main: ConnectionFacts) -> doc.Handsha
         hellos.ja3,
         hellos.ja3s,
         hellos.ja4,
-        doc.Frames(frame(h.hello_frame), frame(h.answer_frame), frame(h.certificate_frame), frame(h.key_exchange_frame), frame(_finished(main.events))),
-        case.judgements[seen.index].told,
+        doc.Frames(frame(h.hello_frame), frame(h.answer_frame), frame(h.certificate_frame), frame(h.key_exchange_frame), frame(finished)),
+        jsse,
     )
 
 
@@ -185,19 +199,40 @@ def _session_fields(h: HandshakeFacts, offer: HelloShape | None, answer: AnswerS
         h.issued_ticket.hex() if h.issued_ticket else None,
         [p.hex() for p in h.offered_psks] if offer is not None else None,
         answer.accepted_psk if answer is not None else None,
+        [t.hex() for t in h.issued_tickets] or ([h.issued_ticket.hex()] if h.issued_ticket else []),
     )
 
 
-def _renegotiation(main: ConnectionFacts, attempt: Renegotiation) -> doc.Handshake:
+def renegotiation(case: Case, seen: Observed, main: ConnectionFacts, number: int) -> doc.Handshake:
+    """One renegotiation of a connection."""
+    attempt = seen.renegotiations[number]
+    study = studied(case, seen, number)
+    inside = doc.Inside(
+        "server" if attempt.asked_by_server else "client",
+        attempt.state,
+        attempt.by,
+        attempt.shape,
+        study.certificate,
+        study.basis,
+        study.text,
+        [doc.MessageLength(p.name, p.first, p.expected, p.now) for p in study.parts],
+        frames(*(record.frame for record in attempt.records), attempt.ended),
+    )
+    if attempt.inside >= 0:
+        h = main.inside[attempt.inside]
+        finished = next((record.frame for record in attempt.others if record.from_client and record.letter == "f"), 0)
+        declined = attempt.kind == "full" and attempt.entry.session is not None and bool(h.offered_ticket or attempt.entry.known)
+        told = _told(h, True, "decrypted", attempt.kind, attempt.reason, declined, finished, study.jsse)
+        told.inside = inside
+        return told
     answer = main.handshake.answer
-    began = "the server" if attempt.asked_by_server else "the client"
-    first = attempt.client_records[0].frame if attempt.client_records else 0
-    flight = attempt.server_records[0].frame if attempt.server_records else 0
+    first = attempt.hello.frame if attempt.hello is not None else 0
+    flight = attempt.flight[0].frame if attempt.flight else 0
     return doc.Handshake(
         renegotiation=True,
         visibility="encrypted",
         kind=None,
-        reason=f"encrypted; begun by {began}, {'completed' if attempt.completed else 'not completed'}",
+        reason=f"encrypted; {ended(attempt)}",
         declined=False,
         version=version_name(answer.version) if answer is not None else None,
         cipher=None,
@@ -217,7 +252,8 @@ def _renegotiation(main: ConnectionFacts, attempt: Renegotiation) -> doc.Handsha
         ja3s=None,
         ja4=None,
         frames=doc.Frames(frame(first), frame(flight), None, None, None) if first or flight else NO_FRAMES,
-        jsse=ENCRYPTED,
+        jsse=study.jsse,
+        inside=inside,
     )
 
 

@@ -40,8 +40,15 @@ def limits(case: Case, extra: list[Limit]) -> list[Limit]:
     _add(found, "mid_stream", mid_stream, "the ClientHello was not captured")
     before = [s for s in case.observed if s.entry.session is not None and s.entry.session.issuer is None and not s.modern]
     _add(found, "before_capture", before, "the offered session was issued before the capture, or by nobody")
-    modern = [s for s in case.observed if s.modern and s.backend < 0]
+    modern = [s for s in case.observed if s.modern and s.backend < 0 and s.main.secrets != ""]
     _add(found, "encrypted", modern, "TLS 1.3 encrypts the certificate: the back end is not visible without secrets or the balancer's log")
+    found += [Limit("secrets", text, None, []) for text in case.facts.secrets]
+    unopened: dict[str, list[Observed]] = {}
+    for seen in case.observed if case.facts.has_secrets else ():
+        if reason := seen.main.secrets:
+            unopened.setdefault(reason, []).append(seen)
+    for reason, members_of in sorted(unopened.items()):
+        _add(found, "not_decrypted", members_of, f"not decrypted, or not all of it: {reason}")
     for service in case.services:
         members = [b for b in case.backends if b.service == service.index]
         if len(members) == 1 and "certificate" in members[0].basis and "log" not in members[0].basis:

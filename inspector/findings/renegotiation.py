@@ -1,60 +1,145 @@
-"""Handshakes inside an established connection, as far as they show without keys: ``renegotiation``, ``renegotiation-aborted``, ``triple-handshake-exposure``."""
+"""Handshakes inside an established connection: ``renegotiation``, ``renegotiation-aborted``, ``renegotiation-certificate-changed``, ``triple-handshake-exposure``."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from inspector.document import Evidence, Finding
-from inspector.findings.case import Case, frames
+from inspector.document import Evidence, Finding, Grade, Remedy, Severity
+from inspector.findings.case import NOT_JAVA, Case, frames
+from inspector.findings.inside import Study, ended, studied
 from inspector.findings.remedies import CHANGE_REFERENCES, RFC_5746, RFC_7627, TRIPLE_HANDSHAKE, change_remedies
 from inspector.times import rfc3339
-from inspector.tracking.observed import Observed, Renegotiation
+from inspector.tracking.observed import Observed
+from inspector.tracking.renegotiation import Renegotiation
 from inspector.tracking.services import short_id
 
 BROKEN_OFF = "renegotiation-aborted"
+CHANGED = "renegotiation-certificate-changed"
 
 
 def renegotiations(case: Case) -> Iterator[Finding]:
-    """Every renegotiation, those that the client broke off, and those that began on a session resumed without EMS."""
+    """Every renegotiation, and what is said of it beside."""
     for seen in case.observed:
         for number, attempt in enumerate(seen.renegotiations):
-            yield _finding(case, seen, number, attempt, "renegotiation")
+            study = studied(case, seen, number)
+            yield _plain(case, seen, number, attempt, study)
             resumed_without_ems = seen.is_resumed and seen.answer is not None and not seen.answer.extended_master_secret
-            if attempt.broken_off_by == "client" and seen.stack.name in ("jsse", "unknown"):
-                yield _finding(case, seen, number, attempt, BROKEN_OFF, resumed_without_ems)
-            if resumed_without_ems:
-                yield _finding(case, seen, number, attempt, "triple-handshake-exposure")
+            if study.certificate == "changed":
+                yield _changed(case, seen, number, attempt, study)
+            if attempt.broken_off_by == "client" and seen.stack.name not in NOT_JAVA and _may_be_the_change(case, seen, study):
+                yield _broken_off(case, seen, number, attempt, study, resumed_without_ems)
+            if resumed_without_ems and attempt.state != "declined":
+                yield _exposed(case, seen, number, attempt)
 
 
-def _finding(case: Case, seen: Observed, number: int, attempt: Renegotiation, rule: str, severe: bool = False) -> Finding:
-    service = case.services[seen.service]
-    at = rfc3339(attempt.ns)
-    began = "the server (HelloRequest)" if attempt.asked_by_server else "the client"
-    ended = "completed" if attempt.completed else f"broken off by the {attempt.broken_off_by}" if attempt.broken_off_by else "not completed in the capture"
-    evidence = [Evidence("renegotiated", seen.id, frames(*(r.frame for r in attempt.client_records + attempt.server_records)), f"begun by {began}, {ended}")]
-    common = (service.id, [case.backends[seen.backend].id] if seen.backend >= 0 else [], [case.clients[seen.client].id], [seen.id], at, at, 1, evidence)
-    ident = short_id(rule, seen.id, number)
-    if rule == "renegotiation":
-        text = f"Encrypted handshake records behind the first Finished; begun by {began}, {ended}. What they say is encrypted."
-        return Finding(ident, rule, "info", "confirmed", "observed", "A renegotiation inside an established connection", text, [], [RFC_5746], *common)
-    if rule == "triple-handshake-exposure":
-        text = "The connection began with a session resumed without extended master secret (EMS) and was then renegotiated: the precondition of the triple handshake attack."
-        return Finding(ident, rule, "medium", "confirmed", "observed", "Renegotiated on a session resumed without EMS", text, [], [RFC_7627, TRIPLE_HANDSHAKE], *common)
-    text = "The client ended the connection after the server's flight of a renegotiation. A changed certificate is one possible cause; the flight is encrypted"
-    text += (
-        ", and the connection began with a session resumed without EMS, where Java checks for it."
-        if severe
-        else ", and the connection did not begin in the way that makes Java check for it."
-    )
+def _may_be_the_change(case: Case, seen: Observed, study: Study) -> bool:
+    """Whether the certificate's change may be why the client broke it off. A decrypted handshake that Java accepts says no, and so does an alert of another kind."""
+    if study.basis == "decrypted" and study.jsse.verdict == "accepts":
+        return False
+    alert = seen.fatal_alert
+    return alert is None or not alert.from_client or alert.code == 42
+
+
+def _finding(
+    case: Case,
+    seen: Observed,
+    number: int,
+    rule: str,
+    severity: Severity,
+    title: str,
+    text: str,
+    references: list[str],
+    remedies: list[Remedy],
+    evidence: list[Evidence],
+    *,
+    is_confirmed: bool = True,
+    grade: Grade = "observed",
+) -> Finding:
+    at = rfc3339(seen.renegotiations[number].ns)
     return Finding(
-        ident,
+        short_id(rule, seen.id, number),
         rule,
-        "high" if severe else "medium",
-        "possible",
-        "inferred",
+        severity,
+        "confirmed" if is_confirmed else "possible",
+        grade,
+        title,
+        text,
+        remedies,
+        references,
+        case.services[seen.service].id,
+        [case.backends[seen.backend].id] if seen.backend >= 0 else [],
+        [case.clients[seen.client].id],
+        [seen.id],
+        at,
+        at,
+        1,
+        evidence,
+    )
+
+
+def _evidence(seen: Observed, attempt: Renegotiation, text: str) -> Evidence:
+    return Evidence("renegotiated", seen.id, frames(*(record.frame for record in attempt.records), attempt.ended), text)
+
+
+def _plain(case: Case, seen: Observed, number: int, attempt: Renegotiation, study: Study) -> Finding:
+    secure = seen.offer is not None and seen.answer is not None and seen.offer.secure_renegotiation and seen.answer.secure_renegotiation
+    indication = "secure renegotiation (RFC 5746) was negotiated" if secure else "secure renegotiation (RFC 5746) was not negotiated"
+    readable = "Decrypted: " if attempt.inside >= 0 else "Encrypted; by the lengths of its records: "
+    text = f"A handshake behind the first Finished, {ended(attempt)}; {indication}. {readable}{study.text}."
+    return _finding(
+        case, seen, number, "renegotiation", "info", "A renegotiation inside an established connection", text, [RFC_5746], [], [_evidence(seen, attempt, ended(attempt))]
+    )
+
+
+def _changed(case: Case, seen: Observed, number: int, attempt: Renegotiation, study: Study) -> Finding:
+    service = case.services[seen.service]
+    is_read = study.basis == "decrypted"
+    text = f"The connection began with one certificate and was renegotiated with another ({ended(attempt)}). "
+    text += f"Decrypted: {study.text}." if is_read else f"The messages are encrypted; their lengths prove it: {study.text}."
+    if study.jsse.verdict == "aborts":
+        text += f" A Java client must give up here: {study.jsse.reason}."
+    elif study.jsse.verdict == "accepts":
+        text += f" A Java client goes on: {study.jsse.reason}."
+    elif not seen.is_resumed:
+        text += " A Java client goes on: the connection did not begin with a resumed session."
+    evidence = [_evidence(seen, attempt, f"{study.text}; {ended(attempt)}")]
+    title = "A renegotiation brought another certificate or chain"
+    return _finding(
+        case, seen, number, CHANGED, "high", title, text, CHANGE_REFERENCES, change_remedies(service.name, service.port)[:2], evidence, grade="observed" if is_read else "inferred"
+    )
+
+
+def _broken_off(case: Case, seen: Observed, number: int, attempt: Renegotiation, study: Study, is_severe: bool) -> Finding:
+    service = case.services[seen.service]
+    said = case.logged.certain(seen.index, "certificate_change")
+    is_confirmed = said is not None or (study.basis == "decrypted" and study.jsse.verdict == "aborts")
+    text = "The client ended the connection after the server's flight of a renegotiation. "
+    evidence = [_evidence(seen, attempt, ended(attempt))]
+    if said is not None:
+        text += "Its own log says why: the server's certificate changed. "
+        evidence.append(Evidence("log", seen.id, [], f"{case.log_place(said.log, said.failure.line)}: {said.failure.text}"))
+    if study.basis == "decrypted":
+        text += f"Decrypted: {study.text}; {study.jsse.reason}."
+    else:
+        text += f"A changed certificate is one possible cause; the flight is encrypted ({study.text}), and the connection "
+        text += "began with a session resumed without EMS, where Java checks for it." if is_severe else "did not begin in the way that makes Java check for it."
+    return _finding(
+        case,
+        seen,
+        number,
+        BROKEN_OFF,
+        "high" if is_severe else "medium",
         "The client broke a renegotiation off",
         text,
-        change_remedies(service.name, service.port)[:2],
         CHANGE_REFERENCES,
-        *common,
+        change_remedies(service.name, service.port)[:2],
+        evidence,
+        is_confirmed=is_confirmed,
+        grade="observed" if is_confirmed else "inferred",
     )
+
+
+def _exposed(case: Case, seen: Observed, number: int, attempt: Renegotiation) -> Finding:
+    text = "The connection began with a session resumed without extended master secret (EMS) and was then renegotiated: the precondition of the triple handshake attack."
+    evidence = [_evidence(seen, attempt, ended(attempt))]
+    return _finding(case, seen, number, "triple-handshake-exposure", "medium", "Renegotiated on a session resumed without EMS", text, [RFC_7627, TRIPLE_HANDSHAKE], [], evidence)

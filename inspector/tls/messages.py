@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import zlib
 from typing import NamedTuple
 
 from inspector import bounds
@@ -80,6 +81,8 @@ class SessionTicket(NamedTuple):
     lifetime: int
     ticket: bytes
 
+
+ALPN, CERTIFICATE_AUTHORITIES, ZLIB = 16, 47, 1
 
 _clients: dict[bytes, tuple[HelloShape, bytes | None, tuple[bytes, ...]]] = {}
 _servers: dict[bytes, AnswerShape] = {}
@@ -232,6 +235,71 @@ def certificate_authorities(body: bytes, version: int) -> bytes:
     return hashlib.sha256(request.opaque(2, "certificate_authorities")).digest()
 
 
+def certificate13(body: bytes) -> tuple[bytes, ...]:
+    """The DER certificates of a Certificate message of TLS 1.3 (RFC 8446, section 4.4.2), leaf first. Raises Malformed."""
+    message = Reader(body, "certificate")
+    message.opaque(1, "certificate_request_context")
+    chain = message.vector(3, "certificate_list")
+    found: list[bytes] = []
+    while chain:
+        found.append(chain.opaque(3, f"certificate_list[{len(found)}]"))
+        chain.opaque(2, f"certificate_list[{len(found) - 1}].extensions")
+    return tuple(found)
+
+
+def compressed_certificate(body: bytes) -> bytes:
+    """The Certificate message within a CompressedCertificate (RFC 8879, section 4). Raises Malformed, also for algorithms other than zlib."""
+    message = Reader(body, "compressed_certificate")
+    algorithm, length = message.u16("algorithm"), int.from_bytes(message.take(3, "uncompressed_length"), "big")
+    packed = message.opaque(3, "compressed_certificate_message")
+    if algorithm != ZLIB:
+        raise Malformed(f"compressed with algorithm {algorithm}, which is not read", 0, "compressed_certificate.algorithm")
+    if length > bounds.MESSAGE_BYTES:
+        raise Malformed(f"a certificate message of {length:,} bytes", 2, "compressed_certificate.uncompressed_length")
+    try:
+        plain = zlib.decompressobj().decompress(packed, length + 1)
+    except zlib.error as problem:
+        raise Malformed(str(problem), 8, "compressed_certificate.compressed_certificate_message") from None
+    if len(plain) != length:
+        raise Malformed("its length is not the one that it names", 2, "compressed_certificate.uncompressed_length")
+    return plain
+
+
+def certificate_authorities13(body: bytes) -> bytes:
+    """SHA-256 of the authorities that a CertificateRequest of TLS 1.3 lists in its extension (RFC 8446, sections 4.3.2 and 4.2.4). Raises Malformed."""
+    request = Reader(body, "certificate_request")
+    request.opaque(1, "certificate_request_context")
+    listed = b""
+    for kind, data in _extensions(request):
+        if kind == CERTIFICATE_AUTHORITIES:
+            listed = Reader(data, "certificate_authorities").opaque(2, "authorities")
+    return hashlib.sha256(listed).digest()
+
+
+def encrypted_alpn(body: bytes) -> bytes | None:
+    """The protocol that EncryptedExtensions choose (RFC 8446, section 4.3.1; RFC 7301). Raises Malformed."""
+    for kind, data in _extensions(Reader(body, "encrypted_extensions")):
+        if kind == ALPN:
+            return Reader(data, "alpn").vector(2, "protocol_name_list").opaque(1, "protocol_name")
+    return None
+
+
+def _extensions(message: Reader) -> list[tuple[int, bytes]]:
+    listed = message.vector(2, "extensions")
+    found: list[tuple[int, bytes]] = []
+    while listed:
+        found.append((listed.u16("extension_type"), listed.opaque(2, "extension_data")))
+    return found
+
+
+def session_ticket13(body: bytes) -> bytes:
+    """The ticket of a NewSessionTicket of TLS 1.3 (RFC 8446, section 4.6.1): the identity that a later ClientHello offers. Raises Malformed."""
+    message = Reader(body, "new_session_ticket")
+    message.take(8, "ticket_lifetime")
+    message.opaque(1, "ticket_nonce")
+    return message.opaque(2, "ticket")
+
+
 def session_ticket(body: bytes) -> SessionTicket:
     """A NewSessionTicket up to TLS 1.2. Raises Malformed."""
     message = Reader(body, "new_session_ticket")
@@ -247,10 +315,15 @@ __all__ = [
     "ServerHello",
     "SessionTicket",
     "certificate",
+    "certificate13",
     "certificate_authorities",
+    "certificate_authorities13",
     "client_hello",
+    "compressed_certificate",
+    "encrypted_alpn",
     "named",
     "server_hello",
     "session_ticket",
+    "session_ticket13",
     "sslv2_client_hello",
 ]

@@ -48,6 +48,10 @@ class Sink(Protocol):
 
     def anomaly(self, lane: int, kind: str, text: str, mark: Mark, path: str = "", offset: int = 0) -> None: ...
 
+    def protected(self, lane: int, content_type: int, version: int, body: bytes | None, mark: Mark) -> None: ...
+
+    def broken(self, lane: int) -> None: ...
+
     def started(self, lane: int) -> None: ...
 
     def preceded(self, lane: int, head: bytes) -> None: ...
@@ -68,7 +72,10 @@ READING = Mode.READING
 class RecordReader:
     """Reads one direction. ``anchored``: the first byte of the stream is known to be its first byte."""
 
-    __slots__ = ("_buffer", "_marks", "_message", "_message_mark", "_seen", "_sink", "_skipped", "_start", "lane", "mode", "modern", "position", "sealed", "uncertain", "want")
+    __slots__ = (
+        *("_buffer", "_marks", "_message", "_message_mark", "_seen", "_sink", "_skipped", "_start"),
+        *("data_bytes", "keen", "lane", "mode", "modern", "position", "sealed", "uncertain", "want"),
+    )
 
     def __init__(self, lane: int, sink: Sink) -> None:
         self.lane = lane
@@ -82,6 +89,10 @@ class RecordReader:
         """TLS 1.3 was chosen in this direction: a ChangeCipherSpec means nothing (RFC 8446, section 5)."""
         self.uncertain = False
         """Bytes before this point are unknown, so that records of type handshake may be encrypted."""
+        self.keen = False
+        """Somebody opens encrypted records: they are handed on whole as ``protected``, and told where bytes of them are missing."""
+        self.data_bytes = 0
+        """Where ``keen``: records of type application data up to this length are handed on whole, longer ones without their body."""
         self._sink = sink
         self._buffer: bytes | bytearray = b""
         self._start = 0
@@ -120,8 +131,12 @@ class RecordReader:
         kind, length, sealed = data[at], data[at + 3] << 8 | data[at + 4], self.sealed
         if data[at + 1] != 3 or length > bounds.RECORD_BYTES:
             return False
+        if self.keen and (kind != APPLICATION_DATA or length <= self.data_bytes):
+            return False
         if kind == APPLICATION_DATA:
             self._sink.application_data(self.lane, length, (self.want, frame, ns))
+            if self.keen:
+                self._sink.protected(self.lane, kind, 0x300 | data[at + 2], None, (self.want, frame, ns))
         elif (kind == HANDSHAKE and (sealed == 2 or (sealed == 1 and length < SHORTEST_HELLO))) or (kind == ALERT and sealed and length > 2):
             self.sealed = 2
             self._sink.sealed(self.lane, kind, length, (self.want, frame, ns), bytes(data[at + 5 : at + 7]) if kind == ALERT else b"")
@@ -133,10 +148,26 @@ class RecordReader:
 
     def gap(self, offset: int) -> None:
         """Bytes from ``want`` up to ``offset`` will never come."""
+        if self.keen and self._passes_over(offset):
+            return
         self._buffer = b""
         self.want = offset
         if self.mode is Mode.READING or (self.mode is Mode.SEEKING and not self._seen):
             self._lose()
+
+    def _passes_over(self, offset: int) -> bool:
+        """Whether the missing bytes lie within a record of application data whose header is known: only that record is lost then."""
+        buffer = self._buffer
+        if self.mode is not READING or len(buffer) < 5 or buffer[0] != APPLICATION_DATA:
+            return False
+        length = buffer[3] << 8 | buffer[4]
+        if self._start + 5 + length < offset:
+            return False
+        mark = self._mark(self._start)
+        self._sink.application_data(self.lane, length, mark)
+        self._sink.protected(self.lane, APPLICATION_DATA, 0x300 | buffer[2], None, mark)
+        self._drop(5 + length)
+        return True
 
     def begin_midstream(self) -> None:
         """The first byte of the stream is not known: look for the next record."""
@@ -148,6 +179,9 @@ class RecordReader:
         self.uncertain = True
         self._message = None
         self._skipped = 0
+        if self.keen:
+            self.keen = False
+            self._sink.broken(self.lane)
 
     def _mark(self, offset: int) -> Mark:
         """The chunk that holds an offset; the offset is kept as ``position`` for whoever must name it."""
@@ -251,7 +285,13 @@ class RecordReader:
                 self._derail(at)
                 return
             if kind == APPLICATION_DATA:
-                self._sink.application_data(self.lane, length, self._mark(self._start + at))
+                is_whole = self.keen and length <= self.data_bytes
+                if is_whole and following > end:
+                    break
+                mark = self._mark(self._start + at)
+                self._sink.application_data(self.lane, length, mark)
+                if self.keen:
+                    self._sink.protected(self.lane, kind, 0x300 | buffer[at + 2], bytes(buffer[at + 5 : following]) if is_whole else None, mark)
             elif self.sealed and not (kind == ALERT and length == 2):
                 needed = self._sealed(kind, length, at)
                 if needed is None:
@@ -281,9 +321,15 @@ class RecordReader:
             if at + 7 > len(buffer):
                 return at + 7
             head = bytes(buffer[at + 5 : at + 7])
+        following = at + 5 + length
+        if self.keen and following > len(buffer):
+            return following
         if kind != CHANGE_CIPHER_SPEC:
             self.sealed = 2
-        self._sink.sealed(self.lane, kind, length, self._mark(self._start + at), head)
+        mark = self._mark(self._start + at)
+        self._sink.sealed(self.lane, kind, length, mark, head)
+        if self.keen:
+            self._sink.protected(self.lane, kind, 0x300 | buffer[at + 2], bytes(buffer[at + 5 : following]), mark)
         return at
 
     def _record(self, kind: int, body: bytes, mark: Mark) -> None:

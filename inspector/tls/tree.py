@@ -258,13 +258,57 @@ def _key_exchange(f: Fields) -> None:
 BODIES: dict[int, Read] = {1: _client_hello, 2: _server_hello, 4: _ticket, 11: _certificate, 12: _key_exchange, 13: _certificate_request}
 
 
-def handshake_tree(message: bytes) -> Node:
-    """A handshake message with its header (RFC 8446, section 4). Raises nothing."""
+def _certificate13(f: Fields) -> None:
+    def chain(inner: Fields) -> None:
+        while inner.reader:
+            number = len(inner.nodes) // 2
+            inner.opaque(3, f"[{number}]", _digest)
+            inner.opaque(2, f"[{number}].extensions")
+
+    f.opaque(1, "certificate_request_context")
+    f.vector(3, "certificate_list", chain)
+
+
+def _certificate_request13(f: Fields) -> None:
+    f.opaque(1, "certificate_request_context")
+    f.vector(2, "extensions", _extensions(OFFERED))
+
+
+def _ticket13(f: Fields) -> None:
+    f.number(4, "ticket_lifetime", lambda seconds: f"{seconds} seconds")
+    f.number(4, "ticket_age_add")
+    f.opaque(1, "ticket_nonce")
+    f.opaque(2, "ticket", _digest)
+    f.opaque(2, "extensions")
+
+
+def _verify(f: Fields) -> None:
+    f.number(2, "algorithm", signature_name)
+    f.opaque(2, "signature")
+
+
+def _key_update(f: Fields) -> None:
+    f.number(1, "request_update", {0: "update_not_requested", 1: "update_requested"}.get)
+
+
+BODIES13: dict[int, Read] = {
+    **BODIES,
+    4: _ticket13,
+    8: lambda f: f.vector(2, "extensions", _extensions({**ANSWERED, 10: OFFERED[10]})),
+    11: _certificate13,
+    13: _certificate_request13,
+    15: _verify,
+    24: _key_update,
+}
+
+
+def handshake_tree(message: bytes, *, is_modern: bool = False) -> Node:
+    """A handshake message with its header (RFC 8446, section 4). ``is_modern``: of TLS 1.3. Raises nothing."""
 
     def read(f: Fields) -> None:
         kind = f.number(1, "msg_type", message_name)
         f.number(3, "length", lambda value: f"{value} bytes")
-        read_body = BODIES.get(kind)
+        read_body = (BODIES13 if is_modern else BODIES).get(kind)
         if read_body is None:
             f.rest("body")
         else:

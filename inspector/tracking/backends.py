@@ -115,14 +115,14 @@ def _keys(observed: Sequence[Observed], members: list[Observed], certificates: d
             where = shown.get(leaf, set())
             only = next(iter(where)) if len(where) == 1 else None
             keys[seen.index] = ("endpoint", f"{ip_text(only.address)}:{only.port}") if only else ("leaf", successor.get(leaf, leaf))
-        elif seen.is_resumed and seen.entry.session is not None:
+        elif (seen.is_resumed or seen.kind == "psk") and seen.entry.session is not None:
             session = seen.entry.session
             issuer = session.issuer
             if issuer is not None and issuer in keys:
                 keys[seen.index] = keys[issuer]
             elif session.leaf is not None:
                 keys[seen.index] = ("leaf", successor.get(session.leaf, session.leaf))
-            elif issuer is None and only_leaf is not None:
+            elif issuer is None and only_leaf is not None and not seen.modern:
                 keys[seen.index] = ("leaf", only_leaf)
     return keys
 

@@ -5,59 +5,64 @@ What is kept depends only on what each direction says, never on how the directio
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from inspector import bounds
-from inspector.facts import EVENT_BYTES, LETTER_AT, SIDE_AT, AlertFact, Anomaly, Event, HandshakeFacts, LaneFacts, pack_event, pack_events, unpack_events
+from inspector.facts import (
+    CLIENT_BITS,
+    EVENT_BYTES,
+    LETTER_AT,
+    SERVER_BITS,
+    SIDE_AT,
+    AlertFact,
+    Anomaly,
+    Event,
+    HandshakeFacts,
+    LaneFacts,
+    decrypted_letter,
+    pack_event,
+    pack_events,
+    unpack_events,
+)
 from inspector.tls import messages
 from inspector.tls.handshake import unexpected
 from inspector.tls.preamble import preamble_name
 from inspector.tls.reader import Malformed
-from inspector.tls.records import Mark, RecordReader
-from inspector.tls.registry import (
-    ALERT,
-    CERTIFICATE,
-    CERTIFICATE_REQUEST,
-    CHANGE_CIPHER_SPEC,
-    CLIENT_HELLO,
-    CLIENT_KEY_EXCHANGE,
-    NEW_SESSION_TICKET,
-    SERVER_HELLO,
-    cipher_name,
-    message_name,
-)
+from inspector.tls.records import Mark, Mode, RecordReader
+from inspector.tls.registry import ALERT, CHANGE_CIPHER_SPEC, CLIENT_HELLO, SERVER_HELLO, cipher_name, message_name
+from inspector.tracking.reading import LETTERS, READERS, CertificateStore, read_offer
 
-LETTERS = {
-    0: b"H",
-    1: b"C",
-    2: b"S",
-    3: b"V",
-    4: b"T",
-    5: b"E",
-    6: b"J",
-    8: b"O",
-    11: b"X",
-    12: b"K",
-    13: b"R",
-    14: b"N",
-    15: b"Y",
-    16: b"G",
-    20: b"F",
-    21: b"W",
-    22: b"U",
-    23: b"A",
-    24: b"P",
-    254: b"M",
-}
-"""Zeek's ssl_history letters of handshake messages; ``I`` is ChangeCipherSpec, ``L`` alert, ``D`` application data, ``B`` heartbeat."""
+HELLO_REQUEST, FINISHED = 0, 20
 
 
-class CertificateStore(Protocol):
-    """Keeps DER certificates by digest."""
+class AlertNote(NamedTuple):
+    """An alert as it was read. ``level`` negative: behind a ChangeCipherSpec, readable only where the suite does not encrypt."""
 
-    def chain(self, body: bytes) -> tuple[bytes, ...]: ...
+    lane: int
+    level: int | None
+    code: int | None
+    mark: Mark
+    decrypted: bool = False
+
+
+class Channel(Protocol):
+    """Opens encrypted records and tells the connection what is in them."""
+
+    def overheard(self, lane: int, kind: int, body: bytes) -> None: ...
+
+    def record(self, lane: int, kind: int, version: int, body: bytes | None, mark: Mark) -> None: ...
+
+    def broken(self, lane: int) -> None: ...
+
+    def outcome(self) -> tuple[str, tuple[int, int]]: ...
+
+
+class Store(CertificateStore, Protocol):
+    """Where certificates are kept, and secrets looked for."""
+
+    def certificate(self, digest: bytes) -> bytes | None: ...
+
+    def channel(self, connection: Connection) -> Channel | None: ...
 
 
 class Connection:
@@ -66,13 +71,15 @@ class Connection:
     __slots__ = (
         "_applications",
         "_readers",
+        "_rounds",
         "_sizes",
         "_store",
         "alerts",
         "anomalies",
+        "channel",
         "client_lane",
         "events",
-        "handshake",
+        "handshakes",
         "is_full",
         "is_orderly",
         "last_ns",
@@ -80,17 +87,20 @@ class Connection:
         "tls",
     )
 
-    def __init__(self, store: CertificateStore) -> None:
+    def __init__(self, store: Store) -> None:
         self.client_lane: int | None = None
         self.tls = False
         """Whether anything of TLS was recognised."""
-        self.handshake = HandshakeFacts()
+        self.handshakes = [HandshakeFacts()]
+        """The first one, and decrypted renegotiations behind it."""
+        self.channel: Channel | None = None
+        self._rounds = [0, 0]
         self.events = bytearray()
         self.last_ns = 0
         self.is_full = False
         self.is_orderly = True
         """Whether the events came in the order of time."""
-        self.alerts: list[tuple[int, int | None, int | None, Mark]] = []
+        self.alerts: list[AlertNote] = []
         self.anomalies: list[tuple[int, str, str, int, str, int]] = []
         self.preamble = ""
         self._applications = [0, 0]
@@ -126,91 +136,66 @@ class Connection:
     def message(self, lane: int, kind: int, body: bytes, mark: Mark) -> None:
         """A handshake message in clear."""
         self.tls = True
-        letter = LETTERS.get(kind, b"Z")
-        read = READERS.get(kind)
-        if read is not None:
-            try:
-                letter = read(self, lane, body, mark) or letter
-            except Malformed as problem:
-                self.anomaly(lane, "malformed", f"{message_name(kind)}: {problem.text}", mark, problem.path, 9 + problem.offset)
-        elif letter == b"Z":
-            self.anomaly(lane, "unknown_message", f"a handshake message of type {kind}", mark, "handshake.msg_type")
+        letter = self._read(self.handshake, lane, kind, body, mark)
+        if self.channel is not None:
+            self.channel.overheard(lane, kind, body)
         self.event(lane, letter, len(body) + 4, mark)
+
+    def _read(self, handshake: HandshakeFacts, lane: int, kind: int, body: bytes, mark: Mark) -> bytes:
+        """What a message says, into its handshake; gives its letter."""
+        letter = LETTERS.get(kind, b"Z")
+        try:
+            if kind == CLIENT_HELLO:
+                self._client_hello(handshake, lane, messages.client_hello(body), mark)
+            elif (read := READERS.get(kind)) is not None:
+                letter = read(handshake, lane == self.client_lane, body, mark, self._store) or letter
+                if kind == SERVER_HELLO:
+                    self._server_hello(handshake, lane, letter, mark)
+            elif letter == b"Z":
+                self.anomaly(lane, "unknown_message", f"a handshake message of type {kind}", mark, "handshake.msg_type")
+        except Malformed as problem:
+            self.anomaly(lane, "malformed", f"{message_name(kind)}: {problem.text}", mark, problem.path, 9 + problem.offset)
+        return letter
 
     def sslv2_hello(self, lane: int, record: bytes, mark: Mark) -> None:
         """A ClientHello in SSLv2 framing."""
         self.tls = True
         try:
-            self._client_hello(lane, messages.sslv2_client_hello(record), mark)
+            self._client_hello(self.handshake, lane, messages.sslv2_client_hello(record), mark)
         except Malformed as problem:
             self.anomaly(lane, "malformed", f"SSLv2 ClientHello: {problem.text}", mark, problem.path)
         self.event(lane, b"C", len(record), mark)
 
-    def read_client_hello(self, lane: int, body: bytes, mark: Mark) -> None:
+    def _client_hello(self, handshake: HandshakeFacts, lane: int, hello: messages.ClientHello, mark: Mark) -> None:
         """A ClientHello; the second one, behind a HelloRetryRequest, changes nothing."""
-        self._client_hello(lane, messages.client_hello(body), mark)
-
-    def _client_hello(self, lane: int, hello: messages.ClientHello, mark: Mark) -> None:
-        handshake = self.handshake
         if handshake.offer is not None:
             return
-        self.client_lane = lane
-        handshake.offer = hello.shape
-        handshake.client_random = hello.random
-        handshake.offered_id = hello.session_id
-        handshake.offered_ticket = hashlib.sha256(hello.ticket).digest() if hello.ticket else hello.ticket
-        if hello.psk_identities:
-            handshake.offered_psks = tuple([hashlib.sha256(p).digest() for p in hello.psk_identities])
-        _, handshake.hello_frame, handshake.hello_ns = mark
+        read_offer(handshake, hello, mark)
+        if handshake is self.handshake:
+            self.client_lane = lane
+            self._listen()
         if hello.shape.problem:
             text, offset, path = hello.shape.problem
             self.anomaly(lane, "malformed", f"ClientHello: {text}", mark, path, 9 + offset)
 
-    def read_server_hello(self, lane: int, body: bytes, mark: Mark) -> bytes | None:
-        """A ServerHello or HelloRetryRequest; what the server finally chooses counts."""
-        hello = messages.server_hello(body)
-        handshake = self.handshake
+    def _listen(self) -> None:
+        """From here on encrypted records may be opened, where there are secrets."""
+        self.channel = self._store.channel(self)
+        if self.channel is not None:
+            for lane in (0, 1):
+                self.appetite(lane, is_keen=True, data_bytes=bounds.RECORD_BYTES)
+
+    def _server_hello(self, handshake: HandshakeFacts, lane: int, letter: bytes, mark: Mark) -> None:
+        """What a ServerHello means for the connection."""
+        if handshake is not self.handshake or handshake.answer is None:
+            return
         if handshake.offer is None:
             self.client_lane = 1 - lane
-        retry = hello.is_retry
-        if retry or hello.shape.version >= 0x0304:
+        if handshake.answer.version >= 0x0304 or letter == b"J":
             self._readers[lane].modern = True
-        if handshake.answer is not None and (retry or not handshake.retried):
-            return b"J" if retry else None
-        handshake.retried = handshake.retried or retry
-        handshake.answer = hello.shape
-        handshake.server_random = hello.random
-        handshake.answered_id = hello.session_id
-        _, handshake.answer_frame, handshake.answer_ns = mark
-        if hello.shape.problem:
-            text, offset, path = hello.shape.problem
+        if handshake.answer.problem and handshake.answer_frame == mark[1]:
+            text, offset, path = handshake.answer.problem
             self.anomaly(lane, "malformed", f"ServerHello: {text}", mark, path, 9 + offset)
-        return b"J" if retry else None
-
-    def read_certificate(self, lane: int, body: bytes, mark: Mark) -> None:
-        """A Certificate of either side."""
-        handshake = self.handshake
-        chain = self._store.chain(body)
-        if lane == self.client_lane:
-            handshake.client_chain = handshake.client_chain or chain
-        elif not handshake.chain:
-            handshake.chain = chain
-            handshake.certificate_frame = mark[1]
-
-    def read_certificate_request(self, lane: int, body: bytes, mark: Mark) -> None:
-        """A CertificateRequest: which authorities the server accepts."""
-        version = self.handshake.answer.version if self.handshake.answer else 0x0303
-        self.handshake.authorities = messages.certificate_authorities(body, version)
-
-    def read_ticket(self, lane: int, body: bytes, mark: Mark) -> None:
-        """A NewSessionTicket."""
-        ticket = messages.session_ticket(body)
-        if ticket.ticket:
-            self.handshake.issued_ticket = hashlib.sha256(ticket.ticket).digest()
-
-    def read_key_exchange(self, lane: int, body: bytes, mark: Mark) -> None:
-        """A ClientKeyExchange: the client accepted what the server sent."""
-        self.handshake.key_exchange_frame = self.handshake.key_exchange_frame or mark[1]
 
     def change_cipher_spec(self, lane: int, mark: Mark) -> None:
         """A ChangeCipherSpec in clear."""
@@ -222,7 +207,7 @@ class Connection:
         self.tls = True
         self.event(lane, b"L", code, mark)
         if not self.is_full:
-            self.alerts.append((lane, level, code, mark))
+            self.alerts.append(AlertNote(lane, level, code, mark))
 
     def sealed(self, lane: int, content_type: int, length: int, mark: Mark, head: bytes = b"") -> None:
         """An encrypted record that is not application data."""
@@ -230,7 +215,7 @@ class Connection:
         if content_type == ALERT:
             self.event(lane, b"l", length, mark)
             if not self.is_full:
-                self.alerts.append((lane, None, None, mark) if len(head) < 2 else (lane, -head[0], head[1], mark))
+                self.alerts.append(AlertNote(lane, None, None, mark) if len(head) < 2 else AlertNote(lane, -head[0], head[1], mark))
         elif content_type == CHANGE_CIPHER_SPEC:
             self.event(lane, b"i", length, mark)
         else:
@@ -249,6 +234,72 @@ class Connection:
         if len(self.anomalies) < bounds.ANOMALIES:
             self.anomalies.append((lane, kind, text, self._readers[lane].position + offset, path, mark[1]))
 
+    @property
+    def handshake(self) -> HandshakeFacts:
+        """The connection's own handshake, before any renegotiation."""
+        return self.handshakes[0]
+
+    def protected(self, lane: int, content_type: int, version: int, body: bytes | None, mark: Mark) -> None:
+        """An encrypted record that may be opened."""
+        if self.channel is not None:
+            self.channel.record(lane, content_type, version, body, mark)
+
+    def broken(self, lane: int) -> None:
+        """Bytes of a direction are missing."""
+        if self.channel is not None:
+            self.channel.broken(lane)
+
+    def certificate(self, number: int) -> bytes | None:
+        """The server's certificate (DER) of a handshake."""
+        chain = self.handshakes[number].chain
+        return self._store.certificate(chain[0]) if chain else None
+
+    def appetite(self, lane: int, *, is_keen: bool, data_bytes: int) -> None:
+        """Which encrypted records of a direction are handed on whole."""
+        if self._readers:
+            reader = self._readers[lane]
+            reader.keen, reader.data_bytes = is_keen and reader.mode is not Mode.LOST, data_bytes
+
+    def unsealed_message(self, lane: int, kind: int, body: bytes, mark: Mark) -> None:
+        """A handshake message that was decrypted. Up to TLS 1.2 what follows a direction's Finished belongs to the next handshake."""
+        number = self._rounds[lane]
+        if len(self.handshakes) <= number and kind != HELLO_REQUEST:
+            self.handshakes.append(HandshakeFacts())
+        handshake = self.handshakes[min(number, len(self.handshakes) - 1)]
+        letter = self._read(handshake, lane, kind, body, mark)
+        if number:
+            handshake.seen |= (CLIENT_BITS if lane == self.client_lane else SERVER_BITS).get(letter.decode(), 0)
+        self.event(lane, decrypted_letter(letter), len(body) + 4, mark)
+        if kind == FINISHED and not self.is_modern():
+            self._rounds[lane] += 1
+
+    def unsealed_change(self, lane: int, mark: Mark) -> None:
+        """A ChangeCipherSpec that was decrypted."""
+        number = self._rounds[lane]
+        if 0 < number < len(self.handshakes):
+            self.handshakes[number].seen |= (CLIENT_BITS if lane == self.client_lane else SERVER_BITS)["I"]
+        self.event(lane, decrypted_letter(b"I"), 1, mark)
+
+    def unsealed_alert(self, lane: int, level: int, code: int, mark: Mark) -> None:
+        """An alert that was decrypted."""
+        self.event(lane, decrypted_letter(b"L"), code, mark)
+        known = AlertNote(lane, level, code, mark, True)
+        for place, alert in enumerate(self.alerts):
+            if alert.lane == lane and not alert.decrypted and alert.mark == mark and (alert.level is None or alert.level <= 0):
+                self.alerts[place] = known
+                return
+        if not self.is_full:
+            self.alerts.append(known)
+
+    def unsealed_data(self, lane: int, length: int, mark: Mark) -> None:
+        """TLS 1.3: the first record that holds application data."""
+        self.event(lane, decrypted_letter(b"D"), length, mark)
+
+    def is_modern(self) -> bool:
+        """Whether TLS 1.3 was chosen."""
+        answer = self.handshake.answer
+        return answer is not None and answer.version >= 0x0304
+
     def is_flowing(self) -> bool:
         """Whether both sides have sent records of type application data: in TLS 1.3 the handshake is done then."""
         return all(self._applications)
@@ -262,10 +313,10 @@ class Connection:
         if not self.alerts:
             return ()
         found: list[AlertFact] = []
-        for lane, level, code, mark in self.alerts:
-            if level is not None and level <= 0:  # behind a ChangeCipherSpec: readable only where the suite does not encrypt
+        for lane, level, code, mark, decrypted in self.alerts:
+            if level is not None and level <= 0 and not decrypted:  # behind a ChangeCipherSpec: readable only where the suite does not encrypt
                 level, code = (-level, code) if -level in (1, 2) and self._is_null() else (None, None)
-            found.append(AlertFact(lane == client, level, code, mark[1], mark[2]))
+            found.append(AlertFact(lane == client, level, code, mark[1], mark[2], decrypted))
         if len(found) > 1:
             found.sort(key=lambda a: (a.ns, a.frame))
         return tuple(found)
@@ -309,12 +360,3 @@ def _in_order(events: list[Event]) -> list[Event]:
 
 FLIP = bytes([1, 0, *range(2, 256)])
 MOST_EVENT_BYTES = bounds.EVENTS * EVENT_BYTES
-
-READERS: dict[int, Callable[[Connection, int, bytes, Mark], bytes | None]] = {
-    CLIENT_HELLO: Connection.read_client_hello,
-    SERVER_HELLO: Connection.read_server_hello,
-    CERTIFICATE: Connection.read_certificate,
-    CERTIFICATE_REQUEST: Connection.read_certificate_request,
-    NEW_SESSION_TICKET: Connection.read_ticket,
-    CLIENT_KEY_EXCHANGE: Connection.read_key_exchange,
-}

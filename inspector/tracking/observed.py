@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import heapq
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Literal, TypeVar, cast
 
 import numpy as np
 from msgspec import Struct
 
 from inspector import bounds, facts
-from inspector.facts import EVENT_BYTES, LETTER_AT, PREFIX_BYTES, SIDE_AT, AlertFact, ConnectionFacts, Endpoint, Event, Facts, LaneFacts
+from inspector.facts import PREFIX_BYTES, AlertFact, ConnectionFacts, Endpoint, Facts, HandshakeFacts, LaneFacts
 from inspector.tls.messages import AnswerShape, HelloShape
 from inspector.tls.registry import FATAL
 from inspector.tracking.clients import UNKNOWN, Stack, stack
+from inspector.tracking.renegotiation import Renegotiation, find_renegotiations
 from inspector.tracking.sessions import NOTHING, Entry, Kind, Ledger, is_modern, kind_of
 
 Outcome = Literal["established", "aborted", "incomplete"]
@@ -85,18 +86,6 @@ class Observed(Struct, gc=False):
         return next((a for a in self.main.alerts if a.level == FATAL), None)
 
 
-class Renegotiation(Struct, gc=False):
-    """An encrypted handshake inside an established connection (RFC 5246, section 7.4.1.1). Frames are references, times nanoseconds."""
-
-    asked_by_server: bool
-    frame: int
-    ns: int
-    client_records: tuple[Event, ...]
-    server_records: tuple[Event, ...]
-    completed: bool
-    broken_off_by: Literal["client", "server"] | None
-
-
 class Shared:
     """Equal values kept once: addresses, endpoints and leaves repeat in every connection."""
 
@@ -127,6 +116,7 @@ def observe(facts: Facts, ledger: Ledger, wanted: Callable[[ConnectionFacts], bo
     legs: dict[bytes, list[list[ConnectionFacts]]] = {}
     near: dict[int, Observed] = {}
     found: list[Observed] = []
+    inner = Inner(ledger)
     for packed in ordered:
         main = facts.unpack(packed)
         if wanted is not None and not wanted(main):
@@ -141,9 +131,34 @@ def observe(facts: Facts, ledger: Ledger, wanted: Callable[[ConnectionFacts], bo
         seen.index = len(found)
         if packed[RANDOM] in repeated:
             near[id(group)] = seen
+        inner.enter_before(seen.hello_ns)
         seen.entry = ledger.enter(seen.index, main.handshake, seen.kind)
+        inner.add(seen, main)
         found.append(seen)
+    inner.enter_before(None)
     return found
+
+
+class Inner:
+    """Decrypted renegotiations, entered into the ledger where their time comes."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._waiting: list[tuple[int, int, int, Renegotiation, HandshakeFacts]] = []
+
+    def add(self, seen: Observed, main: ConnectionFacts) -> None:
+        """Those of a connection."""
+        for number, attempt in enumerate(seen.renegotiations):
+            if attempt.inside >= 0:
+                handshake = main.inside[attempt.inside]
+                heapq.heappush(self._waiting, (handshake.hello_ns or attempt.ns, seen.index, number, attempt, handshake))
+
+    def enter_before(self, ns: int | None) -> None:
+        """All that began before a time; all where it is None."""
+        while self._waiting and (ns is None or self._waiting[0][0] < ns):
+            _, index, _, attempt, handshake = heapq.heappop(self._waiting)
+            attempt.kind, attempt.reason = kind_of(handshake)
+            attempt.entry = self._ledger.enter(index, handshake, attempt.kind)
 
 
 RANDOM = slice(8, PREFIX_BYTES)
@@ -277,63 +292,3 @@ def gave_up(main: ConnectionFacts, closed_by: str | None) -> bool:
 
 def _closed_before(main: ConnectionFacts, ns: int) -> bool:
     return any(closed <= ns for closed, _ in _closes(main.from_client))
-
-
-def find_renegotiations(main: ConnectionFacts) -> tuple[Renegotiation, ...]:
-    """Encrypted handshake records behind the first Finished of each side, up to TLS 1.2.
-
-    Told apart by each side's ChangeCipherSpecs: what stands between two of them is one handshake.
-    """
-    if main.handshake.answer is None or is_modern(main.handshake) or not renegotiates(main.events):
-        return ()
-    ours, theirs = _rounds(main.sealed(True)), _rounds(main.sealed(False))
-    found: list[Renegotiation] = []
-    for round_index in range(max(len(ours), len(theirs))):
-        client = ours[round_index] if round_index < len(ours) else ()
-        server = theirs[round_index] if round_index < len(theirs) else ()
-        first = min(list(client[:1] + server[:1]), key=lambda r: (r.ns, r.frame))
-        completed = all(any(r.letter == "i" for r in side) for side in (client, server))
-        found.append(Renegotiation(bool(server) and first is server[0], first.frame, first.ns, client, server, completed, None))
-    if found and not found[-1].completed and found[-1].client_records and found[-1].server_records:
-        found[-1].broken_off_by = _broke_off(main, found[-1])
-    return tuple(found)
-
-
-def renegotiates(events: bytes) -> bool:
-    """Whether a side sent a second encrypted handshake record: a quick look before the events are unpacked."""
-    return events[LETTER_AT::EVENT_BYTES].count(b"f") > 2 or _repeats(events[LETTER_AT::EVENT_BYTES], events[SIDE_AT::EVENT_BYTES])
-
-
-@lru_cache(maxsize=4096)
-def _repeats(letters: bytes, sides: bytes) -> bool:
-    sealed = [side for letter, side in zip(letters, sides, strict=True) if letter == ord("f")]
-    return len(sealed) > len(set(sealed))
-
-
-def _rounds(records: list[Event]) -> list[tuple[Event, ...]]:
-    """Handshake records and ChangeCipherSpecs behind the first Finished, cut behind each later Finished."""
-    rounds: list[tuple[Event, ...]] = []
-    current: list[Event] = []
-    changed = False
-    for record in records[1:] if records and records[0].letter == "f" else ():
-        if record.letter == "l":
-            continue
-        current.append(record)
-        if record.letter == "i":
-            changed = True
-        elif changed:
-            rounds.append(tuple(current))
-            current, changed = [], False
-    if current:
-        rounds.append(tuple(current))
-    return rounds
-
-
-def _broke_off(main: ConnectionFacts, attempt: Renegotiation) -> Literal["client", "server"] | None:
-    """Who ended a renegotiation that the server had answered: who first alerted or closed behind it."""
-    ends = [(a.ns, "client" if a.from_client else "server") for a in main.alerts if a.ns >= attempt.ns]
-    ends += [(ns, "client") for ns, _ in _closes(main.from_client)] + [(ns, "server") for ns, _ in _closes(main.from_server)]
-    ends = [e for e in ends if e[0] >= attempt.ns]
-    if not ends:
-        return None
-    return "client" if min(ends)[1] == "client" else "server"

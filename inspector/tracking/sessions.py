@@ -161,14 +161,29 @@ class Ledger:
             self._by_key[handshake.issued_ticket] = session
 
     def _modern(self, index: int, handshake: HandshakeFacts, kind: Kind) -> Entry:
-        """TLS 1.3: identities are tickets that were issued under encryption; equal identities are the same one."""
-        if not handshake.offered_psks:
-            return NOTHING
-        key = handshake.offered_psks[0]
+        """TLS 1.3: an identity is a ticket (RFC 8446, section 4.6.1), which secrets show being issued; without them equal identities are the same one."""
+        entry = self._identity(index, handshake, kind) if handshake.offered_psks else NOTHING
+        leaf = handshake.chain[0] if handshake.chain else entry.session.leaf if entry.session is not None and kind == "psk" else None
+        for ticket in handshake.issued_tickets:
+            session = Session(ticket, "psk", index, leaf, None, handshake.answer_ns, True, None, None, [])
+            self.sessions.append(session)
+            self._by_key[ticket] = session
+        return entry
+
+    def _identity(self, index: int, handshake: HandshakeFacts, kind: Kind) -> Entry:
+        offered, answer = handshake.offered_psks, handshake.answer
+        accepted = answer.accepted_psk if answer is not None else None
+        key = offered[accepted] if accepted is not None and accepted < len(offered) else next((psk for psk in offered if psk in self._by_key), offered[0])
         session = self._by_key.get(key)
         if session is None:
             session = Session(key, "psk", None, None, None, None, True, None, None, [])
             self.sessions.append(session)
             self._by_key[key] = session
-        session.uses.append(index << 1 | (kind == "psk"))
-        return Entry(session, False, None, None)
+        by = session.resumed_by
+        if len(session.uses) < MAX_USES:
+            session.uses.append(index << 1 | (kind == "psk"))
+        else:
+            session.dropped += 1
+        if kind == "psk" and session.resumed_ns is None:
+            session.resumed_ns, session.resumed_by = handshake.answer_ns, index
+        return Entry(session, session.issuer is not None, None, by)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import work
 from textual.app import SystemCommand
@@ -13,9 +13,8 @@ from textual.filter import LineFilter
 from textual.screen import Screen
 from textual.theme import Theme
 
-from inspector.document import Limit
+from inspector.contents import RawMessage, raw_messages
 from inspector.errors import InspectorError
-from inspector.evidence import RawMessage, raw_messages
 from inspector.findings.case import Options
 from inspector.safe import path_text, safe_text
 from inspector.settings import Settings
@@ -40,6 +39,9 @@ from inspector.tui.services import ServicesScreen
 from inspector.tui.sessions import SessionsScreen
 from inspector.tui.told import Target
 from inspector.tui.waiting import LoadingScreen
+
+if TYPE_CHECKING:
+    from inspector.secrets.given import Given
 
 LOOKS_PER_SECOND = 10
 SCREENS: dict[str, type[Area]] = {
@@ -92,11 +94,11 @@ class InspectorApp(Exporting):
         self,
         paths: Sequence[str],
         options: Options,
-        limits: Sequence[Limit] = (),
         settings: Settings | None = None,
         view: View | None = None,
         ascii_wanted: bool = False,
         loading: Loading | None = None,
+        given: Given | None = None,
     ) -> None:
         """``loading``: already at work. Raises UsageError where settings or view name something that does not exist."""
         super().__init__()
@@ -105,14 +107,14 @@ class InspectorApp(Exporting):
         """Why nothing could be shown, for whoever started the app."""
         self.door = Door(door.ascii_wanted(ascii_wanted or own.ascii))
         self._options = options
-        self._limits = list(limits)
         self.desk = Desk(list(paths), own, view or View())
+        self.desk.given = given
         self.desk.recent = recent.load()
         self._frozen = False
         self._shown = 0
         self._knocked = 0
         self._visited: set[str] = set()
-        self._loading = loading or Loading(paths, options, limits, own)
+        self._loading = loading or Loading(paths, options, own, given)
         self.register_theme(HIGH_CONTRAST)
         bindings.check(own, self.available_themes, COLUMNS, self.desk.view)
         if own.theme:
@@ -341,7 +343,7 @@ class InspectorApp(Exporting):
 
     def _read(self, paths: list[str]) -> None:
         self._loading.stop()
-        self._loading = Loading(paths, self._options, self._limits, self.desk.settings)
+        self._loading = Loading(paths, self._options, self.desk.settings, self.desk.given)
         self._shown = 0
         if paths != self.desk.paths:
             self.desk.marks.clear()
@@ -360,7 +362,7 @@ class InspectorApp(Exporting):
     def pick(self, target: Target) -> None:
         """Pick the first message of a rung."""
         try:
-            found = of_rung(raw_messages(self.desk.paths, target.connection), target.rung.events)
+            found = of_rung(raw_messages(self.desk.paths, target.connection, given=self.desk.given), target.rung.events)
         except (OSError, InspectorError) as error:
             self.call_from_thread(self._told, str(error), True)
             return

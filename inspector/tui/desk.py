@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
 from inspector import evidence
 from inspector.columns import Columns
+from inspector.contents import RawMessage
 from inspector.document import Document, Service
-from inspector.evidence import RawMessage
 from inspector.filters import compile_filter
 from inspector.findings.judge import Analysis
 from inspector.reports import overview
 from inspector.settings import Settings
+
+if TYPE_CHECKING:
+    from inspector.secrets.given import Given
 
 T = TypeVar("T")
 
@@ -48,6 +51,8 @@ class Desk:
     service: int | None = None
     everything: bool = False
     """Connections, sessions, certificates and incidents of all services, not of the one in view."""
+    given: Given | None = None
+    """The secrets that were asked for with the captures."""
     marks: dict[str, int] = field(default_factory=dict)
     picked: list[Picked] = field(default_factory=list)
     recent: list[str] = field(default_factory=list)

@@ -9,10 +9,8 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Sequence
 
 from inspector.columns import Columns
-from inspector.document import Limit
 from inspector.facts import Facts
 from inspector.journal import Reader
 from inspector.live.garbage import collect_rarely
@@ -51,7 +49,7 @@ class Growing(Loading):
     def _show(self, facts: Facts) -> float:
         """Judge and publish; how long the next should wait."""
         began = time.monotonic()
-        analysis = self._judged(facts, self._limits)
+        analysis = self._judged(facts)
         self._publish(analysis, Columns(analysis, self._check), whole=True)
         return max(LOOK_SECONDS, (time.monotonic() - began) / SHARE)
 
@@ -86,10 +84,10 @@ class Following(Growing):
 class Listening(Growing):
     """A live capture. ``watching`` runs in a thread of its own."""
 
-    def __init__(self, watching: Watching, expression: str, limits: Sequence[Limit], own: Settings) -> None:
+    def __init__(self, watching: Watching, expression: str, own: Settings) -> None:
         """``expression``: the kernel's filter, to be shown."""
         recording = watching.keeping.recording
-        super().__init__([recording.path] if recording is not None and not recording.is_ring else [], watching.options, limits, own)
+        super().__init__([recording.path] if recording is not None and not recording.is_ring else [], watching.options, own)
         self._watching = watching
         self._filter = expression
         self._capture = threading.Thread(target=self._watch, name="capture", daemon=True)

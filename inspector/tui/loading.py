@@ -24,6 +24,7 @@ from inspector.safe import path_text, safe_text
 
 if TYPE_CHECKING:
     from inspector.capture.files import Story
+    from inspector.secrets.given import Given
 
 FIRST_LOOK_SECONDS = 2.0
 SWITCH_SECONDS = 0.0005
@@ -49,7 +50,7 @@ class Loading:
     is_repeatable = True
     """Whether the same can be read again, or something else instead."""
 
-    def __init__(self, paths: Sequence[str], options: Options, limits: Sequence[Limit], own: settings.Settings) -> None:
+    def __init__(self, paths: Sequence[str], options: Options, own: settings.Settings, given: Given | None = None) -> None:
         self.paths = list(paths)
         self.total = 0
         self.read = 0
@@ -62,7 +63,7 @@ class Loading:
         self.is_whole = False
         """Everything was read; only the columns may be missing."""
         self._options = options
-        self._limits = list(limits)
+        self._asked_with = given
         self._settings = own
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="loading", daemon=True)
@@ -118,12 +119,12 @@ class Loading:
 
     def _work(self) -> None:
         self._next_look = time.monotonic() + FIRST_LOOK_SECONDS
-        facts = extract(self.paths, self._advance, self._opened, self._look)
+        facts = extract(self.paths, self._advance, self._opened, self._look, self._asked_with)
         if self._options.logs:
             self.stage = "reading logs"
             add_logs(facts, self._options.logs)
         self.stage = "judging"
-        analysis = self._judged(facts, self._limits)
+        analysis = self._judged(facts)
         columns = Columns(analysis, self._check) if analysis.count <= FEW else None
         self._publish(analysis, columns, whole=True)
         if columns is None:
@@ -131,7 +132,7 @@ class Loading:
             self._stopped.wait(PAINT_SECONDS)
             self._publish(analysis, Columns(analysis, self._check), whole=True)
 
-    def _judged(self, facts: Facts, limits: list[Limit]) -> Analysis:
+    def _judged(self, facts: Facts, limits: Sequence[Limit] = ()) -> Analysis:
         analysis = judge(facts, self._options, limits)
         settings.name(analysis.document, self._settings)
         return analysis
@@ -161,6 +162,6 @@ class Loading:
         from inspector.stretch import so_far
 
         limit = Limit("reading", "not all was read yet: sessions issued in what is still to come, or in another part, are not known", None, [])
-        self._publish(self._judged(so_far(facts, story), [*self._limits, limit]), None, whole=False)
+        self._publish(self._judged(so_far(facts, story), [limit]), None, whole=False)
         now = time.monotonic()
         self._next_look = now + max(FIRST_LOOK_SECONDS, PATIENCE * (now - began))

@@ -15,8 +15,8 @@ from textual.widgets import Static, Tree
 from textual.widgets.tree import TreeNode
 from textual.worker import Worker, get_current_worker
 
+from inspector.contents import RawMessage, raw_messages
 from inspector.errors import InspectorError
-from inspector.evidence import RawMessage, raw_messages
 from inspector.facts import FRAME_BITS, Event
 from inspector.safe import safe_text
 from inspector.times import rfc3339
@@ -35,8 +35,8 @@ VALUE = 160
 
 def of_rung(messages: list[RawMessage], events: tuple[Event, ...]) -> list[RawMessage]:
     """The messages that a rung stands for: those of its side in its frames; only its own kind where records are told by kind."""
-    wanted = {(e.frame, e.from_client, e.letter if e.letter in "LIfilD" else "message") for e in events}
-    return [m for m in messages if (m.frame, m.from_client, m.letter) in wanted]
+    wanted = {(e.frame, e.from_client, e.letter if e.letter in "LIfilD" else "message", e.decrypted) for e in events}
+    return [m for m in messages if (m.frame, m.from_client, m.letter, m.decrypted) in wanted]
 
 
 class Fields(Tree[Held]):
@@ -108,7 +108,7 @@ class MessageScreen(Page):
     def _load(self, target: Target) -> None:
         worker: Worker[None] = get_current_worker()
         try:
-            found = raw_messages(self.desk.paths, target.connection, lambda: worker.is_cancelled)
+            found = raw_messages(self.desk.paths, target.connection, lambda: worker.is_cancelled, self.desk.given)
         except (InspectorError, OSError) as error:
             self.app.call_from_thread(self._fail, safe_text(str(error)))
             return

@@ -9,7 +9,7 @@ from inspector import bounds, facts
 from inspector.facts import Close, ConnectionFacts, Endpoint
 from inspector.tls.records import Mode, RecordReader
 from inspector.tls.registry import FATAL
-from inspector.tracking.connections import CertificateStore, Connection
+from inspector.tracking.connections import Connection, Store
 from inspector.wire.runs import FlowRuns, Key, Reach, Run, among, by_flow
 from inspector.wire.segments import ACK, FIN, RST, SYN, AddressTable, SegmentBatch
 from inspector.wire.streams import Stream
@@ -41,7 +41,7 @@ class Flow:
 
     __slots__ = ("began", "closed", "connection", "fins", "first", "is_decided", "isns", "key", "last", "packets", "resets", "rtt", "streams", "syn_ns")
 
-    def __init__(self, key: tuple[int, int], store: CertificateStore, ns: int, frame: int) -> None:
+    def __init__(self, key: tuple[int, int], store: Store, ns: int, frame: int) -> None:
         self.key = key
         self.connection = Connection(store)
         readers = [RecordReader(0, self.connection), RecordReader(1, self.connection)]
@@ -73,7 +73,7 @@ class Flow:
 
     def decides(self) -> bool:
         """Whether what became of the first handshake can be told by now: both sides encrypt, one gave up, or one closed."""
-        if any(self.fins) or any(self.resets) or any(level == FATAL for _, level, _, _ in self.connection.alerts):
+        if any(self.fins) or any(self.resets) or any(alert.level == FATAL for alert in self.connection.alerts):
             return True
         return self.is_complete()
 
@@ -102,7 +102,7 @@ class FlowTable:
     asks ``decided`` and ``settle`` several times a second. ``most``: flows that are open at once.
     """
 
-    def __init__(self, addresses: AddressTable, store: CertificateStore, ended: Ended, from_middle: bool = False, live: bool = False, most: int = bounds.FLOWS) -> None:
+    def __init__(self, addresses: AddressTable, store: Store, ended: Ended, from_middle: bool = False, live: bool = False, most: int = bounds.FLOWS) -> None:
         self._from_middle = from_middle
         self._live = live
         self._most = most
@@ -293,11 +293,13 @@ class FlowTable:
         else:
             server = flow.key[1 - flow.client_lane()]
             self._ended.other(Endpoint(self._addresses.address(server >> 16), server & 0xFFFF), flow.began)
-        connection.attach([])  # the readers hold the connection: leave no cycle behind
+        connection.attach([])  # the readers and the channel hold the connection: leave no cycle behind
+        connection.channel = None
 
     def _facts(self, flow: Flow) -> ConnectionFacts:
         connection = flow.connection
         client = flow.client_lane()
+        unopened, opened = connection.channel.outcome() if connection.channel is not None else (None, (0, 0))
         ends = [Endpoint(self._addresses.address(end >> 16), end & 0xFFFF) for end in flow.key]
         lanes = []
         for lane in (client, 1 - client):
@@ -308,6 +310,7 @@ class FlowTable:
             found.fin, found.rst = flow.fins[lane], flow.resets[lane]
             found.lost = stream.lost or stream.reader.uncertain
             found.packets = flow.packets[lane]
+            found.opened = opened[lane]
             lanes.append(found)
         events = connection.event_facts(client)
         connection.handshake.seen = facts.seen_bits(events[facts.LETTER_AT :: facts.EVENT_BYTES], events[facts.SIDE_AT :: facts.EVENT_BYTES])
@@ -328,4 +331,6 @@ class FlowTable:
             alerts=connection.alert_facts(client),
             anomalies=connection.anomaly_facts(client, events),
             events=events,
+            inside=tuple(connection.handshakes[1:]),
+            secrets=unopened,
         )

@@ -1,0 +1,112 @@
+"""What a renegotiation means: whether it brought another certificate, and what Java's rule says of it."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from inspector.document import Jsse
+from inspector.facts import HandshakeFacts
+from inspector.findings.case import Case
+from inspector.findings.jsse import Offer, decide
+from inspector.tracking.flights import Comparison, Measure, Part, compare, first_flight
+from inspector.tracking.observed import Observed
+from inspector.tracking.renegotiation import Renegotiation
+from inspector.tracking.sessions import is_modern
+
+ENCRYPTED = Jsse("not_applicable", None, "the handshake is encrypted", None, None)
+REASONS = {
+    3: "the renegotiation uses extended master secret (EMS)",
+    4: "the connection did not begin with a resumed session",
+    6: "the connection began with a resumed session, the renegotiation has no extended master secret, and the certificate is another",
+}
+"""By row of Java's table: what it says here, where "resumed before" is whether the connection began with a resumed session."""
+
+
+class Study(NamedTuple):
+    """``certificate``, ``basis``, ``text``, ``parts``: as the document says it. ``before``, ``now``: leaves by digest."""
+
+    certificate: Literal["changed", "same", "consistent", "unknown"]
+    basis: Literal["decrypted", "length"] | None
+    text: str
+    parts: tuple[Part, ...]
+    before: bytes | None
+    now: bytes | None
+    jsse: Jsse
+
+
+def studied(case: Case, seen: Observed, number: int) -> Study:
+    """One renegotiation of a connection."""
+    attempt = seen.renegotiations[number]
+    main = seen.main
+    origin = _origin(case, seen)
+    before = origin.main.handshake.chain if origin is not None else ()
+    session = seen.entry.session
+    leaf = before[0] if before else session.leaf if session is not None and seen.is_resumed else None
+    if attempt.inside >= 0:
+        handshake = main.inside[attempt.inside]
+        return _decrypted(case, seen, attempt, handshake, before, leaf)
+    comparison = (
+        Comparison("unknown", declined_text(attempt)) if attempt.state == "declined" else compare(first_flight(origin.main) if origin is not None else None, attempt, Measure(main))
+    )
+    return Study(comparison.verdict, "length" if comparison.verdict != "unknown" else None, comparison.text, comparison.parts, leaf, None, ENCRYPTED)
+
+
+def _origin(case: Case, seen: Observed) -> Observed | None:
+    """The connection whose full handshake, in clear, made what this one began with."""
+    if not seen.is_resumed:
+        return seen
+    session = seen.entry.session
+    if session is None or session.issuer is None:
+        return None
+    issuer = case.observed[session.issuer]
+    return issuer if session.leaf == issuer.leaf else None
+
+
+def _decrypted(case: Case, seen: Observed, attempt: Renegotiation, handshake: HandshakeFacts, before: tuple[bytes, ...], leaf: bytes | None) -> Study:
+    now = handshake.chain[0] if handshake.chain else None
+    step = case.step(leaf, now) if leaf is not None and now is not None else None
+    jsse = ENCRYPTED
+    if attempt.kind is not None and not is_modern(handshake):
+        answer = handshake.answer
+        decision = decide(
+            Offer(
+                modern=False,
+                offered=True,
+                resumed=attempt.kind != "full",
+                extended_master_secret=answer is not None and answer.extended_master_secret,
+                issued=True,
+                resumed_before=seen.is_resumed,
+                equivalent=None if step is None else step != "none",
+                gave_up=attempt.broken_off_by == "client",
+            )
+        )
+        jsse = Jsse(decision.verdict, decision.row, REASONS.get(decision.row or 0, decision.reason), leaf.hex() if leaf else None, step)
+    certificate: Literal["changed", "same", "unknown"] = "unknown"
+    if now is None:
+        text = "no certificate was sent: a session was resumed" if attempt.kind in ("session_id", "ticket") else "no certificate was read"
+    elif leaf is None:
+        text = "the certificate that the connection began with is not in the capture"
+    elif before and handshake.chain != before:
+        certificate = "changed"
+        text = "another certificate" if leaf != now else "the same certificate with another chain"
+    elif leaf != now:
+        certificate, text = "changed", "another certificate"
+    else:
+        certificate, text = "same", "the same certificate"
+    return Study(certificate, "decrypted" if certificate != "unknown" else None, text, (), leaf, now, jsse)
+
+
+def declined_text(attempt: Renegotiation) -> str:
+    """What was declined, by whom."""
+    return f"the {attempt.by} declined" if attempt.by else "it was not entered"
+
+
+def ended(attempt: Renegotiation) -> str:
+    """Who began a renegotiation, and what became of it, in a few words."""
+    began = "begun by the server (HelloRequest)" if attempt.asked_by_server else "begun by the client"
+    shape = f", {attempt.shape} by its shape" if attempt.shape else ""
+    if attempt.state == "completed":
+        return f"{began}, completed{shape}"
+    if attempt.state == "open":
+        return f"{began}, not completed in the capture"
+    return f"{began}, {'declined' if attempt.state == 'declined' else 'broken off'} by the {attempt.by}{shape}"

@@ -1,0 +1,351 @@
+"""What both directions of one connection say under encryption, as far as secrets open it: handshake messages, ChangeCipherSpecs, alerts. Application data is
+passed over.
+
+A direction's records wait, within bounds, until what they need is known: the other direction's hello, a renegotiation's hellos, or a secret that a growing
+key log has not told yet. So the order in which directions and secrets arrive changes nothing. What cannot be opened is named, and ends the direction.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+from inspector import bounds
+from inspector.facts import HandshakeFacts
+from inspector.secrets import keylog
+from inspector.secrets.masters import Exchange, master_of
+from inspector.secrets.openers import NotOpened, Opener, Suite, Traffic, is_supported, openers
+from inspector.secrets.store import Secrets
+from inspector.tls.protection import TLS10, TLS11, TLS13, protection_of
+from inspector.tls.records import Mark
+from inspector.tls.registry import ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE, cipher_name
+
+END_OF_EARLY_DATA, FINISHED, KEY_UPDATE = 5, 20, 24
+FIRST_DRAFT = 25
+"""Earlier drafts of TLS 1.3 authenticate records without their header."""
+
+NO_SECRET = "no secret for this connection"
+WRONG = "the secret does not open its records"
+LOST = "bytes are missing"
+TOO_MUCH = "its secret did not come in time"
+
+
+class Conversation(Protocol):
+    """Whose channel it is. ``handshakes``: those of the connection, as far as they are known."""
+
+    handshakes: list[HandshakeFacts]
+    client_lane: int | None
+
+    def certificate(self, number: int) -> bytes | None: ...
+
+    def appetite(self, lane: int, *, is_keen: bool, data_bytes: int) -> None: ...
+
+    def unsealed_message(self, lane: int, kind: int, body: bytes, mark: Mark) -> None: ...
+
+    def unsealed_change(self, lane: int, mark: Mark) -> None: ...
+
+    def unsealed_alert(self, lane: int, level: int, code: int, mark: Mark) -> None: ...
+
+    def unsealed_data(self, lane: int, length: int, mark: Mark) -> None: ...
+
+
+class Record(NamedTuple):
+    """``version``: of the header. ``body``: None where it was passed over."""
+
+    kind: int
+    version: int
+    body: bytes | None
+    mark: Mark
+
+
+class Lane:
+    """One direction. ``round``: the number of its handshake, 0 for the first; ``stage``: the place among the secrets of TLS 1.3."""
+
+    def __init__(self) -> None:
+        self.waiting: deque[Record] = deque()
+        self.held = 0
+        self.sequence = 0
+        self.round = 0
+        self.stage = 0
+        self.opener: Opener | None = None
+        self.traffic: Traffic | None = None
+        self.message = bytearray()
+        self.message_mark: Mark = (0, 0, 0)
+        self.opened = 0
+        self.has_data = False
+        self.ended = ""
+
+
+class Channel:
+    """See above. Made when the first hello is seen."""
+
+    def __init__(self, secrets: Secrets, conversation: Conversation) -> None:
+        self._secrets = secrets
+        self._conversation = conversation
+        self._lanes = (Lane(), Lane())
+        self._exchanges: list[Exchange] = [Exchange()]
+        self._suites: dict[int, Suite] = {}
+        self._pairs: dict[int, tuple[Opener, Opener]] = {}
+
+    def overheard(self, lane: int, kind: int, body: bytes) -> None:
+        """A handshake message in clear."""
+        if self._secrets.has_premasters:
+            self._exchange(0).add(lane == self._conversation.client_lane, kind, body)
+
+    def broken(self, lane: int) -> None:
+        """Bytes of a direction are missing: the records behind them have unknown numbers."""
+        self._end(lane, LOST)
+
+    def record(self, lane: int, kind: int, version: int, body: bytes | None, mark: Mark) -> None:
+        """The next protected record of a direction; ``body`` None where it was passed over by its length."""
+        found = self._lanes[lane]
+        if found.ended:
+            return
+        found.waiting.append(Record(kind, version, body, mark))
+        found.held += len(body) if body else 1
+        self.advance()
+        if found.held > bounds.HELD_BYTES:
+            self._end(lane, self._reason(lane) or TOO_MUCH)
+
+    def advance(self) -> None:
+        """Open all that can be opened by now."""
+        is_moving = True
+        while is_moving:
+            is_moving = False
+            for lane in (0, 1):
+                while self._lanes[lane].waiting and self._step(lane):
+                    is_moving = True
+
+    def outcome(self) -> tuple[str, tuple[int, int]]:
+        """Why something was not opened, ``""`` where all was; and how many encrypted records of each direction were."""
+        self.advance()
+        reasons = [lane.ended or (self._reason(number) if lane.waiting else "") for number, lane in enumerate(self._lanes)]
+        return next((reason for reason in reasons if reason), ""), (self._lanes[0].opened, self._lanes[1].opened)
+
+    def _end(self, lane: int, reason: str) -> None:
+        found = self._lanes[lane]
+        if not found.ended:
+            found.ended = reason
+            found.waiting.clear()
+            found.held = 0
+            self._conversation.appetite(lane, is_keen=False, data_bytes=0)
+
+    def _step(self, lane: int) -> bool:
+        """Deal with the first record that waits; False where something is lacking still."""
+        found = self._lanes[lane]
+        suite = self._suite(0)
+        if isinstance(suite, str):
+            self._end(lane, suite)
+            return True
+        if suite is None:
+            return False
+        record = found.waiting[0]
+        taken = self._modern(lane, found, suite, record) if suite.version == TLS13 else self._classic(lane, found, record)
+        if taken and found.waiting:
+            found.waiting.popleft()
+            found.held -= len(record.body) if record.body else 1
+        return taken
+
+    def _suite(self, number: int) -> Suite | str | None:
+        """What a handshake negotiated, or why it cannot be opened; None where it is not known yet."""
+        known = self._suites.get(number)
+        if known is not None:
+            return known
+        handshakes = self._conversation.handshakes
+        answer = handshakes[number].answer if number < len(handshakes) else None
+        if answer is None:
+            return None
+        version = TLS13 if answer.version >> 8 == 0x7F and answer.version & 0xFF >= FIRST_DRAFT else answer.version
+        protection = protection_of(answer.cipher_suite)
+        if protection is None or not is_supported(protection) or not TLS10 <= version <= TLS13:
+            return f"{cipher_name(answer.cipher_suite)} cannot be opened" if TLS10 <= version <= TLS13 else "this version cannot be opened"
+        suite = self._suites[number] = Suite(protection, version, 22 in answer.extensions)
+        if number == 0 and version != TLS13:
+            for lane in (0, 1):
+                keeps_iv = protection.mode == "cbc" and version < TLS11
+                self._conversation.appetite(lane, is_keen=not self._lanes[lane].ended, data_bytes=bounds.RECORD_BYTES if keeps_iv else 0)
+        return suite
+
+    def _exchange(self, number: int) -> Exchange:
+        while len(self._exchanges) <= number:
+            self._exchanges.append(Exchange())
+        return self._exchanges[number]
+
+    def _reason(self, lane: int) -> str:
+        """Why a direction still waits."""
+        suite = self._suite(0)
+        if suite is None:
+            return "its ServerHello was not captured"
+        if isinstance(suite, str):
+            return suite
+        return self._exchange(self._lanes[lane].round).problem or NO_SECRET
+
+    # --- up to TLS 1.2
+
+    def _classic(self, lane: int, found: Lane, record: Record) -> bool:
+        if found.opener is None:
+            found.opener = self._opener(lane, found)
+            if found.opener is None:
+                return bool(found.ended)
+        if record.body is None or record.kind == APPLICATION_DATA:
+            found.opener.passed(record.body)
+            found.sequence += 1
+            return True
+        try:
+            plain = found.opener.open(found.sequence, record.kind, record.version, record.body)
+        except NotOpened:
+            self._end(lane, WRONG)
+            return True
+        found.sequence += 1
+        found.opened += 1
+        if record.kind == HANDSHAKE:
+            self._handshake(lane, found, plain, record.mark, lambda kind: self._told_classic(found, kind))
+        elif record.kind == ALERT:
+            self._alert(lane, plain, record.mark)
+        elif record.kind == CHANGE_CIPHER_SPEC:
+            self._conversation.unsealed_change(lane, record.mark)
+            found.sequence, found.opener = 0, None
+        return True
+
+    @staticmethod
+    def _told_classic(found: Lane, kind: int) -> None:
+        if kind == FINISHED:
+            found.round += 1
+
+    def _opener(self, lane: int, found: Lane) -> Opener | None:
+        number = found.round
+        pair = self._pairs.get(number)
+        if pair is None:
+            suite = self._suite(number)
+            if suite is None:
+                return None
+            if isinstance(suite, str):
+                self._end(lane, suite)
+                return None
+            handshake = self._conversation.handshakes[number]
+            if not handshake.client_random:
+                return None
+            exchange = self._exchange(number)
+            master = master_of(self._secrets, handshake, suite, exchange, self._conversation.certificate(number))
+            if master is None:
+                if not exchange.may_still_come and not self._secrets.may_grow:
+                    self._end(lane, exchange.problem or NO_SECRET)
+                return None
+            pair = self._pairs[number] = openers(suite, master, handshake.client_random, handshake.server_random)
+        handshake = self._conversation.handshakes[number]
+        exchange = self._exchange(number)
+        if exchange.master:
+            self._secrets.keep_session(handshake.answered_id, exchange.master)
+            self._secrets.keep_session(handshake.issued_ticket or b"", exchange.master)
+        return pair[0 if lane == self._conversation.client_lane else 1]
+
+    # --- TLS 1.3
+
+    def _modern(self, lane: int, found: Lane, suite: Suite, record: Record) -> bool:
+        if record.kind != APPLICATION_DATA:
+            return True
+        labels = self._labels(lane)
+        if found.traffic is None:
+            found.traffic = self._traffic(lane, found, suite, labels)
+            if found.traffic is None:
+                return bool(found.ended)
+        is_established = found.stage == len(labels) - 1
+        if record.body is None:
+            if is_established:
+                self._data(lane, found, record)
+            else:
+                self._end(lane, LOST)
+            return True
+        try:
+            if is_established and found.traffic.inner_type(found.sequence, record.body) not in (HANDSHAKE, ALERT):
+                self._data(lane, found, record)
+                return True
+            kind, plain = found.traffic.open(found.sequence, record.version, record.body)
+        except NotOpened:
+            return self._next_stage_or_end(lane, found, labels)
+        found.sequence += 1
+        found.opened += 1
+        if kind == HANDSHAKE:
+            self._handshake(lane, found, plain, record.mark, lambda message: self._told_modern(lane, found, message))
+        elif kind == ALERT:
+            self._alert(lane, plain, record.mark)
+        elif not found.has_data:
+            found.has_data = True
+            self._conversation.unsealed_data(lane, len(plain), record.mark)
+        return True
+
+    def _labels(self, lane: int) -> tuple[str, ...]:
+        if lane != self._conversation.client_lane:
+            return (keylog.SERVER_HANDSHAKE, keylog.SERVER_TRAFFIC)
+        offer = self._conversation.handshakes[0].offer
+        early = (keylog.CLIENT_EARLY,) if offer is not None and offer.early_data else ()
+        return (*early, keylog.CLIENT_HANDSHAKE, keylog.CLIENT_TRAFFIC)
+
+    def _traffic(self, lane: int, found: Lane, suite: Suite, labels: tuple[str, ...]) -> Traffic | None:
+        random = self._conversation.handshakes[0].client_random
+        secret = self._secrets.find(labels[found.stage], random)
+        if secret is None and labels[found.stage] == keylog.CLIENT_EARLY:
+            found.stage += 1
+            secret = self._secrets.find(labels[found.stage], random)
+        if secret is None:
+            if not self._secrets.may_grow:
+                self._end(lane, f"no {labels[found.stage]} for this connection" if self._secrets.knows(random) else NO_SECRET)
+            return None
+        return Traffic(suite.protection, suite.digest, secret)
+
+    def _next_stage_or_end(self, lane: int, found: Lane, labels: tuple[str, ...]) -> bool:
+        """A record that does not open may be early data: then the next secret is tried, or the record passed over, as a server does (RFC 8446, section 4.2.10)."""
+        if labels[found.stage] == keylog.CLIENT_EARLY:
+            found.stage, found.sequence, found.traffic = found.stage + 1, 0, None
+            found.waiting.appendleft(found.waiting[0])  # tried again: one is taken off
+            found.held += len(found.waiting[0].body or b"\0")
+            return True
+        if found.sequence == 0 and labels[found.stage] == keylog.CLIENT_HANDSHAKE and labels[0] == keylog.CLIENT_EARLY:
+            return True
+        self._end(lane, WRONG)
+        return True
+
+    def _told_modern(self, lane: int, found: Lane, kind: int) -> None:
+        if kind in (FINISHED, END_OF_EARLY_DATA) and found.stage < len(self._labels(lane)) - 1:
+            found.stage, found.sequence, found.traffic = found.stage + 1, 0, None
+            if found.stage == len(self._labels(lane)) - 1:
+                self._conversation.appetite(lane, is_keen=True, data_bytes=bounds.POST_HANDSHAKE_BYTES)
+        elif kind == KEY_UPDATE and found.traffic is not None:
+            found.sequence, found.traffic = 0, found.traffic.updated()
+
+    def _data(self, lane: int, found: Lane, record: Record) -> None:
+        """Application data: counted, not opened."""
+        found.sequence += 1
+        if not found.has_data:
+            found.has_data = True
+            self._conversation.unsealed_data(lane, len(record.body or b""), record.mark)
+
+    # --- both
+
+    def _handshake(self, lane: int, found: Lane, plain: bytes, mark: Mark, told: Callable[[int], None]) -> None:
+        """Messages of a record; one may begin in an earlier record."""
+        if not found.message:
+            found.message_mark = mark
+        found.message += plain
+        at = 0
+        message = found.message
+        while at + 4 <= len(message):
+            length = int.from_bytes(message[at + 1 : at + 4], "big")
+            if length > bounds.MESSAGE_BYTES:
+                self._end(lane, f"a handshake message of {length:,} bytes")
+                return
+            if at + 4 + length > len(message):
+                break
+            kind, body = message[at], bytes(message[at + 4 : at + 4 + length])
+            at += 4 + length
+            if self._secrets.has_premasters and found.round:
+                self._exchange(found.round).add(lane == self._conversation.client_lane, kind, body)
+            self._conversation.unsealed_message(lane, kind, body, found.message_mark)
+            told(kind)
+            found.message_mark = mark
+        del message[:at]
+
+    def _alert(self, lane: int, plain: bytes, mark: Mark) -> None:
+        for at in range(0, min(len(plain) - 1, 8), 2):
+            self._conversation.unsealed_alert(lane, plain[at], plain[at + 1], mark)

@@ -1,0 +1,72 @@
+"""What was given to open records with, before anything is read: key logs and servers' keys; and the secrets that captures bring themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+
+from inspector.errors import UsageError
+from inspector.safe import path_text
+from inspector.secrets.server_keys import ServerKey, read_server_key
+from inspector.secrets.store import Secrets
+
+TLS_KEY_LOG = (b"KSLT", b"TLSK")
+"""The type of a Decryption Secrets Block that holds a key log, in both byte orders (draft-ietf-opsawg-pcapng, section 4.7)."""
+
+LONGEST_KEY_LOG = 1 << 30
+
+
+class Given:
+    """``key_logs``: name and content. Only those go to another process."""
+
+    def __init__(self, key_logs: Sequence[tuple[str, bytes]] = (), server_keys: Sequence[ServerKey] = ()) -> None:
+        self.key_logs = tuple(key_logs)
+        self.server_keys = tuple(server_keys)
+
+    @cached_property
+    def secrets(self) -> Secrets:
+        """All of it, and what captures add while they are read."""
+        found = Secrets(self.server_keys)
+        for name, content in self.key_logs:
+            found.add(content, name)
+        return found
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Given, (self.key_logs,)
+
+
+def given(key_logs: Sequence[str], server_keys: Sequence[str], ask: Callable[[str], str]) -> Given:
+    """Read the files. ``ask``: called with a prompt for a passphrase. Raises UsageError where one cannot be read."""
+    keys = tuple(read_server_key(path, ask) for path in server_keys)
+    return Given(tuple((path, _content(path)) for path in key_logs), keys)
+
+
+def _content(path: str) -> bytes:
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(LONGEST_KEY_LOG)
+    except OSError as error:
+        raise UsageError(f"{path_text(path)}: {error.strerror}") from None
+
+
+class Supply:
+    """Secrets for one reading of a story: what was given, and decryption secrets blocks as the captures bring them."""
+
+    def __init__(self, begin: Given | None) -> None:
+        self._given = begin or Given()
+        self._taken: dict[str, int] = {}
+        self.secrets: Secrets | None = self._given.secrets if self._given.key_logs or self._given.server_keys else None
+
+    def take(self, blocks: Sequence[bytes], name: str) -> None:
+        """The Decryption Secrets Blocks of a capture, as far as it has been read."""
+        for block in blocks[self._taken.get(name, 0) :]:
+            if block[:4] in TLS_KEY_LOG:
+                length = int.from_bytes(block[4:8], "little" if block[:4] == TLS_KEY_LOG[0] else "big")
+                self.secrets = self._given.secrets
+                self.secrets.add(block[8 : 8 + length], name)
+        self._taken[name] = len(blocks)
+
+    def problems(self) -> list[str]:
+        """What was wrong with them."""
+        return list(self.secrets.problems.values()) if self.secrets is not None else []

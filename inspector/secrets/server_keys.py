@@ -1,0 +1,62 @@
+"""RSA keys of servers, which open connections whose key exchange is RSA encryption (RFC 5246, section 7.4.7.1) and no other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.x509 import load_der_x509_certificate
+
+from inspector.errors import UsageError
+from inspector.safe import path_text
+
+LONGEST_PEM = 1 << 20
+
+
+class ServerKey:
+    """A private key, found by the certificate that it belongs to."""
+
+    def __init__(self, key: rsa.RSAPrivateKey) -> None:
+        self._key = key
+        self._public = key.public_key().public_numbers()
+
+    def belongs_to(self, der: bytes) -> bool:
+        """Whether a certificate has this key."""
+        try:
+            public = load_der_x509_certificate(der).public_key()
+        except (ValueError, UnsupportedAlgorithm):
+            return False
+        return isinstance(public, rsa.RSAPublicKey) and public.public_numbers() == self._public
+
+    def premaster_secret(self, encrypted: bytes) -> bytes | None:
+        """The premaster secret of a ClientKeyExchange; None where the key does not fit."""
+        try:
+            found = self._key.decrypt(encrypted, padding.PKCS1v15())
+        except ValueError:
+            return None
+        return found if len(found) == 48 else None
+
+
+def read_server_key(path: str, ask: Callable[[str], str]) -> ServerKey:
+    """A PEM file's RSA key. ``ask``: called with a prompt where it is encrypted. Raises UsageError where it is no such file."""
+    name = path_text(path)
+    try:
+        with Path(path).open("rb") as file:
+            pem = file.read(LONGEST_PEM)
+    except OSError as error:
+        raise UsageError(f"{name}: {error.strerror}") from None
+    try:
+        key = load_pem_private_key(pem, None)
+    except TypeError:
+        try:
+            key = load_pem_private_key(pem, ask(f"Passphrase of {name}").encode())
+        except (ValueError, UnsupportedAlgorithm):
+            raise UsageError(f"{name}: the passphrase does not open it") from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise UsageError(f"{name}: not a private key in PEM") from None
+    if not isinstance(key, rsa.RSAPrivateKey):
+        raise UsageError(f"{name}: not an RSA key; only RSA key exchange can be opened with a server's key", "a key log opens every kind: see docs/secrets.md")
+    return ServerKey(key)

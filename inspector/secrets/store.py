@@ -1,0 +1,107 @@
+"""All secrets that were given for a story, by what names them on the wire. They stay in memory: nothing here can be written but by ``lines_for``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from inspector import bounds
+from inspector.safe import path_text
+from inspector.secrets import keylog
+from inspector.secrets.server_keys import ServerKey
+
+if TYPE_CHECKING:
+    from inspector.secrets.channel import Channel, Conversation
+
+
+class Secrets:
+    """Key logs, read whole or as they grow, decryption secrets of captures, servers' keys. ``may_grow``: lines may come behind the packets they open."""
+
+    def __init__(self, server_keys: Sequence[ServerKey] = (), may_grow: bool = False) -> None:
+        self.server_keys = list(server_keys)
+        self.may_grow = may_grow
+        self.problems: dict[str, str] = {}
+        self.version = 0
+        """Grows with each secret."""
+        self._by_random: dict[tuple[str, bytes], bytes] = {}
+        self._sessions: dict[bytes, bytes] = {}
+        self._bad: dict[str, tuple[int, int, str]] = {}
+        self._lines: dict[str, int] = {}
+        self._has_premasters = False
+
+    def add(self, lines: bytes, name: str) -> None:
+        """Lines of a key log. ``name``: of the file, for what is wrong with it; lines that are none are counted and passed over."""
+        name = path_text(name)
+        number = self._lines.get(name, 0)
+        for raw in lines.splitlines():
+            number += 1
+            try:
+                line = keylog.read_line(raw)
+            except ValueError as problem:
+                count, first, text = self._bad.get(name, (0, number, str(problem)))
+                self._bad[name] = (count + 1, first, text)
+                continue
+            if line is not None:
+                self._keep(line, name)
+        self._lines[name] = number
+        if name in self._bad:
+            count, first, text = self._bad[name]
+            self.problems[name] = f"{name}: {count} of {number} lines are none of a key log; the first is line {first} ({text})"
+
+    def _keep(self, line: keylog.Line, name: str) -> None:
+        if len(self._by_random) + len(self._sessions) >= bounds.SECRETS:
+            self.problems["bound"] = f"{name}: more than {bounds.SECRETS:,} secrets; later ones are not kept"
+            return
+        self.version += 1
+        self._has_premasters = self._has_premasters or line.label in (keylog.PREMASTER, keylog.RSA_PREMASTER)
+        if line.label == keylog.SESSION:
+            self._sessions[line.name] = line.secret
+        else:
+            self._by_random[line.label, line.name] = line.secret
+
+    @property
+    def has_premasters(self) -> bool:
+        """Whether a master secret may have to be derived from what a handshake says."""
+        return self._has_premasters or bool(self.server_keys)
+
+    def channel(self, conversation: Conversation) -> Channel:
+        """What opens one connection's records."""
+        from inspector.secrets.channel import Channel
+
+        return Channel(self, conversation)
+
+    def find(self, label: str, name: bytes) -> bytes | None:
+        """The secret of a label for a client random."""
+        return self._by_random.get((label, name))
+
+    def knows(self, client_random: bytes) -> bool:
+        """Whether there is any secret for a client random."""
+        return any((label, client_random) in self._by_random for label in (keylog.MASTER, keylog.PREMASTER, *keylog.TRAFFIC))
+
+    def session(self, key: bytes) -> bytes | None:
+        """The master secret of a session, by its id or its ticket's digest."""
+        return self._sessions.get(key) if key else None
+
+    def keep_session(self, key: bytes, master: bytes) -> None:
+        """A session that may be resumed by a connection whose own secret is not given."""
+        if key and len(self._sessions) < bounds.SECRETS:
+            self._sessions[key] = master
+
+    def keep_master(self, client_random: bytes, master: bytes) -> None:
+        """A master secret that was found with a server's key, so that it can be told with the packets."""
+        if len(self._by_random) < bounds.SECRETS:
+            self._by_random.setdefault((keylog.MASTER, client_random), master)
+
+    def lines_for(self, client_randoms: Sequence[bytes]) -> Iterator[bytes]:
+        """The key log lines of some handshakes, and of no other."""
+        for random in client_randoms:
+            for label in (keylog.MASTER, keylog.PREMASTER, *keylog.TRAFFIC):
+                secret = self._by_random.get((label, random))
+                if secret is not None:
+                    yield keylog.written(keylog.Line(label, random, secret))
+
+    def __repr__(self) -> str:
+        return f"<Secrets: {len(self._by_random)} of key logs, {len(self.server_keys)} server keys>"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        raise TypeError("secrets are not serialised")

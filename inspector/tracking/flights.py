@@ -1,0 +1,231 @@
+"""What lengths tell of an encrypted server flight beside one that was in clear: whether the Certificate message can be the same.
+
+The question is turned round: could the same certificate and chain have given these records? The hello may have grown by renegotiation_info (RFC 5746,
+section 3.2) and lost or gained extensions and a session id, a signature may have another length, a CertificateRequest or CertificateStatus may be
+new. Only where no such flight fits is the change proven. An equal length proves nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from inspector.facts import ConnectionFacts, Event, unpack_events
+from inspector.tls.messages import AnswerShape, HelloShape
+from inspector.tls.protection import NOTHING, Extent, Protection, plaintext_extent, protection_of
+from inspector.tls.registry import cipher_name
+from inspector.tracking.renegotiation import Renegotiation
+
+Verdict = Literal["changed", "consistent", "unknown"]
+
+VERIFY_DATA = 12
+"""Bytes of a Finished (RFC 5246, section 7.4.9)."""
+
+FINISHED, HELLO_REQUEST, DONE = 4 + VERIFY_DATA, 4, 4
+SESSION_ID = 32
+ECDSA_VARIES = 8
+"""An ECDSA signature in DER nearly always varies by two bytes at most; one in millions by more."""
+
+EXTENSIONS = {0: 4, 1: 5, 5: 4, 11: 8, 16: 64, 17: 4, 22: 4, 23: 4, 35: 4, 13172: 64}
+"""What an extension takes in a ServerHello at most; others are not sent by servers up to TLS 1.2, or take ``OTHER``."""
+
+OTHER = 16
+RENEGOTIATION_INFO, STATUS_REQUEST = 65281, 5
+FULL_RECORD = 1 << 14
+NAMES = {"S": "ServerHello", "X": "Certificate", "U": "CertificateStatus", "K": "ServerKeyExchange", "R": "CertificateRequest", "N": "ServerHelloDone"}
+ORDER = "SXUKRN"
+
+
+class Part(NamedTuple):
+    """One message, or a whole flight, then and now. ``expected``: what the same certificate allows."""
+
+    name: str
+    first: int | None
+    expected: Extent | None
+    now: Extent | None
+
+
+class Comparison(NamedTuple):
+    """``text``: the verdict with its numbers."""
+
+    verdict: Verdict
+    text: str
+    parts: tuple[Part, ...] = ()
+
+
+class FirstFlight(NamedTuple):
+    """A server flight in clear. ``sizes``: of its messages with their headers, by letter; ``key_exchange``: of the client's."""
+
+    sizes: dict[str, int]
+    key_exchange: int
+    offer: HelloShape | None
+    answer: AnswerShape
+    session_id: int
+
+
+def first_flight(main: ConnectionFacts) -> FirstFlight | None:
+    """The flight of a connection's first handshake; None where it was not a full one, or is not all there."""
+    handshake = main.handshake
+    answer = handshake.answer
+    if answer is None or answer.version >= 0x0304 or main.from_server.lost:
+        return None
+    sizes: dict[str, int] = {}
+    key_exchange = 0
+    for event in unpack_events(main.events):
+        if event.letter == "I" or event.decrypted:
+            if event.from_client:
+                break
+        elif event.from_client:
+            key_exchange = event.size if event.letter == "G" else key_exchange
+        elif event.letter in NAMES:
+            sizes.setdefault(event.letter, event.size)
+    if not {"S", "X", "N"} <= sizes.keys():
+        return None
+    return FirstFlight(sizes, key_exchange, handshake.offer, answer, len(handshake.answered_id))
+
+
+class Measure:
+    """Plaintext lengths of one connection's encrypted records."""
+
+    def __init__(self, main: ConnectionFacts) -> None:
+        answer = main.handshake.answer
+        assert answer is not None
+        self._suite: Protection | None = protection_of(answer.cipher_suite)
+        self._version = answer.version
+        self._encrypt_then_mac = 22 in answer.extensions
+        self._is_padded_freely = False
+        self.problem = "" if self._suite is not None else f"{cipher_name(answer.cipher_suite)} hides lengths"
+        for side in (True, False):
+            self._calibrate(main.sealed(side))
+
+    def _calibrate(self, sealed: list[Event]) -> None:
+        """Hold what is known of a side against its first record, which is a Finished: 16 bytes. CBC records that are longer than they need be are padded freely."""
+        if self.problem or not sealed:
+            return
+        found = self.extent(sealed[0])
+        if found is not None and found.has(FINISHED):
+            return
+        self._is_padded_freely = True
+        found = self.extent(sealed[0])
+        if found is None or not found.has(FINISHED):
+            self.problem = "its first encrypted record is not as long as a Finished must be (compressed, or bytes are missing)"
+
+    def extent(self, event: Event) -> Extent | None:
+        """How long a record's plaintext is."""
+        if self._suite is None:
+            return None
+        return plaintext_extent(self._suite, self._version, self._encrypt_then_mac, event.size, self._is_padded_freely)
+
+    def total(self, events: tuple[Event, ...]) -> Extent | None:
+        """How long all of them are together."""
+        whole = NOTHING
+        for event in events:
+            found = self.extent(event)
+            if found is None:
+                return None
+            whole = whole.plus(found)
+        return whole
+
+
+def server_hello_extent(first: FirstFlight) -> Extent:
+    """How long the ServerHello of a renegotiation can be, by the first one."""
+    size = first.sizes["S"]
+    present = [kind for kind in first.answer.extensions if kind != RENEGOTIATION_INFO]
+    offered = first.offer.extensions if first.offer is not None else tuple(EXTENSIONS)
+    lost = sum(EXTENSIONS.get(kind, OTHER) for kind in present)
+    gained = sum(EXTENSIONS.get(kind, 0) for kind in offered if kind not in present)
+    grown = 2 * VERIFY_DATA if first.answer.secure_renegotiation else 0
+    return Extent(max(size + grown - lost - first.session_id, 38), size + grown + gained + SESSION_ID - first.session_id)
+
+
+def _key_exchange_extent(first: FirstFlight) -> Extent:
+    size = first.sizes.get("K", 0)
+    varies = ECDSA_VARIES if "_ECDSA_" in cipher_name(first.answer.cipher_suite) else 0
+    return Extent(max(size - varies, 0), size + varies)
+
+
+def compare(first: FirstFlight | None, attempt: Renegotiation, measure: Measure) -> Comparison:
+    """Whether the flight of a renegotiation can hold the certificate of a flight that was in clear."""
+    if first is None:
+        return Comparison("unknown", "the first flight is not in the capture: there is nothing to compare it with")
+    if measure.problem:
+        return Comparison("unknown", measure.problem)
+    records = [measure.extent(event) for event in attempt.flight]
+    if not records:
+        return Comparison("unknown", "the server sent no flight")
+    if any(record is None for record in records):
+        return Comparison("unknown", "a record is not as long as its suite makes records")
+    sizes = [record for record in records if record is not None]
+    if attempt.shape == "abbreviated":
+        return Comparison("unknown", "abbreviated: no certificate is sent")
+    if len(sizes) == 1 and sizes[0].high < first.sizes["X"] and attempt.state != "completed":
+        return Comparison("unknown", "the flight is not all there")
+    own = _own_records(first, sizes)
+    return own if own is not None else _together(first, attempt, measure, sizes)
+
+
+def _own_records(first: FirstFlight, sizes: list[Extent]) -> Comparison | None:
+    """Message by message, where each has a record of its own: the first fits a ServerHello alone, the last a ServerHelloDone, the second is the Certificate."""
+    hello = server_hello_extent(first)
+    if not 3 <= len(sizes) <= len(ORDER) or not _meets(sizes[0], hello) or not sizes[-1].has(DONE) or sizes[1].high >= FULL_RECORD:
+        return None
+    before, now = first.sizes["X"], sizes[1]
+    parts = (
+        Part("ServerHello", first.sizes["S"], hello, sizes[0]),
+        Part("Certificate", before, Extent(before, before), now),
+        *(Part("further message", None, None, size) for size in sizes[2:-1]),
+        Part("ServerHelloDone", DONE, Extent(DONE, DONE), sizes[-1]),
+    )
+    if len(sizes) == 4 and set(first.sizes) == set("SXKN"):
+        parts = (*parts[:2], Part("ServerKeyExchange", first.sizes["K"], _key_exchange_extent(first), sizes[2]), parts[-1])
+    if now.has(before):
+        return Comparison("consistent", f"each message has a record of its own; the Certificate message is {now} bytes, {before:,} in clear: equal lengths prove nothing", parts)
+    if now.high < before and _may_be_fragment(before, sizes[1:-1]):
+        return Comparison("unknown", f"a record of {now} bytes may be a part of a Certificate message of {before:,}", parts)
+    return Comparison("changed", f"each message has a record of its own; the Certificate message is {now} bytes, {before:,} in clear", parts)
+
+
+def _may_be_fragment(length: int, sizes: list[Extent]) -> bool:
+    """Whether the first of some records may be a part of a message that the next ones complete."""
+    whole = sizes[0]
+    for size in sizes[1:]:
+        whole = whole.plus(size)
+        if whole.has(length):
+            return True
+    return False
+
+
+def _together(first: FirstFlight, attempt: Renegotiation, measure: Measure, sizes: list[Extent]) -> Comparison:
+    """By the whole flight, where messages share records."""
+    now = NOTHING
+    for size in sizes:
+        now = now.plus(size)
+    same = server_hello_extent(first).plus(Extent(first.sizes["X"], first.sizes["X"])).plus(_key_exchange_extent(first)).plus(Extent(DONE, DONE))
+    may_have_more = _may_have_more(first, attempt, measure)
+    total = sum(first.sizes.values())
+    text = f"messages share records; the flight is {now} bytes, with the same certificate it would be {same.low:,} {'or more' if may_have_more else f'to {same.high:,}'}"
+    parts = (Part("whole flight", total, same, now),)
+    is_whole = attempt.state == "completed"
+    if is_whole and now.high < same.low:
+        return Comparison("changed", text, parts)
+    if now.low > same.high and not may_have_more:
+        return Comparison("changed", text, parts)
+    if now.high < same.low:
+        return Comparison("unknown", f"{text}; the client went away before it was all there", parts)
+    if now.low > same.high:
+        return Comparison("unknown", f"{text}: a CertificateRequest or CertificateStatus may have been added", parts)
+    return Comparison("consistent", f"{text}: that fits, and proves nothing", parts)
+
+
+def _may_have_more(first: FirstFlight, attempt: Renegotiation, measure: Measure) -> bool:
+    """Whether the flight may hold a CertificateRequest or CertificateStatus, whose lengths are not known."""
+    if "U" in first.sizes or first.offer is None or STATUS_REQUEST in first.offer.extensions:
+        return True
+    if attempt.state != "completed" or not first.key_exchange:
+        return True
+    keyed = measure.total(attempt.keyed)
+    shortest = 4 + 3  # an empty Certificate message: the answer to a request (RFC 5246, section 7.4.6)
+    return keyed is None or keyed.high >= first.key_exchange + shortest
+
+
+def _meets(a: Extent, b: Extent) -> bool:
+    return a.low <= b.high and b.low <= a.high

@@ -1,0 +1,132 @@
+"""Handshake messages, in clear or decrypted, into the facts of their handshake."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Protocol
+
+from inspector.facts import HandshakeFacts
+from inspector.tls import messages
+from inspector.tls.records import Mark
+from inspector.tls.registry import CERTIFICATE, CERTIFICATE_REQUEST, CLIENT_KEY_EXCHANGE, NEW_SESSION_TICKET, SERVER_HELLO
+
+ENCRYPTED_EXTENSIONS, COMPRESSED_CERTIFICATE = 8, 25
+MOST_TICKETS = 16
+"""Tickets of TLS 1.3 that are kept of a connection."""
+
+LETTERS = {
+    0: b"H",
+    1: b"C",
+    2: b"S",
+    3: b"V",
+    4: b"T",
+    5: b"E",
+    6: b"J",
+    8: b"O",
+    11: b"X",
+    12: b"K",
+    13: b"R",
+    14: b"N",
+    15: b"Y",
+    16: b"G",
+    20: b"F",
+    21: b"W",
+    22: b"U",
+    23: b"A",
+    24: b"P",
+    25: b"X",
+    254: b"M",
+}
+"""Zeek's ssl_history letters of handshake messages; ``I`` is ChangeCipherSpec, ``L`` alert, ``D`` application data, ``B`` heartbeat."""
+
+
+class CertificateStore(Protocol):
+    """Keeps DER certificates by digest."""
+
+    def chain(self, body: bytes, *, is_modern: bool = False) -> tuple[bytes, ...]: ...
+
+
+Message = tuple[HandshakeFacts, bool, bytes, Mark, CertificateStore]
+"""The handshake, whether the client sends, the body, where it begins, where certificates are kept."""
+
+
+def read_offer(handshake: HandshakeFacts, hello: messages.ClientHello, mark: Mark) -> None:
+    """What a ClientHello says; the second one, behind a HelloRetryRequest, changes nothing and must not come here."""
+    handshake.offer = hello.shape
+    handshake.client_random = hello.random
+    handshake.offered_id = hello.session_id
+    handshake.offered_ticket = hashlib.sha256(hello.ticket).digest() if hello.ticket else hello.ticket
+    if hello.psk_identities:
+        handshake.offered_psks = tuple([hashlib.sha256(p).digest() for p in hello.psk_identities])
+    _, handshake.hello_frame, handshake.hello_ns = mark
+
+
+def _server_hello(handshake: HandshakeFacts, from_client: bool, body: bytes, mark: Mark, store: CertificateStore) -> bytes | None:
+    """A ServerHello or HelloRetryRequest; what the server finally chooses counts."""
+    hello = messages.server_hello(body)
+    retry = hello.is_retry
+    if handshake.answer is not None and (retry or not handshake.retried):
+        return b"J" if retry else None
+    handshake.retried = handshake.retried or retry
+    handshake.answer = hello.shape
+    handshake.server_random = hello.random
+    handshake.answered_id = hello.session_id
+    _, handshake.answer_frame, handshake.answer_ns = mark
+    return b"J" if retry else None
+
+
+def _certificate(handshake: HandshakeFacts, from_client: bool, body: bytes, mark: Mark, store: CertificateStore) -> None:
+    chain = store.chain(body, is_modern=_is_modern(handshake))
+    if from_client:
+        handshake.client_chain = handshake.client_chain or chain
+    elif not handshake.chain:
+        handshake.chain = chain
+        handshake.certificate_frame = mark[1]
+
+
+def _compressed_certificate(handshake: HandshakeFacts, from_client: bool, body: bytes, mark: Mark, store: CertificateStore) -> None:
+    _certificate(handshake, from_client, messages.compressed_certificate(body), mark, store)
+
+
+def _certificate_request(handshake: HandshakeFacts, from_client: bool, body: bytes, mark: Mark, store: CertificateStore) -> None:
+    """Which authorities the server accepts."""
+    version = handshake.answer.version if handshake.answer else 0x0303
+    handshake.authorities = messages.certificate_authorities13(body) if _is_modern(handshake) else messages.certificate_authorities(body, version)
+
+
+def _ticket(handshake: HandshakeFacts, from_client: bool, body: bytes, mark: Mark, store: CertificateStore) -> None:
+    if _is_modern(handshake):
+        digest = hashlib.sha256(messages.session_ticket13(body)).digest()
+        handshake.issued_ticket = handshake.issued_ticket or digest
+        if len(handshake.issued_tickets) < MOST_TICKETS:
+            handshake.issued_tickets += (digest,)
+        return
+    ticket = messages.session_ticket(body)
+    if ticket.ticket:
+        handshake.issued_ticket = hashlib.sha256(ticket.ticket).digest()
+
+
+def _encrypted_extensions(handshake: HandshakeFacts, from_client: bool, body: bytes, mark: Mark, store: CertificateStore) -> None:
+    handshake.alpn = messages.encrypted_alpn(body)
+
+
+def _key_exchange(handshake: HandshakeFacts, from_client: bool, body: bytes, mark: Mark, store: CertificateStore) -> None:
+    """The client accepted what the server sent."""
+    handshake.key_exchange_frame = handshake.key_exchange_frame or mark[1]
+
+
+def _is_modern(handshake: HandshakeFacts) -> bool:
+    return handshake.answer is not None and handshake.answer.version >= 0x0304
+
+
+READERS: dict[int, Callable[[HandshakeFacts, bool, bytes, Mark, CertificateStore], bytes | None]] = {
+    SERVER_HELLO: _server_hello,
+    CERTIFICATE: _certificate,
+    CERTIFICATE_REQUEST: _certificate_request,
+    NEW_SESSION_TICKET: _ticket,
+    CLIENT_KEY_EXCHANGE: _key_exchange,
+    ENCRYPTED_EXTENSIONS: _encrypted_extensions,
+    COMPRESSED_CERTIFICATE: _compressed_certificate,
+}
+"""All but the ClientHello. Each gives another letter than ``LETTERS``, or None; raises Malformed."""

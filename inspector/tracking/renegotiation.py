@@ -1,0 +1,185 @@
+"""Handshakes inside an established connection, up to TLS 1.2, told from the types, order and times of encrypted records (RFC 5246, section 7.4.1.1)."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Literal
+
+from msgspec import Struct
+
+from inspector.facts import EVENT_BYTES, LETTER_AT, SIDE_AT, ConnectionFacts, Event, HandshakeFacts, unpack_events
+from inspector.tracking.sessions import NOTHING, Entry, Kind
+
+Side = Literal["client", "server"]
+State = Literal["completed", "declined", "aborted", "open"]
+
+
+class Renegotiation(Struct, gc=False):
+    """``frame``, ``ns``: where it begins. ``requests``: records of the server before the ClientHello. ``flight``: its records from there to the client's
+    next one. ``tickets``: later ones before its ChangeCipherSpec. ``keyed``: the client's between ClientHello and ChangeCipherSpec.
+
+    *declined*: asked for or offered, and not entered; *aborted*: broken off after the server's flight began; ``by``: who did; ``ended``: the alert or close.
+    ``inside``: its place among the decrypted handshakes, or -1; for those ``kind``, ``reason`` and ``entry`` are as of a connection's own handshake.
+    """
+
+    frame: int
+    ns: int
+    asked_by_server: bool
+    state: State
+    by: Side | None
+    shape: Literal["full", "abbreviated"] | None
+    requests: tuple[Event, ...]
+    hello: Event | None
+    flight: tuple[Event, ...]
+    keyed: tuple[Event, ...]
+    tickets: tuple[Event, ...]
+    others: tuple[Event, ...]
+    ended: int
+    inside: int = -1
+    kind: Kind | None = None
+    reason: str = ""
+    entry: Entry = NOTHING
+
+    @property
+    def records(self) -> list[Event]:
+        """All its records, in order."""
+        hello = (self.hello,) if self.hello is not None else ()
+        return sorted((*self.requests, *hello, *self.flight, *self.keyed, *self.tickets, *self.others), key=lambda e: (e.ns, e.frame))
+
+    @property
+    def completed(self) -> bool:
+        """Whether both sides finished it."""
+        return self.state == "completed"
+
+    @property
+    def broken_off_by(self) -> Side | None:
+        """Who aborted it."""
+        return self.by if self.state == "aborted" else None
+
+
+class _Attempt:
+    """Records of one renegotiation while they are gathered, each with its place in the connection."""
+
+    def __init__(self) -> None:
+        self.records: list[tuple[int, Event]] = []
+        self.changed = [False, False]
+        self.done = [False, False]
+        self.alert: tuple[int, Event] | None = None
+
+    def sent(self, side: bool) -> list[tuple[int, Event]]:
+        return [pair for pair in self.records if pair[1].from_client == side]
+
+    def has_flight(self) -> bool:
+        """Whether the server sent something behind the ClientHello."""
+        hello = next((place for place, event in self.records if event.from_client), None)
+        return hello is not None and any(not event.from_client and place > hello for place, event in self.records)
+
+
+def renegotiates(events: bytes) -> bool:
+    """Whether a side sent a second encrypted handshake record: a quick look before the events are unpacked."""
+    letters = events[LETTER_AT::EVENT_BYTES]
+    return letters.count(b"f") > 2 or _repeats(letters, events[SIDE_AT::EVENT_BYTES])
+
+
+@lru_cache(maxsize=4096)
+def _repeats(letters: bytes, sides: bytes) -> bool:
+    sealed = [side for letter, side in zip(letters, sides, strict=True) if letter == ord("f")]
+    return len(sealed) > len(set(sealed))
+
+
+def find_renegotiations(main: ConnectionFacts) -> tuple[Renegotiation, ...]:
+    """All of a connection, in order."""
+    answer = main.handshake.answer
+    if answer is None or answer.version >= 0x0304 or not renegotiates(main.events):
+        return ()
+    events = [event for event in unpack_events(main.events) if not event.decrypted]
+    found: list[Renegotiation] = []
+    for attempt in _attempts(events):
+        made = _renegotiation(attempt, events)
+        made.inside = _inside(made, main.inside)
+        found.append(made)
+    return tuple(found)
+
+
+def _attempts(events: list[Event]) -> list[_Attempt]:
+    """Cut at each side's Finished, and where an alert answers what was only asked for."""
+    attempts: list[_Attempt] = []
+    current = [0, 0]
+    is_first = [True, True]
+    for place, event in enumerate(events):
+        side = event.from_client
+        if event.letter in "fi":
+            if is_first[side]:
+                is_first[side] = event.letter != "f"
+                continue
+            while len(attempts) <= current[side]:
+                attempts.append(_Attempt())
+            attempt = attempts[current[side]]
+            attempt.records.append((place, event))
+            if event.letter == "i":
+                attempt.changed[side] = True
+            elif attempt.changed[side]:
+                attempt.done[side] = True
+                current[side] += 1
+        elif event.letter == "l" and attempts and attempts[-1].alert is None and not all(attempts[-1].done):
+            attempts[-1].alert = (place, event)
+            if not attempts[-1].has_flight():
+                current = [len(attempts), len(attempts)]
+    return attempts
+
+
+def _renegotiation(attempt: _Attempt, events: list[Event]) -> Renegotiation:
+    ours, theirs = attempt.sent(True), attempt.sent(False)
+    hello = ours[0] if ours else None
+    start = hello[0] if hello is not None else len(events)
+    following = next((place for place, _ in ours[1:]), len(events))
+    change = {side: next((place for place, event in sent if event.letter == "i"), len(events)) for side, sent in ((True, ours), (False, theirs))}
+    requests = [event for place, event in theirs if place < start]
+    flight = [event for place, event in theirs if start < place < min(following, change[False])]
+    tickets = [event for place, event in theirs if start < place and following < place < change[False]]
+    keyed = [event for place, event in ours[1:] if place < change[True]]
+    told = {id(event) for event in (*requests, *flight, *tickets, *keyed)}
+    first = attempt.records[0]
+    state, by, ended = _end(attempt, events)
+    shape: Literal["full", "abbreviated"] | None = None
+    if change[True] != change[False]:
+        shape = "full" if change[True] < change[False] else "abbreviated"
+    return Renegotiation(
+        first[1].frame,
+        first[1].ns,
+        not first[1].from_client,
+        state,
+        by,
+        shape,
+        tuple(requests),
+        hello[1] if hello is not None else None,
+        tuple(flight),
+        tuple(keyed),
+        tuple(tickets),
+        tuple(event for _, event in attempt.records if id(event) not in told and (hello is None or event is not hello[1])),
+        ended,
+    )
+
+
+def _end(attempt: _Attempt, events: list[Event]) -> tuple[State, Side | None, int]:
+    """What became of it, by whom, and the frame of the alert or close."""
+    if all(attempt.done):
+        return "completed", None, 0
+    begin = attempt.records[0][0]
+    end: Event | None = attempt.alert[1] if attempt.alert is not None else None
+    if end is None:
+        end = next((event for place, event in enumerate(events) if place > begin and event.letter in ".!lL"), None)
+    if end is None:
+        return "open", None, 0
+    side: Side = "client" if end.from_client else "server"
+    if attempt.has_flight():
+        return "aborted", side, end.frame
+    if all(not event.from_client for _, event in attempt.records):
+        side = "client"  # was asked and did not begin, whoever closed
+    return "declined", side, end.frame
+
+
+def _inside(made: Renegotiation, inside: tuple[HandshakeFacts, ...]) -> int:
+    """Which of the decrypted handshakes it is."""
+    frames = {event.frame for event in made.records}
+    return next((number for number, handshake in enumerate(inside) if {handshake.hello_frame, handshake.answer_frame} & frames), -1)
