@@ -63,7 +63,10 @@ LEG_NS = 10 * 1_000_000_000
 """Two ClientHellos of one random further apart than this are a replay, not legs of one connection."""
 
 SECRETS = 2_000_000
-"""Secrets kept from key logs and captures, and sessions whose master secret is known."""
+"""Secrets kept from key logs and captures; as many sessions whose master secret is known."""
+
+LIVE_SECRETS = 100_000
+"""The same while key logs grow: the oldest are forgotten."""
 
 HELD_BYTES = 64 << 10
 """Encrypted records of one direction that wait for a secret or for the other direction."""

@@ -51,6 +51,8 @@ def capture_options(command: Any) -> Any:
         click.option("-a", "autostop", multiple=True, metavar="CONDITION", help="Stop at duration:SECONDS, filesize:kB, files:N, packets:N or incident:N."),
         click.option("--incidents", metavar="DIRECTORY", help="Write the packets of each incident into a file of its own here."),
         click.option("--log", "logs", multiple=True, metavar="FILE", help="puppetserver.log or HAProxy's log: read on as it grows, joined with the wire; repeatable."),
+        click.option("--keylog", "key_logs", multiple=True, metavar="FILE", help="NSS key log: read on as it grows, opens encrypted handshakes; repeatable."),
+        click.option("--server-key", "server_keys", multiple=True, metavar="PEM", help="RSA key of a server, for RSA key exchange; repeatable."),
         click.option("--journal", metavar="FILE", help="Keep facts and findings here: inspector open FILE shows them. watch keeps one by default."),
         click.option("--no-journal", is_flag=True, help="Keep none."),
         click.option("--journal-size", type=click.IntRange(1), default=JOURNAL_MIB, show_default=True, metavar="MIB", help="How large it may become; the oldest go first."),
@@ -189,6 +191,11 @@ def open_sources(options: dict[str, Any], piped: int | None) -> Opened:
         from inspector.live.growing import GrowingLogs
 
         options["growing"] = GrowingLogs(options["logs"])
+    if options["key_logs"] or options["server_keys"]:
+        from inspector.cli_files import passphrase
+        from inspector.live.growing_keys import GrowingKeys
+
+        options["keys"] = GrowingKeys(options["key_logs"], options["server_keys"], passphrase)
     found = opened(request, os.environ)
     for source in found.sources:
         click.echo(f"inspector: capturing {source.name} by {source.by}" + (f", filter: {found.filter}" if found.filter and source.is_here else ""), err=True)
@@ -268,7 +275,7 @@ def _keeping(opened: Opened, options: dict[str, Any], journal_wanted: bool) -> K
     path, least = options["path"], options["min_free"]
     if (ring is not None or options["full"] or stop.filesize or stop.files) and not path:
         raise UsageError("-b, --full and -a filesize or files need -w FILE")
-    keeping = Keeping(stop=stop, logs=options.get("growing"))
+    keeping = Keeping(stop=stop, logs=options.get("growing"), keys=options.get("keys"))
     if path:
         keeping.recording = Recording(path, ring, [opened.name], is_full=options["full"], least_mib=least)
     if options["incidents"]:

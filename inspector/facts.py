@@ -173,6 +173,15 @@ class ConnectionFacts(Struct, gc=False, array_like=True):
     inside: tuple[HandshakeFacts, ...] = ()
     secrets: str | None = None
 
+    @property
+    def handshakes(self) -> tuple[HandshakeFacts, ...]:
+        """Its own handshake, then decrypted renegotiations."""
+        return (self.handshake, *self.inside)
+
+    def certificates(self) -> list[bytes]:
+        """The digests of all certificates that were sent."""
+        return [digest for handshake in self.handshakes for digest in (*handshake.chain, *handshake.client_chain)]
+
     def sealed(self, from_client: bool) -> list[Event]:
         """Encrypted handshake records, ChangeCipherSpecs and alerts of one side, without the application data."""
         return [e for e in unpack_events(self.events) if e.from_client == from_client and e.letter in "fil" and not e.decrypted]

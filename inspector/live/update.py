@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from inspector.document import Finding, Incident
 from inspector.findings.judge import Analysis
@@ -12,6 +12,9 @@ from inspector.live.growing import GrowingLogs
 from inspector.live.recording import Limits, Recording
 from inspector.live.trigger import Trigger, Written
 from inspector.tracking.observed import Observed
+
+if TYPE_CHECKING:
+    from inspector.live.growing_keys import GrowingKeys
 
 
 class Update:
@@ -52,10 +55,11 @@ class Listener(Protocol):
 
 @dataclass(slots=True)
 class Keeping:
-    """What is kept where. ``stop``: conditions at which the capture ends. ``logs``: what is read beside it."""
+    """What is kept where. ``stop``: conditions at which the capture ends. ``logs``, ``keys``: what is read beside it."""
 
     journal: Journal | None = None
     recording: Recording | None = None
     trigger: Trigger | None = None
     logs: GrowingLogs | None = None
+    keys: GrowingKeys | None = None
     stop: Limits = field(default_factory=Limits)

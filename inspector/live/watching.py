@@ -59,7 +59,7 @@ class Watching:
         self.sources = sources
         self.keeping = keeping
         self.info = CaptureInfo(name)
-        self.engine = LiveEngine(FLOWS)
+        self.engine = LiveEngine(FLOWS, keeping.keys.secrets if keeping.keys is not None else None)
         journal = keeping.journal
         self.window = Window(self.engine.facts, most, journal)
         self.connections = 0
@@ -145,6 +145,8 @@ class Watching:
         facts = self.window.whole(self.captures(), dict(self.engine.facts.other_flows))
         facts.bounded = self.limits()
         facts.logs = self._logs()
+        facts.has_secrets = self.keeping.keys is not None
+        facts.secrets = self.keeping.keys.problems() if self.keeping.keys is not None else []
         return facts
 
     def _logs(self) -> list[LogFacts]:
@@ -207,6 +209,8 @@ class Watching:
             source.tick()
             while source.news:
                 listener.news(self.now_ns, "source", source.news.popleft())
+        if self.keeping.keys is not None:
+            self.keeping.keys.poll()
         ended, decided = self.engine.settle(self.now_ns)
         self._put_ended(ended, listener)  # before those that may have offered what these were given
         for found in decided:
@@ -391,5 +395,6 @@ class Watching:
             self.keeping.recording.close()
         if self.keeping.journal is not None:
             self.keeping.journal.close()
-        if self.keeping.logs is not None:
-            self.keeping.logs.close()
+        for read in (self.keeping.logs, self.keeping.keys):
+            if read is not None:
+                read.close()

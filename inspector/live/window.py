@@ -92,10 +92,16 @@ def entry_of(found: ConnectionFacts, facts: Facts, is_final: bool) -> Entry:
     kind = kind_of(handshake)[0]
     is_resumed = kind in ("session_id", "ticket")
     is_tls13 = is_modern(handshake)
-    given = (handshake.issued_ticket,) if handshake.issued_ticket else ()
+    given = handshake.issued_tickets or ((handshake.issued_ticket,) if handshake.issued_ticket else ())
     if kind == "full" and not is_tls13 and handshake.answered_id:
         given = (handshake.answered_id, *given)
-    offered = () if is_tls13 else tuple(k for k in (handshake.offered_ticket, handshake.offered_id) if k)
+    for inner in found.inside:
+        given += tuple(key for key in (inner.answered_id, inner.issued_ticket) if key)
+    if is_tls13:  # identities lead to whoever issued them where tickets were read
+        offered = handshake.offered_psks if found.secrets is not None else ()
+        is_resumed = kind == "psk" and found.secrets is not None
+    else:
+        offered = tuple(k for k in (handshake.offered_ticket, handshake.offered_id) if k)
     has_given_up = gave_up(found, closed_first(found)[0])
     service = (server_name(handshake.offer) or found.server.address, found.server.port)
     return Entry(
@@ -106,7 +112,7 @@ def entry_of(found: ConnectionFacts, facts: Facts, is_final: bool) -> Entry:
         offered,
         is_resumed,
         handshake.chain[0] if handshake.chain else None,
-        handshake.chain + handshake.client_chain,
+        tuple(found.certificates()),
         is_final,
         handshake.hello_ns,
         handshake.answer_ns,

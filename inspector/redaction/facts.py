@@ -74,7 +74,13 @@ def _endpoint(end: Endpoint, disguise: Disguise) -> Endpoint:
 
 
 def _connection(old: ConnectionFacts, disguise: Disguise, shapes: dict[bytes, HelloShape]) -> ConnectionFacts:
-    return msgspec.structs.replace(old, client=_endpoint(old.client, disguise), server=_endpoint(old.server, disguise), handshake=_handshake(old.handshake, disguise, shapes))
+    return msgspec.structs.replace(
+        old,
+        client=_endpoint(old.client, disguise),
+        server=_endpoint(old.server, disguise),
+        handshake=_handshake(old.handshake, disguise, shapes),
+        inside=tuple(_handshake(inner, disguise, shapes) for inner in old.inside),
+    )
 
 
 def _handshake(old: HandshakeFacts, disguise: Disguise, shapes: dict[bytes, HelloShape]) -> HandshakeFacts:
@@ -88,6 +94,7 @@ def _handshake(old: HandshakeFacts, disguise: Disguise, shapes: dict[bytes, Hell
         answered_id=disguise.ticket(old.answered_id),
         offered_ticket=disguise.digest(old.offered_ticket) if old.offered_ticket else old.offered_ticket,
         issued_ticket=disguise.digest(old.issued_ticket) if old.issued_ticket else old.issued_ticket,
+        issued_tickets=tuple(disguise.digest(d) for d in old.issued_tickets),
         offered_psks=tuple(disguise.digest(d) for d in old.offered_psks),
         chain=tuple(disguise.digest(d) for d in old.chain),
         client_chain=tuple(disguise.digest(d) for d in old.client_chain),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from typing import NamedTuple
 
 from inspector.document import Document, Incident
-from inspector.facts import FRAME_BITS, ConnectionFacts, Event, unpack_events
+from inspector.facts import FRAME_BITS, ConnectionFacts, Event, HandshakeFacts, unpack_events
+from inspector.findings.inside import ended
 from inspector.findings.judge import Analysis
 from inspector.logs.entries import LogFacts
 from inspector.reports.overview import common_name
@@ -27,6 +29,10 @@ NAMES = {
     "Y": "CertificateVerify",
     "G": "ClientKeyExchange",
     "U": "CertificateStatus",
+    "E": "EndOfEarlyData",
+    "O": "EncryptedExtensions",
+    "F": "Finished",
+    "P": "KeyUpdate",
     "I": "ChangeCipherSpec",
     "f": "Finished (encrypted)",
     "i": "ChangeCipherSpec (encrypted)",
@@ -145,17 +151,50 @@ def _place(log: LogFacts, line: int) -> str:
 def rungs(analysis: Analysis, seen: Observed) -> list[Rung]:
     """The rungs of one connection on all its legs; messages of one side in one frame or in a row within a flight stand together."""
     legs = [seen.main, *seen.legs]
-    events = [[e for e in unpack_events(leg.events) if e.letter not in QUIET] for leg in legs]
+    events = [_shown(leg) for leg in legs]
     start = events[0][0].ns if events[0] else 0
     found = [rung for place, leg in enumerate(legs) for rung in _leg_rungs(analysis, seen, leg, place, events[place], start)]
     return sorted(found, key=lambda r: r.events[0].ns) if len(legs) > 1 else found
 
 
+def _shown(leg: ConnectionFacts) -> list[Event]:
+    """Events that a person sees: in place of encrypted records that were opened, what was in them."""
+    left = {True: leg.from_client.opened, False: leg.from_server.opened}
+    is_modern = leg.handshake.answer is not None and leg.handshake.answer.version >= 0x0304
+    found: list[Event] = []
+    for event in unpack_events(leg.events):
+        if not event.decrypted and event.letter in ("D" if is_modern else "fil") and left[event.from_client]:
+            left[event.from_client] -= 1
+        elif event.letter not in QUIET:
+            found.append(event)
+    return found
+
+
+def chapters(analysis: Analysis, seen: Observed) -> list[Chapter]:
+    """One connection: what it began with, then each renegotiation as a further ladder."""
+    case = analysis.case
+    label, service, legs = case.label(seen), case.services[seen.service].id, (seen.main, *seen.legs)
+    titles = [f"port {seen.main.client.port}"] + [f"RENEGOTIATION {number}   {ended(attempt)}" for number, attempt in enumerate(seen.renegotiations, 1)]
+    begins = [attempt.ns for attempt in seen.renegotiations]
+    shares: list[list[Rung]] = [[] for _ in titles]
+    for rung in rungs(analysis, seen):
+        shares[bisect_right(begins, rung.events[0].ns)].append(rung)
+    roles = ["seen"] + ["declined" if attempt.state == "aborted" else "origin" for attempt in seen.renegotiations]
+    told = notes(analysis, seen)
+    return [
+        Chapter(title, role, seen.id, label, share, service, legs, told if number == len(titles) - 1 else ())
+        for number, (title, role, share) in enumerate(zip(titles, roles, shares, strict=True))
+    ]
+
+
 def _leg_rungs(analysis: Analysis, seen: Observed, leg: ConnectionFacts, place: int, events: list[Event], start: int) -> list[Rung]:
     found: list[Rung] = []
     group: list[Event] = []
+    begins = {(attempt.ns, attempt.frame) for attempt in seen.renegotiations}
     for event in events:
-        if group and (event.from_client != group[-1].from_client or event.letter in ".!LlD" or group[-1].letter in ".!LlD"):
+        last = group[-1] if group else None
+        is_apart = last is not None and (event.from_client != last.from_client or event.decrypted != last.decrypted or event.letter in ".!LlD" or last.letter in ".!LlD")
+        if is_apart or (last is not None and (event.ns, event.frame) in begins and last.frame != event.frame):
             found.append(_rung(analysis, seen, leg, place, group, start))
             group = []
         group.append(event)
@@ -173,6 +212,7 @@ def _rung(analysis: Analysis, seen: Observed, main: ConnectionFacts, leg: int, g
     if len(analysis.document.captures) > 1:
         frame = f"{capture}:{frame}"
     hidden = {event.letter for event in group} <= {"f", "i", "l", "D"}
+    visibility = "decrypted" if first.decrypted else "encrypted" if hidden else "clear"
     bad = any(e.letter == "L" and any(a.frame == e.frame and a.level == 2 for a in main.alerts) for e in group)
     gave_up = seen.gave_up and first.from_client and first.letter in ".!"
     text = ", ".join(texts)
@@ -186,7 +226,7 @@ def _rung(analysis: Analysis, seen: Observed, main: ConnectionFacts, leg: int, g
         text,
         frame,
         last.ns,
-        "encrypted" if hidden else "clear",
+        visibility,
         bad or gave_up,
         sum(e.size for e in group if e.letter != "L"),
         tuple(group),
@@ -195,26 +235,37 @@ def _rung(analysis: Analysis, seen: Observed, main: ConnectionFacts, leg: int, g
 
 
 def _said(analysis: Analysis, seen: Observed, main: ConnectionFacts, event: Event) -> str:
-    handshake = main.handshake
+    handshake = _handshake_of(main, event)
     name = NAMES.get(event.letter, "handshake message")
     if event.letter == "C":
         if handshake.offered_ticket:
             return f"{name} offers ticket {handshake.offered_ticket.hex()[:8]}"
-        if seen.entry.session is not None and handshake.offered_id:
+        if handshake.offered_id and (handshake is not main.handshake or seen.entry.session is not None):
             return f"{name} offers {handshake.offered_id.hex()[:8]}"
         return f"{name} offers nothing known"
     if event.letter == "S" and handshake.answered_id:
         return f"{name} {handshake.answered_id.hex()[:8]}"
-    if event.letter == "X" and not event.from_client and seen.leaf is not None:
-        certificate = analysis.case.certificates.get(seen.leaf)
-        return f"{name} {certificate.common_name if certificate else seen.leaf.hex()[:12]}"
+    chain = handshake.client_chain if event.from_client else handshake.chain
+    if event.letter == "X" and chain and (event.decrypted or not event.from_client):
+        certificate = analysis.case.certificates.get(chain[0])
+        return f"{name} {certificate.common_name if certificate else chain[0].hex()[:12]}"
     if event.letter == "L":
         alert = next((a for a in main.alerts if a.frame == event.frame and a.code == event.size), None)
         level = "fatal" if alert and alert.level == 2 else "warning"
         return f"alert {level} {alert_name(event.size)} ({event.size})"
+    if event.letter == "D" and event.decrypted:
+        return f"{name} (not decrypted)"
     if event.letter == "f" and any(e.letter == "f" and e.from_client == event.from_client and e.ns < event.ns for e in unpack_events(main.events)):
         return "handshake (encrypted)"
     return name
 
 
-__all__ = ["BALANCER", "Chapter", "Ladder", "Rung", "ladder", "lane_names", "lanes", "notes", "rungs"]
+def _handshake_of(main: ConnectionFacts, event: Event) -> HandshakeFacts:
+    """The handshake that a message belongs to: the last one that had begun."""
+    if not event.decrypted:
+        return main.handshake
+    begun = [h for h in main.inside if (h.hello_ns or h.answer_ns) <= event.ns]
+    return begun[-1] if begun else main.handshake
+
+
+__all__ = ["BALANCER", "Chapter", "Ladder", "Rung", "chapters", "ladder", "lane_names", "lanes", "notes", "rungs"]

@@ -1,6 +1,6 @@
 """Opening protected records of one direction under one set of keys, in order.
 
-AES-GCM, AES-CCM, ChaCha20-Poly1305 (RFC 5288, RFC 6655, RFC 7905, RFC 8446, section 5.2), AES-CBC with HMAC before or after it (RFC 5246, section 6.2.3.2;
+AES-GCM, AES-CCM, ChaCha20-Poly1305 (RFC 5288, RFC 6655, RFC 7905, RFC 8446, section 5.2), AES-CBC and 3DES-CBC with HMAC before or after it (RFC 5246, section 6.2.3.2;
 RFC 7366), NULL. Whatever is opened was authenticated: a record that is not what these keys made gives ``NotOpened``, never garbage.
 """
 
@@ -11,6 +11,7 @@ import struct
 from typing import NamedTuple, Protocol
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESCCM, AESGCM, ChaCha20Poly1305
 
@@ -18,6 +19,7 @@ from inspector.secrets.derivation import HASHES, expand_label, prf
 from inspector.tls.protection import TLS11, Protection
 
 SALT, NONCE = 4, 12
+BLOCK_CIPHERS: dict[str, type[algorithms.AES] | type[TripleDES]] = {"AES": algorithms.AES, "3DES": TripleDES}
 DIGESTS = {"MD5": "md5", "SHA": "sha1", "SHA256": "sha256", "SHA384": "sha384"}
 
 
@@ -52,7 +54,9 @@ def is_supported(protection: Protection | None) -> bool:
     """Whether records of a suite can be opened."""
     if protection is None:
         return False
-    return protection.mode in ("chacha20", "null") or (protection.mode in ("gcm", "ccm", "cbc") and protection.algorithm == "AES")
+    if protection.mode == "cbc":
+        return protection.algorithm in BLOCK_CIPHERS
+    return protection.mode in ("chacha20", "null") or (protection.mode in ("gcm", "ccm") and protection.algorithm == "AES")
 
 
 def _aead(protection: Protection, key: bytes) -> AESGCM | AESCCM | ChaCha20Poly1305:
@@ -93,10 +97,10 @@ def _xor(iv: bytes, sequence: int) -> bytes:
 
 
 class Cbc:
-    """AES-CBC with HMAC. Before TLS 1.1 the IV of a record is the last block of the one before it, of whatever type."""
+    """CBC with HMAC. Before TLS 1.1 the IV of a record is the last block of the one before it, of whatever type."""
 
     def __init__(self, suite: Suite, key: bytes, mac_key: bytes, iv: bytes) -> None:
-        self._key = algorithms.AES(key)
+        self._key = BLOCK_CIPHERS[suite.protection.algorithm](key)
         self._mac_key = mac_key
         self._suite = suite
         self._digest = DIGESTS[suite.protection.digest]

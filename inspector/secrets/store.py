@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from inspector import bounds
 from inspector.safe import path_text
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from inspector.secrets.channel import Channel, Conversation
 
 
+K = TypeVar("K")
+
+
 class Secrets:
     """Key logs, read whole or as they grow, decryption secrets of captures, servers' keys. ``may_grow``: lines may come behind the packets they open."""
 
@@ -21,8 +24,6 @@ class Secrets:
         self.server_keys = list(server_keys)
         self.may_grow = may_grow
         self.problems: dict[str, str] = {}
-        self.version = 0
-        """Grows with each secret."""
         self._by_random: dict[tuple[str, bytes], bytes] = {}
         self._sessions: dict[bytes, bytes] = {}
         self._bad: dict[str, tuple[int, int, str]] = {}
@@ -49,10 +50,9 @@ class Secrets:
             self.problems[name] = f"{name}: {count} of {number} lines are none of a key log; the first is line {first} ({text})"
 
     def _keep(self, line: keylog.Line, name: str) -> None:
-        if len(self._by_random) + len(self._sessions) >= bounds.SECRETS:
+        if not self._has_room(self._by_random):
             self.problems["bound"] = f"{name}: more than {bounds.SECRETS:,} secrets; later ones are not kept"
             return
-        self.version += 1
         self._has_premasters = self._has_premasters or line.label in (keylog.PREMASTER, keylog.RSA_PREMASTER)
         if line.label == keylog.SESSION:
             self._sessions[line.name] = line.secret
@@ -84,13 +84,21 @@ class Secrets:
 
     def keep_session(self, key: bytes, master: bytes) -> None:
         """A session that may be resumed by a connection whose own secret is not given."""
-        if key and len(self._sessions) < bounds.SECRETS:
+        if key and (key in self._sessions or self._has_room(self._sessions)):
             self._sessions[key] = master
 
     def keep_master(self, client_random: bytes, master: bytes) -> None:
         """A master secret that was found with a server's key, so that it can be told with the packets."""
-        if len(self._by_random) < bounds.SECRETS:
+        if self._has_room(self._by_random):
             self._by_random.setdefault((keylog.MASTER, client_random), master)
+
+    def _has_room(self, kept: dict[K, bytes]) -> bool:
+        """Whether one more may be kept. Where key logs grow, room is made."""
+        if len(kept) < (bounds.LIVE_SECRETS if self.may_grow else bounds.SECRETS):
+            return True
+        if self.may_grow:
+            del kept[next(iter(kept))]
+        return self.may_grow
 
     def lines_for(self, client_randoms: Sequence[bytes]) -> Iterator[bytes]:
         """The key log lines of some handshakes, and of no other."""

@@ -26,7 +26,6 @@ PASSED_BYTES = 7
 SHORTEST_HELLO = 4 + 2 + 32 + 1 + 2 + 2 + 1
 """A ClientHello with nothing in it (RFC 8446, section 4.1.2)."""
 
-
 Mark = tuple[int, int, int]
 """Where bytes came from: offset of the chunk in the stream, frame reference, nanoseconds since the epoch. A plain tuple: one is made for each chunk."""
 

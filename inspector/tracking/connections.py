@@ -347,12 +347,13 @@ class Connection:
 
 def _in_order(events: list[Event]) -> list[Event]:
     """By time, yet what a side says stays in the order of its stream, also where its segments were reordered on their way."""
-    latest = [0, 0]
+    latest = {(side, decrypted): 0 for side in (False, True) for decrypted in (False, True)}
     keyed: list[tuple[int, Event]] = []
     for event in events:
         ns = event.ns
         if event.letter not in "s.!":
-            ns = latest[event.from_client] = max(ns, latest[event.from_client])
+            lane = (event.from_client, event.decrypted)  # what is decrypted may come later than what follows it
+            ns = latest[lane] = max(ns, latest[lane])
         keyed.append((ns, event))
     keyed.sort(key=lambda pair: pair[0])
     return [event for _, event in keyed]

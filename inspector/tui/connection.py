@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from inspector.document import Connection
 from inspector.reports import overview
-from inspector.reports.story import Chapter, Ladder, notes, rungs
+from inspector.reports.inside import inside_lines
+from inspector.reports.story import Ladder, chapters
 from inspector.reports.wireshark import display_filter
 from inspector.safe import safe_text
 from inspector.tui.desk import Desk
-from inspector.tui.marks import Line, paragraph
+from inspector.tui.marks import Line, coloured, paragraph
 from inspector.tui.told import Told
 
 
@@ -31,9 +32,12 @@ class ConnectionScreen(Told):
         analysis = self.analysis
         seen = analysis.case.observed[self._index]
         c = analysis.connection(self._index)
-        label = analysis.case.label(seen)
-        told = Ladder("", [Chapter(f"port {c.client_endpoint.port}", "seen", c.id, label, rungs(analysis, seen), c.service, (seen.main, *seen.legs), notes(analysis, seen))])
+        told = Ladder("", chapters(analysis, seen))
         lines = [*self.ladder_at(told, width), []]
+        for number in range(len(seen.renegotiations)):
+            for part in inside_lines(analysis, seen, number):
+                lines += [coloured(line) for line in overview.wrap(part, "", "    ", width)] if isinstance(part, str) else [coloured(line) for line in overview.table(part)]
+            lines.append([])
         for name, value in self._facts(c):
             lines += paragraph(f"{name}: {value}", "  ", "      ", width)
         for anomaly in c.anomalies:
@@ -53,8 +57,9 @@ class ConnectionScreen(Told):
             ("ALPN", safe_text(f"offered {', '.join(h.alpn_offered) or 'none'}, chosen {h.alpn or 'none'}")),
             ("session", f"offered {h.session.offered_id or 'none'}, answered {h.session.answered_id or 'none'}"),
             ("extended master secret (EMS)", f"offered {overview.YES[h.ems.offered]}, negotiated {overview.YES[h.ems.negotiated]}"),
-            ("certificate", chain or "none in clear"),
+            ("certificate", chain or ("none sent" if h.kind in ("session_id", "ticket", "psk") else "none in clear" if c.secrets != "decrypted" else "none")),
             ("JA4", h.ja4 or "none"),
+            ("secrets", safe_text(c.secrets or "none given")),
             ("bytes", f"{c.bytes.client:,} from the client, {c.bytes.server:,} from the server, {c.gap_bytes:,} not captured"),
             ("id", c.id),
         ]

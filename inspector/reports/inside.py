@@ -1,0 +1,48 @@
+"""A renegotiation told beside its ladder: what became of its certificate, the lengths that prove it, or both certificates field by field."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from inspector.findings.inside import ended, studied
+from inspector.findings.judge import Analysis
+from inspector.reports.why import rows_of
+from inspector.safe import safe_text
+from inspector.tls.protection import Extent
+from inspector.tracking.observed import Observed
+
+VERDICTS = {
+    "changed": "▲ certificate or chain changed",
+    "same": "● the same certificate and chain",
+    "consistent": "○ consistent with the same certificate; that is no proof",
+    "unknown": "◌ it cannot be told whether the certificate changed",
+}
+HEADINGS = ("", "first flight", "if the same", "now")
+BOTH = ("", "began with", "renegotiated", "")
+
+Table = list[tuple[str, ...]]
+
+
+def inside_lines(analysis: Analysis, seen: Observed, number: int) -> Iterator[str | Table]:
+    """Sentences and tables."""
+    study = studied(analysis.case, seen, number)
+    yield f"RENEGOTIATION {number + 1}  {ended(seen.renegotiations[number])}"
+    basis = {"decrypted": "decrypted", "length": "by length"}.get(study.basis or "", "")
+    yield safe_text(f"  {VERDICTS[study.certificate]}{f' ({basis})' if basis else ''}: {study.text}", 600)
+    if study.jsse.verdict != "not_applicable":
+        yield f"  Java's rule: {study.jsse.verdict}{f' (row {study.jsse.row})' if study.jsse.row else ''}: {study.jsse.reason}"
+    if study.parts:
+        rows = [(part.name, _bytes(part.first), _extent(part.expected), _extent(part.now)) for part in study.parts]
+        yield [HEADINGS, *rows]
+    certificates = analysis.case.certificates
+    old, new = certificates.get(study.before or b""), certificates.get(study.now or b"")
+    if old is not None and new is not None and study.certificate == "changed":
+        yield [BOTH, *((row.name, row.old[:44], row.new[:44], "=" if row.same else "≠") for row in rows_of(old, new))]
+
+
+def _bytes(count: int | None) -> str:
+    return f"{count:,}" if count is not None else ""
+
+
+def _extent(extent: Extent | None) -> str:
+    return f"{extent} bytes" if extent is not None else ""
