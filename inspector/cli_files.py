@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from functools import wraps
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -57,6 +58,8 @@ def passphrase(prompt: str) -> str:
     import getpass
 
     try:
+        if not sys.stdin.isatty():
+            os.close(os.open("/dev/tty", os.O_RDWR))
         return getpass.getpass(prompt + ": ", sys.stderr)
     except (EOFError, OSError):
         raise UsageError(f"{prompt}: there is no terminal to ask on") from None
@@ -90,13 +93,13 @@ def story_options(command: Any) -> Any:
     return found
 
 
-def analysis_of(asked: Asked) -> Analysis:
-    """Read the captures and logs, and judge; what is wrong with one is said on standard error. Raises InspectorError."""
+def analysis_of(asked: Asked, given: Given | None = None) -> Analysis:
+    """Read the captures and logs, and judge; what is wrong with one is said on standard error. ``given``: secrets, where they were read. Raises InspectorError."""
     from inspector.extraction import add_logs, extract
     from inspector.progress import Progress
     from inspector.safe import safe_text
 
-    given = asked.given()
+    given = given or asked.given()
     progress = Progress(sys.stderr)
 
     def opened(story: Story) -> None:

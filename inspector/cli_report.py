@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from inspector.cli_files import SEVERITIES, Asked, analysis_of, is_at_least, story_options
+from inspector.errors import UsageError
 from inspector.vips import parsed
 
 if TYPE_CHECKING:
     from inspector.document import Document
     from inspector.findings.jsse import Generation
     from inspector.findings.judge import Analysis
+    from inspector.secrets.store import Secrets
 
 FAILED = 1
 
@@ -23,13 +25,22 @@ FAILED = 1
 @click.option("-o", "--output", "directory", metavar="DIR", default="inspector-report", show_default=True, help="Where the bundle is written; must be new or empty.")
 @click.option("--redact", is_flag=True, help="Replace addresses, names, certificates and tickets, the same way each time; see docs/report.md.")
 @click.option("--redact-key", metavar="FILE", help="The key to redact with; made if it is not there. By default ~/.config/inspector/redaction.key.")
+@click.option("--include-secrets", is_flag=True, help="Put the secrets of the connections in the evidence with it, so that others can decrypt it.")
 @click.option("--force", is_flag=True, help="Write over an earlier report there.")
 @click.option("--incident", metavar="ID", default="", help="About one incident; the start of its id does.")
 @click.option("--from", "since", metavar="TIME", default="", help="From this time on: 17:28:21, or 2026-11-23T17:28:21Z.")
 @click.option("--to", "until", metavar="TIME", default="", help="Up to this time.")
-def report_command(asked: Asked, directory: str, **wish: Any) -> None:
+def report_command(asked: Asked, directory: str, include_secrets: bool, **wish: Any) -> None:
     """Write an incident bundle: the report as HTML and Markdown, the analysis, the packets that prove it. See docs/report.md."""
-    _write(analysis_of(asked), asked.files, directory, **wish)
+    if include_secrets and (wish["redact"] or wish["redact_key"]):
+        raise UsageError("--include-secrets shows what --redact hides: give one of them")
+    given = asked.given()
+    if include_secrets:
+        from inspector.secrets.given import Given
+
+        given = given or Given()
+    analysis = analysis_of(asked, given)
+    _write(analysis, asked.files, directory, given.secrets if include_secrets and given is not None else None, **wish)
 
 
 @click.command("verify")
@@ -47,7 +58,9 @@ def verify_command(directory: str) -> None:
         raise SystemExit(FAILED)
 
 
-def _write(analysis: Analysis, files: tuple[str, ...], directory: str, incident: str, since: str, until: str, redact: bool, redact_key: str | None, force: bool) -> None:
+def _write(
+    analysis: Analysis, files: tuple[str, ...], directory: str, secrets: Secrets | None, incident: str, since: str, until: str, redact: bool, redact_key: str | None, force: bool
+) -> None:
     """Write the bundle and say what was written. Raises UsageError."""
     from inspector.bundle.scope import Wish
     from inspector.bundle.writing import Order, write_bundle
@@ -60,7 +73,7 @@ def _write(analysis: Analysis, files: tuple[str, ...], directory: str, incident:
         key, place, is_new = load(redact_key)
         if is_new:
             click.echo(f"inspector: a new redaction key lies in {path_text(str(place))}: keep it, and keep it to yourself", err=True)
-    order = Order(files, Wish(incident, since, until), ["inspector", *(path_text(word) for word in sys.argv[1:])], key, force)
+    order = Order(files, Wish(incident, since, until), ["inspector", *(path_text(word) for word in sys.argv[1:])], key, force, secrets)
     bundle = write_bundle(analysis, directory, order)
     for note in bundle.notes:
         click.echo(f"inspector: {safe_text(note)}", err=True)
@@ -98,7 +111,6 @@ def _document(asked: Asked) -> Document:
     import os
 
     from inspector.bundle.manifest import NAME
-    from inspector.errors import UsageError
     from inspector.reports.json_stream import read_json
     from inspector.safe import path_text
 

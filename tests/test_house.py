@@ -31,7 +31,7 @@ LAYERS: dict[str, set[str]] = {
     "redaction": {"errors", "facts", "findings", "logs", "safe", "slicing", "times", "tls", "wire"},
     "bundle": {
         *("capture", "document", "errors", "evidence", "extraction", "facts", "findings", "logs", "redaction", "reports", "safe", "slicing"),
-        *("times", "tracking", "version", "vips"),
+        *("secrets", "times", "tracking", "version", "vips"),
     },
     "facts": {"logs", "tls"},
     "capture": {"bounds", "errors"},
@@ -77,7 +77,7 @@ LAYERS: dict[str, set[str]] = {
     },
     "cli": {"capture", "cli_files", "cli_live", "cli_report", "document", "errors", "extraction", "filters", "findings", "reports", "settings", "tracking", "tui", "version"},
     "cli_files": {"capture", "errors", "extraction", "findings", "progress", "safe", "secrets", "vips"},
-    "cli_report": {"bundle", "cli_files", "document", "errors", "findings", "redaction", "reports", "safe", "vips"},
+    "cli_report": {"bundle", "cli_files", "document", "errors", "findings", "redaction", "reports", "safe", "secrets", "vips"},
     "cli_live": {"cli_files", "errors", "findings", "journal", "live", "safe", "settings", "tui", "vips"},
     "__init__": {"document", "errors", "extraction", "findings", "version"},
     "__main__": {"cli"},

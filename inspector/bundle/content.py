@@ -18,8 +18,10 @@ from inspector.facts import FRAME_BITS, frame_reference
 from inspector.findings.case import Case
 from inspector.findings.change import ABORT
 from inspector.findings.judge import Analysis
+from inspector.findings.renegotiation import CHANGED
 from inspector.reports import overview, why
-from inspector.reports.story import Ladder, ladder, lane_names
+from inspector.reports.inside import told_lines
+from inspector.reports.story import Ladder, chapters, ladder, lane_names
 from inspector.reports.text import ladder_lines
 from inspector.times import span
 
@@ -35,6 +37,7 @@ EVIDENCE = 6
 CLIENTS = 20
 NAME_WIDTH = 60
 SEARCHED = 500
+TOLD_WIDTH = 110
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +135,11 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Other:
-    """A finding that is no incident."""
+    """A finding that is no incident. ``lines``: the ladder of a renegotiation, and what its certificate was, as text."""
 
     finding: Finding
     evidence: list[Statement]
+    lines: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +184,7 @@ def content_of(analysis: Analysis, scope: Scope, found: Slice, evidence: dict[in
         title,
         parts,
         more,
-        [Other(f, _evidence(places, f)) for f in others[:FINDINGS]],
+        [Other(f, _evidence(places, f), _inside(analysis, f)) for f in others[:FINDINGS]],
         max(len(others) - FINDINGS, 0),
         _advice(scope.findings),
         list(dict.fromkeys(r for f in scope.findings for r in f.references)),
@@ -271,6 +275,15 @@ def _story(analysis: Analysis, incident: Incident, finding: Finding, places: Pla
     return Story(
         incident, finding, ladder_drawing(told, lane_names(analysis.document, told), places.evidence), ladder_lines(told), steps, _evidence(places, finding), rows, decided
     )
+
+
+def _inside(analysis: Analysis, finding: Finding) -> list[str]:
+    """The connection of a renegotiation that matters."""
+    seen = next((s for s in analysis.case.observed if s.id == finding.connections[0]), None) if finding.rule == CHANGED else None
+    if seen is None:
+        return []
+    told = [line for number in range(len(seen.renegotiations)) for line in ["", *told_lines(analysis, seen, number, TOLD_WIDTH)]]
+    return [*ladder_lines(Ladder("", chapters(analysis, seen))), *told]
 
 
 def _evidence(places: Places, finding: Finding) -> list[Statement]:

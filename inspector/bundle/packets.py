@@ -11,7 +11,7 @@ from inspector.capture.frames import FrameBatch, packed
 from inspector.capture.writer import Output, PcapngWriter
 from inspector.document import Finding
 from inspector.evidence import flow_of
-from inspector.facts import FRAME_BITS, frame_reference
+from inspector.facts import FRAME_BITS, frame_reference, unpack_events
 from inspector.findings.case import Case
 from inspector.redaction.frames import redacted_packets
 from inspector.redaction.messages import Redactor
@@ -39,7 +39,7 @@ def packets(holding: Holding, seen: Sequence[Observed], redactor: Redactor | Non
         if redactor is not None:
             found.update((p.frame, p) for p in redacted_packets(flow, modern, redactor))
         else:
-            found.update((cut.frame.frame, packet(cut)) for cut in cut_flow(flow, leg.handshake.answer_ns, modern))
+            found.update((cut.frame.frame, packet(cut)) for cut in cut_flow(flow, leg.handshake.answer_ns, modern, unpack_events(leg.events) if leg.secrets is not None else ()))
     return sorted(found.values(), key=lambda p: (p.ns, p.frame))
 
 
@@ -66,9 +66,11 @@ def original(paths: Sequence[str], reference: int) -> str:
     return f"frame {reference & (1 << FRAME_BITS) - 1} of {name}"
 
 
-def write(out: Output, found: Sequence[Packet], said: dict[int, str], section: str) -> dict[int, int]:
-    """All packets, in one file with one interface for each link type. The evidence frame numbers by original reference."""
+def write(out: Output, found: Sequence[Packet], said: dict[int, str], section: str, key_log: bytes = b"") -> dict[int, int]:
+    """All packets, in one file with one interface for each link type. The evidence frame numbers by original reference. ``key_log``: secrets that go with them."""
     writer = PcapngWriter(out, section)
+    if key_log:
+        writer.key_log(key_log)
     places: dict[int, int] = {}
     for start in range(0, len(found), BATCH):
         some = found[start : start + BATCH]

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from inspector.bundle import packets, rendering, slices
 from inspector.bundle.content import content_of
@@ -24,19 +25,25 @@ from inspector.reports.output import write
 from inspector.safe import path_text
 from inspector.version import VERSION
 
+if TYPE_CHECKING:
+    from inspector.secrets.store import Secrets
+
 EVIDENCE = "evidence.pcapng"
 HTML, MARKDOWN, JSON, CSV = "report.html", "report.md", "analysis.json", "connections.csv"
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What is wanted. ``paths``: of captures and journals, as ``analysis`` was made from them. ``command``: as it was given. ``key``: of redaction."""
+    """What is wanted. ``paths``: of captures and journals, as ``analysis`` was made from them. ``command``: as it was given. ``key``: of redaction.
+    ``secrets``: to be put with the packets.
+    """
 
     paths: Sequence[str]
     wish: Wish = field(default_factory=Wish)
     command: Sequence[str] = ()
     key: bytes | None = None
     is_forced: bool = False
+    secrets: Secrets | None = None
 
 
 @dataclass(slots=True)
@@ -59,7 +66,7 @@ def write_bundle(analysis: Analysis, directory: str, order: Order) -> Bundle:
     try:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True, mode=0o700)
-        bundle = _written(subject, partial, target.name)
+        bundle = _written(subject, partial, target.name, order.secrets)
         if target.exists():
             _replace(partial, target)
         else:
@@ -93,11 +100,11 @@ def _replace(partial: Path, target: Path) -> None:
         os.replace(path, target / path.name)
 
 
-def _written(subject: Subject, directory: Path, name: str) -> Bundle:
+def _written(subject: Subject, directory: Path, name: str, secrets: Secrets | None) -> Bundle:
     analysis, scope = subject.analysis, subject.scope
     options = analysis.case.options
     bundle = Bundle(directory, incidents=len(scope.incidents))
-    places, proof = _prove(subject, directory) if subject.packets is not None else ({}, None)
+    places, proof = _prove(subject, directory, secrets) if subject.packets is not None else ({}, None)
     vips = [f"{host}:{port}" for host, port in options.vips]
     made_by = Generator("inspector", VERSION)
     manifest = Manifest(now(), made_by, subject.command, subject.host, CLOCK, subject.inputs, options.generation, vips, proof, subject.missing, subject.redacted)
@@ -115,16 +122,18 @@ def _written(subject: Subject, directory: Path, name: str) -> Bundle:
     return bundle
 
 
-def _prove(subject: Subject, directory: Path) -> tuple[dict[int, int], Proof]:
-    """The packets and the log lines beside them."""
+def _prove(subject: Subject, directory: Path, secrets: Secrets | None) -> tuple[dict[int, int], Proof]:
+    """The packets and the log lines beside them; with ``secrets``, those of the handshakes in them."""
     case, found = subject.analysis.case, subject.found
     said = packets.comments(case, subject.scope.findings, found)
     hashes = ", ".join(f"{i.path.rsplit('/', 1)[-1]} {i.sha256}" for i in subject.inputs if i.kind == "capture" and i.sha256)
     section = f"inspector {VERSION}: packets of {len(found.members)} connections, application data cut to record headers or zeroed. From {hashes or 'a stream'}"
     if subject.redacted is not None:
         section += ". Redacted: what identifies was replaced"
+    randoms = dict.fromkeys(h.client_random for s in slices.seen_in(case, found) for leg in (s.main, *s.legs) for h in leg.handshakes if h.client_random)
+    lines = list(secrets.lines_for(list(randoms))) if secrets is not None else []
     with open(directory / EVIDENCE, "wb") as out:
-        places = packets.write(out, subject.packets or [], said, section)
+        places = packets.write(out, subject.packets or [], said, section, b"".join(lines))
     logs = _log_excerpts(slices.logs_of(case, set(found.members)), directory)
     again = findings_of(directory / EVIDENCE, logs, Options(case.options.generation, case.options.vips)) if places else set()
     by_id = {f.id: f for f in subject.scope.findings}
@@ -133,6 +142,8 @@ def _prove(subject: Subject, directory: Path) -> tuple[dict[int, int], Proof]:
     notes = []
     if not subject.is_whole:
         notes.append("More packets than fit into memory: later ones are missing.")
+    if lines:
+        notes.append(f"The packets hold {len(lines)} secrets: whoever has the file can read all of these connections, where they have them whole.")
     if missing:
         notes.append(f"{len(missing)} finding{' needs' if len(missing) == 1 else 's need'} more of the capture than these packets.")
     return places, Proof(EVIDENCE, len(found.members), len(places), len(found.incidents), proven, missing, notes, logs)

@@ -10,7 +10,10 @@ import numpy as np
 
 from inspector.capture.frames import I64, FrameBatch
 
-SECTION, INTERFACE, STATISTICS, PACKET = 0x0A0D0D0A, 1, 5, 6
+SECTION, INTERFACE, STATISTICS, PACKET, SECRETS = 0x0A0D0D0A, 1, 5, 6, 10
+TLS_KEY_LOG = 0x544C534B
+"""The type of secrets that are a key log (draft-ietf-opsawg-pcapng, section 4.7)."""
+
 COMMENT, NAME, RESOLUTION, RECEIVED, DROPPED, END = 1, 2, 9, 4, 7, b"\0\0\0\0"
 _PACKET = struct.Struct("<IIIIIII")
 PADDING = [bytes(count) for count in range(4)]
@@ -59,6 +62,10 @@ class PcapngWriter:
             append(PADDING[pad] + options + length.to_bytes(4, "little"))
         self._write(b"".join(pieces))
         self.count += len(batch)
+
+    def key_log(self, lines: bytes) -> None:
+        """Secrets for what follows, as a Decryption Secrets Block."""
+        self._block(SECRETS, struct.pack("<II", TLS_KEY_LOG, len(lines)) + _padded(lines))
 
     def statistics(self, capture: int, ns: int, received: int, dropped: int) -> None:
         """How many packets came and how many were dropped, for each interface of a capture."""

@@ -12,7 +12,7 @@ from inspector.findings.failures import RULE as FAILED
 from inspector.findings.failures import unclear_id
 from inspector.findings.machine import ALLOW_UNSAFE, USE_EMS
 from inspector.findings.remedies import capture_remedy
-from inspector.findings.renegotiation import BROKEN_OFF
+from inspector.findings.renegotiation import BROKEN_OFF, CHANGED
 from inspector.times import span
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import Service
@@ -37,11 +37,16 @@ def assess(case: Case, service: Service, findings: list[Finding]) -> Assessment:
     if possible:
         doubt = possible[0].explanation.rsplit("Not certain: ", 1)[-1].rstrip(".")
         return _unknown(f"{len(possible)} of {connections(total)} ended as Java ends them when the certificate changed, but {doubt}", "inferred", again)
+    told = [f for f in broken_off if f.verdict == "confirmed"]
+    if told:
+        sentence = f"The client aborted {len(told)} of {connections(total)} inside established connections: a renegotiation brought another certificate."
+        because = ["each began with a resumed session without extended master secret (EMS)", *dict.fromkeys(f.explanation.split(". ", 1)[-1].rstrip(".") for f in told[:1])]
+        return Assessment("confirmed", sentence, because, ["the server renegotiates with another certificate again"], "observed", do)
     if broken_off:
         text = f"the client broke off {len(broken_off)} renegotiation{'s' if len(broken_off) > 1 else ''} after the server's flight, as Java does when the certificate changed"
-        return _unknown(
-            f"{text}; the flight is encrypted", "inferred", "compare the certificates that the server was given at the times of these connections, and look into the client's log"
-        )
+        proven = {c for f in findings if f.rule == CHANGED for c in f.connections} & {c for f in broken_off for c in f.connections}
+        hidden = f"the flight is encrypted; in {len(proven)} of them its length proves that certificate or chain changed" if proven else "the flight is encrypted"
+        return _unknown(f"{text}; {hidden}", "inferred", "compare the certificates that the server was given at the times of these connections, and look into the client's log")
     if not members or (not any(s.outcome == "established" for s in members) and not failed):
         return _unknown("only health checks were captured" if service.connections and not members else "no completed handshake was captured", "not_visible", again)
     if failed and all(f.id == unclear_id(service, f) for f in failed):

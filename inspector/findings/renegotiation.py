@@ -120,6 +120,9 @@ def _broken_off(case: Case, seen: Observed, number: int, attempt: Renegotiation,
         evidence.append(Evidence("log", seen.id, [], f"{case.log_place(said.log, said.failure.line)}: {said.failure.text}"))
     if study.basis == "decrypted":
         text += f"Decrypted: {study.text}; {study.jsse.reason}."
+    elif study.certificate == "changed":
+        text += f"The flight is encrypted; its lengths prove that certificate or chain changed: {study.text}. The connection "
+        text += "began with a session resumed without EMS, where Java checks for it." if is_severe else "did not begin in the way that makes Java check for it."
     else:
         text += f"A changed certificate is one possible cause; the flight is encrypted ({study.text}), and the connection "
         text += "began with a session resumed without EMS, where Java checks for it." if is_severe else "did not begin in the way that makes Java check for it."

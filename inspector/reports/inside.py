@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from inspector.findings.inside import ended, studied
 from inspector.findings.judge import Analysis
+from inspector.reports import overview
 from inspector.reports.why import rows_of
 from inspector.safe import safe_text
 from inspector.tls.protection import Extent
@@ -38,6 +39,14 @@ def inside_lines(analysis: Analysis, seen: Observed, number: int) -> Iterator[st
     old, new = certificates.get(study.before or b""), certificates.get(study.now or b"")
     if old is not None and new is not None and study.certificate == "changed":
         yield [BOTH, *((row.name, row.old[:44], row.new[:44], "=" if row.same else "≠") for row in rows_of(old, new))]
+
+
+def told_lines(analysis: Analysis, seen: Observed, number: int, width: int) -> list[str]:
+    """The same as lines of at most ``width`` columns; tables are as wide as they are."""
+    lines: list[str] = []
+    for part in inside_lines(analysis, seen, number):
+        lines += overview.wrap(part, "", "    ", width) if isinstance(part, str) else overview.table(part)
+    return lines
 
 
 def _bytes(count: int | None) -> str:

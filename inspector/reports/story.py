@@ -212,7 +212,7 @@ def _rung(analysis: Analysis, seen: Observed, main: ConnectionFacts, leg: int, g
     if len(analysis.document.captures) > 1:
         frame = f"{capture}:{frame}"
     hidden = {event.letter for event in group} <= {"f", "i", "l", "D"}
-    visibility = "decrypted" if first.decrypted else "encrypted" if hidden else "clear"
+    visibility = "decrypted" if first.decrypted and first.letter != "D" else "encrypted" if hidden else "clear"
     bad = any(e.letter == "L" and any(a.frame == e.frame and a.level == 2 for a in main.alerts) for e in group)
     gave_up = seen.gave_up and first.from_client and first.letter in ".!"
     text = ", ".join(texts)
@@ -253,8 +253,6 @@ def _said(analysis: Analysis, seen: Observed, main: ConnectionFacts, event: Even
         alert = next((a for a in main.alerts if a.frame == event.frame and a.code == event.size), None)
         level = "fatal" if alert and alert.level == 2 else "warning"
         return f"alert {level} {alert_name(event.size)} ({event.size})"
-    if event.letter == "D" and event.decrypted:
-        return f"{name} (not decrypted)"
     if event.letter == "f" and any(e.letter == "f" and e.from_client == event.from_client and e.ns < event.ns for e in unpack_events(main.events)):
         return "handshake (encrypted)"
     return name

@@ -96,13 +96,16 @@ def stories(analysis: Analysis, out: TextIO) -> None:
     out.write("\nREFERENCES\n" + "".join(f"  {safe_text(r)}\n" for r in first.references))
 
 
+ARROWS = {"clear": ("◀──", "──▶"), "decrypted": ("◀┅┅", "┅┅▶"), "encrypted": ("◀┄┄", "┄┄▶")}
+
+
 def ladder_lines(found: Ladder) -> list[str]:
     """A ladder as text."""
     lines = []
     for chapter in found.chapters:
         lines.append(f"  {chapter.title}")
         for rung in chapter.rungs:
-            arrow = "──▶" if rung.from_client else "◀──"
+            arrow = ARROWS[rung.visibility][rung.from_client]
             sides = ("server", "client") if not rung.leg else ("back end", "balancer")
             lines.append(f"    {rung.offset:>10}  {sides[rung.from_client]} {arrow}  {safe_text(rung.text)}   [{rung.frame}]")
         lines += [f"      log  {safe_text(note)}" for note in chapter.notes]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from inspector.facts import Event
 from inspector.slicing.held import HeldFlow, HeldFrame
 from inspector.slicing.laid import Interval, Record, encrypted_handshake, lanes
 
@@ -27,10 +28,10 @@ class Cut(NamedTuple):
     payload: bytes
 
 
-def cut_flow(flow: HeldFlow, answer_ns: int, is_modern: bool) -> Iterator[Cut]:
-    """The frames of a flow, direction by direction."""
+def cut_flow(flow: HeldFlow, answer_ns: int, is_modern: bool, events: Sequence[Event] = ()) -> Iterator[Cut]:
+    """The frames of a flow, direction by direction. ``events``: as for ``encrypted_handshake``."""
     both = lanes(flow, is_modern)
-    whole: tuple[list[Record], list[Record]] = encrypted_handshake(*both, answer_ns) if is_modern else ([], [])
+    whole: tuple[list[Record], list[Record]] = encrypted_handshake(*both, answer_ns, events) if is_modern else ([], [])
     for lane, handshake in zip(both, whole, strict=True):
         kept = lane.kept(set(handshake))
         for at, frame in zip(lane.places, lane.frames, strict=True):

@@ -11,12 +11,17 @@ from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from inspector import bounds
+from inspector.facts import Event
 from inspector.slicing.held import LANE_BYTES, HeldFlow, HeldFrame
 from inspector.tls.preamble import find_hello, sslv2_hello_length
 from inspector.tls.registry import APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE, HEARTBEAT
 from inspector.wire.segments import SYN
 
 HEADER = 5
+ALERT_BYTES = 2
+TAGS = (16, 8)
+"""Bytes of an authentication tag (RFC 8446, section 5.2, and CCM_8)."""
+
 Interval = tuple[int, int]
 
 
@@ -119,11 +124,28 @@ def lanes(flow: HeldFlow, is_modern: bool) -> tuple[Lane, Lane]:
     return Lane([f for f in flow.frames if f.is_client], is_modern), Lane([f for f in flow.frames if not f.is_client], is_modern)
 
 
-def encrypted_handshake(client: Lane, server: Lane, answer_ns: int) -> tuple[list[Record], list[Record]]:
-    """In TLS 1.3 the records of both that are handshake although their type is application data. ``answer_ns``: when the ServerHello came."""
+def encrypted_handshake(client: Lane, server: Lane, answer_ns: int, events: Sequence[Event] = ()) -> tuple[list[Record], list[Record]]:
+    """In TLS 1.3 the records of both that are handshake or alert although their type is application data. ``answer_ns``: when the ServerHello came.
+    ``events``: of the connection, among them what was decrypted.
+    """
     ours = [r for r in client.records if r.kind == APPLICATION_DATA and r.ns >= answer_ns][:1]
     until = ours[0].ns if ours else 1 << 62
-    return ours, [r for r in server.records if r.kind == APPLICATION_DATA and r.ns <= until]
+    theirs = [r for r in server.records if r.kind == APPLICATION_DATA and r.ns <= until]
+    return [*ours, *_decrypted(client, events, True)], [*theirs, *_decrypted(server, events, False)]
+
+
+def _decrypted(lane: Lane, events: Sequence[Event], from_client: bool) -> list[Record]:
+    """Records that hold decrypted messages, by when they begin and how long they are: another record in the same frame may be application data."""
+    sizes: dict[int, list[int]] = {}
+    for event in events:
+        if event.decrypted and event.from_client == from_client and event.letter != "D":
+            sizes.setdefault(event.ns, []).append(ALERT_BYTES if event.letter == "L" else event.size)
+    found = []
+    for record in lane.records:
+        held = sizes.get(record.ns)
+        if held and record.kind == APPLICATION_DATA and any(record.length == size + 1 + tag for size in (*held, sum(held)) for tag in TAGS):
+            found.append(record)
+    return found
 
 
 def _base(frames: Sequence[HeldFrame]) -> int:

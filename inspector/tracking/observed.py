@@ -11,7 +11,7 @@ import numpy as np
 from msgspec import Struct
 
 from inspector import bounds, facts
-from inspector.facts import PREFIX_BYTES, AlertFact, ConnectionFacts, Endpoint, Facts, HandshakeFacts, LaneFacts
+from inspector.facts import PREFIX_BYTES, AlertFact, ConnectionFacts, Endpoint, Facts, HandshakeFacts, LaneFacts, unpack_events
 from inspector.tls.messages import AnswerShape, HelloShape
 from inspector.tls.registry import FATAL
 from inspector.tracking.clients import UNKNOWN, Stack, stack
@@ -250,6 +250,8 @@ def _outcome(main: ConnectionFacts) -> Outcome:
     seen = handshake.seen
     if is_modern(handshake):
         alert = client.application_records == 1 and client.application_bytes < SHORTEST_FINISHED_RECORD
+        if main.secrets == "" and _rejected(main):
+            return "aborted"
         if client.application_records and server.application_records:
             return "aborted" if alert else "established"
     elif _both_finished(main):
@@ -260,6 +262,12 @@ def _outcome(main: ConnectionFacts) -> Outcome:
     if (client.fin or client.rst or server.fin or server.rst) and whole and seen & (facts.C_HELLO | facts.S_HELLO):
         return "aborted"
     return "incomplete"
+
+
+def _rejected(main: ConnectionFacts) -> bool:
+    """Whether a side of TLS 1.3 sent a fatal alert and no application data before it: it did not accept the handshake. Only secrets show that."""
+    alert = next((a for a in main.alerts if a.level == FATAL and a.decrypted), None)
+    return alert is not None and not any(e.letter == "D" and e.decrypted and e.from_client == alert.from_client and e.ns <= alert.ns for e in unpack_events(main.events))
 
 
 def _both_finished(main: ConnectionFacts) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from inspector.document import Connection
 from inspector.reports import overview
-from inspector.reports.inside import inside_lines
+from inspector.reports.inside import told_lines
 from inspector.reports.story import Ladder, chapters
 from inspector.reports.wireshark import display_filter
 from inspector.safe import safe_text
@@ -35,9 +35,7 @@ class ConnectionScreen(Told):
         told = Ladder("", chapters(analysis, seen))
         lines = [*self.ladder_at(told, width), []]
         for number in range(len(seen.renegotiations)):
-            for part in inside_lines(analysis, seen, number):
-                lines += [coloured(line) for line in overview.wrap(part, "", "    ", width)] if isinstance(part, str) else [coloured(line) for line in overview.table(part)]
-            lines.append([])
+            lines += [*(coloured(line) for line in told_lines(analysis, seen, number, width)), []]
         for name, value in self._facts(c):
             lines += paragraph(f"{name}: {value}", "  ", "      ", width)
         for anomaly in c.anomalies:
