@@ -25,16 +25,23 @@ def analyze(
     vips: tuple[tuple[str, int], ...] = (),
     jdk_generation: Literal["first", "current"] = "current",
     logs: Sequence[str | PathLike[str]] = (),
+    key_logs: Sequence[str | PathLike[str]] = (),
 ) -> Document:
     """The analysis document of some captures, read as one story; the same that ``inspector analyze -T json`` writes.
 
-    ``vips``: (host, port) of the services to look at, all by default. ``logs``: of Puppet Server or HAProxy. Raises UnreadableError where no input is a capture.
+    ``vips``: (host, port) of the services to look at, all by default. ``logs``: of Puppet Server or HAProxy. ``key_logs``: to open encrypted handshakes
+    with. Raises UnreadableError where no input is a capture, UsageError where a key log cannot be read.
     """
     from inspector.extraction import add_logs, extract
     from inspector.findings.case import Options
     from inspector.findings.judge import judge
 
-    facts = extract([fspath(p) for p in paths])
+    given = None
+    if key_logs:
+        from inspector.secrets.given import Given, content_of
+
+        given = Given([(fspath(p), content_of(fspath(p))) for p in key_logs])
+    facts = extract([fspath(p) for p in paths], given=given)
     add_logs(facts, [fspath(p) for p in logs])
     return judge(facts, Options(jdk_generation, vips)).complete()
 

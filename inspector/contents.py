@@ -44,14 +44,17 @@ def raw_messages(paths: Sequence[str], connection: ConnectionFacts, is_stopped: 
         raise UnreadableError("no packets were kept", "inspector live -w FILE keeps them")
     story = Story(paths)
     engine = Engine()
-    gathered = _Gathered(engine)
-    streams = (Stream(gathered.readers[0]), Stream(gathered.readers[1]))
+    gathered: _Gathered | None = None
+    streams: tuple[Stream, ...] = ()
     decoder = SegmentDecoder()
     client = end_number(decoder, connection.client)
     supply = supplied(story, given)
     for batch, segments in among(story.batches(), [flow_of(connection)], is_stopped, decoder):
         supply = supplied(story, given, supply)
         engine.secrets = supply.secrets if supply else None
+        if gathered is None:  # not before the capture's own secrets are known
+            gathered = _Gathered(engine)
+            streams = (Stream(gathered.readers[0]), Stream(gathered.readers[1]))
         base = batch.capture << FRAME_BITS
         for row in range(len(segments)):
             stream, seq = streams[int(segments.source[row]) != client], int(segments.seq[row])
@@ -65,6 +68,8 @@ def raw_messages(paths: Sequence[str], connection: ConnectionFacts, is_stopped: 
                 stream.insert(stream.offset(seq & 0xFFFFFFFF), held, length, base | int(segments.number[row]), int(segments.time_ns[row]))
     for stream in streams:
         stream.finish()
+    if gathered is None:
+        return []
     if gathered.channel is not None:
         gathered.channel.outcome()
     return sorted(gathered.found, key=lambda m: (m.ns, m.frame))

@@ -22,6 +22,7 @@ from inspector.document import Document
 from inspector.facts import Facts
 from inspector.findings.case import Options
 from inspector.findings.judge import judge
+from inspector.secrets.given import Given
 from inspector.stretch import extract_stretch, joined
 
 START_NS = 1_700_000_000_000_000_000
@@ -297,10 +298,10 @@ def written(folder: Path, flows: Iterable[Flow], name: str = "built.pcap") -> Pa
     return path
 
 
-def facts_of(*paths: Path) -> Facts:
+def facts_of(*paths: Path, given: Given | None = None) -> Facts:
     story = Story([str(p) for p in paths])
-    return joined([extract_stretch(story, 0, float("inf"))], story)
+    return joined([extract_stretch(story, 0, float("inf"), given=given)], story)
 
 
-def document_of(*paths: Path, options: Options | None = None) -> Document:
-    return judge(facts_of(*paths), options).complete()
+def document_of(*paths: Path, options: Options | None = None, given: Given | None = None) -> Document:
+    return judge(facts_of(*paths, given=given), options).complete()

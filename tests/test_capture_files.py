@@ -78,7 +78,7 @@ def pcapng_two_sections() -> bytes:
     half = len(listed) // 2
     first = section(">") + interface(1, b"", ">") + interface(1, b"", ">") + b"".join(packet(ns // 1000, f, i % 2, ">") for i, (ns, f) in enumerate(listed[:half]))
     second = section() + interface(1, option(9, b"\x9e")) + b"".join(packet((ns << 30) // 10**9 + 1, f) for ns, f in listed[half:])
-    return first + block(10, struct.pack(">II", 0x544C534B, 4) + b"keys", ">") + second
+    return first + block(10, struct.pack(">II", 0x57474B4C, 4) + b"keys", ">") + second
 
 
 def zstd_blocks() -> bytes:

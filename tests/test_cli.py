@@ -172,13 +172,14 @@ def test_truncated(tmp_path: Path) -> None:
     run("analyze", str(path), "--strict", expect=3)
 
 
-def test_secrets_and_logs_are_accepted_and_named(tmp_path: Path) -> None:
+def test_secrets_and_logs_that_say_nothing_are_named(tmp_path: Path) -> None:
     file = tmp_path / "keys"
     file.write_text("")
-    document = json.loads(run("analyze", PROTECTED, "-T", "json", "--keylog", str(file), "--log", str(file), "--server-key", str(file)).stdout)
+    document = json.loads(run("analyze", PROTECTED, "-T", "json", "--keylog", str(file), "--log", str(file)).stdout)
     kinds = [limit["kind"] for limit in document["limits"]]
-    assert kinds.count("secrets_not_used") == 2
+    assert kinds.count("not_decrypted") == 1
     assert kinds.count("log_unreadable") == 1
+    assert {c["secrets"] for c in document["connections"]} == {"no secret for this connection"}
 
 
 def test_closed_pipe_ends_quietly() -> None:

@@ -79,7 +79,7 @@ LAYERS: dict[str, set[str]] = {
     "cli_files": {"capture", "errors", "extraction", "findings", "progress", "safe", "secrets", "vips"},
     "cli_report": {"bundle", "cli_files", "document", "errors", "findings", "redaction", "reports", "safe", "secrets", "vips"},
     "cli_live": {"cli_files", "errors", "findings", "journal", "live", "safe", "settings", "tui", "vips"},
-    "__init__": {"document", "errors", "extraction", "findings", "version"},
+    "__init__": {"document", "errors", "extraction", "findings", "secrets", "version"},
     "__main__": {"cli"},
 }
 """What each room may know. Wire knows of tracking only the sink that it feeds."""

@@ -78,7 +78,9 @@ def connection(case: Case, seen: Observed) -> doc.Connection:
 
 def secrets_of(main: ConnectionFacts) -> str | None:
     """What secrets did for a connection."""
-    return main.secrets if main.secrets is None else main.secrets or "decrypted"
+    if main.secrets:
+        return main.secrets
+    return None if main.secrets is None else "decrypted" if main.from_client.opened or main.from_server.opened else "nothing was encrypted"
 
 
 def history(main: ConnectionFacts) -> str:

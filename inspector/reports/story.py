@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from itertools import groupby
 from typing import NamedTuple
 
 from inspector.document import Document, Incident
@@ -215,7 +216,7 @@ def _rung(analysis: Analysis, seen: Observed, main: ConnectionFacts, leg: int, g
     visibility = "decrypted" if first.decrypted and first.letter != "D" else "encrypted" if hidden else "clear"
     bad = any(e.letter == "L" and any(a.frame == e.frame and a.level == 2 for a in main.alerts) for e in group)
     gave_up = seen.gave_up and first.from_client and first.letter in ".!"
-    text = ", ".join(texts)
+    text = ", ".join(f"{count} × {said}" if (count := len(list(same))) > 1 else said for said, same in groupby(texts))
     if gave_up and seen.fatal_alert is None:
         text = f"✖ {text}  no ClientKeyExchange, no alert"
     elif bad:

@@ -78,7 +78,7 @@ class Lane:
 
 
 class Channel:
-    """See above. Made when the first hello is seen."""
+    """See above."""
 
     def __init__(self, secrets: Secrets, conversation: Conversation) -> None:
         self._secrets = secrets
@@ -179,6 +179,8 @@ class Channel:
             return "its ServerHello was not captured"
         if isinstance(suite, str):
             return suite
+        if not self._conversation.handshakes[0].client_random:
+            return "its ClientHello was not captured"
         return self._exchange(self._lanes[lane].round).problem or NO_SECRET
 
     # --- up to TLS 1.2
@@ -287,6 +289,8 @@ class Channel:
 
     def _traffic(self, lane: int, found: Lane, suite: Suite, labels: tuple[str, ...]) -> Traffic | None:
         random = self._conversation.handshakes[0].client_random
+        if not random:
+            return None
         secret = self._secrets.find(labels[found.stage], random)
         if secret is None and labels[found.stage] == keylog.CLIENT_EARLY:
             found.stage += 1

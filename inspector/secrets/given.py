@@ -39,10 +39,11 @@ class Given:
 def given(key_logs: Sequence[str], server_keys: Sequence[str], ask: Callable[[str], str]) -> Given:
     """Read the files. ``ask``: called with a prompt for a passphrase. Raises UsageError where one cannot be read."""
     keys = tuple(read_server_key(path, ask) for path in server_keys)
-    return Given(tuple((path, _content(path)) for path in key_logs), keys)
+    return Given(tuple((path, content_of(path)) for path in key_logs), keys)
 
 
-def _content(path: str) -> bytes:
+def content_of(path: str) -> bytes:
+    """A key log's bytes. Raises UsageError where it cannot be read."""
     try:
         with Path(path).open("rb") as file:
             return file.read(LONGEST_KEY_LOG)

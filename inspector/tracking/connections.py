@@ -109,8 +109,12 @@ class Connection:
         self._readers: list[RecordReader] = []
 
     def attach(self, readers: list[RecordReader]) -> None:
-        """The readers whose sink this is."""
+        """The readers whose sink this is. From the first byte on, where there are secrets, encrypted records are handed on: one side may come before the other."""
         self._readers = readers
+        self.channel = self._store.channel(self) if readers else None
+        if self.channel is not None:
+            for lane in (0, 1):
+                self.appetite(lane, is_keen=True, data_bytes=bounds.RECORD_BYTES)
 
     def event(self, lane: int, letter: bytes, size: int, mark: Mark) -> None:
         """Note a rung of the ladder."""
@@ -173,17 +177,9 @@ class Connection:
         read_offer(handshake, hello, mark)
         if handshake is self.handshake:
             self.client_lane = lane
-            self._listen()
         if hello.shape.problem:
             text, offset, path = hello.shape.problem
             self.anomaly(lane, "malformed", f"ClientHello: {text}", mark, path, 9 + offset)
-
-    def _listen(self) -> None:
-        """From here on encrypted records may be opened, where there are secrets."""
-        self.channel = self._store.channel(self)
-        if self.channel is not None:
-            for lane in (0, 1):
-                self.appetite(lane, is_keen=True, data_bytes=bounds.RECORD_BYTES)
 
     def _server_hello(self, handshake: HandshakeFacts, lane: int, letter: bytes, mark: Mark) -> None:
         """What a ServerHello means for the connection."""

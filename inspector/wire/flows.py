@@ -294,7 +294,6 @@ class FlowTable:
             server = flow.key[1 - flow.client_lane()]
             self._ended.other(Endpoint(self._addresses.address(server >> 16), server & 0xFFFF), flow.began)
         connection.attach([])  # the readers and the channel hold the connection: leave no cycle behind
-        connection.channel = None
 
     def _facts(self, flow: Flow) -> ConnectionFacts:
         connection = flow.connection
