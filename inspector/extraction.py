@@ -24,8 +24,6 @@ WORTHWHILE_HANDSHAKES = 30_000
 """Below this, another process costs more than it saves: frames have to be walked through by each, only handshakes are shared."""
 
 MOST_PROCESSES = 4
-LAST_SHARE = 0.92
-"""The last stretch against the others: its process also reads past all that stands before it."""
 
 
 def extract(
@@ -100,8 +98,7 @@ def _processes(work: Workload) -> int:
 
 def _places(total: int, count: int) -> list[tuple[float, float]]:
     """Where each of the stretches begins and ends."""
-    share = total / (count - 1 + LAST_SHARE)
-    bounds = [share * i for i in range(count)]
+    bounds = [total * i / count for i in range(count)]
     return list(zip(bounds, [*bounds[1:], float("inf")], strict=True))
 
 

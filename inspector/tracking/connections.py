@@ -33,6 +33,8 @@ from inspector.tls.registry import ALERT, CHANGE_CIPHER_SPEC, CLIENT_HELLO, SERV
 from inspector.tracking.reading import LETTERS, READERS, CertificateStore, read_offer
 
 HELLO_REQUEST, FINISHED = 0, 20
+SPEAKING = frozenset((CLIENT_HELLO, *READERS))
+"""Messages that say something for the facts of their handshake."""
 
 
 class AlertNote(NamedTuple):
@@ -79,6 +81,7 @@ class Connection:
         "channel",
         "client_lane",
         "events",
+        "handshake",
         "handshakes",
         "is_full",
         "is_orderly",
@@ -91,8 +94,10 @@ class Connection:
         self.client_lane: int | None = None
         self.tls = False
         """Whether anything of TLS was recognised."""
-        self.handshakes = [HandshakeFacts()]
-        """The first one, and decrypted renegotiations behind it."""
+        self.handshake = HandshakeFacts()
+        """The connection's own handshake, before any renegotiation."""
+        self.handshakes = [self.handshake]
+        """With decrypted renegotiations behind it."""
         self.channel: Channel | None = None
         self._rounds = [0, 0]
         self.events = bytearray()
@@ -140,7 +145,9 @@ class Connection:
     def message(self, lane: int, kind: int, body: bytes, mark: Mark) -> None:
         """A handshake message in clear."""
         self.tls = True
-        letter = self._read(self.handshake, lane, kind, body, mark)
+        letter = LETTERS.get(kind)
+        if letter is None or kind in SPEAKING:
+            letter = self._read(self.handshake, lane, kind, body, mark)
         if self.channel is not None:
             self.channel.overheard(lane, kind, body)
         self.event(lane, letter, len(body) + 4, mark)
@@ -229,11 +236,6 @@ class Connection:
         """Something that does not follow the protocol. ``offset``: from the start of the record."""
         if len(self.anomalies) < bounds.ANOMALIES:
             self.anomalies.append((lane, kind, text, self._readers[lane].position + offset, path, mark[1]))
-
-    @property
-    def handshake(self) -> HandshakeFacts:
-        """The connection's own handshake, before any renegotiation."""
-        return self.handshakes[0]
 
     def protected(self, lane: int, content_type: int, version: int, body: bytes | None, mark: Mark) -> None:
         """An encrypted record that may be opened."""
