@@ -59,6 +59,7 @@ def master_of(secrets: Secrets, handshake: HandshakeFacts, suite: Suite, exchang
         exchange.master = secrets.find(keylog.MASTER, handshake.client_random) or _resumed(secrets, handshake) or _exchanged(secrets, handshake, suite, exchange, certificate)
         if exchange.master is not None:
             exchange.forget()
+            secrets.keep_master(handshake.client_random, exchange.master)
     return exchange.master
 
 
@@ -81,9 +82,7 @@ def _exchanged(secrets: Secrets, handshake: HandshakeFacts, suite: Suite, exchan
         if transcript is None:
             return None
         session_hash = transcript_hash(suite.version, suite.digest, transcript)
-    master = master_secret(suite.version, suite.digest, premaster, handshake.client_random + handshake.server_random, session_hash)
-    secrets.keep_master(handshake.client_random, master)
-    return master
+    return master_secret(suite.version, suite.digest, premaster, handshake.client_random + handshake.server_random, session_hash)
 
 
 def _decrypted(secrets: Secrets, handshake: HandshakeFacts, exchange: Exchange, certificate: bytes | None) -> bytes | None:
