@@ -26,6 +26,8 @@ LINES = [
     (f"EARLY_EXPORTER_SECRET {R} {T}", None),
     (f"ECH_SECRET {R} {T}", None),
     (f"SOMETHING_NEW {R} {T}", None),
+    (f"<134>Nov 25 23:31:38 lb haproxy[7]: CLIENT_RANDOM {R.upper()} {M}", Line("CLIENT_RANDOM", bytes.fromhex(R), bytes.fromhex(M))),
+    (f"CLIENT_TRAFFIC_SECRET_0 {R} -", None),
     (f"PMS_CLIENT_RANDOM {R} {M}", Line("PMS_CLIENT_RANDOM", bytes.fromhex(R), bytes.fromhex(M))),
     (f"RSA {R[:16]} {M}", Line("RSA", bytes.fromhex(R[:16]), bytes.fromhex(M))),
     (f"RSA Session-ID:{R} Master-Key:{M}", Line("SESSION", bytes.fromhex(R), bytes.fromhex(M))),

@@ -14,14 +14,14 @@ CLIENT_TRAFFIC, SERVER_TRAFFIC = "CLIENT_TRAFFIC_SECRET_0", "SERVER_TRAFFIC_SECR
 TRAFFIC = (CLIENT_EARLY, CLIENT_HANDSHAKE, SERVER_HANDSHAKE, CLIENT_TRAFFIC, SERVER_TRAFFIC)
 """Labels of TLS 1.3."""
 
-UNUSED = ("EXPORTER_SECRET", "EARLY_EXPORTER_SECRET", "ECH_SECRET", "ECH_CONFIG")
-"""Labels that open no record."""
-
 LONGEST_LINE = 1 << 12
-_HEX = rb"((?:[0-9a-fA-F]{2})+)"
-_LINE = re.compile(rb"([A-Z0-9_]+) " + _HEX + rb" " + _HEX)
-_SESSION = re.compile(rb"RSA Session-ID:((?:[0-9a-fA-F]{2})*) Master-Key:" + _HEX)
 _LENGTHS = {MASTER: (32, {48}), RSA_PREMASTER: (8, {48}), PREMASTER: (32, range(1, 1 << 11)), **dict.fromkeys(TRAFFIC, (32, {32, 48}))}
+_LABELS = {label.encode(): label for label in _LENGTHS}
+_HEX = rb"((?:[0-9a-fA-F]{2})+)"
+_SESSION = re.compile(rb"RSA Session-ID:((?:[0-9a-fA-F]{2})*) Master-Key:" + _HEX)
+_OTHER = re.compile(rb"[A-Z0-9_]+ " + _HEX + rb" " + _HEX)
+NOTHING = b"-"
+"""HAProxy writes it where there is no such secret."""
 
 
 class Line(NamedTuple):
@@ -39,16 +39,21 @@ def read_line(line: bytes) -> Line | None:
         return None
     if len(line) > LONGEST_LINE:
         raise ValueError("too long")
-    found = _LINE.fullmatch(line)
-    if found is None:
+    words = line.split()
+    label = _LABELS.get(words[-3]) if len(words) >= 3 and not words[-1].startswith(b"Master-Key:") else None  # a log daemon's words may stand before it
+    if label is None:
         session = _SESSION.fullmatch(line)
-        if session is None:
-            raise ValueError("not LABEL RANDOM SECRET in hexadecimal")
-        return Line(SESSION, bytes.fromhex(session[1].decode()), bytes.fromhex(session[2].decode()))
-    label = found[1].decode()
-    if label in UNUSED or label not in _LENGTHS:
+        if session is not None:
+            return Line(SESSION, bytes.fromhex(session[1].decode()), bytes.fromhex(session[2].decode()))
+        if _OTHER.fullmatch(line):
+            return None
+        raise ValueError("not LABEL RANDOM SECRET in hexadecimal")
+    if words[-1] == NOTHING:
         return None
-    name, secret = bytes.fromhex(found[2].decode()), bytes.fromhex(found[3].decode())
+    try:
+        name, secret = bytes.fromhex(words[-2].decode()), bytes.fromhex(words[-1].decode())
+    except ValueError:
+        raise ValueError("not LABEL RANDOM SECRET in hexadecimal") from None
     size, sizes = _LENGTHS[label]
     if len(name) != size or len(secret) not in sizes:
         raise ValueError(f"{label} of {len(name)} and {len(secret)} bytes")
