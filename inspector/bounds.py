@@ -71,5 +71,8 @@ LIVE_SECRETS = 100_000
 HELD_BYTES = 64 << 10
 """Encrypted records of one direction that wait for a secret or for the other direction."""
 
+HELD_ALTOGETHER = 32 << 20
+"""The same of all connections together."""
+
 POST_HANDSHAKE_BYTES = 8192
 """TLS 1.3: a longer record of an established connection is taken for application data without a look at its inner type."""

@@ -359,3 +359,23 @@ def test_gz_of_a_pcapng_with_secrets(tmp_path: Path) -> None:
             writer.write(batch)
     document = document_of(path)
     assert {c.secrets for c in document.connections} == {"decrypted", "no secret for this connection"}
+
+
+def test_what_waits_is_bounded_and_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a key log may still grow, records wait; together they take no more than the bound, and nothing of them stays behind."""
+    from inspector import bounds
+    from inspector.capture.files import Story
+    from inspector.engine import Engine
+    from inspector.secrets.store import Secrets
+
+    monkeypatch.setattr(bounds, "HELD_ALTOGETHER", 6000)
+    secrets = Secrets(may_grow=True)
+    engine = Engine(secrets=secrets)
+    most = 0
+    for batch in Story([str(find("tls13"))]).batches():
+        engine.feed(batch)
+        most = max(most, secrets.held)
+    reasons = {engine.facts.unpack(packed).secrets for packed in engine.finish().connections}
+    assert reasons == {"no secret for this connection"}
+    assert most <= 6000 + bounds.RECORD_BYTES
+    assert secrets.held == 0

@@ -58,6 +58,11 @@ class Record(NamedTuple):
     body: bytes | None
     mark: Mark
 
+    @property
+    def size(self) -> int:
+        """What it takes while it waits, at least."""
+        return len(self.body) + 1 if self.body is not None else 1
+
 
 class Lane:
     """One direction. ``round``: the number of its handshake, 0 for the first; ``stage``: the place among the secrets of TLS 1.3."""
@@ -73,6 +78,8 @@ class Lane:
         self.message = bytearray()
         self.message_mark: Mark = (0, 0, 0)
         self.opened = 0
+        self.passed_over = False
+        """Records were taken for early data that no secret opens."""
         self.has_data = False
         self.ended = ""
 
@@ -102,10 +109,11 @@ class Channel:
         found = self._lanes[lane]
         if found.ended:
             return
-        found.waiting.append(Record(kind, version, body, mark))
-        found.held += len(body) if body else 1
+        record = Record(kind, version, body, mark)
+        found.waiting.append(record)
+        self._hold(found, record.size)
         self.advance()
-        if found.held > bounds.HELD_BYTES:
+        if found.held > bounds.HELD_BYTES or (found.held and self._secrets.held > bounds.HELD_ALTOGETHER):
             self._end(lane, self._reason(lane) or TOO_MUCH)
 
     def advance(self) -> None:
@@ -120,15 +128,14 @@ class Channel:
     def outcome(self) -> tuple[str, tuple[int, int]]:
         """Why something was not opened, ``""`` where all was; and how many encrypted records of each direction were."""
         self.advance()
-        reasons = [lane.ended or (self._reason(number) if lane.waiting else "") for number, lane in enumerate(self._lanes)]
+        reasons = [lane.ended or (self._reason(number) if lane.waiting else WRONG if lane.passed_over and not lane.opened else "") for number, lane in enumerate(self._lanes)]
         return next((reason for reason in reasons if reason), ""), (self._lanes[0].opened, self._lanes[1].opened)
 
     def _end(self, lane: int, reason: str) -> None:
         found = self._lanes[lane]
         if not found.ended:
             found.ended = reason
-            found.waiting.clear()
-            found.held = 0
+            self._let_go(found)
             self._conversation.appetite(lane, is_keen=False, data_bytes=0)
 
     def _step(self, lane: int) -> bool:
@@ -143,9 +150,21 @@ class Channel:
         record = found.waiting[0]
         taken = self._modern(lane, found, suite, record) if suite.version == TLS13 else self._classic(lane, found, record)
         if taken and found.waiting:
-            found.waiting.popleft()
-            found.held -= len(record.body) if record.body else 1
+            self._hold(found, -found.waiting.popleft().size)
         return taken
+
+    def _hold(self, found: Lane, size: int) -> None:
+        found.held += size
+        self._secrets.held += size
+
+    def _let_go(self, found: Lane) -> None:
+        found.waiting.clear()
+        self._hold(found, -found.held)
+
+    def close(self) -> None:
+        """No more records: nothing waits any longer."""
+        for lane in self._lanes:
+            self._let_go(lane)
 
     def _suite(self, number: int) -> Suite | str | None:
         """What a handshake negotiated, or why it cannot be opened; None where it is not known yet."""
@@ -306,9 +325,10 @@ class Channel:
         if labels[found.stage] == keylog.CLIENT_EARLY:
             found.stage, found.sequence, found.traffic = found.stage + 1, 0, None
             found.waiting.appendleft(found.waiting[0])  # tried again: one is taken off
-            found.held += len(found.waiting[0].body or b"\0")
+            self._hold(found, found.waiting[0].size)
             return True
         if found.sequence == 0 and labels[found.stage] == keylog.CLIENT_HANDSHAKE and labels[0] == keylog.CLIENT_EARLY:
+            found.passed_over = True
             return True
         self._end(lane, WRONG)
         return True

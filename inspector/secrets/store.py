@@ -24,6 +24,8 @@ class Secrets:
         self.server_keys = list(server_keys)
         self.may_grow = may_grow
         self.problems: dict[str, str] = {}
+        self.held = 0
+        """Bytes of all connections that wait for something."""
         self._by_random: dict[tuple[str, bytes], bytes] = {}
         self._sessions: dict[bytes, bytes] = {}
         self._bad: dict[str, tuple[int, int, str]] = {}

@@ -58,6 +58,8 @@ class Channel(Protocol):
 
     def outcome(self) -> tuple[str, tuple[int, int]]: ...
 
+    def close(self) -> None: ...
+
 
 class Store(CertificateStore, Protocol):
     """Where certificates are kept, and secrets looked for."""
@@ -116,6 +118,8 @@ class Connection:
     def attach(self, readers: list[RecordReader]) -> None:
         """The readers whose sink this is. From the first byte on, where there are secrets, encrypted records are handed on: one side may come before the other."""
         self._readers = readers
+        if self.channel is not None:
+            self.channel.close()
         self.channel = self._store.channel(self) if readers else None
         if self.channel is not None:
             for lane in (0, 1):
