@@ -173,7 +173,9 @@ class Use(Struct):
 
 
 class Session(Struct):
-    """``usable``: false where the handshake that issued it was not completed."""
+    """``usable``: false where the handshake that issued it was not completed. ``ticket_key``: name of the key that sealed it, of TLS 1.3 identities
+    that others in the capture share it with.
+    """
 
     id: str
     method: Literal["session_id", "ticket", "psk"]
@@ -183,6 +185,7 @@ class Session(Struct):
     issued_at: str | None
     usable: bool
     uses: list[Use]
+    ticket_key: str | None = None
 
 
 class Endpoint(Struct, frozen=True):

@@ -108,7 +108,9 @@ def unpack_events(packed: bytes | bytearray) -> list[Event]:
 
 
 class HandshakeFacts(Struct, gc=False, array_like=True):
-    """One handshake as far as it was in clear, or decrypted. ``issued_tickets``: all, of TLS 1.3; ``alpn``: of EncryptedExtensions."""
+    """One handshake as far as it was in clear, or decrypted. ``issued_tickets``: all, of TLS 1.3; ``alpn``: of EncryptedExtensions.
+    ``identity_name``: what the first pre-shared key identity begins with, mostly the name of the key that the ticket was sealed with.
+    """
 
     offer: HelloShape | None = None
     client_random: bytes = b""
@@ -132,6 +134,7 @@ class HandshakeFacts(Struct, gc=False, array_like=True):
     hello_ns: int = 0
     answer_ns: int = 0
     issued_tickets: tuple[bytes, ...] = ()
+    identity_name: bytes = b""
     alpn: bytes | None = None
 
 

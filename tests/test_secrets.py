@@ -379,3 +379,14 @@ def test_what_waits_is_bounded_and_let_go(monkeypatch: pytest.MonkeyPatch) -> No
     assert reasons == {"no secret for this connection"}
     assert most <= 6000 + bounds.RECORD_BYTES
     assert secrets.held == 0
+
+
+def test_identities_of_one_server_begin_alike() -> None:
+    """Without secrets the start of an identity tells the key that sealed it; with them, that it is the issuer's own."""
+    hidden, shown = opened("tls13", "nothing"), opened("tls13")
+    keys = {session.id: session.ticket_key for session in hidden.sessions}
+    assert len(set(keys.values())) == 3
+    backend = {c.id: c.backend for c in shown.connections}
+    issued = {(keys[s.id], backend[s.issued_by]) for s in shown.sessions if s.id in keys and s.issued_by}
+    assert len(issued) == len({key for key, _ in issued}) == len({who for _, who in issued}) == 3
+    assert any("sealed with 3 ticket keys" in limit.text for limit in hidden.limits)

@@ -70,6 +70,8 @@ class Case:
     signs: dict[tuple[int, bytes], Signs]
     balancer: Balanced
     logged: logged.Joined = field(default_factory=logged.Joined)
+    ticket_keys: dict[bytes, list[Session]] = field(default_factory=dict)
+    """Names of ticket keys that several TLS 1.3 identities begin with, and their sessions."""
     identities: dict[tuple[bytes, bytes], Step] = field(default_factory=dict)
 
     def step(self, old: bytes, new: bytes) -> Step:
@@ -117,11 +119,21 @@ def build(facts: Facts, options: Options) -> Case:
     servers = {index: chosen.entry.server for index, chosen in balancer.chosen.items() if chosen.entry.server}
     backends = find_backends(observed, services, certificates, servers)
     case = Case(facts, options, observed, services, clients, backends, ledger.sessions, certificates, [], {}, balancer)
+    case.ticket_keys = _ticket_keys(ledger.sessions)
     case.judgements = [_judge(case, seen) for seen in observed]
     _read_signs(case)
     has_losses = bool(facts.logs) and (any(c.drops or c.damage for c in facts.captures) or any(s.lost for s in observed))
     case.logged = logged.joined(observed, services, facts.logs, case.may_change, has_losses=has_losses)
     return case
+
+
+def _ticket_keys(sessions: list[Session]) -> dict[bytes, list[Session]]:
+    """What two tickets have in common at their start is no chance: it is the name of the key that both were sealed with."""
+    named: dict[bytes, list[Session]] = {}
+    for session in sessions:
+        if session.name:
+            named.setdefault(session.name, []).append(session)
+    return {name: found for name, found in named.items() if len(found) > 1}
 
 
 def _wanted(options: Options) -> Callable[[ConnectionFacts], bool] | None:

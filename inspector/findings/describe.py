@@ -316,6 +316,7 @@ def session(case: Case, found: Session) -> doc.Session:
         rfc3339(found.issued_ns) if found.issued_ns is not None else None,
         found.usable,
         uses,
+        found.name.hex() if found.name in case.ticket_keys else None,
     )
 
 

@@ -94,6 +94,7 @@ def _handshake(old: HandshakeFacts, disguise: Disguise, shapes: dict[bytes, Hell
         answered_id=disguise.ticket(old.answered_id),
         offered_ticket=disguise.digest(old.offered_ticket) if old.offered_ticket else old.offered_ticket,
         issued_ticket=disguise.digest(old.issued_ticket) if old.issued_ticket else old.issued_ticket,
+        identity_name=disguise.ticket(old.identity_name),
         issued_tickets=tuple(disguise.digest(d) for d in old.issued_tickets),
         offered_psks=tuple(disguise.digest(d) for d in old.offered_psks),
         chain=tuple(disguise.digest(d) for d in old.chain),

@@ -11,6 +11,9 @@ from inspector.tls import messages
 from inspector.tls.records import Mark
 from inspector.tls.registry import CERTIFICATE, CERTIFICATE_REQUEST, CLIENT_KEY_EXCHANGE, NEW_SESSION_TICKET, SERVER_HELLO
 
+KEY_NAME_BYTES = 16
+"""A ticket begins with the name of its key, where servers follow RFC 5077, section 4, as OpenSSL's do."""
+
 ENCRYPTED_EXTENSIONS, COMPRESSED_CERTIFICATE = 8, 25
 MOST_TICKETS = 16
 """Tickets of TLS 1.3 that are kept of a connection."""
@@ -59,6 +62,8 @@ def read_offer(handshake: HandshakeFacts, hello: messages.ClientHello, mark: Mar
     handshake.offered_ticket = hashlib.sha256(hello.ticket).digest() if hello.ticket else hello.ticket
     if hello.psk_identities:
         handshake.offered_psks = tuple([hashlib.sha256(p).digest() for p in hello.psk_identities])
+        first = hello.psk_identities[0]
+        handshake.identity_name = first[:KEY_NAME_BYTES] if len(first) >= 2 * KEY_NAME_BYTES else b""
     _, handshake.hello_frame, handshake.hello_ns = mark
 
 

@@ -17,7 +17,9 @@ Kind = Literal["full", "session_id", "ticket", "psk"]
 
 
 class Session(Struct):
-    """What resumption re-uses. ``issuer``: index of the connection, or None where it lies before the capture. ``usable``: its handshake was completed."""
+    """What resumption re-uses. ``issuer``: index of the connection, or None where it lies before the capture. ``usable``: its handshake was completed.
+    ``name``: what a TLS 1.3 identity begins with.
+    """
 
     key: bytes
     method: Literal["session_id", "ticket", "psk"]
@@ -31,6 +33,7 @@ class Session(Struct):
     uses: list[int]
     """For each offer, the connection's index * 2, plus 1 where it was resumed."""
     dropped: int = 0
+    name: bytes = b""
 
 
 class Entry(NamedTuple):
@@ -179,6 +182,8 @@ class Ledger:
             session = Session(key, "psk", None, None, None, None, True, None, None, [])
             self.sessions.append(session)
             self._by_key[key] = session
+        if key == offered[0]:
+            session.name = handshake.identity_name
         by = session.resumed_by
         if len(session.uses) < MAX_USES:
             session.uses.append(index << 1 | (kind == "psk"))
