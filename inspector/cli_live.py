@@ -101,7 +101,12 @@ def live_command(ascii_wanted: bool, settings: str | None, piped: str | None, **
     opened = open_sources(options, capture)
     watching = prepared(opened, options, journal_wanted=False)
     listening = Listening(watching, opened.filter, own)
-    app = InspectorApp(listening.paths, watching.options, own, View(), ascii_wanted, listening)
+    given = None
+    if watching.keeping.keys is not None:
+        from inspector.secrets.given import Given
+
+        given = Given.of(watching.keeping.keys.secrets)
+    app = InspectorApp(listening.paths, watching.options, own, View(), ascii_wanted, listening, given)
     ended: list[int] = []
 
     def end(number: int, frame: object) -> None:

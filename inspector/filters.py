@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from inspector.errors import UsageError
-from inspector.facts import FRAME_BITS, ConnectionFacts
+from inspector.facts import FRAME_BITS, ConnectionFacts, HandshakeFacts
+from inspector.findings.describe import secrets_of
 from inspector.findings.judge import Analysis
 from inspector.tls.registry import alert_name, cipher_name, version_name
 from inspector.tracking.observed import Observed
@@ -74,13 +75,22 @@ def _ems(seen: Observed) -> bool | None:
 
 
 def _session(names: Names, seen: Observed, main: ConnectionFacts) -> Values:
-    h = main.handshake
+    return tuple([value for h in main.handshakes for value in _sessions(h)])
+
+
+def _sessions(h: HandshakeFacts) -> Values:
     return (
         h.offered_id.hex() if h.offer is not None else None,
         h.answered_id.hex() if h.answer is not None else None,
         h.offered_ticket.hex() if h.offered_ticket else None,
-        h.issued_ticket.hex() if h.issued_ticket else None,
+        *(ticket.hex() for ticket in h.issued_tickets or ((h.issued_ticket,) if h.issued_ticket else ())),
+        *(psk.hex() for psk in h.offered_psks),
     )
+
+
+def _certificates(names: Names, seen: Observed, main: ConnectionFacts) -> Values:
+    leaves = ((seen.leaf,) if seen.leaf is not None else ()) + tuple(h.chain[0] for h in main.inside if h.chain)
+    return tuple([value for leaf in leaves for value in names.certificates.get(leaf, (leaf.hex(),))])
 
 
 def _alerts(names: Names, seen: Observed, main: ConnectionFacts) -> Values:
@@ -110,8 +120,8 @@ FIELDS: tuple[Field, ...] = (
     Field("version", "TLSv1.2, TLSv1.3 …", lambda n, s, m: (version_name(s.answer.version) if s.answer is not None else None,)),
     Field("cipher", "name of the cipher suite", lambda n, s, m: (cipher_name(s.answer.cipher_suite) if s.answer is not None else None,)),
     Field("sni", "server name that the client asked for", lambda n, s, m: (_server_name(s),)),
-    Field("cert", "leaf certificate: SHA-256, subject, issuer or DNS name", lambda n, s, m: n.certificates.get(s.leaf, (s.leaf.hex(),)) if s.leaf is not None else ()),
-    Field("session", "session id or ticket, offered or answered", _session),
+    Field("cert", "leaf certificate: SHA-256, subject, issuer or DNS name", _certificates),
+    Field("session", "session id, ticket or identity, offered, answered or issued", _session),
     Field("ems", "yes where extended master secret was negotiated", lambda n, s, m: (_ems(s),)),
     Field("jsse", "what Java's rule says: accepts, aborts, possible", lambda n, s, m: (n.case.judgements[s.index].decision.verdict,)),
     Field("row", "row of Java's decision table", lambda n, s, m: (float(n.case.judgements[s.index].decision.row or 0),)),
@@ -123,6 +133,8 @@ FIELDS: tuple[Field, ...] = (
     Field("gap", "bytes that the capture lacks", lambda n, s, m: (float(m.from_client.gap + m.from_server.gap),)),
     Field("frame", "frame number of the ClientHello", lambda n, s, m: (float(m.handshake.hello_frame & (1 << FRAME_BITS) - 1) if m.handshake.hello_frame else None,)),
     Field("id", "id of the connection", lambda n, s, m: (s.id,)),
+    Field("renegotiation", "completed, declined, aborted or open, of each in it", lambda n, s, m: tuple(attempt.state for attempt in s.renegotiations)),
+    Field("secrets", "decrypted, or why not all of it was", lambda n, s, m: (secrets_of(m),)),
     Field("health_check", "yes for health checks", lambda n, s, m: (s.health_check,)),
 )
 BY_NAME = {field.name: field for field in FIELDS}

@@ -32,6 +32,18 @@ class Given:
             found.add(content, name)
         return found
 
+    @classmethod
+    def of(cls, secrets: Secrets) -> Given:
+        """What is known already."""
+        found = cls()
+        found.secrets = secrets
+        return found
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was given."""
+        return not self.key_logs and not self.server_keys and "secrets" not in self.__dict__
+
     def __reduce__(self) -> tuple[object, ...]:
         return Given, (self.key_logs,)
 
@@ -57,7 +69,7 @@ class Supply:
     def __init__(self, begin: Given | None) -> None:
         self._given = begin or Given()
         self._taken: dict[str, int] = {}
-        self.secrets: Secrets | None = self._given.secrets if self._given.key_logs or self._given.server_keys else None
+        self.secrets: Secrets | None = None if self._given.is_empty else self._given.secrets
 
     def take(self, blocks: Sequence[bytes], name: str) -> None:
         """The Decryption Secrets Blocks of a capture, as far as it has been read."""
