@@ -12,6 +12,7 @@ from textual.command import CommandPalette
 from textual.pilot import Pilot
 
 from inspector.findings.case import Options
+from inspector.secrets.given import Given
 from inspector.settings import Settings
 from inspector.tui import AREAS
 from inspector.tui.app import InspectorApp
@@ -46,8 +47,8 @@ WAYS: dict[str, tuple[str, ...]] = {
 """The keys that lead to each screen of ``puppet-session-ids``."""
 
 
-def app_of(*paths: Path | str, ascii_wanted: bool = False, view: View | None = None, settings: Settings | None = None) -> InspectorApp:
-    return InspectorApp([str(p) for p in paths], Options(), settings=settings, view=view, ascii_wanted=ascii_wanted)
+def app_of(*paths: Path | str, ascii_wanted: bool = False, view: View | None = None, settings: Settings | None = None, given: Given | None = None) -> InspectorApp:
+    return InspectorApp([str(p) for p in paths], Options(), settings=settings, view=view, ascii_wanted=ascii_wanted, given=given)
 
 
 async def loaded(pilot: Pilot[Any]) -> None:

@@ -8,23 +8,25 @@ from tempfile import TemporaryDirectory
 
 from inspector.bundle.writing import Order, write_bundle
 from inspector.findings.case import Options
+from inspector.secrets.given import given
 from inspector.tui.app import InspectorApp
+from inspector.tui.desk import View
 from tests import browser
-from tests.app import then
+from tests.app import app_of, then
 from tests.conftest import CAPTURES, find
 from tests.test_report import analysis_of
+from tests.test_secrets import KEYS, no_passphrase
 
 LOGS = sorted(CAPTURES.glob("puppet-session-ids.*.log.gz"))
 PICTURES = Path(__file__).parent.parent / "docs" / "pictures"
 WANTED: dict[str, tuple[str, ...]] = {"overview": (), "story": ("enter",), "sessions": ("4",), "message": ("3", "enter", "down", "enter", *["down"] * 5)}
 
 
-async def draw(name: str, keys: tuple[str, ...]) -> None:
-    app = InspectorApp([str(find("puppet-session-ids"))], Options(logs=tuple(str(p) for p in LOGS)))
+async def draw(name: str, keys: tuple[str, ...], app: InspectorApp, title: str) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         await then(*keys)(pilot)
         PICTURES.mkdir(exist_ok=True)
-        (PICTURES / f"{name}.svg").write_text(app.export_screenshot(title="inspector demo"), encoding="utf-8")
+        (PICTURES / f"{name}.svg").write_text(app.export_screenshot(title=title), encoding="utf-8")
 
 
 def draw_report() -> None:
@@ -41,4 +43,6 @@ def draw_report() -> None:
 if __name__ == "__main__":
     draw_report()
     for name, keys in WANTED.items():
-        asyncio.run(draw(name, keys))
+        asyncio.run(draw(name, keys, InspectorApp([str(find("puppet-session-ids"))], Options(logs=tuple(str(p) for p in LOGS))), "inspector demo"))
+    opened = app_of(find("renegotiations"), view=View("connections", "port:9047 renegotiation:aborted"), given=given([], KEYS, no_passphrase))
+    asyncio.run(draw("renegotiation", ("enter",), opened, "inspector --server-key puppetdb.key vip.pcap"))

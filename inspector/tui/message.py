@@ -90,7 +90,7 @@ class MessageScreen(Page):
         frame = target.rung.frame
         lines: list[Line] = [
             [(safe_text(target.title), "head"), (f"   frame {frame}   {self._index + 1} of {len(self._targets)}", "dim")],
-            [(f"{rfc3339(target.rung.ns)[:26]}  {'client to server' if target.rung.from_client else 'server to client'}  {safe_text(target.rung.text)}", "")],
+            [(f"{rfc3339(target.rung.ns)[:26]}  {self._way(target)}  {safe_text(target.rung.text)}", "")],
         ]
         self.query_one("#heading", Static).update(content(lines))
         key = id(target.connection)
@@ -121,6 +121,11 @@ class MessageScreen(Page):
         tree.clear()
         for line in textwrap.wrap(f"The bytes cannot be shown: {text}", max(tree.size.width - 6, 20)):
             tree.root.add_leaf(Text(line))
+
+    @staticmethod
+    def _way(target: Target) -> str:
+        way = "client to server" if target.rung.from_client else "server to client"
+        return f"{way}, decrypted" if target.rung.visibility == "decrypted" else way
 
     def messages(self) -> list[RawMessage]:
         """Those of the rung in view; none while they are being read."""
