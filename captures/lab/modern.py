@@ -1,9 +1,10 @@
-"""What TLS 1.3 says under encryption, on one machine: OpenSSL's own client and server, a port for each thing to be seen.
+"""What OpenSSL's own client and server say under encryption, on one machine, a port for each thing to be seen.
 
     sudo python3 captures/lab/modern.py FOLDER
 
-records suites, key updates, a retry, client certificates, early data on a resumed session, authentication behind the handshake, and a certificate that is
-required and lacking, on loopback: ``modern.pcap``, ``modern.keylog``, ``modern.jsonl``. Needs root, tcpdump and openssl.
+records on loopback, of TLS 1.3, suites, key updates, a retry, client certificates, early data on a resumed session, authentication behind the handshake, and a
+certificate that is required and lacking: ``modern.pcap``, ``modern.keylog``, ``modern.jsonl``. And of TLS 1.2 renegotiations that are completed, abbreviated or declined, by
+either side: ``shapes.pcap`` and so on. Needs root, tcpdump and openssl.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 NAME = "puppetdb.example.com"
-FIRST_PORT = 9101
+FIRST_PORT, FIRST_SHAPE = 9101, 9201
 SUITES = ("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256", "TLS_AES_128_CCM_SHA256", "TLS_AES_128_CCM_8_SHA256")
 
 
@@ -31,6 +32,16 @@ class Case(NamedTuple):
     server_lines: tuple[str, ...] = ()
 
 
+NULL = ("-cipher", "NULL-SHA256:@SECLEVEL=0")
+SHAPES = (
+    Case("client asks, server declines", (), ((),), ("hello", "R", "again")),
+    Case("client asks", ("-client_renegotiation",), ((),), ("hello", "R", "again")),
+    Case("server asks, with a ticket", (), ((),), ("hello",), ("r", "x")),
+    Case("server asks, client declines", (), (("-no_renegotiation",),), ("hello",), ("r", "x")),
+    Case("server asks, with a session id", ("-no_ticket",), (("-no_ticket",),), ("hello",), ("r", "x")),
+    Case("client asks, nothing is encrypted", ("-client_renegotiation", *NULL), (NULL,), ("hello", "R", "again")),
+    Case("server asks twice", (), ((),), ("hello",), ("r", "x", "r", "y")),
+)
 UPDATES = ("hello", "K", "again", "k", "third")
 ASKED = ("-CAfile", "ca.crt")
 CASES = (
@@ -68,14 +79,14 @@ def said(process: subprocess.Popen[bytes], lines: Sequence[str]) -> None:
             return
 
 
-def one(folder: Path, case: Case, port: int) -> None:
+def one(folder: Path, name: str, version: str, case: Case, port: int) -> None:
     """One server, and its clients one after the other."""
-    shown = ("-cert", "server.crt", "-key", "server.key", "-cert_chain", "ca.crt", "-tls1_3")
+    shown = ("-cert", "server.crt", "-key", "server.key", "-cert_chain", "ca.crt", version)
     pipes = {"cwd": folder, "stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     with subprocess.Popen(["openssl", "s_server", "-accept", f"127.0.0.1:{port}", *shown, *case.server], **pipes) as server:  # type: ignore[call-overload]
         time.sleep(0.4)
         for options in case.clients:
-            words = ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-servername", NAME, "-keylogfile", "modern.keylog", *options]
+            words = ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-servername", NAME, "-keylogfile", f"{name}.keylog", *options]
             with subprocess.Popen(words, **pipes) as client:  # type: ignore[call-overload]
                 said(client, case.client_lines)
                 said(server, case.server_lines)
@@ -84,19 +95,18 @@ def one(folder: Path, case: Case, port: int) -> None:
         server.kill()
 
 
-def record(folder: Path) -> None:
-    """Everything, into an empty folder."""
-    prepare(folder)
-    ports = f"tcp portrange {FIRST_PORT}-{FIRST_PORT + len(CASES) - 1}"
-    with subprocess.Popen(["tcpdump", "-i", "lo", "-s0", "-U", "-w", "modern.pcap", ports], cwd=folder, stderr=subprocess.DEVNULL) as capturing:
+def record(folder: Path, name: str, version: str, cases: Sequence[Case], first_port: int) -> None:
+    """Some cases, into a folder that is prepared."""
+    ports = f"tcp portrange {first_port}-{first_port + len(cases) - 1}"
+    with subprocess.Popen(["tcpdump", "-i", "lo", "-s0", "-U", "-w", f"{name}.pcap", ports], cwd=folder, stderr=subprocess.DEVNULL) as capturing:
         time.sleep(1)
-        for port, case in enumerate(CASES, FIRST_PORT):
-            one(folder, case, port)
+        for port, case in enumerate(cases, first_port):
+            one(folder, name, version, case, port)
             print(f"port {port}: {case.name}")
         time.sleep(1)
         capturing.terminate()
-    rows = [json.dumps({"port": port, "name": case.name}) + "\n" for port, case in enumerate(CASES, FIRST_PORT)]
-    (folder / "modern.jsonl").write_text("".join(rows), encoding="utf-8")
+    rows = [json.dumps({"port": port, "name": case.name}) + "\n" for port, case in enumerate(cases, first_port)]
+    (folder / f"{name}.jsonl").write_text("".join(rows), encoding="utf-8")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -105,7 +115,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("folder", type=Path)
     folder: Path = parser.parse_args(arguments).folder
     folder.mkdir(parents=True)
-    record(folder.resolve())
+    folder = folder.resolve()
+    prepare(folder)
+    record(folder, "modern", "-tls1_3", CASES, FIRST_PORT)
+    record(folder, "shapes", "-tls1_2", SHAPES, FIRST_SHAPE)
 
 
 if __name__ == "__main__":

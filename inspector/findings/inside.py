@@ -82,7 +82,9 @@ def _decrypted(case: Case, seen: Observed, attempt: Renegotiation, handshake: Ha
         )
         jsse = Jsse(decision.verdict, decision.row, REASONS.get(decision.row or 0, decision.reason), leaf.hex() if leaf else None, step)
     certificate: Literal["changed", "same", "unknown"] = "unknown"
-    if now is None:
+    if attempt.state == "declined":
+        text = declined_text(attempt)
+    elif now is None:
         text = "no certificate was sent: a session was resumed" if attempt.kind in ("session_id", "ticket") else "no certificate was read"
     elif leaf is None:
         text = "the certificate that the connection began with is not in the capture"

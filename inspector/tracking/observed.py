@@ -195,7 +195,7 @@ def _observed(facts: Facts, packed: bytes, main: ConnectionFacts, shared: Shared
     renegotiations = find_renegotiations(main)
     by, how = closed_first(main)
     outcome = _outcome(main)
-    if outcome == "established" and any(r.broken_off_by for r in renegotiations):
+    if outcome == "established" and any(r.broken_off_by or _is_torn_down(main, r) for r in renegotiations):
         outcome = "aborted"
     leaf = handshake.chain[0] if handshake.chain else None
     modern = is_modern(handshake)
@@ -262,6 +262,11 @@ def _outcome(main: ConnectionFacts) -> Outcome:
     if (client.fin or client.rst or server.fin or server.rst) and whole and seen & (facts.C_HELLO | facts.S_HELLO):
         return "aborted"
     return "incomplete"
+
+
+def _is_torn_down(main: ConnectionFacts, attempt: Renegotiation) -> bool:
+    """Whether a side did not put up with a renegotiation that was declined: a fatal alert, which only secrets show."""
+    return attempt.state == "declined" and any(a.level == FATAL and a.decrypted and a.ns >= attempt.ns for a in main.alerts)
 
 
 def _rejected(main: ConnectionFacts) -> bool:
