@@ -128,3 +128,14 @@ def test_ecdsa_signatures_vary() -> None:
     sizes = {"S": 81, "X": 900, "K": 147, "N": 4}
     for grown in (-2, -1, 0, 1, 2):
         assert judged(first(sizes=sizes, answer=answer), attempt(81 + 24 + 900 + 147 + 4 + grown)).verdict == "consistent"
+
+
+def test_what_is_encrypted_is_not_called_safe() -> None:
+    """A renegotiation of a resumed session without EMS may have shown any certificate: protected only as things stand, until it is read."""
+    hidden = judge(facts_of(find("renegotiations"))).document
+    shown = judge(facts_of(find("renegotiations"), given=given([], KEYS, no_passphrase))).document
+    states = [{s.port: s.assessment for s in document.services} for document in (hidden, shown)]
+    assert [(state[9048].state, state[9048].grade) for state in states] == [("protected", "inferred"), ("protected", "observed")]
+    assert "what 1 showed is encrypted" in states[0][9048].breaks_if[-1]
+    assert "share the name" in states[1][9048].because[0]
+    assert [(state[9049].state, state[9049].grade) for state in states] == [("unknown", "inferred"), ("confirmed", "observed")]

@@ -129,14 +129,19 @@ def _protected(case: Case, members: list[Observed]) -> Assessment:
     if not old:
         return _safe(f"all {connections(total)} use TLS 1.3", "a back end or the JVM falls back to TLS 1.2 without extended master secret (EMS)")
     full = [s for s in old if s.kind == "full"]
-    leaves = sorted({s.leaf for s in full if s.leaf is not None} | {s.entry.session.leaf for s in old if s.entry.session and s.entry.session.leaf})
+    inside = {h.chain[0] for s in old if s.renegotiations for h in s.main.inside if h.chain}
+    leaves = sorted(inside | {s.leaf for s in full if s.leaf is not None} | {s.entry.session.leaf for s in old if s.entry.session and s.entry.session.leaf})
     if not leaves:
         return _unknown("no server certificate was captured, only resumed sessions", "not_visible", "capture for longer, or from before the JVM starts")
+    hidden = sum(_hides_a_certificate(s) for s in old)
+    grade: Grade = "inferred" if hidden else "observed"
+    unseen = (f"a renegotiation shows a certificate of other names: what {hidden} showed is encrypted",) if hidden else ()
     if len(leaves) == 1:
-        breaks = ("a back end with another certificate joins", "the certificate is replaced by one with other names")
-        return _safe("every full handshake showed the same certificate; more back ends may hide behind it", *breaks)
+        breaks = ("a back end with another certificate joins", "the certificate is replaced by one with other names", *unseen)
+        return _safe("every full handshake in clear showed the same certificate; more back ends may hide behind it", *breaks, grade=grade)
     if all(case.step(a, b) != "none" for a, b in combinations(leaves, 2)):
-        return _safe(f"all {len(leaves)} certificates count as one server: {_shared(case, leaves)}", "a certificate without that name joins the pool")
+        because = f"all {len(leaves)} certificates count as one server: {_shared(case, leaves)}"
+        return _safe(because, "a certificate without that name joins the pool", *unseen, grade=grade)
     stacks = Counter(s.stack.name for s in old)
     if not stacks["jsse"] + stacks["unknown"]:
         return _safe(f"the rule is Java's; the clients here are not Java ({', '.join(sorted(stacks))})", "a Java client uses the service", grade="inferred")
@@ -156,6 +161,14 @@ def _protected(case: Case, members: list[Observed]) -> Assessment:
         return _safe(because, breaks_if, grade="inferred", do="watch for longer, or give the certificates one name in common")
     because = "no Java client met both a resumed session and a certificate that differs without EMS"
     return _safe(because, "a Java client resumes a session and is then sent to a back end with another certificate", grade="inferred", do="watch for longer")
+
+
+def _hides_a_certificate(seen: Observed) -> bool:
+    """Whether Java's rule would look at a certificate that is encrypted: in a renegotiation of what began with a session resumed without EMS."""
+    answer = seen.answer
+    if not seen.is_resumed or answer is None or answer.extended_master_secret:
+        return False
+    return any(attempt.inside < 0 and attempt.state != "declined" and attempt.shape != "abbreviated" for attempt in seen.renegotiations)
 
 
 def _shared(case: Case, leaves: list[bytes]) -> str:
