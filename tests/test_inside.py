@@ -139,3 +139,33 @@ def test_what_is_encrypted_is_not_called_safe() -> None:
     assert "what 1 showed is encrypted" in states[0][9048].breaks_if[-1]
     assert "share the name" in states[1][9048].because[0]
     assert [(state[9049].state, state[9049].grade) for state in states] == [("unknown", "inferred"), ("confirmed", "observed")]
+
+
+CALIBRATED = [
+    # suite; encrypted records of both sides: letter, direction, size; how long a record of 320 bytes is then, or what is wrong
+    (0xC02F, "f>40 f<40", Extent(296, 296)),
+    (0xC02F, "f>45 f<40", "not as long as they must be"),
+    (0x002F, "f>64 f<64", Extent(268, 283)),
+    (0x002F, "f>64 f<304", Extent(28, 283)),
+    (0x002F, "f>64 f<64 i>272 f>64", Extent(28, 283)),
+    (0x002F, "f>64 f<64 l>48", Extent(268, 283)),
+    (0x002F, "f>64 f<63", "not as long as they must be"),
+    (0x0005, "f>36 f<36", Extent(300, 300)),
+    (0xEEEE, "f>40 f<40", "hides lengths"),
+]
+
+
+@pytest.mark.parametrize(("suite", "events", "expected"), CALIBRATED, ids=[f"{row[0]:04x} {row[1]}" for row in CALIBRATED])
+def test_lengths_are_held_against_records_that_are_known(suite: int, events: str, expected: Extent | str) -> None:
+    from inspector.facts import ConnectionFacts, Endpoint, HandshakeFacts, LaneFacts, pack_events
+
+    listed = [Event(n, n, int(word[2:]), word[0], word[1] == ">") for n, word in enumerate(events.split(), 1)]
+    handshake = HandshakeFacts(answer=ANSWER._replace(cipher_suite=suite))
+    end = Endpoint(b"\x7f\0\0\1", 1)
+    main = ConnectionFacts(end, end, 0, True, 0, 0, 1, 1, None, "", handshake, LaneFacts(), LaneFacts(), (), (), pack_events(listed))
+    measure = flights.Measure(main)
+    if isinstance(expected, str):
+        assert expected in measure.problem
+    else:
+        assert not measure.problem
+        assert measure.extent(Event(0, 0, 320, "f", False)) == expected

@@ -20,10 +20,10 @@ Verdict = Literal["changed", "consistent", "unknown"]
 VERIFY_DATA = 12
 """Bytes of a Finished (RFC 5246, section 7.4.9)."""
 
-FINISHED, HELLO_REQUEST, DONE = 4 + VERIFY_DATA, 4, 4
+FINISHED, DONE, CHANGE, ALERT = 4 + VERIFY_DATA, 4, 1, 2
 SESSION_ID = 32
-ECDSA_VARIES = 8
-"""An ECDSA signature in DER nearly always varies by two bytes at most; one in millions by more."""
+KEY_EXCHANGE_VARIES = 8
+"""An ECDSA or DSA signature in DER nearly always varies by two bytes at most, one in millions by more; a DHE value may begin with zeros that are left out."""
 
 EXTENSIONS = {0: 4, 1: 5, 5: 4, 11: 8, 16: 64, 17: 4, 22: 4, 23: 4, 35: 4, 13172: 64}
 """What an extension takes in a ServerHello at most; others are not sent by servers up to TLS 1.2, or take ``OTHER``."""
@@ -98,16 +98,20 @@ class Measure:
             self._calibrate(main.sealed(side))
 
     def _calibrate(self, sealed: list[Event]) -> None:
-        """Hold what is known of a side against its first record, which is a Finished: 16 bytes. CBC records that are longer than they need be are padded freely."""
-        if self.problem or not sealed:
-            return
-        found = self.extent(sealed[0])
-        if found is not None and found.has(FINISHED):
-            return
-        self._is_padded_freely = True
-        found = self.extent(sealed[0])
-        if found is None or not found.has(FINISHED):
-            self.problem = "its first encrypted record is not as long as a Finished must be (compressed, or bytes are missing)"
+        """Hold a side against records whose content is known: CBC records that are longer than they need be are padded freely."""
+        previous = "i"  # what is first is a Finished, as behind any ChangeCipherSpec
+        for event in sealed:
+            expected = {"i": CHANGE, "l": ALERT}.get(event.letter, FINISHED if previous == "i" else None)
+            previous = event.letter
+            if expected is None or self.problem or self._fits(event, expected):
+                continue
+            self._is_padded_freely = True
+            if not self._fits(event, expected):
+                self.problem = "its Finished, ChangeCipherSpec and alerts are not as long as they must be (compressed, or bytes are missing)"
+
+    def _fits(self, event: Event, length: int) -> bool:
+        found = self.extent(event)
+        return found is not None and found.has(length)
 
     def extent(self, event: Event) -> Extent | None:
         """How long a record's plaintext is."""
@@ -139,7 +143,8 @@ def server_hello_extent(first: FirstFlight) -> Extent:
 
 def _key_exchange_extent(first: FirstFlight) -> Extent:
     size = first.sizes.get("K", 0)
-    varies = ECDSA_VARIES if "_ECDSA_" in cipher_name(first.answer.cipher_suite) else 0
+    name = cipher_name(first.answer.cipher_suite)
+    varies = KEY_EXCHANGE_VARIES if "_ECDSA_" in name or name.startswith("TLS_DHE_") else 0
     return Extent(max(size - varies, 0), size + varies)
 
 
