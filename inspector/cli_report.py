@@ -87,15 +87,16 @@ def _write(
 @click.option("--vip", "vips", multiple=True, metavar="HOST:PORT", help="Look at this service only; repeatable.")
 @click.option("--jdk-generation", type=click.Choice(["current", "first"]), default="current", show_default=True, help="Which identity rule: first is before 8u60 and 7u85.")
 @click.option("--log", "logs", multiple=True, metavar="FILE", type=click.Path(), help="puppetserver.log or HAProxy's log, joined with both; repeatable.")
+@click.option("--keylog", "key_logs", multiple=True, metavar="FILE", type=click.Path(exists=True, dir_okay=False), help="NSS key log, for both; repeatable.")
 @click.option("-T", "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True, help="What to print.")
 @click.option("--fail-on", type=click.Choice(SEVERITIES), default="high", show_default=True, help="Severity from which what remains or is new makes the exit status 1.")
-def diff_command(before: str, after: str, vips: tuple[str, ...], jdk_generation: str, logs: tuple[str, ...], form: str, fail_on: str) -> None:
+def diff_command(before: str, after: str, vips: tuple[str, ...], jdk_generation: str, logs: tuple[str, ...], key_logs: tuple[str, ...], form: str, fail_on: str) -> None:
     """Compare two captures, journals, analyses (JSON) or bundles: what was fixed, what remains, what is new."""
     from inspector.findings.before_after import before_after
     from inspector.reports.before_after import before_after_json, before_after_text
 
     generation: Generation = "first" if jdk_generation == "first" else "current"
-    first, second = (_document(Asked((path,), tuple(parsed(v) for v in vips), generation, logs)) for path in (before, after))
+    first, second = (_document(Asked((path,), tuple(parsed(v) for v in vips), generation, logs, key_logs)) for path in (before, after))
     found = before_after(first, second)
     if form == "json":
         sys.stdout.buffer.write(before_after_json(found))

@@ -81,7 +81,7 @@ def _arrow(chapter: Chapter, rung: Rung, places: dict[str, int], left: int, y: i
     if BALANCER in places:
         near, far = (places[BALANCER], far) if rung.leg else (left, places[BALANCER])
     text = safe_text(rung.text)
-    kind = "bad" if rung.bad else "warn" if "alert" in text and rung.visibility == "clear" else rung.visibility
+    kind = "bad" if rung.bad else "warn" if "alert" in text and rung.visibility != "encrypted" else rung.visibility
     room = far - near - 12 if BALANCER in places else WIDTH - FRAME - near - 20
     numbers = [evidence[e.frame] for e in rung.events if e.frame in evidence]
     frame = rung.frame + (f" ({numbers[0]})" if numbers else "")

@@ -75,7 +75,7 @@ def _rung(chapter: Chapter, rung: Rung, places: dict[str, int], room: int) -> tu
             _write(area, behind + 1, shaft * (end - behind - 1), end)
         if behind > limit:
             area[limit - 1] = "…"
-    kind: Kind = "bad" if rung.bad else "warn" if "alert" in rung.text and rung.visibility == "clear" else ""
+    kind: Kind = "bad" if rung.bad else "warn" if "alert" in rung.text and rung.visibility != "encrypted" else ""
     return "".join(area), kind
 
 
