@@ -201,7 +201,7 @@ def _session_fields(h: HandshakeFacts, offer: HelloShape | None, answer: AnswerS
         h.issued_ticket.hex() if h.issued_ticket else None,
         [p.hex() for p in h.offered_psks] if offer is not None else None,
         answer.accepted_psk if answer is not None else None,
-        [t.hex() for t in h.issued_tickets] or ([h.issued_ticket.hex()] if h.issued_ticket else []),
+        [ticket.hex() for ticket in h.issued_tickets or ((h.issued_ticket,) if h.issued_ticket else ())],
     )
 
 

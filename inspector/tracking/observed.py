@@ -236,9 +236,16 @@ def _closes(lane: LaneFacts) -> list[tuple[int, Literal["fin", "rst"]]]:
     return found
 
 
+def _first_close(lane: LaneFacts) -> tuple[int, Literal["fin", "rst"]] | None:
+    fin, rst = lane.fin, lane.rst
+    if fin is None:
+        return (rst.ns, "rst") if rst is not None else None
+    return (fin.ns, "fin") if rst is None or fin.ns <= rst.ns else (rst.ns, "rst")
+
+
 def closed_first(main: ConnectionFacts) -> tuple[Literal["client", "server"] | None, Literal["fin", "rst"] | None]:
     """Who closed first, and how."""
-    ours, theirs = min(_closes(main.from_client), default=None), min(_closes(main.from_server), default=None)
+    ours, theirs = _first_close(main.from_client), _first_close(main.from_server)
     if ours is not None and (theirs is None or ours[0] <= theirs[0]):
         return "client", ours[1]
     return ("server", theirs[1]) if theirs is not None else (None, None)
