@@ -178,6 +178,11 @@ def test_modern_pools_show_their_back_ends() -> None:
     assert cells == sum(c.handshakes[0].kind == "psk" for c in shown.connections) == 6
 
 
+def test_records_without_an_iv_of_their_own() -> None:
+    """TLS 1.0, nginx and JSSE: application data lies between the Finished and the alerts."""
+    assert {c.secrets for c in opened("tls10").connections} == {"decrypted", "nothing was encrypted"}
+
+
 def dsb(lines: bytes) -> bytes:
     body = struct.pack("<II", 0x544C534B, len(lines)) + lines + bytes(-len(lines) % 4)
     return struct.pack("<II", 10, len(body) + 12) + body + struct.pack("<I", len(body) + 12)
