@@ -14,6 +14,7 @@ from inspector.stretch import supplied
 from inspector.tls.records import Mark, RecordReader
 from inspector.tls.tree import Node, alert_tree, handshake_tree
 from inspector.tracking.connections import Connection
+from inspector.tracking.sessions import is_modern
 from inspector.wire.segments import SYN, SegmentDecoder
 from inspector.wire.streams import Stream
 
@@ -94,8 +95,8 @@ class _Gathered(Connection):
         """A handshake message in clear."""
         super().message(lane, kind, body, mark)
         data = bytes((kind,)) + len(body).to_bytes(3, "big") + body
-        self._add("message", lane, mark, data, handshake_tree(data, is_modern=self.is_modern()))
-        if self.is_modern():
+        self._add("message", lane, mark, data, handshake_tree(data, is_modern=is_modern(self.handshake)))
+        if is_modern(self.handshake):
             for reader in self.readers:
                 reader.modern = True
 
@@ -103,7 +104,7 @@ class _Gathered(Connection):
         """A handshake message that was decrypted."""
         super().unsealed_message(lane, kind, body, mark)
         data = bytes((kind,)) + len(body).to_bytes(3, "big") + body
-        self._add("message", lane, mark, data, handshake_tree(data, is_modern=self.is_modern()), decrypted=True)
+        self._add("message", lane, mark, data, handshake_tree(data, is_modern=is_modern(self.handshake)), decrypted=True)
 
     def sslv2_hello(self, lane: int, record: bytes, mark: Mark) -> None:
         """A CLIENT-HELLO in SSLv2 framing."""

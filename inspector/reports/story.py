@@ -16,6 +16,7 @@ from inspector.safe import safe_text
 from inspector.times import clock, span
 from inspector.tls.registry import alert_name
 from inspector.tracking.observed import Observed
+from inspector.tracking.sessions import is_modern
 
 NAMES = {
     "H": "HelloRequest",
@@ -161,10 +162,10 @@ def rungs(analysis: Analysis, seen: Observed) -> list[Rung]:
 def _shown(leg: ConnectionFacts) -> list[Event]:
     """Events that a person sees: in place of encrypted records that were opened, what was in them."""
     left = {True: leg.from_client.opened, False: leg.from_server.opened}
-    is_modern = leg.handshake.answer is not None and leg.handshake.answer.version >= 0x0304
+    hidden = "D" if is_modern(leg.handshake) else "fil"
     found: list[Event] = []
     for event in unpack_events(leg.events):
-        if not event.decrypted and event.letter in ("D" if is_modern else "fil") and left[event.from_client]:
+        if not event.decrypted and event.letter in hidden and left[event.from_client]:
             left[event.from_client] -= 1
         elif event.letter not in QUIET:
             found.append(event)

@@ -19,9 +19,8 @@ from inspector.secrets.openers import NotOpened, Opener, Suite, Traffic, is_supp
 from inspector.secrets.store import Secrets
 from inspector.tls.protection import TLS10, TLS11, TLS13, protection_of
 from inspector.tls.records import Mark
-from inspector.tls.registry import ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE, cipher_name
+from inspector.tls.registry import ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, ENCRYPT_THEN_MAC, END_OF_EARLY_DATA, FINISHED, HANDSHAKE, KEY_UPDATE, cipher_name
 
-END_OF_EARLY_DATA, FINISHED, KEY_UPDATE = 5, 20, 24
 FIRST_DRAFT = 25
 """Earlier drafts of TLS 1.3 authenticate records without their header."""
 
@@ -179,7 +178,7 @@ class Channel:
         protection = protection_of(answer.cipher_suite)
         if protection is None or not is_supported(protection) or not TLS10 <= version <= TLS13:
             return f"{cipher_name(answer.cipher_suite)} cannot be opened" if TLS10 <= version <= TLS13 else "this version cannot be opened"
-        suite = self._suites[number] = Suite(protection, version, 22 in answer.extensions)
+        suite = self._suites[number] = Suite(protection, version, ENCRYPT_THEN_MAC in answer.extensions)
         if number == 0 and version != TLS13:
             for lane in (0, 1):
                 keeps_iv = protection.mode == "cbc" and version < TLS11

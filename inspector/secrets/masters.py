@@ -7,9 +7,7 @@ from inspector.secrets import keylog
 from inspector.secrets.derivation import master_secret, transcript_hash
 from inspector.secrets.openers import Suite
 from inspector.secrets.store import Secrets
-from inspector.tls.registry import CLIENT_HELLO, CLIENT_KEY_EXCHANGE, cipher_name
-
-HELLO_REQUEST, SERVER_HELLO_DONE = 0, 14
+from inspector.tls.registry import CLIENT_HELLO, CLIENT_KEY_EXCHANGE, HELLO_REQUEST, SERVER_HELLO_DONE, cipher_name
 
 
 class Exchange:

@@ -29,10 +29,10 @@ from inspector.tls.handshake import unexpected
 from inspector.tls.preamble import preamble_name
 from inspector.tls.reader import Malformed
 from inspector.tls.records import Mark, Mode, RecordReader
-from inspector.tls.registry import ALERT, CHANGE_CIPHER_SPEC, CLIENT_HELLO, SERVER_HELLO, cipher_name, message_name
+from inspector.tls.registry import ALERT, CHANGE_CIPHER_SPEC, CLIENT_HELLO, FINISHED, HELLO_REQUEST, SERVER_HELLO, cipher_name, message_name
 from inspector.tracking.reading import LETTERS, READERS, CertificateStore, read_offer
+from inspector.tracking.sessions import is_modern
 
-HELLO_REQUEST, FINISHED = 0, 20
 SPEAKING = frozenset((CLIENT_HELLO, *READERS))
 """Messages that say something for the facts of their handshake."""
 
@@ -272,7 +272,7 @@ class Connection:
         if number:
             handshake.seen |= (CLIENT_BITS if lane == self.client_lane else SERVER_BITS).get(letter.decode(), 0)
         self.event(lane, decrypted_letter(letter), len(body) + 4, mark)
-        if kind == FINISHED and not self.is_modern():
+        if kind == FINISHED and not is_modern(self.handshake):
             self._rounds[lane] += 1
 
     def unsealed_change(self, lane: int, mark: Mark) -> None:
@@ -296,11 +296,6 @@ class Connection:
     def unsealed_data(self, lane: int, length: int, mark: Mark) -> None:
         """TLS 1.3: the first record that holds application data."""
         self.event(lane, decrypted_letter(b"D"), length, mark)
-
-    def is_modern(self) -> bool:
-        """Whether TLS 1.3 was chosen."""
-        answer = self.handshake.answer
-        return answer is not None and answer.version >= 0x0304
 
     def is_flowing(self) -> bool:
         """Whether both sides have sent records of type application data: in TLS 1.3 the handshake is done then."""

@@ -12,8 +12,9 @@ from typing import Literal, NamedTuple
 from inspector.facts import ConnectionFacts, Event, unpack_events
 from inspector.tls.messages import AnswerShape, HelloShape
 from inspector.tls.protection import NOTHING, Extent, Protection, plaintext_extent, protection_of
-from inspector.tls.registry import cipher_name
+from inspector.tls.registry import ENCRYPT_THEN_MAC, cipher_name
 from inspector.tracking.renegotiation import Renegotiation
+from inspector.tracking.sessions import is_modern
 
 Verdict = Literal["changed", "consistent", "unknown"]
 
@@ -66,7 +67,7 @@ def first_flight(main: ConnectionFacts) -> FirstFlight | None:
     """The flight of a connection's first handshake; None where it was not a full one, or is not all there."""
     handshake = main.handshake
     answer = handshake.answer
-    if answer is None or answer.version >= 0x0304 or main.from_server.lost:
+    if answer is None or is_modern(handshake) or main.from_server.lost:
         return None
     sizes: dict[str, int] = {}
     key_exchange = 0
@@ -91,7 +92,7 @@ class Measure:
         assert answer is not None
         self._suite: Protection | None = protection_of(answer.cipher_suite)
         self._version = answer.version
-        self._encrypt_then_mac = 22 in answer.extensions
+        self._encrypt_then_mac = ENCRYPT_THEN_MAC in answer.extensions
         self._is_padded_freely = False
         self.problem = "" if self._suite is not None else f"{cipher_name(answer.cipher_suite)} hides lengths"
         for side in (True, False):

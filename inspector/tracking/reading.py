@@ -9,12 +9,20 @@ from typing import Protocol
 from inspector.facts import HandshakeFacts
 from inspector.tls import messages
 from inspector.tls.records import Mark
-from inspector.tls.registry import CERTIFICATE, CERTIFICATE_REQUEST, CLIENT_KEY_EXCHANGE, NEW_SESSION_TICKET, SERVER_HELLO
+from inspector.tls.registry import (
+    CERTIFICATE,
+    CERTIFICATE_REQUEST,
+    CLIENT_KEY_EXCHANGE,
+    COMPRESSED_CERTIFICATE,
+    ENCRYPTED_EXTENSIONS,
+    NEW_SESSION_TICKET,
+    SERVER_HELLO,
+)
+from inspector.tracking.sessions import is_modern
 
 KEY_NAME_BYTES = 16
 """A ticket begins with the name of its key, where servers follow RFC 5077, section 4, as OpenSSL's do."""
 
-ENCRYPTED_EXTENSIONS, COMPRESSED_CERTIFICATE = 8, 25
 MOST_TICKETS = 16
 """Tickets of TLS 1.3 that are kept of a connection."""
 
@@ -82,7 +90,7 @@ def _server_hello(handshake: HandshakeFacts, from_client: bool, body: bytes, mar
 
 
 def _certificate(handshake: HandshakeFacts, from_client: bool, body: bytes, mark: Mark, store: CertificateStore) -> None:
-    chain = store.chain(body, is_modern=_is_modern(handshake))
+    chain = store.chain(body, is_modern=is_modern(handshake))
     if from_client:
         handshake.client_chain = handshake.client_chain or chain
     elif not handshake.chain:
@@ -97,11 +105,11 @@ def _compressed_certificate(handshake: HandshakeFacts, from_client: bool, body: 
 def _certificate_request(handshake: HandshakeFacts, from_client: bool, body: bytes, mark: Mark, store: CertificateStore) -> None:
     """Which authorities the server accepts."""
     version = handshake.answer.version if handshake.answer else 0x0303
-    handshake.authorities = messages.certificate_authorities13(body) if _is_modern(handshake) else messages.certificate_authorities(body, version)
+    handshake.authorities = messages.certificate_authorities13(body) if is_modern(handshake) else messages.certificate_authorities(body, version)
 
 
 def _ticket(handshake: HandshakeFacts, from_client: bool, body: bytes, mark: Mark, store: CertificateStore) -> None:
-    if _is_modern(handshake):
+    if is_modern(handshake):
         digest = hashlib.sha256(messages.session_ticket13(body)).digest()
         handshake.issued_ticket = handshake.issued_ticket or digest
         if len(handshake.issued_tickets) < MOST_TICKETS:
@@ -119,10 +127,6 @@ def _encrypted_extensions(handshake: HandshakeFacts, from_client: bool, body: by
 def _key_exchange(handshake: HandshakeFacts, from_client: bool, body: bytes, mark: Mark, store: CertificateStore) -> None:
     """The client accepted what the server sent."""
     handshake.key_exchange_frame = handshake.key_exchange_frame or mark[1]
-
-
-def _is_modern(handshake: HandshakeFacts) -> bool:
-    return handshake.answer is not None and handshake.answer.version >= 0x0304
 
 
 READERS: dict[int, Callable[[HandshakeFacts, bool, bytes, Mark, CertificateStore], bytes | None]] = {

@@ -8,7 +8,7 @@ from typing import Literal
 from msgspec import Struct
 
 from inspector.facts import EVENT_BYTES, LETTER_AT, SIDE_AT, ConnectionFacts, Event, HandshakeFacts, unpack_events
-from inspector.tracking.sessions import NOTHING, Entry, Kind
+from inspector.tracking.sessions import NOTHING, Entry, Kind, is_modern
 
 Side = Literal["client", "server"]
 State = Literal["completed", "declined", "aborted", "open"]
@@ -89,8 +89,7 @@ def _repeats(letters: bytes, sides: bytes) -> bool:
 
 def find_renegotiations(main: ConnectionFacts) -> tuple[Renegotiation, ...]:
     """All of a connection, in order."""
-    answer = main.handshake.answer
-    if answer is None or answer.version >= 0x0304 or not renegotiates(main.events):
+    if main.handshake.answer is None or is_modern(main.handshake) or not renegotiates(main.events):
         return ()
     events = [event for event in unpack_events(main.events) if not event.decrypted]
     found: list[Renegotiation] = []
