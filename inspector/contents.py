@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from inspector.capture.files import Story
 from inspector.engine import Engine
-from inspector.errors import UnreadableError
-from inspector.evidence import among, end_number, flow_of
+from inspector.evidence import among, end_number, flow_of, story_again
 from inspector.facts import FRAME_BITS, ConnectionFacts
 from inspector.stretch import supplied
+from inspector.tls.messages import with_header
 from inspector.tls.records import Mark, RecordReader
 from inspector.tls.tree import Node, alert_tree, handshake_tree
 from inspector.tracking.connections import Connection
@@ -39,11 +38,7 @@ class RawMessage(NamedTuple):
 
 def raw_messages(paths: Sequence[str], connection: ConnectionFacts, is_stopped: Callable[[], bool] = lambda: False, given: Given | None = None) -> list[RawMessage]:
     """The messages of a connection with their bytes, in the order of the wire. Raises UnreadableError."""
-    if "-" in paths:
-        raise UnreadableError("standard input cannot be read a second time", "save the capture to a file and open that")
-    if not paths:
-        raise UnreadableError("no packets were kept", "inspector live -w FILE keeps them")
-    story = Story(paths)
+    story = story_again(paths)
     engine = Engine()
     gathered: _Gathered | None = None
     streams: tuple[Stream, ...] = ()
@@ -94,7 +89,7 @@ class _Gathered(Connection):
     def message(self, lane: int, kind: int, body: bytes, mark: Mark) -> None:
         """A handshake message in clear."""
         super().message(lane, kind, body, mark)
-        data = bytes((kind,)) + len(body).to_bytes(3, "big") + body
+        data = with_header(kind, body)
         self._add("message", lane, mark, data, handshake_tree(data, is_modern=is_modern(self.handshake)))
         if is_modern(self.handshake):
             for reader in self.readers:
@@ -103,7 +98,7 @@ class _Gathered(Connection):
     def unsealed_message(self, lane: int, kind: int, body: bytes, mark: Mark) -> None:
         """A handshake message that was decrypted."""
         super().unsealed_message(lane, kind, body, mark)
-        data = bytes((kind,)) + len(body).to_bytes(3, "big") + body
+        data = with_header(kind, body)
         self._add("message", lane, mark, data, handshake_tree(data, is_modern=is_modern(self.handshake)), decrypted=True)
 
     def sslv2_hello(self, lane: int, record: bytes, mark: Mark) -> None:

@@ -37,11 +37,16 @@ def frames(
     """The frames of some flows with their segments, batch by batch. ``decoder``: one whose numbers for addresses are known already. Raises
     UnreadableError where a capture cannot be read again.
     """
+    yield from among(story_again(paths).batches(), flows, is_stopped, decoder)
+
+
+def story_again(paths: Sequence[str]) -> Story:
+    """The captures, to be read a second time. Raises UnreadableError where that cannot be."""
     if "-" in paths:
         raise UnreadableError("standard input cannot be read a second time", "save the capture to a file and open that")
     if not paths:
         raise UnreadableError("no packets were kept", "inspector live -w FILE keeps them")
-    yield from among(Story(paths).batches(), flows, is_stopped, decoder)
+    return Story(paths)
 
 
 def among(

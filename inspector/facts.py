@@ -243,7 +243,6 @@ class Facts(Struct):
     bounded: list[str] = field(default_factory=list)
     logs: list[LogFacts] = field(default_factory=list)
     secrets: list[str] = field(default_factory=list)
-    has_secrets: bool = False
     _latest: tuple[bytes, ConnectionFacts] | None = None
     """What was unpacked last; whoever looks at a connection mostly looks several times."""
 
@@ -324,7 +323,6 @@ def absorb(whole: Facts, part: Facts) -> None:
     whole.problems += part.problems
     whole.bounded += part.bounded
     whole.logs += part.logs
-    whole.has_secrets = whole.has_secrets or part.has_secrets
     whole.secrets += [text for text in part.secrets if text not in whole.secrets]
 
 

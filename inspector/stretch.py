@@ -65,7 +65,6 @@ def extract_stretch(story: Story, begin: float, end: float, progress: Progress |
     part.begun_before = engine.begun_before
     if supply is not None:
         part.facts.secrets += supply.problems()
-        part.facts.has_secrets = supply.secrets is not None
     return part
 
 

@@ -77,7 +77,7 @@ class Known(flights.Measure):
 def attempt(*sizes: int, keyed: tuple[int, ...] = (37,), completed: bool = True) -> Renegotiation:
     events = tuple(Event(n, n, size, "f", False) for n, size in enumerate(sizes, 1))
     mine = tuple(Event(n, n, size, "f", True) for n, size in enumerate(keyed, 20))
-    return Renegotiation(1, 1, True, "completed" if completed else "aborted", None if completed else "client", None, (), None, events, mine, (), (), 0)
+    return Renegotiation(1, 1, True, "completed" if completed else "aborted", None if completed else "client", None, (*events, *mine), None, events, mine, 0, 0)
 
 
 def judged(first: FirstFlight | None, what: Renegotiation, wide: int = 0) -> Comparison:

@@ -148,7 +148,7 @@ def facts_of(analysis: Analysis, members: Iterable[int]) -> Facts:
     packed = [p for s in seen for p in (s.packed, *s.packed_legs)]
     used = {digest for s in seen for leg in (s.main, *s.legs) for digest in leg.certificates()}
     certificates = {digest: der for digest, der in whole.certificates.items() if digest in used}
-    return Facts(whole.captures, packed, whole.offers, whole.answers, certificates, {}, logs=logs_of(case, chosen), has_secrets=whole.has_secrets)
+    return Facts(whole.captures, packed, whole.offers, whole.answers, certificates, {}, logs=logs_of(case, chosen))
 
 
 def logs_of(case: Case, members: set[int]) -> list[LogFacts]:

@@ -130,8 +130,10 @@ def _prove(subject: Subject, directory: Path, secrets: Secrets | None) -> tuple[
     section = f"inspector {VERSION}: packets of {len(found.members)} connections, application data cut to record headers or zeroed. From {hashes or 'a stream'}"
     if subject.redacted is not None:
         section += ". Redacted: what identifies was replaced"
-    randoms = dict.fromkeys(h.client_random for s in slices.seen_in(case, found) for leg in (s.main, *s.legs) for h in leg.handshakes if h.client_random)
-    lines = list(secrets.lines_for(list(randoms))) if secrets is not None else []
+    lines: list[bytes] = []
+    if secrets is not None:
+        randoms = dict.fromkeys(h.client_random for s in slices.seen_in(case, found) for leg in (s.main, *s.legs) for h in leg.handshakes if h.client_random)
+        lines = list(secrets.lines_for(list(randoms)))
     with open(directory / EVIDENCE, "wb") as out:
         places = packets.write(out, subject.packets or [], said, section, b"".join(lines))
     logs = _log_excerpts(slices.logs_of(case, set(found.members)), directory)

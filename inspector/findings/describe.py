@@ -222,9 +222,8 @@ def renegotiation(case: Case, seen: Observed, main: ConnectionFacts, number: int
     )
     if attempt.inside >= 0:
         h = main.inside[attempt.inside]
-        finished = next((record.frame for record in attempt.others if record.from_client and record.letter == "f"), 0)
         declined = attempt.kind == "full" and attempt.entry.session is not None and bool(h.offered_ticket or attempt.entry.known)
-        told = _told(h, True, "decrypted", attempt.kind, attempt.reason, declined, finished, study.jsse)
+        told = _told(h, True, "decrypted", attempt.kind, attempt.reason, declined, attempt.finished, study.jsse)
         told.inside = inside
         return told
     answer = main.handshake.answer

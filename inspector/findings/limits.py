@@ -40,15 +40,15 @@ def limits(case: Case, extra: list[Limit]) -> list[Limit]:
     _add(found, "mid_stream", mid_stream, "the ClientHello was not captured")
     before = [s for s in case.observed if s.entry.session is not None and s.entry.session.issuer is None and not s.modern]
     _add(found, "before_capture", before, "the offered session was issued before the capture, or by nobody")
-    modern = [s for s in case.observed if s.modern and s.backend < 0 and s.main.secrets != ""]
+    modern = [s for s in case.observed if s.modern and s.backend < 0 and s.secrets != ""]
     accepted = [name for name, sessions in case.ticket_keys.items() if any(session.resumed_by is not None for session in sessions)]
     keys = f"; the identities that were accepted were sealed with {len(accepted)} ticket key{'s' if len(accepted) > 1 else ''}" if accepted else ""
     _add(found, "encrypted", modern, f"TLS 1.3 encrypts the certificate: the back end is not visible without secrets or the balancer's log{keys}")
     found += [Limit("secrets", text, None, []) for text in case.facts.secrets]
     unopened: dict[str, list[Observed]] = {}
-    for seen in case.observed if case.facts.has_secrets else ():
-        if reason := seen.main.secrets:
-            unopened.setdefault(reason, []).append(seen)
+    for seen in case.observed:
+        if seen.secrets:
+            unopened.setdefault(seen.secrets, []).append(seen)
     for reason, members_of in sorted(unopened.items()):
         _add(found, "not_decrypted", members_of, f"not decrypted, or not all of it: {reason}")
     for service in case.services:

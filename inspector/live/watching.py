@@ -145,7 +145,6 @@ class Watching:
         facts = self.window.whole(self.captures(), dict(self.engine.facts.other_flows))
         facts.bounded = self.limits()
         facts.logs = self._logs()
-        facts.has_secrets = self.keeping.keys is not None
         facts.secrets = self.keeping.keys.problems() if self.keeping.keys is not None else []
         return facts
 

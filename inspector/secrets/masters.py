@@ -7,6 +7,7 @@ from inspector.secrets import keylog
 from inspector.secrets.derivation import master_secret, transcript_hash
 from inspector.secrets.openers import Suite
 from inspector.secrets.store import Secrets
+from inspector.tls.messages import with_header
 from inspector.tls.registry import CLIENT_HELLO, CLIENT_KEY_EXCHANGE, HELLO_REQUEST, SERVER_HELLO_DONE, cipher_name
 
 
@@ -25,7 +26,7 @@ class Exchange:
         """A message in the order of its sender."""
         if kind == HELLO_REQUEST or (self.key_exchange is not None if is_client else self._is_server_done):
             return
-        whole = bytes([kind]) + len(body).to_bytes(3, "big") + body
+        whole = with_header(kind, body)
         if is_client:
             self._client.append(whole)
             if kind == CLIENT_KEY_EXCHANGE:

@@ -92,7 +92,7 @@ class Secrets:
     def keep_master(self, client_random: bytes, master: bytes) -> None:
         """A master secret that was found otherwise than by the client's random, so that it can be told with the packets."""
         if (keylog.MASTER, client_random) not in self._by_random and self._has_room(self._by_random):
-            self._by_random.setdefault((keylog.MASTER, client_random), master)
+            self._by_random[keylog.MASTER, client_random] = master
 
     def _has_room(self, kept: dict[K, bytes]) -> bool:
         """Whether one more may be kept. Where key logs grow, room is made."""

@@ -90,6 +90,11 @@ CACHED_BYTES = 1024
 """Hellos that are longer carry a ticket or a key share, which is new each time."""
 
 
+def with_header(kind: int, body: bytes) -> bytes:
+    """A handshake message as it stood on the wire, in one piece: type, length and body (RFC 8446, section 4)."""
+    return bytes((kind,)) + len(body).to_bytes(3, "big") + body
+
+
 def client_hello(body: bytes) -> ClientHello:
     """A ClientHello without its handshake header. Raises Malformed where not even the cipher suites can be read.
 

@@ -26,7 +26,7 @@ SHORTEST_FINISHED_RECORD = 4 + 32 + 1 + 16
 
 
 class Observed(Struct, gc=False):
-    """Filled in step by step by ``judge``. Holds little: ``main`` and ``legs`` are unpacked from the facts each time."""
+    """Filled in step by step by ``judge``. Holds little: ``main`` and ``legs`` are unpacked from the facts each time. ``secrets``: as in the facts."""
 
     index: int
     id: str
@@ -51,6 +51,7 @@ class Observed(Struct, gc=False):
     closed_how: Literal["fin", "rst"] | None
     gave_up: bool
     offers: bool
+    secrets: str | None
     renegotiations: tuple[Renegotiation, ...] = ()
     service: int = -1
     client: int = -1
@@ -223,6 +224,7 @@ def _observed(facts: Facts, packed: bytes, main: ConnectionFacts, shared: Shared
         how,
         gave_up(main, by),
         bool(handshake.offered_psks) if modern else bool(handshake.offered_ticket),
+        shared.one(main.secrets),
         renegotiations,
     )
 

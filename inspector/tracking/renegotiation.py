@@ -15,8 +15,8 @@ State = Literal["completed", "declined", "aborted", "open"]
 
 
 class Renegotiation(Struct, gc=False):
-    """``frame``, ``ns``: where it begins. ``requests``: records of the server before the ClientHello. ``flight``: its records from there to the client's
-    next one. ``tickets``: later ones before its ChangeCipherSpec. ``keyed``: the client's between ClientHello and ChangeCipherSpec.
+    """``frame``, ``ns``: where it begins. ``records``: all of it, in order. ``flight``: the server's records from the ClientHello to the client's next
+    one. ``keyed``: the client's between ClientHello and ChangeCipherSpec. ``finished``: frame of the client's Finished, 0 where there is none.
 
     *declined*: asked for or offered, and not entered; *aborted*: broken off after the server's flight began; ``by``: who did; ``ended``: the alert or close.
     ``inside``: its place among the decrypted handshakes, or -1; for those ``kind``, ``reason`` and ``entry`` are as of a connection's own handshake.
@@ -28,28 +28,16 @@ class Renegotiation(Struct, gc=False):
     state: State
     by: Side | None
     shape: Literal["full", "abbreviated"] | None
-    requests: tuple[Event, ...]
+    records: tuple[Event, ...]
     hello: Event | None
     flight: tuple[Event, ...]
     keyed: tuple[Event, ...]
-    tickets: tuple[Event, ...]
-    others: tuple[Event, ...]
+    finished: int
     ended: int
     inside: int = -1
     kind: Kind | None = None
     reason: str = ""
     entry: Entry = NOTHING
-
-    @property
-    def records(self) -> list[Event]:
-        """All its records, in order."""
-        hello = (self.hello,) if self.hello is not None else ()
-        return sorted((*self.requests, *hello, *self.flight, *self.keyed, *self.tickets, *self.others), key=lambda e: (e.ns, e.frame))
-
-    @property
-    def completed(self) -> bool:
-        """Whether both sides finished it."""
-        return self.state == "completed"
 
     @property
     def broken_off_by(self) -> Side | None:
@@ -133,11 +121,9 @@ def _renegotiation(attempt: _Attempt, events: list[Event]) -> Renegotiation:
     start = hello[0] if hello is not None else len(events)
     following = next((place for place, _ in ours[1:]), len(events))
     change = {side: next((place for place, event in sent if event.letter == "i"), len(events)) for side, sent in ((True, ours), (False, theirs))}
-    requests = [event for place, event in theirs if place < start]
     flight = [event for place, event in theirs if start < place < min(following, change[False])]
-    tickets = [event for place, event in theirs if start < place and following < place < change[False]]
     keyed = [event for place, event in ours[1:] if place < change[True]]
-    told = {id(event) for event in (*requests, *flight, *tickets, *keyed)}
+    finished = next((event.frame for place, event in ours if place > change[True] and event.letter == "f"), 0)
     first = attempt.records[0]
     state, by, ended = _end(attempt, events)
     shape: Literal["full", "abbreviated"] | None = None
@@ -150,12 +136,11 @@ def _renegotiation(attempt: _Attempt, events: list[Event]) -> Renegotiation:
         state,
         by,
         shape,
-        tuple(requests),
+        tuple(sorted((event for _, event in attempt.records), key=lambda e: (e.ns, e.frame))),
         hello[1] if hello is not None else None,
         tuple(flight),
         tuple(keyed),
-        tuple(tickets),
-        tuple(event for _, event in attempt.records if id(event) not in told and (hello is None or event is not hello[1])),
+        finished,
         ended,
     )
 
