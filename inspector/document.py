@@ -66,8 +66,16 @@ class Capture(Struct):
     vantage: Literal["client", "server", "balancer"] | None
 
 
+class Unseen(Struct, frozen=True):
+    """Something that was not seen and may hold the contrary. ``kind``: as in ``limits``, or ``unfinished``, ``not_told``, ``certificate_not_read``. ``count``: of ``what``."""
+
+    kind: str
+    what: Literal["captures", "connections"]
+    count: int
+
+
 class Assessment(Struct):
-    """``do``: what to do now, in one line."""
+    """``do``: what to do now, in one line. ``unseen``: what weakens it."""
 
     state: Literal["confirmed", "exposed", "protected", "not_this", "unknown"]
     sentence: str
@@ -75,6 +83,7 @@ class Assessment(Struct):
     breaks_if: list[str]
     grade: Grade
     do: str = ""
+    unseen: list[Unseen] = []
 
 
 class MatrixCell(Struct):

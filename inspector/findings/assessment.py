@@ -1,76 +1,98 @@
-"""The assessment of a service: one sentence, why, and what would break it. Five states, each claimed only as far as the capture reaches."""
+"""The assessment of a service: one sentence, why, and what would break it. Five states, each claimed only as far as the capture reaches.
+
+``ROWS`` is the table: what is tried, in this order; the first row that has something to say decides. What it says then passes the gate (``gate``): a row names the
+parts of the connections that its verdict rests on, and what hides any of these makes the verdict one "as things stand", or takes it back.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
+from typing import NamedTuple
 
-from inspector.document import Assessment, Finding, Grade
+from inspector.document import Assessment, Finding, Grade, Limit
 from inspector.findings.case import NOT_JAVA, Case
 from inspector.findings.change import ABORT
 from inspector.findings.failures import RULE as FAILED
 from inspector.findings.failures import unclear_id
+from inspector.findings.gate import gated, missing, unknown
 from inspector.findings.machine import ALLOW_UNSAFE, USE_EMS
 from inspector.findings.remedies import capture_remedy
 from inspector.findings.renegotiation import BROKEN_OFF, CHANGED
+from inspector.findings.unseen import ALL, Part, Sight, look
 from inspector.times import span
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import Service
 
-Pair = tuple[bytes, bytes]
+
+@dataclass
+class Scene:
+    """What the rows look at: a service, the findings that name it, its connections without health checks, and how far they were seen."""
+
+    case: Case
+    service: Service
+    findings: list[Finding]
+    members: list[Observed]
+    sight: Sight
+
+    def of(self, rule: str, verdict: str | None = None) -> list[Finding]:
+        """Its findings of a rule."""
+        return [f for f in self.findings if f.rule == rule and verdict in (None, f.verdict)]
+
+    @cached_property
+    def total(self) -> str:
+        """``177 connections``."""
+        return connections(len(self.members))
+
+    @property
+    def again(self) -> str:
+        """How to capture what is missing."""
+        return f"capture again: {capture_remedy(self.service.name, self.service.port, self.service.addresses).check}"
+
+    @property
+    def one_name(self) -> str:
+        """The cheapest remedy."""
+        return f"put one name, e.g. DNS {self.service.name}, into all certificates of the pool"
+
+    @cached_property
+    def old(self) -> list[Observed]:
+        """Connections up to TLS 1.2 whose handshake is known."""
+        return [s for s in self.members if s.answer is not None and s.kind is not None and not s.modern]
+
+    @cached_property
+    def full(self) -> list[Observed]:
+        """Of these the full handshakes."""
+        return [s for s in self.old if s.kind == "full"]
+
+    @cached_property
+    def leaves(self) -> list[bytes]:
+        """The certificates that up to TLS 1.2 were shown, or that sessions in use were issued with."""
+        inside = {h.chain[0] for s in self.old if s.renegotiations for h in s.main.inside if h.chain}
+        return sorted(inside | {s.leaf for s in self.full if s.leaf is not None} | {s.entry.session.leaf for s in self.old if s.entry.session and s.entry.session.leaf})
+
+    @cached_property
+    def hidden_renegotiations(self) -> int:
+        """Connections in which Java's rule would look at a certificate that is encrypted."""
+        return sum(_hides_a_certificate(s) for s in self.old)
 
 
-def assess(case: Case, service: Service, findings: list[Finding]) -> Assessment:
-    """The state of one service. ``findings``: those that name it."""
+def assess(case: Case, service: Service, findings: list[Finding], limits: Sequence[Limit]) -> Assessment:
+    """The state of one service. ``findings``: those that name it. ``limits``: of the captures."""
     members = case.members(service)
-    confirmed = [f for f in findings if f.rule == ABORT and f.verdict == "confirmed"]
-    possible = [f for f in findings if f.rule == ABORT and f.verdict == "possible"]
-    broken_off = [f for f in findings if f.rule == BROKEN_OFF]
-    failed = [f for f in findings if f.rule == FAILED]
-    total = len(members)
-    do = f"put one name, e.g. DNS {service.name}, into all certificates of the pool"
-    again = f"capture again: {capture_remedy(service.name, service.port, service.addresses).check}"
-    if confirmed:
-        who = "The client" if len({c for f in confirmed for c in f.clients}) == 1 else "Clients"
-        sentence = f"{who} aborted {len(confirmed)} of {connections(total)} because the server's certificate changed."
-        return Assessment("confirmed", sentence, _why_confirmed(case, service), ["nothing needs to change for it to happen again"], "observed", do)
-    if possible:
-        doubt = possible[0].explanation.rsplit("Not certain: ", 1)[-1].rstrip(".")
-        return _unknown(f"{len(possible)} of {connections(total)} ended as Java ends them when the certificate changed, but {doubt}", "inferred", again)
-    told = [f for f in broken_off if f.verdict == "confirmed"]
-    if told:
-        sentence = f"The client aborted {len(told)} of {connections(total)} inside established connections: a renegotiation brought another certificate."
-        because = ["each began with a resumed session without extended master secret (EMS)", *dict.fromkeys(f.explanation.split(". ", 1)[-1].rstrip(".") for f in told[:1])]
-        return Assessment("confirmed", sentence, because, ["the server renegotiates with another certificate again"], "observed", do)
-    if broken_off:
-        text = f"the client broke off {len(broken_off)} renegotiation{'s' if len(broken_off) > 1 else ''} after the server's flight, as Java does when the certificate changed"
-        proven = {c for f in findings if f.rule == CHANGED for c in f.connections} & {c for f in broken_off for c in f.connections}
-        hidden = f"the flight is encrypted; in {len(proven)} of them its length proves that certificate or chain changed" if proven else "the flight is encrypted"
-        return _unknown(f"{text}; {hidden}", "inferred", "compare the certificates that the server was given at the times of these connections, and look into the client's log")
-    if not members or (not any(s.outcome == "established" for s in members) and not failed):
-        return _unknown("only health checks were captured" if service.connections and not members else "no completed handshake was captured", "not_visible", again)
-    if failed and all(f.id == unclear_id(service, f) for f in failed):
-        return _unknown(failed[0].title.split(": ", 1)[-1], "not_visible", again)
-    exposed = _exposure(case, members)
-    java_failed = any(case.observed[i].stack.name == "jsse" and case.observed[i].outcome == "aborted" for i in service.connections)
-    if failed and not (exposed and not java_failed):
-        worst = max(failed, key=lambda f: f.count)
-        sentence = f"Not this: {sum(f.count for f in failed)} of {connections(total)} failed for another reason: {worst.title.split(': ', 1)[-1]}."
-        remedy = worst.remedies[0].text if worst.remedies else "look at the failed connections"
-        return Assessment("not_this", sentence, [f.title for f in failed], [], worst.grade, remedy[0].lower() + remedy[1:].rstrip("."))
-    if exposed:
-        sentence = "Exposed: no abort yet, but nothing stands in its way."
-        return Assessment("exposed", sentence, exposed, ["a session that was resumed once is declined by a back end with another certificate"], "inferred", do)
-    return _protected(case, members)
+    scene = Scene(case, service, findings, members, look(case, members, limits))
+    for row in ROWS:
+        said = row.says(scene)
+        if said is not None:
+            return gated(said, scene.sight, row.rests_on, scene.again)
+    raise AssertionError("the last row always speaks")
 
 
 def connections(count: int) -> str:
     """``1 connection``, ``177 connections``."""
     return f"{count} connection{'' if count == 1 else 's'}"
-
-
-def _unknown(what: str, grade: Grade, do: str) -> Assessment:
-    return Assessment("unknown", f"Cannot tell: {what}.", [], [], grade, do)
 
 
 def _safe(because: str, *breaks_if: str, grade: Grade = "observed", do: str = "nothing") -> Assessment:
@@ -79,25 +101,105 @@ def _safe(because: str, *breaks_if: str, grade: Grade = "observed", do: str = "n
     return Assessment("protected", sentence, [because], list(breaks_if), grade, do)
 
 
-def _why_confirmed(case: Case, service: Service) -> list[str]:
-    members = case.members(service)
-    leaves = sorted({s.leaf for s in members if s.leaf})
-    versions = sorted({s.answer.version for s in members if s.answer is not None})
+def _confirmed(scene: Scene) -> Assessment | None:
+    confirmed = scene.of(ABORT, "confirmed")
+    if not confirmed:
+        return None
+    who = "The client" if len({c for f in confirmed for c in f.clients}) == 1 else "Clients"
+    sentence = f"{who} aborted {len(confirmed)} of {scene.total} because the server's certificate changed."
+    return Assessment("confirmed", sentence, _why_confirmed(scene), ["nothing needs to change for it to happen again"], "observed", scene.one_name)
+
+
+def _why_confirmed(scene: Scene) -> list[str]:
+    members = scene.members
+    leaves = {s.leaf for s in members if s.leaf}
+    versions = [s.answer.version for s in members if s.answer is not None]
     declined, resumed = sum(s.declined for s in members), sum(s.is_resumed for s in members)
     because = [f"{declined} offered session{' was' if declined == 1 else 's were'} declined, {resumed} {'was' if resumed == 1 else 'were'} resumed"]
     if len(leaves) > 1:
         because.append(f"{len(leaves)} certificates, not all of which Java counts as one server")
-    if versions and versions[-1] < 0x0304:
+    if versions and max(versions) < 0x0304:
         because.append("no connection used TLS 1.3")
-    machine = next((found for s in members if (found := case.machine_of(s)) is not None), None)
+    machine = next((found for s in members if (found := scene.case.machine_of(s)) is not None), None)
     if machine is not None and machine.has_ems_off:
         because.append(f"the client's JVM (process {machine.process}) runs with -D{USE_EMS}=false")
     return because
 
 
-def _exposure(case: Case, members: list[Observed]) -> list[str] | None:
+def _possible(scene: Scene) -> Assessment | None:
+    possible = scene.of(ABORT, "possible")
+    if not possible:
+        return None
+    doubt = possible[0].explanation.rsplit("Not certain: ", 1)[-1].rstrip(".")
+    return unknown(f"{len(possible)} of {scene.total} ended as Java ends them when the certificate changed, but {doubt}", "inferred", scene.again)
+
+
+def _aborted_inside(scene: Scene) -> Assessment | None:
+    told = scene.of(BROKEN_OFF, "confirmed")
+    if not told:
+        return None
+    sentence = f"The client aborted {len(told)} of {scene.total} inside established connections: a renegotiation brought another certificate."
+    because = ["each began with a resumed session without extended master secret (EMS)", *dict.fromkeys(f.explanation.split(". ", 1)[-1].rstrip(".") for f in told[:1])]
+    return Assessment("confirmed", sentence, because, ["the server renegotiates with another certificate again"], "observed", scene.one_name)
+
+
+def _broken_off_inside(scene: Scene) -> Assessment | None:
+    broken_off = scene.of(BROKEN_OFF)
+    if not broken_off:
+        return None
+    text = f"the client broke off {len(broken_off)} renegotiation{'s' if len(broken_off) > 1 else ''} after the server's flight, as Java does when the certificate changed"
+    proven = {c for f in scene.of(CHANGED) for c in f.connections} & {c for f in broken_off for c in f.connections}
+    hidden = f"the flight is encrypted; in {len(proven)} of them its length proves that certificate or chain changed" if proven else "the flight is encrypted"
+    return unknown(f"{text}; {hidden}", "inferred", "compare the certificates that the server was given at the times of these connections, and look into the client's log")
+
+
+def _nothing_completed(scene: Scene) -> Assessment | None:
+    if scene.members and (scene.of(FAILED) or any(s.outcome == "established" for s in scene.members)):
+        return None
+    only_checks = bool(scene.service.connections) and not scene.members
+    return unknown("only health checks were captured" if only_checks else "no completed handshake was captured", "not_visible", scene.again)
+
+
+def _suspect(scene: Scene) -> Assessment | None:
+    """Connections that may have been aborted for this very reason, of which too little was seen."""
+    suspects = scene.sight.suspects
+    if not suspects:
+        return None
+    count = sum(u.count for u in suspects)
+    text = f"{count} of {scene.total} ended as they do when the server's certificate changed, but {missing(suspects)}"
+    return unknown(text, "not_visible", scene.again)
+
+
+def _unclear(scene: Scene) -> Assessment | None:
+    failed = scene.of(FAILED)
+    if not failed or not all(f.id == unclear_id(scene.service, f) for f in failed):
+        return None
+    return unknown(failed[0].title.split(": ", 1)[-1], "not_visible", scene.again)
+
+
+def _not_this(scene: Scene) -> Assessment | None:
+    failed = scene.of(FAILED)
+    java_failed = any(s.stack.name == "jsse" and s.outcome == "aborted" for s in scene.members)
+    if not failed or (not java_failed and _exposure(scene)):
+        return None
+    worst = max(failed, key=lambda f: f.count)
+    sentence = f"Not this: {sum(f.count for f in failed)} of {scene.total} failed for another reason: {worst.title.split(': ', 1)[-1]}."
+    remedy = worst.remedies[0].text if worst.remedies else "look at the failed connections"
+    return Assessment("not_this", sentence, [f.title for f in failed], [], worst.grade, remedy[0].lower() + remedy[1:].rstrip("."))
+
+
+def _exposed(scene: Scene) -> Assessment | None:
+    conditions = _exposure(scene)
+    if conditions is None:
+        return None
+    sentence = "Exposed: no abort yet, but nothing stands in its way."
+    return Assessment("exposed", sentence, conditions, ["a session that was resumed once is declined by a back end with another certificate"], "inferred", scene.one_name)
+
+
+def _exposure(scene: Scene) -> list[str] | None:
     """The conditions of the abort, where all of them are met for a Java client; None otherwise."""
-    java = [s for s in members if s.stack.name == "jsse" and s.kind is not None and not s.modern]
+    case = scene.case
+    java = [s for s in scene.old if s.stack.name == "jsse"]
     resumed = [s for s in java if s.is_resumed]
     if not resumed or any(case.judgements[s.index].decision.row == 6 and s.outcome == "established" for s in java):
         return None
@@ -112,7 +214,7 @@ def _exposure(case: Case, members: list[Observed]) -> list[str] | None:
     pairs = [(a, b) for a in kept for b in plain if case.step(a, b) == "none"]
     if not pairs:
         return None
-    first, last = min(s.first_ns for s in members), max(s.first_ns for s in members)
+    first, last = min(s.first_ns for s in scene.members), max(s.first_ns for s in scene.members)
     return [
         f"{len(resumed)} session{' was' if len(resumed) == 1 else 's were'} resumed in {span(last - first)}",
         "TLS 1.2 or older without extended master secret (EMS)" + (" on some back ends" if issuing[True] else ""),
@@ -121,46 +223,49 @@ def _exposure(case: Case, members: list[Observed]) -> list[str] | None:
     ]
 
 
-def _protected(case: Case, members: list[Observed]) -> Assessment:
-    """Which condition of the abort cannot be met."""
-    answered = [s for s in members if s.answer is not None and s.kind is not None]
-    total = len(answered)
-    old = [s for s in answered if not s.modern]
-    if not old:
-        return _safe(f"all {connections(total)} use TLS 1.3", "a back end or the JVM falls back to TLS 1.2 without extended master secret (EMS)")
-    full = [s for s in old if s.kind == "full"]
-    inside = {h.chain[0] for s in old if s.renegotiations for h in s.main.inside if h.chain}
-    leaves = sorted(inside | {s.leaf for s in full if s.leaf is not None} | {s.entry.session.leaf for s in old if s.entry.session and s.entry.session.leaf})
-    if not leaves:
-        return _unknown("no server certificate was captured, only resumed sessions", "not_visible", "capture for longer, or from before the JVM starts")
-    hidden = sum(_hides_a_certificate(s) for s in old)
-    grade: Grade = "inferred" if hidden else "observed"
-    unseen = (f"a renegotiation shows a certificate of other names: what {hidden} showed is encrypted",) if hidden else ()
-    if len(leaves) == 1:
-        breaks = ("a back end with another certificate joins", "the certificate is replaced by one with other names", *unseen)
-        return _safe("every full handshake in clear showed the same certificate; more back ends may hide behind it", *breaks, grade=grade)
-    if all(case.step(a, b) != "none" for a, b in combinations(leaves, 2)):
-        because = f"all {len(leaves)} certificates count as one server: {_shared(case, leaves)}"
-        return _safe(because, "a certificate without that name joins the pool", *unseen, grade=grade)
-    stacks = Counter(s.stack.name for s in old)
-    if not stacks["jsse"] + stacks["unknown"]:
-        return _safe(f"the rule is Java's; the clients here are not Java ({', '.join(sorted(stacks))})", "a Java client uses the service", grade="inferred")
-    if all(s.answer is not None and s.answer.extended_master_secret for s in full if s.stack.name not in NOT_JAVA):
-        return _safe("every full handshake used extended master secret (EMS)", "a back end or the JVM stops doing EMS", do="nothing; keep EMS on every back end")
-    machines = [case.machine_of(s) for s in old]
-    if all(machine is not None and machine.allows_change for machine in machines):
-        because = f"the client's JVM runs with -D{ALLOW_UNSAFE}=true, which skips the check"
-        return _safe(because, "the property is taken away", do="give the certificates one name in common: the property re-opens the triple handshake attack")
-    tolerated = [s for s in old if case.judgements[s.index].decision.row == 6 and s.outcome == "established" and s.stack.name == "jsse"]
-    if tolerated:
-        because = f"{len(tolerated)} times the client went on where Java's rule says abort: endpoint identification or jdk.tls.allowUnsafeServerCertChange is set"
-        return _safe(because, "the client's setting changes", grade="inferred")
-    if not any(s.is_resumed for s in old):
-        because = f"no session was resumed in {connections(total)}, and only a session that was resumed before can lead to the abort"
-        breaks_if = "the balancer sends a client to the same back end twice in a row, as it does when other clients share the service"
-        return _safe(because, breaks_if, grade="inferred", do="watch for longer, or give the certificates one name in common")
-    because = "no Java client met both a resumed session and a certificate that differs without EMS"
-    return _safe(because, "a Java client resumes a session and is then sent to a back end with another certificate", grade="inferred", do="watch for longer")
+def _all_tls13(scene: Scene) -> Assessment | None:
+    if scene.old:
+        return None
+    count = sum(s.modern and s.kind is not None for s in scene.members)
+    if not count:
+        return unknown("no ServerHello was captured", "not_visible", scene.again)
+    return _safe(f"all {connections(count)} use TLS 1.3", "a back end or the JVM falls back to TLS 1.2 without extended master secret (EMS)")
+
+
+def _no_certificate(scene: Scene) -> Assessment | None:
+    if scene.leaves:
+        return None
+    return unknown("no server certificate was captured, only resumed sessions", "not_visible", "capture for longer, or from before the JVM starts")
+
+
+def _one_certificate(scene: Scene) -> Assessment | None:
+    if len(scene.leaves) > 1:
+        return None
+    breaks = ("a back end with another certificate joins", "the certificate is replaced by one with other names", *_inside_breaks(scene))
+    return _safe("every full handshake in clear showed the same certificate; more back ends may hide behind it", *breaks, grade=_inside_grade(scene))
+
+
+def _equivalent(scene: Scene) -> Assessment | None:
+    case, leaves = scene.case, scene.leaves
+    if not all(case.step(a, b) not in ("none", None) for a, b in combinations(leaves, 2)):
+        return None
+    because = f"all {len(leaves)} certificates count as one server: {_shared(case, leaves)}"
+    return _safe(because, "a certificate without that name joins the pool", *_inside_breaks(scene), grade=_inside_grade(scene))
+
+
+def _shared(case: Case, leaves: list[bytes]) -> str:
+    names = [{n.lower() for n in case.certificates[leaf].identity.dns_names} for leaf in leaves if leaf in case.certificates]
+    common = sorted(set.intersection(*names)) if names else []
+    return f"they share the name {common[0]}" if common else "by Java's identity rule"
+
+
+def _inside_grade(scene: Scene) -> Grade:
+    return "inferred" if scene.hidden_renegotiations else "observed"
+
+
+def _inside_breaks(scene: Scene) -> tuple[str, ...]:
+    hidden = scene.hidden_renegotiations
+    return (f"a renegotiation shows a certificate of other names: what {hidden} showed is encrypted",) if hidden else ()
 
 
 def _hides_a_certificate(seen: Observed) -> bool:
@@ -171,7 +276,74 @@ def _hides_a_certificate(seen: Observed) -> bool:
     return any(attempt.inside < 0 and attempt.state != "declined" and attempt.shape != "abbreviated" for attempt in seen.renegotiations)
 
 
-def _shared(case: Case, leaves: list[bytes]) -> str:
-    names = [{n.lower() for n in case.certificates[leaf].identity.dns_names} for leaf in leaves if leaf in case.certificates]
-    common = sorted(set.intersection(*names)) if names else []
-    return f"they share the name {common[0]}" if common else "by Java's identity rule"
+def _not_java(scene: Scene) -> Assessment | None:
+    stacks = Counter(s.stack.name for s in scene.old)
+    if stacks["jsse"] + stacks["unknown"]:
+        return None
+    return _safe(f"the rule is Java's; the clients here are not Java ({', '.join(sorted(stacks))})", "a Java client uses the service", grade="inferred")
+
+
+def _ems(scene: Scene) -> Assessment | None:
+    if not all(s.answer is not None and s.answer.extended_master_secret for s in scene.full if s.stack.name not in NOT_JAVA):
+        return None
+    return _safe("every full handshake used extended master secret (EMS)", "a back end or the JVM stops doing EMS", do="nothing; keep EMS on every back end")
+
+
+def _property(scene: Scene) -> Assessment | None:
+    machines = [scene.case.machine_of(s) for s in scene.old]
+    if not all(machine is not None and machine.allows_change for machine in machines):
+        return None
+    because = f"the client's JVM runs with -D{ALLOW_UNSAFE}=true, which skips the check"
+    return _safe(because, "the property is taken away", do="give the certificates one name in common: the property re-opens the triple handshake attack")
+
+
+def _tolerated(scene: Scene) -> Assessment | None:
+    tolerated = [s for s in scene.old if scene.case.judgements[s.index].decision.row == 6 and s.outcome == "established" and s.stack.name == "jsse"]
+    if not tolerated:
+        return None
+    because = f"{len(tolerated)} times the client went on where Java's rule says abort: endpoint identification or jdk.tls.allowUnsafeServerCertChange is set"
+    return _safe(because, "the client's setting changes", grade="inferred")
+
+
+def _never_resumed(scene: Scene) -> Assessment | None:
+    if any(s.is_resumed for s in scene.old):
+        return None
+    because = f"no session was resumed in {connections(len(scene.old))}, and only a session that was resumed before can lead to the abort"
+    breaks_if = "the balancer sends a client to the same back end twice in a row, as it does when other clients share the service"
+    return _safe(because, breaks_if, grade="inferred", do="watch for longer, or give the certificates one name in common")
+
+
+def _otherwise(scene: Scene) -> Assessment | None:
+    because = "no Java client met both a resumed session and a certificate that differs without EMS"
+    return _safe(because, "a Java client resumes a session and is then sent to a back end with another certificate", grade="inferred", do="watch for longer")
+
+
+class Row(NamedTuple):
+    """``says`` gives None where the row does not hold. ``rests_on``: the parts of connections that what it says is drawn from."""
+
+    name: str
+    says: Callable[[Scene], Assessment | None]
+    rests_on: Part = ALL
+
+
+ROWS: tuple[Row, ...] = (
+    Row("confirmed", _confirmed),
+    Row("possible", _possible),
+    Row("aborted_inside", _aborted_inside),
+    Row("broken_off_inside", _broken_off_inside),
+    Row("nothing_completed", _nothing_completed),
+    Row("suspect", _suspect),
+    Row("unclear", _unclear),
+    Row("not_this", _not_this, Part.HELLOS | Part.ENDS),
+    Row("exposed", _exposed),
+    Row("tls13", _all_tls13, Part.HELLOS),
+    Row("no_certificate", _no_certificate),
+    Row("one_certificate", _one_certificate, Part.HELLOS | Part.CERTIFICATES),
+    Row("equivalent", _equivalent, Part.HELLOS | Part.CERTIFICATES),
+    Row("not_java", _not_java, Part.HELLOS),
+    Row("ems", _ems, Part.HELLOS),
+    Row("property", _property, Part.HELLOS),
+    Row("tolerated", _tolerated),
+    Row("never_resumed", _never_resumed),
+    Row("otherwise", _otherwise),
+)

@@ -74,7 +74,7 @@ def _document(case: Case, extra_limits: list[doc.Limit]) -> doc.Document:
     by_service: dict[str | None, list[doc.Finding]] = {}
     for finding in findings:
         by_service.setdefault(finding.service, []).append(finding)
-    assessments = [assess(case, service, by_service.get(service.id, [])) for service in case.services]
+    assessments = [assess(case, service, by_service.get(service.id, []), found_limits) for service in case.services]
     at_risk = {s.index for s, a in zip(case.services, assessments, strict=True) if a.state in ("exposed", "confirmed")}
     findings += [_exposed(case, s, a) for s, a in zip(case.services, assessments, strict=True) if a.state == "exposed"]
     findings += pool.drift(case, at_risk)

@@ -1,0 +1,145 @@
+"""What was not seen of a service and may hold the contrary of what was: the gate before every verdict that acquits.
+
+An abort shows itself. That there was none, or that a failure is of another kind, is known only where every connection was seen whole: both directions, both
+hellos, the certificate that Java compares, the end, in an order that is known. ``WAYS`` are the ways in which one connection is not whole, the first that
+holds counts; ``LIMITS`` are those of whole captures. Each hides some parts, and a verdict that rests on none of them is not weakened: a session from before the
+capture hides a certificate, but not that TLS 1.3 was chosen.
+
+What was not seen acquits nobody, and accuses nobody either: a connection that is not whole and ended as an abort ends is a *suspect*.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from enum import Flag, auto
+from typing import NamedTuple
+
+from inspector import facts
+from inspector.document import Limit, Unseen
+from inspector.findings.case import NOT_JAVA, Case
+from inspector.tls.registry import FATAL
+from inspector.tracking.observed import BAD_CERTIFICATE, Observed
+
+
+class Part(Flag):
+    """What a verdict may rest on."""
+
+    HELLOS = auto()
+    CERTIFICATES = auto()
+    ENDS = auto()
+    ORDER = auto()
+
+
+ALL = Part.HELLOS | Part.CERTIFICATES | Part.ENDS | Part.ORDER
+
+
+class Way(NamedTuple):
+    """``holds`` for a connection that is not whole in this way; ``hides``: what is not known of it then."""
+
+    kind: str
+    holds: Callable[[Case, Observed], bool]
+    hides: Part
+
+
+def _lacks_certificate(case: Case, seen: Observed) -> bool:
+    """Whether the certificate of a full handshake up to TLS 1.2 was not read, though the handshake went on to the point where one is needed."""
+    return seen.kind == "full" and not seen.modern and seen.leaf is None
+
+
+def _cannot_be_compared(case: Case, seen: Observed) -> bool:
+    """Whether a certificate of the server's was seen whose names could not be read."""
+    certificate = case.certificates.get(seen.leaf) if seen.leaf is not None else None
+    return certificate is not None and certificate.problem is not None
+
+
+def _began_before(case: Case, seen: Observed) -> bool:
+    """Whether a session was resumed whose certificate was not captured."""
+    session = seen.entry.session
+    return seen.is_resumed and (session is None or session.leaf is None)
+
+
+WAYS: tuple[Way, ...] = (
+    Way("one_sided", lambda case, seen: seen.one_sided, ALL),
+    Way("mid_stream", lambda case, seen: seen.offer is None, ALL),
+    Way("lost_bytes", lambda case, seen: seen.lost, ALL),
+    Way("unfinished", lambda case, seen: seen.outcome == "incomplete", ALL),
+    Way("not_told", lambda case, seen: seen.kind is None and seen.answer is not None, ALL),
+    Way("certificate_not_read", _lacks_certificate, Part.CERTIFICATES),
+    Way("unreadable_certificate", _cannot_be_compared, Part.CERTIFICATES),
+    Way("before_capture", _began_before, Part.CERTIFICATES | Part.ORDER),
+)
+"""In the order in which they are looked for."""
+
+LIMITS: dict[str, Part] = {
+    "unreadable": ALL,
+    "truncated": ALL,
+    "damaged": ALL,
+    "drops": ALL,
+    "undecoded": ALL,
+    "clipped": ALL,
+    "bounded": ALL,
+    "preamble": ALL,
+    "sequence_jump": ALL,
+    "reading": ALL,
+    "forgotten": ALL,
+    "time_backwards": Part.ORDER,
+    "coarse_times": Part.ORDER,
+}
+"""Limits of captures as a whole that may hide connections, or parts of them."""
+
+
+class Sight(NamedTuple):
+    """How far a service was seen. ``whole``: indexes of connections that were. ``suspects``: connections that were not and may have been aborted because the
+    certificate changed, by kind. ``hidden``: what else was not seen, and which parts that hides.
+    """
+
+    whole: frozenset[int]
+    suspects: list[Unseen]
+    hidden: list[tuple[Unseen, Part]]
+
+    def hides(self, rests_on: Part) -> list[Unseen]:
+        """What hides something of the parts that a verdict rests on."""
+        return [unseen for unseen, part in self.hidden if part & rests_on]
+
+
+def way(case: Case, seen: Observed) -> Way | None:
+    """In which way a connection was not seen whole; None where it was."""
+    return next((way for way in WAYS if way.holds(case, seen)), None)
+
+
+def look(case: Case, members: Sequence[Observed], limits: Sequence[Limit]) -> Sight:
+    """How far some connections of one service were seen. ``limits``: of the captures."""
+    whole: set[int] = set()
+    suspects: Counter[str] = Counter()
+    hidden: Counter[str] = Counter()
+    for seen in members:
+        found = way(case, seen)
+        if found is None:
+            whole.add(seen.index)
+            continue
+        hidden[found.kind] += 1
+        if found.hides & Part.ENDS and may_be_abort(seen):
+            suspects[found.kind] += 1
+    parts = {known.kind: known.hides for known in WAYS}
+    kinds = Counter(limit.kind for limit in limits if limit.kind in LIMITS)
+    return Sight(
+        frozenset(whole),
+        [Unseen(kind, "connections", count) for kind, count in suspects.items()],
+        [*((Unseen(kind, "captures", count), LIMITS[kind]) for kind, count in kinds.items()), *((Unseen(k, "connections", n), parts[k]) for k, n in hidden.items())],
+    )
+
+
+def may_be_abort(seen: Observed) -> bool:
+    """Whether a connection of which something is missing may have been aborted because the certificate changed: the client ended it, with the alert or in silence,
+    and nothing shows that it accepted what the server sent.
+    """
+    if seen.modern or seen.outcome == "established" or seen.stack.name in NOT_JAVA:
+        return False
+    main = seen.main
+    if main.handshake.seen & (facts.C_KEY_EXCHANGE | facts.C_CHANGE | facts.C_SEALED) or main.from_client.application_records:
+        return False
+    alert = next((a for a in main.alerts if a.level == FATAL), None)
+    if alert is not None:
+        return alert.from_client and alert.code in (BAD_CERTIFICATE, None)
+    return seen.closed_by == "client"
