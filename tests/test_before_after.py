@@ -68,7 +68,7 @@ def test_absence_proves_nothing_in_a_short_capture(tmp_path: Path) -> None:
     short.full(B, numbered(1 << 20 | 1))
     after = analysis_of(written(tmp_path, short.flows, "after.pcap")).document
     found = before_after(before, after)
-    assert status(found, "certificate-change-abort") == ["not seen"]
+    assert status(found, "certificate-change-abort") == ["not visible any more"]
     [pair] = found.pairs
     assert any("too few to say anything" in note for note in pair.notes)
 

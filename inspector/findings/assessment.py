@@ -83,11 +83,13 @@ def assess(case: Case, service: Service, findings: list[Finding], limits: Sequen
     """The state of one service. ``findings``: those that name it. ``limits``: of the captures."""
     members = case.members(service)
     scene = Scene(case, service, findings, members, look(case, members, limits))
-    for row in ROWS:
-        said = row.says(scene)
-        if said is not None:
-            return gated(said, scene.sight, row.rests_on, scene.again)
-    raise AssertionError("the last row always speaks")
+    row, said = decided(scene)
+    return gated(said, scene.sight, row.rests_on, scene.again)
+
+
+def decided(scene: Scene) -> tuple[Row, Assessment]:
+    """The first row that has something to say, and what it says; the last one always has."""
+    return next((row, said) for row in ROWS if (said := row.says(scene)) is not None)
 
 
 def connections(count: int) -> str:

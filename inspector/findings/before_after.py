@@ -9,16 +9,23 @@ from typing import Literal
 
 from inspector.document import SEVERITIES, Backend, Document, Finding, Service, Severity
 from inspector.findings.change import ABORT
+from inspector.findings.gate import is_definite, missing
 
-Status = Literal["fixed", "remaining", "new", "not seen"]
-"""``not seen``: it did not happen again, but nothing says that it cannot."""
+Status = Literal["fixed", "remaining", "new", "not visible any more"]
+"""``fixed`` only where the same thing would be visible now; ``not visible any more``: it did not happen again, but that proves nothing."""
 
-ORDER: tuple[Status, ...] = ("new", "remaining", "not seen", "fixed")
+ORDER: tuple[Status, ...] = ("new", "remaining", "not visible any more", "fixed")
 NOT_COMPARED = ("capture-incomplete", "renegotiation")
 """Rules about a capture, or about what is no fault."""
 
+OF_CERTIFICATES = ("certificate-expired", "certificate-expires-soon", "certificate-rotated", "pool-drift")
+"""Rules that show as soon as the certificates of the pool do, however few connections there are."""
+
+OF_STATE = ("certificate-change-abort", "certificate-change-exposed")
+"""Rules whose cause is gone where the service is protected."""
+
 LIKELY = 3.0
-"""So many aborts would have to be expected before their absence says something."""
+"""So many cases would have to be expected before their absence says something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +89,7 @@ def _notes(old: Service | None, new: Service | None, before: list[Backend], afte
     if old is None or new is None:
         return [f"only in {'the second' if old is None else 'the first'} analysis"]
     notes = []
-    if len(before) > 1 and len(after) == 1 and after[0].basis and set(after[0].basis) <= {"certificate", "session"}:
+    if not new.assessment.unseen and len(before) > 1 and len(after) == 1 and after[0].basis and set(after[0].basis) <= {"certificate", "session"}:
         notes.append(
             f"All connections now show one certificate: the {len(before)} back ends of before can no longer be told apart by it. Between back ends with the same "
             "certificate this error cannot happen; give the balancer's log with --log to see who answered."
@@ -90,12 +97,13 @@ def _notes(old: Service | None, new: Service | None, before: list[Backend], afte
     leaves = {b.leaf for b in before} & {b.leaf for b in after} - {None}
     if before and after and not leaves and any(b.leaf for b in before) and any(b.leaf for b in after):
         notes.append("No certificate is the same as before.")
-    aborted, total = _aborted(old), old.connections - old.health_checks
-    seen = new.connections - new.health_checks
-    if aborted and not _aborted(new) and total:
-        expected = aborted / total * seen
+    aborted, total, seen = old.aborted, _total(old), _total(new)
+    if aborted and not new.aborted and total:
+        expected = _expected(aborted, old, new)
         said = f"{aborted} of {total} connections were aborted before, none of {seen} now"
-        if new.assessment.state == "protected":
+        if new.assessment.unseen:
+            notes.append(f"{said}; but not all was seen: {missing(new.assessment.unseen)}.")
+        elif new.assessment.state == "protected":
             notes.append(f"{said}; {'; '.join(new.assessment.because)}.")
         elif expected < LIKELY:
             notes.append(f"{said}: too few to say anything, about {expected:.1f} would have been expected if nothing had changed.")
@@ -104,8 +112,13 @@ def _notes(old: Service | None, new: Service | None, before: list[Backend], afte
     return notes
 
 
-def _aborted(service: Service) -> int:
-    return service.aborted
+def _total(service: Service) -> int:
+    return service.connections - service.health_checks
+
+
+def _expected(count: int, before: Service, after: Service) -> float:
+    """How often it would have happened again if nothing had changed."""
+    return count / _total(before) * _total(after) if _total(before) else 0.0
 
 
 Key = tuple[str, str, str]
@@ -119,17 +132,39 @@ def _problems(before: Document, after: Document, pairs: dict[str, Pair]) -> list
         rule, service, what = key
         sample = (second or first or [])[0]
         counts = [_times(rule, findings) for findings in (first, second)]
-        found.append(Problem(rule, sample.severity, service, what, counts[0], counts[1], _status(rule, counts, pairs.get(service))))
+        status: Status = "new" if not counts[0] else "remaining"
+        if not counts[1]:
+            pair = pairs.get(service)
+            status = "fixed" if pair is not None and _would_show(rule, first or [], pair, before, after) else "not visible any more"
+        found.append(Problem(rule, sample.severity, service, what, counts[0], counts[1], status))
     return sorted(found, key=lambda p: (ORDER.index(p.status), SEVERITIES.index(p.severity), p.rule, p.service, p.what))
 
 
-def _status(rule: str, counts: list[int], pair: Pair | None) -> Status:
-    if counts[1]:
-        return "remaining" if counts[0] else "new"
-    after = pair.after if pair is not None else None
-    if after is None or (rule == ABORT and after.assessment.state not in ("protected", "not_this")):
-        return "not seen"
-    return "fixed"
+def _would_show(rule: str, findings: Sequence[Finding], pair: Pair, before: Document, after: Document) -> bool:
+    """Whether what was found before would be found now, were it still there: all was seen, the same clients came, and often enough, or to as many back ends."""
+    old, new = pair.before, pair.after
+    if old is None or new is None or new.assessment.unseen:
+        return False
+    if not {_client(before, c) for f in findings for c in f.clients} <= {_client(after, c) for c in new.clients}:
+        return False
+    is_likely = _expected(_times(rule, findings), old, new) >= LIKELY
+    shows_pool = _shown(pair.backends_after) >= max(_shown(pair.backends_before), 1)
+    if rule in OF_STATE:
+        is_safe = new.assessment.state == "protected" and is_definite(new.assessment)
+        return (is_safe and (is_likely or shows_pool)) or (rule == ABORT and new.assessment.state == "not_this" and is_likely)
+    if rule in OF_CERTIFICATES:
+        return shows_pool
+    return is_likely
+
+
+def _client(document: Document, identifier: str) -> tuple[str, str]:
+    """Who it is in any capture: address and stack."""
+    return next(((c.ip, c.stack) for c in document.clients if c.id == identifier), (identifier, ""))
+
+
+def _shown(pool: Sequence[Backend]) -> int:
+    """Back ends that showed a certificate."""
+    return sum(b.leaf is not None for b in pool)
 
 
 def _times(rule: str, findings: Sequence[Finding] | None) -> int:
@@ -154,7 +189,7 @@ def _sentence(problems: Sequence[Problem], pairs: Sequence[Pair]) -> str:
     if aborts:
         before, after = sum(p.before for p in aborts), sum(p.after for p in aborts)
         said.append(f"{before} {'abort' if before == 1 else 'aborts'} because of a changed certificate before, {after} after")
-    said += [f"{counts[status]} {status}" for status in ("new", "remaining", "not seen", "fixed") if counts[status]]
+    said += [f"{counts[status]} {status}" for status in ORDER if counts[status]]
     if not problems:
         said.append("no findings in either")
     if not any(p.before is not None and p.after is not None for p in pairs):

@@ -39,8 +39,8 @@ MISSING: dict[str, tuple[str, str]] = {
 
 
 def missing(unseen: Sequence[Unseen]) -> str:
-    """What was not seen, as a list in words."""
-    words = [MISSING[u.kind][u.count > 1].format(u.count) for u in unseen]
+    """What was not seen, as a list in words; kinds of other versions of this program go by their names."""
+    words = [MISSING[u.kind][u.count > 1].format(u.count) if u.kind in MISSING else f"{u.kind} ({u.count} {u.what})" for u in unseen]
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 

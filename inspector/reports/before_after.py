@@ -12,7 +12,7 @@ from inspector.reports import overview
 from inspector.safe import safe_text
 
 WIDTH = 100
-MARKS = {"fixed": "●", "remaining": "✖", "new": "✖", "not seen": "◌"}
+MARKS = {"fixed": "●", "remaining": "✖", "new": "✖", "not visible any more": "◌"}
 
 
 def before_after_text(found: BeforeAfter, before: Document, after: Document) -> str:
