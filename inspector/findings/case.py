@@ -73,6 +73,10 @@ class Case:
     ticket_keys: dict[bytes, list[Session]] = field(default_factory=dict)
     """Names of ticket keys that several TLS 1.3 identities begin with, and their sessions."""
     identities: dict[tuple[bytes, bytes], Step] = field(default_factory=dict)
+    pools: list[list[Backend]] = field(default_factory=list)
+    """The back ends of each service."""
+    service_clients: list[list[Client]] = field(default_factory=list)
+    """The clients of each service."""
 
     def step(self, old: bytes, new: bytes) -> Step:
         """The identity rule on two certificates by digest."""
@@ -120,6 +124,10 @@ def build(facts: Facts, options: Options) -> Case:
     backends = find_backends(observed, services, certificates, servers)
     case = Case(facts, options, observed, services, clients, backends, ledger.sessions, certificates, [], {}, balancer)
     case.ticket_keys = _ticket_keys(ledger.sessions)
+    case.pools = [[] for _ in services]
+    for backend in backends:
+        case.pools[backend.service].append(backend)
+    case.service_clients = [[clients[c] for c in sorted({observed[i].client for i in service.connections})] for service in services]
     case.judgements = [_judge(case, seen) for seen in observed]
     _read_signs(case)
     has_losses = bool(facts.logs) and (any(c.drops or c.damage for c in facts.captures) or any(s.lost for s in observed))

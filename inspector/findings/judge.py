@@ -100,7 +100,7 @@ def _exposed(case: Case, service: Service, assessment: doc.Assessment) -> doc.Fi
     from inspector.findings.remedies import CHANGE_REFERENCES, change_remedies
     from inspector.tracking.services import short_id
 
-    java = [c for c in case.clients if c.stack.name == "jsse" and set(c.connections) & set(service.connections)]
+    java = [c for c in case.service_clients[service.index] if c.stack.name == "jsse"]
     members = case.members(service)
     sample = next((s for s in members if s.declined and s.kind == "full"), members[0])
     h = sample.main.handshake
@@ -118,7 +118,7 @@ def _exposed(case: Case, service: Service, assessment: doc.Assessment) -> doc.Fi
         change_remedies(service.name, service.port),
         CHANGE_REFERENCES,
         service.id,
-        [b.id for b in case.backends if b.service == service.index],
+        [b.id for b in case.pools[service.index]],
         [c.id for c in java],
         [sample.id],
         rfc3339(members[0].first_ns),
@@ -139,8 +139,8 @@ def _service(case: Case, service: Service, assessment: doc.Assessment) -> doc.Se
         service.addresses,
         len(service.connections),
         service.others,
-        [c.id for c in case.clients if any(case.observed[i].service == service.index for i in c.connections)],
-        [b.id for b in case.backends if b.service == service.index],
+        [c.id for c in case.service_clients[service.index]],
+        [b.id for b in case.pools[service.index]],
         assessment,
         len(service.connections) - len(members),
         results.count("full"),

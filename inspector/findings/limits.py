@@ -52,7 +52,7 @@ def limits(case: Case, extra: list[Limit]) -> list[Limit]:
     for reason, members_of in sorted(unopened.items()):
         _add(found, "not_decrypted", members_of, f"not decrypted, or not all of it: {reason}")
     for service in case.services:
-        members = [b for b in case.backends if b.service == service.index]
+        members = case.pools[service.index]
         if len(members) == 1 and "certificate" in members[0].basis and "log" not in members[0].basis:
             found.append(Limit("one_certificate", f"{service.name}:{service.port} shows one certificate everywhere; more back ends may hide behind it", None, []))
     return found + extra

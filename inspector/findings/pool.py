@@ -12,7 +12,7 @@ from inspector.times import DAY_NS, day, rfc3339, rfc3339_signed
 from inspector.tls.registry import version_name
 from inspector.tracking.backends import Backend
 from inspector.tracking.certificates import Certificate
-from inspector.tracking.services import Service, short_id
+from inspector.tracking.services import short_id
 
 SOON_DAYS = 30
 
@@ -38,14 +38,10 @@ def versions_of(case: Case, backend: Backend) -> list[str]:
     return [version_name(v) or f"0x{v:04x}" for v in sorted(versions)]
 
 
-def _members(case: Case, service: Service) -> list[Backend]:
-    return [b for b in case.backends if b.service == service.index]
-
-
 def drift(case: Case, exposed: Set[int]) -> Iterator[Finding]:
     """Where one service's back ends differ. ``exposed``: services at which the difference matters."""
     for service in case.services:
-        members = _members(case, service)
+        members = case.pools[service.index]
         if len(members) < 2:
             continue
         for attribute, told in _attributes(case, members):

@@ -203,22 +203,60 @@ def _rotations(members: list[Observed], certificates: dict[bytes, Certificate]) 
             last[session_leaf] = max(last[session_leaf], seen.hello_ns)
             count[session_leaf] += 1
     line: dict[bytes, bytes] = {}
-    taken: set[bytes] = set()
+    over = _Over(last, count, certificates)
     for new in sorted(first, key=lambda leaf: first[leaf]):
-        candidates = [old for old in first if old != new and old not in taken and last[old] < first[new]]
-        same = [old for old in candidates if _same_owner(certificates.get(old), certificates.get(new))]
-        other = [old for old in candidates if count[old] >= ROTATION_AT_LEAST and count[new] >= ROTATION_AT_LEAST]
-        old_leaf = max(same or (other if len(other) == 1 else []), key=lambda leaf: last[leaf], default=None)
-        if old_leaf is not None:
-            line[new] = line.get(old_leaf, old_leaf)
-            taken.add(old_leaf)
+        over.advance(first[new])
+        old = over.predecessor(new)
+        if old is not None:
+            line[new] = line.get(old, old)
     return line
 
 
-def _same_owner(old: Certificate | None, new: Certificate | None) -> bool:
-    if old is None or new is None or not old.identity.subject:
-        return False
-    return old.identity.subject == new.identity.subject and old.identity.dns_names == new.identity.dns_names and old.identity.ip_addresses == new.identity.ip_addresses
+class _Over:
+    """The certificates that are not seen again after a moment, and have no successor yet. The moment only moves on."""
+
+    def __init__(self, last: dict[bytes, int], count: dict[bytes, int], certificates: dict[bytes, Certificate]) -> None:
+        self._last = last
+        self._count = count
+        self._certificates = certificates
+        self._waiting = sorted(last, key=lambda leaf: last[leaf], reverse=True)
+        self._by_owner: dict[object, list[bytes]] = {}
+        """Of each owner, the one that was seen last at the end."""
+        self._often: dict[bytes, None] = {}
+
+    def advance(self, ns: int) -> None:
+        """Take those that were last seen before a time."""
+        while self._waiting and self._last[self._waiting[-1]] < ns:
+            leaf = self._waiting.pop()
+            owner = _owner(self._certificates.get(leaf))
+            if owner is not None:
+                self._by_owner.setdefault(owner, []).append(leaf)
+            if self._count[leaf] >= ROTATION_AT_LEAST:
+                self._often[leaf] = None
+
+    def predecessor(self, new: bytes) -> bytes | None:
+        """The certificate that a new one replaces, which has a successor then."""
+        owner = _owner(self._certificates.get(new))
+        same = self._by_owner.get(owner) if owner is not None else None
+        if same:
+            old = same.pop()
+            self._often.pop(old, None)
+            return old
+        if len(self._often) != 1 or self._count[new] < ROTATION_AT_LEAST:
+            return None
+        old, _ = self._often.popitem()
+        owner = _owner(self._certificates.get(old))
+        if owner is not None:
+            self._by_owner[owner].remove(old)
+        return old
+
+
+def _owner(certificate: Certificate | None) -> object:
+    """What two certificates of one owner have in common; None where that is not known."""
+    if certificate is None or not certificate.identity.subject:
+        return None
+    identity = certificate.identity
+    return identity.subject, identity.dns_names, identity.ip_addresses
 
 
 def _label(number: int) -> str:
