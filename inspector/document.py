@@ -106,7 +106,9 @@ class Impact(Struct):
 
 
 class Service(Struct):
-    """``health_checks`` and ``established`` are among ``connections``; ``offered_nothing`` counts connections without an offer. ``named``: by settings."""
+    """``health_checks`` and ``established`` are among ``connections``; ``offered_nothing`` counts connections without an offer,
+    ``offer_unseen`` those whose ClientHello was not captured. ``named``: by settings.
+    """
 
     id: str
     name: str
@@ -126,6 +128,7 @@ class Service(Struct):
     matrix: list[MatrixCell]
     named: str | None = None
     impact: Impact | None = None
+    offer_unseen: int = 0
 
 
 class Client(Struct):

@@ -360,7 +360,7 @@ def test_numbers_add_up(name: str) -> None:
         rated = service.connections - service.health_checks
         assert len(members) == service.connections
         assert service.full + service.resumed + service.aborted + service.other == rated
-        assert sum(c.resumed + c.declined for c in service.matrix) + service.offered_nothing == rated
+        assert sum(c.resumed + c.declined for c in service.matrix) + service.offered_nothing + service.offer_unseen == rated
         assert sum(c.aborted for c in service.matrix) <= service.aborted
         for b in (b for b in document.backends if b.service == service.id):
             assert b.full + b.resumed + b.aborted + b.other == b.connections

@@ -352,14 +352,17 @@ def backend(case: Case, found: Backend) -> doc.Backend:
     )
 
 
-def matrix(case: Case, members: list[Observed]) -> tuple[list[doc.MatrixCell], int]:
-    """Sessions by who issued them and to whom they were offered; and how many connections offered nothing that is known to be a session."""
+def matrix(case: Case, members: list[Observed]) -> tuple[list[doc.MatrixCell], int, int]:
+    """Sessions by who issued them and to whom they were offered; how many connections offered nothing that is known to be a session; and of how many the
+    ClientHello was not captured.
+    """
     cells: dict[tuple[str | None, str | None], list[int]] = {}
-    nothing = 0
+    nothing = unseen = 0
     for seen in members:
         declined = seen.declined
         if not (declined or seen.is_resumed or seen.kind == "psk"):
-            nothing += 1
+            nothing += seen.offer is not None
+            unseen += seen.offer is None
             continue
         session = seen.entry.session
         issuer = case.observed[session.issuer].backend if session is not None and session.issuer is not None else -1
@@ -370,4 +373,4 @@ def matrix(case: Case, members: list[Observed]) -> tuple[list[doc.MatrixCell], i
             cell[2] += seen.outcome == "aborted"
         else:
             cell[0] += 1
-    return [doc.MatrixCell(issuer, to, *counts) for (issuer, to), counts in cells.items()], nothing
+    return [doc.MatrixCell(issuer, to, *counts) for (issuer, to), counts in cells.items()], nothing, unseen

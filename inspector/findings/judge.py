@@ -131,7 +131,7 @@ def _exposed(case: Case, service: Service, assessment: doc.Assessment) -> doc.Fi
 def _service(case: Case, service: Service, assessment: doc.Assessment) -> doc.Service:
     members = case.members(service)
     results = [describe.result(s) for s in members]
-    cells, nothing = describe.matrix(case, members)
+    cells, nothing, unseen = describe.matrix(case, members)
     return doc.Service(
         service.id,
         service.name,
@@ -150,6 +150,7 @@ def _service(case: Case, service: Service, assessment: doc.Assessment) -> doc.Se
         nothing,
         cells,
         impact=from_logs.impact(case, service),
+        offer_unseen=unseen,
     )
 
 

@@ -175,9 +175,11 @@ def matrix(document: Document, service: Service) -> list[str]:
 
 def matrix_note(service: Service) -> str:
     """What stands below the matrix, or instead of it."""
+    unseen = f" What {counted(service.offer_unseen, 'connection')} offered was not captured." if service.offer_unseen else ""
     if not service.matrix:
-        return f"No session was offered in these {counted(service.connections - service.health_checks, 'connection')}."
-    return f"{counted(service.offered_nothing, 'connection')} offered nothing.   ● resumed  ◇ declined  ✖ aborted"
+        offered = f"No session was offered in {'these ' if service.offered_nothing > 1 else 'this '}{counted(service.offered_nothing, 'connection')}."
+        return (offered + unseen if service.offered_nothing or not unseen else unseen.lstrip())
+    return f"{counted(service.offered_nothing, 'connection')} offered nothing.{unseen}   ● resumed  ◇ declined  ✖ aborted"
 
 
 def matrix_rows(document: Document, service: Service) -> list[tuple[str, ...]]:
