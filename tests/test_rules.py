@@ -184,6 +184,29 @@ def test_pool_drift(judged: Judged) -> None:
     assert not of(judged(pool), "pool-drift")
 
 
+def test_a_rolling_renewal_that_adds_names_is_one_of_each_back_end(judged: Judged) -> None:
+    """Each back end's certificate is replaced by one of the same subject with a name more, one after the other, after few handshakes."""
+    pool = Pool()
+    old = [certificate(f"puppetdb{n}", (f"puppetdb{n}.example.com",)) for n in (1, 2, 3)]
+    new = [certificate(f"puppetdb{n}", ("puppetdb.example.com",)) for n in (1, 2, 3)]
+    for step in range(4):
+        for turn, der in enumerate([*new[:step], *old[step:]] * 2):
+            pool.full(der, numbered(100 + 10 * step + turn))
+    document = judged(pool)
+    assert len(document.backends) == 3
+    assert len(of(document, "certificate-rotated")) == 3
+
+
+def test_members_that_are_all_called_alike_are_no_rotation(judged: Judged) -> None:
+    pool = Pool()
+    alike = [certificate("puppetdb", (f"puppetdb{n}.example.com",)) for n in (1, 2, 3)]
+    for turn, which in enumerate((0, 1, 0, 1, 2, 1, 2)):
+        pool.full(alike[which], numbered(turn + 1))
+    document = judged(pool)
+    assert len(document.backends) == 3
+    assert not of(document, "certificate-rotated")
+
+
 def test_certificate_rotated(judged: Judged) -> None:
     renewed = certificate("puppetdb1", ("puppetdb1.example.com",), days=(-1, 800))
     pool = Pool()

@@ -14,10 +14,8 @@ from msgspec import Struct, field
 from inspector.facts import Endpoint
 from inspector.tracking.certificates import Certificate
 from inspector.tracking.observed import Observed
+from inspector.tracking.rotations import successors
 from inspector.tracking.services import Service, ip_text, short_id
-
-ROTATION_AT_LEAST = 8
-"""Full handshakes with each of two certificates of different names before one counts as the other's successor."""
 
 
 class Rotation(Struct):
@@ -102,7 +100,7 @@ def _keys(observed: Sequence[Observed], members: list[Observed], certificates: d
         endpoint = endpoints.get(seen.index)
         if endpoint is not None and seen.leaf is not None:
             shown.setdefault(seen.leaf, set()).add(endpoint)
-    successor = {} if endpoints else _rotations(members, certificates)
+    successor = {} if endpoints else successors(members, certificates)
     lines = {successor.get(seen.leaf, seen.leaf) for seen in members if seen.leaf is not None}
     only_leaf = next(iter(lines)) if len(lines) == 1 else None
     keys: dict[int, Key] = {}
@@ -181,82 +179,6 @@ def _distinguishing_endpoints(members: list[Observed]) -> dict[int, Endpoint]:
         return {}  # one address shows certificates in turn: it is a balancer too
     every = [leaf for leaves in shown.values() for leaf in set(leaves)]
     return direct if every or all(s.modern for s in members) else {}
-
-
-def _rotations(members: list[Observed], certificates: dict[bytes, Certificate]) -> dict[bytes, bytes]:
-    """For each replaced certificate the first one of its line, so that both name one back end.
-
-    A certificate is replaced where it is never seen again from the moment another, never seen before, appears: with the same names at once, with
-    other names only after enough handshakes with each.
-    """
-    first: dict[bytes, int] = {}
-    last: dict[bytes, int] = {}
-    count: dict[bytes, int] = {}
-    for seen in members:
-        leaf = seen.leaf
-        if leaf is not None:
-            first.setdefault(leaf, seen.hello_ns)
-            last[leaf] = max(last.get(leaf, 0), seen.hello_ns)
-            count[leaf] = count.get(leaf, 0) + 1
-        elif seen.entry.session is not None and seen.entry.session.leaf in last:
-            session_leaf = seen.entry.session.leaf
-            last[session_leaf] = max(last[session_leaf], seen.hello_ns)
-            count[session_leaf] += 1
-    line: dict[bytes, bytes] = {}
-    over = _Over(last, count, certificates)
-    for new in sorted(first, key=lambda leaf: first[leaf]):
-        over.advance(first[new])
-        old = over.predecessor(new)
-        if old is not None:
-            line[new] = line.get(old, old)
-    return line
-
-
-class _Over:
-    """The certificates that are not seen again after a moment, and have no successor yet. The moment only moves on."""
-
-    def __init__(self, last: dict[bytes, int], count: dict[bytes, int], certificates: dict[bytes, Certificate]) -> None:
-        self._last = last
-        self._count = count
-        self._certificates = certificates
-        self._waiting = sorted(last, key=lambda leaf: last[leaf], reverse=True)
-        self._by_owner: dict[object, list[bytes]] = {}
-        """Of each owner, the one that was seen last at the end."""
-        self._often: dict[bytes, None] = {}
-
-    def advance(self, ns: int) -> None:
-        """Take those that were last seen before a time."""
-        while self._waiting and self._last[self._waiting[-1]] < ns:
-            leaf = self._waiting.pop()
-            owner = _owner(self._certificates.get(leaf))
-            if owner is not None:
-                self._by_owner.setdefault(owner, []).append(leaf)
-            if self._count[leaf] >= ROTATION_AT_LEAST:
-                self._often[leaf] = None
-
-    def predecessor(self, new: bytes) -> bytes | None:
-        """The certificate that a new one replaces, which has a successor then."""
-        owner = _owner(self._certificates.get(new))
-        same = self._by_owner.get(owner) if owner is not None else None
-        if same:
-            old = same.pop()
-            self._often.pop(old, None)
-            return old
-        if len(self._often) != 1 or self._count[new] < ROTATION_AT_LEAST:
-            return None
-        old, _ = self._often.popitem()
-        owner = _owner(self._certificates.get(old))
-        if owner is not None:
-            self._by_owner[owner].remove(old)
-        return old
-
-
-def _owner(certificate: Certificate | None) -> object:
-    """What two certificates of one owner have in common; None where that is not known."""
-    if certificate is None or not certificate.identity.subject:
-        return None
-    identity = certificate.identity
-    return identity.subject, identity.dns_names, identity.ip_addresses
 
 
 def _label(number: int) -> str:
