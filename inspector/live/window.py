@@ -14,7 +14,8 @@ from msgspec import Struct
 
 from inspector.facts import CaptureFacts, ConnectionFacts, Endpoint, Facts
 from inspector.journal import Row
-from inspector.tracking.observed import closed_first, connection_id, gave_up
+from inspector.tracking.closing import closed_first, gave_up
+from inspector.tracking.observed import connection_id
 from inspector.tracking.services import server_name
 from inspector.tracking.sessions import is_modern, kind_of
 
