@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from inspector.document import Evidence, Finding, Grade, Severity
-from inspector.findings.case import Case, frames
+from inspector.findings.case import Case, frames, goes_on
 from inspector.findings.remedies import CHANGE_REFERENCES, capture_remedy, change_remedies
 from inspector.logs.entries import Kind
 from inspector.times import rfc3339, span
@@ -22,40 +22,19 @@ TRANSLATION = (
 
 def is_candidate(case: Case, seen: Observed) -> bool:
     """Whether the client gave up in its first handshake as Java does, where Java's rule may have spoken and its log does not name another cause."""
-    return seen.gave_up and case.may_change(seen) and not any(case.logged.certain(seen.index, kind) for kind in OTHER_CAUSES)
-
-
-def doubt(case: Case, seen: Observed) -> str | None:
-    """Why the abort cannot be confirmed; None where it can."""
-    judgement = case.judgements[seen.index]
-    if case.logged.certain(seen.index, "certificate_change") is not None:
-        return None  # the client itself says so
-    if seen.entry.session is None or judgement.cached_leaf is None:
-        return "the session's origin lies before the capture"
-    if not seen.entry.known:
-        return "the offered session was issued by no server in the capture"
-    if seen.leaf is None or judgement.identity != "none":
-        return "the certificates are equivalent or not both readable"
-    if seen.stack.name != "jsse":
-        return "the client's TLS stack is not known to be Java's"
-    signs = case.signs[seen.client, seen.leaf or b""]
-    alert = seen.fatal_alert
-    code = alert.code if alert else None
-    if signs.gave_up_unmarked and code in signs.unmarked_alerts:
-        if not signs.accepted:
-            return "this client never accepts this certificate, so the certificate itself may be the cause"
-        return "this client also gave up on this certificate where Java's rule cannot have spoken"
-    return None
+    if not seen.gave_up or not case.may_change(seen) or any(case.logged.certain(seen.index, kind) for kind in OTHER_CAUSES):
+        return False
+    return case.weighed(seen).weight != "not"
 
 
 def abort(case: Case, seen: Observed) -> Finding:
     """The finding of one connection that the client aborted because of the change, or may have."""
-    why_not = doubt(case, seen)
+    weighed = case.weighed(seen)
     service = case.services[seen.service]
     session = seen.entry.session
     origin = case.observed[session.issuer] if session is not None and session.issuer is not None else None
     alert = seen.fatal_alert
-    confirmed = why_not is None
+    confirmed = weighed.weight == "confirmed"
     how = f"alert {alert.code} (bad_certificate)" if alert and alert.from_client else f"{'RST' if seen.closed_how == 'rst' else 'FIN'} without an alert"
     leaf = seen.leaf
     certificate = case.certificates.get(leaf) if leaf is not None else None
@@ -79,7 +58,7 @@ def abort(case: Case, seen: Observed) -> Finding:
         if case.options.generation == "first":
             explanation += " Judged by the rule before 8u60, which is read in the sources and not recorded."
     else:
-        explanation += f" Not certain: {why_not}."
+        explanation += f" Not certain: {weighed.reason}."
     remedies = change_remedies(service.name, service.port)
     if not confirmed:
         remedies = [capture_remedy(service.name, service.port, service.addresses), *remedies]
@@ -155,7 +134,7 @@ def tolerated(case: Case) -> Iterator[Finding]:
     """Java clients that went on where the table says that they abort."""
     groups: dict[tuple[int, int], list[Observed]] = {}
     for seen, judgement in zip(case.observed, case.judgements, strict=True):
-        if judgement.decision.row == 6 and seen.outcome == "established" and seen.stack.name == "jsse" and not seen.health_check:
+        if goes_on(seen, judgement):
             groups.setdefault((seen.client, seen.service), []).append(seen)
     for (client, service_index), members in groups.items():
         service = case.services[service_index]

@@ -61,18 +61,26 @@ def capture_remedy(name: str, port: int, addresses: list[str]) -> Remedy:
 
 
 VERIFY = "openssl verify -CAfile ca.pem chain.pem"
-FAILURE_REMEDIES: dict[str, Remedy] = {
-    "certificate_unknown": Remedy("PKI", "Give the client the CA that the chain leads to, or the server a certificate with the name that the client asks for.", VERIFY),
-    "certificate_expired": Remedy("PKI", "Renew the certificate.", "openssl x509 -noout -dates -in cert.pem"),
-    "unknown_ca": Remedy("PKI", "Give the side that sent the alert the CA that issued the certificate, or show it one that it trusts.", VERIFY),
-    "bad_certificate": Remedy("PKI", "Look into the log of the side that sent the alert: it rejects the certificate that it was shown.", VERIFY),
-    "protocol_version": Remedy(
-        "owners of both sides", "Allow one TLS version on both sides.", "openssl s_client -tls1_2 -connect HOST:PORT; openssl s_client -tls1_3 -connect HOST:PORT"
-    ),
-    "handshake_failure": Remedy(
-        "owners of both sides",
-        "Allow one cipher suite on both sides, or give the client the certificate that the server asks for.",
-        "openssl s_client -connect HOST:PORT -msg",
-    ),
-    "plain_text": Remedy("owners of the server", "Switch TLS on at this port, or point the client at the port that speaks TLS.", "curl -v http://HOST:PORT/"),
-}
+
+
+def failure_remedies(cause: str, name: str, port: int) -> list[Remedy]:
+    """Against other failures, for the service NAME:PORT. ``cause``: an alert's name, or one of ``causes``; what is not known has none."""
+    place = f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
+    probe = f"openssl s_client -connect {place} -servername {name}"
+    found = {
+        "certificate_unknown": Remedy("PKI", "Give the client the CA that the chain leads to, or the server a certificate with the name that the client asks for.", VERIFY),
+        "no_name": Remedy(
+            "PKI", f"Put the name {name} into the certificates that lack it, as a DNS name.", f"{probe} </dev/null 2>/dev/null | openssl x509 -noout -ext subjectAltName"
+        ),
+        "no_chain": Remedy("owners of the back end", "Send the intermediate certificates with the server's own, as the other back ends do.", f"{probe} -showcerts </dev/null"),
+        "certificate_expired": Remedy("PKI", "Renew the certificate.", f"{probe} </dev/null 2>/dev/null | openssl x509 -noout -dates"),
+        "unknown_ca": Remedy("PKI", "Give the side that sent the alert the CA that issued the certificate, or show it one that it trusts.", VERIFY),
+        "bad_certificate": Remedy("PKI", "Look into the log of the side that sent the alert: it rejects the certificate that it was shown.", VERIFY),
+        "refused": Remedy("owners of the server", "Look into the server's log: mostly it does not accept the client's certificate, or got none.", f"{probe} -tls1_3 -msg"),
+        "protocol_version": Remedy(
+            "owners of both sides", "Allow one TLS version on both sides.", f"openssl s_client -tls1_2 -connect {place}; openssl s_client -tls1_3 -connect {place}"
+        ),
+        "handshake_failure": Remedy("owners of both sides", "Allow one cipher suite on both sides, or give the client the certificate that the server asks for.", f"{probe} -msg"),
+        "plain_text": Remedy("owners of the server", "Switch TLS on at this port, or point the client at the port that speaks TLS.", f"curl -v http://{place}/"),
+    }
+    return [found[cause]] if cause in found else []

@@ -102,7 +102,7 @@ def is_unanswered(main: ConnectionFacts, alert: AlertFact) -> bool:
     handshake = main.handshake
     if handshake.answer is not None:
         return alert.ns < handshake.answer_ns
-    return not main.from_server.bytes and not main.from_server.gap
+    return main.from_server.packets and not main.from_server.bytes and not main.from_server.gap
 
 
 def server_was_gone(main: ConnectionFacts, alert: AlertFact) -> bool:
