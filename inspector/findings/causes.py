@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from inspector import facts
 from inspector.document import Grade
-from inspector.findings.case import Case, client_code, slow_close
+from inspector.findings.case import Case, Program, client_code, slow_close
 from inspector.tls.registry import alert_name
 from inspector.tracking.closing import CERTIFICATE_ALERTS, first_close, is_refused, is_unanswered, server_was_gone
 from inspector.tracking.names import covers
@@ -51,9 +51,34 @@ SERVER_ALERTS = {
 NO_NAME = "the client rejected a certificate that lacks the name it asked for"
 
 
-def cause(case: Case, seen: Observed) -> Cause:
+class Names:
+    """Whether programs look at the names in certificates, told from the certificates that they accepted."""
+
+    def __init__(self, case: Case) -> None:
+        self._case = case
+        self._accepted: dict[Program, list[bytes]] = {}
+        for (program, leaf), signs in case.signs.items():
+            if signs.accepted:
+                self._accepted.setdefault(program, []).append(leaf)
+        self._known: dict[tuple[Program, str], bool | None] = {}
+
+    def lacks(self, seen: Observed) -> str | None:
+        """The name that was asked for, where the certificate lacks it."""
+        wanted, certificate = server_name(seen.offer), self._case.certificates.get(seen.leaf or b"")
+        return wanted if wanted and certificate is not None and not covers(certificate, wanted) else None
+
+    def are_checked(self, seen: Observed, wanted: str) -> bool | None:
+        """True where the program accepted only certificates that have the name, False where it accepted one without, None where it accepted none."""
+        key = (self._case.program_of(seen), wanted)
+        if key not in self._known:
+            read = [self._case.certificates[leaf] for leaf in self._accepted.get(key[0], ()) if leaf in self._case.certificates]
+            self._known[key] = all(covers(certificate, wanted) for certificate in read) if read else None
+        return self._known[key]
+
+
+def cause(case: Case, seen: Observed, names: Names) -> Cause:
     """Why this handshake failed, as far as the wire shows."""
-    return _nothing_answered(seen) or _unclear(seen) or _alerted(case, seen) or _refused(seen) or _closed(seen)
+    return _nothing_answered(seen) or _unclear(seen) or _alerted(seen, names) or _refused(seen) or _closed(seen)
 
 
 def _nothing_answered(seen: Observed) -> Cause | None:
@@ -94,7 +119,7 @@ def _unclear(seen: Observed) -> Cause | None:
     return Cause(UNCLEAR, f"the client {what}, but the handshake was not captured whole: a changed certificate cannot be ruled out", "inferred")
 
 
-def _alerted(case: Case, seen: Observed) -> Cause | None:
+def _alerted(seen: Observed, names: Names) -> Cause | None:
     """A fatal alert in clear."""
     alert = seen.fatal_alert
     if alert is None or alert.code is None:
@@ -104,8 +129,8 @@ def _alerted(case: Case, seen: Observed) -> Cause | None:
     remedy, is_about_client = name, False
     if alert.from_client:
         text = CLIENT_ALERTS.get(alert.code, "the client ended the handshake")
-        wanted, certificate = server_name(seen.offer), case.certificates.get(seen.leaf or b"")
-        if alert.code in (42, 46) and wanted and certificate is not None and not covers(certificate, wanted):
+        wanted = names.lacks(seen) if alert.code in (42, 46) else None
+        if wanted is not None and names.are_checked(seen, wanted):
             key, text, remedy = f"{key}-name", NO_NAME, "no_name"
     elif alert.code in CERTIFICATE_ALERTS and seen.main.handshake.seen & facts.C_CERTIFICATE:
         text = "the server rejected the client's certificate"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Set
 
 from inspector.document import Evidence, Finding, Remedy
 from inspector.findings.case import Case, frames
-from inspector.findings.causes import UNCLEAR, Cause, cause
+from inspector.findings.causes import UNCLEAR, Cause, Names, cause
 from inspector.findings.remedies import failure_remedies
 from inspector.times import day, rfc3339, rfc3339_signed, span
 from inspector.tls.registry import alert_name
@@ -32,10 +32,11 @@ def failures(case: Case, explained: Set[int]) -> Iterator[Finding]:
     """Aborted connections that no other rule explains. ``explained``: their indexes."""
     groups: dict[Group, list[Observed]] = {}
     causes: dict[Group, list[Cause]] = {}
+    names = Names(case)
     for seen in case.observed:
         if seen.outcome != "aborted" or seen.health_check or seen.index in explained:
             continue
-        why = cause(case, seen)
+        why = cause(case, seen, names)
         key = (seen.service, seen.client, why.key)
         groups.setdefault(key, []).append(seen)
         causes.setdefault(key, []).append(why)
@@ -53,7 +54,7 @@ def failures(case: Case, explained: Set[int]) -> Iterator[Finding]:
             "confirmed",
             why.grade,
             f"{len(members)} handshake{'s' if len(members) > 1 else ''} failed: {why.text}",
-            " ".join(_explained(case, service, members, causes[key], pools.get(service.index, []), chainless)),
+            " ".join(_explained(case, names, members, causes[key], pools.get(service.index, []), chainless)),
             _remedies(case, service, members, why, bool(chainless)),
             [],
             service.id,
@@ -73,7 +74,7 @@ def _remedies(case: Case, service: Service, members: list[Observed], why: Cause,
     return [*first, *failure_remedies(why.remedy, name, service.port)]
 
 
-def _explained(case: Case, service: Service, members: list[Observed], causes: list[Cause], pool: list[Backend], chainless: list[Backend]) -> Iterator[str]:
+def _explained(case: Case, names: Names, members: list[Observed], causes: list[Cause], pool: list[Backend], chainless: list[Backend]) -> Iterator[str]:
     """What failed, sentence by sentence: cause, how long it took, which certificates, what they lack."""
     why = causes[0]
     if why.key != UNCLEAR:
@@ -85,8 +86,9 @@ def _explained(case: Case, service: Service, members: list[Observed], causes: li
         yield f"That was after {low if low == high else f'{low} to {high}'}."
     if why.is_about_certificate:
         yield from _about_certificates(case, members)
-        if why.key.endswith("-name"):
-            yield from _lacking(case, service, members, pool)
+        lacking = next((wanted for seen in members if (wanted := names.lacks(seen)) is not None), None)
+        if lacking is not None and names.are_checked(members[0], lacking) is not False:
+            yield from _lacking(case, lacking, pool)
         if chainless:
             yield f"Back end {', '.join(b.label for b in chainless)} sends no intermediate certificate, others of the pool do."
     if why.is_about_client:
@@ -116,11 +118,8 @@ def _called(certificate: Certificate) -> str:
     return f"the certificate {certificate.common_name or certificate.short_name}"
 
 
-def _lacking(case: Case, service: Service, members: list[Observed], pool: list[Backend]) -> Iterator[str]:
+def _lacking(case: Case, wanted: str, pool: list[Backend]) -> Iterator[str]:
     """Which certificates of the pool are without the name that was asked for."""
-    wanted = server_name(members[0].offer)
-    if not wanted:
-        return
     read = [(backend, case.certificates[backend.leaf]) for backend in pool if backend.leaf in case.certificates]
     without = [f"{backend.label} ({certificate.common_name or certificate.short_name})" for backend, certificate in read if not covers(certificate, wanted)]
     having = [backend.label for backend, certificate in read if covers(certificate, wanted)]
