@@ -48,6 +48,7 @@ SERVER_ALERTS = {
     112: "the server does not know the requested name",
     80: "the server had an internal error",
 }
+NO_AUTHORITY = "the chain does not lead to a CA that the client trusts"
 NO_NAME = "the client rejected a certificate that lacks the name it asked for"
 
 
@@ -66,6 +67,11 @@ class Names:
         """The name that was asked for, where the certificate lacks it."""
         wanted, certificate = server_name(seen.offer), self._case.certificates.get(seen.leaf or b"")
         return wanted if wanted and certificate is not None and not covers(certificate, wanted) else None
+
+    def has(self, seen: Observed) -> bool:
+        """Whether the certificate has the name that was asked for."""
+        wanted, certificate = server_name(seen.offer), self._case.certificates.get(seen.leaf or b"")
+        return wanted is not None and certificate is not None and covers(certificate, wanted)
 
     def are_checked(self, seen: Observed, wanted: str) -> bool | None:
         """True where the program accepted only certificates that have the name, False where it accepted one without, None where it accepted none."""
@@ -132,6 +138,8 @@ def _alerted(seen: Observed, names: Names) -> Cause | None:
         wanted = names.lacks(seen) if alert.code in (42, 46) else None
         if wanted is not None and names.are_checked(seen, wanted):
             key, text, remedy = f"{key}-name", NO_NAME, "no_name"
+        elif alert.code == 46 and names.has(seen):
+            text = NO_AUTHORITY
     elif alert.code in CERTIFICATE_ALERTS and seen.main.handshake.seen & facts.C_CERTIFICATE:
         text = "the server rejected the client's certificate"
         is_about_client = True

@@ -99,29 +99,36 @@ def _explained(case: Case, names: Names, members: list[Observed], causes: list[C
 
 
 def _about_certificates(case: Case, members: list[Observed]) -> Iterator[str]:
-    """Which certificates were rejected, and who issued them."""
-    shown: dict[bytes, int] = {}
+    """Which certificates were rejected, by who issued them, and which had expired."""
+    shown: dict[bytes, Observed] = {}
     for seen in members:
-        if seen.leaf is not None:
-            shown.setdefault(seen.leaf, seen.index)
-    for leaf, index in list(shown.items())[:NAMED]:
-        certificate = case.certificates.get(leaf)
-        if certificate is None:
-            continue
-        seen = case.observed[index]
-        until = f", valid until {rfc3339_signed(certificate.not_after)[:10]}" if certificate.not_after else ""
-        expired = f" and expired when it was shown on {day(seen.first_ns)}" if certificate.not_after and certificate.not_after < seen.first_ns else ""
-        yield f"Back end {case.label(seen)} showed {_called(certificate)}, issued by {authority(certificate) or 'a CA without a name'}{until}{expired}."
+        if seen.leaf in case.certificates:
+            shown.setdefault(seen.leaf or b"", seen)
+    issued: dict[str, list[bytes]] = {}
+    for leaf in shown:
+        issued.setdefault(authority(case.certificates[leaf]), []).append(leaf)
+    for issuer, leaves in list(issued.items())[:NAMED]:
+        called = [f"{case.label(shown[leaf])} ({_name(case.certificates[leaf])})" for leaf in leaves[:NAMED]]
+        more = f" and {len(leaves) - NAMED} more" if len(leaves) > NAMED else ""
+        yield f"Back end {', '.join(called)}{more} showed {'a certificate' if len(leaves) == 1 else 'certificates'} issued by {issuer or 'a CA without a name'}."
+    for leaf, seen in list(shown.items())[:NAMED]:
+        certificate = case.certificates[leaf]
+        if certificate.not_after and certificate.not_after < seen.first_ns:
+            yield f"{_name(certificate)} was valid until {rfc3339_signed(certificate.not_after)[:10]} and was shown on {day(seen.first_ns)}."
+
+
+def _name(certificate: Certificate) -> str:
+    return certificate.common_name or certificate.short_name
 
 
 def _called(certificate: Certificate) -> str:
-    return f"the certificate {certificate.common_name or certificate.short_name}"
+    return f"the certificate {_name(certificate)}"
 
 
 def _lacking(case: Case, wanted: str, pool: list[Backend]) -> Iterator[str]:
     """Which certificates of the pool are without the name that was asked for."""
     read = [(backend, case.certificates[backend.leaf]) for backend in pool if backend.leaf in case.certificates]
-    without = [f"{backend.label} ({certificate.common_name or certificate.short_name})" for backend, certificate in read if not covers(certificate, wanted)]
+    without = [f"{backend.label} ({_name(certificate)})" for backend, certificate in read if not covers(certificate, wanted)]
     having = [backend.label for backend, certificate in read if covers(certificate, wanted)]
     if without:
         yield f"The name {wanted} is missing from the certificate of {', '.join(without)}" + (

@@ -11,7 +11,7 @@ from inspector.facts import Facts
 from inspector.findings import change, describe, failures, from_logs, limits, pool, renegotiation
 from inspector.findings.assessment import assess
 from inspector.findings.case import Case, Options, build
-from inspector.times import clock
+from inspector.times import moment
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import Service
 from inspector.version import VERSION
@@ -175,7 +175,7 @@ def incidents(case: Case, findings: list[doc.Finding]) -> list[doc.Incident]:
         session = chain[-1].entry.session
         key = session.key.hex()[:8] if session else ""
         certainty = "aborted" if finding.verdict == "confirmed" else "perhaps aborted"
-        summary = f"{clock(chain[-1].hello_ns)} session {key}: {path}, {certainty}"
+        summary = f"{moment(chain[-1].hello_ns)} session {key}: {path}, {certainty}"
         found.append(doc.Incident(finding.id, finding.service, finding.first, finding.connections, [finding.id], summary))
     found.sort(key=lambda i: (i.at, i.id))
     return found
