@@ -139,7 +139,7 @@ def _alerted(seen: Observed, names: Names) -> Cause | None:
         if wanted is not None and names.are_checked(seen, wanted):
             key, text, remedy = f"{key}-name", NO_NAME, "no_name"
         elif alert.code == 46 and names.has(seen):
-            text = NO_AUTHORITY
+            text, remedy = NO_AUTHORITY, "unknown_ca"
     elif alert.code in CERTIFICATE_ALERTS and seen.main.handshake.seen & facts.C_CERTIFICATE:
         text = "the server rejected the client's certificate"
         is_about_client = True

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
-from inspector.document import Evidence, Finding, Grade, Severity
+from inspector.document import Evidence, Finding, Grade, Remedy, Severity
 from inspector.findings.case import Case, frames, goes_on
-from inspector.findings.remedies import CHANGE_REFERENCES, capture_remedy, change_remedies
+from inspector.findings.pool import pool_remedies
+from inspector.findings.prediction import Extended, extended
+from inspector.findings.programs import two_programs
+from inspector.findings.remedies import CHANGE_REFERENCES, capture_remedy
+from inspector.findings.signs import Weighed
 from inspector.logs.entries import Kind
 from inspector.times import rfc3339, span
+from inspector.tracking.backends import Backend
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import short_id
 
@@ -27,9 +33,42 @@ def is_candidate(case: Case, seen: Observed) -> bool:
     return case.weighed(seen).weight != "not"
 
 
-def abort(case: Case, seen: Observed) -> Finding:
-    """The finding of one connection that the client aborted because of the change, or may have."""
-    weighed = case.weighed(seen)
+def aborts(case: Case) -> Iterator[tuple[Observed, Finding]]:
+    """Each connection that the client aborted because of the change, or may have, with its finding."""
+    candidates = [seen for seen in case.observed if is_candidate(case, seen)]
+    pools: dict[int, list[Backend]] = {seen.service: [] for seen in candidates}
+    for backend in case.backends:
+        if backend.service in pools:
+            pools[backend.service].append(backend)
+    known = {index: Pool(extended(case, members), pool_remedies(case, case.services[index], members)) for index, members in pools.items()}
+    for seen in candidates:
+        yield seen, _abort(case, seen, case.weighed(seen), known[seen.service])
+
+
+class Pool(NamedTuple):
+    """What the aborts of one service have in common. ``ems``: who of its members does it."""
+
+    ems: Extended
+    remedies: list[Remedy]
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
+
+
+def _ems(case: Case, seen: Observed, pool: Pool) -> str:
+    """Who lacks extended master secret: a member of the pool beside others that do it, or the client."""
+    if seen.offer is not None and not seen.offer.extended_master_secret:
+        return "The client offers no extended master secret (EMS)."
+    if seen.backend in pool.ems.lacking and pool.ems.doing:
+        lacking, doing = (", ".join(case.backends[i].label for i in indexes) for indexes in (pool.ems.lacking, pool.ems.doing))
+        without = f"{lacking} alone lacks it" if len(pool.ems.lacking) == 1 else f"{lacking} lack it"
+        return f"The client offers extended master secret (EMS); of the back ends {without}, {doing} {'has' if len(pool.ems.doing) == 1 else 'have'} it."
+    return ""
+
+
+def _abort(case: Case, seen: Observed, weighed: Weighed, pool: Pool) -> Finding:
+    """The finding of one connection."""
     service = case.services[seen.service]
     session = seen.entry.session
     origin = case.observed[session.issuer] if session is not None and session.issuer is not None else None
@@ -54,12 +93,12 @@ def abort(case: Case, seen: Observed) -> Finding:
     if said is not None:
         explanation += f" The client's own log says so: {case.log_place(said.log, said.failure.line)}."
     if confirmed:
-        explanation += f" {TRANSLATION}"
+        explanation += "".join(f" {text}" for text in (_ems(case, seen, pool), TRANSLATION) if text)
         if case.options.generation == "first":
             explanation += " Judged by the rule before 8u60, which is read in the sources and not recorded."
     else:
         explanation += f" Not certain: {weighed.reason}."
-    remedies = change_remedies(service.name, service.port)
+    remedies = pool.remedies
     if not confirmed:
         remedies = [capture_remedy(service.name, service.port, service.addresses), *remedies]
     grade: Grade = "observed" if confirmed else "inferred"
@@ -130,8 +169,9 @@ def _evidence(case: Case, seen: Observed, origin: Observed | None) -> list[Evide
     return evidence
 
 
-def tolerated(case: Case) -> Iterator[Finding]:
-    """Java clients that went on where the table says that they abort."""
+def tolerated(case: Case, aborted: Iterable[Observed]) -> Iterator[Finding]:
+    """Java clients that went on where the table says that they abort. ``aborted``: the connections that did end because of the change."""
+    apart = two_programs(case, aborted)
     groups: dict[tuple[int, int], list[Observed]] = {}
     for seen, judgement in zip(case.observed, case.judgements, strict=True):
         if goes_on(seen, judgement):
@@ -139,14 +179,19 @@ def tolerated(case: Case) -> Iterator[Finding]:
     for (client, service_index), members in groups.items():
         service = case.services[service_index]
         last = members[-1]
+        programs = apart.get(client)
+        other = ""
+        if programs is not None:
+            text = "Another Java program at this address, or another setting of this one, aborted"
+            other = f" {text} {_times(len(programs.aborted))} ({', '.join(programs.basis)}; inferred)."
         yield Finding(
             short_id(TOLERATED, case.clients[client].id, service.id),
             TOLERATED,
             "low",
             "confirmed",
             "inferred",
-            f"A Java client went on {len(members)} times although the server's certificate changed",
-            "Java's rule says abort, yet the client completed the handshake: endpoint identification (HTTPS) or jdk.tls.allowUnsafeServerCertChange=true is set for it.",
+            f"A Java client went on {_times(len(members))} although the server's certificate changed",
+            "Java's rule says abort, yet the client completed the handshake: endpoint identification (HTTPS) or jdk.tls.allowUnsafeServerCertChange=true is set for it." + other,
             [],
             CHANGE_REFERENCES,
             service.id,
