@@ -75,7 +75,7 @@ cli.add_command(cli_report.diff_command)
 @click.option("-T", "--format", "form", type=click.Choice(["text", "json", "jsonl", "csv"]), default="text", show_default=True, help="What to print.")
 @click.option("-Y", "--filter", "expression", metavar="EXPRESSION", help="Show only connections that match, e.g. outcome:aborted backend:B. See docs/filters.md.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, writable=True), help="Write to a file instead of standard output.")
-@click.option("--fail-on", type=click.Choice(SEVERITIES), default="high", show_default=True, help="Severity from which the exit status is 1.")
+@click.option("--fail-on", type=click.Choice(SEVERITIES), default="medium", show_default=True, help="Severity from which the exit status is 1: failed connections are medium.")
 @click.option("--strict", is_flag=True, help="Exit status 3 where the input is incomplete.")
 def analyze_command(
     asked: Asked,
@@ -226,7 +226,7 @@ def demo_files() -> list[Path]:
 @click.argument("files", nargs=-1, required=True, metavar="CERT…")
 @click.option("--jdk-generation", type=click.Choice(["current", "first"]), default="current", show_default=True, help="The rule that decides the exit status; both are shown.")
 @click.option("-T", "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True, help="What to print.")
-@click.option("--fail-on", type=click.Choice(SEVERITIES), default="high", show_default=True, help="Certificates that are not equivalent count as high.")
+@click.option("--fail-on", type=click.Choice(SEVERITIES), default="medium", show_default=True, help="Certificates that are not equivalent count as high.")
 def compare_command(files: tuple[str, ...], jdk_generation: str, form: str, fail_on: str) -> None:
     """Judge certificates (PEM, DER, bundles, or those of a capture): who is equivalent to whom for Java, and the smallest fix."""
     from inspector.findings.comparison import compare

@@ -38,10 +38,14 @@ class Endpoint(NamedTuple):
 
 
 class Close(NamedTuple):
-    """A FIN or RST."""
+    """A FIN or RST. ``acked``: how many bytes of the other side's stream it acknowledges, its FIN counted as one; -1 where that is not known.
+    ``is_answer``: it acknowledges the other side's FIN, so that it came second, whatever the order of frames (RFC 9293, section 3.6).
+    """
 
     ns: int
     frame: int
+    acked: int = -1
+    is_answer: bool = False
 
 
 class AlertFact(NamedTuple):
@@ -136,6 +140,17 @@ class HandshakeFacts(Struct, gc=False, array_like=True):
     issued_tickets: tuple[bytes, ...] = ()
     identity_name: bytes = b""
     alpn: bytes | None = None
+    certificate_end: int = 0
+    """The server's stream reaches to here at least where its Certificate ends."""
+
+
+class Tail(NamedTuple):
+    """TLS 1.3: the last encrypted record of a side. ``size``: of its fragment. ``previous_ns``: time of the one before; 0 where it is the only one."""
+
+    size: int
+    ns: int
+    frame: int
+    previous_ns: int
 
 
 class LaneFacts(Struct, gc=False, array_like=True):
@@ -152,6 +167,7 @@ class LaneFacts(Struct, gc=False, array_like=True):
     application_records: int = 0
     application_bytes: int = 0
     opened: int = 0
+    tail: Tail | None = None
 
 
 class ConnectionFacts(Struct, gc=False, array_like=True):
@@ -337,6 +353,7 @@ def _moved(connection: ConnectionFacts, captures: dict[int, int]) -> ConnectionF
             facts,
             fin=facts.fin and facts.fin._replace(frame=frame(facts.fin.frame)),
             rst=facts.rst and facts.rst._replace(frame=frame(facts.rst.frame)),
+            tail=facts.tail and facts.tail._replace(frame=frame(facts.tail.frame)),
         )
 
     def handshake(h: HandshakeFacts) -> HandshakeFacts:

@@ -46,6 +46,11 @@ def clock(ns: int) -> str:
     return rfc3339(ns)[11:23]
 
 
+def moment(ns: int) -> str:
+    """``2026-11-23 17:10:17.080``: day and time to the millisecond."""
+    return f"{day(ns)} {clock(ns)}"
+
+
 def day(ns: int) -> str:
     """``2026-11-23``."""
     return rfc3339(ns)[:10]

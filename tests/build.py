@@ -132,7 +132,7 @@ def certificate(
 
 @dataclass(slots=True)
 class Segment:
-    """One TCP segment on its way. ``seq`` counts from the initial sequence number of its side."""
+    """One TCP segment on its way. ``seq`` counts from the initial sequence number of its side, ``ack`` from that of the other side."""
 
     ns: int
     from_client: bool
@@ -140,6 +140,7 @@ class Segment:
     seq: int
     payload: bytes = b""
     flow: Flow | None = None
+    ack: int = 0
 
 
 @dataclass
@@ -157,7 +158,7 @@ class Flow:
 
     def add(self, from_client: bool, flags: int, payload: bytes = b"", wait: int = MS) -> Flow:
         side = 0 if from_client else 1
-        self.segments.append(Segment(self.ns, from_client, flags, self.sent[side], payload, self))
+        self.segments.append(Segment(self.ns, from_client, flags, self.sent[side], payload, self, self.sent[1 - side]))
         self.sent[side] += len(payload) + bool(flags & SYN) + bool(flags & FIN)
         self.ns += wait
         return self
@@ -270,10 +271,11 @@ def ethernet(segment: Segment, isn: tuple[int, int] | None = None) -> bytes:
     """The segment as an Ethernet frame."""
     flow = segment.flow
     assert flow is not None
-    base = (isn or flow.isn)[0 if segment.from_client else 1]
+    base, other = (isn or flow.isn)[:: 1 if segment.from_client else -1]
+    ack = (other + segment.ack) & 0xFFFFFFFF if segment.flags & ACK else 0
     ends = [(ip_address(flow.client), flow.port), (ip_address(flow.server), flow.server_port)]
     (source, sport), (target, dport) = ends if segment.from_client else ends[::-1]
-    tcp = struct.pack(">HHIIBBHHH", sport, dport, (base + segment.seq) & 0xFFFFFFFF, 1, 5 << 4, segment.flags, 65_535, 0, 0) + segment.payload
+    tcp = struct.pack(">HHIIBBHHH", sport, dport, (base + segment.seq) & 0xFFFFFFFF, ack, 5 << 4, segment.flags, 65_535, 0, 0) + segment.payload
     if source.version == 4:
         ip = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(tcp), 1, 0, 64, 6, 0, source.packed, target.packed)
         return bytes(12) + b"\x08\x00" + ip + tcp

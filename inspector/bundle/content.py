@@ -17,6 +17,7 @@ from inspector.document import Client, Finding, FrameRef, Incident, Limit, LogFi
 from inspector.facts import FRAME_BITS, frame_reference
 from inspector.findings.case import Case
 from inspector.findings.change import ABORT
+from inspector.findings.failures import RULE as FAILED
 from inspector.findings.judge import Analysis
 from inspector.findings.renegotiation import CHANGED
 from inspector.reports import overview, why
@@ -135,7 +136,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Other:
-    """A finding that is no incident. ``lines``: the ladder of a renegotiation, and what its certificate was, as text."""
+    """A finding that is no incident. ``lines``: the ladder of its connection, and what a renegotiation's certificate was, as text."""
 
     finding: Finding
     evidence: list[Statement]
@@ -278,10 +279,12 @@ def _story(analysis: Analysis, incident: Incident, finding: Finding, places: Pla
 
 
 def _inside(analysis: Analysis, finding: Finding) -> list[str]:
-    """The connection of a renegotiation that matters."""
-    seen = next((s for s in analysis.case.observed if s.id == finding.connections[0]), None) if finding.rule == CHANGED else None
+    """The connection of a renegotiation that matters, or the first one of those that failed."""
+    seen = next((s for s in analysis.case.observed if s.id == finding.connections[0]), None) if finding.rule in (CHANGED, FAILED) else None
     if seen is None:
         return []
+    if finding.rule == FAILED:
+        return ladder_lines(Ladder("", chapters(analysis, seen)))
     told = [line for number in range(len(seen.renegotiations)) for line in ["", *told_lines(analysis, seen, number, TOLD_WIDTH)]]
     return [*ladder_lines(Ladder("", chapters(analysis, seen))), *told]
 

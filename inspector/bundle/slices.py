@@ -10,7 +10,7 @@ from msgspec import Struct, structs
 from inspector.bundle.scope import Scope
 from inspector.document import Finding
 from inspector.facts import Facts
-from inspector.findings.case import Case, Options
+from inspector.findings.case import Case, Options, client_code, goes_on, slow_close
 from inspector.findings.change import ABORT
 from inspector.findings.judge import Analysis, judge
 from inspector.logs.entries import LogFacts
@@ -113,15 +113,22 @@ def _pool(case: Case, services: Iterable[str]) -> set[int]:
 
 def _signs(case: Case, chosen: set[int]) -> set[int]:
     """How the same clients took the same certificates elsewhere: what confirms an abort, or casts doubt on it."""
-    wanted = {(case.observed[i].client, case.observed[i].leaf) for i in chosen if case.observed[i].gave_up}
+    given_up = [case.observed[i] for i in chosen if case.observed[i].gave_up]
+    wanted = {(case.program_of(s), s.leaf) for s in given_up}
+    slow = {case.program_of(s) for s in given_up if slow_close(s) is not None}
     found: dict[object, int] = {}
     for seen in case.observed:
-        key = (seen.client, seen.leaf)
-        if seen.leaf is None or key not in wanted or seen.health_check:
+        program = case.program_of(seen)
+        key = (program, seen.leaf)
+        if seen.leaf is None or seen.health_check or (key not in wanted and program not in slow):
             continue
-        if seen.gave_up and case.judgements[seen.index].decision.verdict == "accepts":
-            alert = seen.fatal_alert
-            found.setdefault((key, "gave up", alert.code if alert else None), seen.index)
+        judgement = case.judgements[seen.index]
+        if program in slow and (goes_on(seen, judgement) or (judgement.decision.verdict == "accepts" and slow_close(seen) is not None)):
+            found.setdefault((program, seen.gave_up), seen.index)
+        if key not in wanted:
+            continue
+        if seen.gave_up and judgement.decision.verdict == "accepts":
+            found.setdefault((key, "gave up", client_code(seen)), seen.index)
         elif seen.outcome == "established":
             found.setdefault((key, "accepted"), seen.index)
     return set(found.values())

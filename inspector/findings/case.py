@@ -13,14 +13,21 @@ from inspector.facts import FRAME_BITS, ConnectionFacts, Facts
 from inspector.findings import logged
 from inspector.findings.jsse import Decision, Generation, Offer, Step, decide, equivalence
 from inspector.findings.machine import Machine
+from inspector.findings.signs import Abort, Manner, Signs, Weighed, weigh
 from inspector.tracking.backends import Backend, find_backends
 from inspector.tracking.balancer import Balanced, balanced
+from inspector.tracking.caches import find_caches
 from inspector.tracking.certificates import Certificate, parse
+from inspector.tracking.clients import program
+from inspector.tracking.closing import QUICK_NS, delay_of_close
 from inspector.tracking.observed import BAD_CERTIFICATE, Observed, observe
 from inspector.tracking.services import Client, Service, find_clients, find_services, ip_text, mark_health_checks
 from inspector.tracking.sessions import Ledger, Session
 
 NOT_JAVA = ("openssl", "go", "nss", "gnutls", "schannel", "boringssl")
+Program = tuple[int, bytes]
+"""A client by its index, and what tells its programs apart."""
+
 NOT_APPLICABLE = Decision("not_applicable", None, "no ServerHello was captured")
 
 
@@ -46,15 +53,6 @@ class Judgement(Struct, gc=False):
 
 
 @dataclass(slots=True)
-class Signs:
-    """How one client fared with one certificate in full handshakes: what tells Java's rule from a certificate that is unacceptable."""
-
-    accepted: int = 0
-    gave_up_unmarked: int = 0
-    unmarked_alerts: set[int | None] = field(default_factory=set)
-
-
-@dataclass(slots=True)
 class Case:
     """``judgements`` are parallel to ``observed``."""
 
@@ -67,8 +65,13 @@ class Case:
     sessions: list[Session]
     certificates: dict[bytes, Certificate]
     judgements: list[Judgement]
-    signs: dict[tuple[int, bytes], Signs]
+    signs: dict[tuple[Program, bytes], Signs]
     balancer: Balanced
+    manners: dict[Program, Manner] = field(default_factory=dict)
+    caches: list[int] = field(default_factory=list)
+    """For each connection the first one of its session cache."""
+    went_on: dict[int, int] = field(default_factory=dict)
+    """For each session cache the first connection that went on where Java's rule says abort."""
     logged: logged.Joined = field(default_factory=logged.Joined)
     ticket_keys: dict[bytes, list[Session]] = field(default_factory=dict)
     """Names of ticket keys that several TLS 1.3 identities begin with, and their sessions."""
@@ -97,6 +100,27 @@ class Case:
         if alert is not None and alert.from_client and alert.code != BAD_CERTIFICATE:
             return False
         return self.judgements[seen.index].decision.verdict in ("aborts", "possible")
+
+    def program_of(self, seen: Observed) -> Program:
+        """The program that made a connection, as far as hellos tell programs of one client apart."""
+        return seen.client, program(seen.offer)
+
+    def weighed(self, seen: Observed) -> Weighed:
+        """What the evidence says of a connection that ended as Java ends it when the certificate changed."""
+        judgement, session = self.judgements[seen.index], seen.entry.session
+        key = self.program_of(seen)
+        before = self.went_on.get(self.caches[seen.index])
+        abort = Abort(
+            is_logged=self.logged.certain(seen.index, "certificate_change") is not None,
+            has_origin=session is not None and judgement.cached_leaf is not None,
+            is_issued=seen.entry.known,
+            differs=seen.leaf is not None and judgement.identity == "none",
+            is_java=seen.stack.name == "jsse",
+            code=client_code(seen),
+            slow_ns=slow_close(seen),
+            went_on_before=before is not None and before < seen.index,
+        )
+        return weigh(abort, self.signs.get((key, seen.leaf or b"")) or Signs(), self.manners.get(key) or Manner())
 
     def log_place(self, log: int, line: int) -> str:
         """``line 16 of puppetserver.log``."""
@@ -213,22 +237,47 @@ def _judgement(offer: Offer, cached: bytes | None, identity: Step | None) -> Jud
     return _told(decide(offer), cached, identity)
 
 
+def client_code(seen: Observed) -> int | None:
+    """The client's fatal alert in clear; None where it gave up in silence."""
+    alert = seen.fatal_alert
+    return alert.code if alert is not None and alert.from_client else None
+
+
+def slow_close(seen: Observed) -> int | None:
+    """Nanoseconds between the server's flight and the client's silent close, where they are more than Java's check takes."""
+    if not seen.gave_up or client_code(seen) is not None:
+        return None
+    delay = delay_of_close(seen.main)
+    return delay if delay is not None and delay > QUICK_NS else None
+
+
+def goes_on(seen: Observed, judgement: Judgement) -> bool:
+    """Whether a Java client completed a handshake which its rule says to abort."""
+    return judgement.decision.row == 6 and seen.outcome == "established" and seen.stack.name == "jsse" and not seen.health_check
+
+
 def _read_signs(case: Case) -> None:
-    """Count how each client took each certificate where Java's rule could not have spoken."""
+    """Count how each client took each certificate where Java's rule could not have spoken, and where it should have."""
+    case.caches = find_caches(case.observed)
     for seen, judgement in zip(case.observed, case.judgements, strict=True):
         leaf = seen.leaf
         if leaf is None or seen.health_check:
             continue
-        signs = case.signs.get((seen.client, leaf))
+        key = case.program_of(seen)
+        signs = case.signs.get((key, leaf))
         if signs is None:
-            signs = case.signs[seen.client, leaf] = Signs()
+            signs = case.signs[key, leaf] = Signs()
         if seen.gave_up:
             if judgement.decision.verdict == "accepts":
                 signs.gave_up_unmarked += 1
-                alert = seen.fatal_alert
-                signs.unmarked_alerts.add(alert.code if alert else None)
+                signs.unmarked_alerts.add(client_code(seen))
+                if slow_close(seen) is not None:
+                    case.manners.setdefault(key, Manner()).slow_unmarked += 1
         elif seen.outcome == "established":
             signs.accepted += 1
+            if goes_on(seen, judgement):
+                case.manners.setdefault(key, Manner()).went_on += 1
+                case.went_on.setdefault(case.caches[seen.index], seen.index)
 
 
 def frame(reference: int) -> FrameRef | None:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
-from inspector.document import Evidence, Finding, Grade, Severity
-from inspector.findings.case import Case, frames
-from inspector.findings.remedies import CHANGE_REFERENCES, capture_remedy, change_remedies
+from inspector.document import Evidence, Finding, Grade, Remedy, Severity
+from inspector.findings.case import Case, frames, goes_on
+from inspector.findings.pool import pool_remedies
+from inspector.findings.prediction import Extended, extended
+from inspector.findings.programs import two_programs
+from inspector.findings.remedies import CHANGE_REFERENCES, capture_remedy
+from inspector.findings.signs import Weighed
 from inspector.logs.entries import Kind
 from inspector.times import rfc3339, span
+from inspector.tracking.backends import Backend
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import short_id
 
@@ -22,40 +28,52 @@ TRANSLATION = (
 
 def is_candidate(case: Case, seen: Observed) -> bool:
     """Whether the client gave up in its first handshake as Java does, where Java's rule may have spoken and its log does not name another cause."""
-    return seen.gave_up and case.may_change(seen) and not any(case.logged.certain(seen.index, kind) for kind in OTHER_CAUSES)
+    if not seen.gave_up or not case.may_change(seen) or any(case.logged.certain(seen.index, kind) for kind in OTHER_CAUSES):
+        return False
+    return case.weighed(seen).weight != "not"
 
 
-def doubt(case: Case, seen: Observed) -> str | None:
-    """Why the abort cannot be confirmed; None where it can."""
-    judgement = case.judgements[seen.index]
-    if case.logged.certain(seen.index, "certificate_change") is not None:
-        return None  # the client itself says so
-    if seen.entry.session is None or judgement.cached_leaf is None:
-        return "the session's origin lies before the capture"
-    if not seen.entry.known:
-        return "the offered session was issued by no server in the capture"
-    if seen.leaf is None or judgement.identity != "none":
-        return "the certificates are equivalent or not both readable"
-    if seen.stack.name != "jsse":
-        return "the client's TLS stack is not known to be Java's"
-    signs = case.signs[seen.client, seen.leaf or b""]
-    alert = seen.fatal_alert
-    code = alert.code if alert else None
-    if signs.gave_up_unmarked and code in signs.unmarked_alerts:
-        if not signs.accepted:
-            return "this client never accepts this certificate, so the certificate itself may be the cause"
-        return "this client also gave up on this certificate where Java's rule cannot have spoken"
-    return None
+def aborts(case: Case) -> Iterator[tuple[Observed, Finding]]:
+    """Each connection that the client aborted because of the change, or may have, with its finding."""
+    candidates = [seen for seen in case.observed if is_candidate(case, seen)]
+    pools: dict[int, list[Backend]] = {seen.service: [] for seen in candidates}
+    for backend in case.backends:
+        if backend.service in pools:
+            pools[backend.service].append(backend)
+    known = {index: Pool(extended(case, members), pool_remedies(case, case.services[index], members)) for index, members in pools.items()}
+    for seen in candidates:
+        yield seen, _abort(case, seen, case.weighed(seen), known[seen.service])
 
 
-def abort(case: Case, seen: Observed) -> Finding:
-    """The finding of one connection that the client aborted because of the change, or may have."""
-    why_not = doubt(case, seen)
+class Pool(NamedTuple):
+    """What the aborts of one service have in common. ``ems``: who of its members does it."""
+
+    ems: Extended
+    remedies: list[Remedy]
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
+
+
+def _ems(case: Case, seen: Observed, pool: Pool) -> str:
+    """Who lacks extended master secret: a member of the pool beside others that do it, or the client."""
+    if seen.offer is not None and not seen.offer.extended_master_secret:
+        return "The client offers no extended master secret (EMS)."
+    if seen.backend in pool.ems.lacking and pool.ems.doing:
+        lacking, doing = (", ".join(case.backends[i].label for i in indexes) for indexes in (pool.ems.lacking, pool.ems.doing))
+        without = f"{lacking} alone lacks it" if len(pool.ems.lacking) == 1 else f"{lacking} lack it"
+        return f"The client offers extended master secret (EMS); of the back ends {without}, {doing} {'has' if len(pool.ems.doing) == 1 else 'have'} it."
+    return ""
+
+
+def _abort(case: Case, seen: Observed, weighed: Weighed, pool: Pool) -> Finding:
+    """The finding of one connection."""
     service = case.services[seen.service]
     session = seen.entry.session
     origin = case.observed[session.issuer] if session is not None and session.issuer is not None else None
     alert = seen.fatal_alert
-    confirmed = why_not is None
+    confirmed = weighed.weight == "confirmed"
     how = f"alert {alert.code} (bad_certificate)" if alert and alert.from_client else f"{'RST' if seen.closed_how == 'rst' else 'FIN'} without an alert"
     leaf = seen.leaf
     certificate = case.certificates.get(leaf) if leaf is not None else None
@@ -75,12 +93,12 @@ def abort(case: Case, seen: Observed) -> Finding:
     if said is not None:
         explanation += f" The client's own log says so: {case.log_place(said.log, said.failure.line)}."
     if confirmed:
-        explanation += f" {TRANSLATION}"
+        explanation += "".join(f" {text}" for text in (_ems(case, seen, pool), TRANSLATION) if text)
         if case.options.generation == "first":
             explanation += " Judged by the rule before 8u60, which is read in the sources and not recorded."
     else:
-        explanation += f" Not certain: {why_not}."
-    remedies = change_remedies(service.name, service.port)
+        explanation += f" Not certain: {weighed.reason}."
+    remedies = pool.remedies
     if not confirmed:
         remedies = [capture_remedy(service.name, service.port, service.addresses), *remedies]
     grade: Grade = "observed" if confirmed else "inferred"
@@ -151,23 +169,29 @@ def _evidence(case: Case, seen: Observed, origin: Observed | None) -> list[Evide
     return evidence
 
 
-def tolerated(case: Case) -> Iterator[Finding]:
-    """Java clients that went on where the table says that they abort."""
+def tolerated(case: Case, aborted: Iterable[Observed]) -> Iterator[Finding]:
+    """Java clients that went on where the table says that they abort. ``aborted``: the connections that did end because of the change."""
+    apart = two_programs(case, aborted)
     groups: dict[tuple[int, int], list[Observed]] = {}
     for seen, judgement in zip(case.observed, case.judgements, strict=True):
-        if judgement.decision.row == 6 and seen.outcome == "established" and seen.stack.name == "jsse" and not seen.health_check:
+        if goes_on(seen, judgement):
             groups.setdefault((seen.client, seen.service), []).append(seen)
     for (client, service_index), members in groups.items():
         service = case.services[service_index]
         last = members[-1]
+        programs = apart.get(client)
+        other = ""
+        if programs is not None:
+            text = "Another Java program at this address, or another setting of this one, aborted"
+            other = f" {text} {_times(len(programs.aborted))} ({', '.join(programs.basis)}; inferred)."
         yield Finding(
             short_id(TOLERATED, case.clients[client].id, service.id),
             TOLERATED,
             "low",
             "confirmed",
             "inferred",
-            f"A Java client went on {len(members)} times although the server's certificate changed",
-            "Java's rule says abort, yet the client completed the handshake: endpoint identification (HTTPS) or jdk.tls.allowUnsafeServerCertChange=true is set for it.",
+            f"A Java client went on {_times(len(members))} although the server's certificate changed",
+            "Java's rule says abort, yet the client completed the handshake: endpoint identification (HTTPS) or jdk.tls.allowUnsafeServerCertChange=true is set for it." + other,
             [],
             CHANGE_REFERENCES,
             service.id,

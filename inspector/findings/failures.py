@@ -3,80 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Set
-from typing import NamedTuple
 
-from inspector import facts
-from inspector.document import Evidence, Finding, Grade, Remedy
+from inspector.document import Evidence, Finding, Remedy
 from inspector.findings.case import Case, frames
-from inspector.findings.remedies import FAILURE_REMEDIES
-from inspector.times import rfc3339
+from inspector.findings.causes import UNCLEAR, Cause, Names, cause
+from inspector.findings.remedies import failure_remedies
+from inspector.times import day, rfc3339, rfc3339_signed, span
 from inspector.tls.registry import alert_name
-from inspector.tracking.observed import BAD_CERTIFICATE, Observed
-from inspector.tracking.services import Service, short_id
+from inspector.tracking.backends import Backend
+from inspector.tracking.certificates import Certificate
+from inspector.tracking.names import authority, covers
+from inspector.tracking.observed import Observed
+from inspector.tracking.services import Service, server_name, short_id
 
 RULE = "handshake-failed"
-UNCLEAR = "unclear"
+NAMED = 4
+"""Certificates that an explanation names at most."""
 
-
-class Cause(NamedTuple):
-    """``key`` groups; ``text`` completes "handshakes failed: …"."""
-
-    key: str
-    text: str
-    grade: Grade
-    remedy: Remedy | None
-
-
-CLIENT_ALERTS = {
-    42: "the client rejected the certificate (not yet valid, or a bad signature)",
-    45: "the server's certificate has expired, says the client",
-    46: "the chain does not lead to a CA that the client trusts, or the host name does not match",
-    48: "the client does not trust the CA of the server's certificate",
-    70: "the client allows no version that the server chose, or the server resumed with another version",
-    40: "the client could not agree on parameters",
-}
-SERVER_ALERTS = {
-    70: "the server supports no version that the client offers",
-    40: "the server found no common cipher suite, or requires something that the client did not send",
-    112: "the server does not know the requested name",
-    80: "the server had an internal error",
-}
-
-
-def cause(seen: Observed) -> Cause:
-    """Why this handshake failed, as far as the wire shows."""
-    main = seen.main
-    alert, handshake = seen.fatal_alert, main.handshake
-    if handshake.answer is None and _answered_in_clear(seen):
-        return Cause("plain", "the server answered with something that is not TLS", "observed", FAILURE_REMEDIES["plain_text"])
-    if seen.lost and alert is not None and alert.from_client and alert.code == BAD_CERTIFICATE:
-        return Cause(UNCLEAR, "the client rejected the server's certificate, but the handshake was not captured whole: a changed certificate cannot be ruled out", "inferred", None)
-    if alert is not None and alert.code is not None:
-        name = alert_name(alert.code)
-        if alert.from_client:
-            text = CLIENT_ALERTS.get(alert.code, "the client ended the handshake")
-        elif alert.code in (42, 43, 44, 45, 46, 48, 116) and handshake.seen & facts.C_CERTIFICATE:
-            text = "the server rejected the client's certificate"
-        else:
-            text = SERVER_ALERTS.get(alert.code, "the server ended the handshake")
-        who = "client" if alert.from_client else "server"
-        return Cause(f"{who}-{alert.code}", f"{text}: alert {name} ({alert.code}) from the {who}", "observed", FAILURE_REMEDIES.get(name))
-    if seen.gave_up:
-        return Cause("silent", "the client closed without an alert after the server's certificate; the reason stands in its own log only", "inferred", None)
-    by = {"client": "the client", "server": "the server", None: "nobody"}[seen.closed_by]
-    if handshake.answer is None:
-        return Cause(f"unanswered-{seen.closed_by}", f"{by} closed the connection before a ServerHello", "observed", None)
-    if seen.main.handshake.seen & (facts.C_KEY_EXCHANGE | facts.C_CHANGE):
-        return Cause(f"late-{seen.closed_by}", f"{by} closed the connection after the client's key exchange", "observed", None)
-    return Cause(f"early-{seen.closed_by}", f"{by} closed the connection during the handshake", "observed", None)
-
-
-def _answered_in_clear(seen: Observed) -> bool:
-    """Whether the server sent bytes that are neither a hello nor an alert."""
-    main = seen.main
-    if any(a.kind == "no_record" and not a.from_client for a in main.anomalies):
-        return True
-    return bool(main.from_server.bytes) and not seen.lost and not any(not a.from_client for a in main.alerts)
+Group = tuple[int, int, str]
 
 
 def unclear_id(service: Service, finding: Finding) -> str:
@@ -86,17 +30,23 @@ def unclear_id(service: Service, finding: Finding) -> str:
 
 def failures(case: Case, explained: Set[int]) -> Iterator[Finding]:
     """Aborted connections that no other rule explains. ``explained``: their indexes."""
-    groups: dict[tuple[int, int, str], list[Observed]] = {}
-    causes: dict[tuple[int, int, str], Cause] = {}
+    groups: dict[Group, list[Observed]] = {}
+    causes: dict[Group, list[Cause]] = {}
+    names = Names(case)
     for seen in case.observed:
         if seen.outcome != "aborted" or seen.health_check or seen.index in explained:
             continue
-        why = cause(seen)
+        why = cause(case, seen, names)
         key = (seen.service, seen.client, why.key)
         groups.setdefault(key, []).append(seen)
-        causes[key] = why
+        causes.setdefault(key, []).append(why)
+    pools: dict[int, list[Backend]] = {}
+    for backend in case.backends:
+        pools.setdefault(backend.service, []).append(backend)
     for key, members in groups.items():
-        service, client, why = case.services[key[0]], case.clients[key[1]], causes[key]
+        service, client = case.services[key[0]], case.clients[key[1]]
+        why = causes[key][0]
+        chainless = _chainless(case, members, pools.get(service.index, [])) if why.is_about_certificate else []
         yield Finding(
             short_id(RULE, service.id, client.id, why.key),
             RULE,
@@ -104,8 +54,8 @@ def failures(case: Case, explained: Set[int]) -> Iterator[Finding]:
             "confirmed",
             why.grade,
             f"{len(members)} handshake{'s' if len(members) > 1 else ''} failed: {why.text}",
-            f"This is not the certificate change of Java's rule. {why.text[0].upper()}{why.text[1:]}.",
-            [why.remedy] if why.remedy else [],
+            " ".join(_explained(case, names, members, causes[key], pools.get(service.index, []), chainless)),
+            _remedies(case, service, members, why, bool(chainless)),
             [],
             service.id,
             list(dict.fromkeys(case.backends[s.backend].id for s in members if s.backend >= 0)),
@@ -114,14 +64,112 @@ def failures(case: Case, explained: Set[int]) -> Iterator[Finding]:
             rfc3339(members[0].first_ns),
             rfc3339(members[-1].first_ns),
             len(members),
-            [_evidence(s) for s in members[:3]],
+            [evidence for s in members[:3] for evidence in _evidence(case, s)],
         )
 
 
-def _evidence(seen: Observed) -> Evidence:
+def _remedies(case: Case, service: Service, members: list[Observed], why: Cause, is_chainless: bool) -> list[Remedy]:
+    name = server_name(members[0].offer) or service.name
+    first = failure_remedies("no_chain", name, service.port) if is_chainless and why.remedy in ("unknown_ca", "certificate_unknown") else []
+    return [*first, *failure_remedies(why.remedy, name, service.port)]
+
+
+def _explained(case: Case, names: Names, members: list[Observed], causes: list[Cause], pool: list[Backend], chainless: list[Backend]) -> Iterator[str]:
+    """What failed, sentence by sentence: cause, how long it took, which certificates, what they lack."""
+    why = causes[0]
+    if why.key != UNCLEAR:
+        yield "This is not the certificate change of Java's rule."
+    yield f"{why.text[0].upper()}{why.text[1:]}."
+    lasted = sorted(c.lasted_ns for c in causes if c.lasted_ns is not None)
+    if lasted:
+        low, high = span(lasted[0]), span(lasted[-1])
+        yield f"That was after {low if low == high else f'{low} to {high}'}."
+    if why.is_about_certificate:
+        yield from _about_certificates(case, members)
+        lacking = next((wanted for seen in members if (wanted := names.lacks(seen)) is not None), None)
+        if lacking is not None and names.are_checked(members[0], lacking) is not False:
+            yield from _lacking(case, lacking, pool)
+        if chainless:
+            yield f"Back end {', '.join(b.label for b in chainless)} sends no intermediate certificate, others of the pool do."
+    if why.is_about_client:
+        shown = dict.fromkeys(seen.main.handshake.client_chain[:1] for seen in members)
+        named = [case.certificates[chain[0]] for chain in shown if chain and chain[0] in case.certificates]
+        for certificate in named[:NAMED]:
+            yield f"The client showed {_called(certificate)}, issued by {authority(certificate) or 'a CA without a name'}."
+
+
+def _about_certificates(case: Case, members: list[Observed]) -> Iterator[str]:
+    """Which certificates were rejected, by who issued them, and which had expired."""
+    shown: dict[bytes, Observed] = {}
+    for seen in members:
+        if seen.leaf in case.certificates:
+            shown.setdefault(seen.leaf or b"", seen)
+    issued: dict[str, list[bytes]] = {}
+    for leaf in shown:
+        issued.setdefault(authority(case.certificates[leaf]), []).append(leaf)
+    for issuer, leaves in list(issued.items())[:NAMED]:
+        called = [f"{case.label(shown[leaf])} ({_name(case.certificates[leaf])})" for leaf in leaves[:NAMED]]
+        more = f" and {len(leaves) - NAMED} more" if len(leaves) > NAMED else ""
+        yield f"Back end {', '.join(called)}{more} showed {'a certificate' if len(leaves) == 1 else 'certificates'} issued by {issuer or 'a CA without a name'}."
+    for leaf, seen in list(shown.items())[:NAMED]:
+        certificate = case.certificates[leaf]
+        if certificate.not_after and certificate.not_after < seen.first_ns:
+            yield f"{_name(certificate)} was valid until {rfc3339_signed(certificate.not_after)[:10]} and was shown on {day(seen.first_ns)}."
+
+
+def _name(certificate: Certificate) -> str:
+    return certificate.common_name or certificate.short_name
+
+
+def _called(certificate: Certificate) -> str:
+    return f"the certificate {_name(certificate)}"
+
+
+def _lacking(case: Case, wanted: str, pool: list[Backend]) -> Iterator[str]:
+    """Which certificates of the pool are without the name that was asked for."""
+    read = [(backend, case.certificates[backend.leaf]) for backend in pool if backend.leaf in case.certificates]
+    without = [f"{backend.label} ({_name(certificate)})" for backend, certificate in read if not covers(certificate, wanted)]
+    having = [backend.label for backend, certificate in read if covers(certificate, wanted)]
+    if without:
+        yield f"The name {wanted} is missing from the certificate of {', '.join(without)}" + (
+            f"; {', '.join(having)} {'has' if len(having) == 1 else 'have'} it." if having else "."
+        )
+
+
+def _chainless(case: Case, members: list[Observed], pool: list[Backend]) -> list[Backend]:
+    """The back ends among those that failed that send their own certificate alone, where others of the pool send more."""
+    hit = {seen.backend for seen in members}
+    alone = {b.index: _is_alone(case, b) for b in pool}
+    if not any(is_alone is False for is_alone in alone.values()):
+        return []
+    return [b for b in pool if b.index in hit and alone[b.index]]
+
+
+def _is_alone(case: Case, backend: Backend) -> bool | None:
+    """Whether a back end sends its own certificate alone, one that another issued; None where no chain was seen."""
+    for index in backend.connections:
+        leaf = case.observed[index].leaf
+        if leaf is not None:
+            certificate = case.certificates.get(leaf)
+            return len(case.observed[index].main.handshake.chain) == 1 and certificate is not None and not certificate.self_issued
+    return None
+
+
+def _evidence(case: Case, seen: Observed) -> Iterator[Evidence]:
+    h = seen.main.handshake
+    certificate = case.certificates.get(seen.leaf or b"")
+    if certificate is not None:
+        yield Evidence("shown", seen.id, frames(h.hello_frame, h.answer_frame, h.certificate_frame), f"back end {case.label(seen)} showed {_called(certificate)}")
     alert = seen.fatal_alert
+    tail = seen.main.from_server.tail
     closes = [c for c in (seen.main.from_client.fin, seen.main.from_client.rst, seen.main.from_server.fin, seen.main.from_server.rst) if c]
     if alert is not None:
-        return Evidence("alert", seen.id, frames(alert.frame), f"fatal {alert_name(alert.code or 0)} from the {'client' if alert.from_client else 'server'}")
-    first = min(closes, key=lambda c: c.ns, default=None)
-    return Evidence("closed", seen.id, frames(first.frame if first else 0), f"closed by the {seen.closed_by or 'capture'}")
+        yield Evidence("alert", seen.id, frames(alert.frame), f"fatal {alert_name(alert.code or 0)} from the {'client' if alert.from_client else 'server'}")
+    elif seen.modern and tail is not None and seen.outcome == "aborted" and not closes:
+        yield Evidence("alert", seen.id, frames(tail.frame), f"the server's last record, of {tail.size} bytes")
+    else:
+        first = min(closes, key=lambda c: (c.is_answer, c.ns), default=None)
+        yield Evidence("closed", seen.id, frames(first.frame if first else 0), f"closed by the {seen.closed_by or 'capture'}")
+
+
+__all__ = ["RULE", "failures", "unclear_id"]

@@ -11,7 +11,7 @@ from inspector.facts import Facts
 from inspector.findings import change, describe, failures, from_logs, limits, pool, renegotiation
 from inspector.findings.assessment import assess
 from inspector.findings.case import Case, Options, build
-from inspector.times import clock
+from inspector.times import moment
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import Service
 from inspector.version import VERSION
@@ -63,10 +63,10 @@ def judge(facts: Facts, options: Options | None = None, extra_limits: Sequence[d
 
 def _document(case: Case, extra_limits: list[doc.Limit]) -> doc.Document:
     found_limits = limits.limits(case, [*from_logs.limits(case), *extra_limits])
-    candidates = [s for s in case.observed if change.is_candidate(case, s)]
-    findings = [change.abort(case, s) for s in candidates]
-    explained = {s.index for s in candidates} | {s.index for s in case.observed if s.renegotiations}
-    findings += change.tolerated(case)
+    aborts = list(change.aborts(case))
+    findings = [finding for _, finding in aborts]
+    explained = {seen.index for seen, _ in aborts} | {s.index for s in case.observed if s.renegotiations}
+    findings += change.tolerated(case, [seen for seen, finding in aborts if finding.verdict == "confirmed"])
     findings += renegotiation.renegotiations(case)
     findings += failures.failures(case, explained)
     findings += pool.rotations(case)
@@ -97,7 +97,7 @@ def _document(case: Case, extra_limits: list[doc.Limit]) -> doc.Document:
 
 
 def _exposed(case: Case, service: Service, assessment: doc.Assessment) -> doc.Finding:
-    from inspector.findings.remedies import CHANGE_REFERENCES, change_remedies
+    from inspector.findings.remedies import CHANGE_REFERENCES
     from inspector.tracking.services import short_id
 
     java = [c for c in case.service_clients[service.index] if c.stack.name == "jsse"]
@@ -115,7 +115,7 @@ def _exposed(case: Case, service: Service, assessment: doc.Assessment) -> doc.Fi
         "inferred",
         f"A Java client of {service.name}:{service.port} can be hit by the certificate change",
         "; ".join(assessment.because) + ".",
-        change_remedies(service.name, service.port),
+        pool.pool_remedies(case, service, [b for b in case.backends if b.service == service.index]),
         CHANGE_REFERENCES,
         service.id,
         [b.id for b in case.pools[service.index]],
@@ -176,7 +176,7 @@ def incidents(case: Case, findings: list[doc.Finding]) -> list[doc.Incident]:
         session = chain[-1].entry.session
         key = session.key.hex()[:8] if session else ""
         certainty = "aborted" if finding.verdict == "confirmed" else "perhaps aborted"
-        summary = f"{clock(chain[-1].hello_ns)} session {key}: {path}, {certainty}"
+        summary = f"{moment(chain[-1].hello_ns)} session {key}: {path}, {certainty}"
         found.append(doc.Incident(finding.id, finding.service, finding.first, finding.connections, [finding.id], summary))
     found.sort(key=lambda i: (i.at, i.id))
     return found

@@ -7,6 +7,7 @@ from typing import Literal
 
 from inspector.document import Evidence, Finding, Remedy, Severity
 from inspector.findings.case import Case, frames
+from inspector.findings.prediction import ems_answers, extended
 from inspector.findings.remedies import change_remedies
 from inspector.times import DAY_NS, day, rfc3339, rfc3339_signed
 from inspector.tls.registry import version_name
@@ -19,17 +20,9 @@ SOON_DAYS = 30
 
 def ems_of(case: Case, backend: Backend) -> bool | str | None:
     """Whether a back end negotiates EMS: among clients that offer it, where any does; ``mixed`` where it varies; None where no answer shows it."""
-    asked: set[bool] = set()
-    unasked: set[bool] = set()
-    for index in backend.connections:
-        seen = case.observed[index]
-        answer = seen.answer
-        if answer is None or seen.modern:
-            continue
-        offered = seen.offer is not None and seen.offer.extended_master_secret
-        (asked if offered else unasked).add(answer.extended_master_secret)
+    asked, unasked = ems_answers(case, backend)
     values = asked or unasked
-    return None if not values else values.pop() if len(values) == 1 else "mixed"
+    return None if not values else next(iter(values)) if len(values) == 1 else "mixed"
 
 
 def versions_of(case: Case, backend: Backend) -> list[str]:
@@ -61,7 +54,7 @@ def drift(case: Case, exposed: Set[int]) -> Iterator[Finding]:
                 "observed",
                 f"The back ends of {service.name}:{service.port} differ in {name}",
                 "; ".join(parts) + ".",
-                change_remedies(service.name, service.port)[:2] if attribute in ("certificate_names", "ems") else [],
+                pool_remedies(case, service, members)[:2] if attribute in ("certificate_names", "ems") and service.index in exposed else [],
                 [],
                 service.id,
                 [b.id for b, _ in told],
@@ -95,7 +88,7 @@ def _attributes(case: Case, members: list[Backend]) -> Iterator[tuple[str, list[
         for index in backend.connections:
             if case.observed[index].leaf is not None:
                 handshake = case.observed[index].main.handshake
-                chains.append((backend, tuple(d.hex()[:12] for d in handshake.chain[1:])))
+                chains.append((backend, tuple(_called(case, digest) for digest in handshake.chain[1:])))
                 authorities.append((backend, handshake.authorities or "asks for no client certificate"))
                 break
     yield "chain", chains
@@ -107,11 +100,37 @@ def _names(case: Case, leaf: bytes) -> tuple[str, ...]:
     return certificate.identity.dns_names + certificate.identity.ip_addresses or (certificate.subject,)
 
 
+def _called(case: Case, digest: bytes) -> str:
+    """A certificate by its common name; by its digest only where it has none."""
+    certificate = case.certificates.get(digest)
+    return (certificate.common_name if certificate is not None else "") or digest.hex()[:12]
+
+
+def pool_remedies(case: Case, service: Service, members: list[Backend]) -> list[Remedy]:
+    """Against the certificate change, with the pool's own names; where some of its members alone lack EMS, what they must do stands first."""
+    ems = extended(case, members)
+    lacking = tuple(_host(case, case.backends[index]) for index in ems.lacking) if ems.doing else ()
+    return change_remedies(service.name, service.port, tuple(_host(case, b) for b in members), lacking)
+
+
+def _host(case: Case, backend: Backend) -> str:
+    """What people call a back end: its name in the balancer's log, else its certificate's."""
+    return backend.server or (_called(case, backend.leaf) if backend.leaf in case.certificates and backend.leaf is not None else "") or backend.label
+
+
 def _shown(case: Case, backend: Backend, text: str) -> Evidence:
     """The first full handshake of a back end."""
     seen = next((case.observed[i] for i in backend.connections if case.observed[i].leaf), case.observed[backend.connections[0]])
     h = seen.main.handshake
     return Evidence("shown", seen.id, frames(h.answer_frame, h.certificate_frame), f"{backend.label}: {text}")
+
+
+def _dated(case: Case, digest: bytes) -> str:
+    """A certificate by name and dates, for both may have one name."""
+    certificate = case.certificates.get(digest)
+    if certificate is None or not certificate.not_after:
+        return _called(case, digest)
+    return f"{_called(case, digest)} (valid {rfc3339_signed(certificate.not_before)[:10]} to {rfc3339_signed(certificate.not_after)[:10]}, serial {certificate.serial[:20]})"
 
 
 def rotations(case: Case) -> Iterator[Finding]:
@@ -130,7 +149,7 @@ def rotations(case: Case) -> Iterator[Finding]:
                 "confirmed",
                 "inferred",
                 f"The certificate of back end {backend.label} was replaced",
-                f"{rotation.old.hex()[:12]} was not seen again after {rotation.new.hex()[:12]} appeared; {same}.",
+                f"{_dated(case, rotation.old)} was not seen again after {_dated(case, rotation.new)} appeared; {same}.",
                 [],
                 [],
                 service.id,

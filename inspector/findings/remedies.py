@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from functools import lru_cache
 
 from inspector.document import Remedy
@@ -15,16 +16,28 @@ TRIPLE_HANDSHAKE = "https://www.secure-resumption.com/"
 CHANGE_REFERENCES = [SERVER_207, KNOWN_ISSUE, RFC_7627, TRIPLE_HANDSHAKE]
 
 
+MOST_HOSTS = 8
+"""Back ends that a remedy names at most."""
+
+
 @lru_cache(maxsize=1024)
-def change_remedies(name: str, port: int) -> list[Remedy]:
-    """Against the certificate change, for the service NAME:PORT."""
+def change_remedies(name: str, port: int, hosts: tuple[str, ...] = (), lacking: tuple[str, ...] = ()) -> list[Remedy]:
+    """Against the certificate change, for the service NAME:PORT. ``hosts``: what its back ends are called; ``lacking``: those that alone lack EMS."""
+    who = ", ".join(lacking[:MOST_HOSTS])
+    name = shlex.quote(name)  # what clients and certificates call themselves comes from the wire, and stands in commands here
     probe = f"openssl s_client -connect {name}:{port} -servername {name} </dev/null 2>/dev/null"
+    places = shlex.join(hosts[:MOST_HOSTS]) or "BACKEND1 BACKEND2"
+    backend = shlex.quote(hosts[0]) if hosts else "BACKEND"
+    each = f"do openssl s_client -connect $b:{port} -servername {name}"
+    again = f"for b in {shlex.join(lacking[:MOST_HOSTS])}; {each} -tls1_2 </dev/null 2>/dev/null | grep 'Extended master secret'; done"
+    first = [Remedy("PuppetDB owners", f"Offer extended master secret (EMS) at {who} too, as the other back ends do: then the check is skipped.", again)] if lacking else []
     return [
+        *first,
         Remedy(
             "PKI",
             f"Put one DNS name, e.g. {name}, into the certificates of all back ends (a wildcard helps nothing: Java compares literally), or give all of them the "
-            f"same certificate: puppetserver ca generate --certname BACKEND --subject-alt-names {name} (needs allow-subject-alt-names), then puppetdb ssl-setup -f.",
-            f"for b in BACKEND1 BACKEND2; do openssl s_client -connect $b:{port} -servername {name} </dev/null 2>/dev/null | openssl x509 -noout -ext subjectAltName; done",
+            f"same certificate: puppetserver ca generate --certname {backend} --subject-alt-names {name} (needs allow-subject-alt-names), then puppetdb ssl-setup -f.",
+            f"for b in {places}; {each} </dev/null 2>/dev/null | openssl x509 -noout -ext subjectAltName; done",
         ),
         Remedy(
             "PuppetDB owners",
@@ -52,7 +65,7 @@ def change_remedies(name: str, port: int) -> list[Remedy]:
 
 def capture_remedy(name: str, port: int, addresses: list[str]) -> Remedy:
     """How to capture what is missing."""
-    host = addresses[0] if addresses else name
+    host = addresses[0] if addresses else shlex.quote(name)
     return Remedy(
         "whoever captures",
         "Capture whole frames, from before the JVM starts or for longer, on the client's host.",
@@ -61,18 +74,27 @@ def capture_remedy(name: str, port: int, addresses: list[str]) -> Remedy:
 
 
 VERIFY = "openssl verify -CAfile ca.pem chain.pem"
-FAILURE_REMEDIES: dict[str, Remedy] = {
-    "certificate_unknown": Remedy("PKI", "Give the client the CA that the chain leads to, or the server a certificate with the name that the client asks for.", VERIFY),
-    "certificate_expired": Remedy("PKI", "Renew the certificate.", "openssl x509 -noout -dates -in cert.pem"),
-    "unknown_ca": Remedy("PKI", "Give the side that sent the alert the CA that issued the certificate, or show it one that it trusts.", VERIFY),
-    "bad_certificate": Remedy("PKI", "Look into the log of the side that sent the alert: it rejects the certificate that it was shown.", VERIFY),
-    "protocol_version": Remedy(
-        "owners of both sides", "Allow one TLS version on both sides.", "openssl s_client -tls1_2 -connect HOST:PORT; openssl s_client -tls1_3 -connect HOST:PORT"
-    ),
-    "handshake_failure": Remedy(
-        "owners of both sides",
-        "Allow one cipher suite on both sides, or give the client the certificate that the server asks for.",
-        "openssl s_client -connect HOST:PORT -msg",
-    ),
-    "plain_text": Remedy("owners of the server", "Switch TLS on at this port, or point the client at the port that speaks TLS.", "curl -v http://HOST:PORT/"),
-}
+
+
+def failure_remedies(cause: str, name: str, port: int) -> list[Remedy]:
+    """Against other failures, for the service NAME:PORT. ``cause``: an alert's name, or one of ``causes``; what is not known has none."""
+    word = shlex.quote(name)
+    place = f"[{name}]:{port}" if ":" in name else f"{word}:{port}"
+    probe = f"openssl s_client -connect {place} -servername {word}"
+    found = {
+        "certificate_unknown": Remedy("PKI", "Give the client the CA that the chain leads to, or the server a certificate with the name that the client asks for.", VERIFY),
+        "no_name": Remedy(
+            "PKI", f"Put the name {name} into the certificates that lack it, as a DNS name.", f"{probe} </dev/null 2>/dev/null | openssl x509 -noout -ext subjectAltName"
+        ),
+        "no_chain": Remedy("owners of the back end", "Send the intermediate certificates with the server's own, as the other back ends do.", f"{probe} -showcerts </dev/null"),
+        "certificate_expired": Remedy("PKI", "Renew the certificate.", f"{probe} </dev/null 2>/dev/null | openssl x509 -noout -dates"),
+        "unknown_ca": Remedy("PKI", "Give the side that sent the alert the CA that issued the certificate, or show it one that it trusts.", VERIFY),
+        "bad_certificate": Remedy("PKI", "Look into the log of the side that sent the alert: it rejects the certificate that it was shown.", VERIFY),
+        "refused": Remedy("owners of the server", "Look into the server's log: mostly it does not accept the client's certificate, or got none.", f"{probe} -tls1_3 -msg"),
+        "protocol_version": Remedy(
+            "owners of both sides", "Allow one TLS version on both sides.", f"openssl s_client -tls1_2 -connect {place}; openssl s_client -tls1_3 -connect {place}"
+        ),
+        "handshake_failure": Remedy("owners of both sides", "Allow one cipher suite on both sides, or give the client the certificate that the server asks for.", f"{probe} -msg"),
+        "plain_text": Remedy("owners of the server", "Switch TLS on at this port, or point the client at the port that speaks TLS.", f"curl -v http://{place}/"),
+    }
+    return [found[cause]] if cause in found else []

@@ -273,10 +273,9 @@ class Watching:
         decided = sorted(place for name, place in places.items() if changed[name][0])
         ended = sorted(place for name, place in places.items() if changed[name][1])
         findings = []
-        for place in sorted(places.values()):
-            seen = case.observed[place]
-            if change.is_candidate(case, seen):
-                finding = change.abort(case, seen)
+        wanted = set(places.values())
+        for seen, finding in change.aborts(case):
+            if seen.index in wanted:
                 self._doubt(seen.id, finding)
                 if self._told.is_other(finding.id, finding.verdict):
                     findings.append(finding)

@@ -14,7 +14,8 @@ from msgspec import Struct
 
 from inspector.facts import CaptureFacts, ConnectionFacts, Endpoint, Facts
 from inspector.journal import Row
-from inspector.tracking.observed import closed_first, connection_id, gave_up
+from inspector.tracking.closing import closed_first, gave_up
+from inspector.tracking.observed import connection_id
 from inspector.tracking.services import server_name
 from inspector.tracking.sessions import is_modern, kind_of
 
@@ -151,6 +152,8 @@ class Window:
         self._sessions: dict[bytes, list[str | None]] = {}
         """Who was issued a session, and who resumed it first."""
         self._recent: dict[ServiceKey, deque[str]] = {}
+        self._named: dict[ServiceKey, list[ServiceKey]] = {}
+        """The names under which an address answers, two at most: who gives no name there belongs to the only one."""
         self._legs: dict[bytes, list[str]] = {}
         """Connections by client random: one handshake may be seen on several legs."""
         self._anchors: dict[tuple[ServiceKey, bytes], Anchors] = {}
@@ -170,9 +173,17 @@ class Window:
             if len(self._recent) > self._most:  # as many services as connections: names are made up
                 self._forget_services()
             self._recent.setdefault(entry.service, deque(maxlen=RECENT)).append(name)
+        self._name((found.server.address, found.server.port), entry.service)
         self._anchor(name, entry, found)
         self._bound()
         return name, entry, is_new
+
+    def _name(self, place: ServiceKey, service: ServiceKey) -> None:
+        if service == place or (place not in self._named and len(self._named) >= self._most):
+            return
+        names = self._named.setdefault(place, [])
+        if service not in names and len(names) < 2:
+            names.append(service)
 
     def _index(self, name: str, entry: Entry) -> None:
         if entry.random and name not in (legs := self._legs.setdefault(entry.random, [])):
@@ -238,6 +249,7 @@ class Window:
     def _forget_services(self) -> None:
         """Those of which no connection is known any more."""
         self._recent = {service: kept for service, names in self._recent.items() if (kept := deque((n for n in names if n in self._entries), RECENT))}
+        self._named = {place: known for place, names in self._named.items() if (known := [s for s in names if s in self._recent])}
 
     @property
     def is_untidy(self) -> bool:
@@ -270,7 +282,7 @@ class Window:
             entry = self._entries.get(name)
             if entry is not None:
                 chosen[name] = entry
-                services.add(entry.service)
+                services.update((entry.service, *self._named.get(entry.service, ())))
         for key, anchors in self._anchors.items():
             if key[0] in services:
                 for name in anchors.names():

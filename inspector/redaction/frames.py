@@ -118,7 +118,7 @@ def _redacted(frame: HeldFrame, at: int, lane: Lane, image: bytearray) -> bytes:
 def _headers(frame: HeldFrame, source: bytes, target: bytes, source_port: int, target_port: int) -> bytes:
     """IP and TCP headers without options. Checksums of TCP are left out: they are zero."""
     flags = frame.flags & 0xFF
-    acknowledged = 1 if flags & ACK else 0
+    acknowledged = frame.ack & 0xFFFFFFFF if flags & ACK else 0
     tcp = struct.pack(">HHIIBBHHH", source_port, target_port, frame.seq & 0xFFFFFFFF, acknowledged, 5 << 4, flags, WINDOW, 0, 0)
     length = len(tcp) + frame.length
     if len(source) == 16:

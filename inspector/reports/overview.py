@@ -86,12 +86,17 @@ def clients(document: Document, service: Service) -> str:
     return ("client " if len(members) == 1 else "clients ") + ", ".join(names) + more
 
 
+def _moment(stamp: str) -> str:
+    """``2026-11-23 17:10:17.080`` of an RFC 3339 time."""
+    return f"{stamp[:10]} {stamp[11:23]}"
+
+
 def since(document: Document, service: Service) -> str:
     """Since when and how often a confirmed service fails; empty for the others."""
     times = sorted(i.at for i in document.incidents if i.service == service.id)
     if not times:
         return ""
-    text = f"first {times[0][11:23]}   last {times[-1][11:23]}"
+    text = f"first {_moment(times[0])}   last {_moment(times[-1])}"
     if len(times) > 1:
         text += f"   every {span((nanoseconds(times[-1]) - nanoseconds(times[0])) // (len(times) - 1))} while it lasted"
     return text

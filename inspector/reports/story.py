@@ -13,7 +13,7 @@ from inspector.findings.judge import Analysis
 from inspector.logs.entries import LogFacts
 from inspector.reports.overview import common_name
 from inspector.safe import safe_text
-from inspector.times import clock, span
+from inspector.times import clock, moment, span
 from inspector.tls.registry import alert_name
 from inspector.tracking.observed import Observed
 from inspector.tracking.sessions import is_modern
@@ -117,7 +117,7 @@ def ladder(analysis: Analysis, incident: Incident) -> Ladder:
     for number, connection in enumerate(incident.connections, 1):
         seen = by_id[connection]
         role = roles.get(connection, "seen")
-        gap = f"  +{span(seen.first_ns - previous.first_ns)}" if previous is not None else f"  {clock(seen.first_ns)}"
+        gap = f"  +{span(seen.first_ns - previous.first_ns)}" if previous is not None else f"  {moment(seen.first_ns)}"
         title = f"{number} {role.upper()}{gap}   port {seen.main.client.port} → back end {case.label(seen)}"
         chapters.append(Chapter(title, role, connection, case.label(seen), rungs(analysis, seen), case.services[seen.service].id, (seen.main, *seen.legs), notes(analysis, seen)))
         previous = seen

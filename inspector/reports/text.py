@@ -6,11 +6,13 @@ from collections.abc import Iterable
 from typing import TextIO
 
 from inspector.document import Connection, Document, Finding, Incident, Service
+from inspector.findings.failures import RULE as FAILED
 from inspector.findings.judge import Analysis
 from inspector.reports import overview, why
 from inspector.reports.overview import wrap
-from inspector.reports.story import Ladder, ladder
+from inspector.reports.story import Ladder, chapters, ladder
 from inspector.safe import safe_text
+from inspector.times import moment
 
 WIDTH = 100
 
@@ -31,7 +33,7 @@ def write_text(analysis: Analysis, shown: Iterable[Connection] | None, out: Text
         for line in service_lines(document, service):
             write(line.rstrip() + "\n")
     stories(analysis, out)
-    others(document, out)
+    others(analysis, out)
     if not document.services:
         write("\nNo TLS was found in " + (f"{sum(c.packets for c in document.captures):,} frames.\n" if document.captures else "the input.\n"))
     if document.limits:
@@ -112,8 +114,10 @@ def ladder_lines(found: Ladder) -> list[str]:
     return lines
 
 
-def others(document: Document, out: TextIO) -> None:
-    """Findings that are no incident."""
+def others(analysis: Analysis, out: TextIO) -> None:
+    """Findings that are no incident; of the first failures a connection as a ladder, and what to do."""
+    document = analysis.document
+    failed = [f.id for f in document.findings if f.rule == FAILED][:STORIES]
     rest: list[Finding] = [f for f in document.findings if f.rule != "certificate-change-abort"]
     if not rest:
         return
@@ -124,8 +128,23 @@ def others(document: Document, out: TextIO) -> None:
         if finding.rule not in ("capture-incomplete",):
             for line in wrap(safe_text(finding.explanation, 600), "         ", "         "):
                 out.write(line + "\n")
+        if finding.id in failed:
+            failure(analysis, finding, out)
     if len(rest) > 40:
         out.write(f"  and {len(rest) - 40} more; -T json has all\n")
+
+
+def failure(analysis: Analysis, finding: Finding, out: TextIO) -> None:
+    """One connection that failed, message by message, and the remedies."""
+    seen = next(s for s in analysis.case.observed if s.id == finding.connections[0])
+    title = f"{moment(seen.first_ns)}   port {seen.main.client.port} → back end {analysis.case.label(seen)}"
+    told = chapters(analysis, seen)[0]._replace(title=title)
+    for line in ladder_lines(Ladder("", [told])):
+        out.write(f"       {line}".rstrip() + "\n")
+    for remedy in finding.remedies:
+        for line in wrap(safe_text(f"{remedy.audience}: {remedy.text}", 2000), "         Do: ", "             "):
+            out.write(line + "\n")
+        out.write(f"             check: {safe_text(remedy.check, 500)}\n")
 
 
 def line_of(document: Document, c: Connection) -> str:

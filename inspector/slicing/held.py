@@ -35,6 +35,7 @@ class HeldFrame(Struct):
     seq: int
     flags: int
     is_client: bool
+    ack: int = 0
 
 
 class HeldFlow(Struct):
@@ -106,5 +107,6 @@ class Holding:
                 int(segments.seq[at]),
                 int(segments.flags[at]),
                 is_client,
+                int(segments.ack[at]),
             )
         )

@@ -19,6 +19,7 @@ from inspector.facts import (
     Event,
     HandshakeFacts,
     LaneFacts,
+    Tail,
     decrypted_letter,
     pack_event,
     pack_events,
@@ -35,6 +36,10 @@ from inspector.tracking.sessions import is_modern
 
 SPEAKING = frozenset((CLIENT_HELLO, *READERS))
 """Messages that say something for the facts of their handshake."""
+
+
+BEGIN: Mark = (0, 0, 0)
+"""Where nothing came before."""
 
 
 class AlertNote(NamedTuple):
@@ -78,6 +83,7 @@ class Connection:
         "_rounds",
         "_sizes",
         "_store",
+        "_tails",
         "alerts",
         "anomalies",
         "channel",
@@ -112,6 +118,7 @@ class Connection:
         self.preamble = ""
         self._applications = [0, 0]
         self._sizes = [0, 0]
+        self._tails: list[tuple[int, Mark, Mark]] = [(0, BEGIN, BEGIN)] * 2
         self._store = store
         self._readers: list[RecordReader] = []
 
@@ -235,6 +242,7 @@ class Connection:
             self.event(lane, b"D", length, mark)
         self._applications[lane] += 1
         self._sizes[lane] += length
+        self._tails[lane] = (length, mark, self._tails[lane][1])
 
     def anomaly(self, lane: int, kind: str, text: str, mark: Mark, path: str = "", offset: int = 0) -> None:
         """Something that does not follow the protocol. ``offset``: from the start of the record."""
@@ -303,7 +311,9 @@ class Connection:
 
     def lane_facts(self, lane: int) -> LaneFacts:
         """What one direction says."""
-        return LaneFacts(application_records=self._applications[lane], application_bytes=self._sizes[lane])
+        size, (_, frame, ns), (_, _, previous_ns) = self._tails[lane]
+        tail = Tail(size, ns, frame, previous_ns) if frame and is_modern(self.handshake) else None
+        return LaneFacts(application_records=self._applications[lane], application_bytes=self._sizes[lane], tail=tail)
 
     def alert_facts(self, client: int) -> tuple[AlertFact, ...]:
         """All alerts by time."""

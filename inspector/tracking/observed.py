@@ -11,10 +11,11 @@ import numpy as np
 from msgspec import Struct
 
 from inspector import bounds, facts
-from inspector.facts import PREFIX_BYTES, AlertFact, ConnectionFacts, Endpoint, Facts, HandshakeFacts, LaneFacts, unpack_events
+from inspector.facts import PREFIX_BYTES, AlertFact, ConnectionFacts, Endpoint, Facts, HandshakeFacts, unpack_events
 from inspector.tls.messages import AnswerShape, HelloShape
 from inspector.tls.registry import FATAL
 from inspector.tracking.clients import UNKNOWN, Stack, stack
+from inspector.tracking.closing import closed_first, gave_up, is_refused
 from inspector.tracking.renegotiation import Renegotiation, find_renegotiations
 from inspector.tracking.sessions import NOTHING, Entry, Kind, Ledger, is_modern, kind_of
 
@@ -229,37 +230,13 @@ def _observed(facts: Facts, packed: bytes, main: ConnectionFacts, shared: Shared
     )
 
 
-def _closes(lane: LaneFacts) -> list[tuple[int, Literal["fin", "rst"]]]:
-    found: list[tuple[int, Literal["fin", "rst"]]] = []
-    if lane.fin:
-        found.append((lane.fin.ns, "fin"))
-    if lane.rst:
-        found.append((lane.rst.ns, "rst"))
-    return found
-
-
-def _first_close(lane: LaneFacts) -> tuple[int, Literal["fin", "rst"]] | None:
-    fin, rst = lane.fin, lane.rst
-    if fin is None:
-        return (rst.ns, "rst") if rst is not None else None
-    return (fin.ns, "fin") if rst is None or fin.ns <= rst.ns else (rst.ns, "rst")
-
-
-def closed_first(main: ConnectionFacts) -> tuple[Literal["client", "server"] | None, Literal["fin", "rst"] | None]:
-    """Who closed first, and how."""
-    ours, theirs = _first_close(main.from_client), _first_close(main.from_server)
-    if ours is not None and (theirs is None or ours[0] <= theirs[0]):
-        return "client", ours[1]
-    return ("server", theirs[1]) if theirs is not None else (None, None)
-
-
 def _outcome(main: ConnectionFacts) -> Outcome:
     """The contract's table."""
     handshake, client, server = main.handshake, main.from_client, main.from_server
     seen = handshake.seen
     if is_modern(handshake):
         alert = client.application_records == 1 and client.application_bytes < SHORTEST_FINISHED_RECORD
-        if main.secrets == "" and _rejected(main):
+        if (main.secrets == "" and _rejected(main)) or is_refused(main):
             return "aborted"
         if client.application_records and server.application_records:
             return "aborted" if alert else "established"
@@ -291,26 +268,3 @@ def _both_finished(main: ConnectionFacts) -> bool:
     if ours and theirs:
         return bool(seen & (facts.S_HELLO | facts.C_HELLO)) or not main.syn
     return bool(client.application_records and server.application_records and not is_modern(main.handshake))
-
-
-def gave_up(main: ConnectionFacts, closed_by: str | None) -> bool:
-    """Whether the client broke off after the server's certificate and before its own key exchange.
-
-    With an alert in clear (blocking clients), or by closing in silence after ServerHelloDone (Puppet Server's HTTP client).
-    """
-    handshake = main.handshake
-    seen = handshake.seen
-    if not seen & facts.S_CERTIFICATE or seen & (facts.C_KEY_EXCHANGE | facts.C_CHANGE | facts.C_SEALED) or is_modern(handshake):
-        return False
-    if main.from_client.application_records:
-        return False
-    fatal = next((a for a in main.alerts if a.level == FATAL), None)
-    if fatal is not None and fatal.from_client:
-        return True
-    if main.from_client.lost or not main.from_client.packets:
-        return False
-    return bool(closed_by == "client" and seen & facts.S_DONE and (fatal is None or _closed_before(main, fatal.ns)))
-
-
-def _closed_before(main: ConnectionFacts, ns: int) -> bool:
-    return any(closed <= ns for closed, _ in _closes(main.from_client))

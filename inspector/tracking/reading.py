@@ -96,6 +96,7 @@ def _certificate(handshake: HandshakeFacts, from_client: bool, body: bytes, mark
     elif not handshake.chain:
         handshake.chain = chain
         handshake.certificate_frame = mark[1]
+        handshake.certificate_end = mark[0] + len(body) + 4
 
 
 def _compressed_certificate(handshake: HandshakeFacts, from_client: bool, body: bytes, mark: Mark, store: CertificateStore) -> None:

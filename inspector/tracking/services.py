@@ -62,13 +62,14 @@ def server_name(offer: HelloShape | None) -> str | None:
 
 
 def find_services(observed: Sequence[Observed], others: dict[Endpoint, int]) -> list[Service]:
-    """Group connections by service, and number them in ``observed``."""
+    """Group connections by service, and number them in ``observed``. Whoever gives no name (SNI) belongs to the service of the only name that its address answers to."""
     services: dict[tuple[str, int], Service] = {}
     texts: dict[bytes, str] = {}
+    names = _names(observed)
     for seen in observed:
         server = seen.server
         address = texts.get(server.address) or texts.setdefault(server.address, ip_text(server.address))
-        name = server_name(seen.offer)
+        name = server_name(seen.offer) or names.get(server)
         key = (name or address, server.port)
         service = services.get(key)
         if service is None:
@@ -84,6 +85,16 @@ def find_services(observed: Sequence[Observed], others: dict[Endpoint, int]) -> 
                 service.others += count
                 break
     return list(services.values())
+
+
+def _names(observed: Sequence[Observed]) -> dict[Endpoint, str | None]:
+    """The name that clients give where they all give one; None where they give several."""
+    found: dict[Endpoint, str | None] = {}
+    for seen in observed:
+        name = server_name(seen.offer)
+        if name is not None and found.setdefault(seen.server, name) != name:
+            found[seen.server] = None
+    return found
 
 
 def find_clients(observed: Sequence[Observed]) -> list[Client]:

@@ -36,6 +36,15 @@ class Began(NamedTuple):
     initial_sequence: int | None
 
 
+class Ending(NamedTuple):
+    """A FIN or RST as it was captured. ``after``: the sequence number behind it. ``ack``: the acknowledgement number, None where it has none."""
+
+    ns: int
+    frame: int
+    after: int
+    ack: int | None
+
+
 class Flow:
     """One 5-tuple and its lifetime. Lane 0 runs from the lower endpoint to the higher, lane 1 back."""
 
@@ -48,8 +57,8 @@ class Flow:
         self.connection.attach(readers)
         self.streams = (Stream(readers[0]), Stream(readers[1]))
         self.isns: list[int | None] = [None, None]
-        self.fins: list[Close | None] = [None, None]
-        self.resets: list[Close | None] = [None, None]
+        self.fins: list[Ending | None] = [None, None]
+        self.resets: list[Ending | None] = [None, None]
         self.packets = [False, False]
         self.closed = False
         """Both sides said FIN, or one reset."""
@@ -66,6 +75,14 @@ class Flow:
         if self.connection.client_lane is not None:
             return self.connection.client_lane
         return 0 if self.key[0] & 0xFFFF > self.key[1] & 0xFFFF else 1
+
+    def closing(self, lane: int, ending: Ending) -> Close:
+        """What a FIN or RST of one side says of the other side."""
+        stream, fin = self.streams[1 - lane], self.fins[1 - lane]
+        if ending.ack is None:
+            return Close(ending.ns, ending.frame)
+        acked = stream.offset(ending.ack) if stream.anchored else -1
+        return Close(ending.ns, ending.frame, acked if 0 <= acked <= stream.top + 1 else -1, fin is not None and fin.after == ending.ack)
 
     def is_over(self, ns: int) -> bool:
         """Whether a segment at this time comes too late to belong to a flow that was closed."""
@@ -152,7 +169,7 @@ class FlowTable:
         key, spans, run = group.key, group.spans, group.run
         flow = self._flows.get(key)
         frame_base = run.frame
-        for first, end, lane, seq, control, flags, length, held in spans:
+        for first, end, lane, seq, control, flags, length, held, ack in spans:
             ns = run.time_ns[first]
             if flow is not None and (flow.restarts(lane, seq) if control & SYN else flow.closed and flow.is_over(ns)):
                 self._end(self._flows.pop(key))
@@ -180,7 +197,8 @@ class FlowTable:
                 else:
                     self._insert(stream, run, first, end, seq)
             if control & (FIN | RST):
-                self._close(flow, lane, control, ns, frame_base + run.number[first])
+                after = seq + length + (control & FIN) & 0xFFFFFFFF
+                self._close(flow, lane, control, Ending(ns, frame_base + run.number[first], after, ack if flags & ACK else None))
                 if control & FIN:
                     stream.ends_at(stream.offset(seq) + length)
                 if flow.closed and self._live:
@@ -226,14 +244,14 @@ class FlowTable:
                 connection.client_lane = lane
 
     @staticmethod
-    def _close(flow: Flow, lane: int, control: int, ns: int, frame: int) -> None:
+    def _close(flow: Flow, lane: int, control: int, ending: Ending) -> None:
         connection = flow.connection
         if control & FIN and flow.fins[lane] is None:
-            flow.fins[lane] = Close(ns, frame)
-            connection.event(lane, b".", 0, (0, frame, ns))
+            flow.fins[lane] = ending
+            connection.event(lane, b".", 0, (0, ending.frame, ending.ns))
         if control & RST and flow.resets[lane] is None:
-            flow.resets[lane] = Close(ns, frame)
-            connection.event(lane, b"!", 0, (0, frame, ns))
+            flow.resets[lane] = ending
+            connection.event(lane, b"!", 0, (0, ending.frame, ending.ns))
         flow.closed = (flow.fins[0] is not None and flow.fins[1] is not None) or any(flow.resets)
 
     def _sweep(self, now: int) -> None:
@@ -306,7 +324,7 @@ class FlowTable:
             found = connection.lane_facts(lane)
             found.bytes = stream.received
             found.gap = max(0, stream.top - stream.received)
-            found.fin, found.rst = flow.fins[lane], flow.resets[lane]
+            found.fin, found.rst = (ending and flow.closing(lane, ending) for ending in (flow.fins[lane], flow.resets[lane]))
             found.lost = stream.lost or stream.reader.uncertain
             found.packets = flow.packets[lane]
             found.opened = opened[lane]

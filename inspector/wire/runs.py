@@ -16,8 +16,8 @@ MIX_LOW, MIX_HIGH = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)
 Key = tuple[int, int]
 """Both ends of a flow as ``address number << 16 | port``, the lower first."""
 
-Span = tuple[int, int, int, int, int, int, int, int]
-"""First row, end row, lane, sequence number, FIN SYN RST bits, flags, payload bytes on the wire, payload bytes held."""
+Span = tuple[int, int, int, int, int, int, int, int, int]
+"""First row, end row, lane, sequence number, FIN SYN RST bits, flags, payload bytes on the wire, payload bytes held, acknowledgement number (of the first segment)."""
 
 
 class Run:
@@ -142,6 +142,7 @@ def by_flow(batch: SegmentBatch, reach: Reach | None = None) -> Iterator[FlowRun
             flags[where].tolist(),
             (before[ends] - before[firsts]).tolist(),
             (held_before[ends] - held_before[firsts]).tolist(),
+            batch.ack[order[where]].tolist(),
             strict=True,
         )
     )

@@ -59,7 +59,7 @@ class SegmentBatch:
 
     ``source``, ``target``: uint64, address number << 16 | port. ``seq``: int64, raw sequence number. ``flags``: int64, TCP flags.
     ``start``: int64, where the payload begins in ``data``. ``held``: int64, payload bytes in ``data``; ``length``: int64, payload
-    bytes on the wire (more than held where the frame was cut). ``time_ns``, ``number``: int64, of the frame.
+    bytes on the wire (more than held where the frame was cut). ``time_ns``, ``number``: int64, of the frame. ``ack``: int64, raw acknowledgement number.
     """
 
     data: U8
@@ -72,6 +72,7 @@ class SegmentBatch:
     length: I64
     time_ns: I64
     number: I64
+    ack: I64
     capture: int
     undecoded: int = 0
 
@@ -91,6 +92,7 @@ class SegmentBatch:
             self.length[rows],
             self.time_ns[rows],
             self.number[rows],
+            self.ack[rows],
             self.capture,
             self.undecoded,
         )
@@ -124,14 +126,14 @@ class SegmentDecoder:
             if len(part[0]):
                 parts.append(part)
         if not parts:
-            parts.append(tuple(np.zeros(0, np.int64) for _ in range(8)))
+            parts.append(tuple(np.zeros(0, np.int64) for _ in range(9)))
         columns = [np.concatenate(column) if len(parts) > 1 else column[0] for column in zip(*parts, strict=True)]
         if len(parts) > 1:
             order = np.argsort(columns[0], kind="stable")
             columns = [column[order] for column in columns]
-        rows, source, target, seq, flags, start, held, length = columns
+        rows, source, target, seq, flags, start, held, length, ack = columns
         return SegmentBatch(
-            data, source.astype(np.uint64), target.astype(np.uint64), seq, flags, start, held, length, batch.time_ns[rows], batch.number[rows], batch.capture, undecoded
+            data, source.astype(np.uint64), target.astype(np.uint64), seq, flags, start, held, length, batch.time_ns[rows], batch.number[rows], ack, batch.capture, undecoded
         )
 
     def _ipv4(self, batch: FrameBatch, rows: I64, at: I64, end: I64) -> tuple[tuple[I64, ...], I64, int]:
@@ -230,13 +232,14 @@ def _tcp(data: U8, rows: I64, at: I64, end: I64, length: I64, source: I64, targe
         rows, at, end, length, source, target = rows[whole], at[whole], end[whole], length[whole], source[whole], target[whole]
     head = gather(data, at, 16)
     ports = head.view(">u2").astype(np.int64)
-    seq = head.view(">u4")[:, 1].astype(np.int64)
+    words = head.view(">u4")
+    seq, ack = words[:, 1].astype(np.int64), words[:, 2].astype(np.int64)
     header = (head[:, 12] >> 4).astype(np.int64) * 4
     payload = length - header
     fine = (header >= 20) & (payload >= 0)
     start = at + header
     held = np.clip(np.minimum(payload, end - start), 0, None)
-    part = (rows, source << 16 | ports[:, 0], target << 16 | ports[:, 1], seq, head[:, 13].astype(np.int64), start, held, payload)
+    part = (rows, source << 16 | ports[:, 0], target << 16 | ports[:, 1], seq, head[:, 13].astype(np.int64), start, held, payload, ack)
     return (part if fine.all() else tuple(column[fine] for column in part)), cut
 
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 I64 = npt.NDArray[np.int64]
 DEPTH = 8
 Fragment = tuple[int, bytes, bool]
+Found = tuple[int, int, int, int, bytes, int, int]
+"""Of a segment: source, target, sequence number, flags, payload, its length on the wire, acknowledgement number."""
 
 
 class _Cut(Exception):
@@ -47,16 +49,16 @@ class Tunnels:
             frame = batch.data[at : at + int(batch.captured[row])].tobytes()
             missing = int(batch.original[row]) - len(frame)
             try:
-                for source, target, seq, flags, payload, length in self._frame(frame, int(batch.link_type[row]), missing):
-                    columns.append((row, source, target, seq, flags, base + len(extra), len(payload), length))
+                for source, target, seq, flags, payload, length, ack in self._frame(frame, int(batch.link_type[row]), missing):
+                    columns.append((row, source, target, seq, flags, base + len(extra), len(payload), length, ack))
                     extra += payload
             except _Cut:
                 undecoded += 1
         data = np.concatenate([batch.data, np.frombuffer(bytes(extra) + bytes(256), np.uint8)]) if columns else batch.data
-        table = np.array(columns, np.int64).reshape(-1, 8)
-        return data, tuple(table[:, i].copy() for i in range(8)), undecoded
+        table = np.array(columns, np.int64).reshape(-1, 9)
+        return data, tuple(table[:, i].copy() for i in range(9)), undecoded
 
-    def _frame(self, frame: bytes, link_type: int, missing: int) -> Iterator[tuple[int, int, int, int, bytes, int]]:
+    def _frame(self, frame: bytes, link_type: int, missing: int) -> Iterator[Found]:
         header = {1: 14, 113: 16, 276: 20, 0: 4, 108: 4}.get(link_type, 0)
         if link_type in (1, 113):
             kind = _u16(frame, header - 2)
@@ -66,7 +68,7 @@ class Tunnels:
             kind = _ip_kind(frame, header)
         yield from self._network(kind, frame[header:], missing, 0)
 
-    def _network(self, kind: int, data: bytes, missing: int, depth: int) -> Iterator[tuple[int, int, int, int, bytes, int]]:
+    def _network(self, kind: int, data: bytes, missing: int, depth: int) -> Iterator[Found]:
         """The segments under an ethertype."""
         if depth > DEPTH:
             return
@@ -92,7 +94,7 @@ class Tunnels:
         elif kind == 0x86DD:
             yield from self._ipv6(data, missing, depth)
 
-    def _ipv4(self, data: bytes, missing: int, depth: int) -> Iterator[tuple[int, int, int, int, bytes, int]]:
+    def _ipv4(self, data: bytes, missing: int, depth: int) -> Iterator[Found]:
         import dpkt
 
         try:
@@ -112,7 +114,7 @@ class Tunnels:
             body, lacking = whole, 0
         yield from self._transport(packet.p, packet.src, packet.dst, body, lacking, depth)
 
-    def _ipv6(self, data: bytes, missing: int, depth: int) -> Iterator[tuple[int, int, int, int, bytes, int]]:
+    def _ipv6(self, data: bytes, missing: int, depth: int) -> Iterator[Found]:
         if len(data) < 40:
             raise _Cut
         source, target, protocol = data[8:24], data[24:40], data[6]
@@ -134,17 +136,17 @@ class Tunnels:
             protocol, body = body[0], body[length:]
         yield from self._transport(protocol, source, target, body, lacking, depth)
 
-    def _transport(self, protocol: int, source: bytes, target: bytes, body: bytes, missing: int, depth: int) -> Iterator[tuple[int, int, int, int, bytes, int]]:
+    def _transport(self, protocol: int, source: bytes, target: bytes, body: bytes, missing: int, depth: int) -> Iterator[Found]:
         if protocol == 6:
             if len(body) < 20:
                 raise _Cut
             header = (body[12] >> 4) * 4
             if header < 20 or header > len(body) + missing:
                 return
-            sport, dport, seq = struct.unpack_from(">HHI", body)
+            sport, dport, seq, ack = struct.unpack_from(">HHII", body)
             payload = body[header:]
             number = self._addresses.number
-            yield number(source) << 16 | sport, number(target) << 16 | dport, seq, body[13], payload, len(body) + missing - header
+            yield number(source) << 16 | sport, number(target) << 16 | dport, seq, body[13], payload, len(body) + missing - header, ack
         elif protocol == 4:
             yield from self._network(0x0800, body, missing, depth + 1)
         elif protocol == 41:
@@ -161,7 +163,7 @@ class Tunnels:
                 inner = _gtp_payload(inner)
                 yield from self._network(_ip_kind(inner, 0), inner, missing, depth + 1)
 
-    def _gre(self, body: bytes, missing: int, depth: int) -> Iterator[tuple[int, int, int, int, bytes, int]]:
+    def _gre(self, body: bytes, missing: int, depth: int) -> Iterator[Found]:
         flags, kind = _u16(body, 0), _u16(body, 2)
         length = 4 + sum(4 for bit in (0x8000, 0x2000, 0x1000) if flags & bit)
         if flags & 7 == 1:  # version 1 (RFC 2637): a key always, an acknowledgement where bit 0x80 is set

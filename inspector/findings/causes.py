@@ -1,0 +1,181 @@
+"""Why a handshake failed that Java's rule does not explain: a table of named causes, told apart by who sent what. The first one that holds counts.
+
+What follows from an end of file is no cause of its own: a client's alert behind the server's FIN, or one that came when nothing was answered, only says that the server
+was gone or silent (``tracking/closing.py``).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from inspector import facts
+from inspector.document import Grade
+from inspector.findings.case import Case, Program, client_code, slow_close
+from inspector.tls.registry import alert_name
+from inspector.tracking.closing import CERTIFICATE_ALERTS, first_close, is_refused, is_unanswered, server_was_gone
+from inspector.tracking.names import covers
+from inspector.tracking.observed import BAD_CERTIFICATE, Observed
+from inspector.tracking.services import server_name
+
+UNCLEAR = "unclear"
+
+
+class Cause(NamedTuple):
+    """``key`` groups; ``text`` completes "handshakes failed: …" and names nothing that differs from one connection to the next. ``remedy``: its name in
+    ``remedies.failure_remedies``. ``is_about_certificate``: the server's; ``is_about_client``: the client's. ``lasted_ns``: how long the client waited, where that matters.
+    """
+
+    key: str
+    text: str
+    grade: Grade
+    remedy: str = ""
+    is_about_certificate: bool = False
+    is_about_client: bool = False
+    lasted_ns: int | None = None
+
+
+CLIENT_ALERTS = {
+    42: "the client rejected the certificate (not yet valid, or a bad signature)",
+    45: "the server's certificate has expired, says the client",
+    46: "the chain does not lead to a CA that the client trusts, or the host name does not match",
+    48: "the client does not trust the CA of the server's certificate",
+    70: "the client allows no version that the server chose, or the server resumed with another version",
+    40: "the client could not agree on parameters",
+}
+SERVER_ALERTS = {
+    70: "the server supports no version that the client offers",
+    40: "the server found no common cipher suite, or requires something that the client did not send",
+    112: "the server does not know the requested name",
+    80: "the server had an internal error",
+}
+NO_AUTHORITY = "the chain does not lead to a CA that the client trusts"
+NO_NAME = "the client rejected a certificate that lacks the name it asked for"
+
+
+class Names:
+    """Whether programs look at the names in certificates, told from the certificates that they accepted."""
+
+    def __init__(self, case: Case) -> None:
+        self._case = case
+        self._accepted: dict[Program, list[bytes]] = {}
+        for (program, leaf), signs in case.signs.items():
+            if signs.accepted:
+                self._accepted.setdefault(program, []).append(leaf)
+        self._known: dict[tuple[Program, str], bool | None] = {}
+
+    def lacks(self, seen: Observed) -> str | None:
+        """The name that was asked for, where the certificate lacks it."""
+        wanted, certificate = server_name(seen.offer), self._case.certificates.get(seen.leaf or b"")
+        return wanted if wanted and certificate is not None and not covers(certificate, wanted) else None
+
+    def has(self, seen: Observed) -> bool:
+        """Whether the certificate has the name that was asked for."""
+        wanted, certificate = server_name(seen.offer), self._case.certificates.get(seen.leaf or b"")
+        return wanted is not None and certificate is not None and covers(certificate, wanted)
+
+    def are_checked(self, seen: Observed, wanted: str) -> bool | None:
+        """True where the program accepted only certificates that have the name, False where it accepted one without, None where it accepted none."""
+        key = (self._case.program_of(seen), wanted)
+        if key not in self._known:
+            read = [self._case.certificates[leaf] for leaf in self._accepted.get(key[0], ()) if leaf in self._case.certificates]
+            self._known[key] = all(covers(certificate, wanted) for certificate in read) if read else None
+        return self._known[key]
+
+
+def cause(case: Case, seen: Observed, names: Names) -> Cause:
+    """Why this handshake failed, as far as the wire shows."""
+    return _nothing_answered(seen) or _unclear(seen) or _alerted(seen, names) or _refused(seen) or _closed(seen)
+
+
+def _nothing_answered(seen: Observed) -> Cause | None:
+    """No ServerHello, or one that came too late."""
+    main = seen.main
+    alert, handshake = seen.fatal_alert, main.handshake
+    if handshake.answer is None and _answered_in_clear(seen):
+        return Cause("plain", "the server answered with something that is not TLS", "observed", "plain_text")
+    if alert is not None and not alert.from_client:
+        return None
+    gone = alert is not None and alert.code not in CERTIFICATE_ALERTS and server_was_gone(main, alert)
+    if handshake.answer is None and (gone or (alert is None and seen.closed_by == "server")):
+        return Cause("unanswered-server", "the server closed the connection before a ServerHello", "observed")
+    if gone:
+        return Cause("early-server", "the server closed the connection during the handshake", "observed")
+    if handshake.offer is None:
+        return None
+    ended = None
+    if alert is not None and alert.code not in CERTIFICATE_ALERTS and is_unanswered(main, alert):
+        ended = alert.ns
+    elif alert is None and handshake.answer is None and seen.closed_by == "client":
+        close = first_close(main.from_client)
+        ended = close[0].ns if close is not None else None
+    if ended is None:
+        return None
+    return Cause("unanswered-client", "the client gave up without an answer", "observed", lasted_ns=max(0, ended - handshake.hello_ns))
+
+
+def _unclear(seen: Observed) -> Cause | None:
+    """The client gave up as Java does, and what it gave up was not captured whole."""
+    alert = seen.fatal_alert
+    code = alert.code if alert is not None and alert.from_client else None
+    if seen.modern or (code != BAD_CERTIFICATE and not (seen.gave_up and alert is None)):
+        return None
+    if not seen.lost and not seen.one_sided and seen.offer is not None and seen.kind is not None and seen.main.handshake.seen & facts.S_CERTIFICATE:
+        return None
+    what = "rejected the server's certificate" if code is not None else "closed without an alert after the server's certificate"
+    return Cause(UNCLEAR, f"the client {what}, but the handshake was not captured whole: a changed certificate cannot be ruled out", "inferred")
+
+
+def _alerted(seen: Observed, names: Names) -> Cause | None:
+    """A fatal alert in clear."""
+    alert = seen.fatal_alert
+    if alert is None or alert.code is None:
+        return None
+    name = alert_name(alert.code)
+    key = f"{'client' if alert.from_client else 'server'}-{alert.code}"
+    remedy, is_about_client = name, False
+    if alert.from_client:
+        text = CLIENT_ALERTS.get(alert.code, "the client ended the handshake")
+        wanted = names.lacks(seen) if alert.code in (42, 46) else None
+        if wanted is not None and names.are_checked(seen, wanted):
+            key, text, remedy = f"{key}-name", NO_NAME, "no_name"
+        elif alert.code == 46 and names.has(seen):
+            text, remedy = NO_AUTHORITY, "unknown_ca"
+    elif alert.code in CERTIFICATE_ALERTS and seen.main.handshake.seen & facts.C_CERTIFICATE:
+        text = "the server rejected the client's certificate"
+        is_about_client = True
+    else:
+        text = SERVER_ALERTS.get(alert.code, "the server ended the handshake")
+    who = "client" if alert.from_client else "server"
+    is_about_certificate = alert.from_client and alert.code in CERTIFICATE_ALERTS
+    return Cause(key, f"{text}: alert {name} ({alert.code}) from the {who}", "observed", remedy, is_about_certificate, is_about_client)
+
+
+def _refused(seen: Observed) -> Cause | None:
+    if not is_refused(seen.main):
+        return None
+    text = "the server refused the client behind its flight: a lone encrypted record of an alert's size, and no answer (TLS 1.3)"
+    return Cause("refused", text, "inferred", "refused")
+
+
+def _closed(seen: Observed) -> Cause:
+    """Nobody said why."""
+    slow = slow_close(seen)
+    if slow is not None:
+        return Cause("silent-late", "the client waited after the server's certificate and closed without an alert: a time-out or a watchdog", "inferred", lasted_ns=slow)
+    if seen.gave_up and client_code(seen) is None:
+        return Cause("silent", "the client closed without an alert after the server's certificate; the reason stands in its own log only", "inferred", is_about_certificate=True)
+    by = {"client": "the client", "server": "the server", None: "nobody"}[seen.closed_by]
+    handshake = seen.main.handshake
+    if handshake.answer is None:
+        return Cause(f"unanswered-{seen.closed_by}", f"{by} closed the connection before a ServerHello", "observed")
+    if handshake.seen & (facts.C_KEY_EXCHANGE | facts.C_CHANGE):
+        return Cause(f"late-{seen.closed_by}", f"{by} closed the connection after the client's key exchange", "observed")
+    return Cause(f"early-{seen.closed_by}", f"{by} closed the connection during the handshake", "observed")
+
+
+def _answered_in_clear(seen: Observed) -> bool:
+    """Whether the server sent bytes that are neither a hello nor an alert."""
+    main = seen.main
+    if any(a.kind == "no_record" and not a.from_client for a in main.anomalies):
+        return True
+    return bool(main.from_server.bytes) and not seen.lost and not any(not a.from_client for a in main.alerts)

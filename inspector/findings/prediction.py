@@ -1,0 +1,127 @@
+"""What would bring the fault back, as values: what certificates have in common, who lacks extended master secret (EMS), how often a client met one back end twice.
+
+Whoever words an assessment takes the words from these, so that it predicts nothing that has already happened, and names the thing that protects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import combinations
+from typing import Literal, NamedTuple
+
+from inspector.findings.case import Case
+from inspector.findings.jsse import Generation, Step, equivalence
+from inspector.tracking.backends import Backend
+from inspector.tracking.certificates import Certificate
+from inspector.tracking.services import Service
+
+Tie = Literal["certificate", "dns", "ip", "subject"]
+MOST_COMPARED = 40
+"""Certificates whose pairs are compared one by one; of more only what all have in common is looked for."""
+
+
+class Common(NamedTuple):
+    """One thing that makes certificates one server for Java. ``value``: the name, address or subject. ``is_of_all``: all of them have it, not only some pairs."""
+
+    tie: Tie
+    value: str
+    is_of_all: bool
+
+
+def common(certificates: Sequence[Certificate], generation: Generation = "current") -> list[Common]:
+    """Everything that makes these certificates equivalent, what all have in common first. As long as one of those of all is left they stay one server; where there
+    is none, each pair of certificates hangs on one of the others. Empty for one certificate alone, and where a pair is not equivalent.
+    """
+    listed = list({c.sha256: c for c in certificates}.values())
+    if len(listed) < 2:
+        return []
+    found = list(_of_all(listed, generation))
+    if found or len(listed) > MOST_COMPARED:
+        return found
+    pairs: dict[Common, None] = {}
+    for old, new in combinations(listed, 2):
+        step = equivalence(old.identity, new.identity, generation)
+        if step == "none":
+            return []
+        pairs.setdefault(_tie(step, old, new), None)
+    return list(pairs)
+
+
+def _of_all(listed: Sequence[Certificate], generation: Generation) -> Iterable[Common]:
+    """What each of them has."""
+    kept = 1 if generation == "first" else None
+    addresses = set.intersection(*({*c.identity.ip_addresses[:kept]} for c in listed))
+    yield from (Common("ip", address, True) for address in sorted(addresses))
+    if generation == "first" and any(c.identity.ip_addresses for c in listed) and not addresses:
+        return
+    names = set.intersection(*({n if kept else n.lower() for n in c.identity.dns_names[:kept]} for c in listed))
+    yield from (Common("dns", name, True) for name in sorted(names))
+    if generation == "first" and (addresses or any(c.identity.dns_names for c in listed)):
+        return
+    if listed[0].identity.subject and len({(c.identity.subject, c.identity.issuer) for c in listed}) == 1:
+        yield Common("subject", listed[0].subject, True)
+
+
+def _tie(step: Step, old: Certificate, new: Certificate) -> Common:
+    if step == "shared_ip":
+        return Common("ip", sorted(set(old.identity.ip_addresses) & set(new.identity.ip_addresses))[0], False)
+    if step == "shared_dns":
+        theirs = {n.lower() for n in new.identity.dns_names}
+        return Common("dns", sorted(n.lower() for n in old.identity.dns_names if n.lower() in theirs)[0], False)
+    return Common("subject", old.subject, False)
+
+
+class Extended(NamedTuple):
+    """Who does EMS. ``doing``, ``lacking``: back ends by index that answered an offer with it, or without it at least once; ``unasked``: those to which nobody offered
+    it. ``silent``: clients by index that did not offer it in any hello up to TLS 1.2. EMS needs both sides (RFC 7627, section 5.1).
+    """
+
+    doing: tuple[int, ...]
+    lacking: tuple[int, ...]
+    unasked: tuple[int, ...]
+    silent: tuple[int, ...]
+
+
+def ems_answers(case: Case, backend: Backend) -> tuple[set[bool], set[bool]]:
+    """Whether a back end's answers up to TLS 1.2 had EMS: to clients that offered it, and to the others."""
+    asked: set[bool] = set()
+    unasked: set[bool] = set()
+    for index in backend.connections:
+        seen = case.observed[index]
+        if seen.answer is None or seen.modern:
+            continue
+        offered = seen.offer is not None and seen.offer.extended_master_secret
+        (asked if offered else unasked).add(seen.answer.extended_master_secret)
+    return asked, unasked
+
+
+def extended(case: Case, members: Sequence[Backend]) -> Extended:
+    """Who lacks EMS among some back ends and their clients."""
+    doing: list[int] = []
+    lacking: list[int] = []
+    unasked: list[int] = []
+    offers: dict[int, bool] = {}
+    for backend in members:
+        asked, others = ems_answers(case, backend)
+        if asked:
+            (lacking if False in asked else doing).append(backend.index)
+        elif others:
+            unasked.append(backend.index)
+        for index in backend.connections:
+            seen = case.observed[index]
+            if seen.offer is not None and not seen.modern and not seen.health_check:
+                offers[seen.client] = offers.get(seen.client, False) or seen.offer.extended_master_secret
+    return Extended(tuple(doing), tuple(lacking), tuple(unasked), tuple(client for client, does in offers.items() if not does))
+
+
+def repeats(case: Case, service: Service, *, java_only: bool = True) -> int:
+    """How often a client was sent to the back end that it had met just before, in one service. Where that happened, it cannot be what was missing."""
+    last: dict[int, int] = {}
+    count = 0
+    for index in service.connections:
+        seen = case.observed[index]
+        if seen.backend < 0 or seen.health_check or (java_only and seen.stack.name != "jsse"):
+            continue
+        count += last.get(seen.client) == seen.backend
+        last[seen.client] = seen.backend
+    return count

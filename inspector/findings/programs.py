@@ -1,0 +1,62 @@
+"""Who is hit: of each client of a service how many connections aborted, and whether one address is two programs that behave differently.
+
+A Java program either looks at the certificate change or does not: endpoint identification and the JVM property are settings. Where one address does both, and no session was
+ever shared between those connections, there are two programs, or two settings in one. Always an inference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from inspector.findings.case import Case, goes_on
+from inspector.tracking.observed import Observed
+
+
+class Hit(NamedTuple):
+    """``aborted`` of ``total`` connections of one client to one service; health checks are left out."""
+
+    client: int
+    aborted: int
+    total: int
+
+
+class Programs(NamedTuple):
+    """One client that behaves in two ways. ``aborted``, ``went_on``: connections by index. ``basis``: how they are told apart."""
+
+    client: int
+    aborted: tuple[int, ...]
+    went_on: tuple[int, ...]
+    basis: tuple[str, ...]
+
+
+def hits(case: Case, aborted: Iterable[Observed]) -> dict[tuple[int, int], Hit]:
+    """By service and client, of those that were hit. ``aborted``: the connections that ended because of the change."""
+    counts: dict[tuple[int, int], int] = {}
+    for seen in aborted:
+        key = (seen.service, seen.client)
+        counts[key] = counts.get(key, 0) + 1
+    totals: dict[tuple[int, int], int] = dict.fromkeys(counts, 0)
+    for seen in case.observed:
+        if (key := (seen.service, seen.client)) in totals and not seen.health_check:
+            totals[key] += 1
+    return {key: Hit(key[1], count, totals[key]) for key, count in counts.items()}
+
+
+def two_programs(case: Case, aborted: Iterable[Observed]) -> dict[int, Programs]:
+    """By client, those at which Java aborted because of the change and went on in spite of it, in sessions that never met."""
+    hit: dict[int, list[Observed]] = {}
+    for seen in aborted:
+        hit.setdefault(seen.client, []).append(seen)
+    patient: dict[int, list[Observed]] = {}
+    for seen, judgement in zip(case.observed, case.judgements, strict=True):
+        if seen.client in hit and goes_on(seen, judgement):
+            patient.setdefault(seen.client, []).append(seen)
+    found: dict[int, Programs] = {}
+    for client, went_on in patient.items():
+        if {case.caches[s.index] for s in went_on} & {case.caches[s.index] for s in hit[client]}:
+            continue
+        ours, theirs = ({case.program_of(s) for s in group} for group in (hit[client], went_on))
+        basis = ("no session is shared", *(("their cipher suites differ",) if not ours & theirs else ()))
+        found[client] = Programs(client, tuple(s.index for s in hit[client]), tuple(s.index for s in went_on), basis)
+    return found

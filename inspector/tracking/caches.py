@@ -1,0 +1,20 @@
+"""Which connections share a session cache: an offered session proves whose cache it lay in, whatever the address it came from.
+
+One JVM holds a cache for each SSLContext, and several programs may share an address. A connection belongs with the one that was issued what it offers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from inspector.tracking.observed import Observed
+
+
+def find_caches(observed: Sequence[Observed]) -> list[int]:
+    """For each connection the first one of its cache, as far as offers lead back. A connection that offers nothing known begins anew."""
+    first: list[int] = []
+    for seen in observed:
+        session = seen.entry.session
+        issuer = session.issuer if session is not None else None
+        first.append(first[issuer] if issuer is not None and issuer < len(first) else seen.index)
+    return first

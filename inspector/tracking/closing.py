@@ -1,0 +1,140 @@
+"""Who ended a connection, how, and what it had read by then.
+
+The order of frames is that of the place where they were captured: on a span port or with a tap for each direction a FIN may be recorded before the one that it
+answers. TCP says it better (RFC 9293, section 3.6): a FIN that acknowledges the other side's FIN came second, and whoever acknowledges a Certificate has it.
+
+What a client sends at the end need not be a reason. JSSE answers an end of file during the handshake with alert 40, OpenSSL with alert 50, and JDK 8 sends alert 10
+when its read time-out fires; an alert about certificates is a verdict whatever the other side did.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from inspector import facts
+from inspector.facts import AlertFact, Close, ConnectionFacts, LaneFacts, unpack_events
+from inspector.tls.registry import FATAL
+from inspector.tracking.sessions import is_modern
+
+Side = Literal["client", "server"]
+How = Literal["fin", "rst"]
+
+CERTIFICATE_ALERTS = (41, 42, 43, 44, 45, 46, 48, 113, 114, 116)
+"""Alerts that speak of a certificate (RFC 8446, section 6.2)."""
+
+ALERT_RECORD = 2 + 1 + 16
+"""TLS 1.3: the fragment of an encrypted alert: its two bytes, the content type and the tag (RFC 8446, section 5.2)."""
+
+REFUSED_WITHIN_NS = 1_000_000_000
+"""A server that refuses does so when it has read the client's flight; later it may as well have grown tired of waiting."""
+
+QUICK_NS = 50_000_000
+"""Java closes in silence as soon as it has read the flight: 35 ms later at most, in some two hundred recorded aborts. Time-outs and watchdogs take longer."""
+
+LONGEST_RTT_NS = 200_000_000
+"""A SYN that was repeated makes a round trip look longer than it is."""
+
+
+def first_close(lane: LaneFacts) -> tuple[Close, How] | None:
+    """A side's FIN or RST, whichever came first."""
+    fin, rst = lane.fin, lane.rst
+    if fin is None:
+        return (rst, "rst") if rst is not None else None
+    return (fin, "fin") if rst is None or fin.ns <= rst.ns else (rst, "rst")
+
+
+def closed_first(main: ConnectionFacts) -> tuple[Side | None, How | None]:
+    """Who closed first, and how."""
+    ours, theirs = first_close(main.from_client), first_close(main.from_server)
+    if ours is None or theirs is None:
+        return ("client", ours[1]) if ours is not None else ("server", theirs[1]) if theirs is not None else (None, None)
+    is_ours = theirs[0].is_answer if ours[0].is_answer != theirs[0].is_answer else ours[0].ns <= theirs[0].ns
+    return ("client", ours[1]) if is_ours else ("server", theirs[1])
+
+
+def gave_up(main: ConnectionFacts, closed_by: str | None) -> bool:
+    """Whether the client broke off after the server's certificate and before its own key exchange.
+
+    With an alert in clear (blocking clients), or by closing in silence after ServerHelloDone (Puppet Server's HTTP client).
+    """
+    handshake = main.handshake
+    seen = handshake.seen
+    if not seen & facts.S_CERTIFICATE or seen & (facts.C_KEY_EXCHANGE | facts.C_CHANGE | facts.C_SEALED) or is_modern(handshake):
+        return False
+    if main.from_client.application_records:
+        return False
+    fatal = next((a for a in main.alerts if a.level == FATAL), None)
+    if fatal is not None and fatal.from_client:
+        return not is_consequence(main, fatal)
+    if main.from_client.lost or not main.from_client.packets:
+        return False
+    return bool(closed_by == "client" and seen & facts.S_DONE and _has_read_certificate(main) and (fatal is None or _closed_before(main, fatal)))
+
+
+def _end(lane: LaneFacts) -> int:
+    """How long a side's stream is, as far as it is known."""
+    return lane.bytes + lane.gap
+
+
+def _has_read_certificate(main: ConnectionFacts) -> bool:
+    """Whether the client's close acknowledges the server's Certificate; True where it does not tell."""
+    close = first_close(main.from_client)
+    return close is None or close[0].acked < 0 or close[0].acked >= main.handshake.certificate_end
+
+
+def _closed_before(main: ConnectionFacts, alert: AlertFact) -> bool:
+    """Whether the client closed without knowing of an alert of the server's."""
+    close = first_close(main.from_client)
+    if close is None:
+        return False
+    return close[0].ns <= alert.ns or 0 <= close[0].acked < _end(main.from_server)
+
+
+def is_consequence(main: ConnectionFacts, alert: AlertFact) -> bool:
+    """Whether a client's fatal alert only says that the server was gone, or did not answer in time."""
+    if not alert.from_client or alert.code in CERTIFICATE_ALERTS:
+        return False
+    return is_unanswered(main, alert) or server_was_gone(main, alert)
+
+
+def is_unanswered(main: ConnectionFacts, alert: AlertFact) -> bool:
+    """Whether the client sent an alert before the server answered its hello; the answer may still have come."""
+    handshake = main.handshake
+    if handshake.answer is not None:
+        return alert.ns < handshake.answer_ns
+    return main.from_server.packets and not main.from_server.bytes and not main.from_server.gap
+
+
+def server_was_gone(main: ConnectionFacts, alert: AlertFact) -> bool:
+    """Whether the server closed before it had the client's alert, and before that was sent."""
+    found = first_close(main.from_server)
+    if found is None or found[0].is_answer:
+        return False
+    close = found[0]
+    return close.ns <= alert.ns and not close.acked >= _end(main.from_client) > 0
+
+
+def delay_of_close(main: ConnectionFacts) -> int | None:
+    """Nanoseconds from the server's ServerHelloDone to the client's close, less a round trip; None where either is missing."""
+    close = first_close(main.from_client)
+    done = next((e.ns for e in unpack_events(main.events) if e.letter == "N" and not e.from_client), None)
+    if close is None or done is None:
+        return None
+    return max(0, close[0].ns - done - min(main.rtt or 0, LONGEST_RTT_NS))
+
+
+def is_refused(main: ConnectionFacts) -> bool:
+    """TLS 1.3 without secrets: whether the server answered the client's flight with nothing but one record of an alert's size.
+
+    So it refuses a client's certificate, which it reads after its own flight (RFC 8446, section 4.4.2.4). A client that said goodbye first was not refused.
+    """
+    client, server = main.from_client, main.from_server
+    if not is_modern(main.handshake) or main.secrets == "" or server.tail is None or client.tail is None or server.tail.size > ALERT_RECORD:
+        return False
+    tail = server.tail
+    flight = next((e.ns for e in unpack_events(main.events) if e.letter == "D" and e.from_client and not e.decrypted), None)
+    if flight is None or not tail.previous_ns <= flight <= tail.ns < flight + REFUSED_WITHIN_NS or not tail.previous_ns:
+        return False
+    said_goodbye = client.tail.size <= ALERT_RECORD and client.tail.ns <= tail.ns
+    close = first_close(client)
+    return not said_goodbye and not (close is not None and close[0].ns <= tail.ns)
