@@ -13,7 +13,7 @@ from inspector.times import DAY_NS, day, rfc3339, rfc3339_signed
 from inspector.tls.registry import version_name
 from inspector.tracking.backends import Backend
 from inspector.tracking.certificates import Certificate
-from inspector.tracking.services import short_id
+from inspector.tracking.services import Service, short_id
 
 SOON_DAYS = 30
 
