@@ -18,7 +18,7 @@ from inspector.tracking.balancer import Balanced, balanced
 from inspector.tracking.certificates import Certificate, parse
 from inspector.tracking.observed import BAD_CERTIFICATE, Observed, observe
 from inspector.tracking.services import Client, Service, find_clients, find_services, ip_text, mark_health_checks
-from inspector.tracking.sessions import Ledger, Session
+from inspector.tracking.sessions import Ledger, Session, Unclear
 
 NOT_JAVA = ("openssl", "go", "nss", "gnutls", "schannel", "boringssl")
 NOT_APPLICABLE = Decision("not_applicable", None, "no ServerHello was captured")
@@ -170,21 +170,25 @@ def _told(decision: Decision, cached: bytes | None = None, identity: Step | None
 _NOT_APPLICABLE = _told(NOT_APPLICABLE)
 _MODERN = _told(decide(Offer(True, False, False, False, False, None, None, False)))
 _NOTHING_OFFERED = _told(decide(Offer(False, False, False, False, False, None, None, False)))
+_UNCLEAR: dict[str, Judgement] = {reason: _told(Decision("not_applicable", None, reason)) for reason in Unclear}
 
 
 def _judge(case: Case, seen: Observed) -> Judgement:
     """The decision table on one connection."""
     if seen.kind is None:
-        return _NOT_APPLICABLE
+        return _UNCLEAR.get(seen.reason, _NOT_APPLICABLE)
     if seen.modern:
         return _MODERN
     entry = seen.entry
     session = entry.session
-    if session is None:
-        return _NOTHING_OFFERED
     answer = seen.answer
     if answer is None:
         return _NOT_APPLICABLE
+    if session is None:
+        if seen.is_offer_known and not entry.clouded:
+            return _NOTHING_OFFERED
+        unknown = Offer(False, None, seen.kind != "full", answer.extended_master_secret, False, None, None, seen.gave_up)
+        return _judgement(unknown, None, None)
     cached, leaf = session.leaf, seen.leaf
     identity = case.step(cached, leaf) if cached is not None and leaf is not None else None
     offer = Offer(
@@ -196,6 +200,7 @@ def _judge(case: Case, seen: Observed) -> Judgement:
         resumed_before=entry.resumed_before,
         equivalent=None if identity is None else identity != "none",
         gave_up=seen.gave_up,
+        clouded=entry.clouded,
     )
     return _judgement(offer, cached, identity)
 

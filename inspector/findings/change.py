@@ -30,7 +30,11 @@ def doubt(case: Case, seen: Observed) -> str | None:
     judgement = case.judgements[seen.index]
     if case.logged.certain(seen.index, "certificate_change") is not None:
         return None  # the client itself says so
-    if seen.entry.session is None or judgement.cached_leaf is None:
+    if seen.entry.session is None or seen.entry.clouded:
+        return judgement.decision.reason
+    if seen.jumped:
+        return "its SYN was not captured, and a jump of sequence numbers alone tells it from another connection of these ports"
+    if judgement.cached_leaf is None:
         return "the session's origin lies before the capture"
     if not seen.entry.known:
         return "the offered session was issued by no server in the capture"
@@ -63,7 +67,8 @@ def abort(case: Case, seen: Observed) -> Finding:
     before = case.label(origin) if origin is not None else "?"
     did = "aborted" if confirmed else "may have aborted"
     title = f"The client {did} at back end {case.label(seen)} because the server's certificate changed"
-    story = [f"It offered a session {'of back end ' + before if origin is not None else 'from before the capture'}"]
+    offered = "from before the capture" if session is not None else "that was not captured, if any"
+    story = [f"It offered a session {'of back end ' + before if origin is not None else offered}"]
     if seen.entry.resumed_by is not None:
         story.append("that had been resumed before")
     story.append(f"back end {case.label(seen)} declined it and answered in full with another certificate ({new}), without extended master secret (EMS)")

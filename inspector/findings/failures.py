@@ -49,7 +49,7 @@ def cause(seen: Observed) -> Cause:
     alert, handshake = seen.fatal_alert, main.handshake
     if handshake.answer is None and _answered_in_clear(seen):
         return Cause("plain", "the server answered with something that is not TLS", "observed", FAILURE_REMEDIES["plain_text"])
-    if seen.lost and alert is not None and alert.from_client and alert.code == BAD_CERTIFICATE:
+    if (seen.lost or seen.one_sided or seen.kind is None) and alert is not None and alert.from_client and alert.code == BAD_CERTIFICATE:
         return Cause(UNCLEAR, "the client rejected the server's certificate, but the handshake was not captured whole: a changed certificate cannot be ruled out", "inferred", None)
     if alert is not None and alert.code is not None:
         name = alert_name(alert.code)

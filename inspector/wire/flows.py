@@ -71,6 +71,11 @@ class Flow:
         """Whether a segment at this time comes too late to belong to a flow that was closed."""
         return self.closed and ns - self.last[0] > bounds.CLOSED_NS
 
+    def is_left(self, lane: int, seq: int, run: Run, row: int) -> bool:
+        """Whether a segment with data is of a later connection between the same ends."""
+        stream = self.streams[lane]
+        return not stream.is_next(seq) and stream.begins_anew(seq, run, row, is_over=self.closed)
+
     def decides(self) -> bool:
         """Whether what became of the first handshake can be told by now: both sides encrypt, one gave up, or one closed."""
         if any(self.fins) or any(self.resets) or any(alert.level == FATAL for alert in self.connection.alerts):
@@ -154,15 +159,17 @@ class FlowTable:
         frame_base = run.frame
         for first, end, lane, seq, control, flags, length, held in spans:
             ns = run.time_ns[first]
-            if flow is not None and (flow.restarts(lane, seq) if control & SYN else flow.closed and flow.is_over(ns)):
+            is_another = flow is not None and not control & SYN and bool(length) and flow.is_left(lane, seq, run, first)
+            if flow is not None and (flow.restarts(lane, seq) if control & SYN else is_another or (flow.closed and flow.is_over(ns))):
                 self._end(self._flows.pop(key))
                 flow = None
             if flow is None:
                 if not control & SYN and (not length or control & RST):
                     continue
-                if self._draining:
+                if self._draining and not is_another:
                     return
                 flow = self._flows[key] = Flow(key, self._store, ns, frame_base + run.number[first])
+                flow.streams[lane].jumped = is_another
                 if self._live:
                     self._young[key] = flow
                 if self._from_middle:
@@ -307,10 +314,12 @@ class FlowTable:
             found.bytes = stream.received
             found.gap = max(0, stream.top - stream.received)
             found.fin, found.rst = flow.fins[lane], flow.resets[lane]
-            found.lost = stream.lost or stream.reader.uncertain
+            found.lost = stream.reader.torn
             found.packets = flow.packets[lane]
+            found.searched, found.jumped = stream.reader.searched, stream.jumped
             found.opened = opened[lane]
             lanes.append(found)
+        connection.handshake.missing = connection.missing_bits(client)
         events = connection.event_facts(client)
         connection.handshake.seen = facts.seen_bits(events[facts.LETTER_AT :: facts.EVENT_BYTES], events[facts.SIDE_AT :: facts.EVENT_BYTES])
         return ConnectionFacts(

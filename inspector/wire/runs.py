@@ -11,6 +11,8 @@ from inspector import facts
 from inspector.wire.segments import ACK, FIN, I64, RST, SYN, U64, Rows, SegmentBatch
 
 CONTROL = SYN | FIN | RST
+HEAD_BYTES = 256
+"""Of a segment: more than tells a hello, in whatever records."""
 MIX_LOW, MIX_HIGH = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)
 
 Key = tuple[int, int]
@@ -37,6 +39,11 @@ class Run:
         self.time_ns = time_ns
         self.frame = frame
         self.reach = reach
+
+    def head(self, row: int) -> bytes:
+        """The first bytes that a segment holds."""
+        start = self.start[row]
+        return self.data[start : start + min(self.held[row], HEAD_BYTES)].tobytes()
 
 
 class Reach:
