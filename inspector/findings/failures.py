@@ -16,6 +16,7 @@ from inspector.tracking.services import Service, short_id
 
 RULE = "handshake-failed"
 UNCLEAR = "unclear"
+NOT_THE_CHANGE = "This is not the certificate change of Java's rule. "
 
 
 class Cause(NamedTuple):
@@ -104,7 +105,7 @@ def failures(case: Case, explained: Set[int]) -> Iterator[Finding]:
             "confirmed",
             why.grade,
             f"{len(members)} handshake{'s' if len(members) > 1 else ''} failed: {why.text}",
-            f"This is not the certificate change of Java's rule. {why.text[0].upper()}{why.text[1:]}.",
+            f"{'' if why.key == UNCLEAR else NOT_THE_CHANGE}{why.text[0].upper()}{why.text[1:]}.",
             [why.remedy] if why.remedy else [],
             [],
             service.id,

@@ -71,11 +71,6 @@ class Flow:
         """Whether a segment at this time comes too late to belong to a flow that was closed."""
         return self.closed and ns - self.last[0] > bounds.CLOSED_NS
 
-    def is_left(self, lane: int, seq: int, run: Run, row: int) -> bool:
-        """Whether a segment with data is of a later connection between the same ends."""
-        stream = self.streams[lane]
-        return not stream.is_next(seq) and stream.begins_anew(seq, run, row, is_over=self.closed)
-
     def decides(self) -> bool:
         """Whether what became of the first handshake can be told by now: both sides encrypt, one gave up, or one closed."""
         if any(self.fins) or any(self.resets) or any(alert.level == FATAL for alert in self.connection.alerts):
@@ -159,21 +154,15 @@ class FlowTable:
         frame_base = run.frame
         for first, end, lane, seq, control, flags, length, held in spans:
             ns = run.time_ns[first]
-            is_another = flow is not None and not control & SYN and bool(length) and flow.is_left(lane, seq, run, first)
-            if flow is not None and (flow.restarts(lane, seq) if control & SYN else is_another or (flow.closed and flow.is_over(ns))):
+            if flow is not None and (flow.restarts(lane, seq) if control & SYN else flow.closed and flow.is_over(ns)):
                 self._end(self._flows.pop(key))
                 flow = None
             if flow is None:
                 if not control & SYN and (not length or control & RST):
                     continue
-                if self._draining and not is_another:
+                if self._draining:
                     return
-                flow = self._flows[key] = Flow(key, self._store, ns, frame_base + run.number[first])
-                flow.streams[lane].jumped = is_another
-                if self._live:
-                    self._young[key] = flow
-                if self._from_middle:
-                    flow.began = self._began(flow, control & SYN and not flags & ACK, seq, ns)
+                flow = self._open(key, ns, frame_base + run.number[first], control & SYN and not flags & ACK, seq)
             flow.packets[lane] = True
             stream = flow.streams[lane]
             if control & SYN:
@@ -185,6 +174,11 @@ class FlowTable:
                 if stream.is_next(seq):
                     stream.run(run, first, end, length, held)
                 else:
+                    if stream.begins_anew(seq, run, first, is_over=flow.closed):
+                        self._end(self._flows.pop(key))
+                        flow = self._open(key, ns, frame_base + run.number[first], 0, seq)
+                        stream = flow.streams[lane]
+                        flow.packets[lane] = stream.jumped = True
                     self._insert(stream, run, first, end, seq)
             if control & (FIN | RST):
                 self._close(flow, lane, control, ns, frame_base + run.number[first])
@@ -198,6 +192,15 @@ class FlowTable:
                 flow.last = (ns, frame_base + run.number[first])
         if flow is not None and group.last_ns > flow.last[0] and not flow.is_over(group.last_ns):
             flow.last = (group.last_ns, frame_base + group.last_number)
+
+    def _open(self, key: Key, ns: int, frame: int, by_syn: int, seq: int) -> Flow:
+        """A flow that begins."""
+        flow = self._flows[key] = Flow(key, self._store, ns, frame)
+        if self._live:
+            self._young[key] = flow
+        if self._from_middle:
+            flow.began = self._began(flow, by_syn, seq, ns)
+        return flow
 
     def _began(self, flow: Flow, by_syn: int, seq: int, ns: int) -> Began | None:
         """How a flow begins that may be the rest of one from before the start."""
