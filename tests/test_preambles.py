@@ -77,7 +77,7 @@ def refragmented(payload: bytes, size: int, is_clear: bool, version: int) -> tup
     return bytes(out), is_clear
 
 
-def behind(flow: Flow, exchange: Exchange, *, size: int = 1 << 14, joined: bool = False, segment: int = 1 << 16, version: int = 0x0303) -> Flow:
+def behind(flow: Flow, exchange: Exchange, *, size: int = 1 << 14, joined: bool = False, segment: int = 40_000, version: int = 0x0303) -> Flow:
     """The flow with something before its TLS, in records of other sizes. ``joined``: what its client says last shares a segment with its hello.
     ``segment``: bytes of a segment at most."""
     out = Flow(flow.port, flow.ns, flow.client).open()
@@ -121,7 +121,7 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 AT_ONCE = [name for name in EXCHANGES if "proxy v" in name]
 """Only behind such a header a client says its hello at once."""
-SIZES = {"size": st.integers(1, 400), "segment": st.sampled_from((1, 3, 7, 64, 536, 1448, 1 << 16)), "joined": st.booleans()}
+SIZES = {"size": st.integers(1, 400), "segment": st.sampled_from((1, 3, 7, 64, 536, 1448, 40_000)), "joined": st.booleans()}
 
 
 @pytest.mark.parametrize(("name", "joined"), [*((name, False) for name in EXCHANGES), *((name, True) for name in AT_ONCE)])

@@ -35,6 +35,7 @@ class Observed(Struct, gc=False):
     packed_legs: tuple[bytes, ...]
     first_ns: int
     hello_ns: int
+    """When the ClientHello came; where that was not captured, the first frame."""
     outcome: Outcome
     kind: Kind | None
     reason: str
@@ -152,7 +153,7 @@ def observe(facts: Facts, ledger: Ledger, wanted: Callable[[ConnectionFacts], bo
         peers = (seen.client_address, seen.server)
         seen.entry = ledger.enter(seen.index, main.handshake, seen.kind, peers)
         if seen.may_have_resumed:
-            ledger.cloud(peers, seen.hello_ns or seen.first_ns)
+            ledger.cloud(peers, seen.hello_ns)
         inner.add(seen, main)
         found.append(seen)
     inner.enter_before(None)
@@ -226,7 +227,7 @@ def _observed(facts: Facts, packed: bytes, main: ConnectionFacts, shared: Shared
         packed,
         (),
         main.first_ns,
-        handshake.hello_ns,
+        handshake.hello_ns or main.first_ns,
         outcome,
         kind,
         reason,

@@ -70,25 +70,29 @@ class Stream:
         """Whether bytes with this sequence number simply come next."""
         return self.anchored and (self._base + self.next) & 0xFFFFFFFF == seq and not self._pending
 
-    def is_beyond(self, offset: int) -> bool:
-        """Whether an offset is further away than bytes that are sent again or came early."""
-        return self.anchored and (offset - self.top > PLAUSIBLE_TAIL or offset < -PLAUSIBLE_TAIL)
-
     def begins_anew(self, seq: int, rows: Run, row: int, *, is_over: bool) -> bool:
         """Whether a segment is of another connection between the same ports, whose SYN was not captured: it lies where nothing of this one can, and begins
         with a hello although this direction has begun TLS, or this connection is over.
         """
+        if not self.anchored and not self._pending:
+            return False
+        distance = self._distance(seq)
+        if not distance:
+            return False
         from inspector.tls.preamble import find_hello
 
-        if not self.anchored:
-            return False
-        offset, head = self.offset(seq), rows.head(row)
-        if 0 <= offset <= self.top:
-            return False
+        head = rows.head(row)
         has_hello = len(head) >= 11 and find_hello(head, at_start=False) == 0
         if is_over:
-            return has_hello or self.is_beyond(offset)
-        return has_hello and self.reader.mode in (Mode.READING, Mode.LOST) and abs(offset - self.top) > PLAUSIBLE_START
+            return has_hello or distance > PLAUSIBLE_TAIL
+        has_begun = not self.anchored or self.reader.mode in (Mode.READING, Mode.LOST)
+        return has_hello and has_begun and distance > PLAUSIBLE_START
+
+    def _distance(self, seq: int) -> int:
+        """How far a sequence number lies from all that was seen of the stream."""
+        offset = self.offset(seq)
+        low, high = (0, self.top) if self.anchored else (self._pending[0][0], self._pending[-1][0] + self._pending[-1][2])
+        return max(low - offset, offset - high, 0)
 
     def insert(self, offset: int, held: bytes, length: int, frame: int, ns: int) -> None:
         """A segment in any order. ``held`` may be shorter than ``length`` where the frame was cut."""
@@ -96,7 +100,7 @@ class Stream:
             self._hold(offset, held, length, frame, ns)
             return
         end = offset + length
-        self.jumped = self.jumped or self.is_beyond(offset)
+        self.jumped = self.jumped or offset - self.top > PLAUSIBLE_TAIL or offset < -PLAUSIBLE_TAIL
         self.top = max(self.top, end)
         if offset < self.next:
             if self._holes:
