@@ -89,6 +89,7 @@ KINDS: list[tuple[str, HandshakeFacts, Kind | Unclear]] = [
     ("hello lost, certificate cut", handshake(X, Y, hello="lost", missing=BEFORE | LOST | BEGUN), "full"),
     ("hello lost, nothing behind the answer", handshake(X, Y, hello="lost", missing=BEFORE), Unclear.CUT_OFFER),
     ("hello cut, flight lost", handshake(X, Y, hello="cut", missing=BEFORE | LOST), Unclear.CUT_FLIGHT),
+    ("another id, yet changed at once", handshake(X, Y, seen=CHANGED), "resumed"),
     ("no answer", HandshakeFacts(), Unclear.NO_ANSWER),
 ]
 

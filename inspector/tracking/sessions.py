@@ -16,7 +16,7 @@ from inspector.facts import Endpoint, HandshakeFacts
 from inspector.tls.messages import AnswerShape, HelloShape
 
 Kind = Literal["full", "session_id", "ticket", "resumed", "psk"]
-"""``resumed``: by session id or ticket; which, was not captured."""
+"""``resumed``: by session id or ticket; which, was not captured, or what was offered and answered does not fit."""
 FULL_FLIGHT = facts.S_CERTIFICATE | facts.S_KEY_EXCHANGE | facts.S_REQUEST | facts.S_DONE | facts.C_CERTIFICATE | facts.C_KEY_EXCHANGE | facts.C_VERIFY
 """Messages that only a full handshake has, up to TLS 1.2."""
 BEGUN_FLIGHT = facts.C_BEGUN_FLIGHT | facts.S_BEGUN_FLIGHT
@@ -111,17 +111,14 @@ def kind_of(handshake: HandshakeFacts) -> tuple[Kind | None, str]:
     if handshake.seen & facts.S_CHANGE and not is_lost:
         if is_known and echoed:
             return ("ticket" if has_ticket else "session_id"), "the server echoed the offered session id"
-        if has_ticket:
-            return "ticket", "the server went on to ChangeCipherSpec without a certificate"
-        if not is_known:
-            return "resumed", "the server went on to ChangeCipherSpec without a certificate; what was offered was not captured whole"
-    elif is_lost and (echoed or has_ticket or not is_known):
+        return ("ticket" if has_ticket else "resumed"), "the server went on to ChangeCipherSpec without a certificate"
+    if is_lost and (echoed or has_ticket or not is_known):
         return None, Unclear.CUT_FLIGHT
-    elif not is_known:
+    if not is_known:
         return None, Unclear.CUT_OFFER
-    elif echoed:
+    if echoed:
         return ("ticket" if has_ticket else "session_id"), "the server echoed the offered session id"
-    elif has_ticket and not offered and not handshake.answered_id:
+    if has_ticket and not offered and not handshake.answered_id:
         return None, Unclear.NO_FLIGHT
     return "full", _why_full(handshake, is_known)
 
