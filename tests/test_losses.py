@@ -10,11 +10,14 @@ from pathlib import Path
 
 import dpkt
 import pytest
+from msgspec import to_builtins
 
 from inspector import facts
+from inspector.capture import blocks
 from inspector.document import Connection, Document
 from inspector.errors import InspectorError
 from inspector.facts import HandshakeFacts
+from inspector.findings.judge import judge
 from inspector.tls import messages
 from inspector.tls.registry import HELLO_RETRY_RANDOM
 from inspector.tracking.sessions import Kind, Ledger, Unclear, kind_of
@@ -39,6 +42,7 @@ from tests.build import (
     written,
 )
 from tests.conftest import find
+from tests.test_stretches import in_parts, whole
 
 A = certificate("puppetdb1", ("puppetdb1.example.com",))
 B = certificate("puppetdb2", ("puppetdb2.example.com",))
@@ -282,6 +286,19 @@ def test_ports_used_again_without_a_syn(tmp_path: Path, is_closed: bool) -> None
     assert [f.verdict for f in document.findings if f.rule == "certificate-change-abort"] == ["possible"]
 
 
+def test_ports_used_again_wherever_the_story_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several processes tell the same connections apart."""
+    monkeypatch.setattr(blocks.ByteSource.__init__, "__defaults__", (None, 512))
+    pool = Pool()
+    pool.full(A, X)
+    pool.resumed(X)
+    pool.given_up(B, Y, X)
+    path = written(tmp_path, reused(pool.flows))
+    expected = to_builtins(judge(whole(path)).complete())
+    for share in range(1, 20):
+        assert to_builtins(judge(in_parts(path, [path.stat().st_size * share / 20])).complete()) == expected
+
+
 def test_a_hello_behind_the_middle_of_another_connection(tmp_path: Path) -> None:
     pool = Pool()
     first = pool.full(A, X)
@@ -350,29 +367,29 @@ def compare(whole: Document, less: Document) -> None:
 @pytest.mark.parametrize("name", RECORDINGS)
 def test_recordings_cut_at_any_snap_length(tmp_path: Path, name: str) -> None:
     link_type, frames = frames_of(name)
-    whole = part(tmp_path / "whole.pcap", link_type, frames, 1 << 16)
-    assert whole is not None
+    all_of_it = part(tmp_path / "whole.pcap", link_type, frames, 1 << 16)
+    assert all_of_it is not None
     for length in (*range(54, 420, 37), *range(420, 1515, 140)):
         less = part(tmp_path / "less.pcap", link_type, frames, length)
         if less is not None:
-            compare(whole, less)
+            compare(all_of_it, less)
 
 
 @pytest.mark.parametrize("name", RECORDINGS)
 def test_recordings_that_lack_a_frame_or_part_of_some(tmp_path: Path, name: str) -> None:
     dice = random.Random(name)
     link_type, frames = frames_of(name)
-    whole = part(tmp_path / "whole.pcap", link_type, frames, 1 << 16)
-    assert whole is not None
+    all_of_it = part(tmp_path / "whole.pcap", link_type, frames, 1 << 16)
+    assert all_of_it is not None
     for _ in range(12):
         lost = dice.randrange(len(frames))
         less = part(tmp_path / "less.pcap", link_type, frames[:lost] + frames[lost + 1 :], 1 << 16)
         assert less is not None
-        compare(whole, less)
+        compare(all_of_it, less)
         length = dice.randrange(54, 700)
         less = part(tmp_path / "less.pcap", link_type, frames, dict.fromkeys(range(lost, lost + dice.randrange(1, 12)), length))
         assert less is not None
-        compare(whole, less)
+        compare(all_of_it, less)
 
 
 def test_the_builders_agree() -> None:
