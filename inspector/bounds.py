@@ -9,7 +9,8 @@ FRAME_BYTES = 16 << 20
 """A frame that claims to be longer is damage, not a frame (Wireshark allows 256 KiB; offloaded frames reach 190 KB)."""
 
 SEARCH_BYTES = 16 << 10
-"""How far into a stream a TLS hello is looked for (PROXY, SOCKS, HTTP CONNECT and STARTTLS stand before it)."""
+"""How far into a stream a TLS hello is looked for at any place (PROXY, SOCKS, HTTP CONNECT and STARTTLS stand before it); behind it, only where a segment
+begins with one."""
 
 RESYNC_BYTES = 1 << 20
 """How far behind a gap, or behind a start in mid-stream, the next record is looked for."""

@@ -84,11 +84,13 @@ class Inside(Struct):
 
 
 class Handshake(Struct):
-    """``inside``: of a renegotiation."""
+    """``inside``: of a renegotiation. ``kind``: "resumed" where a session was, and what was offered was not captured whole; null, with the reason, where the
+    capture does not tell.
+    """
 
     renegotiation: bool
     visibility: Literal["clear", "decrypted", "encrypted", "lost"]
-    kind: Literal["full", "session_id", "ticket", "psk"] | None
+    kind: Literal["full", "session_id", "ticket", "resumed", "psk"] | None
     reason: str
     declined: bool
     version: str | None

@@ -24,6 +24,9 @@ FRAME_BITS = 40
 (C_HELLO, C_CERTIFICATE, C_KEY_EXCHANGE, C_VERIFY, C_CHANGE, C_SEALED) = (1, 2, 4, 8, 16, 32)
 (S_HELLO, S_CERTIFICATE, S_KEY_EXCHANGE, S_REQUEST, S_DONE, S_TICKET, S_CHANGE, S_SEALED) = (256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
 
+(C_LOST_HELLO, C_LOST_FLIGHT, C_BEGUN_FLIGHT) = (1, 2, 4)
+(S_LOST_HELLO, S_LOST_FLIGHT, S_BEGUN_FLIGHT) = (256, 512, 1024)
+
 
 def frame_reference(capture: int, number: int) -> int:
     """One integer for a frame of a story."""
@@ -142,6 +145,9 @@ class HandshakeFacts(Struct, gc=False, array_like=True):
     alpn: bytes | None = None
     certificate_end: int = 0
     """The server's stream reaches to here at least where its Certificate ends."""
+    missing: int = 0
+    """C_LOST_ and S_LOST_ bits: bytes in clear are missing before a side's hello was read, or behind it. _BEGUN_: a message was cut of a flight that
+    only a full handshake has."""
 
 
 class Tail(NamedTuple):
@@ -155,7 +161,8 @@ class Tail(NamedTuple):
 
 class LaneFacts(Struct, gc=False, array_like=True):
     """One direction. ``lost``: bytes are missing before it was encrypted. ``packets``: whether any was captured. ``opened``: encrypted records that
-    secrets opened, the first ones.
+    secrets opened, the first ones. ``searched``: so many bytes were looked through for a hello in vain, and no TLS was read. ``jumped``: sequence numbers
+    went on further away than any window reaches.
     """
 
     bytes: int = 0
@@ -168,6 +175,8 @@ class LaneFacts(Struct, gc=False, array_like=True):
     application_bytes: int = 0
     opened: int = 0
     tail: Tail | None = None
+    searched: int = 0
+    jumped: bool = False
 
 
 class ConnectionFacts(Struct, gc=False, array_like=True):

@@ -109,7 +109,7 @@ def _server_name(seen: Observed) -> str | None:
 
 FIELDS: tuple[Field, ...] = (
     Field("outcome", "established, aborted or incomplete", lambda n, s, m: (s.outcome,)),
-    Field("kind", "full, session_id, ticket or psk", lambda n, s, m: (s.kind,)),
+    Field("kind", "full, session_id, ticket, resumed or psk", lambda n, s, m: (s.kind,)),
     Field("declined", "yes where an offered session was declined", lambda n, s, m: (s.declined,)),
     Field("backend", "letter of the back end", lambda n, s, m: (n.labels[s.backend] if s.backend >= 0 else None,)),
     Field("service", "name:port of the service", lambda n, s, m: (n.services[s.service],)),

@@ -22,6 +22,12 @@ class Sink:
     def message(self, lane: int, kind: int, body: bytes, mark: Mark) -> None:
         self.said.append(f"message {kind} {len(body)}")
 
+    def beginning(self, lane: int, kind: int, body: bytes, mark: Mark) -> None:
+        self.said.append(f"beginning {kind} {len(body)}")
+
+    def missing(self, lane: int) -> None:
+        self.said.append("missing")
+
     def sslv2_hello(self, lane: int, record: bytes, mark: Mark) -> None:
         self.said.append(f"sslv2 {len(record)}")
 
@@ -67,7 +73,7 @@ TRANSCRIPTS: dict[str, tuple[bytes, list[str]]] = {
     ),
     "alerts": (record(22, HELLO) + record(21, b"\1\x5a") + record(21, b"\2\x28"), ["started", f"message 1 {N}", "alert 1 90", "alert 2 40"]),
     "alert first": (record(21, b"\2\x46"), ["started", "alert 2 70"]),
-    "no record": (record(22, HELLO) + b"HTTP/1.1 400", ["started", f"message 1 {N}", "anomaly no_record"]),
+    "no record": (record(22, HELLO) + b"HTTP/1.1 400", ["started", f"message 1 {N}", "anomaly no_record", "missing"]),
     "behind PROXY": (b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n" + record(22, HELLO), ["preceded b'PROXY '", "started", f"message 1 {N}"]),
     "heartbeat": (record(22, HELLO) + record(24, b"\1" + bytes(18)), ["started", f"message 1 {N}"]),
     "sslv2": (b"\x80\x2e\1\3\1\0\x15\0\0\0\x10" + b"\0\0\4" * 7 + b"c" * 16, ["started", "sslv2 46"]),

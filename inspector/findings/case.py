@@ -22,7 +22,7 @@ from inspector.tracking.clients import program
 from inspector.tracking.closing import QUICK_NS, delay_of_close
 from inspector.tracking.observed import BAD_CERTIFICATE, Observed, observe
 from inspector.tracking.services import Client, Service, find_clients, find_services, ip_text, mark_health_checks
-from inspector.tracking.sessions import Ledger, Session
+from inspector.tracking.sessions import Ledger, Session, Unclear
 
 NOT_JAVA = ("openssl", "go", "nss", "gnutls", "schannel", "boringssl")
 Program = tuple[int, bytes]
@@ -119,6 +119,8 @@ class Case:
             code=client_code(seen),
             slow_ns=slow_close(seen),
             went_on_before=before is not None and before < seen.index,
+            cloud=judgement.decision.reason if session is None or seen.entry.clouded else "",
+            jumped=seen.jumped,
         )
         return weigh(abort, self.signs.get((key, seen.leaf or b"")) or Signs(), self.manners.get(key) or Manner())
 
@@ -202,21 +204,25 @@ def _told(decision: Decision, cached: bytes | None = None, identity: Step | None
 _NOT_APPLICABLE = _told(NOT_APPLICABLE)
 _MODERN = _told(decide(Offer(True, False, False, False, False, None, None, False)))
 _NOTHING_OFFERED = _told(decide(Offer(False, False, False, False, False, None, None, False)))
+_UNCLEAR: dict[str, Judgement] = {reason: _told(Decision("not_applicable", None, reason)) for reason in Unclear}
 
 
 def _judge(case: Case, seen: Observed) -> Judgement:
     """The decision table on one connection."""
     if seen.kind is None:
-        return _NOT_APPLICABLE
+        return _UNCLEAR.get(seen.reason, _NOT_APPLICABLE)
     if seen.modern:
         return _MODERN
     entry = seen.entry
     session = entry.session
-    if session is None:
-        return _NOTHING_OFFERED
     answer = seen.answer
     if answer is None:
         return _NOT_APPLICABLE
+    if session is None:
+        if seen.is_offer_known and not entry.clouded:
+            return _NOTHING_OFFERED
+        unknown = Offer(False, None, seen.kind != "full", answer.extended_master_secret, False, None, None, seen.gave_up)
+        return _judgement(unknown, None, None)
     cached, leaf = session.leaf, seen.leaf
     identity = case.step(cached, leaf) if cached is not None and leaf is not None else None
     offer = Offer(
@@ -228,6 +234,7 @@ def _judge(case: Case, seen: Observed) -> Judgement:
         resumed_before=entry.resumed_before,
         equivalent=None if identity is None else identity != "none",
         gave_up=seen.gave_up,
+        clouded=entry.clouded,
     )
     return _judgement(offer, cached, identity)
 

@@ -81,7 +81,8 @@ def _abort(case: Case, seen: Observed, weighed: Weighed, pool: Pool) -> Finding:
     before = case.label(origin) if origin is not None else "?"
     did = "aborted" if confirmed else "may have aborted"
     title = f"The client {did} at back end {case.label(seen)} because the server's certificate changed"
-    story = [f"It offered a session {'of back end ' + before if origin is not None else 'from before the capture'}"]
+    offered = "from before the capture" if session is not None else "that was not captured, if any"
+    story = [f"It offered a session {'of back end ' + before if origin is not None else offered}"]
     if seen.entry.resumed_by is not None:
         story.append("that had been resumed before")
     story.append(f"back end {case.label(seen)} declined it and answered in full with another certificate ({new}), without extended master secret (EMS)")

@@ -134,13 +134,20 @@ def _shapes(offer: HelloShape | None, answer: AnswerShape | None) -> Hellos:
             cipher=doc.Cipher(answer.cipher_suite, cipher_name(answer.cipher_suite)) if answer is not None else None,
             client_version=version_name(offer.legacy_version) if offer is not None else None,
             versions_offered=[version_name(v) or f"0x{v:04x}" for v in offer.versions if not is_grease(v)] if offer is not None else [],
-            ems=doc.Negotiated(offer.extended_master_secret if offer is not None else None, answer.extended_master_secret if answer is not None else None),
-            secure_renegotiation=doc.Negotiated(offer.secure_renegotiation if offer is not None else None, answer.secure_renegotiation if answer is not None else None),
-            ja3=offer.ja3 if offer is not None else None,
-            ja3s=answer.ja3s if answer is not None else None,
-            ja4=offer.ja4 if offer is not None else None,
+            ems=doc.Negotiated(_said(offer, "extended_master_secret"), _said(answer, "extended_master_secret")),
+            secure_renegotiation=doc.Negotiated(_said(offer, "secure_renegotiation"), _said(answer, "secure_renegotiation")),
+            ja3=(offer.ja3 or None) if offer is not None else None,
+            ja3s=(answer.ja3s or None) if answer is not None else None,
+            ja4=(offer.ja4 or None) if offer is not None else None,
         )
     return known
+
+
+def _said(shape: HelloShape | AnswerShape | None, extension: Literal["extended_master_secret", "secure_renegotiation"]) -> bool | None:
+    """Whether a hello has an extension; None where it was not read to its end, and it was not found before."""
+    if shape is None:
+        return None
+    return getattr(shape, extension) or (None if shape.partial else False)
 
 
 def _handshake(case: Case, seen: Observed, main: ConnectionFacts) -> doc.Handshake:

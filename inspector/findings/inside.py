@@ -85,7 +85,7 @@ def _decrypted(case: Case, seen: Observed, attempt: Renegotiation, handshake: Ha
     if attempt.state == "declined":
         text = declined_text(attempt)
     elif now is None:
-        text = "no certificate was sent: a session was resumed" if attempt.kind in ("session_id", "ticket") else "no certificate was read"
+        text = "no certificate was sent: a session was resumed" if attempt.kind in ("session_id", "ticket", "resumed") else "no certificate was read"
     elif leaf is None:
         text = "the certificate that the connection began with is not in the capture"
     elif before and handshake.chain != before:

@@ -14,6 +14,8 @@ commonly it is the first handshake of a new connection that offered a cached ses
 | 6 | ≤ 1.2 | yes | no | no | yes | not equivalent | **aborts** |
 | 7 | ≤ 1.2 | empty, or issued by nobody | | | | any | accepts |
 
+Where the ClientHello was not read to its end, or an earlier connection of the same client was not, rows 4 and 7 are not told from row 6.
+
 Not visible, and never assumed: an endpoint identification algorithm on the socket and ``jdk.tls.allowUnsafeServerCertChange`` skip the check.
 """
 
@@ -37,28 +39,33 @@ class Decision(NamedTuple):
 
 
 class Offer(NamedTuple):
-    """What the table needs. ``resumed_before``: None where the capture cannot tell. ``equivalent``: None where a leaf is not known."""
+    """What the table needs. ``offered``: None where that was not read. ``resumed_before``: None where the capture cannot tell. ``equivalent``: None where a leaf
+    is not known. ``clouded``: who may have resumed the session, or been issued it, was not seen whole.
+    """
 
     modern: bool
-    offered: bool
+    offered: bool | None
     resumed: bool
     extended_master_secret: bool
     issued: bool
     resumed_before: bool | None
     equivalent: bool | None
     gave_up: bool
+    clouded: bool = False
 
 
 def decide(offer: Offer) -> Decision:
     """What a Java client without endpoint identification does with this answer."""
     if offer.modern:
         return Decision("accepts", 1, "TLS 1.3 has no such check")
-    if not offer.offered:
+    if offer.offered is False:
         return Decision("accepts", 7, "no session was offered")
     if offer.resumed:
         return Decision("accepts", 2, "the session was resumed; no certificate is sent")
     if offer.extended_master_secret:
         return Decision("accepts", 3, "the full handshake uses extended master secret (EMS)")
+    if offer.offered is None:
+        return Decision("possible" if offer.gave_up else "not_applicable", None, "what session was offered, if any, was not captured")
     if not offer.issued and offer.resumed_before is not True:
         if offer.gave_up:
             return Decision("possible", None, "the offered session was issued before the capture, or by nobody")
@@ -70,6 +77,8 @@ def decide(offer: Offer) -> Decision:
     if offer.equivalent is None:
         return Decision("possible", None, "the certificate of the offered session was not captured")
     if offer.resumed_before is None:
+        if offer.clouded:
+            return Decision("possible", None, "an earlier connection of this client, which may have resumed the session, was not captured whole")
         return Decision("possible", None, "the session's first resumption came less than 1 ms before this ClientHello")
     return Decision("aborts", 6, "the offered session had been resumed before, there is no extended master secret, and the certificate is another")
 

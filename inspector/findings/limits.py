@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from inspector import bounds
 from inspector.document import Evidence, Finding, Limit, Remedy
 from inspector.findings.case import Case
 from inspector.tracking.observed import Observed
@@ -38,6 +39,9 @@ def limits(case: Case, extra: list[Limit]) -> list[Limit]:
     _add(found, "lost_bytes", lost, "bytes of the handshake were not captured")
     _add(found, "one_sided", one_sided, "only one direction was captured")
     _add(found, "mid_stream", mid_stream, "the ClientHello was not captured")
+    looked = f"what begins a direction is no TLS, and a hello was looked for in its first {bounds.SEARCH_BYTES >> 10} KiB and where flights begin, in vain"
+    _add(found, "preamble", [s for s in case.observed if s.unread], looked)
+    _add(found, "sequence_jump", [s for s in case.observed if s.jumped], "sequence numbers jump further than any window reaches: other connections may have used these ports")
     before = [s for s in case.observed if s.entry.session is not None and s.entry.session.issuer is None and not s.modern]
     _add(found, "before_capture", before, "the offered session was issued before the capture, or by nobody")
     modern = [s for s in case.observed if s.modern and s.backend < 0 and s.secrets != ""]
@@ -66,7 +70,7 @@ def _add(found: list[Limit], kind: str, members: list[Observed], text: str) -> N
 
 def incomplete(case: Case, found: list[Limit]) -> Iterator[Finding]:
     """One finding for what the captures lack, where it weakens an answer."""
-    kinds = ("unreadable", "truncated", "damaged", "drops", "bounded", "lost_bytes", "one_sided", "mid_stream")
+    kinds = ("unreadable", "truncated", "damaged", "drops", "bounded", "lost_bytes", "one_sided", "mid_stream", "preamble", "sequence_jump")
     lacking = [limit for limit in found if limit.kind in kinds]
     if not lacking:
         return

@@ -7,6 +7,8 @@ should have, and how long it took to close. The first row that holds decides:
 | row | holds where | the abort is |
 |---|---|---|
 | log | the client's own log says that the certificate changed | confirmed |
+| clouded | an earlier connection that may have used the session, or the offer itself, was not seen whole | possible |
+| jump | only a jump of sequence numbers tells it from another connection of the same ports | possible |
 | slow and patient | closed in silence, too late for Java's check, by a client that went on elsewhere though the rule says abort | not Java's |
 | slow everywhere | closed in silence, too late, by a client that does so where the rule cannot have spoken | not Java's |
 | origin | the session was issued before the capture | possible |
@@ -53,7 +55,8 @@ class Manner:
 
 class Abort(NamedTuple):
     """What is weighed. ``code``: of the client's fatal alert. ``slow_ns``: how long after the server's flight it closed, where that is too late for Java's check.
-    ``went_on_before``: the cache that the session came from had gone on where the rule says abort.
+    ``went_on_before``: the cache that the session came from had gone on where the rule says abort. ``cloud``: why the session's past cannot be told, "" where it
+    can. ``jumped``: no SYN of it was captured, and only its sequence numbers tell that it is a connection of its own.
     """
 
     is_logged: bool
@@ -64,6 +67,8 @@ class Abort(NamedTuple):
     code: int | None
     slow_ns: int | None
     went_on_before: bool
+    cloud: str = ""
+    jumped: bool = False
 
 
 class Weighed(NamedTuple):
@@ -83,6 +88,8 @@ def weigh(abort: Abort, signs: Signs, manner: Manner) -> Weighed:
         (abort.is_logged, Weighed("log", "confirmed")),
         (is_slow and manner.went_on > 0, Weighed("slow and patient", "not", f"{late}; the same client went on {manner.went_on} times although the certificate changed")),
         (is_slow and manner.slow_unmarked > 0, Weighed("slow everywhere", "not", f"{late}; the same client also does so where Java's rule cannot have spoken")),
+        (bool(abort.cloud), Weighed("clouded", "possible", abort.cloud)),
+        (abort.jumped, Weighed("jump", "possible", "its SYN was not captured, and a jump of sequence numbers alone tells it from another connection of these ports")),
         (not abort.has_origin, Weighed("origin", "possible", "the session's origin lies before the capture")),
         (not abort.is_issued, Weighed("issuer", "possible", "the offered session was issued by no server in the capture")),
         (not abort.differs, Weighed("certificates", "possible", "the certificates are equivalent or not both readable")),

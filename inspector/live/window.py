@@ -91,7 +91,7 @@ def entry_of(found: ConnectionFacts, facts: Facts, is_final: bool) -> Entry:
     """What the window keeps of a connection. Its hello shapes go into ``facts``."""
     handshake = found.handshake
     kind = kind_of(handshake)[0]
-    is_resumed = kind in ("session_id", "ticket")
+    is_resumed = kind in ("session_id", "ticket", "resumed")
     is_tls13 = is_modern(handshake)
     given = handshake.issued_tickets or ((handshake.issued_ticket,) if handshake.issued_ticket else ())
     if kind == "full" and not is_tls13 and handshake.answered_id:
@@ -102,7 +102,7 @@ def entry_of(found: ConnectionFacts, facts: Facts, is_final: bool) -> Entry:
         offered = handshake.offered_psks if found.secrets is not None else ()
         is_resumed = kind == "psk" and found.secrets is not None
     else:
-        offered = tuple(k for k in (handshake.offered_ticket, handshake.offered_id) if k)
+        offered = tuple(k for k in (handshake.offered_ticket, handshake.offered_id or (handshake.answered_id if kind == "resumed" else b"")) if k)
     has_given_up = gave_up(found, closed_first(found)[0])
     service = (server_name(handshake.offer) or found.server.address, found.server.port)
     return Entry(

@@ -73,7 +73,7 @@ class Lane:
         self._known[low:high] = b"\1" * (high - low)
 
     def _find_start(self) -> int:
-        head = bytes(self.image[: bounds.SEARCH_BYTES])
+        head = bytes(self.image)
         if not head:
             return -1
         self.sslv2 = sslv2_hello_length(head) or 0

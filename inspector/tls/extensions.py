@@ -26,6 +26,8 @@ class Offered:
     renegotiation_info: bool = False
     early_data: bool = False
     problem: tuple[str, int, str] | None = None
+    partial: bool = False
+    """The list of extensions breaks off."""
 
 
 @dataclass(slots=True)
@@ -39,6 +41,8 @@ class Answered:
     extended_master_secret: bool = False
     renegotiation_info: bool = False
     problem: tuple[str, int, str] | None = None
+    partial: bool = False
+    """The list of extensions breaks off."""
 
 
 def _server_name(body: Reader, found: Offered) -> None:
@@ -147,6 +151,16 @@ def read_offer(hello: Reader, found: Offered) -> None:
     _read(hello, found, OFFER)
 
 
+def read_cut_offer(hello: Reader, found: Offered) -> None:
+    """What is left of a ClientHello behind its cipher suites where its end is missing; raises nothing."""
+    try:
+        hello.opaque(1, "compression_methods")
+        _read(hello, found, OFFER)
+    except Malformed as problem:
+        found.problem = (problem.text, problem.offset, problem.path)
+    found.partial = True
+
+
 def read_answer(hello: Reader, found: Answered) -> None:
     """The extensions of a ServerHello, into ``found``; raises nothing."""
     _read(hello, found, ANSWER)
@@ -154,7 +168,7 @@ def read_answer(hello: Reader, found: Answered) -> None:
 
 def _read(hello: Reader, found: Found, table: dict[int, tuple[str, Callable[[Reader, Found], None]]]) -> None:
     try:
-        listed = hello.vector(2, "extensions")
+        listed = _listed(hello, found)
         while listed:
             kind = listed.u16("extension_type")
             body = listed.vector(2, "extension_data")
@@ -168,3 +182,15 @@ def _read(hello: Reader, found: Found, table: dict[int, tuple[str, Callable[[Rea
                     found.problem = found.problem or (problem.text, problem.offset, problem.path)
     except Malformed as problem:
         found.problem = found.problem or (problem.text, problem.offset, problem.path)
+        found.partial = True
+
+
+def _listed(hello: Reader, found: Found) -> Reader:
+    """The list of extensions; where it says that it is longer than the message, what there is of it."""
+    at = hello.at
+    try:
+        return hello.vector(2, "extensions")
+    except Malformed as problem:
+        found.problem = (problem.text, problem.offset, problem.path)
+        found.partial = True
+        return Reader(hello.data, f"{hello.path}.extensions", min(at + 2, hello.end), hello.end)

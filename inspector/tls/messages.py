@@ -14,7 +14,9 @@ from inspector.tls.registry import HELLO_RETRY_RANDOM, SCSV
 
 
 class HelloShape(NamedTuple):
-    """What a ClientHello says of the client. ``problem``: the first malformed extension, as (text, offset, path)."""
+    """What a ClientHello says of the client. ``problem``: the first malformed extension, as (text, offset, path). ``partial``: what stands behind it was cut
+    off or could not be told apart, so that more may have been offered; such a shape has no fingerprints.
+    """
 
     legacy_version: int
     cipher_suites: tuple[int, ...]
@@ -33,6 +35,7 @@ class HelloShape(NamedTuple):
     ja4: str
     key: bytes = b""
     """Eight bytes that name the shape, the same in every process."""
+    partial: bool = False
 
 
 class ClientHello(NamedTuple):
@@ -46,7 +49,7 @@ class ClientHello(NamedTuple):
 
 
 class AnswerShape(NamedTuple):
-    """What a ServerHello chooses. ``version``: the negotiated one, from supported_versions where that is there."""
+    """What a ServerHello chooses. ``version``: the negotiated one, from supported_versions where that is there. ``partial``: as in ``HelloShape``."""
 
     legacy_version: int
     version: int
@@ -60,6 +63,7 @@ class AnswerShape(NamedTuple):
     ja3s: str
     key: bytes = b""
     """Eight bytes that name the shape, the same in every process."""
+    partial: bool = False
 
 
 class ServerHello(NamedTuple):
@@ -115,16 +119,30 @@ def client_hello(body: bytes) -> ClientHello:
     return hello
 
 
-def _client_hello(body: bytes) -> ClientHello:
+def client_hello_beginning(body: bytes) -> ClientHello:
+    """The first bytes of a ClientHello whose rest is missing, with those extensions that are whole. Raises Malformed where not even the cipher suites are."""
+    return _client_hello(body, is_whole=False)
+
+
+def beginning_session_id(body: bytes) -> bytes:
+    """The session id of a hello whose rest is missing; empty where it is cut itself."""
+    end = 35 + body[34] if len(body) > 34 else 0
+    return body[35:end] if 35 < end <= len(body) else b""
+
+
+def _client_hello(body: bytes, *, is_whole: bool = True) -> ClientHello:
     hello = Reader(body, "client_hello")
     version = hello.u16("legacy_version")
     random = hello.take(32, "random")
     session_id = hello.opaque(1, "session_id")
     suites = hello.vector(2, "cipher_suites").numbers()
-    hello.opaque(1, "compression_methods")
     found = ext.Offered()
-    if hello:
-        ext.read_offer(hello, found)
+    if is_whole:
+        hello.opaque(1, "compression_methods")
+        if hello:
+            ext.read_offer(hello, found)
+    else:
+        ext.read_cut_offer(hello, found)
     shape = HelloShape(
         version,
         suites,
@@ -141,6 +159,7 @@ def _client_hello(body: bytes) -> ClientHello:
         found.problem,
         "",
         "",
+        partial=found.partial,
     )
     return ClientHello(named(shape), random, session_id, found.ticket, found.psk_identities)
 
@@ -158,7 +177,7 @@ def named(shape: HelloShape) -> HelloShape:
     if known is None:
         if len(_shapes) > bounds.CACHE:
             _shapes.clear()
-        known = _shapes[shape] = shape._replace(ja3=ja3(shape), ja4=ja4(shape), key=_key(shape))
+        known = _shapes[shape] = shape._replace(ja3="" if shape.partial else ja3(shape), ja4="" if shape.partial else ja4(shape), key=_key(shape))
     return known
 
 
@@ -217,7 +236,8 @@ def _server_hello(body: bytes) -> ServerHello:
         found.renegotiation_info,
         found.accepted_psk,
         found.problem,
-        ja3s(version, suite, kinds),
+        "" if found.partial else ja3s(version, suite, kinds),
+        partial=found.partial,
     )
     return ServerHello(shape._replace(key=_key(shape)), random, session_id)
 
@@ -319,11 +339,13 @@ __all__ = [
     "Malformed",
     "ServerHello",
     "SessionTicket",
+    "beginning_session_id",
     "certificate",
     "certificate13",
     "certificate_authorities",
     "certificate_authorities13",
     "client_hello",
+    "client_hello_beginning",
     "compressed_certificate",
     "encrypted_alpn",
     "named",

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from enum import Enum
+
+from inspector import bounds
 from inspector.tls.registry import ALERT, CHANGE_CIPHER_SPEC, CLIENT_HELLO, HANDSHAKE, HEARTBEAT, SERVER_HELLO
 
 Buffer = bytes | bytearray
 RECORD_LIMIT = (1 << 14) + 2048
-HELLO_BYTES = 11
-"""Bytes from the record header to the version inside the hello: what it takes to be sure."""
+HEAD_BYTES = 6
+"""Type, length and version of a hello: what it takes to be sure."""
+HEAD_RECORDS = 32
+"""Records that these may be scattered over; some may be empty."""
+LATEST_MINOR = 3
+"""TLS clients write 0x0300 to 0x0303 into their records, and servers take any 0x03nn for a ClientHello (RFC 5246, appendix E.1; RFC 8446, section 5.1)."""
+PREAMBLE_BYTES = 16
+"""So much of what stands before a hello tells what it is."""
+PROXY_V2 = b"\r\n\r\n\x00\r\nQUIT\n"
+PROXY_V2_HEADER = 16
 
 
 def find_hello(buffer: Buffer, at_start: bool) -> int | None:
@@ -34,20 +45,44 @@ def find_hello(buffer: Buffer, at_start: bool) -> int | None:
 
 
 def _hello_at(buffer: Buffer, at: int, strict: bool) -> bool | None:
-    """Whether a hello begins here; None where the buffer ends too early to say."""
-    end = len(buffer)
-    if end - at < 6:
+    """Whether a hello begins here, in as many records as it takes; None where the buffer ends too early to say."""
+    if len(buffer) - at < 6:
         return None
     length = buffer[at + 3] << 8 | buffer[at + 4]
-    if buffer[at + 2] > 4 or not 0 < length <= RECORD_LIMIT or buffer[at + 5] not in (0, CLIENT_HELLO, SERVER_HELLO):
+    if not 0 < length <= RECORD_LIMIT or buffer[at + 5] not in (0, CLIENT_HELLO, SERVER_HELLO):
         return False
-    if length < 6 or buffer[at + 5] == 0:
-        return not strict
-    if end - at < HELLO_BYTES:
+    if not strict and buffer[at + 2] <= LATEST_MINOR + 1 and (length < HEAD_BYTES or buffer[at + 5] == 0):
+        return True
+    head = _message_head(buffer, at)
+    if head is None or head[0] == 0:
+        return False
+    if len(head) < HEAD_BYTES:
         return None
-    message = buffer[at + 6] << 16 | buffer[at + 7] << 8 | buffer[at + 8]
-    version = buffer[at + 9]
-    return message >= 38 and buffer[at + 6] <= 1 and (version == 3 or version == 0x7F)
+    return int.from_bytes(head[1:4], "big") >= 38 and head[1] <= 1 and head[4] in (3, 0x7F)
+
+
+def _message_head(buffer: Buffer, at: int) -> bytes | None:
+    """The first bytes of a handshake message, from as many records as hold them; fewer where the buffer ends. None where other records stand between."""
+    head = b""
+    for _ in range(HEAD_RECORDS):
+        if at + 5 > len(buffer):
+            return head if b"\x16\x03".startswith(bytes(buffer[at : at + 2])) else None
+        length = buffer[at + 3] << 8 | buffer[at + 4]
+        if buffer[at] != HANDSHAKE or buffer[at + 1] != 3 or length > RECORD_LIMIT:
+            return None
+        body = at + 5
+        head += bytes(buffer[body : body + min(length, HEAD_BYTES - len(head))])
+        at = body + length
+        if len(head) == HEAD_BYTES:
+            return head
+    return None
+
+
+def proxy_v2_length(buffer: Buffer) -> int | None:
+    """The length of a PROXY protocol v2 header (HAProxy, doc/proxy-protocol.txt, section 2.2), which it names itself; 0 where it is none; None for "more"."""
+    if not PROXY_V2.startswith(bytes(buffer[: len(PROXY_V2)])):
+        return 0
+    return PROXY_V2_HEADER + (buffer[14] << 8 | buffer[15]) if len(buffer) >= PROXY_V2_HEADER else None
 
 
 def sslv2_hello_length(buffer: Buffer) -> int | None:
@@ -62,6 +97,53 @@ def sslv2_hello_length(buffer: Buffer) -> int | None:
     if buffer[2] != 1 or version not in (2, 0x300, 0x301, 0x302, 0x303) or suites % 3 or not suites:
         return 0
     return length + 2 if length == 9 + suites + ident + challenge and ident in (0, 16) and 16 <= challenge <= 32 else 0
+
+
+class Step(Enum):
+    """What a search says of the bytes that it was shown."""
+
+    MORE = 0
+    PASS = 1
+    HELLO = 2
+    SSLV2 = 3
+    STOP = 4
+
+
+class Search:
+    """Looks for the first hello of a direction, chunk by chunk. ``is_start``: nothing was passed over yet. ``is_last``: only what is shown first may be one."""
+
+    __slots__ = ("_is_headed", "_skipped", "is_start")
+
+    def __init__(self, *, is_last: bool = False) -> None:
+        self.is_start = not is_last
+        self._is_headed = True
+        self._skipped = bounds.SEARCH_BYTES if is_last else 0
+
+    def look(self, buffer: Buffer, start: int) -> tuple[Step, int]:
+        """What to do: wait for MORE bytes, PASS over so many, read a HELLO at, read an SSLV2 hello of length, or STOP. ``start``: the buffer's place in the stream."""
+        if self.is_start:
+            length = sslv2_hello_length(buffer)
+            if length is None or length > len(buffer):
+                return Step.MORE, 0
+            if length:
+                return Step.SSLV2, length
+        if self._is_headed:
+            header = proxy_v2_length(buffer)
+            if header is None:
+                return Step.MORE, 0
+            if header:
+                return Step.PASS, header
+        found = find_hello(buffer, at_start=self.is_start)
+        if found is None:
+            return (Step.STOP if start + len(buffer) > bounds.SEARCH_BYTES else Step.MORE), 0
+        if self.is_start and found and len(buffer) < PREAMBLE_BYTES:
+            return Step.MORE, 0
+        if found >= 0:
+            return Step.HELLO, found
+        self._is_headed = False
+        passed = len(buffer) + found + 1
+        self._skipped += passed
+        return (Step.STOP, 0) if self._skipped > bounds.SEARCH_BYTES else (Step.PASS, passed)
 
 
 def find_record(chunk: bytes) -> int | None:
@@ -103,7 +185,7 @@ def looks_like_hello(buffer: Buffer, at: int, length: int) -> bool:
 
 PREAMBLES: tuple[tuple[bytes, str], ...] = (
     (b"PROXY ", "proxy_v1"),
-    (b"\r\n\r\n\x00\r\nQUIT\n", "proxy_v2"),
+    (PROXY_V2, "proxy_v2"),
     (b"CONNECT ", "http_connect"),
     (b"\x05", "socks5"),
     (b"\x04\x01", "socks4"),
@@ -117,4 +199,4 @@ def preamble_name(head: bytes) -> str:
     return next((name for start, name in PREAMBLES if head.startswith(start)), "starttls")
 
 
-__all__ = ["HANDSHAKE", "find_hello", "find_record", "looks_like_hello", "preamble_name", "sslv2_hello_length"]
+__all__ = ["HANDSHAKE", "Search", "Step", "find_hello", "find_record", "looks_like_hello", "preamble_name", "sslv2_hello_length"]

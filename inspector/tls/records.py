@@ -12,48 +12,17 @@ confirmed by what stands behind it is taken.
 from __future__ import annotations
 
 from enum import Enum
-from typing import Protocol
 
 from inspector import bounds
-from inspector.tls.preamble import find_hello, find_record, looks_like_hello, sslv2_hello_length
+from inspector.tls.preamble import LATEST_MINOR, PREAMBLE_BYTES, Search, Step, find_hello, find_record, looks_like_hello
 from inspector.tls.registry import ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, CLIENT_HELLO, HANDSHAKE, HEARTBEAT, MESSAGES
+from inspector.tls.sink import Mark, Sink
 
 NEVER = 1 << 62
-PREAMBLE_BYTES = 16
-"""So much of what stands before a hello tells what it is."""
 PASSED_BYTES = 7
 """What ``pass_by`` looks at: a record header, and the two bytes of an alert."""
 SHORTEST_HELLO = 4 + 2 + 32 + 1 + 2 + 2 + 1
 """A ClientHello with nothing in it (RFC 8446, section 4.1.2)."""
-
-Mark = tuple[int, int, int]
-"""Where bytes came from: offset of the chunk in the stream, frame reference, nanoseconds since the epoch. A plain tuple: one is made for each chunk."""
-
-
-class Sink(Protocol):
-    """Who is told what a direction holds. ``lane`` is the direction, 0 or 1."""
-
-    def message(self, lane: int, kind: int, body: bytes, mark: Mark) -> None: ...
-
-    def sslv2_hello(self, lane: int, record: bytes, mark: Mark) -> None: ...
-
-    def change_cipher_spec(self, lane: int, mark: Mark) -> None: ...
-
-    def alert(self, lane: int, level: int, code: int, mark: Mark) -> None: ...
-
-    def sealed(self, lane: int, content_type: int, length: int, mark: Mark, head: bytes = b"") -> None: ...
-
-    def application_data(self, lane: int, length: int, mark: Mark) -> None: ...
-
-    def anomaly(self, lane: int, kind: str, text: str, mark: Mark, path: str = "", offset: int = 0) -> None: ...
-
-    def protected(self, lane: int, content_type: int, version: int, body: bytes | None, mark: Mark) -> None: ...
-
-    def broken(self, lane: int) -> None: ...
-
-    def started(self, lane: int) -> None: ...
-
-    def preceded(self, lane: int, head: bytes) -> None: ...
 
 
 class Mode(Enum):
@@ -72,8 +41,8 @@ class RecordReader:
     """Reads one direction. ``anchored``: the first byte of the stream is known to be its first byte."""
 
     __slots__ = (
-        *("_buffer", "_marks", "_message", "_message_mark", "_seen", "_sink", "_skipped", "_start"),
-        *("data_bytes", "keen", "lane", "mode", "modern", "position", "sealed", "uncertain", "want"),
+        *("_buffer", "_marks", "_message", "_message_mark", "_search", "_sink", "_skipped", "_start"),
+        *("data_bytes", "flowing", "keen", "lane", "mode", "modern", "position", "sealed", "searched", "torn", "uncertain", "want"),
     )
 
     def __init__(self, lane: int, sink: Sink) -> None:
@@ -84,6 +53,12 @@ class RecordReader:
         """Where the record that is being read begins in the stream."""
         self.sealed = 0
         """0 in clear; 1 behind a ChangeCipherSpec; 2 once an encrypted record was seen."""
+        self.flowing = False
+        """A record of type application data was seen."""
+        self.torn = False
+        """Bytes are missing where the direction was in clear."""
+        self.searched = 0
+        """So many bytes were looked through for a hello in vain; from then on only a flight that begins with one is taken."""
         self.modern = False
         """TLS 1.3 was chosen in this direction: a ChangeCipherSpec means nothing (RFC 8446, section 5)."""
         self.uncertain = False
@@ -99,7 +74,12 @@ class RecordReader:
         self._message: bytearray | None = None
         self._message_mark = (0, 0, 0)
         self._skipped = 0
-        self._seen = False
+        self._search: Search | None = None
+
+    @property
+    def is_clear(self) -> bool:
+        """Nothing encrypted was seen."""
+        return not self.sealed and not self.flowing
 
     def feed(self, offset: int, chunk: bytes, frame: int, ns: int) -> None:
         """Take the chunk that holds the byte ``want``; chunks follow each other without gaps while bytes are kept."""
@@ -116,10 +96,8 @@ class RecordReader:
         mode = self.mode
         if mode is READING:
             self._read()
-        elif mode is Mode.SEEKING:
-            self._seek()
-        elif mode is Mode.LOST:
-            self._resync()
+        elif mode is not Mode.DONE:
+            self._seek() if mode is Mode.SEEKING else self._resync()
 
     def pass_by(self, data: memoryview, at: int, left: int, frame: int, ns: int) -> bool:
         """Take the record whose header stands at ``at``, where ``want`` is, without a copy, where its header says all: application data, encrypted
@@ -133,6 +111,7 @@ class RecordReader:
         if self.keen and (kind != APPLICATION_DATA or length <= self.data_bytes):
             return False
         if kind == APPLICATION_DATA:
+            self.flowing = True
             self._sink.application_data(self.lane, length, (self.want, frame, ns))
             if self.keen:
                 self._sink.protected(self.lane, kind, 0x300 | data[at + 2], None, (self.want, frame, ns))
@@ -147,12 +126,32 @@ class RecordReader:
 
     def gap(self, offset: int) -> None:
         """Bytes from ``want`` up to ``offset`` will never come."""
-        if self.keen and self._passes_over(offset):
+        if offset <= self.want or (self.keen and self._passes_over(offset)):
             return
+        self.end()
         self._buffer = b""
         self.want = offset
-        if self.mode is Mode.READING or (self.mode is Mode.SEEKING and not self._seen):
+        if self.mode in (Mode.READING, Mode.SEEKING):
             self._lose()
+
+    def end(self) -> None:
+        """The rest is missing. What is held of a record in clear: its whole messages, and the beginning of one."""
+        if self.mode is not READING or not self.is_clear:
+            return
+        if len(self._buffer) > 5 and self._buffer[0] == HANDSHAKE:
+            held, mark = bytes(self._buffer[5:]), self._mark(self._start)
+            if self._message is None:
+                self._messages(held, 0, len(held), mark)
+            else:
+                self._continue(held)
+        message, self._message = self._message, None
+        if message is not None and len(message) >= 4:
+            self._sink.beginning(self.lane, message[0], bytes(message[4:]), self._message_mark)
+
+    def wake(self, offset: int) -> None:
+        """A hello was looked for in vain, and what begins a flight at ``offset`` may be one after all, behind a preamble of any length."""
+        if self.mode is Mode.DONE and self.searched:
+            self.mode, self.want, self._search = Mode.SEEKING, offset, Search(is_last=True)
 
     def _passes_over(self, offset: int) -> bool:
         """Whether the missing bytes lie within a record of application data whose header is known: only that record is lost then."""
@@ -174,10 +173,14 @@ class RecordReader:
             self._lose()
 
     def _lose(self) -> None:
+        if self.is_clear:
+            self.torn = True
+            self._sink.missing(self.lane)
+        is_no_tls = self.mode is Mode.SEEKING and self._search is not None and not self._search.is_start
+        self._skipped = bounds.RESYNC_BYTES - bounds.SEARCH_BYTES if is_no_tls else 0
         self.mode = Mode.LOST
         self.uncertain = True
         self._message = None
-        self._skipped = 0
         if self.keen:
             self.keen = False
             self._sink.broken(self.lane)
@@ -194,53 +197,49 @@ class RecordReader:
         return marks[0]
 
     def _seek(self) -> None:
-        """Find the first hello near the start of the stream."""
-        buffer = self._buffer
-        if not self._seen and len(buffer) >= 11 and buffer[0] == HANDSHAKE and find_hello(buffer, at_start=True) == 0:
-            self._seen = True
-            self._sink.started(self.lane)
-            self.mode = Mode.READING
-            self._read()
-            return
-        if not self._seen:
-            length = sslv2_hello_length(buffer)
-            if length is None:
+        """Find the first hello."""
+        search = self._search
+        if search is None:
+            if len(self._buffer) >= 11 and self._buffer[0] == HANDSHAKE and find_hello(self._buffer, at_start=True) == 0:
+                self._begin(0)
                 return
-            if length:
-                if len(buffer) < length:
-                    return
-                self._seen = True
+            search = self._search = Search()
+        while self._buffer:
+            step, count = search.look(self._buffer, self._start)
+            if step is Step.MORE:
+                return
+            if step is Step.SSLV2:
                 self.mode = Mode.READING
                 self._sink.started(self.lane)
-                self._sink.sslv2_hello(self.lane, bytes(buffer[2:length]), self._mark(self._start))
-                self._drop(length)
+                self._sink.sslv2_hello(self.lane, bytes(self._buffer[2:count]), self._mark(self._start))
+                self._drop(count)
                 self._read()
                 return
-        found = find_hello(buffer, at_start=not self._seen)
-        if found is None:
-            if self._start + len(buffer) > bounds.SEARCH_BYTES:
-                self._finish()
-            return
-        if not self._seen and found and len(buffer) < PREAMBLE_BYTES:
-            return
-        if not self._seen and found:
-            self._sink.preceded(self.lane, bytes(buffer[:PREAMBLE_BYTES]))
-        self._seen = True
-        if found < 0:
-            keep = -found - 1
-            dropped = len(buffer) - keep
-            self._skipped += dropped
-            if self._skipped > bounds.SEARCH_BYTES:
-                self._finish()
+            if search.is_start and (count or step is Step.STOP):
+                self._sink.preceded(self.lane, bytes(self._buffer[:PREAMBLE_BYTES]))
+            search.is_start = False
+            if step is Step.HELLO:
+                self._begin(count)
+            elif step is Step.STOP:
+                self._give_up()
             else:
-                self._drop(dropped)
-            return
-        self._sink.started(self.lane)
+                self._drop(count)
+            if step is not Step.PASS or not count:
+                return
+
+    def _begin(self, at: int) -> None:
+        """TLS begins."""
+        minor = self._buffer[at + 2] if len(self._buffer) > at + 2 else 0
+        self.searched = 0
         self.mode = Mode.READING
-        self._drop(found)
+        self._sink.started(self.lane)
+        self._drop(at)
+        if minor > LATEST_MINOR:
+            self._sink.anomaly(self.lane, "record_version", f"the first record is of version 0x03{minor:02x}", self._mark(self._start), "record.legacy_record_version", 1)
         self._read()
 
-    def _finish(self) -> None:
+    def _give_up(self) -> None:
+        self.searched = self.searched or self._start + len(self._buffer)
         self.mode = Mode.DONE
         self._buffer = b""
         self._marks = []
@@ -253,10 +252,10 @@ class RecordReader:
             self._skipped += len(self._buffer)
             self._buffer = b""
             if self._skipped > bounds.RESYNC_BYTES:
-                self._finish()
+                self._give_up()
             return
-        self._drop(at)
         self.mode = Mode.READING
+        self._drop(at)
         self._read()
 
     def _drop(self, count: int) -> None:
@@ -284,6 +283,7 @@ class RecordReader:
                 self._derail(at)
                 return
             if kind == APPLICATION_DATA:
+                self.flowing = True
                 is_whole = self.keen and length <= self.data_bytes
                 if is_whole and following > end:
                     break

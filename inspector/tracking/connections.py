@@ -9,14 +9,17 @@ from typing import NamedTuple, Protocol
 
 from inspector import bounds
 from inspector.facts import (
+    C_BEGUN_FLIGHT,
+    C_LOST_FLIGHT,
+    C_LOST_HELLO,
     CLIENT_BITS,
     EVENT_BYTES,
     LETTER_AT,
+    S_BEGUN_FLIGHT,
     SERVER_BITS,
     SIDE_AT,
     AlertFact,
     Anomaly,
-    Event,
     HandshakeFacts,
     LaneFacts,
     Tail,
@@ -31,11 +34,14 @@ from inspector.tls.preamble import preamble_name
 from inspector.tls.reader import Malformed
 from inspector.tls.records import Mark, Mode, RecordReader
 from inspector.tls.registry import ALERT, CHANGE_CIPHER_SPEC, CLIENT_HELLO, FINISHED, HELLO_REQUEST, SERVER_HELLO, cipher_name, message_name
-from inspector.tracking.reading import LETTERS, READERS, CertificateStore, read_offer
+from inspector.tracking.reading import LETTERS, READERS, CertificateStore, read_beginning, read_offer
+from inspector.tracking.rungs import in_order
 from inspector.tracking.sessions import is_modern
 
 SPEAKING = frozenset((CLIENT_HELLO, *READERS))
 """Messages that say something for the facts of their handshake."""
+FLIGHT = (b"X", b"K", b"R", b"N", b"U", b"G", b"Y")
+"""Messages of both sides that only a full handshake has, by their letters."""
 
 
 BEGIN: Mark = (0, 0, 0)
@@ -79,6 +85,8 @@ class Connection:
 
     __slots__ = (
         "_applications",
+        "_greeted",
+        "_missing",
         "_readers",
         "_rounds",
         "_sizes",
@@ -116,6 +124,10 @@ class Connection:
         self.alerts: list[AlertNote] = []
         self.anomalies: list[tuple[int, str, str, int, str, int]] = []
         self.preamble = ""
+        self._greeted = [False, False]
+        """Whether a direction's hello was read."""
+        self._missing = [0, 0]
+        """What is missing of each direction, as if it were the client's."""
         self._applications = [0, 0]
         self._sizes = [0, 0]
         self._tails: list[tuple[int, Mark, Mark]] = [(0, BEGIN, BEGIN)] * 2
@@ -159,9 +171,28 @@ class Connection:
         letter = LETTERS.get(kind)
         if letter is None or kind in SPEAKING:
             letter = self._read(self.handshake, lane, kind, body, mark)
+        if kind in (CLIENT_HELLO, SERVER_HELLO) and letter != b"J":
+            self._greeted[lane] = True
         if self.channel is not None:
             self.channel.overheard(lane, kind, body)
         self.event(lane, letter, len(body) + 4, mark)
+
+    def beginning(self, lane: int, kind: int, body: bytes, mark: Mark) -> None:
+        """The first bytes of a handshake message in clear whose rest is missing."""
+        if LETTERS.get(kind, b"") in FLIGHT:
+            self._missing[lane] |= C_BEGUN_FLIGHT
+        if kind == CLIENT_HELLO and self.handshake.offer is None:
+            self.client_lane = lane
+            if read_beginning(self.handshake, body, mark):
+                self.event(lane, b"C", len(body) + 4, mark)
+
+    def missing(self, lane: int) -> None:
+        """Bytes of a direction are missing that was in clear."""
+        self._missing[lane] |= C_LOST_FLIGHT if self._greeted[lane] else C_LOST_HELLO
+
+    def missing_bits(self, client: int) -> int:
+        """What is missing of the first handshake."""
+        return self._missing[client] | self._missing[1 - client] * (S_BEGUN_FLIGHT // C_BEGUN_FLIGHT)
 
     def _read(self, handshake: HandshakeFacts, lane: int, kind: int, body: bytes, mark: Mark) -> bytes:
         """What a message says, into its handshake; gives its letter."""
@@ -346,24 +377,10 @@ class Connection:
 
     def event_facts(self, client: int) -> bytes:
         """All rungs by time; within a frame the order of the bytes is kept."""
-        events = bytearray(self.events) if self.is_orderly else bytearray(pack_events(_in_order(unpack_events(self.events))))
+        events = bytearray(self.events) if self.is_orderly else bytearray(pack_events(in_order(unpack_events(self.events))))
         if client == 0:  # the lane becomes "from the client"
             events[SIDE_AT::EVENT_BYTES] = events[SIDE_AT::EVENT_BYTES].translate(FLIP)
         return bytes(events)
-
-
-def _in_order(events: list[Event]) -> list[Event]:
-    """By time, yet what a side says stays in the order of its stream, also where its segments were reordered on their way."""
-    latest = {(side, decrypted): 0 for side in (False, True) for decrypted in (False, True)}
-    keyed: list[tuple[int, Event]] = []
-    for event in events:
-        ns = event.ns
-        if event.letter not in "s.!":
-            lane = (event.from_client, event.decrypted)  # what is decrypted may come later than what follows it
-            ns = latest[lane] = max(ns, latest[lane])
-        keyed.append((ns, event))
-    keyed.sort(key=lambda pair: pair[0])
-    return [event for _, event in keyed]
 
 
 FLIP = bytes([1, 0, *range(2, 256)])

@@ -17,7 +17,7 @@ from inspector.tls.registry import FATAL
 from inspector.tracking.clients import UNKNOWN, Stack, stack
 from inspector.tracking.closing import closed_first, gave_up, is_refused
 from inspector.tracking.renegotiation import Renegotiation, find_renegotiations
-from inspector.tracking.sessions import NOTHING, Entry, Kind, Ledger, is_modern, kind_of
+from inspector.tracking.sessions import NOTHING, Entry, Kind, Ledger, is_modern, is_read, kind_of
 
 Outcome = Literal["established", "aborted", "incomplete"]
 T = TypeVar("T")
@@ -36,6 +36,7 @@ class Observed(Struct, gc=False):
     packed_legs: tuple[bytes, ...]
     first_ns: int
     hello_ns: int
+    """When the ClientHello came; where that was not captured, the first frame."""
     outcome: Outcome
     kind: Kind | None
     reason: str
@@ -59,6 +60,10 @@ class Observed(Struct, gc=False):
     backend: int = -1
     entry: Entry = NOTHING
     health_check: bool = False
+    unread: bool = False
+    """A direction in which no hello was found, behind a preamble that is longer than what was looked through."""
+    jumped: bool = False
+    """Sequence numbers jumped further than any window reaches."""
 
     @property
     def main(self) -> ConnectionFacts:
@@ -73,7 +78,19 @@ class Observed(Struct, gc=False):
     @property
     def is_resumed(self) -> bool:
         """Whether a session was resumed, up to TLS 1.2."""
-        return self.kind in ("session_id", "ticket")
+        return self.kind in ("session_id", "ticket", "resumed")
+
+    @property
+    def is_offer_known(self) -> bool:
+        """Whether all that the client offered was read."""
+        return is_read(self.offer)
+
+    @property
+    def may_have_resumed(self) -> bool:
+        """Whether it may have resumed, or been issued, a session that the capture does not tell."""
+        if self.kind is None:
+            return self.answer is not None or self.lost or self.one_sided or self.offer is None
+        return self.kind == "resumed" and not self.entry.known
 
     @property
     def declined(self) -> bool:
@@ -134,7 +151,10 @@ def observe(facts: Facts, ledger: Ledger, wanted: Callable[[ConnectionFacts], bo
         if packed[RANDOM] in repeated:
             near[id(group)] = seen
         inner.enter_before(seen.hello_ns)
-        seen.entry = ledger.enter(seen.index, main.handshake, seen.kind)
+        peers = (seen.client_address, seen.server)
+        seen.entry = ledger.enter(seen.index, main.handshake, seen.kind, peers)
+        if seen.may_have_resumed:
+            ledger.cloud(peers, seen.hello_ns)
         inner.add(seen, main)
         found.append(seen)
     inner.enter_before(None)
@@ -208,11 +228,11 @@ def _observed(facts: Facts, packed: bytes, main: ConnectionFacts, shared: Shared
         packed,
         (),
         main.first_ns,
-        handshake.hello_ns,
+        handshake.hello_ns or main.first_ns,
         outcome,
         kind,
         reason,
-        stack(handshake.offer) if handshake.offer is not None else UNKNOWN,
+        stack(handshake.offer) if handshake.offer is not None and is_read(handshake.offer) and not _has_odd_version(main) else UNKNOWN,
         handshake.offer,
         handshake.answer,
         shared.one(main.client.address),
@@ -227,7 +247,14 @@ def _observed(facts: Facts, packed: bytes, main: ConnectionFacts, shared: Shared
         bool(handshake.offered_psks) if modern else bool(handshake.offered_ticket),
         shared.one(main.secrets),
         renegotiations,
+        unread=bool(main.from_client.searched or main.from_server.searched),
+        jumped=main.from_client.jumped or main.from_server.jumped,
     )
+
+
+def _has_odd_version(main: ConnectionFacts) -> bool:
+    """Whether the client's first record is of a version that no TLS stack writes, although servers take it: it is nobody's that is known."""
+    return any(a.kind == "record_version" and a.from_client for a in main.anomalies)
 
 
 def _outcome(main: ConnectionFacts) -> Outcome:
@@ -244,7 +271,7 @@ def _outcome(main: ConnectionFacts) -> Outcome:
         return "established"
     if any(a.level == FATAL for a in main.alerts):
         return "aborted"
-    whole = client.packets and server.packets and not client.lost and not server.lost
+    whole = client.packets and server.packets and not (client.lost or server.lost or client.searched or server.searched)
     if (client.fin or client.rst or server.fin or server.rst) and whole and seen & (facts.C_HELLO | facts.S_HELLO):
         return "aborted"
     return "incomplete"

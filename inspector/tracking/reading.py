@@ -23,6 +23,9 @@ from inspector.tracking.sessions import is_modern
 KEY_NAME_BYTES = 16
 """A ticket begins with the name of its key, where servers follow RFC 5077, section 4, as OpenSSL's do."""
 
+RANDOM = slice(2, 34)
+"""Where the random of a hello stands (RFC 8446, section 4.1.2)."""
+
 MOST_TICKETS = 16
 """Tickets of TLS 1.3 that are kept of a connection."""
 
@@ -75,6 +78,20 @@ def read_offer(handshake: HandshakeFacts, hello: messages.ClientHello, mark: Mar
     _, handshake.hello_frame, handshake.hello_ns = mark
 
 
+def read_beginning(handshake: HandshakeFacts, body: bytes, mark: Mark) -> bool:
+    """The first bytes of a ClientHello whose rest is missing: its random, its session id, and a partial shape, each where it is all there. Whether the
+    shape is."""
+    if len(body) < RANDOM.stop:
+        return False
+    try:
+        read_offer(handshake, messages.client_hello_beginning(body), mark)
+    except messages.Malformed:
+        handshake.client_random = body[RANDOM]
+        handshake.offered_id = messages.beginning_session_id(body)
+        _, handshake.hello_frame, handshake.hello_ns = mark
+    return handshake.offer is not None
+
+
 def _server_hello(handshake: HandshakeFacts, from_client: bool, body: bytes, mark: Mark, store: CertificateStore) -> bytes | None:
     """A ServerHello or HelloRetryRequest; what the server finally chooses counts."""
     hello = messages.server_hello(body)
@@ -83,7 +100,7 @@ def _server_hello(handshake: HandshakeFacts, from_client: bool, body: bytes, mar
         return b"J" if retry else None
     handshake.retried = handshake.retried or retry
     handshake.answer = hello.shape
-    handshake.server_random = hello.random
+    handshake.server_random = b"" if retry else hello.random
     handshake.answered_id = hello.session_id
     _, handshake.answer_frame, handshake.answer_ns = mark
     return b"J" if retry else None

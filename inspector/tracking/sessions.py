@@ -6,14 +6,33 @@ ClientHello that also offers TLS 1.3 may be random (RFC 8446, section 4.1.2, leg
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
 from inspector import bounds, facts
-from inspector.facts import HandshakeFacts
+from inspector.facts import Endpoint, HandshakeFacts
+from inspector.tls.messages import AnswerShape, HelloShape
 
-Kind = Literal["full", "session_id", "ticket", "psk"]
+Kind = Literal["full", "session_id", "ticket", "resumed", "psk"]
+"""``resumed``: by session id or ticket; which, was not captured, or what was offered and answered does not fit."""
+FULL_FLIGHT = facts.S_CERTIFICATE | facts.S_KEY_EXCHANGE | facts.S_REQUEST | facts.S_DONE | facts.C_CERTIFICATE | facts.C_KEY_EXCHANGE | facts.C_VERIFY
+"""Messages that only a full handshake has, up to TLS 1.2."""
+BEGUN_FLIGHT = facts.C_BEGUN_FLIGHT | facts.S_BEGUN_FLIGHT
+Peers = tuple[bytes, Endpoint]
+"""A client's address, and the server."""
+
+
+class Unclear(StrEnum):
+    """Why the kind of a handshake cannot be told."""
+
+    NO_ANSWER = "no ServerHello was captured"
+    CUT_ANSWER = "the ServerHello was not captured whole"
+    ONLY_RETRY = "only a HelloRetryRequest was captured"
+    CUT_OFFER = "the ClientHello was not captured whole"
+    CUT_FLIGHT = "bytes behind the ServerHello were not captured"
+    NO_FLIGHT = "nothing behind the ServerHello was captured"
 
 
 class Session(Struct):
@@ -34,18 +53,24 @@ class Session(Struct):
     """For each offer, the connection's index * 2, plus 1 where it was resumed."""
     dropped: int = 0
     name: bytes = b""
+    is_doubtful: bool = False
+    """Its issuer's handshake may itself have resumed a session: that cannot be told."""
 
 
 class Entry(NamedTuple):
-    """What the ledger knew of the offer in one connection. ``resumed_before``: None where it cannot be told."""
+    """What the ledger knew of the offer in one connection. ``resumed_before``: None where it cannot be told. ``clouded``: an earlier connection of the same
+    client and server was not seen whole, and may have resumed the session, or have been issued what is offered.
+    """
 
     session: Session | None
     known: bool
     resumed_before: bool | None
     resumed_by: int | None
+    clouded: bool = False
 
 
 NOTHING = Entry(None, False, False, None)
+CLOUDED = Entry(None, False, None, None, True)
 MAX_USES = 10_000
 
 
@@ -55,27 +80,55 @@ def is_modern(handshake: HandshakeFacts) -> bool:
     return answer is not None and (answer.version >= 0x0304)
 
 
+def is_read(shape: HelloShape | AnswerShape | None) -> bool:
+    """Whether a hello was read to its end."""
+    return shape is not None and not shape.partial
+
+
 def kind_of(handshake: HandshakeFacts) -> tuple[Kind | None, str]:
-    """How the handshake was made, and why one can say so."""
+    """How the handshake was made, and why one can say so; None, and an ``Unclear``, where it cannot be told.
+
+    Up to TLS 1.2 the flight behind the ServerHello tells: a certificate, or ChangeCipherSpec at once (RFC 5246, section 7.3). Session ids alone tell
+    it only of a hello that was read to its end, and tickets only where nothing is missing behind the ServerHello (RFC 5077, section 3.4).
+    """
     answer = handshake.answer
     if answer is None:
-        return None, "no ServerHello was captured"
+        return None, Unclear.NO_ANSWER
+    if answer.partial:
+        return None, Unclear.CUT_ANSWER
+    is_known = is_read(handshake.offer)
     if is_modern(handshake):
-        if handshake.retried and answer.version == 0x0304 and handshake.server_random == b"":
-            return None, "only a HelloRetryRequest was captured"
+        if handshake.retried and handshake.server_random == b"":
+            return None, Unclear.ONLY_RETRY
         if answer.accepted_psk is not None:
             return "psk", f"the server accepted pre-shared key {answer.accepted_psk}"
-        return "full", "the server accepted no pre-shared key" if handshake.offered_psks else "no pre-shared key was offered"
-    seen = handshake.seen
-    flight = seen & (facts.S_CERTIFICATE | facts.S_KEY_EXCHANGE | facts.S_DONE)
-    echoed = bool(handshake.offered_id) and handshake.offered_id == handshake.answered_id
-    if echoed and not flight:
-        return ("ticket" if handshake.offered_ticket else "session_id"), "the server echoed the offered session id"
-    if handshake.offered_ticket and not flight and seen & facts.S_CHANGE:
-        return "ticket", "the server went on to ChangeCipherSpec without a certificate"
+        return "full", "no pre-shared key was offered" if is_known and not handshake.offered_psks else "the server accepted no pre-shared key"
+    offered, has_ticket = handshake.offered_id, bool(handshake.offered_ticket)
+    echoed = bool(offered) and offered == handshake.answered_id
+    if handshake.seen & FULL_FLIGHT or handshake.missing & BEGUN_FLIGHT:
+        return "full", _why_full(handshake, is_known)
+    is_lost = bool(handshake.missing & facts.S_LOST_FLIGHT)
+    if handshake.seen & facts.S_CHANGE and not is_lost:
+        if is_known and echoed:
+            return ("ticket" if has_ticket else "session_id"), "the server echoed the offered session id"
+        return ("ticket" if has_ticket else "resumed"), "the server went on to ChangeCipherSpec without a certificate"
+    if is_lost and (echoed or has_ticket or not is_known):
+        return None, Unclear.CUT_FLIGHT
+    if not is_known:
+        return None, Unclear.CUT_OFFER
+    if echoed:
+        return ("ticket" if has_ticket else "session_id"), "the server echoed the offered session id"
+    if has_ticket and not offered and not handshake.answered_id:
+        return None, Unclear.NO_FLIGHT
+    return "full", _why_full(handshake, is_known)
+
+
+def _why_full(handshake: HandshakeFacts, is_known: bool) -> str:
+    if not is_known:
+        return "the server sent a certificate"
     if not handshake.offered_id and not handshake.offered_ticket:
-        return "full", "no session was offered"
-    return "full", "the server answered with a session id of its own" if handshake.answered_id else "the server answered with an empty session id"
+        return "no session was offered"
+    return "the server answered with a session id of its own" if handshake.answered_id else "the server answered with an empty session id"
 
 
 class Ledger:
@@ -84,26 +137,34 @@ class Ledger:
     def __init__(self) -> None:
         self.sessions: list[Session] = []
         self._by_key: dict[bytes, Session] = {}
+        self._clouds: dict[Peers, int] = {}
 
-    def enter(self, index: int, handshake: HandshakeFacts, kind: Kind | None) -> Entry:
-        """Look up what the connection offers, note what became of it, and what it was given."""
-        if handshake.answer is None or kind is None:
+    def enter(self, index: int, handshake: HandshakeFacts, kind: Kind | None, peers: Peers | None = None) -> Entry:
+        """Look up what the connection offers, note what became of it, and what it was given. ``peers``: whose connections stand beside it."""
+        if handshake.answer is None or (kind is None and is_modern(handshake)):
+            return NOTHING
+        if kind is None:
+            self._issue(index, handshake, is_doubtful=True)
             return NOTHING
         if is_modern(handshake):
             return self._modern(index, handshake, kind)
-        entry = self._offer(index, handshake, kind)
+        entry = self._offer(index, handshake, kind, self._clouds.get(peers) if peers is not None else None)
         if kind == "full":
             self._issue(index, handshake)
         elif handshake.issued_ticket and entry.session is not None:
             self._by_key[handshake.issued_ticket] = entry.session
         return entry
 
-    def _offer(self, index: int, handshake: HandshakeFacts, kind: Kind) -> Entry:
-        offered = handshake.offered_id
+    def cloud(self, peers: Peers, ns: int) -> None:
+        """A connection at this time was not seen whole: it may have resumed any session that these two had."""
+        self._clouds[peers] = max(ns, self._clouds.get(peers, 0))
+
+    def _offer(self, index: int, handshake: HandshakeFacts, kind: Kind, clouded_ns: int | None) -> Entry:
+        offered = handshake.offered_id or (handshake.answered_id if kind == "resumed" else b"")
         session = (handshake.offered_ticket and self._by_key.get(handshake.offered_ticket)) or (offered and self._by_key.get(offered)) or None
         known = session is not None and session.issuer is not None
         if session is None and not self._is_offer(handshake, kind):
-            return NOTHING
+            return NOTHING if clouded_ns is None else CLOUDED
         if session is None:
             method: Literal["session_id", "ticket"] = "ticket" if handshake.offered_ticket else "session_id"
             key = handshake.offered_ticket if handshake.offered_ticket else offered
@@ -116,8 +177,10 @@ class Ledger:
             self._by_key.setdefault(offered, session)
         marked, by = session.resumed_ns, session.resumed_by
         before: bool | None
+        clouded = False
         if marked is None or marked >= handshake.hello_ns:
-            before = False if known else None
+            clouded = session.is_doubtful or (clouded_ns is not None and clouded_ns >= (session.issued_ns or 0))
+            before = False if known and not clouded else None
         elif handshake.hello_ns - marked < bounds.RACE_NS:
             before = None
         else:
@@ -128,40 +191,45 @@ class Ledger:
             session.dropped += 1
         if kind != "full" and (session.resumed_ns is None or handshake.answer_ns < session.resumed_ns):
             session.resumed_ns, session.resumed_by = handshake.answer_ns, index
-        return Entry(session, known, before, by)
+        return Entry(session, known, before, by, clouded)
 
     @staticmethod
     def _is_offer(handshake: HandshakeFacts, kind: Kind) -> bool:
         """Whether an id that no server in the capture issued may still be a session."""
+        if kind == "resumed":
+            return bool(handshake.offered_id or handshake.answered_id)
         if handshake.offered_ticket or kind != "full":
             return True
         offer = handshake.offer
-        return bool(handshake.offered_id) and offer is not None and 0x0304 not in offer.versions
+        return bool(handshake.offered_id) and offer is not None and not offer.partial and 0x0304 not in offer.versions
 
-    def _issue(self, index: int, handshake: HandshakeFacts) -> None:
+    def _issue(self, index: int, handshake: HandshakeFacts, *, is_doubtful: bool = False) -> None:
+        """What the server gave. ``is_doubtful``: it may have resumed another session, whose id it echoed."""
         answer = handshake.answer
         assert answer is not None
-        if not handshake.answered_id and not handshake.issued_ticket:
+        keys = [key for key in (handshake.answered_id, handshake.issued_ticket) if key]
+        if is_doubtful:
+            keys = [key for key in keys if key not in self._by_key and key != handshake.offered_id]
+        if not keys:
             return
-        leaf = handshake.chain[0] if handshake.chain else None
-        key = handshake.answered_id or handshake.issued_ticket or b""
         session = Session(
-            key,
+            keys[0],
             "ticket" if handshake.issued_ticket else "session_id",
             index,
-            leaf,
-            answer.extended_master_secret,
+            handshake.chain[0] if handshake.chain else None,
+            answer.extended_master_secret if not answer.partial else None,
             handshake.answer_ns,
             bool(handshake.seen & facts.C_KEY_EXCHANGE),
             None,
             None,
             [],
+            is_doubtful=is_doubtful,
         )
         self.sessions.append(session)
-        if handshake.answered_id:
-            self._by_key[handshake.answered_id] = session
-        if handshake.issued_ticket:
-            self._by_key[handshake.issued_ticket] = session
+        for key in keys:
+            first = self._by_key.get(key)
+            if first is None or first.issuer is None or (session.leaf is not None and session.usable):  # issued anew: the client keeps the later one
+                self._by_key[key] = session
 
     def _modern(self, index: int, handshake: HandshakeFacts, kind: Kind) -> Entry:
         """TLS 1.3: an identity is a ticket (RFC 8446, section 4.6.1), which secrets show being issued; without them equal identities are the same one."""

@@ -55,7 +55,7 @@ class ConnectionScreen(Told):
             ("ALPN", safe_text(f"offered {', '.join(h.alpn_offered) or 'none'}, chosen {h.alpn or 'none'}")),
             ("session", f"offered {h.session.offered_id or 'none'}, answered {h.session.answered_id or 'none'}"),
             ("extended master secret (EMS)", f"offered {overview.YES[h.ems.offered]}, negotiated {overview.YES[h.ems.negotiated]}"),
-            ("certificate", chain or ("none sent" if h.kind in ("session_id", "ticket", "psk") else "none in clear" if c.secrets != "decrypted" else "none")),
+            ("certificate", chain or ("none sent" if h.kind in ("session_id", "ticket", "resumed", "psk") else "none in clear" if c.secrets != "decrypted" else "none")),
             ("JA4", h.ja4 or "none"),
             ("secrets", safe_text(c.secrets or "none given")),
             ("bytes", f"{c.bytes.client:,} from the client, {c.bytes.server:,} from the server, {c.gap_bytes:,} not captured"),

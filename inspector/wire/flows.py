@@ -179,11 +179,7 @@ class FlowTable:
                     continue
                 if self._draining:
                     return
-                flow = self._flows[key] = Flow(key, self._store, ns, frame_base + run.number[first])
-                if self._live:
-                    self._young[key] = flow
-                if self._from_middle:
-                    flow.began = self._began(flow, control & SYN and not flags & ACK, seq, ns)
+                flow = self._open(key, ns, frame_base + run.number[first], control & SYN and not flags & ACK, seq)
             flow.packets[lane] = True
             stream = flow.streams[lane]
             if control & SYN:
@@ -195,6 +191,11 @@ class FlowTable:
                 if stream.is_next(seq):
                     stream.run(run, first, end, length, held)
                 else:
+                    if stream.begins_anew(seq, run, first, is_over=flow.closed):
+                        self._end(self._flows.pop(key))
+                        flow = self._open(key, ns, frame_base + run.number[first], 0, seq)
+                        stream = flow.streams[lane]
+                        flow.packets[lane] = stream.jumped = True
                     self._insert(stream, run, first, end, seq)
             if control & (FIN | RST):
                 after = seq + length + (control & FIN) & 0xFFFFFFFF
@@ -209,6 +210,15 @@ class FlowTable:
                 flow.last = (ns, frame_base + run.number[first])
         if flow is not None and group.last_ns > flow.last[0] and not flow.is_over(group.last_ns):
             flow.last = (group.last_ns, frame_base + group.last_number)
+
+    def _open(self, key: Key, ns: int, frame: int, by_syn: int, seq: int) -> Flow:
+        """A flow that begins."""
+        flow = self._flows[key] = Flow(key, self._store, ns, frame)
+        if self._live:
+            self._young[key] = flow
+        if self._from_middle:
+            flow.began = self._began(flow, by_syn, seq, ns)
+        return flow
 
     def _began(self, flow: Flow, by_syn: int, seq: int, ns: int) -> Began | None:
         """How a flow begins that may be the rest of one from before the start."""
@@ -325,10 +335,12 @@ class FlowTable:
             found.bytes = stream.received
             found.gap = max(0, stream.top - stream.received)
             found.fin, found.rst = (ending and flow.closing(lane, ending) for ending in (flow.fins[lane], flow.resets[lane]))
-            found.lost = stream.lost or stream.reader.uncertain
+            found.lost = stream.reader.torn
             found.packets = flow.packets[lane]
+            found.searched, found.jumped = stream.reader.searched, stream.jumped
             found.opened = opened[lane]
             lanes.append(found)
+        connection.handshake.missing = connection.missing_bits(client)
         events = connection.event_facts(client)
         connection.handshake.seen = facts.seen_bits(events[facts.LETTER_AT :: facts.EVENT_BYTES], events[facts.SIDE_AT :: facts.EVENT_BYTES])
         return ConnectionFacts(

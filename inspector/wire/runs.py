@@ -8,9 +8,14 @@ from typing import NamedTuple
 import numpy as np
 
 from inspector import facts
+from inspector.tls.registry import CLIENT_HELLO, HANDSHAKE, SERVER_HELLO
 from inspector.wire.segments import ACK, FIN, I64, RST, SYN, U64, Rows, SegmentBatch
 
 CONTROL = SYN | FIN | RST
+HELLO_KIND = 5
+"""Where in a record the type of its first handshake message stands."""
+HEAD_BYTES = 256
+"""Of a segment: more than tells a hello, in whatever records."""
 MIX_LOW, MIX_HIGH = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)
 
 Key = tuple[int, int]
@@ -37,6 +42,11 @@ class Run:
         self.time_ns = time_ns
         self.frame = frame
         self.reach = reach
+
+    def head(self, row: int) -> bytes:
+        """The first bytes that a segment holds."""
+        start = self.start[row]
+        return self.data[start : start + min(self.held[row], HEAD_BYTES)].tobytes()
 
 
 class Reach:
@@ -83,6 +93,17 @@ def among(batch: SegmentBatch, keys: list[Key]) -> Rows:
     return found
 
 
+def _greets(batch: SegmentBatch, start: I64, held: I64) -> Rows:
+    """Which segments begin as a hello does. Each begins a span, so that a hello is noticed where nobody looks any more, behind a preamble of any length."""
+    octets = batch.data
+    at = np.minimum(start, max(len(octets) - HELLO_KIND - 1, 0))
+    found: Rows = (held > HELLO_KIND) & (octets[at] == HANDSHAKE)
+    some = np.flatnonzero(found)
+    kind = octets[start[some] + HELLO_KIND]
+    found[some] = (octets[start[some] + 1] == 3) & ((kind == CLIENT_HELLO) | (kind == SERVER_HELLO))
+    return found
+
+
 BUSY_SEGMENTS = 64
 """A flow with more segments in one batch is busy: nobody wants those that only carry its data."""
 
@@ -114,6 +135,8 @@ def by_flow(batch: SegmentBatch, reach: Reach | None = None) -> Iterator[FlowRun
     follows = np.zeros(len(rows), np.bool_)
     plain = (control == 0) & (length > 0)
     follows[1:] = (group[1:] == group[:-1]) & (lane[1:] == lane[:-1]) & plain[1:] & plain[:-1] & (held[:-1] == length[:-1]) & ((seq[:-1] + length[:-1]) & 0xFFFFFFFF == seq[1:])
+    start = batch.start[order][rows]
+    follows &= ~_greets(batch, start, held)
     before = np.zeros(len(rows) + 1, np.int64)
     np.cumsum(length, out=before[1:])
     held_before = np.zeros(len(rows) + 1, np.int64)
@@ -121,7 +144,7 @@ def by_flow(batch: SegmentBatch, reach: Reach | None = None) -> Iterator[FlowRun
     firsts = np.flatnonzero(~follows)
     run = Run(
         batch.data.data,
-        batch.start[order][rows].tolist(),
+        start.tolist(),
         held.tolist(),
         length.tolist(),
         before.tolist(),

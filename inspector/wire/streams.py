@@ -9,12 +9,16 @@ from __future__ import annotations
 from bisect import bisect_right, insort
 
 from inspector import bounds
-from inspector.tls.records import PASSED_BYTES, RecordReader
-from inspector.tls.registry import APPLICATION_DATA
+from inspector.tls.records import NEVER, PASSED_BYTES, Mode, RecordReader
+from inspector.tls.registry import APPLICATION_DATA, HANDSHAKE
 from inspector.wire.runs import Run
 
+PLAUSIBLE_START = 1 << 20
+"""A hello further away than this from where a direction stands begins another connection."""
 PLAUSIBLE_TAIL = 1 << 24
 """A FIN further behind the last byte is damage, not a tail that was not captured."""
+
+HELLO_BYTE = bytes((HANDSHAKE,))
 
 Piece = tuple[int, bytes, int, int, int]
 """offset, bytes held, length on the wire, frame, ns"""
@@ -23,7 +27,7 @@ Piece = tuple[int, bytes, int, int, int]
 class Stream:
     """Orders segments for one record reader. Counts ``received`` payload bytes, each once."""
 
-    __slots__ = ("_base", "_holes", "_pending", "_waiting", "anchored", "lost", "next", "reader", "received", "top")
+    __slots__ = ("_base", "_holes", "_pending", "_waiting", "anchored", "jumped", "next", "reader", "received", "top")
 
     def __init__(self, reader: RecordReader) -> None:
         self.reader = reader
@@ -33,8 +37,8 @@ class Stream:
         self.top = 0
         """The highest offset seen plus one: how long the stream is."""
         self.received = 0
-        self.lost = False
-        """Bytes that the reader wanted were given up."""
+        self.jumped = False
+        """A segment lay further away than any window reaches."""
         self._base = 0
         self._holes: list[list[int]] = []
         self._pending: list[Piece] = []
@@ -66,12 +70,37 @@ class Stream:
         """Whether bytes with this sequence number simply come next."""
         return self.anchored and (self._base + self.next) & 0xFFFFFFFF == seq and not self._pending
 
+    def begins_anew(self, seq: int, rows: Run, row: int, *, is_over: bool) -> bool:
+        """Whether a segment is of another connection between the same ports, whose SYN was not captured: it lies where nothing of this one can, and begins
+        with a hello although this direction has begun TLS, or this connection is over.
+        """
+        if not self.anchored and not self._pending:
+            return False
+        distance = self._distance(seq)
+        if not distance:
+            return False
+        from inspector.tls.preamble import find_hello
+
+        head = rows.head(row)
+        has_hello = len(head) >= 11 and find_hello(head, at_start=False) == 0
+        if is_over:
+            return has_hello or distance > PLAUSIBLE_TAIL
+        has_begun = not self.anchored or self.reader.mode in (Mode.READING, Mode.LOST)
+        return has_hello and has_begun and distance > PLAUSIBLE_START
+
+    def _distance(self, seq: int) -> int:
+        """How far a sequence number lies from all that was seen of the stream."""
+        offset = self.offset(seq)
+        low, high = (0, self.top) if self.anchored else (self._pending[0][0], self._pending[-1][0] + self._pending[-1][2])
+        return max(low - offset, offset - high, 0)
+
     def insert(self, offset: int, held: bytes, length: int, frame: int, ns: int) -> None:
         """A segment in any order. ``held`` may be shorter than ``length`` where the frame was cut."""
         if not self.anchored:
             self._hold(offset, held, length, frame, ns)
             return
         end = offset + length
+        self.jumped = self.jumped or offset - self.top > PLAUSIBLE_TAIL or offset < -PLAUSIBLE_TAIL
         self.top = max(self.top, end)
         if offset < self.next:
             if self._holes:
@@ -136,7 +165,6 @@ class Stream:
         if offset > self.next:
             self._open_hole(self.next, offset)
             self.next = offset
-            self.lost = self.lost or not self.reader.sealed
             self.reader.gap(offset)
         self._drain()
 
@@ -151,19 +179,20 @@ class Stream:
         while self._pending:
             self._give_up()
         if self.top > self.next:
-            self.lost = self.lost or (not self.reader.sealed and self.reader.want < self.top)
             self.reader.gap(self.top)
+        self.reader.end()
 
     def _deliver(self, offset: int, held: bytes, length: int, frame: int, ns: int) -> None:
         reader = self.reader
         self.next = offset + length
         self.received += len(held)
+        if reader.want == NEVER and held[:1] == HELLO_BYTE:
+            reader.wake(offset)
         while True:
             want = reader.want
             if want >= self.next:
                 return
             if want >= offset + len(held):
-                self.lost = self.lost or not reader.sealed
                 reader.gap(self.next)
                 return
             start = max(0, want - offset)
@@ -190,6 +219,8 @@ class Stream:
         if end > self.top:
             self.top = end
         self.received += held
+        if reader.want == NEVER and rows.held[first] and rows.data[rows.start[first]] == HANDSHAKE:
+            reader.wake(offset)
         if last - first == 1:
             self._single(rows, first, offset, end)
             return
@@ -207,7 +238,6 @@ class Stream:
         while (want := reader.want) < end:
             skip = want - offset if want > offset else 0
             if skip >= held:
-                self.lost = self.lost or not reader.sealed
                 reader.gap(end)
                 return
             at = start + skip
