@@ -139,7 +139,7 @@ def _protected(case: Case, members: list[Observed]) -> Assessment:
     if len(leaves) == 1:
         breaks = ("a back end with another certificate joins", "the certificate is replaced by one with other names", *unseen)
         return _safe("every full handshake in clear showed the same certificate; more back ends may hide behind it", *breaks, grade=grade)
-    if all(case.step(a, b) != "none" for a, b in combinations(leaves, 2)):
+    if all(case.step(a, b) not in ("none", None) for a, b in combinations(leaves, 2)):
         because = f"all {len(leaves)} certificates count as one server: {_shared(case, leaves)}"
         return _safe(because, "a certificate without that name joins the pool", *unseen, grade=grade)
     stacks = Counter(s.stack.name for s in old)

@@ -15,7 +15,7 @@ from inspector.findings.jsse import Decision, Generation, Offer, Step, decide, e
 from inspector.findings.machine import Machine
 from inspector.tracking.backends import Backend, find_backends
 from inspector.tracking.balancer import Balanced, balanced
-from inspector.tracking.certificates import Certificate, parse
+from inspector.tracking.certificates import Certificate, first_refused, parse
 from inspector.tracking.observed import BAD_CERTIFICATE, Observed, observe
 from inspector.tracking.services import Client, Service, find_clients, find_services, ip_text, mark_health_checks
 from inspector.tracking.sessions import Ledger, Session
@@ -72,11 +72,15 @@ class Case:
     logged: logged.Joined = field(default_factory=logged.Joined)
     ticket_keys: dict[bytes, list[Session]] = field(default_factory=dict)
     """Names of ticket keys that several TLS 1.3 identities begin with, and their sessions."""
-    identities: dict[tuple[bytes, bytes], Step] = field(default_factory=dict)
+    identities: dict[tuple[bytes, bytes], Step | None] = field(default_factory=dict)
 
-    def step(self, old: bytes, new: bytes) -> Step:
-        """The identity rule on two certificates by digest."""
+    def step(self, old: bytes, new: bytes) -> Step | None:
+        """The identity rule on two certificates by digest; None where one of them cannot be read."""
         return _step(self, old, new)
+
+    def refused(self, seen: Observed) -> Certificate | None:
+        """The certificate of the server's chain that Java cannot parse, where there is one: Java gives up on it before it compares anything."""
+        return first_refused(self.certificates, seen.main.handshake.chain)
 
     def machine_of(self, seen: Observed) -> Machine | None:
         """What is known of the client's machine from elsewhere, where it is that one."""
@@ -151,16 +155,13 @@ def _wanted(options: Options) -> Callable[[ConnectionFacts], bool] | None:
     return is_wanted
 
 
-def _step(case: Case, old: bytes, new: bytes) -> Step:
-    known = case.identities.get((old, new))
-    if known is None:
-        if old == new:
-            known = "same_der"
-        else:
-            first, second = case.certificates.get(old), case.certificates.get(new)
-            known = equivalence(first.identity, second.identity, case.options.generation) if first and second else "none"
-        case.identities[old, new] = known
-    return known
+def _step(case: Case, old: bytes, new: bytes) -> Step | None:
+    if old == new:
+        return "same_der"
+    if (old, new) not in case.identities:
+        first, second = case.certificates.get(old), case.certificates.get(new)
+        case.identities[old, new] = equivalence(first.identity, second.identity, case.options.generation) if first and second else None
+    return case.identities[old, new]
 
 
 def _told(decision: Decision, cached: bytes | None = None, identity: Step | None = None) -> Judgement:
@@ -169,6 +170,7 @@ def _told(decision: Decision, cached: bytes | None = None, identity: Step | None
 
 _NOT_APPLICABLE = _told(NOT_APPLICABLE)
 _MODERN = _told(decide(Offer(True, False, False, False, False, None, None, False)))
+_REFUSED = _told(Decision("not_applicable", None, "Java cannot parse a certificate that the server sent, and gives up before it compares"))
 _NOTHING_OFFERED = _told(decide(Offer(False, False, False, False, False, None, None, False)))
 
 
@@ -185,6 +187,8 @@ def _judge(case: Case, seen: Observed) -> Judgement:
     answer = seen.answer
     if answer is None:
         return _NOT_APPLICABLE
+    if case.refused(seen) is not None:
+        return _REFUSED
     cached, leaf = session.leaf, seen.leaf
     identity = case.step(cached, leaf) if cached is not None and leaf is not None else None
     offer = Offer(
@@ -196,6 +200,7 @@ def _judge(case: Case, seen: Observed) -> Judgement:
         resumed_before=entry.resumed_before,
         equivalent=None if identity is None else identity != "none",
         gave_up=seen.gave_up,
+        unreadable=identity is None and cached is not None and leaf is not None,
     )
     return _judgement(offer, cached, identity)
 

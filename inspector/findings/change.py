@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from inspector.document import Evidence, Finding, Grade, Severity
+from inspector.findings import unreadable
 from inspector.findings.case import Case, frames
+from inspector.findings.jsse import UNREADABLE
 from inspector.findings.remedies import CHANGE_REFERENCES, capture_remedy, change_remedies
 from inspector.logs.entries import Kind
 from inspector.times import rfc3339, span
@@ -34,8 +36,13 @@ def doubt(case: Case, seen: Observed) -> str | None:
         return "the session's origin lies before the capture"
     if not seen.entry.known:
         return "the offered session was issued by no server in the capture"
-    if seen.leaf is None or judgement.identity != "none":
-        return "the certificates are equivalent or not both readable"
+    if seen.leaf is None or judgement.identity is None:
+        return UNREADABLE
+    if judgement.identity != "none":
+        return "the certificates are equivalent"
+    itself = unreadable.doubt(case, seen)
+    if itself is not None:
+        return itself
     if seen.stack.name != "jsse":
         return "the client's TLS stack is not known to be Java's"
     signs = case.signs[seen.client, seen.leaf or b""]
@@ -74,6 +81,7 @@ def abort(case: Case, seen: Observed) -> Finding:
     said = case.logged.certain(seen.index, "certificate_change")
     if said is not None:
         explanation += f" The client's own log says so: {case.log_place(said.log, said.failure.line)}."
+    explanation += unreadable.unread_names(case, seen)
     if confirmed:
         explanation += f" {TRANSLATION}"
         if case.options.generation == "first":

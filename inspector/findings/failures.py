@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from inspector import facts
 from inspector.document import Evidence, Finding, Grade, Remedy
+from inspector.findings import unreadable
 from inspector.findings.case import Case, frames
 from inspector.findings.remedies import FAILURE_REMEDIES
 from inspector.times import rfc3339
@@ -71,6 +72,11 @@ def cause(seen: Observed) -> Cause:
     return Cause(f"early-{seen.closed_by}", f"{by} closed the connection during the handshake", "observed", None)
 
 
+def _refused(case: Case, seen: Observed) -> Cause | None:
+    found = unreadable.refusal(case, seen)
+    return Cause(found.key, found.text, "inferred", found.remedy) if found is not None else None
+
+
 def _answered_in_clear(seen: Observed) -> bool:
     """Whether the server sent bytes that are neither a hello nor an alert."""
     main = seen.main
@@ -91,7 +97,7 @@ def failures(case: Case, explained: Set[int]) -> Iterator[Finding]:
     for seen in case.observed:
         if seen.outcome != "aborted" or seen.health_check or seen.index in explained:
             continue
-        why = cause(seen)
+        why = _refused(case, seen) or cause(seen)
         key = (seen.service, seen.client, why.key)
         groups.setdefault(key, []).append(seen)
         causes[key] = why

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from inspector.document import Evidence, Finding, Limit, Remedy
+from inspector.findings import unreadable
 from inspector.findings.case import Case
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import short_id
@@ -38,6 +39,7 @@ def limits(case: Case, extra: list[Limit]) -> list[Limit]:
     _add(found, "lost_bytes", lost, "bytes of the handshake were not captured")
     _add(found, "one_sided", one_sided, "only one direction was captured")
     _add(found, "mid_stream", mid_stream, "the ClientHello was not captured")
+    found += unreadable.limits(case)
     before = [s for s in case.observed if s.entry.session is not None and s.entry.session.issuer is None and not s.modern]
     _add(found, "before_capture", before, "the offered session was issued before the capture, or by nobody")
     modern = [s for s in case.observed if s.modern and s.backend < 0 and s.secrets != ""]
@@ -66,7 +68,7 @@ def _add(found: list[Limit], kind: str, members: list[Observed], text: str) -> N
 
 def incomplete(case: Case, found: list[Limit]) -> Iterator[Finding]:
     """One finding for what the captures lack, where it weakens an answer."""
-    kinds = ("unreadable", "truncated", "damaged", "drops", "bounded", "lost_bytes", "one_sided", "mid_stream")
+    kinds = ("unreadable", "truncated", "damaged", "drops", "bounded", "lost_bytes", "one_sided", "mid_stream", unreadable.KIND)
     lacking = [limit for limit in found if limit.kind in kinds]
     if not lacking:
         return

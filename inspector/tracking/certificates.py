@@ -6,6 +6,7 @@ How they are read stands in ``x509/``; what could not be read is None or empty, 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -95,6 +96,15 @@ def parse(der: bytes) -> Certificate:
         names.others,
         stands if names.flaw is not None else (),
     )
+
+
+def first_refused(certificates: Mapping[bytes, Certificate], chain: Iterable[bytes]) -> Certificate | None:
+    """The first of a chain, by digest, that no Java can parse."""
+    for digest in chain:
+        certificate = certificates.get(digest)
+        if certificate is not None and certificate.is_read_by_java is False:
+            return certificate
+    return None
 
 
 def _readable(name: Name | None) -> str:
