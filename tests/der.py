@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -179,9 +180,9 @@ def mutated(data: bytes, rng: random.Random) -> bytes:
         elif what == 1 and node.children:
             node.children.pop(rng.randrange(len(node.children)))
         elif what == 2 and node.children:
-            node.children.insert(rng.randrange(len(node.children) + 1), rng.choice(node.children))
+            node.children.insert(rng.randrange(len(node.children) + 1), deepcopy(rng.choice(node.children)))
         elif what == 3 and node.children:
-            node.children.insert(rng.randrange(len(node.children) + 1), rng.choice(nodes[1:] or nodes[:1]) if len(nodes) > 1 and node is not nodes[0] else Node(5))
+            node.children.insert(rng.randrange(len(node.children) + 1), deepcopy(rng.choice(nodes[1:])))
         elif what == 4:
             node.padding = rng.randint(1, 2)
         elif what == 5 and node.children:
@@ -196,7 +197,4 @@ def mutated(data: bytes, rng: random.Random) -> bytes:
             else:
                 content[place : place + 1] = rng.choice((b"", b"  ", b"Z", b"+0100", b".5", b"00", b"\xc3\xa9"))
             node.content = bytes(content)
-    try:
-        return whole.encoded()
-    except RecursionError:
-        return data
+    return whole.encoded()

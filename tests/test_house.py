@@ -24,7 +24,7 @@ LAYERS: dict[str, set[str]] = {
     "times": set(),
     "document": {"document_handshake"},
     "document_handshake": set(),
-    "secrets": {"bounds", "errors", "facts", "safe", "tls"},
+    "secrets": {"bounds", "errors", "facts", "safe", "tls", "x509"},
     "tls": {"bounds"},
     "x509": set(),
     "logs": {"capture", "safe"},

@@ -119,6 +119,16 @@ def read_certificate(data: bytes) -> Reading:
     return reading
 
 
+def subject_public_key_info(data: bytes) -> bytes | None:
+    """The encoded key of a certificate; None where there is none to be found. Raises nothing."""
+    try:
+        signed = der.several(der.of_tag(der.several(der.of_tag(der.first(data)[0], der.SEQUENCE))[0], der.SEQUENCE))
+        place = 6 if _is_context(signed[0], 0) else 5
+        return der.encoded(signed[place])
+    except (der.DerError, IndexError):
+        return None
+
+
 def _kept(reading: Reading, kind: ProblemKind, read: Callable[[], Kept]) -> Kept | None:
     try:
         return read()

@@ -37,11 +37,8 @@ class Value(NamedTuple):
 
 def first(data: bytes) -> tuple[Value, bytes]:
     """The value that stands first, and what follows it. Raises DerError."""
-    tag, start, length = _header(data, 0)
-    if length < 0:
-        end = _end_of_contents(data, start, DEPTH)
-        return Value(tag, data[start:end]), data[end + len(END_OF_CONTENTS) :]
-    return Value(tag, data[start : start + length]), data[start + length :]
+    tag, start, end, behind = bounds(data, 0)
+    return Value(tag, data[start:end]), data[behind:]
 
 
 def one(data: bytes) -> Value:
@@ -57,14 +54,21 @@ def several(data: bytes) -> list[Value]:
     found: list[Value] = []
     at = 0
     while at < len(data):
-        tag, start, length = _header(data, at)
-        end = start + length if length >= 0 else _end_of_contents(data, start, DEPTH)
+        tag, start, end, at = bounds(data, at)
         found.append(Value(tag, data[start:end]))
-        at = end if length >= 0 else end + len(END_OF_CONTENTS)
     return found
 
 
-def _header(data: bytes, at: int) -> tuple[int, int, int]:
+def bounds(data: bytes | bytearray, at: int) -> tuple[int, int, int, int]:
+    """Of the value at a place: its tag, where its content begins and ends, and where the next value begins. Raises DerError."""
+    tag, start, length = _header(data, at)
+    if length >= 0:
+        return tag, start, start + length, start + length
+    end = _end_of_contents(data, start, DEPTH)
+    return tag, start, end, end + len(END_OF_CONTENTS)
+
+
+def _header(data: bytes | bytearray, at: int) -> tuple[int, int, int]:
     """Tag, where the content begins, and its length; -1 where that is indefinite."""
     if at + 2 > len(data) or data[at] & NUMBER == NUMBER:
         raise DerError
@@ -83,7 +87,7 @@ def _header(data: bytes, at: int) -> tuple[int, int, int]:
     return tag, start, length
 
 
-def _end_of_contents(data: bytes, at: int, depth: int) -> int:
+def _end_of_contents(data: bytes | bytearray, at: int, depth: int) -> int:
     if not depth:
         raise DerError
     while data[at : at + 2] != END_OF_CONTENTS:

@@ -127,6 +127,15 @@ def _check_email(text: str) -> None:
         raise der.DerError
 
 
+def is_uri(content: bytes) -> bool:
+    """Whether Java reads this as a URI."""
+    try:
+        _check_uri(content.decode("ascii", "replace"))
+    except (der.DerError, AddressValueError):
+        return False
+    return True
+
+
 def _check_uri(text: str) -> None:
     """Raises DerError where ``sun.security.x509.URIName`` refuses it: no URI, no scheme, a host that is none."""
     found = URI_SYNTAX.fullmatch(text)
