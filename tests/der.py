@@ -165,12 +165,15 @@ TAGS = (1, 2, 3, 4, 5, 6, 0x0C, 0x12, 0x13, 0x14, 0x16, 0x17, 0x18, 0x1A, 0x1B, 
 
 def mutated(data: bytes, rng: random.Random) -> bytes:
     """The certificate with one to three changes to its values, lengths in order again, or with some bytes turned."""
-    if rng.random() < 0.15:
+    try:
+        [whole] = tree(data)
+    except (ValueError, IndexError):
+        whole = None
+    if whole is None or rng.random() < 0.15:
         changed = bytearray(data)
         for _ in range(rng.randint(1, 3)):
             changed[rng.randrange(len(changed))] = rng.randrange(256)
         return bytes(changed)
-    [whole] = tree(data)
     for _ in range(rng.randint(1, 3)):
         nodes = whole.every()
         node = rng.choice(nodes)

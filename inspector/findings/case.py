@@ -9,7 +9,7 @@ from functools import lru_cache
 from msgspec import Struct
 
 from inspector.document import FrameRef, Jsse
-from inspector.facts import FRAME_BITS, ConnectionFacts, Facts
+from inspector.facts import FRAME_BITS, ConnectionFacts, Facts, HandshakeFacts
 from inspector.findings import logged
 from inspector.findings.jsse import Decision, Generation, Offer, Step, decide, equivalence
 from inspector.findings.machine import Machine
@@ -131,6 +131,11 @@ def build(facts: Facts, options: Options) -> Case:
     return case
 
 
+def has_no_certificate(handshake: HandshakeFacts) -> bool:
+    """Whether the server sent a Certificate message with an empty list."""
+    return bool(handshake.certificate_frame) and not handshake.chain
+
+
 def _ticket_keys(sessions: list[Session]) -> dict[bytes, list[Session]]:
     """What two tickets have in common at their start is no chance: it is the name of the key that both were sealed with."""
     named: dict[bytes, list[Session]] = {}
@@ -170,7 +175,7 @@ def _told(decision: Decision, cached: bytes | None = None, identity: Step | None
 
 _NOT_APPLICABLE = _told(NOT_APPLICABLE)
 _MODERN = _told(decide(Offer(True, False, False, False, False, None, None, False)))
-_REFUSED = _told(Decision("not_applicable", None, "Java cannot parse a certificate that the server sent, and gives up before it compares"))
+_REFUSED = _told(Decision("not_applicable", None, "Java cannot parse a certificate that the server sent, or got none, and gives up before it compares"))
 _NOTHING_OFFERED = _told(decide(Offer(False, False, False, False, False, None, None, False)))
 
 
@@ -187,7 +192,7 @@ def _judge(case: Case, seen: Observed) -> Judgement:
     answer = seen.answer
     if answer is None:
         return _NOT_APPLICABLE
-    if case.refused(seen) is not None:
+    if has_no_certificate(seen.main.handshake) or case.refused(seen) is not None:
         return _REFUSED
     cached, leaf = session.leaf, seen.leaf
     identity = case.step(cached, leaf) if cached is not None and leaf is not None else None

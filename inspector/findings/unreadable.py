@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from inspector.document import Limit, Remedy
-from inspector.facts import C_CERTIFICATE, S_CERTIFICATE
-from inspector.findings.case import NOT_JAVA, Case
+from inspector.facts import C_CERTIFICATE
+from inspector.findings.case import NOT_JAVA, Case, has_no_certificate
 from inspector.tracking.certificates import Certificate, first_refused
 from inspector.tracking.observed import Observed
 from inspector.x509.certificate import Problem, ProblemKind
@@ -75,7 +75,7 @@ def refusal(case: Case, seen: Observed) -> Refusal | None:
         return Refusal(f"unparsable-client-{refused.sha256.hex()[:12]}", f"the client's certificate {_said(refused)}", REISSUE)
     if seen.lost or code not in PARSED_NOT or not (seen.gave_up or alert is not None):
         return None
-    if handshake.seen & S_CERTIFICATE and not handshake.chain:
+    if has_no_certificate(handshake):
         return Refusal("no-certificate", "the server sent an empty list of certificates", NO_CERTIFICATE)
     refused = case.refused(seen)
     if refused is None or (seen.stack.name in NOT_JAVA and refused.problem is not None and refused.problem.kind != "structure"):

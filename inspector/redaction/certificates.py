@@ -133,7 +133,7 @@ class Remaker:
                 if part.tag == 0xA3:
                     self._extensions(data, part)
                 else:
-                    self._scramble(data, part.start, part.end, "unique")
+                    self._scramble(data, part.start + 1, part.end, "unique")
             self._scramble(data, signature.start + 1, signature.end, "signature")
             self._scramble(data, bounds(data, 0)[3], len(data), "trailing")
         except (NoCertificate, ValueError, IndexError):
