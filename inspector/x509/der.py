@@ -6,6 +6,7 @@ DER has one encoding for each value; what issues certificates in the field does 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 BOOLEAN, INTEGER, BIT_STRING, OCTET_STRING, NULL, OBJECT_IDENTIFIER = 1, 2, 3, 4, 5, 6
@@ -141,6 +142,7 @@ def oid(value: Value) -> str:
     return dotted(of_tag(value, OBJECT_IDENTIFIER))
 
 
+@lru_cache(maxsize=4096)
 def dotted(content: bytes) -> str:
     """The numbers of an object identifier (X.690, section 8.19). Raises DerError."""
     if not 0 < len(content) <= OID_BYTES or content[-1] & 128:

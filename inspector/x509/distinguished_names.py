@@ -106,5 +106,6 @@ def _canonical_attribute(attribute: Attribute) -> str:
     keyword = KEYWORDS.get(attribute.oid)
     if keyword is None or attribute.value.tag not in (der.UTF8_STRING, der.PRINTABLE_STRING):
         return f"{(keyword or attribute.oid).lower()}=#{der.encoded(attribute.value).hex()}"
-    escaped = ESCAPED.sub(r"\\\g<0>", attribute.text)
+    text = attribute.value.content.decode("utf-8", "replace")  # a PrintableString too, up to Java 21
+    escaped = ESCAPED.sub(r"\\\g<0>", text)
     return f"{keyword.lower()}={canonical(escaped)}"

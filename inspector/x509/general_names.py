@@ -62,11 +62,12 @@ NO_NAMES = AlternativeNames((), (), (), None)
 def read_alternative_names(content: bytes) -> AlternativeNames:
     """The names of the extension's value. Raises nothing."""
     try:
-        encoded = der.several(der.of_tag(der.one(content), der.SEQUENCE))
+        whole, rest = der.first(content)
+        encoded = der.several(der.of_tag(whole, der.SEQUENCE))
     except der.DerError:
         return NO_NAMES._replace(flaw="names")
     names = [_general_name(value) for value in encoded]
-    flaw = next((LABELS[n.kind] if n.kind < len(LABELS) else "names" for n in names if not n.is_read), None if names else "names")
+    flaw = next((LABELS[n.kind] if n.kind < len(LABELS) else "names" for n in names if not n.is_read), None if names and not rest else "names")
     others = dict.fromkeys(LABELS[n.kind] for n in names if n.kind < len(LABELS) and n.kind not in (DNS, IP_ADDRESS))
     return AlternativeNames(tuple(n.text for n in names if n.kind == DNS and n.text), tuple(n.text for n in names if n.kind == IP_ADDRESS and n.text), tuple(others), flaw)
 
