@@ -238,7 +238,7 @@ def compare_command(files: tuple[str, ...], jdk_generation: str, form: str, fail
         sys.stdout.buffer.write(comparison_json(comparison))
     else:
         sys.stdout.write(comparison_text(comparison))
-    if comparison.unequal(comparison.generation) and fail_on != "never":
+    if comparison.equivalent(comparison.generation) is not True and fail_on != "never":
         raise SystemExit(FINDINGS)
 
 

@@ -175,6 +175,7 @@ class Certificate(Struct):
     key: str
     signature: str
     self_issued: bool
+    problem: str | None = None
 
 
 class Use(Struct):

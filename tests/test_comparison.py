@@ -24,7 +24,7 @@ def compared(*ders: bytes) -> Comparison:
     return compare([parse(d) for d in ders], [f"{n}.pem" for n in range(len(ders))])
 
 
-def steps(*ders: bytes) -> tuple[str, str]:
+def steps(*ders: bytes) -> tuple[str | None, str | None]:
     (pair,) = compared(*ders).pairs
     return pair.current, pair.first
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from inspector.findings.jsse import Generation, Offer, decide, equivalence
-from inspector.tracking.certificates import Identity, canonical, parse
+from inspector.tracking.certificates import Identity, parse
+from inspector.x509.distinguished_names import canonical
 from tests.build import certificate
 
 BASE = {

@@ -9,15 +9,16 @@ from functools import lru_cache
 from msgspec import Struct
 
 from inspector.document import FrameRef, Jsse
-from inspector.facts import FRAME_BITS, ConnectionFacts, Facts
+from inspector.facts import FRAME_BITS, ConnectionFacts, Facts, HandshakeFacts
 from inspector.findings import logged
 from inspector.findings.jsse import Decision, Generation, Offer, Step, decide, equivalence
 from inspector.findings.machine import Machine
+from inspector.findings.problems import itself
 from inspector.findings.signs import Abort, Manner, Signs, Weighed, weigh
 from inspector.tracking.backends import Backend, find_backends
 from inspector.tracking.balancer import Balanced, balanced
 from inspector.tracking.caches import find_caches
-from inspector.tracking.certificates import Certificate, parse
+from inspector.tracking.certificates import Certificate, first_refused, parse
 from inspector.tracking.clients import program
 from inspector.tracking.closing import QUICK_NS, delay_of_close
 from inspector.tracking.observed import BAD_CERTIFICATE, Observed, observe
@@ -75,15 +76,19 @@ class Case:
     logged: logged.Joined = field(default_factory=logged.Joined)
     ticket_keys: dict[bytes, list[Session]] = field(default_factory=dict)
     """Names of ticket keys that several TLS 1.3 identities begin with, and their sessions."""
-    identities: dict[tuple[bytes, bytes], Step] = field(default_factory=dict)
+    identities: dict[tuple[bytes, bytes], Step | None] = field(default_factory=dict)
     pools: list[list[Backend]] = field(default_factory=list)
     """The back ends of each service."""
     service_clients: list[list[Client]] = field(default_factory=list)
     """The clients of each service."""
 
-    def step(self, old: bytes, new: bytes) -> Step:
-        """The identity rule on two certificates by digest."""
+    def step(self, old: bytes, new: bytes) -> Step | None:
+        """The identity rule on two certificates by digest; None where one of them cannot be read."""
         return _step(self, old, new)
+
+    def refused(self, seen: Observed) -> Certificate | None:
+        """The certificate of the server's chain that Java cannot parse, where there is one: Java gives up on it before it compares anything."""
+        return first_refused(self.certificates, seen.main.handshake.chain)
 
     def machine_of(self, seen: Observed) -> Machine | None:
         """What is known of the client's machine from elsewhere, where it is that one."""
@@ -121,6 +126,7 @@ class Case:
             went_on_before=before is not None and before < seen.index,
             cloud=judgement.decision.reason if session is None or seen.entry.clouded else "",
             jumped=seen.jumped,
+            itself=itself(self.certificates, seen.main.handshake.chain),
         )
         return weigh(abort, self.signs.get((key, seen.leaf or b"")) or Signs(), self.manners.get(key) or Manner())
 
@@ -161,6 +167,11 @@ def build(facts: Facts, options: Options) -> Case:
     return case
 
 
+def has_no_certificate(handshake: HandshakeFacts) -> bool:
+    """Whether the server sent a Certificate message with an empty list."""
+    return bool(handshake.certificate_frame) and not handshake.chain
+
+
 def _ticket_keys(sessions: list[Session]) -> dict[bytes, list[Session]]:
     """What two tickets have in common at their start is no chance: it is the name of the key that both were sealed with."""
     named: dict[bytes, list[Session]] = {}
@@ -185,16 +196,13 @@ def _wanted(options: Options) -> Callable[[ConnectionFacts], bool] | None:
     return is_wanted
 
 
-def _step(case: Case, old: bytes, new: bytes) -> Step:
-    known = case.identities.get((old, new))
-    if known is None:
-        if old == new:
-            known = "same_der"
-        else:
-            first, second = case.certificates.get(old), case.certificates.get(new)
-            known = equivalence(first.identity, second.identity, case.options.generation) if first and second else "none"
-        case.identities[old, new] = known
-    return known
+def _step(case: Case, old: bytes, new: bytes) -> Step | None:
+    if old == new:
+        return "same_der"
+    if (old, new) not in case.identities:
+        first, second = case.certificates.get(old), case.certificates.get(new)
+        case.identities[old, new] = equivalence(first.identity, second.identity, case.options.generation) if first and second else None
+    return case.identities[old, new]
 
 
 def _told(decision: Decision, cached: bytes | None = None, identity: Step | None = None) -> Judgement:
@@ -203,6 +211,7 @@ def _told(decision: Decision, cached: bytes | None = None, identity: Step | None
 
 _NOT_APPLICABLE = _told(NOT_APPLICABLE)
 _MODERN = _told(decide(Offer(True, False, False, False, False, None, None, False)))
+_REFUSED = _told(Decision("not_applicable", None, "Java cannot parse a certificate that the server sent, or got none, and gives up before it compares"))
 _NOTHING_OFFERED = _told(decide(Offer(False, False, False, False, False, None, None, False)))
 _UNCLEAR: dict[str, Judgement] = {reason: _told(Decision("not_applicable", None, reason)) for reason in Unclear}
 
@@ -218,6 +227,8 @@ def _judge(case: Case, seen: Observed) -> Judgement:
     answer = seen.answer
     if answer is None:
         return _NOT_APPLICABLE
+    if has_no_certificate(seen.main.handshake) or case.refused(seen) is not None:
+        return _REFUSED
     if session is None:
         if seen.is_offer_known and not entry.clouded:
             return _NOTHING_OFFERED
@@ -235,6 +246,7 @@ def _judge(case: Case, seen: Observed) -> Judgement:
         equivalent=None if identity is None else identity != "none",
         gave_up=seen.gave_up,
         clouded=entry.clouded,
+        unreadable=identity is None and cached is not None and leaf is not None,
     )
     return _judgement(offer, cached, identity)
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from inspector import facts
 from inspector.document import Grade
 from inspector.findings.case import Case, Program, client_code, slow_close
+from inspector.findings.unreadable import refusal
 from inspector.tls.registry import alert_name
 from inspector.tracking.closing import CERTIFICATE_ALERTS, first_close, is_refused, is_unanswered, server_was_gone
 from inspector.tracking.names import covers
@@ -84,7 +85,13 @@ class Names:
 
 def cause(case: Case, seen: Observed, names: Names) -> Cause:
     """Why this handshake failed, as far as the wire shows."""
-    return _nothing_answered(seen) or _unclear(seen) or _alerted(seen, names) or _refused(seen) or _closed(seen)
+    return _unparsable(case, seen) or _nothing_answered(seen) or _unclear(seen) or _alerted(seen, names) or _refused(seen) or _closed(seen)
+
+
+def _unparsable(case: Case, seen: Observed) -> Cause | None:
+    """A certificate itself that Java cannot parse, or none at all."""
+    found = refusal(case, seen)
+    return Cause(found.key, found.text, "inferred", found.remedy) if found is not None else None
 
 
 def _nothing_answered(seen: Observed) -> Cause | None:

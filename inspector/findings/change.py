@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from inspector.document import Evidence, Finding, Grade, Remedy, Severity
+from inspector.findings import unreadable
 from inspector.findings.case import Case, frames, goes_on
 from inspector.findings.pool import pool_remedies
 from inspector.findings.prediction import Extended, extended
@@ -93,6 +94,7 @@ def _abort(case: Case, seen: Observed, weighed: Weighed, pool: Pool) -> Finding:
     said = case.logged.certain(seen.index, "certificate_change")
     if said is not None:
         explanation += f" The client's own log says so: {case.log_place(said.log, said.failure.line)}."
+    explanation += unreadable.unread_names(case, seen)
     if confirmed:
         explanation += "".join(f" {text}" for text in (_ems(case, seen, pool), TRANSLATION) if text)
         if case.options.generation == "first":

@@ -39,16 +39,16 @@ class Fix(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """Two certificates by place, and the deciding step under each rule."""
+    """Two certificates by place, and the deciding step under each rule; None where one of them cannot be read."""
 
     old: int
     new: int
-    current: Step
-    first: Step
+    current: Step | None
+    first: Step | None
 
 
 class Comparison(NamedTuple):
-    """``fixes``: None where all are equivalent already."""
+    """``fixes``: None where all that can be read are equivalent already."""
 
     generation: Generation
     certificates: tuple[Certificate, ...]
@@ -59,6 +59,14 @@ class Comparison(NamedTuple):
     def unequal(self, generation: Generation) -> list[Pair]:
         """The pairs that are not equivalent under a rule."""
         return [p for p in self.pairs if (p.current if generation == "current" else p.first) == "none"]
+
+    def unknown(self) -> list[Pair]:
+        """The pairs of which one cannot be read, whatever the rule."""
+        return [p for p in self.pairs if p.current is None]
+
+    def equivalent(self, generation: Generation) -> bool | None:
+        """Whether all are equivalent; None where that is not known."""
+        return False if self.unequal(generation) else None if self.unknown() else True
 
 
 def compare(certificates: Sequence[Certificate], sources: Sequence[str], generation: Generation = "current") -> Comparison:
@@ -89,8 +97,10 @@ Name = tuple[Kind, str]
 
 
 def _smallest(identities: Sequence[Identity]) -> Fix:
-    """For the current rule: the fewest additions after which every pair is equivalent. A wildcard of another certificate is never proposed."""
-    names: list[set[Name]] = [{("DNS", n.lower()) for n in i.dns_names} | {("IP", a) for a in i.ip_addresses} for i in identities]
+    """For the current rule: the fewest additions after which every pair is equivalent. A wildcard of another certificate is never proposed, nor a name of
+    what cannot be read.
+    """
+    names: list[set[Name]] = [{("DNS", n.lower()) for n in i.dns_names} | {("IP", a) for a in i.ip_addresses} if i.is_known else set() for i in identities]
     proposed = sorted({name for held in names for name in held if not name[1].startswith("*")})
     unequal = [(a, b) for a, b in combinations(range(len(identities)), 2) if equivalence(identities[a], identities[b]) == "none"]
     best = _one_name(names, unequal)
@@ -124,13 +134,14 @@ def _one_name(names: list[set[Name]], unequal: list[tuple[int, int]]) -> list[tu
 def _in_front(identities: Sequence[Identity]) -> Fix:
     """For the first rule: one DNS name in front of all others; where several certificates have IP addresses, one of these too."""
     additions: list[Addition] = []
-    addresses = Counter(i.ip_addresses[0] for i in identities if i.ip_addresses)
+    known = [(c, i) for c, i in enumerate(identities) if i.is_known]
+    addresses = Counter(i.ip_addresses[0] for _, i in known if i.ip_addresses)
     if len(addresses) > 1:
         address = min(addresses, key=lambda a: (-addresses[a], a))
-        additions += [Addition(c, "IP", address, True) for c, i in enumerate(identities) if i.ip_addresses and i.ip_addresses[0] != address]
-    firsts = Counter(i.dns_names[0] for i in identities if i.dns_names)
+        additions += [Addition(c, "IP", address, True) for c, i in known if i.ip_addresses and i.ip_addresses[0] != address]
+    firsts = Counter(i.dns_names[0] for _, i in known if i.dns_names)
     changed = applied(identities, Fix(tuple(additions), False))
     if any(equivalence(a, b, "first") == "none" for a, b in combinations(changed, 2)):
         name = min(firsts, key=lambda n: (-firsts[n], n.startswith("*"), len(n), n), default=PLACEHOLDER)
-        additions += [Addition(c, "DNS", name, True) for c, i in enumerate(identities) if not i.dns_names or i.dns_names[0] != name]
+        additions += [Addition(c, "DNS", name, True) for c, i in known if not i.dns_names or i.dns_names[0] != name]
     return Fix(tuple(additions), False)

@@ -12,6 +12,7 @@ from inspector.findings.case import Case, frame, frames
 from inspector.findings.from_logs import lines_of
 from inspector.findings.inside import ended, studied
 from inspector.findings.pool import ems_of, versions_of
+from inspector.findings.problems import problem_text
 from inspector.times import rfc3339, rfc3339_signed
 from inspector.tls.messages import AnswerShape, HelloShape
 from inspector.tls.registry import alert_name, cipher_name, is_grease, version_name
@@ -287,20 +288,20 @@ def certificates(case: Case) -> list[doc.Certificate]:
     """The inventory, by subject."""
     found = []
     for digest, c in sorted(case.certificates.items(), key=lambda item: (item[1].subject, item[0])):
-        read = c.problem is None or bool(c.subject or c.serial)
         found.append(
             doc.Certificate(
                 digest.hex(),
                 c.subject,
                 c.issuer,
                 c.serial,
-                rfc3339_signed(c.not_before) if read else None,
-                rfc3339_signed(c.not_after) if read else None,
+                rfc3339_signed(c.not_before) if c.not_before is not None else None,
+                rfc3339_signed(c.not_after) if c.not_after is not None else None,
                 list(c.identity.dns_names),
                 list(c.identity.ip_addresses),
                 c.key,
                 c.signature,
                 c.self_issued,
+                problem_text(c.problem) if c.problem is not None else None,
             )
         )
     return found

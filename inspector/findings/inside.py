@@ -78,6 +78,7 @@ def _decrypted(case: Case, seen: Observed, attempt: Renegotiation, handshake: Ha
                 resumed_before=seen.is_resumed,
                 equivalent=None if step is None else step != "none",
                 gave_up=attempt.broken_off_by == "client",
+                unreadable=step is None and leaf is not None and now is not None,
             )
         )
         jsse = Jsse(decision.verdict, decision.row, REASONS.get(decision.row or 0, decision.reason), leaf.hex() if leaf else None, step)

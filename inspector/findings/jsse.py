@@ -30,6 +30,9 @@ Verdict = Literal["accepts", "aborts", "possible", "not_applicable"]
 Step = Literal["same_der", "shared_ip", "shared_dns", "same_subject_and_issuer", "none"]
 
 
+UNREADABLE = "one of the two certificates cannot be read, so that they cannot be compared"
+
+
 class Decision(NamedTuple):
     """``row`` of the table, or None where no ServerHello was seen."""
 
@@ -40,7 +43,7 @@ class Decision(NamedTuple):
 
 class Offer(NamedTuple):
     """What the table needs. ``offered``: None where that was not read. ``resumed_before``: None where the capture cannot tell. ``equivalent``: None where a leaf
-    is not known. ``clouded``: who may have resumed the session, or been issued it, was not seen whole.
+    is not known, ``unreadable`` where that is because it cannot be read. ``clouded``: who may have resumed the session, or been issued it, was not seen whole.
     """
 
     modern: bool
@@ -52,6 +55,7 @@ class Offer(NamedTuple):
     equivalent: bool | None
     gave_up: bool
     clouded: bool = False
+    unreadable: bool = False
 
 
 def decide(offer: Offer) -> Decision:
@@ -75,7 +79,7 @@ def decide(offer: Offer) -> Decision:
     if offer.equivalent:
         return Decision("accepts", 5, "the new certificate is identity-equivalent to the cached one")
     if offer.equivalent is None:
-        return Decision("possible", None, "the certificate of the offered session was not captured")
+        return Decision("possible", None, UNREADABLE if offer.unreadable else "the certificate of the offered session was not captured")
     if offer.resumed_before is None:
         if offer.clouded:
             return Decision("possible", None, "an earlier connection of this client, which may have resumed the session, was not captured whole")
@@ -83,14 +87,16 @@ def decide(offer: Offer) -> Decision:
     return Decision("aborts", 6, "the offered session had been resumed before, there is no extended master secret, and the certificate is another")
 
 
-def equivalence(old: Identity, new: Identity, generation: Generation = "current") -> Step:
-    """The step by which two leaf certificates count as one server, or ``none``.
+def equivalence(old: Identity, new: Identity, generation: Generation = "current") -> Step | None:
+    """The step by which two leaf certificates count as one server, or ``none``. None where one of them has no identity that is known.
 
     ``current``: since about 8u60, any shared iPAddress, any shared dNSName (case-insensitive, literal), else subject and issuer. ``first``: before
     8u60 and 7u85, only the first iPAddress and the first dNSName of each are compared, case-sensitively, and where both have one it decides.
     """
     if old.sha256 == new.sha256:
         return "same_der"
+    if not (old.is_known and new.is_known):
+        return None
     if generation == "first":
         if old.ip_addresses and new.ip_addresses:
             return "shared_ip" if old.ip_addresses[0] == new.ip_addresses[0] else "none"

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from inspector import bounds
 from inspector.document import Evidence, Finding, Limit, Remedy
+from inspector.findings import unreadable
 from inspector.findings.case import Case
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import short_id
@@ -42,6 +43,7 @@ def limits(case: Case, extra: list[Limit]) -> list[Limit]:
     looked = f"what begins a direction is no TLS, and a hello was looked for in its first {bounds.SEARCH_BYTES >> 10} KiB and where flights begin, in vain"
     _add(found, "preamble", [s for s in case.observed if s.unread], looked)
     _add(found, "sequence_jump", [s for s in case.observed if s.jumped], "sequence numbers jump further than any window reaches: other connections may have used these ports")
+    found += unreadable.limits(case)
     before = [s for s in case.observed if s.entry.session is not None and s.entry.session.issuer is None and not s.modern]
     _add(found, "before_capture", before, "the offered session was issued before the capture, or by nobody")
     modern = [s for s in case.observed if s.modern and s.backend < 0 and s.secrets != ""]
@@ -70,7 +72,7 @@ def _add(found: list[Limit], kind: str, members: list[Observed], text: str) -> N
 
 def incomplete(case: Case, found: list[Limit]) -> Iterator[Finding]:
     """One finding for what the captures lack, where it weakens an answer."""
-    kinds = ("unreadable", "truncated", "damaged", "drops", "bounded", "lost_bytes", "one_sided", "mid_stream", "preamble", "sequence_jump")
+    kinds = ("unreadable", "truncated", "damaged", "drops", "bounded", "lost_bytes", "one_sided", "mid_stream", "preamble", "sequence_jump", unreadable.KIND)
     lacking = [limit for limit in found if limit.kind in kinds]
     if not lacking:
         return

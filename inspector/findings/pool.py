@@ -16,6 +16,7 @@ from inspector.tracking.certificates import Certificate
 from inspector.tracking.services import Service, short_id
 
 SOON_DAYS = 30
+ONE_SERVER = {True: "Java counts both as one server", False: "Java does not count both as one server, so clients with a session of the old one may abort once"}
 
 
 def ems_of(case: Case, backend: Backend) -> bool | str | None:
@@ -77,7 +78,7 @@ def _said(value: object) -> str:
 
 def _attributes(case: Case, members: list[Backend]) -> Iterator[tuple[str, list[tuple[Backend, object]]]]:
     """Each attribute with the back ends for which it is known. Names differ where no two certificates are equivalent by names."""
-    leaves = [(b, b.leaf) for b in members if b.leaf in case.certificates]
+    leaves = [(b, b.leaf) for b in members if b.leaf in case.certificates and case.certificates[b.leaf].identity.is_known]
     if len(leaves) > 1 and any(case.step(leaves[0][1] or b"", leaf or b"") == "none" for _, leaf in leaves[1:]):
         yield "certificate_names", [(b, _names(case, leaf or b"")) for b, leaf in leaves]
     yield "ems", [(b, value) for b in members if (value := ems_of(case, b)) is not None]
@@ -128,7 +129,7 @@ def _shown(case: Case, backend: Backend, text: str) -> Evidence:
 def _dated(case: Case, digest: bytes) -> str:
     """A certificate by name and dates, for both may have one name."""
     certificate = case.certificates.get(digest)
-    if certificate is None or not certificate.not_after:
+    if certificate is None or not certificate.not_after or certificate.not_before is None:
         return _called(case, digest)
     return f"{_called(case, digest)} (valid {rfc3339_signed(certificate.not_before)[:10]} to {rfc3339_signed(certificate.not_after)[:10]}, serial {certificate.serial[:20]})"
 
@@ -140,7 +141,7 @@ def rotations(case: Case) -> Iterator[Finding]:
         for rotation in backend.rotations:
             seen = case.observed[rotation.connection]
             step = case.step(rotation.old, rotation.new)
-            same = "Java counts both as one server" if step != "none" else "Java does not count both as one server, so clients with a session of the old one may abort once"
+            same = "whether Java counts both as one server is not known, for one of them cannot be read" if step is None else ONE_SERVER[step != "none"]
             at = rfc3339(rotation.at_ns)
             yield Finding(
                 short_id("certificate-rotated", backend.id, rotation.new.hex()),
@@ -163,8 +164,10 @@ def rotations(case: Case) -> Iterator[Finding]:
             )
 
 
-def validity(certificate: Certificate, at: int) -> Literal["valid", "soon", "expired"]:
+def validity(certificate: Certificate, at: int) -> Literal["valid", "soon", "expired", "unknown"]:
     """How a certificate stands at a time, nanoseconds since the epoch; soon: under 30 days and a third of its lifetime are left."""
+    if certificate.not_after is None or certificate.not_before is None:
+        return "unknown"
     left = certificate.not_after - at
     if left < 0:
         return "expired"
@@ -179,12 +182,12 @@ def expiry(case: Case) -> Iterator[Finding]:
             last[seen.leaf] = seen.index
     for leaf, index in last.items():
         certificate = case.certificates.get(leaf)
-        if certificate is None or not certificate.not_after:
+        if certificate is None or certificate.not_after is None:
             continue
         seen = case.observed[index]
         shown = seen.main.handshake.answer_ns or seen.first_ns
         left = certificate.not_after - shown
-        if validity(certificate, shown) == "valid":
+        if validity(certificate, shown) in ("valid", "unknown"):
             continue
         service = case.services[seen.service]
         rule = "certificate-expired" if left < 0 else "certificate-expires-soon"

@@ -41,7 +41,7 @@ def common(certificates: Sequence[Certificate], generation: Generation = "curren
     pairs: dict[Common, None] = {}
     for old, new in combinations(listed, 2):
         step = equivalence(old.identity, new.identity, generation)
-        if step == "none":
+        if step is None or step == "none":
             return []
         pairs.setdefault(_tie(step, old, new), None)
     return list(pairs)

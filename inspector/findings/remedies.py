@@ -87,6 +87,8 @@ def failure_remedies(cause: str, name: str, port: int) -> list[Remedy]:
             "PKI", f"Put the name {name} into the certificates that lack it, as a DNS name.", f"{probe} </dev/null 2>/dev/null | openssl x509 -noout -ext subjectAltName"
         ),
         "no_chain": Remedy("owners of the back end", "Send the intermediate certificates with the server's own, as the other back ends do.", f"{probe} -showcerts </dev/null"),
+        "reissue": Remedy("PKI", "Issue the certificate again: Java cannot parse this one.", "keytool -printcert -file cert.pem"),
+        "no_certificate": Remedy("owners of the server", "Give the server a certificate: it sends an empty list.", f"{probe} -showcerts </dev/null"),
         "certificate_expired": Remedy("PKI", "Renew the certificate.", f"{probe} </dev/null 2>/dev/null | openssl x509 -noout -dates"),
         "unknown_ca": Remedy("PKI", "Give the side that sent the alert the CA that issued the certificate, or show it one that it trusts.", VERIFY),
         "bad_certificate": Remedy("PKI", "Look into the log of the side that sent the alert: it rejects the certificate that it was shown.", VERIFY),

@@ -14,6 +14,7 @@ should have, and how long it took to close. The first row that holds decides:
 | origin | the session was issued before the capture | possible |
 | issuer | no server in the capture issued the session | possible |
 | certificates | they are equivalent, or not both readable | possible |
+| itself | some versions of Java cannot parse the certificate | possible |
 | stack | the client is not known to be Java | possible |
 | slow | closed in silence, too late | possible |
 | one cache | the same session cache went on before though the rule says abort | possible |
@@ -56,7 +57,8 @@ class Manner:
 class Abort(NamedTuple):
     """What is weighed. ``code``: of the client's fatal alert. ``slow_ns``: how long after the server's flight it closed, where that is too late for Java's check.
     ``went_on_before``: the cache that the session came from had gone on where the rule says abort. ``cloud``: why the session's past cannot be told, "" where it
-    can. ``jumped``: no SYN of it was captured, and only its sequence numbers tell that it is a connection of its own.
+    can. ``itself``: why the certificate itself may be the cause, or "". ``jumped``: no SYN of it was captured, and only its sequence numbers tell that it is a
+    connection of its own.
     """
 
     is_logged: bool
@@ -69,6 +71,7 @@ class Abort(NamedTuple):
     went_on_before: bool
     cloud: str = ""
     jumped: bool = False
+    itself: str = ""
 
 
 class Weighed(NamedTuple):
@@ -93,6 +96,7 @@ def weigh(abort: Abort, signs: Signs, manner: Manner) -> Weighed:
         (not abort.has_origin, Weighed("origin", "possible", "the session's origin lies before the capture")),
         (not abort.is_issued, Weighed("issuer", "possible", "the offered session was issued by no server in the capture")),
         (not abort.differs, Weighed("certificates", "possible", "the certificates are equivalent or not both readable")),
+        (bool(abort.itself), Weighed("itself", "possible", abort.itself)),
         (not abort.is_java, Weighed("stack", "possible", "the client's TLS stack is not known to be Java's")),
         (is_slow, Weighed("slow", "possible", late)),
         (abort.went_on_before, Weighed("one cache", "possible", "the same session cache went on before although the certificate changed")),

@@ -48,9 +48,9 @@ def _lacks_certificate(case: Case, seen: Observed) -> bool:
 
 
 def _cannot_be_compared(case: Case, seen: Observed) -> bool:
-    """Whether a certificate of the server's was seen whose names could not be read."""
+    """Whether the server showed a certificate whose identity Java would not know, or that Java cannot parse."""
     certificate = case.certificates.get(seen.leaf) if seen.leaf is not None else None
-    return certificate is not None and certificate.problem is not None
+    return certificate is not None and not certificate.identity.is_known
 
 
 def _began_before(case: Case, seen: Observed) -> bool:

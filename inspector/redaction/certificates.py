@@ -7,10 +7,13 @@ replaced as a whole.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from inspector.redaction.disguise import Disguise
+from inspector.x509.der import DerError, bounds
+from inspector.x509.general_names import is_uri
 
 INTEGER, BIT_STRING, OBJECT_IDENTIFIER = 0x02, 0x03, 0x06
 ONE_BYTE_STRINGS = (0x0C, 0x12, 0x13, 0x14, 0x16, 0x1A, 0x1B)
@@ -34,6 +37,11 @@ def _oid(text: str) -> bytes:
     return bytes(found)
 
 
+CONSTRUCTED, CONTEXT, URI = 0x20, 0x80, 6
+MAPPED = bytes(10) + b"\xff\xff"
+"""What an IPv4 address that is written as one of IPv6 begins with (RFC 4291, section 2.5.5.2); Java takes both for the same."""
+
+PERCENT = re.compile(rb"(%[0-9A-Fa-f]{2})")
 ALTERNATIVE_NAMES = (_oid("2.5.29.17"), _oid("2.5.29.18"), _oid("2.5.29.30"), _oid("2.5.29.31"), _oid("1.3.6.1.5.5.7.1.1"), _oid("2.5.29.46"))
 """Extensions that hold GeneralNames: alternative names, name constraints, distribution points, authority information access."""
 
@@ -41,7 +49,7 @@ SUBJECT_KEY, AUTHORITY_KEY, TIMESTAMPS = _oid("2.5.29.14"), _oid("2.5.29.35"), (
 KEPT = tuple(_oid(f"2.5.29.{n}") for n in (15, 16, 19, 36, 37)) + (_oid("1.3.6.1.5.5.7.1.24"),)
 """Key usage and its period, basic constraints, policy constraints, extended key usage, TLS feature: they name nobody."""
 
-EC_KEY, RSA_KEY = _oid("1.2.840.10045.2.1"), _oid("1.2.840.113549.1.1.1")
+EC_KEY, RSA_KEYS = _oid("1.2.840.10045.2.1"), (_oid("1.2.840.113549.1.1.1"), _oid("1.2.840.113549.1.1.10"))
 CURVES = {_oid("1.2.840.10045.3.1.7"): "SECP256R1", _oid("1.3.132.0.34"): "SECP384R1", _oid("1.3.132.0.35"): "SECP521R1", _oid("1.3.132.0.10"): "SECP256K1"}
 
 
@@ -62,18 +70,22 @@ def items(data: bytes | bytearray, start: int, end: int) -> Iterator[Item]:
     """The TLVs side by side in a range. Raises NoCertificate."""
     at = start
     while at < end:
-        if at + 2 > end or data[at] & 31 == 31:
+        try:
+            tag, first, last, behind = bounds(data, at)
+        except DerError:
+            raise NoCertificate from None
+        if behind > end:
             raise NoCertificate
-        tag, length, content = data[at], data[at + 1], at + 2
-        if length & 128:
-            count = length & 127
-            if not 1 <= count <= 4 or content + count > end:
-                raise NoCertificate
-            length, content = int.from_bytes(data[content : content + count], "big"), content + count
-        if content + length > end:
-            raise NoCertificate
-        yield Item(tag, at, content, content + length)
-        at = content + length
+        yield Item(tag, at, first, last)
+        at = behind
+
+
+def _is_whole(data: bytearray, item: Item) -> bool:
+    """Whether a constructed value holds values, as it should."""
+    try:
+        return all(True for _ in items(data, item.start, item.end))
+    except NoCertificate:
+        return False
 
 
 class Remaker:
@@ -107,10 +119,10 @@ class Remaker:
     def _made(self, der: bytes) -> bytes:
         data = bytearray(der)
         try:
-            [whole] = items(data, 0, len(data))
+            whole, *_ = items(data, 0, bounds(data, 0)[3])
             signed, _, signature = items(data, whole.start, whole.end)
             parts = list(items(data, signed.start, signed.end))
-            if parts[0].tag == 0xA0:
+            if parts[0].tag & ~CONSTRUCTED == CONTEXT:
                 parts = parts[1:]
             serial, _, issuer, _, subject, key = parts[:6]
             self._serial(data, serial)
@@ -121,8 +133,9 @@ class Remaker:
                 if part.tag == 0xA3:
                     self._extensions(data, part)
                 else:
-                    self._scramble(data, part.start, part.end, "unique")
+                    self._scramble(data, part.start + 1, part.end, "unique")
             self._scramble(data, signature.start + 1, signature.end, "signature")
+            self._scramble(data, bounds(data, 0)[3], len(data), "trailing")
         except (NoCertificate, ValueError, IndexError):
             return self._disguise.opaque(der, "certificate")
         return bytes(data)
@@ -144,8 +157,10 @@ class Remaker:
         if depth > DEPTH:
             raise NoCertificate
         for item in items(data, start, end):
-            if item.tag & 0x20:
+            if item.tag & CONSTRUCTED and _is_whole(data, item):
                 self._walk(data, item.start, item.end, depth + 1, general_names)
+            elif general_names and item.tag == CONTEXT | URI:
+                self._uri(data, item)
             elif item.tag in (BMP_STRING, UNIVERSAL_STRING):
                 self._wide(data, item)
             elif general_names and item.tag == 0x87:
@@ -160,6 +175,15 @@ class Remaker:
                 is_text = item.tag in ONE_BYTE_STRINGS or old.isascii()
                 data[item.start : item.end] = self._disguise.raw(old) if is_text else self._disguise.opaque(old, "string")
 
+    def _uri(self, data: bytearray, item: Item) -> None:
+        """Other words between the same signs; one that Java reads as a URI becomes one that it reads, for else it would read none of the names."""
+        old = bytes(data[item.start : item.end])
+        pieces = (piece if PERCENT.fullmatch(piece) else self._disguise.raw(piece) for piece in PERCENT.split(old))
+        new = b"".join(b"%%%02X" % self._disguise.stream("escape", piece, 1)[0] if PERCENT.fullmatch(piece) else piece for piece in pieces)
+        if is_uri(old) != is_uri(new):
+            new = b"u:".ljust(len(old), b"x") if is_uri(old) else b" " * len(old)
+        data[item.start : item.end] = new
+
     def _wide(self, data: bytearray, item: Item) -> None:
         encoding = "utf-16-be" if item.tag == BMP_STRING else "utf-32-be"
         old = bytes(data[item.start : item.end])
@@ -170,7 +194,9 @@ class Remaker:
         """An address, or in name constraints an address and a mask."""
         size = item.end - item.start
         length = size if size in (4, 16) else size // 2 if size in (8, 32) else 0
-        if length:
+        if length == 16 and data[item.start : item.start + len(MAPPED)] == MAPPED:
+            data[item.start + len(MAPPED) : item.start + 16] = self._disguise.address(bytes(data[item.start + len(MAPPED) : item.start + 16]))
+        elif length:
             data[item.start : item.start + length] = self._disguise.address(bytes(data[item.start : item.start + length]))
         else:
             self._scramble(data, item.start, item.end, "address")
@@ -185,7 +211,7 @@ class Remaker:
         kind = bytes(data[identifier.start : identifier.end])
         start = bits.start + 1
         old = bytes(data[start : bits.end])
-        if kind == RSA_KEY:
+        if kind in RSA_KEYS:
             [key] = items(data, start, bits.end)
             modulus, _ = items(data, key.start, key.end)
             first = modulus.start + (2 if data[modulus.start] == 0 else 1)
@@ -193,9 +219,11 @@ class Remaker:
             data[modulus.end - 1] |= 1
         elif kind == EC_KEY and parameters and bytes(data[parameters[0].start : parameters[0].end]) in CURVES:
             point = self._point(CURVES[bytes(data[parameters[0].start : parameters[0].end])], old)
-            data[start : bits.end] = point if len(point) == len(old) else self._disguise.opaque(old, "key")
+            data[start : bits.end] = point if len(point) == len(old) else old[:1] + self._disguise.opaque(old[1:], "key")
         elif len(old) > 4 and old[:1] in (b"\x02", b"\x30"):
             self._scramble(data, start + 5, bits.end, "key")
+        elif kind == EC_KEY:
+            self._scramble(data, start + 1, bits.end, "key")
         else:
             self._scramble(data, start, bits.end, "key")
 
@@ -209,7 +237,7 @@ class Remaker:
         return ec.derive_private_key(secret, curve).public_key().public_bytes(Encoding.X962, form)
 
     def _extensions(self, data: bytearray, part: Item) -> None:
-        [listed] = items(data, part.start, part.end)
+        listed, *_ = items(data, part.start, part.end)
         for extension in items(data, listed.start, listed.end):
             identifier, *_, value = items(data, extension.start, extension.end)
             oid = bytes(data[identifier.start : identifier.end])
@@ -226,7 +254,10 @@ class Remaker:
                 change = self._general
             else:
                 change = self._unknown
-            change(data, value)
+            try:
+                change(data, value)
+            except (NoCertificate, ValueError, IndexError):
+                self._unknown(data, value)
 
     def _key_identifier(self, data: bytearray, value: Item) -> None:
         [identifier] = items(data, value.start, value.end)

@@ -146,7 +146,7 @@ RIGHT = ("days left", "full", "resumed", "aborted", "other", "declined")
 
 
 def _row(b: Backend, leaf: Certificate | None, now: int, most: int) -> list[str]:
-    common = common_name(leaf) or leaf.subject if leaf else (b.leaf or "not visible")[:12]
+    common = common_name(leaf) or leaf.subject or leaf.sha256[:12] if leaf else (b.leaf or "not visible")[:12]
     common = b.named or b.server or common
     names = ", ".join(leaf.dns_names + leaf.ip_addresses) if leaf else ""
     days = f"{(nanoseconds(leaf.not_after) - now) // DAY_NS:,}" if leaf and leaf.not_after else ""

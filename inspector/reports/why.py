@@ -7,6 +7,7 @@ from typing import NamedTuple
 from inspector.document import Finding, Grade, Incident
 from inspector.facts import FRAME_BITS
 from inspector.findings.case import Judgement
+from inspector.findings.jsse import Step as JavaStep
 from inspector.findings.jsse import equivalence
 from inspector.findings.judge import Analysis
 from inspector.findings.machine import ALLOW_UNSAFE, USE_EMS
@@ -16,12 +17,13 @@ from inspector.tls.registry import version_name
 from inspector.tracking.certificates import Certificate
 from inspector.tracking.observed import Observed
 
-STEPS = {
+STEPS: dict[JavaStep | None, str] = {
     "same_der": "one certificate",
     "shared_ip": "a shared IP address",
     "shared_dns": "a shared DNS name",
     "same_subject_and_issuer": "equal subject and issuer",
     "none": "no shared name, and subject or issuer differ",
+    None: "not known: one of them cannot be read",
 }
 MARKS = {True: "✔", False: "✖", None: "?"}
 """Whether a condition holds."""
@@ -85,7 +87,8 @@ def steps(analysis: Analysis, incident: Incident) -> list[Step]:
         references = (origin.certificate_frame, handshake.certificate_frame)
         found.append(Step(judgement.identity == "none", "the certificates are not equivalent", frame_text(analysis, *references), "observed", references))
     else:
-        found.append(Step(None, "whether the certificates are equivalent: that of the session was not captured", "", "not_visible"))
+        hidden = "one of them cannot be read" if judgement.cached_leaf is not None and seen.leaf is not None else "that of the session was not captured"
+        found.append(Step(None, f"whether the certificates are equivalent: {hidden}", "", "not_visible"))
     confirmed = finding_of(analysis, incident).verdict == "confirmed"
     machine = case.machine_of(seen)
     if machine is not None:
@@ -108,7 +111,7 @@ def certificates(analysis: Analysis, incident: Incident) -> tuple[list[Row], str
     new = analysis.case.certificates.get(seen.leaf or b"")
     if old is None or new is None:
         return [], "the certificate of the offered session was not captured"
-    return rows_of(old, new), STEPS[judgement.identity or "none"]
+    return rows_of(old, new), STEPS[judgement.identity]
 
 
 def rows_of(old: Certificate, new: Certificate) -> list[Row]:
@@ -119,13 +122,18 @@ def rows_of(old: Certificate, new: Certificate) -> list[Row]:
     return rows
 
 
-def identity(old: Certificate, new: Certificate) -> list[tuple[str, bool, str]]:
-    """For each generation of Java's rule: its name, whether the two are equivalent, and the deciding step in words."""
-    found = []
+def identity(old: Certificate, new: Certificate) -> list[tuple[str, bool | None, str]]:
+    """For each generation of Java's rule: its name, whether the two are equivalent (None: not known), and the deciding step in words."""
+    found: list[tuple[str, bool | None, str]] = []
     for generation, name in (("current", "since 8u60 and 7u85"), ("first", "before")):
-        step = "same_der" if old.sha256 == new.sha256 else equivalence(old.identity, new.identity, "first" if generation == "first" else "current")
-        found.append((name, step != "none", STEPS[step]))
+        step = equivalence(old.identity, new.identity, "first" if generation == "first" else "current")
+        found.append((name, None if step is None else step != "none", STEPS[step]))
     return found
+
+
+def until(c: Certificate) -> str:
+    """The last day that it is valid, ``?`` where that cannot be read."""
+    return rfc3339_signed(c.not_after)[:10] if c.not_after is not None else "?"
 
 
 FIELDS = ("subject", "issuer", "DNS names", "IP addresses", "serial", "valid until", "SHA-256")
@@ -133,4 +141,4 @@ FIELDS = ("subject", "issuer", "DNS names", "IP addresses", "serial", "valid unt
 
 def _fields(c: Certificate) -> tuple[str, ...]:
     names, addresses = ", ".join(c.identity.dns_names) or "none", ", ".join(c.identity.ip_addresses) or "none"
-    return c.subject, c.issuer, names, addresses, c.serial[:20], rfc3339_signed(c.not_after)[:10], c.sha256.hex()[:16]
+    return c.subject, c.issuer, names, addresses, c.serial[:20], until(c), c.sha256.hex()[:16]

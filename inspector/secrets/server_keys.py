@@ -7,11 +7,11 @@ from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from cryptography.x509 import load_der_x509_certificate
+from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_private_key
 
 from inspector.errors import UsageError
 from inspector.safe import path_text
+from inspector.x509.certificate import subject_public_key_info
 
 LONGEST_PEM = 1 << 20
 
@@ -25,8 +25,9 @@ class ServerKey:
 
     def belongs_to(self, der: bytes) -> bool:
         """Whether a certificate has this key."""
+        encoded = subject_public_key_info(der)
         try:
-            public = load_der_x509_certificate(der).public_key()
+            public = load_der_public_key(encoded) if encoded is not None else None
         except (ValueError, UnsupportedAlgorithm):
             return False
         return isinstance(public, rsa.RSAPublicKey) and public.public_numbers() == self._public

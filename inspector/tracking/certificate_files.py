@@ -31,8 +31,8 @@ def read_certificate_file(path: str) -> list[bytes]:
         found = [data]
     for der in found:
         problem = parse(der).problem
-        if problem is not None and not parse(der).serial:
-            raise UnreadableError(f"{path}: not a certificate: {problem}")
+        if problem is not None and problem.kind == "structure":
+            raise UnreadableError(f"{path}: not a certificate: its bytes are none, or not all of one")
     if not found:
         raise UnreadableError(f"{path}: no certificate in this file", "inspector compare reads PEM, DER, bundles of PEM, and captures")
     return found

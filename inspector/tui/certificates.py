@@ -12,6 +12,7 @@ from textual.binding import Binding, BindingType
 from inspector.columns import Columns
 from inspector.findings.judge import Analysis
 from inspector.findings.pool import validity
+from inspector.findings.problems import certificate_name, problem_text
 from inspector.reports import overview, why
 from inspector.safe import safe_text
 from inspector.times import DAY_NS, clock, day, rfc3339_signed
@@ -108,24 +109,29 @@ class CertificatesScreen(Area):
         if c is None:
             rest: list[Cell] = [("", "dim") for _ in range(6)]
             return [mark, (labels, ""), (digest.hex()[:16], ""), ("not kept", "dim"), *rest]
-        left, standing = (c.not_after - self._end) // DAY_NS, validity(c, self._end)
+        standing = validity(c, self._end)
+        left = "?" if c.not_after is None else f"{(c.not_after - self._end) // DAY_NS:,}"
         note: tuple[str, Kind] = ("", "")
-        if standing == "expired":
+        if c.is_read_by_java is False:
+            note = ("✖ unparsable", "bad")
+        elif standing == "expired":
             note = ("✖ expired", "bad")
         elif standing == "soon":
             note = ("▲ expires soon", "warn")
         elif any(b >= 0 and backends[b].id in self._rotated for b in shown.backends):
             note = ("◇ rotated", "warn")
+        elif c.unread_names:
+            note = ("▲ names unread", "warn")
         elif not shown.count:
             note = ("issuer", "dim")
         first = clock(shown.first)[:8] if shown.count else ""
         last = clock(shown.last)[:8] if shown.count else ""
-        names = ", ".join(c.identity.dns_names + c.identity.ip_addresses)
+        names = ", ".join(c.identity.dns_names + c.identity.ip_addresses + c.unread_names)
         kind: Kind = "bad" if standing == "expired" else ""
         issuer = safe_text(c.issuer.removeprefix("CN="), 60)
         count = f"{shown.count:,}" if shown.count else "–"
-        subject = safe_text(c.common_name or c.subject, 80)
-        return [mark, (labels, ""), (subject, ""), (safe_text(names, 200), ""), (issuer, "dim"), (f"{left:,}", kind), (count, ""), (first, "dim"), (last, "dim"), note]
+        subject = safe_text(certificate_name(c), 80)
+        return [mark, (labels, ""), (subject, ""), (safe_text(names, 200), ""), (issuer, "dim"), (left, kind), (count, ""), (first, "dim"), (last, "dim"), note]
 
     def on_rows_selected(self, message: Rows.Selected) -> None:
         """A certificate in full."""
@@ -154,23 +160,26 @@ class CertificatesScreen(Area):
         for digest in self._digests:
             c = self._certificate(digest)
             names = ", ".join(c.identity.dns_names) if c else ""
-            lines.append(f"{digest.hex()}  {safe_text(c.subject if c else '?', 200)}  {safe_text(names, 500)}  until {rfc3339_signed(c.not_after)[:10] if c else '?'}")
+            lines.append(f"{digest.hex()}  {safe_text(c.subject if c else '?', 200)}  {safe_text(names, 500)}  until {why.until(c) if c else '?'}")
         return "the list of certificates", "\n".join(lines) + "\n"
+
+
+EQUIVALENT: dict[bool | None, tuple[str, Kind]] = {True: ("✔ equivalent", "good"), False: ("✖ not equivalent", "bad"), None: ("? not known", "warn")}
 
 
 def identity_screen(desk: Desk, old: Certificate, new: Certificate) -> DifferenceScreen:
     """Two certificates field by field, with what each generation of Java's rule says."""
     above: list[Line] = []
     for name, is_equivalent, step in why.identity(old, new):
-        said = "✔ equivalent" if is_equivalent else "✖ not equivalent"
-        above.append([(f"Java {name}  ", "dim"), (said, "good" if is_equivalent else "bad"), (f"   deciding step: {step}", "")])
-    if any(not is_equivalent for _, is_equivalent, _ in why.identity(old, new)):
+        said, kind = EQUIVALENT[is_equivalent]
+        above.append([(f"Java {name}  ", "dim"), (said, kind), (f"   deciding step: {step}", "")])
+    if any(is_equivalent is False for _, is_equivalent, _ in why.identity(old, new)):
         above.append([("Where not equivalent, Java aborts if the session was resumed before.", "dim")])
     rows = why.rows_of(old, new)
     first, second = {r.name: r.old for r in rows}, {r.name: r.new for r in rows}
     first |= {"key": old.key, "signature": old.signature}
     second |= {"key": new.key, "signature": new.signature}
-    return DifferenceScreen(desk, "Two certificates as Java compares them", [safe_text(old.common_name, 60), safe_text(new.common_name, 60)], [first, second], above)
+    return DifferenceScreen(desk, "Two certificates as Java compares them", [safe_text(certificate_name(old), 60), safe_text(certificate_name(new), 60)], [first, second], above)
 
 
 class CertificateScreen(Told):
@@ -185,7 +194,7 @@ class CertificateScreen(Told):
     def title_lines(self, width: int) -> list[Line]:
         """Its subject."""
         c = self._certificate
-        return [[(safe_text(c.subject, 300) if c else self._digest.hex(), "head")]]
+        return [[(safe_text(c.subject, 300) if c and c.subject else self._digest.hex(), "head")]]
 
     def lines(self, width: int) -> list[Line]:
         """All fields, then who showed it."""
@@ -196,7 +205,7 @@ class CertificateScreen(Told):
                 ("subject", c.subject),
                 ("issuer", c.issuer),
                 ("serial number", c.serial),
-                ("valid", f"{rfc3339_signed(c.not_before)[:10]} to {rfc3339_signed(c.not_after)[:10]}"),
+                ("valid", f"{rfc3339_signed(c.not_before)[:10] if c.not_before is not None else '?'} to {why.until(c)}"),
                 ("key", c.key),
                 ("signature", c.signature),
                 ("SHA-256", c.sha256.hex()),
@@ -204,7 +213,14 @@ class CertificateScreen(Told):
             ]
             for name, value in fields:
                 lines += paragraph(safe_text(f"{name}: {value}", 1000), "", "    ", width)
+            if c.problem is not None:
+                refused = "Java cannot parse it: " if c.is_read_by_java is False else ""
+                lines += paragraph(safe_text(f"▲ {refused}{problem_text(c.problem)}", 1000), "warn", "    ", width)
             lines += [[], [("NAMES THAT JAVA COMPARES", "head")], *listed([*c.identity.dns_names, *c.identity.ip_addresses] or ["none: subject and issuer decide"])]
+            if c.unread_names:
+                lines += [[], [("NAMES THAT JAVA DOES NOT READ", "head")], *listed(list(c.unread_names))]
+            if c.other_names:
+                lines.append([(f"  not compared: {', '.join(c.other_names)}", "dim")])
         lines += [[], [("SHOWN BY", "head")]]
         for backend, count in sorted(shown.backends.items()):
             found = case.backends[backend] if backend >= 0 else None
