@@ -118,10 +118,10 @@ class CertificatesScreen(Area):
             note = ("✖ expired", "bad")
         elif standing == "soon":
             note = ("▲ expires soon", "warn")
-        elif any(b >= 0 and backends[b].id in self._rotated for b in shown.backends):
-            note = ("◇ rotated", "warn")
         elif c.unread_names:
             note = ("▲ names unread", "warn")
+        elif any(b >= 0 and backends[b].id in self._rotated for b in shown.backends):
+            note = ("◇ rotated", "warn")
         elif not shown.count:
             note = ("issuer", "dim")
         first = clock(shown.first)[:8] if shown.count else ""
