@@ -12,6 +12,7 @@ from inspector.times import day, rfc3339, rfc3339_signed, span
 from inspector.tls.registry import alert_name
 from inspector.tracking.backends import Backend
 from inspector.tracking.certificates import Certificate
+from inspector.tracking.closing import is_refused
 from inspector.tracking.names import authority, covers
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import Service, server_name, short_id
@@ -165,7 +166,7 @@ def _evidence(case: Case, seen: Observed) -> Iterator[Evidence]:
     closes = [c for c in (seen.main.from_client.fin, seen.main.from_client.rst, seen.main.from_server.fin, seen.main.from_server.rst) if c]
     if alert is not None:
         yield Evidence("alert", seen.id, frames(alert.frame), f"fatal {alert_name(alert.code or 0)} from the {'client' if alert.from_client else 'server'}")
-    elif seen.modern and tail is not None and seen.outcome == "aborted" and not closes:
+    elif tail is not None and is_refused(seen.main):
         yield Evidence("alert", seen.id, frames(tail.frame), f"the server's last record, of {tail.size} bytes")
     else:
         first = min(closes, key=lambda c: (c.is_answer, c.ns), default=None)

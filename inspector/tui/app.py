@@ -169,7 +169,7 @@ class InspectorApp(Exporting):
         what = safe_text(last, 160) if more == 1 else f"{more} incidents"
         key = self.desk.settings.keys.get("incident", "i")
         self.clear_notifications()
-        self.notify(f"{what}   {key}: its story", title="incident", severity="warning", markup=False, timeout=6)
+        self.notify(f"{what}\n{key}: its story", title="incident", severity="warning", markup=False, timeout=6)
 
     def action_incident(self) -> None:
         """The story of the last incident."""
