@@ -20,12 +20,17 @@ from inspector.findings.failures import RULE as FAILED
 from inspector.findings.failures import unclear_id
 from inspector.findings.gate import gated, missing, unknown
 from inspector.findings.machine import ALLOW_UNSAFE, USE_EMS
+from inspector.findings.prediction import Common, Extended, common, extended, repeats
+from inspector.findings.programs import Hit, hits
 from inspector.findings.remedies import capture_remedy
 from inspector.findings.renegotiation import BROKEN_OFF, CHANGED
 from inspector.findings.unseen import ALL, Part, Sight, look
 from inspector.times import span
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import Service
+
+NAMED = 5
+"""Clients, and ties between certificates, that are named at most."""
 
 
 @dataclass
@@ -74,6 +79,20 @@ class Scene:
         return sorted(inside | {s.leaf for s in self.full if s.leaf is not None} | {s.entry.session.leaf for s in self.old if s.entry.session and s.entry.session.leaf})
 
     @cached_property
+    def ems(self) -> Extended:
+        """Who of back ends and clients does extended master secret."""
+        return extended(self.case, self.case.pools[self.service.index])
+
+    @property
+    def lacking(self) -> str:
+        """The back ends that alone lack EMS; "" where none does, or all do."""
+        return self.labels(self.ems.lacking) if self.ems.doing else ""
+
+    def labels(self, backends: Sequence[int]) -> str:
+        """``back end B``, ``back ends B, C``."""
+        return f"back end{'s' * (len(backends) > 1)} {', '.join(self.case.backends[i].label for i in backends)}"
+
+    @cached_property
     def hidden_renegotiations(self) -> int:
         """Connections in which Java's rule would look at a certificate that is encrypted."""
         return sum(_hides_a_certificate(s) for s in self.old)
@@ -107,9 +126,25 @@ def _confirmed(scene: Scene) -> Assessment | None:
     confirmed = scene.of(ABORT, "confirmed")
     if not confirmed:
         return None
-    who = "The client" if len({c for f in confirmed for c in f.clients}) == 1 else "Clients"
-    sentence = f"{who} aborted {len(confirmed)} of {scene.total} because the server's certificate changed."
-    return Assessment("confirmed", sentence, _why_confirmed(scene), ["nothing needs to change for it to happen again"], "observed", scene.one_name)
+    ids = {f.connections[-1] for f in confirmed}
+    struck = sorted(hits(scene.case, (s for s in scene.members if s.id in ids)).values(), key=lambda hit: -hit.aborted)
+    sentence = f"{_who(scene, struck)} because the server's certificate changed."
+    because = _why_confirmed(scene)
+    if len(struck) > 1:
+        because.insert(0, "; ".join(f"client {scene.case.clients[hit.client].ip}: {hit.aborted} of {hit.total}" for hit in struck[:NAMED]) + ("; …" if len(struck) > NAMED else ""))
+    lacking = scene.lacking
+    do = f"switch extended master secret (EMS) on at {lacking}, which alone lacks it; or {scene.one_name}" if lacking else scene.one_name
+    return Assessment("confirmed", sentence, because, ["nothing needs to change for it to happen again"], "observed", do)
+
+
+def _who(scene: Scene, struck: Sequence[Hit]) -> str:
+    """``The client aborted 23 of 177 connections``; only of its own where others use the service too."""
+    aborted, total = sum(hit.aborted for hit in struck), sum(hit.total for hit in struck)
+    if len(struck) > 1:
+        return f"{len(struck)} clients aborted {aborted} of their {connections(total)}"
+    if total == len(scene.members):
+        return f"The client aborted {aborted} of {connections(total)}"
+    return f"The Java client {scene.case.clients[struck[0].client].ip} aborted {aborted} of its {connections(total)}"
 
 
 def _why_confirmed(scene: Scene) -> list[str]:
@@ -122,6 +157,11 @@ def _why_confirmed(scene: Scene) -> list[str]:
         because.append(f"{len(leaves)} certificates, not all of which Java counts as one server")
     if versions and max(versions) < 0x0304:
         because.append("no connection used TLS 1.3")
+    ems = scene.ems
+    if ems.doing and ems.lacking:
+        because.append(f"of the back ends that were offered extended master secret (EMS), {scene.labels(ems.lacking)} lack{'s' * (len(ems.lacking) == 1)} it")
+    elif ems.silent and len(ems.silent) == len(scene.case.service_clients[scene.service.index]):
+        because.append("no client offers extended master secret (EMS)")
     machine = next((found for s in members if (found := scene.case.machine_of(s)) is not None), None)
     if machine is not None and machine.has_ems_off:
         because.append(f"the client's JVM (process {machine.process}) runs with -D{USE_EMS}=false")
@@ -251,14 +291,23 @@ def _equivalent(scene: Scene) -> Assessment | None:
     case, leaves = scene.case, scene.leaves
     if not all(case.step(a, b) not in ("none", None) for a, b in combinations(leaves, 2)):
         return None
-    because = f"all {len(leaves)} certificates count as one server: {_shared(case, leaves)}"
-    return _safe(because, "a certificate without that name joins the pool", *_inside_breaks(scene), grade=_inside_grade(scene))
+    shared = common([case.certificates[leaf] for leaf in leaves], case.options.generation)
+    because = f"all {len(leaves)} certificates count as one server: they share {_tied(shared)}"
+    breaks_if = (
+        f"a certificate without {_tied(shared)} joins the pool, or replaces one"
+        if shared and shared[0].is_of_all
+        else "one of the certificates is replaced by one without what it shares"
+    )
+    return _safe(because, breaks_if, *_inside_breaks(scene), grade=_inside_grade(scene))
 
 
-def _shared(case: Case, leaves: list[bytes]) -> str:
-    names = [{n.lower() for n in case.certificates[leaf].identity.dns_names} for leaf in leaves if leaf in case.certificates]
-    common = sorted(set.intersection(*names)) if names else []
-    return f"they share the name {common[0]}" if common else "by Java's identity rule"
+TIES = {"dns": "the name", "ip": "the address", "subject": "the subject"}
+
+
+def _tied(shared: Sequence[Common]) -> str:
+    """What makes certificates one server: ``the name puppetdb.example.com``."""
+    ties = [f"{TIES[found.tie]} {found.value}" for found in shared[:NAMED]]
+    return (" or " if shared and shared[0].is_of_all else ", two by two ").join(ties) or "what Java compares"
 
 
 def _inside_grade(scene: Scene) -> Grade:
@@ -288,7 +337,8 @@ def _not_java(scene: Scene) -> Assessment | None:
 def _ems(scene: Scene) -> Assessment | None:
     if not all(s.answer is not None and s.answer.extended_master_secret for s in scene.full if s.stack.name not in NOT_JAVA):
         return None
-    return _safe("every full handshake used extended master secret (EMS)", "a back end or the JVM stops doing EMS", do="nothing; keep EMS on every back end")
+    breaks_if = f"a back end without EMS joins, or EMS is switched off on one, or in the JVM (-D{USE_EMS}=false)"
+    return _safe("every full handshake used extended master secret (EMS)", breaks_if, do="nothing; keep EMS on every back end")
 
 
 def _property(scene: Scene) -> Assessment | None:
@@ -311,13 +361,30 @@ def _never_resumed(scene: Scene) -> Assessment | None:
     if any(s.is_resumed for s in scene.old):
         return None
     because = f"no session was resumed in {connections(len(scene.old))}, and only a session that was resumed before can lead to the abort"
-    breaks_if = "the balancer sends a client to the same back end twice in a row, as it does when other clients share the service"
+    again = repeats(scene.case, scene.service)
+    if _offers_no_session(scene):
+        because += "; the client offers extended master secret (EMS), no back end does it, and then Java offers no session"
+        breaks_if = "a back end gets EMS before the others do"
+    elif again:
+        because += f"; Java came to the same back end twice in a row {'once' if again == 1 else f'{again} times'}, and was not resumed there either"
+        breaks_if = "the back ends begin to resume sessions, by a session cache or by tickets"
+    else:
+        breaks_if = "the balancer sends a client to the same back end twice in a row, as it does when other clients share the service"
     return _safe(because, breaks_if, grade="inferred", do="watch for longer, or give the certificates one name in common")
+
+
+def _offers_no_session(scene: Scene) -> bool:
+    """Whether Java, which does EMS, met no back end that does: it never offers a session that was issued without."""
+    java = [s for s in scene.old if s.stack.name == "jsse"]
+    return bool(java) and not scene.ems.doing and all(s.offer is not None and s.offer.extended_master_secret and not s.entry.session for s in java)
 
 
 def _otherwise(scene: Scene) -> Assessment | None:
     because = "no Java client met both a resumed session and a certificate that differs without EMS"
-    return _safe(because, "a Java client resumes a session and is then sent to a back end with another certificate", grade="inferred", do="watch for longer")
+    breaks_if = "a Java client resumes a session and is then sent to a back end with another certificate"
+    if scene.ems.lacking and not scene.ems.doing:
+        breaks_if = "a back end gets extended master secret (EMS) before the others do: sessions that it issues are offered to those without"
+    return _safe(because, breaks_if, grade="inferred", do="watch for longer")
 
 
 class Row(NamedTuple):
