@@ -212,8 +212,22 @@ def seen_bits(letters: bytes, sides: bytes) -> int:
     return bits
 
 
+class Unopened(NamedTuple):
+    """Frames that were not opened, by the layer at which the way ended: ``space`` (link_type, ethertype, ppp, ip_protocol, gre, udp_port, other) says whose
+    ``number`` it is, ``name`` what it is called, if anything. ``why``: unknown, cut, malformed, encrypted, compressed, fragment, incomplete.
+    """
+
+    space: str
+    number: int
+    name: str
+    why: str
+    frames: int
+
+
 class CaptureFacts(Struct):
-    """One capture file or stream. ``damage``: what was wrong with it."""
+    """One capture file or stream. ``damage``: what was wrong with it. ``snapped``: frames of which not all bytes were kept. ``snap_length``: how many are
+    kept at most, as the file says; 0 where it says nothing. ``payload``: bytes of TCP on the wire, ``clipped``: those of them that the frames do not hold.
+    """
 
     path: str
     packets: int
@@ -226,6 +240,10 @@ class CaptureFacts(Struct):
     snapped: int
     drops: int | None
     damage: str | None
+    unopened: tuple[Unopened, ...] = ()
+    snap_length: int = 0
+    payload: int = 0
+    clipped: int = 0
 
 
 class Facts(Struct):

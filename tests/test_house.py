@@ -37,7 +37,7 @@ LAYERS: dict[str, set[str]] = {
     "capture": {"bounds", "errors"},
     "wire": {"bounds", "capture", "facts", "tls", "tracking"},
     "tracking": {"bounds", "errors", "facts", "logs", "tls"},
-    "engine": {"bounds", "capture", "facts", "tls", "tracking", "wire"},
+    "engine": {"bounds", "capture", "facts", "safe", "tls", "tracking", "wire"},
     "stretch": {"capture", "engine", "facts", "safe", "secrets", "wire"},
     "extraction": {"capture", "facts", "journal", "logs", "secrets", "stretch", "tracking"},
     "findings": {"bounds", "document", "facts", "logs", "times", "tls", "tracking", "version"},

@@ -167,6 +167,8 @@ class Content:
     scope: str
     incidents: int
     left_out: int
+    nothing: str
+    """What is said where there is no service."""
 
 
 def content_of(analysis: Analysis, scope: Scope, found: Slice, evidence: dict[int, int]) -> Content:
@@ -193,6 +195,7 @@ def content_of(analysis: Analysis, scope: Scope, found: Slice, evidence: dict[in
         scope.text,
         len(scope.incidents),
         len(scope.incidents) - len(found.incidents),
+        overview.nothing_found(document),
     )
 
 

@@ -79,8 +79,9 @@ class CaptureInfo:
     truncated: bool = False
     damage: str | None = None
     drops: int | None = None
-    undecoded: int = 0
     snapped: int = 0
+    snap_length: int = 0
+    """Bytes of a frame that were kept at most, as the file's header says; 0 where it says nothing."""
     interfaces: list[str] = field(default_factory=list)
     secrets: list[bytes] = field(default_factory=list)
 

@@ -29,7 +29,7 @@ def assess(case: Case, service: Service, findings: list[Finding]) -> Assessment:
     failed = [f for f in findings if f.rule == FAILED]
     total = len(members)
     do = f"put one name, e.g. DNS {service.name}, into all certificates of the pool"
-    again = f"capture again: {capture_remedy(service.name, service.port, service.addresses).check}"
+    again = f"capture again: {capture_remedy(service.name, service.port, service.addresses, case.is_cut).check}"
     if confirmed:
         who = "The client" if len({c for f in confirmed for c in f.clients}) == 1 else "Clients"
         sentence = f"{who} aborted {len(confirmed)} of {connections(total)} because the server's certificate changed."

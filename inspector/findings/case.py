@@ -78,6 +78,11 @@ class Case:
         """The identity rule on two certificates by digest."""
         return _step(self, old, new)
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether frames were cut short, and payload with them."""
+        return any(capture.clipped for capture in self.facts.captures)
+
     def machine_of(self, seen: Observed) -> Machine | None:
         """What is known of the client's machine from elsewhere, where it is that one."""
         machine = self.options.machine

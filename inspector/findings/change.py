@@ -82,7 +82,7 @@ def abort(case: Case, seen: Observed) -> Finding:
         explanation += f" Not certain: {why_not}."
     remedies = change_remedies(service.name, service.port)
     if not confirmed:
-        remedies = [capture_remedy(service.name, service.port, service.addresses), *remedies]
+        remedies = [capture_remedy(service.name, service.port, service.addresses, case.is_cut), *remedies]
     grade: Grade = "observed" if confirmed else "inferred"
     severity: Severity = "high" if confirmed else "medium"
     at = rfc3339(seen.hello_ns)

@@ -86,6 +86,17 @@ def clients(document: Document, service: Service) -> str:
     return ("client " if len(members) == 1 else "clients ") + ", ".join(names) + more
 
 
+UNREAD = ("unreadable", "truncated", "damaged", "undecoded", "clipped")
+"""Limits that stand before the word that nothing was found."""
+
+
+def nothing_found(document: Document) -> str:
+    """What is said where no TLS was found: first what could not be read, for it may be there."""
+    unread = [safe_text(limit.text, 600) for limit in document.limits if limit.kind in UNREAD]
+    where = f"{'the rest of ' if unread else ''}{counted(sum(c.packets for c in document.captures), 'frame')}" if document.captures else "the input"
+    return f"{'. '.join([*unread, ''])}No TLS was found in {where}."
+
+
 def since(document: Document, service: Service) -> str:
     """Since when and how often a confirmed service fails; empty for the others."""
     times = sorted(i.at for i in document.incidents if i.service == service.id)
