@@ -93,8 +93,8 @@ UNREAD = ("unreadable", "truncated", "damaged", "undecoded", "clipped")
 def nothing_found(document: Document) -> str:
     """What is said where no TLS was found: first what could not be read, for it may be there."""
     unread = [safe_text(limit.text, 600) for limit in document.limits if limit.kind in UNREAD]
-    where = f"{'the rest of ' if unread else ''}{counted(sum(c.packets for c in document.captures), 'frame')}" if document.captures else "the input"
-    return f"{'. '.join([*unread, ''])}No TLS was found in {where}."
+    where = "the input" if not document.captures else counted(sum(c.packets for c in document.captures), "frame")
+    return f"{'. '.join(unread)}. No TLS was found in what could be read." if unread else f"No TLS was found in {where}."
 
 
 def since(document: Document, service: Service) -> str:

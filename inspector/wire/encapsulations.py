@@ -48,6 +48,10 @@ LABELS = 16
 """Of MPLS, and tags of other kinds one behind the other; nobody stacks more."""
 
 
+TRAILER = 64
+"""Bytes that may stand behind an IP packet: padding, check sequences."""
+
+
 class Unread(Exception):
     """A layer that cannot be opened. ``why``: ``cut`` where its header is not all there, ``malformed``, ``encrypted``, ``compressed``, ``fragment``, ``unknown``."""
 
@@ -155,5 +159,8 @@ def is_ip(data: bytes, missing: int) -> bool:
     length = len(data) + missing
     if len(data) >= 20 and data[0] >> 4 == 4:
         total = data[2] << 8 | data[3]
-        return data[0] & 15 >= 5 and (data[0] & 15) * 4 <= total <= length
-    return len(data) >= 40 and data[0] >> 4 == 6 and 40 + (data[4] << 8 | data[5]) <= length
+        return data[0] & 15 >= 5 and (data[0] & 15) * 4 <= total <= length <= total + TRAILER
+    if len(data) >= 40 and data[0] >> 4 == 6:
+        payload = data[4] << 8 | data[5]
+        return 0 < payload and 40 + payload <= length <= 40 + payload + TRAILER
+    return False

@@ -20,6 +20,7 @@ MIDDLE = 16_384
 PROTOCOLS = {1: IPV4, 2: IPV6, 3: ETHERNET, 4: NSH, 5: MPLS}
 """Of VXLAN-GPE and LISP-GPE."""
 
+BRIDGED = (Space.ETHERTYPE, 0x6558)
 TZSP_PROTOCOLS = {1: ETHERNET, 18: IEEE80211, 119: PRISM, 127: AVS}
 ESP_IN_UDP = 4500
 
@@ -56,7 +57,9 @@ def udp(packet: Packet) -> Iterable[Packet]:
 
 
 def _proves_itself(inner: Packet) -> bool:
-    return is_ethernet(inner.data, inner.missing) if inner.layer == ETHERNET else is_ip(inner.data, inner.missing) if inner.layer in (IPV4, IPV6) else False
+    if inner.layer in (ETHERNET, BRIDGED):
+        return is_ethernet(inner.data, inner.missing)
+    return inner.layer in (IPV4, IPV6) and is_ip(inner.data, inner.missing)
 
 
 def vxlan(packet: Packet) -> Iterable[Packet]:

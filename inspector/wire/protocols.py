@@ -64,9 +64,11 @@ def l2tp3(packet: Packet) -> Iterable[Packet]:
 def session(packet: Packet, at: int) -> Iterable[Packet]:
     """What a session carries, behind a cookie of 0, 4 or 8 bytes and perhaps a sublayer of 4. Raises Unread where it cannot be told."""
     data, missing = packet.data, packet.missing
-    for skip in (at, at + 4, at + 8, at + 12):
+    places = (at, at + 4, at + 8, at + 12)
+    for skip in places:
         if is_ethernet(data[skip:], missing):
             return (packet.inner(ETHERNET, skip),)
+    for skip in places:
         if is_ip(data[skip:], missing):
             return (ip(packet, skip),)
         if data[skip:].startswith(PPP_HEADS):

@@ -157,7 +157,7 @@ class SegmentDecoder:
         words = head.view(">u2").astype(np.int64)
         header = (head[:, 0] & 15).astype(np.int64) * 4
         valid = (head[:, 0] >> 4 == 4) & (header >= 20)
-        meaning = PROTOCOL[head[:, 9]]
+        meaning = PROTOCOL.take(head[:, 9])
         fragment = (words[:, 3] & 0x3FFF) != 0
         odd = valid & (fragment | (meaning == OPENED))
         odd |= self._tunnelled(data, valid & ~fragment & (meaning == DATAGRAM), at + header, end)
@@ -176,7 +176,7 @@ class SegmentDecoder:
         rows, at, end = rows[whole], at[whole], end[whole]
         head = gather(data, at, 40)
         valid = head[:, 0] >> 4 == 6
-        meaning = PROTOCOL[head[:, 6]]
+        meaning = PROTOCOL.take(head[:, 6])
         odd = valid & (meaning == OPENED)
         odd |= self._tunnelled(data, valid & (meaning == DATAGRAM), at + 40, end)
         _count_lost(stops, IPV6_LAYER, head[:, 6], valid, valid & (meaning == LOST))
@@ -237,14 +237,14 @@ def _link(batch: FrameBatch, stops: Counter[Stop]) -> tuple[I64, I64, Rows]:
                 inner = _u16(data, here + 2)
                 here = np.where(tagged, here + 4, here)
                 value = np.where(tagged, inner, value)
-            if kind == ETHERNET:
+            if kind == ETHERNET and (value < LENGTHS).any():
                 value = np.where(value < LENGTHS, ETHERTYPE_LLC, value)
         else:
             nibble = data[np.minimum(here, len(data) - 1)] >> 4
             value = np.where(nibble == 4, ETHERTYPE_IPV4, np.where(nibble == 6, ETHERTYPE_IPV6, ETHERTYPE_LLC))
         network[rows] = here
         ethertype[rows] = np.where(inside, value, NOTHING)
-    others = (ethertype != ETHERTYPE_IPV4) & (ethertype != ETHERTYPE_IPV6) & (ethertype != NOTHING)
+    others = ~_among(ethertype, (ETHERTYPE_IPV4, ETHERTYPE_IPV6, NOTHING))
     if others.any():
         for value, frames in zip(*(column.tolist() for column in np.unique(ethertype[others], return_counts=True)), strict=True):
             known = entry((Space.ETHERTYPE, value))
