@@ -162,5 +162,5 @@ def is_ip(data: bytes, missing: int) -> bool:
         return data[0] & 15 >= 5 and (data[0] & 15) * 4 <= total <= length <= total + TRAILER
     if len(data) >= 40 and data[0] >> 4 == 6:
         payload = data[4] << 8 | data[5]
-        return 0 < payload and 40 + payload <= length <= 40 + payload + TRAILER
+        return payload > 0 and 40 + payload <= length <= 40 + payload + TRAILER
     return False

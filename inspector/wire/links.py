@@ -107,12 +107,16 @@ def _subframes(packet: Packet, at: int, is_protected: bool) -> Iterable[Packet]:
     """An aggregate of frames (IEEE 802.11, 9.3.2.2.2)."""
     data = packet.data
     found: list[Packet] = []
+    end = at
     while at + 14 < len(data):
         length = packet.u16(at + 12)
         if is_protected and data[at + 14 : at + 17] != SNAP:
             raise Unread("encrypted")
         found.append(packet.inner(LLC, at + 14)._replace(data=data[at + 14 : at + 14 + length]))
-        at += 14 + length + 3 & ~3
+        end = at + 14 + length
+        at = end + 3 & ~3
+    if packet.missing and end <= len(data):
+        found.append(packet._replace(layer=LLC, data=b""))  # the frames that were cut away
     return found
 
 

@@ -42,7 +42,7 @@ def udp(packet: Packet) -> Iterable[Packet]:
         except (Unread, IndexError) as error:
             why = error.why if isinstance(error, Unread) else "cut" if body.missing else "malformed"
             is_service = other < WELL_KNOWN and other != port
-            if not is_service and (why == "encrypted" or (port == target and (why != "malformed" or port < MIDDLE))):
+            if not is_service and (why in ("encrypted", "cut") or (port == target and (why != "malformed" or port < MIDDLE))):
                 failed = failed or Unread(why, (Space.UDP_PORT, port))
     for opens in (gtp, vxlan, geneve):
         try:
@@ -137,9 +137,7 @@ def lisp(packet: Packet) -> Iterable[Packet]:
         if layer is None:
             raise Unread("unknown")
         return (packet.inner(layer, 8),)
-    if not is_ip(packet.data[8:], packet.missing):
-        raise Unread("malformed")
-    return (ip(packet, 8),)
+    return (_proven(packet, 8),)
 
 
 def teredo(packet: Packet) -> Iterable[Packet]:
@@ -149,8 +147,6 @@ def teredo(packet: Packet) -> Iterable[Packet]:
         at += 13 + packet.data[2] + packet.data[3]
     if packet.u16(at) == 0:
         at += 8
-    if not is_ip(packet.data[at:], packet.missing):
-        raise Unread("malformed")
     return (ip(packet, at),)
 
 
@@ -217,9 +213,7 @@ def esp(packet: Packet) -> Iterable[Packet]:
 
 def mirrored(packet: Packet) -> Iterable[Packet]:
     """Juniper's packet mirroring."""
-    if not is_ip(packet.data[8:], packet.missing):
-        raise Unread("malformed")
-    return (ip(packet, 8),)
+    return (_proven(packet, 8),)
 
 
 def wireguard(packet: Packet) -> Iterable[Packet]:
@@ -241,6 +235,13 @@ def _ethernet(packet: Packet, skip: int) -> Packet:
     if not packet.missing and not is_ethernet(packet.data[skip:], 0):
         raise Unread("malformed")
     return packet.inner(ETHERNET, skip)
+
+
+def _proven(packet: Packet, skip: int) -> Packet:
+    """An IP packet whose lengths hold."""
+    if not is_ip(packet.data[skip:], packet.missing):
+        raise Unread("cut" if packet.missing and len(packet.data) < skip + 40 else "malformed")
+    return ip(packet, skip)
 
 
 def dtls(packet: Packet) -> Iterable[Packet]:

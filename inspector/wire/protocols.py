@@ -52,7 +52,7 @@ def erspan3(packet: Packet) -> Iterable[Packet]:
 
 def wccp(packet: Packet) -> Iterable[Packet]:
     """Redirected packets of WCCP: version 2 puts four bytes before them."""
-    return (ip(packet, 0 if is_ip(packet.data, packet.missing) else 4),)
+    return (ip(packet, 0 if packet.data[0] >> 4 in (4, 6) else 4),)
 
 
 def l2tp3(packet: Packet) -> Iterable[Packet]:

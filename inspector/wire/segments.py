@@ -18,6 +18,7 @@ from inspector.wire.encapsulations import IPV4 as IPV4_LAYER
 from inspector.wire.encapsulations import IPV6 as IPV6_LAYER
 from inspector.wire.encapsulations import LENGTHS, Layer, Space
 from inspector.wire.encapsulations import TCP as TCP_LAYER
+from inspector.wire.encapsulations import UDP as UDP_LAYER
 from inspector.wire.ethertypes import VLAN_TAGS
 from inspector.wire.fragments import Key, Waiting
 from inspector.wire.table import DATAGRAM, HEADER, LOST, OPENED, PROTOCOL, TUNNEL_PORT, entry
@@ -160,7 +161,7 @@ class SegmentDecoder:
         meaning = PROTOCOL.take(head[:, 9])
         fragment = (words[:, 3] & 0x3FFF) != 0
         odd = valid & (fragment | (meaning == OPENED))
-        odd |= self._tunnelled(data, valid & ~fragment & (meaning == DATAGRAM), at + header, end)
+        odd |= _tunnelled(batch, rows, valid & ~fragment & (meaning == DATAGRAM), at + header, end, stops)
         _count_lost(stops, IPV4_LAYER, head[:, 9], valid, valid & ~fragment & (meaning == LOST))
         keep = valid & ~odd & (meaning == HEADER)
         addresses = head[:, 12:20].copy().view(">u4").astype(np.int64)
@@ -178,7 +179,7 @@ class SegmentDecoder:
         valid = head[:, 0] >> 4 == 6
         meaning = PROTOCOL.take(head[:, 6])
         odd = valid & (meaning == OPENED)
-        odd |= self._tunnelled(data, valid & (meaning == DATAGRAM), at + 40, end)
+        odd |= _tunnelled(batch, rows, valid & (meaning == DATAGRAM), at + 40, end, stops)
         _count_lost(stops, IPV6_LAYER, head[:, 6], valid, valid & (meaning == LOST))
         keep = valid & ~odd & (meaning == HEADER)
         total = head[:, 4].astype(np.int64) << 8 | head[:, 5]
@@ -187,23 +188,6 @@ class SegmentDecoder:
         source = np.array([self.addresses.number(a.tobytes()) for a in kept[:, 8:24]], np.int64)
         target = np.array([self.addresses.number(a.tobytes()) for a in kept[:, 24:40]], np.int64)
         return _tcp(batch, rows[keep], (at + 40)[keep], end[keep], total[keep], source, target, stops), rows[odd]
-
-    @staticmethod
-    def _tunnelled(data: U8, datagrams: Rows, at: I64, end: I64) -> Rows:
-        """Which UDP datagrams are worth a walk: by a tunnel's port, or by what GTP-U, VXLAN and Geneve begin with. ``at``: where the UDP headers begin."""
-        places = np.flatnonzero(datagrams & (at + 8 <= end))
-        found = np.zeros(len(at), np.bool_)
-        if not len(places):
-            return found
-        head = gather(data, at[places], 16)
-        words = head.view(">u2")
-        first, flags = head[:, 8], head[:, 9]
-        gtp = (first >> 4 == 3) & (flags == 255) & (words[:, 5].astype(np.int64) + 16 == words[:, 2])
-        reserved = head[:, 15] == 0
-        vxlan = (first == 8) & (flags == 0) & (words[:, 5] == 0)
-        geneve = (first < 64) & (flags & 0x3F == 0) & _among(words[:, 5], (0x6558, ETHERTYPE_IPV4, ETHERTYPE_IPV6))
-        found[places] = TUNNEL_PORT[words[:, 0]] | TUNNEL_PORT[words[:, 1]] | ((gtp | (reserved & (vxlan | geneve))) & (at[places] + 16 <= end[places]))
-        return found
 
 
 def _link(batch: FrameBatch, stops: Counter[Stop]) -> tuple[I64, I64, Rows]:
@@ -275,6 +259,26 @@ def _count_lost(stops: Counter[Stop], layer: Layer, protocol: U8, valid: Rows, l
         for number, frames in enumerate(np.bincount(protocol[lost]).tolist()):
             if frames:
                 stops[Stop((Space.IP_PROTOCOL, number), "unknown")] += frames
+
+
+def _tunnelled(batch: FrameBatch, rows: I64, datagrams: Rows, at: I64, end: I64, stops: Counter[Stop]) -> Rows:
+    """Which UDP datagrams are worth a walk: by a tunnel's port, or by what GTP-U, VXLAN and Geneve begin with. ``at``: where the UDP headers begin."""
+    found = np.zeros(len(at), np.bool_)
+    places = np.flatnonzero(datagrams)
+    if not len(places):
+        return found
+    whole = at[places] + 8 <= end[places]
+    _count_short(stops, UDP_LAYER, batch, rows[places], whole)
+    places = places[whole]
+    head = gather(batch.data, at[places], 16)
+    words = head.view(">u2")
+    first, flags = head[:, 8], head[:, 9]
+    gtp = (first >> 4 == 3) & (flags == 255) & (words[:, 5].astype(np.int64) + 16 == words[:, 2])
+    reserved = head[:, 15] == 0
+    vxlan = (first == 8) & (flags == 0) & (words[:, 5] == 0)
+    geneve = (first < 64) & (flags & 0x3F == 0) & _among(words[:, 5], (0x6558, ETHERTYPE_IPV4, ETHERTYPE_IPV6))
+    found[places] = TUNNEL_PORT[words[:, 0]] | TUNNEL_PORT[words[:, 1]] | ((gtp | (reserved & (vxlan | geneve))) & (at[places] + 16 <= end[places]))
+    return found
 
 
 def _tcp(batch: FrameBatch, rows: I64, at: I64, end: I64, length: I64, source: I64, target: I64, stops: Counter[Stop]) -> tuple[I64, ...]:
