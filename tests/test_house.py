@@ -89,7 +89,7 @@ OUTSIDE: dict[str, set[str]] = {
     "rich": {"tui"},
     "scapy": {"live"},
     "cypcap": {"live"},
-    "dpkt": {"wire"},
+    "dpkt": set(),
     "cryptography": {"tracking", "redaction", "secrets", "cli_live"},
     "click": {"cli", "cli_files", "cli_live", "cli_report"},
     "jinja2": {"bundle"},

@@ -115,7 +115,7 @@ def _subframes(packet: Packet, at: int, is_protected: bool) -> Iterable[Packet]:
         found.append(packet.inner(LLC, at + 14)._replace(data=data[at + 14 : at + 14 + length]))
         end = at + 14 + length
         at += 14 + length + 3 & ~3  # each is filled up by its own length
-    if packet.missing and end <= len(data):
+    if packet.missing and end + 16 < packet.length:
         found.append(packet._replace(layer=LLC, data=b""))  # the frames that were cut away
     return found
 
