@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable
 
 from inspector.wire.encapsulations import (
@@ -26,6 +27,7 @@ from inspector.wire.encapsulations import (
     typed,
 )
 
+IPV4_HEADER = struct.Struct(">BxHHHxB2x4s4s")
 VLAN_TAGS = (0x8100, 0x88A8, 0x9100, 0x9200, 0x9300)
 SERVICE_POINTS = (b"\xaa\xaa\x03", b"\x42\x42\x03", b"\xe0\xe0\x03", b"\xf0\xf0\x03", b"\xfe\xfe\x03", b"\xff\xff\x00")
 NSH_PROTOCOLS = {1: IPV4, 2: IPV6, 3: ETHERNET, 4: NSH, 5: MPLS}
@@ -52,14 +54,13 @@ def is_ethernet(data: bytes, missing: int) -> bool:
 def ipv4(packet: Packet) -> Iterable[Packet]:
     """RFC 791. A length of 0 is what offloading leaves: the frame says how long the packet is."""
     packet.need(20)
-    total, ident, position = packet.u16(2), packet.u16(4), packet.u16(6)
-    header = (packet.data[0] & 15) * 4
+    first, total, ident, position, protocol, source, target = IPV4_HEADER.unpack_from(packet.data)
+    header = (first & 15) * 4
     total = total or packet.length
-    if packet.data[0] >> 4 != 4 or header < 20 or total < header:
+    if first >> 4 != 4 or header < 20 or total < header:
         raise Unread("malformed")
-    ends = packet.data[12:16], packet.data[16:20]
     piece = Piece(ident, (position & 0x1FFF) * 8, bool(position & 0x2000)) if position & 0x3FFF else None
-    return (Packet((Space.IP_PROTOCOL, packet.data[9]), packet.data[header:total], max(0, total - max(len(packet.data), header)), ends, piece),)
+    return (Packet((Space.IP_PROTOCOL, protocol), packet.data[header:total], max(0, total - max(len(packet.data), header)), (source, target), piece),)
 
 
 def ipv6(packet: Packet) -> Iterable[Packet]:

@@ -62,7 +62,7 @@ class Tunnels:
             frame = batch.data[at : at + int(batch.captured[row])].tobytes()
             missing = int(batch.original[row]) - len(frame)
             try:
-                for source, target, seq, flags, payload, length in self._walk(Packet((Space.LINK_TYPE, int(batch.link_type[row])), frame, missing), 0):
+                for source, target, seq, flags, payload, length in self._walk(Packet((Space.LINK_TYPE, int(batch.link_type[row])), frame, missing)):
                     columns.append((row, source, target, seq, flags, base + len(extra), len(payload), length))
                     extra += payload
             except Unread as stopped:
@@ -81,34 +81,44 @@ class Tunnels:
         """Fragments whose datagrams are not whole yet."""
         return self._fragments.waiting()
 
-    def _walk(self, packet: Packet, depth: int) -> Iterator[Segment]:
-        """The segments in a packet. Raises Unread, with the layer, where one cannot be reached; segments that come before it are good."""
-        layer = packet.layer
-        if packet.piece is not None:
-            if packet.missing and carries(Waiting(layer, 0, 1, packet.data[:4] if not packet.piece.offset else b"")):
-                raise Unread("cut", layer)
-            if packet.missing or entry(layer).is_plain:
-                return
-            whole = self._fragments.collect(packet, self._capture)
-            if whole is None:
-                return
-            packet = packet._replace(data=whole, piece=None)
-        if layer == TCP:
-            yield self._segment(packet)
-            return
-        known = entry(layer)
-        if known.opens is None or depth > DEPTH:
-            if known.is_plain:
-                return
-            raise Unread("malformed" if known.opens else "unknown", layer)
-        try:
-            found = known.opens(packet)
-        except Unread as stopped:
-            raise Unread(stopped.why, stopped.layer or layer) from None
-        except (IndexError, struct.error):
-            raise Unread("cut" if packet.missing else "malformed", layer) from None
-        for inner in found:
-            yield from self._walk(inner, depth + 1)
+    def _walk(self, packet: Packet) -> Iterator[Segment]:
+        """The segments in a frame. Raises Unread, with the layer, where one cannot be reached; segments that come before it are good."""
+        pending = [(packet, 0)]
+        failed: Unread | None = None
+        while pending:
+            packet, depth = pending.pop()
+            try:
+                if packet.piece is not None:
+                    whole = self._put_together(packet)
+                    if whole is None:
+                        continue
+                    packet = whole
+                if packet.layer == TCP:
+                    yield self._segment(packet)
+                    continue
+                known = entry(packet.layer)
+                if known.is_plain:
+                    continue
+                if known.opens is None or depth > DEPTH:
+                    raise Unread("malformed" if known.opens else "unknown")
+                found = tuple(known.opens(packet))
+                pending += [(inner, depth + 1) for inner in reversed(found)]
+            except Unread as stopped:
+                failed = failed or Unread(stopped.why, stopped.layer or packet.layer)
+            except (IndexError, struct.error):
+                failed = failed or Unread("cut" if packet.missing else "malformed", packet.layer)
+        if failed is not None:
+            raise failed
+
+    def _put_together(self, packet: Packet) -> Packet | None:
+        """The datagram that a fragment completes. Raises Unread for one that was cut: its datagram can never be whole."""
+        assert packet.piece is not None
+        if packet.missing and carries(Waiting(packet.layer, 0, 1, b"" if packet.piece.offset else packet.data[:4])):
+            raise Unread("cut")
+        if packet.missing or entry(packet.layer).is_plain:
+            return None
+        whole = self._fragments.collect(packet, self._capture)
+        return None if whole is None else packet._replace(data=whole, piece=None)
 
     def _segment(self, packet: Packet) -> Segment:
         """A TCP header (RFC 9293, section 3.1)."""
