@@ -234,3 +234,11 @@ def test_fragments_that_never_become_whole_take_linear_time(tmp_path: Path) -> N
     many = [(START_NS + i, framed(0x0800, ipv4(6, b"f" * 8, ident=i & 0xFFFF, position=0x2000 | 8000))) for i in range(5_000)]
     capture = capture_of(tmp_path, one + many)
     assert [(found.space, found.number, found.why, found.frames) for found in capture.unopened] == [("ip_protocol", 6, "incomplete", 35_000)]
+
+
+def test_a_frame_of_many_frames_takes_linear_time(tmp_path: Path) -> None:
+    """An aggregate of 200,000 empty frames, and record headers with as many extensions."""
+    aggregate = b"\x88\x01" + bytes(24) + (bytes(14) + b"\0\0") * 200_000
+    aggregate = aggregate[:24] + b"\x80\0" + aggregate[26:]
+    capture_of(tmp_path, [(START_NS, aggregate)], 105)
+    capture_of(tmp_path, [(START_NS, bytes(8) + b"\x82" + bytes(7) + (b"\x80" + bytes(7)) * 400_000)], 197)

@@ -34,7 +34,6 @@ STARTS: tuple[tuple[bytes, str, str], ...] = (
     (b"Session Transcript", "a capture of Catapult DCT2000", EDITCAP),
     (b"\x01\x10\x4c\x00", "a capture of LANalyzer", EDITCAP),
     (b"+---------+", "a capture of Tektronix K12", EDITCAP),
-    (b"__CURSOR=", "an export of the systemd journal", EDITCAP),
     (b"\x04\x22\x4d\x18", "compressed by lz4", "lz4 -d {path} {plain}"),
     (b"\x02\x21\x4c\x18", "compressed by lz4", "lz4 -d {path} {plain}"),
     (b"LZIP", "compressed by lzip", "lzip -d -k {path}"),

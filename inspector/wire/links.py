@@ -112,8 +112,8 @@ def _subframes(packet: Packet, at: int, is_protected: bool) -> Iterable[Packet]:
         length = packet.u16(at + 12)
         if is_protected and data[at + 14 : at + 17] != SNAP:
             raise Unread("encrypted")
-        found.append(packet.inner(LLC, at + 14)._replace(data=data[at + 14 : at + 14 + length]))
         end = at + 14 + length
+        found.append(packet._replace(layer=LLC, data=data[at + 14 : end], missing=max(0, end - len(data)) if packet.missing else 0))
         at += 14 + length + 3 & ~3  # each is filled up by its own length
     if packet.missing and end + 16 < packet.length:
         found.append(packet._replace(layer=LLC, data=b""))  # the frames that were cut away
@@ -181,7 +181,7 @@ def erf(packet: Packet) -> Iterable[Packet]:
     kind, at = packet.data[8], 16
     more = kind & 0x80
     while more:
-        more = packet.inner(LLC, at).data[0] & 0x80
+        more = packet.data[at] & 0x80
         at += 8
     layer, skip = ERF_KINDS.get(kind & 0x7F, (None, 0))
     if layer is None:
