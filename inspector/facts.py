@@ -225,8 +225,9 @@ class Unopened(NamedTuple):
 
 
 class CaptureFacts(Struct):
-    """One capture file or stream. ``damage``: what was wrong with it. ``snapped``: frames of which not all bytes were kept. ``snap_length``: how many are
-    kept at most, as the file says; 0 where it says nothing. ``payload``: bytes of TCP on the wire, ``clipped``: those of them that the frames do not hold.
+    """One capture file or stream. ``damage``: what was wrong with it. ``snapped``: frames of which not all bytes were kept. ``snap_length``: how many of
+    each were, where it is one number; 0 where none were cut, or somebody kept of each what mattered. ``payload``: bytes of TCP on the wire, ``clipped``: those of them that the
+    frames do not hold.
     """
 
     path: str

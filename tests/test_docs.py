@@ -103,8 +103,8 @@ WireGuard are named as encrypted.
 
 ## What is not opened
 
-Every frame that may carry TLS and is not opened is counted, and the limit `undecoded` names it: its link type, EtherType, protocol or port by number and name, and whether it is cut,
-malformed, encrypted, compressed, a fragment, or of a kind that is not read. The limit `clipped` says what the snap length took away of the payload. With `--strict` either
+Every frame that may carry TLS and is not opened is counted, and the limit `undecoded` names it: its link type, EtherType, protocol or port by number and name, and whether it is
+cut, malformed, encrypted, compressed, a fragment, or of a kind that is not read. The limit `clipped` says what the snap length took away of the payload. With `--strict` either
 makes the exit status 3. *No TLS was found* is said of what could be read, behind what could not.
 
 Traffic of other kinds is no loss and is passed over: EtherTypes {numbered(Space.ETHERTYPE, opened=False, form="0x{:04x}")};

@@ -45,24 +45,22 @@ class Form(NamedTuple):
     unit: int
     record: int
     link_type: int
-    snap_length: int
     fcs: int
 
 
 def form(head: bytes) -> Form:
     """A file header of ``HEADER_BYTES``, whose magic number is known."""
     order, unit, record = MAGIC[head[:4]]
-    major, minor, snap_length, field = struct.unpack_from(order + "4xHH8xII", head)
+    major, minor, field = struct.unpack_from(order + "4xHH12xI", head)
     if order == ">" and (major, minor) == AIX_VERSION and field in AIX_LINK_TYPES:
-        return Form(order, 1, record, AIX_LINK_TYPES[field], snap_length, 0)
-    return Form(order, unit, record, field & 0xFFFF, snap_length, (field >> 28) * 2 if field & HAS_FCS_LENGTH else 0)
+        return Form(order, 1, record, AIX_LINK_TYPES[field], 0)
+    return Form(order, unit, record, field & 0xFFFF, (field >> 28) * 2 if field & HAS_FCS_LENGTH else 0)
 
 
 def read_pcap(source: ByteSource, info: CaptureInfo) -> Iterator[FrameBatch]:
     """Frames of a pcap file, a batch for each filled buffer; notes truncation and damage in ``info``."""
     described = form(source.take(HEADER_BYTES))
     order, record = described.order, described.record
-    info.snap_length = described.snap_length
     length_at = struct.Struct(order + "I").unpack_from
     number = 1
     damaged = False

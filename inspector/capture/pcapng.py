@@ -65,7 +65,6 @@ class Section:
             elif code == IF_NAME:
                 name = value.decode("utf-8", "replace")
         self.interfaces.append(interface)
-        info.snap_length = max(info.snap_length, snaplen)
         info.interfaces.append(name)
 
     def add_drops(self, body: bytes, info: CaptureInfo) -> None:

@@ -80,8 +80,8 @@ class Case:
 
     @property
     def is_cut(self) -> bool:
-        """Whether frames were cut short, and payload with them."""
-        return any(capture.clipped for capture in self.facts.captures)
+        """Whether a snap length cut frames short, and payload with them."""
+        return any(capture.clipped and capture.snap_length for capture in self.facts.captures)
 
     def machine_of(self, seen: Observed) -> Machine | None:
         """What is known of the client's machine from elsewhere, where it is that one."""

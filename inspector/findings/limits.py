@@ -21,12 +21,13 @@ def limits(case: Case, extra: list[Limit]) -> list[Limit]:
     for path, text in case.facts.problems:
         found.append(Limit("unreadable", text, None, []))
         del path
+    is_missed = any(seen.lost for seen in case.observed)
     for index, capture in enumerate(case.facts.captures):
         if capture.damage:
             found.append(Limit("truncated" if capture.truncated else "damaged", f"{capture.path}: {capture.damage}", index, []))
         if capture.drops:
             found.append(Limit("drops", f"{capture.path}: {capture.drops} packets were dropped while capturing", index, []))
-        for kind, lacking in (("undecoded", not_opened(capture)), ("clipped", clipped(capture))):
+        for kind, lacking in (("undecoded", not_opened(capture)), ("clipped", clipped(capture, is_missed=is_missed))):
             if lacking:
                 found.append(Limit(kind, f"{capture.path}: {lacking}", index, []))
     found += [Limit("bounded", text, None, []) for text in case.facts.bounded]

@@ -41,14 +41,17 @@ def not_opened(capture: CaptureFacts) -> str:
     return f"{_frames(count, capture.packets)} not opened: {listed}. They may carry TLS"
 
 
-def clipped(capture: CaptureFacts) -> str:
-    """What the snap length took away of TCP's payload; empty where nothing is missing."""
+def clipped(capture: CaptureFacts, *, is_missed: bool) -> str:
+    """What the snap length took away of TCP's payload, where all of it was or where it is missed (``is_missed``); else empty."""
     if not capture.clipped:
         return ""
-    by = f" by the snap length of {capture.snap_length} bytes" if 0 < capture.snap_length < 65_535 else " while capturing"
     if capture.clipped >= capture.payload:
+        by = f" by the snap length of {capture.snap_length} bytes" if capture.snap_length else ""
         return f"all payload was cut away{by}: only headers are left, no handshake can be read; capture again with -s 0"
-    return f"{capture.snapped:,} of {capture.packets:,} frames were cut short{by}, {capture.clipped:,} of {capture.payload:,} bytes of payload are missing; capture again with -s 0"
+    if not is_missed or not capture.snap_length:
+        return ""
+    lacking = f"{capture.clipped:,} of {capture.payload:,} bytes of payload are missing"
+    return f"{capture.snapped:,} of {capture.packets:,} frames were cut by the snap length of {capture.snap_length} bytes: {lacking}; capture again with -s 0"
 
 
 def _frames(count: int, total: int) -> str:
