@@ -64,7 +64,7 @@ class Engine:
     def drain(self) -> list[Began]:
         """From now on only the flows that are open are followed; these are named."""
         self._is_following = True
-        self.parted = frozenset(self._decoder.waiting())
+        self.parted = self._decoder.parted()
         return self._flows.drain()
 
     def follow(self, batch: FrameBatch) -> bool:

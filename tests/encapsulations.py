@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Callable
 
 Wrap = Callable[[bytes], bytes]
@@ -364,7 +365,7 @@ def in_fragments(size: int, wrap: Wrap = lambda frame: frame) -> Callable[[bytes
         outer = wrap(frame)
         head, body = outer[14:34], outer[34:]
         pieces = []
-        ident = hash(outer) & 0xFFFF
+        ident = zlib.crc32(outer) & 0xFFFF
         for at in range(0, len(body), size):
             piece = body[at : at + size]
             more = 0x2000 if at + size < len(body) else 0

@@ -145,6 +145,10 @@ class SegmentDecoder:
         """Fragments of datagrams that were put away unfinished since this was asked last, and that matter."""
         return [found for found in self._tunnels.given_up() if carries(found)]
 
+    def parted(self) -> frozenset[Key]:
+        """All datagrams that are not whole yet: the next fragment may show that they matter."""
+        return frozenset(self._tunnels.waiting())
+
     def waiting(self) -> dict[Key, Waiting]:
         """Fragments that matter of datagrams that are not whole yet."""
         return {key: found for key, found in self._tunnels.waiting().items() if carries(found)}
