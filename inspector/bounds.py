@@ -36,6 +36,12 @@ HOLES = 64
 FRAGMENTS = 1024
 """IP datagrams in reassembly."""
 
+FRAGMENT_BYTES = 16 << 20
+"""Bytes that they take."""
+
+UNOPENED = 64
+"""Kinds of frames that could not be opened, counted apart for each capture; the rest is counted as one."""
+
 FLOWS = 200_000
 """Flows that are open at once; beyond it the longest idle ones are closed first."""
 

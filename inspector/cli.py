@@ -120,7 +120,7 @@ def _write(analysis: Analysis, form: str, wanted: Any, output: str | None) -> No
 
 def _exit_by_findings(analysis: Analysis, fail_on: str, strict: bool) -> None:
     document = analysis.document
-    if strict and any(limit.kind in ("unreadable", "truncated", "damaged", "drops") for limit in document.limits):
+    if strict and any(limit.kind in ("unreadable", "truncated", "damaged", "drops", "undecoded", "clipped") for limit in document.limits):
         raise SystemExit(INCOMPLETE)
     if any(is_at_least(f.severity, fail_on) for f in document.findings):
         raise SystemExit(FINDINGS)

@@ -11,11 +11,14 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from inspector import bounds
-from inspector.capture.frames import FrameBatch
-from inspector.facts import ConnectionFacts, Endpoint, Facts
+from inspector.capture.frames import CaptureInfo, FrameBatch
+from inspector.facts import CaptureFacts, ConnectionFacts, Endpoint, Facts
+from inspector.safe import path_text
 from inspector.tls import messages
 from inspector.tracking.connections import Channel, Connection
 from inspector.wire.flows import Began, FlowTable
+from inspector.wire.fragments import Key, Waiting
+from inspector.wire.losses import Losses
 from inspector.wire.runs import Reach
 from inspector.wire.segments import SegmentBatch, SegmentDecoder
 
@@ -33,23 +36,35 @@ class Engine:
         """``from_middle``: frames went before the first one that will be fed. ``secrets``: what opens encrypted records."""
         self.facts = Facts()
         self.secrets = secrets
-        self.undecoded: dict[int, int] = {}
+        self.losses: dict[int, Losses] = {}
+        """By capture."""
+
+        self.waiting: dict[Key, Waiting] = {}
+        """Fragments of datagrams that did not become whole; at the end."""
+
+        self.parted: frozenset[Key] = frozenset()
+        """Datagrams of which some fragments came before ``drain``, and others may follow."""
+
         self.begun_before: list[tuple[Began, Endpoint, int]] = []
         """Of flows that may have begun before the first frame: how, the server, and the connection's index in ``facts``, or -1 where it was no TLS."""
         self._decoder = SegmentDecoder()
+        self._is_following = False
         self._flows = FlowTable(self._decoder.addresses, self, self, from_middle)
         self._chains: dict[bytes, tuple[bytes, ...]] = {}
 
     def feed(self, batch: FrameBatch) -> SegmentBatch:
         """Frames in; their segments. The batch's buffer may be used again afterwards."""
         segments = self._decoder.decode(batch)
-        if segments.undecoded:
-            self.undecoded[batch.capture] = self.undecoded.get(batch.capture, 0) + segments.undecoded
+        self.losses.setdefault(batch.capture, Losses()).add(segments)
+        for found in self._decoder.given_up():
+            self.losses.setdefault(found.capture, Losses()).fragments([found])
         self._flows.feed(segments)
         return segments
 
     def drain(self) -> list[Began]:
         """From now on only the flows that are open are followed; these are named."""
+        self._is_following = True
+        self.parted = self._decoder.parted()
         return self._flows.drain()
 
     def follow(self, batch: FrameBatch) -> bool:
@@ -60,6 +75,7 @@ class Engine:
     def finish(self) -> Facts:
         """No more frames: all that is known."""
         self._flows.finish()
+        self.waiting = {key: found for key, found in self._decoder.waiting().items() if not self._is_following or key in self.parted}
         if self._flows.evicted:
             self.facts.bounded.append(f"{self._flows.evicted} flows were closed early because more than {bounds.FLOWS} were open at once")
         return self.facts
@@ -147,3 +163,24 @@ class LiveEngine(Engine):
     def connection(self, found: ConnectionFacts, began: Began | None) -> None:
         """A finished connection."""
         self._ended.append(found)
+
+
+def capture_facts(info: CaptureInfo, losses: Losses) -> CaptureFacts:
+    """What is known of a capture, and what could not be read of it."""
+    return CaptureFacts(
+        path_text(info.path),
+        info.packets,
+        info.bytes_read,
+        info.first_ns,
+        info.last_ns,
+        tuple(sorted(info.link_types)),
+        info.truncated,
+        losses.frames,
+        info.snapped,
+        info.drops,
+        path_text(info.damage) if info.damage else None,
+        losses.unopened(),
+        info.snap_length,
+        losses.payload,
+        losses.clipped,
+    )

@@ -237,8 +237,23 @@ def seen_bits(letters: bytes, sides: bytes) -> int:
     return bits
 
 
+class Unopened(NamedTuple):
+    """Frames that were not opened, by the layer at which the way ended: ``space`` (link_type, ethertype, ppp, ip_protocol, gre, udp_port, other) says whose
+    ``number`` it is, ``name`` what it is called, if anything. ``why``: unknown, cut, malformed, encrypted, compressed, fragment, incomplete.
+    """
+
+    space: str
+    number: int
+    name: str
+    why: str
+    frames: int
+
+
 class CaptureFacts(Struct):
-    """One capture file or stream. ``damage``: what was wrong with it."""
+    """One capture file or stream. ``damage``: what was wrong with it. ``snapped``: frames of which not all bytes were kept. ``snap_length``: how many of
+    each were, where it is one number; 0 where none were cut, or somebody kept of each what mattered. ``payload``: bytes of TCP on the wire, ``clipped``: those of them that the
+    frames do not hold.
+    """
 
     path: str
     packets: int
@@ -251,6 +266,10 @@ class CaptureFacts(Struct):
     snapped: int
     drops: int | None
     damage: str | None
+    unopened: tuple[Unopened, ...] = ()
+    snap_length: int = 0
+    payload: int = 0
+    clipped: int = 0
 
 
 class Facts(Struct):

@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from inspector.capture.files import Progress, Story
-from inspector.capture.frames import CaptureInfo, FrameBatch
-from inspector.engine import Engine
-from inspector.facts import CaptureFacts, Endpoint, Facts, absorb
+from inspector.capture.frames import FrameBatch
+from inspector.engine import Engine, capture_facts
+from inspector.facts import Endpoint, Facts, absorb
 from inspector.safe import path_text
 from inspector.wire.flows import Began
+from inspector.wire.fragments import Key, Waiting
+from inspector.wire.losses import Losses
 
 if TYPE_CHECKING:
     from inspector.secrets.given import Given, Supply
@@ -26,12 +28,14 @@ RECORD_BYTES = 16
 
 @dataclass(slots=True)
 class Part:
-    """What one process found. ``open``: flows that began in the stretch and went on behind it. ``begun_before``: as in ``Engine``."""
+    """What one process found. ``open``: flows that began in the stretch and went on behind it. The others: as in ``Engine``."""
 
     facts: Facts
-    undecoded: dict[int, int]
+    losses: dict[int, Losses]
     open: list[Began] = field(default_factory=list)
     begun_before: list[tuple[Began, Endpoint, int]] = field(default_factory=list)
+    waiting: dict[Key, Waiting] = field(default_factory=dict)
+    parted: frozenset[Key] = frozenset()
 
 
 Watch = Callable[[Facts, Story], None]
@@ -43,7 +47,7 @@ def extract_stretch(story: Story, begin: float, end: float, progress: Progress |
     """
     supply = supplied(story, given)
     engine = Engine(from_middle=begin > 0, secrets=supply.secrets if supply else None)
-    part = Part(engine.facts, engine.undecoded)
+    part = Part(engine.facts, engine.losses)
     place = 0
     is_behind = False
     for batch in story.batches(progress):
@@ -62,7 +66,7 @@ def extract_stretch(story: Story, begin: float, end: float, progress: Progress |
                 watch(engine.facts, story)
         place += _bytes(batch)
     engine.finish()
-    part.begun_before = engine.begun_before
+    part.begun_before, part.waiting, part.parted = engine.begun_before, engine.waiting, engine.parted
     if supply is not None:
         part.facts.secrets += supply.problems()
     return part
@@ -83,7 +87,7 @@ def supplied(story: Story, given: Given | None, known: Supply | None = None) -> 
 
 def so_far(facts: Facts, story: Story) -> Facts:
     """A copy of facts that are still growing: the flows that have ended."""
-    copy = Facts(captures=[_capture_facts(file.info, 0) for file in story.captures])
+    copy = Facts(captures=[capture_facts(file.info, Losses()) for file in story.captures])
     absorb(copy, facts)
     return copy
 
@@ -95,15 +99,20 @@ def _bytes(batch: FrameBatch) -> int:
 def joined(parts: list[Part], story: Story) -> Facts:
     """Parts in the order of their stretches as one. ``story``: read to its end."""
     whole = Facts()
-    undecoded: dict[int, int] = {}
+    losses: dict[int, Losses] = {}
+    parted: frozenset[Key] = frozenset()
     going_on: set[Began] = set()
     for part in parts:
         _drop(part, going_on)
         going_on.update(part.open)
         absorb(whole, part.facts)
-        for capture, count in part.undecoded.items():
-            undecoded[capture] = undecoded.get(capture, 0) + count
-    whole.captures = [_capture_facts(file.info, undecoded.get(index, 0)) for index, file in enumerate(story.captures)]
+        for capture, lost in part.losses.items():
+            losses.setdefault(capture, Losses()).absorb(lost)
+        for key, found in part.waiting.items():
+            if key not in parted:  # else the part before had the other fragments, too
+                losses.setdefault(found.capture, Losses()).fragments([found])
+        parted = part.parted
+    whole.captures = [capture_facts(file.info, losses.get(index, Losses())) for index, file in enumerate(story.captures)]
     whole.problems = [(path_text(path), path_text(str(error))) for path, error in story.problems]
     return whole
 
@@ -119,19 +128,3 @@ def _drop(part: Part, going_on: set[Began]) -> None:
                 part.facts.other_flows[server] -= 1
     if dropped:
         part.facts.connections = [packed for index, packed in enumerate(part.facts.connections) if index not in dropped]
-
-
-def _capture_facts(info: CaptureInfo, undecoded: int) -> CaptureFacts:
-    return CaptureFacts(
-        path_text(info.path),
-        info.packets,
-        info.bytes_read,
-        info.first_ns,
-        info.last_ns,
-        tuple(sorted(info.link_types)),
-        info.truncated,
-        undecoded,
-        info.snapped,
-        info.drops,
-        path_text(info.damage) if info.damage else None,
-    )

@@ -11,7 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from inspector.capture.foreign import STARTS
 from inspector.tls import handshake
+from inspector.wire.encapsulations import Space
+from inspector.wire.protocols import GRE
+from inspector.wire.table import TABLE
 
 ROOT = Path(__file__).parent.parent
 STATES = ROOT / "docs" / "handshake-states.md"
@@ -53,6 +57,66 @@ def test_the_picture_of_the_states(request: pytest.FixtureRequest) -> None:
     if request.config.getoption("--update-golden"):
         STATES.write_text(states_document(), encoding="utf-8")
     assert states_document() == STATES.read_text(encoding="utf-8")
+
+
+FRAMES = ROOT / "docs" / "frames.md"
+
+
+def numbered(space: Space, *, opened: bool, form: str = "{}") -> str:
+    """The entries of one space: those that are opened, or those that are known to be none of ours."""
+    entries = sorted((number, entry) for (where, number), entry in TABLE.items() if where == space and bool(entry.opens) == opened)
+    return ", ".join(f"{entry.name} ({form.format(number)})" for number, entry in entries)
+
+
+def of_gre() -> str:
+    """What GRE has for itself."""
+    return ", ".join(f"{entry.name} (0x{number:04x})" for number, entry in sorted(GRE.items()) if entry.opens)
+
+
+def frames_document() -> str:
+    return f"""# What is read
+
+Made from the tables in `inspector/wire/` and `inspector/capture/foreign.py` by `make golden`; a test holds it.
+
+## Files
+
+pcap in both byte orders, with micro- and nanoseconds, with check sequences behind the frames, with Kuznetzov's header, of AIX; pcapng with all of its packet blocks. Each may be
+compressed by gzip, zstd, xz or bzip2. What others read is refused by its name, with the one command that converts it: {", ".join(sorted({name for _, name, _ in STARTS}))}, a
+capture of Endace (ERF), a hex dump, a tar archive, a trace of Windows (ETW).
+
+## Frames
+
+What a frame begins with and what stands in it is one table. Whatever it names is walked through, one in another, down to TCP; IP fragments and those of CAPWAP are put together.
+
+**Link types**: {numbered(Space.LINK_TYPE, opened=True)}. Behind them LLC with SNAP, Cisco's ISL, aggregates of 802.11, and a PRP trailer that needs no reading.
+
+**EtherTypes**: {numbered(Space.ETHERTYPE, opened=True, form="0x{:04x}")}.
+
+**PPP**: {numbered(Space.PPP, opened=True, form="0x{:04x}")}; compressed and encrypted ones are named.
+
+**IP protocols**: {numbered(Space.IP_PROTOCOL, opened=True)}. ESP and IPComp are named as encrypted and compressed.
+
+**GRE**: with checksum, key, number and routing; version 1 of PPTP; besides EtherTypes {of_gre()}.
+
+**UDP ports**: {numbered(Space.UDP_PORT, opened=True)}. GTP-U, VXLAN and Geneve are found on any port, where the lengths of what they carry prove them. DTLS, ESP, OpenVPN and
+WireGuard are named as encrypted.
+
+## What is not opened
+
+Every frame that may carry TLS and is not opened is counted, and the limit `undecoded` names it: its link type, EtherType, protocol or port by number and name, and whether it is
+cut, malformed, encrypted, compressed, a fragment, or of a kind that is not read. The limit `clipped` says what the snap length took away of the payload. With `--strict` either
+makes the exit status 3. *No TLS was found* is said of what could be read, behind what could not.
+
+Traffic of other kinds is no loss and is passed over: EtherTypes {numbered(Space.ETHERTYPE, opened=False, form="0x{:04x}")};
+IP protocols {numbered(Space.IP_PROTOCOL, opened=False)};
+UDP that is no tunnel; LLC that is not SNAP; what PPP negotiates by.
+"""
+
+
+def test_what_is_read(request: pytest.FixtureRequest) -> None:
+    if request.config.getoption("--update-golden"):
+        FRAMES.write_text(frames_document(), encoding="utf-8")
+    assert frames_document() == FRAMES.read_text(encoding="utf-8")
 
 
 def examples() -> list[str]:

@@ -75,6 +75,25 @@ def test_any_cut_gives_the_same(plain: Path, shares: list[float]) -> None:
     assert msgspec.to_builtins(found) == msgspec.to_builtins(expected)
 
 
+@pytest.mark.parametrize("size", [96, 200])
+def test_fragments_across_the_border(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    """A datagram whose fragments two processes see is whole for one of them, and lost for neither; one that never becomes whole counts once."""
+    from inspector.capture import blocks
+    from tests.build import pcap
+    from tests.encapsulations import ENCAPSULATIONS, ethernet, in_fragments, ipv4
+    from tests.test_encapsulations import plain as frames
+
+    monkeypatch.setattr(blocks.ByteSource.__init__, "__defaults__", (None, 1024))
+    pieces = [(ns, piece) for ns, frame in frames() for piece in in_fragments(size, ENCAPSULATIONS["VXLAN"][1])(frame)]
+    pieces.insert(40, (pieces[40][0], ethernet(0x0800, ipv4(6, bytes(64), position=0x2000))))
+    path = tmp_path / "fragments.pcap"
+    path.write_bytes(pcap(pieces))
+    expected = whole(path)
+    assert [(found.number, found.why, found.frames) for found in expected.captures[0].unopened] == [(6, "incomplete", 1)]
+    for place in range(0, path.stat().st_size, 499):
+        assert msgspec.to_builtins(document(in_parts(path, [place]))) == msgspec.to_builtins(document(expected))
+
+
 def test_processes_are_used_where_they_pay(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The real thing, with a worker process, on a capture that would not deserve one."""
     monkeypatch.setattr(extraction, "_processes", lambda work: 2)

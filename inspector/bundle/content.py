@@ -168,6 +168,8 @@ class Content:
     scope: str
     incidents: int
     left_out: int
+    nothing: str
+    """What is said where there is no service."""
 
 
 def content_of(analysis: Analysis, scope: Scope, found: Slice, evidence: dict[int, int]) -> Content:
@@ -194,6 +196,7 @@ def content_of(analysis: Analysis, scope: Scope, found: Slice, evidence: dict[in
         scope.text,
         len(scope.incidents),
         len(scope.incidents) - len(found.incidents),
+        overview.nothing_found(document),
     )
 
 

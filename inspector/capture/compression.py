@@ -1,4 +1,4 @@
-"""Compressed captures, told by content: gzip (also several members) and zstd (also several frames), as far as they go."""
+"""Compressed captures, told by content: gzip, zstd, bzip2 and xz, also several members one after another, as far as they go."""
 
 from __future__ import annotations
 
@@ -8,10 +8,17 @@ from collections.abc import Callable
 from typing import Any, BinaryIO, Protocol
 
 from inspector.capture.blocks import Damaged, Readable
-from inspector.capture.inputs import GZIP, ZSTD
+from inspector.capture.inputs import BZIP2, GZIP, XZ, ZSTD
 
 PIECE_BYTES = 4096
 """Read at a time: what one piece can inflate to (128 MB for zstd at its worst) bounds the memory that a malicious file takes."""
+
+
+OUTPUT_BYTES = 1 << 20
+"""What bzip2 and xz give at once: a few bytes of theirs can stand for gigabytes."""
+
+XZ_MEMORY = 192 << 20
+"""What unpacking may take; ``xz -9`` needs 65 MB."""
 
 
 class Inflater(Protocol):
@@ -84,7 +91,41 @@ def inflate(stream: Counted) -> Readable:
         import zstandard
 
         return Inflated(stream, lambda: zstandard.ZstdDecompressor().decompressobj(), zstandard.ZstdError)
+    if head[:3] == BZIP2 and head[3:].isdigit():
+        import bz2
+
+        return Inflated(stream, lambda: Stepwise(bz2.BZ2Decompressor()), OSError)
+    if head == XZ:
+        import lzma
+
+        return Inflated(stream, lambda: Stepwise(lzma.LZMADecompressor(memlimit=XZ_MEMORY)), lzma.LZMAError)
     return stream
+
+
+class Stepwise:
+    """A decompressor of bzip2 or xz: it gives so much at once, and goes on with nothing new until it ``needs_input``."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    @property
+    def needs_input(self) -> bool:
+        """Whether all that was put in has come out."""
+        return bool(self._inner.needs_input)
+
+    @property
+    def eof(self) -> bool:
+        """Whether the member has ended."""
+        return bool(self._inner.eof)
+
+    @property
+    def unused_data(self) -> bytes:
+        """What stands behind the member."""
+        return bytes(self._inner.unused_data)
+
+    def decompress(self, data: bytes, /) -> bytes:
+        """Some bytes."""
+        return bytes(self._inner.decompress(data, OUTPUT_BYTES))
 
 
 class Inflated:
@@ -115,7 +156,8 @@ class Inflated:
 
     def _more(self) -> bool:
         """Inflate the next piece; False at the end."""
-        if not self._input:
+        is_holding = isinstance(self._inflater, Stepwise) and not self._inflater.eof and not self._inflater.needs_input
+        if not self._input and not is_holding:
             got = self._stream.readinto(memoryview(self._piece))
             if not got:
                 if self._begun and not self._inflater.eof:
@@ -124,6 +166,9 @@ class Inflated:
                 return False
             self._input = bytes(self._piece[:got])
         if self._inflater.eof:
+            self._input = self._input.lstrip(b"\0")  # what files are filled up with
+            if not self._input:
+                return True
             self._inflater = self._begin()
             self._begun = False
         try:

@@ -13,6 +13,7 @@ import numpy as np
 from inspector.capture import pcap, pcapng
 from inspector.capture.blocks import ByteSource
 from inspector.capture.compression import Counted, Prefixed, inflate
+from inspector.capture.foreign import foreign
 from inspector.capture.frames import CaptureInfo, FrameBatch
 from inspector.capture.inputs import SQLITE, find, identity
 from inspector.errors import UnreadableError
@@ -71,7 +72,10 @@ class CaptureFile:
         elif head.startswith(SQLITE):
             raise UnreadableError(f"{path}: a journal holds no packets", "watch --incidents DIRECTORY and -w FILE keep them")
         else:
-            raise UnreadableError(f"{path}: not a pcap or pcapng file", "inspector reads pcap and pcapng, also compressed by gzip or zstd")
+            found = foreign(bytes(buffer[: min(end, PEEK_BYTES)]), path)
+            if found is None:
+                raise UnreadableError(f"{path}: not a pcap or pcapng file", "inspector reads pcap and pcapng, also compressed by gzip, zstd, xz or bzip2")
+            raise UnreadableError(f"{path}: {found.name}, not pcap or pcapng", found.command)
 
     def batches(self, progress: Progress | None = None) -> Iterator[FrameBatch]:
         """All frames, in file order. Damage is noted in ``info``; nothing is raised once the file has been opened."""

@@ -79,8 +79,10 @@ class CaptureInfo:
     truncated: bool = False
     damage: str | None = None
     drops: int | None = None
-    undecoded: int = 0
     snapped: int = 0
+    shortest: int = 0
+    longest: int = 0
+    """Of the frames of which not all bytes were kept, how many were."""
     interfaces: list[str] = field(default_factory=list)
     secrets: list[bytes] = field(default_factory=list)
 
@@ -93,4 +95,13 @@ class CaptureInfo:
         self.first_ns = first if self.first_ns is None else min(self.first_ns, first)
         self.last_ns = last if self.last_ns is None else max(self.last_ns, last)
         self.link_types.update(int(t) for t in np.unique(batch.link_type))
-        self.snapped += int(np.count_nonzero(batch.captured < batch.original))
+        cut = batch.captured[batch.captured < batch.original]
+        if len(cut):
+            low, high = int(cut.min()), int(cut.max())
+            self.shortest, self.longest = (min(self.shortest, low), max(self.longest, high)) if self.snapped else (low, high)
+            self.snapped += len(cut)
+
+    @property
+    def snap_length(self) -> int:
+        """What every frame was cut to that was cut; 0 where none was, or where somebody kept of each what mattered."""
+        return self.longest if self.shortest == self.longest else 0

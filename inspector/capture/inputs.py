@@ -13,6 +13,8 @@ from inspector.errors import UnreadableError
 
 GZIP = b"\x1f\x8b"
 ZSTD = b"\x28\xb5\x2f\xfd"
+BZIP2 = b"BZh"
+XZ = b"\xfd7zX"
 SQLITE = b"SQLite format 3\0"
 HANDSHAKE_RECORD = re.compile(rb"\x16\x03[\x00-\x04][\x00-\x40].[\x01\x02\x0b\x10]", re.DOTALL)
 SAMPLES, SAMPLE_BYTES = 16, 1 << 16
@@ -34,7 +36,7 @@ def find(paths: Sequence[str]) -> list[str]:
         except OSError as error:
             raise UnreadableError(f"{argument}: {error.strerror or error}") from None
         if is_directory and not candidates:
-            raise UnreadableError(f"{argument}: no capture in this directory", "capture files end in .pcap, .pcapng or .cap, perhaps with .gz or .zst behind")
+            raise UnreadableError(f"{argument}: no capture in this directory", "capture files end in .pcap, .pcapng or .cap, perhaps with .gz, .zst, .xz or .bz2 behind")
         for candidate in candidates:
             try:
                 status = candidate.stat()
@@ -48,8 +50,7 @@ def find(paths: Sequence[str]) -> list[str]:
 
 
 def _looks_like_capture(path: Path) -> bool:
-    name = path.name.lower().removesuffix(".gz").removesuffix(".zst")
-    return any(suffix in name for suffix in SUFFIXES)
+    return any(suffix in path.name.lower() for suffix in SUFFIXES)
 
 
 def is_journal(path: str) -> bool:
@@ -94,7 +95,7 @@ def workload(paths: Sequence[str]) -> Workload:
             if not os.path.isfile(path):
                 return Workload(0, 0)
             with open(path, "rb") as file:
-                if file.read(4).startswith((GZIP, ZSTD)):
+                if file.read(4).startswith((GZIP, ZSTD, BZIP2, XZ)):
                     return Workload(0, 0)
                 size = os.fstat(file.fileno()).st_size
                 handshakes += _handshakes(file, size)

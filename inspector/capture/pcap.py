@@ -1,6 +1,7 @@
-"""The classic pcap format: both byte orders, micro- and nanoseconds, and the modified header of some old kernels.
+"""The classic pcap format: both byte orders, micro- and nanoseconds, the modified header of some old kernels, and what AIX writes.
 
-Source: draft-ietf-opsawg-pcap. A damaged file is read as far as its record headers make sense.
+Source: draft-ietf-opsawg-pcap; section 4 for the link type field, whose upper bits say how long the frame check sequence behind each frame is. A damaged
+file is read as far as its record headers make sense.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import mmap
 import struct
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
@@ -28,12 +30,37 @@ Buffer = bytearray | mmap.mmap
 HURRY_BYTES = 1 << 18
 """So far from the end of the buffer, frames are not held against it one by one: this loop is a tenth of the whole analysis."""
 
+AIX_VERSION, AIX_LINK_TYPES = (2, 2), {6: 1, 9: 6, 15: 10, 24: 0}
+"""AIX writes interface types (RFC 1573) where others write link types: Ethernet, Token Ring, FDDI, loopback."""
+
+HAS_FCS_LENGTH = 1 << 26
+
+
+class Form(NamedTuple):
+    """What the file header says. ``unit``: nanoseconds in one of the fraction of a second. ``record``: bytes before each frame. ``fcs``: bytes of the
+    frame check sequence behind each frame.
+    """
+
+    order: str
+    unit: int
+    record: int
+    link_type: int
+    fcs: int
+
+
+def form(head: bytes) -> Form:
+    """A file header of ``HEADER_BYTES``, whose magic number is known."""
+    order, unit, record = MAGIC[head[:4]]
+    major, minor, field = struct.unpack_from(order + "4xHH12xI", head)
+    if order == ">" and (major, minor) == AIX_VERSION and field in AIX_LINK_TYPES:
+        return Form(order, 1, record, AIX_LINK_TYPES[field], 0)
+    return Form(order, unit, record, field & 0xFFFF, (field >> 28) * 2 if field & HAS_FCS_LENGTH else 0)
+
 
 def read_pcap(source: ByteSource, info: CaptureInfo) -> Iterator[FrameBatch]:
     """Frames of a pcap file, a batch for each filled buffer; notes truncation and damage in ``info``."""
-    head = source.take(HEADER_BYTES)
-    order, unit, record = MAGIC[bytes(head[:4])]
-    link_type = struct.unpack_from(order + "I", head, 20)[0] & 0x0FFFFFFF
+    described = form(source.take(HEADER_BYTES))
+    order, record = described.order, described.record
     length_at = struct.Struct(order + "I").unpack_from
     number = 1
     damaged = False
@@ -59,7 +86,7 @@ def read_pcap(source: ByteSource, info: CaptureInfo) -> Iterator[FrameBatch]:
             append(at)
             at = following
         if offsets or source.is_live:
-            batch = _columns(buffer, offsets, order, unit, record, link_type, number)
+            batch = _columns(buffer, offsets, described, number)
             number += len(offsets)
             info.count(batch)
             yield batch
@@ -72,18 +99,22 @@ def read_pcap(source: ByteSource, info: CaptureInfo) -> Iterator[FrameBatch]:
             return
 
 
-def _columns(buffer: Buffer, offsets: list[int], order: str, unit: int, record: int, link_type: int, number: int) -> FrameBatch:
+def _columns(buffer: Buffer, offsets: list[int], described: Form, number: int) -> FrameBatch:
     data = np.frombuffer(buffer, np.uint8)
     start = np.array(offsets, np.int64)
-    fields = gather(data, start, 16).view(order + "u4").astype(np.int64)
+    fields = gather(data, start, 16).view(described.order + "u4").astype(np.int64)
     count = len(offsets)
+    captured, original = fields[:, 2], np.maximum(fields[:, 3], fields[:, 2])
+    if described.fcs:
+        original = np.maximum(original - described.fcs, 0)
+        captured = np.minimum(captured, original)
     return FrameBatch(
         data=data,
-        time_ns=fields[:, 0] * 1_000_000_000 + fields[:, 1] * unit,
-        offset=start + record,
-        captured=fields[:, 2],
-        original=np.maximum(fields[:, 3], fields[:, 2]),
-        link_type=np.full(count, link_type, np.int64),
+        time_ns=fields[:, 0] * 1_000_000_000 + fields[:, 1] * described.unit,
+        offset=start + described.record,
+        captured=captured,
+        original=original,
+        link_type=np.full(count, described.link_type, np.int64),
         number=np.arange(number, number + count, dtype=np.int64),
     )
 
@@ -94,16 +125,15 @@ class Records:
     def __init__(self, header: bytes) -> None:
         if len(header) < HEADER_BYTES or header[:4] not in MAGIC:
             raise ValueError("not the header of a pcap stream")
-        self._order, self._unit, self._record = MAGIC[header[:4]]
-        self._link_type = struct.unpack_from(self._order + "I", header, 20)[0] & 0x0FFFFFFF
+        self._form = form(header)
 
     def batch(self, buffer: Buffer, end: int) -> FrameBatch:
         """The frames of ``buffer`` up to ``end``, numbered from 1; at least 128 bytes must be readable behind it."""
         offsets: list[int] = []
-        append, record = offsets.append, self._record
-        length_at = struct.Struct(self._order + "I").unpack_from
+        append, record = offsets.append, self._form.record
+        length_at = struct.Struct(self._form.order + "I").unpack_from
         at = 0
         while at + record <= end:
             append(at)
             at += length_at(buffer, at + 8)[0] + record
-        return _columns(buffer, offsets, self._order, self._unit, record, self._link_type, 1)
+        return _columns(buffer, offsets, self._form, 1)

@@ -55,7 +55,7 @@ class Scene:
     @property
     def again(self) -> str:
         """How to capture what is missing."""
-        return f"capture again: {capture_remedy(self.service.name, self.service.port, self.service.addresses).check}"
+        return f"capture again: {capture_remedy(self.service.name, self.service.port, self.service.addresses, self.case.is_cut).check}"
 
     @property
     def one_name(self) -> str:

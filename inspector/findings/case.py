@@ -18,7 +18,7 @@ from inspector.findings.signs import Abort, Manner, Signs, Weighed, weigh
 from inspector.tracking.backends import Backend, find_backends
 from inspector.tracking.balancer import Balanced, balanced
 from inspector.tracking.caches import find_caches
-from inspector.tracking.certificates import Certificate, first_refused, parse
+from inspector.tracking.certificates import Certificate, parse
 from inspector.tracking.clients import program
 from inspector.tracking.closing import QUICK_NS, delay_of_close
 from inspector.tracking.observed import BAD_CERTIFICATE, Observed, observe
@@ -89,6 +89,11 @@ class Case:
     def refused(self, seen: Observed) -> Certificate | None:
         """The certificate of the server's chain that Java cannot parse, where there is one: Java gives up on it before it compares anything."""
         return first_refused(self.certificates, seen.main.handshake.chain)
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether a snap length cut frames short, and payload with them."""
+        return any(capture.clipped and capture.snap_length for capture in self.facts.captures)
 
     def machine_of(self, seen: Observed) -> Machine | None:
         """What is known of the client's machine from elsewhere, where it is that one."""

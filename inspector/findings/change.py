@@ -103,7 +103,7 @@ def _abort(case: Case, seen: Observed, weighed: Weighed, pool: Pool) -> Finding:
         explanation += f" Not certain: {weighed.reason}."
     remedies = pool.remedies
     if not confirmed:
-        remedies = [capture_remedy(service.name, service.port, service.addresses), *remedies]
+        remedies = [capture_remedy(service.name, service.port, service.addresses, case.is_cut), *remedies]
     grade: Grade = "observed" if confirmed else "inferred"
     severity: Severity = "high" if confirmed else "medium"
     at = rfc3339(seen.hello_ns)

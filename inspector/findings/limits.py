@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from inspector import bounds
-from inspector.document import Evidence, Finding, Limit, Remedy
-from inspector.findings import unreadable
+from inspector.document import Evidence, Finding, Limit
+from inspector.findings import unreadable, unseen
 from inspector.findings.case import Case
+from inspector.findings.remedies import again
+from inspector.findings.unopened import clipped, not_opened
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import short_id
 
@@ -21,13 +23,15 @@ def limits(case: Case, extra: list[Limit]) -> list[Limit]:
     for path, text in case.facts.problems:
         found.append(Limit("unreadable", text, None, []))
         del path
+    is_missed = any(seen.lost for seen in case.observed)
     for index, capture in enumerate(case.facts.captures):
         if capture.damage:
             found.append(Limit("truncated" if capture.truncated else "damaged", f"{capture.path}: {capture.damage}", index, []))
         if capture.drops:
             found.append(Limit("drops", f"{capture.path}: {capture.drops} packets were dropped while capturing", index, []))
-        if capture.undecoded:
-            found.append(Limit("undecoded", f"{capture.path}: {capture.undecoded} frames are cut or of an unknown link type", index, []))
+        for kind, lacking in (("undecoded", not_opened(capture)), ("clipped", clipped(capture, is_missed=is_missed))):
+            if lacking:
+                found.append(Limit(kind, f"{capture.path}: {lacking}", index, []))
     found += [Limit("bounded", text, None, []) for text in case.facts.bounded]
     lost, one_sided, mid_stream = [], [], []
     for seen in case.observed:
@@ -72,7 +76,7 @@ def _add(found: list[Limit], kind: str, members: list[Observed], text: str) -> N
 
 def incomplete(case: Case, found: list[Limit]) -> Iterator[Finding]:
     """One finding for what the captures lack, where it weakens an answer."""
-    kinds = ("unreadable", "truncated", "damaged", "drops", "bounded", "lost_bytes", "one_sided", "mid_stream", "preamble", "sequence_jump", unreadable.KIND)
+    kinds = tuple(unseen.LIMITS) + ("lost_bytes", "one_sided", "mid_stream", unreadable.KIND)
     lacking = [limit for limit in found if limit.kind in kinds]
     if not lacking:
         return
@@ -85,7 +89,7 @@ def incomplete(case: Case, found: list[Limit]) -> Iterator[Finding]:
         "observed",
         "The capture is not complete",
         "; ".join(limit.text for limit in lacking) + ". What these connections did, and which sessions were issued or resumed in the missing part, cannot be said.",
-        [Remedy("whoever captures", "Capture whole frames of both directions with a larger kernel buffer.", "tcpdump -i any -s 0 -B 65536 -w vip.pcap 'tcp port PORT'")],
+        [again(any(limit.kind == "clipped" for limit in lacking))],
         [],
         None,
         [],

@@ -63,13 +63,23 @@ def change_remedies(name: str, port: int, hosts: tuple[str, ...] = (), lacking: 
     ]
 
 
-def capture_remedy(name: str, port: int, addresses: list[str]) -> Remedy:
-    """How to capture what is missing."""
+def capture_remedy(name: str, port: int, addresses: list[str], is_cut: bool = False) -> Remedy:
+    """How to capture what is missing. ``is_cut``: frames were cut short."""
     host = addresses[0] if addresses else shlex.quote(name)
     return Remedy(
         "whoever captures",
-        "Capture whole frames, from before the JVM starts or for longer, on the client's host.",
-        f"tcpdump -i any -s 0 -B 16384 -w vip.pcap 'host {host} and tcp port {port}'",
+        f"Capture {'whole frames, ' if is_cut else ''}from before the JVM starts or for longer, on the client's host.",
+        f"tcpdump -i any {'-s 0 ' if is_cut else ''}-B 16384 -w vip.pcap 'host {host} and tcp port {port}'",
+    )
+
+
+def again(is_cut: bool) -> Remedy:
+    """How to capture what was lost. ``is_cut``: frames were cut short; where they were whole, nobody is told to capture whole ones."""
+    option = "-s 0 " if is_cut else ""
+    return Remedy(
+        "whoever captures",
+        f"Capture {'whole frames of ' if is_cut else ''}both directions with a larger kernel buffer.",
+        f"tcpdump -i any {option}-B 65536 -w vip.pcap 'tcp port PORT'",
     )
 
 

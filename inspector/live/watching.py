@@ -13,7 +13,7 @@ import numpy as np
 
 from inspector.capture.frames import CaptureInfo, FrameBatch
 from inspector.document import Finding, Incident
-from inspector.engine import LiveEngine
+from inspector.engine import LiveEngine, capture_facts
 from inspector.facts import CaptureFacts, ConnectionFacts, Facts
 from inspector.findings import change
 from inspector.findings.case import Options
@@ -26,6 +26,7 @@ from inspector.live.update import Keeping, Listener, Update
 from inspector.live.window import Window, row_of
 from inspector.logs.entries import LogFacts
 from inspector.times import SECOND_NS, rfc3339
+from inspector.wire.losses import Losses
 
 WAIT_SECONDS = 0.25
 URGENT_SECONDS = 0.3
@@ -124,20 +125,8 @@ class Watching:
 
     def captures(self) -> list[CaptureFacts]:
         """What is captured, behind what the journal's earlier runs captured."""
-        info = self.info
-        now = CaptureFacts(
-            info.path,
-            info.packets,
-            info.bytes_read,
-            info.first_ns,
-            info.last_ns,
-            tuple(sorted(info.link_types)),
-            False,
-            self.engine.undecoded.get(self._capture, 0),
-            info.snapped,
-            self.dropped,
-            None,
-        )
+        self.info.drops = self.dropped
+        now = capture_facts(self.info, self.engine.losses.get(self._capture, Losses()))
         return [*self._before, now]
 
     def whole(self) -> Facts:

@@ -91,6 +91,17 @@ def _moment(stamp: str) -> str:
     return f"{stamp[:10]} {stamp[11:23]}"
 
 
+UNREAD = ("unreadable", "truncated", "damaged", "undecoded", "clipped")
+"""Limits that stand before the word that nothing was found."""
+
+
+def nothing_found(document: Document) -> str:
+    """What is said where no TLS was found: first what could not be read, for it may be there."""
+    unread = [safe_text(limit.text, 600) for limit in document.limits if limit.kind in UNREAD]
+    where = "the input" if not document.captures else counted(sum(c.packets for c in document.captures), "frame")
+    return f"{'. '.join(unread)}. No TLS was found in what could be read." if unread else f"No TLS was found in {where}."
+
+
 def since(document: Document, service: Service) -> str:
     """Since when and how often a confirmed service fails; empty for the others."""
     times = sorted(i.at for i in document.incidents if i.service == service.id)

@@ -35,7 +35,7 @@ def write_text(analysis: Analysis, shown: Iterable[Connection] | None, out: Text
     stories(analysis, out)
     others(analysis, out)
     if not document.services:
-        write("\nNo TLS was found in " + (f"{sum(c.packets for c in document.captures):,} frames.\n" if document.captures else "the input.\n"))
+        write("\n" + "".join(line + "\n" for line in wrap(overview.nothing_found(document), "", "")))
     if document.limits:
         write("\nLIMITS\n")
         for limit in document.limits:

@@ -138,7 +138,7 @@ class ConnectionsScreen(Area):
     def _empty(self) -> str:
         if self.desk.view.filter:
             return f"No connection matches {safe_text(self.desk.view.filter, 100)}   (/ changes the filter)"
-        return "No connection." if self.desk.document.services else f"No TLS was found in {overview.counted(sum(c.packets for c in self.desk.document.captures), 'frame')}."
+        return "No connection." if self.desk.document.services else overview.nothing_found(self.desk.document)
 
     def _row(self, index: int) -> list[Cell]:
         analysis = self.desk.now

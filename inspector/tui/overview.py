@@ -58,8 +58,7 @@ class OverviewScreen(Area):
         desk, rows = self.desk, self.query_one(Rows)
         service = desk.in_view
         if service is None:
-            frames = sum(c.packets for c in desk.document.captures)
-            self.query_one("#verdict", Static).update(content([[(f"No TLS was found in {overview.counted(frames, 'frame')}.", "warn")]]))
+            self.query_one("#verdict", Static).update(content([[(overview.nothing_found(desk.document), "warn")]]))
             return
         self._found = desk.kept(("found", service.id), lambda: found_of(desk.document, service))
         told = [f"INCIDENTS {sum(f.incident is not None for f in self._found)}", f"OTHER FINDINGS {sum(f.incident is None for f in self._found)}"]

@@ -44,8 +44,7 @@ class ServicesScreen(Area):
         self._services = overview.ordered(document)
         in_view = self.desk.in_view
         place = next((i for i, s in enumerate(self._services) if s is in_view), 0)
-        frames = sum(c.packets for c in document.captures)
-        self.query_one(Rows).renew([s.id for s in self._services], place, f"No TLS was found in {overview.counted(frames, 'frame')}.")
+        self.query_one(Rows).renew([s.id for s in self._services], place, overview.nothing_found(document))
         self.query_one("#noise", Static).update(content(self._noise()))
         self._tell(place)
 

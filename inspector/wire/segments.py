@@ -1,33 +1,40 @@
 """FrameBatch to SegmentBatch: link, IP and TCP headers of a whole batch decoded as numpy columns.
 
 Ethernet with up to two VLAN tags, Linux cooked capture v1 and v2, raw IP and BSD loopback stand here; IPv4 with options and
-IPv6 without extension headers. Every other frame goes one by one through ``tunnels``.
+IPv6 without extension headers. Every other frame that the table of encapsulations knows goes one by one through ``tunnels``; what it does not know is counted.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from inspector.capture.frames import U8, FrameBatch, gather
-from inspector.wire.tunnels import Tunnels
+from inspector.wire.encapsulations import IPV4 as IPV4_LAYER
+from inspector.wire.encapsulations import IPV6 as IPV6_LAYER
+from inspector.wire.encapsulations import LENGTHS, Layer, Space
+from inspector.wire.encapsulations import TCP as TCP_LAYER
+from inspector.wire.encapsulations import UDP as UDP_LAYER
+from inspector.wire.ethertypes import VLAN_TAGS
+from inspector.wire.fragments import Key, Waiting
+from inspector.wire.table import DATAGRAM, HEADER, LOST, OPENED, PROTOCOL, TUNNEL_PORT, entry
+from inspector.wire.tunnels import Stop, Tunnels, carries
 
 I64 = npt.NDArray[np.int64]
 U64 = npt.NDArray[np.uint64]
 Rows = npt.NDArray[np.bool_]
 
 NULL, ETHERNET, RAW, LOOP, SLL, IPV4, IPV6, SLL2 = 0, 1, 101, 108, 113, 228, 229, 276
-RAW_TYPES = (RAW, 12, 14, IPV4, IPV6)
-ETHERTYPE_IPV4, ETHERTYPE_IPV6 = 0x0800, 0x86DD
-VLAN_TAGS = (0x8100, 0x88A8, 0x9100)
-TUNNEL_ETHERTYPES = (0x8847, 0x8848, 0x8864, 0x8909, 0x6558, 0x88BE)
-TUNNEL_PROTOCOLS = (4, 41, 47)
-EXTENSION_HEADERS = (0, 43, 44, 60, 51)
-TUNNEL_PORTS = (4789, 8472, 6081, 2152)
-TCP, UDP = 6, 17
+BY_VERSION = -1
+COLUMNS = {ETHERNET: (14, 12), SLL: (16, 14), SLL2: (20, 0), NULL: (4, BY_VERSION), LOOP: (4, BY_VERSION), **dict.fromkeys((RAW, 12, 14, IPV4, IPV6), (0, BY_VERSION))}
+"""Link types whose headers are read in columns: how long they are, and where the EtherType stands in them."""
+
+ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_LLC = 0x0800, 0x86DD, 4
+NOTHING = -1
 FIN, SYN, RST, ACK = 1, 2, 4, 16
 
 
@@ -60,6 +67,7 @@ class SegmentBatch:
     ``source``, ``target``: uint64, address number << 16 | port. ``seq``: int64, raw sequence number. ``flags``: int64, TCP flags.
     ``start``: int64, where the payload begins in ``data``. ``held``: int64, payload bytes in ``data``; ``length``: int64, payload
     bytes on the wire (more than held where the frame was cut). ``time_ns``, ``number``: int64, of the frame. ``ack``: int64, raw acknowledgement number.
+    ``stops``: frames that were not opened.
     """
 
     data: U8
@@ -74,7 +82,7 @@ class SegmentBatch:
     number: I64
     ack: I64
     capture: int
-    undecoded: int = 0
+    stops: Counter[Stop] = field(default_factory=Counter)
 
     def __len__(self) -> int:
         return len(self.seq)
@@ -94,7 +102,7 @@ class SegmentBatch:
             self.number[rows],
             self.ack[rows],
             self.capture,
-            self.undecoded,
+            self.stops,
         )
 
 
@@ -108,21 +116,21 @@ class SegmentDecoder:
     def decode(self, batch: FrameBatch) -> SegmentBatch:
         """The TCP segments of a batch, in file order."""
         data = batch.data
-        network, ethertype, rare = _link(batch)
+        stops: Counter[Stop] = Counter()
+        network, ethertype, rare = _link(batch, stops)
         end = batch.offset + batch.captured
         parts: list[tuple[I64, ...]] = []
-        undecoded = int(np.count_nonzero(ethertype < 0))
         for version, wanted in ((4, ETHERTYPE_IPV4), (6, ETHERTYPE_IPV6)):
             rows = np.flatnonzero((ethertype == wanted) & ~rare)
             if len(rows):
-                part, odd, bad = self._ipv4(batch, rows, network[rows], end[rows]) if version == 4 else self._ipv6(batch, rows, network[rows], end[rows])
+                decode = self._ipv4 if version == 4 else self._ipv6
+                part, odd = decode(batch, rows, network[rows], end[rows], stops)
                 parts.append(part)
                 rare[odd] = True
-                undecoded += bad
         slow = np.flatnonzero(rare)
         if len(slow):
-            data, part, bad = self._tunnels.decode(batch, slow)
-            undecoded += bad
+            data, part, more = self._tunnels.decode(batch, slow)
+            stops += more
             if len(part[0]):
                 parts.append(part)
         if not parts:
@@ -133,82 +141,85 @@ class SegmentDecoder:
             columns = [column[order] for column in columns]
         rows, source, target, seq, flags, start, held, length, ack = columns
         return SegmentBatch(
-            data, source.astype(np.uint64), target.astype(np.uint64), seq, flags, start, held, length, batch.time_ns[rows], batch.number[rows], ack, batch.capture, undecoded
+            data, source.astype(np.uint64), target.astype(np.uint64), seq, flags, start, held, length, batch.time_ns[rows], batch.number[rows], ack, batch.capture, stops
         )
 
-    def _ipv4(self, batch: FrameBatch, rows: I64, at: I64, end: I64) -> tuple[tuple[I64, ...], I64, int]:
+    def given_up(self) -> list[Waiting]:
+        """Fragments of datagrams that were put away unfinished since this was asked last, and that matter."""
+        return [found for found in self._tunnels.given_up() if carries(found)]
+
+    def parted(self) -> frozenset[Key]:
+        """All datagrams that are not whole yet: the next fragment may show that they matter."""
+        return frozenset(self._tunnels.waiting())
+
+    def waiting(self) -> dict[Key, Waiting]:
+        """Fragments that matter of datagrams that are not whole yet."""
+        return {key: found for key, found in self._tunnels.waiting().items() if carries(found)}
+
+    def _ipv4(self, batch: FrameBatch, rows: I64, at: I64, end: I64, stops: Counter[Stop]) -> tuple[tuple[I64, ...], I64]:
         data = batch.data
         whole = at + 20 <= end
-        bad = int(np.count_nonzero(~whole))
+        _count_short(stops, IPV4_LAYER, batch, rows, whole)
         rows, at, end = rows[whole], at[whole], end[whole]
         head = gather(data, at, 20)
         words = head.view(">u2").astype(np.int64)
         header = (head[:, 0] & 15).astype(np.int64) * 4
-        protocol = head[:, 9]
         valid = (head[:, 0] >> 4 == 4) & (header >= 20)
+        meaning = PROTOCOL.take(head[:, 9])
         fragment = (words[:, 3] & 0x3FFF) != 0
-        odd = valid & (fragment | _among(protocol, TUNNEL_PROTOCOLS))
-        odd |= self._tunnelled(data, valid & (protocol == UDP), at + header, end)
-        keep = valid & ~odd & (protocol == TCP)
+        odd = valid & (fragment | (meaning == OPENED))
+        odd |= _tunnelled(batch, rows, valid & ~fragment & (meaning == DATAGRAM), at + header, end, stops)
+        _count_lost(stops, IPV4_LAYER, head[:, 9], valid, valid & ~fragment & (meaning == LOST))
+        keep = valid & ~odd & (meaning == HEADER)
         addresses = head[:, 12:20].copy().view(">u4").astype(np.int64)
         total = words[:, 1]
         on_wire = batch.original[rows] - (at - batch.offset[rows])
         total = np.where(total == 0, on_wire, total)
-        part, cut = _tcp(data, rows[keep], (at + header)[keep], end[keep], (total - header)[keep], addresses[keep, 0], addresses[keep, 1])
-        return part, rows[odd], bad + cut
+        return _tcp(batch, rows[keep], (at + header)[keep], end[keep], (total - header)[keep], addresses[keep, 0], addresses[keep, 1], stops), rows[odd]
 
-    def _ipv6(self, batch: FrameBatch, rows: I64, at: I64, end: I64) -> tuple[tuple[I64, ...], I64, int]:
+    def _ipv6(self, batch: FrameBatch, rows: I64, at: I64, end: I64, stops: Counter[Stop]) -> tuple[tuple[I64, ...], I64]:
         data = batch.data
         whole = at + 40 <= end
-        bad = int(np.count_nonzero(~whole))
+        _count_short(stops, IPV6_LAYER, batch, rows, whole)
         rows, at, end = rows[whole], at[whole], end[whole]
         head = gather(data, at, 40)
-        protocol = head[:, 6]
         valid = head[:, 0] >> 4 == 6
-        odd = valid & (_among(protocol, TUNNEL_PROTOCOLS) | _among(protocol, EXTENSION_HEADERS))
-        odd |= self._tunnelled(data, valid & (protocol == UDP), at + 40, end)
-        keep = valid & ~odd & (protocol == TCP)
+        meaning = PROTOCOL.take(head[:, 6])
+        odd = valid & (meaning == OPENED)
+        odd |= _tunnelled(batch, rows, valid & (meaning == DATAGRAM), at + 40, end, stops)
+        _count_lost(stops, IPV6_LAYER, head[:, 6], valid, valid & (meaning == LOST))
+        keep = valid & ~odd & (meaning == HEADER)
         total = head[:, 4].astype(np.int64) << 8 | head[:, 5]
         total = np.where(total == 0, batch.original[rows] - (at - batch.offset[rows]) - 40, total)
         kept = head[keep]
         source = np.array([self.addresses.number(a.tobytes()) for a in kept[:, 8:24]], np.int64)
         target = np.array([self.addresses.number(a.tobytes()) for a in kept[:, 24:40]], np.int64)
-        part, cut = _tcp(data, rows[keep], (at + 40)[keep], end[keep], total[keep], source, target)
-        return part, rows[odd], bad + cut
-
-    @staticmethod
-    def _tunnelled(data: U8, datagrams: Rows, at: I64, end: I64) -> Rows:
-        """Which UDP datagrams go to the port of a tunnel. ``at``: where the UDP headers begin."""
-        if not datagrams.any():
-            return datagrams
-        return datagrams & _among(_u16(data, at + 2), TUNNEL_PORTS) & (at + 8 <= end)
+        return _tcp(batch, rows[keep], (at + 40)[keep], end[keep], total[keep], source, target, stops), rows[odd]
 
 
-def _link(batch: FrameBatch) -> tuple[I64, I64, Rows]:
-    """Where the network header begins, the ethertype (-1 where the frame is cut or its link type unknown), and which frames are rare."""
+def _link(batch: FrameBatch, stops: Counter[Stop]) -> tuple[I64, I64, Rows]:
+    """Where the network header begins, the EtherType (``NOTHING`` where there is nothing more to do), and which frames are rare."""
     data, offset, end = batch.data, batch.offset, batch.offset + batch.captured
     count = len(batch)
     network = offset.copy()
-    ethertype = np.full(count, -1, np.int64)
+    ethertype = np.full(count, NOTHING, np.int64)
+    rare = np.zeros(count, np.bool_)
     kinds = batch.link_type[:1] if count and (batch.link_type == batch.link_type[0]).all() else np.unique(batch.link_type)
     for kind in kinds.tolist():
         rows = np.flatnonzero(batch.link_type == kind) if len(kinds) > 1 else np.arange(count)
-        at = offset[rows]
-        if kind == ETHERNET:
-            length, kinds_at = 14, 12
-        elif kind == SLL:
-            length, kinds_at = 16, 14
-        elif kind == SLL2:
-            length, kinds_at = 20, 0
-        elif kind in RAW_TYPES:
-            length, kinds_at = 0, -1
-        elif kind in (NULL, LOOP):
-            length, kinds_at = 4, -1
-        else:
+        layer = (Space.LINK_TYPE, kind)
+        if kind not in COLUMNS:
+            if entry(layer).opens:
+                rare[rows] = True
+            else:
+                stops[Stop(layer, "unknown")] += len(rows)
             continue
+        length, kinds_at = COLUMNS[kind]
+        at = offset[rows]
         here = at + length
         inside = here + 1 <= end[rows]
-        if kinds_at >= 0:
+        _count_short(stops, layer, batch, rows, inside)
+        if kinds_at != BY_VERSION:
             value = _u16(data, at + kinds_at)
             for _ in range(2):
                 tagged = _among(value, VLAN_TAGS) & (here + 4 <= end[rows])
@@ -217,18 +228,71 @@ def _link(batch: FrameBatch) -> tuple[I64, I64, Rows]:
                 inner = _u16(data, here + 2)
                 here = np.where(tagged, here + 4, here)
                 value = np.where(tagged, inner, value)
+            if kind == ETHERNET and (value < LENGTHS).any():
+                value = np.where(value < LENGTHS, ETHERTYPE_LLC, value)
         else:
             nibble = data[np.minimum(here, len(data) - 1)] >> 4
-            value = np.where(nibble == 4, ETHERTYPE_IPV4, np.where(nibble == 6, ETHERTYPE_IPV6, 0))
+            value = np.where(nibble == 4, ETHERTYPE_IPV4, np.where(nibble == 6, ETHERTYPE_IPV6, ETHERTYPE_LLC))
         network[rows] = here
-        ethertype[rows] = np.where(inside, value, -1)
-    return network, ethertype, _among(ethertype, TUNNEL_ETHERTYPES + VLAN_TAGS)
+        ethertype[rows] = np.where(inside, value, NOTHING)
+    others = ~_among(ethertype, (ETHERTYPE_IPV4, ETHERTYPE_IPV6, NOTHING))
+    if others.any():
+        for value, frames in zip(*(column.tolist() for column in np.unique(ethertype[others], return_counts=True)), strict=True):
+            known = entry((Space.ETHERTYPE, value))
+            if known.opens:
+                rare |= ethertype == value
+            elif not known.is_plain:
+                stops[Stop((Space.ETHERTYPE, value), "unknown")] += frames
+    return network, ethertype, rare
 
 
-def _tcp(data: U8, rows: I64, at: I64, end: I64, length: I64, source: I64, target: I64) -> tuple[tuple[I64, ...], int]:
+def _count_short(stops: Counter[Stop], layer: Layer, batch: FrameBatch, rows: I64, whole: Rows) -> None:
+    """Frames that end inside a header: cut while capturing, or never longer."""
+    if whole.all():
+        return
+    short = rows[~whole]
+    cut = int(np.count_nonzero(batch.captured[short] < batch.original[short]))
+    for why, frames in (("cut", cut), ("malformed", len(short) - cut)):
+        if frames:
+            stops[Stop(layer, why)] += frames
+
+
+def _count_lost(stops: Counter[Stop], layer: Layer, protocol: U8, valid: Rows, lost: Rows) -> None:
+    """IP headers that are none, and protocols that may carry anything."""
+    invalid = len(valid) - int(np.count_nonzero(valid))
+    if invalid:
+        stops[Stop(layer, "malformed")] += invalid
+    if lost.any():
+        for number, frames in enumerate(np.bincount(protocol[lost]).tolist()):
+            if frames:
+                stops[Stop((Space.IP_PROTOCOL, number), "unknown")] += frames
+
+
+def _tunnelled(batch: FrameBatch, rows: I64, datagrams: Rows, at: I64, end: I64, stops: Counter[Stop]) -> Rows:
+    """Which UDP datagrams are worth a walk: by a tunnel's port, or by what GTP-U, VXLAN and Geneve begin with. ``at``: where the UDP headers begin."""
+    found = np.zeros(len(at), np.bool_)
+    places = np.flatnonzero(datagrams)
+    if not len(places):
+        return found
+    whole = at[places] + 8 <= end[places]
+    _count_short(stops, UDP_LAYER, batch, rows[places], whole)
+    places = places[whole]
+    head = gather(batch.data, at[places], 16)
+    words = head.view(">u2")
+    first, flags = head[:, 8], head[:, 9]
+    gtp = (first >> 4 == 3) & (flags == 255) & (words[:, 5].astype(np.int64) + 16 == words[:, 2])
+    reserved = head[:, 15] == 0
+    vxlan = (first == 8) & (flags == 0) & (words[:, 5] == 0)
+    geneve = (first < 64) & (flags & 0x3F == 0) & _among(words[:, 5], (0x6558, ETHERTYPE_IPV4, ETHERTYPE_IPV6))
+    found[places] = TUNNEL_PORT[words[:, 0]] | TUNNEL_PORT[words[:, 1]] | ((gtp | (reserved & (vxlan | geneve))) & (at[places] + 16 <= end[places]))
+    return found
+
+
+def _tcp(batch: FrameBatch, rows: I64, at: I64, end: I64, length: I64, source: I64, target: I64, stops: Counter[Stop]) -> tuple[I64, ...]:
+    data = batch.data
     whole = at + 20 <= end
-    cut = int(np.count_nonzero(~whole))
-    if cut:
+    if not whole.all():
+        _count_short(stops, TCP_LAYER, batch, rows, whole)
         rows, at, end, length, source, target = rows[whole], at[whole], end[whole], length[whole], source[whole], target[whole]
     head = gather(data, at, 16)
     ports = head.view(">u2").astype(np.int64)
@@ -240,7 +304,10 @@ def _tcp(data: U8, rows: I64, at: I64, end: I64, length: I64, source: I64, targe
     start = at + header
     held = np.clip(np.minimum(payload, end - start), 0, None)
     part = (rows, source << 16 | ports[:, 0], target << 16 | ports[:, 1], seq, head[:, 13].astype(np.int64), start, held, payload, ack)
-    return (part if fine.all() else tuple(column[fine] for column in part)), cut
+    if fine.all():
+        return part
+    stops[Stop(TCP_LAYER, "malformed")] += len(fine) - int(np.count_nonzero(fine))
+    return tuple(column[fine] for column in part)
 
 
 def _among(values: npt.NDArray[np.integer[Any]], wanted: tuple[int, ...]) -> Rows:

@@ -1,34 +1,46 @@
-"""The rare frames, one by one through dpkt: tunnels, IPv6 extension headers and IP fragments.
+"""The rare frames, one by one: a walk from header to header by the table of encapsulations, down to TCP.
 
-GRE (RFC 2784), ERSPAN types I to III, IP in IP (RFC 2003), 6in4, VXLAN (RFC 7348), Geneve (RFC 8926), GTP-U, MPLS, PPPoE and Cisco
-metadata. What dpkt reads of a header is used; the walk from header to header and the offsets into the frame are ours.
+A frame that cannot be walked to its end is counted under the layer at which the walk stopped, unless what stands there carries no TCP.
 """
 
 from __future__ import annotations
 
 import struct
-from collections import OrderedDict
+from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from inspector import bounds
 from inspector.capture.frames import U8, FrameBatch
+from inspector.wire.encapsulations import TCP, UDP, Layer, Packet, Space, Unread
+from inspector.wire.fragments import Fragments, Key, Waiting
+from inspector.wire.table import TABLE, entry
 
 if TYPE_CHECKING:
     from inspector.wire.segments import AddressTable
 
 I64 = npt.NDArray[np.int64]
-DEPTH = 8
-Fragment = tuple[int, bytes, bool]
-Found = tuple[int, int, int, int, bytes, int, int]
-"""Of a segment: source, target, sequence number, flags, payload, its length on the wire, acknowledgement number."""
+DEPTH = 24
+"""Layers of one frame; a tunnel in a tunnel takes five."""
+
+Segment = tuple[int, int, int, int, bytes, int, int]
+"""Source, target, sequence number, flags, payload, its length on the wire, acknowledgement number."""
 
 
-class _Cut(Exception):
-    """The frame ends inside a header."""
+class Stop(NamedTuple):
+    """Where frames could not be opened any further, and why (``Unread.why``; ``incomplete``: fragments of what never became whole)."""
+
+    layer: Layer
+    why: str
+
+
+def carries(found: Waiting) -> bool:
+    """Whether a datagram that never became whole may have carried TCP: for UDP, a tunnel's port must have been seen."""
+    if found.layer != UDP:
+        return not entry(found.layer).is_plain
+    return any((Space.UDP_PORT, port) in TABLE for port in struct.unpack_from(">HH", found.head)) if len(found.head) >= 4 else False
 
 
 class Tunnels:
@@ -36,190 +48,88 @@ class Tunnels:
 
     def __init__(self, addresses: AddressTable) -> None:
         self._addresses = addresses
-        self._fragments: OrderedDict[tuple[bytes, bytes, int, int], list[Fragment]] = OrderedDict()
+        self._fragments = Fragments()
+        self._capture = 0
 
-    def decode(self, batch: FrameBatch, rows: I64) -> tuple[U8, tuple[I64, ...], int]:
-        """TCP segments of some rows as columns like those of ``segments``, with the payloads appended to the batch's data."""
+    def decode(self, batch: FrameBatch, rows: I64) -> tuple[U8, tuple[I64, ...], Counter[Stop]]:
+        """TCP segments of some rows as columns like those of ``segments``, with the payloads appended to the batch's data; and what was not opened."""
         extra = bytearray()
         base = len(batch.data)
         columns: list[tuple[int, ...]] = []
-        undecoded = 0
+        stops: Counter[Stop] = Counter()
+        self._capture = batch.capture
         for row in rows.tolist():
             at = int(batch.offset[row])
             frame = batch.data[at : at + int(batch.captured[row])].tobytes()
             missing = int(batch.original[row]) - len(frame)
             try:
-                for source, target, seq, flags, payload, length, ack in self._frame(frame, int(batch.link_type[row]), missing):
+                for source, target, seq, flags, payload, length, ack in self._walk(Packet((Space.LINK_TYPE, int(batch.link_type[row])), frame, missing)):
                     columns.append((row, source, target, seq, flags, base + len(extra), len(payload), length, ack))
                     extra += payload
-            except _Cut:
-                undecoded += 1
+            except Unread as stopped:
+                assert stopped.layer is not None
+                stops[Stop(stopped.layer, stopped.why)] += 1
         data = np.concatenate([batch.data, np.frombuffer(bytes(extra) + bytes(256), np.uint8)]) if columns else batch.data
         table = np.array(columns, np.int64).reshape(-1, 9)
-        return data, tuple(table[:, i].copy() for i in range(9)), undecoded
+        return data, tuple(table[:, i].copy() for i in range(9)), stops
 
-    def _frame(self, frame: bytes, link_type: int, missing: int) -> Iterator[Found]:
-        header = {1: 14, 113: 16, 276: 20, 0: 4, 108: 4}.get(link_type, 0)
-        if link_type in (1, 113):
-            kind = _u16(frame, header - 2)
-        elif link_type == 276:
-            kind = _u16(frame, 0)
-        else:
-            kind = _ip_kind(frame, header)
-        yield from self._network(kind, frame[header:], missing, 0)
+    def given_up(self) -> list[Waiting]:
+        """Fragments whose datagrams were put away unfinished since this was asked last."""
+        found, self._fragments.given_up = self._fragments.given_up, []
+        return found
 
-    def _network(self, kind: int, data: bytes, missing: int, depth: int) -> Iterator[Found]:
-        """The segments under an ethertype."""
-        if depth > DEPTH:
-            return
-        while kind in (0x8100, 0x88A8, 0x9100):
-            kind, data = _u16(data, 2), data[4:]
-        if kind == 0x8909:
-            length = data[1] * 8 if len(data) > 1 else 8
-            kind, data = _u16(data, length - 2), data[length:]
-        if kind == 0x8864:
-            protocol, data = _u16(data, 6), data[8:]
-            kind = {0x21: 0x0800, 0x57: 0x86DD, 0x281: 0x8847}.get(protocol, 0)
-        if kind in (0x8847, 0x8848):
-            while len(data) >= 4 and not data[2] & 1:
-                data = data[4:]
-            data = data[4:]
-            kind = _ip_kind(data, 0)
-            if kind == 0 and len(data) >= 18:  # Ethernet over MPLS, perhaps behind a control word (RFC 4448)
-                kind, data = 0x6558, data[4:] if data[:4] == b"\0\0\0\0" else data
-        if kind == 0x6558:
-            yield from self._network(_u16(data, 12), data[14:], missing, depth + 1)
-        elif kind == 0x0800:
-            yield from self._ipv4(data, missing, depth)
-        elif kind == 0x86DD:
-            yield from self._ipv6(data, missing, depth)
+    def waiting(self) -> dict[Key, Waiting]:
+        """Fragments whose datagrams are not whole yet."""
+        return self._fragments.waiting()
 
-    def _ipv4(self, data: bytes, missing: int, depth: int) -> Iterator[Found]:
-        import dpkt
-
-        try:
-            packet = dpkt.ip.IP(data[:60])
-        except (dpkt.UnpackError, struct.error, IndexError, ValueError):
-            raise _Cut from None
-        header = packet.hl * 4
-        if packet.v != 4 or header < 20:
-            return
-        total = packet.len or len(data) + missing
-        body, lacking = data[header:total], max(0, total - len(data))
-        offset, more = packet.offset, packet.mf
-        if offset or more:
-            whole = self._collect((packet.src, packet.dst, packet.id, packet.p), offset * 8, body, bool(more), lacking)
-            if whole is None:
-                return
-            body, lacking = whole, 0
-        yield from self._transport(packet.p, packet.src, packet.dst, body, lacking, depth)
-
-    def _ipv6(self, data: bytes, missing: int, depth: int) -> Iterator[Found]:
-        if len(data) < 40:
-            raise _Cut
-        source, target, protocol = data[8:24], data[24:40], data[6]
-        total = _u16(data, 4) or len(data) + missing - 40
-        body, lacking = data[40 : 40 + total], max(0, total + 40 - len(data))
-        while protocol in (0, 43, 44, 51, 60):
-            if len(body) < 8:
-                raise _Cut
-            if protocol == 44:
-                position, ident = _u16(body, 2), int.from_bytes(body[4:8], "big")
-                protocol, body = body[0], body[8:]
-                if position & 0xFFF9:
-                    whole = self._collect((source, target, ident, protocol), position & 0xFFF8, body, bool(position & 1), lacking)
+    def _walk(self, packet: Packet) -> Iterator[Segment]:
+        """The segments in a frame. Raises Unread, with the layer, where one cannot be reached; segments that come before it are good."""
+        pending = [(packet, 0)]
+        failed: Unread | None = None
+        while pending:
+            packet, depth = pending.pop()
+            try:
+                if packet.piece is not None:
+                    whole = self._put_together(packet)
                     if whole is None:
-                        return
-                    body, lacking = whole, 0
-                continue
-            length = (body[1] + 2) * 4 if protocol == 51 else (body[1] + 1) * 8
-            protocol, body = body[0], body[length:]
-        yield from self._transport(protocol, source, target, body, lacking, depth)
+                        continue
+                    packet = whole
+                if packet.layer == TCP:
+                    yield self._segment(packet)
+                    continue
+                known = entry(packet.layer)
+                if known.is_plain:
+                    continue
+                if known.opens is None or depth > DEPTH:
+                    raise Unread("malformed" if known.opens else "unknown")
+                found = tuple(known.opens(packet))
+                pending += [(inner, depth + 1) for inner in reversed(found)]
+            except Unread as stopped:
+                failed = failed or Unread(stopped.why, stopped.layer or packet.layer)
+            except (IndexError, struct.error):
+                failed = failed or Unread("cut" if packet.missing else "malformed", packet.layer)
+        if failed is not None:
+            raise failed
 
-    def _transport(self, protocol: int, source: bytes, target: bytes, body: bytes, missing: int, depth: int) -> Iterator[Found]:
-        if protocol == 6:
-            if len(body) < 20:
-                raise _Cut
-            header = (body[12] >> 4) * 4
-            if header < 20 or header > len(body) + missing:
-                return
-            sport, dport, seq, ack = struct.unpack_from(">HHII", body)
-            payload = body[header:]
-            number = self._addresses.number
-            yield number(source) << 16 | sport, number(target) << 16 | dport, seq, body[13], payload, len(body) + missing - header, ack
-        elif protocol == 4:
-            yield from self._network(0x0800, body, missing, depth + 1)
-        elif protocol == 41:
-            yield from self._network(0x86DD, body, missing, depth + 1)
-        elif protocol == 47:
-            yield from self._gre(body, missing, depth)
-        elif protocol == 17 and len(body) >= 16:
-            port, inner = _u16(body, 2), body[8:]
-            if port in (4789, 8472):
-                yield from self._network(0x6558, inner[8:], missing, depth + 1)
-            elif port == 6081:
-                yield from self._network(_u16(inner, 2), inner[8 + (inner[0] & 63) * 4 :], missing, depth + 1)
-            elif port == 2152 and inner[0] >> 5 == 1 and inner[1] == 255:
-                inner = _gtp_payload(inner)
-                yield from self._network(_ip_kind(inner, 0), inner, missing, depth + 1)
-
-    def _gre(self, body: bytes, missing: int, depth: int) -> Iterator[Found]:
-        flags, kind = _u16(body, 0), _u16(body, 2)
-        length = 4 + sum(4 for bit in (0x8000, 0x2000, 0x1000) if flags & bit)
-        if flags & 7 == 1:  # version 1 (RFC 2637): a key always, an acknowledgement where bit 0x80 is set
-            length = 8 + (4 if flags & 0x1000 else 0) + (4 if flags & 0x80 else 0)
-            inner = body[length:]
-            skip = 2 if inner[:2] == b"\xff\x03" else 0
-            protocol = inner[skip] if skip < len(inner) and inner[skip] & 1 else _u16(inner, skip)
-            step = skip + (1 if skip < len(inner) and inner[skip] & 1 else 2)
-            yield from self._network({0x21: 0x0800, 0x57: 0x86DD}.get(protocol, 0), inner[step:], missing, depth + 1)
-            return
-        inner = body[length:]
-        if kind == 0x88BE:  # ERSPAN type I has no header of its own, type II has 8 bytes and a GRE sequence number
-            yield from self._network(0x6558, inner[8:] if flags & 0x1000 else inner, missing, depth + 1)
-        elif kind == 0x22EB:
-            optional = 8 if len(inner) > 11 and inner[11] & 1 else 0
-            yield from self._network(0x6558, inner[12 + optional :], missing, depth + 1)
-        else:
-            yield from self._network(kind, inner, missing, depth + 1)
-
-    def _collect(self, key: tuple[bytes, bytes, int, int], offset: int, body: bytes, more: bool, lacking: int) -> bytes | None:
-        """Keep a fragment; the whole datagram's payload once nothing is missing (RFC 791, section 3.2)."""
-        if lacking:
+    def _put_together(self, packet: Packet) -> Packet | None:
+        """The datagram that a fragment completes. Raises Unread for one that was cut: its datagram can never be whole."""
+        assert packet.piece is not None
+        if packet.missing and carries(Waiting(packet.layer, 0, 1, b"" if packet.piece.offset else packet.data[:4])):
+            raise Unread("cut")
+        if packet.missing or entry(packet.layer).is_plain:
             return None
-        pieces = self._fragments.setdefault(key, [])
-        self._fragments.move_to_end(key)
-        pieces.append((offset, body, more))
-        if len(self._fragments) > bounds.FRAGMENTS:
-            self._fragments.popitem(last=False)
-        whole = bytearray()
-        for start, piece, follows in sorted(pieces):
-            if start > len(whole):
-                return None
-            whole[start:] = piece if start + len(piece) >= len(whole) else piece + whole[start + len(piece) :]
-            if not follows:
-                del self._fragments[key]
-                return bytes(whole)
-        return None
+        whole = self._fragments.collect(packet, self._capture)
+        return None if whole is None else packet._replace(data=whole, piece=None)
 
-
-def _gtp_payload(inner: bytes) -> bytes:
-    at = 12 if inner[0] & 7 else 8
-    if inner[0] & 4:
-        following = inner[11] if len(inner) > 11 else 0
-        while following and at < len(inner) and inner[at]:
-            length = inner[at] * 4
-            following = inner[at + length - 1] if at + length <= len(inner) else 0
-            at += length
-    return inner[at:]
-
-
-def _u16(data: bytes, at: int) -> int:
-    if at < 0 or at + 2 > len(data):
-        raise _Cut
-    return data[at] << 8 | data[at + 1]
-
-
-def _ip_kind(data: bytes, at: int) -> int:
-    nibble = data[at] >> 4 if at < len(data) else 0
-    return {4: 0x0800, 6: 0x86DD}.get(nibble, 0)
+    def _segment(self, packet: Packet) -> Segment:
+        """A TCP header (RFC 9293, section 3.1)."""
+        body, length = packet.data, packet.length
+        if len(body) < 20:
+            raise Unread("cut" if packet.missing else "malformed", TCP)
+        header = (body[12] >> 4) * 4
+        if header < 20 or header > length:
+            raise Unread("malformed", TCP)
+        sport, dport, seq, ack = struct.unpack_from(">HHII", body)
+        number = self._addresses.number
+        source, target = packet.ends
+        return number(source) << 16 | sport, number(target) << 16 | dport, seq, body[13], body[header:], length - header, ack

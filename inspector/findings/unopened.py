@@ -1,0 +1,66 @@
+"""Words for what could not be read of the frames themselves: those that were not opened, and payload that was cut away while capturing."""
+
+from __future__ import annotations
+
+from inspector.facts import CaptureFacts, Unopened
+
+NAMED = 8
+"""Kinds that a sentence lists."""
+
+SPACES = {
+    "link_type": "link type {}",
+    "ethertype": "EtherType 0x{:04x}",
+    "llc": "LLC",
+    "ieee80211": "IEEE 802.11",
+    "ppp": "PPP protocol 0x{:04x}",
+    "ip_protocol": "IP protocol {}",
+    "gre": "GRE protocol 0x{:04x}",
+    "udp_port": "UDP port {}",
+}
+REASONS = {
+    "unknown": "",
+    "cut": ", cut inside a header",
+    "malformed": ", headers that do not hold",
+    "encrypted": ", encrypted",
+    "compressed": ", compressed",
+    "fragment": ", in fragments of that layer",
+    "incomplete": ", fragments of datagrams that never became whole",
+}
+
+
+def not_opened(capture: CaptureFacts) -> str:
+    """How many frames were not opened, and what they are; empty where all were."""
+    count = capture.undecoded
+    if not count:
+        return ""
+    if not capture.unopened:  # a journal of before they were named
+        return f"{_frames(count, capture.packets)} not opened"
+    kinds = [_kind(found, count) for found in capture.unopened[:NAMED]]
+    others = sum(found.frames for found in capture.unopened[NAMED:])
+    listed = "; ".join([*kinds, *([f"{others:,} of other kinds"] if others else [])])
+    return f"{_frames(count, capture.packets)} not opened: {listed}. They may carry TLS"
+
+
+def clipped(capture: CaptureFacts, *, is_missed: bool) -> str:
+    """What the snap length took away of TCP's payload, where all of it was or where it is missed (``is_missed``); else empty."""
+    if not capture.clipped:
+        return ""
+    if capture.clipped >= capture.payload:
+        by = f" by the snap length of {capture.snap_length} bytes" if capture.snap_length else ""
+        return f"all payload was cut away{by}: only headers are left, no handshake can be read; capture again with -s 0"
+    if not is_missed or not capture.snap_length:
+        return ""
+    lacking = f"{capture.clipped:,} of {capture.payload:,} bytes of payload are missing"
+    return f"{capture.snapped:,} of {capture.packets:,} frames were cut by the snap length of {capture.snap_length} bytes: {lacking}; capture again with -s 0"
+
+
+def _frames(count: int, total: int) -> str:
+    return f"{count:,} of {total:,} frames {'was' if count == 1 else 'were'}" if total else f"{count:,} frame{' was' if count == 1 else 's were'}"
+
+
+def _kind(found: Unopened, count: int) -> str:
+    if found.space not in SPACES:
+        return f"{found.frames:,} of other kinds"
+    name = f" ({found.name})" if found.name else ""
+    many = "" if found.frames == count else f"{found.frames:,} of "
+    return f"{many}{SPACES[found.space].format(found.number)}{name}{REASONS.get(found.why, '')}"

@@ -1,0 +1,58 @@
+"""What could not be read of a capture's frames: those that were not opened, by the layer at which the way ended, and payload that was cut away."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from inspector import bounds
+from inspector.facts import Unopened
+from inspector.wire.encapsulations import Space
+from inspector.wire.fragments import Waiting
+from inspector.wire.segments import SegmentBatch
+from inspector.wire.table import entry
+from inspector.wire.tunnels import Stop
+
+REST = Stop((Space.OTHER, 0), "unknown")
+
+
+@dataclass(slots=True)
+class Losses:
+    """``payload``: bytes of TCP on the wire; ``clipped``: those of them that the frames do not hold."""
+
+    stops: Counter[Stop] = field(default_factory=Counter)
+    payload: int = 0
+    clipped: int = 0
+
+    def add(self, segments: SegmentBatch) -> None:
+        """Of one batch."""
+        self._stop(segments.stops)
+        length = int(segments.length.sum())
+        self.payload += length
+        self.clipped += length - int(segments.held.sum())
+
+    def fragments(self, waiting: Iterable[Waiting]) -> None:
+        """Fragments that never became whole."""
+        for found in waiting:
+            self._stop(Counter({Stop(found.layer, "incomplete"): found.frames}))
+
+    def absorb(self, other: Losses) -> None:
+        """Of another stretch of the same capture."""
+        self._stop(other.stops)
+        self.payload += other.payload
+        self.clipped += other.clipped
+
+    def _stop(self, more: Counter[Stop]) -> None:
+        for stop, frames in more.items():
+            self.stops[stop if stop in self.stops or len(self.stops) < bounds.UNOPENED else REST] += frames
+
+    @property
+    def frames(self) -> int:
+        """How many were not opened."""
+        return self.stops.total()
+
+    def unopened(self) -> tuple[Unopened, ...]:
+        """As facts, the most frequent first."""
+        found = [Unopened(str(layer[0]), layer[1], entry(layer).name, why, frames) for (layer, why), frames in self.stops.items()]
+        return tuple(sorted(found, key=lambda u: (-u.frames, u.space, u.number, u.why)))
