@@ -18,7 +18,7 @@ from inspector.findings.signs import Abort, Manner, Signs, Weighed, weigh
 from inspector.tracking.backends import Backend, find_backends
 from inspector.tracking.balancer import Balanced, balanced
 from inspector.tracking.caches import find_caches
-from inspector.tracking.certificates import Certificate, parse
+from inspector.tracking.certificates import Certificate, first_refused, parse
 from inspector.tracking.clients import program
 from inspector.tracking.closing import QUICK_NS, delay_of_close
 from inspector.tracking.observed import BAD_CERTIFICATE, Observed, observe
