@@ -16,6 +16,7 @@ from inspector.facts import ConnectionFacts, Endpoint, Facts
 from inspector.tls import messages
 from inspector.tracking.connections import Channel, Connection
 from inspector.wire.flows import Began, FlowTable
+from inspector.wire.merging import merged
 from inspector.wire.runs import Reach
 from inspector.wire.segments import SegmentBatch, SegmentDecoder
 
@@ -40,11 +41,13 @@ class Engine:
         self._flows = FlowTable(self._decoder.addresses, self, self, from_middle)
         self._chains: dict[bytes, tuple[bytes, ...]] = {}
 
-    def feed(self, batch: FrameBatch) -> SegmentBatch:
-        """Frames in; their segments. The batch's buffer may be used again afterwards."""
-        segments = self._decoder.decode(batch)
-        if segments.undecoded:
-            self.undecoded[batch.capture] = self.undecoded.get(batch.capture, 0) + segments.undecoded
+    def feed(self, *window: FrameBatch) -> SegmentBatch:
+        """Frames in, of one or of several captures at one time; their segments. The buffers may be used again afterwards."""
+        decoded = [self._decoder.decode(batch) for batch in window]
+        for segments in decoded:
+            if segments.undecoded:
+                self.undecoded[segments.capture] = self.undecoded.get(segments.capture, 0) + segments.undecoded
+        segments = decoded[0] if len(decoded) == 1 else merged(decoded)
         self._flows.feed(segments)
         return segments
 
@@ -52,9 +55,9 @@ class Engine:
         """From now on only the flows that are open are followed; these are named."""
         return self._flows.drain()
 
-    def follow(self, batch: FrameBatch) -> bool:
+    def follow(self, *window: FrameBatch) -> bool:
         """Frames for the open flows alone; False once there is none."""
-        self._flows.feed(self._decoder.decode(batch))
+        self._flows.feed(merged([self._decoder.decode(batch) for batch in window]))
         return not self._flows.is_empty
 
     def finish(self) -> Facts:

@@ -140,7 +140,7 @@ class HandshakeFacts(Struct, gc=False, array_like=True):
 
 class LaneFacts(Struct, gc=False, array_like=True):
     """One direction. ``lost``: bytes are missing before it was encrypted. ``packets``: whether any was captured. ``opened``: encrypted records that
-    secrets opened, the first ones.
+    secrets opened, the first ones. ``sequence``: the sequence number of the first byte, None where it is not known.
     """
 
     bytes: int = 0
@@ -152,10 +152,15 @@ class LaneFacts(Struct, gc=False, array_like=True):
     application_records: int = 0
     application_bytes: int = 0
     opened: int = 0
+    sequence: int | None = None
 
 
 class ConnectionFacts(Struct, gc=False, array_like=True):
-    """The TLS view of one flow. ``inside``: decrypted renegotiations. ``secrets``: None where none were looked for, else why they opened not all, or ``""``."""
+    """The TLS view of one flow. ``inside``: decrypted renegotiations. ``secrets``: None where none were looked for, else why they opened not all, or ``""``.
+
+    ``spread``: where its frames lie in more than one capture, the first and last of them in each. ``sightings``: first and last frame of each further
+    place where the same packets were captured once more.
+    """
 
     client: Endpoint
     server: Endpoint
@@ -175,6 +180,13 @@ class ConnectionFacts(Struct, gc=False, array_like=True):
     events: bytes
     inside: tuple[HandshakeFacts, ...] = ()
     secrets: str | None = None
+    spread: tuple[tuple[int, int], ...] = ()
+    sightings: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def places(self) -> tuple[tuple[int, int], ...]:
+        """First and last frame of it in each capture that holds any."""
+        return self.spread or ((min(self.first_frame, self.last_frame), max(self.first_frame, self.last_frame)),)
 
     @property
     def handshakes(self) -> tuple[HandshakeFacts, ...]:

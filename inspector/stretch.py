@@ -46,7 +46,7 @@ def extract_stretch(story: Story, begin: float, end: float, progress: Progress |
     part = Part(engine.facts, engine.undecoded)
     place = 0
     is_behind = False
-    for batch in story.batches(progress):
+    for window in story.windows(progress):
         if supply is not None or any(file.info.secrets for file in story.captures):
             supply = supplied(story, given, supply)
             engine.secrets = supply.secrets if supply else None
@@ -54,13 +54,13 @@ def extract_stretch(story: Story, begin: float, end: float, progress: Progress |
             if not is_behind:
                 is_behind = True
                 part.open = engine.drain()
-            if not engine.follow(batch):
+            if not engine.follow(*window):
                 break
         elif place >= begin:
-            engine.feed(batch)
+            engine.feed(*window)
             if watch:
                 watch(engine.facts, story)
-        place += _bytes(batch)
+        place += sum(map(_bytes, window))
     engine.finish()
     part.begun_before = engine.begun_before
     if supply is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Protocol
 
 from inspector import bounds, facts
@@ -39,7 +39,10 @@ class Began(NamedTuple):
 class Flow:
     """One 5-tuple and its lifetime. Lane 0 runs from the lower endpoint to the higher, lane 1 back."""
 
-    __slots__ = ("began", "closed", "connection", "fins", "first", "is_decided", "isns", "key", "last", "packets", "resets", "rtt", "streams", "syn_ns")
+    __slots__ = (
+        *("again", "began", "closed", "connection", "fins", "first", "is_decided", "isns", "key", "last", "older", "packets", "resets", "rtt", "spread", "streams"),
+        "syn_ns",
+    )
 
     def __init__(self, key: tuple[int, int], store: Store, ns: int, frame: int) -> None:
         self.key = key
@@ -60,6 +63,12 @@ class Flow:
         self.syn_ns: int | None = None
         self.rtt: int | None = None
         self.began: Began | None = None
+        self.older: Flow | None = None
+        """The connection before this one on the same endpoints, while frames of it may still come: two taps need not agree on the time."""
+        self.spread: dict[int, tuple[int, int]] | None = None
+        """By capture the lowest and highest frame reference; None where all are in one capture."""
+        self.again: set[int] = set()
+        """Captures in which its SYN was seen once more."""
 
     def client_lane(self) -> int:
         """The side that is the client: by the hello, else by the SYN, else the one with the higher port."""
@@ -85,16 +94,37 @@ class Flow:
         """Whether neither side can still turn out to speak TLS."""
         return not self.connection.tls and all(stream.reader.mode is Mode.DONE for stream in self.streams)
 
-    def restarts(self, lane: int, seq: int) -> bool:
+    def restarts(self, lane: int, seq: int, ns: int) -> bool:
         """Whether a SYN begins a new connection on this pair of endpoints, rather than being sent or captured again."""
         known = self.isns[lane]
         if known is not None:
-            return known != seq
+            return known != seq or (self.streams[lane].top > 0 and ns - self.last[0] > bounds.CLOSED_NS)
         stream = self.streams[lane]
         if not self.packets[lane]:
             return self.closed
         start = stream.offset(seq + 1)
         return start != 0 if stream.anchored else abs(start) > PLAUSIBLE_START
+
+    def owner(self, lane: int, seq: int, control: int) -> Flow:
+        """Which connection a segment belongs to: this one, or the one before it while this side's SYN has not come."""
+        older = self.older
+        if older is None or control & SYN or self.isns[lane] is not None:
+            return self
+        stream = older.streams[lane]
+        return older if stream.anchored and abs(stream.offset(seq) - stream.next) < PLAUSIBLE_START else self
+
+    def widen(self, places: Iterable[tuple[int, int]]) -> None:
+        """Frames of it lie there. ``places``: lowest and highest frame reference in one capture."""
+        spread = self.spread
+        if spread is None:
+            low, high = sorted((self.first[1], self.last[1]))
+            spread = self.spread = {}
+            if low >> facts.FRAME_BITS == high >> facts.FRAME_BITS:
+                spread[low >> facts.FRAME_BITS] = (low, high)
+        for low, high in places:
+            capture = low >> facts.FRAME_BITS
+            known = spread.get(capture, (low, high))
+            spread[capture] = (min(low, known[0]), max(high, known[1]))
 
 
 class FlowTable:
@@ -140,7 +170,7 @@ class FlowTable:
         """From now on follow only the flows that are open; these are named, with the initial sequence number of each side that is known."""
         self._draining = True
         self._sweep(self._now)
-        return [Began(self._ends(flow), isn) for flow in self._flows.values() for isn in (*flow.isns, None)]
+        return [Began(self._ends(flow), isn) for open_flow in self._flows.values() for flow in (open_flow, open_flow.older) if flow for isn in (*flow.isns, None)]
 
     @property
     def is_empty(self) -> bool:
@@ -150,27 +180,37 @@ class FlowTable:
     def _follow(self, group: FlowRuns) -> None:
         """The spans of one pair of endpoints, in the order of their first segments."""
         key, spans, run = group.key, group.spans, group.run
-        flow = self._flows.get(key)
+        newest = self._flows.get(key)
         frame_base = run.frame
+        begun = 0
         for first, end, lane, seq, control, flags, length, held in spans:
             ns = run.time_ns[first]
-            if flow is not None and (flow.restarts(lane, seq) if control & SYN else flow.closed and flow.is_over(ns)):
-                self._end(self._flows.pop(key))
-                flow = None
-            if flow is None:
+            older = None
+            if newest is not None and ((control & SYN and newest.restarts(lane, seq, ns)) or (newest.closed and newest.is_over(ns))):
+                older = self._replaced(self._flows.pop(key), control, ns)
+                newest = None
+            if newest is None:
                 if not control & SYN and (not length or control & RST):
                     continue
                 if self._draining:
                     return
-                flow = self._flows[key] = Flow(key, self._store, ns, frame_base + run.number[first])
+                newest = self._flows[key] = Flow(key, self._store, ns, frame_base + run.number[first])
+                newest.older = older
+                begun += 1
                 if self._live:
-                    self._young[key] = flow
+                    self._young[key] = newest
                 if self._from_middle:
-                    flow.began = self._began(flow, control & SYN and not flags & ACK, seq, ns)
+                    newest.began = self._began(newest, control & SYN and not flags & ACK, seq, ns)
+            flow = newest if newest.older is None else newest.owner(lane, seq, control)
+            if group.spread:
+                flow.widen(((run.number[first],) * 2, (run.number[end - 1],) * 2))
             flow.packets[lane] = True
             stream = flow.streams[lane]
             if control & SYN:
                 self._syn(flow, lane, seq, flags, ns, frame_base + run.number[first])
+                if flow.older is not None and flow.isns[0] is not None and flow.isns[1] is not None:
+                    self._end(flow.older)
+                    flow.older = None
                 seq = seq + 1 & 0xFFFFFFFF
             elif not length and flow.syn_ns is not None and flow.rtt is None and lane == flow.connection.client_lane:
                 flow.rtt = ns - flow.syn_ns
@@ -187,10 +227,33 @@ class FlowTable:
                     self._closing[key] = flow
             if ns < flow.first[0]:
                 flow.first = (ns, frame_base + run.number[first])
-            if flow.closed and ns > flow.last[0]:
+            if (flow.closed or flow is not newest) and ns > flow.last[0]:
                 flow.last = (ns, frame_base + run.number[first])
-        if flow is not None and group.last_ns > flow.last[0] and not flow.is_over(group.last_ns):
-            flow.last = (group.last_ns, frame_base + group.last_number)
+        if newest is not None:
+            self._went_on(newest, group, begun)
+
+    def _replaced(self, flow: Flow, by_syn: int, ns: int) -> Flow | None:
+        """A connection is followed by another on the same endpoints: it is kept a while where frames of it may still come."""
+        if flow.older is not None:
+            self._end(flow.older)
+            flow.older = None
+        if by_syn and not self._live and not (flow.closed and flow.is_over(ns)):
+            return flow
+        self._end(flow)
+        return None
+
+    @staticmethod
+    def _went_on(flow: Flow, group: FlowRuns, begun: int) -> None:
+        """Note how far a flow reaches with the frames of a batch. ``begun``: how many connections began among them."""
+        last_frame = group.run.frame + group.last_number
+        if group.spread:
+            if begun < 2:
+                flow.widen(group.spread)
+        elif flow.spread is not None or (last_frame ^ flow.first[1]) >> facts.FRAME_BITS:
+            first_frame = group.run.frame + (group.run.number[group.spans[0][0]] if group.spans else group.last_number)
+            flow.widen(((min(first_frame, last_frame), max(first_frame, last_frame)),))
+        if group.last_ns > flow.last[0] and not flow.is_over(group.last_ns):
+            flow.last = (group.last_ns, last_frame)
 
     def _began(self, flow: Flow, by_syn: int, seq: int, ns: int) -> Began | None:
         """How a flow begins that may be the rest of one from before the start."""
@@ -219,6 +282,8 @@ class FlowTable:
         if flow.isns[lane] is None:
             flow.isns[lane] = seq
             connection.event(lane, b"s", 0, (0, frame, ns))
+        elif (frame ^ flow.first[1]) >> facts.FRAME_BITS:
+            flow.again.add(frame >> facts.FRAME_BITS)
         flow.streams[lane].anchor(seq + 1 & 0xFFFFFFFF)
         if not flags & ACK:
             flow.syn_ns = flow.syn_ns or ns
@@ -285,6 +350,9 @@ class FlowTable:
         self._flows.clear()
 
     def _end(self, flow: Flow) -> None:
+        if flow.older is not None:
+            self._end(flow.older)
+            flow.older = None
         for stream in flow.streams:
             stream.finish()
         connection = flow.connection
@@ -310,6 +378,7 @@ class FlowTable:
             found.lost = stream.lost or stream.reader.uncertain
             found.packets = flow.packets[lane]
             found.opened = opened[lane]
+            found.sequence = stream.initial_sequence() + 1 & 0xFFFFFFFF if found.packets else None
             lanes.append(found)
         events = connection.event_facts(client)
         connection.handshake.seen = facts.seen_bits(events[facts.LETTER_AT :: facts.EVENT_BYTES], events[facts.SIDE_AT :: facts.EVENT_BYTES])
@@ -332,4 +401,6 @@ class FlowTable:
             events=events,
             inside=tuple(connection.handshakes[1:]),
             secrets=unopened,
+            spread=tuple(flow.spread[c] for c in sorted(flow.spread)) if flow.spread is not None and len(flow.spread) > 1 else (),
+            sightings=tuple(flow.spread[c] for c in sorted(flow.again) if c in flow.spread) if flow.spread is not None else (),
         )
