@@ -16,7 +16,7 @@ from inspector.facts import ConnectionFacts, Endpoint, Facts
 from inspector.tls import messages
 from inspector.tracking.connections import Channel, Connection
 from inspector.wire.flows import Began, FlowTable
-from inspector.wire.merging import merged
+from inspector.wire.interleaving import merged
 from inspector.wire.runs import Reach
 from inspector.wire.segments import SegmentBatch, SegmentDecoder
 

@@ -134,4 +134,6 @@ def _capture_facts(info: CaptureInfo, undecoded: int) -> CaptureFacts:
         info.snapped,
         info.drops,
         path_text(info.damage) if info.damage else None,
+        info.tick_ns,
+        tuple(info.steps),
     )

@@ -19,6 +19,7 @@ from inspector.tracking.certificates import Certificate, parse
 from inspector.tracking.observed import BAD_CERTIFICATE, Observed, observe
 from inspector.tracking.services import Client, Service, find_clients, find_services, ip_text, mark_health_checks
 from inspector.tracking.sessions import Ledger, Session
+from inspector.tracking.sightings import told_once
 
 NOT_JAVA = ("openssl", "go", "nss", "gnutls", "schannel", "boringssl")
 NOT_APPLICABLE = Decision("not_applicable", None, "no ServerHello was captured")
@@ -110,6 +111,7 @@ class Case:
 def build(facts: Facts, options: Options) -> Case:
     """Join, group and judge the facts."""
     ledger = Ledger()
+    facts = told_once(facts)
     observed = observe(facts, ledger, _wanted(options))
     certificates = {digest: parse(der) for digest, der in facts.certificates.items()}
     services = find_services(observed, facts.other_flows)

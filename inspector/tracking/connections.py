@@ -325,24 +325,29 @@ class Connection:
 
     def anomaly_facts(self, client: int, events: bytes) -> tuple[Anomaly, ...]:
         """All anomalies, the client's first; also messages out of their order."""
-        order = unexpected(events[LETTER_AT::EVENT_BYTES], events[SIDE_AT::EVENT_BYTES])
+        order = out_of_order(events)
         if not self.anomalies and not order:
             return ()
         found = [Anomaly(kind, text, lane == client, offset, path, frame) for lane, kind, text, offset, path, frame in self.anomalies]
         found.sort(key=lambda a: (not a.from_client, a.offset))
-        listed = unpack_events(events) if order else []
-        found += [Anomaly("unexpected_message", text, listed[i].from_client, 0, "handshake", listed[i].frame) for i, text in order[: bounds.ANOMALIES]]
-        return tuple(found)
+        return (*found, *order)
 
     def event_facts(self, client: int) -> bytes:
         """All rungs by time; within a frame the order of the bytes is kept."""
-        events = bytearray(self.events) if self.is_orderly else bytearray(pack_events(_in_order(unpack_events(self.events))))
+        events = bytearray(self.events) if self.is_orderly else bytearray(pack_events(in_order(unpack_events(self.events))))
         if client == 0:  # the lane becomes "from the client"
             events[SIDE_AT::EVENT_BYTES] = events[SIDE_AT::EVENT_BYTES].translate(FLIP)
         return bytes(events)
 
 
-def _in_order(events: list[Event]) -> list[Event]:
+def out_of_order(events: bytes) -> list[Anomaly]:
+    """Messages that come out of their order."""
+    order = unexpected(events[LETTER_AT::EVENT_BYTES], events[SIDE_AT::EVENT_BYTES])
+    listed = unpack_events(events) if order else []
+    return [Anomaly("unexpected_message", text, listed[i].from_client, 0, "handshake", listed[i].frame) for i, text in order[: bounds.ANOMALIES]]
+
+
+def in_order(events: list[Event]) -> list[Event]:
     """By time, yet what a side says stays in the order of its stream, also where its segments were reordered on their way."""
     latest = {(side, decrypted): 0 for side in (False, True) for decrypted in (False, True)}
     keyed: list[tuple[int, Event]] = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 from inspector import bounds, facts
@@ -12,6 +12,7 @@ from inspector.tls.registry import FATAL
 from inspector.tracking.connections import Connection, Store
 from inspector.wire.runs import FlowRuns, Key, Reach, Run, among, by_flow
 from inspector.wire.segments import ACK, FIN, RST, SYN, AddressTable, SegmentBatch
+from inspector.wire.spread import Spread
 from inspector.wire.streams import Stream
 
 SYN_AGAIN_NS = 120 * 1_000_000_000
@@ -40,7 +41,7 @@ class Flow:
     """One 5-tuple and its lifetime. Lane 0 runs from the lower endpoint to the higher, lane 1 back."""
 
     __slots__ = (
-        *("again", "began", "closed", "connection", "fins", "first", "is_decided", "isns", "key", "last", "older", "packets", "resets", "rtt", "spread", "streams"),
+        *("began", "closed", "connection", "fins", "first", "is_decided", "isns", "key", "last", "older", "packets", "resets", "rtt", "spread", "streams"),
         "syn_ns",
     )
 
@@ -65,10 +66,8 @@ class Flow:
         self.began: Began | None = None
         self.older: Flow | None = None
         """The connection before this one on the same endpoints, while frames of it may still come: two taps need not agree on the time."""
-        self.spread: dict[int, tuple[int, int]] | None = None
-        """By capture the lowest and highest frame reference; None where all are in one capture."""
-        self.again: set[int] = set()
-        """Captures in which its SYN was seen once more."""
+        self.spread: Spread | None = None
+        """None where all frames are in one capture."""
 
     def client_lane(self) -> int:
         """The side that is the client: by the hello, else by the SYN, else the one with the higher port."""
@@ -78,7 +77,7 @@ class Flow:
 
     def is_over(self, ns: int) -> bool:
         """Whether a segment at this time comes too late to belong to a flow that was closed."""
-        return self.closed and ns - self.last[0] > bounds.CLOSED_NS
+        return self.closed and ns - self.last[0] > (bounds.CLOSED_NS if all(self.packets) else bounds.APART_NS)
 
     def decides(self) -> bool:
         """Whether what became of the first handshake can be told by now: both sides encrypt, one gave up, or one closed."""
@@ -101,7 +100,7 @@ class Flow:
             return known != seq or (self.streams[lane].top > 0 and ns - self.last[0] > bounds.CLOSED_NS)
         stream = self.streams[lane]
         if not self.packets[lane]:
-            return self.closed
+            return self.is_over(ns)
         start = stream.offset(seq + 1)
         return start != 0 if stream.anchored else abs(start) > PLAUSIBLE_START
 
@@ -112,19 +111,6 @@ class Flow:
             return self
         stream = older.streams[lane]
         return older if stream.anchored and abs(stream.offset(seq) - stream.next) < PLAUSIBLE_START else self
-
-    def widen(self, places: Iterable[tuple[int, int]]) -> None:
-        """Frames of it lie there. ``places``: lowest and highest frame reference in one capture."""
-        spread = self.spread
-        if spread is None:
-            low, high = sorted((self.first[1], self.last[1]))
-            spread = self.spread = {}
-            if low >> facts.FRAME_BITS == high >> facts.FRAME_BITS:
-                spread[low >> facts.FRAME_BITS] = (low, high)
-        for low, high in places:
-            capture = low >> facts.FRAME_BITS
-            known = spread.get(capture, (low, high))
-            spread[capture] = (min(low, known[0]), max(high, known[1]))
 
 
 class FlowTable:
@@ -203,7 +189,7 @@ class FlowTable:
                     newest.began = self._began(newest, control & SYN and not flags & ACK, seq, ns)
             flow = newest if newest.older is None else newest.owner(lane, seq, control)
             if group.spread:
-                flow.widen(((run.number[first],) * 2, (run.number[end - 1],) * 2))
+                flow.spread = (flow.spread or Spread(flow.first[1], flow.last[1])).widened((run.number[first], run.number[end - 1]))
             flow.packets[lane] = True
             stream = flow.streams[lane]
             if control & SYN:
@@ -248,10 +234,10 @@ class FlowTable:
         last_frame = group.run.frame + group.last_number
         if group.spread:
             if begun < 2:
-                flow.widen(group.spread)
+                flow.spread = (flow.spread or Spread(flow.first[1], flow.last[1])).widened(group.spread)
         elif flow.spread is not None or (last_frame ^ flow.first[1]) >> facts.FRAME_BITS:
             first_frame = group.run.frame + (group.run.number[group.spans[0][0]] if group.spans else group.last_number)
-            flow.widen(((min(first_frame, last_frame), max(first_frame, last_frame)),))
+            flow.spread = (flow.spread or Spread(flow.first[1], flow.last[1])).widened((first_frame, last_frame))
         if group.last_ns > flow.last[0] and not flow.is_over(group.last_ns):
             flow.last = (group.last_ns, last_frame)
 
@@ -283,7 +269,8 @@ class FlowTable:
             flow.isns[lane] = seq
             connection.event(lane, b"s", 0, (0, frame, ns))
         elif (frame ^ flow.first[1]) >> facts.FRAME_BITS:
-            flow.again.add(frame >> facts.FRAME_BITS)
+            flow.spread = flow.spread or Spread(flow.first[1], flow.last[1])
+            flow.spread.again.add(frame >> facts.FRAME_BITS)
         flow.streams[lane].anchor(seq + 1 & 0xFFFFFFFF)
         if not flags & ACK:
             flow.syn_ns = flow.syn_ns or ns
@@ -401,6 +388,6 @@ class FlowTable:
             events=events,
             inside=tuple(connection.handshakes[1:]),
             secrets=unopened,
-            spread=tuple(flow.spread[c] for c in sorted(flow.spread)) if flow.spread is not None and len(flow.spread) > 1 else (),
-            sightings=tuple(flow.spread[c] for c in sorted(flow.again) if c in flow.spread) if flow.spread is not None else (),
+            spread=flow.spread.places() if flow.spread is not None else (),
+            sightings=flow.spread.sightings() if flow.spread is not None else (),
         )

@@ -63,7 +63,7 @@ class Reach:
 
 class FlowRuns(NamedTuple):
     """The spans of one flow in one batch. ``last_ns``, ``last_number``: of its last frame, empty acknowledgements included. ``spread``: where the batch
-    is of several captures, the lowest and highest frame reference in each.
+    is of several captures, the lowest and highest frame references in each.
     """
 
     key: Key
@@ -71,7 +71,7 @@ class FlowRuns(NamedTuple):
     run: Run
     last_ns: int
     last_number: int
-    spread: Sequence[tuple[int, int]] = ()
+    spread: Sequence[int] = ()
 
 
 def _mixed(low: U64, high: U64) -> U64:
@@ -156,13 +156,13 @@ def by_flow(batch: SegmentBatch, reach: Reach | None = None) -> Iterator[FlowRun
         yield FlowRuns((low_end, high_end), spans[first_span:last_span], run, last_ns, last_number, spread[place] if spread else ())
 
 
-def _spread(group: I64, number: I64) -> list[list[tuple[int, int]]]:
-    """Of each group the lowest and highest frame reference in each capture. ``number``: frame references."""
+def _spread(group: I64, number: I64) -> list[list[int]]:
+    """Of each group the lowest and highest frame references in each capture. ``number``: frame references."""
     capture = number >> facts.FRAME_BITS
     order = np.lexsort((number, capture, group))
     group, capture, number = group[order], capture[order], number[order]
     heads = np.append(0, np.flatnonzero((group[1:] != group[:-1]) | (capture[1:] != capture[:-1])) + 1)
-    found: list[list[tuple[int, int]]] = [[] for _ in range(int(group[-1]) + 1)]
+    found: list[list[int]] = [[] for _ in range(int(group[-1]) + 1)]
     for place, low, high in zip(group[heads].tolist(), number[heads].tolist(), number[np.append(heads[1:], len(number)) - 1].tolist(), strict=True):
-        found[place].append((low, high))
+        found[place] += (low, high)
     return found
