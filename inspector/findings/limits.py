@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from inspector.document import Evidence, Finding, Limit, Remedy
+from inspector.findings import vantages
 from inspector.findings.case import Case
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import short_id
@@ -26,6 +27,7 @@ def limits(case: Case, extra: list[Limit]) -> list[Limit]:
             found.append(Limit("drops", f"{capture.path}: {capture.drops} packets were dropped while capturing", index, []))
         if capture.undecoded:
             found.append(Limit("undecoded", f"{capture.path}: {capture.undecoded} frames are cut or of an unknown link type", index, []))
+    found += vantages.limits(case)
     found += [Limit("bounded", text, None, []) for text in case.facts.bounded]
     lost, one_sided, mid_stream = [], [], []
     for seen in case.observed:

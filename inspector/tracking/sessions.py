@@ -34,6 +34,8 @@ class Session(Struct):
     """For each offer, the connection's index * 2, plus 1 where it was resumed."""
     dropped: int = 0
     name: bytes = b""
+    read_ns: int | None = None
+    """When the client that resumed it first was seen to have read the ServerHello, where stamps are too coarse to tell from ``resumed_ns``."""
 
 
 class Entry(NamedTuple):
@@ -85,20 +87,20 @@ class Ledger:
         self.sessions: list[Session] = []
         self._by_key: dict[bytes, Session] = {}
 
-    def enter(self, index: int, handshake: HandshakeFacts, kind: Kind | None) -> Entry:
-        """Look up what the connection offers, note what became of it, and what it was given."""
+    def enter(self, index: int, handshake: HandshakeFacts, kind: Kind | None, read_ns: int | None = None) -> Entry:
+        """Look up what the connection offers, note what became of it, and what it was given. ``read_ns``: as in ``Session``."""
         if handshake.answer is None or kind is None:
             return NOTHING
         if is_modern(handshake):
             return self._modern(index, handshake, kind)
-        entry = self._offer(index, handshake, kind)
+        entry = self._offer(index, handshake, kind, read_ns)
         if kind == "full":
             self._issue(index, handshake)
         elif handshake.issued_ticket and entry.session is not None:
             self._by_key[handshake.issued_ticket] = entry.session
         return entry
 
-    def _offer(self, index: int, handshake: HandshakeFacts, kind: Kind) -> Entry:
+    def _offer(self, index: int, handshake: HandshakeFacts, kind: Kind, read_ns: int | None) -> Entry:
         offered = handshake.offered_id
         session = (handshake.offered_ticket and self._by_key.get(handshake.offered_ticket)) or (offered and self._by_key.get(offered)) or None
         known = session is not None and session.issuer is not None
@@ -119,7 +121,7 @@ class Ledger:
         if marked is None or marked >= handshake.hello_ns:
             before = False if known else None
         elif handshake.hello_ns - marked < bounds.RACE_NS:
-            before = None
+            before = True if session.read_ns is not None and session.read_ns < handshake.hello_ns else None
         else:
             before = True
         if len(session.uses) < MAX_USES:
@@ -127,7 +129,7 @@ class Ledger:
         else:
             session.dropped += 1
         if kind != "full" and (session.resumed_ns is None or handshake.answer_ns < session.resumed_ns):
-            session.resumed_ns, session.resumed_by = handshake.answer_ns, index
+            session.resumed_ns, session.resumed_by, session.read_ns = handshake.answer_ns, index, read_ns
         return Entry(session, known, before, by)
 
     @staticmethod
