@@ -1,0 +1,228 @@
+"""However a recording is cut, copied, merged and mistimed: connections, aborts, back ends and rotations are those of the whole."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from inspector import evidence
+from inspector.document import Document
+from inspector.facts import Facts
+from inspector.findings.judge import judge
+from inspector.merging import merge
+from tests.build import document_of, facts_of
+from tests.conftest import find
+from tests.cuts import SECOND, Frame, by_time, frames_of, later, link_type, split, stamped, write, write_pcapng
+
+MS = SECOND // 1000
+OFFSETS = [0, SECOND // 2, -SECOND // 2, 15 * SECOND, -15 * SECOND, 3600 * SECOND, -3600 * SECOND]
+
+
+class Recording(NamedTuple):
+    path: Path
+    frames: list[Frame]
+    kind: int
+    expected: Any
+
+
+def told(document: Document) -> Any:
+    """What must not change: nothing of it depends on where a frame lies."""
+    labels = {b.id: (b.label, tuple(b.addresses), b.leaf) for b in document.backends}
+    connections = {
+        c.handshakes[0].client_random: (c.client_endpoint, c.server_endpoint, c.outcome, c.handshakes[0].kind, c.handshakes[0].declined, labels.get(c.backend or ""), len(c.legs))
+        for c in document.connections
+    }
+    return (
+        len(document.connections),
+        connections,
+        Counter((f.rule, f.verdict) for f in document.findings),
+        sorted((b.label, b.connections, b.full, b.resumed, b.declined, b.aborted) for b in document.backends),
+        [(s.name, s.port, s.assessment.state, s.connections) for s in document.services],
+    )
+
+
+def recorded(name: str) -> Recording:
+    path = find(name)
+    return Recording(path, frames_of(path), link_type(path), told(document_of(path)))
+
+
+@pytest.fixture(scope="module", params=["jdk17-abort", "silent-abort", "rotated"])
+def one(request: pytest.FixtureRequest) -> Recording:
+    return recorded(request.param)
+
+
+@pytest.fixture(scope="module")
+def both_legs() -> Recording:
+    return recorded("both-legs")
+
+
+def of_clients(frames: list[Frame]) -> tuple[list[Frame], list[Frame]]:
+    """Frames to and from the servers: a server's port is the one that most frames share."""
+    ports = Counter(end & 0xFFFF for f in frames for end in (f.source, f.target))
+    servers = {port for port, count in ports.items() if count >= len(frames) // 8}
+    return split(frames, lambda f: f.target & 0xFFFF in servers)
+
+
+def kinds(document: Document) -> set[str]:
+    return {limit.kind for limit in document.limits}
+
+
+@pytest.mark.parametrize("late", [0, 300_000, 20 * MS, -20 * MS, 200 * MS, -200 * MS, SECOND, -SECOND])
+@pytest.mark.parametrize("is_one_file", [False, True])
+def test_two_directions(tmp_path: Path, one: Recording, late: int, is_one_file: bool) -> None:
+    """One tap for each direction, whose clocks are up to a second apart: in two files, or merged by time."""
+    rx, tx = of_clients(one.frames)
+    tx = later(tx, late)
+    paths = [write(tmp_path / "all.pcap", by_time(rx, tx), one.kind)] if is_one_file else [write(tmp_path / "rx.pcap", rx, one.kind), write(tmp_path / "tx.pcap", tx, one.kind)]
+    found = document_of(*paths)
+    assert told(found) == one.expected
+    assert ("clock_offset" in kinds(found)) == (abs(late) > MS or "clock_offset" in kinds(found))
+    for capture in found.captures:
+        for clock in capture.clocks:
+            assert abs(clock.ns - late) <= max(clock.uncertainty, MS)
+
+
+@pytest.mark.parametrize("late", OFFSETS)
+def test_two_taps_on_one_leg(tmp_path: Path, one: Recording, late: int) -> None:
+    found = document_of(write(tmp_path / "a.pcap", one.frames, one.kind), write(tmp_path / "b.pcap", later(one.frames, late), one.kind))
+    assert told(found) == one.expected
+    assert "duplicates" in kinds(found)
+
+
+def test_overlap(tmp_path: Path, one: Recording) -> None:
+    count = len(one.frames)
+    found = document_of(write(tmp_path / "a.pcap", one.frames[: count * 6 // 10], one.kind), write(tmp_path / "b.pcap", one.frames[count * 4 // 10 :], one.kind))
+    assert told(found) == one.expected
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_rotated_files_in_any_order(tmp_path: Path, one: Recording, seed: int) -> None:
+    dice = random.Random(seed)
+    places = sorted(dice.sample(range(1, len(one.frames)), 4))
+    paths = [write(tmp_path / f"{n}.pcap", one.frames[a:b], one.kind) for n, (a, b) in enumerate(zip([0, *places], [*places, None], strict=True))]
+    dice.shuffle(paths)
+    assert told(document_of(*paths)) == one.expected
+
+
+@pytest.mark.parametrize("late", [0, 100_000, 5 * MS, 700 * MS, 3 * SECOND, 40 * SECOND])
+def test_every_frame_twice(tmp_path: Path, one: Recording, late: int) -> None:
+    """A switch that hands on each frame twice."""
+    assert told(document_of(write(tmp_path / "span.pcap", by_time(one.frames, later(one.frames, late)), one.kind))) == one.expected
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_some_frames_twice(tmp_path: Path, one: Recording, seed: int) -> None:
+    dice = random.Random(seed)
+    copies = [f._replace(ns=f.ns + dice.choice((MS, 400 * MS, 4 * SECOND))) for f in one.frames if dice.random() < 0.3]
+    assert told(document_of(write(tmp_path / "span.pcap", by_time(one.frames, copies), one.kind))) == one.expected
+
+
+@pytest.mark.parametrize("shape", ["pcapng", "gz", "both"])
+def test_other_formats(tmp_path: Path, one: Recording, shape: str) -> None:
+    paths = [write(tmp_path / "a.pcap", one.frames, one.kind)]
+    if shape != "gz":
+        paths.append(write_pcapng(tmp_path / "b.pcapng", one.frames, one.kind))
+    if shape != "pcapng":
+        paths.append(write(tmp_path / "c.pcap.gz", one.frames, one.kind))
+    found = document_of(*paths)
+    assert told(found) == one.expected
+    assert "duplicates" in kinds(found)
+
+
+def test_a_file_joined_to_itself(tmp_path: Path, one: Recording) -> None:
+    found = document_of(write(tmp_path / "twice.pcap", [*one.frames, *one.frames], one.kind))
+    assert told(found) == one.expected
+    path = write_pcapng(tmp_path / "sections.pcapng", one.frames, one.kind)
+    path.write_bytes(path.read_bytes() * 2)
+    assert told(document_of(path)) == one.expected
+
+
+def test_a_journal_beside_the_capture(tmp_path: Path, one: Recording) -> None:
+    """What a journal holds are facts that were kept."""
+    part = write(tmp_path / "part.pcap", one.frames[len(one.frames) // 3 :], one.kind)
+    for parts in ([facts_of(one.path), facts_of(one.path)], [facts_of(one.path), facts_of(part)], [facts_of(part), facts_of(one.path)]):
+        assert told(judge(merge(parts)).complete()) == one.expected
+
+
+def test_merged_facts_say_what_one_extraction_says(tmp_path: Path, one: Recording) -> None:
+    half = len(one.frames) // 2
+    paths = [write(tmp_path / "a.pcap", one.frames[: half + 40], one.kind), write(tmp_path / "b.pcap", one.frames[half - 40 :], one.kind)]
+    apart = judge(merge([facts_of(path) for path in paths])).complete()
+    assert told(apart)[2:] == told(document_of(*paths))[2:] == one.expected[2:]
+
+
+def test_evidence_beside_the_capture(tmp_path: Path, one: Recording) -> None:
+    analysis = judge(facts_of(one.path))
+    named = {c for f in analysis.document.findings for c in f.connections}
+    flows = [evidence.flow_of(seen.main) for seen in analysis.case.observed if seen.id in named]
+    with open(tmp_path / "evidence.pcapng", "wb") as out:
+        assert evidence.save([str(one.path)], flows, out, {}) > 0
+    for paths in ([one.path, tmp_path / "evidence.pcapng"], [tmp_path / "evidence.pcapng", one.path]):
+        assert told(document_of(*paths)) == one.expected
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_one_tap_lost_the_other_has(tmp_path: Path, one: Recording, seed: int) -> None:
+    """Each lost a tenth of the frames, never the same, and their clocks differ."""
+    dice = random.Random(seed)
+    lost = [dice.choice("ab") if dice.random() < 0.2 else "" for _ in one.frames]
+    parts = [[f for f, who in zip(one.frames, lost, strict=True) if who != name] for name in "ab"]
+    found = document_of(*(write(tmp_path / f"{n}.pcap", part, one.kind) for n, part in enumerate(parts)))
+    assert told(found) == one.expected
+
+
+@pytest.mark.parametrize("late", OFFSETS)
+@pytest.mark.parametrize("is_front", [False, True])
+def test_both_sides_of_a_balancer(tmp_path: Path, both_legs: Recording, late: int, is_front: bool) -> None:
+    front, behind = legs_of(both_legs)
+    parts = [later(front, late), behind] if is_front else [front, later(behind, late)]
+    found = document_of(write(tmp_path / "front.pcap", parts[0], both_legs.kind), write(tmp_path / "behind.pcap", parts[1], both_legs.kind))
+    assert told(found) == both_legs.expected
+    if abs(late) > MS:
+        clock = next(clock for capture in found.captures for clock in capture.clocks)
+        assert abs(abs(clock.ns) - abs(late)) <= 2 * clock.uncertainty + MS
+
+
+@pytest.mark.parametrize("late", [15 * SECOND, -15 * SECOND])
+def test_legs_of_several_journals(tmp_path: Path, both_legs: Recording, late: int) -> None:
+    front, behind = legs_of(both_legs)
+    parts: list[Facts] = [facts_of(write(tmp_path / "a.pcap", front, both_legs.kind)), facts_of(write(tmp_path / "b.pcap", later(behind, late), both_legs.kind))]
+    assert told(judge(merge(parts)).complete()) == both_legs.expected
+
+
+def legs_of(both: Recording) -> tuple[list[Frame], list[Frame]]:
+    """The frames between the clients and the balancer, and those behind it."""
+    document = document_of(both.path)
+    ports = {c.client_endpoint.port for c in document.connections} - {leg.client.port for c in document.connections for leg in c.legs}
+    return split(both.frames, lambda f: f.source & 0xFFFF in ports or f.target & 0xFFFF in ports)
+
+
+@pytest.mark.parametrize("step", [300 * MS, 2 * SECOND, 5 * SECOND, 3600 * SECOND])
+@pytest.mark.parametrize("where", [0.15, 0.5, 0.8])
+def test_a_clock_that_is_set_back(tmp_path: Path, one: Recording, step: int, where: float) -> None:
+    at = int(len(one.frames) * where)
+    found = document_of(write(tmp_path / "back.pcap", [*one.frames[:at], *later(one.frames[at:], -step)], one.kind))
+    assert told(found) == one.expected
+    assert "before_capture" not in kinds(found) or "before_capture" in kinds(document_of(one.path))
+    assert "time_backwards" in kinds(found)
+
+
+@pytest.mark.parametrize("tick", [MS, 10 * MS, 100 * MS, SECOND, 60 * SECOND, 0])
+def test_coarse_stamps(tmp_path: Path, one: Recording, tick: int) -> None:
+    found = document_of(write(tmp_path / "coarse.pcap", stamped(one.frames, tick), one.kind))
+    assert told(found) == one.expected
+    assert ("coarse_times" in kinds(found)) == (tick != MS)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_frames_that_came_late(tmp_path: Path, one: Recording, seed: int) -> None:
+    """Several receive queues: stamps are right, and a few frames stand further behind."""
+    dice = random.Random(seed)
+    frames = sorted(one.frames, key=lambda f: f.ns + dice.choice((0, 0, 0, 30 * MS)))
+    found = document_of(write(tmp_path / "queues.pcap", frames, one.kind))
+    assert told(found) == one.expected
+    assert "time_backwards" not in kinds(found)
