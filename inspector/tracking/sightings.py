@@ -193,18 +193,18 @@ def is_same(one: ConnectionFacts, other: ConnectionFacts) -> bool:
         return False
     if (a.client_random and b.client_random) or (a.server_random and b.server_random):
         return True
-    both = [(mine, theirs) for mine, theirs in lanes if mine.packets and theirs.packets]
-    if not both:  # each saw the other's direction alone
+    known = [apart for mine, theirs in lanes if (apart := _apart(mine, theirs)) is not None]
+    if not known:  # each saw the other's direction alone
         return abs(one.first_ns - other.first_ns) < bounds.APART_NS
-    return all(_overlap(mine, theirs) for mine, theirs in both)
+    return not any(known)
 
 
-def _overlap(one: LaneFacts, other: LaneFacts) -> bool:
-    """Whether bytes of one direction are the same: their sequence numbers overlap, or meet where one is empty (RFC 9293, section 3.4)."""
+def _apart(one: LaneFacts, other: LaneFacts) -> bool | None:
+    """Whether bytes of one direction are others: their sequence numbers do not overlap, nor meet where one has none (RFC 9293, section 3.4). None: not known."""
     if one.sequence is None or other.sequence is None:
-        return False
+        return None
     between = (other.sequence - one.sequence + (1 << 31)) % (1 << 32) - (1 << 31)
-    return -(other.bytes + other.gap) <= between <= one.bytes + one.gap
+    return not -(other.bytes + other.gap) <= between <= one.bytes + one.gap
 
 
 def put_together(sightings: Sequence[ConnectionFacts]) -> ConnectionFacts:

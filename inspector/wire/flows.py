@@ -365,7 +365,7 @@ class FlowTable:
             found.lost = stream.lost or stream.reader.uncertain
             found.packets = flow.packets[lane]
             found.opened = opened[lane]
-            found.sequence = stream.initial_sequence() + 1 & 0xFFFFFFFF if found.packets else None
+            found.sequence = stream.initial_sequence() + 1 & 0xFFFFFFFF if stream.anchored else None
             lanes.append(found)
         events = connection.event_facts(client)
         connection.handshake.seen = facts.seen_bits(events[facts.LETTER_AT :: facts.EVENT_BYTES], events[facts.SIDE_AT :: facts.EVENT_BYTES])
