@@ -45,7 +45,7 @@ CLOSED_NS = 1_000_000_000
 """A flow closed by both sides, or reset, takes late segments this long (packet time)."""
 
 APART_NS = 2_000_000_000
-"""The same where only one direction has been seen: the other's tap may be late (packet time)."""
+"""The same where one side reset it: the other direction's tap may be late (packet time)."""
 
 EVENTS = 200
 """Ladder events kept per connection."""

@@ -16,7 +16,7 @@ MS = 1_000_000
 STEP_NS = 100 * MS
 """Stamps that go back by less are frames that came late."""
 
-LATE_NS = 1_000 * MS
+LATE_NS = 250 * MS
 """Receive queues are emptied within this: so late may a few frames be."""
 
 DAMAGED_NS = 86_400 * 1_000 * MS
@@ -30,9 +30,6 @@ MIXED, MIXED_SHARE = 3, 10
 
 TICKS = (1_000 * MS, 100 * MS, 10 * MS, MS)
 """What stamps are looked at for being whole multiples of."""
-
-COARSE_NS = 10 * MS
-"""From this tick on stamps say too little about order, and it is named."""
 
 STEPS = 64
 """Steps that are kept of a capture."""
@@ -88,12 +85,12 @@ class Stamps:
         tick = self._tick
         if not tick and tied * 2 > len(raw):
             steps = gaps[gaps > 0]
-            tick = int(np.median(steps)) if len(steps) else COARSE_NS
-        if tied > 0 and tick >= COARSE_NS:
-            self._info.tick_ns = max(self._info.tick_ns, tick)
-        elif not tick:
+            tick = int(np.median(steps)) if len(steps) else TICKS[0]
+        if tick < MS:
             return False
-        return tick >= MS
+        if tied > 0:
+            self._info.tick_ns = max(self._info.tick_ns, tick)
+        return True
 
     def _stepped(self, batch: FrameBatch, back: I64) -> I64:
         """Times that go on where the clock was set back. ``back``: the rows of frames whose stamps lie well before those of the frames before them."""

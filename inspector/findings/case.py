@@ -110,7 +110,7 @@ class Case:
 
 def build(facts: Facts, options: Options) -> Case:
     """Join, group and judge the facts."""
-    ledger = Ledger()
+    ledger = Ledger(max((capture.tick_ns for capture in facts.captures), default=0))
     facts = told_once(facts)
     observed = observe(facts, ledger, _wanted(options))
     certificates = {digest: parse(der) for digest, der in facts.certificates.items()}

@@ -9,6 +9,9 @@ from inspector.facts import FRAME_BITS, CaptureFacts, ClockOffset
 from inspector.findings.case import Case
 from inspector.times import span
 
+COARSE_NS = 10_000_000
+"""From this tick on stamps say so little of what came first that it is named."""
+
 NAMED = 20
 """Connections that a limit names at most."""
 
@@ -28,7 +31,7 @@ def limits(case: Case) -> list[doc.Limit]:
             times = f"{count} times, first " if count > 1 else ""
             text = f"{capture.path}: the clock was set back {times}by {span(ns)} at frame {frame}; the order of the frames is believed, and later times are moved on by as much"
             found.append(doc.Limit("time_backwards", text, index, []))
-        if capture.tick_ns:
+        if capture.tick_ns >= COARSE_NS:
             found.append(doc.Limit("coarse_times", f"{capture.path}: {_stamps(capture)}; the order of the frames in the file is believed", index, []))
         found += [doc.Limit("clock_offset", f"{capture.path}: {_offset(captures, index, clock)}", index, []) for clock in capture.clocks]
     return found + _duplicates(case)

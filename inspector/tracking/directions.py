@@ -63,11 +63,13 @@ def _skew(members: list[tuple[int | None, int | None]]) -> Skew | None:
         against = sum(c < 0 for c in clients) * 2 >= len(clients)
     else:
         return None
-    if not against and len(members) < 1 / OUTLIERS:
-        return None
+    if len(members) < 1 / OUTLIERS and (not against or (high is not None and low is not None and low > high)):
+        return None  # few, and no skew explains them all
     if high is None or low is None:
         both = high if high is not None else low or 0
         return Skew(both, abs(both), len(members))
+    if low > high:  # too many contradict
+        high, low = middle(servers), -middle(clients)
     return Skew((high + low) // 2, abs(high - low) // 2, len(members))
 
 

@@ -10,7 +10,7 @@ from typing import Literal, TypeVar, cast
 from msgspec import Struct
 
 from inspector import facts
-from inspector.facts import FRAME_BITS, AlertFact, ConnectionFacts, Endpoint, Facts, HandshakeFacts, LaneFacts, unpack_events
+from inspector.facts import AlertFact, ConnectionFacts, Endpoint, Facts, HandshakeFacts, LaneFacts, unpack_events
 from inspector.tls.messages import AnswerShape, HelloShape
 from inspector.tls.registry import FATAL
 from inspector.tracking.clients import UNKNOWN, Stack, stack
@@ -119,7 +119,6 @@ def observe(facts: Facts, ledger: Ledger, wanted: Callable[[ConnectionFacts], bo
     if wanted is not None:
         in_turn = [packed for packed in in_turn if wanted(facts.unpack(packed))]
     legs = find_legs(facts, in_turn)
-    coarse = {index for index, capture in enumerate(facts.captures) if capture.tick_ns}
     for place, packed in enumerate(in_turn):
         if place in legs.others:
             continue
@@ -128,17 +127,12 @@ def observe(facts: Facts, ledger: Ledger, wanted: Callable[[ConnectionFacts], bo
         seen.index = len(found)
         seen.packed_legs = legs.behind.get(place, ())
         inner.enter_before(seen.hello_ns)
-        read_ns = _read_ns(main) if coarse and main.handshake.answer_frame >> FRAME_BITS in coarse else None
-        seen.entry = ledger.enter(seen.index, main.handshake, seen.kind, read_ns)
+        closed = main.from_client.fin or main.from_client.rst
+        seen.entry = ledger.enter(seen.index, main.handshake, seen.kind, closed.ns if closed is not None and ledger.tick_ns else None)
         inner.add(seen, main)
         found.append(seen)
     inner.enter_before(None)
     return found
-
-
-def _read_ns(main: ConnectionFacts) -> int | None:
-    """When the client was seen to have read the server's flight: it began to encrypt."""
-    return next((e.ns for e in unpack_events(main.events) if e.from_client and e.letter in "If" and e.ns > main.handshake.answer_ns), None)
 
 
 class Inner:

@@ -34,8 +34,8 @@ class Session(Struct):
     """For each offer, the connection's index * 2, plus 1 where it was resumed."""
     dropped: int = 0
     name: bytes = b""
-    read_ns: int | None = None
-    """When the client that resumed it first was seen to have read the ServerHello, where stamps are too coarse to tell from ``resumed_ns``."""
+    over_ns: int | None = None
+    """Where stamps are coarse: when the client closed the connection that resumed it first, which takes longer than any race."""
 
 
 class Entry(NamedTuple):
@@ -81,26 +81,28 @@ def kind_of(handshake: HandshakeFacts) -> tuple[Kind | None, str]:
 
 
 class Ledger:
-    """All sessions by id and by ticket."""
+    """All sessions by id and by ticket. ``tick_ns``: of how coarse stamps, 0 where they are fine."""
 
-    def __init__(self) -> None:
+    def __init__(self, tick_ns: int = 0) -> None:
+        self.tick_ns = tick_ns
+        self._race_ns = bounds.RACE_NS + tick_ns
         self.sessions: list[Session] = []
         self._by_key: dict[bytes, Session] = {}
 
-    def enter(self, index: int, handshake: HandshakeFacts, kind: Kind | None, read_ns: int | None = None) -> Entry:
-        """Look up what the connection offers, note what became of it, and what it was given. ``read_ns``: as in ``Session``."""
+    def enter(self, index: int, handshake: HandshakeFacts, kind: Kind | None, over_ns: int | None = None) -> Entry:
+        """Look up what the connection offers, note what became of it, and what it was given. ``over_ns``: as in ``Session``."""
         if handshake.answer is None or kind is None:
             return NOTHING
         if is_modern(handshake):
             return self._modern(index, handshake, kind)
-        entry = self._offer(index, handshake, kind, read_ns)
+        entry = self._offer(index, handshake, kind, over_ns)
         if kind == "full":
             self._issue(index, handshake)
         elif handshake.issued_ticket and entry.session is not None:
             self._by_key[handshake.issued_ticket] = entry.session
         return entry
 
-    def _offer(self, index: int, handshake: HandshakeFacts, kind: Kind, read_ns: int | None) -> Entry:
+    def _offer(self, index: int, handshake: HandshakeFacts, kind: Kind, over_ns: int | None) -> Entry:
         offered = handshake.offered_id
         session = (handshake.offered_ticket and self._by_key.get(handshake.offered_ticket)) or (offered and self._by_key.get(offered)) or None
         known = session is not None and session.issuer is not None
@@ -120,8 +122,8 @@ class Ledger:
         before: bool | None
         if marked is None or marked >= handshake.hello_ns:
             before = False if known else None
-        elif handshake.hello_ns - marked < bounds.RACE_NS:
-            before = True if session.read_ns is not None and session.read_ns < handshake.hello_ns else None
+        elif handshake.hello_ns - marked < self._race_ns:
+            before = True if session.over_ns is not None and session.over_ns < handshake.hello_ns else None
         else:
             before = True
         if len(session.uses) < MAX_USES:
@@ -129,7 +131,7 @@ class Ledger:
         else:
             session.dropped += 1
         if kind != "full" and (session.resumed_ns is None or handshake.answer_ns < session.resumed_ns):
-            session.resumed_ns, session.resumed_by, session.read_ns = handshake.answer_ns, index, read_ns
+            session.resumed_ns, session.resumed_by, session.over_ns = handshake.answer_ns, index, over_ns
         return Entry(session, known, before, by)
 
     @staticmethod

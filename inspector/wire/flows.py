@@ -77,7 +77,7 @@ class Flow:
 
     def is_over(self, ns: int) -> bool:
         """Whether a segment at this time comes too late to belong to a flow that was closed."""
-        return self.closed and ns - self.last[0] > (bounds.CLOSED_NS if all(self.packets) else bounds.APART_NS)
+        return self.closed and ns - self.last[0] > (bounds.CLOSED_NS if all(self.fins) else bounds.APART_NS)
 
     def decides(self) -> bool:
         """Whether what became of the first handshake can be told by now: both sides encrypt, one gave up, or one closed."""
@@ -309,7 +309,7 @@ class FlowTable:
         for key, flow in list(self._closing.items()):
             if self._flows.get(key) is not flow:
                 del self._closing[key]
-            elif flow.is_over(now_ns) or now_ns < flow.last[0] - bounds.CLOSED_NS:  # or the clock was set back
+            elif abs(now_ns - flow.last[0]) > bounds.CLOSED_NS:  # long enough ago, or the clock was set back
                 del self._closing[key], self._flows[key]
                 self._end(flow)
 
