@@ -35,8 +35,8 @@ class Engine:
         self.facts = Facts()
         self.secrets = secrets
         self.undecoded: dict[int, int] = {}
-        self.begun_before: list[tuple[Began, Endpoint, int]] = []
-        """Of flows that may have begun before the first frame: how, the server, and the connection's index in ``facts``, or -1 where it was no TLS."""
+        self.begun_before: list[tuple[Began, int, Endpoint, int]] = []
+        """Of flows that may have begun before the first frame: how, when, the server, and the connection's index in ``facts``, or -1 where it was no TLS."""
         self._decoder = SegmentDecoder()
         self._flows = FlowTable(self._decoder.addresses, self, self, from_middle)
         self._chains: dict[bytes, tuple[bytes, ...]] = {}
@@ -51,9 +51,14 @@ class Engine:
         self._flows.feed(segments)
         return segments
 
-    def drain(self) -> list[Began]:
-        """From now on only the flows that are open are followed; these are named."""
-        return self._flows.drain()
+    def drain(self) -> None:
+        """From now on only the flows that are open are followed."""
+        self._flows.drain()
+
+    @property
+    def followed(self) -> dict[Began, int]:
+        """Those flows, once they have ended, with the times of their last frames."""
+        return self._flows.followed
 
     def follow(self, *window: FrameBatch) -> bool:
         """Frames for the open flows alone; False once there is none."""
@@ -92,13 +97,13 @@ class Engine:
     def connection(self, found: ConnectionFacts, began: Began | None) -> None:
         """A finished connection."""
         if began is not None:
-            self.begun_before.append((began, found.server, len(self.facts.connections)))
+            self.begun_before.append((began, found.first_ns, found.server, len(self.facts.connections)))
         self.facts.add(found)
 
-    def other(self, server: Endpoint, began: Began | None) -> None:
+    def other(self, server: Endpoint, began: Began | None, first_ns: int) -> None:
         """A finished flow without TLS."""
         if began is not None:
-            self.begun_before.append((began, server, -1))
+            self.begun_before.append((began, first_ns, server, -1))
         others = self.facts.other_flows
         if server in others or len(others) < bounds.CACHE:
             others[server] = others.get(server, 0) + 1

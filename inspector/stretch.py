@@ -26,12 +26,12 @@ RECORD_BYTES = 16
 
 @dataclass(slots=True)
 class Part:
-    """What one process found. ``open``: flows that began in the stretch and went on behind it. ``begun_before``: as in ``Engine``."""
+    """What one process found. ``followed``: flows that began in the stretch and went on behind it. It and ``begun_before``: as in ``Engine``."""
 
     facts: Facts
     undecoded: dict[int, int]
-    open: list[Began] = field(default_factory=list)
-    begun_before: list[tuple[Began, Endpoint, int]] = field(default_factory=list)
+    followed: dict[Began, int] = field(default_factory=dict)
+    begun_before: list[tuple[Began, int, Endpoint, int]] = field(default_factory=list)
 
 
 Watch = Callable[[Facts, Story], None]
@@ -53,7 +53,7 @@ def extract_stretch(story: Story, begin: float, end: float, progress: Progress |
         if place >= end:
             if not is_behind:
                 is_behind = True
-                part.open = engine.drain()
+                engine.drain()
             if not engine.follow(*window):
                 break
         elif place >= begin:
@@ -62,7 +62,7 @@ def extract_stretch(story: Story, begin: float, end: float, progress: Progress |
                 watch(engine.facts, story)
         place += sum(map(_bytes, window))
     engine.finish()
-    part.begun_before = engine.begun_before
+    part.followed, part.begun_before = engine.followed, engine.begun_before
     if supply is not None:
         part.facts.secrets += supply.problems()
     return part
@@ -96,10 +96,10 @@ def joined(parts: list[Part], story: Story) -> Facts:
     """Parts in the order of their stretches as one. ``story``: read to its end."""
     whole = Facts()
     undecoded: dict[int, int] = {}
-    going_on: set[Began] = set()
+    followed: dict[Began, int] = {}
     for part in parts:
-        _drop(part, going_on)
-        going_on.update(part.open)
+        _drop(part, followed)
+        followed.update(part.followed)
         absorb(whole, part.facts)
         for capture, count in part.undecoded.items():
             undecoded[capture] = undecoded.get(capture, 0) + count
@@ -108,11 +108,11 @@ def joined(parts: list[Part], story: Story) -> Facts:
     return whole
 
 
-def _drop(part: Part, going_on: set[Began]) -> None:
+def _drop(part: Part, followed: dict[Began, int]) -> None:
     """Remove the pieces of flows that an earlier part followed to their end."""
     dropped: set[int] = set()
-    for began, server, index in part.begun_before:
-        if began in going_on:
+    for began, first_ns, server, index in part.begun_before:
+        if began in followed and first_ns <= followed[began]:  # what comes later is another, or the same captured once more
             if index >= 0:
                 dropped.add(index)
             elif server in part.facts.other_flows:

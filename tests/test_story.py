@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec import structs
 
 from inspector import evidence
+from inspector.capture import blocks
+from inspector.capture.files import Story
 from inspector.document import Document
 from inspector.facts import Facts
 from inspector.findings.judge import judge
 from inspector.merging import merge
-from tests.build import document_of, facts_of
+from inspector.stretch import extract_stretch, joined
+from inspector.tracking.sightings import ordered as ordered_facts
+from inspector.tracking.sightings import told_once
+from tests.build import CLIENT, VIP, Flow, Pool, Segment, certificate, document_of, ethernet, facts_of, numbered, ordered
 from tests.conftest import find
 from tests.cuts import SECOND, Frame, by_time, frames_of, later, link_type, split, stamped, write, write_pcapng
 
@@ -226,3 +235,91 @@ def test_frames_that_came_late(tmp_path: Path, one: Recording, seed: int) -> Non
     found = document_of(write(tmp_path / "queues.pcap", frames, one.kind))
     assert told(found) == one.expected
     assert "time_backwards" not in kinds(found)
+
+
+def behind(flow: Flow, port: int, client: str, server: str, preamble: bytes = b"") -> Flow:
+    """The leg on which a balancer sends a connection on: what the client says comes 200 µs later, what the server says came as much earlier."""
+    leg = Flow(port, flow.ns, client, server, 8443, isn=(4_000 + port, 9_000 + port))
+    shift = len(preamble)
+    for s in flow.segments:
+        at = s.ns + 200_000 if s.from_client else s.ns - 200_000
+        is_first = bool(preamble) and s.from_client and bool(s.payload)
+        payload, seq = (preamble + s.payload, s.seq) if is_first else (s.payload, s.seq + (shift if s.from_client and s.seq > 1 else 0))
+        preamble = b"" if is_first else preamble
+        leg.segments.append(Segment(at, s.from_client, s.flags, seq, payload, leg))
+    return leg
+
+
+@pytest.mark.parametrize("late", OFFSETS)
+@pytest.mark.parametrize("shape", ["snat_vip", "snat_other", "transparent", "one_backend", "proxy"])
+def test_legs_are_ordered_by_topology(tmp_path: Path, shape: str, late: int) -> None:
+    """Which leg is in front is told by addresses, the PROXY protocol and durations, however the clocks of both captures differ."""
+    first, second = certificate("puppetdb1", ("a.example.com",)), certificate("puppetdb2", ("b.example.com",))
+    pool = Pool()
+    for number in range(3):
+        pool.full(first, numbered(2 * number + 1))
+        pool.resumed(numbered(2 * number + 1))
+        pool.given_up(second, numbered(2 * number + 2), numbered(2 * number + 1))
+    legs = []
+    for number, flow in enumerate(pool.flows):
+        client = {"snat_vip": VIP, "transparent": CLIENT, "proxy": CLIENT}.get(shape, "10.0.1.1")
+        server = "10.0.1.11" if number % 3 < 2 or shape == "one_backend" else "10.0.1.12"
+        legs.append(behind(flow, 50_000 + number if client != CLIENT else flow.port, client, server, b"PROXY TCP4 10.0.0.10 10.0.0.100 1 2\r\n" if shape == "proxy" else b""))
+    front_path = write(tmp_path / "front.pcap", (Frame(s.ns, ethernet(s)) for s in ordered(pool.flows)))
+    behind_path = write(tmp_path / "behind.pcap", (Frame(s.ns + late, ethernet(s)) for s in ordered(legs)))
+    document = document_of(front_path, behind_path)
+    assert len(document.connections) == 9
+    assert {c.server_endpoint.ip for c in document.connections} == {VIP}
+    assert all([leg.server.port for leg in c.legs] == [8443] for c in document.connections)
+    assert sum(f.rule == "certificate-change-abort" and f.verdict == "confirmed" for f in document.findings) == 3
+    assert "before_capture" not in kinds(document)
+    assert ("clock_offset" in kinds(document)) == (late != 0)
+
+
+@settings(max_examples=8, deadline=None)
+@given(shares=st.lists(st.floats(0.02, 0.98), min_size=1, max_size=3))
+def test_any_stretches_of_two_directions_give_the_same(tmp_path_factory: pytest.TempPathFactory, shares: list[float]) -> None:
+    """Several processes share the work: frames of several captures are merged in each as in one."""
+    recording = recorded("silent-abort")
+    folder = tmp_path_factory.mktemp("stretches")
+    rx, tx = of_clients(recording.frames)
+    paths = [str(write(folder / "rx.pcap", rx)), str(write(folder / "tx.pcap", later(tx, 40 * MS)))]
+    size = sum(Path(p).stat().st_size for p in paths)
+    borders = [0.0, *sorted(s * size for s in shares), float("inf")]
+    defaults = blocks.ByteSource.__init__.__defaults__
+    blocks.ByteSource.__init__.__defaults__ = (None, 4096)  # many batches, so that there are borders
+    try:
+        parts = [extract_stretch(Story(paths), a, b) for a, b in pairwise(borders[:-1])]
+        story = Story(paths)
+        facts = joined([*parts, extract_stretch(story, borders[-2], borders[-1])], story)
+    finally:
+        blocks.ByteSource.__init__.__defaults__ = defaults
+    assert told(judge(facts).complete()) == recording.expected
+
+
+def test_a_port_that_is_used_again_while_the_other_direction_is_late(tmp_path: Path) -> None:
+    """The SYN-ACK of the next connection comes before the last frames of this one's client."""
+    der = certificate("puppetdb1", ("a.example.com",))
+    pool = Pool()
+    for number in range(6):
+        flow = pool.full(der, numbered(number + 1))
+        flow.port, flow.isn = 40_000, (1_000_000 * (number + 1), 500_000_000 + 3_000_000 * number)
+    frames = [Frame(s.ns, ethernet(s), int(s.from_client)) for s in ordered(pool.flows)]
+    for late in (0, 25 * MS, -25 * MS):
+        document = document_of(write(tmp_path / "again.pcap", by_time([f if f.source else f._replace(ns=f.ns + late) for f in frames])))
+        assert [(c.outcome, c.gap_bytes) for c in document.connections] == [("established", 0)] * 6, late
+
+
+def test_a_connection_is_told_once_of_two_halves() -> None:
+    """Each sighting has what the other lacks; told once more nothing changes."""
+    whole = facts_of(find("jdk17-abort"))
+    some = [whole.unpack(packed) for packed in whole.connections]
+    halves = Facts(captures=whole.captures, offers=whole.offers, answers=whole.answers, certificates=whole.certificates)
+    for c in some:
+        lost = structs.replace(c.from_server, lost=True, bytes=c.from_server.bytes // 2)
+        halves.add(structs.replace(c, handshake=structs.replace(c.handshake, chain=()), from_server=lost))
+        lost = structs.replace(c.from_client, lost=True, bytes=0)
+        halves.add(structs.replace(c, handshake=structs.replace(c.handshake, offered_id=b""), from_client=lost))
+    once = told_once(halves)
+    assert [once.unpack(p).handshake for p in ordered_facts(once)] == [whole.unpack(p).handshake for p in ordered_facts(whole)]
+    assert told_once(once) is once

@@ -27,7 +27,7 @@ class Ended(Protocol):
 
     def connection(self, found: ConnectionFacts, began: Began | None) -> None: ...
 
-    def other(self, server: Endpoint, began: Began | None) -> None: ...
+    def other(self, server: Endpoint, began: Began | None, first_ns: int) -> None: ...
 
 
 class Began(NamedTuple):
@@ -133,6 +133,8 @@ class FlowTable:
         self._store = store
         self._ended = ended
         self._flows: dict[tuple[int, int], Flow] = {}
+        self.followed: dict[Began, int] = {}
+        """Flows that were open when draining began, with the initial sequence number of each side that is known: the time of the last frame."""
         self._swept = 0
         self.evicted = 0
 
@@ -152,11 +154,10 @@ class FlowTable:
         if now - self._swept > SWEEP_NS or len(self._flows) > self._most or self._draining:
             self._sweep(now)
 
-    def drain(self) -> list[Began]:
-        """From now on follow only the flows that are open; these are named, with the initial sequence number of each side that is known."""
+    def drain(self) -> None:
+        """From now on follow only the flows that are open."""
         self._draining = True
         self._sweep(self._now)
-        return [Began(self._ends(flow), isn) for open_flow in self._flows.values() for flow in (open_flow, open_flow.older) if flow for isn in (*flow.isns, None)]
 
     @property
     def is_empty(self) -> bool:
@@ -340,6 +341,10 @@ class FlowTable:
         if flow.older is not None:
             self._end(flow.older)
             flow.older = None
+        if self._draining:
+            for isn in (*flow.isns, None):
+                began = Began(self._ends(flow), isn)
+                self.followed[began] = max(flow.last[0], self.followed.get(began, 0))
         for stream in flow.streams:
             stream.finish()
         connection = flow.connection
@@ -347,7 +352,7 @@ class FlowTable:
             self._ended.connection(self._facts(flow), flow.began)
         else:
             server = flow.key[1 - flow.client_lane()]
-            self._ended.other(Endpoint(self._addresses.address(server >> 16), server & 0xFFFF), flow.began)
+            self._ended.other(Endpoint(self._addresses.address(server >> 16), server & 0xFFFF), flow.began, flow.first[0])
         connection.attach([])  # the readers and the channel hold the connection: leave no cycle behind
 
     def _facts(self, flow: Flow) -> ConnectionFacts:
