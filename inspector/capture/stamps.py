@@ -22,6 +22,9 @@ LATE_NS = 250 * MS
 DAMAGED_NS = 86_400 * 1_000 * MS
 """A stamp so far ahead of what follows may be damaged."""
 
+MOST_NS = 1 << 61
+"""Steps of a clock that was never set right."""
+
 FEW = 32
 """Frames that may be late together."""
 
@@ -94,34 +97,40 @@ class Stamps:
 
     def _stepped(self, batch: FrameBatch, back: I64) -> I64:
         """Times that go on where the clock was set back. ``back``: the rows of frames whose stamps lie well before those of the frames before them."""
-        time_ns = batch.time_ns + self._shift
-        for row in back.tolist():
-            before = self._high if not row else max(int(time_ns[:row].max()), self._high if self._high is not None else 0)
-            if before is None or (step := before - int(time_ns[row])) < STEP_NS:
-                continue
-            if self._came_late(time_ns, row, before, step) or (step > DAMAGED_NS and self._were_wrong(time_ns, row)):
-                continue
-            time_ns[row:] += step
-            self._shift += step
-            if len(self._info.steps) < STEPS:
-                self._info.steps.append((int(batch.number[row]), step))
-        return time_ns
+        raw = batch.time_ns.copy()
+        starts = back if not back[0] else np.append(0, back)
+        before, high, shifts = self._high, self._high, []
+        for place, (start, top) in enumerate(zip(starts.tolist(), np.maximum.reduceat(raw, starts).tolist(), strict=True)):
+            now = int(raw[start]) + self._shift
+            if high is not None and STEP_NS <= (step := high - now) < MOST_NS:
+                good = self._damaged(raw, int(starts[place - 1]) if place else start, start, before) if step > DAMAGED_NS else 0
+                late = self._came_late(raw[start : start + FEW] + self._shift, high, step)
+                if good:
+                    raw[start - good : start] = raw[start]
+                elif late and step > DAMAGED_NS:
+                    raw[start : start + late] = high - self._shift
+                elif not late or step >= LATE_NS:
+                    self._shift += step
+                    if len(self._info.steps) < STEPS:
+                        self._info.steps.append((int(batch.number[start]), step))
+                high = now if good else high
+            shifts.append(self._shift)
+            before, high = high, max(top + self._shift, high if high is not None else top + self._shift)
+        return raw + np.repeat(np.array(shifts, np.int64), np.diff(np.append(starts, len(raw))))
 
     @staticmethod
-    def _came_late(time_ns: I64, row: int, before: int, step: int) -> bool:
-        """A few frames that were held up: soon the stamps are where they were, and at once."""
-        behind = time_ns[row : row + FEW]
-        recovered = int(np.argmax(behind >= before))
-        return step < LATE_NS and recovered > 0 and int(behind[recovered] - behind[recovered - 1]) * 2 >= step
+    def _came_late(behind: I64, high: int, step: int) -> int:
+        """How many frames were held up: soon the stamps are where they were, and at once; 0 where they are not. ``behind``: times of the next frames."""
+        recovered = int(np.argmax(behind >= high))
+        return recovered if recovered and int(behind[recovered] - behind[recovered - 1]) * 2 >= step else 0
 
-    @staticmethod
-    def _were_wrong(time_ns: I64, row: int) -> bool:
-        """One or two stamps before this one were damaged, those before them not: the damaged ones are replaced."""
+    def _damaged(self, raw: I64, first: int, start: int, before: int | None) -> int:
+        """How many stamps, one or two, before a row are damaged: without them time does not go back there. ``before``: the latest time before row ``first``."""
         for wrong in (1, 2):
-            if row > wrong and int(time_ns[: row - wrong].max()) <= int(time_ns[row]):
-                time_ns[row - wrong : row] = time_ns[row]
-                return True
-        return False
+            good = raw[first : start - wrong]
+            if start - wrong > first and int(good.max()) <= raw[start] and (before is None or before - self._shift <= raw[start]):
+                return wrong
+        return 0
 
     def _apart(self, batch: FrameBatch, ties: np.ndarray) -> None:
         """A nanosecond between frames of one stamp."""

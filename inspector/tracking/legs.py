@@ -46,7 +46,7 @@ def find_legs(facts: Facts, ordered: Sequence[bytes]) -> Legs:
         if packed[RANDOM] in repeated:
             leg = Leg(place, packed, facts.unpack(packed))
             same_hello = groups.setdefault(leg.facts.handshake.client_random, [])
-            group = next((g for g in same_hello if _is_other_leg(g, leg.facts)), None)
+            group = next((g for g in same_hello[-MOST_LEGS:] if _is_other_leg(g, leg.facts)), None)
             if group is None:
                 same_hello.append([leg])
             else:
@@ -72,7 +72,7 @@ def _repeated(ordered: Sequence[bytes]) -> set[bytes]:
 
 
 MOST_LEGS = 8
-"""Legs of one handshake."""
+"""Legs of one handshake; and so many handshakes with one ClientHello, the last ones, that another leg may belong to."""
 
 
 def _is_other_leg(group: list[Leg], leg: ConnectionFacts) -> bool:

@@ -16,6 +16,9 @@ from inspector.tracking.vantage import Vantage, Vantages
 NOTICED_NS = 1_000_000
 """Clocks that differ by less are left as they are: that much a balancer may need itself."""
 
+MOST_LEGS = 8
+"""Legs of one handshake at one vantage point."""
+
 Sample = tuple[int, int]
 """A difference, and how much may be wrong in it, in nanoseconds."""
 
@@ -35,7 +38,9 @@ def offsets(handshakes: Iterable[Sequence[ConnectionFacts]], vantages: Vantages)
     for members in handshakes:
         seen: dict[Vantage, list[ConnectionFacts]] = {}
         for member in members:
-            seen.setdefault(vantages.home(member), []).append(member)
+            there = seen.setdefault(vantages.home(member), [])
+            if len(there) < MOST_LEGS:
+                there.append(member)
         order = sorted(seen)
         for place, one in enumerate(order):
             weight[one] = weight.get(one, 0) + 1

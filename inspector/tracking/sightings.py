@@ -11,6 +11,7 @@ Before that, clocks are made one: that of both directions (``directions``), then
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 import msgspec
 import numpy as np
@@ -35,7 +36,7 @@ from inspector.tracking.vantage import Vantages, retimed
 
 TIME_BYTES = 8
 NEAR = 32
-"""A sighting without a client random is held against so many connections between its endpoints."""
+"""A sighting without a client random is held against so many connections between its endpoints, and any against so many sightings of one."""
 
 CLIENT_SIDE, SERVER_SIDE = 0x00FF, 0xFF00
 """The C_ and S_ bits of ``HandshakeFacts.seen``."""
@@ -171,7 +172,7 @@ class _Groups:
         random = connection.handshake.client_random
         known = self._by_random.get(random) if random else None
         likely = [known] if known is not None else self.groups[-NEAR:]
-        group = next((g for g in likely if all(is_same(other, connection) for other in g.values())), None)
+        group = next((g for g in likely if all(is_same(other, connection) for other in islice(g.values(), NEAR))), None)
         if group is None:
             group = {}
             self.groups.append(group)

@@ -14,6 +14,9 @@ import msgspec
 from inspector.facts import FRAME_BITS, CaptureFacts, ConnectionFacts, Event, HandshakeFacts, LaneFacts, pack_events, unpack_events
 from inspector.tracking.connections import in_order, out_of_order
 
+LATEST = (1 << 63) - 1
+"""The latest time that is kept: what damaged stamps claim beyond it is cut."""
+
 Vantage = tuple[int, int]
 """Index of the capture, and how many times its clock was set back before."""
 
@@ -51,7 +54,7 @@ def retimed(old: ConnectionFacts, client_ns: int, server_ns: int) -> ConnectionF
         return old
 
     def moved(ns: int, from_client: bool) -> int:
-        return ns and ns + (client_ns if from_client else server_ns)
+        return ns and min(max(ns + (client_ns if from_client else server_ns), -LATEST), LATEST)
 
     def handshake(h: HandshakeFacts) -> HandshakeFacts:
         return msgspec.structs.replace(h, hello_ns=moved(h.hello_ns, True), answer_ns=moved(h.answer_ns, False))
@@ -85,6 +88,6 @@ def retimed(old: ConnectionFacts, client_ns: int, server_ns: int) -> ConnectionF
 def _reach(old: ConnectionFacts, events: list[Event], client_ns: int, server_ns: int) -> tuple[int, int]:
     """When the first and the last frame of a connection come then. Of an acknowledgement that is no event the side is not known."""
     if client_ns == server_ns or not events:
-        return old.first_ns + client_ns, old.last_ns + client_ns
+        return min(old.first_ns + client_ns, LATEST), min(old.last_ns + client_ns, LATEST)
     times = [event.ns for event in events]
     return min(times), max(*times, old.last_ns + min(client_ns, server_ns))
