@@ -51,6 +51,9 @@ IDLE_NS = 3_600 * 1_000_000_000
 CLOSED_NS = 1_000_000_000
 """A flow closed by both sides, or reset, takes late segments this long (packet time)."""
 
+APART_NS = 2_000_000_000
+"""The same where one side reset it: the other direction's tap may be late (packet time)."""
+
 EVENTS = 200
 """Ladder events kept per connection."""
 
@@ -67,7 +70,7 @@ RACE_NS = 1_000_000
 """Below this distance between a ServerHello and a ClientHello the capture cannot tell which the client built or read first."""
 
 LEG_NS = 10 * 1_000_000_000
-"""Two ClientHellos of one random further apart than this are a replay, not legs of one connection."""
+"""Two ClientHellos of one random, to which no equal ServerHello is known, are a replay and not legs of one connection where they are further apart than this."""
 
 SECRETS = 2_000_000
 """Secrets kept from key logs and captures; as many sessions whose master secret is known."""

@@ -53,7 +53,20 @@ class Generator(Struct, frozen=True):
     version: str
 
 
+class Clock(Struct):
+    """How many ns later a clock is than that of the capture ``than``, with its uncertainty and the number of connections that tell it. Where that is the capture
+    itself, its frames of servers are later than its frames of clients.
+    """
+
+    ns: int
+    uncertainty: int
+    connections: int
+    than: int
+
+
 class Capture(Struct):
+    """``tick``: of how many ns stamps are exact, where they are coarse. ``clocks``: what was taken out of the times of its connections."""
+
     path: str
     packets: int
     bytes: int
@@ -64,6 +77,8 @@ class Capture(Struct):
     undecoded: int
     drops: int | None
     vantage: Literal["client", "server", "balancer"] | None
+    tick: int | None = None
+    clocks: list[Clock] = []
 
 
 class Unseen(Struct, frozen=True):
@@ -288,7 +303,7 @@ class LogFile(Struct):
 
 
 class Connection(Struct):
-    """``secrets``: None where none were given; ``decrypted``; or why not all of it was."""
+    """``secrets``: None where none were given; ``decrypted``; or why not all of it was. ``sightings``: where the same packets were captured once more."""
 
     id: str
     service: str
@@ -313,6 +328,7 @@ class Connection(Struct):
     logs: list[LogLine]
     handshakes: list[Handshake]
     secrets: str | None = None
+    sightings: list[Span] = []
 
 
 class Remedy(Struct, frozen=True):

@@ -16,8 +16,10 @@ from inspector.facts import CaptureFacts, ConnectionFacts, Endpoint, Facts
 from inspector.safe import path_text
 from inspector.tls import messages
 from inspector.tracking.connections import Channel, Connection
-from inspector.wire.flows import Began, FlowTable
+from inspector.wire.flow import Began
+from inspector.wire.flows import FlowTable
 from inspector.wire.fragments import Key, Waiting
+from inspector.wire.interleaving import merged
 from inspector.wire.losses import Losses
 from inspector.wire.runs import Reach
 from inspector.wire.segments import SegmentBatch, SegmentDecoder
@@ -45,31 +47,38 @@ class Engine:
         self.parted: frozenset[Key] = frozenset()
         """Datagrams of which some fragments came before ``drain``, and others may follow."""
 
-        self.begun_before: list[tuple[Began, Endpoint, int]] = []
-        """Of flows that may have begun before the first frame: how, the server, and the connection's index in ``facts``, or -1 where it was no TLS."""
+        self.begun_before: list[tuple[Began, int, Endpoint, int]] = []
+        """Of flows that may have begun before the first frame: how, when, the server, and the connection's index in ``facts``, or -1 where it was no TLS."""
         self._decoder = SegmentDecoder()
         self._is_following = False
         self._flows = FlowTable(self._decoder.addresses, self, self, from_middle)
         self._chains: dict[bytes, tuple[bytes, ...]] = {}
 
-    def feed(self, batch: FrameBatch) -> SegmentBatch:
-        """Frames in; their segments. The batch's buffer may be used again afterwards."""
-        segments = self._decoder.decode(batch)
-        self.losses.setdefault(batch.capture, Losses()).add(segments)
+    def feed(self, *window: FrameBatch) -> SegmentBatch:
+        """Frames in, of one or of several captures at one time; their segments. The buffers may be used again afterwards."""
+        decoded = [self._decoder.decode(batch) for batch in window]
+        for segments in decoded:
+            self.losses.setdefault(segments.capture, Losses()).add(segments)
         for found in self._decoder.given_up():
             self.losses.setdefault(found.capture, Losses()).fragments([found])
+        segments = decoded[0] if len(decoded) == 1 else merged(decoded)
         self._flows.feed(segments)
         return segments
 
-    def drain(self) -> list[Began]:
-        """From now on only the flows that are open are followed; these are named."""
+    def drain(self) -> None:
+        """From now on only the flows that are open are followed."""
         self._is_following = True
         self.parted = self._decoder.parted()
-        return self._flows.drain()
+        self._flows.drain()
 
-    def follow(self, batch: FrameBatch) -> bool:
+    @property
+    def followed(self) -> dict[Began, int]:
+        """Those flows, once they have ended, with the times of their last frames."""
+        return self._flows.followed
+
+    def follow(self, *window: FrameBatch) -> bool:
         """Frames for the open flows alone; False once there is none."""
-        self._flows.feed(self._decoder.decode(batch))
+        self._flows.feed(merged([self._decoder.decode(batch) for batch in window]))
         return not self._flows.is_empty
 
     def finish(self) -> Facts:
@@ -105,13 +114,13 @@ class Engine:
     def connection(self, found: ConnectionFacts, began: Began | None) -> None:
         """A finished connection."""
         if began is not None:
-            self.begun_before.append((began, found.server, len(self.facts.connections)))
+            self.begun_before.append((began, found.first_ns, found.server, len(self.facts.connections)))
         self.facts.add(found)
 
-    def other(self, server: Endpoint, began: Began | None) -> None:
+    def other(self, server: Endpoint, began: Began | None, first_ns: int) -> None:
         """A finished flow without TLS."""
         if began is not None:
-            self.begun_before.append((began, server, -1))
+            self.begun_before.append((began, first_ns, server, -1))
         others = self.facts.other_flows
         if server in others or len(others) < bounds.CACHE:
             others[server] = others.get(server, 0) + 1

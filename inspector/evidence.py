@@ -19,16 +19,19 @@ from inspector.wire.segments import SegmentBatch, SegmentDecoder
 
 
 class Flow(NamedTuple):
-    """Which frames: those between two endpoints from one frame reference to another."""
+    """Which frames: those between two endpoints from one frame reference to another, in each capture that holds any."""
 
     ends: tuple[Endpoint, Endpoint]
-    first: int
-    last: int
+    places: tuple[tuple[int, int], ...]
+
+    def holds(self, reference: int) -> bool:
+        """Whether a frame between the endpoints is one of them."""
+        return any(first <= reference <= last for first, last in self.places)
 
 
 def flow_of(connection: ConnectionFacts) -> Flow:
     """All frames of a connection, or of one leg of it."""
-    return Flow((connection.client, connection.server), connection.first_frame, connection.last_frame)
+    return Flow((connection.client, connection.server), connection.places)
 
 
 def frames(
@@ -57,7 +60,7 @@ def among(
     if not wanted:
         return
     decoder = decoder or SegmentDecoder()
-    low, high = min(f.first for f in wanted), max(f.last for f in wanted)
+    low, high = min(first for f in wanted for first, _ in f.places), max(last for f in wanted for _, last in f.places)
     keys: dict[frozenset[int], list[Flow]] = {}
     for flow in wanted:
         key = frozenset(end_number(decoder, end) for end in flow.ends)
@@ -78,7 +81,7 @@ def among(
         for row in np.flatnonzero(rows).tolist():
             reference = base | int(segments.number[row])
             pair = frozenset((int(segments.source[row]), int(segments.target[row])))
-            rows[row] = any(f.first <= reference <= f.last for f in keys.get(pair, ()))
+            rows[row] = any(f.holds(reference) for f in keys.get(pair, ()))
         if rows.any():
             found = segments.select(rows)
             yield batch.select(np.isin(batch.number, found.number)), found

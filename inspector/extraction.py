@@ -81,8 +81,8 @@ def _with_journals(
     given: Given | None,
 ) -> Facts:
     """Facts that were kept, joined with those of captures."""
-    from inspector.facts import merge
     from inspector.journal import read_facts
+    from inspector.merging import merge
 
     parts = [read_facts(path) for path in journals]
     if captures:

@@ -162,7 +162,7 @@ class Tail(NamedTuple):
 class LaneFacts(Struct, gc=False, array_like=True):
     """One direction. ``lost``: bytes are missing before it was encrypted. ``packets``: whether any was captured. ``opened``: encrypted records that
     secrets opened, the first ones. ``searched``: so many bytes were looked through for a hello in vain, and no TLS was read. ``jumped``: sequence numbers
-    went on further away than any window reaches.
+    went on further away than any window reaches. ``sequence``: the sequence number of the first byte, None where it is not known.
     """
 
     bytes: int = 0
@@ -177,10 +177,15 @@ class LaneFacts(Struct, gc=False, array_like=True):
     tail: Tail | None = None
     searched: int = 0
     jumped: bool = False
+    sequence: int | None = None
 
 
 class ConnectionFacts(Struct, gc=False, array_like=True):
-    """The TLS view of one flow. ``inside``: decrypted renegotiations. ``secrets``: None where none were looked for, else why they opened not all, or ``""``."""
+    """The TLS view of one flow. ``inside``: decrypted renegotiations. ``secrets``: None where none were looked for, else why they opened not all, or ``""``.
+
+    ``spread``: where its frames lie in more than one capture, the first and last of them in each. ``sightings``: first and last frame of each further
+    place where the same packets were captured once more.
+    """
 
     client: Endpoint
     server: Endpoint
@@ -200,6 +205,13 @@ class ConnectionFacts(Struct, gc=False, array_like=True):
     events: bytes
     inside: tuple[HandshakeFacts, ...] = ()
     secrets: str | None = None
+    spread: tuple[tuple[int, int], ...] = ()
+    sightings: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def places(self) -> tuple[tuple[int, int], ...]:
+        """First and last frame of it in each capture that holds any."""
+        return self.spread or ((min(self.first_frame, self.last_frame), max(self.first_frame, self.last_frame)),)
 
     @property
     def handshakes(self) -> tuple[HandshakeFacts, ...]:
@@ -249,10 +261,22 @@ class Unopened(NamedTuple):
     frames: int
 
 
+class ClockOffset(NamedTuple):
+    """How much later a clock is than another, with what may be wrong in it, and from how many connections that is known. ``other``: whose clock that is, an
+    index in the captures; where it is the capture's own, the clock is that of the frames that servers sent, beside that of the clients' frames.
+    """
+
+    ns: int
+    uncertainty_ns: int
+    connections: int
+    other: int
+
+
 class CaptureFacts(Struct):
     """One capture file or stream. ``damage``: what was wrong with it. ``snapped``: frames of which not all bytes were kept. ``snap_length``: how many of
-    each were, where it is one number; 0 where none were cut, or somebody kept of each what mattered. ``payload``: bytes of TCP on the wire, ``clipped``: those of them that the
-    frames do not hold.
+    each were, where it is one number; 0 where none were cut, or somebody kept of each what mattered. ``payload``: bytes of TCP on the wire, ``clipped``: those of
+    them that the frames do not hold. ``tick_ns``: of how coarse stamps, 0 where they are fine. ``steps``: first frames behind a clock that was set back, and by how
+    much. ``clocks``: what was taken out of the times of its connections.
     """
 
     path: str
@@ -270,6 +294,9 @@ class CaptureFacts(Struct):
     snap_length: int = 0
     payload: int = 0
     clipped: int = 0
+    tick_ns: int = 0
+    steps: tuple[tuple[int, int], ...] = ()
+    clocks: tuple[ClockOffset, ...] = ()
 
 
 class Facts(Struct):
@@ -322,6 +349,12 @@ class Facts(Struct):
         return connection
 
     @staticmethod
+    def ends(packed: bytes) -> tuple[Endpoint, Endpoint]:
+        """Client and server of a packed connection."""
+        _, _, ends = _decode_ends(memoryview(packed)[PREFIX_BYTES:])
+        return ends.client, ends.server
+
+    @staticmethod
     def shape_keys(packed: bytes) -> tuple[bytes, bytes]:
         """The keys of the hello shapes of a packed connection; empty where it has none."""
         offer, answer, _ = _decode_keys(memoryview(packed)[PREFIX_BYTES:])
@@ -334,26 +367,18 @@ PREFIX_BYTES = _PREFIX.size
 """Before each packed connection stand the time of its ClientHello and the end of the client's random, so that connections are sorted, and legs of one
 found, before they are unpacked."""
 
+
+class _Ends(Struct, gc=False, array_like=True):
+    """What a packed connection begins with."""
+
+    client: Endpoint
+    server: Endpoint
+
+
 _encode = msgspec.msgpack.Encoder().encode
+_decode_ends = msgspec.msgpack.Decoder(tuple[bytes, bytes, _Ends]).decode
 _decode = msgspec.msgpack.Decoder(tuple[bytes, bytes, ConnectionFacts]).decode
 _decode_keys = msgspec.msgpack.Decoder(tuple[bytes, bytes, msgspec.Raw]).decode
-
-
-def merge(parts: list[Facts]) -> Facts:
-    """Several extractions as one, their captures in the order of the first frame; frame references follow."""
-    order = sorted(
-        ((part_index, index, capture) for part_index, part in enumerate(parts) for index, capture in enumerate(part.captures)),
-        key=lambda item: (item[2].first_ns is None, item[2].first_ns or 0),
-    )
-    place = {(part_index, index): new for new, (part_index, index, _) in enumerate(order)}
-    whole = Facts(captures=[capture for _, _, capture in order])
-    for part_index, part in enumerate(parts):
-        moved = {index: place[part_index, index] for index in range(len(part.captures))}
-        absorb(whole, part)
-        if any(a != b for a, b in moved.items()):
-            first = len(whole.connections) - len(part.connections)
-            whole.connections[first:] = [whole.pack(_moved(whole.unpack(packed), moved)) for packed in part.connections]
-    return whole
 
 
 def absorb(whole: Facts, part: Facts) -> None:
@@ -368,40 +393,3 @@ def absorb(whole: Facts, part: Facts) -> None:
     whole.bounded += part.bounded
     whole.logs += part.logs
     whole.secrets += [text for text in part.secrets if text not in whole.secrets]
-
-
-def _moved(connection: ConnectionFacts, captures: dict[int, int]) -> ConnectionFacts:
-    """The connection with frame references into captures that have new places."""
-
-    def frame(reference: int) -> int:
-        return reference and captures[reference >> FRAME_BITS] << FRAME_BITS | reference & (1 << FRAME_BITS) - 1
-
-    def lane(facts: LaneFacts) -> LaneFacts:
-        return msgspec.structs.replace(
-            facts,
-            fin=facts.fin and facts.fin._replace(frame=frame(facts.fin.frame)),
-            rst=facts.rst and facts.rst._replace(frame=frame(facts.rst.frame)),
-            tail=facts.tail and facts.tail._replace(frame=frame(facts.tail.frame)),
-        )
-
-    def handshake(h: HandshakeFacts) -> HandshakeFacts:
-        return msgspec.structs.replace(
-            h,
-            hello_frame=frame(h.hello_frame),
-            answer_frame=frame(h.answer_frame),
-            certificate_frame=frame(h.certificate_frame),
-            key_exchange_frame=frame(h.key_exchange_frame),
-        )
-
-    return msgspec.structs.replace(
-        connection,
-        first_frame=frame(connection.first_frame),
-        last_frame=frame(connection.last_frame),
-        handshake=handshake(connection.handshake),
-        inside=tuple(handshake(h) for h in connection.inside),
-        from_client=lane(connection.from_client),
-        from_server=lane(connection.from_server),
-        alerts=tuple(a._replace(frame=frame(a.frame)) for a in connection.alerts),
-        anomalies=tuple(a._replace(frame=frame(a.frame)) for a in connection.anomalies),
-        events=pack_events([e._replace(frame=frame(e.frame)) for e in unpack_events(connection.events)]),
-    )

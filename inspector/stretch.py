@@ -15,7 +15,7 @@ from inspector.capture.frames import FrameBatch
 from inspector.engine import Engine, capture_facts
 from inspector.facts import Endpoint, Facts, absorb
 from inspector.safe import path_text
-from inspector.wire.flows import Began
+from inspector.wire.flow import Began
 from inspector.wire.fragments import Key, Waiting
 from inspector.wire.losses import Losses
 
@@ -28,12 +28,12 @@ RECORD_BYTES = 16
 
 @dataclass(slots=True)
 class Part:
-    """What one process found. ``open``: flows that began in the stretch and went on behind it. The others: as in ``Engine``."""
+    """What one process found. ``followed``: flows that began in the stretch and went on behind it. It and the others: as in ``Engine``."""
 
     facts: Facts
     losses: dict[int, Losses]
-    open: list[Began] = field(default_factory=list)
-    begun_before: list[tuple[Began, Endpoint, int]] = field(default_factory=list)
+    followed: dict[Began, int] = field(default_factory=dict)
+    begun_before: list[tuple[Began, int, Endpoint, int]] = field(default_factory=list)
     waiting: dict[Key, Waiting] = field(default_factory=dict)
     parted: frozenset[Key] = frozenset()
 
@@ -50,23 +50,23 @@ def extract_stretch(story: Story, begin: float, end: float, progress: Progress |
     part = Part(engine.facts, engine.losses)
     place = 0
     is_behind = False
-    for batch in story.batches(progress):
+    for window in story.windows(progress):
         if supply is not None or any(file.info.secrets for file in story.captures):
             supply = supplied(story, given, supply)
             engine.secrets = supply.secrets if supply else None
         if place >= end:
             if not is_behind:
                 is_behind = True
-                part.open = engine.drain()
-            if not engine.follow(batch):
+                engine.drain()
+            if not engine.follow(*window):
                 break
         elif place >= begin:
-            engine.feed(batch)
+            engine.feed(*window)
             if watch:
                 watch(engine.facts, story)
-        place += _bytes(batch)
+        place += sum(map(_bytes, window))
     engine.finish()
-    part.begun_before, part.waiting, part.parted = engine.begun_before, engine.waiting, engine.parted
+    part.followed, part.begun_before, part.waiting, part.parted = engine.followed, engine.begun_before, engine.waiting, engine.parted
     if supply is not None:
         part.facts.secrets += supply.problems()
     return part
@@ -101,10 +101,10 @@ def joined(parts: list[Part], story: Story) -> Facts:
     whole = Facts()
     losses: dict[int, Losses] = {}
     parted: frozenset[Key] = frozenset()
-    going_on: set[Began] = set()
+    followed: dict[Began, int] = {}
     for part in parts:
-        _drop(part, going_on)
-        going_on.update(part.open)
+        _drop(part, followed)
+        followed.update(part.followed)
         absorb(whole, part.facts)
         for capture, lost in part.losses.items():
             losses.setdefault(capture, Losses()).absorb(lost)
@@ -117,11 +117,11 @@ def joined(parts: list[Part], story: Story) -> Facts:
     return whole
 
 
-def _drop(part: Part, going_on: set[Began]) -> None:
+def _drop(part: Part, followed: dict[Began, int]) -> None:
     """Remove the pieces of flows that an earlier part followed to their end."""
     dropped: set[int] = set()
-    for began, server, index in part.begun_before:
-        if began in going_on:
+    for began, first_ns, server, index in part.begun_before:
+        if began in followed and first_ns <= followed[began]:  # what comes later is another, or the same captured once more
             if index >= 0:
                 dropped.add(index)
             elif server in part.facts.other_flows:

@@ -370,5 +370,5 @@ def test_hidden_facts_stay_hidden(tmp_path: Path) -> None:
     fields = {f.name for f in msgspec.structs.fields(ConnectionFacts)}
     assert fields == {
         *("client", "server", "initial_sequence", "syn", "first_ns", "last_ns", "first_frame", "last_frame", "rtt", "preamble", "handshake"),
-        *("from_client", "from_server", "alerts", "anomalies", "events", "inside", "secrets"),
+        *("from_client", "from_server", "alerts", "anomalies", "events", "inside", "secrets", "spread", "sightings"),
     }

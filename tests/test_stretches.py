@@ -19,9 +19,10 @@ from inspector import bounds, extraction
 from inspector.capture.files import Story
 from inspector.capture.inputs import Workload
 from inspector.document import Connection, Document
-from inspector.facts import Facts, merge
+from inspector.facts import Facts
 from inspector.findings import describe
 from inspector.findings.judge import Analysis, judge
+from inspector.merging import merge
 from inspector.reports import json_stream
 from inspector.reports.json_stream import write_json
 from inspector.stretch import extract_stretch, joined

@@ -16,6 +16,7 @@ from inspector.capture.compression import Counted, Prefixed, inflate
 from inspector.capture.foreign import foreign
 from inspector.capture.frames import CaptureInfo, FrameBatch
 from inspector.capture.inputs import SQLITE, find, identity
+from inspector.capture.stamps import Stamps
 from inspector.errors import UnreadableError
 
 PEEK_BYTES = 1 << 16
@@ -78,10 +79,13 @@ class CaptureFile:
             raise UnreadableError(f"{path}: {found.name}, not pcap or pcapng", found.command)
 
     def batches(self, progress: Progress | None = None) -> Iterator[FrameBatch]:
-        """All frames, in file order. Damage is noted in ``info``; nothing is raised once the file has been opened."""
+        """All frames, in file order, their stamps put right. Damage is noted in ``info``; nothing is raised once the file has been opened."""
         source = self._standard_input or self._open(progress)
         info = self.info
-        yield from _frames(source, info)
+        stamps = Stamps(info)
+        for batch in _frames(source, info):
+            stamps.put_right(batch)
+            yield batch
         if source.problem:
             info.truncated = True
             info.damage = f"reading stopped behind frame {info.packets}: {source.problem}"
@@ -125,29 +129,29 @@ class Story:
             self.problems.append((path, error))
 
     def batches(self, progress: Progress | None = None) -> Iterator[FrameBatch]:
-        """All frames; where captures overlap in time, frames of each up to a common moment are handed on in turn."""
+        """All frames, window by window."""
+        for window in self.windows(progress):
+            yield from window
+
+    def windows(self, progress: Progress | None = None) -> Iterator[list[FrameBatch]]:
+        """All frames. A window holds one batch of each capture that has frames up to a common moment; all later frames come in later windows."""
         waiting = list(enumerate(self.captures))
         active: list[_Cursor] = []
         while waiting or active:
-            horizon = min((c.first_ns() for c in active), default=None)
-            while waiting and (horizon is None or (waiting[0][1].first_ns or 0) <= max(c.last_ns() for c in active)):
+            while waiting and (not active or (waiting[0][1].first_ns or 0) <= max(c.last_ns() for c in active)):
                 index, file = waiting.pop(0)
                 cursor = _Cursor(file.batches(progress), index)
                 if cursor.load():
                     active.append(cursor)
-                    horizon = cursor.first_ns() if horizon is None else horizon
-            if not active:
-                continue
             if len(active) == 1 and not waiting:
-                yield from active[0].rest()
+                yield from ([batch] for batch in active[0].rest())
                 return
-            until = min(c.last_ns() for c in active)
-            for cursor in list(active):
-                batch = cursor.take(until)
-                if batch is not None:
-                    yield batch
-                if cursor.batch is None and not cursor.load():
-                    active.remove(cursor)
+            until = min((c.last_ns() for c in active), default=0)
+            taken = [(cursor, cursor.take(until)) for cursor in active]
+            window = [batch for _, batch in taken if batch is not None]
+            if window:
+                yield window
+            active = [cursor for cursor in active if cursor.batch is not None or cursor.load()]
 
 
 class _Cursor:

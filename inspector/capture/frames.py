@@ -85,6 +85,10 @@ class CaptureInfo:
     """Of the frames of which not all bytes were kept, how many were."""
     interfaces: list[str] = field(default_factory=list)
     secrets: list[bytes] = field(default_factory=list)
+    tick_ns: int = 0
+    """How coarse the stamps are; 0 where they are fine."""
+    steps: list[tuple[int, int]] = field(default_factory=list)
+    """Where the clock was set back: the first frame behind it, and by how much; times behind it are moved on by as much."""
 
     def count(self, batch: FrameBatch) -> None:
         """Add a batch to the totals."""

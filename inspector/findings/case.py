@@ -24,6 +24,7 @@ from inspector.tracking.closing import QUICK_NS, delay_of_close
 from inspector.tracking.observed import BAD_CERTIFICATE, Observed, observe
 from inspector.tracking.services import Client, Service, find_clients, find_services, ip_text, mark_health_checks
 from inspector.tracking.sessions import Ledger, Session, Unclear
+from inspector.tracking.sightings import told_once
 
 NOT_JAVA = ("openssl", "go", "nss", "gnutls", "schannel", "boringssl")
 Program = tuple[int, bytes]
@@ -150,7 +151,8 @@ class Case:
 
 def build(facts: Facts, options: Options) -> Case:
     """Join, group and judge the facts."""
-    ledger = Ledger()
+    ledger = Ledger(max((capture.tick_ns for capture in facts.captures), default=0))
+    facts = told_once(facts)
     observed = observe(facts, ledger, _wanted(options))
     certificates = {digest: parse(der) for digest, der in facts.certificates.items()}
     services = find_services(observed, facts.other_flows)

@@ -13,6 +13,7 @@ from inspector.findings.from_logs import lines_of
 from inspector.findings.inside import ended, studied
 from inspector.findings.pool import ems_of, versions_of
 from inspector.findings.problems import problem_text
+from inspector.findings.vantages import clocks
 from inspector.times import rfc3339, rfc3339_signed
 from inspector.tls.messages import AnswerShape, HelloShape
 from inspector.tls.registry import alert_name, cipher_name, is_grease, version_name
@@ -74,6 +75,7 @@ def connection(case: Case, seen: Observed) -> doc.Connection:
         logs=lines_of(case, seen),
         handshakes=handshakes,
         secrets=secrets_of(main),
+        sightings=[doc.Span(frame(first) or (0, 0), frame(last) or (0, 0)) for first, last in main.sightings],
     )
 
 
@@ -272,7 +274,8 @@ def captures(case: Case) -> list[doc.Capture]:
     for index, c in enumerate(case.facts.captures):
         first = rfc3339(c.first_ns) if c.first_ns is not None else None
         last = rfc3339(c.last_ns) if c.last_ns is not None else None
-        found.append(doc.Capture(c.path, c.packets, c.bytes, first, last, list(c.link_types), c.truncated, c.undecoded, c.drops, vantage(case, index)))
+        link_types, tick = list(c.link_types), c.tick_ns or None
+        found.append(doc.Capture(c.path, c.packets, c.bytes, first, last, link_types, c.truncated, c.undecoded, c.drops, vantage(case, index), tick, clocks(c)))
     return found
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from inspector import bounds
 from inspector.document import Evidence, Finding, Limit
-from inspector.findings import unreadable, unseen
+from inspector.findings import unreadable, unseen, vantages
 from inspector.findings.case import Case
 from inspector.findings.remedies import again
 from inspector.findings.unopened import clipped, not_opened
@@ -32,6 +32,7 @@ def limits(case: Case, extra: list[Limit]) -> list[Limit]:
         for kind, lacking in (("undecoded", not_opened(capture)), ("clipped", clipped(capture, is_missed=is_missed))):
             if lacking:
                 found.append(Limit(kind, f"{capture.path}: {lacking}", index, []))
+    found += vantages.limits(case)
     found += [Limit("bounded", text, None, []) for text in case.facts.bounded]
     lost, one_sided, mid_stream = [], [], []
     for seen in case.observed:

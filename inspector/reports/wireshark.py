@@ -15,8 +15,9 @@ def display_filter(connections: Iterable[ConnectionFacts]) -> str:
 
 def _one(c: ConnectionFacts) -> str:
     parts = [*_end(c.client), *_end(c.server)]
-    if c.first_frame >> FRAME_BITS == c.last_frame >> FRAME_BITS:
-        low, high = (f & (1 << FRAME_BITS) - 1 for f in (c.first_frame, c.last_frame))
+    first, last = c.places[0]
+    if not c.spread and first >> FRAME_BITS == last >> FRAME_BITS:
+        low, high = (f & (1 << FRAME_BITS) - 1 for f in (first, last))
         parts += [f"frame.number >= {low}", f"frame.number <= {high}"]
     return f"({' && '.join(parts)})"
 

@@ -79,7 +79,7 @@ class Holding:
         source = int(segments.source[at])
         frame = batch.capture << FRAME_BITS | int(segments.number[at])
         pair = frozenset((source, int(segments.target[at])))
-        place = next((p for p in self._by_pair.get(pair, ()) if self._wanted[p].first <= frame <= self._wanted[p].last), None)
+        place = next((p for p in self._by_pair.get(pair, ()) if self._wanted[p].holds(frame)), None)
         if place is None:
             return
         flow = self.flows[place]

@@ -366,14 +366,12 @@ class Connection:
 
     def anomaly_facts(self, client: int, events: bytes) -> tuple[Anomaly, ...]:
         """All anomalies, the client's first; also messages out of their order."""
-        order = unexpected(events[LETTER_AT::EVENT_BYTES], events[SIDE_AT::EVENT_BYTES])
+        order = out_of_order(events)
         if not self.anomalies and not order:
             return ()
         found = [Anomaly(kind, text, lane == client, offset, path, frame) for lane, kind, text, offset, path, frame in self.anomalies]
         found.sort(key=lambda a: (not a.from_client, a.offset))
-        listed = unpack_events(events) if order else []
-        found += [Anomaly("unexpected_message", text, listed[i].from_client, 0, "handshake", listed[i].frame) for i, text in order[: bounds.ANOMALIES]]
-        return tuple(found)
+        return (*found, *order)
 
     def event_facts(self, client: int) -> bytes:
         """All rungs by time; within a frame the order of the bytes is kept."""
@@ -381,6 +379,13 @@ class Connection:
         if client == 0:  # the lane becomes "from the client"
             events[SIDE_AT::EVENT_BYTES] = events[SIDE_AT::EVENT_BYTES].translate(FLIP)
         return bytes(events)
+
+
+def out_of_order(events: bytes) -> list[Anomaly]:
+    """Messages that come out of their order."""
+    order = unexpected(events[LETTER_AT::EVENT_BYTES], events[SIDE_AT::EVENT_BYTES])
+    listed = unpack_events(events) if order else []
+    return [Anomaly("unexpected_message", text, listed[i].from_client, 0, "handshake", listed[i].frame) for i, text in order[: bounds.ANOMALIES]]
 
 
 FLIP = bytes([1, 0, *range(2, 256)])

@@ -7,17 +7,18 @@ import heapq
 from collections.abc import Callable
 from typing import Literal, TypeVar, cast
 
-import numpy as np
 from msgspec import Struct
 
-from inspector import bounds, facts
-from inspector.facts import PREFIX_BYTES, AlertFact, ConnectionFacts, Endpoint, Facts, HandshakeFacts, unpack_events
+from inspector import facts
+from inspector.facts import AlertFact, ConnectionFacts, Endpoint, Facts, HandshakeFacts, unpack_events
 from inspector.tls.messages import AnswerShape, HelloShape
 from inspector.tls.registry import FATAL
 from inspector.tracking.clients import UNKNOWN, Stack, stack
 from inspector.tracking.closing import closed_first, gave_up, is_refused
+from inspector.tracking.legs import find_legs
 from inspector.tracking.renegotiation import Renegotiation, find_renegotiations
 from inspector.tracking.sessions import NOTHING, Entry, Kind, Ledger, is_modern, is_read, kind_of
+from inspector.tracking.sightings import ordered
 
 Outcome = Literal["established", "aborted", "incomplete"]
 T = TypeVar("T")
@@ -127,32 +128,26 @@ def connection_id(main: ConnectionFacts) -> str:
 def observe(facts: Facts, ledger: Ledger, wanted: Callable[[ConnectionFacts], bool] | None = None) -> list[Observed]:
     """All connections in the order of their ClientHellos, each entered into the ledger. ``wanted``: which ones, all by default.
 
-    The same handshake seen on several legs is one connection: the leg whose ClientHello comes first is the nearest to the client.
+    The same handshake seen on several legs is one connection: the leg nearest to the client tells it.
     """
     shared = Shared()
-    ordered = sorted(facts.connections)
-    repeated = _repeated(ordered)
-    legs: dict[bytes, list[list[ConnectionFacts]]] = {}
-    near: dict[int, Observed] = {}
     found: list[Observed] = []
     inner = Inner(ledger)
-    for packed in ordered:
-        main = facts.unpack(packed)
-        if wanted is not None and not wanted(main):
+    in_turn = ordered(facts)
+    if wanted is not None:
+        in_turn = [packed for packed in in_turn if wanted(facts.unpack(packed))]
+    legs = find_legs(facts, in_turn)
+    for place, packed in enumerate(in_turn):
+        if place in legs.others:
             continue
-        if packed[RANDOM] in repeated:
-            group = _leg_of(legs.setdefault(main.handshake.client_random, []), main)
-            group.append(main)
-            if len(group) > 1:
-                near[id(group)].packed_legs += (packed,)
-                continue
+        main = facts.unpack(packed)
         seen = _observed(facts, packed, main, shared)
         seen.index = len(found)
-        if packed[RANDOM] in repeated:
-            near[id(group)] = seen
+        seen.packed_legs = legs.behind.get(place, ())
         inner.enter_before(seen.hello_ns)
         peers = (seen.client_address, seen.server)
-        seen.entry = ledger.enter(seen.index, main.handshake, seen.kind, peers)
+        closed = main.from_client.fin or main.from_client.rst
+        seen.entry = ledger.enter(seen.index, main.handshake, seen.kind, peers, closed.ns if closed is not None and ledger.tick_ns else None)
         if seen.may_have_resumed:
             ledger.cloud(peers, seen.hello_ns)
         inner.add(seen, main)
@@ -181,34 +176,6 @@ class Inner:
             _, index, _, attempt, handshake = heapq.heappop(self._waiting)
             attempt.kind, attempt.reason = kind_of(handshake)
             attempt.entry = self._ledger.enter(index, handshake, attempt.kind)
-
-
-RANDOM = slice(8, PREFIX_BYTES)
-
-
-def _repeated(ordered: list[bytes]) -> set[bytes]:
-    """The client randoms, by their ends, that more than one connection shows."""
-    if not ordered:
-        return set()
-    ends = np.frombuffer(b"".join([packed[RANDOM] for packed in ordered]), np.uint64)
-    values, counts = np.unique(ends, return_counts=True)
-    return {v.tobytes() for v in values[(counts > 1) & (values != 0)]}
-
-
-def _leg_of(groups: list[list[ConnectionFacts]], leg: ConnectionFacts) -> list[ConnectionFacts]:
-    """The connection, among those of one client random, that this is a further leg of; a new one where there is none."""
-    for group in groups:
-        if leg.handshake.hello_ns - group[0].handshake.hello_ns < bounds.LEG_NS and _is_other_leg(group, leg):
-            return group
-    groups.append([])
-    return groups[-1]
-
-
-def _is_other_leg(group: list[ConnectionFacts], leg: ConnectionFacts) -> bool:
-    random = leg.handshake.server_random
-    return all((c.client, c.server) != (leg.client, leg.server) for c in group) and all(
-        not random or not c.handshake.server_random or c.handshake.server_random == random for c in group
-    )
 
 
 def _observed(facts: Facts, packed: bytes, main: ConnectionFacts, shared: Shared) -> Observed:

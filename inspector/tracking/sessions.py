@@ -55,6 +55,8 @@ class Session(Struct):
     name: bytes = b""
     is_doubtful: bool = False
     """Its issuer's handshake may itself have resumed a session: that cannot be told."""
+    over_ns: int | None = None
+    """Where stamps are coarse: when the client closed the connection that resumed it first, which takes longer than any race."""
 
 
 class Entry(NamedTuple):
@@ -132,15 +134,19 @@ def _why_full(handshake: HandshakeFacts, is_known: bool) -> str:
 
 
 class Ledger:
-    """All sessions by id and by ticket."""
+    """All sessions by id and by ticket. ``tick_ns``: of how coarse stamps, 0 where they are fine."""
 
-    def __init__(self) -> None:
+    def __init__(self, tick_ns: int = 0) -> None:
+        self.tick_ns = tick_ns
+        self._race_ns = bounds.RACE_NS + tick_ns
         self.sessions: list[Session] = []
         self._by_key: dict[bytes, Session] = {}
         self._clouds: dict[Peers, int] = {}
 
-    def enter(self, index: int, handshake: HandshakeFacts, kind: Kind | None, peers: Peers | None = None) -> Entry:
-        """Look up what the connection offers, note what became of it, and what it was given. ``peers``: whose connections stand beside it."""
+    def enter(self, index: int, handshake: HandshakeFacts, kind: Kind | None, peers: Peers | None = None, over_ns: int | None = None) -> Entry:
+        """Look up what the connection offers, note what became of it, and what it was given. ``peers``: whose connections stand beside it. ``over_ns``: as in
+        ``Session``.
+        """
         if handshake.answer is None or (kind is None and is_modern(handshake)):
             return NOTHING
         if kind is None:
@@ -148,7 +154,7 @@ class Ledger:
             return NOTHING
         if is_modern(handshake):
             return self._modern(index, handshake, kind)
-        entry = self._offer(index, handshake, kind, self._clouds.get(peers) if peers is not None else None)
+        entry = self._offer(index, handshake, kind, self._clouds.get(peers) if peers is not None else None, over_ns)
         if kind == "full":
             self._issue(index, handshake)
         elif handshake.issued_ticket and entry.session is not None:
@@ -159,7 +165,7 @@ class Ledger:
         """A connection at this time was not seen whole: it may have resumed any session that these two had."""
         self._clouds[peers] = max(ns, self._clouds.get(peers, 0))
 
-    def _offer(self, index: int, handshake: HandshakeFacts, kind: Kind, clouded_ns: int | None) -> Entry:
+    def _offer(self, index: int, handshake: HandshakeFacts, kind: Kind, clouded_ns: int | None, over_ns: int | None) -> Entry:
         offered = handshake.offered_id or (handshake.answered_id if kind == "resumed" else b"")
         session = (handshake.offered_ticket and self._by_key.get(handshake.offered_ticket)) or (offered and self._by_key.get(offered)) or None
         known = session is not None and session.issuer is not None
@@ -181,8 +187,8 @@ class Ledger:
         if marked is None or marked >= handshake.hello_ns:
             clouded = session.is_doubtful or (clouded_ns is not None and clouded_ns >= (session.issued_ns or 0))
             before = False if known and not clouded else None
-        elif handshake.hello_ns - marked < bounds.RACE_NS:
-            before = None
+        elif handshake.hello_ns - marked < self._race_ns:
+            before = True if session.over_ns is not None and session.over_ns < handshake.hello_ns else None
         else:
             before = True
         if len(session.uses) < MAX_USES:
@@ -190,7 +196,7 @@ class Ledger:
         else:
             session.dropped += 1
         if kind != "full" and (session.resumed_ns is None or handshake.answer_ns < session.resumed_ns):
-            session.resumed_ns, session.resumed_by = handshake.answer_ns, index
+            session.resumed_ns, session.resumed_by, session.over_ns = handshake.answer_ns, index, over_ns
         return Entry(session, known, before, by, clouded)
 
     @staticmethod

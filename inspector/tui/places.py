@@ -46,7 +46,7 @@ def _by_frame(analysis: Analysis, reference: int, text: str) -> int | str:
     around: int | None = None
     for seen in analysis.case.observed:
         for leg in (seen.main, *seen.legs):
-            if leg.first_frame <= reference <= leg.last_frame:
+            if any(first <= reference <= last for first, last in (*leg.places, *leg.sightings)):
                 if any(e.frame == reference for e in unpack_events(leg.events)):
                     return seen.index
                 around = seen.index

@@ -1,24 +1,23 @@
-"""Flows: which segments belong together, which side is the client, when a connection begins and ends."""
+"""The open flows: which segments belong together, when a connection begins and ends."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from inspector import bounds, facts
-from inspector.facts import Close, ConnectionFacts, Endpoint
-from inspector.tls.records import Mode, RecordReader
-from inspector.tls.registry import FATAL
-from inspector.tracking.connections import Connection, Store
+from inspector.facts import ConnectionFacts, Endpoint
+from inspector.tracking.connections import Store
+from inspector.wire.flow import Began, Ending, Flow
 from inspector.wire.runs import FlowRuns, Key, Reach, Run, among, by_flow
 from inspector.wire.segments import ACK, FIN, RST, SYN, AddressTable, SegmentBatch
+from inspector.wire.spread import Spread
 from inspector.wire.streams import Stream
 
 SYN_AGAIN_NS = 120 * 1_000_000_000
 """A SYN this soon behind a start in the middle may be a repeated one of a flow that began before."""
 SWEEP_NS = 10 * 1_000_000_000
 """How often flows that are over are looked for (packet time)."""
-PLAUSIBLE_START = 1 << 20
 
 
 class Ended(Protocol):
@@ -26,92 +25,7 @@ class Ended(Protocol):
 
     def connection(self, found: ConnectionFacts, began: Began | None) -> None: ...
 
-    def other(self, server: Endpoint, began: Began | None) -> None: ...
-
-
-class Began(NamedTuple):
-    """``ends``: both endpoints, the lower first. ``initial_sequence``: of the SYN that a flow began with; None where it did not begin with a SYN."""
-
-    ends: tuple[Endpoint, Endpoint]
-    initial_sequence: int | None
-
-
-class Ending(NamedTuple):
-    """A FIN or RST as it was captured. ``after``: the sequence number behind it. ``ack``: the acknowledgement number, None where it has none."""
-
-    ns: int
-    frame: int
-    after: int
-    ack: int | None
-
-
-class Flow:
-    """One 5-tuple and its lifetime. Lane 0 runs from the lower endpoint to the higher, lane 1 back."""
-
-    __slots__ = ("began", "closed", "connection", "fins", "first", "is_decided", "isns", "key", "last", "packets", "resets", "rtt", "streams", "syn_ns")
-
-    def __init__(self, key: tuple[int, int], store: Store, ns: int, frame: int) -> None:
-        self.key = key
-        self.connection = Connection(store)
-        readers = [RecordReader(0, self.connection), RecordReader(1, self.connection)]
-        self.connection.attach(readers)
-        self.streams = (Stream(readers[0]), Stream(readers[1]))
-        self.isns: list[int | None] = [None, None]
-        self.fins: list[Ending | None] = [None, None]
-        self.resets: list[Ending | None] = [None, None]
-        self.packets = [False, False]
-        self.closed = False
-        """Both sides said FIN, or one reset."""
-        self.is_decided = False
-        """Live: the handshake was found complete when it was last looked at."""
-        self.first = (ns, frame)
-        self.last = (ns, frame)
-        self.syn_ns: int | None = None
-        self.rtt: int | None = None
-        self.began: Began | None = None
-
-    def client_lane(self) -> int:
-        """The side that is the client: by the hello, else by the SYN, else the one with the higher port."""
-        if self.connection.client_lane is not None:
-            return self.connection.client_lane
-        return 0 if self.key[0] & 0xFFFF > self.key[1] & 0xFFFF else 1
-
-    def closing(self, lane: int, ending: Ending) -> Close:
-        """What a FIN or RST of one side says of the other side."""
-        stream, fin = self.streams[1 - lane], self.fins[1 - lane]
-        if ending.ack is None:
-            return Close(ending.ns, ending.frame)
-        acked = stream.offset(ending.ack) if stream.anchored else -1
-        return Close(ending.ns, ending.frame, acked if 0 <= acked <= stream.top + 1 else -1, fin is not None and fin.after == ending.ack)
-
-    def is_over(self, ns: int) -> bool:
-        """Whether a segment at this time comes too late to belong to a flow that was closed."""
-        return self.closed and ns - self.last[0] > bounds.CLOSED_NS
-
-    def decides(self) -> bool:
-        """Whether what became of the first handshake can be told by now: both sides encrypt, one gave up, or one closed."""
-        if any(self.fins) or any(self.resets) or any(alert.level == FATAL for alert in self.connection.alerts):
-            return True
-        return self.is_complete()
-
-    def is_complete(self) -> bool:
-        """Whether both sides encrypt."""
-        return all(stream.reader.sealed for stream in self.streams) or self.connection.is_flowing()
-
-    def is_without_tls(self) -> bool:
-        """Whether neither side can still turn out to speak TLS."""
-        return not self.connection.tls and all(stream.reader.mode is Mode.DONE for stream in self.streams)
-
-    def restarts(self, lane: int, seq: int) -> bool:
-        """Whether a SYN begins a new connection on this pair of endpoints, rather than being sent or captured again."""
-        known = self.isns[lane]
-        if known is not None:
-            return known != seq
-        stream = self.streams[lane]
-        if not self.packets[lane]:
-            return self.closed
-        start = stream.offset(seq + 1)
-        return start != 0 if stream.anchored else abs(start) > PLAUSIBLE_START
+    def other(self, server: Endpoint, began: Began | None, first_ns: int) -> None: ...
 
 
 class FlowTable:
@@ -134,6 +48,8 @@ class FlowTable:
         self._store = store
         self._ended = ended
         self._flows: dict[tuple[int, int], Flow] = {}
+        self.followed: dict[Began, int] = {}
+        """Flows that were open when draining began, with the initial sequence number of each side that is known: the time of the last frame."""
         self._swept = 0
         self.evicted = 0
 
@@ -153,11 +69,10 @@ class FlowTable:
         if now - self._swept > SWEEP_NS or len(self._flows) > self._most or self._draining:
             self._sweep(now)
 
-    def drain(self) -> list[Began]:
-        """From now on follow only the flows that are open; these are named, with the initial sequence number of each side that is known."""
+    def drain(self) -> None:
+        """From now on follow only the flows that are open."""
         self._draining = True
         self._sweep(self._now)
-        return [Began(self._ends(flow), isn) for flow in self._flows.values() for isn in (*flow.isns, None)]
 
     @property
     def is_empty(self) -> bool:
@@ -167,23 +82,33 @@ class FlowTable:
     def _follow(self, group: FlowRuns) -> None:
         """The spans of one pair of endpoints, in the order of their first segments."""
         key, spans, run = group.key, group.spans, group.run
-        flow = self._flows.get(key)
+        newest = self._flows.get(key)
         frame_base = run.frame
+        begun = 0
         for first, end, lane, seq, control, flags, length, held, ack in spans:
             ns = run.time_ns[first]
-            if flow is not None and (flow.restarts(lane, seq) if control & SYN else flow.closed and flow.is_over(ns)):
-                self._end(self._flows.pop(key))
-                flow = None
-            if flow is None:
+            older = None
+            if newest is not None and ((control & SYN and newest.restarts(lane, seq, ns)) or (newest.closed and newest.is_over(ns))):
+                older = self._replaced(self._flows.pop(key), control, ns)
+                newest = None
+            if newest is None:
                 if not control & SYN and (not length or control & RST):
                     continue
                 if self._draining:
                     return
-                flow = self._open(key, ns, frame_base + run.number[first], control & SYN and not flags & ACK, seq)
+                newest = self._open(key, ns, frame_base + run.number[first], control & SYN and not flags & ACK, seq)
+                newest.older = older
+                begun += 1
+            flow = newest if newest.older is None else newest.owner(lane, seq, control)
+            if group.spread:
+                flow.spread = (flow.spread or Spread(flow.first[1], flow.last[1])).widened((run.number[first], run.number[end - 1]))
             flow.packets[lane] = True
             stream = flow.streams[lane]
             if control & SYN:
                 self._syn(flow, lane, seq, flags, ns, frame_base + run.number[first])
+                if flow.older is not None and flow.isns[0] is not None and flow.isns[1] is not None:
+                    self._end(flow.older)
+                    flow.older = None
                 seq = seq + 1 & 0xFFFFFFFF
             elif not length and flow.syn_ns is not None and flow.rtt is None and lane == flow.connection.client_lane:
                 flow.rtt = ns - flow.syn_ns
@@ -191,9 +116,10 @@ class FlowTable:
                 if stream.is_next(seq):
                     stream.run(run, first, end, length, held)
                 else:
-                    if stream.begins_anew(seq, run, first, is_over=flow.closed):
-                        self._end(self._flows.pop(key))
-                        flow = self._open(key, ns, frame_base + run.number[first], 0, seq)
+                    if flow is newest and stream.begins_anew(seq, run, first, is_over=flow.closed):
+                        self._replaced(self._flows.pop(key), 0, ns)
+                        newest = flow = self._open(key, ns, frame_base + run.number[first], 0, seq)
+                        begun += 1
                         stream = flow.streams[lane]
                         flow.packets[lane] = stream.jumped = True
                     self._insert(stream, run, first, end, seq)
@@ -206,10 +132,33 @@ class FlowTable:
                     self._closing[key] = flow
             if ns < flow.first[0]:
                 flow.first = (ns, frame_base + run.number[first])
-            if flow.closed and ns > flow.last[0]:
+            if (flow.closed or flow is not newest) and ns > flow.last[0]:
                 flow.last = (ns, frame_base + run.number[first])
-        if flow is not None and group.last_ns > flow.last[0] and not flow.is_over(group.last_ns):
-            flow.last = (group.last_ns, frame_base + group.last_number)
+        if newest is not None:
+            self._went_on(newest, group, begun)
+
+    def _replaced(self, flow: Flow, by_syn: int, ns: int) -> Flow | None:
+        """A connection is followed by another on the same endpoints: it is kept a while where frames of it may still come."""
+        if flow.older is not None:
+            self._end(flow.older)
+            flow.older = None
+        if by_syn and not self._live and not (flow.closed and flow.is_over(ns)):
+            return flow
+        self._end(flow)
+        return None
+
+    @staticmethod
+    def _went_on(flow: Flow, group: FlowRuns, begun: int) -> None:
+        """Note how far a flow reaches with the frames of a batch. ``begun``: how many connections began among them."""
+        last_frame = group.run.frame + group.last_number
+        if group.spread:
+            if begun < 2:
+                flow.spread = (flow.spread or Spread(flow.first[1], flow.last[1])).widened(group.spread)
+        elif flow.spread is not None or (last_frame ^ flow.first[1]) >> facts.FRAME_BITS:
+            first_frame = group.run.frame + (group.run.number[group.spans[0][0]] if group.spans else group.last_number)
+            flow.spread = (flow.spread or Spread(flow.first[1], flow.last[1])).widened((first_frame, last_frame))
+        if group.last_ns > flow.last[0] and not flow.is_over(group.last_ns):
+            flow.last = (group.last_ns, last_frame)
 
     def _open(self, key: Key, ns: int, frame: int, by_syn: int, seq: int) -> Flow:
         """A flow that begins."""
@@ -247,6 +196,9 @@ class FlowTable:
         if flow.isns[lane] is None:
             flow.isns[lane] = seq
             connection.event(lane, b"s", 0, (0, frame, ns))
+        elif (frame ^ flow.first[1]) >> facts.FRAME_BITS:
+            flow.spread = flow.spread or Spread(flow.first[1], flow.last[1])
+            flow.spread.again.add(frame >> facts.FRAME_BITS)
         flow.streams[lane].anchor(seq + 1 & 0xFFFFFFFF)
         if not flags & ACK:
             flow.syn_ns = flow.syn_ns or ns
@@ -285,7 +237,7 @@ class FlowTable:
         for key, flow in list(self._closing.items()):
             if self._flows.get(key) is not flow:
                 del self._closing[key]
-            elif flow.is_over(now_ns) or now_ns < flow.last[0] - bounds.CLOSED_NS:  # or the clock was set back
+            elif abs(now_ns - flow.last[0]) > bounds.CLOSED_NS:  # long enough ago, or the clock was set back
                 del self._closing[key], self._flows[key]
                 self._end(flow)
 
@@ -313,6 +265,13 @@ class FlowTable:
         self._flows.clear()
 
     def _end(self, flow: Flow) -> None:
+        if flow.older is not None:
+            self._end(flow.older)
+            flow.older = None
+        if self._draining:
+            for isn in (*flow.isns, None):
+                began = Began(self._ends(flow), isn)
+                self.followed[began] = max(flow.last[0], self.followed.get(began, 0))
         for stream in flow.streams:
             stream.finish()
         connection = flow.connection
@@ -320,7 +279,7 @@ class FlowTable:
             self._ended.connection(self._facts(flow), flow.began)
         else:
             server = flow.key[1 - flow.client_lane()]
-            self._ended.other(Endpoint(self._addresses.address(server >> 16), server & 0xFFFF), flow.began)
+            self._ended.other(Endpoint(self._addresses.address(server >> 16), server & 0xFFFF), flow.began, flow.first[0])
         connection.attach([])  # the readers and the channel hold the connection: leave no cycle behind
 
     def _facts(self, flow: Flow) -> ConnectionFacts:
@@ -339,6 +298,7 @@ class FlowTable:
             found.packets = flow.packets[lane]
             found.searched, found.jumped = stream.reader.searched, stream.jumped
             found.opened = opened[lane]
+            found.sequence = stream.initial_sequence() + 1 & 0xFFFFFFFF if stream.anchored else None
             lanes.append(found)
         connection.handshake.missing = connection.missing_bits(client)
         events = connection.event_facts(client)
@@ -362,4 +322,6 @@ class FlowTable:
             events=events,
             inside=tuple(connection.handshakes[1:]),
             secrets=unopened,
+            spread=flow.spread.places() if flow.spread is not None else (),
+            sightings=flow.spread.sightings() if flow.spread is not None else (),
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -72,13 +72,16 @@ class Reach:
 
 
 class FlowRuns(NamedTuple):
-    """The spans of one flow in one batch. ``last_ns``, ``last_number``: of its last frame, empty acknowledgements included."""
+    """The spans of one flow in one batch. ``last_ns``, ``last_number``: of its last frame, empty acknowledgements included. ``spread``: where the batch
+    is of several captures, the lowest and highest frame references in each.
+    """
 
     key: Key
     spans: list[Span]
     run: Run
     last_ns: int
     last_number: int
+    spread: Sequence[int] = ()
 
 
 def _mixed(low: U64, high: U64) -> U64:
@@ -124,6 +127,7 @@ def by_flow(batch: SegmentBatch, reach: Reach | None = None) -> Iterator[FlowRun
     fresh[1:] = (low[1:] != low[:-1]) | (high[1:] != high[:-1])
     group_last = np.append(np.flatnonzero(fresh)[1:] - 1, len(order) - 1)
     group: I64 = np.cumsum(fresh) - 1
+    spread = _spread(group, number) if int(number.max()) >> facts.FRAME_BITS else ()
     control = flags & CONTROL
     answered = np.zeros(len(order), np.bool_)
     answered[1:] = (flags[:-1] & (SYN | ACK) == SYN | ACK) & ~fresh[1:]
@@ -172,5 +176,17 @@ def by_flow(batch: SegmentBatch, reach: Reach | None = None) -> Iterator[FlowRun
     heads = np.flatnonzero(fresh)
     span_bounds = np.searchsorted(group[firsts], np.arange(len(heads) + 1)).tolist()
     groups = zip(low[heads].tolist(), high[heads].tolist(), span_bounds, span_bounds[1:], time_ns[group_last].tolist(), number[group_last].tolist(), strict=False)
-    for low_end, high_end, first_span, last_span, last_ns, last_number in groups:
-        yield FlowRuns((low_end, high_end), spans[first_span:last_span], run, last_ns, last_number)
+    for place, (low_end, high_end, first_span, last_span, last_ns, last_number) in enumerate(groups):
+        yield FlowRuns((low_end, high_end), spans[first_span:last_span], run, last_ns, last_number, spread[place] if spread else ())
+
+
+def _spread(group: I64, number: I64) -> list[list[int]]:
+    """Of each group the lowest and highest frame references in each capture. ``number``: frame references."""
+    capture = number >> facts.FRAME_BITS
+    order = np.lexsort((number, capture, group))
+    group, capture, number = group[order], capture[order], number[order]
+    heads = np.append(0, np.flatnonzero((group[1:] != group[:-1]) | (capture[1:] != capture[:-1])) + 1)
+    found: list[list[int]] = [[] for _ in range(int(group[-1]) + 1)]
+    for place, low, high in zip(group[heads].tolist(), number[heads].tolist(), number[np.append(heads[1:], len(number)) - 1].tolist(), strict=True):
+        found[place] += (low, high)
+    return found

@@ -1,0 +1,66 @@
+"""What was seen twice, and what was wrong with clocks and was taken out: limits that say how one story was made of several captures."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from inspector import document as doc
+from inspector.facts import FRAME_BITS, CaptureFacts, ClockOffset
+from inspector.findings.case import Case
+from inspector.times import span
+
+COARSE_NS = 10_000_000
+"""From this tick on stamps say so little of what came first that it is named."""
+
+NAMED = 20
+"""Connections that a limit names at most."""
+
+
+def clocks(capture: CaptureFacts) -> list[doc.Clock]:
+    """As the document writes them."""
+    return [doc.Clock(c.ns, c.uncertainty_ns, c.connections, c.other) for c in capture.clocks]
+
+
+def limits(case: Case) -> list[doc.Limit]:
+    """Clocks and stamps by capture, then what was captured more than once."""
+    found: list[doc.Limit] = []
+    captures = case.facts.captures
+    for index, capture in enumerate(captures):
+        if capture.steps:
+            (frame, ns), count = capture.steps[0], len(capture.steps)
+            times = f"{count} times, first " if count > 1 else ""
+            text = f"{capture.path}: the clock was set back {times}by {span(ns)} at frame {frame}; the order of the frames is believed, and later times are moved on by as much"
+            found.append(doc.Limit("time_backwards", text, index, []))
+        if capture.tick_ns >= COARSE_NS:
+            found.append(doc.Limit("coarse_times", f"{capture.path}: {_stamps(capture)}; the order of the frames in the file is believed", index, []))
+        found += [doc.Limit("clock_offset", f"{capture.path}: {_offset(captures, index, clock)}", index, []) for clock in capture.clocks]
+    return found + _duplicates(case)
+
+
+def _stamps(capture: CaptureFacts) -> str:
+    if capture.first_ns == capture.last_ns:
+        return "the frames have no times of their own"
+    return f"times are exact to {span(capture.tick_ns)} only"
+
+
+def _offset(captures: list[CaptureFacts], index: int, clock: ClockOffset) -> str:
+    doubt = f"give or take {span(clock.uncertainty_ns)}, by {clock.connections} connection{'' if clock.connections == 1 else 's'}"
+    amount = f"{span(abs(clock.ns))} {'later' if clock.ns > 0 else 'earlier'}"
+    if clock.other == index:
+        return f"frames of servers are stamped {amount} than frames of clients ({doubt}): taken out of their times"
+    other = captures[clock.other].path if clock.other < len(captures) else "another capture"
+    return f"its clock is {amount} than that of {other} ({doubt}): taken out of its times"
+
+
+def _duplicates(case: Case) -> list[doc.Limit]:
+    twice = [seen for seen in case.observed if any(leg.sightings for leg in (seen.main, *seen.legs))]
+    if not twice:
+        return []
+    where: Counter[int] = Counter()
+    for seen in twice:
+        places = [place for leg in (seen.main, *seen.legs) if leg.sightings for place in (*leg.places, *leg.sightings)]
+        where.update({first >> FRAME_BITS for first, _ in places})
+    names = [case.facts.captures[index].path for index in sorted(where) if index < len(case.facts.captures)]
+    count = len(twice)
+    text = f"{count} connection{'s were' if count > 1 else ' was'} captured more than once, in {' and '.join(names)}; each counts once"
+    return [doc.Limit("duplicates", text, None, [seen.id for seen in twice[:NAMED]])]

@@ -1,0 +1,130 @@
+"""The legs of one handshake: in front of a balancer and behind it, and which is which.
+
+A balancer that hands TLS on leaves both randoms as they are, so that equal randoms between different endpoints are one handshake. Which leg is nearest to
+the client is told by topology, for each pair of server endpoints by all handshakes together: what is the server on the one leg is the client on the
+other; the PROXY protocol is spoken behind the balancer; one address in front leads to many behind; and on the nearer leg it takes longer from
+ClientHello to ServerHello, whatever the clocks say. Only where nothing of that tells them apart, the earlier ClientHello does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cmp_to_key
+from typing import NamedTuple
+
+import numpy as np
+
+from inspector import bounds
+from inspector.facts import PREFIX_BYTES, ConnectionFacts, Endpoint, Facts
+
+RANDOM = slice(8, PREFIX_BYTES)
+PROXY = "proxy_v"
+
+
+class Leg(NamedTuple):
+    """``place``: among the connections, in their order."""
+
+    place: int
+    packed: bytes
+    facts: ConnectionFacts
+
+
+class Legs(NamedTuple):
+    """``behind``: by the place of the leg nearest to the client, the further ones; ``others``: the places of those."""
+
+    behind: dict[int, tuple[bytes, ...]]
+    others: set[int]
+
+
+def find_legs(facts: Facts, ordered: Sequence[bytes]) -> Legs:
+    """``ordered``: connections in the order of their ClientHellos."""
+    groups: dict[bytes, list[list[Leg]]] = {}
+    repeated = _repeated(ordered)
+    if not repeated:
+        return Legs({}, set())
+    for place, packed in enumerate(ordered):
+        if packed[RANDOM] in repeated:
+            leg = Leg(place, packed, facts.unpack(packed))
+            same_hello = groups.setdefault(leg.facts.handshake.client_random, [])
+            group = next((g for g in same_hello[-MOST_LEGS:] if _is_other_leg(g, leg.facts)), None)
+            if group is None:
+                same_hello.append([leg])
+            else:
+                group.append(leg)
+    joined = [group for same_hello in groups.values() for group in same_hello if len(group) > 1]
+    topology = Topology(joined)
+    behind: dict[int, tuple[bytes, ...]] = {}
+    others: set[int] = set()
+    for group in joined:
+        front, *rest = topology.order(group)
+        behind[front.place] = tuple(leg.packed for leg in rest)
+        others.update(leg.place for leg in rest)
+    return Legs(behind, others)
+
+
+def _repeated(ordered: Sequence[bytes]) -> set[bytes]:
+    """The client randoms, by their ends, that more than one connection shows."""
+    if not ordered:
+        return set()
+    ends = np.frombuffer(b"".join([packed[RANDOM] for packed in ordered]), np.uint64)
+    values, counts = np.unique(ends, return_counts=True)
+    return {v.tobytes() for v in values[(counts > 1) & (values != 0)]}
+
+
+MOST_LEGS = 8
+"""Legs of one handshake; and so many handshakes with one ClientHello, the last ones, that another leg may belong to."""
+
+
+def _is_other_leg(group: list[Leg], leg: ConnectionFacts) -> bool:
+    """Whether the same handshake goes on there: other endpoints, and the same ServerHello, or none that contradicts and about the same time."""
+    random = leg.handshake.server_random
+    if len(group) >= MOST_LEGS:
+        return False
+    for _, _, known in group:
+        theirs = known.handshake.server_random
+        if {known.client, known.server} == {leg.client, leg.server} or (random and theirs and random != theirs):
+            return False
+        if not (random and theirs) and leg.handshake.hello_ns - known.handshake.hello_ns >= bounds.LEG_NS:
+            return False
+    return True
+
+
+class Topology:
+    """What all handshakes together say of two server endpoints: which is nearer to the client."""
+
+    def __init__(self, groups: Sequence[Sequence[Leg]]) -> None:
+        self._votes: dict[tuple[Endpoint, Endpoint], list[int]] = {}
+        self._partners: dict[Endpoint, set[Endpoint]] = {}
+        for group in groups:
+            for one in group:
+                for other in group:
+                    if one is not other:
+                        self._vote(one.facts, other.facts)
+
+    def _vote(self, one: ConnectionFacts, other: ConnectionFacts) -> None:
+        self._partners.setdefault(one.server, set()).add(other.server)
+        votes = self._votes.setdefault((one.server, other.server), [0, 0, 0])
+        votes[0] += (one.server.address == other.client.address) - (other.server.address == one.client.address)
+        votes[1] += other.preamble.startswith(PROXY) - one.preamble.startswith(PROXY)
+        mine, theirs = _took(one), _took(other)
+        if mine is not None and theirs is not None:
+            votes[2] += (mine > theirs) - (mine < theirs)
+
+    def order(self, group: Sequence[Leg]) -> list[Leg]:
+        """The legs of one handshake, nearest to the client first."""
+        return sorted(group, key=cmp_to_key(self._compare))
+
+    def _compare(self, one: Leg, other: Leg) -> int:
+        a, b = one.facts.server, other.facts.server
+        addresses, proxied, took = self._votes.get((a, b), (0, 0, 0))
+        spread = len(self._partners.get(a, ())) - len(self._partners.get(b, ()))
+        for nearer in (addresses, proxied, spread, took):
+            if nearer:
+                return -1 if nearer > 0 else 1
+        return one.place - other.place
+
+
+def _took(leg: ConnectionFacts) -> int | None:
+    """Nanoseconds from ClientHello to ServerHello."""
+    handshake = leg.handshake
+    return handshake.answer_ns - handshake.hello_ns if handshake.hello_ns and handshake.answer_ns else None

@@ -1,0 +1,91 @@
+"""By how much the clocks of vantage points differ, told by handshakes that several of them saw.
+
+Equal randoms name one handshake. Seen twice on one leg, its ClientHello gives the difference of two clocks at once. Seen on the legs of a balancer, the
+ClientHello comes later behind it and the ServerHello comes earlier: the difference lies between the two, as in NTP (RFC 5905, section 8). The median over
+all handshakes is taken; what the balancer needs, and how the differences scatter, is the uncertainty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from inspector.facts import ClockOffset, ConnectionFacts
+from inspector.tracking.directions import middle, spread_of
+from inspector.tracking.vantage import Vantage, Vantages
+
+NOTICED_NS = 1_000_000
+"""Clocks that differ by less are left as they are: that much a balancer may need itself."""
+
+MOST_LEGS = 8
+"""Legs of one handshake at one vantage point."""
+
+Sample = tuple[int, int]
+"""A difference, and how much may be wrong in it, in nanoseconds."""
+
+
+class Offsets:
+    """``late``: by how much each clock is later than the one that is believed, where that is known. ``told``: how it is known."""
+
+    def __init__(self) -> None:
+        self.late: dict[Vantage, int] = {}
+        self.told: dict[Vantage, ClockOffset] = {}
+
+
+def offsets(handshakes: Iterable[Sequence[ConnectionFacts]], vantages: Vantages) -> Offsets:
+    """``handshakes``: the sightings and legs of one each. The clock of the vantage point that saw most of them is believed."""
+    samples: dict[tuple[Vantage, Vantage], list[Sample]] = {}
+    weight: dict[Vantage, int] = {}
+    for members in handshakes:
+        seen: dict[Vantage, list[ConnectionFacts]] = {}
+        for member in members:
+            there = seen.setdefault(vantages.home(member), [])
+            if len(there) < MOST_LEGS:
+                there.append(member)
+        order = sorted(seen)
+        for place, one in enumerate(order):
+            weight[one] = weight.get(one, 0) + 1
+            for other in order[place + 1 :]:
+                known = [sample for a in seen[one] for b in seen[other] if (sample := _sample(a, b)) is not None]
+                if known:
+                    samples.setdefault((one, other), []).append(min(known, key=lambda s: s[1]))
+    return _agreed(samples, weight)
+
+
+def _sample(one: ConnectionFacts, other: ConnectionFacts) -> Sample | None:
+    """How much later the second one's clock is."""
+    a, b = one.handshake, other.handshake
+    hello = b.hello_ns - a.hello_ns if a.hello_ns and b.hello_ns else None
+    answer = b.answer_ns - a.answer_ns if a.answer_ns and b.answer_ns else None
+    if {one.client, one.server} == {other.client, other.server}:
+        known = hello if hello is not None else answer
+        return (known, 0) if known is not None else None
+    if hello is None or answer is None:
+        return None
+    return (hello + answer) // 2, abs(hello - answer) // 2
+
+
+def _agreed(samples: dict[tuple[Vantage, Vantage], list[Sample]], weight: dict[Vantage, int]) -> Offsets:
+    """From pairs to one clock: the pairs that share most handshakes first, from the vantage point that saw most."""
+    found = Offsets()
+    links: dict[Vantage, list[tuple[int, Vantage, int, int]]] = {}
+    for (one, other), known in samples.items():
+        late = middle([sample[0] for sample in known])
+        doubt = middle([sample[1] for sample in known]) + spread_of([sample[0] for sample in known])
+        links.setdefault(one, []).append((len(known), other, late, doubt))
+        links.setdefault(other, []).append((len(known), one, -late, doubt))
+    for root in sorted(links, key=lambda v: (-weight[v], v)):
+        if root in found.late:
+            continue
+        found.late[root] = 0
+        todo = [root]
+        while todo:
+            here = todo.pop(0)
+            for count, there, late, doubt in sorted(links[here], key=lambda link: (-link[0], link[1])):
+                if there in found.late:
+                    continue
+                total = found.late[here] + late
+                found.late[there] = total if abs(total) > max(NOTICED_NS, doubt) else 0
+                if found.late[there]:
+                    found.told[there] = ClockOffset(total, doubt, count, root[0])
+                todo.append(there)
+    return found

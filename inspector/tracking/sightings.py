@@ -1,0 +1,284 @@
+"""Every connection told once, by one clock, whatever number of captures and journals saw it.
+
+Two captures overlap, one is a copy of the other in another format, a journal stands beside the capture that it was made from, a switch hands on each
+frame twice, two taps see the same wire: then the same packets are there twice. They are the same where endpoints and randoms are equal; where the hello
+was not captured, where endpoints are equal and the sequence numbers of the bytes overlap. Of each direction the fullest sighting counts; where the others
+were seen stays with the connection. What a balancer sends on is no sighting but a leg (``legs``).
+
+Before that, clocks are made one: that of both directions (``directions``), then those of all vantage points (``offsets``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+
+import msgspec
+import numpy as np
+
+from inspector import bounds
+from inspector.facts import (
+    PREFIX_BYTES,
+    AlertFact,
+    ClockOffset,
+    ConnectionFacts,
+    Endpoint,
+    Facts,
+    HandshakeFacts,
+    LaneFacts,
+    pack_events,
+    unpack_events,
+)
+from inspector.tracking.directions import SAMPLE, skews
+from inspector.tracking.offsets import offsets
+from inspector.tracking.rungs import in_order
+from inspector.tracking.vantage import Vantages, retimed
+
+TIME_BYTES = 8
+NEAR = 32
+"""A sighting without a client random is held against so many connections between its endpoints, and any against so many sightings of one."""
+
+CLIENT_SIDE, SERVER_SIDE = 0x00FF, 0xFF00
+"""The C_ and S_ bits of ``HandshakeFacts.seen`` and ``missing``."""
+
+
+def told_once(facts: Facts) -> Facts:
+    """The same facts, or facts of the same captures with fewer connections and times of one clock. Told once again they stay as they are."""
+    vantages = Vantages(facts.captures)
+    facts = _one_clock_for_directions(facts, vantages)
+    places = _suspects(facts.connections)
+    if not len(places):
+        return facts
+    suspects = {place: facts.unpack(facts.connections[place]) for place in places.tolist()}
+    suspects = _among_equals(facts, suspects)
+    known = offsets(_handshakes(suspects.values()), vantages)
+    if any(known.late.values()):
+        late = known.late
+        moved = {}
+        for place, packed in enumerate(facts.connections):
+            connection = suspects.get(place) or facts.unpack(packed)
+            by = late.get(vantages.home(connection), 0)
+            if by:
+                moved[place] = retimed(connection, -by, -by)
+                if place in suspects:
+                    suspects[place] = moved[place]
+        facts = _replaced(facts, moved, {v[0]: offset for v, offset in known.told.items() if not v[1]})
+    return _joined(facts, suspects)
+
+
+def ordered(facts: Facts) -> list[bytes]:
+    """All connections in the order of their ClientHellos; of those at the same moment, in the order of their frames."""
+    found = sorted(facts.connections)
+    if len(found) > 1:
+        times = np.frombuffer(b"".join([packed[:TIME_BYTES] for packed in found]), ">u8")
+        edges = np.flatnonzero(np.diff(times, prepend=times[:1] - 1, append=times[-1:] + 1))
+        for first, behind in zip(edges[:-1][np.diff(edges) > 1].tolist(), edges[1:][np.diff(edges) > 1].tolist(), strict=True):
+            found[first:behind] = sorted(found[first:behind], key=lambda packed: _first_frame(facts.unpack(packed)))
+    return found
+
+
+def _first_frame(connection: ConnectionFacts) -> tuple[int, Endpoint, Endpoint]:
+    return connection.handshake.hello_frame or connection.first_frame, connection.client, connection.server
+
+
+def _one_clock_for_directions(facts: Facts, vantages: Vantages) -> Facts:
+    """Take out what the clock of the servers' frames is late."""
+    packed = facts.connections
+    step = max(len(packed) // SAMPLE, 1)
+    found = skews((facts.unpack(packed[place]) for place in range(0, len(packed), step)), vantages)
+    if not found:
+        return facts
+    moved = {}
+    for place, each in enumerate(packed):
+        connection = facts.unpack(each)
+        skew = found.get(vantages.sides(connection))
+        if skew is not None:
+            moved[place] = retimed(connection, 0, -skew.ns)
+    told = {pair[1][0]: ClockOffset(*skew, other=pair[0][0]) for pair, skew in found.items()}
+    return _replaced(facts, moved, told)
+
+
+def _replaced(facts: Facts, moved: dict[int, ConnectionFacts], told: dict[int, ClockOffset]) -> Facts:
+    """The facts with some connections replaced by their places, and with what is known of clocks by capture."""
+    copy = msgspec.structs.replace(facts, captures=list(facts.captures), connections=list(facts.connections))
+    for place, connection in moved.items():
+        copy.connections[place] = copy.pack(connection)
+    for capture, offset in told.items():
+        if capture < len(copy.captures):
+            old = copy.captures[capture]
+            copy.captures[capture] = msgspec.structs.replace(old, clocks=(*old.clocks, offset))
+    return copy
+
+
+def _suspects(packed: Sequence[bytes]) -> np.ndarray:
+    """Places of connections that another may equal: whose client random is there twice, or was not captured."""
+    if not packed:
+        return np.zeros(0, np.int64)
+    ends = np.frombuffer(b"".join([each[8:PREFIX_BYTES] for each in packed]), np.uint64)
+    _, place, counts = np.unique(ends, return_inverse=True, return_counts=True)
+    return np.flatnonzero((counts[place] > 1) | (ends == 0))
+
+
+def _among_equals(facts: Facts, suspects: dict[int, ConnectionFacts]) -> dict[int, ConnectionFacts]:
+    """The suspects, and whoever has the same endpoints as one without a client random."""
+    alone = {frozenset((c.client, c.server)) for c in suspects.values() if not c.handshake.client_random}
+    if not alone:
+        return suspects
+    found = dict(suspects)
+    for place, packed in enumerate(facts.connections):
+        if place not in found and frozenset(facts.ends(packed)) in alone:
+            found[place] = facts.unpack(packed)
+    return dict(sorted(found.items()))
+
+
+def _handshakes(connections: Iterable[ConnectionFacts]) -> Iterator[list[ConnectionFacts]]:
+    """Those of one handshake: both randoms are equal."""
+    groups: dict[tuple[bytes, bytes], list[ConnectionFacts]] = {}
+    for connection in connections:
+        handshake = connection.handshake
+        if handshake.client_random:
+            groups.setdefault((handshake.client_random, handshake.server_random), []).append(connection)
+    yield from (members for members in groups.values() if len(members) > 1)
+
+
+def _joined(facts: Facts, suspects: dict[int, ConnectionFacts]) -> Facts:
+    """Sightings of one connection put together."""
+    groups: dict[frozenset[Endpoint], _Groups] = {}
+    for place in sorted(suspects, key=lambda p: (suspects[p].first_ns, p)):
+        connection = suspects[place]
+        groups.setdefault(frozenset((connection.client, connection.server)), _Groups()).add(place, connection)
+    kept: dict[int, ConnectionFacts] = {}
+    dropped: set[int] = set()
+    for group in (g for found in groups.values() for g in found.groups if len(g) > 1):
+        places = sorted(group)
+        kept[places[0]] = put_together(list(group.values()))
+        dropped.update(places[1:])
+    if not kept:
+        return facts
+    copy = _replaced(facts, kept, {})
+    copy.connections = [packed for place, packed in enumerate(copy.connections) if place not in dropped]
+    return copy
+
+
+class _Groups:
+    """The connections between two endpoints, each with its sightings by their places."""
+
+    def __init__(self) -> None:
+        self.groups: list[dict[int, ConnectionFacts]] = []
+        self._by_random: dict[bytes, dict[int, ConnectionFacts]] = {}
+
+    def add(self, place: int, connection: ConnectionFacts) -> None:
+        """One more sighting, of a known connection or of a new one."""
+        random = connection.handshake.client_random
+        known = self._by_random.get(random) if random else None
+        likely = [known] if known is not None else self.groups[-NEAR:]
+        group = next((g for g in likely if all(is_same(other, connection) for other in islice(g.values(), NEAR))), None)
+        if group is None:
+            group = {}
+            self.groups.append(group)
+        group[place] = connection
+        if random:
+            self._by_random.setdefault(random, group)
+
+
+def is_same(one: ConnectionFacts, other: ConnectionFacts) -> bool:
+    """Whether two sightings between the same endpoints are of one connection."""
+    a, b = one.handshake, other.handshake
+    if a.client_random and b.client_random and a.client_random != b.client_random:
+        return False
+    if a.server_random and b.server_random and a.server_random != b.server_random:
+        return False
+    is_turned = one.client != other.client
+    lanes = [(one.from_client, other.from_server if is_turned else other.from_client), (one.from_server, other.from_client if is_turned else other.from_server)]
+    if one.syn and other.syn and not is_turned and one.initial_sequence != other.initial_sequence:
+        return False
+    if (a.client_random and b.client_random) or (a.server_random and b.server_random):
+        return True
+    known = [apart for mine, theirs in lanes if (apart := _apart(mine, theirs)) is not None]
+    if not known:  # each saw the other's direction alone
+        return abs(one.first_ns - other.first_ns) < bounds.APART_NS
+    return not any(known)
+
+
+def _apart(one: LaneFacts, other: LaneFacts) -> bool | None:
+    """Whether bytes of one direction are others: their sequence numbers do not overlap, nor meet where one has none (RFC 9293, section 3.4). None: not known."""
+    if one.sequence is None or other.sequence is None:
+        return None
+    between = (other.sequence - one.sequence + (1 << 31)) % (1 << 32) - (1 << 31)
+    return not -(other.bytes + other.gap) <= between <= one.bytes + one.gap
+
+
+def put_together(sightings: Sequence[ConnectionFacts]) -> ConnectionFacts:
+    """One connection of several sightings: of each direction the fullest one, the earliest of equals."""
+    base = max(sightings, key=lambda c: _worth(c, True)[:1] + _worth(c, False)[:1] + _worth(c, True) + _worth(c, False))
+    alike = [c for c in sightings if c.client == base.client]
+    ours, theirs = (max(alike, key=lambda c: (_worth(c, side), c is base)) for side in (True, False))
+    found = base if ours is theirs is base else _composed(base, ours, theirs)
+    used = {id(base), id(ours), id(theirs)}
+    places = [place for c in sightings for place in (*(() if id(c) in used else c.places), *c.sightings)]
+    more = () if found is base else tuple(place for c in (ours, theirs) if c is not base for place in c.places)
+    spread = _spread([*base.places, *more]) if more else base.spread
+    return msgspec.structs.replace(found, spread=spread, sightings=tuple(dict.fromkeys((*places,))))
+
+
+def _spread(places: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    return tuple(sorted(dict.fromkeys(places)))
+
+
+def _worth(connection: ConnectionFacts, of_client: bool) -> tuple[bool, bool, bool, int, int]:
+    """How much a sighting says of one direction: nothing lost first, then the messages, then the bytes."""
+    lane = connection.from_client if of_client else connection.from_server
+    seen = connection.handshake.seen & (CLIENT_SIDE if of_client else SERVER_SIDE)
+    has_hello = bool(connection.handshake.client_random if of_client else connection.handshake.server_random)
+    return lane.packets and not lane.lost, lane.packets, has_hello, seen.bit_count(), lane.bytes
+
+
+def _composed(base: ConnectionFacts, ours: ConnectionFacts, theirs: ConnectionFacts) -> ConnectionFacts:
+    """The client's direction of one sighting and the server's of another."""
+    mine, answered = ours.handshake, theirs.handshake
+    handshake = HandshakeFacts(
+        offer=mine.offer,
+        client_random=mine.client_random,
+        offered_id=mine.offered_id,
+        offered_ticket=mine.offered_ticket,
+        offered_psks=mine.offered_psks,
+        answer=answered.answer,
+        server_random=answered.server_random,
+        answered_id=answered.answered_id,
+        retried=answered.retried,
+        chain=answered.chain,
+        client_chain=mine.client_chain,
+        authorities=answered.authorities,
+        issued_ticket=answered.issued_ticket,
+        seen=mine.seen & CLIENT_SIDE | answered.seen & SERVER_SIDE,
+        hello_frame=mine.hello_frame,
+        answer_frame=answered.answer_frame,
+        certificate_frame=answered.certificate_frame,
+        key_exchange_frame=mine.key_exchange_frame,
+        hello_ns=mine.hello_ns,
+        answer_ns=answered.answer_ns,
+        issued_tickets=answered.issued_tickets,
+        identity_name=mine.identity_name,
+        alpn=answered.alpn,
+        certificate_end=answered.certificate_end,
+        missing=mine.missing & CLIENT_SIDE | answered.missing & SERVER_SIDE,
+    )
+    events = [e for e in unpack_events(ours.events) if e.from_client] + [e for e in unpack_events(theirs.events) if not e.from_client]
+    alerts: list[AlertFact] = [a for a in ours.alerts if a.from_client] + [a for a in theirs.alerts if not a.from_client]
+    first, last = min((ours, theirs, base), key=lambda c: c.first_ns), max((ours, theirs), key=lambda c: c.last_ns)
+    return msgspec.structs.replace(
+        base,
+        initial_sequence=ours.initial_sequence,
+        syn=ours.syn,
+        first_ns=first.first_ns,
+        last_ns=last.last_ns,
+        first_frame=first.first_frame,
+        last_frame=last.last_frame,
+        preamble=ours.preamble or theirs.preamble,
+        handshake=handshake,
+        from_client=ours.from_client,
+        from_server=theirs.from_server,
+        alerts=tuple(sorted(alerts, key=lambda a: (a.ns, a.frame))),
+        anomalies=(*(a for a in ours.anomalies if a.from_client), *(a for a in theirs.anomalies if not a.from_client)),
+        events=pack_events(in_order(events)),
+    )

@@ -1,0 +1,116 @@
+"""One flow: a 5-tuple while it lives, which side is the client, who closed it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from inspector import bounds
+from inspector.facts import Close, Endpoint
+from inspector.tls.records import Mode, RecordReader
+from inspector.tls.registry import FATAL
+from inspector.tracking.connections import Connection, Store
+from inspector.wire.segments import SYN
+from inspector.wire.spread import Spread
+from inspector.wire.streams import Stream
+
+PLAUSIBLE_START = 1 << 20
+
+
+class Began(NamedTuple):
+    """``ends``: both endpoints, the lower first. ``initial_sequence``: of the SYN that a flow began with; None where it did not begin with a SYN."""
+
+    ends: tuple[Endpoint, Endpoint]
+    initial_sequence: int | None
+
+
+class Ending(NamedTuple):
+    """A FIN or RST as it was captured. ``after``: the sequence number behind it. ``ack``: the acknowledgement number, None where it has none."""
+
+    ns: int
+    frame: int
+    after: int
+    ack: int | None
+
+
+class Flow:
+    """One 5-tuple and its lifetime. Lane 0 runs from the lower endpoint to the higher, lane 1 back."""
+
+    __slots__ = (
+        *("began", "closed", "connection", "fins", "first", "is_decided", "isns", "key", "last", "older", "packets", "resets", "rtt", "spread", "streams"),
+        "syn_ns",
+    )
+
+    def __init__(self, key: tuple[int, int], store: Store, ns: int, frame: int) -> None:
+        self.key = key
+        self.connection = Connection(store)
+        readers = [RecordReader(0, self.connection), RecordReader(1, self.connection)]
+        self.connection.attach(readers)
+        self.streams = (Stream(readers[0]), Stream(readers[1]))
+        self.isns: list[int | None] = [None, None]
+        self.fins: list[Ending | None] = [None, None]
+        self.resets: list[Ending | None] = [None, None]
+        self.packets = [False, False]
+        self.closed = False
+        """Both sides said FIN, or one reset."""
+        self.is_decided = False
+        """Live: the handshake was found complete when it was last looked at."""
+        self.first = (ns, frame)
+        self.last = (ns, frame)
+        self.syn_ns: int | None = None
+        self.rtt: int | None = None
+        self.began: Began | None = None
+        self.older: Flow | None = None
+        """The connection before this one on the same endpoints, while frames of it may still come: two taps need not agree on the time."""
+        self.spread: Spread | None = None
+        """None where all frames are in one capture."""
+
+    def client_lane(self) -> int:
+        """The side that is the client: by the hello, else by the SYN, else the one with the higher port."""
+        if self.connection.client_lane is not None:
+            return self.connection.client_lane
+        return 0 if self.key[0] & 0xFFFF > self.key[1] & 0xFFFF else 1
+
+    def closing(self, lane: int, ending: Ending) -> Close:
+        """What a FIN or RST of one side says of the other side."""
+        stream, fin = self.streams[1 - lane], self.fins[1 - lane]
+        if ending.ack is None:
+            return Close(ending.ns, ending.frame)
+        acked = stream.offset(ending.ack) if stream.anchored else -1
+        return Close(ending.ns, ending.frame, acked if 0 <= acked <= stream.top + 1 else -1, fin is not None and fin.after == ending.ack)
+
+    def is_over(self, ns: int) -> bool:
+        """Whether a segment at this time comes too late to belong to a flow that was closed."""
+        return self.closed and ns - self.last[0] > (bounds.CLOSED_NS if all(self.fins) else bounds.APART_NS)
+
+    def decides(self) -> bool:
+        """Whether what became of the first handshake can be told by now: both sides encrypt, one gave up, or one closed."""
+        if any(self.fins) or any(self.resets) or any(alert.level == FATAL for alert in self.connection.alerts):
+            return True
+        return self.is_complete()
+
+    def is_complete(self) -> bool:
+        """Whether both sides encrypt."""
+        return all(stream.reader.sealed for stream in self.streams) or self.connection.is_flowing()
+
+    def is_without_tls(self) -> bool:
+        """Whether neither side can still turn out to speak TLS."""
+        return not self.connection.tls and all(stream.reader.mode is Mode.DONE for stream in self.streams)
+
+    def restarts(self, lane: int, seq: int, ns: int) -> bool:
+        """Whether a SYN begins a new connection on this pair of endpoints, rather than being sent or captured again."""
+        known = self.isns[lane]
+        if known is not None:
+            return known != seq or (self.streams[lane].top > 0 and ns - self.last[0] > bounds.CLOSED_NS)
+        stream = self.streams[lane]
+        if not self.packets[lane]:
+            return self.is_over(ns)
+        start = stream.offset(seq + 1)
+        return start != 0 if stream.anchored else abs(start) > PLAUSIBLE_START
+
+    def owner(self, lane: int, seq: int, control: int) -> Flow:
+        """Which connection a segment belongs to: this one, or the one before it while this side's SYN has not come."""
+        older = self.older
+        if older is None or control & SYN or self.isns[lane] is not None:
+            return self
+        stream = older.streams[lane]
+        return older if stream.anchored and abs(stream.offset(seq) - stream.next) < PLAUSIBLE_START else self

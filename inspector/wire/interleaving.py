@@ -1,0 +1,37 @@
+"""Segments of several captures as one batch in the order of time, so that a flow whose directions lie in two files is followed as if they lay in one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields, replace
+
+import numpy as np
+
+from inspector.capture.frames import U8
+from inspector.facts import frame_reference
+from inspector.wire.segments import I64, SegmentBatch
+
+COLUMNS = tuple(field.name for field in fields(SegmentBatch) if field.name not in ("data", "start", "number", "capture", "undecoded"))
+
+
+def merged(batches: Sequence[SegmentBatch]) -> SegmentBatch:
+    """One batch of all. ``number`` holds frame references then, and ``capture`` is 0. Frames of one time stand in the order of the captures."""
+    parts = [batch for batch in batches if len(batch)]
+    if len(parts) < 2:
+        return parts[0] if parts else batches[0]
+    pieces: list[U8] = []
+    starts: list[I64] = []
+    size = 0
+    for part in parts:
+        low = int(part.start.min())  # only what these segments hold is copied, not the whole buffer
+        piece = part.data[low : int((part.start + part.held).max())]
+        pieces.append(piece)
+        starts.append(part.start - low + size)
+        size += len(piece)
+    order = np.argsort(np.concatenate([part.time_ns for part in parts]), kind="stable")
+    columns = {name: np.concatenate([getattr(part, name) for part in parts])[order] for name in COLUMNS}
+    number = np.concatenate([part.number + frame_reference(part.capture, 0) for part in parts])[order]
+    whole = replace(parts[0], data=np.concatenate(pieces), start=np.concatenate(starts)[order], number=number, capture=0)
+    for name, column in columns.items():
+        setattr(whole, name, column)
+    return whole

@@ -1,0 +1,37 @@
+"""Where the frames of one flow lie, when they lie in several captures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from inspector.facts import FRAME_BITS
+
+Place = tuple[int, int]
+"""Lowest and highest frame reference in one capture."""
+
+
+class Spread:
+    """``again``: captures in which the flow's SYN was seen once more, so that they hold copies."""
+
+    __slots__ = ("_by_capture", "again")
+
+    def __init__(self, *references: int) -> None:
+        """``references``: of frames that are known already."""
+        self._by_capture: dict[int, Place] = {}
+        self.again: set[int] = set()
+        self.widened(references)
+
+    def widened(self, references: Iterable[int]) -> Spread:
+        """More frames are there; gives itself."""
+        for reference in references:
+            low, high = self._by_capture.get(reference >> FRAME_BITS, (reference, reference))
+            self._by_capture[reference >> FRAME_BITS] = (min(low, reference), max(high, reference))
+        return self
+
+    def places(self) -> tuple[Place, ...]:
+        """All of them by capture; nothing where it is but one."""
+        return tuple(self._by_capture[c] for c in sorted(self._by_capture)) if len(self._by_capture) > 1 else ()
+
+    def sightings(self) -> tuple[Place, ...]:
+        """Those in captures that hold copies."""
+        return tuple(self._by_capture[c] for c in sorted(self.again) if c in self._by_capture)
