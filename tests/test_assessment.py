@@ -9,11 +9,12 @@ import pytest
 
 from inspector.document import Document, Limit
 from inspector.findings import assessment
-from inspector.findings.assessment import ROWS, Scene
+from inspector.findings.assessment import ROWS
 from inspector.findings.case import Case, Options
 from inspector.findings.gate import MISSING
 from inspector.findings.judge import judge
 from inspector.findings.machine import ALLOW_UNSAFE, Machine
+from inspector.findings.scene import Scene
 from inspector.findings.unseen import LIMITS, WAYS, look
 from inspector.tracking.observed import BAD_CERTIFICATE
 from tests.build import CLIENT, Flow, Pool, Segment, certificate, facts_of, numbered, record, written

@@ -6,96 +6,26 @@ parts of the connections that its verdict rests on, and what hides any of these 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from itertools import combinations
 from typing import NamedTuple
 
-from inspector.document import Assessment, Finding, Grade, Limit
-from inspector.findings.case import NOT_JAVA, Case
+from inspector.document import Assessment, Finding, Limit
+from inspector.findings import protected
+from inspector.findings.case import Case
 from inspector.findings.change import ABORT
 from inspector.findings.failures import RULE as FAILED
 from inspector.findings.failures import unclear_id
 from inspector.findings.gate import gated, missing, unknown
-from inspector.findings.machine import ALLOW_UNSAFE, USE_EMS
-from inspector.findings.prediction import Common, Extended, common, extended, repeats
+from inspector.findings.machine import USE_EMS
 from inspector.findings.programs import Hit, hits
-from inspector.findings.remedies import capture_remedy
 from inspector.findings.renegotiation import BROKEN_OFF, CHANGED
-from inspector.findings.unseen import ALL, Part, Sight, look
+from inspector.findings.scene import Scene, connections
+from inspector.findings.unseen import ALL, Part, look
 from inspector.times import span
-from inspector.tracking.observed import Observed
 from inspector.tracking.services import Service
 
 NAMED = 5
-"""Clients, and ties between certificates, that are named at most."""
-
-
-@dataclass
-class Scene:
-    """What the rows look at: a service, the findings that name it, its connections without health checks, and how far they were seen."""
-
-    case: Case
-    service: Service
-    findings: list[Finding]
-    members: list[Observed]
-    sight: Sight
-
-    def of(self, rule: str, verdict: str | None = None) -> list[Finding]:
-        """Its findings of a rule."""
-        return [f for f in self.findings if f.rule == rule and verdict in (None, f.verdict)]
-
-    @cached_property
-    def total(self) -> str:
-        """``177 connections``."""
-        return connections(len(self.members))
-
-    @property
-    def again(self) -> str:
-        """How to capture what is missing."""
-        return f"capture again: {capture_remedy(self.service.name, self.service.port, self.service.addresses, self.case.is_cut).check}"
-
-    @property
-    def one_name(self) -> str:
-        """The cheapest remedy."""
-        return f"put one name, e.g. DNS {self.service.name}, into all certificates of the pool"
-
-    @cached_property
-    def old(self) -> list[Observed]:
-        """Connections up to TLS 1.2 whose handshake is known."""
-        return [s for s in self.members if s.answer is not None and s.kind is not None and not s.modern]
-
-    @cached_property
-    def full(self) -> list[Observed]:
-        """Of these the full handshakes."""
-        return [s for s in self.old if s.kind == "full"]
-
-    @cached_property
-    def leaves(self) -> list[bytes]:
-        """The certificates that up to TLS 1.2 were shown, or that sessions in use were issued with."""
-        inside = {h.chain[0] for s in self.old if s.renegotiations for h in s.main.inside if h.chain}
-        return sorted(inside | {s.leaf for s in self.full if s.leaf is not None} | {s.entry.session.leaf for s in self.old if s.entry.session and s.entry.session.leaf})
-
-    @cached_property
-    def ems(self) -> Extended:
-        """Who of back ends and clients does extended master secret."""
-        return extended(self.case, self.case.pools[self.service.index])
-
-    @property
-    def lacking(self) -> str:
-        """The back ends that alone lack EMS; "" where none does, or all do."""
-        return self.labels(self.ems.lacking) if self.ems.doing else ""
-
-    def labels(self, backends: Sequence[int]) -> str:
-        """``back end B``, ``back ends B, C``."""
-        return f"back end{'s' * (len(backends) > 1)} {', '.join(self.case.backends[i].label for i in backends)}"
-
-    @cached_property
-    def hidden_renegotiations(self) -> int:
-        """Connections in which Java's rule would look at a certificate that is encrypted."""
-        return sum(_hides_a_certificate(s) for s in self.old)
+"""Clients that are named at most."""
 
 
 def assess(case: Case, service: Service, findings: list[Finding], limits: Sequence[Limit]) -> Assessment:
@@ -109,17 +39,6 @@ def assess(case: Case, service: Service, findings: list[Finding], limits: Sequen
 def decided(scene: Scene) -> tuple[Row, Assessment]:
     """The first row that has something to say, and what it says; the last one always has."""
     return next((row, said) for row in ROWS if (said := row.says(scene)) is not None)
-
-
-def connections(count: int) -> str:
-    """``1 connection``, ``177 connections``."""
-    return f"{count} connection{'' if count == 1 else 's'}"
-
-
-def _safe(because: str, *breaks_if: str, grade: Grade = "observed", do: str = "nothing") -> Assessment:
-    """Protected by a condition that cannot be met; where that is inferred, the sentence claims no more than that."""
-    sentence = "Protected: this error cannot happen here." if grade == "observed" else "Protected as things stand: what this error needs was not seen here."
-    return Assessment("protected", sentence, [because], list(breaks_if), grade, do)
 
 
 def _confirmed(scene: Scene) -> Assessment | None:
@@ -265,128 +184,6 @@ def _exposure(scene: Scene) -> list[str] | None:
     ]
 
 
-def _all_tls13(scene: Scene) -> Assessment | None:
-    if scene.old:
-        return None
-    count = sum(s.modern and s.kind is not None for s in scene.members)
-    if not count:
-        return unknown("no ServerHello was captured", "not_visible", scene.again)
-    return _safe(f"all {connections(count)} use TLS 1.3", "a back end or the JVM falls back to TLS 1.2 without extended master secret (EMS)")
-
-
-def _no_certificate(scene: Scene) -> Assessment | None:
-    if scene.leaves:
-        return None
-    return unknown("no server certificate was captured, only resumed sessions", "not_visible", "capture for longer, or from before the JVM starts")
-
-
-def _one_certificate(scene: Scene) -> Assessment | None:
-    if len(scene.leaves) > 1:
-        return None
-    breaks = ("a back end with another certificate joins", "the certificate is replaced by one with other names", *_inside_breaks(scene))
-    return _safe("every full handshake in clear showed the same certificate; more back ends may hide behind it", *breaks, grade=_inside_grade(scene))
-
-
-def _equivalent(scene: Scene) -> Assessment | None:
-    case, leaves = scene.case, scene.leaves
-    if not all(case.step(a, b) not in ("none", None) for a, b in combinations(leaves, 2)):
-        return None
-    shared = common([case.certificates[leaf] for leaf in leaves], case.options.generation)
-    because = f"all {len(leaves)} certificates count as one server: they share {_tied(shared)}"
-    breaks_if = (
-        f"a certificate without {_tied(shared)} joins the pool, or replaces one"
-        if shared and shared[0].is_of_all
-        else "one of the certificates is replaced by one without what it shares"
-    )
-    return _safe(because, breaks_if, *_inside_breaks(scene), grade=_inside_grade(scene))
-
-
-TIES = {"dns": "the name", "ip": "the address", "subject": "the subject"}
-
-
-def _tied(shared: Sequence[Common]) -> str:
-    """What makes certificates one server: ``the name puppetdb.example.com``."""
-    ties = [f"{TIES[found.tie]} {found.value}" for found in shared[:NAMED]]
-    return (" or " if shared and shared[0].is_of_all else ", two by two ").join(ties) or "what Java compares"
-
-
-def _inside_grade(scene: Scene) -> Grade:
-    return "inferred" if scene.hidden_renegotiations else "observed"
-
-
-def _inside_breaks(scene: Scene) -> tuple[str, ...]:
-    hidden = scene.hidden_renegotiations
-    return (f"a renegotiation shows a certificate of other names: what {hidden} showed is encrypted",) if hidden else ()
-
-
-def _hides_a_certificate(seen: Observed) -> bool:
-    """Whether Java's rule would look at a certificate that is encrypted: in a renegotiation of what began with a session resumed without EMS."""
-    answer = seen.answer
-    if not seen.is_resumed or answer is None or answer.extended_master_secret:
-        return False
-    return any(attempt.inside < 0 and attempt.state != "declined" and attempt.shape != "abbreviated" for attempt in seen.renegotiations)
-
-
-def _not_java(scene: Scene) -> Assessment | None:
-    stacks = Counter(s.stack.name for s in scene.old)
-    if stacks["jsse"] + stacks["unknown"]:
-        return None
-    return _safe(f"the rule is Java's; the clients here are not Java ({', '.join(sorted(stacks))})", "a Java client uses the service", grade="inferred")
-
-
-def _ems(scene: Scene) -> Assessment | None:
-    if not all(s.answer is not None and s.answer.extended_master_secret for s in scene.full if s.stack.name not in NOT_JAVA):
-        return None
-    breaks_if = f"a back end without EMS joins, or EMS is switched off on one, or in the JVM (-D{USE_EMS}=false)"
-    return _safe("every full handshake used extended master secret (EMS)", breaks_if, do="nothing; keep EMS on every back end")
-
-
-def _property(scene: Scene) -> Assessment | None:
-    machines = [scene.case.machine_of(s) for s in scene.old]
-    if not all(machine is not None and machine.allows_change for machine in machines):
-        return None
-    because = f"the client's JVM runs with -D{ALLOW_UNSAFE}=true, which skips the check"
-    return _safe(because, "the property is taken away", do="give the certificates one name in common: the property re-opens the triple handshake attack")
-
-
-def _tolerated(scene: Scene) -> Assessment | None:
-    tolerated = [s for s in scene.old if scene.case.judgements[s.index].decision.row == 6 and s.outcome == "established" and s.stack.name == "jsse"]
-    if not tolerated:
-        return None
-    because = f"{len(tolerated)} times the client went on where Java's rule says abort: endpoint identification or jdk.tls.allowUnsafeServerCertChange is set"
-    return _safe(because, "the client's setting changes", grade="inferred")
-
-
-def _never_resumed(scene: Scene) -> Assessment | None:
-    if any(s.is_resumed for s in scene.old):
-        return None
-    because = f"no session was resumed in {connections(len(scene.old))}, and only a session that was resumed before can lead to the abort"
-    again = repeats(scene.case, scene.service)
-    if _offers_no_session(scene):
-        because += "; the client offers extended master secret (EMS), no back end does it, and then Java offers no session"
-        breaks_if = "a back end gets EMS before the others do"
-    elif again:
-        because += f"; Java came to the same back end twice in a row {'once' if again == 1 else f'{again} times'}, and was not resumed there either"
-        breaks_if = "the back ends begin to resume sessions, by a session cache or by tickets"
-    else:
-        breaks_if = "the balancer sends a client to the same back end twice in a row, as it does when other clients share the service"
-    return _safe(because, breaks_if, grade="inferred", do="watch for longer, or give the certificates one name in common")
-
-
-def _offers_no_session(scene: Scene) -> bool:
-    """Whether Java, which does EMS, met no back end that does: it never offers a session that was issued without."""
-    java = [s for s in scene.old if s.stack.name == "jsse"]
-    return bool(java) and not scene.ems.doing and all(s.offer is not None and s.offer.extended_master_secret and not s.entry.session for s in java)
-
-
-def _otherwise(scene: Scene) -> Assessment | None:
-    because = "no Java client met both a resumed session and a certificate that differs without EMS"
-    breaks_if = "a Java client resumes a session and is then sent to a back end with another certificate"
-    if scene.ems.lacking and not scene.ems.doing:
-        breaks_if = "a back end gets extended master secret (EMS) before the others do: sessions that it issues are offered to those without"
-    return _safe(because, breaks_if, grade="inferred", do="watch for longer")
-
-
 class Row(NamedTuple):
     """``says`` gives None where the row does not hold. ``rests_on``: the parts of connections that what it says is drawn from."""
 
@@ -405,14 +202,14 @@ ROWS: tuple[Row, ...] = (
     Row("unclear", _unclear),
     Row("not_this", _not_this, Part.HELLOS | Part.ENDS),
     Row("exposed", _exposed),
-    Row("tls13", _all_tls13, Part.HELLOS),
-    Row("no_certificate", _no_certificate),
-    Row("one_certificate", _one_certificate, Part.HELLOS | Part.CERTIFICATES),
-    Row("equivalent", _equivalent, Part.HELLOS | Part.CERTIFICATES),
-    Row("not_java", _not_java, Part.HELLOS),
-    Row("ems", _ems, Part.HELLOS),
-    Row("property", _property, Part.HELLOS),
-    Row("tolerated", _tolerated),
-    Row("never_resumed", _never_resumed),
-    Row("otherwise", _otherwise),
+    Row("tls13", protected.all_tls13, Part.HELLOS),
+    Row("no_certificate", protected.no_certificate),
+    Row("one_certificate", protected.one_certificate, Part.HELLOS | Part.CERTIFICATES),
+    Row("equivalent", protected.equivalent, Part.HELLOS | Part.CERTIFICATES),
+    Row("not_java", protected.not_java, Part.HELLOS),
+    Row("ems", protected.ems, Part.HELLOS),
+    Row("property", protected.unsafe_property, Part.HELLOS),
+    Row("tolerated", protected.tolerated),
+    Row("never_resumed", protected.never_resumed),
+    Row("otherwise", protected.otherwise),
 )

@@ -1,0 +1,150 @@
+"""The rows of the verdict that protect: which condition of the abort cannot be met, or was not, and what exactly would bring it back.
+
+Each gives None where it does not hold. They are tried in the order of the table in ``assessment``, so that a later one may rely on what the earlier ones rule out.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import combinations
+
+from inspector.document import Assessment, Grade
+from inspector.findings.case import NOT_JAVA
+from inspector.findings.gate import unknown
+from inspector.findings.machine import ALLOW_UNSAFE, USE_EMS
+from inspector.findings.prediction import Common, common, repeats
+from inspector.findings.scene import Scene, connections
+
+NAMED = 5
+"""Ties between certificates that are named at most."""
+
+
+def _safe(because: str, *breaks_if: str, grade: Grade = "observed", do: str = "nothing") -> Assessment:
+    """Protected by a condition that cannot be met; where that is inferred, the sentence claims no more than that."""
+    sentence = "Protected: this error cannot happen here." if grade == "observed" else "Protected as things stand: what this error needs was not seen here."
+    return Assessment("protected", sentence, [because], list(breaks_if), grade, do)
+
+
+def all_tls13(scene: Scene) -> Assessment | None:
+    """TLS 1.3 everywhere."""
+    if scene.old:
+        return None
+    count = sum(s.modern and s.kind is not None for s in scene.members)
+    if not count:
+        return unknown("no ServerHello was captured", "not_visible", scene.again)
+    return _safe(f"all {connections(count)} use TLS 1.3", "a back end or the JVM falls back to TLS 1.2 without extended master secret (EMS)")
+
+
+def no_certificate(scene: Scene) -> Assessment | None:
+    """Nothing to compare: the full handshakes lie before the capture."""
+    if scene.leaves:
+        return None
+    return unknown("no server certificate was captured, only resumed sessions", "not_visible", "capture for longer, or from before the JVM starts")
+
+
+def one_certificate(scene: Scene) -> Assessment | None:
+    """One certificate everywhere."""
+    if len(scene.leaves) > 1:
+        return None
+    breaks = ("a back end with another certificate joins", "the certificate is replaced by one with other names", *_inside_breaks(scene))
+    return _safe("every full handshake in clear showed the same certificate; more back ends may hide behind it", *breaks, grade=_inside_grade(scene))
+
+
+def equivalent(scene: Scene) -> Assessment | None:
+    """All certificates count as one server."""
+    case, leaves = scene.case, scene.leaves
+    if not all(case.step(a, b) not in ("none", None) for a, b in combinations(leaves, 2)):
+        return None
+    shared = common([case.certificates[leaf] for leaf in leaves], case.options.generation)
+    because = f"all {len(leaves)} certificates count as one server: they share {_tied(shared)}"
+    breaks_if = (
+        f"a certificate without {_tied(shared)} joins the pool, or replaces one"
+        if shared and shared[0].is_of_all
+        else "one of the certificates is replaced by one without what it shares"
+    )
+    return _safe(because, breaks_if, *_inside_breaks(scene), grade=_inside_grade(scene))
+
+
+TIES = {"dns": "the name", "ip": "the address", "subject": "the subject"}
+
+
+def _tied(shared: Sequence[Common]) -> str:
+    """What makes certificates one server: ``the name puppetdb.example.com``."""
+    ties = [f"{TIES[found.tie]} {found.value}" for found in shared[:NAMED]]
+    return (" or " if shared and shared[0].is_of_all else ", two by two ").join(ties) or "what Java compares"
+
+
+def _inside_grade(scene: Scene) -> Grade:
+    return "inferred" if scene.hidden_renegotiations else "observed"
+
+
+def _inside_breaks(scene: Scene) -> tuple[str, ...]:
+    hidden = scene.hidden_renegotiations
+    return (f"a renegotiation shows a certificate of other names: what {hidden} showed is encrypted",) if hidden else ()
+
+
+def not_java(scene: Scene) -> Assessment | None:
+    """Other stacks have no such rule."""
+    stacks = Counter(s.stack.name for s in scene.old)
+    if stacks["jsse"] + stacks["unknown"]:
+        return None
+    return _safe(f"the rule is Java's; the clients here are not Java ({', '.join(sorted(stacks))})", "a Java client uses the service", grade="inferred")
+
+
+def ems(scene: Scene) -> Assessment | None:
+    """Extended master secret in every full handshake."""
+    if not all(s.answer is not None and s.answer.extended_master_secret for s in scene.full if s.stack.name not in NOT_JAVA):
+        return None
+    breaks_if = f"a back end without EMS joins, or EMS is switched off on one, or in the JVM (-D{USE_EMS}=false)"
+    return _safe("every full handshake used extended master secret (EMS)", breaks_if, do="nothing; keep EMS on every back end")
+
+
+def unsafe_property(scene: Scene) -> Assessment | None:
+    """The JVM is told to skip the check."""
+    machines = [scene.case.machine_of(s) for s in scene.old]
+    if not all(machine is not None and machine.allows_change for machine in machines):
+        return None
+    because = f"the client's JVM runs with -D{ALLOW_UNSAFE}=true, which skips the check"
+    return _safe(because, "the property is taken away", do="give the certificates one name in common: the property re-opens the triple handshake attack")
+
+
+def tolerated(scene: Scene) -> Assessment | None:
+    """Clients that went on where the rule says abort."""
+    went_on = [s for s in scene.old if scene.case.judgements[s.index].decision.row == 6 and s.outcome == "established" and s.stack.name == "jsse"]
+    if not went_on:
+        return None
+    because = f"{len(went_on)} times the client went on where Java's rule says abort: endpoint identification or jdk.tls.allowUnsafeServerCertChange is set"
+    return _safe(because, "the client's setting changes", grade="inferred")
+
+
+def never_resumed(scene: Scene) -> Assessment | None:
+    """Only a session that was resumed before is in danger, and none was."""
+    if any(s.is_resumed for s in scene.old):
+        return None
+    because = f"no session was resumed in {connections(len(scene.old))}, and only a session that was resumed before can lead to the abort"
+    again = repeats(scene.case, scene.service)
+    if _offers_no_session(scene):
+        because += "; the client offers extended master secret (EMS), no back end does it, and then Java offers no session"
+        breaks_if = "a back end gets EMS before the others do"
+    elif again:
+        because += f"; Java came to the same back end twice in a row {'once' if again == 1 else f'{again} times'}, and was not resumed there either"
+        breaks_if = "the back ends begin to resume sessions, by a session cache or by tickets"
+    else:
+        breaks_if = "the balancer sends a client to the same back end twice in a row, as it does when other clients share the service"
+    return _safe(because, breaks_if, grade="inferred", do="watch for longer, or give the certificates one name in common")
+
+
+def _offers_no_session(scene: Scene) -> bool:
+    """Whether Java, which does EMS, met no back end that does: it never offers a session that was issued without."""
+    java = [s for s in scene.old if s.stack.name == "jsse"]
+    return bool(java) and not scene.ems.doing and all(s.offer is not None and s.offer.extended_master_secret and not s.entry.session for s in java)
+
+
+def otherwise(scene: Scene) -> Assessment | None:
+    """Some condition was not met, though nothing rules it out."""
+    because = "no Java client met both a resumed session and a certificate that differs without EMS"
+    breaks_if = "a Java client resumes a session and is then sent to a back end with another certificate"
+    if scene.ems.lacking and not scene.ems.doing:
+        breaks_if = "a back end gets extended master secret (EMS) before the others do: sessions that it issues are offered to those without"
+    return _safe(because, breaks_if, grade="inferred", do="watch for longer")
