@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 
 STAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3})Z")
 HEAD = re.compile(r"^(\S+Z) (\w+) +\[([^\]]*)\] \[([^\]]*)\] (.*)$")
@@ -40,7 +40,7 @@ def events(lines: list[str]) -> list[list[tuple[str, str]]]:
     """Lines by the entry that they belong to."""
     found: list[list[tuple[str, str]]] = []
     for when, line in at(lines):
-        if HEAD.match(line) or not found or "[" in line and "/Nov/" in line:
+        if HEAD.match(line) or not found or ("[" in line and "/Nov/" in line):
             found.append([])
         found[-1].append((when, line))
     return found
@@ -64,7 +64,7 @@ def logstash(lines: list[str]) -> bytes:
     for event in events(lines):
         head = HEAD.match(event[0][1])
         assert head is not None
-        record: dict[str, object] = {"@timestamp": head[1], "@version": "1", "message": head[5], "logger_name": head[4], "thread_name": head[3], "level": head[2], "level_value": 30000}
+        record: dict[str, object] = {"@timestamp": head[1], "@version": "1", "message": head[5], "logger_name": head[4], "thread_name": head[3], "level": head[2]}
         rest = [line for _, line in event[1:]]
         if any("xception" in line for line in rest[:1]):
             record["stack_trace"] = "\n".join(rest) + "\n"
@@ -110,7 +110,8 @@ def ecs(when: str, level: str, thread: str, logger: str, message: str, rest: lis
 def gelf(when: str, level: str, thread: str, logger: str, message: str, rest: list[str]) -> dict[str, object]:
     seconds = datetime.fromisoformat(when.replace("Z", "+00:00")).timestamp()
     number = {"ERROR": 3, "WARN": 4, "INFO": 6, "DEBUG": 7}[level]
-    return {"version": "1.1", "host": "ps1", "short_message": message, "full_message": "\n".join([message, *rest]), "timestamp": seconds, "level": number, "_thread": thread, "_logger": logger}
+    record: dict[str, object] = {"version": "1.1", "host": "ps1", "short_message": message, "full_message": "\n".join([message, *rest]), "timestamp": seconds}
+    return record | {"level": number, "_thread": thread, "_logger": logger}
 
 
 def export(lines: list[str]) -> bytes:
@@ -175,6 +176,10 @@ def syslog_5424(when: str, line: str) -> str:
     return f'<134>1 {when}Z ps1 puppetserver 812 - [a@1 b="c \\] d"] \ufeff{line}'
 
 
+def tail(lines: list[str]) -> bytes:
+    return b"==> /x/p.log <==\n" + text(lines[:50]) + b"\n==> /x/other.log <==\nother\n\n==> /x/p.log <==\n" + text(lines[50:])
+
+
 ANY: dict[str, Callable[[list[str]], bytes]] = {
     "as it is": text,
     "CRLF": lambda lines: text(lines, "\r\n"),
@@ -223,7 +228,7 @@ ANY: dict[str, Callable[[list[str]], bytes]] = {
     "grep -Hn -A": grepped(context, "puppetserver-2026-11-22.0.log", True),
     "zgrep": grepped(colon, "puppetserver-2026-11-22.0.log.gz", False),
     "cat -n": lambda lines: text([f"{number:6}\t{line}" for number, line in enumerate(lines, 1)]),
-    "tail -F": lambda lines: b"==> /var/log/puppetserver.log <==\n" + text(lines[:50]) + b"\n==> /var/log/other.log <==\nother\n\n==> /var/log/puppetserver.log <==\n" + text(lines[50:]),
+    "tail -F": tail,
     "docker of compose": each(lambda when, line: docker(when, f"puppet-1  | {line}")),
     "CRI of docker": each(lambda when, line: f"{when}123456789Z stdout F {docker(when, line)}"),
     "syslog of docker": each(lambda when, line: f"{rfc3164(when)} node1 docker[1]: {docker(when, line)}"),
@@ -249,5 +254,3 @@ PUPPET: dict[str, Callable[[list[str]], bytes]] = {
     "CRI, no zone": each(lambda when, line: f"{when}5Z stdout F {HEAD.sub(lambda m: m[0].replace('T', ' ', 1).replace('Z', '', 1).replace('.', ',', 1), line)}"),
 }
 """Of puppetserver.log."""
-
-assert UTC

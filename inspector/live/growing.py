@@ -74,10 +74,7 @@ class GrowingLog:
                 if chunk:
                     self._take(self._splitter.feed(chunk))
                     continue
-                if self._is_pipe:
-                    lost = "its writer has gone" if chunk is not None else ""
-                else:
-                    lost = self._look_for_rotation()
+                lost = self._look_for_rotation() if not self._is_pipe else "its writer has gone" if chunk is not None else ""
                 break
         except OSError as error:
             lost = f"cannot be read any more: {error.strerror or error}"

@@ -32,9 +32,9 @@ Clients = Container[tuple[str, int]]
 
 def is_ours(opened: Opened, clients: Clients | None = None) -> bool:
     """Whether a line is one that HAProxy writes for a connection."""
-    line = opened.text
-    if line[:1] not in (b"{", b"[") and LINE.search(line[:LOOKED_AT]) is not None:
-        return True
+    match = LINE.search(opened.text[:LOOKED_AT])
+    if match is not None:
+        return b'{"' not in opened.text[: match.start()]  # what stands in JSON is taken out of it first
     return told(opened, clients) is not None
 
 

@@ -1,9 +1,9 @@
 """HAProxy's lines in other orders and forms than its own: ``log-format`` lets everybody write a connection as they like.
 
-Three forms are told apart. *Named*: JSON, or ``key=value`` in any order; the names say what is what. *Common log format* (``option httplog clf``), whose client's port stands far behind
-its address. *Positional*: the client is the first address with a port (one of the captured clients, where those are known); ``backend/server`` stands together, or
-the last two names side by side are backend and server, as in ``%b %s``. Time may stand anywhere, as HAProxy's, ISO 8601, Internet or Unix time; where the line has none, its
-envelope has, which then is the time of the line: that of the connection's end.
+Three forms are told apart. *Named*: JSON, or ``key=value`` in any order; the names say what is what. *Common log format* (``option httplog clf``), whose client's port
+stands far behind its address. *Positional*: the client is the first address with a port (one of the captured clients, where those are known); ``backend/server`` stands
+together, or the last two names side by side are backend and server, as in ``%b %s``. Time may stand anywhere, as HAProxy's, ISO 8601, Internet or Unix time; where the line
+has none, its envelope has, which then is the time of the line: that of the connection's end.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ MOST_MEMBERS = 200
 CLIENTS = frozenset(("client", "clientaddr", "clientaddress", "clientip", "clientendpoint", "c", "ci", "src", "srcip", "srcaddr", "source", "sourceip", "sourceaddress"))
 CLIENTS |= {"remote", "remoteaddr", "remoteaddress", "remoteip", "peer", "peeraddr", "from", "cip"}
 PORTS = frozenset(("cp", "clientport", "srcport", "sourceport", "sport", "remoteport", "peerport", "cport"))
-TIMES = frozenset(("time", "timestamp", "date", "datetime", "t", "tr", "ts", "tl", "acceptdate", "accept", "accepted", "accepttime", "start", "starttime", "eventstart", "timelocal", "at", "when"))
+TIMES = frozenset(("time", "timestamp", "date", "datetime", "t", "tr", "ts", "tl", "at", "when", "acceptdate", "accept", "accepted", "accepttime", "start", "starttime"))
+TIMES |= {"timelocal", "eventstart"}
 MILLISECONDS = frozenset(("ms", "msec", "millis", "milliseconds"))
 BACKENDS = frozenset(("backend", "be", "b", "backendname", "bename", "bck", "pool"))
 SERVERS = frozenset(("server", "srv", "s", "servername", "srvname", "backendserver", "beserver", "besrv", "upstream", "route", "sv"))
@@ -80,6 +81,8 @@ def told(opened: Opened, clients: Clients | None, near_ns: int | None = None) ->
     if ADDRESS.search(line) is None:
         return None
     tag = TAG.search(line)
+    if tag is not None and b'{"' in line[: tag.start()]:
+        return None  # what stands in JSON is taken out of it first
     body = line[tag.end() :] if tag is not None else line
     body = body.strip(b" \t\"'") if body[:1] != b"{" else body
     if body[:1] == b"{":

@@ -27,9 +27,7 @@ UNTIMED = re.compile(rb"^(?:\d\d:\d\d:\d\d[.,]\d{3}\s+)?(?:\[[^\]\s]+\]\s+)?" + 
 
 BRACKETED = re.compile(r"\[\s*([^\]\s]+)\s*\]")
 THREAD = re.compile(r"qtp|pool|thread|async|jruby|main|-\d", re.IGNORECASE)
-EXCEPTION = re.compile(
-    rb"((?:javax\.net\.ssl|j\.n\.s|sun\.security|s\.s|java\.security\.cert|j\.s\.c)\.[\w.$]*Exception|(?:java\.io|j\.i)\.(?:EOF|IO)Exception)(?::\s*(.*))?$"
-)
+EXCEPTION = re.compile(rb"((?:javax\.net\.ssl|j\.n\.s|sun\.security|s\.s|java\.security\.cert|j\.s\.c)\.[\w.$]*Exception|(?:java\.io|j\.i)\.(?:EOF|IO)Exception)(?::\s*(.*))?$")
 """Also as JSON encoders shorten them."""
 
 TLS = (b"javax.net.ssl.", b"j.n.s.")
@@ -120,7 +118,7 @@ class PuppetServerLog:
             return True
         self._second = line[:SECOND]
         if line[0] not in FIRST:
-            if line[0] not in CONTINUING:
+            if line[0] not in CONTINUING or self.facts.form != "puppetserver":
                 return False
             self.continued(line)
             return True
