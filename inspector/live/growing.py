@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import BinaryIO
 
 from msgspec import structs
@@ -154,14 +154,18 @@ class GrowingLogs:
         """A client gave up; a line may follow."""
         self._gave_up.is_other(connection, None)
 
-    def poll(self) -> bool:
-        """Read on; whether failures or connections were among what came."""
+    def poll(self, tell: Callable[[str], None] | None = None) -> bool:
+        """Read on; whether failures or connections were among what came. ``tell``: is told, once, what cannot be read any more, or is read again."""
         news = [log.poll() for log in self.logs]
+        for log in self.logs:
+            text = log.news()
+            if text and tell is not None:
+                tell(text)
         return any(news)
 
-    def news(self) -> list[str]:
-        """What of them cannot be read any more, or is read again; each once."""
-        return [text for log in self.logs if (text := log.news())]
+    def problems(self) -> list[str]:
+        """What is wrong with them."""
+        return [f"{log.facts.path}: {log.facts.problem}" for log in self.logs if log.facts.problem]
 
     def waiting(self) -> list[str]:
         """The connections that a line may be about."""

@@ -22,7 +22,7 @@ LEARNED_FROM = 64 << 10
 TRIES = 64
 """Ways to take a line apart, and bytes of it, that are tried."""
 
-PATIENT, RARELY = 20_000, 64
+PATIENT, RARELY = 4_000, 64
 """Behind so many lines that taught nothing, only some are looked at."""
 
 SOURCES = 1024
@@ -69,6 +69,10 @@ SUSPICIOUS = re.compile(rb"[\d{\[<\"=@_\x1b\xef]|[A-Z][a-z]{2} [ \d]\d |haproxy"
 Layer = Callable[[bytes], Opened | None]
 
 
+TELLING = re.compile(rb"\d\d:\d\d:\d\d|\{|\d{10}|INFO|WARN|ERROR")
+"""What the first line of an entry always holds some of, however it is wrapped: a time, an object, a level."""
+
+
 class Envelope:
     """The layers of one log. ``is_head``: whether a line, with the time and source that its envelope names, begins an entry of a known log."""
 
@@ -108,7 +112,7 @@ class Envelope:
             self._is_known = self._is_known or not found.is_partial
             return self._whole(found)
         here = found or start
-        if not self._is_known or SUSPICIOUS.match(here.text):
+        if (not self._is_known or SUSPICIOUS.match(here.text)) and TELLING.search(here.text, 0, LEARNED_FROM) is not None:
             self._failed += 1
             if self._failed < PATIENT or not self._failed % RARELY:
                 learned = self._learned_from(here, self._chain if found is not None else ()) or (self._learned_from(start, ()) if self._chain else None)

@@ -18,7 +18,7 @@ import msgspec
 from inspector.logs.entries import MILLISECOND_NS
 from inspector.logs.opened import Opened
 from inspector.logs.records import stamp_of
-from inspector.logs.stamps import COMMON_ANYWHERE, INTERNET_ANYWHERE, ISO_ANYWHERE, SECOND_NS, UNIX_ANYWHERE, Stamp, found_in
+from inspector.logs.stamps import COMMON_ANYWHERE, INTERNET_ANYWHERE, ISO_ANYWHERE, SECOND_NS, UNIX_ANYWHERE, Stamp, found_in, zoned
 
 LOOKED_AT = 4096
 TAG = re.compile(rb"haproxy(?:\[\d+\]:| \d+ \S+ (?:-|\[.*?\])| *:) ?", re.DOTALL)
@@ -97,12 +97,10 @@ def told(opened: Opened, clients: Clients | None, near_ns: int | None = None) ->
         found = _common(body) or _named(list(_pairs(body)), body) or _positional(body, tag is not None or b"haproxy" in opened.source, clients)
     if found is None:
         return None
-    if found.stamp is None and opened.at is not None:
-        return found._replace(stamp=opened.at, is_end=True)
-    if found.stamp is None and tag is not None:
-        before = found_in(line[: tag.start()], near_ns)
-        return found._replace(stamp=before, is_end=before is not None)
-    return found
+    if found.stamp is not None:
+        return found
+    at = opened.at or (found_in(line[: tag.start()], near_ns) if tag is not None else None)
+    return found if at is None else found._replace(stamp=at, is_end=True, text=f"{zoned(at).decode()} haproxy[0]: {found.text}")
 
 
 def _members(body: bytes) -> Iterator[tuple[str, object]]:

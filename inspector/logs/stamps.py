@@ -8,7 +8,6 @@ from functools import lru_cache
 from typing import NamedTuple
 
 SECOND_NS = 1_000_000_000
-DAY_NS = 86_400 * SECOND_NS
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ISO = rb"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?(Z|[+-]\d\d:?\d\d)?"
 """Logback's: ``2026-11-23T17:10:17.080Z``, ``2014-11-20 22:04:03,392``."""
@@ -27,7 +26,8 @@ UNIX = rb"(?<![\w.:/-])([12]\d{9})(?:[.,](\d{1,9})|(\d{3}|\d{6}|\d{9}))?(?![\w.:
 
 MONTHS = (b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec")
 ISO_ANYWHERE, COMMON_ANYWHERE, SYSLOG_ANYWHERE, INTERNET_ANYWHERE, UNIX_ANYWHERE = (re.compile(form) for form in (ISO, COMMON, SYSLOG, INTERNET, UNIX))
-YEAR_NS = int(365.2425 * DAY_NS)
+FIRST_NS, LAST_NS = -62_135_596_800 * SECOND_NS, 253_402_300_799 * SECOND_NS
+"""The years 1 to 9999."""
 
 
 class Stamp(NamedTuple):
@@ -123,8 +123,8 @@ def found_in(text: bytes, near_ns: int | None = None) -> Stamp | None:
 
 
 def zoned(stamp: Stamp) -> bytes:
-    """As ``ISO``, in UTC, with its zone where it has one. Raises OverflowError for a time that Python cannot write."""
-    whole, rest = divmod(stamp.ns, SECOND_NS)
+    """As ``ISO``, in UTC, with its zone where it has one; a time that has no four digits of a year, as the nearest that has."""
+    whole, rest = divmod(min(max(stamp.ns, FIRST_NS), LAST_NS), SECOND_NS)
     digits = RESOLUTIONS.index(stamp.resolution_ns)
     fraction = f".{rest:09d}"[: digits + 1] if digits else ""
     return f"{EPOCH + timedelta(seconds=whole):%Y-%m-%dT%H:%M:%S}{fraction}{'Z' if stamp.has_zone else ''}".encode()
