@@ -27,6 +27,9 @@ UNTIMED = re.compile(rb"^(?:\d\d:\d\d:\d\d[.,]\d{3}\s+)?(?:\[[^\]\s]+\]\s+)?" + 
 
 BRACKETED = re.compile(r"\[\s*([^\]\s]+)\s*\]")
 THREAD = re.compile(r"qtp|pool|thread|async|jruby|main|-\d", re.IGNORECASE)
+ALONE = re.compile(rb"(?:qtp|pool-|main$)|.*-\d+$")
+"""A name in the only brackets that is a thread's, not a logger's."""
+
 EXCEPTION = re.compile(rb"((?:javax\.net\.ssl|j\.n\.s|sun\.security|s\.s|java\.security\.cert|j\.s\.c)\.[\w.$]*Exception|(?:java\.io|j\.i)\.(?:EOF|IO)Exception)(?::\s*(.*))?$")
 """Also as JSON encoders shorten them."""
 
@@ -58,6 +61,9 @@ CONTINUING = frozenset(b"/ ")
 QUIET = re.compile(rb"[.,]\d{3}\S*\s+(?:INFO|DEBUG|TRACE)\s")
 LOOKED_AT = 4096
 """So much of a line is searched for an exception."""
+
+BEFORE_WORDS = 200
+"""Names may stand between the level and what Puppet says, in patterns that are not its own."""
 
 MOST_FAILURES = 100_000
 MOST_THREADS = 4096
@@ -123,7 +129,7 @@ class PuppetServerLog:
             self.continued(line)
             return True
         match = HEAD.match(line)
-        if match is not None:
+        if match is not None and (match[10] is not None or not ALONE.match(match[11])):
             groups = match.groups()
             level, thread, _, message = groups[8:]
         else:
@@ -183,9 +189,10 @@ class PuppetServerLog:
     def _consequence(self, thread: str, message: bytes) -> None:
         """What followed on the thread of a failure: which request it was, and what it cost."""
         failure = self._open.get(thread)
-        if failure is None or not message.startswith(b"Puppet "):
+        said = message.find(b"Puppet ", 0, BEFORE_WORDS) if failure is not None else -1
+        if failure is None or said < 0:
             return
-        text = message.decode("utf-8", "backslashreplace")
+        text = message[said:].decode("utf-8", "backslashreplace")
         if text.startswith("Puppet Error connecting to "):
             route = ROUTE.search(text)
             if route is not None:
