@@ -69,7 +69,8 @@ def add_logs(facts: Facts, paths: Sequence[str]) -> None:
     if paths:
         ends = {end for packed in facts.connections for end in (facts.unpack(packed).client,)}
         clients = {(ip_text(end.address), end.port) for end in ends}
-        facts.logs += [read_log(path, clients) for path in paths]
+        near_ns = next((capture.first_ns for capture in facts.captures if capture.first_ns is not None), None)
+        facts.logs += [read_log(path, clients, near_ns) for path in paths]
 
 
 def _with_journals(

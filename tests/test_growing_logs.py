@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -104,3 +109,127 @@ def test_watch_joins_logs(tmp_path: Path) -> None:
     lines, process = watched(bytes_of(find(name)), "--log", str(tmp_path / "none"))
     assert process.returncode == 2
     assert b"No such file" in process.stderr
+
+
+def denied(*args: Any, **kwargs: Any) -> Any:
+    raise PermissionError(13, "Permission denied")
+
+
+def told(log: GrowingLog) -> list[str]:
+    """Two polls, as news that is over with the next one is none."""
+    found = []
+    for _ in range(3):
+        log.poll()
+        found.append(log.news())
+    return [text for text in found if text]
+
+
+def test_a_rotated_log_that_may_not_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "puppetserver.log"
+    path.write_text(today(START, 1))
+    log = GrowingLog(str(path))
+    assert not told(log)
+    path.rename(tmp_path / "puppetserver.log.1")
+    with open(tmp_path / "puppetserver.log.1", "a") as out:
+        out.write(today(START + SECOND, 1))
+    path.write_text(today(START + 2 * SECOND, 1))
+    with monkeypatch.context() as patched:
+        patched.setattr("inspector.live.growing.os.open", denied)
+        [text] = told(log)
+        assert "was rotated, and the new file cannot be read: Permission denied" in text
+        assert len(log.facts.failures) == 2
+        assert log.facts.problem in text
+    assert [text.partition(": ")[2] for text in told(log)] == ["is read on"]
+    log.poll()
+    assert len(log.facts.failures) == 3
+    assert not log.facts.problem
+    log.close()
+
+
+def test_a_rotation_in_a_closed_directory_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "puppetserver.log"
+    path.write_text(today(START, 1))
+    log = GrowingLog(str(path))
+    monkeypatch.setattr("inspector.live.growing.os.stat", denied)
+    assert not told(log)
+    assert not log.facts.problem
+    with open(path, "a") as out:
+        out.write(today(START + SECOND, 1))
+    assert log.poll()
+    path.rename(tmp_path / "puppetserver.log.1")
+    [text] = told(log)
+    assert "was rotated" in text
+    (tmp_path / "puppetserver.log.1").unlink()
+    assert not told(log)
+    assert "was rotated" in log.facts.problem
+
+
+def test_a_file_that_is_copied_and_emptied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "puppetserver.log"
+    path.write_text(today(START, 1) * 3)
+    log = GrowingLog(str(path))
+    log.poll()
+    monkeypatch.setattr("inspector.live.growing.os.stat", denied)
+    os.truncate(path, 0)
+    log.poll()
+    path.write_text(today(START + SECOND, 1))
+    assert log.poll()
+    assert len(log.facts.failures) == 4
+
+
+def test_a_pipe_is_followed(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reader = GrowingLog(str(path))
+    writer = os.open(path, os.O_WRONLY)
+    assert not reader.poll()
+    record = {"__REALTIME_TIMESTAMP": str(START // 1000), "MESSAGE": today(START, 1)}
+    os.write(writer, json.dumps(record).encode() + b"\n")
+    assert reader.poll()
+    assert len(reader.facts.failures) == 1
+    os.close(writer)
+    assert ["its writer has gone" in text for text in told(reader)] == [True]
+
+
+@pytest.mark.parametrize(("path", "text"), [("/dev/null", "is a device"), (".", "directory")])
+def test_what_cannot_be_followed_is_refused(path: str, text: str) -> None:
+    with pytest.raises(UsageError, match=text):
+        GrowingLog(path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="rights can only be given up by whoever has them")
+def test_watch_lives_on_without_its_logs(tmp_path: Path) -> None:
+    """A log that was rotated to one that may not be read, and one in a closed directory, while the capture goes on."""
+    for parent in (tmp_path, *tmp_path.parents):
+        if str(parent) not in ("/", "/tmp"):
+            parent.chmod(0o755)
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    logs = [tmp_path / "open.log", closed / "closed.log"]
+    for log in logs:
+        log.write_text(today(START, 1))
+        log.chmod(0o644)
+    closed.chmod(0o700)
+    command = [sys.executable, "-m", "inspector", "watch", "--no-journal", "-Z", "nobody", *(part for log in logs for part in ("--log", str(log))), "-"]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=CAPTURES.parent)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
+    while b"without rights" not in process.stderr.readline():
+        assert process.poll() is None
+    for log in logs:
+        log.rename(f"{log}.1")
+        log.write_text("")
+        log.chmod(0o600)
+    found: list[str] = []
+    while len(found) < 2:
+        line = json.loads(process.stdout.readline())
+        if line["record"] == "news":
+            found.append(line["text"])
+    process.stdin.write(bytes_of(find("silent-abort")))
+    process.stdin.close()
+    rest = [json.loads(line) for line in process.stdout.read().splitlines()]
+    assert process.wait(30) == 0
+    assert all("was rotated, and the new file cannot be read" in text for text in found)
+    assert [line for line in rest if line["record"] == "incident"]
+    assert sum("was rotated" in limit for limit in rest[-1]["limits"]) == 2

@@ -170,3 +170,18 @@ def test_nothing_said_on_what_to_capture(machine: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(host, "look", lambda: Host(None, "", "", (), "", ()))
     assert cli_live._looked_around(Request(), options) == Request()
     assert "all TLS is captured" in capsys.readouterr().err
+
+
+def test_a_log_in_a_closed_directory_is_noted(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.stat
+
+    def stat(path: str | Path, **kwargs: bool) -> os.stat_result:
+        if "puppetlabs/puppetserver" in str(path):
+            raise PermissionError(13, "Permission denied")
+        return real(path, **kwargs)
+
+    monkeypatch.setattr("inspector.live.host.os.stat", stat)
+    host = look(str(machine), resolve, lambda address, port: ("eth0", "10.0.0.1"))
+    assert not host.log
+    assert any("/var/log/puppetlabs/puppetserver/puppetserver.log: whether it is there, this user may not see" in note for note in host.notes)
+    assert any("whether it is there" in check.text for check in diagnosis(host))

@@ -7,7 +7,9 @@ from collections import Counter
 from inspector import document as doc
 from inspector.findings.case import Case
 from inspector.findings.logged import moment
-from inspector.times import rfc3339, span
+from inspector.times import SECOND_NS, rfc3339, span
+from inspector.tracking.balancer import Reason
+from inspector.tracking.clock_steps import Clock
 from inspector.tracking.clocks import Offset
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import Service
@@ -16,6 +18,15 @@ UNPAIRED = 50
 """Failures without a connection that a log names one by one."""
 
 NODES = 1000
+UNJOINED: dict[Reason, str] = {
+    "ambiguous": "they could belong to several of one client port, and nothing tells which",
+    "no_connection": "no connection of that client port began at that time",
+    "outside": "they lie outside of the capture",
+    "clock_unknown": "how far the log's clock is from the capture's cannot be told",
+    "other_client": "the capture holds no connection of their client's address and port",
+    "unreadable_time": "their time cannot be read",
+}
+"""Why lines have no connection, in words."""
 
 
 def lines_of(case: Case, seen: Observed) -> list[doc.LogLine]:
@@ -63,11 +74,11 @@ def logs(case: Case) -> list[doc.LogFile]:
 
 def offset_of(case: Case, place: int) -> Offset | None:
     """How far a log's clock is from the capture's; None where that cannot be said."""
-    found = case.balancer.offsets.get(place)
+    found = case.balancer.offset(place)
     if found is not None:
         return found
-    best = case.logged.offsets.get(place, [])
-    return best[0] if len(best) == 1 else None
+    clock = case.logged.clocks.get(place)
+    return clock.at(0)[0] if clock is not None and (clock.segments or len(clock.offsets) == 1) else None
 
 
 def limits(case: Case) -> list[doc.Limit]:
@@ -78,15 +89,36 @@ def limits(case: Case) -> list[doc.Limit]:
             found.append(doc.Limit("log_unreadable", f"{log.path}: {log.problem}", None, []))
         for reason, count in Counter(reason for _, reason in case.logged.unpaired.get(place, [])).most_common():
             found.append(doc.Limit("log_unpaired", f"{log.path}: {count} of {_failures(len(log.failures))} belong to no connection here: {reason}", None, []))
-        if log.form == "haproxy" and case.observed and place not in case.balancer.offsets:
+        if log.form == "haproxy" and case.observed and place not in case.balancer.clocks:
             found.append(doc.Limit("log_not_joined", f"{log.path}: no line fits a connection of the capture by client address, port and time", None, []))
-        best = case.logged.offsets.get(place, [])
-        if len(best) > 1:
-            text = f"{log.path}: its clock fits the capture's equally well at {len(best)} offsets, so its lines are sets"
-            found.append(doc.Limit("log_clock", text, None, []))
-        elif best and best[0].is_weak:
-            found.append(doc.Limit("log_clock", f"{log.path}: its clock was set by one line ({span(best[0].ns)}), which may be chance", None, []))
+        for reason, text in UNJOINED.items():
+            count = case.balancer.unjoined.get(place, Counter())[reason]
+            if count and (reason != "other_client" or log.proxied):
+                found.append(doc.Limit("log_unjoined", f"{log.path}: {count} line{'s' if count > 1 else ''} joined with no connection: {text}", None, []))
+        if log.untimed and place not in case.balancer.unjoined:
+            found.append(doc.Limit("log_unjoined", f"{log.path}: {_failures(log.untimed)} joined with no connection: {UNJOINED['unreadable_time']}", None, []))
+        for clock in (case.balancer.clocks.get(place), case.logged.clocks.get(place)):
+            if clock is not None:
+                found += [doc.Limit("log_clock", f"{log.path}: {text}", None, []) for text in _clock(clock)]
     return found
+
+
+def _clock(clock: Clock) -> list[str]:
+    """What is to be said of a log's clock."""
+    if clock.segments:
+        steps = ", then ".join(f"{_signed(segment.offset.ns)} (±{span(segment.offset.uncertainty_ns)})" for segment in clock.segments)
+        return [f"its clock was set while it was written: against the capture's it is at {steps}"]
+    if len(clock.offsets) > 1:
+        return [f"its clock fits the capture's equally well at {len(clock.offsets)} offsets, so its lines are sets"]
+    if clock.offsets and clock.offsets[0].is_weak:
+        return [f"its clock was set by one line ({span(clock.offsets[0].ns)}), which may be chance"]
+    return []
+
+
+def _signed(ns: int) -> str:
+    """An offset for people, to the second where it is long."""
+    rounded = ns if abs(ns) < 120 * SECOND_NS else round(ns / SECOND_NS) * SECOND_NS
+    return f"{'-' if rounded < 0 else '+'}{span(abs(rounded))}"
 
 
 def _failures(count: int) -> str:

@@ -1,7 +1,8 @@
 """The client's own log joined with the wire: which connection each logged failure was, by time, kind and service.
 
-The log line is written from 0.7 ms before to 30 ms behind the FIN, RST or alert with which the client gave up. The offset between both clocks is
-estimated from what fits. What cannot be told apart stays a set.
+The log line is written from 0.7 ms before to 30 ms behind the FIN, RST or alert with which the client gave up; on a busy host later: where more lines find a
+connection with more time, all lines of the log are given it, so that none is certain that only seems to fit. The offset between both clocks is estimated from what
+fits. What cannot be told apart stays a set.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from msgspec import Struct, field
 from inspector.findings.pairing import paired
 from inspector.logs.entries import Failure, Kind, LogFacts
 from inspector.tls.registry import ALERTS, FATAL, alert_name
-from inspector.tracking.clocks import Offset, Times, offsets
+from inspector.tracking.clock_steps import Clock, clock_of
+from inspector.tracking.clocks import early
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import Service
 
@@ -29,6 +31,12 @@ SERVICES = 50
 
 EARLY_NS, LATE_NS = 1_500_000, 32_000_000
 """When a failure is logged, against the moment on the wire; what was measured, and a little more for milliseconds that are cut off."""
+
+LATER_NS = (100_000_000, 250_000_000, 500_000_000, 1_000_000_000)
+"""How late a busy host, or a JVM that collects garbage, may be."""
+
+DENSE = 8
+"""Connections that a line could belong to, on the average: with more of them, more time tells nothing."""
 
 
 class Line(NamedTuple):
@@ -43,12 +51,12 @@ class Line(NamedTuple):
 class Joined(Struct):
     """``lines``: by the place of a connection. ``unpaired``: failures without a connection, by the place of a log, each with the likely reason.
 
-    ``offsets``: by the place of a log; several where they fit equally well.
+    ``clocks``: by the place of a log.
     """
 
     lines: dict[int, list[Line]] = field(default_factory=dict)
     unpaired: dict[int, list[tuple[Failure, str]]] = field(default_factory=dict)
-    offsets: dict[int, list[Offset]] = field(default_factory=dict)
+    clocks: dict[int, Clock] = field(default_factory=dict)
 
     def certain(self, index: int, kind: Kind) -> Line | None:
         """The line that says for certain that this connection failed in this way."""
@@ -72,12 +80,14 @@ def joined(observed: list[Observed], services: list[Service], logs: list[LogFact
     failed = sorted(((moment(s), s) for s in observed if s.outcome == "aborted" or _closed_unused(s)), key=lambda item: item[0])
     families: dict[tuple[str, bool], list[Logged]] = {}
     for place, log in enumerate(logs):
-        members = [Logged(place, failure) for failure in log.failures]
-        if members:
-            families.setdefault((_family(log.path), log.has_zone), []).extend(members)
+        for failure in log.failures:
+            families.setdefault((_family(log.path), failure.has_zone), []).append(Logged(place, failure))
     for (_, has_zone), entries in families.items():
-        _join(result, entries, has_zone, failed, services, may_change, elsewhere)
+        _join(result, _in_order(entries), has_zone, failed, services, may_change, elsewhere)
     return result
+
+
+Class = tuple[Kind, str, str, int]
 
 
 class Logged(NamedTuple):
@@ -93,6 +103,14 @@ def _family(path: str) -> str:
     return os.path.join(folder, ROTATED.split(name)[0])
 
 
+def _in_order(entries: list[Logged]) -> list[Logged]:
+    """The files of one clock one after the other, as they were written; lines stay in their order, whatever their times say."""
+    starts: dict[int, int] = {}
+    for entry in entries:
+        starts[entry.log] = min(starts.get(entry.log, entry.failure.ns), entry.failure.ns)
+    return sorted(entries, key=lambda entry: (starts[entry.log], entry.log))
+
+
 def _join(
     result: Joined,
     entries: list[Logged],
@@ -104,35 +122,63 @@ def _join(
 ) -> None:
     """Pair the failures of one clock. ``elsewhere``: where those may be that have no connection."""
     keys = _classes(entries)
-    logged: dict[Class, list[int]] = {}
-    for entry, key in zip(entries, keys, strict=True):
-        logged.setdefault(key, []).append(entry.failure.ns)
-    members = {key: [(ns, s) for ns, s in failed if _suits(key, s, services, may_change)] for key in logged}
-    times = {key: Times(sorted(logged[key]), [ns for ns, _ in found]) for key, found in members.items()}
-    best = offsets(list(times.values()), EARLY_NS, LATE_NS, has_zone)
-    result.offsets.update((entry.log, best) for entry in entries)
+    members = {key: [(ns, s) for ns, s in failed if _suits(key, s, services, may_change)] for key in dict.fromkeys(keys)}
+    wire = {key: [ns for ns, _ in found] for key, found in members.items()}
+    resolution_ns = max(entry.failure.resolution_ns for entry in entries)
+    clock = clock_of([(entry.failure.ns, key) for entry, key in zip(entries, keys, strict=True)], wire, EARLY_NS, LATE_NS, has_zone, resolution_ns)
+    for entry in entries:
+        result.clocks.setdefault(entry.log, clock)
+    windows = [[offset.window(entry.failure.ns, early(EARLY_NS, resolution_ns), 0) for offset in clock.at(number)] for number, entry in enumerate(entries)]
+    late_ns = _lateness(keys, windows, wire)
     possible: dict[int, list[int]] = {}
-    for number, (entry, key) in enumerate(zip(entries, keys, strict=True)):
-        fitting: dict[int, None] = {}
-        for offset in best:
-            low = bisect_left(times[key].wire, entry.failure.ns - offset.high_ns - LATE_NS)
-            high = bisect_right(times[key].wire, entry.failure.ns - offset.low_ns + EARLY_NS)
-            fitting.update(dict.fromkeys(s.index for _, s in members[key][low:high]))
+    close: dict[int, set[int]] = {}
+    for number, key in enumerate(keys):
+        fitting: dict[int, int] = {}
+        for low, high in windows[number]:
+            fitting.update((s.index, ns) for ns, s in members[key][bisect_left(wire[key], low - late_ns) : bisect_right(wire[key], high)])
         possible[number] = list(fitting)
+        close[number] = {index for index, ns in fitting.items() if any(low - LATE_NS <= ns <= high for low, high in windows[number])}
+    claimed = {index for among in possible.values() for index in among}
+    is_even = all(possible.values()) and len(claimed) == len(possible) == len({s.index for found in members.values() for _, s in found})
     for number, partners in paired(possible).items():
         if not partners.among:
             possible[number] = []
             continue
-        line = Line(*entries[number], partners.among, partners.is_certain and len(best) == 1 and not best[0].is_weak)
+        # a line that is late may be that of a connection that was not captured; unless every line has its connection, and every connection its line
+        is_told = late_ns == LATE_NS or is_even or close[number] == {*partners.among}
+        line = Line(*entries[number], partners.among, partners.is_certain and is_told and clock.is_certain)
         for index in partners.among:
             result.lines.setdefault(index, []).append(line)
     for number, among in possible.items():
         if not among:
             place, failure = entries[number]
-            result.unpaired.setdefault(place, []).append((failure, _reason(failure, best, failed, elsewhere)))
+            result.unpaired.setdefault(place, []).append((failure, _reason(failure, clock, number, failed, elsewhere)))
 
 
-Class = tuple[Kind, str, str, int]
+def _lateness(keys: list[Class], windows: list[list[tuple[int, int]]], wire: dict[Class, list[int]]) -> int:
+    """How late lines may be: as measured, or, where more of them find a connection of their own then, so much more that this and as much again is allowed."""
+    by_key: dict[Class, list[tuple[int, int]]] = {}
+    for key, found in zip(keys, windows, strict=True):
+        if len(found) == 1:
+            by_key.setdefault(key, []).append(found[0])
+    best, most = LATE_NS, -1
+    for late_ns in (LATE_NS, *LATER_NS):
+        fits = near = 0
+        for key, some in by_key.items():
+            moments = wire[key]
+            some.sort()
+            near += sum(bisect_right(moments, high) - bisect_left(moments, low - late_ns) for low, high in some)
+            place = 0
+            for low, high in some:
+                place = max(place, bisect_left(moments, low - late_ns))
+                if place < len(moments) and moments[place] <= high:
+                    fits += 1
+                    place += 1
+        if most >= 0 and near > DENSE * len(keys):
+            break
+        if fits > most:
+            best, most = late_ns, fits
+    return best if best == LATE_NS else 2 * best
 
 
 def _classes(entries: list[Logged]) -> list[Class]:
@@ -175,13 +221,16 @@ def _closed_unused(seen: Observed) -> bool:
     return seen.outcome == "established" and seen.closed_by == "client" and not seen.main.from_client.application_records and not seen.health_check
 
 
-def _reason(failure: Failure, best: list[Offset], failed: list[tuple[int, Observed]], elsewhere: str) -> str:
+def _reason(failure: Failure, clock: Clock, number: int, failed: list[tuple[int, Observed]], elsewhere: str) -> str:
     """Why a failure may have no connection."""
     if not failed:
         return "no connection of the capture failed"
+    best = clock.at(number)
     at = failure.ns - (best[0].ns if best else 0)
     if at < failed[0][0] - LATE_NS:
         return "it lies before the first failure in the capture"
     if at > failed[-1][0] + LATE_NS:
         return "it lies behind the last failure in the capture"
+    if not best:
+        return "the log's clock cannot be told"
     return f"no connection of the capture failed in this way at that time: {elsewhere}"

@@ -45,6 +45,7 @@ class GrowingKeyLog:
             while self._file is not None and (chunk := self._file.read(AT_ONCE)):
                 self._take(chunk)
             self._look_for_another()
+            self.problem = ""
         except FileNotFoundError:
             return
         except OSError as error:

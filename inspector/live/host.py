@@ -62,13 +62,30 @@ def look(root: str = "/", resolve: Resolver | None = None, route: Router | None 
     found = _process(base, notes)
     configuration, urls = _configuration(base, notes)
     servers, own = _servers(urls, resolve or resolved, route or routed, notes)
-    log = next((f"/{path}" for path in LOGS if (base / path).exists()), "")
+    log = _log(base, notes)
     machine = None
     user = ""
     if found is not None:
         process, words, user = found
         machine = Machine(frozenset(own), process, _release(base, process, words, notes), _properties(words))
     return Host(machine, user, configuration, tuple(servers), log, tuple(notes))
+
+
+def _log(base: Path, notes: list[str]) -> str:
+    """Puppet Server's log; a directory that this user may not look into is noted."""
+    closed = ""
+    for path in LOGS:
+        try:
+            os.stat(base / path)
+        except PermissionError:
+            closed = closed or f"/{path}"
+        except OSError:
+            continue
+        else:
+            return f"/{path}"
+    if closed:
+        notes.append(f"{closed}: whether it is there, this user may not see; a member of the group of {os.path.dirname(closed)} may")
+    return ""
 
 
 def _process(base: Path, notes: list[str]) -> tuple[int, list[str], str] | None:

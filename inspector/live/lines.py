@@ -176,7 +176,7 @@ class Lines:
                 "recorded": {"files": recording.files, "bytes": recording.bytes, "lost": recording.lost} if recording is not None else None,
                 "evidence": {"written": trigger.written, "skipped": trigger.skipped, "held_bytes": trigger.held_bytes} if trigger is not None else None,
                 "journal_bytes": journal.size() if journal is not None else None,
-                "limits": watching.limits(),
+                "limits": [*watching.limits(), *(watching.keeping.logs.problems() if watching.keeping.logs is not None else ())],
             },
         )
 

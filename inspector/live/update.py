@@ -41,7 +41,7 @@ class Listener(Protocol):
         """Connections were decided or ended."""
 
     def news(self, at_ns: int, kind: str, text: str) -> None:
-        """Something that a person should know: ``source``, ``drops``, ``clock``, ``disk``."""
+        """Something that a person should know: ``source``, ``drops``, ``clock``, ``disk``, ``log``."""
 
     def written(self, written: Written) -> None:
         """The packets of an incident lie on the disk, or do not."""

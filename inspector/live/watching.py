@@ -296,7 +296,7 @@ class Watching:
         now_ns = self.now_ns
         self._judge_all(listener)
         logs = self.keeping.logs
-        if logs is not None and logs.poll():
+        if logs is not None and logs.poll(lambda text: listener.news(now_ns, "log", text)):
             self._judge(dict.fromkeys(logs.waiting(), (False, False)), listener)
         self._look_at_clock(listener)
         dropped = self.dropped or 0

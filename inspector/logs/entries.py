@@ -1,6 +1,7 @@
 """What a log says, as facts. Compact and serialisable.
 
-``ns`` of an entry: nanoseconds since the epoch by the log's own clock; where the log writes no zone, as if it wrote UTC.
+``ns`` of an entry: nanoseconds since the epoch by the log's own clock; where the log writes no zone (``has_zone``), as if it wrote UTC. ``resolution_ns``: of the last
+digit that the log writes; what follows was cut off, so the true time is up to so much later.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ Kind = Literal["certificate_change", "untrusted", "invalid_path", "host_name", "
 """Why a TLS connection failed, by the exception's text."""
 
 Form = Literal["puppetserver", "haproxy", "unknown"]
+MILLISECOND_NS = 1_000_000
 
 
 class Failure(Struct, gc=False):
@@ -32,10 +34,15 @@ class Failure(Struct, gc=False):
     request: str = ""
     node: str = ""
     impact: str = ""
+    has_zone: bool = False
+    resolution_ns: int = MILLISECOND_NS
 
 
 class Proxied(Struct, gc=False):
-    """A connection that HAProxy forwarded. ``server``: its name in the configuration, empty where none was chosen. ``backend``: the group it is in."""
+    """A connection that HAProxy forwarded. ``server``: its name in the configuration, empty where none was chosen. ``backend``: the group it is in.
+
+    ``ns``: when it was accepted; or, where the log does not write that, when the line was written, which HAProxy does at the connection's end (``is_end``).
+    """
 
     line: int
     ns: int
@@ -45,10 +52,16 @@ class Proxied(Struct, gc=False):
     server: str
     address: str
     text: str
+    has_zone: bool = False
+    resolution_ns: int = MILLISECOND_NS
+    is_end: bool = False
 
 
 class LogFacts(Struct):
-    """One log file. ``has_zone``: whether its times name their zone. ``problem``: why it could not be read, or not in full."""
+    """One log file. ``has_zone``: whether its times name their zone. ``problem``: why it could not be read, or not in full.
+
+    ``untimed``: lines that tell of a failure or a connection, whose time cannot be read. ``others``: lines of clients that were not asked for.
+    """
 
     path: str
     form: Form
@@ -59,6 +72,8 @@ class LogFacts(Struct):
     failures: list[Failure] = field(default_factory=list)
     proxied: list[Proxied] = field(default_factory=list)
     problem: str = ""
+    untimed: int = 0
+    others: int = 0
 
     def reach(self, ns: int, has_zone: bool) -> None:
         """A line of this time was read."""

@@ -1,7 +1,8 @@
-"""HAProxy's TCP and HTTP logs: who connected, when, and to which server it was sent.
+"""HAProxy's logs: who connected, when, and to which server it was sent.
 
-``haproxy[374]: 127.0.0.1:34798 [23/Nov/2026:17:28:10.259] frontend backend/server …``; whatever stands before the client's address (syslog's header) is not
-looked at, nor is what stands behind the server, but for ``-> ADDRESS`` where a format writes it. HAProxy writes local time without a zone.
+The TCP and HTTP formats, ``haproxy[374]: 127.0.0.1:34798 [23/Nov/2026:17:28:10.259] frontend backend/server …``, are read in one go; whatever stands before the client's address
+(syslog's header) is not looked at, nor is what stands behind the server, but for ``-> ADDRESS`` where a format writes it. HAProxy writes local time without a zone.
+Lines in any other order or form go to ``haproxy_formats``.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ import re
 from collections.abc import Container
 
 from inspector.logs.entries import LogFacts, Proxied
-from inspector.logs.stamps import COMMON, common
+from inspector.logs.haproxy_formats import Told, told
+from inspector.logs.opened import Opened
+from inspector.logs.stamps import COMMON, Stamp, common
 
-WHO = rb"(?:^|[\s:])(?:::ffff:)?\[?([0-9A-Fa-f.:]{2,45}?)\]?:(\d{1,5})\s+\["
+WHO = rb"(?:^|[\s:\"])(?:::ffff:)?\[?([0-9A-Fa-f.:]{2,45}?)\]?:(\d{1,5})\s+\["
 CLIENT = re.compile(WHO)
 LINE = re.compile(WHO + COMMON + rb"\]\s+([^\s/]+)(?:\s+[^\s/]+:\d+)?\s+([^\s/]+)/(<?[^\s>]+>?)(?:\s+\S+\s+->\s+(\S+:\d+))?")
 SECOND = len("23/Nov/2026:17:28:10")
@@ -24,20 +27,25 @@ LOOKED_AT = 1024
 MOST_CONNECTIONS = 1_000_000
 TEXT = 400
 NONE = b"<NOSRV>"
+Clients = Container[tuple[str, int]]
 
 
-def is_ours(line: bytes) -> bool:
+def is_ours(opened: Opened, clients: Clients | None = None) -> bool:
     """Whether a line is one that HAProxy writes for a connection."""
-    return LINE.search(line[:LOOKED_AT]) is not None
+    match = LINE.search(opened.text[:LOOKED_AT])
+    if match is not None:
+        return b'{"' not in opened.text[: match.start()]  # what stands in JSON is taken out of it first
+    return told(opened, clients) is not None
 
 
 class HaproxyLog:
     """Lines in, connections out."""
 
-    def __init__(self, facts: LogFacts, clients: Container[tuple[str, int]] | None = None) -> None:
-        """``clients``: addresses and ports that alone are kept; None for all."""
+    def __init__(self, facts: LogFacts, clients: Clients | None = None, near_ns: int | None = None) -> None:
+        """``clients``: addresses and ports that alone are kept; None for all. ``near_ns``: as in ``stamps.syslog``."""
         self.facts = facts
         self._clients = clients
+        self._near_ns = near_ns
         self._others: dict[bytes, str] = {}
         self._second = b""
         """The time of the last line to the second: others of that second whose clients are not looked for need no closer look."""
@@ -57,38 +65,64 @@ class HaproxyLog:
             self._others[address] = known
         return (known, int(port)) not in self._clients
 
-    def line(self, number: int, line: bytes) -> None:
-        """The next line, without its end."""
-        line = line[:LOOKED_AT]
-        begun = CLIENT.search(line)
-        if begun is None or (self._is_other(begun[1], begun[2]) and line[begun.end() : begun.end() + SECOND] == self._second):
-            return
-        self._second = line[begun.end() : begun.end() + SECOND]
-        match = LINE.search(line)
-        if match is None:
-            return
+    def line(self, number: int, line: bytes, at: Stamp | None = None, source: bytes = b"") -> bool:
+        """The next line, without its end; False where it tells of no connection. ``at``, ``source``: by its envelope."""
+        head = line[:LOOKED_AT]
+        begun = CLIENT.search(head)
+        if begun is not None and line[:1] != b"{":
+            second = head[begun.end() : begun.end() + SECOND]
+            if second == self._second and self._is_other(begun[1], begun[2]):
+                self.facts.others += 1
+                return True
+            match = LINE.search(head)
+            if match is not None:
+                self._second = second
+                return self._plain(number, head, match)
+        found = told(Opened(line, at, source), self._clients, self._near_ns)
+        if found is not None:
+            self._told(number, found)
+        return found is not None
+
+    def _plain(self, number: int, line: bytes, match: re.Match[bytes]) -> bool:
         groups = match.groups()
         try:
-            ns, has_zone = common(groups[2:10])
+            stamp = common(groups[2:10])
             client = str(ipaddress.ip_address(groups[0].decode("ascii")))
         except ValueError:
-            return
+            self.facts.untimed += 1
+            return True
+        ns, has_zone, resolution_ns = stamp
         port = int(groups[1])
         facts = self.facts
         facts.reach(ns, has_zone)
-        if self._clients is not None and (client, port) not in self._clients:
+        if self._is_kept(client, port):
+            server = b"" if groups[12] == NONE else groups[12]
+            said = _text(line[match.start(1) :], TEXT)
+            facts.proxied.append(Proxied(number, ns, client, port, _text(groups[11]), _text(server), _text(groups[13] or b""), said, has_zone, resolution_ns))
+        return True
+
+    def _told(self, number: int, found: Told) -> None:
+        stamp = found.stamp
+        if stamp is None:
+            self.facts.untimed += 1
             return
+        facts = self.facts
+        facts.reach(stamp.ns, stamp.has_zone)
+        if self._is_kept(found.client, found.port):
+            names = (found.backend[:255], found.server[:255], found.address[:255], found.text[:TEXT])
+            facts.proxied.append(Proxied(number, stamp.ns, found.client, found.port, *names, stamp.has_zone, stamp.resolution_ns, found.is_end))
+
+    def _is_kept(self, client: str, port: int) -> bool:
+        """Whether a connection of this client is wanted, and there is room for it."""
+        facts = self.facts
+        if self._clients is not None and (client, port) not in self._clients:
+            facts.others += 1
+            return False
         if len(facts.proxied) >= MOST_CONNECTIONS:
             facts.problem = f"more than {MOST_CONNECTIONS:,} connections; the first of them are used"
-            return
-        server = b"" if groups[12] == NONE else groups[12]
-        facts.proxied.append(Proxied(number, ns, client, port, _text(groups[11]), _text(server), _text(groups[13] or b""), _said(line[match.start(1) :])))
+            return False
+        return True
 
 
-def _said(line: bytes) -> str:
-    """A line from the client's address on."""
-    return line[:TEXT].decode("utf-8", "backslashreplace")
-
-
-def _text(name: bytes) -> str:
-    return name[:255].decode("utf-8", "backslashreplace")
+def _text(name: bytes, most: int = 255) -> str:
+    return name[:most].decode("utf-8", "backslashreplace")

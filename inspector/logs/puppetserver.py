@@ -11,12 +11,34 @@ import re
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from inspector.logs.entries import Failure, Kind, LogFacts
-from inspector.logs.stamps import ISO, iso
+from inspector.logs.stamps import ISO, SECOND_NS, Stamp, iso, zoned
 
-HEAD = re.compile(rb"^" + ISO + rb"\s+(TRACE|DEBUG|INFO|WARN|ERROR|FATAL)\s+(?:\[([^\]\s]*)\]\s+)?\[([^\]]*)\]\s?(.*)$")
+LEVEL = rb"(TRACE|DEBUG|INFO|WARN|ERROR|FATAL)"
+HEAD = re.compile(rb"^" + ISO + rb"\s+" + LEVEL + rb"\s+(?:\[([^\]\s]*)\]\s+)?\[([^\]]*)\]\s?(.*)$")
 """Time, level, thread where it is there, logger, message."""
 
-EXCEPTION = re.compile(rb"((?:javax\.net\.ssl|sun\.security|java\.security\.cert)\.[\w.$]*Exception|java\.io\.(?:EOF|IO)Exception)(?::\s*(.*))?$")
+ASIDE = rb"(?:[\s|,]*(?:\[[^\]\n]{0,80}\]|\([^)\n]{0,80}\)|\d{1,7}(?=\s)|\d\d:\d\d:\d\d[.,]\d{3}))*"
+LOOSE = re.compile(rb"^\[?" + ISO + rb"\]?(" + ASIDE + rb")[\s\[|,(]+" + LEVEL + rb"(?:ING)?\b(.*)$")
+LOGGER = re.compile(rb"[\]|)\s]*(?:\d+\s+---\s|\[|\(|[\w.$]+\s*[-:]\s)")
+"""Other patterns of logback and its like (Spring's, ``[%thread] %level %logger - %msg``): time, what stands before the level, level; then a logger's name."""
+
+UNTIMED = re.compile(rb"^(?:\d\d:\d\d:\d\d[.,]\d{3}\s+)?(?:\[[^\]\s]+\]\s+)?" + LEVEL + rb"\s+(?:\[[^\]]+\]|[a-z][\w.$]+\s+[-:]\s)")
+"""A pattern without a date, as containers have it, whose collector writes the time."""
+
+BRACKETED = re.compile(r"\[\s*([^\]\s]+)\s*\]")
+THREAD = re.compile(r"qtp|pool|thread|async|jruby|main|-\d", re.IGNORECASE)
+ALONE = re.compile(rb"(?:qtp|pool-|main$)|.*-\d+$")
+"""A name in the only brackets that is a thread's, not a logger's."""
+
+EXCEPTION = re.compile(rb"((?:javax\.net\.ssl|j\.n\.s|sun\.security|s\.s|java\.security\.cert|j\.s\.c)\.[\w.$]*Exception|(?:java\.io|j\.i)\.(?:EOF|IO)Exception)(?::\s*(.*))?$")
+"""Also as JSON encoders shorten them."""
+
+TLS = (b"javax.net.ssl.", b"j.n.s.")
+QUARTER_NS = 900 * SECOND_NS
+FARTHEST_QUARTERS = 56
+LAG_NS = 30 * SECOND_NS
+"""A collector writes its time so much later at most, where that shall tell the zone of a time that names none."""
+
 KINDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     ("certificate_change", re.compile(r"restricted\s*during")),
     ("ems_inconsistent", re.compile(r"Extended Master Secret extension", re.IGNORECASE)),
@@ -30,9 +52,18 @@ KINDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
 """By the exception's text, the first that matches."""
 
 SECOND = len("2026-11-23T17:10:17")
+FIRST = frozenset(b"0123456789[TDIWEF")
+"""How an entry may begin: time, bracket, level."""
+
+CONTINUING = frozenset(b"/ ")
+"""How a line of a stack trace may begin, and nothing else: Ruby's have a path."""
+
 QUIET = re.compile(rb"[.,]\d{3}\S*\s+(?:INFO|DEBUG|TRACE)\s")
 LOOKED_AT = 4096
 """So much of a line is searched for an exception."""
+
+BEFORE_WORDS = 200
+"""Names may stand between the level and what Puppet says, in patterns that are not its own."""
 
 MOST_FAILURES = 100_000
 MOST_THREADS = 4096
@@ -46,7 +77,28 @@ EXECUTED = re.compile(r"Failed to execute '([^']*)'")
 
 def is_ours(line: bytes) -> bool:
     """Whether a line begins as puppetserver.log's do."""
-    return HEAD.match(line) is not None
+    return HEAD.match(line) is not None or _loose(line) is not None
+
+
+def completed(line: bytes, at: Stamp | None) -> bytes:
+    """A line with the time, or with the zone, that it lacks and its collector wrote."""
+    if at is None:
+        return line
+    match = HEAD.match(line) or LOOSE.match(line)
+    if match is None:
+        return zoned(at) + b" " + line if UNTIMED.match(line) else line
+    if not at.has_zone or match[8] is not None:
+        return line
+    try:
+        apart = iso(match.groups()[:8]).ns - at.ns
+    except (ValueError, OverflowError):
+        return line
+    quarters = round(apart / QUARTER_NS)
+    if abs(apart - quarters * QUARTER_NS) > LAG_NS or abs(quarters) > FARTHEST_QUARTERS:
+        return line
+    end = match.end(7) if match[7] is not None else match.end(6)
+    hours, rest = divmod(abs(quarters), 4)
+    return line[:end] + f"{'-' if quarters < 0 else '+'}{hours:02d}:{rest * 15:02d}".encode() + line[end:]
 
 
 class PuppetServerLog:
@@ -54,8 +106,8 @@ class PuppetServerLog:
 
     def __init__(self, facts: LogFacts) -> None:
         self.facts = facts
-        self._head: tuple[int, int, str, str] | None = None
-        """Line, time, thread and text of the last line with a time of its own."""
+        self._head: tuple[int, Stamp | None, str, str] | None = None
+        """Line, time, thread and text of the last line that begins an entry."""
         self._failure: Failure | None = None
         """What that line turned out to be."""
         self._second = b""
@@ -63,34 +115,45 @@ class PuppetServerLog:
         self._open: dict[str, Failure] = {}
         """By thread: the last failure, whose consequences may follow."""
 
-    def line(self, number: int, line: bytes) -> None:
-        """The next line, without its end."""
+    def line(self, number: int, line: bytes) -> bool:
+        """The next line, without its end; False where it begins no entry, so that ``continued`` may take it."""
         if line[:1] == b"\t" or not line:
-            return
+            return True
         if line[:SECOND] == self._second and QUIET.match(line, SECOND):
             self._failure = self._head = None
-            return
+            return True
         self._second = line[:SECOND]
-        match = HEAD.match(line) if line[:1].isdigit() else None
-        if match is None:
-            self._continued(line)
-            return
+        if line[0] not in FIRST:
+            if line[0] not in CONTINUING or self.facts.form != "puppetserver":
+                return False
+            self.continued(line)
+            return True
+        match = HEAD.match(line)
+        if match is not None and (match[10] is not None or not ALONE.match(match[11])):
+            groups = match.groups()
+            level, thread, _, message = groups[8:]
+        else:
+            told = _loose(line)
+            if told is None:
+                return False
+            groups, level, thread, message = told
         self._failure = None
         self._head = None
         try:
-            ns, has_zone = iso(match)
+            at = iso(groups[:8]) if groups else None
         except (ValueError, OverflowError):
-            return
-        self.facts.reach(ns, has_zone)
-        level, thread, _, message = match.groups()[8:]
+            at = None
+        if at is not None:
+            self.facts.reach(at.ns, at.has_zone)
         if level not in (b"WARN", b"ERROR", b"FATAL"):
-            return
+            return True
         name = _text(thread or b"")
-        self._head = (number, ns, name, _text(line))
+        self._head = (number, at, name, _text(line))
         self._consequence(name, message)
-        self._continued(message)
+        self.continued(message)
+        return True
 
-    def _continued(self, line: bytes) -> None:
+    def continued(self, line: bytes) -> None:
         """A line of the event that the last head began."""
         if self._head is None or b"xception" not in line:
             return
@@ -105,10 +168,15 @@ class PuppetServerLog:
                 known.kind, known.detail = kind, detail
                 known.text = f"{self._head[3]} | {detail}"[:TEXT]
             return
-        if not match[1].startswith(b"javax.net.ssl") and kind == "other":
+        if not match[1].startswith(TLS) and kind == "other":
             return
-        number, ns, thread, text = self._head
-        failure = Failure(number, ns, kind, detail, (text if detail in text else f"{text} | {detail}")[:TEXT], thread)
+        number, at, thread, text = self._head
+        if at is None:
+            self.facts.untimed += 1
+            self._head = None
+            return
+        said = (text if detail in text else f"{text} | {detail}")[:TEXT]
+        failure = Failure(number, at.ns, kind, detail, said, thread, has_zone=at.has_zone, resolution_ns=at.resolution_ns)
         self._failure = failure
         if len(self.facts.failures) >= MOST_FAILURES:
             self.facts.problem = f"more than {MOST_FAILURES:,} failures; the first of them are used"
@@ -121,9 +189,10 @@ class PuppetServerLog:
     def _consequence(self, thread: str, message: bytes) -> None:
         """What followed on the thread of a failure: which request it was, and what it cost."""
         failure = self._open.get(thread)
-        if failure is None or not message.startswith(b"Puppet "):
+        said = message.find(b"Puppet ", 0, BEFORE_WORDS) if failure is not None else -1
+        if failure is None or said < 0:
             return
-        text = message.decode("utf-8", "backslashreplace")
+        text = message[said:].decode("utf-8", "backslashreplace")
         if text.startswith("Puppet Error connecting to "):
             route = ROUTE.search(text)
             if route is not None:
@@ -141,6 +210,22 @@ class PuppetServerLog:
         elif text.startswith("Puppet Report processor failed:"):
             failure.impact = "report"
             del self._open[thread]
+
+
+def _loose(line: bytes) -> tuple[tuple[bytes | None, ...], bytes, bytes, bytes] | None:
+    """Groups of the time, level, thread and message of a line that is written in another way than Puppet's own; None where it begins no entry."""
+    line = line[:LOOKED_AT]
+    match = LOOSE.match(line)
+    if match is not None and (LOGGER.match(match[11]) or b"[" in match[9]):
+        groups, before, level, behind = match.groups()[:8], match[9], match[10], match[11]
+    elif (match := UNTIMED.match(line)) is not None:
+        groups, before, level, behind = (), line[: match.start(1)], match[1], line[match.end(1) :]
+    else:
+        return None
+    said = behind.find(b"Puppet ")
+    names: list[str] = BRACKETED.findall(_text(before)) + BRACKETED.findall(_text(behind[: said if said >= 0 else len(behind)])[:200])
+    thread = next((name for name in names if THREAD.search(name)), names[0] if names else "")
+    return groups, level, thread.encode("utf-8", "backslashreplace"), behind[said:] if said >= 0 else behind
 
 
 def _requested(failure: Failure, route: str) -> None:

@@ -2,62 +2,121 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator
+import codecs
+from collections.abc import Callable, Iterator
 
 from inspector.capture.blocks import Damaged, Readable
-from inspector.capture.compression import Counted, inflate
+from inspector.capture.compression import inflate
 from inspector.logs import haproxy, puppetserver
 from inspector.logs.entries import LogFacts
-from inspector.logs.haproxy import HaproxyLog
+from inspector.logs.envelope import SUSPICIOUS, Envelope
+from inspector.logs.haproxy import Clients, HaproxyLog
+from inspector.logs.opened import Opened
 from inspector.logs.puppetserver import PuppetServerLog
+from inspector.logs.sources import NotALog, opened
 from inspector.safe import path_text
 
 CHUNK = 1 << 20
-LONGEST_LINE = 1 << 16
-TRIED_LINES = 20_000
-"""So many lines without a known one make a log of another format."""
+LONGEST_LINE = 1 << 20
+TRIED_LINES, TRIED_BYTES = 20_000, 64 << 20
+"""So much without a known line makes a log of another format."""
 
-Sink = Callable[[int, bytes], None]
+MARKS = ((b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
+"""Byte order marks of UTF-16, in which PowerShell writes what is redirected."""
+
+SOURCES = 1024
+"""Programs whose lines stand between each other's in one file: more than these begin anew."""
 
 
-def read_log(path: str, clients: Container[tuple[str, int]] | None = None) -> LogFacts:
-    """One log, plain or compressed. ``clients``: as in ``HaproxyLog``. Raises nothing: ``problem`` says what went wrong."""
+Sink = Callable[[int, bytes], bool]
+
+
+def read_log(path: str, clients: Clients | None = None, near_ns: int | None = None) -> LogFacts:
+    """One log, plain or compressed. ``clients``: as in ``HaproxyLog``; ``near_ns``: as in ``stamps.syslog``. Raises nothing: ``problem`` says what went wrong."""
     facts = LogFacts(path_text(path), "unknown")
     try:
-        with open(path, "rb") as file:
-            _read(inflate(Counted(file, None)), facts, clients)
-    except (OSError, Damaged) as error:
-        facts.problem = f"cannot be read{f' behind line {facts.lines:,}' if facts.lines else ''}: {getattr(error, 'strerror', None) or error}"
+        with opened(path) as file:
+            _read(inflate(file), facts, clients, near_ns)
+    except (OSError, Damaged, NotALog) as error:
+        told = str(error) if isinstance(error, NotALog) else f"cannot be read{f' behind line {facts.lines:,}' if facts.lines else ''}: {getattr(error, 'strerror', None) or error}"
+        facts.problem = told
     return facts
 
 
-def _read(stream: Readable, facts: LogFacts, clients: Container[tuple[str, int]] | None) -> None:
-    sink: Sink | None = None
+def _read(stream: Readable, facts: LogFacts, clients: Clients | None, near_ns: int | None) -> None:
+    entries = Entries(facts, clients, near_ns)
+    tried = 0
+    plain: Sink | None = None
     for number, line in lines(stream):
         facts.lines = number
+        if plain is not None and plain(number, line):
+            continue
         if number == 1 and b"\0" in line:
             facts.problem = "is no text"
             return
-        if sink is None:
-            sink = recognised(line, facts, clients)
-            if sink is None:
-                if number >= TRIED_LINES:
-                    break
-                continue
-        sink(number, line)
-    if sink is None:
+        entries.line(number, line)
+        plain = entries.plain
+        if facts.form == "unknown":
+            tried += len(line)
+            if number >= TRIED_LINES or tried >= TRIED_BYTES:
+                break
+    if facts.form == "unknown":
         facts.problem = "is empty" if not facts.lines else "is of no known format: neither puppetserver.log nor a log of HAProxy"
 
 
-def recognised(line: bytes, facts: LogFacts, clients: Container[tuple[str, int]] | None = None) -> Sink | None:
-    """What takes the lines of a log, by one of its lines; None where the line does not tell."""
-    if puppetserver.is_ours(line):
-        facts.form = "puppetserver"
-        return PuppetServerLog(facts).line
-    if haproxy.is_ours(line):
-        facts.form = "haproxy"
-        return HaproxyLog(facts, clients).line
-    return None
+class Entries:
+    """Lines of a log in, entries out. What a line is, the line tells: several programs may write into one file, and collectors may wrap what they wrote."""
+
+    def __init__(self, facts: LogFacts, clients: Clients | None = None, near_ns: int | None = None) -> None:
+        """``clients``, ``near_ns``: as in ``read_log``."""
+        self.facts = facts
+        self._clients = clients
+        self._haproxy = HaproxyLog(facts, clients, near_ns)
+        self._puppet: dict[bytes, PuppetServerLog] = {}
+        self._one = PuppetServerLog(facts)
+        self._envelope = Envelope(self._is_head, near_ns)
+
+    @property
+    def plain(self) -> Sink | None:
+        """What takes lines as they stand, where they are not wrapped; ``line`` is to be given those that it does not take."""
+        if not self._envelope.is_empty:
+            return None
+        return self._one.line if self.facts.form == "puppetserver" else self._haproxy.line
+
+    def line(self, number: int, line: bytes) -> None:
+        """The next line, without its end."""
+        if self._envelope.is_empty and not SUSPICIOUS.match(line):
+            self._one.continued(line)
+            return
+        found = self._envelope.open(line)
+        if found is not None:
+            for text in found.text.split(b"\n"):
+                self._give(number, text.rstrip(b"\r"), found)
+
+    def _give(self, number: int, text: bytes, found: Opened) -> None:
+        """A line as its program wrote it, and what its envelope said."""
+        source = self._one if not found.source else self._puppet.get(found.source)
+        if source is None:
+            if len(self._puppet) >= SOURCES:
+                self._puppet.clear()
+            source = self._puppet[found.source] = PuppetServerLog(self.facts)
+        text = puppetserver.completed(text, found.at)
+        if source.line(number, text):
+            if self.facts.form == "unknown" and puppetserver.is_ours(text):
+                self.facts.form = "puppetserver"
+        elif self._may_be_haproxy(text, found.source) and self._haproxy.line(number, text, found.at, found.source):
+            if self.facts.form == "unknown":
+                self.facts.form = "haproxy"
+        else:
+            source.continued(text)
+
+    def _may_be_haproxy(self, text: bytes, source: bytes) -> bool:
+        """A look that is cheaper than reading it."""
+        return self.facts.form != "puppetserver" or b"haproxy" in source or b"haproxy" in text[:256] or haproxy.CLIENT.search(text, 0, 256) is not None
+
+    def _is_head(self, found: Opened) -> bool:
+        first = found.text.partition(b"\n")[0]
+        return puppetserver.is_ours(first) or haproxy.is_ours(found._replace(text=first), self._clients)
 
 
 class Splitter:
@@ -95,9 +154,18 @@ class Splitter:
 
 
 def lines(stream: Readable) -> Iterator[tuple[int, bytes]]:
-    """The lines of a stream, as ``Splitter`` gives them. Raises Damaged behind the last one that could be had."""
+    """The lines of a stream, as ``Splitter`` gives them; UTF-16 as UTF-8. Raises Damaged behind the last one that could be had."""
     splitter = Splitter()
     piece = bytearray(CHUNK)
+    decoder: codecs.IncrementalDecoder | None = None
+    is_begun = False
     while count := stream.readinto(memoryview(piece)):
-        yield from splitter.feed(piece[:count])
+        chunk: bytes | bytearray = piece[:count]
+        if not is_begun:
+            is_begun = True
+            name = next((name for mark, name in MARKS if chunk.startswith(mark)), None)
+            decoder = codecs.getincrementaldecoder(name)("replace") if name is not None else None
+        if decoder is not None:
+            chunk = decoder.decode(chunk).encode("utf-8", "replace")
+        yield from splitter.feed(chunk)
     yield from splitter.finish()

@@ -112,7 +112,7 @@ def _log(log: LogFacts, disguise: Disguise) -> LogFacts:
     return msgspec.structs.replace(
         log,
         path=path_name(log.path, disguise),
-        failures=[_failure(f, log.has_zone, disguise) for f in log.failures],
+        failures=[_failure(f, f.has_zone, disguise) for f in log.failures],
         proxied=[_proxied(p, disguise) for p in log.proxied],
     )
 

@@ -1,12 +1,19 @@
-"""The balancer's own log joined with the wire, by the client's address and port and the time: ports repeat within seconds."""
+"""The balancer's own log joined with the wire, by the client's address and port and the time: ports repeat within seconds.
+
+Of one client address and port only one connection is open at a time, and HAProxy writes its line when it is over: lines and connections of one client port stand in the same order.
+So they are paired in that order, each within the time that clocks and the log's resolution leave open. A pair is taken where pairing from the first and from the last come
+to the same; what cannot be told apart is left, and counted.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from inspector.logs.entries import LogFacts, Proxied
-from inspector.tracking.clocks import Offset, Times, offsets
+from inspector.tracking.clock_steps import Clock, clock_of
+from inspector.tracking.clocks import Offset, early
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import ip_text
 
@@ -15,6 +22,9 @@ EARLY_NS, LATE_NS = 2_000_000, 50_000_000
 
 APART_NS = 500_000_000
 """A line and a SYN further apart than this are of two connections."""
+
+Reason = Literal["ambiguous", "no_connection", "outside", "clock_unknown", "other_client", "unreadable_time"]
+"""Why a line was joined with no connection."""
 
 
 class Chosen(NamedTuple):
@@ -25,47 +35,128 @@ class Chosen(NamedTuple):
 
 
 class Balanced(NamedTuple):
-    """``chosen``: by the place of a connection. ``offsets``: by the place of a log; only logs that fit are in it."""
+    """``chosen``: by the place of a connection. ``clocks``: by the place of a log; only logs that fit are in it. ``unjoined``: by the place of a log, lines by the reason."""
 
     chosen: dict[int, Chosen]
-    offsets: dict[int, Offset]
+    clocks: dict[int, Clock]
+    unjoined: dict[int, Counter[Reason]]
+
+    def offset(self, log: int) -> Offset | None:
+        """The offset of a log's clock, where it begins with that; None where it is not known."""
+        clock = self.clocks.get(log)
+        return (clock.segments[0].offset if clock.segments else clock.offsets[0]) if clock is not None else None
 
 
 Key = tuple[str, int]
 
 
+class Start(NamedTuple):
+    """A moment of a connection that a line may name, and the connection's place."""
+
+    ns: int
+    place: int
+
+
 def balanced(observed: Sequence[Observed], logs: Sequence[LogFacts]) -> Balanced:
     """Which server each connection was sent to, as far as a log says so."""
-    result = Balanced({}, {})
-    if not any(log.proxied for log in logs):
+    result = Balanced({}, {}, {})
+    if not any(log.proxied or log.others or log.untimed for log in logs):
         return result
-    starts: dict[Key, list[tuple[int, int]]] = {}
+    starts: dict[Key, list[Start]] = {}
     for seen in observed:
         for end in {leg.client for leg in (seen.main, *seen.legs)}:
-            starts.setdefault((ip_text(end.address), end.port), []).append((seen.first_ns, seen.index))
+            starts.setdefault((ip_text(end.address), end.port), []).append(Start(seen.first_ns, seen.index))
     for place, log in enumerate(logs):
-        entries: dict[Key, list[Proxied]] = {}
-        for entry in log.proxied:
-            key = (entry.client, entry.port)
-            if key in starts:
-                entries.setdefault(key, []).append(entry)
-        classes = [Times(sorted(e.ns for e in found), sorted(ns for ns, _ in starts[key])) for key, found in entries.items()]
-        best = offsets(classes, EARLY_NS, LATE_NS, log.has_zone)
-        if len(best) != 1:
+        if not (log.proxied or log.form == "haproxy"):
             continue
-        result.offsets[place] = best[0]
-        for key, found in entries.items():
-            _nearest(result.chosen, place, found, starts[key], best[0].ns)
+        reasons = result.unjoined.setdefault(place, Counter())
+        reasons.update(other_client=log.others, unreadable_time=log.untimed)
+        for has_zone, is_end in ((True, False), (False, False), (True, True), (False, True)):
+            entries = [entry for entry in log.proxied if entry.has_zone == has_zone and entry.is_end == is_end]
+            if entries:
+                _join(result, place, entries, _ends(observed, starts) if is_end else starts)
     return result
 
 
-def _nearest(chosen: dict[int, Chosen], place: int, entries: list[Proxied], starts: list[tuple[int, int]], offset_ns: int) -> None:
-    """Lines and connections of one client address and port, the closest ones first."""
-    pairs = sorted((abs(entry.ns - offset_ns - ns), number, index) for number, entry in enumerate(entries) for ns, index in starts)
-    used: set[int] = set()
-    for apart, number, index in pairs:
-        if apart > APART_NS:
-            break
-        if number not in used and index not in chosen:
-            used.add(number)
-            chosen[index] = Chosen(place, entries[number])
+def _ends(observed: Sequence[Observed], starts: dict[Key, list[Start]]) -> dict[Key, list[Start]]:
+    """When each connection ended."""
+    places = {seen.index: seen for seen in observed}
+    return {key: [Start(places[start.place].main.last_ns, start.place) for start in found] for key, found in starts.items()}
+
+
+def _join(result: Balanced, place: int, entries: list[Proxied], starts: dict[Key, list[Start]]) -> None:
+    """Lines of one log whose times mean the same."""
+    reasons = result.unjoined[place]
+    ours = [entry for entry in entries if (entry.client, entry.port) in starts]
+    reasons["other_client"] += len(entries) - len(ours)
+    if not ours:
+        return
+    resolution_ns = max(entry.resolution_ns for entry in ours)
+    wire = {key: sorted(start.ns for start in found) for key, found in starts.items()}
+    clock = clock_of([(entry.ns, (entry.client, entry.port)) for entry in ours], wire, EARLY_NS, LATE_NS, ours[0].has_zone, resolution_ns)
+    if not clock.segments and len(clock.offsets) != 1:
+        reasons["clock_unknown"] += len(ours)
+        return
+    result.clocks.setdefault(place, clock)
+    by_key: dict[Key, list[Line]] = {}
+    for number, entry in enumerate(ours):
+        [offset] = clock.at(number)
+        by_key.setdefault((entry.client, entry.port), []).append(Line(entry, offset))
+    first, last = min(ns[0] for ns in wire.values()), max(ns[-1] for ns in wire.values())
+    others = dict.fromkeys(segment.offset for segment in clock.segments)
+    for key, lines in by_key.items():
+        lines.sort(key=lambda line: line.entry.ns - line.offset.ns)
+        free = sorted(start for start in starts[key] if start.place not in result.chosen)
+        tight_ns, wide_ns = early(EARLY_NS, resolution_ns), early(max(APART_NS, EARLY_NS), resolution_ns)
+        ways = [(tight_ns, LATE_NS, None), *((tight_ns, LATE_NS, other) for other in others), (wide_ns, APART_NS, None)]
+        for before_ns, after_ns, other in ways:  # a connection that was open when the clock was set was accepted by the clock before
+            tried = lines if other is None else [line._replace(offset=other) for line in lines]
+            pairs, left, free, doubtful = _in_order(tried, free, before_ns, after_ns)
+            result.chosen.update((start.place, Chosen(place, line.entry)) for line, start in pairs)
+            reasons["ambiguous"] += doubtful
+            kept = {line.entry.line for line in left}
+            lines = [line for line in lines if line.entry.line in kept]
+        for line in lines:
+            at = line.entry.ns - line.offset.ns
+            reasons["no_connection" if first - wide_ns <= at <= last + wide_ns else "outside"] += 1
+
+
+class Line(NamedTuple):
+    """A line, and the offset of its clock."""
+
+    entry: Proxied
+    offset: Offset
+
+
+Paired = tuple[list[tuple[Line, Start]], list[Line], list[Start], int]
+
+
+def _in_order(lines: list[Line], starts: list[Start], early_ns: int, late_ns: int) -> Paired:
+    """Lines and connections of one client port, in order: the pairs, what is left of both, and how many lines could be of several connections."""
+    windows = [line.offset.window(line.entry.ns, early_ns, late_ns) for line in lines]
+    forward = _matched([(low, high) for low, high in windows], [start.ns for start in starts])
+    mirrored = _matched([(-high, -low) for low, high in reversed(windows)], [-start.ns for start in reversed(starts)])
+    backward = {len(lines) - 1 - i: len(starts) - 1 - j for i, j in mirrored.items()}
+    pairs = [(lines[i], starts[j]) for i, j in forward.items() if backward.get(i) == j]
+    doubtful = {i for i in forward.keys() | backward.keys() if forward.get(i) != backward.get(i)}
+    claimed = {j for i in doubtful for j in (forward.get(i), backward.get(i)) if j is not None}
+    taken = {start for _, start in pairs}
+    rest = [line for i, line in enumerate(lines) if i not in forward and i not in backward]
+    return pairs, rest, [start for j, start in enumerate(starts) if start not in taken and j not in claimed], len(doubtful)
+
+
+def _matched(windows: list[tuple[int, int]], moments: list[int]) -> dict[int, int]:
+    """As many pairs of windows and the moments in them as there can be without crossing, each as early as it can be."""
+    found: dict[int, int] = {}
+    i = j = 0
+    while i < len(windows) and j < len(moments):
+        low, high = windows[i]
+        if moments[j] < low:
+            j += 1
+        elif moments[j] > high:
+            i += 1
+        else:
+            found[i] = j
+            i += 1
+            j += 1
+    return found

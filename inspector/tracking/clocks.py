@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 I64 = npt.NDArray[np.int64]
+MILLISECOND_NS = 1_000_000
 SECOND_NS = 1_000_000_000
 QUARTER_NS = 900 * SECOND_NS
 ZONE_QUARTERS = 56
@@ -38,12 +39,16 @@ TRIED = 64
 
 
 class Offset(NamedTuple):
-    """Log clock minus capture clock lies from ``low_ns`` to ``high_ns``. ``matched``: how many entries fit. ``is_weak``: it may be chance."""
+    """Log clock minus capture clock lies from ``low_ns`` to ``high_ns``. ``matched``: how many entries fit. ``is_weak``: it may be chance.
+
+    ``resolution_ns``: of the log's times.
+    """
 
     low_ns: int
     high_ns: int
     matched: int
     is_weak: bool = False
+    resolution_ns: int = 0
 
     @property
     def ns(self) -> int:
@@ -52,8 +57,12 @@ class Offset(NamedTuple):
 
     @property
     def uncertainty_ns(self) -> int:
-        """Half of the range."""
-        return (self.high_ns - self.low_ns + 1) // 2
+        """Half of the range, and not less than the log's own resolution."""
+        return max((self.high_ns - self.low_ns + 1) // 2, self.resolution_ns)
+
+    def window(self, ns: int, early_ns: int, late_ns: int) -> tuple[int, int]:
+        """From when to when the moment lies of which an entry was written from ``early_ns`` before to ``late_ns`` behind it."""
+        return ns - self.high_ns - late_ns, ns - self.low_ns + early_ns
 
 
 class Times(NamedTuple):
@@ -63,11 +72,21 @@ class Times(NamedTuple):
     wire: list[int]
 
 
-def offsets(classes: Sequence[Times], early_ns: int, late_ns: int, has_zone: bool) -> list[Offset]:
+def offsets(classes: Sequence[Times], early_ns: int, late_ns: int, has_zone: bool, resolution_ns: int = MILLISECOND_NS) -> list[Offset]:
     """The best offsets: one as a rule, several where they fit equally well, none where no more fits than would by chance.
 
-    An entry is written from ``early_ns`` before to ``late_ns`` behind its moment. Where all entries fit, although that may be chance, the offset is weak.
+    An entry is written from ``early_ns`` before to ``late_ns`` behind its moment, where its time is written to the millisecond; coarser times (``resolution_ns``) are
+    earlier by as much. Where all entries fit a clock that is off by seconds and a zone, although that may be chance, the offset is weak.
     """
+    return [found._replace(resolution_ns=resolution_ns) for found in _offsets(classes, early(early_ns, resolution_ns), late_ns, has_zone)]
+
+
+def early(early_ns: int, resolution_ns: int) -> int:
+    """How much earlier than its moment an entry may be stamped, where the stamp's rest was cut off."""
+    return early_ns + max(resolution_ns - MILLISECOND_NS, 0)
+
+
+def _offsets(classes: Sequence[Times], early_ns: int, late_ns: int, has_zone: bool) -> list[Offset]:
     differences, share = _differences(classes)
     if not len(differences):
         return []
@@ -87,6 +106,7 @@ def offsets(classes: Sequence[Times], early_ns: int, late_ns: int, has_zone: boo
         shifted = best(differences[np.abs(differences - zones) <= SKEW_NS])
         tiers.append(([o for o in shifted if _holds_base(o, False)], 2 * ZONE_QUARTERS + 1))
         tiers.append((shifted, (2 * ZONE_QUARTERS + 1) * 2 * SKEW_NS / width))
+    kept = len(tiers)
     tiers.append((best(differences), 2 * FARTHEST_NS / width))
     judged = [(found, places * _by_chance(differences, share, found[0], width)) for found, places in tiers if found]
     if has_zone and exact and (judged[0][1] < CHANCE_AGREED or exact[0].matched >= NEARLY_ALL * _inside(classes, exact[0], early_ns, late_ns) > FEW):
@@ -95,7 +115,7 @@ def offsets(classes: Sequence[Times], early_ns: int, late_ns: int, has_zone: boo
     if expected < CHANCE:
         return found[:TRIED]
     total = sum(len(c.log) for c in classes)
-    return next(([o._replace(is_weak=True) for o in some[:TRIED]] for some, _ in judged if some[0].matched == total), [])
+    return next(([o._replace(is_weak=True) for o in some[:TRIED]] for some, _ in tiers[:kept] if some and some[0].matched == total), [])
 
 
 def _inside(classes: Sequence[Times], offset: Offset, early_ns: int, late_ns: int) -> int:
