@@ -33,7 +33,8 @@ def all_tls13(scene: Scene) -> Assessment | None:
     count = sum(s.modern and s.kind is not None for s in scene.members)
     if not count:
         return unknown("no ServerHello was captured", "not_visible", scene.again)
-    return _safe(f"all {connections(count)} use TLS 1.3", "a back end or the JVM falls back to TLS 1.2 without extended master secret (EMS)")
+    because = f"all {connections(count)} use TLS 1.3" if count > 1 else "the only connection uses TLS 1.3"
+    return _safe(because, "a back end or the JVM falls back to TLS 1.2 without extended master secret (EMS)")
 
 
 def no_certificate(scene: Scene) -> Assessment | None:

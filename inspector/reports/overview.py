@@ -193,7 +193,7 @@ def matrix_note(service: Service) -> str:
     """What stands below the matrix, or instead of it."""
     unseen = f" What {counted(service.offer_unseen, 'connection')} offered was not captured." if service.offer_unseen else ""
     if not service.matrix:
-        offered = f"No session was offered in {'these ' if service.offered_nothing > 1 else 'this '}{counted(service.offered_nothing, 'connection')}."
+        offered = f"No session was offered in these {service.offered_nothing:,} connections." if service.offered_nothing != 1 else "No session was offered in this connection."
         return offered + unseen if service.offered_nothing or not unseen else unseen.lstrip()
     return f"{counted(service.offered_nothing, 'connection')} offered nothing.{unseen}   ● resumed  ◇ declined  ✖ aborted"
 
