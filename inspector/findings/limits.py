@@ -6,13 +6,15 @@ from collections.abc import Iterator
 
 from inspector import bounds
 from inspector.document import Evidence, Finding, Limit
-from inspector.findings import unreadable, unseen, vantages
+from inspector.findings import unreadable, vantages
 from inspector.findings.case import Case
 from inspector.findings.remedies import again
 from inspector.findings.unopened import clipped, not_opened
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import short_id
 
+CAPTURES = ("unreadable", "truncated", "damaged", "drops", "undecoded", "clipped", "bounded", "preamble", "sequence_jump")
+"""Limits of whole captures that lack something."""
 NAMED = 20
 """Connections that a limit names at most."""
 
@@ -77,7 +79,7 @@ def _add(found: list[Limit], kind: str, members: list[Observed], text: str) -> N
 
 def incomplete(case: Case, found: list[Limit]) -> Iterator[Finding]:
     """One finding for what the captures lack, where it weakens an answer."""
-    kinds = tuple(unseen.LIMITS) + ("lost_bytes", "one_sided", "mid_stream", unreadable.KIND)
+    kinds = (*CAPTURES, "lost_bytes", "one_sided", "mid_stream", unreadable.KIND)
     lacking = [limit for limit in found if limit.kind in kinds]
     if not lacking:
         return
