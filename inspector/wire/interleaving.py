@@ -11,7 +11,7 @@ from inspector.capture.frames import U8
 from inspector.facts import frame_reference
 from inspector.wire.segments import I64, SegmentBatch
 
-COLUMNS = tuple(field.name for field in fields(SegmentBatch) if field.name not in ("data", "start", "number", "capture", "undecoded"))
+COLUMNS = tuple(field.name for field in fields(SegmentBatch) if field.name not in ("data", "start", "number", "capture", "stops"))
 
 
 def merged(batches: Sequence[SegmentBatch]) -> SegmentBatch:
