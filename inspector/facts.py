@@ -163,6 +163,7 @@ class LaneFacts(Struct, gc=False, array_like=True):
     """One direction. ``lost``: bytes are missing before it was encrypted. ``packets``: whether any was captured. ``opened``: encrypted records that
     secrets opened, the first ones. ``searched``: so many bytes were looked through for a hello in vain, and no TLS was read. ``jumped``: sequence numbers
     went on further away than any window reaches. ``sequence``: the sequence number of the first byte, None where it is not known.
+    ``blind``: records are missing where it was encrypted.
     """
 
     bytes: int = 0
@@ -178,6 +179,7 @@ class LaneFacts(Struct, gc=False, array_like=True):
     searched: int = 0
     jumped: bool = False
     sequence: int | None = None
+    blind: bool = False
 
 
 class ConnectionFacts(Struct, gc=False, array_like=True):

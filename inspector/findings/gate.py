@@ -20,6 +20,7 @@ MISSING: dict[str, tuple[str, str]] = {
     "not_told": ("how 1 handshake was made cannot be told", "how {} handshakes were made cannot be told"),
     "certificate_not_read": ("of 1 full handshake the certificate was not read", "of {} full handshakes the certificate was not read"),
     "unreadable_certificate": ("the certificate of 1 connection cannot be read whole", "the certificates of {} connections cannot be read whole"),
+    "lost_records": ("encrypted records of 1 resumed connection were not captured", "encrypted records of {} resumed connections were not captured"),
     "before_capture": ("1 connection resumed a session whose certificate was not captured", "{} connections resumed sessions whose certificates were not captured"),
     "unreadable": ("1 input could not be read", "{} inputs could not be read"),
     "truncated": ("the capture ends inside a frame", "{} captures end inside a frame"),

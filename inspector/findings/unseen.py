@@ -59,6 +59,15 @@ def _began_before(case: Case, seen: Observed) -> bool:
     return seen.is_resumed and (session is None or session.leaf is None)
 
 
+def _hides_a_renegotiation(case: Case, seen: Observed) -> bool:
+    """Whether encrypted records are missing in which a renegotiation may hide that Java's rule would look at: of a session that was resumed without EMS."""
+    answer = seen.answer
+    if seen.modern or not seen.is_resumed or answer is None or answer.extended_master_secret:
+        return False
+    main = seen.main
+    return main.from_client.blind or main.from_server.blind
+
+
 WAYS: tuple[Way, ...] = (
     Way("one_sided", lambda case, seen: seen.one_sided, ALL),
     Way("mid_stream", lambda case, seen: seen.offer is None, ALL),
@@ -67,6 +76,7 @@ WAYS: tuple[Way, ...] = (
     Way("not_told", lambda case, seen: seen.kind is None and seen.answer is not None, ALL),
     Way("certificate_not_read", _lacks_certificate, Part.CERTIFICATES),
     Way("unreadable_certificate", _cannot_be_compared, Part.CERTIFICATES),
+    Way("lost_records", _hides_a_renegotiation, Part.CERTIFICATES | Part.ENDS),
     Way("before_capture", _began_before, Part.CERTIFICATES | Part.ORDER),
 )
 """In the order in which they are looked for."""

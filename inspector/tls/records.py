@@ -42,7 +42,7 @@ class RecordReader:
 
     __slots__ = (
         *("_buffer", "_marks", "_message", "_message_mark", "_search", "_sink", "_skipped", "_start"),
-        *("data_bytes", "flowing", "keen", "lane", "mode", "modern", "position", "sealed", "searched", "torn", "uncertain", "want"),
+        *("blind", "data_bytes", "flowing", "keen", "lane", "mode", "modern", "position", "sealed", "searched", "torn", "uncertain", "want"),
     )
 
     def __init__(self, lane: int, sink: Sink) -> None:
@@ -55,8 +55,8 @@ class RecordReader:
         """0 in clear; 1 behind a ChangeCipherSpec; 2 once an encrypted record was seen."""
         self.flowing = False
         """A record of type application data was seen."""
-        self.torn = False
-        """Bytes are missing where the direction was in clear."""
+        self.torn = self.blind = False
+        """Bytes are missing where the direction was in clear; records are missing where it was encrypted."""
         self.searched = 0
         """So many bytes were looked through for a hello in vain; from then on only a flight that begins with one is taken."""
         self.modern = False
@@ -176,11 +176,11 @@ class RecordReader:
         if self.is_clear:
             self.torn = True
             self._sink.missing(self.lane)
+        else:
+            self.blind = True
         is_no_tls = self.mode is Mode.SEEKING and self._search is not None and not self._search.is_start
         self._skipped = bounds.RESYNC_BYTES - bounds.SEARCH_BYTES if is_no_tls else 0
-        self.mode = Mode.LOST
-        self.uncertain = True
-        self._message = None
+        self.mode, self.uncertain, self._message = Mode.LOST, True, None
         if self.keen:
             self.keen = False
             self._sink.broken(self.lane)

@@ -294,7 +294,7 @@ class FlowTable:
             found.bytes = stream.received
             found.gap = max(0, stream.top - stream.received)
             found.fin, found.rst = (ending and flow.closing(lane, ending) for ending in (flow.fins[lane], flow.resets[lane]))
-            found.lost = stream.reader.torn
+            found.lost, found.blind = stream.reader.torn, stream.reader.blind
             found.packets = flow.packets[lane]
             found.searched, found.jumped = stream.reader.searched, stream.jumped
             found.opened = opened[lane]
