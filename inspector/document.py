@@ -12,32 +12,14 @@ from msgspec import Struct
 
 from inspector.document_handshake import (
     Cipher as Cipher,
-)
-from inspector.document_handshake import (
     FrameRef as FrameRef,
-)
-from inspector.document_handshake import (
     Frames as Frames,
-)
-from inspector.document_handshake import (
     Handshake as Handshake,
-)
-from inspector.document_handshake import (
     Inside as Inside,
-)
-from inspector.document_handshake import (
     Jsse as Jsse,
-)
-from inspector.document_handshake import (
     MessageLength as MessageLength,
-)
-from inspector.document_handshake import (
     Negotiated as Negotiated,
-)
-from inspector.document_handshake import (
     Sender as Sender,
-)
-from inspector.document_handshake import (
     SessionFields as SessionFields,
 )
 

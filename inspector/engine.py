@@ -192,4 +192,6 @@ def capture_facts(info: CaptureInfo, losses: Losses) -> CaptureFacts:
         info.snap_length,
         losses.payload,
         losses.clipped,
+        info.tick_ns,
+        tuple(info.steps),
     )

@@ -169,6 +169,13 @@ LOSSLESS = ("duplicate", "two_files", "coarse")
 """What takes nothing away."""
 
 
+ALTERING = ("flip", "reorder")
+"""What changes what the frames say, not only how much of it was seen."""
+
+SUSPECT = ("confirmed", "exposed", "unknown")
+"""States that no damage may turn into innocence."""
+
+
 def _is_from_client(frame: Frame) -> bool:
     """Whether the frame comes from an ephemeral port: good enough for these recordings."""
     data, at = frame.data, {1: 14, 113: 16, 276: 20, 101: 0, 0: 4}.get(frame.link_type, 14)
@@ -215,8 +222,9 @@ def failures(kind: str, whole: Document, damaged: Document) -> list[str]:
     states = {(s.name, s.port): s.assessment for s in whole.services}
     for service in damaged.services:
         was, now = states.get((service.name, service.port)), service.assessment
-        if now.state == "protected" and now.grade == "observed" and was is not None and (was.state, was.grade) != ("protected", "observed") and kind != "shorten":
-            said.append(f"{service.name}: protected, observed; the whole is {was.state}, {was.grade}")
+        is_acquitted = was is not None and (was.state in SUSPECT or (was.grade != "observed" and kind not in ALTERING))
+        if now.state == "protected" and now.grade == "observed" and is_acquitted and kind != "shorten":
+            said.append(f"{service.name}: protected, observed; the whole is {was and (was.state, was.grade)}")
         if now.state == "protected" and now.grade == "observed" and any(_is_hidden(c) for c in damaged.connections if c.service == service.id and not c.health_check):
             said.append(f"{service.name}: protected, observed, although something was lost")
     if kind in LOSSLESS and len(after) > len(before):

@@ -16,8 +16,7 @@ from inspector.wire.encapsulations import Space
 from inspector.wire.segments import SegmentDecoder
 from inspector.wire.table import TABLE
 from tests.build import MS, START_NS, Pool, certificate, document_of, ethernet, facts_of, numbered, pcap
-from tests.encapsulations import ENCAPSULATIONS, in_fragments, ipv4, over_ip, over_udp, udp, vxlan
-from tests.encapsulations import ethernet as framed
+from tests.encapsulations import ENCAPSULATIONS, ethernet as framed, in_fragments, ipv4, over_ip, over_udp, udp, vxlan
 from tests.test_segmentation import compared
 
 A = certificate("puppetdb1", ("puppetdb1.example.com",))

@@ -6,8 +6,7 @@ import pickle
 import random
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from inspector.secrets import keylog
 from inspector.secrets.given import Given, Supply

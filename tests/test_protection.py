@@ -6,8 +6,7 @@ import hashlib
 import hmac
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from inspector.secrets.derivation import expand_label, master_secret, prf, transcript_hash
 from inspector.secrets.openers import NotOpened, Suite, Traffic, is_supported, openers

@@ -6,8 +6,7 @@ import unicodedata
 from functools import lru_cache
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from inspector import filters
 from inspector.columns import Columns

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from msgspec import structs
 
 from inspector import evidence
@@ -21,8 +20,7 @@ from inspector.facts import Facts
 from inspector.findings.judge import judge
 from inspector.merging import merge
 from inspector.stretch import extract_stretch, joined
-from inspector.tracking.sightings import ordered as ordered_facts
-from inspector.tracking.sightings import told_once
+from inspector.tracking.sightings import ordered as ordered_facts, told_once
 from tests.build import CLIENT, VIP, Flow, Pool, Segment, certificate, document_of, ethernet, facts_of, numbered, ordered
 from tests.conftest import find
 from tests.cuts import SECOND, Frame, by_time, frames_of, later, link_type, split, stamped, write, write_pcapng

@@ -13,8 +13,7 @@ from inspector.document import Assessment, Finding, Limit
 from inspector.findings import protected
 from inspector.findings.case import Case
 from inspector.findings.change import ABORT
-from inspector.findings.failures import RULE as FAILED
-from inspector.findings.failures import unclear_id
+from inspector.findings.failures import RULE as FAILED, unclear_id
 from inspector.findings.gate import gated, missing, unknown
 from inspector.findings.machine import USE_EMS
 from inspector.findings.programs import Hit, hits

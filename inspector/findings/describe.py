@@ -5,8 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
-from inspector import bounds, facts
-from inspector import document as doc
+from inspector import bounds, document as doc, facts
 from inspector.facts import EVENT_BYTES, LETTER_AT, AlertFact, ConnectionFacts, HandshakeFacts
 from inspector.findings.case import Case, frame, frames
 from inspector.findings.from_logs import lines_of

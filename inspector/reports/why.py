@@ -7,8 +7,7 @@ from typing import NamedTuple
 from inspector.document import Finding, Grade, Incident
 from inspector.facts import FRAME_BITS
 from inspector.findings.case import Judgement
-from inspector.findings.jsse import Step as JavaStep
-from inspector.findings.jsse import equivalence
+from inspector.findings.jsse import Step as JavaStep, equivalence
 from inspector.findings.judge import Analysis
 from inspector.findings.machine import ALLOW_UNSAFE, USE_EMS
 from inspector.safe import safe_text

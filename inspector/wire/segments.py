@@ -14,11 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inspector.capture.frames import U8, FrameBatch, gather
-from inspector.wire.encapsulations import IPV4 as IPV4_LAYER
-from inspector.wire.encapsulations import IPV6 as IPV6_LAYER
-from inspector.wire.encapsulations import LENGTHS, Layer, Space
-from inspector.wire.encapsulations import TCP as TCP_LAYER
-from inspector.wire.encapsulations import UDP as UDP_LAYER
+from inspector.wire.encapsulations import IPV4 as IPV4_LAYER, IPV6 as IPV6_LAYER, LENGTHS, TCP as TCP_LAYER, UDP as UDP_LAYER, Layer, Space
 from inspector.wire.ethertypes import VLAN_TAGS
 from inspector.wire.fragments import Key, Waiting
 from inspector.wire.table import DATAGRAM, HEADER, LOST, OPENED, PROTOCOL, TUNNEL_PORT, entry
