@@ -259,15 +259,18 @@ def prepared(opened: Opened, options: dict[str, Any], journal_wanted: bool) -> W
     from inspector.findings.case import Options
     from inspector.live.watching import Watching
 
-    keeping = None
+    watching = keeping = None
     try:
         keeping = _keeping(opened, options, journal_wanted)
+        judged = Options("first" if options["jdk_generation"] == "first" else "current", options["vips"], options.get("machine"))
+        watching = Watching(opened.sources, judged, keeping, opened.name)
     finally:
-        if keeping is None:
+        if watching is None:
             for source in opened.sources:
                 source.stop()
-    judged = Options("first" if options["jdk_generation"] == "first" else "current", options["vips"], options.get("machine"))
-    return Watching(opened.sources, judged, keeping, opened.name)
+            if keeping is not None and keeping.journal is not None:
+                keeping.journal.close()
+    return watching
 
 
 def _keeping(opened: Opened, options: dict[str, Any], journal_wanted: bool) -> Keeping:

@@ -47,7 +47,7 @@ LAYERS: dict[str, set[str]] = {
     "contents": {"capture", "engine", "errors", "evidence", "facts", "secrets", "stretch", "tls", "tracking", "wire"},
     "settings": {"document", "errors", "safe"},
     "vips": {"errors"},
-    "journal": {"errors", "facts", "tls"},
+    "journal": {"bounds", "errors", "facts", "tls"},
     "live": {"capture", "document", "engine", "errors", "evidence", "facts", "findings", "journal", "logs", "safe", "secrets", "times", "tracking", "wire"},
     "progress": {"capture"},
     "reports": {"document", "errors", "facts", "findings", "logs", "safe", "times", "tls", "tracking"},

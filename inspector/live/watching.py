@@ -73,7 +73,7 @@ class Watching:
         self._together = min(TOGETHER, most // 4)
         self._number = 1
         self._capture = journal.capture if journal is not None else 0
-        self._before = journal.captures()[:-1] if journal is not None else []
+        self._before = journal.before if journal is not None else []
         self._packet_ns = 0
         self._packet_at = time.monotonic_ns()
         self._offset = time.time_ns() - time.monotonic_ns()
@@ -346,6 +346,9 @@ class Watching:
         journal = self.keeping.journal
         if journal is None:
             return
+        if journal.trouble:
+            trouble, journal.trouble = journal.trouble, ""
+            self.lose(listener, "journal", f"{journal.path}: what was kept before cannot be read: {trouble}")
         rows, records = self._rows, self._records
         self._rows, self._records = {}, []
         try:
