@@ -64,7 +64,7 @@ class Database:
         for limit, most in ((sqlite3.SQLITE_LIMIT_LENGTH, VALUE_BYTES), (sqlite3.SQLITE_LIMIT_ATTACHED, 0), (sqlite3.SQLITE_LIMIT_TRIGGER_DEPTH, 1)):
             connection.setlimit(limit, most)
         for pragma in ("trusted_schema = OFF", "cell_size_check = ON", "mmap_size = 0"):
-            connection.execute(f"PRAGMA {pragma}")
+            self.execute(f"PRAGMA {pragma}")
 
     def _is_tired(self) -> bool:
         self._left -= STRIDE
@@ -73,8 +73,8 @@ class Database:
     def size(self) -> int:
         """Bytes of all pages, with what stands in the write-ahead log."""
         self._left = STEPS
-        pages: int = self._connection.execute("PRAGMA page_count").fetchone()[0]
-        page: int = self._connection.execute("PRAGMA page_size").fetchone()[0]
+        pages: int = self.execute("PRAGMA page_count").fetchone()[0]
+        page: int = self.execute("PRAGMA page_size").fetchone()[0]
         return pages * page
 
     def refresh(self) -> int:
@@ -88,7 +88,7 @@ class Database:
         room = SLACK_BYTES + self.refresh()
         found: list[tuple[Any, ...]] = []
         try:
-            for row in self._connection.execute(query, values):
+            for row in self.execute(query, values):
                 room -= sum(1 + len(value) if isinstance(value, bytes | str) else 1 for value in row)
                 if room < 0:
                     raise DamagedError("damaged: it gives more than it can hold")
@@ -107,8 +107,11 @@ class Database:
         return found[0][0]
 
     def execute(self, query: str, values: Iterable[object] = ()) -> sqlite3.Cursor:
-        """A statement that changes something; within the steps that ``refresh`` gave."""
-        return self._connection.execute(query, tuple(values))
+        """A statement, within the steps that ``refresh`` gave."""
+        try:
+            return self._connection.execute(query, tuple(values))
+        except UnicodeDecodeError:  # SQLite's own message, with a name in it
+            raise DamagedError("damaged: a name in its schema is no text") from None
 
     def executemany(self, query: str, values: Iterable[tuple[object, ...]]) -> None:
         """The same for many."""

@@ -57,6 +57,8 @@ def opened(request: Request, environment: Mapping[str, str]) -> Opened:
         commands.append(Given("-", request.piped))
     interfaces = request.interfaces or (() if commands else (ANY,))
     who = account(request.user, environment) if os.geteuid() == 0 else None
+    if who is not None and "TMUX" not in environment and (address := _inherited("TMUX")):
+        os.environ["TMUX"] = address  # sudo hides it; the user behind it may still speak to their tmux
     if request.user is not None and who is None:
         raise UsageError(f"-Z {request.user}: only root can become another user")
     if who is not None and who.uid == 0:
