@@ -70,7 +70,7 @@ HIGH_CONTRAST = Theme(
 class InspectorApp(Exporting):
     """Captures as a story. Returns the exit status."""
 
-    CSS_PATH = Path(__file__).with_name("app.tcss")
+    CSS = Path(__file__).with_name("app.tcss").read_text(encoding="utf-8")
     TITLE = "Inspector"
     BINDINGS: ClassVar[list[BindingType]] = [
         *(Binding(str(number), f"area('{area}')", area.title(), show=False, tooltip=f"To the {area}", id=area) for number, area in enumerate(AREAS, 1)),
