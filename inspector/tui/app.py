@@ -33,7 +33,7 @@ from inspector.tui.incidents import IncidentsScreen, found_of, open_found
 from inspector.tui.loading import Loading
 from inspector.tui.message import of_rung
 from inspector.tui.overview import OverviewScreen
-from inspector.tui.page import Area, Page
+from inspector.tui.page import Area, AreaBar, Page
 from inspector.tui.services import ServicesScreen
 from inspector.tui.sessions import SessionsScreen
 from inspector.tui.told import Target
@@ -206,8 +206,8 @@ class InspectorApp(Exporting):
             base.fill()
 
     def _refresh_bar(self) -> None:
-        for bar in self.screen_stack[0].query("AreaBar"):
-            bar.refresh()
+        for bar in self.screen_stack[0].query(AreaBar):
+            bar.look()
 
     def status(self) -> str:
         """What goes on, for the line of areas."""
