@@ -196,7 +196,7 @@ class InspectorApp(Exporting):
         if analysis is None:
             return
         self._shown = loading.version
-        self.desk.paths = loading.paths
+        self.desk.paths, self.desk.whole_from_ns = loading.paths, loading.whole_from_ns
         self.desk.take(analysis, loading.columns, is_settled=not loading.is_repeatable or len(self.screen_stack) > 1)
         if self.current_mode == "loading":
             wanted = self.desk.view.area or ("overview" if analysis.document.services else "services")

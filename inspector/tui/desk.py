@@ -49,6 +49,8 @@ class Desk:
     analysis: Analysis | None = None
     columns: Columns | None = None
     service: int | None = None
+    whole_from_ns: int = 0
+    """Of connections before this time, some were forgotten."""
     is_chosen: bool = False
     """Somebody chose the service in view; else it is the one that matters most."""
     everything: bool = False

@@ -101,6 +101,7 @@ class Listening(Growing):
         self._filter = expression
         self._capture = threading.Thread(target=self._watch, name="capture", daemon=True)
         self._facts: Facts | None = None
+        self._whole_from_ns = 0
         self._asked = threading.Event()
         self._given = threading.Event()
         self._incidents: tuple[int, str] = (0, "")
@@ -173,6 +174,7 @@ class Listening(Growing):
             is_news = state[0] != shown[0] or (state != shown and time.monotonic() - at > COUNT_SECONDS)
             if is_news:
                 shown, at = state, time.monotonic()
+                self.whole_from_ns = self._whole_from_ns
             pause = self._show(facts) if facts.connections and is_news else LOOK_SECONDS
         if self._crash is not None:
             raise self._crash
@@ -193,15 +195,18 @@ class Listening(Growing):
         except BaseException as error:  # noqa: BLE001 - it is raised again in the thread whose end the app sees
             self._crash = error
         finally:
-            self._facts = self._watching.whole()
-            self._given.set()
+            self._hand_over()
 
     def tick(self) -> None:
         """Hand over what is known, if it was asked for."""
         if self._asked.is_set():
             self._asked.clear()
-            self._facts = self._watching.whole()
-            self._given.set()
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        self._facts = self._watching.whole()
+        self._whole_from_ns = self._watching.window.whole_from_ns
+        self._given.set()
 
     def update(self, update: Update) -> None:
         """Incidents knock at once; the rest is seen when it is judged."""
