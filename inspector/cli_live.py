@@ -142,7 +142,7 @@ def keys_from_terminal() -> int | None:
 
 @click.command("watch")
 @capture_options
-@click.option("--metrics", "metrics_path", metavar="FILE", help="Write metrics here, as an OpenMetrics textfile.")
+@click.option("--metrics", "metrics_path", metavar="FILE", help="Write metrics here, in Prometheus' text format.")
 @click.option("--exec", "execute", metavar="COMMAND", help="Run this on an incident; it is told by INSPECTOR_ variables. No shell.")
 @click.option("--findings-only", is_flag=True, help="No lines for connections.")
 @click.argument("piped", required=False, type=click.Choice(["-"]), metavar="[-]")

@@ -133,7 +133,7 @@ FIELDS: tuple[Field, ...] = (
     Field("rule", "rule of a finding that names the connection", lambda n, s, m: n.rules.get(s.id, ())),
     Field("ja4", "JA4 of the ClientHello", lambda n, s, m: (s.offer.ja4 if s.offer is not None else None,)),
     Field("rtt", "round trip of the TCP handshake, e.g. rtt>5ms", lambda n, s, m: (m.rtt / 1e9 if m.rtt is not None else None,), "duration"),
-    Field("bytes", "payload bytes of both sides, e.g. bytes>1MB", lambda n, s, m: (float(m.from_client.bytes + m.from_server.bytes),), "size"),
+    Field("bytes", "payload bytes of both sides, e.g. bytes>1MB", lambda n, s, m: (float(sum(lane.bytes + lane.gap for lane in (m.from_client, m.from_server))),), "size"),
     Field("gap_bytes", "bytes that the capture lacks", lambda n, s, m: (float(m.from_client.gap + m.from_server.gap),), "size"),
     Field("frame", "frame number of the ClientHello", lambda n, s, m: (float(m.handshake.hello_frame & (1 << FRAME_BITS) - 1) if m.handshake.hello_frame else None,), "number"),
     Field("id", "id of the connection", lambda n, s, m: (s.id,)),

@@ -156,9 +156,13 @@ class Journal:
                 known.append(digest)
 
     def size(self) -> int:
-        """How much of the file is used. Raises sqlite3.Error."""
-        size = self._db.size()
-        return size - size // max(self._db.one("PRAGMA page_count"), 1) * self._db.one("PRAGMA freelist_count")
+        """How much of the file is used; 0 where that cannot be told."""
+        try:
+            size = self._db.size()
+            return size - size // max(self._db.one("PRAGMA page_count"), 1) * self._db.one("PRAGMA freelist_count")
+        except sqlite3.Error as error:
+            self.trouble = str(error)
+            return 0
 
     def _shrink(self) -> None:
         """The oldest go where it is full; their pages are used again."""
