@@ -79,7 +79,7 @@ LAYERS: dict[str, set[str]] = {
     },
     "cli": {"capture", "cli_files", "cli_live", "cli_report", "document", "errors", "extraction", "filters", "findings", "reports", "settings", "tracking", "tui", "version"},
     "cli_files": {"capture", "errors", "extraction", "findings", "progress", "safe", "secrets", "vips"},
-    "cli_report": {"bundle", "cli_files", "document", "errors", "findings", "redaction", "reports", "safe", "secrets", "vips"},
+    "cli_report": {"bundle", "capture", "cli_files", "document", "errors", "findings", "redaction", "reports", "safe", "secrets", "vips"},
     "cli_live": {"cli_files", "errors", "findings", "journal", "live", "safe", "secrets", "settings", "tui", "vips"},
     "__init__": {"document", "errors", "extraction", "findings", "secrets", "version"},
     "__main__": {"cli"},

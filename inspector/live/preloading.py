@@ -6,10 +6,10 @@ import importlib
 import pkgutil
 import sys
 from collections.abc import Iterable
+from importlib.util import find_spec
 from pathlib import Path
 
-import inspector
-
+PACKAGE = Path(__file__).parent.parent
 CAPTURE = ("encodings", "concurrent.futures.thread", "numpy.ma")
 """What is loaded late beside our own modules."""
 
@@ -25,18 +25,15 @@ NEVER = ("__main__", "sniff", "mbcs", "oem", "_win32_console", "_windows_rendere
 
 def program() -> list[str]:
     """Files that whoever runs this must be able to read: Python, its library and its extensions, this program and what it needs."""
-    import cryptography
-    import msgspec
-    import numpy as np
-
-    extensions = sorted(str(path) for path in Path(importlib.__file__).parent.parent.glob("lib-dynload/*.so"))[:1]
-    modules = [module.__file__ for module in (importlib, inspector, np, msgspec, cryptography) if module.__file__]
-    return [sys.executable, *modules, *extensions]
+    library = Path(importlib.__file__).parent.parent
+    found = [sys.executable, importlib.__file__, *sorted(map(str, library.glob("lib-dynload/*.so")))[:1], __file__]
+    specs = [find_spec(name) for name in ("numpy", "msgspec", "cryptography")]
+    return [*found, *(spec.origin for spec in specs if spec is not None and spec.origin)]
 
 
 def preload(packages: Iterable[str] = ()) -> None:
     """Load all of the capture's modules, and ``packages`` with all that is in them."""
-    names = [f"inspector.{module.name}" for module in pkgutil.iter_modules(inspector.__path__) if module.name not in ("tui", "bundle", *NEVER)]
+    names = [f"inspector.{module.name}" for module in pkgutil.iter_modules([str(PACKAGE)]) if module.name not in ("tui", "bundle", *NEVER)]
     for name in (*names, *CAPTURE, *packages):
         _load(name)
     for name in LAZY:

@@ -346,9 +346,8 @@ class Watching:
         journal = self.keeping.journal
         if journal is None:
             return
-        if journal.trouble:
-            trouble, journal.trouble = journal.trouble, ""
-            self.lose(listener, "journal", f"{journal.path}: what was kept before cannot be read: {trouble}")
+        if journal.trouble:  # told once, as any loss is
+            self.lose(listener, "journal", f"{journal.path}: what was kept before cannot be read: {journal.trouble}")
         rows, records = self._rows, self._records
         self._rows, self._records = {}, []
         try:
@@ -393,10 +392,6 @@ class Watching:
 
     def close(self) -> None:
         """Files and journal, whatever happened."""
-        if self.keeping.recording is not None:
-            self.keeping.recording.close()
-        if self.keeping.journal is not None:
-            self.keeping.journal.close()
-        for read in (self.keeping.logs, self.keeping.keys):
-            if read is not None:
-                read.close()
+        for kept in (self.keeping.recording, self.keeping.journal, self.keeping.logs, self.keeping.keys):
+            if kept is not None:
+                kept.close()
