@@ -53,7 +53,7 @@ class Reader:
         self._serial = max([self._serial, 1, *(row[0] for row in rows)])
         known = facts.certificates
         facts.certificates = {
-            digest: known[digest] if known.get(digest) == der else values.certificate(digest, der)[1] for digest, der in self._db.rows("SELECT sha256, der FROM certificates")
+            digest: der if digest in known and known[digest] == der else values.certificate(digest, der)[1] for digest, der in self._db.rows("SELECT sha256, der FROM certificates")
         }
         return Facts(
             captures=captures,
