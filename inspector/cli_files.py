@@ -71,7 +71,7 @@ def story_options(command: Any) -> Any:
     @wraps(command)
     def asked(**values: Any) -> Any:
         vips = tuple(parsed(vip) for vip in values.pop("vips"))
-        return command(Asked(values.pop("files"), vips, *(values.pop(name) for name in ("jdk_generation", "logs", "key_logs", "server_keys"))), **values)
+        return command(Asked(_pipe_as_input(values.pop("files")), vips, *(values.pop(name) for name in ("jdk_generation", "logs", "key_logs", "server_keys"))), **values)
 
     decorators = [
         click.argument("files", nargs=-1, required=True, metavar="FILE…"),
@@ -91,6 +91,24 @@ def story_options(command: Any) -> Any:
     for decorator in reversed(decorators):
         found = decorator(found)
     return found
+
+
+def _pipe_as_input(files: tuple[str, ...]) -> tuple[str, ...]:
+    """A pipe that has a name, as a shell's ``<(command)`` has, becomes standard input: what was read of it cannot be read again. Raises UsageError."""
+    from inspector.capture.inputs import is_pipe
+
+    pipes = [path for path in files if is_pipe(path)]
+    if not pipes:
+        return files
+    if len(pipes) > 1 or "-" in files:
+        raise UsageError("only one pipe can be read", "write the others to files first")
+    try:
+        pipe = os.open(pipes[0], os.O_RDONLY)
+        os.dup2(pipe, 0)
+        os.close(pipe)
+    except OSError as error:
+        raise UsageError(f"{pipes[0]}: {error.strerror}") from None
+    return tuple("-" if path == pipes[0] else path for path in files)
 
 
 def analysis_of(asked: Asked, given: Given | None = None) -> Analysis:

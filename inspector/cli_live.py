@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -92,13 +94,14 @@ def live_command(ascii_wanted: bool, settings: str | None, piped: str | None, **
     capture = keys_from_terminal() if piped else None
     if piped and capture is None:
         raise UsageError("standard input is the capture and there is no terminal to read keys from", "inspector watch - prints a line for each finding")
+    from inspector.live.preloading import APP
     from inspector.settings import load
     from inspector.tui.app import InspectorApp
     from inspector.tui.desk import View
     from inspector.tui.listening import Listening
 
     own = load(settings)
-    opened = open_sources(options, capture)
+    opened = open_sources(options, capture, APP)
     watching = prepared(opened, options, journal_wanted=False)
     listening = Listening(watching, opened.filter, own)
     given = None
@@ -106,17 +109,18 @@ def live_command(ascii_wanted: bool, settings: str | None, piped: str | None, **
         from inspector.secrets.given import Given
 
         given = Given.of(watching.keeping.keys.secrets)
-    app = InspectorApp(listening.paths, watching.options, own, View(), ascii_wanted, listening, given)
     ended: list[int] = []
-
-    def end(number: int, frame: object) -> None:
-        ended.append(128 + number)
-        app.exit(0)
-
-    signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGHUP, end)
     try:
-        status = app.run()
+        with loaded_before(opened):
+            app = InspectorApp(listening.paths, watching.options, own, View(), ascii_wanted, listening, given)
+
+            def end(number: int, frame: object) -> None:
+                ended.append(128 + number)
+                app.exit(0)
+
+            signal.signal(signal.SIGTERM, end)
+            signal.signal(signal.SIGHUP, end)
+            status = app.run()
     finally:
         listening.close()
     if app.problem:
@@ -138,7 +142,7 @@ def keys_from_terminal() -> int | None:
 
 @click.command("watch")
 @capture_options
-@click.option("--metrics", "metrics_path", metavar="FILE", help="Write metrics here, as an OpenMetrics textfile.")
+@click.option("--metrics", "metrics_path", metavar="FILE", help="Write metrics here, in Prometheus' text format.")
 @click.option("--exec", "execute", metavar="COMMAND", help="Run this on an incident; it is told by INSPECTOR_ variables. No shell.")
 @click.option("--findings-only", is_flag=True, help="No lines for connections.")
 @click.argument("piped", required=False, type=click.Choice(["-"]), metavar="[-]")
@@ -161,7 +165,7 @@ def watch_command(metrics_path: str | None, execute: str | None, findings_only: 
 
     execution = Execution(execute) if execute else None
     opened = open_sources(options, 0 if piped else None)
-    watching = prepared(opened, options, journal_wanted=True)
+    watching = prepared(opened, {**options, "metrics": metrics_path}, journal_wanted=True)
     lines = Lines(watching, sys.stdout.buffer, Metrics(metrics_path) if metrics_path else None, execution, not findings_only)
     ended: list[int] = []
 
@@ -174,20 +178,25 @@ def watch_command(metrics_path: str | None, execute: str | None, findings_only: 
     signal.signal(signal.SIGHUP, lambda number, frame: watching.ask_flush())
     collect_rarely()
     try:
-        watching.run(lines)
-        lines.finish()
+        with loaded_before(opened):
+            watching.run(lines)
+            lines.finish()
     finally:
         watching.close()
     if ended:
         raise SystemExit(ended[0])
 
 
-def open_sources(options: dict[str, Any], piped: int | None) -> Opened:
-    """Open what the options ask for, and say what is done. From then on this process has no rights. Raises InspectorError."""
+def open_sources(options: dict[str, Any], piped: int | None, packages: tuple[str, ...] = ()) -> Opened:
+    """Open what the options ask for, and say what is done. From then on this process has no rights. ``packages``: what is needed then beside the capture
+    itself. Raises InspectorError.
+    """
     import cryptography.x509  # noqa: F401 - all that is needed is loaded while this process may still read it
 
     import inspector.live.lines  # noqa: F401
-    from inspector.live.plan import opened
+    from inspector.live.plan import becomes, opened
+    from inspector.live.preloading import preload, program
+    from inspector.live.privileges import denied
 
     request = _request(options, piped)
     if not (request.interfaces or request.commands or request.vips or request.expression or piped is not None):
@@ -201,12 +210,30 @@ def open_sources(options: dict[str, Any], piped: int | None) -> Opened:
         from inspector.live.growing_keys import GrowingKeys
 
         options["keys"] = GrowingKeys(options["key_logs"], options["server_keys"], passphrase)
+    who = becomes(request, os.environ)
+    hidden = denied(who, program()) if who is not None else []
+    if who is not None and hidden:
+        click.echo(f"inspector: {who.name} may not read {hidden[0]}: everything is loaded before rights are given up", err=True)
+        preload(packages)
     found = opened(request, os.environ)
     for source in found.sources:
         click.echo(f"inspector: capturing {source.name} by {source.by}" + (f", filter: {found.filter}" if found.filter and source.is_here else ""), err=True)
     if found.account is not None:
         click.echo(f"inspector: running as {found.account.name}, without rights", err=True)
     return found
+
+
+@contextmanager
+def loaded_before(opened: Opened) -> Iterator[None]:
+    """What was to be loaded after rights were given up, and lies where only root may read, is named. Raises UsageError."""
+    try:
+        yield
+    except ImportError as error:
+        if opened.account is None:
+            raise
+        raise UsageError(
+            f"{opened.account.name} may not read this program: {error}", f"-Z root keeps rights; better, install it where {opened.account.name} may read: inspector doctor"
+        ) from error
 
 
 def _looked_around(request: Request, options: dict[str, Any]) -> Request:
@@ -259,15 +286,33 @@ def prepared(opened: Opened, options: dict[str, Any], journal_wanted: bool) -> W
     from inspector.findings.case import Options
     from inspector.live.watching import Watching
 
-    keeping = None
+    watching = keeping = None
     try:
+        _require_writable(opened, options)
         keeping = _keeping(opened, options, journal_wanted)
+        judged = Options("first" if options["jdk_generation"] == "first" else "current", options["vips"], options.get("machine"))
+        watching = Watching(opened.sources, judged, keeping, opened.name)
     finally:
-        if keeping is None:
+        if watching is None:
             for source in opened.sources:
                 source.stop()
-    judged = Options("first" if options["jdk_generation"] == "first" else "current", options["vips"], options.get("machine"))
-    return Watching(opened.sources, judged, keeping, opened.name)
+            if keeping is not None and keeping.journal is not None:
+                keeping.journal.close()
+    return watching
+
+
+def _require_writable(opened: Opened, options: dict[str, Any]) -> None:
+    """Raises UsageError where the user that this process has become cannot write what is asked for."""
+    from inspector.live.privileges import unwritable
+
+    if opened.account is None:
+        return
+    name = opened.account.name
+    for option, path in (("-w", options["path"]), ("--incidents", options["incidents"]), ("--journal", options["journal"]), ("--metrics", options.get("metrics"))):
+        place = unwritable(os.path.dirname(os.path.abspath(path)) if path and option == "--metrics" else path) if path else ""
+        if place:
+            remedy = f"a directory for it: install -d -o {name} -m 700 /var/lib/inspector; or -Z USER becomes somebody who may, -Z root keeps rights"
+            raise UsageError(f"{option} {path}: this runs as {name}, who may not write to {place}", remedy)
 
 
 def _keeping(opened: Opened, options: dict[str, Any], journal_wanted: bool) -> Keeping:
@@ -295,6 +340,8 @@ def _keeping(opened: Opened, options: dict[str, Any], journal_wanted: bool) -> K
             if options["journal"]:
                 raise
             click.echo(f"inspector: no journal is kept: {error}", err=True)
+            if opened.account is not None:
+                click.echo(f"  this runs as {opened.account.name}: --journal FILE where {opened.account.name} may write, or -Z USER", err=True)
     return keeping
 
 

@@ -112,10 +112,13 @@ def _document(asked: Asked) -> Document:
     import os
 
     from inspector.bundle.manifest import NAME
+    from inspector.capture.inputs import is_pipe
     from inspector.reports.json_stream import read_json
     from inspector.safe import path_text
 
     [path] = asked.files
+    if is_pipe(path):
+        raise UsageError(f"{path}: a pipe, which can be read only once", "write it to a file first")
     if os.path.isfile(os.path.join(path, NAME)):
         path = os.path.join(path, "analysis.json")
     try:

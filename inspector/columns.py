@@ -11,7 +11,8 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from inspector.filters import FIELDS, TEXT_FIELDS, Coded, Names, Test, Value, Values
+from inspector.filter_fields import FIELDS, TEXT_FIELDS, Names, Value, Values
+from inspector.filters import Coded, Test
 from inspector.findings.describe import result
 from inspector.findings.judge import Analysis
 

@@ -6,30 +6,35 @@ Terms side by side must all hold; ``or`` and parentheses combine; ``-`` negates.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from functools import cached_property, lru_cache
-from typing import NamedTuple, Protocol
+from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from inspector.errors import UsageError
-from inspector.facts import FRAME_BITS, ConnectionFacts, HandshakeFacts
-from inspector.findings.describe import secrets_of
+from inspector.facts import ConnectionFacts
+from inspector.filter_fields import BY_NAME, OTHER_NAMES, TEXT_FIELDS, Field, Holds, Names, Value, Values
 from inspector.findings.judge import Analysis
-from inspector.tls.registry import alert_name, cipher_name, version_name
 from inspector.tracking.observed import Observed
-from inspector.tracking.services import ip_text
 
-Value = str | float | bool | None
-Values = tuple[Value, ...]
-Getter = Callable[["Names", Observed, ConnectionFacts], Values]
 Mask = npt.NDArray[np.bool_]
 
-UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "kb": 1e3, "mb": 1e6, "gb": 1e9, "": 1.0}
+UNITS: dict[Holds, dict[str, float]] = {
+    "number": {"": 1.0},
+    "duration": {"": 1.0, "ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0},
+    "size": {"": 1.0, "kb": 1e3, "mb": 1e6, "gb": 1e9},
+}
+EXAMPLES: dict[Holds, str] = {"number": "a number such as 443", "duration": "a duration such as 5ms", "size": "a size such as 1MB"}
+LISTED = 12
+"""So many values of a field are all named in an error; of more, those that are alike."""
+
 TOKEN = re.compile(r'\s*(?:(?P<paren>[()])|(?P<minus>-(?=[\w"(]))|(?P<term>(?P<field>\w+)(?P<op><=|>=|[:~<>])(?P<value>"[^"]*"|[^\s()]+))|(?P<text>"[^"]*"|[^\s()]+))')
 
 
@@ -42,103 +47,6 @@ class FilterError(UsageError):
     def __init__(self, message: str, expression: str, column: int) -> None:
         super().__init__(f"filter: {message} at column {column}", f"{expression}\n  {' ' * (column - 1)}^")
         self.column = column
-
-
-class Names:
-    """Lookups from places to what people call things, made once an analysis."""
-
-    def __init__(self, analysis: Analysis) -> None:
-        case = analysis.case
-        self.case = case
-        self.labels = [b.label for b in case.backends]
-        self.services = [f"{s.name}:{s.port}" for s in case.services]
-        self.stacks = [c.stack.name for c in case.clients]
-        self.rules: dict[str, Values] = {}
-        for finding in analysis.document.findings:
-            for connection in finding.connections:
-                self.rules[connection] = (*self.rules.get(connection, ()), finding.rule)
-        self.certificates: dict[bytes, Values] = {}
-        for digest, c in case.certificates.items():
-            self.certificates[digest] = (digest.hex(), c.subject, c.issuer, *c.identity.dns_names)
-
-
-class Field(NamedTuple):
-    """``read``: the values of a connection; durations in seconds, sizes in bytes."""
-
-    name: str
-    about: str
-    read: Getter
-
-
-def _ems(seen: Observed) -> bool | None:
-    return None if seen.answer is None else seen.answer.extended_master_secret
-
-
-def _session(names: Names, seen: Observed, main: ConnectionFacts) -> Values:
-    return tuple([value for h in main.handshakes for value in _sessions(h)])
-
-
-def _sessions(h: HandshakeFacts) -> Values:
-    return (
-        h.offered_id.hex() if h.offer is not None else None,
-        h.answered_id.hex() if h.answer is not None else None,
-        h.offered_ticket.hex() if h.offered_ticket else None,
-        *(ticket.hex() for ticket in h.issued_tickets or ((h.issued_ticket,) if h.issued_ticket else ())),
-        *(psk.hex() for psk in h.offered_psks),
-    )
-
-
-def _certificates(names: Names, seen: Observed, main: ConnectionFacts) -> Values:
-    leaves = ((seen.leaf,) if seen.leaf is not None else ()) + tuple(h.chain[0] for h in main.inside if h.chain)
-    return tuple([value for leaf in leaves for value in names.certificates.get(leaf, (leaf.hex(),))])
-
-
-def _alerts(names: Names, seen: Observed, main: ConnectionFacts) -> Values:
-    return tuple([v for a in main.alerts for v in ((alert_name(a.code), str(a.code)) if a.code is not None else ("encrypted",))])
-
-
-@lru_cache(maxsize=65_536)
-def _address(packed: bytes) -> str:
-    return ip_text(packed)
-
-
-def _server_name(seen: Observed) -> str | None:
-    offer = seen.offer
-    return offer.server_name.decode("utf-8", "backslashreplace") if offer is not None and offer.server_name is not None else None
-
-
-FIELDS: tuple[Field, ...] = (
-    Field("outcome", "established, aborted or incomplete", lambda n, s, m: (s.outcome,)),
-    Field("kind", "full, session_id, ticket, resumed or psk", lambda n, s, m: (s.kind,)),
-    Field("declined", "yes where an offered session was declined", lambda n, s, m: (s.declined,)),
-    Field("backend", "letter of the back end", lambda n, s, m: (n.labels[s.backend] if s.backend >= 0 else None,)),
-    Field("service", "name:port of the service", lambda n, s, m: (n.services[s.service],)),
-    Field("client", "address of the client", lambda n, s, m: (_address(s.client_address),)),
-    Field("server", "address of the server", lambda n, s, m: (_address(s.server.address),)),
-    Field("port", "port of either side", lambda n, s, m: (float(m.client.port), float(m.server.port))),
-    Field("stack", "TLS implementation of the client: jsse, openssl, go …", lambda n, s, m: (n.stacks[s.client],)),
-    Field("version", "TLSv1.2, TLSv1.3 …", lambda n, s, m: (version_name(s.answer.version) if s.answer is not None else None,)),
-    Field("cipher", "name of the cipher suite", lambda n, s, m: (cipher_name(s.answer.cipher_suite) if s.answer is not None else None,)),
-    Field("sni", "server name that the client asked for", lambda n, s, m: (_server_name(s),)),
-    Field("cert", "leaf certificate: SHA-256, subject, issuer or DNS name", _certificates),
-    Field("session", "session id, ticket or identity, offered, answered or issued", _session),
-    Field("ems", "yes where extended master secret was negotiated", lambda n, s, m: (_ems(s),)),
-    Field("jsse", "what Java's rule says: accepts, aborts, possible", lambda n, s, m: (n.case.judgements[s.index].decision.verdict,)),
-    Field("row", "row of Java's decision table", lambda n, s, m: (float(n.case.judgements[s.index].decision.row or 0),)),
-    Field("alert", "name or code of an alert", _alerts),
-    Field("rule", "rule of a finding that names the connection", lambda n, s, m: n.rules.get(s.id, ())),
-    Field("ja4", "JA4 of the ClientHello", lambda n, s, m: (s.offer.ja4 if s.offer is not None else None,)),
-    Field("rtt", "round trip of the TCP handshake, e.g. rtt>5ms", lambda n, s, m: (m.rtt / 1e9 if m.rtt is not None else None,)),
-    Field("bytes", "payload bytes of both sides, e.g. bytes>1MB", lambda n, s, m: (float(m.from_client.bytes + m.from_server.bytes),)),
-    Field("gap", "bytes that the capture lacks", lambda n, s, m: (float(m.from_client.gap + m.from_server.gap),)),
-    Field("frame", "frame number of the ClientHello", lambda n, s, m: (float(m.handshake.hello_frame & (1 << FRAME_BITS) - 1) if m.handshake.hello_frame else None,)),
-    Field("id", "id of the connection", lambda n, s, m: (s.id,)),
-    Field("renegotiation", "completed, declined, aborted or open, of each in it", lambda n, s, m: tuple(attempt.state for attempt in s.renegotiations)),
-    Field("secrets", "decrypted, or why not all of it was", lambda n, s, m: (secrets_of(m),)),
-    Field("health_check", "yes for health checks", lambda n, s, m: (s.health_check,)),
-)
-BY_NAME = {field.name: field for field in FIELDS}
-TEXT_FIELDS = ("service", "client", "server", "sni", "cert", "session", "alert", "id", "version", "cipher")
 
 
 class Coded:
@@ -293,22 +201,52 @@ class _Parser:
             self.at += 1
             return inner
         if token["text"]:
-            if (unfinished := UNFINISHED.fullmatch(token["text"])) and unfinished[1].lower() in BY_NAME:
+            if (unfinished := UNFINISHED.fullmatch(token["text"])) and OTHER_NAMES.get(unfinished[1].lower(), unfinished[1].lower()) in BY_NAME:
                 raise FilterError(f"a value is missing behind {token['text']}", self.expression, token.end("text") + 1)
             return _contains([BY_NAME[name] for name in TEXT_FIELDS], token["text"].strip('"').lower())
-        field = BY_NAME.get(token["field"].lower())
+        return self.field_term(token)
+
+    def field_term(self, token: re.Match[str]) -> Test:
+        """``field:value`` and the like."""
+        name = token["field"].lower()
+        field = BY_NAME.get(OTHER_NAMES.get(name, name))
         if field is None:
             known = ", ".join(BY_NAME)
             raise FilterError(f"no field {token['field']} (there are {known})", self.expression, token.start("field") + 1)
+        operator, value = token["op"], token["value"].strip('"').lower()
+        if field.holds == "text" and operator not in ":~":
+            raise FilterError(f"{field.name} has no order: use {field.name}: or {field.name}~", self.expression, token.start("op") + 1)
+        if operator == "~":
+            self.require_value(field, token, lambda known: value in known)
+            return _contains([field], value)
+        if operator != ":":
+            return _compares(field, operator, self.number(field, token))
+        wanted = SAME.get(value, value)
+        if field.holds != "text" and wanted != "none" and "*" not in wanted:
+            return _is_about(field, self.number(field, token))
+        self.require_value(field, token, lambda known: fnmatchcase(known, wanted) if "*" in wanted else known == wanted)
+        return _equals(field, wanted)
+
+    def number(self, field: Field, token: re.Match[str]) -> float:
+        """A number in the units of a field. Raises FilterError."""
         value = token["value"].strip('"')
-        if token["op"] == ":":
-            return _equals(field, value.lower())
-        if token["op"] == "~":
-            return _contains([field], value.lower())
-        number = re.fullmatch(r"(\d+(?:\.\d+)?)(\D*)", value.lower())
-        if number is None or number[2] not in UNITS:
-            raise FilterError(f"{value} is no number with a unit such as 5ms or 1MB", self.expression, token.start("value") + 1)
-        return _compares(field, token["op"], float(number[1]) * UNITS[number[2]])
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)(\D*)", value.lower())
+        if found is None or found[2] not in UNITS[field.holds]:
+            raise FilterError(f"{field.name} wants {EXAMPLES[field.holds]}, and {value} is none", self.expression, token.start("value") + 1)
+        return float(found[1]) * UNITS[field.holds][found[2]]
+
+    def require_value(self, field: Field, token: re.Match[str], fits: Callable[[str], bool]) -> None:
+        """Raises FilterError where a field can have no value that fits."""
+        value = token["value"].strip('"')
+        if not field.values or any(fits(known.lower()) for known in (*field.values, "none")) or (field.form and re.fullmatch(field.form, value.lower())):
+            return
+        if field.form and (token["op"] == "~" or "*" in value):
+            return  # part of a value that has no name, perhaps
+        known: list[str] = list(field.values)
+        if len(known) > LISTED:
+            known = get_close_matches(value, known, 5, 0.4) or known[:5]
+        others = "among others " if len(known) < len(field.values) else ""
+        raise FilterError(f"{field.name} has no value {value} (there are {others}{', '.join(known)})", self.expression, token.start("value") + 1)
 
 
 def _text(value: Value) -> str:
@@ -323,8 +261,11 @@ SAME = {"true": "yes", "false": "no", "null": "none"}
 NOTHING: Values = (None,)
 
 
+def _is_about(field: Field, wanted: float) -> Test:
+    return _Match(field, lambda values: any(isinstance(v, float) and math.isclose(v, wanted, rel_tol=1e-9) for v in values))
+
+
 def _equals(field: Field, wanted: str) -> Test:
-    wanted = SAME.get(wanted, wanted)
     if "*" in wanted:
         return _Match(field, lambda values: any(fnmatchcase(_text(v), wanted) for v in values))
     return _Match(field, lambda values: any(_text(v) == wanted for v in values or NOTHING))

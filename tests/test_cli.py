@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -267,3 +269,27 @@ def test_file_names_that_are_no_text(tmp_path: Path, form: str) -> None:
     done = run("analyze", str(tmp_path), "-T", form, "--fail-on", "never")
     assert b"\x1b" not in done.stdout
     assert done.stdout.decode("utf-8")
+
+
+@pytest.mark.parametrize("name", ["fifo", "/dev/stdin"])
+def test_a_pipe_by_its_name_is_standard_input(tmp_path: Path, name: str) -> None:
+    """As a shell's <(command): what was read of it to see what it is cannot be read again."""
+    data = gzip.decompress((CAPTURES / "silent-abort.pcap.gz").read_bytes())
+    environment = {**os.environ, "PYTHONPATH": str(CAPTURES.parent)}
+    command = [sys.executable, "-m", "inspector", "analyze", "-T", "json", name]
+    if name == "fifo":
+        os.mkfifo(tmp_path / name)
+        threading.Thread(target=(tmp_path / name).write_bytes, args=(data,), daemon=True).start()
+    done = subprocess.run(command, input=None if name == "fifo" else data, capture_output=True, timeout=60, check=False, cwd=tmp_path, env=environment)
+    assert len(json.loads(done.stdout)["incidents"]) == 10
+
+
+def test_pipes_that_cannot_be_read_are_named_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a")
+    os.mkfifo(tmp_path / "b")
+    environment = {**os.environ, "PYTHONPATH": str(CAPTURES.parent)}
+    for words in (("analyze", "a", "b"), ("analyze", "a", "-"), ("diff", "a", str(CAPTURES / "silent-abort.pcap.gz"))):
+        done = subprocess.run([sys.executable, "-m", "inspector", *words], capture_output=True, timeout=30, check=False, cwd=tmp_path, env=environment, stdin=subprocess.DEVNULL)
+        assert done.returncode == 2
+        assert b"pipe" in done.stderr
+        assert b"Traceback" not in done.stderr

@@ -27,24 +27,26 @@ from inspector.live.trigger import Trigger
 from inspector.live.update import Keeping
 from inspector.live.watching import Watching
 from inspector.settings import Settings
+from inspector.times import SECOND_NS, clock
 from inspector.tui.app import InspectorApp
 from inspector.tui.listening import Following, Listening
 from inspector.tui.waiting import LoadingScreen
 from tests.app import shown
-from tests.build import capture
+from tests.build import Pool, capture, certificate, numbered
 from tests.conftest import CAPTURES
 from tests.live import AS_IS, listened
 from tests.test_watch import analyzed, fault
 
 HEADER = capture([])
+DB = certificate("db", ("db.example.com",))
 
 
 class Tap:
     """A pipe into a live capture that the test writes to."""
 
-    def __init__(self, keeping: Keeping | None = None) -> None:
+    def __init__(self, keeping: Keeping | None = None, most: int = 10_000) -> None:
         reading, self._writing = os.pipe()
-        self.watching = Watching([Given("-", reading)], Options(), keeping or Keeping(), "test")
+        self.watching = Watching([Given("-", reading)], Options(), keeping or Keeping(), "test", most)
         self.listening = Listening(self.watching, "tcp port 8081", Settings())
         self.app = InspectorApp(self.listening.paths, Options(), loading=self.listening)
 
@@ -62,6 +64,32 @@ async def until(pilot: Pilot[Any], holds: Callable[[], object], seconds: float =
         if holds():
             return
     raise AssertionError(f"never came true; on the screen:\n{shown(pilot.app)}")
+
+
+async def test_what_was_forgotten_is_said_and_is_no_pause_in_the_chart() -> None:
+    pool = Pool()
+    for n in range(120):
+        pool.full(DB, numbered(n + 1))
+        pool.ns += SECOND_NS
+    tap = Tap(most=40)
+    async with tap.app.run_test(size=(120, 40)) as pilot:
+        tap.write(capture(pool.flows)[:60_000])
+        thread = threading.Thread(target=tap.write, args=(capture(pool.flows)[60_000:],))
+        thread.start()
+        await until(pilot, lambda: tap.watching.window.forgotten >= 70 and "older connections were forgotten" in shown(tap.app), 20)
+        thread.join()
+        desk, window = tap.app.desk, tap.watching.window
+        await until(pilot, lambda: desk.whole_from_ns == window.whole_from_ns > 0)
+        assert desk.columns is not None
+        late = desk.columns.time_ns[desk.columns.time_ns > desk.whole_from_ns]
+        early = desk.columns.time_ns[desk.columns.time_ns <= desk.whole_from_ns]
+        assert len(late) > 5
+        assert len(early) > 0
+        assert int(max(late[1:] - late[:-1])) < 10 * SECOND_NS
+        screen = shown(tap.app)
+        assert clock(int(late[0]))[:8] in screen
+        assert clock(int(early[0]))[:8] not in screen
+        tap.end()
 
 
 async def test_it_waits_then_shows_then_knocks(tmp_path: Path) -> None:

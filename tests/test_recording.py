@@ -15,7 +15,6 @@ import pytest
 from msgspec.structs import replace
 
 from inspector.capture.files import Story
-from inspector.document import Sizes
 from inspector.errors import UsageError
 from inspector.findings.case import Options
 from inspector.findings.judge import judge
@@ -38,8 +37,7 @@ def test_what_is_cut_away_is_missed_by_nobody(tmp_path: Path, name: str) -> None
     data = bytes_of(find(name))
     listened(data, Keeping(recording=Recording(str(path), None, ["test"], is_full=False)))
     wanted, found = bundled(name).document, judge(facts_of(path), Options()).complete()
-    none = Sizes(0, 0)
-    assert [replace(c, gap_bytes=0, bytes=none) for c in found.connections] == [replace(c, gap_bytes=0, bytes=none) for c in wanted.connections]
+    assert [replace(c, gap_bytes=0) for c in found.connections] == [replace(c, gap_bytes=0) for c in wanted.connections]
     assert found.findings == wanted.findings
     assert path.stat().st_mode & 0o777 == 0o600
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from functools import lru_cache
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -11,7 +14,8 @@ from hypothesis import given, settings, strategies as st
 from inspector import filters
 from inspector.columns import Columns
 from inspector.errors import UsageError
-from inspector.filters import FIELDS, FilterError, compile_filter
+from inspector.filter_fields import FIELDS, STACKS
+from inspector.filters import FilterError, compile_filter
 from inspector.safe import csv_cell, path_text, safe_text
 from inspector.times import LATEST_NS, day, rfc3339, rfc3339_signed, span
 from tests.conftest import bundled
@@ -110,6 +114,12 @@ def matching(expression: str) -> int:
         ("ems:true", 0),
         ("stack:jsse", 177),
         ("port:8081", 177),
+        ("rtt:none", 0),
+        ("port:443 or port:8081", 177),
+        ("gap_bytes:0", 177),
+        ("gap:0 gap<1KB", 177),
+        ("alert:42 or alert:certificate_unknown or alert:255", 0),
+        ("version:*1.2", 177),
         ("nothing-like-this", 0),
         ("-nothing-like-this", 177),
     ],
@@ -132,6 +142,52 @@ def test_mistakes_point_at_their_column(expression: str, column: int) -> None:
     assert caught.value.column == column
 
 
+NO_VALUES = [
+    ("outcome:abc", "established, aborted, incomplete"),
+    ("-outcome:abc", "established, aborted, incomplete"),
+    ("(kind:full or outcome:abc)", "established, aborted, incomplete"),
+    ("outcome:ab*c", "established, aborted, incomplete"),
+    ("outcome~abc", "established, aborted, incomplete"),
+    ('outcome:""', "established, aborted, incomplete"),
+    ("kind:resume", "session_id, ticket"),
+    ("declined:maybe", "yes, no"),
+    ("ems:1", "yes, no"),
+    ("health_check:aborted", "yes, no"),
+    ("jsse:rejects", "accepts, aborts"),
+    ("renegotiation:done", "completed, declined"),
+    ("version:TLS1.2", "TLSv1.2"),
+    ("cipher:TLS_RSA_WITH_AES_128_CBC_SHA1", "TLS_RSA_WITH_AES_128_CBC_SHA"),
+    ("alert:bad_cert", "bad_certificate"),
+    ("stack:java", "jsse"),
+]
+
+
+@pytest.mark.parametrize(("expression", "known"), NO_VALUES)
+def test_a_value_that_there_cannot_be_is_refused(expression: str, known: str) -> None:
+    with pytest.raises(FilterError, match="has no value") as caught:
+        compile_filter(expression)
+    assert known in str(caught.value)
+    assert expression[caught.value.column - 1 :].startswith(re.split("[:~]", expression)[-1])
+
+
+@pytest.mark.parametrize("field", [f for f in FIELDS if f.values], ids=lambda f: f.name)
+def test_every_value_that_there_is_can_be_asked(field: Any) -> None:
+    for value in (*field.values, "none"):
+        for expression in (f"{field.name}:{value}", f"-{field.name}:{value}", f"{field.name}~{value}", f"{field.name}:*{value[1:]}"):
+            compile_filter(expression)
+
+
+@pytest.mark.parametrize("expression", ["gap>5ms", "bytes>5ms", "rtt>5MB", "port:abc", "port>1s", "frame<1KB", "rtt:soon", "row:x", "outcome>abc", "alert>40", "version>=TLSv1.2"])
+def test_numbers_have_the_units_of_their_field(expression: str) -> None:
+    with pytest.raises(FilterError, match=r"wants a|has no order"):
+        compile_filter(expression)
+
+
+def test_the_stacks_that_clients_are_told_by_can_be_asked() -> None:
+    text = (Path(__file__).parent.parent / "inspector" / "tracking" / "clients.py").read_text(encoding="utf-8")
+    assert set(re.findall(r'Stack\("(\w+)"', text)) == set(STACKS)
+
+
 TERMS = st.one_of(
     st.builds("{}{}{}".format, st.sampled_from([f.name for f in FIELDS]), st.sampled_from([":", "~"]), st.sampled_from(["none", "yes", "b", "*a*", '""', "7", "aborted", "full"])),
     st.builds("{}{}{}".format, st.sampled_from(["rtt", "bytes", "port", "row", "gap"]), st.sampled_from(["<", "<=", ">", ">="]), st.sampled_from(["1ms", "2KB", "7", "40000"])),
@@ -144,8 +200,8 @@ TERMS = st.one_of(
 def test_one_by_one_and_in_columns_are_the_same(terms: list[str]) -> None:
     try:
         matching(" ".join(terms))
-    except FilterError:
-        assert "or" in terms
+    except FilterError as error:
+        assert "or" in terms or "has no value" in str(error) or "wants a" in str(error)
 
 
 @given(st.text(max_size=40))

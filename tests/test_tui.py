@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import base64
 import os
 from pathlib import Path
 
 import pytest
 from textual.app import App, ComposeResult
 
-from inspector.tui import clipboard, places, recent
+from inspector.columns import Columns
+from inspector.findings.case import Options
+from inspector.findings.judge import judge
+from inspector.tui import places, recent
 from inspector.tui.connections import ConnectionsScreen
 from inspector.tui.desk import View
 from inspector.tui.difference import DifferenceScreen
 from inspector.tui.overview import OverviewScreen
 from inspector.tui.rows import Cell, Column, Rows
 from inspector.tui.services import ServicesScreen
-from tests.app import HOSTILE, B, app_of, home, loaded, pressed, shown, then, two_services
-from tests.build import Pool, certificate, numbered, written
+from tests.app import HOSTILE, A, B, app_of, home, loaded, pressed, shown, then, two_services
+from tests.build import Pool, certificate, facts_of, numbered, written
 from tests.conftest import bundled, find
 
 
@@ -195,6 +197,7 @@ async def test_going_to_a_frame_leads_through_the_filter() -> None:
 
 
 async def test_copying_goes_through_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TMUX", raising=False)
     app = app_of(find("puppet-session-ids"))
     async with app.run_test(size=(100, 30)) as pilot:
         await then("y")(pilot)
@@ -205,14 +208,6 @@ async def test_copying_goes_through_the_terminal(monkeypatch: pytest.MonkeyPatch
             await home(pilot)
             await pressed(pilot, *keys, "y")
             assert app.clipboard
-
-
-def test_the_clipboard_sequence_holds_base64_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = clipboard.osc52(HOSTILE)
-    assert plain.startswith("\x1b]52;c;")
-    assert base64.b64decode(plain.removeprefix("\x1b]52;c;").removesuffix("\x07")).decode() == HOSTILE
-    monkeypatch.setenv("TMUX", "/tmp/tmux")
-    assert clipboard.osc52("x") == "\x1b]52;c;eA==\x07\x1bPtmux;\x1b\x1b]52;c;eA==\x07\x1b\\"
 
 
 @pytest.mark.parametrize(("place", "start"), [(2, b"puppet"), (3, b"{"), (4, b"{"), (5, b"id,"), (7, b"\xe2\x9c\x96")])
@@ -301,6 +296,52 @@ async def test_a_million_rows_cost_a_screenful() -> None:
         assert {0, 999_999} <= set(app.asked)
         assert len(set(app.asked)) < 24 * 6
         assert app.query_one(Rows).cursor == 0
+
+
+async def test_a_cursor_that_nobody_moved_is_on_the_first_row() -> None:
+    """Rows that stream in stand before the ones that were there; whoever moved the cursor keeps what it stands on."""
+    app = Many()
+    async with app.run_test(size=(80, 24)) as pilot:
+        rows = app.query_one(Rows)
+        for keys in ("m", "fm", "afmz"):
+            rows.renew(keys)
+            await pilot.pause()
+            assert rows.cursor == 0
+        await pilot.press("down")
+        for keys in ("afmz", "aafmz", "zfm"):
+            rows.renew(keys)
+            assert keys[rows.cursor] == "f"
+        rows.renew("xyz")
+        rows.renew("wxyz")
+        assert rows.cursor == 0
+        rows.renew("wxyz", 2)
+        rows.renew("awxyz")
+        assert rows.cursor == 3
+
+
+@pytest.mark.parametrize("area", ["1", "3", "4", "5", "6"])
+async def test_after_loading_the_cursor_is_on_the_first_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, area: str) -> None:
+    """A first look at half a capture, then the whole, in which what matters more and what is earlier comes before."""
+    pool, early = Pool(name="noise.example.com", port=50_000), Pool()
+    early.ns = pool.ns - 10**9
+    early.full(A, numbered(1))
+    early.resumed(numbered(1))
+    early.given_up(B, numbered(2), numbered(1))
+    pool.full(A, numbered(3))
+    whole = judge(facts_of(written(tmp_path, [*early.flows, *pool.flows], "whole.pcap")), Options())
+    half = judge(facts_of(written(tmp_path, pool.flows, "half.pcap")), Options())
+    app = app_of(tmp_path / "whole.pcap", view=View("connections"))
+    async with app.run_test(size=(100, 30)) as pilot:
+        await loaded(pilot)
+        app.desk.analysis = None
+        for analysis in (half, whole):
+            app._loading.analysis, app._loading.columns = analysis, Columns(analysis)
+            app._take()
+            await pressed(pilot, area)
+        rows = app.screen.query_one(Rows)
+        assert rows.cursor == 0
+        assert app.desk.in_view is not None
+        assert app.desk.in_view.assessment.state == "confirmed"
 
 
 def test_narrow_columns_leave_in_order() -> None:

@@ -178,6 +178,67 @@ def test_metrics_are_a_whole_file(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.part"))
 
 
+def series(text: str) -> dict[str, str]:
+    """The samples of a file in Prometheus' text format, whose types are told before them, each once."""
+    types: dict[str, str] = {}
+    found: dict[str, str] = {}
+    for line in text.splitlines():
+        if line.startswith("# TYPE "):
+            _, _, name, kind = line.split(" ")
+            assert name not in types
+            types[name] = kind
+        elif not line.startswith("#"):
+            sample, _, value = line.rpartition(" ")
+            name = sample.partition("{")[0]
+            assert types[name] == ("counter" if name.endswith("_total") else "gauge")
+            assert sample not in found, "the collector refuses a file with a series twice"
+            float(value)
+            found[sample] = value
+    return found
+
+
+def test_every_metric_has_its_type(tmp_path: Path) -> None:
+    path = tmp_path / "inspector.prom"
+    watched(capture(fault(3).flows), "--journal", str(tmp_path / "j"), "--metrics", str(path), "-w", str(tmp_path / "w.pcapng"), "--incidents", str(tmp_path))
+    found = series(path.read_text())
+    assert len(found) > 10
+    assert found["inspector_incidents_total"] == "3"
+    assert "inspector_journal_bytes" in found
+
+
+def test_names_that_look_the_same_are_one_series(tmp_path: Path) -> None:
+    """A control character, and the text that stands for it."""
+    pool, other = Pool(name="a\x01b"), Pool(name="a\\x01b", port=50_000)
+    for each in (pool, other):
+        each.full(A, numbered(1))
+    path = tmp_path / "inspector.prom"
+    watched(capture([*pool.flows, *other.flows]), "--no-journal", "--metrics", str(path))
+    assert series(path.read_text())
+
+
+def test_the_end_says_how_every_service_stands() -> None:
+    lines, _ = watched(capture(fault().flows), "--no-journal")
+    last = [line["record"] for line in lines][-2:]
+    assert last == ["assessment", "statistics"]
+    assert of_kind(lines, "assessment")[-1]["state"] == "confirmed"
+
+
+def test_the_same_trouble_is_said_once_with_its_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    from inspector.live.execution import RUNNING, Execution
+
+    incident = bundled("silent-abort").document.incidents[0]
+    execution = Execution("sleep 5")
+    told = []
+    for _ in range(1000):
+        execution.run(incident, "")
+        told += execution.news()
+    told += execution.news(is_last=True)
+    assert told == [f"--exec was not run: {RUNNING} are still running", f"--exec was not run: {RUNNING} are still running ({1000 - RUNNING - 1:,} incidents)"]
+    for process in execution._running:
+        process.kill()
+        process.wait()
+
+
 def test_names_in_metrics_are_escaped() -> None:
     from inspector.live.metrics import escaped
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
 from inspector.bundle.content import Content, Where
@@ -13,6 +14,9 @@ from inspector.bundle.manifest import Manifest
 from inspector.document import LogFile
 from inspector.safe import safe_text
 from inspector.times import span
+
+TEMPLATES = {path.name: path.read_text(encoding="utf-8") for path in (Path(__file__).parent / "templates").iterdir() if path.suffix in (".j2", ".css")}
+"""Read at once: a live capture gives up its rights, and may not read them later."""
 
 LONGEST = 4000
 """Characters of one value."""
@@ -42,7 +46,7 @@ def markdown(content: Content, manifest: Manifest, directory: str) -> str:
 
 def _environment(finalize: Callable[[object], object], *, autoescape: bool) -> Environment:
     environment = Environment(
-        loader=PackageLoader("inspector.bundle"),
+        loader=DictLoader(TEMPLATES),
         autoescape=autoescape,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -20,6 +20,7 @@ from inspector.findings.judge import Analysis, judge
 from inspector.redaction.disguise import Disguise
 from inspector.redaction.facts import path_name, redacted_facts, redacted_options
 from inspector.redaction.messages import Redactor
+from inspector.redaction.sentences import repeated
 from inspector.slicing.cutting import Packet
 from inspector.slicing.held import Holding
 
@@ -95,7 +96,7 @@ def _disguised(subject: Subject, redactor: Redactor) -> Subject:
         analysis=analysis,
         scope=scope,
         found=found,
-        missing=subject.missing if "/" not in subject.missing and not any(i.path in subject.missing for i in subject.inputs) else "the packets could not be read again",
+        missing=repeated(subject.missing),
         inputs=[structs.replace(i, path=path_name(i.path, disguise)) for i in subject.inputs],
         command=[_word(word, disguise) for word in subject.command],
         host=disguise.text(subject.host),

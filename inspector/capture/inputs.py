@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -43,6 +44,8 @@ def find(paths: Sequence[str]) -> list[str]:
             except OSError:
                 found.append(str(candidate))
                 continue
+            if stat.S_ISFIFO(status.st_mode):
+                raise UnreadableError(f"{candidate}: a pipe, which can be read only once", "write it to a file first; alone, it is read as standard input")
             if (status.st_dev, status.st_ino) not in seen:
                 seen.add((status.st_dev, status.st_ino))
                 found.append(str(candidate))
@@ -53,8 +56,18 @@ def _looks_like_capture(path: Path) -> bool:
     return any(suffix in path.name.lower() for suffix in SUFFIXES)
 
 
+def is_pipe(path: str) -> bool:
+    """Whether a path names a pipe."""
+    try:
+        return path != "-" and stat.S_ISFIFO(os.stat(path).st_mode)
+    except OSError:
+        return False
+
+
 def is_journal(path: str) -> bool:
     """Whether a file is a database, as journals are."""
+    if not os.path.isfile(path):
+        return False
     try:
         with open(path, "rb") as file:
             return file.read(len(SQLITE)) == SQLITE

@@ -64,7 +64,7 @@ def connection(case: Case, seen: Observed) -> doc.Connection:
         outcome=seen.outcome,
         end=doc.End(seen.closed_by, seen.closed_how),
         alerts=[_alert(a) for a in main.alerts],
-        bytes=doc.Sizes(ours.bytes, theirs.bytes),
+        bytes=doc.Sizes(ours.bytes + ours.gap, theirs.bytes + theirs.gap),
         gap_bytes=ours.gap + theirs.gap,
         rtt=main.rtt,
         history=history(main),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import subprocess
 import sys
@@ -10,7 +11,9 @@ from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
 from inspector.live.host import Host, generation
-from inspector.live.privileges import may_capture
+from inspector.live.places import journal_path
+from inspector.live.preloading import program
+from inspector.live.privileges import Account, account, denied, existing, may_capture
 
 CAPABILITY = "security.capability"
 SUDO_SECONDS = 3.0
@@ -36,6 +39,8 @@ def diagnosis(host: Host) -> list[Check]:
 def _rights() -> Iterator[Check]:
     if may_capture():
         yield Check("good", "this user may capture" + (" (root; rights are given up once the capture is open)" if os.geteuid() == 0 else " (CAP_NET_RAW)"))
+        if os.geteuid() == 0:
+            yield from _afterwards(account(None, os.environ))
         return
     yield Check("bad", "this user may not capture", f"sudo {_program()} live")
     program = os.path.realpath(sys.executable)
@@ -45,6 +50,29 @@ def _rights() -> Iterator[Check]:
         else:
             yield Check("note", f"{program} has a capability that does not help: it must be cap_net_raw=ep")
     yield from _by_others()
+
+
+def _afterwards(who: Account) -> Iterator[Check]:
+    """What the user that a capture becomes may read and write."""
+    if not who.uid:
+        return
+    hidden = denied(who, program())
+    if hidden:
+        said = f"{who.name}, whom a capture becomes, may not read {hidden[0]}: everything is loaded before rights are given up"
+        yield Check("note", said, "python3 -m venv /opt/inspector  # and install it there; or -Z USER, -Z root")
+    else:
+        yield Check("good", f"{who.name}, whom a capture becomes, may read Python and this program")
+    try:
+        home = pwd.getpwuid(who.uid).pw_dir
+    except KeyError:
+        home = "/"
+    journal = journal_path({"HOME": home})
+    place = existing(journal)
+    if denied(who, [place], os.W_OK):
+        remedy = f"install -d -o {who.name} -m 700 /var/lib/inspector && {_program()} watch --journal /var/lib/inspector/journal.sqlite"
+        yield Check("note", f"{who.name} may not write to {place}: watch keeps no journal unless it is told where", remedy)
+    else:
+        yield Check("good", f"watch keeps its journal in {journal}")
 
 
 def _by_others() -> Iterator[Check]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from socket import AF_INET, AF_INET6
 from typing import NamedTuple
 
 
@@ -22,7 +23,7 @@ def interfaces() -> list[Found]:
         return _by_scapy()
     found = []
     for interface in cypcap.findalldevs():
-        addresses = tuple(str(address.addr[0]) for address in interface.addresses if address.addr is not None and isinstance(address.addr[0], str))
+        addresses = tuple(address.addr[1][0].partition("%")[0] for address in interface.addresses if address.addr is not None and address.addr[0] in (AF_INET, AF_INET6))
         found.append(Found(interface.name, bool(interface.flags & cypcap.PcapIfFlags.UP), addresses, interface.description or ""))
     return found
 

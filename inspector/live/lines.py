@@ -106,9 +106,7 @@ class Lines:
     def second(self) -> None:
         """Statistics and surveys, where it is time for them."""
         now = time.monotonic()
-        if self._execution is not None:
-            for text in self._execution.news():
-                self.news(self._watching.now_ns, "exec", text)
+        self._tell_execution()
         self._survey_now_and_then(now)
         if now >= self._statistics_at:
             self._statistics_at = now + STATISTICS_SECONDS
@@ -118,19 +116,24 @@ class Lines:
             if problem:
                 self.news(self._watching.now_ns, "disk", problem)
 
+    def _tell_execution(self, is_last: bool = False) -> None:
+        for text in self._execution.news(is_last) if self._execution is not None else ():
+            self.news(self._watching.now_ns, "exec", text)
+
     def finish(self) -> None:
         """The last words: what all that is remembered means, and totals."""
         self._survey_last()
+        self._tell_execution(is_last=True)
         self.statistics()
         if self._metrics is not None:
             self._metrics.write(self._watching, self._handshakes, float("inf"))
 
     def _survey_last(self) -> None:
-        """Judge all that is remembered, and tell the findings that are new or have become others."""
+        """Judge all that is remembered: tell the findings that are new or have become others, and how each service stands in the end."""
         if self._survey is not None:
             self._survey.drop()
             self._survey = None
-        self._tell(survey(self._watching))
+        self._tell(survey(self._watching), is_last=True)
 
     def _survey_now_and_then(self, now: float) -> None:
         """The same in a process of its own, beside the capture, which must not wait."""
@@ -149,9 +152,9 @@ class Lines:
         self._watching.window.forget_past()  # a database must not be used by two processes
         return survey(self._watching)
 
-    def _tell(self, surveyed: list[Surveyed]) -> None:
+    def _tell(self, surveyed: list[Surveyed], is_last: bool = False) -> None:
         for record, name, state, encoded in surveyed:
-            if self._known.is_other(name, state):
+            if self._known.is_other(name, state) or (is_last and record == "assessment"):
                 self._out.write(b'{"record":"%s",' % record.encode() + encoded[1:] + b"\n")
                 if record == "finding":
                     self._watching.record(record, name, encoded)

@@ -1,4 +1,6 @@
-"""Metrics as an OpenMetrics text file, for the node exporter's textfile collector: written beside its place and moved there, so that it is always whole."""
+"""Metrics as a file in Prometheus' text format, for the node exporter's textfile collector, which reads that and not OpenMetrics: there a counter's type is
+told of its whole name, ``_total`` included. Written beside its place and moved there, so that it is always whole.
+"""
 
 from __future__ import annotations
 
@@ -53,28 +55,33 @@ class Metrics:
 
 
 def text(watching: Watching, handshakes: Counter[Row]) -> str:
-    """The exposition format of OpenMetrics 1.0."""
+    """The text exposition format 0.0.4 (https://prometheus.io/docs/instrumenting/exposition_formats/)."""
     recording, trigger, journal = watching.keeping.recording, watching.keeping.trigger, watching.keeping.journal
-    lines = ["# TYPE inspector_handshakes counter", "# HELP inspector_handshakes Handshakes by service, back end and result."]
+    lines = _described("inspector_handshakes_total", "counter", "Handshakes by service, back end and result.")
+    series: Counter[str] = Counter()
     for row, count in sorted(handshakes.items()):
         labels = {"service": f"{row.service}:{row.port}", "backend": row.backend, "result": row.result, "health_check": str(row.health_check).lower()}
-        written = ",".join(f'{name}="{escaped(value)}"' for name, value in labels.items())
-        lines.append(f"inspector_handshakes_total{{{written}}} {count}")
+        series[",".join(f'{name}="{escaped(value)}"' for name, value in labels.items())] += count  # two names may look the same when they are escaped
+    lines += [f"inspector_handshakes_total{{{written}}} {count}" for written, count in series.items()]
     for name, kind, what, value in (
-        ("incidents", "counter", "Aborts because the server's certificate changed.", watching.incidents),
-        ("connections", "counter", "Connections whose handshake was decided.", watching.connections),
-        ("packets", "counter", "Packets captured.", watching.info.packets),
-        ("drops", "counter", "Packets that the kernel dropped.", watching.dropped),
+        ("incidents_total", "counter", "Aborts because the server's certificate changed.", watching.incidents),
+        ("connections_total", "counter", "Connections whose handshake was decided.", watching.connections),
+        ("packets_total", "counter", "Packets captured.", watching.info.packets),
+        ("drops_total", "counter", "Packets that the kernel dropped.", watching.dropped),
         ("lag_seconds", "gauge", "How far the last packet lay behind the clock when it was looked at.", watching.lag_ns / 1e9),
         ("remembered_connections", "gauge", "Connections in memory.", len(watching.window)),
-        ("recorded_bytes", "counter", "Bytes written by -w.", recording.bytes if recording is not None else None),
-        ("unrecorded_frames", "counter", "Frames that -w could not write.", recording.lost if recording is not None else None),
-        ("evidence_files", "counter", "Incidents whose packets were written.", trigger.written if trigger is not None else None),
+        ("recorded_bytes_total", "counter", "Bytes written by -w.", recording.bytes if recording is not None else None),
+        ("unrecorded_frames_total", "counter", "Frames that -w could not write.", recording.lost if recording is not None else None),
+        ("evidence_files_total", "counter", "Incidents whose packets were written.", trigger.written if trigger is not None else None),
         ("journal_bytes", "gauge", "Bytes used in the journal.", journal.size() if journal is not None else None),
     ):
         if value is not None:
-            lines += [f"# TYPE inspector_{name} {kind}", f"# HELP inspector_{name} {what}", f"inspector_{name}{'_total' if kind == 'counter' else ''} {value}"]
+            lines += [*_described(f"inspector_{name}", kind, what), f"inspector_{name} {value}"]
     return "\n".join([*lines, "# EOF", ""])
+
+
+def _described(name: str, kind: str, what: str) -> list[str]:
+    return [f"# HELP {name} {what}", f"# TYPE {name} {kind}"]
 
 
 def escaped(value: str) -> str:

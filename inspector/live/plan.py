@@ -50,17 +50,25 @@ class Opened:
         return ", ".join(source.name for source in self.sources)
 
 
+def becomes(request: Request, environment: Mapping[str, str]) -> Account | None:
+    """Whom this process is to become once the capture is open; None where it stays who it is. Raises UsageError."""
+    if os.geteuid() != 0:
+        if request.user is not None:
+            raise UsageError(f"-Z {request.user}: only root can become another user")
+        return None
+    who = account(request.user, environment)
+    return who if who.uid else None
+
+
 def opened(request: Request, environment: Mapping[str, str]) -> Opened:
     """Open all sources, and be an ordinary user afterwards. Raises InspectorError where one cannot be opened."""
     commands: list[Source] = [Command(command) for command in request.commands]
     if request.piped is not None:
         commands.append(Given("-", request.piped))
     interfaces = request.interfaces or (() if commands else (ANY,))
-    who = account(request.user, environment) if os.geteuid() == 0 else None
-    if request.user is not None and who is None:
-        raise UsageError(f"-Z {request.user}: only root can become another user")
-    if who is not None and who.uid == 0:
-        who = None
+    who = becomes(request, environment)
+    if who is not None and "TMUX" not in environment and (address := _inherited("TMUX")):
+        os.environ["TMUX"] = address  # sudo hides it; the user behind it may still speak to their tmux
     expression = kernel_filter(request.vips, request.expression, ssh_session(environment)) if interfaces else ""
     watched = [Interface(name, expression, who, request.snaplen, request.buffer_mib, request.promiscuous, request.by) for name in interfaces]
     is_open = False
@@ -77,6 +85,8 @@ def opened(request: Request, environment: Mapping[str, str]) -> Opened:
             environment = os.environ
             _settle_at_home(who)
         for command in commands:
+            if who is not None:
+                command.advice = f"it runs as {who.name}: with -Z root it keeps root's rights"
             command.start()
         is_open = True
     finally:

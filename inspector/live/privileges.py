@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 import os
 import pwd
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from inspector.errors import UsageError
@@ -85,6 +85,37 @@ def become(who: Account, keep: tuple[int, ...] = ()) -> None:
     prctl(PR_SET_NO_NEW_PRIVS, 1)
     if who.uid and os.getresuid() != (who.uid, who.uid, who.uid):
         raise OSError("the user could not be changed for good")
+
+
+def denied(who: Account, paths: Iterable[str], mode: int = os.R_OK) -> list[str]:
+    """Those of some files and directories that a user may not read (or ``mode``, as for ``os.access``), asked by a process that has become them."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            become(who)
+            os.write(writing, b"\0".join(os.fsencode(path) for path in paths if not os.access(path, mode)))
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with open(reading, "rb") as told:
+        answer = told.read()
+    os.waitpid(child, 0)
+    return [os.fsdecode(path) for path in answer.split(b"\0") if path]
+
+
+def existing(path: str) -> str:
+    """A file or directory, or the first one above it that is there."""
+    place = os.path.abspath(path)
+    while not os.path.lexists(place):
+        place = os.path.dirname(place)
+    return place
+
+
+def unwritable(path: str) -> str:
+    """What keeps this user from writing a file, or files into a directory; ``""`` where nothing does."""
+    place = existing(path)
+    return "" if os.access(place, os.W_OK | (os.X_OK if os.path.isdir(place) else 0)) else place
 
 
 def die_with_parent(signal_number: int) -> None:

@@ -33,6 +33,7 @@ class Process(Source):
         self._started = 0.0
         self._again_at = 0.0
         self._stopping = False
+        self._has_captured = False
 
     def launch(self) -> tuple[subprocess.Popen[bytes], int]:
         """Start it; also the descriptor of its lines. Raises OSError."""
@@ -63,7 +64,9 @@ class Process(Source):
     def ready(self, descriptor: int) -> FrameBatch | None:
         """Frames or lines."""
         if descriptor != self._lines:
-            return super().ready(descriptor)
+            batch = super().ready(descriptor)
+            self._has_captured |= batch is not None and len(batch) > 0
+            return batch
         if self._lines >= 0:
             self._read_lines()
         return None
@@ -107,6 +110,8 @@ class Process(Source):
         self.state = "waiting"
         how = f"ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
         self.text = f"{self.name}: {how}, is started again in {self._wait:.0f} s" + (f" ({self.text})" if self.text else "")
+        if status and self.advice and not self._has_captured:
+            self.text += f"; {self.advice}"
         self.news.append(self.text)
         self._wait = min(self._wait * 2, LONGEST_WAIT)
 
@@ -158,7 +163,7 @@ class Command(Process):
             process = subprocess.Popen(self._words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, start_new_session=True)
         except OSError as error:
             os.close(lines)
-            raise UsageError(f"--via {self.name}: {error.strerror}") from None
+            raise UsageError(f"--via {self.name}: {error.strerror}", self.advice) from None
         finally:
             os.close(errors)
         return process, lines

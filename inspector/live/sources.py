@@ -38,6 +38,8 @@ class Source:
         self.news: deque[str] = deque(maxlen=KEPT_LINES)
         """What a person should hear: taken by whoever tells it."""
         self.stream: Stream | None = None
+        self.advice = ""
+        """What to try where it ends without having captured anything."""
 
     def descriptors(self) -> list[int]:
         """What to wait for."""

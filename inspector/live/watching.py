@@ -74,7 +74,7 @@ class Watching:
         self._together = min(TOGETHER, most // 4)
         self._number = 1
         self._capture = journal.capture if journal is not None else 0
-        self._before = journal.captures()[:-1] if journal is not None else []
+        self._before = journal.before if journal is not None else []
         self._packet_ns = 0
         self._packet_at = time.monotonic_ns()
         self._offset = time.time_ns() - time.monotonic_ns()
@@ -334,6 +334,8 @@ class Watching:
         journal = self.keeping.journal
         if journal is None:
             return
+        if journal.trouble:  # told once, as any loss is
+            self.lose(listener, "journal", f"{journal.path}: what was kept before cannot be read: {journal.trouble}")
         rows, records = self._rows, self._records
         self._rows, self._records = {}, []
         try:
@@ -378,10 +380,6 @@ class Watching:
 
     def close(self) -> None:
         """Files and journal, whatever happened."""
-        if self.keeping.recording is not None:
-            self.keeping.recording.close()
-        if self.keeping.journal is not None:
-            self.keeping.journal.close()
-        for read in (self.keeping.logs, self.keeping.keys):
-            if read is not None:
-                read.close()
+        for kept in (self.keeping.recording, self.keeping.journal, self.keeping.logs, self.keeping.keys):
+            if kept is not None:
+                kept.close()

@@ -146,6 +146,8 @@ class Window:
         self.facts = facts
         self.forgotten = 0
         """Connections that fell out."""
+        self.whole_from_ns = 0
+        """All connections that began later are here; of those before, some fell out."""
         self._most = most
         self._past = past
         self._entries: OrderedDict[str, Entry] = OrderedDict()
@@ -238,6 +240,7 @@ class Window:
     def _forget(self, name: str, entry: Entry) -> None:
         del self._entries[name]
         self.forgotten += 1
+        self.whole_from_ns = max(self.whole_from_ns, entry.hello_ns)
         self._legs.pop(entry.random, None)
         for key in (*entry.given, *entry.offered):
             role = self._sessions.get(key)

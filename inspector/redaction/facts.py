@@ -13,6 +13,7 @@ from inspector.logs.entries import Failure, LogFacts, Proxied
 from inspector.logs.stamps import MONTHS
 from inspector.redaction.certificates import Remaker
 from inspector.redaction.disguise import Disguise
+from inspector.redaction.sentences import repeated
 from inspector.times import rfc3339
 from inspector.tls.messages import HelloShape, named
 from inspector.tls.registry import ALERTS
@@ -43,8 +44,9 @@ def redacted_facts(facts: Facts, disguise: Disguise, remaker: Remaker) -> Facts:
         certificates=certificates,
         other_flows={_endpoint(end, disguise): count for end, count in facts.other_flows.items()},
         problems=[(path_name(path, disguise), "a file could not be read") for path, _ in facts.problems],
-        bounded=[text if "/" not in text else "something could not be kept, as the original says" for text in facts.bounded],
+        bounded=[repeated(text) for text in facts.bounded],
         logs=[_log(log, disguise) for log in facts.logs],
+        secrets=list(dict.fromkeys(repeated(text) for text in facts.secrets)),
     )
     shapes: dict[bytes, HelloShape] = {}
     for packed in facts.connections:
@@ -66,7 +68,7 @@ def path_name(path: str, disguise: Disguise) -> str:
 
 
 def _capture(capture: CaptureFacts, disguise: Disguise) -> CaptureFacts:
-    return msgspec.structs.replace(capture, path=path_name(capture.path, disguise))
+    return msgspec.structs.replace(capture, path=path_name(capture.path, disguise), damage=repeated(capture.damage) if capture.damage is not None else None)
 
 
 def _endpoint(end: Endpoint, disguise: Disguise) -> Endpoint:
@@ -112,6 +114,7 @@ def _log(log: LogFacts, disguise: Disguise) -> LogFacts:
     return msgspec.structs.replace(
         log,
         path=path_name(log.path, disguise),
+        problem=repeated(log.problem),
         failures=[_failure(f, f.has_zone, disguise) for f in log.failures],
         proxied=[_proxied(p, disguise) for p in log.proxied],
     )

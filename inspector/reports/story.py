@@ -48,8 +48,8 @@ QUIET = frozenset("s")
 
 
 class Rung(NamedTuple):
-    """One arrow: messages of one side that stand together. ``offset``: from the start of the connection. ``frame``: as people count. ``size``: bytes.
-    ``leg``: 0 from the client, 1 and more behind the balancer.
+    """One arrow: messages of one side that stand together. ``offset``: from the start of the connection, as text and, of the first message, in ns.
+    ``frame``: as people count. ``size``: bytes. ``leg``: 0 from the client, 1 and more behind the balancer.
     """
 
     offset: str
@@ -62,6 +62,7 @@ class Rung(NamedTuple):
     size: int
     events: tuple[Event, ...] = ()
     leg: int = 0
+    offset_ns: int = 0
 
 
 class Chapter(NamedTuple):
@@ -223,7 +224,7 @@ def _rung(analysis: Analysis, seen: Observed, main: ConnectionFacts, leg: int, g
     elif bad:
         text = f"✖ {text}"
     return Rung(
-        f"+{span(first.ns - start)}",
+        f"{'+' if first.ns >= start else ''}{span(first.ns - start)}",
         first.from_client,
         text,
         frame,
@@ -233,6 +234,7 @@ def _rung(analysis: Analysis, seen: Observed, main: ConnectionFacts, leg: int, g
         sum(e.size for e in group if e.letter != "L"),
         tuple(group),
         leg,
+        first.ns - start,
     )
 
 

@@ -19,9 +19,8 @@ from inspector.findings.case import Options
 from inspector.safe import path_text, safe_text
 from inspector.settings import Settings
 from inspector.tls.tree import flattened
-from inspector.tui import AREAS, bindings, door, places, recent
+from inspector.tui import AREAS, bindings, clipboard, door, places, recent
 from inspector.tui.certificates import CertificatesScreen
-from inspector.tui.clipboard import osc52, title_of
 from inspector.tui.connections import COLUMNS, ConnectionsScreen
 from inspector.tui.desk import Desk, Picked, View
 from inspector.tui.dialogs.ask import Ask, Paths
@@ -34,7 +33,7 @@ from inspector.tui.incidents import IncidentsScreen, found_of, open_found
 from inspector.tui.loading import Loading
 from inspector.tui.message import of_rung
 from inspector.tui.overview import OverviewScreen
-from inspector.tui.page import Area, Page
+from inspector.tui.page import Area, AreaBar, Page
 from inspector.tui.services import ServicesScreen
 from inspector.tui.sessions import SessionsScreen
 from inspector.tui.told import Target
@@ -71,7 +70,7 @@ HIGH_CONTRAST = Theme(
 class InspectorApp(Exporting):
     """Captures as a story. Returns the exit status."""
 
-    CSS_PATH = Path(__file__).with_name("app.tcss")
+    CSS = Path(__file__).with_name("app.tcss").read_text(encoding="utf-8")
     TITLE = "Inspector"
     BINDINGS: ClassVar[list[BindingType]] = [
         *(Binding(str(number), f"area('{area}')", area.title(), show=False, tooltip=f"To the {area}", id=area) for number, area in enumerate(AREAS, 1)),
@@ -165,7 +164,7 @@ class InspectorApp(Exporting):
         more, self._knocked = count - self._knocked, count
         self.bell()
         if self._driver is not None:
-            self._driver.write(title_of(count))
+            self._driver.write(clipboard.title_of(count))
         what = safe_text(last, 160) if more == 1 else f"{more} incidents"
         key = self.desk.settings.keys.get("incident", "i")
         self.clear_notifications()
@@ -197,8 +196,8 @@ class InspectorApp(Exporting):
         if analysis is None:
             return
         self._shown = loading.version
-        self.desk.paths = loading.paths
-        self.desk.take(analysis, loading.columns)
+        self.desk.paths, self.desk.whole_from_ns = loading.paths, loading.whole_from_ns
+        self.desk.take(analysis, loading.columns, is_settled=not loading.is_repeatable or len(self.screen_stack) > 1)
         if self.current_mode == "loading":
             wanted = self.desk.view.area or ("overview" if analysis.document.services else "services")
             self.action_area(wanted)
@@ -207,8 +206,8 @@ class InspectorApp(Exporting):
             base.fill()
 
     def _refresh_bar(self) -> None:
-        for bar in self.screen_stack[0].query("AreaBar"):
-            bar.refresh()
+        for bar in self.screen_stack[0].query(AreaBar):
+            bar.look()
 
     def status(self) -> str:
         """What goes on, for the line of areas."""
@@ -303,14 +302,16 @@ class InspectorApp(Exporting):
         """What the screen is about, to the clipboard."""
         if isinstance(self.screen, Page):
             name, text = self.screen.to_copy()
-            self.copy_to_clipboard(text)
             self.notify(f"Copied {name}.", timeout=3, markup=False)
+            self.copy_to_clipboard(text)
 
     def copy_to_clipboard(self, text: str) -> None:
-        """Through the terminal, also behind tmux."""
+        """Through the terminal, also behind tmux; says where that failed."""
         self._clipboard = text
-        if self._driver is not None:
-            self._driver.write(osc52(text))
+        problem = clipboard.copy(text, self._driver.write) if self._driver is not None else ""
+        if problem:
+            self.clear_notifications()
+            self.notify(safe_text(problem), title="perhaps not copied", severity="warning", timeout=10, markup=False)
 
     def action_freeze(self) -> None:
         """Hold the view still, or let it go."""
@@ -346,8 +347,7 @@ class InspectorApp(Exporting):
         self._loading = Loading(paths, self._options, self.desk.settings, self.desk.given)
         self._shown = 0
         if paths != self.desk.paths:
-            self.desk.marks.clear()
-            self.desk.view.filter = ""
+            self.desk.forget()
         now = self.current_mode
         for area in [a for a in AREAS if a in self._visited and a != now]:
             self.switch_mode(area)

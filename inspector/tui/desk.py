@@ -49,6 +49,10 @@ class Desk:
     analysis: Analysis | None = None
     columns: Columns | None = None
     service: int | None = None
+    whole_from_ns: int = 0
+    """Of connections before this time, some were forgotten."""
+    is_chosen: bool = False
+    """Somebody chose the service in view; else it is the one that matters most."""
     everything: bool = False
     """Connections, sessions, certificates and incidents of all services, not of the one in view."""
     given: Given | None = None
@@ -76,9 +80,9 @@ class Desk:
         """The document of the analysis."""
         return self.now.document
 
-    def take(self, analysis: Analysis, columns: Columns | None) -> None:
-        """Another analysis of the same captures, with more in it. What was in view stays in view."""
-        known = self.in_view.id if self.analysis is not None and self.in_view is not None else None
+    def take(self, analysis: Analysis, columns: Columns | None, is_settled: bool = True) -> None:
+        """Another analysis of the same captures, with more in it. What was in view stays in view, unless nobody chose it and that ``is_settled`` no more."""
+        known = self.in_view.id if self.analysis is not None and self.in_view is not None and (self.is_chosen or is_settled) else None
         self.analysis, self.columns = analysis, columns
         self._kept.clear()
         services = analysis.document.services
@@ -89,6 +93,12 @@ class Desk:
         if self.marks:
             places = {seen.id: seen.index for seen in analysis.case.observed if seen.id in self.marks}
             self.marks = places
+
+    def forget(self) -> None:
+        """Other captures come."""
+        self.marks.clear()
+        self.view.filter = ""
+        self.is_chosen = False
 
     @property
     def stamp(self) -> object:

@@ -4,45 +4,88 @@ gaps, sizes and frame numbers beside. Pure functions.
 
 from __future__ import annotations
 
+from rich.cells import cell_len, set_cell_size
+
 from inspector.reports.story import BALANCER, Chapter, Ladder, Rung, lanes
 from inspector.safe import safe_text
 from inspector.times import span
 from inspector.tui.marks import Kind, Line
 
 TIME, FRAME, GAP, SIZE = 11, 10, 9, 8
+"""Columns beside the lanes, at least."""
+
+LONGEST_FRAME = 27
 LANE = 18
+LEAST_ROOM = 24
 ROOM_FOR_SIZE, ROOM_FOR_GAP = 96, 110
+TENTH_MS = 100_000
+SECONDS_NS = 10_000 * 1_000_000_000
+"""Up to here a time is written in seconds with all its digits, so that gaps are seen to be what lies between."""
+
 SHAFTS = {"clear": "━", "decrypted": "┅", "encrypted": "┄"}
 ROLES: dict[str, Kind] = {"declined": "bad", "resumed": "good", "origin": "head"}
 
 
 def drawn(ladder: Ladder, names: dict[str, str], width: int) -> list[Line]:
-    """The whole ladder at a width. ``names``: what stands over each lane."""
+    """The whole ladder at a width, in columns of a terminal. ``names``: what stands over each lane."""
     order = lanes(ladder)
-    gap = GAP if width >= ROOM_FOR_GAP else 0
-    size = SIZE if width >= ROOM_FOR_SIZE else 0
-    room = max(width - TIME - FRAME - gap - size - 2, 24)
+    rungs = [rung for chapter in ladder.chapters for rung in chapter.rungs]
+    time = max([TIME, *(len(_time(rung.offset_ns)) + 1 for rung in rungs)])
+    frame = min(max([FRAME, *(len(rung.frame) for rung in rungs)]), LONGEST_FRAME)
+    size = max([SIZE, *(len(f"{rung.size:,}") + 1 for rung in rungs)]) if width >= ROOM_FOR_SIZE else 0
+    gaps = [_gaps(chapter) for chapter in ladder.chapters] if width >= ROOM_FOR_GAP else [[""] * len(chapter.rungs) for chapter in ladder.chapters]
+    gap = max([GAP, *(len(text) + 2 for found in gaps for text in found)]) if width >= ROOM_FOR_GAP else 0
+    room = max(width - time - frame - gap - size - 2, LEAST_ROOM)
     places = _places(order, room)
+    title: Line = [("time".ljust(time) + ("gap".rjust(gap - 2) + "  " if gap else ""), "dim"), (_heads(places, names, room), "head")]
+    lines: list[Line] = [[*title, (("bytes".rjust(size) if size else "") + "  " + "frame".rjust(frame), "dim")]]
+    for chapter, between in zip(ladder.chapters, gaps, strict=True):
+        lines.append([(safe_text(chapter.title), ROLES.get(chapter.role, "head"))])
+        for rung, since in zip(chapter.rungs, between, strict=True):
+            text, kind = _rung(chapter, rung, places, room)
+            beside = _time(rung.offset_ns).rjust(time - 1) + " " + (since.rjust(gap - 2) + "  " if gap else "")
+            behind = (f"{rung.size:,}" if rung.size else "").rjust(size) if size else ""
+            lines.append([(beside, "dim"), (text, kind), (f"{behind}  {_fitted(rung.frame, frame).rjust(frame)}", "dim")])
+        lines += [[("log".rjust(time - 1) + " ", "dim"), (safe_text(note, max(width - time - 1, 20)), "")] for note in chapter.notes]
+    return lines
+
+
+def _time(ns: int) -> str:
+    """A time since the connection began, to a tenth of a millisecond as long as there is room for it."""
+    tenths = round(abs(ns) / TENTH_MS)
+    sign = "-" if ns < 0 and tenths else "+"
+    return sign + _span(tenths) if abs(ns) < SECONDS_NS else f"{sign}{span(abs(ns))}"
+
+
+def _span(tenths: int) -> str:
+    return f"{tenths / 10:.1f} ms" if tenths < 10_000 else f"{tenths / 10_000:.4f} s"
+
+
+def _gaps(chapter: Chapter) -> list[str]:
+    """What lies between each time of a chapter and the one above it, as both are written; a dash where the clock went back."""
+    found = [""]
+    for before, rung in zip(chapter.rungs, chapter.rungs[1:], strict=False):
+        tenths = _tenths(rung.offset_ns) - _tenths(before.offset_ns)
+        found.append("–" if tenths < 0 else _span(tenths) if tenths * TENTH_MS < SECONDS_NS else span(tenths * TENTH_MS))
+    return found[: len(chapter.rungs)]
+
+
+def _tenths(ns: int) -> int:
+    return round(abs(ns) / TENTH_MS) * (-1 if ns < 0 else 1)
+
+
+def _heads(places: dict[str, int], names: dict[str, str], room: int) -> str:
+    """The client, then what stands over each lane, each as far as there is room up to the lane before."""
     head = list(" " * room)
-    _write(head, 0, "client", places[order[0]] - 1)
+    _write(head, 0, "client", next(iter(places.values()), room) - 1)
+    free = len("client") + 2
     for label, place in places.items():
         text = names.get(label, label)
-        _write(head, max(place - len(text) + 1, 8), text, place + 1)
-    title: Line = [("time".ljust(TIME) + ("gap".rjust(gap - 2) + "  " if gap else ""), "dim"), ("".join(head), "head")]
-    lines: list[Line] = [[*title, (("bytes".rjust(size) if size else "") + "  " + "frame".rjust(FRAME), "dim")]]
-    for chapter in ladder.chapters:
-        lines.append([(safe_text(chapter.title), ROLES.get(chapter.role, "head"))])
-        before: int | None = None
-        for rung in chapter.rungs:
-            first = rung.events[0].ns if rung.events else rung.ns
-            between = span(first - before) if before is not None else ""
-            before = rung.ns
-            text, kind = _rung(chapter, rung, places, room)
-            beside = rung.offset.rjust(TIME - 1) + " " + (between.rjust(gap - 2) + "  " if gap else "")
-            behind = (f"{rung.size:,}" if rung.size else "").rjust(size) if size else ""
-            lines.append([(beside, "dim"), (text, kind), (f"{behind}  {rung.frame.rjust(FRAME)}", "dim")])
-        lines += [[("log".rjust(TIME - 1) + " ", "dim"), (safe_text(note, max(width - TIME - 1, 20)), "")] for note in chapter.notes]
-    return lines
+        text = text if cell_len(text) <= place + 1 - free else label
+        text = _fitted(text, max(place + 1 - free, 0))
+        _write(head, place + 1 - cell_len(text), text, place + 1)
+        free = place + 2 + (1 if text else 0)
+    return "".join(head)
 
 
 def _places(order: list[str], room: int) -> dict[str, int]:
@@ -51,6 +94,13 @@ def _places(order: list[str], room: int) -> dict[str, int]:
         return {label: room * (i + 1) // len(order) - 1 for i, label in enumerate(order)}
     apart = min(LANE, room // (len(order) + 1))
     return {label: room - 1 - apart * (len(order) - 1 - i) for i, label in enumerate(order)}
+
+
+def _fitted(text: str, cells: int) -> str:
+    """The text, cut to so many columns."""
+    if cell_len(text) <= cells:
+        return text
+    return set_cell_size(text, cells - 1).rstrip() + "…" if cells > 0 else ""
 
 
 def _rung(chapter: Chapter, rung: Rung, places: dict[str, int], room: int) -> tuple[str, Kind]:
@@ -64,24 +114,32 @@ def _rung(chapter: Chapter, rung: Rung, places: dict[str, int], room: int) -> tu
     text = safe_text(rung.text)
     between = end - start
     if rung.from_client:
-        text = text if len(text) <= between - 3 else text[: max(between - 4, 0)] + "…"
-        _write(area, start, f"{text} {shaft * max(between - len(text) - 2, 1)}▶", end)
+        text = _fitted(text, max(between - 3, 0))
+        _write(area, start, f"{text} {shaft * max(between - cell_len(text) - 2, 1)}▶", end)
     else:
         tip = f"◀{shaft * (3 if between > 40 else 1)} "
         limit = end if BALANCER in places else room
+        text = _fitted(text, max(limit - start - len(tip), 0))
         _write(area, start, tip + text, limit)
-        behind = start + len(tip) + len(text)
+        behind = start + len(tip) + cell_len(text)
         if behind < end - 1:
             _write(area, behind + 1, shaft * (end - behind - 1), end)
-        if behind > limit:
-            area[limit - 1] = "…"
     kind: Kind = "bad" if rung.bad else "warn" if "alert" in rung.text and rung.visibility != "encrypted" else ""
     return "".join(area), kind
 
 
 def _write(area: list[str], at: int, text: str, end: int) -> None:
-    """Put text into the area, cut at ``end``."""
-    for i, character in enumerate(text):
-        if at + i >= min(end, len(area)):
+    """Put text into the area, one place a column, cut at ``end``: a wide character takes two places, one without width stands with the one before."""
+    end = min(end, len(area))
+    for character in text:
+        wide = cell_len(character)
+        if at + wide > end:
             break
-        area[at + i] = character
+        if wide == 0:
+            if at:
+                area[at - 1] += character
+            continue
+        area[at] = character
+        if wide == 2:
+            area[at + 1] = ""
+        at += wide

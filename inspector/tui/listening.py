@@ -27,6 +27,9 @@ LOOK_SECONDS = 0.5
 SHARE = 0.1
 """Of one core, what judging may take while packets come."""
 
+COUNT_SECONDS = 10.0
+"""How often what only counts packets is shown anew: a screen that stands still costs nothing."""
+
 CLOSE_SECONDS = 10.0
 NEWS_SECONDS = 5.0
 """How long something that happened stands in the status."""
@@ -81,6 +84,12 @@ class Following(Growing):
             logs.close()
 
 
+def state_of(facts: Facts) -> tuple[object, object]:
+    """What is equal where screens would show the same, and where they would but for counts of packets."""
+    told = (facts.connections, facts.bounded, facts.secrets, facts.problems, [(log.lines, log.problem) for log in facts.logs])
+    return told, (facts.captures, facts.other_flows)
+
+
 class Listening(Growing):
     """A live capture. ``watching`` runs in a thread of its own."""
 
@@ -92,6 +101,7 @@ class Listening(Growing):
         self._filter = expression
         self._capture = threading.Thread(target=self._watch, name="capture", daemon=True)
         self._facts: Facts | None = None
+        self._whole_from_ns = 0
         self._asked = threading.Event()
         self._given = threading.Event()
         self._incidents: tuple[int, str] = (0, "")
@@ -154,13 +164,18 @@ class Listening(Growing):
     def _work(self) -> None:
         self.stage = "no packet yet"
         self._capture.start()
-        pause = 0.0
+        pause, shown, at = 0.0, state_of(Facts()), 0.0
         while not self._stopped.wait(pause):
             facts = self._ask()
             if facts is None:
                 break
             self.stage = f"{self._watching.info.packets:,} packets, no TLS connection yet"
-            pause = self._show(facts) if facts.connections else LOOK_SECONDS
+            state = state_of(facts)
+            is_news = state[0] != shown[0] or (state != shown and time.monotonic() - at > COUNT_SECONDS)
+            if is_news:
+                shown, at = state, time.monotonic()
+                self.whole_from_ns = self._whole_from_ns
+            pause = self._show(facts) if facts.connections and is_news else LOOK_SECONDS
         if self._crash is not None:
             raise self._crash
         raise Stopped
@@ -180,15 +195,18 @@ class Listening(Growing):
         except BaseException as error:  # noqa: BLE001 - it is raised again in the thread whose end the app sees
             self._crash = error
         finally:
-            self._facts = self._watching.whole()
-            self._given.set()
+            self._hand_over()
 
     def tick(self) -> None:
         """Hand over what is known, if it was asked for."""
         if self._asked.is_set():
             self._asked.clear()
-            self._facts = self._watching.whole()
-            self._given.set()
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        self._facts = self._watching.whole()
+        self._whole_from_ns = self._watching.window.whole_from_ns
+        self._given.set()
 
     def update(self, update: Update) -> None:
         """Incidents knock at once; the rest is seen when it is judged."""

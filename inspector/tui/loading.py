@@ -60,6 +60,8 @@ class Loading:
         self.columns: Columns | None = None
         self.problem: InspectorError | None = None
         self.is_done = False
+        self.whole_from_ns = 0
+        """Of connections before this time, some were forgotten."""
         self.is_whole = False
         """Everything was read; only the columns may be missing."""
         self._options = options

@@ -25,6 +25,9 @@ TALL, TALLEST, WIDE = 32, 46, 112
 OTHER_LINES = 8
 """Bar, heading, gaps, keys, and at least three lines of incidents."""
 
+MOST_LIMITS = 3
+"""Lines on what was forgotten."""
+
 PANES = ("pool", "matrix", "chart")
 CHART_WIDTH = 44
 
@@ -94,6 +97,7 @@ class OverviewScreen(Area):
         if columns is None:
             return [[("HANDSHAKES OVER TIME", "head")], [("  counted once all is read", "dim")]]
         places = np.asarray(members, np.int64)
+        places = places[columns.time_ns[places] > self.desk.whole_from_ns]  # before that, what was forgotten would look like a pause
         return chart(columns.time_ns[places], columns.result[places], incidents, width, height)
 
     def _verdict(self, service: Service, width: int) -> list[Line]:
@@ -110,6 +114,7 @@ class OverviewScreen(Area):
             lines += paragraph(safe_text("; ".join(assessment.because)), "  ", "  ", width)
         details = [overview.clients(document, service), *overview.since(document, service).split("   "), overview.impact(service)]
         lines += [[(line, "dim")] for line in overview.flowing(filter(None, details), "  ", width)]
+        lines += [line for limit in document.limits if limit.kind == "bounded" for line in paragraph(safe_text(limit.text), "  ▲ ", "    ", width, "warn")][:MOST_LIMITS]
         if service.health_checks:
             lines.append([(f"  {overview.counted(service.health_checks, 'health check')} left out of all rates", "dim")])
         if assessment.do and assessment.do != "nothing":

@@ -54,6 +54,7 @@ class AreaBar(Widget):
     def __init__(self, area: str) -> None:
         super().__init__()
         self._area = area
+        self._told = ""
 
     @property
     def _inspector(self) -> InspectorApp:
@@ -63,9 +64,14 @@ class AreaBar(Widget):
         short = len("".join(AREAS)) + 4 * len(AREAS) + len(status) + 1 > self.size.width
         return [(area, f"{number} {area.title()[:4] if short else area.title()}") for number, area in enumerate(AREAS, 1)]
 
+    def look(self) -> None:
+        """Paint it anew where there is other news: this is asked many times a second, perhaps at the far end of a slow line."""
+        if self._inspector.status() != self._told:
+            self.refresh()
+
     def render(self) -> Content:
         """One line."""
-        status = self._inspector.status()
+        status = self._told = self._inspector.status()
         line: Line = []
         for area, name in self._names(status):
             line += [(name, "head" if area == self._area else "dim"), ("  ", "")]

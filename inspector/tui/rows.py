@@ -84,27 +84,28 @@ class Rows(Painted):
         self._row = row
         self._empty = empty
         self._keys: Sequence[object] = ()
+        self._is_moved = False
+        """Somebody has moved the cursor; until then it stays on the first row, whatever comes before what stood there."""
 
     def on_mount(self) -> None:
         """The height is known from the start."""
         self.virtual_size = Size(0, self.count + 1)
 
     def renew(self, keys: Sequence[object], cursor: int | None = None, empty: str | None = None) -> None:
-        """The rows are others now. ``keys``: what each is known by; the cursor stays on the key that it stood on, unless ``cursor`` says where it goes."""
-        held = self._keys[self.cursor] if self.cursor < len(self._keys) else None
+        """The rows are others now. ``keys``: what each is known by; a cursor that was moved stays on its key, unless ``cursor`` says where it goes."""
+        held = self._keys[self.cursor] if self._is_moved and self.cursor < len(self._keys) else None
+        is_moved = cursor is not None or (held is not None and held in keys)
         self._keys = keys
         self.count = len(keys)
         self._empty = self._empty if empty is None else empty
         self.virtual_size = Size(0, self.count + 1)
         if cursor is None:
-            try:
-                cursor = keys.index(held)
-            except ValueError:
-                cursor = 0
+            cursor = keys.index(held) if is_moved else 0
         wanted = self.validate_cursor(cursor)
         if wanted == self.cursor:
             self.watch_cursor(wanted, wanted)
         self.cursor = wanted
+        self._is_moved = is_moved
         self.refresh()
 
     def shown(self, width: int) -> list[tuple[int, int]]:
@@ -157,6 +158,7 @@ class Rows(Painted):
             self.scroll_to(y=new - height + 1, animate=False)
         self.refresh()
         if old != new:
+            self._is_moved = True
             self.post_message(self.Moved(self, new))
 
     def on_resize(self) -> None:

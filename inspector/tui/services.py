@@ -25,6 +25,7 @@ class ServicesScreen(Area):
     def body(self) -> ComposeResult:
         """The table, the row in full, what was not TLS."""
         self._services: list[Service] = []
+        self._chosen: str | None = None
         yield Rows(COLUMNS, 0, self._row, "No TLS.", id="services")
         yield Static(id="verdict")
         yield Static(id="noise")
@@ -38,15 +39,18 @@ class ServicesScreen(Area):
         return [(names[: max(width - len(told), 12)], "head"), (told, "dim")]
 
     def renew(self) -> None:
-        """The services as they are now; the cursor stays on its service."""
+        """The services as they are now; the cursor stays on its service, and goes to one that was chosen."""
         super().renew()
         document = self.desk.document
         self._services = overview.ordered(document)
         in_view = self.desk.in_view
-        place = next((i for i, s in enumerate(self._services) if s is in_view), 0)
-        self.query_one(Rows).renew([s.id for s in self._services], place, overview.nothing_found(document))
+        chosen = in_view.id if in_view is not None and self.desk.is_chosen else None
+        place = next((i for i, s in enumerate(self._services) if s.id == chosen), None) if chosen != self._chosen else None
+        self._chosen = chosen
+        rows = self.query_one(Rows)
+        rows.renew([s.id for s in self._services], place, overview.nothing_found(document))
         self.query_one("#noise", Static).update(content(self._noise()))
-        self._tell(place)
+        self._tell(rows.cursor)
 
     def _noise(self) -> list[Line]:
         document = self.desk.document
@@ -97,7 +101,7 @@ class ServicesScreen(Area):
 
     def _choose(self, service: Service) -> None:
         self.desk.service = next(i for i, s in enumerate(self.desk.document.services) if s is service)
-        self.desk.everything = False
+        self.desk.is_chosen, self.desk.everything = True, False
 
     def step(self, step: int) -> bool:
         """To the next service in which something is wrong."""

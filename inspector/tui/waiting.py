@@ -24,6 +24,7 @@ class LoadingScreen(Screen[None]):
     def __init__(self, loading: Loading) -> None:
         super().__init__()
         self._loading = loading
+        self._shown: dict[str, Content] = {}
 
     def compose(self) -> ComposeResult:
         """From top to bottom."""
@@ -42,9 +43,15 @@ class LoadingScreen(Screen[None]):
         """Show how far the reading is."""
         loading = self._loading
         if not loading.is_repeatable:  # sources come and go
-            self.query_one("#doing", Static).update(self._doing())
+            self._show("#doing", self._doing())
         for bar in self.query(ProgressBar):
             if loading.total:
                 bar.update(total=loading.total, progress=min(loading.read, loading.total))
         megabytes = f"{loading.read / 1e6:,.0f} MB read" if loading.read else ""
-        self.query_one("#stage", Static).update(content([[(f"{loading.stage}   {megabytes}", "dim")]]))
+        self._show("#stage", content([[(f"{loading.stage}   {megabytes}", "dim")]]))
+
+    def _show(self, place: str, what: Content) -> None:
+        """Where it is not what stands there already."""
+        if self._shown.get(place) != what:
+            self._shown[place] = what
+            self.query_one(place, Static).update(what)

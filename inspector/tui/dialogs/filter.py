@@ -15,7 +15,8 @@ from textual.widgets import Input, Label, OptionList, Static
 from textual.widgets.option_list import Option
 
 from inspector.columns import Columns
-from inspector.filters import BY_NAME, FIELDS, FilterError, compile_filter
+from inspector.filter_fields import BY_NAME, FIELDS, OTHER_NAMES
+from inspector.filters import FilterError, compile_filter
 from inspector.safe import safe_text
 from inspector.tui.desk import Desk
 
@@ -30,12 +31,12 @@ def completions(text: str, columns: Columns | None) -> list[tuple[str, str]]:
     minus = "-" if word.startswith("-") else ""
     bare = word.removeprefix("-")
     name, colon, start = bare.partition(":")
-    field = BY_NAME.get(name.lower())
+    field = BY_NAME.get(OTHER_NAMES.get(name.lower(), name.lower()))
     if not colon:
         return [(f"{minus}{f.name}:", f.about) for f in FIELDS if f.name.startswith(bare.lower())]
-    if field is None or columns is None:
+    if field is None:
         return []
-    values = columns.by_name[field.name].values
+    values = columns.by_name[field.name].values if columns is not None else [(value,) for value in field.values]
     if len(values) > 5_000:
         return []
     texts = sorted({t for v in values for item in (v or (None,)) if isinstance(item, str | bool | None) and (t := _shown(item)).lower().startswith(start.lower())})

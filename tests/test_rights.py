@@ -1,0 +1,190 @@
+"""What is left after rights were given up: everything is loaded by then, and what cannot be read, written or run is named with what mends it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from inspector.live import host
+from inspector.live.doctor import diagnosis
+from inspector.live.interfaces import interfaces
+from inspector.live.preloading import program
+from inspector.live.privileges import Account, account, denied, existing, unwritable
+from inspector.live.processes import Command
+from tests.build import capture
+from tests.conftest import CAPTURES
+from tests.test_watch import fault
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+NOBODY = account("nobody", {})
+
+
+@needs_root
+def test_what_somebody_else_may_not_read(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    (closed / "file").write_text("x")
+    assert denied(NOBODY, ["/etc/passwd", str(closed / "file"), "/nowhere"]) == [str(closed / "file"), "/nowhere"]
+    assert denied(Account("root", 0, 0), [str(closed / "file")]) == []
+    assert denied(NOBODY, ["/"], os.W_OK) == ["/"]
+    assert os.geteuid() == 0
+
+
+def test_what_keeps_a_file_from_being_written(tmp_path: Path) -> None:
+    assert unwritable(str(tmp_path / "a" / "b")) == ""
+    assert existing(str(tmp_path / "a" / "b")) == str(tmp_path)
+    assert existing("/") == "/"
+    assert existing("/nowhere/at/all") == "/"
+
+
+DRIVEN = """
+import asyncio, sys
+from inspector.findings.case import Options
+from inspector.live.preloading import APP, preload
+from inspector.tui.app import InspectorApp
+import tests.app
+preload(APP)
+import textual.drivers.headless_driver, textual.pilot
+before = set(sys.modules)
+
+async def drive():
+    app = InspectorApp([sys.argv[1]], Options())
+    async with app.run_test(size=(120, 40)) as pilot:
+        await tests.app.loaded(pilot)
+        for keys in [*tests.app.WAYS.values(), ("ctrl+p",), ("e",), ("y",)]:
+            await tests.app.pressed(pilot, *keys)
+            await pilot.press("escape")
+
+asyncio.run(drive())
+print(*sorted(set(sys.modules) - before))
+"""
+
+
+def test_the_app_loads_nothing_after_that() -> None:
+    environment = {**os.environ, "PYTHONPATH": str(CAPTURES.parent)}
+    done = subprocess.run(
+        [sys.executable, "-c", DRIVEN, str(CAPTURES / "puppet-session-ids.pcap.gz")], capture_output=True, timeout=120, check=True, cwd=CAPTURES.parent, env=environment
+    )
+    assert done.stdout.split() == []
+
+
+WATCHED = """
+import os, sys
+from inspector.live.preloading import preload
+import tests.live
+from inspector.live.lines import Lines
+from inspector.live.metrics import Metrics
+from inspector.live.recording import Recording
+from inspector.live.trigger import Trigger
+from inspector.live.update import Keeping
+from inspector.journal import Journal
+preload()
+before = set(sys.modules)
+folder = sys.argv[1]
+keeping = Keeping(recording=Recording(folder + "/w.pcapng", None, ["-"], is_full=False), trigger=Trigger(folder, ["-"]), journal=Journal(folder + "/j.sqlite", 1 << 30, "-"))
+from inspector.live.watching import Watching
+from inspector.findings.case import Options
+from inspector.live.sources import Given
+watching = Watching([Given("-", 0)], Options(), keeping, "-")
+lines = Lines(watching, open(os.devnull, "wb"), Metrics(folder + "/m"), None)
+watching.run(lines)
+lines.finish()
+watching.close()
+print(*sorted(set(sys.modules) - before))
+"""
+
+
+def test_watch_loads_nothing_after_that(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(CAPTURES.parent)}
+    command = [sys.executable, "-c", WATCHED, str(tmp_path)]
+    done = subprocess.run(command, input=capture(fault(3).flows), capture_output=True, timeout=120, check=True, cwd=CAPTURES.parent, env=environment)
+    assert done.stdout.split() == []
+    assert list(tmp_path.glob("incident-*.pcapng"))
+
+
+@needs_root
+@pytest.mark.parametrize(("option", "name"), [("-w", "x.pcapng"), ("--incidents", "x"), ("--journal", "x.sqlite"), ("--metrics", "x.prom")])
+def test_what_cannot_be_written_is_named_with_its_remedy(tmp_path: Path, option: str, name: str) -> None:
+    tmp_path.chmod(0o700)
+    command = [sys.executable, "-m", "inspector", "watch", "-", option, str(tmp_path / name), *(["--no-journal"] if option != "--journal" else [])]
+    done = subprocess.run(command, input=capture([]), capture_output=True, timeout=60, check=False, cwd=CAPTURES.parent)
+    said = done.stderr.decode()
+    assert done.returncode == 2
+    assert "Traceback" not in said
+    assert f"{option} {tmp_path / name}: this runs as nobody" in said
+    assert "install -d -o nobody" in said
+
+
+@needs_root
+@pytest.mark.parametrize("script", ["exit 3", "echo you do not have permission >&2; exit 1"])
+def test_a_command_that_fails_without_rights_is_told_how_it_would_have_them(script: str) -> None:
+    process = subprocess.Popen([sys.executable, "-m", "inspector", "watch", "--no-journal", "--via", f"sh -c {shlex.quote(script)}"], stdout=subprocess.PIPE, cwd=CAPTURES.parent)
+    assert process.stdout is not None
+    try:
+        line = next(line for line in process.stdout if b"is started again" in line)
+    finally:
+        process.terminate()
+        process.wait(20)
+    assert b"it runs as nobody: with -Z root it keeps root's rights" in line
+
+
+def test_a_command_that_has_captured_needs_no_such_advice() -> None:
+    command = Command("true")
+    command.advice = "advice"
+    command._has_captured = True
+    assert "advice" not in command.text
+
+
+def test_addresses_of_interfaces_are_texts() -> None:
+    found = {address for interface in interfaces() for address in interface.addresses}
+    assert "127.0.0.1" in found
+    assert all("." in address or ":" in address for address in found)
+
+
+def test_the_way_to_an_address_has_an_interface() -> None:
+    assert host.routed("127.0.0.1", 443)[0] == "lo"
+    by_address = {address: interface.name for interface in interfaces() for address in interface.addresses}
+    try:
+        name, own = host.routed("198.51.100.1", 443)
+    except OSError:  # no network here
+        return
+    assert name == by_address[own]
+
+
+@needs_root
+def test_the_doctor_says_what_a_capture_may_read_and_write_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SUDO_UID", raising=False)
+    told = [check.text for check in diagnosis(host.look())]
+    assert any("nobody, whom a capture becomes, may" in text for text in told)
+    assert any("journal" in text for text in told)
+
+
+@needs_root
+@pytest.mark.skipif(shutil.which("tmux") is None, reason="no tmux here")
+def test_live_as_root_runs_whoever_may_read_python(tmp_path: Path) -> None:
+    """Where Python is root's alone, this is the hard case; elsewhere the easy one."""
+    tmux = ["tmux", "-S", str(tmp_path / "socket"), "-f", "/dev/null"]
+    environment = {name: value for name, value in os.environ.items() if name != "TMUX"} | {"TERM": "xterm-256color"}
+    program_of = f"{sys.executable} -m inspector live -i lo; echo ended with $?; sleep 60"
+    subprocess.run([*tmux, "new-session", "-d", "-x", "100", "-y", "30", program_of], check=True, cwd=CAPTURES.parent, env=environment)
+    screen, until = "", time.monotonic() + 60
+    try:
+        while "waiting for the first TLS" not in screen and "ended with" not in screen and time.monotonic() < until:
+            time.sleep(0.5)
+            screen = subprocess.run([*tmux, "capture-pane", "-p"], capture_output=True, text=True, check=False).stdout
+        subprocess.run([*tmux, "send-keys", "q"], check=True)
+        assert "waiting for the first TLS" in screen, screen
+        while "ended with" not in screen and time.monotonic() < until:
+            time.sleep(0.5)
+            screen = subprocess.run([*tmux, "capture-pane", "-p"], capture_output=True, text=True, check=False).stdout
+        assert "ended with 0" in screen
+        assert ("everything is loaded before" in screen) == bool(denied(NOBODY, program()))
+    finally:
+        subprocess.run([*tmux, "kill-server"], check=False, capture_output=True)
