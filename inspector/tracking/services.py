@@ -64,6 +64,9 @@ def server_name(offer: HelloShape | None) -> str | None:
 def find_services(observed: Sequence[Observed], others: dict[Endpoint, int]) -> list[Service]:
     """Group connections by service, and number them in ``observed``. Whoever gives no name (SNI) belongs to the service of the only name that its address answers to."""
     services: dict[tuple[str, int], Service] = {}
+    answering: dict[tuple[str, int], Service] = {}
+    """By address and port, the first service that answered there."""
+    known: set[tuple[int, str]] = set()
     texts: dict[bytes, str] = {}
     names = _names(observed)
     for seen in observed:
@@ -76,14 +79,14 @@ def find_services(observed: Sequence[Observed], others: dict[Endpoint, int]) -> 
             service = services[key] = Service(len(services), short_id("service", *key), key[0], key[1], name is not None, [], [])
         seen.service = service.index
         service.connections.append(seen.index)
-        if address not in service.addresses:
+        if (service.index, address) not in known:
+            known.add((service.index, address))
             service.addresses.append(address)
+            answering.setdefault((address, server.port), service)
     for endpoint, count in others.items():
-        address = ip_text(endpoint.address)
-        for service in services.values():
-            if service.port == endpoint.port and address in service.addresses:
-                service.others += count
-                break
+        found = answering.get((ip_text(endpoint.address), endpoint.port))
+        if found is not None:
+            found.others += count
     return list(services.values())
 
 
