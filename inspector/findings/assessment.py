@@ -45,7 +45,7 @@ def _confirmed(scene: Scene) -> Assessment | None:
     if not confirmed:
         return None
     ids = {f.connections[-1] for f in confirmed}
-    struck = sorted(hits(scene.case, (s for s in scene.members if s.id in ids)).values(), key=lambda hit: -hit.aborted)
+    struck = sorted(hits(scene.members, (s for s in scene.members if s.id in ids)).values(), key=lambda hit: -hit.aborted)
     sentence = f"{_who(scene, struck)} because the server's certificate changed."
     because = _why_confirmed(scene)
     if len(struck) > 1:

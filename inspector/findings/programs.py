@@ -30,14 +30,14 @@ class Programs(NamedTuple):
     basis: tuple[str, ...]
 
 
-def hits(case: Case, aborted: Iterable[Observed]) -> dict[tuple[int, int], Hit]:
-    """By service and client, of those that were hit. ``aborted``: the connections that ended because of the change."""
+def hits(connections: Iterable[Observed], aborted: Iterable[Observed]) -> dict[tuple[int, int], Hit]:
+    """By service and client, of those that were hit. ``aborted``: those of the connections that ended because of the change."""
     counts: dict[tuple[int, int], int] = {}
     for seen in aborted:
         key = (seen.service, seen.client)
         counts[key] = counts.get(key, 0) + 1
     totals: dict[tuple[int, int], int] = dict.fromkeys(counts, 0)
-    for seen in case.observed:
+    for seen in connections:
         if (key := (seen.service, seen.client)) in totals and not seen.health_check:
             totals[key] += 1
     return {key: Hit(key[1], count, totals[key]) for key, count in counts.items()}
