@@ -44,7 +44,8 @@ class Disguise:
 
     def opaque(self, value: bytes, label: str = "opaque") -> bytes:
         """Other bytes of the same length."""
-        return self.stream(label, value, len(value))
+        new = self.stream(label, value, len(value))
+        return new if new != value else bytes(byte ^ 1 for byte in new)
 
     def ticket(self, value: bytes) -> bytes:
         """A ticket or session id: what shares a key name goes on sharing one. The digests of both are kept."""
