@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from inspector.document import Assessment, Finding, Limit
+from inspector.document import Assessment, Finding, Unseen
 from inspector.findings import protected
 from inspector.findings.case import Case
 from inspector.findings.change import ABORT
@@ -27,10 +27,10 @@ NAMED = 5
 """Clients that are named at most."""
 
 
-def assess(case: Case, service: Service, findings: list[Finding], limits: Sequence[Limit]) -> Assessment:
-    """The state of one service. ``findings``: those that name it. ``limits``: of the captures."""
+def assess(case: Case, service: Service, findings: list[Finding], hidden_everywhere: Sequence[tuple[Unseen, Part]]) -> Assessment:
+    """The state of one service. ``findings``: those that name it. ``hidden_everywhere``: as ``unseen.of_captures`` says."""
     members = case.members(service)
-    scene = Scene(case, service, findings, members, look(case, members, limits))
+    scene = Scene(case, service, findings, members, look(case, members, hidden_everywhere))
     row, said = decided(scene)
     return gated(said, scene.sight, row.rests_on, scene.again)
 

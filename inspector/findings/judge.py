@@ -8,7 +8,7 @@ from itertools import islice
 
 from inspector import document as doc
 from inspector.facts import Facts
-from inspector.findings import change, describe, failures, from_logs, limits, pool, renegotiation
+from inspector.findings import change, describe, failures, from_logs, limits, pool, renegotiation, unseen
 from inspector.findings.assessment import assess
 from inspector.findings.case import Case, Options, build
 from inspector.times import moment
@@ -74,7 +74,8 @@ def _document(case: Case, extra_limits: list[doc.Limit]) -> doc.Document:
     by_service: dict[str | None, list[doc.Finding]] = {}
     for finding in findings:
         by_service.setdefault(finding.service, []).append(finding)
-    assessments = [assess(case, service, by_service.get(service.id, []), found_limits) for service in case.services]
+    hidden = unseen.of_captures(found_limits)
+    assessments = [assess(case, service, by_service.get(service.id, []), hidden) for service in case.services]
     at_risk = {s.index for s, a in zip(case.services, assessments, strict=True) if a.state in ("exposed", "confirmed")}
     findings += [_exposed(case, s, a) for s, a in zip(case.services, assessments, strict=True) if a.state == "exposed"]
     findings += pool.drift(case, at_risk)

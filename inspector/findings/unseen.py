@@ -118,8 +118,14 @@ def way(case: Case, seen: Observed) -> Way | None:
     return next((way for way in WAYS if way.holds(case, seen)), None)
 
 
-def look(case: Case, members: Sequence[Observed], limits: Sequence[Limit]) -> Sight:
-    """How far some connections of one service were seen. ``limits``: of the captures."""
+def of_captures(limits: Sequence[Limit]) -> list[tuple[Unseen, Part]]:
+    """What limits of whole captures hide, of every service."""
+    kinds = Counter(limit.kind for limit in limits if limit.kind in LIMITS)
+    return [(Unseen(kind, "captures", count), LIMITS[kind]) for kind, count in kinds.items()]
+
+
+def look(case: Case, members: Sequence[Observed], hidden_everywhere: Sequence[tuple[Unseen, Part]]) -> Sight:
+    """How far some connections of one service were seen. ``hidden_everywhere``: as ``of_captures`` says."""
     whole: set[int] = set()
     suspects: Counter[str] = Counter()
     hidden: Counter[str] = Counter()
@@ -132,11 +138,10 @@ def look(case: Case, members: Sequence[Observed], limits: Sequence[Limit]) -> Si
         if found.hides & Part.ENDS and may_be_abort(seen):
             suspects[found.kind] += 1
     parts = {known.kind: known.hides for known in WAYS}
-    kinds = Counter(limit.kind for limit in limits if limit.kind in LIMITS)
     return Sight(
         frozenset(whole),
         [Unseen(kind, "connections", count) for kind, count in suspects.items()],
-        [*((Unseen(kind, "captures", count), LIMITS[kind]) for kind, count in kinds.items()), *((Unseen(k, "connections", n), parts[k]) for k, n in hidden.items())],
+        [*hidden_everywhere, *((Unseen(kind, "connections", count), parts[kind]) for kind, count in hidden.items())],
     )
 
 

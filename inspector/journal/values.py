@@ -136,6 +136,8 @@ def _check(found: ConnectionFacts, runs: int) -> None:
     _check_events(found.events, runs)
     frames = [found.first_frame, found.last_frame, *(a.frame for a in found.alerts), *(a.frame for a in found.anomalies)]
     frames += [close.frame for lane in (found.from_client, found.from_server) for close in (lane.fin, lane.rst) if close is not None]
+    frames += [lane.tail.frame for lane in (found.from_client, found.from_server) if lane.tail is not None]
+    frames += [frame for place in (*found.spread, *found.sightings) for frame in place]
     for handshake in found.handshakes:
         frames += [handshake.hello_frame, handshake.answer_frame, handshake.certificate_frame, handshake.key_exchange_frame]
         _check_handshake(handshake)
