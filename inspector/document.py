@@ -347,12 +347,15 @@ class Finding(Struct):
 
 
 class Incident(Struct):
+    """``path``: what the summary says behind the time."""
+
     id: str
     service: str
     at: str
     connections: list[str]
     findings: list[str]
     summary: str
+    path: str = ""
 
 
 class Limit(Struct):

@@ -177,7 +177,7 @@ def incidents(case: Case, findings: list[doc.Finding]) -> list[doc.Incident]:
         session = chain[-1].entry.session
         key = session.key.hex()[:8] if session else ""
         certainty = "aborted" if finding.verdict == "confirmed" else "perhaps aborted"
-        summary = f"{moment(chain[-1].hello_ns)} session {key}: {path}, {certainty}"
-        found.append(doc.Incident(finding.id, finding.service, finding.first, finding.connections, [finding.id], summary))
+        story = f"session {key}: {path}, {certainty}"
+        found.append(doc.Incident(finding.id, finding.service, finding.first, finding.connections, [finding.id], f"{moment(chain[-1].hello_ns)} {story}", story))
     found.sort(key=lambda i: (i.at, i.id))
     return found

@@ -17,17 +17,20 @@ SEVERITY_KINDS: dict[str, Kind] = {"high": "bad", "medium": "warn", "low": "", "
 
 
 class Found(NamedTuple):
-    """An incident with its finding, or a finding that is no incident."""
+    """An incident with its finding, or a finding that is no incident. ``at``: when, as a list shows it."""
 
     id: str
     incident: Incident | None
     finding: Finding
+    at: str = ""
 
 
 def found_of(document: Document, service: Service | None) -> list[Found]:
     """Incidents first, then what else was found, what matters first. ``service``: of this one, and of none."""
     by_id = {f.id: f for f in document.findings}
-    incidents = [Found(i.id, i, by_id[i.findings[0]]) for i in document.incidents if service is None or i.service == service.id]
+    own = [i for i in document.incidents if service is None or i.service == service.id]
+    shown = slice(11, 23) if len({i.at[:10] for i in own}) < 2 else slice(5, 19)  # the day is said where there are several
+    incidents = [Found(i.id, i, by_id[i.findings[0]], i.at[shown].replace("T", " ")) for i in own]
     told = {f.finding.id for f in incidents} | {f for i in document.incidents for f in i.findings}
     return incidents + [Found(f.id, None, f) for f in document.findings if f.id not in told and (service is None or f.service in (service.id, None))]
 
@@ -38,7 +41,7 @@ def cells(found: Found) -> list[tuple[str, Kind]]:
     mark: tuple[str, Kind]
     if found.incident is not None:
         mark = ("✖", "bad") if finding.verdict == "confirmed" else ("◌", "warn")
-        return [mark, (safe_text(found.incident.summary), "")]
+        return [mark, (f"{found.at} {safe_text(found.incident.path)}", "")]
     mark = ("▲" if finding.severity in ("high", "medium") else "○", SEVERITY_KINDS[finding.severity])
     return [mark, (f"{finding.severity}: {safe_text(finding.title)}", "")]
 

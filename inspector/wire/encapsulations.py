@@ -142,18 +142,6 @@ def ip(packet: Packet, skip: int = 0) -> Packet:
     return inner
 
 
-def one_of(numbers: dict[int, Layer], at: int, skip: int) -> Opener:
-    """A header of constant length in which one byte says what follows."""
-
-    def opens(packet: Packet) -> Iterable[Packet]:
-        layer = numbers.get(packet.inner(packet.layer, at).data[0])
-        if layer is None:
-            raise Unread("unknown")
-        return (packet.inner(layer, skip),)
-
-    return opens
-
-
 def is_ip(data: bytes, missing: int) -> bool:
     """Whether this is an IP packet, by its lengths: what nothing announces must prove itself."""
     length = len(data) + missing
