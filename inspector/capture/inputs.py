@@ -33,6 +33,8 @@ def find(paths: Sequence[str]) -> list[str]:
         path = Path(argument)
         try:
             is_directory = path.is_dir()
+            if is_directory and not os.access(path, os.R_OK | os.X_OK):
+                raise UnreadableError(f"{argument}: Permission denied")
             candidates = sorted(p for p in path.rglob("*") if p.is_file() and _looks_like_capture(p)) if is_directory else [path]
         except OSError as error:
             raise UnreadableError(f"{argument}: {error.strerror or error}") from None

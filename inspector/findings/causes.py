@@ -49,6 +49,8 @@ SERVER_ALERTS = {
     112: "the server does not know the requested name",
     80: "the server had an internal error",
 }
+WAITED = "the client waited after the server's certificate and closed without an alert: a time-out or a watchdog"
+SILENT = "the client closed without an alert after the server's certificate; the reason stands in its own log only"
 NO_AUTHORITY = "the chain does not lead to a CA that the client trusts"
 NO_NAME = "the client rejected a certificate that lacks the name it asked for"
 
@@ -104,9 +106,9 @@ def _nothing_answered(seen: Observed) -> Cause | None:
         return None
     gone = alert is not None and alert.code not in CERTIFICATE_ALERTS and server_was_gone(main, alert)
     if handshake.answer is None and (gone or (alert is None and seen.closed_by == "server")):
-        return Cause("unanswered-server", "the server closed the connection before a ServerHello", "observed")
+        return Cause("unanswered-server", "the server closed the connection before a ServerHello", "observed", "closed")
     if gone:
-        return Cause("early-server", "the server closed the connection during the handshake", "observed")
+        return Cause("early-server", "the server closed the connection during the handshake", "observed", "closed")
     if handshake.offer is None:
         return None
     ended = None
@@ -117,7 +119,7 @@ def _nothing_answered(seen: Observed) -> Cause | None:
         ended = close[0].ns if close is not None else None
     if ended is None:
         return None
-    return Cause("unanswered-client", "the client gave up without an answer", "observed", lasted_ns=max(0, ended - handshake.hello_ns))
+    return Cause("unanswered-client", "the client gave up without an answer", "observed", "time_out", lasted_ns=max(0, ended - handshake.hello_ns))
 
 
 def _unclear(seen: Observed) -> Cause | None:
@@ -160,7 +162,7 @@ def _alerted(seen: Observed, names: Names) -> Cause | None:
 def _refused(seen: Observed) -> Cause | None:
     if not is_refused(seen.main):
         return None
-    text = "the server refused the client behind its flight: a lone encrypted record of an alert's size, and no answer (TLS 1.3)"
+    text = "the server refused the client after its flight: a lone encrypted record of an alert's size, and no answer (TLS 1.3)"
     return Cause("refused", text, "inferred", "refused")
 
 
@@ -168,16 +170,16 @@ def _closed(seen: Observed) -> Cause:
     """Nobody said why."""
     slow = slow_close(seen)
     if slow is not None:
-        return Cause("silent-late", "the client waited after the server's certificate and closed without an alert: a time-out or a watchdog", "inferred", lasted_ns=slow)
+        return Cause("silent-late", WAITED, "inferred", "time_out", lasted_ns=slow)
     if seen.gave_up and client_code(seen) is None:
-        return Cause("silent", "the client closed without an alert after the server's certificate; the reason stands in its own log only", "inferred", is_about_certificate=True)
+        return Cause("silent", SILENT, "inferred", "silent", is_about_certificate=True)
     by = {"client": "the client", "server": "the server", None: "nobody"}[seen.closed_by]
     handshake = seen.main.handshake
     if handshake.answer is None:
-        return Cause(f"unanswered-{seen.closed_by}", f"{by} closed the connection before a ServerHello", "observed")
+        return Cause(f"unanswered-{seen.closed_by}", f"{by} closed the connection before a ServerHello", "observed", "closed")
     if handshake.seen & (facts.C_KEY_EXCHANGE | facts.C_CHANGE):
-        return Cause(f"late-{seen.closed_by}", f"{by} closed the connection after the client's key exchange", "observed")
-    return Cause(f"early-{seen.closed_by}", f"{by} closed the connection during the handshake", "observed")
+        return Cause(f"late-{seen.closed_by}", f"{by} closed the connection after the client's key exchange", "observed", "closed")
+    return Cause(f"early-{seen.closed_by}", f"{by} closed the connection during the handshake", "observed", "closed")
 
 
 def _answered_in_clear(seen: Observed) -> bool:

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Set
 from inspector.document import Evidence, Finding, Remedy
 from inspector.findings.case import Case, frames
 from inspector.findings.causes import UNCLEAR, Cause, Names, cause
-from inspector.findings.remedies import failure_remedies
+from inspector.findings.remedies import Parties, failure_remedies
 from inspector.times import day, rfc3339, rfc3339_signed, span
 from inspector.tls.registry import alert_name
 from inspector.tracking.backends import Backend
 from inspector.tracking.certificates import Certificate
-from inspector.tracking.closing import is_refused
+from inspector.tracking.closing import is_consequence, is_refused
 from inspector.tracking.names import authority, covers
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import Service, server_name, short_id
@@ -71,8 +71,23 @@ def failures(case: Case, explained: Set[int]) -> Iterator[Finding]:
 
 def _remedies(case: Case, service: Service, members: list[Observed], why: Cause, is_chainless: bool) -> list[Remedy]:
     name = server_name(members[0].offer) or service.name
-    first = failure_remedies("no_chain", name, service.port) if is_chainless and why.remedy in ("unknown_ca", "certificate_unknown") else []
-    return [*first, *failure_remedies(why.remedy, name, service.port)]
+    if is_chainless and why.remedy in ("unknown_ca", "certificate_unknown"):
+        return failure_remedies("no_chain", name, service.port)
+    return failure_remedies(why.remedy, name, service.port, _parties(case, members, why, name))
+
+
+def _parties(case: Case, members: list[Observed], why: Cause, name: str) -> Parties:
+    """Who rejected what, and who issued it."""
+    chains = dict.fromkeys(s.main.handshake.client_chain[:1] if why.is_about_client else (s.leaf,) for s in members)
+    shown = [case.certificates[chain[0]] for chain in chains if chain and chain[0] in case.certificates][:NAMED]
+    issuers = dict.fromkeys(authority(certificate) for certificate in shown)
+    lacking = [_name(certificate) for certificate in shown if not covers(certificate, name)]
+    return Parties(
+        "the server" if why.is_about_client else f"the client {case.clients[members[0].client].ip}",
+        f"the certificate{'s' * (len(shown) > 1)} {', '.join(map(_name, shown))}" if shown else "",
+        next(iter(issuers)) if len(issuers) == 1 else "",
+        f"the certificate{'s' * (len(lacking) > 1)} {', '.join(lacking)}" if lacking else "",
+    )
 
 
 def _explained(case: Case, names: Names, members: list[Observed], causes: list[Cause], pool: list[Backend], chainless: list[Backend]) -> Iterator[str]:
@@ -85,6 +100,9 @@ def _explained(case: Case, names: Names, members: list[Observed], causes: list[C
     if lasted:
         low, high = span(lasted[0]), span(lasted[-1])
         yield f"That was after {low if low == high else f'{low} to {high}'}."
+    tail = members[0].main.from_server.tail
+    if why.key == "refused" and tail is not None:
+        yield f"That record is frame {frames(tail.frame)[0][1]}, of {tail.size} bytes, {span(tail.ns - members[0].hello_ns)} behind the ClientHello."
     if why.is_about_certificate:
         yield from _about_certificates(case, members)
         lacking = next((wanted for seen in members if (wanted := names.lacks(seen)) is not None), None)
@@ -164,7 +182,7 @@ def _evidence(case: Case, seen: Observed) -> Iterator[Evidence]:
     alert = seen.fatal_alert
     tail = seen.main.from_server.tail
     closes = [c for c in (seen.main.from_client.fin, seen.main.from_client.rst, seen.main.from_server.fin, seen.main.from_server.rst) if c]
-    if alert is not None:
+    if alert is not None and not is_consequence(seen.main, alert):
         yield Evidence("alert", seen.id, frames(alert.frame), f"fatal {alert_name(alert.code or 0)} from the {'client' if alert.from_client else 'server'}")
     elif tail is not None and is_refused(seen.main):
         yield Evidence("alert", seen.id, frames(tail.frame), f"the server's last record, of {tail.size} bytes")

@@ -46,7 +46,7 @@ def drift(case: Case, exposed: Set[int]) -> Iterator[Finding]:
                 continue
             parts = [f"{', '.join(b.label for b in backends)}: {_said(value)}" for value, backends in groups.items()]
             severity: Severity = "low" if service.index in exposed else "info"
-            name = attribute.replace("_", " ")
+            name = "EMS" if attribute == "ems" else attribute.replace("_", " ")
             yield Finding(
                 short_id("pool-drift", service.id, attribute),
                 "pool-drift",

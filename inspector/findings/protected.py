@@ -126,7 +126,7 @@ def never_resumed(scene: Scene) -> Assessment | None:
     because = f"no session was resumed in {connections(len(scene.old))}, and only a session that was resumed before can lead to the abort"
     again = repeats(scene.case, scene.service)
     if _offers_no_session(scene):
-        because += "; the client offers extended master secret (EMS), no back end does it, and then Java offers no session"
+        because += "; the client offers extended master secret (EMS), no back end has it, and then Java offers no session"
         breaks_if = "a back end gets EMS before the others do"
     elif again:
         because += f"; Java came to the same back end twice in a row {'once' if again == 1 else f'{again} times'}, and was not resumed there either"

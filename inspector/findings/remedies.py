@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from functools import lru_cache
+from typing import NamedTuple
 
 from inspector.document import Remedy
 
@@ -86,22 +87,38 @@ def again(is_cut: bool) -> Remedy:
 VERIFY = "openssl verify -CAfile ca.pem chain.pem"
 
 
-def failure_remedies(cause: str, name: str, port: int) -> list[Remedy]:
+class Parties(NamedTuple):
+    """Who is in a failure: ``rejecting`` the certificates of ``subjects``, which ``issuer`` issued; ``lacking``: certificates without the name. "" where not known."""
+
+    rejecting: str = "the side that sent the alert"
+    subjects: str = ""
+    issuer: str = ""
+    lacking: str = ""
+
+
+NOBODY = Parties()
+
+
+def failure_remedies(cause: str, name: str, port: int, parties: Parties = NOBODY) -> list[Remedy]:
     """Against other failures, for the service NAME:PORT. ``cause``: an alert's name, or one of ``causes``; what is not known has none."""
+    issuer = f"the CA {parties.issuer}" if parties.issuer else "the CA"
+    subjects = parties.subjects or "the certificate"
+    lacking = parties.lacking or "the certificates that lack it"
     word = shlex.quote(name)
     place = f"[{name}]:{port}" if ":" in name else f"{word}:{port}"
     probe = f"openssl s_client -connect {place} -servername {word}"
     found = {
-        "certificate_unknown": Remedy("PKI", "Give the client the CA that the chain leads to, or the server a certificate with the name that the client asks for.", VERIFY),
-        "no_name": Remedy(
-            "PKI", f"Put the name {name} into the certificates that lack it, as a DNS name.", f"{probe} </dev/null 2>/dev/null | openssl x509 -noout -ext subjectAltName"
-        ),
+        "certificate_unknown": Remedy("PKI", f"Give the client {issuer} that issued {subjects}, or the server a certificate with the name that the client asks for.", VERIFY),
+        "no_name": Remedy("PKI", f"Put the name {name} into {lacking}, as a DNS name.", f"{probe} </dev/null 2>/dev/null | openssl x509 -noout -ext subjectAltName"),
         "no_chain": Remedy("owners of the back end", "Send the intermediate certificates with the server's own, as the other back ends do.", f"{probe} -showcerts </dev/null"),
         "reissue": Remedy("PKI", "Issue the certificate again: Java cannot parse this one.", "keytool -printcert -file cert.pem"),
         "no_certificate": Remedy("owners of the server", "Give the server a certificate: it sends an empty list.", f"{probe} -showcerts </dev/null"),
-        "certificate_expired": Remedy("PKI", "Renew the certificate.", f"{probe} </dev/null 2>/dev/null | openssl x509 -noout -dates"),
-        "unknown_ca": Remedy("PKI", "Give the side that sent the alert the CA that issued the certificate, or show it one that it trusts.", VERIFY),
-        "bad_certificate": Remedy("PKI", "Look into the log of the side that sent the alert: it rejects the certificate that it was shown.", VERIFY),
+        "certificate_expired": Remedy("PKI", f"Renew {subjects}.", f"{probe} </dev/null 2>/dev/null | openssl x509 -noout -dates"),
+        "unknown_ca": Remedy("PKI", f"Give {parties.rejecting} {issuer} that issued {subjects}, or show it a certificate of a CA that it trusts.", VERIFY),
+        "bad_certificate": Remedy("PKI", f"Look into the log of {parties.rejecting}: it rejects {subjects}.", VERIFY),
+        "closed": Remedy("owners of the server", "Look into the logs of the server and of the balancer at these times: who closed does not say why.", f"{probe} -msg"),
+        "time_out": Remedy("owners of the client", "Look into the client's log and its time-outs, and for what kept the server waiting.", f"time {probe} </dev/null"),
+        "silent": Remedy("owners of the client", "Look into the client's own log at these times: it alone says why.", f"{probe} -showcerts </dev/null"),
         "refused": Remedy("owners of the server", "Look into the server's log: mostly it does not accept the client's certificate, or got none.", f"{probe} -tls1_3 -msg"),
         "protocol_version": Remedy(
             "owners of both sides", "Allow one TLS version on both sides.", f"openssl s_client -tls1_2 -connect {place}; openssl s_client -tls1_3 -connect {place}"

@@ -58,10 +58,10 @@ def _afterwards(who: Account) -> Iterator[Check]:
         return
     hidden = denied(who, program())
     if hidden:
-        said = f"{who.name}, whom a capture becomes, may not read {hidden[0]}: everything is loaded before rights are given up"
+        said = f"{who.name}, whom a capture becomes, cannot read {hidden[0]}: everything is loaded before rights are given up"
         yield Check("note", said, "python3 -m venv /opt/inspector  # and install it there; or -Z USER, -Z root")
     else:
-        yield Check("good", f"{who.name}, whom a capture becomes, may read Python and this program")
+        yield Check("good", f"{who.name}, whom a capture becomes, can read Python and this program")
     try:
         home = pwd.getpwuid(who.uid).pw_dir
     except KeyError:

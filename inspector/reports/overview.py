@@ -51,6 +51,12 @@ def length(document: Document) -> str:
     return span(nanoseconds(max(lasts)) - nanoseconds(min(firsts))) if firsts and lasts else ""
 
 
+def lasted(document: Document) -> str:
+    """How long the captures last, and since when: ``28.1 s from 2026-11-23 17:28:17``."""
+    first = min((c.first for c in document.captures if c.first), default="")
+    return f"{length(document)} from {first[:10]} {first[11:19]}" if first else ""
+
+
 def counted(count: int, noun: str) -> str:
     """``1 back end``, ``3 back ends``."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
@@ -59,7 +65,7 @@ def counted(count: int, noun: str) -> str:
 def heading(document: Document, service: Service) -> str:
     """Name, addresses and numbers of a service."""
     addresses = ", ".join(a for a in service.addresses[:3] if a != service.name)
-    parts = [title(service), addresses, " · ".join(filter(None, (counted(service.connections, "connection"), length(document), counted(len(service.backends), "back end"))))]
+    parts = [title(service), addresses, " · ".join(filter(None, (counted(service.connections, "connection"), lasted(document), counted(len(service.backends), "back end"))))]
     return "   ".join(filter(None, parts))
 
 
@@ -80,7 +86,7 @@ def common_name(certificate: Certificate) -> str:
 
 def clients(document: Document, service: Service) -> str:
     """Who the clients are."""
-    members = [c for c in document.clients if c.id in service.clients]
+    members = sorted((c for c in document.clients if c.id in service.clients), key=lambda c: (-c.aborted, -c.connections))
     names = [f"{safe_text(c.named, 40) + ' ' if c.named else ''}{c.ip} ({'Java' if c.stack == 'jsse' else c.stack})" for c in members[:4]]
     more = f" and {len(members) - 4} more" if len(members) > 4 else ""
     return ("client " if len(members) == 1 else "clients ") + ", ".join(names) + more

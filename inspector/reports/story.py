@@ -177,7 +177,8 @@ def chapters(analysis: Analysis, seen: Observed) -> list[Chapter]:
     """One connection: what it began with, then each renegotiation as a further ladder."""
     case = analysis.case
     label, service, legs = case.label(seen), case.services[seen.service].id, (seen.main, *seen.legs)
-    titles = [f"port {seen.main.client.port}"] + [f"RENEGOTIATION {number}   {ended(attempt)}" for number, attempt in enumerate(seen.renegotiations, 1)]
+    began = f"{moment(seen.first_ns)}   port {seen.main.client.port} → back end {label}"
+    titles = [began] + [f"RENEGOTIATION {number}   {ended(attempt)}" for number, attempt in enumerate(seen.renegotiations, 1)]
     begins = [attempt.ns for attempt in seen.renegotiations]
     shares: list[list[Rung]] = [[] for _ in titles]
     for rung in rungs(analysis, seen):

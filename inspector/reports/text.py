@@ -12,7 +12,6 @@ from inspector.reports import overview, why
 from inspector.reports.overview import wrap
 from inspector.reports.story import Ladder, chapters, ladder
 from inspector.safe import safe_text
-from inspector.times import moment
 
 WIDTH = 100
 
@@ -137,9 +136,7 @@ def others(analysis: Analysis, out: TextIO) -> None:
 def failure(analysis: Analysis, finding: Finding, out: TextIO) -> None:
     """One connection that failed, message by message, and the remedies."""
     seen = next(s for s in analysis.case.observed if s.id == finding.connections[0])
-    title = f"{moment(seen.first_ns)}   port {seen.main.client.port} → back end {analysis.case.label(seen)}"
-    told = chapters(analysis, seen)[0]._replace(title=title)
-    for line in ladder_lines(Ladder("", [told])):
+    for line in ladder_lines(Ladder("", chapters(analysis, seen)[:1])):
         out.write(f"       {line}".rstrip() + "\n")
     for remedy in finding.remedies:
         for line in wrap(safe_text(f"{remedy.audience}: {remedy.text}", 2000), "         Do: ", "             "):

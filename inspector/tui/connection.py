@@ -24,7 +24,7 @@ class ConnectionScreen(Told):
         """Endpoints and outcome."""
         c = self.analysis.connection(self._index)
         ends = f"{c.client_endpoint.ip} port {c.client_endpoint.port} to {c.server_endpoint.ip} port {c.server_endpoint.port}"
-        title: Line = [(f"{c.first_seen[11:23]}  {ends}", "head"), (f"   {c.outcome}", "bad" if c.outcome == "aborted" else "dim")]
+        title: Line = [(f"{c.first_seen[:10]} {c.first_seen[11:23]}  {ends}", "head"), (f"   {c.outcome}", "bad" if c.outcome == "aborted" else "dim")]
         return [title] if sum(len(t) for t, _ in title) <= width else [title[:1], [(f"  {c.outcome}", title[1][1])]]
 
     def lines(self, width: int) -> list[Line]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from inspector.document import Evidence
+from inspector.findings.failures import RULE as FAILED
 from inspector.reports import overview, why
-from inspector.reports.story import ladder
+from inspector.reports.story import Ladder, chapters, ladder
 from inspector.safe import safe_text
 from inspector.tui.desk import Desk
 from inspector.tui.incidents import Found
@@ -65,7 +66,7 @@ class StoryScreen(FoundScreen):
         assert incident is not None
         confirmed = finding.verdict == "confirmed"
         said = "✖ Aborted because the certificate changed" if confirmed else "◌ Perhaps aborted because the certificate changed"
-        told = f"   {incident.at[11:23]} UTC   {finding.verdict}, {overview.WORDS[finding.grade]}   {self._index + 1} of {len(self._all)}"
+        told = f"   {incident.at[:10]} {incident.at[11:23]} UTC   {finding.verdict}, {overview.WORDS[finding.grade]}   {self._index + 1} of {len(self._all)}"
         title: list[Line] = [[(said, "bad" if confirmed else "warn")]]
         if len(said) + len(told) <= width:
             title[0].append((told, "dim"))
@@ -114,6 +115,9 @@ class FindingScreen(FoundScreen):
         """Explanation, evidence, remedies."""
         finding = self.finding
         lines: list[Line] = paragraph(safe_text(finding.explanation, 4000), "", "", width)
+        if finding.rule == FAILED:
+            seen = next(s for s in self.analysis.case.observed if s.id == finding.connections[0])
+            lines += [[], *self.ladder_at(Ladder("", chapters(self.analysis, seen)), width)]
         lines += [[], [("EVIDENCE", "head")]]
         for evidence in finding.evidence[:40]:
             lines += paragraph(self._told(evidence), "  ", "    ", width)
@@ -122,7 +126,7 @@ class FindingScreen(FoundScreen):
     @staticmethod
     def _told(evidence: Evidence) -> str:
         frames = ", ".join(str(f[1]) for f in evidence.frames[:8])
-        return safe_text(f"{evidence.role.replace('_', ' ')}: {evidence.text}" + (f"   frame {frames}" if frames else ""), 600)
+        return safe_text(f"{evidence.role.replace('_', ' ')}: {evidence.text}" + (f"   frame{'s' * (len(evidence.frames) > 1)} {frames}" if frames else ""), 600)
 
 
 def story_of(desk: Desk, found: Sequence[Found], index: int, at_remedies: bool = False) -> FoundScreen:
