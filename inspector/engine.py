@@ -48,7 +48,9 @@ class Engine:
         """Datagrams of which some fragments came before ``drain``, and others may follow."""
 
         self.begun_before: list[tuple[Began, int, Endpoint, int]] = []
-        """Of flows that may have begun before the first frame: how, when, the server, and the connection's index in ``facts``, or -1 where it was no TLS."""
+        """Of flows that may have begun before the first frame: how, when, the server, and the connection's index in ``facts``; or -1 where it was no TLS, -2
+        where bytes of that were not captured.
+        """
         self._decoder = SegmentDecoder()
         self._is_following = False
         self._flows = FlowTable(self._decoder.addresses, self, self, from_middle)
@@ -117,13 +119,13 @@ class Engine:
             self.begun_before.append((began, found.first_ns, found.server, len(self.facts.connections)))
         self.facts.add(found)
 
-    def other(self, server: Endpoint, began: Began | None, first_ns: int) -> None:
-        """A finished flow without TLS."""
+    def other(self, server: Endpoint, began: Began | None, first_ns: int, is_unseen: bool) -> None:
+        """A finished flow without TLS. ``is_unseen``: bytes of it were not captured."""
         if began is not None:
-            self.begun_before.append((began, first_ns, server, -1))
-        others = self.facts.other_flows
-        if server in others or len(others) < bounds.CACHE:
-            others[server] = others.get(server, 0) + 1
+            self.begun_before.append((began, first_ns, server, -2 if is_unseen else -1))
+        for flows in (self.facts.other_flows, *((self.facts.unseen_flows,) if is_unseen else ())):
+            if server in flows or len(flows) < bounds.CACHE:
+                flows[server] = flows.get(server, 0) + 1
 
 
 class LiveEngine(Engine):

@@ -316,6 +316,8 @@ class Facts(Struct):
     bounded: list[str] = field(default_factory=list)
     logs: list[LogFacts] = field(default_factory=list)
     secrets: list[str] = field(default_factory=list)
+    unseen_flows: dict[Endpoint, int] = field(default_factory=dict)
+    """Those of ``other_flows`` of which bytes were not captured: TLS may have been in them."""
     _latest: tuple[bytes, ConnectionFacts] | None = None
     """What was unpacked last; whoever looks at a connection mostly looks several times."""
 
@@ -389,8 +391,9 @@ def absorb(whole: Facts, part: Facts) -> None:
     whole.offers |= part.offers
     whole.answers |= part.answers
     whole.certificates |= part.certificates
-    for endpoint, count in part.other_flows.items():
-        whole.other_flows[endpoint] = whole.other_flows.get(endpoint, 0) + count
+    for flows, more in ((whole.other_flows, part.other_flows), (whole.unseen_flows, part.unseen_flows)):
+        for endpoint, count in more.items():
+            flows[endpoint] = flows.get(endpoint, 0) + count
     whole.problems += part.problems
     whole.bounded += part.bounded
     whole.logs += part.logs

@@ -124,7 +124,9 @@ def _drop(part: Part, followed: dict[Began, int]) -> None:
         if began in followed and first_ns <= followed[began]:  # what comes later is another, or the same captured once more
             if index >= 0:
                 dropped.add(index)
-            elif server in part.facts.other_flows:
-                part.facts.other_flows[server] -= 1
+                continue
+            for flows in (part.facts.other_flows, *((part.facts.unseen_flows,) if index == -2 else ())):
+                if server in flows:
+                    flows[server] -= 1
     if dropped:
         part.facts.connections = [packed for index, packed in enumerate(part.facts.connections) if index not in dropped]

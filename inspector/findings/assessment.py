@@ -30,7 +30,7 @@ NAMED = 5
 def assess(case: Case, service: Service, findings: list[Finding], hidden_everywhere: Sequence[tuple[Unseen, Part]]) -> Assessment:
     """The state of one service. ``findings``: those that name it. ``hidden_everywhere``: as ``unseen.of_captures`` says."""
     members = case.members(service)
-    scene = Scene(case, service, findings, members, look(case, members, hidden_everywhere))
+    scene = Scene(case, service, findings, members, look(case, service, hidden_everywhere))
     row, said = decided(scene)
     return gated(said, scene.sight, row.rests_on, scene.again)
 

@@ -22,6 +22,7 @@ MISSING: dict[str, tuple[str, str]] = {
     "unreadable_certificate": ("the certificate of 1 connection cannot be read whole", "the certificates of {} connections cannot be read whole"),
     "lost_records": ("encrypted records of 1 resumed connection were not captured", "encrypted records of {} resumed connections were not captured"),
     "before_capture": ("1 connection resumed a session whose certificate was not captured", "{} connections resumed sessions whose certificates were not captured"),
+    "lost_flows": ("1 connection shows no TLS, and bytes of it were not captured", "{} connections show no TLS, and bytes of them were not captured"),
     "unreadable": ("1 input could not be read", "{} inputs could not be read"),
     "truncated": ("the capture ends inside a frame", "{} captures end inside a frame"),
     "damaged": ("the capture is damaged", "{} captures are damaged"),

@@ -95,10 +95,11 @@ def not_java(scene: Scene) -> Assessment | None:
 
 def ems(scene: Scene) -> Assessment | None:
     """Extended master secret in every full handshake."""
-    if not all(s.answer is not None and s.answer.extended_master_secret for s in scene.full if s.stack.name not in NOT_JAVA):
+    java = [s for s in scene.old if s.stack.name not in NOT_JAVA]
+    if not any(s.kind == "full" for s in java) or not all(s.answer is not None and s.answer.extended_master_secret for s in java):
         return None
     breaks_if = f"a back end without EMS joins, or EMS is switched off on one, or in the JVM (-D{USE_EMS}=false)"
-    return _safe("every full handshake used extended master secret (EMS)", breaks_if, do="nothing; keep EMS on every back end")
+    return _safe("every handshake of these clients used extended master secret (EMS)", breaks_if, do="nothing; keep EMS on every back end")
 
 
 def unsafe_property(scene: Scene) -> Assessment | None:

@@ -20,6 +20,7 @@ from inspector.document import Limit, Unseen
 from inspector.findings.case import NOT_JAVA, Case
 from inspector.tls.registry import FATAL
 from inspector.tracking.observed import BAD_CERTIFICATE, Observed
+from inspector.tracking.services import Service
 
 
 class Part(Flag):
@@ -81,6 +82,9 @@ WAYS: tuple[Way, ...] = (
 )
 """In the order in which they are looked for."""
 
+LOST_FLOWS = "lost_flows"
+"""Flows to the service that show no TLS, and bytes of which were not captured."""
+
 LIMITS: dict[str, Part] = {
     "unreadable": ALL,
     "truncated": ALL,
@@ -124,12 +128,12 @@ def of_captures(limits: Sequence[Limit]) -> list[tuple[Unseen, Part]]:
     return [(Unseen(kind, "captures", count), LIMITS[kind]) for kind, count in kinds.items()]
 
 
-def look(case: Case, members: Sequence[Observed], hidden_everywhere: Sequence[tuple[Unseen, Part]]) -> Sight:
-    """How far some connections of one service were seen. ``hidden_everywhere``: as ``of_captures`` says."""
+def look(case: Case, service: Service, hidden_everywhere: Sequence[tuple[Unseen, Part]]) -> Sight:
+    """How far the connections of one service were seen. ``hidden_everywhere``: as ``of_captures`` says."""
     whole: set[int] = set()
     suspects: Counter[str] = Counter()
     hidden: Counter[str] = Counter()
-    for seen in members:
+    for seen in case.members(service):
         found = way(case, seen)
         if found is None:
             whole.add(seen.index)
@@ -137,7 +141,9 @@ def look(case: Case, members: Sequence[Observed], hidden_everywhere: Sequence[tu
         hidden[found.kind] += 1
         if found.hides & Part.ENDS and may_be_abort(seen):
             suspects[found.kind] += 1
-    parts = {known.kind: known.hides for known in WAYS}
+    parts = {known.kind: known.hides for known in WAYS} | {LOST_FLOWS: ALL}
+    if service.unseen:
+        hidden[LOST_FLOWS] = service.unseen
     return Sight(
         frozenset(whole),
         [Unseen(kind, "connections", count) for kind, count in suspects.items()],

@@ -43,6 +43,7 @@ def redacted_facts(facts: Facts, disguise: Disguise, remaker: Remaker) -> Facts:
         [_capture(c, disguise) for c in facts.captures],
         certificates=certificates,
         other_flows={_endpoint(end, disguise): count for end, count in facts.other_flows.items()},
+        unseen_flows={_endpoint(end, disguise): count for end, count in facts.unseen_flows.items()},
         problems=[(path_name(path, disguise), "a file could not be read") for path, _ in facts.problems],
         bounded=[repeated(text) for text in facts.bounded],
         logs=[_log(log, disguise) for log in facts.logs],

@@ -46,8 +46,10 @@ def first_close(lane: LaneFacts) -> tuple[Close, How] | None:
 def closed_first(main: ConnectionFacts) -> tuple[Side | None, How | None]:
     """Who closed first, and how."""
     ours, theirs = first_close(main.from_client), first_close(main.from_server)
-    if ours is None or theirs is None:
-        return ("client", ours[1]) if ours is not None else ("server", theirs[1]) if theirs is not None else (None, None)
+    if ours is None or theirs is None:  # who answers a FIN that was not captured came second all the same
+        if ours is not None:
+            return ("server", "fin") if ours[0].is_answer else ("client", ours[1])
+        return (None, None) if theirs is None else ("client", "fin") if theirs[0].is_answer else ("server", theirs[1])
     is_ours = theirs[0].is_answer if ours[0].is_answer != theirs[0].is_answer else ours[0].ns <= theirs[0].ns
     return ("client", ours[1]) if is_ours else ("server", theirs[1])
 
@@ -61,8 +63,8 @@ def gave_up(main: ConnectionFacts, closed_by: str | None) -> bool:
     seen = handshake.seen
     if not seen & facts.S_CERTIFICATE or seen & (facts.C_KEY_EXCHANGE | facts.C_CHANGE | facts.C_SEALED) or is_modern(handshake):
         return False
-    if main.from_client.application_records:
-        return False
+    if main.from_client.application_records or main.from_server.application_records or seen & (facts.S_CHANGE | facts.S_SEALED):
+        return False  # a server goes on only behind the client's Finished
     fatal = next((a for a in main.alerts if a.level == FATAL), None)
     if fatal is not None and fatal.from_client:
         return not is_consequence(main, fatal)

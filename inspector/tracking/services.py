@@ -22,7 +22,9 @@ UNSTEADY = 0.5
 
 
 class Service(Struct):
-    """``connections``: indexes. ``others``: flows to its addresses that were no TLS."""
+    """``connections``: indexes. ``others``: flows to its addresses that were no TLS; ``unseen``: those of them of which
+    bytes were not captured.
+    """
 
     index: int
     id: str
@@ -32,6 +34,7 @@ class Service(Struct):
     addresses: list[str]
     connections: list[int]
     others: int = 0
+    unseen: int = 0
 
 
 class Client(Struct):
@@ -61,7 +64,7 @@ def server_name(offer: HelloShape | None) -> str | None:
     return offer.server_name.decode("ascii", "backslashreplace").lower()
 
 
-def find_services(observed: Sequence[Observed], others: dict[Endpoint, int]) -> list[Service]:
+def find_services(observed: Sequence[Observed], others: dict[Endpoint, int], unseen: dict[Endpoint, int] | None = None) -> list[Service]:
     """Group connections by service, and number them in ``observed``. Whoever gives no name (SNI) belongs to the service of the only name that its address answers to."""
     services: dict[tuple[str, int], Service] = {}
     answering: dict[tuple[str, int], Service] = {}
@@ -87,6 +90,7 @@ def find_services(observed: Sequence[Observed], others: dict[Endpoint, int]) -> 
         found = answering.get((ip_text(endpoint.address), endpoint.port))
         if found is not None:
             found.others += count
+            found.unseen += unseen.get(endpoint, 0) if unseen else 0
     return list(services.values())
 
 

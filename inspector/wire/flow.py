@@ -36,7 +36,7 @@ class Flow:
     """One 5-tuple and its lifetime. Lane 0 runs from the lower endpoint to the higher, lane 1 back."""
 
     __slots__ = (
-        *("began", "closed", "connection", "fins", "first", "is_decided", "isns", "key", "last", "older", "packets", "resets", "rtt", "spread", "streams"),
+        *("acks", "began", "closed", "connection", "fins", "first", "is_decided", "isns", "key", "last", "older", "packets", "resets", "rtt", "spread", "streams", "tops"),
         "syn_ns",
     )
 
@@ -50,6 +50,10 @@ class Flow:
         self.fins: list[Ending | None] = [None, None]
         self.resets: list[Ending | None] = [None, None]
         self.packets = [False, False]
+        self.acks: list[int | None] = [None, None]
+        """What each side acknowledged last of the other, as far as its segments with data, FIN or RST say it."""
+        self.tops: tuple[int, int] | None = None
+        """At the end: how long each stream is by its own segments; one number more that is acknowledged is a FIN that was not captured."""
         self.closed = False
         """Both sides said FIN, or one reset."""
         self.is_decided = False
@@ -76,7 +80,21 @@ class Flow:
         if ending.ack is None:
             return Close(ending.ns, ending.frame)
         acked = stream.offset(ending.ack) if stream.anchored else -1
-        return Close(ending.ns, ending.frame, acked if 0 <= acked <= stream.top + 1 else -1, fin is not None and fin.after == ending.ack)
+        is_answer = fin.after == ending.ack if fin is not None else acked == (stream.top if self.tops is None else self.tops[1 - lane]) + 1
+        return Close(ending.ns, ending.frame, acked if 0 <= acked <= stream.top + 1 else -1, is_answer)
+
+    def settle_ends(self) -> None:
+        """What one side acknowledged the other has sent, whether it was captured or not (RFC 9293, section 3.4); one number less where that may be a FIN."""
+        self.tops = (self.streams[0].top, self.streams[1].top)
+        for lane, ack in enumerate(self.acks):
+            other = self.streams[1 - lane]
+            if ack is not None and other.anchored:
+                other.ends_at(other.offset(ack) - 1)
+
+    @property
+    def is_unseen(self) -> bool:
+        """Whether bytes were sent that were not captured."""
+        return any(stream.top > stream.received for stream in self.streams)
 
     def is_over(self, ns: int) -> bool:
         """Whether a segment at this time comes too late to belong to a flow that was closed."""
@@ -106,6 +124,11 @@ class Flow:
             return self.is_over(ns)
         start = stream.offset(seq + 1)
         return start != 0 if stream.anchored else abs(start) > PLAUSIBLE_START
+
+    def is_opening(self, lane: int, ack: int) -> bool:
+        """Whether an empty segment is the client's answer to the server's SYN, and so ends a round trip (RFC 9293, section 3.5)."""
+        isn = self.isns[1 - lane]
+        return lane == self.connection.client_lane and isn is not None and ack == isn + 1 & 0xFFFFFFFF and not self.streams[lane].top
 
     def owner(self, lane: int, seq: int, control: int) -> Flow:
         """Which connection a segment belongs to: this one, or the one before it while this side's SYN has not come."""

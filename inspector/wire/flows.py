@@ -25,7 +25,7 @@ class Ended(Protocol):
 
     def connection(self, found: ConnectionFacts, began: Began | None) -> None: ...
 
-    def other(self, server: Endpoint, began: Began | None, first_ns: int) -> None: ...
+    def other(self, server: Endpoint, began: Began | None, first_ns: int, is_unseen: bool) -> None: ...
 
 
 class FlowTable:
@@ -104,13 +104,15 @@ class FlowTable:
                 flow.spread = (flow.spread or Spread(flow.first[1], flow.last[1])).widened((run.number[first], run.number[end - 1]))
             flow.packets[lane] = True
             stream = flow.streams[lane]
+            if flags & ACK:
+                flow.acks[lane] = ack
             if control & SYN:
                 self._syn(flow, lane, seq, flags, ns, frame_base + run.number[first])
                 if flow.older is not None and flow.isns[0] is not None and flow.isns[1] is not None:
                     self._end(flow.older)
                     flow.older = None
                 seq = seq + 1 & 0xFFFFFFFF
-            elif not length and flow.syn_ns is not None and flow.rtt is None and lane == flow.connection.client_lane:
+            elif not length and not control and flow.rtt is None and flow.syn_ns is not None and flow.is_opening(lane, ack):
                 flow.rtt = ns - flow.syn_ns
             if length:
                 if stream.is_next(seq):
@@ -126,8 +128,7 @@ class FlowTable:
             if control & (FIN | RST):
                 after = seq + length + (control & FIN) & 0xFFFFFFFF
                 self._close(flow, lane, control, Ending(ns, frame_base + run.number[first], after, ack if flags & ACK else None))
-                if control & FIN:
-                    stream.ends_at(stream.offset(seq) + length)
+                stream.ends_at(stream.offset(seq) + length - bool(control & RST))  # a RST may stand behind a FIN
                 if flow.closed and self._live:
                     self._closing[key] = flow
             if ns < flow.first[0]:
@@ -272,6 +273,7 @@ class FlowTable:
             for isn in (*flow.isns, None):
                 began = Began(self._ends(flow), isn)
                 self.followed[began] = max(flow.last[0], self.followed.get(began, 0))
+        flow.settle_ends()
         for stream in flow.streams:
             stream.finish()
         connection = flow.connection
@@ -279,7 +281,7 @@ class FlowTable:
             self._ended.connection(self._facts(flow), flow.began)
         else:
             server = flow.key[1 - flow.client_lane()]
-            self._ended.other(Endpoint(self._addresses.address(server >> 16), server & 0xFFFF), flow.began, flow.first[0])
+            self._ended.other(Endpoint(self._addresses.address(server >> 16), server & 0xFFFF), flow.began, flow.first[0], flow.is_unseen)
         connection.attach([])  # the readers and the channel hold the connection: leave no cycle behind
 
     def _facts(self, flow: Flow) -> ConnectionFacts:

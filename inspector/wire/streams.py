@@ -169,7 +169,7 @@ class Stream:
         self._drain()
 
     def ends_at(self, offset: int) -> None:
-        """A FIN tells how long the stream is, also where its last bytes were not captured."""
+        """A FIN, a RST or an acknowledgement tells how long the stream is, also where its last bytes were not captured."""
         if self.anchored and 0 < offset - self.top < PLAUSIBLE_TAIL:
             self.top = offset
 
