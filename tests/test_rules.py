@@ -176,7 +176,7 @@ def test_pool_drift(judged: Judged) -> None:
     pool.full(A, X, ems=True)
     pool.full(B, Y)
     drift = of(judged(pool), "pool-drift")
-    assert {f.title.rsplit(" in ", 1)[1] for f in drift} == {"certificate names", "ems"}
+    assert {f.title.rsplit(" in ", 1)[1] for f in drift} == {"certificate names", "EMS"}
     assert {f.severity for f in drift} <= {"info", "low"}
     pool = Pool(ems=True)
     pool.full(SHARED_A, X, ems=True)

@@ -17,6 +17,8 @@ from inspector.capture.frames import CaptureInfo, FrameBatch, gather
 
 MAGIC = b"\x0a\x0d\x0d\x0a"
 FIRST_BYTES = 28
+LATEST_SHIFT = 1 << 61
+"""Nanoseconds. No clock is further away; what an interface claims beyond it is cut."""
 """The shortest section header."""
 SECTION, INTERFACE, PACKET, SIMPLE, STATISTICS, ENHANCED, SECRETS = 0x0A0D0D0A, 1, 2, 3, 5, 6, 10
 OPTION_END, IF_NAME, IF_TSRESOL, IF_TSOFFSET, ISB_IFDROP, ISB_OSDROP = 0, 2, 9, 14, 5, 7
@@ -127,7 +129,7 @@ class Packets:
         for index, described in enumerate(self._section.interfaces):
             rows = interface == index
             if rows.any():
-                time_ns[rows] = _nanoseconds(stamp[rows], described.ticks) + described.shift * 1_000_000_000
+                time_ns[rows] = _nanoseconds(stamp[rows], described.ticks) + min(max(described.shift * 1_000_000_000, -LATEST_SHIFT), LATEST_SHIFT)
                 link_type[rows] = described.link_type
         numbers = np.arange(number, number + len(offset), dtype=np.int64)
         return FrameBatch(data, time_ns, offset, captured, np.maximum(original, captured), link_type, numbers)

@@ -70,8 +70,9 @@ class BeforeAfter:
 def before_after(before: Document, after: Document) -> BeforeAfter:
     """Compare two analyses. Services are the same where name and port are."""
     names = list(dict.fromkeys([_name(s) for s in (*before.services, *after.services)]))
-    pairs = [_pair(name, before, after) for name in names]
-    problems = _problems(before, after, {p.name: p for p in pairs})
+    sides = (_Side(before), _Side(after))
+    pairs = [_pair(name, *sides) for name in names]
+    problems = _problems(before, after, {p.name: p for p in pairs}, sides)
     return BeforeAfter(_sentence(problems, pairs), pairs, problems)
 
 
@@ -79,9 +80,22 @@ def _name(service: Service) -> str:
     return f"[{service.name}]:{service.port}" if ":" in service.name else f"{service.name}:{service.port}"
 
 
-def _pair(name: str, before: Document, after: Document) -> Pair:
-    old, new = (next((s for s in d.services if _name(s) == name), None) for d in (before, after))
-    pools = [[b for b in d.backends if s is not None and b.service == s.id] for d, s in ((before, old), (after, new))]
+class _Side:
+    """One of the two documents: services by name, back ends by service, clients by id."""
+
+    def __init__(self, document: Document) -> None:
+        self.services: dict[str, Service] = {}
+        for service in document.services:
+            self.services.setdefault(_name(service), service)
+        self.pools: dict[str, list[Backend]] = {}
+        for backend in document.backends:
+            self.pools.setdefault(backend.service, []).append(backend)
+        self.clients = {c.id: (c.ip, c.stack) for c in document.clients}
+
+
+def _pair(name: str, before: _Side, after: _Side) -> Pair:
+    old, new = before.services.get(name), after.services.get(name)
+    pools = [side.pools.get(service.id, []) if service is not None else [] for side, service in ((before, old), (after, new))]
     return Pair(name, old, new, pools[0], pools[1], _notes(old, new, pools[0], pools[1]))
 
 
@@ -124,7 +138,7 @@ def _expected(count: int, before: Service, after: Service) -> float:
 Key = tuple[str, str, str]
 
 
-def _problems(before: Document, after: Document, pairs: dict[str, Pair]) -> list[Problem]:
+def _problems(before: Document, after: Document, pairs: dict[str, Pair], sides: tuple[_Side, _Side]) -> list[Problem]:
     old, new = _counted(before), _counted(after)
     found = []
     for key in dict.fromkeys([*old, *new]):
@@ -135,17 +149,17 @@ def _problems(before: Document, after: Document, pairs: dict[str, Pair]) -> list
         status: Status = "new" if not counts[0] else "remaining"
         if not counts[1]:
             pair = pairs.get(service)
-            status = "fixed" if pair is not None and _would_show(rule, first or [], pair, before, after) else "not visible any more"
+            status = "fixed" if pair is not None and _would_show(rule, first or [], pair, *sides) else "not visible any more"
         found.append(Problem(rule, sample.severity, service, what, counts[0], counts[1], status))
     return sorted(found, key=lambda p: (ORDER.index(p.status), SEVERITIES.index(p.severity), p.rule, p.service, p.what))
 
 
-def _would_show(rule: str, findings: Sequence[Finding], pair: Pair, before: Document, after: Document) -> bool:
+def _would_show(rule: str, findings: Sequence[Finding], pair: Pair, before: _Side, after: _Side) -> bool:
     """Whether what was found before would be found now, were it still there: all was seen, the same clients came, and often enough, or to as many back ends."""
     old, new = pair.before, pair.after
     if old is None or new is None or new.assessment.unseen:
         return False
-    if not {_client(before, c) for f in findings for c in f.clients} <= {_client(after, c) for c in new.clients}:
+    if not {before.clients.get(c, (c, "")) for f in findings for c in f.clients} <= {after.clients.get(c, (c, "")) for c in new.clients}:
         return False
     is_likely = _expected(_times(rule, findings), old, new) >= LIKELY
     shows_pool = _shown(pair.backends_after) >= max(_shown(pair.backends_before), 1)
@@ -155,11 +169,6 @@ def _would_show(rule: str, findings: Sequence[Finding], pair: Pair, before: Docu
     if rule in OF_CERTIFICATES:
         return shows_pool
     return is_likely
-
-
-def _client(document: Document, identifier: str) -> tuple[str, str]:
-    """Who it is in any capture: address and stack."""
-    return next(((c.ip, c.stack) for c in document.clients if c.id == identifier), (identifier, ""))
 
 
 def _shown(pool: Sequence[Backend]) -> int:

@@ -9,7 +9,7 @@ from functools import lru_cache
 from msgspec import Struct
 
 from inspector.document import FrameRef, Jsse
-from inspector.facts import FRAME_BITS, ConnectionFacts, Facts, HandshakeFacts
+from inspector.facts import C_CHANGE, C_KEY_EXCHANGE, C_SEALED, FRAME_BITS, ConnectionFacts, Facts, HandshakeFacts
 from inspector.findings import logged
 from inspector.findings.jsse import Decision, Generation, Offer, Step, decide, equivalence
 from inspector.findings.machine import Machine
@@ -78,6 +78,8 @@ class Case:
     ticket_keys: dict[bytes, list[Session]] = field(default_factory=dict)
     """Names of ticket keys that several TLS 1.3 identities begin with, and their sessions."""
     identities: dict[tuple[bytes, bytes], Step | None] = field(default_factory=dict)
+    unclear: dict[bytes, int] = field(default_factory=dict)
+    """How often a client, by address, gave up as Java does where too little was captured to say on what."""
     pools: list[list[Backend]] = field(default_factory=list)
     """The back ends of each service."""
     service_clients: list[list[Client]] = field(default_factory=list)
@@ -132,6 +134,7 @@ class Case:
             went_on_before=before is not None and before < seen.index,
             cloud=judgement.decision.reason if session is None or seen.entry.clouded else "",
             jumped=seen.jumped,
+            unclear=self.unclear.get(seen.client_address, 0),
             itself=itself(self.certificates, seen.main.handshake.chain),
         )
         return weigh(abort, self.signs.get((key, seen.leaf or b"")) or Signs(), self.manners.get(key) or Manner())
@@ -282,11 +285,33 @@ def goes_on(seen: Observed, judgement: Judgement) -> bool:
     return judgement.decision.row == 6 and seen.outcome == "established" and seen.stack.name == "jsse" and not seen.health_check
 
 
+def may_be_abort(seen: Observed) -> bool:
+    """Whether a connection of which something is missing may have been aborted because the certificate changed: the client ended it, with the alert or in silence,
+    and nothing shows that it accepted what the server sent.
+    """
+    if seen.modern or seen.outcome == "established" or seen.stack.name in NOT_JAVA:
+        return False
+    main = seen.main
+    if main.handshake.seen & (C_KEY_EXCHANGE | C_CHANGE | C_SEALED) or main.from_client.application_records:
+        return False
+    alert = seen.fatal_alert
+    if alert is not None:
+        return alert.from_client and alert.code in (BAD_CERTIFICATE, None)
+    return seen.closed_by == "client"
+
+
+def _is_clear(seen: Observed) -> bool:
+    """Whether enough was captured of a handshake to say what the client gave up on."""
+    return not seen.lost and not seen.one_sided and seen.offer is not None and seen.kind is not None
+
+
 def _read_signs(case: Case) -> None:
     """Count how each client took each certificate where Java's rule could not have spoken, and where it should have."""
     case.caches = find_caches(case.observed)
     for seen, judgement in zip(case.observed, case.judgements, strict=True):
         leaf = seen.leaf
+        if not seen.health_check and not _is_clear(seen) and may_be_abort(seen):
+            case.unclear[seen.client_address] = case.unclear.get(seen.client_address, 0) + 1
         if leaf is None or seen.health_check:
             continue
         key = case.program_of(seen)

@@ -116,7 +116,7 @@ def _exposed(case: Case, service: Service, assessment: doc.Assessment) -> doc.Fi
         "inferred",
         f"A Java client of {service.name}:{service.port} can be hit by the certificate change",
         "; ".join(assessment.because) + ".",
-        pool.pool_remedies(case, service, [b for b in case.backends if b.service == service.index]),
+        pool.pool_remedies(case, service, case.pools[service.index]),
         CHANGE_REFERENCES,
         service.id,
         [b.id for b in case.pools[service.index]],

@@ -13,6 +13,7 @@ from inspector.times import DAY_NS, day, rfc3339, rfc3339_signed
 from inspector.tls.registry import version_name
 from inspector.tracking.backends import Backend
 from inspector.tracking.certificates import Certificate
+from inspector.tracking.observed import Observed
 from inspector.tracking.services import Service, short_id
 
 SOON_DAYS = 30
@@ -177,9 +178,12 @@ def validity(certificate: Certificate, at: int) -> Literal["valid", "soon", "exp
 def expiry(case: Case) -> Iterator[Finding]:
     """Certificates that were expired, or nearly, when they were last shown."""
     last: dict[bytes, int] = {}
+    showing: dict[tuple[int, bytes], list[Observed]] = {}
     for seen in case.observed:
-        if seen.leaf is not None and not seen.health_check:
-            last[seen.leaf] = seen.index
+        if seen.leaf is not None:
+            showing.setdefault((seen.service, seen.leaf), []).append(seen)
+            if not seen.health_check:
+                last[seen.leaf] = seen.index
     for leaf, index in last.items():
         certificate = case.certificates.get(leaf)
         if certificate is None or certificate.not_after is None:
@@ -194,7 +198,7 @@ def expiry(case: Case) -> Iterator[Finding]:
         name = certificate.common_name or leaf.hex()[:12]
         until = rfc3339_signed(certificate.not_after)[:10]
         text = f"It was valid until {until} and was shown on {day(shown)}." if left < 0 else f"It is valid until {until}: {left // DAY_NS} days from when it was shown."
-        members = [s for s in (case.observed[i] for i in service.connections) if s.leaf == leaf]
+        members = showing[seen.service, leaf]
         yield Finding(
             short_id(rule, service.id, leaf.hex()),
             rule,

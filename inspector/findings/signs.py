@@ -19,6 +19,7 @@ should have, and how long it took to close. The first row that holds decides:
 | slow | closed in silence, too late | possible |
 | one cache | the same session cache went on before though the rule says abort | possible |
 | never accepted | this client gives up in the same way elsewhere, and never accepts this certificate | possible |
+| unclear elsewhere | this client never accepts this certificate, and gave up elsewhere where too little was captured | possible |
 | gave up elsewhere | this client gave up on this certificate in the same way where the rule cannot have spoken | possible |
 | rule | otherwise | confirmed |
 
@@ -58,7 +59,7 @@ class Abort(NamedTuple):
     """What is weighed. ``code``: of the client's fatal alert. ``slow_ns``: how long after the server's flight it closed, where that is too late for Java's check.
     ``went_on_before``: the cache that the session came from had gone on where the rule says abort. ``cloud``: why the session's past cannot be told, "" where it
     can. ``itself``: why the certificate itself may be the cause, or "". ``jumped``: no SYN of it was captured, and only its sequence numbers tell that it is a
-    connection of its own.
+    connection of its own. ``unclear``: how often the client gave up where too little was captured.
     """
 
     is_logged: bool
@@ -72,6 +73,7 @@ class Abort(NamedTuple):
     cloud: str = ""
     jumped: bool = False
     itself: str = ""
+    unclear: int = 0
 
 
 class Weighed(NamedTuple):
@@ -80,6 +82,10 @@ class Weighed(NamedTuple):
     row: str
     weight: Weight
     reason: str = ""
+
+
+def _unclear(count: int) -> str:
+    return f"gave up {'once' if count == 1 else f'{count} times'} where too little was captured to say on what"
 
 
 def weigh(abort: Abort, signs: Signs, manner: Manner) -> Weighed:
@@ -101,6 +107,7 @@ def weigh(abort: Abort, signs: Signs, manner: Manner) -> Weighed:
         (is_slow, Weighed("slow", "possible", late)),
         (abort.went_on_before, Weighed("one cache", "possible", "the same session cache went on before although the certificate changed")),
         (is_alike and not signs.accepted, Weighed("never accepted", "possible", "this client never accepts this certificate, so the certificate itself may be the cause")),
+        (abort.unclear > 0 and not signs.accepted, Weighed("unclear elsewhere", "possible", f"this client never accepts this certificate, and {_unclear(abort.unclear)}")),
         (is_alike, Weighed("gave up elsewhere", "possible", "this client also gave up on this certificate where Java's rule cannot have spoken")),
     )
     return next((weighed for holds, weighed in rows if holds), Weighed("rule", "confirmed"))

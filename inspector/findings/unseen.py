@@ -15,11 +15,9 @@ from collections.abc import Callable, Sequence
 from enum import Flag, auto
 from typing import NamedTuple
 
-from inspector import facts
 from inspector.document import Limit, Unseen
-from inspector.findings.case import NOT_JAVA, Case
-from inspector.tls.registry import FATAL
-from inspector.tracking.observed import BAD_CERTIFICATE, Observed
+from inspector.findings.case import Case, may_be_abort
+from inspector.tracking.observed import Observed
 from inspector.tracking.services import Service
 
 
@@ -149,18 +147,3 @@ def look(case: Case, service: Service, hidden_everywhere: Sequence[tuple[Unseen,
         [Unseen(kind, "connections", count) for kind, count in suspects.items()],
         [*hidden_everywhere, *((Unseen(kind, "connections", count), parts[kind]) for kind, count in hidden.items())],
     )
-
-
-def may_be_abort(seen: Observed) -> bool:
-    """Whether a connection of which something is missing may have been aborted because the certificate changed: the client ended it, with the alert or in silence,
-    and nothing shows that it accepted what the server sent.
-    """
-    if seen.modern or seen.outcome == "established" or seen.stack.name in NOT_JAVA:
-        return False
-    main = seen.main
-    if main.handshake.seen & (facts.C_KEY_EXCHANGE | facts.C_CHANGE | facts.C_SEALED) or main.from_client.application_records:
-        return False
-    alert = next((a for a in main.alerts if a.level == FATAL), None)
-    if alert is not None:
-        return alert.from_client and alert.code in (BAD_CERTIFICATE, None)
-    return seen.closed_by == "client"

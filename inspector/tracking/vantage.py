@@ -49,13 +49,18 @@ class Vantages:
         return self.sides(connection)[0]
 
 
+def clamped(ns: int) -> int:
+    """A time that can be kept: damaged stamps, moved, may lie beyond 64 bits."""
+    return min(max(ns, -LATEST), LATEST)
+
+
 def retimed(old: ConnectionFacts, client_ns: int, server_ns: int) -> ConnectionFacts:
     """The connection with so much added to all times of each side's frames."""
     if not client_ns and not server_ns:
         return old
 
     def moved(ns: int, from_client: bool) -> int:
-        return ns and min(max(ns + (client_ns if from_client else server_ns), -LATEST), LATEST)
+        return ns and clamped(ns + (client_ns if from_client else server_ns))
 
     def handshake(h: HandshakeFacts) -> HandshakeFacts:
         return msgspec.structs.replace(h, hello_ns=moved(h.hello_ns, True), answer_ns=moved(h.answer_ns, False))
@@ -94,6 +99,6 @@ def retimed(old: ConnectionFacts, client_ns: int, server_ns: int) -> ConnectionF
 def _reach(old: ConnectionFacts, events: list[Event], client_ns: int, server_ns: int) -> tuple[int, int]:
     """When the first and the last frame of a connection come then. Of an acknowledgement that is no event the side is not known."""
     if client_ns == server_ns or not events:
-        return min(old.first_ns + client_ns, LATEST), min(old.last_ns + client_ns, LATEST)
+        return clamped(old.first_ns + client_ns), clamped(old.last_ns + client_ns)
     times = [event.ns for event in events]
-    return min(times), max(*times, old.last_ns + min(client_ns, server_ns))
+    return min(times), clamped(max(*times, old.last_ns + min(client_ns, server_ns)))
