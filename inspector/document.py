@@ -104,7 +104,7 @@ class Impact(Struct):
 
 class Service(Struct):
     """``health_checks`` and ``established`` are among ``connections``; ``offered_nothing`` counts connections without an offer,
-    ``offer_unseen`` those whose ClientHello was not captured. ``named``: by settings.
+    ``offer_unseen`` those whose offer, or what became of it, was not captured. ``named``: by settings.
     """
 
     id: str

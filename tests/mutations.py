@@ -222,7 +222,7 @@ def failures(kind: str, whole: Document, damaged: Document) -> list[str]:
     states = {(s.name, s.port): s.assessment for s in whole.services}
     for service in damaged.services:
         was, now = states.get((service.name, service.port)), service.assessment
-        is_acquitted = was is not None and (was.state in SUSPECT or (was.grade != "observed" and kind not in ALTERING))
+        is_acquitted = was is not None and (was.state in SUSPECT or (was.state == "protected" and was.grade != "observed" and kind not in ALTERING))
         if now.state == "protected" and now.grade == "observed" and is_acquitted and kind != "shorten":
             said.append(f"{service.name}: protected, observed; the whole is {was and (was.state, was.grade)}")
         if now.state == "protected" and now.grade == "observed" and any(_is_hidden(c) for c in damaged.connections if c.service == service.id and not c.health_check):
@@ -237,7 +237,7 @@ def _is_hidden(connection: Connection) -> bool:
     handshake = connection.handshakes[0]
     if handshake.frames.client_hello is None:
         return True
-    return handshake.kind == "full" and handshake.version != "TLSv1.3" and not handshake.server_chain
+    return handshake.kind == "full" and handshake.version != "TLSv1.3" and not handshake.ems.negotiated and not handshake.server_chain
 
 
 @lru_cache(maxsize=64)

@@ -90,7 +90,7 @@ def _abort(case: Case, seen: Observed, weighed: Weighed, pool: Pool) -> Finding:
     story.append(f"the client ended the handshake with {how}, before its own key exchange")
     explanation = "; ".join(story) + "."
     if seen.entry.resumed_before is None and confirmed:
-        explanation += " The first resumption came less than 1 ms before; that the client gave up shows that it had been read."
+        explanation += " The first resumption came too shortly before for the capture to tell; that the client gave up shows that it had been read."
     said = case.logged.certain(seen.index, "certificate_change")
     if said is not None:
         explanation += f" The client's own log says so: {case.log_place(said.log, said.failure.line)}."

@@ -362,6 +362,13 @@ def backend(case: Case, found: Backend) -> doc.Backend:
     )
 
 
+def _offers(seen: Observed) -> bool:
+    """Whether the ClientHello offers what may be a session: an id beside TLS 1.3 may be random (RFC 8446, section 4.1.2)."""
+    handshake = seen.main.handshake
+    offer = handshake.offer
+    return bool(handshake.offered_ticket or handshake.offered_psks or (handshake.offered_id and offer is not None and 0x0304 not in offer.versions))
+
+
 def matrix(case: Case, members: list[Observed]) -> tuple[list[doc.MatrixCell], int, int]:
     """Sessions by who issued them and to whom they were offered; how many connections offered nothing that is known to be a session; and of how many the
     ClientHello was not captured.
@@ -371,8 +378,9 @@ def matrix(case: Case, members: list[Observed]) -> tuple[list[doc.MatrixCell], i
     for seen in members:
         declined = seen.declined
         if not (declined or seen.is_resumed or seen.kind == "psk"):
-            nothing += seen.offer is not None
-            unseen += seen.offer is None
+            is_unseen = seen.offer is None or (seen.kind is None and _offers(seen))
+            nothing += not is_unseen
+            unseen += is_unseen
             continue
         session = seen.entry.session
         issuer = case.observed[session.issuer].backend if session is not None and session.issuer is not None else -1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Set
+from functools import cache
 
 from inspector.document import Evidence, Finding, Remedy
 from inspector.findings.case import Case, frames
@@ -20,6 +21,9 @@ from inspector.tracking.services import Service, server_name, short_id
 RULE = "handshake-failed"
 NAMED = 4
 """Certificates that an explanation names at most."""
+
+MOST_LISTED = 20
+"""Back ends that a sentence lists at most."""
 
 Group = tuple[int, int, str]
 
@@ -41,13 +45,12 @@ def failures(case: Case, explained: Set[int]) -> Iterator[Finding]:
         key = (seen.service, seen.client, why.key)
         groups.setdefault(key, []).append(seen)
         causes.setdefault(key, []).append(why)
-    pools: dict[int, list[Backend]] = {}
-    for backend in case.backends:
-        pools.setdefault(backend.service, []).append(backend)
+    pool_of = cache(lambda index: _Pool(case, case.pools[index]))
     for key, members in groups.items():
         service, client = case.services[key[0]], case.clients[key[1]]
         why = causes[key][0]
-        chainless = _chainless(case, members, pools.get(service.index, [])) if why.is_about_certificate else []
+        pool = pool_of(service.index)
+        chainless = pool.chainless({seen.backend for seen in members}) if why.is_about_certificate else []
         yield Finding(
             short_id(RULE, service.id, client.id, why.key),
             RULE,
@@ -55,7 +58,7 @@ def failures(case: Case, explained: Set[int]) -> Iterator[Finding]:
             "confirmed",
             why.grade,
             f"{len(members)} handshake{'s' if len(members) > 1 else ''} failed: {why.text}",
-            " ".join(_explained(case, names, members, causes[key], pools.get(service.index, []), chainless)),
+            " ".join(_explained(case, names, members, causes[key], pool, chainless)),
             _remedies(case, service, members, why, bool(chainless)),
             [],
             service.id,
@@ -90,7 +93,7 @@ def _parties(case: Case, members: list[Observed], why: Cause, name: str) -> Part
     )
 
 
-def _explained(case: Case, names: Names, members: list[Observed], causes: list[Cause], pool: list[Backend], chainless: list[Backend]) -> Iterator[str]:
+def _explained(case: Case, names: Names, members: list[Observed], causes: list[Cause], pool: _Pool, chainless: list[Backend]) -> Iterator[str]:
     """What failed, sentence by sentence: cause, how long it took, which certificates, what they lack."""
     why = causes[0]
     if why.key != UNCLEAR:
@@ -107,7 +110,7 @@ def _explained(case: Case, names: Names, members: list[Observed], causes: list[C
         yield from _about_certificates(case, members)
         lacking = next((wanted for seen in members if (wanted := names.lacks(seen)) is not None), None)
         if lacking is not None and names.are_checked(members[0], lacking) is not False:
-            yield from _lacking(case, lacking, pool)
+            yield from pool.lacking(lacking)
         if chainless:
             yield f"Back end {', '.join(b.label for b in chainless)} sends no intermediate certificate, others of the pool do."
     if why.is_about_client:
@@ -144,34 +147,46 @@ def _called(certificate: Certificate) -> str:
     return f"the certificate {_name(certificate)}"
 
 
-def _lacking(case: Case, wanted: str, pool: list[Backend]) -> Iterator[str]:
-    """Which certificates of the pool are without the name that was asked for."""
-    read = [(backend, case.certificates[backend.leaf]) for backend in pool if backend.leaf in case.certificates]
-    without = [f"{backend.label} ({_name(certificate)})" for backend, certificate in read if not covers(certificate, wanted)]
-    having = [backend.label for backend, certificate in read if covers(certificate, wanted)]
-    if without:
-        yield f"The name {wanted} is missing from the certificate of {', '.join(without)}" + (
-            f"; {', '.join(having)} {'has' if len(having) == 1 else 'have'} it." if having else "."
-        )
+class _Pool:
+    """What the back ends of one service send, looked up once for all its failures."""
+
+    def __init__(self, case: Case, members: list[Backend]) -> None:
+        self._case = case
+        self._members = members
+        self._alone: dict[int, bool | None] | None = None
+        self._lacking: dict[str, list[str]] = {}
+
+    def lacking(self, wanted: str) -> list[str]:
+        """A sentence on the certificates without the name that was asked for, where there are any."""
+        if wanted not in self._lacking:
+            read = [(b, self._case.certificates[b.leaf]) for b in self._members if b.leaf in self._case.certificates]
+            without = [f"{b.label} ({_name(certificate)})" for b, certificate in read if not covers(certificate, wanted)]
+            having = [b.label for b, certificate in read if covers(certificate, wanted)]
+            rest = f"; {_listed(having)} {'has' if len(having) == 1 else 'have'} it." if having else "."
+            self._lacking[wanted] = [f"The name {wanted} is missing from the certificate of {_listed(without)}{rest}"] if without else []
+        return self._lacking[wanted]
+
+    def chainless(self, hit: Set[int]) -> list[Backend]:
+        """The back ends among those that were hit that send their own certificate alone, where others of the pool send more."""
+        if self._alone is None:
+            self._alone = {b.index: self._is_alone(b) for b in self._members}
+            if not any(is_alone is False for is_alone in self._alone.values()):
+                self._alone = {}
+        return [self._case.backends[index] for index in sorted(hit) if self._alone.get(index)]
+
+    def _is_alone(self, backend: Backend) -> bool | None:
+        """Whether a back end sends its own certificate alone, one that another issued; None where no chain was seen."""
+        for index in backend.connections:
+            leaf = self._case.observed[index].leaf
+            if leaf is not None:
+                certificate = self._case.certificates.get(leaf)
+                return len(self._case.observed[index].main.handshake.chain) == 1 and certificate is not None and not certificate.self_issued
+        return None
 
 
-def _chainless(case: Case, members: list[Observed], pool: list[Backend]) -> list[Backend]:
-    """The back ends among those that failed that send their own certificate alone, where others of the pool send more."""
-    hit = {seen.backend for seen in members}
-    alone = {b.index: _is_alone(case, b) for b in pool}
-    if not any(is_alone is False for is_alone in alone.values()):
-        return []
-    return [b for b in pool if b.index in hit and alone[b.index]]
-
-
-def _is_alone(case: Case, backend: Backend) -> bool | None:
-    """Whether a back end sends its own certificate alone, one that another issued; None where no chain was seen."""
-    for index in backend.connections:
-        leaf = case.observed[index].leaf
-        if leaf is not None:
-            certificate = case.certificates.get(leaf)
-            return len(case.observed[index].main.handshake.chain) == 1 and certificate is not None and not certificate.self_issued
-    return None
+def _listed(labels: list[str]) -> str:
+    """Some of them by name."""
+    return ", ".join(labels[:MOST_LISTED]) + (f" and {len(labels) - MOST_LISTED} more" if len(labels) > MOST_LISTED else "")
 
 
 def _evidence(case: Case, seen: Observed) -> Iterator[Evidence]:

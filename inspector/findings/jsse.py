@@ -83,7 +83,7 @@ def decide(offer: Offer) -> Decision:
     if offer.resumed_before is None:
         if offer.clouded:
             return Decision("possible", None, "an earlier connection of this client, which may have resumed the session, was not captured whole")
-        return Decision("possible", None, "the session's first resumption came less than 1 ms before this ClientHello")
+        return Decision("possible", None, "the session's first resumption came too shortly before this ClientHello for the capture to tell which was first")
     return Decision("aborts", 6, "the offered session had been resumed before, there is no extended master secret, and the certificate is another")
 
 

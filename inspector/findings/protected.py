@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from itertools import combinations
 
 from inspector.document import Assessment, Grade
 from inspector.findings.case import NOT_JAVA
@@ -55,9 +54,11 @@ def one_certificate(scene: Scene) -> Assessment | None:
 def equivalent(scene: Scene) -> Assessment | None:
     """All certificates count as one server."""
     case, leaves = scene.case, scene.leaves
-    if not all(case.step(a, b) not in ("none", None) for a, b in combinations(leaves, 2)):
+    if not all(leaf in case.certificates and case.certificates[leaf].identity.is_known for leaf in leaves):
         return None
     shared = common([case.certificates[leaf] for leaf in leaves], case.options.generation)
+    if not shared:
+        return None
     because = f"all {len(leaves)} certificates count as one server: they share {_tied(shared)}"
     breaks_if = (
         f"a certificate without {_tied(shared)} joins the pool, or replaces one"

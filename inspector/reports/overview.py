@@ -197,7 +197,7 @@ def matrix(document: Document, service: Service) -> list[str]:
 
 def matrix_note(service: Service) -> str:
     """What stands below the matrix, or instead of it."""
-    unseen = f" What {counted(service.offer_unseen, 'connection')} offered was not captured." if service.offer_unseen else ""
+    unseen = f" Of {counted(service.offer_unseen, 'connection')} the offer, or what became of it, was not captured." if service.offer_unseen else ""
     if not service.matrix:
         offered = f"No session was offered in these {service.offered_nothing:,} connections." if service.offered_nothing != 1 else "No session was offered in this connection."
         return offered + unseen if service.offered_nothing or not unseen else unseen.lstrip()

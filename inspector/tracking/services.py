@@ -137,8 +137,8 @@ def mark_health_checks(observed: Sequence[Observed], services: Sequence[Service]
 def _says_nothing(seen: Observed) -> bool:
     """No data, no alert of the client's that names a fault, and closed by the client. A Java client that gives up is no check: it failed."""
     main = seen.main
-    if seen.gave_up and seen.stack.name == "jsse":
-        return False
+    if seen.stack.name == "jsse" and (seen.gave_up or seen.lost or seen.one_sided):
+        return False  # what was not captured of it may be what it gave up on
     if main.from_client.application_records or seen.closed_by != "client":
         return seen.outcome == "aborted" and not main.handshake.seen & (facts.C_KEY_EXCHANGE | facts.S_CERTIFICATE) and _is_sslv3(main)
     return not any(a.from_client and a.level == 2 for a in main.alerts)

@@ -22,7 +22,6 @@ PROTOCOLS = {1: IPV4, 2: IPV6, 3: ETHERNET, 4: NSH, 5: MPLS}
 
 BRIDGED = (Space.ETHERTYPE, 0x6558)
 TZSP_PROTOCOLS = {1: ETHERNET, 18: IEEE80211, 119: PRISM, 127: AVS}
-ESP_IN_UDP = 4500
 
 
 def udp(packet: Packet) -> Iterable[Packet]:
