@@ -66,7 +66,8 @@ def _gaps(chapter: Chapter) -> list[str]:
     found = [""]
     for before, rung in zip(chapter.rungs, chapter.rungs[1:], strict=False):
         tenths = _tenths(rung.offset_ns) - _tenths(before.offset_ns)
-        found.append("–" if tenths < 0 else _span(tenths) if tenths * TENTH_MS < SECONDS_NS else span(tenths * TENTH_MS))
+        is_exact = max(abs(before.offset_ns), abs(rung.offset_ns)) < SECONDS_NS
+        found.append("–" if tenths < 0 else _span(tenths) if is_exact else span(tenths * TENTH_MS))
     return found[: len(chapter.rungs)]
 
 
