@@ -38,7 +38,8 @@ def test_a_renegotiation_is_a_further_ladder() -> None:
     analysis = judge(facts_of(find("renegotiations"), given=given([], KEYS, no_passphrase)))
     seen = next(s for s in analysis.case.observed if s.server.port == 9049 and s.renegotiations)
     told = chapters(analysis, seen)
-    assert [c.title.split("   ")[0] for c in told] == [f"port {seen.main.client.port}", "RENEGOTIATION 1"]
+    assert told[0].title.endswith(f"   port {seen.main.client.port} → back end {told[0].backend}")
+    assert told[1].title.startswith("RENEGOTIATION 1   ")
     assert [r.visibility for r in told[1].rungs[:4]] == ["decrypted"] * 4
     lines = [words(line) for line in ladder_lines(Ladder("", told[1:]))[1:5]]
     assert [line.replace(" ,", ",") for line in lines] == TOLD.splitlines()[1:]
