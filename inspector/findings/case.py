@@ -78,6 +78,10 @@ class Case:
     ticket_keys: dict[bytes, list[Session]] = field(default_factory=dict)
     """Names of ticket keys that several TLS 1.3 identities begin with, and their sessions."""
     identities: dict[tuple[bytes, bytes], Step | None] = field(default_factory=dict)
+    has_refused: bool = False
+    """Whether any certificate is one that Java cannot parse."""
+    ems_answered: dict[int, tuple[set[bool], set[bool]]] = field(default_factory=dict)
+    """Of each back end that was asked about: as ``prediction.ems_answers`` says."""
     unclear: dict[bytes, int] = field(default_factory=dict)
     """How often a client, by address, gave up as Java does where too little was captured to say on what."""
     pools: list[list[Backend]] = field(default_factory=list)
@@ -91,7 +95,7 @@ class Case:
 
     def refused(self, seen: Observed) -> Certificate | None:
         """The certificate of the server's chain that Java cannot parse, where there is one: Java gives up on it before it compares anything."""
-        return first_refused(self.certificates, seen.main.handshake.chain)
+        return first_refused(self.certificates, seen.main.handshake.chain) if self.has_refused else None
 
     @property
     def is_cut(self) -> bool:
@@ -165,6 +169,7 @@ def build(facts: Facts, options: Options) -> Case:
     servers = {index: chosen.entry.server for index, chosen in balancer.chosen.items() if chosen.entry.server}
     backends = find_backends(observed, services, certificates, servers)
     case = Case(facts, options, observed, services, clients, backends, ledger.sessions, certificates, [], {}, balancer)
+    case.has_refused = any(certificate.is_read_by_java is False for certificate in certificates.values())
     case.ticket_keys = _ticket_keys(ledger.sessions)
     case.pools = [[] for _ in services]
     for backend in backends:
@@ -237,7 +242,7 @@ def _judge(case: Case, seen: Observed) -> Judgement:
     answer = seen.answer
     if answer is None:
         return _NOT_APPLICABLE
-    if has_no_certificate(seen.main.handshake) or case.refused(seen) is not None:
+    if (seen.leaf is None and has_no_certificate(seen.main.handshake)) or case.refused(seen) is not None:
         return _REFUSED
     if session is None:
         if seen.is_offer_known and not entry.clouded:

@@ -15,7 +15,6 @@ from inspector.findings.remedies import CHANGE_REFERENCES, capture_remedy
 from inspector.findings.signs import Weighed
 from inspector.logs.entries import Kind
 from inspector.times import rfc3339, span
-from inspector.tracking.backends import Backend
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import short_id
 
@@ -27,23 +26,21 @@ TRANSLATION = (
 )
 
 
-def is_candidate(case: Case, seen: Observed) -> bool:
+def _is_candidate(case: Case, seen: Observed) -> bool:
     """Whether the client gave up in its first handshake as Java does, where Java's rule may have spoken and its log does not name another cause."""
-    if not seen.gave_up or not case.may_change(seen) or any(case.logged.certain(seen.index, kind) for kind in OTHER_CAUSES):
-        return False
-    return case.weighed(seen).weight != "not"
+    return seen.gave_up and case.may_change(seen) and not any(case.logged.certain(seen.index, kind) for kind in OTHER_CAUSES)
 
 
 def aborts(case: Case) -> Iterator[tuple[Observed, Finding]]:
     """Each connection that the client aborted because of the change, or may have, with its finding."""
-    candidates = [seen for seen in case.observed if is_candidate(case, seen)]
-    pools: dict[int, list[Backend]] = {seen.service: [] for seen in candidates}
-    for backend in case.backends:
-        if backend.service in pools:
-            pools[backend.service].append(backend)
-    known = {index: Pool(extended(case, members), pool_remedies(case, case.services[index], members)) for index, members in pools.items()}
-    for seen in candidates:
-        yield seen, _abort(case, seen, case.weighed(seen), known[seen.service])
+    weighed = [(seen, case.weighed(seen)) for seen in case.observed if _is_candidate(case, seen)]
+    candidates = [(seen, evidence) for seen, evidence in weighed if evidence.weight != "not"]
+    known: dict[int, Pool] = {}
+    for index in dict.fromkeys(seen.service for seen, _ in candidates):
+        members = case.pools[index]
+        known[index] = Pool(extended(case, members), pool_remedies(case, case.services[index], members))
+    for seen, evidence in candidates:
+        yield seen, _abort(case, seen, evidence, known[seen.service])
 
 
 class Pool(NamedTuple):

@@ -84,6 +84,9 @@ class Extended(NamedTuple):
 
 def ems_answers(case: Case, backend: Backend) -> tuple[set[bool], set[bool]]:
     """Whether a back end's answers up to TLS 1.2 had EMS: to clients that offered it, and to the others."""
+    known = case.ems_answered.get(backend.index)
+    if known is not None:
+        return known
     asked: set[bool] = set()
     unasked: set[bool] = set()
     for index in backend.connections:
@@ -92,6 +95,7 @@ def ems_answers(case: Case, backend: Backend) -> tuple[set[bool], set[bool]]:
             continue
         offered = seen.offer is not None and seen.offer.extended_master_secret
         (asked if offered else unasked).add(seen.answer.extended_master_secret)
+    case.ems_answered[backend.index] = asked, unasked
     return asked, unasked
 
 

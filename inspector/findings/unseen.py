@@ -63,8 +63,7 @@ def _hides_a_renegotiation(case: Case, seen: Observed) -> bool:
     answer = seen.answer
     if seen.modern or not seen.is_resumed or answer is None or answer.extended_master_secret:
         return False
-    main = seen.main
-    return main.from_client.blind or main.from_server.blind
+    return seen.blind
 
 
 WAYS: tuple[Way, ...] = (

@@ -53,7 +53,8 @@ def _hello_at(buffer: Buffer, at: int, strict: bool) -> bool | None:
         return False
     if not strict and buffer[at + 2] <= LATEST_MINOR + 1 and (length < HEAD_BYTES or buffer[at + 5] == 0):
         return True
-    head = _message_head(buffer, at)
+    is_whole = length >= HEAD_BYTES and at + 5 + HEAD_BYTES <= len(buffer)
+    head = bytes(buffer[at + 5 : at + 5 + HEAD_BYTES]) if is_whole else _message_head(buffer, at)
     if head is None or head[0] == 0:
         return False
     if len(head) < HEAD_BYTES:

@@ -64,6 +64,7 @@ class Observed(Struct, gc=False):
     unread: bool = False
     """A direction in which no hello was found, behind a preamble that is longer than what was looked through."""
     jumped: bool = False
+    blind: bool = False
     """Sequence numbers jumped further than any window reaches."""
 
     @property
@@ -216,6 +217,7 @@ def _observed(facts: Facts, packed: bytes, main: ConnectionFacts, shared: Shared
         renegotiations,
         unread=bool(main.from_client.searched or main.from_server.searched),
         jumped=main.from_client.jumped or main.from_server.jumped,
+        blind=main.from_client.blind or main.from_server.blind,
     )
 
 

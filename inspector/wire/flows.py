@@ -295,7 +295,9 @@ class FlowTable:
             found = connection.lane_facts(lane)
             found.bytes = stream.received
             found.gap = max(0, stream.top - stream.received)
-            found.fin, found.rst = (ending and flow.closing(lane, ending) for ending in (flow.fins[lane], flow.resets[lane]))
+            fin, rst = flow.fins[lane], flow.resets[lane]
+            found.fin = None if fin is None else flow.closing(lane, fin)
+            found.rst = None if rst is None else flow.closing(lane, rst)
             found.lost, found.blind = stream.reader.torn, stream.reader.blind
             found.packets = flow.packets[lane]
             found.searched, found.jumped = stream.reader.searched, stream.jumped
