@@ -53,7 +53,7 @@ def _offset(captures: list[CaptureFacts], index: int, clock: ClockOffset) -> str
 
 
 def _duplicates(case: Case) -> list[doc.Limit]:
-    twice = [seen for seen in case.observed if any(leg.sightings for leg in (seen.main, *seen.legs))]
+    twice = [seen for seen in case.observed if seen.is_repeated or (seen.packed_legs and any(leg.sightings for leg in seen.legs))]
     if not twice:
         return []
     where: Counter[int] = Counter()

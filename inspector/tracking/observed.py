@@ -65,6 +65,8 @@ class Observed(Struct, gc=False):
     """A direction in which no hello was found, behind a preamble that is longer than what was looked through."""
     jumped: bool = False
     blind: bool = False
+    is_repeated: bool = False
+    """The same packets were captured once more."""
     """Sequence numbers jumped further than any window reaches."""
 
     @property
@@ -218,6 +220,7 @@ def _observed(facts: Facts, packed: bytes, main: ConnectionFacts, shared: Shared
         unread=bool(main.from_client.searched or main.from_server.searched),
         jumped=main.from_client.jumped or main.from_server.jumped,
         blind=main.from_client.blind or main.from_server.blind,
+        is_repeated=bool(main.sightings),
     )
 
 

@@ -86,6 +86,8 @@ class Flow:
     def settle_ends(self) -> None:
         """What one side acknowledged the other has sent, whether it was captured or not (RFC 9293, section 3.4); one number less where that may be a FIN."""
         self.tops = (self.streams[0].top, self.streams[1].top)
+        if self.fins[0] is not None and self.fins[1] is not None:
+            return  # each side said itself where it ends
         for lane, ack in enumerate(self.acks):
             other = self.streams[1 - lane]
             if ack is not None and other.anchored:
