@@ -230,10 +230,10 @@ class RecordReader:
     def _begin(self, at: int) -> None:
         """TLS begins."""
         minor = self._buffer[at + 2] if len(self._buffer) > at + 2 else 0
-        self.searched = 0
-        self.mode = Mode.READING
+        self.searched, self.mode = 0, Mode.READING
         self._sink.started(self.lane)
-        self._drop(at)
+        if at:
+            self._drop(at)
         if minor > LATEST_MINOR:
             self._sink.anomaly(self.lane, "record_version", f"the first record is of version 0x03{minor:02x}", self._mark(self._start), "record.legacy_record_version", 1)
         self._read()
