@@ -63,7 +63,7 @@ class Engine:
             self.losses.setdefault(segments.capture, Losses()).add(segments)
         for found in self._decoder.given_up():
             self.losses.setdefault(found.capture, Losses()).fragments([found])
-        segments = decoded[0] if len(decoded) == 1 else merged(decoded)
+        segments = merged(decoded)
         self._flows.feed(segments)
         return segments
 

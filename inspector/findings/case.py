@@ -305,7 +305,7 @@ def may_be_abort(seen: Observed) -> bool:
     return seen.closed_by == "client"
 
 
-def _is_clear(seen: Observed) -> bool:
+def is_clear(seen: Observed) -> bool:
     """Whether enough was captured of a handshake to say what the client gave up on."""
     return not seen.lost and not seen.one_sided and seen.offer is not None and seen.kind is not None
 
@@ -315,7 +315,7 @@ def _read_signs(case: Case) -> None:
     case.caches = find_caches(case.observed)
     for seen, judgement in zip(case.observed, case.judgements, strict=True):
         leaf = seen.leaf
-        if not seen.health_check and not _is_clear(seen) and may_be_abort(seen):
+        if not seen.health_check and not is_clear(seen) and may_be_abort(seen):
             case.unclear[seen.client_address] = case.unclear.get(seen.client_address, 0) + 1
         if leaf is None or seen.health_check:
             continue

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from inspector import facts
 from inspector.document import Grade
-from inspector.findings.case import Case, Program, client_code, slow_close
+from inspector.findings.case import Case, Program, client_code, is_clear, slow_close
 from inspector.findings.unreadable import refusal
 from inspector.tls.registry import alert_name
 from inspector.tracking.closing import CERTIFICATE_ALERTS, first_close, is_refused, is_unanswered, server_was_gone
@@ -128,7 +128,7 @@ def _unclear(seen: Observed) -> Cause | None:
     code = alert.code if alert is not None and alert.from_client else None
     if seen.modern or (code != BAD_CERTIFICATE and not (seen.gave_up and alert is None)):
         return None
-    if not seen.lost and not seen.one_sided and seen.offer is not None and seen.kind is not None and seen.main.handshake.seen & facts.S_CERTIFICATE:
+    if is_clear(seen) and seen.main.handshake.seen & facts.S_CERTIFICATE:
         return None
     what = "rejected the server's certificate" if code is not None else "closed without an alert after the server's certificate"
     return Cause(UNCLEAR, f"the client {what}, but the handshake was not captured whole: a changed certificate cannot be ruled out", "inferred")

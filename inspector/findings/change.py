@@ -37,8 +37,8 @@ def aborts(case: Case) -> Iterator[tuple[Observed, Finding]]:
     candidates = [(seen, evidence) for seen, evidence in weighed if evidence.weight != "not"]
     known: dict[int, Pool] = {}
     for index in dict.fromkeys(seen.service for seen, _ in candidates):
-        members = case.pools[index]
-        known[index] = Pool(extended(case, members), pool_remedies(case, case.services[index], members))
+        ems = extended(case, case.pools[index])
+        known[index] = Pool(ems, pool_remedies(case, case.services[index], ems))
     for seen, evidence in candidates:
         yield seen, _abort(case, seen, evidence, known[seen.service])
 

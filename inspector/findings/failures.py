@@ -81,8 +81,7 @@ def _remedies(case: Case, service: Service, members: list[Observed], why: Cause,
 
 def _parties(case: Case, members: list[Observed], why: Cause, name: str) -> Parties:
     """Who rejected what, and who issued it."""
-    chains = dict.fromkeys(s.main.handshake.client_chain[:1] if why.is_about_client else (s.leaf,) for s in members)
-    shown = [case.certificates[chain[0]] for chain in chains if chain and chain[0] in case.certificates][:NAMED]
+    shown = _shown(case, members, of_client=why.is_about_client)
     issuers = dict.fromkeys(authority(certificate) for certificate in shown)
     lacking = [_name(certificate) for certificate in shown if not covers(certificate, name)]
     return Parties(
@@ -91,6 +90,12 @@ def _parties(case: Case, members: list[Observed], why: Cause, name: str) -> Part
         next(iter(issuers)) if len(issuers) == 1 else "",
         f"the certificate{'s' * (len(lacking) > 1)} {', '.join(lacking)}" if lacking else "",
     )
+
+
+def _shown(case: Case, members: list[Observed], *, of_client: bool) -> list[Certificate]:
+    """The different leaf certificates of one side, the first few."""
+    leaves = dict.fromkeys(leaf for s in members for leaf in (s.main.handshake.client_chain[:1] if of_client else (s.leaf,)))
+    return [case.certificates[leaf] for leaf in leaves if leaf in case.certificates][:NAMED]
 
 
 def _explained(case: Case, names: Names, members: list[Observed], causes: list[Cause], pool: _Pool, chainless: list[Backend]) -> Iterator[str]:
@@ -114,9 +119,7 @@ def _explained(case: Case, names: Names, members: list[Observed], causes: list[C
         if chainless:
             yield f"Back end {', '.join(b.label for b in chainless)} sends no intermediate certificate, others of the pool do."
     if why.is_about_client:
-        shown = dict.fromkeys(seen.main.handshake.client_chain[:1] for seen in members)
-        named = [case.certificates[chain[0]] for chain in shown if chain and chain[0] in case.certificates]
-        for certificate in named[:NAMED]:
+        for certificate in _shown(case, members, of_client=True):
             yield f"The client showed {_called(certificate)}, issued by {authority(certificate) or 'a CA without a name'}."
 
 

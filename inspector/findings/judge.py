@@ -10,10 +10,12 @@ from inspector import document as doc
 from inspector.facts import Facts
 from inspector.findings import change, describe, failures, from_logs, limits, pool, renegotiation, unseen
 from inspector.findings.assessment import assess
-from inspector.findings.case import Case, Options, build
-from inspector.times import moment
+from inspector.findings.case import Case, Options, build, frames
+from inspector.findings.prediction import extended
+from inspector.findings.remedies import CHANGE_REFERENCES
+from inspector.times import moment, rfc3339
 from inspector.tracking.observed import Observed
-from inspector.tracking.services import Service
+from inspector.tracking.services import Service, short_id
 from inspector.version import VERSION
 
 
@@ -98,15 +100,10 @@ def _document(case: Case, extra_limits: list[doc.Limit]) -> doc.Document:
 
 
 def _exposed(case: Case, service: Service, assessment: doc.Assessment) -> doc.Finding:
-    from inspector.findings.remedies import CHANGE_REFERENCES
-    from inspector.tracking.services import short_id
-
     java = [c for c in case.service_clients[service.index] if c.stack.name == "jsse"]
     members = case.members(service)
     sample = next((s for s in members if s.declined and s.kind == "full"), members[0])
     h = sample.main.handshake
-    from inspector.findings.case import frames
-    from inspector.times import rfc3339
 
     return doc.Finding(
         short_id("certificate-change-exposed", service.id),
@@ -116,7 +113,7 @@ def _exposed(case: Case, service: Service, assessment: doc.Assessment) -> doc.Fi
         "inferred",
         f"A Java client of {service.name}:{service.port} can be hit by the certificate change",
         "; ".join(assessment.because) + ".",
-        pool.pool_remedies(case, service, case.pools[service.index]),
+        pool.pool_remedies(case, service, extended(case, case.pools[service.index])),
         CHANGE_REFERENCES,
         service.id,
         [b.id for b in case.pools[service.index]],
@@ -132,7 +129,7 @@ def _exposed(case: Case, service: Service, assessment: doc.Assessment) -> doc.Fi
 def _service(case: Case, service: Service, assessment: doc.Assessment) -> doc.Service:
     members = case.members(service)
     results = [describe.result(s) for s in members]
-    cells, nothing, unseen = describe.matrix(case, members)
+    cells, nothing, offer_unseen = describe.matrix(case, members)
     return doc.Service(
         service.id,
         service.name,
@@ -151,7 +148,7 @@ def _service(case: Case, service: Service, assessment: doc.Assessment) -> doc.Se
         nothing,
         cells,
         impact=from_logs.impact(case, service),
-        offer_unseen=unseen,
+        offer_unseen=offer_unseen,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from inspector.document import Evidence, Finding, Remedy, Severity
 from inspector.findings.case import Case, frames
-from inspector.findings.prediction import ems_answers, extended
+from inspector.findings.prediction import Extended, ems_answers, extended
 from inspector.findings.remedies import change_remedies
 from inspector.times import DAY_NS, day, rfc3339, rfc3339_signed
 from inspector.tls.registry import version_name
@@ -56,7 +56,7 @@ def drift(case: Case, exposed: Set[int]) -> Iterator[Finding]:
                 "observed",
                 f"The back ends of {service.name}:{service.port} differ in {name}",
                 "; ".join(parts) + ".",
-                pool_remedies(case, service, members)[:2] if attribute in ("certificate_names", "ems") and service.index in exposed else [],
+                pool_remedies(case, service, extended(case, members))[:2] if attribute in ("certificate_names", "ems") and service.index in exposed else [],
                 [],
                 service.id,
                 [b.id for b, _ in told],
@@ -108,11 +108,10 @@ def _called(case: Case, digest: bytes) -> str:
     return (certificate.common_name if certificate is not None else "") or digest.hex()[:12]
 
 
-def pool_remedies(case: Case, service: Service, members: list[Backend]) -> list[Remedy]:
+def pool_remedies(case: Case, service: Service, ems: Extended) -> list[Remedy]:
     """Against the certificate change, with the pool's own names; where some of its members alone lack EMS, what they must do stands first."""
-    ems = extended(case, members)
     lacking = tuple(_host(case, case.backends[index]) for index in ems.lacking) if ems.doing else ()
-    return change_remedies(service.name, service.port, tuple(_host(case, b) for b in members), lacking)
+    return change_remedies(service.name, service.port, tuple(_host(case, b) for b in case.pools[service.index]), lacking)
 
 
 def _host(case: Case, backend: Backend) -> str:
