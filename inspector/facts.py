@@ -33,14 +33,14 @@ def frame_reference(capture: int, number: int) -> int:
     return capture << FRAME_BITS | number
 
 
-class Endpoint(NamedTuple):
+class Endpoint(Struct, frozen=True, order=True, gc=False, array_like=True):
     """``address``: packed, 4 or 16 bytes."""
 
     address: bytes
     port: int
 
 
-class Close(NamedTuple):
+class Close(Struct, frozen=True, gc=False, array_like=True):
     """A FIN or RST. ``acked``: how many bytes of the other side's stream it acknowledges, its FIN counted as one; -1 where that is not known.
     ``is_answer``: it acknowledges the other side's FIN, so that it came second, whatever the order of frames (RFC 9293, section 3.6).
     """
@@ -51,7 +51,7 @@ class Close(NamedTuple):
     is_answer: bool = False
 
 
-class AlertFact(NamedTuple):
+class AlertFact(Struct, frozen=True, gc=False, array_like=True):
     """An alert. ``level`` and ``code`` are None where it was encrypted, unless it was ``decrypted``."""
 
     from_client: bool
@@ -62,7 +62,7 @@ class AlertFact(NamedTuple):
     decrypted: bool = False
 
 
-class Anomaly(NamedTuple):
+class Anomaly(Struct, frozen=True, gc=False, array_like=True):
     """Something that does not follow the protocol. ``offset`` in the sender's stream, ``path`` of the field."""
 
     kind: str
@@ -73,7 +73,7 @@ class Anomaly(NamedTuple):
     frame: int
 
 
-class Event(NamedTuple):
+class Event(Struct, frozen=True, gc=False, array_like=True):
     """One rung of the ladder. ``letter``: Zeek's of handshake messages, ``I`` ChangeCipherSpec, ``L`` alert (``size`` is its code), ``D`` the first
     application data; encrypted: ``f`` handshake, ``i`` ChangeCipherSpec, ``l`` alert; TCP: ``s`` SYN, ``.`` FIN, ``!`` RST. ``decrypted``: read with
     secrets, beside the event of its encrypted record.
@@ -96,7 +96,7 @@ LETTER_AT, SIDE_AT = EVENT_BYTES - 2, EVENT_BYTES - 1
 
 def pack_events(events: list[Event]) -> bytes:
     """Events as 22 bytes each."""
-    return b"".join([pack_event(ns, frame, size, bytes([ord(letter) | decrypted << 7]), side) for ns, frame, size, letter, side, decrypted in events])
+    return b"".join([pack_event(e.ns, e.frame, e.size, bytes([ord(e.letter) | e.decrypted << 7]), e.from_client) for e in events])
 
 
 pack_event = _EVENT.pack
@@ -150,7 +150,7 @@ class HandshakeFacts(Struct, gc=False, array_like=True):
     only a full handshake has."""
 
 
-class Tail(NamedTuple):
+class Tail(Struct, frozen=True, gc=False, array_like=True):
     """TLS 1.3: the last encrypted record of a side. ``size``: of its fragment. ``previous_ns``: time of the one before; 0 where it is the only one."""
 
     size: int

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import msgspec
+from msgspec.structs import replace
 
 from inspector.facts import FRAME_BITS, CaptureFacts, ConnectionFacts, Facts, HandshakeFacts, LaneFacts, absorb, pack_events, unpack_events
 
@@ -27,7 +27,7 @@ def merge(parts: list[Facts]) -> Facts:
 def _capture_moved(capture: CaptureFacts, place: dict[tuple[int, int], int], part: int) -> CaptureFacts:
     if not capture.clocks:
         return capture
-    return msgspec.structs.replace(capture, clocks=tuple(clock._replace(other=place.get((part, clock.other), 0)) for clock in capture.clocks))
+    return replace(capture, clocks=tuple(clock._replace(other=place.get((part, clock.other), 0)) for clock in capture.clocks))
 
 
 def _moved(connection: ConnectionFacts, captures: dict[int, int]) -> ConnectionFacts:
@@ -37,15 +37,15 @@ def _moved(connection: ConnectionFacts, captures: dict[int, int]) -> ConnectionF
         return reference and captures[reference >> FRAME_BITS] << FRAME_BITS | reference & (1 << FRAME_BITS) - 1
 
     def lane(facts: LaneFacts) -> LaneFacts:
-        return msgspec.structs.replace(
+        return replace(
             facts,
-            fin=facts.fin and facts.fin._replace(frame=frame(facts.fin.frame)),
-            rst=facts.rst and facts.rst._replace(frame=frame(facts.rst.frame)),
-            tail=facts.tail and facts.tail._replace(frame=frame(facts.tail.frame)),
+            fin=facts.fin and replace(facts.fin, frame=frame(facts.fin.frame)),
+            rst=facts.rst and replace(facts.rst, frame=frame(facts.rst.frame)),
+            tail=facts.tail and replace(facts.tail, frame=frame(facts.tail.frame)),
         )
 
     def handshake(h: HandshakeFacts) -> HandshakeFacts:
-        return msgspec.structs.replace(
+        return replace(
             h,
             hello_frame=frame(h.hello_frame),
             answer_frame=frame(h.answer_frame),
@@ -56,7 +56,7 @@ def _moved(connection: ConnectionFacts, captures: dict[int, int]) -> ConnectionF
     def places(found: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
         return tuple((frame(first), frame(last)) for first, last in found)
 
-    return msgspec.structs.replace(
+    return replace(
         connection,
         spread=places(connection.spread),
         sightings=places(connection.sightings),
@@ -66,7 +66,7 @@ def _moved(connection: ConnectionFacts, captures: dict[int, int]) -> ConnectionF
         inside=tuple(handshake(h) for h in connection.inside),
         from_client=lane(connection.from_client),
         from_server=lane(connection.from_server),
-        alerts=tuple(a._replace(frame=frame(a.frame)) for a in connection.alerts),
-        anomalies=tuple(a._replace(frame=frame(a.frame)) for a in connection.anomalies),
-        events=pack_events([e._replace(frame=frame(e.frame)) for e in unpack_events(connection.events)]),
+        alerts=tuple(replace(a, frame=frame(a.frame)) for a in connection.alerts),
+        anomalies=tuple(replace(a, frame=frame(a.frame)) for a in connection.anomalies),
+        events=pack_events([replace(e, frame=frame(e.frame)) for e in unpack_events(connection.events)]),
     )

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
+from msgspec.structs import replace
 from textual.events import Event, Key
 
 from inspector.columns import Columns
@@ -35,7 +35,7 @@ def many(count: int) -> Facts:
         mark, later = copy.to_bytes(4, "big"), copy * length
         for c in seeds[: count - len(whole.connections)]:
             h = c.handshake
-            moved = msgspec.structs.replace(
+            moved = replace(
                 h,
                 client_random=mark + h.client_random[4:],
                 server_random=mark + h.server_random[4:] if h.server_random else b"",
@@ -44,8 +44,8 @@ def many(count: int) -> Facts:
                 hello_ns=h.hello_ns + later,
                 answer_ns=h.answer_ns + later if h.answer_ns else 0,
             )
-            events = pack_events([e._replace(ns=e.ns + later) for e in unpack_events(c.events)])
-            whole.add(msgspec.structs.replace(c, handshake=moved, first_ns=c.first_ns + later, last_ns=c.last_ns + later, events=events))
+            events = pack_events([replace(e, ns=e.ns + later) for e in unpack_events(c.events)])
+            whole.add(replace(c, handshake=moved, first_ns=c.first_ns + later, last_ns=c.last_ns + later, events=events))
         copy += 1
     return whole
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
+from msgspec.structs import replace
 
 from inspector.facts import ConnectionFacts, Endpoint, Facts, pack_events, unpack_events
 from inspector.findings.judge import judge
@@ -42,9 +42,9 @@ def moved(seed: ConnectionFacts, number: int, **changes: Any) -> ConnectionFacts
     h = seed.handshake
     own = {name: mark + value[4:] for name in ("client_random", "server_random", "offered_id", "answered_id") if (value := getattr(h, name))}
     inner = {name: changes.pop(name) for name in list(changes) if name in h.__struct_fields__}
-    handshake = msgspec.structs.replace(h, **{**own, **inner}, hello_ns=h.hello_ns + later, answer_ns=h.answer_ns and h.answer_ns + later)
-    events = pack_events([e._replace(ns=e.ns + later) for e in unpack_events(seed.events)])
-    return msgspec.structs.replace(seed, handshake=handshake, events=events, first_ns=seed.first_ns + later, last_ns=seed.last_ns + later, **changes)
+    handshake = replace(h, **{**own, **inner}, hello_ns=h.hello_ns + later, answer_ns=h.answer_ns and h.answer_ns + later)
+    events = pack_events([replace(e, ns=e.ns + later) for e in unpack_events(seed.events)])
+    return replace(seed, handshake=handshake, events=events, first_ns=seed.first_ns + later, last_ns=seed.last_ns + later, **changes)
 
 
 def named(shape: HelloShape | None, name: bytes) -> HelloShape:

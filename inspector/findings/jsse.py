@@ -23,6 +23,8 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
+from msgspec import Struct
+
 from inspector.tracking.certificates import Identity
 
 Generation = Literal["first", "current"]
@@ -41,7 +43,7 @@ class Decision(NamedTuple):
     reason: str
 
 
-class Offer(NamedTuple):
+class Offer(Struct, frozen=True, gc=False):
     """What the table needs. ``offered``: None where that was not read. ``resumed_before``: None where the capture cannot tell. ``equivalent``: None where a leaf
     is not known, ``unreadable`` where that is because it cannot be read. ``clouded``: who may have resumed the session, or been issued it, was not seen whole.
     """

@@ -14,7 +14,7 @@ from inspector.findings.judge import Analysis
 from inspector.reports.elsewhere import Elsewhere
 
 CHUNK = 512
-SHARE_HERE = 0.25
+SHARE_HERE = 0.15
 """Of the connections that two cores write: this one makes the findings and writes the sessions meanwhile."""
 
 SEPARATOR = b",\n"

@@ -6,6 +6,8 @@ import hashlib
 import zlib
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from inspector import bounds
 from inspector.tls import extensions as ext
 from inspector.tls.fingerprints import ja3, ja3s, ja4
@@ -38,7 +40,7 @@ class HelloShape(NamedTuple):
     partial: bool = False
 
 
-class ClientHello(NamedTuple):
+class ClientHello(Struct, frozen=True, gc=False):
     """RFC 8446, section 4.1.2. ``ticket``: None where the extension is absent, empty where the client only supports tickets."""
 
     shape: HelloShape
@@ -66,7 +68,7 @@ class AnswerShape(NamedTuple):
     partial: bool = False
 
 
-class ServerHello(NamedTuple):
+class ServerHello(Struct, frozen=True, gc=False):
     """RFC 8446, section 4.1.3."""
 
     shape: AnswerShape

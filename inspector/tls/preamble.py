@@ -44,6 +44,11 @@ def find_hello(buffer: Buffer, at_start: bool) -> int | None:
     return -2 if buffer[-1:] == b"\x16" else -1
 
 
+def is_hello(buffer: Buffer) -> bool:
+    """Whether a stream begins with a hello, in a record of its own: what most streams begin with, told without a search."""
+    return len(buffer) >= 11 and buffer[0] == HANDSHAKE and bool(_hello_at(buffer, 0, strict=False)) and buffer[1] == 3
+
+
 def _hello_at(buffer: Buffer, at: int, strict: bool) -> bool | None:
     """Whether a hello begins here, in as many records as it takes; None where the buffer ends too early to say."""
     if len(buffer) - at < 6:

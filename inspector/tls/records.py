@@ -14,7 +14,7 @@ from __future__ import annotations
 from enum import Enum
 
 from inspector import bounds
-from inspector.tls.preamble import LATEST_MINOR, PREAMBLE_BYTES, Search, Step, find_hello, find_record, looks_like_hello
+from inspector.tls.preamble import LATEST_MINOR, PREAMBLE_BYTES, Search, Step, find_record, is_hello, looks_like_hello
 from inspector.tls.registry import ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, CLIENT_HELLO, HANDSHAKE, HEARTBEAT, MESSAGES
 from inspector.tls.sink import Mark, Sink
 
@@ -200,7 +200,7 @@ class RecordReader:
         """Find the first hello."""
         search = self._search
         if search is None:
-            if len(self._buffer) >= 11 and self._buffer[0] == HANDSHAKE and find_hello(self._buffer, at_start=True) == 0:
+            if is_hello(self._buffer):
                 self._begin(0)
                 return
             search = self._search = Search()

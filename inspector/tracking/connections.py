@@ -5,7 +5,9 @@ What is kept depends only on what each direction says, never on how the directio
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+from msgspec import Struct
 
 from inspector import bounds
 from inspector.facts import (
@@ -48,7 +50,7 @@ BEGIN: Mark = (0, 0, 0)
 """Where nothing came before."""
 
 
-class AlertNote(NamedTuple):
+class AlertNote(Struct, frozen=True, gc=False):
     """An alert as it was read. ``level`` negative: behind a ChangeCipherSpec, readable only where the suite does not encrypt."""
 
     lane: int
@@ -351,10 +353,11 @@ class Connection:
         if not self.alerts:
             return ()
         found: list[AlertFact] = []
-        for lane, level, code, mark, decrypted in self.alerts:
-            if level is not None and level <= 0 and not decrypted:  # behind a ChangeCipherSpec: readable only where the suite does not encrypt
+        for alert in self.alerts:
+            level, code = alert.level, alert.code
+            if level is not None and level <= 0 and not alert.decrypted:  # behind a ChangeCipherSpec: readable only where the suite does not encrypt
                 level, code = (-level, code) if -level in (1, 2) and self._is_null() else (None, None)
-            found.append(AlertFact(lane == client, level, code, mark[1], mark[2], decrypted))
+            found.append(AlertFact(alert.lane == client, level, code, alert.mark[1], alert.mark[2], alert.decrypted))
         if len(found) > 1:
             found.sort(key=lambda a: (a.ns, a.frame))
         return tuple(found)

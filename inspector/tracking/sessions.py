@@ -7,7 +7,7 @@ ClientHello that also offers TLS 1.3 may be random (RFC 8446, section 4.1.2, leg
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from msgspec import Struct
 
@@ -59,7 +59,7 @@ class Session(Struct):
     """Where stamps are coarse: when the client closed the connection that resumed it first, which takes longer than any race."""
 
 
-class Entry(NamedTuple):
+class Entry(Struct, frozen=True, gc=False):
     """What the ledger knew of the offer in one connection. ``resumed_before``: None where it cannot be told. ``clouded``: an earlier connection of the same
     client and server was not seen whole, and may have resumed the session, or have been issued what is offered.
     """

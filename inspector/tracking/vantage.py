@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 
-import msgspec
+from msgspec.structs import replace
 
 from inspector.facts import FRAME_BITS, CaptureFacts, ConnectionFacts, Event, HandshakeFacts, LaneFacts, pack_events, unpack_events
 from inspector.tracking.connections import out_of_order
@@ -63,25 +63,25 @@ def retimed(old: ConnectionFacts, client_ns: int, server_ns: int) -> ConnectionF
         return ns and clamped(ns + (client_ns if from_client else server_ns))
 
     def handshake(h: HandshakeFacts) -> HandshakeFacts:
-        return msgspec.structs.replace(h, hello_ns=moved(h.hello_ns, True), answer_ns=moved(h.answer_ns, False))
+        return replace(h, hello_ns=moved(h.hello_ns, True), answer_ns=moved(h.answer_ns, False))
 
     def lane(facts: LaneFacts, from_client: bool) -> LaneFacts:
         fin, rst, tail = facts.fin, facts.rst, facts.tail
-        return msgspec.structs.replace(
+        return replace(
             facts,
-            fin=fin and fin._replace(ns=moved(fin.ns, from_client)),
-            rst=rst and rst._replace(ns=moved(rst.ns, from_client)),
-            tail=tail and tail._replace(ns=moved(tail.ns, from_client), previous_ns=moved(tail.previous_ns, from_client)),
+            fin=fin and replace(fin, ns=moved(fin.ns, from_client)),
+            rst=rst and replace(rst, ns=moved(rst.ns, from_client)),
+            tail=tail and replace(tail, ns=moved(tail.ns, from_client), previous_ns=moved(tail.previous_ns, from_client)),
         )
 
-    events = [event._replace(ns=moved(event.ns, event.from_client)) for event in unpack_events(old.events)]
+    events = [replace(event, ns=moved(event.ns, event.from_client)) for event in unpack_events(old.events)]
     is_apart = client_ns != server_ns
     if is_apart:
         events = in_order(events)
     first, last = _reach(old, events, client_ns, server_ns)
-    alerts = sorted((a._replace(ns=moved(a.ns, a.from_client)) for a in old.alerts), key=lambda a: (a.ns, a.frame))
+    alerts = sorted((replace(a, ns=moved(a.ns, a.from_client)) for a in old.alerts), key=lambda a: (a.ns, a.frame))
     packed = pack_events(events)
-    return msgspec.structs.replace(
+    return replace(
         old,
         first_ns=first,
         last_ns=last,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from inspector import bounds
 from inspector.facts import Close, Endpoint
 from inspector.tls.records import Mode, RecordReader
@@ -23,7 +25,7 @@ class Began(NamedTuple):
     initial_sequence: int | None
 
 
-class Ending(NamedTuple):
+class Ending(Struct, frozen=True, gc=False):
     """A FIN or RST as it was captured. ``after``: the sequence number behind it. ``ack``: the acknowledgement number, None where it has none."""
 
     ns: int

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 import numpy as np
+from msgspec import Struct
 
 from inspector import facts
 from inspector.tls.registry import CLIENT_HELLO, HANDSHAKE, SERVER_HELLO
@@ -71,7 +71,7 @@ class Reach:
         return found
 
 
-class FlowRuns(NamedTuple):
+class FlowRuns(Struct, frozen=True, gc=False):
     """The spans of one flow in one batch. ``last_ns``, ``last_number``: of its last frame, empty acknowledgements included. ``spread``: where the batch
     is of several captures, the lowest and highest frame references in each.
     """
@@ -129,8 +129,8 @@ def by_flow(batch: SegmentBatch, reach: Reach | None = None) -> Iterator[FlowRun
     group: I64 = np.cumsum(fresh) - 1
     spread = _spread(group, number) if int(number.max()) >> facts.FRAME_BITS else ()
     control = flags & CONTROL
-    answered = np.zeros(len(order), np.bool_)
-    answered[1:] = (flags[:-1] & (SYN | ACK) == SYN | ACK) & ~fresh[1:]
+    answered = fresh.copy()  # what answers a SYN may be the first segment of this batch
+    answered[1:] |= flags[:-1] & (SYN | ACK) == SYN | ACK
     rows = np.flatnonzero((length > 0) | (control != 0) | answered)
     if reach is not None:
         reach.number, reach.busy, reach.control = number, np.bincount(group)[group] > BUSY_SEGMENTS, control != 0
