@@ -92,7 +92,7 @@ class Engine:
         if self._flows.evicted:
             self.facts.bounded.append(f"{self._flows.evicted} flows were closed early because more than {bounds.FLOWS} were open at once")
         if self._unlisted:
-            self.facts.bounded.append(f"{len(self._unlisted)} lists of client certificate authorities are kept without their names because there are too many")
+            self.facts.bounded.append(f"lists of client certificate authorities of which the names were not kept, for there are too many: {len(self._unlisted)}")
         return self.facts
 
     def channel(self, connection: Connection) -> Channel | None:

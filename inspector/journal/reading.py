@@ -9,7 +9,7 @@ from inspector import bounds
 from inspector.errors import UnreadableError
 from inspector.facts import ConnectionFacts, Facts
 from inspector.journal import values
-from inspector.journal.database import DamagedError, Database, to_be_read
+from inspector.journal.database import VERSION, DamagedError, Database, to_be_read
 
 
 class Reader:
@@ -56,6 +56,8 @@ class Reader:
         facts.certificates = {
             digest: der if digest in known and known[digest] == der else values.certificate(digest, der)[1] for digest, der in self._db.rows("SELECT sha256, der FROM certificates")
         }
+        if self._version < VERSION:  # whoever writes it may have brought it up to date since
+            self._version = self._db.check()
         if self._version >= 2:
             for digest, names in self._db.rows("SELECT sha256, names FROM authorities LIMIT ?", bounds.AUTHORITY_LISTS):
                 if digest not in facts.authorities:
