@@ -99,7 +99,6 @@ def certificates(*ders: bytes) -> bytes:
     return message(11, vector(3, b"".join(vector(3, d) for d in ders)))
 
 
-@lru_cache(maxsize=256)
 def certificate_request(*names: bytes, version: int = 0x0303) -> bytes:
     """A CertificateRequest up to TLS 1.2 that lists these authorities, encoded."""
     algorithms = vector(2, b"\4\3\4\1") if version >= 0x0303 else b""
@@ -112,6 +111,7 @@ def certificate_request13(*names: bytes) -> bytes:
     return message(13, vector(1, b"") + vector(2, extension(13, vector(2, b"\4\3")) + extension(47, listed)))
 
 
+@lru_cache(maxsize=256)
 def certificate(
     common_name: str | None,
     dns: tuple[str, ...] = (),
