@@ -39,6 +39,8 @@ def handshake_fields(document: Document, handshake: Handshake) -> dict[str, str]
     names |= {a.sha256: _listed(a) for a in document.authorities}
     found: dict[str, str] = {}
     _flatten(msgspec.to_builtins(handshake), "", found)
+    if handshake.authorities is None:
+        found["authorities"] = "no CertificateRequest seen"
     for path, value in found.items():
         if path.startswith(("server_chain", "client_chain", "jsse.cached_leaf", "authorities")) and value in names:
             found[path] = f"{names[value]}  {value[:16]}"
