@@ -66,6 +66,18 @@ CACHE = 4096
 CERTIFICATES = 100_000
 """Distinct certificates kept."""
 
+AUTHORITY_LISTS = 1_000
+"""Distinct lists of authorities that CertificateRequests name, kept; of others the digest alone."""
+
+AUTHORITY_BYTES = 8 << 20
+"""Bytes that they take; one has 64 KiB at most (RFC 5246, section 7.4.4)."""
+
+AUTHORITIES = 1_000
+"""Names read of one list; the rest is counted. Public trust stores hold some 150."""
+
+AUTHORITY_NAME = 300
+"""Characters of one name."""
+
 RACE_NS = 1_000_000
 """Below this distance between a ServerHello and a ClientHello the capture cannot tell which the client built or read first."""
 

@@ -175,6 +175,17 @@ class Certificate(Struct):
     problem: str | None = None
 
 
+class AcceptedAuthorities(Struct):
+    """Whose client certificates servers accept, as a CertificateRequest lists them. ``names``: those that can be read, of the first ones; ``unreadable``: how many
+    of them cannot; ``more``: how many follow.
+    """
+
+    sha256: str
+    names: list[str]
+    unreadable: int
+    more: int
+
+
 class Use(Struct):
     connection: str
     at: str
@@ -381,6 +392,7 @@ class Document(Struct):
     limits: list[Limit]
     logs: list[LogFile]
     schema: str = SCHEMA
+    authorities: list[AcceptedAuthorities] = []
 
 
-LISTS = ("captures", "services", "clients", "backends", "certificates", "sessions", "connections", "findings", "incidents", "limits", "logs")
+LISTS = ("captures", "services", "clients", "backends", "certificates", "authorities", "sessions", "connections", "findings", "incidents", "limits", "logs")

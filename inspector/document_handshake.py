@@ -85,7 +85,7 @@ class Inside(Struct):
 
 class Handshake(Struct):
     """``inside``: of a renegotiation. ``kind``: "resumed" where a session was, and what was offered was not captured whole; null, with the reason, where the
-    capture does not tell.
+    capture does not tell. ``authorities``: which list of the document's the CertificateRequest held; null where none was seen.
     """
 
     renegotiation: bool
@@ -113,3 +113,4 @@ class Handshake(Struct):
     frames: Frames
     jsse: Jsse
     inside: Inside | None = None
+    authorities: str | None = None

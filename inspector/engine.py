@@ -32,7 +32,7 @@ class Opens(Protocol):
 
 
 class Engine:
-    """Takes frame batches and gathers facts. Also the store of certificates and the place where finished flows arrive."""
+    """Takes frame batches and gathers facts. Also the store of certificates and of the authorities that servers accept, and the place where finished flows arrive."""
 
     def __init__(self, from_middle: bool = False, secrets: Opens | None = None) -> None:
         """``from_middle``: frames went before the first one that will be fed. ``secrets``: what opens encrypted records."""
@@ -55,6 +55,8 @@ class Engine:
         self._is_following = False
         self._flows = FlowTable(self._decoder.addresses, self, self, from_middle)
         self._chains: dict[bytes, tuple[bytes, ...]] = {}
+        self._requests: dict[tuple[bytes, int], tuple[bytes, bytes]] = {}
+        self._unlisted: set[bytes] = set()
 
     def feed(self, *window: FrameBatch) -> SegmentBatch:
         """Frames in, of one or of several captures at one time; their segments. The buffers may be used again afterwards."""
@@ -89,6 +91,8 @@ class Engine:
         self.waiting = {key: found for key, found in self._decoder.waiting().items() if not self._is_following or key in self.parted}
         if self._flows.evicted:
             self.facts.bounded.append(f"{self._flows.evicted} flows were closed early because more than {bounds.FLOWS} were open at once")
+        if self._unlisted:
+            self.facts.bounded.append(f"lists of client certificate authorities of which the names were not kept, for there are too many: {len(self._unlisted)}")
         return self.facts
 
     def channel(self, connection: Connection) -> Channel | None:
@@ -112,6 +116,23 @@ class Engine:
                 if len(self.facts.certificates) < bounds.CERTIFICATES:
                     self.facts.certificates.setdefault(digest, der)
         return known
+
+    def authorities(self, body: bytes, version: int) -> bytes:
+        """The digest of the list of authorities in a CertificateRequest of that version; keeps the list. Raises Malformed."""
+        known = self._requests.get((body, version))
+        if known is None:
+            if len(self._requests) > bounds.AUTHORITY_LISTS:
+                self._requests.clear()
+            listed = messages.certificate_authorities13(body) if version >= 0x0304 else messages.certificate_authorities(body, version)
+            known = self._requests[body, version] = hashlib.sha256(listed).digest(), listed
+        digest, listed = known
+        kept = self.facts.authorities
+        if digest not in kept:
+            if len(kept) < bounds.AUTHORITY_LISTS and sum(map(len, kept.values())) + len(listed) <= bounds.AUTHORITY_BYTES:
+                kept[digest] = listed
+            elif len(self._unlisted) < bounds.CACHE:
+                self._unlisted.add(digest)
+        return digest
 
     def connection(self, found: ConnectionFacts, began: Began | None) -> None:
         """A finished connection."""

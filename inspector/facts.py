@@ -4,7 +4,7 @@ A connection is kept as about a kilobyte of packed bytes and unpacked when it is
 beside them once.
 
 Frame references are integers, ``capture << 40 | frame number``; 0 means none. Times are int nanoseconds since the epoch.
-Certificates, tickets and PSK identities stand as SHA-256 digests.
+Certificates, lists of authorities, tickets and PSK identities stand as SHA-256 digests.
 """
 
 from __future__ import annotations
@@ -88,8 +88,6 @@ class Event(Struct, frozen=True, gc=False, array_like=True):
 
 
 _EVENT = struct.Struct("<qQIcB")
-
-
 EVENT_BYTES = _EVENT.size
 LETTER_AT, SIDE_AT = EVENT_BYTES - 2, EVENT_BYTES - 1
 
@@ -115,7 +113,7 @@ def unpack_events(packed: bytes | bytearray) -> list[Event]:
 
 
 class HandshakeFacts(Struct, gc=False, array_like=True):
-    """One handshake as far as it was in clear, or decrypted. ``issued_tickets``: all, of TLS 1.3; ``alpn``: of EncryptedExtensions.
+    """One handshake as far as it was in clear, or decrypted. ``authorities``: of the CertificateRequest. ``issued_tickets``: all, of TLS 1.3; ``alpn``: of EncryptedExtensions.
     ``identity_name``: what the first pre-shared key identity begins with, mostly the name of the key that the ticket was sealed with.
     """
 
@@ -302,7 +300,7 @@ class CaptureFacts(Struct):
 
 
 class Facts(Struct):
-    """All that was extracted. ``connections``: packed. ``certificates``: DER by SHA-256. ``other_flows``: TCP
+    """All that was extracted. ``connections``: packed. ``certificates``: DER, ``authorities``: lists of names, by SHA-256. ``other_flows``: TCP
     flows without TLS, by server endpoint. ``logs``: what others wrote down at the time. ``secrets``: what was wrong with secrets, where there were any.
     """
 
@@ -318,6 +316,7 @@ class Facts(Struct):
     secrets: list[str] = field(default_factory=list)
     unseen_flows: dict[Endpoint, int] = field(default_factory=dict)
     """Those of ``other_flows`` of which bytes were not captured: TLS may have been in them."""
+    authorities: dict[bytes, bytes] = field(default_factory=dict)
     _latest: tuple[bytes, ConnectionFacts] | None = None
     """What was unpacked last; whoever looks at a connection mostly looks several times."""
 
@@ -391,6 +390,7 @@ def absorb(whole: Facts, part: Facts) -> None:
     whole.offers |= part.offers
     whole.answers |= part.answers
     whole.certificates |= part.certificates
+    whole.authorities |= part.authorities
     for flows, more in ((whole.other_flows, part.other_flows), (whole.unseen_flows, part.unseen_flows)):
         for endpoint, count in more.items():
             flows[endpoint] = flows.get(endpoint, 0) + count

@@ -99,6 +99,18 @@ def certificates(*ders: bytes) -> bytes:
     return message(11, vector(3, b"".join(vector(3, d) for d in ders)))
 
 
+def certificate_request(*names: bytes, version: int = 0x0303) -> bytes:
+    """A CertificateRequest up to TLS 1.2 that lists these authorities, encoded."""
+    algorithms = vector(2, b"\4\3\4\1") if version >= 0x0303 else b""
+    return message(13, vector(1, b"\1\x40") + algorithms + vector(2, b"".join(vector(2, name) for name in names)))
+
+
+def certificate_request13(*names: bytes) -> bytes:
+    """The same of TLS 1.3."""
+    listed = vector(2, b"".join(vector(2, name) for name in names))
+    return message(13, vector(1, b"") + vector(2, extension(13, vector(2, b"\4\3")) + extension(47, listed)))
+
+
 @lru_cache(maxsize=256)
 def certificate(
     common_name: str | None,
@@ -199,6 +211,7 @@ class Pool:
     ems: bool = False
     name: str = NAME
     alpn: str = ""
+    request: bytes = b""
     flows: list[Flow] = field(default_factory=list)
 
     def _begin(self, offered: bytes, ticket: bytes | None = None) -> Flow:
@@ -215,7 +228,7 @@ class Pool:
 
     def _flight(self, flow: Flow, der: bytes, answered: bytes, ems: bool) -> None:
         hello = server_hello(numbered(flow.port + (1 << 20)), answered, ems=ems)
-        flow.server_says(record(22, hello + certificates(der) + message(12, b"s" * 70) + DONE))
+        flow.server_says(record(22, hello + certificates(der) + message(12, b"s" * 70) + self.request + DONE))
 
     def full(self, der: bytes, session_id: bytes, offered: bytes = b"", *, ems: bool = False, data: bool = True) -> Flow:
         """A full handshake that succeeds and issues ``session_id``."""

@@ -85,6 +85,9 @@ def test_mutated_records(seed: int) -> None:
         def chain(self, body: bytes, *, is_modern: bool = False) -> tuple[bytes, ...]:
             return messages.certificate(body)
 
+        def authorities(self, body: bytes, version: int) -> bytes:
+            return messages.certificate_authorities(body, version)
+
         def certificate(self, digest: bytes) -> bytes | None:
             return None
 

@@ -15,8 +15,10 @@ import termios
 import time
 from pathlib import Path
 
+from cryptography import x509
+
 from tests.app import B
-from tests.build import Pool, certificate, numbered, written
+from tests.build import Pool, certificate, certificate_request, numbered, written
 
 PAYLOADS = ["\x1b]52;c;RVZJTA==\x07", "\x1b[31mRED\x1b[2J", "[@click=app.quit]quit[/]", "[bold red]markup[/bold]", "\u202ebidi\u2066", "\x9b31mC1", "nul\x00nul"]
 EVIL = "E" + "".join(PAYLOADS) + "Z"
@@ -31,11 +33,13 @@ KEYS = [
 
 
 def hostile(folder: Path) -> Path:
-    """Hostile SNI, ALPN, subject, SAN and issuer; one name of 10,000 characters."""
-    pool = Pool(name=EVIL, alpn=EVIL)
+    """Hostile SNI, ALPN, subject, SAN, issuer and authority; one name of 10,000 characters."""
+    authority = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, EVIL[:64])]).public_bytes()
+    pool = Pool(name=EVIL, alpn=EVIL, request=certificate_request(authority))
     leaf = certificate(EVIL[:60], (PAYLOADS[0] + PAYLOADS[1] + PAYLOADS[2] + ".example.com",), issuer=EVIL[10:70])
     pool.full(leaf, numbered(1))
     pool.resumed(numbered(1))
+    pool.request = b""
     pool.given_up(B, numbered(2), numbered(1))
     other = Pool(name=(EVIL * 200)[:10_000], port=50_000, ns=pool.ns)
     other.full(leaf, numbered(3))

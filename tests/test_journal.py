@@ -107,7 +107,7 @@ def test_its_size_is_bounded_and_the_oldest_go(tmp_path: Path) -> None:
     found = [facts.unpack(packed) for packed in sorted(facts.connections)]
     rows = [row_of(f"c{n}", entry_of(connection, facts, True), connection) for n, connection in enumerate(found)]
     for start in range(0, 400, 20):
-        journal.write(rows[start : start + 20], [], facts.certificates, NOTHING)
+        journal.write(rows[start : start + 20], [], facts, NOTHING)
         assert journal.size() < 480_000
     journal.close()
     left = judge(read_facts(str(path)), Options()).case.observed

@@ -68,9 +68,11 @@ def identifying(analysis: Analysis) -> dict[str, set[str]]:
     handshakes = [h for c in connections for h in c["handshakes"]]
     found = {
         "address": {e["ip"] for c in connections for e in (c["client_endpoint"], c["server_endpoint"])} | {a for b in document["backends"] for a in b["addresses"]},
-        "name": {n for c in document["certificates"] for n in (*c["dns_names"], c["subject"], c["issuer"])} | {h["server_name"] for h in handshakes if h["server_name"]},
+        "name": {n for c in document["certificates"] for n in (*c["dns_names"], c["subject"], c["issuer"])}
+        | {h["server_name"] for h in handshakes if h["server_name"]}
+        | {n for listed in document["authorities"] for n in listed["names"]},
         "serial": {c["serial"] for c in document["certificates"] if len(c["serial"]) > 6},
-        "fingerprint": {c["sha256"][:12] for c in document["certificates"]},
+        "fingerprint": {c["sha256"][:12] for c in (*document["certificates"], *document["authorities"])},
         "session": {h["session"][k][:12] for h in handshakes for k in ("offered_id", "answered_id", "offered_ticket", "issued_ticket") if h["session"][k]},
         "psk": {p[:12] for h in handshakes for p in h["session"]["offered_psks"] or []},
         "connection": {c["id"] for c in connections},
@@ -360,7 +362,7 @@ def test_facts_and_packets_become_the_same() -> None:
         for index, seen in enumerate(alone.case.observed):
             new = msgspec.to_builtins(alone.connection(index))["handshakes"][0]
             old = whole[seen.id]["handshakes"][0]
-            for key in ("server_name", "session", "server_chain", "client_chain", "ja3", "ja4", "version", "cipher", "kind"):
+            for key in ("server_name", "session", "server_chain", "client_chain", "authorities", "ja3", "ja4", "version", "cipher", "kind"):
                 assert json.loads(json.dumps(new[key])) == old[key], (name, key)
 
 

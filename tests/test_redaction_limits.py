@@ -82,7 +82,7 @@ def test_a_journal_by_a_relative_path_is_not_named(tmp_path: Path) -> None:
     pool.full(A, numbered(1))
     pool.resumed(numbered(1))
     pool.given_up(B, numbered(2), numbered(1))
-    journal.write([], [Record(1, "limit", "journal", b"{}")], {}, CaptureFacts(SECRET, 0, 0, None, None, (), False, 0, 0, None, None))
+    journal.write([], [Record(1, "limit", "journal", b"{}")], Facts(), CaptureFacts(SECRET, 0, 0, None, None, (), False, 0, 0, None, None))
     listened(capture(pool.flows), Keeping(journal=journal))
     environment = {**os.environ, "PYTHONPATH": str(CAPTURES.parent), "XDG_STATE_HOME": str(tmp_path / "state")}
     command = [sys.executable, "-m", "inspector", "report", name, "-o", "out", "--redact"]

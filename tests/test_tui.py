@@ -6,7 +6,9 @@ import os
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 from textual.app import App, ComposeResult
+from textual.widgets import Tree
 
 from inspector.columns import Columns
 from inspector.findings.case import Options
@@ -19,7 +21,7 @@ from inspector.tui.overview import OverviewScreen
 from inspector.tui.rows import Cell, Column, Rows
 from inspector.tui.services import ServicesScreen
 from tests.app import HOSTILE, A, B, app_of, home, loaded, pressed, shown, then, two_services
-from tests.build import Pool, certificate, facts_of, numbered, written
+from tests.build import Pool, certificate, certificate_request, facts_of, numbered, written
 from tests.conftest import bundled, find
 
 
@@ -349,3 +351,15 @@ def test_narrow_columns_leave_in_order() -> None:
     assert [i for i, _ in rows.shown(100)] == [0, 1, 2, 3]
     assert [i for i, _ in rows.shown(50)] == [0, 1, 3]
     assert [i for i, _ in rows.shown(30)] == [0, 3]
+
+
+async def test_a_certificate_request_names_its_authorities(tmp_path: Path) -> None:
+    pool = Pool(request=certificate_request(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Puppet CA: ca.example.com")]).public_bytes(), b"odd"))
+    pool.full(certificate("a", ("a.example.com",)), numbered(1))
+    app = app_of(written(tmp_path, pool.flows))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await then("3", "enter", "down", "enter")(pilot)
+        app.screen.query_one(Tree).root.expand_all()
+        await pilot.pause()
+        assert "[0]  CN=Puppet CA: ca.example.com" in shown(app)
+        assert f"[1]  {b'odd'.hex()}" in shown(app)

@@ -155,7 +155,9 @@ def facts_of(analysis: Analysis, members: Iterable[int]) -> Facts:
     packed = [p for s in seen for p in (s.packed, *s.packed_legs)]
     used = {digest for s in seen for leg in (s.main, *s.legs) for digest in leg.certificates()}
     certificates = {digest: der for digest, der in whole.certificates.items() if digest in used}
-    return Facts(whole.captures, packed, whole.offers, whole.answers, certificates, {}, logs=logs_of(case, chosen))
+    asked = {handshake.authorities for s in seen for leg in (s.main, *s.legs) for handshake in leg.handshakes}
+    authorities = {digest: listed for digest, listed in whole.authorities.items() if digest in asked}
+    return Facts(whole.captures, packed, whole.offers, whole.answers, certificates, {}, logs=logs_of(case, chosen), authorities=authorities)
 
 
 def logs_of(case: Case, members: set[int]) -> list[LogFacts]:

@@ -26,7 +26,7 @@ from inspector.slicing.held import Holding
 
 REPLACED = (
     "addresses, common prefixes kept",
-    "names of hosts, certificates, nodes, servers and threads, word by word",
+    "names of hosts, certificates, authorities, nodes, servers and threads, word by word",
     "certificates, with other names, serials, keys and signatures",
     "session ids, tickets, PSK identities",
     "signatures of handshakes",

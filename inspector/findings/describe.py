@@ -188,6 +188,7 @@ def _told(h: HandshakeFacts, is_inside: bool, visibility: Visibility, kind: Kind
         hellos.ja4,
         doc.Frames(frame(h.hello_frame), frame(h.answer_frame), frame(h.certificate_frame), frame(h.key_exchange_frame), frame(finished)),
         jsse,
+        authorities=_hex(h.authorities) if h.authorities else None,
     )
 
 

@@ -9,6 +9,7 @@ from itertools import islice
 from inspector import document as doc
 from inspector.facts import Facts
 from inspector.findings import change, describe, failures, from_logs, limits, pool, renegotiation, unseen
+from inspector.findings.asked import authorities
 from inspector.findings.assessment import assess
 from inspector.findings.case import Case, Options, build, frames
 from inspector.findings.prediction import extended
@@ -90,6 +91,7 @@ def _document(case: Case, extra_limits: list[doc.Limit]) -> doc.Document:
         clients=[_client(case, index) for index in range(len(case.clients))],
         backends=[describe.backend(case, b) for b in case.backends],
         certificates=describe.certificates(case),
+        authorities=authorities(case),
         sessions=[],
         connections=[],
         findings=findings,

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Set
 from typing import Literal
 
 from inspector.document import Evidence, Finding, Remedy, Severity
+from inspector.findings.asked import Asked, asked, differences
 from inspector.findings.case import Case, frames
 from inspector.findings.prediction import Extended, ems_answers, extended
 from inspector.findings.remedies import change_remedies
@@ -45,7 +46,8 @@ def drift(case: Case, exposed: Set[int]) -> Iterator[Finding]:
                 groups.setdefault(value, []).append(backend)
             if len(groups) < 2:
                 continue
-            parts = [f"{', '.join(b.label for b in backends)}: {_said(value)}" for value, backends in groups.items()]
+            words, common = _words(list(groups))
+            parts = [f"{', '.join(b.label for b in backends)}: {said}" for said, backends in zip(words, groups.values(), strict=True)]
             severity: Severity = "low" if service.index in exposed else "info"
             name = "EMS" if attribute == "ems" else attribute.replace("_", " ")
             yield Finding(
@@ -55,7 +57,7 @@ def drift(case: Case, exposed: Set[int]) -> Iterator[Finding]:
                 "confirmed",
                 "observed",
                 f"The back ends of {service.name}:{service.port} differ in {name}",
-                "; ".join(parts) + ".",
+                f"{'; '.join(parts)}. {common}".strip(),
                 pool_remedies(case, service, extended(case, members))[:2] if attribute in ("certificate_names", "ems") and service.index in exposed else [],
                 [],
                 service.id,
@@ -65,8 +67,14 @@ def drift(case: Case, exposed: Set[int]) -> Iterator[Finding]:
                 None,
                 None,
                 len(groups),
-                [_shown(case, backends[0], f"{name}: {_said(value)}") for value, backends in groups.items()],
+                [_shown(case, backends[0], f"{name}: {said}") for said, backends in zip(words, groups.values(), strict=True)],
             )
+
+
+def _words(values: list[object]) -> tuple[list[str], str]:
+    """Different values of one attribute, and a sentence on what they have in common, if anything is to be said of that."""
+    told = [value for value in values if isinstance(value, Asked)]
+    return differences(told) if told else ([_said(value) for value in values], "")
 
 
 def _said(value: object) -> str:
@@ -74,7 +82,7 @@ def _said(value: object) -> str:
         return ", ".join(map(str, value)) or "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return value.hex()[:12] if isinstance(value, bytes) else str(value)
+    return str(value)
 
 
 def _attributes(case: Case, members: list[Backend]) -> Iterator[tuple[str, list[tuple[Backend, object]]]]:
@@ -91,7 +99,7 @@ def _attributes(case: Case, members: list[Backend]) -> Iterator[tuple[str, list[
             if case.observed[index].leaf is not None:
                 handshake = case.observed[index].main.handshake
                 chains.append((backend, tuple(_called(case, digest) for digest in handshake.chain[1:])))
-                authorities.append((backend, handshake.authorities or "asks for no client certificate"))
+                authorities.append((backend, asked(case, handshake)))
                 break
     yield "chain", chains
     yield "client_certificate_authorities", authorities

@@ -18,7 +18,7 @@ from typing import Any
 APPLICATION = 0x496E7370
 """``Insp``: how SQLite files of ours are told from others (PRAGMA application_id)."""
 
-VERSION = 1
+VERSION = 2
 BUSY_SECONDS = 5.0
 VALUE_BYTES = 16 << 20
 """The longest value; what is written stays far below."""
@@ -45,6 +45,12 @@ CREATE TABLE certificates (sha256 BLOB PRIMARY KEY, der BLOB NOT NULL) WITHOUT R
 CREATE TABLE records (serial INTEGER PRIMARY KEY, at_ns INTEGER NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL, json BLOB NOT NULL);
 CREATE INDEX records_by_id ON records (kind, id);
 """
+
+AUTHORITIES = "CREATE TABLE authorities (sha256 BLOB PRIMARY KEY, names BLOB NOT NULL) WITHOUT ROWID;"
+"""What came with the second version. A journal of the first is read as it is, and gets it when it is written again."""
+
+ADDED = {1: "", 2: AUTHORITIES}
+"""Behind ``TABLES``, by version."""
 
 SCHEMA = "SELECT type, name, tbl_name, sql FROM sqlite_master"
 FOLLOWED, LEFT_ALONE = "mode=ro", "mode=ro&immutable=1"
@@ -130,23 +136,24 @@ class Database:
         """Whether nothing was ever written to it."""
         return not self.rows(SCHEMA)
 
-    def check(self) -> None:
-        """Raises DamagedError where this is no journal of ours, of this version."""
+    def check(self) -> int:
+        """The version of it, which this program knows. Raises DamagedError where this is no journal of ours."""
         found = self.rows(SCHEMA)
         application, version = self.one("PRAGMA application_id"), self.one("PRAGMA user_version")
         if application != APPLICATION:
             raise DamagedError("a SQLite file, but not a journal of inspector")
         if version > VERSION:
             raise DamagedError(f"written by a later version of inspector (schema {version}; this one knows {VERSION})")
-        if version < VERSION:
+        if version not in ADDED:
             raise DamagedError(f"its schema is {version}, which no version of inspector wrote")
-        ours = _schema()
+        ours = _schema(version)
         for row in found:
             if row not in ours:
                 raise DamagedError(f"not as inspector writes it: the {row[0]} {str(row[1])[:60]!r} is not one of a journal's")
         if len(found) != len(ours):
             missing = min({row[1] for row in ours} - {row[1] for row in found}, default="")
             raise DamagedError(f"not as inspector writes it: {missing} is missing" if missing else "not as inspector writes it: something stands twice in its schema")
+        return version
 
     def close(self) -> None:
         """No more of it."""
@@ -155,10 +162,10 @@ class Database:
 
 
 @cache
-def _schema() -> frozenset[tuple[Any, ...]]:
+def _schema(version: int) -> frozenset[tuple[Any, ...]]:
     """What ``sqlite_master`` holds of a journal."""
     with contextlib.closing(sqlite3.connect(":memory:")) as db:
-        db.executescript(TABLES)
+        db.executescript(TABLES + ADDED[version])
         return frozenset(db.execute(SCHEMA))
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import sqlite3
 
+from inspector import bounds
 from inspector.errors import UnreadableError
 from inspector.facts import ConnectionFacts, Facts
 from inspector.journal import values
-from inspector.journal.database import DamagedError, Database, to_be_read
+from inspector.journal.database import VERSION, DamagedError, Database, to_be_read
 
 
 class Reader:
@@ -22,7 +23,7 @@ class Reader:
         except (sqlite3.Error, OSError) as error:
             raise UnreadableError(f"{path}: {error}") from None
         try:
-            self._db.check()
+            self._version = self._db.check()
         except sqlite3.Error as error:
             self._db.close()
             raise UnreadableError(f"{path}: {error}") from None
@@ -55,12 +56,19 @@ class Reader:
         facts.certificates = {
             digest: der if digest in known and known[digest] == der else values.certificate(digest, der)[1] for digest, der in self._db.rows("SELECT sha256, der FROM certificates")
         }
+        if self._version < VERSION:  # whoever writes it may have brought it up to date since
+            self._version = self._db.check()
+        if self._version >= 2:
+            for digest, names in self._db.rows("SELECT sha256, names FROM authorities LIMIT ?", bounds.AUTHORITY_LISTS):
+                if digest not in facts.authorities:
+                    facts.authorities.update((values.authorities(digest, names),))
         return Facts(
             captures=captures,
             connections=list(self._held.values()),
             offers=facts.offers,
             answers=facts.answers,
             certificates=facts.certificates,
+            authorities=facts.authorities,
             bounded=self._forgotten(),
         )
 

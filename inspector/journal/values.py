@@ -101,6 +101,13 @@ def certificate(digest: object, der: object) -> tuple[bytes, bytes]:
     return digest, der
 
 
+def authorities(digest: object, names: object) -> tuple[bytes, bytes]:
+    """A list of authorities and its digest, which fit. Raises DamagedError."""
+    if not isinstance(digest, bytes) or not isinstance(names, bytes) or hashlib.sha256(names).digest() != digest:
+        raise DamagedError("damaged: a list of authorities is not the one that its digest names")
+    return digest, names
+
+
 def shape_keys(packed: object) -> tuple[bytes, bytes]:
     """The keys of the shapes of a packed connection, as ``Facts.shape_keys``. Raises DamagedError."""
     try:
@@ -162,7 +169,7 @@ def _check_events(events: bytes, runs: int) -> None:
 
 def _check_handshake(handshake: HandshakeFacts) -> None:
     digests = (*handshake.chain, *handshake.client_chain, *handshake.offered_psks, *handshake.issued_tickets)
-    digests += tuple(d for d in (handshake.offered_ticket, handshake.issued_ticket) if d)
+    digests += tuple(d for d in (handshake.offered_ticket, handshake.issued_ticket, handshake.authorities) if d)
     if any(len(digest) != DIGEST_BYTES for digest in digests):
         raise ValueError("a digest is none")
     if any(len(random) not in (0, RANDOM_BYTES) for random in (handshake.client_random, handshake.server_random)):

@@ -15,10 +15,11 @@ from typing import NamedTuple
 
 import msgspec
 
+from inspector import bounds
 from inspector.errors import InspectorError
-from inspector.facts import CaptureFacts, ConnectionFacts
+from inspector.facts import CaptureFacts, ConnectionFacts, Facts
 from inspector.journal import values
-from inspector.journal.database import APPLICATION, TABLES, VERSION, DamagedError, to_be_written
+from inspector.journal.database import ADDED, APPLICATION, AUTHORITIES, TABLES, VERSION, DamagedError, to_be_written
 from inspector.journal.reading import connections
 from inspector.tls.messages import AnswerShape, HelloShape
 
@@ -27,14 +28,16 @@ OLDEST_SHARE = 0.05
 """So much of the connections goes at once when the journal is full."""
 
 KNOWN = 50_000
-"""Shapes and certificates that are known to be in the journal, so that they are not written again."""
+"""Shapes, certificates and lists of authorities that are known to be in the journal, so that they are not written again."""
 
 EARLIEST = """INSERT INTO sessions VALUES (?, 1, ?, ?)
 ON CONFLICT DO UPDATE SET connection = excluded.connection, answer_ns = excluded.answer_ns WHERE excluded.answer_ns < answer_ns"""
 
 
 class Row(NamedTuple):
-    """A connection to be kept. ``given``: sessions that it was issued; ``resumed``: those that it resumed. ``certificates``: digests of its chains."""
+    """A connection to be kept. ``given``: sessions that it was issued; ``resumed``: those that it resumed. ``certificates``: digests of its chains;
+    ``authorities``: of the lists of those that its server accepts.
+    """
 
     id: str
     hello_ns: int
@@ -46,6 +49,7 @@ class Row(NamedTuple):
     offer: HelloShape | None
     answer: AnswerShape | None
     certificates: tuple[bytes, ...]
+    authorities: tuple[bytes, ...] = ()
 
 
 class Record(NamedTuple):
@@ -110,22 +114,23 @@ class Journal:
 
     def _prepare(self) -> None:
         is_new = self._db.is_empty()
-        if not is_new:
-            self._db.check()
+        version = VERSION if is_new else self._db.check()
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.execute("PRAGMA cache_size = -4096")
         if is_new:
-            self._db.executescript(f"BEGIN; {TABLES} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; COMMIT;")
+            self._db.executescript(f"BEGIN; {TABLES} {ADDED[VERSION]} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; COMMIT;")
+        elif version < VERSION:
+            self._db.executescript(f"BEGIN; {AUTHORITIES} PRAGMA user_version = {VERSION}; COMMIT;")
 
-    def write(self, rows: Iterable[Row], records: Iterable[Record], certificates: dict[bytes, bytes], capture: CaptureFacts) -> None:
-        """All of it or, where it raises, nothing."""
+    def write(self, rows: Iterable[Row], records: Iterable[Record], facts: Facts, capture: CaptureFacts) -> None:
+        """All of it or, where it raises, nothing. ``facts``: where the certificates and authorities of the rows stand."""
         known: list[bytes] = []
         self._db.refresh()
         self._db.execute("BEGIN IMMEDIATE")
         try:
             for row in rows:
-                self._row(row, certificates, known)
+                self._row(row, facts, known)
             self._db.executemany("INSERT INTO records (at_ns, kind, id, json) VALUES (?, ?, ?, ?)", records)
             self._db.execute("UPDATE captures SET facts = ? WHERE id = ?", (msgspec.msgpack.encode(capture), self.capture))
             self._shrink()
@@ -138,7 +143,7 @@ class Journal:
             self._known.clear()
         self._known.update(known)
 
-    def _row(self, row: Row, certificates: dict[bytes, bytes], known: list[bytes]) -> None:
+    def _row(self, row: Row, facts: Facts, known: list[bytes]) -> None:
         execute = self._db.execute
         self._serial += 1
         execute("INSERT OR REPLACE INTO connections VALUES (?, ?, ?, ?, ?)", (row.id, row.hello_ns, row.is_final, row.packed, self._serial))
@@ -151,8 +156,15 @@ class Journal:
                 execute("INSERT OR IGNORE INTO shapes VALUES (?, ?, ?)", (shape.key, is_offer, msgspec.msgpack.encode(shape)))
                 known.append(shape.key)
         for digest in row.certificates:
-            if digest not in self._known and digest in certificates:
-                execute("INSERT OR IGNORE INTO certificates VALUES (?, ?)", (digest, certificates[digest]))
+            if digest not in self._known and digest in facts.certificates:
+                execute("INSERT OR IGNORE INTO certificates VALUES (?, ?)", (digest, facts.certificates[digest]))
+                known.append(digest)
+        for digest in row.authorities:
+            names = facts.authorities.get(digest)
+            if digest not in self._known and names is not None:
+                count, size = self._db.rows("SELECT count(*), coalesce(sum(length(names)), 0) FROM authorities")[0]
+                if count < bounds.AUTHORITY_LISTS and size + len(names) <= bounds.AUTHORITY_BYTES:
+                    execute("INSERT OR IGNORE INTO authorities VALUES (?, ?)", (digest, names))
                 known.append(digest)
 
     def size(self) -> int:
@@ -193,6 +205,15 @@ class Journal:
         try:
             found = self._db.rows("SELECT sha256, der FROM certificates WHERE sha256 = ?", digest)
             return values.certificate(*found[0])[1] if found else None
+        except sqlite3.Error as error:
+            self.trouble = str(error)
+            return None
+
+    def authorities(self, digest: bytes) -> bytes | None:
+        """A list of authorities by its SHA-256."""
+        try:
+            found = self._db.rows("SELECT sha256, names FROM authorities WHERE sha256 = ?", digest)
+            return values.authorities(*found[0])[1] if found else None
         except sqlite3.Error as error:
             self.trouble = str(error)
             return None

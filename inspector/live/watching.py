@@ -339,7 +339,7 @@ class Watching:
         rows, records = self._rows, self._records
         self._rows, self._records = {}, []
         try:
-            journal.write(rows.values(), records, self.engine.facts.certificates, self.captures()[-1])
+            journal.write(rows.values(), records, self.engine.facts, self.captures()[-1])
             self._journal_trouble = ""
         except (sqlite3.Error, OSError) as error:
             if not self._journal_trouble:

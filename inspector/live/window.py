@@ -7,7 +7,7 @@ session is alive, however much goes by in between. What falls out can still be f
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from msgspec import Struct
@@ -33,6 +33,8 @@ RELATIVES = 20
 """Connections that one new one may draw in by its session, on the average of those that are judged together."""
 
 SHAPES = 2_048
+LISTS = 100
+"""Of authorities that servers accept, with whatever uses them or not."""
 
 ServiceKey = tuple[bytes | str, int]
 ISSUER, RESUMER = 0, 1
@@ -54,6 +56,7 @@ class Entry(Struct, gc=False):
     answer_ns: int
     gave_up: bool
     random: bytes
+    authorities: tuple[bytes, ...]
 
 
 class Anchors:
@@ -85,6 +88,9 @@ class Past(Protocol):
 
     def certificate(self, digest: bytes) -> bytes | None:
         """A certificate by its SHA-256."""
+
+    def authorities(self, digest: bytes) -> bytes | None:
+        """A list of the authorities that a server accepts, by its SHA-256."""
 
 
 def entry_of(found: ConnectionFacts, facts: Facts, is_final: bool) -> Entry:
@@ -119,6 +125,7 @@ def entry_of(found: ConnectionFacts, facts: Facts, is_final: bool) -> Entry:
         handshake.answer_ns,
         has_given_up,
         handshake.client_random,
+        tuple([h.authorities for h in found.handshakes if h.authorities]),
     )
 
 
@@ -136,11 +143,12 @@ def row_of(name: str, entry: Entry, found: ConnectionFacts) -> Row:
         handshake.offer,
         handshake.answer,
         entry.chains,
+        entry.authorities,
     )
 
 
 class Window:
-    """Connections by id, at most ``most``. ``facts``: the engine's, for hello shapes and certificates."""
+    """Connections by id, at most ``most``. ``facts``: the engine's, for hello shapes, certificates and authorities."""
 
     def __init__(self, facts: Facts, most: int, past: Past | None = None) -> None:
         self.facts = facts
@@ -261,7 +269,7 @@ class Window:
         return len(facts.offers) > 4 * SHAPES or len(facts.answers) > 4 * SHAPES or len(facts.certificates) > self._most
 
     def tidy(self) -> set[bytes] | None:
-        """Forget hello shapes that nothing uses; the certificates that are used, or None where there are few of either."""
+        """Forget hello shapes and authorities that nothing uses; the certificates that are used, or None where there are few of either."""
         facts = self.facts
         if len(facts.offers) > SHAPES or len(facts.answers) > SHAPES:
             keep = Facts(offers={}, answers={})
@@ -272,6 +280,9 @@ class Window:
                 if handshake.answer is not None:
                     keep.answers[handshake.answer.key] = handshake.answer
             facts.offers, facts.answers = keep.offers, keep.answers
+        if len(facts.authorities) > LISTS:
+            asked = {digest for entry in self._entries.values() for digest in entry.authorities}
+            facts.authorities = {digest: names for digest, names in facts.authorities.items() if digest in asked}
         self._forget_services()
         if len(facts.certificates) > self._most // 10:
             return {digest for entry in self._entries.values() for digest in entry.chains}
@@ -342,16 +353,27 @@ class Window:
 
     def _facts(self, entries: Iterable[Entry], captures: list[CaptureFacts], others: dict[Endpoint, int]) -> Facts:
         chosen = list(entries)
-        certificates: dict[bytes, bytes] = {}
-        for entry in chosen:
-            for digest in entry.chains:
-                der = self.facts.certificates.get(digest)
-                if der is None and self._past is not None:
-                    der = self._past.certificate(digest)
-                    if der is not None:
-                        self.facts.certificates[digest] = der
-                if der is not None:
-                    certificates[digest] = der
+        past = self._past
         return Facts(
-            captures=captures, connections=[entry.packed for entry in chosen], offers=self.facts.offers, answers=self.facts.answers, certificates=certificates, other_flows=others
+            captures=captures,
+            connections=[entry.packed for entry in chosen],
+            offers=self.facts.offers,
+            answers=self.facts.answers,
+            certificates=_known((d for entry in chosen for d in entry.chains), self.facts.certificates, past.certificate if past is not None else None),
+            other_flows=others,
+            authorities=_known((d for entry in chosen for d in entry.authorities), self.facts.authorities, past.authorities if past is not None else None),
         )
+
+
+def _known(digests: Iterable[bytes], known: dict[bytes, bytes], remembered: Callable[[bytes], bytes | None] | None) -> dict[bytes, bytes]:
+    """What digests stand for; what is not ``known`` is looked up in a place that remembers longer, where there is one, and known then."""
+    found: dict[bytes, bytes] = {}
+    for digest in dict.fromkeys(digests):
+        value = known.get(digest)
+        if value is None and remembered is not None:
+            value = remembered(digest)
+            if value is not None:
+                known[digest] = value
+        if value is not None:
+            found[digest] = value
+    return found

@@ -116,6 +116,21 @@ class Remaker:
             return self._disguise.opaque(der, "name")
         return bytes(data)
 
+    def authorities(self, listed: bytes) -> bytes:
+        """A CertificateRequest's list of names (RFC 5246, section 7.4.4), each re-made as where it is an issuer's; lengths stay, what they do not fit is replaced."""
+        data = bytearray(listed)
+        at = 0
+        while at < len(data):
+            end = at + 2 + int.from_bytes(data[at : at + 2], "big")
+            if end > len(data):
+                self._scramble(data, min(at + 2, len(data)), len(data), "name")
+                break
+            data[at + 2 : end] = self.name(bytes(data[at + 2 : end]))
+            at = end
+        new = bytes(data)
+        self._disguise.note(listed, new)
+        return new
+
     def _made(self, der: bytes) -> bytes:
         data = bytearray(der)
         try:

@@ -34,14 +34,19 @@ CAUSES = {
 
 
 def redacted_facts(facts: Facts, disguise: Disguise, remaker: Remaker) -> Facts:
-    """All connections, certificates, logs and file names. Frames and times stay."""
+    """All connections, certificates, authorities, logs and file names. Frames and times stay."""
     certificates: dict[bytes, bytes] = {}
     for digest, der in facts.certificates.items():
         new = remaker.certificate(der)
         certificates[disguise.digest(digest)] = new
+    authorities: dict[bytes, bytes] = {}
+    for digest, listed in facts.authorities.items():
+        new = remaker.authorities(listed)
+        authorities[disguise.digest(digest)] = new
     found = Facts(
         [_capture(c, disguise) for c in facts.captures],
         certificates=certificates,
+        authorities=authorities,
         other_flows={_endpoint(end, disguise): count for end, count in facts.other_flows.items()},
         unseen_flows={_endpoint(end, disguise): count for end, count in facts.unseen_flows.items()},
         problems=[(path_name(path, disguise), "a file could not be read") for path, _ in facts.problems],

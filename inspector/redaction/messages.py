@@ -144,13 +144,7 @@ class Redactor:
         at = _behind(body, 0, 1)
         for start in (at, _behind(body, at, 2) if at + 2 <= len(body) else at):
             if start + 2 <= len(body) and start + 2 + _number(body, start, 2) == len(body):
-                old = bytes(body[start + 2 :])
-                place = start + 2
-                while place < len(body):
-                    following = _behind(body, place, 2)
-                    body[place + 2 : following] = self.certificates.name(bytes(body[place + 2 : following]))
-                    place = following
-                self.disguise.note(old, bytes(body[start + 2 :]))
+                body[start + 2 :] = self.certificates.authorities(bytes(body[start + 2 :]))
                 return
         raise Cut
 

@@ -15,6 +15,7 @@ REPEATED = (
     "# older connections were forgotten, so that memory stays bounded",
     "# older connections were forgotten, so that memory stays bounded, and can be found in the journal",
     "# flows were closed early because more than # were open at once",
+    "lists of client certificate authorities of which the names were not kept, for there are too many: #",
     "the journal * lost # times what was written to it",
     "a file could not be read",
     "frame # claims # bytes; the rest of the file is not read",

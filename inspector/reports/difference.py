@@ -7,7 +7,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from inspector.document import Document, Handshake
+from inspector.document import AcceptedAuthorities, Document, Handshake
+
+NAMED = 4
+"""Authorities that are named of a list; the rest is counted."""
 
 
 class Difference(NamedTuple):
@@ -31,14 +34,23 @@ def differences(first: Mapping[str, str], second: Mapping[str, str]) -> list[Dif
 
 
 def handshake_fields(document: Document, handshake: Handshake) -> dict[str, str]:
-    """What a handshake says, as one flat table; certificates with their names."""
+    """What a handshake says, as one flat table; certificates and authorities with their names."""
     names = {c.sha256: c.subject for c in document.certificates}
+    names |= {a.sha256: _listed(a) for a in document.authorities}
     found: dict[str, str] = {}
     _flatten(msgspec.to_builtins(handshake), "", found)
+    if handshake.authorities is None:
+        found["authorities"] = "no CertificateRequest seen"
     for path, value in found.items():
-        if path.startswith(("server_chain", "client_chain", "jsse.cached_leaf")) and value in names:
+        if path.startswith(("server_chain", "client_chain", "jsse.cached_leaf", "authorities")) and value in names:
             found[path] = f"{names[value]}  {value[:16]}"
     return found
+
+
+def _listed(accepted: AcceptedAuthorities) -> str:
+    told = accepted.names[:NAMED]
+    rest = len(accepted.names) - len(told) + accepted.unreadable + accepted.more
+    return " and ".join([*told, *([f"{rest} more"] if rest else [])]) or "any CA"
 
 
 def _flatten(value: object, path: str, found: dict[str, str]) -> None:

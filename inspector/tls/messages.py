@@ -254,12 +254,12 @@ def certificate(body: bytes) -> tuple[bytes, ...]:
 
 
 def certificate_authorities(body: bytes, version: int) -> bytes:
-    """SHA-256 of the authorities that a CertificateRequest up to TLS 1.2 lists (RFC 5246, section 7.4.4), in order. Raises Malformed."""
+    """The list of distinguished names that a CertificateRequest up to TLS 1.2 holds (RFC 5246, section 7.4.4), as it stands. Raises Malformed."""
     request = Reader(body, "certificate_request")
     request.opaque(1, "certificate_types")
     if version >= 0x0303:
         request.opaque(2, "supported_signature_algorithms")
-    return hashlib.sha256(request.opaque(2, "certificate_authorities")).digest()
+    return request.opaque(2, "certificate_authorities")
 
 
 def certificate13(body: bytes) -> tuple[bytes, ...]:
@@ -293,14 +293,14 @@ def compressed_certificate(body: bytes) -> bytes:
 
 
 def certificate_authorities13(body: bytes) -> bytes:
-    """SHA-256 of the authorities that a CertificateRequest of TLS 1.3 lists in its extension (RFC 8446, sections 4.3.2 and 4.2.4). Raises Malformed."""
+    """The same of TLS 1.3, where it is an extension (RFC 8446, sections 4.3.2 and 4.2.4); empty where there is none. Raises Malformed."""
     request = Reader(body, "certificate_request")
     request.opaque(1, "certificate_request_context")
     listed = b""
     for kind, data in _extensions(request):
         if kind == CERTIFICATE_AUTHORITIES:
             listed = Reader(data, "certificate_authorities").opaque(2, "authorities")
-    return hashlib.sha256(listed).digest()
+    return listed
 
 
 def encrypted_alpn(body: bytes) -> bytes | None:

@@ -56,9 +56,11 @@ LETTERS = {
 
 
 class CertificateStore(Protocol):
-    """Keeps DER certificates by digest."""
+    """Keeps DER certificates, and lists of the authorities that servers accept, by digest."""
 
     def chain(self, body: bytes, *, is_modern: bool = False) -> tuple[bytes, ...]: ...
+
+    def authorities(self, body: bytes, version: int) -> bytes: ...
 
 
 Message = tuple[HandshakeFacts, bool, bytes, Mark, CertificateStore]
@@ -122,8 +124,7 @@ def _compressed_certificate(handshake: HandshakeFacts, from_client: bool, body: 
 
 def _certificate_request(handshake: HandshakeFacts, from_client: bool, body: bytes, mark: Mark, store: CertificateStore) -> None:
     """Which authorities the server accepts."""
-    version = handshake.answer.version if handshake.answer else 0x0303
-    handshake.authorities = messages.certificate_authorities13(body) if is_modern(handshake) else messages.certificate_authorities(body, version)
+    handshake.authorities = store.authorities(body, handshake.answer.version if handshake.answer else 0x0303)
 
 
 def _ticket(handshake: HandshakeFacts, from_client: bool, body: bytes, mark: Mark, store: CertificateStore) -> None:

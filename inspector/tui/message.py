@@ -21,6 +21,7 @@ from inspector.facts import FRAME_BITS, Event
 from inspector.safe import safe_text
 from inspector.times import rfc3339
 from inspector.tls.tree import Node
+from inspector.tracking.authorities import read_authorities
 from inspector.tui.desk import Desk
 from inspector.tui.hexdump import hexdump
 from inspector.tui.keybar import KeyBar
@@ -155,10 +156,13 @@ class MessageScreen(Page):
             if child.children:
                 self._grow(branch.add(self._labelled(child), data=held, expand=len(child.children) < 12), message, child)
             else:
-                branch.add_leaf(self._labelled(child, message.data), data=held)
+                branch.add_leaf(self._labelled(child, message.data, node.name), data=held)
 
-    def _labelled(self, node: Node, data: bytes = b"") -> Text:
+    def _labelled(self, node: Node, data: bytes = b"", parent: str = "") -> Text:
+        """A field and its value. ``parent``: the name of the field that it stands in."""
         value = node.value
+        if parent == "certificate_authorities":
+            value = next(iter(read_authorities(data[node.offset : node.offset + node.length]).names), value)
         if data and "SHA-256" in value:
             known = self.desk.now.case.certificates.get(hashlib.sha256(data[node.offset + 3 : node.offset + node.length]).digest())
             value = f"{known.subject}  ({value})" if known else value
