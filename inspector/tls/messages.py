@@ -6,8 +6,6 @@ import hashlib
 import zlib
 from typing import NamedTuple
 
-from msgspec import Struct
-
 from inspector import bounds
 from inspector.tls import extensions as ext
 from inspector.tls.fingerprints import ja3, ja3s, ja4
@@ -40,7 +38,7 @@ class HelloShape(NamedTuple):
     partial: bool = False
 
 
-class ClientHello(Struct, frozen=True, gc=False):
+class ClientHello(NamedTuple):
     """RFC 8446, section 4.1.2. ``ticket``: None where the extension is absent, empty where the client only supports tickets."""
 
     shape: HelloShape
@@ -68,7 +66,7 @@ class AnswerShape(NamedTuple):
     partial: bool = False
 
 
-class ServerHello(Struct, frozen=True, gc=False):
+class ServerHello(NamedTuple):
     """RFC 8446, section 4.1.3."""
 
     shape: AnswerShape
