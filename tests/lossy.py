@@ -17,11 +17,18 @@ from typing import Any, NamedTuple
 from inspector.document import Document
 from tests.build import document_of
 from tests.conftest import CAPTURES
-from tests.cuts import SECOND, Frame, frames_of, later, link_type, write
+from tests.cuts import SECOND, Frame, by_time, frames_of, later, link_type, write
 
-LATE = (0, SECOND // 2, -SECOND // 2, 15 * SECOND, -15 * SECOND, 3600 * SECOND, -3600 * SECOND)
+MS = SECOND // 1000
+LATE = (0, 2 * MS, -40 * MS, 200 * MS, SECOND // 2, -SECOND // 2, 15 * SECOND, -15 * SECOND, 3600 * SECOND, -3600 * SECOND)
 SHARES = (0.005, 0.02, 0.05)
-RECORDINGS = ("both-legs", "ipv6", "jdk17-abort", "jdk25-abort", "mixed-pool", "mutual-tls", "rotated", "silent-abort", "strict-round-robin", "tickets", "tls10", "tls13", "tolerated")
+JITTER_NS = 50_000
+"""Two taps at one place stamp a frame that much apart."""
+
+RECORDINGS = (
+    *("both-legs", "ipv6", "jdk17-abort", "jdk25-abort", "mixed-pool", "mutual-tls", "rotated", "silent-abort"),
+    *("strict-round-robin", "tickets", "tls10", "tls13", "tolerated"),
+)
 
 
 class Taken(NamedTuple):
@@ -43,6 +50,8 @@ def taken(dice: random.Random, frames: list[Frame], share: float, late: int) -> 
     """``share``: of the frames is lost in each copy. ``late``: the second one's clock."""
     kept = [(dice.random() >= share, dice.random() >= share) for _ in frames]
     first, second = ([f for f, has in zip(frames, kept, strict=True) if has[copy]] for copy in (0, 1))
+    jitter = dice.choice((0, JITTER_NS))
+    second = by_time(f._replace(ns=f.ns + dice.randrange(jitter + 1)) for f in second)
     union = [f for f, has in zip(frames, kept, strict=True) if any(has)]
     return Taken((first, later(second, late)), union, len(union) == len(frames))
 
@@ -52,8 +61,9 @@ def said(document: Document) -> dict[str, Any]:
     labels = {b.id: (b.label, tuple(b.addresses), b.leaf) for b in document.backends}
     return {
         "connections": sorted(
-            (str(c.client_endpoint), str(c.server_endpoint), c.outcome or "", str(c.handshakes[0].kind), str(c.handshakes[0].declined), str(labels.get(c.backend or "")), len(c.legs))
+            (str(c.client_endpoint), str(c.server_endpoint), c.outcome, str(h.kind), str(h.declined), str(labels.get(c.backend or "")), len(c.legs))
             for c in document.connections
+            for h in c.handshakes[:1]
         ),
         "findings": Counter((f.rule, f.verdict) for f in document.findings),
         "backends": sorted((b.label, b.connections, b.full, b.resumed, b.declined, b.aborted) for b in document.backends),

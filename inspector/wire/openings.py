@@ -64,8 +64,9 @@ class Openings:
         rows = np.flatnonzero(is_syn | greets(segments.data, segments.start, segments.held))
         if not len(rows):
             return
-        hello = segments.data[np.minimum(segments.start[rows] + HELLO_KIND, len(segments.data) - 1)]
-        kind = np.where(is_syn[rows], segments.flags[rows] & ACK != 0, HELLO + (hello == SERVER_HELLO)).astype(np.int64)
+        kind = (segments.flags[rows] & ACK != 0).astype(np.int64)
+        hellos = ~is_syn[rows]
+        kind[hellos] = HELLO + (segments.data[segments.start[rows[hellos]] + HELLO_KIND] == SERVER_HELLO)
         key = self._end(segments.source[rows]) * MIX_LOW ^ self._end(segments.target[rows]) * MIX_HIGH ^ (segments.seq[rows] << 2 | kind).astype(np.uint64)
         key = (key ^ key >> np.uint64(29)) * MIX_LOW
         parts = self._parts.setdefault(segments.capture, [])
