@@ -17,7 +17,7 @@ from inspector.capture.inputs import Workload, is_journal, is_pipe, workload
 
 if TYPE_CHECKING:
     from inspector.capture.files import Progress, Story
-    from inspector.facts import Facts
+    from inspector.facts import ClockOffset, Facts
     from inspector.secrets.given import Given
     from inspector.stretch import Part, Watch
     from inspector.tracking.vantage import Vantage
@@ -26,6 +26,9 @@ WORTHWHILE_HANDSHAKES = 30_000
 """Below this, another process costs more than it saves: frames have to be walked through by each, only handshakes are shared."""
 
 MOST_PROCESSES = 4
+
+FARTHEST_NS = 1 << 62
+"""Damaged stamps may claim that clocks are further apart."""
 
 
 def extract(
@@ -42,18 +45,23 @@ def extract(
     facts, apart = _extracted(paths, {}, progress, opened, watch, given)
     if not apart or any(path == "-" or is_pipe(path) for path in paths):
         return facts
+    late = _late(apart)
+    if late:  # copies of the same packets: read once more by one clock, what one of them lost comes in its place from the other
+        facts, _ = _extracted(paths, {capture: offset.ns for capture, offset in late.items()}, progress, opened, watch, given)
+        for capture, offset in late.items():
+            facts.captures[capture].clocks = (offset,)
+    return facts
+
+
+def _late(apart: Mapping[tuple[int, int], tuple[int, int, int]]) -> dict[int, ClockOffset]:
+    """The clocks that are late, by capture, from the differences of pairs."""
     from inspector.tracking.offsets import agreed
 
     weight: Counter[Vantage] = Counter()
     for (one, other), difference in apart.items():
         weight.update({(one, 0): difference[2], (other, 0): difference[2]})
     known = agreed({((one, 0), (other, 0)): difference for (one, other), difference in apart.items()}, weight)
-    late = {capture: ns for (capture, _), ns in known.late.items() if ns}
-    if late:  # copies of the same packets: read once more by one clock, what one of them lost comes in its place from the other
-        facts, _ = _extracted(paths, late, progress, opened, watch, given)
-        for (capture, _), told in known.told.items():
-            facts.captures[capture].clocks = (told,)
-    return facts
+    return {capture: offset for (capture, _), offset in known.told.items() if abs(offset.ns) < FARTHEST_NS}
 
 
 def _extracted(

@@ -56,7 +56,7 @@ class Openings:
     def __init__(self, addresses: AddressTable) -> None:
         self._addresses = addresses
         self._parts: dict[int, list[Opened]] = {}
-        self._count = 0
+        self._count: dict[int, int] = {}
 
     def add(self, segments: SegmentBatch) -> None:
         """Take a batch of one capture."""
@@ -71,8 +71,10 @@ class Openings:
         key = (key ^ key >> np.uint64(29)) * MIX_LOW
         parts = self._parts.setdefault(segments.capture, [])
         parts.append(Opened(key, segments.time_ns[rows], kind))
-        if sum(len(part.key) for part in parts) > 2 * bounds.OPENINGS:
+        self._count[segments.capture] = self._count.get(segments.capture, 0) + len(rows)
+        if self._count[segments.capture] > 2 * bounds.OPENINGS:
             self._parts[segments.capture] = [together(parts)]
+            self._count[segments.capture] = len(self._parts[segments.capture][0].key)
 
     def found(self) -> dict[int, Opened]:
         """Those of each capture."""
