@@ -42,6 +42,9 @@ FRAGMENT_BYTES = 16 << 20
 UNOPENED = 64
 """Kinds of frames that could not be opened, counted apart for each capture; the rest is counted as one."""
 
+OPENINGS = 1 << 16
+"""SYNs and hellos of each of several captures, by which their clocks are compared; of more, some are taken that all captures agree on."""
+
 FLOWS = 200_000
 """Flows that are open at once; beyond it the longest idle ones are closed first."""
 

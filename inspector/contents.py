@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from inspector.engine import Engine
@@ -36,9 +36,15 @@ class RawMessage(NamedTuple):
     decrypted: bool = False
 
 
-def raw_messages(paths: Sequence[str], connection: ConnectionFacts, is_stopped: Callable[[], bool] = lambda: False, given: Given | None = None) -> list[RawMessage]:
-    """The messages of a connection with their bytes, in the order of the wire. Raises UnreadableError."""
-    story = story_again(paths)
+def raw_messages(
+    paths: Sequence[str],
+    connection: ConnectionFacts,
+    is_stopped: Callable[[], bool] = lambda: False,
+    given: Given | None = None,
+    late: Mapping[int, int] | None = None,
+) -> list[RawMessage]:
+    """The messages of a connection with their bytes, in the order of the wire. ``late``: as in ``Story``. Raises UnreadableError."""
+    story = story_again(paths, late)
     engine = Engine()
     gathered: _Gathered | None = None
     streams: tuple[Stream, ...] = ()

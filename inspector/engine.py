@@ -21,6 +21,7 @@ from inspector.wire.flows import FlowTable
 from inspector.wire.fragments import Key, Waiting
 from inspector.wire.interleaving import merged
 from inspector.wire.losses import Losses
+from inspector.wire.openings import Openings
 from inspector.wire.runs import Reach
 from inspector.wire.segments import SegmentBatch, SegmentDecoder
 
@@ -52,6 +53,8 @@ class Engine:
         where bytes of that were not captured.
         """
         self._decoder = SegmentDecoder()
+        self.openings: Openings | None = None
+        """Where several captures are compared."""
         self._is_following = False
         self._flows = FlowTable(self._decoder.addresses, self, self, from_middle)
         self._chains: dict[bytes, tuple[bytes, ...]] = {}
@@ -65,9 +68,16 @@ class Engine:
             self.losses.setdefault(segments.capture, Losses()).add(segments)
         for found in self._decoder.given_up():
             self.losses.setdefault(found.capture, Losses()).fragments([found])
+        if self.openings is not None:
+            for segments in decoded:
+                self.openings.add(segments)
         segments = merged(decoded)
         self._flows.feed(segments)
         return segments
+
+    def compare_clocks(self) -> None:
+        """From now on note what tells by how much the clocks of captures are apart that hold the same packets."""
+        self.openings = Openings(self._decoder.addresses)
 
     def drain(self) -> None:
         """From now on only the flows that are open are followed."""

@@ -5,7 +5,7 @@ Facts hold no bytes of messages, so that millions of connections fit; whoever wa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
@@ -14,7 +14,7 @@ from inspector.capture.files import Story
 from inspector.capture.frames import FrameBatch
 from inspector.capture.writer import PcapngWriter
 from inspector.errors import UnreadableError
-from inspector.facts import FRAME_BITS, ConnectionFacts, Endpoint
+from inspector.facts import FRAME_BITS, CaptureFacts, ConnectionFacts, Endpoint
 from inspector.wire.segments import SegmentBatch, SegmentDecoder
 
 
@@ -35,21 +35,31 @@ def flow_of(connection: ConnectionFacts) -> Flow:
 
 
 def frames(
-    paths: Sequence[str], flows: Iterable[Flow], is_stopped: Callable[[], bool] = lambda: False, decoder: SegmentDecoder | None = None
+    paths: Sequence[str],
+    flows: Iterable[Flow],
+    is_stopped: Callable[[], bool] = lambda: False,
+    decoder: SegmentDecoder | None = None,
+    late: Mapping[int, int] | None = None,
 ) -> Iterator[tuple[FrameBatch, SegmentBatch]]:
-    """The frames of some flows with their segments, batch by batch. ``decoder``: one whose numbers for addresses are known already. Raises
-    UnreadableError where a capture cannot be read again.
+    """The frames of some flows with their segments, batch by batch. ``decoder``: one whose numbers for addresses are known already. ``late``: as in
+    ``Story``. Raises UnreadableError where a capture cannot be read again.
     """
-    yield from among(story_again(paths).batches(), flows, is_stopped, decoder)
+    yield from among(story_again(paths, late).batches(), flows, is_stopped, decoder)
 
 
-def story_again(paths: Sequence[str]) -> Story:
-    """The captures, to be read a second time. Raises UnreadableError where that cannot be."""
+def clocks_late(captures: Sequence[CaptureFacts]) -> dict[int, int]:
+    """By how much the clocks of captures are later than that which is believed: what was taken out of the times of all their frames."""
+    late = {index: sum(clock.ns for clock in capture.clocks if clock.other != index) for index, capture in enumerate(captures)}
+    return {index: ns for index, ns in late.items() if ns}
+
+
+def story_again(paths: Sequence[str], late: Mapping[int, int] | None = None) -> Story:
+    """The captures, to be read a second time. ``late``: as in ``Story``. Raises UnreadableError where that cannot be."""
     if "-" in paths:
         raise UnreadableError("standard input cannot be read a second time", "save the capture to a file and open that")
     if not paths:
         raise UnreadableError("no packets were kept", "inspector live -w FILE keeps them")
-    return Story(paths)
+    return Story(paths, late)
 
 
 def among(
@@ -92,12 +102,28 @@ def end_number(decoder: SegmentDecoder, end: Endpoint) -> int:
     return decoder.addresses.number(end.address) << 16 | end.port
 
 
-def save(paths: Sequence[str], flows: Iterable[Flow], out: BinaryIO, comments: dict[int, str], is_stopped: Callable[[], bool] = lambda: False) -> int:
-    """Write the frames of some flows as pcapng; how many. ``comments``: by frame reference."""
+def save(paths: Sequence[str], flows: Iterable[Flow], out: BinaryIO, comments: dict[int, str], late: Mapping[int, int] | None = None) -> int:
+    """Write the frames of some flows as pcapng, in the order of time; how many. ``comments``: by frame reference. ``late``: as in ``Story``: one file has one clock."""
     writer = PcapngWriter(out)
-    for batch, _ in frames(paths, flows, is_stopped):
-        writer.write(batch, comments_on(batch, comments))
+    story, wanted = story_again(paths, late), list(flows)
+    decoder = SegmentDecoder()
+    for window in story.windows() if len(story.captures) > 1 else [story.batches()]:
+        found = (batch for batch, _ in among(window, wanted, decoder=decoder))
+        for batch in _interleaved(list(found)) if len(story.captures) > 1 else found:
+            writer.write(batch, comments_on(batch, comments))
     return writer.count
+
+
+def _interleaved(batches: Sequence[FrameBatch]) -> Iterator[FrameBatch]:
+    """The frames of several captures in the order of time."""
+    if len(batches) < 2:
+        yield from batches
+        return
+    sizes = [len(batch) for batch in batches]
+    order = np.argsort(np.concatenate([batch.time_ns for batch in batches]), kind="stable")
+    owner, row = np.repeat(np.arange(len(batches)), sizes)[order], np.concatenate([np.arange(size) for size in sizes])[order]
+    for rows in np.split(np.arange(len(order)), np.flatnonzero(np.diff(owner)) + 1):
+        yield batches[int(owner[rows[0]])].select(row[rows])
 
 
 def comments_on(batch: FrameBatch, comments: dict[int, str]) -> dict[int, str]:

@@ -9,21 +9,26 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from inspector.capture.inputs import Workload, is_journal, workload
+from inspector.capture.inputs import Workload, is_journal, is_pipe, workload
 
 if TYPE_CHECKING:
     from inspector.capture.files import Progress, Story
-    from inspector.facts import Facts
+    from inspector.facts import ClockOffset, Facts
     from inspector.secrets.given import Given
     from inspector.stretch import Part, Watch
+    from inspector.tracking.vantage import Vantage
 
 WORTHWHILE_HANDSHAKES = 30_000
 """Below this, another process costs more than it saves: frames have to be walked through by each, only handshakes are shared."""
 
 MOST_PROCESSES = 4
+
+FARTHEST_NS = 1 << 62
+"""Damaged stamps may claim that clocks are further apart."""
 
 
 def extract(
@@ -37,28 +42,55 @@ def extract(
     journals = [path for path in paths if is_journal(path)]
     if journals:
         return _with_journals(journals, [path for path in paths if path not in journals], progress, opened, watch, given)
+    facts, apart = _extracted(paths, {}, progress, opened, watch, given)
+    if not apart or any(path == "-" or is_pipe(path) for path in paths):
+        return facts
+    late = _late(apart)
+    if late:  # copies of the same packets: read once more by one clock, what one of them lost comes in its place from the other
+        facts, _ = _extracted(paths, {capture: offset.ns for capture, offset in late.items()}, progress, opened, watch, given)
+        for capture, offset in late.items():
+            facts.captures[capture].clocks = (offset,)
+    return facts
+
+
+def _late(apart: Mapping[tuple[int, int], tuple[int, int, int]]) -> dict[int, ClockOffset]:
+    """The clocks that are late, by capture, from the differences of pairs."""
+    from inspector.tracking.offsets import agreed
+
+    weight: Counter[Vantage] = Counter()
+    for (one, other), difference in apart.items():
+        weight.update({(one, 0): difference[2], (other, 0): difference[2]})
+    known = agreed({((one, 0), (other, 0)): difference for (one, other), difference in apart.items()}, weight)
+    return {capture: offset for (capture, _), offset in known.told.items() if abs(offset.ns) < FARTHEST_NS}
+
+
+def _extracted(
+    paths: Sequence[str], late: dict[int, int], progress: Progress | None, opened: Callable[[Story], None] | None, watch: Watch | None, given: Given | None
+) -> tuple[Facts, Mapping[tuple[int, int], tuple[int, int, int]]]:
+    """All facts of captures, and which hold copies by clocks that are apart. ``late``: as in ``Story``."""
     work = workload(paths)
     places = _places(work.bytes, 1 if given is not None and given.server_keys else _processes(work))
-    workers = [_start(paths, begin, end, watch is not None, given) for begin, end in places[:-1]]
+    workers = [_start(paths, late, begin, end, watch is not None, given) for begin, end in places[:-1]]
     try:
         from inspector.capture.files import Story
-        from inspector.stretch import extract_stretch, joined
+        from inspector.stretch import clocks_apart, extract_stretch, joined
 
-        story = Story(paths)
+        story = Story(paths, late)
         if opened:
             opened(story)
         last = extract_stretch(story, *places[-1], progress, watch, given)
         parts: list[Part] = []
         for worker, (begin, end) in zip(workers, places, strict=False):
             output = worker.communicate()[0]
-            parts.append(pickle.loads(output) if worker.returncode == 0 else extract_stretch(Story(paths), begin, end, given=given))
+            parts.append(pickle.loads(output) if worker.returncode == 0 else extract_stretch(Story(paths, late), begin, end, given=given))
             del output
     finally:
         for worker in workers:
             if worker.poll() is None:
                 worker.kill()
                 worker.wait()
-    return joined([*parts, last], story)
+    parts.append(last)
+    return joined(parts, story), clocks_apart(parts, story)
 
 
 def add_logs(facts: Facts, paths: Sequence[str]) -> None:
@@ -103,11 +135,11 @@ def _places(total: int, count: int) -> list[tuple[float, float]]:
     return list(zip(bounds, [*bounds[1:], float("inf")], strict=True))
 
 
-def _start(paths: Sequence[str], begin: float, end: float, is_polite: bool, given: Given | None) -> subprocess.Popen[bytes]:
+def _start(paths: Sequence[str], late: dict[int, int], begin: float, end: float, is_polite: bool, given: Given | None) -> subprocess.Popen[bytes]:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     worker = subprocess.Popen([sys.executable, "-m", "inspector.extraction"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment)
     assert worker.stdin is not None
-    worker.stdin.write(pickle.dumps((list(paths), begin, end, is_polite, given)))
+    worker.stdin.write(pickle.dumps((list(paths), late, begin, end, is_polite, given)))
     worker.stdin.close()
     worker.stdin = None
     return worker
@@ -123,10 +155,10 @@ def main() -> None:
 
     gc.disable()
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    paths, begin, end, is_polite, given = pickle.load(sys.stdin.buffer)
+    paths, late, begin, end, is_polite, given = pickle.load(sys.stdin.buffer)
     if is_polite:  # whoever watches paints a screen
         os.nice(5)
-    pickle.dump(extract_stretch(Story(paths), begin, end, given=given), sys.stdout.buffer, pickle.HIGHEST_PROTOCOL)
+    pickle.dump(extract_stretch(Story(paths, late), begin, end, given=given), sys.stdout.buffer, pickle.HIGHEST_PROTOCOL)
 
 
 if __name__ == "__main__":

@@ -21,8 +21,8 @@ class Progress:
         self._drawn = False
 
     def opened(self, story: Story) -> None:
-        """The inputs are known."""
-        self._total = story.bytes
+        """The inputs are known; once more, where they are read a second time."""
+        self._total += story.bytes
 
     def advance(self, count: int) -> None:
         """So many more bytes were read."""

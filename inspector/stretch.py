@@ -6,7 +6,7 @@ flow that was captured from the middle, and that piece is dropped when the parts
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from inspector.safe import path_text
 from inspector.wire.flow import Began
 from inspector.wire.fragments import Key, Waiting
 from inspector.wire.losses import Losses
+from inspector.wire.openings import Opened, apart, together
 
 if TYPE_CHECKING:
     from inspector.secrets.given import Given, Supply
@@ -36,6 +37,8 @@ class Part:
     begun_before: list[tuple[Began, int, Endpoint, int]] = field(default_factory=list)
     waiting: dict[Key, Waiting] = field(default_factory=dict)
     parted: frozenset[Key] = frozenset()
+    openings: dict[int, Opened] = field(default_factory=dict)
+    """By capture, where several were compared."""
 
 
 Watch = Callable[[Facts, Story], None]
@@ -48,6 +51,8 @@ def extract_stretch(story: Story, begin: float, end: float, progress: Progress |
     supply = supplied(story, given)
     engine = Engine(from_middle=begin > 0, secrets=supply.secrets if supply else None)
     part = Part(engine.facts, engine.losses)
+    if len(story.captures) > 1 and not story.late:
+        engine.compare_clocks()
     place = 0
     is_behind = False
     for window in story.windows(progress):
@@ -67,9 +72,21 @@ def extract_stretch(story: Story, begin: float, end: float, progress: Progress |
         place += sum(map(_bytes, window))
     engine.finish()
     part.followed, part.begun_before, part.waiting, part.parted = engine.followed, engine.begun_before, engine.waiting, engine.parted
+    if engine.openings is not None:
+        part.openings = engine.openings.found()
     if supply is not None:
         part.facts.secrets += supply.problems()
     return part
+
+
+def clocks_apart(parts: list[Part], story: Story) -> Mapping[tuple[int, int], tuple[int, int, int]]:
+    """Which captures hold copies of the same packets, and by how much their clocks are apart. Where a clock was set back that is not one number."""
+    by_capture: dict[int, list[Opened]] = {}
+    for part in parts:
+        for capture, opened in part.openings.items():
+            if not story.captures[capture].info.steps:
+                by_capture.setdefault(capture, []).append(opened)
+    return apart({capture: together(found) for capture, found in by_capture.items()})
 
 
 def supplied(story: Story, given: Given | None, known: Supply | None = None) -> Supply | None:

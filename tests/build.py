@@ -17,13 +17,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from inspector.capture.files import Story
 from inspector.document import Document
+from inspector.extraction import extract
 from inspector.facts import Facts
 from inspector.findings.case import Options
 from inspector.findings.judge import judge
 from inspector.secrets.given import Given
-from inspector.stretch import extract_stretch, joined
 
 START_NS = 1_700_000_000_000_000_000
 MS = 1_000_000
@@ -314,8 +313,7 @@ def written(folder: Path, flows: Iterable[Flow], name: str = "built.pcap") -> Pa
 
 
 def facts_of(*paths: Path, given: Given | None = None) -> Facts:
-    story = Story([str(p) for p in paths])
-    return joined([extract_stretch(story, 0, float("inf"), given=given)], story)
+    return extract([str(p) for p in paths], given=given)
 
 
 def document_of(*paths: Path, options: Options | None = None, given: Given | None = None) -> Document:

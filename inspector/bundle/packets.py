@@ -10,8 +10,8 @@ from inspector.bundle.slices import Slice, seen_in
 from inspector.capture.frames import FrameBatch, packed
 from inspector.capture.writer import Output, PcapngWriter
 from inspector.document import Finding
-from inspector.evidence import flow_of
-from inspector.facts import FRAME_BITS, frame_reference, unpack_events
+from inspector.evidence import clocks_late, flow_of
+from inspector.facts import FRAME_BITS, CaptureFacts, frame_reference, unpack_events
 from inspector.findings.case import Case
 from inspector.redaction.frames import redacted_packets
 from inspector.redaction.messages import Redactor
@@ -23,10 +23,10 @@ from inspector.tracking.sessions import is_modern
 BATCH = 4096
 
 
-def held(paths: Sequence[str], seen: Sequence[Observed]) -> Holding:
-    """The frames of some connections and their legs. Raises UnreadableError."""
+def held(paths: Sequence[str], seen: Sequence[Observed], captures: Sequence[CaptureFacts]) -> Holding:
+    """The frames of some connections and their legs, by one clock. Raises UnreadableError."""
     holding = Holding([flow_of(leg) for s in seen for leg in (s.main, *s.legs)])
-    holding.read(paths)
+    holding.read(paths, clocks_late(captures))
     return holding
 
 

@@ -64,7 +64,7 @@ def subject_of(analysis: Analysis, paths: Sequence[str], wish: Wish, command: Se
     try:
         if any(is_journal(path) for path in paths if path != "-"):
             raise UnreadableError("a journal keeps facts, no packets")
-        holding = packets.held(paths, seen)
+        holding = packets.held(paths, seen, analysis.case.facts.captures)
     except UnreadableError as error:
         missing = str(error)
     redactor = Redactor(Disguise(key)) if key is not None else None

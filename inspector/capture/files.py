@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import BinaryIO
 
@@ -100,8 +100,11 @@ def _frames(source: ByteSource, info: CaptureInfo) -> Iterator[FrameBatch]:
 class Story:
     """Several captures read as one: ``captures`` in the order of their first frames, ``problems`` names inputs that could not be read."""
 
-    def __init__(self, paths: Sequence[str]) -> None:
-        """Opens every input. Raises UnreadableError where none of them is a capture."""
+    def __init__(self, paths: Sequence[str], late: Mapping[int, int] | None = None) -> None:
+        """Opens every input. ``late``: by how many nanoseconds the clocks of some captures are late, by index in ``captures``: taken out of the times of
+        their frames. Raises UnreadableError where none of them is a capture.
+        """
+        self.late = dict(late or {})
         self.problems: list[tuple[str, UnreadableError]] = []
         opened: list[CaptureFile] = []
         missing: list[UnreadableError] = []
@@ -135,12 +138,12 @@ class Story:
 
     def windows(self, progress: Progress | None = None) -> Iterator[list[FrameBatch]]:
         """All frames. A window holds one batch of each capture that has frames up to a common moment; all later frames come in later windows."""
-        waiting = list(enumerate(self.captures))
+        waiting = sorted(enumerate(self.captures), key=lambda item: (item[1].first_ns is None, self._first_ns(*item)))
         active: list[_Cursor] = []
         while waiting or active:
-            while waiting and (not active or (waiting[0][1].first_ns or 0) <= max(c.last_ns() for c in active)):
+            while waiting and (not active or self._first_ns(*waiting[0]) <= max(c.last_ns() for c in active)):
                 index, file = waiting.pop(0)
-                cursor = _Cursor(file.batches(progress), index)
+                cursor = _Cursor(file.batches(progress), index, self.late.get(index, 0))
                 if cursor.load():
                     active.append(cursor)
             if len(active) == 1 and not waiting:
@@ -153,19 +156,25 @@ class Story:
                 yield window
             active = [cursor for cursor in active if cursor.batch is not None or cursor.load()]
 
+    def _first_ns(self, index: int, file: CaptureFile) -> int:
+        return (file.first_ns or 0) - self.late.get(index, 0)
+
 
 class _Cursor:
     """One capture's current batch in the merge."""
 
-    def __init__(self, batches: Iterator[FrameBatch], capture: int) -> None:
+    def __init__(self, batches: Iterator[FrameBatch], capture: int, late: int) -> None:
         self._batches = batches
         self._capture = capture
+        self._late = late
         self.batch: FrameBatch | None = None
 
     def load(self) -> bool:
         self.batch = next(self._batches, None)
         if self.batch is not None:
             self.batch.capture = self._capture
+            if self._late:
+                self.batch.time_ns = self.batch.time_ns - self._late
         return self.batch is not None
 
     def first_ns(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -61,9 +61,9 @@ class Holding:
         for place, flow in enumerate(wanted):
             self._by_pair.setdefault(frozenset(self._number[end] for end in flow.ends), []).append(place)
 
-    def read(self, paths: Sequence[str]) -> None:
-        """Read the captures once more. Raises UnreadableError."""
-        self.take(evidence.frames(paths, self._wanted, decoder=self._decoder))
+    def read(self, paths: Sequence[str], late: Mapping[int, int] | None = None) -> None:
+        """Read the captures once more. ``late``: as in ``Story``. Raises UnreadableError."""
+        self.take(evidence.frames(paths, self._wanted, decoder=self._decoder, late=late))
 
     def take(self, batches: Iterable[tuple[FrameBatch, SegmentBatch]]) -> None:
         """Frames with their segments."""

@@ -7,7 +7,7 @@ all handshakes is taken; what the balancer needs, and how the differences scatte
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from inspector.facts import ClockOffset, ConnectionFacts
 from inspector.tracking.directions import middle, spread_of
@@ -48,7 +48,12 @@ def offsets(handshakes: Iterable[Sequence[ConnectionFacts]], vantages: Vantages)
                 known = [sample for a in seen[one] for b in seen[other] if (sample := _sample(a, b)) is not None]
                 if known:
                     samples.setdefault((one, other), []).append(min(known, key=lambda s: s[1]))
-    return _agreed(samples, weight)
+    return agreed({pair: _summed(known) for pair, known in samples.items()}, weight)
+
+
+def _summed(known: list[Sample]) -> tuple[int, int, int]:
+    late = [sample[0] for sample in known]
+    return middle(late), middle([sample[1] for sample in known]) + spread_of(late), len(known)
 
 
 def _sample(one: ConnectionFacts, other: ConnectionFacts) -> Sample | None:
@@ -64,15 +69,15 @@ def _sample(one: ConnectionFacts, other: ConnectionFacts) -> Sample | None:
     return (hello + answer) // 2, abs(hello - answer) // 2
 
 
-def _agreed(samples: dict[tuple[Vantage, Vantage], list[Sample]], weight: dict[Vantage, int]) -> Offsets:
-    """From pairs to one clock: the pairs that share most handshakes first, from the vantage point that saw most."""
+def agreed(pairs: Mapping[tuple[Vantage, Vantage], tuple[int, int, int]], weight: Mapping[Vantage, int]) -> Offsets:
+    """From pairs to one clock: the pairs that share most handshakes first, from the vantage point that saw most. ``pairs``: how much later the second
+    one's clock is, how much may be wrong in it, in nanoseconds, and by how many handshakes that is known.
+    """
     found = Offsets()
     links: dict[Vantage, list[tuple[int, Vantage, int, int]]] = {}
-    for (one, other), known in samples.items():
-        late = middle([sample[0] for sample in known])
-        doubt = middle([sample[1] for sample in known]) + spread_of([sample[0] for sample in known])
-        links.setdefault(one, []).append((len(known), other, late, doubt))
-        links.setdefault(other, []).append((len(known), one, -late, doubt))
+    for (one, other), (late, doubt, shared) in pairs.items():
+        links.setdefault(one, []).append((shared, other, late, doubt))
+        links.setdefault(other, []).append((shared, one, -late, doubt))
     for root in sorted(links, key=lambda v: (-weight[v], v)):
         if root in found.late:
             continue

@@ -13,7 +13,7 @@ from textual.filter import LineFilter
 from textual.screen import Screen
 from textual.theme import Theme
 
-from inspector.contents import RawMessage, raw_messages
+from inspector.contents import RawMessage
 from inspector.errors import InspectorError
 from inspector.findings.case import Options
 from inspector.safe import path_text, safe_text
@@ -362,7 +362,7 @@ class InspectorApp(Exporting):
     def pick(self, target: Target) -> None:
         """Pick the first message of a rung."""
         try:
-            found = of_rung(raw_messages(self.desk.paths, target.connection, given=self.desk.given), target.rung.events)
+            found = of_rung(self.desk.messages(target.connection), target.rung.events)
         except (OSError, InspectorError) as error:
             self.call_from_thread(self._told, str(error), True)
             return

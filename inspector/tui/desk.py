@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
 from inspector import evidence
 from inspector.columns import Columns
-from inspector.contents import RawMessage
+from inspector.contents import RawMessage, raw_messages
 from inspector.document import Document, Service
+from inspector.facts import ConnectionFacts
 from inspector.filters import compile_filter
 from inspector.findings.judge import Analysis
 from inspector.reports import overview
@@ -130,6 +131,10 @@ class Desk:
         """The flows of some connections, all their legs."""
         observed = self.now.case.observed
         return [evidence.flow_of(leg) for i in indexes for leg in (observed[i].main, *observed[i].legs)]
+
+    def messages(self, connection: ConnectionFacts, is_stopped: Callable[[], bool] = lambda: False) -> list[RawMessage]:
+        """The messages of a connection with their bytes, read again from the captures. Raises UnreadableError."""
+        return raw_messages(self.paths, connection, is_stopped, self.given, evidence.clocks_late(self.now.case.facts.captures))
 
     def remember(self, expression: str) -> None:
         """A filter that was used."""

@@ -9,7 +9,7 @@ from textual import work
 from textual.app import App
 
 from inspector.errors import InspectorError
-from inspector.evidence import save
+from inspector.evidence import clocks_late, save
 from inspector.filters import compile_filter, matching
 from inspector.reports.output import write
 from inspector.safe import path_text, safe_text
@@ -138,7 +138,7 @@ class Exporting(App[int]):
         }
         try:
             with open(path, "wb") as out:
-                count = save(self.desk.paths, self.desk.flows(indexes), out, comments)
+                count = save(self.desk.paths, self.desk.flows(indexes), out, comments, clocks_late(self.desk.now.case.facts.captures))
         except (OSError, InspectorError) as error:
             self.call_from_thread(self._told, f"{path_text(str(path))}: {getattr(error, 'strerror', None) or error}", True)
         else:

@@ -145,7 +145,7 @@ class Loading:
         self.version += 1
 
     def _opened(self, story: Story) -> None:
-        self.total = story.bytes
+        self.total += story.bytes
         self.stage = "reading"
 
     def _advance(self, count: int) -> None:

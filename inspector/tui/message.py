@@ -15,7 +15,7 @@ from textual.widgets import Static, Tree
 from textual.widgets.tree import TreeNode
 from textual.worker import Worker, get_current_worker
 
-from inspector.contents import RawMessage, raw_messages
+from inspector.contents import RawMessage
 from inspector.errors import InspectorError
 from inspector.facts import FRAME_BITS, Event
 from inspector.safe import safe_text
@@ -109,7 +109,7 @@ class MessageScreen(Page):
     def _load(self, target: Target) -> None:
         worker: Worker[None] = get_current_worker()
         try:
-            found = raw_messages(self.desk.paths, target.connection, lambda: worker.is_cancelled, self.desk.given)
+            found = self.desk.messages(target.connection, lambda: worker.is_cancelled)
         except (InspectorError, OSError) as error:
             self.app.call_from_thread(self._fail, safe_text(str(error)))
             return

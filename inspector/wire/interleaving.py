@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 
 import numpy as np
 
-from inspector.capture.frames import U8
+from inspector.capture.frames import READABLE, U8
 from inspector.facts import frame_reference
 from inspector.wire.segments import I64, SegmentBatch
 
@@ -31,7 +31,7 @@ def merged(batches: Sequence[SegmentBatch]) -> SegmentBatch:
     order = np.argsort(np.concatenate([part.time_ns for part in parts]), kind="stable")
     columns = {name: np.concatenate([getattr(part, name) for part in parts])[order] for name in COLUMNS}
     number = np.concatenate([part.number + frame_reference(part.capture, 0) for part in parts])[order]
-    whole = replace(parts[0], data=np.concatenate(pieces), start=np.concatenate(starts)[order], number=number, capture=0)
+    whole = replace(parts[0], data=np.concatenate([*pieces, np.zeros(READABLE, np.uint8)]), start=np.concatenate(starts)[order], number=number, capture=0)
     for name, column in columns.items():
         setattr(whole, name, column)
     return whole

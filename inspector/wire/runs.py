@@ -8,6 +8,7 @@ import numpy as np
 from msgspec import Struct
 
 from inspector import facts
+from inspector.capture.frames import U8
 from inspector.tls.registry import CLIENT_HELLO, HANDSHAKE, SERVER_HELLO
 from inspector.wire.segments import ACK, FIN, I64, RST, SYN, U64, Rows, SegmentBatch
 
@@ -96,9 +97,8 @@ def among(batch: SegmentBatch, keys: list[Key]) -> Rows:
     return found
 
 
-def _greets(batch: SegmentBatch, start: I64, held: I64) -> Rows:
+def greets(octets: U8, start: I64, held: I64) -> Rows:
     """Which segments begin as a hello does. Each begins a span, so that a hello is noticed where nobody looks any more, behind a preamble of any length."""
-    octets = batch.data
     at = np.minimum(start, max(len(octets) - HELLO_KIND - 1, 0))
     found: Rows = (held > HELLO_KIND) & (octets[at] == HANDSHAKE)
     some = np.flatnonzero(found)
@@ -140,7 +140,7 @@ def by_flow(batch: SegmentBatch, reach: Reach | None = None) -> Iterator[FlowRun
     plain = (control == 0) & (length > 0)
     follows[1:] = (group[1:] == group[:-1]) & (lane[1:] == lane[:-1]) & plain[1:] & plain[:-1] & (held[:-1] == length[:-1]) & ((seq[:-1] + length[:-1]) & 0xFFFFFFFF == seq[1:])
     start = batch.start[order][rows]
-    follows &= ~_greets(batch, start, held)
+    follows &= ~greets(batch.data, start, held)
     before = np.zeros(len(rows) + 1, np.int64)
     np.cumsum(length, out=before[1:])
     held_before = np.zeros(len(rows) + 1, np.int64)
