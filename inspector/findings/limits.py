@@ -15,6 +15,9 @@ from inspector.tracking.services import short_id
 
 CAPTURES = ("unreadable", "truncated", "damaged", "drops", "undecoded", "clipped", "bounded", "preamble", "sequence_jump")
 """Limits of whole captures that lack something."""
+STRICT = frozenset(("unreadable", "truncated", "damaged", "drops", "undecoded", "clipped", "gaps", "one_sided"))
+"""Limits by which input is incomplete for ``--strict``. A connection that began before the capture is none: there the capture begins, and lacks nothing."""
+
 NAMED = 20
 """Connections that a limit names at most."""
 
@@ -45,6 +48,9 @@ def limits(case: Case, extra: list[Limit]) -> list[Limit]:
         elif seen.offer is None:
             mid_stream.append(seen)
     _add(found, "lost_bytes", lost, "bytes of the handshake were not captured")
+    torn = [s for s in case.observed if any(leg.from_client.gap or leg.from_server.gap for leg in (s.main, *s.legs))]
+    missing = sum(leg.from_client.gap + leg.from_server.gap for s in torn for leg in (s.main, *s.legs))
+    _add(found, "gaps", torn, f"{missing:,} byte{'s' if missing > 1 else ''} in the midst of what was sent were not captured")
     _add(found, "one_sided", one_sided, "only one direction was captured")
     _add(found, "mid_stream", mid_stream, "the ClientHello was not captured")
     looked = f"what begins a direction is no TLS, and a hello was looked for in its first {bounds.SEARCH_BYTES >> 10} KiB and where flights begin, in vain"
