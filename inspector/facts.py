@@ -252,15 +252,15 @@ def seen_bits(letters: bytes, sides: bytes) -> int:
 
 
 class Unopened(NamedTuple):
-    """Frames that were not opened, by the layer at which the way ended: ``space`` (link_type, ethertype, ppp, ip_protocol, gre, udp_port, other) says whose
-    ``number`` it is, ``name`` what it is called, if anything. ``why``: unknown, cut, malformed, encrypted, compressed, fragment, incomplete.
-    """
+    """Frames that were not opened, by the layer where the way ended: ``space`` (of ``wire.encapsulations``) says whose ``number`` it is, ``name`` what it is
+    called. ``why``: as ``wire.tunnels.Stop``. ``ends``: the addresses between which an encrypted or compressed tunnel runs."""
 
     space: str
     number: int
     name: str
     why: str
     frames: int
+    ends: tuple[bytes, ...] = ()
 
 
 class ClockOffset(NamedTuple):

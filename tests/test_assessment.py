@@ -15,7 +15,7 @@ from inspector.findings.gate import MISSING
 from inspector.findings.judge import judge
 from inspector.findings.machine import ALLOW_UNSAFE, Machine
 from inspector.findings.scene import Scene
-from inspector.findings.unseen import LIMITS, LOST_FLOWS, WAYS, look, of_captures
+from inspector.findings.unseen import LIMITS, LOST_FLOWS, UNDECODED, WAYS, look, of_captures
 from inspector.tracking.observed import BAD_CERTIFICATE
 from tests.build import CLIENT, Flow, Pool, Segment, certificate, facts_of, numbered, record, written
 from tests.conftest import bundled
@@ -213,7 +213,7 @@ def test_what_ended_like_an_abort_unseen_is_a_suspect(alert: int | None, tmp_pat
 
 
 def test_every_kind_has_words() -> None:
-    assert set(MISSING) == set(LIMITS) | {way.kind for way in WAYS} | {LOST_FLOWS}
+    assert set(MISSING) == set(LIMITS) | {way.kind for way in WAYS} | {LOST_FLOWS, UNDECODED}
 
 
 def test_whole_recordings_are_told_without_reserve() -> None:

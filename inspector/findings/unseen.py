@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from inspector.document import Limit, Unseen
 from inspector.findings.case import Case, may_be_abort
+from inspector.findings.unopened import may_carry
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import Service
 
@@ -87,7 +88,6 @@ LIMITS: dict[str, Part] = {
     "truncated": ALL,
     "damaged": ALL,
     "drops": ALL,
-    "undecoded": ALL,
     "clipped": ALL,
     "bounded": ALL,
     "preamble": ALL,
@@ -97,7 +97,10 @@ LIMITS: dict[str, Part] = {
     "time_backwards": Part.ORDER,
     "coarse_times": Part.ORDER,
 }
-"""Limits of captures as a whole that may hide connections, or parts of them."""
+"""Limits of captures as a whole that may hide connections, or parts of them, whatever the service."""
+
+UNDECODED = "undecoded"
+"""Captures with frames that were not opened and may carry connections to the service (``unopened.may_carry``)."""
 
 
 class Sight(NamedTuple):
@@ -141,8 +144,8 @@ def look(case: Case, service: Service, hidden_everywhere: Sequence[tuple[Unseen,
     parts = {known.kind: known.hides for known in WAYS} | {LOST_FLOWS: ALL}
     if service.unseen:
         hidden[LOST_FLOWS] = service.unseen
-    return Sight(
-        frozenset(whole),
-        [Unseen(kind, "connections", count) for kind, count in suspects.items()],
-        [*hidden_everywhere, *((Unseen(kind, "connections", count), parts[kind]) for kind, count in hidden.items())],
-    )
+    everything = list(hidden_everywhere)
+    if closed := sum(may_carry(capture, service.addresses) for capture in case.facts.captures):
+        everything.append((Unseen(UNDECODED, "captures", closed), ALL))
+    everything += [(Unseen(kind, "connections", count), parts[kind]) for kind, count in hidden.items()]
+    return Sight(frozenset(whole), [Unseen(kind, "connections", count) for kind, count in suspects.items()], everything)

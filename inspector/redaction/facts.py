@@ -69,7 +69,9 @@ def path_name(path: str, disguise: Disguise) -> str:
 
 
 def _capture(capture: CaptureFacts, disguise: Disguise) -> CaptureFacts:
-    return msgspec.structs.replace(capture, path=path_name(capture.path, disguise), damage=repeated(capture.damage) if capture.damage is not None else None)
+    unopened = tuple(found._replace(ends=tuple(disguise.address(end) for end in found.ends)) for found in capture.unopened)
+    damage = repeated(capture.damage) if capture.damage is not None else None
+    return msgspec.structs.replace(capture, path=path_name(capture.path, disguise), damage=damage, unopened=unopened)
 
 
 def _endpoint(end: Endpoint, disguise: Disguise) -> Endpoint:
