@@ -14,6 +14,7 @@ from inspector.findings.case import Case, Options
 from inspector.findings.gate import MISSING
 from inspector.findings.judge import judge
 from inspector.findings.machine import ALLOW_UNSAFE, Machine
+from inspector.findings.prediction import extended
 from inspector.findings.scene import Scene
 from inspector.findings.unseen import LIMITS, LOST_FLOWS, UNDECODED, WAYS, look, of_captures
 from inspector.tracking.observed import BAD_CERTIFICATE
@@ -110,7 +111,7 @@ BY_RECORDINGS = {"aborted_inside": "renegotiations", "broken_off_inside": "reneg
 def scene_of(case: Case, document: Document) -> Scene:
     (service,) = case.services
     members = case.members(service)
-    return Scene(case, service, [f for f in document.findings if f.service == service.id], members, look(case, service, of_captures(document.limits)))
+    return Scene(case, service, [f for f in document.findings if f.service == service.id], members, look(case, service, of_captures(document.limits)), extended(case, service))
 
 
 @pytest.mark.parametrize("name", list(DECIDED))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from inspector import bounds
-from inspector.document import Evidence, Finding, Limit
+from inspector.document import Evidence, Finding, Limit, Remedy
 from inspector.findings import unreadable, vantages
 from inspector.findings.case import Case
-from inspector.findings.remedies import again
+from inspector.findings.remedies import again, outside
 from inspector.findings.unopened import clipped, not_opened
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import short_id
@@ -83,6 +83,19 @@ def _add(found: list[Limit], kind: str, members: list[Observed], text: str) -> N
         found.append(Limit(kind, f"{count} connection{'s' if count > 1 else ''}: {text}", None, [s.id for s in members[:NAMED]]))
 
 
+LOST = frozenset(("truncated", "damaged", "drops", "clipped", "lost_bytes", "one_sided", "mid_stream", "sequence_jump"))
+"""Limits by what was lost while capturing."""
+
+
+def _mends(case: Case, kinds: set[str]) -> Iterator[Remedy]:
+    """Only what would help: what the program cannot read, and what a server shows, another capture holds as well."""
+    is_cut = "clipped" in kinds or any(found.why == "cut" for capture in case.facts.captures for found in capture.unopened)
+    if is_cut or kinds & LOST:
+        yield again(is_cut)
+    if any(found.why != "cut" for capture in case.facts.captures for found in capture.unopened):
+        yield outside()
+
+
 def incomplete(case: Case, found: list[Limit]) -> Iterator[Finding]:
     """One finding for what the captures lack, where it weakens an answer."""
     kinds = (*CAPTURES, "lost_bytes", "one_sided", "mid_stream", unreadable.KIND)
@@ -98,7 +111,7 @@ def incomplete(case: Case, found: list[Limit]) -> Iterator[Finding]:
         "observed",
         "The capture is not complete",
         "; ".join(limit.text for limit in lacking) + ". What these connections did, and which sessions were issued or resumed in the missing part, cannot be said.",
-        [again(any(limit.kind == "clipped" for limit in lacking))],
+        list(_mends(case, {limit.kind for limit in lacking})),
         [],
         None,
         [],

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from inspector.document import Limit, Unseen
 from inspector.findings.case import Case, may_be_abort
+from inspector.findings.signs import MENDED
 from inspector.findings.unopened import may_carry
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import Service
@@ -103,6 +104,10 @@ UNDECODED = "undecoded"
 """Captures with frames that were not opened and may carry connections to the service (``unopened.may_carry``)."""
 
 
+UNMENDED = frozenset(("unreadable", "bounded", "preamble", "unreadable_certificate", "reading", "forgotten"))
+"""What another capture would hide as well."""
+
+
 class Sight(NamedTuple):
     """How far a service was seen. ``whole``: indexes of connections that were. ``suspects``: connections that were not and may have been aborted because the
     certificate changed, by kind. ``hidden``: what else was not seen, and which parts that hides.
@@ -120,6 +125,17 @@ class Sight(NamedTuple):
 def way(case: Case, seen: Observed) -> Way | None:
     """In which way a connection was not seen whole; None where it was."""
     return next((way for way in WAYS if way.holds(case, seen)), None)
+
+
+def is_mended(kind: str) -> bool:
+    """Whether capturing again would show what is hidden in this way."""
+    return kind not in UNMENDED
+
+
+def is_for_want_of_frames(case: Case, seen: Observed) -> bool:
+    """Whether what is doubtful about a possible abort is so because something was not captured."""
+    found = way(case, seen)
+    return case.weighed(seen).row in MENDED or (found is not None and is_mended(found.kind))
 
 
 def of_captures(limits: Sequence[Limit]) -> list[tuple[Unseen, Part]]:
