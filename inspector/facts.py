@@ -1,10 +1,9 @@
 """What captures say, without judgement: the border between ``extract`` and ``judge``. Compact and serialisable (msgspec).
 
-A connection is kept as about a kilobyte of packed bytes and unpacked when it is looked at, so that millions fit; hello shapes, which repeat, stand
-beside them once.
+A connection is kept as about a kilobyte of packed bytes and unpacked when it is looked at, so that millions fit; hello shapes, which repeat, stand beside them once.
 
-Frame references are integers, ``capture << 40 | frame number``; 0 means none. Times are int nanoseconds since the epoch.
-Certificates, tickets and PSK identities stand as SHA-256 digests.
+Frame references are integers, ``capture << 40 | frame number``; 0 means none. Times are int nanoseconds since the epoch. Certificates, tickets and PSK identities
+stand as SHA-256 digests.
 """
 
 from __future__ import annotations
@@ -38,6 +37,15 @@ class Endpoint(NamedTuple):
 
     address: bytes
     port: int
+
+
+class OtherFlow(NamedTuple):
+    """A flow without TLS. ``client``: its address, empty where too many are known. ``is_silent``: nobody said a byte. ``is_unseen``: of bytes that were not captured."""
+
+    server: Endpoint
+    client: bytes = b""
+    is_silent: bool = False
+    is_unseen: bool = False
 
 
 class Close(NamedTuple):
@@ -88,8 +96,6 @@ class Event(NamedTuple):
 
 
 _EVENT = struct.Struct("<qQIcB")
-
-
 EVENT_BYTES = _EVENT.size
 LETTER_AT, SIDE_AT = EVENT_BYTES - 2, EVENT_BYTES - 1
 
@@ -302,22 +308,19 @@ class CaptureFacts(Struct):
 
 
 class Facts(Struct):
-    """All that was extracted. ``connections``: packed. ``certificates``: DER by SHA-256. ``other_flows``: TCP
-    flows without TLS, by server endpoint. ``logs``: what others wrote down at the time. ``secrets``: what was wrong with secrets, where there were any.
-    """
+    """All that was extracted. ``connections``: packed. ``certificates``: DER by SHA-256. ``other_flows``: how many of each there were. ``logs``: what others wrote
+    down at the time. ``secrets``: what was wrong with secrets, where there were any."""
 
     captures: list[CaptureFacts] = field(default_factory=list)
     connections: list[bytes] = field(default_factory=list)
     offers: dict[bytes, HelloShape] = field(default_factory=dict)
     answers: dict[bytes, AnswerShape] = field(default_factory=dict)
     certificates: dict[bytes, bytes] = field(default_factory=dict)
-    other_flows: dict[Endpoint, int] = field(default_factory=dict)
+    other_flows: dict[OtherFlow, int] = field(default_factory=dict)
     problems: list[tuple[str, str]] = field(default_factory=list)
     bounded: list[str] = field(default_factory=list)
     logs: list[LogFacts] = field(default_factory=list)
     secrets: list[str] = field(default_factory=list)
-    unseen_flows: dict[Endpoint, int] = field(default_factory=dict)
-    """Those of ``other_flows`` of which bytes were not captured: TLS may have been in them."""
     _latest: tuple[bytes, ConnectionFacts] | None = None
     """What was unpacked last; whoever looks at a connection mostly looks several times."""
 
@@ -329,15 +332,13 @@ class Facts(Struct):
         """The connection as bytes; its hello shapes go into ``offers`` and ``answers``."""
         handshake = connection.handshake
         offer, answer = handshake.offer, handshake.answer
-        offer_key = answer_key = b""
         if offer is not None:
-            offer_key = offer.key
-            self.offers[offer_key] = offer
+            self.offers[offer.key] = offer
         if answer is not None:
-            answer_key = answer.key
-            self.answers[answer_key] = answer
+            self.answers[answer.key] = answer
+        keys = offer.key if offer is not None else b"", answer.key if answer is not None else b""
         handshake.offer = handshake.answer = None
-        packed = _PREFIX.pack((handshake.hello_ns or connection.first_ns) + _SHIFT, handshake.client_random[-8:]) + _encode((offer_key, answer_key, connection))
+        packed = _PREFIX.pack((handshake.hello_ns or connection.first_ns) + _SHIFT, handshake.client_random[-8:]) + _encode((*keys, connection))
         handshake.offer, handshake.answer = offer, answer
         return packed
 
@@ -391,9 +392,8 @@ def absorb(whole: Facts, part: Facts) -> None:
     whole.offers |= part.offers
     whole.answers |= part.answers
     whole.certificates |= part.certificates
-    for flows, more in ((whole.other_flows, part.other_flows), (whole.unseen_flows, part.unseen_flows)):
-        for endpoint, count in more.items():
-            flows[endpoint] = flows.get(endpoint, 0) + count
+    for flow, count in part.other_flows.items():
+        whole.other_flows[flow] = whole.other_flows.get(flow, 0) + count
     whole.problems += part.problems
     whole.bounded += part.bounded
     whole.logs += part.logs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from itertools import islice
@@ -15,8 +16,11 @@ from inspector.findings.prediction import Extended, extended
 from inspector.findings.remedies import CHANGE_REFERENCES
 from inspector.times import moment, rfc3339
 from inspector.tracking.observed import Observed
-from inspector.tracking.services import Service, short_id
+from inspector.tracking.services import CHECKS_AT_LEAST, Service, ip_text, short_id
 from inspector.version import VERSION
+
+MOST_CHECKERS = 100
+"""Clients that do health checks of a service and are named, at most."""
 
 
 class Analysis:
@@ -150,7 +154,16 @@ def _service(case: Case, service: Service, assessment: doc.Assessment) -> doc.Se
         cells,
         impact=from_logs.impact(case, service),
         offer_unseen=offer_unseen,
+        checkers=_checkers(case, service),
     )
+
+
+def _checkers(case: Case, service: Service) -> list[doc.Checker]:
+    """Who does health checks of a service, by hellos or only by connecting."""
+    hellos = Counter(case.clients[seen.client].ip for index in service.connections if (seen := case.observed[index]).health_check)
+    found = [doc.Checker(ip, "tls", count) for ip, count in hellos.items()]
+    found += [doc.Checker(ip_text(address), "tcp", count) for address, count in service.silent.items() if address and count >= CHECKS_AT_LEAST]
+    return sorted(found, key=lambda checker: (-checker.connections, checker.ip, checker.kind))[:MOST_CHECKERS]
 
 
 def _client(case: Case, index: int) -> doc.Client:
