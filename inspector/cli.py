@@ -76,7 +76,7 @@ cli.add_command(cli_report.diff_command)
 @click.option("-Y", "--filter", "expression", metavar="EXPRESSION", help="Show only connections that match, e.g. outcome:aborted backend:B. See docs/filters.md.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, writable=True), help="Write to a file instead of standard output.")
 @click.option("--fail-on", type=click.Choice(SEVERITIES), default="medium", show_default=True, help="Severity from which the exit status is 1: failed connections are medium.")
-@click.option("--strict", is_flag=True, help="Exit status 3 where the input is incomplete.")
+@click.option("--strict", is_flag=True, help="Exit status 3 where the input is incomplete: files, frames, or bytes inside connections.")
 def analyze_command(
     asked: Asked,
     form: str,
@@ -119,8 +119,10 @@ def _write(analysis: Analysis, form: str, wanted: Any, output: str | None) -> No
 
 
 def _exit_by_findings(analysis: Analysis, fail_on: str, strict: bool) -> None:
+    from inspector.findings.limits import STRICT
+
     document = analysis.document
-    if strict and any(limit.kind in ("unreadable", "truncated", "damaged", "drops", "undecoded", "clipped") for limit in document.limits):
+    if strict and any(limit.kind in STRICT for limit in document.limits):
         raise SystemExit(INCOMPLETE)
     if any(is_at_least(f.severity, fail_on) for f in document.findings):
         raise SystemExit(FINDINGS)

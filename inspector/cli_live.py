@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from inspector.errors import InspectorError, UsageError
+from inspector.errors import InspectorError, NotPermittedError, UsageError
 from inspector.vips import parsed
 
 if TYPE_CHECKING:
@@ -348,13 +348,19 @@ def _keeping(opened: Opened, options: dict[str, Any], journal_wanted: bool) -> K
 @click.command("doctor")
 @click.option("--recipe", "recipe_wanted", is_flag=True, help="Print the tcpdump line for somebody who may run nothing else.")
 def doctor_command(recipe_wanted: bool) -> None:
-    """Say what live capture needs here and what is missing, with the command that mends it."""
+    """Say what live capture needs here and what is missing, with the command that mends it. Exit status 4 where this user cannot capture."""
     from inspector.live.doctor import diagnosis, recipe, told
     from inspector.live.host import look
     from inspector.safe import safe_text
 
     host = look()
-    click.echo(recipe(host) if recipe_wanted else told(diagnosis(host), lambda text: safe_text(text, 500)), nl=False)
+    if recipe_wanted:
+        click.echo(recipe(host), nl=False)
+        return
+    found = diagnosis(host)
+    click.echo(told(found.checks, lambda text: safe_text(text, 500)), nl=False)
+    if not found.can_capture:
+        raise NotPermittedError("this user cannot capture live")
 
 
 def list_interfaces() -> None:

@@ -102,9 +102,18 @@ class Impact(Struct):
     nodes: list[str]
 
 
+class Checker(Struct):
+    """Who looks only whether a service is there. ``kind``: ``tls`` where it says hello and closes, ``tcp`` where it connects and closes without a byte."""
+
+    ip: str
+    kind: Literal["tls", "tcp"]
+    connections: int
+
+
 class Service(Struct):
     """``health_checks`` and ``established`` are among ``connections``; ``offered_nothing`` counts connections without an offer,
     ``offer_unseen`` those whose offer, or what became of it, was not captured. ``named``: by settings.
+    ``checkers``: the most frequent first; those of ``tcp`` are among ``other_flows``.
     """
 
     id: str
@@ -126,6 +135,7 @@ class Service(Struct):
     named: str | None = None
     impact: Impact | None = None
     offer_unseen: int = 0
+    checkers: list[Checker] = []
 
 
 class Client(Struct):

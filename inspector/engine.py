@@ -12,11 +12,11 @@ from typing import Protocol
 
 from inspector import bounds
 from inspector.capture.frames import CaptureInfo, FrameBatch
-from inspector.facts import CaptureFacts, ConnectionFacts, Endpoint, Facts
+from inspector.facts import CaptureFacts, ConnectionFacts, Facts, OtherFlow
 from inspector.safe import path_text
 from inspector.tls import messages
 from inspector.tracking.connections import Channel, Connection
-from inspector.wire.flow import Began
+from inspector.wire.flow import Began, BegunBefore
 from inspector.wire.flows import FlowTable
 from inspector.wire.fragments import Key, Waiting
 from inspector.wire.interleaving import merged
@@ -48,10 +48,9 @@ class Engine:
         self.parted: frozenset[Key] = frozenset()
         """Datagrams of which some fragments came before ``drain``, and others may follow."""
 
-        self.begun_before: list[tuple[Began, int, Endpoint, int]] = []
-        """Of flows that may have begun before the first frame: how, when, the server, and the connection's index in ``facts``; or -1 where it was no TLS, -2
-        where bytes of that were not captured.
-        """
+        self.begun_before: list[BegunBefore] = []
+        """Flows that may have begun before the first frame."""
+
         self._decoder = SegmentDecoder()
         self.openings: Openings | None = None
         """Where several captures are compared."""
@@ -147,16 +146,18 @@ class Engine:
     def connection(self, found: ConnectionFacts, began: Began | None) -> None:
         """A finished connection."""
         if began is not None:
-            self.begun_before.append((began, found.first_ns, found.server, len(self.facts.connections)))
+            self.begun_before.append(BegunBefore(began, found.first_ns, len(self.facts.connections)))
         self.facts.add(found)
 
-    def other(self, server: Endpoint, began: Began | None, first_ns: int, is_unseen: bool) -> None:
-        """A finished flow without TLS. ``is_unseen``: bytes of it were not captured."""
+    def other(self, found: OtherFlow, began: Began | None, first_ns: int) -> None:
+        """A finished flow without TLS. Where there are too many clients they are not told apart any more."""
+        flows = self.facts.other_flows
+        if found not in flows and len(flows) >= bounds.CACHE:
+            found = OtherFlow(found.server, is_unseen=found.is_unseen)
         if began is not None:
-            self.begun_before.append((began, first_ns, server, -2 if is_unseen else -1))
-        for flows in (self.facts.other_flows, *((self.facts.unseen_flows,) if is_unseen else ())):
-            if server in flows or len(flows) < bounds.CACHE:
-                flows[server] = flows.get(server, 0) + 1
+            self.begun_before.append(BegunBefore(began, first_ns, found))
+        if found in flows or len(flows) < 2 * bounds.CACHE:
+            flows[found] = flows.get(found, 0) + 1
 
 
 class LiveEngine(Engine):

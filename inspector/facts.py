@@ -1,7 +1,6 @@
 """What captures say, without judgement: the border between ``extract`` and ``judge``. Compact and serialisable (msgspec).
 
-A connection is kept as about a kilobyte of packed bytes and unpacked when it is looked at, so that millions fit; hello shapes, which repeat, stand
-beside them once.
+A connection is kept as about a kilobyte of packed bytes and unpacked when it is looked at, so that millions fit; hello shapes, which repeat, stand beside them once.
 
 Frame references are integers, ``capture << 40 | frame number``; 0 means none. Times are int nanoseconds since the epoch.
 Certificates, lists of authorities, tickets and PSK identities stand as SHA-256 digests.
@@ -38,6 +37,15 @@ class Endpoint(Struct, frozen=True, order=True, gc=False, array_like=True):
 
     address: bytes
     port: int
+
+
+class OtherFlow(NamedTuple):
+    """A flow without TLS. ``client``: its address, empty where too many are known. ``is_silent``: nobody said a byte. ``is_unseen``: of bytes that were not captured."""
+
+    server: Endpoint
+    client: bytes = b""
+    is_silent: bool = False
+    is_unseen: bool = False
 
 
 class Close(Struct, frozen=True, gc=False, array_like=True):
@@ -250,15 +258,15 @@ def seen_bits(letters: bytes, sides: bytes) -> int:
 
 
 class Unopened(NamedTuple):
-    """Frames that were not opened, by the layer at which the way ended: ``space`` (link_type, ethertype, ppp, ip_protocol, gre, udp_port, other) says whose
-    ``number`` it is, ``name`` what it is called, if anything. ``why``: unknown, cut, malformed, encrypted, compressed, fragment, incomplete.
-    """
+    """Frames that were not opened, by the layer where the way ended: ``space`` (of ``wire.encapsulations``) says whose ``number`` it is, ``name`` what it is
+    called. ``why``: as ``wire.tunnels.Stop``. ``ends``: the addresses between which an encrypted or compressed tunnel runs."""
 
     space: str
     number: int
     name: str
     why: str
     frames: int
+    ends: tuple[bytes, ...] = ()
 
 
 class ClockOffset(NamedTuple):
@@ -300,8 +308,8 @@ class CaptureFacts(Struct):
 
 
 class Facts(Struct):
-    """All that was extracted. ``connections``: packed. ``certificates``: DER, ``authorities``: lists of names, by SHA-256. ``other_flows``: TCP
-    flows without TLS, by server endpoint. ``logs``: what others wrote down at the time. ``secrets``: what was wrong with secrets, where there were any.
+    """All that was extracted. ``connections``: packed. ``certificates``: DER, ``authorities``: lists of names, by SHA-256. ``other_flows``: how many of
+    each there were. ``logs``: what others wrote down at the time. ``secrets``: what was wrong with secrets, where there were any.
     """
 
     captures: list[CaptureFacts] = field(default_factory=list)
@@ -309,13 +317,11 @@ class Facts(Struct):
     offers: dict[bytes, HelloShape] = field(default_factory=dict)
     answers: dict[bytes, AnswerShape] = field(default_factory=dict)
     certificates: dict[bytes, bytes] = field(default_factory=dict)
-    other_flows: dict[Endpoint, int] = field(default_factory=dict)
+    other_flows: dict[OtherFlow, int] = field(default_factory=dict)
     problems: list[tuple[str, str]] = field(default_factory=list)
     bounded: list[str] = field(default_factory=list)
     logs: list[LogFacts] = field(default_factory=list)
     secrets: list[str] = field(default_factory=list)
-    unseen_flows: dict[Endpoint, int] = field(default_factory=dict)
-    """Those of ``other_flows`` of which bytes were not captured: TLS may have been in them."""
     authorities: dict[bytes, bytes] = field(default_factory=dict)
     _latest: tuple[bytes, ConnectionFacts] | None = None
     """What was unpacked last; whoever looks at a connection mostly looks several times."""
@@ -328,15 +334,13 @@ class Facts(Struct):
         """The connection as bytes; its hello shapes go into ``offers`` and ``answers``."""
         handshake = connection.handshake
         offer, answer = handshake.offer, handshake.answer
-        offer_key = answer_key = b""
         if offer is not None:
-            offer_key = offer.key
-            self.offers[offer_key] = offer
+            self.offers[offer.key] = offer
         if answer is not None:
-            answer_key = answer.key
-            self.answers[answer_key] = answer
+            self.answers[answer.key] = answer
+        keys = offer.key if offer is not None else b"", answer.key if answer is not None else b""
         handshake.offer = handshake.answer = None
-        packed = _PREFIX.pack((handshake.hello_ns or connection.first_ns) + _SHIFT, handshake.client_random[-8:]) + _encode((offer_key, answer_key, connection))
+        packed = _PREFIX.pack((handshake.hello_ns or connection.first_ns) + _SHIFT, handshake.client_random[-8:]) + _encode((*keys, connection))
         handshake.offer, handshake.answer = offer, answer
         return packed
 
@@ -391,9 +395,8 @@ def absorb(whole: Facts, part: Facts) -> None:
     whole.answers |= part.answers
     whole.certificates |= part.certificates
     whole.authorities |= part.authorities
-    for flows, more in ((whole.other_flows, part.other_flows), (whole.unseen_flows, part.unseen_flows)):
-        for endpoint, count in more.items():
-            flows[endpoint] = flows.get(endpoint, 0) + count
+    for flow, count in part.other_flows.items():
+        whole.other_flows[flow] = whole.other_flows.get(flow, 0) + count
     whole.problems += part.problems
     whole.bounded += part.bounded
     whole.logs += part.logs

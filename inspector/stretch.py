@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from inspector.capture.files import Progress, Story
 from inspector.capture.frames import FrameBatch
 from inspector.engine import Engine, capture_facts
-from inspector.facts import Endpoint, Facts, absorb
+from inspector.facts import Facts, absorb
 from inspector.safe import path_text
-from inspector.wire.flow import Began
+from inspector.wire.flow import Began, BegunBefore
 from inspector.wire.fragments import Key, Waiting
 from inspector.wire.losses import Losses
 from inspector.wire.openings import Opened, apart, together
@@ -34,7 +34,7 @@ class Part:
     facts: Facts
     losses: dict[int, Losses]
     followed: dict[Began, int] = field(default_factory=dict)
-    begun_before: list[tuple[Began, int, Endpoint, int]] = field(default_factory=list)
+    begun_before: list[BegunBefore] = field(default_factory=list)
     waiting: dict[Key, Waiting] = field(default_factory=dict)
     parted: frozenset[Key] = frozenset()
     openings: dict[int, Opened] = field(default_factory=dict)
@@ -137,13 +137,12 @@ def joined(parts: list[Part], story: Story) -> Facts:
 def _drop(part: Part, followed: dict[Began, int]) -> None:
     """Remove the pieces of flows that an earlier part followed to their end."""
     dropped: set[int] = set()
-    for began, first_ns, server, index in part.begun_before:
+    flows = part.facts.other_flows
+    for began, first_ns, found in part.begun_before:
         if began in followed and first_ns <= followed[began]:  # what comes later is another, or the same captured once more
-            if index >= 0:
-                dropped.add(index)
-                continue
-            for flows in (part.facts.other_flows, *((part.facts.unseen_flows,) if index == -2 else ())):
-                if server in flows:
-                    flows[server] -= 1
+            if isinstance(found, int):
+                dropped.add(found)
+            elif found in flows:
+                flows[found] -= 1
     if dropped:
         part.facts.connections = [packed for index, packed in enumerate(part.facts.connections) if index not in dropped]

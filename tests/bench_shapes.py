@@ -18,7 +18,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from inspector.facts import ConnectionFacts, Endpoint, Facts, pack_events, unpack_events
+from inspector.facts import ConnectionFacts, Endpoint, Facts, OtherFlow, pack_events, unpack_events
 from inspector.findings.judge import judge
 from inspector.tls.messages import HelloShape
 from tests.build import SYN, Flow, Pool, certificate, ethernet, facts_of, numbered, pcap, written
@@ -88,7 +88,7 @@ def lonely_servers(count: int) -> Facts:
     def change(whole: Facts, seed: ConnectionFacts, n: int) -> dict[str, Any]:
         offer = seed.handshake.offer
         assert offer is not None
-        whole.other_flows[Endpoint(address(n), 8081)] = 1
+        whole.other_flows[OtherFlow(Endpoint(address(n), 8081))] = 1
         return {"server": Endpoint(address(n), 8081), "offer": offer._replace(server_name=None, key=offer.key[:8] + b"none")}
 
     return copies(lambda pool: pool.full(A, numbered(1)), count, change)

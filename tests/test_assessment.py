@@ -14,8 +14,9 @@ from inspector.findings.case import Case, Options
 from inspector.findings.gate import MISSING
 from inspector.findings.judge import judge
 from inspector.findings.machine import ALLOW_UNSAFE, Machine
+from inspector.findings.prediction import extended
 from inspector.findings.scene import Scene
-from inspector.findings.unseen import LIMITS, LOST_FLOWS, WAYS, look, of_captures
+from inspector.findings.unseen import LIMITS, LOST_FLOWS, UNDECODED, WAYS, look, of_captures
 from inspector.tracking.observed import BAD_CERTIFICATE
 from tests.build import CLIENT, Flow, Pool, Segment, certificate, facts_of, numbered, record, written
 from tests.conftest import bundled
@@ -110,7 +111,7 @@ BY_RECORDINGS = {"aborted_inside": "renegotiations", "broken_off_inside": "reneg
 def scene_of(case: Case, document: Document) -> Scene:
     (service,) = case.services
     members = case.members(service)
-    return Scene(case, service, [f for f in document.findings if f.service == service.id], members, look(case, service, of_captures(document.limits)))
+    return Scene(case, service, [f for f in document.findings if f.service == service.id], members, look(case, service, of_captures(document.limits)), extended(case, service))
 
 
 @pytest.mark.parametrize("name", list(DECIDED))
@@ -213,7 +214,7 @@ def test_what_ended_like_an_abort_unseen_is_a_suspect(alert: int | None, tmp_pat
 
 
 def test_every_kind_has_words() -> None:
-    assert set(MISSING) == set(LIMITS) | {way.kind for way in WAYS} | {LOST_FLOWS}
+    assert set(MISSING) == set(LIMITS) | {way.kind for way in WAYS} | {LOST_FLOWS, UNDECODED}
 
 
 def test_whole_recordings_are_told_without_reserve() -> None:

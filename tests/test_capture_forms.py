@@ -197,3 +197,12 @@ def test_the_first_word_is_what_could_not_be_read(tmp_path: Path) -> None:
     assert done.returncode == 3
     assert "link type 230 (IEEE802_15_4_NOFCS)" in done.stdout.split("No TLS was found", maxsplit=1)[0]
     assert "No TLS was found in what could be read." in " ".join(done.stdout.split())
+
+
+def test_what_capturing_again_would_not_mend_has_another_remedy_or_none(tmp_path: Path) -> None:
+    """Frames that are not opened, beside a service that was seen whole: another place is named, and no larger buffer."""
+    path = tmp_path / "beside.pcap"
+    path.write_bytes(pcap([*plain(), (plain()[-1][0], bytes(12) + b"\x43\x21" + bytes(40))]))
+    (finding,) = [f for f in document_of(path).findings if f.rule == "capture-incomplete"]
+    (remedy,) = finding.remedies
+    assert "where these frames carry no tunnel" in remedy.text

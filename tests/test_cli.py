@@ -18,7 +18,7 @@ import jsonschema
 import pytest
 
 from inspector.reports.json_schema import schema
-from tests.build import Pool, certificate, numbered, written
+from tests.build import DATA, Pool, certificate, numbered, written
 from tests.conftest import CAPTURES, find
 
 INSPECTOR = [sys.executable, "-m", "inspector"]
@@ -293,3 +293,22 @@ def test_pipes_that_cannot_be_read_are_named_at_once(tmp_path: Path) -> None:
         assert done.returncode == 2
         assert b"pipe" in done.stderr
         assert b"Traceback" not in done.stderr
+
+
+def test_strict_sees_what_is_missing_inside_connections(tmp_path: Path) -> None:
+    """Bytes lost behind the handshake, where no verdict needs them, and a direction; a connection that began before the capture lacks nothing."""
+    pool = Pool()
+    flow = pool.full(certificate("a"), numbered(1))
+    segments = list(flow.segments)
+    said = next(i for i, s in enumerate(segments) if s.payload.startswith(DATA))
+    kept = {
+        "whole": segments,
+        "gap": segments[:said] + segments[said + 1 :],
+        "one direction": [s for s in segments if s.from_client],
+        "from the middle": segments[said:],
+    }
+    for name, left in kept.items():
+        flow.segments = left
+        expect = 3 if name in ("gap", "one direction") else 0
+        document = json.loads(run("analyze", str(written(tmp_path, pool.flows)), "--strict", "-T", "json", expect=expect).stdout)
+        assert ("gaps" in {limit["kind"] for limit in document["limits"]}) == (name == "gap"), name

@@ -107,6 +107,15 @@ Every frame that may carry TLS and is not opened is counted, and the limit `unde
 cut, malformed, encrypted, compressed, a fragment, or of a kind that is not read. The limit `clipped` says what the snap length took away of the payload. With `--strict` either
 makes the exit status 3. *No TLS was found* is said of what could be read, behind what could not.
 
+What that does to a verdict follows from what may stand in these frames:
+
+| not opened | it may carry | verdicts that it weakens |
+|---|---|---|
+| a link type, EtherType, protocol or port that is not known; a header that was cut or does not hold; fragments of what never became whole | anything | of all services |
+| what is encrypted on a link: MACsec, 802.11, PPP | anything on that link | of all services |
+| an encrypted or compressed tunnel between two addresses: ESP (also behind AH and in UDP), IPComp, WireGuard, OpenVPN, DTLS | what its ends serve | of services at an end of it |
+| ordinary traffic (below) | no TCP | of none |
+
 Traffic of other kinds is no loss and is passed over: EtherTypes {numbered(Space.ETHERTYPE, opened=False, form="0x{:04x}")};
 IP protocols {numbered(Space.IP_PROTOCOL, opened=False)};
 UDP that is no tunnel; LLC that is not SNAP; what PPP negotiates by.

@@ -103,7 +103,7 @@ def test_generations(version: str, found: str | None) -> None:
 
 
 def test_the_doctor_says_it(machine: Path) -> None:
-    text = told(diagnosis(seen(machine)), lambda t: safe_text(t, 500))
+    text = told(diagnosis(seen(machine)).checks, lambda t: safe_text(t, 500))
     assert "Puppet Server, process 4711" in text
     assert "JDK 17.0.15: the identity rule of today" in text
     assert "-Djdk.tls.useExtendedMasterSecret=false" in text
@@ -113,7 +113,7 @@ def test_the_doctor_says_it(machine: Path) -> None:
 
 def test_hostile_names_are_escaped_by_the_doctor(machine: Path) -> None:
     (machine / "etc/puppetlabs/puppet/puppetdb.conf").write_text("[main]\nserver_urls = https://a\x1b]52;c;x\x07b:8081\n")
-    text = told(diagnosis(seen(machine)), lambda t: safe_text(t, 500))
+    text = told(diagnosis(seen(machine)).checks, lambda t: safe_text(t, 500))
     assert "\x1b" not in text
 
 
@@ -184,4 +184,4 @@ def test_a_log_in_a_closed_directory_is_noted(machine: Path, monkeypatch: pytest
     host = look(str(machine), resolve, lambda address, port: ("eth0", "10.0.0.1"))
     assert not host.log
     assert any("/var/log/puppetlabs/puppetserver/puppetserver.log: whether it is there, this user may not see" in note for note in host.notes)
-    assert any("whether it is there" in check.text for check in diagnosis(host))
+    assert any("whether it is there" in check.text for check in diagnosis(host).checks)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.build import Pool, certificate, numbered, written
 from tests.conftest import CAPTURES, find
 from tests.live import bytes_of, watched
 
@@ -129,3 +130,18 @@ def test_logs_that_cannot_be_used_lose_nothing_of_the_rest(tmp_path: Path) -> No
     assert [limit["kind"] for limit in document["limits"]].count("log_unreadable") == 4
     assert len(document["incidents"]) == 10
     assert run("verify", "r", folder=tmp_path).returncode == 0
+
+
+def test_references_are_of_what_has_remedies(tmp_path: Path) -> None:
+    """A client that goes on though Java's rule says abort is told, with no word on how to cure what did not happen; the failure has another reason."""
+    a, b = certificate("puppetdb1", ("puppetdb1.example.com",)), certificate("puppetdb2", ("puppetdb2.example.com",))
+    pool = Pool()
+    pool.full(a, numbered(1))
+    pool.resumed(numbered(1))
+    pool.full(b, numbered(2), numbered(1))
+    pool.server_alert(40)
+    assert run("report", str(written(tmp_path, pool.flows)), "-o", "other", folder=tmp_path).returncode == 0
+    text = (tmp_path / "other" / "report.md").read_text(encoding="utf-8")
+    assert "A Java client went on once" in text
+    assert "handshake_failure" in text
+    assert not any(word in text for word in ("SERVER-207", "7627", "## References"))

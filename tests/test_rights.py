@@ -161,7 +161,7 @@ def test_the_way_to_an_address_has_an_interface() -> None:
 @needs_root
 def test_the_doctor_says_what_a_capture_may_read_and_write_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SUDO_UID", raising=False)
-    told = [check.text for check in diagnosis(host.look())]
+    told = [check.text for check in diagnosis(host.look()).checks]
     assert any("nobody, whom a capture becomes, can" in text for text in told)
     assert any("journal" in text for text in told)
 

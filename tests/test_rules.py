@@ -366,3 +366,25 @@ def test_what_is_kept_of_a_connection_is_bounded(judged: Judged) -> None:
     (c,) = judged(Pool(flows=[flow])).connections
     assert len(c.alerts) < 300
     assert [a.kind for a in c.anomalies] == ["bounded"]
+
+
+def test_nobody_is_told_to_capture_again_what_was_captured_whole(judged: Judged) -> None:
+    """A client that never accepts a certificate is doubted for what it does; one whose session is from before the capture for what is missing."""
+    whole = Pool()
+    whole.full(A, X)
+    whole.resumed(X)
+    whole.given_up(B, Z)
+    whole.given_up(B, Y, X)
+    document = judged(whole)
+    (finding,) = of(document, "certificate-change-abort")
+    assert finding.verdict == "possible"
+    assert not any("apture" in remedy.text for remedy in finding.remedies)
+    assert "restricted during renegotiation" in finding.remedies[0].text
+    assert "client's own log" in document.services[0].assessment.do
+    lacking = Pool()
+    lacking.given_up(B, Y, X)
+    lacking.full(B, Y)
+    document = judged(lacking)
+    (finding,) = of(document, "certificate-change-abort")
+    assert finding.remedies[0].text.startswith("Capture ")
+    assert document.services[0].assessment.do.startswith("capture again")

@@ -176,10 +176,23 @@ def test_whom_root_becomes() -> None:
 def test_without_rights(command: str, tmp_path: Path) -> None:
     """Exit status 4, and the command that mends it. Only the capability is taken away: another user could perhaps not read this program."""
     options = ["-Z", "root", "-i", "lo", "--no-journal"] if command == "watch" else []
-    words = ["setpriv", "--bounding-set", "-net_raw", "--inh-caps", "-net_raw", sys.executable, "-m", "inspector", command, *options]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False, cwd=CAPTURES.parent)
-    assert done.returncode == (4 if command == "watch" else 0), done.stderr
+    words = [str(shutil.which("setpriv")), "--bounding-set", "-net_raw", "--inh-caps", "-net_raw", sys.executable, "-m", "inspector", command, *options]
+    nobody_else = {**os.environ, "PATH": str(tmp_path)}  # no sudo, no dumpcap
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False, cwd=CAPTURES.parent, env=nobody_else)
+    assert done.returncode == 4, done.stderr
     assert "sudo" in (done.stderr if command == "watch" else done.stdout)
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv, to take rights away")
+def test_the_doctor_is_content_where_another_program_may_capture(tmp_path: Path) -> None:
+    for name in ("sudo", "tcpdump"):
+        (tmp_path / name).write_text("#!/bin/sh\nexit 0\n")
+        (tmp_path / name).chmod(0o755)
+    words = [str(shutil.which("setpriv")), "--bounding-set", "-net_raw", "--inh-caps", "-net_raw", sys.executable, "-m", "inspector", "doctor"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False, cwd=CAPTURES.parent, env={**os.environ, "PATH": str(tmp_path)})
+    assert done.returncode == 0, done.stderr
+    assert "this user may not capture" in done.stdout
+    assert "live --via 'sudo -n tcpdump" in done.stdout
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -25,7 +26,7 @@ from inspector.merging import merge
 from inspector.reports import json_stream
 from inspector.reports.json_stream import write_json
 from inspector.stretch import extract_stretch, joined
-from tests.build import facts_of
+from tests.build import ACK, MS, RST, START_NS, SYN, Flow, Pool, certificate, facts_of, numbered, written
 from tests.conftest import find
 
 INFINITE = float("inf")
@@ -173,3 +174,29 @@ def test_work_is_estimated() -> None:
     assert places[0][0] == 0
     assert places[-1][1] == INFINITE
     assert all(a[1] == b[0] for a, b in pairwise(places))
+
+
+@pytest.mark.parametrize("way", ["fin", "rst"])
+def test_who_only_connects_and_closes_is_named_wherever_a_capture_is_cut(tmp_path: Path, way: str) -> None:
+    """And is no refused port, no scan, and nothing that spoke."""
+    pool = Pool()
+    for n in range(4):
+        pool.full(certificate("a"), numbered(n))
+    monitor, scanner, refused, speaker = "10.0.0.77", "10.0.0.78", "10.0.0.79", "10.0.0.80"
+    for n in range(10):
+        ns = START_NS + n * 20 * MS
+        check = Flow(50_000 + n, ns, monitor).open()
+        pool.flows += [
+            check.close() if way == "fin" else check.add(True, RST | ACK),
+            Flow(51_000 + n, ns, scanner).add(True, SYN),
+            Flow(52_000 + n, ns, refused).add(True, SYN).add(False, RST | ACK),
+            Flow(53_000 + n, ns, speaker).open().client_says(b"GET / HTTP/1.0\r\n\r\n").close(),
+        ]
+    path = written(tmp_path, pool.flows)
+    expected = whole(path)
+    (service,) = judge(expected).document.services
+    assert [(c.ip, c.kind, c.connections) for c in service.checkers] == [(monitor, "tcp", 10)]
+    assert service.other_flows == 40
+    size = path.stat().st_size
+    for at in range(100, size, size // 7):
+        assert +Counter(in_parts(path, [at]).other_flows) == +Counter(expected.other_flows)

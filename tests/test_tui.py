@@ -119,6 +119,8 @@ async def test_filter_from_the_keyboard_and_its_history() -> None:
         typed = next(i for i, line in enumerate(lines) if " zz:1" in line)
         assert lines[typed].index("zz:1") == lines[typed + 2].index("^")
         assert "no field zz" in lines[typed + 3]
+        await pressed(pilot, *["backspace"] * 5, *" kind:abc")
+        assert "there are full, session_id, ticket, resumed, psk" in " ".join(shown(app).replace("│", " ").split())
         await pressed(pilot, "escape")
         assert app.screen.query_one(Rows).count == 23
 

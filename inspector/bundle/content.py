@@ -190,7 +190,7 @@ def content_of(analysis: Analysis, scope: Scope, found: Slice, evidence: dict[in
         [Other(f, _evidence(places, f), _inside(analysis, f)) for f in others[:FINDINGS]],
         max(len(others) - FINDINGS, 0),
         _advice(scope.findings),
-        list(dict.fromkeys(r for f in scope.findings for r in f.references)),
+        list(dict.fromkeys(r for f in scope.findings if f.remedies for r in f.references)),  # what needs no remedy is not what the report is about
         document.limits,
         document.logs,
         scope.text,

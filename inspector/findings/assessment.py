@@ -17,10 +17,11 @@ from inspector.findings.change import ABORT
 from inspector.findings.failures import RULE as FAILED, unclear_id
 from inspector.findings.gate import gated, missing, unknown
 from inspector.findings.machine import USE_EMS
+from inspector.findings.prediction import Extended
 from inspector.findings.programs import Hit, hits
 from inspector.findings.renegotiation import BROKEN_OFF, CHANGED
 from inspector.findings.scene import Scene, connections
-from inspector.findings.unseen import ALL, Part, look
+from inspector.findings.unseen import ALL, Part, is_for_want_of_frames, look
 from inspector.times import span
 from inspector.tracking.services import Service
 
@@ -31,10 +32,10 @@ NAMED = 5
 """Clients that are named at most."""
 
 
-def assess(case: Case, service: Service, findings: list[Finding], hidden_everywhere: Sequence[tuple[Unseen, Part]]) -> Assessment:
-    """The state of one service. ``findings``: those that name it. ``hidden_everywhere``: as ``unseen.of_captures`` says."""
+def assess(case: Case, service: Service, findings: list[Finding], hidden_everywhere: Sequence[tuple[Unseen, Part]], ems: Extended) -> Assessment:
+    """The state of one service. ``findings``: those that name it. ``hidden_everywhere``: as ``unseen.of_captures`` says. ``ems``: who does it."""
     members = case.members(service)
-    scene = Scene(case, service, findings, members, look(case, service, hidden_everywhere))
+    scene = Scene(case, service, findings, members, look(case, service, hidden_everywhere), ems)
     row, said = decided(scene)
     return gated(said, scene.sight, row.rests_on, scene.again)
 
@@ -94,8 +95,10 @@ def _possible(scene: Scene) -> Assessment | None:
     possible = scene.of(ABORT, "possible")
     if not possible:
         return None
+    struck = {f.connections[-1] for f in possible}
+    is_lacking = any(is_for_want_of_frames(scene.case, seen) for seen in scene.members if seen.id in struck)
     doubt = possible[0].explanation.rsplit("Not certain: ", 1)[-1].rstrip(".")
-    return unknown(f"{len(possible)} of {scene.total} ended as Java ends them when the certificate changed, but {doubt}", "inferred", scene.again)
+    return unknown(f"{len(possible)} of {scene.total} ended as Java ends them when the certificate changed, but {doubt}", "inferred", scene.again if is_lacking else scene.log)
 
 
 def _aborted_inside(scene: Scene) -> Assessment | None:

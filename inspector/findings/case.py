@@ -162,7 +162,7 @@ def build(facts: Facts, options: Options) -> Case:
     facts = told_once(facts)
     observed = observe(facts, ledger, _wanted(options))
     certificates = {digest: parse(der) for digest, der in facts.certificates.items()}
-    services = find_services(observed, facts.other_flows, facts.unseen_flows)
+    services = find_services(observed, facts.other_flows)
     clients = find_clients(observed)
     mark_health_checks(observed, services)
     balancer = balanced(observed, facts.logs)

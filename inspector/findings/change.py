@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from inspector.document import Evidence, Finding, Grade, Remedy, Severity
 from inspector.findings import unreadable
 from inspector.findings.case import Case, frames, goes_on
 from inspector.findings.pool import pool_remedies
-from inspector.findings.prediction import Extended, extended
+from inspector.findings.prediction import Extended
 from inspector.findings.programs import two_programs
-from inspector.findings.remedies import CHANGE_REFERENCES, capture_remedy
+from inspector.findings.remedies import CHANGE_REFERENCES, capture_remedy, log_remedy
 from inspector.findings.signs import Weighed
+from inspector.findings.unseen import is_for_want_of_frames
 from inspector.logs.entries import Kind
 from inspector.times import rfc3339, span
 from inspector.tracking.observed import Observed
@@ -31,14 +32,13 @@ def _is_candidate(case: Case, seen: Observed) -> bool:
     return seen.gave_up and case.may_change(seen) and not any(case.logged.certain(seen.index, kind) for kind in OTHER_CAUSES)
 
 
-def aborts(case: Case) -> Iterator[tuple[Observed, Finding]]:
-    """Each connection that the client aborted because of the change, or may have, with its finding."""
+def aborts(case: Case, ems: Sequence[Extended]) -> Iterator[tuple[Observed, Finding]]:
+    """Each connection that the client aborted because of the change, or may have, with its finding. ``ems``: who does it, of each service."""
     weighed = [(seen, case.weighed(seen)) for seen in case.observed if _is_candidate(case, seen)]
     candidates = [(seen, evidence) for seen, evidence in weighed if evidence.weight != "not"]
     known: dict[int, Pool] = {}
     for index in dict.fromkeys(seen.service for seen, _ in candidates):
-        ems = extended(case, case.pools[index])
-        known[index] = Pool(ems, pool_remedies(case, case.services[index], ems))
+        known[index] = Pool(ems[index], pool_remedies(case, case.services[index], ems[index]))
     for seen, evidence in candidates:
         yield seen, _abort(case, seen, evidence, known[seen.service])
 
@@ -100,7 +100,8 @@ def _abort(case: Case, seen: Observed, weighed: Weighed, pool: Pool) -> Finding:
         explanation += f" Not certain: {weighed.reason}."
     remedies = pool.remedies
     if not confirmed:
-        remedies = [capture_remedy(service.name, service.port, service.addresses, case.is_cut), *remedies]
+        is_lacking = is_for_want_of_frames(case, seen)
+        remedies = [capture_remedy(service.name, service.port, service.addresses, case.is_cut) if is_lacking else log_remedy(), *remedies]
     grade: Grade = "observed" if confirmed else "inferred"
     severity: Severity = "high" if confirmed else "medium"
     at = rfc3339(seen.hello_ns)

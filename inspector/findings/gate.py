@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from inspector.document import Assessment, Grade, Unseen
-from inspector.findings.unseen import Part, Sight
+from inspector.findings.unseen import Part, Sight, is_mended
 
 MISSING: dict[str, tuple[str, str]] = {
     "one_sided": ("1 connection was captured in one direction only", "{} connections were captured in one direction only"),
@@ -57,13 +57,14 @@ def gated(said: Assessment, sight: Sight, rests_on: Part, again: str) -> Assessm
     if not unseen or said.state not in ("protected", "not_this", "exposed"):
         return msgspec.structs.replace(said, unseen=unseen)
     but = missing(unseen)
+    do = again if any(is_mended(hidden.kind) for hidden in unseen) else said.do
     if said.state == "exposed":
         return msgspec.structs.replace(said, sentence=f"Exposed: no abort was seen, but nothing stands in its way, and not all was seen: {but}.", unseen=unseen)
     if not sight.whole:
-        return msgspec.structs.replace(unknown(but, "not_visible", again), unseen=unseen)
+        return msgspec.structs.replace(unknown(but, "not_visible", do), unseen=unseen)
     if said.state == "protected":
         sentence = f"Protected as things stand, but not all was seen: {but}."
-        return Assessment("protected", sentence, said.because, [*said.breaks_if, "what was not seen shows otherwise"], "inferred", again, unseen)
+        return Assessment("protected", sentence, said.because, [*said.breaks_if, "what was not seen shows otherwise"], "inferred", do, unseen)
     kind, _, rest = said.sentence.partition(": ")
     return msgspec.structs.replace(said, sentence=f"{kind} as things stand: {rest} Not all was seen: {but}.", grade="inferred", unseen=unseen)
 

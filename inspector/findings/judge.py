@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from itertools import islice
@@ -12,12 +13,15 @@ from inspector.findings import change, describe, failures, from_logs, limits, po
 from inspector.findings.asked import authorities
 from inspector.findings.assessment import assess
 from inspector.findings.case import Case, Options, build, frames
-from inspector.findings.prediction import extended
+from inspector.findings.prediction import Extended, extended
 from inspector.findings.remedies import CHANGE_REFERENCES
 from inspector.times import moment, rfc3339
 from inspector.tracking.observed import Observed
-from inspector.tracking.services import Service, short_id
+from inspector.tracking.services import CHECKS_AT_LEAST, Service, ip_text, short_id
 from inspector.version import VERSION
+
+MOST_CHECKERS = 100
+"""Clients that do health checks of a service and are named, at most."""
 
 
 class Analysis:
@@ -66,7 +70,8 @@ def judge(facts: Facts, options: Options | None = None, extra_limits: Sequence[d
 
 def _document(case: Case, extra_limits: list[doc.Limit]) -> doc.Document:
     found_limits = limits.limits(case, [*from_logs.limits(case), *extra_limits])
-    aborts = list(change.aborts(case))
+    ems = [extended(case, service) for service in case.services]
+    aborts = list(change.aborts(case, ems))
     findings = [finding for _, finding in aborts]
     explained = {seen.index for seen, _ in aborts} | {s.index for s in case.observed if s.renegotiations}
     findings += change.tolerated(case, [seen for seen, finding in aborts if finding.verdict == "confirmed"])
@@ -78,10 +83,10 @@ def _document(case: Case, extra_limits: list[doc.Limit]) -> doc.Document:
     for finding in findings:
         by_service.setdefault(finding.service, []).append(finding)
     hidden = unseen.of_captures(found_limits)
-    assessments = [assess(case, service, by_service.get(service.id, []), hidden) for service in case.services]
+    assessments = [assess(case, service, by_service.get(service.id, []), hidden, ems[service.index]) for service in case.services]
     at_risk = {s.index for s, a in zip(case.services, assessments, strict=True) if a.state in ("exposed", "confirmed")}
-    findings += [_exposed(case, s, a) for s, a in zip(case.services, assessments, strict=True) if a.state == "exposed"]
-    findings += pool.drift(case, at_risk)
+    findings += [_exposed(case, s, a, ems[s.index]) for s, a in zip(case.services, assessments, strict=True) if a.state == "exposed"]
+    findings += pool.drift(case, at_risk, ems)
     findings += limits.incomplete(case, found_limits)
     findings.sort(key=lambda f: (doc.SEVERITIES.index(f.severity), f.rule, f.first or "", f.id))
     return doc.Document(
@@ -101,7 +106,7 @@ def _document(case: Case, extra_limits: list[doc.Limit]) -> doc.Document:
     )
 
 
-def _exposed(case: Case, service: Service, assessment: doc.Assessment) -> doc.Finding:
+def _exposed(case: Case, service: Service, assessment: doc.Assessment, ems: Extended) -> doc.Finding:
     java = [c for c in case.service_clients[service.index] if c.stack.name == "jsse"]
     members = case.members(service)
     sample = next((s for s in members if s.declined and s.kind == "full"), members[0])
@@ -115,7 +120,7 @@ def _exposed(case: Case, service: Service, assessment: doc.Assessment) -> doc.Fi
         "inferred",
         f"A Java client of {service.name}:{service.port} can be hit by the certificate change",
         "; ".join(assessment.because) + ".",
-        pool.pool_remedies(case, service, extended(case, case.pools[service.index])),
+        pool.pool_remedies(case, service, ems),
         CHANGE_REFERENCES,
         service.id,
         [b.id for b in case.pools[service.index]],
@@ -151,7 +156,16 @@ def _service(case: Case, service: Service, assessment: doc.Assessment) -> doc.Se
         cells,
         impact=from_logs.impact(case, service),
         offer_unseen=offer_unseen,
+        checkers=_checkers(case, service),
     )
+
+
+def _checkers(case: Case, service: Service) -> list[doc.Checker]:
+    """Who does health checks of a service, by hellos or only by connecting."""
+    hellos = Counter(case.clients[seen.client].ip for index in service.connections if (seen := case.observed[index]).health_check)
+    found = [doc.Checker(ip, "tls", count) for ip, count in hellos.items()]
+    found += [doc.Checker(ip_text(address), "tcp", count) for address, count in service.silent.items() if address and count >= CHECKS_AT_LEAST]
+    return sorted(found, key=lambda checker: (-checker.connections, checker.ip, checker.kind))[:MOST_CHECKERS]
 
 
 def _client(case: Case, index: int) -> doc.Client:

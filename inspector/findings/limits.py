@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from inspector import bounds
-from inspector.document import Evidence, Finding, Limit
+from inspector.document import Evidence, Finding, Limit, Remedy
 from inspector.findings import unreadable, vantages
 from inspector.findings.case import Case
-from inspector.findings.remedies import again
+from inspector.findings.remedies import again, outside
 from inspector.findings.unopened import clipped, not_opened
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import short_id
 
 CAPTURES = ("unreadable", "truncated", "damaged", "drops", "undecoded", "clipped", "bounded", "preamble", "sequence_jump")
 """Limits of whole captures that lack something."""
+STRICT = frozenset(("unreadable", "truncated", "damaged", "drops", "undecoded", "clipped", "gaps", "one_sided"))
+"""Limits by which input is incomplete for ``--strict``. A connection that began before the capture is none: there the capture begins, and lacks nothing."""
+
 NAMED = 20
 """Connections that a limit names at most."""
 
@@ -45,6 +48,9 @@ def limits(case: Case, extra: list[Limit]) -> list[Limit]:
         elif seen.offer is None:
             mid_stream.append(seen)
     _add(found, "lost_bytes", lost, "bytes of the handshake were not captured")
+    torn = [s for s in case.observed if any(leg.from_client.gap or leg.from_server.gap for leg in (s.main, *s.legs))]
+    missing = sum(leg.from_client.gap + leg.from_server.gap for s in torn for leg in (s.main, *s.legs))
+    _add(found, "gaps", torn, f"{missing:,} byte{'s' if missing > 1 else ''} in the midst of what was sent were not captured")
     _add(found, "one_sided", one_sided, "only one direction was captured")
     _add(found, "mid_stream", mid_stream, "the ClientHello was not captured")
     looked = f"what begins a direction is no TLS, and a hello was looked for in its first {bounds.SEARCH_BYTES >> 10} KiB and where flights begin, in vain"
@@ -77,6 +83,19 @@ def _add(found: list[Limit], kind: str, members: list[Observed], text: str) -> N
         found.append(Limit(kind, f"{count} connection{'s' if count > 1 else ''}: {text}", None, [s.id for s in members[:NAMED]]))
 
 
+LOST = frozenset(("truncated", "damaged", "drops", "clipped", "lost_bytes", "one_sided", "mid_stream", "sequence_jump"))
+"""Limits by what was lost while capturing."""
+
+
+def _mends(case: Case, kinds: set[str]) -> Iterator[Remedy]:
+    """Only what would help: what the program cannot read, and what a server shows, another capture holds as well."""
+    is_cut = "clipped" in kinds or any(found.why == "cut" for capture in case.facts.captures for found in capture.unopened)
+    if is_cut or kinds & LOST:
+        yield again(is_cut)
+    if any(found.why != "cut" for capture in case.facts.captures for found in capture.unopened):
+        yield outside()
+
+
 def incomplete(case: Case, found: list[Limit]) -> Iterator[Finding]:
     """One finding for what the captures lack, where it weakens an answer."""
     kinds = (*CAPTURES, "lost_bytes", "one_sided", "mid_stream", unreadable.KIND)
@@ -92,7 +111,7 @@ def incomplete(case: Case, found: list[Limit]) -> Iterator[Finding]:
         "observed",
         "The capture is not complete",
         "; ".join(limit.text for limit in lacking) + ". What these connections did, and which sessions were issued or resumed in the missing part, cannot be said.",
-        [again(any(limit.kind == "clipped" for limit in lacking))],
+        list(_mends(case, {limit.kind for limit in lacking})),
         [],
         None,
         [],

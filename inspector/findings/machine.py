@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 ALLOW_UNSAFE = "jdk.tls.allowUnsafeServerCertChange"
 USE_EMS = "jdk.tls.useExtendedMasterSecret"
-CLIENT_PROTOCOLS = "jdk.tls.client.protocols"
 
 
 class Machine(NamedTuple):

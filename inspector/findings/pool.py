@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Sequence, Set
 from typing import Literal
 
 from inspector.document import Evidence, Finding, Remedy, Severity
 from inspector.findings.asked import Asked, asked, differences
 from inspector.findings.case import Case, frames
-from inspector.findings.prediction import Extended, ems_answers, extended
+from inspector.findings.prediction import Extended, ems_answers
 from inspector.findings.remedies import change_remedies
 from inspector.times import DAY_NS, day, rfc3339, rfc3339_signed
 from inspector.tls.registry import version_name
@@ -34,8 +34,8 @@ def versions_of(case: Case, backend: Backend) -> list[str]:
     return [version_name(v) or f"0x{v:04x}" for v in sorted(versions)]
 
 
-def drift(case: Case, exposed: Set[int]) -> Iterator[Finding]:
-    """Where one service's back ends differ. ``exposed``: services at which the difference matters."""
+def drift(case: Case, exposed: Set[int], ems: Sequence[Extended]) -> Iterator[Finding]:
+    """Where one service's back ends differ. ``exposed``: services at which the difference matters. ``ems``: who does it, of each."""
     for service in case.services:
         members = case.pools[service.index]
         if len(members) < 2:
@@ -58,7 +58,7 @@ def drift(case: Case, exposed: Set[int]) -> Iterator[Finding]:
                 "observed",
                 f"The back ends of {service.name}:{service.port} differ in {name}",
                 f"{'; '.join(parts)}. {common}".strip(),
-                pool_remedies(case, service, extended(case, members))[:2] if attribute in ("certificate_names", "ems") and service.index in exposed else [],
+                pool_remedies(case, service, ems[service.index])[:2] if attribute in ("certificate_names", "ems") and service.index in exposed else [],
                 [],
                 service.id,
                 [b.id for b, _ in told],

@@ -72,13 +72,12 @@ def _tie(step: Step, old: Certificate, new: Certificate) -> Common:
 
 
 class Extended(NamedTuple):
-    """Who does EMS. ``doing``, ``lacking``: back ends by index that answered an offer with it, or without it at least once; ``unasked``: those to which nobody offered
-    it. ``silent``: clients by index that did not offer it in any hello up to TLS 1.2. EMS needs both sides (RFC 7627, section 5.1).
+    """Who does EMS. ``doing``, ``lacking``: back ends by index that answered an offer with it, or without it at least once.
+    ``silent``: clients by index that did not offer it in any hello up to TLS 1.2. EMS needs both sides (RFC 7627, section 5.1).
     """
 
     doing: tuple[int, ...]
     lacking: tuple[int, ...]
-    unasked: tuple[int, ...]
     silent: tuple[int, ...]
 
 
@@ -99,23 +98,20 @@ def ems_answers(case: Case, backend: Backend) -> tuple[set[bool], set[bool]]:
     return asked, unasked
 
 
-def extended(case: Case, members: Sequence[Backend]) -> Extended:
-    """Who lacks EMS among some back ends and their clients."""
+def extended(case: Case, service: Service) -> Extended:
+    """Who lacks EMS among the back ends of a service and their clients."""
     doing: list[int] = []
     lacking: list[int] = []
-    unasked: list[int] = []
     offers: dict[int, bool] = {}
-    for backend in members:
-        asked, others = ems_answers(case, backend)
+    for backend in case.pools[service.index]:
+        asked, _ = ems_answers(case, backend)
         if asked:
             (lacking if False in asked else doing).append(backend.index)
-        elif others:
-            unasked.append(backend.index)
         for index in backend.connections:
             seen = case.observed[index]
             if seen.offer is not None and not seen.modern and not seen.health_check:
                 offers[seen.client] = offers.get(seen.client, False) or seen.offer.extended_master_secret
-    return Extended(tuple(doing), tuple(lacking), tuple(unasked), tuple(client for client, does in offers.items() if not does))
+    return Extended(tuple(doing), tuple(lacking), tuple(client for client, does in offers.items() if not does))
 
 
 def repeats(case: Case, service: Service, *, java_only: bool = True) -> int:

@@ -74,6 +74,19 @@ def capture_remedy(name: str, port: int, addresses: list[str], is_cut: bool = Fa
     )
 
 
+def log_remedy() -> Remedy:
+    """How to become certain of what was captured whole and has more than one cause."""
+    log = "/var/log/puppetlabs/puppetserver/puppetserver.log"
+    text = "Look into the client's own log at these times: where it says 'restricted during renegotiation', the certificate change was the cause."
+    return Remedy("owners of the client", text, f"grep 'restricted during renegotiation' {log}")
+
+
+def outside() -> Remedy:
+    """How to capture what stood in frames that cannot be opened."""
+    text = "Capture where these frames carry no tunnel: on the host of client or server itself, or behind the tunnel's end."
+    return Remedy("whoever captures", text, "tcpdump -i any -w vip.pcap 'tcp port PORT'")
+
+
 def again(is_cut: bool) -> Remedy:
     """How to capture what was lost. ``is_cut``: frames were cut short; where they were whole, nobody is told to capture whole ones."""
     option = "-s 0 " if is_cut else ""

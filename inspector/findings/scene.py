@@ -8,8 +8,8 @@ from functools import cached_property
 
 from inspector.document import Finding
 from inspector.findings.case import Case
-from inspector.findings.prediction import Extended, extended
-from inspector.findings.remedies import capture_remedy
+from inspector.findings.prediction import Extended
+from inspector.findings.remedies import capture_remedy, log_remedy
 from inspector.findings.unseen import Sight
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import Service
@@ -17,13 +17,16 @@ from inspector.tracking.services import Service
 
 @dataclass
 class Scene:
-    """What the rows look at: a service, the findings that name it, its connections without health checks, and how far they were seen."""
+    """What the rows look at: a service, the findings that name it, its connections without health checks, how far they were seen, and who of
+    back ends and clients does extended master secret.
+    """
 
     case: Case
     service: Service
     findings: list[Finding]
     members: list[Observed]
     sight: Sight
+    ems: Extended
 
     def of(self, rule: str, verdict: str | None = None) -> list[Finding]:
         """Its findings of a rule."""
@@ -38,6 +41,11 @@ class Scene:
     def again(self) -> str:
         """How to capture what is missing."""
         return f"capture again: {capture_remedy(self.service.name, self.service.port, self.service.addresses, self.case.is_cut).check}"
+
+    @property
+    def log(self) -> str:
+        """Where to look for what no capture shows."""
+        return f"look into the client's own log at these times: {log_remedy().check}"
 
     @property
     def one_name(self) -> str:
@@ -59,11 +67,6 @@ class Scene:
         """The certificates that up to TLS 1.2 were shown, or that sessions in use were issued with."""
         inside = {h.chain[0] for s in self.old if s.renegotiations for h in s.main.inside if h.chain}
         return sorted(inside | {s.leaf for s in self.full if s.leaf is not None} | {s.entry.session.leaf for s in self.old if s.entry.session and s.entry.session.leaf})
-
-    @cached_property
-    def ems(self) -> Extended:
-        """Who of back ends and clients does extended master secret."""
-        return extended(self.case, self.case.pools[self.service.index])
 
     @property
     def lacking(self) -> str:

@@ -55,6 +55,10 @@ class Manner:
     slow_unmarked: int = 0
 
 
+MENDED = frozenset(("clouded", "jump", "origin", "issuer", "unclear elsewhere"))
+"""Rows that doubt for want of something that was not captured: another capture may show it."""
+
+
 class Abort(NamedTuple):
     """What is weighed. ``code``: of the client's fatal alert. ``slow_ns``: how long after the server's flight it closed, where that is too late for Java's check.
     ``went_on_before``: the cache that the session came from had gone on where the rule says abort. ``cloud``: why the session's past cannot be told, "" where it

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Collection
+
 from inspector.facts import CaptureFacts, Unopened
+from inspector.tracking.services import ip_text
 
 NAMED = 8
 """Kinds that a sentence lists."""
@@ -28,6 +32,17 @@ REASONS = {
 }
 
 
+def may_carry(capture: CaptureFacts, hosts: Collection[str]) -> bool:
+    """Whether frames that were not opened may carry connections to a service at some addresses (``hosts``).
+
+    What cannot be told may carry anything: an unknown encapsulation, a header that was cut, MACsec on a link. An encrypted tunnel runs between two addresses, and
+    who speaks to a service past it, in clear, does not speak to it inside: so it counts only for a service that is at one of its ends.
+    """
+    if not capture.unopened:
+        return capture.undecoded > 0
+    return any(not found.ends or any(ip_text(end) in hosts for end in found.ends) for found in capture.unopened)
+
+
 def not_opened(capture: CaptureFacts) -> str:
     """How many frames were not opened, and what they are; empty where all were."""
     count = capture.undecoded
@@ -35,8 +50,12 @@ def not_opened(capture: CaptureFacts) -> str:
         return ""
     if not capture.unopened:  # a journal of before they were named
         return f"{_frames(count, capture.packets)} not opened"
-    kinds = [_kind(found, count) for found in capture.unopened[:NAMED]]
-    others = sum(found.frames for found in capture.unopened[NAMED:])
+    frames: Counter[Unopened] = Counter()
+    for found in capture.unopened:
+        frames[found._replace(frames=0, ends=())] += found.frames
+    listed_first = [found._replace(frames=many) for found, many in frames.most_common()]
+    kinds = [_kind(found, count) for found in listed_first[:NAMED]]
+    others = sum(found.frames for found in listed_first[NAMED:])
     listed = "; ".join([*kinds, *([f"{others:,} of other kinds"] if others else [])])
     return f"{_frames(count, capture.packets)} not opened: {listed}. They may carry TLS"
 

@@ -17,6 +17,8 @@ from typing import NamedTuple
 
 from inspector.document import Limit, Unseen
 from inspector.findings.case import Case, may_be_abort
+from inspector.findings.signs import MENDED
+from inspector.findings.unopened import may_carry
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import Service
 
@@ -87,7 +89,6 @@ LIMITS: dict[str, Part] = {
     "truncated": ALL,
     "damaged": ALL,
     "drops": ALL,
-    "undecoded": ALL,
     "clipped": ALL,
     "bounded": ALL,
     "preamble": ALL,
@@ -97,7 +98,14 @@ LIMITS: dict[str, Part] = {
     "time_backwards": Part.ORDER,
     "coarse_times": Part.ORDER,
 }
-"""Limits of captures as a whole that may hide connections, or parts of them."""
+"""Limits of captures as a whole that may hide connections, or parts of them, whatever the service."""
+
+UNDECODED = "undecoded"
+"""Captures with frames that were not opened and may carry connections to the service (``unopened.may_carry``)."""
+
+
+UNMENDED = frozenset(("unreadable", "bounded", "preamble", "unreadable_certificate", "reading", "forgotten"))
+"""What another capture would hide as well."""
 
 
 class Sight(NamedTuple):
@@ -117,6 +125,17 @@ class Sight(NamedTuple):
 def way(case: Case, seen: Observed) -> Way | None:
     """In which way a connection was not seen whole; None where it was."""
     return next((way for way in WAYS if way.holds(case, seen)), None)
+
+
+def is_mended(kind: str) -> bool:
+    """Whether capturing again would show what is hidden in this way."""
+    return kind not in UNMENDED
+
+
+def is_for_want_of_frames(case: Case, seen: Observed) -> bool:
+    """Whether what is doubtful about a possible abort is so because something was not captured."""
+    found = way(case, seen)
+    return case.weighed(seen).row in MENDED or (found is not None and is_mended(found.kind))
 
 
 def of_captures(limits: Sequence[Limit]) -> list[tuple[Unseen, Part]]:
@@ -141,8 +160,8 @@ def look(case: Case, service: Service, hidden_everywhere: Sequence[tuple[Unseen,
     parts = {known.kind: known.hides for known in WAYS} | {LOST_FLOWS: ALL}
     if service.unseen:
         hidden[LOST_FLOWS] = service.unseen
-    return Sight(
-        frozenset(whole),
-        [Unseen(kind, "connections", count) for kind, count in suspects.items()],
-        [*hidden_everywhere, *((Unseen(kind, "connections", count), parts[kind]) for kind, count in hidden.items())],
-    )
+    everything = list(hidden_everywhere)
+    if closed := sum(may_carry(capture, service.addresses) for capture in case.facts.captures):
+        everything.append((Unseen(UNDECODED, "captures", closed), ALL))
+    everything += [(Unseen(kind, "connections", count), parts[kind]) for kind, count in hidden.items()]
+    return Sight(frozenset(whole), [Unseen(kind, "connections", count) for kind, count in suspects.items()], everything)

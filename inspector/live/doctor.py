@@ -31,9 +31,17 @@ class Check(NamedTuple):
 MARKS = {"good": "✔", "bad": "✖", "note": "·"}
 
 
-def diagnosis(host: Host) -> list[Check]:
+class Diagnosis(NamedTuple):
+    """``can_capture``: whether this user can capture live here, by itself or by a program that may."""
+
+    checks: list[Check]
+    can_capture: bool
+
+
+def diagnosis(host: Host) -> Diagnosis:
     """Rights first, then the means, then what this machine says of itself."""
-    return [*_rights(), *_means(), *_machine(host)]
+    others = [] if may_capture() else list(_by_others())
+    return Diagnosis([*_rights(), *others, *_means(), *_machine(host)], may_capture() or bool(others))
 
 
 def _rights() -> Iterator[Check]:
@@ -49,7 +57,6 @@ def _rights() -> Iterator[Check]:
             yield Check("bad", f"{program} has a capability, but its file system is mounted nosuid, which takes it away")
         else:
             yield Check("note", f"{program} has a capability that does not help: it must be cap_net_raw=ep")
-    yield from _by_others()
 
 
 def _afterwards(who: Account) -> Iterator[Check]:

@@ -18,6 +18,7 @@ from inspector.facts import CaptureFacts, ConnectionFacts, Facts
 from inspector.findings import change
 from inspector.findings.case import Options
 from inspector.findings.judge import Analysis, incidents, judge
+from inspector.findings.prediction import extended
 from inspector.journal import Record, Row
 from inspector.live.latest import Latest
 from inspector.live.sources import Source, ready, stopped
@@ -263,7 +264,7 @@ class Watching:
         ended = sorted(place for name, place in places.items() if changed[name][1])
         findings = []
         wanted = set(places.values())
-        for seen, finding in change.aborts(case):
+        for seen, finding in change.aborts(case, [extended(case, service) for service in case.services]):
             if seen.index in wanted:
                 self._doubt(seen.id, finding)
                 if self._told.is_other(finding.id, finding.verdict):

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from inspector.facts import CaptureFacts, ConnectionFacts, Endpoint, Facts
+from inspector.facts import CaptureFacts, ConnectionFacts, Facts, OtherFlow
 from inspector.journal import Row
 from inspector.tracking.closing import closed_first, gave_up
 from inspector.tracking.observed import connection_id
@@ -339,7 +339,7 @@ class Window:
             entry = self._entries[name] = entry_of(found, self.facts, True)
             self._index(name, entry)
 
-    def whole(self, captures: list[CaptureFacts], others: dict[Endpoint, int]) -> Facts:
+    def whole(self, captures: list[CaptureFacts], others: dict[OtherFlow, int]) -> Facts:
         """All that is known."""
         return self._facts(self._entries.values(), captures, others)
 
@@ -351,7 +351,7 @@ class Window:
         """Connections by id, those that are still known."""
         return [self.facts.unpack(self._entries[name].packed) for name in names if name in self._entries]
 
-    def _facts(self, entries: Iterable[Entry], captures: list[CaptureFacts], others: dict[Endpoint, int]) -> Facts:
+    def _facts(self, entries: Iterable[Entry], captures: list[CaptureFacts], others: dict[OtherFlow, int]) -> Facts:
         chosen = list(entries)
         past = self._past
         return Facts(

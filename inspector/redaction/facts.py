@@ -7,7 +7,7 @@ import re
 
 import msgspec
 
-from inspector.facts import CaptureFacts, ConnectionFacts, Endpoint, Facts, HandshakeFacts
+from inspector.facts import CaptureFacts, ConnectionFacts, Endpoint, Facts, HandshakeFacts, OtherFlow
 from inspector.findings.case import Options
 from inspector.logs.entries import Failure, LogFacts, Proxied
 from inspector.logs.stamps import MONTHS
@@ -47,8 +47,7 @@ def redacted_facts(facts: Facts, disguise: Disguise, remaker: Remaker) -> Facts:
         [_capture(c, disguise) for c in facts.captures],
         certificates=certificates,
         authorities=authorities,
-        other_flows={_endpoint(end, disguise): count for end, count in facts.other_flows.items()},
-        unseen_flows={_endpoint(end, disguise): count for end, count in facts.unseen_flows.items()},
+        other_flows={_other(flow, disguise): count for flow, count in facts.other_flows.items()},
         problems=[(path_name(path, disguise), "a file could not be read") for path, _ in facts.problems],
         bounded=[repeated(text) for text in facts.bounded],
         logs=[_log(log, disguise) for log in facts.logs],
@@ -74,11 +73,17 @@ def path_name(path: str, disguise: Disguise) -> str:
 
 
 def _capture(capture: CaptureFacts, disguise: Disguise) -> CaptureFacts:
-    return msgspec.structs.replace(capture, path=path_name(capture.path, disguise), damage=repeated(capture.damage) if capture.damage is not None else None)
+    unopened = tuple(found._replace(ends=tuple(disguise.address(end) for end in found.ends)) for found in capture.unopened)
+    damage = repeated(capture.damage) if capture.damage is not None else None
+    return msgspec.structs.replace(capture, path=path_name(capture.path, disguise), damage=damage, unopened=unopened)
 
 
 def _endpoint(end: Endpoint, disguise: Disguise) -> Endpoint:
     return Endpoint(disguise.address(end.address), end.port)
+
+
+def _other(flow: OtherFlow, disguise: Disguise) -> OtherFlow:
+    return flow._replace(server=_endpoint(flow.server, disguise), client=disguise.address(flow.client) if flow.client else b"")
 
 
 def _connection(old: ConnectionFacts, disguise: Disguise, shapes: dict[bytes, HelloShape]) -> ConnectionFacts:

@@ -92,6 +92,21 @@ def clients(document: Document, service: Service) -> str:
     return ("client " if len(members) == 1 else "clients ") + ", ".join(names) + more
 
 
+CHECKS = {"tls": "hello and close, left out of all rates", "tcp": "connect and close without a byte, no part of any rate"}
+
+
+def checks(service: Service) -> list[str]:
+    """Who does health checks, a line for each kind."""
+    lines = []
+    for kind, words in CHECKS.items():
+        found = [c for c in service.checkers if c.kind == kind]
+        count = service.health_checks if kind == "tls" else sum(c.connections for c in found)
+        if found:
+            names = ", ".join(c.ip for c in found[:4]) + (f" and {len(found) - 4} more" if len(found) > 4 else "")
+            lines.append(f"{counted(count, 'health check')} by {names}: {words}")
+    return lines
+
+
 def _moment(stamp: str) -> str:
     """``2026-11-23 17:10:17.080`` of an RFC 3339 time."""
     return f"{stamp[:10]} {stamp[11:23]}"

@@ -62,8 +62,7 @@ def service_lines(document: Document, service: Service) -> list[str]:
         for breaks in assessment.breaks_if:
             lines += wrap(safe_text(breaks), "    returns if ", "               ")
     lines += [f"  {line}" for line in (overview.clients(document, service), overview.since(document, service), overview.impact(service)) if line]
-    if service.health_checks:
-        lines.append(f"  {overview.counted(service.health_checks, 'health check')} left out of all rates")
+    lines += [line for text in overview.checks(service) for line in wrap(text, "  ", "    ")]
     if assessment.do and assessment.do != "nothing":
         lines += wrap(f"Do: {safe_text(assessment.do)}", "  ", "      ")
     lines += ["", *overview.pool(document, service)]

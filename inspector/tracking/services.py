@@ -8,10 +8,10 @@ import itertools
 from collections.abc import Sequence
 from statistics import median
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from inspector import facts
-from inspector.facts import ConnectionFacts, Endpoint
+from inspector.facts import ConnectionFacts, Endpoint, OtherFlow
 from inspector.tls.messages import HelloShape
 from inspector.tracking.clients import Stack
 from inspector.tracking.observed import Observed
@@ -23,7 +23,7 @@ UNSTEADY = 0.5
 
 class Service(Struct):
     """``connections``: indexes. ``others``: flows to its addresses that were no TLS; ``unseen``: those of them of which
-    bytes were not captured.
+    bytes were not captured; ``silent``: by the client's address, those in which nobody said a byte.
     """
 
     index: int
@@ -35,6 +35,7 @@ class Service(Struct):
     connections: list[int]
     others: int = 0
     unseen: int = 0
+    silent: dict[bytes, int] = field(default_factory=dict)
 
 
 class Client(Struct):
@@ -64,7 +65,7 @@ def server_name(offer: HelloShape | None) -> str | None:
     return offer.server_name.decode("ascii", "backslashreplace").lower()
 
 
-def find_services(observed: Sequence[Observed], others: dict[Endpoint, int], unseen: dict[Endpoint, int] | None = None) -> list[Service]:
+def find_services(observed: Sequence[Observed], others: dict[OtherFlow, int]) -> list[Service]:
     """Group connections by service, and number them in ``observed``. Whoever gives no name (SNI) belongs to the service of the only name that its address answers to."""
     services: dict[tuple[str, int], Service] = {}
     answering: dict[tuple[str, int], Service] = {}
@@ -86,11 +87,13 @@ def find_services(observed: Sequence[Observed], others: dict[Endpoint, int], uns
             known.add((service.index, address))
             service.addresses.append(address)
             answering.setdefault((address, server.port), service)
-    for endpoint, count in others.items():
-        found = answering.get((ip_text(endpoint.address), endpoint.port))
+    for flow, count in others.items():
+        found = answering.get((texts.get(flow.server.address, ""), flow.server.port))
         if found is not None:
             found.others += count
-            found.unseen += unseen.get(endpoint, 0) if unseen else 0
+            found.unseen += count if flow.is_unseen else 0
+            if flow.is_silent and count:
+                found.silent[flow.client] = found.silent.get(flow.client, 0) + count
     return list(services.values())
 
 

@@ -1,5 +1,5 @@
 """An incident drawn as a ladder: the client on the left, a lane for the balancer where both its legs were seen and for each back end, messages as arrows,
-gaps, sizes and frame numbers beside. Pure functions.
+gaps, sizes and frame numbers beside; where there is no room for lanes, a line a message. Pure functions.
 """
 
 from __future__ import annotations
@@ -16,18 +16,57 @@ TIME, FRAME, GAP, SIZE = 11, 10, 9, 8
 
 LONGEST_FRAME = 27
 LANE = 18
-LEAST_ROOM = 24
+NARROW = 76
+"""Below this width there is no room for lanes: a line a message, with an arrow before it."""
+
+NAMED_SIDES = 50
+"""From this width on such a line names the sides where there are more than two."""
+
+LEAST_LANE = 10
+"""Columns that a lane needs where every message stands between two of them."""
+
 ROOM_FOR_SIZE, ROOM_FOR_GAP = 96, 110
 TENTH_MS = 100_000
 SECONDS_NS = 10_000 * 1_000_000_000
 """Up to here a time is written in seconds with all its digits, so that gaps are seen to be what lies between."""
 
 SHAFTS = {"clear": "━", "decrypted": "┅", "encrypted": "┄"}
+SIDES = (("server", "client"), ("back end", "balancer"))
+"""Who sends on the leg from the client and on those behind the balancer: the server's side, the client's."""
+
 ROLES: dict[str, Kind] = {"declined": "bad", "resumed": "good", "origin": "head"}
 
 
 def drawn(ladder: Ladder, names: dict[str, str], width: int) -> list[Line]:
     """The whole ladder at a width, in columns of a terminal. ``names``: what stands over each lane."""
+    found = _with_lanes(ladder, names, width) if width >= NARROW else []
+    return found or _without_lanes(ladder, width)
+
+
+def _without_lanes(ladder: Ladder, width: int) -> list[Line]:
+    """A message a line: its time, which way it went, its words as far as there is room, its frame."""
+    rungs = [rung for chapter in ladder.chapters for rung in chapter.rungs]
+    time = max([TIME, *(len(_time(rung.offset_ns)) + 1 for rung in rungs)])
+    frame = min(max([len("frame"), *(len(rung.frame) for rung in rungs)]), LONGEST_FRAME, width // 3)
+    room = max(width - time - frame - 2, 0)
+    named = width >= NAMED_SIDES and any(rung.leg for rung in rungs)
+    lines: list[Line] = [[("time".ljust(time), "dim"), (set_cell_size("client ▶ ◀ server", room), "head"), ("  " + "frame".rjust(frame), "dim")]]
+    for chapter in ladder.chapters:
+        is_cut = cell_len(safe_text(chapter.title)) > width
+        (title, kind), *_ = _title(chapter, width - cell_len(chapter.backend) - 1 if is_cut else width)
+        lines.append([(f"{title} {chapter.backend}" if is_cut else title, kind)])  # no lane says which back end it was
+        for rung in chapter.rungs:
+            shaft = SHAFTS[rung.visibility]
+            arrow = f"{shaft}▶" if rung.from_client else f"◀{shaft}"
+            side = f"{SIDES[rung.leg > 0][rung.from_client]:<8} " if named else ""
+            text = set_cell_size(_fitted(f"{side}{arrow} {safe_text(rung.text)}", room), room)
+            lines.append([(_time(rung.offset_ns).rjust(time - 1) + " ", "dim"), (text, _kind(rung)), (f"  {_fitted(rung.frame, frame).rjust(frame)}", "dim")])
+        lines += [_note(note, time, width) for note in chapter.notes]
+    return lines
+
+
+def _with_lanes(ladder: Ladder, names: dict[str, str], width: int) -> list[Line]:
+    """Empty where there are too many lanes."""
     order = lanes(ladder)
     rungs = [rung for chapter in ladder.chapters for rung in chapter.rungs]
     time = max([TIME, *(len(_time(rung.offset_ns)) + 1 for rung in rungs)])
@@ -35,19 +74,33 @@ def drawn(ladder: Ladder, names: dict[str, str], width: int) -> list[Line]:
     size = max([SIZE, *(len(f"{rung.size:,}") + 1 for rung in rungs)]) if width >= ROOM_FOR_SIZE else 0
     gaps = [_gaps(chapter) for chapter in ladder.chapters] if width >= ROOM_FOR_GAP else [[""] * len(chapter.rungs) for chapter in ladder.chapters]
     gap = max([GAP, *(len(text) + 2 for found in gaps for text in found)]) if width >= ROOM_FOR_GAP else 0
-    room = max(width - time - frame - gap - size - 2, LEAST_ROOM)
+    room = width - time - frame - gap - size - 2
+    if BALANCER in order and room // len(order) < LEAST_LANE:
+        return []
     places = _places(order, room)
     title: Line = [("time".ljust(time) + ("gap".rjust(gap - 2) + "  " if gap else ""), "dim"), (_heads(places, names, room), "head")]
     lines: list[Line] = [[*title, (("bytes".rjust(size) if size else "") + "  " + "frame".rjust(frame), "dim")]]
     for chapter, between in zip(ladder.chapters, gaps, strict=True):
-        lines.append([(safe_text(chapter.title), ROLES.get(chapter.role, "head"))])
+        lines.append(_title(chapter, width))
         for rung, since in zip(chapter.rungs, between, strict=True):
-            text, kind = _rung(chapter, rung, places, room)
+            text = _rung(chapter, rung, places, room)
             beside = _time(rung.offset_ns).rjust(time - 1) + " " + (since.rjust(gap - 2) + "  " if gap else "")
             behind = (f"{rung.size:,}" if rung.size else "").rjust(size) if size else ""
-            lines.append([(beside, "dim"), (text, kind), (f"{behind}  {_fitted(rung.frame, frame).rjust(frame)}", "dim")])
-        lines += [[("log".rjust(time - 1) + " ", "dim"), (safe_text(note, max(width - time - 1, 20)), "")] for note in chapter.notes]
+            lines.append([(beside, "dim"), (text, _kind(rung)), (f"{behind}  {_fitted(rung.frame, frame).rjust(frame)}", "dim")])
+        lines += [_note(note, time, width) for note in chapter.notes]
     return lines
+
+
+def _title(chapter: Chapter, width: int) -> Line:
+    return [(_fitted(safe_text(chapter.title), width), ROLES.get(chapter.role, "head"))]
+
+
+def _note(note: str, time: int, width: int) -> Line:
+    return [("log".rjust(time - 1) + " ", "dim"), (_fitted(safe_text(note), width - time), "")]
+
+
+def _kind(rung: Rung) -> Kind:
+    return "bad" if rung.bad else "warn" if "alert" in rung.text and rung.visibility != "encrypted" else ""
 
 
 def _time(ns: int) -> str:
@@ -104,7 +157,7 @@ def _fitted(text: str, cells: int) -> str:
     return set_cell_size(text, cells - 1).rstrip() + "…" if cells > 0 else ""
 
 
-def _rung(chapter: Chapter, rung: Rung, places: dict[str, int], room: int) -> tuple[str, Kind]:
+def _rung(chapter: Chapter, rung: Rung, places: dict[str, int], room: int) -> str:
     start, end = 0, places[chapter.backend]
     if BALANCER in places:
         start, end = (places[BALANCER] + 1, end) if rung.leg else (0, places[BALANCER])
@@ -125,8 +178,7 @@ def _rung(chapter: Chapter, rung: Rung, places: dict[str, int], room: int) -> tu
         behind = start + len(tip) + cell_len(text)
         if behind < end - 1:
             _write(area, behind + 1, shaft * (end - behind - 1), end)
-    kind: Kind = "bad" if rung.bad else "warn" if "alert" in rung.text and rung.visibility != "encrypted" else ""
-    return "".join(area), kind
+    return "".join(area)
 
 
 def _write(area: list[str], at: int, text: str, end: int) -> None:

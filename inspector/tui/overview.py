@@ -115,8 +115,7 @@ class OverviewScreen(Area):
         details = [overview.clients(document, service), *overview.since(document, service).split("   "), overview.impact(service)]
         lines += [[(line, "dim")] for line in overview.flowing(filter(None, details), "  ", width)]
         lines += [line for limit in document.limits if limit.kind == "bounded" for line in paragraph(safe_text(limit.text), "  ▲ ", "    ", width, "warn")][:MOST_LIMITS]
-        if service.health_checks:
-            lines.append([(f"  {overview.counted(service.health_checks, 'health check')} left out of all rates", "dim")])
+        lines += [line for text in overview.checks(service) for line in paragraph(text, "  ", "    ", width, "dim")]
         if assessment.do and assessment.do != "nothing":
             lines += [[(line, "head" if number == 0 else "")] for number, line in enumerate(overview.wrap(safe_text(f"Do: {assessment.do}"), "  ", "      ", width))]
         elif assessment.breaks_if:

@@ -44,10 +44,13 @@ class Painted(ScrollView, can_focus=True):
         return Strip([Segment(" " * width, self.rich_style)], width)
 
     def painted(self, line: Line, width: int, is_cursor: bool = False) -> Strip:
-        """A line of pieces, cut to the width."""
+        """A line of pieces, cut to the width; what is cut ends in an ellipsis."""
         style = self.get_component_rich_style("painted--cursor") if is_cursor else self.rich_style
         segments = [Segment(text, style if is_cursor and self.has_focus else self.styled(kind, style)) for text, kind in line]
-        return Strip(segments).adjust_cell_length(width, style)
+        strip = Strip(segments)
+        if strip.cell_length > width and cell_len(strip.text.rstrip()) > width:
+            strip = Strip([*strip.crop(0, width - 1), Segment("…", segments[-1].style)])
+        return strip.adjust_cell_length(width, style)
 
     @staticmethod
     def fitted(text: str, room: int, right: bool = False) -> str:

@@ -11,16 +11,12 @@ from textual.widgets import Static
 
 from inspector.facts import ConnectionFacts
 from inspector.reports.story import Ladder, Rung, lane_names
-from inspector.reports.text import ladder_lines
 from inspector.tui.desk import Desk
 from inspector.tui.keybar import KeyBar
 from inspector.tui.ladder import drawn
 from inspector.tui.lines import Lines
-from inspector.tui.marks import Line, coloured, content
+from inspector.tui.marks import Line, content
 from inspector.tui.page import Page
-
-NARROW = 76
-"""Below this width the ladder is told as lines, without lanes."""
 
 
 class Target(NamedTuple):
@@ -75,13 +71,9 @@ class Told(Page):
         raise NotImplementedError
 
     def ladder_at(self, told: Ladder, width: int) -> list[Line]:
-        """A ladder drawn with lanes, or told as lines where there is no room, as the first lines of the page; its rungs can be chosen."""
-        if width < NARROW:
-            lines = [coloured(line[2:]) for line in ladder_lines(told)]
-            place = 0
-        else:
-            lines = drawn(told, lane_names(self.analysis.document, told), width)
-            place = 1
+        """A ladder drawn as the first lines of the page; its rungs can be chosen."""
+        lines = drawn(told, lane_names(self.analysis.document, told), width)
+        place = 1
         for chapter in told.chapters:
             for number, rung in enumerate(chapter.rungs, place + 1):
                 self.targets.append(Target(chapter.legs[rung.leg], chapter.title, rung))

@@ -53,12 +53,15 @@ TRAILER = 64
 
 
 class Unread(Exception):
-    """A layer that cannot be opened. ``why``: ``cut`` where its header is not all there, ``malformed``, ``encrypted``, ``compressed``, ``fragment``, ``unknown``."""
+    """A layer that cannot be opened. ``why``: ``cut`` where its header is not all there, ``malformed``, ``encrypted``, ``compressed``, ``fragment``, ``unknown``.
+    ``ends``: addresses between which it runs.
+    """
 
-    def __init__(self, why: str, layer: Layer | None = None) -> None:
+    def __init__(self, why: str, layer: Layer | None = None, ends: tuple[bytes, ...] = ()) -> None:
         super().__init__(why)
         self.why = why
         self.layer = layer
+        self.ends = ends
 
 
 class Piece(NamedTuple):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from inspector import bounds
-from inspector.facts import Close, Endpoint
+from inspector.facts import Close, Endpoint, OtherFlow
 from inspector.tls.records import Mode, RecordReader
 from inspector.tls.registry import FATAL
 from inspector.tracking.connections import Connection, Store
@@ -23,6 +23,14 @@ class Began(NamedTuple):
 
     ends: tuple[Endpoint, Endpoint]
     initial_sequence: int | None
+
+
+class BegunBefore(NamedTuple):
+    """A flow that may be the rest of one from before the first frame. ``found``: the index of its connection in the facts, or what it was without TLS."""
+
+    began: Began
+    first_ns: int
+    found: int | OtherFlow
 
 
 class Ending(Struct, frozen=True, gc=False):

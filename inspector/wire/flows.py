@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from inspector import bounds, facts
-from inspector.facts import ConnectionFacts, Endpoint
+from inspector.facts import ConnectionFacts, Endpoint, OtherFlow
 from inspector.tracking.connections import Store
 from inspector.wire.flow import Began, Ending, Flow
 from inspector.wire.runs import FlowRuns, Key, Reach, Run, among, by_flow
@@ -25,7 +25,7 @@ class Ended(Protocol):
 
     def connection(self, found: ConnectionFacts, began: Began | None) -> None: ...
 
-    def other(self, server: Endpoint, began: Began | None, first_ns: int, is_unseen: bool) -> None: ...
+    def other(self, found: OtherFlow, began: Began | None, first_ns: int) -> None: ...
 
 
 class FlowTable:
@@ -289,9 +289,14 @@ class FlowTable:
         if connection.tls:
             self._ended.connection(self._facts(flow), flow.began)
         else:
-            server = flow.key[1 - flow.client_lane()]
-            self._ended.other(Endpoint(self._addresses.address(server >> 16), server & 0xFFFF), flow.began, flow.first[0], flow.is_unseen)
+            self._ended.other(self._other(flow), flow.began, flow.first[0])
         connection.attach([])  # the readers and the channel hold the connection: leave no cycle behind
+
+    def _other(self, flow: Flow) -> OtherFlow:
+        lane = flow.client_lane()
+        client, server = flow.key[lane], flow.key[1 - lane]
+        is_silent = None not in flow.isns and not any(stream.received or stream.top for stream in flow.streams)
+        return OtherFlow(Endpoint(self._addresses.address(server >> 16), server & 0xFFFF), self._addresses.address(client >> 16), is_silent, flow.is_unseen)
 
     def _facts(self, flow: Flow) -> ConnectionFacts:
         connection = flow.connection

@@ -54,5 +54,5 @@ class Losses:
 
     def unopened(self) -> tuple[Unopened, ...]:
         """As facts, the most frequent first."""
-        found = [Unopened(str(layer[0]), layer[1], entry(layer).name, why, frames) for (layer, why), frames in self.stops.items()]
-        return tuple(sorted(found, key=lambda u: (-u.frames, u.space, u.number, u.why)))
+        found = [Unopened(str(layer[0]), layer[1], entry(layer).name, why, frames, ends) for (layer, why, ends), frames in self.stops.items()]
+        return tuple(sorted(found, key=lambda u: (-u.frames, u.space, u.number, u.why, u.ends)))

@@ -30,10 +30,17 @@ Segment = tuple[int, int, int, int, bytes, int, int]
 
 
 class Stop(NamedTuple):
-    """Where frames could not be opened any further, and why (``Unread.why``; ``incomplete``: fragments of what never became whole)."""
+    """Where frames could not be opened any further, and why (``Unread.why``; ``incomplete``: fragments of what never became whole). ``ends``: the addresses
+    between which a tunnel runs that nobody can look into, the lower first; empty where what stands there may run between any.
+    """
 
     layer: Layer
     why: str
+    ends: tuple[bytes, ...] = ()
+
+
+SEALED = frozenset(("encrypted", "compressed"))
+"""Why a tunnel cannot be looked into though its headers were read: whoever speaks in it speaks between its ends, or through them."""
 
 
 def carries(found: Waiting) -> bool:
@@ -68,7 +75,7 @@ class Tunnels:
                     extra += payload
             except Unread as stopped:
                 assert stopped.layer is not None
-                stops[Stop(stopped.layer, stopped.why)] += 1
+                stops[Stop(stopped.layer, stopped.why, stopped.ends)] += 1
         data = np.concatenate([batch.data, np.frombuffer(bytes(extra) + bytes(256), np.uint8)]) if columns else batch.data
         table = np.array(columns, np.int64).reshape(-1, 9)
         return data, tuple(table[:, i].copy() for i in range(9)), stops
@@ -105,7 +112,8 @@ class Tunnels:
                 found = tuple(known.opens(packet))
                 pending += [(inner, depth + 1) for inner in reversed(found)]
             except Unread as stopped:
-                failed = failed or Unread(stopped.why, stopped.layer or packet.layer)
+                ends = tuple(sorted(packet.ends)) if stopped.why in SEALED and all(packet.ends) else ()
+                failed = failed or Unread(stopped.why, stopped.layer or packet.layer, ends)
             except (IndexError, struct.error):
                 failed = failed or Unread("cut" if packet.missing else "malformed", packet.layer)
         if failed is not None:

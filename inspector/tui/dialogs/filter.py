@@ -22,6 +22,9 @@ from inspector.tui.desk import Desk
 
 WORD = re.compile(r"[^\s()]*$")
 MOST_VALUES = 40
+MOST_REASON = 400
+"""Characters of what is wrong: with the values that a field may have, or the fields that there are."""
+
 EXAMPLE = 'outcome:aborted backend:B cert~puppetdb1 rtt>5ms -kind:full "text"'
 
 
@@ -124,9 +127,8 @@ class FilterDialog(ModalScreen[str | None]):
             field = self.query_one(Input)
             column = error.column - 1 - round(field.scroll_offset.x)
             caret = " " * max(column, 0) + "^"
-            reason = str(error).removeprefix("filter: ").partition(" (there are")[0]
-            place = "" if f"column {error.column}" in reason else f" at column {error.column}"
-            return Content.assemble((caret + "\n", "bold $text-error"), (safe_text(reason + place, 200), "$text-error"))
+            reason = safe_text(str(error).removeprefix("filter: "), MOST_REASON)
+            return Content.assemble((caret + "\n", "bold $text-error"), (reason, "$text-error"))
         columns = self._desk.columns
         if columns is None:
             return Content("Applied as soon as all is read.")
