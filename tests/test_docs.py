@@ -277,6 +277,17 @@ def test_pages_that_the_program_names_are_there() -> None:
         assert (ROOT / page).exists(), page
 
 
+def test_files_of_the_ten_changes_are_there() -> None:
+    """What the table of CONTRIBUTING names; short names are those of the file named before them."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    table = text[text.index("## Ten changes and their files") :]
+    known = [str(path.relative_to(ROOT)) for top in ("inspector", "tests", "docs") for path in (ROOT / top).rglob("*.*")]
+    files = set(re.findall(r"`([\w/.-]+\.(?:py|md|json|tcss))`", table))
+    assert len(files) >= 20
+    for file in files:
+        assert file.endswith("/NEW.py") or any(f"/{path}".endswith(f"/{file}") for path in known), file
+
+
 async def test_the_tutorial_shows_what_is_seen(tmp_path: Path) -> None:
     """Its commands run in order; each line that it shows stands on the screen or in what they print."""
     page = DOCS / "tutorial" / "first-incident.md"
