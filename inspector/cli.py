@@ -73,7 +73,7 @@ cli.add_command(cli_report.diff_command)
 @cli.command("analyze")
 @story_options
 @click.option("-T", "--format", "form", type=click.Choice(["text", "json", "jsonl", "csv"]), default="text", show_default=True, help="What to print.")
-@click.option("-Y", "--filter", "expression", metavar="EXPRESSION", help="Show only connections that match, e.g. outcome:aborted backend:B. See docs/filters.md.")
+@click.option("-Y", "--filter", "expression", metavar="EXPRESSION", help="Show only connections that match, e.g. outcome:aborted backend:B. See docs/reference/filters.md.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, writable=True), help="Write to a file instead of standard output.")
 @click.option("--fail-on", type=click.Choice(SEVERITIES), default="medium", show_default=True, help="Severity from which the exit status is 1: failed connections are medium.")
 @click.option("--strict", is_flag=True, help="Exit status 3 where the input is incomplete: files, frames, or bytes inside connections.")
@@ -131,7 +131,7 @@ def _exit_by_findings(analysis: Analysis, fail_on: str, strict: bool) -> None:
 @cli.command("open")
 @story_options
 @click.option("--area", type=click.Choice(AREAS), help="The area to begin with.")
-@click.option("-Y", "--filter", "expression", metavar="EXPRESSION", default="", help="Begin with this filter on the connections. See docs/filters.md.")
+@click.option("-Y", "--filter", "expression", metavar="EXPRESSION", default="", help="Begin with this filter on the connections. See docs/reference/filters.md.")
 @click.option("--sort", metavar="COLUMN", default="", help="Begin with the connections sorted by this column; -COLUMN for the largest first.")
 @click.option("--follow", is_flag=True, help="Show a journal as it grows, written by a running watch or live.")
 @click.option("--ascii", "ascii_wanted", is_flag=True, help="Show ASCII only; the default where the locale is not UTF-8.")

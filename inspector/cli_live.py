@@ -69,7 +69,10 @@ def capture_options(command: Any) -> Any:
 def settings_option(command: Any) -> Any:
     """Where names, theme, keys and columns come from."""
     return click.option(
-        "--settings", metavar="FILE", type=click.Path(dir_okay=False), help="Settings in TOML; by default ~/.config/inspector/settings.toml, if there. See docs/settings.md."
+        "--settings",
+        metavar="FILE",
+        type=click.Path(dir_okay=False),
+        help="Settings in TOML; by default ~/.config/inspector/settings.toml, if there. See docs/reference/settings.md.",
     )(command)
 
 

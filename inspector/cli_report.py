@@ -23,7 +23,7 @@ FAILED = 1
 @click.command("report")
 @story_options
 @click.option("-o", "--output", "directory", metavar="DIR", default="inspector-report", show_default=True, help="Where the bundle is written; must be new or empty.")
-@click.option("--redact", is_flag=True, help="Replace addresses, names, certificates and tickets, the same way each time; see docs/report.md.")
+@click.option("--redact", is_flag=True, help="Replace addresses, names, certificates and tickets, the same way each time; see docs/reference/report.md.")
 @click.option("--redact-key", metavar="FILE", help="The key to redact with; made if it is not there. By default ~/.config/inspector/redaction.key.")
 @click.option("--include-secrets", is_flag=True, help="Put the secrets of the connections in the evidence with it, so that others can decrypt it.")
 @click.option("--force", is_flag=True, help="Write over an earlier report there.")
@@ -31,7 +31,7 @@ FAILED = 1
 @click.option("--from", "since", metavar="TIME", default="", help="From this time on: 17:28:21, or 2026-11-23T17:28:21Z.")
 @click.option("--to", "until", metavar="TIME", default="", help="Up to this time.")
 def report_command(asked: Asked, directory: str, include_secrets: bool, **wish: Any) -> None:
-    """Write an incident bundle: the report as HTML and Markdown, the analysis, the packets that prove it. See docs/report.md."""
+    """Write an incident bundle: the report as HTML and Markdown, the analysis, the packets that prove it. See docs/how-to/report.md."""
     if include_secrets and (wish["redact"] or wish["redact_key"]):
         raise UsageError("--include-secrets shows what --redact hides: give one of them")
     given = asked.given()

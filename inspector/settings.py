@@ -12,7 +12,7 @@ ascii = false
 [names.clients]
 "10.0.0.9" = "puppetserver-a"
 
-[keys]                # the name of a key in docs/keys.md = other keys
+[keys]                # the name of a key in docs/reference/keys.md = other keys
 quit = "ctrl+x"
 
 [columns]

@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import shlex
 import subprocess
 import sys
+import textwrap
 import zipfile
 from pathlib import Path
 
+import click
 import pytest
 
 from inspector.capture.foreign import STARTS
+from inspector.cli import cli, demo_files
+from inspector.cli_files import Asked
 from inspector.tls import handshake
+from inspector.tui.app import InspectorApp
 from inspector.wire.encapsulations import Space
 from inspector.wire.protocols import GRE
 from inspector.wire.table import TABLE
+from tests.app import loaded, pressed, shown
 
 ROOT = Path(__file__).parent.parent
-STATES = ROOT / "docs" / "handshake-states.md"
+DOCS = ROOT / "docs"
+INDEX = DOCS / "index.md"
+REFERENCE = DOCS / "reference"
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
+COLUMNS, CELL = 119, 160
+"""The longest line of a page, and of a cell: a row of a table cannot be broken."""
+KINDS = {"tutorial", "how-to", "reference", "explanation"}
+STATES = REFERENCE / "handshake-states.md"
 LETTERS = {
     **handshake.NAMES,
     "H": "HelloRequest",
@@ -38,7 +52,7 @@ def diagram(table: dict[str, dict[str, str]]) -> str:
 
 
 def states_document() -> str:
-    return f"""# The states of a handshake
+    return wrapped(f"""# The states of a handshake
 
 Made from the tables in `inspector/tls/handshake.py` by `make golden`; a test holds it. Each side is watched apart. Any other message is an anomaly
 that is shown; it never stops the watching.
@@ -50,7 +64,7 @@ that is shown; it never stops the watching.
 ## What the server sends
 
 {diagram(handshake.SERVER)}
-"""
+""")
 
 
 def test_the_picture_of_the_states(request: pytest.FixtureRequest) -> None:
@@ -59,7 +73,23 @@ def test_the_picture_of_the_states(request: pytest.FixtureRequest) -> None:
     assert states_document() == STATES.read_text(encoding="utf-8")
 
 
-FRAMES = ROOT / "docs" / "frames.md"
+FRAMES = REFERENCE / "frames.md"
+
+
+def wrapped(text: str) -> str:
+    """Paragraphs and items of lists in lines of a page; tables, code and headings as they are."""
+    blocks, is_code = [], False
+    for block in text.split("\n\n"):
+        is_code ^= block.count("```") % 2 == 1
+        if is_code or block.startswith(("#", "|", "```")):
+            blocks.append(block)
+            continue
+        lines: list[str] = []
+        for item in re.split(r"\n(?=\* )", block):
+            indent = "  " if item.startswith("* ") else ""
+            lines += textwrap.wrap(item, COLUMNS, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks).rstrip() + "\n"
 
 
 def numbered(space: Space, *, opened: bool, form: str = "{}") -> str:
@@ -74,7 +104,7 @@ def of_gre() -> str:
 
 
 def frames_document() -> str:
-    return f"""# What is read
+    return wrapped(f"""# What is read
 
 Made from the tables in `inspector/wire/` and `inspector/capture/foreign.py` by `make golden`; a test holds it.
 
@@ -119,7 +149,7 @@ What that does to a verdict follows from what may stand in these frames:
 Traffic of other kinds is no loss and is passed over: EtherTypes {numbered(Space.ETHERTYPE, opened=False, form="0x{:04x}")};
 IP protocols {numbered(Space.IP_PROTOCOL, opened=False)};
 UDP that is no tunnel; LLC that is not SNAP; what PPP negotiates by.
-"""
+""")
 
 
 def test_what_is_read(request: pytest.FixtureRequest) -> None:
@@ -128,49 +158,171 @@ def test_what_is_read(request: pytest.FixtureRequest) -> None:
     assert frames_document() == FRAMES.read_text(encoding="utf-8")
 
 
+COMMANDS = REFERENCE / "commands.md"
+
+
+def of_command(context: click.Context) -> str:
+    """What ``--help`` says of one command: paragraphs, what is laid out by hand as code, options as a list."""
+    command = context.command
+    said = [f"```text\n{part[1:].strip()}\n```" if part.startswith("\b") else part for part in inspect.cleandoc(command.help or "").split("\n\n")]
+    records = [record for p in command.get_params(context) if isinstance(p, click.Option) and (record := p.get_help_record(context))]
+    options = "\n".join(f"* `{option}`: {' '.join(meaning.split())}" for option, meaning in records)
+    usage = command.get_usage(context).removeprefix("Usage: ")
+    return "\n\n".join([f"## {context.command_path}", f"```text\n{usage}\n```", *said, options])
+
+
+def commands_document() -> str:
+    whole = click.Context(cli, info_name="inspector", **cli.context_settings)
+    contexts = [whole, *(click.Context(command, parent=whole, info_name=name) for name, command in sorted(cli.commands.items()))]
+    head = "# Commands\n\nMade from the `--help` of each command by `make golden`; a test holds it. More on the [exit status](exit-status.md)."
+    return wrapped("\n\n".join([head, *map(of_command, contexts)]))
+
+
+def test_the_commands(request: pytest.FixtureRequest) -> None:
+    if request.config.getoption("--update-golden"):
+        COMMANDS.write_text(commands_document(), encoding="utf-8")
+    text = COMMANDS.read_text(encoding="utf-8")
+    assert commands_document() == text
+    for command in cli.commands.values():
+        for option in (option for p in command.params if isinstance(p, click.Option) for option in (*p.opts, *p.secondary_opts)):
+            assert re.search(rf"[`, ]{re.escape(option)}[`, ]", text), option
+
+
+def prose(page: Path) -> list[tuple[int, str]]:
+    """Lines with their numbers."""
+    return list(enumerate(page.read_text(encoding="utf-8").splitlines(), 1))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_lines_and_cells_are_short(page: Path) -> None:
+    for number, line in prose(page):
+        if line.startswith("|"):
+            cells = re.split(r"(?<!\\)\|", line)
+            assert max(len(cell.strip()) for cell in cells) <= CELL, f"{page.name}:{number}"
+        else:
+            assert len(line) <= COLUMNS, f"{page.name}:{number}"
+
+
+def fences(page: Path) -> list[str]:
+    """The shell commands of a page, lines that go on joined."""
+    found = re.findall(r"```sh\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    return [line for fence in found for line in re.sub(r"\\\n\s*", "", fence).splitlines()]
+
+
 def examples() -> list[str]:
-    """Commands in the documents that name bundled captures or compare nothing else."""
-    found: list[str] = []
-    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
-        for fence in re.findall(r"```sh\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL):
-            found += [line for line in fence.splitlines() if line.startswith("inspector ") and "captures/" in line and not line.startswith("inspector captures")]
-    return sorted(set(found))
+    """Commands in the documents that name bundled captures."""
+    return sorted({line for page in PAGES for line in fences(page) if line.startswith("inspector ") and "captures/" in line})
 
 
 def test_there_are_examples() -> None:
     assert len(examples()) >= 5
 
 
-@pytest.mark.parametrize("line", examples())
-def test_examples_run(line: str) -> None:
+def run(line: str, folder: Path) -> subprocess.CompletedProcess[bytes]:
+    """A command as it stands in a document, in a folder that has the bundled captures."""
+    if not (folder / "captures").exists():
+        (folder / "captures").symlink_to(ROOT / "captures")
     command = line.split(" #")[0].split(" | ")[0].split(" > ")[0]
-    done = subprocess.run([sys.executable, "-m", *shlex.split(command)], cwd=ROOT, capture_output=True, check=False, timeout=120)
+    return subprocess.run([sys.executable, "-m", *shlex.split(command)], cwd=folder, capture_output=True, check=False, timeout=120)
+
+
+@pytest.mark.parametrize("line", examples())
+def test_examples_run(line: str, tmp_path: Path) -> None:
+    done = run(line, tmp_path)
     assert done.returncode in (0, 1), done.stderr
     assert done.stdout
     assert not done.stderr
 
 
 def test_options_in_the_documents_exist() -> None:
-    from inspector.cli import cli
-
     known = {option for command in cli.commands.values() for p in command.params for option in p.opts} | {"--help", "-h", "--version", "-V"}
-    text = (ROOT / "README.md").read_text(encoding="utf-8") + "".join(p.read_text(encoding="utf-8") for p in (ROOT / "docs").glob("*.md"))
-    for fence in re.findall(r"```sh\n(.*?)```", text, re.DOTALL):
-        for line in fence.splitlines():
+    for page in PAGES:
+        for line in fences(page):
             if line.startswith("inspector "):
-                words = shlex.split(line.split(" #")[0])
+                words = shlex.split(re.sub(r"<\(.*?\)", "", line.split(" #")[0]))
                 assert {word for word in words if word.startswith("-") and len(word) > 1} <= known, line
 
 
+def anchors(page: Path) -> set[str]:
+    """Where links may lead within a page."""
+    headings = re.findall(r"^#+ (.*)", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def links(page: Path) -> list[tuple[Path, str]]:
+    """Files and anchors that a page leads to."""
+    targets = re.findall(r"\]\((?!https?://)([^)#]*)#?([^)]*)\)", page.read_text(encoding="utf-8"))
+    return [((page.parent / target).resolve() if target else page, anchor) for target, anchor in targets]
+
+
 def test_links_lead_somewhere() -> None:
-    for path in [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md"), ROOT / "captures" / "README.md"]:
-        for target in re.findall(r"\]\((?!https?://)([^)#]+)", path.read_text(encoding="utf-8")):
-            assert (path.parent / target).exists(), f"{path.name}: {target}"
+    for page in [*PAGES, ROOT / "captures" / "README.md"]:
+        for target, anchor in links(page):
+            assert target.exists(), f"{page.name}: {target}"
+            assert not anchor or anchor in anchors(target), f"{page.name}: {target.name}#{anchor}"
+
+
+def test_every_page_is_in_its_box_and_in_the_index() -> None:
+    pages = set(DOCS.rglob("*.md")) - {INDEX}
+    assert {page.parent.name for page in pages} == KINDS
+    assert INDEX in {target for target, _ in links(ROOT / "README.md")}
+    text = INDEX.read_text(encoding="utf-8")
+    boxes = [box.lower() for box in re.findall(r"^## ([\w-]+)", text, re.MULTILINE)]
+    assert set(boxes) == KINDS
+    listed = dict(zip(boxes, re.split(r"^## .*", text, flags=re.MULTILINE)[1:], strict=True))
+    for page in pages:
+        assert f"]({page.relative_to(DOCS)})" in listed[page.parent.name], page.name
+
+
+def named(path: Path) -> set[str]:
+    """Pages that a file of the program or of its tests names."""
+    return set(re.findall(r"docs/[\w/-]+\.md", path.read_text(encoding="utf-8")))
+
+
+def test_pages_that_the_program_names_are_there() -> None:
+    pages = {page for path in (ROOT / "inspector").rglob("*.py") for page in named(path)}
+    assert len(pages) >= 5
+    for page in pages:
+        assert (ROOT / page).exists(), page
+
+
+def test_files_of_the_ten_changes_are_there() -> None:
+    """What the table of CONTRIBUTING names; short names are those of the file named before them."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    table = text[text.index("## Ten changes and their files") :]
+    known = [str(path.relative_to(ROOT)) for top in ("inspector", "tests", "docs") for path in (ROOT / top).rglob("*.*")]
+    files = set(re.findall(r"`([\w/.-]+\.(?:py|md|json|tcss))`", table))
+    assert len(files) >= 20
+    for file in files:
+        assert file.endswith("/NEW.py") or any(f"/{path}".endswith(f"/{file}") for path in known), file
+
+
+async def test_the_tutorial_shows_what_is_seen(tmp_path: Path) -> None:
+    """Its commands run in order; each line that it shows stands on the screen or in what they print."""
+    page = DOCS / "tutorial" / "first-incident.md"
+    capture, *logs = map(str, demo_files())
+    app = InspectorApp([capture], Asked((capture,), logs=tuple(logs)).options())
+    seen = []
+    async with app.run_test(size=(100, 150)) as pilot:
+        await loaded(pilot)
+        seen.append(shown(app))
+        await pressed(pilot, "enter")
+        seen.append(shown(app))
+    lines = [line for line in fences(page) if line.startswith("inspector ")]
+    assert len(lines) >= 4
+    for line in lines:
+        done = run(line, tmp_path)
+        assert done.returncode in (0, 1), done.stderr
+        seen += [done.stdout.decode(), done.stderr.decode()]
+    everything = " ".join(" ".join(seen).split())
+    for fence in re.findall(r"```text\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
+        for line in fence.splitlines():
+            assert " ".join(line.split()) in everything, line
 
 
 def test_library_example() -> None:
-    """The snippet in docs/library.md runs as it stands."""
-    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "library.md").read_text(encoding="utf-8"), re.DOTALL)
+    """The snippet of the page runs as it stands."""
+    (code,) = re.findall(r"```python\n(.*?)```", (DOCS / "how-to" / "library.md").read_text(encoding="utf-8"), re.DOTALL)
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
     assert "certificate-change-abort" in done.stdout
 

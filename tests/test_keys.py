@@ -15,7 +15,7 @@ from inspector.tui.dialogs.keys import SAID, KeysDialog, listed
 from tests.app import WAYS, app_of, home, loaded, pressed, then
 from tests.conftest import find
 
-DOCUMENT = Path(__file__).parent.parent / "docs" / "keys.md"
+DOCUMENT = Path(__file__).parent.parent / "docs" / "reference" / "keys.md"
 PLACES = {
     "InspectorApp": "Everywhere",
     "Rows": "In every table",
@@ -50,7 +50,7 @@ def written(keys: str) -> str:
 
 def table() -> str:
     """The document, from the bindings."""
-    lines = ["# Keys", "", "Every key of the app, by the name that `[keys]` in the settings gives it other keys by (`docs/settings.md`).", ""]
+    lines = ["# Keys", "", "Every key of the app, by the name that `[keys]` in the [settings](settings.md) gives it other keys by.", ""]
     for owner, title in PLACES.items():
         lines += [f"## {title}", "", "| key | name | what it does |", "|---|---|---|"]
         lines += [f"| {written(b.key)} | `{b.id}` | {b.tooltip} |" for name, b in every() if name == owner]

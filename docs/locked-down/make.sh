@@ -19,7 +19,7 @@ done
 for wheel in "$work/$name"/wheels-3.12/*-none-any.whl; do # the same file for both
     ln -f "$work/$name/wheels-3.11/$(basename "$wheel")" "$wheel"
 done
-cp "$here/install.sh" "$root/LICENSE" "$root/docs/locked-down.md" "$work/$name/"
+cp "$here/install.sh" "$root/LICENSE" "$root/docs/how-to/locked-down.md" "$work/$name/"
 chmod 755 "$work/$name/install.sh"
 (cd "$work/$name" && find wheels-* -type f | LC_ALL=C sort | xargs sha256sum >SHA256SUMS)
 tar -C "$work" -czf "$out/$name.tar.gz" "$name"

@@ -59,5 +59,5 @@ def read_server_key(path: str, ask: Callable[[str], str]) -> ServerKey:
     except (ValueError, UnsupportedAlgorithm):
         raise UsageError(f"{name}: not a private key in PEM") from None
     if not isinstance(key, rsa.RSAPrivateKey):
-        raise UsageError(f"{name}: not an RSA key; only RSA key exchange can be opened with a server's key", "a key log opens every kind: see docs/secrets.md")
+        raise UsageError(f"{name}: not an RSA key; only RSA key exchange can be opened with a server's key", "a key log opens every kind: see docs/how-to/decrypt.md")
     return ServerKey(key)
