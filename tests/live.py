@@ -8,11 +8,13 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from inspector.findings.case import Options
+from inspector.live.clock import Clock
 from inspector.live.sources import Given, Source
 from inspector.live.trigger import Written
 from inspector.live.update import Keeping, Update
@@ -84,9 +86,9 @@ class Heard:
         return {finding.id: finding for update in self.updates for finding in update.findings}
 
 
-def listened(data: bytes, keeping: Keeping | None = None, most: int = 10_000, sources: list[Source] | None = None) -> tuple[Watching, Heard]:
+def listened(data: bytes, keeping: Keeping | None = None, most: int = 10_000, sources: list[Source] | None = None, clock: Clock = time) -> tuple[Watching, Heard]:
     """The loop over a capture, to its end."""
-    watching = Watching(sources or [Given("-", fed(data))], Options(), keeping or Keeping(), "test", most)
+    watching = Watching(sources or [Given("-", fed(data))], Options(), keeping or Keeping(), "test", most, clock)
     heard = Heard()
     watching.run(heard)
     watching.close()

@@ -117,6 +117,6 @@ def test_a_real_tmux_has_it_whatever_its_setting(tmux: list[str], setting: str) 
         screen = subprocess.run([*tmux, "capture-pane", "-p"], capture_output=True, text=True, check=False).stdout
         if "INCIDENTS" in screen:
             subprocess.run([*tmux, "send-keys", "y"], check=True)
-        time.sleep(0.5)
+        time.sleep(0.1)
         found = subprocess.run([*tmux, "show-buffer"], capture_output=True, text=True, check=False).stdout
     assert "aborted" in found, screen

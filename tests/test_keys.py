@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from textual.binding import Binding
+from textual.pilot import Pilot
+from textual.widgets import Input
+from textual.widgets.input import Selection
 
 import inspector.tui
 from inspector.tui import bindings
+from inspector.tui.app import InspectorApp
 from inspector.tui.dialogs.keys import SAID, KeysDialog, listed
 from tests.app import WAYS, app_of, home, loaded, pressed, then
 from tests.conftest import find
+from tests.deeds import DEEDS, NOTHING_OF, OTHERWISE, READY, Check, changes, is_nothing
+from tests.observed import Observed, observed
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "reference" / "keys.md"
 PLACES = {
@@ -73,30 +81,101 @@ def test_a_name_means_one_thing() -> None:
     assert {name: found for name, found in meaning.items() if len(found) > 1} == {}
 
 
+class Pressing:
+    """An app that is brought back to the screen in hand before each key."""
+
+    def __init__(self, pilot: Pilot[Any], screen: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert isinstance(pilot.app, InspectorApp)
+        self.app, self.pilot, self.name = pilot.app, pilot, screen
+        self.notified: list[str] = []
+        monkeypatch.setattr(self.app, "notify", lambda text, **_: self.notified.append(text))
+
+    async def come(self) -> None:
+        """The way there, as a person goes it."""
+        await pressed(self.pilot, *WAYS[self.name])
+        self.here = self.app.screen
+        self.focus = self.here.focused
+        assert type(self.here).__name__ == self.name
+
+    async def back(self) -> None:
+        """To where it was, without the way where the screen is still there."""
+        app = self.app
+        mode = next((mode for mode, stack in app._screen_stacks.items() if self.here in stack), None)
+        if mode is None:
+            await home(self.pilot)
+            await self.come()
+        else:
+            app.switch_mode(mode)
+            while app.screen is not self.here:
+                app.pop_screen()
+        app.desk.picked.clear()
+        app.desk.marks.clear()
+        app.copy_to_clipboard("")
+        self.here.set_focus(self.focus)
+        await self.pilot.pause()
+
+    async def press(self, key: str, binding: Binding) -> tuple[Observed, Observed]:
+        """What is seen before and after a key, from where it has something to do."""
+        await self.back()
+        if isinstance(self.focus, Input):
+            self.focus.value = "" if binding.id else "row:6 row:6 row:6"
+            self.focus.selection = Selection(6, 11)
+            self.app.copy_to_clipboard("pasted")
+        await pressed(self.pilot, *READY.get(binding.id or binding.action, ()))
+        self.notified.clear()
+        before = observed(self.app, self.notified)
+        await pressed(self.pilot, key)
+        if id(self.app._loading) != before.reading:
+            await loaded(self.pilot)
+        return before, observed(self.app, self.notified)
+
+
+def bound(app: InspectorApp) -> Iterator[tuple[str, Binding]]:
+    """The keys of the screen but for those that leave. Where what scrolls has a key first and skips it because nothing scrolls that way, ours comes next."""
+    for key, active in app.screen.active_bindings.items():
+        ours = [binding for _, known in app.screen._binding_chain for binding in known.key_to_bindings.get(key, ()) if binding.id]
+        binding = ours[0] if ours and active.binding.id is None else active.binding
+        if "quit" not in binding.action:
+            yield key, binding
+
+
+def deed(screen: str, binding: Binding, others: int) -> Check:
+    """What is to be seen. ``others``: widgets that the focus can go to."""
+    name = binding.id or binding.action
+    if (screen, name) in OTHERWISE:
+        return OTHERWISE[screen, name].check
+    if binding.id is not None:
+        return DEEDS[name]
+    if name in ("app.focus_next", "app.focus_previous"):
+        return changes("focus") if others else is_nothing
+    return is_nothing if name in NOTHING_OF else lambda before, after: not is_nothing(before, after)
+
+
 @pytest.mark.parametrize("screen", WAYS)
-async def test_every_key_on_every_screen(screen: str) -> None:
-    """Each bound key is pressed; the app must live. What ``?`` shows is what is bound."""
+async def test_every_key_on_every_screen(screen: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each bound key is pressed, and does what its name says. What ``?`` shows is what is bound."""
     app = app_of(find("puppet-session-ids"))
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with app.run_test(size=(100, 14)) as pilot:  # so wide that no decoded tree scrolls to the side, and so low that every page scrolls down
         await loaded(pilot)
-        await pressed(pilot, *WAYS[screen])
-        assert type(app.screen).__name__ == screen
-        known = listed(app.screen.active_bindings.values())
-        keys = [k for k, bound in app.screen.active_bindings.items() if "quit" not in bound.binding.action and k != "ctrl+c"]
-        assert "escape" in keys
+        pressing = Pressing(pilot, screen, monkeypatch)
+        await pressing.come()
         if not app.screen.is_modal:
+            known = listed(app.screen.active_bindings.values())
             await pressed(pilot, "question_mark")
             assert isinstance(app.screen, KeysDialog)
             assert app.screen.keys == known
             assert {k.id for k in known} <= {b.id for _, b in every()}
-        for key in keys:
-            if type(app.screen).__name__ != screen:
-                await home(pilot)
-                await pressed(pilot, *WAYS[screen])
-            assert type(app.screen).__name__ == screen, f"cannot come back before {key}"
-            await pressed(pilot, key)
-            await loaded(pilot)
+            await pressing.back()
+        keys = dict(bound(app))
+        others = len(app.screen.focus_chain) - 1
+        assert "escape" in keys
+        wrong = []
+        for key, binding in keys.items():
+            before, after = await pressing.press(key, binding)
             assert app.is_running, key
+            if not deed(screen, binding, others)(before, after):
+                wrong.append(f"{key} ({binding.id or binding.action}): { ({n: (getattr(before, n), getattr(after, n)) for n in sorted(after.changed(before))}) }")
+        assert not wrong, "\n".join(wrong)
 
 
 async def test_the_palette_reaches_what_keys_reach() -> None:

@@ -132,10 +132,10 @@ def test_any_bytes_give_facts(tmp_path_factory: pytest.TempPathFactory, parts: l
 
 HOSTILE = {
     "one line": b"x" * (40 << 20),
-    "suspicious lines": today(1_795_000_000 * SECOND, 1).encode() + b"1:1:1:1:1:1: 10:10:10 x\n" * 200_000,
+    "suspicious lines": today(1_795_000_000 * SECOND, 1).encode() + b"1:1:1:1:1:1: 10:10:10 x\n" * 50_000,
     "prefixes": b"a.log" * 8000 + b"\n" + b"2026-11-23T17:10:17Z " * 3000 + b"\n" + b"a-" * 20_000 + b"\n" + b"[x] " * 10_000,
     "members": b'{"a":' * 200_000,
-    "open braces": (b"{" * 1000 + b"\n") * 20_000,
+    "open braces": (b"{" * 1000 + b"\n") * 5_000,
     "pieces": b"2026-11-23T17:10:17Z stdout P x\n" * 200_000,
     "export": b"__CURSOR=x\nMESSAGE\n" + b"\xff" * 8 + b"\n" * 500_000,
     "syslog": b"<1>1 2026-11-23T17:28:10Z h p 1 - [" + b'a="\\' * 200_000,
@@ -145,9 +145,9 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_logs_end_soon(name: str, tmp_path: Path) -> None:
-    started = time.process_time()
+    started = time.process_time()  # of the processor, not of the wall: what takes long here is a regular expression, whose steps nothing counts
     found = read(tmp_path, HOSTILE[name])
-    assert time.process_time() - started < 10
+    assert time.process_time() - started < 5
     assert found.form != "unknown" or found.problem
 
 

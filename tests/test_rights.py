@@ -177,12 +177,12 @@ def test_live_as_root_runs_whoever_may_read_python(tmp_path: Path) -> None:
     screen, until = "", time.monotonic() + 60
     try:
         while "waiting for the first TLS" not in screen and "ended with" not in screen and time.monotonic() < until:
-            time.sleep(0.5)
+            time.sleep(0.1)
             screen = subprocess.run([*tmux, "capture-pane", "-p"], capture_output=True, text=True, check=False).stdout
         subprocess.run([*tmux, "send-keys", "q"], check=True)
         assert "waiting for the first TLS" in screen, screen
         while "ended with" not in screen and time.monotonic() < until:
-            time.sleep(0.5)
+            time.sleep(0.1)
             screen = subprocess.run([*tmux, "capture-pane", "-p"], capture_output=True, text=True, check=False).stdout
         assert "ended with 0" in screen
         assert ("everything is loaded before" in screen) == bool(denied(NOBODY, program()))

@@ -94,12 +94,10 @@ def test_a_command_with_both_formats_and_endless_lines(tmp_path: Path) -> None:
 
 def test_frames_come_through_a_command_as_they_do_from_a_file(tmp_path: Path) -> None:
     (tmp_path / "c.pcap").write_bytes(capture(fault().flows))
-    command = script(tmp_path, f"cat {tmp_path}/c.pcap; exec sleep 30\n")
+    command = script(tmp_path, f"cat {tmp_path}/c.pcap; exec sleep 600\n")
     with subprocess.Popen([*WATCH, "--no-journal", "--via", command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=CAPTURES.parent) as process:
-        began = time.monotonic()
-        line = wait_for(process, "finding")
+        line = wait_for(process, "finding")  # comes while the command still runs: it would sleep for longer than any test waits
         assert line["rule"] == ABORT
-        assert time.monotonic() - began < 10
         children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=False).stdout.split()
         process.terminate()
         assert process.wait(10) == 143

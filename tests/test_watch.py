@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,15 @@ from typing import Any
 import msgspec
 import pytest
 
+from inspector import analyze
 from inspector.findings.change import ABORT
+from inspector.live.recording import Recording, conditions
+from inspector.live.sources import Given
+from inspector.live.update import Keeping
+from inspector.times import SECOND_NS
 from tests.build import Pool, capture, certificate, numbered
 from tests.conftest import CAPTURES, bundled
-from tests.live import WATCH, bytes_of, of_kind, watched
+from tests.live import WATCH, bytes_of, listened, of_kind, watched
 
 A, B = certificate("puppetdb1", ("puppetdb1.example.com",)), certificate("puppetdb2", ("puppetdb2.example.com",))
 ALL = sorted(p.name.split(".pcap")[0] for p in CAPTURES.glob("*.pcap*.gz"))
@@ -138,12 +142,43 @@ def test_a_capture_that_is_cut_is_analysed_as_far_as_it_goes() -> None:
     assert len(of_kind(lines, "finding", rule=ABORT)) == 1
 
 
-def test_stop_conditions(tmp_path: Path) -> None:
-    data = capture(fault(5).flows)
-    for condition in ("duration:1", "packets:30", "incident:1"):
-        with piped(data, "--no-journal", "-a", condition) as process:
-            assert process.wait(15) == 0, condition
-    with piped(data, "--no-journal", "-w", str(tmp_path / "w.pcapng"), "-a", "filesize:2") as process:
+class Racing:
+    """A clock on which an hour passes each time somebody looks."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def monotonic(self) -> float:
+        self.seconds += 3600.0
+        return self.seconds
+
+    def monotonic_ns(self) -> int:
+        return int(self.monotonic() * SECOND_NS)
+
+    def time_ns(self) -> int:
+        return time.time_ns()
+
+
+@pytest.mark.parametrize("condition", ["duration:86400", "packets:30", "incident:1", "filesize:2", "files:1"])
+def test_stop_conditions(condition: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each ends a capture whose source goes on; what was met by then is told, and one that is not met ends nothing."""
+    monkeypatch.setattr("inspector.live.sources.STOP_SECONDS", 0.0)
+    reading, writing = os.pipe()
+    os.write(writing, capture(fault(5).flows))
+    ring = conditions("-b", ("filesize:1",)) if condition.startswith("files:") else None
+    recording = Recording(str(tmp_path / "w.pcapng"), ring, ["test"], is_full=False) if condition.startswith("file") else None
+    keeping = Keeping(recording=recording, stop=conditions("-a", (condition,)))
+    clock = Racing() if condition.startswith("duration") else time
+    watching, heard = listened(b"", keeping, sources=[Given("-", reading)], clock=clock)
+    os.close(writing)
+    assert watching._is_over()
+    assert len(heard.findings) == 5
+    if isinstance(clock, Racing):
+        assert clock.seconds >= 86400
+
+
+def test_a_stop_condition_ends_the_command() -> None:
+    with piped(capture(fault(5).flows), "--no-journal", "-a", "packets:30") as process:
         assert process.wait(15) == 0
 
 
@@ -277,8 +312,8 @@ def wait_for(process: subprocess.Popen[bytes], record: str) -> dict[str, Any]:
 
 
 def analyzed(path: Path) -> dict[str, Any]:
-    done = subprocess.run([sys.executable, "-m", "inspector", "analyze", "-T", "json", str(path)], capture_output=True, timeout=60, check=False, cwd=CAPTURES.parent)
-    found: dict[str, Any] = json.loads(done.stdout)
+    """As ``analyze -T json`` writes it."""
+    found: dict[str, Any] = json.loads(msgspec.json.encode(analyze(path)))
     return found
 
 

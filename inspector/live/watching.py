@@ -20,6 +20,7 @@ from inspector.findings.case import Options
 from inspector.findings.judge import Analysis, incidents, judge
 from inspector.findings.prediction import extended
 from inspector.journal import Record, Row
+from inspector.live.clock import Clock
 from inspector.live.latest import Latest
 from inspector.live.sources import Source, ready, stopped
 from inspector.live.trigger import AFTER_NS, kept_lengths, wanted_of
@@ -56,9 +57,10 @@ TIDY_SECONDS = 60.0
 class Watching:
     """A live capture. Its numbers may be read from another thread; nothing else may."""
 
-    def __init__(self, sources: list[Source], options: Options, keeping: Keeping, name: str, most: int = CONNECTIONS) -> None:
-        """``name``: of what is captured. ``most``: connections that are remembered."""
+    def __init__(self, sources: list[Source], options: Options, keeping: Keeping, name: str, most: int = CONNECTIONS, clock: Clock = time) -> None:
+        """``name``: of what is captured. ``most``: connections that are remembered. ``clock``: what all waiting is measured by."""
         self.sources = sources
+        self._clock = clock
         self.keeping = keeping
         self.info = CaptureInfo(name)
         self.engine = LiveEngine(FLOWS, keeping.keys.secrets if keeping.keys is not None else None)
@@ -77,9 +79,9 @@ class Watching:
         self._capture = journal.capture if journal is not None else 0
         self._before = journal.before if journal is not None else []
         self._packet_ns = 0
-        self._packet_at = time.monotonic_ns()
-        self._offset = time.time_ns() - time.monotonic_ns()
-        self._started = time.monotonic()
+        self._packet_at = self._clock.monotonic_ns()
+        self._offset = self._clock.time_ns() - self._clock.monotonic_ns()
+        self._started = self._clock.monotonic()
         self._stopping = False
         self._flush_asked = False
         self._changed: dict[str, tuple[bool, bool]] = {}
@@ -94,7 +96,7 @@ class Watching:
         """Incidents that are known."""
         self._doubtful: Latest[None] = Latest(DOUBTFUL)
         self._dropped = 0
-        self._tidied = time.monotonic()
+        self._tidied = self._clock.monotonic()
         self._journal_trouble = ""
         if journal is not None:
             for found in journal.latest(most // 2):
@@ -109,7 +111,7 @@ class Watching:
     @property
     def now_ns(self) -> int:
         """Packet time; it goes on where no packets come."""
-        return self._packet_ns + (time.monotonic_ns() - self._packet_at) if self._packet_ns else time.time_ns()
+        return self._packet_ns + (self._clock.monotonic_ns() - self._packet_at) if self._packet_ns else self._clock.time_ns()
 
     def stop(self) -> None:
         """End soon; may be called from another thread or a signal handler."""
@@ -153,10 +155,10 @@ class Watching:
 
     def run(self, listener: Listener) -> None:
         """Until it is to end."""
-        tick = second = time.monotonic()
+        tick = second = self._clock.monotonic()
         while not self._stopping:
             self._wait()
-            now = time.monotonic()
+            now = self._clock.monotonic()
             if now >= tick:
                 tick = now + TICK_SECONDS
                 self._tick(listener)
@@ -190,8 +192,8 @@ class Watching:
                 recording.write(batch, keep, newest)
             if trigger is not None:
                 trigger.hold(batch, keep, rows)
-        self._packet_ns, self._packet_at = newest, time.monotonic_ns()
-        self.lag_ns = max(time.time_ns() - newest, 0) if is_here else 0
+        self._packet_ns, self._packet_at = newest, self._clock.monotonic_ns()
+        self.lag_ns = max(self._clock.time_ns() - newest, 0) if is_here else 0
 
     def _tick(self, listener: Listener) -> None:
         for source in self.sources:
@@ -204,7 +206,7 @@ class Watching:
         self._put_ended(ended, listener)  # before those that may have offered what these were given
         for found in decided:
             self._put(found, is_final=False)
-        if self._urgent and time.monotonic() >= self._judged + URGENT_SECONDS:
+        if self._urgent and self._clock.monotonic() >= self._judged + URGENT_SECONDS:
             self._put_all_decided()
             self._judge({name: self._changed.pop(name) for name in self._urgent}, listener)
         listener.tick()
@@ -250,7 +252,7 @@ class Watching:
 
     def _judge(self, changed: dict[str, tuple[bool, bool]], listener: Listener) -> None:
         """Judge connections that were decided or have ended, with all that their verdicts need."""
-        self._judged = time.monotonic()
+        self._judged = self._clock.monotonic()
         for name in changed:
             self._urgent.pop(name, None)
         facts = self.window.around([*changed, *self._doubtful], self.captures())
@@ -310,19 +312,19 @@ class Watching:
             if recording.trouble:
                 self.lose(listener, "disk", f"{recording.path}: frames are not written: {recording.trouble}")
         self._commit(listener)
-        if time.monotonic() - self._tidied > TIDY_SECONDS or self.window.is_untidy:
-            self._tidied = time.monotonic()
+        if self._clock.monotonic() - self._tidied > TIDY_SECONDS or self.window.is_untidy:
+            self._tidied = self._clock.monotonic()
             used = self.window.tidy()
             if used is not None:
                 self.engine.forget_certificates(used)
         listener.second()
 
     def _look_at_clock(self, listener: Listener) -> None:
-        offset = time.time_ns() - time.monotonic_ns()
+        offset = self._clock.time_ns() - self._clock.monotonic_ns()
         step = offset - self._offset
         self._offset = offset
         if abs(step) > STEP_NS:
-            self.lose(listener, "clock", f"this machine's clock was set {'forward' if step > 0 else 'back'} by {abs(step) / SECOND_NS:.1f} s at {rfc3339(time.time_ns())}")
+            self.lose(listener, "clock", f"this machine's clock was set {'forward' if step > 0 else 'back'} by {abs(step) / SECOND_NS:.1f} s at {rfc3339(self._clock.time_ns())}")
 
     def lose(self, listener: Listener, kind: str, text: str) -> None:
         """Tell a loss once, and have verdicts know of it."""
@@ -352,7 +354,7 @@ class Watching:
         recording = self.keeping.recording
         if all(source.state == "ended" for source in self.sources):
             return True
-        if stop.duration is not None and time.monotonic() - self._started >= stop.duration:
+        if stop.duration is not None and self._clock.monotonic() - self._started >= stop.duration:
             return True
         if stop.packets is not None and self.info.packets >= stop.packets:
             return True
