@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Literal
 
+from inspector.document.version import VERSION
 from inspector.errors import InspectorError, UnreadableError, UsageError
-from inspector.version import VERSION
 
 if TYPE_CHECKING:
     from inspector.document import Document
@@ -29,18 +29,19 @@ def analyze(
 ) -> Document:
     """The analysis document of some captures, read as one story; the same that ``inspector analyze -T json`` writes.
 
-    ``vips``: (host, port) of the services to look at, all by default. ``logs``: of Puppet Server or HAProxy. ``key_logs``: to open encrypted handshakes
-    with. Raises UnreadableError where no input is a capture, UsageError where a key log cannot be read.
+    ``vips``: (host, port) of the services to look at, all by default. ``logs``: of Puppet Server or HAProxy.
+    ``key_logs``: to open encrypted handshakes with. Raises UnreadableError where no input is a capture, UsageError
+    where a key log cannot be read.
     """
-    from inspector.extraction import add_logs, extract
+    from inspector.extract.processes import add_logs, extract
     from inspector.findings.case import Options
     from inspector.findings.judge import judge
 
     given = None
     if key_logs:
-        from inspector.secrets.given import Given, content_of
+        from inspector.secrets.inputs import SecretInputs, content_of
 
-        given = Given([(fspath(p), content_of(fspath(p))) for p in key_logs])
+        given = SecretInputs([(fspath(p), content_of(fspath(p))) for p in key_logs])
     facts = extract([fspath(p) for p in paths], given=given)
     add_logs(facts, [fspath(p) for p in logs])
     return judge(facts, Options(jdk_generation, vips)).complete()

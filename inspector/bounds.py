@@ -1,4 +1,6 @@
-"""Every bound of the engine in one place. Reaching one loses detail, never the program, and becomes a limit that is shown."""
+"""Every bound of the engine in one place. Reaching one loses detail, never the program, and becomes a limit that is
+shown.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,8 @@ FRAME_BYTES = 16 << 20
 """A frame that claims to be longer is damage, not a frame (Wireshark allows 256 KiB; offloaded frames reach 190 KB)."""
 
 SEARCH_BYTES = 16 << 10
-"""How far into a stream a TLS hello is looked for at any place (PROXY, SOCKS, HTTP CONNECT and STARTTLS stand before it); behind it, only where a segment
+"""How far into a stream a TLS hello is looked for at any place (PROXY, SOCKS, HTTP CONNECT and STARTTLS stand before
+it); behind it, only where a segment
 begins with one."""
 
 RESYNC_BYTES = 1 << 20
@@ -43,7 +46,9 @@ UNOPENED = 64
 """Kinds of frames that could not be opened, counted apart for each capture; the rest is counted as one."""
 
 OPENINGS = 1 << 16
-"""SYNs and hellos of each of several captures, by which their clocks are compared; of more, some are taken that all captures agree on."""
+"""SYNs and hellos of each of several captures, by which their clocks are compared; of more, some are taken that all
+captures agree on.
+"""
 
 FLOWS = 200_000
 """Flows that are open at once; beyond it the longest idle ones are closed first."""
@@ -82,10 +87,14 @@ AUTHORITY_NAME = 300
 """Characters of one name."""
 
 RACE_NS = 1_000_000
-"""Below this distance between a ServerHello and a ClientHello the capture cannot tell which the client built or read first."""
+"""Below this distance between a ServerHello and a ClientHello the capture cannot tell which the client built or read
+first.
+"""
 
 LEG_NS = 10 * 1_000_000_000
-"""Two ClientHellos of one random, to which no equal ServerHello is known, are a replay and not legs of one connection where they are further apart than this."""
+"""Two ClientHellos of one random, to which no equal ServerHello is known, are a replay and not legs of one connection
+where they are further apart than this.
+"""
 
 SECRETS = 2_000_000
 """Secrets kept from key logs and captures; as many sessions whose master secret is known."""
@@ -100,4 +109,6 @@ HELD_ALTOGETHER = 32 << 20
 """The same of all connections together."""
 
 POST_HANDSHAKE_BYTES = 8192
-"""TLS 1.3: a longer record of an established connection is taken for application data without a look at its inner type."""
+"""TLS 1.3: a longer record of an established connection is taken for application data without a look at
+its inner type.
+"""

@@ -1,9 +1,11 @@
-"""What captures say, without judgement: the border between ``extract`` and ``judge``. Compact and serialisable (msgspec).
+"""What captures say, without judgement: the border between ``extract`` and ``judge``. Compact and serialisable
+(msgspec).
 
-A connection is kept as about a kilobyte of packed bytes and unpacked when it is looked at, so that millions fit; hello shapes, which repeat, stand beside them once.
+A connection is kept as about a kilobyte of packed bytes and unpacked when it is looked at, so that millions fit; hello
+shapes, which repeat, stand beside them once.
 
-Frame references are integers, ``capture << 40 | frame number``; 0 means none. Times are int nanoseconds since the epoch.
-Certificates, lists of authorities, tickets and PSK identities stand as SHA-256 digests.
+Frame references are integers, ``capture << 40 | frame number``; 0 means none. Times are int nanoseconds since the
+epoch. Certificates, lists of authorities, tickets and PSK identities stand as SHA-256 digests.
 """
 
 from __future__ import annotations
@@ -16,12 +18,21 @@ import msgspec
 from msgspec import Struct, field
 
 from inspector.logs.entries import LogFacts
-from inspector.tls.messages import AnswerShape, HelloShape
+from inspector.tls.shapes import AnswerShape, HelloShape
 
 FRAME_BITS = 40
 
 (C_HELLO, C_CERTIFICATE, C_KEY_EXCHANGE, C_VERIFY, C_CHANGE, C_SEALED) = (1, 2, 4, 8, 16, 32)
-(S_HELLO, S_CERTIFICATE, S_KEY_EXCHANGE, S_REQUEST, S_DONE, S_TICKET, S_CHANGE, S_SEALED) = (256, 512, 1024, 2048, 4096, 8192, 16384, 32768)
+(S_HELLO, S_CERTIFICATE, S_KEY_EXCHANGE, S_REQUEST, S_DONE, S_TICKET, S_CHANGE, S_SEALED) = (
+    256,
+    512,
+    1024,
+    2048,
+    4096,
+    8192,
+    16384,
+    32768,
+)
 
 (C_LOST_HELLO, C_LOST_FLIGHT, C_BEGUN_FLIGHT) = (1, 2, 4)
 (S_LOST_HELLO, S_LOST_FLIGHT, S_BEGUN_FLIGHT) = (256, 512, 1024)
@@ -32,7 +43,7 @@ def frame_reference(capture: int, number: int) -> int:
     return capture << FRAME_BITS | number
 
 
-class Endpoint(Struct, frozen=True, order=True, gc=False, array_like=True):
+class PackedEndpoint(Struct, frozen=True, order=True, gc=False, array_like=True):
     """``address``: packed, 4 or 16 bytes."""
 
     address: bytes
@@ -40,17 +51,21 @@ class Endpoint(Struct, frozen=True, order=True, gc=False, array_like=True):
 
 
 class OtherFlow(NamedTuple):
-    """A flow without TLS. ``client``: its address, empty where too many are known. ``is_silent``: nobody said a byte. ``is_unseen``: of bytes that were not captured."""
+    """A flow without TLS. ``client``: its address, empty where too many are known. ``is_silent``: nobody said a byte.
+    ``is_unseen``: of bytes that were not captured.
+    """
 
-    server: Endpoint
+    server: PackedEndpoint
     client: bytes = b""
     is_silent: bool = False
     is_unseen: bool = False
 
 
 class Close(Struct, frozen=True, gc=False, array_like=True):
-    """A FIN or RST. ``acked``: how many bytes of the other side's stream it acknowledges, its FIN counted as one; -1 where that is not known.
-    ``is_answer``: it acknowledges the other side's FIN, so that it came second, whatever the order of frames (RFC 9293, section 3.6).
+    """A FIN or RST. ``acked``: how many bytes of the other side's stream it acknowledges, its FIN counted as one; -1
+    where that is not known.
+    ``is_answer``: it acknowledges the other side's FIN, so that it came second, whatever the order of frames (RFC 9293,
+    section 3.6).
     """
 
     ns: int
@@ -70,7 +85,7 @@ class AlertFact(Struct, frozen=True, gc=False, array_like=True):
     decrypted: bool = False
 
 
-class Anomaly(Struct, frozen=True, gc=False, array_like=True):
+class AnomalyFact(Struct, frozen=True, gc=False, array_like=True):
     """Something that does not follow the protocol. ``offset`` in the sender's stream, ``path`` of the field."""
 
     kind: str
@@ -82,9 +97,9 @@ class Anomaly(Struct, frozen=True, gc=False, array_like=True):
 
 
 class Event(Struct, frozen=True, gc=False, array_like=True):
-    """One rung of the ladder. ``letter``: Zeek's of handshake messages, ``I`` ChangeCipherSpec, ``L`` alert (``size`` is its code), ``D`` the first
-    application data; encrypted: ``f`` handshake, ``i`` ChangeCipherSpec, ``l`` alert; TCP: ``s`` SYN, ``.`` FIN, ``!`` RST. ``decrypted``: read with
-    secrets, beside the event of its encrypted record.
+    """One rung of the ladder. ``letter``: Zeek's of handshake messages, ``I`` ChangeCipherSpec, ``L`` alert (``size``
+    is its code), ``D`` the first application data; encrypted: ``f`` handshake, ``i`` ChangeCipherSpec, ``l`` alert;
+    TCP: ``s`` SYN, ``.`` FIN, ``!`` RST. ``decrypted``: read with secrets, beside the event of its encrypted record.
     """
 
     ns: int
@@ -102,12 +117,16 @@ LETTER_AT, SIDE_AT = EVENT_BYTES - 2, EVENT_BYTES - 1
 
 def pack_events(events: list[Event]) -> bytes:
     """Events as 22 bytes each."""
-    return b"".join([pack_event(e.ns, e.frame, e.size, bytes([ord(e.letter) | e.decrypted << 7]), e.from_client) for e in events])
+    return b"".join(
+        [pack_event(e.ns, e.frame, e.size, bytes([ord(e.letter) | e.decrypted << 7]), e.from_client) for e in events]
+    )
 
 
 pack_event = _EVENT.pack
 DECRYPTED = 0x80
-"""Set in the letter of an event that was read with secrets, so that whoever looks at the letters of the wire passes it over."""
+"""Set in the letter of an event that was read with secrets, so that whoever looks at the letters of the wire passes it
+over.
+"""
 
 
 def decrypted_letter(letter: bytes) -> bytes:
@@ -117,12 +136,17 @@ def decrypted_letter(letter: bytes) -> bytes:
 
 def unpack_events(packed: bytes | bytearray) -> list[Event]:
     """The reverse of ``pack_events``."""
-    return [Event(ns, frame, size, chr(code[0] & 0x7F), bool(side), code[0] > 0x7F) for ns, frame, size, code, side in _EVENT.iter_unpack(packed)]
+    return [
+        Event(ns, frame, size, chr(code[0] & 0x7F), bool(side), code[0] > 0x7F)
+        for ns, frame, size, code, side in _EVENT.iter_unpack(packed)
+    ]
 
 
 class HandshakeFacts(Struct, gc=False, array_like=True):
-    """One handshake as far as it was in clear, or decrypted. ``authorities``: of the CertificateRequest. ``issued_tickets``: all, of TLS 1.3; ``alpn``: of EncryptedExtensions.
-    ``identity_name``: what the first pre-shared key identity begins with, mostly the name of the key that the ticket was sealed with.
+    """One handshake as far as it was in clear, or decrypted. ``authorities``: of the CertificateRequest.
+    ``issued_tickets``: all, of TLS 1.3; ``alpn``: of EncryptedExtensions.
+    ``identity_name``: what the first pre-shared key identity begins with, mostly the name of the key that the ticket
+    was sealed with.
     """
 
     offer: HelloShape | None = None
@@ -152,12 +176,15 @@ class HandshakeFacts(Struct, gc=False, array_like=True):
     certificate_end: int = 0
     """The server's stream reaches to here at least where its Certificate ends."""
     missing: int = 0
-    """C_LOST_ and S_LOST_ bits: bytes in clear are missing before a side's hello was read, or behind it. _BEGUN_: a message was cut of a flight that
+    """C_LOST_ and S_LOST_ bits: bytes in clear are missing before a side's hello was read, or behind it. _BEGUN_: a
+    message was cut of a flight that
     only a full handshake has."""
 
 
 class Tail(Struct, frozen=True, gc=False, array_like=True):
-    """TLS 1.3: the last encrypted record of a side. ``size``: of its fragment. ``previous_ns``: time of the one before; 0 where it is the only one."""
+    """TLS 1.3: the last encrypted record of a side. ``size``: of its fragment. ``previous_ns``: time of the one before;
+    0 where it is the only one.
+    """
 
     size: int
     ns: int
@@ -166,9 +193,10 @@ class Tail(Struct, frozen=True, gc=False, array_like=True):
 
 
 class LaneFacts(Struct, gc=False, array_like=True):
-    """One direction. ``lost``: bytes are missing before it was encrypted. ``packets``: whether any was captured. ``opened``: encrypted records that
-    secrets opened, the first ones. ``searched``: so many bytes were looked through for a hello in vain, and no TLS was read. ``jumped``: sequence numbers
-    went on further away than any window reaches. ``sequence``: the sequence number of the first byte, None where it is not known.
+    """One direction. ``lost``: bytes are missing before it was encrypted. ``packets``: whether any was captured.
+    ``opened``: encrypted records that secrets opened, the first ones. ``searched``: so many bytes were looked through
+    for a hello in vain, and no TLS was read. ``jumped``: sequence numbers went on further away than any window reaches.
+    ``sequence``: the sequence number of the first byte, None where it is not known.
     ``blind``: records are missing where it was encrypted.
     """
 
@@ -189,14 +217,15 @@ class LaneFacts(Struct, gc=False, array_like=True):
 
 
 class ConnectionFacts(Struct, gc=False, array_like=True):
-    """The TLS view of one flow. ``inside``: decrypted renegotiations. ``secrets``: None where none were looked for, else why they opened not all, or ``""``.
+    """The TLS view of one flow. ``inside``: decrypted renegotiations. ``secrets``: None where none were looked for,
+    else why they opened not all, or ``""``.
 
-    ``spread``: where its frames lie in more than one capture, the first and last of them in each. ``sightings``: first and last frame of each further
-    place where the same packets were captured once more.
+    ``spread``: where its frames lie in more than one capture, the first and last of them in each. ``sightings``: first
+    and last frame of each further place where the same packets were captured once more.
     """
 
-    client: Endpoint
-    server: Endpoint
+    client: PackedEndpoint
+    server: PackedEndpoint
     initial_sequence: int
     syn: bool
     first_ns: int
@@ -209,7 +238,7 @@ class ConnectionFacts(Struct, gc=False, array_like=True):
     from_client: LaneFacts
     from_server: LaneFacts
     alerts: tuple[AlertFact, ...]
-    anomalies: tuple[Anomaly, ...]
+    anomalies: tuple[AnomalyFact, ...]
     events: bytes
     inside: tuple[HandshakeFacts, ...] = ()
     secrets: str | None = None
@@ -232,7 +261,11 @@ class ConnectionFacts(Struct, gc=False, array_like=True):
 
     def sealed(self, from_client: bool) -> list[Event]:
         """Encrypted handshake records, ChangeCipherSpecs and alerts of one side, without the application data."""
-        return [e for e in unpack_events(self.events) if e.from_client == from_client and e.letter in "fil" and not e.decrypted]
+        return [
+            e
+            for e in unpack_events(self.events)
+            if e.from_client == from_client and e.letter in "fil" and not e.decrypted
+        ]
 
 
 CLIENT_BITS = {"C": C_HELLO, "X": C_CERTIFICATE, "G": C_KEY_EXCHANGE, "Y": C_VERIFY, "I": C_CHANGE, "f": C_SEALED}
@@ -258,8 +291,11 @@ def seen_bits(letters: bytes, sides: bytes) -> int:
 
 
 class Unopened(NamedTuple):
-    """Frames that were not opened, by the layer where the way ended: ``space`` (of ``wire.encapsulations``) says whose ``number`` it is, ``name`` what it is
-    called. ``why``: as ``wire.tunnels.Stop``. ``ends``: the addresses between which an encrypted or compressed tunnel runs."""
+    """Frames that were not opened, by the layer where the way ended: ``space`` (of ``wire.encapsulations``) says whose
+    ``number`` it is, ``name`` what it is
+    called. ``why``: as ``wire.tunnels.Stop``. ``ends``: the addresses between which an encrypted or compressed tunnel
+    runs.
+    """
 
     space: str
     number: int
@@ -270,8 +306,9 @@ class Unopened(NamedTuple):
 
 
 class ClockOffset(NamedTuple):
-    """How much later a clock is than another, with what may be wrong in it, and from how many connections that is known. ``other``: whose clock that is, an
-    index in the captures; where it is the capture's own, the clock is that of the frames that servers sent, beside that of the clients' frames.
+    """How much later a clock is than another, with what may be wrong in it, and from how many connections that is
+    known. ``other``: whose clock that is, an index in the captures; where it is the capture's own, the clock is that of
+    the frames that servers sent, beside that of the clients' frames.
     """
 
     ns: int
@@ -281,10 +318,11 @@ class ClockOffset(NamedTuple):
 
 
 class CaptureFacts(Struct):
-    """One capture file or stream. ``damage``: what was wrong with it. ``snapped``: frames of which not all bytes were kept. ``snap_length``: how many of
-    each were, where it is one number; 0 where none were cut, or somebody kept of each what mattered. ``payload``: bytes of TCP on the wire, ``clipped``: those of
-    them that the frames do not hold. ``tick_ns``: of how coarse stamps, 0 where they are fine. ``steps``: first frames behind a clock that was set back, and by how
-    much. ``clocks``: what was taken out of the times of its connections.
+    """One capture file or stream. ``damage``: what was wrong with it. ``snapped``: frames of which not all bytes were
+    kept. ``snap_length``: how many of each were, where it is one number; 0 where none were cut, or somebody kept of
+    each what mattered. ``payload``: bytes of TCP on the wire, ``clipped``: those of them that the frames do not hold.
+    ``tick_ns``: of how coarse stamps, 0 where they are fine. ``steps``: first frames behind a clock that was set back,
+    and by how much. ``clocks``: what was taken out of the times of its connections.
     """
 
     path: str
@@ -308,8 +346,9 @@ class CaptureFacts(Struct):
 
 
 class Facts(Struct):
-    """All that was extracted. ``connections``: packed. ``certificates``: DER, ``authorities``: lists of names, by SHA-256. ``other_flows``: how many of
-    each there were. ``logs``: what others wrote down at the time. ``secrets``: what was wrong with secrets, where there were any.
+    """All that was extracted. ``connections``: packed. ``certificates``: DER, ``authorities``: lists of names, by
+    SHA-256. ``other_flows``: how many of each there were. ``logs``: what others wrote down at the time. ``secrets``:
+    what was wrong with secrets, where there were any.
     """
 
     captures: list[CaptureFacts] = field(default_factory=list)
@@ -340,7 +379,9 @@ class Facts(Struct):
             self.answers[answer.key] = answer
         keys = offer.key if offer is not None else b"", answer.key if answer is not None else b""
         handshake.offer = handshake.answer = None
-        packed = _PREFIX.pack((handshake.hello_ns or connection.first_ns) + _SHIFT, handshake.client_random[-8:]) + _encode((*keys, connection))
+        packed = _PREFIX.pack(
+            (handshake.hello_ns or connection.first_ns) + _SHIFT, handshake.client_random[-8:]
+        ) + _encode((*keys, connection))
         handshake.offer, handshake.answer = offer, answer
         return packed
 
@@ -356,7 +397,7 @@ class Facts(Struct):
         return connection
 
     @staticmethod
-    def ends(packed: bytes) -> tuple[Endpoint, Endpoint]:
+    def ends(packed: bytes) -> tuple[PackedEndpoint, PackedEndpoint]:
         """Client and server of a packed connection."""
         _, _, ends = _decode_ends(memoryview(packed)[PREFIX_BYTES:])
         return ends.client, ends.server
@@ -371,15 +412,16 @@ class Facts(Struct):
 _PREFIX = struct.Struct(">Q8s")
 _SHIFT = 1 << 63
 PREFIX_BYTES = _PREFIX.size
-"""Before each packed connection stand the time of its ClientHello and the end of the client's random, so that connections are sorted, and legs of one
+"""Before each packed connection stand the time of its ClientHello and the end of the client's random, so that
+connections are sorted, and legs of one
 found, before they are unpacked."""
 
 
 class _Ends(Struct, gc=False, array_like=True):
     """What a packed connection begins with."""
 
-    client: Endpoint
-    server: Endpoint
+    client: PackedEndpoint
+    server: PackedEndpoint
 
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -1,4 +1,5 @@
-"""Settings in TOML: names for back ends, clients and services, theme, keys, columns. A mistake is named with its line and key.
+"""Settings in TOML: names for back ends, clients and services, theme, keys, columns. A mistake is named with its line
+and key.
 
 theme = "nord"
 ascii = false
@@ -31,7 +32,7 @@ from typing import Any
 
 from inspector.document import Document
 from inspector.errors import UsageError
-from inspector.safe import path_text, safe_text
+from inspector.text.safe import path_text, safe_text
 
 NAMED = ("services", "backends", "clients")
 DIGEST = re.compile(r"[0-9a-f]{8,64}")
@@ -39,7 +40,9 @@ DIGEST = re.compile(r"[0-9a-f]{8,64}")
 
 @dataclass(slots=True)
 class Settings:
-    """``keys``: binding name to keys. ``columns``: names of the connections table's columns, empty for the usual ones."""
+    """``keys``: binding name to keys. ``columns``: names of the connections table's columns, empty for
+    the usual ones.
+    """
 
     path: str = ""
     theme: str = ""
@@ -54,14 +57,18 @@ class Settings:
     def mistake(self, key: str, problem: str) -> UsageError:
         """An error that names file, line and key."""
         pattern = re.compile(rf"(?:^|[\[.\s\"',])\"?{re.escape(key)}\"?(?:$|[\].\s\"',=])")
-        line = next((number for number, line in enumerate(self.text.splitlines(), 1) if pattern.search(line.split("#")[0])), 0)
+        line = next(
+            (number for number, line in enumerate(self.text.splitlines(), 1) if pattern.search(line.split("#")[0])), 0
+        )
         return UsageError(f"{self.path}{f', line {line}' if line else ''}: {safe_text(key, 60)} {problem}")
 
     def check(self, section: str, wanted: Collection[str], known: Collection[str]) -> None:
         """Raises UsageError for the first of ``wanted`` that is not known."""
         for name in wanted:
             if name not in known:
-                raise self.mistake(name, f"{section}: there is no {safe_text(name, 40)} (there are {', '.join(sorted(known))})")
+                raise self.mistake(
+                    name, f"{section}: there is no {safe_text(name, 40)} (there are {', '.join(sorted(known))})"
+                )
 
 
 def default_path() -> Path:
@@ -86,7 +93,9 @@ def parse(text: str, path: str) -> Settings:
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path}: {str(error).replace('at end of document', f'at line {len(text.splitlines())}, the end')}") from None
+        raise UsageError(
+            f"{path}: {str(error).replace('at end of document', f'at line {len(text.splitlines())}, the end')}"
+        ) from None
     found = Settings(path=path, text=text)
     for key, value in table.items():
         if key == "theme" and isinstance(value, str):
@@ -131,7 +140,14 @@ def _strings(found: Settings, table: dict[str, Any]) -> dict[str, str]:
 def name(document: Document, settings: Settings) -> None:
     """Give services, clients and back ends the person's own names."""
     for service in document.services:
-        service.named = next((n for key, n in settings.services.items() if key in (f"{service.name}:{service.port}", *(f"{a}:{service.port}" for a in service.addresses))), None)
+        service.named = next(
+            (
+                n
+                for key, n in settings.services.items()
+                if key in (f"{service.name}:{service.port}", *(f"{a}:{service.port}" for a in service.addresses))
+            ),
+            None,
+        )
     for client in document.clients:
         client.named = settings.clients.get(client.ip)
     for backend in document.backends:

@@ -12,11 +12,11 @@ from textual.command import CommandPalette
 from textual.pilot import Pilot
 
 from inspector.findings.case import Options
-from inspector.secrets.given import Given
+from inspector.secrets.inputs import SecretInputs
 from inspector.settings import Settings
 from inspector.tui import AREAS
 from inspector.tui.app import InspectorApp
-from inspector.tui.desk import View
+from inspector.tui.app_state import View
 from inspector.tui.waiting import LoadingScreen
 from tests.build import Pool, certificate, numbered, written
 
@@ -47,8 +47,16 @@ WAYS: dict[str, tuple[str, ...]] = {
 """The keys that lead to each screen of ``puppet-session-ids``."""
 
 
-def app_of(*paths: Path | str, ascii_wanted: bool = False, view: View | None = None, settings: Settings | None = None, given: Given | None = None) -> InspectorApp:
-    return InspectorApp([str(p) for p in paths], Options(), settings=settings, view=view, ascii_wanted=ascii_wanted, given=given)
+def app_of(
+    *paths: Path | str,
+    ascii_wanted: bool = False,
+    view: View | None = None,
+    settings: Settings | None = None,
+    given: SecretInputs | None = None,
+) -> InspectorApp:
+    return InspectorApp(
+        [str(p) for p in paths], Options(), settings=settings, view=view, ascii_wanted=ascii_wanted, given=given
+    )
 
 
 async def loaded(pilot: Pilot[Any]) -> None:
@@ -57,7 +65,9 @@ async def loaded(pilot: Pilot[Any]) -> None:
     assert isinstance(app, InspectorApp)
     for _ in range(1500):
         await pilot.pause(0.02)
-        if app._exit or (app._loading.is_done and app._shown == app._loading.version and not isinstance(app.screen, LoadingScreen)):
+        if app._exit or (
+            app._loading.is_done and app._shown == app._loading.version and not isinstance(app.screen, LoadingScreen)
+        ):
             break
     await pilot.pause()
 

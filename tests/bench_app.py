@@ -1,10 +1,12 @@
 """How fast the app is: ``python -m tests.bench_app``. Figures, not a test: speed depends on the machine.
 
-A child process runs the real app on a pseudo-terminal; this one types, reads what is drawn and counts its bytes. Both read the same monotonic clock, so a
-latency is from the moment a key is written to the terminal to the moment when the app has painted what it led to.
+A child process runs the real app on a pseudo-terminal; this one types, reads what is drawn and counts its bytes. Both
+read the same monotonic clock, so a latency is from the moment a key is written to the terminal to the moment when the
+app has painted what it led to.
 
     python -m tests.bench_app 100000          the tables, with so many connections made from a bundled capture
-    python -m tests.bench_app FILE            loading a capture, against ``inspector analyze``, with keys pressed meanwhile
+    python -m tests.bench_app FILE            loading a capture, against ``inspector analyze``, with keys pressed
+    meanwhile
 """
 
 from __future__ import annotations
@@ -24,7 +26,22 @@ from pathlib import Path
 from typing import Any
 
 SIZE = (40, 120)
-TABLE_KEYS = ["3", "down", "pagedown", "end", "home", "S", "S", *["down"] * 20, *["pagedown"] * 10, "4", "5", "6", "2", "3"]
+TABLE_KEYS = [
+    "3",
+    "down",
+    "pagedown",
+    "end",
+    "home",
+    "S",
+    "S",
+    *["down"] * 20,
+    *["pagedown"] * 10,
+    "4",
+    "5",
+    "6",
+    "2",
+    "3",
+]
 SORTS = ["client", "outcome", "session", "frame", "kind"]
 FILTERS = ["outcome:aborted", 'backend:B -kind:full "puppetdb"', "session~ab", "rtt>1ms bytes>2KB"]
 CODES = {"down": "\x1b[B", "pagedown": "\x1b[6~", "end": "\x1b[F", "home": "\x1b[H", "enter": "\r", "escape": "\x1b"}
@@ -41,7 +58,9 @@ class Terminal:
         environment = {**os.environ, "TERM": "xterm-256color", "LANG": "C.UTF-8", "COLORTERM": "truecolor"}
         command = [sys.executable, "-m", "tests.bench_child", what, str(self.notes)]
         self.began = time.monotonic()
-        self.process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, env=environment, close_fds=True)
+        self.process = subprocess.Popen(
+            command, stdin=slave, stdout=slave, stderr=slave, env=environment, close_fds=True
+        )
         os.close(slave)
 
     def drain(self, seconds: float) -> None:
@@ -104,7 +123,10 @@ class Terminal:
 
 def told(name: str, seconds: list[float]) -> None:
     """One line of figures."""
-    print(f"{name:<34} most {max(seconds) * 1000:7.1f} ms   median {sorted(seconds)[len(seconds) // 2] * 1000:7.1f} ms   of {len(seconds)}")
+    print(
+        f"{name:<34} most {max(seconds) * 1000:7.1f} ms   median {sorted(seconds)[len(seconds) // 2] * 1000:7.1f} ms  "
+        f" of {len(seconds)}"
+    )
 
 
 def tables(count: str) -> None:
@@ -121,13 +143,17 @@ def tables(count: str) -> None:
     terminal.drain(0.5)
     found = [(terminal.key(k), k) for k in TABLE_KEYS]
     told("key to paint", [seconds for seconds, _ in found])
-    print("  slowest: " + ", ".join(f"{key} {seconds * 1000:.0f} ms" for seconds, key in sorted(found, reverse=True)[:6]))
+    print(
+        "  slowest: " + ", ".join(f"{key} {seconds * 1000:.0f} ms" for seconds, key in sorted(found, reverse=True)[:6])
+    )
     told("key to paint, again", [terminal.key(k) for k in TABLE_KEYS])
     sorting = []
     for name in SORTS:
         terminal.key("s")
         terminal.key("home")
-        for _ in range(["time", "client", "port", "backend", "outcome", "kind", "session", "ems", "version", "frame"].index(name)):
+        for _ in range(
+            ["time", "client", "port", "backend", "outcome", "kind", "session", "ems", "version", "frame"].index(name)
+        ):
             terminal.key("down")
         sorting.append(terminal.renews("enter"))
     told("sort by " + ", ".join(SORTS), sorting)
@@ -161,7 +187,10 @@ def loading(path: str) -> None:
     shown = whole["at"] - quiet.began
     columns = quiet.wait("taken", whole=True, columns=True)["at"] - quiet.began
     seconds = columns
-    print(f"{path}: analyze {min(analyze):.2f} s; in the app all on screen after {shown:.2f} s ({shown / min(analyze):.2f} times), indexed after {seconds:.2f} s")
+    print(
+        f"{path}: analyze {min(analyze):.2f} s; in the app all on screen after {shown:.2f} s"
+        f" ({shown / min(analyze):.2f} times), indexed after {seconds:.2f} s"
+    )
     print(f"{'bytes to the terminal while loading':<34} {quiet.bytes / seconds:,.0f} a second")
     quiet.leave()
     busy = Terminal(path)
@@ -171,7 +200,9 @@ def loading(path: str) -> None:
     slow: list[str] = []
     while not any(n["columns"] for n in busy.noted("taken")):
         shown = bool(busy.noted("taken"))
-        key = ["3", "down", "pagedown", "2"][len(latencies) % 4] if shown else ["down", "?", "escape"][len(latencies) % 3]
+        key = (
+            ["3", "down", "pagedown", "2"][len(latencies) % 4] if shown else ["down", "?", "escape"][len(latencies) % 3]
+        )
         at = time.monotonic() - busy.began
         latencies.append(busy.key(key))
         if latencies[-1] > 0.05:

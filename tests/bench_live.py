@@ -1,7 +1,9 @@
-"""Live capture under load: where ``watch``, the drawn app and ``dumpcap`` begin to drop, one at a time, over a veth pair in namespaces of its own.
+"""Live capture under load: where ``watch``, the drawn app and ``dumpcap`` begin to drop, one at a time, over a veth
+pair in namespaces of its own.
 
-``python -m tests.bench_live [CAPTURE [SECONDS]]``, as root; needs ip, ethtool, tcpreplay, dumpcap. The sender is pinned to the first core, the tool with all its
-processes to the second. CAPTURE is a pcap file to replay; by default one is made from the bundled ones.
+``python -m tests.bench_live [CAPTURE [SECONDS]]``, as root; needs ip, ethtool, tcpreplay, dumpcap. The sender is pinned
+to the first core, the tool with all its processes to the second. CAPTURE is a pcap file to replay; by default one is
+made from the bundled ones.
 """
 
 from __future__ import annotations
@@ -44,12 +46,21 @@ def cable() -> Iterator[None]:
     for name in (SENDER, TOOL):
         subprocess.run(["ip", "netns", "add", name], check=True)
     try:
-        subprocess.run(["ip", "link", "add", "out", "netns", SENDER, "type", "veth", "peer", "name", "in", "netns", TOOL], check=True)
+        subprocess.run(
+            ["ip", "link", "add", "out", "netns", SENDER, "type", "veth", "peer", "name", "in", "netns", TOOL],
+            check=True,
+        )
         for name, interface in ((SENDER, "out"), (TOOL, "in")):
-            subprocess.run(["ip", "netns", "exec", name, "sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1"], check=True)
+            subprocess.run(
+                ["ip", "netns", "exec", name, "sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1"], check=True
+            )
             subprocess.run(["ip", "-n", name, "link", "set", interface, "up", "mtu", "9000"], check=True)
             for offload in ("tx", "rx", "gso", "gro", "tso"):
-                subprocess.run(["ip", "netns", "exec", name, "ethtool", "-K", interface, offload, "off"], capture_output=True, check=False)
+                subprocess.run(
+                    ["ip", "netns", "exec", name, "ethtool", "-K", interface, offload, "off"],
+                    capture_output=True,
+                    check=False,
+                )
         yield
     finally:
         for name in (SENDER, TOOL):
@@ -75,13 +86,30 @@ def megabytes_of(processes: list[int]) -> float:
     total = 0
     for process in processes:
         with suppress(OSError):
-            total += sum(int(line.split()[1]) for line in Path(f"/proc/{process}/smaps_rollup").read_text().splitlines() if line.startswith("Pss:"))
+            total += sum(
+                int(line.split()[1])
+                for line in Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+                if line.startswith("Pss:")
+            )
     return total / 1024
 
 
 def sent(path: str, rate: int, seconds: int) -> None:
     """Replay a capture again and again."""
-    words = ["taskset", "-c", "0", "tcpreplay", "-q", "-K", "-i", "out", f"--pps={rate}", f"--duration={seconds}", "--loop=0", path]
+    words = [
+        "taskset",
+        "-c",
+        "0",
+        "tcpreplay",
+        "-q",
+        "-K",
+        "-i",
+        "out",
+        f"--pps={rate}",
+        f"--duration={seconds}",
+        "--loop=0",
+        path,
+    ]
     subprocess.run(["ip", "netns", "exec", SENDER, *words], capture_output=True, check=True, timeout=seconds + 60)
 
 
@@ -98,7 +126,14 @@ def measured(tool: str, path: str, rate: int, seconds: int) -> Cost:
         if tool == "live":
             controller, terminal = pty.openpty()
             environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "120", "LINES": "40"}
-            process = subprocess.Popen([*inside, *words], stdin=terminal, stdout=terminal, stderr=terminal, env=environment, start_new_session=True)
+            process = subprocess.Popen(
+                [*inside, *words],
+                stdin=terminal,
+                stdout=terminal,
+                stderr=terminal,
+                env=environment,
+                start_new_session=True,
+            )
             os.close(terminal)
             threading.Thread(target=_drawn, args=(controller, out), daemon=True).start()
         else:
@@ -134,7 +169,7 @@ def _counts(tool: str, out: Path, journal: str) -> tuple[int | None, int | None]
     if tool == "watch":
         last = json.loads(out.read_bytes().splitlines()[-1])
         return last["drops"], last["packets"]
-    from inspector.journal import read_facts
+    from inspector.extract.journal import read_facts
 
     capture = read_facts(journal).captures[-1]
     return capture.drops, capture.packets
@@ -148,7 +183,11 @@ def made(folder: Path) -> Path:
         pool.full(ders[n % 3], numbered(n))
         for _ in range(3):
             pool.resumed(numbered(n))
-        pool.given_up(ders[(n + 1) % 3], numbered(n + 1), numbered(n)) if n % 50 == 1 else pool.full(ders[n % 3], numbered(n + 1))
+        (
+            pool.given_up(ders[(n + 1) % 3], numbered(n + 1), numbered(n))
+            if n % 50 == 1
+            else pool.full(ders[n % 3], numbered(n + 1))
+        )
     return written(folder, pool.flows, "bench.pcap")
 
 
@@ -161,7 +200,11 @@ def main() -> None:
         for tool in ("watch", "live", "dumpcap"):
             for rate in RATES:
                 cost = measured(tool, path, rate, seconds)
-                print(f"{tool:8} {rate:9,} {cost.received or 0:10,} {cost.dropped or 0:9,} {cost.core:6.1%} {cost.megabytes:5.0f}", flush=True)
+                print(
+                    f"{tool:8} {rate:9,} {cost.received or 0:10,} {cost.dropped or 0:9,} {cost.core:6.1%}"
+                    f" {cost.megabytes:5.0f}",
+                    flush=True,
+                )
                 if cost.dropped:
                     break
 

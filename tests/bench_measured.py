@@ -12,11 +12,11 @@ from typing import Any
 from msgspec.structs import replace
 from textual.events import Event, Key
 
-from inspector.columns import Columns
-from inspector.extraction import extract
+from inspector.extract.processes import extract
 from inspector.facts import Facts, pack_events, unpack_events
 from inspector.findings.case import Options
 from inspector.findings.judge import Analysis
+from inspector.query.columns import Columns
 from inspector.settings import Settings
 from inspector.tui.app import InspectorApp
 from inspector.tui.connections import ConnectionsScreen
@@ -25,7 +25,9 @@ from tests.conftest import find
 
 
 def many(count: int) -> Facts:
-    """So many connections: copies of a bundled capture, one after the other, each with its own randoms, sessions and times."""
+    """So many connections: copies of a bundled capture, one after the other, each with its own randoms, sessions and
+    times.
+    """
     original = extract([str(find("puppet-session-ids"))])
     seeds = [original.unpack(packed) for packed in original.connections]
     whole = Facts(captures=original.captures, certificates=original.certificates)
@@ -45,7 +47,9 @@ def many(count: int) -> Facts:
                 answer_ns=h.answer_ns + later if h.answer_ns else 0,
             )
             events = pack_events([replace(e, ns=e.ns + later) for e in unpack_events(c.events)])
-            whole.add(replace(c, handshake=moved, first_ns=c.first_ns + later, last_ns=c.last_ns + later, events=events))
+            whole.add(
+                replace(c, handshake=moved, first_ns=c.first_ns + later, last_ns=c.last_ns + later, events=events)
+            )
         copy += 1
     return whole
 
@@ -65,7 +69,9 @@ class Ready(Loading):
 class Measured(InspectorApp):
     """Notes when what happened."""
 
-    def __init__(self, paths: Sequence[str], notes: Path, analysis: Analysis | None = None, loading: Loading | None = None) -> None:
+    def __init__(
+        self, paths: Sequence[str], notes: Path, analysis: Analysis | None = None, loading: Loading | None = None
+    ) -> None:
         super().__init__(paths, Options(), settings=Settings(), loading=loading)
         self._notes = notes
         self._modes["connections"] = lambda: Renewed(self.desk)
@@ -80,7 +86,12 @@ class Measured(InspectorApp):
     def _take(self) -> None:
         began = time.monotonic()
         super()._take()
-        what = {"what": "taken", "whole": self._loading.is_whole, "columns": self.desk.columns is not None, "began": began}
+        what = {
+            "what": "taken",
+            "whole": self._loading.is_whole,
+            "columns": self.desk.columns is not None,
+            "began": began,
+        }
         self.call_after_refresh(lambda: self.note(**what))
 
     async def on_event(self, event: Event) -> None:

@@ -1,7 +1,9 @@
-"""Does any stage grow with the square of something? ``python -m tests.bench_shapes [SHAPE…]``. Figures, not a test: speed depends on the machine.
+"""Does any stage grow with the square of something? ``python -m tests.bench_shapes [SHAPE…]``. Figures, not a test:
+speed depends on the machine.
 
-Each shape is a story with very many of one thing. It is judged, whole, in a process of its own, with a quarter of them and with all: four times as many may
-take about four times as long (``growth``), and memory is said per thing. Exit status 1 where a growth is above ``MOST_GROWTH``.
+Each shape is a story with very many of one thing. It is judged, whole, in a process of its own, with a quarter of them
+and with all: four times as many may take about four times as long (``growth``), and memory is said per thing. Exit
+status 1 where a growth is above ``MOST_GROWTH``.
 """
 
 from __future__ import annotations
@@ -18,9 +20,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from inspector.facts import ConnectionFacts, Endpoint, Facts, OtherFlow, pack_events, unpack_events
+from inspector.facts import ConnectionFacts, Facts, OtherFlow, PackedEndpoint, pack_events, unpack_events
 from inspector.findings.judge import judge
-from inspector.tls.messages import HelloShape
+from inspector.tls.shapes import HelloShape
 from tests.build import SYN, Flow, Pool, certificate, ethernet, facts_of, numbered, pcap, written
 
 MOST_GROWTH = 7.0
@@ -37,14 +39,29 @@ def seeds(build: Callable[[Pool], object]) -> Facts:
 
 
 def moved(seed: ConnectionFacts, number: int, **changes: Any) -> ConnectionFacts:
-    """A copy of a connection with randoms, ids and times of its own. Handshake fields that ``changes`` names are taken from there."""
+    """A copy of a connection with randoms, ids and times of its own. Handshake fields that ``changes`` names are taken
+    from there.
+    """
     mark, later = struct.pack(">I", number + 1), number * LATER
     h = seed.handshake
-    own = {name: mark + value[4:] for name in ("client_random", "server_random", "offered_id", "answered_id") if (value := getattr(h, name))}
+    own = {
+        name: mark + value[4:]
+        for name in ("client_random", "server_random", "offered_id", "answered_id")
+        if (value := getattr(h, name))
+    }
     inner = {name: changes.pop(name) for name in list(changes) if name in h.__struct_fields__}
-    handshake = replace(h, **{**own, **inner}, hello_ns=h.hello_ns + later, answer_ns=h.answer_ns and h.answer_ns + later)
+    handshake = replace(
+        h, **{**own, **inner}, hello_ns=h.hello_ns + later, answer_ns=h.answer_ns and h.answer_ns + later
+    )
     events = pack_events([replace(e, ns=e.ns + later) for e in unpack_events(seed.events)])
-    return replace(seed, handshake=handshake, events=events, first_ns=seed.first_ns + later, last_ns=seed.last_ns + later, **changes)
+    return replace(
+        seed,
+        handshake=handshake,
+        events=events,
+        first_ns=seed.first_ns + later,
+        last_ns=seed.last_ns + later,
+        **changes,
+    )
 
 
 def named(shape: HelloShape | None, name: bytes) -> HelloShape:
@@ -62,7 +79,9 @@ def another(der: bytes, number: int) -> bytes:
     return der.replace(b"leaf-000000", b"leaf-%06d" % number)
 
 
-def copies(build: Callable[[Pool], object], count: int, change: Callable[[Facts, ConnectionFacts, int], dict[str, Any]]) -> Facts:
+def copies(
+    build: Callable[[Pool], object], count: int, change: Callable[[Facts, ConnectionFacts, int], dict[str, Any]]
+) -> Facts:
     original = seeds(build)
     first = [original.unpack(packed) for packed in original.connections]
     whole = Facts(captures=original.captures, certificates=dict(original.certificates))
@@ -79,7 +98,11 @@ def services(count: int) -> Facts:
 
 def servers(count: int) -> Facts:
     """Addresses of one name."""
-    return copies(lambda pool: pool.full(A, numbered(1)), count, lambda whole, seed, n: {"server": Endpoint(address(n), 8081)})
+    return copies(
+        lambda pool: pool.full(A, numbered(1)),
+        count,
+        lambda whole, seed, n: {"server": PackedEndpoint(address(n), 8081)},
+    )
 
 
 def lonely_servers(count: int) -> Facts:
@@ -88,8 +111,11 @@ def lonely_servers(count: int) -> Facts:
     def change(whole: Facts, seed: ConnectionFacts, n: int) -> dict[str, Any]:
         offer = seed.handshake.offer
         assert offer is not None
-        whole.other_flows[OtherFlow(Endpoint(address(n), 8081))] = 1
-        return {"server": Endpoint(address(n), 8081), "offer": offer._replace(server_name=None, key=offer.key[:8] + b"none")}
+        whole.other_flows[OtherFlow(PackedEndpoint(address(n), 8081))] = 1
+        return {
+            "server": PackedEndpoint(address(n), 8081),
+            "offer": offer._replace(server_name=None, key=offer.key[:8] + b"none"),
+        }
 
     return copies(lambda pool: pool.full(A, numbered(1)), count, change)
 
@@ -126,17 +152,27 @@ def aborts(count: int) -> Facts:
 
 def failures(count: int) -> Facts:
     """Clients of one service, each of which fails: as many findings."""
-    return copies(lambda pool: pool.server_alert(40), count, lambda whole, seed, n: {"client": Endpoint(address(n), 40_000)})
+    return copies(
+        lambda pool: pool.server_alert(40), count, lambda whole, seed, n: {"client": PackedEndpoint(address(n), 40_000)}
+    )
 
 
 def clients(count: int) -> Facts:
     """Clients of one service that all succeed."""
-    return copies(lambda pool: pool.full(A, numbered(1)), count, lambda whole, seed, n: {"client": Endpoint(address(n), 40_000)})
+    return copies(
+        lambda pool: pool.full(A, numbered(1)),
+        count,
+        lambda whole, seed, n: {"client": PackedEndpoint(address(n), 40_000)},
+    )
 
 
 def legs(count: int) -> Facts:
     """Connections of one client random: replays."""
-    return copies(lambda pool: pool.full(A, numbered(1)), count, lambda whole, seed, n: {"client_random": numbered(7), "server_random": numbered(8 + n)})
+    return copies(
+        lambda pool: pool.full(A, numbered(1)),
+        count,
+        lambda whole, seed, n: {"client_random": numbered(7), "server_random": numbered(8 + n)},
+    )
 
 
 def syns(count: int) -> Facts:
@@ -144,7 +180,11 @@ def syns(count: int) -> Facts:
 
     def frames() -> Iterator[tuple[int, bytes]]:
         for number in range(count):
-            flow = Flow(1024 + number % 60_000, 1_700_000_000_000_000_000 + number * 1000, client=".".join(map(str, address(number // 60_000)))).add(True, SYN)
+            flow = Flow(
+                1024 + number % 60_000,
+                1_700_000_000_000_000_000 + number * 1000,
+                client=".".join(map(str, address(number // 60_000))),
+            ).add(True, SYN)
             yield flow.segments[0].ns, ethernet(flow.segments[0])
 
     with tempfile.TemporaryDirectory() as folder:
@@ -186,7 +226,12 @@ def child(name: str, count: int) -> None:
 
 
 def measured(name: str, count: int) -> tuple[float, int]:
-    done = subprocess.run([sys.executable, "-m", "tests.bench_shapes", "--child", name, str(count)], stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.bench_shapes", "--child", name, str(count)],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
     took, memory = done.stdout.split()
     return float(took), int(memory)
 
@@ -198,7 +243,10 @@ def main(names: list[str]) -> int:
         count = SHAPES[name][1]
         (few, _), (all_of_them, memory) = measured(name, count // 4), measured(name, count)
         worst = max(worst, all_of_them / few)
-        print(f"{name:<16}{count:>10,}{few:>9.2f} s{all_of_them:>7.2f} s{all_of_them / few:>8.1f}{memory / count:>13.1f}", flush=True)
+        print(
+            f"{name:<16}{count:>10,}{few:>9.2f} s{all_of_them:>7.2f} s{all_of_them / few:>8.1f}{memory / count:>13.1f}",
+            flush=True,
+        )
     return worst > MOST_GROWTH
 
 

@@ -9,8 +9,23 @@ from tempfile import mkdtemp
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 QUIET = (
-    *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync", "--disable-default-apps", "--disable-extensions", "--metrics-recording-only", "--mute-audio"),
+    *(
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--hide-scrollbars",
+        "--disable-background-networking",
+    ),
+    *(
+        "--disable-component-update",
+        "--disable-sync",
+        "--disable-default-apps",
+        "--disable-extensions",
+        "--metrics-recording-only",
+        "--mute-audio",
+    ),
 )
 
 
@@ -25,7 +40,12 @@ def run(*options: str, page: Path) -> subprocess.CompletedProcess[bytes]:
     assert command is not None
     profile = mkdtemp(prefix="inspector-browser-")
     try:
-        return subprocess.run([command, *QUIET, f"--user-data-dir={profile}", *options, page.as_uri()], capture_output=True, timeout=120, check=False)
+        return subprocess.run(
+            [command, *QUIET, f"--user-data-dir={profile}", *options, page.as_uri()],
+            capture_output=True,
+            timeout=120,
+            check=False,
+        )
     finally:
         shutil.rmtree(profile, ignore_errors=True)
 

@@ -1,4 +1,6 @@
-"""Captures made in memory: TLS messages, flows of them, and pcap files. What the tests say is a transcript; what the program gets is bytes."""
+"""Captures made in memory: TLS messages, flows of them, and pcap files. What the tests say is a transcript; what the
+program gets is bytes.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +20,11 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from inspector.document import Document
-from inspector.extraction import extract
+from inspector.extract.processes import extract
 from inspector.facts import Facts
 from inspector.findings.case import Options
 from inspector.findings.judge import judge
-from inspector.secrets.given import Given
+from inspector.secrets.inputs import SecretInputs
 
 START_NS = 1_700_000_000_000_000_000
 MS = 1_000_000
@@ -84,7 +86,9 @@ def client_hello(
     return message(1, b"\x03\x03" + random + vector(1, session_id) + suites + b"\1\0" + vector(2, b"".join(listed)))
 
 
-def server_hello(random: bytes, session_id: bytes = b"", *, ems: bool = False, version: int = 0x0303, psk: int | None = None) -> bytes:
+def server_hello(
+    random: bytes, session_id: bytes = b"", *, ems: bool = False, version: int = 0x0303, psk: int | None = None
+) -> bytes:
     listed = [extension(65281, b"\0")] if version < 0x0304 else [extension(43, struct.pack(">H", version))]
     if ems:
         listed.append(extension(23))
@@ -143,7 +147,9 @@ def certificate(
 
 @dataclass(slots=True)
 class Segment:
-    """One TCP segment on its way. ``seq`` counts from the initial sequence number of its side, ``ack`` from that of the other side."""
+    """One TCP segment on its way. ``seq`` counts from the initial sequence number of its side, ``ack`` from that of the
+    other side.
+    """
 
     ns: int
     from_client: bool
@@ -217,7 +223,9 @@ class Pool:
         self.port += 1
         flow = Flow(self.port, self.ns, self.client).open()
         self.flows.append(flow)
-        hello = client_hello(numbered(self.port), offered, name=self.name, ems=self.ems, java=self.java, ticket=ticket, alpn=self.alpn)
+        hello = client_hello(
+            numbered(self.port), offered, name=self.name, ems=self.ems, java=self.java, ticket=ticket, alpn=self.alpn
+        )
         flow.client_says(record(22, hello, 0x0301))
         return flow
 
@@ -229,7 +237,9 @@ class Pool:
         hello = server_hello(numbered(flow.port + (1 << 20)), answered, ems=ems)
         flow.server_says(record(22, hello + certificates(der) + message(12, b"s" * 70) + self.request + DONE))
 
-    def full(self, der: bytes, session_id: bytes, offered: bytes = b"", *, ems: bool = False, data: bool = True) -> Flow:
+    def full(
+        self, der: bytes, session_id: bytes, offered: bytes = b"", *, ems: bool = False, data: bool = True
+    ) -> Flow:
         """A full handshake that succeeds and issues ``session_id``."""
         flow = self._begin(offered)
         self._flight(flow, der, session_id, ems)
@@ -242,10 +252,14 @@ class Pool:
         """An abbreviated handshake."""
         flow = self._begin(session_id)
         hello = server_hello(numbered(flow.port + (1 << 20)), session_id, ems=ems)
-        flow.server_says(record(22, hello), CHANGE, FINISHED).client_says(CHANGE, FINISHED).client_says(DATA).server_says(DATA)
+        flow.server_says(record(22, hello), CHANGE, FINISHED).client_says(CHANGE, FINISHED).client_says(
+            DATA
+        ).server_says(DATA)
         return self._end(flow.close())
 
-    def given_up(self, der: bytes, session_id: bytes, offered: bytes = b"", *, alert: int | None = 42, ems: bool = False) -> Flow:
+    def given_up(
+        self, der: bytes, session_id: bytes, offered: bytes = b"", *, alert: int | None = 42, ems: bool = False
+    ) -> Flow:
         """The server's whole flight, then the client gives up: with an alert, or (None) with a FIN alone."""
         flow = self._begin(offered)
         self._flight(flow, der, session_id, ems)
@@ -265,7 +279,15 @@ class Pool:
         flow = Flow(self.port, self.ns, self.client).open()
         self.flows.append(flow)
         session = numbered(self.port + (1 << 21))
-        flow.client_says(record(22, client_hello(numbered(self.port), session, name=self.name, java=self.java, versions=(0x0304, 0x0303), psk=psk), 0x0301))
+        flow.client_says(
+            record(
+                22,
+                client_hello(
+                    numbered(self.port), session, name=self.name, java=self.java, versions=(0x0304, 0x0303), psk=psk
+                ),
+                0x0301,
+            )
+        )
         hello = server_hello(numbered(flow.port + (1 << 20)), session, version=0x0304, psk=0 if accepted else None)
         flow.server_says(record(22, hello), CHANGE, record(23, b"e" * 900))
         flow.client_says(CHANGE, record(23, b"f" * 53)).client_says(DATA).server_says(DATA)
@@ -287,18 +309,31 @@ def ethernet(segment: Segment, isn: tuple[int, int] | None = None) -> bytes:
     ack = (other + segment.ack) & 0xFFFFFFFF if segment.flags & ACK else 0
     ends = [(ip_address(flow.client), flow.port), (ip_address(flow.server), flow.server_port)]
     (source, sport), (target, dport) = ends if segment.from_client else ends[::-1]
-    tcp = struct.pack(">HHIIBBHHH", sport, dport, (base + segment.seq) & 0xFFFFFFFF, ack, 5 << 4, segment.flags, 65_535, 0, 0) + segment.payload
+    tcp = (
+        struct.pack(
+            ">HHIIBBHHH", sport, dport, (base + segment.seq) & 0xFFFFFFFF, ack, 5 << 4, segment.flags, 65_535, 0, 0
+        )
+        + segment.payload
+    )
     if source.version == 4:
         ip = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(tcp), 1, 0, 64, 6, 0, source.packed, target.packed)
         return bytes(12) + b"\x08\x00" + ip + tcp
-    return bytes(12) + b"\x86\xdd" + struct.pack(">IHBB16s16s", 6 << 28, len(tcp), 6, 64, source.packed, target.packed) + tcp
+    return (
+        bytes(12)
+        + b"\x86\xdd"
+        + struct.pack(">IHBB16s16s", 6 << 28, len(tcp), 6, 64, source.packed, target.packed)
+        + tcp
+    )
 
 
 def pcap(frames: Iterable[tuple[int, bytes]], *, link_type: int = 1, order: str = "<", nano: bool = True) -> bytes:
     """A pcap file of (ns, frame) pairs."""
     out = bytearray(struct.pack(order + "IHHiIII", 0xA1B23C4D if nano else 0xA1B2C3D4, 2, 4, 0, 0, 262_144, link_type))
     for ns, frame in frames:
-        out += struct.pack(order + "IIII", ns // 10**9, ns % 10**9 // (1 if nano else 1000), len(frame), len(frame)) + frame
+        out += (
+            struct.pack(order + "IIII", ns // 10**9, ns % 10**9 // (1 if nano else 1000), len(frame), len(frame))
+            + frame
+        )
     return bytes(out)
 
 
@@ -312,9 +347,9 @@ def written(folder: Path, flows: Iterable[Flow], name: str = "built.pcap") -> Pa
     return path
 
 
-def facts_of(*paths: Path, given: Given | None = None) -> Facts:
+def facts_of(*paths: Path, given: SecretInputs | None = None) -> Facts:
     return extract([str(p) for p in paths], given=given)
 
 
-def document_of(*paths: Path, options: Options | None = None, given: Given | None = None) -> Document:
+def document_of(*paths: Path, options: Options | None = None, given: SecretInputs | None = None) -> Document:
     return judge(facts_of(*paths, given=given), options).complete()

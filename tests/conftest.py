@@ -14,7 +14,9 @@ CAPTURES = Path(__file__).parent.parent / "captures"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--update-golden", action="store_true", help="write the golden analyses anew; then read the difference")
+    parser.addoption(
+        "--update-golden", action="store_true", help="write the golden analyses anew; then read the difference"
+    )
 
 
 def find(name: str) -> Path:
@@ -35,7 +37,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
     """No settings and no past but the test's own; Unicode whatever the locale; no cursor that blinks."""
     from textual.widgets import Input
 
-    from inspector.tui import door
+    from inspector.tui import output_filter as door
     from tests.settling import settled
 
     folder = tmp_path_factory.mktemp("home")

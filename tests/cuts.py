@@ -1,4 +1,6 @@
-"""One recording cut, copied, merged and mistimed in all the ways in which captures of one story come: what a test gives to the program instead of it."""
+"""One recording cut, copied, merged and mistimed in all the ways in which captures of one story come: what a test gives
+to the program instead of it.
+"""
 
 from __future__ import annotations
 
@@ -34,8 +36,15 @@ def frames_of(path: Path) -> list[Frame]:
     decoder = SegmentDecoder()
     for batch in Story([str(path)]).batches():
         segments = decoder.decode(batch)
-        ends = {n: (s, t) for n, s, t in zip(segments.number.tolist(), segments.source.tolist(), segments.target.tolist(), strict=True)}
-        for number, ns, at, size in zip(batch.number.tolist(), batch.time_ns.tolist(), batch.offset.tolist(), batch.captured.tolist(), strict=True):
+        ends = {
+            n: (s, t)
+            for n, s, t in zip(
+                segments.number.tolist(), segments.source.tolist(), segments.target.tolist(), strict=True
+            )
+        }
+        for number, ns, at, size in zip(
+            batch.number.tolist(), batch.time_ns.tolist(), batch.offset.tolist(), batch.captured.tolist(), strict=True
+        ):
             if number in ends:
                 found.append(Frame(ns, batch.data[at : at + size].tobytes(), *ends[number]))
     return sorted(found, key=lambda f: f.ns)
@@ -79,6 +88,16 @@ def write_pcapng(path: Path, frames: Sequence[Frame], kind: int = 1) -> Path:
     buffer, offsets, lengths = packed([f.data for f in frames])
     count = len(frames)
     times = np.array([f.ns for f in frames], np.int64)
-    writer.write(FrameBatch(buffer, times, offsets, lengths, lengths, np.full(count, kind, np.int64), np.arange(1, count + 1, dtype=np.int64)))
+    writer.write(
+        FrameBatch(
+            buffer,
+            times,
+            offsets,
+            lengths,
+            lengths,
+            np.full(count, kind, np.int64),
+            np.arange(1, count + 1, dtype=np.int64),
+        )
+    )
     path.write_bytes(out.getvalue())
     return path

@@ -1,4 +1,6 @@
-"""What each key does, as a person sees it: one line for each name of a key, and the places where it does something else, or nothing, with the reason."""
+"""What each key does, as a person sees it: one line for each name of a key, and the places where it does something
+else, or nothing, with the reason.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +15,16 @@ NO_MORE = "No further finding here."
 
 
 def opens(screen: str) -> Check:
-    return lambda before, after: after.screen == screen and after.stack[:-1] == before.stack and after.mode == before.mode
+    return lambda before, after: (
+        after.screen == screen and after.stack[:-1] == before.stack and after.mode == before.mode
+    )
 
 
 def leads_to(area: str) -> Check:
     """Another area as it was left; the same area at its first screen."""
-    return lambda before, after: after.mode == area and after.stack != before.stack and (before.mode != area or after.stack == before.stack[:1])
+    return lambda before, after: (
+        after.mode == area and after.stack != before.stack and (before.mode != area or after.stack == before.stack[:1])
+    )
 
 
 def says(words: str) -> Check:
@@ -51,7 +57,12 @@ def is_replaced(before: Observed, after: Observed) -> bool:
 
 
 def is_story(before: Observed, after: Observed) -> bool:
-    return after.screen == "StoryScreen" and after.mode == "incidents" and len(after.stack) == 2 and after.stack != before.stack
+    return (
+        after.screen == "StoryScreen"
+        and after.mode == "incidents"
+        and len(after.stack) == 2
+        and after.stack != before.stack
+    )
 
 
 def is_copied(before: Observed, after: Observed) -> bool:
@@ -170,13 +181,19 @@ OTHERWISE: dict[tuple[str, str], Otherwise] = {
         for screen in ("Services", "Certificates", "Connection", "Message", "Session", "Certificate", "Difference")
         for name in ("next", "previous")
     },
-    ("SessionsScreen", "reverse"): Otherwise(changes("place"), "the cursor stays on its session, whose place is another"),
+    ("SessionsScreen", "reverse"): Otherwise(
+        changes("place"), "the cursor stays on its session, whose place is another"
+    ),
     ("StoryScreen", "next"): Otherwise(is_replaced, "the next story comes in place of this one"),
     ("StoryScreen", "previous"): Otherwise(says(NO_MORE), "it is the first"),
     ("FindingScreen", "next"): Otherwise(says(NO_MORE), "it is the last"),
     ("FindingScreen", "previous"): Otherwise(is_replaced, "the finding before comes in place of this one"),
     **{(screen, name): NO_MESSAGES for screen in ("FindingScreen", "CertificateScreen") for name in ("decode", "pick")},
-    **{(dialog, name): ONE_LINE for dialog in ("FilterDialog", "Ask") for name in ("scroll_up", "scroll_down", "page_up", "page_down")},
+    **{
+        (dialog, name): ONE_LINE
+        for dialog in ("FilterDialog", "Ask")
+        for name in ("scroll_up", "scroll_down", "page_up", "page_down")
+    },
     ("Ask", "ask_complete"): Otherwise(is_nothing, "only paths are completed"),
 }
 """By screen and name of the key, or where Textual gives the key, its action."""

@@ -1,4 +1,6 @@
-"""Certificates made value by value (X.690), so that each can be as wrong as one likes: a small DER builder, and a tree of values that can be changed."""
+"""Certificates made value by value (X.690), so that each can be as wrong as one likes: a small DER builder, and a tree
+of values that can be changed.
+"""
 
 from __future__ import annotations
 
@@ -77,7 +79,11 @@ def names(*general: bytes, critical: bytes = b"") -> bytes:
 @cache
 def key() -> bytes:
     """A SubjectPublicKeyInfo on P-256."""
-    return ec.derive_private_key(7, ec.SECP256R1()).public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return (
+        ec.derive_private_key(7, ec.SECP256R1())
+        .public_key()
+        .public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    )
 
 
 ECDSA = seq(oid("1.2.840.10045.4.3.2"))
@@ -98,7 +104,9 @@ def certificate(
     identifiers: bytes = b"",
     behind: bytes = b"",
 ) -> bytes:
-    """A certificate of ``pdb2.example.com`` by ``Test CA``; what is not given is as it should be. ``extensions``: none leaves the field out."""
+    """A certificate of ``pdb2.example.com`` by ``Test CA``; what is not given is as it should be. ``extensions``: none
+    leaves the field out.
+    """
     fields = (
         version,
         serial,
@@ -115,7 +123,9 @@ def certificate(
 
 @dataclass
 class Node:
-    """A value in a tree that can be changed. ``wrapped``: DER inside an OCTET STRING or BIT STRING, behind ``prefix``."""
+    """A value in a tree that can be changed. ``wrapped``: DER inside an OCTET STRING or BIT STRING,
+    behind ``prefix``.
+    """
 
     tag: int
     content: bytes = b""
@@ -160,7 +170,39 @@ def tree(data: bytes) -> list[Node]:
     return nodes
 
 
-TAGS = (1, 2, 3, 4, 5, 6, 0x0C, 0x12, 0x13, 0x14, 0x16, 0x17, 0x18, 0x1A, 0x1B, 0x1C, 0x1E, 0x30, 0x31, 0x80, 0x81, 0x82, 0x84, 0x86, 0x87, 0x88, 0xA0, 0xA1, 0xA3, 0xA4, 0xA5)
+TAGS = (
+    1,
+    2,
+    3,
+    4,
+    5,
+    6,
+    0x0C,
+    0x12,
+    0x13,
+    0x14,
+    0x16,
+    0x17,
+    0x18,
+    0x1A,
+    0x1B,
+    0x1C,
+    0x1E,
+    0x30,
+    0x31,
+    0x80,
+    0x81,
+    0x82,
+    0x84,
+    0x86,
+    0x87,
+    0x88,
+    0xA0,
+    0xA1,
+    0xA3,
+    0xA4,
+    0xA5,
+)
 
 
 def mutated(data: bytes, rng: random.Random) -> bytes:
@@ -196,7 +238,9 @@ def mutated(data: bytes, rng: random.Random) -> bytes:
             content = bytearray(node.content)
             place = rng.randrange(len(content))
             if what == 7:
-                content[place] = rng.choice((0, 0x20, 0x25, 0x2A, 0x2E, 0x3A, 0x40, 0x5B, 0x7F, 0x80, 0xE9, 0xFF, rng.randrange(256)))
+                content[place] = rng.choice(
+                    (0, 0x20, 0x25, 0x2A, 0x2E, 0x3A, 0x40, 0x5B, 0x7F, 0x80, 0xE9, 0xFF, rng.randrange(256))
+                )
             else:
                 content[place : place + 1] = rng.choice((b"", b"  ", b"Z", b"+0100", b".5", b"00", b"\xc3\xa9"))
             node.content = bytes(content)

@@ -1,4 +1,6 @@
-"""An Ethernet frame put into every encapsulation that is read: what the table in the program is held against. Checked with tshark, which reads all of them."""
+"""An Ethernet frame put into every encapsulation that is read: what the table in the program is held against. Checked
+with tshark, which reads all of them.
+"""
 
 from __future__ import annotations
 
@@ -32,12 +34,19 @@ def ethernet(ethertype: int, body: bytes) -> bytes:
 
 
 def ipv4(protocol: int, body: bytes, ident: int = 7, position: int = 0) -> bytes:
-    head = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(body), ident, position, 64, protocol, 0, b"\xc0\0\x02\x01", b"\xc0\0\x02\x02")
+    head = struct.pack(
+        ">BBHHHBBH4s4s", 0x45, 0, 20 + len(body), ident, position, 64, protocol, 0, b"\xc0\0\x02\x01", b"\xc0\0\x02\x02"
+    )
     return head + body
 
 
 def ipv6(protocol: int, body: bytes) -> bytes:
-    return struct.pack(">IHBB16s16s", 6 << 28, len(body), protocol, 64, b"\xfd" + bytes(14) + b"\1", b"\xfd" + bytes(14) + b"\2") + body
+    return (
+        struct.pack(
+            ">IHBB16s16s", 6 << 28, len(body), protocol, 64, b"\xfd" + bytes(14) + b"\1", b"\xfd" + bytes(14) + b"\2"
+        )
+        + body
+    )
 
 
 def udp(port: int, body: bytes, source: int = 50_000) -> bytes:
@@ -209,7 +218,12 @@ def teredo(frame: bytes) -> bytes:
 
 
 def gre(flags: int, protocol: int | None, rest: bytes, body: Wrap) -> Wrap:
-    return over_ip(47, lambda frame: u16(flags, int.from_bytes(kind(frame), "big") if protocol is None else protocol) + rest + body(frame))
+    return over_ip(
+        47,
+        lambda frame: (
+            u16(flags, int.from_bytes(kind(frame), "big") if protocol is None else protocol) + rest + body(frame)
+        ),
+    )
 
 
 def authenticated(frame: bytes) -> bytes:
@@ -354,7 +368,10 @@ ENCAPSULATIONS: dict[str, tuple[int, Wrap]] = {
     "LWAPP": (1, over_udp(12_222, lambda f: b"\0\0" + u16(len(wlan(f)), 0) + wlan(f, b"\x01\x08"))),
     "TZSP": (1, over_udp(37_008, tzsp)),
     "TZSP with 802.11": (1, over_udp(37_008, tzsp_wlan)),
-    "VXLAN in GTP in GRE": (1, gre(0, 0x0800, b"", lambda f: ip_of(over_udp(2152, lambda g: gtp(over_udp(4789, vxlan)(g)))(f)))),
+    "VXLAN in GTP in GRE": (
+        1,
+        gre(0, 0x0800, b"", lambda f: ip_of(over_udp(2152, lambda g: gtp(over_udp(4789, vxlan)(g)))(f))),
+    ),
 }
 
 

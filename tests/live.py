@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from inspector.findings.case import Options
-from inspector.live.clock import Clock
-from inspector.live.sources import Given, Source
-from inspector.live.trigger import Written
+from inspector.live.clock import LoopClock
+from inspector.live.live_capture import LiveCapture
+from inspector.live.outputs.trigger import Written
+from inspector.live.sources.source import PipeSource, Source
 from inspector.live.update import Keeping, Update
-from inspector.live.watching import Watching
 from tests.conftest import CAPTURES
 
 AS_IS = ["-Z", "root"] if os.geteuid() == 0 else []
@@ -33,9 +33,19 @@ def bytes_of(path: Path) -> bytes:
     return gzip.decompress(data) if path.suffix == ".gz" else data
 
 
-def watched(data: bytes, *options: str, environment: dict[str, str] | None = None) -> tuple[list[dict[str, Any]], subprocess.CompletedProcess[bytes]]:
+def watched(
+    data: bytes, *options: str, environment: dict[str, str] | None = None
+) -> tuple[list[dict[str, Any]], subprocess.CompletedProcess[bytes]]:
     """What ``inspector watch -`` prints of a capture."""
-    process = subprocess.run([*WATCH, *options, "-"], input=data, capture_output=True, timeout=60, check=False, env={**os.environ, **(environment or {})}, cwd=CAPTURES.parent)
+    process = subprocess.run(
+        [*WATCH, *options, "-"],
+        input=data,
+        capture_output=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, **(environment or {})},
+        cwd=CAPTURES.parent,
+    )
     return [json.loads(line) for line in process.stdout.splitlines()], process
 
 
@@ -86,9 +96,17 @@ class Heard:
         return {finding.id: finding for update in self.updates for finding in update.findings}
 
 
-def listened(data: bytes, keeping: Keeping | None = None, most: int = 10_000, sources: list[Source] | None = None, clock: Clock = time) -> tuple[Watching, Heard]:
+def listened(
+    data: bytes,
+    keeping: Keeping | None = None,
+    most: int = 10_000,
+    sources: list[Source] | None = None,
+    clock: LoopClock = time,
+) -> tuple[LiveCapture, Heard]:
     """The loop over a capture, to its end."""
-    watching = Watching(sources or [Given("-", fed(data))], Options(), keeping or Keeping(), "test", most, clock)
+    watching = LiveCapture(
+        sources or [PipeSource("-", fed(data))], Options(), keeping or Keeping(), "test", most, clock
+    )
     heard = Heard()
     watching.run(heard)
     watching.close()

@@ -1,6 +1,7 @@
 """Two lossy copies of one capture, whose clocks are apart: together they say what a file of all their frames says.
 
-``python -m tests.lossy [COUNT [SEED]]`` tries many (200 by default) and prints what failed; ``test_lossy.py`` tries some. A failure is repeated by its seed.
+``python -m tests.lossy [COUNT [SEED]]`` tries many (200 by default) and prints what failed; ``test_lossy.py`` tries
+some. A failure is repeated by its seed.
 """
 
 from __future__ import annotations
@@ -20,7 +21,18 @@ from tests.conftest import CAPTURES
 from tests.cuts import SECOND, Frame, by_time, frames_of, later, link_type, write
 
 MS = SECOND // 1000
-LATE = (0, 2 * MS, -40 * MS, 200 * MS, SECOND // 2, -SECOND // 2, 15 * SECOND, -15 * SECOND, 3600 * SECOND, -3600 * SECOND)
+LATE = (
+    0,
+    2 * MS,
+    -40 * MS,
+    200 * MS,
+    SECOND // 2,
+    -SECOND // 2,
+    15 * SECOND,
+    -15 * SECOND,
+    3600 * SECOND,
+    -3600 * SECOND,
+)
 SHARES = (0.005, 0.02, 0.05)
 JITTER_NS = 50_000
 """Two taps at one place stamp a frame that much apart."""
@@ -61,19 +73,33 @@ def said(document: Document) -> dict[str, Any]:
     labels = {b.id: (b.label, tuple(b.addresses), b.leaf) for b in document.backends}
     return {
         "connections": sorted(
-            (str(c.client_endpoint), str(c.server_endpoint), c.outcome, str(h.kind), str(h.declined), str(labels.get(c.backend or "")), len(c.legs))
+            (
+                str(c.client_endpoint),
+                str(c.server_endpoint),
+                c.outcome,
+                str(h.kind),
+                str(h.declined),
+                str(labels.get(c.backend or "")),
+                len(c.legs),
+            )
             for c in document.connections
             for h in c.handshakes[:1]
         ),
         "findings": Counter((f.rule, f.verdict) for f in document.findings),
-        "backends": sorted((b.label, b.connections, b.full, b.resumed, b.declined, b.aborted) for b in document.backends),
-        "services": [(s.name, s.port, s.assessment.state, s.assessment.grade, s.connections) for s in document.services],
+        "backends": sorted(
+            (b.label, b.connections, b.full, b.resumed, b.declined, b.aborted) for b in document.backends
+        ),
+        "services": [
+            (s.name, s.port, s.assessment.state, s.assessment.grade, s.connections) for s in document.services
+        ],
         "before": sorted((limit.kind, limit.text) for limit in document.limits if limit.kind == "before_capture"),
     }
 
 
 def tried(seed: int, folder: Path, name: str = "", share: float = 0, late: int | None = None) -> tuple[str, list[str]]:
-    """One pair of copies: how it was made, and what the analysis says otherwise than that of all frames. What is not given is chosen by the seed."""
+    """One pair of copies: how it was made, and what the analysis says otherwise than that of all frames. What is not
+    given is chosen by the seed.
+    """
     dice = random.Random(seed)
     chosen = (dice.choice(RECORDINGS), dice.choice(SHARES), dice.choice(LATE))
     name, share, late = name or chosen[0], share or chosen[1], chosen[2] if late is None else late
@@ -87,7 +113,10 @@ def tried(seed: int, folder: Path, name: str = "", share: float = 0, late: int |
 
 def _apart(found: Any, expected: Any) -> str:
     """Two lists or counts: what is there more and less often."""
-    mine, other = Counter(found) if not isinstance(found, Counter) else found, Counter(expected) if not isinstance(expected, Counter) else expected
+    mine, other = (
+        Counter(found) if not isinstance(found, Counter) else found,
+        Counter(expected) if not isinstance(expected, Counter) else expected,
+    )
     return f"+{sorted(map(str, (mine - other).elements()))} -{sorted(map(str, (other - mine).elements()))}"
 
 

@@ -1,7 +1,9 @@
-"""Damage done to the bundled recordings: no abort may be confirmed that the whole recording lacks, none at another back end, and nothing acquitted unseen.
+"""Damage done to the bundled recordings: no abort may be confirmed that the whole recording lacks, none at another back
+end, and nothing acquitted unseen.
 
-``python -m tests.mutations [COUNT [SEED]]`` runs many (20,000 by default) and prints what failed; ``test_mutations.py`` runs some. A recording of many
-connections is cut to a window of a few first, so that one run takes milliseconds. A failure is repeated by its recording, kind and seed.
+``python -m tests.mutations [COUNT [SEED]]`` runs many (20,000 by default) and prints what failed; ``test_mutations.py``
+runs some. A recording of many connections is cut to a window of a few first, so that one run takes milliseconds. A
+failure is repeated by its recording, kind and seed.
 """
 
 from __future__ import annotations
@@ -115,7 +117,9 @@ def cut_one(dice: random.Random, frames: Frames) -> list[Frames]:
 def shorten(dice: random.Random, frames: Frames) -> list[Frames]:
     """The capture began later, or ended earlier."""
     first, last = sorted((dice.randrange(len(frames)), dice.randrange(len(frames))))
-    return [frames[first:] if dice.random() < 0.3 else frames[:last] if dice.random() < 0.5 else frames[first : last + 1]]
+    return [
+        frames[first:] if dice.random() < 0.3 else frames[:last] if dice.random() < 0.5 else frames[first : last + 1]
+    ]
 
 
 def flip(dice: random.Random, frames: Frames) -> list[Frames]:
@@ -145,7 +149,10 @@ def two_files(dice: random.Random, frames: Frames) -> list[Frames]:
         at, overlap = dice.randrange(len(frames)), dice.choice((0, 3, 40))
         return [frames[: at + overlap], frames[max(0, at - overlap) :]]
     picked = [dice.random() < 0.5 for _ in frames]
-    return [[f for f, p in zip(frames, picked, strict=True) if p], [f for f, p in zip(frames, picked, strict=True) if not p]]
+    return [
+        [f for f, p in zip(frames, picked, strict=True) if p],
+        [f for f, p in zip(frames, picked, strict=True) if not p],
+    ]
 
 
 def twice(dice: random.Random, frames: Frames) -> list[Frames]:
@@ -164,7 +171,10 @@ def coarse(dice: random.Random, frames: Frames) -> list[Frames]:
     return [[f if n < at else f._replace(ns=f.ns - back) for n, f in enumerate(frames)]]
 
 
-MUTATIONS: dict[str, Mutation] = {m.__name__: m for m in (drop, thin, duplicate, reorder, cut, cut_one, shorten, flip, one_side, two_files, twice, coarse)}
+MUTATIONS: dict[str, Mutation] = {
+    m.__name__: m
+    for m in (drop, thin, duplicate, reorder, cut, cut_one, shorten, flip, one_side, two_files, twice, coarse)
+}
 LOSSLESS = ("duplicate", "two_files", "coarse")
 """What takes nothing away."""
 
@@ -206,7 +216,9 @@ def aborts(document: Document) -> dict[tuple[str, int, str, int], set[tuple[str,
         if finding.rule == ABORT and finding.verdict == "confirmed":
             declined = next(e.connection for e in finding.evidence if e.role == "declined")
             origins = found.setdefault(ends(document, declined or ""), set())
-            origins.update(ends(document, e.connection) for e in finding.evidence if e.role == "origin" and e.connection)
+            origins.update(
+                ends(document, e.connection) for e in finding.evidence if e.role == "origin" and e.connection
+            )
     return found
 
 
@@ -222,10 +234,16 @@ def failures(kind: str, whole: Document, damaged: Document) -> list[str]:
     states = {(s.name, s.port): s.assessment for s in whole.services}
     for service in damaged.services:
         was, now = states.get((service.name, service.port)), service.assessment
-        is_acquitted = was is not None and (was.state in SUSPECT or (was.state == "protected" and was.grade != "observed" and kind not in ALTERING))
+        is_acquitted = was is not None and (
+            was.state in SUSPECT or (was.state == "protected" and was.grade != "observed" and kind not in ALTERING)
+        )
         if now.state == "protected" and now.grade == "observed" and is_acquitted and kind != "shorten":
             said.append(f"{service.name}: protected, observed; the whole is {was and (was.state, was.grade)}")
-        if now.state == "protected" and now.grade == "observed" and any(_is_hidden(c) for c in damaged.connections if c.service == service.id and not c.health_check):
+        if (
+            now.state == "protected"
+            and now.grade == "observed"
+            and any(_is_hidden(c) for c in damaged.connections if c.service == service.id and not c.health_check)
+        ):
             said.append(f"{service.name}: protected, observed, although something was lost")
     if kind in LOSSLESS and len(after) > len(before):
         said.append(f"{len(after)} aborts, not {len(before)}")
@@ -237,7 +255,12 @@ def _is_hidden(connection: Connection) -> bool:
     handshake = connection.handshakes[0]
     if handshake.frames.client_hello is None:
         return True
-    return handshake.kind == "full" and handshake.version != "TLSv1.3" and not handshake.ems.negotiated and not handshake.server_chain
+    return (
+        handshake.kind == "full"
+        and handshake.version != "TLSv1.3"
+        and not handshake.ems.negotiated
+        and not handshake.server_chain
+    )
 
 
 @lru_cache(maxsize=64)
@@ -251,7 +274,9 @@ def window(path: Path, number: int) -> tuple[Frames, Document]:
         count = len(document.connections)
         if count > WINDOW:
             first = (number * WINDOW) % (count - WINDOW)
-            wanted = {(c.client_endpoint.port, c.client_endpoint.ip) for c in document.connections[first : first + WINDOW]}
+            wanted = {
+                (c.client_endpoint.port, c.client_endpoint.ip) for c in document.connections[first : first + WINDOW]
+            }
             ports = {port for port, _ in wanted}
             frames = [f for f in frames if _ports(f) & ports]
             write(file, frames)
@@ -293,7 +318,10 @@ def main(count: int, seed: int) -> int:
             for text in tried(path, kind, seed + number, Path(folder)):
                 bad[kind] += 1
                 print(f"{path.name} {kind} {seed + number}: {text}", flush=True)
-    print(f"{count} mutations of {len(paths)} recordings, {sum(bad.values())} failures {dict(bad)}, {time.time() - started:.0f} s")
+    print(
+        f"{count} mutations of {len(paths)} recordings, {sum(bad.values())} failures {dict(bad)},"
+        f" {time.time() - started:.0f} s"
+    )
     return bool(bad)
 
 

@@ -8,14 +8,16 @@ from textual.widget import Widget
 from textual.widgets import Input, OptionList, Static, Tree
 
 from inspector.tui.app import InspectorApp
-from inspector.tui.lines import Lines
+from inspector.tui.lines import LineView
 from inspector.tui.rows import Rows
 
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """``screen``: the name of its class. ``stack``: the screens of the mode, the one on top last. ``place``: of cursor and page in what has the focus.
-    ``text``: what stands in fields. ``sorted_by``: of tables. ``words``: headings and hints. ``panes``: what is displayed. ``hand``: marks and picks.
+    """``screen``: the name of its class. ``stack``: the screens of the mode, the one on top last. ``place``: of cursor
+    and page in what has the focus.
+    ``text``: what stands in fields. ``sorted_by``: of tables. ``words``: headings and hints. ``panes``: what is
+    displayed. ``hand``: marks and picks.
     """
 
     screen: str
@@ -67,7 +69,7 @@ def observed(app: InspectorApp, notified: list[str]) -> Observed:
 
 def place(widget: Widget | None) -> tuple[int, ...]:
     match widget:
-        case Rows() | Lines():
+        case Rows() | LineView():
             return widget.cursor, round(widget.scroll_offset.y)
         case OptionList():
             return (-1 if widget.highlighted is None else widget.highlighted,)

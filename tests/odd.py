@@ -5,10 +5,14 @@ from __future__ import annotations
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from inspector.x509.certificate import ProblemKind
+from inspector.tls.x509.certificate import ProblemKind
 from tests import der as d
 
-OTHER = d.certificate(d.names(d.dns("pdb1.example.com"), d.dns(d.SHARED)), subject=d.common_name("pdb1.example.com"), serial=b"\x02\x01\x02")
+OTHER = d.certificate(
+    d.names(d.dns("pdb1.example.com"), d.dns(d.SHARED)),
+    subject=d.common_name("pdb1.example.com"),
+    serial=b"\x02\x01\x02",
+)
 NAMES = d.names(d.dns(d.OWN), d.dns(d.SHARED))
 
 
@@ -37,7 +41,9 @@ def on_curve(curve: bytes, bits: bytes) -> bytes:
 
 
 def rsa_key(modulus: int, exponent: int) -> bytes:
-    return d.seq(d.seq(d.oid("1.2.840.113549.1.1.1"), d.tlv(5)), d.tlv(3, b"\0" + d.seq(d.num(modulus), d.num(exponent))))
+    return d.seq(
+        d.seq(d.oid("1.2.840.113549.1.1.1"), d.tlv(5)), d.tlv(3, b"\0" + d.seq(d.num(modulus), d.num(exponent)))
+    )
 
 
 P256 = d.oid("1.2.840.10045.3.1.7")
@@ -51,7 +57,15 @@ READ = {
     "bad SCT": d.certificate(NAMES, d.extension(d.TIMESTAMPS, b"\x04\x03abc")),
     "SCT that is no DER": d.certificate(NAMES, d.extension(d.TIMESTAMPS, b"abc")),
     "bad policy notice": d.certificate(
-        NAMES, d.extension(d.POLICIES, d.seq(d.seq(d.oid("1.2.3"), d.seq(d.seq(d.oid("1.3.6.1.5.5.7.2.2"), d.seq(d.tlv(0x1A, "ü".encode("latin-1"))))))))
+        NAMES,
+        d.extension(
+            d.POLICIES,
+            d.seq(
+                d.seq(
+                    d.oid("1.2.3"), d.seq(d.seq(d.oid("1.3.6.1.5.5.7.2.2"), d.seq(d.tlv(0x1A, "ü".encode("latin-1")))))
+                )
+            ),
+        ),
     ),
     "bad key usage, not critical": d.certificate(NAMES, d.extension("2.5.29.15", b"\x05\x00")),
     "empty extension value": d.certificate(NAMES, d.extension("1.2.3.4", b"")),
@@ -75,7 +89,9 @@ READ = {
     "otherName raw": with_name(d.tlv(0xA0, d.oid("1.3.6.1.4.1.311.20.2.3"), d.tlv(0xA0, b"raw"))),
     "registeredID": with_name(d.tlv(0x88, b"\x2a\x03")),
     "directoryName": with_name(d.tlv(0xA4, d.common_name("x"))),
-    "addresses of 4, 16 and 8 bytes": with_name(d.tlv(0x87, b"\x0a\0\0\1"), d.tlv(0x87, bytes(10) + b"\xff\xff\x0a\0\0\2"), d.tlv(0x87, b"\x0a\0\0\0\xff\0\0\0")),
+    "addresses of 4, 16 and 8 bytes": with_name(
+        d.tlv(0x87, b"\x0a\0\0\1"), d.tlv(0x87, bytes(10) + b"\xff\xff\x0a\0\0\2"), d.tlv(0x87, b"\x0a\0\0\0\xff\0\0\0")
+    ),
     "DNS name in UTF-8": with_name(d.tlv(0x82, "é.example.com".encode())),
     "DNS name with an underscore": with_name(d.dns("_a b.example.com")),
     "empty DNS name": with_name(d.dns("")),
@@ -93,7 +109,9 @@ READ = {
     "trailing bytes": d.certificate(NAMES, behind=b"xyz"),
     "NULL parameters in one place": d.certificate(NAMES, outer=d.seq(d.oid("1.2.840.10045.4.3.2"), d.tlv(5))),
     "unknown signature algorithm": d.certificate(NAMES, algorithm=d.seq(d.oid("1.2.3.4"))),
-    "unknown key algorithm": d.certificate(NAMES, public_key=d.seq(d.seq(d.oid("1.2.643.7.1.1.1.1")), d.tlv(3, b"\0abc"))),
+    "unknown key algorithm": d.certificate(
+        NAMES, public_key=d.seq(d.seq(d.oid("1.2.643.7.1.1.1.1")), d.tlv(3, b"\0abc"))
+    ),
     "indefinite length": INDEFINITE,
     "length longer than it need be": b"\x30\x83\0" + d.certificate(NAMES)[2:],
 }
@@ -124,21 +142,42 @@ REFUSED: dict[str, tuple[bytes, ProblemKind]] = {
     "nothing": (b"", "structure"),
     "cut": (d.certificate(NAMES)[:-20], "structure"),
     "no signature": (d.seq(d.seq(d.VERSION_3)), "structure"),
-    "extension twice": (d.certificate(NAMES, d.extension("1.2.3.4", b"\5\0"), d.extension("1.2.3.4", b"\5\0")), "duplicate_extension"),
+    "extension twice": (
+        d.certificate(NAMES, d.extension("1.2.3.4", b"\5\0"), d.extension("1.2.3.4", b"\5\0")),
+        "duplicate_extension",
+    ),
     "names twice": (d.certificate(NAMES, NAMES), "duplicate_extension"),
     "version 1 with extensions": (d.certificate(NAMES, version=b""), "version"),
     "version 2 with extensions": (d.certificate(NAMES, version=d.tlv(0xA0, d.num(1))), "version"),
-    "critical names malformed": (d.certificate(d.names(d.tlv(0x86, b"no scheme"), d.dns(d.SHARED), critical=d.TRUE)), "critical_extension"),
-    "critical key usage malformed": (d.certificate(NAMES, d.extension("2.5.29.15", b"\5\0", d.TRUE)), "critical_extension"),
+    "critical names malformed": (
+        d.certificate(d.names(d.tlv(0x86, b"no scheme"), d.dns(d.SHARED), critical=d.TRUE)),
+        "critical_extension",
+    ),
+    "critical key usage malformed": (
+        d.certificate(NAMES, d.extension("2.5.29.15", b"\5\0", d.TRUE)),
+        "critical_extension",
+    ),
     "empty subject": (d.certificate(NAMES, subject=d.seq()), "subject"),
     "empty issuer": (d.certificate(NAMES, issuer=d.seq()), "issuer"),
-    "signature algorithms differ": (d.certificate(NAMES, outer=d.seq(d.oid("1.2.840.10045.4.3.3"))), "signature_algorithm"),
+    "signature algorithms differ": (
+        d.certificate(NAMES, outer=d.seq(d.oid("1.2.840.10045.4.3.3"))),
+        "signature_algorithm",
+    ),
     "time without a zone": (valid(d.tlv(0x17, b"240101000000"), d.tlv(0x17, b"340101000000Z")), "validity"),
     "month 13": (valid(d.tlv(0x17, b"241301000000Z"), d.tlv(0x17, b"340101000000Z")), "validity"),
     "serial of no bytes": (d.certificate(NAMES, serial=b"\2\0"), "serial_number"),
-    "compressed point": (d.certificate(NAMES, public_key=on_curve(P256, point(PublicFormat.CompressedPoint))), "public_key"),
-    "point of another curve": (d.certificate(NAMES, public_key=on_curve(P256, point(PublicFormat.UncompressedPoint, ec.SECP384R1()))), "public_key"),
-    "explicit curve": (d.certificate(NAMES, public_key=on_curve(d.seq(d.num(1)), point(PublicFormat.UncompressedPoint))), "public_key"),
+    "compressed point": (
+        d.certificate(NAMES, public_key=on_curve(P256, point(PublicFormat.CompressedPoint))),
+        "public_key",
+    ),
+    "point of another curve": (
+        d.certificate(NAMES, public_key=on_curve(P256, point(PublicFormat.UncompressedPoint, ec.SECP384R1()))),
+        "public_key",
+    ),
+    "explicit curve": (
+        d.certificate(NAMES, public_key=on_curve(d.seq(d.num(1)), point(PublicFormat.UncompressedPoint))),
+        "public_key",
+    ),
     "RSA 384": (d.certificate(NAMES, public_key=rsa_key(1 << 383 | 1, 65537)), "public_key"),
     "RSA exponent 1": (d.certificate(NAMES, public_key=rsa_key(1 << 2047 | 1, 1)), "public_key"),
     "boolean of two bytes": (d.certificate(d.names(d.dns(d.SHARED), critical=b"\1\2\xff\xff")), "extensions"),

@@ -8,9 +8,9 @@ from tempfile import TemporaryDirectory
 
 from inspector.bundle.writing import Order, write_bundle
 from inspector.findings.case import Options
-from inspector.secrets.given import given
+from inspector.secrets.inputs import given
 from inspector.tui.app import InspectorApp
-from inspector.tui.desk import View
+from inspector.tui.app_state import View
 from tests import browser
 from tests.app import app_of, then
 from tests.conftest import CAPTURES, find
@@ -19,7 +19,12 @@ from tests.test_secrets import KEYS, no_passphrase
 
 LOGS = sorted(CAPTURES.glob("puppet-session-ids.*.log.gz"))
 PICTURES = Path(__file__).parent.parent / "docs" / "pictures"
-WANTED: dict[str, tuple[str, ...]] = {"overview": (), "story": ("enter",), "sessions": ("4",), "message": ("3", "enter", "down", "enter", *["down"] * 5)}
+WANTED: dict[str, tuple[str, ...]] = {
+    "overview": (),
+    "story": ("enter",),
+    "sessions": ("4",),
+    "message": ("3", "enter", "down", "enter", *["down"] * 5),
+}
 
 
 async def draw(name: str, keys: tuple[str, ...], app: InspectorApp, title: str) -> None:
@@ -43,6 +48,17 @@ def draw_report() -> None:
 if __name__ == "__main__":
     draw_report()
     for name, keys in WANTED.items():
-        asyncio.run(draw(name, keys, InspectorApp([str(find("puppet-session-ids"))], Options(logs=tuple(str(p) for p in LOGS))), "inspector demo"))
-    opened = app_of(find("renegotiations"), view=View("connections", "port:9047 renegotiation:aborted"), given=given([], KEYS, no_passphrase))
+        asyncio.run(
+            draw(
+                name,
+                keys,
+                InspectorApp([str(find("puppet-session-ids"))], Options(logs=tuple(str(p) for p in LOGS))),
+                "inspector demo",
+            )
+        )
+    opened = app_of(
+        find("renegotiations"),
+        view=View("connections", "port:9047 renegotiation:aborted"),
+        given=given([], KEYS, no_passphrase),
+    )
     asyncio.run(draw("renegotiation", ("enter",), opened, "inspector --server-key puppetdb.key vip.pcap"))

@@ -53,13 +53,17 @@ def sealer(suite: Suite, from_client: bool, padding: int = 0) -> Seal:
     last = [iv]
 
     def mac(sequence: int, kind: int, data: bytes) -> bytes:
-        return hmac.digest(mac_key, struct.pack(">QBHH", sequence, kind, suite.version, len(data)) + data, DIGESTS[p.digest])
+        return hmac.digest(
+            mac_key, struct.pack(">QBHH", sequence, kind, suite.version, len(data)) + data, DIGESTS[p.digest]
+        )
 
     def seal(sequence: int, kind: int, plain: bytes) -> bytes:
         if p.mode in ("gcm", "ccm", "chacha20"):
             explicit = os.urandom(p.explicit)
             nonce = iv + explicit if p.explicit else (int.from_bytes(iv, "big") ^ sequence).to_bytes(12, "big")
-            return explicit + aead_of(p, key).encrypt(nonce, plain, struct.pack(">QBHH", sequence, kind, suite.version, len(plain)))
+            return explicit + aead_of(p, key).encrypt(
+                nonce, plain, struct.pack(">QBHH", sequence, kind, suite.version, len(plain))
+            )
         if p.mode == "null":
             return plain + mac(sequence, kind, plain)
         data = plain if suite.encrypt_then_mac else plain + mac(sequence, kind, plain)
@@ -77,7 +81,10 @@ def sealer(suite: Suite, from_client: bool, padding: int = 0) -> Seal:
 
 def modern_sealer(suite: Suite, secret: bytes, padding: int = 0) -> Seal:
     """TLS 1.3."""
-    key, iv = expand_label(suite.digest, secret, "key", suite.protection.key), expand_label(suite.digest, secret, "iv", 12)
+    key, iv = (
+        expand_label(suite.digest, secret, "key", suite.protection.key),
+        expand_label(suite.digest, secret, "iv", 12),
+    )
     aead = aead_of(suite.protection, key)
 
     def seal(sequence: int, kind: int, plain: bytes) -> bytes:

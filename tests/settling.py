@@ -1,4 +1,6 @@
-"""Waiting for an app until nothing waits in it. Textual's pilot guesses that from the time the process takes, 20 ms and more for each guess; here it is asked."""
+"""Waiting for an app until nothing waits in it. Textual's pilot guesses that from the time the process takes, 20 ms and
+more for each guess; here it is asked.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ MOST_ROUNDS = 2_000
 
 
 async def settled(*_: object) -> None:
-    """In place of Textual's ``wait_for_idle``: until every message of the app in this context was handled, and what came of it was laid out."""
+    """In place of Textual's ``wait_for_idle``: until every message of the app in this context was handled, and what
+    came of it was laid out.
+    """
     app = active_app.get()
     pilot = Pilot(app)
     for _round in range(MOST_ROUNDS):
@@ -33,7 +37,9 @@ async def settled(*_: object) -> None:
 
 def waits(pump: MessagePump) -> bool:
     """Whether it has messages that it has not taken."""
-    return pump._running and bool(pump._next_callbacks or pump._pending_message is not None or not pump._message_queue.empty())
+    return pump._running and bool(
+        pump._next_callbacks or pump._pending_message is not None or not pump._message_queue.empty()
+    )
 
 
 def is_dirty(app: App[Any]) -> bool:

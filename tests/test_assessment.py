@@ -1,4 +1,6 @@
-"""The verdict as a table: each row has a pool that it decides; and the gate: whatever hides a connection, or a part of one, takes the definite state away."""
+"""The verdict as a table: each row has a pool that it decides; and the gate: whatever hides a connection, or a part of
+one, takes the definite state away.
+"""
 
 from __future__ import annotations
 
@@ -104,14 +106,26 @@ DECIDED: dict[str, tuple[Callable[[Pool], object], Options]] = {
     "tolerated": (tolerated, Options()),
     "never_resumed": (never_resumed, Options()),
 }
-BY_RECORDINGS = {"aborted_inside": "renegotiations", "broken_off_inside": "renegotiation", "unclear": "", "otherwise": ""}
+BY_RECORDINGS = {
+    "aborted_inside": "renegotiations",
+    "broken_off_inside": "renegotiation",
+    "unclear": "",
+    "otherwise": "",
+}
 """Rows whose pools a few built connections cannot make: see ``test_renegotiation`` and the lab's recordings."""
 
 
 def scene_of(case: Case, document: Document) -> Scene:
     (service,) = case.services
     members = case.members(service)
-    return Scene(case, service, [f for f in document.findings if f.service == service.id], members, look(case, service, of_captures(document.limits)), extended(case, service))
+    return Scene(
+        case,
+        service,
+        [f for f in document.findings if f.service == service.id],
+        members,
+        look(case, service, of_captures(document.limits)),
+        extended(case, service),
+    )
 
 
 @pytest.mark.parametrize("name", list(DECIDED))
@@ -140,7 +154,9 @@ def without(keep: Callable[[Segment], bool]) -> Callable[[Flow], None]:
 
 HIDDEN: dict[str, Callable[[Flow], None]] = {
     "one_sided": without(lambda s: not s.from_client),
-    "mid_stream": without(lambda s: s.payload[:6] != record(22, b"\1")[:1] + b"\3\1" + s.payload[3:6] or not s.from_client),
+    "mid_stream": without(
+        lambda s: s.payload[:6] != record(22, b"\1")[:1] + b"\3\1" + s.payload[3:6] or not s.from_client
+    ),
     "lost_bytes": without(lambda s: s.from_client or len(s.payload) < 300),
     "unfinished": lambda flow: flow.segments.__delitem__(slice(5, None)),
 }

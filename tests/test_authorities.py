@@ -1,4 +1,6 @@
-"""Names of the authorities whose client certificates servers accept: kept once, told apart by name, never by a digest where the names are known."""
+"""Names of the authorities whose client certificates servers accept: kept once, told apart by name, never by a digest
+where the names are known.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +20,13 @@ from cryptography.x509.oid import NameOID
 
 from inspector import bounds
 from inspector.document import Document, Finding
-from inspector.engine import Engine
+from inspector.extract.engine import Engine
+from inspector.extract.journal import Journal, JournalReader, read_facts
+from inspector.extract.merging import merge
 from inspector.facts import Facts
 from inspector.findings.case import Options
 from inspector.findings.judge import judge
-from inspector.journal import Journal, Reader, read_facts
 from inspector.live.update import Keeping
-from inspector.merging import merge
 from inspector.redaction.certificates import Remaker
 from inspector.redaction.disguise import Disguise
 from inspector.redaction.facts import redacted_facts
@@ -32,7 +34,18 @@ from inspector.redaction.messages import Redactor
 from inspector.reports.difference import handshake_fields
 from inspector.tracking.authorities import read_authorities
 from inspector.tracking.certificates import parse
-from tests.build import START_NS, Pool, capture, certificate, certificate_request, certificate_request13, facts_of, numbered, vector, written
+from tests.build import (
+    START_NS,
+    Pool,
+    capture,
+    certificate,
+    certificate_request,
+    certificate_request13,
+    facts_of,
+    numbered,
+    vector,
+    written,
+)
 from tests.conftest import CAPTURES
 from tests.live import listened
 from tests.test_secrets import opened
@@ -65,7 +78,9 @@ def asking(*requests: bytes) -> Pool:
 
 
 def drift(document: Document) -> list[Finding]:
-    return [f for f in document.findings if f.rule == "pool-drift" and f.title.endswith("client certificate authorities")]
+    return [
+        f for f in document.findings if f.rule == "pool-drift" and f.title.endswith("client certificate authorities")
+    ]
 
 
 def said(document: Document) -> str:
@@ -75,9 +90,16 @@ def said(document: Document) -> str:
 
 def test_back_ends_differ_in_names(judged: Judged) -> None:
     document = judged(asking(certificate_request(ROOT, OLD), certificate_request(NEW, ROOT)))
-    assert said(document) == "A: asks also for O=Example, CN=Old CA; B: asks also for O=Example, CN=New CA. O=Example, CN=Root is asked for by all."
+    assert (
+        said(document)
+        == "A: asks also for O=Example, CN=Old CA; B: asks also for O=Example, CN=New CA. O=Example, CN=Root is asked"
+        " for by all."
+    )
     (finding,) = drift(document)
-    assert [e.text for e in finding.evidence] == [f"{b}: client certificate authorities: asks also for O=Example, CN={n} CA" for b, n in (("A", "Old"), ("B", "New"))]
+    assert [e.text for e in finding.evidence] == [
+        f"{b}: client certificate authorities: asks also for O=Example, CN={n} CA"
+        for b, n in (("A", "Old"), ("B", "New"))
+    ]
     assert [(a.names, a.unreadable, a.more) for a in sorted(document.authorities, key=lambda a: a.names)] == [
         (["O=Example, CN=New CA", "O=Example, CN=Root"], 0, 0),
         (["O=Example, CN=Root", "O=Example, CN=Old CA"], 0, 0),
@@ -91,16 +113,28 @@ def test_back_ends_differ_in_names(judged: Judged) -> None:
 @pytest.mark.parametrize(
     ("requests", "words"),
     [
-        ((certificate_request(ROOT, OLD), certificate_request(ROOT)), "A: asks also for O=Example, CN=Old CA; B: asks for no other. O=Example, CN=Root is asked for by all."),
+        (
+            (certificate_request(ROOT, OLD), certificate_request(ROOT)),
+            "A: asks also for O=Example, CN=Old CA; B: asks for no other. O=Example, CN=Root is asked for by all.",
+        ),
         ((certificate_request(OLD), b""), "A: asks for O=Example, CN=Old CA; B: asks for no client certificate."),
-        ((certificate_request(OLD), certificate_request()), "A: asks for O=Example, CN=Old CA; B: asks for a certificate of any CA."),
+        (
+            (certificate_request(OLD), certificate_request()),
+            "A: asks for O=Example, CN=Old CA; B: asks for a certificate of any CA.",
+        ),
         (
             (certificate_request(ROOT, NEW, OLD), b"", certificate_request(ROOT, NEW)),
-            "A: asks also for O=Example, CN=Old CA; B: asks for no client certificate; C: asks for no other. 2 CAs are asked for by all that name any.",
+            (
+                "A: asks also for O=Example, CN=Old CA; B: asks for no client certificate; C: asks for no other. 2 CAs"
+                " are asked for by all that name any."
+            ),
         ),
         (
             (certificate_request(OLD, b""), certificate_request(OLD)),
-            "A: asks also for a name of 0 bytes that cannot be read; B: asks for no other. O=Example, CN=Old CA is asked for by all.",
+            (
+                "A: asks also for a name of 0 bytes that cannot be read; B: asks for no other. O=Example, CN=Old CA is"
+                " asked for by all."
+            ),
         ),
         (
             (certificate_request(named("CA", _ASN1Type.T61String)), certificate_request(named("CA"))),
@@ -108,7 +142,10 @@ def test_back_ends_differ_in_names(judged: Judged) -> None:
         ),
         (
             (certificate_request(*map(named, "abcdef")), certificate_request(named("x"))),
-            "A: asks for O=Example, CN=a and O=Example, CN=b and O=Example, CN=c and O=Example, CN=d and 2 more; B: asks for O=Example, CN=x.",
+            (
+                "A: asks for O=Example, CN=a and O=Example, CN=b and O=Example, CN=c and O=Example, CN=d and 2 more; B:"
+                " asks for O=Example, CN=x."
+            ),
         ),
     ],
 )
@@ -118,7 +155,13 @@ def test_words_of_a_difference(judged: Judged, requests: tuple[bytes, ...], word
 
 def test_order_repetition_and_what_java_takes_for_one_are_no_difference(judged: Judged) -> None:
     assert not drift(judged(asking(certificate_request(ROOT, OLD, OLD), certificate_request(OLD, ROOT))))
-    assert not drift(judged(asking(certificate_request(named("ROOT  ca")), certificate_request(named("Root CA", _ASN1Type.PrintableString)))))
+    assert not drift(
+        judged(
+            asking(
+                certificate_request(named("ROOT  ca")), certificate_request(named("Root CA", _ASN1Type.PrintableString))
+            )
+        )
+    )
 
 
 def test_before_tls_1_2_no_algorithms_stand_before_the_names() -> None:
@@ -154,7 +197,10 @@ def test_processes_and_merged_extractions_hand_on_names(tmp_path: Path, place: f
     path = written(tmp_path, asking(certificate_request(OLD), certificate_request(NEW), certificate_request(OLD)).flows)
     expected = {listed(OLD), listed(NEW)}
     assert set(in_parts(path, [place]).authorities.values()) == expected
-    first, second = (facts_of(written(tmp_path, asking(certificate_request(name)).flows, f"{name.hex()[-8:]}.pcap")) for name in (OLD, NEW))
+    first, second = (
+        facts_of(written(tmp_path, asking(certificate_request(name)).flows, f"{name.hex()[-8:]}.pcap"))
+        for name in (OLD, NEW)
+    )
     assert set(merge([first, second]).authorities.values()) == expected
 
 
@@ -188,9 +234,17 @@ def test_everything_is_bounded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     path = written(tmp_path, pool.flows)
     facts = facts_of(path)
     assert len(facts.authorities) == 2
-    assert facts.bounded == ["lists of client certificate authorities of which the names were not kept, for there are too many: 1"]
-    (digest,) = (digest for name in (OLD, NEW, ROOT) if (digest := hashlib.sha256(listed(name)).digest()) not in facts.authorities)
-    assert f"asks for CAs of which the names were not kept, only the digest {digest.hex()[:12]}" in said(judge(facts, Options()).complete())
+    assert facts.bounded == [
+        "lists of client certificate authorities of which the names were not kept, for there are too many: 1"
+    ]
+    (digest,) = (
+        digest
+        for name in (OLD, NEW, ROOT)
+        if (digest := hashlib.sha256(listed(name)).digest()) not in facts.authorities
+    )
+    assert f"asks for CAs of which the names were not kept, only the digest {digest.hex()[:12]}" in said(
+        judge(facts, Options()).complete()
+    )
     monkeypatch.setattr(bounds, "AUTHORITY_LISTS", 1_000)
     monkeypatch.setattr(bounds, "AUTHORITY_BYTES", len(listed(OLD)))
     assert len(facts_of(path).authorities) == 1
@@ -199,9 +253,13 @@ def test_everything_is_bounded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
 def test_names_behind_the_bound_are_counted_in_the_words(monkeypatch: pytest.MonkeyPatch, judged: Judged) -> None:
     monkeypatch.setattr(bounds, "AUTHORITIES", 2)
     read_authorities.cache_clear()
-    document = judged(asking(certificate_request(ROOT, OLD, *(named(f"c{n}") for n in range(112))), certificate_request(ROOT, OLD)))
+    document = judged(
+        asking(certificate_request(ROOT, OLD, *(named(f"c{n}") for n in range(112))), certificate_request(ROOT, OLD))
+    )
     read_authorities.cache_clear()
-    assert said(document) == "A: asks also for 112 that were not read; B: asks for no other. 2 CAs are asked for by all."
+    assert (
+        said(document) == "A: asks also for 112 that were not read; B: asks for no other. 2 CAs are asked for by all."
+    )
     assert sorted(a.more for a in document.authorities) == [0, 112]
 
 
@@ -220,7 +278,9 @@ def test_a_journal_keeps_names(tmp_path: Path) -> None:
     pool = asking(certificate_request(ROOT, OLD), certificate_request(NEW, ROOT))
     kept(path, pool)
     assert read_facts(str(path)).authorities == facts_of(written(tmp_path, pool.flows)).authorities
-    assert said(judge(read_facts(str(path)), Options()).complete()).startswith("A: asks also for O=Example, CN=Old CA; ")
+    assert said(judge(read_facts(str(path)), Options()).complete()).startswith(
+        "A: asks also for O=Example, CN=Old CA; "
+    )
 
 
 def test_a_journal_of_before_opens_and_learns_names(tmp_path: Path) -> None:
@@ -230,16 +290,22 @@ def test_a_journal_of_before_opens_and_learns_names(tmp_path: Path) -> None:
     as_of_before(path)
     old, new = (hashlib.sha256(listed(name)).hexdigest()[:12] for name in (OLD, NEW))
     words = "{}: asks for CAs of which the names were not kept, only the digest {}"
-    assert said(judge(read_facts(str(path)), Options()).complete()) == f"{words.format('A', old)}; {words.format('B', new)}."
+    assert (
+        said(judge(read_facts(str(path)), Options()).complete())
+        == f"{words.format('A', old)}; {words.format('B', new)}."
+    )
 
-    reader = Reader(str(path))
+    reader = JournalReader(str(path))
     assert (reader.more() or Facts()).authorities == {}
     later = Pool(ns=START_NS + 3_600_000_000_000, port=50_000, request=certificate_request(NEW))
     later.full(B, numbered(9))
     kept(path, later)
     assert [*(reader.more() or Facts()).authorities.values()] == [listed(NEW)]
     reader.close()
-    assert said(judge(read_facts(str(path)), Options()).complete()) == f"{words.format('A', old)}; B: asks for O=Example, CN=New CA."
+    assert (
+        said(judge(read_facts(str(path)), Options()).complete())
+        == f"{words.format('A', old)}; B: asks for O=Example, CN=New CA."
+    )
 
 
 def test_a_list_that_is_another_is_damage(tmp_path: Path) -> None:
@@ -316,8 +382,17 @@ def test_a_list_whose_lengths_do_not_fit_is_hidden_too() -> None:
 
 
 def test_hostile_names_pass_the_one_door(tmp_path: Path) -> None:
-    path = written(tmp_path, asking(certificate_request(named("x\x1b[31m\u202e\nA: all is well")), certificate_request(NEW)).flows)
-    done = subprocess.run([sys.executable, "-m", "inspector", "analyze", str(path)], capture_output=True, text=True, timeout=60, check=False, cwd=CAPTURES.parent)
+    path = written(
+        tmp_path, asking(certificate_request(named("x\x1b[31m\u202e\nA: all is well")), certificate_request(NEW)).flows
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "inspector", "analyze", str(path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=CAPTURES.parent,
+    )
     assert "\x1b[31m" not in done.stdout
     assert "\u202e" not in done.stdout
     assert "x\\x1b[31m\\u202e\\x0aA:" in "".join(line.strip() for line in done.stdout.splitlines())

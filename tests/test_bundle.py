@@ -1,4 +1,6 @@
-"""The archive for hosts without a network: it installs and runs where there is no network, no compiler, and a home that forbids programs."""
+"""The archive for hosts without a network: it installs and runs where there is no network, no compiler, and a home that
+forbids programs.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,17 @@ PATH = "/usr/bin:/bin:/usr/sbin:/sbin"
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bundle")
-    done = subprocess.run(["sh", str(ROOT / "docs/locked-down/make.sh"), sys.executable, str(folder)], capture_output=True, text=True, check=False, timeout=600)
-    for text, reason in (("No matching distribution", "no package index can be reached"), ("No module named pip", "there is no pip in this environment")):
+    done = subprocess.run(
+        ["sh", str(ROOT / "docs/locked-down/make.sh"), sys.executable, str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+    for text, reason in (
+        ("No matching distribution", "no package index can be reached"),
+        ("No module named pip", "there is no pip in this environment"),
+    ):
         if done.returncode and text in done.stderr + done.stdout:
             pytest.skip(reason)
     assert done.returncode == 0, done.stderr
@@ -35,7 +46,23 @@ def test_it_installs_and_runs_on_a_locked_down_host(archive: Path, tmp_path: Pat
     home, tools, target = tmp_path / "home", tmp_path / "tools", tmp_path / "opt"
     home.mkdir()
     tools.mkdir()
-    for name in ("sh", "tar", "gzip", "sed", "uname", "sha256sum", "mkdir", "chmod", "rm", "mv", "cat", "dirname", "pwd", "env", "ls"):
+    for name in (
+        "sh",
+        "tar",
+        "gzip",
+        "sed",
+        "uname",
+        "sha256sum",
+        "mkdir",
+        "chmod",
+        "rm",
+        "mv",
+        "cat",
+        "dirname",
+        "pwd",
+        "env",
+        "ls",
+    ):
         where = shutil.which(name, path=PATH)
         assert where
         (tools / name).symlink_to(where)
@@ -56,8 +83,12 @@ sh ./inspector-*/install.sh {target}
     from tests.live import bytes_of
 
     data.write_bytes(bytes_of(CAPTURES / "silent-abort.pcap.gz"))
-    script = script.replace(f"{home}/c.pcap", str(data)).replace("if ./inspector-*/install.sh", "if sh ./inspector-*/install.sh")
-    done = subprocess.run(["unshare", "-n", "-m", "sh", "-c", script], capture_output=True, text=True, check=False, timeout=300)
+    script = script.replace(f"{home}/c.pcap", str(data)).replace(
+        "if ./inspector-*/install.sh", "if sh ./inspector-*/install.sh"
+    )
+    done = subprocess.run(
+        ["unshare", "-n", "-m", "sh", "-c", script], capture_output=True, text=True, check=False, timeout=300
+    )
     assert done.returncode == 0, done.stderr
     assert "mounted noexec" in done.stderr
     assert "aborted 23 of 177 connections" in done.stdout

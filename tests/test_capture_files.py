@@ -1,4 +1,6 @@
-"""Forms of captures: byte orders, time resolutions, pcapng, compression, standard input, directories, damage; links and tunnels."""
+"""Forms of captures: byte orders, time resolutions, pcapng, compression, standard input, directories, damage; links and
+tunnels.
+"""
 
 from __future__ import annotations
 
@@ -61,30 +63,54 @@ def section(order: str = "<") -> bytes:
 
 
 def interface(link_type: int = 1, options: bytes = b"", order: str = "<") -> bytes:
-    return block(1, struct.pack(order + "HHI", link_type, 0, 0) + options + (struct.pack(order + "HH", 0, 0) if options else b""), order)
+    return block(
+        1,
+        struct.pack(order + "HHI", link_type, 0, 0) + options + (struct.pack(order + "HH", 0, 0) if options else b""),
+        order,
+    )
 
 
 def packet(stamp: int, frame: bytes, number: int = 0, order: str = "<") -> bytes:
-    return block(6, struct.pack(order + "IIIII", number, stamp >> 32, stamp & 0xFFFFFFFF, len(frame), len(frame)) + frame, order)
+    return block(
+        6, struct.pack(order + "IIIII", number, stamp >> 32, stamp & 0xFFFFFFFF, len(frame), len(frame)) + frame, order
+    )
 
 
 def pcapng_nanoseconds(order: str = "<") -> bytes:
-    return section(order) + interface(1, option(9, b"\x09", order), order) + b"".join(packet(ns, f, 0, order) for ns, f in frames())
+    return (
+        section(order)
+        + interface(1, option(9, b"\x09", order), order)
+        + b"".join(packet(ns, f, 0, order) for ns, f in frames())
+    )
 
 
 def pcapng_two_sections() -> bytes:
-    """Microseconds and big-endian first, then 2**-30 seconds and little-endian; frames alternate between two interfaces."""
+    """Microseconds and big-endian first, then 2**-30 seconds and little-endian; frames alternate between two
+    interfaces.
+    """
     listed = frames()
     half = len(listed) // 2
-    first = section(">") + interface(1, b"", ">") + interface(1, b"", ">") + b"".join(packet(ns // 1000, f, i % 2, ">") for i, (ns, f) in enumerate(listed[:half]))
-    second = section() + interface(1, option(9, b"\x9e")) + b"".join(packet((ns << 30) // 10**9 + 1, f) for ns, f in listed[half:])
+    first = (
+        section(">")
+        + interface(1, b"", ">")
+        + interface(1, b"", ">")
+        + b"".join(packet(ns // 1000, f, i % 2, ">") for i, (ns, f) in enumerate(listed[:half]))
+    )
+    second = (
+        section()
+        + interface(1, option(9, b"\x9e"))
+        + b"".join(packet((ns << 30) // 10**9 + 1, f) for ns, f in listed[half:])
+    )
     return first + block(10, struct.pack(">II", 0x57474B4C, 4) + b"keys", ">") + second
 
 
 def zstd_blocks() -> bytes:
     """One frame of many small blocks, as a program writes that flushes while it captures."""
     data, compressor = pcap(frames()), zstandard.ZstdCompressor().compressobj()
-    pieces = [compressor.compress(data[i : i + 400]) + compressor.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK) for i in range(0, len(data), 400)]
+    pieces = [
+        compressor.compress(data[i : i + 400]) + compressor.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)
+        for i in range(0, len(data), 400)
+    ]
     return b"".join(pieces) + compressor.flush()
 
 
@@ -152,7 +178,17 @@ def test_directory(tmp_path: Path, expected: Any) -> None:
         (b"\x28\xb5\x2f\xfd\0", "damaged compression"),
         (b"\x1f\x8b" + bytes(30), "damaged compression"),
     ],
-    ids=["nothing", "text", "cut pcap header", "cut pcapng header", "cut gz header", "gz of nothing", "gz of text", "cut zst", "damaged gz"],
+    ids=[
+        "nothing",
+        "text",
+        "cut pcap header",
+        "cut pcapng header",
+        "cut gz header",
+        "gz of nothing",
+        "gz of text",
+        "cut zst",
+        "damaged gz",
+    ],
 )
 def test_no_capture(tmp_path: Path, data: bytes, words: str) -> None:
     path = tmp_path / "bad"
@@ -222,7 +258,10 @@ def udp(port: int, body: bytes) -> bytes:
 
 
 def ipv4(protocol: int, body: bytes) -> bytes:
-    return struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(body), 1, 0, 64, protocol, 0, b"\xac\x10\0\1", b"\xac\x10\0\2") + body
+    return (
+        struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(body), 1, 0, 64, protocol, 0, b"\xac\x10\0\1", b"\xac\x10\0\2")
+        + body
+    )
 
 
 def ether(kind: int, body: bytes) -> bytes:
@@ -370,7 +409,13 @@ def test_plain_flows_are_other_flows(tmp_path: Path) -> None:
     from tests.build import START_NS, Flow
 
     made = pool()
-    made.flows.append(Flow(55_000, START_NS).open().client_says(b"GET / HTTP/1.1\r\n\r\n").server_says(b"HTTP/1.1 200 OK\r\n\r\n" * 5).close())
+    made.flows.append(
+        Flow(55_000, START_NS)
+        .open()
+        .client_says(b"GET / HTTP/1.1\r\n\r\n")
+        .server_says(b"HTTP/1.1 200 OK\r\n\r\n" * 5)
+        .close()
+    )
     document = document_of(written(tmp_path, made.flows))
     assert len(document.connections) == 3
     assert document.services[0].other_flows == 1

@@ -1,4 +1,6 @@
-"""Forms of captures that are rarer: compression by bzip2 and xz, check sequences, AIX, old blocks; what is cut short; formats of others, by name."""
+"""Forms of captures that are rarer: compression by bzip2 and xz, check sequences, AIX, old blocks; what is cut short;
+formats of others, by name.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ from tests.test_encapsulations import plain, told
 Frames = list[tuple[int, bytes]]
 
 
-def with_link_field(field: int, listed: Frames, *, order: str = "<", tail: bytes = b"", version: tuple[int, int] = (2, 4)) -> bytes:
+def with_link_field(
+    field: int, listed: Frames, *, order: str = "<", tail: bytes = b"", version: tuple[int, int] = (2, 4)
+) -> bytes:
     data = bytearray(pcap([(ns, frame + tail) for ns, frame in listed], order=order, nano=version == (2, 4)))
     struct.pack_into(order + "HH", data, 4, *version)
     struct.pack_into(order + "I", data, 20, field)
@@ -37,9 +41,13 @@ def with_link_field(field: int, listed: Frames, *, order: str = "<", tail: bytes
 
 
 def old_blocks() -> bytes:
-    """Packet Blocks of the first version, among blocks that are passed over: a name resolution, an entry of systemd's journal, a custom one."""
+    """Packet Blocks of the first version, among blocks that are passed over: a name resolution, an entry of systemd's
+    journal, a custom one.
+    """
     others = block(4, struct.pack("<HH", 0, 0)) + block(9, b"__REALTIME_TIMESTAMP=0\n") + block(0x0BAD, b"\0\0\0\0data")
-    pieces = [block(2, struct.pack("<HHIIII", 0, 0, ns >> 32, ns & 0xFFFFFFFF, len(f), len(f)) + f) for ns, f in frames()]
+    pieces = [
+        block(2, struct.pack("<HHIIII", 0, 0, ns >> 32, ns & 0xFFFFFFFF, len(f), len(f)) + f) for ns, f in frames()
+    ]
     return section() + interface(1, option(9, b"\x09")) + others.join(pieces)
 
 
@@ -47,8 +55,12 @@ RARE_FORMS = {
     "bzip2": lambda: bz2.compress(pcap(frames())),
     "bzip2 members": lambda: bz2.compress(pcap(frames())[:500]) + bz2.compress(pcap(frames())[500:]),
     "xz": lambda: lzma.compress(pcap(frames())),
-    "xz streams and padding": lambda: lzma.compress(pcap(frames())[:500]) + bytes(8) + lzma.compress(pcap(frames())[500:]) + bytes(4),
-    "xz of pcapng": lambda: lzma.compress(section() + interface(1, option(9, b"\x09")) + b"".join(packet(ns, f) for ns, f in frames())),
+    "xz streams and padding": lambda: (
+        lzma.compress(pcap(frames())[:500]) + bytes(8) + lzma.compress(pcap(frames())[500:]) + bytes(4)
+    ),
+    "xz of pcapng": lambda: lzma.compress(
+        section() + interface(1, option(9, b"\x09")) + b"".join(packet(ns, f) for ns, f in frames())
+    ),
     "four bytes of check sequence": lambda: with_link_field(0x24000001, frames(), tail=b"\xde\xad\xbe\xef"),
     "two bytes of check sequence": lambda: with_link_field(0x14000001, frames(), tail=b"\xde\xad"),
     "AIX": lambda: with_link_field(6, frames(), order=">", version=(2, 2)),
@@ -95,7 +107,9 @@ def test_a_few_bytes_that_stand_for_gigabytes(tmp_path: Path) -> None:
     assert capture.bytes < (32 << 20) + bounds.BATCH_BYTES
 
 
-@pytest.mark.parametrize(("start", "name", "command"), STARTS, ids=[f"{name} {start[:4]!r}" for start, name, _ in STARTS])
+@pytest.mark.parametrize(
+    ("start", "name", "command"), STARTS, ids=[f"{name} {start[:4]!r}" for start, name, _ in STARTS]
+)
 def test_formats_of_others_are_refused_by_name(tmp_path: Path, start: bytes, name: str, command: str) -> None:
     path = tmp_path / "a capture.dat"
     path.write_bytes(start + bytes(200))
@@ -109,12 +123,22 @@ def test_formats_of_others_are_refused_by_name(tmp_path: Path, start: bytes, nam
     assert all(word != str(path) for word in words[words.index(str(path)) + 1 :])
 
 
-ERF_RECORD = struct.pack("<IIBBHHH", 0, 1_700_000_000, 2, 4, int.from_bytes((90).to_bytes(2, "big"), "little"), 0, 0) + bytes(74)
+ERF_RECORD = struct.pack(
+    "<IIBBHHH", 0, 1_700_000_000, 2, 4, int.from_bytes((90).to_bytes(2, "big"), "little"), 0, 0
+) + bytes(74)
 LEANINGS = {
     "erf": (ERF_RECORD * 2, "Endace", "editcap"),
     "tar": (b"capture.pcap".ljust(257, b"\0") + b"ustar\x0000" + bytes(200), "tar archive", "tar"),
-    "tshark -x": (b"0000  02 00 00 00 00 01 02 00 00 00 00 02 08 00 45 00   ..............E.\n", "hex dump", "text2pcap"),
-    "tcpdump -x": (b"22:13:20.000000 IP 10.0.0.1.4 > 10.0.0.2.5: Flags [S]\n\t0x0000:  4500 0028 0001 0000\n", "hex dump", "text2pcap"),
+    "tshark -x": (
+        b"0000  02 00 00 00 00 01 02 00 00 00 00 02 08 00 45 00   ..............E.\n",
+        "hex dump",
+        "text2pcap",
+    ),
+    "tcpdump -x": (
+        b"22:13:20.000000 IP 10.0.0.1.4 > 10.0.0.2.5: Flags [S]\n\t0x0000:  4500 0028 0001 0000\n",
+        "hex dump",
+        "text2pcap",
+    ),
 }
 
 
@@ -177,13 +201,17 @@ def test_some_payload_is_cut(tmp_path: Path) -> None:
 
 def remedies(path: Path) -> str:
     document = document_of(path)
-    found = [r.text + r.check for f in document.findings for r in f.remedies] + [s.assessment.do for s in document.services]
+    found = [r.text + r.check for f in document.findings for r in f.remedies] + [
+        s.assessment.do for s in document.services
+    ]
     return " ".join([*found, *(limit.text for limit in document.limits)])
 
 
 def test_only_cut_captures_are_told_to_capture_whole_frames(tmp_path: Path) -> None:
     whole, short = tmp_path / "whole.pcap", tmp_path / "short.pcap"
-    whole.write_bytes(pcap([(ns, frame) for ns, frame in plain() if len(frame) < 400]))  # the servers' flights are missing
+    whole.write_bytes(
+        pcap([(ns, frame) for ns, frame in plain() if len(frame) < 400])
+    )  # the servers' flights are missing
     short.write_bytes(cut(200))
     assert "tcpdump" in remedies(whole)
     assert "-s 0" not in remedies(whole)
@@ -193,14 +221,22 @@ def test_only_cut_captures_are_told_to_capture_whole_frames(tmp_path: Path) -> N
 def test_the_first_word_is_what_could_not_be_read(tmp_path: Path) -> None:
     path = tmp_path / "strange.pcap"
     path.write_bytes(pcap(frames(), link_type=230))
-    done = subprocess.run([sys.executable, "-m", "inspector", "analyze", "--strict", str(path)], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "inspector", "analyze", "--strict", str(path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert done.returncode == 3
     assert "link type 230 (IEEE802_15_4_NOFCS)" in done.stdout.split("No TLS was found", maxsplit=1)[0]
     assert "No TLS was found in what could be read." in " ".join(done.stdout.split())
 
 
 def test_what_capturing_again_would_not_mend_has_another_remedy_or_none(tmp_path: Path) -> None:
-    """Frames that are not opened, beside a service that was seen whole: another place is named, and no larger buffer."""
+    """Frames that are not opened, beside a service that was seen whole: another place is named, and no
+    larger buffer.
+    """
     path = tmp_path / "beside.pcap"
     path.write_bytes(pcap([*plain(), (plain()[-1][0], bytes(12) + b"\x43\x21" + bytes(40))]))
     (finding,) = [f for f in document_of(path).findings if f.rule == "capture-incomplete"]

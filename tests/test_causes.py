@@ -1,4 +1,6 @@
-"""What the evidence says, what a failure is told by, and what would bring the fault back: tables of values, and pools that are built."""
+"""What the evidence says, what a failure is told by, and what would bring the fault back: tables of values, and pools
+that are built.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +16,13 @@ from hypothesis import given, settings, strategies as st
 
 from inspector.document import Document, Finding
 from inspector.findings.case import Options, build
-from inspector.findings.jsse import equivalence
+from inspector.findings.jsse import Generation, equivalence
 from inspector.findings.prediction import Common, common, extended, repeats
 from inspector.findings.programs import hits
 from inspector.findings.remedies import change_remedies, failure_remedies
 from inspector.findings.signs import Abort, Manner, Signs, weigh
 from inspector.tls import messages
-from inspector.tracking.certificates import Certificate, Identity, parse
+from inspector.tracking.certificates import Identity, ParsedCertificate, parse
 from inspector.tracking.clients import program
 from inspector.tracking.names import authority, covers
 from tests.build import (
@@ -48,7 +50,16 @@ Judged = Callable[[Pool], Document]
 A = certificate("puppetdb1", ("puppetdb1.example.com",))
 B = certificate("puppetdb2", ("puppetdb2.example.com",))
 X, Y, Z, W = (numbered(n) for n in (1, 2, 3, 4))
-GIVEN = Abort(is_logged=False, has_origin=True, is_issued=True, differs=True, is_java=True, code=42, slow_ns=None, went_on_before=False)
+GIVEN = Abort(
+    is_logged=False,
+    has_origin=True,
+    is_issued=True,
+    differs=True,
+    is_java=True,
+    code=42,
+    slow_ns=None,
+    went_on_before=False,
+)
 ALIKE = Signs(accepted=0, gave_up_unmarked=2, unmarked_alerts={42})
 SLOW = 499_000_000
 
@@ -58,7 +69,13 @@ SLOW = 499_000_000
     [
         ({}, Signs(), Manner(), "rule", "confirmed"),
         ({}, Signs(accepted=3), Manner(went_on=9), "rule", "confirmed"),
-        ({"is_logged": True, "has_origin": False, "slow_ns": SLOW, "code": None}, ALIKE, Manner(9, 9), "log", "confirmed"),
+        (
+            {"is_logged": True, "has_origin": False, "slow_ns": SLOW, "code": None},
+            ALIKE,
+            Manner(9, 9),
+            "log",
+            "confirmed",
+        ),
         ({"code": None, "slow_ns": SLOW}, Signs(accepted=3), Manner(went_on=1), "slow and patient", "not"),
         ({"code": None, "slow_ns": SLOW}, Signs(), Manner(slow_unmarked=1), "slow everywhere", "not"),
         ({"code": None, "slow_ns": SLOW, "has_origin": False}, Signs(), Manner(went_on=1), "slow and patient", "not"),
@@ -73,7 +90,9 @@ SLOW = 499_000_000
         ({"code": None}, ALIKE, Manner(), "rule", "confirmed"),
     ],
 )
-def test_evidence_is_weighed_by_the_first_row_that_holds(change: dict[str, Any], signs: Signs, manner: Manner, row: str, weight: str) -> None:
+def test_evidence_is_weighed_by_the_first_row_that_holds(
+    change: dict[str, Any], signs: Signs, manner: Manner, row: str, weight: str
+) -> None:
     found = weigh(GIVEN._replace(**change), signs, manner)
     assert (found.row, found.weight) == (row, weight)
     assert bool(found.reason) == (weight != "confirmed")
@@ -97,7 +116,9 @@ def of(document: Document, rule: str) -> list[Finding]:
         (None, ("db1.example.com",), (), "db.example.com", False),
     ],
 )
-def test_whether_a_certificate_has_a_name(common_name: str | None, dns: tuple[str, ...], ips: tuple[str, ...], wanted: str, has_it: bool) -> None:
+def test_whether_a_certificate_has_a_name(
+    common_name: str | None, dns: tuple[str, ...], ips: tuple[str, ...], wanted: str, has_it: bool
+) -> None:
     assert covers(parse(certificate(common_name, dns, ips)), wanted) == has_it
 
 
@@ -109,7 +130,10 @@ def test_a_missing_name_is_told_with_the_certificates_that_lack_it(judged: Judge
     pool.given_up(B, Y)
     pool.given_up(B, Z)
     (failed,) = of(judged(pool), "handshake-failed")
-    assert failed.title == "2 handshakes failed: the client rejected a certificate that lacks the name it asked for: alert bad_certificate (42) from the client"
+    assert (
+        failed.title == "2 handshakes failed: the client rejected a certificate that lacks the name it asked for: alert"
+        " bad_certificate (42) from the client"
+    )
     assert f"The name {NAME} is missing from the certificate of B (puppetdb2); A has it." in failed.explanation
     assert "issued by Puppet CA" in failed.explanation
     assert [NAME in r.text for r in failed.remedies] == [True]
@@ -149,7 +173,11 @@ def test_the_member_without_its_intermediate_is_named(judged: Judged) -> None:
 
 
 def hello_and_chain(pool: Pool, flow: Flow, *ders: bytes) -> None:
-    flow.server_says(record(22, server_hello(numbered(flow.port + (1 << 20)), X) + certificates(*ders) + message(12, b"s" * 70) + DONE))
+    flow.server_says(
+        record(
+            22, server_hello(numbered(flow.port + (1 << 20)), X) + certificates(*ders) + message(12, b"s" * 70) + DONE
+        )
+    )
     flow.client_says(KEY_EXCHANGE, CHANGE, FINISHED).server_says(CHANGE, FINISHED).client_says(DATA).server_says(DATA)
     pool._end(flow.close())
 
@@ -158,7 +186,9 @@ def test_chains_and_rotations_are_told_by_name(judged: Judged) -> None:
     pool = Pool()
     for number, issuer in enumerate(("One", "Two")):
         flow = pool._begin(b"")
-        hello_and_chain(pool, flow, certificate(f"db{number}", (f"db{number}.example.com",)), certificate(issuer, is_authority=True))
+        hello_and_chain(
+            pool, flow, certificate(f"db{number}", (f"db{number}.example.com",)), certificate(issuer, is_authority=True)
+        )
     (drift,) = [f for f in of(judged(pool), "pool-drift") if "chain" in f.title]
     assert drift.explanation == "A: One; B: Two."
 
@@ -187,7 +217,11 @@ def test_a_client_without_ems_is_named(judged: Judged) -> None:
 
 @pytest.mark.parametrize("name", ["$(reboot)", "a; rm -rf ~", "`id`", "a'b", "db.example.com"])
 def test_names_from_the_wire_are_one_word_of_a_command(name: str) -> None:
-    remedies = [*change_remedies(name, 8081, (name, name), (name,)), *failure_remedies("no_name", name, 8081), *failure_remedies("refused", name, 8081)]
+    remedies = [
+        *change_remedies(name, 8081, (name, name), (name,)),
+        *failure_remedies("no_name", name, 8081),
+        *failure_remedies("refused", name, 8081),
+    ]
     for remedy in remedies:
         words = shlex.split(remedy.check)
         if "-servername" in words:
@@ -195,7 +229,11 @@ def test_names_from_the_wire_are_one_word_of_a_command(name: str) -> None:
 
 
 def test_one_service_with_and_without_a_name(tmp_path: Path) -> None:
-    named, nameless, other = Pool(), Pool(port=50_000, client="10.0.0.11"), Pool(port=55_000, client="10.0.0.12", name="other.example.com")
+    named, nameless, other = (
+        Pool(),
+        Pool(port=50_000, client="10.0.0.11"),
+        Pool(port=55_000, client="10.0.0.12", name="other.example.com"),
+    )
     named.full(A, X)
     nameless.full(A, Y)
     hello = nameless.flows[0].segments
@@ -207,7 +245,11 @@ def test_one_service_with_and_without_a_name(tmp_path: Path) -> None:
     assert [(s.name, s.connections) for s in document.services] == [(NAME, 2)]
     other.full(A, Z)
     document = document_of(written(tmp_path, named.flows + nameless.flows + other.flows))
-    assert sorted((s.name, s.connections) for s in document.services) == [("10.0.0.100", 1), ("other.example.com", 1), (NAME, 1)]
+    assert sorted((s.name, s.connections) for s in document.services) == [
+        ("10.0.0.100", 1),
+        ("other.example.com", 1),
+        (NAME, 1),
+    ]
 
 
 def without_name(hello: bytes) -> bytes:
@@ -229,7 +271,13 @@ def repair(flow: Flow) -> None:
 
 
 def test_programs_are_told_by_suites_and_not_by_what_the_session_changes() -> None:
-    bodies = [client_hello(numbered(n), **kind)[4:] for n, kind in enumerate(({}, {"ems": True}, {"ticket": b"t" * 40}, {"psk": b"p" * 40, "versions": (0x0304, 0x0303)}))]  # type: ignore[arg-type]
+    kinds: tuple[dict[str, Any], ...] = (
+        {},
+        {"ems": True},
+        {"ticket": b"t" * 40},
+        {"psk": b"p" * 40, "versions": (0x0304, 0x0303)},
+    )
+    bodies = [client_hello(numbered(n), **kind)[4:] for n, kind in enumerate(kinds)]
     keys = {program(messages.client_hello(body).shape) for body in bodies}
     assert len(keys) == 1
     other = bodies[0].replace(b"\xc0\x2b\xc0\x2f", b"\xc0\x2c\xc0\x30")
@@ -237,9 +285,13 @@ def test_programs_are_told_by_suites_and_not_by_what_the_session_changes() -> No
     assert program(None) == b""
 
 
-def named(number: int, dns: tuple[str, ...] = (), ips: tuple[str, ...] = (), subject: str = "", issuer: str = "cn=ca") -> Certificate:
+def named(
+    number: int, dns: tuple[str, ...] = (), ips: tuple[str, ...] = (), subject: str = "", issuer: str = "cn=ca"
+) -> ParsedCertificate:
     digest = bytes([number]) * 32
-    return Certificate(digest, subject.upper(), issuer, "1", 0, 0, Identity(digest, ips, dns, subject, issuer), "", "", False)
+    return ParsedCertificate(
+        digest, subject.upper(), issuer, "1", 0, 0, Identity(digest, ips, dns, subject, issuer), "", "", False
+    )
 
 
 CERTIFICATES = st.lists(
@@ -255,16 +307,25 @@ CERTIFICATES = st.lists(
 
 @settings(max_examples=300, deadline=None)
 @given(listed=CERTIFICATES, generation=st.sampled_from(["current", "first"]))
-def test_what_is_common_is_what_javas_rule_finds(listed: list[tuple[tuple[str, ...], tuple[str, ...], str]], generation: str) -> None:
+def test_what_is_common_is_what_javas_rule_finds(
+    listed: list[tuple[tuple[str, ...], tuple[str, ...], str]], generation: Generation
+) -> None:
     listed_certificates = [named(number, dns, ips, subject) for number, (dns, ips, subject) in enumerate(listed)]
-    found = common(listed_certificates, generation)  # type: ignore[arg-type]
-    equal = all(equivalence(a.identity, b.identity, generation) != "none" for a, b in itertools.combinations(listed_certificates, 2))  # type: ignore[arg-type]
+    found = common(listed_certificates, generation)
+    equal = all(
+        equivalence(a.identity, b.identity, generation) != "none"
+        for a, b in itertools.combinations(listed_certificates, 2)
+    )
     assert bool(found) == equal
 
 
 def test_what_is_common_is_named() -> None:
-    assert common([named(1, ("a.example", "vip.example")), named(2, ("VIP.example", "b.example"))]) == [Common("dns", "vip.example", True)]
-    assert common([named(1, ips=("10.0.0.1",)), named(2, ("b",), ("10.0.0.1", "10.0.0.2"))]) == [Common("ip", "10.0.0.1", True)]
+    assert common([named(1, ("a.example", "vip.example")), named(2, ("VIP.example", "b.example"))]) == [
+        Common("dns", "vip.example", True)
+    ]
+    assert common([named(1, ips=("10.0.0.1",)), named(2, ("b",), ("10.0.0.1", "10.0.0.2"))]) == [
+        Common("ip", "10.0.0.1", True)
+    ]
     assert common([named(1, subject="cn=x"), named(2, subject="cn=x")]) == [Common("subject", "CN=X", True)]
     pairs = common([named(1, ("a", "b")), named(2, ("b", "c")), named(3, ("c", "a"))])
     assert {(c.value, c.is_of_all) for c in pairs} == {("a", False), ("b", False), ("c", False)}

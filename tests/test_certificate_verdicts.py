@@ -8,24 +8,40 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from inspector.cli import cli
+from inspector.cli.main import cli
 from inspector.findings.comparison import compare
 from inspector.findings.judge import judge
 from inspector.redaction.certificates import Remaker
 from inspector.redaction.disguise import Disguise
 from inspector.redaction.facts import redacted_facts
 from inspector.reports.compare import comparison_json, comparison_text
-from inspector.tracking.certificates import Certificate, parse
+from inspector.tracking.certificates import ParsedCertificate, parse
 from inspector.tui.difference import DifferenceScreen
 from inspector.tui.rows import Rows
 from tests import der as d
 from tests.app import app_of, loaded, pressed
-from tests.build import DONE, KEY_EXCHANGE, Pool, capture, certificates, document_of, facts_of, message, numbered, record, server_hello, vector, written
+from tests.build import (
+    DONE,
+    KEY_EXCHANGE,
+    Pool,
+    capture,
+    certificates,
+    document_of,
+    facts_of,
+    message,
+    numbered,
+    record,
+    server_hello,
+    vector,
+    written,
+)
 from tests.live import of_kind, watched
 from tests.odd import OTHER, READ, REFUSED, UNREAD, on_curve
 
 
-def story(data: bytes, *, went_on: bool, alert: int | None = 42, java: bool = True, rest: tuple[bytes, ...] = ()) -> Pool:
+def story(
+    data: bytes, *, went_on: bool, alert: int | None = 42, java: bool = True, rest: tuple[bytes, ...] = ()
+) -> Pool:
     """A session of one back end, resumed, then declined by another that shows ``data``."""
     pool = Pool(java=java)
     pool.full(OTHER, numbered(1))
@@ -92,7 +108,9 @@ def test_names_that_java_does_not_read_abort(tmp_path: Path) -> None:
 
 
 def test_a_curve_that_not_every_java_knows(tmp_path: Path) -> None:
-    data = d.certificate(d.names(d.dns("other.example.com")), public_key=on_curve(d.oid("1.2.156.10197.1.301"), b"\4" + bytes(64)))
+    data = d.certificate(
+        d.names(d.dns("other.example.com")), public_key=on_curve(d.oid("1.2.156.10197.1.301"), b"\4" + bytes(64))
+    )
     document = document_of(written(tmp_path, story(data, went_on=False).flows))
     (found,) = [f for f in document.findings if f.rule == "certificate-change-abort"]
     assert found.verdict == "possible"
@@ -112,13 +130,17 @@ def test_other_stacks_read_what_java_refuses(tmp_path: Path) -> None:
     assert "Java" not in failed.title
 
 
-@pytest.mark.parametrize("body", [vector(3, b""), vector(3, vector(3, b""))], ids=["empty list", "certificate of no bytes"])
+@pytest.mark.parametrize(
+    "body", [vector(3, b""), vector(3, vector(3, b""))], ids=["empty list", "certificate of no bytes"]
+)
 def test_no_certificate(body: bytes, tmp_path: Path) -> None:
     pool = Pool()
     pool.full(OTHER, numbered(1))
     pool.resumed(numbered(1))
     flow = pool._begin(numbered(1))
-    flow.server_says(record(22, server_hello(numbered(9), numbered(2)) + message(11, body) + message(12, b"s" * 70) + DONE)).client_says(record(21, b"\2\x2a"))
+    flow.server_says(
+        record(22, server_hello(numbered(9), numbered(2)) + message(11, body) + message(12, b"s" * 70) + DONE)
+    ).client_says(record(21, b"\2\x2a"))
     pool._end(flow.close())
     document = document_of(written(tmp_path, pool.flows))
     assert document.services[0].assessment.state == "not_this"
@@ -148,7 +170,7 @@ def test_a_redacted_report_says_the_same(tmp_path: Path) -> None:
         assert [(f.rule, f.verdict) for f in first.findings] == [(f.rule, f.verdict) for f in again.findings]
 
 
-def shown(*ders: bytes) -> list[Certificate]:
+def shown(*ders: bytes) -> list[ParsedCertificate]:
     return [parse(data) for data in ders]
 
 
@@ -202,7 +224,12 @@ def run(*arguments: str | Path) -> tuple[int, str]:
 
 def test_compare_as_a_command(tmp_path: Path) -> None:
     a, b, twice, garbage = (tmp_path / f"{name}.der" for name in ("a", "b", "twice", "garbage"))
-    for path, data in ((a, OTHER), (b, READ["Teletex"]), (twice, REFUSED["extension twice"][0]), (garbage, b"\x30\x03abc")):
+    for path, data in (
+        (a, OTHER),
+        (b, READ["Teletex"]),
+        (twice, REFUSED["extension twice"][0]),
+        (garbage, b"\x30\x03abc"),
+    ):
         path.write_bytes(data)
     assert run("compare", a, b)[0] == 0
     status, text = run("compare", a, twice)
@@ -214,7 +241,9 @@ def test_compare_as_a_command(tmp_path: Path) -> None:
 
 
 async def test_the_screens(tmp_path: Path) -> None:
-    """Notes stand in the list, the reason on the certificate's page, and two of them are compared as far as that goes."""
+    """Notes stand in the list, the reason on the certificate's page, and two of them are compared as far
+    as that goes.
+    """
     pool = story(REFUSED["extension twice"][0], went_on=True)
     pool.full(UNREAD["URI without a scheme"], numbered(3))
     pool.full(b"abc", numbered(4))

@@ -16,8 +16,8 @@ from hypothesis import given, settings, strategies as st
 from inspector.findings.jsse import equivalence
 from inspector.redaction.certificates import Remaker
 from inspector.redaction.disguise import Disguise
+from inspector.tls.x509.certificate import ProblemKind, read_certificate, subject_public_key_info
 from inspector.tracking.certificates import parse
-from inspector.x509.certificate import ProblemKind, read_certificate, subject_public_key_info
 from tests import der as d
 from tests.build import facts_of
 from tests.odd import NAMES, NO_NAMES, OTHER, READ, REFUSED, UNREAD, on_curve
@@ -103,12 +103,22 @@ def test_canonical_names(old: tuple[str, int, bytes], new: tuple[str, int, bytes
 
 def test_addresses_as_java_writes_them() -> None:
     """An IPv4 address written as one of IPv6 is the same for Java."""
-    one, two = d.certificate(d.names(d.tlv(0x87, b"\x0a\0\0\1"))), d.certificate(d.names(d.tlv(0x87, bytes(10) + b"\xff\xff\x0a\0\0\1")), subject=d.common_name("b"))
+    one, two = (
+        d.certificate(d.names(d.tlv(0x87, b"\x0a\0\0\1"))),
+        d.certificate(d.names(d.tlv(0x87, bytes(10) + b"\xff\xff\x0a\0\0\1")), subject=d.common_name("b")),
+    )
     assert equivalence(parse(one).identity, parse(two).identity) == "shared_ip"
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.one_of(st.binary(max_size=300), st.integers(0, 1 << 40).map(lambda seed: d.mutated(random.Random(seed).choice([*READ.values(), OTHER]), random.Random(seed)))))
+@given(
+    st.one_of(
+        st.binary(max_size=300),
+        st.integers(0, 1 << 40).map(
+            lambda seed: d.mutated(random.Random(seed).choice([*READ.values(), OTHER]), random.Random(seed))
+        ),
+    )
+)
 def test_any_bytes_are_a_certificate(data: bytes) -> None:
     """Whatever the bytes: no exception, and what has no identity says why."""
     found = parse(data)
@@ -150,13 +160,19 @@ def strictly(data: bytes) -> tuple[object, ...] | None:
         cert = x509.load_der_x509_certificate(data)
         alternative = [e.value for e in cert.extensions if isinstance(e.value, x509.SubjectAlternativeName)]
         constraints = [e.value.ca for e in cert.extensions if isinstance(e.value, x509.BasicConstraints)]
-        names = [(n.rfc4514_attribute_name, n.oid.dotted_string, n.value) for r in (*cert.subject.rdns, *cert.issuer.rdns) for n in r]
+        names = [
+            (n.rfc4514_attribute_name, n.oid.dotted_string, n.value)
+            for r in (*cert.subject.rdns, *cert.issuer.rdns)
+            for n in r
+        ]
         key = cert.public_key()
     except (ValueError, TypeError, x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
         return None
     texts = [f"{k if k[:1].isalpha() else o}={v if isinstance(v, str) else v.hex()}" for k, o, v in names]
     dns = tuple(n for a in alternative for n in a.get_values_for_type(x509.DNSName))
-    ips = tuple(str(getattr(i, "ipv4_mapped", None) or i) for a in alternative for i in a.get_values_for_type(x509.IPAddress))
+    ips = tuple(
+        str(getattr(i, "ipv4_mapped", None) or i) for a in alternative for i in a.get_values_for_type(x509.IPAddress)
+    )
     times = (round(cert.not_valid_before_utc.timestamp()) * 10**9, round(cert.not_valid_after_utc.timestamp()) * 10**9)
     kind = f"EC {key.curve.name}" if isinstance(key, ec.EllipticCurvePublicKey) else ""
     if isinstance(key, rsa.RSAPublicKey | dsa.DSAPublicKey):
@@ -167,7 +183,15 @@ def strictly(data: bytes) -> tuple[object, ...] | None:
 def tolerantly(data: bytes, kind: str) -> tuple[object, ...]:
     reading, found = read_certificate(data), parse(data)
     texts = [piece for name in (found.subject, found.issuer) for piece in name.replace("+", ", ").split(", ") if piece]
-    return texts, reading.names.dns, reading.names.ips, found.serial, (found.not_before, found.not_after), found.is_authority, found.key if kind else ""
+    return (
+        texts,
+        reading.names.dns,
+        reading.names.ips,
+        found.serial,
+        (found.not_before, found.not_after),
+        found.is_authority,
+        found.key if kind else "",
+    )
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "captures").glob("*.pcap*")), ids=lambda p: p.name)
@@ -195,9 +219,11 @@ public class Reads {
                 int names = 0;
                 try {
                     Collection<List<?>> all = c.getSubjectAlternativeNames();
-                    if (all != null) for (List<?> n : all) if ((Integer) n.get(0) == 2 && !((String) n.get(1)).isEmpty()) names++;
+                    if (all != null) for (List<?> n : all)
+                        if ((Integer) n.get(0) == 2 && !((String) n.get(1)).isEmpty()) names++;
                 } catch (CertificateParsingException | RuntimeException e) { }
-                System.out.println("read " + names + " " + c.getNotBefore().getTime() + " " + c.getSerialNumber().toString(16));
+                String serial = c.getSerialNumber().toString(16);
+                System.out.println("read " + names + " " + c.getNotBefore().getTime() + " " + serial);
             } catch (CertificateException e) { System.out.println("refused"); }
         }
     }
@@ -213,10 +239,21 @@ def test_java_says_the_same(tmp_path: Path) -> None:
     asked = [data for data in asked if data]
     source = tmp_path / "Reads.java"
     source.write_text(JAVA, encoding="utf-8")
-    done = subprocess.run(["java", str(source)], input="".join(f"{data.hex()}\n" for data in asked), capture_output=True, text=True, check=False, timeout=180)
+    done = subprocess.run(
+        ["java", str(source)],
+        input="".join(f"{data.hex()}\n" for data in asked),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=180,
+    )
     if done.returncode:
         pytest.skip(f"this Java runs no source file: {done.stderr[:80]}")
-    differ = [data.hex() for data, line in zip(asked, done.stdout.splitlines(), strict=True) if parse(data).is_read_by_java is not None and said(data) != line]
+    differ = [
+        data.hex()
+        for data, line in zip(asked, done.stdout.splitlines(), strict=True)
+        if parse(data).is_read_by_java is not None and said(data) != line
+    ]
     assert not [data for data in differ if bytes.fromhex(data) in pool]
     assert len(differ) <= len(asked) // 100  # what Java makes of damage inside extensions that no verdict needs
 

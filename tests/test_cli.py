@@ -89,7 +89,9 @@ def test_jsonl_has_the_same_objects() -> None:
     rows = [json.loads(line) for line in run("analyze", ABORTS, "-T", "jsonl", expect=1).stdout.splitlines()]
     assert rows[0]["record"] == "analysis"
     for name in ("captures", "services", "connections", "sessions", "findings", "limits"):
-        assert [{k: v for k, v in row.items() if k != "record"} for row in rows if row["record"] == name] == document[name]
+        assert [{k: v for k, v in row.items() if k != "record"} for row in rows if row["record"] == name] == document[
+            name
+        ]
 
 
 def test_csv() -> None:
@@ -99,7 +101,9 @@ def test_csv() -> None:
 
 
 def test_filter() -> None:
-    rows = json.loads(run("analyze", ABORTS, "-T", "json", "-Y", "outcome:aborted backend:B", expect=1).stdout)["connections"]
+    rows = json.loads(run("analyze", ABORTS, "-T", "json", "-Y", "outcome:aborted backend:B", expect=1).stdout)[
+        "connections"
+    ]
     assert rows
     assert {c["outcome"] for c in rows} == {"aborted"}
     done = run("analyze", ABORTS, "-Y", "outcome:aborted nosuch:1", expect=2)
@@ -109,7 +113,9 @@ def test_filter() -> None:
 
 def test_vip() -> None:
     def count(*vips: str) -> int:
-        document = json.loads(run("analyze", ABORTS, "-T", "json", "--fail-on", "never", *(o for v in vips for o in ("--vip", v))).stdout)
+        document = json.loads(
+            run("analyze", ABORTS, "-T", "json", "--fail-on", "never", *(o for v in vips for o in ("--vip", v))).stdout
+        )
         return len(document["connections"])
 
     assert count("puppetdb.example.com:8081") == 40
@@ -122,7 +128,9 @@ def test_vip() -> None:
 
 
 def test_first_generation() -> None:
-    document = json.loads(run("analyze", ABORTS, "--jdk-generation", "first", "-T", "json", "--fail-on", "never").stdout)
+    document = json.loads(
+        run("analyze", ABORTS, "--jdk-generation", "first", "-T", "json", "--fail-on", "never").stdout
+    )
     assert any("before 8u60" in f["explanation"] for f in document["findings"])
 
 
@@ -185,7 +193,11 @@ def test_secrets_and_logs_that_say_nothing_are_named(tmp_path: Path) -> None:
 
 
 def test_closed_pipe_ends_quietly() -> None:
-    child = subprocess.Popen([*INSPECTOR, "analyze", str(find("puppet-session-ids")), "-T", "json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    child = subprocess.Popen(
+        [*INSPECTOR, "analyze", str(find("puppet-session-ids")), "-T", "json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     assert child.stdout is not None
     child.stdout.read(10)
     child.stdout.close()
@@ -196,7 +208,9 @@ def test_closed_pipe_ends_quietly() -> None:
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_signals(number: signal.Signals, status: int) -> None:
-    child = subprocess.Popen([*INSPECTOR, "analyze", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    child = subprocess.Popen(
+        [*INSPECTOR, "analyze", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
     assert child.stdin is not None
     child.stdin.write(b"\xd4\xc3\xb2\xa1" + bytes(20))
     child.stdin.flush()
@@ -221,7 +235,13 @@ def test_demo_without_a_terminal() -> None:
 
 
 def test_text_analysis_stays_inside_ascii_terminals() -> None:
-    done = subprocess.run([*INSPECTOR, "analyze", ABORTS], capture_output=True, env={**os.environ, "PYTHONIOENCODING": "ascii", "LANG": "C"}, check=False, timeout=60)
+    done = subprocess.run(
+        [*INSPECTOR, "analyze", ABORTS],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": "ascii", "LANG": "C"},
+        check=False,
+        timeout=60,
+    )
     assert done.returncode == 1
     assert b"Traceback" not in done.stderr
 
@@ -242,7 +262,7 @@ def test_compare(tmp_path: Path) -> None:
 
 
 def test_progress_is_said_on_standard_error(tmp_path: Path) -> None:
-    from inspector.progress import Progress
+    from inspector.cli.progress import Progress
 
     out = io.StringIO()
     progress = Progress(out)
@@ -280,7 +300,15 @@ def test_a_pipe_by_its_name_is_standard_input(tmp_path: Path, name: str) -> None
     if name == "fifo":
         os.mkfifo(tmp_path / name)
         threading.Thread(target=(tmp_path / name).write_bytes, args=(data,), daemon=True).start()
-    done = subprocess.run(command, input=None if name == "fifo" else data, capture_output=True, timeout=60, check=False, cwd=tmp_path, env=environment)
+    done = subprocess.run(
+        command,
+        input=None if name == "fifo" else data,
+        capture_output=True,
+        timeout=60,
+        check=False,
+        cwd=tmp_path,
+        env=environment,
+    )
     assert len(json.loads(done.stdout)["incidents"]) == 10
 
 
@@ -289,14 +317,24 @@ def test_pipes_that_cannot_be_read_are_named_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "b")
     environment = {**os.environ, "PYTHONPATH": str(CAPTURES.parent)}
     for words in (("analyze", "a", "b"), ("analyze", "a", "-"), ("diff", "a", str(CAPTURES / "silent-abort.pcap.gz"))):
-        done = subprocess.run([sys.executable, "-m", "inspector", *words], capture_output=True, timeout=30, check=False, cwd=tmp_path, env=environment, stdin=subprocess.DEVNULL)
+        done = subprocess.run(
+            [sys.executable, "-m", "inspector", *words],
+            capture_output=True,
+            timeout=30,
+            check=False,
+            cwd=tmp_path,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+        )
         assert done.returncode == 2
         assert b"pipe" in done.stderr
         assert b"Traceback" not in done.stderr
 
 
 def test_strict_sees_what_is_missing_inside_connections(tmp_path: Path) -> None:
-    """Bytes lost behind the handshake, where no verdict needs them, and a direction; a connection that began before the capture lacks nothing."""
+    """Bytes lost behind the handshake, where no verdict needs them, and a direction; a connection that began before the
+    capture lacks nothing.
+    """
     pool = Pool()
     flow = pool.full(certificate("a"), numbered(1))
     segments = list(flow.segments)
@@ -310,5 +348,7 @@ def test_strict_sees_what_is_missing_inside_connections(tmp_path: Path) -> None:
     for name, left in kept.items():
         flow.segments = left
         expect = 3 if name in ("gap", "one direction") else 0
-        document = json.loads(run("analyze", str(written(tmp_path, pool.flows)), "--strict", "-T", "json", expect=expect).stdout)
+        document = json.loads(
+            run("analyze", str(written(tmp_path, pool.flows)), "--strict", "-T", "json", expect=expect).stdout
+        )
         assert ("gaps" in {limit["kind"] for limit in document["limits"]}) == (name == "gap"), name

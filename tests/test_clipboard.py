@@ -1,4 +1,6 @@
-"""Copying: what is sent to the terminal holds base64 alone; inside tmux it is in tmux's buffer, or it is said that it is not."""
+"""Copying: what is sent to the terminal holds base64 alone; inside tmux it is in tmux's buffer, or it is said that it
+is not.
+"""
 
 from __future__ import annotations
 
@@ -67,12 +69,17 @@ def test_tmux_takes_all_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def test_an_older_tmux(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before 3.2 it knows no ``-w``."""
-    tmux_that(tmp_path, f'[ "$2" = -w ] && {{ echo "unknown option -- w" >&2; exit 1; }}; cat > {tmp_path}/taken', monkeypatch)
+    tmux_that(
+        tmp_path, f'[ "$2" = -w ] && {{ echo "unknown option -- w" >&2; exit 1; }}; cat > {tmp_path}/taken', monkeypatch
+    )
     assert copied("text")[1] == ""
     assert (tmp_path / "taken").read_text() == "text"
 
 
-@pytest.mark.parametrize(("does", "why"), [("echo no server running >&2; exit 1", "no server running"), ("exit 3", "status 3"), ("sleep 9", "no answer")])
+@pytest.mark.parametrize(
+    ("does", "why"),
+    [("echo no server running >&2; exit 1", "no server running"), ("exit 3", "status 3"), ("sleep 9", "no answer")],
+)
 def test_a_tmux_that_does_not_take_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, does: str, why: str) -> None:
     tmux_that(tmp_path, does, monkeypatch)
     monkeypatch.setattr(clipboard, "TMUX_SECONDS", 0.5)

@@ -1,4 +1,6 @@
-"""Who closed first, what was read by then, and what that is evidence of. Tables of the ways in which a connection may end."""
+"""Who closed first, what was read by then, and what that is evidence of. Tables of the ways in which a connection may
+end.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,24 @@ from collections.abc import Callable
 import pytest
 
 from inspector.document import Document, Finding
-from tests.build import ACK, CHANGE, DATA, FIN, FINISHED, KEY_EXCHANGE, MS, RST, START_NS, Flow, Pool, certificate, client_hello, numbered, record, server_hello
+from tests.build import (
+    ACK,
+    CHANGE,
+    DATA,
+    FIN,
+    FINISHED,
+    KEY_EXCHANGE,
+    MS,
+    RST,
+    START_NS,
+    Flow,
+    Pool,
+    certificate,
+    client_hello,
+    numbered,
+    record,
+    server_hello,
+)
 
 Judged = Callable[[Pool], Document]
 A = certificate("puppetdb1", ("puppetdb1.example.com",))
@@ -91,7 +110,16 @@ def late(pool: Pool, der: bytes, session_id: bytes, offered: bytes = b"", wait: 
     pool._end(flow.close())
 
 
-@pytest.mark.parametrize(("wait", "verdicts"), [(5 * MS, ["confirmed"]), (35 * MS, ["confirmed"]), (120 * MS, ["possible"]), (499 * MS, ["possible"]), (9_000 * MS, ["possible"])])
+@pytest.mark.parametrize(
+    ("wait", "verdicts"),
+    [
+        (5 * MS, ["confirmed"]),
+        (35 * MS, ["confirmed"]),
+        (120 * MS, ["possible"]),
+        (499 * MS, ["possible"]),
+        (9_000 * MS, ["possible"]),
+    ],
+)
 def test_a_silent_close_that_comes_late_is_possible_at_most(judged: Judged, wait: int, verdicts: list[str]) -> None:
     pool = Pool()
     pool.full(A, X)
@@ -104,7 +132,9 @@ def test_a_silent_close_that_comes_late_is_possible_at_most(judged: Judged, wait
 
 
 def test_late_beside_a_client_that_goes_on_is_a_time_out(judged: Judged) -> None:
-    """The statement that the client goes on although the certificate changed, and that it may have aborted because of it, never stand together."""
+    """The statement that the client goes on although the certificate changed, and that it may have aborted because of
+    it, never stand together.
+    """
     pool = Pool()
     pool.full(A, X)
     pool.resumed(X)
@@ -218,7 +248,13 @@ def test_alert_40_behind_the_servers_fin_during_the_handshake(judged: Judged) ->
 @pytest.mark.parametrize("by", [-4 * MS, 0])
 def test_a_fin_that_acknowledges_the_alert_came_behind_it(judged: Judged, by: int) -> None:
     """With a tap for each direction the server's FIN may be recorded before the alert that it answers."""
-    flow = hello_only().server_says(record(22, server_hello(numbered(7), X))).client_says(record(21, bytes([2, 70]))).add(False, FIN | ACK).add(True, FIN | ACK)
+    flow = (
+        hello_only()
+        .server_says(record(22, server_hello(numbered(7), X)))
+        .client_says(record(21, bytes([2, 70])))
+        .add(False, FIN | ACK)
+        .add(True, FIN | ACK)
+    )
     shifted(flow, from_client=False, by=by)
     (failed,) = of(judged(Pool(flows=[flow])), FAILED)
     assert "protocol_version (70) from the client" in failed.title
@@ -247,7 +283,11 @@ GOODBYE = record(23, b"a" * 19)
 def modern(*after: tuple[bool, bytes], wait: int = MS) -> Flow:
     """TLS 1.3 to the client's flight, then some records."""
     session = numbered(77)
-    flow = Flow(50_001, START_NS).open().client_says(record(22, client_hello(numbered(9), session, versions=(0x0304, 0x0303)), 0x0301))
+    flow = (
+        Flow(50_001, START_NS)
+        .open()
+        .client_says(record(22, client_hello(numbered(9), session, versions=(0x0304, 0x0303)), 0x0301))
+    )
     flow.server_says(record(22, server_hello(numbered(8), session, version=0x0304)), CHANGE, record(23, b"e" * 900))
     flow.client_says(CHANGE, record(23, b"c" * 1600), record(23, b"f" * 53), wait=wait)
     for from_client, data in after:

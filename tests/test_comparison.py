@@ -35,11 +35,23 @@ def steps(*ders: bytes) -> tuple[str | None, str | None]:
         (certificate("a", ("vip.x", "a.x")), certificate("b", ("vip.x", "b.x")), ("shared_dns", "shared_dns")),
         (certificate("a", ("*.x",)), certificate("b", ("b.x",)), ("none", "none")),
         (certificate("a", (), ("10.0.0.1", "10.0.0.9")), certificate("b", (), ("10.0.0.9",)), ("shared_ip", "none")),
-        (certificate("PuppetDB  1", ("a.x",), issuer="Puppet  CA"), certificate("puppetdb 1", ("b.x",), issuer="puppet ca"), ("same_subject_and_issuer", "none")),
+        (
+            certificate("PuppetDB  1", ("a.x",), issuer="Puppet  CA"),
+            certificate("puppetdb 1", ("b.x",), issuer="puppet ca"),
+            ("same_subject_and_issuer", "none"),
+        ),
         (certificate(None, ("a.x",)), certificate(None, ("b.x",)), ("none", "none")),
         (certificate(None, ("a.x", "c.x")), certificate(None, ("b.x", "c.x")), ("shared_dns", "none")),
     ],
-    ids=["shared name", "shared first name", "wildcard and its match", "shared address", "case and spaces", "empty subjects", "second name shared"],
+    ids=[
+        "shared name",
+        "shared first name",
+        "wildcard and its match",
+        "shared address",
+        "case and spaces",
+        "empty subjects",
+        "second name shared",
+    ],
 )
 def test_pairs(old: bytes, new: bytes, expected: tuple[str, str]) -> None:
     assert steps(old, new) == expected
@@ -50,12 +62,17 @@ def test_one_name_in_all() -> None:
     comparison = compared(certificate("a", ("a.x", "vip.x")), certificate("b", ("b.x",)), certificate("c", ("c.x",)))
     fix = comparison.fixes["current"]
     assert fix is not None
-    assert fix.additions == (Addition(1, "DNS", "vip.x", False), Addition(2, "DNS", "vip.x", False)) or len(fix.additions) == 2
+    assert (
+        fix.additions == (Addition(1, "DNS", "vip.x", False), Addition(2, "DNS", "vip.x", False))
+        or len(fix.additions) == 2
+    )
     assert fix.smallest
 
 
 def test_two_names_are_cheaper_than_one() -> None:
-    """A and C lack a common name, so do B and D, all others share one: two additions do, one name in all would take three."""
+    """A and C lack a common name, so do B and D, all others share one: two additions do, one name in all would take
+    three.
+    """
     pool = [("a", "ab", "ad"), ("b", "ab", "bc"), ("c", "bc", "cd"), ("d", "cd", "ad")]
     comparison = compared(*(certificate(p[0], tuple(f"{n}.x" for n in p[1:])) for p in pool))
     assert len(comparison.unequal("current")) == 2
@@ -73,10 +90,20 @@ def test_the_first_rule_wants_the_name_in_front() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.lists(st.tuples(st.lists(st.sampled_from(["a", "b", "c", "d", "*.e"]), max_size=3), st.lists(st.sampled_from(["10.0.0.1", "10.0.0.2"]), max_size=2)), min_size=2, max_size=5)
+    st.lists(
+        st.tuples(
+            st.lists(st.sampled_from(["a", "b", "c", "d", "*.e"]), max_size=3),
+            st.lists(st.sampled_from(["10.0.0.1", "10.0.0.2"]), max_size=2),
+        ),
+        min_size=2,
+        max_size=5,
+    )
 )
 def test_a_fix_makes_all_equivalent(pool: list[tuple[list[str], list[str]]]) -> None:
-    ders = [certificate(f"host{n}", tuple(dict.fromkeys(dns)), tuple(dict.fromkeys(ips))) for n, (dns, ips) in enumerate(pool)]
+    ders = [
+        certificate(f"host{n}", tuple(dict.fromkeys(dns)), tuple(dict.fromkeys(ips)))
+        for n, (dns, ips) in enumerate(pool)
+    ]
     certificates = [parse(d) for d in ders]
     comparison = compare(certificates, [""] * len(ders))
     identities: list[Identity] = [c.identity for c in certificates]
@@ -112,7 +139,9 @@ def test_files(tmp_path: Path) -> None:
     assert read_certificate_file(str(der)) == [one]
 
 
-@pytest.mark.parametrize("data", [b"", b"text", b"-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n", b"\x30\x03abc"])
+@pytest.mark.parametrize(
+    "data", [b"", b"text", b"-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n", b"\x30\x03abc"]
+)
 def test_files_that_hold_none(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "bad"
     path.write_bytes(data)

@@ -15,8 +15,8 @@ import click
 import pytest
 
 from inspector.capture.foreign import STARTS
-from inspector.cli import cli, demo_files
-from inspector.cli_files import Asked
+from inspector.cli.captures import CaptureArguments
+from inspector.cli.main import cli, demo_files
 from inspector.tls import handshake
 from inspector.tui.app import InspectorApp
 from inspector.wire.encapsulations import Space
@@ -47,15 +47,19 @@ LETTERS = {
 
 def diagram(table: dict[str, dict[str, str]]) -> str:
     lines = ["```mermaid", "stateDiagram-v2", "    [*] --> start"]
-    lines += [f"    {state} --> {after}: {LETTERS[letter]}" for state, moves in table.items() for letter, after in moves.items()]
+    lines += [
+        f"    {state} --> {after}: {LETTERS[letter]}"
+        for state, moves in table.items()
+        for letter, after in moves.items()
+    ]
     return "\n".join([*lines, "```"])
 
 
 def states_document() -> str:
     return wrapped(f"""# The states of a handshake
 
-Made from the tables in `inspector/tls/handshake.py` by `make golden`; a test holds it. Each side is watched apart. Any other message is an anomaly
-that is shown; it never stops the watching.
+Made from the tables in `inspector/tls/handshake.py` by `make golden`; a test holds it. Each side is watched apart.
+Any other message is an anomaly that is shown; it never stops the watching.
 
 ## What the client sends
 
@@ -87,14 +91,18 @@ def wrapped(text: str) -> str:
         lines: list[str] = []
         for item in re.split(r"\n(?=\* )", block):
             indent = "  " if item.startswith("* ") else ""
-            lines += textwrap.wrap(item, COLUMNS, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+            lines += textwrap.wrap(
+                item, COLUMNS, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+            )
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks).rstrip() + "\n"
 
 
 def numbered(space: Space, *, opened: bool, form: str = "{}") -> str:
     """The entries of one space: those that are opened, or those that are known to be none of ours."""
-    entries = sorted((number, entry) for (where, number), entry in TABLE.items() if where == space and bool(entry.opens) == opened)
+    entries = sorted(
+        (number, entry) for (where, number), entry in TABLE.items() if where == space and bool(entry.opens) == opened
+    )
     return ", ".join(f"{entry.name} ({form.format(number)})" for number, entry in entries)
 
 
@@ -110,15 +118,19 @@ Made from the tables in `inspector/wire/` and `inspector/capture/foreign.py` by 
 
 ## Files
 
-pcap in both byte orders, with micro- and nanoseconds, with check sequences behind the frames, with Kuznetzov's header, of AIX; pcapng with all of its packet blocks. Each may be
-compressed by gzip, zstd, xz or bzip2. What others read is refused by its name, with the one command that converts it: {", ".join(sorted({name for _, name, _ in STARTS}))}, a
+pcap in both byte orders, with micro- and nanoseconds, with check sequences behind the frames, with Kuznetzov's
+header, of AIX; pcapng with all of its packet blocks. Each may be
+compressed by gzip, zstd, xz or bzip2. What others read is refused by its name, with the one command that converts it:
+{", ".join(sorted({name for _, name, _ in STARTS}))}, a
 capture of Endace (ERF), a hex dump, a tar archive, a trace of Windows (ETW).
 
 ## Frames
 
-What a frame begins with and what stands in it is one table. Whatever it names is walked through, one in another, down to TCP; IP fragments and those of CAPWAP are put together.
+What a frame begins with and what stands in it is one table. Whatever it names is walked through, one in another, down
+to TCP; IP fragments and those of CAPWAP are put together.
 
-**Link types**: {numbered(Space.LINK_TYPE, opened=True)}. Behind them LLC with SNAP, Cisco's ISL, aggregates of 802.11, and a PRP trailer that needs no reading.
+**Link types**: {numbered(Space.LINK_TYPE, opened=True)}. Behind them LLC with SNAP, Cisco's ISL, aggregates of
+802.11, and a PRP trailer that needs no reading.
 
 **EtherTypes**: {numbered(Space.ETHERTYPE, opened=True, form="0x{:04x}")}.
 
@@ -128,25 +140,31 @@ What a frame begins with and what stands in it is one table. Whatever it names i
 
 **GRE**: with checksum, key, number and routing; version 1 of PPTP; besides EtherTypes {of_gre()}.
 
-**UDP ports**: {numbered(Space.UDP_PORT, opened=True)}. GTP-U, VXLAN and Geneve are found on any port, where the lengths of what they carry prove them. DTLS, ESP, OpenVPN and
+**UDP ports**: {numbered(Space.UDP_PORT, opened=True)}. GTP-U, VXLAN and Geneve are found on any port, where the
+lengths of what they carry prove them. DTLS, ESP, OpenVPN and
 WireGuard are named as encrypted.
 
 ## What is not opened
 
-Every frame that may carry TLS and is not opened is counted, and the limit `undecoded` names it: its link type, EtherType, protocol or port by number and name, and whether it is
-cut, malformed, encrypted, compressed, a fragment, or of a kind that is not read. The limit `clipped` says what the snap length took away of the payload. With `--strict` either
+Every frame that may carry TLS and is not opened is counted, and the limit `undecoded` names it: its link type,
+EtherType, protocol or port by number and name, and whether it is
+cut, malformed, encrypted, compressed, a fragment, or of a kind that is not read. The limit `clipped` says what the
+snap length took away of the payload. With `--strict` either
 makes the exit status 3. *No TLS was found* is said of what could be read, behind what could not.
 
 What that does to a verdict follows from what may stand in these frames:
 
 | not opened | it may carry | verdicts that it weakens |
 |---|---|---|
-| a link type, EtherType, protocol or port that is not known; a header that was cut or does not hold; fragments of what never became whole | anything | of all services |
+| a link type, EtherType, protocol or port that is not known; a header that was cut or does not hold; fragments of
+what never became whole | anything | of all services |
 | what is encrypted on a link: MACsec, 802.11, PPP | anything on that link | of all services |
-| an encrypted or compressed tunnel between two addresses: ESP (also behind AH and in UDP), IPComp, WireGuard, OpenVPN, DTLS | what its ends serve | of services at an end of it |
+| an encrypted or compressed tunnel between two addresses: ESP (also behind AH and in UDP), IPComp, WireGuard,
+OpenVPN, DTLS | what its ends serve | of services at an end of it |
 | ordinary traffic (below) | no TCP | of none |
 
-Traffic of other kinds is no loss and is passed over: EtherTypes {numbered(Space.ETHERTYPE, opened=False, form="0x{:04x}")};
+Traffic of other kinds is no loss and is passed over: EtherTypes
+{numbered(Space.ETHERTYPE, opened=False, form="0x{:04x}")};
 IP protocols {numbered(Space.IP_PROTOCOL, opened=False)};
 UDP that is no tunnel; LLC that is not SNAP; what PPP negotiates by.
 """)
@@ -164,8 +182,15 @@ COMMANDS = REFERENCE / "commands.md"
 def of_command(context: click.Context) -> str:
     """What ``--help`` says of one command: paragraphs, what is laid out by hand as code, options as a list."""
     command = context.command
-    said = [f"```text\n{part[1:].strip()}\n```" if part.startswith("\b") else part for part in inspect.cleandoc(command.help or "").split("\n\n")]
-    records = [record for p in command.get_params(context) if isinstance(p, click.Option) and (record := p.get_help_record(context))]
+    said = [
+        f"```text\n{part[1:].strip()}\n```" if part.startswith("\b") else part
+        for part in inspect.cleandoc(command.help or "").split("\n\n")
+    ]
+    records = [
+        record
+        for p in command.get_params(context)
+        if isinstance(p, click.Option) and (record := p.get_help_record(context))
+    ]
     options = "\n".join(f"* `{option}`: {' '.join(meaning.split())}" for option, meaning in records)
     usage = command.get_usage(context).removeprefix("Usage: ")
     return "\n\n".join([f"## {context.command_path}", f"```text\n{usage}\n```", *said, options])
@@ -173,8 +198,14 @@ def of_command(context: click.Context) -> str:
 
 def commands_document() -> str:
     whole = click.Context(cli, info_name="inspector", **cli.context_settings)
-    contexts = [whole, *(click.Context(command, parent=whole, info_name=name) for name, command in sorted(cli.commands.items()))]
-    head = "# Commands\n\nMade from the `--help` of each command by `make golden`; a test holds it. More on the [exit status](exit-status.md)."
+    contexts = [
+        whole,
+        *(click.Context(command, parent=whole, info_name=name) for name, command in sorted(cli.commands.items())),
+    ]
+    head = (
+        "# Commands\n\nMade from the `--help` of each command by `make golden`; a test holds it. More on the [exit"
+        " status](exit-status.md)."
+    )
     return wrapped("\n\n".join([head, *map(of_command, contexts)]))
 
 
@@ -184,7 +215,9 @@ def test_the_commands(request: pytest.FixtureRequest) -> None:
     text = COMMANDS.read_text(encoding="utf-8")
     assert commands_document() == text
     for command in cli.commands.values():
-        for option in (option for p in command.params if isinstance(p, click.Option) for option in (*p.opts, *p.secondary_opts)):
+        for option in (
+            option for p in command.params if isinstance(p, click.Option) for option in (*p.opts, *p.secondary_opts)
+        ):
             assert re.search(rf"[`, ]{re.escape(option)}[`, ]", text), option
 
 
@@ -211,7 +244,9 @@ def fences(page: Path) -> list[str]:
 
 def examples() -> list[str]:
     """Commands in the documents that name bundled captures."""
-    return sorted({line for page in PAGES for line in fences(page) if line.startswith("inspector ") and "captures/" in line})
+    return sorted(
+        {line for page in PAGES for line in fences(page) if line.startswith("inspector ") and "captures/" in line}
+    )
 
 
 def test_there_are_examples() -> None:
@@ -223,7 +258,9 @@ def run(line: str, folder: Path) -> subprocess.CompletedProcess[bytes]:
     if not (folder / "captures").exists():
         (folder / "captures").symlink_to(ROOT / "captures")
     command = line.split(" #")[0].split(" | ")[0].split(" > ")[0]
-    return subprocess.run([sys.executable, "-m", *shlex.split(command)], cwd=folder, capture_output=True, check=False, timeout=120)
+    return subprocess.run(
+        [sys.executable, "-m", *shlex.split(command)], cwd=folder, capture_output=True, check=False, timeout=120
+    )
 
 
 @pytest.mark.parametrize("line", examples())
@@ -235,7 +272,12 @@ def test_examples_run(line: str, tmp_path: Path) -> None:
 
 
 def test_options_in_the_documents_exist() -> None:
-    known = {option for command in cli.commands.values() for p in command.params for option in p.opts} | {"--help", "-h", "--version", "-V"}
+    known = {option for command in cli.commands.values() for p in command.params for option in p.opts} | {
+        "--help",
+        "-h",
+        "--version",
+        "-V",
+    }
     for page in PAGES:
         for line in fences(page):
             if line.startswith("inspector "):
@@ -290,7 +332,9 @@ def test_files_of_the_ten_changes_are_there() -> None:
     """What the table of CONTRIBUTING names; short names are those of the file named before them."""
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     table = text[text.index("## Ten changes and their files") :]
-    known = [str(path.relative_to(ROOT)) for top in ("inspector", "tests", "docs") for path in (ROOT / top).rglob("*.*")]
+    known = [
+        str(path.relative_to(ROOT)) for top in ("inspector", "tests", "docs") for path in (ROOT / top).rglob("*.*")
+    ]
     files = set(re.findall(r"`([\w/.-]+\.(?:py|md|json|tcss))`", table))
     assert len(files) >= 20
     for file in files:
@@ -301,7 +345,7 @@ async def test_the_tutorial_shows_what_is_seen(tmp_path: Path) -> None:
     """Its commands run in order; each line that it shows stands on the screen or in what they print."""
     page = DOCS / "tutorial" / "first-incident.md"
     capture, *logs = map(str, demo_files())
-    app = InspectorApp([capture], Asked((capture,), logs=tuple(logs)).options())
+    app = InspectorApp([capture], CaptureArguments((capture,), logs=tuple(logs)).options())
     seen = []
     async with app.run_test(size=(100, 150)) as pilot:
         await loaded(pilot)
@@ -322,20 +366,35 @@ async def test_the_tutorial_shows_what_is_seen(tmp_path: Path) -> None:
 
 def test_library_example() -> None:
     """The snippet of the page runs as it stands."""
-    (code,) = re.findall(r"```python\n(.*?)```", (DOCS / "how-to" / "library.md").read_text(encoding="utf-8"), re.DOTALL)
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
+    (code,) = re.findall(
+        r"```python\n(.*?)```", (DOCS / "how-to" / "library.md").read_text(encoding="utf-8"), re.DOTALL
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
     assert "certificate-change-abort" in done.stdout
 
 
 def test_the_wheel_holds_the_demo(tmp_path: Path) -> None:
     """Built and run far from the clone."""
-    subprocess.run([sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), "."], cwd=ROOT, check=True, capture_output=True, timeout=300)
+    subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), "."],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        timeout=300,
+    )
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "installed")
         assert not [n for n in archive.namelist() if n.startswith(("tests", "captures"))]
     installed = str(tmp_path / "installed")
-    code = f"import sys; sys.path.insert(0, {installed!r}); sys.argv = ['inspector', 'demo']; import inspector.cli as c; assert {installed!r} in c.__file__; c.main()"
-    done = subprocess.run([sys.executable, "-P", "-c", code], cwd=tmp_path, capture_output=True, check=False, timeout=120)
+    code = (
+        f"import sys; sys.path.insert(0, {installed!r}); sys.argv = ['inspector', 'demo']; import inspector.cli.main as"
+        f" c; assert {installed!r} in c.__file__; c.main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code], cwd=tmp_path, capture_output=True, check=False, timeout=120
+    )
     assert done.returncode == 0, done.stderr
     assert b"The client aborted 23 of 177 connections" in done.stdout

@@ -1,4 +1,6 @@
-"""The same connections inside every encapsulation: the same analysis. Cut anywhere and with any bytes: a named loss, and never an exception."""
+"""The same connections inside every encapsulation: the same analysis. Cut anywhere and with any bytes: a named loss,
+and never an exception.
+"""
 
 from __future__ import annotations
 
@@ -118,7 +120,9 @@ def test_cut_at_every_byte(tmp_path: Path, name: str) -> None:
     for batch in Story([str(path)]).batches():
         segments = SegmentDecoder().decode(batch)
         assert sorted(set(segments.number.tolist())) == segments.number.tolist()
-        unproven = 0 if "another port" not in name else sum(number > 41 for number in batch.number.tolist()) - len(segments)
+        unproven = (
+            0 if "another port" not in name else sum(number > 41 for number in batch.number.tolist()) - len(segments)
+        )
         assert len(segments) + segments.stops.total() + unproven >= len(batch)
         assert len(segments) + segments.stops.total() <= len(batch)
         assert {stop.why for stop in segments.stops} <= {"cut", "unknown"}
@@ -129,7 +133,9 @@ def random_frames(dice: random.Random, starts: list[bytes]) -> Frames:
     return [(START_NS + i * MS, start + dice.randbytes(dice.randrange(90))) for i, start in enumerate(starts * 4)]
 
 
-@pytest.mark.parametrize("link_type", sorted({number for space, number in TABLE if space == Space.LINK_TYPE} | {2_000, 65_535}))
+@pytest.mark.parametrize(
+    "link_type", sorted({number for space, number in TABLE if space == Space.LINK_TYPE} | {2_000, 65_535})
+)
 def test_random_bytes_under_every_link_type(tmp_path: Path, link_type: int) -> None:
     dice = random.Random(link_type)
     frames = random_frames(dice, [b""] * 60)
@@ -202,14 +208,30 @@ LOST = {
     "an EtherType that nobody knows": (1, framed(0x4321, bytes(40)), ("ethertype", 0x4321, "", "unknown")),
     "an IP protocol that nobody knows": (1, framed(0x0800, ipv4(200, bytes(40))), ("ip_protocol", 200, "", "unknown")),
     "ESP": (1, framed(0x0800, ipv4(50, b"e" * 60)), ("ip_protocol", 50, "ESP", "encrypted")),
-    "ESP in UDP": (1, framed(0x0800, ipv4(17, udp(4500, b"e" * 60, source=4500))), ("udp_port", 4500, "ESP in UDP", "encrypted")),
+    "ESP in UDP": (
+        1,
+        framed(0x0800, ipv4(17, udp(4500, b"e" * 60, source=4500))),
+        ("udp_port", 4500, "ESP in UDP", "encrypted"),
+    ),
     "MACsec": (1, framed(0x88E5, b"\x2c\0\0\0\0\1" + bytes(60)), ("ethertype", 0x88E5, "MACsec", "encrypted")),
     "802.11": (105, b"\x08\x41" + bytes(22) + b"e" * 60, ("link_type", 105, "IEEE802_11", "encrypted")),
     "IPComp": (1, framed(0x0800, ipv4(108, b"c" * 60)), ("ip_protocol", 108, "IPComp", "compressed")),
     "Van Jacobson": (9, b"\xff\x03\0\x2d" + bytes(40), ("ppp", 0x2D, "Van Jacobson compressed TCP/IP", "compressed")),
-    "CAPWAP in DTLS": (1, framed(0x0800, ipv4(17, udp(5247, b"\1\0\0\0" + bytes(40)))), ("udp_port", 5247, "CAPWAP", "encrypted")),
-    "VXLAN that is none": (1, framed(0x0800, ipv4(17, udp(4789, b"\xff" * 40))), ("udp_port", 4789, "VXLAN", "malformed")),
-    "fragments of TCP": (1, framed(0x0800, ipv4(6, bytes(64), position=0x2000)), ("ip_protocol", 6, "TCP", "incomplete")),
+    "CAPWAP in DTLS": (
+        1,
+        framed(0x0800, ipv4(17, udp(5247, b"\1\0\0\0" + bytes(40)))),
+        ("udp_port", 5247, "CAPWAP", "encrypted"),
+    ),
+    "VXLAN that is none": (
+        1,
+        framed(0x0800, ipv4(17, udp(4789, b"\xff" * 40))),
+        ("udp_port", 4789, "VXLAN", "malformed"),
+    ),
+    "fragments of TCP": (
+        1,
+        framed(0x0800, ipv4(6, bytes(64), position=0x2000)),
+        ("ip_protocol", 6, "TCP", "incomplete"),
+    ),
     "IPv4 that is none": (1, framed(0x0800, bytes(40)), ("ethertype", 0x0800, "IPv4", "malformed")),
     "TCP that is none": (1, framed(0x0800, ipv4(6, bytes(40))), ("ip_protocol", 6, "TCP", "malformed")),
 }
@@ -230,9 +252,14 @@ def test_what_may_hide_tls_is_named(tmp_path: Path, name: str) -> None:
 def test_fragments_that_never_become_whole_take_linear_time(tmp_path: Path) -> None:
     """Also where all are of one datagram, or each has a datagram of its own."""
     one = [(START_NS + i, framed(0x0800, ipv4(6, b"f" * 8, position=0x2000 | i % 8000 + 1))) for i in range(30_000)]
-    many = [(START_NS + i, framed(0x0800, ipv4(6, b"f" * 8, ident=i & 0xFFFF, position=0x2000 | 8000))) for i in range(5_000)]
+    many = [
+        (START_NS + i, framed(0x0800, ipv4(6, b"f" * 8, ident=i & 0xFFFF, position=0x2000 | 8000)))
+        for i in range(5_000)
+    ]
     capture = capture_of(tmp_path, one + many)
-    assert [(found.space, found.number, found.why, found.frames) for found in capture.unopened] == [("ip_protocol", 6, "incomplete", 35_000)]
+    assert [(found.space, found.number, found.why, found.frames) for found in capture.unopened] == [
+        ("ip_protocol", 6, "incomplete", 35_000)
+    ]
 
 
 def test_a_frame_of_many_frames_takes_linear_time(tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
-"""Messages decoded as trees, read again from the capture; slices of packets; display filters. tshark is the oracle where it is there."""
+"""Messages decoded as trees, read again from the capture; slices of packets; display filters. tshark is the oracle
+where it is there.
+"""
 
 from __future__ import annotations
 
@@ -11,17 +13,19 @@ from pathlib import Path
 import pytest
 from hypothesis import given, strategies as st
 
-from inspector.contents import raw_messages
 from inspector.errors import UnreadableError
-from inspector.evidence import flow_of, save
 from inspector.facts import FRAME_BITS, unpack_events
+from inspector.packets.messages import raw_messages
+from inspector.packets.reread import flow_of, save
 from inspector.reports.difference import differences, handshake_fields
 from inspector.reports.wireshark import display_filter
 from inspector.tls.tree import Node, alert_tree, flattened, handshake_tree
 from tests.build import certificate, certificates, client_hello, numbered, server_hello
 from tests.conftest import bundled, find
 
-HELLO = client_hello(numbered(1), numbered(2), ems=True, ticket=b"t" * 20, versions=(0x0304, 0x0303), psk=b"p" * 9, alpn="h2", java=False)
+HELLO = client_hello(
+    numbered(1), numbered(2), ems=True, ticket=b"t" * 20, versions=(0x0304, 0x0303), psk=b"p" * 9, alpn="h2", java=False
+)
 needs_tshark = pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
 
 
@@ -63,14 +67,24 @@ def test_every_byte_has_its_field(message: bytes) -> None:
     assert at == len(message)
 
 
-@given(st.one_of(st.binary(max_size=300), st.tuples(st.integers(0, len(HELLO) - 1), st.integers(0, 255)).map(lambda c: HELLO[: c[0]] + bytes([c[1]]) + HELLO[c[0] + 1 :])))
+@given(
+    st.one_of(
+        st.binary(max_size=300),
+        st.tuples(st.integers(0, len(HELLO) - 1), st.integers(0, 255)).map(
+            lambda c: HELLO[: c[0]] + bytes([c[1]]) + HELLO[c[0] + 1 :]
+        ),
+    )
+)
 def test_any_bytes_give_a_tree_within_them(data: bytes) -> None:
     for node in nodes(handshake_tree(data)):
         assert 0 <= node.offset <= node.offset + node.length <= max(len(data), 0)
 
 
 def test_what_is_cut_off_is_named() -> None:
-    assert "malformed" in flattened(handshake_tree(HELLO[:60]))["ClientHello.malformed"] or "expected" in flattened(handshake_tree(HELLO[:60]))["ClientHello.malformed"]
+    assert (
+        "malformed" in flattened(handshake_tree(HELLO[:60]))["ClientHello.malformed"]
+        or "expected" in flattened(handshake_tree(HELLO[:60]))["ClientHello.malformed"]
+    )
     assert flattened(alert_tree(2, 42))["Alert.description"] == "bad_certificate (42)"
 
 
@@ -80,7 +94,11 @@ def test_messages_read_again_are_those_of_the_ladder(name: str) -> None:
     analysis = bundled(name)
     for seen in analysis.case.observed[:6]:
         for leg in (seen.main, *seen.legs):
-            again = [(m.frame, m.from_client, len(m.data)) for m in raw_messages([str(find(name))], leg) if m.letter == "message"]
+            again = [
+                (m.frame, m.from_client, len(m.data))
+                for m in raw_messages([str(find(name))], leg)
+                if m.letter == "message"
+            ]
             kept = [(e.frame, e.from_client, e.size) for e in unpack_events(leg.events) if e.letter in "CSXKRNYGTUJ"]
             assert sorted((f, c) for f, c, _ in again) == sorted((f, c) for f, c, _ in kept)
 
@@ -123,18 +141,30 @@ def test_tshark_reads_a_slice_with_its_comment(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["puppet-session-ids", "both-legs", "ipv6"])
 def test_the_display_filter_finds_the_frames_of_a_connection(name: str) -> None:
     seen = bundled(name).case.observed[1]
-    numbers = {int(n) for n in tshark(find(name), display_filter([seen.main, *seen.legs]), "-T", "fields", "-e", "frame.number").split()}
+    numbers = {
+        int(n)
+        for n in tshark(
+            find(name), display_filter([seen.main, *seen.legs]), "-T", "fields", "-e", "frame.number"
+        ).split()
+    }
     wanted = {e.frame & (1 << FRAME_BITS) - 1 for leg in (seen.main, *seen.legs) for e in unpack_events(leg.events)}
     assert wanted <= numbers
 
 
 def tshark(path: Path, expression: str, *options: str) -> str:
-    return subprocess.run(["tshark", "-r", str(path), "-Y", expression, *options], capture_output=True, text=True, check=True, timeout=60).stdout
+    return subprocess.run(
+        ["tshark", "-r", str(path), "-Y", expression, *options], capture_output=True, text=True, check=True, timeout=60
+    ).stdout
 
 
 def test_differences_come_first() -> None:
     found = differences({"a": "1", "b": "2", "c": "3"}, {"a": "1", "b": "3", "d": "4"})
-    assert [(d.path, d.first, d.second) for d in found] == [("b", "2", "3"), ("c", "3", None), ("d", None, "4"), ("a", "1", "1")]
+    assert [(d.path, d.first, d.second) for d in found] == [
+        ("b", "2", "3"),
+        ("c", "3", None),
+        ("d", None, "4"),
+        ("a", "1", "1"),
+    ]
 
 
 def test_two_handshakes_differ_in_what_one_expects() -> None:

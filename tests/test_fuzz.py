@@ -1,4 +1,6 @@
-"""Twenty thousand mutated handshakes and captures: each ends in a value or a named error, and none takes more work than a bound."""
+"""Twenty thousand mutated handshakes and captures: each ends in a value or a named error, and none takes more work than
+a bound.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +12,27 @@ import pytest
 
 from inspector.capture.files import Story
 from inspector.errors import InspectorError
+from inspector.extract.stretch import extract_stretch, joined
 from inspector.findings.judge import judge
 from inspector.reports.json_stream import write_json
-from inspector.stretch import extract_stretch, joined
 from inspector.tls import messages
 from inspector.tls.reader import Malformed
 from inspector.tls.records import RecordReader
 from inspector.tracking.certificates import parse
-from inspector.tracking.connections import Connection
-from tests.build import CHANGE, DATA, FINISHED, Pool, capture, certificate, certificates, client_hello, numbered, record, server_hello
+from inspector.tracking.connections import ConnectionAssembly
+from tests.build import (
+    CHANGE,
+    DATA,
+    FINISHED,
+    Pool,
+    capture,
+    certificate,
+    certificates,
+    client_hello,
+    numbered,
+    record,
+    server_hello,
+)
 from tests.conftest import find
 from tests.work import Work
 
@@ -54,7 +68,12 @@ def mutated(data: bytes, dice: random.Random) -> bytes:
 
 
 BODIES: list[tuple[Callable[[bytes], object], bytes]] = [
-    (messages.client_hello, client_hello(numbered(1), numbered(2), ems=True, ticket=b"t" * 90, versions=(0x0304, 0x0303), psk=b"p" * 40)[4:]),
+    (
+        messages.client_hello,
+        client_hello(numbered(1), numbered(2), ems=True, ticket=b"t" * 90, versions=(0x0304, 0x0303), psk=b"p" * 40)[
+            4:
+        ],
+    ),
     (messages.server_hello, server_hello(numbered(3), numbered(4), ems=True, version=0x0304, psk=0)[4:]),
     (messages.certificate, certificates(A, B)[4:]),
     (messages.session_ticket, b"\0\0\1\0\0\x40" + b"t" * 64),
@@ -94,14 +113,20 @@ def test_mutated_records(seed: int) -> None:
         def certificate(self, digest: bytes) -> bytes | None:
             return None
 
-        def channel(self, connection: Connection) -> None:
+        def channel(self, connection: ConnectionAssembly) -> None:
             return None
 
     dice = random.Random(seed)
-    stream = record(22, server_hello(numbered(3), numbered(4)) + certificates(A)) + CHANGE + FINISHED + DATA * 3 + record(21, b"\1\0")
+    stream = (
+        record(22, server_hello(numbered(3), numbered(4)) + certificates(A))
+        + CHANGE
+        + FINISHED
+        + DATA * 3
+        + record(21, b"\1\0")
+    )
     for _ in range(500):
         data = mutated(stream, dice)
-        connection = Connection(Store())
+        connection = ConnectionAssembly(Store())
         readers = [RecordReader(0, connection), RecordReader(1, connection)]
         connection.attach(readers)
         reader = readers[1]

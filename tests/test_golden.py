@@ -1,4 +1,6 @@
-"""Each bundled capture has its whole text analysis beside it. ``pytest --update-golden`` writes them anew; read the difference before you keep it."""
+"""Each bundled capture has its whole text analysis beside it. ``pytest --update-golden`` writes them anew; read the
+difference before you keep it.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,11 @@ def test_text_analysis(name: str, request: pytest.FixtureRequest) -> None:
 
 def described() -> list[tuple[str, str, str]]:
     """File, expected state and aborts from the table in captures/README.md."""
-    rows = re.findall(r"^\| `([a-z0-9-]+)\.pcap[^`]*` \|[^|]*\| ([a-z_]+) \| (\d+) \|", (CAPTURES / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    rows = re.findall(
+        r"^\| `([a-z0-9-]+)\.pcap[^`]*` \|[^|]*\| ([a-z_]+) \| (\d+) \|",
+        (CAPTURES / "README.md").read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
     assert len(rows) == len(NAMES)
     return rows
 
@@ -38,5 +44,7 @@ def test_captures_are_what_their_readme_says(name: str, state: str, aborted: str
     document = bundled(name).document
     main = max(document.services, key=lambda s: s.connections)
     assert main.assessment.state == state
-    assert sum(f.rule == "certificate-change-abort" and f.verdict == "confirmed" for f in document.findings) == int(aborted)
+    assert sum(f.rule == "certificate-change-abort" and f.verdict == "confirmed" for f in document.findings) == int(
+        aborted
+    )
     assert len(document.incidents) == int(aborted)

@@ -1,4 +1,6 @@
-"""Key logs that grow beside a live capture: lines behind the packets that they open, cut lines, files that are made anew."""
+"""Key logs that grow beside a live capture: lines behind the packets that they open, cut lines, files that are made
+anew.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from inspector.errors import UsageError
-from inspector.live.growing_keys import GrowingKeys
+from inspector.live.sources.growing_keys import GrowingKeys
 from tests.conftest import CAPTURES, find
 from tests.live import WATCH, bytes_of, of_kind, watched
 
@@ -78,23 +80,34 @@ def test_a_directory_is_no_key_log(tmp_path: Path) -> None:
 
 
 def test_watch_reads_what_is_encrypted() -> None:
-    lines, process = watched(bytes_of(find("tls13-inside")), "--no-journal", "--keylog", str(CAPTURES / "tls13-inside.keylog"))
+    lines, process = watched(
+        bytes_of(find("tls13-inside")), "--no-journal", "--keylog", str(CAPTURES / "tls13-inside.keylog")
+    )
     assert process.returncode == 0, process.stderr
     found = of_kind(lines, "connection")
     assert len(found) == 11
     assert {c["secrets"] for c in found} == {"decrypted"}
     assert sum(len(c["handshakes"][0]["session"]["issued_tickets"]) for c in found) == 2 * 8 + 1 + 4
-    identity = next(c["handshakes"][0]["session"]["offered_psks"][0] for c in found if c["handshakes"][0]["kind"] == "psk")
+    identity = next(
+        c["handshakes"][0]["session"]["offered_psks"][0] for c in found if c["handshakes"][0]["kind"] == "psk"
+    )
     assert any(identity in c["handshakes"][0]["session"]["issued_tickets"] for c in found)
 
 
 def test_secrets_behind_their_packets_open_them(tmp_path: Path) -> None:
-    """The capture is there before the key log says anything: what waits is opened when its secrets come, and nothing of them is printed."""
+    """The capture is there before the key log says anything: what waits is opened when its secrets come, and nothing of
+    them is printed.
+    """
     keys = tmp_path / "keys"
     keys.touch()
     data, secrets = bytes_of(find("tls13-inside")), (CAPTURES / "tls13-inside.keylog").read_bytes()
     half = data[: len(data) - 66]  # a frame less: the last connection stays open
-    with subprocess.Popen([*WATCH, "--no-journal", "--keylog", str(keys), "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        [*WATCH, "--no-journal", "--keylog", str(keys), "-"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
         assert process.stdin is not None
         process.stdin.write(half[:2000])
         process.stdin.flush()
@@ -111,7 +124,9 @@ def test_secrets_behind_their_packets_open_them(tmp_path: Path) -> None:
 
 def test_journals_keep_no_secret(tmp_path: Path) -> None:
     journal = tmp_path / "journal"
-    watched(bytes_of(find("tls13-inside")), "--journal", str(journal), "--keylog", str(CAPTURES / "tls13-inside.keylog"))
+    watched(
+        bytes_of(find("tls13-inside")), "--journal", str(journal), "--keylog", str(CAPTURES / "tls13-inside.keylog")
+    )
     from tests.build import document_of
 
     kept = b"".join(path.read_bytes() for path in tmp_path.glob("journal*"))
@@ -119,7 +134,7 @@ def test_journals_keep_no_secret(tmp_path: Path) -> None:
         if text.count(" ") == 2:
             assert bytes.fromhex(text.split()[-1]) not in kept
             assert text.split()[-1].encode() not in kept
-    from inspector.extraction import extract
+    from inspector.extract.processes import extract
     from inspector.findings.judge import judge
 
     document = judge(extract([str(journal)])).complete()

@@ -1,4 +1,6 @@
-"""Logs that grow beside a live capture: lines as they come, rotation, emptying, loss of rights, and failures that are paired when they come late."""
+"""Logs that grow beside a live capture: lines as they come, rotation, emptying, loss of rights, and failures that are
+paired when they come late.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ from typing import Any
 import pytest
 
 from inspector.errors import UsageError
-from inspector.live.growing import FAILURES, GrowingLog, GrowingLogs
+from inspector.live.sources.growing import FAILURES, GrowingLog, GrowingLogs
 from tests.conftest import CAPTURES, find
 from tests.live import bytes_of, of_kind, watched
 from tests.test_log_join import SECOND, today
@@ -134,7 +136,7 @@ def test_a_rotated_log_that_may_not_be_read_is_told(tmp_path: Path, monkeypatch:
         out.write(today(START + SECOND, 1))
     path.write_text(today(START + 2 * SECOND, 1))
     with monkeypatch.context() as patched:
-        patched.setattr("inspector.live.growing.os.open", denied)
+        patched.setattr("inspector.live.sources.growing.os.open", denied)
         [text] = told(log)
         assert "was rotated, and the new file cannot be read: Permission denied" in text
         assert len(log.facts.failures) == 2
@@ -150,7 +152,7 @@ def test_a_rotation_in_a_closed_directory_is_noticed(tmp_path: Path, monkeypatch
     path = tmp_path / "puppetserver.log"
     path.write_text(today(START, 1))
     log = GrowingLog(str(path))
-    monkeypatch.setattr("inspector.live.growing.os.stat", denied)
+    monkeypatch.setattr("inspector.live.sources.growing.os.stat", denied)
     assert not told(log)
     assert not log.facts.problem
     with open(path, "a") as out:
@@ -169,7 +171,7 @@ def test_a_file_that_is_copied_and_emptied(tmp_path: Path, monkeypatch: pytest.M
     path.write_text(today(START, 1) * 3)
     log = GrowingLog(str(path))
     log.poll()
-    monkeypatch.setattr("inspector.live.growing.os.stat", denied)
+    monkeypatch.setattr("inspector.live.sources.growing.os.stat", denied)
     os.truncate(path, 0)
     log.poll()
     path.write_text(today(START + SECOND, 1))
@@ -210,8 +212,20 @@ def test_watch_lives_on_without_its_logs(tmp_path: Path) -> None:
         log.write_text(today(START, 1))
         log.chmod(0o644)
     closed.chmod(0o700)
-    command = [sys.executable, "-m", "inspector", "watch", "--no-journal", "-Z", "nobody", *(part for log in logs for part in ("--log", str(log))), "-"]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=CAPTURES.parent)
+    command = [
+        sys.executable,
+        "-m",
+        "inspector",
+        "watch",
+        "--no-journal",
+        "-Z",
+        "nobody",
+        *(part for log in logs for part in ("--log", str(log))),
+        "-",
+    ]
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=CAPTURES.parent
+    )
     assert process.stdin is not None
     assert process.stdout is not None
     assert process.stderr is not None

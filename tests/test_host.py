@@ -11,10 +11,10 @@ from inspector.document import Document
 from inspector.findings.case import Options
 from inspector.findings.judge import judge
 from inspector.findings.machine import Machine
-from inspector.live.doctor import Check, diagnosis, recipe, told
-from inspector.live.host import Host, generation, look
+from inspector.live.host.doctor import Check, diagnosis, recipe, told
+from inspector.live.host.puppet import Host, generation, look
 from inspector.reports.why import steps
-from inspector.safe import safe_text
+from inspector.text.safe import safe_text
 from tests.build import CLIENT
 from tests.conftest import bundled
 
@@ -47,7 +47,8 @@ def machine(tmp_path: Path) -> Path:
     put("usr/lib/jvm/java-17-openjdk/release", 'IMPLEMENTOR="Debian"\nJAVA_VERSION="17.0.15"\n')
     put(
         "etc/puppetlabs/puppet/puppetdb.conf",
-        "[main]\nserver_urls = https://puppetdb.example.com:8081, https://other.example.com,ftp://x, https://[bad\nsoft_write_failure = true\n",
+        "[main]\nserver_urls = https://puppetdb.example.com:8081, https://other.example.com,ftp://x,"
+        " https://[bad\nsoft_write_failure = true\n",
     )
     put("var/log/puppetlabs/puppetserver/puppetserver.log", "")
     return tmp_path
@@ -67,7 +68,10 @@ def test_all_is_found(machine: Path) -> None:
     host = seen(machine)
     assert host.machine is not None
     assert (host.machine.process, host.machine.jdk, host.machine.addresses) == (4711, "17.0.15", frozenset({CLIENT}))
-    assert host.machine.properties == (("jdk.tls.useExtendedMasterSecret", "false"), ("jdk.tls.allowUnsafeServerCertChange", "true"))
+    assert host.machine.properties == (
+        ("jdk.tls.useExtendedMasterSecret", "false"),
+        ("jdk.tls.allowUnsafeServerCertChange", "true"),
+    )
     assert host.machine.allows_change
     assert host.machine.has_ems_off
     assert [(s.host, s.port, s.addresses, s.interface) for s in host.servers] == [
@@ -96,7 +100,16 @@ def test_old_settings_and_nothing_at_all(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "version,found", [("17.0.15", "current"), ("1.8.0_362", "current"), ("1.8.0_51", "first"), ("1.7.0_79", "first"), ("1.7.0_85", "current"), ("25", "current"), ("", None)]
+    "version,found",
+    [
+        ("17.0.15", "current"),
+        ("1.8.0_362", "current"),
+        ("1.8.0_51", "first"),
+        ("1.7.0_79", "first"),
+        ("1.7.0_85", "current"),
+        ("25", "current"),
+        ("", None),
+    ],
 )
 def test_generations(version: str, found: str | None) -> None:
     assert generation(version) == found
@@ -112,7 +125,9 @@ def test_the_doctor_says_it(machine: Path) -> None:
 
 
 def test_hostile_names_are_escaped_by_the_doctor(machine: Path) -> None:
-    (machine / "etc/puppetlabs/puppet/puppetdb.conf").write_text("[main]\nserver_urls = https://a\x1b]52;c;x\x07b:8081\n")
+    (machine / "etc/puppetlabs/puppet/puppetdb.conf").write_text(
+        "[main]\nserver_urls = https://a\x1b]52;c;x\x07b:8081\n"
+    )
     text = told(diagnosis(seen(machine)).checks, lambda t: safe_text(t, 500))
     assert "\x1b" not in text
 
@@ -135,27 +150,36 @@ def judged(name: str, *properties: tuple[str, str]) -> Document:
     if analysis.document.incidents:
         found = steps(analysis, analysis.document.incidents[0])
         assert all("JVM property" not in step.text for step in found)
-        assert any("allowUnsafeServerCertChange is not set in the client's JVM (process 4711, JDK 17.0.15)" in step.text and step.grade == "observed" for step in found)
+        assert any(
+            "allowUnsafeServerCertChange is not set in the client's JVM (process 4711, JDK 17.0.15)" in step.text
+            and step.grade == "observed"
+            for step in found
+        )
     return analysis.document
 
 
 def test_what_is_known_of_the_jvm_is_observed() -> None:
-    (service, *_) = judged("puppet-session-ids", ("jdk.tls.useExtendedMasterSecret", "false")).services
-    assert "the client's JVM (process 4711) runs with -Djdk.tls.useExtendedMasterSecret=false" in service.assessment.because
+    service, *_ = judged("puppet-session-ids", ("jdk.tls.useExtendedMasterSecret", "false")).services
+    assert (
+        "the client's JVM (process 4711) runs with -Djdk.tls.useExtendedMasterSecret=false"
+        in service.assessment.because
+    )
 
 
 def test_the_property_protects_as_long_as_it_is_there() -> None:
-    (service, *_) = judged("tolerated", ("jdk.tls.allowUnsafeServerCertChange", "true")).services
+    service, *_ = judged("tolerated", ("jdk.tls.allowUnsafeServerCertChange", "true")).services
     assert (service.assessment.state, service.assessment.grade) == ("protected", "observed")
     assert "allowUnsafeServerCertChange=true" in service.assessment.because[0]
     assert "triple handshake" in service.assessment.do
 
 
-def test_nothing_said_on_what_to_capture(machine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_said_on_what_to_capture(
+    machine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The way from this machine's Puppet Server to its PuppetDB, and what is assumed is said."""
-    from inspector import cli_live
-    from inspector.live import host
-    from inspector.live.plan import Request, kernel_filter
+    from inspector.cli import live as cli_live
+    from inspector.live.host import puppet as host
+    from inspector.live.sources.plan import Request, kernel_filter
 
     found = seen(machine)
     monkeypatch.setattr(host, "look", lambda: found)
@@ -165,7 +189,11 @@ def test_nothing_said_on_what_to_capture(machine: Path, monkeypatch: pytest.Monk
     assert kernel_filter(request.vips, "", None) == "((host 10.0.0.100 and tcp port 8081))"
     assert options == {"machine": found.machine}
     told_of = capsys.readouterr().err
-    for text in ("process 4711, JDK 17.0.15", "puppetdb.example.com:8081 (10.0.0.100)", "/var/log/puppetlabs/puppetserver/puppetserver.log"):
+    for text in (
+        "process 4711, JDK 17.0.15",
+        "puppetdb.example.com:8081 (10.0.0.100)",
+        "/var/log/puppetlabs/puppetserver/puppetserver.log",
+    ):
         assert text in told_of
     monkeypatch.setattr(host, "look", lambda: Host(None, "", "", (), "", ()))
     assert cli_live._looked_around(Request(), options) == Request()
@@ -180,8 +208,11 @@ def test_a_log_in_a_closed_directory_is_noted(machine: Path, monkeypatch: pytest
             raise PermissionError(13, "Permission denied")
         return real(path, **kwargs)
 
-    monkeypatch.setattr("inspector.live.host.os.stat", stat)
+    monkeypatch.setattr("inspector.live.host.puppet.os.stat", stat)
     host = look(str(machine), resolve, lambda address, port: ("eth0", "10.0.0.1"))
     assert not host.log
-    assert any("/var/log/puppetlabs/puppetserver/puppetserver.log: whether it is there, this user may not see" in note for note in host.notes)
+    assert any(
+        "/var/log/puppetlabs/puppetserver/puppetserver.log: whether it is there, this user may not see" in note
+        for note in host.notes
+    )
     assert any("whether it is there" in check.text for check in diagnosis(host).checks)

@@ -20,7 +20,15 @@ from cryptography import x509
 from tests.app import B
 from tests.build import Pool, certificate, certificate_request, numbered, written
 
-PAYLOADS = ["\x1b]52;c;RVZJTA==\x07", "\x1b[31mRED\x1b[2J", "[@click=app.quit]quit[/]", "[bold red]markup[/bold]", "\u202ebidi\u2066", "\x9b31mC1", "nul\x00nul"]
+PAYLOADS = [
+    "\x1b]52;c;RVZJTA==\x07",
+    "\x1b[31mRED\x1b[2J",
+    "[@click=app.quit]quit[/]",
+    "[bold red]markup[/bold]",
+    "\u202ebidi\u2066",
+    "\x9b31mC1",
+    "nul\x00nul",
+]
 EVIL = "E" + "".join(PAYLOADS) + "Z"
 OURS = re.compile(rb"\x1b\]52;c;([A-Za-z0-9+/=]*)\x07")
 KEYS = [
@@ -54,7 +62,14 @@ def drawn(path: Path, keys: list[str]) -> bytes:
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 140, 0, 0))
     environment = {**os.environ, "TERM": "xterm-256color", "LANG": "C.UTF-8", "PYTHONUTF8": "1"}
-    process = subprocess.Popen([sys.executable, "-m", "inspector", "open", str(path)], stdin=slave, stdout=slave, stderr=slave, env=environment, close_fds=True)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "inspector", "open", str(path)],
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        env=environment,
+        close_fds=True,
+    )
     os.close(slave)
     output = bytearray()
 
@@ -85,7 +100,16 @@ def drawn(path: Path, keys: list[str]) -> bytes:
 def test_hostile_names_reach_no_terminal_control(tmp_path: Path) -> None:
     output = drawn(hostile(tmp_path), KEYS)
     assert b"INCIDENTS" in output
-    for evil in (b"RVZJTA==\x07", b"\x1b[31mRED", b"RED\x1b[2J", b"\x9b31m", b"nul\x00", "\u202e".encode(), "\u2066".encode(), "\x9b".encode()):
+    for evil in (
+        b"RVZJTA==\x07",
+        b"\x1b[31mRED",
+        b"RED\x1b[2J",
+        b"\x9b31m",
+        b"nul\x00",
+        "\u202e".encode(),
+        "\u2066".encode(),
+        "\x9b".encode(),
+    ):
         assert evil not in output, evil
     assert b"\\x1b]52;c;RVZJTA==\\x07" in output.replace(b"\x1b[1m", b"")
     assert b"\\u202e" in output

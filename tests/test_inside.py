@@ -1,4 +1,6 @@
-"""Renegotiations told: the ladder in further chapters, lengths beside each other, and what lengths alone must not claim."""
+"""Renegotiations told: the ladder in further chapters, lengths beside each other, and what lengths alone must not
+claim.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +11,11 @@ from inspector.findings.judge import judge
 from inspector.reports.inside import told_lines
 from inspector.reports.story import Ladder, chapters
 from inspector.reports.text import ladder_lines
-from inspector.secrets.given import given
-from inspector.tls.messages import AnswerShape
+from inspector.secrets.inputs import given
 from inspector.tls.protection import Extent
+from inspector.tls.shapes import AnswerShape
 from inspector.tracking import flights
-from inspector.tracking.flights import Comparison, FirstFlight, compare
+from inspector.tracking.flights import FirstFlight, FlightComparison, compare
 from inspector.tracking.renegotiation import Renegotiation
 from tests.build import facts_of
 from tests.conftest import find
@@ -30,8 +32,19 @@ TOLD = """\
 
 def words(line: str) -> str:
     """A rung without its time, frames and ids."""
-    text = line.split("  ", 1)[-1] if "▶" not in line and "◀" not in line else line[line.index("server" if "server" in line[:26] else "client") :]
-    return "    " + " ".join(w for w in text.split("   [")[0].split(" ") if not (len(w.strip(",")) == 8 and all(c in "0123456789abcdef" for c in w.strip(",")))).rstrip()
+    text = (
+        line.split("  ", 1)[-1]
+        if "▶" not in line and "◀" not in line
+        else line[line.index("server" if "server" in line[:26] else "client") :]
+    )
+    return (
+        "    "
+        + " ".join(
+            w
+            for w in text.split("   [")[0].split(" ")
+            if not (len(w.strip(",")) == 8 and all(c in "0123456789abcdef" for c in w.strip(",")))
+        ).rstrip()
+    )
 
 
 def test_a_renegotiation_is_a_further_ladder() -> None:
@@ -54,8 +67,14 @@ def test_without_secrets_lengths_stand_beside_each_other() -> None:
     analysis = judge(facts_of(find("renegotiations")))
     seen = next(s for s in analysis.case.observed if s.server.port == 9045 and s.renegotiations)
     lines = told_lines(analysis, seen, 0, 100)
-    assert "  ▲ certificate or chain changed (by length): each message has a record of its own; the Certificate" in lines[1]
-    assert [line.split()[:2] for line in lines if line.startswith(("  Server", "  Certificate"))][1] == ["Certificate", "1,648"]
+    assert (
+        "  ▲ certificate or chain changed (by length): each message has a record of its own; the Certificate"
+        in lines[1]
+    )
+    assert [line.split()[:2] for line in lines if line.startswith(("  Server", "  Certificate"))][1] == [
+        "Certificate",
+        "1,648",
+    ]
     rungs = chapters(analysis, seen)[1].rungs
     assert {r.visibility for r in rungs if "FIN" not in r.text and "RST" not in r.text} == {"encrypted"}
 
@@ -78,15 +97,30 @@ class Known(flights.Measure):
 def attempt(*sizes: int, keyed: tuple[int, ...] = (37,), completed: bool = True) -> Renegotiation:
     events = tuple(Event(n, n, size, "f", False) for n, size in enumerate(sizes, 1))
     mine = tuple(Event(n, n, size, "f", True) for n, size in enumerate(keyed, 20))
-    return Renegotiation(1, 1, True, "completed" if completed else "aborted", None if completed else "client", None, (*events, *mine), None, events, mine, 0, 0)
+    return Renegotiation(
+        1,
+        1,
+        True,
+        "completed" if completed else "aborted",
+        None if completed else "client",
+        None,
+        (*events, *mine),
+        None,
+        events,
+        mine,
+        0,
+        0,
+    )
 
 
-def judged(first: FirstFlight | None, what: Renegotiation, wide: int = 0) -> Comparison:
+def judged(first: FirstFlight | None, what: Renegotiation, wide: int = 0) -> FlightComparison:
     return compare(first, what, Known(wide))
 
 
-def first(*, sizes: dict[str, int] | None = None, answer: AnswerShape = ANSWER, offered: tuple[int, ...] = ()) -> FirstFlight:
-    from inspector.tls.messages import HelloShape
+def first(
+    *, sizes: dict[str, int] | None = None, answer: AnswerShape = ANSWER, offered: tuple[int, ...] = ()
+) -> FirstFlight:
+    from inspector.tls.shapes import HelloShape
 
     offer = HelloShape(0x0303, (), offered, (), (), (), (), (), None, False, True, False, None, "", "")
     return FirstFlight(sizes or SIZES, 37, offer, answer, 32)
@@ -106,7 +140,13 @@ TABLE = [
     ("whole flight, equal", first(), attempt(2009), 0, "consistent"),
     ("whole flight, hello grown otherwise", first(), attempt(2009 - 32), 0, "consistent"),
     ("whole flight, longer", first(), attempt(2100), 0, "changed"),
-    ("whole flight, longer, the client was asked for a certificate", first(), attempt(2100, keyed=(7, 37)), 0, "unknown"),
+    (
+        "whole flight, longer, the client was asked for a certificate",
+        first(),
+        attempt(2100, keyed=(7, 37)),
+        0,
+        "unknown",
+    ),
     ("whole flight, longer, status was asked for", first(offered=(5,)), attempt(2100), 0, "unknown"),
     ("whole flight, shorter", first(), attempt(1900), 0, "changed"),
     ("whole flight, shorter, given up", first(), attempt(1900, completed=False), 0, "unknown"),
@@ -128,22 +168,33 @@ def test_ecdsa_signatures_vary() -> None:
     answer = ANSWER._replace(cipher_suite=0xC02B)
     sizes = {"S": 81, "X": 900, "K": 147, "N": 4}
     for grown in (-2, -1, 0, 1, 2):
-        assert judged(first(sizes=sizes, answer=answer), attempt(81 + 24 + 900 + 147 + 4 + grown)).verdict == "consistent"
+        assert (
+            judged(first(sizes=sizes, answer=answer), attempt(81 + 24 + 900 + 147 + 4 + grown)).verdict == "consistent"
+        )
 
 
 def test_what_is_encrypted_is_not_called_safe() -> None:
-    """A renegotiation of a resumed session without EMS may have shown any certificate: protected only as things stand, until it is read."""
+    """A renegotiation of a resumed session without EMS may have shown any certificate: protected only as things stand,
+    until it is read.
+    """
     hidden = judge(facts_of(find("renegotiations"))).document
     shown = judge(facts_of(find("renegotiations"), given=given([], KEYS, no_passphrase))).document
     states = [{s.port: s.assessment for s in document.services} for document in (hidden, shown)]
-    assert [(state[9048].state, state[9048].grade) for state in states] == [("protected", "inferred"), ("protected", "observed")]
+    assert [(state[9048].state, state[9048].grade) for state in states] == [
+        ("protected", "inferred"),
+        ("protected", "observed"),
+    ]
     assert "what 1 showed is encrypted" in states[0][9048].breaks_if[-1]
     assert "share the name" in states[1][9048].because[0]
-    assert [(state[9049].state, state[9049].grade) for state in states] == [("unknown", "inferred"), ("confirmed", "observed")]
+    assert [(state[9049].state, state[9049].grade) for state in states] == [
+        ("unknown", "inferred"),
+        ("confirmed", "observed"),
+    ]
 
 
 CALIBRATED = [
-    # suite; encrypted records of both sides: letter, direction, size; how long a record of 320 bytes is then, or what is wrong
+    # suite; encrypted records of both sides: letter, direction, size; how long a record of 320 bytes is then, or what
+    # is wrong
     (0xC02F, "f>40 f<40", Extent(296, 296)),
     (0xC02F, "f>45 f<40", "not as long as they must be"),
     (0x002F, "f>64 f<64", Extent(268, 283)),
@@ -156,14 +207,18 @@ CALIBRATED = [
 ]
 
 
-@pytest.mark.parametrize(("suite", "events", "expected"), CALIBRATED, ids=[f"{row[0]:04x} {row[1]}" for row in CALIBRATED])
+@pytest.mark.parametrize(
+    ("suite", "events", "expected"), CALIBRATED, ids=[f"{row[0]:04x} {row[1]}" for row in CALIBRATED]
+)
 def test_lengths_are_held_against_records_that_are_known(suite: int, events: str, expected: Extent | str) -> None:
-    from inspector.facts import ConnectionFacts, Endpoint, HandshakeFacts, LaneFacts, pack_events
+    from inspector.facts import ConnectionFacts, HandshakeFacts, LaneFacts, PackedEndpoint, pack_events
 
     listed = [Event(n, n, int(word[2:]), word[0], word[1] == ">") for n, word in enumerate(events.split(), 1)]
     handshake = HandshakeFacts(answer=ANSWER._replace(cipher_suite=suite))
-    end = Endpoint(b"\x7f\0\0\1", 1)
-    main = ConnectionFacts(end, end, 0, True, 0, 0, 1, 1, None, "", handshake, LaneFacts(), LaneFacts(), (), (), pack_events(listed))
+    end = PackedEndpoint(b"\x7f\0\0\1", 1)
+    main = ConnectionFacts(
+        end, end, 0, True, 0, 0, 1, 1, None, "", handshake, LaneFacts(), LaneFacts(), (), (), pack_events(listed)
+    )
     measure = flights.Measure(main)
     if isinstance(expected, str):
         assert expected in measure.problem

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from inspector.errors import InspectorError, UnreadableError
+from inspector.extract.journal import APPLICATION, VERSION, Journal, JournalReader, read_facts
 from inspector.facts import CaptureFacts
 from inspector.findings.case import Options
 from inspector.findings.change import ABORT
 from inspector.findings.judge import judge
-from inspector.journal import APPLICATION, VERSION, Journal, Reader, read_facts
 from inspector.live.update import Keeping
 from tests.build import Pool, capture, certificate, numbered
 from tests.conftest import CAPTURES, bundled
@@ -88,7 +88,7 @@ def test_kill_9_in_mid_incident(tmp_path: Path) -> None:
         process.kill()
         assert process.wait(10) == -signal.SIGKILL
     assert len(analyzed(path)["incidents"]) == 3
-    assert len(Reader(str(path)).records("incident")) == 3
+    assert len(JournalReader(str(path)).records("incident")) == 3
     lines, done = watched(capture(fault().flows), "--journal", str(path))
     assert done.returncode == 0
     assert of_kind(lines, "statistics")
@@ -161,7 +161,7 @@ def test_other_databases_are_left_alone(tmp_path: Path) -> None:
     with pytest.raises(InspectorError, match="not a journal of inspector"):
         Journal(str(path), 1 << 30, "test")
     with pytest.raises(UnreadableError, match="not a journal of inspector"):
-        Reader(str(path))
+        JournalReader(str(path))
     assert path.read_bytes() == before
 
 
@@ -173,7 +173,7 @@ def test_a_journal_of_a_later_version_is_named(tmp_path: Path) -> None:
     db.commit()
     db.close()
     with pytest.raises(UnreadableError, match="later version"):
-        Reader(str(path))
+        JournalReader(str(path))
     with pytest.raises(InspectorError, match="later version"):
         Journal(str(path), 1 << 30, "test")
     assert int.from_bytes(b"Insp", "big") == APPLICATION
@@ -185,7 +185,13 @@ def test_a_damaged_journal_is_an_error_that_is_named(tmp_path: Path, damage: byt
     kept(path, capture(fault(20).flows))
     data = path.read_bytes()
     path.write_bytes(damage if damage is not None else data[: len(data) // 2])
-    done = subprocess.run([sys.executable, "-m", "inspector", "analyze", str(path)], capture_output=True, timeout=60, check=False, cwd=CAPTURES.parent)
+    done = subprocess.run(
+        [sys.executable, "-m", "inspector", "analyze", str(path)],
+        capture_output=True,
+        timeout=60,
+        check=False,
+        cwd=CAPTURES.parent,
+    )
     assert done.returncode == 2, done.stderr
     assert b"Traceback" not in done.stderr
     assert path.name.encode() in done.stderr
@@ -200,7 +206,16 @@ def test_a_journal_and_a_capture_are_one_story(tmp_path: Path) -> None:
     kept(tmp_path / "j.sqlite", capture(before.flows))
     (tmp_path / "later.pcap").write_bytes(capture(after.flows))
     done = subprocess.run(
-        [sys.executable, "-m", "inspector", "analyze", "-T", "json", str(tmp_path / "later.pcap"), str(tmp_path / "j.sqlite")],
+        [
+            sys.executable,
+            "-m",
+            "inspector",
+            "analyze",
+            "-T",
+            "json",
+            str(tmp_path / "later.pcap"),
+            str(tmp_path / "j.sqlite"),
+        ],
         capture_output=True,
         timeout=60,
         check=False,
@@ -215,7 +230,7 @@ def test_reading_never_waits_for_writing(tmp_path: Path) -> None:
         wait_for(process, "incident")
         assert until(path.exists)
         time.sleep(1.2)
-        reader = Reader(str(path))
+        reader = JournalReader(str(path))
         first = reader.more()
         assert first is not None
         assert reader.more() is None

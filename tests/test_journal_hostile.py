@@ -1,4 +1,6 @@
-"""Journals that are damaged, of another schema, or made to hold up whoever reads them: facts or an error that is named, soon, and never a traceback."""
+"""Journals that are damaged, of another schema, or made to hold up whoever reads them: facts or an error that is named,
+soon, and never a traceback.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +18,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from inspector.columns import Columns
 from inspector.errors import InspectorError, UnreadableError
+from inspector.extract.journal import Journal, JournalReader, read_facts
 from inspector.facts import PREFIX_BYTES
 from inspector.findings.case import Options
 from inspector.findings.judge import judge
-from inspector.journal import Journal, Reader, read_facts
 from inspector.live.update import Keeping
+from inspector.query.columns import Columns
 from inspector.reports.text import write_text
 from tests.build import Pool, capture, certificate, numbered
 from tests.conftest import CAPTURES
@@ -86,9 +88,17 @@ def read(path: Path) -> str:
 
 
 SCHEMAS: dict[str, tuple[str, ...]] = {
-    "a view in place of a table": ("DROP TABLE captures", f"CREATE VIEW captures AS SELECT x AS id, 'a' AS name, x'00' AS facts FROM ({ENDLESS} FROM c)"),
+    "a view in place of a table": (
+        "DROP TABLE captures",
+        f"CREATE VIEW captures AS SELECT x AS id, 'a' AS name, x'00' AS facts FROM ({ENDLESS} FROM c)",
+    ),
     "another view": (f"CREATE VIEW more AS {ENDLESS} FROM c",),
-    "a trigger": (f"CREATE TRIGGER t AFTER INSERT ON captures BEGIN INSERT INTO records SELECT NULL, 1, 'a', 'b', x FROM ({ENDLESS} FROM c); END",),
+    "a trigger": (
+        (
+            "CREATE TRIGGER t AFTER INSERT ON captures BEGIN INSERT INTO records SELECT NULL, 1, 'a', 'b', x FROM"
+            f" ({ENDLESS} FROM c); END"
+        ),
+    ),
     "another table": ("CREATE TABLE more (x)",),
     "another index": ("CREATE INDEX more ON records (abs(at_ns))",),
     "a column more": ("ALTER TABLE certificates ADD COLUMN more",),
@@ -96,11 +106,20 @@ SCHEMAS: dict[str, tuple[str, ...]] = {
     "a table renamed": ("ALTER TABLE sessions RENAME TO meetings",),
     "a table fewer": ("DROP TABLE records",),
     "an index fewer": ("DROP INDEX records_by_id",),
-    "a check": ("DROP TABLE captures", "CREATE TABLE captures (id INTEGER PRIMARY KEY, name TEXT NOT NULL, facts BLOB NOT NULL CHECK (length(hex(zeroblob(1000000))) > 0))"),
+    "a check": (
+        "DROP TABLE captures",
+        (
+            "CREATE TABLE captures (id INTEGER PRIMARY KEY, name TEXT NOT NULL, facts BLOB NOT NULL CHECK"
+            " (length(hex(zeroblob(1000000))) > 0))"
+        ),
+    ),
     "another application": ("PRAGMA application_id = 7",),
     "a later version": ("PRAGMA user_version = 99",),
     "an earlier version": ("PRAGMA user_version = 0",),
-    "a temporary name": ("DROP TABLE captures", "CREATE TABLE 'captures ' (id INTEGER PRIMARY KEY, name TEXT NOT NULL, facts BLOB NOT NULL)"),
+    "a temporary name": (
+        "DROP TABLE captures",
+        "CREATE TABLE 'captures ' (id INTEGER PRIMARY KEY, name TEXT NOT NULL, facts BLOB NOT NULL)",
+    ),
 }
 
 
@@ -144,12 +163,32 @@ def test_values_that_cannot_be_are_named(journal: Path, statement: str) -> None:
 
 
 def test_values_that_are_not_needed_do_no_harm(journal: Path) -> None:
-    changed(journal, "UPDATE records SET json = randomblob(90), at_ns = 9e999", "UPDATE sessions SET answer_ns = 'never', connection = x'00'")
+    changed(
+        journal,
+        "UPDATE records SET json = randomblob(90), at_ns = 9e999",
+        "UPDATE sessions SET answer_ns = 'never', connection = x'00'",
+    )
     assert read(journal) == ""
 
 
 LARGE: tuple[object, ...] = (-1, 1 << 40, 1 << 62, (1 << 63) - 1, (1 << 64) - 1, -(1 << 63))
-STRANGE: tuple[object, ...] = (*LARGE, 0, 7, None, True, 1.5, float("inf"), b"", b"\xff" * 7, "", "\x1b[2J", [], [[]] * 9, {}, msgspec.msgpack.Ext(5, b"\x00"))
+STRANGE: tuple[object, ...] = (
+    *LARGE,
+    0,
+    7,
+    None,
+    True,
+    1.5,
+    float("inf"),
+    b"",
+    b"\xff" * 7,
+    "",
+    "\x1b[2J",
+    [],
+    [[]] * 9,
+    {},
+    msgspec.msgpack.Ext(5, b"\x00"),
+)
 
 
 def places(value: object, path: tuple[int, ...] = ()) -> Iterator[tuple[int, ...]]:
@@ -175,7 +214,11 @@ def test_any_value_of_a_connection_may_be_any_other(honest: Path, tmp_path: Path
         rows = db.execute("SELECT id, packed FROM connections").fetchall()
         shapes = db.execute("SELECT key, shape FROM shapes").fetchall()
         captures = db.execute("SELECT id, facts FROM captures").fetchall()
-    kinds: list[tuple[str, str, list[tuple[object, bytes]]]] = [("connections", "packed", rows), ("shapes", "shape", shapes), ("captures", "facts", captures)]
+    kinds: list[tuple[str, str, list[tuple[object, bytes]]]] = [
+        ("connections", "packed", rows),
+        ("shapes", "shape", shapes),
+        ("captures", "facts", captures),
+    ]
     for turn in range(60):
         path = Path(shutil.copy(honest, tmp_path / f"{turn}.sqlite"))
         table, column, found = kinds[chance.choice((0, 0, 0, 0, 1, 2))]
@@ -188,7 +231,11 @@ def test_any_value_of_a_connection_may_be_any_other(honest: Path, tmp_path: Path
             for _ in range(chance.choice((1, 1, 2))):
                 content = with_value(content, chance.choice(list(places(content))), chance.choice(STRANGE))
         key = {"connections": "id", "shapes": "key", "captures": "id"}[table]
-        changed(path, f"UPDATE {table} SET {column} = ? WHERE {key} = ?", values=(packed[:start] + msgspec.msgpack.encode(content), name))
+        changed(
+            path,
+            f"UPDATE {table} SET {column} = ? WHERE {key} = ?",
+            values=(packed[:start] + msgspec.msgpack.encode(content), name),
+        )
         read(path)
 
 
@@ -199,7 +246,13 @@ def test_any_byte_of_the_file_may_be_any_other(honest: Path, tmp_path: Path, see
     for turn in range(40):
         data = bytearray(whole)
         for _ in range(chance.choice((1, 3, 20))):
-            at = chance.choice((chance.randrange(len(data)), chance.randrange(100), chance.randrange(len(data) // 4096) * 4096 + chance.randrange(16)))
+            at = chance.choice(
+                (
+                    chance.randrange(len(data)),
+                    chance.randrange(100),
+                    chance.randrange(len(data) // 4096) * 4096 + chance.randrange(16),
+                )
+            )
             data[at] = chance.choice((0, 255, chance.randrange(256)))
         if turn % 5 == 4:
             del data[chance.randrange(len(data)) :]
@@ -222,7 +275,9 @@ def tree(page_bytes: int, children: list[int], kind: int) -> bytes:
 
 @pytest.mark.parametrize("table", ["captures", "connections", "records"])
 def test_pages_that_stand_in_a_tree_many_times_take_no_longer(journal: Path, table: str) -> None:
-    """Eight levels of pages whose children are all the same next page: more rows than there are atoms, in a small file."""
+    """Eight levels of pages whose children are all the same next page: more rows than there are atoms,
+    in a small file.
+    """
     with closing(sqlite3.connect(journal)) as db:
         (page_bytes,) = db.execute("PRAGMA page_size").fetchone()
         (root,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchone()
@@ -248,12 +303,22 @@ def test_who_reads_once_leaves_nothing_behind(journal: Path) -> None:
     assert {path.name for path in journal.parent.iterdir()} == before
 
 
-@pytest.mark.parametrize("command", [("analyze",), ("report", "-o", "out"), ("diff", "j.sqlite"), ("watch", "-", "--journal")])
+@pytest.mark.parametrize(
+    "command", [("analyze",), ("report", "-o", "out"), ("diff", "j.sqlite"), ("watch", "-", "--journal")]
+)
 def test_every_command_names_a_journal_that_is_none_of_ours(journal: Path, command: tuple[str, ...]) -> None:
     changed(journal, *SCHEMAS["a trigger"])
     env = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(CAPTURES.parent), "HOME": str(journal.parent)}
     journal.chmod(0o666)
-    done = subprocess.run([sys.executable, "-m", "inspector", *command, "j.sqlite"], input=capture([]), capture_output=True, timeout=60, check=False, cwd=journal.parent, env=env)
+    done = subprocess.run(
+        [sys.executable, "-m", "inspector", *command, "j.sqlite"],
+        input=capture([]),
+        capture_output=True,
+        timeout=60,
+        check=False,
+        cwd=journal.parent,
+        env=env,
+    )
     assert done.returncode == 2
     assert b"Traceback" not in done.stderr
     assert b"j.sqlite" in done.stderr
@@ -266,13 +331,16 @@ def test_a_journal_of_fewer_fields_is_read(honest: Path, tmp_path: Path) -> None
         rows = db.execute("SELECT id, packed FROM connections").fetchall()
         for name, packed in rows:
             offer, answer, connection = msgspec.msgpack.decode(packed[PREFIX_BYTES:])
-            db.execute("UPDATE connections SET packed = ? WHERE id = ?", (packed[:PREFIX_BYTES] + msgspec.msgpack.encode([offer, answer, connection[:16]]), name))
+            db.execute(
+                "UPDATE connections SET packed = ? WHERE id = ?",
+                (packed[:PREFIX_BYTES] + msgspec.msgpack.encode([offer, answer, connection[:16]]), name),
+            )
         db.commit()
     assert len(read_facts(str(path)).connections) == len(rows)
 
 
 def test_a_reader_that_follows_sees_a_writer_that_comes_later(journal: Path) -> None:
-    reader = Reader(str(journal))
+    reader = JournalReader(str(journal))
     first = reader.more()
     assert first is not None
     pool = Pool()

@@ -1,4 +1,6 @@
-"""The decision table and the identity rule, cell by cell; names compared with a real X500Principal where Java is installed."""
+"""The decision table and the identity rule, cell by cell; names compared with a real X500Principal where Java is
+installed.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from inspector.findings.jsse import Generation, Offer, decide, equivalence
+from inspector.tls.x509.distinguished_names import canonical
 from inspector.tracking.certificates import Identity, parse
-from inspector.x509.distinguished_names import canonical
 from tests.build import certificate
 
 BASE = {
@@ -57,14 +59,23 @@ def test_decision_table(changes: dict[str, bool | None], verdict: str, row: int 
 def test_only_one_combination_aborts() -> None:
     """Of all combinations that the table knows, an abort needs every one of the conditions."""
     for modern, offered, resumed, ems, issued, before, equivalent, gave_up in itertools.product(
-        (False, True), (False, True), (False, True), (False, True), (False, True), (None, False, True), (None, False, True), (False, True)
+        (False, True),
+        (False, True),
+        (False, True),
+        (False, True),
+        (False, True),
+        (None, False, True),
+        (None, False, True),
+        (False, True),
     ):
         decision = decide(Offer(modern, offered, resumed, ems, issued, before, equivalent, gave_up))
         expected = not modern and offered and not resumed and not ems and before is True and equivalent is False
         assert (decision.verdict == "aborts") == expected
 
 
-def identity(subject: str = "", issuer: str = "cn=ca", dns: tuple[str, ...] = (), ips: tuple[str, ...] = (), digest: bytes = b"") -> Identity:
+def identity(
+    subject: str = "", issuer: str = "cn=ca", dns: tuple[str, ...] = (), ips: tuple[str, ...] = (), digest: bytes = b""
+) -> Identity:
     return Identity(digest or repr((subject, issuer, dns, ips)).encode(), ips, dns, subject, issuer)
 
 
@@ -79,7 +90,12 @@ def identity(subject: str = "", issuer: str = "cn=ca", dns: tuple[str, ...] = ()
         (identity(dns=("*.example.com",)), identity(dns=("a.example.com",)), "none", "none"),
         (identity(dns=("*.example.com",)), identity(dns=("*.example.com", "b")), "shared_dns", "shared_dns"),
         (identity(ips=("10.0.0.1", "10.0.0.9")), identity(ips=("10.0.0.2", "10.0.0.9")), "shared_ip", "none"),
-        (identity("cn=a", ips=("10.0.0.1",), dns=("vip",)), identity("cn=b", ips=("10.0.0.2",), dns=("vip",)), "shared_dns", "none"),
+        (
+            identity("cn=a", ips=("10.0.0.1",), dns=("vip",)),
+            identity("cn=b", ips=("10.0.0.2",), dns=("vip",)),
+            "shared_dns",
+            "none",
+        ),
         (identity("cn=a", dns=("x",)), identity("cn=a", dns=("y",)), "same_subject_and_issuer", "none"),
         (identity("cn=a", dns=("x",)), identity("cn=a"), "same_subject_and_issuer", "same_subject_and_issuer"),
         (identity("cn=a"), identity("cn=a", issuer="cn=other"), "none", "none"),
@@ -94,7 +110,12 @@ def test_equivalence(old: Identity, new: Identity, current: str, first: str) -> 
 
 @pytest.mark.parametrize("generation", ["current", "first"])
 def test_equivalence_is_symmetric(generation: Generation) -> None:
-    pool = [identity(s, dns=d, ips=i) for s in ("", "cn=a") for d in ((), ("x",), ("x", "y"), ("y",)) for i in ((), ("1.1.1.1",), ("2.2.2.2", "1.1.1.1"))]
+    pool = [
+        identity(s, dns=d, ips=i)
+        for s in ("", "cn=a")
+        for d in ((), ("x",), ("x", "y"), ("y",))
+        for i in ((), ("1.1.1.1",), ("2.2.2.2", "1.1.1.1"))
+    ]
     for a, b in itertools.combinations(pool, 2):
         assert equivalence(a, b, generation) == equivalence(b, a, generation)
 
@@ -131,7 +152,13 @@ def test_canonical_names_as_java_compares_them(tmp_path: Path) -> None:
     source = tmp_path / "Names.java"
     source.write_text(JAVA, encoding="utf-8")
     arguments = [name for pair in PAIRS for name in pair[:2]]
-    done = subprocess.run(["java", "-Dfile.encoding=UTF-8", "-Dsun.jnu.encoding=UTF-8", str(source), *arguments], capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(
+        ["java", "-Dfile.encoding=UTF-8", "-Dsun.jnu.encoding=UTF-8", str(source), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
     if done.returncode:
         pytest.skip(f"this Java runs no source file: {done.stderr[:80]}")
     told = [line == "true" for line in done.stdout.split()]

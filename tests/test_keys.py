@@ -58,7 +58,12 @@ def written(keys: str) -> str:
 
 def table() -> str:
     """The document, from the bindings."""
-    lines = ["# Keys", "", "Every key of the app, by the name that `[keys]` in the [settings](settings.md) gives it other keys by.", ""]
+    lines = [
+        "# Keys",
+        "",
+        "Every key of the app, by the name that `[keys]` in the [settings](settings.md) gives it other keys by.",
+        "",
+    ]
     for owner, title in PLACES.items():
         lines += [f"## {title}", "", "| key | name | what it does |", "|---|---|---|"]
         lines += [f"| {written(b.key)} | `{b.id}` | {b.tooltip} |" for name, b in every() if name == owner]
@@ -131,9 +136,16 @@ class Pressing:
 
 
 def bound(app: InspectorApp) -> Iterator[tuple[str, Binding]]:
-    """The keys of the screen but for those that leave. Where what scrolls has a key first and skips it because nothing scrolls that way, ours comes next."""
+    """The keys of the screen but for those that leave. Where what scrolls has a key first and skips it because nothing
+    scrolls that way, ours comes next.
+    """
     for key, active in app.screen.active_bindings.items():
-        ours = [binding for _, known in app.screen._binding_chain for binding in known.key_to_bindings.get(key, ()) if binding.id]
+        ours = [
+            binding
+            for _, known in app.screen._binding_chain
+            for binding in known.key_to_bindings.get(key, ())
+            if binding.id
+        ]
         binding = ours[0] if ours and active.binding.id is None else active.binding
         if "quit" not in binding.action:
             yield key, binding
@@ -155,7 +167,9 @@ def deed(screen: str, binding: Binding, others: int) -> Check:
 async def test_every_key_on_every_screen(screen: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each bound key is pressed, and does what its name says. What ``?`` shows is what is bound."""
     app = app_of(find("puppet-session-ids"))
-    async with app.run_test(size=(100, 14)) as pilot:  # so wide that no decoded tree scrolls to the side, and so low that every page scrolls down
+    async with app.run_test(
+        size=(100, 14)
+    ) as pilot:  # so wide that no decoded tree scrolls to the side, and so low that every page scrolls down
         await loaded(pilot)
         pressing = Pressing(pilot, screen, monkeypatch)
         await pressing.come()
@@ -174,7 +188,10 @@ async def test_every_key_on_every_screen(screen: str, monkeypatch: pytest.Monkey
             before, after = await pressing.press(key, binding)
             assert app.is_running, key
             if not deed(screen, binding, others)(before, after):
-                wrong.append(f"{key} ({binding.id or binding.action}): { ({n: (getattr(before, n), getattr(after, n)) for n in sorted(after.changed(before))}) }")
+                wrong.append(
+                    f"{key} ({binding.id or binding.action}):"
+                    f" { ({n: (getattr(before, n), getattr(after, n)) for n in sorted(after.changed(before))}) }"
+                )
         assert not wrong, "\n".join(wrong)
 
 
@@ -183,7 +200,19 @@ async def test_the_palette_reaches_what_keys_reach() -> None:
     async with app.run_test(size=(100, 30)) as pilot:
         await then("3")(pilot)
         names = {c.title for c in app.get_system_commands(app.screen)}
-        assert {"Services", "Overview", "Incidents", "Filter", "Sort", "Mark", "Export", "Copy", "Theme", "Quit", "Next finding"} <= names
+        assert {
+            "Services",
+            "Overview",
+            "Incidents",
+            "Filter",
+            "Sort",
+            "Mark",
+            "Export",
+            "Copy",
+            "Theme",
+            "Quit",
+            "Next finding",
+        } <= names
         await pressed(pilot, "ctrl+p", *"Incid", "enter", "enter")
         assert app.current_mode == "incidents"
 

@@ -1,4 +1,6 @@
-"""The ladder's columns: gaps are what lies between the times beside them, and every line is as wide as the others, whatever stands in it."""
+"""The ladder's columns: gaps are what lies between the times beside them, and every line is as wide as the others,
+whatever stands in it.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from rich.cells import cell_len
 
 from inspector.facts import Event
 from inspector.reports.story import BALANCER, Chapter, Ladder, Rung, ladder, lane_names
-from inspector.safe import safe_text
+from inspector.text.safe import safe_text
 from inspector.tui.ladder import LONGEST_FRAME, NARROW, ROOM_FOR_GAP, drawn
 from inspector.tui.marks import Line
 from tests.conftest import bundled
@@ -50,14 +52,19 @@ def rows(found: Ladder, names: dict[str, str], width: int) -> list[tuple[Rung, s
 
 
 def hold(found: Ladder, names: dict[str, str], width: int) -> None:
-    """All lines with columns are equally wide, their lanes stand in one place, and no gap is anything else than a difference."""
+    """All lines with columns are equally wide, their lanes stand in one place, and no gap is anything else than a
+    difference.
+    """
     head = text(drawn(found, names, width)[0])
     pairs = rows(found, names, width)
     assert {cell_len(line) for _, line in pairs} <= {cell_len(head)}
     assert all(cell_len(text(line)) <= width for line in drawn(found, names, width))
     for chapter in found.chapters:
         mine = [(rung, line) for rung, line in pairs if any(rung is other for other in chapter.rungs)]
-        assert all(line.endswith(rung.frame if len(rung.frame) <= min(width // 3, LONGEST_FRAME) else "…") for rung, line in mine)
+        assert all(
+            line.endswith(rung.frame if len(rung.frame) <= min(width // 3, LONGEST_FRAME) else "…")
+            for rung, line in mine
+        )
         for rung, line in mine:
             words = safe_text(rung.text)
             assert "…" in line or words.rstrip() in line, line
@@ -99,9 +106,20 @@ RUNGS = st.builds(
 
 @given(st.lists(st.lists(RUNGS, max_size=5), min_size=1, max_size=30), st.booleans(), NAMES, st.sampled_from(WIDTHS))
 @settings(max_examples=150, deadline=None)
-def test_columns_hold_whatever_stands_in_them(chapters: list[list[Rung]], is_balanced: bool, name: str, width: int) -> None:
+def test_columns_hold_whatever_stands_in_them(
+    chapters: list[list[Rung]], is_balanced: bool, name: str, width: int
+) -> None:
     made = [
-        Chapter("1 ORIGIN", "origin", "id", chr(65 + i), [rung if is_balanced else rung._replace(leg=0) for rung in rungs], "s", (), ("a note",))
+        Chapter(
+            "1 ORIGIN",
+            "origin",
+            "id",
+            chr(65 + i),
+            [rung if is_balanced else rung._replace(leg=0) for rung in rungs],
+            "s",
+            (),
+            ("a note",),
+        )
         for i, rungs in enumerate(chapters)
     ]
     found = Ladder("", made)
@@ -109,8 +127,15 @@ def test_columns_hold_whatever_stands_in_them(chapters: list[list[Rung]], is_bal
 
 
 def test_a_name_never_runs_into_another() -> None:
-    made = [Chapter("t", "origin", "id", letter, [rung_of(0, True, "ClientHello", "1", 1, 0)], "s", ()) for letter in "ABCDEFGH"]
+    made = [
+        Chapter("t", "origin", "id", letter, [rung_of(0, True, "ClientHello", "1", 1, 0)], "s", ())
+        for letter in "ABCDEFGH"
+    ]
     for width in [width for width in WIDTHS if width >= NARROW]:
-        head = text(drawn(Ladder("", made), {letter: f"{letter} a-very-long-host-name-{letter}" for letter in "ABCDEFGH"}, width)[0])
+        head = text(
+            drawn(
+                Ladder("", made), {letter: f"{letter} a-very-long-host-name-{letter}" for letter in "ABCDEFGH"}, width
+            )[0]
+        )
         assert re.search(r"A.*B.*C.*D.*E.*F.*G.*H", head), head
     assert BALANCER == "balancer"

@@ -1,4 +1,6 @@
-"""The app over live traffic and over a journal that grows: what it shows while it waits, that an incident knocks, that everything is kept at the end."""
+"""The app over live traffic and over a journal that grows: what it shows while it waits, that an incident knocks, that
+everything is kept at the end.
+"""
 
 from __future__ import annotations
 
@@ -19,15 +21,15 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
+from inspector.extract.journal import Journal
 from inspector.findings.case import Options
-from inspector.journal import Journal
-from inspector.live.recording import Recording
-from inspector.live.sources import Given
-from inspector.live.trigger import Trigger
+from inspector.live.live_capture import LiveCapture
+from inspector.live.outputs.recording import Recording
+from inspector.live.outputs.trigger import Trigger
+from inspector.live.sources.source import PipeSource
 from inspector.live.update import Keeping
-from inspector.live.watching import Watching
 from inspector.settings import Settings
-from inspector.times import SECOND_NS, clock
+from inspector.text.times import SECOND_NS, clock
 from inspector.tui.app import InspectorApp
 from inspector.tui.listening import Following, Listening
 from inspector.tui.waiting import LoadingScreen
@@ -46,7 +48,7 @@ class Tap:
 
     def __init__(self, keeping: Keeping | None = None, most: int = 10_000) -> None:
         reading, self._writing = os.pipe()
-        self.watching = Watching([Given("-", reading)], Options(), keeping or Keeping(), "test", most)
+        self.watching = LiveCapture([PipeSource("-", reading)], Options(), keeping or Keeping(), "test", most)
         self.listening = Listening(self.watching, "tcp port 8081", Settings())
         self.app = InspectorApp(self.listening.paths, Options(), loading=self.listening)
 
@@ -76,7 +78,11 @@ async def test_what_was_forgotten_is_said_and_is_no_pause_in_the_chart() -> None
         tap.write(capture(pool.flows)[:60_000])
         thread = threading.Thread(target=tap.write, args=(capture(pool.flows)[60_000:],))
         thread.start()
-        await until(pilot, lambda: tap.watching.window.forgotten >= 70 and "older connections were forgotten" in shown(tap.app), 20)
+        await until(
+            pilot,
+            lambda: tap.watching.window.forgotten >= 70 and "older connections were forgotten" in shown(tap.app),
+            20,
+        )
         thread.join()
         desk, window = tap.app.desk, tap.watching.window
         await until(pilot, lambda: desk.whole_from_ns == window.whole_from_ns > 0)
@@ -86,7 +92,9 @@ async def test_what_was_forgotten_is_said_and_is_no_pause_in_the_chart() -> None
         assert len(late) > 5
         assert len(early) > 0
         assert int(max(late[1:] - late[:-1])) < 10 * SECOND_NS
-        screen = "\n".join(line for line in shown(tap.app).splitlines() if " from " not in line)  # the heading says since when the capture runs
+        screen = "\n".join(
+            line for line in shown(tap.app).splitlines() if " from " not in line
+        )  # the heading says since when the capture runs
         assert clock(int(late[0]))[:8] in screen
         assert clock(int(early[0]))[:8] not in screen
         tap.end()
@@ -94,7 +102,12 @@ async def test_what_was_forgotten_is_said_and_is_no_pause_in_the_chart() -> None
 
 async def test_it_waits_then_shows_then_knocks(tmp_path: Path) -> None:
     flows = fault().flows
-    tap = Tap(Keeping(recording=Recording(str(tmp_path / "w.pcapng"), None, ["test"], is_full=False), trigger=Trigger(str(tmp_path / "evidence"), [])))
+    tap = Tap(
+        Keeping(
+            recording=Recording(str(tmp_path / "w.pcapng"), None, ["test"], is_full=False),
+            trigger=Trigger(str(tmp_path / "evidence"), []),
+        )
+    )
     async with tap.app.run_test(size=(100, 30), notifications=True) as pilot:
         tap.write(HEADER)
         await until(pilot, lambda: "waiting for the first TLS connection" in shown(tap.app))
@@ -111,7 +124,9 @@ async def test_it_waits_then_shows_then_knocks(tmp_path: Path) -> None:
         await pilot.press("i")
         await until(pilot, lambda: "Aborted because the certificate changed" in shown(tap.app))
         await pilot.press("enter")
-        await until(pilot, lambda: "ClientHello" in shown(tap.app) and "random" in shown(tap.app))  # decoded from the file that is being written
+        await until(
+            pilot, lambda: "ClientHello" in shown(tap.app) and "random" in shown(tap.app)
+        )  # decoded from the file that is being written
         await until(pilot, lambda: list((tmp_path / "evidence").iterdir()))
         tap.end()
     tap.listening.close()
@@ -173,7 +188,7 @@ async def test_leaving_writes_everything(tmp_path: Path) -> None:
         await until(pilot, lambda: "of 3 connections" in shown(tap.app).replace("\n", " "))
         await pilot.press("q")
     tap.listening.close()
-    from inspector.journal import read_facts
+    from inspector.extract.journal import read_facts
 
     assert len(read_facts(str(path)).connections) == 3
     tap.end()
@@ -213,7 +228,19 @@ def test_a_lost_terminal_loses_nothing(tmp_path: Path, number: int, status: int)
     """The real command in a terminal that hangs up in the middle of it."""
     (tmp_path / "c.pcap").write_bytes(capture(fault().flows))
     command = f"sh -c 'cat {tmp_path}/c.pcap; exec sleep 60'"
-    words = [sys.executable, "-m", "inspector", "live", *AS_IS, "--via", command, "--journal", f"{tmp_path}/j.sqlite", "-w", f"{tmp_path}/w.pcapng"]
+    words = [
+        sys.executable,
+        "-m",
+        "inspector",
+        "live",
+        *AS_IS,
+        "--via",
+        command,
+        "--journal",
+        f"{tmp_path}/j.sqlite",
+        "-w",
+        f"{tmp_path}/w.pcapng",
+    ]
     process, controller = pty.fork()
     if not process:
         os.chdir(CAPTURES.parent)
@@ -240,7 +267,14 @@ def _drain(controller: int) -> None:
 
 
 def test_without_a_terminal_it_points_to_watch(tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, "-m", "inspector", "live"], capture_output=True, text=True, check=False, cwd=CAPTURES.parent, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-m", "inspector", "live"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=CAPTURES.parent,
+        timeout=60,
+    )
     assert done.returncode == 2
     assert "inspector watch" in done.stderr
 

@@ -1,4 +1,6 @@
-"""Failures and clocks: coarse times, clocks that were set while the log was written, busy hosts, lines and connections that have no partner. No wrong pair."""
+"""Failures and clocks: coarse times, clocks that were set while the log was written, busy hosts, lines and connections
+that have no partner. No wrong pair.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from inspector.extraction import extract
+from inspector.extract.processes import extract
 from inspector.findings.case import Case
 from inspector.findings.judge import judge
 from inspector.findings.logged import moment
 from inspector.logs.reading import read_log
-from inspector.times import rfc3339
+from inspector.text.times import rfc3339
 from inspector.tracking.clock_steps import clock_of
 from tests.conftest import find
 from tests.test_log_join import HOUR, MILLISECOND, RESTRICTED, SECOND, facts_of, old, today, told, with_logs
@@ -24,14 +26,25 @@ Row = tuple[int, int]
 
 
 def whole(ns: int, thread: int) -> str:
-    return f"{rfc3339(ns)[:19]} ERROR [q-{thread}] [c.p.h.c.X] Error executing http request\njavax.net.ssl.SSLException: {RESTRICTED}\n"
+    return (
+        f"{rfc3339(ns)[:19]} ERROR [q-{thread}] [c.p.h.c.X] Error executing http request\njavax.net.ssl.SSLException:"
+        f" {RESTRICTED}\n"
+    )
 
 
 def micro(ns: int, thread: int) -> str:
-    return f"{rfc3339(ns)[:26]}+00:00 WARN  [q-{thread}] [c.p.h.c.X] Error executing http request\njavax.net.ssl.SSLException: {RESTRICTED}\n"
+    return (
+        f"{rfc3339(ns)[:26]}+00:00 WARN  [q-{thread}] [c.p.h.c.X] Error executing http"
+        f" request\njavax.net.ssl.SSLException: {RESTRICTED}\n"
+    )
 
 
-FORMATS: dict[str, tuple[Callable[[int, int], str], int]] = {"whole": (whole, SECOND), "ms": (old, MILLISECOND), "ms, zone": (today, MILLISECOND), "us": (micro, 1000)}
+FORMATS: dict[str, tuple[Callable[[int, int], str], int]] = {
+    "whole": (whole, SECOND),
+    "ms": (old, MILLISECOND),
+    "ms, zone": (today, MILLISECOND),
+    "us": (micro, 1000),
+}
 
 
 def aborted(name: str = NAME) -> list[tuple[int, int]]:
@@ -40,18 +53,28 @@ def aborted(name: str = NAME) -> list[tuple[int, int]]:
     return sorted((moment(s), s.index) for s in case.observed if case.may_change(s))
 
 
-def joined(tmp_path: Path, rows: list[Row], write: Callable[[int, int], str], name: str = NAME) -> tuple[Case, Counter[str]]:
+def joined(
+    tmp_path: Path, rows: list[Row], write: Callable[[int, int], str], name: str = NAME
+) -> tuple[Case, Counter[str]]:
     log = tmp_path / "puppetserver.log"
     log.write_text("".join(write(ns, index) for ns, index in rows))
     case = with_logs(str(find(name)), [read_log(str(log))]).case
     return case, told(case, rows)
 
 
-STEPS: dict[str, list[tuple[float, int]]] = {"never": [], "forth": [(0.5, HOUR)], "back": [(0.6, -HOUR)], "by seconds": [(0.4, 5 * SECOND)], "twice": [(0.3, HOUR), (0.7, -HOUR)]}
+STEPS: dict[str, list[tuple[float, int]]] = {
+    "never": [],
+    "forth": [(0.5, HOUR)],
+    "back": [(0.6, -HOUR)],
+    "by seconds": [(0.4, 5 * SECOND)],
+    "twice": [(0.3, HOUR), (0.7, -HOUR)],
+}
 
 
 @pytest.mark.parametrize("steps", STEPS)
-@pytest.mark.parametrize("shift", [0, -3 * HOUR, 2 * SECOND, -3 * HOUR + 2 * SECOND], ids=["none", "-3h", "+2s", "both"])
+@pytest.mark.parametrize(
+    "shift", [0, -3 * HOUR, 2 * SECOND, -3 * HOUR + 2 * SECOND], ids=["none", "-3h", "+2s", "both"]
+)
 @pytest.mark.parametrize("form", FORMATS)
 def test_no_wrong_pair(form: str, shift: int, steps: str, tmp_path: Path) -> None:
     write, resolution_ns = FORMATS[form]
@@ -73,14 +96,19 @@ def test_no_wrong_pair(form: str, shift: int, steps: str, tmp_path: Path) -> Non
     if log.uncertainty is not None:
         assert log.uncertainty >= resolution_ns
     if STEPS[steps] and resolution_ns < SECOND:
-        assert "its clock was set while it was written" in " ".join(limit.text for limit in document.limits if limit.kind == "log_clock")
+        assert "its clock was set while it was written" in " ".join(
+            limit.text for limit in document.limits if limit.kind == "log_clock"
+        )
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_a_busy_host_logs_late(seed: int, tmp_path: Path) -> None:
     """Up to a second: all lines find their connection, as nothing else is left for them."""
     chance = random.Random(seed)
-    rows = [(at + (chance.randint(40, 400) if chance.random() < 0.2 else chance.randint(0, 30)) * MILLISECOND, index) for at, index in aborted()]
+    rows = [
+        (at + (chance.randint(40, 400) if chance.random() < 0.2 else chance.randint(0, 30)) * MILLISECOND, index)
+        for at, index in aborted()
+    ]
     _, found = joined(tmp_path, rows, today)
     assert not found["wrong"]
     assert not found["wrong set"]
@@ -106,7 +134,12 @@ def test_what_has_no_partner_takes_nobody_elses(seed: int, tmp_path: Path) -> No
     log.write_text("".join(today(ns, 1) for ns, _ in rows))
     facts.logs = [read_log(str(log))]
     case = judge(facts).case
-    wrong = [line for index, lines in case.logged.lines.items() for line in lines if line.is_certain and rows[line.failure.line // 2][1] != case.observed[index].id]
+    wrong = [
+        line
+        for index, lines in case.logged.lines.items()
+        for line in lines
+        if line.is_certain and rows[line.failure.line // 2][1] != case.observed[index].id
+    ]
     assert not wrong
 
 
@@ -126,7 +159,10 @@ def test_an_abort_of_before_the_capture_is_nobodys(tmp_path: Path) -> None:
 
 def test_untimed_failures_are_counted(tmp_path: Path) -> None:
     log = tmp_path / "puppetserver.log"
-    log.write_text(f"WARN  [q-1] [c.p.h.c.X] Error executing http request\njavax.net.ssl.SSLException: {RESTRICTED}\n" * 3 + today(aborted()[0][0], 1))
+    log.write_text(
+        f"WARN  [q-1] [c.p.h.c.X] Error executing http request\njavax.net.ssl.SSLException: {RESTRICTED}\n" * 3
+        + today(aborted()[0][0], 1)
+    )
     document = with_logs(str(find(NAME)), [read_log(str(log))]).document
     assert [limit.text.partition(": ")[2] for limit in document.limits if limit.kind == "log_unjoined"] == [
         "3 logged failures joined with no connection: their time cannot be read"

@@ -59,11 +59,15 @@ def test_connections_are_those_of_the_plain_log(form: str, name: str, tmp_path: 
     expected = plain(f"{name}.haproxy.log.gz")
     assert found.form == "haproxy"
     assert not found.problem
-    assert [(p.ns, p.client, p.port, p.backend, p.server, p.address) for p in found.proxied] == [(p.ns, p.client, p.port, p.backend, p.server, p.address) for p in expected.proxied]
+    assert [(p.ns, p.client, p.port, p.backend, p.server, p.address) for p in found.proxied] == [
+        (p.ns, p.client, p.port, p.backend, p.server, p.address) for p in expected.proxied
+    ]
 
 
 def test_several_programs_in_one_file(tmp_path: Path) -> None:
-    """``docker compose logs`` of all: failures of one, connections of another; what a third writes belongs to nobody."""
+    """``docker compose logs`` of all: failures of one, connections of another; what a third writes
+    belongs to nobody.
+    """
     puppet, balancer = (lines_of(f"puppet-session-ids.{name}.log.gz") for name in ("puppetserver", "haproxy"))
     mixed = []
     for number in range(max(len(puppet), len(balancer))):
@@ -71,7 +75,9 @@ def test_several_programs_in_one_file(tmp_path: Path) -> None:
         mixed += [f"haproxy-1  | {balancer[number]}"] if number < len(balancer) else []
         mixed += ["agent-1    | javax.net.ssl.SSLException: of another program"]
     found = read(tmp_path, "".join(f"{line}\n" for line in mixed).encode())
-    assert [f.detail for f in found.failures] == [f.detail for f in plain("puppet-session-ids.puppetserver.log.gz").failures]
+    assert [f.detail for f in found.failures] == [
+        f.detail for f in plain("puppet-session-ids.puppetserver.log.gz").failures
+    ]
     assert [p.server for p in found.proxied] == [p.server for p in plain("puppet-session-ids.haproxy.log.gz").proxied]
 
 
@@ -83,15 +89,31 @@ def test_files_of_several_forms_in_one(tmp_path: Path) -> None:
     assert len(found.failures) == len(forms) * len(plain("puppet-session-ids.puppetserver.log.gz").failures)
 
 
-TEXTS = ("server certificate change is restricted during renegotiation", "(bad_certificate) server certificate change is restricted during renegotiation")
+TEXTS = (
+    "server certificate change is restricted during renegotiation",
+    "(bad_certificate) server certificate change is restricted during renegotiation",
+)
 
 
 @pytest.mark.parametrize("said", [*TEXTS, TEXTS[0].replace("restricted during", "restrictedduring")])
-@pytest.mark.parametrize("name", ["javax.net.ssl.SSLHandshakeException", "javax.net.ssl.SSLException", "javax.net.ssl.SSLProtocolException", "j.n.s.SSLHandshakeException"])
-@pytest.mark.parametrize("before", ["", "Caused by: ", "java.io.IOException: x\nCaused by: ", "Wrapped by: ", "\u539f\u56e0: "])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "javax.net.ssl.SSLHandshakeException",
+        "javax.net.ssl.SSLException",
+        "javax.net.ssl.SSLProtocolException",
+        "j.n.s.SSLHandshakeException",
+    ],
+)
+@pytest.mark.parametrize(
+    "before", ["", "Caused by: ", "java.io.IOException: x\nCaused by: ", "Wrapped by: ", "\u539f\u56e0: "]
+)
 def test_texts_of_every_release(before: str, name: str, said: str, tmp_path: Path) -> None:
     for form in ("as it is", "logstash-logback-encoder", "docker json-file", "journalctl -o export"):
-        lines = f"2026-11-23T17:10:17.080Z WARN  [qtp1-55] [c.p.P] Error executing http request\n{before}{name}: {said}\n\tat a.B".split("\n")
+        lines = (
+            f"2026-11-23T17:10:17.080Z WARN  [qtp1-55] [c.p.P] Error executing http request\n{before}{name}:"
+            f" {said}\n\tat a.B".split("\n")
+        )
         [failure] = read(tmp_path, (ANY | PUPPET)[form](lines)).failures
         assert failure.kind == "certificate_change"
 
@@ -101,7 +123,10 @@ PARTS = [
     b"127.0.0.1:34798 [23/Nov/2026:17:28:10.259] vip pool/server 1/0/4",
     b"haproxy[1]: [1795454890.259] ---- 127.0.0.1:34798 127.0.0.12:8081 pool server",
     b'{"log":"2026-11-23T17:10:17.080Z WARN  [t] [x] y\\n","time":"2026-11-23T17:10:17.080Z"}',
-    b'{"@timestamp":"2026-11-23T17:10:17.080Z","message":"x","level":"WARN","thread_name":"t","stack_trace":"javax.net.ssl.SSLException: x"}',
+    (
+        b'{"@timestamp":"2026-11-23T17:10:17.080Z","message":"x","level":"WARN","thread_name":"t",'
+        b'"stack_trace":"javax.net.ssl.SSLException: x"}'
+    ),
     b'{"timestamp":1e300,"message":"x","level":"WARN","thread":"t"}',
     b'{"timestamp":"9999-12-31T23:59:59-14:00","message":"x","level":"WARN","thread":"t"}',
     b"2026-11-23T17:10:17.080123456Z stdout P 2026-11-23T17:",
@@ -121,7 +146,16 @@ PARTS = [
 ]
 
 
-@given(st.lists(st.one_of(st.binary(max_size=80), st.sampled_from(PARTS), st.tuples(st.sampled_from(PARTS), st.binary(max_size=9)).map(b"".join)), max_size=14))
+@given(
+    st.lists(
+        st.one_of(
+            st.binary(max_size=80),
+            st.sampled_from(PARTS),
+            st.tuples(st.sampled_from(PARTS), st.binary(max_size=9)).map(b"".join),
+        ),
+        max_size=14,
+    )
+)
 @settings(max_examples=400, deadline=None)
 def test_any_bytes_give_facts(tmp_path_factory: pytest.TempPathFactory, parts: list[bytes]) -> None:
     path = tmp_path_factory.getbasetemp() / "any-wrapped.log"
@@ -133,7 +167,9 @@ def test_any_bytes_give_facts(tmp_path_factory: pytest.TempPathFactory, parts: l
 HOSTILE = {
     "one line": b"x" * (40 << 20),
     "suspicious lines": today(1_795_000_000 * SECOND, 1).encode() + b"1:1:1:1:1:1: 10:10:10 x\n" * 50_000,
-    "prefixes": b"a.log" * 8000 + b"\n" + b"2026-11-23T17:10:17Z " * 3000 + b"\n" + b"a-" * 20_000 + b"\n" + b"[x] " * 10_000,
+    "prefixes": (
+        b"a.log" * 8000 + b"\n" + b"2026-11-23T17:10:17Z " * 3000 + b"\n" + b"a-" * 20_000 + b"\n" + b"[x] " * 10_000
+    ),
     "members": b'{"a":' * 200_000,
     "open braces": (b"{" * 1000 + b"\n") * 5_000,
     "pieces": b"2026-11-23T17:10:17Z stdout P x\n" * 200_000,
@@ -145,7 +181,9 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_logs_end_soon(name: str, tmp_path: Path) -> None:
-    started = time.process_time()  # of the processor, not of the wall: what takes long here is a regular expression, whose steps nothing counts
+    started = (
+        time.process_time()
+    )  # of the processor, not of the wall: what takes long here is a regular expression, whose steps nothing counts
     found = read(tmp_path, HOSTILE[name])
     assert time.process_time() - started < 5
     assert found.form != "unknown" or found.problem
@@ -172,8 +210,17 @@ def test_pipes_devices_and_directories(tmp_path: Path, monkeypatch: pytest.Monke
 def test_the_collectors_zone_completes_a_time_without_one(tmp_path: Path) -> None:
     """Half of the year an hour more: only the collector knows."""
     lines = []
-    for written, local in (("2026-10-25T00:59:59.5Z", "2026-10-25 02:59:59,400"), ("2026-10-25T01:00:01.5Z", "2026-10-25 02:00:01,400")):
-        said = (f"{local} ERROR [c.p.h.c.X] Error executing http request\n", f"javax.net.ssl.SSLException: {TEXTS[0]}\n")
+    for written, local in (
+        ("2026-10-25T00:59:59.5Z", "2026-10-25 02:59:59,400"),
+        ("2026-10-25T01:00:01.5Z", "2026-10-25 02:00:01,400"),
+    ):
+        said = (
+            f"{local} ERROR [c.p.h.c.X] Error executing http request\n",
+            f"javax.net.ssl.SSLException: {TEXTS[0]}\n",
+        )
         lines += [json.dumps({"log": line, "stream": "stdout", "time": written}) for line in said]
     found = read(tmp_path, "\n".join(lines).encode())
-    assert [(f.ns, f.has_zone) for f in found.failures] == [(1_792_889_999_400_000_000, True), (1_792_890_001_400_000_000, True)]
+    assert [(f.ns, f.has_zone) for f in found.failures] == [
+        (1_792_889_999_400_000_000, True),
+        (1_792_890_001_400_000_000, True),
+    ]

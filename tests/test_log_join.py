@@ -1,4 +1,6 @@
-"""Logs joined with the wire: each failure with its connection, sets where that cannot be told, and the balancer's choice of server."""
+"""Logs joined with the wire: each failure with its connection, sets where that cannot be told, and the balancer's
+choice of server.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from inspector.extraction import add_logs, extract
+from inspector.extract.processes import add_logs, extract
 from inspector.facts import Facts
 from inspector.findings.case import Case
 from inspector.findings.judge import Analysis, judge
@@ -21,7 +23,7 @@ from inspector.findings.logged import moment
 from inspector.findings.pairing import paired
 from inspector.logs.entries import LogFacts
 from inspector.logs.reading import read_log
-from inspector.times import rfc3339
+from inspector.text.times import rfc3339
 from tests.conftest import CAPTURES, find
 
 SHARED = Path(__file__).parent.parent.parent / "shared" / "lab"
@@ -31,16 +33,25 @@ HOUR, SECOND, MILLISECOND = 3600 * 10**9, 10**9, 10**6
 
 def old(ns: int, thread: int) -> str:
     at = rfc3339(ns)
-    return f"{at[:10]} {at[11:19]},{at[20:23]} ERROR [c.p.h.c.SyncHttpClient] Error executing http request\njavax.net.ssl.SSLHandshakeException: {RESTRICTED}\n"
+    return (
+        f"{at[:10]} {at[11:19]},{at[20:23]} ERROR [c.p.h.c.SyncHttpClient] Error executing http"
+        f" request\njavax.net.ssl.SSLHandshakeException: {RESTRICTED}\n"
+    )
 
 
 def mixed(ns: int, thread: int) -> str:
     at = rfc3339(ns)
-    return f"{at[:10]} {at[11:19]},{at[20:23]} WARN  [qtp1-{thread}] [c.p.h.c.X] Error executing http request\nCaused by: javax.net.ssl.SSLException: {RESTRICTED}\n"
+    return (
+        f"{at[:10]} {at[11:19]},{at[20:23]} WARN  [qtp1-{thread}] [c.p.h.c.X] Error executing http request\nCaused by:"
+        f" javax.net.ssl.SSLException: {RESTRICTED}\n"
+    )
 
 
 def today(ns: int, thread: int) -> str:
-    return f"{rfc3339(ns)[:23]}Z WARN  [qtp1-{thread}] [c.p.h.c.i.X] Error executing http request\njavax.net.ssl.SSLHandshakeException: {RESTRICTED}\n"
+    return (
+        f"{rfc3339(ns)[:23]}Z WARN  [qtp1-{thread}] [c.p.h.c.i.X] Error executing http"
+        f" request\njavax.net.ssl.SSLHandshakeException: {RESTRICTED}\n"
+    )
 
 
 FORMATS: dict[str, Callable[[int, int], str]] = {"2014": old, "mixed": mixed, "today": today}
@@ -64,7 +75,20 @@ def with_logs(path: str, logs: list[LogFacts]) -> Analysis:
 
 def captures() -> list[str]:
     """Every capture with aborts, those of the lab too where they are."""
-    paths = [str(find(name)) for name in ("jdk17-abort", "jdk25-abort", "silent-abort", "tickets", "mixed-pool", "tls10", "ipv6", "both-legs", "look-alike")]
+    paths = [
+        str(find(name))
+        for name in (
+            "jdk17-abort",
+            "jdk25-abort",
+            "silent-abort",
+            "tickets",
+            "mixed-pool",
+            "tls10",
+            "ipv6",
+            "both-legs",
+            "look-alike",
+        )
+    ]
     return paths + sorted(str(p) for p in SHARED.glob("*.pcap"))
 
 
@@ -84,7 +108,9 @@ def told(case: Case, rows: list[tuple[int, int]]) -> Counter[str]:
 
 
 @pytest.mark.parametrize("form", FORMATS)
-@pytest.mark.parametrize("shift", [0, -3 * HOUR, 2 * SECOND, -3 * HOUR + 2 * SECOND], ids=["none", "-3h", "+2s", "-3h+2s"])
+@pytest.mark.parametrize(
+    "shift", [0, -3 * HOUR, 2 * SECOND, -3 * HOUR + 2 * SECOND], ids=["none", "-3h", "+2s", "-3h+2s"]
+)
 def test_logs_made_from_the_truth(tmp_path: Path, form: str, shift: int) -> None:
     total: Counter[str] = Counter()
     for path in captures():
@@ -113,7 +139,9 @@ def test_two_machines_behind_one_address(tmp_path: Path, form: str) -> None:
     chance = random.Random(7)
     logs, halves = [], []
     for number, shift in enumerate((0, 2 * SECOND)):
-        rows = sorted((moment(s) + shift + chance.randint(-700_000, 30 * MILLISECOND), s.index) for s in aborted[number::2])
+        rows = sorted(
+            (moment(s) + shift + chance.randint(-700_000, 30 * MILLISECOND), s.index) for s in aborted[number::2]
+        )
         log = tmp_path / f"{number}.log"
         log.write_text("".join(FORMATS[form](ns, index) for ns, index in rows))
         logs.append(read_log(str(log)))
@@ -183,7 +211,12 @@ def test_every_failure_of_the_real_product_is_paired() -> None:
     assert abs(log.offset) <= log.uncertainty + 2 * MILLISECOND
     [service] = document.services
     assert service.impact is not None
-    assert (service.impact.aborts, service.impact.catalogs, service.impact.reports, len(service.impact.nodes)) == (23, 20, 3, 3)
+    assert (service.impact.aborts, service.impact.catalogs, service.impact.reports, len(service.impact.nodes)) == (
+        23,
+        20,
+        3,
+        3,
+    )
 
 
 @pytest.mark.parametrize("name", ["puppet-session-ids", "puppet-shared-name"])
@@ -191,8 +224,13 @@ def test_the_balancer_names_every_server(name: str) -> None:
     """Two thirds of the ports come again, some within seconds."""
     case = puppet(name).case
     text = gzip.decompress((CAPTURES / f"{name}.haproxy.log.gz").read_bytes()).decode()
-    expected = sorted((line.split("haproxy[")[1].split(" ")[1], line.split("puppetdb/")[1].split(" ")[0]) for line in text.splitlines())
-    found = sorted((f"127.0.0.1:{case.observed[i].main.client.port}", c.entry.server) for i, c in case.balancer.chosen.items())
+    expected = sorted(
+        (line.split("haproxy[")[1].split(" ")[1], line.split("puppetdb/")[1].split(" ")[0])
+        for line in text.splitlines()
+    )
+    found = sorted(
+        (f"127.0.0.1:{case.observed[i].main.client.port}", c.entry.server) for i, c in case.balancer.chosen.items()
+    )
     assert found == expected
     for index, chosen in case.balancer.chosen.items():
         assert abs(chosen.entry.ns - case.observed[index].first_ns) < 50 * MILLISECOND
@@ -264,7 +302,9 @@ def test_a_log_of_another_day_is_not_paired(tmp_path: Path) -> None:
 
 
 def test_the_log_settles_what_the_wire_leaves_open(tmp_path: Path) -> None:
-    """Without the session's origin the abort is only possible; the client's own word confirms it, or names another cause."""
+    """Without the session's origin the abort is only possible; the client's own word confirms it, or names another
+    cause.
+    """
     path = str(find("silent-abort"))
     facts = extract([path])
     first = judge(facts).case
@@ -273,16 +313,22 @@ def test_the_log_settles_what_the_wire_leaves_open(tmp_path: Path) -> None:
     assert seen.entry.session.issuer is not None
     origin = first.observed[seen.entry.session.issuer]
     facts.connections = [packed for packed in facts.connections if packed != origin.packed]
-    verdict = {f.connections[-1]: f.verdict for f in judge(facts).document.findings if f.rule == "certificate-change-abort"}
+    verdict = {
+        f.connections[-1]: f.verdict for f in judge(facts).document.findings if f.rule == "certificate-change-abort"
+    }
     assert verdict[seen.id] == "possible"
     log = tmp_path / "puppetserver.log"
     log.write_text(today(moment(seen) + MILLISECOND, 1))
     facts.logs = [read_log(str(log))]
-    verdict = {f.connections[-1]: f.verdict for f in judge(facts).document.findings if f.rule == "certificate-change-abort"}
+    verdict = {
+        f.connections[-1]: f.verdict for f in judge(facts).document.findings if f.rule == "certificate-change-abort"
+    }
     assert verdict[seen.id] == "confirmed"
     log.write_text(today(moment(seen) + MILLISECOND, 1).replace(RESTRICTED, "PKIX path building failed: x"))
     facts.logs = [read_log(str(log))]
-    verdict = {f.connections[-1]: f.verdict for f in judge(facts).document.findings if f.rule == "certificate-change-abort"}
+    verdict = {
+        f.connections[-1]: f.verdict for f in judge(facts).document.findings if f.rule == "certificate-change-abort"
+    }
     assert seen.id not in verdict
 
 
@@ -293,7 +339,9 @@ def test_a_log_of_the_hour_before_is_not_paired(tmp_path: Path) -> None:
     for seed in range(20):
         chance = random.Random(seed)
         log = tmp_path / "puppetserver.log"
-        log.write_text("".join(old(start - HOUR + ns, 1) for ns in sorted(chance.randint(0, 1800 * SECOND) for _ in range(60))))
+        log.write_text(
+            "".join(old(start - HOUR + ns, 1) for ns in sorted(chance.randint(0, 1800 * SECOND) for _ in range(60)))
+        )
         analysis = with_logs(path, [read_log(str(log))])
         assert analysis.document.logs[0].paired == 0, seed
 
@@ -317,17 +365,23 @@ def test_one_certificate_on_three_servers_is_told_apart_by_the_log(tmp_path: Pat
         at = rfc3339(seen.first_ns)
         stamp = f"{at[8:10]}/Nov/{at[:4]}:{at[11:23]}"
         client = seen.main.client
-        lines.append(f"{'.'.join(map(str, client.address))}:{client.port} [{stamp}] vip pool/server{number % 3} 0/0/0\n")
+        lines.append(
+            f"{'.'.join(map(str, client.address))}:{client.port} [{stamp}] vip pool/server{number % 3} 0/0/0\n"
+        )
     log = tmp_path / "haproxy.log"
     log.write_text("".join(lines))
     case = with_logs(path, [read_log(str(log))]).case
     assert [b.server for b in case.backends] == ["server0", "server1", "server2"]
     assert all(case.backends[s.backend].server == f"server{s.index % 3}" for s in case.observed)
-    assert not [limit for limit in with_logs(path, [read_log(str(log))]).document.limits if limit.kind == "one_certificate"]
+    assert not [
+        limit for limit in with_logs(path, [read_log(str(log))]).document.limits if limit.kind == "one_certificate"
+    ]
 
 
 def test_many_failures_at_once_are_sets_in_bounded_time(tmp_path: Path) -> None:
-    """Ten aborts in the same millisecond, a hundred times: nothing tells them apart, and no false certainty is made of that."""
+    """Ten aborts in the same millisecond, a hundred times: nothing tells them apart, and no false certainty is made of
+    that.
+    """
     path = str(find("puppet-session-ids"))
     case = judge(facts_of(path)).case
     aborted = [s for s in case.observed if case.may_change(s)]
@@ -342,7 +396,8 @@ def test_many_failures_at_once_are_sets_in_bounded_time(tmp_path: Path) -> None:
     named.write_text(
         "".join(
             today(moment(s) + MILLISECOND, number)
-            + f"{rfc3339(moment(s))[:23]}Z WARN  [qtp1-{number}] [x] Puppet Error connecting to h on 1 at route https://h{i}.example:1/x, x\n"
+            + f"{rfc3339(moment(s))[:23]}Z WARN  [qtp1-{number}] [x] Puppet Error connecting to h on 1 at route"
+            f" https://h{i}.example:1/x, x\n"
             for number, (s, i) in enumerate((s, i) for s in aborted for i in range(200))
         )
     )
@@ -361,4 +416,8 @@ def test_rotated_logs_share_one_clock(tmp_path: Path) -> None:
         logs.append(read_log(str(log)))
     document = with_logs(path, logs).document
     assert [log.paired for log in document.logs] == [1] * 23
-    assert {log.offset for log in document.logs if log.offset is not None and abs(log.offset - 2 * SECOND) < 40 * MILLISECOND} == {document.logs[0].offset}
+    assert {
+        log.offset
+        for log in document.logs
+        if log.offset is not None and abs(log.offset - 2 * SECOND) < 40 * MILLISECOND
+    } == {document.logs[0].offset}

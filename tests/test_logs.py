@@ -11,7 +11,7 @@ from hypothesis import given, settings, strategies as st
 
 from inspector.logs.entries import Failure, LogFacts, Proxied
 from inspector.logs.reading import LONGEST_LINE, lines, read_log
-from inspector.times import rfc3339
+from inspector.text.times import rfc3339
 from tests.conftest import CAPTURES
 
 RESTRICTED = "javax.net.ssl.SSLHandshakeException: server certificate change is restricted during renegotiation"
@@ -29,25 +29,37 @@ def read(tmp_path: Path, text: str | bytes) -> LogFacts:
     [
         (OLD, "2014-11-20T22:04:03.392", False, ""),
         (
-            f"2016-01-02 03:04:05,006 ERROR [qtp1-55] [c.p.h.c.SyncHttpClient] Error executing http request\n{RESTRICTED.replace('restricted during', 'restrictedduring')}\n",
+            (
+                "2016-01-02 03:04:05,006 ERROR [qtp1-55] [c.p.h.c.SyncHttpClient] Error executing http"
+                f" request\n{RESTRICTED.replace('restricted during', 'restrictedduring')}\n"
+            ),
             "2016-01-02T03:04:05.006",
             False,
             "qtp1-55",
         ),
         (
-            f"2026-11-23T17:10:17.080Z WARN  [qtp1-55] [c.p.h.c.i.PersistentSyncHttpClient] Error executing http request\n{RESTRICTED}\n",
+            (
+                "2026-11-23T17:10:17.080Z WARN  [qtp1-55] [c.p.h.c.i.PersistentSyncHttpClient] Error executing http"
+                f" request\n{RESTRICTED}\n"
+            ),
             "2026-11-23T17:10:17.080",
             True,
             "qtp1-55",
         ),
         (
-            f"2026-11-23T14:10:17.080-03:00 WARN  [qtp1-55] [c.p.h.c.i.PersistentSyncHttpClient] Error executing http request\r\n{RESTRICTED}\r\n",
+            (
+                "2026-11-23T14:10:17.080-03:00 WARN  [qtp1-55] [c.p.h.c.i.PersistentSyncHttpClient] Error executing"
+                f" http request\r\n{RESTRICTED}\r\n"
+            ),
             "2026-11-23T17:10:17.080",
             True,
             "qtp1-55",
         ),
         (
-            f"2026-11-23T22:55:17.080+0545 WARN  [a-b] [c.p.P] E\njava.io.IOException: x\nCaused by: {RESTRICTED.replace('server', '(bad_certificate) server')}\n",
+            (
+                "2026-11-23T22:55:17.080+0545 WARN  [a-b] [c.p.P] E\njava.io.IOException: x\nCaused by:"
+                f" {RESTRICTED.replace('server', '(bad_certificate) server')}\n"
+            ),
             "2026-11-23T17:10:17.080",
             True,
             "a-b",
@@ -66,28 +78,54 @@ def test_every_era(tmp_path: Path, text: str, at: str, has_zone: bool, thread: s
 @pytest.mark.parametrize(
     ("exception", "kind"),
     [
-        ("javax.net.ssl.SSLHandshakeException: PKIX path building failed: sun.security.provider.certpath.SunCertPathBuilderException: unable", "untrusted"),
-        ("javax.net.ssl.SSLHandshakeException: PKIX path validation failed: java.security.cert.CertPathValidatorException: validity check failed", "invalid_path"),
+        (
+            (
+                "javax.net.ssl.SSLHandshakeException: PKIX path building failed:"
+                " sun.security.provider.certpath.SunCertPathBuilderException: unable"
+            ),
+            "untrusted",
+        ),
+        (
+            (
+                "javax.net.ssl.SSLHandshakeException: PKIX path validation failed:"
+                " java.security.cert.CertPathValidatorException: validity check failed"
+            ),
+            "invalid_path",
+        ),
         ("javax.net.ssl.SSLHandshakeException: No subject alternative DNS name matching db found.", "host_name"),
-        ("javax.net.ssl.SSLPeerUnverifiedException: Certificate for <db> doesn't match any of the subject alternative names: [a]", "host_name"),
+        (
+            (
+                "javax.net.ssl.SSLPeerUnverifiedException: Certificate for <db> doesn't match any of the subject"
+                " alternative names: [a]"
+            ),
+            "host_name",
+        ),
         ("javax.net.ssl.SSLHandshakeException: Received fatal alert: handshake_failure", "alert_received"),
         ("javax.net.ssl.SSLHandshakeException: Remote host terminated the handshake", "peer_vanished"),
-        ("javax.net.ssl.SSLHandshakeException: Missing Extended Master Secret extension on session resumption", "ems_inconsistent"),
+        (
+            "javax.net.ssl.SSLHandshakeException: Missing Extended Master Secret extension on session resumption",
+            "ems_inconsistent",
+        ),
         ("javax.net.ssl.SSLHandshakeException: No appropriate protocol (protocol is disabled)", "no_common_parameters"),
         ("javax.net.ssl.SSLException: something new", "other"),
     ],
 )
 def test_kinds_of_failures(tmp_path: Path, exception: str, kind: str) -> None:
-    facts = read(tmp_path, f"2026-11-23T17:10:17.080Z WARN  [t] [c.p.h.c.i.PersistentSyncHttpClient] Error executing http request\n{exception}\n\tat a.b(C.java:1)\n")
+    facts = read(
+        tmp_path,
+        "2026-11-23T17:10:17.080Z WARN  [t] [c.p.h.c.i.PersistentSyncHttpClient] Error executing http"
+        f" request\n{exception}\n\tat a.b(C.java:1)\n",
+    )
     assert [f.kind for f in facts.failures] == [kind]
 
 
 def test_what_is_no_failure(tmp_path: Path) -> None:
     facts = read(
         tmp_path,
-        "2026-11-23T17:10:17.080Z INFO  [t] [c.p.X] server certificate change is restricted during renegotiation\n"
-        "2026-11-23T17:10:17.081Z ERROR [t] [c.p.X] Error executing http request\njava.net.ConnectException: Connection refused\n"
-        f"2026-99-99T17:10:17.081Z ERROR [t] [c.p.X] Error executing http request\n{RESTRICTED}\n",
+        "2026-11-23T17:10:17.080Z INFO  [t] [c.p.X] server certificate change is restricted during"
+        " renegotiation\n2026-11-23T17:10:17.081Z ERROR [t] [c.p.X] Error executing http"
+        " request\njava.net.ConnectException: Connection refused\n2026-99-99T17:10:17.081Z ERROR [t] [c.p.X] Error"
+        f" executing http request\n{RESTRICTED}\n",
     )
     assert facts.form == "puppetserver"
     assert not facts.failures
@@ -118,14 +156,20 @@ TCP = "127.0.0.1:34798 [23/Nov/2026:17:28:10.259] puppetdb_vip puppetdb/puppetdb
         (TCP.replace("127.0.0.1", "::ffff:10.0.0.5"), "10.0.0.5", 34798, "puppetdb2", ""),
         (TCP.replace("puppetdb/puppetdb2", "puppetdb/<NOSRV>"), "127.0.0.1", 34798, "", ""),
         (
-            'x haproxy[1]: 10.0.1.2:33317 [23/Nov/2026:17:28:10.259] http-in~ static/srv1 10/0/30/69/109 200 2750 - - ---- 1/1/1/1/0 0/0 {1wt.eu} {} "GET /i HTTP/1.1"',
+            (
+                "x haproxy[1]: 10.0.1.2:33317 [23/Nov/2026:17:28:10.259] http-in~ static/srv1 10/0/30/69/109 200 2750 -"
+                ' - ---- 1/1/1/1/0 0/0 {1wt.eu} {} "GET /i HTTP/1.1"'
+            ),
             "10.0.1.2",
             33317,
             "srv1",
             "",
         ),
         (
-            "haproxy[374]: 127.0.0.1:34798 [23/Nov/2026:17:28:10.259] vip 127.0.0.100:8081 puppetdb/puppetdb2 127.0.0.1:49354 -> 127.0.0.12:8081 1/16/476",
+            (
+                "haproxy[374]: 127.0.0.1:34798 [23/Nov/2026:17:28:10.259] vip 127.0.0.100:8081 puppetdb/puppetdb2"
+                " 127.0.0.1:49354 -> 127.0.0.12:8081 1/16/476"
+            ),
             "127.0.0.1",
             34798,
             "puppetdb2",
@@ -203,7 +247,17 @@ def test_lines_do_not_depend_on_how_they_are_read(data: bytes, size: int) -> Non
     assert all(len(line) <= LONGEST_LINE for line in found)
 
 
-@given(st.lists(st.one_of(st.binary(max_size=60), st.sampled_from([OLD.encode(), TCP.encode(), RESTRICTED.encode(), b"Caused by: javax.net.ssl.SSLException"])), max_size=12))
+@given(
+    st.lists(
+        st.one_of(
+            st.binary(max_size=60),
+            st.sampled_from(
+                [OLD.encode(), TCP.encode(), RESTRICTED.encode(), b"Caused by: javax.net.ssl.SSLException"]
+            ),
+        ),
+        max_size=12,
+    )
+)
 @settings(max_examples=300)
 def test_any_lines_give_facts(tmp_path_factory: pytest.TempPathFactory, parts: list[bytes]) -> None:
     path = tmp_path_factory.getbasetemp() / "any.log"

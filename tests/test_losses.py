@@ -1,4 +1,6 @@
-"""What was cut, lost or begun on used ports: named, never guessed. Nothing that a whole capture does not say is said of a part of it."""
+"""What was cut, lost or begun on used ports: named, never guessed. Nothing that a whole capture does not say is said of
+a part of it.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,16 @@ X, Y, Z = (numbered(n) for n in (1, 2, 3))
 TICKET, NEW_TICKET = b"t" * 32, b"n" * 32
 
 
-def handshake(offered: bytes = b"", answered: bytes = b"", *, ticket: bytes | None = None, seen: int = 0, missing: int = 0, hello: str = "whole", ns: int = 100) -> HandshakeFacts:
+def handshake(
+    offered: bytes = b"",
+    answered: bytes = b"",
+    *,
+    ticket: bytes | None = None,
+    seen: int = 0,
+    missing: int = 0,
+    hello: str = "whole",
+    ns: int = 100,
+) -> HandshakeFacts:
     """A handshake up to TLS 1.2 as far as it was read. ``hello``: whole, cut or lost."""
     offer = messages.client_hello(client_hello(numbered(7), offered)[4:]).shape
     answer = messages.server_hello(server_hello(numbered(8), answered)[4:]).shape
@@ -115,7 +126,9 @@ def test_a_retry_alone_tells_no_kind(tmp_path: Path) -> None:
 
 
 def test_the_first_origin_of_a_session_is_kept() -> None:
-    """A flight that was not read to its end does not take a session away from whoever issued it; a handshake that was completed does."""
+    """A flight that was not read to its end does not take a session away from whoever issued it; a handshake that was
+    completed does.
+    """
     ledger = Ledger()
     ledger.enter(0, handshake(b"", X, seen=FLIGHT | KEYED, ns=100), "full")
     ledger.enter(1, handshake(X, X, seen=CHANGED, ns=200), "session_id")
@@ -220,7 +233,17 @@ def test_application_data_that_was_cut_is_no_loss(tmp_path: Path) -> None:
     for flow in pool.flows:
         data = [s for s in flow.segments if s.payload[:1] == b"\x17"]
         for s in data:
-            flow.segments.insert(flow.segments.index(s) + 1, Segment(s.ns + 1, s.from_client, ACK, s.seq + len(s.payload) + 2000, b"\x17\x03\x03\x00\x10" + bytes(16), flow))
+            flow.segments.insert(
+                flow.segments.index(s) + 1,
+                Segment(
+                    s.ns + 1,
+                    s.from_client,
+                    ACK,
+                    s.seq + len(s.payload) + 2000,
+                    b"\x17\x03\x03\x00\x10" + bytes(16),
+                    flow,
+                ),
+            )
             s.payload = s.payload[:2]
     document = document_of(written(tmp_path, pool.flows))
     assert [c.outcome for c in document.connections] == ["established", "established"]
@@ -268,7 +291,10 @@ def reused(flows: list[Flow], *, is_closed: bool = True) -> list[Flow]:
     """The flows on one port, without a SYN, one behind the other."""
     for number, flow in enumerate(flows):
         flow.port = 50_000
-        flow.isn = (2_042_225_962 - number * 900_000_000 & 0xFFFFFFFF, 2_044_449_415 + number * 700_000_000 & 0xFFFFFFFF)
+        flow.isn = (
+            2_042_225_962 - number * 900_000_000 & 0xFFFFFFFF,
+            2_044_449_415 + number * 700_000_000 & 0xFFFFFFFF,
+        )
         flow.segments = [s for s in flow.segments if not s.flags & SYN and (is_closed or not s.flags & 1)]
     return flows
 
@@ -345,7 +371,11 @@ def part(path: Path, link_type: int, frames: Frames, held: dict[int, int] | int)
 def aborts(document: Document) -> dict[str, tuple[list[str], ...]]:
     """The confirmed aborts, by connection, with the certificates of all that they name."""
     chains = {c.id: c.handshakes[0].server_chain for c in document.connections}
-    return {f.connections[-1]: tuple(chains[c] for c in f.connections) for f in document.findings if f.rule == "certificate-change-abort" and f.verdict == "confirmed"}
+    return {
+        f.connections[-1]: tuple(chains[c] for c in f.connections)
+        for f in document.findings
+        if f.rule == "certificate-change-abort" and f.verdict == "confirmed"
+    }
 
 
 def compare(whole: Document, less: Document) -> None:
@@ -387,7 +417,9 @@ def test_recordings_that_lack_a_frame_or_part_of_some(tmp_path: Path, name: str)
         assert less is not None
         compare(all_of_it, less)
         length = dice.randrange(54, 700)
-        less = part(tmp_path / "less.pcap", link_type, frames, dict.fromkeys(range(lost, lost + dice.randrange(1, 12)), length))
+        less = part(
+            tmp_path / "less.pcap", link_type, frames, dict.fromkeys(range(lost, lost + dice.randrange(1, 12)), length)
+        )
         assert less is not None
         compare(all_of_it, less)
 

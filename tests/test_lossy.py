@@ -1,4 +1,6 @@
-"""Two taps, each of which lost something, by clocks that are apart: together they are the whole; what only looks like copies stays as it is."""
+"""Two taps, each of which lost something, by clocks that are apart: together they are the whole; what only looks like
+copies stays as it is.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inspector import bounds, evidence
+from inspector import bounds
 from inspector.bundle.packets import held
 from inspector.capture import blocks
 from inspector.capture.files import Story
+from inspector.cli.progress import Progress
 from inspector.document import Document
-from inspector.extraction import extract
+from inspector.extract.processes import extract
+from inspector.extract.stretch import clocks_apart, extract_stretch
 from inspector.findings.judge import judge
-from inspector.progress import Progress
-from inspector.stretch import clocks_apart, extract_stretch
+from inspector.packets import reread as evidence
 from inspector.wire import openings
 from inspector.wire.openings import EVERYTHING, HELLO, Opened, apart, together
 from inspector.wire.segments import ACK, SYN
@@ -39,7 +42,10 @@ def kinds(document: Document) -> set[str]:
 
 def copies(folder: Path, name: str, seed: int, late: int) -> list[Path]:
     frames, kind, _ = recording(name)
-    return [write(folder / f"{n}.pcap", copy, kind) for n, copy in enumerate(taken(random.Random(seed), frames, 0.05, late).copies)]
+    return [
+        write(folder / f"{n}.pcap", copy, kind)
+        for n, copy in enumerate(taken(random.Random(seed), frames, 0.05, late).copies)
+    ]
 
 
 @pytest.mark.parametrize("late", [late for late in LATE if abs(late) > MS])
@@ -63,11 +69,16 @@ def test_three_copies_of_which_one_was_rotated(tmp_path: Path) -> None:
 def test_one_process_for_each_stretch_finds_the_same_clocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """IPv6 addresses have other numbers in each process."""
     paths = [str(path) for path in copies(tmp_path, "ipv6", 2, SECOND // 2)]
-    monkeypatch.setattr(blocks.ByteSource.__init__, "__defaults__", (None, 4096))  # many batches, so that there are borders
+    monkeypatch.setattr(
+        blocks.ByteSource.__init__, "__defaults__", (None, 4096)
+    )  # many batches, so that there are borders
     size = sum(Path(p).stat().st_size for p in paths)
     story = Story(paths)
     (alone,) = clocks_apart([extract_stretch(story, 0, float("inf"))], story).items()
-    parts = [extract_stretch(Story(paths), size * begin, size * end) for begin, end in ((0, 0.3), (0.3, 0.6), (0.6, float("inf")))]
+    parts = [
+        extract_stretch(Story(paths), size * begin, size * end)
+        for begin, end in ((0, 0.3), (0.3, 0.6), (0.6, float("inf")))
+    ]
     (shared,) = clocks_apart(parts, story).items()
     assert shared == alone
     assert shared[1][0] in (SECOND // 2, -SECOND // 2)
@@ -82,7 +93,9 @@ def test_one_file_is_read_once_and_so_are_several_by_one_clock(tmp_path: Path, m
         return original(self, *given)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Story, "windows", windows)
-    monkeypatch.setattr(openings.Openings, "add", lambda self, segments: pytest.fail("one capture has nothing to be compared with"))
+    monkeypatch.setattr(
+        openings.Openings, "add", lambda self, segments: pytest.fail("one capture has nothing to be compared with")
+    )
     frames, kind, _ = recording("jdk17-abort")
     document_of(write(tmp_path / "one.pcap", frames, kind))
     assert read == [{}]
@@ -111,7 +124,9 @@ def test_progress_goes_on_in_the_second_reading(tmp_path: Path) -> None:
 
 
 def test_what_was_sent_again_behind_a_border_is_no_copy(tmp_path: Path) -> None:
-    """Rotated files: the server did not hear the last SYNs of the first file, and they came once more a second later."""
+    """Rotated files: the server did not hear the last SYNs of the first file, and they came once more a
+    second later.
+    """
     der = certificate("puppetdb1", ("a.example.com",))
     pool = Pool()
     for number in range(8):
@@ -135,13 +150,17 @@ def test_captures_of_which_nothing_has_a_payload(tmp_path: Path) -> None:
 
 
 def test_evidence_of_two_copies_goes_by_one_clock(tmp_path: Path) -> None:
-    """What is saved of them says the same when it is read again, and the messages of a connection come in their order."""
+    """What is saved of them says the same when it is read again, and the messages of a connection come
+    in their order.
+    """
     paths = [str(path) for path in copies(tmp_path, "jdk17-abort", 3, 15 * SECOND)]
     analysis = judge(extract(paths))
     case = analysis.case
     late = evidence.clocks_late(case.facts.captures)
     with open(tmp_path / "evidence.pcapng", "wb") as out:
-        evidence.save(paths, [evidence.flow_of(leg) for seen in case.observed for leg in (seen.main, *seen.legs)], out, {}, late)
+        evidence.save(
+            paths, [evidence.flow_of(leg) for seen in case.observed for leg in (seen.main, *seen.legs)], out, {}, late
+        )
     again, first = said(document_of(tmp_path / "evidence.pcapng")), said(analysis.complete())
     assert {**again, "services": []} == {**first, "services": []}
     for flow in held(paths, case.observed, case.facts.captures).flows:
@@ -160,7 +179,11 @@ def test_differences_of_clocks() -> None:
     way = [n + 5 * SECOND + (-MS if k & 1 else MS) for n, k in zip(ns, kind, strict=True)]
     (found,) = apart({0: one, 2: opened(keys, way, kind)}).items()
     assert found == ((0, 2), (5 * SECOND, MS, 2))  # its way is no difference of clocks
-    few = opened([0, 2, *range(10, 30)], [9 * SECOND, 11 * SECOND, *(n * SECOND // 10 for n in range(80, 100))], [0, HELLO, *[0] * 20])
+    few = opened(
+        [0, 2, *range(10, 30)],
+        [9 * SECOND, 11 * SECOND, *(n * SECOND // 10 for n in range(80, 100))],
+        [0, HELLO, *[0] * 20],
+    )
     dense = opened([*keys, *range(40, 60)], [*ns, *(n * SECOND // 10 for n in range(20))], [*kind, *[0] * 20])
     assert apart({0: dense, 1: few}) == {}  # both saw others in the same time
     assert apart({0: opened(keys[:1], ns[:1], kind[:1]), 1: opened(keys[:1], [SECOND], kind[:1])}) == {}
@@ -172,7 +195,9 @@ def test_of_too_many_openings_captures_keep_the_same(monkeypatch: pytest.MonkeyP
     keys = dice.permutation(np.arange(2_000, dtype=np.uint64))
     times = np.arange(2_000, dtype=np.int64) * MS
     kind = np.arange(2_000, dtype=np.int64) & 3
-    whole = together([Opened(keys[:1_000], times[:1_000], kind[:1_000]), Opened(keys[1_000:], times[1_000:], kind[1_000:])])
+    whole = together(
+        [Opened(keys[:1_000], times[:1_000], kind[:1_000]), Opened(keys[1_000:], times[1_000:], kind[1_000:])]
+    )
     some = np.flatnonzero(dice.random(2_000) < 0.3)
     part = together([Opened(keys[some], times[some] + SECOND, kind[some])])
     assert len(whole.key) == len(part.key) == 50

@@ -1,4 +1,6 @@
-"""The end of a direction was not captured: what the other side acknowledged was sent all the same, and nobody is accused or acquitted by what is missing."""
+"""The end of a direction was not captured: what the other side acknowledged was sent all the same, and nobody is
+accused or acquitted by what is missing.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,23 @@ import pytest
 
 from inspector.document import Assessment
 from inspector.findings.judge import judge
-from tests.build import ACK, CHANGE, DATA, FIN, FINISHED, KEY_EXCHANGE, RST, SYN, Flow, Pool, Segment, certificate, facts_of, numbered, written
+from tests.build import (
+    ACK,
+    CHANGE,
+    DATA,
+    FIN,
+    FINISHED,
+    KEY_EXCHANGE,
+    RST,
+    SYN,
+    Flow,
+    Pool,
+    Segment,
+    certificate,
+    facts_of,
+    numbered,
+    written,
+)
 
 A, B = certificate("puppetdb1", ("puppetdb1.example.com",)), certificate("puppetdb2", ("puppetdb2.example.com",))
 X, Y, Z = (numbered(n) for n in (1, 2, 3))
@@ -76,7 +94,9 @@ def test_a_lost_flight_behind_a_reset_is_a_suspect(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("control", [FIN, RST])
 def test_a_connection_without_its_payload_protects_nobody(control: int, tmp_path: Path) -> None:
-    """Only SYN and FIN, or SYN and RST, are left of an abort: no TLS shows, but the sequence numbers say that there was something."""
+    """Only SYN and FIN, or SYN and RST, are left of an abort: no TLS shows, but the sequence numbers say that there was
+    something.
+    """
     pool = Pool()
     flow = declined(pool)
     flow.add(True, control | ACK)

@@ -1,11 +1,13 @@
-"""Master secrets from everything but the usual line: premaster secrets, encrypted premaster secrets, sessions that are resumed."""
+"""Master secrets from everything but the usual line: premaster secrets, encrypted premaster secrets, sessions that are
+resumed.
+"""
 
 from __future__ import annotations
 
-from inspector.contents import raw_messages
 from inspector.document import Connection
 from inspector.facts import ConnectionFacts
-from inspector.secrets.given import Given, given
+from inspector.packets.messages import raw_messages
+from inspector.secrets.inputs import SecretInputs, given
 from inspector.tls.registry import CLIENT_KEY_EXCHANGE
 from tests.build import document_of, facts_of
 from tests.conftest import find
@@ -19,7 +21,7 @@ def facts_at(port: int) -> list[ConnectionFacts]:
 
 
 def opened_with(lines: str, port: int) -> list[Connection]:
-    document = document_of(find("renegotiations"), given=Given([("lines", lines.encode())]))
+    document = document_of(find("renegotiations"), given=SecretInputs([("lines", lines.encode())]))
     return [c for c in document.connections if c.server_endpoint.port == port]
 
 

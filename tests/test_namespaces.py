@@ -1,4 +1,6 @@
-"""Live captures of real traffic, in network namespaces that the tests make and remove. Needs root; the lab with Java needs what ``captures/lab`` names."""
+"""Live captures of real traffic, in network namespaces that the tests make and remove. Needs root; the lab with Java
+needs what ``captures/lab`` names.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,10 @@ class Watch:
         self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=CAPTURES.parent)
         self.lines: list[dict[str, Any]] = []
         self.errors: list[str] = []
-        self._readers = [threading.Thread(target=self._read, daemon=True), threading.Thread(target=self._read_errors, daemon=True)]
+        self._readers = [
+            threading.Thread(target=self._read, daemon=True),
+            threading.Thread(target=self._read_errors, daemon=True),
+        ]
         for reader in self._readers:
             reader.start()
         assert until(lambda: any("capturing" in line for line in self.errors) or self.process.poll() is not None)
@@ -73,7 +78,12 @@ class Watch:
         return until(lambda: any(text in line.get("text", "") for line in list(self.lines)), seconds)
 
     def children(self) -> list[int]:
-        return [int(word) for word in subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True, check=False).stdout.split()]
+        return [
+            int(word)
+            for word in subprocess.run(
+                ["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True, check=False
+            ).stdout.split()
+        ]
 
 
 @pytest.fixture
@@ -90,7 +100,10 @@ def namespace() -> Iterator[str]:
 
 
 def cabled(namespace: str) -> None:
-    subprocess.run(["ip", "link", "add", "one", "netns", namespace, "type", "veth", "peer", "name", "two", "netns", namespace], check=True)
+    subprocess.run(
+        ["ip", "link", "add", "one", "netns", namespace, "type", "veth", "peer", "name", "two", "netns", namespace],
+        check=True,
+    )
     for interface in ("one", "two"):
         subprocess.run(["ip", "-n", namespace, "link", "set", interface, "up", "mtu", "9000"], check=True)
 
@@ -109,7 +122,11 @@ for _ in range(int(sys.argv[3])):
         out.send(data[at + 16 : at + 16 + length])
         at += 16 + length
 """
-    subprocess.run(["ip", "netns", "exec", namespace, sys.executable, "-c", code, str(path), interface, str(times)], check=True, timeout=60)
+    subprocess.run(
+        ["ip", "netns", "exec", namespace, sys.executable, "-c", code, str(path), interface, str(times)],
+        check=True,
+        timeout=60,
+    )
 
 
 @pytest.fixture
@@ -134,7 +151,13 @@ def test_who_parses_is_not_root_and_cannot_become_it(namespace: str) -> None:
         assert parser["NoNewPrivs"] == "1"
         captures = status_of(sniffer)
         assert set(captures["Uid"].split()) == {"65534"}
-        assert [int(captures[name], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")] == [0, 1 << 13, 1 << 13, 1 << 13, 0]
+        assert [int(captures[name], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")] == [
+            0,
+            1 << 13,
+            1 << 13,
+            1 << 13,
+            0,
+        ]
         assert captures["NoNewPrivs"] == "1"
     finally:
         watch.end()
@@ -202,14 +225,27 @@ def test_nobody_is_left_when_it_is_killed(namespace: str) -> None:
 
 @pytest.mark.parametrize("way", ["-i", "--via"])
 def test_the_lab(tmp_path: Path, way: str) -> None:
-    """A real JVM behind HAProxy: told while it runs, as the file of ``-w`` gives it; the evidence holds the whole story."""
+    """A real JVM behind HAProxy: told while it runs, as the file of ``-w`` gives it; the evidence holds the whole
+    story.
+    """
     lacks = missing(["tcpdump"])
     if lacks:
         pytest.skip(f"the lab needs {', '.join(lacks)}")
     with lab() as built:
         dump = f"tcpdump -i {built.client_interface} -U -s0 --immediate-mode -Z root -w - tcp"
         source = ["-i", built.client_interface] if way == "-i" else ["--via", dump]
-        watch = Watch(built.client, "-Z", "root", "-w", f"{tmp_path}/w.pcapng", "--incidents", f"{tmp_path}/evidence", "--journal", f"{tmp_path}/j.sqlite", *source)
+        watch = Watch(
+            built.client,
+            "-Z",
+            "root",
+            "-w",
+            f"{tmp_path}/w.pcapng",
+            "--incidents",
+            f"{tmp_path}/evidence",
+            "--journal",
+            f"{tmp_path}/j.sqlite",
+            *source,
+        )
         time.sleep(1)
         account = subprocess.run(built.client_command(40, 20), stdout=subprocess.PIPE, check=True, timeout=120).stdout
         aborted = [line for line in map(json.loads, account.splitlines()) if line["outcome"] == "aborted"]
@@ -223,6 +259,8 @@ def test_the_lab(tmp_path: Path, way: str) -> None:
     assert last == {f["id"]: f for f in document["findings"] if f["rule"] == ABORT}
     for incident in document["incidents"]:
         evidence = analyzed(tmp_path / "evidence" / f"incident-{incident['id']}.pcapng")
-        assert incident["connections"] == next(i["connections"] for i in evidence["incidents"] if i["id"] == incident["id"])
+        assert incident["connections"] == next(
+            i["connections"] for i in evidence["incidents"] if i["id"] == incident["id"]
+        )
         assert all(c["outcome"] != "incomplete" for c in evidence["connections"])
     assert analyzed(tmp_path / "j.sqlite")["findings"] == document["findings"]

@@ -14,7 +14,20 @@ from inspector.document import Document
 from inspector.tls.preamble import find_hello
 from inspector.tls.records import NEVER, RecordReader
 from inspector.tls.registry import CHANGE_CIPHER_SPEC, HANDSHAKE
-from tests.build import ACK, FIN, RST, Flow, Pool, certificate, client_hello, document_of, numbered, record, server_hello, written
+from tests.build import (
+    ACK,
+    FIN,
+    RST,
+    Flow,
+    Pool,
+    certificate,
+    client_hello,
+    document_of,
+    numbered,
+    record,
+    server_hello,
+    written,
+)
 from tests.test_tls import Sink
 
 A = certificate("puppetdb1", ("puppetdb1.example.com",))
@@ -25,7 +38,9 @@ Exchange = list[tuple[bool, bytes]]
 
 
 def proxy_v2(length: int) -> bytes:
-    """A PROXY header of version 2 over TCP4, with a NOOP TLV that fills it up to ``length`` bytes behind its first sixteen."""
+    """A PROXY header of version 2 over TCP4, with a NOOP TLV that fills it up to ``length`` bytes behind its first
+    sixteen.
+    """
     addresses = bytes((10, 0, 0, 1, 10, 0, 0, 2)) + struct.pack(">HH", 1234, 443)
     rest = length - len(addresses)
     tlv = b"\x04" + struct.pack(">H", rest - 3) + bytes(rest - 3) if rest >= 3 else b""
@@ -34,20 +49,38 @@ def proxy_v2(length: int) -> bytes:
 
 PAGE = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 20000\r\n\r\n" + b"<html>" * 3_400
 CONNECT = b"CONNECT puppetdb.example.com:8081 HTTP/1.1\r\nHost: puppetdb.example.com:8081\r\n\r\n"
-STARTTLS: Exchange = [(True, b"EHLO a\r\n"), (False, b"250-mx\r\n250 STARTTLS\r\n"), (True, b"STARTTLS\r\n"), (False, b"220 go ahead\r\n")]
+STARTTLS: Exchange = [
+    (True, b"EHLO a\r\n"),
+    (False, b"250-mx\r\n250 STARTTLS\r\n"),
+    (True, b"STARTTLS\r\n"),
+    (False, b"220 go ahead\r\n"),
+]
 EXCHANGES: dict[str, Exchange] = {
     "nothing": [],
     "smtp": [(False, b"220 mx ESMTP\r\n"), *STARTTLS],
     "a greeting of 17,000 bytes": [(False, b"220-" + b"welcome " * 2_125 + b"\r\n"), *STARTTLS],
     "a greeting of 100,000 bytes": [(False, b"220-" + b"welcome " * 125 + b"\r\n")] * 100 + STARTTLS,
     "a proxy's page": [(True, CONNECT), (False, PAGE), (True, CONNECT), (False, b"HTTP/1.1 200 OK\r\n\r\n")],
-    "a client that sends much": [(True, CONNECT[:-2] + b"Proxy-Authorization: Negotiate " + b"A" * 40_000 + b"\r\n\r\n"), (False, b"HTTP/1.1 200 OK\r\n\r\n")],
+    "a client that sends much": [
+        (True, CONNECT[:-2] + b"Proxy-Authorization: Negotiate " + b"A" * 40_000 + b"\r\n\r\n"),
+        (False, b"HTTP/1.1 200 OK\r\n\r\n"),
+    ],
     "proxy v1": [(True, b"PROXY TCP4 10.0.0.1 10.0.0.2 1234 443\r\n")],
     "proxy v2": [(True, proxy_v2(12))],
     "proxy v2 of 20,000 bytes": [(True, proxy_v2(20_000))],
     "two proxy v2 headers": [(True, proxy_v2(30_000) + proxy_v2(60_000))],
-    "socks5": [(True, b"\5\1\0"), (False, b"\5\0"), (True, b"\5\1\0\1\12\0\0\1\x1f\x91"), (False, b"\5\0\0\1\0\0\0\0\0\0")],
-    "bytes like a record": [(True, b"\x16\x03\x05hello"), (False, b"\x16\x03\x01\x00\x05\x04abcd"), (True, b"\x16"), (False, b"\x16\x03")],
+    "socks5": [
+        (True, b"\5\1\0"),
+        (False, b"\5\0"),
+        (True, b"\5\1\0\1\12\0\0\1\x1f\x91"),
+        (False, b"\5\0\0\1\0\0\0\0\0\0"),
+    ],
+    "bytes like a record": [
+        (True, b"\x16\x03\x05hello"),
+        (False, b"\x16\x03\x01\x00\x05\x04abcd"),
+        (True, b"\x16"),
+        (False, b"\x16\x03"),
+    ],
 }
 
 
@@ -76,8 +109,17 @@ def refragmented(payload: bytes, size: int, is_clear: bool, version: int) -> tup
     return bytes(out), is_clear
 
 
-def behind(flow: Flow, exchange: Exchange, *, size: int = 1 << 14, joined: bool = False, segment: int = 40_000, version: int = 0x0303) -> Flow:
-    """The flow with something before its TLS, in records of other sizes. ``joined``: what its client says last shares a segment with its hello.
+def behind(
+    flow: Flow,
+    exchange: Exchange,
+    *,
+    size: int = 1 << 14,
+    joined: bool = False,
+    segment: int = 40_000,
+    version: int = 0x0303,
+) -> Flow:
+    """The flow with something before its TLS, in records of other sizes. ``joined``: what its client says last shares a
+    segment with its hello.
     ``segment``: bytes of a segment at most."""
     out = Flow(flow.port, flow.ns, flow.client).open()
 
@@ -95,7 +137,9 @@ def behind(flow: Flow, exchange: Exchange, *, size: int = 1 << 14, joined: bool 
             say(from_client, ACK, data)
     is_clear = [True, True]
     for s in flow.segments[3:]:
-        data, is_clear[s.from_client] = refragmented(s.payload, size, is_clear[s.from_client], version if s.from_client else 0x0303)
+        data, is_clear[s.from_client] = refragmented(
+            s.payload, size, is_clear[s.from_client], version if s.from_client else 0x0303
+        )
         if s.from_client:
             data, waiting = waiting + data, b""
         say(s.from_client, s.flags, data)
@@ -105,7 +149,11 @@ def behind(flow: Flow, exchange: Exchange, *, size: int = 1 << 14, joined: bool 
 def told(document: Document) -> Any:
     """What a document says of handshakes, whatever stood before them and however they were cut."""
     return (
-        [(c.outcome, h.kind, h.jsse.verdict, h.server_chain, h.server_name, h.session, h.ja4, h.ems) for c in document.connections for h in c.handshakes],
+        [
+            (c.outcome, h.kind, h.jsse.verdict, h.server_chain, h.server_name, h.session, h.ja4, h.ems)
+            for c in document.connections
+            for h in c.handshakes
+        ],
         [(f.rule, f.verdict) for f in document.findings],
         [(s.assessment.state, s.assessment.grade) for s in document.services],
     )
@@ -120,10 +168,16 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 AT_ONCE = [name for name in EXCHANGES if "proxy v" in name]
 """Only behind such a header a client says its hello at once."""
-SIZES = {"size": st.integers(1, 400), "segment": st.sampled_from((1, 3, 7, 64, 536, 1448, 40_000)), "joined": st.booleans()}
+SIZES = {
+    "size": st.integers(1, 400),
+    "segment": st.sampled_from((1, 3, 7, 64, 536, 1448, 40_000)),
+    "joined": st.booleans(),
+}
 
 
-@pytest.mark.parametrize(("name", "joined"), [*((name, False) for name in EXCHANGES), *((name, True) for name in AT_ONCE)])
+@pytest.mark.parametrize(
+    ("name", "joined"), [*((name, False) for name in EXCHANGES), *((name, True) for name in AT_ONCE)]
+)
 def test_preambles_of_any_length(tmp_path: Path, expected: Any, name: str, joined: bool) -> None:
     exchange = EXCHANGES[name]
     flows = [behind(flow, exchange, joined=joined, segment=1448) for flow in story()]
@@ -135,11 +189,24 @@ def test_preambles_of_any_length(tmp_path: Path, expected: Any, name: str, joine
 
 @settings(max_examples=25, deadline=None)
 @given(name=st.sampled_from([name for name in EXCHANGES if "100,000" not in name]), **SIZES)
-def test_records_of_any_size(tmp_path_factory: pytest.TempPathFactory, expected: Any, size: int, segment: int, name: str, joined: bool) -> None:
-    """Handshakes in records of 1 byte and more, in segments of any size, at the very start and behind every preamble."""
+def test_records_of_any_size(
+    tmp_path_factory: pytest.TempPathFactory, expected: Any, size: int, segment: int, name: str, joined: bool
+) -> None:
+    """Handshakes in records of 1 byte and more, in segments of any size, at the very start and behind
+    every preamble.
+    """
     exchange = EXCHANGES[name]
     is_long = sum(len(data) for _, data in exchange) > 5_000
-    flows = [behind(flow, exchange, size=size, segment=max(segment, 536) if is_long else segment, joined=joined and name in AT_ONCE) for flow in story()]
+    flows = [
+        behind(
+            flow,
+            exchange,
+            size=size,
+            segment=max(segment, 536) if is_long else segment,
+            joined=joined and name in AT_ONCE,
+        )
+        for flow in story()
+    ]
     assert told(document_of(written(tmp_path_factory.mktemp("cut"), flows))) == expected
 
 
@@ -157,12 +224,16 @@ def test_one_direction_behind_a_preamble(tmp_path: Path, name: str, is_client: b
 
 @pytest.mark.parametrize("minor", [*range(8), 0x10, 0x7F, 0xFF])
 def test_record_versions(tmp_path: Path, minor: int) -> None:
-    """Servers take any 0x03nn for a ClientHello, and so does this; a client that writes what no TLS stack writes is not known to be Java."""
+    """Servers take any 0x03nn for a ClientHello, and so does this; a client that writes what no TLS stack writes is not
+    known to be Java.
+    """
     document = document_of(written(tmp_path, [behind(flow, [], version=0x0300 | minor) for flow in story()]))
     assert [c.outcome for c in document.connections] == ["established", "established", "aborted"]
     assert [c.handshakes[0].kind for c in document.connections] == ["full", "session_id", "full"]
     assert {a.kind for c in document.connections for a in c.anomalies} == ({"record_version"} if minor > 3 else set())
-    assert [f.verdict for f in document.findings if f.rule == "certificate-change-abort"] == ["possible" if minor > 3 else "confirmed"]
+    assert [f.verdict for f in document.findings if f.rule == "certificate-change-abort"] == [
+        "possible" if minor > 3 else "confirmed"
+    ]
 
 
 def test_a_hello_that_begins_within_a_segment_is_not_called_an_abort(tmp_path: Path) -> None:

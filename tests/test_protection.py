@@ -15,7 +15,8 @@ from inspector.tls.protection import Extent, plaintext_extent, protection_of
 from tests.sealing import CLIENT, MASTER, SERVER, modern_sealer, sealer, suite_of
 
 LENGTHS = [
-    # suite, version, encrypt-then-MAC, record, plaintext (RFC 5246, section 6.2.3; RFC 5288; RFC 6655; RFC 7366; RFC 7905)
+    # suite, version, encrypt-then-MAC, record, plaintext (RFC 5246, section 6.2.3; RFC 5288; RFC 6655; RFC 7366; RFC
+    # 7905)
     (0xC02F, 0x0303, False, 40, Extent(16, 16)),
     (0xC030, 0x0303, False, 28, Extent(4, 4)),
     (0xC09C, 0x0303, False, 40, Extent(16, 16)),
@@ -49,24 +50,40 @@ def test_free_padding_widens_the_range() -> None:
 
 def test_every_suite_of_the_families_is_known() -> None:
     for code, name in CIPHER_SUITES.items():
-        if any(part in name for part in ("_AES_128_", "_AES_256_", "CHACHA20", "_NULL_SHA", "3DES_EDE")) and "OCB" not in name:
+        if (
+            any(part in name for part in ("_AES_128_", "_AES_256_", "CHACHA20", "_NULL_SHA", "3DES_EDE"))
+            and "OCB" not in name
+        ):
             protection = protection_of(code)
             assert protection is not None, name
             assert is_supported(protection), name
 
 
 CLASSIC = [
-    *(Suite(*rest) for rest in [(suite_of(c).protection, 0x0303, False) for c in (0xC02F, 0xC030, 0xC09C, 0xC09D, 0xC0A0, 0xC0A1, 0xCCA8, 0x003C, 0xC028, 0x002F, 0x003B)]),
+    *(
+        Suite(*rest)
+        for rest in [
+            (suite_of(c).protection, 0x0303, False)
+            for c in (0xC02F, 0xC030, 0xC09C, 0xC09D, 0xC0A0, 0xC0A1, 0xCCA8, 0x003C, 0xC028, 0x002F, 0x003B)
+        ]
+    ),
     *(suite_of(c, v) for c in (0x002F, 0x0035, 0x000A, 0x0002) for v in (0x0301, 0x0302)),
     *(suite_of(c, 0x0303, encrypt_then_mac=True) for c in (0x002F, 0xC028)),
     suite_of(0x0035, 0x0301, encrypt_then_mac=True),
 ]
-NAMES = [f"{s.protection.algorithm}-{s.protection.mode}-{s.protection.tag}-{s.protection.digest}-{s.version:x}-{s.encrypt_then_mac}" for s in CLASSIC]
+NAMES = [
+    f"{s.protection.algorithm}-{s.protection.mode}-{s.protection.tag}-{s.protection.digest}-{s.version:x}-{s.encrypt_then_mac}"
+    for s in CLASSIC
+]
 
 
 @pytest.mark.parametrize("suite", CLASSIC, ids=NAMES)
 @settings(max_examples=20, deadline=None)
-@given(plains=st.lists(st.binary(max_size=300), min_size=1, max_size=5), from_client=st.booleans(), padding=st.integers(0, 3))
+@given(
+    plains=st.lists(st.binary(max_size=300), min_size=1, max_size=5),
+    from_client=st.booleans(),
+    padding=st.integers(0, 3),
+)
 def test_what_was_sealed_is_opened(suite: Suite, plains: list[bytes], from_client: bool, padding: int) -> None:
     seal = sealer(suite, from_client, padding)
     opener = openers(suite, MASTER, CLIENT, SERVER)[0 if from_client else 1]
@@ -80,7 +97,11 @@ def test_what_was_sealed_is_opened(suite: Suite, plains: list[bytes], from_clien
 
 @pytest.mark.parametrize("suite", CLASSIC, ids=NAMES)
 @settings(max_examples=20, deadline=None)
-@given(place=st.integers(0, 1 << 16), flip=st.integers(1, 255), what=st.sampled_from(["byte", "number", "kind", "cut", "side"]))
+@given(
+    place=st.integers(0, 1 << 16),
+    flip=st.integers(1, 255),
+    what=st.sampled_from(["byte", "number", "kind", "cut", "side"]),
+)
 def test_anything_else_is_not(suite: Suite, place: int, flip: int, what: str) -> None:
     body = bytearray(sealer(suite, True)(7, 22, b"finished" * 3))
     sequence, kind, side = 7, 22, 0
@@ -101,7 +122,12 @@ def test_anything_else_is_not(suite: Suite, place: int, flip: int, what: str) ->
 
 @pytest.mark.parametrize("code", [0x1301, 0x1302, 0x1303, 0x1304, 0x1305])
 @settings(max_examples=30, deadline=None)
-@given(plain=st.binary(max_size=400), kind=st.sampled_from([21, 22, 23]), padding=st.integers(0, 8), sequence=st.integers(0, 1 << 40))
+@given(
+    plain=st.binary(max_size=400),
+    kind=st.sampled_from([21, 22, 23]),
+    padding=st.integers(0, 8),
+    sequence=st.integers(0, 1 << 40),
+)
 def test_modern_records(code: int, plain: bytes, kind: int, padding: int, sequence: int) -> None:
     suite = suite_of(code, 0x0304)
     secret = b"\7" * (48 if code == 0x1302 else 32)
@@ -119,7 +145,14 @@ def test_modern_records(code: int, plain: bytes, kind: int, padding: int, sequen
 
 def test_vectors() -> None:
     # the PRF of TLS 1.2 with SHA-256: the vector that the working group's list has had since 2009
-    found = prf(0x0303, "sha256", bytes.fromhex("9bbe436ba940f017b17652849a71db35"), b"test label", bytes.fromhex("a0ba9f936cda311827a6f796ffd5198c"), 100)
+    found = prf(
+        0x0303,
+        "sha256",
+        bytes.fromhex("9bbe436ba940f017b17652849a71db35"),
+        b"test label",
+        bytes.fromhex("a0ba9f936cda311827a6f796ffd5198c"),
+        100,
+    )
     assert found.hex().startswith("e3f229ba727be17b8d122620557cd453c2aab21d07c3d495329b52d4e61edb5a")
     # RFC 8448, section 3: the client's handshake traffic key and IV
     secret = bytes.fromhex("b3eddb126e067f35a780b3abf45e2d8f3b1a950738f52e9600746a0e27a55a21")

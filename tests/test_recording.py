@@ -1,4 +1,6 @@
-"""What a live capture writes: ``-w``, rings, the packets of an incident; and what happens where nothing can be written."""
+"""What a live capture writes: ``-w``, rings, the packets of an incident; and what happens where nothing
+can be written.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,8 @@ from inspector.capture.files import Story
 from inspector.errors import UsageError
 from inspector.findings.case import Options
 from inspector.findings.judge import judge
-from inspector.live.recording import Limits, Recording, conditions
-from inspector.live.trigger import FILES_A_MINUTE, Trigger
+from inspector.live.outputs.recording import Limits, Recording, conditions
+from inspector.live.outputs.trigger import FILES_A_MINUTE, Trigger
 from inspector.live.update import Keeping
 from tests.build import Pool, capture, certificate, facts_of, numbered, record
 from tests.conftest import CAPTURES, bundled, find
@@ -54,14 +56,21 @@ def test_full_keeps_all(tmp_path: Path) -> None:
 def frames_of(path: Path) -> list[tuple[int, bytes]]:
     """Times and bytes."""
     batches = list(Story([str(path)]).batches())
-    return [(int(ns), b.data[at : at + held].tobytes()) for b in batches for ns, at, held in zip(b.time_ns, b.offset, b.captured, strict=True)]
+    return [
+        (int(ns), b.data[at : at + held].tobytes())
+        for b in batches
+        for ns, at, held in zip(b.time_ns, b.offset, b.captured, strict=True)
+    ]
 
 
 def test_application_data_is_cut_away(tmp_path: Path) -> None:
     pool = Pool()
     flow = pool.full(A, numbered(1), data=False)
     del flow.segments[-3:]
-    flow.sent = [sum(len(s.payload) + bool(s.flags & 2) for s in flow.segments if s.from_client is side) for side in (True, False)]
+    flow.sent = [
+        sum(len(s.payload) + bool(s.flags & 2) for s in flow.segments if s.from_client is side)
+        for side in (True, False)
+    ]
     for _ in range(20):
         flow.server_says(record(23, b"d" * 16_000))
     flow.close()
@@ -94,7 +103,9 @@ def test_conditions(values: tuple[str, ...], found: Limits) -> None:
     assert conditions("-a", values) == found
 
 
-@pytest.mark.parametrize("value", ["files", "files:", "files:x", "files:-1", "files:1.5", "incident:1", "nan:1", "duration:nan", ":3"])
+@pytest.mark.parametrize(
+    "value", ["files", "files:", "files:x", "files:-1", "files:1.5", "incident:1", "nan:1", "duration:nan", ":3"]
+)
 def test_conditions_that_are_none(value: str) -> None:
     with pytest.raises(UsageError):
         conditions("-b", (value,))
@@ -132,7 +143,9 @@ def test_a_file_that_may_not_grow(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
 
     command = [*WATCH, "--no-journal", "-w", str(tmp_path / "w.pcapng"), "-"]
-    done = subprocess.run(command, input=data, capture_output=True, timeout=60, check=False, preexec_fn=limited, cwd=CAPTURES.parent)
+    done = subprocess.run(
+        command, input=data, capture_output=True, timeout=60, check=False, preexec_fn=limited, cwd=CAPTURES.parent
+    )
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert done.returncode == 0, done.stderr
     assert len(of_kind(lines, "incident")) == 23
@@ -141,16 +154,23 @@ def test_a_file_that_may_not_grow(tmp_path: Path) -> None:
     assert Story([str(tmp_path / "w.pcapng")])
 
 
-@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("unshare") is None, reason="needs root and unshare, to mount a small file system")
+@pytest.mark.skipif(
+    os.geteuid() != 0 or shutil.which("unshare") is None, reason="needs root and unshare, to mount a small file system"
+)
 def test_a_full_disk(tmp_path: Path) -> None:
     """Everything that writes on a file system of one MiB: the capture goes on, and each loss is named."""
     data = tmp_path / "c.pcap"
     data.write_bytes(bytes_of(CAPTURES / "puppet-session-ids.pcap.gz"))
     full = tmp_path / "full"
     full.mkdir()
-    options = f"-Z root --min-free 0 --journal {full}/j.sqlite -w {full}/w.pcapng --full --incidents {full}/evidence --metrics {full}/m.prom"
+    options = (
+        f"-Z root --min-free 0 --journal {full}/j.sqlite -w {full}/w.pcapng --full --incidents {full}/evidence"
+        f" --metrics {full}/m.prom"
+    )
     script = f"mount -t tmpfs -o size=300k tmpfs {full} && {sys.executable} -m inspector watch {options} - < {data}"
-    done = subprocess.run(["unshare", "-m", "sh", "-c", script], capture_output=True, timeout=60, check=False, cwd=CAPTURES.parent)
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c", script], capture_output=True, timeout=60, check=False, cwd=CAPTURES.parent
+    )
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert done.returncode == 0, done.stderr
     assert b"Traceback" not in done.stderr
@@ -172,7 +192,12 @@ def test_evidence_opens_as_a_capture_with_its_comments(tmp_path: Path) -> None:
         assert line["incident"] in {i["id"] for i in document["incidents"]}
         assert all(c["outcome"] != "incomplete" for c in document["connections"])
     if shutil.which("tshark"):
-        done = subprocess.run(["tshark", "-r", written_files[0]["path"], "-Y", "frame.comment", "-T", "fields", "-e", "frame.comment"], capture_output=True, check=True, timeout=60)
+        done = subprocess.run(
+            ["tshark", "-r", written_files[0]["path"], "-Y", "frame.comment", "-T", "fields", "-e", "frame.comment"],
+            capture_output=True,
+            check=True,
+            timeout=60,
+        )
         assert b"certificate-change-abort, declined" in done.stdout
 
 
@@ -188,10 +213,15 @@ def test_flows_that_move_much_data_are_held_by_what_was_looked_at(tmp_path: Path
     pool = Pool()
     flow = pool.full(A, numbered(1), data=False)
     del flow.segments[-3:]
-    flow.sent = [sum(len(s.payload) + bool(s.flags & 2) for s in flow.segments if s.from_client is side) for side in (True, False)]
+    flow.sent = [
+        sum(len(s.payload) + bool(s.flags & 2) for s in flow.segments if s.from_client is side)
+        for side in (True, False)
+    ]
     for _ in range(500):
         flow.server_says(b"", wait=1000)
-        flow.server_says(record(23, b"d" * 14_000)[:7_000], wait=1000).server_says(record(23, b"d" * 14_000)[7_000:], wait=1000)
+        flow.server_says(record(23, b"d" * 14_000)[:7_000], wait=1000).server_says(
+            record(23, b"d" * 14_000)[7_000:], wait=1000
+        )
     flow.close()
     trigger = Trigger(str(tmp_path / "evidence"), [])
     watching, _ = listened(capture([flow]), Keeping(trigger=trigger))

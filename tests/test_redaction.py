@@ -1,4 +1,6 @@
-"""Redacted bundles: the same findings and relations, and nothing of the original in any file, compared field by field."""
+"""Redacted bundles: the same findings and relations, and nothing of the original in any file, compared
+field by field.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +22,10 @@ from hypothesis import given, settings, strategies as st
 from inspector.bundle.verify import verify
 from inspector.bundle.writing import Order, write_bundle
 from inspector.capture.files import Story
-from inspector.contents import raw_messages
-from inspector.extraction import extract
+from inspector.extract.processes import extract
 from inspector.facts import ConnectionFacts
 from inspector.findings.judge import Analysis, judge
+from inspector.packets.messages import raw_messages
 from inspector.redaction import keys
 from inspector.redaction.certificates import Remaker
 from inspector.redaction.disguise import Disguise
@@ -35,7 +37,17 @@ from tests.build import VIP, Pool, certificate, client_hello, extension, numbere
 from tests.conftest import find
 from tests.test_report import reported
 
-NAMES = ("puppet-session-ids", "jdk17-abort", "ipv6", "both-legs", "mutual-tls", "tickets", "tls13", "mixed-pool", "python-clients")
+NAMES = (
+    "puppet-session-ids",
+    "jdk17-abort",
+    "ipv6",
+    "both-legs",
+    "mutual-tls",
+    "tickets",
+    "tls13",
+    "mixed-pool",
+    "python-clients",
+)
 KEY = b"k" * 32
 OWN_WORDS = ("puppet", "tickets")
 """Names of a server and of a capture that stand in every report, in paths and in what was replaced."""
@@ -67,21 +79,30 @@ def identifying(analysis: Analysis) -> dict[str, set[str]]:
     connections = document["connections"]
     handshakes = [h for c in connections for h in c["handshakes"]]
     found = {
-        "address": {e["ip"] for c in connections for e in (c["client_endpoint"], c["server_endpoint"])} | {a for b in document["backends"] for a in b["addresses"]},
+        "address": {e["ip"] for c in connections for e in (c["client_endpoint"], c["server_endpoint"])}
+        | {a for b in document["backends"] for a in b["addresses"]},
         "name": {n for c in document["certificates"] for n in (*c["dns_names"], c["subject"], c["issuer"])}
         | {h["server_name"] for h in handshakes if h["server_name"]}
         | {n for listed in document["authorities"] for n in listed["names"]},
         "serial": {c["serial"] for c in document["certificates"] if len(c["serial"]) > 6},
         "fingerprint": {c["sha256"][:12] for c in (*document["certificates"], *document["authorities"])},
-        "session": {h["session"][k][:12] for h in handshakes for k in ("offered_id", "answered_id", "offered_ticket", "issued_ticket") if h["session"][k]},
+        "session": {
+            h["session"][k][:12]
+            for h in handshakes
+            for k in ("offered_id", "answered_id", "offered_ticket", "issued_ticket")
+            if h["session"][k]
+        },
         "psk": {p[:12] for h in handshakes for p in h["session"]["offered_psks"] or []},
         "connection": {c["id"] for c in connections},
-        "file": {Path(c["path"]).name.split(".")[0] for c in document["captures"]} | {Path(log["path"]).name for log in document["logs"]},
+        "file": {Path(c["path"]).name.split(".")[0] for c in document["captures"]}
+        | {Path(log["path"]).name for log in document["logs"]},
         "node": {f.node for log in case.facts.logs for f in log.failures if f.node},
         "thread": {f.thread for log in case.facts.logs for f in log.failures if f.thread},
         "server": {p.server for log in case.facts.logs for p in log.proxied if p.server},
     }
-    found["name"] |= {part.split("=", 1)[1] for name in found["name"] if "=" in name for part in name.split(", ") if "=" in part}
+    found["name"] |= {
+        part.split("=", 1)[1] for name in found["name"] if "=" in name for part in name.split(", ") if "=" in part
+    }
     return {kind: {v for v in values if len(v) > 2 and v not in OWN_WORDS} for kind, values in found.items()}
 
 
@@ -102,7 +123,9 @@ def test_no_file_holds_anything_of_the_original(name: str) -> None:
         whole = "\n".join(texts)
         for kind, values in original.items():
             for value in values:
-                assert not re.search(rf"(?<![0-9a-zA-Z.:]){re.escape(value)}(?![0-9a-zA-Z.:])", whole), f"{path.name} holds the {kind} {value}"
+                assert not re.search(rf"(?<![0-9a-zA-Z.:]){re.escape(value)}(?![0-9a-zA-Z.:])", whole), (
+                    f"{path.name} holds the {kind} {value}"
+                )
     manifest = json.loads((directory / "MANIFEST.json").read_bytes())
     assert manifest["host"] != socket.gethostname()
     assert len(manifest["redacted"]["replaced"]) >= 8
@@ -132,7 +155,9 @@ def fields_of(der: bytes) -> dict[str, object]:
 def test_no_packet_holds_anything_of_the_original(name: str) -> None:
     analysis, alone, directory = both(name)
     case = analysis.case
-    old_addresses = {end.address for s in case.observed for leg in (s.main, *s.legs) for end in (leg.client, leg.server)}
+    old_addresses = {
+        end.address for s in case.observed for leg in (s.main, *s.legs) for end in (leg.client, leg.server)
+    }
     story = Story([str(directory / "evidence.pcapng")])
     blob = bytearray()
     for batch in story.batches():
@@ -188,15 +213,25 @@ def test_findings_and_relations_stay(name: str) -> None:
     analysis, alone, directory = both(name)
     old = msgspec.to_builtins(analysis.complete())
     new = json.loads((directory / "analysis.json").read_bytes())
-    assert [(f["rule"], f["severity"], f["verdict"], f["grade"], f["first"], f["last"], f["count"]) for f in sorted(old["findings"], key=order)] == [
-        (f["rule"], f["severity"], f["verdict"], f["grade"], f["first"], f["last"], f["count"]) for f in sorted(new["findings"], key=order)
+    assert [
+        (f["rule"], f["severity"], f["verdict"], f["grade"], f["first"], f["last"], f["count"])
+        for f in sorted(old["findings"], key=order)
+    ] == [
+        (f["rule"], f["severity"], f["verdict"], f["grade"], f["first"], f["last"], f["count"])
+        for f in sorted(new["findings"], key=order)
     ]
     assert [s["assessment"]["state"] for s in old["services"]] == [s["assessment"]["state"] for s in new["services"]]
     assert [[m[k] for k in ("resumed", "declined", "aborted")] for s in old["services"] for m in s["matrix"]] == [
         [m[k] for k in ("resumed", "declined", "aborted")] for s in new["services"] for m in s["matrix"]
     ]
-    pairs = [(c["outcome"], c["history"], c["first_seen"], c["bytes"], c["alerts"] and c["alerts"][0]["code"]) for c in old["connections"]]
-    assert pairs == [(c["outcome"], c["history"], c["first_seen"], c["bytes"], c["alerts"] and c["alerts"][0]["code"]) for c in new["connections"]]
+    pairs = [
+        (c["outcome"], c["history"], c["first_seen"], c["bytes"], c["alerts"] and c["alerts"][0]["code"])
+        for c in old["connections"]
+    ]
+    assert pairs == [
+        (c["outcome"], c["history"], c["first_seen"], c["bytes"], c["alerts"] and c["alerts"][0]["code"])
+        for c in new["connections"]
+    ]
     for get in (
         lambda c: c["client_endpoint"]["ip"],
         lambda c: c["server_endpoint"]["ip"],
@@ -318,7 +353,12 @@ def test_extensions_that_name_somebody_are_replaced() -> None:
     """Authorities, timestamps of certificates, an extension that nobody knows."""
     plain = client_hello(b"r" * 32)[4:]
     start = 2 + 32 + 1 + 2 + int.from_bytes(plain[35:37], "big") + 2
-    for kind, content in ((47, b"\0\x10" + b"CN=some authority"[:16]), (18, b"\0\x0e" + b"a certificate!"), (0xFE0D, b"encrypted hello"), (4711, b"secret name")):
+    for kind, content in (
+        (47, b"\0\x10" + b"CN=some authority"[:16]),
+        (18, b"\0\x0e" + b"a certificate!"),
+        (0xFE0D, b"encrypted hello"),
+        (4711, b"secret name"),
+    ):
         hello = b"\1\0\0\0" + plain[:start] + vector(2, plain[start + 2 :] + extension(kind, content))
         body = bytearray(hello[4:])
         Redactor(Disguise(KEY)).message(1, body)
@@ -326,7 +366,9 @@ def test_extensions_that_name_somebody_are_replaced() -> None:
         assert content[2:] not in bytes(body)
         assert messages.client_hello(bytes(body)).shape.extensions == messages.client_hello(hello[4:]).shape.extensions
     answer = server_hello(b"r" * 32, b"s" * 32)[4:]
-    answer = answer[: 2 + 32 + 33 + 3] + vector(2, extension(18, b"\0\x0e" + b"a certificate!") + extension(23) + extension(65_281, b"\0"))
+    answer = answer[: 2 + 32 + 33 + 3] + vector(
+        2, extension(18, b"\0\x0e" + b"a certificate!") + extension(23) + extension(65_281, b"\0")
+    )
     body = bytearray(answer)
     Redactor(Disguise(KEY)).message(2, body)
     assert b"a certificate!" not in bytes(body)
@@ -334,7 +376,9 @@ def test_extensions_that_name_somebody_are_replaced() -> None:
 
 
 def test_an_address_as_server_name(tmp_path: Path) -> None:
-    """The service of an address and of a server name that is one are the same before, and perhaps not after: nothing breaks."""
+    """The service of an address and of a server name that is one are the same before, and perhaps not after: nothing
+    breaks.
+    """
     pool = Pool(name=VIP)
     a, b = certificate("a", ("a.example.com",), (VIP,)), certificate("b", ("b.example.com",))
     pool.full(a, numbered(1))
@@ -355,21 +399,48 @@ def changing(hello: object) -> dict[str, Any]:
 
 
 def test_facts_and_packets_become_the_same() -> None:
-    """A redacted report is judged from facts, its packets are changed byte by byte: both must say the same of each connection."""
+    """A redacted report is judged from facts, its packets are changed byte by byte: both must say the same of each
+    connection.
+    """
     for name in NAMES:
         _, alone, directory = both(name)
         whole = {c["id"]: c for c in json.loads((directory / "analysis.json").read_bytes())["connections"]}
         for index, seen in enumerate(alone.case.observed):
             new = msgspec.to_builtins(alone.connection(index))["handshakes"][0]
             old = whole[seen.id]["handshakes"][0]
-            for key in ("server_name", "session", "server_chain", "client_chain", "authorities", "ja3", "ja4", "version", "cipher", "kind"):
+            for key in (
+                "server_name",
+                "session",
+                "server_chain",
+                "client_chain",
+                "authorities",
+                "ja3",
+                "ja4",
+                "version",
+                "cipher",
+                "kind",
+            ):
                 assert json.loads(json.dumps(new[key])) == old[key], (name, key)
 
 
 def test_hidden_facts_stay_hidden(tmp_path: Path) -> None:
-    """What a connection's facts hold is either made of numbers or replaced: a field that is added must be looked at here."""
+    """What a connection's facts hold is either made of numbers or replaced: a field that is added must be looked at
+    here.
+    """
     fields = {f.name for f in msgspec.structs.fields(ConnectionFacts)}
     assert fields == {
-        *("client", "server", "initial_sequence", "syn", "first_ns", "last_ns", "first_frame", "last_frame", "rtt", "preamble", "handshake"),
+        *(
+            "client",
+            "server",
+            "initial_sequence",
+            "syn",
+            "first_ns",
+            "last_ns",
+            "first_frame",
+            "last_frame",
+            "rtt",
+            "preamble",
+            "handshake",
+        ),
         *("from_client", "from_server", "alerts", "anomalies", "events", "inside", "secrets", "spread", "sightings"),
     }

@@ -1,4 +1,6 @@
-"""Whatever limits say, a redacted report names nobody: every kind of limit, with a secret name in each text that there is, is looked for in every file."""
+"""Whatever limits say, a redacted report names nobody: every kind of limit, with a secret name in each text that there
+is, is looked for in every file.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +15,15 @@ import msgspec
 import pytest
 
 from inspector.bundle.writing import Order, write_bundle
-from inspector.extraction import extract
+from inspector.extract.journal import Journal, JournalRecord
+from inspector.extract.processes import extract
 from inspector.facts import CaptureFacts, ConnectionFacts, Facts
 from inspector.findings.case import Options
 from inspector.findings.judge import judge
-from inspector.journal import Journal, Record
 from inspector.live.update import Keeping
 from inspector.logs.entries import LogFacts
 from inspector.redaction.sentences import OTHERWISE, PATTERNS, REPEATED, repeated
-from inspector.tls.messages import AnswerShape, HelloShape
+from inspector.tls.shapes import AnswerShape, HelloShape
 from tests.build import Pool, capture, certificate, numbered, written
 from tests.conftest import CAPTURES
 from tests.live import listened
@@ -31,7 +33,15 @@ SECRET = "quaxolotl"
 
 KEY = b"k" * 32
 A, B = certificate("puppetdb1", ("puppetdb1.example.com",)), certificate("puppetdb2", ("puppetdb2.example.com",))
-NAMES = (SECRET, f"{SECRET}.sqlite", f"./{SECRET}", f"{SECRET}/{SECRET}.pcap", f"a {SECRET} b", f"the journal {SECRET} lost 3 times what was written to it", f"{SECRET}: x")
+NAMES = (
+    SECRET,
+    f"{SECRET}.sqlite",
+    f"./{SECRET}",
+    f"{SECRET}/{SECRET}.pcap",
+    f"a {SECRET} b",
+    f"the journal {SECRET} lost 3 times what was written to it",
+    f"{SECRET}: x",
+)
 
 
 def facts_of(folder: Path, text: str) -> Facts:
@@ -41,11 +51,17 @@ def facts_of(folder: Path, text: str) -> Facts:
     pool.resumed(numbered(1))
     pool.given_up(B, numbered(2), numbered(1))
     facts = extract([str(written(folder, pool.flows, f"{SECRET}.pcap"))])
-    facts.captures = [msgspec.structs.replace(c, path=f"{SECRET}.pcap", damage=text, truncated=True, drops=3, undecoded=2, snapped=1) for c in facts.captures]
+    facts.captures = [
+        msgspec.structs.replace(c, path=f"{SECRET}.pcap", damage=text, truncated=True, drops=3, undecoded=2, snapped=1)
+        for c in facts.captures
+    ]
     facts.problems = [(f"{SECRET}-other.pcap", text)]
     facts.bounded = [text, f"the journal {text} lost 7 times what was written to it"]
     facts.secrets = [text]
-    facts.logs = [LogFacts(f"{SECRET}.log", "puppetserver", 3, problem=text), LogFacts(f"{SECRET}2.log", "haproxy", 3, problem=f"cannot be read behind line 3: {text}")]
+    facts.logs = [
+        LogFacts(f"{SECRET}.log", "puppetserver", 3, problem=text),
+        LogFacts(f"{SECRET}2.log", "haproxy", 3, problem=f"cannot be read behind line 3: {text}"),
+    ]
     changed = Facts(**{name: getattr(facts, name) for name in facts.__struct_fields__ if name != "_latest"})
     changed.connections = []
     for number, packed in enumerate(facts.connections):
@@ -68,7 +84,9 @@ def test_no_limit_names_anybody(tmp_path: Path, text: str) -> None:
         bundle = write_bundle(analysis, str(tmp_path / "report"), order)
     finally:
         os.chdir(before)
-    assert {"unreadable", "truncated", "drops", "undecoded", "bounded", "secrets"} <= {limit.kind for limit in analysis.document.limits}
+    assert {"unreadable", "truncated", "drops", "undecoded", "bounded", "secrets"} <= {
+        limit.kind for limit in analysis.document.limits
+    }
     assert bundle.incidents
     for path in bundle.directory.iterdir():
         assert SECRET.encode() not in path.read_bytes().lower(), path.name
@@ -82,7 +100,12 @@ def test_a_journal_by_a_relative_path_is_not_named(tmp_path: Path) -> None:
     pool.full(A, numbered(1))
     pool.resumed(numbered(1))
     pool.given_up(B, numbered(2), numbered(1))
-    journal.write([], [Record(1, "limit", "journal", b"{}")], Facts(), CaptureFacts(SECRET, 0, 0, None, None, (), False, 0, 0, None, None))
+    journal.write(
+        [],
+        [JournalRecord(1, "limit", "journal", b"{}")],
+        Facts(),
+        CaptureFacts(SECRET, 0, 0, None, None, (), False, 0, 0, None, None),
+    )
     listened(capture(pool.flows), Keeping(journal=journal))
     environment = {**os.environ, "PYTHONPATH": str(CAPTURES.parent), "XDG_STATE_HOME": str(tmp_path / "state")}
     command = [sys.executable, "-m", "inspector", "report", name, "-o", "out", "--redact"]

@@ -1,4 +1,6 @@
-"""Incident bundles: what is in them, that their numbers are those of the analysis, that their packets prove what they say."""
+"""Incident bundles: what is in them, that their numbers are those of the analysis, that their packets prove what they
+say.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ from inspector.bundle.slices import signature
 from inspector.bundle.verify import verify
 from inspector.bundle.writing import Bundle, Order, write_bundle
 from inspector.errors import UsageError
-from inspector.extraction import add_logs, extract
+from inspector.extract.processes import add_logs, extract
 from inspector.findings.case import Options
 from inspector.findings.judge import Analysis, judge
 from inspector.reports import overview
@@ -37,7 +39,9 @@ SIX = {
     "strict-round-robin": "protected",
     "untrusted-ca": "not_this",
 }
-"""Captures by the state of their main service: an alert, silent closes with logs, a mixed pool, exposed, protected, another failure."""
+"""Captures by the state of their main service: an alert, silent closes with logs, a mixed pool, exposed, protected,
+another failure.
+"""
 
 
 def analysis_of(path: Path, logs: Sequence[Path] = (), options: Options | None = None) -> Analysis:
@@ -57,7 +61,11 @@ def reported(name: str, *, redact: bool = False) -> tuple[Analysis, Bundle]:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     directory = Path(folder) / "report"
     analysis = analysis_of(find(name), logs_of(name))
-    bundle = write_bundle(analysis, str(directory), Order([str(find(name))], command=["inspector", "report", name], key=b"k" * 32 if redact else None))
+    bundle = write_bundle(
+        analysis,
+        str(directory),
+        Order([str(find(name))], command=["inspector", "report", name], key=b"k" * 32 if redact else None),
+    )
     return analysis, bundle
 
 
@@ -84,10 +92,23 @@ def test_the_bundle_says_what_the_analysis_says(name: str) -> None:
     assert service.assessment.state == SIX[name]
     assert len(rows) == len(written_json["connections"]) == analysis.count
     main = next(s for s in written_json["services"] if s["id"] == service.id)
-    assert (main["full"], main["resumed"], main["aborted"], main["other"]) == (service.full, service.resumed, service.aborted, service.other)
-    assert main["full"] + main["resumed"] + main["aborted"] + main["other"] + main["health_checks"] == main["connections"]
+    assert (main["full"], main["resumed"], main["aborted"], main["other"]) == (
+        service.full,
+        service.resumed,
+        service.aborted,
+        service.other,
+    )
+    assert (
+        main["full"] + main["resumed"] + main["aborted"] + main["other"] + main["health_checks"] == main["connections"]
+    )
     checks = {c["id"] for c in written_json["connections"] if c["health_check"]}
-    assert sum(r["outcome"] == "aborted" and r["service"] == f"{service.name}:{service.port}" and r["id"] not in checks for r in rows) == service.aborted
+    assert (
+        sum(
+            r["outcome"] == "aborted" and r["service"] == f"{service.name}:{service.port}" and r["id"] not in checks
+            for r in rows
+        )
+        == service.aborted
+    )
     [total] = [row for row in overview.pool_rows(document, service, 60) if row[0] == "all"]
     cells = "".join(f"<td>{cell}</td>" for cell in total)
     assert cells in html
@@ -140,9 +161,13 @@ def test_the_packets_open_in_tshark() -> None:
     declined = [line for line in lines if "certificate-change-abort, declined" in line]
     assert len(declined) == 46  # offer and answer of each
     assert all("Original frame" in line for line in lines)
-    expert = subprocess.run(["tshark", "-r", path, "-Y", "_ws.malformed"], capture_output=True, text=True, check=True, timeout=60).stdout
+    expert = subprocess.run(
+        ["tshark", "-r", path, "-Y", "_ws.malformed"], capture_output=True, text=True, check=True, timeout=60
+    ).stdout
     assert expert == ""
-    hellos = subprocess.run(["tshark", "-r", path, "-Y", "tls.handshake.type == 11"], capture_output=True, text=True, check=True, timeout=60).stdout
+    hellos = subprocess.run(
+        ["tshark", "-r", path, "-Y", "tls.handshake.type == 11"], capture_output=True, text=True, check=True, timeout=60
+    ).stdout
     assert len(hellos.splitlines()) > 23
 
 
@@ -156,7 +181,10 @@ def test_statements_say_where_they_stand() -> None:
     seen = next(s for s in case.observed if s.id == incident.connections[-1])
     before, after = seen.main.handshake.answer_frame, alone[seen.id].main.handshake.answer_frame
     assert before != after
-    assert f'frame {before} <span class="dim">evidence {after}</span> <code class="copy">frame.number == {after}</code>' in html
+    assert (
+        f'frame {before} <span class="dim">evidence {after}</span> <code class="copy">frame.number == {after}</code>'
+        in html
+    )
 
 
 def test_application_data_is_cut_and_lengths_are_kept() -> None:
@@ -188,7 +216,9 @@ def test_one_incident_and_a_time_range(tmp_path: Path) -> None:
     assert incidents[3].id in text
     assert incidents[4].id not in text
     assert "about 1 of 23 incidents" in text
-    some = write_bundle(analysis, str(tmp_path / "some"), Order(paths, Wish(since="17:28:40", until="2026-11-23T17:28:44Z")))
+    some = write_bundle(
+        analysis, str(tmp_path / "some"), Order(paths, Wish(since="17:28:40", until="2026-11-23T17:28:44Z"))
+    )
     assert some.incidents == sum("17:28:40" <= i.at[11:19] < "17:28:44" for i in incidents)
     for wish, problem in (
         (Wish(incident="zz"), "no incident begins with zz"),
@@ -269,7 +299,12 @@ class Wide(Pool):
     """Its certificates may be larger than a record."""
 
     def _flight(self, flow, der: bytes, answered: bytes, ems: bool) -> None:  # type: ignore[no-untyped-def]
-        said = server_hello(numbered(flow.port + (1 << 20)), answered, ems=ems) + certificates(der) + message(12, b"s" * 70) + message(14, b"")
+        said = (
+            server_hello(numbered(flow.port + (1 << 20)), answered, ems=ems)
+            + certificates(der)
+            + message(12, b"s" * 70)
+            + message(14, b"")
+        )
         for i in range(0, len(said), 16_000):
             flow.server_says(record(22, said[i : i + 16_000]))
 
@@ -288,7 +323,9 @@ def test_ten_thousand_names_and_ten_thousand_incidents(tmp_path: Path) -> None:
     flows = []
     a, b = certificate("a", ("a.example.com",)), certificate("b", ("b.example.com",))
     for client in range(1, 6):
-        narrow = Pool(client=f"10.0.{client}.9", port=4_000 + client * 6_100, ns=1_795_000_000_000_000_000 + client * MS)
+        narrow = Pool(
+            client=f"10.0.{client}.9", port=4_000 + client * 6_100, ns=1_795_000_000_000_000_000 + client * MS
+        )
         for number in range(2_000):
             session = numbered(client << 24 | number)
             narrow.full(a, session)

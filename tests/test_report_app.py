@@ -1,4 +1,6 @@
-"""Reports from the app: the same numbers on the screen, in the report and in the JSON; about one incident where one is shown; redacted."""
+"""Reports from the app: the same numbers on the screen, in the report and in the JSON; about one incident where one is
+shown; redacted.
+"""
 
 from __future__ import annotations
 

@@ -18,7 +18,15 @@ from tests.live import bytes_of, watched
 
 def run(*arguments: str, folder: Path, data: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     environment = {**os.environ, "XDG_CONFIG_HOME": str(folder / "config"), "PYTHONPATH": str(CAPTURES.parent)}
-    return subprocess.run([sys.executable, "-m", "inspector", *arguments], capture_output=True, timeout=120, check=False, cwd=folder, env=environment, input=data)
+    return subprocess.run(
+        [sys.executable, "-m", "inspector", *arguments],
+        capture_output=True,
+        timeout=120,
+        check=False,
+        cwd=folder,
+        env=environment,
+        input=data,
+    )
 
 
 def test_a_report_and_its_check(tmp_path: Path) -> None:
@@ -33,7 +41,9 @@ def test_a_report_and_its_check(tmp_path: Path) -> None:
     }
     done = run("verify", "incident", folder=tmp_path)
     assert done.returncode == 0
-    assert done.stdout.startswith(b"incident holds: 7 files have their hashes; judging evidence.pcapng again gives its 24 findings")
+    assert done.stdout.startswith(
+        b"incident holds: 7 files have their hashes; judging evidence.pcapng again gives its 24 findings"
+    )
     moved = tmp_path / "elsewhere"
     shutil.move(tmp_path / "incident", moved)
     assert run("verify", str(moved), folder=tmp_path).returncode == 0
@@ -122,9 +132,21 @@ def test_logs_that_cannot_be_used_lose_nothing_of_the_rest(tmp_path: Path) -> No
     (tmp_path / "empty.log").write_text("")
     (tmp_path / "binary.log").write_bytes(b"\x7fELF\0" * 100)
     (tmp_path / "other.log").write_text("Nov 23 some other program said this\n" * 30_000)
-    done = run("report", str(find("silent-abort")), *(p for n in ("empty", "binary", "other", "none") for p in ("--log", f"{n}.log")), "-o", "r", folder=tmp_path)
+    done = run(
+        "report",
+        str(find("silent-abort")),
+        *(p for n in ("empty", "binary", "other", "none") for p in ("--log", f"{n}.log")),
+        "-o",
+        "r",
+        folder=tmp_path,
+    )
     assert done.returncode == 0
-    for text in (b"empty.log: is empty", b"binary.log: is no text", b"other.log: is of no known format", b"none.log: cannot be read: No such file"):
+    for text in (
+        b"empty.log: is empty",
+        b"binary.log: is no text",
+        b"other.log: is of no known format",
+        b"none.log: cannot be read: No such file",
+    ):
         assert text in done.stderr
     document = json.loads((tmp_path / "r" / "analysis.json").read_bytes())
     assert [limit["kind"] for limit in document["limits"]].count("log_unreadable") == 4
@@ -133,7 +155,9 @@ def test_logs_that_cannot_be_used_lose_nothing_of_the_rest(tmp_path: Path) -> No
 
 
 def test_references_are_of_what_has_remedies(tmp_path: Path) -> None:
-    """A client that goes on though Java's rule says abort is told, with no word on how to cure what did not happen; the failure has another reason."""
+    """A client that goes on though Java's rule says abort is told, with no word on how to cure what did not happen; the
+    failure has another reason.
+    """
     a, b = certificate("puppetdb1", ("puppetdb1.example.com",)), certificate("puppetdb2", ("puppetdb2.example.com",))
     pool = Pool()
     pool.full(a, numbered(1))

@@ -1,4 +1,6 @@
-"""Reports of hostile captures: names that want to be markup, code or formulas; in a real browser nothing runs and nothing is loaded."""
+"""Reports of hostile captures: names that want to be markup, code or formulas; in a real browser nothing runs and
+nothing is loaded.
+"""
 
 from __future__ import annotations
 
@@ -80,8 +82,15 @@ def hostile(tmp_path_factory: pytest.TempPathFactory, server: int) -> tuple[Anal
     payloads = [p.replace("PORT", str(server)) for p in PAYLOADS]
     flows = []
     for number, payload in enumerate(payloads):
-        pool = Pool(name=payload.encode("utf-8", "replace").decode("latin-1")[:250], port=10_000 + number * 50, ns=1_795_000_000_000_000_000 + number * 10**9)
-        a, b = certificate(payload[:60] or None, ("a.example.com",), issuer=payload[:60]), certificate(f"b{payload}"[:60], ("b.example.com",))
+        pool = Pool(
+            name=payload.encode("utf-8", "replace").decode("latin-1")[:250],
+            port=10_000 + number * 50,
+            ns=1_795_000_000_000_000_000 + number * 10**9,
+        )
+        a, b = (
+            certificate(payload[:60] or None, ("a.example.com",), issuer=payload[:60]),
+            certificate(f"b{payload}"[:60], ("b.example.com",)),
+        )
         session = numbered(number << 8 | 1)
         pool.full(a, session)
         pool.resumed(session)
@@ -91,17 +100,20 @@ def hostile(tmp_path_factory: pytest.TempPathFactory, server: int) -> tuple[Anal
     log = folder / "=cmd.log"
     log.write_text(
         "".join(
-            f"2026-11-18T14:13:{20 + n:02d}.100Z WARN  [{p}] [c.p.P] Error {p}\njavax.net.ssl.SSLException: {p}\n".replace("\n| d", " | d")
+            f"2026-11-18T14:13:{20 + n:02d}.100Z WARN  [{p}] [c.p.P] Error {p}\n"
+            + f"javax.net.ssl.SSLException: {p}\n".replace("\n| d", " | d")
             for n, p in enumerate(payloads)
             if "\n" not in p
         )
     )
     facts = facts_of(path)
-    from inspector.extraction import add_logs
+    from inspector.extract.processes import add_logs
 
     add_logs(facts, [str(log)])
     analysis = judge(facts)
-    bundle = write_bundle(analysis, str(folder / "report"), Order([str(path)], command=["inspector", "report", str(path)]))
+    bundle = write_bundle(
+        analysis, str(folder / "report"), Order([str(path)], command=["inspector", "report", str(path)])
+    )
     return analysis, bundle
 
 
@@ -127,7 +139,9 @@ def test_the_page_holds_only_our_own_markup(hostile: tuple[Analysis, Bundle]) ->
         ours.feed((reported(name)[1].directory / "report.html").read_text(encoding="utf-8"))
     assert found.tags <= ours.tags | {"rect", "figure", "figcaption"}
     assert not found.tags & {"script", "img", "iframe", "link", "object", "a", "form", "base"}
-    assert not [name for name, _ in found.attributes if name.startswith("on") or name in ("href", "src", "xlink:href", "style")]
+    assert not [
+        name for name, _ in found.attributes if name.startswith("on") or name in ("href", "src", "xlink:href", "style")
+    ]
     assert "\x1b" not in text
     assert "\u202e" not in text
     assert "49" not in re.findall(r"<title>(.*?)</title>", text)[0]
@@ -151,7 +165,10 @@ def test_the_markdown_is_text(hostile: tuple[Analysis, Bundle]) -> None:
     inline = [child for token in tokens for child in token.children or ()]
     assert not [t for t in (*tokens, *inline) if t.type in ("html_block", "html_inline", "image")]
     links = [dict(t.attrs).get("href") for t in inline if t.type == "link_open"]
-    assert all(str(link).startswith(("https://puppet.atlassian.net/", "https://www.secure-resumption.com", "http://BACKEND")) for link in links), links
+    assert all(
+        str(link).startswith(("https://puppet.atlassian.net/", "https://www.secure-resumption.com", "http://BACKEND"))
+        for link in links
+    ), links
     assert "\x1b" not in text
     assert all(t.level == 0 for t in tokens if t.type == "heading_open")
     assert "item" not in [t.content for t in tokens if t.type == "inline" and t.level == 3]
@@ -175,7 +192,9 @@ def test_in_a_browser_nothing_runs_and_nothing_is_loaded(hostile: tuple[Analysis
     assert "<title>Incident report: " in document
     assert not Heard.asked
     witness = page.with_name("witness.html")
-    witness.write_text(f"<title>still</title><script>document.title='run'</script><img src='http://127.0.0.1:{server}/witness'>")
+    witness.write_text(
+        f"<title>still</title><script>document.title='run'</script><img src='http://127.0.0.1:{server}/witness'>"
+    )
     assert "<title>run</title>" in browser.content(witness)
     assert Heard.asked == ["/witness"]
     witness.unlink()
@@ -208,18 +227,29 @@ def test_code_and_blocks_cannot_be_left() -> None:
 def test_a_ladder_with_twenty_lanes_stays_inside(tmp_path: Path) -> None:
     analysis = judge(facts_of(find("puppet-session-ids")))
     told = ladder(analysis, analysis.document.incidents[0])
-    many = told._replace(chapters=[chapter._replace(backend=chr(65 + i)) for i, chapter in enumerate(told.chapters * 6)])
+    many = told._replace(
+        chapters=[chapter._replace(backend=chr(65 + i)) for i, chapter in enumerate(told.chapters * 6)]
+    )
     drawing = ladder_drawing(many, {}, {})
     assert all(0 < x < drawing.width for x, _ in drawing.lanes)
     assert sorted(x for x, _ in drawing.lanes) == [x for x, _ in drawing.lanes]
-    assert all(min(a.start, a.end) >= 0 and max(a.start, a.end) <= drawing.width and a.y < drawing.height for a in drawing.arrows)
+    assert all(
+        min(a.start, a.end) >= 0 and max(a.start, a.end) <= drawing.width and a.y < drawing.height
+        for a in drawing.arrows
+    )
 
 
 @pytest.mark.parametrize("seed", range(24))
 def test_damaged_captures_have_reports_that_hold(seed: int, tmp_path: Path) -> None:
     """Bytes changed at random: whatever comes out is named, and what the packets do not prove is not claimed."""
     chance = random.Random(seed)
-    data = bytearray(gzip.decompress(find(chance.choice(("jdk17-abort", "silent-abort", "untrusted-ca", "renegotiation", "both-legs"))).read_bytes()))
+    data = bytearray(
+        gzip.decompress(
+            find(
+                chance.choice(("jdk17-abort", "silent-abort", "untrusted-ca", "renegotiation", "both-legs"))
+            ).read_bytes()
+        )
+    )
     for _ in range(chance.choice((1, 5, 50, 500))):
         data[chance.randrange(24, len(data))] = chance.randrange(256)
     path = tmp_path / "damaged.pcap"

@@ -1,4 +1,6 @@
-"""What is left after rights were given up: everything is loaded by then, and what cannot be read, written or run is named with what mends it."""
+"""What is left after rights were given up: everything is loaded by then, and what cannot be read, written or run is
+named with what mends it.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from inspector.live import host
-from inspector.live.doctor import diagnosis
-from inspector.live.interfaces import interfaces
-from inspector.live.preloading import program
-from inspector.live.privileges import Account, account, denied, existing, unwritable
-from inspector.live.processes import Command
+from inspector.live.host import puppet as host
+from inspector.live.host.doctor import diagnosis
+from inspector.live.host.preloading import program
+from inspector.live.host.privileges import Account, account, denied, existing, unwritable
+from inspector.live.sources.interfaces import interfaces
+from inspector.live.sources.processes import Command
 from tests.build import capture
 from tests.conftest import CAPTURES
 from tests.test_watch import fault
@@ -47,7 +49,7 @@ def test_what_keeps_a_file_from_being_written(tmp_path: Path) -> None:
 DRIVEN = """
 import asyncio, sys
 from inspector.findings.case import Options
-from inspector.live.preloading import APP, preload
+from inspector.live.host.preloading import APP, preload
 from inspector.tui.app import InspectorApp
 import tests.app
 preload(APP)
@@ -70,30 +72,37 @@ print(*sorted(set(sys.modules) - before))
 def test_the_app_loads_nothing_after_that() -> None:
     environment = {**os.environ, "PYTHONPATH": str(CAPTURES.parent)}
     done = subprocess.run(
-        [sys.executable, "-c", DRIVEN, str(CAPTURES / "puppet-session-ids.pcap.gz")], capture_output=True, timeout=120, check=True, cwd=CAPTURES.parent, env=environment
+        [sys.executable, "-c", DRIVEN, str(CAPTURES / "puppet-session-ids.pcap.gz")],
+        capture_output=True,
+        timeout=120,
+        check=True,
+        cwd=CAPTURES.parent,
+        env=environment,
     )
     assert done.stdout.split() == []
 
 
 WATCHED = """
 import os, sys
-from inspector.live.preloading import preload
+from inspector.live.host.preloading import preload
 import tests.live
-from inspector.live.lines import Lines
-from inspector.live.metrics import Metrics
-from inspector.live.recording import Recording
-from inspector.live.trigger import Trigger
+from inspector.live.outputs.lines import LinePrinter
+from inspector.live.outputs.metrics import Metrics
+from inspector.live.outputs.recording import Recording
+from inspector.live.outputs.trigger import Trigger
 from inspector.live.update import Keeping
-from inspector.journal import Journal
+from inspector.extract.journal import Journal
 preload()
 before = set(sys.modules)
 folder = sys.argv[1]
-keeping = Keeping(recording=Recording(folder + "/w.pcapng", None, ["-"], is_full=False), trigger=Trigger(folder, ["-"]), journal=Journal(folder + "/j.sqlite", 1 << 30, "-"))
-from inspector.live.watching import Watching
+recording = Recording(folder + "/w.pcapng", None, ["-"], is_full=False)
+journal = Journal(folder + "/j.sqlite", 1 << 30, "-")
+keeping = Keeping(recording=recording, trigger=Trigger(folder, ["-"]), journal=journal)
+from inspector.live.live_capture import LiveCapture
 from inspector.findings.case import Options
-from inspector.live.sources import Given
-watching = Watching([Given("-", 0)], Options(), keeping, "-")
-lines = Lines(watching, open(os.devnull, "wb"), Metrics(folder + "/m"), None)
+from inspector.live.sources.source import PipeSource
+watching = LiveCapture([PipeSource("-", 0)], Options(), keeping, "-")
+lines = LinePrinter(watching, open(os.devnull, "wb"), Metrics(folder + "/m"), None)
 watching.run(lines)
 lines.finish()
 watching.close()
@@ -104,16 +113,35 @@ print(*sorted(set(sys.modules) - before))
 def test_watch_loads_nothing_after_that(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(CAPTURES.parent)}
     command = [sys.executable, "-c", WATCHED, str(tmp_path)]
-    done = subprocess.run(command, input=capture(fault(3).flows), capture_output=True, timeout=120, check=True, cwd=CAPTURES.parent, env=environment)
+    done = subprocess.run(
+        command,
+        input=capture(fault(3).flows),
+        capture_output=True,
+        timeout=120,
+        check=True,
+        cwd=CAPTURES.parent,
+        env=environment,
+    )
     assert done.stdout.split() == []
     assert list(tmp_path.glob("incident-*.pcapng"))
 
 
 @needs_root
-@pytest.mark.parametrize(("option", "name"), [("-w", "x.pcapng"), ("--incidents", "x"), ("--journal", "x.sqlite"), ("--metrics", "x.prom")])
+@pytest.mark.parametrize(
+    ("option", "name"), [("-w", "x.pcapng"), ("--incidents", "x"), ("--journal", "x.sqlite"), ("--metrics", "x.prom")]
+)
 def test_what_cannot_be_written_is_named_with_its_remedy(tmp_path: Path, option: str, name: str) -> None:
     tmp_path.chmod(0o700)
-    command = [sys.executable, "-m", "inspector", "watch", "-", option, str(tmp_path / name), *(["--no-journal"] if option != "--journal" else [])]
+    command = [
+        sys.executable,
+        "-m",
+        "inspector",
+        "watch",
+        "-",
+        option,
+        str(tmp_path / name),
+        *(["--no-journal"] if option != "--journal" else []),
+    ]
     done = subprocess.run(command, input=capture([]), capture_output=True, timeout=60, check=False, cwd=CAPTURES.parent)
     said = done.stderr.decode()
     assert done.returncode == 2
@@ -125,7 +153,11 @@ def test_what_cannot_be_written_is_named_with_its_remedy(tmp_path: Path, option:
 @needs_root
 @pytest.mark.parametrize("script", ["exit 3", "echo you do not have permission >&2; exit 1"])
 def test_a_command_that_fails_without_rights_is_told_how_it_would_have_them(script: str) -> None:
-    process = subprocess.Popen([sys.executable, "-m", "inspector", "watch", "--no-journal", "--via", f"sh -c {shlex.quote(script)}"], stdout=subprocess.PIPE, cwd=CAPTURES.parent)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "inspector", "watch", "--no-journal", "--via", f"sh -c {shlex.quote(script)}"],
+        stdout=subprocess.PIPE,
+        cwd=CAPTURES.parent,
+    )
     assert process.stdout is not None
     try:
         line = next(line for line in process.stdout if b"is started again" in line)
@@ -173,7 +205,12 @@ def test_live_as_root_runs_whoever_may_read_python(tmp_path: Path) -> None:
     tmux = ["tmux", "-S", str(tmp_path / "socket"), "-f", "/dev/null"]
     environment = {name: value for name, value in os.environ.items() if name != "TMUX"} | {"TERM": "xterm-256color"}
     program_of = f"{sys.executable} -m inspector live -i lo; echo ended with $?; sleep 60"
-    subprocess.run([*tmux, "new-session", "-d", "-x", "100", "-y", "30", program_of], check=True, cwd=CAPTURES.parent, env=environment)
+    subprocess.run(
+        [*tmux, "new-session", "-d", "-x", "100", "-y", "30", program_of],
+        check=True,
+        cwd=CAPTURES.parent,
+        env=environment,
+    )
     screen, until = "", time.monotonic() + 60
     try:
         while "waiting for the first TLS" not in screen and "ended with" not in screen and time.monotonic() < until:

@@ -1,4 +1,6 @@
-"""Certificates that replace others: a renewal, a rolling one that adds names, pools whose members are all called alike."""
+"""Certificates that replace others: a renewal, a rolling one that adds names, pools whose members are
+all called alike.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ Judged = Callable[[Pool], Document]
 
 
 def test_a_rolling_renewal_that_adds_names_is_one_of_each_back_end(judged: Judged) -> None:
-    """Each back end's certificate is replaced by one of the same subject with a name more, one after the other, after few handshakes."""
+    """Each back end's certificate is replaced by one of the same subject with a name more, one after the other, after
+    few handshakes.
+    """
     pool = Pool()
     old = [certificate(f"puppetdb{n}", (f"puppetdb{n}.example.com",)) for n in (1, 2, 3)]
     new = [certificate(f"puppetdb{n}", ("puppetdb.example.com",)) for n in (1, 2, 3)]

@@ -1,4 +1,6 @@
-"""Every rule has something that triggers it and a near miss that does not; every assessment state has one. Numbers add up."""
+"""Every rule has something that triggers it and a near miss that does not; every assessment state has one. Numbers add
+up.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,19 @@ from pathlib import Path
 import pytest
 
 from inspector.document import Document, Finding
-from tests.build import CLIENT, MS, START_NS, Flow, Pool, certificate, client_hello, document_of, numbered, record, written
+from tests.build import (
+    CLIENT,
+    MS,
+    START_NS,
+    Flow,
+    Pool,
+    certificate,
+    client_hello,
+    document_of,
+    numbered,
+    record,
+    written,
+)
 from tests.conftest import CAPTURES, bundled
 
 Judged = Callable[[Pool], Document]
@@ -131,7 +145,9 @@ def test_origin_before_the_capture_is_possible(judged: Judged) -> None:
 
 
 def test_race_under_a_millisecond(judged: Judged) -> None:
-    """The resumption's ServerHello and the next ClientHello 0.9 ms apart: what Java had read cannot be told, unless it gave up."""
+    """The resumption's ServerHello and the next ClientHello 0.9 ms apart: what Java had read cannot be told, unless it
+    gave up.
+    """
     pool = Pool()
     pool.full(A, X)
     answered = pool.resumed(X)
@@ -184,7 +200,15 @@ def test_pool_drift(judged: Judged) -> None:
     assert not of(judged(pool), "pool-drift")
 
 
-@pytest.mark.parametrize(("days", "rule"), [((-800, -3), "certificate-expired"), ((-800, 9), "certificate-expires-soon"), ((-1, 9), None), ((-800, 400), None)])
+@pytest.mark.parametrize(
+    ("days", "rule"),
+    [
+        ((-800, -3), "certificate-expired"),
+        ((-800, 9), "certificate-expires-soon"),
+        ((-1, 9), None),
+        ((-800, 400), None),
+    ],
+)
 def test_expiry(judged: Judged, days: tuple[int, int], rule: str | None) -> None:
     pool = Pool()
     pool.full(certificate("old", ("old.example.com",), days=days), X)
@@ -206,7 +230,9 @@ def test_client_alerts_are_told_apart(judged: Judged, alert: int, words: str) ->
     assert (finding.severity, finding.grade, state(document)) == ("medium", "observed", "not_this")
 
 
-@pytest.mark.parametrize(("alert", "words"), [(40, "no common cipher suite"), (70, "supports no version"), (80, "internal error")])
+@pytest.mark.parametrize(
+    ("alert", "words"), [(40, "no common cipher suite"), (70, "supports no version"), (80, "internal error")]
+)
 def test_server_alerts_are_told_apart(judged: Judged, alert: int, words: str) -> None:
     pool = Pool()
     pool.server_alert(alert)
@@ -223,7 +249,13 @@ def test_success_fails_nothing(judged: Judged) -> None:
 
 
 def test_plain_text_server(judged: Judged) -> None:
-    flow = Flow(50_000, START_NS).open().client_says(record(22, client_hello(numbered(9)))).server_says(b"HTTP/1.1 400 Bad Request\r\n\r\n").close()
+    flow = (
+        Flow(50_000, START_NS)
+        .open()
+        .client_says(record(22, client_hello(numbered(9))))
+        .server_says(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        .close()
+    )
     (finding,) = of(judged(Pool(flows=[flow])), "handshake-failed")
     assert "not TLS" in finding.title
 
@@ -285,7 +317,9 @@ def test_tickets_are_linked_by_their_bytes(judged: Judged) -> None:
         if n == 1:
             from tests.build import server_hello
 
-            flow.server_says(record(22, server_hello(numbered(777), numbered(91))), CHANGE, FINISHED).client_says(CHANGE, FINISHED)
+            flow.server_says(record(22, server_hello(numbered(777), numbered(91))), CHANGE, FINISHED).client_says(
+                CHANGE, FINISHED
+            )
         else:
             pool._flight(flow, B, b"", False)
             flow.client_says(record(21, b"\2\x2a"))
@@ -316,7 +350,9 @@ def test_capture_incomplete(tmp_path: Path, judged: Judged) -> None:
 
 
 def test_lost_handshake_cannot_tell(tmp_path: Path) -> None:
-    """The server's flight is missing from the capture, the client's alert 42 is there: the certificate change cannot be ruled out."""
+    """The server's flight is missing from the capture, the client's alert 42 is there: the certificate change cannot be
+    ruled out.
+    """
     pool = Pool()
     flow = pool.given_up(B, Y, X)
     flow.segments = [s for s in flow.segments if s.from_client or not s.payload]
@@ -345,7 +381,10 @@ def test_numbers_add_up(name: str) -> None:
         rated = service.connections - service.health_checks
         assert len(members) == service.connections
         assert service.full + service.resumed + service.aborted + service.other == rated
-        assert sum(c.resumed + c.declined for c in service.matrix) + service.offered_nothing + service.offer_unseen == rated
+        assert (
+            sum(c.resumed + c.declined for c in service.matrix) + service.offered_nothing + service.offer_unseen
+            == rated
+        )
         assert sum(c.aborted for c in service.matrix) <= service.aborted
         for b in (b for b in document.backends if b.service == service.id):
             assert b.full + b.resumed + b.aborted + b.other == b.connections
@@ -362,14 +401,22 @@ def test_client_address_is_that_of_the_builder(judged: Judged) -> None:
 
 
 def test_what_is_kept_of_a_connection_is_bounded(judged: Judged) -> None:
-    flow = Flow(50_000, START_NS).open().client_says(record(22, client_hello(numbered(9)))).server_says(*[record(21, b"\1\x5a")] * 900).close()
+    flow = (
+        Flow(50_000, START_NS)
+        .open()
+        .client_says(record(22, client_hello(numbered(9))))
+        .server_says(*[record(21, b"\1\x5a")] * 900)
+        .close()
+    )
     (c,) = judged(Pool(flows=[flow])).connections
     assert len(c.alerts) < 300
     assert [a.kind for a in c.anomalies] == ["bounded"]
 
 
 def test_nobody_is_told_to_capture_again_what_was_captured_whole(judged: Judged) -> None:
-    """A client that never accepts a certificate is doubted for what it does; one whose session is from before the capture for what is missing."""
+    """A client that never accepts a certificate is doubted for what it does; one whose session is from before the
+    capture for what is missing.
+    """
     whole = Pool()
     whole.full(A, X)
     whole.resumed(X)

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from inspector import filters
-from inspector.columns import Columns
 from inspector.errors import UsageError
-from inspector.filter_fields import FIELDS, STACKS
-from inspector.filters import FilterError, compile_filter
-from inspector.safe import csv_cell, path_text, safe_text
-from inspector.times import LATEST_NS, day, rfc3339, rfc3339_signed, span
+from inspector.query import language as filters
+from inspector.query.columns import Columns
+from inspector.query.fields import FIELDS, STACKS
+from inspector.query.language import FilterError, compile_filter
+from inspector.text.safe import csv_cell, path_text, safe_text
+from inspector.text.times import LATEST_NS, day, rfc3339, rfc3339_signed, span
 from tests.conftest import bundled
 
 
@@ -70,7 +70,14 @@ def test_times_never_fail(ns: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ns", "text"), [(400_000, "0.4 ms"), (38_900_000_000, "38.9 s"), (7_500_000_000_000, "2 h 05 min"), (532_800_000_000_000, "6 d 4 h"), (-1_000_000, "-1.0 ms")]
+    ("ns", "text"),
+    [
+        (400_000, "0.4 ms"),
+        (38_900_000_000, "38.9 s"),
+        (7_500_000_000_000, "2 h 05 min"),
+        (532_800_000_000_000, "6 d 4 h"),
+        (-1_000_000, "-1.0 ms"),
+    ],
 )
 def test_spans(ns: int, text: str) -> None:
     assert span(ns) == text
@@ -134,7 +141,17 @@ def test_every_field_can_be_asked(field: str) -> None:
     assert matching(f"{field}:none") + matching(f"-{field}:none") == 177
 
 
-@pytest.mark.parametrize(("expression", "column"), [("outcome:aborted nosuch:1", 17), ("(outcome:aborted", 1), ("rtt>fast", 5), ("outcome:aborted )", 17), ("", 1), ("a or", 5)])
+@pytest.mark.parametrize(
+    ("expression", "column"),
+    [
+        ("outcome:aborted nosuch:1", 17),
+        ("(outcome:aborted", 1),
+        ("rtt>fast", 5),
+        ("outcome:aborted )", 17),
+        ("", 1),
+        ("a or", 5),
+    ],
+)
 def test_mistakes_point_at_their_column(expression: str, column: int) -> None:
     with pytest.raises(FilterError) as caught:
         compile_filter(expression)
@@ -173,11 +190,31 @@ def test_a_value_that_there_cannot_be_is_refused(expression: str, known: str) ->
 @pytest.mark.parametrize("field", [f for f in FIELDS if f.values], ids=lambda f: f.name)
 def test_every_value_that_there_is_can_be_asked(field: Any) -> None:
     for value in (*field.values, "none"):
-        for expression in (f"{field.name}:{value}", f"-{field.name}:{value}", f"{field.name}~{value}", f"{field.name}:*{value[1:]}"):
+        for expression in (
+            f"{field.name}:{value}",
+            f"-{field.name}:{value}",
+            f"{field.name}~{value}",
+            f"{field.name}:*{value[1:]}",
+        ):
             compile_filter(expression)
 
 
-@pytest.mark.parametrize("expression", ["gap>5ms", "bytes>5ms", "rtt>5MB", "port:abc", "port>1s", "frame<1KB", "rtt:soon", "row:x", "outcome>abc", "alert>40", "version>=TLSv1.2"])
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "gap>5ms",
+        "bytes>5ms",
+        "rtt>5MB",
+        "port:abc",
+        "port>1s",
+        "frame<1KB",
+        "rtt:soon",
+        "row:x",
+        "outcome>abc",
+        "alert>40",
+        "version>=TLSv1.2",
+    ],
+)
 def test_numbers_have_the_units_of_their_field(expression: str) -> None:
     with pytest.raises(FilterError, match=r"wants a|has no order"):
         compile_filter(expression)
@@ -189,8 +226,18 @@ def test_the_stacks_that_clients_are_told_by_can_be_asked() -> None:
 
 
 TERMS = st.one_of(
-    st.builds("{}{}{}".format, st.sampled_from([f.name for f in FIELDS]), st.sampled_from([":", "~"]), st.sampled_from(["none", "yes", "b", "*a*", '""', "7", "aborted", "full"])),
-    st.builds("{}{}{}".format, st.sampled_from(["rtt", "bytes", "port", "row", "gap"]), st.sampled_from(["<", "<=", ">", ">="]), st.sampled_from(["1ms", "2KB", "7", "40000"])),
+    st.builds(
+        "{}{}{}".format,
+        st.sampled_from([f.name for f in FIELDS]),
+        st.sampled_from([":", "~"]),
+        st.sampled_from(["none", "yes", "b", "*a*", '""', "7", "aborted", "full"]),
+    ),
+    st.builds(
+        "{}{}{}".format,
+        st.sampled_from(["rtt", "bytes", "port", "row", "gap"]),
+        st.sampled_from(["<", "<=", ">", ">="]),
+        st.sampled_from(["1ms", "2KB", "7", "40000"]),
+    ),
     st.sampled_from(['"puppetdb"', "tls", "or", "(outcome:aborted or kind:full)", "-declined:yes"]),
 )
 

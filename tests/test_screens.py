@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from inspector.secrets.given import given
-from inspector.tui.desk import View
+from inspector.secrets.inputs import given
+from inspector.tui.app_state import View
 from tests.app import SIZES, app_of, then, two_services
 from tests.build import written
 from tests.conftest import CAPTURES, find
@@ -67,7 +67,14 @@ def test_screens(snap_compare: Any, monkeypatch: pytest.MonkeyPatch, name: str, 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]}x{s[1]}")
 @pytest.mark.parametrize(("name", "keys"), [("services", ("1",)), ("exposed", ())])
-def test_several_services(snap_compare: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, keys: tuple[str, ...], size: tuple[int, int]) -> None:
+def test_several_services(
+    snap_compare: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    keys: tuple[str, ...],
+    size: tuple[int, int],
+) -> None:
     two_services(tmp_path)
     monkeypatch.chdir(tmp_path)
     assert snap_compare(app_of("built.pcap"), terminal_size=size, run_before=then(*keys))
@@ -76,7 +83,12 @@ def test_several_services(snap_compare: Any, tmp_path: Path, monkeypatch: pytest
 INSIDE: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
     "by_length": ("renegotiations", "", "port:9045 renegotiation:aborted", ("enter",)),
     "decrypted": ("renegotiations", "rsa", "port:9047 renegotiation:aborted", ("enter",)),
-    "decrypted_message": ("renegotiations", "rsa", "port:9047 renegotiation:aborted", ("enter", *["down"] * 8, "enter")),
+    "decrypted_message": (
+        "renegotiations",
+        "rsa",
+        "port:9047 renegotiation:aborted",
+        ("enter", *["down"] * 8, "enter"),
+    ),
     "modern": ("tls13-inside", "key log", "port:9110", ("enter",)),
     "identities": ("tls13", "key log", "", ("4",)),
 }
@@ -85,7 +97,9 @@ INSIDE: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]}x{s[1]}")
 @pytest.mark.parametrize("name", INSIDE)
-def test_inside_the_channel(snap_compare: Any, monkeypatch: pytest.MonkeyPatch, name: str, size: tuple[int, int]) -> None:
+def test_inside_the_channel(
+    snap_compare: Any, monkeypatch: pytest.MonkeyPatch, name: str, size: tuple[int, int]
+) -> None:
     capture, how, expression, keys = INSIDE[name]
     by = given_for(capture) if how == "key log" else given([], KEYS, no_passphrase) if how else None
     monkeypatch.chdir(CAPTURES)

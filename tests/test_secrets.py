@@ -1,4 +1,6 @@
-"""Encrypted handshakes of real peers, opened: OpenSSL, NSS, JSSE, nginx; by key logs, captures' own secrets, servers' keys; and what cannot be opened."""
+"""Encrypted handshakes of real peers, opened: OpenSSL, NSS, JSSE, nginx; by key logs, captures' own secrets, servers'
+keys; and what cannot be opened.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ import msgspec
 import pytest
 
 from inspector.document import Connection, Document
-from inspector.secrets.given import Given, content_of, given
+from inspector.secrets.inputs import SecretInputs, content_of, given
 from tests.build import capture, document_of, ordered
 from tests.conftest import CAPTURES, find
 from tests.replay import flows_of, given_for
@@ -23,7 +25,10 @@ from tests.work import Work
 
 KEYS = [str(CAPTURES / f"renegotiations.{name}.key") for name in ("same", "renewed", "other")]
 CASES = [json.loads(line) for line in (CAPTURES / "renegotiations.jsonl").read_text(encoding="utf-8").splitlines()]
-MODERN = {row["port"]: row["name"] for row in map(json.loads, (CAPTURES / "tls13-inside.jsonl").read_text(encoding="utf-8").splitlines())}
+MODERN = {
+    row["port"]: row["name"]
+    for row in map(json.loads, (CAPTURES / "tls13-inside.jsonl").read_text(encoding="utf-8").splitlines())
+}
 
 
 MOST_CALLS = 1_000_000
@@ -44,7 +49,9 @@ def at_port(document: Document, port: int) -> list[Connection]:
     return [c for c in document.connections if c.server_endpoint.port == port]
 
 
-@pytest.mark.parametrize("case", [c for c in CASES if c["client"] == "s_client"], ids=lambda c: f"{c['server']}-{c['suite']}-{c['change']}")
+@pytest.mark.parametrize(
+    "case", [c for c in CASES if c["client"] == "s_client"], ids=lambda c: f"{c['server']}-{c['suite']}-{c['change']}"
+)
 def test_renegotiations_are_read(case: dict[str, Any]) -> None:
     [connection] = at_port(opened("renegotiations"), case["port"])
     assert connection.secrets == "decrypted"
@@ -71,7 +78,10 @@ def test_lengths_claim_no_more_than_they_prove(case: dict[str, Any]) -> None:
     inside = connection.handshakes[1].inside
     assert inside is not None
     assert connection.handshakes[1].visibility == "encrypted"
-    assert inside.certificate == {"same": "consistent", "renewed": "consistent", "other": "changed", "abbreviated": "unknown"}[case["change"]]
+    assert (
+        inside.certificate
+        == {"same": "consistent", "renewed": "consistent", "other": "changed", "abbreviated": "unknown"}[case["change"]]
+    )
     assert inside.basis == (None if case["change"] == "abbreviated" else "length")
     assert connection.secrets is None
 
@@ -89,7 +99,9 @@ def test_servers_pack_flights_differently() -> None:
 
 @pytest.mark.parametrize("how", ["nothing", "rsa"])
 def test_java_gives_up_inside_a_connection(how: str) -> None:
-    """The error message's own words: a renegotiation brings a certificate that Java does not take for the same server's."""
+    """The error message's own words: a renegotiation brings a certificate that Java does not take for the same
+    server's.
+    """
     document = opened("renegotiations", how)
     for case in (c for c in CASES if c["client"] == "java"):
         first, second = at_port(document, case["port"])
@@ -103,12 +115,22 @@ def test_java_gives_up_inside_a_connection(how: str) -> None:
         assert ("renegotiation-certificate-changed" in rules) == (failed or is_read)
         jsse = second.handshakes[1].jsse
         if is_read:
-            assert (jsse.verdict, jsse.row, jsse.identity) == (("aborts", 6, "none") if failed else ("accepts", 5, "shared_dns"))
+            assert (jsse.verdict, jsse.row, jsse.identity) == (
+                ("aborts", 6, "none") if failed else ("accepts", 5, "shared_dns")
+            )
             if failed:
-                assert (rules["renegotiation-aborted"].verdict, rules["renegotiation-aborted"].grade) == ("confirmed", "observed")
-                assert [(a.name, a.visibility) for a in second.alerts if a.level == 2] == [("bad_certificate", "decrypted")]
+                assert (rules["renegotiation-aborted"].verdict, rules["renegotiation-aborted"].grade) == (
+                    "confirmed",
+                    "observed",
+                )
+                assert [(a.name, a.visibility) for a in second.alerts if a.level == 2] == [
+                    ("bad_certificate", "decrypted")
+                ]
         elif failed:
-            assert (rules["renegotiation-aborted"].verdict, rules["renegotiation-aborted"].grade) == ("possible", "inferred")
+            assert (rules["renegotiation-aborted"].verdict, rules["renegotiation-aborted"].grade) == (
+                "possible",
+                "inferred",
+            )
             assert rules["renegotiation-certificate-changed"].grade == "inferred"
 
 
@@ -121,7 +143,11 @@ def test_server_keys_open_rsa_key_exchange_and_nothing_else() -> None:
             assert document_of_port.secrets == "decrypted"
             assert document_of_port.handshakes[0].ems.negotiated
         elif not name.name.startswith("TLS_RSA_"):
-            assert document_of_port.secrets == f"a server's key does not open {name.name}: its key exchange is not RSA encryption" or case["client"] == "java"
+            assert (
+                document_of_port.secrets
+                == f"a server's key does not open {name.name}: its key exchange is not RSA encryption"
+                or case["client"] == "java"
+            )
 
 
 def test_another_server_s_key_is_named() -> None:
@@ -137,7 +163,9 @@ MODERN_EXPECTED = {
 }
 
 
-@pytest.mark.parametrize("port", [p for p, name in MODERN.items() if name != "early data"], ids=lambda p: MODERN[p].replace(" ", "-"))
+@pytest.mark.parametrize(
+    "port", [p for p, name in MODERN.items() if name != "early data"], ids=lambda p: MODERN[p].replace(" ", "-")
+)
 def test_modern_handshakes_are_read(port: int) -> None:
     [connection] = at_port(opened("tls13-inside"), port)
     handshake = connection.handshakes[0]
@@ -148,7 +176,11 @@ def test_modern_handshakes_are_read(port: int) -> None:
     assert bool(handshake.client_chain) == bool(clients)
     assert len(handshake.session.issued_tickets) == tickets
     told = [(a.sender, a.name) for a in connection.alerts]
-    assert told == ([("server", "certificate_required")] if outcome == "aborted" else [("client", "close_notify"), ("server", "close_notify")])
+    assert told == (
+        [("server", "certificate_required")]
+        if outcome == "aborted"
+        else [("client", "close_notify"), ("server", "close_notify")]
+    )
     if MODERN[port].startswith("TLS_"):
         assert handshake.cipher is not None
         assert handshake.cipher.name == MODERN[port]
@@ -169,7 +201,9 @@ def test_early_data_and_the_ticket_that_became_an_identity() -> None:
 
 
 def test_modern_pools_show_their_back_ends() -> None:
-    """nginx behind a balancer, TLS 1.3: certificates, back ends and sessions as in TLS 1.2. Without secrets none of them shows."""
+    """nginx behind a balancer, TLS 1.3: certificates, back ends and sessions as in TLS 1.2. Without secrets none of
+    them shows.
+    """
     hidden, shown = opened("tls13", "nothing"), opened("tls13")
     assert not hidden.backends
     assert len(shown.backends) == 3
@@ -207,8 +241,11 @@ def test_secrets_of_the_capture_itself(tmp_path: Path) -> None:
 
 def test_wrong_secrets_are_named() -> None:
     lines = content_of(str(CAPTURES / "tls13-inside.keylog")).decode().splitlines()
-    wrong = "\n".join(f"{label} {name} {'5a' * (len(secret) // 2)}" for label, name, secret in (line.split() for line in lines if not line.startswith("#")))
-    document = document_of(find("tls13-inside"), given=Given([("wrong", wrong.encode())]))
+    wrong = "\n".join(
+        f"{label} {name} {'5a' * (len(secret) // 2)}"
+        for label, name, secret in (line.split() for line in lines if not line.startswith("#"))
+    )
+    document = document_of(find("tls13-inside"), given=SecretInputs([("wrong", wrong.encode())]))
     assert {c.secrets for c in document.connections} == {"the secret does not open its records"}
     assert not any(h.server_chain for c in document.connections for h in c.handshakes)
     assert any(limit.kind == "not_decrypted" and "does not open" in limit.text for limit in document.limits)
@@ -217,9 +254,12 @@ def test_wrong_secrets_are_named() -> None:
 def test_missing_secrets_are_named_connection_by_connection() -> None:
     lines = content_of(str(CAPTURES / "tls13-inside.keylog")).decode().splitlines(keepends=True)
     half = "".join(line for line in lines if "SERVER_HANDSHAKE" not in line)
-    document = document_of(find("tls13-inside"), given=Given([("half", half.encode())]))
+    document = document_of(find("tls13-inside"), given=SecretInputs([("half", half.encode())]))
     assert {c.secrets for c in document.connections} == {"no SERVER_HANDSHAKE_TRAFFIC_SECRET for this connection"}
-    some = document_of(find("renegotiations"), given=Given([("some", content_of(str(CAPTURES / "renegotiations.keylog"))[:4000])]))
+    some = document_of(
+        find("renegotiations"),
+        given=SecretInputs([("some", content_of(str(CAPTURES / "renegotiations.keylog"))[:4000])]),
+    )
     assert {c.secrets for c in some.connections} == {"decrypted", "no secret for this connection"}
     assert any("none of a key log" in limit.text for limit in some.limits if limit.kind == "secrets")
 
@@ -228,7 +268,9 @@ def test_missing_secrets_are_named_connection_by_connection() -> None:
 def test_cut_reordered_repeated_records_say_the_same(tmp_path: Path, seed: int) -> None:
     """Any segmentation of the same bytes, decrypted: the same analysis."""
     dice = random.Random(seed)
-    expected = {c.id: compared_inside(c) for c in opened("tls13-inside").connections} | {c.id: compared_inside(c) for c in opened("renegotiations").connections}
+    expected = {c.id: compared_inside(c) for c in opened("tls13-inside").connections} | {
+        c.id: compared_inside(c) for c in opened("renegotiations").connections
+    }
     for name in ("tls13-inside", "renegotiations"):
         flows = flows_of(find(name), lambda port: port % 4 == seed % 4)
         for flow in flows:
@@ -273,7 +315,9 @@ def test_mutated_records_are_named_after_bounded_work(tmp_path: Path, name: str)
         assert document.connections
         for connection in document.connections:
             assert connection.secrets is not None
-            for handshake in connection.handshakes:  # in clear anything may have changed; under encryption nothing is believed that was
+            for handshake in (
+                connection.handshakes
+            ):  # in clear anything may have changed; under encryption nothing is believed that was
                 if handshake.renegotiation or handshake.version == "TLSv1.3":
                     assert set(handshake.server_chain) <= known
 
@@ -320,7 +364,12 @@ def test_application_data_is_never_opened(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_encrypted_key_asks(tmp_path: Path) -> None:
-    from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat, load_pem_private_key
+    from cryptography.hazmat.primitives.serialization import (
+        BestAvailableEncryption,
+        Encoding,
+        PrivateFormat,
+        load_pem_private_key,
+    )
 
     from inspector.errors import UsageError
 
@@ -368,15 +417,18 @@ def test_gz_of_a_pcapng_with_secrets(tmp_path: Path) -> None:
 
 
 def test_what_waits_is_bounded_and_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a key log may still grow, records wait; together they take no more than the bound, and nothing of them stays behind."""
+    """Where a key log may still grow, records wait; together they take no more than the bound, and nothing of them
+    stays behind.
+    """
     from inspector import bounds
     from inspector.capture.files import Story
-    from inspector.engine import Engine
+    from inspector.extract.engine import Engine
+    from inspector.secrets.channel import Channels
     from inspector.secrets.store import Secrets
 
     monkeypatch.setattr(bounds, "HELD_ALTOGETHER", 6000)
     secrets = Secrets(may_grow=True)
-    engine = Engine(secrets=secrets)
+    engine = Engine(secrets=Channels(secrets))
     most = 0
     for batch in Story([str(find("tls13"))]).batches():
         engine.feed(batch)

@@ -1,4 +1,6 @@
-"""The same bytes, cut anywhere, reordered within a window, repeated, overlapping: the same analysis (frames, times, history and gaps aside)."""
+"""The same bytes, cut anywhere, reordered within a window, repeated, overlapping: the same analysis (frames, times,
+history and gaps aside).
+"""
 
 from __future__ import annotations
 
@@ -12,13 +14,44 @@ from hypothesis import given, settings, strategies as st
 
 from inspector.capture.files import Story
 from inspector.document import Document
-from tests.build import ACK, FIN, RST, SYN, Flow, Pool, Segment, capture, certificate, document_of, ethernet, numbered, pcap, written
+from tests.build import (
+    ACK,
+    FIN,
+    RST,
+    SYN,
+    Flow,
+    Pool,
+    Segment,
+    capture,
+    certificate,
+    document_of,
+    ethernet,
+    numbered,
+    pcap,
+    written,
+)
 from tests.conftest import find
 
 A = certificate("puppetdb1", ("puppetdb1.example.com",))
 B = certificate("puppetdb2", ("puppetdb2.example.com",))
 X, Y, Z = (numbered(n) for n in (1, 2, 3))
-MOVING = {"frames", "frame", "first_seen", "last_seen", "rtt", "history", "gap_bytes", "first", "last", "at", "issued_at", "summary", "packets", "bytes", "path"}
+MOVING = {
+    "frames",
+    "frame",
+    "first_seen",
+    "last_seen",
+    "rtt",
+    "history",
+    "gap_bytes",
+    "first",
+    "last",
+    "at",
+    "issued_at",
+    "summary",
+    "packets",
+    "bytes",
+    "path",
+}
 
 
 def story() -> list[Flow]:
@@ -37,7 +70,11 @@ def story() -> list[Flow]:
 def settled(value: Any) -> Any:
     """The document without what may move."""
     if isinstance(value, dict):
-        return {k: settled(v) for k, v in value.items() if k not in MOVING and not (k == "text" and value.get("role") == "resumed")}
+        return {
+            k: settled(v)
+            for k, v in value.items()
+            if k not in MOVING and not (k == "text" and value.get("role") == "resumed")
+        }
     if isinstance(value, list):
         return [settled(v) for v in value]
     return value
@@ -75,7 +112,10 @@ def cut(flow: Flow, dice: random.Random, *, window: int, duplicates: bool, overl
             at += size
     if duplicates:
         for s in dice.sample(pieces, len(pieces) // 4):
-            pieces.insert(min(pieces.index(s) + dice.randrange(1, 6), len(pieces)), Segment(0, s.from_client, s.flags, s.seq, s.payload, flow))
+            pieces.insert(
+                min(pieces.index(s) + dice.randrange(1, 6), len(pieces)),
+                Segment(0, s.from_client, s.flags, s.seq, s.payload, flow),
+            )
     order = sorted(range(len(pieces)), key=lambda i: i + dice.random() * window)
     first, last = body[0].ns, flow.segments[end].ns
     moved = [pieces[i] for i in order]
@@ -85,8 +125,12 @@ def cut(flow: Flow, dice: random.Random, *, window: int, duplicates: bool, overl
 
 
 @settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0, 1 << 32), window=st.sampled_from([0, 1, 4, 30]), duplicates=st.booleans(), overlap=st.booleans())
-def test_any_segmentation_gives_the_same(tmp_path_factory: pytest.TempPathFactory, expected: Any, seed: int, window: int, duplicates: bool, overlap: bool) -> None:
+@given(
+    seed=st.integers(0, 1 << 32), window=st.sampled_from([0, 1, 4, 30]), duplicates=st.booleans(), overlap=st.booleans()
+)
+def test_any_segmentation_gives_the_same(
+    tmp_path_factory: pytest.TempPathFactory, expected: Any, seed: int, window: int, duplicates: bool, overlap: bool
+) -> None:
     dice = random.Random(seed)
     flows = story()
     for flow in flows:
@@ -98,9 +142,12 @@ def test_any_segmentation_gives_the_same(tmp_path_factory: pytest.TempPathFactor
 def test_byte_by_byte(tmp_path: Path, expected: Any) -> None:
     flows = story()
     for flow in flows:
-        flow.segments = [Segment(s.ns + i, s.from_client, s.flags, s.seq + i, bytes([byte]), flow) for s in flow.segments if s.payload for i, byte in enumerate(s.payload)] + [
-            s for s in flow.segments if not s.payload
-        ]
+        flow.segments = [
+            Segment(s.ns + i, s.from_client, s.flags, s.seq + i, bytes([byte]), flow)
+            for s in flow.segments
+            if s.payload
+            for i, byte in enumerate(s.payload)
+        ] + [s for s in flow.segments if not s.payload]
         flow.segments.sort(key=lambda s: s.ns)
     assert compared(document_of(written(tmp_path, flows))) == expected
 
@@ -160,11 +207,16 @@ def test_sequence_numbers_wrap(tmp_path: Path, expected: Any) -> None:
 
 
 def test_loss_is_named_and_what_follows_is_found(tmp_path: Path) -> None:
-    """A piece of the server's flight is missing: a gap, a limit, and no invention; the connection is still established."""
+    """A piece of the server's flight is missing: a gap, a limit, and no invention; the connection is
+    still established.
+    """
     pool = Pool()
     flow = pool.full(A, X)
     flight = next(s for s in flow.segments if not s.from_client and len(s.payload) > 300)
-    flow.segments.insert(flow.segments.index(flight) + 1, Segment(flight.ns + 1, False, ACK, flight.seq + 300, flight.payload[300:], flow))
+    flow.segments.insert(
+        flow.segments.index(flight) + 1,
+        Segment(flight.ns + 1, False, ACK, flight.seq + 300, flight.payload[300:], flow),
+    )
     flight.payload = flight.payload[:120]
     document = document_of(written(tmp_path, pool.flows))
     (c,) = document.connections
@@ -207,7 +259,9 @@ def test_port_used_again(tmp_path: Path) -> None:
     pool.flows[1].isn = (1234, 99)
     document = document_of(written(tmp_path, pool.flows))
     assert [c.client_endpoint.port for c in document.connections] == [pool.port, pool.port]
-    assert len({c.id for c in document.connections}) == 1 + (document.connections[0].handshakes[0].client_random != document.connections[1].handshakes[0].client_random)
+    assert len({c.id for c in document.connections}) == 1 + (
+        document.connections[0].handshakes[0].client_random != document.connections[1].handshakes[0].client_random
+    )
 
 
 def test_syn_with_another_number_after_a_reset(tmp_path: Path) -> None:

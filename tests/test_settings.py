@@ -12,7 +12,7 @@ from inspector.errors import UsageError
 from inspector.findings.judge import judge
 from inspector.reports import overview
 from inspector.tui.app import InspectorApp
-from inspector.tui.desk import View
+from inspector.tui.app_state import View
 from tests.app import app_of, loaded, shown
 from tests.build import facts_of
 from tests.conftest import bundled, find
@@ -56,7 +56,11 @@ def test_names_reach_every_report() -> None:
 
 
 async def test_settings_reach_the_app() -> None:
-    app = app_of(find("puppet-session-ids"), settings=settings.parse(text(), "s"), view=View("connections", "outcome:aborted", "-rtt"))
+    app = app_of(
+        find("puppet-session-ids"),
+        settings=settings.parse(text(), "s"),
+        view=View("connections", "outcome:aborted", "-rtt"),
+    )
     async with app.run_test(size=(100, 24)) as pilot:
         await loaded(pilot)
         assert app.theme == "nord"
@@ -124,7 +128,11 @@ def test_any_text_gives_settings_or_a_named_error(written: str) -> None:
 
 
 async def test_a_theme_of_high_contrast_is_there() -> None:
-    app = InspectorApp([str(find("silent-abort"))], bundled("silent-abort").case.options, settings=settings.Settings(theme="high-contrast"))
+    app = InspectorApp(
+        [str(find("silent-abort"))],
+        bundled("silent-abort").case.options,
+        settings=settings.Settings(theme="high-contrast"),
+    )
     async with app.run_test(size=(80, 24)) as pilot:
         await loaded(pilot)
         assert app.theme == "high-contrast"

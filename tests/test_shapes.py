@@ -7,14 +7,17 @@ from typing import Any
 
 import pytest
 
-from inspector.facts import C_HELLO, ConnectionFacts, Endpoint, Event, HandshakeFacts, LaneFacts, pack_events
-from inspector.tls.messages import AnswerShape
+from inspector.facts import C_HELLO, ConnectionFacts, Event, HandshakeFacts, LaneFacts, PackedEndpoint, pack_events
+from inspector.tls.shapes import AnswerShape
 from inspector.tracking.renegotiation import find_renegotiations
 from tests.build import document_of
 from tests.conftest import CAPTURES, bundled, find
 from tests.replay import given_for
 
-NAMES = {row["name"]: row["port"] for row in map(json.loads, (CAPTURES / "renegotiation-shapes.jsonl").read_text(encoding="utf-8").splitlines())}
+NAMES = {
+    row["name"]: row["port"]
+    for row in map(json.loads, (CAPTURES / "renegotiation-shapes.jsonl").read_text(encoding="utf-8").splitlines())
+}
 EXPECTED: dict[str, tuple[list[tuple[Any, ...]], str]] = {
     # began by, state, by whom, shape, certificate without keys; the outcome that keys show
     "client asks, server declines": ([("client", "declined", "server", None, "unknown")], "aborted"),
@@ -25,17 +28,28 @@ EXPECTED: dict[str, tuple[list[tuple[Any, ...]], str]] = {
     "client asks, nothing is encrypted": ([("client", "completed", None, "full", "consistent")], "established"),
     "server asks twice": ([("server", "completed", None, "abbreviated", "unknown")] * 2, "established"),
 }
-KINDS = {"client asks": ["full"], "server asks, with a ticket": ["ticket"], "server asks, with a session id": ["session_id"], "server asks twice": ["ticket", "ticket"]}
+KINDS = {
+    "client asks": ["full"],
+    "server asks, with a ticket": ["ticket"],
+    "server asks, with a session id": ["session_id"],
+    "server asks twice": ["ticket", "ticket"],
+}
 
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_shapes_of_real_renegotiations(name: str) -> None:
     expected, outcome = EXPECTED[name]
-    [hidden] = [c for c in bundled("renegotiation-shapes").complete().connections if c.server_endpoint.port == NAMES[name]]
+    [hidden] = [
+        c for c in bundled("renegotiation-shapes").complete().connections if c.server_endpoint.port == NAMES[name]
+    ]
     insides = [h.inside for h in hidden.handshakes[1:] if h.inside is not None]
     assert [(i.began_by, i.state, i.by, i.shape, i.certificate) for i in insides] == expected
     assert hidden.outcome == "established"
-    [shown] = [c for c in document_of(find("renegotiation-shapes"), given=given_for("renegotiation-shapes")).connections if c.server_endpoint.port == NAMES[name]]
+    [shown] = [
+        c
+        for c in document_of(find("renegotiation-shapes"), given=given_for("renegotiation-shapes")).connections
+        if c.server_endpoint.port == NAMES[name]
+    ]
     assert shown.secrets == "decrypted"
     assert shown.outcome == outcome
     assert [h.inside.state for h in shown.handshakes[1:] if h.inside] == [i.state for i in insides]
@@ -46,7 +60,11 @@ def test_shapes_of_real_renegotiations(name: str) -> None:
 
 
 def test_without_encryption_lengths_are_exact() -> None:
-    [connection] = [c for c in bundled("renegotiation-shapes").complete().connections if c.server_endpoint.port == NAMES["client asks, nothing is encrypted"]]
+    [connection] = [
+        c
+        for c in bundled("renegotiation-shapes").complete().connections
+        if c.server_endpoint.port == NAMES["client asks, nothing is encrypted"]
+    ]
     inside = connection.handshakes[1].inside
     assert inside is not None
     assert all(part.now is not None and part.now[0] == part.now[1] for part in inside.lengths)
@@ -67,15 +85,40 @@ SHAPES = [
     ("f>300 f<105 f<900 l>26 f<28 .>0", [(False, "aborted", "client", None)]),
     ("f>300 f<105 !<0", [(False, "aborted", "server", None)]),
     ("f>300 f<105 f<900 f<28", [(False, "open", None, None)]),
-    ("f<28 l>26 f<28 f>300 f<105 i<25 f<40 i>25 f>40", [(True, "declined", "client", None), (True, "completed", None, "abbreviated")]),
-    ("f>300 f<105 i<25 f<40 i>25 f>40 f>300 f<105 i<25 f<40 i>25 f>40 l>26 .>0", [(False, "completed", None, "abbreviated")] * 2),
+    (
+        "f<28 l>26 f<28 f>300 f<105 i<25 f<40 i>25 f>40",
+        [(True, "declined", "client", None), (True, "completed", None, "abbreviated")],
+    ),
+    (
+        "f>300 f<105 i<25 f<40 i>25 f>40 f>300 f<105 i<25 f<40 i>25 f>40 l>26 .>0",
+        [(False, "completed", None, "abbreviated")] * 2,
+    ),
 ]
 
 
 @pytest.mark.parametrize(("events", "expected"), SHAPES, ids=[events or "none" for events, _ in SHAPES])
 def test_shapes(events: str, expected: list[tuple[Any, ...]]) -> None:
-    listed = [Event(n * 1000, n + 1, int(word[2:]), word[0], word[1] == ">") for n, word in enumerate((BOTH + events).split())]
+    listed = [
+        Event(n * 1000, n + 1, int(word[2:]), word[0], word[1] == ">") for n, word in enumerate((BOTH + events).split())
+    ]
     handshake = HandshakeFacts(answer=ANSWER, seen=C_HELLO)
-    end = Endpoint(b"\x7f\0\0\1", 1)
-    main = ConnectionFacts(end, end, 0, True, 0, 0, 1, 1, None, "", handshake, LaneFacts(packets=True), LaneFacts(packets=True), (), (), pack_events(listed))
+    end = PackedEndpoint(b"\x7f\0\0\1", 1)
+    main = ConnectionFacts(
+        end,
+        end,
+        0,
+        True,
+        0,
+        0,
+        1,
+        1,
+        None,
+        "",
+        handshake,
+        LaneFacts(packets=True),
+        LaneFacts(packets=True),
+        (),
+        (),
+        pack_events(listed),
+    )
     assert [(r.asked_by_server, r.state, r.by, r.shape) for r in find_renegotiations(main)] == expected

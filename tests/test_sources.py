@@ -13,10 +13,10 @@ import pytest
 
 from inspector.errors import UsageError
 from inspector.findings.change import ABORT
-from inspector.live.plan import kernel_filter, ssh_session
-from inspector.live.privileges import account
-from inspector.live.processes import FIRST_WAIT, Command
-from inspector.live.sources import Source
+from inspector.live.host.privileges import account
+from inspector.live.sources.plan import kernel_filter, ssh_session
+from inspector.live.sources.processes import FIRST_WAIT, Command
+from inspector.live.sources.source import Source
 from tests.build import capture
 from tests.conftest import CAPTURES
 from tests.live import WATCH, listened
@@ -85,7 +85,9 @@ def test_a_command_with_both_formats_and_endless_lines(tmp_path: Path) -> None:
     import gzip
 
     (tmp_path / "c.pcapng").write_bytes(gzip.decompress((CAPTURES / "both-legs.pcapng.gz").read_bytes()))
-    source = Command(script(tmp_path, f"cat {tmp_path}/c.pcapng\nhead -c 1000000 /dev/zero | tr '\\0' x >&2\nsleep 1\n"))
+    source = Command(
+        script(tmp_path, f"cat {tmp_path}/c.pcapng\nhead -c 1000000 /dev/zero | tr '\\0' x >&2\nsleep 1\n")
+    )
     source.start()
     assert sum(pumped(source, 1.0)) > 100
     assert sum(len(text) for text in source.news) < 10_000
@@ -95,10 +97,16 @@ def test_a_command_with_both_formats_and_endless_lines(tmp_path: Path) -> None:
 def test_frames_come_through_a_command_as_they_do_from_a_file(tmp_path: Path) -> None:
     (tmp_path / "c.pcap").write_bytes(capture(fault().flows))
     command = script(tmp_path, f"cat {tmp_path}/c.pcap; exec sleep 600\n")
-    with subprocess.Popen([*WATCH, "--no-journal", "--via", command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=CAPTURES.parent) as process:
-        line = wait_for(process, "finding")  # comes while the command still runs: it would sleep for longer than any test waits
+    with subprocess.Popen(
+        [*WATCH, "--no-journal", "--via", command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=CAPTURES.parent
+    ) as process:
+        line = wait_for(
+            process, "finding"
+        )  # comes while the command still runs: it would sleep for longer than any test waits
         assert line["rule"] == ABORT
-        children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=False).stdout.split()
+        children = subprocess.run(
+            ["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=False
+        ).stdout.split()
         process.terminate()
         assert process.wait(10) == 143
     assert children
@@ -113,7 +121,7 @@ def test_several_sources_are_one_story(tmp_path: Path) -> None:
         command = Command(f"sh -c 'sleep {number * 0.4}; cat {tmp_path}/{number}.pcap; exec sleep 30'")
         command.start()
         sources.append(command)
-    from inspector.live.recording import Limits
+    from inspector.live.outputs.recording import Limits
     from inspector.live.update import Keeping
 
     _, heard = listened(b"", Keeping(stop=Limits(incidents=1, duration=20)), sources=sources)
@@ -127,10 +135,17 @@ def test_several_sources_are_one_story(tmp_path: Path) -> None:
         ([("10.0.0.5", 8081)], "", None, "((host 10.0.0.5 and tcp port 8081))"),
         ([("puppetdb.example.com", 8081), ("::1", 443)], "", None, "((tcp port 8081) or (host ::1 and tcp port 443))"),
         ([("a", 1), ("a", 1)], "net 10.0.0.0/8 or port 2", None, "((tcp port 1)) and (net 10.0.0.0/8 or port 2)"),
-        ([], "", ("10.0.0.9", 5555, "10.0.0.1", 22), "tcp and not (host 10.0.0.9 and host 10.0.0.1 and tcp port 5555 and tcp port 22)"),
+        (
+            [],
+            "",
+            ("10.0.0.9", 5555, "10.0.0.1", 22),
+            "tcp and not (host 10.0.0.9 and host 10.0.0.1 and tcp port 5555 and tcp port 22)",
+        ),
     ],
 )
-def test_the_filter_of_the_kernel(vips: list[tuple[str, int]], own: str, ssh: tuple[str, int, str, int] | None, found: str) -> None:
+def test_the_filter_of_the_kernel(
+    vips: list[tuple[str, int]], own: str, ssh: tuple[str, int, str, int] | None, found: str
+) -> None:
     assert kernel_filter(vips, own, ssh) == found
     cypcap = pytest.importorskip("cypcap")
     cypcap.compile(cypcap.DatalinkType.EN10MB, 65_535, found, True, 0)
@@ -152,10 +167,18 @@ def test_the_ssh_session_is_left_out(value: str, found: tuple[str, int, str, int
 
 def test_the_ssh_session_is_found_behind_sudo() -> None:
     """sudo takes the variable away; a parent still has it."""
-    code = "from inspector.live.plan import ssh_session; print(ssh_session({}))"
-    inner = f"import os, subprocess, sys; e = dict(os.environ); del e['SSH_CONNECTION']; subprocess.run([sys.executable, '-c', {code!r}], env=e)"
+    code = "from inspector.live.sources.plan import ssh_session; print(ssh_session({}))"
+    inner = (
+        "import os, subprocess, sys; e = dict(os.environ); del e['SSH_CONNECTION']; subprocess.run([sys.executable,"
+        f" '-c', {code!r}], env=e)"
+    )
     done = subprocess.run(
-        [sys.executable, "-c", inner], env={**os.environ, "SSH_CONNECTION": "10.0.0.9 5555 10.0.0.1 22"}, capture_output=True, text=True, check=True, cwd=CAPTURES.parent
+        [sys.executable, "-c", inner],
+        env={**os.environ, "SSH_CONNECTION": "10.0.0.9 5555 10.0.0.1 22"},
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=CAPTURES.parent,
     )
     assert done.stdout.strip() == "('10.0.0.9', 5555, '10.0.0.1', 22)"
 
@@ -169,25 +192,62 @@ def test_whom_root_becomes() -> None:
         account("no-such-user", {})
 
 
-@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv, to take rights away")
+@pytest.mark.skipif(
+    os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv, to take rights away"
+)
 @pytest.mark.parametrize("command", ["watch", "doctor"])
 def test_without_rights(command: str, tmp_path: Path) -> None:
-    """Exit status 4, and the command that mends it. Only the capability is taken away: another user could perhaps not read this program."""
+    """Exit status 4, and the command that mends it. Only the capability is taken away: another user could perhaps not
+    read this program.
+    """
     options = ["-Z", "root", "-i", "lo", "--no-journal"] if command == "watch" else []
-    words = [str(shutil.which("setpriv")), "--bounding-set", "-net_raw", "--inh-caps", "-net_raw", sys.executable, "-m", "inspector", command, *options]
+    words = [
+        str(shutil.which("setpriv")),
+        "--bounding-set",
+        "-net_raw",
+        "--inh-caps",
+        "-net_raw",
+        sys.executable,
+        "-m",
+        "inspector",
+        command,
+        *options,
+    ]
     nobody_else = {**os.environ, "PATH": str(tmp_path)}  # no sudo, no dumpcap
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False, cwd=CAPTURES.parent, env=nobody_else)
+    done = subprocess.run(
+        words, capture_output=True, text=True, timeout=60, check=False, cwd=CAPTURES.parent, env=nobody_else
+    )
     assert done.returncode == 4, done.stderr
     assert "sudo" in (done.stderr if command == "watch" else done.stdout)
 
 
-@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv, to take rights away")
+@pytest.mark.skipif(
+    os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv, to take rights away"
+)
 def test_the_doctor_is_content_where_another_program_may_capture(tmp_path: Path) -> None:
     for name in ("sudo", "tcpdump"):
         (tmp_path / name).write_text("#!/bin/sh\nexit 0\n")
         (tmp_path / name).chmod(0o755)
-    words = [str(shutil.which("setpriv")), "--bounding-set", "-net_raw", "--inh-caps", "-net_raw", sys.executable, "-m", "inspector", "doctor"]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False, cwd=CAPTURES.parent, env={**os.environ, "PATH": str(tmp_path)})
+    words = [
+        str(shutil.which("setpriv")),
+        "--bounding-set",
+        "-net_raw",
+        "--inh-caps",
+        "-net_raw",
+        sys.executable,
+        "-m",
+        "inspector",
+        "doctor",
+    ]
+    done = subprocess.run(
+        words,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=CAPTURES.parent,
+        env={**os.environ, "PATH": str(tmp_path)},
+    )
     assert done.returncode == 0, done.stderr
     assert "this user may not capture" in done.stdout
     assert "live --via 'sudo -n tcpdump" in done.stdout
@@ -195,6 +255,13 @@ def test_the_doctor_is_content_where_another_program_may_capture(tmp_path: Path)
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may")
 def test_an_ordinary_user_may_not(tmp_path: Path) -> None:
-    done = subprocess.run([*WATCH, "-i", "lo", "--no-journal"], capture_output=True, text=True, timeout=60, check=False, cwd=CAPTURES.parent)
+    done = subprocess.run(
+        [*WATCH, "-i", "lo", "--no-journal"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=CAPTURES.parent,
+    )
     assert done.returncode == 4
     assert "inspector doctor" in done.stderr

@@ -24,7 +24,15 @@ def put_right(stamps: list[int], size: int = 1 << 20) -> tuple[list[int], Captur
         times = np.array(stamps[at : at + size], np.int64)
         count = len(times)
         nothing = np.zeros(count, np.int64)
-        batch = FrameBatch(np.zeros(256, np.uint8), times, nothing, nothing, nothing, nothing, np.arange(at + 1, at + count + 1, dtype=np.int64))
+        batch = FrameBatch(
+            np.zeros(256, np.uint8),
+            times,
+            nothing,
+            nothing,
+            nothing,
+            nothing,
+            np.arange(at + 1, at + count + 1, dtype=np.int64),
+        )
         reader.put_right(batch)
         found += batch.time_ns.tolist()
     return found, info
@@ -44,7 +52,9 @@ def test_a_clock_that_is_set_back_goes_on(step: int, size: int) -> None:
 
 
 def test_it_may_be_set_back_twice() -> None:
-    found, info = put_right([*STEADY[:50], *(ns - SECOND for ns in STEADY[50:120]), *(ns - 9 * SECOND for ns in STEADY[120:])])
+    found, info = put_right(
+        [*STEADY[:50], *(ns - SECOND for ns in STEADY[50:120]), *(ns - 9 * SECOND for ns in STEADY[120:])]
+    )
     assert found == sorted(found)
     assert [frame for frame, _ in info.steps] == [51, 121]
 

@@ -1,4 +1,6 @@
-"""However a recording is cut, copied, merged and mistimed: connections, aborts, back ends and rotations are those of the whole."""
+"""However a recording is cut, copied, merged and mistimed: connections, aborts, back ends and rotations are those of
+the whole.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +14,28 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from msgspec import structs
 
-from inspector import evidence
 from inspector.capture import blocks
 from inspector.capture.files import Story
 from inspector.document import Document
+from inspector.extract.merging import merge
+from inspector.extract.stretch import extract_stretch, joined
 from inspector.facts import Facts
 from inspector.findings.judge import judge
-from inspector.merging import merge
-from inspector.stretch import extract_stretch, joined
+from inspector.packets import reread as evidence
 from inspector.tracking.sightings import ordered as ordered_facts, told_once
-from tests.build import CLIENT, VIP, Flow, Pool, Segment, certificate, document_of, ethernet, facts_of, numbered, ordered
+from tests.build import (
+    CLIENT,
+    VIP,
+    Flow,
+    Pool,
+    Segment,
+    certificate,
+    document_of,
+    ethernet,
+    facts_of,
+    numbered,
+    ordered,
+)
 from tests.conftest import find
 from tests.cuts import SECOND, Frame, by_time, frames_of, later, link_type, split, stamped, write, write_pcapng
 
@@ -40,7 +54,15 @@ def told(document: Document) -> Any:
     """What must not change: nothing of it depends on where a frame lies."""
     labels = {b.id: (b.label, tuple(b.addresses), b.leaf) for b in document.backends}
     connections = {
-        c.handshakes[0].client_random: (c.client_endpoint, c.server_endpoint, c.outcome, c.handshakes[0].kind, c.handshakes[0].declined, labels.get(c.backend or ""), len(c.legs))
+        c.handshakes[0].client_random: (
+            c.client_endpoint,
+            c.server_endpoint,
+            c.outcome,
+            c.handshakes[0].kind,
+            c.handshakes[0].declined,
+            labels.get(c.backend or ""),
+            len(c.legs),
+        )
         for c in document.connections
     }
     return (
@@ -84,7 +106,11 @@ def test_two_directions(tmp_path: Path, one: Recording, late: int, is_one_file: 
     """One tap for each direction, whose clocks are up to a second apart: in two files, or merged by time."""
     rx, tx = of_clients(one.frames)
     tx = later(tx, late)
-    paths = [write(tmp_path / "all.pcap", by_time(rx, tx), one.kind)] if is_one_file else [write(tmp_path / "rx.pcap", rx, one.kind), write(tmp_path / "tx.pcap", tx, one.kind)]
+    paths = (
+        [write(tmp_path / "all.pcap", by_time(rx, tx), one.kind)]
+        if is_one_file
+        else [write(tmp_path / "rx.pcap", rx, one.kind), write(tmp_path / "tx.pcap", tx, one.kind)]
+    )
     found = document_of(*paths)
     assert told(found) == one.expected
     assert "clock_offset" in kinds(found) or abs(late) < 20 * MS
@@ -95,14 +121,19 @@ def test_two_directions(tmp_path: Path, one: Recording, late: int, is_one_file: 
 
 @pytest.mark.parametrize("late", OFFSETS)
 def test_two_taps_on_one_leg(tmp_path: Path, one: Recording, late: int) -> None:
-    found = document_of(write(tmp_path / "a.pcap", one.frames, one.kind), write(tmp_path / "b.pcap", later(one.frames, late), one.kind))
+    found = document_of(
+        write(tmp_path / "a.pcap", one.frames, one.kind), write(tmp_path / "b.pcap", later(one.frames, late), one.kind)
+    )
     assert told(found) == one.expected
     assert "duplicates" in kinds(found) or not late  # two files of the same bytes are one
 
 
 def test_overlap(tmp_path: Path, one: Recording) -> None:
     count = len(one.frames)
-    found = document_of(write(tmp_path / "a.pcap", one.frames[: count * 6 // 10], one.kind), write(tmp_path / "b.pcap", one.frames[count * 4 // 10 :], one.kind))
+    found = document_of(
+        write(tmp_path / "a.pcap", one.frames[: count * 6 // 10], one.kind),
+        write(tmp_path / "b.pcap", one.frames[count * 4 // 10 :], one.kind),
+    )
     assert told(found) == one.expected
 
 
@@ -110,7 +141,10 @@ def test_overlap(tmp_path: Path, one: Recording) -> None:
 def test_rotated_files_in_any_order(tmp_path: Path, one: Recording, seed: int) -> None:
     dice = random.Random(seed)
     places = sorted(dice.sample(range(1, len(one.frames)), 4))
-    paths = [write(tmp_path / f"{n}.pcap", one.frames[a:b], one.kind) for n, (a, b) in enumerate(zip([0, *places], [*places, None], strict=True))]
+    paths = [
+        write(tmp_path / f"{n}.pcap", one.frames[a:b], one.kind)
+        for n, (a, b) in enumerate(zip([0, *places], [*places, None], strict=True))
+    ]
     dice.shuffle(paths)
     assert told(document_of(*paths)) == one.expected
 
@@ -118,7 +152,10 @@ def test_rotated_files_in_any_order(tmp_path: Path, one: Recording, seed: int) -
 @pytest.mark.parametrize("late", [0, 100_000, 5 * MS, 700 * MS, 3 * SECOND, 40 * SECOND])
 def test_every_frame_twice(tmp_path: Path, one: Recording, late: int) -> None:
     """A switch that hands on each frame twice."""
-    assert told(document_of(write(tmp_path / "span.pcap", by_time(one.frames, later(one.frames, late)), one.kind))) == one.expected
+    assert (
+        told(document_of(write(tmp_path / "span.pcap", by_time(one.frames, later(one.frames, late)), one.kind)))
+        == one.expected
+    )
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -151,13 +188,20 @@ def test_a_file_joined_to_itself(tmp_path: Path, one: Recording) -> None:
 def test_a_journal_beside_the_capture(tmp_path: Path, one: Recording) -> None:
     """What a journal holds are facts that were kept."""
     part = write(tmp_path / "part.pcap", one.frames[len(one.frames) // 3 :], one.kind)
-    for parts in ([facts_of(one.path), facts_of(one.path)], [facts_of(one.path), facts_of(part)], [facts_of(part), facts_of(one.path)]):
+    for parts in (
+        [facts_of(one.path), facts_of(one.path)],
+        [facts_of(one.path), facts_of(part)],
+        [facts_of(part), facts_of(one.path)],
+    ):
         assert told(judge(merge(parts)).complete()) == one.expected
 
 
 def test_merged_facts_say_what_one_extraction_says(tmp_path: Path, one: Recording) -> None:
     half = len(one.frames) // 2
-    paths = [write(tmp_path / "a.pcap", one.frames[: half + 40], one.kind), write(tmp_path / "b.pcap", one.frames[half - 40 :], one.kind)]
+    paths = [
+        write(tmp_path / "a.pcap", one.frames[: half + 40], one.kind),
+        write(tmp_path / "b.pcap", one.frames[half - 40 :], one.kind),
+    ]
     apart = judge(merge([facts_of(path) for path in paths])).complete()
     assert told(apart)[2:] == told(document_of(*paths))[2:] == one.expected[2:]
 
@@ -187,7 +231,10 @@ def test_what_one_tap_lost_the_other_has(tmp_path: Path, one: Recording, seed: i
 def test_both_sides_of_a_balancer(tmp_path: Path, both_legs: Recording, late: int, is_front: bool) -> None:
     front, behind = legs_of(both_legs)
     parts = [later(front, late), behind] if is_front else [front, later(behind, late)]
-    found = document_of(write(tmp_path / "front.pcap", parts[0], both_legs.kind), write(tmp_path / "behind.pcap", parts[1], both_legs.kind))
+    found = document_of(
+        write(tmp_path / "front.pcap", parts[0], both_legs.kind),
+        write(tmp_path / "behind.pcap", parts[1], both_legs.kind),
+    )
     assert told(found) == both_legs.expected
     if abs(late) > MS:
         clock = next(clock for capture in found.captures for clock in capture.clocks)
@@ -197,14 +244,19 @@ def test_both_sides_of_a_balancer(tmp_path: Path, both_legs: Recording, late: in
 @pytest.mark.parametrize("late", [15 * SECOND, -15 * SECOND])
 def test_legs_of_several_journals(tmp_path: Path, both_legs: Recording, late: int) -> None:
     front, behind = legs_of(both_legs)
-    parts: list[Facts] = [facts_of(write(tmp_path / "a.pcap", front, both_legs.kind)), facts_of(write(tmp_path / "b.pcap", later(behind, late), both_legs.kind))]
+    parts: list[Facts] = [
+        facts_of(write(tmp_path / "a.pcap", front, both_legs.kind)),
+        facts_of(write(tmp_path / "b.pcap", later(behind, late), both_legs.kind)),
+    ]
     assert told(judge(merge(parts)).complete()) == both_legs.expected
 
 
 def legs_of(both: Recording) -> tuple[list[Frame], list[Frame]]:
     """The frames between the clients and the balancer, and those behind it."""
     document = document_of(both.path)
-    ports = {c.client_endpoint.port for c in document.connections} - {leg.client.port for c in document.connections for leg in c.legs}
+    ports = {c.client_endpoint.port for c in document.connections} - {
+        leg.client.port for c in document.connections for leg in c.legs
+    }
     return split(both.frames, lambda f: f.source & 0xFFFF in ports or f.target & 0xFFFF in ports)
 
 
@@ -236,13 +288,19 @@ def test_frames_that_came_late(tmp_path: Path, one: Recording, seed: int) -> Non
 
 
 def behind(flow: Flow, port: int, client: str, server: str, preamble: bytes = b"") -> Flow:
-    """The leg on which a balancer sends a connection on: what the client says comes 200 µs later, what the server says came as much earlier."""
+    """The leg on which a balancer sends a connection on: what the client says comes 200 µs later, what the server says
+    came as much earlier.
+    """
     leg = Flow(port, flow.ns, client, server, 8443, isn=(4_000 + port, 9_000 + port))
     shift = len(preamble)
     for s in flow.segments:
         at = s.ns + 200_000 if s.from_client else s.ns - 200_000
         is_first = bool(preamble) and s.from_client and bool(s.payload)
-        payload, seq = (preamble + s.payload, s.seq) if is_first else (s.payload, s.seq + (shift if s.from_client and s.seq > 1 else 0))
+        payload, seq = (
+            (preamble + s.payload, s.seq)
+            if is_first
+            else (s.payload, s.seq + (shift if s.from_client and s.seq > 1 else 0))
+        )
         preamble = b"" if is_first else preamble
         leg.segments.append(Segment(at, s.from_client, s.flags, seq, payload, leg))
     return leg
@@ -251,7 +309,9 @@ def behind(flow: Flow, port: int, client: str, server: str, preamble: bytes = b"
 @pytest.mark.parametrize("late", OFFSETS)
 @pytest.mark.parametrize("shape", ["snat_vip", "snat_other", "transparent", "one_backend", "proxy"])
 def test_legs_are_ordered_by_topology(tmp_path: Path, shape: str, late: int) -> None:
-    """Which leg is in front is told by addresses, the PROXY protocol and durations, however the clocks of both captures differ."""
+    """Which leg is in front is told by addresses, the PROXY protocol and durations, however the clocks of both captures
+    differ.
+    """
     first, second = certificate("puppetdb1", ("a.example.com",)), certificate("puppetdb2", ("b.example.com",))
     pool = Pool()
     for number in range(3):
@@ -262,7 +322,15 @@ def test_legs_are_ordered_by_topology(tmp_path: Path, shape: str, late: int) -> 
     for number, flow in enumerate(pool.flows):
         client = {"snat_vip": VIP, "transparent": CLIENT, "proxy": CLIENT}.get(shape, "10.0.1.1")
         server = "10.0.1.11" if number % 3 < 2 or shape == "one_backend" else "10.0.1.12"
-        legs.append(behind(flow, 50_000 + number if client != CLIENT else flow.port, client, server, b"PROXY TCP4 10.0.0.10 10.0.0.100 1 2\r\n" if shape == "proxy" else b""))
+        legs.append(
+            behind(
+                flow,
+                50_000 + number if client != CLIENT else flow.port,
+                client,
+                server,
+                b"PROXY TCP4 10.0.0.10 10.0.0.100 1 2\r\n" if shape == "proxy" else b"",
+            )
+        )
     front_path = write(tmp_path / "front.pcap", (Frame(s.ns, ethernet(s)) for s in ordered(pool.flows)))
     behind_path = write(tmp_path / "behind.pcap", (Frame(s.ns + late, ethernet(s)) for s in ordered(legs)))
     document = document_of(front_path, behind_path)
@@ -276,7 +344,9 @@ def test_legs_are_ordered_by_topology(tmp_path: Path, shape: str, late: int) -> 
 
 @settings(max_examples=8, deadline=None)
 @given(shares=st.lists(st.floats(0.02, 0.98), min_size=1, max_size=3))
-def test_any_stretches_of_two_directions_give_the_same(tmp_path_factory: pytest.TempPathFactory, shares: list[float]) -> None:
+def test_any_stretches_of_two_directions_give_the_same(
+    tmp_path_factory: pytest.TempPathFactory, shares: list[float]
+) -> None:
     """Several processes share the work: frames of several captures are merged in each as in one."""
     recording = recorded("silent-abort")
     folder = tmp_path_factory.mktemp("stretches")
@@ -304,7 +374,9 @@ def test_a_port_that_is_used_again_while_the_other_direction_is_late(tmp_path: P
         flow.port, flow.isn = 40_000, (1_000_000 * (number + 1), 500_000_000 + 3_000_000 * number)
     frames = [Frame(s.ns, ethernet(s), int(s.from_client)) for s in ordered(pool.flows)]
     for late in (0, 25 * MS, -25 * MS):
-        document = document_of(write(tmp_path / "again.pcap", by_time([f if f.source else f._replace(ns=f.ns + late) for f in frames])))
+        document = document_of(
+            write(tmp_path / "again.pcap", by_time([f if f.source else f._replace(ns=f.ns + late) for f in frames]))
+        )
         assert [(c.outcome, c.gap_bytes) for c in document.connections] == [("established", 0)] * 6, late
 
 
@@ -319,5 +391,7 @@ def test_a_connection_is_told_once_of_two_halves() -> None:
         lost = structs.replace(c.from_client, lost=True, bytes=0)
         halves.add(structs.replace(c, handshake=structs.replace(c.handshake, offered_id=b""), from_client=lost))
     once = told_once(halves)
-    assert [once.unpack(p).handshake for p in ordered_facts(once)] == [whole.unpack(p).handshake for p in ordered_facts(whole)]
+    assert [once.unpack(p).handshake for p in ordered_facts(once)] == [
+        whole.unpack(p).handshake for p in ordered_facts(whole)
+    ]
     assert told_once(once) is once

@@ -15,17 +15,18 @@ import msgspec
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from inspector import bounds, extraction
+from inspector import bounds
 from inspector.capture.files import Story
 from inspector.capture.inputs import Workload
 from inspector.document import Connection, Document
+from inspector.extract import processes as extraction
+from inspector.extract.merging import merge
+from inspector.extract.stretch import extract_stretch, joined
 from inspector.facts import Facts
 from inspector.findings import describe
 from inspector.findings.judge import Analysis, judge
-from inspector.merging import merge
 from inspector.reports import json_stream
 from inspector.reports.json_stream import write_json
-from inspector.stretch import extract_stretch, joined
 from tests.build import ACK, MS, RST, START_NS, SYN, Flow, Pool, certificate, facts_of, numbered, written
 from tests.conftest import find
 
@@ -78,7 +79,9 @@ def test_any_cut_gives_the_same(plain: Path, shares: list[float]) -> None:
 
 @pytest.mark.parametrize("size", [96, 200])
 def test_fragments_across_the_border(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
-    """A datagram whose fragments two processes see is whole for one of them, and lost for neither; one that never becomes whole counts once."""
+    """A datagram whose fragments two processes see is whole for one of them, and lost for neither; one that never
+    becomes whole counts once.
+    """
     from inspector.capture import blocks
     from tests.build import pcap
     from tests.encapsulations import ENCAPSULATIONS, ethernet, in_fragments, ipv4
@@ -90,7 +93,9 @@ def test_fragments_across_the_border(tmp_path: Path, monkeypatch: pytest.MonkeyP
     path = tmp_path / "fragments.pcap"
     path.write_bytes(pcap(pieces))
     expected = whole(path)
-    assert [(found.number, found.why, found.frames) for found in expected.captures[0].unopened] == [(6, "incomplete", 1)]
+    assert [(found.number, found.why, found.frames) for found in expected.captures[0].unopened] == [
+        (6, "incomplete", 1)
+    ]
     for place in range(0, path.stat().st_size, 499):
         assert msgspec.to_builtins(document(in_parts(path, [place]))) == msgspec.to_builtins(document(expected))
 

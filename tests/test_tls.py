@@ -10,7 +10,19 @@ from inspector.tls.preamble import find_hello
 from inspector.tls.reader import Malformed, Reader
 from inspector.tls.records import NEVER, Mark, RecordReader
 from inspector.tls.registry import HELLO_RETRY_RANDOM, cipher_name, extension_name, version_name
-from tests.build import CHANGE, DATA, FINISHED, client_hello, extension, message, numbered, record, server_hello, sni, vector
+from tests.build import (
+    CHANGE,
+    DATA,
+    FINISHED,
+    client_hello,
+    extension,
+    message,
+    numbered,
+    record,
+    server_hello,
+    sni,
+    vector,
+)
 
 
 class Sink:
@@ -64,17 +76,32 @@ N = len(HELLO) - 4
 TRANSCRIPTS: dict[str, tuple[bytes, list[str]]] = {
     "hello": (record(22, HELLO), ["started", f"message 1 {N}"]),
     "two in one record": (record(22, HELLO + message(14, b"")), ["started", f"message 1 {N}", "message 14 0"]),
-    "one in three records": (record(22, HELLO[:3]) + record(22, HELLO[3:50]) + record(22, HELLO[50:]), ["started", f"message 1 {N}"]),
-    "empty record between": (record(22, HELLO) + record(22, b"") + record(22, message(14, b"")), ["started", f"message 1 {N}", "message 14 0"]),
-    "encrypted": (record(22, HELLO) + CHANGE + FINISHED + DATA, ["started", f"message 1 {N}", "change", "sealed 22 40", "data 200"]),
+    "one in three records": (
+        record(22, HELLO[:3]) + record(22, HELLO[3:50]) + record(22, HELLO[50:]),
+        ["started", f"message 1 {N}"],
+    ),
+    "empty record between": (
+        record(22, HELLO) + record(22, b"") + record(22, message(14, b"")),
+        ["started", f"message 1 {N}", "message 14 0"],
+    ),
+    "encrypted": (
+        record(22, HELLO) + CHANGE + FINISHED + DATA,
+        ["started", f"message 1 {N}", "change", "sealed 22 40", "data 200"],
+    ),
     "renegotiation": (
         record(22, HELLO) + CHANGE + FINISHED + record(22, b"r" * 90) + record(20, b"c" * 30) + record(21, b"a" * 26),
         ["started", f"message 1 {N}", "change", "sealed 22 40", "sealed 22 90", "sealed 20 30", "sealed 21 26"],
     ),
-    "alerts": (record(22, HELLO) + record(21, b"\1\x5a") + record(21, b"\2\x28"), ["started", f"message 1 {N}", "alert 1 90", "alert 2 40"]),
+    "alerts": (
+        record(22, HELLO) + record(21, b"\1\x5a") + record(21, b"\2\x28"),
+        ["started", f"message 1 {N}", "alert 1 90", "alert 2 40"],
+    ),
     "alert first": (record(21, b"\2\x46"), ["started", "alert 2 70"]),
     "no record": (record(22, HELLO) + b"HTTP/1.1 400", ["started", f"message 1 {N}", "anomaly no_record", "missing"]),
-    "behind PROXY": (b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n" + record(22, HELLO), ["preceded b'PROXY '", "started", f"message 1 {N}"]),
+    "behind PROXY": (
+        b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n" + record(22, HELLO),
+        ["preceded b'PROXY '", "started", f"message 1 {N}"],
+    ),
     "heartbeat": (record(22, HELLO) + record(24, b"\1" + bytes(18)), ["started", f"message 1 {N}"]),
     "sslv2": (b"\x80\x2e\1\3\1\0\x15\0\0\0\x10" + b"\0\0\4" * 7 + b"c" * 16, ["started", "sslv2 46"]),
 }
@@ -119,13 +146,18 @@ def test_behind_a_gap_the_next_record_is_found() -> None:
     assert reader.uncertain or reader.sealed
 
 
-@pytest.mark.parametrize(("data", "expected"), [(b"\x16", None), (b"\x16\x03\x01\x02\x00", None), (b"\x17\x03\x03", -1), (b"", -1), (b"SSH-2.0", -1)])
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [(b"\x16", None), (b"\x16\x03\x01\x02\x00", None), (b"\x17\x03\x03", -1), (b"", -1), (b"SSH-2.0", -1)],
+)
 def test_find_hello_at_the_start(data: bytes, expected: int | None) -> None:
     assert find_hello(data, at_start=True) == expected
 
 
 def test_client_hello() -> None:
-    hello = messages.client_hello(client_hello(numbered(1), numbered(2), ems=True, ticket=b"t" * 20, versions=(0x0304,))[4:])
+    hello = messages.client_hello(
+        client_hello(numbered(1), numbered(2), ems=True, ticket=b"t" * 20, versions=(0x0304,))[4:]
+    )
     assert hello.random == numbered(1)
     assert hello.session_id == numbered(2)
     assert hello.ticket == b"t" * 20
@@ -133,7 +165,9 @@ def test_client_hello() -> None:
     assert hello.shape.extended_master_secret
     assert hello.shape.secure_renegotiation
     assert hello.shape.problem is None
-    assert messages.client_hello(client_hello(numbered(3), numbered(2), ems=True, ticket=b"t" * 20, versions=(0x0304,))[4:]).random == numbered(3)
+    assert messages.client_hello(
+        client_hello(numbered(3), numbered(2), ems=True, ticket=b"t" * 20, versions=(0x0304,))[4:]
+    ).random == numbered(3)
 
 
 def test_server_hello() -> None:
@@ -187,7 +221,9 @@ def test_reader_knows_absolute_offsets() -> None:
 def test_ja3_of_its_authors_readme() -> None:
     """769,47-53-5-10-49161-49162-49171-49172-50-56-19-4,0-10-11,23-24-25,0 in the README of salesforce/ja3."""
     suites = b"".join(c.to_bytes(2, "big") for c in (47, 53, 5, 10, 49161, 49162, 49171, 49172, 50, 56, 19, 4))
-    hello = body(sni("x"), extension(10, vector(2, b"\0\x17\0\x18\0\x19")), extension(11, vector(1, b"\0")), suites=suites)
+    hello = body(
+        sni("x"), extension(10, vector(2, b"\0\x17\0\x18\0\x19")), extension(11, vector(1, b"\0")), suites=suites
+    )
     assert messages.client_hello(b"\x03\x01" + hello[2:]).shape.ja3 == "ada70206e40642a3e4461f35503241d5"
 
 
@@ -195,7 +231,9 @@ def test_ja4_shape() -> None:
     """Grease is left out, the count is of what is left; ALPN's first and last character; no SNI is ``i``."""
     alpn = extension(16, vector(2, vector(1, b"h2")))
     grease = extension(0x1A1A)
-    shape = messages.client_hello(body(grease, alpn, extension(43, vector(1, b"\x2a\x2a\x03\x04")), suites=b"\x0a\x0a\x13\x01\x13\x02")).shape
+    shape = messages.client_hello(
+        body(grease, alpn, extension(43, vector(1, b"\x2a\x2a\x03\x04")), suites=b"\x0a\x0a\x13\x01\x13\x02")
+    ).shape
     assert shape.ja4.split("_")[0] == "t13i0202h2"
     assert messages.client_hello(body(sni("x"))).shape.ja4.startswith("t12d010100_")
 
@@ -206,7 +244,13 @@ def test_names_from_the_registries() -> None:
     assert cipher_name(0x1A1A) == "GREASE"
     assert extension_name(23) == "extended_master_secret"
     assert extension_name(60_000) == "extension_60000"
-    assert [version_name(v) for v in (0x0300, 0x0303, 0x0304, 0x7F1C, 0x0999)] == ["SSLv3", "TLSv1.2", "TLSv1.3", "TLSv1.3", None]
+    assert [version_name(v) for v in (0x0300, 0x0303, 0x0304, 0x7F1C, 0x0999)] == [
+        "SSLv3",
+        "TLSv1.2",
+        "TLSv1.3",
+        "TLSv1.3",
+        None,
+    ]
 
 
 @pytest.mark.parametrize(

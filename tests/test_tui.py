@@ -10,12 +10,12 @@ from cryptography import x509
 from textual.app import App, ComposeResult
 from textual.widgets import Tree
 
-from inspector.columns import Columns
 from inspector.findings.case import Options
 from inspector.findings.judge import judge
+from inspector.query.columns import Columns
 from inspector.tui import places, recent
+from inspector.tui.app_state import View
 from inspector.tui.connections import ConnectionsScreen
-from inspector.tui.desk import View
 from inspector.tui.difference import DifferenceScreen
 from inspector.tui.overview import OverviewScreen
 from inspector.tui.rows import Cell, Column, Rows
@@ -47,7 +47,9 @@ async def test_a_file_that_goes_bad_while_opening(tmp_path: Path) -> None:
     assert "not a pcap" in app.problem
 
 
-@pytest.mark.parametrize("keys", ["", "enter", "3", "3 enter", "3 enter enter", "end enter", "1", "4", "5", "5 enter", "6", "slash s n i :"])
+@pytest.mark.parametrize(
+    "keys", ["", "enter", "3", "3 enter", "3 enter enter", "end enter", "1", "4", "5", "5 enter", "6", "slash s n i :"]
+)
 async def test_hostile_names_only_show(tmp_path: Path, keys: str) -> None:
     evil = certificate(HOSTILE[:60], ("puppetdb1.example.com",))
     pool = Pool(name=HOSTILE)
@@ -178,7 +180,16 @@ async def test_next_finding() -> None:
 
 @pytest.mark.parametrize(
     ("text", "index"),
-    [("frame 355", 16), ("470", 22), ("0:470", 22), ("17:28:19.9", 16), ("2026-11-23T17:28:19.9Z", 16), ("9999999", None), ("nowhere", None), ("2026-99-23T17:28", None)],
+    [
+        ("frame 355", 16),
+        ("470", 22),
+        ("0:470", 22),
+        ("17:28:19.9", 16),
+        ("2026-11-23T17:28:19.9Z", 16),
+        ("9999999", None),
+        ("nowhere", None),
+        ("2026-99-23T17:28", None),
+    ],
 )
 def test_places(text: str, index: int | None) -> None:
     found = places.find(bundled("puppet-session-ids"), text)
@@ -324,7 +335,9 @@ async def test_a_cursor_that_nobody_moved_is_on_the_first_row() -> None:
 
 
 @pytest.mark.parametrize("area", ["1", "3", "4", "5", "6"])
-async def test_after_loading_the_cursor_is_on_the_first_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, area: str) -> None:
+async def test_after_loading_the_cursor_is_on_the_first_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, area: str
+) -> None:
     """A first look at half a capture, then the whole, in which what matters more and what is earlier comes before."""
     pool, early = Pool(name="noise.example.com", port=50_000), Pool()
     early.ns = pool.ns - 10**9
@@ -356,7 +369,12 @@ def test_narrow_columns_leave_in_order() -> None:
 
 
 async def test_a_certificate_request_names_its_authorities(tmp_path: Path) -> None:
-    pool = Pool(request=certificate_request(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Puppet CA: ca.example.com")]).public_bytes(), b"odd"))
+    pool = Pool(
+        request=certificate_request(
+            x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Puppet CA: ca.example.com")]).public_bytes(),
+            b"odd",
+        )
+    )
     pool.full(certificate("a", ("a.example.com",)), numbered(1))
     app = app_of(written(tmp_path, pool.flows))
     async with app.run_test(size=(120, 40)) as pilot:

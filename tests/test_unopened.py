@@ -26,7 +26,9 @@ def ip(ends: tuple[str, str], protocol: int, body: bytes) -> bytes:
     source, target = (ip_address(end).packed for end in ends)
     if len(source) == 16:
         return framed(0x86DD, u16(0x6000, 0, len(body)) + bytes((protocol, 64)) + source + target + body)
-    return framed(0x0800, b"\x45\0" + u16(20 + len(body), 1, 0) + bytes((64, protocol)) + u16(0) + source + target + body)
+    return framed(
+        0x0800, b"\x45\0" + u16(20 + len(body), 1, 0) + bytes((64, protocol)) + u16(0) + source + target + body
+    )
 
 
 SEALED = {
@@ -51,7 +53,9 @@ def verdict(tmp_path: Path, *others: bytes) -> Assessment:
     path = tmp_path / "beside.pcap"
     path.write_bytes(pcap(frames))
     document = document_of(path)
-    assert any(limit.kind == "undecoded" for limit in document.limits) == bool(others and facts_of(path).captures[0].undecoded)
+    assert any(limit.kind == "undecoded" for limit in document.limits) == bool(
+        others and facts_of(path).captures[0].undecoded
+    )
     (service,) = document.services
     assert service.assessment.state == "protected"
     return service.assessment
@@ -75,7 +79,14 @@ def test_a_tunnel_weakens_what_its_ends_serve(tmp_path: Path, name: str) -> None
         assert hidden.grade == "inferred"
 
 
-@pytest.mark.parametrize("name", [n for n, (link_type, _, wanted) in LOST.items() if link_type == 1 and (wanted[3] not in ("encrypted", "compressed") or n == "MACsec")])
+@pytest.mark.parametrize(
+    "name",
+    [
+        n
+        for n, (link_type, _, wanted) in LOST.items()
+        if link_type == 1 and (wanted[3] not in ("encrypted", "compressed") or n == "MACsec")
+    ],
+)
 def test_what_may_carry_anything_weakens_all(tmp_path: Path, name: str) -> None:
     assert is_weakened(verdict(tmp_path, LOST[name][1]))
 
@@ -100,8 +111,14 @@ def test_both_directions_are_one_tunnel_and_many_tunnels_one_kind(tmp_path: Path
     protocol, body = SEALED["ESP"]
     ends = [(f"192.0.2.{n}", f"192.0.2.{n + 1}") for n in range(1, 4)]
     path = tmp_path / "tunnels.pcap"
-    path.write_bytes(pcap([(START_NS + n * MS, ip(way, protocol, body)) for n, pair in enumerate(ends) for way in (pair, pair[::-1])]))
+    path.write_bytes(
+        pcap(
+            [(START_NS + n * MS, ip(way, protocol, body)) for n, pair in enumerate(ends) for way in (pair, pair[::-1])]
+        )
+    )
     packed = [tuple(ip_address(end).packed for end in pair) for pair in ends]
-    assert sorted(facts_of(path).captures[0].unopened) == [Unopened("ip_protocol", 50, "ESP", "encrypted", 2, pair) for pair in packed]
+    assert sorted(facts_of(path).captures[0].unopened) == [
+        Unopened("ip_protocol", 50, "ESP", "encrypted", 2, pair) for pair in packed
+    ]
     (limit,) = [limit for limit in document_of(path).limits if limit.kind == "undecoded"]
     assert limit.text.endswith("6 of 6 frames were not opened: IP protocol 50 (ESP), encrypted. They may carry TLS")

@@ -15,10 +15,10 @@ import pytest
 
 from inspector import analyze
 from inspector.findings.change import ABORT
-from inspector.live.recording import Recording, conditions
-from inspector.live.sources import Given
+from inspector.live.outputs.recording import Recording, conditions
+from inspector.live.sources.source import PipeSource
 from inspector.live.update import Keeping
-from inspector.times import SECOND_NS
+from inspector.text.times import SECOND_NS
 from tests.build import Pool, capture, certificate, numbered
 from tests.conftest import CAPTURES, bundled
 from tests.live import WATCH, bytes_of, listened, of_kind, watched
@@ -55,7 +55,9 @@ def test_the_lines_are_those_of_the_analysis(name: str) -> None:
     else:
         assert live == {f["id"]: f for f in document["findings"]}
     assert {line["id"] for line in of_kind(lines, "incident")} == {i["id"] for i in document["incidents"]}
-    assert {(line["service"], line["state"]) for line in of_kind(lines, "assessment")} == {(s["id"], s["assessment"]["state"]) for s in document["services"]}
+    assert {(line["service"], line["state"]) for line in of_kind(lines, "assessment")} == {
+        (s["id"], s["assessment"]["state"]) for s in document["services"]
+    }
 
 
 def test_statistics_count_what_was_printed() -> None:
@@ -74,7 +76,9 @@ def test_findings_only() -> None:
 
 @pytest.mark.parametrize("number,status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signals_end_it_after_everything_is_written(tmp_path: Path, number: int, status: int) -> None:
-    with piped(capture(fault().flows), "--journal", str(tmp_path / "j.sqlite"), "-w", str(tmp_path / "w.pcapng")) as process:
+    with piped(
+        capture(fault().flows), "--journal", str(tmp_path / "j.sqlite"), "-w", str(tmp_path / "w.pcapng")
+    ) as process:
         wait_for(process, "incident")
         process.send_signal(number)
         assert process.stdout is not None
@@ -96,7 +100,13 @@ def test_hangup_writes_and_goes_on(tmp_path: Path) -> None:
 def test_a_closed_pipe_ends_it_quietly(tmp_path: Path) -> None:
     (tmp_path / "c.pcap").write_bytes(capture(fault(20).flows))
     command = " ".join([*WATCH, "--no-journal", "-"])
-    process = subprocess.run(["bash", "-o", "pipefail", "-c", f"{command} < {tmp_path}/c.pcap | head -1"], capture_output=True, timeout=60, check=False, cwd=CAPTURES.parent)
+    process = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", f"{command} < {tmp_path}/c.pcap | head -1"],
+        capture_output=True,
+        timeout=60,
+        check=False,
+        cwd=CAPTURES.parent,
+    )
     assert len(process.stdout.splitlines()) == 1
     assert b"Traceback" not in process.stderr
 
@@ -162,14 +172,16 @@ class Racing:
 @pytest.mark.parametrize("condition", ["duration:86400", "packets:30", "incident:1", "filesize:2", "files:1"])
 def test_stop_conditions(condition: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each ends a capture whose source goes on; what was met by then is told, and one that is not met ends nothing."""
-    monkeypatch.setattr("inspector.live.sources.STOP_SECONDS", 0.0)
+    monkeypatch.setattr("inspector.live.sources.source.STOP_SECONDS", 0.0)
     reading, writing = os.pipe()
     os.write(writing, capture(fault(5).flows))
     ring = conditions("-b", ("filesize:1",)) if condition.startswith("files:") else None
-    recording = Recording(str(tmp_path / "w.pcapng"), ring, ["test"], is_full=False) if condition.startswith("file") else None
+    recording = (
+        Recording(str(tmp_path / "w.pcapng"), ring, ["test"], is_full=False) if condition.startswith("file") else None
+    )
     keeping = Keeping(recording=recording, stop=conditions("-a", (condition,)))
     clock = Racing() if condition.startswith("duration") else time
-    watching, heard = listened(b"", keeping, sources=[Given("-", reading)], clock=clock)
+    watching, heard = listened(b"", keeping, sources=[PipeSource("-", reading)], clock=clock)
     os.close(writing)
     assert watching._is_over()
     assert len(heard.findings) == 5
@@ -188,7 +200,9 @@ def test_a_command_is_run_on_an_incident(tmp_path: Path) -> None:
     script.write_text(f'#!/bin/sh\necho "$INSPECTOR_INCIDENT|$INSPECTOR_EVIDENCE|$INSPECTOR_SUMMARY|$#" >> {out}\n')
     script.chmod(0o700)
     folder = tmp_path / "evidence"
-    lines, _ = watched(capture(fault().flows), "--no-journal", "--incidents", str(folder), "--exec", f"{script} 'one word'")
+    lines, _ = watched(
+        capture(fault().flows), "--no-journal", "--incidents", str(folder), "--exec", f"{script} 'one word'"
+    )
     (incident,) = of_kind(lines, "incident")
     assert until(out.exists)
     name, evidence, summary, count = out.read_text().strip().split("|")
@@ -199,7 +213,9 @@ def test_a_command_is_run_on_an_incident(tmp_path: Path) -> None:
 
 def test_a_command_that_cannot_be_run_is_named() -> None:
     lines, _ = watched(capture(fault().flows), "--no-journal", "--exec", "/nonexistent/program")
-    assert [line["text"] for line in of_kind(lines, "news", kind="exec")] == ["--exec /nonexistent/program: No such file or directory"]
+    assert [line["text"] for line in of_kind(lines, "news", kind="exec")] == [
+        "--exec /nonexistent/program: No such file or directory"
+    ]
 
 
 def test_metrics_are_a_whole_file(tmp_path: Path) -> None:
@@ -207,7 +223,10 @@ def test_metrics_are_a_whole_file(tmp_path: Path) -> None:
     watched(capture(fault().flows), "--no-journal", "--metrics", str(path))
     text = path.read_text()
     assert text.endswith("# EOF\n")
-    assert 'inspector_handshakes_total{service="puppetdb.example.com:8081",backend="B",result="aborted",health_check="false"} 1\n' in text
+    assert (
+        'inspector_handshakes_total{service="puppetdb.example.com:8081",backend="B",result="aborted",'
+        'health_check="false"} 1\n' in text
+    )
     assert "inspector_incidents_total 1\n" in text
     assert path.stat().st_mode & 0o777 == 0o644
     assert not list(tmp_path.glob("*.part"))
@@ -234,7 +253,17 @@ def series(text: str) -> dict[str, str]:
 
 def test_every_metric_has_its_type(tmp_path: Path) -> None:
     path = tmp_path / "inspector.prom"
-    watched(capture(fault(3).flows), "--journal", str(tmp_path / "j"), "--metrics", str(path), "-w", str(tmp_path / "w.pcapng"), "--incidents", str(tmp_path))
+    watched(
+        capture(fault(3).flows),
+        "--journal",
+        str(tmp_path / "j"),
+        "--metrics",
+        str(path),
+        "-w",
+        str(tmp_path / "w.pcapng"),
+        "--incidents",
+        str(tmp_path),
+    )
     found = series(path.read_text())
     assert len(found) > 10
     assert found["inspector_incidents_total"] == "3"
@@ -259,7 +288,7 @@ def test_the_end_says_how_every_service_stands() -> None:
 
 
 def test_the_same_trouble_is_said_once_with_its_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    from inspector.live.execution import RUNNING, Execution
+    from inspector.live.outputs.execution import RUNNING, Execution
 
     incident = bundled("silent-abort").document.incidents[0]
     execution = Execution("sleep 5")
@@ -268,21 +297,26 @@ def test_the_same_trouble_is_said_once_with_its_count(monkeypatch: pytest.Monkey
         execution.run(incident, "")
         told += execution.news()
     told += execution.news(is_last=True)
-    assert told == [f"--exec was not run: {RUNNING} are still running", f"--exec was not run: {RUNNING} are still running ({1000 - RUNNING - 1:,} incidents)"]
+    assert told == [
+        f"--exec was not run: {RUNNING} are still running",
+        f"--exec was not run: {RUNNING} are still running ({1000 - RUNNING - 1:,} incidents)",
+    ]
     for process in execution._running:
         process.kill()
         process.wait()
 
 
 def test_names_in_metrics_are_escaped() -> None:
-    from inspector.live.metrics import escaped
+    from inspector.live.outputs.metrics import escaped
 
     assert escaped('a"b\\c\nd\x1b[0m') == r"a\"b\\c\\x0ad\\x1b[0m"
 
 
 def test_a_storm_of_incidents(tmp_path: Path) -> None:
     """A thousand incidents as fast as they can be read: all are told, the first are written, the rest are named."""
-    lines, process = watched(capture(fault(1000).flows), "--no-journal", "--incidents", str(tmp_path / "evidence"), "--exec", "sleep 30")
+    lines, process = watched(
+        capture(fault(1000).flows), "--no-journal", "--incidents", str(tmp_path / "evidence"), "--exec", "sleep 30"
+    )
     assert process.returncode == 0
     assert len(of_kind(lines, "incident")) == 1000
     written = of_kind(lines, "evidence")
@@ -295,7 +329,14 @@ def test_a_storm_of_incidents(tmp_path: Path) -> None:
 
 def piped(data: bytes, *options: str) -> subprocess.Popen[bytes]:
     """The command with its input left open behind some bytes."""
-    process = subprocess.Popen([*WATCH, *options, "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=CAPTURES.parent, env={**os.environ})
+    process = subprocess.Popen(
+        [*WATCH, *options, "-"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=CAPTURES.parent,
+        env={**os.environ},
+    )
     assert process.stdin is not None
     process.stdin.write(data)
     process.stdin.flush()

@@ -92,7 +92,9 @@ def test_it_never_holds_more_than_it_may(seed: int, most: int, tmp_path_factory:
     chance = random.Random(seed)
     pool = Pool()
     for n in range(120):
-        pool.full(chance.choice([A, B, C]), numbered(n)) if chance.random() < 0.6 else pool.resumed(numbered(chance.randrange(n + 1)))
+        pool.full(chance.choice([A, B, C]), numbered(n)) if chance.random() < 0.6 else pool.resumed(
+            numbered(chance.randrange(n + 1))
+        )
     found, facts = connections(pool, tmp_path_factory)
     window = window_of(facts, most)
     for connection in chance.sample(found, len(found)):
@@ -134,7 +136,10 @@ def test_a_flow_of_many_segments_is_one_connection_however_often_it_is_asked_for
     pool = Pool()
     flow: Flow = pool.full(A, numbered(1), data=False)
     del flow.segments[-3:]
-    flow.sent = [sum(len(s.payload) for s in flow.segments if s.from_client) + 1, sum(len(s.payload) for s in flow.segments if not s.from_client) + 1]
+    flow.sent = [
+        sum(len(s.payload) for s in flow.segments if s.from_client) + 1,
+        sum(len(s.payload) for s in flow.segments if not s.from_client) + 1,
+    ]
     for _ in range(5):
         flow.client_says(DATA, wait=400_000_000).server_says(DATA)
     flow.close()
@@ -144,9 +149,11 @@ def test_a_flow_of_many_segments_is_one_connection_however_often_it_is_asked_for
 
 
 def test_a_flood_of_made_up_names_stays_bounded() -> None:
-    """Each connection with a name, a hello and a certificate of its own: services, shapes, certificates and rows of statistics stay few."""
-    from inspector.live import lines as module
-    from inspector.live.lines import Lines
+    """Each connection with a name, a hello and a certificate of its own: services, shapes, certificates and rows of
+    statistics stay few.
+    """
+    from inspector.live.outputs import lines as module
+    from inspector.live.outputs.lines import LinePrinter
     from tests.build import capture
 
     pool = Pool()
@@ -157,7 +164,7 @@ def test_a_flood_of_made_up_names_stays_bounded() -> None:
     out = io.BytesIO()
     try:
         watching, heard = listened(capture(pool.flows), most=40)
-        lines = Lines(watching, out, None, None)
+        lines = LinePrinter(watching, out, None, None)
         for update in heard.updates:
             lines.update(update)
     finally:

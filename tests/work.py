@@ -7,7 +7,9 @@ from types import FrameType
 
 
 class Work:
-    """``with Work() as work``: how many functions, Python's own among them, were called inside by the thread that counts, is then in ``calls``."""
+    """``with Work() as work``: how many functions, Python's own among them, were called inside by the thread that
+    counts, is then in ``calls``.
+    """
 
     def __init__(self) -> None:
         self._events = 0

@@ -1,4 +1,6 @@
-"""Logs as collectors hand them on: a table of functions, each of which takes the lines that a program wrote and gives the bytes of a file."""
+"""Logs as collectors hand them on: a table of functions, each of which takes the lines that a program wrote and gives
+the bytes of a file.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +66,14 @@ def logstash(lines: list[str]) -> bytes:
     for event in events(lines):
         head = HEAD.match(event[0][1])
         assert head is not None
-        record: dict[str, object] = {"@timestamp": head[1], "@version": "1", "message": head[5], "logger_name": head[4], "thread_name": head[3], "level": head[2]}
+        record: dict[str, object] = {
+            "@timestamp": head[1],
+            "@version": "1",
+            "message": head[5],
+            "logger_name": head[4],
+            "thread_name": head[3],
+            "level": head[2],
+        }
         rest = [line for _, line in event[1:]]
         if any("xception" in line for line in rest[:1]):
             record["stack_trace"] = "\n".join(rest) + "\n"
@@ -95,12 +104,29 @@ def thrown(rest: list[str]) -> dict[str, object]:
 
 def logback(when: str, level: str, thread: str, logger: str, message: str, rest: list[str]) -> dict[str, object]:
     milliseconds = int(datetime.fromisoformat(when.replace("Z", "+00:00")).timestamp() * 1000 + 0.5)
-    record: dict[str, object] = {"sequenceNumber": 0, "timestamp": milliseconds, "nanoseconds": 0, "level": level, "threadName": thread, "loggerName": logger, "message": message}
-    return record | ({"throwable": thrown(rest)} if rest and "xception" in rest[0] else {"message": "\n".join([message, *rest])})
+    record: dict[str, object] = {
+        "sequenceNumber": 0,
+        "timestamp": milliseconds,
+        "nanoseconds": 0,
+        "level": level,
+        "threadName": thread,
+        "loggerName": logger,
+        "message": message,
+    }
+    return record | (
+        {"throwable": thrown(rest)} if rest and "xception" in rest[0] else {"message": "\n".join([message, *rest])}
+    )
 
 
 def ecs(when: str, level: str, thread: str, logger: str, message: str, rest: list[str]) -> dict[str, object]:
-    record: dict[str, object] = {"@timestamp": when, "log.level": level, "message": message, "process.thread.name": thread, "log.logger": logger, "ecs.version": "1.2.0"}
+    record: dict[str, object] = {
+        "@timestamp": when,
+        "log.level": level,
+        "message": message,
+        "process.thread.name": thread,
+        "log.logger": logger,
+        "ecs.version": "1.2.0",
+    }
     if rest and "xception" in rest[0]:
         name, _, said = rest[0].partition(": ")
         return record | {"error.type": name, "error.message": said, "error.stack_trace": rest}
@@ -110,7 +136,13 @@ def ecs(when: str, level: str, thread: str, logger: str, message: str, rest: lis
 def gelf(when: str, level: str, thread: str, logger: str, message: str, rest: list[str]) -> dict[str, object]:
     seconds = datetime.fromisoformat(when.replace("Z", "+00:00")).timestamp()
     number = {"ERROR": 3, "WARN": 4, "INFO": 6, "DEBUG": 7}[level]
-    record: dict[str, object] = {"version": "1.1", "host": "ps1", "short_message": message, "full_message": "\n".join([message, *rest]), "timestamp": seconds}
+    record: dict[str, object] = {
+        "version": "1.1",
+        "host": "ps1",
+        "short_message": message,
+        "full_message": "\n".join([message, *rest]),
+        "timestamp": seconds,
+    }
     return record | {"level": number, "_thread": thread, "_logger": logger}
 
 
@@ -119,8 +151,13 @@ def export(lines: list[str]) -> bytes:
     found = b""
     for event in events(lines):
         message = "\n".join(line for _, line in event).encode()
-        found += f"__CURSOR=s=1;i=2\n__REALTIME_TIMESTAMP={micros(event[0][0])}\n_HOSTNAME=ps1\nSYSLOG_IDENTIFIER=puppetserver\n_PID=812\n".encode()
-        found += b"MESSAGE\n" + len(message).to_bytes(8, "little") + message + b"\n\n" if b"\n" in message else b"MESSAGE=" + message + b"\n\n"
+        found += f"__CURSOR=s=1;i=2\n__REALTIME_TIMESTAMP={micros(event[0][0])}\n_HOSTNAME=ps1\n".encode()
+        found += b"SYSLOG_IDENTIFIER=puppetserver\n_PID=812\n"
+        found += (
+            b"MESSAGE\n" + len(message).to_bytes(8, "little") + message + b"\n\n"
+            if b"\n" in message
+            else b"MESSAGE=" + message + b"\n\n"
+        )
     return found
 
 
@@ -129,7 +166,9 @@ def partial(lines: list[str]) -> bytes:
     found = []
     for when, line in at(lines):
         pieces = [line[i : i + 40] for i in range(0, len(line), 40)] or [""]
-        found += [f"{when}123456Z stdout {'F' if i == len(pieces) - 1 else 'P'} {piece}" for i, piece in enumerate(pieces)]
+        found += [
+            f"{when}123456Z stdout {'F' if i == len(pieces) - 1 else 'P'} {piece}" for i, piece in enumerate(pieces)
+        ]
     return text(found)
 
 
@@ -137,7 +176,11 @@ def two_programs(lines: list[str]) -> bytes:
     """Another program's lines between all others, one of them an exception."""
     found = []
     for _, line in at(lines):
-        found += [f"puppet-1    | {line}", "puppetdb-1  | javax.net.ssl.SSLException: of another program", "postgres-1  | LOG:  checkpoint starting: time"]
+        found += [
+            f"puppet-1    | {line}",
+            "puppetdb-1  | javax.net.ssl.SSLException: of another program",
+            "postgres-1  | LOG:  checkpoint starting: time",
+        ]
     return text(found)
 
 
@@ -146,11 +189,17 @@ def spring(lines: list[str]) -> bytes:
 
 
 def thread_first(lines: list[str]) -> bytes:
-    return text([HEAD.sub(r"\1 [\3] \2 \4 - \5", line).replace("T", " ", 1) if HEAD.match(line) else line for line in lines])
+    return text(
+        [HEAD.sub(r"\1 [\3] \2 \4 - \5", line).replace("T", " ", 1) if HEAD.match(line) else line for line in lines]
+    )
 
 
 def coloured(when: str, line: str) -> str:
-    return HEAD.sub("\x1b[2m\\1\x1b[0;39m \x1b[33m\\2\x1b[0m [\\3] [\x1b[36m\\4\x1b[m] \\5", line) if HEAD.match(line) else f"\x1b[31m{line}\x1b[0m"
+    return (
+        HEAD.sub("\x1b[2m\\1\x1b[0;39m \x1b[33m\\2\x1b[0m [\\3] [\x1b[36m\\4\x1b[m] \\5", line)
+        if HEAD.match(line)
+        else f"\x1b[31m{line}\x1b[0m"
+    )
 
 
 def grepped(separator: Callable[[str], str], prefix: str, is_numbered: bool) -> Callable[[list[str]], bytes]:
@@ -177,7 +226,12 @@ def syslog_5424(when: str, line: str) -> str:
 
 
 def tail(lines: list[str]) -> bytes:
-    return b"==> /x/p.log <==\n" + text(lines[:50]) + b"\n==> /x/other.log <==\nother\n\n==> /x/p.log <==\n" + text(lines[50:])
+    return (
+        b"==> /x/p.log <==\n"
+        + text(lines[:50])
+        + b"\n==> /x/other.log <==\nother\n\n==> /x/p.log <==\n"
+        + text(lines[50:])
+    )
 
 
 ANY: dict[str, Callable[[list[str]], bytes]] = {
@@ -204,22 +258,53 @@ ANY: dict[str, Callable[[list[str]], bytes]] = {
     "rsyslog with escapes": each(lambda when, line: f"{rfc3164(when)} ps1 puppetserver: {line}".replace("\t", "#011")),
     "rsyslog, new file format": each(lambda when, line: f"{when}123+00:00 ps1 puppetserver[812]: {line}"),
     "syslog 5424": each(syslog_5424),
-    "syslog 5424, octets counted": each(lambda when, line: f"{len(syslog_5424(when, line).encode())} {syslog_5424(when, line)}"),
+    "syslog 5424, octets counted": each(
+        lambda when, line: f"{len(syslog_5424(when, line).encode())} {syslog_5424(when, line)}"
+    ),
     "journalctl": each(lambda when, line: f"{rfc3164(when)} ps1 puppetserver[812]: {line}"),
-    "journalctl -o short-precise": each(lambda when, line: f"{rfc3164(when)}.{when[20:]}123 ps1 puppetserver[812]: {line}"),
+    "journalctl -o short-precise": each(
+        lambda when, line: f"{rfc3164(when)}.{when[20:]}123 ps1 puppetserver[812]: {line}"
+    ),
     "journalctl -o short-iso": each(lambda when, line: f"{when[:19]}+0000 ps1 puppetserver[812]: {line}"),
     "journalctl -o short-iso-precise": each(lambda when, line: f"{when}123+00:00 ps1 puppetserver[812]: {line}"),
-    "journalctl -o short-full": each(lambda when, line: f"Mon {when[:10]} {when[11:19]} UTC ps1 puppetserver[812]: {line}"),
+    "journalctl -o short-full": each(
+        lambda when, line: f"Mon {when[:10]} {when[11:19]} UTC ps1 puppetserver[812]: {line}"
+    ),
     "journalctl -o short-unix": each(lambda when, line: f"{int(micros(when)) / 1e6:.6f} ps1 puppetserver[812]: {line}"),
     "journalctl -o short-monotonic": each(lambda when, line: f"[ 1234.567890] ps1 puppetserver[812]: {line}"),
     "journalctl -o json": each(
-        lambda when, line: json.dumps({"__REALTIME_TIMESTAMP": micros(when), "_HOSTNAME": "ps1", "SYSLOG_IDENTIFIER": "puppetserver", "_PID": "812", "MESSAGE": line})
+        lambda when, line: json.dumps(
+            {
+                "__REALTIME_TIMESTAMP": micros(when),
+                "_HOSTNAME": "ps1",
+                "SYSLOG_IDENTIFIER": "puppetserver",
+                "_PID": "812",
+                "MESSAGE": line,
+            }
+        )
     ),
-    "journalctl -o json, as bytes": each(lambda when, line: json.dumps({"__REALTIME_TIMESTAMP": micros(when), "MESSAGE": list(line.encode())})),
+    "journalctl -o json, as bytes": each(
+        lambda when, line: json.dumps({"__REALTIME_TIMESTAMP": micros(when), "MESSAGE": list(line.encode())})
+    ),
     "journalctl -o export": export,
-    "filebeat": each(lambda when, line: json.dumps({"@timestamp": f"{when}Z", "log": {"file": {"path": "/x.log"}, "offset": 1}, "message": line, "host": {"name": "ps1"}})),
-    "elasticsearch": each(lambda when, line: json.dumps({"_index": "x", "_source": {"@timestamp": f"{when}Z", "message": line}}) + ","),
-    "fluent-bit": each(lambda when, line: json.dumps({"date": int(micros(when)) / 1e6, "log": line, "kubernetes": {"pod_name": "puppet-0"}})),
+    "filebeat": each(
+        lambda when, line: json.dumps(
+            {
+                "@timestamp": f"{when}Z",
+                "log": {"file": {"path": "/x.log"}, "offset": 1},
+                "message": line,
+                "host": {"name": "ps1"},
+            }
+        )
+    ),
+    "elasticsearch": each(
+        lambda when, line: json.dumps({"_index": "x", "_source": {"@timestamp": f"{when}Z", "message": line}}) + ","
+    ),
+    "fluent-bit": each(
+        lambda when, line: json.dumps(
+            {"date": int(micros(when)) / 1e6, "log": line, "kubernetes": {"pod_name": "puppet-0"}}
+        )
+    ),
     "cloud": each(lambda when, line: json.dumps({"textPayload": line, "timestamp": f"{when}Z"})),
     "grep -n": grepped(colon, "", True),
     "grep -n -A": grepped(context, "", True),
@@ -233,7 +318,9 @@ ANY: dict[str, Callable[[list[str]], bytes]] = {
     "CRI of docker": each(lambda when, line: f"{when}123456789Z stdout F {docker(when, line)}"),
     "syslog of docker": each(lambda when, line: f"{rfc3164(when)} node1 docker[1]: {docker(when, line)}"),
     "grep of syslog": each(lambda when, line: f"messages:17:{rfc3164(when)} ps1 puppetserver[812]: {line}"),
-    "kubectl of syslog": each(lambda when, line: f"[pod/x/y] {when}1Z <134>{rfc3164(when)} ps1 puppetserver[812]: {line}"),
+    "kubectl of syslog": each(
+        lambda when, line: f"[pod/x/y] {when}1Z <134>{rfc3164(when)} ps1 puppetserver[812]: {line}"
+    ),
 }
 """Of any log."""
 
@@ -250,10 +337,19 @@ PUPPET: dict[str, Callable[[list[str]], bytes]] = {
     "coloured": each(coloured),
     "two programs": two_programs,
     "docker of logstash": lambda lines: text([docker(FIRST, line) for line in logstash(lines).decode().splitlines()]),
-    "CRI of logstash": lambda lines: text([f"{FIRST}1Z stdout F {line}" for line in logstash(lines).decode().splitlines()]),
+    "CRI of logstash": lambda lines: text(
+        [f"{FIRST}1Z stdout F {line}" for line in logstash(lines).decode().splitlines()]
+    ),
     "CRI of logstash in pieces": lambda lines: partial(logstash(lines).decode().splitlines()),
-    "journald of logstash": lambda lines: text([f"Nov 23 17:28:10 ps1 puppetserver[812]: {line}" for line in logstash(lines).decode().splitlines()]),
+    "journald of logstash": lambda lines: text(
+        [f"Nov 23 17:28:10 ps1 puppetserver[812]: {line}" for line in logstash(lines).decode().splitlines()]
+    ),
     "docker, no date": each(lambda when, line: docker(when, HEAD.sub(r"\2 [\3] [\4] \5", line))),
-    "CRI, no zone": each(lambda when, line: f"{when}5Z stdout F {HEAD.sub(lambda m: m[0].replace('T', ' ', 1).replace('Z', '', 1).replace('.', ',', 1), line)}"),
+    "CRI, no zone": each(
+        lambda when, line: (
+            f"{when}5Z stdout F"
+            f" {HEAD.sub(lambda m: m[0].replace('T', ' ', 1).replace('Z', '', 1).replace('.', ',', 1), line)}"
+        )
+    ),
 }
 """Of puppetserver.log."""

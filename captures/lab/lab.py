@@ -1,9 +1,10 @@
-"""The fault on one machine: namespaces, HAProxy in TCP mode, three back ends with certificates of their own (nginx, OpenSSL, JSSE), and a Java client.
+"""The fault on one machine: namespaces, HAProxy in TCP mode, three back ends with certificates of their own (nginx,
+OpenSSL, JSSE), and a Java client.
 
     sudo python3 captures/lab/lab.py FOLDER [--connections 40] [--pause 50] [--ems] [--shared-name]
 
-records the client's side into FOLDER: ``capture.pcap``, the client's own account as ``client.jsonl``, HAProxy's log. Nothing of it stays on the machine.
-Needs root, ip, tcpdump, haproxy, nginx, openssl and a JDK of 17 or later.
+records the client's side into FOLDER: ``capture.pcap``, the client's own account as ``client.jsonl``, HAProxy's log.
+Nothing of it stays on the machine. Needs root, ip, tcpdump, haproxy, nginx, openssl and a JDK of 17 or later.
 """
 
 from __future__ import annotations
@@ -31,13 +32,24 @@ NAME, PORT = "puppetdb.example.com", 8081
 CLIENT, VIP = "10.99.0.10", "10.99.0.100"
 BALANCER, SERVERS = "10.99.1.1", ("10.99.1.11", "10.99.1.12", "10.99.1.13")
 PASSWORD = "changeit"
-PROGRAMS = {"ip": "iproute2", "haproxy": "haproxy", "nginx": "nginx-light", "openssl": "openssl", "java": "openjdk-17-jdk-headless", "keytool": "openjdk-17-jdk-headless"}
+PROGRAMS = {
+    "ip": "iproute2",
+    "haproxy": "haproxy",
+    "nginx": "nginx-light",
+    "openssl": "openssl",
+    "java": "openjdk-17-jdk-headless",
+    "keytool": "openjdk-17-jdk-headless",
+}
 READY_SECONDS = 20.0
 
 
 def missing(more: Sequence[str] = ()) -> list[str]:
     """What the lab needs and this machine lacks; ``more``: further programs."""
-    lacks = [f"{program} (Debian: {PROGRAMS.get(program, program)})" for program in (*PROGRAMS, *more) if shutil.which(program) is None]
+    lacks = [
+        f"{program} (Debian: {PROGRAMS.get(program, program)})"
+        for program in (*PROGRAMS, *more)
+        if shutil.which(program) is None
+    ]
     if os.geteuid() != 0:
         lacks.append("root")
     elif not lacks and subprocess.run(["ip", "netns", "list"], capture_output=True, check=False).returncode:
@@ -46,7 +58,9 @@ def missing(more: Sequence[str] = ()) -> list[str]:
 
 
 class Lab:
-    """A built lab. ``client``: the namespace of the client, in which ``client_interface`` is the one towards the VIP."""
+    """A built lab. ``client``: the namespace of the client, in which ``client_interface`` is the one
+    towards the VIP.
+    """
 
     def __init__(self, folder: Path, *, shared_name: bool = False) -> None:
         self.folder = folder
@@ -60,12 +74,16 @@ class Lab:
         return ["ip", "netns", "exec", namespace, *words]
 
     def build(self) -> None:
-        """Namespaces, certificates, back ends, balancer; ready when this returns. Raises subprocess.CalledProcessError or TimeoutError."""
+        """Namespaces, certificates, back ends, balancer; ready when this returns. Raises subprocess.CalledProcessError
+        or TimeoutError.
+        """
         for namespace in (self.client, self.balancer, self.servers):
             _run("ip", "netns", "add", namespace)
             _run(*self.inside(namespace, ["ip", "link", "set", "lo", "up"]))
         self._cable(self.client, "vip0", [f"{CLIENT}/24"], self.balancer, "vip1", [f"{VIP}/24"])
-        self._cable(self.balancer, "pool0", [f"{BALANCER}/24"], self.servers, "pool1", [f"{server}/24" for server in SERVERS])
+        self._cable(
+            self.balancer, "pool0", [f"{BALANCER}/24"], self.servers, "pool1", [f"{server}/24" for server in SERVERS]
+        )
         self._certificates()
         self._nginx()
         self._openssl()
@@ -93,13 +111,43 @@ class Lab:
             certificate = _certificate(name, [name, *([NAME] if self._shared_name else [])], own, (authority, key))
             _pem(self.folder / f"puppetdb{number}.pem", certificate)
             _key(self.folder / f"puppetdb{number}.key", own)
-        _run("keytool", "-importcert", "-noprompt", "-alias", "ca", "-file", f"{self.folder}/ca.pem", "-keystore", f"{self.folder}/trust.p12", "-storepass", PASSWORD)
+        _run(
+            "keytool",
+            "-importcert",
+            "-noprompt",
+            "-alias",
+            "ca",
+            "-file",
+            f"{self.folder}/ca.pem",
+            "-keystore",
+            f"{self.folder}/trust.p12",
+            "-storepass",
+            PASSWORD,
+        )
         own = f"{self.folder}/puppetdb3"
-        _run("openssl", "pkcs12", "-export", "-in", f"{own}.pem", "-inkey", f"{own}.key", "-out", f"{own}.p12", "-passout", f"pass:{PASSWORD}")
+        _run(
+            "openssl",
+            "pkcs12",
+            "-export",
+            "-in",
+            f"{own}.pem",
+            "-inkey",
+            f"{own}.key",
+            "-out",
+            f"{own}.p12",
+            "-passout",
+            f"pass:{PASSWORD}",
+        )
 
     def _start(self, namespace: str, *words: str, log: str = "") -> subprocess.Popen[bytes]:
         with open(self.folder / (log or f"{len(self._processes)}-{Path(words[0]).name}.log"), "wb") as out:
-            process = subprocess.Popen(self.inside(namespace, words), stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
+            process = subprocess.Popen(
+                self.inside(namespace, words),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
         self._processes.append(process)
         return process
 
@@ -123,7 +171,21 @@ http {{
 
     def _openssl(self) -> None:
         own = f"{self.folder}/puppetdb2"
-        self._start(self.servers, "openssl", "s_server", "-accept", f"{SERVERS[1]}:{PORT}", "-cert", f"{own}.pem", "-key", f"{own}.key", "-tls1_2", "-no_ticket", "-www", "-quiet")
+        self._start(
+            self.servers,
+            "openssl",
+            "s_server",
+            "-accept",
+            f"{SERVERS[1]}:{PORT}",
+            "-cert",
+            f"{own}.pem",
+            "-key",
+            f"{own}.key",
+            "-tls1_2",
+            "-no_ticket",
+            "-www",
+            "-quiet",
+        )
 
     def _jsse(self) -> None:
         own = f"{self.folder}/puppetdb3.p12"
@@ -160,17 +222,26 @@ listen puppetdb
         """Wait until something listens."""
         probe = f"import socket; socket.create_connection(('{address}', {PORT}), 1).close()"
         until = time.monotonic() + READY_SECONDS
-        while subprocess.run(self.inside(namespace, [sys.executable, "-c", probe]), capture_output=True, check=False).returncode:
+        while subprocess.run(
+            self.inside(namespace, [sys.executable, "-c", probe]), capture_output=True, check=False
+        ).returncode:
             if time.monotonic() > until:
                 raise TimeoutError(f"nothing answers at {address}:{PORT}; see the logs in {self.folder}")
             time.sleep(0.2)
 
     def client_command(self, count: int, pause_ms: int, *, ems: bool = False) -> list[str]:
         """The Java client, to be run in its namespace."""
-        options = [f"-Djavax.net.ssl.trustStore={self.folder}/trust.p12", f"-Djavax.net.ssl.trustStorePassword={PASSWORD}", "-Djdk.tls.client.protocols=TLSv1.2", "-Xmx128m"]
+        options = [
+            f"-Djavax.net.ssl.trustStore={self.folder}/trust.p12",
+            f"-Djavax.net.ssl.trustStorePassword={PASSWORD}",
+            "-Djdk.tls.client.protocols=TLSv1.2",
+            "-Xmx128m",
+        ]
         if not ems:
             options.append("-Djdk.tls.useExtendedMasterSecret=false")
-        return self.inside(self.client, ["java", *options, str(HERE / "Client.java"), NAME, VIP, str(PORT), str(count), str(pause_ms)])
+        return self.inside(
+            self.client, ["java", *options, str(HERE / "Client.java"), NAME, VIP, str(PORT), str(count), str(pause_ms)]
+        )
 
     def destroy(self) -> None:
         """Take everything away again."""
@@ -203,14 +274,27 @@ def _run(*words: str) -> None:
     subprocess.run(words, check=True, capture_output=True)
 
 
-def _certificate(name: str, dns: list[str], key: rsa.RSAPrivateKey, issuer: tuple[x509.Certificate, rsa.RSAPrivateKey] | None) -> x509.Certificate:
+def _certificate(
+    name: str, dns: list[str], key: rsa.RSAPrivateKey, issuer: tuple[x509.Certificate, rsa.RSAPrivateKey] | None
+) -> x509.Certificate:
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = dt.datetime.now(dt.UTC)
-    builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer[0].subject if issuer else subject).public_key(key.public_key())
-    builder = builder.serial_number(x509.random_serial_number()).not_valid_before(now - dt.timedelta(days=1)).not_valid_after(now + dt.timedelta(days=1825))
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer[0].subject if issuer else subject)
+        .public_key(key.public_key())
+    )
+    builder = (
+        builder.serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1825))
+    )
     builder = builder.add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
     if dns:
-        builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(entry) for entry in dns]), critical=False)
+        builder = builder.add_extension(
+            x509.SubjectAlternativeName([x509.DNSName(entry) for entry in dns]), critical=False
+        )
     return builder.sign(issuer[1] if issuer else key, hashes.SHA256())
 
 
@@ -219,7 +303,9 @@ def _pem(path: Path, certificate: x509.Certificate) -> None:
 
 
 def _key(path: Path, key: rsa.RSAPrivateKey) -> None:
-    path.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+    path.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
 
 
 def main() -> int:
@@ -241,17 +327,37 @@ def main() -> int:
         return 2
     with lab(shared_name=options.shared_name) as built:
         capture = subprocess.Popen(
-            built.inside(built.client, ["tcpdump", "-i", built.client_interface, "-U", "-s0", "-Z", "root", "-w", f"{options.folder}/capture.pcap", f"tcp port {PORT}"])
+            built.inside(
+                built.client,
+                [
+                    "tcpdump",
+                    "-i",
+                    built.client_interface,
+                    "-U",
+                    "-s0",
+                    "-Z",
+                    "root",
+                    "-w",
+                    f"{options.folder}/capture.pcap",
+                    f"tcp port {PORT}",
+                ],
+            )
         )
         time.sleep(1)
-        account = subprocess.run(built.client_command(options.connections, options.pause, ems=options.ems), stdout=subprocess.PIPE, check=True).stdout
+        account = subprocess.run(
+            built.client_command(options.connections, options.pause, ems=options.ems),
+            stdout=subprocess.PIPE,
+            check=True,
+        ).stdout
         time.sleep(1)
         capture.send_signal(signal.SIGINT)
         capture.wait(10)
         (options.folder / "client.jsonl").write_bytes(account)
         shutil.copy(built.folder / "haproxy.log", options.folder)
     aborted = sum(b'"outcome":"aborted"' in line for line in account.splitlines())
-    print(f"{options.connections} connections, {aborted} aborted by the client: inspector {options.folder}/capture.pcap")
+    print(
+        f"{options.connections} connections, {aborted} aborted by the client: inspector {options.folder}/capture.pcap"
+    )
     return 0
 
 

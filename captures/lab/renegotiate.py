@@ -1,9 +1,11 @@
-"""Renegotiations on one machine: servers by OpenSSL, NSS and JSSE that renegotiate with the same certificate, a renewed one of equal length, or one of other names.
+"""Renegotiations on one machine: servers by OpenSSL, NSS and JSSE that renegotiate with the same certificate, a renewed
+one of equal length, or one of other names.
 
     sudo python3 captures/lab/renegotiate.py FOLDER
 
-records all of them into FOLDER, on loopback, a port for each: ``renegotiations.pcap``, the clients' key log, the servers' RSA keys, and ``renegotiations.jsonl``
-with what each port was. Needs root, tcpdump, openssl, gcc with the headers of OpenSSL and NSS, NSS's tools, and a JDK of 17 or later.
+records all of them into FOLDER, on loopback, a port for each: ``renegotiations.pcap``, the clients' key log, the
+servers' RSA keys, and ``renegotiations.jsonl`` with what each port was. Needs root, tcpdump, openssl, gcc with the
+headers of OpenSSL and NSS, NSS's tools, and a JDK of 17 or later.
 """
 
 from __future__ import annotations
@@ -23,7 +25,11 @@ FIRST_PORT = 9001
 CERTIFICATES = {
     "same": ("puppetdb1.example.com", ("puppetdb1.example.com",), "0x11" + "22" * 15),
     "renewed": ("puppetdb1.example.com", ("puppetdb1.example.com",), "0x33" + "44" * 15),
-    "other": ("puppetdb2.example.com", ("puppetdb2.example.com", NAME, "puppetdb-replica.example.com"), "0x55" + "66" * 15),
+    "other": (
+        "puppetdb2.example.com",
+        ("puppetdb2.example.com", NAME, "puppetdb-replica.example.com"),
+        "0x55" + "66" * 15,
+    ),
 }
 """Common name, DNS names, serial. ``same`` is what every connection begins with."""
 
@@ -46,8 +52,16 @@ COMMON = {
 }
 """The same suites by OpenSSL, NSS and Java."""
 
-JAVA = {"gcm": "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", "rsa-cbc": "TLS_RSA_WITH_AES_128_CBC_SHA256", "rsa-gcm": "TLS_RSA_WITH_AES_256_GCM_SHA384"}
-NO_EMS = ("-Djdk.tls.useExtendedMasterSecret=false", "-Djdk.tls.server.enableSessionTicketExtension=false", "-Djdk.tls.client.enableSessionTicketExtension=false")
+JAVA = {
+    "gcm": "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+    "rsa-cbc": "TLS_RSA_WITH_AES_128_CBC_SHA256",
+    "rsa-gcm": "TLS_RSA_WITH_AES_256_GCM_SHA384",
+}
+NO_EMS = (
+    "-Djdk.tls.useExtendedMasterSecret=false",
+    "-Djdk.tls.server.enableSessionTicketExtension=false",
+    "-Djdk.tls.client.enableSessionTicketExtension=false",
+)
 NICKNAMES = {"same": "puppetdb1", "renewed": "puppetdb1+", "other": "puppetdb2"}
 PROGRAMS = ("tcpdump", "openssl", "gcc", "pkg-config", "certutil", "pk12util", "java", "javac", "keytool")
 
@@ -79,32 +93,133 @@ def run(folder: Path, *words: str) -> None:
 
 def prepare(folder: Path) -> None:
     """Certificates in all forms, and the servers built."""
-    run(folder, "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca.key", "-out", "ca.crt", "-days", "3650", "-subj", "/CN=Puppet CA: ca.example.com")
-    run(folder, "keytool", "-importcert", "-noprompt", "-file", "ca.crt", "-keystore", "trust.p12", "-storepass", PASSWORD, "-storetype", "PKCS12", "-alias", "ca")
+    run(
+        folder,
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-keyout",
+        "ca.key",
+        "-out",
+        "ca.crt",
+        "-days",
+        "3650",
+        "-subj",
+        "/CN=Puppet CA: ca.example.com",
+    )
+    run(
+        folder,
+        "keytool",
+        "-importcert",
+        "-noprompt",
+        "-file",
+        "ca.crt",
+        "-keystore",
+        "trust.p12",
+        "-storepass",
+        PASSWORD,
+        "-storetype",
+        "PKCS12",
+        "-alias",
+        "ca",
+    )
     (folder / "nss").mkdir()
     run(folder, "certutil", "-N", "-d", "nss", "--empty-password")
     run(folder, "certutil", "-A", "-d", "nss", "-n", "ca", "-t", "CT,,", "-i", "ca.crt")
     for kind, words in {"rsa": ("rsa:2048",), "ecdsa": ("ec", "-pkeyopt", "ec_paramgen_curve:prime256v1")}.items():
         for change, (common_name, names, serial) in CERTIFICATES.items():
             file = f"{kind}-{change}"
-            run(folder, "openssl", "req", "-new", "-newkey", *words, "-nodes", "-keyout", f"{file}.key", "-out", f"{file}.csr", "-subj", f"/CN={common_name}")
+            run(
+                folder,
+                "openssl",
+                "req",
+                "-new",
+                "-newkey",
+                *words,
+                "-nodes",
+                "-keyout",
+                f"{file}.key",
+                "-out",
+                f"{file}.csr",
+                "-subj",
+                f"/CN={common_name}",
+            )
             (folder / "names").write_text("subjectAltName=" + ",".join(f"DNS:{name}" for name in names) + "\n")
-            signed = ("-CA", "ca.crt", "-CAkey", "ca.key", "-set_serial", serial, "-days", "1825", "-extfile", "names", "-out", f"{file}.crt")
+            signed = (
+                "-CA",
+                "ca.crt",
+                "-CAkey",
+                "ca.key",
+                "-set_serial",
+                serial,
+                "-days",
+                "1825",
+                "-extfile",
+                "names",
+                "-out",
+                f"{file}.crt",
+            )
             run(folder, "openssl", "x509", "-req", "-in", f"{file}.csr", *signed)
-            (folder / f"{file}.pem").write_text("".join((folder / part).read_text() for part in (f"{file}.key", f"{file}.crt", "ca.crt")))
+            (folder / f"{file}.pem").write_text(
+                "".join((folder / part).read_text() for part in (f"{file}.key", f"{file}.crt", "ca.crt"))
+            )
             if kind == "rsa":
-                store = ("-inkey", f"{file}.key", "-certfile", "ca.crt", "-name", change, "-out", f"{change}.p12", "-passout", f"pass:{PASSWORD}")
+                store = (
+                    "-inkey",
+                    f"{file}.key",
+                    "-certfile",
+                    "ca.crt",
+                    "-name",
+                    change,
+                    "-out",
+                    f"{change}.p12",
+                    "-passout",
+                    f"pass:{PASSWORD}",
+                )
                 run(folder, "openssl", "pkcs12", "-export", "-in", f"{file}.crt", *store)
-                into = ("-destkeystore", "store.p12", "-deststorepass", PASSWORD, "-deststoretype", "PKCS12", "-noprompt")
-                run(folder, "keytool", "-importkeystore", "-srckeystore", f"{change}.p12", "-srcstorepass", PASSWORD, *into)
-                friendly = ("-inkey", f"{file}.key", "-name", NICKNAMES[change].rstrip("+"), "-out", "nss.p12", "-passout", f"pass:{PASSWORD}")
+                into = (
+                    "-destkeystore",
+                    "store.p12",
+                    "-deststorepass",
+                    PASSWORD,
+                    "-deststoretype",
+                    "PKCS12",
+                    "-noprompt",
+                )
+                run(
+                    folder,
+                    "keytool",
+                    "-importkeystore",
+                    "-srckeystore",
+                    f"{change}.p12",
+                    "-srcstorepass",
+                    PASSWORD,
+                    *into,
+                )
+                friendly = (
+                    "-inkey",
+                    f"{file}.key",
+                    "-name",
+                    NICKNAMES[change].rstrip("+"),
+                    "-out",
+                    "nss.p12",
+                    "-passout",
+                    f"pass:{PASSWORD}",
+                )
                 run(folder, "openssl", "pkcs12", "-export", "-in", f"{file}.crt", *friendly)
                 run(folder, "pk12util", "-i", "nss.p12", "-d", "nss", "-W", PASSWORD)
-    flags = subprocess.run(["pkg-config", "--cflags", "--libs", "nss"], check=True, capture_output=True, text=True).stdout.split()
+    flags = subprocess.run(
+        ["pkg-config", "--cflags", "--libs", "nss"], check=True, capture_output=True, text=True
+    ).stdout.split()
     run(folder, "gcc", "-o", "openssl_server", str(HERE / "renegotiate_openssl.c"), "-lssl", "-lcrypto")
     run(folder, "gcc", "-o", "nss_server", str(HERE / "renegotiate_nss.c"), *flags)
     run(folder, "javac", "-d", ".", str(HERE / "RenegotiatingBackEnd.java"), str(HERE / "Client.java"))
-    (folder / "java.security").write_text("jdk.tls.disabledAlgorithms=SSLv3, RC4\n")  # RSA key exchange is off by default
+    (folder / "java.security").write_text(
+        "jdk.tls.disabledAlgorithms=SSLv3, RC4\n"
+    )  # RSA key exchange is off by default
 
 
 def java(*words: str) -> list[str]:
@@ -117,7 +232,14 @@ def server_of(case: Case, port: int) -> list[str]:
     if case.server == "openssl":
         kind = "ecdsa" if case.suite == "ecdsa" else "rsa"
         change = "same" if case.change == "abbreviated" else case.change
-        return ["./openssl_server", str(port), OPENSSL[case.suite][0], f"{kind}-same.pem", f"{kind}-{change}.pem", *(["resume"] if case.change == "abbreviated" else [])]
+        return [
+            "./openssl_server",
+            str(port),
+            OPENSSL[case.suite][0],
+            f"{kind}-same.pem",
+            f"{kind}-{change}.pem",
+            *(["resume"] if case.change == "abbreviated" else []),
+        ]
     if case.server == "nss":
         return ["./nss_server", str(port), COMMON[case.suite][1], "nss", NICKNAMES["same"], NICKNAMES[case.change]]
     if case.client == "java":
@@ -128,8 +250,24 @@ def server_of(case: Case, port: int) -> list[str]:
 def s_client(folder: Path, case: Case, port: int) -> bool:
     """OpenSSL's client; whether it got an answer. JSSE takes a second line to renegotiate."""
     cipher, options = OPENSSL[case.suite] if case.server == "openssl" else (COMMON[case.suite][0], ("-no_ticket",))
-    words = ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-tls1_2", "-cipher", cipher, "-servername", NAME, "-keylogfile", "renegotiations.keylog", "-quiet", *options]
-    with subprocess.Popen(words, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as client:
+    words = [
+        "openssl",
+        "s_client",
+        "-connect",
+        f"127.0.0.1:{port}",
+        "-tls1_2",
+        "-cipher",
+        cipher,
+        "-servername",
+        NAME,
+        "-keylogfile",
+        "renegotiations.keylog",
+        "-quiet",
+        *options,
+    ]
+    with subprocess.Popen(
+        words, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as client:
         assert client.stdin is not None
         for pause in (0.3, 0.7) if case.server == "jsse" else (0.3,):
             time.sleep(pause)
@@ -140,7 +278,11 @@ def s_client(folder: Path, case: Case, port: int) -> bool:
 
 def java_client(folder: Path, port: int) -> list[object]:
     """Two connections by JSSE, the second one of a resumed session; its own account of them."""
-    trust = ("-Djavax.net.ssl.trustStore=trust.p12", f"-Djavax.net.ssl.trustStorePassword={PASSWORD}", "-Djdk.tls.client.protocols=TLSv1.2")
+    trust = (
+        "-Djavax.net.ssl.trustStore=trust.p12",
+        f"-Djavax.net.ssl.trustStorePassword={PASSWORD}",
+        "-Djdk.tls.client.protocols=TLSv1.2",
+    )
     words = java(*NO_EMS, *trust, f"-cp . Client {NAME} 127.0.0.1 {port} 2 100")
     done = subprocess.run(words, cwd=folder, check=True, capture_output=True, timeout=60)
     return [json.loads(line) for line in done.stdout.splitlines()]
@@ -151,11 +293,15 @@ def record(folder: Path) -> None:
     prepare(folder)
     every = list(cases())
     ports = f"tcp portrange {FIRST_PORT}-{FIRST_PORT + len(every) - 1}"
-    with subprocess.Popen(["tcpdump", "-i", "lo", "-s0", "-U", "-w", "renegotiations.pcap", ports], cwd=folder, stderr=subprocess.DEVNULL) as capturing:
+    with subprocess.Popen(
+        ["tcpdump", "-i", "lo", "-s0", "-U", "-w", "renegotiations.pcap", ports], cwd=folder, stderr=subprocess.DEVNULL
+    ) as capturing:
         time.sleep(1)
         rows = []
         for port, case in enumerate(every, FIRST_PORT):
-            with subprocess.Popen(server_of(case, port), cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+            with subprocess.Popen(
+                server_of(case, port), cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            ) as server:
                 time.sleep(1.5 if case.server == "jsse" else 0.4)
                 told = java_client(folder, port) if case.client == "java" else s_client(folder, case, port)
                 server.wait(timeout=20)

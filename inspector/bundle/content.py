@@ -1,7 +1,8 @@
-"""What a report says, as values that HTML and Markdown are written from: assessment first, then the story, the pool, what to do, what was not seen.
+"""What a report says, as values that HTML and Markdown are written from: assessment first, then the story, the pool,
+what to do, what was not seen.
 
-All numbers are those of the analysis document. Every statement about packets says where it stands: in the original, in the evidence, and as a line for
-Wireshark.
+All numbers are those of the analysis document. Every statement about packets says where it stands: in the original, in
+the evidence, and as a line for Wireshark.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from inspector.reports import overview, why
 from inspector.reports.inside import told_lines
 from inspector.reports.story import Ladder, chapters, ladder, lane_names
 from inspector.reports.text import ladder_lines
-from inspector.times import span
+from inspector.text.times import span
 
 STORIES = 3
 """Incidents that are told in full; one of each kind is among the first."""
@@ -43,7 +44,9 @@ TOLD_WIDTH = 110
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """``original``: as people count. ``evidence``: frame numbers there, empty where it is not among the evidence. ``filter``: for Wireshark."""
+    """``original``: as people count. ``evidence``: frame numbers there, empty where it is not among the evidence.
+    ``filter``: for Wireshark.
+    """
 
     original: str
     evidence: str
@@ -82,7 +85,7 @@ class Statement:
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
+class IncidentStory:
     """An incident in full. ``lines``: the ladder as text. ``rows``: both certificates."""
 
     incident: Incident
@@ -91,12 +94,12 @@ class Story:
     lines: list[str]
     steps: list[Statement]
     evidence: list[Statement]
-    rows: list[why.Row]
+    rows: list[why.ReasonRow]
     decided: str
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class LadderLine:
     """An incident in a line."""
 
     incident: Incident
@@ -107,7 +110,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ReportPart:
     """A service."""
 
     service: Service
@@ -129,14 +132,16 @@ class Part:
     lost: str
     clients: list[Client]
     more_clients: int
-    stories: list[Story]
-    lines: list[Line]
+    stories: list[IncidentStory]
+    lines: list[LadderLine]
     more_lines: int
 
 
 @dataclass(frozen=True, slots=True)
 class Other:
-    """A finding that is no incident. ``lines``: the ladder of its connection, and what a renegotiation's certificate was, as text."""
+    """A finding that is no incident. ``lines``: the ladder of its connection, and what a renegotiation's certificate
+    was, as text.
+    """
 
     finding: Finding
     evidence: list[Statement]
@@ -156,7 +161,7 @@ class Content:
     """A report."""
 
     title: str
-    parts: list[Part]
+    parts: list[ReportPart]
     more: list[str]
     """Further services, a line each."""
     others: list[Other]
@@ -182,7 +187,12 @@ def content_of(analysis: Analysis, scope: Scope, found: Slice, evidence: dict[in
     if len(services) > SERVICES + MORE_SERVICES:
         more.append(f"and {len(services) - SERVICES - MORE_SERVICES} more; analysis.json has all")
     others = [f for f in scope.findings if f.rule != ABORT]
-    title = overview.title(services[0]) + (f" and {overview.counted(len(services) - 1, 'more service')}" if len(services) > 1 else "") if services else "no TLS found"
+    title = (
+        overview.title(services[0])
+        + (f" and {overview.counted(len(services) - 1, 'more service')}" if len(services) > 1 else "")
+        if services
+        else "no TLS found"
+    )
     return Content(
         title,
         parts,
@@ -190,7 +200,9 @@ def content_of(analysis: Analysis, scope: Scope, found: Slice, evidence: dict[in
         [Other(f, _evidence(places, f), _inside(analysis, f)) for f in others[:FINDINGS]],
         max(len(others) - FINDINGS, 0),
         _advice(scope.findings),
-        list(dict.fromkeys(r for f in scope.findings if f.remedies for r in f.references)),  # what needs no remedy is not what the report is about
+        list(
+            dict.fromkeys(r for f in scope.findings if f.remedies for r in f.references)
+        ),  # what needs no remedy is not what the report is about
         document.limits,
         document.logs,
         scope.text,
@@ -200,11 +212,13 @@ def content_of(analysis: Analysis, scope: Scope, found: Slice, evidence: dict[in
     )
 
 
-def _part(analysis: Analysis, service: Service, scope: Scope, places: Places, proven: set[str]) -> Part:
+def _part(analysis: Analysis, service: Service, scope: Scope, places: Places, proven: set[str]) -> ReportPart:
     document, case = analysis.document, analysis.case
     members = case.members(next(s for s in case.services if s.id == service.id))
     incidents = [i for i in scope.incidents if i.service == service.id]
-    clients = sorted((c for c in document.clients if c.id in set(service.clients)), key=lambda c: (-c.aborted, -c.connections))
+    clients = sorted(
+        (c for c in document.clients if c.id in set(service.clients)), key=lambda c: (-c.aborted, -c.connections)
+    )
     told = _told(analysis, [i for i in incidents if i.id in proven])
     by_id = {f.id: f for f in scope.findings}
     named = {c.id: f"{c.ip} ({'Java' if c.stack == 'jsse' else c.stack})" for c in document.clients}
@@ -216,8 +230,16 @@ def _part(analysis: Analysis, service: Service, scope: Scope, places: Places, pr
         declined = next((e for e in finding.evidence if e.role == "declined"), None)
         connection = seen.get(incident.connections[-1])
         log = _logged(case, connection.index) if connection is not None else ""
-        lines.append(Line(incident, finding.verdict, named.get(finding.clients[0], ""), places.of(declined.frames) if declined else None, log))
-    return Part(
+        lines.append(
+            LadderLine(
+                incident,
+                finding.verdict,
+                named.get(finding.clients[0], ""),
+                places.of(declined.frames) if declined else None,
+                log,
+            )
+        )
+    return ReportPart(
         service,
         overview.title(service),
         overview.heading(document, service),
@@ -245,7 +267,9 @@ def _part(analysis: Analysis, service: Service, scope: Scope, places: Places, pr
 def _logged(case: Case, index: int) -> str:
     """The log line of an abort; with a question mark where it may be another's."""
     found = [line for line in case.logged.lines.get(index, ()) if line.failure.kind == "certificate_change"]
-    return ", ".join(case.log_place(line.log, line.failure.line) + ("" if line.is_certain else " ?") for line in found[:3])
+    return ", ".join(
+        case.log_place(line.log, line.failure.line) + ("" if line.is_certain else " ?") for line in found[:3]
+    )
 
 
 def _shown(analysis: Analysis, service: Service, places: Places) -> list[Statement]:
@@ -258,7 +282,14 @@ def _shown(analysis: Analysis, service: Service, places: Places) -> list[Stateme
         best = next((h for h in full if h.answer_frame in places.evidence), full[0] if full else None)
         if best is not None:
             words = "its certificate" if best.certificate_frame else "an answer of it"
-            found.append(Statement(backend.label, words, "observed", places.where((best.hello_frame, best.answer_frame, best.certificate_frame))))
+            found.append(
+                Statement(
+                    backend.label,
+                    words,
+                    "observed",
+                    places.where((best.hello_frame, best.answer_frame, best.certificate_frame)),
+                )
+            )
     return found
 
 
@@ -272,28 +303,49 @@ def _told(analysis: Analysis, incidents: list[Incident]) -> list[Incident]:
     return [i for i in incidents if i.id in ordered]
 
 
-def _story(analysis: Analysis, incident: Incident, finding: Finding, places: Places) -> Story:
+def _story(analysis: Analysis, incident: Incident, finding: Finding, places: Places) -> IncidentStory:
     told: Ladder = ladder(analysis, incident)
-    steps = [Statement(why.MARKS[s.holds], s.text, overview.WORDS[s.grade], places.where(s.references)) for s in why.steps(analysis, incident)]
+    steps = [
+        Statement(why.MARKS[s.holds], s.text, overview.WORDS[s.grade], places.where(s.references))
+        for s in why.steps(analysis, incident)
+    ]
     rows, decided = why.certificates(analysis, incident)
-    return Story(
-        incident, finding, ladder_drawing(told, lane_names(analysis.document, told), places.evidence), ladder_lines(told), steps, _evidence(places, finding), rows, decided
+    return IncidentStory(
+        incident,
+        finding,
+        ladder_drawing(told, lane_names(analysis.document, told), places.evidence),
+        ladder_lines(told),
+        steps,
+        _evidence(places, finding),
+        rows,
+        decided,
     )
 
 
 def _inside(analysis: Analysis, finding: Finding) -> list[str]:
     """The connection of a renegotiation that matters, or the first one of those that failed."""
-    seen = next((s for s in analysis.case.observed if s.id == finding.connections[0]), None) if finding.rule in (CHANGED, FAILED) else None
+    seen = (
+        next((s for s in analysis.case.observed if s.id == finding.connections[0]), None)
+        if finding.rule in (CHANGED, FAILED)
+        else None
+    )
     if seen is None:
         return []
     if finding.rule == FAILED:
         return ladder_lines(Ladder("", chapters(analysis, seen)))
-    told = [line for number in range(len(seen.renegotiations)) for line in ["", *told_lines(analysis, seen, number, TOLD_WIDTH)]]
+    told = [
+        line
+        for number in range(len(seen.renegotiations))
+        for line in ["", *told_lines(analysis, seen, number, TOLD_WIDTH)]
+    ]
     return [*ladder_lines(Ladder("", chapters(analysis, seen))), *told]
 
 
 def _evidence(places: Places, finding: Finding) -> list[Statement]:
-    return [Statement(e.role.replace("_", " "), e.text, overview.WORDS[finding.grade], places.of(e.frames)) for e in finding.evidence[:EVIDENCE]]
+    return [
+        Statement(e.role.replace("_", " "), e.text, overview.WORDS[finding.grade], places.of(e.frames))
+        for e in finding.evidence[:EVIDENCE]
+    ]
 
 
 def _advice(findings: Sequence[Finding]) -> list[Advice]:

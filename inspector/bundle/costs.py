@@ -32,7 +32,9 @@ class Costs(NamedTuple):
 
 
 def costs(members: Sequence[Observed]) -> Costs:
-    """How long the completed handshakes of a service took, from ClientHello to the last Finished, or the client's first data in TLS 1.3."""
+    """How long the completed handshakes of a service took, from ClientHello to the last Finished, or the client's first
+    data in TLS 1.3.
+    """
     step = max(-(-len(members) // MOST), 1)
     full: list[int] = []
     resumed: list[int] = []
@@ -54,6 +56,8 @@ def _lasted(seen: Observed) -> int | None:
     if is_modern(main.handshake):
         done = next((e.ns for e in events if e.letter == "D" and e.from_client), None)
     else:
-        firsts = [next((e.ns for e in events if e.letter == "f" and e.from_client is side), None) for side in (True, False)]
+        firsts = [
+            next((e.ns for e in events if e.letter == "f" and e.from_client is side), None) for side in (True, False)
+        ]
         done = max((ns for ns in firsts if ns is not None), default=None) if None not in firsts else None
     return done - seen.hello_ns if done is not None and done >= seen.hello_ns else None

@@ -1,4 +1,6 @@
-"""Drawings of the report as shapes, for a template to write as SVG: an incident's ladder with a lane for each back end, and handshakes over time."""
+"""Drawings of the report as shapes, for a template to write as SVG: an incident's ladder with a lane for each back end,
+and handshakes over time.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +10,8 @@ from dataclasses import dataclass, field
 from inspector.findings.case import Case
 from inspector.findings.describe import result
 from inspector.reports.story import BALANCER, Chapter, Ladder, Rung, lanes
-from inspector.safe import safe_text
-from inspector.times import DAY_NS, STEPS, clock, day, span
+from inspector.text.safe import safe_text
+from inspector.text.times import DAY_NS, STEPS, clock, day, span
 from inspector.tracking.observed import Observed
 
 WIDTH = 960
@@ -61,7 +63,9 @@ def ladder_drawing(ladder: Ladder, names: dict[str, str], evidence: dict[int, in
     left, right = TIME + 20, WIDTH - FRAME - 60
     apart = min(LANE, (right - left) // (len(order) + 1)) if BALANCER not in order else (right - left) // len(order)
     places = {label: right - apart * (len(order) - 1 - i) for i, label in enumerate(order)}
-    drawing = LadderDrawing(WIDTH, 0, [(left, "client"), *((x, safe_text(names.get(label, label), 24)) for label, x in places.items())])
+    drawing = LadderDrawing(
+        WIDTH, 0, [(left, "client"), *((x, safe_text(names.get(label, label), 24)) for label, x in places.items())]
+    )
     y = HEAD + 14
     for chapter in ladder.chapters:
         drawing.words.append(Words(y, safe_text(chapter.title), chapter.role))
@@ -151,7 +155,16 @@ def chart(case: Case, members: Sequence[Observed]) -> Chart | None:
             if number:
                 tall = number / most * TALL
                 y -= tall
-                blocks.append((round(MARGIN + i * wide, 1), round(y, 1), round(max(wide - 1, 1), 1), round(tall, 1), name, f"{bar.label}: {number} {name}"))
+                blocks.append(
+                    (
+                        round(MARGIN + i * wide, 1),
+                        round(y, 1),
+                        round(max(wide - 1, 1), 1),
+                        round(tall, 1),
+                        name,
+                        f"{bar.label}: {number} {name}",
+                    )
+                )
     peak = max((bar.counts[0] for bar in bars), default=0)
     line = "".join(SPARKS[-(-bar.counts[0] * 8 // peak)] if peak else " " for bar in bars)
     return Chart(span(step).replace(".0 ", " "), said[0], f"{day(high)} {clock(high)}", most, blocks, line)

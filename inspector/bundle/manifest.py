@@ -18,7 +18,10 @@ from inspector.errors import UsageError
 
 SCHEMA = "inspector.bundle/1"
 NAME = "MANIFEST.json"
-CLOCK = "Times are those of the capture, set by the clock of the machine that captured; whether that clock was right is not in the capture."
+CLOCK = (
+    "Times are those of the capture, set by the clock of the machine that captured; whether that clock was right is not"
+    " in the capture."
+)
 CHUNK = 1 << 20
 
 
@@ -36,7 +39,8 @@ class Input(Struct):
 
 
 class Proof(Struct):
-    """The packets. ``findings``: those that they give when they are judged alone; ``not_proven``: ids of those in the report that need more.
+    """The packets. ``findings``: those that they give when they are judged alone; ``not_proven``: ids of those in the
+    report that need more.
 
     ``logs``: files beside it that are read with it.
     """
@@ -109,4 +113,6 @@ def load(directory: Path) -> Manifest:
     try:
         return msgspec.json.decode((directory / NAME).read_bytes(), type=Manifest)
     except (OSError, msgspec.DecodeError) as error:
-        raise UsageError(f"{directory}: no bundle: {getattr(error, 'strerror', None) or f'{NAME} cannot be read: {error}'}") from None
+        raise UsageError(
+            f"{directory}: no bundle: {getattr(error, 'strerror', None) or f'{NAME} cannot be read: {error}'}"
+        ) from None

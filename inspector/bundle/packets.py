@@ -1,4 +1,6 @@
-"""evidence.pcapng: the connections of a slice, cut to what proves something, with comments that say which rule, which role and which original frame."""
+"""evidence.pcapng: the connections of a slice, cut to what proves something, with comments that say which rule, which
+role and which original frame.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +12,13 @@ from inspector.bundle.slices import Slice, seen_in
 from inspector.capture.frames import FrameBatch, packed
 from inspector.capture.writer import Output, PcapngWriter
 from inspector.document import Finding
-from inspector.evidence import clocks_late, flow_of
 from inspector.facts import FRAME_BITS, CaptureFacts, frame_reference, unpack_events
 from inspector.findings.case import Case
+from inspector.packets.cut import CutPacket, cut_flow, packet
+from inspector.packets.held import Holding
+from inspector.packets.reread import clocks_late, flow_of
 from inspector.redaction.frames import redacted_packets
 from inspector.redaction.messages import Redactor
-from inspector.slicing.cutting import Packet, cut_flow, packet
-from inspector.slicing.held import Holding
 from inspector.tracking.observed import Observed
 from inspector.tracking.sessions import is_modern
 
@@ -30,16 +32,21 @@ def held(paths: Sequence[str], seen: Sequence[Observed], captures: Sequence[Capt
     return holding
 
 
-def packets(holding: Holding, seen: Sequence[Observed], redactor: Redactor | None = None) -> list[Packet]:
+def packets(holding: Holding, seen: Sequence[Observed], redactor: Redactor | None = None) -> list[CutPacket]:
     """The frames cut, in the order of their capture; with ``redactor``, what identifies replaced."""
     legs = [leg for s in seen for leg in (s.main, *s.legs)]
-    found: dict[int, Packet] = {}
+    found: dict[int, CutPacket] = {}
     for flow, leg in zip(holding.flows, legs, strict=True):
         modern = is_modern(leg.handshake)
         if redactor is not None:
             found.update((p.frame, p) for p in redacted_packets(flow, modern, redactor))
         else:
-            found.update((cut.frame.frame, packet(cut)) for cut in cut_flow(flow, leg.handshake.answer_ns, modern, unpack_events(leg.events) if leg.secrets is not None else ()))
+            found.update(
+                (cut.frame.frame, packet(cut))
+                for cut in cut_flow(
+                    flow, leg.handshake.answer_ns, modern, unpack_events(leg.events) if leg.secrets is not None else ()
+                )
+            )
     return sorted(found.values(), key=lambda p: (p.ns, p.frame))
 
 
@@ -50,13 +57,20 @@ def comments(case: Case, findings: Sequence[Finding], found: Slice) -> dict[int,
     said: dict[int, list[str]] = {}
     for seen in seen_in(case, found):
         for leg in (seen.main, *seen.legs):
-            said.setdefault(leg.first_frame, []).append(f"connection {seen.id}, {seen.outcome}, back end {case.label(seen)}")
+            said.setdefault(leg.first_frame, []).append(
+                f"connection {seen.id}, {seen.outcome}, back end {case.label(seen)}"
+            )
     for finding in findings:
         if finding.id in wanted:
             for item in finding.evidence:
                 for capture, number in item.frames:
-                    said.setdefault(frame_reference(capture, number), []).append(f"{finding.rule}, {item.role}: {item.text} (finding {finding.id})")
-    return {reference: f"inspector: {'; '.join(dict.fromkeys(parts))}. Original {original(paths, reference)}" for reference, parts in said.items()}
+                    said.setdefault(frame_reference(capture, number), []).append(
+                        f"{finding.rule}, {item.role}: {item.text} (finding {finding.id})"
+                    )
+    return {
+        reference: f"inspector: {'; '.join(dict.fromkeys(parts))}. Original {original(paths, reference)}"
+        for reference, parts in said.items()
+    }
 
 
 def original(paths: Sequence[str], reference: int) -> str:
@@ -66,8 +80,12 @@ def original(paths: Sequence[str], reference: int) -> str:
     return f"frame {reference & (1 << FRAME_BITS) - 1} of {name}"
 
 
-def write(out: Output, found: Sequence[Packet], said: dict[int, str], section: str, key_log: bytes = b"") -> dict[int, int]:
-    """All packets, in one file with one interface for each link type. The evidence frame numbers by original reference. ``key_log``: secrets that go with them."""
+def write(
+    out: Output, found: Sequence[CutPacket], said: dict[int, str], section: str, key_log: bytes = b""
+) -> dict[int, int]:
+    """All packets, in one file with one interface for each link type. The evidence frame numbers by original reference.
+    ``key_log``: secrets that go with them.
+    """
     writer = PcapngWriter(out, section)
     if key_log:
         writer.key_log(key_log)

@@ -1,4 +1,6 @@
-"""The report as HTML and as Markdown. All that is not written by us is escaped by the template library, for either format by its own rules."""
+"""The report as HTML and as Markdown. All that is not written by us is escaped by the template library, for either
+format by its own rules.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +14,14 @@ from markupsafe import Markup
 from inspector.bundle.content import Content, Where
 from inspector.bundle.manifest import Manifest
 from inspector.document import LogFile
-from inspector.safe import safe_text
-from inspector.times import span
+from inspector.text.safe import safe_text
+from inspector.text.times import span
 
-TEMPLATES = {path.name: path.read_text(encoding="utf-8") for path in (Path(__file__).parent / "templates").iterdir() if path.suffix in (".j2", ".css")}
+TEMPLATES = {
+    path.name: path.read_text(encoding="utf-8")
+    for path in (Path(__file__).parent / "templates").iterdir()
+    if path.suffix in (".j2", ".css")
+}
 """Read at once: a live capture gives up its rights, and may not read them later."""
 
 LONGEST = 4000
@@ -32,15 +38,21 @@ class _Verbatim(str):
 
 def html(content: Content, manifest: Manifest, directory: str) -> str:
     """One file: no script, no link to anything outside, nothing loaded."""
-    environment = _environment(lambda value: safe_text(value, LONGEST) if type(value) is str else value, autoescape=True)
-    return environment.get_template("report.html.j2").render(c=content, manifest=manifest, directory=directory, clock=_clock)
+    environment = _environment(
+        lambda value: safe_text(value, LONGEST) if type(value) is str else value, autoescape=True
+    )
+    return environment.get_template("report.html.j2").render(
+        c=content, manifest=manifest, directory=directory, clock=_clock
+    )
 
 
 def markdown(content: Content, manifest: Manifest, directory: str) -> str:
     """CommonMark with tables, for tickets and chat."""
     environment = _environment(lambda value: _escaped(value) if isinstance(value, str) else value, autoescape=False)
     environment.filters |= {"code": code, "fenced": fenced}
-    text = environment.get_template("report.md.j2").render(c=content, manifest=manifest, directory=directory, clock=_clock, where=_where, where_cell=_where_cell)
+    text = environment.get_template("report.md.j2").render(
+        c=content, manifest=manifest, directory=directory, clock=_clock, where=_where, where_cell=_where_cell
+    )
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
@@ -73,7 +85,9 @@ def _escaped(text: str) -> str:
         return text
     safe = SPECIAL.sub(r"\\\1", safe_text(text, LONGEST))
     safe = LINKED.sub(lambda m: f"\\{m[0]}", safe)
-    return AT_START.sub(lambda m: f"{m[1]}\\{m[2]}" if not m[2][0].isdigit() else f"{m[1]}{m[2][:-1]}\\{m[2][-1]}", safe)
+    return AT_START.sub(
+        lambda m: f"{m[1]}\\{m[2]}" if not m[2][0].isdigit() else f"{m[1]}{m[2][:-1]}\\{m[2][-1]}", safe
+    )
 
 
 def code(text: str) -> str:

@@ -10,16 +10,24 @@ from inspector.document import Finding, Incident
 from inspector.errors import UsageError
 from inspector.findings.change import ABORT
 from inspector.findings.judge import Analysis
-from inspector.safe import safe_text
-from inspector.times import rfc3339
+from inspector.text.safe import safe_text
+from inspector.text.times import rfc3339
 
-BESIDE = ("pool-drift", "certificate-change-exposed", "certificate-rotated", "certificate-expired", "certificate-expires-soon")
+BESIDE = (
+    "pool-drift",
+    "certificate-change-exposed",
+    "certificate-rotated",
+    "certificate-expired",
+    "certificate-expires-soon",
+)
 """Rules about a service whose incidents are told."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """``incident``: the start of an id. ``since``, ``until``: RFC 3339, or a time of the captures' first day; all UTC."""
+    """``incident``: the start of an id. ``since``, ``until``: RFC 3339, or a time of the captures' first
+    day; all UTC.
+    """
 
     incident: str = ""
     since: str = ""
@@ -46,14 +54,27 @@ def scope_of(analysis: Analysis, wish: Wish) -> Scope:
     chosen = [i for i in everything if i.id.startswith(wish.incident) and low <= i.at <= high]
     if wish.incident and len({i.id for i in chosen}) != 1:
         few = ", ".join(i.id for i in everything[:5])
-        raise UsageError(f"{'no incident' if not chosen else 'more than one incident'} begins with {safe_text(wish.incident, 40)}", f"there are {few}" if few else "there are none")
+        raise UsageError(
+            f"{'no incident' if not chosen else 'more than one incident'} begins with {safe_text(wish.incident, 40)}",
+            f"there are {few}" if few else "there are none",
+        )
     told = {name for incident in chosen for name in incident.findings}
     services = list(dict.fromkeys(i.service for i in chosen))
-    findings = [f for f in document.findings if f.id in told or (f.rule != ABORT and _is_beside(f, services, low, high, bool(wish.incident)))]
+    findings = [
+        f
+        for f in document.findings
+        if f.id in told or (f.rule != ABORT and _is_beside(f, services, low, high, bool(wish.incident)))
+    ]
     if not findings:
         raise UsageError("nothing was found in this time range", _range(analysis))
     services += [f.service for f in findings if f.service and f.service not in services]
-    return Scope(chosen, findings, list(dict.fromkeys(services)), f"about {len(chosen)} of {len(everything)} incidents" + (f", {_said(wish)}" if wish.since or wish.until else ""))
+    return Scope(
+        chosen,
+        findings,
+        list(dict.fromkeys(services)),
+        f"about {len(chosen)} of {len(everything)} incidents"
+        + (f", {_said(wish)}" if wish.since or wish.until else ""),
+    )
 
 
 def _is_beside(finding: Finding, services: list[str], low: str, high: str, is_one: bool) -> bool:
@@ -78,7 +99,9 @@ def _moment(analysis: Analysis, text: str, missing: str) -> str:
 
 
 def _said(wish: Wish) -> str:
-    return " ".join(filter(None, (f"from {wish.since}" if wish.since else "", f"to {wish.until}" if wish.until else "")))
+    return " ".join(
+        filter(None, (f"from {wish.since}" if wish.since else "", f"to {wish.until}" if wish.until else ""))
+    )
 
 
 def _range(analysis: Analysis) -> str:

@@ -1,4 +1,6 @@
-"""Which connections prove some findings: the fewest that give the same findings when they are judged alone. What was chosen is tried before it is written."""
+"""Which connections prove some findings: the fewest that give the same findings when they are judged alone. What was
+chosen is tried before it is written.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ MOST_CONNECTIONS = 5_000
 
 
 class Slice(NamedTuple):
-    """``members``: places of connections. ``incidents``: ids of those whose story is in it. ``findings``: ids of those that it is to prove."""
+    """``members``: places of connections. ``incidents``: ids of those whose story is in it. ``findings``: ids of those
+    that it is to prove.
+    """
 
     members: list[int]
     incidents: list[str]
@@ -56,7 +60,9 @@ def slice_of(analysis: Analysis, scope: Scope) -> Slice:
     chosen: set[int] = set()
     for finding in wanted:
         names = finding.connections if finding.rule == ABORT else finding.connections[:MOST_OF_A_FINDING]
-        chosen.update(by_id[name] for name in (*names, *(e.connection for e in finding.evidence if e.connection)) if name in by_id)
+        chosen.update(
+            by_id[name] for name in (*names, *(e.connection for e in finding.evidence if e.connection)) if name in by_id
+        )
     chosen |= _pool(case, scope.services) | _signs(case, chosen)
     chosen |= _origins(case, chosen)
     lacking = _lacking(analysis, chosen, wanted)
@@ -123,7 +129,9 @@ def _signs(case: Case, chosen: set[int]) -> set[int]:
         if seen.leaf is None or seen.health_check or (key not in wanted and program not in slow):
             continue
         judgement = case.judgements[seen.index]
-        if program in slow and (goes_on(seen, judgement) or (judgement.decision.verdict == "accepts" and slow_close(seen) is not None)):
+        if program in slow and (
+            goes_on(seen, judgement) or (judgement.decision.verdict == "accepts" and slow_close(seen) is not None)
+        ):
             found.setdefault((program, seen.gave_up), seen.index)
         if key not in wanted:
             continue
@@ -157,16 +165,36 @@ def facts_of(analysis: Analysis, members: Iterable[int]) -> Facts:
     certificates = {digest: der for digest, der in whole.certificates.items() if digest in used}
     asked = {handshake.authorities for s in seen for leg in (s.main, *s.legs) for handshake in leg.handshakes}
     authorities = {digest: listed for digest, listed in whole.authorities.items() if digest in asked}
-    return Facts(whole.captures, packed, whole.offers, whole.answers, certificates, {}, logs=logs_of(case, chosen), authorities=authorities)
+    return Facts(
+        whole.captures,
+        packed,
+        whole.offers,
+        whole.answers,
+        certificates,
+        {},
+        logs=logs_of(case, chosen),
+        authorities=authorities,
+    )
 
 
 def logs_of(case: Case, members: set[int]) -> list[LogFacts]:
     """Of each log the lines of some connections."""
     found = []
     for place, log in enumerate(case.facts.logs):
-        failures = {line.failure.line: line.failure for i in members for line in case.logged.lines.get(i, ()) if line.log == place}
-        proxied = {c.entry.line: c.entry for i in members if (c := case.balancer.chosen.get(i)) is not None and c.log == place}
-        found.append(structs.replace(log, failures=[f for _, f in sorted(failures.items())], proxied=[p for _, p in sorted(proxied.items())]))
+        failures = {
+            line.failure.line: line.failure
+            for i in members
+            for line in case.logged.lines.get(i, ())
+            if line.log == place
+        }
+        proxied = {
+            c.entry.line: c.entry for i in members if (c := case.balancer.chosen.get(i)) is not None and c.log == place
+        }
+        found.append(
+            structs.replace(
+                log, failures=[f for _, f in sorted(failures.items())], proxied=[p for _, p in sorted(proxied.items())]
+            )
+        )
     return found
 
 

@@ -1,4 +1,6 @@
-"""What a bundle is about, ready to be written: the judged analysis, what of it is told, the packets that prove it. Redacted, it is another subject."""
+"""What a bundle is about, ready to be written: the judged analysis, what of it is told, the packets that prove it.
+Redacted, it is another subject.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +19,12 @@ from inspector.document import Finding
 from inspector.errors import UnreadableError
 from inspector.findings.case import Case
 from inspector.findings.judge import Analysis, judge
+from inspector.packets.cut import CutPacket
+from inspector.packets.held import Holding
 from inspector.redaction.disguise import Disguise
 from inspector.redaction.facts import path_name, redacted_facts, redacted_options
 from inspector.redaction.messages import Redactor
 from inspector.redaction.sentences import repeated
-from inspector.slicing.cutting import Packet
-from inspector.slicing.held import Holding
 
 REPLACED = (
     "addresses, common prefixes kept",
@@ -40,12 +42,14 @@ COMMANDS = ("inspector", "report")
 
 @dataclass(slots=True)
 class Subject:
-    """``packets``: None where there are none, and then ``missing`` says why. ``is_whole``: all that was wanted fit into memory."""
+    """``packets``: None where there are none, and then ``missing`` says why. ``is_whole``: all that was wanted fit into
+    memory.
+    """
 
     analysis: Analysis
     scope: Scope
     found: Slice
-    packets: list[Packet] | None
+    packets: list[CutPacket] | None
     missing: str
     is_whole: bool
     inputs: list[Input]
@@ -54,7 +58,9 @@ class Subject:
     redacted: Redacted | None = None
 
 
-def subject_of(analysis: Analysis, paths: Sequence[str], wish: Wish, command: Sequence[str], key: bytes | None = None) -> Subject:
+def subject_of(
+    analysis: Analysis, paths: Sequence[str], wish: Wish, command: Sequence[str], key: bytes | None = None
+) -> Subject:
     """``key``: of redaction, None for none. Raises UsageError where nothing fits the wish."""
     scope = scope_of(analysis, wish)
     found = slices.slice_of(analysis, scope)
@@ -82,11 +88,19 @@ def _disguised(subject: Subject, redactor: Redactor) -> Subject:
     twin = _twins(case, analysis.case)
     index = {seen.id: twin[seen.index] for seen in case.observed if seen.index in twin}
     told = {index[i.connections[-1]] for i in subject.scope.incidents if i.connections[-1] in index}
-    kept = {index[i.connections[-1]] for i in subject.scope.incidents if i.id in subject.found.incidents and i.connections[-1] in index}
+    kept = {
+        index[i.connections[-1]]
+        for i in subject.scope.incidents
+        if i.id in subject.found.incidents and i.connections[-1] in index
+    }
     after = {seen.id: seen.index for seen in analysis.case.observed}
     incidents = [i for i in analysis.document.incidents if after[i.connections[-1]] in told]
     findings = _same_findings(subject, analysis)
-    members = [twin[s.index] for s in case.observed if s.index in twin and case.services[s.service].id in subject.scope.services]
+    members = [
+        twin[s.index]
+        for s in case.observed
+        if s.index in twin and case.services[s.service].id in subject.scope.services
+    ]
     services = list(dict.fromkeys(analysis.case.services[analysis.case.observed[i].service].id for i in members))
     scope = Scope(incidents, findings, services, subject.scope.text)
     chosen = [twin[i] for i in subject.found.members if i in twin]
@@ -131,9 +145,15 @@ def _word(word: str, disguise: Disguise) -> str:
 
 
 def _inputs(analysis: Analysis, paths: Sequence[str]) -> list[Input]:
-    found = [Input(c.path, "capture", digest(c.path), _size(c.path), c.packets, c.first, c.last, c.drops) for c in analysis.document.captures]
+    found = [
+        Input(c.path, "capture", digest(c.path), _size(c.path), c.packets, c.first, c.last, c.drops)
+        for c in analysis.document.captures
+    ]
     found += [Input(path, "journal", digest(path), _size(path)) for path in paths if path != "-" and is_journal(path)]
-    return found + [Input(log.path, "log", digest(log.path), _size(log.path), None, log.first, log.last) for log in analysis.document.logs]
+    return found + [
+        Input(log.path, "log", digest(log.path), _size(log.path), None, log.first, log.last)
+        for log in analysis.document.logs
+    ]
 
 
 def _size(path: str) -> int | None:

@@ -9,10 +9,10 @@ from pathlib import Path
 from inspector.bundle.manifest import Manifest, digest, load
 from inspector.bundle.slices import Signature, signature
 from inspector.errors import InspectorError
-from inspector.extraction import add_logs, extract
+from inspector.extract.processes import add_logs, extract
 from inspector.findings.case import Options
 from inspector.findings.judge import judge
-from inspector.vips import parsed
+from inspector.text.hostport import parsed
 
 
 @dataclass(slots=True)
@@ -28,10 +28,17 @@ class Verdict:
     def sentence(self) -> str:
         """The result in a line."""
         m = self.manifest
-        proven = f"judging {m.evidence.file} again gives its {self.findings} findings" if m.evidence is not None else "there are no packets to judge again"
+        proven = (
+            f"judging {m.evidence.file} again gives its {self.findings} findings"
+            if m.evidence is not None
+            else "there are no packets to judge again"
+        )
         if self.problems:
             return f"does not hold: {len(self.problems)} problem{'s' if len(self.problems) > 1 else ''}"
-        return f"holds: {self.files} files have their hashes; {proven} ({m.generator.name} {m.generator.version}, {m.created})"
+        return (
+            f"holds: {self.files} files have their hashes; {proven} ({m.generator.name} {m.generator.version},"
+            f" {m.created})"
+        )
 
 
 def verify(directory: str) -> Verdict:
@@ -76,4 +83,6 @@ def _judge_again(place: Path, verdict: Verdict) -> None:
         if expected in found:
             verdict.findings += 1
         else:
-            verdict.problems.append(f"finding {expected.id} ({expected.rule}, {expected.verdict}) does not come out again")
+            verdict.problems.append(
+                f"finding {expected.id} ({expected.rule}, {expected.verdict}) does not come out again"
+            )

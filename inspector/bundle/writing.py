@@ -1,4 +1,6 @@
-"""A bundle written: the report in two forms, the analysis, the connections, the packets and what they were made from."""
+"""A bundle written: the report in two forms, the analysis, the connections, the packets and what they
+were made from.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +19,13 @@ from inspector.bundle.slices import signature
 from inspector.bundle.subject import Subject, subject_of
 from inspector.bundle.verify import findings_of
 from inspector.document import Generator
+from inspector.document.version import VERSION
 from inspector.errors import UsageError
 from inspector.findings.case import Options
 from inspector.findings.judge import Analysis
 from inspector.logs.entries import LogFacts
 from inspector.reports.output import write
-from inspector.safe import path_text
-from inspector.version import VERSION
+from inspector.text.safe import path_text
 
 if TYPE_CHECKING:
     from inspector.secrets.store import Secrets
@@ -34,7 +36,8 @@ HTML, MARKDOWN, JSON, CSV = "report.html", "report.md", "analysis.json", "connec
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What is wanted. ``paths``: of captures and journals, as ``analysis`` was made from them. ``command``: as it was given. ``key``: of redaction.
+    """What is wanted. ``paths``: of captures and journals, as ``analysis`` was made from them. ``command``: as it was
+    given. ``key``: of redaction.
     ``secrets``: to be put with the packets.
     """
 
@@ -58,7 +61,9 @@ class Bundle:
 
 
 def write_bundle(analysis: Analysis, directory: str, order: Order) -> Bundle:
-    """Write all files. Nothing is left where that fails. Raises UsageError where it cannot be written, or nothing fits the wish."""
+    """Write all files. Nothing is left where that fails. Raises UsageError where it cannot be written, or nothing fits
+    the wish.
+    """
     target = Path(directory)
     _require_room(target, order.is_forced)
     subject = subject_of(analysis, order.paths, order.wish, order.command, order.key)
@@ -87,7 +92,10 @@ def _require_room(target: Path, is_forced: bool) -> None:
         raise UsageError(f"{path_text(str(target))}: {error.strerror or error}") from None
     if content and not (is_forced and NAME in content):
         what = "holds a report already" if NAME in content else "is not empty"
-        raise UsageError(f"{path_text(str(target))} {what}", "give another directory with -o" + (", or --force to write over it" if NAME in content else ""))
+        raise UsageError(
+            f"{path_text(str(target))} {what}",
+            "give another directory with -o" + (", or --force to write over it" if NAME in content else ""),
+        )
 
 
 def _replace(partial: Path, target: Path) -> None:
@@ -107,7 +115,19 @@ def _written(subject: Subject, directory: Path, name: str, secrets: Secrets | No
     places, proof = _prove(subject, directory, secrets) if subject.packets is not None else ({}, None)
     vips = [f"{host}:{port}" for host, port in options.vips]
     made_by = Generator("inspector", VERSION)
-    manifest = Manifest(now(), made_by, subject.command, subject.host, CLOCK, subject.inputs, options.generation, vips, proof, subject.missing, subject.redacted)
+    manifest = Manifest(
+        now(),
+        made_by,
+        subject.command,
+        subject.host,
+        CLOCK,
+        subject.inputs,
+        options.generation,
+        vips,
+        proof,
+        subject.missing,
+        subject.redacted,
+    )
     content = content_of(analysis, scope, subject.found, places)
     shown_name = "DIR" if subject.redacted is not None else name
     (directory / HTML).write_text(rendering.html(content, manifest, shown_name), encoding="utf-8")
@@ -118,7 +138,10 @@ def _written(subject: Subject, directory: Path, name: str, secrets: Secrets | No
     bundle.files = sorted(p.name for p in directory.iterdir())
     seal(directory, manifest, bundle.files)
     bundle.frames = proof.frames if proof is not None else 0
-    bundle.notes = [*(proof.notes if proof is not None else []), *([f"no packets: {subject.missing}"] if subject.missing else [])]
+    bundle.notes = [
+        *(proof.notes if proof is not None else []),
+        *([f"no packets: {subject.missing}"] if subject.missing else []),
+    ]
     return bundle
 
 
@@ -126,18 +149,33 @@ def _prove(subject: Subject, directory: Path, secrets: Secrets | None) -> tuple[
     """The packets and the log lines beside them; with ``secrets``, those of the handshakes in them."""
     case, found = subject.analysis.case, subject.found
     said = packets.comments(case, subject.scope.findings, found)
-    hashes = ", ".join(f"{i.path.rsplit('/', 1)[-1]} {i.sha256}" for i in subject.inputs if i.kind == "capture" and i.sha256)
-    section = f"inspector {VERSION}: packets of {len(found.members)} connections, application data cut to record headers or zeroed. From {hashes or 'a stream'}"
+    hashes = ", ".join(
+        f"{i.path.rsplit('/', 1)[-1]} {i.sha256}" for i in subject.inputs if i.kind == "capture" and i.sha256
+    )
+    section = (
+        f"inspector {VERSION}: packets of {len(found.members)} connections, application data cut to record headers or"
+        f" zeroed. From {hashes or 'a stream'}"
+    )
     if subject.redacted is not None:
         section += ". Redacted: what identifies was replaced"
     lines: list[bytes] = []
     if secrets is not None:
-        randoms = dict.fromkeys(h.client_random for s in slices.seen_in(case, found) for leg in (s.main, *s.legs) for h in leg.handshakes if h.client_random)
+        randoms = dict.fromkeys(
+            h.client_random
+            for s in slices.seen_in(case, found)
+            for leg in (s.main, *s.legs)
+            for h in leg.handshakes
+            if h.client_random
+        )
         lines = list(secrets.lines_for(list(randoms)))
     with open(directory / EVIDENCE, "wb") as out:
         places = packets.write(out, subject.packets or [], said, section, b"".join(lines))
     logs = _log_excerpts(slices.logs_of(case, set(found.members)), directory)
-    again = findings_of(directory / EVIDENCE, logs, Options(case.options.generation, case.options.vips)) if places else set()
+    again = (
+        findings_of(directory / EVIDENCE, logs, Options(case.options.generation, case.options.vips))
+        if places
+        else set()
+    )
     by_id = {f.id: f for f in subject.scope.findings}
     proven = [told for name in found.findings if (told := signature(by_id[name])) in again]
     missing = [name for name in found.findings if signature(by_id[name]) not in again]
@@ -145,20 +183,30 @@ def _prove(subject: Subject, directory: Path, secrets: Secrets | None) -> tuple[
     if not subject.is_whole:
         notes.append("More packets than fit into memory: later ones are missing.")
     if lines:
-        notes.append(f"The packets hold {len(lines)} secrets: whoever has the file can read all of these connections, where they have them whole.")
+        notes.append(
+            f"The packets hold {len(lines)} secrets: whoever has the file can read all of these connections, where they"
+            " have them whole."
+        )
     if missing:
-        notes.append(f"{len(missing)} finding{' needs' if len(missing) == 1 else 's need'} more of the capture than these packets.")
+        notes.append(
+            f"{len(missing)} finding{' needs' if len(missing) == 1 else 's need'} more of the capture than these"
+            " packets."
+        )
     return places, Proof(EVIDENCE, len(found.members), len(places), len(found.incidents), proven, missing, notes, logs)
 
 
 def _log_excerpts(logs: Sequence[LogFacts], directory: Path) -> list[str]:
-    """The log lines that belong to the packets, a file for each log; a failure's exception stands on a line of its own, as in the log."""
+    """The log lines that belong to the packets, a file for each log; a failure's exception stands on a line of its own,
+    as in the log.
+    """
     names = []
     for number, log in enumerate(logs, 1):
         if not (log.failures or log.proxied):
             continue
         name = f"evidence.{log.form}.{number}.log" if len(logs) > 1 else f"evidence.{log.form}.log"
         lines = [text for f in log.failures for text in f.text.split(" | ", 1)] + [p.text for p in log.proxied]
-        (directory / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", errors="backslashreplace")
+        (directory / name).write_text(
+            "".join(f"{line}\n" for line in lines), encoding="utf-8", errors="backslashreplace"
+        )
         names.append(name)
     return names

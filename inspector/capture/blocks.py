@@ -34,7 +34,9 @@ class ByteSource:
     is_live = False
     """Whether more may come although there is nothing now; then readers yield what they have, were it nothing."""
 
-    def __init__(self, stream: Readable, progress: Callable[[int], None] | None = None, size: int = bounds.BATCH_BYTES) -> None:
+    def __init__(
+        self, stream: Readable, progress: Callable[[int], None] | None = None, size: int = bounds.BATCH_BYTES
+    ) -> None:
         self._stream = stream
         self._progress = progress
         self._buffer = bytearray(size + PADDING)
@@ -102,7 +104,8 @@ class ByteSource:
 class LiveSource(ByteSource):
     """A pipe that is written while it is read: each ``advance`` takes what is there, and is False only at its end.
 
-    ``waits(seconds)``: whether more comes within so short a time. A burst is read as a whole: a batch of many frames costs little more than one of few.
+    ``waits(seconds)``: whether more comes within so short a time. A burst is read as a whole: a batch of many frames
+    costs little more than one of few.
     """
 
     is_live = True

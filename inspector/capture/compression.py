@@ -1,4 +1,6 @@
-"""Compressed captures, told by content: gzip, zstd, bzip2 and xz, also several members one after another, as far as they go."""
+"""Compressed captures, told by content: gzip, zstd, bzip2 and xz, also several members one after another, as far as
+they go.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ from inspector.capture.blocks import Damaged, Readable
 from inspector.capture.inputs import BZIP2, GZIP, XZ, ZSTD
 
 PIECE_BYTES = 4096
-"""Read at a time: what one piece can inflate to (128 MB for zstd at its worst) bounds the memory that a malicious file takes."""
+"""Read at a time: what one piece can inflate to (128 MB for zstd at its worst) bounds the memory that a malicious file
+takes.
+"""
 
 
 OUTPUT_BYTES = 1 << 20
@@ -103,7 +107,9 @@ def inflate(stream: Counted) -> Readable:
 
 
 class Stepwise:
-    """A decompressor of bzip2 or xz: it gives so much at once, and goes on with nothing new until it ``needs_input``."""
+    """A decompressor of bzip2 or xz: it gives so much at once, and goes on with nothing new until it
+    ``needs_input``.
+    """
 
     def __init__(self, inner: Any) -> None:
         self._inner = inner

@@ -63,7 +63,9 @@ class CaptureFile:
         head = bytes(buffer[: min(end, 32)])
         path = self.info.path
         if not head:
-            raise UnreadableError(f"{path}: damaged compression: {source.problem}" if source.problem else f"{path}: the file is empty")
+            raise UnreadableError(
+                f"{path}: damaged compression: {source.problem}" if source.problem else f"{path}: the file is empty"
+            )
         if head[:4] in pcap.MAGIC:
             if end < pcap.HEADER_BYTES:
                 raise UnreadableError(f"{path}: the file ends inside its header")
@@ -71,15 +73,22 @@ class CaptureFile:
             if end < pcapng.FIRST_BYTES:
                 raise UnreadableError(f"{path}: the file ends inside its header")
         elif head.startswith(SQLITE):
-            raise UnreadableError(f"{path}: a journal holds no packets", "watch --incidents DIRECTORY and -w FILE keep them")
+            raise UnreadableError(
+                f"{path}: a journal holds no packets", "watch --incidents DIRECTORY and -w FILE keep them"
+            )
         else:
             found = foreign(bytes(buffer[: min(end, PEEK_BYTES)]), path)
             if found is None:
-                raise UnreadableError(f"{path}: not a pcap or pcapng file", "inspector reads pcap and pcapng, also compressed by gzip, zstd, xz or bzip2")
+                raise UnreadableError(
+                    f"{path}: not a pcap or pcapng file",
+                    "inspector reads pcap and pcapng, also compressed by gzip, zstd, xz or bzip2",
+                )
             raise UnreadableError(f"{path}: {found.name}, not pcap or pcapng", found.command)
 
     def batches(self, progress: Progress | None = None) -> Iterator[FrameBatch]:
-        """All frames, in file order, their stamps put right. Damage is noted in ``info``; nothing is raised once the file has been opened."""
+        """All frames, in file order, their stamps put right. Damage is noted in ``info``; nothing is raised once the
+        file has been opened.
+        """
         source = self._standard_input or self._open(progress)
         info = self.info
         stamps = Stamps(info)
@@ -98,11 +107,13 @@ def _frames(source: ByteSource, info: CaptureInfo) -> Iterator[FrameBatch]:
 
 
 class Story:
-    """Several captures read as one: ``captures`` in the order of their first frames, ``problems`` names inputs that could not be read."""
+    """Several captures read as one: ``captures`` in the order of their first frames, ``problems`` names inputs that
+    could not be read.
+    """
 
     def __init__(self, paths: Sequence[str], late: Mapping[int, int] | None = None) -> None:
-        """Opens every input. ``late``: by how many nanoseconds the clocks of some captures are late, by index in ``captures``: taken out of the times of
-        their frames. Raises UnreadableError where none of them is a capture.
+        """Opens every input. ``late``: by how many nanoseconds the clocks of some captures are late, by index in
+        ``captures``: taken out of the times of their frames. Raises UnreadableError where none of them is a capture.
         """
         self.late = dict(late or {})
         self.problems: list[tuple[str, UnreadableError]] = []
@@ -137,7 +148,9 @@ class Story:
             yield from window
 
     def windows(self, progress: Progress | None = None) -> Iterator[list[FrameBatch]]:
-        """All frames. A window holds one batch of each capture that has frames up to a common moment; all later frames come in later windows."""
+        """All frames. A window holds one batch of each capture that has frames up to a common moment; all later frames
+        come in later windows.
+        """
         waiting = sorted(enumerate(self.captures), key=lambda item: (item[1].first_ns is None, self._first_ns(*item)))
         active: list[_Cursor] = []
         while waiting or active:

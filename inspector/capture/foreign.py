@@ -1,4 +1,6 @@
-"""Formats that others read and this program does not: known by how they begin, each with the one command that makes a pcapng file of it."""
+"""Formats that others read and this program does not: known by how they begin, each with the one command that makes a
+pcapng file of it.
+"""
 
 from __future__ import annotations
 
@@ -81,7 +83,9 @@ def _with(name: str, command: str, path: str) -> Foreign:
 
 
 def _is_erf(head: bytes) -> bool:
-    """Two records of ERF one behind the other: types that are known, lengths that fit, less than a day between their times."""
+    """Two records of ERF one behind the other: types that are known, lengths that fit, less than a day between their
+    times.
+    """
     if len(head) < 32:
         return False
     length = int.from_bytes(head[10:12], "big")

@@ -13,7 +13,9 @@ U8 = npt.NDArray[np.uint8]
 
 
 def gather(data: U8, at: I64, width: int) -> U8:
-    """``width`` bytes from each place, as rows. Items of that many bytes are copied whole: seven times as fast as byte by byte."""
+    """``width`` bytes from each place, as rows. Items of that many bytes are copied whole: seven times as fast as byte
+    by byte.
+    """
     items = np.ndarray((len(data) - width + 1,), f"V{width}", data, strides=(1,))
     return items[at].view(np.uint8).reshape(-1, width)
 
@@ -88,7 +90,9 @@ class CaptureInfo:
     tick_ns: int = 0
     """How coarse the stamps are; 0 where they are fine."""
     steps: list[tuple[int, int]] = field(default_factory=list)
-    """Where the clock was set back: the first frame behind it, and by how much; times behind it are moved on by as much."""
+    """Where the clock was set back: the first frame behind it, and by how much; times behind it are moved on by as
+    much.
+    """
 
     def count(self, batch: FrameBatch) -> None:
         """Add a batch to the totals."""
@@ -102,7 +106,9 @@ class CaptureInfo:
         cut = batch.captured[batch.captured < batch.original]
         if len(cut):
             low, high = int(cut.min()), int(cut.max())
-            self.shortest, self.longest = (min(self.shortest, low), max(self.longest, high)) if self.snapped else (low, high)
+            self.shortest, self.longest = (
+                (min(self.shortest, low), max(self.longest, high)) if self.snapped else (low, high)
+            )
             self.snapped += len(cut)
 
     @property

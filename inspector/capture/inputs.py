@@ -1,4 +1,6 @@
-"""Which files the arguments of a command mean, without reading them. Imports nothing heavy: it runs before anything else is loaded."""
+"""Which files the arguments of a command mean, without reading them. Imports nothing heavy: it runs before anything
+else is loaded.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ SUFFIXES = (".pcap", ".pcapng", ".cap", ".dmp", ".trc", ".ntar")
 
 
 def find(paths: Sequence[str]) -> list[str]:
-    """The files that the arguments mean: directories are searched, a file given twice counts once. Raises UnreadableError."""
+    """The files that the arguments mean: directories are searched, a file given twice counts once. Raises
+    UnreadableError.
+    """
     found: list[str] = []
     seen: set[tuple[int, int]] = set()
     for argument in paths:
@@ -35,11 +39,16 @@ def find(paths: Sequence[str]) -> list[str]:
             is_directory = path.is_dir()
             if is_directory and not os.access(path, os.R_OK | os.X_OK):
                 raise UnreadableError(f"{argument}: Permission denied")
-            candidates = sorted(p for p in path.rglob("*") if p.is_file() and _looks_like_capture(p)) if is_directory else [path]
+            candidates = (
+                sorted(p for p in path.rglob("*") if p.is_file() and _looks_like_capture(p)) if is_directory else [path]
+            )
         except OSError as error:
             raise UnreadableError(f"{argument}: {error.strerror or error}") from None
         if is_directory and not candidates:
-            raise UnreadableError(f"{argument}: no capture in this directory", "capture files end in .pcap, .pcapng or .cap, perhaps with .gz, .zst, .xz or .bz2 behind")
+            raise UnreadableError(
+                f"{argument}: no capture in this directory",
+                "capture files end in .pcap, .pcapng or .cap, perhaps with .gz, .zst, .xz or .bz2 behind",
+            )
         for candidate in candidates:
             try:
                 status = candidate.stat()
@@ -47,7 +56,10 @@ def find(paths: Sequence[str]) -> list[str]:
                 found.append(str(candidate))
                 continue
             if stat.S_ISFIFO(status.st_mode):
-                raise UnreadableError(f"{candidate}: a pipe, which can be read only once", "write it to a file first; alone, it is read as standard input")
+                raise UnreadableError(
+                    f"{candidate}: a pipe, which can be read only once",
+                    "write it to a file first; alone, it is read as standard input",
+                )
             if (status.st_dev, status.st_ino) not in seen:
                 seen.add((status.st_dev, status.st_ino))
                 found.append(str(candidate))
@@ -94,8 +106,8 @@ def identity(path: str) -> object:
 
 
 class Workload(NamedTuple):
-    """``bytes`` of captures that are neither compressed nor a stream, 0 where any is; ``handshakes``: about how many records with a hello,
-    certificate or key exchange they hold.
+    """``bytes`` of captures that are neither compressed nor a stream, 0 where any is; ``handshakes``: about how many
+    records with a hello, certificate or key exchange they hold.
     """
 
     bytes: int

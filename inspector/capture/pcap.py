@@ -1,7 +1,8 @@
-"""The classic pcap format: both byte orders, micro- and nanoseconds, the modified header of some old kernels, and what AIX writes.
+"""The classic pcap format: both byte orders, micro- and nanoseconds, the modified header of some old kernels, and what
+AIX writes.
 
-Source: draft-ietf-opsawg-pcap; section 4 for the link type field, whose upper bits say how long the frame check sequence behind each frame is. A damaged
-file is read as far as its record headers make sense.
+Source: draft-ietf-opsawg-pcap; section 4 for the link type field, whose upper bits say how long the frame check
+sequence behind each frame is. A damaged file is read as far as its record headers make sense.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ MAGIC = {
 HEADER_BYTES = 24
 Buffer = bytearray | mmap.mmap
 HURRY_BYTES = 1 << 18
-"""So far from the end of the buffer, frames are not held against it one by one: this loop is a tenth of the whole analysis."""
+"""So far from the end of the buffer, frames are not held against it one by one: this loop is a tenth of the whole
+analysis.
+"""
 
 AIX_VERSION, AIX_LINK_TYPES = (2, 2), {6: 1, 9: 6, 15: 10, 24: 0}
 """AIX writes interface types (RFC 1573) where others write link types: Ethernet, Token Ring, FDDI, loopback."""
@@ -37,8 +40,8 @@ HAS_FCS_LENGTH = 1 << 26
 
 
 class Form(NamedTuple):
-    """What the file header says. ``unit``: nanoseconds in one of the fraction of a second. ``record``: bytes before each frame. ``fcs``: bytes of the
-    frame check sequence behind each frame.
+    """What the file header says. ``unit``: nanoseconds in one of the fraction of a second. ``record``: bytes before
+    each frame. ``fcs``: bytes of the frame check sequence behind each frame.
     """
 
     order: str
@@ -80,7 +83,9 @@ def read_pcap(source: ByteSource, info: CaptureInfo) -> Iterator[FrameBatch]:
             following = at + record + length
             if following > end:
                 if length > bounds.FRAME_BYTES:
-                    info.damage = f"frame {number + len(offsets)} claims {length} bytes; the rest of the file is not read"
+                    info.damage = (
+                        f"frame {number + len(offsets)} claims {length} bytes; the rest of the file is not read"
+                    )
                     damaged = True
                 break
             append(at)
@@ -120,7 +125,9 @@ def _columns(buffer: Buffer, offsets: list[int], described: Form, number: int) -
 
 
 class Records:
-    """Whole records of one pcap stream, piece by piece, from memory that somebody else fills. Raises ValueError for a header that is none."""
+    """Whole records of one pcap stream, piece by piece, from memory that somebody else fills. Raises ValueError for a
+    header that is none.
+    """
 
     def __init__(self, header: bytes) -> None:
         if len(header) < HEADER_BYTES or header[:4] not in MAGIC:

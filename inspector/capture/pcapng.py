@@ -1,4 +1,5 @@
-"""The pcapng format: sections, interfaces of any time resolution, enhanced, simple and old packet blocks, statistics, secrets.
+"""The pcapng format: sections, interfaces of any time resolution, enhanced, simple and old packet blocks, statistics,
+secrets.
 
 Source: draft-ietf-opsawg-pcapng.
 """
@@ -25,7 +26,7 @@ OPTION_END, IF_NAME, IF_TSRESOL, IF_TSOFFSET, ISB_IFDROP, ISB_OSDROP = 0, 2, 9, 
 
 
 @dataclass(slots=True)
-class Interface:
+class InterfaceDescription:
     """An interface description; ``ticks`` per second, ``shift`` in seconds."""
 
     link_type: int
@@ -39,7 +40,7 @@ class Section:
 
     def __init__(self, order: str) -> None:
         self.order = order
-        self.interfaces: list[Interface] = []
+        self.interfaces: list[InterfaceDescription] = []
 
     def options(self, body: bytes) -> Iterator[tuple[int, bytes]]:
         """Options of a block, until the end or the first that does not fit."""
@@ -56,7 +57,7 @@ class Section:
         if len(body) < 8:
             return
         link_type, _, snaplen = struct.unpack_from(self.order + "HHI", body)
-        interface = Interface(link_type, snaplen)
+        interface = InterfaceDescription(link_type, snaplen)
         name = ""
         for code, value in self.options(body[8:]):
             if code == IF_TSRESOL and value:
@@ -81,7 +82,9 @@ Row = tuple[int, int, int, int, int]
 
 
 class Packets:
-    """Packet blocks of one buffer. Enhanced ones, nearly all, are kept as places and read as columns; the other two kinds as rows."""
+    """Packet blocks of one buffer. Enhanced ones, nearly all, are kept as places and read as columns; the other two
+    kinds as rows.
+    """
 
     def __init__(self, buffer: bytearray, section: Section) -> None:
         self.enhanced: list[int] = []
@@ -100,7 +103,9 @@ class Packets:
 
     def add_obsolete(self, at: int, length: int) -> None:
         """A Packet Block of the format's first version."""
-        interface, _, high, low, captured, original = struct.unpack_from(self._section.order + "HHIIII", self.buffer, at + 8)
+        interface, _, high, low, captured, original = struct.unpack_from(
+            self._section.order + "HHIIII", self.buffer, at + 8
+        )
         self.rows.append((at + 28, min(captured, length - 32), original, high << 32 | low, interface))
 
     def _latest_stamp(self) -> int:
@@ -121,15 +126,25 @@ class Packets:
         offset, original, interface = at + 28, fields[:, 6].astype(np.int64), fields[:, 2].astype(np.int64)
         if self.rows:
             more = np.array([(*row[:3], row[4]) for row in self.rows], np.int64)
-            offset, captured, original, interface = (np.append(a, b) for a, b in zip((offset, captured, original, interface), more.T, strict=True))
+            offset, captured, original, interface = (
+                np.append(a, b) for a, b in zip((offset, captured, original, interface), more.T, strict=True)
+            )
             stamp = np.append(stamp, np.array([row[3] for row in self.rows], np.uint64))
             order = np.argsort(offset)
-            offset, captured, original, interface, stamp = offset[order], captured[order], original[order], interface[order], stamp[order]
+            offset, captured, original, interface, stamp = (
+                offset[order],
+                captured[order],
+                original[order],
+                interface[order],
+                stamp[order],
+            )
         time_ns, link_type = np.zeros(len(offset), np.int64), np.full(len(offset), -1, np.int64)
         for index, described in enumerate(self._section.interfaces):
             rows = interface == index
             if rows.any():
-                time_ns[rows] = _nanoseconds(stamp[rows], described.ticks) + min(max(described.shift * 1_000_000_000, -LATEST_SHIFT), LATEST_SHIFT)
+                time_ns[rows] = _nanoseconds(stamp[rows], described.ticks) + min(
+                    max(described.shift * 1_000_000_000, -LATEST_SHIFT), LATEST_SHIFT
+                )
                 link_type[rows] = described.link_type
         numbers = np.arange(number, number + len(offset), dtype=np.int64)
         return FrameBatch(data, time_ns, offset, captured, np.maximum(original, captured), link_type, numbers)
@@ -164,7 +179,10 @@ def read_pcapng(source: ByteSource, info: CaptureInfo) -> Iterator[FrameBatch]:
                 order = "<" if buffer[at + 8 : at + 12] == b"\x4d\x3c\x2b\x1a" else ">"
                 length = struct.unpack_from(order + "I", buffer, at + 4)[0]
             if length < 12 or length % 4 or length > bounds.FRAME_BYTES:
-                info.damage = f"a block of {length} bytes behind frame {number + len(packets) - 1}; the rest of the file is not read"
+                info.damage = (
+                    f"a block of {length} bytes behind frame {number + len(packets) - 1}; the rest of the file is not"
+                    " read"
+                )
                 damaged = True
                 break
             if at + length > end:

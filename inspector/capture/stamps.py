@@ -1,9 +1,10 @@
 """Time stamps of one capture put right where the order of its frames contradicts them.
 
-A capture file is written in the order in which frames came. Its stamps may know less: a clock that is set back, stamps of whole seconds, none at all
-(Simple Packet Blocks). There the order of the frames is believed: what comes behind a step back is moved on by as much, and frames of one coarse stamp
-are told apart by a nanosecond each, so that whoever compares times compares the order. The other way round, a few frames that come late (several
-receive queues, a merge) and files whose frames are thoroughly mixed have good stamps and a bad order: their stamps stay.
+A capture file is written in the order in which frames came. Its stamps may know less: a clock that is set back, stamps
+of whole seconds, none at all (Simple Packet Blocks). There the order of the frames is believed: what comes behind a
+step back is moved on by as much, and frames of one coarse stamp are told apart by a nanosecond each, so that whoever
+compares times compares the order. The other way round, a few frames that come late (several receive queues, a merge)
+and files whose frames are thoroughly mixed have good stamps and a bad order: their stamps stay.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ FEW = 32
 """Frames that may be late together."""
 
 MIXED, MIXED_SHARE = 3, 10
-"""Where stamps go back more often than this in one batch, and at more than every tenth frame, the file is not in the order of time."""
+"""Where stamps go back more often than this in one batch, and at more than every tenth frame, the file is not in the
+order of time.
+"""
 
 TICKS = (1_000 * MS, 100 * MS, 10 * MS, MS)
 """What stamps are looked at for being whole multiples of."""
@@ -39,7 +42,9 @@ STEPS = 64
 
 
 class Stamps:
-    """Goes through the batches of one capture in the order of the file, and notes in ``info`` what it found: ``tick_ns`` and ``steps``."""
+    """Goes through the batches of one capture in the order of the file, and notes in ``info`` what it found:
+    ``tick_ns`` and ``steps``.
+    """
 
     def __init__(self, info: CaptureInfo) -> None:
         self._info = info
@@ -96,14 +101,22 @@ class Stamps:
         return True
 
     def _stepped(self, batch: FrameBatch, back: I64) -> I64:
-        """Times that go on where the clock was set back. ``back``: the rows of frames whose stamps lie well before those of the frames before them."""
+        """Times that go on where the clock was set back. ``back``: the rows of frames whose stamps lie well before
+        those of the frames before them.
+        """
         raw = batch.time_ns.copy()
         starts = back if not back[0] else np.append(0, back)
         before, high, shifts = self._high, self._high, []
-        for place, (start, top) in enumerate(zip(starts.tolist(), np.maximum.reduceat(raw, starts).tolist(), strict=True)):
+        for place, (start, top) in enumerate(
+            zip(starts.tolist(), np.maximum.reduceat(raw, starts).tolist(), strict=True)
+        ):
             now = int(raw[start]) + self._shift
             if high is not None and STEP_NS <= (step := high - now) < MOST_NS:
-                good = self._damaged(raw, int(starts[place - 1]) if place else start, start, before) if step > DAMAGED_NS else 0
+                good = (
+                    self._damaged(raw, int(starts[place - 1]) if place else start, start, before)
+                    if step > DAMAGED_NS
+                    else 0
+                )
                 late = self._came_late(raw[start : start + FEW] + self._shift, high, step)
                 if good:
                     raw[start - good : start] = raw[start]
@@ -120,15 +133,23 @@ class Stamps:
 
     @staticmethod
     def _came_late(behind: I64, high: int, step: int) -> int:
-        """How many frames were held up: soon the stamps are where they were, and at once; 0 where they are not. ``behind``: times of the next frames."""
+        """How many frames were held up: soon the stamps are where they were, and at once; 0 where they are not.
+        ``behind``: times of the next frames.
+        """
         recovered = int(np.argmax(behind >= high))
         return recovered if recovered and int(behind[recovered] - behind[recovered - 1]) * 2 >= step else 0
 
     def _damaged(self, raw: I64, first: int, start: int, before: int | None) -> int:
-        """How many stamps, one or two, before a row are damaged: without them time does not go back there. ``before``: the latest time before row ``first``."""
+        """How many stamps, one or two, before a row are damaged: without them time does not go back there. ``before``:
+        the latest time before row ``first``.
+        """
         for wrong in (1, 2):
             good = raw[first : start - wrong]
-            if start - wrong > first and int(good.max()) <= raw[start] and (before is None or before - self._shift <= raw[start]):
+            if (
+                start - wrong > first
+                and int(good.max()) <= raw[start]
+                and (before is None or before - self._shift <= raw[start])
+            ):
                 return wrong
         return 0
 

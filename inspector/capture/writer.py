@@ -1,4 +1,6 @@
-"""Writes pcapng (draft-ietf-opsawg-pcapng): one section, an interface for each link type of each capture, nanosecond times, comments on frames."""
+"""Writes pcapng (draft-ietf-opsawg-pcapng): one section, an interface for each link type of each capture, nanosecond
+times, comments on frames.
+"""
 
 from __future__ import annotations
 
@@ -42,12 +44,21 @@ class PcapngWriter:
         self._block(SECTION, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1) + options)
 
     def write(self, batch: FrameBatch, comments: Mapping[int, str] | None = None, keep: I64 | None = None) -> None:
-        """All frames of a batch. ``comments``: by frame number. ``keep``: int64, so many bytes of each frame; by default all that were captured."""
+        """All frames of a batch. ``comments``: by frame number. ``keep``: int64, so many bytes of each frame; by
+        default all that were captured.
+        """
         pieces: list[bytes | memoryview] = []
         append, pack, data = pieces.append, _PACKET.pack, batch.data.data
         known: dict[int, int] = {}
         captured = batch.captured if keep is None else np.minimum(keep, batch.captured)
-        columns = (batch.offset, captured, np.clip(batch.original, 0, LARGEST), np.maximum(batch.time_ns, 0), batch.link_type, batch.number)
+        columns = (
+            batch.offset,
+            captured,
+            np.clip(batch.original, 0, LARGEST),
+            np.maximum(batch.time_ns, 0),
+            batch.link_type,
+            batch.number,
+        )
         for at, held, original, ns, link_type, number in zip(*(column.tolist() for column in columns), strict=True):
             interface = known.get(link_type)
             if interface is None:
@@ -71,7 +82,9 @@ class PcapngWriter:
         """How many packets came and how many were dropped, for each interface of a capture."""
         for (index, _), interface in self._interfaces.items():
             if index == capture:
-                options = _option(RECEIVED, struct.pack("<Q", received)) + _option(DROPPED, struct.pack("<Q", dropped)) + END
+                options = (
+                    _option(RECEIVED, struct.pack("<Q", received)) + _option(DROPPED, struct.pack("<Q", dropped)) + END
+                )
                 self._block(STATISTICS, struct.pack("<III", interface, ns >> 32, ns & 0xFFFFFFFF) + options)
 
     def _interface(self, capture: int, link_type: int) -> int:
@@ -79,7 +92,10 @@ class PcapngWriter:
         if known is None:
             known = self._interfaces[capture, link_type] = len(self._interfaces)
             name = _option(NAME, _text(self._names[capture])) if capture < len(self._names) else b""
-            self._block(INTERFACE, struct.pack("<HHI", link_type & 0xFFFF, 0, SNAP_LENGTH) + name + _option(RESOLUTION, b"\x09") + END)
+            self._block(
+                INTERFACE,
+                struct.pack("<HHI", link_type & 0xFFFF, 0, SNAP_LENGTH) + name + _option(RESOLUTION, b"\x09") + END,
+            )
         return known
 
     def _block(self, kind: int, body: bytes) -> None:

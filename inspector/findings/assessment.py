@@ -1,7 +1,9 @@
-"""The assessment of a service: one sentence, why, and what would break it. Five states, each claimed only as far as the capture reaches.
+"""The assessment of a service: one sentence, why, and what would break it. Five states, each claimed only as far as the
+capture reaches.
 
-``ROWS`` is the table: what is tried, in this order; the first row that has something to say decides. What it says then passes the gate (``gate``): a row names the
-parts of the connections that its verdict rests on, and what hides any of these makes the verdict one "as things stand", or takes it back.
+``ROWS`` is the table: what is tried, in this order; the first row that has something to say decides. What it says then
+passes the gate (``gate``): a row names the parts of the connections that its verdict rests on, and what hides any of
+these makes the verdict one "as things stand", or takes it back.
 """
 
 from __future__ import annotations
@@ -21,9 +23,9 @@ from inspector.findings.prediction import Extended
 from inspector.findings.programs import Hit, hits
 from inspector.findings.renegotiation import BROKEN_OFF, CHANGED
 from inspector.findings.scene import Scene, connections
-from inspector.findings.unseen import ALL, Part, is_for_want_of_frames, look
-from inspector.times import span
-from inspector.tracking.services import Service
+from inspector.findings.unseen import ALL, Aspect, is_for_want_of_frames, look
+from inspector.text.times import span
+from inspector.tracking.services import ServiceGroup
 
 MOST_PAIRS = 10_000
 """Certificates of very large pools that are held against each other; one pair that differs is enough."""
@@ -32,15 +34,23 @@ NAMED = 5
 """Clients that are named at most."""
 
 
-def assess(case: Case, service: Service, findings: list[Finding], hidden_everywhere: Sequence[tuple[Unseen, Part]], ems: Extended) -> Assessment:
-    """The state of one service. ``findings``: those that name it. ``hidden_everywhere``: as ``unseen.of_captures`` says. ``ems``: who does it."""
+def assess(
+    case: Case,
+    service: ServiceGroup,
+    findings: list[Finding],
+    hidden_everywhere: Sequence[tuple[Unseen, Aspect]],
+    ems: Extended,
+) -> Assessment:
+    """The state of one service. ``findings``: those that name it. ``hidden_everywhere``: as ``unseen.of_captures``
+    says. ``ems``: who does it.
+    """
     members = case.members(service)
     scene = Scene(case, service, findings, members, look(case, service, hidden_everywhere), ems)
     row, said = decided(scene)
     return gated(said, scene.sight, row.rests_on, scene.again)
 
 
-def decided(scene: Scene) -> tuple[Row, Assessment]:
+def decided(scene: Scene) -> tuple[VerdictRow, Assessment]:
     """The first row that has something to say, and what it says; the last one always has."""
     return next((row, said) for row in ROWS if (said := row.says(scene)) is not None)
 
@@ -50,14 +60,28 @@ def _confirmed(scene: Scene) -> Assessment | None:
     if not confirmed:
         return None
     ids = {f.connections[-1] for f in confirmed}
-    struck = sorted(hits(scene.members, (s for s in scene.members if s.id in ids)).values(), key=lambda hit: -hit.aborted)
+    struck = sorted(
+        hits(scene.members, (s for s in scene.members if s.id in ids)).values(), key=lambda hit: -hit.aborted
+    )
     sentence = f"{_who(scene, struck)} because the server's certificate changed."
     because = _why_confirmed(scene)
     if len(struck) > 1:
-        because.insert(0, "; ".join(f"client {scene.case.clients[hit.client].ip}: {hit.aborted} of {hit.total}" for hit in struck[:NAMED]) + ("; …" if len(struck) > NAMED else ""))
+        because.insert(
+            0,
+            "; ".join(
+                f"client {scene.case.clients[hit.client].ip}: {hit.aborted} of {hit.total}" for hit in struck[:NAMED]
+            )
+            + ("; …" if len(struck) > NAMED else ""),
+        )
     lacking = scene.lacking
-    do = f"switch extended master secret (EMS) on at {lacking}, which alone lacks it; or {scene.one_name}" if lacking else scene.one_name
-    return Assessment("confirmed", sentence, because, ["nothing needs to change for it to happen again"], "observed", do)
+    do = (
+        f"switch extended master secret (EMS) on at {lacking}, which alone lacks it; or {scene.one_name}"
+        if lacking
+        else scene.one_name
+    )
+    return Assessment(
+        "confirmed", sentence, because, ["nothing needs to change for it to happen again"], "observed", do
+    )
 
 
 def _who(scene: Scene, struck: Sequence[Hit]) -> str:
@@ -75,14 +99,18 @@ def _why_confirmed(scene: Scene) -> list[str]:
     leaves = {s.leaf for s in members if s.leaf}
     versions = [s.answer.version for s in members if s.answer is not None]
     declined, resumed = sum(s.declined for s in members), sum(s.is_resumed for s in members)
-    because = [f"{declined} offered session{' was' if declined == 1 else 's were'} declined, {resumed} {'was' if resumed == 1 else 'were'} resumed"]
+    offered = f"{declined} offered session{' was' if declined == 1 else 's were'} declined"
+    because = [f"{offered}, {resumed} {'was' if resumed == 1 else 'were'} resumed"]
     if len(leaves) > 1:
         because.append(f"{len(leaves)} certificates, not all of which Java counts as one server")
     if versions and max(versions) < 0x0304:
         because.append("no connection used TLS 1.3")
     ems = scene.ems
     if ems.doing and ems.lacking:
-        because.append(f"of the back ends that were offered extended master secret (EMS), {scene.labels(ems.lacking)} lack{'s' * (len(ems.lacking) == 1)} it")
+        because.append(
+            f"of the back ends that were offered extended master secret (EMS), {scene.labels(ems.lacking)}"
+            f" lack{'s' * (len(ems.lacking) == 1)} it"
+        )
     elif ems.silent and len(ems.silent) == len(scene.case.service_clients[scene.service.index]):
         because.append("no client offers extended master secret (EMS)")
     machine = next((found for s in members if (found := scene.case.machine_of(s)) is not None), None)
@@ -98,33 +126,66 @@ def _possible(scene: Scene) -> Assessment | None:
     struck = {f.connections[-1] for f in possible}
     is_lacking = any(is_for_want_of_frames(scene.case, seen) for seen in scene.members if seen.id in struck)
     doubt = possible[0].explanation.rsplit("Not certain: ", 1)[-1].rstrip(".")
-    return unknown(f"{len(possible)} of {scene.total} ended as Java ends them when the certificate changed, but {doubt}", "inferred", scene.again if is_lacking else scene.log)
+    return unknown(
+        f"{len(possible)} of {scene.total} ended as Java ends them when the certificate changed, but {doubt}",
+        "inferred",
+        scene.again if is_lacking else scene.log,
+    )
 
 
 def _aborted_inside(scene: Scene) -> Assessment | None:
     told = scene.of(BROKEN_OFF, "confirmed")
     if not told:
         return None
-    sentence = f"The client aborted {len(told)} of {scene.total} inside established connections: a renegotiation brought another certificate."
-    because = ["each began with a resumed session without extended master secret (EMS)", *dict.fromkeys(f.explanation.split(". ", 1)[-1].rstrip(".") for f in told[:1])]
-    return Assessment("confirmed", sentence, because, ["the server renegotiates with another certificate again"], "observed", scene.one_name)
+    sentence = (
+        f"The client aborted {len(told)} of {scene.total} inside established connections: a renegotiation brought"
+        " another certificate."
+    )
+    because = [
+        "each began with a resumed session without extended master secret (EMS)",
+        *dict.fromkeys(f.explanation.split(". ", 1)[-1].rstrip(".") for f in told[:1]),
+    ]
+    return Assessment(
+        "confirmed",
+        sentence,
+        because,
+        ["the server renegotiates with another certificate again"],
+        "observed",
+        scene.one_name,
+    )
 
 
 def _broken_off_inside(scene: Scene) -> Assessment | None:
     broken_off = scene.of(BROKEN_OFF)
     if not broken_off:
         return None
-    text = f"the client broke off {len(broken_off)} renegotiation{'s' if len(broken_off) > 1 else ''} after the server's flight, as Java does when the certificate changed"
+    text = (
+        f"the client broke off {len(broken_off)} renegotiation{'s' if len(broken_off) > 1 else ''} after the server's"
+        " flight, as Java does when the certificate changed"
+    )
     proven = {c for f in scene.of(CHANGED) for c in f.connections} & {c for f in broken_off for c in f.connections}
-    hidden = f"the flight is encrypted; in {len(proven)} of them its length proves that certificate or chain changed" if proven else "the flight is encrypted"
-    return unknown(f"{text}; {hidden}", "inferred", "compare the certificates that the server was given at the times of these connections, and look into the client's log")
+    hidden = (
+        f"the flight is encrypted; in {len(proven)} of them its length proves that certificate or chain changed"
+        if proven
+        else "the flight is encrypted"
+    )
+    return unknown(
+        f"{text}; {hidden}",
+        "inferred",
+        "compare the certificates that the server was given at the times of these connections, and look into the"
+        " client's log",
+    )
 
 
 def _nothing_completed(scene: Scene) -> Assessment | None:
     if scene.members and (scene.of(FAILED) or any(s.outcome == "established" for s in scene.members)):
         return None
     only_checks = bool(scene.service.connections) and not scene.members
-    return unknown("only health checks were captured" if only_checks else "no completed handshake was captured", "not_visible", scene.again)
+    return unknown(
+        "only health checks were captured" if only_checks else "no completed handshake was captured",
+        "not_visible",
+        scene.again,
+    )
 
 
 def _suspect(scene: Scene) -> Assessment | None:
@@ -150,9 +211,14 @@ def _not_this(scene: Scene) -> Assessment | None:
     if not failed or (not java_failed and _exposure(scene)):
         return None
     worst = max(failed, key=lambda f: f.count)
-    sentence = f"Not this: {sum(f.count for f in failed)} of {scene.total} failed for another reason: {worst.title.split(': ', 1)[-1]}."
+    sentence = (
+        f"Not this: {sum(f.count for f in failed)} of {scene.total} failed for another reason:"
+        f" {worst.title.split(': ', 1)[-1]}."
+    )
     remedy = worst.remedies[0].text if worst.remedies else "look at the failed connections"
-    return Assessment("not_this", sentence, [f.title for f in failed], [], worst.grade, remedy[0].lower() + remedy[1:].rstrip("."))
+    return Assessment(
+        "not_this", sentence, [f.title for f in failed], [], worst.grade, remedy[0].lower() + remedy[1:].rstrip(".")
+    )
 
 
 def _exposed(scene: Scene) -> Assessment | None:
@@ -160,7 +226,14 @@ def _exposed(scene: Scene) -> Assessment | None:
     if conditions is None:
         return None
     sentence = "Exposed: no abort yet, but nothing stands in its way."
-    return Assessment("exposed", sentence, conditions, ["a session that was resumed once is declined by a back end with another certificate"], "inferred", scene.one_name)
+    return Assessment(
+        "exposed",
+        sentence,
+        conditions,
+        ["a session that was resumed once is declined by a back end with another certificate"],
+        "inferred",
+        scene.one_name,
+    )
 
 
 def _exposure(scene: Scene) -> list[str] | None:
@@ -190,32 +263,34 @@ def _exposure(scene: Scene) -> list[str] | None:
     ]
 
 
-class Row(NamedTuple):
-    """``says`` gives None where the row does not hold. ``rests_on``: the parts of connections that what it says is drawn from."""
+class VerdictRow(NamedTuple):
+    """``says`` gives None where the row does not hold. ``rests_on``: the parts of connections that what it says is
+    drawn from.
+    """
 
     name: str
     says: Callable[[Scene], Assessment | None]
-    rests_on: Part = ALL
+    rests_on: Aspect = ALL
 
 
-ROWS: tuple[Row, ...] = (
-    Row("confirmed", _confirmed),
-    Row("possible", _possible),
-    Row("aborted_inside", _aborted_inside),
-    Row("broken_off_inside", _broken_off_inside),
-    Row("nothing_completed", _nothing_completed),
-    Row("suspect", _suspect),
-    Row("unclear", _unclear),
-    Row("not_this", _not_this, Part.HELLOS | Part.ENDS),
-    Row("exposed", _exposed),
-    Row("tls13", protected.all_tls13, Part.HELLOS),
-    Row("no_certificate", protected.no_certificate),
-    Row("one_certificate", protected.one_certificate, Part.HELLOS | Part.CERTIFICATES),
-    Row("equivalent", protected.equivalent, Part.HELLOS | Part.CERTIFICATES),
-    Row("not_java", protected.not_java, Part.HELLOS),
-    Row("ems", protected.ems, Part.HELLOS),
-    Row("property", protected.unsafe_property, Part.HELLOS),
-    Row("tolerated", protected.tolerated),
-    Row("never_resumed", protected.never_resumed),
-    Row("otherwise", protected.otherwise),
+ROWS: tuple[VerdictRow, ...] = (
+    VerdictRow("confirmed", _confirmed),
+    VerdictRow("possible", _possible),
+    VerdictRow("aborted_inside", _aborted_inside),
+    VerdictRow("broken_off_inside", _broken_off_inside),
+    VerdictRow("nothing_completed", _nothing_completed),
+    VerdictRow("suspect", _suspect),
+    VerdictRow("unclear", _unclear),
+    VerdictRow("not_this", _not_this, Aspect.HELLOS | Aspect.ENDS),
+    VerdictRow("exposed", _exposed),
+    VerdictRow("tls13", protected.all_tls13, Aspect.HELLOS),
+    VerdictRow("no_certificate", protected.no_certificate),
+    VerdictRow("one_certificate", protected.one_certificate, Aspect.HELLOS | Aspect.CERTIFICATES),
+    VerdictRow("equivalent", protected.equivalent, Aspect.HELLOS | Aspect.CERTIFICATES),
+    VerdictRow("not_java", protected.not_java, Aspect.HELLOS),
+    VerdictRow("ems", protected.ems, Aspect.HELLOS),
+    VerdictRow("property", protected.unsafe_property, Aspect.HELLOS),
+    VerdictRow("tolerated", protected.tolerated),
+    VerdictRow("never_resumed", protected.never_resumed),
+    VerdictRow("otherwise", protected.otherwise),
 )

@@ -12,7 +12,9 @@ from inspector.findings.change import ABORT
 from inspector.findings.gate import is_definite, missing
 
 Status = Literal["fixed", "remaining", "new", "not visible any more"]
-"""``fixed`` only where the same thing would be visible now; ``not visible any more``: it did not happen again, but that proves nothing."""
+"""``fixed`` only where the same thing would be visible now; ``not visible any more``: it did not happen again, but that
+proves nothing.
+"""
 
 ORDER: tuple[Status, ...] = ("new", "remaining", "not visible any more", "fixed")
 NOT_COMPARED = ("capture-incomplete", "renegotiation")
@@ -29,7 +31,7 @@ LIKELY = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class ProblemChange:
     """Findings of one rule about one service and matter. ``before``, ``after``: how often."""
 
     rule: str
@@ -42,7 +44,7 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class ServicePair:
     """A service in both; None where it is in one only. ``notes``: what to know of the comparison."""
 
     name: str
@@ -58,8 +60,8 @@ class BeforeAfter:
     """``sentence``: the result in a line."""
 
     sentence: str
-    pairs: list[Pair]
-    problems: list[Problem]
+    pairs: list[ServicePair]
+    problems: list[ProblemChange]
 
     def worst(self) -> Severity | None:
         """The highest severity of what remains or is new."""
@@ -93,20 +95,29 @@ class _Side:
         self.clients = {c.id: (c.ip, c.stack) for c in document.clients}
 
 
-def _pair(name: str, before: _Side, after: _Side) -> Pair:
+def _pair(name: str, before: _Side, after: _Side) -> ServicePair:
     old, new = before.services.get(name), after.services.get(name)
-    pools = [side.pools.get(service.id, []) if service is not None else [] for side, service in ((before, old), (after, new))]
-    return Pair(name, old, new, pools[0], pools[1], _notes(old, new, pools[0], pools[1]))
+    pools = [
+        side.pools.get(service.id, []) if service is not None else [] for side, service in ((before, old), (after, new))
+    ]
+    return ServicePair(name, old, new, pools[0], pools[1], _notes(old, new, pools[0], pools[1]))
 
 
 def _notes(old: Service | None, new: Service | None, before: list[Backend], after: list[Backend]) -> list[str]:
     if old is None or new is None:
         return [f"only in {'the second' if old is None else 'the first'} analysis"]
     notes = []
-    if not new.assessment.unseen and len(before) > 1 and len(after) == 1 and after[0].basis and set(after[0].basis) <= {"certificate", "session"}:
+    if (
+        not new.assessment.unseen
+        and len(before) > 1
+        and len(after) == 1
+        and after[0].basis
+        and set(after[0].basis) <= {"certificate", "session"}
+    ):
         notes.append(
-            f"All connections now show one certificate: the {len(before)} back ends of before can no longer be told apart by it. Between back ends with the same "
-            "certificate this error cannot happen; give the balancer's log with --log to see who answered."
+            f"All connections now show one certificate: the {len(before)} back ends of before can no longer be told"
+            " apart by it. Between back ends with the same certificate this error cannot happen; give the balancer's"
+            " log with --log to see who answered."
         )
     leaves = {b.leaf for b in before} & {b.leaf for b in after} - {None}
     if before and after and not leaves and any(b.leaf for b in before) and any(b.leaf for b in after):
@@ -120,7 +131,10 @@ def _notes(old: Service | None, new: Service | None, before: list[Backend], afte
         elif new.assessment.state == "protected":
             notes.append(f"{said}; {'; '.join(new.assessment.because)}.")
         elif expected < LIKELY:
-            notes.append(f"{said}: too few to say anything, about {expected:.1f} would have been expected if nothing had changed.")
+            notes.append(
+                f"{said}: too few to say anything, about {expected:.1f} would have been expected if nothing had"
+                " changed."
+            )
         else:
             notes.append(f"{said}; about {expected:.0f} would have been expected if nothing had changed.")
     return notes
@@ -138,7 +152,9 @@ def _expected(count: int, before: Service, after: Service) -> float:
 Key = tuple[str, str, str]
 
 
-def _problems(before: Document, after: Document, pairs: dict[str, Pair], sides: tuple[_Side, _Side]) -> list[Problem]:
+def _problems(
+    before: Document, after: Document, pairs: dict[str, ServicePair], sides: tuple[_Side, _Side]
+) -> list[ProblemChange]:
     old, new = _counted(before), _counted(after)
     found = []
     for key in dict.fromkeys([*old, *new]):
@@ -149,23 +165,31 @@ def _problems(before: Document, after: Document, pairs: dict[str, Pair], sides: 
         status: Status = "new" if not counts[0] else "remaining"
         if not counts[1]:
             pair = pairs.get(service)
-            status = "fixed" if pair is not None and _would_show(rule, first or [], pair, *sides) else "not visible any more"
-        found.append(Problem(rule, sample.severity, service, what, counts[0], counts[1], status))
+            status = (
+                "fixed" if pair is not None and _would_show(rule, first or [], pair, *sides) else "not visible any more"
+            )
+        found.append(ProblemChange(rule, sample.severity, service, what, counts[0], counts[1], status))
     return sorted(found, key=lambda p: (ORDER.index(p.status), SEVERITIES.index(p.severity), p.rule, p.service, p.what))
 
 
-def _would_show(rule: str, findings: Sequence[Finding], pair: Pair, before: _Side, after: _Side) -> bool:
-    """Whether what was found before would be found now, were it still there: all was seen, the same clients came, and often enough, or to as many back ends."""
+def _would_show(rule: str, findings: Sequence[Finding], pair: ServicePair, before: _Side, after: _Side) -> bool:
+    """Whether what was found before would be found now, were it still there: all was seen, the same clients came, and
+    often enough, or to as many back ends.
+    """
     old, new = pair.before, pair.after
     if old is None or new is None or new.assessment.unseen:
         return False
-    if not {before.clients.get(c, (c, "")) for f in findings for c in f.clients} <= {after.clients.get(c, (c, "")) for c in new.clients}:
+    if not {before.clients.get(c, (c, "")) for f in findings for c in f.clients} <= {
+        after.clients.get(c, (c, "")) for c in new.clients
+    }:
         return False
     is_likely = _expected(_times(rule, findings), old, new) >= LIKELY
     shows_pool = _shown(pair.backends_after) >= max(_shown(pair.backends_before), 1)
     if rule in OF_STATE:
         is_safe = new.assessment.state == "protected" and is_definite(new.assessment)
-        return (is_safe and (is_likely or shows_pool)) or (rule == ABORT and new.assessment.state == "not_this" and is_likely)
+        return (is_safe and (is_likely or shows_pool)) or (
+            rule == ABORT and new.assessment.state == "not_this" and is_likely
+        )
     if rule in OF_CERTIFICATES:
         return shows_pool
     return is_likely
@@ -186,18 +210,24 @@ def _counted(document: Document) -> dict[Key, list[Finding]]:
     found: dict[Key, list[Finding]] = {}
     for finding in document.findings:
         if finding.rule not in NOT_COMPARED:
-            what = "the server's certificate changed" if finding.rule == ABORT else re.sub(r"^\d+ ", "", re.sub(r"\bback end [A-Z]+\b", "back end", finding.title))
+            what = (
+                "the server's certificate changed"
+                if finding.rule == ABORT
+                else re.sub(r"^\d+ ", "", re.sub(r"\bback end [A-Z]+\b", "back end", finding.title))
+            )
             found.setdefault((finding.rule, names.get(finding.service or "", ""), what), []).append(finding)
     return found
 
 
-def _sentence(problems: Sequence[Problem], pairs: Sequence[Pair]) -> str:
+def _sentence(problems: Sequence[ProblemChange], pairs: Sequence[ServicePair]) -> str:
     counts = {status: sum(p.status == status for p in problems) for status in ORDER}
     aborts = [p for p in problems if p.rule == ABORT]
     said = []
     if aborts:
         before, after = sum(p.before for p in aborts), sum(p.after for p in aborts)
-        said.append(f"{before} {'abort' if before == 1 else 'aborts'} because of a changed certificate before, {after} after")
+        said.append(
+            f"{before} {'abort' if before == 1 else 'aborts'} because of a changed certificate before, {after} after"
+        )
     said += [f"{counts[status]} {status}" for status in ORDER if counts[status]]
     if not problems:
         said.append("no findings in either")

@@ -1,4 +1,6 @@
-"""Everything that is known while findings are made: facts joined, grouped and judged by Java's rule, before any of it is worded."""
+"""Everything that is known while findings are made: facts joined, grouped and judged by Java's rule, before any of it
+is worded.
+"""
 
 from __future__ import annotations
 
@@ -15,15 +17,22 @@ from inspector.findings.jsse import Decision, Generation, Offer, Step, decide, e
 from inspector.findings.machine import Machine
 from inspector.findings.problems import itself
 from inspector.findings.signs import Abort, Manner, Signs, Weighed, weigh
-from inspector.tracking.backends import Backend, find_backends
+from inspector.tracking.backends import BackendGroup, find_backends
 from inspector.tracking.balancer import Balanced, balanced
 from inspector.tracking.caches import find_caches
-from inspector.tracking.certificates import Certificate, first_refused, parse
+from inspector.tracking.certificates import ParsedCertificate, first_refused, parse
 from inspector.tracking.clients import program
 from inspector.tracking.closing import QUICK_NS, delay_of_close
 from inspector.tracking.observed import BAD_CERTIFICATE, Observed, observe
-from inspector.tracking.services import Client, Service, find_clients, find_services, ip_text, mark_health_checks
-from inspector.tracking.sessions import Ledger, Session, Unclear
+from inspector.tracking.services import (
+    ClientGroup,
+    ServiceGroup,
+    find_clients,
+    find_services,
+    ip_text,
+    mark_health_checks,
+)
+from inspector.tracking.sessions import Ledger, LedgerSession, Unclear
 from inspector.tracking.sightings import told_once
 
 NOT_JAVA = ("openssl", "go", "nss", "gnutls", "schannel", "boringssl")
@@ -35,8 +44,8 @@ NOT_APPLICABLE = Decision("not_applicable", None, "no ServerHello was captured")
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """``vips``: (host, port) that alone are looked at; empty for all. ``machine``: what is known of a client from elsewhere. ``logs``: paths of those that
-    whoever extracts reads beside the captures.
+    """``vips``: (host, port) that alone are looked at; empty for all. ``machine``: what is known of a client from
+    elsewhere. ``logs``: paths of those that whoever extracts reads beside the captures.
     """
 
     generation: Generation = "current"
@@ -61,11 +70,11 @@ class Case:
     facts: Facts
     options: Options
     observed: list[Observed]
-    services: list[Service]
-    clients: list[Client]
-    backends: list[Backend]
-    sessions: list[Session]
-    certificates: dict[bytes, Certificate]
+    services: list[ServiceGroup]
+    clients: list[ClientGroup]
+    backends: list[BackendGroup]
+    sessions: list[LedgerSession]
+    certificates: dict[bytes, ParsedCertificate]
     judgements: list[Judgement]
     signs: dict[tuple[Program, bytes], Signs]
     balancer: Balanced
@@ -75,7 +84,7 @@ class Case:
     went_on: dict[int, int] = field(default_factory=dict)
     """For each session cache the first connection that went on where Java's rule says abort."""
     logged: logged.Joined = field(default_factory=logged.Joined)
-    ticket_keys: dict[bytes, list[Session]] = field(default_factory=dict)
+    ticket_keys: dict[bytes, list[LedgerSession]] = field(default_factory=dict)
     """Names of ticket keys that several TLS 1.3 identities begin with, and their sessions."""
     identities: dict[tuple[bytes, bytes], Step | None] = field(default_factory=dict)
     has_refused: bool = False
@@ -84,17 +93,19 @@ class Case:
     """Of each back end that was asked about: as ``prediction.ems_answers`` says."""
     unclear: dict[bytes, int] = field(default_factory=dict)
     """How often a client, by address, gave up as Java does where too little was captured to say on what."""
-    pools: list[list[Backend]] = field(default_factory=list)
+    pools: list[list[BackendGroup]] = field(default_factory=list)
     """The back ends of each service."""
-    service_clients: list[list[Client]] = field(default_factory=list)
+    service_clients: list[list[ClientGroup]] = field(default_factory=list)
     """The clients of each service."""
 
     def step(self, old: bytes, new: bytes) -> Step | None:
         """The identity rule on two certificates by digest; None where one of them cannot be read."""
         return _step(self, old, new)
 
-    def refused(self, seen: Observed) -> Certificate | None:
-        """The certificate of the server's chain that Java cannot parse, where there is one: Java gives up on it before it compares anything."""
+    def refused(self, seen: Observed) -> ParsedCertificate | None:
+        """The certificate of the server's chain that Java cannot parse, where there is one: Java gives up on it before
+        it compares anything.
+        """
         return first_refused(self.certificates, seen.main.handshake.chain) if self.has_refused else None
 
     @property
@@ -108,7 +119,9 @@ class Case:
         return machine if machine is not None and ip_text(seen.client_address) in machine.addresses else None
 
     def may_change(self, seen: Observed) -> bool:
-        """Whether the client gave up as Java does, where Java's rule may have spoken, in the first handshake or in a renegotiation."""
+        """Whether the client gave up as Java does, where Java's rule may have spoken, in the first handshake or in a
+        renegotiation.
+        """
         if any(attempt.broken_off_by == "client" for attempt in seen.renegotiations):
             return True
         if not seen.gave_up or seen.health_check or seen.stack.name in NOT_JAVA:
@@ -147,7 +160,7 @@ class Case:
         """``line 16 of puppetserver.log``."""
         return f"line {line} of {self.facts.logs[log].path.rsplit('/', 1)[-1]}"
 
-    def members(self, service: Service) -> list[Observed]:
+    def members(self, service: ServiceGroup) -> list[Observed]:
         """A service's connections without health checks."""
         return [self.observed[i] for i in service.connections if not self.observed[i].health_check]
 
@@ -174,10 +187,14 @@ def build(facts: Facts, options: Options) -> Case:
     case.pools = [[] for _ in services]
     for backend in backends:
         case.pools[backend.service].append(backend)
-    case.service_clients = [[clients[c] for c in sorted({observed[i].client for i in service.connections})] for service in services]
+    case.service_clients = [
+        [clients[c] for c in sorted({observed[i].client for i in service.connections})] for service in services
+    ]
     case.judgements = [_judge(case, seen) for seen in observed]
     _read_signs(case)
-    has_losses = bool(facts.logs) and (any(c.drops or c.damage for c in facts.captures) or any(s.lost for s in observed))
+    has_losses = bool(facts.logs) and (
+        any(c.drops or c.damage for c in facts.captures) or any(s.lost for s in observed)
+    )
     case.logged = logged.joined(observed, services, facts.logs, case.may_change, has_losses=has_losses)
     return case
 
@@ -187,9 +204,11 @@ def has_no_certificate(handshake: HandshakeFacts) -> bool:
     return bool(handshake.certificate_frame) and not handshake.chain
 
 
-def _ticket_keys(sessions: list[Session]) -> dict[bytes, list[Session]]:
-    """What two tickets have in common at their start is no chance: it is the name of the key that both were sealed with."""
-    named: dict[bytes, list[Session]] = {}
+def _ticket_keys(sessions: list[LedgerSession]) -> dict[bytes, list[LedgerSession]]:
+    """What two tickets have in common at their start is no chance: it is the name of the key that both were sealed
+    with.
+    """
+    named: dict[bytes, list[LedgerSession]] = {}
     for session in sessions:
         if session.name:
             named.setdefault(session.name, []).append(session)
@@ -216,17 +235,30 @@ def _step(case: Case, old: bytes, new: bytes) -> Step | None:
         return "same_der"
     if (old, new) not in case.identities:
         first, second = case.certificates.get(old), case.certificates.get(new)
-        case.identities[old, new] = equivalence(first.identity, second.identity, case.options.generation) if first and second else None
+        case.identities[old, new] = (
+            equivalence(first.identity, second.identity, case.options.generation) if first and second else None
+        )
     return case.identities[old, new]
 
 
 def _told(decision: Decision, cached: bytes | None = None, identity: Step | None = None) -> Judgement:
-    return Judgement(decision, cached, identity, Jsse(decision.verdict, decision.row, decision.reason, cached.hex() if cached else None, identity))
+    return Judgement(
+        decision,
+        cached,
+        identity,
+        Jsse(decision.verdict, decision.row, decision.reason, cached.hex() if cached else None, identity),
+    )
 
 
 _NOT_APPLICABLE = _told(NOT_APPLICABLE)
 _MODERN = _told(decide(Offer(True, False, False, False, False, None, None, False)))
-_REFUSED = _told(Decision("not_applicable", None, "Java cannot parse a certificate that the server sent, or got none, and gives up before it compares"))
+_REFUSED = _told(
+    Decision(
+        "not_applicable",
+        None,
+        "Java cannot parse a certificate that the server sent, or got none, and gives up before it compares",
+    )
+)
 _NOTHING_OFFERED = _told(decide(Offer(False, False, False, False, False, None, None, False)))
 _UNCLEAR: dict[str, Judgement] = {reason: _told(Decision("not_applicable", None, reason)) for reason in Unclear}
 
@@ -247,7 +279,9 @@ def _judge(case: Case, seen: Observed) -> Judgement:
     if session is None:
         if seen.is_offer_known and not entry.clouded:
             return _NOTHING_OFFERED
-        unknown = Offer(False, None, seen.kind != "full", answer.extended_master_secret, False, None, None, seen.gave_up)
+        unknown = Offer(
+            False, None, seen.kind != "full", answer.extended_master_secret, False, None, None, seen.gave_up
+        )
         return _judgement(unknown, None, None)
     cached, leaf = session.leaf, seen.leaf
     identity = case.step(cached, leaf) if cached is not None and leaf is not None else None
@@ -278,7 +312,9 @@ def client_code(seen: Observed) -> int | None:
 
 
 def slow_close(seen: Observed) -> int | None:
-    """Nanoseconds between the server's flight and the client's silent close, where they are more than Java's check takes."""
+    """Nanoseconds between the server's flight and the client's silent close, where they are more than Java's check
+    takes.
+    """
     if not seen.gave_up or client_code(seen) is not None:
         return None
     delay = delay_of_close(seen.main)
@@ -287,12 +323,17 @@ def slow_close(seen: Observed) -> int | None:
 
 def goes_on(seen: Observed, judgement: Judgement) -> bool:
     """Whether a Java client completed a handshake which its rule says to abort."""
-    return judgement.decision.row == 6 and seen.outcome == "established" and seen.stack.name == "jsse" and not seen.health_check
+    return (
+        judgement.decision.row == 6
+        and seen.outcome == "established"
+        and seen.stack.name == "jsse"
+        and not seen.health_check
+    )
 
 
 def may_be_abort(seen: Observed) -> bool:
-    """Whether a connection of which something is missing may have been aborted because the certificate changed: the client ended it, with the alert or in silence,
-    and nothing shows that it accepted what the server sent.
+    """Whether a connection of which something is missing may have been aborted because the certificate changed: the
+    client ended it, with the alert or in silence, and nothing shows that it accepted what the server sent.
     """
     if seen.modern or seen.outcome == "established" or seen.stack.name in NOT_JAVA:
         return False

@@ -1,7 +1,8 @@
-"""Why a handshake failed that Java's rule does not explain: a table of named causes, told apart by who sent what. The first one that holds counts.
+"""Why a handshake failed that Java's rule does not explain: a table of named causes, told apart by who sent what. The
+first one that holds counts.
 
-What follows from an end of file is no cause of its own: a client's alert behind the server's FIN, or one that came when nothing was answered, only says that the server
-was gone or silent (``tracking/closing.py``).
+What follows from an end of file is no cause of its own: a client's alert behind the server's FIN, or one that came when
+nothing was answered, only says that the server was gone or silent (``tracking/closing.py``).
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ UNCLEAR = "unclear"
 
 
 class Cause(NamedTuple):
-    """``key`` groups; ``text`` completes "handshakes failed: …" and names nothing that differs from one connection to the next. ``remedy``: its name in
-    ``remedies.failure_remedies``. ``is_about_certificate``: the server's; ``is_about_client``: the client's. ``lasted_ns``: how long the client waited, where that matters.
+    """``key`` groups; ``text`` completes "handshakes failed: …" and names nothing that differs from one connection to
+    the next. ``remedy``: its name in
+    ``remedies.failure_remedies``. ``is_about_certificate``: the server's; ``is_about_client``: the client's.
+    ``lasted_ns``: how long the client waited, where that matters.
     """
 
     key: str
@@ -55,7 +58,7 @@ NO_AUTHORITY = "the chain does not lead to a CA that the client trusts"
 NO_NAME = "the client rejected a certificate that lacks the name it asked for"
 
 
-class Names:
+class CertificateNames:
     """Whether programs look at the names in certificates, told from the certificates that they accepted."""
 
     def __init__(self, case: Case) -> None:
@@ -77,17 +80,30 @@ class Names:
         return wanted is not None and certificate is not None and covers(certificate, wanted)
 
     def are_checked(self, seen: Observed, wanted: str) -> bool | None:
-        """True where the program accepted only certificates that have the name, False where it accepted one without, None where it accepted none."""
+        """True where the program accepted only certificates that have the name, False where it accepted one without,
+        None where it accepted none.
+        """
         key = (self._case.program_of(seen), wanted)
         if key not in self._known:
-            read = [self._case.certificates[leaf] for leaf in self._accepted.get(key[0], ()) if leaf in self._case.certificates]
+            read = [
+                self._case.certificates[leaf]
+                for leaf in self._accepted.get(key[0], ())
+                if leaf in self._case.certificates
+            ]
             self._known[key] = all(covers(certificate, wanted) for certificate in read) if read else None
         return self._known[key]
 
 
-def cause(case: Case, seen: Observed, names: Names) -> Cause:
+def cause(case: Case, seen: Observed, names: CertificateNames) -> Cause:
     """Why this handshake failed, as far as the wire shows."""
-    return _unparsable(case, seen) or _nothing_answered(seen) or _unclear(seen) or _alerted(seen, names) or _refused(seen) or _closed(seen)
+    return (
+        _unparsable(case, seen)
+        or _nothing_answered(seen)
+        or _unclear(seen)
+        or _alerted(seen, names)
+        or _refused(seen)
+        or _closed(seen)
+    )
 
 
 def _unparsable(case: Case, seen: Observed) -> Cause | None:
@@ -119,7 +135,13 @@ def _nothing_answered(seen: Observed) -> Cause | None:
         ended = close[0].ns if close is not None else None
     if ended is None:
         return None
-    return Cause("unanswered-client", "the client gave up without an answer", "observed", "time_out", lasted_ns=max(0, ended - handshake.hello_ns))
+    return Cause(
+        "unanswered-client",
+        "the client gave up without an answer",
+        "observed",
+        "time_out",
+        lasted_ns=max(0, ended - handshake.hello_ns),
+    )
 
 
 def _unclear(seen: Observed) -> Cause | None:
@@ -130,11 +152,19 @@ def _unclear(seen: Observed) -> Cause | None:
         return None
     if is_clear(seen) and seen.main.handshake.seen & facts.S_CERTIFICATE:
         return None
-    what = "rejected the server's certificate" if code is not None else "closed without an alert after the server's certificate"
-    return Cause(UNCLEAR, f"the client {what}, but the handshake was not captured whole: a changed certificate cannot be ruled out", "inferred")
+    what = (
+        "rejected the server's certificate"
+        if code is not None
+        else "closed without an alert after the server's certificate"
+    )
+    return Cause(
+        UNCLEAR,
+        f"the client {what}, but the handshake was not captured whole: a changed certificate cannot be ruled out",
+        "inferred",
+    )
 
 
-def _alerted(seen: Observed, names: Names) -> Cause | None:
+def _alerted(seen: Observed, names: CertificateNames) -> Cause | None:
     """A fatal alert in clear."""
     alert = seen.fatal_alert
     if alert is None or alert.code is None:
@@ -156,13 +186,23 @@ def _alerted(seen: Observed, names: Names) -> Cause | None:
         text = SERVER_ALERTS.get(alert.code, "the server ended the handshake")
     who = "client" if alert.from_client else "server"
     is_about_certificate = alert.from_client and alert.code in CERTIFICATE_ALERTS
-    return Cause(key, f"{text}: alert {name} ({alert.code}) from the {who}", "observed", remedy, is_about_certificate, is_about_client)
+    return Cause(
+        key,
+        f"{text}: alert {name} ({alert.code}) from the {who}",
+        "observed",
+        remedy,
+        is_about_certificate,
+        is_about_client,
+    )
 
 
 def _refused(seen: Observed) -> Cause | None:
     if not is_refused(seen.main):
         return None
-    text = "the server refused the client after its flight: a lone encrypted record of an alert's size, and no answer (TLS 1.3)"
+    text = (
+        "the server refused the client after its flight: a lone encrypted record of an alert's size, and no answer (TLS"
+        " 1.3)"
+    )
     return Cause("refused", text, "inferred", "refused")
 
 
@@ -176,9 +216,16 @@ def _closed(seen: Observed) -> Cause:
     by = {"client": "the client", "server": "the server", None: "nobody"}[seen.closed_by]
     handshake = seen.main.handshake
     if handshake.answer is None:
-        return Cause(f"unanswered-{seen.closed_by}", f"{by} closed the connection before a ServerHello", "observed", "closed")
+        return Cause(
+            f"unanswered-{seen.closed_by}", f"{by} closed the connection before a ServerHello", "observed", "closed"
+        )
     if handshake.seen & (facts.C_KEY_EXCHANGE | facts.C_CHANGE):
-        return Cause(f"late-{seen.closed_by}", f"{by} closed the connection after the client's key exchange", "observed", "closed")
+        return Cause(
+            f"late-{seen.closed_by}",
+            f"{by} closed the connection after the client's key exchange",
+            "observed",
+            "closed",
+        )
     return Cause(f"early-{seen.closed_by}", f"{by} closed the connection during the handshake", "observed", "closed")
 
 

@@ -15,25 +15,33 @@ from inspector.findings.remedies import CHANGE_REFERENCES, capture_remedy, log_r
 from inspector.findings.signs import Weighed
 from inspector.findings.unseen import is_for_want_of_frames
 from inspector.logs.entries import Kind
-from inspector.times import rfc3339, span
+from inspector.text.times import rfc3339, span
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import short_id
 
 OTHER_CAUSES: tuple[Kind, ...] = ("untrusted", "invalid_path", "host_name")
 ABORT, TOLERATED = "certificate-change-abort", "certificate-change-tolerated"
 TRANSLATION = (
-    "Java logs this as 'server certificate change is restricted during renegotiation'; no renegotiation took place. The abort shows that neither "
-    "endpoint identification nor jdk.tls.allowUnsafeServerCertChange is set."
+    "Java logs this as 'server certificate change is restricted during renegotiation'; no renegotiation took place. The"
+    " abort shows that neither endpoint identification nor jdk.tls.allowUnsafeServerCertChange is set."
 )
 
 
 def _is_candidate(case: Case, seen: Observed) -> bool:
-    """Whether the client gave up in its first handshake as Java does, where Java's rule may have spoken and its log does not name another cause."""
-    return seen.gave_up and case.may_change(seen) and not any(case.logged.certain(seen.index, kind) for kind in OTHER_CAUSES)
+    """Whether the client gave up in its first handshake as Java does, where Java's rule may have spoken and its log
+    does not name another cause.
+    """
+    return (
+        seen.gave_up
+        and case.may_change(seen)
+        and not any(case.logged.certain(seen.index, kind) for kind in OTHER_CAUSES)
+    )
 
 
 def aborts(case: Case, ems: Sequence[Extended]) -> Iterator[tuple[Observed, Finding]]:
-    """Each connection that the client aborted because of the change, or may have, with its finding. ``ems``: who does it, of each service."""
+    """Each connection that the client aborted because of the change, or may have, with its finding. ``ems``: who does
+    it, of each service.
+    """
     weighed = [(seen, case.weighed(seen)) for seen in case.observed if _is_candidate(case, seen)]
     candidates = [(seen, evidence) for seen, evidence in weighed if evidence.weight != "not"]
     known: dict[int, Pool] = {}
@@ -59,9 +67,14 @@ def _ems(case: Case, seen: Observed, pool: Pool) -> str:
     if seen.offer is not None and not seen.offer.extended_master_secret:
         return "The client offers no extended master secret (EMS)."
     if seen.backend in pool.ems.lacking and pool.ems.doing:
-        lacking, doing = (", ".join(case.backends[i].label for i in indexes) for indexes in (pool.ems.lacking, pool.ems.doing))
+        lacking, doing = (
+            ", ".join(case.backends[i].label for i in indexes) for indexes in (pool.ems.lacking, pool.ems.doing)
+        )
         without = f"{lacking} alone lacks it" if len(pool.ems.lacking) == 1 else f"{lacking} lack it"
-        return f"The client offers extended master secret (EMS); of the back ends {without}, {doing} {'has' if len(pool.ems.doing) == 1 else 'have'} it."
+        return (
+            f"The client offers extended master secret (EMS); of the back ends {without}, {doing}"
+            f" {'has' if len(pool.ems.doing) == 1 else 'have'} it."
+        )
     return ""
 
 
@@ -72,7 +85,11 @@ def _abort(case: Case, seen: Observed, weighed: Weighed, pool: Pool) -> Finding:
     origin = case.observed[session.issuer] if session is not None and session.issuer is not None else None
     alert = seen.fatal_alert
     confirmed = weighed.weight == "confirmed"
-    how = f"alert {alert.code} (bad_certificate)" if alert and alert.from_client else f"{'RST' if seen.closed_how == 'rst' else 'FIN'} without an alert"
+    how = (
+        f"alert {alert.code} (bad_certificate)"
+        if alert and alert.from_client
+        else f"{'RST' if seen.closed_how == 'rst' else 'FIN'} without an alert"
+    )
     leaf = seen.leaf
     certificate = case.certificates.get(leaf) if leaf is not None else None
     new = certificate.common_name or certificate.sha256.hex()[:12] if certificate is not None else "that cannot be read"
@@ -83,11 +100,17 @@ def _abort(case: Case, seen: Observed, weighed: Weighed, pool: Pool) -> Finding:
     story = [f"It offered a session {'of back end ' + before if origin is not None else offered}"]
     if seen.entry.resumed_by is not None:
         story.append("that had been resumed before")
-    story.append(f"back end {case.label(seen)} declined it and answered in full with another certificate ({new}), without extended master secret (EMS)")
+    story.append(
+        f"back end {case.label(seen)} declined it and answered in full with another certificate ({new}), without"
+        " extended master secret (EMS)"
+    )
     story.append(f"the client ended the handshake with {how}, before its own key exchange")
     explanation = "; ".join(story) + "."
     if seen.entry.resumed_before is None and confirmed:
-        explanation += " The first resumption came too shortly before for the capture to tell; that the client gave up shows that it had been read."
+        explanation += (
+            " The first resumption came too shortly before for the capture to tell; that the client gave up shows that"
+            " it had been read."
+        )
     said = case.logged.certain(seen.index, "certificate_change")
     if said is not None:
         explanation += f" The client's own log says so: {case.log_place(said.log, said.failure.line)}."
@@ -101,7 +124,10 @@ def _abort(case: Case, seen: Observed, weighed: Weighed, pool: Pool) -> Finding:
     remedies = pool.remedies
     if not confirmed:
         is_lacking = is_for_want_of_frames(case, seen)
-        remedies = [capture_remedy(service.name, service.port, service.addresses, case.is_cut) if is_lacking else log_remedy(), *remedies]
+        remedies = [
+            capture_remedy(service.name, service.port, service.addresses, case.is_cut) if is_lacking else log_remedy(),
+            *remedies,
+        ]
     grade: Grade = "observed" if confirmed else "inferred"
     severity: Severity = "high" if confirmed else "medium"
     at = rfc3339(seen.hello_ns)
@@ -145,33 +171,58 @@ def _evidence(case: Case, seen: Observed, origin: Observed | None) -> list[Evide
     if origin is not None:
         h = origin.main.handshake
         evidence.append(
-            Evidence("origin", origin.id, frames(h.hello_frame, h.answer_frame, h.certificate_frame, h.key_exchange_frame), f"full handshake with back end {case.label(origin)}")
+            Evidence(
+                "origin",
+                origin.id,
+                frames(h.hello_frame, h.answer_frame, h.certificate_frame, h.key_exchange_frame),
+                f"full handshake with back end {case.label(origin)}",
+            )
         )
     if seen.entry.resumed_by is not None:
         resumed = case.observed[seen.entry.resumed_by]
         h = resumed.main.handshake
         when = span(seen.hello_ns - h.answer_ns)
-        evidence.append(Evidence("resumed", resumed.id, frames(h.hello_frame, h.answer_frame), f"the session was resumed {when} before"))
+        evidence.append(
+            Evidence(
+                "resumed", resumed.id, frames(h.hello_frame, h.answer_frame), f"the session was resumed {when} before"
+            )
+        )
     h = seen.main.handshake
-    evidence.append(Evidence("declined", seen.id, frames(h.hello_frame, h.answer_frame, h.certificate_frame), f"back end {case.label(seen)} answered with a full handshake"))
+    evidence.append(
+        Evidence(
+            "declined",
+            seen.id,
+            frames(h.hello_frame, h.answer_frame, h.certificate_frame),
+            f"back end {case.label(seen)} answered with a full handshake",
+        )
+    )
     chosen = case.balancer.chosen.get(seen.index)
     if chosen is not None and chosen.entry.server:
-        text = f"the balancer sent it to {chosen.entry.backend}/{chosen.entry.server}: {case.log_place(chosen.log, chosen.entry.line)}"
+        text = (
+            f"the balancer sent it to {chosen.entry.backend}/{chosen.entry.server}:"
+            f" {case.log_place(chosen.log, chosen.entry.line)}"
+        )
         evidence.append(Evidence("balancer", seen.id, [], text))
     said = case.logged.certain(seen.index, "certificate_change")
     if said is not None:
-        evidence.append(Evidence("log", seen.id, [], f"the client says so: {case.log_place(said.log, said.failure.line)}"))
+        evidence.append(
+            Evidence("log", seen.id, [], f"the client says so: {case.log_place(said.log, said.failure.line)}")
+        )
     alert = seen.fatal_alert
     close = seen.main.from_client.fin or seen.main.from_client.rst
     if alert is not None and alert.from_client:
         evidence.append(Evidence("alert", seen.id, frames(alert.frame), "fatal bad_certificate (42) from the client"))
     elif close is not None:
-        evidence.append(Evidence("closed", seen.id, frames(close.frame), "the client closed in silence after ServerHelloDone"))
+        evidence.append(
+            Evidence("closed", seen.id, frames(close.frame), "the client closed in silence after ServerHelloDone")
+        )
     return evidence
 
 
 def tolerated(case: Case, aborted: Iterable[Observed]) -> Iterator[Finding]:
-    """Java clients that went on where the table says that they abort. ``aborted``: the connections that did end because of the change."""
+    """Java clients that went on where the table says that they abort. ``aborted``: the connections that did end because
+    of the change.
+    """
     apart = two_programs(case, aborted)
     groups: dict[tuple[int, int], list[Observed]] = {}
     for seen, judgement in zip(case.observed, case.judgements, strict=True):
@@ -192,7 +243,8 @@ def tolerated(case: Case, aborted: Iterable[Observed]) -> Iterator[Finding]:
             "confirmed",
             "inferred",
             f"A Java client went on {_times(len(members))} although the server's certificate changed",
-            "Java's rule says abort, yet the client completed the handshake: endpoint identification (HTTPS) or jdk.tls.allowUnsafeServerCertChange=true is set for it." + other,
+            "Java's rule says abort, yet the client completed the handshake: endpoint identification (HTTPS) or"
+            " jdk.tls.allowUnsafeServerCertChange=true is set for it." + other,
             [],
             CHANGE_REFERENCES,
             service.id,

@@ -1,6 +1,7 @@
 """Certificates of a pool judged before they are deployed: who is equivalent to whom for Java, and the smallest fix.
 
-Equivalence is not transitive (A may share one name with B and B another with C), so a pool is safe only where every pair is equivalent.
+Equivalence is not transitive (A may share one name with B and B another with C), so a pool is safe only where every
+pair is equivalent.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from itertools import combinations
 from typing import Literal, NamedTuple
 
 from inspector.findings.jsse import Generation, Step, equivalence
-from inspector.tracking.certificates import Certificate, Identity
+from inspector.tracking.certificates import Identity, ParsedCertificate
 
 MOST_TRIES = 20_000
 """Combinations that the search for the smallest fix looks at before it takes the best that it has."""
@@ -38,7 +39,7 @@ class Fix(NamedTuple):
     smallest: bool
 
 
-class Pair(NamedTuple):
+class CertificatePair(NamedTuple):
     """Two certificates by place, and the deciding step under each rule; None where one of them cannot be read."""
 
     old: int
@@ -51,16 +52,16 @@ class Comparison(NamedTuple):
     """``fixes``: None where all that can be read are equivalent already."""
 
     generation: Generation
-    certificates: tuple[Certificate, ...]
+    certificates: tuple[ParsedCertificate, ...]
     sources: tuple[str, ...]
-    pairs: tuple[Pair, ...]
+    pairs: tuple[CertificatePair, ...]
     fixes: dict[Generation, Fix | None]
 
-    def unequal(self, generation: Generation) -> list[Pair]:
+    def unequal(self, generation: Generation) -> list[CertificatePair]:
         """The pairs that are not equivalent under a rule."""
         return [p for p in self.pairs if (p.current if generation == "current" else p.first) == "none"]
 
-    def unknown(self) -> list[Pair]:
+    def unknown(self) -> list[CertificatePair]:
         """The pairs of which one cannot be read, whatever the rule."""
         return [p for p in self.pairs if p.current is None]
 
@@ -69,11 +70,21 @@ class Comparison(NamedTuple):
         return False if self.unequal(generation) else None if self.unknown() else True
 
 
-def compare(certificates: Sequence[Certificate], sources: Sequence[str], generation: Generation = "current") -> Comparison:
-    """Compare every pair under both rules. ``sources``: where each certificate came from; ``generation``: the rule that decides."""
+def compare(
+    certificates: Sequence[ParsedCertificate], sources: Sequence[str], generation: Generation = "current"
+) -> Comparison:
+    """Compare every pair under both rules. ``sources``: where each certificate came from; ``generation``: the rule that
+    decides.
+    """
     identities = [c.identity for c in certificates]
     pairs = tuple(
-        Pair(a, b, equivalence(identities[a], identities[b], "current"), equivalence(identities[a], identities[b], "first")) for a, b in combinations(range(len(identities)), 2)
+        CertificatePair(
+            a,
+            b,
+            equivalence(identities[a], identities[b], "current"),
+            equivalence(identities[a], identities[b], "first"),
+        )
+        for a, b in combinations(range(len(identities)), 2)
     )
     fixes: dict[Generation, Fix | None] = {
         "current": _smallest(identities) if any(p.current == "none" for p in pairs) else None,
@@ -89,7 +100,11 @@ def applied(identities: Sequence[Identity], fix: Fix) -> list[Identity]:
         old = changed[addition.certificate]
         kept = tuple(n for n in (old.dns_names if addition.kind == "DNS" else old.ip_addresses) if n != addition.name)
         names = (addition.name, *kept) if addition.first else (*kept, addition.name)
-        changed[addition.certificate] = old._replace(sha256=b"", dns_names=names) if addition.kind == "DNS" else old._replace(sha256=b"", ip_addresses=names)
+        changed[addition.certificate] = (
+            old._replace(sha256=b"", dns_names=names)
+            if addition.kind == "DNS"
+            else old._replace(sha256=b"", ip_addresses=names)
+        )
     return changed
 
 
@@ -97,12 +112,19 @@ Name = tuple[Kind, str]
 
 
 def _smallest(identities: Sequence[Identity]) -> Fix:
-    """For the current rule: the fewest additions after which every pair is equivalent. A wildcard of another certificate is never proposed, nor a name of
-    what cannot be read.
+    """For the current rule: the fewest additions after which every pair is equivalent. A wildcard of another
+    certificate is never proposed, nor a name of what cannot be read.
     """
-    names: list[set[Name]] = [{("DNS", n.lower()) for n in i.dns_names} | {("IP", a) for a in i.ip_addresses} if i.is_known else set() for i in identities]
+    names: list[set[Name]] = [
+        {("DNS", n.lower()) for n in i.dns_names} | {("IP", a) for a in i.ip_addresses} if i.is_known else set()
+        for i in identities
+    ]
     proposed = sorted({name for held in names for name in held if not name[1].startswith("*")})
-    unequal = [(a, b) for a, b in combinations(range(len(identities)), 2) if equivalence(identities[a], identities[b]) == "none"]
+    unequal = [
+        (a, b)
+        for a, b in combinations(range(len(identities)), 2)
+        if equivalence(identities[a], identities[b]) == "none"
+    ]
     best = _one_name(names, unequal)
     tries = 0
 
@@ -120,7 +142,10 @@ def _smallest(identities: Sequence[Identity]) -> Fix:
                         names[certificate].discard(name)
 
     search([], unequal)
-    return Fix(tuple(Addition(certificate, kind, name, False) for certificate, (kind, name) in sorted(best)), tries <= MOST_TRIES)
+    return Fix(
+        tuple(Addition(certificate, kind, name, False) for certificate, (kind, name) in sorted(best)),
+        tries <= MOST_TRIES,
+    )
 
 
 def _one_name(names: list[set[Name]], unequal: list[tuple[int, int]]) -> list[tuple[int, Name]]:
@@ -132,13 +157,17 @@ def _one_name(names: list[set[Name]], unequal: list[tuple[int, int]]) -> list[tu
 
 
 def _in_front(identities: Sequence[Identity]) -> Fix:
-    """For the first rule: one DNS name in front of all others; where several certificates have IP addresses, one of these too."""
+    """For the first rule: one DNS name in front of all others; where several certificates have IP addresses, one of
+    these too.
+    """
     additions: list[Addition] = []
     known = [(c, i) for c, i in enumerate(identities) if i.is_known]
     addresses = Counter(i.ip_addresses[0] for _, i in known if i.ip_addresses)
     if len(addresses) > 1:
         address = min(addresses, key=lambda a: (-addresses[a], a))
-        additions += [Addition(c, "IP", address, True) for c, i in known if i.ip_addresses and i.ip_addresses[0] != address]
+        additions += [
+            Addition(c, "IP", address, True) for c, i in known if i.ip_addresses and i.ip_addresses[0] != address
+        ]
     firsts = Counter(i.dns_names[0] for _, i in known if i.dns_names)
     changed = applied(identities, Fix(tuple(additions), False))
     if any(equivalence(a, b, "first") == "none" for a, b in combinations(changed, 2)):

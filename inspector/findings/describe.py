@@ -13,16 +13,19 @@ from inspector.findings.inside import ended, studied
 from inspector.findings.pool import ems_of, versions_of
 from inspector.findings.problems import problem_text
 from inspector.findings.vantages import clocks
-from inspector.times import rfc3339, rfc3339_signed
-from inspector.tls.messages import AnswerShape, HelloShape
+from inspector.text.times import rfc3339, rfc3339_signed
 from inspector.tls.registry import alert_name, cipher_name, is_grease, version_name
-from inspector.tracking.backends import Backend
+from inspector.tls.shapes import AnswerShape, HelloShape
+from inspector.tracking.backends import BackendGroup
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import ip_text
-from inspector.tracking.sessions import Kind, Session
+from inspector.tracking.sessions import Kind, LedgerSession
 
 HISTORY = "HCSVTEJOXKRNYGFWUAPMIZL"
-LETTER = [[chr(code).lower() if chr(code) in HISTORY else "" for code in range(256)], [chr(code) if chr(code) in HISTORY else "" for code in range(256)]]
+LETTER = [
+    [chr(code).lower() if chr(code) in HISTORY else "" for code in range(256)],
+    [chr(code) if chr(code) in HISTORY else "" for code in range(256)],
+]
 NO_SESSION = doc.SessionFields(None, None, None, None, None, None)
 NOT_SEEN = doc.Negotiated(None, None)
 NO_FRAMES = doc.Frames(None, None, None, None, None)
@@ -39,7 +42,7 @@ def _hex(digest: bytes) -> str:
     return digest.hex()
 
 
-def endpoint(end: facts.Endpoint) -> doc.Endpoint:
+def endpoint(end: facts.PackedEndpoint) -> doc.Endpoint:
     """An endpoint with its address as text."""
     return doc.Endpoint(_ip(end.address), end.port)
 
@@ -70,7 +73,10 @@ def connection(case: Case, seen: Observed) -> doc.Connection:
         history=history(main),
         preamble=main.preamble or None,
         health_check=seen.health_check,
-        anomalies=[doc.Anomaly(a.kind, a.text, "client" if a.from_client else "server", a.offset, a.path, frame(a.frame)) for a in main.anomalies],
+        anomalies=[
+            doc.Anomaly(a.kind, a.text, "client" if a.from_client else "server", a.offset, a.path, frame(a.frame))
+            for a in main.anomalies
+        ],
         logs=lines_of(case, seen),
         handshakes=handshakes,
         secrets=secrets_of(main),
@@ -82,7 +88,13 @@ def secrets_of(main: ConnectionFacts) -> str | None:
     """What secrets did for a connection."""
     if main.secrets:
         return main.secrets
-    return None if main.secrets is None else "decrypted" if main.from_client.opened or main.from_server.opened else "nothing was encrypted"
+    return (
+        None
+        if main.secrets is None
+        else "decrypted"
+        if main.from_client.opened or main.from_server.opened
+        else "nothing was encrypted"
+    )
 
 
 def history(main: ConnectionFacts) -> str:
@@ -98,8 +110,12 @@ def _history(letters: bytes, sides: bytes) -> str:
 
 def _alert(alert: AlertFact) -> doc.Alert:
     name = alert_name(alert.code) if alert.code is not None else None
-    visibility: Literal["clear", "decrypted", "encrypted"] = "encrypted" if alert.level is None else "decrypted" if alert.decrypted else "clear"
-    return doc.Alert("client" if alert.from_client else "server", alert.level, alert.code, name, visibility, frame(alert.frame))
+    visibility: Literal["clear", "decrypted", "encrypted"] = (
+        "encrypted" if alert.level is None else "decrypted" if alert.decrypted else "clear"
+    )
+    return doc.Alert(
+        "client" if alert.from_client else "server", alert.level, alert.code, name, visibility, frame(alert.frame)
+    )
 
 
 class Hellos(NamedTuple):
@@ -129,15 +145,23 @@ def _shapes(offer: HelloShape | None, answer: AnswerShape | None) -> Hellos:
         if len(_hellos) >= bounds.CACHE:
             _hellos.clear()
         known = _hellos[key] = Hellos(
-            server_name=offer.server_name.decode("utf-8", "backslashreplace") if offer is not None and offer.server_name is not None else None,
-            alpn=answer.alpn.decode("utf-8", "backslashreplace") if answer is not None and answer.alpn is not None else None,
+            server_name=offer.server_name.decode("utf-8", "backslashreplace")
+            if offer is not None and offer.server_name is not None
+            else None,
+            alpn=answer.alpn.decode("utf-8", "backslashreplace")
+            if answer is not None and answer.alpn is not None
+            else None,
             alpn_offered=[p.decode("utf-8", "backslashreplace") for p in offer.alpn] if offer is not None else [],
             version=version_name(answer.version) if answer is not None else None,
             cipher=doc.Cipher(answer.cipher_suite, cipher_name(answer.cipher_suite)) if answer is not None else None,
             client_version=version_name(offer.legacy_version) if offer is not None else None,
-            versions_offered=[version_name(v) or f"0x{v:04x}" for v in offer.versions if not is_grease(v)] if offer is not None else [],
+            versions_offered=[version_name(v) or f"0x{v:04x}" for v in offer.versions if not is_grease(v)]
+            if offer is not None
+            else [],
             ems=doc.Negotiated(_said(offer, "extended_master_secret"), _said(answer, "extended_master_secret")),
-            secure_renegotiation=doc.Negotiated(_said(offer, "secure_renegotiation"), _said(answer, "secure_renegotiation")),
+            secure_renegotiation=doc.Negotiated(
+                _said(offer, "secure_renegotiation"), _said(answer, "secure_renegotiation")
+            ),
             ja3=(offer.ja3 or None) if offer is not None else None,
             ja3s=(answer.ja3s or None) if answer is not None else None,
             ja4=(offer.ja4 or None) if offer is not None else None,
@@ -145,7 +169,9 @@ def _shapes(offer: HelloShape | None, answer: AnswerShape | None) -> Hellos:
     return known
 
 
-def _said(shape: HelloShape | AnswerShape | None, extension: Literal["extended_master_secret", "secure_renegotiation"]) -> bool | None:
+def _said(
+    shape: HelloShape | AnswerShape | None, extension: Literal["extended_master_secret", "secure_renegotiation"]
+) -> bool | None:
     """Whether a hello has an extension; None where it was not read to its end, and it was not found before."""
     if shape is None:
         return None
@@ -155,10 +181,28 @@ def _said(shape: HelloShape | AnswerShape | None, extension: Literal["extended_m
 def _handshake(case: Case, seen: Observed, main: ConnectionFacts) -> doc.Handshake:
     h = main.handshake
     visibility: Visibility = "clear" if h.offer is not None or h.answer is not None else "lost"
-    return _told(h, False, visibility, seen.kind, seen.reason, seen.declined, _finished(main.events), case.judgements[seen.index].told)
+    return _told(
+        h,
+        False,
+        visibility,
+        seen.kind,
+        seen.reason,
+        seen.declined,
+        _finished(main.events),
+        case.judgements[seen.index].told,
+    )
 
 
-def _told(h: HandshakeFacts, is_inside: bool, visibility: Visibility, kind: Kind | None, reason: str, declined: bool, finished: int, jsse: doc.Jsse) -> doc.Handshake:
+def _told(
+    h: HandshakeFacts,
+    is_inside: bool,
+    visibility: Visibility,
+    kind: Kind | None,
+    reason: str,
+    declined: bool,
+    finished: int,
+    jsse: doc.Jsse,
+) -> doc.Handshake:
     """A handshake that was read."""
     offer, answer = h.offer, h.answer
     hellos = _shapes(offer, answer)
@@ -186,7 +230,13 @@ def _told(h: HandshakeFacts, is_inside: bool, visibility: Visibility, kind: Kind
         hellos.ja3,
         hellos.ja3s,
         hellos.ja4,
-        doc.Frames(frame(h.hello_frame), frame(h.answer_frame), frame(h.certificate_frame), frame(h.key_exchange_frame), frame(finished)),
+        doc.Frames(
+            frame(h.hello_frame),
+            frame(h.answer_frame),
+            frame(h.certificate_frame),
+            frame(h.key_exchange_frame),
+            frame(finished),
+        ),
         jsse,
         authorities=_hex(h.authorities) if h.authorities else None,
     )
@@ -200,7 +250,9 @@ def _finished(events: bytes) -> int:
 
 @lru_cache(maxsize=4096)
 def _first_finished(letters: bytes, sides: bytes) -> int:
-    return next((i for i, (letter, side) in enumerate(zip(letters, sides, strict=True)) if side and letter == ord("f")), -1)
+    return next(
+        (i for i, (letter, side) in enumerate(zip(letters, sides, strict=True)) if side and letter == ord("f")), -1
+    )
 
 
 def _session_fields(h: HandshakeFacts, offer: HelloShape | None, answer: AnswerShape | None) -> doc.SessionFields:
@@ -232,7 +284,11 @@ def renegotiation(case: Case, seen: Observed, main: ConnectionFacts, number: int
     )
     if attempt.inside >= 0:
         h = main.inside[attempt.inside]
-        declined = attempt.kind == "full" and attempt.entry.session is not None and bool(h.offered_ticket or attempt.entry.known)
+        declined = (
+            attempt.kind == "full"
+            and attempt.entry.session is not None
+            and bool(h.offered_ticket or attempt.entry.known)
+        )
         told = _told(h, True, "decrypted", attempt.kind, attempt.reason, declined, attempt.finished, study.jsse)
         told.inside = inside
         return told
@@ -275,12 +331,29 @@ def captures(case: Case) -> list[doc.Capture]:
         first = rfc3339(c.first_ns) if c.first_ns is not None else None
         last = rfc3339(c.last_ns) if c.last_ns is not None else None
         link_types, tick = list(c.link_types), c.tick_ns or None
-        found.append(doc.Capture(c.path, c.packets, c.bytes, first, last, link_types, c.truncated, c.undecoded, c.drops, vantage(case, index), tick, clocks(c)))
+        found.append(
+            doc.Capture(
+                c.path,
+                c.packets,
+                c.bytes,
+                first,
+                last,
+                link_types,
+                c.truncated,
+                c.undecoded,
+                c.drops,
+                vantage(case, index),
+                tick,
+                clocks(c),
+            )
+        )
     return found
 
 
 def vantage(case: Case, index: int) -> Literal["client", "server", "balancer"] | None:
-    """Where the capture was taken: at the balancer where both legs show; else by which half of the round trip comes at once."""
+    """Where the capture was taken: at the balancer where both legs show; else by which half of the round trip comes at
+    once.
+    """
     joined = [s for s in case.observed if s.packed_legs]
     if any(all(leg.first_frame >> facts.FRAME_BITS == index for leg in (s.main, *s.legs)) for s in joined):
         return "balancer"
@@ -310,7 +383,7 @@ def certificates(case: Case) -> list[doc.Certificate]:
     return found
 
 
-def session(case: Case, found: Session) -> doc.Session:
+def session(case: Case, found: LedgerSession) -> doc.Session:
     """A session and what became of it."""
     uses = []
     for use in found.uses:
@@ -339,7 +412,7 @@ def result(seen: Observed) -> str:
     return "other"
 
 
-def backend(case: Case, found: Backend) -> doc.Backend:
+def backend(case: Case, found: BackendGroup) -> doc.Backend:
     """One row of the pool; health checks are left out of it."""
     members = [seen for i in found.connections if not (seen := case.observed[i]).health_check]
     results = [result(s) for s in members]
@@ -364,15 +437,21 @@ def backend(case: Case, found: Backend) -> doc.Backend:
 
 
 def _offers(seen: Observed) -> bool:
-    """Whether the ClientHello offers what may be a session: an id beside TLS 1.3 may be random (RFC 8446, section 4.1.2)."""
+    """Whether the ClientHello offers what may be a session: an id beside TLS 1.3 may be random (RFC 8446, section
+    4.1.2).
+    """
     handshake = seen.main.handshake
     offer = handshake.offer
-    return bool(handshake.offered_ticket or handshake.offered_psks or (handshake.offered_id and offer is not None and 0x0304 not in offer.versions))
+    return bool(
+        handshake.offered_ticket
+        or handshake.offered_psks
+        or (handshake.offered_id and offer is not None and 0x0304 not in offer.versions)
+    )
 
 
 def matrix(case: Case, members: list[Observed]) -> tuple[list[doc.MatrixCell], int, int]:
-    """Sessions by who issued them and to whom they were offered; how many connections offered nothing that is known to be a session; and of how many the
-    ClientHello was not captured.
+    """Sessions by who issued them and to whom they were offered; how many connections offered nothing that is known to
+    be a session; and of how many the ClientHello was not captured.
     """
     cells: dict[tuple[str | None, str | None], list[int]] = {}
     nothing = unseen = 0
@@ -385,7 +464,10 @@ def matrix(case: Case, members: list[Observed]) -> tuple[list[doc.MatrixCell], i
             continue
         session = seen.entry.session
         issuer = case.observed[session.issuer].backend if session is not None and session.issuer is not None else -1
-        key = (case.backends[issuer].id if issuer >= 0 else None, case.backends[seen.backend].id if seen.backend >= 0 else None)
+        key = (
+            case.backends[issuer].id if issuer >= 0 else None,
+            case.backends[seen.backend].id if seen.backend >= 0 else None,
+        )
         cell = cells.setdefault(key, [0, 0, 0])
         if declined:
             cell[1] += 1

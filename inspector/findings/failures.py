@@ -1,4 +1,6 @@
-"""Every other failed handshake, told apart by who sent what: ``handshake-failed``, one per service, client and cause."""
+"""Every other failed handshake, told apart by who sent what: ``handshake-failed``, one per service,
+client and cause.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +9,16 @@ from functools import cache
 
 from inspector.document import Evidence, Finding, Remedy
 from inspector.findings.case import Case, frames
-from inspector.findings.causes import UNCLEAR, Cause, Names, cause
+from inspector.findings.causes import UNCLEAR, Cause, CertificateNames, cause
 from inspector.findings.remedies import Parties, failure_remedies
-from inspector.times import day, rfc3339, rfc3339_signed, span
+from inspector.text.times import day, rfc3339, rfc3339_signed, span
 from inspector.tls.registry import alert_name
-from inspector.tracking.backends import Backend
-from inspector.tracking.certificates import Certificate
+from inspector.tracking.backends import BackendGroup
+from inspector.tracking.certificates import ParsedCertificate
 from inspector.tracking.closing import is_consequence, is_refused
 from inspector.tracking.names import authority, covers
 from inspector.tracking.observed import Observed
-from inspector.tracking.services import Service, server_name, short_id
+from inspector.tracking.services import ServiceGroup, server_name, short_id
 
 RULE = "handshake-failed"
 NAMED = 4
@@ -28,7 +30,7 @@ MOST_LISTED = 20
 Group = tuple[int, int, str]
 
 
-def unclear_id(service: Service, finding: Finding) -> str:
+def unclear_id(service: ServiceGroup, finding: Finding) -> str:
     """The id that a finding has where its cause is not to be seen."""
     return short_id(RULE, service.id, finding.clients[0], UNCLEAR)
 
@@ -37,7 +39,7 @@ def failures(case: Case, explained: Set[int]) -> Iterator[Finding]:
     """Aborted connections that no other rule explains. ``explained``: their indexes."""
     groups: dict[Group, list[Observed]] = {}
     causes: dict[Group, list[Cause]] = {}
-    names = Names(case)
+    names = CertificateNames(case)
     for seen in case.observed:
         if seen.outcome != "aborted" or seen.health_check or seen.index in explained:
             continue
@@ -72,7 +74,9 @@ def failures(case: Case, explained: Set[int]) -> Iterator[Finding]:
         )
 
 
-def _remedies(case: Case, service: Service, members: list[Observed], why: Cause, is_chainless: bool) -> list[Remedy]:
+def _remedies(
+    case: Case, service: ServiceGroup, members: list[Observed], why: Cause, is_chainless: bool
+) -> list[Remedy]:
     name = server_name(members[0].offer) or service.name
     if is_chainless and why.remedy in ("unknown_ca", "certificate_unknown"):
         return failure_remedies("no_chain", name, service.port)
@@ -92,13 +96,22 @@ def _parties(case: Case, members: list[Observed], why: Cause, name: str) -> Part
     )
 
 
-def _shown(case: Case, members: list[Observed], *, of_client: bool) -> list[Certificate]:
+def _shown(case: Case, members: list[Observed], *, of_client: bool) -> list[ParsedCertificate]:
     """The different leaf certificates of one side, the first few."""
-    leaves = dict.fromkeys(leaf for s in members for leaf in (s.main.handshake.client_chain[:1] if of_client else (s.leaf,)))
+    leaves = dict.fromkeys(
+        leaf for s in members for leaf in (s.main.handshake.client_chain[:1] if of_client else (s.leaf,))
+    )
     return [case.certificates[leaf] for leaf in leaves if leaf in case.certificates][:NAMED]
 
 
-def _explained(case: Case, names: Names, members: list[Observed], causes: list[Cause], pool: _Pool, chainless: list[Backend]) -> Iterator[str]:
+def _explained(
+    case: Case,
+    names: CertificateNames,
+    members: list[Observed],
+    causes: list[Cause],
+    pool: _Pool,
+    chainless: list[BackendGroup],
+) -> Iterator[str]:
     """What failed, sentence by sentence: cause, how long it took, which certificates, what they lack."""
     why = causes[0]
     if why.key != UNCLEAR:
@@ -110,17 +123,26 @@ def _explained(case: Case, names: Names, members: list[Observed], causes: list[C
         yield f"That was after {low if low == high else f'{low} to {high}'}."
     tail = members[0].main.from_server.tail
     if why.key == "refused" and tail is not None:
-        yield f"That record is frame {frames(tail.frame)[0][1]}, of {tail.size} bytes, {span(tail.ns - members[0].hello_ns)} behind the ClientHello."
+        yield (
+            f"That record is frame {frames(tail.frame)[0][1]}, of {tail.size} bytes,"
+            f" {span(tail.ns - members[0].hello_ns)} behind the ClientHello."
+        )
     if why.is_about_certificate:
         yield from _about_certificates(case, members)
         lacking = next((wanted for seen in members if (wanted := names.lacks(seen)) is not None), None)
         if lacking is not None and names.are_checked(members[0], lacking) is not False:
             yield from pool.lacking(lacking)
         if chainless:
-            yield f"Back end {', '.join(b.label for b in chainless)} sends no intermediate certificate, others of the pool do."
+            yield (
+                f"Back end {', '.join(b.label for b in chainless)} sends no intermediate certificate, others of the"
+                " pool do."
+            )
     if why.is_about_client:
         for certificate in _shown(case, members, of_client=True):
-            yield f"The client showed {_called(certificate)}, issued by {authority(certificate) or 'a CA without a name'}."
+            yield (
+                f"The client showed {_called(certificate)}, issued by"
+                f" {authority(certificate) or 'a CA without a name'}."
+            )
 
 
 def _about_certificates(case: Case, members: list[Observed]) -> Iterator[str]:
@@ -135,25 +157,31 @@ def _about_certificates(case: Case, members: list[Observed]) -> Iterator[str]:
     for issuer, leaves in list(issued.items())[:NAMED]:
         called = [f"{case.label(shown[leaf])} ({_name(case.certificates[leaf])})" for leaf in leaves[:NAMED]]
         more = f" and {len(leaves) - NAMED} more" if len(leaves) > NAMED else ""
-        yield f"Back end {', '.join(called)}{more} showed {'a certificate' if len(leaves) == 1 else 'certificates'} issued by {issuer or 'a CA without a name'}."
+        yield (
+            f"Back end {', '.join(called)}{more} showed {'a certificate' if len(leaves) == 1 else 'certificates'}"
+            f" issued by {issuer or 'a CA without a name'}."
+        )
     for leaf, seen in list(shown.items())[:NAMED]:
         certificate = case.certificates[leaf]
         if certificate.not_after and certificate.not_after < seen.first_ns:
-            yield f"{_name(certificate)} was valid until {rfc3339_signed(certificate.not_after)[:10]} and was shown on {day(seen.first_ns)}."
+            yield (
+                f"{_name(certificate)} was valid until {rfc3339_signed(certificate.not_after)[:10]} and was shown on"
+                f" {day(seen.first_ns)}."
+            )
 
 
-def _name(certificate: Certificate) -> str:
+def _name(certificate: ParsedCertificate) -> str:
     return certificate.common_name or certificate.short_name
 
 
-def _called(certificate: Certificate) -> str:
+def _called(certificate: ParsedCertificate) -> str:
     return f"the certificate {_name(certificate)}"
 
 
 class _Pool:
     """What the back ends of one service send, looked up once for all its failures."""
 
-    def __init__(self, case: Case, members: list[Backend]) -> None:
+    def __init__(self, case: Case, members: list[BackendGroup]) -> None:
         self._case = case
         self._members = members
         self._alone: dict[int, bool | None] | None = None
@@ -163,50 +191,83 @@ class _Pool:
         """A sentence on the certificates without the name that was asked for, where there are any."""
         if wanted not in self._lacking:
             read = [(b, self._case.certificates[b.leaf]) for b in self._members if b.leaf in self._case.certificates]
-            without = [f"{b.label} ({_name(certificate)})" for b, certificate in read if not covers(certificate, wanted)]
+            without = [
+                f"{b.label} ({_name(certificate)})" for b, certificate in read if not covers(certificate, wanted)
+            ]
             having = [b.label for b, certificate in read if covers(certificate, wanted)]
             rest = f"; {_listed(having)} {'has' if len(having) == 1 else 'have'} it." if having else "."
-            self._lacking[wanted] = [f"The name {wanted} is missing from the certificate of {_listed(without)}{rest}"] if without else []
+            self._lacking[wanted] = (
+                [f"The name {wanted} is missing from the certificate of {_listed(without)}{rest}"] if without else []
+            )
         return self._lacking[wanted]
 
-    def chainless(self, hit: Set[int]) -> list[Backend]:
-        """The back ends among those that were hit that send their own certificate alone, where others of the pool send more."""
+    def chainless(self, hit: Set[int]) -> list[BackendGroup]:
+        """The back ends among those that were hit that send their own certificate alone, where others of the pool send
+        more.
+        """
         if self._alone is None:
             self._alone = {b.index: self._is_alone(b) for b in self._members}
             if not any(is_alone is False for is_alone in self._alone.values()):
                 self._alone = {}
         return [self._case.backends[index] for index in sorted(hit) if self._alone.get(index)]
 
-    def _is_alone(self, backend: Backend) -> bool | None:
+    def _is_alone(self, backend: BackendGroup) -> bool | None:
         """Whether a back end sends its own certificate alone, one that another issued; None where no chain was seen."""
         for index in backend.connections:
             leaf = self._case.observed[index].leaf
             if leaf is not None:
                 certificate = self._case.certificates.get(leaf)
-                return len(self._case.observed[index].main.handshake.chain) == 1 and certificate is not None and not certificate.self_issued
+                return (
+                    len(self._case.observed[index].main.handshake.chain) == 1
+                    and certificate is not None
+                    and not certificate.self_issued
+                )
         return None
 
 
 def _listed(labels: list[str]) -> str:
     """Some of them by name."""
-    return ", ".join(labels[:MOST_LISTED]) + (f" and {len(labels) - MOST_LISTED} more" if len(labels) > MOST_LISTED else "")
+    return ", ".join(labels[:MOST_LISTED]) + (
+        f" and {len(labels) - MOST_LISTED} more" if len(labels) > MOST_LISTED else ""
+    )
 
 
 def _evidence(case: Case, seen: Observed) -> Iterator[Evidence]:
     h = seen.main.handshake
     certificate = case.certificates.get(seen.leaf or b"")
     if certificate is not None:
-        yield Evidence("shown", seen.id, frames(h.hello_frame, h.answer_frame, h.certificate_frame), f"back end {case.label(seen)} showed {_called(certificate)}")
+        yield Evidence(
+            "shown",
+            seen.id,
+            frames(h.hello_frame, h.answer_frame, h.certificate_frame),
+            f"back end {case.label(seen)} showed {_called(certificate)}",
+        )
     alert = seen.fatal_alert
     tail = seen.main.from_server.tail
-    closes = [c for c in (seen.main.from_client.fin, seen.main.from_client.rst, seen.main.from_server.fin, seen.main.from_server.rst) if c]
+    closes = [
+        c
+        for c in (
+            seen.main.from_client.fin,
+            seen.main.from_client.rst,
+            seen.main.from_server.fin,
+            seen.main.from_server.rst,
+        )
+        if c
+    ]
     if alert is not None and not is_consequence(seen.main, alert):
-        yield Evidence("alert", seen.id, frames(alert.frame), f"fatal {alert_name(alert.code or 0)} from the {'client' if alert.from_client else 'server'}")
+        yield Evidence(
+            "alert",
+            seen.id,
+            frames(alert.frame),
+            f"fatal {alert_name(alert.code or 0)} from the {'client' if alert.from_client else 'server'}",
+        )
     elif tail is not None and is_refused(seen.main):
         yield Evidence("alert", seen.id, frames(tail.frame), f"the server's last record, of {tail.size} bytes")
     else:
         first = min(closes, key=lambda c: (c.is_answer, c.ns), default=None)
-        yield Evidence("closed", seen.id, frames(first.frame if first else 0), f"closed by the {seen.closed_by or 'capture'}")
+        yield Evidence(
+            "closed", seen.id, frames(first.frame if first else 0), f"closed by the {seen.closed_by or 'capture'}"
+        )
 
 
 __all__ = ["RULE", "failures", "unclear_id"]

@@ -7,12 +7,12 @@ from collections import Counter
 from inspector import document as doc
 from inspector.findings.case import Case
 from inspector.findings.logged import moment
-from inspector.times import SECOND_NS, rfc3339, span
+from inspector.text.times import SECOND_NS, rfc3339, span
 from inspector.tracking.balancer import Reason
-from inspector.tracking.clock_steps import Clock
+from inspector.tracking.clock_steps import LogClock
 from inspector.tracking.clocks import Offset
 from inspector.tracking.observed import Observed
-from inspector.tracking.services import Service
+from inspector.tracking.services import ServiceGroup
 
 UNPAIRED = 50
 """Failures without a connection that a log names one by one."""
@@ -35,11 +35,33 @@ def lines_of(case: Case, seen: Observed) -> list[doc.LogLine]:
     chosen = case.balancer.chosen.get(seen.index)
     if chosen is not None:
         entry = chosen.entry
-        found.append(doc.LogLine(case.facts.logs[chosen.log].path, entry.line, rfc3339(entry.ns), entry.text, entry.ns - seen.first_ns, "haproxy", True, [seen.id]))
+        found.append(
+            doc.LogLine(
+                case.facts.logs[chosen.log].path,
+                entry.line,
+                rfc3339(entry.ns),
+                entry.text,
+                entry.ns - seen.first_ns,
+                "haproxy",
+                True,
+                [seen.id],
+            )
+        )
     for line in case.logged.lines.get(seen.index, ()):
         f = line.failure
         among = [case.observed[index].id for index in line.among]
-        found.append(doc.LogLine(case.facts.logs[line.log].path, f.line, rfc3339(f.ns), f.text, f.ns - moment(seen), "puppetserver", line.is_certain, among))
+        found.append(
+            doc.LogLine(
+                case.facts.logs[line.log].path,
+                f.line,
+                rfc3339(f.ns),
+                f.text,
+                f.ns - moment(seen),
+                "puppetserver",
+                line.is_certain,
+                among,
+            )
+        )
     return found
 
 
@@ -48,7 +70,9 @@ def logs(case: Case) -> list[doc.LogFile]:
     found = []
     for place, log in enumerate(case.facts.logs):
         lines = {line.failure.line: line for lines in case.logged.lines.values() for line in lines if line.log == place}
-        unpaired = [doc.UnpairedLine(f.line, rfc3339(f.ns), f.text, reason) for f, reason in case.logged.unpaired.get(place, [])]
+        unpaired = [
+            doc.UnpairedLine(f.line, rfc3339(f.ns), f.text, reason) for f, reason in case.logged.unpaired.get(place, [])
+        ]
         chosen = sum(c.log == place for c in case.balancer.chosen.values())
         offset = offset_of(case, place)
         found.append(
@@ -88,25 +112,55 @@ def limits(case: Case) -> list[doc.Limit]:
         if log.problem:
             found.append(doc.Limit("log_unreadable", f"{log.path}: {log.problem}", None, []))
         for reason, count in Counter(reason for _, reason in case.logged.unpaired.get(place, [])).most_common():
-            found.append(doc.Limit("log_unpaired", f"{log.path}: {count} of {_failures(len(log.failures))} belong to no connection here: {reason}", None, []))
+            found.append(
+                doc.Limit(
+                    "log_unpaired",
+                    f"{log.path}: {count} of {_failures(len(log.failures))} belong to no connection here: {reason}",
+                    None,
+                    [],
+                )
+            )
         if log.form == "haproxy" and case.observed and place not in case.balancer.clocks:
-            found.append(doc.Limit("log_not_joined", f"{log.path}: no line fits a connection of the capture by client address, port and time", None, []))
+            found.append(
+                doc.Limit(
+                    "log_not_joined",
+                    f"{log.path}: no line fits a connection of the capture by client address, port and time",
+                    None,
+                    [],
+                )
+            )
         for reason, text in UNJOINED.items():
             count = case.balancer.unjoined.get(place, Counter())[reason]
             if count and (reason != "other_client" or log.proxied):
-                found.append(doc.Limit("log_unjoined", f"{log.path}: {count} line{'s' if count > 1 else ''} joined with no connection: {text}", None, []))
+                found.append(
+                    doc.Limit(
+                        "log_unjoined",
+                        f"{log.path}: {count} line{'s' if count > 1 else ''} joined with no connection: {text}",
+                        None,
+                        [],
+                    )
+                )
         if log.untimed and place not in case.balancer.unjoined:
-            found.append(doc.Limit("log_unjoined", f"{log.path}: {_failures(log.untimed)} joined with no connection: {UNJOINED['unreadable_time']}", None, []))
+            found.append(
+                doc.Limit(
+                    "log_unjoined",
+                    f"{log.path}: {_failures(log.untimed)} joined with no connection: {UNJOINED['unreadable_time']}",
+                    None,
+                    [],
+                )
+            )
         for clock in (case.balancer.clocks.get(place), case.logged.clocks.get(place)):
             if clock is not None:
                 found += [doc.Limit("log_clock", f"{log.path}: {text}", None, []) for text in _clock(clock)]
     return found
 
 
-def _clock(clock: Clock) -> list[str]:
+def _clock(clock: LogClock) -> list[str]:
     """What is to be said of a log's clock."""
     if clock.segments:
-        steps = ", then ".join(f"{_signed(segment.offset.ns)} (±{span(segment.offset.uncertainty_ns)})" for segment in clock.segments)
+        steps = ", then ".join(
+            f"{_signed(segment.offset.ns)} (±{span(segment.offset.uncertainty_ns)})" for segment in clock.segments
+        )
         return [f"its clock was set while it was written: against the capture's it is at {steps}"]
     if len(clock.offsets) > 1:
         return [f"its clock fits the capture's equally well at {len(clock.offsets)} offsets, so its lines are sets"]
@@ -125,10 +179,20 @@ def _failures(count: int) -> str:
     return f"{count} logged failure{'' if count == 1 else 's'}"
 
 
-def impact(case: Case, service: Service) -> doc.Impact | None:
+def impact(case: Case, service: ServiceGroup) -> doc.Impact | None:
     """What the aborts of a service cost, where a log says so."""
-    found = {(line.log, line.failure.line): line.failure for index in service.connections for line in case.logged.lines.get(index, ()) if line.failure.kind == "certificate_change"}
+    found = {
+        (line.log, line.failure.line): line.failure
+        for index in service.connections
+        for line in case.logged.lines.get(index, ())
+        if line.failure.kind == "certificate_change"
+    }
     if not found:
         return None
     nodes = sorted({f.node for f in found.values() if f.node and f.impact})
-    return doc.Impact(len(found), sum(f.impact == "catalog" for f in found.values()), sum(f.impact == "report" for f in found.values()), nodes[:NODES])
+    return doc.Impact(
+        len(found),
+        sum(f.impact == "catalog" for f in found.values()),
+        sum(f.impact == "report" for f in found.values()),
+        nodes[:NODES],
+    )

@@ -1,6 +1,8 @@
-"""The one gate before every verdict: what was not seen takes a definite state back, or makes it one "as things stand", and says what is missing.
+"""The one gate before every verdict: what was not seen takes a definite state back, or makes it one "as things stand",
+and says what is missing.
 
-Assessments pass it when they are made; ``diff`` asks the same of an assessment that it reads. The words for what is missing stand here, once.
+Assessments pass it when they are made; ``diff`` asks the same of an assessment that it reads. The words for what is
+missing stand here, once.
 """
 
 from __future__ import annotations
@@ -10,19 +12,40 @@ from collections.abc import Sequence
 import msgspec
 
 from inspector.document import Assessment, Grade, Unseen
-from inspector.findings.unseen import Part, Sight, is_mended
+from inspector.findings.unseen import Aspect, Sight, is_mended
 
 MISSING: dict[str, tuple[str, str]] = {
-    "one_sided": ("1 connection was captured in one direction only", "{} connections were captured in one direction only"),
-    "mid_stream": ("of 1 connection the ClientHello was not captured", "of {} connections the ClientHello was not captured"),
+    "one_sided": (
+        "1 connection was captured in one direction only",
+        "{} connections were captured in one direction only",
+    ),
+    "mid_stream": (
+        "of 1 connection the ClientHello was not captured",
+        "of {} connections the ClientHello was not captured",
+    ),
     "lost_bytes": ("bytes of 1 handshake were not captured", "bytes of {} handshakes were not captured"),
     "unfinished": ("1 handshake was not captured to its end", "{} handshakes were not captured to their end"),
     "not_told": ("how 1 handshake was made cannot be told", "how {} handshakes were made cannot be told"),
-    "certificate_not_read": ("of 1 full handshake the certificate was not read", "of {} full handshakes the certificate was not read"),
-    "unreadable_certificate": ("the certificate of 1 connection cannot be read whole", "the certificates of {} connections cannot be read whole"),
-    "lost_records": ("encrypted records of 1 resumed connection were not captured", "encrypted records of {} resumed connections were not captured"),
-    "before_capture": ("1 connection resumed a session whose certificate was not captured", "{} connections resumed sessions whose certificates were not captured"),
-    "lost_flows": ("1 connection shows no TLS, and bytes of it were not captured", "{} connections show no TLS, and bytes of them were not captured"),
+    "certificate_not_read": (
+        "of 1 full handshake the certificate was not read",
+        "of {} full handshakes the certificate was not read",
+    ),
+    "unreadable_certificate": (
+        "the certificate of 1 connection cannot be read whole",
+        "the certificates of {} connections cannot be read whole",
+    ),
+    "lost_records": (
+        "encrypted records of 1 resumed connection were not captured",
+        "encrypted records of {} resumed connections were not captured",
+    ),
+    "before_capture": (
+        "1 connection resumed a session whose certificate was not captured",
+        "{} connections resumed sessions whose certificates were not captured",
+    ),
+    "lost_flows": (
+        "1 connection shows no TLS, and bytes of it were not captured",
+        "{} connections show no TLS, and bytes of them were not captured",
+    ),
     "unreadable": ("1 input could not be read", "{} inputs could not be read"),
     "truncated": ("the capture ends inside a frame", "{} captures end inside a frame"),
     "damaged": ("the capture is damaged", "{} captures are damaged"),
@@ -31,7 +54,10 @@ MISSING: dict[str, tuple[str, str]] = {
     "clipped": ("frames were cut by the snap length", "frames of {} captures were cut by the snap length"),
     "bounded": ("a bound of the program was reached", "{} bounds of the program were reached"),
     "preamble": ("what stands before TLS was too long", "what stands before TLS was too long"),
-    "sequence_jump": ("sequence numbers jump where no connection was seen to begin", "sequence numbers jump where no connection was seen to begin"),
+    "sequence_jump": (
+        "sequence numbers jump where no connection was seen to begin",
+        "sequence numbers jump where no connection was seen to begin",
+    ),
     "reading": ("not all was read yet", "not all was read yet"),
     "forgotten": ("earlier connections were forgotten", "earlier connections were forgotten"),
     "time_backwards": ("the clock of the capture steps back", "the clocks of {} captures step back"),
@@ -42,7 +68,10 @@ MISSING: dict[str, tuple[str, str]] = {
 
 def missing(unseen: Sequence[Unseen]) -> str:
     """What was not seen, as a list in words; kinds of other versions of this program go by their names."""
-    words = [MISSING[u.kind][u.count > 1].format(u.count) if u.kind in MISSING else f"{u.kind} ({u.count} {u.what})" for u in unseen]
+    words = [
+        MISSING[u.kind][u.count > 1].format(u.count) if u.kind in MISSING else f"{u.kind} ({u.count} {u.what})"
+        for u in unseen
+    ]
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
@@ -51,22 +80,38 @@ def unknown(what: str, grade: Grade, do: str) -> Assessment:
     return Assessment("unknown", f"Cannot tell: {what}.", [], [], grade, do)
 
 
-def gated(said: Assessment, sight: Sight, rests_on: Part, again: str) -> Assessment:
-    """A verdict as far as what was seen carries it. ``rests_on``: the parts of connections that it is drawn from. ``again``: how to capture what is missing."""
+def gated(said: Assessment, sight: Sight, rests_on: Aspect, again: str) -> Assessment:
+    """A verdict as far as what was seen carries it. ``rests_on``: the parts of connections that it is drawn from.
+    ``again``: how to capture what is missing.
+    """
     unseen = sight.hides(rests_on)
     if not unseen or said.state not in ("protected", "not_this", "exposed"):
         return msgspec.structs.replace(said, unseen=unseen)
     but = missing(unseen)
     do = again if any(is_mended(hidden.kind) for hidden in unseen) else said.do
     if said.state == "exposed":
-        return msgspec.structs.replace(said, sentence=f"Exposed: no abort was seen, but nothing stands in its way, and not all was seen: {but}.", unseen=unseen)
+        return msgspec.structs.replace(
+            said,
+            sentence=f"Exposed: no abort was seen, but nothing stands in its way, and not all was seen: {but}.",
+            unseen=unseen,
+        )
     if not sight.whole:
         return msgspec.structs.replace(unknown(but, "not_visible", do), unseen=unseen)
     if said.state == "protected":
         sentence = f"Protected as things stand, but not all was seen: {but}."
-        return Assessment("protected", sentence, said.because, [*said.breaks_if, "what was not seen shows otherwise"], "inferred", do, unseen)
+        return Assessment(
+            "protected",
+            sentence,
+            said.because,
+            [*said.breaks_if, "what was not seen shows otherwise"],
+            "inferred",
+            do,
+            unseen,
+        )
     kind, _, rest = said.sentence.partition(": ")
-    return msgspec.structs.replace(said, sentence=f"{kind} as things stand: {rest} Not all was seen: {but}.", grade="inferred", unseen=unseen)
+    return msgspec.structs.replace(
+        said, sentence=f"{kind} as things stand: {rest} Not all was seen: {but}.", grade="inferred", unseen=unseen
+    )
 
 
 def is_definite(assessment: Assessment) -> bool:

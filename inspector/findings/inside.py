@@ -8,7 +8,7 @@ from inspector.document import Jsse
 from inspector.facts import HandshakeFacts
 from inspector.findings.case import Case
 from inspector.findings.jsse import Offer, decide
-from inspector.tracking.flights import Comparison, Measure, Part, compare, first_flight
+from inspector.tracking.flights import FlightComparison, FlightPart, Measure, compare, first_flight
 from inspector.tracking.observed import Observed
 from inspector.tracking.renegotiation import Renegotiation
 from inspector.tracking.sessions import is_modern
@@ -17,18 +17,25 @@ ENCRYPTED = Jsse("not_applicable", None, "the handshake is encrypted", None, Non
 REASONS = {
     3: "the renegotiation uses extended master secret (EMS)",
     4: "the connection did not begin with a resumed session",
-    6: "the connection began with a resumed session, the renegotiation has no extended master secret, and the certificate is another",
+    6: (
+        "the connection began with a resumed session, the renegotiation has no extended master secret, and the"
+        " certificate is another"
+    ),
 }
-"""By row of Java's table: what it says here, where "resumed before" is whether the connection began with a resumed session."""
+"""By row of Java's table: what it says here, where "resumed before" is whether the connection began with a resumed
+session.
+"""
 
 
 class Study(NamedTuple):
-    """``certificate``, ``basis``, ``text``, ``parts``: as the document says it. ``before``, ``now``: leaves by digest."""
+    """``certificate``, ``basis``, ``text``, ``parts``: as the document says it. ``before``, ``now``:
+    leaves by digest.
+    """
 
     certificate: Literal["changed", "same", "consistent", "unknown"]
     basis: Literal["decrypted", "length"] | None
     text: str
-    parts: tuple[Part, ...]
+    parts: tuple[FlightPart, ...]
     before: bytes | None
     now: bytes | None
     jsse: Jsse
@@ -46,9 +53,19 @@ def studied(case: Case, seen: Observed, number: int) -> Study:
         handshake = main.inside[attempt.inside]
         return _decrypted(case, seen, attempt, handshake, before, leaf)
     comparison = (
-        Comparison("unknown", declined_text(attempt)) if attempt.state == "declined" else compare(first_flight(origin.main) if origin is not None else None, attempt, Measure(main))
+        FlightComparison("unknown", declined_text(attempt))
+        if attempt.state == "declined"
+        else compare(first_flight(origin.main) if origin is not None else None, attempt, Measure(main))
     )
-    return Study(comparison.verdict, "length" if comparison.verdict != "unknown" else None, comparison.text, comparison.parts, leaf, None, ENCRYPTED)
+    return Study(
+        comparison.verdict,
+        "length" if comparison.verdict != "unknown" else None,
+        comparison.text,
+        comparison.parts,
+        leaf,
+        None,
+        ENCRYPTED,
+    )
 
 
 def _origin(case: Case, seen: Observed) -> Observed | None:
@@ -62,7 +79,14 @@ def _origin(case: Case, seen: Observed) -> Observed | None:
     return issuer if session.leaf == issuer.leaf else None
 
 
-def _decrypted(case: Case, seen: Observed, attempt: Renegotiation, handshake: HandshakeFacts, before: tuple[bytes, ...], leaf: bytes | None) -> Study:
+def _decrypted(
+    case: Case,
+    seen: Observed,
+    attempt: Renegotiation,
+    handshake: HandshakeFacts,
+    before: tuple[bytes, ...],
+    leaf: bytes | None,
+) -> Study:
     now = handshake.chain[0] if handshake.chain else None
     step = case.step(leaf, now) if leaf is not None and now is not None else None
     jsse = ENCRYPTED
@@ -81,12 +105,22 @@ def _decrypted(case: Case, seen: Observed, attempt: Renegotiation, handshake: Ha
                 unreadable=step is None and leaf is not None and now is not None,
             )
         )
-        jsse = Jsse(decision.verdict, decision.row, REASONS.get(decision.row or 0, decision.reason), leaf.hex() if leaf else None, step)
+        jsse = Jsse(
+            decision.verdict,
+            decision.row,
+            REASONS.get(decision.row or 0, decision.reason),
+            leaf.hex() if leaf else None,
+            step,
+        )
     certificate: Literal["changed", "same", "unknown"] = "unknown"
     if attempt.state == "declined":
         text = declined_text(attempt)
     elif now is None:
-        text = "no certificate was sent: a session was resumed" if attempt.kind in ("session_id", "ticket", "resumed") else "no certificate was read"
+        text = (
+            "no certificate was sent: a session was resumed"
+            if attempt.kind in ("session_id", "ticket", "resumed")
+            else "no certificate was read"
+        )
     elif leaf is None:
         text = "the certificate that the connection began with is not in the capture"
     elif before and handshake.chain != before:

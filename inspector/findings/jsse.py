@@ -1,8 +1,9 @@
 """When a Java client gives up because the server's certificate changed: the decision table as a pure function.
 
-Read in the sources of JDK 7u to 25 (``ClientHello``, ``ServerHello.T12ServerHelloConsumer``, ``CertificateMessage.T12CertificateConsumer``,
-``CertificateMessage.isIdentityEquivalent``) and confirmed on the wire with JDK 11, 17, 21 and 25. The message speaks of a renegotiation;
-commonly it is the first handshake of a new connection that offered a cached session.
+Read in the sources of JDK 7u to 25 (``ClientHello``, ``ServerHello.T12ServerHelloConsumer``,
+``CertificateMessage.T12CertificateConsumer``,
+``CertificateMessage.isIdentityEquivalent``) and confirmed on the wire with JDK 11, 17, 21 and 25. The message speaks of
+a renegotiation; commonly it is the first handshake of a new connection that offered a cached session.
 
 | row | ServerHello | id offered | echoed | EMS | resumed before | new leaf and cached leaf | outcome |
 |---|---|---|---|---|---|---|---|
@@ -14,9 +15,11 @@ commonly it is the first handshake of a new connection that offered a cached ses
 | 6 | ≤ 1.2 | yes | no | no | yes | not equivalent | **aborts** |
 | 7 | ≤ 1.2 | empty, or issued by nobody | | | | any | accepts |
 
-Where the ClientHello was not read to its end, or an earlier connection of the same client was not, rows 4 and 7 are not told from row 6.
+Where the ClientHello was not read to its end, or an earlier connection of the same client was not, rows 4 and 7 are not
+told from row 6.
 
-Not visible, and never assumed: an endpoint identification algorithm on the socket and ``jdk.tls.allowUnsafeServerCertChange`` skip the check.
+Not visible, and never assumed: an endpoint identification algorithm on the socket and
+``jdk.tls.allowUnsafeServerCertChange`` skip the check.
 """
 
 from __future__ import annotations
@@ -44,8 +47,9 @@ class Decision(NamedTuple):
 
 
 class Offer(Struct, frozen=True, gc=False):
-    """What the table needs. ``offered``: None where that was not read. ``resumed_before``: None where the capture cannot tell. ``equivalent``: None where a leaf
-    is not known, ``unreadable`` where that is because it cannot be read. ``clouded``: who may have resumed the session, or been issued it, was not seen whole.
+    """What the table needs. ``offered``: None where that was not read. ``resumed_before``: None where the capture
+    cannot tell. ``equivalent``: None where a leaf is not known, ``unreadable`` where that is because it cannot be read.
+    ``clouded``: who may have resumed the session, or been issued it, was not seen whole.
     """
 
     modern: bool
@@ -71,29 +75,55 @@ def decide(offer: Offer) -> Decision:
     if offer.extended_master_secret:
         return Decision("accepts", 3, "the full handshake uses extended master secret (EMS)")
     if offer.offered is None:
-        return Decision("possible" if offer.gave_up else "not_applicable", None, "what session was offered, if any, was not captured")
+        return Decision(
+            "possible" if offer.gave_up else "not_applicable",
+            None,
+            "what session was offered, if any, was not captured",
+        )
     if not offer.issued and offer.resumed_before is not True:
         if offer.gave_up:
             return Decision("possible", None, "the offered session was issued before the capture, or by nobody")
-        return Decision("accepts", 7, "the offered session was issued by no server in the capture, and the client went on")
+        return Decision(
+            "accepts", 7, "the offered session was issued by no server in the capture, and the client went on"
+        )
     if offer.resumed_before is False:
         return Decision("accepts", 4, "the offered session had not been resumed before")
     if offer.equivalent:
         return Decision("accepts", 5, "the new certificate is identity-equivalent to the cached one")
     if offer.equivalent is None:
-        return Decision("possible", None, UNREADABLE if offer.unreadable else "the certificate of the offered session was not captured")
+        return Decision(
+            "possible",
+            None,
+            UNREADABLE if offer.unreadable else "the certificate of the offered session was not captured",
+        )
     if offer.resumed_before is None:
         if offer.clouded:
-            return Decision("possible", None, "an earlier connection of this client, which may have resumed the session, was not captured whole")
-        return Decision("possible", None, "the session's first resumption came too shortly before this ClientHello for the capture to tell which was first")
-    return Decision("aborts", 6, "the offered session had been resumed before, there is no extended master secret, and the certificate is another")
+            return Decision(
+                "possible",
+                None,
+                "an earlier connection of this client, which may have resumed the session, was not captured whole",
+            )
+        return Decision(
+            "possible",
+            None,
+            "the session's first resumption came too shortly before this ClientHello for the capture to tell which was"
+            " first",
+        )
+    return Decision(
+        "aborts",
+        6,
+        "the offered session had been resumed before, there is no extended master secret, and the certificate is"
+        " another",
+    )
 
 
 def equivalence(old: Identity, new: Identity, generation: Generation = "current") -> Step | None:
-    """The step by which two leaf certificates count as one server, or ``none``. None where one of them has no identity that is known.
+    """The step by which two leaf certificates count as one server, or ``none``. None where one of them has no identity
+    that is known.
 
-    ``current``: since about 8u60, any shared iPAddress, any shared dNSName (case-insensitive, literal), else subject and issuer. ``first``: before
-    8u60 and 7u85, only the first iPAddress and the first dNSName of each are compared, case-sensitively, and where both have one it decides.
+    ``current``: since about 8u60, any shared iPAddress, any shared dNSName (case-insensitive, literal), else subject
+    and issuer. ``first``: before 8u60 and 7u85, only the first iPAddress and the first dNSName of each are compared,
+    case-sensitively, and where both have one it decides.
     """
     if old.sha256 == new.sha256:
         return "same_der"

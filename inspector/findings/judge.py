@@ -1,4 +1,6 @@
-"""``judge(facts) → Analysis``: the second pure half. Findings first, then the assessment of each service, then incidents."""
+"""``judge(facts) → Analysis``: the second pure half. Findings first, then the assessment of each service, then
+incidents.
+"""
 
 from __future__ import annotations
 
@@ -8,24 +10,26 @@ from functools import cached_property
 from itertools import islice
 
 from inspector import document as doc
+from inspector.document.version import VERSION
 from inspector.facts import Facts
 from inspector.findings import change, describe, failures, from_logs, limits, pool, renegotiation, unseen
-from inspector.findings.asked import authorities
 from inspector.findings.assessment import assess
 from inspector.findings.case import Case, Options, build, frames
 from inspector.findings.prediction import Extended, extended
 from inspector.findings.remedies import CHANGE_REFERENCES
-from inspector.times import moment, rfc3339
+from inspector.findings.requested_authorities import authorities
+from inspector.text.times import moment, rfc3339
 from inspector.tracking.observed import Observed
-from inspector.tracking.services import CHECKS_AT_LEAST, Service, ip_text, short_id
-from inspector.version import VERSION
+from inspector.tracking.services import CHECKS_AT_LEAST, ServiceGroup, ip_text, short_id
 
 MOST_CHECKERS = 100
 """Clients that do health checks of a service and are named, at most."""
 
 
 class Analysis:
-    """A judged story. Findings are made when the document is first asked for, connections and sessions, most of its size, one by one."""
+    """A judged story. Findings are made when the document is first asked for, connections and sessions, most of its
+    size, one by one.
+    """
 
     def __init__(self, case: Case, extra_limits: Sequence[doc.Limit] = ()) -> None:
         self.case = case
@@ -41,7 +45,9 @@ class Analysis:
         """How many connections there are."""
         return len(self.case.observed)
 
-    def connections(self, start: int = 0, stop: int | None = None, wanted: Callable[[Observed], bool] | None = None) -> Iterator[doc.Connection]:
+    def connections(
+        self, start: int = 0, stop: int | None = None, wanted: Callable[[Observed], bool] | None = None
+    ) -> Iterator[doc.Connection]:
         """Connections one by one, in the order of their ClientHellos; all by default. ``wanted``: which ones."""
         for seen in islice(self.case.observed, start, stop):
             if wanted is None or wanted(seen):
@@ -83,9 +89,15 @@ def _document(case: Case, extra_limits: list[doc.Limit]) -> doc.Document:
     for finding in findings:
         by_service.setdefault(finding.service, []).append(finding)
     hidden = unseen.of_captures(found_limits)
-    assessments = [assess(case, service, by_service.get(service.id, []), hidden, ems[service.index]) for service in case.services]
+    assessments = [
+        assess(case, service, by_service.get(service.id, []), hidden, ems[service.index]) for service in case.services
+    ]
     at_risk = {s.index for s, a in zip(case.services, assessments, strict=True) if a.state in ("exposed", "confirmed")}
-    findings += [_exposed(case, s, a, ems[s.index]) for s, a in zip(case.services, assessments, strict=True) if a.state == "exposed"]
+    findings += [
+        _exposed(case, s, a, ems[s.index])
+        for s, a in zip(case.services, assessments, strict=True)
+        if a.state == "exposed"
+    ]
     findings += pool.drift(case, at_risk, ems)
     findings += limits.incomplete(case, found_limits)
     findings.sort(key=lambda f: (doc.SEVERITIES.index(f.severity), f.rule, f.first or "", f.id))
@@ -106,7 +118,7 @@ def _document(case: Case, extra_limits: list[doc.Limit]) -> doc.Document:
     )
 
 
-def _exposed(case: Case, service: Service, assessment: doc.Assessment, ems: Extended) -> doc.Finding:
+def _exposed(case: Case, service: ServiceGroup, assessment: doc.Assessment, ems: Extended) -> doc.Finding:
     java = [c for c in case.service_clients[service.index] if c.stack.name == "jsse"]
     members = case.members(service)
     sample = next((s for s in members if s.declined and s.kind == "full"), members[0])
@@ -129,11 +141,18 @@ def _exposed(case: Case, service: Service, assessment: doc.Assessment, ems: Exte
         rfc3339(members[0].first_ns),
         rfc3339(members[-1].first_ns),
         1,
-        [doc.Evidence("declined" if sample.declined else "shown", sample.id, frames(h.hello_frame, h.answer_frame, h.certificate_frame), "a handshake of the pool")],
+        [
+            doc.Evidence(
+                "declined" if sample.declined else "shown",
+                sample.id,
+                frames(h.hello_frame, h.answer_frame, h.certificate_frame),
+                "a handshake of the pool",
+            )
+        ],
     )
 
 
-def _service(case: Case, service: Service, assessment: doc.Assessment) -> doc.Service:
+def _service(case: Case, service: ServiceGroup, assessment: doc.Assessment) -> doc.Service:
     members = case.members(service)
     results = [describe.result(s) for s in members]
     cells, nothing, offer_unseen = describe.matrix(case, members)
@@ -160,11 +179,17 @@ def _service(case: Case, service: Service, assessment: doc.Assessment) -> doc.Se
     )
 
 
-def _checkers(case: Case, service: Service) -> list[doc.Checker]:
+def _checkers(case: Case, service: ServiceGroup) -> list[doc.Checker]:
     """Who does health checks of a service, by hellos or only by connecting."""
-    hellos = Counter(case.clients[seen.client].ip for index in service.connections if (seen := case.observed[index]).health_check)
+    hellos = Counter(
+        case.clients[seen.client].ip for index in service.connections if (seen := case.observed[index]).health_check
+    )
     found = [doc.Checker(ip, "tls", count) for ip, count in hellos.items()]
-    found += [doc.Checker(ip_text(address), "tcp", count) for address, count in service.silent.items() if address and count >= CHECKS_AT_LEAST]
+    found += [
+        doc.Checker(ip_text(address), "tcp", count)
+        for address, count in service.silent.items()
+        if address and count >= CHECKS_AT_LEAST
+    ]
     return sorted(found, key=lambda checker: (-checker.connections, checker.ip, checker.kind))[:MOST_CHECKERS]
 
 
@@ -172,7 +197,13 @@ def _client(case: Case, index: int) -> doc.Client:
     client = case.clients[index]
     members = [case.observed[i] for i in client.connections]
     return doc.Client(
-        client.id, client.ip, client.stack.name, list(client.stack.basis), client.stack.grade, len(members), sum(s.outcome == "aborted" and not s.health_check for s in members)
+        client.id,
+        client.ip,
+        client.stack.name,
+        list(client.stack.basis),
+        client.stack.grade,
+        len(members),
+        sum(s.outcome == "aborted" and not s.health_check for s in members),
     )
 
 
@@ -185,12 +216,28 @@ def incidents(case: Case, findings: list[doc.Finding]) -> list[doc.Incident]:
         if finding.rule != change.ABORT or finding.service is None or finding.first is None:
             continue
         chain = [by_id[c] for c in finding.connections]
-        words = ["full", "resumed", "declined"] if len(chain) == 3 else ["full", "declined"] if case.judgements[chain[-1].index].cached_leaf else ["resumed", "declined"]
+        words = (
+            ["full", "resumed", "declined"]
+            if len(chain) == 3
+            else ["full", "declined"]
+            if case.judgements[chain[-1].index].cached_leaf
+            else ["resumed", "declined"]
+        )
         path = " → ".join(f"{case.label(s)} {word}" for s, word in zip(chain, words[-len(chain) :], strict=True))
         session = chain[-1].entry.session
         key = session.key.hex()[:8] if session else ""
         certainty = "aborted" if finding.verdict == "confirmed" else "perhaps aborted"
         story = f"session {key}: {path}, {certainty}"
-        found.append(doc.Incident(finding.id, finding.service, finding.first, finding.connections, [finding.id], f"{moment(chain[-1].hello_ns)} {story}", story))
+        found.append(
+            doc.Incident(
+                finding.id,
+                finding.service,
+                finding.first,
+                finding.connections,
+                [finding.id],
+                f"{moment(chain[-1].hello_ns)} {story}",
+                story,
+            )
+        )
     found.sort(key=lambda i: (i.at, i.id))
     return found

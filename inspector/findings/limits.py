@@ -1,4 +1,6 @@
-"""What could not be seen: limits of the capture and of the program, and the finding ``capture-incomplete`` that weighs them."""
+"""What could not be seen: limits of the capture and of the program, and the finding ``capture-incomplete`` that weighs
+them.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +15,22 @@ from inspector.findings.unopened import clipped, not_opened
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import short_id
 
-CAPTURES = ("unreadable", "truncated", "damaged", "drops", "undecoded", "clipped", "bounded", "preamble", "sequence_jump")
+CAPTURES = (
+    "unreadable",
+    "truncated",
+    "damaged",
+    "drops",
+    "undecoded",
+    "clipped",
+    "bounded",
+    "preamble",
+    "sequence_jump",
+)
 """Limits of whole captures that lack something."""
 STRICT = frozenset(("unreadable", "truncated", "damaged", "drops", "undecoded", "clipped", "gaps", "one_sided"))
-"""Limits by which input is incomplete for ``--strict``. A connection that began before the capture is none: there the capture begins, and lacks nothing."""
+"""Limits by which input is incomplete for ``--strict``. A connection that began before the capture is none: there the
+capture begins, and lacks nothing.
+"""
 
 NAMED = 20
 """Connections that a limit names at most."""
@@ -31,9 +45,13 @@ def limits(case: Case, extra: list[Limit]) -> list[Limit]:
     is_missed = any(seen.lost for seen in case.observed)
     for index, capture in enumerate(case.facts.captures):
         if capture.damage:
-            found.append(Limit("truncated" if capture.truncated else "damaged", f"{capture.path}: {capture.damage}", index, []))
+            found.append(
+                Limit("truncated" if capture.truncated else "damaged", f"{capture.path}: {capture.damage}", index, [])
+            )
         if capture.drops:
-            found.append(Limit("drops", f"{capture.path}: {capture.drops} packets were dropped while capturing", index, []))
+            found.append(
+                Limit("drops", f"{capture.path}: {capture.drops} packets were dropped while capturing", index, [])
+            )
         for kind, lacking in (("undecoded", not_opened(capture)), ("clipped", clipped(capture, is_missed=is_missed))):
             if lacking:
                 found.append(Limit(kind, f"{capture.path}: {lacking}", index, []))
@@ -50,19 +68,48 @@ def limits(case: Case, extra: list[Limit]) -> list[Limit]:
     _add(found, "lost_bytes", lost, "bytes of the handshake were not captured")
     torn = [s for s in case.observed if any(leg.from_client.gap or leg.from_server.gap for leg in (s.main, *s.legs))]
     missing = sum(leg.from_client.gap + leg.from_server.gap for s in torn for leg in (s.main, *s.legs))
-    _add(found, "gaps", torn, f"{missing:,} byte{'s' if missing > 1 else ''} in the midst of what was sent were not captured")
+    _add(
+        found,
+        "gaps",
+        torn,
+        f"{missing:,} byte{'s' if missing > 1 else ''} in the midst of what was sent were not captured",
+    )
     _add(found, "one_sided", one_sided, "only one direction was captured")
     _add(found, "mid_stream", mid_stream, "the ClientHello was not captured")
-    looked = f"what begins a direction is no TLS, and a hello was looked for in its first {bounds.SEARCH_BYTES >> 10} KiB and where flights begin, in vain"
+    looked = (
+        f"what begins a direction is no TLS, and a hello was looked for in its first {bounds.SEARCH_BYTES >> 10} KiB"
+        " and where flights begin, in vain"
+    )
     _add(found, "preamble", [s for s in case.observed if s.unread], looked)
-    _add(found, "sequence_jump", [s for s in case.observed if s.jumped], "sequence numbers jump further than any window reaches: other connections may have used these ports")
+    _add(
+        found,
+        "sequence_jump",
+        [s for s in case.observed if s.jumped],
+        "sequence numbers jump further than any window reaches: other connections may have used these ports",
+    )
     found += unreadable.limits(case)
-    before = [s for s in case.observed if s.entry.session is not None and s.entry.session.issuer is None and not s.modern]
+    before = [
+        s for s in case.observed if s.entry.session is not None and s.entry.session.issuer is None and not s.modern
+    ]
     _add(found, "before_capture", before, "the offered session was issued before the capture, or by nobody")
     modern = [s for s in case.observed if s.modern and s.backend < 0 and s.secrets != ""]
-    accepted = [name for name, sessions in case.ticket_keys.items() if any(session.resumed_by is not None for session in sessions)]
-    keys = f"; the identities that were accepted were sealed with {len(accepted)} ticket key{'s' if len(accepted) > 1 else ''}" if accepted else ""
-    _add(found, "encrypted", modern, f"TLS 1.3 encrypts the certificate: the back end is not visible without secrets or the balancer's log{keys}")
+    accepted = [
+        name
+        for name, sessions in case.ticket_keys.items()
+        if any(session.resumed_by is not None for session in sessions)
+    ]
+    keys = (
+        f"; the identities that were accepted were sealed with {len(accepted)} ticket"
+        f" key{'s' if len(accepted) > 1 else ''}"
+        if accepted
+        else ""
+    )
+    _add(
+        found,
+        "encrypted",
+        modern,
+        f"TLS 1.3 encrypts the certificate: the back end is not visible without secrets or the balancer's log{keys}",
+    )
     found += [Limit("secrets", text, None, []) for text in case.facts.secrets]
     unopened: dict[str, list[Observed]] = {}
     for seen in case.observed:
@@ -73,14 +120,24 @@ def limits(case: Case, extra: list[Limit]) -> list[Limit]:
     for service in case.services:
         members = case.pools[service.index]
         if len(members) == 1 and "certificate" in members[0].basis and "log" not in members[0].basis:
-            found.append(Limit("one_certificate", f"{service.name}:{service.port} shows one certificate everywhere; more back ends may hide behind it", None, []))
+            found.append(
+                Limit(
+                    "one_certificate",
+                    f"{service.name}:{service.port} shows one certificate everywhere; more back ends may hide"
+                    " behind it",
+                    None,
+                    [],
+                )
+            )
     return found + extra
 
 
 def _add(found: list[Limit], kind: str, members: list[Observed], text: str) -> None:
     if members:
         count = len(members)
-        found.append(Limit(kind, f"{count} connection{'s' if count > 1 else ''}: {text}", None, [s.id for s in members[:NAMED]]))
+        found.append(
+            Limit(kind, f"{count} connection{'s' if count > 1 else ''}: {text}", None, [s.id for s in members[:NAMED]])
+        )
 
 
 LOST = frozenset(("truncated", "damaged", "drops", "clipped", "lost_bytes", "one_sided", "mid_stream", "sequence_jump"))
@@ -89,7 +146,9 @@ LOST = frozenset(("truncated", "damaged", "drops", "clipped", "lost_bytes", "one
 
 def _mends(case: Case, kinds: set[str]) -> Iterator[Remedy]:
     """Only what would help: what the program cannot read, and what a server shows, another capture holds as well."""
-    is_cut = "clipped" in kinds or any(found.why == "cut" for capture in case.facts.captures for found in capture.unopened)
+    is_cut = "clipped" in kinds or any(
+        found.why == "cut" for capture in case.facts.captures for found in capture.unopened
+    )
     if is_cut or kinds & LOST:
         yield again(is_cut)
     if any(found.why != "cut" for capture in case.facts.captures for found in capture.unopened):
@@ -110,7 +169,9 @@ def incomplete(case: Case, found: list[Limit]) -> Iterator[Finding]:
         "confirmed",
         "observed",
         "The capture is not complete",
-        "; ".join(limit.text for limit in lacking) + ". What these connections did, and which sessions were issued or resumed in the missing part, cannot be said.",
+        "; ".join(limit.text for limit in lacking)
+        + ". What these connections did, and which sessions were issued or resumed in the missing part, cannot be"
+        " said.",
         list(_mends(case, {limit.kind for limit in lacking})),
         [],
         None,

@@ -1,8 +1,9 @@
 """The client's own log joined with the wire: which connection each logged failure was, by time, kind and service.
 
-The log line is written from 0.7 ms before to 30 ms behind the FIN, RST or alert with which the client gave up; on a busy host later: where more lines find a
-connection with more time, all lines of the log are given it, so that none is certain that only seems to fit. The offset between both clocks is estimated from what
-fits. What cannot be told apart stays a set.
+The log line is written from 0.7 ms before to 30 ms behind the FIN, RST or alert with which the client gave up; on a
+busy host later: where more lines find a connection with more time, all lines of the log are given it, so that none is
+certain that only seems to fit. The offset between both clocks is estimated from what fits. What cannot be told apart
+stays a set.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ from msgspec import Struct, field
 from inspector.findings.pairing import paired
 from inspector.logs.entries import Failure, Kind, LogFacts
 from inspector.tls.registry import ALERTS, FATAL, alert_name
-from inspector.tracking.clock_steps import Clock, clock_of
+from inspector.tracking.clock_steps import LogClock, clock_of
 from inspector.tracking.clocks import early
 from inspector.tracking.observed import Observed
-from inspector.tracking.services import Service
+from inspector.tracking.services import ServiceGroup
 
 ROTATED = re.compile(r"[-.]\d{4}-\d\d-\d\d|\.log|\.gz|\.zst|\.\d")
 """Where the part of a name begins that tells a rotated log from its siblings."""
@@ -30,7 +31,9 @@ SERVICES = 50
 """A log names few services as a rule; an attacker may have made it name many."""
 
 EARLY_NS, LATE_NS = 1_500_000, 32_000_000
-"""When a failure is logged, against the moment on the wire; what was measured, and a little more for milliseconds that are cut off."""
+"""When a failure is logged, against the moment on the wire; what was measured, and a little more for milliseconds that
+are cut off.
+"""
 
 LATER_NS = (100_000_000, 250_000_000, 500_000_000, 1_000_000_000)
 """How late a busy host, or a JVM that collects garbage, may be."""
@@ -39,8 +42,10 @@ DENSE = 8
 """Connections that a line could belong to, on the average: with more of them, more time tells nothing."""
 
 
-class Line(NamedTuple):
-    """A log line of a connection. ``log``: the place of its file. ``among``: the places of the connections that it may belong to."""
+class JoinedLine(NamedTuple):
+    """A log line of a connection. ``log``: the place of its file. ``among``: the places of the connections that it may
+    belong to.
+    """
 
     log: int
     failure: Failure
@@ -49,16 +54,17 @@ class Line(NamedTuple):
 
 
 class Joined(Struct):
-    """``lines``: by the place of a connection. ``unpaired``: failures without a connection, by the place of a log, each with the likely reason.
+    """``lines``: by the place of a connection. ``unpaired``: failures without a connection, by the place of a log, each
+    with the likely reason.
 
     ``clocks``: by the place of a log.
     """
 
-    lines: dict[int, list[Line]] = field(default_factory=dict)
+    lines: dict[int, list[JoinedLine]] = field(default_factory=dict)
     unpaired: dict[int, list[tuple[Failure, str]]] = field(default_factory=dict)
-    clocks: dict[int, Clock] = field(default_factory=dict)
+    clocks: dict[int, LogClock] = field(default_factory=dict)
 
-    def certain(self, index: int, kind: Kind) -> Line | None:
+    def certain(self, index: int, kind: Kind) -> JoinedLine | None:
         """The line that says for certain that this connection failed in this way."""
         return next((line for line in self.lines.get(index, ()) if line.is_certain and line.failure.kind == kind), None)
 
@@ -67,17 +73,30 @@ def moment(seen: Observed) -> int:
     """When the connection failed on the wire: the first fatal alert or close."""
     main = seen.main
     times = [a.ns for a in main.alerts if a.level == FATAL]
-    times += [close.ns for lane in (main.from_client, main.from_server) for close in (lane.fin, lane.rst) if close is not None]
+    times += [
+        close.ns for lane in (main.from_client, main.from_server) for close in (lane.fin, lane.rst) if close is not None
+    ]
     return min(times, default=seen.main.last_ns)
 
 
-def joined(observed: list[Observed], services: list[Service], logs: list[LogFacts], may_change: Callable[[Observed], bool], *, has_losses: bool = False) -> Joined:
-    """Pair each log's failures. ``may_change``: whether a connection ended as Java ends it when the certificate changed. ``has_losses``: of the capture."""
+def joined(
+    observed: list[Observed],
+    services: list[ServiceGroup],
+    logs: list[LogFacts],
+    may_change: Callable[[Observed], bool],
+    *,
+    has_losses: bool = False,
+) -> Joined:
+    """Pair each log's failures. ``may_change``: whether a connection ended as Java ends it when the certificate
+    changed. ``has_losses``: of the capture.
+    """
     elsewhere = "of another host, or among what the capture lost" if has_losses else "of another host, or not captured"
     result = Joined()
     if not any(log.failures for log in logs):
         return result
-    failed = sorted(((moment(s), s) for s in observed if s.outcome == "aborted" or _closed_unused(s)), key=lambda item: item[0])
+    failed = sorted(
+        ((moment(s), s) for s in observed if s.outcome == "aborted" or _closed_unused(s)), key=lambda item: item[0]
+    )
     families: dict[tuple[str, bool], list[Logged]] = {}
     for place, log in enumerate(logs):
         for failure in log.failures:
@@ -104,7 +123,9 @@ def _family(path: str) -> str:
 
 
 def _in_order(entries: list[Logged]) -> list[Logged]:
-    """The files of one clock one after the other, as they were written; lines stay in their order, whatever their times say."""
+    """The files of one clock one after the other, as they were written; lines stay in their order, whatever their times
+    say.
+    """
     starts: dict[int, int] = {}
     for entry in entries:
         starts[entry.log] = min(starts.get(entry.log, entry.failure.ns), entry.failure.ns)
@@ -116,37 +137,57 @@ def _join(
     entries: list[Logged],
     has_zone: bool,
     failed: list[tuple[int, Observed]],
-    services: list[Service],
+    services: list[ServiceGroup],
     may_change: Callable[[Observed], bool],
     elsewhere: str,
 ) -> None:
     """Pair the failures of one clock. ``elsewhere``: where those may be that have no connection."""
     keys = _classes(entries)
-    members = {key: [(ns, s) for ns, s in failed if _suits(key, s, services, may_change)] for key in dict.fromkeys(keys)}
+    members = {
+        key: [(ns, s) for ns, s in failed if _suits(key, s, services, may_change)] for key in dict.fromkeys(keys)
+    }
     wire = {key: [ns for ns, _ in found] for key, found in members.items()}
     resolution_ns = max(entry.failure.resolution_ns for entry in entries)
-    clock = clock_of([(entry.failure.ns, key) for entry, key in zip(entries, keys, strict=True)], wire, EARLY_NS, LATE_NS, has_zone, resolution_ns)
+    clock = clock_of(
+        [(entry.failure.ns, key) for entry, key in zip(entries, keys, strict=True)],
+        wire,
+        EARLY_NS,
+        LATE_NS,
+        has_zone,
+        resolution_ns,
+    )
     for entry in entries:
         result.clocks.setdefault(entry.log, clock)
-    windows = [[offset.window(entry.failure.ns, early(EARLY_NS, resolution_ns), 0) for offset in clock.at(number)] for number, entry in enumerate(entries)]
+    windows = [
+        [offset.window(entry.failure.ns, early(EARLY_NS, resolution_ns), 0) for offset in clock.at(number)]
+        for number, entry in enumerate(entries)
+    ]
     late_ns = _lateness(keys, windows, wire)
     possible: dict[int, list[int]] = {}
     close: dict[int, set[int]] = {}
     for number, key in enumerate(keys):
         fitting: dict[int, int] = {}
         for low, high in windows[number]:
-            fitting.update((s.index, ns) for ns, s in members[key][bisect_left(wire[key], low - late_ns) : bisect_right(wire[key], high)])
+            fitting.update(
+                (s.index, ns)
+                for ns, s in members[key][bisect_left(wire[key], low - late_ns) : bisect_right(wire[key], high)]
+            )
         possible[number] = list(fitting)
-        close[number] = {index for index, ns in fitting.items() if any(low - LATE_NS <= ns <= high for low, high in windows[number])}
+        close[number] = {
+            index for index, ns in fitting.items() if any(low - LATE_NS <= ns <= high for low, high in windows[number])
+        }
     claimed = {index for among in possible.values() for index in among}
-    is_even = all(possible.values()) and len(claimed) == len(possible) == len({s.index for found in members.values() for _, s in found})
+    is_even = all(possible.values()) and len(claimed) == len(possible) == len(
+        {s.index for found in members.values() for _, s in found}
+    )
     for number, partners in paired(possible).items():
         if not partners.among:
             possible[number] = []
             continue
-        # a line that is late may be that of a connection that was not captured; unless every line has its connection, and every connection its line
+        # a line that is late may be that of a connection that was not captured; unless every line has its connection,
+        # and every connection its line
         is_told = late_ns == LATE_NS or is_even or close[number] == {*partners.among}
-        line = Line(*entries[number], partners.among, partners.is_certain and is_told and clock.is_certain)
+        line = JoinedLine(*entries[number], partners.among, partners.is_certain and is_told and clock.is_certain)
         for index in partners.among:
             result.lines.setdefault(index, []).append(line)
     for number, among in possible.items():
@@ -156,7 +197,9 @@ def _join(
 
 
 def _lateness(keys: list[Class], windows: list[list[tuple[int, int]]], wire: dict[Class, list[int]]) -> int:
-    """How late lines may be: as measured, or, where more of them find a connection of their own then, so much more that this and as much again is allowed."""
+    """How late lines may be: as measured, or, where more of them find a connection of their own then, so much more that
+    this and as much again is allowed.
+    """
     by_key: dict[Class, list[tuple[int, int]]] = {}
     for key, found in zip(keys, windows, strict=True):
         if len(found) == 1:
@@ -182,7 +225,9 @@ def _lateness(keys: list[Class], windows: list[list[tuple[int, int]]], wire: dic
 
 
 def _classes(entries: list[Logged]) -> list[Class]:
-    """For each failure what tells which connections it may be: its kind, the alert's name, the service; where very many services are named, not that."""
+    """For each failure what tells which connections it may be: its kind, the alert's name, the service; where very many
+    services are named, not that.
+    """
     failures = [entry.failure for entry in entries]
     is_told = len({(f.host, f.port) for f in failures}) <= SERVICES
     return [(f.kind, _alert(f), f.host.lower() if is_told else "", f.port if is_told else 0) for f in failures]
@@ -194,7 +239,7 @@ def _alert(failure: Failure) -> str:
     return name if name in ALERTS.values() else ""
 
 
-def _suits(key: Class, seen: Observed, services: list[Service], may_change: Callable[[Observed], bool]) -> bool:
+def _suits(key: Class, seen: Observed, services: list[ServiceGroup], may_change: Callable[[Observed], bool]) -> bool:
     """Whether a failure of this kind may be this connection."""
     kind, alert, host, port = key
     if port and seen.server.port != port:
@@ -206,7 +251,9 @@ def _suits(key: Class, seen: Observed, services: list[Service], may_change: Call
         return may_change(seen)
     fatal = seen.fatal_alert
     if kind == "alert_received":
-        return fatal is not None and not fatal.from_client and fatal.code is not None and alert_name(fatal.code) == alert
+        return (
+            fatal is not None and not fatal.from_client and fatal.code is not None and alert_name(fatal.code) == alert
+        )
     if kind == "host_name" and _closed_unused(seen):
         return True
     if kind in ("untrusted", "invalid_path", "host_name"):
@@ -217,11 +264,18 @@ def _suits(key: Class, seen: Observed, services: list[Service], may_change: Call
 
 
 def _closed_unused(seen: Observed) -> bool:
-    """A complete handshake that the client left without a word, as it does where the name does not fit (Apache's verifier)."""
-    return seen.outcome == "established" and seen.closed_by == "client" and not seen.main.from_client.application_records and not seen.health_check
+    """A complete handshake that the client left without a word, as it does where the name does not fit (Apache's
+    verifier).
+    """
+    return (
+        seen.outcome == "established"
+        and seen.closed_by == "client"
+        and not seen.main.from_client.application_records
+        and not seen.health_check
+    )
 
 
-def _reason(failure: Failure, clock: Clock, number: int, failed: list[tuple[int, Observed]], elsewhere: str) -> str:
+def _reason(failure: Failure, clock: LogClock, number: int, failed: list[tuple[int, Observed]], elsewhere: str) -> str:
     """Why a failure may have no connection."""
     if not failed:
         return "no connection of the capture failed"

@@ -1,4 +1,6 @@
-"""What is known of the client's machine from elsewhere than the wire: its addresses, and how its JVM was started. Turns "not visible" into "observed"."""
+"""What is known of the client's machine from elsewhere than the wire: its addresses, and how its JVM was started. Turns
+"not visible" into "observed".
+"""
 
 from __future__ import annotations
 
@@ -9,8 +11,8 @@ USE_EMS = "jdk.tls.useExtendedMasterSecret"
 
 
 class Machine(NamedTuple):
-    """``addresses``: as text. ``process``: of the JVM. ``jdk``: its version, "" where it could not be read. ``properties``: of its ``-D`` options, those
-    that bear on TLS.
+    """``addresses``: as text. ``process``: of the JVM. ``jdk``: its version, "" where it could not be read.
+    ``properties``: of its ``-D`` options, those that bear on TLS.
     """
 
     addresses: frozenset[str]

@@ -1,4 +1,5 @@
-"""Which of two lists belong together, where only some could: what is certain, and what cannot be told apart. Pure functions.
+"""Which of two lists belong together, where only some could: what is certain, and what cannot be told apart. Pure
+functions.
 
 A pair is certain where it stands in every matching that pairs as many as possible.
 """
@@ -13,7 +14,9 @@ EXACT = 24
 
 
 class Partners(NamedTuple):
-    """What an entry may belong to. ``is_certain``: it belongs to the only one there is, and nothing else claims that."""
+    """What an entry may belong to. ``is_certain``: it belongs to the only one there is, and nothing else
+    claims that.
+    """
 
     among: tuple[int, ...]
     is_certain: bool
@@ -64,7 +67,11 @@ def _told(possible: dict[int, Sequence[int]]) -> dict[int, Partners]:
     found: dict[int, Partners] = {}
     for entry, targets in possible.items():
         others = {other: where for other, where in possible.items() if other != entry}
-        fitting = [target for target in targets if _largest({other: [t for t in where if t != target] for other, where in others.items()}) + 1 == most]
+        fitting = [
+            target
+            for target in targets
+            if _largest({other: [t for t in where if t != target] for other, where in others.items()}) + 1 == most
+        ]
         found[entry] = Partners(tuple(sorted(fitting)), len(fitting) == 1 and _largest(others) < most)
     return found
 

@@ -1,4 +1,6 @@
-"""Rules about the pool: ``pool-drift``, ``certificate-rotated``, ``certificate-expired``, ``certificate-expires-soon``."""
+"""Rules about the pool: ``pool-drift``, ``certificate-rotated``, ``certificate-expired``,
+``certificate-expires-soon``.
+"""
 
 from __future__ import annotations
 
@@ -6,48 +8,58 @@ from collections.abc import Iterator, Sequence, Set
 from typing import Literal
 
 from inspector.document import Evidence, Finding, Remedy, Severity
-from inspector.findings.asked import Asked, asked, differences
 from inspector.findings.case import Case, frames
 from inspector.findings.prediction import Extended, ems_answers
 from inspector.findings.remedies import change_remedies
-from inspector.times import DAY_NS, day, rfc3339, rfc3339_signed
+from inspector.findings.requested_authorities import RequestedAuthorities, asked, differences
+from inspector.text.times import DAY_NS, day, rfc3339, rfc3339_signed
 from inspector.tls.registry import version_name
-from inspector.tracking.backends import Backend
-from inspector.tracking.certificates import Certificate
+from inspector.tracking.backends import BackendGroup
+from inspector.tracking.certificates import ParsedCertificate
 from inspector.tracking.observed import Observed
-from inspector.tracking.services import Service, short_id
+from inspector.tracking.services import ServiceGroup, short_id
 
 SOON_DAYS = 30
-ONE_SERVER = {True: "Java counts both as one server", False: "Java does not count both as one server, so clients with a session of the old one may abort once"}
+ONE_SERVER = {
+    True: "Java counts both as one server",
+    False: "Java does not count both as one server, so clients with a session of the old one may abort once",
+}
 
 
-def ems_of(case: Case, backend: Backend) -> bool | str | None:
-    """Whether a back end negotiates EMS: among clients that offer it, where any does; ``mixed`` where it varies; None where no answer shows it."""
+def ems_of(case: Case, backend: BackendGroup) -> bool | str | None:
+    """Whether a back end negotiates EMS: among clients that offer it, where any does; ``mixed`` where it varies; None
+    where no answer shows it.
+    """
     asked, unasked = ems_answers(case, backend)
     values = asked or unasked
     return None if not values else next(iter(values)) if len(values) == 1 else "mixed"
 
 
-def versions_of(case: Case, backend: Backend) -> list[str]:
+def versions_of(case: Case, backend: BackendGroup) -> list[str]:
     """The versions that a back end chose, oldest first."""
     versions = {a.version for i in backend.connections if (a := case.observed[i].answer) is not None}
     return [version_name(v) or f"0x{v:04x}" for v in sorted(versions)]
 
 
 def drift(case: Case, exposed: Set[int], ems: Sequence[Extended]) -> Iterator[Finding]:
-    """Where one service's back ends differ. ``exposed``: services at which the difference matters. ``ems``: who does it, of each."""
+    """Where one service's back ends differ. ``exposed``: services at which the difference matters. ``ems``: who does
+    it, of each.
+    """
     for service in case.services:
         members = case.pools[service.index]
         if len(members) < 2:
             continue
         for attribute, told in _attributes(case, members):
-            groups: dict[object, list[Backend]] = {}
+            groups: dict[object, list[BackendGroup]] = {}
             for backend, value in told:
                 groups.setdefault(value, []).append(backend)
             if len(groups) < 2:
                 continue
             words, common = _words(list(groups))
-            parts = [f"{', '.join(b.label for b in backends)}: {said}" for said, backends in zip(words, groups.values(), strict=True)]
+            parts = [
+                f"{', '.join(b.label for b in backends)}: {said}"
+                for said, backends in zip(words, groups.values(), strict=True)
+            ]
             severity: Severity = "low" if service.index in exposed else "info"
             name = "EMS" if attribute == "ems" else attribute.replace("_", " ")
             yield Finding(
@@ -58,7 +70,11 @@ def drift(case: Case, exposed: Set[int], ems: Sequence[Extended]) -> Iterator[Fi
                 "observed",
                 f"The back ends of {service.name}:{service.port} differ in {name}",
                 f"{'; '.join(parts)}. {common}".strip(),
-                pool_remedies(case, service, ems[service.index])[:2] if attribute in ("certificate_names", "ems") and service.index in exposed else [],
+                (
+                    pool_remedies(case, service, ems[service.index])[:2]
+                    if attribute in ("certificate_names", "ems") and service.index in exposed
+                    else []
+                ),
                 [],
                 service.id,
                 [b.id for b, _ in told],
@@ -67,13 +83,18 @@ def drift(case: Case, exposed: Set[int], ems: Sequence[Extended]) -> Iterator[Fi
                 None,
                 None,
                 len(groups),
-                [_shown(case, backends[0], f"{name}: {said}") for said, backends in zip(words, groups.values(), strict=True)],
+                [
+                    _shown(case, backends[0], f"{name}: {said}")
+                    for said, backends in zip(words, groups.values(), strict=True)
+                ],
             )
 
 
 def _words(values: list[object]) -> tuple[list[str], str]:
-    """Different values of one attribute, and a sentence on what they have in common, if anything is to be said of that."""
-    told = [value for value in values if isinstance(value, Asked)]
+    """Different values of one attribute, and a sentence on what they have in common, if anything is to
+    be said of that.
+    """
+    told = [value for value in values if isinstance(value, RequestedAuthorities)]
     return differences(told) if told else ([_said(value) for value in values], "")
 
 
@@ -85,15 +106,19 @@ def _said(value: object) -> str:
     return str(value)
 
 
-def _attributes(case: Case, members: list[Backend]) -> Iterator[tuple[str, list[tuple[Backend, object]]]]:
-    """Each attribute with the back ends for which it is known. Names differ where no two certificates are equivalent by names."""
-    leaves = [(b, b.leaf) for b in members if b.leaf in case.certificates and case.certificates[b.leaf].identity.is_known]
+def _attributes(case: Case, members: list[BackendGroup]) -> Iterator[tuple[str, list[tuple[BackendGroup, object]]]]:
+    """Each attribute with the back ends for which it is known. Names differ where no two certificates are equivalent by
+    names.
+    """
+    leaves = [
+        (b, b.leaf) for b in members if b.leaf in case.certificates and case.certificates[b.leaf].identity.is_known
+    ]
     if len(leaves) > 1 and any(case.step(leaves[0][1] or b"", leaf or b"") == "none" for _, leaf in leaves[1:]):
         yield "certificate_names", [(b, _names(case, leaf or b"")) for b, leaf in leaves]
     yield "ems", [(b, value) for b in members if (value := ems_of(case, b)) is not None]
     yield "versions", [(b, tuple(versions_of(case, b))) for b in members]
-    chains: list[tuple[Backend, object]] = []
-    authorities: list[tuple[Backend, object]] = []
+    chains: list[tuple[BackendGroup, object]] = []
+    authorities: list[tuple[BackendGroup, object]] = []
     for backend in members:
         for index in backend.connections:
             if case.observed[index].leaf is not None:
@@ -116,20 +141,30 @@ def _called(case: Case, digest: bytes) -> str:
     return (certificate.common_name if certificate is not None else "") or digest.hex()[:12]
 
 
-def pool_remedies(case: Case, service: Service, ems: Extended) -> list[Remedy]:
-    """Against the certificate change, with the pool's own names; where some of its members alone lack EMS, what they must do stands first."""
+def pool_remedies(case: Case, service: ServiceGroup, ems: Extended) -> list[Remedy]:
+    """Against the certificate change, with the pool's own names; where some of its members alone lack EMS, what they
+    must do stands first.
+    """
     lacking = tuple(_host(case, case.backends[index]) for index in ems.lacking) if ems.doing else ()
-    return change_remedies(service.name, service.port, tuple(_host(case, b) for b in case.pools[service.index]), lacking)
+    return change_remedies(
+        service.name, service.port, tuple(_host(case, b) for b in case.pools[service.index]), lacking
+    )
 
 
-def _host(case: Case, backend: Backend) -> str:
+def _host(case: Case, backend: BackendGroup) -> str:
     """What people call a back end: its name in the balancer's log, else its certificate's."""
-    return backend.server or (_called(case, backend.leaf) if backend.leaf in case.certificates and backend.leaf is not None else "") or backend.label
+    return (
+        backend.server
+        or (_called(case, backend.leaf) if backend.leaf in case.certificates and backend.leaf is not None else "")
+        or backend.label
+    )
 
 
-def _shown(case: Case, backend: Backend, text: str) -> Evidence:
+def _shown(case: Case, backend: BackendGroup, text: str) -> Evidence:
     """The first full handshake of a back end."""
-    seen = next((case.observed[i] for i in backend.connections if case.observed[i].leaf), case.observed[backend.connections[0]])
+    seen = next(
+        (case.observed[i] for i in backend.connections if case.observed[i].leaf), case.observed[backend.connections[0]]
+    )
     h = seen.main.handshake
     return Evidence("shown", seen.id, frames(h.answer_frame, h.certificate_frame), f"{backend.label}: {text}")
 
@@ -139,7 +174,10 @@ def _dated(case: Case, digest: bytes) -> str:
     certificate = case.certificates.get(digest)
     if certificate is None or not certificate.not_after or certificate.not_before is None:
         return _called(case, digest)
-    return f"{_called(case, digest)} (valid {rfc3339_signed(certificate.not_before)[:10]} to {rfc3339_signed(certificate.not_after)[:10]}, serial {certificate.serial[:20]})"
+    return (
+        f"{_called(case, digest)} (valid {rfc3339_signed(certificate.not_before)[:10]} to"
+        f" {rfc3339_signed(certificate.not_after)[:10]}, serial {certificate.serial[:20]})"
+    )
 
 
 def rotations(case: Case) -> Iterator[Finding]:
@@ -149,7 +187,11 @@ def rotations(case: Case) -> Iterator[Finding]:
         for rotation in backend.rotations:
             seen = case.observed[rotation.connection]
             step = case.step(rotation.old, rotation.new)
-            same = "whether Java counts both as one server is not known, for one of them cannot be read" if step is None else ONE_SERVER[step != "none"]
+            same = (
+                "whether Java counts both as one server is not known, for one of them cannot be read"
+                if step is None
+                else ONE_SERVER[step != "none"]
+            )
             at = rfc3339(rotation.at_ns)
             yield Finding(
                 short_id("certificate-rotated", backend.id, rotation.new.hex()),
@@ -168,18 +210,29 @@ def rotations(case: Case) -> Iterator[Finding]:
                 at,
                 at,
                 1,
-                [Evidence("rotated", seen.id, frames(seen.main.handshake.certificate_frame), "the first handshake with the new certificate")],
+                [
+                    Evidence(
+                        "rotated",
+                        seen.id,
+                        frames(seen.main.handshake.certificate_frame),
+                        "the first handshake with the new certificate",
+                    )
+                ],
             )
 
 
-def validity(certificate: Certificate, at: int) -> Literal["valid", "soon", "expired", "unknown"]:
-    """How a certificate stands at a time, nanoseconds since the epoch; soon: under 30 days and a third of its lifetime are left."""
+def validity(certificate: ParsedCertificate, at: int) -> Literal["valid", "soon", "expired", "unknown"]:
+    """How a certificate stands at a time, nanoseconds since the epoch; soon: under 30 days and a third of its lifetime
+    are left.
+    """
     if certificate.not_after is None or certificate.not_before is None:
         return "unknown"
     left = certificate.not_after - at
     if left < 0:
         return "expired"
-    return "soon" if left < SOON_DAYS * DAY_NS and left * 3 < certificate.not_after - certificate.not_before else "valid"
+    return (
+        "soon" if left < SOON_DAYS * DAY_NS and left * 3 < certificate.not_after - certificate.not_before else "valid"
+    )
 
 
 def expiry(case: Case) -> Iterator[Finding]:
@@ -204,7 +257,11 @@ def expiry(case: Case) -> Iterator[Finding]:
         rule = "certificate-expired" if left < 0 else "certificate-expires-soon"
         name = certificate.common_name or leaf.hex()[:12]
         until = rfc3339_signed(certificate.not_after)[:10]
-        text = f"It was valid until {until} and was shown on {day(shown)}." if left < 0 else f"It is valid until {until}: {left // DAY_NS} days from when it was shown."
+        text = (
+            f"It was valid until {until} and was shown on {day(shown)}."
+            if left < 0
+            else f"It is valid until {until}: {left // DAY_NS} days from when it was shown."
+        )
         members = showing[seen.service, leaf]
         yield Finding(
             short_id(rule, service.id, leaf.hex()),

@@ -1,6 +1,8 @@
-"""What would bring the fault back, as values: what certificates have in common, who lacks extended master secret (EMS), how often a client met one back end twice.
+"""What would bring the fault back, as values: what certificates have in common, who lacks extended master secret (EMS),
+how often a client met one back end twice.
 
-Whoever words an assessment takes the words from these, so that it predicts nothing that has already happened, and names the thing that protects.
+Whoever words an assessment takes the words from these, so that it predicts nothing that has already happened, and names
+the thing that protects.
 """
 
 from __future__ import annotations
@@ -11,9 +13,9 @@ from typing import Literal, NamedTuple
 
 from inspector.findings.case import Case
 from inspector.findings.jsse import Generation, Step, equivalence
-from inspector.tracking.backends import Backend
-from inspector.tracking.certificates import Certificate
-from inspector.tracking.services import Service
+from inspector.tracking.backends import BackendGroup
+from inspector.tracking.certificates import ParsedCertificate
+from inspector.tracking.services import ServiceGroup
 
 Tie = Literal["certificate", "dns", "ip", "subject"]
 MOST_COMPARED = 40
@@ -21,16 +23,19 @@ MOST_COMPARED = 40
 
 
 class Common(NamedTuple):
-    """One thing that makes certificates one server for Java. ``value``: the name, address or subject. ``is_of_all``: all of them have it, not only some pairs."""
+    """One thing that makes certificates one server for Java. ``value``: the name, address or subject. ``is_of_all``:
+    all of them have it, not only some pairs.
+    """
 
     tie: Tie
     value: str
     is_of_all: bool
 
 
-def common(certificates: Sequence[Certificate], generation: Generation = "current") -> list[Common]:
-    """Everything that makes these certificates equivalent, what all have in common first. As long as one of those of all is left they stay one server; where there
-    is none, each pair of certificates hangs on one of the others. Empty for one certificate alone, and where a pair is not equivalent.
+def common(certificates: Sequence[ParsedCertificate], generation: Generation = "current") -> list[Common]:
+    """Everything that makes these certificates equivalent, what all have in common first. As long as one of those of
+    all is left they stay one server; where there is none, each pair of certificates hangs on one of the others. Empty
+    for one certificate alone, and where a pair is not equivalent.
     """
     listed = list({c.sha256: c for c in certificates}.values())
     if len(listed) < 2:
@@ -47,7 +52,7 @@ def common(certificates: Sequence[Certificate], generation: Generation = "curren
     return list(pairs)
 
 
-def _of_all(listed: Sequence[Certificate], generation: Generation) -> Iterable[Common]:
+def _of_all(listed: Sequence[ParsedCertificate], generation: Generation) -> Iterable[Common]:
     """What each of them has."""
     kept = 1 if generation == "first" else None
     addresses = set.intersection(*({*c.identity.ip_addresses[:kept]} for c in listed))
@@ -62,7 +67,7 @@ def _of_all(listed: Sequence[Certificate], generation: Generation) -> Iterable[C
         yield Common("subject", listed[0].subject, True)
 
 
-def _tie(step: Step, old: Certificate, new: Certificate) -> Common:
+def _tie(step: Step, old: ParsedCertificate, new: ParsedCertificate) -> Common:
     if step == "shared_ip":
         return Common("ip", sorted(set(old.identity.ip_addresses) & set(new.identity.ip_addresses))[0], False)
     if step == "shared_dns":
@@ -72,8 +77,10 @@ def _tie(step: Step, old: Certificate, new: Certificate) -> Common:
 
 
 class Extended(NamedTuple):
-    """Who does EMS. ``doing``, ``lacking``: back ends by index that answered an offer with it, or without it at least once.
-    ``silent``: clients by index that did not offer it in any hello up to TLS 1.2. EMS needs both sides (RFC 7627, section 5.1).
+    """Who does EMS. ``doing``, ``lacking``: back ends by index that answered an offer with it, or without it at least
+    once.
+    ``silent``: clients by index that did not offer it in any hello up to TLS 1.2. EMS needs both sides (RFC 7627,
+    section 5.1).
     """
 
     doing: tuple[int, ...]
@@ -81,7 +88,7 @@ class Extended(NamedTuple):
     silent: tuple[int, ...]
 
 
-def ems_answers(case: Case, backend: Backend) -> tuple[set[bool], set[bool]]:
+def ems_answers(case: Case, backend: BackendGroup) -> tuple[set[bool], set[bool]]:
     """Whether a back end's answers up to TLS 1.2 had EMS: to clients that offered it, and to the others."""
     known = case.ems_answered.get(backend.index)
     if known is not None:
@@ -98,7 +105,7 @@ def ems_answers(case: Case, backend: Backend) -> tuple[set[bool], set[bool]]:
     return asked, unasked
 
 
-def extended(case: Case, service: Service) -> Extended:
+def extended(case: Case, service: ServiceGroup) -> Extended:
     """Who lacks EMS among the back ends of a service and their clients."""
     doing: list[int] = []
     lacking: list[int] = []
@@ -114,8 +121,10 @@ def extended(case: Case, service: Service) -> Extended:
     return Extended(tuple(doing), tuple(lacking), tuple(client for client, does in offers.items() if not does))
 
 
-def repeats(case: Case, service: Service, *, java_only: bool = True) -> int:
-    """How often a client was sent to the back end that it had met just before, in one service. Where that happened, it cannot be what was missing."""
+def repeats(case: Case, service: ServiceGroup, *, java_only: bool = True) -> int:
+    """How often a client was sent to the back end that it had met just before, in one service. Where that happened, it
+    cannot be what was missing.
+    """
     last: dict[int, int] = {}
     count = 0
     for index in service.connections:

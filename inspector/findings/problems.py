@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from inspector.tracking.certificates import Certificate
-from inspector.x509.certificate import Problem, ProblemKind
+from inspector.tls.x509.certificate import CertificateProblem, ProblemKind
+from inspector.tracking.certificates import ParsedCertificate
 
 TEXTS: dict[ProblemKind, str] = {
     "structure": "its bytes are no certificate",
@@ -23,24 +23,34 @@ TEXTS: dict[ProblemKind, str] = {
     "alternative_names": "its alternative names are malformed, so that Java reads none of them",
     "trailing_bytes": "bytes follow the certificate, which Java ignores and others do not",
 }
-EXTENSIONS = {"2.5.29.15": "key usage", "2.5.29.17": "subject alternative names", "2.5.29.19": "basic constraints", "2.5.29.37": "extended key usage"}
+EXTENSIONS = {
+    "2.5.29.15": "key usage",
+    "2.5.29.17": "subject alternative names",
+    "2.5.29.19": "basic constraints",
+    "2.5.29.37": "extended key usage",
+}
 
 
-def problem_text(problem: Problem) -> str:
+def problem_text(problem: CertificateProblem) -> str:
     """What is wrong, in words, with its detail."""
     detail = EXTENSIONS.get(problem.detail, problem.detail)
     return f"{TEXTS[problem.kind]}{f' ({detail})' if detail else ''}"
 
 
-def certificate_name(certificate: Certificate) -> str:
+def certificate_name(certificate: ParsedCertificate) -> str:
     """How people know it, or the start of its fingerprint where it says no name."""
     return certificate.common_name or certificate.sha256.hex()[:12]
 
 
-def itself(certificates: Mapping[bytes, Certificate], chain: Iterable[bytes]) -> str:
-    """Why one of some certificates itself may be the cause of what looks like a certificate change; "" where none is in doubt."""
+def itself(certificates: Mapping[bytes, ParsedCertificate], chain: Iterable[bytes]) -> str:
+    """Why one of some certificates itself may be the cause of what looks like a certificate change; "" where none is in
+    doubt.
+    """
     for digest in chain:
         certificate = certificates.get(digest)
         if certificate is not None and certificate.is_read_by_java is None and certificate.problem is not None:
-            return f"the certificate {certificate_name(certificate)} itself may be the cause: {problem_text(certificate.problem)}"
+            return (
+                f"the certificate {certificate_name(certificate)} itself may be the cause:"
+                f" {problem_text(certificate.problem)}"
+            )
     return ""

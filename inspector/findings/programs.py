@@ -1,7 +1,9 @@
-"""Who is hit: of each client of a service how many connections aborted, and whether one address is two programs that behave differently.
+"""Who is hit: of each client of a service how many connections aborted, and whether one address is two programs that
+behave differently.
 
-A Java program either looks at the certificate change or does not: endpoint identification and the JVM property are settings. Where one address does both, and no session was
-ever shared between those connections, there are two programs, or two settings in one. Always an inference.
+A Java program either looks at the certificate change or does not: endpoint identification and the JVM property are
+settings. Where one address does both, and no session was ever shared between those connections, there are two programs,
+or two settings in one. Always an inference.
 """
 
 from __future__ import annotations
@@ -22,7 +24,9 @@ class Hit(NamedTuple):
 
 
 class Programs(NamedTuple):
-    """One client that behaves in two ways. ``aborted``, ``went_on``: connections by index. ``basis``: how they are told apart."""
+    """One client that behaves in two ways. ``aborted``, ``went_on``: connections by index. ``basis``: how they are told
+    apart.
+    """
 
     client: int
     aborted: tuple[int, ...]
@@ -31,7 +35,9 @@ class Programs(NamedTuple):
 
 
 def hits(connections: Iterable[Observed], aborted: Iterable[Observed]) -> dict[tuple[int, int], Hit]:
-    """By service and client, of those that were hit. ``aborted``: those of the connections that ended because of the change."""
+    """By service and client, of those that were hit. ``aborted``: those of the connections that ended because of the
+    change.
+    """
     counts: dict[tuple[int, int], int] = {}
     for seen in aborted:
         key = (seen.service, seen.client)
@@ -44,7 +50,9 @@ def hits(connections: Iterable[Observed], aborted: Iterable[Observed]) -> dict[t
 
 
 def two_programs(case: Case, aborted: Iterable[Observed]) -> dict[int, Programs]:
-    """By client, those at which Java aborted because of the change and went on in spite of it, in sessions that never met."""
+    """By client, those at which Java aborted because of the change and went on in spite of it, in sessions that never
+    met.
+    """
     hit: dict[int, list[Observed]] = {}
     for seen in aborted:
         hit.setdefault(seen.client, []).append(seen)

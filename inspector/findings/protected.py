@@ -1,6 +1,8 @@
-"""The rows of the verdict that protect: which condition of the abort cannot be met, or was not, and what exactly would bring it back.
+"""The rows of the verdict that protect: which condition of the abort cannot be met, or was not, and what exactly would
+bring it back.
 
-Each gives None where it does not hold. They are tried in the order of the table in ``assessment``, so that a later one may rely on what the earlier ones rule out.
+Each gives None where it does not hold. They are tried in the order of the table in ``assessment``, so that a later one
+may rely on what the earlier ones rule out.
 """
 
 from __future__ import annotations
@@ -21,7 +23,11 @@ NAMED = 5
 
 def _safe(because: str, *breaks_if: str, grade: Grade = "observed", do: str = "nothing") -> Assessment:
     """Protected by a condition that cannot be met; where that is inferred, the sentence claims no more than that."""
-    sentence = "Protected: this error cannot happen here." if grade == "observed" else "Protected as things stand: what this error needs was not seen here."
+    sentence = (
+        "Protected: this error cannot happen here."
+        if grade == "observed"
+        else "Protected as things stand: what this error needs was not seen here."
+    )
     return Assessment("protected", sentence, [because], list(breaks_if), grade, do)
 
 
@@ -40,15 +46,27 @@ def no_certificate(scene: Scene) -> Assessment | None:
     """Nothing to compare: the full handshakes lie before the capture."""
     if scene.leaves:
         return None
-    return unknown("no server certificate was captured, only resumed sessions", "not_visible", "capture for longer, or from before the JVM starts")
+    return unknown(
+        "no server certificate was captured, only resumed sessions",
+        "not_visible",
+        "capture for longer, or from before the JVM starts",
+    )
 
 
 def one_certificate(scene: Scene) -> Assessment | None:
     """One certificate everywhere."""
     if len(scene.leaves) > 1:
         return None
-    breaks = ("a back end with another certificate joins", "the certificate is replaced by one with other names", *_inside_breaks(scene))
-    return _safe("every full handshake in clear showed the same certificate; more back ends may hide behind it", *breaks, grade=_inside_grade(scene))
+    breaks = (
+        "a back end with another certificate joins",
+        "the certificate is replaced by one with other names",
+        *_inside_breaks(scene),
+    )
+    return _safe(
+        "every full handshake in clear showed the same certificate; more back ends may hide behind it",
+        *breaks,
+        grade=_inside_grade(scene),
+    )
 
 
 def equivalent(scene: Scene) -> Assessment | None:
@@ -91,16 +109,26 @@ def not_java(scene: Scene) -> Assessment | None:
     stacks = Counter(s.stack.name for s in scene.old)
     if stacks["jsse"] + stacks["unknown"]:
         return None
-    return _safe(f"the rule is Java's; the clients here are not Java ({', '.join(sorted(stacks))})", "a Java client uses the service", grade="inferred")
+    return _safe(
+        f"the rule is Java's; the clients here are not Java ({', '.join(sorted(stacks))})",
+        "a Java client uses the service",
+        grade="inferred",
+    )
 
 
 def ems(scene: Scene) -> Assessment | None:
     """Extended master secret in every full handshake."""
     java = [s for s in scene.old if s.stack.name not in NOT_JAVA]
-    if not any(s.kind == "full" for s in java) or not all(s.answer is not None and s.answer.extended_master_secret for s in java):
+    if not any(s.kind == "full" for s in java) or not all(
+        s.answer is not None and s.answer.extended_master_secret for s in java
+    ):
         return None
     breaks_if = f"a back end without EMS joins, or EMS is switched off on one, or in the JVM (-D{USE_EMS}=false)"
-    return _safe("every handshake of these clients used extended master secret (EMS)", breaks_if, do="nothing; keep EMS on every back end")
+    return _safe(
+        "every handshake of these clients used extended master secret (EMS)",
+        breaks_if,
+        do="nothing; keep EMS on every back end",
+    )
 
 
 def unsafe_property(scene: Scene) -> Assessment | None:
@@ -109,15 +137,26 @@ def unsafe_property(scene: Scene) -> Assessment | None:
     if not all(machine is not None and machine.allows_change for machine in machines):
         return None
     because = f"the client's JVM runs with -D{ALLOW_UNSAFE}=true, which skips the check"
-    return _safe(because, "the property is taken away", do="give the certificates one name in common: the property re-opens the triple handshake attack")
+    return _safe(
+        because,
+        "the property is taken away",
+        do="give the certificates one name in common: the property re-opens the triple handshake attack",
+    )
 
 
 def tolerated(scene: Scene) -> Assessment | None:
     """Clients that went on where the rule says abort."""
-    went_on = [s for s in scene.old if scene.case.judgements[s.index].decision.row == 6 and s.outcome == "established" and s.stack.name == "jsse"]
+    went_on = [
+        s
+        for s in scene.old
+        if scene.case.judgements[s.index].decision.row == 6 and s.outcome == "established" and s.stack.name == "jsse"
+    ]
     if not went_on:
         return None
-    because = f"{len(went_on)} times the client went on where Java's rule says abort: endpoint identification or jdk.tls.allowUnsafeServerCertChange is set"
+    because = (
+        f"{len(went_on)} times the client went on where Java's rule says abort: endpoint identification or"
+        " jdk.tls.allowUnsafeServerCertChange is set"
+    )
     return _safe(because, "the client's setting changes", grade="inferred")
 
 
@@ -125,23 +164,40 @@ def never_resumed(scene: Scene) -> Assessment | None:
     """Only a session that was resumed before is in danger, and none was."""
     if any(s.is_resumed for s in scene.old):
         return None
-    because = f"no session was resumed in {connections(len(scene.old))}, and only a session that was resumed before can lead to the abort"
+    because = (
+        f"no session was resumed in {connections(len(scene.old))}, and only a session that was resumed before can lead"
+        " to the abort"
+    )
     again = repeats(scene.case, scene.service)
     if _offers_no_session(scene):
-        because += "; the client offers extended master secret (EMS), no back end has it, and then Java offers no session"
+        because += (
+            "; the client offers extended master secret (EMS), no back end has it, and then Java offers no session"
+        )
         breaks_if = "a back end gets EMS before the others do"
     elif again:
-        because += f"; Java came to the same back end twice in a row {'once' if again == 1 else f'{again} times'}, and was not resumed there either"
+        because += (
+            f"; Java came to the same back end twice in a row {'once' if again == 1 else f'{again} times'}, and was not"
+            " resumed there either"
+        )
         breaks_if = "the back ends begin to resume sessions, by a session cache or by tickets"
     else:
-        breaks_if = "the balancer sends a client to the same back end twice in a row, as it does when other clients share the service"
-    return _safe(because, breaks_if, grade="inferred", do="watch for longer, or give the certificates one name in common")
+        breaks_if = (
+            "the balancer sends a client to the same back end twice in a row, as it does when other clients share the"
+            " service"
+        )
+    return _safe(
+        because, breaks_if, grade="inferred", do="watch for longer, or give the certificates one name in common"
+    )
 
 
 def _offers_no_session(scene: Scene) -> bool:
     """Whether Java, which does EMS, met no back end that does: it never offers a session that was issued without."""
     java = [s for s in scene.old if s.stack.name == "jsse"]
-    return bool(java) and not scene.ems.doing and all(s.offer is not None and s.offer.extended_master_secret and not s.entry.session for s in java)
+    return (
+        bool(java)
+        and not scene.ems.doing
+        and all(s.offer is not None and s.offer.extended_master_secret and not s.entry.session for s in java)
+    )
 
 
 def otherwise(scene: Scene) -> Assessment | None:
@@ -149,5 +205,8 @@ def otherwise(scene: Scene) -> Assessment | None:
     because = "no Java client met both a resumed session and a certificate that differs without EMS"
     breaks_if = "a Java client resumes a session and is then sent to a back end with another certificate"
     if scene.ems.lacking and not scene.ems.doing:
-        breaks_if = "a back end gets extended master secret (EMS) before the others do: sessions that it issues are offered to those without"
+        breaks_if = (
+            "a back end gets extended master secret (EMS) before the others do: sessions that it issues are offered to"
+            " those without"
+        )
     return _safe(because, breaks_if, grade="inferred", do="watch for longer")

@@ -1,4 +1,6 @@
-"""Handshakes inside an established connection: ``renegotiation``, ``renegotiation-aborted``, ``renegotiation-certificate-changed``, ``triple-handshake-exposure``."""
+"""Handshakes inside an established connection: ``renegotiation``, ``renegotiation-aborted``,
+``renegotiation-certificate-changed``, ``triple-handshake-exposure``.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from inspector.document import Evidence, Finding, Grade, Remedy, Severity
 from inspector.findings.case import NOT_JAVA, Case, frames
 from inspector.findings.inside import Study, ended, studied
 from inspector.findings.remedies import CHANGE_REFERENCES, RFC_5746, RFC_7627, TRIPLE_HANDSHAKE, change_remedies
-from inspector.times import rfc3339
+from inspector.text.times import rfc3339
 from inspector.tracking.observed import Observed
 from inspector.tracking.renegotiation import Renegotiation
 from inspector.tracking.services import short_id
@@ -26,14 +28,20 @@ def renegotiations(case: Case) -> Iterator[Finding]:
             resumed_without_ems = seen.is_resumed and seen.answer is not None and not seen.answer.extended_master_secret
             if study.certificate == "changed":
                 yield _changed(case, seen, number, attempt, study)
-            if attempt.broken_off_by == "client" and seen.stack.name not in NOT_JAVA and _may_be_the_change(case, seen, study):
+            if (
+                attempt.broken_off_by == "client"
+                and seen.stack.name not in NOT_JAVA
+                and _may_be_the_change(case, seen, study)
+            ):
                 yield _broken_off(case, seen, number, attempt, study, resumed_without_ems)
             if resumed_without_ems and attempt.state != "declined":
                 yield _exposed(case, seen, number, attempt)
 
 
 def _may_be_the_change(case: Case, seen: Observed, study: Study) -> bool:
-    """Whether the certificate's change may be why the client broke it off. A decrypted handshake that Java accepts says no, and so does an alert of another kind."""
+    """Whether the certificate's change may be why the client broke it off. A decrypted handshake that Java accepts says
+    no, and so does an alert of another kind.
+    """
     if study.basis == "decrypted" and study.jsse.verdict == "accepts":
         return False
     alert = seen.fatal_alert
@@ -82,12 +90,30 @@ def _evidence(seen: Observed, attempt: Renegotiation, text: str) -> Evidence:
 
 
 def _plain(case: Case, seen: Observed, number: int, attempt: Renegotiation, study: Study) -> Finding:
-    secure = seen.offer is not None and seen.answer is not None and seen.offer.secure_renegotiation and seen.answer.secure_renegotiation
-    indication = "secure renegotiation (RFC 5746) was negotiated" if secure else "secure renegotiation (RFC 5746) was not negotiated"
+    secure = (
+        seen.offer is not None
+        and seen.answer is not None
+        and seen.offer.secure_renegotiation
+        and seen.answer.secure_renegotiation
+    )
+    indication = (
+        "secure renegotiation (RFC 5746) was negotiated"
+        if secure
+        else "secure renegotiation (RFC 5746) was not negotiated"
+    )
     readable = "Decrypted: " if attempt.inside >= 0 else "Encrypted; by the lengths of its records: "
     text = f"A handshake behind the first Finished, {ended(attempt)}; {indication}. {readable}{study.text}."
     return _finding(
-        case, seen, number, "renegotiation", "info", "A renegotiation inside an established connection", text, [RFC_5746], [], [_evidence(seen, attempt, ended(attempt))]
+        case,
+        seen,
+        number,
+        "renegotiation",
+        "info",
+        "A renegotiation inside an established connection",
+        text,
+        [RFC_5746],
+        [],
+        [_evidence(seen, attempt, ended(attempt))],
     )
 
 
@@ -95,7 +121,9 @@ def _changed(case: Case, seen: Observed, number: int, attempt: Renegotiation, st
     service = case.services[seen.service]
     is_read = study.basis == "decrypted"
     text = f"The connection began with one certificate and was renegotiated with another ({ended(attempt)}). "
-    text += f"Decrypted: {study.text}." if is_read else f"The messages are encrypted; their lengths prove it: {study.text}."
+    text += (
+        f"Decrypted: {study.text}." if is_read else f"The messages are encrypted; their lengths prove it: {study.text}."
+    )
     if study.jsse.verdict == "aborts":
         text += f" A Java client must give up here: {study.jsse.reason}."
     elif study.jsse.verdict == "accepts":
@@ -105,11 +133,23 @@ def _changed(case: Case, seen: Observed, number: int, attempt: Renegotiation, st
     evidence = [_evidence(seen, attempt, f"{study.text}; {ended(attempt)}")]
     title = "A renegotiation brought another certificate or chain"
     return _finding(
-        case, seen, number, CHANGED, "high", title, text, CHANGE_REFERENCES, change_remedies(service.name, service.port)[:2], evidence, grade="observed" if is_read else "inferred"
+        case,
+        seen,
+        number,
+        CHANGED,
+        "high",
+        title,
+        text,
+        CHANGE_REFERENCES,
+        change_remedies(service.name, service.port)[:2],
+        evidence,
+        grade="observed" if is_read else "inferred",
     )
 
 
-def _broken_off(case: Case, seen: Observed, number: int, attempt: Renegotiation, study: Study, is_severe: bool) -> Finding:
+def _broken_off(
+    case: Case, seen: Observed, number: int, attempt: Renegotiation, study: Study, is_severe: bool
+) -> Finding:
     service = case.services[seen.service]
     said = case.logged.certain(seen.index, "certificate_change")
     is_confirmed = said is not None or (study.basis == "decrypted" and study.jsse.verdict == "aborts")
@@ -117,15 +157,30 @@ def _broken_off(case: Case, seen: Observed, number: int, attempt: Renegotiation,
     evidence = [_evidence(seen, attempt, ended(attempt))]
     if said is not None:
         text += "Its own log says why: the server's certificate changed. "
-        evidence.append(Evidence("log", seen.id, [], f"{case.log_place(said.log, said.failure.line)}: {said.failure.text}"))
+        evidence.append(
+            Evidence("log", seen.id, [], f"{case.log_place(said.log, said.failure.line)}: {said.failure.text}")
+        )
     if study.basis == "decrypted":
         text += f"Decrypted: {study.text}; {study.jsse.reason}."
     elif study.certificate == "changed":
-        text += f"The flight is encrypted; its lengths prove that certificate or chain changed: {study.text}. The connection "
-        text += "began with a session resumed without EMS, where Java checks for it." if is_severe else "did not begin in the way that makes Java check for it."
+        text += (
+            f"The flight is encrypted; its lengths prove that certificate or chain changed: {study.text}. The"
+            " connection "
+        )
+        text += (
+            "began with a session resumed without EMS, where Java checks for it."
+            if is_severe
+            else "did not begin in the way that makes Java check for it."
+        )
     else:
-        text += f"A changed certificate is one possible cause; the flight is encrypted ({study.text}), and the connection "
-        text += "began with a session resumed without EMS, where Java checks for it." if is_severe else "did not begin in the way that makes Java check for it."
+        text += (
+            f"A changed certificate is one possible cause; the flight is encrypted ({study.text}), and the connection "
+        )
+        text += (
+            "began with a session resumed without EMS, where Java checks for it."
+            if is_severe
+            else "did not begin in the way that makes Java check for it."
+        )
     return _finding(
         case,
         seen,
@@ -143,6 +198,20 @@ def _broken_off(case: Case, seen: Observed, number: int, attempt: Renegotiation,
 
 
 def _exposed(case: Case, seen: Observed, number: int, attempt: Renegotiation) -> Finding:
-    text = "The connection began with a session resumed without extended master secret (EMS) and was then renegotiated: the precondition of the triple handshake attack."
+    text = (
+        "The connection began with a session resumed without extended master secret (EMS) and was then renegotiated:"
+        " the precondition of the triple handshake attack."
+    )
     evidence = [_evidence(seen, attempt, ended(attempt))]
-    return _finding(case, seen, number, "triple-handshake-exposure", "medium", "Renegotiated on a session resumed without EMS", text, [RFC_7627, TRIPLE_HANDSHAKE], [], evidence)
+    return _finding(
+        case,
+        seen,
+        number,
+        "triple-handshake-exposure",
+        "medium",
+        "Renegotiated on a session resumed without EMS",
+        text,
+        [RFC_7627, TRIPLE_HANDSHAKE],
+        [],
+        evidence,
+    )

@@ -12,17 +12,17 @@ from inspector.findings.prediction import Extended
 from inspector.findings.remedies import capture_remedy, log_remedy
 from inspector.findings.unseen import Sight
 from inspector.tracking.observed import Observed
-from inspector.tracking.services import Service
+from inspector.tracking.services import ServiceGroup
 
 
 @dataclass
 class Scene:
-    """What the rows look at: a service, the findings that name it, its connections without health checks, how far they were seen, and who of
-    back ends and clients does extended master secret.
+    """What the rows look at: a service, the findings that name it, its connections without health checks, how far they
+    were seen, and who of back ends and clients does extended master secret.
     """
 
     case: Case
-    service: Service
+    service: ServiceGroup
     findings: list[Finding]
     members: list[Observed]
     sight: Sight
@@ -40,7 +40,10 @@ class Scene:
     @property
     def again(self) -> str:
         """How to capture what is missing."""
-        return f"capture again: {capture_remedy(self.service.name, self.service.port, self.service.addresses, self.case.is_cut).check}"
+        return (
+            "capture again:"
+            f" {capture_remedy(self.service.name, self.service.port, self.service.addresses, self.case.is_cut).check}"
+        )
 
     @property
     def log(self) -> str:
@@ -66,7 +69,11 @@ class Scene:
     def leaves(self) -> list[bytes]:
         """The certificates that up to TLS 1.2 were shown, or that sessions in use were issued with."""
         inside = {h.chain[0] for s in self.old if s.renegotiations for h in s.main.inside if h.chain}
-        return sorted(inside | {s.leaf for s in self.full if s.leaf is not None} | {s.entry.session.leaf for s in self.old if s.entry.session and s.entry.session.leaf})
+        return sorted(
+            inside
+            | {s.leaf for s in self.full if s.leaf is not None}
+            | {s.entry.session.leaf for s in self.old if s.entry.session and s.entry.session.leaf}
+        )
 
     @property
     def lacking(self) -> str:
@@ -89,8 +96,13 @@ def connections(count: int) -> str:
 
 
 def _hides_a_certificate(seen: Observed) -> bool:
-    """Whether Java's rule would look at a certificate that is encrypted: in a renegotiation of what began with a session resumed without EMS."""
+    """Whether Java's rule would look at a certificate that is encrypted: in a renegotiation of what began with a
+    session resumed without EMS.
+    """
     answer = seen.answer
     if not seen.is_resumed or answer is None or answer.extended_master_secret:
         return False
-    return any(attempt.inside < 0 and attempt.state != "declined" and attempt.shape != "abbreviated" for attempt in seen.renegotiations)
+    return any(
+        attempt.inside < 0 and attempt.state != "declined" and attempt.shape != "abbreviated"
+        for attempt in seen.renegotiations
+    )

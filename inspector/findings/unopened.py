@@ -1,4 +1,6 @@
-"""Words for what could not be read of the frames themselves: those that were not opened, and payload that was cut away while capturing."""
+"""Words for what could not be read of the frames themselves: those that were not opened, and payload that was cut away
+while capturing.
+"""
 
 from __future__ import annotations
 
@@ -35,8 +37,9 @@ REASONS = {
 def may_carry(capture: CaptureFacts, hosts: Collection[str]) -> bool:
     """Whether frames that were not opened may carry connections to a service at some addresses (``hosts``).
 
-    What cannot be told may carry anything: an unknown encapsulation, a header that was cut, MACsec on a link. An encrypted tunnel runs between two addresses, and
-    who speaks to a service past it, in clear, does not speak to it inside: so it counts only for a service that is at one of its ends.
+    What cannot be told may carry anything: an unknown encapsulation, a header that was cut, MACsec on a link. An
+    encrypted tunnel runs between two addresses, and who speaks to a service past it, in clear, does not speak to it
+    inside: so it counts only for a service that is at one of its ends.
     """
     if not capture.unopened:
         return capture.undecoded > 0
@@ -61,7 +64,9 @@ def not_opened(capture: CaptureFacts) -> str:
 
 
 def clipped(capture: CaptureFacts, *, is_missed: bool) -> str:
-    """What the snap length took away of TCP's payload, where all of it was or where it is missed (``is_missed``); else empty."""
+    """What the snap length took away of TCP's payload, where all of it was or where it is missed (``is_missed``); else
+    empty.
+    """
     if not capture.clipped:
         return ""
     if capture.clipped >= capture.payload:
@@ -70,11 +75,18 @@ def clipped(capture: CaptureFacts, *, is_missed: bool) -> str:
     if not is_missed or not capture.snap_length:
         return ""
     lacking = f"{capture.clipped:,} of {capture.payload:,} bytes of payload are missing"
-    return f"{capture.snapped:,} of {capture.packets:,} frames were cut by the snap length of {capture.snap_length} bytes: {lacking}; capture again with -s 0"
+    return (
+        f"{capture.snapped:,} of {capture.packets:,} frames were cut by the snap length of {capture.snap_length} bytes:"
+        f" {lacking}; capture again with -s 0"
+    )
 
 
 def _frames(count: int, total: int) -> str:
-    return f"{count:,} of {total:,} frames {'was' if count == 1 else 'were'}" if total else f"{count:,} frame{' was' if count == 1 else 's were'}"
+    return (
+        f"{count:,} of {total:,} frames {'was' if count == 1 else 'were'}"
+        if total
+        else f"{count:,} frame{' was' if count == 1 else 's were'}"
+    )
 
 
 def _kind(found: Unopened, count: int) -> str:

@@ -1,4 +1,6 @@
-"""Certificates that cannot be read, or that Java does not read as they were meant: how that is worded, and the failures that come from it."""
+"""Certificates that cannot be read, or that Java does not read as they were meant: how that is worded, and the failures
+that come from it.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from inspector.document import Limit
 from inspector.facts import C_CERTIFICATE
 from inspector.findings.case import NOT_JAVA, Case, has_no_certificate
 from inspector.findings.problems import certificate_name, problem_text
-from inspector.tracking.certificates import Certificate, first_refused
+from inspector.tracking.certificates import ParsedCertificate, first_refused
 from inspector.tracking.observed import Observed
 
 KIND = "unreadable_certificate"
@@ -17,13 +19,14 @@ NAMED = 20
 """Certificates that are named one by one, and connections that a limit names, at most."""
 
 PARSED_NOT = (None, 10, 42, 43, 47, 50)
-"""What a client that cannot parse a certificate sends: nothing, unexpected_message (JDK 8), bad_certificate, unsupported_certificate, illegal_parameter,
-decode_error.
+"""What a client that cannot parse a certificate sends: nothing, unexpected_message (JDK 8), bad_certificate,
+unsupported_certificate, illegal_parameter, decode_error.
 """
 
 
 class Refusal(NamedTuple):
-    """A handshake that ended because of a certificate itself. ``text`` completes "handshakes failed: …". ``remedy``: its name in
+    """A handshake that ended because of a certificate itself. ``text`` completes "handshakes failed: …". ``remedy``:
+    its name in
     ``remedies.failure_remedies``.
     """
 
@@ -33,8 +36,9 @@ class Refusal(NamedTuple):
 
 
 def refusal(case: Case, seen: Observed) -> Refusal | None:
-    """Where one side gave up because of a certificate that Java cannot parse, or of none at all: "Failed to parse server certificates", "Empty server
-    certificate chain" (``CertificateMessage.T12CertificateConsumer``). None where that is not seen.
+    """Where one side gave up because of a certificate that Java cannot parse, or of none at all: "Failed to parse
+    server certificates", "Empty server certificate chain" (``CertificateMessage.T12CertificateConsumer``). None where
+    that is not seen.
     """
     handshake, alert = seen.main.handshake, seen.fatal_alert
     code = alert.code if alert is not None else None
@@ -42,28 +46,45 @@ def refusal(case: Case, seen: Observed) -> Refusal | None:
         refused = first_refused(case.certificates, handshake.client_chain)
         if refused is None or code not in PARSED_NOT or not handshake.seen & C_CERTIFICATE:
             return None
-        return Refusal(f"unparsable-client-{refused.sha256.hex()[:12]}", f"the client's certificate {_said(refused)}", "reissue")
+        return Refusal(
+            f"unparsable-client-{refused.sha256.hex()[:12]}", f"the client's certificate {_said(refused)}", "reissue"
+        )
     if seen.lost or code not in PARSED_NOT or not (seen.gave_up or alert is not None):
         return None
     if has_no_certificate(handshake):
         return Refusal("no-certificate", "the server sent an empty list of certificates", "no_certificate")
     refused = case.refused(seen)
-    if refused is None or (seen.stack.name in NOT_JAVA and refused.problem is not None and refused.problem.kind != "structure"):
+    if refused is None or (
+        seen.stack.name in NOT_JAVA and refused.problem is not None and refused.problem.kind != "structure"
+    ):
         return None
     whose = "the server's certificate" if refused.sha256 == seen.leaf else "a certificate of the server's chain,"
     return Refusal(f"unparsable-{refused.sha256.hex()[:12]}", f"{whose} {_said(refused)}", "reissue")
 
 
-def _said(certificate: Certificate) -> str:
+def _said(certificate: ParsedCertificate) -> str:
     why = problem_text(certificate.problem) if certificate.problem is not None else ""
     return f"{certificate_name(certificate)} cannot be parsed by Java: {why}"
 
 
 def unread_names(case: Case, seen: Observed) -> str:
-    """A sentence on names that stand in the two certificates and that Java does not read; empty where there are none."""
+    """A sentence on names that stand in the two certificates and that Java does not read; empty where
+    there are none.
+    """
     leaves = dict.fromkeys((case.judgements[seen.index].cached_leaf, seen.leaf))
-    told = [c for leaf in leaves if leaf is not None and (c := case.certificates.get(leaf)) is not None and c.unread_names and c.problem is not None]
-    return "".join(f" {certificate_name(c)} holds {', '.join(c.unread_names[:5])}, but {problem_text(c.problem)}." for c in told if c.problem is not None)
+    told = [
+        c
+        for leaf in leaves
+        if leaf is not None
+        and (c := case.certificates.get(leaf)) is not None
+        and c.unread_names
+        and c.problem is not None
+    ]
+    return "".join(
+        f" {certificate_name(c)} holds {', '.join(c.unread_names[:5])}, but {problem_text(c.problem)}."
+        for c in told
+        if c.problem is not None
+    )
 
 
 def limits(case: Case) -> Iterator[Limit]:
@@ -77,8 +98,16 @@ def limits(case: Case) -> Iterator[Limit]:
         certificate = case.certificates[digest]
         if number >= NAMED:
             rest = sum(map(len, list(shown.values())[NAMED:]))
-            yield Limit(KIND, f"{rest} connections more: {len(shown) - NAMED} certificates more that Java cannot parse", None, [])
+            yield Limit(
+                KIND,
+                f"{rest} connections more: {len(shown) - NAMED} certificates more that Java cannot parse",
+                None,
+                [],
+            )
             return
         count = len(members)
-        text = f"{count} connection{'s' if count > 1 else ''}: the certificate {_said(certificate)}; no verdict rests on it"
+        text = (
+            f"{count} connection{'s' if count > 1 else ''}: the certificate {_said(certificate)}; no verdict rests"
+            " on it"
+        )
         yield Limit(KIND, text, None, [s.id for s in members[:NAMED]])

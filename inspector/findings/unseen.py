@@ -1,11 +1,13 @@
 """What was not seen of a service and may hold the contrary of what was: the gate before every verdict that acquits.
 
-An abort shows itself. That there was none, or that a failure is of another kind, is known only where every connection was seen whole: both directions, both
-hellos, the certificate that Java compares, the end, in an order that is known. ``WAYS`` are the ways in which one connection is not whole, the first that
-holds counts; ``LIMITS`` are those of whole captures. Each hides some parts, and a verdict that rests on none of them is not weakened: a session from before the
+An abort shows itself. That there was none, or that a failure is of another kind, is known only where every connection
+was seen whole: both directions, both hellos, the certificate that Java compares, the end, in an order that is known.
+``WAYS`` are the ways in which one connection is not whole, the first that holds counts; ``LIMITS`` are those of whole
+captures. Each hides some parts, and a verdict that rests on none of them is not weakened: a session from before the
 capture hides a certificate, but not that TLS 1.3 was chosen.
 
-What was not seen acquits nobody, and accuses nobody either: a connection that is not whole and ended as an abort ends is a *suspect*.
+What was not seen acquits nobody, and accuses nobody either: a connection that is not whole and ended as an abort ends
+is a *suspect*.
 """
 
 from __future__ import annotations
@@ -20,10 +22,10 @@ from inspector.findings.case import Case, may_be_abort
 from inspector.findings.signs import MENDED
 from inspector.findings.unopened import may_carry
 from inspector.tracking.observed import Observed
-from inspector.tracking.services import Service
+from inspector.tracking.services import ServiceGroup
 
 
-class Part(Flag):
+class Aspect(Flag):
     """What a verdict may rest on."""
 
     HELLOS = auto()
@@ -32,7 +34,7 @@ class Part(Flag):
     ORDER = auto()
 
 
-ALL = Part.HELLOS | Part.CERTIFICATES | Part.ENDS | Part.ORDER
+ALL = Aspect.HELLOS | Aspect.CERTIFICATES | Aspect.ENDS | Aspect.ORDER
 
 
 class Way(NamedTuple):
@@ -40,11 +42,13 @@ class Way(NamedTuple):
 
     kind: str
     holds: Callable[[Case, Observed], bool]
-    hides: Part
+    hides: Aspect
 
 
 def _lacks_certificate(case: Case, seen: Observed) -> bool:
-    """Whether the certificate of a full handshake up to TLS 1.2 was not read, though the handshake went on to the point where one is needed."""
+    """Whether the certificate of a full handshake up to TLS 1.2 was not read, though the handshake went on to the point
+    where one is needed.
+    """
     return seen.kind == "full" and not seen.modern and seen.leaf is None
 
 
@@ -61,7 +65,9 @@ def _began_before(case: Case, seen: Observed) -> bool:
 
 
 def _hides_a_renegotiation(case: Case, seen: Observed) -> bool:
-    """Whether encrypted records are missing in which a renegotiation may hide that Java's rule would look at: of a session that was resumed without EMS."""
+    """Whether encrypted records are missing in which a renegotiation may hide that Java's rule would look at: of a
+    session that was resumed without EMS.
+    """
     answer = seen.answer
     if seen.modern or not seen.is_resumed or answer is None or answer.extended_master_secret:
         return False
@@ -74,17 +80,17 @@ WAYS: tuple[Way, ...] = (
     Way("lost_bytes", lambda case, seen: seen.lost, ALL),
     Way("unfinished", lambda case, seen: seen.outcome == "incomplete", ALL),
     Way("not_told", lambda case, seen: seen.kind is None and seen.answer is not None, ALL),
-    Way("certificate_not_read", _lacks_certificate, Part.CERTIFICATES),
-    Way("unreadable_certificate", _cannot_be_compared, Part.CERTIFICATES),
-    Way("lost_records", _hides_a_renegotiation, Part.CERTIFICATES | Part.ENDS),
-    Way("before_capture", _began_before, Part.CERTIFICATES | Part.ORDER),
+    Way("certificate_not_read", _lacks_certificate, Aspect.CERTIFICATES),
+    Way("unreadable_certificate", _cannot_be_compared, Aspect.CERTIFICATES),
+    Way("lost_records", _hides_a_renegotiation, Aspect.CERTIFICATES | Aspect.ENDS),
+    Way("before_capture", _began_before, Aspect.CERTIFICATES | Aspect.ORDER),
 )
 """In the order in which they are looked for."""
 
 LOST_FLOWS = "lost_flows"
 """Flows to the service that show no TLS, and bytes of which were not captured."""
 
-LIMITS: dict[str, Part] = {
+LIMITS: dict[str, Aspect] = {
     "unreadable": ALL,
     "truncated": ALL,
     "damaged": ALL,
@@ -95,8 +101,8 @@ LIMITS: dict[str, Part] = {
     "sequence_jump": ALL,
     "reading": ALL,
     "forgotten": ALL,
-    "time_backwards": Part.ORDER,
-    "coarse_times": Part.ORDER,
+    "time_backwards": Aspect.ORDER,
+    "coarse_times": Aspect.ORDER,
 }
 """Limits of captures as a whole that may hide connections, or parts of them, whatever the service."""
 
@@ -109,15 +115,16 @@ UNMENDED = frozenset(("unreadable", "bounded", "preamble", "unreadable_certifica
 
 
 class Sight(NamedTuple):
-    """How far a service was seen. ``whole``: indexes of connections that were. ``suspects``: connections that were not and may have been aborted because the
-    certificate changed, by kind. ``hidden``: what else was not seen, and which parts that hides.
+    """How far a service was seen. ``whole``: indexes of connections that were. ``suspects``: connections that were not
+    and may have been aborted because the certificate changed, by kind. ``hidden``: what else was not seen, and which
+    parts that hides.
     """
 
     whole: frozenset[int]
     suspects: list[Unseen]
-    hidden: list[tuple[Unseen, Part]]
+    hidden: list[tuple[Unseen, Aspect]]
 
-    def hides(self, rests_on: Part) -> list[Unseen]:
+    def hides(self, rests_on: Aspect) -> list[Unseen]:
         """What hides something of the parts that a verdict rests on."""
         return [unseen for unseen, part in self.hidden if part & rests_on]
 
@@ -138,13 +145,13 @@ def is_for_want_of_frames(case: Case, seen: Observed) -> bool:
     return case.weighed(seen).row in MENDED or (found is not None and is_mended(found.kind))
 
 
-def of_captures(limits: Sequence[Limit]) -> list[tuple[Unseen, Part]]:
+def of_captures(limits: Sequence[Limit]) -> list[tuple[Unseen, Aspect]]:
     """What limits of whole captures hide, of every service."""
     kinds = Counter(limit.kind for limit in limits if limit.kind in LIMITS)
     return [(Unseen(kind, "captures", count), LIMITS[kind]) for kind, count in kinds.items()]
 
 
-def look(case: Case, service: Service, hidden_everywhere: Sequence[tuple[Unseen, Part]]) -> Sight:
+def look(case: Case, service: ServiceGroup, hidden_everywhere: Sequence[tuple[Unseen, Aspect]]) -> Sight:
     """How far the connections of one service were seen. ``hidden_everywhere``: as ``of_captures`` says."""
     whole: set[int] = set()
     suspects: Counter[str] = Counter()
@@ -155,7 +162,7 @@ def look(case: Case, service: Service, hidden_everywhere: Sequence[tuple[Unseen,
             whole.add(seen.index)
             continue
         hidden[found.kind] += 1
-        if found.hides & Part.ENDS and may_be_abort(seen):
+        if found.hides & Aspect.ENDS and may_be_abort(seen):
             suspects[found.kind] += 1
     parts = {known.kind: known.hides for known in WAYS} | {LOST_FLOWS: ALL}
     if service.unseen:

@@ -1,4 +1,6 @@
-"""What was seen twice, and what was wrong with clocks and was taken out: limits that say how one story was made of several captures."""
+"""What was seen twice, and what was wrong with clocks and was taken out: limits that say how one story was made of
+several captures.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ from collections import Counter
 from inspector import document as doc
 from inspector.facts import FRAME_BITS, CaptureFacts, ClockOffset
 from inspector.findings.case import Case
-from inspector.times import span
+from inspector.text.times import span
 
 COARSE_NS = 10_000_000
 """From this tick on stamps say so little of what came first that it is named."""
@@ -29,11 +31,24 @@ def limits(case: Case) -> list[doc.Limit]:
         if capture.steps:
             (frame, ns), count = capture.steps[0], len(capture.steps)
             times = f"{count} times, first " if count > 1 else ""
-            text = f"{capture.path}: the clock was set back {times}by {span(ns)} at frame {frame}; the order of the frames is believed, and later times are moved on by as much"
+            text = (
+                f"{capture.path}: the clock was set back {times}by {span(ns)} at frame {frame}; the order of the frames"
+                " is believed, and later times are moved on by as much"
+            )
             found.append(doc.Limit("time_backwards", text, index, []))
         if capture.tick_ns >= COARSE_NS:
-            found.append(doc.Limit("coarse_times", f"{capture.path}: {_stamps(capture)}; the order of the frames in the file is believed", index, []))
-        found += [doc.Limit("clock_offset", f"{capture.path}: {_offset(captures, index, clock)}", index, []) for clock in capture.clocks]
+            found.append(
+                doc.Limit(
+                    "coarse_times",
+                    f"{capture.path}: {_stamps(capture)}; the order of the frames in the file is believed",
+                    index,
+                    [],
+                )
+            )
+        found += [
+            doc.Limit("clock_offset", f"{capture.path}: {_offset(captures, index, clock)}", index, [])
+            for clock in capture.clocks
+        ]
     return found + _duplicates(case)
 
 
@@ -44,7 +59,10 @@ def _stamps(capture: CaptureFacts) -> str:
 
 
 def _offset(captures: list[CaptureFacts], index: int, clock: ClockOffset) -> str:
-    doubt = f"give or take {span(clock.uncertainty_ns)}, by {clock.connections} connection{'' if clock.connections == 1 else 's'}"
+    doubt = (
+        f"give or take {span(clock.uncertainty_ns)}, by {clock.connections}"
+        f" connection{'' if clock.connections == 1 else 's'}"
+    )
     amount = f"{span(abs(clock.ns))} {'later' if clock.ns > 0 else 'earlier'}"
     if clock.other == index:
         return f"frames of servers are stamped {amount} than frames of clients ({doubt}): taken out of their times"
@@ -53,7 +71,11 @@ def _offset(captures: list[CaptureFacts], index: int, clock: ClockOffset) -> str
 
 
 def _duplicates(case: Case) -> list[doc.Limit]:
-    twice = [seen for seen in case.observed if seen.is_repeated or (seen.packed_legs and any(leg.sightings for leg in seen.legs))]
+    twice = [
+        seen
+        for seen in case.observed
+        if seen.is_repeated or (seen.packed_legs and any(leg.sightings for leg in seen.legs))
+    ]
     if not twice:
         return []
     where: Counter[int] = Counter()
@@ -62,5 +84,8 @@ def _duplicates(case: Case) -> list[doc.Limit]:
         where.update({first >> FRAME_BITS for first, _ in places})
     names = [case.facts.captures[index].path for index in sorted(where) if index < len(case.facts.captures)]
     count = len(twice)
-    text = f"{count} connection{'s were' if count > 1 else ' was'} captured more than once, in {' and '.join(names)}; each counts once"
+    text = (
+        f"{count} connection{'s were' if count > 1 else ' was'} captured more than once, in {' and '.join(names)}; each"
+        " counts once"
+    )
     return [doc.Limit("duplicates", text, None, [seen.id for seen in twice[:NAMED]])]

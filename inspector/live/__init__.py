@@ -1,1 +1,3 @@
-"""Live capture: sources, privileges, what is kept in memory and on disk, and the loop that joins them. Knows no screen."""
+"""Live capture: sources, privileges, what is kept in memory and on disk, and the loop that joins them.
+Knows no screen.
+"""

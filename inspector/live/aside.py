@@ -1,4 +1,6 @@
-"""Something worked out in a copy of this process (fork(2)), so that the capture goes on meanwhile. Only for a process with one thread."""
+"""Something worked out in a copy of this process (fork(2)), so that the capture goes on meanwhile. Only for a process
+with one thread.
+"""
 
 from __future__ import annotations
 

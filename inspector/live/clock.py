@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 
-class Clock(Protocol):
+class LoopClock(Protocol):
     """The functions that the standard module ``time`` has."""
 
     def monotonic(self) -> float:

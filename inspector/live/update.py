@@ -6,23 +6,26 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from inspector.document import Finding, Incident
+from inspector.extract.journal import Journal
 from inspector.findings.judge import Analysis
-from inspector.journal import Journal
-from inspector.live.growing import GrowingLogs
-from inspector.live.recording import Limits, Recording
-from inspector.live.trigger import Trigger, Written
+from inspector.live.outputs.recording import Limits, Recording
+from inspector.live.outputs.trigger import Trigger, Written
+from inspector.live.sources.growing import GrowingLogs
 from inspector.tracking.observed import Observed
 
 if TYPE_CHECKING:
-    from inspector.live.growing_keys import GrowingKeys
+    from inspector.live.sources.growing_keys import GrowingKeys
 
 
 class Update:
-    """What one tick brought. ``analysis``: of the new connections and what their verdicts need. ``decided``: places of connections whose handshake was
-    decided; ``ended``: of those that are over. ``findings`` with their ``incidents``: the aborts among them.
+    """What one tick brought. ``analysis``: of the new connections and what their verdicts need. ``decided``: places of
+    connections whose handshake was decided; ``ended``: of those that are over. ``findings`` with their ``incidents``:
+    the aborts among them.
     """
 
-    def __init__(self, analysis: Analysis, decided: list[int], ended: list[int], findings: list[Finding], found: list[Incident]) -> None:
+    def __init__(
+        self, analysis: Analysis, decided: list[int], ended: list[int], findings: list[Finding], found: list[Incident]
+    ) -> None:
         self.analysis = analysis
         self.decided = decided
         self.ended = ended
@@ -55,7 +58,9 @@ class Listener(Protocol):
 
 @dataclass(slots=True)
 class Keeping:
-    """What is kept where. ``stop``: conditions at which the capture ends. ``logs``, ``keys``: what is read beside it."""
+    """What is kept where. ``stop``: conditions at which the capture ends. ``logs``, ``keys``: what is
+    read beside it.
+    """
 
     journal: Journal | None = None
     recording: Recording | None = None

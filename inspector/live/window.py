@@ -1,7 +1,9 @@
-"""What a capture without an end keeps of the past: the connections that were used last, which is not the same as the last ones.
+"""What a capture without an end keeps of the past: the connections that were used last, which is not the same as the
+last ones.
 
-A connection counts as used when it is new, and when a later one offers a session that it was given or resumed. So a session's origin stays while the
-session is alive, however much goes by in between. What falls out can still be found in a journal, where one is kept.
+A connection counts as used when it is new, and when a later one offers a session that it was given or resumed. So a
+session's origin stays while the session is alive, however much goes by in between. What falls out can still be found in
+a journal, where one is kept.
 """
 
 from __future__ import annotations
@@ -12,18 +14,21 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from inspector.extract.journal import JournalRow
 from inspector.facts import CaptureFacts, ConnectionFacts, Facts, OtherFlow
-from inspector.journal import Row
 from inspector.tracking.closing import closed_first, gave_up
 from inspector.tracking.observed import connection_id
 from inspector.tracking.services import server_name
 from inspector.tracking.sessions import is_modern, kind_of
 
 RECENT = 16
-"""Of each service, so many of the last connections stand beside a new one when it is judged: they show how its client behaves."""
+"""Of each service, so many of the last connections stand beside a new one when it is judged: they show how its client
+behaves.
+"""
 
 ANCHORS = 8
-"""Of each certificate of a service, so many of the first full handshakes are never forgotten, nor the last one, nor the first of each client that accepts
+"""Of each certificate of a service, so many of the first full handshakes are never forgotten, nor the last one, nor the
+first of each client that accepts
 it: they name the back ends, tell a rotation from a pool, and show what clients think of a certificate."""
 
 ANCHORED_SHARE = 20
@@ -40,8 +45,10 @@ ServiceKey = tuple[bytes | str, int]
 ISSUER, RESUMER = 0, 1
 
 
-class Entry(Struct, gc=False):
-    """A connection with what it is looked up by. ``given``: ids and tickets that it was issued; ``offered``: those that it offered."""
+class WindowEntry(Struct, gc=False):
+    """A connection with what it is looked up by. ``given``: ids and tickets that it was issued; ``offered``: those that
+    it offered.
+    """
 
     packed: bytes
     service: ServiceKey
@@ -93,7 +100,7 @@ class Past(Protocol):
         """A list of the authorities that a server accepts, by its SHA-256."""
 
 
-def entry_of(found: ConnectionFacts, facts: Facts, is_final: bool) -> Entry:
+def entry_of(found: ConnectionFacts, facts: Facts, is_final: bool) -> WindowEntry:
     """What the window keeps of a connection. Its hello shapes go into ``facts``."""
     handshake = found.handshake
     kind = kind_of(handshake)[0]
@@ -108,10 +115,17 @@ def entry_of(found: ConnectionFacts, facts: Facts, is_final: bool) -> Entry:
         offered = handshake.offered_psks if found.secrets is not None else ()
         is_resumed = kind == "psk" and found.secrets is not None
     else:
-        offered = tuple(k for k in (handshake.offered_ticket, handshake.offered_id or (handshake.answered_id if kind == "resumed" else b"")) if k)
+        offered = tuple(
+            k
+            for k in (
+                handshake.offered_ticket,
+                handshake.offered_id or (handshake.answered_id if kind == "resumed" else b""),
+            )
+            if k
+        )
     has_given_up = gave_up(found, closed_first(found)[0])
     service = (server_name(handshake.offer) or found.server.address, found.server.port)
-    return Entry(
+    return WindowEntry(
         facts.pack(found),
         service,
         found.client.address,
@@ -129,10 +143,10 @@ def entry_of(found: ConnectionFacts, facts: Facts, is_final: bool) -> Entry:
     )
 
 
-def row_of(name: str, entry: Entry, found: ConnectionFacts) -> Row:
+def row_of(name: str, entry: WindowEntry, found: ConnectionFacts) -> JournalRow:
     """What the journal keeps of a connection."""
     handshake = found.handshake
-    return Row(
+    return JournalRow(
         name,
         entry.hello_ns or found.first_ns,
         entry.answer_ns,
@@ -158,7 +172,7 @@ class Window:
         """All connections that began later are here; of those before, some fell out."""
         self._most = most
         self._past = past
-        self._entries: OrderedDict[str, Entry] = OrderedDict()
+        self._entries: OrderedDict[str, WindowEntry] = OrderedDict()
         self._sessions: dict[bytes, list[str | None]] = {}
         """Who was issued a session, and who resumed it first."""
         self._recent: dict[ServiceKey, deque[str]] = {}
@@ -171,7 +185,7 @@ class Window:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def put(self, found: ConnectionFacts, is_final: bool) -> tuple[str, Entry, bool]:
+    def put(self, found: ConnectionFacts, is_final: bool) -> tuple[str, WindowEntry, bool]:
         """Keep a connection; one with the same id is replaced. Its id, and whether it was not known before."""
         name = connection_id(found)
         entry = entry_of(found, self.facts, is_final)
@@ -195,7 +209,7 @@ class Window:
         if service not in names and len(names) < 2:
             names.append(service)
 
-    def _index(self, name: str, entry: Entry) -> None:
+    def _index(self, name: str, entry: WindowEntry) -> None:
         if entry.random and name not in (legs := self._legs.setdefault(entry.random, [])):
             legs.append(name)
         for key in entry.given:
@@ -207,7 +221,7 @@ class Window:
                 if before is None or entry.answer_ns < before.answer_ns:
                     role[RESUMER] = name
 
-    def _anchor(self, name: str, entry: Entry, found: ConnectionFacts) -> None:
+    def _anchor(self, name: str, entry: WindowEntry, found: ConnectionFacts) -> None:
         if entry.leaf is None:
             return
         key = (entry.service, entry.leaf)
@@ -231,13 +245,15 @@ class Window:
             for known, forgotten in ((name, entry), *issuers):
                 self._forget(known, forgotten)
 
-    def _is_anchor(self, name: str, entry: Entry) -> bool:
+    def _is_anchor(self, name: str, entry: WindowEntry) -> bool:
         anchors = self._anchors.get((entry.service, entry.leaf)) if entry.leaf is not None else None
         return anchors is not None and name in anchors.names()
 
-    def _issuers(self, name: str, entry: Entry) -> list[tuple[str, Entry]]:
-        """Where the sessions come from that this connection resumed first: without it, it would seem that nobody had resumed them."""
-        found: dict[str, Entry] = {}
+    def _issuers(self, name: str, entry: WindowEntry) -> list[tuple[str, WindowEntry]]:
+        """Where the sessions come from that this connection resumed first: without it, it would seem that nobody had
+        resumed them.
+        """
+        found: dict[str, WindowEntry] = {}
         for key in entry.offered if entry.is_resumed else ():
             role = self._sessions.get(key)
             issuer = role[ISSUER] if role is not None and role[RESUMER] == name else None
@@ -245,7 +261,7 @@ class Window:
                 found[issuer] = self._entries[issuer]
         return list(found.items())
 
-    def _forget(self, name: str, entry: Entry) -> None:
+    def _forget(self, name: str, entry: WindowEntry) -> None:
         del self._entries[name]
         self.forgotten += 1
         self.whole_from_ns = max(self.whole_from_ns, entry.hello_ns)
@@ -259,8 +275,14 @@ class Window:
 
     def _forget_services(self) -> None:
         """Those of which no connection is known any more."""
-        self._recent = {service: kept for service, names in self._recent.items() if (kept := deque((n for n in names if n in self._entries), RECENT))}
-        self._named = {place: known for place, names in self._named.items() if (known := [s for s in names if s in self._recent])}
+        self._recent = {
+            service: kept
+            for service, names in self._recent.items()
+            if (kept := deque((n for n in names if n in self._entries), RECENT))
+        }
+        self._named = {
+            place: known for place, names in self._named.items() if (known := [s for s in names if s in self._recent])
+        }
 
     @property
     def is_untidy(self) -> bool:
@@ -269,7 +291,9 @@ class Window:
         return len(facts.offers) > 4 * SHAPES or len(facts.answers) > 4 * SHAPES or len(facts.certificates) > self._most
 
     def tidy(self) -> set[bytes] | None:
-        """Forget hello shapes and authorities that nothing uses; the certificates that are used, or None where there are few of either."""
+        """Forget hello shapes and authorities that nothing uses; the certificates that are used, or None where there
+        are few of either.
+        """
         facts = self.facts
         if len(facts.offers) > SHAPES or len(facts.answers) > SHAPES:
             keep = Facts(offers={}, answers={})
@@ -289,8 +313,10 @@ class Window:
         return None
 
     def around(self, names: Iterable[str], captures: list[CaptureFacts]) -> Facts:
-        """Some connections with all that it takes to judge them: where their sessions came from, the last ones of their services, the first of each certificate."""
-        chosen: dict[str, Entry] = {}
+        """Some connections with all that it takes to judge them: where their sessions came from, the last ones of their
+        services, the first of each certificate.
+        """
+        chosen: dict[str, WindowEntry] = {}
         services: set[ServiceKey] = set()
         for name in names:
             entry = self._entries.get(name)
@@ -313,7 +339,7 @@ class Window:
                     chosen.setdefault(name, self._entries[name])
         return self._facts(chosen.values(), captures, {})
 
-    def _relatives(self, chosen: dict[str, Entry]) -> None:
+    def _relatives(self, chosen: dict[str, WindowEntry]) -> None:
         """Add the origins of the sessions that are offered, and who resumed them first, and where those came from."""
         todo = list(chosen.values())
         most = RELATIVES * len(chosen)
@@ -351,7 +377,9 @@ class Window:
         """Connections by id, those that are still known."""
         return [self.facts.unpack(self._entries[name].packed) for name in names if name in self._entries]
 
-    def _facts(self, entries: Iterable[Entry], captures: list[CaptureFacts], others: dict[OtherFlow, int]) -> Facts:
+    def _facts(
+        self, entries: Iterable[WindowEntry], captures: list[CaptureFacts], others: dict[OtherFlow, int]
+    ) -> Facts:
         chosen = list(entries)
         past = self._past
         return Facts(
@@ -359,14 +387,26 @@ class Window:
             connections=[entry.packed for entry in chosen],
             offers=self.facts.offers,
             answers=self.facts.answers,
-            certificates=_known((d for entry in chosen for d in entry.chains), self.facts.certificates, past.certificate if past is not None else None),
+            certificates=_known(
+                (d for entry in chosen for d in entry.chains),
+                self.facts.certificates,
+                past.certificate if past is not None else None,
+            ),
             other_flows=others,
-            authorities=_known((d for entry in chosen for d in entry.authorities), self.facts.authorities, past.authorities if past is not None else None),
+            authorities=_known(
+                (d for entry in chosen for d in entry.authorities),
+                self.facts.authorities,
+                past.authorities if past is not None else None,
+            ),
         )
 
 
-def _known(digests: Iterable[bytes], known: dict[bytes, bytes], remembered: Callable[[bytes], bytes | None] | None) -> dict[bytes, bytes]:
-    """What digests stand for; what is not ``known`` is looked up in a place that remembers longer, where there is one, and known then."""
+def _known(
+    digests: Iterable[bytes], known: dict[bytes, bytes], remembered: Callable[[bytes], bytes | None] | None
+) -> dict[bytes, bytes]:
+    """What digests stand for; what is not ``known`` is looked up in a place that remembers longer, where there is one,
+    and known then.
+    """
     found: dict[bytes, bytes] = {}
     for digest in dict.fromkeys(digests):
         value = known.get(digest)

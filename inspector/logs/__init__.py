@@ -1,1 +1,3 @@
-"""What others wrote down at the same time: puppetserver.log and HAProxy's log, read as facts. Nothing is judged here."""
+"""What others wrote down at the same time: puppetserver.log and HAProxy's log, read as facts. Nothing is
+judged here.
+"""

@@ -1,7 +1,8 @@
 """What a log says, as facts. Compact and serialisable.
 
-``ns`` of an entry: nanoseconds since the epoch by the log's own clock; where the log writes no zone (``has_zone``), as if it wrote UTC. ``resolution_ns``: of the last
-digit that the log writes; what follows was cut off, so the true time is up to so much later.
+``ns`` of an entry: nanoseconds since the epoch by the log's own clock; where the log writes no zone (``has_zone``), as
+if it wrote UTC. ``resolution_ns``: of the last digit that the log writes; what follows was cut off, so the true time is
+up to so much later.
 """
 
 from __future__ import annotations
@@ -10,7 +11,17 @@ from typing import Literal
 
 from msgspec import Struct, field
 
-Kind = Literal["certificate_change", "untrusted", "invalid_path", "host_name", "alert_received", "ems_inconsistent", "peer_vanished", "no_common_parameters", "other"]
+Kind = Literal[
+    "certificate_change",
+    "untrusted",
+    "invalid_path",
+    "host_name",
+    "alert_received",
+    "ems_inconsistent",
+    "peer_vanished",
+    "no_common_parameters",
+    "other",
+]
 """Why a TLS connection failed, by the exception's text."""
 
 Form = Literal["puppetserver", "haproxy", "unknown"]
@@ -18,9 +29,11 @@ MILLISECOND_NS = 1_000_000
 
 
 class Failure(Struct, gc=False):
-    """A logged TLS failure. ``text``: first line and exception. ``host``, ``port``, ``request``: of what failed, where the log says so. ``node``: for whom.
+    """A logged TLS failure. ``text``: first line and exception. ``host``, ``port``, ``request``: of what failed, where
+    the log says so. ``node``: for whom.
 
-    ``impact``: ``catalog`` where the agent got an error instead of its catalog, ``report`` where a report was lost, else empty.
+    ``impact``: ``catalog`` where the agent got an error instead of its catalog, ``report`` where a report was lost,
+    else empty.
     """
 
     line: int
@@ -39,9 +52,11 @@ class Failure(Struct, gc=False):
 
 
 class Proxied(Struct, gc=False):
-    """A connection that HAProxy forwarded. ``server``: its name in the configuration, empty where none was chosen. ``backend``: the group it is in.
+    """A connection that HAProxy forwarded. ``server``: its name in the configuration, empty where none was chosen.
+    ``backend``: the group it is in.
 
-    ``ns``: when it was accepted; or, where the log does not write that, when the line was written, which HAProxy does at the connection's end (``is_end``).
+    ``ns``: when it was accepted; or, where the log does not write that, when the line was written, which HAProxy does
+    at the connection's end (``is_end``).
     """
 
     line: int
@@ -58,9 +73,11 @@ class Proxied(Struct, gc=False):
 
 
 class LogFacts(Struct):
-    """One log file. ``has_zone``: whether its times name their zone. ``problem``: why it could not be read, or not in full.
+    """One log file. ``has_zone``: whether its times name their zone. ``problem``: why it could not be read, or not in
+    full.
 
-    ``untimed``: lines that tell of a failure or a connection, whose time cannot be read. ``others``: lines of clients that were not asked for.
+    ``untimed``: lines that tell of a failure or a connection, whose time cannot be read. ``others``: lines of clients
+    that were not asked for.
     """
 
     path: str

@@ -1,8 +1,10 @@
 """What collectors put around a program's lines, taken off before anybody reads them: the one place that knows of it.
 
-A line passes through hands, and each may wrap it: Docker in JSON, the kubelet in its own prefix, syslog in a header, grep in file and line number, a terminal in colours; one
-around the other. Each is a *layer*: a function from a line to what it holds. Which layers a log has, and in which order, is learned from lines that turn out, once taken off, to
-begin an entry of a known log. All other lines (exceptions, stack traces) are then taken off in the same way, so that they read as they stood in the program's own log.
+A line passes through hands, and each may wrap it: Docker in JSON, the kubelet in its own prefix, syslog in a header,
+grep in file and line number, a terminal in colours; one around the other. Each is a *layer*: a function from a line to
+what it holds. Which layers a log has, and in which order, is learned from lines that turn out, once taken off, to begin
+an entry of a known log. All other lines (exceptions, stack traces) are then taken off in the same way, so that they
+read as they stood in the program's own log.
 """
 
 from __future__ import annotations
@@ -11,8 +13,8 @@ import re
 from collections.abc import Callable
 
 from inspector.logs.journald import Exported
-from inspector.logs.opened import Opened
-from inspector.logs.records import Record
+from inspector.logs.opened import OpenedLog
+from inspector.logs.records import LogRecord
 from inspector.logs.stamps import found_in
 
 DEPTH = 5
@@ -39,9 +41,17 @@ COOKIE = re.compile(rb"^@cee: *")
 COUNTED = re.compile(rb"^\d{1,6} (?=<\d{1,3}>)")
 """Octet counting of syslog over TCP (RFC 6587, section 3.4.1)."""
 
-SYSLOG_5424 = re.compile(rb"^<\d{1,3}>\d{1,2} (\S+) (\S+) (\S+) (\S+) \S+ (?:-|(?:\[(?:[^\]\"\\]|\"(?:[^\"\\]|\\.)*\"|\\.)*\])+)(?: (.*))?$", re.DOTALL)
-WHEN = rb"(?:[A-Z][a-z]{2} [ \d]\d [\d:]{8}(?:\.\d{1,9})?|(?:[A-Z][a-z]{2} )?\d{4}-\d\d-\d\d[T ][\d:]{8}\S*(?: [A-Z]{2,5})?|\d{10}\.\d{6}|\[ *\d+\.\d+\])"
-SYSLOG_3164 = re.compile(rb"^(?:<\d{1,3}>)?(" + WHEN + rb") (?:([^\s\[]+) )?([^\s:\[{\"]{1,128})(?:\[([^\]\s]*)\])?: ?(.*)$", re.DOTALL)
+SYSLOG_5424 = re.compile(
+    rb"^<\d{1,3}>\d{1,2} (\S+) (\S+) (\S+) (\S+) \S+ (?:-|(?:\[(?:[^\]\"\\]|\"(?:[^\"\\]|\\.)*\"|\\.)*\])+)(?: (.*))?$",
+    re.DOTALL,
+)
+WHEN = (
+    rb"(?:[A-Z][a-z]{2} [ \d]\d [\d:]{8}(?:\.\d{1,9})?|(?:[A-Z][a-z]{2} )?\d{4}-\d\d-\d\d[T ][\d:]{8}\S*(?:"
+    rb" [A-Z]{2,5})?|\d{10}\.\d{6}|\[ *\d+\.\d+\])"
+)
+SYSLOG_3164 = re.compile(
+    rb"^(?:<\d{1,3}>)?(" + WHEN + rb") (?:([^\s\[]+) )?([^\s:\[{\"]{1,128})(?:\[([^\]\s]*)\])?: ?(.*)$", re.DOTALL
+)
 """RFC 3164, rsyslog's file formats, and what journalctl prints in its short forms."""
 
 ESCAPED = re.compile(rb"#(01[0-5])")
@@ -53,7 +63,10 @@ CRI = re.compile(rb"^(\d{4}-\S+) (stdout|stderr) ([FP])\S* ?(.*)$", re.DOTALL)
 COMPOSE = re.compile(rb"^([\w./@-]{1,200}) *\| ?(.*)$", re.DOTALL)
 KUBECTL = re.compile(rb"^\[([\w./:-]{1,255})\]:? (.*)$", re.DOTALL)
 STAMPED = re.compile(rb"^\[?(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[^\s\]]*|\d{10}(?:\.\d{1,9})?)\]?[ \t]+(.*)$", re.DOTALL)
-PLACE = re.compile(rb"^([^\s:{\"\[<|]{1,255}?\.(?:log|gz|txt|out|json|zst)[\w.-]{0,100}?|[^\s:{\"\[<|]{1,255}?)(?:[:-]\d{1,10})?[:-](.*)$", re.DOTALL)
+PLACE = re.compile(
+    rb"^([^\s:{\"\[<|]{1,255}?\.(?:log|gz|txt|out|json|zst)[\w.-]{0,100}?|[^\s:{\"\[<|]{1,255}?)(?:[:-]\d{1,10})?[:-](.*)$",
+    re.DOTALL,
+)
 """grep: file, perhaps line number. With ``-A`` the lines around have ``-`` for ``:``."""
 
 NUMBERED = re.compile(rb"^\s*\d{1,10}(?:[:-]|[\t ]\s*)(.*)$", re.DOTALL)
@@ -66,7 +79,7 @@ SUSPICIOUS = re.compile(rb"[\d{\[<\"=@_\x1b\xef]|[A-Z][a-z]{2} [ \d]\d |haproxy"
 """How a line may begin that is not what it seems to be."""
 
 
-Layer = Callable[[bytes], Opened | None]
+Layer = Callable[[bytes], OpenedLog | None]
 
 
 TELLING = re.compile(rb"\d\d:\d\d:\d\d|\{|\d{10}|INFO|WARN|ERROR")
@@ -74,9 +87,11 @@ TELLING = re.compile(rb"\d\d:\d\d:\d\d|\{|\d{10}|INFO|WARN|ERROR")
 
 
 class Envelope:
-    """The layers of one log. ``is_head``: whether a line, with the time and source that its envelope names, begins an entry of a known log."""
+    """The layers of one log. ``is_head``: whether a line, with the time and source that its envelope names, begins an
+    entry of a known log.
+    """
 
-    def __init__(self, is_head: Callable[[Opened], bool], near_ns: int | None = None) -> None:
+    def __init__(self, is_head: Callable[[OpenedLog], bool], near_ns: int | None = None) -> None:
         """``near_ns``: a moment about which the log was written; syslog's times have no year."""
         self._is_head = is_head
         self._near_ns = near_ns
@@ -87,50 +102,75 @@ class Envelope:
         self._failed = self._tried = 0
         """Lines that taught nothing since one did; and what was tried of the present one."""
         self._journal = Exported()
-        self._layers: tuple[Layer, ...] = (_plain, self._json, _syslog_5424, self._syslog, _cri, _compose, _kubectl, _stamped, _numbered, _placed, _quoted, _indented, _behind)
+        self._layers: tuple[Layer, ...] = (
+            _plain,
+            self._json,
+            _syslog_5424,
+            self._syslog,
+            _cri,
+            _compose,
+            _kubectl,
+            _stamped,
+            _numbered,
+            _placed,
+            _quoted,
+            _indented,
+            _behind,
+        )
 
     @property
     def is_empty(self) -> bool:
         """Whether lines stand as their program wrote them."""
         return self._is_known and not self._chain and not self._journal.is_begun
 
-    def open(self, line: bytes) -> Opened | None:
+    def open(self, line: bytes) -> OpenedLog | None:
         """What the line holds; None where that is not whole yet, or is nobody's."""
         if line[:3] == b"==>" and (header := HEADER.match(line)) is not None:
             self._file = header[1]
             return None
-        start: Opened | None = Opened(line)
+        start: OpenedLog | None = OpenedLog(line)
         if self._journal.takes(line):
             start = self._journal.entry()
             if start is None:
                 return None
         assert start is not None
         if not self._is_known and not self._chain:
-            self._chain = next(((layer,) for layer in (_cri, self._json) if (piece := layer(line)) is not None and piece.is_partial), ())
+            self._chain = next(
+                ((layer,) for layer in (_cri, self._json) if (piece := layer(line)) is not None and piece.is_partial),
+                (),
+            )
         found = self._taken_off(start)
-        if found is not None and (found.is_partial or (self._is_known and not SUSPICIOUS.match(found.text)) or self._is_head(found)):
+        if found is not None and (
+            found.is_partial or (self._is_known and not SUSPICIOUS.match(found.text)) or self._is_head(found)
+        ):
             self._is_known = self._is_known or not found.is_partial
             return self._whole(found)
         here = found or start
-        if (not self._is_known or SUSPICIOUS.match(here.text)) and TELLING.search(here.text, 0, LEARNED_FROM) is not None:
+        if (not self._is_known or SUSPICIOUS.match(here.text)) and TELLING.search(
+            here.text, 0, LEARNED_FROM
+        ) is not None:
             self._failed += 1
             if self._failed < PATIENT or not self._failed % RARELY:
-                learned = self._learned_from(here, self._chain if found is not None else ()) or (self._learned_from(start, ()) if self._chain else None)
+                learned = self._learned_from(here, self._chain if found is not None else ()) or (
+                    self._learned_from(start, ()) if self._chain else None
+                )
                 if learned is not None:
                     self._chain, here = learned
                     self._is_known, self._failed = True, 0
         return self._whole(here)
 
-    def _learned_from(self, start: Opened, chain: tuple[Layer, ...]) -> tuple[tuple[Layer, ...], Opened] | None:
+    def _learned_from(self, start: OpenedLog, chain: tuple[Layer, ...]) -> tuple[tuple[Layer, ...], OpenedLog] | None:
         self._tried = 0
-        return self._learned(start if len(start.text) <= LEARNED_FROM else start._replace(text=start.text[:LEARNED_FROM]), chain)
+        return self._learned(
+            start if len(start.text) <= LEARNED_FROM else start._replace(text=start.text[:LEARNED_FROM]), chain
+        )
 
-    def _whole(self, found: Opened) -> Opened | None:
+    def _whole(self, found: OpenedLog) -> OpenedLog | None:
         if found.is_partial:
             return None
         return found._replace(source=self._file + b"/" + found.source) if self._file else found
 
-    def _taken_off(self, found: Opened) -> Opened | None:
+    def _taken_off(self, found: OpenedLog) -> OpenedLog | None:
         """All known layers, as far as they are there; None where the first is not."""
         for depth, layer in enumerate(self._chain):
             inner = layer(found.text)
@@ -147,8 +187,10 @@ class Envelope:
                 found = found._replace(text=self._pieces.pop(key) + found.text)
         return found
 
-    def _learned(self, found: Opened, chain: tuple[Layer, ...]) -> tuple[tuple[Layer, ...], Opened] | None:
-        """Layers behind which a known log's entry begins, in the order in which they are tried, and that entry; None where there are none."""
+    def _learned(self, found: OpenedLog, chain: tuple[Layer, ...]) -> tuple[tuple[Layer, ...], OpenedLog] | None:
+        """Layers behind which a known log's entry begins, in the order in which they are tried, and that entry; None
+        where there are none.
+        """
         self._tried += 1
         if self._is_head(found):
             return chain, found
@@ -162,97 +204,107 @@ class Envelope:
                     return learned
         return None
 
-    def _json(self, line: bytes) -> Opened | None:
+    def _json(self, line: bytes) -> OpenedLog | None:
         line = COOKIE.sub(b"", line[:8]) + line[8:]
         if line[:1] != b"{":
             return None
         try:
-            record = Record(line)
+            record = LogRecord(line)
         except ValueError:
             return None
         if record.text is None:
             return None
-        found = Opened(record.raw(), record.at, record.source, record.is_partial)
+        found = OpenedLog(record.raw(), record.at, record.source, record.is_partial)
         if found.is_partial or self._is_head(found):
             return found
         composed = record.composed()
         return found if composed is None else found._replace(text=composed)
 
-    def _syslog(self, line: bytes) -> Opened | None:
+    def _syslog(self, line: bytes) -> OpenedLog | None:
         match = SYSLOG_3164.match(line)
         if match is None:
             return None
         text = match[5]
         if b"#01" in text:
             text = ESCAPED.sub(lambda found: bytes((int(found[1], 8),)), text)
-        at = None if match[1][:1] == b"[" else found_in(match[1].rstrip(b" UTC") + b"Z" if match[1].endswith(b" UTC") else match[1], self._near_ns)
-        return Opened(text, at, b"/".join((match[2] or b"", match[3], match[4] or b"")))
+        at = (
+            None
+            if match[1][:1] == b"["
+            else found_in(match[1].rstrip(b" UTC") + b"Z" if match[1].endswith(b" UTC") else match[1], self._near_ns)
+        )
+        return OpenedLog(text, at, b"/".join((match[2] or b"", match[3], match[4] or b"")))
 
 
-def _within(outer: Opened, inner: Opened) -> Opened:
+def _within(outer: OpenedLog, inner: OpenedLog) -> OpenedLog:
     """A layer in another: the innermost time counts, one with a zone before one without."""
-    at = outer.at if inner.at is None or (outer.at is not None and outer.at.has_zone and not inner.at.has_zone) else inner.at
+    at = (
+        outer.at
+        if inner.at is None or (outer.at is not None and outer.at.has_zone and not inner.at.has_zone)
+        else inner.at
+    )
     source = outer.source + b"/" + inner.source if outer.source and inner.source else outer.source or inner.source
-    return Opened(inner.text, at, source, inner.is_partial)
+    return OpenedLog(inner.text, at, source, inner.is_partial)
 
 
-def _plain(line: bytes) -> Opened | None:
+def _plain(line: bytes) -> OpenedLog | None:
     """Without colours and marks of encodings."""
     text = ANSI.sub(b"", line) if b"\x1b" in line else line
     text = COUNTED.sub(b"", text.removeprefix(BOM))
-    return Opened(text) if text != line else None
+    return OpenedLog(text) if text != line else None
 
 
-def _syslog_5424(line: bytes) -> Opened | None:
+def _syslog_5424(line: bytes) -> OpenedLog | None:
     match = SYSLOG_5424.match(line)
     if match is None:
         return None
-    return Opened((match[5] or b"").removeprefix(BOM), found_in(match[1]), b"/".join((match[2], match[3], match[4])))
+    return OpenedLog((match[5] or b"").removeprefix(BOM), found_in(match[1]), b"/".join((match[2], match[3], match[4])))
 
 
-def _cri(line: bytes) -> Opened | None:
+def _cri(line: bytes) -> OpenedLog | None:
     match = CRI.match(line)
-    return Opened(match[4], found_in(match[1]), match[2], match[3] == b"P") if match is not None else None
+    return OpenedLog(match[4], found_in(match[1]), match[2], match[3] == b"P") if match is not None else None
 
 
-def _compose(line: bytes) -> Opened | None:
+def _compose(line: bytes) -> OpenedLog | None:
     match = COMPOSE.match(line)
-    return Opened(match[2], None, match[1]) if match is not None else None
+    return OpenedLog(match[2], None, match[1]) if match is not None else None
 
 
-def _kubectl(line: bytes) -> Opened | None:
+def _kubectl(line: bytes) -> OpenedLog | None:
     match = KUBECTL.match(line)
-    return Opened(match[2], None, match[1]) if match is not None else None
+    return OpenedLog(match[2], None, match[1]) if match is not None else None
 
 
-def _stamped(line: bytes) -> Opened | None:
+def _stamped(line: bytes) -> OpenedLog | None:
     match = STAMPED.match(line)
-    return Opened(match[2], found_in(match[1])) if match is not None else None
+    return OpenedLog(match[2], found_in(match[1])) if match is not None else None
 
 
-def _numbered(line: bytes) -> Opened | None:
+def _numbered(line: bytes) -> OpenedLog | None:
     match = NUMBERED.match(line)
-    return Opened(match[1]) if match is not None else None
+    return OpenedLog(match[1]) if match is not None else None
 
 
-def _placed(line: bytes) -> Opened | None:
+def _placed(line: bytes) -> OpenedLog | None:
     match = PLACE.match(line)
-    return Opened(match[2], None, match[1]) if match is not None else None
+    return OpenedLog(match[2], None, match[1]) if match is not None else None
 
 
-def _quoted(line: bytes) -> Opened | None:
+def _quoted(line: bytes) -> OpenedLog | None:
     text = line.rstrip(b",; \t")
     if len(text) < 2 or text[:1] not in b"\"'" or text[-1:] != text[:1]:
         return None
-    return Opened(text[1:-1].replace(b'""', b'"').replace(b'\\"', b'"').replace(b"\\n", b"\n").replace(b"\\t", b"\t"))
+    return OpenedLog(
+        text[1:-1].replace(b'""', b'"').replace(b'\\"', b'"').replace(b"\\n", b"\n").replace(b"\\t", b"\t")
+    )
 
 
-def _indented(line: bytes) -> Opened | None:
+def _indented(line: bytes) -> OpenedLog | None:
     match = INDENTED.match(line)
-    return Opened(match[1]) if match is not None else None
+    return OpenedLog(match[1]) if match is not None else None
 
 
-def _behind(line: bytes) -> Opened | None:
+def _behind(line: bytes) -> OpenedLog | None:
     """Whatever stands before a time: a prefix that nobody has described."""
     match = BEHIND.search(line, 1, 512)
-    return Opened(line[match.start() :], None, b"") if match is not None else None
+    return OpenedLog(line[match.start() :], None, b"") if match is not None else None

@@ -1,8 +1,9 @@
 """HAProxy's logs: who connected, when, and to which server it was sent.
 
-The TCP and HTTP formats, ``haproxy[374]: 127.0.0.1:34798 [23/Nov/2026:17:28:10.259] frontend backend/server …``, are read in one go; whatever stands before the client's address
-(syslog's header) is not looked at, nor is what stands behind the server, but for ``-> ADDRESS`` where a format writes it. HAProxy writes local time without a zone.
-Lines in any other order or form go to ``haproxy_formats``.
+The TCP and HTTP formats, ``haproxy[374]: 127.0.0.1:34798 [23/Nov/2026:17:28:10.259] frontend backend/server …``, are
+read in one go; whatever stands before the client's address (syslog's header) is not looked at, nor is what stands
+behind the server, but for ``-> ADDRESS`` where a format writes it. HAProxy writes local time without a zone. Lines in
+any other order or form go to ``haproxy_formats``.
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ import re
 from collections.abc import Container
 
 from inspector.logs.entries import LogFacts, Proxied
-from inspector.logs.haproxy_formats import Told, told
-from inspector.logs.opened import Opened
+from inspector.logs.haproxy_formats import HaproxyFields, told
+from inspector.logs.opened import OpenedLog
 from inspector.logs.stamps import COMMON, Stamp, common
 
 WHO = rb"(?:^|[\s:\"])(?:::ffff:)?\[?([0-9A-Fa-f.:]{2,45}?)\]?:(\d{1,5})\s+\["
 CLIENT = re.compile(WHO)
-LINE = re.compile(WHO + COMMON + rb"\]\s+([^\s/]+)(?:\s+[^\s/]+:\d+)?\s+([^\s/]+)/(<?[^\s>]+>?)(?:\s+\S+\s+->\s+(\S+:\d+))?")
+LINE = re.compile(
+    WHO + COMMON + rb"\]\s+([^\s/]+)(?:\s+[^\s/]+:\d+)?\s+([^\s/]+)/(<?[^\s>]+>?)(?:\s+\S+\s+->\s+(\S+:\d+))?"
+)
 SECOND = len("23/Nov/2026:17:28:10")
 ADDRESSES = 100_000
 LOOKED_AT = 1024
@@ -30,7 +33,7 @@ NONE = b"<NOSRV>"
 Clients = Container[tuple[str, int]]
 
 
-def is_ours(opened: Opened, clients: Clients | None = None) -> bool:
+def is_ours(opened: OpenedLog, clients: Clients | None = None) -> bool:
     """Whether a line is one that HAProxy writes for a connection."""
     match = LINE.search(opened.text[:LOOKED_AT])
     if match is not None:
@@ -48,7 +51,9 @@ class HaproxyLog:
         self._near_ns = near_ns
         self._others: dict[bytes, str] = {}
         self._second = b""
-        """The time of the last line to the second: others of that second whose clients are not looked for need no closer look."""
+        """The time of the last line to the second: others of that second whose clients are not looked for need no
+        closer look.
+        """
 
     def _is_other(self, address: bytes, port: bytes) -> bool:
         """Whether this client is none of those that are looked for."""
@@ -66,7 +71,9 @@ class HaproxyLog:
         return (known, int(port)) not in self._clients
 
     def line(self, number: int, line: bytes, at: Stamp | None = None, source: bytes = b"") -> bool:
-        """The next line, without its end; False where it tells of no connection. ``at``, ``source``: by its envelope."""
+        """The next line, without its end; False where it tells of no connection. ``at``, ``source``: by
+        its envelope.
+        """
         head = line[:LOOKED_AT]
         begun = CLIENT.search(head)
         if begun is not None and line[:1] != b"{":
@@ -78,7 +85,7 @@ class HaproxyLog:
             if match is not None:
                 self._second = second
                 return self._plain(number, head, match)
-        found = told(Opened(line, at, source), self._clients, self._near_ns)
+        found = told(OpenedLog(line, at, source), self._clients, self._near_ns)
         if found is not None:
             self._told(number, found)
         return found is not None
@@ -98,10 +105,23 @@ class HaproxyLog:
         if self._is_kept(client, port):
             server = b"" if groups[12] == NONE else groups[12]
             said = _text(line[match.start(1) :], TEXT)
-            facts.proxied.append(Proxied(number, ns, client, port, _text(groups[11]), _text(server), _text(groups[13] or b""), said, has_zone, resolution_ns))
+            facts.proxied.append(
+                Proxied(
+                    number,
+                    ns,
+                    client,
+                    port,
+                    _text(groups[11]),
+                    _text(server),
+                    _text(groups[13] or b""),
+                    said,
+                    has_zone,
+                    resolution_ns,
+                )
+            )
         return True
 
-    def _told(self, number: int, found: Told) -> None:
+    def _told(self, number: int, found: HaproxyFields) -> None:
         stamp = found.stamp
         if stamp is None:
             self.facts.untimed += 1
@@ -110,7 +130,18 @@ class HaproxyLog:
         facts.reach(stamp.ns, stamp.has_zone)
         if self._is_kept(found.client, found.port):
             names = (found.backend[:255], found.server[:255], found.address[:255], found.text[:TEXT])
-            facts.proxied.append(Proxied(number, stamp.ns, found.client, found.port, *names, stamp.has_zone, stamp.resolution_ns, found.is_end))
+            facts.proxied.append(
+                Proxied(
+                    number,
+                    stamp.ns,
+                    found.client,
+                    found.port,
+                    *names,
+                    stamp.has_zone,
+                    stamp.resolution_ns,
+                    found.is_end,
+                )
+            )
 
     def _is_kept(self, client: str, port: int) -> bool:
         """Whether a connection of this client is wanted, and there is room for it."""

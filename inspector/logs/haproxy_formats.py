@@ -1,9 +1,12 @@
-"""HAProxy's lines in other orders and forms than its own: ``log-format`` lets everybody write a connection as they like.
+"""HAProxy's lines in other orders and forms than its own: ``log-format`` lets everybody write a connection as they
+like.
 
-Three forms are told apart. *Named*: JSON, or ``key=value`` in any order; the names say what is what. *Common log format* (``option httplog clf``), whose client's port
-stands far behind its address. *Positional*: the client is the first address with a port (one of the captured clients, where those are known); ``backend/server`` stands
-together, or the last two names side by side are backend and server, as in ``%b %s``. Time may stand anywhere, as HAProxy's, ISO 8601, Internet or Unix time; where the line
-has none, its envelope has, which then is the time of the line: that of the connection's end.
+Three forms are told apart. *Named*: JSON, or ``key=value`` in any order; the names say what is what. *Common log
+format* (``option httplog clf``), whose client's port stands far behind its address. *Positional*: the client is the
+first address with a port (one of the captured clients, where those are known); ``backend/server`` stands together, or
+the last two names side by side are backend and server, as in ``%b %s``. Time may stand anywhere, as HAProxy's, ISO
+8601, Internet or Unix time; where the line has none, its envelope has, which then is the time of the line: that of the
+connection's end.
 """
 
 from __future__ import annotations
@@ -16,9 +19,18 @@ from typing import NamedTuple
 import msgspec
 
 from inspector.logs.entries import MILLISECOND_NS
-from inspector.logs.opened import Opened
+from inspector.logs.opened import OpenedLog
 from inspector.logs.records import stamp_of
-from inspector.logs.stamps import COMMON_ANYWHERE, INTERNET_ANYWHERE, ISO_ANYWHERE, SECOND_NS, UNIX_ANYWHERE, Stamp, found_in, zoned
+from inspector.logs.stamps import (
+    COMMON_ANYWHERE,
+    INTERNET_ANYWHERE,
+    ISO_ANYWHERE,
+    SECOND_NS,
+    UNIX_ANYWHERE,
+    Stamp,
+    found_in,
+    zoned,
+)
 
 LOOKED_AT = 4096
 TAG = re.compile(rb"haproxy(?:\[\d+\]:| \d+ \S+ (?:-|\[.*?\])| *:) ?", re.DOTALL)
@@ -26,11 +38,14 @@ PAIR = re.compile(r"([A-Za-z_@%][\w.%@-]{0,63})[=:](\"(?:[^\"\\]|\\.)*\"|\[[^\]]
 ADDRESS = re.compile(rb"\d\.\d{1,3}\.\d{1,3}\.\d|::|(?:[0-9A-Fa-f]{1,4}:){4}")
 """What every line of a connection holds."""
 
-ENDPOINT = re.compile(rb"(?<![\w.:/-])\[?((?:::ffff:)?\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}?)\]?(?::|[\s,;|\t\"]{1,4})(\d{1,5})(?![\w.:/-])")
+ENDPOINT = re.compile(
+    rb"(?<![\w.:/-])\[?((?:::ffff:)?\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}?)\]?(?::|[\s,;|\t\"]{1,4})(\d{1,5})(?![\w.:/-])"
+)
 """An address and a port, perhaps in columns of their own."""
 
 CLF = re.compile(
-    rb"([0-9A-Fa-f.:]{2,45}) - - \[([^\]]{20,40})\] \"(?:[^\"\\]|\\.)*\" -?\d+ \+?\d+ \"[^\"]*\" \"[^\"]*\" (\d{1,5}) (\d{1,3}) \"([^\"]*)\" \"([^\"]*)\" \"([^\"]*)\""
+    rb"([0-9A-Fa-f.:]{2,45}) - - \[([^\]]{20,40})\] \"(?:[^\"\\]|\\.)*\" -?\d+ \+?\d+ \"[^\"]*\" \"[^\"]*\" (\d{1,5})"
+    rb" (\d{1,3}) \"([^\"]*)\" \"([^\"]*)\" \"([^\"]*)\""
 )
 """``%ci - - [%trg] %r %ST %B "" "" %cp %ms %ft %b %s``."""
 
@@ -40,27 +55,82 @@ CONNECT = re.compile(rb"Connect from (\S+):(\d{1,5}) to \S+ \((\S+)/(?:TCP|HTTP)
 TROUBLE = re.compile(rb"\] [^\s/]+/[^\s/]+: ")
 """A connection that never was one: ``[time] frontend/bind: SSL handshake failure``."""
 
-JOINED = re.compile(rb"(?<![\w./:<>-])([A-Za-z_][\w.:~-]{0,254})/(<[A-Z]+>|[A-Za-z_0-9][\w.:-]{0,254}?)(?![\w/:])(?=[\s,;|\"'\])]|$)")
+JOINED = re.compile(
+    rb"(?<![\w./:<>-])([A-Za-z_][\w.:~-]{0,254})/(<[A-Z]+>|[A-Za-z_0-9][\w.:-]{0,254}?)(?![\w/:])(?=[\s,;|\"'\])]|$)"
+)
 NAME = re.compile(rb"(?<![\w./:<>=-])([A-Za-z_][\w.~-]{1,254}|<[A-Z]+>)(?![\w./:<>=-])")
 FLAGS = re.compile(rb"[A-Z-]{2,4}|HTTP|TCP|GET|POST|PUT|HEAD|NOSRV|TLSv[\d.]+|TLS_\w+|true|false|null|stdout|stderr")
 BETWEEN = re.compile(rb"[\s,;|\t\"']{1,4}")
 SERVERLESS = ("<NOSRV>", "NOSRV", "-", "")
 MOST_MEMBERS = 200
 
-CLIENTS = frozenset(("client", "clientaddr", "clientaddress", "clientip", "clientendpoint", "c", "ci", "src", "srcip", "srcaddr", "source", "sourceip", "sourceaddress"))
+CLIENTS = frozenset(
+    (
+        "client",
+        "clientaddr",
+        "clientaddress",
+        "clientip",
+        "clientendpoint",
+        "c",
+        "ci",
+        "src",
+        "srcip",
+        "srcaddr",
+        "source",
+        "sourceip",
+        "sourceaddress",
+    )
+)
 CLIENTS |= {"remote", "remoteaddr", "remoteaddress", "remoteip", "peer", "peeraddr", "from", "cip"}
 PORTS = frozenset(("cp", "clientport", "srcport", "sourceport", "sport", "remoteport", "peerport", "cport"))
-TIMES = frozenset(("time", "timestamp", "date", "datetime", "t", "tr", "ts", "tl", "at", "when", "acceptdate", "accept", "accepted", "accepttime", "start", "starttime"))
+TIMES = frozenset(
+    (
+        "time",
+        "timestamp",
+        "date",
+        "datetime",
+        "t",
+        "tr",
+        "ts",
+        "tl",
+        "at",
+        "when",
+        "acceptdate",
+        "accept",
+        "accepted",
+        "accepttime",
+        "start",
+        "starttime",
+    )
+)
 TIMES |= {"timelocal", "eventstart"}
 MILLISECONDS = frozenset(("ms", "msec", "millis", "milliseconds"))
 BACKENDS = frozenset(("backend", "be", "b", "backendname", "bename", "bck", "pool"))
-SERVERS = frozenset(("server", "srv", "s", "servername", "srvname", "backendserver", "beserver", "besrv", "upstream", "route", "sv"))
-ADDRESSES = frozenset(("serverip", "serveraddr", "serveraddress", "si", "srvip", "srvaddr", "serverendpoint", "dst", "upstreamaddr", "sip", "destinationip"))
+SERVERS = frozenset(
+    ("server", "srv", "s", "servername", "srvname", "backendserver", "beserver", "besrv", "upstream", "route", "sv")
+)
+ADDRESSES = frozenset(
+    (
+        "serverip",
+        "serveraddr",
+        "serveraddress",
+        "si",
+        "srvip",
+        "srvaddr",
+        "serverendpoint",
+        "dst",
+        "upstreamaddr",
+        "sip",
+        "destinationip",
+    )
+)
 ADDRESS_PORTS = frozenset(("serverport", "sp", "srvport", "dstport", "upstreamport", "destinationport"))
 
 
-class Told(NamedTuple):
-    """A connection as a line tells it. ``stamp``: None where its time cannot be read. ``is_end``: the time is that of the line."""
+class HaproxyFields(NamedTuple):
+    """A connection as a line tells it. ``stamp``: None where its time cannot be read. ``is_end``: the time is that of
+    the line.
+    """
 
     client: str
     port: int
@@ -75,8 +145,10 @@ class Told(NamedTuple):
 Clients = Container[tuple[str, int]]
 
 
-def told(opened: Opened, clients: Clients | None, near_ns: int | None = None) -> Told | None:
-    """What a line of any form tells of a connection; None where it tells of none. ``clients``: as in ``HaproxyLog``; ``near_ns``: as in ``stamps.syslog``."""
+def told(opened: OpenedLog, clients: Clients | None, near_ns: int | None = None) -> HaproxyFields | None:
+    """What a line of any form tells of a connection; None where it tells of none. ``clients``: as in ``HaproxyLog``;
+    ``near_ns``: as in ``stamps.syslog``.
+    """
     line = opened.text[:LOOKED_AT]
     if ADDRESS.search(line) is None:
         return None
@@ -94,13 +166,21 @@ def told(opened: Opened, clients: Clients | None, near_ns: int | None = None) ->
         before = opened.at or (found_in(line[: tag.start()], near_ns) if tag is not None else None)
         return found._replace(stamp=before) if found is not None else None
     else:
-        found = _common(body) or _named(list(_pairs(body)), body) or _positional(body, tag is not None or b"haproxy" in opened.source, clients)
+        found = (
+            _common(body)
+            or _named(list(_pairs(body)), body)
+            or _positional(body, tag is not None or b"haproxy" in opened.source, clients)
+        )
     if found is None:
         return None
     if found.stamp is not None:
         return found
     at = opened.at or (found_in(line[: tag.start()], near_ns) if tag is not None else None)
-    return found if at is None else found._replace(stamp=at, is_end=True, text=f"{zoned(at).decode()} haproxy[0]: {found.text}")
+    return (
+        found
+        if at is None
+        else found._replace(stamp=at, is_end=True, text=f"{zoned(at).decode()} haproxy[0]: {found.text}")
+    )
 
 
 def _members(body: bytes) -> Iterator[tuple[str, object]]:
@@ -125,15 +205,22 @@ def _pairs(body: bytes) -> Iterator[tuple[str, object]]:
         yield match[1], match[2].strip('"[]')
 
 
-def _named(members: list[tuple[str, object]], body: bytes) -> Told | None:
+def _named(members: list[tuple[str, object]], body: bytes) -> HaproxyFields | None:
     """What names say: the client with its port, and a backend or server, or it is no such line."""
 
     def every(names: frozenset[str]) -> Iterator[object]:
-        return (value for name, value in members if value not in (None, "", "-") and any(key in names for key in _keys(name)))
+        return (
+            value
+            for name, value in members
+            if value not in (None, "", "-") and any(key in names for key in _keys(name))
+        )
 
     port, server_port = next(every(PORTS), None), next(every(ADDRESS_PORTS), None)
     client = next((end for value in every(CLIENTS) if (end := _endpoint(value, port)) is not None), None)
-    server, backend = (next((value for value in every(names) if isinstance(value, str) and not value.isdigit()), "") for names in (SERVERS, BACKENDS))
+    server, backend = (
+        next((value for value in every(names) if isinstance(value, str) and not value.isdigit()), "")
+        for names in (SERVERS, BACKENDS)
+    )
     if client is None or not (server or backend):
         return None
     for joined in (server, backend):
@@ -141,14 +228,23 @@ def _named(members: list[tuple[str, object]], body: bytes) -> Told | None:
             backend, _, server = joined.partition("/")
             break
     address = next((end for value in every(ADDRESSES) if (end := _endpoint(value, server_port)) is not None), None)
-    stamp = next((at for name, value in members if any(key in TIMES for key in _keys(name)) and (at := stamp_of(_number(value))) is not None), None)
+    stamp = next(
+        (
+            at
+            for name, value in members
+            if any(key in TIMES for key in _keys(name)) and (at := stamp_of(_number(value))) is not None
+        ),
+        None,
+    )
     if stamp is None and body[:1] != b"{":
         stamp = found_in(body)
     rest = _number(next(every(MILLISECONDS), None))
     if stamp is not None and stamp.resolution_ns == SECOND_NS and isinstance(rest, int) and 0 <= rest < 1000:
         stamp = Stamp(stamp.ns + rest * MILLISECOND_NS, stamp.has_zone, MILLISECOND_NS)
     where = f"{address[0]}:{address[1]}" if address is not None else ""
-    return Told(*client, stamp, backend, "" if server in SERVERLESS else server, where, body.decode("utf-8", "backslashreplace"))
+    return HaproxyFields(
+        *client, stamp, backend, "" if server in SERVERLESS else server, where, body.decode("utf-8", "backslashreplace")
+    )
 
 
 def _keys(name: str) -> list[str]:
@@ -184,14 +280,16 @@ def _address(text: str) -> str:
     return str(mapped or found)
 
 
-def _connected(match: re.Match[bytes], body: bytes) -> Told | None:
+def _connected(match: re.Match[bytes], body: bytes) -> HaproxyFields | None:
     try:
-        return Told(_address(match[1].decode("ascii", "replace").strip("[]")), int(match[2]), None, "", "", "", _text(body))
+        return HaproxyFields(
+            _address(match[1].decode("ascii", "replace").strip("[]")), int(match[2]), None, "", "", "", _text(body)
+        )
     except ValueError:
         return None
 
 
-def _common(body: bytes) -> Told | None:
+def _common(body: bytes) -> HaproxyFields | None:
     match = CLF.search(body)
     if match is None:
         return None
@@ -203,10 +301,18 @@ def _common(body: bytes) -> Told | None:
     if stamp is not None and stamp.resolution_ns == SECOND_NS and len(match[4]) == 3:
         stamp = Stamp(stamp.ns + int(match[4]) * MILLISECOND_NS, stamp.has_zone, MILLISECOND_NS)
     server = _text(match[7])
-    return Told(client, int(match[3]), stamp, _text(match[6]), "" if server in SERVERLESS else server, "", _text(body[match.start() :]))
+    return HaproxyFields(
+        client,
+        int(match[3]),
+        stamp,
+        _text(match[6]),
+        "" if server in SERVERLESS else server,
+        "",
+        _text(body[match.start() :]),
+    )
 
 
-def _positional(body: bytes, is_tagged: bool, clients: Clients | None) -> Told | None:
+def _positional(body: bytes, is_tagged: bool, clients: Clients | None) -> HaproxyFields | None:
     ends = list(_endpoints(_without_times(body)))
     if not ends:
         return None
@@ -225,8 +331,10 @@ def _positional(body: bytes, is_tagged: bool, clients: Clients | None) -> Told |
         return None
     if joined is not None and not is_tagged and stamp is None:
         return None
-    address = next((f"{host}:{port}" for host, port in reversed(ends) if (host, port) != client), "") if len(ends) > 1 else ""
-    return Told(*client, stamp, backend, "" if server in SERVERLESS else server, address, _text(body))
+    address = (
+        next((f"{host}:{port}" for host, port in reversed(ends) if (host, port) != client), "") if len(ends) > 1 else ""
+    )
+    return HaproxyFields(*client, stamp, backend, "" if server in SERVERLESS else server, address, _text(body))
 
 
 def _without_times(body: bytes) -> bytes:

@@ -1,19 +1,27 @@
 """journald's export format: an entry is a block of ``FIELD=value`` lines that ends with an empty one.
 
-A value that is no plain text, as one of several lines is none, has its field's name on a line of its own; its length as 64 bits, little-endian; then its bytes
-(systemd.io/JOURNAL_EXPORT_FORMATS). Such bytes may hold line ends, so lines are put together again until the length is reached.
+A value that is no plain text, as one of several lines is none, has its field's name on a line of its own; its length as
+64 bits, little-endian; then its bytes (systemd.io/JOURNAL_EXPORT_FORMATS). Such bytes may hold line ends, so lines are
+put together again until the length is reached.
 """
 
 from __future__ import annotations
 
 import re
 
-from inspector.logs.opened import Opened
+from inspector.logs.opened import OpenedLog
 from inspector.logs.stamps import Stamp
 
 BEGINS = (b"__CURSOR=", b"__REALTIME_TIMESTAMP=")
 FIELD = re.compile(rb"^[A-Z_][A-Z0-9_]{0,63}$")
-WANTED = (b"MESSAGE", b"__REALTIME_TIMESTAMP", b"_SOURCE_REALTIME_TIMESTAMP", b"_HOSTNAME", b"SYSLOG_IDENTIFIER", b"_PID")
+WANTED = (
+    b"MESSAGE",
+    b"__REALTIME_TIMESTAMP",
+    b"_SOURCE_REALTIME_TIMESTAMP",
+    b"_HOSTNAME",
+    b"SYSLOG_IDENTIFIER",
+    b"_PID",
+)
 LENGTH = 8
 MOST_BYTES = 1 << 20
 MOST_LINES = 1000
@@ -32,7 +40,7 @@ class Exported:
         """The field whose bytes are being put together."""
         self._lines_of_it: list[bytes] = []
         self._size = 0
-        self._entry: Opened | None = None
+        self._entry: OpenedLog | None = None
 
     def takes(self, line: bytes) -> bool:
         """Whether the line is part of an entry; the last one is an empty line."""
@@ -57,7 +65,7 @@ class Exported:
             self._keep(name, value)
         return True
 
-    def entry(self) -> Opened | None:
+    def entry(self) -> OpenedLog | None:
         """The entry that the last line ended; None where it ended none."""
         entry, self._entry = self._entry, None
         return entry
@@ -81,10 +89,16 @@ class Exported:
             self._fields.setdefault(name, value)
 
     @staticmethod
-    def _made(fields: dict[bytes, bytes]) -> Opened | None:
+    def _made(fields: dict[bytes, bytes]) -> OpenedLog | None:
         message = fields.get(b"MESSAGE")
         if message is None:
             return None
         written = fields.get(b"_SOURCE_REALTIME_TIMESTAMP") or fields.get(b"__REALTIME_TIMESTAMP") or b""
-        at = Stamp(int(written) * MICROSECOND_NS, True, MICROSECOND_NS) if written.isdigit() and len(written) < LENGTH * 2 + 1 else None
-        return Opened(message, at, b"/".join(fields.get(name, b"") for name in (b"_HOSTNAME", b"SYSLOG_IDENTIFIER", b"_PID")))
+        at = (
+            Stamp(int(written) * MICROSECOND_NS, True, MICROSECOND_NS)
+            if written.isdigit() and len(written) < LENGTH * 2 + 1
+            else None
+        )
+        return OpenedLog(
+            message, at, b"/".join(fields.get(name, b"") for name in (b"_HOSTNAME", b"SYSLOG_IDENTIFIER", b"_PID"))
+        )

@@ -7,8 +7,10 @@ from typing import NamedTuple
 from inspector.logs.stamps import Stamp
 
 
-class Opened(NamedTuple):
-    """What a layer, or all of them, held. ``at``: the time that the collector wrote; ``source``: whose line it is; ``is_partial``: its rest is still to come."""
+class OpenedLog(NamedTuple):
+    """What a layer, or all of them, held. ``at``: the time that the collector wrote; ``source``: whose line it is;
+    ``is_partial``: its rest is still to come.
+    """
 
     text: bytes
     at: Stamp | None = None

@@ -1,8 +1,11 @@
-"""puppetserver.log of every era: failed TLS connections of its HTTP client, and what became of the requests that they carried.
+"""puppetserver.log of every era: failed TLS connections of its HTTP client, and what became of the requests that they
+carried.
 
-2014: ``2014-11-20 22:04:03,392 ERROR [c.p.h.c.SyncHttpClient] Error executing http request``, local time without a zone. Today:
-``2026-11-23T17:10:17.080Z WARN  [qtp1-55] [c.p.h.c.i.PersistentSyncHttpClient] Error executing http request``. The exception stands on the next line that
-has no time of its own, perhaps behind ``Caused by:``. What follows on the same thread says which request it was, and for which node.
+2014: ``2014-11-20 22:04:03,392 ERROR [c.p.h.c.SyncHttpClient] Error executing http request``, local time without a
+zone. Today:
+``2026-11-23T17:10:17.080Z WARN  [qtp1-55] [c.p.h.c.i.PersistentSyncHttpClient] Error executing http request``. The
+exception stands on the next line that has no time of its own, perhaps behind ``Caused by:``. What follows on the same
+thread says which request it was, and for which node.
 """
 
 from __future__ import annotations
@@ -20,9 +23,13 @@ HEAD = re.compile(rb"^" + ISO + rb"\s+" + LEVEL + rb"\s+(?:\[([^\]\s]*)\]\s+)?\[
 ASIDE = rb"(?:[\s|,]*(?:\[[^\]\n]{0,80}\]|\([^)\n]{0,80}\)|\d{1,7}(?=\s)|\d\d:\d\d:\d\d[.,]\d{3}))*"
 LOOSE = re.compile(rb"^\[?" + ISO + rb"\]?(" + ASIDE + rb")[\s\[|,(]+" + LEVEL + rb"(?:ING)?\b(.*)$")
 LOGGER = re.compile(rb"[\]|)\s]*(?:\d+\s+---\s|\[|\(|[\w.$]+\s*[-:]\s)")
-"""Other patterns of logback and its like (Spring's, ``[%thread] %level %logger - %msg``): time, what stands before the level, level; then a logger's name."""
+"""Other patterns of logback and its like (Spring's, ``[%thread] %level %logger - %msg``): time, what stands before the
+level, level; then a logger's name.
+"""
 
-UNTIMED = re.compile(rb"^(?:\d\d:\d\d:\d\d[.,]\d{3}\s+)?(?:\[[^\]\s]+\]\s+)?" + LEVEL + rb"\s+(?:\[[^\]]+\]|[a-z][\w.$]+\s+[-:]\s)")
+UNTIMED = re.compile(
+    rb"^(?:\d\d:\d\d:\d\d[.,]\d{3}\s+)?(?:\[[^\]\s]+\]\s+)?" + LEVEL + rb"\s+(?:\[[^\]]+\]|[a-z][\w.$]+\s+[-:]\s)"
+)
 """A pattern without a date, as containers have it, whose collector writes the time."""
 
 BRACKETED = re.compile(r"\[\s*([^\]\s]+)\s*\]")
@@ -30,7 +37,9 @@ THREAD = re.compile(r"qtp|pool|thread|async|jruby|main|-\d", re.IGNORECASE)
 ALONE = re.compile(rb"(?:qtp|pool-|main$)|.*-\d+$")
 """A name in the only brackets that is a thread's, not a logger's."""
 
-EXCEPTION = re.compile(rb"((?:javax\.net\.ssl|j\.n\.s|sun\.security|s\.s|java\.security\.cert|j\.s\.c)\.[\w.$]*Exception|(?:java\.io|j\.i)\.(?:EOF|IO)Exception)(?::\s*(.*))?$")
+EXCEPTION = re.compile(
+    rb"((?:javax\.net\.ssl|j\.n\.s|sun\.security|s\.s|java\.security\.cert|j\.s\.c)\.[\w.$]*Exception|(?:java\.io|j\.i)\.(?:EOF|IO)Exception)(?::\s*(.*))?$"
+)
 """Also as JSON encoders shorten them."""
 
 TLS = (b"javax.net.ssl.", b"j.n.s.")
@@ -43,10 +52,25 @@ KINDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     ("certificate_change", re.compile(r"restricted\s*during")),
     ("ems_inconsistent", re.compile(r"Extended Master Secret extension", re.IGNORECASE)),
     ("untrusted", re.compile(r"PKIX path building failed|unable to find valid certification path")),
-    ("invalid_path", re.compile(r"PKIX path validation failed|CertificateExpired|CertificateNotYetValid|NotAfter|NotBefore")),
-    ("host_name", re.compile(r"No (?:subject alternative|name matching)|SSLPeerUnverifiedException|doesn't match any of the subject alternative names")),
+    (
+        "invalid_path",
+        re.compile(r"PKIX path validation failed|CertificateExpired|CertificateNotYetValid|NotAfter|NotBefore"),
+    ),
+    (
+        "host_name",
+        re.compile(
+            r"No (?:subject alternative|name matching)|SSLPeerUnverifiedException|doesn't match any of the subject"
+            r" alternative names"
+        ),
+    ),
     ("alert_received", re.compile(r"Received fatal alert")),
-    ("no_common_parameters", re.compile(r"No appropriate protocol|no cipher suites in common|Unsupported or unrecognized SSL message|protocol version")),
+    (
+        "no_common_parameters",
+        re.compile(
+            r"No appropriate protocol|no cipher suites in common|Unsupported or unrecognized SSL message|protocol"
+            r" version"
+        ),
+    ),
     ("peer_vanished", re.compile(r"Remote host (?:terminated|closed)|SSL peer shut down incorrectly|Connection reset")),
 )
 """By the exception's text, the first that matches."""
@@ -176,7 +200,9 @@ class PuppetServerLog:
             self._head = None
             return
         said = (text if detail in text else f"{text} | {detail}")[:TEXT]
-        failure = Failure(number, at.ns, kind, detail, said, thread, has_zone=at.has_zone, resolution_ns=at.resolution_ns)
+        failure = Failure(
+            number, at.ns, kind, detail, said, thread, has_zone=at.has_zone, resolution_ns=at.resolution_ns
+        )
         self._failure = failure
         if len(self.facts.failures) >= MOST_FAILURES:
             self.facts.problem = f"more than {MOST_FAILURES:,} failures; the first of them are used"
@@ -213,7 +239,9 @@ class PuppetServerLog:
 
 
 def _loose(line: bytes) -> tuple[tuple[bytes | None, ...], bytes, bytes, bytes] | None:
-    """Groups of the time, level, thread and message of a line that is written in another way than Puppet's own; None where it begins no entry."""
+    """Groups of the time, level, thread and message of a line that is written in another way than Puppet's own; None
+    where it begins no entry.
+    """
     line = line[:LOOKED_AT]
     match = LOOSE.match(line)
     if match is not None and (LOGGER.match(match[11]) or b"[" in match[9]):
@@ -223,7 +251,9 @@ def _loose(line: bytes) -> tuple[tuple[bytes | None, ...], bytes, bytes, bytes] 
     else:
         return None
     said = behind.find(b"Puppet ")
-    names: list[str] = BRACKETED.findall(_text(before)) + BRACKETED.findall(_text(behind[: said if said >= 0 else len(behind)])[:200])
+    names: list[str] = BRACKETED.findall(_text(before)) + BRACKETED.findall(
+        _text(behind[: said if said >= 0 else len(behind)])[:200]
+    )
     thread = next((name for name in names if THREAD.search(name)), names[0] if names else "")
     return groups, level, thread.encode("utf-8", "backslashreplace"), behind[said:] if said >= 0 else behind
 

@@ -1,4 +1,6 @@
-"""Log files as facts: what they are is told by their content. Any file gives facts or a named problem, in bounded memory."""
+"""Log files as facts: what they are is told by their content. Any file gives facts or a named problem, in bounded
+memory.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +13,10 @@ from inspector.logs import haproxy, puppetserver
 from inspector.logs.entries import LogFacts
 from inspector.logs.envelope import SUSPICIOUS, Envelope
 from inspector.logs.haproxy import Clients, HaproxyLog
-from inspector.logs.opened import Opened
+from inspector.logs.opened import OpenedLog
 from inspector.logs.puppetserver import PuppetServerLog
 from inspector.logs.sources import NotALog, opened
-from inspector.safe import path_text
+from inspector.text.safe import path_text
 
 CHUNK = 1 << 20
 LONGEST_LINE = 1 << 20
@@ -32,13 +34,22 @@ Sink = Callable[[int, bytes], bool]
 
 
 def read_log(path: str, clients: Clients | None = None, near_ns: int | None = None) -> LogFacts:
-    """One log, plain or compressed. ``clients``: as in ``HaproxyLog``; ``near_ns``: as in ``stamps.syslog``. Raises nothing: ``problem`` says what went wrong."""
+    """One log, plain or compressed. ``clients``: as in ``HaproxyLog``; ``near_ns``: as in ``stamps.syslog``. Raises
+    nothing: ``problem`` says what went wrong.
+    """
     facts = LogFacts(path_text(path), "unknown")
     try:
         with opened(path) as file:
             _read(inflate(file), facts, clients, near_ns)
     except (OSError, Damaged, NotALog) as error:
-        told = str(error) if isinstance(error, NotALog) else f"cannot be read{f' behind line {facts.lines:,}' if facts.lines else ''}: {getattr(error, 'strerror', None) or error}"
+        told = (
+            str(error)
+            if isinstance(error, NotALog)
+            else (
+                f"cannot be read{f' behind line {facts.lines:,}' if facts.lines else ''}:"
+                f" {getattr(error, 'strerror', None) or error}"
+            )
+        )
         facts.problem = told
     return facts
 
@@ -61,11 +72,15 @@ def _read(stream: Readable, facts: LogFacts, clients: Clients | None, near_ns: i
             if number >= TRIED_LINES or tried >= TRIED_BYTES:
                 break
     if facts.form == "unknown":
-        facts.problem = "is empty" if not facts.lines else "is of no known format: neither puppetserver.log nor a log of HAProxy"
+        facts.problem = (
+            "is empty" if not facts.lines else "is of no known format: neither puppetserver.log nor a log of HAProxy"
+        )
 
 
 class Entries:
-    """Lines of a log in, entries out. What a line is, the line tells: several programs may write into one file, and collectors may wrap what they wrote."""
+    """Lines of a log in, entries out. What a line is, the line tells: several programs may write into one file, and
+    collectors may wrap what they wrote.
+    """
 
     def __init__(self, facts: LogFacts, clients: Clients | None = None, near_ns: int | None = None) -> None:
         """``clients``, ``near_ns``: as in ``read_log``."""
@@ -78,7 +93,9 @@ class Entries:
 
     @property
     def plain(self) -> Sink | None:
-        """What takes lines as they stand, where they are not wrapped; ``line`` is to be given those that it does not take."""
+        """What takes lines as they stand, where they are not wrapped; ``line`` is to be given those that it does not
+        take.
+        """
         if not self._envelope.is_empty:
             return None
         return self._one.line if self.facts.form == "puppetserver" else self._haproxy.line
@@ -93,7 +110,7 @@ class Entries:
             for text in found.text.split(b"\n"):
                 self._give(number, text.rstrip(b"\r"), found)
 
-    def _give(self, number: int, text: bytes, found: Opened) -> None:
+    def _give(self, number: int, text: bytes, found: OpenedLog) -> None:
         """A line as its program wrote it, and what its envelope said."""
         source = self._one if not found.source else self._puppet.get(found.source)
         if source is None:
@@ -112,15 +129,22 @@ class Entries:
 
     def _may_be_haproxy(self, text: bytes, source: bytes) -> bool:
         """A look that is cheaper than reading it."""
-        return self.facts.form != "puppetserver" or b"haproxy" in source or b"haproxy" in text[:256] or haproxy.CLIENT.search(text, 0, 256) is not None
+        return (
+            self.facts.form != "puppetserver"
+            or b"haproxy" in source
+            or b"haproxy" in text[:256]
+            or haproxy.CLIENT.search(text, 0, 256) is not None
+        )
 
-    def _is_head(self, found: Opened) -> bool:
+    def _is_head(self, found: OpenedLog) -> bool:
         first = found.text.partition(b"\n")[0]
         return puppetserver.is_ours(first) or haproxy.is_ours(found._replace(text=first), self._clients)
 
 
 class Splitter:
-    """Chunks in, lines with their numbers from 1 out, without their ends; of a line that is too long, its start. ``number``: of the last line."""
+    """Chunks in, lines with their numbers from 1 out, without their ends; of a line that is too long, its start.
+    ``number``: of the last line.
+    """
 
     def __init__(self) -> None:
         self.number = 0
@@ -154,7 +178,9 @@ class Splitter:
 
 
 def lines(stream: Readable) -> Iterator[tuple[int, bytes]]:
-    """The lines of a stream, as ``Splitter`` gives them; UTF-16 as UTF-8. Raises Damaged behind the last one that could be had."""
+    """The lines of a stream, as ``Splitter`` gives them; UTF-16 as UTF-8. Raises Damaged behind the last one that could
+    be had.
+    """
     splitter = Splitter()
     piece = bytearray(CHUNK)
     decoder: codecs.IncrementalDecoder | None = None

@@ -1,7 +1,9 @@
-"""Lines that are JSON objects: what Docker, journald, fluentd, a logging library's JSON encoder and their like call the message, its time and its program.
+"""Lines that are JSON objects: what Docker, journald, fluentd, a logging library's JSON encoder and their like call the
+message, its time and its program.
 
-Two kinds: a collector's record holds a line as its program wrote it; an encoder's record (Puppet documents logstash-logback-encoder) holds its parts, of which the line
-is put together again as the program would have written it, its exception on the lines that follow.
+Two kinds: a collector's record holds a line as its program wrote it; an encoder's record (Puppet documents
+logstash-logback-encoder) holds its parts, of which the line is put together again as the program would have written it,
+its exception on the lines that follow.
 """
 
 from __future__ import annotations
@@ -16,17 +18,76 @@ from inspector.logs.stamps import Stamp, found_in, unix, zoned
 INNER = ("_source", "result", "jsonPayload", "fields")
 """Where exports of search engines and clouds keep the record itself."""
 
-MESSAGES = ("log", "MESSAGE", "message", "msg", "line", "textPayload", "@message", "full_message", "short_message", "_raw", "event.original", "content", "body")
-TIMES = ("@timestamp", "_SOURCE_REALTIME_TIMESTAMP", "__REALTIME_TIMESTAMP", "timestamp", "time", "ts", "date", "datetime", "timeMillis", "instant", "@time", "_time")
+MESSAGES = (
+    "log",
+    "MESSAGE",
+    "message",
+    "msg",
+    "line",
+    "textPayload",
+    "@message",
+    "full_message",
+    "short_message",
+    "_raw",
+    "event.original",
+    "content",
+    "body",
+)
+TIMES = (
+    "@timestamp",
+    "_SOURCE_REALTIME_TIMESTAMP",
+    "__REALTIME_TIMESTAMP",
+    "timestamp",
+    "time",
+    "ts",
+    "date",
+    "datetime",
+    "timeMillis",
+    "instant",
+    "@time",
+    "_time",
+)
 LEVELS = ("level", "log.level", "severity", "levelname", "loglevel", "lvl", "_level")
 THREADS = ("thread_name", "thread", "threadName", "process.thread.name", "_thread", "_thread_name", "thread.name")
 LOGGERS = ("logger_name", "logger", "loggerName", "log.logger", "_logger", "loggerClassName", "class")
-TRACES = ("stack_trace", "stackTrace", "stacktrace", "exception", "throwable", "error.stack_trace", "thrown", "error", "_exception", "_stack_trace")
-PROGRAMS = ("_HOSTNAME", "SYSLOG_IDENTIFIER", "_PID", "_SYSTEMD_UNIT", "kubernetes.pod_name", "container_name", "container", "host", "program", "stream")
-NAMES, WORDS = ("className", "exceptionType", "name", "type", "exception_class", "class"), ("message", "localizedMessage", "exception_message")
+TRACES = (
+    "stack_trace",
+    "stackTrace",
+    "stacktrace",
+    "exception",
+    "throwable",
+    "error.stack_trace",
+    "thrown",
+    "error",
+    "_exception",
+    "_stack_trace",
+)
+PROGRAMS = (
+    "_HOSTNAME",
+    "SYSLOG_IDENTIFIER",
+    "_PID",
+    "_SYSTEMD_UNIT",
+    "kubernetes.pod_name",
+    "container_name",
+    "container",
+    "host",
+    "program",
+    "stream",
+)
+NAMES, WORDS = (
+    ("className", "exceptionType", "name", "type", "exception_class", "class"),
+    ("message", "localizedMessage", "exception_message"),
+)
 CAUSES = ("cause", "causedBy", "exception")
 DEPTH = 5
-LEVEL = {"WARNING": "WARN", "SEVERE": "ERROR", "ERR": "ERROR", "CRITICAL": "FATAL", "NOTICE": "INFO", "INFORMATIONAL": "INFO"}
+LEVEL = {
+    "WARNING": "WARN",
+    "SEVERE": "ERROR",
+    "ERR": "ERROR",
+    "CRITICAL": "FATAL",
+    "NOTICE": "INFO",
+    "INFORMATIONAL": "INFO",
+}
 SEVERITIES = ("FATAL", "FATAL", "FATAL", "ERROR", "WARN", "INFO", "INFO", "DEBUG")
 """By syslog's numbers (RFC 5424, section 6.2.1), which GELF writes."""
 
@@ -35,7 +96,7 @@ DOCKER_PIECE = 16 << 10
 """Docker's json-file driver cuts a longer line into records of this many bytes, all but the last without a line end."""
 
 
-class Record:
+class LogRecord:
     """One object. ``at``: when its message was written; ``source``: who wrote it; ``text``: the message, or None."""
 
     def __init__(self, line: bytes) -> None:
@@ -48,7 +109,10 @@ class Record:
             raise ValueError("no object")
         values = next((found[key] for key in INNER if isinstance(found.get(key), dict)), found)
         self._values = _flat(values) if any(isinstance(value, dict) for value in values.values()) else values
-        self.text = next((text for key in MESSAGES if (value := self._get(key)) is not None and (text := _text(value)) is not None), None)
+        self.text = next(
+            (text for key in MESSAGES if (value := self._get(key)) is not None and (text := _text(value)) is not None),
+            None,
+        )
 
     def _get(self, path: str) -> Any:
         """A member by its name; dots lead to members of members."""
@@ -57,12 +121,21 @@ class Record:
     @property
     def at(self) -> Stamp | None:
         """The time that the record names."""
-        return next((found for key in TIMES if (value := self._get(key)) is not None and (found := stamp_of(value)) is not None), None)
+        return next(
+            (
+                found
+                for key in TIMES
+                if (value := self._get(key)) is not None and (found := stamp_of(value)) is not None
+            ),
+            None,
+        )
 
     @property
     def source(self) -> bytes:
         """Who wrote it, as far as the record says."""
-        return "/".join(value for key in PROGRAMS if isinstance(value := self._get(key), str)).encode("utf-8", "surrogateescape")
+        return "/".join(value for key in PROGRAMS if isinstance(value := self._get(key), str)).encode(
+            "utf-8", "surrogateescape"
+        )
 
     @property
     def is_partial(self) -> bool:
@@ -83,8 +156,15 @@ class Record:
         names = (self._get(key) for keys in (THREADS, LOGGERS) for key in keys)
         if not any(isinstance(name, str) for name in names):
             return None
-        thread, logger = (next((value for key in keys if isinstance(value := self._get(key), str)), "") for keys in (THREADS, LOGGERS))
-        parts = [zoned(at), level.ljust(5).encode(), *([b"[" + _word(thread) + b"]"] if thread else []), b"[" + _word(logger) + b"]"]
+        thread, logger = (
+            next((value for key in keys if isinstance(value := self._get(key), str)), "") for keys in (THREADS, LOGGERS)
+        )
+        parts = [
+            zoned(at),
+            level.ljust(5).encode(),
+            *([b"[" + _word(thread) + b"]"] if thread else []),
+            b"[" + _word(logger) + b"]",
+        ]
         return b" ".join(parts) + b" " + self.raw()
 
     def _level(self) -> str | None:
@@ -95,7 +175,12 @@ class Record:
                 name = LEVEL.get(name, name)
                 if name in KNOWN:
                     return name
-            elif isinstance(value, int) and key != "lvl" and 0 <= value < len(SEVERITIES) and "short_message" in self._values:
+            elif (
+                isinstance(value, int)
+                and key != "lvl"
+                and 0 <= value < len(SEVERITIES)
+                and "short_message" in self._values
+            ):
                 return SEVERITIES[value]
         return None
 
@@ -155,7 +240,10 @@ def _thrown(value: object, depth: int) -> Iterator[str]:
             if isinstance(line, str):
                 yield from line.splitlines()
     elif isinstance(value, dict) and depth < DEPTH:
-        trace = next((value[key] for key in ("stack_trace", "stackTrace", "stacktrace", "extendedStackTrace") if value.get(key)), None)
+        trace = next(
+            (value[key] for key in ("stack_trace", "stackTrace", "stacktrace", "extendedStackTrace") if value.get(key)),
+            None,
+        )
         name = next((value[key] for key in NAMES if isinstance(value.get(key), str)), "")
         said = next((value[key] for key in WORDS if isinstance(value.get(key), str)), "")
         if name:

@@ -1,4 +1,6 @@
-"""Where a log comes from: a file, or a pipe; anything else is refused by name, so that nobody waits for what never comes or never ends."""
+"""Where a log comes from: a file, or a pipe; anything else is refused by name, so that nobody waits for what never
+comes or never ends.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Time stamps of logs as nanoseconds since the epoch, with what they say of themselves: whether they name a zone, and how coarse they are."""
+"""Time stamps of logs as nanoseconds since the epoch, with what they say of themselves: whether they name a zone, and
+how coarse they are.
+"""
 
 from __future__ import annotations
 
@@ -25,13 +27,17 @@ UNIX = rb"(?<![\w.:/-])([12]\d{9})(?:[.,](\d{1,9})|(\d{3}|\d{6}|\d{9}))?(?![\w.:
 """Seconds since the epoch, perhaps with a fraction; or milliseconds, microseconds, nanoseconds."""
 
 MONTHS = (b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec")
-ISO_ANYWHERE, COMMON_ANYWHERE, SYSLOG_ANYWHERE, INTERNET_ANYWHERE, UNIX_ANYWHERE = (re.compile(form) for form in (ISO, COMMON, SYSLOG, INTERNET, UNIX))
+ISO_ANYWHERE, COMMON_ANYWHERE, SYSLOG_ANYWHERE, INTERNET_ANYWHERE, UNIX_ANYWHERE = (
+    re.compile(form) for form in (ISO, COMMON, SYSLOG, INTERNET, UNIX)
+)
 FIRST_NS, LAST_NS = -62_135_596_800 * SECOND_NS, 253_402_300_799 * SECOND_NS
 """The years 1 to 9999."""
 
 
 class Stamp(NamedTuple):
-    """A moment. ``has_zone``: whether the stamp names it; else ``ns`` is as if it named UTC. ``resolution_ns``: of its last digit; what follows was cut off."""
+    """A moment. ``has_zone``: whether the stamp names it; else ``ns`` is as if it named UTC. ``resolution_ns``: of its
+    last digit; what follows was cut off.
+    """
 
     ns: int
     has_zone: bool
@@ -63,7 +69,12 @@ def _stamp(minute: int, second: bytes, fraction: bytes | None, zone: bytes | Non
 def iso(groups: tuple[bytes | None, ...]) -> Stamp:
     """The moment that the eight groups of ``ISO`` name. Raises ValueError."""
     year, month, day, hour, minute, second, fraction, zone = groups
-    return _stamp(_minute(int(year or 0), int(month or 0), int(day or 0), int(hour or 0), int(minute or 0)), second or b"0", fraction, zone)
+    return _stamp(
+        _minute(int(year or 0), int(month or 0), int(day or 0), int(hour or 0), int(minute or 0)),
+        second or b"0",
+        fraction,
+        zone,
+    )
 
 
 def common(groups: tuple[bytes | None, ...]) -> Stamp:
@@ -74,14 +85,23 @@ def common(groups: tuple[bytes | None, ...]) -> Stamp:
 
 
 def syslog(groups: tuple[bytes | None, ...], near_ns: int) -> Stamp:
-    """The same for the six groups of ``SYSLOG``. ``near_ns``: a moment of about that time, which tells the year. Raises ValueError."""
+    """The same for the six groups of ``SYSLOG``. ``near_ns``: a moment of about that time, which tells the year. Raises
+    ValueError.
+    """
     month, day, hour, minute, second, fraction = groups
     place = MONTHS.index(month or b"") + 1
     this = (EPOCH + timedelta(seconds=near_ns // SECOND_NS)).year
     found: list[Stamp] = []
     for year in (this - 1, this, this + 1):
         try:
-            found.append(_stamp(_minute(year, place, int(day or 0), int(hour or 0), int(minute or 0)), second or b"0", fraction, None))
+            found.append(
+                _stamp(
+                    _minute(year, place, int(day or 0), int(hour or 0), int(minute or 0)),
+                    second or b"0",
+                    fraction,
+                    None,
+                )
+            )
         except ValueError:  # 29 February
             continue
     if not found:
@@ -90,7 +110,9 @@ def syslog(groups: tuple[bytes | None, ...], near_ns: int) -> Stamp:
 
 
 def unix(number: float | str) -> Stamp | None:
-    """A number of seconds, milliseconds, microseconds or nanoseconds since the epoch, told by its size; None where it is of no such size."""
+    """A number of seconds, milliseconds, microseconds or nanoseconds since the epoch, told by its size; None where it
+    is of no such size.
+    """
     text = f"{number:.6f}".rstrip("0") if isinstance(number, float) else str(number)
     match = UNIX_ANYWHERE.fullmatch(text.encode("ascii", "replace").rstrip(b"."))
     return _unix(match) if match is not None else None
@@ -102,7 +124,9 @@ def _unix(match: re.Match[bytes]) -> Stamp:
 
 
 def found_in(text: bytes, near_ns: int | None = None) -> Stamp | None:
-    """The first stamp in a text, the more telling forms first. ``near_ns``: as in ``syslog``; without it those of syslog are none."""
+    """The first stamp in a text, the more telling forms first. ``near_ns``: as in ``syslog``; without it those of
+    syslog are none.
+    """
     try:
         match = COMMON_ANYWHERE.search(text)
         if match is not None:
@@ -123,7 +147,9 @@ def found_in(text: bytes, near_ns: int | None = None) -> Stamp | None:
 
 
 def zoned(stamp: Stamp) -> bytes:
-    """As ``ISO``, in UTC, with its zone where it has one; a time that has no four digits of a year, as the nearest that has."""
+    """As ``ISO``, in UTC, with its zone where it has one; a time that has no four digits of a year, as the nearest that
+    has.
+    """
     whole, rest = divmod(min(max(stamp.ns, FIRST_NS), LAST_NS), SECOND_NS)
     digits = RESOLUTIONS.index(stamp.resolution_ns)
     fraction = f".{rest:09d}"[: digits + 1] if digits else ""

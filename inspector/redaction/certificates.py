@@ -1,7 +1,8 @@
-"""Certificates re-made: the same structure byte for byte, with other names, serials, keys and signatures (X.690; RFC 5280).
+"""Certificates re-made: the same structure byte for byte, with other names, serials, keys and signatures (X.690; RFC
+5280).
 
-Names that were equal, or shared between certificates, are so again; a signature is no longer one, so chains do not verify. What is no certificate is
-replaced as a whole.
+Names that were equal, or shared between certificates, are so again; a signature is no longer one, so chains do not
+verify. What is no certificate is replaced as a whole.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from inspector.redaction.disguise import Disguise
-from inspector.x509.der import DerError, bounds
-from inspector.x509.general_names import is_uri
+from inspector.tls.x509.der import DerError, bounds
+from inspector.tls.x509.general_names import is_uri
 
 INTEGER, BIT_STRING, OBJECT_IDENTIFIER = 0x02, 0x03, 0x06
 ONE_BYTE_STRINGS = (0x0C, 0x12, 0x13, 0x14, 0x16, 0x1A, 0x1B)
@@ -39,18 +40,40 @@ def _oid(text: str) -> bytes:
 
 CONSTRUCTED, CONTEXT, URI = 0x20, 0x80, 6
 MAPPED = bytes(10) + b"\xff\xff"
-"""What an IPv4 address that is written as one of IPv6 begins with (RFC 4291, section 2.5.5.2); Java takes both for the same."""
+"""What an IPv4 address that is written as one of IPv6 begins with (RFC 4291, section 2.5.5.2); Java takes both for the
+same.
+"""
 
 PERCENT = re.compile(rb"(%[0-9A-Fa-f]{2})")
-ALTERNATIVE_NAMES = (_oid("2.5.29.17"), _oid("2.5.29.18"), _oid("2.5.29.30"), _oid("2.5.29.31"), _oid("1.3.6.1.5.5.7.1.1"), _oid("2.5.29.46"))
-"""Extensions that hold GeneralNames: alternative names, name constraints, distribution points, authority information access."""
+ALTERNATIVE_NAMES = (
+    _oid("2.5.29.17"),
+    _oid("2.5.29.18"),
+    _oid("2.5.29.30"),
+    _oid("2.5.29.31"),
+    _oid("1.3.6.1.5.5.7.1.1"),
+    _oid("2.5.29.46"),
+)
+"""Extensions that hold GeneralNames: alternative names, name constraints, distribution points, authority information
+access.
+"""
 
-SUBJECT_KEY, AUTHORITY_KEY, TIMESTAMPS = _oid("2.5.29.14"), _oid("2.5.29.35"), (_oid("1.3.6.1.4.1.11129.2.4.2"), _oid("1.3.6.1.4.1.11129.2.4.5"))
+SUBJECT_KEY, AUTHORITY_KEY, TIMESTAMPS = (
+    _oid("2.5.29.14"),
+    _oid("2.5.29.35"),
+    (_oid("1.3.6.1.4.1.11129.2.4.2"), _oid("1.3.6.1.4.1.11129.2.4.5")),
+)
 KEPT = tuple(_oid(f"2.5.29.{n}") for n in (15, 16, 19, 36, 37)) + (_oid("1.3.6.1.5.5.7.1.24"),)
-"""Key usage and its period, basic constraints, policy constraints, extended key usage, TLS feature: they name nobody."""
+"""Key usage and its period, basic constraints, policy constraints, extended key usage, TLS feature: they
+name nobody.
+"""
 
 EC_KEY, RSA_KEYS = _oid("1.2.840.10045.2.1"), (_oid("1.2.840.113549.1.1.1"), _oid("1.2.840.113549.1.1.10"))
-CURVES = {_oid("1.2.840.10045.3.1.7"): "SECP256R1", _oid("1.3.132.0.34"): "SECP384R1", _oid("1.3.132.0.35"): "SECP521R1", _oid("1.3.132.0.10"): "SECP256K1"}
+CURVES = {
+    _oid("1.2.840.10045.3.1.7"): "SECP256R1",
+    _oid("1.3.132.0.34"): "SECP384R1",
+    _oid("1.3.132.0.35"): "SECP521R1",
+    _oid("1.3.132.0.10"): "SECP256K1",
+}
 
 
 class Item(NamedTuple):
@@ -117,7 +140,9 @@ class Remaker:
         return bytes(data)
 
     def authorities(self, listed: bytes) -> bytes:
-        """A CertificateRequest's list of names (RFC 5246, section 7.4.4), each re-made as where it is an issuer's; lengths stay, what they do not fit is replaced."""
+        """A CertificateRequest's list of names (RFC 5246, section 7.4.4), each re-made as where it is an issuer's;
+        lengths stay, what they do not fit is replaced.
+        """
         data = bytearray(listed)
         at = 0
         while at < len(data):
@@ -166,8 +191,8 @@ class Remaker:
             data[item.start : item.end] = new.to_bytes(size, "big")
 
     def _walk(self, data: bytearray, start: int, end: int, depth: int, general_names: bool = False) -> None:
-        """All that is no number, no object identifier and no time is replaced. ``general_names``: context tags are those of GeneralName (RFC 5280,
-        section 4.2.1.6).
+        """All that is no number, no object identifier and no time is replaced. ``general_names``: context tags are
+        those of GeneralName (RFC 5280, section 4.2.1.6).
         """
         if depth > DEPTH:
             raise NoCertificate
@@ -188,13 +213,20 @@ class Remaker:
             elif item.tag not in NAMELESS and not (general_names and item.tag == 0x88):
                 old = bytes(data[item.start : item.end])
                 is_text = item.tag in ONE_BYTE_STRINGS or old.isascii()
-                data[item.start : item.end] = self._disguise.raw(old) if is_text else self._disguise.opaque(old, "string")
+                data[item.start : item.end] = (
+                    self._disguise.raw(old) if is_text else self._disguise.opaque(old, "string")
+                )
 
     def _uri(self, data: bytearray, item: Item) -> None:
-        """Other words between the same signs; one that Java reads as a URI becomes one that it reads, for else it would read none of the names."""
+        """Other words between the same signs; one that Java reads as a URI becomes one that it reads, for else it would
+        read none of the names.
+        """
         old = bytes(data[item.start : item.end])
         pieces = (piece if PERCENT.fullmatch(piece) else self._disguise.raw(piece) for piece in PERCENT.split(old))
-        new = b"".join(b"%%%02X" % self._disguise.stream("escape", piece, 1)[0] if PERCENT.fullmatch(piece) else piece for piece in pieces)
+        new = b"".join(
+            b"%%%02X" % self._disguise.stream("escape", piece, 1)[0] if PERCENT.fullmatch(piece) else piece
+            for piece in pieces
+        )
         if is_uri(old) != is_uri(new):
             new = b"u:".ljust(len(old), b"x") if is_uri(old) else b" " * len(old)
         data[item.start : item.end] = new
@@ -210,9 +242,13 @@ class Remaker:
         size = item.end - item.start
         length = size if size in (4, 16) else size // 2 if size in (8, 32) else 0
         if length == 16 and data[item.start : item.start + len(MAPPED)] == MAPPED:
-            data[item.start + len(MAPPED) : item.start + 16] = self._disguise.address(bytes(data[item.start + len(MAPPED) : item.start + 16]))
+            data[item.start + len(MAPPED) : item.start + 16] = self._disguise.address(
+                bytes(data[item.start + len(MAPPED) : item.start + 16])
+            )
         elif length:
-            data[item.start : item.start + length] = self._disguise.address(bytes(data[item.start : item.start + length]))
+            data[item.start : item.start + length] = self._disguise.address(
+                bytes(data[item.start : item.start + length])
+            )
         else:
             self._scramble(data, item.start, item.end, "address")
 
@@ -234,7 +270,9 @@ class Remaker:
             data[modulus.end - 1] |= 1
         elif kind == EC_KEY and parameters and bytes(data[parameters[0].start : parameters[0].end]) in CURVES:
             point = self._point(CURVES[bytes(data[parameters[0].start : parameters[0].end])], old)
-            data[start : bits.end] = point if len(point) == len(old) else old[:1] + self._disguise.opaque(old[1:], "key")
+            data[start : bits.end] = (
+                point if len(point) == len(old) else old[:1] + self._disguise.opaque(old[1:], "key")
+            )
         elif len(old) > 4 and old[:1] in (b"\x02", b"\x30"):
             self._scramble(data, start + 5, bits.end, "key")
         elif kind == EC_KEY:

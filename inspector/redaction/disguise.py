@@ -1,8 +1,9 @@
-"""The keyed replacements that everything else is made from. With the same key the same value always becomes the same other value.
+"""The keyed replacements that everything else is made from. With the same key the same value always becomes the same
+other value.
 
-Replacements keep lengths, so that frames, records and messages keep theirs. Names and numbers are replaced by a permutation without fixed points: a Feistel
-network P over all values of the same shape, used as P⁻¹(P(x) + 1). Addresses keep common prefixes (J. Xu et al., Prefix-Preserving IP Address Anonymization,
-2002).
+Replacements keep lengths, so that frames, records and messages keep theirs. Names and numbers are replaced by a
+permutation without fixed points: a Feistel network P over all values of the same shape, used as P⁻¹(P(x) + 1).
+Addresses keep common prefixes (J. Xu et al., Prefix-Preserving IP Address Anonymization, 2002).
 """
 
 from __future__ import annotations
@@ -94,10 +95,15 @@ class Disguise:
 
     def _turn(self, value: int, turn: int, half: int, label: str) -> int:
         size = (half + 7) // 8
-        return int.from_bytes(self.stream(f"{label} {half} {turn}", value.to_bytes(size, "big"), size), "big") & (1 << half) - 1
+        return (
+            int.from_bytes(self.stream(f"{label} {half} {turn}", value.to_bytes(size, "big"), size), "big")
+            & (1 << half) - 1
+        )
 
     def text(self, text: str) -> str:
-        """Each word replaced by one of the same shape, upper and lower case kept, what stands between words kept; as long as before in UTF-8 and UTF-16."""
+        """Each word replaced by one of the same shape, upper and lower case kept, what stands between words kept; as
+        long as before in UTF-8 and UTF-16.
+        """
         plain = WORD.sub(lambda m: self._word(m[0]), text)
         return plain if plain.isascii() else "".join(c if c.isascii() else self._character(c) for c in plain)
 
@@ -141,7 +147,10 @@ class Disguise:
             return self.text(value.decode("utf-8")).encode()
         except UnicodeDecodeError:
             return (
-                "".join(c if c < "\x80" else chr(0xC0 + self.stream("byte", c.encode(), 1)[0] % 23) for c in self.text(value.decode("latin-1", "replace")))
+                "".join(
+                    c if c < "\x80" else chr(0xC0 + self.stream("byte", c.encode(), 1)[0] % 23)
+                    for c in self.text(value.decode("latin-1", "replace"))
+                )
                 .encode("latin-1", "replace")[: len(value)]
                 .ljust(len(value), b"x")
             )
@@ -176,7 +185,14 @@ class Disguise:
 def _two_bytes() -> str:
     """Letters of two bytes in UTF-8 that are the same in lower case and in every normal form."""
     found = (chr(c) for c in range(0x80, 0x800))
-    return "".join(c for c in found if unicodedata.category(c) in ("Ll", "Lo") and c.lower() == c and c.upper().lower() == c and unicodedata.normalize("NFKD", c) == c)
+    return "".join(
+        c
+        for c in found
+        if unicodedata.category(c) in ("Ll", "Lo")
+        and c.lower() == c
+        and c.upper().lower() == c
+        and unicodedata.normalize("NFKD", c) == c
+    )
 
 
 TWO_BYTES = _two_bytes()

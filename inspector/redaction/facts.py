@@ -1,4 +1,6 @@
-"""Facts with what identifies replaced: what a redacted report is judged from, so that nothing of the original can reach it."""
+"""Facts with what identifies replaced: what a redacted report is judged from, so that nothing of the original can reach
+it.
+"""
 
 from __future__ import annotations
 
@@ -7,25 +9,41 @@ import re
 
 import msgspec
 
-from inspector.facts import CaptureFacts, ConnectionFacts, Endpoint, Facts, HandshakeFacts, OtherFlow
+from inspector.facts import CaptureFacts, ConnectionFacts, Facts, HandshakeFacts, OtherFlow, PackedEndpoint
 from inspector.findings.case import Options
 from inspector.logs.entries import Failure, LogFacts, Proxied
 from inspector.logs.stamps import MONTHS
 from inspector.redaction.certificates import Remaker
 from inspector.redaction.disguise import Disguise
 from inspector.redaction.sentences import repeated
-from inspector.times import rfc3339
-from inspector.tls.messages import HelloShape, named
+from inspector.text.times import rfc3339
+from inspector.tls.messages import named
 from inspector.tls.registry import ALERTS
+from inspector.tls.shapes import HelloShape
 
 SUFFIX = re.compile(r"((?:\.(?:pcapng|pcap|cap|log|gz|zst|db|sqlite|journal))+)$", re.IGNORECASE)
-REQUESTS = ("resources", "facts", "nodes", "catalogs", "reports", "replace_facts", "replace_catalog", "store_report", "deactivate_node", "replace_catalog_inputs")
+REQUESTS = (
+    "resources",
+    "facts",
+    "nodes",
+    "catalogs",
+    "reports",
+    "replace_facts",
+    "replace_catalog",
+    "store_report",
+    "deactivate_node",
+    "replace_catalog_inputs",
+)
 CAUSES = {
-    "certificate_change": "javax.net.ssl.SSLHandshakeException: server certificate change is restricted during renegotiation",
+    "certificate_change": (
+        "javax.net.ssl.SSLHandshakeException: server certificate change is restricted during renegotiation"
+    ),
     "untrusted": "javax.net.ssl.SSLHandshakeException: PKIX path building failed",
     "invalid_path": "javax.net.ssl.SSLHandshakeException: PKIX path validation failed",
     "host_name": "javax.net.ssl.SSLPeerUnverifiedException: the host name does not match",
-    "ems_inconsistent": "javax.net.ssl.SSLHandshakeException: Missing Extended Master Secret extension on session resumption",
+    "ems_inconsistent": (
+        "javax.net.ssl.SSLHandshakeException: Missing Extended Master Secret extension on session resumption"
+    ),
     "peer_vanished": "javax.net.ssl.SSLHandshakeException: Remote host terminated the handshake",
     "no_common_parameters": "javax.net.ssl.SSLHandshakeException: No appropriate protocol",
     "other": "javax.net.ssl.SSLException: not named",
@@ -73,17 +91,21 @@ def path_name(path: str, disguise: Disguise) -> str:
 
 
 def _capture(capture: CaptureFacts, disguise: Disguise) -> CaptureFacts:
-    unopened = tuple(found._replace(ends=tuple(disguise.address(end) for end in found.ends)) for found in capture.unopened)
+    unopened = tuple(
+        found._replace(ends=tuple(disguise.address(end) for end in found.ends)) for found in capture.unopened
+    )
     damage = repeated(capture.damage) if capture.damage is not None else None
     return msgspec.structs.replace(capture, path=path_name(capture.path, disguise), damage=damage, unopened=unopened)
 
 
-def _endpoint(end: Endpoint, disguise: Disguise) -> Endpoint:
-    return Endpoint(disguise.address(end.address), end.port)
+def _endpoint(end: PackedEndpoint, disguise: Disguise) -> PackedEndpoint:
+    return PackedEndpoint(disguise.address(end.address), end.port)
 
 
 def _other(flow: OtherFlow, disguise: Disguise) -> OtherFlow:
-    return flow._replace(server=_endpoint(flow.server, disguise), client=disguise.address(flow.client) if flow.client else b"")
+    return flow._replace(
+        server=_endpoint(flow.server, disguise), client=disguise.address(flow.client) if flow.client else b""
+    )
 
 
 def _connection(old: ConnectionFacts, disguise: Disguise, shapes: dict[bytes, HelloShape]) -> ConnectionFacts:
@@ -138,10 +160,24 @@ def _failure(old: Failure, has_zone: bool, disguise: Disguise) -> Failure:
     detail = CAUSES.get(old.kind, CAUSES["other"])
     if old.kind == "alert_received":
         alert = old.detail.rsplit(": ", 1)[-1]
-        detail = f"javax.net.ssl.SSLHandshakeException: Received fatal alert: {alert if alert in ALERTS.values() else 'not named'}"
-    head = f"{stamp} WARN  {f'[{thread}] ' if thread else ''}[c.p.h.c.i.PersistentSyncHttpClient] Error executing http request"
+        detail = (
+            "javax.net.ssl.SSLHandshakeException: Received fatal alert:"
+            f" {alert if alert in ALERTS.values() else 'not named'}"
+        )
+    head = (
+        f"{stamp} WARN  {f'[{thread}] ' if thread else ''}[c.p.h.c.i.PersistentSyncHttpClient] Error executing http"
+        " request"
+    )
     request = old.request if old.request in REQUESTS else disguise.text(old.request)
-    return msgspec.structs.replace(old, detail=detail, text=f"{head} | {detail}", thread=thread, host=disguise.name(old.host), request=request, node=disguise.text(old.node))
+    return msgspec.structs.replace(
+        old,
+        detail=detail,
+        text=f"{head} | {detail}",
+        thread=thread,
+        host=disguise.name(old.host),
+        request=request,
+        node=disguise.text(old.node),
+    )
 
 
 def _proxied(old: Proxied, disguise: Disguise) -> Proxied:

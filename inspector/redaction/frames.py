@@ -1,7 +1,8 @@
-"""Evidence frames with what identifies replaced: each TCP segment in a packet of its own, IP and TCP headers made anew, its payload redacted.
+"""Evidence frames with what identifies replaced: each TCP segment in a packet of its own, IP and TCP headers made anew,
+its payload redacted.
 
-Link headers, tunnels, options of IP and TCP are gone, and with them hardware addresses, VLANs and host clocks. Handshake messages in clear are changed in
-place; all that is encrypted is zeroed.
+Link headers, tunnels, options of IP and TCP are gone, and with them hardware addresses, VLANs and host clocks.
+Handshake messages in clear are changed in place; all that is encrypted is zeroed.
 """
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
+from inspector.packets.cut import CutPacket, cut_piece
+from inspector.packets.held import HeldFlow, HeldFrame
+from inspector.packets.layout import HEADER, StreamImage, lanes
 from inspector.redaction.disguise import Disguise
 from inspector.redaction.messages import Redactor
-from inspector.slicing.cutting import Packet, cut_piece
-from inspector.slicing.held import HeldFlow, HeldFrame
-from inspector.slicing.laid import HEADER, Lane, lanes
 from inspector.tls.preamble import PREAMBLES
 from inspector.tls.registry import ALERT, CHANGE_CIPHER_SPEC, CLIENT_HELLO, SERVER_HELLO
 from inspector.wire.segments import ACK, IPV4, IPV6
@@ -23,7 +24,7 @@ WINDOW = 65_535
 HOPS = 64
 
 
-def redacted_packets(flow: HeldFlow, is_modern: bool, redactor: Redactor) -> Iterator[Packet]:
+def redacted_packets(flow: HeldFlow, is_modern: bool, redactor: Redactor) -> Iterator[CutPacket]:
     """The frames of a flow."""
     ends = tuple(redactor.disguise.address(end.address) for end in flow.ends)
     ports = tuple(end.port for end in flow.ends)
@@ -34,10 +35,12 @@ def redacted_packets(flow: HeldFlow, is_modern: bool, redactor: Redactor) -> Ite
             payload = cut_piece(_redacted(frame, at, lane, image), at, kept)
             source, target = (0, 1) if frame.is_client else (1, 0)
             head = _headers(frame, ends[source], ends[target], ports[source], ports[target])
-            yield Packet(frame.frame, frame.ns, IPV4 if len(ends[0]) == 4 else IPV6, head + payload, len(head) + frame.length)
+            yield CutPacket(
+                frame.frame, frame.ns, IPV4 if len(ends[0]) == 4 else IPV6, head + payload, len(head) + frame.length
+            )
 
 
-def _image(lane: Lane, redactor: Redactor) -> bytearray:
+def _image(lane: StreamImage, redactor: Redactor) -> bytearray:
     """The bytes of a direction as they are shown."""
     image = bytearray(len(lane.image))
     if lane.start < 0:
@@ -55,14 +58,14 @@ def _image(lane: Lane, redactor: Redactor) -> bytearray:
     return image
 
 
-def _before(lane: Lane, image: bytearray) -> None:
+def _before(lane: StreamImage, image: bytearray) -> None:
     """What stands before the first record: enough of it to tell what it is."""
     head = bytes(lane.image[: lane.start])
     known = next((start for start, _ in PREAMBLES if head.startswith(start)), b"")
     image[: min(len(known), lane.start)] = known[: lane.start]
 
 
-def _sslv2(lane: Lane, image: bytearray, disguise: Disguise) -> None:
+def _sslv2(lane: StreamImage, image: bytearray, disguise: Disguise) -> None:
     """A CLIENT-HELLO in SSLv2 framing: its session id is replaced (RFC 5246, appendix E.2)."""
     hello = bytearray(lane.image[: lane.sslv2])
     suites, length = int.from_bytes(hello[5:7], "big"), int.from_bytes(hello[7:9], "big")
@@ -71,7 +74,7 @@ def _sslv2(lane: Lane, image: bytearray, disguise: Disguise) -> None:
     image[: lane.sslv2] = hello
 
 
-def _messages(lane: Lane, image: bytearray, redactor: Redactor) -> None:
+def _messages(lane: StreamImage, image: bytearray, redactor: Redactor) -> None:
     """Handshake messages in clear, put together from their records, changed and laid back."""
     places = lane.clear_handshake()
     stream = bytearray().join(lane.image[low:high] for low, high in places)
@@ -100,7 +103,7 @@ def _unfinished(stream: bytearray, at: int, redactor: Redactor) -> bytes:
     return rest[:kept] + redactor.disguise.opaque(rest[kept:], "message")
 
 
-def _redacted(frame: HeldFrame, at: int, lane: Lane, image: bytearray) -> bytes:
+def _redacted(frame: HeldFrame, at: int, lane: StreamImage, image: bytearray) -> bytes:
     """A segment's payload; a copy that differs from the first one goes on differing in the same bits."""
     low, high = max(at, 0), min(at + len(frame.payload), len(image))
     found = bytearray(len(frame.payload))
@@ -119,7 +122,9 @@ def _headers(frame: HeldFrame, source: bytes, target: bytes, source_port: int, t
     """IP and TCP headers without options. Checksums of TCP are left out: they are zero."""
     flags = frame.flags & 0xFF
     acknowledged = frame.ack & 0xFFFFFFFF if flags & ACK else 0
-    tcp = struct.pack(">HHIIBBHHH", source_port, target_port, frame.seq & 0xFFFFFFFF, acknowledged, 5 << 4, flags, WINDOW, 0, 0)
+    tcp = struct.pack(
+        ">HHIIBBHHH", source_port, target_port, frame.seq & 0xFFFFFFFF, acknowledged, 5 << 4, flags, WINDOW, 0, 0
+    )
     length = len(tcp) + frame.length
     if len(source) == 16:
         return struct.pack(">IHBB", 6 << 28, length if length <= 65_535 else 0, 6, HOPS) + source + target + tcp

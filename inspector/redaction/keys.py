@@ -8,7 +8,7 @@ from pathlib import Path
 
 from inspector.errors import UsageError
 from inspector.redaction.disguise import KEY_BYTES
-from inspector.safe import path_text
+from inspector.text.safe import path_text
 
 SHORTEST = 16
 
@@ -19,7 +19,9 @@ def default_path() -> Path:
 
 
 def load(path: str | None = None) -> tuple[bytes, Path, bool]:
-    """The key, where it lies, and whether it was made just now. Raises UsageError where a file is named that holds none, or none can be kept."""
+    """The key, where it lies, and whether it was made just now. Raises UsageError where a file is named that holds
+    none, or none can be kept.
+    """
     place = Path(path) if path else default_path()
     try:
         if place.exists():
@@ -32,5 +34,7 @@ def load(path: str | None = None) -> tuple[bytes, Path, bool]:
         with open(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
             out.write(key + b"\n")
     except OSError as error:
-        raise UsageError(f"{path_text(str(place))}: {error.strerror or error}", "--redact-key FILE keeps it elsewhere") from None
+        raise UsageError(
+            f"{path_text(str(place))}: {error.strerror or error}", "--redact-key FILE keeps it elsewhere"
+        ) from None
     return key, place, True

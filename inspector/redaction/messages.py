@@ -1,4 +1,6 @@
-"""Handshake messages in clear with what identifies replaced in place (RFC 5246, section 7.4; RFC 8446, section 4). No length changes."""
+"""Handshake messages in clear with what identifies replaced in place (RFC 5246, section 7.4; RFC 8446, section 4). No
+length changes.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +10,47 @@ from inspector.redaction.certificates import Remaker
 from inspector.redaction.disguise import Disguise
 from inspector.tls.registry import CLIENT_HELLO, SERVER_HELLO
 
-NEW_SESSION_TICKET, CERTIFICATE, SERVER_KEY_EXCHANGE, CERTIFICATE_REQUEST, CERTIFICATE_VERIFY, CLIENT_KEY_EXCHANGE, CERTIFICATE_STATUS = 4, 11, 12, 13, 15, 16, 22
+(
+    NEW_SESSION_TICKET,
+    CERTIFICATE,
+    SERVER_KEY_EXCHANGE,
+    CERTIFICATE_REQUEST,
+    CERTIFICATE_VERIFY,
+    CLIENT_KEY_EXCHANGE,
+    CERTIFICATE_STATUS,
+) = 4, 11, 12, 13, 15, 16, 22
 HELLO_REQUEST, SERVER_HELLO_DONE = 0, 14
 SERVER_NAME, STATUS_REQUEST, SESSION_TICKET, PRE_SHARED_KEY = 0, 5, 35, 41
-HARMLESS = frozenset((1, 10, 11, 13, 14, 15, 16, 19, 20, 21, 22, 23, 24, 27, 28, 34, 42, 43, 45, 49, 50, 51, 13_172, 17_513, 17_613, 65_281))
+HARMLESS = frozenset(
+    (
+        1,
+        10,
+        11,
+        13,
+        14,
+        15,
+        16,
+        19,
+        20,
+        21,
+        22,
+        23,
+        24,
+        27,
+        28,
+        34,
+        42,
+        43,
+        45,
+        49,
+        50,
+        51,
+        13_172,
+        17_513,
+        17_613,
+        65_281,
+    )
+)
 """Extensions that say what a side can do, and nothing of who it is (IANA's TLS ExtensionType Values)."""
 
 SHORT_STATUS = 5
@@ -20,7 +59,7 @@ NAMED_CURVE = 3
 RANDOM_END = 34
 
 
-class Cut(ValueError):
+class CutMessage(ValueError):
     """The message ends too early, or says more than it holds."""
 
 
@@ -50,9 +89,9 @@ class Redactor:
         change = self._changes.get(kind)
         try:
             if change is None:
-                raise Cut
+                raise CutMessage
             change(body)
-        except Cut:
+        except CutMessage:
             kept = RANDOM_END if kind in (CLIENT_HELLO, SERVER_HELLO) else 0
             body[kept:] = self.disguise.opaque(old[kept:], "message")
 
@@ -85,7 +124,7 @@ class Redactor:
         while at + 4 <= end:
             kind, following = _number(body, at, 2), _behind(body, at + 2, 2)
             if following > end:
-                raise Cut
+                raise CutMessage
             self._extension(body, kind, at + 4, following, is_offer)
             at = following
 
@@ -109,7 +148,7 @@ class Redactor:
         while at + 3 <= end:
             following = _behind(body, at + 1, 2)
             if following > end:
-                raise Cut
+                raise CutMessage
             body[at + 3 : following] = self.disguise.raw(bytes(body[at + 3 : following]))
             at = following
 
@@ -140,16 +179,20 @@ class Redactor:
             at = following
 
     def _certificate_request(self, body: bytearray) -> None:
-        """Names of authorities; whether signature algorithms stand before them tells what adds up (RFC 5246, section 7.4.4)."""
+        """Names of authorities; whether signature algorithms stand before them tells what adds up (RFC 5246, section
+        7.4.4).
+        """
         at = _behind(body, 0, 1)
         for start in (at, _behind(body, at, 2) if at + 2 <= len(body) else at):
             if start + 2 <= len(body) and start + 2 + _number(body, start, 2) == len(body):
                 body[start + 2 :] = self.certificates.authorities(bytes(body[start + 2 :]))
                 return
-        raise Cut
+        raise CutMessage
 
     def _server_key_exchange(self, body: bytearray) -> None:
-        """The signature, from which the server's public key could be computed; parameters stay where their end is known (RFC 8422, section 5.4)."""
+        """The signature, from which the server's public key could be computed; parameters stay where their end is known
+        (RFC 8422, section 5.4).
+        """
         at = 0
         if body[:1] == bytes((NAMED_CURVE,)):
             at = _behind(body, 3, 1)
@@ -171,7 +214,7 @@ class Redactor:
 
 def _number(body: bytearray, at: int, size: int) -> int:
     if at + size > len(body):
-        raise Cut
+        raise CutMessage
     return int.from_bytes(body[at : at + size], "big")
 
 
@@ -179,5 +222,5 @@ def _behind(body: bytearray, at: int, size: int) -> int:
     """The end of what a length at ``at`` announces."""
     end = at + size + _number(body, at, size)
     if end > len(body):
-        raise Cut
+        raise CutMessage
     return end

@@ -1,5 +1,5 @@
-"""Which sentences about a capture a redacted report may repeat: those that are known here, word by word. Whatever else a capture, a journal or a log was
-given to say may hold a name, and is not repeated.
+"""Which sentences about a capture a redacted report may repeat: those that are known here, word by word. Whatever else
+a capture, a journal or a log was given to say may hold a name, and is not repeated.
 """
 
 from __future__ import annotations
@@ -42,7 +42,12 @@ REPEATED = (
 
 
 def _pattern(sentence: str) -> re.Pattern[str]:
-    return re.compile("".join({"#": r"(-?\d[\d,.]*)", "*": ".*?"}.get(piece, re.escape(piece)) for piece in re.split(r"([#*])", sentence)), re.DOTALL)
+    return re.compile(
+        "".join(
+            {"#": r"(-?\d[\d,.]*)", "*": ".*?"}.get(piece, re.escape(piece)) for piece in re.split(r"([#*])", sentence)
+        ),
+        re.DOTALL,
+    )
 
 
 PATTERNS = [(_pattern(sentence), sentence.replace("*", LEFT_OUT)) for sentence in REPEATED]

@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 
 from inspector.document import Backend, Document, Service
-from inspector.findings.before_after import BeforeAfter, Pair
+from inspector.findings.before_after import BeforeAfter, ServicePair
 from inspector.reports import overview
-from inspector.safe import safe_text
+from inspector.text.safe import safe_text
 
 WIDTH = 100
 MARKS = {"fixed": "●", "remaining": "✖", "new": "✖", "not visible any more": "◌"}
@@ -21,31 +21,53 @@ def before_after_text(found: BeforeAfter, before: Document, after: Document) -> 
     if found.problems:
         rows = [("", "", "before", "after", "severity", "rule", "what")]
         what = [safe_text(f"{p.service}  {p.what}".strip(), 90) for p in found.problems]
-        rows += [(MARKS[p.status], p.status, str(p.before), str(p.after), p.severity, p.rule, w) for p, w in zip(found.problems, what, strict=True)]
+        rows += [
+            (MARKS[p.status], p.status, str(p.before), str(p.after), p.severity, p.rule, w)
+            for p, w in zip(found.problems, what, strict=True)
+        ]
         lines += ["", *overview.table(rows, right=(2, 3))]
     for pair in found.pairs:
         lines += ["", safe_text(pair.name), "─" * 60]
         for word, service in (("before", pair.before), ("after", pair.after)):
             said = f"{overview.sentence(service)}  [{overview.standing(service)}]" if service else "not there"
             lines += overview.wrap(f"{word:<7} {said}", "  ", "          ", WIDTH)
-        lines += overview.table([("", "connections", "full", "resumed", "aborted", "other", "declined"), *(_totals(pair, which) for which in (0, 1))], right=range(1, 7))
+        lines += overview.table(
+            [
+                ("", "connections", "full", "resumed", "aborted", "other", "declined"),
+                *(_totals(pair, which) for which in (0, 1)),
+            ],
+            right=range(1, 7),
+        )
         for word, document, service in (("POOL BEFORE", before, pair.before), ("POOL AFTER", after, pair.after)):
             if service is not None:
                 head, *rest = overview.pool_rows(document, service, overview.NAME)
-                lines += ["", *overview.table([(word, *head[1:]), *map(tuple, rest)], right=[i for i, name in enumerate(head) if name in overview.RIGHT])]
+                lines += [
+                    "",
+                    *overview.table(
+                        [(word, *head[1:]), *map(tuple, rest)],
+                        right=[i for i, name in enumerate(head) if name in overview.RIGHT],
+                    ),
+                ]
                 lines += ["", *overview.matrix(document, service)]
         for note in pair.notes:
             lines += ["", *overview.wrap(safe_text(note, 1000), "  ", "  ", WIDTH)]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
-def _totals(pair: Pair, which: int) -> tuple[str, ...]:
+def _totals(pair: ServicePair, which: int) -> tuple[str, ...]:
     service: Service | None = (pair.before, pair.after)[which]
     pool: list[Backend] = (pair.backends_before, pair.backends_after)[which]
     word = ("before", "after")[which]
     if service is None:
         return (word, *("" for _ in range(6)))
-    numbers = (service.connections - service.health_checks, service.full, service.resumed, service.aborted, service.other, sum(b.declined for b in pool))
+    numbers = (
+        service.connections - service.health_checks,
+        service.full,
+        service.resumed,
+        service.aborted,
+        service.other,
+        sum(b.declined for b in pool),
+    )
     return (word, *map(str, numbers))
 
 
@@ -55,6 +77,14 @@ def before_after_json(found: BeforeAfter) -> bytes:
     def side(service: Service | None, pool: list[Backend]) -> Any:
         return None if service is None else {"service": service, "backends": pool}
 
-    services = [{"name": p.name, "before": side(p.before, p.backends_before), "after": side(p.after, p.backends_after), "notes": p.notes} for p in found.pairs]
+    services = [
+        {
+            "name": p.name,
+            "before": side(p.before, p.backends_before),
+            "after": side(p.after, p.backends_after),
+            "notes": p.notes,
+        }
+        for p in found.pairs
+    ]
     whole = {"schema": "inspector.diff/1", "sentence": found.sentence, "problems": found.problems, "services": services}
     return msgspec.json.format(msgspec.json.encode(whole), indent=2) + b"\n"

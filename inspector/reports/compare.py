@@ -8,12 +8,22 @@ from inspector.findings.comparison import Comparison, Fix
 from inspector.findings.jsse import Generation, Step
 from inspector.findings.problems import problem_text
 from inspector.reports.overview import table, wrap
-from inspector.safe import safe_text
-from inspector.tracking.certificates import Certificate
+from inspector.text.safe import safe_text
+from inspector.tracking.certificates import ParsedCertificate
 
 SCHEMA = "inspector.comparison/1"
-STEPS: dict[Step | None, str] = {"same_der": "same", "shared_ip": "IP", "shared_dns": "DNS", "same_subject_and_issuer": "subject", "none": "≠", None: "?"}
-RULES: dict[Generation, str] = {"current": "CURRENT RULE (since about 8u60)", "first": "FIRST RULE (before 8u60 and 7u85; read in the sources, not recorded)"}
+STEPS: dict[Step | None, str] = {
+    "same_der": "same",
+    "shared_ip": "IP",
+    "shared_dns": "DNS",
+    "same_subject_and_issuer": "subject",
+    "none": "≠",
+    None: "?",
+}
+RULES: dict[Generation, str] = {
+    "current": "CURRENT RULE (since about 8u60)",
+    "first": "FIRST RULE (before 8u60 and 7u85; read in the sources, not recorded)",
+}
 
 
 def comparison_text(comparison: Comparison) -> str:
@@ -22,17 +32,31 @@ def comparison_text(comparison: Comparison) -> str:
     rows = [("", "certificate", "DNS names and addresses", "issuer", "from")]
     for number, (c, source) in enumerate(zip(certificates, comparison.sources, strict=True), 1):
         names = ", ".join(c.identity.dns_names + c.identity.ip_addresses)
-        rows.append((str(number), safe_text(c.subject or c.sha256.hex()[:12], 40), safe_text(names or "none", 44), safe_text(c.issuer, 30), safe_text(source, 60)))
+        rows.append(
+            (
+                str(number),
+                safe_text(c.subject or c.sha256.hex()[:12], 40),
+                safe_text(names or "none", 44),
+                safe_text(c.issuer, 30),
+                safe_text(source, 60),
+            )
+        )
     lines = ["CERTIFICATES", *table(rows, right=(0,)), *_problems(certificates)]
     order: tuple[Generation, ...] = ("current", "first") if comparison.generation == "current" else ("first", "current")
     for generation in order:
         lines += ["", RULES[generation], *_matrix(comparison, generation), *_verdict(comparison, generation)]
     unknown = "   ? not known" if comparison.unknown() else ""
-    lines += ["", f"  same: one certificate   IP, DNS: a shared name   subject: equal subject and issuer   ≠ not equivalent{unknown}"]
+    lines += [
+        "",
+        (
+            "  same: one certificate   IP, DNS: a shared name   subject: equal subject and issuer   ≠ not"
+            f" equivalent{unknown}"
+        ),
+    ]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
-def _problems(certificates: tuple[Certificate, ...]) -> list[str]:
+def _problems(certificates: tuple[ParsedCertificate, ...]) -> list[str]:
     """What is wrong with each certificate, where something is, and the names that Java does not read because of it."""
     lines: list[str] = []
     for number, c in enumerate(certificates, 1):
@@ -59,12 +83,26 @@ def _verdict(comparison: Comparison, generation: Generation) -> list[str]:
     if count < 2:
         return ["  One certificate: there is nothing to compare it with."]
     unknown, pairs = len(comparison.unknown()), len(comparison.pairs)
-    hidden = wrap(f"? {unknown} of {pairs} pairs cannot be compared: Java cannot parse one of the two, and refuses it wherever it is shown.", "  ", "    ") if unknown else []
+    hidden = (
+        wrap(
+            f"? {unknown} of {pairs} pairs cannot be compared: Java cannot parse one of the two, and refuses it"
+            " wherever it is shown.",
+            "  ",
+            "    ",
+        )
+        if unknown
+        else []
+    )
     if hidden and not unequal:
         return hidden
     if not unequal:
         return [f"  ● All {count} certificates count as one server for Java."]
-    lines = wrap(f"✖ {len(unequal)} of {pairs} pairs are not equivalent: a Java client that resumed a session with one may abort at the other (TLS 1.2 without EMS).", "  ", "    ")
+    lines = wrap(
+        f"✖ {len(unequal)} of {pairs} pairs are not equivalent: a Java client that resumed a session with one may abort"
+        " at the other (TLS 1.2 without EMS).",
+        "  ",
+        "    ",
+    )
     fix = comparison.fixes[generation]
     return lines + hidden + (_fix_lines(fix) if fix is not None else [])
 
@@ -84,9 +122,17 @@ def _fix_lines(fix: Fix) -> list[str]:
 def comparison_json(comparison: Comparison) -> bytes:
     """One JSON object. Certificates are numbered from 1, as in the text."""
     fixes = {
-        generation: None
-        if fix is None
-        else {"smallest": fix.smallest, "additions": [{"certificate": a.certificate + 1, "kind": a.kind, "name": a.name, "first": a.first} for a in fix.additions]}
+        generation: (
+            None
+            if fix is None
+            else {
+                "smallest": fix.smallest,
+                "additions": [
+                    {"certificate": a.certificate + 1, "kind": a.kind, "name": a.name, "first": a.first}
+                    for a in fix.additions
+                ],
+            }
+        )
         for generation, fix in comparison.fixes.items()
     }
     value = {
@@ -105,7 +151,9 @@ def comparison_json(comparison: Comparison) -> bytes:
             }
             for number, (c, source) in enumerate(zip(comparison.certificates, comparison.sources, strict=True), 1)
         ],
-        "pairs": [{"old": p.old + 1, "new": p.new + 1, "current": p.current, "first": p.first} for p in comparison.pairs],
+        "pairs": [
+            {"old": p.old + 1, "new": p.new + 1, "current": p.current, "first": p.first} for p in comparison.pairs
+        ],
         "equivalent": {generation: comparison.equivalent(generation) for generation in ("current", "first")},
         "fixes": fixes,
     }

@@ -1,4 +1,6 @@
-"""Connections as CSV for spreadsheets. Cells that a spreadsheet would take for a formula are quoted with an apostrophe."""
+"""Connections as CSV for spreadsheets. Cells that a spreadsheet would take for a formula are quoted with
+an apostrophe.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from typing import TextIO
 
 from inspector.document import Connection
 from inspector.findings.judge import Analysis
-from inspector.safe import csv_cell
+from inspector.text.safe import csv_cell
 
 COLUMNS = (
     "id",

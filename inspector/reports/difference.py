@@ -57,7 +57,13 @@ def _flatten(value: object, path: str, found: dict[str, str]) -> None:
     if isinstance(value, dict):
         for key, inner in value.items():
             _flatten(inner, f"{path}.{key}" if path else str(key), found)
-    elif isinstance(value, list | tuple) and path.split(".")[-1] not in ("client_hello", "server_hello", "certificate", "client_key_exchange", "finished"):
+    elif isinstance(value, list | tuple) and path.split(".")[-1] not in (
+        "client_hello",
+        "server_hello",
+        "certificate",
+        "client_key_exchange",
+        "finished",
+    ):
         if not value:
             found[path] = "none"
         for number, inner in enumerate(value):

@@ -1,4 +1,6 @@
-"""Part of an output written by another core: a copy of this process writes it into memory while this one writes what comes before."""
+"""Part of an output written by another core: a copy of this process writes it into memory while this one writes what
+comes before.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ Writer = Callable[[BinaryIO], object]
 
 
 class Elsewhere:
-    """Begins to write at once. The copy shares this process's memory, so it suits outputs that are large beside what they are made from."""
+    """Begins to write at once. The copy shares this process's memory, so it suits outputs that are large beside what
+    they are made from.
+    """
 
     def __init__(self, write: Writer) -> None:
         self._write = write
@@ -37,7 +41,9 @@ class Elsewhere:
             os._exit(status)
 
     def append_to(self, out: BinaryIO, skip: int = 0) -> None:
-        """Wait for what was written elsewhere and append it, but for its first bytes; where the copy failed, it is written here."""
+        """Wait for what was written elsewhere and append it, but for its first bytes; where the copy failed, it is
+        written here.
+        """
         _, status = os.waitpid(self._child, 0)
         with self._file:
             if status:

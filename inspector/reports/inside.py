@@ -1,4 +1,6 @@
-"""A renegotiation told beside its ladder: what became of its certificate, the lengths that prove it, or both certificates field by field."""
+"""A renegotiation told beside its ladder: what became of its certificate, the lengths that prove it, or both
+certificates field by field.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from inspector.findings.inside import ended, studied
 from inspector.findings.judge import Analysis
 from inspector.reports import overview
 from inspector.reports.why import rows_of
-from inspector.safe import safe_text
+from inspector.text.safe import safe_text
 from inspector.tls.protection import Extent
 from inspector.tracking.observed import Observed
 
@@ -31,7 +33,10 @@ def inside_lines(analysis: Analysis, seen: Observed, number: int) -> Iterator[st
     basis = {"decrypted": "decrypted", "length": "by length"}.get(study.basis or "", "")
     yield safe_text(f"  {VERDICTS[study.certificate]}{f' ({basis})' if basis else ''}: {study.text}", 600)
     if study.jsse.verdict != "not_applicable":
-        yield f"  Java's rule: {study.jsse.verdict}{f' (row {study.jsse.row})' if study.jsse.row else ''}: {study.jsse.reason}"
+        yield (
+            f"  Java's rule: {study.jsse.verdict}{f' (row {study.jsse.row})' if study.jsse.row else ''}:"
+            f" {study.jsse.reason}"
+        )
     if study.parts:
         rows = [(part.name, _bytes(part.first), _extent(part.expected), _extent(part.now)) for part in study.parts]
         yield [HEADINGS, *rows]

@@ -19,7 +19,9 @@ SHARE_HERE = 0.15
 
 SEPARATOR = b",\n"
 SHARED_FROM, SHARED_UP_TO = 4_000, 40_000
-"""So many connections are written by two cores: fewer are not worth a process, and more would take too much memory twice."""
+"""So many connections are written by two cores: fewer are not worth a process, and more would take too much memory
+twice.
+"""
 
 
 Rows = Callable[[int, int], Iterable[Connection]]
@@ -83,6 +85,12 @@ def write_jsonl(analysis: Analysis, connections: Iterable[Connection], out: Bina
     encode = msgspec.json.encode
     out.write(encode({"record": "analysis", "schema": document.schema, "generator": document.generator}) + b"\n")
     for name in LISTS:
-        rows = connections if name == "connections" else analysis.sessions() if name == "sessions" else getattr(document, name)
+        rows = (
+            connections
+            if name == "connections"
+            else analysis.sessions()
+            if name == "sessions"
+            else getattr(document, name)
+        )
         for row in rows:
             out.write(b'{"record":"%s",' % name.encode() + encode(row)[1:] + b"\n")

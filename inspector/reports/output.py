@@ -14,7 +14,9 @@ FORMS = ("text", "json", "jsonl", "csv")
 
 
 def write(analysis: Analysis, form: str, wanted: Callable[[Observed], bool] | None, target: BinaryIO) -> None:
-    """``form``: one of ``FORMS``. ``wanted``: which connections, all by default. Raises OSError where it cannot be written."""
+    """``form``: one of ``FORMS``. ``wanted``: which connections, all by default. Raises OSError where it cannot be
+    written.
+    """
 
     def connections(start: int = 0, stop: int | None = None) -> Iterator[Connection]:
         return analysis.connections(start, stop, wanted)

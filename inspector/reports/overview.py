@@ -1,4 +1,5 @@
-"""A service at a glance, as lines: sentence, remedy, pool, issuer × responder matrix. Shared by the text report and the app.
+"""A service at a glance, as lines: sentence, remedy, pool, issuer × responder matrix. Shared by the text report and the
+app.
 
 Meaning stands in glyph and word (``MARKS``); whoever shows the lines may add colour.
 """
@@ -9,8 +10,8 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from inspector.document import Backend, Certificate, Document, Service
-from inspector.safe import safe_text
-from inspector.times import DAY_NS, span
+from inspector.text.safe import safe_text
+from inspector.text.times import DAY_NS, span
 
 MARKS = {"confirmed": "✖", "exposed": "▲", "protected": "●", "not_this": "○", "unknown": "◌"}
 WORDS = {"observed": "observed", "inferred": "inferred", "not_visible": "not visible"}
@@ -65,7 +66,20 @@ def counted(count: int, noun: str) -> str:
 def heading(document: Document, service: Service) -> str:
     """Name, addresses and numbers of a service."""
     addresses = ", ".join(a for a in service.addresses[:3] if a != service.name)
-    parts = [title(service), addresses, " · ".join(filter(None, (counted(service.connections, "connection"), lasted(document), counted(len(service.backends), "back end"))))]
+    parts = [
+        title(service),
+        addresses,
+        " · ".join(
+            filter(
+                None,
+                (
+                    counted(service.connections, "connection"),
+                    lasted(document),
+                    counted(len(service.backends), "back end"),
+                ),
+            )
+        ),
+    ]
     return "   ".join(filter(None, parts))
 
 
@@ -86,13 +100,21 @@ def common_name(certificate: Certificate) -> str:
 
 def clients(document: Document, service: Service) -> str:
     """Who the clients are."""
-    members = sorted((c for c in document.clients if c.id in service.clients), key=lambda c: (-c.aborted, -c.connections))
-    names = [f"{safe_text(c.named, 40) + ' ' if c.named else ''}{c.ip} ({'Java' if c.stack == 'jsse' else c.stack})" for c in members[:4]]
+    members = sorted(
+        (c for c in document.clients if c.id in service.clients), key=lambda c: (-c.aborted, -c.connections)
+    )
+    names = [
+        f"{safe_text(c.named, 40) + ' ' if c.named else ''}{c.ip} ({'Java' if c.stack == 'jsse' else c.stack})"
+        for c in members[:4]
+    ]
     more = f" and {len(members) - 4} more" if len(members) > 4 else ""
     return ("client " if len(members) == 1 else "clients ") + ", ".join(names) + more
 
 
-CHECKS = {"tls": "hello and close, left out of all rates", "tcp": "connect and close without a byte, no part of any rate"}
+CHECKS = {
+    "tls": "hello and close, left out of all rates",
+    "tcp": "connect and close without a byte, no part of any rate",
+}
 
 
 def checks(service: Service) -> list[str]:
@@ -120,7 +142,9 @@ def nothing_found(document: Document) -> str:
     """What is said where no TLS was found: first what could not be read, for it may be there."""
     unread = [safe_text(limit.text, 600) for limit in document.limits if limit.kind in UNREAD]
     where = "the input" if not document.captures else counted(sum(c.packets for c in document.captures), "frame")
-    return f"{'. '.join(unread)}. No TLS was found in what could be read." if unread else f"No TLS was found in {where}."
+    return (
+        f"{'. '.join(unread)}. No TLS was found in what could be read." if unread else f"No TLS was found in {where}."
+    )
 
 
 def since(document: Document, service: Service) -> str:
@@ -135,18 +159,29 @@ def since(document: Document, service: Service) -> str:
 
 
 def impact(service: Service) -> str:
-    """What the aborts cost by the client's log: ``23 aborts logged, 20 failed catalogs, 3 lost reports; nodes …``; empty where no log says so."""
+    """What the aborts cost by the client's log: ``23 aborts logged, 20 failed catalogs, 3 lost reports; nodes …``;
+    empty where no log says so.
+    """
     cost = service.impact
     if cost is None:
         return ""
-    parts = [f"{counted(cost.aborts, 'abort')} logged", *([counted(cost.catalogs, "failed catalog")] if cost.catalogs else [])]
+    parts = [
+        f"{counted(cost.aborts, 'abort')} logged",
+        *([counted(cost.catalogs, "failed catalog")] if cost.catalogs else []),
+    ]
     parts += [counted(cost.reports, "lost report")] if cost.reports else []
-    nodes = f"; {'nodes' if len(cost.nodes) > 1 else 'node'} {', '.join(safe_text(n, 80) for n in cost.nodes[:5])}" if cost.nodes else ""
+    nodes = (
+        f"; {'nodes' if len(cost.nodes) > 1 else 'node'} {', '.join(safe_text(n, 80) for n in cost.nodes[:5])}"
+        if cost.nodes
+        else ""
+    )
     return ", ".join(parts) + nodes + (f" and {len(cost.nodes) - 5} more" if len(cost.nodes) > 5 else "")
 
 
 def pool(document: Document, service: Service, width: int = 120) -> list[str]:
-    """The pool, one back end a line, and the totals. Columns leave in the order DNS names, days, TLS, EMS, declined where ``width`` is short."""
+    """The pool, one back end a line, and the totals. Columns leave in the order DNS names, days, TLS, EMS, declined
+    where ``width`` is short.
+    """
     rows = pool_rows(document, service, NAME if width > NARROW else NAME - 8)
     leaving = [2, 3, 5, 4, 10]
     while leaving and max(map(len, table([tuple(r) for r in rows]))) > width:
@@ -163,11 +198,37 @@ def pool_rows(document: Document, service: Service, name_width: int) -> list[lis
     certificates = {c.sha256: c for c in document.certificates}
     last = end(document)
     members = [b for b in document.backends if b.service == service.id]
-    head = ["POOL", "certificate", "DNS names", "days left", "EMS", "TLS", "full", "resumed", "aborted", "other", "declined"]
-    rows = [head, *(_row(b, certificates.get(b.leaf or ""), last, name_width) for b in _odd_first(members)[:MOST_BACKENDS])]
+    head = [
+        "POOL",
+        "certificate",
+        "DNS names",
+        "days left",
+        "EMS",
+        "TLS",
+        "full",
+        "resumed",
+        "aborted",
+        "other",
+        "declined",
+    ]
+    rows = [
+        head,
+        *(_row(b, certificates.get(b.leaf or ""), last, name_width) for b in _odd_first(members)[:MOST_BACKENDS]),
+    ]
     if members and sum(b.connections for b in members) != service.connections - service.health_checks:
         rows.append(_unplaced(service, members))
-    rows.append(["all", "", "", "", "", "", *map(str, (service.full, service.resumed, service.aborted, service.other)), str(sum(b.declined for b in members))])
+    rows.append(
+        [
+            "all",
+            "",
+            "",
+            "",
+            "",
+            "",
+            *map(str, (service.full, service.resumed, service.aborted, service.other)),
+            str(sum(b.declined for b in members)),
+        ]
+    )
     return rows
 
 
@@ -184,7 +245,19 @@ def _row(b: Backend, leaf: Certificate | None, now: int, most: int) -> list[str]
     days = f"{(nanoseconds(leaf.not_after) - now) // DAY_NS:,}" if leaf and leaf.not_after else ""
     versions = "/".join(v.removeprefix("TLSv") for v in b.versions)
     aborted = f"✖ {b.aborted}" if b.aborted else "0"
-    return [b.label, safe_text(common, most), safe_text(names, 44), days, YES[b.ems], versions, str(b.full), str(b.resumed), aborted, str(b.other), str(b.declined)]
+    return [
+        b.label,
+        safe_text(common, most),
+        safe_text(names, 44),
+        days,
+        YES[b.ems],
+        versions,
+        str(b.full),
+        str(b.resumed),
+        aborted,
+        str(b.other),
+        str(b.declined),
+    ]
 
 
 def _unplaced(service: Service, members: list[Backend]) -> list[str]:
@@ -206,23 +279,37 @@ def _odd_first(members: list[Backend]) -> list[Backend]:
 
 
 def matrix(document: Document, service: Service) -> list[str]:
-    """Who issued the session, to whom it was offered, what became of it; with what offered nothing it sums to the pool."""
+    """Who issued the session, to whom it was offered, what became of it; with what offered nothing it
+    sums to the pool.
+    """
     return [*(table(matrix_rows(document, service)) if service.matrix else []), f"  {matrix_note(service)}"]
 
 
 def matrix_note(service: Service) -> str:
     """What stands below the matrix, or instead of it."""
-    unseen = f" Of {counted(service.offer_unseen, 'connection')} the offer, or what became of it, was not captured." if service.offer_unseen else ""
+    unseen = (
+        f" Of {counted(service.offer_unseen, 'connection')} the offer, or what became of it, was not captured."
+        if service.offer_unseen
+        else ""
+    )
     if not service.matrix:
-        offered = f"No session was offered in these {service.offered_nothing:,} connections." if service.offered_nothing != 1 else "No session was offered in this connection."
+        offered = (
+            f"No session was offered in these {service.offered_nothing:,} connections."
+            if service.offered_nothing != 1
+            else "No session was offered in this connection."
+        )
         return offered + unseen if service.offered_nothing or not unseen else unseen.lstrip()
-    return f"{counted(service.offered_nothing, 'connection')} offered nothing.{unseen}   ● resumed  ◇ declined  ✖ aborted"
+    return (
+        f"{counted(service.offered_nothing, 'connection')} offered nothing.{unseen}   ● resumed  ◇ declined  ✖ aborted"
+    )
 
 
 def matrix_rows(document: Document, service: Service) -> list[tuple[str, ...]]:
     """A head, and a row for each back end that issued a session."""
     labels = {b.id: b.label for b in document.backends}
-    columns: list[str | None] = [b.id for b in _odd_first([b for b in document.backends if b.service == service.id])[:MOST_BACKENDS]]
+    columns: list[str | None] = [
+        b.id for b in _odd_first([b for b in document.backends if b.service == service.id])[:MOST_BACKENDS]
+    ]
     if any(c.offered_to is None for c in service.matrix):
         columns.append(None)
     issuers: list[str | None] = [i for i in [*dict.fromkeys(c.issued_by for c in service.matrix)] if i is not None]
@@ -250,7 +337,14 @@ def table(rows: Iterable[tuple[str, ...]], right: Iterable[int] = ()) -> list[st
     listed = [tuple(row) for row in rows]
     widths = [max(len(row[i]) for row in listed) for i in range(len(listed[0]))]
     aligned = set(right)
-    return ["  " + "  ".join(cell.rjust(w) if i in aligned else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))).rstrip() for row in listed]
+    return [
+        "  "
+        + "  ".join(
+            cell.rjust(w) if i in aligned else cell.ljust(w)
+            for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in listed
+    ]
 
 
 def flowing(parts: Iterable[str], indent: str, width: int) -> list[str]:
@@ -268,4 +362,6 @@ def wrap(text: str, first: str, following: str, width: int = 100) -> list[str]:
     """Lines of at most ``width`` columns."""
     import textwrap
 
-    return textwrap.wrap(text, width, initial_indent=first, subsequent_indent=following, break_long_words=False, break_on_hyphens=False) or [first]
+    return textwrap.wrap(
+        text, width, initial_indent=first, subsequent_indent=following, break_long_words=False, break_on_hyphens=False
+    ) or [first]

@@ -12,8 +12,8 @@ from inspector.findings.inside import ended
 from inspector.findings.judge import Analysis
 from inspector.logs.entries import LogFacts
 from inspector.reports.overview import common_name
-from inspector.safe import safe_text
-from inspector.times import clock, moment, span
+from inspector.text.safe import safe_text
+from inspector.text.times import clock, moment, span
 from inspector.tls.registry import alert_name
 from inspector.tracking.observed import Observed
 from inspector.tracking.sessions import is_modern
@@ -48,7 +48,8 @@ QUIET = frozenset("s")
 
 
 class Rung(NamedTuple):
-    """One arrow: messages of one side that stand together. ``offset``: from the start of the connection, as text and, of the first message, in ns.
+    """One arrow: messages of one side that stand together. ``offset``: from the start of the connection, as text and,
+    of the first message, in ns.
     ``frame``: as people count. ``size``: bytes. ``leg``: 0 from the client, 1 and more behind the balancer.
     """
 
@@ -89,7 +90,9 @@ BALANCER = "balancer"
 
 
 def lanes(told: Ladder) -> list[str]:
-    """The balancer, where both its legs were seen, and the letters of the back ends in the order of their appearance."""
+    """The balancer, where both its legs were seen, and the letters of the back ends in the order of
+    their appearance.
+    """
     backends = list(dict.fromkeys(chapter.backend for chapter in told.chapters))
     return [BALANCER, *backends] if any(rung.leg for chapter in told.chapters for rung in chapter.rungs) else backends
 
@@ -99,7 +102,9 @@ def lane_names(document: Document, told: Ladder) -> dict[str, str]:
     certificates = {c.sha256: c for c in document.certificates}
     names: dict[str, str] = {}
     for chapter in told.chapters:
-        backend = next((b for b in document.backends if b.label == chapter.backend and b.service == chapter.service), None)
+        backend = next(
+            (b for b in document.backends if b.label == chapter.backend and b.service == chapter.service), None
+        )
         leaf = certificates.get(backend.leaf or "") if backend else None
         host = common_name(leaf).split(".")[0] if leaf else ""
         host = (backend.named or backend.server or host) if backend else host
@@ -120,7 +125,18 @@ def ladder(analysis: Analysis, incident: Incident) -> Ladder:
         role = roles.get(connection, "seen")
         gap = f"  +{span(seen.first_ns - previous.first_ns)}" if previous is not None else f"  {moment(seen.first_ns)}"
         title = f"{number} {role.upper()}{gap}   port {seen.main.client.port} → back end {case.label(seen)}"
-        chapters.append(Chapter(title, role, connection, case.label(seen), rungs(analysis, seen), case.services[seen.service].id, (seen.main, *seen.legs), notes(analysis, seen)))
+        chapters.append(
+            Chapter(
+                title,
+                role,
+                connection,
+                case.label(seen),
+                rungs(analysis, seen),
+                case.services[seen.service].id,
+                (seen.main, *seen.legs),
+                notes(analysis, seen),
+            )
+        )
         previous = seen
     return Ladder(incident.summary, chapters)
 
@@ -137,13 +153,28 @@ def notes(analysis: Analysis, seen: Observed) -> tuple[str, ...]:
         entry = chosen.entry
         where = f"{entry.backend}/{entry.server}" if entry.server else "no server"
         address = f", {entry.address}" if entry.address else ""
-        found.append(f"{_place(case.facts.logs[chosen.log], entry.line)}  {clock(entry.ns)}  accepted, sent to {where}{address}")
+        found.append(
+            f"{_place(case.facts.logs[chosen.log], entry.line)}  {clock(entry.ns)}  accepted, sent to {where}{address}"
+        )
     for line in case.logged.lines.get(seen.index, ()):
         failure = line.failure
         message = failure.detail.partition(": ")[2] or failure.detail
-        request = f"  ({failure.request or 'a request'}{f' for {failure.node}' if failure.node else ''}{COST.get(failure.impact, '')})" if failure.request or failure.node else ""
-        sure = "" if line.is_certain else "  [one of several that it may belong to]" if len(line.among) > 1 else "  [perhaps]"
-        found.append(f"{_place(case.facts.logs[line.log], failure.line)}  {clock(failure.ns)}  {message}{request}{sure}")
+        request = (
+            f"  ({failure.request or 'a request'}"
+            f"{f' for {failure.node}' if failure.node else ''}{COST.get(failure.impact, '')})"
+            if failure.request or failure.node
+            else ""
+        )
+        sure = (
+            ""
+            if line.is_certain
+            else "  [one of several that it may belong to]"
+            if len(line.among) > 1
+            else "  [perhaps]"
+        )
+        found.append(
+            f"{_place(case.facts.logs[line.log], failure.line)}  {clock(failure.ns)}  {message}{request}{sure}"
+        )
     return tuple(found)
 
 
@@ -152,11 +183,15 @@ def _place(log: LogFacts, line: int) -> str:
 
 
 def rungs(analysis: Analysis, seen: Observed) -> list[Rung]:
-    """The rungs of one connection on all its legs; messages of one side in one frame or in a row within a flight stand together."""
+    """The rungs of one connection on all its legs; messages of one side in one frame or in a row within a flight stand
+    together.
+    """
     legs = [seen.main, *seen.legs]
     events = [_shown(leg) for leg in legs]
     start = events[0][0].ns if events[0] else 0
-    found = [rung for place, leg in enumerate(legs) for rung in _leg_rungs(analysis, seen, leg, place, events[place], start)]
+    found = [
+        rung for place, leg in enumerate(legs) for rung in _leg_rungs(analysis, seen, leg, place, events[place], start)
+    ]
     return sorted(found, key=lambda r: r.events[0].ns) if len(legs) > 1 else found
 
 
@@ -178,7 +213,9 @@ def chapters(analysis: Analysis, seen: Observed) -> list[Chapter]:
     case = analysis.case
     label, service, legs = case.label(seen), case.services[seen.service].id, (seen.main, *seen.legs)
     began = f"{moment(seen.first_ns)}   port {seen.main.client.port} → back end {label}"
-    titles = [began] + [f"RENEGOTIATION {number}   {ended(attempt)}" for number, attempt in enumerate(seen.renegotiations, 1)]
+    titles = [began] + [
+        f"RENEGOTIATION {number}   {ended(attempt)}" for number, attempt in enumerate(seen.renegotiations, 1)
+    ]
     begins = [attempt.ns for attempt in seen.renegotiations]
     shares: list[list[Rung]] = [[] for _ in titles]
     for rung in rungs(analysis, seen):
@@ -191,13 +228,20 @@ def chapters(analysis: Analysis, seen: Observed) -> list[Chapter]:
     ]
 
 
-def _leg_rungs(analysis: Analysis, seen: Observed, leg: ConnectionFacts, place: int, events: list[Event], start: int) -> list[Rung]:
+def _leg_rungs(
+    analysis: Analysis, seen: Observed, leg: ConnectionFacts, place: int, events: list[Event], start: int
+) -> list[Rung]:
     found: list[Rung] = []
     group: list[Event] = []
     begins = {(attempt.ns, attempt.frame) for attempt in seen.renegotiations}
     for event in events:
         last = group[-1] if group else None
-        is_apart = last is not None and (event.from_client != last.from_client or event.decrypted != last.decrypted or event.letter in ".!LlD" or last.letter in ".!LlD")
+        is_apart = last is not None and (
+            event.from_client != last.from_client
+            or event.decrypted != last.decrypted
+            or event.letter in ".!LlD"
+            or last.letter in ".!LlD"
+        )
         if is_apart or (last is not None and (event.ns, event.frame) in begins and last.frame != event.frame):
             found.append(_rung(analysis, seen, leg, place, group, start))
             group = []
@@ -258,7 +302,9 @@ def _said(analysis: Analysis, seen: Observed, main: ConnectionFacts, event: Even
         alert = next((a for a in main.alerts if a.frame == event.frame and a.code == event.size), None)
         level = "fatal" if alert and alert.level == 2 else "warning"
         return f"alert {level} {alert_name(event.size)} ({event.size})"
-    if event.letter == "f" and any(e.letter == "f" and e.from_client == event.from_client and e.ns < event.ns for e in unpack_events(main.events)):
+    if event.letter == "f" and any(
+        e.letter == "f" and e.from_client == event.from_client and e.ns < event.ns for e in unpack_events(main.events)
+    ):
         return "handshake (encrypted)"
     return name
 

@@ -1,4 +1,6 @@
-"""The analysis as text to paste into a ticket: assessment first, then pool, matrix, incidents with their stories, other findings, limits."""
+"""The analysis as text to paste into a ticket: assessment first, then pool, matrix, incidents with their stories, other
+findings, limits.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from inspector.findings.judge import Analysis
 from inspector.reports import overview, why
 from inspector.reports.overview import wrap
 from inspector.reports.story import Ladder, chapters, ladder
-from inspector.safe import safe_text
+from inspector.text.safe import safe_text
 
 WIDTH = 100
 
@@ -46,7 +48,9 @@ def write_text(analysis: Analysis, shown: Iterable[Connection] | None, out: Text
 def heading(document: Document) -> str:
     """What was read."""
     packets = sum(c.packets for c in document.captures)
-    names = ", ".join(safe_text(c.path) for c in document.captures[:3]) + (f" and {len(document.captures) - 3} more" if len(document.captures) > 3 else "")
+    names = ", ".join(safe_text(c.path) for c in document.captures[:3]) + (
+        f" and {len(document.captures) - 3} more" if len(document.captures) > 3 else ""
+    )
     return f"{names}   {packets:,} frames"
 
 
@@ -61,7 +65,11 @@ def service_lines(document: Document, service: Service) -> list[str]:
     if assessment.state == "protected":
         for breaks in assessment.breaks_if:
             lines += wrap(safe_text(breaks), "    returns if ", "               ")
-    lines += [f"  {line}" for line in (overview.clients(document, service), overview.since(document, service), overview.impact(service)) if line]
+    lines += [
+        f"  {line}"
+        for line in (overview.clients(document, service), overview.since(document, service), overview.impact(service))
+        if line
+    ]
     lines += [line for text in overview.checks(service) for line in wrap(text, "  ", "    ")]
     if assessment.do and assessment.do != "nothing":
         lines += wrap(f"Do: {safe_text(assessment.do)}", "  ", "      ")
@@ -107,7 +115,9 @@ def ladder_lines(found: Ladder) -> list[str]:
         for rung in chapter.rungs:
             arrow = ARROWS[rung.visibility][rung.from_client]
             sides = ("server", "client") if not rung.leg else ("back end", "balancer")
-            lines.append(f"    {rung.offset:>10}  {sides[rung.from_client]} {arrow}  {safe_text(rung.text)}   [{rung.frame}]")
+            lines.append(
+                f"    {rung.offset:>10}  {sides[rung.from_client]} {arrow}  {safe_text(rung.text)}   [{rung.frame}]"
+            )
         lines += [f"      log  {safe_text(note)}" for note in chapter.notes]
     return lines
 
@@ -121,7 +131,11 @@ def others(analysis: Analysis, out: TextIO) -> None:
         return
     out.write("\nFINDINGS\n")
     for finding in rest[:40]:
-        for line in wrap(f"{safe_text(finding.title)} ({finding.rule}, {finding.verdict}, {overview.WORDS[finding.grade]})", f"  {finding.severity:<6} ", "         "):
+        for line in wrap(
+            f"{safe_text(finding.title)} ({finding.rule}, {finding.verdict}, {overview.WORDS[finding.grade]})",
+            f"  {finding.severity:<6} ",
+            "         ",
+        ):
             out.write(line + "\n")
         if finding.rule not in ("capture-incomplete",):
             for line in wrap(safe_text(finding.explanation, 600), "         ", "         "):
@@ -156,10 +170,19 @@ def why_lines(analysis: Analysis, incident: Incident) -> list[str]:
     """The rule step by step, and both certificates."""
     lines = ["  WHY"]
     for step in why.steps(analysis, incident):
-        lines += wrap(f"{why.MARKS[step.holds]} {step.text}   {step.frames}   {overview.WORDS[step.grade]}".replace("      ", "   "), "    ", "      ")
+        lines += wrap(
+            f"{why.MARKS[step.holds]} {step.text}   {step.frames}   {overview.WORDS[step.grade]}".replace(
+                "      ", "   "
+            ),
+            "    ",
+            "      ",
+        )
     rows, decided = why.certificates(analysis, incident)
     if rows:
-        listed = [("", "session's certificate", "new certificate", ""), *((r.name, r.old[:44], r.new[:44], "=" if r.same else "≠") for r in rows)]
+        listed = [
+            ("", "session's certificate", "new certificate", ""),
+            *((r.name, r.old[:44], r.new[:44], "=" if r.same else "≠") for r in rows),
+        ]
         lines += ["  CERTIFICATES", *(f"  {line}" for line in overview.table(listed))]
     return [*lines, f"    deciding step: {decided}"]
 

@@ -1,4 +1,6 @@
-"""Why a client aborted: Java's rule step by step with what was observed, inferred or not visible, and both certificates side by side."""
+"""Why a client aborted: Java's rule step by step with what was observed, inferred or not visible, and both certificates
+side by side.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +12,10 @@ from inspector.findings.case import Judgement
 from inspector.findings.jsse import Step as JavaStep, equivalence
 from inspector.findings.judge import Analysis
 from inspector.findings.machine import ALLOW_UNSAFE, USE_EMS
-from inspector.safe import safe_text
-from inspector.times import rfc3339_signed
+from inspector.text.safe import safe_text
+from inspector.text.times import rfc3339_signed
 from inspector.tls.registry import version_name
-from inspector.tracking.certificates import Certificate
+from inspector.tracking.certificates import ParsedCertificate
 from inspector.tracking.observed import Observed
 
 STEPS: dict[JavaStep | None, str] = {
@@ -28,8 +30,10 @@ MARKS = {True: "✔", False: "✖", None: "?"}
 """Whether a condition holds."""
 
 
-class Step(NamedTuple):
-    """One condition. ``holds``: None where the capture does not show it. ``frames``: as people count. ``references``: the same frames."""
+class ReasonStep(NamedTuple):
+    """One condition. ``holds``: None where the capture does not show it. ``frames``: as people count. ``references``:
+    the same frames.
+    """
 
     holds: bool | None
     text: str
@@ -38,7 +42,7 @@ class Step(NamedTuple):
     references: tuple[int, ...] = ()
 
 
-class Row(NamedTuple):
+class ReasonRow(NamedTuple):
     """One field of both certificates."""
 
     name: str
@@ -55,7 +59,11 @@ def finding_of(analysis: Analysis, incident: Incident) -> Finding:
 def frame_text(analysis: Analysis, *references: int) -> str:
     """``frame 470`` or ``frames 367, 472``; with the capture's index where there are several captures."""
     several = len(analysis.document.captures) > 1
-    names = [f"{r >> FRAME_BITS}:{r & (1 << FRAME_BITS) - 1}" if several else str(r & (1 << FRAME_BITS) - 1) for r in references if r]
+    names = [
+        f"{r >> FRAME_BITS}:{r & (1 << FRAME_BITS) - 1}" if several else str(r & (1 << FRAME_BITS) - 1)
+        for r in references
+        if r
+    ]
     return f"frame{'s' if len(names) > 1 else ''} {', '.join(names)}" if names else ""
 
 
@@ -64,45 +72,98 @@ def aborted_of(analysis: Analysis, incident: Incident) -> Observed:
     return next(s for s in analysis.case.observed if s.id == incident.connections[-1])
 
 
-def steps(analysis: Analysis, incident: Incident) -> list[Step]:
+def steps(analysis: Analysis, incident: Incident) -> list[ReasonStep]:
     """The conditions of row 6 of Java's table, in its order."""
     seen = aborted_of(analysis, incident)
     case, entry, handshake = analysis.case, seen.entry, seen.main.handshake
     judgement: Judgement = case.judgements[seen.index]
     resumed = case.observed[entry.resumed_by].main.handshake if entry.resumed_by is not None else None
-    origin = case.observed[entry.session.issuer].main.handshake if entry.session is not None and entry.session.issuer is not None else None
+    origin = (
+        case.observed[entry.session.issuer].main.handshake
+        if entry.session is not None and entry.session.issuer is not None
+        else None
+    )
     version = version_name(seen.answer.version) if seen.answer is not None else "?"
-    before: Step
+    before: ReasonStep
     if resumed is not None and entry.resumed_before is not False:
-        before = Step(True, "the offered session was resumed before", frame_text(analysis, resumed.answer_frame), "observed", (resumed.answer_frame,))
+        before = ReasonStep(
+            True,
+            "the offered session was resumed before",
+            frame_text(analysis, resumed.answer_frame),
+            "observed",
+            (resumed.answer_frame,),
+        )
     else:
-        before = Step(None, "whether the offered session was resumed before", "", "not_visible")
+        before = ReasonStep(None, "whether the offered session was resumed before", "", "not_visible")
     found = [
         before,
-        Step(True, f"a full handshake in {version}", frame_text(analysis, handshake.answer_frame), "observed", (handshake.answer_frame,)),
-        Step(True, "no extended master secret (EMS) in the answer", frame_text(analysis, handshake.answer_frame), "observed", (handshake.answer_frame,)),
+        ReasonStep(
+            True,
+            f"a full handshake in {version}",
+            frame_text(analysis, handshake.answer_frame),
+            "observed",
+            (handshake.answer_frame,),
+        ),
+        ReasonStep(
+            True,
+            "no extended master secret (EMS) in the answer",
+            frame_text(analysis, handshake.answer_frame),
+            "observed",
+            (handshake.answer_frame,),
+        ),
     ]
     if judgement.identity is not None and origin is not None:
         references = (origin.certificate_frame, handshake.certificate_frame)
-        found.append(Step(judgement.identity == "none", "the certificates are not equivalent", frame_text(analysis, *references), "observed", references))
+        found.append(
+            ReasonStep(
+                judgement.identity == "none",
+                "the certificates are not equivalent",
+                frame_text(analysis, *references),
+                "observed",
+                references,
+            )
+        )
     else:
-        hidden = "one of them cannot be read" if judgement.cached_leaf is not None and seen.leaf is not None else "that of the session was not captured"
-        found.append(Step(None, f"whether the certificates are equivalent: {hidden}", "", "not_visible"))
+        hidden = (
+            "one of them cannot be read"
+            if judgement.cached_leaf is not None and seen.leaf is not None
+            else "that of the session was not captured"
+        )
+        found.append(ReasonStep(None, f"whether the certificates are equivalent: {hidden}", "", "not_visible"))
     confirmed = finding_of(analysis, incident).verdict == "confirmed"
     machine = case.machine_of(seen)
     if machine is not None:
-        jvm = f"the client's JVM (process {machine.process}{f', JDK {safe_text(machine.jdk, 40)}' if machine.jdk else ''})"
+        jvm = (
+            "the client's JVM (process"
+            f" {machine.process}{f', JDK {safe_text(machine.jdk, 40)}' if machine.jdk else ''})"
+        )
         if machine.has_ems_off:
-            found.append(Step(True, f"-D{USE_EMS}=false is set in {jvm}", "", "observed"))
-        found.append(Step(not machine.allows_change, f"{ALLOW_UNSAFE} is {'' if machine.allows_change else 'not '}set in {jvm}", "", "observed"))
-        found.append(Step(None, "endpoint identification" + (": the abort shows that it is not set" if confirmed else ""), "", "not_visible"))
+            found.append(ReasonStep(True, f"-D{USE_EMS}=false is set in {jvm}", "", "observed"))
+        found.append(
+            ReasonStep(
+                not machine.allows_change,
+                f"{ALLOW_UNSAFE} is {'' if machine.allows_change else 'not '}set in {jvm}",
+                "",
+                "observed",
+            )
+        )
+        found.append(
+            ReasonStep(
+                None,
+                "endpoint identification" + (": the abort shows that it is not set" if confirmed else ""),
+                "",
+                "not_visible",
+            )
+        )
         return found
-    guard = "endpoint identification and the JVM property" + (": the abort shows that neither is set" if confirmed else "")
-    found.append(Step(None, guard, "", "not_visible"))
+    guard = "endpoint identification and the JVM property" + (
+        ": the abort shows that neither is set" if confirmed else ""
+    )
+    found.append(ReasonStep(None, guard, "", "not_visible"))
     return found
 
 
-def certificates(analysis: Analysis, incident: Incident) -> tuple[list[Row], str]:
+def certificates(analysis: Analysis, incident: Incident) -> tuple[list[ReasonRow], str]:
     """Both certificates field by field, and the deciding step in words; no rows where the old one was not captured."""
     seen = aborted_of(analysis, incident)
     judgement = analysis.case.judgements[seen.index]
@@ -113,16 +174,21 @@ def certificates(analysis: Analysis, incident: Incident) -> tuple[list[Row], str
     return rows_of(old, new), STEPS[judgement.identity]
 
 
-def rows_of(old: Certificate, new: Certificate) -> list[Row]:
+def rows_of(old: ParsedCertificate, new: ParsedCertificate) -> list[ReasonRow]:
     """Two certificates field by field; subjects and issuers are compared as Java does."""
-    rows = [Row(name, safe_text(a), safe_text(b), a == b) for name, a, b in zip(FIELDS, _fields(old), _fields(new), strict=True)]
+    rows = [
+        ReasonRow(name, safe_text(a), safe_text(b), a == b)
+        for name, a, b in zip(FIELDS, _fields(old), _fields(new), strict=True)
+    ]
     rows[0] = rows[0]._replace(same=old.identity.subject == new.identity.subject)
     rows[1] = rows[1]._replace(same=old.identity.issuer == new.identity.issuer)
     return rows
 
 
-def identity(old: Certificate, new: Certificate) -> list[tuple[str, bool | None, str]]:
-    """For each generation of Java's rule: its name, whether the two are equivalent (None: not known), and the deciding step in words."""
+def identity(old: ParsedCertificate, new: ParsedCertificate) -> list[tuple[str, bool | None, str]]:
+    """For each generation of Java's rule: its name, whether the two are equivalent (None: not known), and the deciding
+    step in words.
+    """
     found: list[tuple[str, bool | None, str]] = []
     for generation, name in (("current", "since 8u60 and 7u85"), ("first", "before")):
         step = equivalence(old.identity, new.identity, "first" if generation == "first" else "current")
@@ -130,7 +196,7 @@ def identity(old: Certificate, new: Certificate) -> list[tuple[str, bool | None,
     return found
 
 
-def until(c: Certificate) -> str:
+def until(c: ParsedCertificate) -> str:
     """The last day that it is valid, ``?`` where that cannot be read."""
     return rfc3339_signed(c.not_after)[:10] if c.not_after is not None else "?"
 
@@ -138,6 +204,6 @@ def until(c: Certificate) -> str:
 FIELDS = ("subject", "issuer", "DNS names", "IP addresses", "serial", "valid until", "SHA-256")
 
 
-def _fields(c: Certificate) -> tuple[str, ...]:
+def _fields(c: ParsedCertificate) -> tuple[str, ...]:
     names, addresses = ", ".join(c.identity.dns_names) or "none", ", ".join(c.identity.ip_addresses) or "none"
     return c.subject, c.issuer, names, addresses, c.serial[:20], until(c), c.sha256.hex()[:16]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from inspector.facts import FRAME_BITS, ConnectionFacts, Endpoint
+from inspector.facts import FRAME_BITS, ConnectionFacts, PackedEndpoint
 from inspector.tracking.services import ip_text
 
 
 def display_filter(connections: Iterable[ConnectionFacts]) -> str:
-    """All frames of some connections. Where a connection lies in one capture, frame numbers tell it from another one on the same ports."""
+    """All frames of some connections. Where a connection lies in one capture, frame numbers tell it from another one on
+    the same ports.
+    """
     return " || ".join(_one(c) for c in connections)
 
 
@@ -22,6 +24,6 @@ def _one(c: ConnectionFacts) -> str:
     return f"({' && '.join(parts)})"
 
 
-def _end(end: Endpoint) -> list[str]:
+def _end(end: PackedEndpoint) -> list[str]:
     family = "ip" if len(end.address) == 4 else "ipv6"
     return [f"{family}.addr == {ip_text(end.address)}", f"tcp.port == {end.port}"]

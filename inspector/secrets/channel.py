@@ -1,8 +1,9 @@
-"""What both directions of one connection say under encryption, as far as secrets open it: handshake messages, ChangeCipherSpecs, alerts. Application data is
-passed over.
+"""What both directions of one connection say under encryption, as far as secrets open it: handshake messages,
+ChangeCipherSpecs, alerts. Application data is passed over.
 
-A direction's records wait, within bounds, until what they need is known: the other direction's hello, a renegotiation's hellos, or a secret that a growing
-key log has not told yet. So the order in which directions and secrets arrive changes nothing. What cannot be opened is named, and ends the direction.
+A direction's records wait, within bounds, until what they need is known: the other direction's hello, a renegotiation's
+hellos, or a secret that a growing key log has not told yet. So the order in which directions and secrets arrive changes
+nothing. What cannot be opened is named, and ends the direction.
 """
 
 from __future__ import annotations
@@ -19,7 +20,17 @@ from inspector.secrets.openers import NotOpened, Opener, Suite, Traffic, is_supp
 from inspector.secrets.store import Secrets
 from inspector.tls.protection import TLS10, TLS11, TLS13, protection_of
 from inspector.tls.records import Mark
-from inspector.tls.registry import ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, ENCRYPT_THEN_MAC, END_OF_EARLY_DATA, FINISHED, HANDSHAKE, KEY_UPDATE, cipher_name
+from inspector.tls.registry import (
+    ALERT,
+    APPLICATION_DATA,
+    CHANGE_CIPHER_SPEC,
+    ENCRYPT_THEN_MAC,
+    END_OF_EARLY_DATA,
+    FINISHED,
+    HANDSHAKE,
+    KEY_UPDATE,
+    cipher_name,
+)
 
 FIRST_DRAFT = 25
 """Earlier drafts of TLS 1.3 authenticate records without their header."""
@@ -30,7 +41,7 @@ LOST = "bytes are missing"
 TOO_MUCH = "its secret did not come in time"
 
 
-class Conversation(Protocol):
+class DecryptionClient(Protocol):
     """Whose channel it is. ``handshakes``: those of the connection, as far as they are known."""
 
     handshakes: list[HandshakeFacts]
@@ -49,7 +60,7 @@ class Conversation(Protocol):
     def unsealed_data(self, lane: int, length: int, mark: Mark) -> None: ...
 
 
-class Record(NamedTuple):
+class EncryptedRecord(NamedTuple):
     """``version``: of the header. ``body``: None where it was passed over."""
 
     kind: int
@@ -63,11 +74,13 @@ class Record(NamedTuple):
         return len(self.body) + 1 if self.body is not None else 1
 
 
-class Lane:
-    """One direction. ``round``: the number of its handshake, 0 for the first; ``stage``: the place among the secrets of TLS 1.3."""
+class RecordLane:
+    """One direction. ``round``: the number of its handshake, 0 for the first; ``stage``: the place among the secrets of
+    TLS 1.3.
+    """
 
     def __init__(self) -> None:
-        self.waiting: deque[Record] = deque()
+        self.waiting: deque[EncryptedRecord] = deque()
         self.held = 0
         self.sequence = 0
         self.round = 0
@@ -84,12 +97,12 @@ class Lane:
 
 
 class Channel:
-    """See above."""
+    """Opens the records of one connection, as they come."""
 
-    def __init__(self, secrets: Secrets, conversation: Conversation) -> None:
+    def __init__(self, secrets: Secrets, conversation: DecryptionClient) -> None:
         self._secrets = secrets
         self._conversation = conversation
-        self._lanes = (Lane(), Lane())
+        self._lanes = (RecordLane(), RecordLane())
         self._exchanges: list[Exchange] = [Exchange()]
         self._suites: dict[int, Suite] = {}
         self._pairs: dict[int, tuple[Opener, Opener]] = {}
@@ -108,7 +121,7 @@ class Channel:
         found = self._lanes[lane]
         if found.ended:
             return
-        record = Record(kind, version, body, mark)
+        record = EncryptedRecord(kind, version, body, mark)
         found.waiting.append(record)
         self._hold(found, record.size)
         self.advance()
@@ -127,7 +140,11 @@ class Channel:
     def outcome(self) -> tuple[str, tuple[int, int]]:
         """Why something was not opened, ``""`` where all was; and how many encrypted records of each direction were."""
         self.advance()
-        reasons = [lane.ended or (self._reason(number) if lane.waiting else WRONG if lane.passed_over and not lane.opened else "") for number, lane in enumerate(self._lanes)]
+        reasons = [
+            lane.ended
+            or (self._reason(number) if lane.waiting else WRONG if lane.passed_over and not lane.opened else "")
+            for number, lane in enumerate(self._lanes)
+        ]
         return next((reason for reason in reasons if reason), ""), (self._lanes[0].opened, self._lanes[1].opened)
 
     def _end(self, lane: int, reason: str) -> None:
@@ -147,16 +164,18 @@ class Channel:
         if suite is None:
             return False
         record = found.waiting[0]
-        taken = self._modern(lane, found, suite, record) if suite.version == TLS13 else self._classic(lane, found, record)
+        taken = (
+            self._modern(lane, found, suite, record) if suite.version == TLS13 else self._classic(lane, found, record)
+        )
         if taken and found.waiting:
             self._hold(found, -found.waiting.popleft().size)
         return taken
 
-    def _hold(self, found: Lane, size: int) -> None:
+    def _hold(self, found: RecordLane, size: int) -> None:
         found.held += size
         self._secrets.held += size
 
-    def _let_go(self, found: Lane) -> None:
+    def _let_go(self, found: RecordLane) -> None:
         found.waiting.clear()
         self._hold(found, -found.held)
 
@@ -177,12 +196,18 @@ class Channel:
         version = TLS13 if answer.version >> 8 == 0x7F and answer.version & 0xFF >= FIRST_DRAFT else answer.version
         protection = protection_of(answer.cipher_suite)
         if protection is None or not is_supported(protection) or not TLS10 <= version <= TLS13:
-            return f"{cipher_name(answer.cipher_suite)} cannot be opened" if TLS10 <= version <= TLS13 else "this version cannot be opened"
+            return (
+                f"{cipher_name(answer.cipher_suite)} cannot be opened"
+                if TLS10 <= version <= TLS13
+                else "this version cannot be opened"
+            )
         suite = self._suites[number] = Suite(protection, version, ENCRYPT_THEN_MAC in answer.extensions)
         if number == 0 and version != TLS13:
             for lane in (0, 1):
                 keeps_iv = protection.mode == "cbc" and version < TLS11
-                self._conversation.appetite(lane, is_keen=not self._lanes[lane].ended, data_bytes=bounds.RECORD_BYTES if keeps_iv else 0)
+                self._conversation.appetite(
+                    lane, is_keen=not self._lanes[lane].ended, data_bytes=bounds.RECORD_BYTES if keeps_iv else 0
+                )
         return suite
 
     def _exchange(self, number: int) -> Exchange:
@@ -203,7 +228,7 @@ class Channel:
 
     # --- up to TLS 1.2
 
-    def _classic(self, lane: int, found: Lane, record: Record) -> bool:
+    def _classic(self, lane: int, found: RecordLane, record: EncryptedRecord) -> bool:
         if found.opener is None:
             found.opener = self._opener(lane, found)
             if found.opener is None:
@@ -229,11 +254,11 @@ class Channel:
         return True
 
     @staticmethod
-    def _told_classic(found: Lane, kind: int) -> None:
+    def _told_classic(found: RecordLane, kind: int) -> None:
         if kind == FINISHED:
             found.round += 1
 
-    def _opener(self, lane: int, found: Lane) -> Opener | None:
+    def _opener(self, lane: int, found: RecordLane) -> Opener | None:
         number = found.round
         pair = self._pairs.get(number)
         if pair is None:
@@ -262,7 +287,7 @@ class Channel:
 
     # --- TLS 1.3
 
-    def _modern(self, lane: int, found: Lane, suite: Suite, record: Record) -> bool:
+    def _modern(self, lane: int, found: RecordLane, suite: Suite, record: EncryptedRecord) -> bool:
         if record.kind != APPLICATION_DATA:
             return True
         labels = self._labels(lane)
@@ -305,7 +330,7 @@ class Channel:
         early = (keylog.CLIENT_EARLY,) if offer is not None and offer.early_data else ()
         return (*early, keylog.CLIENT_HANDSHAKE, keylog.CLIENT_TRAFFIC)
 
-    def _traffic(self, lane: int, found: Lane, suite: Suite, labels: tuple[str, ...]) -> Traffic | None:
+    def _traffic(self, lane: int, found: RecordLane, suite: Suite, labels: tuple[str, ...]) -> Traffic | None:
         random = self._conversation.handshakes[0].client_random
         if not random:
             return None
@@ -315,12 +340,16 @@ class Channel:
             secret = self._secrets.find(labels[found.stage], random)
         if secret is None:
             if not self._secrets.may_grow:
-                self._end(lane, f"no {labels[found.stage]} for this connection" if self._secrets.knows(random) else NO_SECRET)
+                self._end(
+                    lane, f"no {labels[found.stage]} for this connection" if self._secrets.knows(random) else NO_SECRET
+                )
             return None
         return Traffic(suite.protection, suite.digest, secret)
 
-    def _next_stage_or_end(self, lane: int, found: Lane, labels: tuple[str, ...]) -> bool:
-        """A record that does not open may be early data: then the next secret is tried, or the record passed over, as a server does (RFC 8446, section 4.2.10)."""
+    def _next_stage_or_end(self, lane: int, found: RecordLane, labels: tuple[str, ...]) -> bool:
+        """A record that does not open may be early data: then the next secret is tried, or the record passed over, as a
+        server does (RFC 8446, section 4.2.10).
+        """
         if labels[found.stage] == keylog.CLIENT_EARLY:
             found.stage, found.sequence, found.traffic = found.stage + 1, 0, None
             found.waiting.appendleft(found.waiting[0])  # tried again: one is taken off
@@ -332,7 +361,7 @@ class Channel:
         self._end(lane, WRONG)
         return True
 
-    def _told_modern(self, lane: int, found: Lane, kind: int) -> None:
+    def _told_modern(self, lane: int, found: RecordLane, kind: int) -> None:
         if kind in (FINISHED, END_OF_EARLY_DATA) and found.stage < len(self._labels(lane)) - 1:
             found.stage, found.sequence, found.traffic = found.stage + 1, 0, None
             if found.stage == len(self._labels(lane)) - 1:
@@ -340,7 +369,7 @@ class Channel:
         elif kind == KEY_UPDATE and found.traffic is not None:
             found.sequence, found.traffic = 0, found.traffic.updated()
 
-    def _data(self, lane: int, found: Lane, record: Record) -> None:
+    def _data(self, lane: int, found: RecordLane, record: EncryptedRecord) -> None:
         """Application data: counted, not opened."""
         found.sequence += 1
         if not found.has_data:
@@ -349,7 +378,7 @@ class Channel:
 
     # --- both
 
-    def _handshake(self, lane: int, found: Lane, plain: bytes, mark: Mark, told: Callable[[int], None]) -> None:
+    def _handshake(self, lane: int, found: RecordLane, plain: bytes, mark: Mark, told: Callable[[int], None]) -> None:
         """Messages of a record; one may begin in an earlier record."""
         if not found.message:
             found.message_mark = mark
@@ -375,3 +404,14 @@ class Channel:
     def _alert(self, lane: int, plain: bytes, mark: Mark) -> None:
         for at in range(0, min(len(plain) - 1, 8), 2):
             self._conversation.unsealed_alert(lane, plain[at], plain[at + 1], mark)
+
+
+class Channels:
+    """What an engine asks: a channel for each connection. ``secrets``: those of the story."""
+
+    def __init__(self, secrets: Secrets) -> None:
+        self._secrets = secrets
+
+    def channel(self, conversation: DecryptionClient) -> Channel:
+        """What opens one connection's records."""
+        return Channel(self._secrets, conversation)

@@ -1,4 +1,6 @@
-"""From a secret to the keys of records: the PRF of TLS 1.0 to 1.2 (RFC 2246, section 5; RFC 5246, section 5) and HKDF of TLS 1.3 (RFC 8446, section 7.1)."""
+"""From a secret to the keys of records: the PRF of TLS 1.0 to 1.2 (RFC 2246, section 5; RFC 5246, section 5) and HKDF
+of TLS 1.3 (RFC 8446, section 7.1).
+"""
 
 from __future__ import annotations
 
@@ -23,16 +25,23 @@ def _expanded(digest: str, secret: bytes, seed: bytes, length: int) -> bytes:
 
 
 def prf(version: int, digest: str, secret: bytes, label: bytes, seed: bytes, length: int) -> bytes:
-    """The pseudorandom function. ``digest``: hashlib's name of the suite's hash; before TLS 1.2 MD5 and SHA-1 are joined."""
+    """The pseudorandom function. ``digest``: hashlib's name of the suite's hash; before TLS 1.2 MD5 and SHA-1 are
+    joined.
+    """
     if version >= TLS12:
         return _expanded(digest, secret, label + seed, length)
     half = (len(secret) + 1) // 2
-    first, second = _expanded("md5", secret[:half], label + seed, length), _expanded("sha1", secret[-half:], label + seed, length)
+    first, second = (
+        _expanded("md5", secret[:half], label + seed, length),
+        _expanded("sha1", secret[-half:], label + seed, length),
+    )
     return bytes(a ^ b for a, b in zip(first, second, strict=True))
 
 
 def master_secret(version: int, digest: str, premaster: bytes, randoms: bytes, session_hash: bytes | None) -> bytes:
-    """The master secret. ``randoms``: client's and server's. ``session_hash``: of the transcript, with extended master secret (RFC 7627, section 4)."""
+    """The master secret. ``randoms``: client's and server's. ``session_hash``: of the transcript, with extended master
+    secret (RFC 7627, section 4).
+    """
     if session_hash is not None:
         return prf(version, digest, premaster, b"extended master secret", session_hash, MASTER_BYTES)
     return prf(version, digest, premaster, b"master secret", randoms, MASTER_BYTES)
@@ -42,7 +51,9 @@ def transcript_hash(version: int, digest: str, messages: bytes) -> bytes:
     """What RFC 7627 calls session_hash: the hash of all handshake messages up to ClientKeyExchange."""
     if version >= TLS12:
         return hashlib.new(digest, messages).digest()
-    return hashlib.md5(messages, usedforsecurity=False).digest() + hashlib.sha1(messages, usedforsecurity=False).digest()
+    return (
+        hashlib.md5(messages, usedforsecurity=False).digest() + hashlib.sha1(messages, usedforsecurity=False).digest()
+    )
 
 
 @lru_cache(maxsize=64)

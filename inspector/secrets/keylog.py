@@ -9,13 +9,22 @@ MASTER = "CLIENT_RANDOM"
 PREMASTER = "PMS_CLIENT_RANDOM"
 RSA_PREMASTER = "RSA"
 SESSION = "SESSION"
-CLIENT_EARLY, CLIENT_HANDSHAKE, SERVER_HANDSHAKE = "CLIENT_EARLY_TRAFFIC_SECRET", "CLIENT_HANDSHAKE_TRAFFIC_SECRET", "SERVER_HANDSHAKE_TRAFFIC_SECRET"
+CLIENT_EARLY, CLIENT_HANDSHAKE, SERVER_HANDSHAKE = (
+    "CLIENT_EARLY_TRAFFIC_SECRET",
+    "CLIENT_HANDSHAKE_TRAFFIC_SECRET",
+    "SERVER_HANDSHAKE_TRAFFIC_SECRET",
+)
 CLIENT_TRAFFIC, SERVER_TRAFFIC = "CLIENT_TRAFFIC_SECRET_0", "SERVER_TRAFFIC_SECRET_0"
 TRAFFIC = (CLIENT_EARLY, CLIENT_HANDSHAKE, SERVER_HANDSHAKE, CLIENT_TRAFFIC, SERVER_TRAFFIC)
 """Labels of TLS 1.3."""
 
 LONGEST_LINE = 1 << 12
-_LENGTHS = {MASTER: (32, {48}), RSA_PREMASTER: (8, {48}), PREMASTER: (32, range(1, 1 << 11)), **dict.fromkeys(TRAFFIC, (32, {32, 48}))}
+_LENGTHS = {
+    MASTER: (32, {48}),
+    RSA_PREMASTER: (8, {48}),
+    PREMASTER: (32, range(1, 1 << 11)),
+    **dict.fromkeys(TRAFFIC, (32, {32, 48})),
+}
 _LABELS = {label.encode(): label for label in _LENGTHS}
 _HEX = rb"((?:[0-9a-fA-F]{2})+)"
 _SESSION = re.compile(rb"RSA Session-ID:((?:[0-9a-fA-F]{2})*) Master-Key:" + _HEX)
@@ -24,7 +33,7 @@ NOTHING = b"-"
 """HAProxy writes it where there is no such secret."""
 
 
-class Line(NamedTuple):
+class KeyLogLine(NamedTuple):
     """``name``: a client random; of ``RSA`` the start of an encrypted premaster secret, of ``SESSION`` a session id."""
 
     label: str
@@ -32,19 +41,23 @@ class Line(NamedTuple):
     secret: bytes
 
 
-def read_line(line: bytes) -> Line | None:
-    """One line; None where it says nothing: empty, a comment, a label that opens no record. Raises ValueError where it is no line of a key log."""
+def read_line(line: bytes) -> KeyLogLine | None:
+    """One line; None where it says nothing: empty, a comment, a label that opens no record. Raises ValueError where it
+    is no line of a key log.
+    """
     line = line.strip()
     if not line or line.startswith(b"#"):
         return None
     if len(line) > LONGEST_LINE:
         raise ValueError("too long")
     words = line.split()
-    label = _LABELS.get(words[-3]) if len(words) >= 3 and not words[-1].startswith(b"Master-Key:") else None  # a log daemon's words may stand before it
+    label = (
+        _LABELS.get(words[-3]) if len(words) >= 3 and not words[-1].startswith(b"Master-Key:") else None
+    )  # a log daemon's words may stand before it
     if label is None:
         session = _SESSION.fullmatch(line)
         if session is not None:
-            return Line(SESSION, bytes.fromhex(session[1].decode()), bytes.fromhex(session[2].decode()))
+            return KeyLogLine(SESSION, bytes.fromhex(session[1].decode()), bytes.fromhex(session[2].decode()))
         if _OTHER.fullmatch(line):
             return None
         raise ValueError("not LABEL RANDOM SECRET in hexadecimal")
@@ -57,9 +70,9 @@ def read_line(line: bytes) -> Line | None:
     size, sizes = _LENGTHS[label]
     if len(name) != size or len(secret) not in sizes:
         raise ValueError(f"{label} of {len(name)} and {len(secret)} bytes")
-    return Line(label, name, secret)
+    return KeyLogLine(label, name, secret)
 
 
-def written(line: Line) -> bytes:
+def written(line: KeyLogLine) -> bytes:
     """The line as a key log has it."""
     return b"%s %s %s\n" % (line.label.encode(), line.name.hex().encode(), line.secret.hex().encode())

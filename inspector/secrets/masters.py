@@ -1,4 +1,6 @@
-"""The master secret of a handshake up to TLS 1.2, from whatever was given: the key log's own line, a session that is resumed, a premaster secret, a server's key."""
+"""The master secret of a handshake up to TLS 1.2, from whatever was given: the key log's own line, a session that is
+resumed, a premaster secret, a server's key.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from inspector.tls.registry import CLIENT_HELLO, CLIENT_KEY_EXCHANGE, HELLO_REQU
 
 
 class Exchange:
-    """What a handshake said that a premaster secret needs: the transcript up to ClientKeyExchange (RFC 7627, section 3), by sender."""
+    """What a handshake said that a premaster secret needs: the transcript up to ClientKeyExchange (RFC 7627, section
+    3), by sender.
+    """
 
     def __init__(self) -> None:
         self.master: bytes | None = None
@@ -52,10 +56,18 @@ class Exchange:
         self._server.clear()
 
 
-def master_of(secrets: Secrets, handshake: HandshakeFacts, suite: Suite, exchange: Exchange, certificate: bytes | None) -> bytes | None:
-    """The master secret, kept in ``exchange``; None where it cannot be told (yet), with ``exchange.problem`` where that is for good."""
+def master_of(
+    secrets: Secrets, handshake: HandshakeFacts, suite: Suite, exchange: Exchange, certificate: bytes | None
+) -> bytes | None:
+    """The master secret, kept in ``exchange``; None where it cannot be told (yet), with ``exchange.problem`` where that
+    is for good.
+    """
     if exchange.master is None:
-        exchange.master = secrets.find(keylog.MASTER, handshake.client_random) or _resumed(secrets, handshake) or _exchanged(secrets, handshake, suite, exchange, certificate)
+        exchange.master = (
+            secrets.find(keylog.MASTER, handshake.client_random)
+            or _resumed(secrets, handshake)
+            or _exchanged(secrets, handshake, suite, exchange, certificate)
+        )
         if exchange.master is not None:
             exchange.forget()
             secrets.keep_master(handshake.client_random, exchange.master)
@@ -68,7 +80,9 @@ def _resumed(secrets: Secrets, handshake: HandshakeFacts) -> bytes | None:
     return None
 
 
-def _exchanged(secrets: Secrets, handshake: HandshakeFacts, suite: Suite, exchange: Exchange, certificate: bytes | None) -> bytes | None:
+def _exchanged(
+    secrets: Secrets, handshake: HandshakeFacts, suite: Suite, exchange: Exchange, certificate: bytes | None
+) -> bytes | None:
     premaster = secrets.find(keylog.PREMASTER, handshake.client_random)
     if premaster is None and exchange.key_exchange is not None:
         premaster = _decrypted(secrets, handshake, exchange, certificate)
@@ -81,10 +95,14 @@ def _exchanged(secrets: Secrets, handshake: HandshakeFacts, suite: Suite, exchan
         if transcript is None:
             return None
         session_hash = transcript_hash(suite.version, suite.digest, transcript)
-    return master_secret(suite.version, suite.digest, premaster, handshake.client_random + handshake.server_random, session_hash)
+    return master_secret(
+        suite.version, suite.digest, premaster, handshake.client_random + handshake.server_random, session_hash
+    )
 
 
-def _decrypted(secrets: Secrets, handshake: HandshakeFacts, exchange: Exchange, certificate: bytes | None) -> bytes | None:
+def _decrypted(
+    secrets: Secrets, handshake: HandshakeFacts, exchange: Exchange, certificate: bytes | None
+) -> bytes | None:
     """The premaster secret of an RSA key exchange."""
     encrypted = (exchange.key_exchange or b"")[2:]
     found = secrets.find(keylog.RSA_PREMASTER, encrypted[:8])

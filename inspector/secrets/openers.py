@@ -1,7 +1,8 @@
 """Opening protected records of one direction under one set of keys, in order.
 
-AES-GCM, AES-CCM, ChaCha20-Poly1305 (RFC 5288, RFC 6655, RFC 7905, RFC 8446, section 5.2), AES-CBC and 3DES-CBC with HMAC before or after it (RFC 5246, section 6.2.3.2;
-RFC 7366), NULL. Whatever is opened was authenticated: a record that is not what these keys made gives ``NotOpened``, never garbage.
+AES-GCM, AES-CCM, ChaCha20-Poly1305 (RFC 5288, RFC 6655, RFC 7905, RFC 8446, section 5.2), AES-CBC and 3DES-CBC with
+HMAC before or after it (RFC 5246, section 6.2.3.2; RFC 7366), NULL. Whatever is opened was authenticated: a record that
+is not what these keys made gives ``NotOpened``, never garbage.
 """
 
 from __future__ import annotations
@@ -56,7 +57,9 @@ def is_supported(protection: Protection | None) -> bool:
         return False
     if protection.mode == "cbc":
         return protection.algorithm in BLOCK_CIPHERS
-    return protection.mode in ("chacha20", "null") or (protection.mode in ("gcm", "ccm") and protection.algorithm == "AES")
+    return protection.mode in ("chacha20", "null") or (
+        protection.mode in ("gcm", "ccm") and protection.algorithm == "AES"
+    )
 
 
 def _aead(protection: Protection, key: bytes) -> AESGCM | AESCCM | ChaCha20Poly1305:
@@ -143,7 +146,9 @@ class Cbc:
         if self._suite.version >= TLS11:
             return
         end = len(body) - (self._suite.protection.mac if self._suite.encrypt_then_mac else 0) if body else 0
-        self._iv = body[end - self._suite.protection.block : end] if body and end >= self._suite.protection.block else None
+        self._iv = (
+            body[end - self._suite.protection.block : end] if body and end >= self._suite.protection.block else None
+        )
 
 
 class Null:
@@ -159,7 +164,9 @@ class Null:
         if len(body) < self._size:
             raise NotOpened
         plain, mac = body[: -self._size], body[-self._size :]
-        expected = hmac.digest(self._mac_key, struct.pack(">QBHH", sequence, kind, version, len(plain)) + plain, self._digest)
+        expected = hmac.digest(
+            self._mac_key, struct.pack(">QBHH", sequence, kind, version, len(plain)) + plain, self._digest
+        )
         if not hmac.compare_digest(mac, expected):
             raise NotOpened
         return plain
@@ -172,7 +179,15 @@ def openers(suite: Suite, master: bytes, client_random: bytes, server_random: by
     """The client's and the server's direction up to TLS 1.2 (RFC 5246, section 6.3)."""
     protection = suite.protection
     is_aead = protection.mode in ("gcm", "ccm", "chacha20")
-    iv = NONCE if protection.mode == "chacha20" else SALT if is_aead else protection.block if protection.mode == "cbc" else 0
+    iv = (
+        NONCE
+        if protection.mode == "chacha20"
+        else SALT
+        if is_aead
+        else protection.block
+        if protection.mode == "cbc"
+        else 0
+    )
     sizes = (protection.mac, protection.mac, protection.key, protection.key, iv, iv)
     block = prf(suite.version, suite.digest, master, b"key expansion", server_random + client_random, sum(sizes))
     parts: list[bytes] = []
@@ -200,7 +215,9 @@ class Traffic:
 
     def updated(self) -> Traffic:
         """The keys behind a KeyUpdate (section 7.2)."""
-        return Traffic(self._protection, self._digest, expand_label(self._digest, self._secret, "traffic upd", len(self._secret)))
+        return Traffic(
+            self._protection, self._digest, expand_label(self._digest, self._secret, "traffic upd", len(self._secret))
+        )
 
     def open(self, sequence: int, version: int, body: bytes) -> tuple[int, bytes]:
         """The inner content type and what a record holds. Raises NotOpened."""
@@ -214,7 +231,9 @@ class Traffic:
         return (inner[-1], inner[:-1]) if inner else (0, b"")
 
     def inner_type(self, sequence: int, body: bytes) -> int:
-        """The inner content type, read from the end of a record without opening the rest of it; 0 where padding hides it."""
+        """The inner content type, read from the end of a record without opening the rest of it; 0 where padding hides
+        it.
+        """
         end = len(body) - self._protection.tag
         if end <= 0:
             return 0

@@ -1,4 +1,6 @@
-"""RSA keys of servers, which open connections whose key exchange is RSA encryption (RFC 5246, section 7.4.7.1) and no other."""
+"""RSA keys of servers, which open connections whose key exchange is RSA encryption (RFC 5246, section 7.4.7.1) and no
+other.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_private_key
 
 from inspector.errors import UsageError
-from inspector.safe import path_text
-from inspector.x509.certificate import subject_public_key_info
+from inspector.text.safe import path_text
+from inspector.tls.x509.certificate import subject_public_key_info
 
 LONGEST_PEM = 1 << 20
 
@@ -42,7 +44,9 @@ class ServerKey:
 
 
 def read_server_key(path: str, ask: Callable[[str], str]) -> ServerKey:
-    """A PEM file's RSA key. ``ask``: called with a prompt where it is encrypted. Raises UsageError where it is no such file."""
+    """A PEM file's RSA key. ``ask``: called with a prompt where it is encrypted. Raises UsageError where it is no such
+    file.
+    """
     name = path_text(path)
     try:
         with Path(path).open("rb") as file:
@@ -59,5 +63,8 @@ def read_server_key(path: str, ask: Callable[[str], str]) -> ServerKey:
     except (ValueError, UnsupportedAlgorithm):
         raise UsageError(f"{name}: not a private key in PEM") from None
     if not isinstance(key, rsa.RSAPrivateKey):
-        raise UsageError(f"{name}: not an RSA key; only RSA key exchange can be opened with a server's key", "a key log opens every kind: see docs/how-to/decrypt.md")
+        raise UsageError(
+            f"{name}: not an RSA key; only RSA key exchange can be opened with a server's key",
+            "a key log opens every kind: see docs/how-to/decrypt.md",
+        )
     return ServerKey(key)

@@ -1,24 +1,24 @@
-"""All secrets that were given for a story, by what names them on the wire. They stay in memory: nothing here can be written but by ``lines_for``."""
+"""All secrets that were given for a story, by what names them on the wire. They stay in memory: nothing here can be
+written but by ``lines_for``.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from inspector import bounds
-from inspector.safe import path_text
 from inspector.secrets import keylog
 from inspector.secrets.server_keys import ServerKey
-
-if TYPE_CHECKING:
-    from inspector.secrets.channel import Channel, Conversation
-
+from inspector.text.safe import path_text
 
 K = TypeVar("K")
 
 
 class Secrets:
-    """Key logs, read whole or as they grow, decryption secrets of captures, servers' keys. ``may_grow``: lines may come behind the packets they open."""
+    """Key logs, read whole or as they grow, decryption secrets of captures, servers' keys. ``may_grow``: lines may come
+    behind the packets they open.
+    """
 
     def __init__(self, server_keys: Sequence[ServerKey] = (), may_grow: bool = False) -> None:
         self.server_keys = list(server_keys)
@@ -33,7 +33,9 @@ class Secrets:
         self._has_premasters = False
 
     def add(self, lines: bytes, name: str) -> None:
-        """Lines of a key log. ``name``: of the file, for what is wrong with it; lines that are none are counted and passed over."""
+        """Lines of a key log. ``name``: of the file, for what is wrong with it; lines that are none are counted and
+        passed over.
+        """
         name = path_text(name)
         number = self._lines.get(name, 0)
         for raw in lines.splitlines():
@@ -49,9 +51,11 @@ class Secrets:
         self._lines[name] = number
         if name in self._bad:
             count, first, text = self._bad[name]
-            self.problems[name] = f"{name}: {count} of {number} lines are none of a key log; the first is line {first} ({text})"
+            self.problems[name] = (
+                f"{name}: {count} of {number} lines are none of a key log; the first is line {first} ({text})"
+            )
 
-    def _keep(self, line: keylog.Line, name: str) -> None:
+    def _keep(self, line: keylog.KeyLogLine, name: str) -> None:
         if not self._has_room(self._by_random):
             self.problems["bound"] = f"{name}: more than {bounds.SECRETS:,} secrets; later ones are not kept"
             return
@@ -66,19 +70,15 @@ class Secrets:
         """Whether a master secret may have to be derived from what a handshake says."""
         return self._has_premasters or bool(self.server_keys)
 
-    def channel(self, conversation: Conversation) -> Channel:
-        """What opens one connection's records."""
-        from inspector.secrets.channel import Channel
-
-        return Channel(self, conversation)
-
     def find(self, label: str, name: bytes) -> bytes | None:
         """The secret of a label for a client random."""
         return self._by_random.get((label, name))
 
     def knows(self, client_random: bytes) -> bool:
         """Whether there is any secret for a client random."""
-        return any((label, client_random) in self._by_random for label in (keylog.MASTER, keylog.PREMASTER, *keylog.TRAFFIC))
+        return any(
+            (label, client_random) in self._by_random for label in (keylog.MASTER, keylog.PREMASTER, *keylog.TRAFFIC)
+        )
 
     def session(self, key: bytes) -> bytes | None:
         """The master secret of a session, by its id or its ticket's digest."""
@@ -90,7 +90,9 @@ class Secrets:
             self._sessions[key] = master
 
     def keep_master(self, client_random: bytes, master: bytes) -> None:
-        """A master secret that was found otherwise than by the client's random, so that it can be told with the packets."""
+        """A master secret that was found otherwise than by the client's random, so that it can be told with the
+        packets.
+        """
         if (keylog.MASTER, client_random) not in self._by_random and self._has_room(self._by_random):
             self._by_random[keylog.MASTER, client_random] = master
 
@@ -108,7 +110,7 @@ class Secrets:
             for label in (keylog.MASTER, keylog.PREMASTER, *keylog.TRAFFIC):
                 secret = self._by_random.get((label, random))
                 if secret is not None:
-                    yield keylog.written(keylog.Line(label, random, secret))
+                    yield keylog.written(keylog.KeyLogLine(label, random, secret))
 
     def __repr__(self) -> str:
         return f"<Secrets: {len(self._by_random)} of key logs, {len(self.server_keys)} server keys>"

@@ -1,4 +1,6 @@
-"""Names of cipher suites by their IANA number (the TLS Cipher Suites registry; GOST and SSLv3 leftovers as Wireshark names them)."""
+"""Names of cipher suites by their IANA number (the TLS Cipher Suites registry; GOST and SSLv3 leftovers as Wireshark
+names them).
+"""
 
 from __future__ import annotations
 

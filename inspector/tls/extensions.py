@@ -1,4 +1,6 @@
-"""Extensions of the hellos (RFC 8446, section 4.2). Types are kept in wire order; a malformed body is noted and the rest read on."""
+"""Extensions of the hellos (RFC 8446, section 4.2). Types are kept in wire order; a malformed body is noted and the
+rest read on.
+"""
 
 from __future__ import annotations
 

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
 
 from inspector.tls.registry import is_grease
-
-if TYPE_CHECKING:
-    from inspector.tls.messages import HelloShape
+from inspector.tls.shapes import HelloShape
 
 JA4_VERSIONS = {0x0304: "13", 0x0303: "12", 0x0302: "11", 0x0301: "10", 0x0300: "s3", 0x0002: "s2"}
 SERVER_NAME, ALPN = 0, 16
@@ -26,7 +23,9 @@ def _dashed(values: tuple[int, ...]) -> str:
 def ja3(shape: HelloShape) -> str:
     """MD5 of version, cipher suites, extensions, groups and point formats, without GREASE."""
     formats = "-".join(map(str, shape.point_formats))
-    return md5(f"{shape.legacy_version},{_dashed(shape.cipher_suites)},{_dashed(shape.extensions)},{_dashed(shape.groups)},{formats}")
+    return md5(
+        f"{shape.legacy_version},{_dashed(shape.cipher_suites)},{_dashed(shape.extensions)},{_dashed(shape.groups)},{formats}"
+    )
 
 
 def ja3s(version: int, cipher: int, extensions: tuple[int, ...]) -> str:

@@ -1,8 +1,9 @@
 """What may follow what in a handshake, as one literal table per sender, from the view of somebody who watches.
 
-Each side's messages have an order of their own (RFC 5246, section 7.3; RFC 8446, section 2). Watching the sides apart makes the verdict
-independent of how their packets interleave in the capture. A message that the table does not allow is an anomaly; it never stops the
-watching. Messages are named by Zeek's letters; ``I`` is the ChangeCipherSpec, which is a record and no handshake message.
+Each side's messages have an order of their own (RFC 5246, section 7.3; RFC 8446, section 2). Watching the sides apart
+makes the verdict independent of how their packets interleave in the capture. A message that the table does not allow is
+an anomaly; it never stops the watching. Messages are named by Zeek's letters; ``I`` is the ChangeCipherSpec, which is a
+record and no handshake message.
 """
 
 from __future__ import annotations
@@ -21,7 +22,15 @@ CLIENT: dict[str, dict[str, str]] = {
 SERVER: dict[str, dict[str, str]] = {
     "start": {"H": "start", "S": "answered", "J": "retried"},
     "retried": {"I": "retried", "S": "answered"},
-    "answered": {"A": "answered", "X": "certified", "K": "keyed", "R": "requested", "N": "done", "T": "ticketed", "I": "changed"},
+    "answered": {
+        "A": "answered",
+        "X": "certified",
+        "K": "keyed",
+        "R": "requested",
+        "N": "done",
+        "T": "ticketed",
+        "I": "changed",
+    },
     "certified": {"U": "certified", "K": "keyed", "R": "requested", "N": "done"},
     "keyed": {"R": "requested", "N": "done"},
     "requested": {"N": "done"},
@@ -31,12 +40,21 @@ SERVER: dict[str, dict[str, str]] = {
 }
 
 MESSAGES = frozenset("HCSVTEJOXKRNYGFWUAPMZI")
-NAMES = {"C": "ClientHello", "S": "ServerHello", "X": "Certificate", "K": "ServerKeyExchange", "G": "ClientKeyExchange", "I": "ChangeCipherSpec", "N": "ServerHelloDone"}
+NAMES = {
+    "C": "ClientHello",
+    "S": "ServerHello",
+    "X": "Certificate",
+    "K": "ServerKeyExchange",
+    "G": "ClientKeyExchange",
+    "I": "ChangeCipherSpec",
+    "N": "ServerHelloDone",
+}
 
 
 @lru_cache(maxsize=4096)
 def unexpected(letters: bytes, sides: bytes) -> tuple[tuple[int, str], ...]:
-    """Messages that the tables do not allow, by their place in ``letters``; ``sides``: 1 from the client, 0 from the server.
+    """Messages that the tables do not allow, by their place in ``letters``; ``sides``: 1 from the client, 0 from the
+    server.
 
     A side whose first message is not its hello was captured from the middle, and is not judged.
     """
@@ -51,5 +69,13 @@ def unexpected(letters: bytes, sides: bytes) -> tuple[tuple[int, str], ...]:
         if following is not None:
             states[side] = following
         elif state != "start":
-            found.append((place, f"{NAMES.get(letter, 'a handshake message')} where the {'client' if side else 'server'} stands at {state}"))
+            found.append(
+                (
+                    place,
+                    (
+                        f"{NAMES.get(letter, 'a handshake message')} where the {'client' if side else 'server'} stands"
+                        f" at {state}"
+                    ),
+                )
+            )
     return tuple(found)

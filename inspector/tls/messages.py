@@ -1,4 +1,6 @@
-"""Handshake messages as values. Hellos are split into a shape, which a client repeats and which is shared, and what is new each time."""
+"""Handshake messages as values. Hellos are split into a shape, which a client repeats and which is shared, and what is
+new each time.
+"""
 
 from __future__ import annotations
 
@@ -11,59 +13,19 @@ from inspector.tls import extensions as ext
 from inspector.tls.fingerprints import ja3, ja3s, ja4
 from inspector.tls.reader import Malformed, Reader
 from inspector.tls.registry import HELLO_RETRY_RANDOM, SCSV
-
-
-class HelloShape(NamedTuple):
-    """What a ClientHello says of the client. ``problem``: the first malformed extension, as (text, offset, path). ``partial``: what stands behind it was cut
-    off or could not be told apart, so that more may have been offered; such a shape has no fingerprints.
-    """
-
-    legacy_version: int
-    cipher_suites: tuple[int, ...]
-    extensions: tuple[int, ...]
-    groups: tuple[int, ...]
-    point_formats: tuple[int, ...]
-    signature_algorithms: tuple[int, ...]
-    versions: tuple[int, ...]
-    alpn: tuple[bytes, ...]
-    server_name: bytes | None
-    extended_master_secret: bool
-    secure_renegotiation: bool
-    early_data: bool
-    problem: tuple[str, int, str] | None
-    ja3: str
-    ja4: str
-    key: bytes = b""
-    """Eight bytes that name the shape, the same in every process."""
-    partial: bool = False
+from inspector.tls.shapes import AnswerShape, HelloShape
 
 
 class ClientHello(NamedTuple):
-    """RFC 8446, section 4.1.2. ``ticket``: None where the extension is absent, empty where the client only supports tickets."""
+    """RFC 8446, section 4.1.2. ``ticket``: None where the extension is absent, empty where the client only supports
+    tickets.
+    """
 
     shape: HelloShape
     random: bytes
     session_id: bytes
     ticket: bytes | None
     psk_identities: tuple[bytes, ...]
-
-
-class AnswerShape(NamedTuple):
-    """What a ServerHello chooses. ``version``: the negotiated one, from supported_versions where that is there. ``partial``: as in ``HelloShape``."""
-
-    legacy_version: int
-    version: int
-    cipher_suite: int
-    extensions: tuple[int, ...]
-    alpn: bytes | None
-    extended_master_secret: bool
-    secure_renegotiation: bool
-    accepted_psk: int | None
-    problem: tuple[str, int, str] | None
-    ja3s: str
-    key: bytes = b""
-    """Eight bytes that name the shape, the same in every process."""
-    partial: bool = False
 
 
 class ServerHello(NamedTuple):
@@ -120,7 +82,9 @@ def client_hello(body: bytes) -> ClientHello:
 
 
 def client_hello_beginning(body: bytes) -> ClientHello:
-    """The first bytes of a ClientHello whose rest is missing, with those extensions that are whole. Raises Malformed where not even the cipher suites are."""
+    """The first bytes of a ClientHello whose rest is missing, with those extensions that are whole. Raises Malformed
+    where not even the cipher suites are.
+    """
     return _client_hello(body, is_whole=False)
 
 
@@ -177,7 +141,9 @@ def named(shape: HelloShape) -> HelloShape:
     if known is None:
         if len(_shapes) > bounds.CACHE:
             _shapes.clear()
-        known = _shapes[shape] = shape._replace(ja3="" if shape.partial else ja3(shape), ja4="" if shape.partial else ja4(shape), key=_key(shape))
+        known = _shapes[shape] = shape._replace(
+            ja3="" if shape.partial else ja3(shape), ja4="" if shape.partial else ja4(shape), key=_key(shape)
+        )
     return known
 
 
@@ -186,7 +152,11 @@ def sslv2_client_hello(record: bytes) -> ClientHello:
     hello = Reader(record, "sslv2_client_hello")
     hello.u8("msg_type")
     version = hello.u16("version")
-    suites_length, id_length, challenge_length = hello.u16("cipher_spec_length"), hello.u16("session_id_length"), hello.u16("challenge_length")
+    suites_length, id_length, challenge_length = (
+        hello.u16("cipher_spec_length"),
+        hello.u16("session_id_length"),
+        hello.u16("challenge_length"),
+    )
     specs = hello.take(suites_length, "cipher_specs")
     session_id = hello.take(id_length, "session_id")
     challenge = hello.take(challenge_length, "challenge")
@@ -243,7 +213,9 @@ def _server_hello(body: bytes) -> ServerHello:
 
 
 def certificate(body: bytes) -> tuple[bytes, ...]:
-    """The DER certificates of a Certificate message up to TLS 1.2 (RFC 5246, section 7.4.2), leaf first. Raises Malformed."""
+    """The DER certificates of a Certificate message up to TLS 1.2 (RFC 5246, section 7.4.2), leaf first. Raises
+    Malformed.
+    """
     chain = Reader(body, "certificate").vector(3, "certificate_list")
     found: list[bytes] = []
     while chain:
@@ -252,7 +224,9 @@ def certificate(body: bytes) -> tuple[bytes, ...]:
 
 
 def certificate_authorities(body: bytes, version: int) -> bytes:
-    """The list of distinguished names that a CertificateRequest up to TLS 1.2 holds (RFC 5246, section 7.4.4), as it stands. Raises Malformed."""
+    """The list of distinguished names that a CertificateRequest up to TLS 1.2 holds (RFC 5246, section 7.4.4), as it
+    stands. Raises Malformed.
+    """
     request = Reader(body, "certificate_request")
     request.opaque(1, "certificate_types")
     if version >= 0x0303:
@@ -261,7 +235,9 @@ def certificate_authorities(body: bytes, version: int) -> bytes:
 
 
 def certificate13(body: bytes) -> tuple[bytes, ...]:
-    """The DER certificates of a Certificate message of TLS 1.3 (RFC 8446, section 4.4.2), leaf first. Raises Malformed."""
+    """The DER certificates of a Certificate message of TLS 1.3 (RFC 8446, section 4.4.2), leaf first.
+    Raises Malformed.
+    """
     message = Reader(body, "certificate")
     message.opaque(1, "certificate_request_context")
     chain = message.vector(3, "certificate_list")
@@ -273,12 +249,16 @@ def certificate13(body: bytes) -> tuple[bytes, ...]:
 
 
 def compressed_certificate(body: bytes) -> bytes:
-    """The Certificate message within a CompressedCertificate (RFC 8879, section 4). Raises Malformed, also for algorithms other than zlib."""
+    """The Certificate message within a CompressedCertificate (RFC 8879, section 4). Raises Malformed, also for
+    algorithms other than zlib.
+    """
     message = Reader(body, "compressed_certificate")
     algorithm, length = message.u16("algorithm"), int.from_bytes(message.take(3, "uncompressed_length"), "big")
     packed = message.opaque(3, "compressed_certificate_message")
     if algorithm != ZLIB:
-        raise Malformed(f"compressed with algorithm {algorithm}, which is not read", 0, "compressed_certificate.algorithm")
+        raise Malformed(
+            f"compressed with algorithm {algorithm}, which is not read", 0, "compressed_certificate.algorithm"
+        )
     if length > bounds.MESSAGE_BYTES:
         raise Malformed(f"a certificate message of {length:,} bytes", 2, "compressed_certificate.uncompressed_length")
     try:
@@ -291,7 +271,9 @@ def compressed_certificate(body: bytes) -> bytes:
 
 
 def certificate_authorities13(body: bytes) -> bytes:
-    """The same of TLS 1.3, where it is an extension (RFC 8446, sections 4.3.2 and 4.2.4); empty where there is none. Raises Malformed."""
+    """The same of TLS 1.3, where it is an extension (RFC 8446, sections 4.3.2 and 4.2.4); empty where there is none.
+    Raises Malformed.
+    """
     request = Reader(body, "certificate_request")
     request.opaque(1, "certificate_request_context")
     listed = b""
@@ -318,7 +300,9 @@ def _extensions(message: Reader) -> list[tuple[int, bytes]]:
 
 
 def session_ticket13(body: bytes) -> bytes:
-    """The ticket of a NewSessionTicket of TLS 1.3 (RFC 8446, section 4.6.1): the identity that a later ClientHello offers. Raises Malformed."""
+    """The ticket of a NewSessionTicket of TLS 1.3 (RFC 8446, section 4.6.1): the identity that a later ClientHello
+    offers. Raises Malformed.
+    """
     message = Reader(body, "new_session_ticket")
     message.take(8, "ticket_lifetime")
     message.opaque(1, "ticket_nonce")
@@ -333,9 +317,7 @@ def session_ticket(body: bytes) -> SessionTicket:
 
 
 __all__ = [
-    "AnswerShape",
     "ClientHello",
-    "HelloShape",
     "Malformed",
     "ServerHello",
     "SessionTicket",

@@ -14,7 +14,9 @@ HEAD_BYTES = 6
 HEAD_RECORDS = 32
 """Records that these may be scattered over; some may be empty."""
 LATEST_MINOR = 3
-"""TLS clients write 0x0300 to 0x0303 into their records, and servers take any 0x03nn for a ClientHello (RFC 5246, appendix E.1; RFC 8446, section 5.1)."""
+"""TLS clients write 0x0300 to 0x0303 into their records, and servers take any 0x03nn for a ClientHello (RFC 5246,
+appendix E.1; RFC 8446, section 5.1).
+"""
 PREAMBLE_BYTES = 16
 """So much of what stands before a hello tells what it is."""
 PROXY_V2 = b"\r\n\r\n\x00\r\nQUIT\n"
@@ -22,7 +24,9 @@ PROXY_V2_HEADER = 16
 
 
 def find_hello(buffer: Buffer, at_start: bool) -> int | None:
-    """Where a hello (or, at the very start, an alert in clear) begins; None for "more bytes are needed"; below zero where there is none: -(bytes to keep) - 1."""
+    """Where a hello (or, at the very start, an alert in clear) begins; None for "more bytes are needed"; below zero
+    where there is none: -(bytes to keep) - 1.
+    """
     if at_start and buffer[:1] == b"\x15":
         if len(buffer) < 7:
             return None if bytes(buffer[1:2]) in (b"", b"\3") else -1
@@ -45,7 +49,9 @@ def find_hello(buffer: Buffer, at_start: bool) -> int | None:
 
 
 def is_hello(buffer: Buffer) -> bool:
-    """Whether a stream begins with a hello, in a record of its own: what most streams begin with, told without a search."""
+    """Whether a stream begins with a hello, in a record of its own: what most streams begin with, told without a
+    search.
+    """
     return len(buffer) >= 11 and buffer[0] == HANDSHAKE and bool(_hello_at(buffer, 0, strict=False)) and buffer[1] == 3
 
 
@@ -68,7 +74,9 @@ def _hello_at(buffer: Buffer, at: int, strict: bool) -> bool | None:
 
 
 def _message_head(buffer: Buffer, at: int) -> bytes | None:
-    """The first bytes of a handshake message, from as many records as hold them; fewer where the buffer ends. None where other records stand between."""
+    """The first bytes of a handshake message, from as many records as hold them; fewer where the buffer ends. None
+    where other records stand between.
+    """
     head = b""
     for _ in range(HEAD_RECORDS):
         if at + 5 > len(buffer):
@@ -85,14 +93,18 @@ def _message_head(buffer: Buffer, at: int) -> bytes | None:
 
 
 def proxy_v2_length(buffer: Buffer) -> int | None:
-    """The length of a PROXY protocol v2 header (HAProxy, doc/proxy-protocol.txt, section 2.2), which it names itself; 0 where it is none; None for "more"."""
+    """The length of a PROXY protocol v2 header (HAProxy, doc/proxy-protocol.txt, section 2.2), which it names itself; 0
+    where it is none; None for "more".
+    """
     if not PROXY_V2.startswith(bytes(buffer[: len(PROXY_V2)])):
         return 0
     return PROXY_V2_HEADER + (buffer[14] << 8 | buffer[15]) if len(buffer) >= PROXY_V2_HEADER else None
 
 
 def sslv2_hello_length(buffer: Buffer) -> int | None:
-    """The length of a ClientHello in SSLv2 framing with its two length bytes (RFC 5246, appendix E.2); 0 where it is none; None for "more"."""
+    """The length of a ClientHello in SSLv2 framing with its two length bytes (RFC 5246, appendix E.2); 0 where it is
+    none; None for "more".
+    """
     if buffer[0] & 0xC0 != 0x80:
         return 0
     if len(buffer) < 11:
@@ -105,7 +117,7 @@ def sslv2_hello_length(buffer: Buffer) -> int | None:
     return length + 2 if length == 9 + suites + ident + challenge and ident in (0, 16) and 16 <= challenge <= 32 else 0
 
 
-class Step(Enum):
+class SearchStep(Enum):
     """What a search says of the bytes that it was shown."""
 
     MORE = 0
@@ -116,7 +128,9 @@ class Step(Enum):
 
 
 class Search:
-    """Looks for the first hello of a direction, chunk by chunk. ``is_start``: nothing was passed over yet. ``is_last``: only what is shown first may be one."""
+    """Looks for the first hello of a direction, chunk by chunk. ``is_start``: nothing was passed over yet. ``is_last``:
+    only what is shown first may be one.
+    """
 
     __slots__ = ("_is_headed", "_skipped", "is_start")
 
@@ -125,31 +139,33 @@ class Search:
         self._is_headed = True
         self._skipped = bounds.SEARCH_BYTES if is_last else 0
 
-    def look(self, buffer: Buffer, start: int) -> tuple[Step, int]:
-        """What to do: wait for MORE bytes, PASS over so many, read a HELLO at, read an SSLV2 hello of length, or STOP. ``start``: the buffer's place in the stream."""
+    def look(self, buffer: Buffer, start: int) -> tuple[SearchStep, int]:
+        """What to do: wait for MORE bytes, PASS over so many, read a HELLO at, read an SSLV2 hello of length, or STOP.
+        ``start``: the buffer's place in the stream.
+        """
         if self.is_start:
             length = sslv2_hello_length(buffer)
             if length is None or length > len(buffer):
-                return Step.MORE, 0
+                return SearchStep.MORE, 0
             if length:
-                return Step.SSLV2, length
+                return SearchStep.SSLV2, length
         if self._is_headed:
             header = proxy_v2_length(buffer)
             if header is None:
-                return Step.MORE, 0
+                return SearchStep.MORE, 0
             if header:
-                return Step.PASS, header
+                return SearchStep.PASS, header
         found = find_hello(buffer, at_start=self.is_start)
         if found is None:
-            return (Step.STOP if start + len(buffer) > bounds.SEARCH_BYTES else Step.MORE), 0
+            return (SearchStep.STOP if start + len(buffer) > bounds.SEARCH_BYTES else SearchStep.MORE), 0
         if self.is_start and found and len(buffer) < PREAMBLE_BYTES:
-            return Step.MORE, 0
+            return SearchStep.MORE, 0
         if found >= 0:
-            return Step.HELLO, found
+            return SearchStep.HELLO, found
         self._is_headed = False
         passed = len(buffer) + found + 1
         self._skipped += passed
-        return (Step.STOP, 0) if self._skipped > bounds.SEARCH_BYTES else (Step.PASS, passed)
+        return (SearchStep.STOP, 0) if self._skipped > bounds.SEARCH_BYTES else (SearchStep.PASS, passed)
 
 
 def find_record(chunk: bytes) -> int | None:
@@ -184,7 +200,9 @@ def _record_at(chunk: bytes, at: int) -> bool:
 
 
 def looks_like_hello(buffer: Buffer, at: int, length: int) -> bool:
-    """Whether a record body is a ClientHello in clear although a ChangeCipherSpec went before (the second one of TLS 1.3)."""
+    """Whether a record body is a ClientHello in clear although a ChangeCipherSpec went before (the second one of TLS
+    1.3).
+    """
     message = buffer[at + 1] << 16 | buffer[at + 2] << 8 | buffer[at + 3]
     return buffer[at] == CLIENT_HELLO and message == length - 4 and buffer[at + 4] == 3
 
@@ -205,4 +223,13 @@ def preamble_name(head: bytes) -> str:
     return next((name for start, name in PREAMBLES if head.startswith(start)), "starttls")
 
 
-__all__ = ["HANDSHAKE", "Search", "Step", "find_hello", "find_record", "looks_like_hello", "preamble_name", "sslv2_hello_length"]
+__all__ = [
+    "HANDSHAKE",
+    "Search",
+    "SearchStep",
+    "find_hello",
+    "find_record",
+    "looks_like_hello",
+    "preamble_name",
+    "sslv2_hello_length",
+]

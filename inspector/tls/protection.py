@@ -1,7 +1,7 @@
 """How a cipher suite protects records: its keys, and what the length of an encrypted record tells of the plaintext.
 
-Up to TLS 1.2 lengths leak: with an AEAD suite the plaintext's is known exactly, with CBC up to the padding (RFC 5246, section 6.2.3; RFC 5288; RFC 6655;
-RFC 7905; encrypt-then-MAC: RFC 7366).
+Up to TLS 1.2 lengths leak: with an AEAD suite the plaintext's is known exactly, with CBC up to the padding (RFC 5246,
+section 6.2.3; RFC 5288; RFC 6655; RFC 7905; encrypt-then-MAC: RFC 7366).
 """
 
 from __future__ import annotations
@@ -16,11 +16,14 @@ Mode = Literal["gcm", "ccm", "chacha20", "cbc", "stream", "null"]
 
 TLS10, TLS11, TLS12, TLS13 = 0x0301, 0x0302, 0x0303, 0x0304
 MOST_PADDING = 256
-"""A CBC record may be padded by so many bytes at most, the length byte included; most programs pad to the next block only."""
+"""A CBC record may be padded by so many bytes at most, the length byte included; most programs pad to the next block
+only.
+"""
 
 
 class Protection(NamedTuple):
-    """A suite's protection. Lengths in bytes. ``explicit``: nonce or IV in each record. ``tag``: authentication tag. ``mac``: length of the HMAC.
+    """A suite's protection. Lengths in bytes. ``explicit``: nonce or IV in each record. ``tag``: authentication tag.
+    ``mac``: length of the HMAC.
     ``prf``: hash of the key derivation in TLS 1.2 and 1.3.
     """
 
@@ -56,9 +59,18 @@ class Extent(NamedTuple):
 NOTHING = Extent(0, 0)
 
 MACS = {"MD5": 16, "SHA": 20, "SHA1": 20, "SHA256": 32, "SHA384": 48}
-_BLOCKS = {"3DES_EDE": ("3DES", 24, 8), "DES": ("DES", 8, 8), "IDEA": ("IDEA", 16, 8), "SEED": ("SEED", 16, 16), "DES40": ("DES", 8, 8), "RC2_CBC_40": ("RC2", 16, 8)}
+_BLOCKS = {
+    "3DES_EDE": ("3DES", 24, 8),
+    "DES": ("DES", 8, 8),
+    "IDEA": ("IDEA", 16, 8),
+    "SEED": ("SEED", 16, 16),
+    "DES40": ("DES", 8, 8),
+    "RC2_CBC_40": ("RC2", 16, 8),
+}
 _AEAD = re.compile(r"(AES|CAMELLIA|ARIA|SM4)_(?:(128|256)_)?(GCM|CCM)(_8)?(?:_(SHA256|SHA384|SM3))?")
-_CBC = re.compile(r"(?:(AES|CAMELLIA|ARIA)_(128|256)|(3DES_EDE|DES|IDEA|SEED|DES40|RC2_CBC_40))_CBC(?:_40)?_(SHA256|SHA384|SHA|MD5)")
+_CBC = re.compile(
+    r"(?:(AES|CAMELLIA|ARIA)_(128|256)|(3DES_EDE|DES|IDEA|SEED|DES40|RC2_CBC_40))_CBC(?:_40)?_(SHA256|SHA384|SHA|MD5)"
+)
 _STREAM = re.compile(r"RC4_(\d+)_(SHA|MD5)")
 _NULL = re.compile(r"NULL_(SHA256|SHA384|SHA|MD5)")
 
@@ -74,21 +86,37 @@ def protection_of(suite: int) -> Protection | None:
     if found := _AEAD.fullmatch(cipher):
         algorithm, bits, mode, short, digest = found.groups()
         tag = 8 if short else 16
-        return Protection("gcm" if mode == "GCM" else "ccm", algorithm, int(bits or 128) // 8, 16, 0 if is_modern else 8, tag, "", 0, digest or "SHA256")
+        return Protection(
+            "gcm" if mode == "GCM" else "ccm",
+            algorithm,
+            int(bits or 128) // 8,
+            16,
+            0 if is_modern else 8,
+            tag,
+            "",
+            0,
+            digest or "SHA256",
+        )
     if found := _CBC.fullmatch(cipher):
         algorithm, bits, other, digest = found.groups()
         algorithm, key, block = (algorithm, int(bits) // 8, 16) if algorithm else _BLOCKS[other]
-        return Protection("cbc", algorithm, key, block, block, 0, digest, MACS[digest], "SHA384" if digest == "SHA384" else "SHA256")
+        return Protection(
+            "cbc", algorithm, key, block, block, 0, digest, MACS[digest], "SHA384" if digest == "SHA384" else "SHA256"
+        )
     if found := _STREAM.fullmatch(cipher):
         return Protection("stream", "RC4", int(found[1]) // 8, 0, 0, 0, found[2], MACS[found[2]], "SHA256")
     if found := _NULL.fullmatch(cipher):
-        return Protection("null", "NULL", 0, 0, 0, 0, found[1], MACS[found[1]], "SHA384" if found[1] == "SHA384" else "SHA256")
+        return Protection(
+            "null", "NULL", 0, 0, 0, 0, found[1], MACS[found[1]], "SHA384" if found[1] == "SHA384" else "SHA256"
+        )
     return None
 
 
-def plaintext_extent(protection: Protection, version: int, encrypt_then_mac: bool, length: int, is_padded_freely: bool = False) -> Extent | None:
-    """How long the plaintext of an encrypted record is, up to TLS 1.2; None where no plaintext gives such a record. ``length``: of the record without
-    its header. ``is_padded_freely``: CBC padding may be longer than needed.
+def plaintext_extent(
+    protection: Protection, version: int, encrypt_then_mac: bool, length: int, is_padded_freely: bool = False
+) -> Extent | None:
+    """How long the plaintext of an encrypted record is, up to TLS 1.2; None where no plaintext gives such a record.
+    ``length``: of the record without its header. ``is_padded_freely``: CBC padding may be longer than needed.
     """
     mode = protection.mode
     if mode != "cbc":

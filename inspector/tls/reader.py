@@ -4,7 +4,9 @@ from __future__ import annotations
 
 
 class Malformed(Exception):
-    """Bytes that do not follow the protocol. ``offset`` counts from the start of the message, ``path`` names the field."""
+    """Bytes that do not follow the protocol. ``offset`` counts from the start of the message, ``path``
+    names the field.
+    """
 
     def __init__(self, text: str, offset: int, path: str) -> None:
         super().__init__(f"{path}: {text} at offset {offset}")

@@ -1,12 +1,12 @@
 """One direction of a connection: ordered bytes in, records and handshake messages out.
 
-The reader says which byte it wants next (``want``) and is fed only chunks that hold it. Application data and encrypted records are
-skipped by their length without being looked at, so most bytes of a capture never come here. Handshake messages may be cut at any
-record boundary and records at any segment boundary.
+The reader says which byte it wants next (``want``) and is fed only chunks that hold it. Application data and encrypted
+records are skipped by their length without being looked at, so most bytes of a capture never come here. Handshake
+messages may be cut at any record boundary and records at any segment boundary.
 
-A stream begins in one of three ways: with a TLS record; with something else before the first hello (a PROXY header, SOCKS, HTTP
-CONNECT, STARTTLS); or, where the capture began later or bytes are lost, in the middle, and then the next record header that is
-confirmed by what stands behind it is taken.
+A stream begins in one of three ways: with a TLS record; with something else before the first hello (a PROXY header,
+SOCKS, HTTP CONNECT, STARTTLS); or, where the capture began later or bytes are lost, in the middle, and then the next
+record header that is confirmed by what stands behind it is taken.
 """
 
 from __future__ import annotations
@@ -14,8 +14,24 @@ from __future__ import annotations
 from enum import Enum
 
 from inspector import bounds
-from inspector.tls.preamble import LATEST_MINOR, PREAMBLE_BYTES, Search, Step, find_record, is_hello, looks_like_hello
-from inspector.tls.registry import ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, CLIENT_HELLO, HANDSHAKE, HEARTBEAT, MESSAGES
+from inspector.tls.preamble import (
+    LATEST_MINOR,
+    PREAMBLE_BYTES,
+    Search,
+    SearchStep,
+    find_record,
+    is_hello,
+    looks_like_hello,
+)
+from inspector.tls.registry import (
+    ALERT,
+    APPLICATION_DATA,
+    CHANGE_CIPHER_SPEC,
+    CLIENT_HELLO,
+    HANDSHAKE,
+    HEARTBEAT,
+    MESSAGES,
+)
 from inspector.tls.sink import Mark, Sink
 
 NEVER = 1 << 62
@@ -42,7 +58,21 @@ class RecordReader:
 
     __slots__ = (
         *("_buffer", "_marks", "_message", "_message_mark", "_search", "_sink", "_skipped", "_start"),
-        *("blind", "data_bytes", "flowing", "keen", "lane", "mode", "modern", "position", "sealed", "searched", "torn", "uncertain", "want"),
+        *(
+            "blind",
+            "data_bytes",
+            "flowing",
+            "keen",
+            "lane",
+            "mode",
+            "modern",
+            "position",
+            "sealed",
+            "searched",
+            "torn",
+            "uncertain",
+            "want",
+        ),
     )
 
     def __init__(self, lane: int, sink: Sink) -> None:
@@ -58,15 +88,21 @@ class RecordReader:
         self.torn = self.blind = False
         """Bytes are missing where the direction was in clear; records are missing where it was encrypted."""
         self.searched = 0
-        """So many bytes were looked through for a hello in vain; from then on only a flight that begins with one is taken."""
+        """So many bytes were looked through for a hello in vain; from then on only a flight that begins with one is
+        taken.
+        """
         self.modern = False
         """TLS 1.3 was chosen in this direction: a ChangeCipherSpec means nothing (RFC 8446, section 5)."""
         self.uncertain = False
         """Bytes before this point are unknown, so that records of type handshake may be encrypted."""
         self.keen = False
-        """Somebody opens encrypted records: they are handed on whole as ``protected``, and told where bytes of them are missing."""
+        """Somebody opens encrypted records: they are handed on whole as ``protected``, and told where bytes of them are
+        missing.
+        """
         self.data_bytes = 0
-        """Where ``keen``: records of type application data up to this length are handed on whole, longer ones without their body."""
+        """Where ``keen``: records of type application data up to this length are handed on whole, longer ones without
+        their body.
+        """
         self._sink = sink
         self._buffer: bytes | bytearray = b""
         self._start = 0
@@ -100,8 +136,9 @@ class RecordReader:
             self._seek() if mode is Mode.SEEKING else self._resync()
 
     def pass_by(self, data: memoryview, at: int, left: int, frame: int, ns: int) -> bool:
-        """Take the record whose header stands at ``at``, where ``want`` is, without a copy, where its header says all: application data, encrypted
-        records, a ChangeCipherSpec. ``left``: bytes held from there on. False where it takes more; then it must be fed.
+        """Take the record whose header stands at ``at``, where ``want`` is, without a copy, where its header says all:
+        application data, encrypted records, a ChangeCipherSpec. ``left``: bytes held from there on. False where it
+        takes more; then it must be fed.
         """
         if left < PASSED_BYTES or self._buffer or self.mode is not READING:
             return False
@@ -115,9 +152,13 @@ class RecordReader:
             self._sink.application_data(self.lane, length, (self.want, frame, ns))
             if self.keen:
                 self._sink.protected(self.lane, kind, 0x300 | data[at + 2], None, (self.want, frame, ns))
-        elif (kind == HANDSHAKE and (sealed == 2 or (sealed == 1 and length < SHORTEST_HELLO))) or (kind == ALERT and sealed and length > 2):
+        elif (kind == HANDSHAKE and (sealed == 2 or (sealed == 1 and length < SHORTEST_HELLO))) or (
+            kind == ALERT and sealed and length > 2
+        ):
             self.sealed = 2
-            self._sink.sealed(self.lane, kind, length, (self.want, frame, ns), bytes(data[at + 5 : at + 7]) if kind == ALERT else b"")
+            self._sink.sealed(
+                self.lane, kind, length, (self.want, frame, ns), bytes(data[at + 5 : at + 7]) if kind == ALERT else b""
+            )
         else:
             return False
         self.position = self.want
@@ -149,12 +190,16 @@ class RecordReader:
             self._sink.beginning(self.lane, message[0], bytes(message[4:]), self._message_mark)
 
     def wake(self, offset: int) -> None:
-        """A hello was looked for in vain, and what begins a flight at ``offset`` may be one after all, behind a preamble of any length."""
+        """A hello was looked for in vain, and what begins a flight at ``offset`` may be one after all, behind a
+        preamble of any length.
+        """
         if self.mode is Mode.DONE and self.searched:
             self.mode, self.want, self._search = Mode.SEEKING, offset, Search(is_last=True)
 
     def _passes_over(self, offset: int) -> bool:
-        """Whether the missing bytes lie within a record of application data whose header is known: only that record is lost then."""
+        """Whether the missing bytes lie within a record of application data whose header is known: only that record is
+        lost then.
+        """
         buffer = self._buffer
         if self.mode is not READING or len(buffer) < 5 or buffer[0] != APPLICATION_DATA:
             return False
@@ -206,25 +251,25 @@ class RecordReader:
             search = self._search = Search()
         while self._buffer:
             step, count = search.look(self._buffer, self._start)
-            if step is Step.MORE:
+            if step is SearchStep.MORE:
                 return
-            if step is Step.SSLV2:
+            if step is SearchStep.SSLV2:
                 self.mode = Mode.READING
                 self._sink.started(self.lane)
                 self._sink.sslv2_hello(self.lane, bytes(self._buffer[2:count]), self._mark(self._start))
                 self._drop(count)
                 self._read()
                 return
-            if search.is_start and (count or step is Step.STOP):
+            if search.is_start and (count or step is SearchStep.STOP):
                 self._sink.preceded(self.lane, bytes(self._buffer[:PREAMBLE_BYTES]))
             search.is_start = False
-            if step is Step.HELLO:
+            if step is SearchStep.HELLO:
                 self._begin(count)
-            elif step is Step.STOP:
+            elif step is SearchStep.STOP:
                 self._give_up()
             else:
                 self._drop(count)
-            if step is not Step.PASS or not count:
+            if step is not SearchStep.PASS or not count:
                 return
 
     def _begin(self, at: int) -> None:
@@ -235,7 +280,14 @@ class RecordReader:
         if at:
             self._drop(at)
         if minor > LATEST_MINOR:
-            self._sink.anomaly(self.lane, "record_version", f"the first record is of version 0x03{minor:02x}", self._mark(self._start), "record.legacy_record_version", 1)
+            self._sink.anomaly(
+                self.lane,
+                "record_version",
+                f"the first record is of version 0x03{minor:02x}",
+                self._mark(self._start),
+                "record.legacy_record_version",
+                1,
+            )
         self._read()
 
     def _give_up(self) -> None:
@@ -279,7 +331,11 @@ class RecordReader:
             kind = buffer[at]
             length = buffer[at + 3] << 8 | buffer[at + 4]
             following = at + 5 + length
-            if (buffer[at + 1] != 3 and buffer[at + 1] != 0x7F) or length > bounds.RECORD_BYTES or not CHANGE_CIPHER_SPEC <= kind <= HEARTBEAT:
+            if (
+                (buffer[at + 1] != 3 and buffer[at + 1] != 0x7F)
+                or length > bounds.RECORD_BYTES
+                or not CHANGE_CIPHER_SPEC <= kind <= HEARTBEAT
+            ):
                 self._derail(at)
                 return
             if kind == APPLICATION_DATA:
@@ -290,7 +346,13 @@ class RecordReader:
                 mark = self._mark(self._start + at)
                 self._sink.application_data(self.lane, length, mark)
                 if self.keen:
-                    self._sink.protected(self.lane, kind, 0x300 | buffer[at + 2], bytes(buffer[at + 5 : following]) if is_whole else None, mark)
+                    self._sink.protected(
+                        self.lane,
+                        kind,
+                        0x300 | buffer[at + 2],
+                        bytes(buffer[at + 5 : following]) if is_whole else None,
+                        mark,
+                    )
             elif self.sealed and not (kind == ALERT and length == 2):
                 needed = self._sealed(kind, length, at)
                 if needed is None:
@@ -307,7 +369,9 @@ class RecordReader:
         self._drop(at)
 
     def _sealed(self, kind: int, length: int, at: int) -> int | None:
-        """An encrypted record at ``at``: the end of the bytes that it takes to tell (beyond the buffer: come again), or None where it is in clear after all."""
+        """An encrypted record at ``at``: the end of the bytes that it takes to tell (beyond the buffer: come again), or
+        None where it is in clear after all.
+        """
         buffer = self._buffer
         head = b""
         if self.sealed == 1 and kind == HANDSHAKE and length >= SHORTEST_HELLO:
@@ -348,7 +412,9 @@ class RecordReader:
                 self._sink.alert(self.lane, body[i], body[i + 1], mark)
 
     def _messages(self, data: bytes | bytearray, at: int, end: int, mark: Mark) -> None:
-        """Handshake messages between two offsets; what is left of the last one is kept. ``mark``: where the first one begins."""
+        """Handshake messages between two offsets; what is left of the last one is kept. ``mark``: where the first one
+        begins.
+        """
         while at + 4 <= end:
             kind = data[at]
             length = data[at + 1] << 16 | data[at + 2] << 8 | data[at + 3]
@@ -377,11 +443,15 @@ class RecordReader:
 
     def _implausible(self, kind: int, length: int, left: int) -> bool:
         """Whether this cannot be a handshake message in clear; then the rest of the direction counts as encrypted."""
-        if length <= bounds.MESSAGE_BYTES and (not self.uncertain or (kind in MESSAGES and length + 4 <= max(left, bounds.RECORD_BYTES))):
+        if length <= bounds.MESSAGE_BYTES and (
+            not self.uncertain or (kind in MESSAGES and length + 4 <= max(left, bounds.RECORD_BYTES))
+        ):
             self.uncertain = False
             return False
         if not self.uncertain:
-            self._sink.anomaly(self.lane, "malformed", f"a handshake message of {length} bytes", self._marks[0], "handshake.length")
+            self._sink.anomaly(
+                self.lane, "malformed", f"a handshake message of {length} bytes", self._marks[0], "handshake.length"
+            )
         self.sealed = 2
         self._message = None
         self._sink.sealed(self.lane, HANDSHAKE, left, self._marks[0])

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Protocol
 
 Mark = tuple[int, int, int]
-"""Where bytes came from: offset of the chunk in the stream, frame reference, nanoseconds since the epoch. A plain tuple: one is made for each chunk."""
+"""Where bytes came from: offset of the chunk in the stream, frame reference, nanoseconds since the epoch. A plain
+tuple: one is made for each chunk.
+"""
 
 
 class Sink(Protocol):

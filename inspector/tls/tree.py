@@ -1,7 +1,8 @@
-"""Handshake messages as trees for people: every field with its value, its name in the registries, and where its bytes lie.
+"""Handshake messages as trees for people: every field with its value, its name in the registries, and where its bytes
+lie.
 
-``messages`` reads what the analysis needs, fast; this reads everything, for one message at a time. Any bytes give a tree: where they stop making sense
-a node says so and holds the rest.
+``messages`` reads what the analysis needs, fast; this reads everything, for one message at a time. Any bytes give a
+tree: where they stop making sense a node says so and holds the rest.
 """
 
 from __future__ import annotations
@@ -11,7 +12,15 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from inspector.tls.reader import Malformed, Reader
-from inspector.tls.registry import alert_name, cipher_name, extension_name, group_name, message_name, signature_name, version_name
+from inspector.tls.registry import (
+    alert_name,
+    cipher_name,
+    extension_name,
+    group_name,
+    message_name,
+    signature_name,
+    version_name,
+)
 
 MOST_CHILDREN = 400
 """More elements than this of one vector are counted, not shown."""
@@ -27,7 +36,7 @@ class Node(NamedTuple):
     children: tuple[Node, ...] = ()
 
 
-class Fields:
+class FieldReader:
     """Reads fields one after the other and keeps a node of each."""
 
     def __init__(self, reader: Reader) -> None:
@@ -57,7 +66,7 @@ class Fields:
         at = self.reader.at
         self.add(name, shown(self.reader.opaque(width, name)) or "empty", at)
 
-    def vector(self, width: int, name: str, read: Callable[[Fields], None], value: str = "") -> None:
+    def vector(self, width: int, name: str, read: Callable[[FieldReader], None], value: str = "") -> None:
         """A vector behind a length of ``width`` bytes whose elements ``read`` reads."""
         at = self.reader.at
         inner = fields(self.reader.vector(width, name), read)
@@ -67,7 +76,7 @@ class Fields:
     def numbers(self, width: int, name: str, each: int, named: Callable[[int], str | None]) -> None:
         """A vector of integers of ``each`` bytes."""
 
-        def read(inner: Fields) -> None:
+        def read(inner: FieldReader) -> None:
             while inner.reader:
                 inner.number(each, f"[{len(inner.nodes)}]", named)
 
@@ -78,15 +87,17 @@ class Fields:
         self.nodes.append(Node(name, value, at, self.reader.at - at, children))
 
 
-def fields(reader: Reader, read: Callable[[Fields], None]) -> tuple[Node, ...]:
+def fields(reader: Reader, read: Callable[[FieldReader], None]) -> tuple[Node, ...]:
     """The nodes that ``read`` finds; what it leaves, or cannot read, has a node of its own."""
-    found = Fields(reader)
+    found = FieldReader(reader)
     try:
         read(found)
         found.rest("trailing bytes")
     except Malformed as problem:
         reader.at = min(max(reader.at, problem.offset), reader.end)
-        found.nodes.append(Node("malformed", f"{problem.text} at offset {problem.offset}", reader.at, reader.end - reader.at))
+        found.nodes.append(
+            Node("malformed", f"{problem.text} at offset {problem.offset}", reader.at, reader.end - reader.at)
+        )
     nodes = tuple(found.nodes)
     if len(nodes) > MOST_CHILDREN:
         kept = nodes[:MOST_CHILDREN]
@@ -102,21 +113,21 @@ def _digest(data: bytes) -> str:
     return f"{len(data):,} bytes, SHA-256 {hashlib.sha256(data).hexdigest()}"
 
 
-def _versions(f: Fields) -> None:
+def _versions(f: FieldReader) -> None:
     while f.reader:
         f.number(2, f"[{len(f.nodes)}]", version_name)
 
 
-def _protocols(f: Fields) -> None:
-    def names(inner: Fields) -> None:
+def _protocols(f: FieldReader) -> None:
+    def names(inner: FieldReader) -> None:
         while inner.reader:
             inner.opaque(1, f"[{len(inner.nodes)}]", _text)
 
     f.vector(2, "protocol_name_list", names)
 
 
-def _server_name(f: Fields) -> None:
-    def names(inner: Fields) -> None:
+def _server_name(f: FieldReader) -> None:
+    def names(inner: FieldReader) -> None:
         while inner.reader:
             inner.number(1, "name_type", {0: "host_name"}.get)
             inner.opaque(2, "host_name", _text)
@@ -125,27 +136,27 @@ def _server_name(f: Fields) -> None:
         f.vector(2, "server_name_list", names)
 
 
-def _share(f: Fields) -> None:
+def _share(f: FieldReader) -> None:
     f.number(2, "group", group_name)
     if f.reader:
         f.opaque(2, "key_exchange")
 
 
-def _shares(f: Fields) -> None:
-    def entries(inner: Fields) -> None:
+def _shares(f: FieldReader) -> None:
+    def entries(inner: FieldReader) -> None:
         while inner.reader:
             _share(inner)
 
     f.vector(2, "client_shares", entries)
 
 
-def _psks(f: Fields) -> None:
-    def identities(inner: Fields) -> None:
+def _psks(f: FieldReader) -> None:
+    def identities(inner: FieldReader) -> None:
         while inner.reader:
             inner.opaque(2, "identity", _digest)
             inner.number(4, "obfuscated_ticket_age")
 
-    def binders(inner: Fields) -> None:
+    def binders(inner: FieldReader) -> None:
         while inner.reader:
             inner.opaque(1, "binder")
 
@@ -153,12 +164,17 @@ def _psks(f: Fields) -> None:
     f.vector(2, "binders", binders)
 
 
-Read = Callable[[Fields], None]
+Read = Callable[[FieldReader], None]
 
 OFFERED: dict[int, Read] = {
     0: _server_name,
     10: lambda f: f.numbers(2, "named_group_list", 2, group_name),
-    11: lambda f: f.numbers(1, "ec_point_format_list", 1, {0: "uncompressed", 1: "ansiX962_compressed_prime", 2: "ansiX962_compressed_char2"}.get),
+    11: lambda f: f.numbers(
+        1,
+        "ec_point_format_list",
+        1,
+        {0: "uncompressed", 1: "ansiX962_compressed_prime", 2: "ansiX962_compressed_char2"}.get,
+    ),
     13: lambda f: f.numbers(2, "supported_signature_algorithms", 2, signature_name),
     16: _protocols,
     35: lambda f: f.rest("ticket"),
@@ -180,12 +196,12 @@ ANSWERED: dict[int, Read] = {
 }
 
 
-def _one(f: Fields, name: str, named: Callable[[int], str | None] = lambda value: None) -> None:
+def _one(f: FieldReader, name: str, named: Callable[[int], str | None] = lambda value: None) -> None:
     f.number(2, name, named)
 
 
 def _extensions(table: dict[int, Read]) -> Read:
-    def read(f: Fields) -> None:
+    def read(f: FieldReader) -> None:
         while f.reader:
             at = f.reader.at
             kind = f.reader.u16("extension_type")
@@ -197,7 +213,7 @@ def _extensions(table: dict[int, Read]) -> Read:
     return read
 
 
-def _client_hello(f: Fields) -> None:
+def _client_hello(f: FieldReader) -> None:
     f.number(2, "legacy_version", version_name)
     f.raw(32, "random")
     f.opaque(1, "session_id")
@@ -207,7 +223,7 @@ def _client_hello(f: Fields) -> None:
         f.vector(2, "extensions", _extensions(OFFERED))
 
 
-def _server_hello(f: Fields) -> None:
+def _server_hello(f: FieldReader) -> None:
     f.number(2, "legacy_version", version_name)
     f.raw(32, "random")
     f.opaque(1, "session_id")
@@ -217,16 +233,16 @@ def _server_hello(f: Fields) -> None:
         f.vector(2, "extensions", _extensions(ANSWERED))
 
 
-def _certificate(f: Fields) -> None:
-    def chain(inner: Fields) -> None:
+def _certificate(f: FieldReader) -> None:
+    def chain(inner: FieldReader) -> None:
         while inner.reader:
             inner.opaque(3, f"[{len(inner.nodes)}]", _digest)
 
     f.vector(3, "certificate_list", chain)
 
 
-def _certificate_request(f: Fields) -> None:
-    def authorities(inner: Fields) -> None:
+def _certificate_request(f: FieldReader) -> None:
+    def authorities(inner: FieldReader) -> None:
         while inner.reader:
             inner.opaque(2, f"[{len(inner.nodes)}]")
 
@@ -239,12 +255,12 @@ def _certificate_request(f: Fields) -> None:
     f.vector(2, "certificate_authorities", authorities)
 
 
-def _ticket(f: Fields) -> None:
+def _ticket(f: FieldReader) -> None:
     f.number(4, "ticket_lifetime_hint", lambda seconds: f"{seconds} seconds")
     f.opaque(2, "ticket", _digest)
 
 
-def _key_exchange(f: Fields) -> None:
+def _key_exchange(f: FieldReader) -> None:
     """The elliptic curve form (RFC 8422, section 5.4); anything else stays bytes."""
     if f.reader.left() > 4 and f.reader.data[f.reader.at] == 3:
         f.number(1, "curve_type", {3: "named_curve"}.get)
@@ -255,11 +271,18 @@ def _key_exchange(f: Fields) -> None:
         f.rest("exchange_keys")
 
 
-BODIES: dict[int, Read] = {1: _client_hello, 2: _server_hello, 4: _ticket, 11: _certificate, 12: _key_exchange, 13: _certificate_request}
+BODIES: dict[int, Read] = {
+    1: _client_hello,
+    2: _server_hello,
+    4: _ticket,
+    11: _certificate,
+    12: _key_exchange,
+    13: _certificate_request,
+}
 
 
-def _certificate13(f: Fields) -> None:
-    def chain(inner: Fields) -> None:
+def _certificate13(f: FieldReader) -> None:
+    def chain(inner: FieldReader) -> None:
         while inner.reader:
             number = len(inner.nodes) // 2
             inner.opaque(3, f"[{number}]", _digest)
@@ -269,12 +292,12 @@ def _certificate13(f: Fields) -> None:
     f.vector(3, "certificate_list", chain)
 
 
-def _certificate_request13(f: Fields) -> None:
+def _certificate_request13(f: FieldReader) -> None:
     f.opaque(1, "certificate_request_context")
     f.vector(2, "extensions", _extensions(OFFERED))
 
 
-def _ticket13(f: Fields) -> None:
+def _ticket13(f: FieldReader) -> None:
     f.number(4, "ticket_lifetime", lambda seconds: f"{seconds} seconds")
     f.number(4, "ticket_age_add")
     f.opaque(1, "ticket_nonce")
@@ -282,12 +305,12 @@ def _ticket13(f: Fields) -> None:
     f.opaque(2, "extensions")
 
 
-def _verify(f: Fields) -> None:
+def _verify(f: FieldReader) -> None:
     f.number(2, "algorithm", signature_name)
     f.opaque(2, "signature")
 
 
-def _key_update(f: Fields) -> None:
+def _key_update(f: FieldReader) -> None:
     f.number(1, "request_update", {0: "update_not_requested", 1: "update_requested"}.get)
 
 
@@ -305,7 +328,7 @@ BODIES13: dict[int, Read] = {
 def handshake_tree(message: bytes, *, is_modern: bool = False) -> Node:
     """A handshake message with its header (RFC 8446, section 4). ``is_modern``: of TLS 1.3. Raises nothing."""
 
-    def read(f: Fields) -> None:
+    def read(f: FieldReader) -> None:
         kind = f.number(1, "msg_type", message_name)
         f.number(3, "length", lambda value: f"{value} bytes")
         read_body = (BODIES13 if is_modern else BODIES).get(kind)
@@ -321,7 +344,10 @@ def handshake_tree(message: bytes, *, is_modern: bool = False) -> Node:
 def alert_tree(level: int, code: int) -> Node:
     """An alert in clear (RFC 8446, section 6)."""
     levels = {1: "warning", 2: "fatal"}
-    children = (Node("level", f"{levels.get(level, 'unknown')} ({level})", 0, 1), Node("description", f"{alert_name(code)} ({code})", 1, 1))
+    children = (
+        Node("level", f"{levels.get(level, 'unknown')} ({level})", 0, 1),
+        Node("description", f"{alert_name(code)} ({code})", 1, 1),
+    )
     return Node("Alert", f"{levels.get(level, level)} {alert_name(code)}", 0, 2, children)
 
 

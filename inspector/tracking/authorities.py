@@ -1,8 +1,10 @@
-"""The authorities whose client certificates a server accepts, each list read once: names for people, and the form that Java compares.
+"""The authorities whose client certificates a server accepts, each list read once: names for people, and the form that
+Java compares.
 
-A CertificateRequest holds distinguished names one behind the other, each with its length (RFC 5246, section 7.4.4; RFC 8446, section 4.2.4). A client looks
-for a certificate that one of them issued, so their order says nothing, and Java's trust stores give them in any. A name that cannot be read costs no other;
-where a length is more than what is left, the rest counts as one name that cannot be read.
+A CertificateRequest holds distinguished names one behind the other, each with its length (RFC 5246, section 7.4.4; RFC
+8446, section 4.2.4). A client looks for a certificate that one of them issued, so their order says nothing, and Java's
+trust stores give them in any. A name that cannot be read costs no other; where a length is more than what is left, the
+rest counts as one name that cannot be read.
 """
 
 from __future__ import annotations
@@ -11,17 +13,17 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from inspector import bounds
-from inspector.x509 import der
-from inspector.x509.der import DerError
-from inspector.x509.distinguished_names import canonical_name, read_name, readable
+from inspector.tls.x509 import der
+from inspector.tls.x509.der import DerError
+from inspector.tls.x509.distinguished_names import canonical_name, read_name, readable
 
 LENGTH = 2
 """Bytes before each name."""
 
 
 class Authority(NamedTuple):
-    """One name. ``name``: readable, "" where it is empty, None where it cannot be read. ``key``: equal where Java takes two for one: the canonical form, else
-    the bytes in hexadecimal. ``size``: bytes of it.
+    """One name. ``name``: readable, "" where it is empty, None where it cannot be read. ``key``: equal where Java takes
+    two for one: the canonical form, else the bytes in hexadecimal. ``size``: bytes of it.
     """
 
     name: str | None
@@ -30,7 +32,9 @@ class Authority(NamedTuple):
 
 
 class Accepted(NamedTuple):
-    """A server's list without repetitions, in its order. ``more``: names behind the bound, which were counted and not read."""
+    """A server's list without repetitions, in its order. ``more``: names behind the bound, which were counted and not
+    read.
+    """
 
     authorities: tuple[Authority, ...]
     more: int

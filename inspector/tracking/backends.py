@@ -1,8 +1,8 @@
 """Who answered: connections of one service grouped by what tells servers apart.
 
-The furthest leg's server address, or the service's own addresses where each shows one certificate; else the leaf certificate. Resumed
-connections, which show no certificate, belong to whoever issued the session, or to the only back end there is. The balancer's log
-names them. A certificate that replaces another for good is a rotation.
+The furthest leg's server address, or the service's own addresses where each shows one certificate; else the leaf
+certificate. Resumed connections, which show no certificate, belong to whoever issued the session, or to the only back
+end there is. The balancer's log names them. A certificate that replaces another for good is a rotation.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct, field
 
-from inspector.facts import Endpoint
-from inspector.tracking.certificates import Certificate
+from inspector.facts import PackedEndpoint
+from inspector.tracking.certificates import ParsedCertificate
 from inspector.tracking.observed import Observed
 from inspector.tracking.rotations import successors
-from inspector.tracking.services import Service, ip_text, short_id
+from inspector.tracking.services import ServiceGroup, ip_text, short_id
 
 
 class Rotation(Struct):
@@ -27,8 +27,10 @@ class Rotation(Struct):
     connection: int
 
 
-class Backend(Struct):
-    """``leaves``: certificates in the order of their appearance, the last one being current. ``server``: its name in the balancer's log."""
+class BackendGroup(Struct):
+    """``leaves``: certificates in the order of their appearance, the last one being current. ``server``: its name in
+    the balancer's log.
+    """
 
     index: int
     id: str
@@ -50,14 +52,21 @@ class Backend(Struct):
 Key = tuple[str, object]
 
 
-def find_backends(observed: Sequence[Observed], services: Sequence[Service], certificates: dict[bytes, Certificate], servers: Mapping[int, str] | None = None) -> list[Backend]:
-    """Group the connections of each service, and number the back ends in ``observed``. ``servers``: where the balancer's log says that a connection went."""
+def find_backends(
+    observed: Sequence[Observed],
+    services: Sequence[ServiceGroup],
+    certificates: dict[bytes, ParsedCertificate],
+    servers: Mapping[int, str] | None = None,
+) -> list[BackendGroup]:
+    """Group the connections of each service, and number the back ends in ``observed``. ``servers``: where the
+    balancer's log says that a connection went.
+    """
     servers = servers or {}
-    backends: list[Backend] = []
+    backends: list[BackendGroup] = []
     for service in services:
         members = [observed[i] for i in service.connections if not observed[i].health_check or observed[i].leaf]
         keys = _by_server(_keys(observed, members, certificates), members, servers)
-        found: dict[Key, Backend] = {}
+        found: dict[Key, BackendGroup] = {}
         addresses: dict[bytes, str] = {}
         for seen in members:
             key = keys.get(seen.index)
@@ -67,17 +76,23 @@ def find_backends(observed: Sequence[Observed], services: Sequence[Service], cer
             if backend is None:
                 label = _label(len(found))
                 name = key[1].hex() if isinstance(key[1], bytes) else str(key[1])
-                backend = found[key] = Backend(len(backends), short_id("backend", service.id, key[0], name), service.index, label, [], [], [], [])
+                backend = found[key] = BackendGroup(
+                    len(backends), short_id("backend", service.id, key[0], name), service.index, label, [], [], [], []
+                )
                 backends.append(backend)
             seen.backend = backend.index
             _add(backend, seen, key, addresses, servers.get(seen.index, ""))
     return backends
 
 
-def _add(backend: Backend, seen: Observed, key: Key, addresses: dict[bytes, str], name: str) -> None:
+def _add(backend: BackendGroup, seen: Observed, key: Key, addresses: dict[bytes, str], name: str) -> None:
     server = seen.legs[-1].server if seen.packed_legs else seen.server
     backend.connections.append(seen.index)
-    basis = {"endpoint": "leg" if seen.packed_legs else "address", "leaf": "certificate" if seen.leaf else "session", "log": "log"}[key[0]]
+    basis = {
+        "endpoint": "leg" if seen.packed_legs else "address",
+        "leaf": "certificate" if seen.leaf else "session",
+        "log": "log",
+    }[key[0]]
     for reason in (basis, *(("log",) if name else ())):
         if reason not in backend.basis:
             backend.basis.append(reason)
@@ -92,10 +107,12 @@ def _add(backend: Backend, seen: Observed, key: Key, addresses: dict[bytes, str]
         backend.addresses.append(address)
 
 
-def _keys(observed: Sequence[Observed], members: list[Observed], certificates: dict[bytes, Certificate]) -> dict[int, Key]:
+def _keys(
+    observed: Sequence[Observed], members: list[Observed], certificates: dict[bytes, ParsedCertificate]
+) -> dict[int, Key]:
     """What identifies the back end of each connection, where anything does."""
     endpoints = _distinguishing_endpoints(members)
-    shown: dict[bytes, set[Endpoint]] = {}
+    shown: dict[bytes, set[PackedEndpoint]] = {}
     for seen in members:
         endpoint = endpoints.get(seen.index)
         if endpoint is not None and seen.leaf is not None:
@@ -112,7 +129,9 @@ def _keys(observed: Sequence[Observed], members: list[Observed], certificates: d
         elif leaf is not None:
             where = shown.get(leaf, set())
             only = next(iter(where)) if len(where) == 1 else None
-            keys[seen.index] = ("endpoint", f"{ip_text(only.address)}:{only.port}") if only else ("leaf", successor.get(leaf, leaf))
+            keys[seen.index] = (
+                ("endpoint", f"{ip_text(only.address)}:{only.port}") if only else ("leaf", successor.get(leaf, leaf))
+            )
         elif (seen.is_resumed or seen.kind == "psk") and seen.entry.session is not None:
             session = seen.entry.session
             issuer = session.issuer
@@ -126,7 +145,8 @@ def _keys(observed: Sequence[Observed], members: list[Observed], certificates: d
 
 
 def _by_server(keys: dict[int, Key], members: list[Observed], servers: Mapping[int, str]) -> dict[int, Key]:
-    """Keys refined by the balancer's log: what has no key gets one, one certificate on several servers is told apart, several of one server are joined.
+    """Keys refined by the balancer's log: what has no key gets one, one certificate on several servers is told apart,
+    several of one server are joined.
 
     Where server and key say the same, the key stays, and with it the back end's id.
     """
@@ -157,19 +177,19 @@ def _by_server(keys: dict[int, Key], members: list[Observed], servers: Mapping[i
     return found
 
 
-def _distinguishing_endpoints(members: list[Observed]) -> dict[int, Endpoint]:
+def _distinguishing_endpoints(members: list[Observed]) -> dict[int, PackedEndpoint]:
     """The server address of each connection where addresses tell back ends apart."""
     found = {s.index: s.legs[-1].server for s in members if s.packed_legs}
     if found:
         return found
-    direct: dict[int, Endpoint] = {}
-    distinct: dict[Endpoint, Endpoint] = {}
+    direct: dict[int, PackedEndpoint] = {}
+    distinct: dict[PackedEndpoint, PackedEndpoint] = {}
     for seen in members:
         server = seen.server
         direct[seen.index] = distinct.setdefault(server, server)
     if len(distinct) < 2:
         return {}
-    shown: dict[Endpoint, list[bytes]] = {}
+    shown: dict[PackedEndpoint, list[bytes]] = {}
     for seen in members:
         if seen.leaf is not None:
             leaves = shown.setdefault(direct[seen.index], [])

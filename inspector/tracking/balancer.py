@@ -1,8 +1,10 @@
-"""The balancer's own log joined with the wire, by the client's address and port and the time: ports repeat within seconds.
+"""The balancer's own log joined with the wire, by the client's address and port and the time: ports repeat within
+seconds.
 
-Of one client address and port only one connection is open at a time, and HAProxy writes its line when it is over: lines and connections of one client port stand in the same order.
-So they are paired in that order, each within the time that clocks and the log's resolution leave open. A pair is taken where pairing from the first and from the last come
-to the same; what cannot be told apart is left, and counted.
+Of one client address and port only one connection is open at a time, and HAProxy writes its line when it is over: lines
+and connections of one client port stand in the same order. So they are paired in that order, each within the time that
+clocks and the log's resolution leave open. A pair is taken where pairing from the first and from the last come to the
+same; what cannot be told apart is left, and counted.
 """
 
 from __future__ import annotations
@@ -12,13 +14,15 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from inspector.logs.entries import LogFacts, Proxied
-from inspector.tracking.clock_steps import Clock, clock_of
+from inspector.tracking.clock_steps import LogClock, clock_of
 from inspector.tracking.clocks import Offset, early
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import ip_text
 
 EARLY_NS, LATE_NS = 2_000_000, 50_000_000
-"""When a connection's line says that it was accepted, against its SYN: milliseconds are cut off, and a busy balancer is late."""
+"""When a connection's line says that it was accepted, against its SYN: milliseconds are cut off, and a busy balancer is
+late.
+"""
 
 APART_NS = 500_000_000
 """A line and a SYN further apart than this are of two connections."""
@@ -27,7 +31,7 @@ Reason = Literal["ambiguous", "no_connection", "outside", "clock_unknown", "othe
 """Why a line was joined with no connection."""
 
 
-class Chosen(NamedTuple):
+class BalancerChoice(NamedTuple):
     """What the balancer wrote of a connection. ``log``: the place of its file."""
 
     log: int
@@ -35,10 +39,12 @@ class Chosen(NamedTuple):
 
 
 class Balanced(NamedTuple):
-    """``chosen``: by the place of a connection. ``clocks``: by the place of a log; only logs that fit are in it. ``unjoined``: by the place of a log, lines by the reason."""
+    """``chosen``: by the place of a connection. ``clocks``: by the place of a log; only logs that fit are in it.
+    ``unjoined``: by the place of a log, lines by the reason.
+    """
 
-    chosen: dict[int, Chosen]
-    clocks: dict[int, Clock]
+    chosen: dict[int, BalancerChoice]
+    clocks: dict[int, LogClock]
     unjoined: dict[int, Counter[Reason]]
 
     def offset(self, log: int) -> Offset | None:
@@ -81,7 +87,9 @@ def balanced(observed: Sequence[Observed], logs: Sequence[LogFacts]) -> Balanced
 def _ends(observed: Sequence[Observed], starts: dict[Key, list[Start]]) -> dict[Key, list[Start]]:
     """When each connection ended."""
     places = {seen.index: seen for seen in observed}
-    return {key: [Start(places[start.place].main.last_ns, start.place) for start in found] for key, found in starts.items()}
+    return {
+        key: [Start(places[start.place].main.last_ns, start.place) for start in found] for key, found in starts.items()
+    }
 
 
 def _join(result: Balanced, place: int, entries: list[Proxied], starts: dict[Key, list[Start]]) -> None:
@@ -93,15 +101,22 @@ def _join(result: Balanced, place: int, entries: list[Proxied], starts: dict[Key
         return
     resolution_ns = max(entry.resolution_ns for entry in ours)
     wire = {key: sorted(start.ns for start in found) for key, found in starts.items()}
-    clock = clock_of([(entry.ns, (entry.client, entry.port)) for entry in ours], wire, EARLY_NS, LATE_NS, ours[0].has_zone, resolution_ns)
+    clock = clock_of(
+        [(entry.ns, (entry.client, entry.port)) for entry in ours],
+        wire,
+        EARLY_NS,
+        LATE_NS,
+        ours[0].has_zone,
+        resolution_ns,
+    )
     if not clock.segments and len(clock.offsets) != 1:
         reasons["clock_unknown"] += len(ours)
         return
     result.clocks.setdefault(place, clock)
-    by_key: dict[Key, list[Line]] = {}
+    by_key: dict[Key, list[BalancerLine]] = {}
     for number, entry in enumerate(ours):
         [offset] = clock.at(number)
-        by_key.setdefault((entry.client, entry.port), []).append(Line(entry, offset))
+        by_key.setdefault((entry.client, entry.port), []).append(BalancerLine(entry, offset))
     first, last = min(ns[0] for ns in wire.values()), max(ns[-1] for ns in wire.values())
     others = dict.fromkeys(segment.offset for segment in clock.segments)
     for key, lines in by_key.items():
@@ -109,10 +124,14 @@ def _join(result: Balanced, place: int, entries: list[Proxied], starts: dict[Key
         free = sorted(start for start in starts[key] if start.place not in result.chosen)
         tight_ns, wide_ns = early(EARLY_NS, resolution_ns), early(max(APART_NS, EARLY_NS), resolution_ns)
         ways = [(tight_ns, LATE_NS, None), *((tight_ns, LATE_NS, other) for other in others), (wide_ns, APART_NS, None)]
-        for before_ns, after_ns, other in ways:  # a connection that was open when the clock was set was accepted by the clock before
+        for (
+            before_ns,
+            after_ns,
+            other,
+        ) in ways:  # a connection that was open when the clock was set was accepted by the clock before
             tried = lines if other is None else [line._replace(offset=other) for line in lines]
             pairs, left, free, doubtful = _in_order(tried, free, before_ns, after_ns)
-            result.chosen.update((start.place, Chosen(place, line.entry)) for line, start in pairs)
+            result.chosen.update((start.place, BalancerChoice(place, line.entry)) for line, start in pairs)
             reasons["ambiguous"] += doubtful
             kept = {line.entry.line for line in left}
             lines = [line for line in lines if line.entry.line in kept]
@@ -121,18 +140,20 @@ def _join(result: Balanced, place: int, entries: list[Proxied], starts: dict[Key
             reasons["no_connection" if first - wide_ns <= at <= last + wide_ns else "outside"] += 1
 
 
-class Line(NamedTuple):
+class BalancerLine(NamedTuple):
     """A line, and the offset of its clock."""
 
     entry: Proxied
     offset: Offset
 
 
-Paired = tuple[list[tuple[Line, Start]], list[Line], list[Start], int]
+Paired = tuple[list[tuple[BalancerLine, Start]], list[BalancerLine], list[Start], int]
 
 
-def _in_order(lines: list[Line], starts: list[Start], early_ns: int, late_ns: int) -> Paired:
-    """Lines and connections of one client port, in order: the pairs, what is left of both, and how many lines could be of several connections."""
+def _in_order(lines: list[BalancerLine], starts: list[Start], early_ns: int, late_ns: int) -> Paired:
+    """Lines and connections of one client port, in order: the pairs, what is left of both, and how many lines could be
+    of several connections.
+    """
     windows = [line.offset.window(line.entry.ns, early_ns, late_ns) for line in lines]
     forward = _matched([(low, high) for low, high in windows], [start.ns for start in starts])
     mirrored = _matched([(-high, -low) for low, high in reversed(windows)], [-start.ns for start in reversed(starts)])
@@ -142,7 +163,12 @@ def _in_order(lines: list[Line], starts: list[Start], early_ns: int, late_ns: in
     claimed = {j for i in doubtful for j in (forward.get(i), backward.get(i)) if j is not None}
     taken = {start for _, start in pairs}
     rest = [line for i, line in enumerate(lines) if i not in forward and i not in backward]
-    return pairs, rest, [start for j, start in enumerate(starts) if start not in taken and j not in claimed], len(doubtful)
+    return (
+        pairs,
+        rest,
+        [start for j, start in enumerate(starts) if start not in taken and j not in claimed],
+        len(doubtful),
+    )
 
 
 def _matched(windows: list[tuple[int, int]], moments: list[int]) -> dict[int, int]:

@@ -1,6 +1,8 @@
-"""Which connections share a session cache: an offered session proves whose cache it lay in, whatever the address it came from.
+"""Which connections share a session cache: an offered session proves whose cache it lay in, whatever the address it
+came from.
 
-One JVM holds a cache for each SSLContext, and several programs may share an address. A connection belongs with the one that was issued what it offers.
+One JVM holds a cache for each SSLContext, and several programs may share an address. A connection belongs with the one
+that was issued what it offers.
 """
 
 from __future__ import annotations
@@ -11,7 +13,9 @@ from inspector.tracking.observed import Observed
 
 
 def find_caches(observed: Sequence[Observed]) -> list[int]:
-    """For each connection the first one of its cache, as far as offers lead back. A connection that offers nothing known begins anew."""
+    """For each connection the first one of its cache, as far as offers lead back. A connection that offers nothing
+    known begins anew.
+    """
     first: list[int] = []
     for seen in observed:
         session = seen.entry.session

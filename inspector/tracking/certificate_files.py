@@ -9,9 +9,12 @@ import re
 from inspector.errors import UnreadableError
 from inspector.tracking.certificates import parse
 
-PEM = re.compile(rb"-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----(.*?)-----END (?:X509 |TRUSTED )?CERTIFICATE-----", re.DOTALL)
+PEM = re.compile(
+    rb"-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----(.*?)-----END (?:X509 |TRUSTED )?CERTIFICATE-----", re.DOTALL
+)
 CAPTURE_MAGIC = re.compile(
-    rb"\xd4\xc3\xb2\xa1|\xa1\xb2\xc3\xd4|\x4d\x3c\xb2\xa1|\xa1\xb2\x3c\x4d|\x34\xcd\xb2\xa1|\xa1\xb2\xcd\x34|\x0a\x0d\x0d\x0a|\x1f\x8b|\x28\xb5\x2f\xfd|BZh\d|\xfd7zX", re.DOTALL
+    rb"\xd4\xc3\xb2\xa1|\xa1\xb2\xc3\xd4|\x4d\x3c\xb2\xa1|\xa1\xb2\x3c\x4d|\x34\xcd\xb2\xa1|\xa1\xb2\xcd\x34|\x0a\x0d\x0d\x0a|\x1f\x8b|\x28\xb5\x2f\xfd|BZh\d|\xfd7zX",
+    re.DOTALL,
 )
 """How captures begin, compressed ones too."""
 
@@ -34,7 +37,9 @@ def read_certificate_file(path: str) -> list[bytes]:
         if problem is not None and problem.kind == "structure":
             raise UnreadableError(f"{path}: not a certificate: its bytes are none, or not all of one")
     if not found:
-        raise UnreadableError(f"{path}: no certificate in this file", "inspector compare reads PEM, DER, bundles of PEM, and captures")
+        raise UnreadableError(
+            f"{path}: no certificate in this file", "inspector compare reads PEM, DER, bundles of PEM, and captures"
+        )
     return found
 
 

@@ -12,13 +12,13 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from inspector.x509.certificate import Problem, Reading, read_certificate
-from inspector.x509.distinguished_names import Name, canonical_name, readable
+from inspector.tls.x509.certificate import CertificateProblem, Reading, read_certificate
+from inspector.tls.x509.distinguished_names import Name, canonical_name, readable
 
 
 class Identity(NamedTuple):
-    """What the identity rule looks at. ``subject`` and ``issuer`` are canonical; "" is an empty name. ``is_known``: False where Java reads no identity, or
-    it could not be read here; then the rest says nothing.
+    """What the identity rule looks at. ``subject`` and ``issuer`` are canonical; "" is an empty name. ``is_known``:
+    False where Java reads no identity, or it could not be read here; then the rest says nothing.
     """
 
     sha256: bytes
@@ -29,10 +29,11 @@ class Identity(NamedTuple):
     is_known: bool = True
 
 
-class Certificate(Struct, frozen=True):
-    """A certificate as read. Times are nanoseconds since the epoch, None where they could not be read. ``problem``: the gravest of what is wrong with it.
-    ``other_names``: kinds of alternative names that Java does not compare. ``unread_names``: DNS names and addresses that stand in it and that Java does
-    not read, because of another name beside them.
+class ParsedCertificate(Struct, frozen=True):
+    """A certificate as read. Times are nanoseconds since the epoch, None where they could not be read. ``problem``: the
+    gravest of what is wrong with it.
+    ``other_names``: kinds of alternative names that Java does not compare. ``unread_names``: DNS names and addresses
+    that stand in it and that Java does not read, because of another name beside them.
     """
 
     sha256: bytes
@@ -46,7 +47,7 @@ class Certificate(Struct, frozen=True):
     signature: str
     self_issued: bool
     is_authority: bool = False
-    problem: Problem | None = None
+    problem: CertificateProblem | None = None
     other_names: tuple[str, ...] = ()
     unread_names: tuple[str, ...] = ()
 
@@ -71,7 +72,7 @@ class Certificate(Struct, frozen=True):
 
 
 @lru_cache(maxsize=100_000)
-def parse(der: bytes) -> Certificate:
+def parse(der: bytes) -> ParsedCertificate:
     """Read a certificate from its bytes, whatever they are. Raises nothing."""
     reading = read_certificate(der)
     problem = reading.problems[0] if reading.problems else None
@@ -80,7 +81,7 @@ def parse(der: bytes) -> Certificate:
     is_refused = problem is not None and problem.is_read_by_java is False
     taken = names if names.flaw is None else names._replace(dns=(), ips=())
     sha256 = hashlib.sha256(der).digest()
-    return Certificate(
+    return ParsedCertificate(
         sha256,
         _readable(reading.subject),
         _readable(reading.issuer),
@@ -98,7 +99,7 @@ def parse(der: bytes) -> Certificate:
     )
 
 
-def first_refused(certificates: Mapping[bytes, Certificate], chain: Iterable[bytes]) -> Certificate | None:
+def first_refused(certificates: Mapping[bytes, ParsedCertificate], chain: Iterable[bytes]) -> ParsedCertificate | None:
     """The first of a chain, by digest, that no Java can parse."""
     for digest in chain:
         certificate = certificates.get(digest)
@@ -117,4 +118,8 @@ def _canonical(name: Name | None) -> str:
 
 def _is_self_issued(reading: Reading) -> bool:
     subject, issuer = reading.subject, reading.issuer
-    return subject is not None and issuer is not None and [[(a.oid, a.text) for a in r] for r in subject] == [[(a.oid, a.text) for a in r] for r in issuer]
+    return (
+        subject is not None
+        and issuer is not None
+        and [[(a.oid, a.text) for a in r] for r in subject] == [[(a.oid, a.text) for a in r] for r in issuer]
+    )

@@ -1,4 +1,6 @@
-"""Which TLS implementation a client runs, told from the shape of its ClientHello. Always an inference; ``basis`` says from what."""
+"""Which TLS implementation a client runs, told from the shape of its ClientHello. Always an inference; ``basis`` says
+from what.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +9,8 @@ import struct
 from typing import Literal, NamedTuple
 
 from inspector import bounds
-from inspector.tls.messages import HelloShape
 from inspector.tls.registry import SCSV, is_grease
+from inspector.tls.shapes import HelloShape
 
 TLS13_SUITES = 0x13
 """The first byte of the cipher suites of TLS 1.3 (RFC 8446, appendix B.4)."""
@@ -67,15 +69,17 @@ _programs: dict[bytes, bytes] = {}
 
 
 def program(shape: HelloShape | None) -> bytes:
-    """What tells programs of one stack at one address apart: their cipher suites. Those of TLS 1.3 and GREASE are left out, and no extension counts, for they
-    change with the session that is offered; empty where there is no hello.
+    """What tells programs of one stack at one address apart: their cipher suites. Those of TLS 1.3 and GREASE are left
+    out, and no extension counts, for they change with the session that is offered; empty where there is no hello.
     """
     if shape is None:
         return b""
     known = _programs.get(shape.key)
     if known is None:
         suites = [code for code in shape.cipher_suites if code >> 8 != TLS13_SUITES and not is_grease(code)]
-        known = hashlib.blake2s(struct.pack(f">{len(suites)}H", *(code & 0xFFFF for code in suites)), digest_size=8).digest()
+        known = hashlib.blake2s(
+            struct.pack(f">{len(suites)}H", *(code & 0xFFFF for code in suites)), digest_size=8
+        ).digest()
         if shape.key and len(_programs) < bounds.CACHE:
             _programs[shape.key] = known
     return known

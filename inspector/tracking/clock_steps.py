@@ -1,8 +1,11 @@
-"""A log's clock as it was while the log was written: as a rule one offset from the capture's; where it was set in between, one for each segment of the log.
+"""A log's clock as it was while the log was written: as a rule one offset from the capture's; where it was set in
+between, one for each segment of the log.
 
-Local time moves by an hour twice a year, and clocks are set. Then no one offset fits, but each of a few fits a run of the log's lines. The first offset is the one at which
-most entries fit; another is looked for among those that do not. Which line belongs to which is the cheapest way through the log (Viterbi's), where an entry that does not fit
-costs one, and a change of the offset as much as several of them. The segments must follow each other on the wire too: lines of an earlier day that fit by their rhythm do not.
+Local time moves by an hour twice a year, and clocks are set. Then no one offset fits, but each of a few fits a run of
+the log's lines. The first offset is the one at which most entries fit; another is looked for among those that do not.
+Which line belongs to which is the cheapest way through the log (Viterbi's), where an entry that does not fit costs one,
+and a change of the offset as much as several of them. The segments must follow each other on the wire too: lines of an
+earlier day that fit by their rhythm do not.
 """
 
 from __future__ import annotations
@@ -32,8 +35,10 @@ class Segment(NamedTuple):
     offset: Offset
 
 
-class Clock(NamedTuple):
-    """``offsets``: that of the whole log; several where they fit equally well, none where none does. ``segments``: two or more where it was set, else empty."""
+class LogClock(NamedTuple):
+    """``offsets``: that of the whole log; several where they fit equally well, none where none does. ``segments``: two
+    or more where it was set, else empty.
+    """
 
     offsets: list[Offset]
     segments: list[Segment]
@@ -50,15 +55,26 @@ class Clock(NamedTuple):
         return [self.segments[max(bisect_right(self.segments, place, key=lambda segment: segment.first) - 1, 0)].offset]
 
 
-def clock_of(entries: Sequence[tuple[int, K]], wire: Mapping[K, list[int]], early_ns: int, late_ns: int, has_zone: bool, resolution_ns: int = MILLISECOND_NS) -> Clock:
-    """The clock of a log. ``entries``: times and which moments they may name, in the order of its lines; ``wire``: the sorted moments by that; the rest as in ``offsets``."""
+def clock_of(
+    entries: Sequence[tuple[int, K]],
+    wire: Mapping[K, list[int]],
+    early_ns: int,
+    late_ns: int,
+    has_zone: bool,
+    resolution_ns: int = MILLISECOND_NS,
+) -> LogClock:
+    """The clock of a log. ``entries``: times and which moments they may name, in the order of its lines; ``wire``: the
+    sorted moments by that; the rest as in ``offsets``.
+    """
     before_ns = early(early_ns, resolution_ns)
 
     def best(some: Sequence[tuple[int, K]]) -> list[Offset]:
         times: dict[K, list[int]] = {}
         for ns, key in some:
             times.setdefault(key, []).append(ns)
-        return offsets([Times(sorted(ns), wire[key]) for key, ns in times.items()], early_ns, late_ns, has_zone, resolution_ns)
+        return offsets(
+            [Times(sorted(ns), wire[key]) for key, ns in times.items()], early_ns, late_ns, has_zone, resolution_ns
+        )
 
     def moment(entry: tuple[int, K], offset: Offset) -> int | None:
         low, high = offset.window(entry[0], before_ns, late_ns)
@@ -69,7 +85,7 @@ def clock_of(entries: Sequence[tuple[int, K]], wire: Mapping[K, list[int]], earl
     found = best(entries)
     candidates = found[:MOST]
     if not candidates or candidates[0].is_weak:
-        return Clock(found, [])
+        return LogClock(found, [])
     rest = list(entries)
     while len(candidates) < MOST:
         rest = [entry for entry in rest if all(moment(entry, offset) is None for offset in candidates)]
@@ -78,10 +94,10 @@ def clock_of(entries: Sequence[tuple[int, K]], wire: Mapping[K, list[int]], earl
             break
         candidates.append(more[0])
     if len(candidates) < 2:
-        return Clock(found, [])
+        return LogClock(found, [])
     moments = [[moment(entry, offset) for offset in candidates] for entry in entries]
     segments = _segments(moments, candidates)
-    return Clock(found, segments if _follow(segments, moments, candidates) else [])
+    return LogClock(found, segments if _follow(segments, moments, candidates) else [])
 
 
 def _segments(moments: list[list[int | None]], candidates: list[Offset]) -> list[Segment]:
@@ -100,11 +116,17 @@ def _segments(moments: list[list[int | None]], candidates: list[Offset]) -> list
         state = way[state]
         states.append(state)
     states.reverse()
-    return [Segment(place, candidates[state]) for place, state in enumerate(states) if not place or states[place - 1] != state]
+    return [
+        Segment(place, candidates[state])
+        for place, state in enumerate(states)
+        if not place or states[place - 1] != state
+    ]
 
 
 def _follow(segments: list[Segment], moments: list[list[int | None]], candidates: list[Offset]) -> bool:
-    """Whether there are several segments, each with entries that fit, whose moments come one segment after the other."""
+    """Whether there are several segments, each with entries that fit, whose moments come one segment
+    after the other.
+    """
     if len(segments) < 2:
         return False
     last: int | None = None

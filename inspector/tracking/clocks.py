@@ -1,7 +1,8 @@
-"""How far another clock is from the capture's, told by what both wrote down: the offset at which most of their times fit.
+"""How far another clock is from the capture's, told by what both wrote down: the offset at which most of their times
+fit.
 
-A log without a zone may be off by any quarter of an hour; clocks also differ by seconds. What fits by chance is not believed: the further an offset is
-from what clocks usually do, the more has to fit.
+A log without a zone may be off by any quarter of an hour; clocks also differ by seconds. What fits by chance is not
+believed: the further an offset is from what clocks usually do, the more has to fit.
 """
 
 from __future__ import annotations
@@ -28,10 +29,14 @@ AROUND_NS = (30 * SECOND_NS, 1800 * SECOND_NS, FARTHEST_NS)
 """Around an offset, within which it is counted how often entries and moments meet by chance; the densest counts."""
 
 CHANCE, CHANCE_AGREED = 0.005, 0.05
-"""How many offsets that fit as well by chance alone may be expected where one is believed; the second where the clocks simply agree."""
+"""How many offsets that fit as well by chance alone may be expected where one is believed; the second where the clocks
+simply agree.
+"""
 
 NEARLY_ALL, FEW = 0.95, 10
-"""Where clocks agree and nearly all of more than a few entries fit, they are believed although moments lie so densely that chance would do as well."""
+"""Where clocks agree and nearly all of more than a few entries fit, they are believed although moments lie so densely
+that chance would do as well.
+"""
 
 MANY = 500
 PAIRS = 2_000_000
@@ -39,7 +44,8 @@ TRIED = 64
 
 
 class Offset(NamedTuple):
-    """Log clock minus capture clock lies from ``low_ns`` to ``high_ns``. ``matched``: how many entries fit. ``is_weak``: it may be chance.
+    """Log clock minus capture clock lies from ``low_ns`` to ``high_ns``. ``matched``: how many entries fit.
+    ``is_weak``: it may be chance.
 
     ``resolution_ns``: of the log's times.
     """
@@ -61,7 +67,9 @@ class Offset(NamedTuple):
         return max((self.high_ns - self.low_ns + 1) // 2, self.resolution_ns)
 
     def window(self, ns: int, early_ns: int, late_ns: int) -> tuple[int, int]:
-        """From when to when the moment lies of which an entry was written from ``early_ns`` before to ``late_ns`` behind it."""
+        """From when to when the moment lies of which an entry was written from ``early_ns`` before to ``late_ns``
+        behind it.
+        """
         return ns - self.high_ns - late_ns, ns - self.low_ns + early_ns
 
 
@@ -72,13 +80,20 @@ class Times(NamedTuple):
     wire: list[int]
 
 
-def offsets(classes: Sequence[Times], early_ns: int, late_ns: int, has_zone: bool, resolution_ns: int = MILLISECOND_NS) -> list[Offset]:
-    """The best offsets: one as a rule, several where they fit equally well, none where no more fits than would by chance.
+def offsets(
+    classes: Sequence[Times], early_ns: int, late_ns: int, has_zone: bool, resolution_ns: int = MILLISECOND_NS
+) -> list[Offset]:
+    """The best offsets: one as a rule, several where they fit equally well, none where no more fits than would by
+    chance.
 
-    An entry is written from ``early_ns`` before to ``late_ns`` behind its moment, where its time is written to the millisecond; coarser times (``resolution_ns``) are
-    earlier by as much. Where all entries fit a clock that is off by seconds and a zone, although that may be chance, the offset is weak.
+    An entry is written from ``early_ns`` before to ``late_ns`` behind its moment, where its time is written to the
+    millisecond; coarser times (``resolution_ns``) are earlier by as much. Where all entries fit a clock that is off by
+    seconds and a zone, although that may be chance, the offset is weak.
     """
-    return [found._replace(resolution_ns=resolution_ns) for found in _offsets(classes, early(early_ns, resolution_ns), late_ns, has_zone)]
+    return [
+        found._replace(resolution_ns=resolution_ns)
+        for found in _offsets(classes, early(early_ns, resolution_ns), late_ns, has_zone)
+    ]
 
 
 def early(early_ns: int, resolution_ns: int) -> int:
@@ -109,13 +124,27 @@ def _offsets(classes: Sequence[Times], early_ns: int, late_ns: int, has_zone: bo
     kept = len(tiers)
     tiers.append((best(differences), 2 * FARTHEST_NS / width))
     judged = [(found, places * _by_chance(differences, share, found[0], width)) for found, places in tiers if found]
-    if has_zone and exact and (judged[0][1] < CHANCE_AGREED or exact[0].matched >= NEARLY_ALL * _inside(classes, exact[0], early_ns, late_ns) > FEW):
+    if (
+        has_zone
+        and exact
+        and (
+            judged[0][1] < CHANCE_AGREED
+            or exact[0].matched >= NEARLY_ALL * _inside(classes, exact[0], early_ns, late_ns) > FEW
+        )
+    ):
         return exact[:TRIED]
     found, expected = min(judged, key=lambda tier: max(tier[1], 1e-9))
     if expected < CHANCE:
         return found[:TRIED]
     total = sum(len(c.log) for c in classes)
-    return next(([o._replace(is_weak=True) for o in some[:TRIED]] for some, _ in tiers[:kept] if some and some[0].matched == total), [])
+    return next(
+        (
+            [o._replace(is_weak=True) for o in some[:TRIED]]
+            for some, _ in tiers[:kept]
+            if some and some[0].matched == total
+        ),
+        [],
+    )
 
 
 def _inside(classes: Sequence[Times], offset: Offset, early_ns: int, late_ns: int) -> int:
@@ -125,7 +154,8 @@ def _inside(classes: Sequence[Times], offset: Offset, early_ns: int, late_ns: in
 
 
 def _by_chance(differences: I64, share: float, offset: Offset, width: int) -> float:
-    """How likely it is that as many entries fit at one offset by chance (Poisson), by how densely pairs lie around it. ``share``: of all pairs, those in
+    """How likely it is that as many entries fit at one offset by chance (Poisson), by how densely pairs lie around it.
+    ``share``: of all pairs, those in
     ``differences``.
     """
     first, last = np.searchsorted(differences, [offset.ns - width, offset.ns + width])
@@ -175,7 +205,9 @@ def _holds_base(offset: Offset, has_zone: bool) -> bool:
 
 
 def _best(classes: Sequence[Times], differences: I64, early_ns: int, late_ns: int, is_sample: bool) -> list[Offset]:
-    """The offsets at which most entries find a moment of their own. ``is_sample``: there are more pairs than ``differences``."""
+    """The offsets at which most entries find a moment of their own. ``is_sample``: there are more pairs than
+    ``differences``.
+    """
     if not len(differences):
         return []
     width = early_ns + late_ns

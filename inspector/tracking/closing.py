@@ -1,10 +1,12 @@
 """Who ended a connection, how, and what it had read by then.
 
-The order of frames is that of the place where they were captured: on a span port or with a tap for each direction a FIN may be recorded before the one that it
-answers. TCP says it better (RFC 9293, section 3.6): a FIN that acknowledges the other side's FIN came second, and whoever acknowledges a Certificate has it.
+The order of frames is that of the place where they were captured: on a span port or with a tap for each direction a FIN
+may be recorded before the one that it answers. TCP says it better (RFC 9293, section 3.6): a FIN that acknowledges the
+other side's FIN came second, and whoever acknowledges a Certificate has it.
 
-What a client sends at the end need not be a reason. JSSE answers an end of file during the handshake with alert 40, OpenSSL with alert 50, and JDK 8 sends alert 10
-when its read time-out fires; an alert about certificates is a verdict whatever the other side did.
+What a client sends at the end need not be a reason. JSSE answers an end of file during the handshake with alert 40,
+OpenSSL with alert 50, and JDK 8 sends alert 10 when its read time-out fires; an alert about certificates is a verdict
+whatever the other side did.
 """
 
 from __future__ import annotations
@@ -26,10 +28,14 @@ ALERT_RECORD = 2 + 1 + 16
 """TLS 1.3: the fragment of an encrypted alert: its two bytes, the content type and the tag (RFC 8446, section 5.2)."""
 
 REFUSED_WITHIN_NS = 1_000_000_000
-"""A server that refuses does so when it has read the client's flight; later it may as well have grown tired of waiting."""
+"""A server that refuses does so when it has read the client's flight; later it may as well have grown
+tired of waiting.
+"""
 
 QUICK_NS = 50_000_000
-"""Java closes in silence as soon as it has read the flight: 35 ms later at most, in some two hundred recorded aborts. Time-outs and watchdogs take longer."""
+"""Java closes in silence as soon as it has read the flight: 35 ms later at most, in some two hundred recorded aborts.
+Time-outs and watchdogs take longer.
+"""
 
 LONGEST_RTT_NS = 200_000_000
 """A SYN that was repeated makes a round trip look longer than it is."""
@@ -57,20 +63,34 @@ def closed_first(main: ConnectionFacts) -> tuple[Side | None, How | None]:
 def gave_up(main: ConnectionFacts, closed_by: str | None) -> bool:
     """Whether the client broke off after the server's certificate and before its own key exchange.
 
-    With an alert in clear (blocking clients), or by closing in silence after ServerHelloDone (Puppet Server's HTTP client).
+    With an alert in clear (blocking clients), or by closing in silence after ServerHelloDone (Puppet Server's HTTP
+    client).
     """
     handshake = main.handshake
     seen = handshake.seen
-    if not seen & facts.S_CERTIFICATE or seen & (facts.C_KEY_EXCHANGE | facts.C_CHANGE | facts.C_SEALED) or is_modern(handshake):
+    if (
+        not seen & facts.S_CERTIFICATE
+        or seen & (facts.C_KEY_EXCHANGE | facts.C_CHANGE | facts.C_SEALED)
+        or is_modern(handshake)
+    ):
         return False
-    if main.from_client.application_records or main.from_server.application_records or seen & (facts.S_CHANGE | facts.S_SEALED):
+    if (
+        main.from_client.application_records
+        or main.from_server.application_records
+        or seen & (facts.S_CHANGE | facts.S_SEALED)
+    ):
         return False  # a server goes on only behind the client's Finished
     fatal = next((a for a in main.alerts if a.level == FATAL), None)
     if fatal is not None and fatal.from_client:
         return not is_consequence(main, fatal)
     if main.from_client.lost or not main.from_client.packets:
         return False
-    return bool(closed_by == "client" and seen & facts.S_DONE and _has_read_certificate(main) and (fatal is None or _closed_before(main, fatal)))
+    return bool(
+        closed_by == "client"
+        and seen & facts.S_DONE
+        and _has_read_certificate(main)
+        and (fatal is None or _closed_before(main, fatal))
+    )
 
 
 def _end(lane: LaneFacts) -> int:
@@ -117,7 +137,9 @@ def server_was_gone(main: ConnectionFacts, alert: AlertFact) -> bool:
 
 
 def delay_of_close(main: ConnectionFacts) -> int | None:
-    """Nanoseconds from the server's ServerHelloDone to the client's close, less a round trip; None where either is missing."""
+    """Nanoseconds from the server's ServerHelloDone to the client's close, less a round trip; None where either is
+    missing.
+    """
     close = first_close(main.from_client)
     done = next((e.ns for e in unpack_events(main.events) if e.letter == "N" and not e.from_client), None)
     if close is None or done is None:
@@ -126,15 +148,25 @@ def delay_of_close(main: ConnectionFacts) -> int | None:
 
 
 def is_refused(main: ConnectionFacts) -> bool:
-    """TLS 1.3 without secrets: whether the server answered the client's flight with nothing but one record of an alert's size.
+    """TLS 1.3 without secrets: whether the server answered the client's flight with nothing but one record of an
+    alert's size.
 
-    So it refuses a client's certificate, which it reads after its own flight (RFC 8446, section 4.4.2.4). A client that said goodbye first was not refused.
+    So it refuses a client's certificate, which it reads after its own flight (RFC 8446, section 4.4.2.4). A client that
+    said goodbye first was not refused.
     """
     client, server = main.from_client, main.from_server
-    if not is_modern(main.handshake) or main.secrets == "" or server.tail is None or client.tail is None or server.tail.size > ALERT_RECORD:
+    if (
+        not is_modern(main.handshake)
+        or main.secrets == ""
+        or server.tail is None
+        or client.tail is None
+        or server.tail.size > ALERT_RECORD
+    ):
         return False
     tail = server.tail
-    flight = next((e.ns for e in unpack_events(main.events) if e.letter == "D" and e.from_client and not e.decrypted), None)
+    flight = next(
+        (e.ns for e in unpack_events(main.events) if e.letter == "D" and e.from_client and not e.decrypted), None
+    )
     if flight is None or not tail.previous_ns <= flight <= tail.ns < flight + REFUSED_WITHIN_NS or not tail.previous_ns:
         return False
     said_goodbye = client.tail.size <= ALERT_RECORD and client.tail.ns <= tail.ns

@@ -1,6 +1,7 @@
 """The TLS view of one flow: messages of both directions gathered into facts. Knows nothing of other connections.
 
-What is kept depends only on what each direction says, never on how the directions interleave in the capture; times and frames aside.
+What is kept depends only on what each direction says, never on how the directions interleave in the capture; times and
+frames aside.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from inspector.facts import (
     SERVER_BITS,
     SIDE_AT,
     AlertFact,
-    Anomaly,
+    AnomalyFact,
     HandshakeFacts,
     LaneFacts,
     Tail,
@@ -35,7 +36,16 @@ from inspector.tls.handshake import unexpected
 from inspector.tls.preamble import preamble_name
 from inspector.tls.reader import Malformed
 from inspector.tls.records import Mark, Mode, RecordReader
-from inspector.tls.registry import ALERT, CHANGE_CIPHER_SPEC, CLIENT_HELLO, FINISHED, HELLO_REQUEST, SERVER_HELLO, cipher_name, message_name
+from inspector.tls.registry import (
+    ALERT,
+    CHANGE_CIPHER_SPEC,
+    CLIENT_HELLO,
+    FINISHED,
+    HELLO_REQUEST,
+    SERVER_HELLO,
+    cipher_name,
+    message_name,
+)
 from inspector.tracking.reading import LETTERS, READERS, CertificateStore, read_beginning, read_offer
 from inspector.tracking.rungs import in_order
 from inspector.tracking.sessions import is_modern
@@ -51,7 +61,9 @@ BEGIN: Mark = (0, 0, 0)
 
 
 class AlertNote(Struct, frozen=True, gc=False):
-    """An alert as it was read. ``level`` negative: behind a ChangeCipherSpec, readable only where the suite does not encrypt."""
+    """An alert as it was read. ``level`` negative: behind a ChangeCipherSpec, readable only where the suite does not
+    encrypt.
+    """
 
     lane: int
     level: int | None
@@ -60,7 +72,7 @@ class AlertNote(Struct, frozen=True, gc=False):
     decrypted: bool = False
 
 
-class Channel(Protocol):
+class RecordDecryptor(Protocol):
     """Opens encrypted records and tells the connection what is in them."""
 
     def overheard(self, lane: int, kind: int, body: bytes) -> None: ...
@@ -79,10 +91,10 @@ class Store(CertificateStore, Protocol):
 
     def certificate(self, digest: bytes) -> bytes | None: ...
 
-    def channel(self, connection: Connection) -> Channel | None: ...
+    def channel(self, connection: ConnectionAssembly) -> RecordDecryptor | None: ...
 
 
-class Connection:
+class ConnectionAssembly:
     """The sink of both record readers of a flow. ``client_lane`` is None until a SYN or a hello tells the sides."""
 
     __slots__ = (
@@ -116,7 +128,7 @@ class Connection:
         """The connection's own handshake, before any renegotiation."""
         self.handshakes = [self.handshake]
         """With decrypted renegotiations behind it."""
-        self.channel: Channel | None = None
+        self.channel: RecordDecryptor | None = None
         self._rounds = [0, 0]
         self.events = bytearray()
         self.last_ns = 0
@@ -137,7 +149,9 @@ class Connection:
         self._readers: list[RecordReader] = []
 
     def attach(self, readers: list[RecordReader]) -> None:
-        """The readers whose sink this is. From the first byte on, where there are secrets, encrypted records are handed on: one side may come before the other."""
+        """The readers whose sink this is. From the first byte on, where there are secrets, encrypted records are handed
+        on: one side may come before the other.
+        """
         self._readers = readers
         if self.channel is not None:
             self.channel.close()
@@ -151,7 +165,9 @@ class Connection:
         if len(self.events) >= MOST_EVENT_BYTES:
             if not self.is_full:
                 self.is_full = True
-                self.anomaly(lane, "bounded", f"more than {bounds.EVENTS} messages and records: later ones are not kept", mark)
+                self.anomaly(
+                    lane, "bounded", f"more than {bounds.EVENTS} messages and records: later ones are not kept", mark
+                )
             return
         ns = mark[2]
         self.events += pack_event(ns, mark[1], size, letter, lane)
@@ -209,7 +225,9 @@ class Connection:
             elif letter == b"Z":
                 self.anomaly(lane, "unknown_message", f"a handshake message of type {kind}", mark, "handshake.msg_type")
         except Malformed as problem:
-            self.anomaly(lane, "malformed", f"{message_name(kind)}: {problem.text}", mark, problem.path, 9 + problem.offset)
+            self.anomaly(
+                lane, "malformed", f"{message_name(kind)}: {problem.text}", mark, problem.path, 9 + problem.offset
+            )
         return letter
 
     def sslv2_hello(self, lane: int, record: bytes, mark: Mark) -> None:
@@ -262,7 +280,9 @@ class Connection:
         if content_type == ALERT:
             self.event(lane, b"l", length, mark)
             if not self.is_full:
-                self.alerts.append(AlertNote(lane, None, None, mark) if len(head) < 2 else AlertNote(lane, -head[0], head[1], mark))
+                self.alerts.append(
+                    AlertNote(lane, None, None, mark) if len(head) < 2 else AlertNote(lane, -head[0], head[1], mark)
+                )
         elif content_type == CHANGE_CIPHER_SPEC:
             self.event(lane, b"i", length, mark)
         else:
@@ -304,7 +324,9 @@ class Connection:
             reader.keen, reader.data_bytes = is_keen and reader.mode is not Mode.LOST, data_bytes
 
     def unsealed_message(self, lane: int, kind: int, body: bytes, mark: Mark) -> None:
-        """A handshake message that was decrypted. Up to TLS 1.2 what follows a direction's Finished belongs to the next handshake."""
+        """A handshake message that was decrypted. Up to TLS 1.2 what follows a direction's Finished belongs to the next
+        handshake.
+        """
         number = self._rounds[lane]
         if len(self.handshakes) <= number and kind != HELLO_REQUEST:
             self.handshakes.append(HandshakeFacts())
@@ -328,7 +350,12 @@ class Connection:
         self.event(lane, decrypted_letter(b"L"), code, mark)
         known = AlertNote(lane, level, code, mark, True)
         for place, alert in enumerate(self.alerts):
-            if alert.lane == lane and not alert.decrypted and alert.mark == mark and (alert.level is None or alert.level <= 0):
+            if (
+                alert.lane == lane
+                and not alert.decrypted
+                and alert.mark == mark
+                and (alert.level is None or alert.level <= 0)
+            ):
                 self.alerts[place] = known
                 return
         if not self.is_full:
@@ -355,7 +382,9 @@ class Connection:
         found: list[AlertFact] = []
         for alert in self.alerts:
             level, code = alert.level, alert.code
-            if level is not None and level <= 0 and not alert.decrypted:  # behind a ChangeCipherSpec: readable only where the suite does not encrypt
+            if (
+                level is not None and level <= 0 and not alert.decrypted
+            ):  # behind a ChangeCipherSpec: readable only where the suite does not encrypt
                 level, code = (-level, code) if -level in (1, 2) and self._is_null() else (None, None)
             found.append(AlertFact(alert.lane == client, level, code, alert.mark[1], alert.mark[2], alert.decrypted))
         if len(found) > 1:
@@ -367,28 +396,36 @@ class Connection:
         answer = self.handshake.answer
         return answer is not None and "_WITH_NULL_" in cipher_name(answer.cipher_suite)
 
-    def anomaly_facts(self, client: int, events: bytes) -> tuple[Anomaly, ...]:
+    def anomaly_facts(self, client: int, events: bytes) -> tuple[AnomalyFact, ...]:
         """All anomalies, the client's first; also messages out of their order."""
         order = out_of_order(events)
         if not self.anomalies and not order:
             return ()
-        found = [Anomaly(kind, text, lane == client, offset, path, frame) for lane, kind, text, offset, path, frame in self.anomalies]
+        found = [
+            AnomalyFact(kind, text, lane == client, offset, path, frame)
+            for lane, kind, text, offset, path, frame in self.anomalies
+        ]
         found.sort(key=lambda a: (not a.from_client, a.offset))
         return (*found, *order)
 
     def event_facts(self, client: int) -> bytes:
         """All rungs by time; within a frame the order of the bytes is kept."""
-        events = bytearray(self.events) if self.is_orderly else bytearray(pack_events(in_order(unpack_events(self.events))))
+        events = (
+            bytearray(self.events) if self.is_orderly else bytearray(pack_events(in_order(unpack_events(self.events))))
+        )
         if client == 0:  # the lane becomes "from the client"
             events[SIDE_AT::EVENT_BYTES] = events[SIDE_AT::EVENT_BYTES].translate(FLIP)
         return bytes(events)
 
 
-def out_of_order(events: bytes) -> list[Anomaly]:
+def out_of_order(events: bytes) -> list[AnomalyFact]:
     """Messages that come out of their order."""
     order = unexpected(events[LETTER_AT::EVENT_BYTES], events[SIDE_AT::EVENT_BYTES])
     listed = unpack_events(events) if order else []
-    return [Anomaly("unexpected_message", text, listed[i].from_client, 0, "handshake", listed[i].frame) for i, text in order[: bounds.ANOMALIES]]
+    return [
+        AnomalyFact("unexpected_message", text, listed[i].from_client, 0, "handshake", listed[i].frame)
+        for i, text in order[: bounds.ANOMALIES]
+    ]
 
 
 FLIP = bytes([1, 0, *range(2, 256)])

@@ -1,9 +1,11 @@
-"""Directions that were captured by two clocks: by how much the frames of servers are late, told by what must have come first.
+"""Directions that were captured by two clocks: by how much the frames of servers are late, told by what must have come
+first.
 
-A server answers what it was sent, and a client what it was answered: a SYN-ACK follows the SYN, a ServerHello the ClientHello, a key exchange the
-server's flight. If the clock of the servers' frames is ``s`` late, answers of servers seem to take ``s`` longer and answers of clients ``s`` shorter.
-The quickest of each kind bound ``s`` from both sides, as in the estimation of a clock's offset by round trips (Cristian 1989). Where 0 lies between
-the bounds, the clocks agree as far as anybody can tell.
+A server answers what it was sent, and a client what it was answered: a SYN-ACK follows the SYN, a ServerHello the
+ClientHello, a key exchange the server's flight. If the clock of the servers' frames is ``s`` late, answers of servers
+seem to take ``s`` longer and answers of clients ``s`` shorter. The quickest of each kind bound ``s`` from both sides,
+as in the estimation of a clock's offset by round trips (Cristian 1989). Where 0 lies between the bounds, the clocks
+agree as far as anybody can tell.
 """
 
 from __future__ import annotations
@@ -87,8 +89,16 @@ def _quickest(connection: ConnectionFacts) -> tuple[int | None, int | None]:
     clients = _between(first, ("s", False), ("C", True)) + _between(first, ("N", False), ("G", True))
     seen = connection.handshake.seen
     if seen & facts.S_DONE:
-        servers += _between(first, ("I", True), ("I", False)) if not seen & facts.S_TICKET else _between(first, ("I", True), ("T", False))
-    elif ("G", True) not in first and connection.handshake.answer is not None and connection.handshake.answer.version < 0x0304:
+        servers += (
+            _between(first, ("I", True), ("I", False))
+            if not seen & facts.S_TICKET
+            else _between(first, ("I", True), ("T", False))
+        )
+    elif (
+        ("G", True) not in first
+        and connection.handshake.answer is not None
+        and connection.handshake.answer.version < 0x0304
+    ):
         clients += _between(first, ("I", False), ("I", True))
     return min(servers, default=None), min(clients, default=None)
 

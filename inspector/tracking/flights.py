@@ -1,8 +1,10 @@
-"""What lengths tell of an encrypted server flight beside one that was in clear: whether the Certificate message can be the same.
+"""What lengths tell of an encrypted server flight beside one that was in clear: whether the Certificate message can be
+the same.
 
-The question is turned round: could the same certificate and chain have given these records? The hello may have grown by renegotiation_info (RFC 5746,
-section 3.2) and lost or gained extensions and a session id, a signature may have another length, a CertificateRequest or CertificateStatus may be
-new. Only where no such flight fits is the change proven. An equal length proves nothing.
+The question is turned round: could the same certificate and chain have given these records? The hello may have grown by
+renegotiation_info (RFC 5746, section 3.2) and lost or gained extensions and a session id, a signature may have another
+length, a CertificateRequest or CertificateStatus may be new. Only where no such flight fits is the change proven. An
+equal length proves nothing.
 """
 
 from __future__ import annotations
@@ -10,9 +12,9 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from inspector.facts import ConnectionFacts, Event, unpack_events
-from inspector.tls.messages import AnswerShape, HelloShape
 from inspector.tls.protection import NOTHING, Extent, Protection, plaintext_extent, protection_of
 from inspector.tls.registry import ENCRYPT_THEN_MAC, cipher_name
+from inspector.tls.shapes import AnswerShape, HelloShape
 from inspector.tracking.renegotiation import Renegotiation
 from inspector.tracking.sessions import is_modern
 
@@ -24,7 +26,9 @@ VERIFY_DATA = 12
 FINISHED, DONE, CHANGE, ALERT = 4 + VERIFY_DATA, 4, 1, 2
 SESSION_ID = 32
 KEY_EXCHANGE_VARIES = 8
-"""An ECDSA or DSA signature in DER nearly always varies by two bytes at most, one in millions by more; a DHE value may begin with zeros that are left out."""
+"""An ECDSA or DSA signature in DER nearly always varies by two bytes at most, one in millions by more; a DHE value may
+begin with zeros that are left out.
+"""
 
 EXTENSIONS = {0: 4, 1: 5, 5: 4, 11: 8, 16: 64, 17: 4, 22: 4, 23: 4, 35: 4, 13172: 64}
 """What an extension takes in a ServerHello at most; others are not sent by servers up to TLS 1.2, or take ``OTHER``."""
@@ -32,11 +36,18 @@ EXTENSIONS = {0: 4, 1: 5, 5: 4, 11: 8, 16: 64, 17: 4, 22: 4, 23: 4, 35: 4, 13172
 OTHER = 16
 RENEGOTIATION_INFO, STATUS_REQUEST = 65281, 5
 FULL_RECORD = 1 << 14
-NAMES = {"S": "ServerHello", "X": "Certificate", "U": "CertificateStatus", "K": "ServerKeyExchange", "R": "CertificateRequest", "N": "ServerHelloDone"}
+NAMES = {
+    "S": "ServerHello",
+    "X": "Certificate",
+    "U": "CertificateStatus",
+    "K": "ServerKeyExchange",
+    "R": "CertificateRequest",
+    "N": "ServerHelloDone",
+}
 ORDER = "SXUKRN"
 
 
-class Part(NamedTuple):
+class FlightPart(NamedTuple):
     """One message, or a whole flight, then and now. ``expected``: what the same certificate allows."""
 
     name: str
@@ -45,16 +56,18 @@ class Part(NamedTuple):
     now: Extent | None
 
 
-class Comparison(NamedTuple):
+class FlightComparison(NamedTuple):
     """``text``: the verdict with its numbers."""
 
     verdict: Verdict
     text: str
-    parts: tuple[Part, ...] = ()
+    parts: tuple[FlightPart, ...] = ()
 
 
 class FirstFlight(NamedTuple):
-    """A server flight in clear. ``sizes``: of its messages with their headers, by letter; ``key_exchange``: of the client's."""
+    """A server flight in clear. ``sizes``: of its messages with their headers, by letter; ``key_exchange``: of the
+    client's.
+    """
 
     sizes: dict[str, int]
     key_exchange: int
@@ -99,7 +112,9 @@ class Measure:
             self._calibrate(main.sealed(side))
 
     def _calibrate(self, sealed: list[Event]) -> None:
-        """Hold a side against records whose content is known: CBC records that are longer than they need be are padded freely."""
+        """Hold a side against records whose content is known: CBC records that are longer than they need be are padded
+        freely.
+        """
         previous = "i"  # what is first is a Finished, as behind any ChangeCipherSpec
         for event in sealed:
             expected = {"i": CHANGE, "l": ALERT}.get(event.letter, FINISHED if previous == "i" else None)
@@ -108,7 +123,10 @@ class Measure:
                 continue
             self._is_padded_freely = True
             if not self._fits(event, expected):
-                self.problem = "its Finished, ChangeCipherSpec and alerts are not as long as they must be (compressed, or bytes are missing)"
+                self.problem = (
+                    "its Finished, ChangeCipherSpec and alerts are not as long as they must be (compressed, or bytes"
+                    " are missing)"
+                )
 
     def _fits(self, event: Event, length: int) -> bool:
         found = self.extent(event)
@@ -139,7 +157,9 @@ def server_hello_extent(first: FirstFlight) -> Extent:
     lost = sum(EXTENSIONS.get(kind, OTHER) for kind in present)
     gained = sum(EXTENSIONS.get(kind, 0) for kind in offered if kind not in present)
     grown = 2 * VERIFY_DATA if first.answer.secure_renegotiation else 0
-    return Extent(max(size + grown - lost - first.session_id, 38), size + grown + gained + SESSION_ID - first.session_id)
+    return Extent(
+        max(size + grown - lost - first.session_id, 38), size + grown + gained + SESSION_ID - first.session_id
+    )
 
 
 def _key_exchange_extent(first: FirstFlight) -> Extent:
@@ -149,45 +169,69 @@ def _key_exchange_extent(first: FirstFlight) -> Extent:
     return Extent(max(size - varies, 0), size + varies)
 
 
-def compare(first: FirstFlight | None, attempt: Renegotiation, measure: Measure) -> Comparison:
+def compare(first: FirstFlight | None, attempt: Renegotiation, measure: Measure) -> FlightComparison:
     """Whether the flight of a renegotiation can hold the certificate of a flight that was in clear."""
     if first is None:
-        return Comparison("unknown", "the first flight is not in the capture: there is nothing to compare it with")
+        return FlightComparison(
+            "unknown", "the first flight is not in the capture: there is nothing to compare it with"
+        )
     if measure.problem:
-        return Comparison("unknown", measure.problem)
+        return FlightComparison("unknown", measure.problem)
     records = [measure.extent(event) for event in attempt.flight]
     if not records:
-        return Comparison("unknown", "the server sent no flight")
+        return FlightComparison("unknown", "the server sent no flight")
     if any(record is None for record in records):
-        return Comparison("unknown", "a record is not as long as its suite makes records")
+        return FlightComparison("unknown", "a record is not as long as its suite makes records")
     sizes = [record for record in records if record is not None]
     if attempt.shape == "abbreviated":
-        return Comparison("unknown", "abbreviated: no certificate is sent")
+        return FlightComparison("unknown", "abbreviated: no certificate is sent")
     if len(sizes) == 1 and sizes[0].high < first.sizes["X"] and attempt.state != "completed":
-        return Comparison("unknown", "the flight is not all there")
+        return FlightComparison("unknown", "the flight is not all there")
     own = _own_records(first, sizes)
     return own if own is not None else _together(first, attempt, measure, sizes)
 
 
-def _own_records(first: FirstFlight, sizes: list[Extent]) -> Comparison | None:
-    """Message by message, where each has a record of its own: the first fits a ServerHello alone, the last a ServerHelloDone, the second is the Certificate."""
+def _own_records(first: FirstFlight, sizes: list[Extent]) -> FlightComparison | None:
+    """Message by message, where each has a record of its own: the first fits a ServerHello alone, the last a
+    ServerHelloDone, the second is the Certificate.
+    """
     hello = server_hello_extent(first)
-    if not 3 <= len(sizes) <= len(ORDER) or not _meets(sizes[0], hello) or not sizes[-1].has(DONE) or sizes[1].high >= FULL_RECORD:
+    if (
+        not 3 <= len(sizes) <= len(ORDER)
+        or not _meets(sizes[0], hello)
+        or not sizes[-1].has(DONE)
+        or sizes[1].high >= FULL_RECORD
+    ):
         return None
     before, now = first.sizes["X"], sizes[1]
     parts = (
-        Part("ServerHello", first.sizes["S"], hello, sizes[0]),
-        Part("Certificate", before, Extent(before, before), now),
-        *(Part("further message", None, None, size) for size in sizes[2:-1]),
-        Part("ServerHelloDone", DONE, Extent(DONE, DONE), sizes[-1]),
+        FlightPart("ServerHello", first.sizes["S"], hello, sizes[0]),
+        FlightPart("Certificate", before, Extent(before, before), now),
+        *(FlightPart("further message", None, None, size) for size in sizes[2:-1]),
+        FlightPart("ServerHelloDone", DONE, Extent(DONE, DONE), sizes[-1]),
     )
     if len(sizes) == 4 and set(first.sizes) == set("SXKN"):
-        parts = (*parts[:2], Part("ServerKeyExchange", first.sizes["K"], _key_exchange_extent(first), sizes[2]), parts[-1])
+        parts = (
+            *parts[:2],
+            FlightPart("ServerKeyExchange", first.sizes["K"], _key_exchange_extent(first), sizes[2]),
+            parts[-1],
+        )
     if now.has(before):
-        return Comparison("consistent", f"each message has a record of its own; the Certificate message is {now} bytes, {before:,} in clear: equal lengths prove nothing", parts)
+        return FlightComparison(
+            "consistent",
+            f"each message has a record of its own; the Certificate message is {now} bytes, {before:,} in clear: equal"
+            " lengths prove nothing",
+            parts,
+        )
     if now.high < before and _may_be_fragment(before, sizes[1:-1]):
-        return Comparison("unknown", f"a record of {now} bytes may be a part of a Certificate message of {before:,}", parts)
-    return Comparison("changed", f"each message has a record of its own; the Certificate message is {now} bytes, {before:,} in clear", parts)
+        return FlightComparison(
+            "unknown", f"a record of {now} bytes may be a part of a Certificate message of {before:,}", parts
+        )
+    return FlightComparison(
+        "changed",
+        f"each message has a record of its own; the Certificate message is {now} bytes, {before:,} in clear",
+        parts,
+    )
 
 
 def _may_be_fragment(length: int, sizes: list[Extent]) -> bool:
@@ -200,26 +244,36 @@ def _may_be_fragment(length: int, sizes: list[Extent]) -> bool:
     return False
 
 
-def _together(first: FirstFlight, attempt: Renegotiation, measure: Measure, sizes: list[Extent]) -> Comparison:
+def _together(first: FirstFlight, attempt: Renegotiation, measure: Measure, sizes: list[Extent]) -> FlightComparison:
     """By the whole flight, where messages share records."""
     now = NOTHING
     for size in sizes:
         now = now.plus(size)
-    same = server_hello_extent(first).plus(Extent(first.sizes["X"], first.sizes["X"])).plus(_key_exchange_extent(first)).plus(Extent(DONE, DONE))
+    same = (
+        server_hello_extent(first)
+        .plus(Extent(first.sizes["X"], first.sizes["X"]))
+        .plus(_key_exchange_extent(first))
+        .plus(Extent(DONE, DONE))
+    )
     may_have_more = _may_have_more(first, attempt, measure)
     total = sum(first.sizes.values())
-    text = f"messages share records; the flight is {now} bytes, with the same certificate it would be {same.low:,} {'or more' if may_have_more else f'to {same.high:,}'}"
-    parts = (Part("whole flight", total, same, now),)
+    text = (
+        f"messages share records; the flight is {now} bytes, with the same certificate it would be {same.low:,}"
+        f" {'or more' if may_have_more else f'to {same.high:,}'}"
+    )
+    parts = (FlightPart("whole flight", total, same, now),)
     is_whole = attempt.state == "completed"
     if is_whole and now.high < same.low:
-        return Comparison("changed", text, parts)
+        return FlightComparison("changed", text, parts)
     if now.low > same.high and not may_have_more:
-        return Comparison("changed", text, parts)
+        return FlightComparison("changed", text, parts)
     if now.high < same.low:
-        return Comparison("unknown", f"{text}; the client went away before it was all there", parts)
+        return FlightComparison("unknown", f"{text}; the client went away before it was all there", parts)
     if now.low > same.high:
-        return Comparison("unknown", f"{text}: a CertificateRequest or CertificateStatus may have been added", parts)
-    return Comparison("consistent", f"{text}: that fits, and proves nothing", parts)
+        return FlightComparison(
+            "unknown", f"{text}: a CertificateRequest or CertificateStatus may have been added", parts
+        )
+    return FlightComparison("consistent", f"{text}: that fits, and proves nothing", parts)
 
 
 def _may_have_more(first: FirstFlight, attempt: Renegotiation, measure: Measure) -> bool:

@@ -1,9 +1,10 @@
 """The legs of one handshake: in front of a balancer and behind it, and which is which.
 
-A balancer that hands TLS on leaves both randoms as they are, so that equal randoms between different endpoints are one handshake. Which leg is nearest to
-the client is told by topology, for each pair of server endpoints by all handshakes together: what is the server on the one leg is the client on the
-other; the PROXY protocol is spoken behind the balancer; one address in front leads to many behind; and on the nearer leg it takes longer from
-ClientHello to ServerHello, whatever the clocks say. Only where nothing of that tells them apart, the earlier ClientHello does.
+A balancer that hands TLS on leaves both randoms as they are, so that equal randoms between different endpoints are one
+handshake. Which leg is nearest to the client is told by topology, for each pair of server endpoints by all handshakes
+together: what is the server on the one leg is the client on the other; the PROXY protocol is spoken behind the
+balancer; one address in front leads to many behind; and on the nearer leg it takes longer from ClientHello to
+ServerHello, whatever the clocks say. Only where nothing of that tells them apart, the earlier ClientHello does.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ from typing import NamedTuple
 import numpy as np
 
 from inspector import bounds
-from inspector.facts import PREFIX_BYTES, ConnectionFacts, Endpoint, Facts
+from inspector.facts import PREFIX_BYTES, ConnectionFacts, Facts, PackedEndpoint
 
 RANDOM = slice(8, PREFIX_BYTES)
 PROXY = "proxy_v"
 
 
-class Leg(NamedTuple):
+class LegMatch(NamedTuple):
     """``place``: among the connections, in their order."""
 
     place: int
@@ -38,13 +39,13 @@ class Legs(NamedTuple):
 
 def find_legs(facts: Facts, ordered: Sequence[bytes]) -> Legs:
     """``ordered``: connections in the order of their ClientHellos."""
-    groups: dict[bytes, list[list[Leg]]] = {}
+    groups: dict[bytes, list[list[LegMatch]]] = {}
     repeated = _repeated(ordered)
     if not repeated:
         return Legs({}, set())
     for place, packed in enumerate(ordered):
         if packed[RANDOM] in repeated:
-            leg = Leg(place, packed, facts.unpack(packed))
+            leg = LegMatch(place, packed, facts.unpack(packed))
             same_hello = groups.setdefault(leg.facts.handshake.client_random, [])
             group = next((g for g in same_hello[-MOST_LEGS:] if _is_other_leg(g, leg.facts)), None)
             if group is None:
@@ -75,8 +76,10 @@ MOST_LEGS = 8
 """Legs of one handshake; and so many handshakes with one ClientHello, the last ones, that another leg may belong to."""
 
 
-def _is_other_leg(group: list[Leg], leg: ConnectionFacts) -> bool:
-    """Whether the same handshake goes on there: other endpoints, and the same ServerHello, or none that contradicts and about the same time."""
+def _is_other_leg(group: list[LegMatch], leg: ConnectionFacts) -> bool:
+    """Whether the same handshake goes on there: other endpoints, and the same ServerHello, or none that contradicts and
+    about the same time.
+    """
     random = leg.handshake.server_random
     if len(group) >= MOST_LEGS:
         return False
@@ -92,9 +95,9 @@ def _is_other_leg(group: list[Leg], leg: ConnectionFacts) -> bool:
 class Topology:
     """What all handshakes together say of two server endpoints: which is nearer to the client."""
 
-    def __init__(self, groups: Sequence[Sequence[Leg]]) -> None:
-        self._votes: dict[tuple[Endpoint, Endpoint], list[int]] = {}
-        self._partners: dict[Endpoint, set[Endpoint]] = {}
+    def __init__(self, groups: Sequence[Sequence[LegMatch]]) -> None:
+        self._votes: dict[tuple[PackedEndpoint, PackedEndpoint], list[int]] = {}
+        self._partners: dict[PackedEndpoint, set[PackedEndpoint]] = {}
         for group in groups:
             for one in group:
                 for other in group:
@@ -110,11 +113,11 @@ class Topology:
         if mine is not None and theirs is not None:
             votes[2] += (mine > theirs) - (mine < theirs)
 
-    def order(self, group: Sequence[Leg]) -> list[Leg]:
+    def order(self, group: Sequence[LegMatch]) -> list[LegMatch]:
         """The legs of one handshake, nearest to the client first."""
         return sorted(group, key=cmp_to_key(self._compare))
 
-    def _compare(self, one: Leg, other: Leg) -> int:
+    def _compare(self, one: LegMatch, other: LegMatch) -> int:
         a, b = one.facts.server, other.facts.server
         addresses, proxied, took = self._votes.get((a, b), (0, 0, 0))
         spread = len(self._partners.get(a, ())) - len(self._partners.get(b, ()))

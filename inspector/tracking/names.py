@@ -1,13 +1,15 @@
-"""Whether a certificate is good for a name that a client asks for (RFC 9525, section 6.3), and what its issuer is called."""
+"""Whether a certificate is good for a name that a client asks for (RFC 9525, section 6.3), and what its issuer is
+called.
+"""
 
 from __future__ import annotations
 
-from inspector.tracking.certificates import Certificate
+from inspector.tracking.certificates import ParsedCertificate
 
 
-def covers(certificate: Certificate, name: str) -> bool:
-    """Whether a client that looks at names takes this certificate for a host: a DNS name of it, a wildcard for its leftmost label, or an address; the common name
-    where there is no DNS name at all, as Java and old clients do.
+def covers(certificate: ParsedCertificate, name: str) -> bool:
+    """Whether a client that looks at names takes this certificate for a host: a DNS name of it, a wildcard for its
+    leftmost label, or an address; the common name where there is no DNS name at all, as Java and old clients do.
     """
     wanted = name.rstrip(".").lower()
     identity = certificate.identity
@@ -18,7 +20,7 @@ def covers(certificate: Certificate, name: str) -> bool:
     return any(own.rstrip(".").lower() in (wanted, f"*.{parent}" if parent else wanted) for own in offered)
 
 
-def authority(certificate: Certificate) -> str:
+def authority(certificate: ParsedCertificate) -> str:
     """The issuer's common name, else the whole name; empty where it has none."""
     for part in certificate.issuer.split(","):
         kind, _, value = part.strip().partition("=")

@@ -1,4 +1,6 @@
-"""One connection as it is seen across the story: its legs joined, its outcome, its place in service, client and session ledger."""
+"""One connection as it is seen across the story: its legs joined, its outcome, its place in service, client and session
+ledger.
+"""
 
 from __future__ import annotations
 
@@ -10,25 +12,29 @@ from typing import Literal, TypeVar, cast
 from msgspec import Struct
 
 from inspector import facts
-from inspector.facts import AlertFact, ConnectionFacts, Endpoint, Facts, HandshakeFacts, unpack_events
-from inspector.tls.messages import AnswerShape, HelloShape
+from inspector.facts import AlertFact, ConnectionFacts, Facts, HandshakeFacts, PackedEndpoint, unpack_events
 from inspector.tls.registry import FATAL
+from inspector.tls.shapes import AnswerShape, HelloShape
 from inspector.tracking.clients import UNKNOWN, Stack, stack
 from inspector.tracking.closing import closed_first, gave_up, is_refused
 from inspector.tracking.legs import find_legs
 from inspector.tracking.renegotiation import Renegotiation, find_renegotiations
-from inspector.tracking.sessions import NOTHING, Entry, Kind, Ledger, is_modern, is_read, kind_of
+from inspector.tracking.sessions import NOTHING, Kind, Ledger, LedgerEntry, is_modern, is_read, kind_of
 from inspector.tracking.sightings import ordered
 
 Outcome = Literal["established", "aborted", "incomplete"]
 T = TypeVar("T")
 BAD_CERTIFICATE = 42
 SHORTEST_FINISHED_RECORD = 4 + 32 + 1 + 16
-"""TLS 1.3: a Finished of SHA-256, its content type and the tag. A shorter encrypted record can only be an alert (RFC 8446, section 4.4.4)."""
+"""TLS 1.3: a Finished of SHA-256, its content type and the tag. A shorter encrypted record can only be an alert (RFC
+8446, section 4.4.4).
+"""
 
 
 class Observed(Struct, gc=False):
-    """Filled in step by step by ``judge``. Holds little: ``main`` and ``legs`` are unpacked from the facts each time. ``secrets``: as in the facts."""
+    """Filled in step by step by ``judge``. Holds little: ``main`` and ``legs`` are unpacked from the facts each time.
+    ``secrets``: as in the facts.
+    """
 
     index: int
     id: str
@@ -45,7 +51,7 @@ class Observed(Struct, gc=False):
     offer: HelloShape | None
     answer: AnswerShape | None
     client_address: bytes
-    server: Endpoint
+    server: PackedEndpoint
     lost: bool
     one_sided: bool
     modern: bool
@@ -59,7 +65,7 @@ class Observed(Struct, gc=False):
     service: int = -1
     client: int = -1
     backend: int = -1
-    entry: Entry = NOTHING
+    entry: LedgerEntry = NOTHING
     health_check: bool = False
     unread: bool = False
     """A direction in which no hello was found, behind a preamble that is longer than what was looked through."""
@@ -101,7 +107,10 @@ class Observed(Struct, gc=False):
         """Whether a session that a server had issued, or a ticket, was offered and a full handshake was the answer."""
         if self.kind != "full":
             return False
-        return self.offers or (not self.modern and (self.entry.known or (self.entry.session is not None and self.entry.session.resumed_ns is not None)))
+        return self.offers or (
+            not self.modern
+            and (self.entry.known or (self.entry.session is not None and self.entry.session.resumed_ns is not None))
+        )
 
     @property
     def fatal_alert(self) -> AlertFact | None:
@@ -123,13 +132,23 @@ class Shared:
 def connection_id(main: ConnectionFacts) -> str:
     """Twelve hex digits."""
     digest = hashlib.blake2s(digest_size=6)
-    digest.update(main.client.address + main.client.port.to_bytes(2, "big") + main.server.address + main.server.port.to_bytes(2, "big"))
-    digest.update(main.handshake.client_random or main.handshake.server_random or b"%d@%d" % (main.initial_sequence, main.first_ns // 1000))
+    digest.update(
+        main.client.address
+        + main.client.port.to_bytes(2, "big")
+        + main.server.address
+        + main.server.port.to_bytes(2, "big")
+    )
+    digest.update(
+        main.handshake.client_random
+        or main.handshake.server_random
+        or b"%d@%d" % (main.initial_sequence, main.first_ns // 1000)
+    )
     return digest.hexdigest()
 
 
 def observe(facts: Facts, ledger: Ledger, wanted: Callable[[ConnectionFacts], bool] | None = None) -> list[Observed]:
-    """All connections in the order of their ClientHellos, each entered into the ledger. ``wanted``: which ones, all by default.
+    """All connections in the order of their ClientHellos, each entered into the ledger. ``wanted``: which ones, all by
+    default.
 
     The same handshake seen on several legs is one connection: the leg nearest to the client tells it.
     """
@@ -150,7 +169,9 @@ def observe(facts: Facts, ledger: Ledger, wanted: Callable[[ConnectionFacts], bo
         inner.enter_before(seen.hello_ns)
         peers = (seen.client_address, seen.server)
         closed = main.from_client.fin or main.from_client.rst
-        seen.entry = ledger.enter(seen.index, main.handshake, seen.kind, peers, closed.ns if closed is not None and ledger.tick_ns else None)
+        seen.entry = ledger.enter(
+            seen.index, main.handshake, seen.kind, peers, closed.ns if closed is not None and ledger.tick_ns else None
+        )
         if seen.may_have_resumed:
             ledger.cloud(peers, seen.hello_ns)
         inner.add(seen, main)
@@ -171,7 +192,9 @@ class Inner:
         for number, attempt in enumerate(seen.renegotiations):
             if attempt.inside >= 0:
                 handshake = main.inside[attempt.inside]
-                heapq.heappush(self._waiting, (handshake.hello_ns or attempt.ns, seen.index, number, attempt, handshake))
+                heapq.heappush(
+                    self._waiting, (handshake.hello_ns or attempt.ns, seen.index, number, attempt, handshake)
+                )
 
     def enter_before(self, ns: int | None) -> None:
         """All that began before a time; all where it is None."""
@@ -202,7 +225,9 @@ def _observed(facts: Facts, packed: bytes, main: ConnectionFacts, shared: Shared
         outcome,
         kind,
         reason,
-        stack(handshake.offer) if handshake.offer is not None and is_read(handshake.offer) and not _has_odd_version(main) else UNKNOWN,
+        stack(handshake.offer)
+        if handshake.offer is not None and is_read(handshake.offer) and not _has_odd_version(main)
+        else UNKNOWN,
         handshake.offer,
         handshake.answer,
         shared.one(main.client.address),
@@ -225,7 +250,9 @@ def _observed(facts: Facts, packed: bytes, main: ConnectionFacts, shared: Shared
 
 
 def _has_odd_version(main: ConnectionFacts) -> bool:
-    """Whether the client's first record is of a version that no TLS stack writes, although servers take it: it is nobody's that is known."""
+    """Whether the client's first record is of a version that no TLS stack writes, although servers take it: it is
+    nobody's that is known.
+    """
     return any(a.kind == "record_version" and a.from_client for a in main.anomalies)
 
 
@@ -251,13 +278,20 @@ def _outcome(main: ConnectionFacts) -> Outcome:
 
 def _is_torn_down(main: ConnectionFacts, attempt: Renegotiation) -> bool:
     """Whether a side did not put up with a renegotiation that was declined: a fatal alert, which only secrets show."""
-    return attempt.state == "declined" and any(a.level == FATAL and a.decrypted and a.ns >= attempt.ns for a in main.alerts)
+    return attempt.state == "declined" and any(
+        a.level == FATAL and a.decrypted and a.ns >= attempt.ns for a in main.alerts
+    )
 
 
 def _rejected(main: ConnectionFacts) -> bool:
-    """Whether a side of TLS 1.3 sent a fatal alert and no application data before it: it did not accept the handshake. Only secrets show that."""
+    """Whether a side of TLS 1.3 sent a fatal alert and no application data before it: it did not accept the handshake.
+    Only secrets show that.
+    """
     alert = next((a for a in main.alerts if a.level == FATAL and a.decrypted), None)
-    return alert is not None and not any(e.letter == "D" and e.decrypted and e.from_client == alert.from_client and e.ns <= alert.ns for e in unpack_events(main.events))
+    return alert is not None and not any(
+        e.letter == "D" and e.decrypted and e.from_client == alert.from_client and e.ns <= alert.ns
+        for e in unpack_events(main.events)
+    )
 
 
 def _both_finished(main: ConnectionFacts) -> bool:

@@ -1,8 +1,9 @@
 """By how much the clocks of vantage points differ, told by handshakes that several of them saw.
 
-Equal randoms name one handshake. Seen twice on one leg, its ClientHello gives the difference of two clocks at once. Seen on the legs of a balancer, the
-ClientHello comes later behind it and the ServerHello comes earlier: the difference lies between the two, as in NTP (RFC 5905, section 8). The median over
-all handshakes is taken; what the balancer needs, and how the differences scatter, is the uncertainty.
+Equal randoms name one handshake. Seen twice on one leg, its ClientHello gives the difference of two clocks at once.
+Seen on the legs of a balancer, the ClientHello comes later behind it and the ServerHello comes earlier: the difference
+lies between the two, as in NTP (RFC 5905, section 8). The median over all handshakes is taken; what the balancer needs,
+and how the differences scatter, is the uncertainty.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ Sample = tuple[int, int]
 
 
 class Offsets:
-    """``late``: by how much each clock is later than the one that is believed, where that is known. ``told``: how it is known."""
+    """``late``: by how much each clock is later than the one that is believed, where that is known. ``told``: how it is
+    known.
+    """
 
     def __init__(self) -> None:
         self.late: dict[Vantage, int] = {}
@@ -32,7 +35,9 @@ class Offsets:
 
 
 def offsets(handshakes: Iterable[Sequence[ConnectionFacts]], vantages: Vantages) -> Offsets:
-    """``handshakes``: the sightings and legs of one each. The clock of the vantage point that saw most of them is believed."""
+    """``handshakes``: the sightings and legs of one each. The clock of the vantage point that saw most of them is
+    believed.
+    """
     samples: dict[tuple[Vantage, Vantage], list[Sample]] = {}
     weight: dict[Vantage, int] = {}
     for members in handshakes:
@@ -70,8 +75,9 @@ def _sample(one: ConnectionFacts, other: ConnectionFacts) -> Sample | None:
 
 
 def agreed(pairs: Mapping[tuple[Vantage, Vantage], tuple[int, int, int]], weight: Mapping[Vantage, int]) -> Offsets:
-    """From pairs to one clock: the pairs that share most handshakes first, from the vantage point that saw most. ``pairs``: how much later the second
-    one's clock is, how much may be wrong in it, in nanoseconds, and by how many handshakes that is known.
+    """From pairs to one clock: the pairs that share most handshakes first, from the vantage point that saw most.
+    ``pairs``: how much later the second one's clock is, how much may be wrong in it, in nanoseconds, and by how many
+    handshakes that is known.
     """
     found = Offsets()
     links: dict[Vantage, list[tuple[int, Vantage, int, int]]] = {}

@@ -52,7 +52,9 @@ LETTERS = {
     25: b"X",
     254: b"M",
 }
-"""Zeek's ssl_history letters of handshake messages; ``I`` is ChangeCipherSpec, ``L`` alert, ``D`` application data, ``B`` heartbeat."""
+"""Zeek's ssl_history letters of handshake messages; ``I`` is ChangeCipherSpec, ``L`` alert, ``D`` application data,
+``B`` heartbeat.
+"""
 
 
 class CertificateStore(Protocol):
@@ -81,7 +83,8 @@ def read_offer(handshake: HandshakeFacts, hello: messages.ClientHello, mark: Mar
 
 
 def read_beginning(handshake: HandshakeFacts, body: bytes, mark: Mark) -> bool:
-    """The first bytes of a ClientHello whose rest is missing: its random, its session id, and a partial shape, each where it is all there. Whether the
+    """The first bytes of a ClientHello whose rest is missing: its random, its session id, and a partial shape, each
+    where it is all there. Whether the
     shape is."""
     if len(body) < RANDOM.stop:
         return False
@@ -94,7 +97,9 @@ def read_beginning(handshake: HandshakeFacts, body: bytes, mark: Mark) -> bool:
     return handshake.offer is not None
 
 
-def _server_hello(handshake: HandshakeFacts, from_client: bool, body: bytes, mark: Mark, store: CertificateStore) -> bytes | None:
+def _server_hello(
+    handshake: HandshakeFacts, from_client: bool, body: bytes, mark: Mark, store: CertificateStore
+) -> bytes | None:
     """A ServerHello or HelloRetryRequest; what the server finally chooses counts."""
     hello = messages.server_hello(body)
     retry = hello.is_retry
@@ -108,7 +113,9 @@ def _server_hello(handshake: HandshakeFacts, from_client: bool, body: bytes, mar
     return b"J" if retry else None
 
 
-def _certificate(handshake: HandshakeFacts, from_client: bool, body: bytes, mark: Mark, store: CertificateStore) -> None:
+def _certificate(
+    handshake: HandshakeFacts, from_client: bool, body: bytes, mark: Mark, store: CertificateStore
+) -> None:
     chain = store.chain(body, is_modern=is_modern(handshake))
     if from_client:
         handshake.client_chain = handshake.client_chain or chain
@@ -118,11 +125,15 @@ def _certificate(handshake: HandshakeFacts, from_client: bool, body: bytes, mark
         handshake.certificate_end = mark[0] + len(body) + 4
 
 
-def _compressed_certificate(handshake: HandshakeFacts, from_client: bool, body: bytes, mark: Mark, store: CertificateStore) -> None:
+def _compressed_certificate(
+    handshake: HandshakeFacts, from_client: bool, body: bytes, mark: Mark, store: CertificateStore
+) -> None:
     _certificate(handshake, from_client, messages.compressed_certificate(body), mark, store)
 
 
-def _certificate_request(handshake: HandshakeFacts, from_client: bool, body: bytes, mark: Mark, store: CertificateStore) -> None:
+def _certificate_request(
+    handshake: HandshakeFacts, from_client: bool, body: bytes, mark: Mark, store: CertificateStore
+) -> None:
     """Which authorities the server accepts."""
     handshake.authorities = store.authorities(body, handshake.answer.version if handshake.answer else 0x0303)
 
@@ -139,11 +150,15 @@ def _ticket(handshake: HandshakeFacts, from_client: bool, body: bytes, mark: Mar
         handshake.issued_ticket = hashlib.sha256(ticket.ticket).digest()
 
 
-def _encrypted_extensions(handshake: HandshakeFacts, from_client: bool, body: bytes, mark: Mark, store: CertificateStore) -> None:
+def _encrypted_extensions(
+    handshake: HandshakeFacts, from_client: bool, body: bytes, mark: Mark, store: CertificateStore
+) -> None:
     handshake.alpn = messages.encrypted_alpn(body)
 
 
-def _key_exchange(handshake: HandshakeFacts, from_client: bool, body: bytes, mark: Mark, store: CertificateStore) -> None:
+def _key_exchange(
+    handshake: HandshakeFacts, from_client: bool, body: bytes, mark: Mark, store: CertificateStore
+) -> None:
     """The client accepted what the server sent."""
     handshake.key_exchange_frame = handshake.key_exchange_frame or mark[1]
 

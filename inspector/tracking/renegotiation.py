@@ -1,4 +1,6 @@
-"""Handshakes inside an established connection, up to TLS 1.2, told from the types, order and times of encrypted records (RFC 5246, section 7.4.1.1)."""
+"""Handshakes inside an established connection, up to TLS 1.2, told from the types, order and times of encrypted records
+(RFC 5246, section 7.4.1.1).
+"""
 
 from __future__ import annotations
 
@@ -8,18 +10,21 @@ from typing import Literal
 from msgspec import Struct
 
 from inspector.facts import EVENT_BYTES, LETTER_AT, SIDE_AT, ConnectionFacts, Event, HandshakeFacts, unpack_events
-from inspector.tracking.sessions import NOTHING, Entry, Kind, is_modern
+from inspector.tracking.sessions import NOTHING, Kind, LedgerEntry, is_modern
 
 Side = Literal["client", "server"]
 State = Literal["completed", "declined", "aborted", "open"]
 
 
 class Renegotiation(Struct, gc=False):
-    """``frame``, ``ns``: where it begins. ``records``: all of it, in order. ``flight``: the server's records from the ClientHello to the client's next
-    one. ``keyed``: the client's between ClientHello and ChangeCipherSpec. ``finished``: frame of the client's Finished, 0 where there is none.
+    """``frame``, ``ns``: where it begins. ``records``: all of it, in order. ``flight``: the server's records from the
+    ClientHello to the client's next one. ``keyed``: the client's between ClientHello and ChangeCipherSpec.
+    ``finished``: frame of the client's Finished, 0 where there is none.
 
-    *declined*: asked for or offered, and not entered; *aborted*: broken off after the server's flight began; ``by``: who did; ``ended``: the alert or close.
-    ``inside``: its place among the decrypted handshakes, or -1; for those ``kind``, ``reason`` and ``entry`` are as of a connection's own handshake.
+    *declined*: asked for or offered, and not entered; *aborted*: broken off after the server's flight began; ``by``:
+    who did; ``ended``: the alert or close.
+    ``inside``: its place among the decrypted handshakes, or -1; for those ``kind``, ``reason`` and ``entry`` are as of
+    a connection's own handshake.
     """
 
     frame: int
@@ -37,7 +42,7 @@ class Renegotiation(Struct, gc=False):
     inside: int = -1
     kind: Kind | None = None
     reason: str = ""
-    entry: Entry = NOTHING
+    entry: LedgerEntry = NOTHING
 
     @property
     def broken_off_by(self) -> Side | None:
@@ -120,7 +125,10 @@ def _renegotiation(attempt: _Attempt, events: list[Event]) -> Renegotiation:
     hello = ours[0] if ours else None
     start = hello[0] if hello is not None else len(events)
     following = next((place for place, _ in ours[1:]), len(events))
-    change = {side: next((place for place, event in sent if event.letter == "i"), len(events)) for side, sent in ((True, ours), (False, theirs))}
+    change = {
+        side: next((place for place, event in sent if event.letter == "i"), len(events))
+        for side, sent in ((True, ours), (False, theirs))
+    }
     flight = [event for place, event in theirs if start < place < min(following, change[False])]
     keyed = [event for place, event in ours[1:] if place < change[True]]
     finished = next((event.frame for place, event in ours if place > change[True] and event.letter == "f"), 0)
@@ -166,4 +174,7 @@ def _end(attempt: _Attempt, events: list[Event]) -> tuple[State, Side | None, in
 def _inside(made: Renegotiation, inside: tuple[HandshakeFacts, ...]) -> int:
     """Which of the decrypted handshakes it is."""
     frames = {event.frame for event in made.records}
-    return next((number for number, handshake in enumerate(inside) if {handshake.hello_frame, handshake.answer_frame} & frames), -1)
+    return next(
+        (number for number, handshake in enumerate(inside) if {handshake.hello_frame, handshake.answer_frame} & frames),
+        -1,
+    )

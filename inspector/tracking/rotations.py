@@ -1,8 +1,9 @@
 """Certificates that replace others for good, so that both name one back end.
 
-A certificate is replaced where it is never seen again from the moment another, never seen before, appears. One *owner* replaces its own at once: where subject,
-names and addresses are equal; or where the subject is, as in a renewal that adds names, and no two certificates of that subject were ever in use side by side, as
-they are in a pool whose members are all called alike. Otherwise it takes enough handshakes with each, and nobody else who may have been replaced.
+A certificate is replaced where it is never seen again from the moment another, never seen before, appears. One *owner*
+replaces its own at once: where subject, names and addresses are equal; or where the subject is, as in a renewal that
+adds names, and no two certificates of that subject were ever in use side by side, as they are in a pool whose members
+are all called alike. Otherwise it takes enough handshakes with each, and nobody else who may have been replaced.
 """
 
 from __future__ import annotations
@@ -10,15 +11,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from inspector.tracking.certificates import Certificate
+from inspector.tracking.certificates import ParsedCertificate
 from inspector.tracking.observed import Observed
 
 ROTATION_AT_LEAST = 8
 """Full handshakes with each of two certificates of different owners before one counts as the other's successor."""
 
 
-def successors(members: Sequence[Observed], certificates: dict[bytes, Certificate]) -> dict[bytes, bytes]:
-    """For each certificate that replaced another the first one of its line. ``members``: the connections of one service."""
+def successors(members: Sequence[Observed], certificates: dict[bytes, ParsedCertificate]) -> dict[bytes, bytes]:
+    """For each certificate that replaced another the first one of its line. ``members``: the connections of one
+    service.
+    """
     first: dict[bytes, int] = {}
     last: dict[bytes, int] = {}
     count: dict[bytes, int] = {}
@@ -43,7 +46,9 @@ def successors(members: Sequence[Observed], certificates: dict[bytes, Certificat
     return line
 
 
-def _owners(in_order: list[bytes], first: dict[bytes, int], last: dict[bytes, int], certificates: dict[bytes, Certificate]) -> dict[bytes, object]:
+def _owners(
+    in_order: list[bytes], first: dict[bytes, int], last: dict[bytes, int], certificates: dict[bytes, ParsedCertificate]
+) -> dict[bytes, object]:
     """What the certificates of one owner have in common; of some nothing is known."""
     by_subject: dict[tuple[str, str], list[bytes]] = {}
     for leaf in in_order:

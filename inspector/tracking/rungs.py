@@ -6,7 +6,9 @@ from inspector.facts import Event
 
 
 def in_order(events: list[Event]) -> list[Event]:
-    """By time, yet what a side says stays in the order of its stream, also where its segments were reordered on their way."""
+    """By time, yet what a side says stays in the order of its stream, also where its segments were reordered on their
+    way.
+    """
     latest = {(side, decrypted): 0 for side in (False, True) for decrypted in (False, True)}
     keyed: list[tuple[int, Event]] = []
     for event in events:

@@ -11,8 +11,8 @@ from statistics import median
 from msgspec import Struct, field
 
 from inspector import facts
-from inspector.facts import ConnectionFacts, Endpoint, OtherFlow
-from inspector.tls.messages import HelloShape
+from inspector.facts import ConnectionFacts, OtherFlow, PackedEndpoint
+from inspector.tls.shapes import HelloShape
 from inspector.tracking.clients import Stack
 from inspector.tracking.observed import Observed
 
@@ -21,7 +21,7 @@ UNSTEADY = 0.5
 """The interval's median absolute deviation, as a share of its median, above which a client is no health check."""
 
 
-class Service(Struct):
+class ServiceGroup(Struct):
     """``connections``: indexes. ``others``: flows to its addresses that were no TLS; ``unseen``: those of them of which
     bytes were not captured; ``silent``: by the client's address, those in which nobody said a byte.
     """
@@ -38,7 +38,7 @@ class Service(Struct):
     silent: dict[bytes, int] = field(default_factory=dict)
 
 
-class Client(Struct):
+class ClientGroup(Struct):
     """One address with one stack."""
 
     index: int
@@ -65,10 +65,12 @@ def server_name(offer: HelloShape | None) -> str | None:
     return offer.server_name.decode("ascii", "backslashreplace").lower()
 
 
-def find_services(observed: Sequence[Observed], others: dict[OtherFlow, int]) -> list[Service]:
-    """Group connections by service, and number them in ``observed``. Whoever gives no name (SNI) belongs to the service of the only name that its address answers to."""
-    services: dict[tuple[str, int], Service] = {}
-    answering: dict[tuple[str, int], Service] = {}
+def find_services(observed: Sequence[Observed], others: dict[OtherFlow, int]) -> list[ServiceGroup]:
+    """Group connections by service, and number them in ``observed``. Whoever gives no name (SNI) belongs to the service
+    of the only name that its address answers to.
+    """
+    services: dict[tuple[str, int], ServiceGroup] = {}
+    answering: dict[tuple[str, int], ServiceGroup] = {}
     """By address and port, the first service that answered there."""
     known: set[tuple[int, str]] = set()
     texts: dict[bytes, str] = {}
@@ -80,7 +82,9 @@ def find_services(observed: Sequence[Observed], others: dict[OtherFlow, int]) ->
         key = (name or address, server.port)
         service = services.get(key)
         if service is None:
-            service = services[key] = Service(len(services), short_id("service", *key), key[0], key[1], name is not None, [], [])
+            service = services[key] = ServiceGroup(
+                len(services), short_id("service", *key), key[0], key[1], name is not None, [], []
+            )
         seen.service = service.index
         service.connections.append(seen.index)
         if (service.index, address) not in known:
@@ -97,9 +101,9 @@ def find_services(observed: Sequence[Observed], others: dict[OtherFlow, int]) ->
     return list(services.values())
 
 
-def _names(observed: Sequence[Observed]) -> dict[Endpoint, str | None]:
+def _names(observed: Sequence[Observed]) -> dict[PackedEndpoint, str | None]:
     """The name that clients give where they all give one; None where they give several."""
-    found: dict[Endpoint, str | None] = {}
+    found: dict[PackedEndpoint, str | None] = {}
     for seen in observed:
         name = server_name(seen.offer)
         if name is not None and found.setdefault(seen.server, name) != name:
@@ -107,21 +111,21 @@ def _names(observed: Sequence[Observed]) -> dict[Endpoint, str | None]:
     return found
 
 
-def find_clients(observed: Sequence[Observed]) -> list[Client]:
+def find_clients(observed: Sequence[Observed]) -> list[ClientGroup]:
     """Group connections by address and stack, and number them in ``observed``."""
-    clients: dict[tuple[bytes, str], Client] = {}
+    clients: dict[tuple[bytes, str], ClientGroup] = {}
     for seen in observed:
         key = (seen.client_address, seen.stack.name)
         client = clients.get(key)
         if client is None:
             ip = ip_text(key[0])
-            client = clients[key] = Client(len(clients), short_id("client", ip, key[1]), ip, seen.stack, [])
+            client = clients[key] = ClientGroup(len(clients), short_id("client", ip, key[1]), ip, seen.stack, [])
         seen.client = client.index
         client.connections.append(seen.index)
     return list(clients.values())
 
 
-def mark_health_checks(observed: Sequence[Observed], services: Sequence[Service]) -> None:
+def mark_health_checks(observed: Sequence[Observed], services: Sequence[ServiceGroup]) -> None:
     """One source that knocks at a steady pace, never finishes or never says anything, is a health check."""
     for service in services:
         groups: dict[tuple[int, bytes], list[Observed]] = {}
@@ -138,12 +142,18 @@ def mark_health_checks(observed: Sequence[Observed], services: Sequence[Service]
 
 
 def _says_nothing(seen: Observed) -> bool:
-    """No data, no alert of the client's that names a fault, and closed by the client. A Java client that gives up is no check: it failed."""
+    """No data, no alert of the client's that names a fault, and closed by the client. A Java client that gives up is no
+    check: it failed.
+    """
     main = seen.main
     if seen.stack.name == "jsse" and (seen.gave_up or seen.lost or seen.one_sided):
         return False  # what was not captured of it may be what it gave up on
     if main.from_client.application_records or seen.closed_by != "client":
-        return seen.outcome == "aborted" and not main.handshake.seen & (facts.C_KEY_EXCHANGE | facts.S_CERTIFICATE) and _is_sslv3(main)
+        return (
+            seen.outcome == "aborted"
+            and not main.handshake.seen & (facts.C_KEY_EXCHANGE | facts.S_CERTIFICATE)
+            and _is_sslv3(main)
+        )
     return not any(a.from_client and a.level == 2 for a in main.alerts)
 
 

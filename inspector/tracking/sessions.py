@@ -1,7 +1,9 @@
-"""The session ledger: who issued an id or a ticket, with which certificate and EMS; every later offer and what became of it.
+"""The session ledger: who issued an id or a ticket, with which certificate and EMS; every later offer and what became
+of it.
 
-One ledger for all services, keyed by what was offered. Connections must be entered in the order of their ClientHellos. A session id in a
-ClientHello that also offers TLS 1.3 may be random (RFC 8446, section 4.1.2, legacy_session_id), and a TLS 1.3 server echoes it: neither is an offer.
+One ledger for all services, keyed by what was offered. Connections must be entered in the order of their ClientHellos.
+A session id in a ClientHello that also offers TLS 1.3 may be random (RFC 8446, section 4.1.2, legacy_session_id), and a
+TLS 1.3 server echoes it: neither is an offer.
 """
 
 from __future__ import annotations
@@ -12,15 +14,23 @@ from typing import Literal
 from msgspec import Struct
 
 from inspector import bounds, facts
-from inspector.facts import Endpoint, HandshakeFacts
-from inspector.tls.messages import AnswerShape, HelloShape
+from inspector.facts import HandshakeFacts, PackedEndpoint
+from inspector.tls.shapes import AnswerShape, HelloShape
 
 Kind = Literal["full", "session_id", "ticket", "resumed", "psk"]
 """``resumed``: by session id or ticket; which, was not captured, or what was offered and answered does not fit."""
-FULL_FLIGHT = facts.S_CERTIFICATE | facts.S_KEY_EXCHANGE | facts.S_REQUEST | facts.S_DONE | facts.C_CERTIFICATE | facts.C_KEY_EXCHANGE | facts.C_VERIFY
+FULL_FLIGHT = (
+    facts.S_CERTIFICATE
+    | facts.S_KEY_EXCHANGE
+    | facts.S_REQUEST
+    | facts.S_DONE
+    | facts.C_CERTIFICATE
+    | facts.C_KEY_EXCHANGE
+    | facts.C_VERIFY
+)
 """Messages that only a full handshake has, up to TLS 1.2."""
 BEGUN_FLIGHT = facts.C_BEGUN_FLIGHT | facts.S_BEGUN_FLIGHT
-Peers = tuple[bytes, Endpoint]
+Peers = tuple[bytes, PackedEndpoint]
 """A client's address, and the server."""
 
 
@@ -35,8 +45,9 @@ class Unclear(StrEnum):
     NO_FLIGHT = "nothing behind the ServerHello was captured"
 
 
-class Session(Struct):
-    """What resumption re-uses. ``issuer``: index of the connection, or None where it lies before the capture. ``usable``: its handshake was completed.
+class LedgerSession(Struct):
+    """What resumption re-uses. ``issuer``: index of the connection, or None where it lies before the capture.
+    ``usable``: its handshake was completed.
     ``name``: what a TLS 1.3 identity begins with.
     """
 
@@ -56,23 +67,26 @@ class Session(Struct):
     is_doubtful: bool = False
     """Its issuer's handshake may itself have resumed a session: that cannot be told."""
     over_ns: int | None = None
-    """Where stamps are coarse: when the client closed the connection that resumed it first, which takes longer than any race."""
-
-
-class Entry(Struct, frozen=True, gc=False):
-    """What the ledger knew of the offer in one connection. ``resumed_before``: None where it cannot be told. ``clouded``: an earlier connection of the same
-    client and server was not seen whole, and may have resumed the session, or have been issued what is offered.
+    """Where stamps are coarse: when the client closed the connection that resumed it first, which takes longer than any
+    race.
     """
 
-    session: Session | None
+
+class LedgerEntry(Struct, frozen=True, gc=False):
+    """What the ledger knew of the offer in one connection. ``resumed_before``: None where it cannot be told.
+    ``clouded``: an earlier connection of the same client and server was not seen whole, and may have resumed the
+    session, or have been issued what is offered.
+    """
+
+    session: LedgerSession | None
     known: bool
     resumed_before: bool | None
     resumed_by: int | None
     clouded: bool = False
 
 
-NOTHING = Entry(None, False, False, None)
-CLOUDED = Entry(None, False, None, None, True)
+NOTHING = LedgerEntry(None, False, False, None)
+CLOUDED = LedgerEntry(None, False, None, None, True)
 MAX_USES = 10_000
 
 
@@ -90,8 +104,9 @@ def is_read(shape: HelloShape | AnswerShape | None) -> bool:
 def kind_of(handshake: HandshakeFacts) -> tuple[Kind | None, str]:
     """How the handshake was made, and why one can say so; None, and an ``Unclear``, where it cannot be told.
 
-    Up to TLS 1.2 the flight behind the ServerHello tells: a certificate, or ChangeCipherSpec at once (RFC 5246, section 7.3). Session ids alone tell
-    it only of a hello that was read to its end, and tickets only where nothing is missing behind the ServerHello (RFC 5077, section 3.4).
+    Up to TLS 1.2 the flight behind the ServerHello tells: a certificate, or ChangeCipherSpec at once (RFC 5246, section
+    7.3). Session ids alone tell it only of a hello that was read to its end, and tickets only where nothing is missing
+    behind the ServerHello (RFC 5077, section 3.4).
     """
     answer = handshake.answer
     if answer is None:
@@ -104,7 +119,12 @@ def kind_of(handshake: HandshakeFacts) -> tuple[Kind | None, str]:
             return None, Unclear.ONLY_RETRY
         if answer.accepted_psk is not None:
             return "psk", f"the server accepted pre-shared key {answer.accepted_psk}"
-        return "full", "no pre-shared key was offered" if is_known and not handshake.offered_psks else "the server accepted no pre-shared key"
+        return (
+            "full",
+            "no pre-shared key was offered"
+            if is_known and not handshake.offered_psks
+            else "the server accepted no pre-shared key",
+        )
     offered, has_ticket = handshake.offered_id, bool(handshake.offered_ticket)
     echoed = bool(offered) and offered == handshake.answered_id
     if handshake.seen & FULL_FLIGHT or handshake.missing & BEGUN_FLIGHT:
@@ -130,7 +150,11 @@ def _why_full(handshake: HandshakeFacts, is_known: bool) -> str:
         return "the server sent a certificate"
     if not handshake.offered_id and not handshake.offered_ticket:
         return "no session was offered"
-    return "the server answered with a session id of its own" if handshake.answered_id else "the server answered with an empty session id"
+    return (
+        "the server answered with a session id of its own"
+        if handshake.answered_id
+        else "the server answered with an empty session id"
+    )
 
 
 class Ledger:
@@ -139,13 +163,21 @@ class Ledger:
     def __init__(self, tick_ns: int = 0) -> None:
         self.tick_ns = tick_ns
         self._race_ns = bounds.RACE_NS + tick_ns
-        self.sessions: list[Session] = []
-        self._by_key: dict[bytes, Session] = {}
+        self.sessions: list[LedgerSession] = []
+        self._by_key: dict[bytes, LedgerSession] = {}
         self._clouds: dict[Peers, int] = {}
 
-    def enter(self, index: int, handshake: HandshakeFacts, kind: Kind | None, peers: Peers | None = None, over_ns: int | None = None) -> Entry:
-        """Look up what the connection offers, note what became of it, and what it was given. ``peers``: whose connections stand beside it. ``over_ns``: as in
-        ``Session``.
+    def enter(
+        self,
+        index: int,
+        handshake: HandshakeFacts,
+        kind: Kind | None,
+        peers: Peers | None = None,
+        over_ns: int | None = None,
+    ) -> LedgerEntry:
+        """Look up what the connection offers, note what became of it, and what it was given. ``peers``: whose
+        connections stand beside it. ``over_ns``: as in
+        ``LedgerSession``.
         """
         if handshake.answer is None or (kind is None and is_modern(handshake)):
             return NOTHING
@@ -165,16 +197,22 @@ class Ledger:
         """A connection at this time was not seen whole: it may have resumed any session that these two had."""
         self._clouds[peers] = max(ns, self._clouds.get(peers, 0))
 
-    def _offer(self, index: int, handshake: HandshakeFacts, kind: Kind, clouded_ns: int | None, over_ns: int | None) -> Entry:
+    def _offer(
+        self, index: int, handshake: HandshakeFacts, kind: Kind, clouded_ns: int | None, over_ns: int | None
+    ) -> LedgerEntry:
         offered = handshake.offered_id or (handshake.answered_id if kind == "resumed" else b"")
-        session = (handshake.offered_ticket and self._by_key.get(handshake.offered_ticket)) or (offered and self._by_key.get(offered)) or None
+        session = (
+            (handshake.offered_ticket and self._by_key.get(handshake.offered_ticket))
+            or (offered and self._by_key.get(offered))
+            or None
+        )
         known = session is not None and session.issuer is not None
         if session is None and not self._is_offer(handshake, kind):
             return NOTHING if clouded_ns is None else CLOUDED
         if session is None:
             method: Literal["session_id", "ticket"] = "ticket" if handshake.offered_ticket else "session_id"
             key = handshake.offered_ticket if handshake.offered_ticket else offered
-            session = Session(key, method, None, None, None, None, True, None, None, [])
+            session = LedgerSession(key, method, None, None, None, None, True, None, None, [])
             self.sessions.append(session)
             self._by_key[key] = session
         if handshake.offered_ticket:
@@ -197,7 +235,7 @@ class Ledger:
             session.dropped += 1
         if kind != "full" and (session.resumed_ns is None or handshake.answer_ns < session.resumed_ns):
             session.resumed_ns, session.resumed_by, session.over_ns = handshake.answer_ns, index, over_ns
-        return Entry(session, known, before, by, clouded)
+        return LedgerEntry(session, known, before, by, clouded)
 
     @staticmethod
     def _is_offer(handshake: HandshakeFacts, kind: Kind) -> bool:
@@ -218,7 +256,7 @@ class Ledger:
             keys = [key for key in keys if key not in self._by_key and key != handshake.offered_id]
         if not keys:
             return
-        session = Session(
+        session = LedgerSession(
             keys[0],
             "ticket" if handshake.issued_ticket else "session_id",
             index,
@@ -234,26 +272,40 @@ class Ledger:
         self.sessions.append(session)
         for key in keys:
             first = self._by_key.get(key)
-            if first is None or first.issuer is None or (session.leaf is not None and session.usable):  # issued anew: the client keeps the later one
+            if (
+                first is None or first.issuer is None or (session.leaf is not None and session.usable)
+            ):  # issued anew: the client keeps the later one
                 self._by_key[key] = session
 
-    def _modern(self, index: int, handshake: HandshakeFacts, kind: Kind) -> Entry:
-        """TLS 1.3: an identity is a ticket (RFC 8446, section 4.6.1), which secrets show being issued; without them equal identities are the same one."""
+    def _modern(self, index: int, handshake: HandshakeFacts, kind: Kind) -> LedgerEntry:
+        """TLS 1.3: an identity is a ticket (RFC 8446, section 4.6.1), which secrets show being issued; without them
+        equal identities are the same one.
+        """
         entry = self._identity(index, handshake, kind) if handshake.offered_psks else NOTHING
-        leaf = handshake.chain[0] if handshake.chain else entry.session.leaf if entry.session is not None and kind == "psk" else None
+        leaf = (
+            handshake.chain[0]
+            if handshake.chain
+            else entry.session.leaf
+            if entry.session is not None and kind == "psk"
+            else None
+        )
         for ticket in handshake.issued_tickets:
-            session = Session(ticket, "psk", index, leaf, None, handshake.answer_ns, True, None, None, [])
+            session = LedgerSession(ticket, "psk", index, leaf, None, handshake.answer_ns, True, None, None, [])
             self.sessions.append(session)
             self._by_key[ticket] = session
         return entry
 
-    def _identity(self, index: int, handshake: HandshakeFacts, kind: Kind) -> Entry:
+    def _identity(self, index: int, handshake: HandshakeFacts, kind: Kind) -> LedgerEntry:
         offered, answer = handshake.offered_psks, handshake.answer
         accepted = answer.accepted_psk if answer is not None else None
-        key = offered[accepted] if accepted is not None and accepted < len(offered) else next((psk for psk in offered if psk in self._by_key), offered[0])
+        key = (
+            offered[accepted]
+            if accepted is not None and accepted < len(offered)
+            else next((psk for psk in offered if psk in self._by_key), offered[0])
+        )
         session = self._by_key.get(key)
         if session is None:
-            session = Session(key, "psk", None, None, None, None, True, None, None, [])
+            session = LedgerSession(key, "psk", None, None, None, None, True, None, None, [])
             self.sessions.append(session)
             self._by_key[key] = session
         if key == offered[0]:
@@ -265,4 +317,4 @@ class Ledger:
             session.dropped += 1
         if kind == "psk" and session.resumed_ns is None:
             session.resumed_ns, session.resumed_by = handshake.answer_ns, index
-        return Entry(session, session.issuer is not None, None, by)
+        return LedgerEntry(session, session.issuer is not None, None, by)

@@ -1,11 +1,13 @@
 """Every connection told once, by one clock, whatever number of captures and journals saw it.
 
-Two captures overlap, one is a copy of the other in another format, a journal stands beside the capture that it was made from, a switch hands on each
-frame twice, two taps see the same wire: then the same packets are there twice. They are the same where endpoints and randoms are equal; where the hello
-was not captured, where endpoints are equal and the sequence numbers of the bytes overlap. Of each direction the fullest sighting counts; where the others
-were seen stays with the connection. What a balancer sends on is no sighting but a leg (``legs``).
+Two captures overlap, one is a copy of the other in another format, a journal stands beside the capture that it was made
+from, a switch hands on each frame twice, two taps see the same wire: then the same packets are there twice. They are
+the same where endpoints and randoms are equal; where the hello was not captured, where endpoints are equal and the
+sequence numbers of the bytes overlap. Of each direction the fullest sighting counts; where the others were seen stays
+with the connection. What a balancer sends on is no sighting but a leg (``legs``).
 
-Before that, clocks are made one: that of both directions (``directions``), then those of all vantage points (``offsets``).
+Before that, clocks are made one: that of both directions (``directions``), then those of all vantage points
+(``offsets``).
 """
 
 from __future__ import annotations
@@ -22,10 +24,10 @@ from inspector.facts import (
     AlertFact,
     ClockOffset,
     ConnectionFacts,
-    Endpoint,
     Facts,
     HandshakeFacts,
     LaneFacts,
+    PackedEndpoint,
     pack_events,
     unpack_events,
 )
@@ -36,14 +38,18 @@ from inspector.tracking.vantage import Vantages, retimed
 
 TIME_BYTES = 8
 NEAR = 32
-"""A sighting without a client random is held against so many connections between its endpoints, and any against so many sightings of one."""
+"""A sighting without a client random is held against so many connections between its endpoints, and any against so many
+sightings of one.
+"""
 
 CLIENT_SIDE, SERVER_SIDE = 0x00FF, 0xFF00
 """The C_ and S_ bits of ``HandshakeFacts.seen`` and ``missing``."""
 
 
 def told_once(facts: Facts) -> Facts:
-    """The same facts, or facts of the same captures with fewer connections and times of one clock. Told once again they stay as they are."""
+    """The same facts, or facts of the same captures with fewer connections and times of one clock. Told once again they
+    stay as they are.
+    """
     vantages = Vantages(facts.captures)
     facts = _one_clock_for_directions(facts, vantages)
     places = _suspects(facts.connections)
@@ -72,12 +78,14 @@ def ordered(facts: Facts) -> list[bytes]:
     if len(found) > 1:
         times = np.frombuffer(b"".join([packed[:TIME_BYTES] for packed in found]), ">u8")
         edges = np.flatnonzero(np.diff(times, prepend=times[:1] - 1, append=times[-1:] + 1))
-        for first, behind in zip(edges[:-1][np.diff(edges) > 1].tolist(), edges[1:][np.diff(edges) > 1].tolist(), strict=True):
+        for first, behind in zip(
+            edges[:-1][np.diff(edges) > 1].tolist(), edges[1:][np.diff(edges) > 1].tolist(), strict=True
+        ):
             found[first:behind] = sorted(found[first:behind], key=lambda packed: _first_frame(facts.unpack(packed)))
     return found
 
 
-def _first_frame(connection: ConnectionFacts) -> tuple[int, Endpoint, Endpoint]:
+def _first_frame(connection: ConnectionFacts) -> tuple[int, PackedEndpoint, PackedEndpoint]:
     return connection.handshake.hello_frame or connection.first_frame, connection.client, connection.server
 
 
@@ -143,7 +151,7 @@ def _handshakes(connections: Iterable[ConnectionFacts]) -> Iterator[list[Connect
 
 def _joined(facts: Facts, suspects: dict[int, ConnectionFacts]) -> Facts:
     """Sightings of one connection put together."""
-    groups: dict[frozenset[Endpoint], _Groups] = {}
+    groups: dict[frozenset[PackedEndpoint], _Groups] = {}
     for place in sorted(suspects, key=lambda p: (suspects[p].first_ns, p)):
         connection = suspects[place]
         groups.setdefault(frozenset((connection.client, connection.server)), _Groups()).add(place, connection)
@@ -189,7 +197,10 @@ def is_same(one: ConnectionFacts, other: ConnectionFacts) -> bool:
     if a.server_random and b.server_random and a.server_random != b.server_random:
         return False
     is_turned = one.client != other.client
-    lanes = [(one.from_client, other.from_server if is_turned else other.from_client), (one.from_server, other.from_client if is_turned else other.from_server)]
+    lanes = [
+        (one.from_client, other.from_server if is_turned else other.from_client),
+        (one.from_server, other.from_client if is_turned else other.from_server),
+    ]
     if one.syn and other.syn and not is_turned and one.initial_sequence != other.initial_sequence:
         return False
     if (a.client_random and b.client_random) or (a.server_random and b.server_random):
@@ -201,7 +212,9 @@ def is_same(one: ConnectionFacts, other: ConnectionFacts) -> bool:
 
 
 def _apart(one: LaneFacts, other: LaneFacts) -> bool | None:
-    """Whether bytes of one direction are others: their sequence numbers do not overlap, nor meet where one has none (RFC 9293, section 3.4). None: not known."""
+    """Whether bytes of one direction are others: their sequence numbers do not overlap, nor meet where one has none
+    (RFC 9293, section 3.4). None: not known.
+    """
     if one.sequence is None or other.sequence is None:
         return None
     between = (other.sequence - one.sequence + (1 << 31)) % (1 << 32) - (1 << 31)
@@ -263,8 +276,12 @@ def _composed(base: ConnectionFacts, ours: ConnectionFacts, theirs: ConnectionFa
         certificate_end=answered.certificate_end,
         missing=mine.missing & CLIENT_SIDE | answered.missing & SERVER_SIDE,
     )
-    events = [e for e in unpack_events(ours.events) if e.from_client] + [e for e in unpack_events(theirs.events) if not e.from_client]
-    alerts: list[AlertFact] = [a for a in ours.alerts if a.from_client] + [a for a in theirs.alerts if not a.from_client]
+    events = [e for e in unpack_events(ours.events) if e.from_client] + [
+        e for e in unpack_events(theirs.events) if not e.from_client
+    ]
+    alerts: list[AlertFact] = [a for a in ours.alerts if a.from_client] + [
+        a for a in theirs.alerts if not a.from_client
+    ]
     first, last = min((ours, theirs, base), key=lambda c: c.first_ns), max((ours, theirs), key=lambda c: c.last_ns)
     return msgspec.structs.replace(
         base,

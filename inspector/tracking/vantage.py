@@ -1,7 +1,7 @@
 """Vantage points: where frames were captured, each with a clock of its own, and connections told by another clock.
 
-A capture is one vantage point, or several where its clock was set back: behind each step it is taken for another, so that what the frames say of the
-clock has the last word (two files joined to one look like a clock that was set back).
+A capture is one vantage point, or several where its clock was set back: behind each step it is taken for another, so
+that what the frames say of the clock has the last word (two files joined to one look like a clock that was set back).
 """
 
 from __future__ import annotations
@@ -11,7 +11,16 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from inspector.facts import FRAME_BITS, CaptureFacts, ConnectionFacts, Event, HandshakeFacts, LaneFacts, pack_events, unpack_events
+from inspector.facts import (
+    FRAME_BITS,
+    CaptureFacts,
+    ConnectionFacts,
+    Event,
+    HandshakeFacts,
+    LaneFacts,
+    pack_events,
+    unpack_events,
+)
 from inspector.tracking.connections import out_of_order
 from inspector.tracking.rungs import in_order
 
@@ -35,7 +44,9 @@ class Vantages:
         return capture, bisect_right(steps, reference & (1 << FRAME_BITS) - 1) if steps else 0
 
     def sides(self, connection: ConnectionFacts) -> tuple[Vantage, Vantage]:
-        """Where the client's and the server's frames were captured, by the first message that is known of each; one stands for the other where there is none."""
+        """Where the client's and the server's frames were captured, by the first message that is known of each; one
+        stands for the other where there is none.
+        """
         handshake = connection.handshake
         ours, theirs = handshake.hello_frame, handshake.answer_frame
         if not ours or not theirs:
@@ -71,7 +82,8 @@ def retimed(old: ConnectionFacts, client_ns: int, server_ns: int) -> ConnectionF
             facts,
             fin=fin and replace(fin, ns=moved(fin.ns, from_client)),
             rst=rst and replace(rst, ns=moved(rst.ns, from_client)),
-            tail=tail and replace(tail, ns=moved(tail.ns, from_client), previous_ns=moved(tail.previous_ns, from_client)),
+            tail=tail
+            and replace(tail, ns=moved(tail.ns, from_client), previous_ns=moved(tail.previous_ns, from_client)),
         )
 
     events = [replace(event, ns=moved(event.ns, event.from_client)) for event in unpack_events(old.events)]
@@ -91,13 +103,17 @@ def retimed(old: ConnectionFacts, client_ns: int, server_ns: int) -> ConnectionF
         from_client=lane(old.from_client, True),
         from_server=lane(old.from_server, False),
         alerts=tuple(alerts),
-        anomalies=(*(a for a in old.anomalies if a.kind != "unexpected_message"), *out_of_order(packed)) if is_apart else old.anomalies,
+        anomalies=(*(a for a in old.anomalies if a.kind != "unexpected_message"), *out_of_order(packed))
+        if is_apart
+        else old.anomalies,
         events=packed,
     )
 
 
 def _reach(old: ConnectionFacts, events: list[Event], client_ns: int, server_ns: int) -> tuple[int, int]:
-    """When the first and the last frame of a connection come then. Of an acknowledgement that is no event the side is not known."""
+    """When the first and the last frame of a connection come then. Of an acknowledgement that is no event the side is
+    not known.
+    """
     if client_ns == server_ns or not events:
         return clamped(old.first_ns + client_ns), clamped(old.last_ns + client_ns)
     times = [event.ns for event in events]

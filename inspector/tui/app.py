@@ -1,4 +1,6 @@
-"""The app: reads in the background, shows what matters first, and keeps six areas, each with its own stack of screens."""
+"""The app: reads in the background, shows what matters first, and keeps six areas, each with its own
+stack of screens.
+"""
 
 from __future__ import annotations
 
@@ -13,34 +15,35 @@ from textual.filter import LineFilter
 from textual.screen import Screen
 from textual.theme import Theme
 
-from inspector.contents import RawMessage
 from inspector.errors import InspectorError
 from inspector.findings.case import Options
-from inspector.safe import path_text, safe_text
+from inspector.packets.messages import RawMessage
 from inspector.settings import Settings
+from inspector.text.safe import path_text, safe_text
 from inspector.tls.tree import flattened
-from inspector.tui import AREAS, bindings, clipboard, door, places, recent
+from inspector.tui import AREAS, bindings, clipboard, output_filter as door, places, recent
+from inspector.tui.app_state import AppState, Picked, View
 from inspector.tui.certificates import CertificatesScreen
 from inspector.tui.connections import COLUMNS, ConnectionsScreen
-from inspector.tui.desk import Desk, Picked, View
 from inspector.tui.dialogs.ask import Ask, Paths
 from inspector.tui.dialogs.filter import FilterDialog
 from inspector.tui.dialogs.keys import KeysDialog, listed
 from inspector.tui.difference import DifferenceScreen
-from inspector.tui.door import Door
 from inspector.tui.exporting import Exporting
-from inspector.tui.incidents import IncidentsScreen, found_of, open_found
+from inspector.tui.finding_rows import found_of
+from inspector.tui.incidents import IncidentsScreen, open_found
 from inspector.tui.loading import Loading
-from inspector.tui.message import of_rung
+from inspector.tui.message import MessageScreen, of_rung
+from inspector.tui.output_filter import OutputFilter
 from inspector.tui.overview import OverviewScreen
 from inspector.tui.page import Area, AreaBar, Page
 from inspector.tui.services import ServicesScreen
 from inspector.tui.sessions import SessionsScreen
-from inspector.tui.told import Target
+from inspector.tui.shell import Target
 from inspector.tui.waiting import LoadingScreen
 
 if TYPE_CHECKING:
-    from inspector.secrets.given import Given
+    from inspector.secrets.inputs import SecretInputs
 
 LOOKS_PER_SECOND = 10
 SCREENS: dict[str, type[Area]] = {
@@ -63,7 +66,12 @@ HIGH_CONTRAST = Theme(
     background="#000000",
     surface="#000000",
     panel="#202020",
-    variables={"text-muted": "#e0e0e0", "block-cursor-background": "#ffffff", "block-cursor-foreground": "#000000", "block-cursor-blurred-background": "#404040"},
+    variables={
+        "text-muted": "#e0e0e0",
+        "block-cursor-background": "#ffffff",
+        "block-cursor-foreground": "#000000",
+        "block-cursor-blurred-background": "#404040",
+    },
 )
 
 
@@ -73,17 +81,46 @@ class InspectorApp(Exporting):
     CSS = Path(__file__).with_name("app.tcss").read_text(encoding="utf-8")
     TITLE = "Inspector"
     BINDINGS: ClassVar[list[BindingType]] = [
-        *(Binding(str(number), f"area('{area}')", area.title(), show=False, tooltip=f"To the {area}", id=area) for number, area in enumerate(AREAS, 1)),
-        Binding("slash", "filter", "Filter", tooltip="Which connections are shown; completes fields and values", id="filter"),
+        *(
+            Binding(str(number), f"area('{area}')", area.title(), show=False, tooltip=f"To the {area}", id=area)
+            for number, area in enumerate(AREAS, 1)
+        ),
+        Binding(
+            "slash", "filter", "Filter", tooltip="Which connections are shown; completes fields and values", id="filter"
+        ),
         Binding("n", "step(1)", "Next finding", show=False, tooltip="To the next finding", id="next"),
         Binding("N", "step(-1)", "Finding before", show=False, tooltip="To the finding before", id="previous"),
-        Binding("i", "incident", "Last incident", show=False, tooltip="To the story of the last incident", id="incident"),
+        Binding(
+            "i", "incident", "Last incident", show=False, tooltip="To the story of the last incident", id="incident"
+        ),
         Binding("g", "go", "Go to", tooltip="To a frame, a time or a connection", id="go"),
-        Binding("e", "export", "Export", tooltip="Write an incident report, the analysis, connections or packets", id="export"),
-        Binding("y", "copy", "Copy", tooltip="Copy what this screen is about: sentence, display filter, message", id="copy"),
-        Binding("p", "freeze", "Freeze", show=False, tooltip="Hold the view still while reading goes on, or let it go again", id="freeze"),
+        Binding(
+            "e",
+            "export",
+            "Export",
+            tooltip="Write an incident report, the analysis, connections or packets",
+            id="export",
+        ),
+        Binding(
+            "y", "copy", "Copy", tooltip="Copy what this screen is about: sentence, display filter, message", id="copy"
+        ),
+        Binding(
+            "p",
+            "freeze",
+            "Freeze",
+            show=False,
+            tooltip="Hold the view still while reading goes on, or let it go again",
+            id="freeze",
+        ),
         Binding("o", "open", "Open", show=False, tooltip="Open another capture", id="open_file"),
-        Binding("ctrl+r", "again", "Read again", show=False, tooltip="Read the same captures again, for files that grow", id="again"),
+        Binding(
+            "ctrl+r",
+            "again",
+            "Read again",
+            show=False,
+            tooltip="Read the same captures again, for files that grow",
+            id="again",
+        ),
         Binding("question_mark", "keys", "Keys", tooltip="All keys of this screen", id="keys"),
         Binding("q", "quit", "Quit", show=False, tooltip="Leave the program", id="quit"),
         Binding("ctrl+c", "quit", "Quit", show=False, priority=True, tooltip="Leave the program", id="interrupt"),
@@ -97,16 +134,16 @@ class InspectorApp(Exporting):
         view: View | None = None,
         ascii_wanted: bool = False,
         loading: Loading | None = None,
-        given: Given | None = None,
+        given: SecretInputs | None = None,
     ) -> None:
         """``loading``: already at work. Raises UsageError where settings or view name something that does not exist."""
         super().__init__()
         own = settings or Settings()
         self.problem = ""
         """Why nothing could be shown, for whoever started the app."""
-        self.door = Door(door.ascii_wanted(ascii_wanted or own.ascii))
+        self.door = OutputFilter(door.ascii_wanted(ascii_wanted or own.ascii))
         self._options = options
-        self.desk = Desk(list(paths), own, view or View())
+        self.desk = AppState(list(paths), own, view or View())
         self.desk.given = given
         self.desk.recent = recent.load()
         self._frozen = False
@@ -180,7 +217,9 @@ class InspectorApp(Exporting):
         base = self.screen_stack[0]
         if isinstance(base, Page):
             found = found_of(self.desk.document, None)
-            self.call_after_refresh(open_found, base, found, next(i for i, one in enumerate(found) if one.incident is incidents[-1]))
+            self.call_after_refresh(
+                open_found, base, found, next(i for i, one in enumerate(found) if one.incident is incidents[-1])
+            )
 
     def _fail(self, problem: str) -> None:
         if self.desk.analysis is None:
@@ -324,7 +363,9 @@ class InspectorApp(Exporting):
         """Ask for another capture."""
 
         def problem(text: str) -> str | None:
-            return None if Path(text).expanduser().exists() else f"{path_text(text)}: there is no such file or directory"
+            return (
+                None if Path(text).expanduser().exists() else f"{path_text(text)}: there is no such file or directory"
+            )
 
         def opened(text: str | None) -> None:
             if text is not None:
@@ -332,7 +373,16 @@ class InspectorApp(Exporting):
                 self._read([str(Path(text).expanduser())])
 
         folder = str(Path(self.desk.paths[0]).parent) if self.desk.paths and self.desk.paths[0] != "-" else ""
-        self.push_screen(Ask("Open a capture", "a file or a directory; tab completes", problem, path_text(f"{folder}/" if folder not in ("", ".") else ""), Paths()), opened)
+        self.push_screen(
+            Ask(
+                "Open a capture",
+                "a file or a directory; tab completes",
+                problem,
+                path_text(f"{folder}/" if folder not in ("", ".") else ""),
+                Paths(),
+            ),
+            opened,
+        )
 
     def action_again(self) -> None:
         """The same captures, from the start."""
@@ -371,21 +421,40 @@ class InspectorApp(Exporting):
         else:
             self.call_from_thread(self._told, "There is no message to pick here.", False)
 
+    def open_message(self, targets: list[Target], index: int) -> None:
+        """Decode the messages of a rung, one of those on the page."""
+        self.push_screen(MessageScreen(self.desk, targets, index))
+
     def picked(self, title: str, message: RawMessage) -> None:
         """A message for a comparison; the second one shows the difference."""
         self.desk.picked.append(Picked(title, message))
         if len(self.desk.picked) < 2:
-            self.notify(f"Picked {safe_text(title, 80)}. Space on another message, here or elsewhere, shows the difference.", markup=False)
+            self.notify(
+                f"Picked {safe_text(title, 80)}. Space on another message, here or elsewhere, shows the difference.",
+                markup=False,
+            )
             return
         pair, self.desk.picked = self.desk.picked[:2], []
-        self.push_screen(DifferenceScreen(self.desk, "Two messages", [p.title for p in pair], [flattened(p.message.tree) for p in pair]))
+        self.push_screen(
+            DifferenceScreen(
+                self.desk, "Two messages", [p.title for p in pair], [flattened(p.message.tree) for p in pair]
+            )
+        )
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """What a key reaches, the palette reaches by name."""
         for active in screen.active_bindings.values():
             binding = active.binding
-            if binding.id is not None and active.enabled and not binding.action.startswith(("move", "page", "edge", "step(-1", "leap")):
-                yield SystemCommand(binding.description, f"{binding.tooltip}  [{binding.key_display or binding.key}]", self._runner(active.node, binding.action))
+            if (
+                binding.id is not None
+                and active.enabled
+                and not binding.action.startswith(("move", "page", "edge", "step(-1", "leap"))
+            ):
+                yield SystemCommand(
+                    binding.description,
+                    f"{binding.tooltip}  [{binding.key_display or binding.key}]",
+                    self._runner(active.node, binding.action),
+                )
         yield SystemCommand("Theme", "Change the colours", self.action_change_theme)
 
     def _runner(self, node: object, action: str) -> Callable[[], object]:

@@ -8,9 +8,9 @@ from textual.binding import Binding
 from textual.dom import DOMNode
 
 from inspector.errors import UsageError
-from inspector.safe import safe_text
 from inspector.settings import Settings
-from inspector.tui.desk import View
+from inspector.text.safe import safe_text
+from inspector.tui.app_state import View
 
 
 def everywhere(kind: type[DOMNode] = DOMNode) -> Iterator[tuple[str, Binding]]:
@@ -26,7 +26,9 @@ def everywhere(kind: type[DOMNode] = DOMNode) -> Iterator[tuple[str, Binding]]:
 def check(settings: Settings, themes: Collection[str], columns: Collection[str], view: View) -> None:
     """Raises UsageError for a name that does not exist."""
     if settings.theme and settings.theme not in themes:
-        raise settings.mistake("theme", f"there is no theme {safe_text(settings.theme, 40)} (there are {', '.join(sorted(themes))})")
+        raise settings.mistake(
+            "theme", f"there is no theme {safe_text(settings.theme, 40)} (there are {', '.join(sorted(themes))})"
+        )
     settings.check("keys", settings.keys, {binding.id for _, binding in everywhere() if binding.id})
     settings.check("columns", settings.columns, columns)
     if view.sort and view.sort.removeprefix("-") not in columns:

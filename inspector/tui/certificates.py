@@ -9,20 +9,20 @@ import numpy as np
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-from inspector.columns import Columns
 from inspector.findings.judge import Analysis
 from inspector.findings.pool import validity
 from inspector.findings.problems import certificate_name, problem_text
+from inspector.query.columns import Columns
 from inspector.reports import overview, why
-from inspector.safe import safe_text
-from inspector.times import DAY_NS, clock, day, rfc3339_signed
-from inspector.tracking.certificates import Certificate
-from inspector.tui.desk import Desk
+from inspector.text.safe import safe_text
+from inspector.text.times import DAY_NS, clock, day, rfc3339_signed
+from inspector.tracking.certificates import ParsedCertificate
+from inspector.tui.app_state import AppState
+from inspector.tui.detail_page import DetailPage
 from inspector.tui.difference import DifferenceScreen
 from inspector.tui.marks import Kind, Line, listed, paragraph
 from inspector.tui.page import Area
 from inspector.tui.rows import Cell, Column, Rows
-from inspector.tui.told import Told
 
 
 @dataclass(slots=True)
@@ -36,7 +36,9 @@ class Shown:
 
 
 def inventory(analysis: Analysis, columns: Columns, scope: int | None) -> dict[bytes, Shown]:
-    """All certificates that servers showed, leaves first in the order of their appearance, then the rest of their chains."""
+    """All certificates that servers showed, leaves first in the order of their appearance, then the rest of their
+    chains.
+    """
     found: dict[bytes, Shown] = {}
     chains: dict[bytes, None] = {}
     for place, digest in enumerate(columns.leaves):
@@ -48,7 +50,9 @@ def inventory(analysis: Analysis, columns: Columns, scope: int | None) -> dict[b
             continue
         backends, counts = np.unique(columns.backend[indexes], return_counts=True)
         times = columns.time_ns[indexes]
-        found[digest] = Shown(int(times.min()), int(times.max()), len(indexes), dict(zip(backends.tolist(), counts.tolist(), strict=True)))
+        found[digest] = Shown(
+            int(times.min()), int(times.max()), len(indexes), dict(zip(backends.tolist(), counts.tolist(), strict=True))
+        )
         chains.update(dict.fromkeys(analysis.case.observed[int(indexes[0])].main.handshake.chain[1:]))
     for digest in chains:
         found.setdefault(digest, Shown())
@@ -60,7 +64,13 @@ class CertificatesScreen(Area):
 
     AREA: ClassVar[str] = "certificates"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("space", "pick", "Pick", tooltip="Pick this certificate; a second pick shows what Java makes of the two", id="pick_certificate"),
+        Binding(
+            "space",
+            "pick",
+            "Pick",
+            tooltip="Pick this certificate; a second pick shows what Java makes of the two",
+            id="pick_certificate",
+        ),
     ]
 
     def body(self) -> ComposeResult:
@@ -86,18 +96,23 @@ class CertificatesScreen(Area):
         super().renew()
         rows = self.query_one(Rows)
         desk, columns = self.desk, self.desk.columns
-        self._shown = desk.kept(("inventory", desk.scope), lambda: inventory(desk.now, columns, desk.scope)) if columns is not None else {}
+        self._shown = (
+            desk.kept(("inventory", desk.scope), lambda: inventory(desk.now, columns, desk.scope))
+            if columns is not None
+            else {}
+        )
         self._digests = list(self._shown)
         self._end = overview.end(self.desk.document)
         self._rotated = {b for f in self.desk.document.findings if f.rule == "certificate-rotated" for b in f.backends}
         empty = (
             "Counted once all is read."
             if columns is None
-            else "No server showed a certificate in clear" + (": in TLS 1.3 certificates are encrypted." if self.desk.now.count else ".")
+            else "No server showed a certificate in clear"
+            + (": in TLS 1.3 certificates are encrypted." if self.desk.now.count else ".")
         )
         rows.renew(self._digests, empty=empty)
 
-    def _certificate(self, digest: bytes) -> Certificate | None:
+    def _certificate(self, digest: bytes) -> ParsedCertificate | None:
         return self.desk.now.case.certificates.get(digest)
 
     def _row(self, index: int) -> list[Cell]:
@@ -131,7 +146,18 @@ class CertificatesScreen(Area):
         issuer = safe_text(c.issuer.removeprefix("CN="), 60)
         count = f"{shown.count:,}" if shown.count else "–"
         subject = safe_text(certificate_name(c), 80)
-        return [mark, (labels, ""), (subject, ""), (safe_text(names, 200), ""), (issuer, "dim"), (left, kind), (count, ""), (first, "dim"), (last, "dim"), note]
+        return [
+            mark,
+            (labels, ""),
+            (subject, ""),
+            (safe_text(names, 200), ""),
+            (issuer, "dim"),
+            (left, kind),
+            (count, ""),
+            (first, "dim"),
+            (last, "dim"),
+            note,
+        ]
 
     def on_rows_selected(self, message: Rows.Selected) -> None:
         """A certificate in full."""
@@ -160,14 +186,21 @@ class CertificatesScreen(Area):
         for digest in self._digests:
             c = self._certificate(digest)
             names = ", ".join(c.identity.dns_names) if c else ""
-            lines.append(f"{digest.hex()}  {safe_text(c.subject if c else '?', 200)}  {safe_text(names, 500)}  until {why.until(c) if c else '?'}")
+            lines.append(
+                f"{digest.hex()}  {safe_text(c.subject if c else '?', 200)}  {safe_text(names, 500)}  until"
+                f" {why.until(c) if c else '?'}"
+            )
         return "the list of certificates", "\n".join(lines) + "\n"
 
 
-EQUIVALENT: dict[bool | None, tuple[str, Kind]] = {True: ("✔ equivalent", "good"), False: ("✖ not equivalent", "bad"), None: ("? not known", "warn")}
+EQUIVALENT: dict[bool | None, tuple[str, Kind]] = {
+    True: ("✔ equivalent", "good"),
+    False: ("✖ not equivalent", "bad"),
+    None: ("? not known", "warn"),
+}
 
 
-def identity_screen(desk: Desk, old: Certificate, new: Certificate) -> DifferenceScreen:
+def identity_screen(desk: AppState, old: ParsedCertificate, new: ParsedCertificate) -> DifferenceScreen:
     """Two certificates field by field, with what each generation of Java's rule says."""
     above: list[Line] = []
     for name, is_equivalent, step in why.identity(old, new):
@@ -179,13 +212,19 @@ def identity_screen(desk: Desk, old: Certificate, new: Certificate) -> Differenc
     first, second = {r.name: r.old for r in rows}, {r.name: r.new for r in rows}
     first |= {"key": old.key, "signature": old.signature}
     second |= {"key": new.key, "signature": new.signature}
-    return DifferenceScreen(desk, "Two certificates as Java compares them", [safe_text(certificate_name(old), 60), safe_text(certificate_name(new), 60)], [first, second], above)
+    return DifferenceScreen(
+        desk,
+        "Two certificates as Java compares them",
+        [safe_text(certificate_name(old), 60), safe_text(certificate_name(new), 60)],
+        [first, second],
+        above,
+    )
 
 
-class CertificateScreen(Told):
+class CertificateScreen(DetailPage):
     """One certificate."""
 
-    def __init__(self, desk: Desk, digest: bytes, shown: Shown) -> None:
+    def __init__(self, desk: AppState, digest: bytes, shown: Shown) -> None:
         super().__init__(desk)
         self._digest = digest
         self._when = shown
@@ -205,7 +244,10 @@ class CertificateScreen(Told):
                 ("subject", c.subject),
                 ("issuer", c.issuer),
                 ("serial number", c.serial),
-                ("valid", f"{rfc3339_signed(c.not_before)[:10] if c.not_before is not None else '?'} to {why.until(c)}"),
+                (
+                    "valid",
+                    f"{rfc3339_signed(c.not_before)[:10] if c.not_before is not None else '?'} to {why.until(c)}",
+                ),
                 ("key", c.key),
                 ("signature", c.signature),
                 ("SHA-256", c.sha256.hex()),
@@ -216,7 +258,11 @@ class CertificateScreen(Told):
             if c.problem is not None:
                 refused = "Java cannot parse it: " if c.is_read_by_java is False else ""
                 lines += paragraph(safe_text(f"▲ {refused}{problem_text(c.problem)}", 1000), "warn", "    ", width)
-            lines += [[], [("NAMES THAT JAVA COMPARES", "head")], *listed([*c.identity.dns_names, *c.identity.ip_addresses] or ["none: subject and issuer decide"])]
+            lines += [
+                [],
+                [("NAMES THAT JAVA COMPARES", "head")],
+                *listed([*c.identity.dns_names, *c.identity.ip_addresses] or ["none: subject and issuer decide"]),
+            ]
             if c.unread_names:
                 lines += [[], [("NAMES THAT JAVA DOES NOT READ", "head")], *listed(list(c.unread_names))]
             if c.other_names:
@@ -226,7 +272,14 @@ class CertificateScreen(Told):
             found = case.backends[backend] if backend >= 0 else None
             lines.append([(f"  {found.label if found else '?'}   {overview.counted(count, 'handshake')}", "")])
         if shown.count:
-            lines.append([(f"  from {day(shown.first)} {clock(shown.first)} to {day(shown.last)} {clock(shown.last)} UTC", "dim")])
+            lines.append(
+                [
+                    (
+                        f"  from {day(shown.first)} {clock(shown.first)} to {day(shown.last)} {clock(shown.last)} UTC",
+                        "dim",
+                    )
+                ]
+            )
         else:
             lines.append([("  only as a part of a chain", "dim")])
         return lines

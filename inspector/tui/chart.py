@@ -5,16 +5,23 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from inspector.times import SECOND_NS, STEPS, clock, span
+from inspector.text.times import SECOND_NS, STEPS, clock, span
 from inspector.tui.marks import Kind, Line
 
-STACK: tuple[tuple[int, str, str, Kind], ...] = ((2, "█", "aborted", "bad"), (0, "▓", "full", ""), (1, "▒", "resumed", "good"), (3, "░", "other", "dim"))
+STACK: tuple[tuple[int, str, str, Kind], ...] = (
+    (2, "█", "aborted", "bad"),
+    (0, "▓", "full", ""),
+    (1, "▒", "resumed", "good"),
+    (3, "░", "other", "dim"),
+)
 """Place in ``columns.RESULTS``, glyph, word, kind; what matters most stands at the bottom."""
 
 MARGIN = 8
 
 
-def chart(time_ns: npt.NDArray[np.int64], result: npt.NDArray[np.uint8], incidents: list[int], width: int, height: int) -> list[Line]:
+def chart(
+    time_ns: npt.NDArray[np.int64], result: npt.NDArray[np.uint8], incidents: list[int], width: int, height: int
+) -> list[Line]:
     """``height`` lines of at most ``width`` columns: a title, bars, an axis, a legend. ``incidents``: nanoseconds."""
     counted = result < 4
     times, results = time_ns[counted], result[counted]
@@ -32,23 +39,50 @@ def chart(time_ns: npt.NDArray[np.int64], result: npt.NDArray[np.uint8], inciden
     heights = [_stacked([int(counts[place][bar]) for place, *_ in STACK], most, rows) for bar in range(bars)]
     lines: list[Line] = [[(f"HANDSHAKES PER {spoken(step)}", "head")]]
     for row in range(rows - 1, -1, -1):
-        label = f"{most:>{MARGIN - 2}} " if row == rows - 1 else f"{0:>{MARGIN - 2}} " if row == 0 else " " * (MARGIN - 1)
-        lines.append([(label + "│", "dim"), *_runs([heights[bar][row] if row < len(heights[bar]) else -1 for bar in range(bars)])])
+        label = (
+            f"{most:>{MARGIN - 2}} " if row == rows - 1 else f"{0:>{MARGIN - 2}} " if row == 0 else " " * (MARGIN - 1)
+        )
+        lines.append(
+            [
+                (label + "│", "dim"),
+                *_runs([heights[bar][row] if row < len(heights[bar]) else -1 for bar in range(bars)]),
+            ]
+        )
     marked = {min((ns - low) // step, bars - 1) for ns in incidents if low <= ns <= high}
-    lines.append([(" " * MARGIN, ""), ("".join("✖" if bar in marked else "─" for bar in range(bars)), "bad" if marked else "dim")])
+    lines.append(
+        [
+            (" " * MARGIN, ""),
+            ("".join("✖" if bar in marked else "─" for bar in range(bars)), "bad" if marked else "dim"),
+        ]
+    )
     first, last = clock(low)[:8], clock(high)[:8]
     lines.append([(" " * MARGIN + first + " " * max(bars - len(first) - len(last), 1) + last, "dim")])
-    lines.append([(" " * MARGIN, ""), *((f"{glyph} {word}  ", kind) for place, glyph, word, kind in STACK if counts[place].any())])
+    lines.append(
+        [
+            (" " * MARGIN, ""),
+            *((f"{glyph} {word}  ", kind) for place, glyph, word, kind in STACK if counts[place].any()),
+        ]
+    )
     return lines
 
 
 def spoken(step: int) -> str:
     """How long a bar is, in words."""
-    return "SECOND" if step == SECOND_NS else "MINUTE" if step == 60 * SECOND_NS else "HOUR" if step == 3600 * SECOND_NS else span(step).replace(".0 ", " ")
+    return (
+        "SECOND"
+        if step == SECOND_NS
+        else "MINUTE"
+        if step == 60 * SECOND_NS
+        else "HOUR"
+        if step == 3600 * SECOND_NS
+        else span(step).replace(".0 ", " ")
+    )
 
 
 def _stacked(parts: list[int], most: int, rows: int) -> list[int]:
-    """Which part of ``STACK`` stands in each cell of a bar, from the bottom. What is there has a cell where there is room, however small."""
+    """Which part of ``STACK`` stands in each cell of a bar, from the bottom. What is there has a cell where there is
+    room, however small.
+    """
     total = sum(parts)
     if not total:
         return []

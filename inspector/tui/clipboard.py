@@ -1,6 +1,7 @@
 """Speaking to the terminal itself: copying (OSC 52), also where tmux stands between, and the title.
 
-tmux takes an application's OSC 52 into its buffer only with ``set-clipboard on``, which is not its default, and nothing comes back that would say so. Its own
+tmux takes an application's OSC 52 into its buffer only with ``set-clipboard on``, which is not its default, and nothing
+comes back that would say so. Its own
 ``load-buffer`` always does, and answers (tmux(1)).
 """
 
@@ -36,8 +37,8 @@ def _bytes(text: str) -> bytes:
 
 
 def copy(text: str, write: Callable[[str], object]) -> str:
-    """Put text on the clipboard, and in tmux's buffer. ``write`` sends a sequence to the terminal. What a person must know of it; ``""`` where it arrived as
-    far as that can be known.
+    """Put text on the clipboard, and in tmux's buffer. ``write`` sends a sequence to the terminal. What a person must
+    know of it; ``""`` where it arrived as far as that can be known.
     """
     sequence = osc52(text)
     is_cut = len(_bytes(text)) > MOST
@@ -50,23 +51,36 @@ def copy(text: str, write: Callable[[str], object]) -> str:
         return f"tmux did not take it into its buffer: {problem}"
     write(sequence)
     if os.environ.get("TERM", "").startswith(BEHIND):
-        return "tmux or screen takes it only if told to (set-clipboard on): TMUX is not set here, so that it could not be asked"
+        return (
+            "tmux or screen takes it only if told to (set-clipboard on): TMUX is not set here, so that it could not be"
+            " asked"
+        )
     return f"only the first {MOST:,} bytes: terminals take no more" if is_cut else ""
 
 
 def _to_tmux(text: str) -> str:
-    """Into tmux's buffer, and from there to the terminal's clipboard where tmux does that (``-w``, since 3.2); why not, where it was not."""
+    """Into tmux's buffer, and from there to the terminal's clipboard where tmux does that (``-w``, since 3.2); why not,
+    where it was not.
+    """
     problem = ""
     for options in (["-w"], []):
         try:
-            done = subprocess.run(["tmux", "load-buffer", *options, "-"], input=_bytes(text), capture_output=True, timeout=TMUX_SECONDS, check=False)
+            done = subprocess.run(
+                ["tmux", "load-buffer", *options, "-"],
+                input=_bytes(text),
+                capture_output=True,
+                timeout=TMUX_SECONDS,
+                check=False,
+            )
         except subprocess.TimeoutExpired:
             return f"no answer within {TMUX_SECONDS:.0f} s"
         except OSError as error:
             return f"tmux: {error.strerror}"
         if done.returncode == 0:
             return ""
-        problem = problem or done.stderr.decode("utf-8", "backslashreplace").strip()[:200] or f"status {done.returncode}"
+        problem = (
+            problem or done.stderr.decode("utf-8", "backslashreplace").strip()[:200] or f"status {done.returncode}"
+        )
     return problem
 
 

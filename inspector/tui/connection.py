@@ -1,4 +1,6 @@
-"""One connection as a ladder, with what Java's rule says of it; a lane for the balancer where both its sides were captured."""
+"""One connection as a ladder, with what Java's rule says of it; a lane for the balancer where both its sides were
+captured.
+"""
 
 from __future__ import annotations
 
@@ -7,24 +9,30 @@ from inspector.reports import overview
 from inspector.reports.inside import told_lines
 from inspector.reports.story import Ladder, chapters
 from inspector.reports.wireshark import display_filter
-from inspector.safe import safe_text
-from inspector.tui.desk import Desk
+from inspector.text.safe import safe_text
+from inspector.tui.app_state import AppState
+from inspector.tui.detail_page import DetailPage
 from inspector.tui.marks import Line, coloured, paragraph
-from inspector.tui.told import Told
 
 
-class ConnectionScreen(Told):
+class ConnectionScreen(DetailPage):
     """``index``: the connection's place in the order of ClientHellos."""
 
-    def __init__(self, desk: Desk, index: int) -> None:
+    def __init__(self, desk: AppState, index: int) -> None:
         super().__init__(desk)
         self._index = index
 
     def title_lines(self, width: int) -> list[Line]:
         """Endpoints and outcome."""
         c = self.analysis.connection(self._index)
-        ends = f"{c.client_endpoint.ip} port {c.client_endpoint.port} to {c.server_endpoint.ip} port {c.server_endpoint.port}"
-        title: Line = [(f"{c.first_seen[:10]} {c.first_seen[11:23]}  {ends}", "head"), (f"   {c.outcome}", "bad" if c.outcome == "aborted" else "dim")]
+        ends = (
+            f"{c.client_endpoint.ip} port {c.client_endpoint.port} to {c.server_endpoint.ip} port"
+            f" {c.server_endpoint.port}"
+        )
+        title: Line = [
+            (f"{c.first_seen[:10]} {c.first_seen[11:23]}  {ends}", "head"),
+            (f"   {c.outcome}", "bad" if c.outcome == "aborted" else "dim"),
+        ]
         return [title] if sum(len(t) for t, _ in title) <= width else [title[:1], [(f"  {c.outcome}", title[1][1])]]
 
     def lines(self, width: int) -> list[Line]:
@@ -48,17 +56,36 @@ class ConnectionScreen(Told):
         chain = ", ".join(f"{safe_text(certificates.get(d, ''), 60)} {d[:16]}".strip() for d in h.server_chain)
         return [
             ("handshake", f"{h.kind or 'not seen'}: {h.reason}"),
-            ("Java's rule", f"{h.jsse.verdict.replace('_', ' ')}{f' (row {h.jsse.row})' if h.jsse.row else ''}: {h.jsse.reason}"),
+            (
+                "Java's rule",
+                f"{h.jsse.verdict.replace('_', ' ')}{f' (row {h.jsse.row})' if h.jsse.row else ''}: {h.jsse.reason}",
+            ),
             ("version", h.version or "not seen"),
             ("cipher suite", h.cipher.name if h.cipher else "not seen"),
             ("server name", safe_text(h.server_name or "none")),
             ("ALPN", safe_text(f"offered {', '.join(h.alpn_offered) or 'none'}, chosen {h.alpn or 'none'}")),
             ("session", f"offered {h.session.offered_id or 'none'}, answered {h.session.answered_id or 'none'}"),
-            ("extended master secret (EMS)", f"offered {overview.YES[h.ems.offered]}, negotiated {overview.YES[h.ems.negotiated]}"),
-            ("certificate", chain or ("none sent" if h.kind in ("session_id", "ticket", "resumed", "psk") else "none in clear" if c.secrets != "decrypted" else "none")),
+            (
+                "extended master secret (EMS)",
+                f"offered {overview.YES[h.ems.offered]}, negotiated {overview.YES[h.ems.negotiated]}",
+            ),
+            (
+                "certificate",
+                chain
+                or (
+                    "none sent"
+                    if h.kind in ("session_id", "ticket", "resumed", "psk")
+                    else "none in clear"
+                    if c.secrets != "decrypted"
+                    else "none"
+                ),
+            ),
             ("JA4", h.ja4 or "none"),
             ("secrets", safe_text(c.secrets or "none given")),
-            ("bytes", f"{c.bytes.client:,} from the client, {c.bytes.server:,} from the server, {c.gap_bytes:,} not captured"),
+            (
+                "bytes",
+                f"{c.bytes.client:,} from the client, {c.bytes.server:,} from the server, {c.gap_bytes:,} not captured",
+            ),
             ("id", c.id),
         ]
 

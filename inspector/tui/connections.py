@@ -9,13 +9,13 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from inspector.document import Connection
-from inspector.filters import FilterError
 from inspector.findings.judge import Analysis
+from inspector.query.language import FilterError
 from inspector.reports import overview
 from inspector.reports.difference import handshake_fields
 from inspector.reports.wireshark import display_filter
-from inspector.safe import safe_text
-from inspector.times import clock
+from inspector.text.safe import safe_text
+from inspector.text.times import clock
 from inspector.tracking.observed import Observed
 from inspector.tui.connection import ConnectionScreen
 from inspector.tui.dialogs.choice import Choice, Option
@@ -24,7 +24,11 @@ from inspector.tui.marks import Kind
 from inspector.tui.page import Area
 from inspector.tui.rows import Cell, Column, Rows
 
-OUTCOMES: dict[str, tuple[str, Kind]] = {"aborted": ("✖", "bad"), "established": ("●", "good"), "incomplete": ("◌", "warn")}
+OUTCOMES: dict[str, tuple[str, Kind]] = {
+    "aborted": ("✖", "bad"),
+    "established": ("●", "good"),
+    "incomplete": ("◌", "warn"),
+}
 
 
 def _text(value: str | None, kind: Kind = "") -> Cell:
@@ -76,14 +80,26 @@ COLUMNS: dict[str, tuple[Column, Shown]] = {
     "ems": (Column("EMS", 4, 3, False, "ems"), lambda a, s, c: _ems(c)),
     "version": (Column("TLS", 7, 2, False, "version"), lambda a, s, c: _text(c.handshakes[0].version)),
     "frame": (Column("frame", 8, 5, True, "frame"), lambda a, s, c: _frame(c)),
-    "alert": (Column("alert", 14, 1, False, "alert"), lambda a, s, c: (next((a.name or "encrypted" for a in c.alerts if a.level == 2), ""), "warn")),
-    "rtt": (Column("rtt ms", 8, 9, True, "rtt"), lambda a, s, c: (f"{c.rtt / 1e6:,.2f}" if c.rtt is not None else "–", "")),
+    "alert": (
+        Column("alert", 14, 1, False, "alert"),
+        lambda a, s, c: (next((a.name or "encrypted" for a in c.alerts if a.level == 2), ""), "warn"),
+    ),
+    "rtt": (
+        Column("rtt ms", 8, 9, True, "rtt"),
+        lambda a, s, c: (f"{c.rtt / 1e6:,.2f}" if c.rtt is not None else "–", ""),
+    ),
     "bytes": (Column("bytes", 11, 10, True, "bytes"), lambda a, s, c: (f"{c.bytes.client + c.bytes.server:,}", "")),
-    "service": (Column("service", 26, 11, False, "service"), lambda a, s, c: (overview.title(a.document.services[s.service]), "")),
+    "service": (
+        Column("service", 26, 11, False, "service"),
+        lambda a, s, c: (overview.title(a.document.services[s.service]), ""),
+    ),
     "server": (Column("server", 22, 12, False, "server"), lambda a, s, c: (c.server_endpoint.ip, "")),
     "stack": (Column("stack", 8, 13, False, "stack"), lambda a, s, c: _text(a.case.clients[s.client].stack.name)),
     "sni": (Column("server name", 26, 14, False, "sni"), lambda a, s, c: _text(c.handshakes[0].server_name)),
-    "cipher": (Column("cipher suite", 30, 15, False, "cipher"), lambda a, s, c: _text(c.handshakes[0].cipher.name if c.handshakes[0].cipher else None)),
+    "cipher": (
+        Column("cipher suite", 30, 15, False, "cipher"),
+        lambda a, s, c: _text(c.handshakes[0].cipher.name if c.handshakes[0].cipher else None),
+    ),
     "id": (Column("id", 12, 16, False, "id"), lambda a, s, c: (c.id, "dim")),
 }
 """By the name in settings, which is also the field of the filter language that sorts."""
@@ -99,8 +115,21 @@ class ConnectionsScreen(Area):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "mark", "Mark", tooltip="Mark the connection, or take the mark away", id="mark"),
         Binding("u", "unmark", "Unmark all", show=False, tooltip="Take all marks away", id="unmark"),
-        Binding("d", "difference", "Difference", show=False, tooltip="Two marked handshakes side by side, changed fields first", id="difference"),
-        Binding("w", "save", "Save pcapng", tooltip="Write the marked connections, or the one under the cursor, to a pcapng file", id="save"),
+        Binding(
+            "d",
+            "difference",
+            "Difference",
+            show=False,
+            tooltip="Two marked handshakes side by side, changed fields first",
+            id="difference",
+        ),
+        Binding(
+            "w",
+            "save",
+            "Save pcapng",
+            tooltip="Write the marked connections, or the one under the cursor, to a pcapng file",
+            id="save",
+        ),
         Binding("s", "sort", "Sort", tooltip="Choose the column to sort by", id="sort"),
         Binding("S", "reverse", "Reverse", show=False, tooltip="The other way round", id="reverse"),
     ]
@@ -112,7 +141,9 @@ class ConnectionsScreen(Area):
         yield Rows([MARK, *(COLUMNS[n][0] for n in self._names)], 0, self._row, "No connection.", id="connections")
 
     def renew(self) -> None:
-        """The connections that scope, filter and sort leave. The cursor stays on its connection, or at the end where it stood there."""
+        """The connections that scope, filter and sort leave. The cursor stays on its connection, or at the end where it
+        stood there.
+        """
         super().renew()
         desk, rows = self.desk, self.query_one(Rows)
         at_end = bool(rows.count) and rows.cursor == rows.count - 1 and not desk.view.sort
@@ -158,8 +189,15 @@ class ConnectionsScreen(Area):
 
     def action_sort(self) -> None:
         """Ask for the column."""
-        options = [Option(n, COLUMNS[n][0].title) for n in COLUMNS if n in self._names or n in ("rtt", "bytes", "service", "stack")]
-        self.app.push_screen(Choice("Sort by", options, self.desk.view.sort.removeprefix("-") or "time"), lambda name: self._sort_by(name, False) if name else None)
+        options = [
+            Option(n, COLUMNS[n][0].title)
+            for n in COLUMNS
+            if n in self._names or n in ("rtt", "bytes", "service", "stack")
+        ]
+        self.app.push_screen(
+            Choice("Sort by", options, self.desk.view.sort.removeprefix("-") or "time"),
+            lambda name: self._sort_by(name, False) if name else None,
+        )
 
     def action_reverse(self) -> None:
         """The largest first, or last."""
@@ -208,7 +246,10 @@ class ConnectionsScreen(Area):
             return
         analysis = self.desk.now
         pair = [analysis.connection(i) for i in sorted(indexes)]
-        titles = [f"{c.first_seen[11:23]} port {c.client_endpoint.port} {analysis.case.label(analysis.case.observed[i])}" for c, i in zip(pair, sorted(indexes), strict=True)]
+        titles = [
+            f"{c.first_seen[11:23]} port {c.client_endpoint.port} {analysis.case.label(analysis.case.observed[i])}"
+            for c, i in zip(pair, sorted(indexes), strict=True)
+        ]
         fields = [handshake_fields(analysis.document, c.handshakes[0]) for c in pair]
         self.app.push_screen(DifferenceScreen(self.desk, "Two handshakes", titles, fields))
 
@@ -221,14 +262,18 @@ class ConnectionsScreen(Area):
     def step(self, step: int) -> bool:
         """To the next connection that a finding names."""
         desk = self.desk
-        named = desk.kept("named", lambda: {c for f in desk.document.findings if f.severity != "info" for c in f.connections})
+        named = desk.kept(
+            "named", lambda: {c for f in desk.document.findings if f.severity != "info" for c in f.connections}
+        )
         return self.query_one(Rows).seek(step, lambda i: desk.now.case.observed[self._order[i]].id in named)
 
     def go(self, index: int) -> None:
         """The cursor onto a connection; scope and filter give way where they hide it."""
         if index not in self._order:
             self.desk.view.filter = ""
-            self.desk.everything = self.desk.now.case.observed[index].service != self.desk.service or self.desk.everything
+            self.desk.everything = (
+                self.desk.now.case.observed[index].service != self.desk.service or self.desk.everything
+            )
             self.renew()
         self.query_one(Rows).cursor = self.place_of(index)
 

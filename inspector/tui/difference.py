@@ -10,10 +10,10 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
 from inspector.reports.difference import differences
-from inspector.safe import safe_text
-from inspector.tui.desk import Desk
+from inspector.text.safe import safe_text
+from inspector.tui.app_state import AppState
 from inspector.tui.keybar import KeyBar
-from inspector.tui.marks import Line, content
+from inspector.tui.marks import Kind, Line, content
 from inspector.tui.page import Page
 from inspector.tui.rows import Cell, Column, Rows
 
@@ -21,9 +21,18 @@ from inspector.tui.rows import Cell, Column, Rows
 class DifferenceScreen(Page):
     """A table of fields. ``above``: lines before it."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "app.pop_screen", "Back", tooltip="To where you came from", id="back")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "app.pop_screen", "Back", tooltip="To where you came from", id="back")
+    ]
 
-    def __init__(self, desk: Desk, title: str, titles: Sequence[str], fields: Sequence[Mapping[str, str]], above: Sequence[Line] = ()) -> None:
+    def __init__(
+        self,
+        desk: AppState,
+        title: str,
+        titles: Sequence[str],
+        fields: Sequence[Mapping[str, str]],
+        above: Sequence[Line] = (),
+    ) -> None:
         super().__init__(desk)
         self._title = title
         self._titles = titles
@@ -42,16 +51,25 @@ class DifferenceScreen(Page):
     def _row(self, index: int) -> list[Cell]:
         d = self._found[index]
         mark: Cell = ("=", "dim") if d.is_same else ("≠", "warn")
-        kind = "dim" if d.is_same else ""
+        kind: Kind = "dim" if d.is_same else ""
         path = d.path if len(d.path) <= 26 else "…" + d.path[-25:]
-        return [mark, (safe_text(path), kind), *((safe_text(v, 400) if v is not None else "–", kind) for v in (d.first, d.second))]  # type: ignore[list-item]
+        sides: list[Cell] = [(safe_text(v, 400) if v is not None else "–", kind) for v in (d.first, d.second)]
+        return [mark, (safe_text(path), kind), *sides]
 
     def on_rows_selected(self, message: Rows.Selected) -> None:
         """The field in full."""
         d = self._found[message.index]
-        self.notify(f"{safe_text(d.path)}\n{safe_text(d.first or 'none', 2000)}\n{safe_text(d.second or 'none', 2000)}", markup=False, timeout=15)
+        self.notify(
+            f"{safe_text(d.path)}\n{safe_text(d.first or 'none', 2000)}\n{safe_text(d.second or 'none', 2000)}",
+            markup=False,
+            timeout=15,
+        )
 
     def to_copy(self) -> tuple[str, str]:
         """The table as text."""
-        lines = [f"{'=' if d.is_same else '≠'} {safe_text(d.path)}\n    {safe_text(d.first or 'none', 4000)}\n    {safe_text(d.second or 'none', 4000)}" for d in self._found]
+        lines = [
+            f"{'=' if d.is_same else '≠'} {safe_text(d.path)}\n    {safe_text(d.first or 'none', 4000)}\n   "
+            f" {safe_text(d.second or 'none', 4000)}"
+            for d in self._found
+        ]
         return "the difference", "\n".join([*self._titles, *lines]) + "\n"

@@ -9,15 +9,15 @@ from textual import work
 from textual.app import App
 
 from inspector.errors import InspectorError
-from inspector.evidence import clocks_late, save
-from inspector.filters import compile_filter, matching
+from inspector.packets.reread import clocks_late, save
+from inspector.query.language import compile_filter, matching
 from inspector.reports.output import write
-from inspector.safe import path_text, safe_text
+from inspector.text.safe import path_text, safe_text
+from inspector.tui.app_state import AppState
 from inspector.tui.connections import ConnectionsScreen
-from inspector.tui.desk import Desk
 from inspector.tui.dialogs.ask import Ask, Paths
 from inspector.tui.dialogs.choice import Choice, Option
-from inspector.tui.incidents import Found
+from inspector.tui.finding_rows import IncidentRows
 from inspector.tui.page import Page
 
 EXPORTS = [
@@ -36,7 +36,7 @@ SUFFIXES = {"text": "txt", "screen": "txt"}
 class Exporting(App[int]):
     """What the app can write. ``desk`` holds what there is to write."""
 
-    desk: Desk
+    desk: AppState
 
     def action_export(self) -> None:
         """Ask what, then where to."""
@@ -66,7 +66,7 @@ class Exporting(App[int]):
     def _ask_folder(self, is_redacted: bool) -> None:
         """Where the report goes; about the incident that is on the screen, else about all."""
         found = getattr(self.screen, "found", None)
-        incident = found.incident.id if isinstance(found, Found) and found.incident is not None else ""
+        incident = found.incident.id if isinstance(found, IncidentRows) and found.incident is not None else ""
 
         def problem(text: str) -> str | None:
             path = Path(text).expanduser()
@@ -81,7 +81,9 @@ class Exporting(App[int]):
                 self._report(Path(text).expanduser(), incident, is_redacted)
 
         what = "Report on this incident into" if incident else "Report into"
-        self.push_screen(Ask(what, "a new or empty folder; tab completes", problem, "inspector-report", Paths()), answered)
+        self.push_screen(
+            Ask(what, "a new or empty folder; tab completes", problem, "inspector-report", Paths()), answered
+        )
 
     @work(thread=True, exit_on_error=False, group="files")
     def _report(self, path: Path, incident: str, is_redacted: bool) -> None:
@@ -91,12 +93,17 @@ class Exporting(App[int]):
 
         try:
             key, place, is_new = keys.load() if is_redacted else (None, None, False)
-            bundle = write_bundle(self.desk.now, str(path), Order(self.desk.paths, Wish(incident), ["inspector", *self.desk.paths], key))
+            bundle = write_bundle(
+                self.desk.now, str(path), Order(self.desk.paths, Wish(incident), ["inspector", *self.desk.paths], key)
+            )
         except (OSError, InspectorError) as error:
             self.call_from_thread(self._told, str(error), True)
             return
         told = f"Wrote {path_text(str(path))}: {bundle.incidents} incidents, {bundle.frames:,} frames of evidence."
-        more = [*bundle.notes, *([f"A new redaction key lies in {path_text(str(place))}: keep it to yourself."] if is_new else [])]
+        more = [
+            *bundle.notes,
+            *([f"A new redaction key lies in {path_text(str(place))}: keep it to yourself."] if is_new else []),
+        ]
         self.call_from_thread(self._told, " ".join([told, *more]), False)
 
     def _ask_path(self, name: str, then: Callable[[Path], object]) -> None:
@@ -119,7 +126,11 @@ class Exporting(App[int]):
 
     @work(thread=True, exit_on_error=False, group="files")
     def _write(self, path: Path, form: str, text: str) -> None:
-        wanted = matching(compile_filter(self.desk.view.filter), self.desk.now) if form == "csv" and self.desk.view.filter else None
+        wanted = (
+            matching(compile_filter(self.desk.view.filter), self.desk.now)
+            if form == "csv" and self.desk.view.filter
+            else None
+        )
         try:
             with open(path, "wb") as out:
                 if form == "screen":
@@ -134,15 +145,28 @@ class Exporting(App[int]):
     @work(thread=True, exit_on_error=False, group="files")
     def _save(self, path: Path, indexes: list[int]) -> None:
         comments = {
-            leg.first_frame: f"inspector: connection {seen.id}, {seen.outcome}" for i in indexes for seen in (self.desk.now.case.observed[i],) for leg in (seen.main, *seen.legs)
+            leg.first_frame: f"inspector: connection {seen.id}, {seen.outcome}"
+            for i in indexes
+            for seen in (self.desk.now.case.observed[i],)
+            for leg in (seen.main, *seen.legs)
         }
         try:
             with open(path, "wb") as out:
-                count = save(self.desk.paths, self.desk.flows(indexes), out, comments, clocks_late(self.desk.now.case.facts.captures))
+                count = save(
+                    self.desk.paths,
+                    self.desk.flows(indexes),
+                    out,
+                    comments,
+                    clocks_late(self.desk.now.case.facts.captures),
+                )
         except (OSError, InspectorError) as error:
-            self.call_from_thread(self._told, f"{path_text(str(path))}: {getattr(error, 'strerror', None) or error}", True)
+            self.call_from_thread(
+                self._told, f"{path_text(str(path))}: {getattr(error, 'strerror', None) or error}", True
+            )
         else:
-            self.call_from_thread(self._told, f"Wrote {count:,} frames of {len(indexes)} connections to {path_text(str(path))}.", False)
+            self.call_from_thread(
+                self._told, f"Wrote {count:,} frames of {len(indexes)} connections to {path_text(str(path))}.", False
+            )
 
     def _told(self, text: str, is_bad: bool) -> None:
         self.notify(safe_text(text, 500), severity="error" if is_bad else "information", markup=False)

@@ -1,4 +1,6 @@
-"""The keys of a screen in its last line. One widget that paints itself: Textual's Footer mounts a widget for each key, which is felt whenever a screen opens."""
+"""The keys of a screen in its last line. One widget that paints itself: Textual's Footer mounts a widget for each key,
+which is felt whenever a screen opens.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ PALETTE = ("^p", "palette", "ctrl+p")
 class KeyBar(Widget):
     """What fits of the bindings that want to be shown; the palette at the right. A click is the key."""
 
-    DEFAULT_CSS = "KeyBar { dock: bottom; height: 1; padding: 0 1; background: $footer-background; color: $footer-foreground; }"
+    DEFAULT_CSS = (
+        "KeyBar { dock: bottom; height: 1; padding: 0 1; background: $footer-background; color: $footer-foreground; }"
+    )
 
     def on_mount(self) -> None:
         """Painted anew whenever other keys are active."""

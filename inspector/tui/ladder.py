@@ -1,5 +1,6 @@
-"""An incident drawn as a ladder: the client on the left, a lane for the balancer where both its legs were seen and for each back end, messages as arrows,
-gaps, sizes and frame numbers beside; where there is no room for lanes, a line a message. Pure functions.
+"""An incident drawn as a ladder: the client on the left, a lane for the balancer where both its legs were seen and for
+each back end, messages as arrows, gaps, sizes and frame numbers beside; where there is no room for lanes, a line a
+message. Pure functions.
 """
 
 from __future__ import annotations
@@ -7,8 +8,8 @@ from __future__ import annotations
 from rich.cells import cell_len, set_cell_size
 
 from inspector.reports.story import BALANCER, Chapter, Ladder, Rung, lanes
-from inspector.safe import safe_text
-from inspector.times import span
+from inspector.text.safe import safe_text
+from inspector.text.times import span
 from inspector.tui.marks import Kind, Line
 
 TIME, FRAME, GAP, SIZE = 11, 10, 9, 8
@@ -50,7 +51,13 @@ def _without_lanes(ladder: Ladder, width: int) -> list[Line]:
     frame = min(max([len("frame"), *(len(rung.frame) for rung in rungs)]), LONGEST_FRAME, width // 3)
     room = max(width - time - frame - 2, 0)
     named = width >= NAMED_SIDES and any(rung.leg for rung in rungs)
-    lines: list[Line] = [[("time".ljust(time), "dim"), (set_cell_size("client ▶ ◀ server", room), "head"), ("  " + "frame".rjust(frame), "dim")]]
+    lines: list[Line] = [
+        [
+            ("time".ljust(time), "dim"),
+            (set_cell_size("client ▶ ◀ server", room), "head"),
+            ("  " + "frame".rjust(frame), "dim"),
+        ]
+    ]
     for chapter in ladder.chapters:
         is_cut = cell_len(safe_text(chapter.title)) > width
         (title, kind), *_ = _title(chapter, width - cell_len(chapter.backend) - 1 if is_cut else width)
@@ -60,7 +67,13 @@ def _without_lanes(ladder: Ladder, width: int) -> list[Line]:
             arrow = f"{shaft}▶" if rung.from_client else f"◀{shaft}"
             side = f"{SIDES[rung.leg > 0][rung.from_client]:<8} " if named else ""
             text = set_cell_size(_fitted(f"{side}{arrow} {safe_text(rung.text)}", room), room)
-            lines.append([(_time(rung.offset_ns).rjust(time - 1) + " ", "dim"), (text, _kind(rung)), (f"  {_fitted(rung.frame, frame).rjust(frame)}", "dim")])
+            lines.append(
+                [
+                    (_time(rung.offset_ns).rjust(time - 1) + " ", "dim"),
+                    (text, _kind(rung)),
+                    (f"  {_fitted(rung.frame, frame).rjust(frame)}", "dim"),
+                ]
+            )
         lines += [_note(note, time, width) for note in chapter.notes]
     return lines
 
@@ -72,13 +85,20 @@ def _with_lanes(ladder: Ladder, names: dict[str, str], width: int) -> list[Line]
     time = max([TIME, *(len(_time(rung.offset_ns)) + 1 for rung in rungs)])
     frame = min(max([FRAME, *(len(rung.frame) for rung in rungs)]), LONGEST_FRAME)
     size = max([SIZE, *(len(f"{rung.size:,}") + 1 for rung in rungs)]) if width >= ROOM_FOR_SIZE else 0
-    gaps = [_gaps(chapter) for chapter in ladder.chapters] if width >= ROOM_FOR_GAP else [[""] * len(chapter.rungs) for chapter in ladder.chapters]
+    gaps = (
+        [_gaps(chapter) for chapter in ladder.chapters]
+        if width >= ROOM_FOR_GAP
+        else [[""] * len(chapter.rungs) for chapter in ladder.chapters]
+    )
     gap = max([GAP, *(len(text) + 2 for found in gaps for text in found)]) if width >= ROOM_FOR_GAP else 0
     room = width - time - frame - gap - size - 2
     if BALANCER in order and room // len(order) < LEAST_LANE:
         return []
     places = _places(order, room)
-    title: Line = [("time".ljust(time) + ("gap".rjust(gap - 2) + "  " if gap else ""), "dim"), (_heads(places, names, room), "head")]
+    title: Line = [
+        ("time".ljust(time) + ("gap".rjust(gap - 2) + "  " if gap else ""), "dim"),
+        (_heads(places, names, room), "head"),
+    ]
     lines: list[Line] = [[*title, (("bytes".rjust(size) if size else "") + "  " + "frame".rjust(frame), "dim")]]
     for chapter, between in zip(ladder.chapters, gaps, strict=True):
         lines.append(_title(chapter, width))
@@ -86,7 +106,9 @@ def _with_lanes(ladder: Ladder, names: dict[str, str], width: int) -> list[Line]
             text = _rung(chapter, rung, places, room)
             beside = _time(rung.offset_ns).rjust(time - 1) + " " + (since.rjust(gap - 2) + "  " if gap else "")
             behind = (f"{rung.size:,}" if rung.size else "").rjust(size) if size else ""
-            lines.append([(beside, "dim"), (text, _kind(rung)), (f"{behind}  {_fitted(rung.frame, frame).rjust(frame)}", "dim")])
+            lines.append(
+                [(beside, "dim"), (text, _kind(rung)), (f"{behind}  {_fitted(rung.frame, frame).rjust(frame)}", "dim")]
+            )
         lines += [_note(note, time, width) for note in chapter.notes]
     return lines
 
@@ -115,7 +137,9 @@ def _span(tenths: int) -> str:
 
 
 def _gaps(chapter: Chapter) -> list[str]:
-    """What lies between each time of a chapter and the one above it, as both are written; a dash where the clock went back."""
+    """What lies between each time of a chapter and the one above it, as both are written; a dash where the clock went
+    back.
+    """
     found = [""]
     for before, rung in zip(chapter.rungs, chapter.rungs[1:], strict=False):
         tenths = _tenths(rung.offset_ns) - _tenths(before.offset_ns)
@@ -143,7 +167,9 @@ def _heads(places: dict[str, int], names: dict[str, str], room: int) -> str:
 
 
 def _places(order: list[str], room: int) -> dict[str, int]:
-    """Where the lanes stand: back ends near the right edge, so that messages have room before them; a balancer halfway."""
+    """Where the lanes stand: back ends near the right edge, so that messages have room before them; a
+    balancer halfway.
+    """
     if BALANCER in order:
         return {label: room * (i + 1) // len(order) - 1 for i, label in enumerate(order)}
     apart = min(LANE, room // (len(order) + 1))
@@ -182,7 +208,9 @@ def _rung(chapter: Chapter, rung: Rung, places: dict[str, int], room: int) -> st
 
 
 def _write(area: list[str], at: int, text: str, end: int) -> None:
-    """Put text into the area, one place a column, cut at ``end``: a wide character takes two places, one without width stands with the one before."""
+    """Put text into the area, one place a column, cut at ``end``: a wide character takes two places, one without width
+    stands with the one before.
+    """
     end = min(end, len(area))
     for character in text:
         wide = cell_len(character)

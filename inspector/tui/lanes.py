@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from inspector.findings.case import Case
-from inspector.times import span
-from inspector.tracking.sessions import Session
+from inspector.text.times import span
+from inspector.tracking.sessions import LedgerSession
 from inspector.tui.marks import Kind, Line
 
 DASH = "─"
@@ -25,12 +25,21 @@ class Moment(NamedTuple):
     connection: int
 
 
-def moments(case: Case, session: Session) -> list[Moment]:
+def moments(case: Case, session: LedgerSession) -> list[Moment]:
     """The issue and every offer, in order."""
     found: list[Moment] = []
     if session.issuer is not None:
         seen = case.observed[session.issuer]
-        found.append(Moment(session.issued_ns or seen.hello_ns, "○", "dim" if session.usable else "warn", case.label(seen), "issued", session.issuer))
+        found.append(
+            Moment(
+                session.issued_ns or seen.hello_ns,
+                "○",
+                "dim" if session.usable else "warn",
+                case.label(seen),
+                "issued",
+                session.issuer,
+            )
+        )
     for use in session.uses:
         seen = case.observed[use >> 1]
         if use & 1:
@@ -42,13 +51,16 @@ def moments(case: Case, session: Session) -> list[Moment]:
     return sorted(found, key=lambda m: (m.ns, m.connection))
 
 
-def lane(case: Case, session: Session, width: int) -> Line:
+def lane(case: Case, session: LedgerSession, width: int) -> Line:
     """The life in ``width`` columns: distances follow time as far as there is room."""
     happened = moments(case, session)
     if session.issuer is None:
         start: Line = [("before the capture ", "dim")]
     elif not session.usable:
-        return [("○ ", "warn"), (f"{happened[0].label} issued in a handshake that was not completed: never usable", "dim")]
+        return [
+            ("○ ", "warn"),
+            (f"{happened[0].label} issued in a handshake that was not completed: never usable", "dim"),
+        ]
     else:
         start = []
     if not happened:
@@ -59,7 +71,9 @@ def lane(case: Case, session: Session, width: int) -> Line:
 
 
 def _laid(happened: list[Moment], room: int, is_spoken: bool) -> Line | None:
-    """All moments at places that follow time; None where they have no room. ``is_spoken``: each says when it was, else only the last one does."""
+    """All moments at places that follow time; None where they have no room. ``is_spoken``: each says when it was, else
+    only the last one does.
+    """
     low, high = happened[0].ns, happened[-1].ns
     texts = [f"{m.glyph} {m.label}" for m in happened]
     for number in range(1, len(texts)):
@@ -90,7 +104,9 @@ def _crowded(happened: list[Moment], room: int) -> Line:
     texts = [f"{m.glyph} {m.label}" for m in happened]
     tail = f" +{span(happened[-1].ns - happened[0].ns)}"
     ends = 1
-    while sum(len(t) + 3 for t in texts[: ends + 1]) + sum(len(t) + 3 for t in texts[-ends - 1 :]) + 10 + len(tail) < room and 2 * ends + 2 < len(texts):
+    while sum(len(t) + 3 for t in texts[: ends + 1]) + sum(len(t) + 3 for t in texts[-ends - 1 :]) + 10 + len(
+        tail
+    ) < room and 2 * ends + 2 < len(texts):
         ends += 1
     line: Line = []
     for text, moment in zip(texts[:ends], happened[:ends], strict=True):

@@ -14,20 +14,30 @@ from inspector.tui.marks import Line
 from inspector.tui.painted import Painted
 
 
-class Lines(Painted):
-    """``targets``: the numbers of the lines that can be chosen, ascending. The cursor steps from one to the next; where none is near, the page scrolls."""
+class LineView(Painted):
+    """``targets``: the numbers of the lines that can be chosen, ascending. The cursor steps from one to the next; where
+    none is near, the page scrolls.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "select", "Decode", tooltip="Open the message under the cursor as a tree with its bytes", id="decode"),
+        Binding(
+            "enter",
+            "select",
+            "Decode",
+            tooltip="Open the message under the cursor as a tree with its bytes",
+            id="decode",
+        ),
         Binding("up,k", "step(-1)", "Up", show=False, id="line_up", tooltip="To the message above, or a line up"),
-        Binding("down,j", "step(1)", "Down", show=False, id="line_down", tooltip="To the message below, or a line down"),
+        Binding(
+            "down,j", "step(1)", "Down", show=False, id="line_down", tooltip="To the message below, or a line down"
+        ),
         Binding("pageup", "leap(-1)", "Page up", show=False, id="lines_page_up", tooltip="A screenful up"),
         Binding("pagedown", "leap(1)", "Page down", show=False, id="lines_page_down", tooltip="A screenful down"),
         Binding("home", "edge(0)", "Top", show=False, id="top", tooltip="To the top"),
         Binding("end", "edge(1)", "Bottom", show=False, id="bottom", tooltip="To the bottom"),
     ]
 
-    class Chosen(Message):
+    class RowChosen(Message):
         """The person wants to see what stands on a line. ``target``: its place among the targets."""
 
         def __init__(self, target: int) -> None:
@@ -91,7 +101,7 @@ class Lines(Painted):
     def action_select(self) -> None:
         """Say that the target under the cursor was chosen."""
         if self.targets:
-            self.post_message(self.Chosen(self.cursor))
+            self.post_message(self.RowChosen(self.cursor))
 
     def on_click(self, event: events.Click) -> None:
         """A click moves the cursor; one on the cursor opens."""

@@ -1,6 +1,7 @@
 """A live capture behind the app, and a journal that somebody else writes. Knows no Textual.
 
-One thread takes packets and never waits; another judges what is remembered, as often as it costs little, and makes its columns; the app looks at what it has.
+One thread takes packets and never waits; another judges what is remembered, as often as it costs little, and makes its
+columns; the app looks at what it has.
 """
 
 from __future__ import annotations
@@ -10,17 +11,17 @@ import sys
 import threading
 import time
 
-from inspector.columns import Columns
+from inspector.extract.journal import JournalReader
 from inspector.facts import Facts
-from inspector.journal import Reader
 from inspector.live.garbage import collect_rarely
-from inspector.live.growing import GrowingLogs
-from inspector.live.trigger import Written
+from inspector.live.live_capture import LiveCapture
+from inspector.live.outputs.trigger import Written
+from inspector.live.sources.growing import GrowingLogs
 from inspector.live.update import Update
-from inspector.live.watching import Watching
-from inspector.safe import path_text, safe_text
+from inspector.query.columns import Columns
 from inspector.settings import Settings
-from inspector.times import SECOND_NS
+from inspector.text.safe import path_text, safe_text
+from inspector.text.times import SECOND_NS
 from inspector.tui.loading import SWITCH_SECONDS, Loading, Stopped
 
 LOOK_SECONDS = 0.5
@@ -65,7 +66,7 @@ class Following(Growing):
         return "following"
 
     def _work(self) -> None:
-        reader = Reader(self.paths[0])
+        reader = JournalReader(self.paths[0])
         logs = GrowingLogs(self._options.logs)
         facts: Facts | None = None
         try:
@@ -86,17 +87,25 @@ class Following(Growing):
 
 def state_of(facts: Facts) -> tuple[object, object]:
     """What is equal where screens would show the same, and where they would but for counts of packets."""
-    told = (facts.connections, facts.bounded, facts.secrets, facts.problems, [(log.lines, log.problem) for log in facts.logs])
+    told = (
+        facts.connections,
+        facts.bounded,
+        facts.secrets,
+        facts.problems,
+        [(log.lines, log.problem) for log in facts.logs],
+    )
     return told, (facts.captures, facts.other_flows)
 
 
 class Listening(Growing):
     """A live capture. ``watching`` runs in a thread of its own."""
 
-    def __init__(self, watching: Watching, expression: str, own: Settings) -> None:
+    def __init__(self, watching: LiveCapture, expression: str, own: Settings) -> None:
         """``expression``: the kernel's filter, to be shown."""
         recording = watching.keeping.recording
-        super().__init__([recording.path] if recording is not None and not recording.is_ring else [], watching.options, own)
+        super().__init__(
+            [recording.path] if recording is not None and not recording.is_ring else [], watching.options, own
+        )
         self._watching = watching
         self._filter = expression
         self._capture = threading.Thread(target=self._watch, name="capture", daemon=True)
@@ -132,7 +141,11 @@ class Listening(Growing):
         if trigger is not None:
             parts.append(f"{trigger.written} evidence")
         if recording is not None:
-            parts.append(f"NOT WRITTEN: {safe_text(recording.trouble, 40)}" if recording.trouble else f"-w {recording.bytes / 1e6:,.1f} MB")
+            parts.append(
+                f"NOT WRITTEN: {safe_text(recording.trouble, 40)}"
+                if recording.trouble
+                else f"-w {recording.bytes / 1e6:,.1f} MB"
+            )
         if watching.lag_ns > SECOND_NS:
             parts.append(f"lag {watching.lag_ns / SECOND_NS:.1f} s")
         slow = next((source.by for source in watching.sources if source.by.startswith("Scapy")), "")
@@ -226,5 +239,8 @@ class Listening(Growing):
         now, watching = time.monotonic(), self._watching
         at, packets, connections = self._counted
         if now > at:
-            self._rates = ((watching.info.packets - packets) / (now - at), (watching.connections - connections) / (now - at))
+            self._rates = (
+                (watching.info.packets - packets) / (now - at),
+                (watching.connections - connections) / (now - at),
+            )
         self._counted = (now, watching.info.packets, watching.connections)

@@ -1,6 +1,7 @@
 """Reading in the background. Knows no Textual: a thread works, the app asks ten times a second how far it is.
 
-While it reads, what is known so far is judged now and then, seldom enough that it costs little; in the end the whole, and then its columns.
+While it reads, what is known so far is judged now and then, seldom enough that it costs little; in the end the whole,
+and then its columns.
 """
 
 from __future__ import annotations
@@ -13,22 +14,24 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from inspector import settings
-from inspector.columns import Columns
 from inspector.document import Limit
 from inspector.errors import InspectorError
-from inspector.extraction import add_logs, extract
+from inspector.extract.processes import add_logs, extract
 from inspector.facts import Facts
 from inspector.findings.case import Options
 from inspector.findings.judge import Analysis, judge
-from inspector.safe import path_text, safe_text
+from inspector.query.columns import Columns
+from inspector.text.safe import path_text, safe_text
 
 if TYPE_CHECKING:
     from inspector.capture.files import Story
-    from inspector.secrets.given import Given
+    from inspector.secrets.inputs import SecretInputs
 
 FIRST_LOOK_SECONDS = 2.0
 SWITCH_SECONDS = 0.0005
-"""How long this thread keeps the interpreter from the one that paints: Python's usual 5 ms, many times in each key, would be felt."""
+"""How long this thread keeps the interpreter from the one that paints: Python's usual 5 ms, many times in each key,
+would be felt.
+"""
 
 PAINT_SECONDS = 0.3
 """What was read is painted before its columns are made."""
@@ -45,12 +48,16 @@ class Stopped(Exception):
 
 
 class Loading:
-    """``analysis`` grows with ``version``, until ``is_done``. ``problem``: why nothing can be shown, None where all went well."""
+    """``analysis`` grows with ``version``, until ``is_done``. ``problem``: why nothing can be shown, None where all
+    went well.
+    """
 
     is_repeatable = True
     """Whether the same can be read again, or something else instead."""
 
-    def __init__(self, paths: Sequence[str], options: Options, own: settings.Settings, given: Given | None = None) -> None:
+    def __init__(
+        self, paths: Sequence[str], options: Options, own: settings.Settings, given: SecretInputs | None = None
+    ) -> None:
         self.paths = list(paths)
         self.total = 0
         self.read = 0
@@ -92,7 +99,9 @@ class Loading:
         return f"{'so far, reading' if not self.is_whole else 'indexing'}{share}"
 
     def knocks(self) -> tuple[int, str]:
-        """How many incidents were met live so far, and the last one's id and summary; nothing for what was read from files."""
+        """How many incidents were met live so far, and the last one's id and summary; nothing for what was read from
+        files.
+        """
         return 0, ""
 
     def close(self) -> None:
@@ -161,9 +170,14 @@ class Loading:
         began = time.monotonic()
         if began < self._next_look or not facts.connections:
             return
-        from inspector.stretch import so_far
+        from inspector.extract.stretch import so_far
 
-        limit = Limit("reading", "not all was read yet: sessions issued in what is still to come, or in another part, are not known", None, [])
+        limit = Limit(
+            "reading",
+            "not all was read yet: sessions issued in what is still to come, or in another part, are not known",
+            None,
+            [],
+        )
         self._publish(self._judged(so_far(facts, story), [limit]), None, whole=False)
         now = time.monotonic()
         self._next_look = now + max(FIRST_LOOK_SECONDS, PATIENCE * (now - began))

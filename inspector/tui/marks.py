@@ -12,13 +12,29 @@ from typing import Literal
 from textual.content import Content
 
 from inspector.reports.overview import wrap
-from inspector.safe import safe_text
+from inspector.text.safe import safe_text
 
 Kind = Literal["", "bad", "warn", "good", "dim", "head"]
 Line = list[tuple[str, Kind]]
 
-STYLES: dict[Kind, str] = {"": "", "bad": "bold $text-error", "warn": "$text-warning", "good": "$text-success", "dim": "$text-muted", "head": "bold $text-accent"}
-GLYPHS: dict[str, Kind] = {"✖": "bad", "▲": "warn", "◇": "warn", "●": "good", "✔": "good", "○": "dim", "◌": "warn", "≠": "warn"}
+STYLES: dict[Kind, str] = {
+    "": "",
+    "bad": "bold $text-error",
+    "warn": "$text-warning",
+    "good": "$text-success",
+    "dim": "$text-muted",
+    "head": "bold $text-accent",
+}
+GLYPHS: dict[str, Kind] = {
+    "✖": "bad",
+    "▲": "warn",
+    "◇": "warn",
+    "●": "good",
+    "✔": "good",
+    "○": "dim",
+    "◌": "warn",
+    "≠": "warn",
+}
 MARKED = re.compile(r"[✖▲◇●✔◌≠](?: \d[\d,]*)?")
 HEADING = re.compile(r"[A-Z]{3,}(?: [A-Z]{2,})*(?:  |$)")
 

@@ -15,35 +15,45 @@ from textual.widgets import Static, Tree
 from textual.widgets.tree import TreeNode
 from textual.worker import Worker, get_current_worker
 
-from inspector.contents import RawMessage
 from inspector.errors import InspectorError
 from inspector.facts import FRAME_BITS, Event
-from inspector.safe import safe_text
-from inspector.times import rfc3339
+from inspector.packets.messages import RawMessage
+from inspector.text.safe import safe_text
+from inspector.text.times import rfc3339
 from inspector.tls.tree import Node
 from inspector.tracking.authorities import read_authorities
-from inspector.tui.desk import Desk
+from inspector.tui.app_state import AppState
 from inspector.tui.hexdump import hexdump
 from inspector.tui.keybar import KeyBar
-from inspector.tui.lines import Lines
+from inspector.tui.lines import LineView
 from inspector.tui.marks import Line, content
 from inspector.tui.page import Page
-from inspector.tui.told import Target
+from inspector.tui.shell import Target
 
 Held = tuple[RawMessage, Node]
 VALUE = 160
 
 
 def of_rung(messages: list[RawMessage], events: tuple[Event, ...]) -> list[RawMessage]:
-    """The messages that a rung stands for: those of its side in its frames; only its own kind where records are told by kind."""
+    """The messages that a rung stands for: those of its side in its frames; only its own kind where records are told by
+    kind.
+    """
     wanted = {(e.frame, e.from_client, e.letter if e.letter in "LIfilD" else "message", e.decrypted) for e in events}
     return [m for m in messages if (m.frame, m.from_client, m.letter, m.decrypted) in wanted]
 
 
-class Fields(Tree[Held]):
+class FieldTree(Tree[Held]):
     """The tree; Space picks here as on the ladder, Enter opens and closes a branch."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("space", "screen.pick", "Pick", tooltip="Pick this message; a second pick shows the difference of the two", id="pick")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(
+            "space",
+            "screen.pick",
+            "Pick",
+            tooltip="Pick this message; a second pick shows the difference of the two",
+            id="pick",
+        )
+    ]
 
 
 class MessageScreen(Page):
@@ -55,7 +65,7 @@ class MessageScreen(Page):
         Binding("right", "turn(1)", "Next", tooltip="The messages of the next rung", id="after"),
     ]
 
-    def __init__(self, desk: Desk, targets: list[Target], index: int) -> None:
+    def __init__(self, desk: AppState, targets: list[Target], index: int) -> None:
         super().__init__(desk)
         self._targets = targets
         self._index = index
@@ -65,11 +75,11 @@ class MessageScreen(Page):
         """Tree and bytes beside each other, or below where it is narrow."""
         yield Static(id="heading")
         with Container(id="decoded"):
-            tree = Fields("", id="fields")
+            tree = FieldTree("", id="fields")
             tree.show_root = False
             tree.guide_depth = 2
             yield tree
-            yield Lines(id="bytes")
+            yield LineView(id="bytes")
         yield KeyBar()
 
     def on_mount(self) -> None:
@@ -90,7 +100,10 @@ class MessageScreen(Page):
         target = self.target
         frame = target.rung.frame
         lines: list[Line] = [
-            [(safe_text(target.title), "head"), (f"   frame {frame}   {self._index + 1} of {len(self._targets)}", "dim")],
+            [
+                (safe_text(target.title), "head"),
+                (f"   frame {frame}   {self._index + 1} of {len(self._targets)}", "dim"),
+            ],
             [(f"{rfc3339(target.rung.ns)[:26]}  {self._way(target)}  {safe_text(target.rung.text)}", "")],
         ]
         self.query_one("#heading", Static).update(content(lines))
@@ -102,7 +115,7 @@ class MessageScreen(Page):
             tree.clear()
             tree.root.add_leaf(Text("reading the capture again …"))
             tree.root.expand()
-            self.query_one("#bytes", Lines).show([])
+            self.query_one("#bytes", LineView).show([])
             self._load(target)
 
     @work(thread=True, exclusive=True, exit_on_error=False)
@@ -144,7 +157,9 @@ class MessageScreen(Page):
             self._grow(branch, message, message.tree)
         if not messages:
             close = "".join(e.letter for e in self.target.rung.events)
-            told = {".": "TCP FIN: the side has no more to send", "!": "TCP RST: the connection is gone"}.get(close, "These bytes are not in the capture, or are encrypted.")
+            told = {".": "TCP FIN: the side has no more to send", "!": "TCP RST: the connection is gone"}.get(
+                close, "These bytes are not in the capture, or are encrypted."
+            )
             tree.root.add_leaf(Text(told))
         tree.cursor_line = 0
         tree.focus()
@@ -154,7 +169,9 @@ class MessageScreen(Page):
         for child in node.children:
             held = (message, child)
             if child.children:
-                self._grow(branch.add(self._labelled(child), data=held, expand=len(child.children) < 12), message, child)
+                self._grow(
+                    branch.add(self._labelled(child), data=held, expand=len(child.children) < 12), message, child
+                )
             else:
                 branch.add_leaf(self._labelled(child, message.data, node.name), data=held)
 
@@ -164,7 +181,9 @@ class MessageScreen(Page):
         if parent == "certificate_authorities":
             value = next(iter(read_authorities(data[node.offset : node.offset + node.length]).names), value)
         if data and "SHA-256" in value:
-            known = self.desk.now.case.certificates.get(hashlib.sha256(data[node.offset + 3 : node.offset + node.length]).digest())
+            known = self.desk.now.case.certificates.get(
+                hashlib.sha256(data[node.offset + 3 : node.offset + node.length]).digest()
+            )
             value = f"{known.subject}  ({value})" if known else value
         text, style = safe_text(value, VALUE), "bold red" if node.name == "malformed" else "dim"
         return Text.assemble((safe_text(node.name, 60), "bold"), "  ", (text, style))
@@ -175,7 +194,7 @@ class MessageScreen(Page):
 
     def _mark(self) -> None:
         tree: Tree[Held] = self.query_one("#fields", Tree)
-        page = self.query_one("#bytes", Lines)
+        page = self.query_one("#bytes", LineView)
         held = tree.cursor_node.data if tree.cursor_node is not None else None
         if held is None:
             page.show([])
@@ -185,7 +204,9 @@ class MessageScreen(Page):
             page.show([[("encrypted: no bytes to show", "dim")]])
             return
         lines, first = hexdump(message.data, node.offset, node.length, page.size.width or 60)
-        where = f"{node.name}   offset {node.offset}, {node.length:,} bytes   frame {message.frame & (1 << FRAME_BITS) - 1}"
+        where = (
+            f"{node.name}   offset {node.offset}, {node.length:,} bytes   frame {message.frame & (1 << FRAME_BITS) - 1}"
+        )
         page.show([[(safe_text(where), "dim")], *lines])
         page.scroll_to(y=max(first - 2, 0), animate=False)
 

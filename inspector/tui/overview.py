@@ -12,16 +12,19 @@ from textual.widgets import Static
 
 from inspector.document import Service
 from inspector.reports import overview
-from inspector.safe import safe_text
+from inspector.text.safe import safe_text
 from inspector.tui.chart import chart
-from inspector.tui.incidents import Found, cells, found_of, open_found
+from inspector.tui.finding_rows import IncidentRows, cells, found_of
+from inspector.tui.incidents import open_found
 from inspector.tui.marks import Kind, Line, coloured, content, paragraph
 from inspector.tui.page import STATE_KINDS, Area
 from inspector.tui.rows import Cell, Column, Rows
 
 SENTENCE_KINDS: dict[str, Kind] = {**STATE_KINDS, "not_this": "head"}
 TALL, TALLEST, WIDE = 32, 46, 112
-"""From these heights on there is room for two and for all of pool, matrix and chart; from this width on matrix and chart stand side by side."""
+"""From these heights on there is room for two and for all of pool, matrix and chart; from this width on matrix and
+chart stand side by side.
+"""
 OTHER_LINES = 8
 """Bar, heading, gaps, keys, and at least three lines of incidents."""
 
@@ -38,14 +41,22 @@ class OverviewScreen(Area):
     AREA: ClassVar[str] = "overview"
     AUTO_FOCUS = "Rows"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("m", "pane", "Matrix, chart", tooltip="Pool, issuer × responder matrix and chart in turn, where not all have room", id="pane"),
-        Binding("r", "remedies", "Remedies", tooltip="All that can be done, for whom, and how to check it", id="remedies"),
+        Binding(
+            "m",
+            "pane",
+            "Matrix, chart",
+            tooltip="Pool, issuer × responder matrix and chart in turn, where not all have room",
+            id="pane",
+        ),
+        Binding(
+            "r", "remedies", "Remedies", tooltip="All that can be done, for whom, and how to check it", id="remedies"
+        ),
     ]
 
     def body(self) -> ComposeResult:
         """From the first thing to know to the last."""
         self._pane = 0
-        self._found: list[Found] = []
+        self._found: list[IncidentRows] = []
         yield Static(id="verdict")
         with VerticalScroll(id="tables"):
             yield Static(id="pool")
@@ -64,7 +75,10 @@ class OverviewScreen(Area):
             self.query_one("#verdict", Static).update(content([[(overview.nothing_found(desk.document), "warn")]]))
             return
         self._found = desk.kept(("found", service.id), lambda: found_of(desk.document, service))
-        told = [f"INCIDENTS {sum(f.incident is not None for f in self._found)}", f"OTHER FINDINGS {sum(f.incident is None for f in self._found)}"]
+        told = [
+            f"INCIDENTS {sum(f.incident is not None for f in self._found)}",
+            f"OTHER FINDINGS {sum(f.incident is None for f in self._found)}",
+        ]
         rows.columns[1] = Column(", ".join(told), 0)
         rows.renew([f.id for f in self._found])
         self._lay_out(service, self.size.width or 80, self.size.height or 24)
@@ -75,12 +89,16 @@ class OverviewScreen(Area):
         verdict = self._verdict(service, width - 2)
         self.query_one("#verdict", Static).update(content(verdict))
         self.query_one("#tables").styles.max_height = max(height - OTHER_LINES - len(verdict), 4)
-        self.query_one("#pool", Static).update(content([coloured(line[2:]) for line in overview.pool(document, service, width - 2)]))
+        self.query_one("#pool", Static).update(
+            content([coloured(line[2:]) for line in overview.pool(document, service, width - 2)])
+        )
         matrix = overview.matrix(document, service)
         self.query_one("#matrix", Static).update(content([coloured(line[2:]) for line in matrix]))
         room = min(CHART_WIDTH if beside else width - 2, width - max(map(len, matrix)) - 5 if beside else width)
         beside = beside and room >= 24
-        self.query_one("#chart", Static).update(content(self._chart(service, room if beside else width - 2, max(min(height // 4, 9), 7))))
+        self.query_one("#chart", Static).update(
+            content(self._chart(service, room if beside else width - 2, max(min(height // 4, 9), 7)))
+        )
         panes = 3 if beside or height >= TALLEST else 2 if height >= TALL else 1
         shown = {PANES[(self._pane + i) % 3] for i in range(panes)}
         self.set_class(beside, "-beside")
@@ -93,11 +111,16 @@ class OverviewScreen(Area):
         members = analysis.case.services[self.desk.service or 0].connections
         columns = self.desk.columns
         document = self.desk.document
-        incidents = self.desk.kept(("at", service.id), lambda: [overview.nanoseconds(i.at) for i in document.incidents if i.service == service.id])
+        incidents = self.desk.kept(
+            ("at", service.id),
+            lambda: [overview.nanoseconds(i.at) for i in document.incidents if i.service == service.id],
+        )
         if columns is None:
             return [[("HANDSHAKES OVER TIME", "head")], [("  counted once all is read", "dim")]]
         places = np.asarray(members, np.int64)
-        places = places[columns.time_ns[places] > self.desk.whole_from_ns]  # before that, what was forgotten would look like a pause
+        places = places[
+            columns.time_ns[places] > self.desk.whole_from_ns
+        ]  # before that, what was forgotten would look like a pause
         return chart(columns.time_ns[places], columns.result[places], incidents, width, height)
 
     def _verdict(self, service: Service, width: int) -> list[Line]:
@@ -112,12 +135,24 @@ class OverviewScreen(Area):
             lines.append([(standing[1:], "dim")])
         if assessment.state not in ("confirmed", "not_this") and assessment.because:
             lines += paragraph(safe_text("; ".join(assessment.because)), "  ", "  ", width)
-        details = [overview.clients(document, service), *overview.since(document, service).split("   "), overview.impact(service)]
+        details = [
+            overview.clients(document, service),
+            *overview.since(document, service).split("   "),
+            overview.impact(service),
+        ]
         lines += [[(line, "dim")] for line in overview.flowing(filter(None, details), "  ", width)]
-        lines += [line for limit in document.limits if limit.kind == "bounded" for line in paragraph(safe_text(limit.text), "  ▲ ", "    ", width, "warn")][:MOST_LIMITS]
+        lines += [
+            line
+            for limit in document.limits
+            if limit.kind == "bounded"
+            for line in paragraph(safe_text(limit.text), "  ▲ ", "    ", width, "warn")
+        ][:MOST_LIMITS]
         lines += [line for text in overview.checks(service) for line in paragraph(text, "  ", "    ", width, "dim")]
         if assessment.do and assessment.do != "nothing":
-            lines += [[(line, "head" if number == 0 else "")] for number, line in enumerate(overview.wrap(safe_text(f"Do: {assessment.do}"), "  ", "      ", width))]
+            lines += [
+                [(line, "head" if number == 0 else "")]
+                for number, line in enumerate(overview.wrap(safe_text(f"Do: {assessment.do}"), "  ", "      ", width))
+            ]
         elif assessment.breaks_if:
             lines += paragraph(safe_text(f"It returns if {' or if '.join(assessment.breaks_if)}."), "  ", "  ", width)
         return lines
@@ -149,5 +184,11 @@ class OverviewScreen(Area):
         if service is None:
             return super().to_copy()
         document = self.desk.document
-        lines = [overview.heading(document, service), *(text for line in self._verdict(service, 100) if (text := "".join(t for t, _ in line))), ""]
-        return "this overview", "\n".join([*lines, *overview.pool(document, service), "", *overview.matrix(document, service)]) + "\n"
+        lines = [
+            overview.heading(document, service),
+            *(text for line in self._verdict(service, 100) if (text := "".join(t for t, _ in line))),
+            "",
+        ]
+        return "this overview", "\n".join(
+            [*lines, *overview.pool(document, service), "", *overview.matrix(document, service)]
+        ) + "\n"

@@ -1,8 +1,10 @@
-"""What every screen shares: what it can copy and export, how it steps to the next finding, and the line of areas on top."""
+"""What every screen shares: what it can copy and export, how it steps to the next finding, and the line of areas on
+top.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar, cast
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -13,29 +15,33 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from inspector.reports import overview
-from inspector.safe import safe_text
+from inspector.text.safe import safe_text
 from inspector.tui import AREAS
-from inspector.tui.desk import Desk
+from inspector.tui.app_state import AppState
 from inspector.tui.keybar import KeyBar
 from inspector.tui.marks import Kind, Line, content
+from inspector.tui.shell import Shell
 
-if TYPE_CHECKING:
-    from inspector.tui.app import InspectorApp
-
-STATE_KINDS: dict[str, Kind] = {"confirmed": "bad", "exposed": "warn", "unknown": "warn", "protected": "good", "not_this": ""}
+STATE_KINDS: dict[str, Kind] = {
+    "confirmed": "bad",
+    "exposed": "warn",
+    "unknown": "warn",
+    "protected": "good",
+    "not_this": "",
+}
 
 
 class Page(Screen[None]):
     """A screen over the analysis."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: AppState) -> None:
         super().__init__()
         self.desk = desk
 
     @property
-    def inspector(self) -> InspectorApp:
-        """The app, with its own type."""
-        return cast("InspectorApp", self.app)
+    def inspector(self) -> Shell:
+        """The app, as far as screens need it."""
+        return cast("Shell", self.app)
 
     def to_copy(self) -> tuple[str, str]:
         """What ``y`` copies: its name, and the text."""
@@ -57,15 +63,19 @@ class AreaBar(Widget):
         self._told = ""
 
     @property
-    def _inspector(self) -> InspectorApp:
-        return cast("InspectorApp", self.app)
+    def _inspector(self) -> Shell:
+        return cast("Shell", self.app)
 
     def _names(self, status: str) -> list[tuple[str, str]]:
         short = len("".join(AREAS)) + 4 * len(AREAS) + len(status) + 1 > self.size.width
-        return [(area, f"{number} {area.title()[:4] if short else area.title()}") for number, area in enumerate(AREAS, 1)]
+        return [
+            (area, f"{number} {area.title()[:4] if short else area.title()}") for number, area in enumerate(AREAS, 1)
+        ]
 
     def look(self) -> None:
-        """Paint it anew where there is other news: this is asked many times a second, perhaps at the far end of a slow line."""
+        """Paint it anew where there is other news: this is asked many times a second, perhaps at the far end of a slow
+        line.
+        """
         if self._inspector.status() != self._told:
             self.refresh()
 
@@ -94,7 +104,14 @@ class Area(Page):
     AREA: ClassVar[str] = ""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "up", "Back", show=False, tooltip="To the services", id="up_area"),
-        Binding("a", "everything", "All services", show=False, tooltip="All services together, or only the one in view", id="everything"),
+        Binding(
+            "a",
+            "everything",
+            "All services",
+            show=False,
+            tooltip="All services together, or only the one in view",
+            id="everything",
+        ),
     ]
 
     def compose(self) -> ComposeResult:
@@ -138,7 +155,10 @@ class Area(Page):
         if service is None:
             return [("no service", "head"), ("   all times UTC", "dim")]
         if self.desk.everything:
-            return [(f"all {overview.counted(len(self.desk.document.services), 'service')}", "head"), ("   all times UTC", "dim")]
+            return [
+                (f"all {overview.counted(len(self.desk.document.services), 'service')}", "head"),
+                ("   all times UTC", "dim"),
+            ]
         text = overview.heading(self.desk.document, service)
         if len(text) > width - 2:
             text = f"{overview.title(service)}   {overview.counted(service.connections, 'connection')}"

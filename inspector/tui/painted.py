@@ -25,10 +25,15 @@ class Painted(ScrollView, can_focus=True):
         "painted--dim",
     }
     DEFAULT_CSS = """
-    Painted { height: 1fr; min-height: 3; background: $background; color: $foreground; overflow-x: hidden; scrollbar-size-vertical: 1; }
+    Painted {
+        height: 1fr; min-height: 3; background: $background; color: $foreground;
+        overflow-x: hidden; scrollbar-size-vertical: 1;
+    }
     Painted .painted--head { color: $text-accent; text-style: bold; }
     Painted .painted--cursor { background: $block-cursor-blurred-background; }
-    Painted:focus .painted--cursor { background: $block-cursor-background; color: $block-cursor-foreground; text-style: bold; }
+    Painted:focus .painted--cursor {
+        background: $block-cursor-background; color: $block-cursor-foreground; text-style: bold;
+    }
     Painted .painted--bad { color: $text-error; text-style: bold; }
     Painted .painted--warn { color: $text-warning; }
     Painted .painted--good { color: $text-success; }
@@ -46,7 +51,9 @@ class Painted(ScrollView, can_focus=True):
     def painted(self, line: Line, width: int, is_cursor: bool = False) -> Strip:
         """A line of pieces, cut to the width; what is cut ends in an ellipsis."""
         style = self.get_component_rich_style("painted--cursor") if is_cursor else self.rich_style
-        segments = [Segment(text, style if is_cursor and self.has_focus else self.styled(kind, style)) for text, kind in line]
+        segments = [
+            Segment(text, style if is_cursor and self.has_focus else self.styled(kind, style)) for text, kind in line
+        ]
         strip = Strip(segments)
         if strip.cell_length > width and cell_len(strip.text.rstrip()) > width:
             strip = Strip([*strip.crop(0, width - 1), Segment("…", segments[-1].style)])

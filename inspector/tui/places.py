@@ -8,7 +8,7 @@ from datetime import datetime
 
 from inspector.facts import frame_reference, unpack_events
 from inspector.findings.judge import Analysis
-from inspector.times import DAY_NS, SECOND_NS, rfc3339
+from inspector.text.times import DAY_NS, SECOND_NS, rfc3339
 
 FRAME = re.compile(r"(?:frame\s+)?(?:(\d+):)?(\d+)", re.IGNORECASE)
 TIME = re.compile(r"(?:(\d{4}-\d\d-\d\d)[T ])?(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?Z?")
@@ -30,7 +30,9 @@ def find(analysis: Analysis, text: str) -> int | str:
             start = datetime.fromisoformat((time[1] or rfc3339(stamps[0])[:10]) + "T00:00:00+00:00")
         except ValueError:
             return f"{time[1]} is no date"
-        of_day = (int(time[2]) * 3600 + int(time[3]) * 60 + int(time[4] or 0)) * SECOND_NS + int((time[5] or "0").ljust(9, "0"))
+        of_day = (int(time[2]) * 3600 + int(time[3]) * 60 + int(time[4] or 0)) * SECOND_NS + int(
+            (time[5] or "0").ljust(9, "0")
+        )
         wanted = int(start.timestamp()) * SECOND_NS + of_day
         if not time[1] and wanted < stamps[0] and wanted + DAY_NS <= stamps[-1]:
             wanted += DAY_NS

@@ -22,8 +22,9 @@ Cell = tuple[str, Kind] | Line
 
 
 class Column(NamedTuple):
-    """``width`` in columns, 0 for what is left. ``leaves``: the order in which columns go where there is no room, 0 stays. ``name``: what it is called in
-    settings and where it can be sorted by it, the field of the filter language; empty where it cannot.
+    """``width`` in columns, 0 for what is left. ``leaves``: the order in which columns go where there is no room, 0
+    stays. ``name``: what it is called in settings and where it can be sorted by it, the field of the filter language;
+    empty where it cannot.
     """
 
     title: str
@@ -74,7 +75,15 @@ class Rows(Painted):
             super().__init__()
             self.column = column
 
-    def __init__(self, columns: list[Column], count: int, row: Callable[[int], list[Cell]], empty: str, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
+    def __init__(
+        self,
+        columns: list[Column],
+        count: int,
+        row: Callable[[int], list[Cell]],
+        empty: str,
+        *,
+        id: str | None = None,  # noqa: A002 - as Textual's widgets call it
+    ) -> None:
         """``row(index)`` gives a row's cells, one a column. ``empty`` is said where there are none."""
         super().__init__(id=id)
         self.columns = columns
@@ -85,14 +94,18 @@ class Rows(Painted):
         self._empty = empty
         self._keys: Sequence[object] = ()
         self._is_moved = False
-        """Somebody has moved the cursor; until then it stays on the first row, whatever comes before what stood there."""
+        """Somebody has moved the cursor; until then it stays on the first row, whatever comes before
+        what stood there.
+        """
 
     def on_mount(self) -> None:
         """The height is known from the start."""
         self.virtual_size = Size(0, self.count + 1)
 
     def renew(self, keys: Sequence[object], cursor: int | None = None, empty: str | None = None) -> None:
-        """The rows are others now. ``keys``: what each is known by; a cursor that was moved stays on its key, unless ``cursor`` says where it goes."""
+        """The rows are others now. ``keys``: what each is known by; a cursor that was moved stays on its key, unless
+        ``cursor`` says where it goes.
+        """
         held = self._keys[self.cursor] if self._is_moved and self.cursor < len(self._keys) else None
         is_moved = cursor is not None or (held is not None and held in keys)
         self._keys = keys
@@ -122,7 +135,12 @@ class Rows(Painted):
         """Line 0 is the heading and stays; the others scroll under it."""
         width = self.scrollable_content_region.width
         if y == 0:
-            return self._strip([(self._titled(c), "") for c in self.columns], width, self.get_component_rich_style("painted--head"), False)
+            return self._strip(
+                [(self._titled(c), "") for c in self.columns],
+                width,
+                self.get_component_rich_style("painted--head"),
+                False,
+            )
         index = y - 1 + round(self.scroll_offset.y)
         if index >= self.count:
             return self.painted([(f"  {self._empty}", "")], width) if self.count == 0 and y == 1 else self.blank(width)
@@ -141,11 +159,16 @@ class Rows(Painted):
         for i, room in self.shown(width):
             cell = cells[i]
             if isinstance(cell, list):
-                pieces = Strip([Segment(text, style if plain else self.styled(kind, style)) for text, kind in cell]).adjust_cell_length(room, style)
+                pieces = Strip(
+                    [Segment(text, style if plain else self.styled(kind, style)) for text, kind in cell]
+                ).adjust_cell_length(room, style)
                 segments += [*pieces, Segment("  ", style)]
                 continue
             text, kind = cell
-            segments += [Segment(self.fitted(text, room, self.columns[i].right), style if plain else self.styled(kind, style)), Segment("  ", style)]
+            segments += [
+                Segment(self.fitted(text, room, self.columns[i].right), style if plain else self.styled(kind, style)),
+                Segment("  ", style),
+            ]
         return Strip(segments).adjust_cell_length(width, style)
 
     def watch_cursor(self, old: int, new: int) -> None:

@@ -1,4 +1,6 @@
-"""All services: what matters first, noise folded into a line; below the table, what the row under the cursor says in full."""
+"""All services: what matters first, noise folded into a line; below the table, what the row under the cursor says in
+full.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +11,19 @@ from textual.widgets import Static
 
 from inspector.document import Service
 from inspector.reports import overview
-from inspector.safe import safe_text
+from inspector.text.safe import safe_text
 from inspector.tui.marks import Line, content, listed, paragraph
 from inspector.tui.page import STATE_KINDS, Area
 from inspector.tui.rows import Cell, Column, Rows
 
-COLUMNS = [Column("SERVICE", 30), Column("", 1), Column("assessment", 0), Column("aborted", 7, 3, True), Column("connections", 11, 2, True), Column("back ends", 9, 1, True)]
+COLUMNS = [
+    Column("SERVICE", 30),
+    Column("", 1),
+    Column("assessment", 0),
+    Column("aborted", 7, 3, True),
+    Column("connections", 11, 2, True),
+    Column("back ends", 9, 1, True),
+]
 
 
 class ServicesScreen(Area):
@@ -34,7 +43,9 @@ class ServicesScreen(Area):
         """What was read."""
         document = self.desk.document
         frames = sum(c.packets for c in document.captures)
-        names = ", ".join(safe_text(c.path, 60) for c in document.captures[:2]) + (f" and {len(document.captures) - 2} more" if len(document.captures) > 2 else "")
+        names = ", ".join(safe_text(c.path, 60) for c in document.captures[:2]) + (
+            f" and {len(document.captures) - 2} more" if len(document.captures) > 2 else ""
+        )
         told = f"   {frames:,} frames   {overview.length(document)}   all times UTC"
         return [(names[: max(width - len(told), 12)], "head"), (told, "dim")]
 
@@ -45,7 +56,9 @@ class ServicesScreen(Area):
         self._services = overview.ordered(document)
         in_view = self.desk.in_view
         chosen = in_view.id if in_view is not None and self.desk.is_chosen else None
-        place = next((i for i, s in enumerate(self._services) if s.id == chosen), None) if chosen != self._chosen else None
+        place = (
+            next((i for i, s in enumerate(self._services) if s.id == chosen), None) if chosen != self._chosen else None
+        )
         self._chosen = chosen
         rows = self.query_one(Rows)
         rows.renew([s.id for s in self._services], place, overview.nothing_found(document))
@@ -57,7 +70,9 @@ class ServicesScreen(Area):
         lines: list[Line] = []
         checked = [s for s in document.services if s.health_checks]
         if checked:
-            told = "; ".join(f"{s.health_checks:,} to {overview.title(s)}" for s in checked[:3]) + (f" and {len(checked) - 3} services more" if len(checked) > 3 else "")
+            told = "; ".join(f"{s.health_checks:,} to {overview.title(s)}" for s in checked[:3]) + (
+                f" and {len(checked) - 3} services more" if len(checked) > 3 else ""
+            )
             lines.append([(f"○ health checks: {told}; hello and close, left out of all rates", "dim")])
         others = sum(s.other_flows for s in document.services)
         if others:
@@ -73,7 +88,10 @@ class ServicesScreen(Area):
             return
         service = self._services[index]
         width = max(self.size.width - 2, 20)
-        lines: list[Line] = [[(line, STATE_KINDS[service.assessment.state])] for line in overview.wrap(overview.sentence(service), "", "  ", width)]
+        lines: list[Line] = [
+            [(line, STATE_KINDS[service.assessment.state])]
+            for line in overview.wrap(overview.sentence(service), "", "  ", width)
+        ]
         if service.assessment.do and service.assessment.do != "nothing":
             lines += paragraph(safe_text(f"Do: {service.assessment.do}"), "  ", "      ", width, "head")
         self.query_one("#verdict", Static).update(content(lines))
@@ -105,4 +123,6 @@ class ServicesScreen(Area):
 
     def step(self, step: int) -> bool:
         """To the next service in which something is wrong."""
-        return self.query_one(Rows).seek(step, lambda i: self._services[i].assessment.state in ("confirmed", "exposed", "not_this"))
+        return self.query_one(Rows).seek(
+            step, lambda i: self._services[i].assessment.state in ("confirmed", "exposed", "not_this")
+        )

@@ -9,10 +9,10 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
 from inspector.reports import overview
-from inspector.times import clock, span
-from inspector.tracking.sessions import Session
+from inspector.text.times import clock, span
+from inspector.tracking.sessions import LedgerSession
+from inspector.tui.app_state import AppState
 from inspector.tui.connection import ConnectionScreen
-from inspector.tui.desk import Desk
 from inspector.tui.dialogs.choice import Choice, Option
 from inspector.tui.keybar import KeyBar
 from inspector.tui.lanes import lane, moments
@@ -21,7 +21,11 @@ from inspector.tui.page import Area, Page
 from inspector.tui.rows import Cell, Column, Rows
 
 METHODS = {"session_id": "id", "ticket": "ticket", "psk": "PSK"}
-SORTS = [Option("time", "time of issue"), Option("uses", "how often it was offered"), Option("aborted", "aborted offers first")]
+SORTS = [
+    Option("time", "time of issue"),
+    Option("uses", "how often it was offered"),
+    Option("aborted", "aborted offers first"),
+]
 
 
 class SessionsScreen(Area):
@@ -48,7 +52,7 @@ class SessionsScreen(Area):
         yield Rows(columns, 0, self._row, "No session.", id="sessions")
 
     @property
-    def _sessions(self) -> list[Session]:
+    def _sessions(self) -> list[LedgerSession]:
         return self.desk.now.case.sessions
 
     def renew(self) -> None:
@@ -65,11 +69,15 @@ class SessionsScreen(Area):
         elif self._sort == "aborted":
             found.sort(key=lambda i: not self._is_aborted(self._sessions[i]))
         self._order = found[::-1] if self._reversed else found
-        connections = self.desk.in_view.connections if self.desk.in_view is not None and scope is not None else self.desk.now.count
+        connections = (
+            self.desk.in_view.connections
+            if self.desk.in_view is not None and scope is not None
+            else self.desk.now.count
+        )
         empty = f"No session was issued or offered in these {overview.counted(connections, 'connection')}."
         rows.renew([self._sessions[i].key for i in self._order], empty=empty)
 
-    def _is_aborted(self, session: Session) -> bool:
+    def _is_aborted(self, session: LedgerSession) -> bool:
         observed = self.desk.now.case.observed
         return any(not use & 1 and observed[use >> 1].outcome == "aborted" for use in session.uses)
 
@@ -115,15 +123,20 @@ class SessionsScreen(Area):
         if not self._order:
             return super().to_copy()
         session = self._sessions[self._order[self.query_one(Rows).cursor]]
-        return "the session", session.key.hex() + "  " + "".join(text for text, _ in lane(self.desk.now.case, session, 120)) + "\n"
+        return (
+            "the session",
+            session.key.hex() + "  " + "".join(text for text, _ in lane(self.desk.now.case, session, 120)) + "\n",
+        )
 
 
 class SessionScreen(Page):
     """One session: its issue and every offer, each of which opens."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "app.pop_screen", "Back", tooltip="To where you came from", id="back")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "app.pop_screen", "Back", tooltip="To where you came from", id="back")
+    ]
 
-    def __init__(self, desk: Desk, session: Session) -> None:
+    def __init__(self, desk: AppState, session: LedgerSession) -> None:
         super().__init__(desk)
         self._session = session
         self._analysis = desk.now
@@ -133,7 +146,10 @@ class SessionScreen(Page):
         """What it is, and its moments."""
         session = self._session
         leaf = self._analysis.case.certificates.get(session.leaf or b"")
-        told = f"{METHODS[session.method]}   EMS {overview.YES[session.ems]}   certificate {leaf.short_name if leaf else 'not visible'}"
+        told = (
+            f"{METHODS[session.method]}   EMS {overview.YES[session.ems]}   certificate"
+            f" {leaf.short_name if leaf else 'not visible'}"
+        )
         lines: list[Line] = [[(f"session {session.key.hex()}", "head")], [(told, "dim")]]
         if session.issuer is None:
             lines.append([("issued before the capture began, or not visible", "warn")])

@@ -8,18 +8,18 @@ from inspector.document import Evidence
 from inspector.findings.failures import RULE as FAILED
 from inspector.reports import overview, why
 from inspector.reports.story import Ladder, chapters, ladder
-from inspector.safe import safe_text
-from inspector.tui.desk import Desk
-from inspector.tui.incidents import Found
-from inspector.tui.lines import Lines
+from inspector.text.safe import safe_text
+from inspector.tui.app_state import AppState
+from inspector.tui.detail_page import DetailPage
+from inspector.tui.finding_rows import IncidentRows
+from inspector.tui.lines import LineView
 from inspector.tui.marks import Line, coloured, listed, paragraph
-from inspector.tui.told import Told
 
 
-class FoundScreen(Told):
+class FoundScreen(DetailPage):
     """One of a list of findings; ``n`` and ``N`` lead through the list."""
 
-    def __init__(self, desk: Desk, found: Sequence[Found], index: int, at_remedies: bool = False) -> None:
+    def __init__(self, desk: AppState, found: Sequence[IncidentRows], index: int, at_remedies: bool = False) -> None:
         super().__init__(desk)
         self._all = found
         self._index = index
@@ -32,7 +32,7 @@ class FoundScreen(Told):
         super().lay_out(width)
         if self._at_remedies:
             self._at_remedies = False
-            page = self.query_one(Lines)
+            page = self.query_one(LineView)
             place = next((i for i, line in enumerate(page.lines) if line and line[0][0] == "WHAT TO DO"), 0)
             self.call_after_refresh(page.scroll_to, y=place, animate=False)
 
@@ -65,15 +65,25 @@ class StoryScreen(FoundScreen):
         finding, incident = self.finding, self.found.incident
         assert incident is not None
         confirmed = finding.verdict == "confirmed"
-        said = "✖ Aborted because the certificate changed" if confirmed else "◌ Perhaps aborted because the certificate changed"
-        told = f"   {incident.at[:10]} {incident.at[11:23]} UTC   {finding.verdict}, {overview.WORDS[finding.grade]}   {self._index + 1} of {len(self._all)}"
+        said = (
+            "✖ Aborted because the certificate changed"
+            if confirmed
+            else "◌ Perhaps aborted because the certificate changed"
+        )
+        told = (
+            f"   {incident.at[:10]} {incident.at[11:23]} UTC   {finding.verdict}, {overview.WORDS[finding.grade]}  "
+            f" {self._index + 1} of {len(self._all)}"
+        )
         title: list[Line] = [[(said, "bad" if confirmed else "warn")]]
         if len(said) + len(told) <= width:
             title[0].append((told, "dim"))
         else:
             title.append([(told.strip(), "dim")])
         frame = why.frame_text(self.analysis, why.aborted_of(self.analysis, incident).main.handshake.hello_frame)
-        text = f'Java\'s message says "renegotiation". On the wire it was the first handshake of a new connection ({frame}).'
+        text = (
+            'Java\'s message says "renegotiation". On the wire it was the first handshake of a new connection'
+            f" ({frame})."
+        )
         return [*title, *paragraph(text, "  ", "  ", width)]
 
     def lines(self, width: int) -> list[Line]:
@@ -84,15 +94,23 @@ class StoryScreen(FoundScreen):
         lines = [*self.ladder_at(told, width), []]
         lines.append([("WHY", "head")])
         for step in why.steps(self.analysis, incident):
-            text = f"{why.MARKS[step.holds]} {step.text}   {step.frames + '   ' if step.frames else ''}{overview.WORDS[step.grade]}"
+            text = (
+                f"{why.MARKS[step.holds]} {step.text}  "
+                f" {step.frames + '   ' if step.frames else ''}{overview.WORDS[step.grade]}"
+            )
             lines += [coloured(line) for line in overview.wrap(text, "  ", "    ", width)]
         if self.finding.verdict != "confirmed":
-            lines += [coloured(line) for line in overview.wrap(safe_text(self.finding.explanation, 1000), "  ", "  ", width)]
+            lines += [
+                coloured(line) for line in overview.wrap(safe_text(self.finding.explanation, 1000), "  ", "  ", width)
+            ]
         rows, decided = why.certificates(self.analysis, incident)
         lines += [[], [("CERTIFICATES", "head")]]
         if rows:
             room = max((width - 24) // 2, 12)
-            table = [("", "session's", "new", ""), *((r.name, _cut(r.old, room), _cut(r.new, room), "=" if r.same else "≠") for r in rows)]
+            table = [
+                ("", "session's", "new", ""),
+                *((r.name, _cut(r.old, room), _cut(r.new, room), "=" if r.same else "≠") for r in rows),
+            ]
             lines += [coloured(line) for line in overview.table(table)]
         lines.append([(f"  deciding step: {decided}", "")])
         return [*lines, *self.remedies(width)]
@@ -108,8 +126,14 @@ class FindingScreen(FoundScreen):
     def title_lines(self, width: int) -> list[Line]:
         """What was found."""
         finding = self.finding
-        told = f"{finding.rule}   {finding.severity}   {finding.verdict}, {overview.WORDS[finding.grade]}   {self._index + 1} of {len(self._all)}"
-        return [*paragraph(safe_text(finding.title), "", "  ", width, "head"), *paragraph(told, "  ", "  ", width, "dim")]
+        told = (
+            f"{finding.rule}   {finding.severity}   {finding.verdict}, {overview.WORDS[finding.grade]}  "
+            f" {self._index + 1} of {len(self._all)}"
+        )
+        return [
+            *paragraph(safe_text(finding.title), "", "  ", width, "head"),
+            *paragraph(told, "  ", "  ", width, "dim"),
+        ]
 
     def lines(self, width: int) -> list[Line]:
         """Explanation, evidence, remedies."""
@@ -126,10 +150,14 @@ class FindingScreen(FoundScreen):
     @staticmethod
     def _told(evidence: Evidence) -> str:
         frames = ", ".join(str(f[1]) for f in evidence.frames[:8])
-        return safe_text(f"{evidence.role.replace('_', ' ')}: {evidence.text}" + (f"   frame{'s' * (len(evidence.frames) > 1)} {frames}" if frames else ""), 600)
+        return safe_text(
+            f"{evidence.role.replace('_', ' ')}: {evidence.text}"
+            + (f"   frame{'s' * (len(evidence.frames) > 1)} {frames}" if frames else ""),
+            600,
+        )
 
 
-def story_of(desk: Desk, found: Sequence[Found], index: int, at_remedies: bool = False) -> FoundScreen:
+def story_of(desk: AppState, found: Sequence[IncidentRows], index: int, at_remedies: bool = False) -> FoundScreen:
     """The screen that tells a finding."""
     kind = FindingScreen if found[index].incident is None else StoryScreen
     return kind(desk, found, index, at_remedies)

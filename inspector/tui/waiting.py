@@ -19,7 +19,9 @@ from inspector.tui.marks import Line, content
 class LoadingScreen(Screen[None]):
     """Names, a bar, a line."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "app.quit", "Quit", tooltip="Stop reading and leave", id="stop")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "app.quit", "Quit", tooltip="Stop reading and leave", id="stop")
+    ]
 
     def __init__(self, loading: Loading) -> None:
         super().__init__()

@@ -1,9 +1,10 @@
 """What stands inside what: the words in which the table of encapsulations (``table``) is written.
 
-A frame is a pile of headers, and each says what stands behind it: a link type names a header, an EtherType an IP packet or another tag, an IP protocol or a
-UDP port a tunnel in which a whole frame may begin again. So all of them are entries of one table: a *layer* is a space of numbers with a number in it, and an
-entry says what it is called and how to *open* it, that is, to give what stands inside. Whoever walks (``tunnels``) knows of no encapsulation by name; what
-has no opener is counted under its layer, unless it is known to carry no TCP.
+A frame is a pile of headers, and each says what stands behind it: a link type names a header, an EtherType an IP packet
+or another tag, an IP protocol or a UDP port a tunnel in which a whole frame may begin again. So all of them are entries
+of one table: a *layer* is a space of numbers with a number in it, and an entry says what it is called and how to *open*
+it, that is, to give what stands inside. Whoever walks (``tunnels``) knows of no encapsulation by name; what has no
+opener is counted under its layer, unless it is known to carry no TCP.
 """
 
 from __future__ import annotations
@@ -53,7 +54,8 @@ TRAILER = 64
 
 
 class Unread(Exception):
-    """A layer that cannot be opened. ``why``: ``cut`` where its header is not all there, ``malformed``, ``encrypted``, ``compressed``, ``fragment``, ``unknown``.
+    """A layer that cannot be opened. ``why``: ``cut`` where its header is not all there, ``malformed``, ``encrypted``,
+    ``compressed``, ``fragment``, ``unknown``.
     ``ends``: addresses between which it runs.
     """
 
@@ -73,7 +75,9 @@ class Piece(NamedTuple):
 
 
 class Packet(NamedTuple):
-    """What stands at a layer. ``missing``: bytes at its end that were not captured. ``ends``: source and target of the last IP header before it."""
+    """What stands at a layer. ``missing``: bytes at its end that were not captured. ``ends``: source and target of the
+    last IP header before it.
+    """
 
     layer: Layer
     data: bytes
@@ -105,8 +109,10 @@ class Packet(NamedTuple):
 Opener = Callable[[Packet], Iterable[Packet]]
 
 
-class Entry(NamedTuple):
-    """``opens``: gives what stands inside. ``is_plain``: a protocol of its own, which carries no TCP: no loss where it is passed over."""
+class Encapsulation(NamedTuple):
+    """``opens``: gives what stands inside. ``is_plain``: a protocol of its own, which carries no TCP: no loss where it
+    is passed over.
+    """
 
     name: str
     opens: Opener | None = None

@@ -15,7 +15,7 @@ from inspector.wire.encapsulations import (
     MPLS,
     NSH,
     PPP_FRAME,
-    Entry,
+    Encapsulation,
     Packet,
     Piece,
     Space,
@@ -60,7 +60,15 @@ def ipv4(packet: Packet) -> Iterable[Packet]:
     if first >> 4 != 4 or header < 20 or total < header:
         raise Unread("malformed")
     piece = Piece(ident, (position & 0x1FFF) * 8, bool(position & 0x2000)) if position & 0x3FFF else None
-    return (Packet((Space.IP_PROTOCOL, protocol), packet.data[header:total], max(0, total - max(len(packet.data), header)), (source, target), piece),)
+    return (
+        Packet(
+            (Space.IP_PROTOCOL, protocol),
+            packet.data[header:total],
+            max(0, total - max(len(packet.data), header)),
+            (source, target),
+            piece,
+        ),
+    )
 
 
 def ipv6(packet: Packet) -> Iterable[Packet]:
@@ -83,7 +91,9 @@ def extended(packet: Packet) -> Packet:
             position = packet.u16(2)
             packet = packet.inner((Space.IP_PROTOCOL, data[0]), 8)
             if position & 0xFFF9:
-                return packet._replace(piece=Piece(int.from_bytes(data[4:8], "big"), position & 0xFFF8, bool(position & 1)))
+                return packet._replace(
+                    piece=Piece(int.from_bytes(data[4:8], "big"), position & 0xFFF8, bool(position & 1))
+                )
         elif kind in EXTENSION_HEADERS:
             packet = packet.inner((Space.IP_PROTOCOL, packet.u16(0) >> 8), (data[1] + 1) * 8)._replace(ends=ends)
         else:
@@ -106,7 +116,9 @@ def llc(packet: Packet) -> Iterable[Packet]:
 
 
 def mpls(packet: Packet) -> Iterable[Packet]:
-    """RFC 3032. What follows the labels is not said: IP, or Ethernet, perhaps behind a control word (RFC 4448), or the associated channel (RFC 4385)."""
+    """RFC 3032. What follows the labels is not said: IP, or Ethernet, perhaps behind a control word (RFC 4448), or the
+    associated channel (RFC 4385).
+    """
     at = 0
     for _ in range(LABELS):
         at += 4
@@ -187,105 +199,113 @@ def _compressed(packet: Packet) -> Iterable[Packet]:
 
 
 _TAG = ethertyped(2, 4)
-ETHERTYPES: dict[int, Entry] = {
-    0x0800: Entry("IPv4", ipv4),
-    0x86DD: Entry("IPv6", ipv6),
-    0x8100: Entry("802.1Q", _TAG),
-    0x88A8: Entry("802.1ad", _TAG),
-    0x9100: Entry("QinQ", _TAG),
-    0x9200: Entry("QinQ", _TAG),
-    0x9300: Entry("QinQ", _TAG),
-    0x0004: Entry("802.2 LLC", fixed(LLC, 0)),
-    0x22F3: Entry("TRILL", trill),
-    0x6558: Entry("Transparent Ethernet Bridging", fixed(ETHERNET, 0)),
-    0x6559: Entry("raw Frame Relay", fixed((Space.LINK_TYPE, 107), 0)),
-    0x8847: Entry("MPLS", mpls),
-    0x8848: Entry("MPLS multicast", mpls),
-    0x8864: Entry("PPPoE session", pppoe),
-    0x880B: Entry("PPP", fixed(PPP_FRAME, 0)),
-    0x88E5: Entry("MACsec", macsec),
-    0x88E7: Entry("PBB", fixed(ETHERNET, 4)),
-    0x8903: Entry("FabricPath", fixed(ETHERNET, 2)),
-    0x8909: Entry("Cisco MetaData", cisco_metadata),
-    0x8926: Entry("VN-Tag", ethertyped(4, 6)),
-    0x892F: Entry("HSR", ethertyped(4, 6)),
-    0x893F: Entry("802.1BR E-Tag", ethertyped(6, 8)),
-    0x894F: Entry("NSH", nsh),
-    0xDADA: Entry("EDSA", ethertyped(6, 8)),
-    0x0BAD: Entry("VINES", is_plain=True),
-    0x0806: Entry("ARP", is_plain=True),
-    0x0842: Entry("Wake-on-LAN", is_plain=True),
-    0x2000: Entry("CDP", is_plain=True),
-    0x2001: Entry("NHRP", is_plain=True),
-    0x22EA: Entry("SRP", is_plain=True),
-    0x22F4: Entry("L2-IS-IS", is_plain=True),
-    0x6002: Entry("DEC MOP", is_plain=True),
-    0x6003: Entry("DECnet", is_plain=True),
-    0x6004: Entry("DEC LAT", is_plain=True),
-    0x8035: Entry("RARP", is_plain=True),
-    0x809B: Entry("AppleTalk", is_plain=True),
-    0x80F3: Entry("AARP", is_plain=True),
-    0x8102: Entry("SLPP", is_plain=True),
-    0x8137: Entry("IPX", is_plain=True),
-    0x8138: Entry("IPX", is_plain=True),
-    0x8204: Entry("QNX", is_plain=True),
-    0x8808: Entry("Ethernet flow control", is_plain=True),
-    0x8809: Entry("slow protocols", is_plain=True),
-    0x8819: Entry("CobraNet", is_plain=True),
-    0x8861: Entry("MCAP", is_plain=True),
-    0x8863: Entry("PPPoE discovery", is_plain=True),
-    0x8874: Entry("Broadcom", is_plain=True),
-    0x887B: Entry("HomePlug", is_plain=True),
-    0x888E: Entry("EAPOL", is_plain=True),
-    0x8892: Entry("PROFINET", is_plain=True),
-    0x8899: Entry("Realtek", is_plain=True),
-    0x889A: Entry("HyperSCSI", is_plain=True),
-    0x88A2: Entry("ATA over Ethernet", is_plain=True),
-    0x88A4: Entry("EtherCAT", is_plain=True),
-    0x88AB: Entry("Ethernet Powerlink", is_plain=True),
-    0x88B8: Entry("GOOSE", is_plain=True),
-    0x88B9: Entry("GSE", is_plain=True),
-    0x88BA: Entry("Sampled Values", is_plain=True),
-    0x88BF: Entry("MikroTik RoMON", is_plain=True),
-    0x88C7: Entry("802.11 pre-authentication", is_plain=True),
-    0x88CA: Entry("TIPC", is_plain=True),
-    0x88CC: Entry("LLDP", is_plain=True),
-    0x88CD: Entry("SERCOS III", is_plain=True),
-    0x88D9: Entry("LLTD", is_plain=True),
-    0x88E1: Entry("HomePlug AV", is_plain=True),
-    0x88E3: Entry("MRP", is_plain=True),
-    0x88F5: Entry("MVRP", is_plain=True),
-    0x88F6: Entry("MMRP", is_plain=True),
-    0x88F7: Entry("PTP", is_plain=True),
-    0x88FB: Entry("PRP supervision", is_plain=True),
-    0x8902: Entry("CFM", is_plain=True),
-    0x8906: Entry("FCoE", is_plain=True),
-    0x890D: Entry("802.11 management", is_plain=True),
-    0x8914: Entry("FIP", is_plain=True),
-    0x8915: Entry("RoCE", is_plain=True),
-    0x891D: Entry("TTEthernet", is_plain=True),
-    0x893A: Entry("IEEE 1905", is_plain=True),
-    0x8940: Entry("ECP", is_plain=True),
-    0x9000: Entry("loopback test", is_plain=True),
-    0x9003: Entry("loop detection", is_plain=True),
+ETHERTYPES: dict[int, Encapsulation] = {
+    0x0800: Encapsulation("IPv4", ipv4),
+    0x86DD: Encapsulation("IPv6", ipv6),
+    0x8100: Encapsulation("802.1Q", _TAG),
+    0x88A8: Encapsulation("802.1ad", _TAG),
+    0x9100: Encapsulation("QinQ", _TAG),
+    0x9200: Encapsulation("QinQ", _TAG),
+    0x9300: Encapsulation("QinQ", _TAG),
+    0x0004: Encapsulation("802.2 LLC", fixed(LLC, 0)),
+    0x22F3: Encapsulation("TRILL", trill),
+    0x6558: Encapsulation("Transparent Ethernet Bridging", fixed(ETHERNET, 0)),
+    0x6559: Encapsulation("raw Frame Relay", fixed((Space.LINK_TYPE, 107), 0)),
+    0x8847: Encapsulation("MPLS", mpls),
+    0x8848: Encapsulation("MPLS multicast", mpls),
+    0x8864: Encapsulation("PPPoE session", pppoe),
+    0x880B: Encapsulation("PPP", fixed(PPP_FRAME, 0)),
+    0x88E5: Encapsulation("MACsec", macsec),
+    0x88E7: Encapsulation("PBB", fixed(ETHERNET, 4)),
+    0x8903: Encapsulation("FabricPath", fixed(ETHERNET, 2)),
+    0x8909: Encapsulation("Cisco MetaData", cisco_metadata),
+    0x8926: Encapsulation("VN-Tag", ethertyped(4, 6)),
+    0x892F: Encapsulation("HSR", ethertyped(4, 6)),
+    0x893F: Encapsulation("802.1BR E-Tag", ethertyped(6, 8)),
+    0x894F: Encapsulation("NSH", nsh),
+    0xDADA: Encapsulation("EDSA", ethertyped(6, 8)),
+    0x0BAD: Encapsulation("VINES", is_plain=True),
+    0x0806: Encapsulation("ARP", is_plain=True),
+    0x0842: Encapsulation("Wake-on-LAN", is_plain=True),
+    0x2000: Encapsulation("CDP", is_plain=True),
+    0x2001: Encapsulation("NHRP", is_plain=True),
+    0x22EA: Encapsulation("SRP", is_plain=True),
+    0x22F4: Encapsulation("L2-IS-IS", is_plain=True),
+    0x6002: Encapsulation("DEC MOP", is_plain=True),
+    0x6003: Encapsulation("DECnet", is_plain=True),
+    0x6004: Encapsulation("DEC LAT", is_plain=True),
+    0x8035: Encapsulation("RARP", is_plain=True),
+    0x809B: Encapsulation("AppleTalk", is_plain=True),
+    0x80F3: Encapsulation("AARP", is_plain=True),
+    0x8102: Encapsulation("SLPP", is_plain=True),
+    0x8137: Encapsulation("IPX", is_plain=True),
+    0x8138: Encapsulation("IPX", is_plain=True),
+    0x8204: Encapsulation("QNX", is_plain=True),
+    0x8808: Encapsulation("Ethernet flow control", is_plain=True),
+    0x8809: Encapsulation("slow protocols", is_plain=True),
+    0x8819: Encapsulation("CobraNet", is_plain=True),
+    0x8861: Encapsulation("MCAP", is_plain=True),
+    0x8863: Encapsulation("PPPoE discovery", is_plain=True),
+    0x8874: Encapsulation("Broadcom", is_plain=True),
+    0x887B: Encapsulation("HomePlug", is_plain=True),
+    0x888E: Encapsulation("EAPOL", is_plain=True),
+    0x8892: Encapsulation("PROFINET", is_plain=True),
+    0x8899: Encapsulation("Realtek", is_plain=True),
+    0x889A: Encapsulation("HyperSCSI", is_plain=True),
+    0x88A2: Encapsulation("ATA over Ethernet", is_plain=True),
+    0x88A4: Encapsulation("EtherCAT", is_plain=True),
+    0x88AB: Encapsulation("Ethernet Powerlink", is_plain=True),
+    0x88B8: Encapsulation("GOOSE", is_plain=True),
+    0x88B9: Encapsulation("GSE", is_plain=True),
+    0x88BA: Encapsulation("Sampled Values", is_plain=True),
+    0x88BF: Encapsulation("MikroTik RoMON", is_plain=True),
+    0x88C7: Encapsulation("802.11 pre-authentication", is_plain=True),
+    0x88CA: Encapsulation("TIPC", is_plain=True),
+    0x88CC: Encapsulation("LLDP", is_plain=True),
+    0x88CD: Encapsulation("SERCOS III", is_plain=True),
+    0x88D9: Encapsulation("LLTD", is_plain=True),
+    0x88E1: Encapsulation("HomePlug AV", is_plain=True),
+    0x88E3: Encapsulation("MRP", is_plain=True),
+    0x88F5: Encapsulation("MVRP", is_plain=True),
+    0x88F6: Encapsulation("MMRP", is_plain=True),
+    0x88F7: Encapsulation("PTP", is_plain=True),
+    0x88FB: Encapsulation("PRP supervision", is_plain=True),
+    0x8902: Encapsulation("CFM", is_plain=True),
+    0x8906: Encapsulation("FCoE", is_plain=True),
+    0x890D: Encapsulation("802.11 management", is_plain=True),
+    0x8914: Encapsulation("FIP", is_plain=True),
+    0x8915: Encapsulation("RoCE", is_plain=True),
+    0x891D: Encapsulation("TTEthernet", is_plain=True),
+    0x893A: Encapsulation("IEEE 1905", is_plain=True),
+    0x8940: Encapsulation("ECP", is_plain=True),
+    0x9000: Encapsulation("loopback test", is_plain=True),
+    0x9003: Encapsulation("loop detection", is_plain=True),
 }
 
-PPP: dict[int, Entry] = {
-    0x21: Entry("IPv4", fixed(IPV4, 0)),
-    0x57: Entry("IPv6", fixed(IPV6, 0)),
-    0x31: Entry("bridging", bridged),
-    0x3D: Entry("multilink", multilink),
-    0x281: Entry("MPLS", fixed(MPLS, 0)),
-    0x283: Entry("MPLS multicast", fixed(MPLS, 0)),
-    0x2D: Entry("Van Jacobson compressed TCP/IP", _compressed),
-    0x2F: Entry("Van Jacobson uncompressed TCP/IP", _compressed),
-    0x53: Entry("encryption", _encrypted),
-    0x55: Entry("encryption of a link", _encrypted),
-    0xFB: Entry("compression of a link", _compressed),
-    0xFD: Entry("compressed datagram", _compressed),
+PPP: dict[int, Encapsulation] = {
+    0x21: Encapsulation("IPv4", fixed(IPV4, 0)),
+    0x57: Encapsulation("IPv6", fixed(IPV6, 0)),
+    0x31: Encapsulation("bridging", bridged),
+    0x3D: Encapsulation("multilink", multilink),
+    0x281: Encapsulation("MPLS", fixed(MPLS, 0)),
+    0x283: Encapsulation("MPLS multicast", fixed(MPLS, 0)),
+    0x2D: Encapsulation("Van Jacobson compressed TCP/IP", _compressed),
+    0x2F: Encapsulation("Van Jacobson uncompressed TCP/IP", _compressed),
+    0x53: Encapsulation("encryption", _encrypted),
+    0x55: Encapsulation("encryption of a link", _encrypted),
+    0xFB: Encapsulation("compression of a link", _compressed),
+    0xFD: Encapsulation("compressed datagram", _compressed),
     **{
-        number: Entry(name, is_plain=True)
-        for number, name in ((0x23, "OSI"), (0x25, "XNS"), (0x27, "DECnet"), (0x29, "AppleTalk"), (0x2B, "IPX"), (0x35, "VINES"), (0x3F, "NetBIOS"))
+        number: Encapsulation(name, is_plain=True)
+        for number, name in (
+            (0x23, "OSI"),
+            (0x25, "XNS"),
+            (0x27, "DECnet"),
+            (0x29, "AppleTalk"),
+            (0x2B, "IPX"),
+            (0x35, "VINES"),
+            (0x3F, "NetBIOS"),
+        )
     },
 }
 PPP_CONTROL = 0x4000

@@ -7,10 +7,10 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from inspector import bounds
-from inspector.facts import Close, Endpoint, OtherFlow
+from inspector.facts import Close, OtherFlow, PackedEndpoint
 from inspector.tls.records import Mode, RecordReader
 from inspector.tls.registry import FATAL
-from inspector.tracking.connections import Connection, Store
+from inspector.tracking.connections import ConnectionAssembly, Store
 from inspector.wire.segments import SYN
 from inspector.wire.spread import Spread
 from inspector.wire.streams import Stream
@@ -18,23 +18,29 @@ from inspector.wire.streams import Stream
 PLAUSIBLE_START = 1 << 20
 
 
-class Began(NamedTuple):
-    """``ends``: both endpoints, the lower first. ``initial_sequence``: of the SYN that a flow began with; None where it did not begin with a SYN."""
+class FlowKey(NamedTuple):
+    """``ends``: both endpoints, the lower first. ``initial_sequence``: of the SYN that a flow began with; None where it
+    did not begin with a SYN.
+    """
 
-    ends: tuple[Endpoint, Endpoint]
+    ends: tuple[PackedEndpoint, PackedEndpoint]
     initial_sequence: int | None
 
 
 class BegunBefore(NamedTuple):
-    """A flow that may be the rest of one from before the first frame. ``found``: the index of its connection in the facts, or what it was without TLS."""
+    """A flow that may be the rest of one from before the first frame. ``found``: the index of its connection in the
+    facts, or what it was without TLS.
+    """
 
-    began: Began
+    began: FlowKey
     first_ns: int
     found: int | OtherFlow
 
 
 class Ending(Struct, frozen=True, gc=False):
-    """A FIN or RST as it was captured. ``after``: the sequence number behind it. ``ack``: the acknowledgement number, None where it has none."""
+    """A FIN or RST as it was captured. ``after``: the sequence number behind it. ``ack``: the acknowledgement number,
+    None where it has none.
+    """
 
     ns: int
     frame: int
@@ -46,13 +52,31 @@ class Flow:
     """One 5-tuple and its lifetime. Lane 0 runs from the lower endpoint to the higher, lane 1 back."""
 
     __slots__ = (
-        *("acks", "began", "closed", "connection", "fins", "first", "is_decided", "isns", "key", "last", "older", "packets", "resets", "rtt", "spread", "streams", "tops"),
+        *(
+            "acks",
+            "began",
+            "closed",
+            "connection",
+            "fins",
+            "first",
+            "is_decided",
+            "isns",
+            "key",
+            "last",
+            "older",
+            "packets",
+            "resets",
+            "rtt",
+            "spread",
+            "streams",
+            "tops",
+        ),
         "syn_ns",
     )
 
     def __init__(self, key: tuple[int, int], store: Store, ns: int, frame: int) -> None:
         self.key = key
-        self.connection = Connection(store)
+        self.connection = ConnectionAssembly(store)
         readers = [RecordReader(0, self.connection), RecordReader(1, self.connection)]
         self.connection.attach(readers)
         self.streams = (Stream(readers[0]), Stream(readers[1]))
@@ -63,7 +87,9 @@ class Flow:
         self.acks: list[int | None] = [None, None]
         """What each side acknowledged last of the other, as far as its segments with data, FIN or RST say it."""
         self.tops: tuple[int, int] | None = None
-        """At the end: how long each stream is by its own segments; one number more that is acknowledged is a FIN that was not captured."""
+        """At the end: how long each stream is by its own segments; one number more that is acknowledged is a FIN that
+        was not captured.
+        """
         self.closed = False
         """Both sides said FIN, or one reset."""
         self.is_decided = False
@@ -72,9 +98,11 @@ class Flow:
         self.last = (ns, frame)
         self.syn_ns: int | None = None
         self.rtt: int | None = None
-        self.began: Began | None = None
+        self.began: FlowKey | None = None
         self.older: Flow | None = None
-        """The connection before this one on the same endpoints, while frames of it may still come: two taps need not agree on the time."""
+        """The connection before this one on the same endpoints, while frames of it may still come: two taps need not
+        agree on the time.
+        """
         self.spread: Spread | None = None
         """None where all frames are in one capture."""
 
@@ -90,11 +118,17 @@ class Flow:
         if ending.ack is None:
             return Close(ending.ns, ending.frame)
         acked = stream.offset(ending.ack) if stream.anchored else -1
-        is_answer = fin.after == ending.ack if fin is not None else acked == (stream.top if self.tops is None else self.tops[1 - lane]) + 1
+        is_answer = (
+            fin.after == ending.ack
+            if fin is not None
+            else acked == (stream.top if self.tops is None else self.tops[1 - lane]) + 1
+        )
         return Close(ending.ns, ending.frame, acked if 0 <= acked <= stream.top + 1 else -1, is_answer)
 
     def settle_ends(self) -> None:
-        """What one side acknowledged the other has sent, whether it was captured or not (RFC 9293, section 3.4); one number less where that may be a FIN."""
+        """What one side acknowledged the other has sent, whether it was captured or not (RFC 9293, section 3.4); one
+        number less where that may be a FIN.
+        """
         self.tops = (self.streams[0].top, self.streams[1].top)
         if self.fins[0] is not None and self.fins[1] is not None:
             return  # each side said itself where it ends
@@ -113,7 +147,9 @@ class Flow:
         return self.closed and ns - self.last[0] > (bounds.CLOSED_NS if all(self.fins) else bounds.APART_NS)
 
     def decides(self) -> bool:
-        """Whether what became of the first handshake can be told by now: both sides encrypt, one gave up, or one closed."""
+        """Whether what became of the first handshake can be told by now: both sides encrypt, one gave up, or one
+        closed.
+        """
         if any(self.fins) or any(self.resets) or any(alert.level == FATAL for alert in self.connection.alerts):
             return True
         return self.is_complete()
@@ -138,9 +174,16 @@ class Flow:
         return start != 0 if stream.anchored else abs(start) > PLAUSIBLE_START
 
     def is_opening(self, lane: int, ack: int) -> bool:
-        """Whether an empty segment is the client's answer to the server's SYN, and so ends a round trip (RFC 9293, section 3.5)."""
+        """Whether an empty segment is the client's answer to the server's SYN, and so ends a round trip (RFC 9293,
+        section 3.5).
+        """
         isn = self.isns[1 - lane]
-        return lane == self.connection.client_lane and isn is not None and ack == isn + 1 & 0xFFFFFFFF and not self.streams[lane].top
+        return (
+            lane == self.connection.client_lane
+            and isn is not None
+            and ack == isn + 1 & 0xFFFFFFFF
+            and not self.streams[lane].top
+        )
 
     def owner(self, lane: int, seq: int, control: int) -> Flow:
         """Which connection a segment belongs to: this one, or the one before it while this side's SYN has not come."""

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from inspector import bounds, facts
-from inspector.facts import ConnectionFacts, Endpoint, OtherFlow
+from inspector.facts import ConnectionFacts, OtherFlow, PackedEndpoint
 from inspector.tracking.connections import Store
-from inspector.wire.flow import Began, Ending, Flow
-from inspector.wire.runs import FlowRuns, Key, Reach, Run, among, by_flow
-from inspector.wire.segments import ACK, FIN, RST, SYN, AddressTable, SegmentBatch
+from inspector.wire.addresses import AddressTable
+from inspector.wire.flow import Ending, Flow, FlowKey
+from inspector.wire.runs import FlowRuns, Key, ParsedExtent, Run, among, by_flow
+from inspector.wire.segments import ACK, FIN, RST, SYN, SegmentBatch
 from inspector.wire.spread import Spread
 from inspector.wire.streams import Stream
 
@@ -20,26 +21,35 @@ SWEEP_NS = 10 * 1_000_000_000
 """How often flows that are over are looked for (packet time)."""
 
 
-class Ended(Protocol):
+class FlowSink(Protocol):
     """Who takes finished flows. ``began``: of a flow that may have begun before the first frame."""
 
-    def connection(self, found: ConnectionFacts, began: Began | None) -> None: ...
+    def connection(self, found: ConnectionFacts, began: FlowKey | None) -> None: ...
 
-    def other(self, found: OtherFlow, began: Began | None, first_ns: int) -> None: ...
+    def other(self, found: OtherFlow, began: FlowKey | None, first_ns: int) -> None: ...
 
 
 class FlowTable:
-    """Open flows by their endpoints. ``from_middle``: frames went before the first one, so that flows may have begun before it. ``live``: somebody
-    asks ``decided`` and ``settle`` several times a second. ``most``: flows that are open at once.
+    """Open flows by their endpoints. ``from_middle``: frames went before the first one, so that flows may have begun
+    before it. ``live``: somebody asks ``decided`` and ``settle`` several times a second. ``most``: flows that are open
+    at once.
     """
 
-    def __init__(self, addresses: AddressTable, store: Store, ended: Ended, from_middle: bool = False, live: bool = False, most: int = bounds.FLOWS) -> None:
+    def __init__(
+        self,
+        addresses: AddressTable,
+        store: Store,
+        ended: FlowSink,
+        from_middle: bool = False,
+        live: bool = False,
+        most: int = bounds.FLOWS,
+    ) -> None:
         self._from_middle = from_middle
         self._live = live
         self._most = most
         self._young: dict[Key, Flow] = {}
         self._closing: dict[Key, Flow] = {}
-        self.reach: Reach | None = None
+        self.reach: ParsedExtent | None = None
         """Live: how far into each segment of the last batch anybody looked."""
         self._start_ns: int | None = None
         self._now = 0
@@ -48,8 +58,10 @@ class FlowTable:
         self._store = store
         self._ended = ended
         self._flows: dict[tuple[int, int], Flow] = {}
-        self.followed: dict[Began, int] = {}
-        """Flows that were open when draining began, with the initial sequence number of each side that is known: the time of the last frame."""
+        self.followed: dict[FlowKey, int] = {}
+        """Flows that were open when draining began, with the initial sequence number of each side that is known: the
+        time of the last frame.
+        """
         self._swept = 0
         self.evicted = 0
 
@@ -62,7 +74,7 @@ class FlowTable:
             self._start_ns = int(batch.time_ns.min())
         if self._draining:
             batch = batch.select(among(batch, list(self._flows)))
-        self.reach = Reach() if self._live else None
+        self.reach = ParsedExtent() if self._live else None
         for group in by_flow(batch, self.reach):
             self._follow(group)
         self._now = max(now, self._now)
@@ -88,7 +100,15 @@ class FlowTable:
         is_alone = not group.spread
         for first, end, lane, seq, control, flags, length, held, ack in spans:
             ns = run.time_ns[first]
-            if newest is not None and length and not control and is_alone and not newest.closed and newest.older is None and ns >= newest.first[0]:
+            if (
+                newest is not None
+                and length
+                and not control
+                and is_alone
+                and not newest.closed
+                and newest.older is None
+                and ns >= newest.first[0]
+            ):
                 stream = newest.streams[lane]
                 if stream.is_next(seq):  # most spans of most flows
                     newest.packets[lane] = True
@@ -97,7 +117,9 @@ class FlowTable:
                     stream.run(run, first, end, length, held)
                     continue
             older = None
-            if newest is not None and ((control & SYN and newest.restarts(lane, seq, ns)) or (newest.closed and newest.is_over(ns))):
+            if newest is not None and (
+                (control & SYN and newest.restarts(lane, seq, ns)) or (newest.closed and newest.is_over(ns))
+            ):
                 older = self._replaced(self._flows.pop(key), control, ns)
                 newest = None
             if newest is None:
@@ -110,7 +132,9 @@ class FlowTable:
                 begun += 1
             flow = newest if newest.older is None else newest.owner(lane, seq, control)
             if group.spread:
-                flow.spread = (flow.spread or Spread(flow.first[1], flow.last[1])).widened((run.number[first], run.number[end - 1]))
+                flow.spread = (flow.spread or Spread(flow.first[1], flow.last[1])).widened(
+                    (run.number[first], run.number[end - 1])
+                )
             flow.packets[lane] = True
             stream = flow.streams[lane]
             if flags & ACK:
@@ -121,7 +145,13 @@ class FlowTable:
                     self._end(flow.older)
                     flow.older = None
                 seq = seq + 1 & 0xFFFFFFFF
-            elif not length and not control and flow.rtt is None and flow.syn_ns is not None and flow.is_opening(lane, ack):
+            elif (
+                not length
+                and not control
+                and flow.rtt is None
+                and flow.syn_ns is not None
+                and flow.is_opening(lane, ack)
+            ):
                 flow.rtt = ns - flow.syn_ns
             if length:
                 if stream.is_next(seq):
@@ -136,7 +166,9 @@ class FlowTable:
                     self._insert(stream, run, first, end, seq)
             if control & (FIN | RST):
                 after = seq + length + (control & FIN) & 0xFFFFFFFF
-                self._close(flow, lane, control, Ending(ns, frame_base + run.number[first], after, ack if flags & ACK else None))
+                self._close(
+                    flow, lane, control, Ending(ns, frame_base + run.number[first], after, ack if flags & ACK else None)
+                )
                 stream.ends_at(stream.offset(seq) + length - bool(control & RST))  # a RST may stand behind a FIN
                 if flow.closed and self._live:
                     self._closing[key] = flow
@@ -148,7 +180,9 @@ class FlowTable:
             self._went_on(newest, group, begun)
 
     def _replaced(self, flow: Flow, by_syn: int, ns: int) -> Flow | None:
-        """A connection is followed by another on the same endpoints: it is kept a while where frames of it may still come."""
+        """A connection is followed by another on the same endpoints: it is kept a while where frames of it may still
+        come.
+        """
         if flow.older is not None:
             self._end(flow.older)
             flow.older = None
@@ -179,14 +213,14 @@ class FlowTable:
             flow.began = self._began(flow, by_syn, seq, ns)
         return flow
 
-    def _began(self, flow: Flow, by_syn: int, seq: int, ns: int) -> Began | None:
+    def _began(self, flow: Flow, by_syn: int, seq: int, ns: int) -> FlowKey | None:
         """How a flow begins that may be the rest of one from before the start."""
         if not by_syn:
-            return Began(self._ends(flow), None)
-        return Began(self._ends(flow), seq) if ns - (self._start_ns or 0) < SYN_AGAIN_NS else None
+            return FlowKey(self._ends(flow), None)
+        return FlowKey(self._ends(flow), seq) if ns - (self._start_ns or 0) < SYN_AGAIN_NS else None
 
-    def _ends(self, flow: Flow) -> tuple[Endpoint, Endpoint]:
-        low, high = (Endpoint(self._addresses.address(end >> 16), end & 0xFFFF) for end in flow.key)
+    def _ends(self, flow: Flow) -> tuple[PackedEndpoint, PackedEndpoint]:
+        low, high = (PackedEndpoint(self._addresses.address(end >> 16), end & 0xFFFF) for end in flow.key)
         return (low, high) if low < high else (high, low)
 
     @staticmethod
@@ -243,7 +277,9 @@ class FlowTable:
                 self._end(flow)
 
     def settle(self, now_ns: int) -> None:
-        """Live: end the flows that were closed long enough ago. ``now_ns``: packet time, which goes on where no packets come."""
+        """Live: end the flows that were closed long enough ago. ``now_ns``: packet time, which goes on where no packets
+        come.
+        """
         for key, flow in list(self._closing.items()):
             if self._flows.get(key) is not flow:
                 del self._closing[key]
@@ -252,9 +288,11 @@ class FlowTable:
                 self._end(flow)
 
     def decided(self, at_once: bool = False) -> Iterator[ConnectionFacts]:
-        """Live: open connections whose first handshake is decided, each once. They must be packed before the next frames come.
+        """Live: open connections whose first handshake is decided, each once. They must be packed before the next
+        frames come.
 
-        Unless all are wanted ``at_once``, those that were completed are told when they are asked for again, or left to ``settle`` where they were closed since.
+        Unless all are wanted ``at_once``, those that were completed are told when they are asked for again, or left to
+        ``settle`` where they were closed since.
         """
         for key, flow in list(self._young.items()):
             if self._flows.get(key) is not flow or flow.is_without_tls():
@@ -280,7 +318,7 @@ class FlowTable:
             flow.older = None
         if self._draining:
             for isn in (*flow.isns, None):
-                began = Began(self._ends(flow), isn)
+                began = FlowKey(self._ends(flow), isn)
                 self.followed[began] = max(flow.last[0], self.followed.get(began, 0))
         flow.settle_ends()
         for stream in flow.streams:
@@ -296,13 +334,18 @@ class FlowTable:
         lane = flow.client_lane()
         client, server = flow.key[lane], flow.key[1 - lane]
         is_silent = None not in flow.isns and not any(stream.received or stream.top for stream in flow.streams)
-        return OtherFlow(Endpoint(self._addresses.address(server >> 16), server & 0xFFFF), self._addresses.address(client >> 16), is_silent, flow.is_unseen)
+        return OtherFlow(
+            PackedEndpoint(self._addresses.address(server >> 16), server & 0xFFFF),
+            self._addresses.address(client >> 16),
+            is_silent,
+            flow.is_unseen,
+        )
 
     def _facts(self, flow: Flow) -> ConnectionFacts:
         connection = flow.connection
         client = flow.client_lane()
         unopened, opened = connection.channel.outcome() if connection.channel is not None else (None, (0, 0))
-        ends = [Endpoint(self._addresses.address(end >> 16), end & 0xFFFF) for end in flow.key]
+        ends = [PackedEndpoint(self._addresses.address(end >> 16), end & 0xFFFF) for end in flow.key]
         lanes = []
         for lane in (client, 1 - client):
             stream = flow.streams[lane]
@@ -320,7 +363,9 @@ class FlowTable:
             lanes.append(found)
         connection.handshake.missing = connection.missing_bits(client)
         events = connection.event_facts(client)
-        connection.handshake.seen = facts.seen_bits(events[facts.LETTER_AT :: facts.EVENT_BYTES], events[facts.SIDE_AT :: facts.EVENT_BYTES])
+        connection.handshake.seen = facts.seen_bits(
+            events[facts.LETTER_AT :: facts.EVENT_BYTES], events[facts.SIDE_AT :: facts.EVENT_BYTES]
+        )
         return ConnectionFacts(
             client=ends[client],
             server=ends[1 - client],

@@ -1,7 +1,8 @@
 """Datagrams put together from their fragments (RFC 791, section 3.2; RFC 8200, section 4.5).
 
-The bytes of a fragment are laid where they belong as it comes, and units of eight bytes are ticked off, so that each fragment costs as much as it is
-long, however many there are and whether or not the rest ever comes. What waits is bounded in datagrams and in bytes.
+The bytes of a fragment are laid where they belong as it comes, and units of eight bytes are ticked off, so that each
+fragment costs as much as it is long, however many there are and whether or not the rest ever comes. What waits is
+bounded in datagrams and in bytes.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ class _Datagram:
 
 @dataclass(slots=True)
 class Waiting:
-    """A datagram that never became whole, or may still: the protocol that it carries, how many frames it took, and its first bytes if they came."""
+    """A datagram that never became whole, or may still: the protocol that it carries, how many frames it took, and its
+    first bytes if they came.
+    """
 
     layer: Layer
     capture: int
@@ -73,7 +76,11 @@ class Fragments:
 
     def _lay(self, found: _Datagram, offset: int, data: bytes, more: bool) -> None:
         end = offset + len(data)
-        if end > LARGEST or (more and len(data) % UNIT) or (end > found.length if found.length is not None else not more and end < len(found.data)):
+        if (
+            end > LARGEST
+            or (more and len(data) % UNIT)
+            or (end > found.length if found.length is not None else not more and end < len(found.data))
+        ):
             return  # no datagram has such a fragment; the others may still become whole
         if not more and found.length is None:
             found.length = end

@@ -1,4 +1,6 @@
-"""Segments of several captures as one batch in the order of time, so that a flow whose directions lie in two files is followed as if they lay in one."""
+"""Segments of several captures as one batch in the order of time, so that a flow whose directions lie in two files is
+followed as if they lay in one.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +13,15 @@ from inspector.capture.frames import READABLE, U8
 from inspector.facts import frame_reference
 from inspector.wire.segments import I64, SegmentBatch
 
-COLUMNS = tuple(field.name for field in fields(SegmentBatch) if field.name not in ("data", "start", "number", "capture", "stops"))
+COLUMNS = tuple(
+    field.name for field in fields(SegmentBatch) if field.name not in ("data", "start", "number", "capture", "stops")
+)
 
 
 def merged(batches: Sequence[SegmentBatch]) -> SegmentBatch:
-    """One batch of all. ``number`` holds frame references then, and ``capture`` is 0. Frames of one time stand in the order of the captures."""
+    """One batch of all. ``number`` holds frame references then, and ``capture`` is 0. Frames of one time stand in the
+    order of the captures.
+    """
     parts = [batch for batch in batches if len(batch)]
     if len(parts) < 2:
         return parts[0] if parts else batches[0]
@@ -31,7 +37,13 @@ def merged(batches: Sequence[SegmentBatch]) -> SegmentBatch:
     order = np.argsort(np.concatenate([part.time_ns for part in parts]), kind="stable")
     columns = {name: np.concatenate([getattr(part, name) for part in parts])[order] for name in COLUMNS}
     number = np.concatenate([part.number + frame_reference(part.capture, 0) for part in parts])[order]
-    whole = replace(parts[0], data=np.concatenate([*pieces, np.zeros(READABLE, np.uint8)]), start=np.concatenate(starts)[order], number=number, capture=0)
+    whole = replace(
+        parts[0],
+        data=np.concatenate([*pieces, np.zeros(READABLE, np.uint8)]),
+        start=np.concatenate(starts)[order],
+        number=number,
+        capture=0,
+    )
     for name, column in columns.items():
         setattr(whole, name, column)
     return whole

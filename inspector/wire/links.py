@@ -5,7 +5,24 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from inspector.wire.encapsulations import ETHERNET, IEEE80211, LENGTHS, LLC, MPLS, PPP_FRAME, Entry, Layer, Packet, Space, Unread, ethertyped, fixed, ip, typed, versioned
+from inspector.wire.encapsulations import (
+    ETHERNET,
+    IEEE80211,
+    LENGTHS,
+    LLC,
+    MPLS,
+    PPP_FRAME,
+    Encapsulation,
+    Layer,
+    Packet,
+    Space,
+    Unread,
+    ethertyped,
+    fixed,
+    ip,
+    typed,
+    versioned,
+)
 
 SNAP = b"\xaa\xaa\x03"
 RAW, C_HDLC = (Space.LINK_TYPE, 101), (Space.LINK_TYPE, 104)
@@ -80,7 +97,9 @@ def fddi(packet: Packet) -> Iterable[Packet]:
 
 
 def ieee80211(packet: Packet) -> Iterable[Packet]:
-    """Data frames of IEEE 802.11. LLC is looked for behind what may be there: alignment, and what is left of encryption where it was taken off."""
+    """Data frames of IEEE 802.11. LLC is looked for behind what may be there: alignment, and what is left of encryption
+    where it was taken off.
+    """
     data = packet.data
     kind, flags = data[0], data[1]
     if kind & 3:
@@ -113,7 +132,11 @@ def _subframes(packet: Packet, at: int, is_protected: bool) -> Iterable[Packet]:
         if is_protected and data[at + 14 : at + 17] != SNAP:
             raise Unread("encrypted")
         end = at + 14 + length
-        found.append(packet._replace(layer=LLC, data=data[at + 14 : end], missing=max(0, end - len(data)) if packet.missing else 0))
+        found.append(
+            packet._replace(
+                layer=LLC, data=data[at + 14 : end], missing=max(0, end - len(data)) if packet.missing else 0
+            )
+        )
         at += 14 + length + 3 & ~3  # each is filled up by its own length
     if packet.missing and end + 16 < packet.length:
         found.append(packet._replace(layer=LLC, data=b""))  # the frames that were cut away
@@ -121,7 +144,9 @@ def _subframes(packet: Packet, at: int, is_protected: bool) -> Iterable[Packet]:
 
 
 def swapped_80211(packet: Packet) -> Iterable[Packet]:
-    """Perhaps as Cisco's access points hand it on, the first two bytes changed over: then the bits for the version say where the frame goes."""
+    """Perhaps as Cisco's access points hand it on, the first two bytes changed over: then the bits for the version say
+    where the frame goes.
+    """
     data = packet.data
     return ieee80211(packet if data[0] & 3 == 0 else packet._replace(data=data[1:2] + data[:1] + data[2:]))
 
@@ -223,74 +248,80 @@ ERF_KINDS: dict[int, tuple[Layer, int]] = {
 }
 
 NAMES = """
-2 EXP_ETHERNET, 3 AX25, 7 ARCNET_BSD, 15 SLIP_BSDOS, 16 PPP_BSDOS, 18 PPP_MULTI, 99 SYMANTEC_FIREWALL, 114 LTALK, 129 ARCNET_LINUX, 130 JUNIPER_MLPPP, 131 JUNIPER_MLFR,
-132 JUNIPER_ES, 133 JUNIPER_GGSN, 134 JUNIPER_MFR, 135 JUNIPER_ATM2, 136 JUNIPER_SERVICES, 137 JUNIPER_ATM1, 139 MTP2_WITH_PHDR, 140 MTP2, 141 MTP3, 142 SCCP, 144 LINUX_IRDA,
-147 USER0, 148 USER1, 150 USER3, 151 USER4, 152 USER5, 153 USER6, 154 USER7, 155 USER8, 156 USER9, 157 USER10, 158 USER11, 159 USER12, 160 USER13, 161 USER14,
-162 USER15, 164 JUNIPER_MONITOR, 165 BACNET_MS_TP, 167 JUNIPER_PPPOE, 168 JUNIPER_PPPOE_ATM, 169 GPRS_LLC, 170 GPF_T, 171 GPF_F, 174 JUNIPER_PIC_PEER,
-177 LINUX_LAPD, 178 JUNIPER_ETHER, 179 JUNIPER_PPP, 180 JUNIPER_FRELAY, 181 JUNIPER_CHDLC, 182 MFR, 183 JUNIPER_VP, 184 A429, 185 A653_ICM, 186 USB_FREEBSD,
-187 BLUETOOTH_HCI_H4, 188 IEEE802_16_MAC_CPS, 189 USB_LINUX, 190 CAN20B, 191 IEEE802_15_4_LINUX, 193 IEEE802_16_MAC_CPS_RADIO, 194 JUNIPER_ISM,
-195 IEEE802_15_4_WITHFCS, 196 SITA, 198 RAIF1, 199 IPMB_KONTRON, 200 JUNIPER_ST, 201 BLUETOOTH_HCI_H4_WITH_PHDR, 202 AX25_KISS, 203 LAPD, 209 IPMB_LINUX,
-210 FLEXRAY, 211 MOST, 212 LIN, 213 X2E_SERIAL, 214 X2E_XORAYA, 215 IEEE802_15_4_NONASK_PHY, 216 LINUX_EVDEV, 217 GSMTAP_UM, 218 GSMTAP_ABIS,
-220 USB_LINUX_MMAPPED, 221 DECT, 222 AOS, 223 WIHART, 224 FC_2, 225 FC_2_WITH_FRAME_DELIMS, 227 CAN_SOCKETCAN, 230 IEEE802_15_4_NOFCS, 231 DBUS, 232 JUNIPER_VS,
-233 JUNIPER_SRX_E2E, 234 JUNIPER_FIBRECHANNEL, 235 DVB_CI, 236 MUX27010, 237 STANAG_5066_D_PDU, 238 JUNIPER_ATM_CEMIC, 243 MPEG_2_TS, 244 NG40, 245 NFC_LLCP,
-246 PFSYNC, 247 INFINIBAND, 248 SCTP, 249 USBPCAP, 250 RTAC_SERIAL, 251 BLUETOOTH_LE_LL, 252 WIRESHARK_UPPER_PDU, 253 NETLINK, 254 BLUETOOTH_LINUX_MONITOR,
-255 BLUETOOTH_BREDR_BB, 256 BLUETOOTH_LE_LL_WITH_PHDR, 257 PROFIBUS_DL, 259 EPON, 260 IPMI_HPM_2, 261 ZWAVE_R1_R2, 262 ZWAVE_R3, 263 WATTSTOPPER_DLM,
-264 ISO_14443, 265 RDS, 266 USB_DARWIN, 267 OPENFLOW, 268 SDLC, 270 LORATAP, 271 VSOCK, 272 NORDIC_BLE, 273 DOCSIS31_XRA31, 274 ETHERNET_MPACKET, 275 DISPLAYPORT_AUX,
-278 OPENVIZSLA, 279 EBHSCR, 280 VPP_DISPATCH, 283 IEEE802_15_4_TAP, 286 ELEE, 287 Z_WAVE_SERIAL, 288 USB_2_0, 289 ATSC_ALP, 290 ETW,
-291 NETANALYZER_NG, 292 ZBOSS_NCP, 293 USB_2_0_LOW_SPEED, 294 USB_2_0_FULL_SPEED, 295 USB_2_0_HIGH_SPEED, 296 AUERSWALD_LOG, 297 ZWAVE_TAP, 298 SILABS_DEBUG_CHANNEL, 299 FIRA_UCI
+2 EXP_ETHERNET, 3 AX25, 7 ARCNET_BSD, 15 SLIP_BSDOS, 16 PPP_BSDOS, 18 PPP_MULTI, 99 SYMANTEC_FIREWALL, 114 LTALK, 129
+ARCNET_LINUX, 130 JUNIPER_MLPPP, 131 JUNIPER_MLFR, 132 JUNIPER_ES, 133 JUNIPER_GGSN, 134 JUNIPER_MFR, 135
+JUNIPER_ATM2, 136 JUNIPER_SERVICES, 137 JUNIPER_ATM1, 139 MTP2_WITH_PHDR, 140 MTP2, 141 MTP3, 142 SCCP, 144
+LINUX_IRDA, 147 USER0, 148 USER1, 150 USER3, 151 USER4, 152 USER5, 153 USER6, 154 USER7, 155 USER8, 156 USER9, 157
+USER10, 158 USER11, 159 USER12, 160 USER13, 161 USER14, 162 USER15, 164 JUNIPER_MONITOR, 165 BACNET_MS_TP, 167
+JUNIPER_PPPOE, 168 JUNIPER_PPPOE_ATM, 169 GPRS_LLC, 170 GPF_T, 171 GPF_F, 174 JUNIPER_PIC_PEER, 177 LINUX_LAPD, 178
+JUNIPER_ETHER, 179 JUNIPER_PPP, 180 JUNIPER_FRELAY, 181 JUNIPER_CHDLC, 182 MFR, 183 JUNIPER_VP, 184 A429, 185
+A653_ICM, 186 USB_FREEBSD, 187 BLUETOOTH_HCI_H4, 188 IEEE802_16_MAC_CPS, 189 USB_LINUX, 190 CAN20B, 191
+IEEE802_15_4_LINUX, 193 IEEE802_16_MAC_CPS_RADIO, 194 JUNIPER_ISM, 195 IEEE802_15_4_WITHFCS, 196 SITA, 198 RAIF1, 199
+IPMB_KONTRON, 200 JUNIPER_ST, 201 BLUETOOTH_HCI_H4_WITH_PHDR, 202 AX25_KISS, 203 LAPD, 209 IPMB_LINUX, 210 FLEXRAY,
+211 MOST, 212 LIN, 213 X2E_SERIAL, 214 X2E_XORAYA, 215 IEEE802_15_4_NONASK_PHY, 216 LINUX_EVDEV, 217 GSMTAP_UM, 218
+GSMTAP_ABIS, 220 USB_LINUX_MMAPPED, 221 DECT, 222 AOS, 223 WIHART, 224 FC_2, 225 FC_2_WITH_FRAME_DELIMS, 227
+CAN_SOCKETCAN, 230 IEEE802_15_4_NOFCS, 231 DBUS, 232 JUNIPER_VS, 233 JUNIPER_SRX_E2E, 234 JUNIPER_FIBRECHANNEL, 235
+DVB_CI, 236 MUX27010, 237 STANAG_5066_D_PDU, 238 JUNIPER_ATM_CEMIC, 243 MPEG_2_TS, 244 NG40, 245 NFC_LLCP, 246 PFSYNC,
+247 INFINIBAND, 248 SCTP, 249 USBPCAP, 250 RTAC_SERIAL, 251 BLUETOOTH_LE_LL, 252 WIRESHARK_UPPER_PDU, 253 NETLINK, 254
+BLUETOOTH_LINUX_MONITOR, 255 BLUETOOTH_BREDR_BB, 256 BLUETOOTH_LE_LL_WITH_PHDR, 257 PROFIBUS_DL, 259 EPON, 260
+IPMI_HPM_2, 261 ZWAVE_R1_R2, 262 ZWAVE_R3, 263 WATTSTOPPER_DLM, 264 ISO_14443, 265 RDS, 266 USB_DARWIN, 267 OPENFLOW,
+268 SDLC, 270 LORATAP, 271 VSOCK, 272 NORDIC_BLE, 273 DOCSIS31_XRA31, 274 ETHERNET_MPACKET, 275 DISPLAYPORT_AUX, 278
+OPENVIZSLA, 279 EBHSCR, 280 VPP_DISPATCH, 283 IEEE802_15_4_TAP, 286 ELEE, 287 Z_WAVE_SERIAL, 288 USB_2_0, 289
+ATSC_ALP, 290 ETW, 291 NETANALYZER_NG, 292 ZBOSS_NCP, 293 USB_2_0_LOW_SPEED, 294 USB_2_0_FULL_SPEED, 295
+USB_2_0_HIGH_SPEED, 296 AUERSWALD_LOG, 297 ZWAVE_TAP, 298 SILABS_DEBUG_CHANNEL, 299 FIRA_UCI
 """
 """Those that are known and not opened."""
 
-LINK_TYPES: dict[int, Entry] = {
-    **{int(number): Entry(name) for number, name in re.findall(r"(\d+) (\w+)", NAMES)},
-    0: Entry("NULL", loopback),
-    1: Entry("ETHERNET", ethernet),
-    6: Entry("IEEE802_5", token_ring),
-    8: Entry("SLIP", versioned(16)),
-    9: Entry("PPP", ppp),
-    10: Entry("FDDI", fddi),
-    11: Entry("ATM_RFC1483", fixed(LLC, 0)),
-    12: Entry("RAW", versioned(0)),
-    14: Entry("RAW", versioned(0)),
-    19: Entry("ATM_CLIP", llc_or_ip),
-    50: Entry("PPP_HDLC", ppp_or_hdlc),
-    51: Entry("PPP_ETHER", fixed((Space.ETHERTYPE, 0x8864), 0)),
-    100: Entry("ATM_RFC1483", fixed(LLC, 0)),
-    101: Entry("RAW", versioned(0)),
-    104: Entry("C_HDLC", ethertyped(2, 4)),
-    105: Entry("IEEE802_11", ieee80211),
-    106: Entry("ATM_CLIP", llc_or_ip),
-    107: Entry("FRELAY", frame_relay),
-    108: Entry("LOOP", loopback),
-    109: Entry("ENC", versioned(12)),
-    113: Entry("LINUX_SLL", ethertyped(14, 16)),
-    117: Entry("PFLOG", pflog),
-    119: Entry("IEEE802_11_PRISM", prism),
-    122: Entry("IP_OVER_FC", fixed(LLC, 16)),
-    123: Entry("SUNATM", sun_atm),
-    127: Entry("IEEE802_11_RADIOTAP", radiotap),
-    138: Entry("APPLE_IP_OVER_IEEE1394", ethertyped(16, 18)),
-    143: Entry("DOCSIS", docsis),
-    149: Entry("USER2, PKTAP", pktap),
-    163: Entry("IEEE802_11_AVS", avs),
-    166: Entry("PPP_PPPD", pppd),
-    192: Entry("PPI", ppi),
-    197: Entry("ERF", erf),
-    204: Entry("PPP_WITH_DIR", fixed(PPP_FRAME, 1)),
-    205: Entry("C_HDLC_WITH_DIR", fixed(C_HDLC, 1)),
-    206: Entry("FRELAY_WITH_DIR", fixed((Space.LINK_TYPE, 107), 1)),
-    219: Entry("MPLS", fixed(MPLS, 0)),
-    226: Entry("IPNET", versioned(24)),
-    228: Entry("IPV4", versioned(0)),
-    229: Entry("IPV6", versioned(0)),
-    239: Entry("NFLOG", nflog),
-    240: Entry("NETANALYZER", fixed(ETHERNET, 4)),
-    241: Entry("NETANALYZER_TRANSPARENT", fixed(ETHERNET, 12)),
-    242: Entry("IPOIB", ethertyped(40, 44)),
-    258: Entry("PKTAP", pktap),
-    276: Entry("LINUX_SLL2", ethertyped(0, 20)),
-    281: Entry("DSA_TAG_BRCM", ethertyped(16, 18)),
-    282: Entry("DSA_TAG_BRCM_PREPEND", fixed(ETHERNET, 4)),
-    284: Entry("DSA_TAG_DSA", ethertyped(16, 18)),
-    285: Entry("DSA_TAG_EDSA", ethertyped(20, 22)),
+LINK_TYPES: dict[int, Encapsulation] = {
+    **{int(number): Encapsulation(name) for number, name in re.findall(r"(\d+) (\w+)", NAMES)},
+    0: Encapsulation("NULL", loopback),
+    1: Encapsulation("ETHERNET", ethernet),
+    6: Encapsulation("IEEE802_5", token_ring),
+    8: Encapsulation("SLIP", versioned(16)),
+    9: Encapsulation("PPP", ppp),
+    10: Encapsulation("FDDI", fddi),
+    11: Encapsulation("ATM_RFC1483", fixed(LLC, 0)),
+    12: Encapsulation("RAW", versioned(0)),
+    14: Encapsulation("RAW", versioned(0)),
+    19: Encapsulation("ATM_CLIP", llc_or_ip),
+    50: Encapsulation("PPP_HDLC", ppp_or_hdlc),
+    51: Encapsulation("PPP_ETHER", fixed((Space.ETHERTYPE, 0x8864), 0)),
+    100: Encapsulation("ATM_RFC1483", fixed(LLC, 0)),
+    101: Encapsulation("RAW", versioned(0)),
+    104: Encapsulation("C_HDLC", ethertyped(2, 4)),
+    105: Encapsulation("IEEE802_11", ieee80211),
+    106: Encapsulation("ATM_CLIP", llc_or_ip),
+    107: Encapsulation("FRELAY", frame_relay),
+    108: Encapsulation("LOOP", loopback),
+    109: Encapsulation("ENC", versioned(12)),
+    113: Encapsulation("LINUX_SLL", ethertyped(14, 16)),
+    117: Encapsulation("PFLOG", pflog),
+    119: Encapsulation("IEEE802_11_PRISM", prism),
+    122: Encapsulation("IP_OVER_FC", fixed(LLC, 16)),
+    123: Encapsulation("SUNATM", sun_atm),
+    127: Encapsulation("IEEE802_11_RADIOTAP", radiotap),
+    138: Encapsulation("APPLE_IP_OVER_IEEE1394", ethertyped(16, 18)),
+    143: Encapsulation("DOCSIS", docsis),
+    149: Encapsulation("USER2, PKTAP", pktap),
+    163: Encapsulation("IEEE802_11_AVS", avs),
+    166: Encapsulation("PPP_PPPD", pppd),
+    192: Encapsulation("PPI", ppi),
+    197: Encapsulation("ERF", erf),
+    204: Encapsulation("PPP_WITH_DIR", fixed(PPP_FRAME, 1)),
+    205: Encapsulation("C_HDLC_WITH_DIR", fixed(C_HDLC, 1)),
+    206: Encapsulation("FRELAY_WITH_DIR", fixed((Space.LINK_TYPE, 107), 1)),
+    219: Encapsulation("MPLS", fixed(MPLS, 0)),
+    226: Encapsulation("IPNET", versioned(24)),
+    228: Encapsulation("IPV4", versioned(0)),
+    229: Encapsulation("IPV6", versioned(0)),
+    239: Encapsulation("NFLOG", nflog),
+    240: Encapsulation("NETANALYZER", fixed(ETHERNET, 4)),
+    241: Encapsulation("NETANALYZER_TRANSPARENT", fixed(ETHERNET, 12)),
+    242: Encapsulation("IPOIB", ethertyped(40, 44)),
+    258: Encapsulation("PKTAP", pktap),
+    276: Encapsulation("LINUX_SLL2", ethertyped(0, 20)),
+    281: Encapsulation("DSA_TAG_BRCM", ethertyped(16, 18)),
+    282: Encapsulation("DSA_TAG_BRCM_PREPEND", fixed(ETHERNET, 4)),
+    284: Encapsulation("DSA_TAG_DSA", ethertyped(16, 18)),
+    285: Encapsulation("DSA_TAG_EDSA", ethertyped(20, 22)),
 }

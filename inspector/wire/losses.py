@@ -1,4 +1,6 @@
-"""What could not be read of a capture's frames: those that were not opened, by the layer at which the way ended, and payload that was cut away."""
+"""What could not be read of a capture's frames: those that were not opened, by the layer at which the way ended, and
+payload that was cut away.
+"""
 
 from __future__ import annotations
 
@@ -54,5 +56,8 @@ class Losses:
 
     def unopened(self) -> tuple[Unopened, ...]:
         """As facts, the most frequent first."""
-        found = [Unopened(str(layer[0]), layer[1], entry(layer).name, why, frames, ends) for (layer, why, ends), frames in self.stops.items()]
+        found = [
+            Unopened(str(layer[0]), layer[1], entry(layer).name, why, frames, ends)
+            for (layer, why, ends), frames in self.stops.items()
+        ]
         return tuple(sorted(found, key=lambda u: (-u.frames, u.space, u.number, u.why, u.ends)))

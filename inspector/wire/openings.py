@@ -1,9 +1,12 @@
-"""By how much the clocks of captures are apart that hold copies of the same packets, told by the segments that open connections.
+"""By how much the clocks of captures are apart that hold copies of the same packets, told by the segments that open
+connections.
 
-A SYN, a SYN-ACK, a ClientHello and a ServerHello are each named by endpoints and sequence number (RFC 9293, section 3.4). What two captures hold of one
-name is one packet, unless it was sent again: so their times give the difference of the clocks, of both directions together as in NTP (RFC 5905, section
-8), since on its way from one place to the other a packet takes its time. Copies are told from captures that merely meet, as rotated files do, where
-something was sent again behind the border: copies share most of what both saw, all with one difference, and SYNs and hellos alike or for a long time.
+A SYN, a SYN-ACK, a ClientHello and a ServerHello are each named by endpoints and sequence number (RFC 9293, section
+3.4). What two captures hold of one name is one packet, unless it was sent again: so their times give the difference of
+the clocks, of both directions together as in NTP (RFC 5905, section 8), since on its way from one place to the other a
+packet takes its time. Copies are told from captures that merely meet, as rotated files do, where something was sent
+again behind the border: copies share most of what both saw, all with one difference, and SYNs and hellos alike or for a
+long time.
 """
 
 from __future__ import annotations
@@ -16,8 +19,9 @@ import numpy as np
 
 from inspector import bounds
 from inspector.tls.registry import SERVER_HELLO
+from inspector.wire.addresses import AddressTable
 from inspector.wire.runs import HELLO_KIND, MIX_HIGH, MIX_LOW, greets
-from inspector.wire.segments import ACK, I64, SYN, U64, AddressTable, SegmentBatch
+from inspector.wire.segments import ACK, I64, SYN, U64, SegmentBatch
 
 HELLO = 2
 """Kinds: 0 SYN, 1 SYN-ACK, 2 ClientHello, 3 ServerHello. What servers send is odd."""
@@ -32,7 +36,8 @@ EVERYTHING = (1 << 64) - 1
 
 
 class Opened(NamedTuple):
-    """The openings of one capture, each once, when it was first captured. ``key``: uint64, ascending. ``ns``: int64. ``kind``: int64.
+    """The openings of one capture, each once, when it was first captured. ``key``: uint64, ascending. ``ns``: int64.
+    ``kind``: int64.
     ``below``: where there were too many, only keys up to this one were kept, so that captures keep the same ones.
     """
 
@@ -43,7 +48,9 @@ class Opened(NamedTuple):
 
 
 class Apart(NamedTuple):
-    """One capture's clock is ``late_ns`` later than another's, give or take ``uncertainty_ns``, by so many ``connections``."""
+    """One capture's clock is ``late_ns`` later than another's, give or take ``uncertainty_ns``, by so many
+    ``connections``.
+    """
 
     late_ns: int
     uncertainty_ns: int
@@ -67,7 +74,11 @@ class Openings:
         kind = (segments.flags[rows] & ACK != 0).astype(np.int64)
         hellos = ~is_syn[rows]
         kind[hellos] = HELLO + (segments.data[segments.start[rows[hellos]] + HELLO_KIND] == SERVER_HELLO)
-        key = self._end(segments.source[rows]) * MIX_LOW ^ self._end(segments.target[rows]) * MIX_HIGH ^ (segments.seq[rows] << 2 | kind).astype(np.uint64)
+        key = (
+            self._end(segments.source[rows]) * MIX_LOW
+            ^ self._end(segments.target[rows]) * MIX_HIGH
+            ^ (segments.seq[rows] << 2 | kind).astype(np.uint64)
+        )
         key = (key ^ key >> np.uint64(29)) * MIX_LOW
         parts = self._parts.setdefault(segments.capture, [])
         parts.append(Opened(key, segments.time_ns[rows], kind))
@@ -87,7 +98,9 @@ class Openings:
         if not is_long.any():
             return ends
         different, place = np.unique(numbers[is_long], return_inverse=True)
-        digests = [hashlib.blake2b(self._addresses.address(number), digest_size=8).digest() for number in different.tolist()]
+        digests = [
+            hashlib.blake2b(self._addresses.address(number), digest_size=8).digest() for number in different.tolist()
+        ]
         numbers = numbers.copy()
         numbers[is_long] = np.frombuffer(b"".join(digests), np.uint64)[place]
         found: U64 = numbers << np.uint64(16) ^ numbers >> np.uint64(48) ^ ends & np.uint64(0xFFFF)
@@ -109,7 +122,9 @@ def together(parts: Iterable[Opened]) -> Opened:
 
 
 def apart(captures: Mapping[int, Opened]) -> dict[tuple[int, int], Apart]:
-    """Which captures hold copies, by pairs, and how much later the clock of the second one is. Not every pair stands there, but as many as join them."""
+    """Which captures hold copies, by pairs, and how much later the clock of the second one is. Not every pair stands
+    there, but as many as join them.
+    """
     if len(captures) < 2:
         return {}
     index = np.repeat(list(captures), [len(opened.key) for opened in captures.values()]).astype(np.int64)
@@ -133,7 +148,9 @@ def apart(captures: Mapping[int, Opened]) -> dict[tuple[int, int], Apart]:
 
 
 def _difference(late: I64, kind: I64, ns: I64) -> Apart | None:
-    """What the openings that two captures share say of their clocks; None where that is not one thing. ``ns``: when the first one saw them."""
+    """What the openings that two captures share say of their clocks; None where that is not one thing. ``ns``: when the
+    first one saw them.
+    """
     sides = [late[kind & 1 == side] for side in (0, 1) if (kind & 1 == side).any()]
     middles = [int(np.median(side)) for side in sides]
     total = sum(middles) // len(middles)
@@ -151,6 +168,13 @@ def _are_copies(one: Opened, other: Opened, late: int, shared: int) -> bool:
     if not len(one.ns) or not len(other.ns):
         return False
     theirs = other.ns - late
-    begin, end, below = max(one.ns.min(), theirs.min()), min(one.ns.max(), theirs.max()), np.uint64(min(one.below, other.below))
-    counts = [int(np.count_nonzero((ns >= begin) & (ns <= end) & (key <= below))) for ns, key in ((one.ns, one.key), (theirs, other.key))]
+    begin, end, below = (
+        max(one.ns.min(), theirs.min()),
+        min(one.ns.max(), theirs.max()),
+        np.uint64(min(one.below, other.below)),
+    )
+    counts = [
+        int(np.count_nonzero((ns >= begin) & (ns <= end) & (key <= below)))
+        for ns, key in ((one.ns, one.key), (theirs, other.key))
+    ]
     return shared * SHARED >= min(counts)

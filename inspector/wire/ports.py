@@ -1,14 +1,33 @@
 """UDP: tunnels by their port (IANA), and on any port where the content proves one.
 
-A port alone proves little, for any client may have it for a moment. So each opener holds what it reads against its own header strictly. A datagram to
-a tunnel's port that is none of its kind counts as not opened only where the other port is no service's either.
+A port alone proves little, for any client may have it for a moment. So each opener holds what it reads against its own
+header strictly. A datagram to a tunnel's port that is none of its kind counts as not opened only where the other port
+is no service's either.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from inspector.wire.encapsulations import ETHERNET, IEEE80211, IPV4, IPV6, MPLS, NSH, PPP_FRAME, SWAPPED, Entry, Packet, Piece, Space, Unread, fixed, ip, is_ip, typed
+from inspector.wire.encapsulations import (
+    ETHERNET,
+    IEEE80211,
+    IPV4,
+    IPV6,
+    MPLS,
+    NSH,
+    PPP_FRAME,
+    SWAPPED,
+    Encapsulation,
+    Packet,
+    Piece,
+    Space,
+    Unread,
+    fixed,
+    ip,
+    is_ip,
+    typed,
+)
 from inspector.wire.ethertypes import is_ethernet, mpls
 from inspector.wire.links import AVS, PRISM
 from inspector.wire.protocols import session
@@ -41,7 +60,9 @@ def udp(packet: Packet) -> Iterable[Packet]:
         except (Unread, IndexError) as error:
             why = error.why if isinstance(error, Unread) else "cut" if body.missing else "malformed"
             is_service = other < WELL_KNOWN and other != port
-            if not is_service and (why in ("encrypted", "cut") or (port == target and (why != "malformed" or port < MIDDLE))):
+            if not is_service and (
+                why in ("encrypted", "cut") or (port == target and (why != "malformed" or port < MIDDLE))
+            ):
                 failed = failed or Unread(why, (Space.UDP_PORT, port))
     for opens in (gtp, vxlan, geneve):
         try:
@@ -249,26 +270,26 @@ def dtls(packet: Packet) -> Iterable[Packet]:
     raise Unread("encrypted" if packet.data[0] in range(20, 26) and packet.data[1] == 0xFE else "malformed")
 
 
-UDP_PORTS: dict[int, Entry] = {
-    1194: Entry("OpenVPN", openvpn),
-    1701: Entry("L2TP", l2tp),
-    2152: Entry("GTP-U", gtp),
-    3544: Entry("Teredo", teredo),
-    4341: Entry("LISP", lisp),
-    4500: Entry("ESP in UDP", esp),
-    4754: Entry("GRE in UDP", fixed((Space.IP_PROTOCOL, 47), 0)),
-    4755: Entry("GRE in UDP with DTLS", dtls),
-    4789: Entry("VXLAN", vxlan),
-    4790: Entry("VXLAN-GPE", vxlan_gpe),
-    5247: Entry("CAPWAP", capwap),
-    6080: Entry("GUE", gue),
-    6081: Entry("Geneve", geneve),
-    6635: Entry("MPLS in UDP", mpls),
-    6636: Entry("MPLS in UDP with DTLS", dtls),
-    8472: Entry("VXLAN", vxlan),
-    12222: Entry("LWAPP", lwapp),
-    30030: Entry("Juniper mirroring", mirrored),
-    37008: Entry("TZSP", tzsp),
-    48879: Entry("VXLAN", vxlan),
-    51820: Entry("WireGuard", wireguard),
+UDP_PORTS: dict[int, Encapsulation] = {
+    1194: Encapsulation("OpenVPN", openvpn),
+    1701: Encapsulation("L2TP", l2tp),
+    2152: Encapsulation("GTP-U", gtp),
+    3544: Encapsulation("Teredo", teredo),
+    4341: Encapsulation("LISP", lisp),
+    4500: Encapsulation("ESP in UDP", esp),
+    4754: Encapsulation("GRE in UDP", fixed((Space.IP_PROTOCOL, 47), 0)),
+    4755: Encapsulation("GRE in UDP with DTLS", dtls),
+    4789: Encapsulation("VXLAN", vxlan),
+    4790: Encapsulation("VXLAN-GPE", vxlan_gpe),
+    5247: Encapsulation("CAPWAP", capwap),
+    6080: Encapsulation("GUE", gue),
+    6081: Encapsulation("Geneve", geneve),
+    6635: Encapsulation("MPLS in UDP", mpls),
+    6636: Encapsulation("MPLS in UDP with DTLS", dtls),
+    8472: Encapsulation("VXLAN", vxlan),
+    12222: Encapsulation("LWAPP", lwapp),
+    30030: Encapsulation("Juniper mirroring", mirrored),
+    37008: Encapsulation("TZSP", tzsp),
+    48879: Encapsulation("VXLAN", vxlan),
+    51820: Encapsulation("WireGuard", wireguard),
 }

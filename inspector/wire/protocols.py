@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from inspector.wire.encapsulations import ETHERNET, IPV4, IPV6, PPP_FRAME, Entry, Packet, Space, Unread, fixed, ip, is_ip, versioned
+from inspector.wire.encapsulations import (
+    ETHERNET,
+    IPV4,
+    IPV6,
+    PPP_FRAME,
+    Encapsulation,
+    Packet,
+    Space,
+    Unread,
+    fixed,
+    ip,
+    is_ip,
+    versioned,
+)
 from inspector.wire.ethertypes import EXTENSION_HEADERS, extended, is_ethernet, mpls
 from inspector.wire.links import C_HDLC
 
@@ -31,7 +44,11 @@ def gre(packet: Packet) -> Iterable[Packet]:
     if flags & 7 == 1 and kind == 0x6400:  # MikroTik's Ethernet over IP
         return (packet.inner(ETHERNET, 8),)
     if flags & 7 == 1:  # a key always, an acknowledgement where bit 0x80 is set
-        return (packet.inner((Space.GRE, kind), 8 + (4 if flags & 0x1000 else 0) + (4 if flags & 0x80 else 0)),) if flags & 0x1000 else ()
+        return (
+            (packet.inner((Space.GRE, kind), 8 + (4 if flags & 0x1000 else 0) + (4 if flags & 0x80 else 0)),)
+            if flags & 0x1000
+            else ()
+        )
     skip = 4 + sum(4 for bits in (0xC000, 0x2000, 0x1000) if flags & bits)
     if flags & 0x4000:
         while packet.u16(skip + 2) & 255 or packet.u16(skip):
@@ -56,13 +73,17 @@ def wccp(packet: Packet) -> Iterable[Packet]:
 
 
 def l2tp3(packet: Packet) -> Iterable[Packet]:
-    """L2TPv3 (RFC 3931): session 0 is control. How long cookie and sublayer are was agreed upon elsewhere, so what follows must prove itself."""
+    """L2TPv3 (RFC 3931): session 0 is control. How long cookie and sublayer are was agreed upon elsewhere, so what
+    follows must prove itself.
+    """
     packet.need(4)
     return () if packet.data[:4] == b"\0\0\0\0" else session(packet, 4)
 
 
 def session(packet: Packet, at: int) -> Iterable[Packet]:
-    """What a session carries, behind a cookie of 0, 4 or 8 bytes and perhaps a sublayer of 4. Raises Unread where it cannot be told."""
+    """What a session carries, behind a cookie of 0, 4 or 8 bytes and perhaps a sublayer of 4. Raises Unread where it
+    cannot be told.
+    """
     data, missing = packet.data, packet.missing
     places = (at, at + 4, at + 8, at + 12)
     for skip in places:
@@ -95,35 +116,73 @@ def _extension(packet: Packet) -> Iterable[Packet]:
     return (extended(packet),)
 
 
-IP_PROTOCOLS: dict[int, Entry] = {
-    6: Entry("TCP", lambda packet: (packet,)),
-    4: Entry("IPv4", fixed(IPV4, 0)),
-    41: Entry("IPv6", fixed(IPV6, 0)),
-    47: Entry("GRE", gre),
-    50: Entry("ESP", _esp),
-    51: Entry("AH", authentication),
-    94: Entry("IPIP", versioned(0)),
-    97: Entry("EtherIP", ether_ip),
-    108: Entry("IPComp", _compressed),
-    115: Entry("L2TPv3", l2tp3),
-    137: Entry("MPLS", mpls),
-    143: Entry("Ethernet", ethernet_over_ip),
-    **{number: Entry(name, _extension) for number, name in zip((*EXTENSION_HEADERS, 44), ("Hop-by-Hop", "Route", "Opts", "Mobility", "HIP", "Shim6", "Fragment"), strict=True)},
+IP_PROTOCOLS: dict[int, Encapsulation] = {
+    6: Encapsulation("TCP", lambda packet: (packet,)),
+    4: Encapsulation("IPv4", fixed(IPV4, 0)),
+    41: Encapsulation("IPv6", fixed(IPV6, 0)),
+    47: Encapsulation("GRE", gre),
+    50: Encapsulation("ESP", _esp),
+    51: Encapsulation("AH", authentication),
+    94: Encapsulation("IPIP", versioned(0)),
+    97: Encapsulation("EtherIP", ether_ip),
+    108: Encapsulation("IPComp", _compressed),
+    115: Encapsulation("L2TPv3", l2tp3),
+    137: Encapsulation("MPLS", mpls),
+    143: Encapsulation("Ethernet", ethernet_over_ip),
     **{
-        number: Entry(name, is_plain=True)
+        number: Encapsulation(name, _extension)
+        for number, name in zip(
+            (*EXTENSION_HEADERS, 44),
+            ("Hop-by-Hop", "Route", "Opts", "Mobility", "HIP", "Shim6", "Fragment"),
+            strict=True,
+        )
+    },
+    **{
+        number: Encapsulation(name, is_plain=True)
         for number, name in (
-            *((1, "ICMP"), (2, "IGMP"), (3, "GGP"), (8, "EGP"), (9, "IGP"), (20, "HMP"), (27, "RDP"), (33, "DCCP"), (46, "RSVP"), (54, "NARP"), (58, "ICMPv6")),
-            *((59, "no next header"), (80, "ISO-IP"), (88, "EIGRP"), (89, "OSPF"), (102, "PNNI"), (103, "PIM"), (112, "VRRP"), (113, "PGM"), (121, "SMP")),
-            *((124, "IS-IS"), (127, "CRUDP"), (132, "SCTP"), (133, "FC"), (134, "RSVP-E2E-IGNORE"), (136, "UDPLite"), (138, "manet"), (240, "pfsync")),
+            *(
+                (1, "ICMP"),
+                (2, "IGMP"),
+                (3, "GGP"),
+                (8, "EGP"),
+                (9, "IGP"),
+                (20, "HMP"),
+                (27, "RDP"),
+                (33, "DCCP"),
+                (46, "RSVP"),
+                (54, "NARP"),
+                (58, "ICMPv6"),
+            ),
+            *(
+                (59, "no next header"),
+                (80, "ISO-IP"),
+                (88, "EIGRP"),
+                (89, "OSPF"),
+                (102, "PNNI"),
+                (103, "PIM"),
+                (112, "VRRP"),
+                (113, "PGM"),
+                (121, "SMP"),
+            ),
+            *(
+                (124, "IS-IS"),
+                (127, "CRUDP"),
+                (132, "SCTP"),
+                (133, "FC"),
+                (134, "RSVP-E2E-IGNORE"),
+                (136, "UDPLite"),
+                (138, "manet"),
+                (240, "pfsync"),
+            ),
         )
     },
 }
 
-GRE: dict[int, Entry] = {
-    0x88BE: Entry("ERSPAN type II", fixed(ETHERNET, 8)),
-    0x22EB: Entry("ERSPAN type III", erspan3),
-    0x883E: Entry("WCCP", wccp),
-    0x00FE: Entry("OSI", is_plain=True),
-    0x0001: Entry("Cisco", is_plain=True),
+GRE: dict[int, Encapsulation] = {
+    0x88BE: Encapsulation("ERSPAN type II", fixed(ETHERNET, 8)),
+    0x22EB: Encapsulation("ERSPAN type III", erspan3),
+    0x883E: Encapsulation("WCCP", wccp),
+    0x00FE: Encapsulation("OSI", is_plain=True),
+    0x0001: Encapsulation("Cisco", is_plain=True),
 }
 """Protocols that GRE has for itself; the others are EtherTypes."""

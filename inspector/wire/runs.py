@@ -1,4 +1,6 @@
-"""A SegmentBatch sorted by flow: segments of one direction that follow each other become one span, so that Python is woken once a span."""
+"""A SegmentBatch sorted by flow: segments of one direction that follow each other become one span, so that Python is
+woken once a span.
+"""
 
 from __future__ import annotations
 
@@ -23,16 +25,29 @@ Key = tuple[int, int]
 """Both ends of a flow as ``address number << 16 | port``, the lower first."""
 
 Span = tuple[int, int, int, int, int, int, int, int, int]
-"""First row, end row, lane, sequence number, FIN SYN RST bits, flags, payload bytes on the wire, payload bytes held, acknowledgement number (of the first segment)."""
+"""First row, end row, lane, sequence number, FIN SYN RST bits, flags, payload bytes on the wire, payload bytes held,
+acknowledgement number (of the first segment).
+"""
 
 
 class Run:
-    """Columns of a sorted batch as lists. ``before``: payload bytes of all rows before this one. ``frame``: the capture's frame reference base. ``reach``: see ``Reach``."""
+    """Columns of a sorted batch as lists. ``before``: payload bytes of all rows before this one. ``frame``: the
+    capture's frame reference base. ``reach``: see ``ParsedExtent``.
+    """
 
     __slots__ = ("before", "data", "frame", "held", "length", "number", "reach", "start", "time_ns")
 
     def __init__(
-        self, data: memoryview, start: list[int], held: list[int], length: list[int], before: list[int], number: list[int], time_ns: list[int], frame: int, reach: list[int] | None
+        self,
+        data: memoryview,
+        start: list[int],
+        held: list[int],
+        length: list[int],
+        before: list[int],
+        number: list[int],
+        time_ns: list[int],
+        frame: int,
+        reach: list[int] | None,
     ) -> None:
         self.data = data
         self.start = start
@@ -50,10 +65,12 @@ class Run:
         return self.data[start : start + min(self.held[row], HEAD_BYTES)].tobytes()
 
 
-class Reach:
-    """How far into the payload of each segment of a batch somebody looked, filled in while the batch is followed; what lies behind was skipped by its length.
+class ParsedExtent:
+    """How far into the payload of each segment of a batch somebody looked, filled in while the batch is followed; what
+    lies behind was skipped by its length.
 
-    All columns have a row for each segment. ``number``: int64, frame numbers. ``busy``: bool, it is one of many that its flow has in this batch.
+    All columns have a row for each segment. ``number``: int64, frame numbers. ``busy``: bool, it is one of many that
+    its flow has in this batch.
     ``control``: bool, SYN, FIN or RST.
     """
 
@@ -73,8 +90,8 @@ class Reach:
 
 
 class FlowRuns(Struct, frozen=True, gc=False):
-    """The spans of one flow in one batch. ``last_ns``, ``last_number``: of its last frame, empty acknowledgements included. ``spread``: where the batch
-    is of several captures, the lowest and highest frame references in each.
+    """The spans of one flow in one batch. ``last_ns``, ``last_number``: of its last frame, empty acknowledgements
+    included. ``spread``: where the batch is of several captures, the lowest and highest frame references in each.
     """
 
     key: Key
@@ -93,12 +110,16 @@ def among(batch: SegmentBatch, keys: list[Key]) -> Rows:
     """Which segments belong to some flows."""
     ends = np.array(keys, np.uint64).reshape(-1, 2)
     wanted = _mixed(ends[:, 0], ends[:, 1])
-    found: Rows = np.isin(_mixed(np.minimum(batch.source, batch.target), np.maximum(batch.source, batch.target)), wanted)
+    found: Rows = np.isin(
+        _mixed(np.minimum(batch.source, batch.target), np.maximum(batch.source, batch.target)), wanted
+    )
     return found
 
 
 def greets(octets: U8, start: I64, held: I64) -> Rows:
-    """Which segments begin as a hello does. Each begins a span, so that a hello is noticed where nobody looks any more, behind a preamble of any length."""
+    """Which segments begin as a hello does. Each begins a span, so that a hello is noticed where nobody looks any more,
+    behind a preamble of any length.
+    """
     at = np.minimum(start, max(len(octets) - HELLO_KIND - 1, 0))
     found: Rows = (held > HELLO_KIND) & (octets[at] == HANDSHAKE)
     some = np.flatnonzero(found)
@@ -111,8 +132,10 @@ BUSY_SEGMENTS = 64
 """A flow with more segments in one batch is busy: nobody wants those that only carry its data."""
 
 
-def by_flow(batch: SegmentBatch, reach: Reach | None = None) -> Iterator[FlowRuns]:
-    """Each flow's spans in the order of time; flows in no order. ``reach``: to be filled in while the spans are followed."""
+def by_flow(batch: SegmentBatch, reach: ParsedExtent | None = None) -> Iterator[FlowRuns]:
+    """Each flow's spans in the order of time; flows in no order. ``reach``: to be filled in while the spans are
+    followed.
+    """
     low, high = np.minimum(batch.source, batch.target), np.maximum(batch.source, batch.target)
     mixed = _mixed(low, high)
     lane = (batch.source != low).astype(np.int64)
@@ -135,10 +158,24 @@ def by_flow(batch: SegmentBatch, reach: Reach | None = None) -> Iterator[FlowRun
     if reach is not None:
         reach.number, reach.busy, reach.control = number, np.bincount(group)[group] > BUSY_SEGMENTS, control != 0
         reach.rows, reach.looked = rows, [0] * len(rows)
-    group, lane, seq, length, held, control = group[rows], lane[rows], seq[rows], length[rows], held[rows], control[rows]
+    group, lane, seq, length, held, control = (
+        group[rows],
+        lane[rows],
+        seq[rows],
+        length[rows],
+        held[rows],
+        control[rows],
+    )
     follows = np.zeros(len(rows), np.bool_)
     plain = (control == 0) & (length > 0)
-    follows[1:] = (group[1:] == group[:-1]) & (lane[1:] == lane[:-1]) & plain[1:] & plain[:-1] & (held[:-1] == length[:-1]) & ((seq[:-1] + length[:-1]) & 0xFFFFFFFF == seq[1:])
+    follows[1:] = (
+        (group[1:] == group[:-1])
+        & (lane[1:] == lane[:-1])
+        & plain[1:]
+        & plain[:-1]
+        & (held[:-1] == length[:-1])
+        & ((seq[:-1] + length[:-1]) & 0xFFFFFFFF == seq[1:])
+    )
     start = batch.start[order][rows]
     follows &= ~greets(batch.data, start, held)
     before = np.zeros(len(rows) + 1, np.int64)
@@ -175,9 +212,19 @@ def by_flow(batch: SegmentBatch, reach: Reach | None = None) -> Iterator[FlowRun
     )
     heads = np.flatnonzero(fresh)
     span_bounds = np.searchsorted(group[firsts], np.arange(len(heads) + 1)).tolist()
-    groups = zip(low[heads].tolist(), high[heads].tolist(), span_bounds, span_bounds[1:], time_ns[group_last].tolist(), number[group_last].tolist(), strict=False)
+    groups = zip(
+        low[heads].tolist(),
+        high[heads].tolist(),
+        span_bounds,
+        span_bounds[1:],
+        time_ns[group_last].tolist(),
+        number[group_last].tolist(),
+        strict=False,
+    )
     for place, (low_end, high_end, first_span, last_span, last_ns, last_number) in enumerate(groups):
-        yield FlowRuns((low_end, high_end), spans[first_span:last_span], run, last_ns, last_number, spread[place] if spread else ())
+        yield FlowRuns(
+            (low_end, high_end), spans[first_span:last_span], run, last_ns, last_number, spread[place] if spread else ()
+        )
 
 
 def _spread(group: I64, number: I64) -> list[list[int]]:
@@ -187,6 +234,11 @@ def _spread(group: I64, number: I64) -> list[list[int]]:
     group, capture, number = group[order], capture[order], number[order]
     heads = np.append(0, np.flatnonzero((group[1:] != group[:-1]) | (capture[1:] != capture[:-1])) + 1)
     found: list[list[int]] = [[] for _ in range(int(group[-1]) + 1)]
-    for place, low, high in zip(group[heads].tolist(), number[heads].tolist(), number[np.append(heads[1:], len(number)) - 1].tolist(), strict=True):
+    for place, low, high in zip(
+        group[heads].tolist(),
+        number[heads].tolist(),
+        number[np.append(heads[1:], len(number)) - 1].tolist(),
+        strict=True,
+    ):
         found[place] += (low, high)
     return found

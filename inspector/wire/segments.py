@@ -1,7 +1,8 @@
 """FrameBatch to SegmentBatch: link, IP and TCP headers of a whole batch decoded as numpy columns.
 
-Ethernet with up to two VLAN tags, Linux cooked capture v1 and v2, raw IP and BSD loopback stand here; IPv4 with options and
-IPv6 without extension headers. Every other frame that the table of encapsulations knows goes one by one through ``tunnels``; what it does not know is counted.
+Ethernet with up to two VLAN tags, Linux cooked capture v1 and v2, raw IP and BSD loopback stand here; IPv4 with options
+and IPv6 without extension headers. Every other frame that the table of encapsulations knows goes one by one through
+``tunnels``; what it does not know is counted.
 """
 
 from __future__ import annotations
@@ -14,7 +15,16 @@ import numpy as np
 import numpy.typing as npt
 
 from inspector.capture.frames import U8, FrameBatch, gather
-from inspector.wire.encapsulations import IPV4 as IPV4_LAYER, IPV6 as IPV6_LAYER, LENGTHS, TCP as TCP_LAYER, UDP as UDP_LAYER, Layer, Space
+from inspector.wire.addresses import AddressTable
+from inspector.wire.encapsulations import (
+    IPV4 as IPV4_LAYER,
+    IPV6 as IPV6_LAYER,
+    LENGTHS,
+    TCP as TCP_LAYER,
+    UDP as UDP_LAYER,
+    Layer,
+    Space,
+)
 from inspector.wire.ethertypes import VLAN_TAGS
 from inspector.wire.fragments import Key, Waiting
 from inspector.wire.table import DATAGRAM, HEADER, LOST, OPENED, PROTOCOL, TUNNEL_PORT, entry
@@ -26,7 +36,14 @@ Rows = npt.NDArray[np.bool_]
 
 NULL, ETHERNET, RAW, LOOP, SLL, IPV4, IPV6, SLL2 = 0, 1, 101, 108, 113, 228, 229, 276
 BY_VERSION = -1
-COLUMNS = {ETHERNET: (14, 12), SLL: (16, 14), SLL2: (20, 0), NULL: (4, BY_VERSION), LOOP: (4, BY_VERSION), **dict.fromkeys((RAW, 12, 14, IPV4, IPV6), (0, BY_VERSION))}
+COLUMNS = {
+    ETHERNET: (14, 12),
+    SLL: (16, 14),
+    SLL2: (20, 0),
+    NULL: (4, BY_VERSION),
+    LOOP: (4, BY_VERSION),
+    **dict.fromkeys((RAW, 12, 14, IPV4, IPV6), (0, BY_VERSION)),
+}
 """Link types whose headers are read in columns: how long they are, and where the EtherType stands in them."""
 
 ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_LLC = 0x0800, 0x86DD, 4
@@ -34,35 +51,15 @@ NOTHING = -1
 FIN, SYN, RST, ACK = 1, 2, 4, 16
 
 
-class AddressTable:
-    """IP addresses as numbers: IPv4 as itself, IPv6 as 2**32 plus the order of its first appearance."""
-
-    def __init__(self) -> None:
-        self._number: dict[bytes, int] = {}
-        self._address: list[bytes] = []
-
-    def number(self, address: bytes) -> int:
-        """The number of a packed address of 4 or 16 bytes."""
-        if len(address) == 4:
-            return int.from_bytes(address, "big")
-        found = self._number.get(address)
-        if found is None:
-            found = self._number[address] = (1 << 32) + len(self._address)
-            self._address.append(address)
-        return found
-
-    def address(self, number: int) -> bytes:
-        """The packed address of a number."""
-        return number.to_bytes(4, "big") if number < 1 << 32 else self._address[number - (1 << 32)]
-
-
 @dataclass(slots=True)
 class SegmentBatch:
     """TCP segments of one FrameBatch.
 
-    ``source``, ``target``: uint64, address number << 16 | port. ``seq``: int64, raw sequence number. ``flags``: int64, TCP flags.
-    ``start``: int64, where the payload begins in ``data``. ``held``: int64, payload bytes in ``data``; ``length``: int64, payload
-    bytes on the wire (more than held where the frame was cut). ``time_ns``, ``number``: int64, of the frame. ``ack``: int64, raw acknowledgement number.
+    ``source``, ``target``: uint64, address number << 16 | port. ``seq``: int64, raw sequence number. ``flags``: int64,
+    TCP flags.
+    ``start``: int64, where the payload begins in ``data``. ``held``: int64, payload bytes in ``data``; ``length``:
+    int64, payload bytes on the wire (more than held where the frame was cut). ``time_ns``, ``number``: int64, of the
+    frame. ``ack``: int64, raw acknowledgement number.
     ``stops``: frames that were not opened.
     """
 
@@ -137,7 +134,19 @@ class SegmentDecoder:
             columns = [column[order] for column in columns]
         rows, source, target, seq, flags, start, held, length, ack = columns
         return SegmentBatch(
-            data, source.astype(np.uint64), target.astype(np.uint64), seq, flags, start, held, length, batch.time_ns[rows], batch.number[rows], ack, batch.capture, stops
+            data,
+            source.astype(np.uint64),
+            target.astype(np.uint64),
+            seq,
+            flags,
+            start,
+            held,
+            length,
+            batch.time_ns[rows],
+            batch.number[rows],
+            ack,
+            batch.capture,
+            stops,
         )
 
     def given_up(self) -> list[Waiting]:
@@ -152,7 +161,9 @@ class SegmentDecoder:
         """Fragments that matter of datagrams that are not whole yet."""
         return {key: found for key, found in self._tunnels.waiting().items() if carries(found)}
 
-    def _ipv4(self, batch: FrameBatch, rows: I64, at: I64, end: I64, stops: Counter[Stop]) -> tuple[tuple[I64, ...], I64]:
+    def _ipv4(
+        self, batch: FrameBatch, rows: I64, at: I64, end: I64, stops: Counter[Stop]
+    ) -> tuple[tuple[I64, ...], I64]:
         data = batch.data
         whole = at + 20 <= end
         _count_short(stops, IPV4_LAYER, batch, rows, whole)
@@ -171,9 +182,20 @@ class SegmentDecoder:
         total = words[:, 1]
         on_wire = batch.original[rows] - (at - batch.offset[rows])
         total = np.where(total == 0, on_wire, total)
-        return _tcp(batch, rows[keep], (at + header)[keep], end[keep], (total - header)[keep], addresses[keep, 0], addresses[keep, 1], stops), rows[odd]
+        return _tcp(
+            batch,
+            rows[keep],
+            (at + header)[keep],
+            end[keep],
+            (total - header)[keep],
+            addresses[keep, 0],
+            addresses[keep, 1],
+            stops,
+        ), rows[odd]
 
-    def _ipv6(self, batch: FrameBatch, rows: I64, at: I64, end: I64, stops: Counter[Stop]) -> tuple[tuple[I64, ...], I64]:
+    def _ipv6(
+        self, batch: FrameBatch, rows: I64, at: I64, end: I64, stops: Counter[Stop]
+    ) -> tuple[tuple[I64, ...], I64]:
         data = batch.data
         whole = at + 40 <= end
         _count_short(stops, IPV6_LAYER, batch, rows, whole)
@@ -194,13 +216,17 @@ class SegmentDecoder:
 
 
 def _link(batch: FrameBatch, stops: Counter[Stop]) -> tuple[I64, I64, Rows]:
-    """Where the network header begins, the EtherType (``NOTHING`` where there is nothing more to do), and which frames are rare."""
+    """Where the network header begins, the EtherType (``NOTHING`` where there is nothing more to do), and which frames
+    are rare.
+    """
     data, offset, end = batch.data, batch.offset, batch.offset + batch.captured
     count = len(batch)
     network = offset.copy()
     ethertype = np.full(count, NOTHING, np.int64)
     rare = np.zeros(count, np.bool_)
-    kinds = batch.link_type[:1] if count and (batch.link_type == batch.link_type[0]).all() else np.unique(batch.link_type)
+    kinds = (
+        batch.link_type[:1] if count and (batch.link_type == batch.link_type[0]).all() else np.unique(batch.link_type)
+    )
     for kind in kinds.tolist():
         rows = np.flatnonzero(batch.link_type == kind) if len(kinds) > 1 else np.arange(count)
         layer = (Space.LINK_TYPE, kind)
@@ -233,7 +259,9 @@ def _link(batch: FrameBatch, stops: Counter[Stop]) -> tuple[I64, I64, Rows]:
         ethertype[rows] = np.where(inside, value, NOTHING)
     others = ~_among(ethertype, (ETHERTYPE_IPV4, ETHERTYPE_IPV6, NOTHING))
     if others.any():
-        for value, frames in zip(*(column.tolist() for column in np.unique(ethertype[others], return_counts=True)), strict=True):
+        for value, frames in zip(
+            *(column.tolist() for column in np.unique(ethertype[others], return_counts=True)), strict=True
+        ):
             known = entry((Space.ETHERTYPE, value))
             if known.opens:
                 rare |= ethertype == value
@@ -265,7 +293,9 @@ def _count_lost(stops: Counter[Stop], layer: Layer, protocol: U8, valid: Rows, l
 
 
 def _tunnelled(batch: FrameBatch, rows: I64, datagrams: Rows, at: I64, end: I64, stops: Counter[Stop]) -> Rows:
-    """Which UDP datagrams are worth a walk: by a tunnel's port, or by what GTP-U, VXLAN and Geneve begin with. ``at``: where the UDP headers begin."""
+    """Which UDP datagrams are worth a walk: by a tunnel's port, or by what GTP-U, VXLAN and Geneve begin with. ``at``:
+    where the UDP headers begin.
+    """
     found = np.zeros(len(at), np.bool_)
     places = np.flatnonzero(datagrams)
     if not len(places):
@@ -280,16 +310,29 @@ def _tunnelled(batch: FrameBatch, rows: I64, datagrams: Rows, at: I64, end: I64,
     reserved = head[:, 15] == 0
     vxlan = (first == 8) & (flags == 0) & (words[:, 5] == 0)
     geneve = (first < 64) & (flags & 0x3F == 0) & _among(words[:, 5], (0x6558, ETHERTYPE_IPV4, ETHERTYPE_IPV6))
-    found[places] = TUNNEL_PORT[words[:, 0]] | TUNNEL_PORT[words[:, 1]] | ((gtp | (reserved & (vxlan | geneve))) & (at[places] + 16 <= end[places]))
+    found[places] = (
+        TUNNEL_PORT[words[:, 0]]
+        | TUNNEL_PORT[words[:, 1]]
+        | ((gtp | (reserved & (vxlan | geneve))) & (at[places] + 16 <= end[places]))
+    )
     return found
 
 
-def _tcp(batch: FrameBatch, rows: I64, at: I64, end: I64, length: I64, source: I64, target: I64, stops: Counter[Stop]) -> tuple[I64, ...]:
+def _tcp(
+    batch: FrameBatch, rows: I64, at: I64, end: I64, length: I64, source: I64, target: I64, stops: Counter[Stop]
+) -> tuple[I64, ...]:
     data = batch.data
     whole = at + 20 <= end
     if not whole.all():
         _count_short(stops, TCP_LAYER, batch, rows, whole)
-        rows, at, end, length, source, target = rows[whole], at[whole], end[whole], length[whole], source[whole], target[whole]
+        rows, at, end, length, source, target = (
+            rows[whole],
+            at[whole],
+            end[whole],
+            length[whole],
+            source[whole],
+            target[whole],
+        )
     head = gather(data, at, 16)
     ports = head.view(">u2").astype(np.int64)
     words = head.view(">u4")
@@ -299,7 +342,17 @@ def _tcp(batch: FrameBatch, rows: I64, at: I64, end: I64, length: I64, source: I
     fine = (header >= 20) & (payload >= 0)
     start = at + header
     held = np.clip(np.minimum(payload, end - start), 0, None)
-    part = (rows, source << 16 | ports[:, 0], target << 16 | ports[:, 1], seq, head[:, 13].astype(np.int64), start, held, payload, ack)
+    part = (
+        rows,
+        source << 16 | ports[:, 0],
+        target << 16 | ports[:, 1],
+        seq,
+        head[:, 13].astype(np.int64),
+        start,
+        held,
+        payload,
+        ack,
+    )
     if fine.all():
         return part
     stops[Stop(TCP_LAYER, "malformed")] += len(fine) - int(np.count_nonzero(fine))

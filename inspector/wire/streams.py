@@ -1,7 +1,8 @@
-"""One direction of a flow put in order: overlap, retransmission, reordering, gaps. Bytes that nobody will read are counted, not touched.
+"""One direction of a flow put in order: overlap, retransmission, reordering, gaps. Bytes that nobody will read are
+counted, not touched.
 
-The first byte of the stream has offset 0. Where the SYN was not captured the start is not known: segments wait (a few) for an earlier
-one before the lowest becomes offset 0.
+The first byte of the stream has offset 0. Where the SYN was not captured the start is not known: segments wait (a few)
+for an earlier one before the lowest becomes offset 0.
 """
 
 from __future__ import annotations
@@ -71,8 +72,9 @@ class Stream:
         return self.anchored and (self._base + self.next) & 0xFFFFFFFF == seq and not self._pending
 
     def begins_anew(self, seq: int, rows: Run, row: int, *, is_over: bool) -> bool:
-        """Whether a segment is of another connection between the same ports, whose SYN was not captured: it lies where nothing of this one can, and begins
-        with a hello although this direction has begun TLS, or this connection is over.
+        """Whether a segment is of another connection between the same ports, whose SYN was not captured: it lies where
+        nothing of this one can, and begins with a hello although this direction has begun TLS, or this connection is
+        over.
         """
         if not self.anchored and not self._pending:
             return False
@@ -91,7 +93,9 @@ class Stream:
     def _distance(self, seq: int) -> int:
         """How far a sequence number lies from all that was seen of the stream."""
         offset = self.offset(seq)
-        low, high = (0, self.top) if self.anchored else (self._pending[0][0], self._pending[-1][0] + self._pending[-1][2])
+        low, high = (
+            (0, self.top) if self.anchored else (self._pending[0][0], self._pending[-1][0] + self._pending[-1][2])
+        )
         return max(low - offset, offset - high, 0)
 
     def insert(self, offset: int, held: bytes, length: int, frame: int, ns: int) -> None:
@@ -169,7 +173,9 @@ class Stream:
         self._drain()
 
     def ends_at(self, offset: int) -> None:
-        """A FIN, a RST or an acknowledgement tells how long the stream is, also where its last bytes were not captured."""
+        """A FIN, a RST or an acknowledgement tells how long the stream is, also where its last bytes
+        were not captured.
+        """
         if self.anchored and 0 < offset - self.top < PLAUSIBLE_TAIL:
             self.top = offset
 
@@ -212,7 +218,9 @@ class Stream:
                 self._holes += [part for part in ([hole[0], low], [high, hole[1]]) if part[0] < part[1]]
 
     def run(self, rows: Run, first: int, last: int, length: int, held: int) -> None:
-        """Uncut segments that follow each other, rows ``first`` to ``last`` (exclusive), beginning where the stream stands."""
+        """Uncut segments that follow each other, rows ``first`` to ``last`` (exclusive), beginning where the stream
+        stands.
+        """
         reader = self.reader
         offset = self.next
         self.next = end = offset + length
@@ -241,7 +249,9 @@ class Stream:
                 reader.gap(end)
                 return
             at = start + skip
-            if (reader.sealed or rows.data[at] == APPLICATION_DATA) and reader.pass_by(rows.data, at, held - skip, frame, ns):
+            if (reader.sealed or rows.data[at] == APPLICATION_DATA) and reader.pass_by(
+                rows.data, at, held - skip, frame, ns
+            ):
                 if rows.reach is not None:
                     rows.reach[row] = min(skip + PASSED_BYTES, held)
                 continue

@@ -1,20 +1,22 @@
-"""The one table of encapsulations, put together: every layer that is known by its number, and what that means for columns of numbers."""
+"""The one table of encapsulations, put together: every layer that is known by its number, and what that means for
+columns of numbers.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
-from inspector.wire.encapsulations import LENGTHS, LLC, SWAPPED, Entry, Layer, Space
+from inspector.wire.encapsulations import LENGTHS, LLC, SWAPPED, Encapsulation, Layer, Space
 from inspector.wire.ethertypes import ETHERTYPES, PPP, PPP_CONTROL, llc
 from inspector.wire.links import LINK_TYPES, swapped_80211
 from inspector.wire.ports import UDP_PORTS, udp
 from inspector.wire.protocols import GRE, IP_PROTOCOLS
 
-IP_PROTOCOLS = {**IP_PROTOCOLS, 17: Entry("UDP", udp)}
-TABLE: dict[Layer, Entry] = {
-    LLC: Entry("LLC", llc),
-    SWAPPED: Entry("IEEE 802.11", swapped_80211),
+IP_PROTOCOLS = {**IP_PROTOCOLS, 17: Encapsulation("UDP", udp)}
+TABLE: dict[Layer, Encapsulation] = {
+    LLC: Encapsulation("LLC", llc),
+    SWAPPED: Encapsulation("IEEE 802.11", swapped_80211),
     **{
         (space, number): entry
         for space, entries in (
@@ -28,16 +30,20 @@ TABLE: dict[Layer, Entry] = {
         for number, entry in entries.items()
     },
 }
-UNKNOWN, PLAIN = Entry(""), Entry("", is_plain=True)
+UNKNOWN, PLAIN = Encapsulation(""), Encapsulation("", is_plain=True)
 
 
-def entry(layer: Layer) -> Entry:
+def entry(layer: Layer) -> Encapsulation:
     """What a layer is. Nothing is known of most numbers; some ranges carry no TCP all the same."""
     found = TABLE.get(layer)
     if found is not None:
         return found
     space, number = layer
-    is_plain = (space in (Space.ETHERTYPE, Space.GRE) and number < LENGTHS) or (space == Space.PPP and number >= PPP_CONTROL) or space == Space.UDP_PORT
+    is_plain = (
+        (space in (Space.ETHERTYPE, Space.GRE) and number < LENGTHS)
+        or (space == Space.PPP and number >= PPP_CONTROL)
+        or space == Space.UDP_PORT
+    )
     return PLAIN if is_plain else UNKNOWN
 
 

@@ -1,6 +1,7 @@
 """The rare frames, one by one: a walk from header to header by the table of encapsulations, down to TCP.
 
-A frame that cannot be walked to its end is counted under the layer at which the walk stopped, unless what stands there carries no TCP.
+A frame that cannot be walked to its end is counted under the layer at which the walk stopped, unless what stands there
+carries no TCP.
 """
 
 from __future__ import annotations
@@ -8,18 +9,16 @@ from __future__ import annotations
 import struct
 from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from inspector.capture.frames import U8, FrameBatch
+from inspector.wire.addresses import AddressTable
 from inspector.wire.encapsulations import TCP, UDP, Layer, Packet, Space, Unread
 from inspector.wire.fragments import Fragments, Key, Waiting
 from inspector.wire.table import TABLE, entry
-
-if TYPE_CHECKING:
-    from inspector.wire.segments import AddressTable
 
 I64 = npt.NDArray[np.int64]
 DEPTH = 24
@@ -30,8 +29,9 @@ Segment = tuple[int, int, int, int, bytes, int, int]
 
 
 class Stop(NamedTuple):
-    """Where frames could not be opened any further, and why (``Unread.why``; ``incomplete``: fragments of what never became whole). ``ends``: the addresses
-    between which a tunnel runs that nobody can look into, the lower first; empty where what stands there may run between any.
+    """Where frames could not be opened any further, and why (``Unread.why``; ``incomplete``: fragments of what never
+    became whole). ``ends``: the addresses between which a tunnel runs that nobody can look into, the lower first; empty
+    where what stands there may run between any.
     """
 
     layer: Layer
@@ -40,14 +40,20 @@ class Stop(NamedTuple):
 
 
 SEALED = frozenset(("encrypted", "compressed"))
-"""Why a tunnel cannot be looked into though its headers were read: whoever speaks in it speaks between its ends, or through them."""
+"""Why a tunnel cannot be looked into though its headers were read: whoever speaks in it speaks between its ends, or
+through them.
+"""
 
 
 def carries(found: Waiting) -> bool:
     """Whether a datagram that never became whole may have carried TCP: for UDP, a tunnel's port must have been seen."""
     if found.layer != UDP:
         return not entry(found.layer).is_plain
-    return any((Space.UDP_PORT, port) in TABLE for port in struct.unpack_from(">HH", found.head)) if len(found.head) >= 4 else False
+    return (
+        any((Space.UDP_PORT, port) in TABLE for port in struct.unpack_from(">HH", found.head))
+        if len(found.head) >= 4
+        else False
+    )
 
 
 class Tunnels:
@@ -59,7 +65,9 @@ class Tunnels:
         self._capture = 0
 
     def decode(self, batch: FrameBatch, rows: I64) -> tuple[U8, tuple[I64, ...], Counter[Stop]]:
-        """TCP segments of some rows as columns like those of ``segments``, with the payloads appended to the batch's data; and what was not opened."""
+        """TCP segments of some rows as columns like those of ``segments``, with the payloads appended to the batch's
+        data; and what was not opened.
+        """
         extra = bytearray()
         base = len(batch.data)
         columns: list[tuple[int, ...]] = []
@@ -70,13 +78,17 @@ class Tunnels:
             frame = batch.data[at : at + int(batch.captured[row])].tobytes()
             missing = int(batch.original[row]) - len(frame)
             try:
-                for source, target, seq, flags, payload, length, ack in self._walk(Packet((Space.LINK_TYPE, int(batch.link_type[row])), frame, missing)):
+                for source, target, seq, flags, payload, length, ack in self._walk(
+                    Packet((Space.LINK_TYPE, int(batch.link_type[row])), frame, missing)
+                ):
                     columns.append((row, source, target, seq, flags, base + len(extra), len(payload), length, ack))
                     extra += payload
             except Unread as stopped:
                 assert stopped.layer is not None
                 stops[Stop(stopped.layer, stopped.why, stopped.ends)] += 1
-        data = np.concatenate([batch.data, np.frombuffer(bytes(extra) + bytes(256), np.uint8)]) if columns else batch.data
+        data = (
+            np.concatenate([batch.data, np.frombuffer(bytes(extra) + bytes(256), np.uint8)]) if columns else batch.data
+        )
         table = np.array(columns, np.int64).reshape(-1, 9)
         return data, tuple(table[:, i].copy() for i in range(9)), stops
 
@@ -90,7 +102,9 @@ class Tunnels:
         return self._fragments.waiting()
 
     def _walk(self, packet: Packet) -> Iterator[Segment]:
-        """The segments in a frame. Raises Unread, with the layer, where one cannot be reached; segments that come before it are good."""
+        """The segments in a frame. Raises Unread, with the layer, where one cannot be reached; segments that come
+        before it are good.
+        """
         pending = [(packet, 0)]
         failed: Unread | None = None
         while pending:
@@ -120,7 +134,9 @@ class Tunnels:
             raise failed
 
     def _put_together(self, packet: Packet) -> Packet | None:
-        """The datagram that a fragment completes. Raises Unread for one that was cut: its datagram can never be whole."""
+        """The datagram that a fragment completes. Raises Unread for one that was cut: its datagram can
+        never be whole.
+        """
         assert packet.piece is not None
         if packet.missing and carries(Waiting(packet.layer, 0, 1, b"" if packet.piece.offset else packet.data[:4])):
             raise Unread("cut")
@@ -140,4 +156,12 @@ class Tunnels:
         sport, dport, seq, ack = struct.unpack_from(">HHII", body)
         number = self._addresses.number
         source, target = packet.ends
-        return number(source) << 16 | sport, number(target) << 16 | dport, seq, body[13], body[header:], length - header, ack
+        return (
+            number(source) << 16 | sport,
+            number(target) << 16 | dport,
+            seq,
+            body[13],
+            body[header:],
+            length - header,
+            ack,
+        )

@@ -14,7 +14,7 @@ from textual.screen import ModalScreen
 from textual.suggester import Suggester
 from textual.widgets import Input, Label, Static
 
-from inspector.safe import path_text, safe_text
+from inspector.text.safe import path_text, safe_text
 
 
 class Paths(Suggester):
@@ -34,7 +34,11 @@ class Paths(Suggester):
             return None
         try:
             with os.scandir(self._expanded(folder)) as entries:
-                fitting = sorted(e.name + ("/" if e.is_dir() else "") for e in entries if e.name.startswith(start) and path_text(e.name) == safe_text(e.name, 1000))
+                fitting = sorted(
+                    e.name + ("/" if e.is_dir() else "")
+                    for e in entries
+                    if e.name.startswith(start) and path_text(e.name) == safe_text(e.name, 1000)
+                )
         except OSError:
             return None
         return os.path.join(folder, fitting[0]) if fitting else None
@@ -48,7 +52,14 @@ class Ask(ModalScreen[str | None]):
         Binding("tab", "complete", "Complete", tooltip="Take the completion that is shown", id="ask_complete"),
     ]
 
-    def __init__(self, title: str, hint: str, check: Callable[[str], str | None], value: str = "", suggester: Suggester | None = None) -> None:
+    def __init__(
+        self,
+        title: str,
+        hint: str,
+        check: Callable[[str], str | None],
+        value: str = "",
+        suggester: Suggester | None = None,
+    ) -> None:
         super().__init__(classes="dialog")
         self._title = title
         self._hint = hint

@@ -23,7 +23,9 @@ class Option(NamedTuple):
 class Choice(ModalScreen[str | None]):
     """Dismissed with the name that was chosen, or None."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss", "Leave it", tooltip="Close without a choice", id="choice_leave")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss", "Leave it", tooltip="Close without a choice", id="choice_leave")
+    ]
 
     def __init__(self, title: str, options: list[Option], chosen: str = "") -> None:
         super().__init__(classes="dialog")
@@ -39,7 +41,9 @@ class Choice(ModalScreen[str | None]):
 
     def on_mount(self) -> None:
         """The cursor stands on what is chosen now."""
-        self.query_one(OptionList).highlighted = next((i for i, o in enumerate(self._options) if o.name == self._chosen), 0)
+        self.query_one(OptionList).highlighted = next(
+            (i for i, o in enumerate(self._options) if o.name == self._chosen), 0
+        )
 
     def on_option_list_option_selected(self, message: OptionList.OptionSelected) -> None:
         """That one."""

@@ -1,4 +1,6 @@
-"""The filter: a line with completion, the fields explained below it, mistakes shown under their column, the last filters one key away."""
+"""The filter: a line with completion, the fields explained below it, mistakes shown under their column, the last
+filters one key away.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +16,11 @@ from textual.suggester import Suggester
 from textual.widgets import Input, Label, OptionList, Static
 from textual.widgets.option_list import Option
 
-from inspector.columns import Columns
-from inspector.filter_fields import BY_NAME, FIELDS, OTHER_NAMES
-from inspector.filters import FilterError, compile_filter
-from inspector.safe import safe_text
-from inspector.tui.desk import Desk
+from inspector.query.columns import Columns
+from inspector.query.fields import BY_NAME, FIELDS, OTHER_NAMES
+from inspector.query.language import FilterError, compile_filter
+from inspector.text.safe import safe_text
+from inspector.tui.app_state import AppState
 
 WORD = re.compile(r"[^\s()]*$")
 MOST_VALUES = 40
@@ -42,7 +44,14 @@ def completions(text: str, columns: Columns | None) -> list[tuple[str, str]]:
     values = columns.by_name[field.name].values if columns is not None else [(value,) for value in field.values]
     if len(values) > 5_000:
         return []
-    texts = sorted({t for v in values for item in (v or (None,)) if isinstance(item, str | bool | None) and (t := _shown(item)).lower().startswith(start.lower())})
+    texts = sorted(
+        {
+            t
+            for v in values
+            for item in (v or (None,))
+            if isinstance(item, str | bool | None) and (t := _shown(item)).lower().startswith(start.lower())
+        }
+    )
     return [(f"{minus}{name}:{_quoted(t)}", field.about) for t in texts[:MOST_VALUES]]
 
 
@@ -62,7 +71,7 @@ def _quoted(text: str) -> str:
 class Completion(Suggester):
     """Completes the last word."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: AppState) -> None:
         super().__init__(use_cache=False, case_sensitive=True)
         self._desk = desk
 
@@ -71,7 +80,11 @@ class Completion(Suggester):
         word = _last_word(value)
         if not word:
             return None
-        fitting = [text for text, _ in completions(value, self._desk.columns) if text.startswith(word) and text != word and safe_text(text, 1000) == text]
+        fitting = [
+            text
+            for text, _ in completions(value, self._desk.columns)
+            if text.startswith(word) and text != word and safe_text(text, 1000) == text
+        ]
         return value[: len(value) - len(word)] + fitting[0] if fitting else None
 
 
@@ -81,11 +94,17 @@ class FilterDialog(ModalScreen[str | None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss", "Leave it", tooltip="Close; the filter stays as it was", id="filter_leave"),
         Binding("tab", "complete", "Complete", tooltip="Take the completion that is shown", id="filter_complete"),
-        Binding("down", "list(1)", "Last filters and fields", tooltip="Into the list: last filters, fields, values", id="filter_down"),
+        Binding(
+            "down",
+            "list(1)",
+            "Last filters and fields",
+            tooltip="Into the list: last filters, fields, values",
+            id="filter_down",
+        ),
         Binding("up", "list(-1)", "Up", show=False, tooltip="Up in the list", id="filter_up"),
     ]
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: AppState) -> None:
         super().__init__(classes="dialog")
         self._desk = desk
 
@@ -93,7 +112,9 @@ class FilterDialog(ModalScreen[str | None]):
         """A line, what is wrong with it, what it may become."""
         with Vertical():
             yield Label(Content("Filter connections"), classes="title")
-            yield Input(self._desk.view.filter, placeholder=EXAMPLE, suggester=Completion(self._desk), select_on_focus=False)
+            yield Input(
+                self._desk.view.filter, placeholder=EXAMPLE, suggester=Completion(self._desk), select_on_focus=False
+            )
             yield Static(id="hint")
             yield OptionList(id="completions", markup=False)
 
@@ -109,11 +130,17 @@ class FilterDialog(ModalScreen[str | None]):
     def _tell(self, text: str) -> None:
         hint = self.query_one("#hint", Static)
         hint.update(self._judged(text))
-        entries = [(e, "used before") for e in self._desk.recent if not text.strip() or text in e] + completions(text, self._desk.columns)
+        entries = [(e, "used before") for e in self._desk.recent if not text.strip() or text in e] + completions(
+            text, self._desk.columns
+        )
         listed = self.query_one(OptionList)
         listed.clear_options()
         listed.add_options(
-            Option(Content.assemble((safe_text(name, 100), "bold"), "  ", (safe_text(about, 100), "$text-muted")), id=f"{i}") for i, (name, about) in enumerate(entries)
+            Option(
+                Content.assemble((safe_text(name, 100), "bold"), "  ", (safe_text(about, 100), "$text-muted")),
+                id=f"{i}",
+            )
+            for i, (name, about) in enumerate(entries)
         )
         self._entries = entries
 

@@ -35,14 +35,20 @@ def listed(bindings: Iterable[ActiveBinding]) -> list[Key]:
             continue
         key = SAID.get(binding.key, binding.key)
         known = found.get(binding.id)
-        found[binding.id] = known._replace(keys=f"{known.keys}, {key}") if known else Key(binding.id, key, binding.description, binding.tooltip or binding.description)
+        found[binding.id] = (
+            known._replace(keys=f"{known.keys}, {key}")
+            if known
+            else Key(binding.id, key, binding.description, binding.tooltip or binding.description)
+        )
     return list(found.values())
 
 
 class KeysDialog(ModalScreen[None]):
     """A table of keys."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,question_mark,q", "dismiss", "Close", tooltip="Close the list of keys", id="keys_close")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,question_mark,q", "dismiss", "Close", tooltip="Close the list of keys", id="keys_close")
+    ]
 
     def __init__(self, keys: list[Key]) -> None:
         super().__init__(classes="dialog")
@@ -52,7 +58,13 @@ class KeysDialog(ModalScreen[None]):
         """One line a key."""
         with Vertical(classes="tall"):
             yield Label(Content("Keys of this screen"), classes="title")
-            yield Rows([Column("key", 14), Column("", 16, 1), Column("what it does", 0)], len(self.keys), self._row, "none", id="keys")
+            yield Rows(
+                [Column("key", 14), Column("", 16, 1), Column("what it does", 0)],
+                len(self.keys),
+                self._row,
+                "none",
+                id="keys",
+            )
 
     def _row(self, index: int) -> list[Cell]:
         key = self.keys[index]

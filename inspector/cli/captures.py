@@ -1,0 +1,185 @@
+"""What the commands about captures share: their options, and the way from files to an analysis."""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import wraps
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from inspector.errors import UsageError
+from inspector.text.hostport import parsed
+
+if TYPE_CHECKING:
+    from inspector.capture.files import Story
+    from inspector.findings.case import Options
+    from inspector.findings.jsse import Generation
+    from inspector.findings.judge import Analysis
+    from inspector.secrets.inputs import SecretInputs
+
+
+SEVERITIES = ("high", "medium", "low", "info", "never")
+
+
+def is_at_least(severity: str, fail_on: str) -> bool:
+    """Whether a finding is as severe as ``--fail-on`` says."""
+    return fail_on != "never" and SEVERITIES.index(severity) <= SEVERITIES.index(fail_on)
+
+
+class CaptureArguments(NamedTuple):
+    """Which captures, and how to look at them. Nothing is loaded for it, so that the processes that read can start
+    first.
+    """
+
+    files: tuple[str, ...]
+    vips: tuple[tuple[str, int], ...] = ()
+    generation: Generation = "current"
+    logs: tuple[str, ...] = ()
+    key_logs: tuple[str, ...] = ()
+    server_keys: tuple[str, ...] = ()
+
+    def options(self) -> Options:
+        """As findings are made by."""
+        from inspector.findings.case import Options
+
+        return Options(self.generation, self.vips, logs=self.logs)
+
+    def given(self) -> SecretInputs | None:
+        """The secrets, read. Raises UsageError."""
+        if not self.key_logs and not self.server_keys:
+            return None
+        from inspector.secrets.inputs import given
+
+        return given(self.key_logs, self.server_keys, passphrase)
+
+
+def passphrase(prompt: str) -> str:
+    """Ask on the terminal. Raises UsageError where there is none."""
+    import getpass
+
+    try:
+        if not sys.stdin.isatty():
+            os.close(os.open("/dev/tty", os.O_RDWR))
+        return getpass.getpass(prompt + ": ", sys.stderr)
+    except (EOFError, OSError):
+        raise UsageError(f"{prompt}: there is no terminal to ask on") from None
+
+
+def story_options(command: Any) -> Any:
+    """The options of every command that reads captures; it is called with what was asked. Raises UsageError where a VIP
+    is none.
+    """
+
+    @wraps(command)
+    def asked(**values: Any) -> Any:
+        vips = tuple(parsed(vip) for vip in values.pop("vips"))
+        return command(
+            CaptureArguments(
+                _pipe_as_input(values.pop("files")),
+                vips,
+                *(values.pop(name) for name in ("jdk_generation", "logs", "key_logs", "server_keys")),
+            ),
+            **values,
+        )
+
+    decorators = [
+        click.argument("files", nargs=-1, required=True, metavar="FILE…"),
+        click.option(
+            "--vip",
+            "vips",
+            multiple=True,
+            metavar="HOST:PORT",
+            help=(
+                "Look at this service only; repeatable. [v6]:port. Names are compared with server names, never"
+                " looked up."
+            ),
+        ),
+        click.option(
+            "--jdk-generation",
+            type=click.Choice(["current", "first"]),
+            default="current",
+            show_default=True,
+            help="Which identity rule: first is before 8u60 and 7u85.",
+        ),
+        click.option(
+            "--keylog",
+            "key_logs",
+            multiple=True,
+            metavar="FILE",
+            type=click.Path(exists=True, dir_okay=False),
+            help="NSS key log: opens encrypted handshakes; repeatable.",
+        ),
+        click.option(
+            "--server-key",
+            "server_keys",
+            multiple=True,
+            metavar="PEM",
+            type=click.Path(exists=True, dir_okay=False),
+            help="RSA key of a server, for RSA key exchange; repeatable.",
+        ),
+        click.option(
+            "--log",
+            "logs",
+            multiple=True,
+            metavar="FILE",
+            type=click.Path(),
+            help="puppetserver.log or HAProxy's log, also .gz, joined with the wire; repeatable.",
+        ),
+    ]
+    found: Any = asked
+    for decorator in reversed(decorators):
+        found = decorator(found)
+    return found
+
+
+def _pipe_as_input(files: tuple[str, ...]) -> tuple[str, ...]:
+    """A pipe that has a name, as a shell's ``<(command)`` has, becomes standard input: what was read of it cannot be
+    read again. Raises UsageError.
+    """
+    from inspector.capture.inputs import is_pipe
+
+    pipes = [path for path in files if is_pipe(path)]
+    if not pipes:
+        return files
+    if len(pipes) > 1 or "-" in files:
+        raise UsageError("only one pipe can be read", "write the others to files first")
+    try:
+        pipe = os.open(pipes[0], os.O_RDONLY)
+        os.dup2(pipe, 0)
+        os.close(pipe)
+    except OSError as error:
+        raise UsageError(f"{pipes[0]}: {error.strerror}") from None
+    return tuple("-" if path == pipes[0] else path for path in files)
+
+
+def analysis_of(asked: CaptureArguments, given: SecretInputs | None = None) -> Analysis:
+    """Read the captures and logs, and judge; what is wrong with one is said on standard error. ``given``: secrets,
+    where they were read. Raises InspectorError.
+    """
+    from inspector.cli.progress import Progress
+    from inspector.extract.processes import add_logs, extract
+    from inspector.text.safe import safe_text
+
+    given = given or asked.given()
+    progress = Progress(sys.stderr)
+
+    def opened(story: Story) -> None:
+        progress.opened(story)
+        import inspector.findings.judge  # noqa: F401 - loaded here, the other processes are at work by then
+
+    facts = extract(asked.files, progress.advance, opened, given=given)
+    progress.done()
+    for _, text in facts.problems:
+        click.echo(f"inspector: {text}", err=True)
+    for capture in facts.captures:
+        if capture.damage:
+            click.echo(f"inspector: {capture.path}: {capture.damage}", err=True)
+    add_logs(facts, asked.logs)
+    for log in facts.logs:
+        if log.problem:
+            click.echo(f"inspector: {safe_text(log.path)}: {log.problem}", err=True)
+    from inspector.findings.judge import judge
+
+    return judge(facts, asked.options())

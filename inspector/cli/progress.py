@@ -1,0 +1,50 @@
+"""Progress on standard error for anything that takes over a second: a line that is drawn over on a terminal, else one
+every ten seconds.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from inspector.capture.files import Story
+
+
+class Progress:
+    """Counts bytes read against the size of the story."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._terminal = out.isatty()
+        self._started = self._shown = time.monotonic()
+        self._total = 0
+        self._read = 0
+        self._drawn = False
+
+    def opened(self, story: Story) -> None:
+        """The inputs are known; once more, where they are read a second time."""
+        self._total += story.bytes
+
+    def advance(self, count: int) -> None:
+        """So many more bytes were read."""
+        self._read += count
+        now = time.monotonic()
+        if now - self._started < 1 or now - self._shown < (0.2 if self._terminal else 10):
+            return
+        self._shown = now
+        share = (
+            f"{min(100, 100 * self._read // self._total)} % of {self._total / 1e6:,.0f} MB"
+            if self._total
+            else f"{self._read / 1e6:,.0f} MB"
+        )
+        text = f"inspector: read {share}"
+        self._out.write(f"\r{text}\x1b[K" if self._terminal else f"{text}\n")
+        self._out.flush()
+        self._drawn = True
+
+    def done(self) -> None:
+        """Remove the line."""
+        if self._drawn and self._terminal:
+            self._out.write("\r\x1b[K")
+            self._out.flush()

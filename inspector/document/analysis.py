@@ -1,0 +1,435 @@
+"""The analysis document as types: what ``analyze -T json`` writes, what the library returns, what the JSON Schema is
+made from.
+
+Times are RFC 3339 UTC with nine decimals; hashes and ids lower-case hex; unknown is None, never a guess. Frame
+references are
+``[index in captures, frame number from 1]``. Contract names are kept; additions only.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+from inspector.document.handshake import (
+    FrameRef,
+    Handshake,
+    Sender,
+)
+
+SCHEMA = "inspector.analysis/1"
+
+Severity = Literal["high", "medium", "low", "info"]
+Grade = Literal["observed", "inferred", "not_visible"]
+SEVERITIES: tuple[Severity, ...] = ("high", "medium", "low", "info")
+
+
+class Generator(Struct, frozen=True):
+    name: str
+    version: str
+
+
+class Clock(Struct):
+    """How many ns later a clock is than that of the capture ``than``, with its uncertainty and the number of
+    connections that tell it. Where that is the capture itself, its frames of servers are later than its frames of
+    clients.
+    """
+
+    ns: int
+    uncertainty: int
+    connections: int
+    than: int
+
+
+class Capture(Struct):
+    """``tick``: of how many ns stamps are exact, where they are coarse. ``clocks``: what was taken out of the times of
+    its connections.
+    """
+
+    path: str
+    packets: int
+    bytes: int
+    first: str | None
+    last: str | None
+    link_types: list[int]
+    truncated: bool
+    undecoded: int
+    drops: int | None
+    vantage: Literal["client", "server", "balancer"] | None
+    tick: int | None = None
+    clocks: list[Clock] = []
+
+
+class Unseen(Struct, frozen=True):
+    """Something that was not seen and may hold the contrary. ``kind``: as in ``limits``, or ``unfinished``,
+    ``not_told``, ``certificate_not_read``. ``count``: of ``what``.
+    """
+
+    kind: str
+    what: Literal["captures", "connections"]
+    count: int
+
+
+class Assessment(Struct):
+    """``do``: what to do now, in one line. ``unseen``: what weakens it."""
+
+    state: Literal["confirmed", "exposed", "protected", "not_this", "unknown"]
+    sentence: str
+    because: list[str]
+    breaks_if: list[str]
+    grade: Grade
+    do: str = ""
+    unseen: list[Unseen] = []
+
+
+class MatrixCell(Struct):
+    """Sessions issued by one back end and offered to another; ``issued_by`` None: before the capture, or not visible;
+    ``offered_to`` None: not visible.
+    """
+
+    issued_by: str | None
+    offered_to: str | None
+    resumed: int
+    declined: int
+    aborted: int
+
+
+class Impact(Struct):
+    """What aborts cost by the client's log. ``aborts``: logged; ``catalogs``: agents that got an error instead;
+    ``reports``: lost; ``nodes``: whose.
+    """
+
+    aborts: int
+    catalogs: int
+    reports: int
+    nodes: list[str]
+
+
+class Checker(Struct):
+    """Who looks only whether a service is there. ``kind``: ``tls`` where it says hello and closes, ``tcp`` where it
+    connects and closes without a byte.
+    """
+
+    ip: str
+    kind: Literal["tls", "tcp"]
+    connections: int
+
+
+class Service(Struct):
+    """``health_checks`` and ``established`` are among ``connections``; ``offered_nothing`` counts connections without
+    an offer,
+    ``offer_unseen`` those whose offer, or what became of it, was not captured. ``named``: by settings.
+    ``checkers``: the most frequent first; those of ``tcp`` are among ``other_flows``.
+    """
+
+    id: str
+    name: str
+    port: int
+    addresses: list[str]
+    connections: int
+    other_flows: int
+    clients: list[str]
+    backends: list[str]
+    assessment: Assessment
+    health_checks: int
+    full: int
+    resumed: int
+    aborted: int
+    other: int
+    offered_nothing: int
+    matrix: list[MatrixCell]
+    named: str | None = None
+    impact: Impact | None = None
+    offer_unseen: int = 0
+    checkers: list[Checker] = []
+
+
+class Client(Struct):
+    id: str
+    ip: str
+    stack: str
+    basis: list[str]
+    grade: Grade
+    connections: int
+    aborted: int
+    named: str | None = None
+
+
+class Backend(Struct):
+    """Every connection is one of full, resumed, aborted, other; ``declined`` overlaps with full and aborted.
+    ``server``: by the balancer's log.
+    """
+
+    id: str
+    service: str
+    label: str
+    basis: list[str]
+    leaf: str | None
+    connections: int
+    full: int
+    resumed: int
+    declined: int
+    aborted: int
+    other: int
+    ems: bool | Literal["mixed"] | None
+    versions: list[str]
+    addresses: list[str]
+    server: str | None = None
+    named: str | None = None
+
+
+class Certificate(Struct):
+    sha256: str
+    subject: str
+    issuer: str
+    serial: str
+    not_before: str | None
+    not_after: str | None
+    dns_names: list[str]
+    ip_addresses: list[str]
+    key: str
+    signature: str
+    self_issued: bool
+    problem: str | None = None
+
+
+class AcceptedAuthorities(Struct):
+    """Whose client certificates servers accept, as a CertificateRequest lists them. ``names``: those that can be read,
+    of the first ones; ``unreadable``: how many of them cannot; ``more``: how many follow.
+    """
+
+    sha256: str
+    names: list[str]
+    unreadable: int
+    more: int
+
+
+class Use(Struct):
+    connection: str
+    at: str
+    backend: str | None
+    result: Literal["resumed", "declined"]
+
+
+class Session(Struct):
+    """``usable``: false where the handshake that issued it was not completed. ``ticket_key``: name of the key that
+    sealed it, of TLS 1.3 identities that others in the capture share it with.
+    """
+
+    id: str
+    method: Literal["session_id", "ticket", "psk"]
+    issued_by: str | None
+    leaf: str | None
+    ems: bool | None
+    issued_at: str | None
+    usable: bool
+    uses: list[Use]
+    ticket_key: str | None = None
+
+
+class Endpoint(Struct, frozen=True):
+    ip: str
+    port: int
+
+
+class Leg(Struct):
+    client: Endpoint
+    server: Endpoint
+
+
+class Span(Struct):
+    first: FrameRef
+    last: FrameRef
+
+
+class End(Struct):
+    by: Sender | None
+    how: Literal["fin", "rst"] | None
+
+
+class Alert(Struct):
+    sender: Sender
+    level: int | None
+    code: int | None
+    name: str | None
+    visibility: Literal["clear", "decrypted", "encrypted"]
+    frame: FrameRef | None
+
+
+class Sizes(Struct):
+    client: int
+    server: int
+
+
+class Anomaly(Struct):
+    kind: str
+    text: str
+    sender: Sender
+    offset: int
+    path: str
+    frame: FrameRef | None
+
+
+class LogLine(Struct):
+    """``at``: by the log's clock. ``offset``: nanoseconds from the connection's SYN (HAProxy) or its end. ``among``:
+    connections that it may belong to.
+    """
+
+    file: str
+    line: int
+    at: str
+    text: str
+    offset: int
+    form: str
+    certain: bool
+    among: list[str]
+
+
+class UnpairedLine(Struct):
+    """A logged failure without a connection."""
+
+    line: int
+    at: str
+    text: str
+    reason: str
+
+
+class LogFile(Struct):
+    """``offset``, ``uncertainty``: nanoseconds, the log's clock minus the capture's. ``failures``: logged; of them
+    ``paired`` and ``ambiguous``.
+    ``connections``: whose server it names.
+    """
+
+    path: str
+    form: str
+    lines: int
+    first: str | None
+    last: str | None
+    zone: bool
+    problem: str | None
+    offset: int | None
+    uncertainty: int | None
+    failures: int
+    paired: int
+    ambiguous: int
+    unpaired: list[UnpairedLine]
+    connections: int
+
+
+class Connection(Struct):
+    """``secrets``: None where none were given; ``decrypted``; or why not all of it was. ``sightings``: where the same
+    packets were captured once more.
+    """
+
+    id: str
+    service: str
+    client: str
+    backend: str | None
+    client_endpoint: Endpoint
+    server_endpoint: Endpoint
+    first_seen: str
+    last_seen: str
+    legs: list[Leg]
+    frames: Span
+    outcome: Literal["established", "aborted", "incomplete"]
+    end: End
+    alerts: list[Alert]
+    bytes: Sizes
+    gap_bytes: int
+    rtt: int | None
+    history: str
+    preamble: str | None
+    health_check: bool
+    anomalies: list[Anomaly]
+    logs: list[LogLine]
+    handshakes: list[Handshake]
+    secrets: str | None = None
+    sightings: list[Span] = []
+
+
+class Remedy(Struct, frozen=True):
+    audience: str
+    text: str
+    check: str
+
+
+class Evidence(Struct):
+    role: str
+    connection: str | None
+    frames: list[FrameRef]
+    text: str
+
+
+class Finding(Struct):
+    id: str
+    rule: str
+    severity: Severity
+    verdict: Literal["confirmed", "possible", "predicted"]
+    grade: Grade
+    title: str
+    explanation: str
+    remedies: list[Remedy]
+    references: list[str]
+    service: str | None
+    backends: list[str]
+    clients: list[str]
+    connections: list[str]
+    first: str | None
+    last: str | None
+    count: int
+    evidence: list[Evidence]
+
+
+class Incident(Struct):
+    """``path``: what the summary says behind the time."""
+
+    id: str
+    service: str
+    at: str
+    connections: list[str]
+    findings: list[str]
+    summary: str
+    path: str = ""
+
+
+class Limit(Struct):
+    kind: str
+    text: str
+    capture: int | None
+    connections: list[str]
+
+
+class Document(Struct):
+    """One analysis. The field names are the contract's."""
+
+    generator: Generator
+    captures: list[Capture]
+    services: list[Service]
+    clients: list[Client]
+    backends: list[Backend]
+    certificates: list[Certificate]
+    sessions: list[Session]
+    connections: list[Connection]
+    findings: list[Finding]
+    incidents: list[Incident]
+    limits: list[Limit]
+    logs: list[LogFile]
+    schema: str = SCHEMA
+    authorities: list[AcceptedAuthorities] = []
+
+
+LISTS = (
+    "captures",
+    "services",
+    "clients",
+    "backends",
+    "certificates",
+    "authorities",
+    "sessions",
+    "connections",
+    "findings",
+    "incidents",
+    "limits",
+    "logs",
+)

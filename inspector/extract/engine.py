@@ -1,0 +1,261 @@
+"""The way of the data, in one place: frames become segments, flows, ordered bytes, records, messages, and in the end
+facts.
+
+``extract(captures) → facts`` (in ``extraction``, which runs an engine on each core) is the first of two pure halves;
+``judge(facts)`` in ``findings`` is the second. The engine is single-writer: one thread feeds it. It knows no clock and
+no screen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import Protocol
+
+from inspector import bounds
+from inspector.capture.frames import CaptureInfo, FrameBatch
+from inspector.facts import CaptureFacts, ConnectionFacts, Facts, OtherFlow
+from inspector.text.safe import path_text
+from inspector.tls import messages
+from inspector.tracking.connections import ConnectionAssembly, RecordDecryptor
+from inspector.wire.flow import BegunBefore, FlowKey
+from inspector.wire.flows import FlowTable
+from inspector.wire.fragments import Key, Waiting
+from inspector.wire.interleaving import merged
+from inspector.wire.losses import Losses
+from inspector.wire.openings import Openings
+from inspector.wire.runs import ParsedExtent
+from inspector.wire.segments import SegmentBatch, SegmentDecoder
+
+
+class Opens(Protocol):
+    """Secrets, as far as the engine knows of them."""
+
+    def channel(self, connection: ConnectionAssembly) -> RecordDecryptor: ...
+
+
+class Engine:
+    """Takes frame batches and gathers facts. Also the store of certificates and of the authorities that servers accept,
+    and the place where finished flows arrive.
+    """
+
+    def __init__(self, from_middle: bool = False, secrets: Opens | None = None) -> None:
+        """``from_middle``: frames went before the first one that will be fed. ``secrets``: what opens encrypted
+        records.
+        """
+        self.facts = Facts()
+        self.secrets = secrets
+        self.losses: dict[int, Losses] = {}
+        """By capture."""
+
+        self.waiting: dict[Key, Waiting] = {}
+        """Fragments of datagrams that did not become whole; at the end."""
+
+        self.parted: frozenset[Key] = frozenset()
+        """Datagrams of which some fragments came before ``drain``, and others may follow."""
+
+        self.begun_before: list[BegunBefore] = []
+        """Flows that may have begun before the first frame."""
+
+        self._decoder = SegmentDecoder()
+        self.openings: Openings | None = None
+        """Where several captures are compared."""
+        self._is_following = False
+        self._flows = FlowTable(self._decoder.addresses, self, self, from_middle)
+        self._chains: dict[bytes, tuple[bytes, ...]] = {}
+        self._requests: dict[tuple[bytes, int], tuple[bytes, bytes]] = {}
+        self._unlisted: set[bytes] = set()
+
+    def feed(self, *window: FrameBatch) -> SegmentBatch:
+        """Frames in, of one or of several captures at one time; their segments. The buffers may be used again
+        afterwards.
+        """
+        decoded = [self._decoder.decode(batch) for batch in window]
+        for segments in decoded:
+            self.losses.setdefault(segments.capture, Losses()).add(segments)
+        for found in self._decoder.given_up():
+            self.losses.setdefault(found.capture, Losses()).fragments([found])
+        if self.openings is not None:
+            for segments in decoded:
+                self.openings.add(segments)
+        segments = merged(decoded)
+        self._flows.feed(segments)
+        return segments
+
+    def compare_clocks(self) -> None:
+        """From now on note what tells by how much the clocks of captures are apart that hold the same packets."""
+        self.openings = Openings(self._decoder.addresses)
+
+    def drain(self) -> None:
+        """From now on only the flows that are open are followed."""
+        self._is_following = True
+        self.parted = self._decoder.parted()
+        self._flows.drain()
+
+    @property
+    def followed(self) -> dict[FlowKey, int]:
+        """Those flows, once they have ended, with the times of their last frames."""
+        return self._flows.followed
+
+    def follow(self, *window: FrameBatch) -> bool:
+        """Frames for the open flows alone; False once there is none."""
+        self._flows.feed(merged([self._decoder.decode(batch) for batch in window]))
+        return not self._flows.is_empty
+
+    def finish(self) -> Facts:
+        """No more frames: all that is known."""
+        self._flows.finish()
+        self.waiting = {
+            key: found for key, found in self._decoder.waiting().items() if not self._is_following or key in self.parted
+        }
+        if self._flows.evicted:
+            self.facts.bounded.append(
+                f"{self._flows.evicted} flows were closed early because more than {bounds.FLOWS} were open at once"
+            )
+        if self._unlisted:
+            self.facts.bounded.append(
+                "lists of client certificate authorities of which the names were not kept, for there are too many:"
+                f" {len(self._unlisted)}"
+            )
+        return self.facts
+
+    def channel(self, connection: ConnectionAssembly) -> RecordDecryptor | None:
+        """What opens a connection's encrypted records, where there are secrets."""
+        return self.secrets.channel(connection) if self.secrets is not None else None
+
+    def certificate(self, digest: bytes) -> bytes | None:
+        """A certificate (DER) that was seen."""
+        return self.facts.certificates.get(digest)
+
+    def chain(self, body: bytes, *, is_modern: bool = False) -> tuple[bytes, ...]:
+        """The digests of a Certificate message's chain; keeps the certificates. ``is_modern``: of TLS 1.3. Raises
+        Malformed.
+        """
+        known = self._chains.get(body)
+        if known is None:
+            if len(self._chains) > bounds.CACHE:
+                self._chains.clear()
+            certificates = messages.certificate13(body) if is_modern else messages.certificate(body)
+            known = tuple(hashlib.sha256(der).digest() for der in certificates)
+            self._chains[body] = known
+            for digest, der in zip(known, certificates, strict=True):
+                if len(self.facts.certificates) < bounds.CERTIFICATES:
+                    self.facts.certificates.setdefault(digest, der)
+        return known
+
+    def authorities(self, body: bytes, version: int) -> bytes:
+        """The digest of the list of authorities in a CertificateRequest of that version; keeps the list. Raises
+        Malformed.
+        """
+        known = self._requests.get((body, version))
+        if known is None:
+            if len(self._requests) > bounds.AUTHORITY_LISTS:
+                self._requests.clear()
+            listed = (
+                messages.certificate_authorities13(body)
+                if version >= 0x0304
+                else messages.certificate_authorities(body, version)
+            )
+            known = self._requests[body, version] = hashlib.sha256(listed).digest(), listed
+        digest, listed = known
+        kept = self.facts.authorities
+        if digest not in kept:
+            if (
+                len(kept) < bounds.AUTHORITY_LISTS
+                and sum(map(len, kept.values())) + len(listed) <= bounds.AUTHORITY_BYTES
+            ):
+                kept[digest] = listed
+            elif len(self._unlisted) < bounds.CACHE:
+                self._unlisted.add(digest)
+        return digest
+
+    def connection(self, found: ConnectionFacts, began: FlowKey | None) -> None:
+        """A finished connection."""
+        if began is not None:
+            self.begun_before.append(BegunBefore(began, found.first_ns, len(self.facts.connections)))
+        self.facts.add(found)
+
+    def other(self, found: OtherFlow, began: FlowKey | None, first_ns: int) -> None:
+        """A finished flow without TLS. Where there are too many clients they are not told apart any more."""
+        flows = self.facts.other_flows
+        if found not in flows and len(flows) >= bounds.CACHE:
+            found = OtherFlow(found.server, is_unseen=found.is_unseen)
+        if began is not None:
+            self.begun_before.append(BegunBefore(began, first_ns, found))
+        if found in flows or len(flows) < 2 * bounds.CACHE:
+            flows[found] = flows.get(found, 0) + 1
+
+
+class LiveEngine(Engine):
+    """An engine that never ends: connections are handed out as they end, or as their handshake is decided, and are not
+    kept.
+    """
+
+    def __init__(self, most_flows: int, secrets: Opens | None = None) -> None:
+        """``most_flows``: open at once; beyond it the longest idle ones are closed."""
+        super().__init__(secrets=secrets)
+        self._flows = FlowTable(self._decoder.addresses, self, self, live=True, most=most_flows)
+        self._ended: list[ConnectionFacts] = []
+        self.evicted = 0
+
+    def take(self, batch: FrameBatch) -> tuple[SegmentBatch, ParsedExtent | None]:
+        """Frames in; also their segments, and how far into each somebody looked."""
+        segments = self.feed(batch)
+        self.evicted = self._flows.evicted
+        return segments, self._flows.reach if len(segments) else None
+
+    def settle(self, now_ns: int) -> tuple[list[ConnectionFacts], Iterator[ConnectionFacts]]:
+        """Connections that have ended, and open ones whose handshake is decided since; the latter must be packed at
+        once. ``now_ns``: packet time that goes on where no packets come.
+        """
+        self._flows.settle(now_ns)
+        return self._in_order(), self._flows.decided()
+
+    def decided(self) -> Iterator[ConnectionFacts]:
+        """All connections whose handshake is decided and that were not handed out yet; they must be packed at once."""
+        return self._flows.decided(at_once=True)
+
+    def close(self) -> list[ConnectionFacts]:
+        """No more frames: all that was open."""
+        self._flows.finish()
+        return self._in_order()
+
+    def _in_order(self) -> list[ConnectionFacts]:
+        """What has ended, in the order of its last frames: what a session was given by ends before it is
+        offered again.
+        """
+        ended, self._ended = self._ended, []
+        ended.sort(key=lambda found: found.last_ns)
+        return ended
+
+    def forget_certificates(self, used: set[bytes]) -> None:
+        """Keep only those that are still used."""
+        self.facts.certificates = {digest: der for digest, der in self.facts.certificates.items() if digest in used}
+        self._chains.clear()
+
+    def connection(self, found: ConnectionFacts, began: FlowKey | None) -> None:
+        """A finished connection."""
+        self._ended.append(found)
+
+
+def capture_facts(info: CaptureInfo, losses: Losses) -> CaptureFacts:
+    """What is known of a capture, and what could not be read of it."""
+    return CaptureFacts(
+        path_text(info.path),
+        info.packets,
+        info.bytes_read,
+        info.first_ns,
+        info.last_ns,
+        tuple(sorted(info.link_types)),
+        info.truncated,
+        losses.frames,
+        info.snapped,
+        info.drops,
+        path_text(info.damage) if info.damage else None,
+        losses.unopened(),
+        info.snap_length,
+        losses.payload,
+        losses.clipped,
+        info.tick_ns,
+        tuple(info.steps),
+    )

@@ -1,0 +1,124 @@
+"""A journal as facts again: all of it, or more of it as it grows."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+
+from inspector import bounds
+from inspector.errors import UnreadableError
+from inspector.extract.journal import values
+from inspector.extract.journal.database import VERSION, DamagedError, Database, to_be_read
+from inspector.facts import ConnectionFacts, Facts
+
+
+class JournalReader:
+    """A journal that is read, also while somebody else writes it. Raises UnreadableError where it is
+    none, or damaged.
+    """
+
+    def __init__(self, path: str, follows: bool = True) -> None:
+        """``follows``: it is read again and again, as it grows."""
+        self.path = path
+        try:
+            self._db, self._unread = to_be_read(path, follows)
+        except (sqlite3.Error, OSError) as error:
+            raise UnreadableError(f"{path}: {error}") from None
+        try:
+            self._version = self._db.check()
+        except sqlite3.Error as error:
+            self._db.close()
+            raise UnreadableError(f"{path}: {error}") from None
+        self._serial = 0
+        self._held: dict[str, bytes] = {}
+        self.facts = Facts()
+
+    def more(self) -> Facts | None:
+        """All facts, if there are more than when this was last asked; a connection that was open then is replaced.
+        Raises UnreadableError.
+        """
+        try:
+            return self._more()
+        except sqlite3.Error as error:
+            raise UnreadableError(f"{self.path}: {error}") from None
+
+    def _more(self) -> Facts | None:
+        rows = self._db.rows(
+            "SELECT serial, id, packed FROM connections WHERE serial > ? ORDER BY serial", self._serial
+        )
+        if not rows and self._serial:
+            return None
+        facts = self.facts
+        for key, is_offer, shape in self._db.rows("SELECT key, is_offer, shape FROM shapes"):
+            if key not in (facts.offers if is_offer else facts.answers):
+                values.shape(key, is_offer, shape, facts)
+        captures = values.captures(row[0] for row in self._db.rows("SELECT facts FROM captures ORDER BY id"))
+        for serial, name, packed in rows:
+            if not isinstance(serial, int):
+                raise DamagedError("damaged: a connection has no number")
+            self._held[name] = values.connection(name, packed, facts, len(captures))
+        self._serial = max([self._serial, 1, *(row[0] for row in rows)])
+        known = facts.certificates
+        facts.certificates = {
+            digest: der if digest in known and known[digest] == der else values.certificate(digest, der)[1]
+            for digest, der in self._db.rows("SELECT sha256, der FROM certificates")
+        }
+        if self._version < VERSION:  # whoever writes it may have brought it up to date since
+            self._version = self._db.check()
+        if self._version >= 2:
+            for digest, names in self._db.rows("SELECT sha256, names FROM authorities LIMIT ?", bounds.AUTHORITY_LISTS):
+                if digest not in facts.authorities:
+                    facts.authorities.update((values.authorities(digest, names),))
+        return Facts(
+            captures=captures,
+            connections=list(self._held.values()),
+            offers=facts.offers,
+            answers=facts.answers,
+            certificates=facts.certificates,
+            authorities=facts.authorities,
+            bounded=self._forgotten(),
+        )
+
+    def _forgotten(self) -> list[str]:
+        found = self._db.one("SELECT count(*) FROM records WHERE kind = 'limit' AND id = 'journal'")
+        return [
+            *([f"the journal {self.path} lost {found} times what was written to it"] if found else []),
+            *([self._unread] if self._unread else []),
+        ]
+
+    def records(self, kind: str) -> list[bytes]:
+        """The JSON of all records of a kind, oldest first."""
+        return [row[0] for row in self._db.rows("SELECT json FROM records WHERE kind = ? ORDER BY serial", kind)]
+
+    def close(self) -> None:
+        """No more reading."""
+        self._db.close()
+
+
+def read_facts(path: str) -> Facts:
+    """All that a journal holds. Nothing is left beside it. Raises UnreadableError."""
+    log = f"{path}-wal"
+    had_log = os.path.exists(log)
+    reader = JournalReader(path, follows=False)
+    try:
+        found = reader.more() or Facts()
+    finally:
+        reader.close()
+    if not had_log and os.path.exists(
+        log
+    ):  # somebody began to write while the file was taken for one that nobody writes
+        return read_facts(path)
+    return found
+
+
+def connections(db: Database, where: str, wanted: tuple[object, ...], runs: int) -> list[ConnectionFacts]:
+    """Some connections of a journal of so many runs, oldest first. Raises sqlite3.Error."""
+    shapes = Facts()
+    found = []
+    for name, packed in db.rows(f"SELECT id, packed FROM connections {where} ORDER BY hello_ns", *wanted):
+        for key, is_offer in zip(values.shape_keys(packed), (1, 0), strict=True):
+            if key and key not in (shapes.offers if is_offer else shapes.answers):
+                for (shape,) in db.rows("SELECT shape FROM shapes WHERE key = ? AND is_offer = ?", key, is_offer):
+                    values.shape(key, is_offer, shape, shapes)
+        found.append(shapes.unpack(values.connection(name, packed, shapes, runs)))
+    return found

@@ -1,0 +1,284 @@
+"""The journal: facts and findings of a capture that goes on for days, in SQLite. A restart knows from it who issued
+what; the app opens it without packets.
+
+It is written in one transaction a second, in the write-ahead log: what was committed survives a kill at any moment.
+Beyond its size the oldest connections go. Whoever reads it never waits for whoever writes it, nor the other way round.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import msgspec
+
+from inspector import bounds
+from inspector.errors import InspectorError
+from inspector.extract.journal import values
+from inspector.extract.journal.database import (
+    ADDED,
+    APPLICATION,
+    AUTHORITIES,
+    TABLES,
+    VERSION,
+    DamagedError,
+    to_be_written,
+)
+from inspector.extract.journal.reading import connections
+from inspector.facts import CaptureFacts, ConnectionFacts, Facts
+from inspector.tls.shapes import AnswerShape, HelloShape
+
+ELSEWHERE = "--journal FILE names another place, --no-journal goes without"
+OLDEST_SHARE = 0.05
+"""So much of the connections goes at once when the journal is full."""
+
+KNOWN = 50_000
+"""Shapes, certificates and lists of authorities that are known to be in the journal, so that they are not written
+again.
+"""
+
+EARLIEST = """INSERT INTO sessions VALUES (?, 1, ?, ?)
+ON CONFLICT DO UPDATE SET connection = excluded.connection, answer_ns = excluded.answer_ns
+WHERE excluded.answer_ns < answer_ns"""
+
+
+class JournalRow(NamedTuple):
+    """A connection to be kept. ``given``: sessions that it was issued; ``resumed``: those that it resumed.
+    ``certificates``: digests of its chains;
+    ``authorities``: of the lists of those that its server accepts.
+    """
+
+    id: str
+    hello_ns: int
+    answer_ns: int
+    is_final: bool
+    packed: bytes
+    given: tuple[bytes, ...]
+    resumed: tuple[bytes, ...]
+    offer: HelloShape | None
+    answer: AnswerShape | None
+    certificates: tuple[bytes, ...]
+    authorities: tuple[bytes, ...] = ()
+
+
+class JournalRecord(NamedTuple):
+    """A finding, an incident, statistics or a limit, as the JSON that was told."""
+
+    at_ns: int
+    kind: str
+    id: str
+    json: bytes
+
+
+class Journal:
+    """A journal that is written. Raises InspectorError where it cannot be opened; what it keeps of runs before is read
+    here, and ``write`` raises sqlite3.Error where it cannot be written. ``trouble``: what could not be read since,
+    empty where all could.
+    """
+
+    def __init__(self, path: str, most_bytes: int, capture_name: str) -> None:
+        """``most_bytes``: how large it may become. ``capture_name``: what this run captures from."""
+        self.path = path
+        self.most_bytes = most_bytes
+        self.trouble = ""
+        self._known: set[bytes] = set()
+        self._lock = self._locked(path)
+        is_open, db = False, None
+        try:
+            db = self._db = to_be_written(path)
+            self._prepare()
+            self.before = values.captures(row[0] for row in self._db.rows("SELECT facts FROM captures ORDER BY id"))
+            """What was captured by each run before this one."""
+            self.capture = len(self.before)
+            if self._db.one("SELECT coalesce(max(id) + 1, 0) FROM captures") != self.capture:
+                raise DamagedError("damaged: runs are missing in it")
+            self._serial = self._db.one("SELECT coalesce(max(serial), 0) FROM connections")
+            empty = CaptureFacts(capture_name, 0, 0, None, None, (), False, 0, 0, None, None)
+            self._db.execute(
+                "INSERT INTO captures VALUES (?, ?, ?)", (self.capture, capture_name, msgspec.msgpack.encode(empty))
+            )
+            is_open = True
+        except DamagedError as error:
+            raise InspectorError(f"{path}: {error}", f"move it away to begin a new one; {ELSEWHERE}") from None
+        except sqlite3.Error as error:
+            raise InspectorError(f"{path}: the journal cannot be written: {error}", ELSEWHERE) from None
+        finally:
+            if not is_open:
+                if db is not None:
+                    db.close()
+                os.close(self._lock)
+
+    @staticmethod
+    def _locked(path: str) -> int:
+        """A journal has one writer; the files of this are only for its owner. Raises InspectorError."""
+        try:
+            os.makedirs(os.path.dirname(os.path.abspath(path)), mode=0o700, exist_ok=True)
+            os.close(
+                os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            )  # SQLite gives its other files the mode of this one
+            lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise InspectorError(f"{path}: {error.strerror}", ELSEWHERE) from None
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(lock)
+            raise InspectorError(
+                f"{path}: another inspector writes this journal",
+                "--journal FILE names another one; inspector open shows this one",
+            ) from None
+        return lock
+
+    def _prepare(self) -> None:
+        is_new = self._db.is_empty()
+        version = VERSION if is_new else self._db.check()
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        self._db.execute("PRAGMA cache_size = -4096")
+        if is_new:
+            self._db.executescript(
+                f"BEGIN; {TABLES} {ADDED[VERSION]} PRAGMA application_id = {APPLICATION}; PRAGMA user_version ="
+                f" {VERSION}; COMMIT;"
+            )
+        elif version < VERSION:
+            self._db.executescript(f"BEGIN; {AUTHORITIES} PRAGMA user_version = {VERSION}; COMMIT;")
+
+    def write(
+        self, rows: Iterable[JournalRow], records: Iterable[JournalRecord], facts: Facts, capture: CaptureFacts
+    ) -> None:
+        """All of it or, where it raises, nothing. ``facts``: where the certificates and authorities of
+        the rows stand.
+        """
+        known: list[bytes] = []
+        self._db.refresh()
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            for row in rows:
+                self._row(row, facts, known)
+            self._db.executemany("INSERT INTO records (at_ns, kind, id, json) VALUES (?, ?, ?, ?)", records)
+            self._db.execute(
+                "UPDATE captures SET facts = ? WHERE id = ?", (msgspec.msgpack.encode(capture), self.capture)
+            )
+            self._shrink()
+            self._db.execute("COMMIT")
+        finally:
+            if self._db.in_transaction:
+                with contextlib.suppress(sqlite3.Error):
+                    self._db.execute("ROLLBACK")
+        if len(self._known) > KNOWN:
+            self._known.clear()
+        self._known.update(known)
+
+    def _row(self, row: JournalRow, facts: Facts, known: list[bytes]) -> None:
+        execute = self._db.execute
+        self._serial += 1
+        execute(
+            "INSERT OR REPLACE INTO connections VALUES (?, ?, ?, ?, ?)",
+            (row.id, row.hello_ns, row.is_final, row.packed, self._serial),
+        )
+        for key in row.given:
+            execute("INSERT OR REPLACE INTO sessions VALUES (?, 0, ?, ?)", (key, row.id, row.answer_ns))
+        for key in row.resumed:
+            execute(EARLIEST, (key, row.id, row.answer_ns))
+        for is_offer, shape in ((1, row.offer), (0, row.answer)):
+            if shape is not None and shape.key not in self._known:
+                execute(
+                    "INSERT OR IGNORE INTO shapes VALUES (?, ?, ?)",
+                    (shape.key, is_offer, msgspec.msgpack.encode(shape)),
+                )
+                known.append(shape.key)
+        for digest in row.certificates:
+            if digest not in self._known and digest in facts.certificates:
+                execute("INSERT OR IGNORE INTO certificates VALUES (?, ?)", (digest, facts.certificates[digest]))
+                known.append(digest)
+        for digest in row.authorities:
+            names = facts.authorities.get(digest)
+            if digest not in self._known and names is not None:
+                count, size = self._db.rows("SELECT count(*), coalesce(sum(length(names)), 0) FROM authorities")[0]
+                if count < bounds.AUTHORITY_LISTS and size + len(names) <= bounds.AUTHORITY_BYTES:
+                    execute("INSERT OR IGNORE INTO authorities VALUES (?, ?)", (digest, names))
+                known.append(digest)
+
+    def size(self) -> int:
+        """How much of the file is used; 0 where that cannot be told."""
+        try:
+            size = self._db.size()
+            return size - size // max(self._db.one("PRAGMA page_count"), 1) * self._db.one("PRAGMA freelist_count")
+        except sqlite3.Error as error:
+            self.trouble = str(error)
+            return 0
+
+    def _shrink(self) -> None:
+        """The oldest go where it is full; their pages are used again."""
+        if self.size() <= self.most_bytes:
+            return
+        count = self._db.one("SELECT count(*) FROM connections")
+        last = self._db.rows(
+            "SELECT hello_ns FROM connections ORDER BY hello_ns LIMIT 1 OFFSET ?", max(int(count * OLDEST_SHARE), 1) - 1
+        )
+        if not last:
+            return
+        for statement in (
+            "DELETE FROM sessions WHERE connection IN (SELECT id FROM connections WHERE hello_ns <= ?)",
+            "DELETE FROM connections WHERE hello_ns <= ?",
+            "DELETE FROM records WHERE at_ns <= ?",
+        ):
+            self._db.refresh()
+            self._db.execute(statement, last[0])
+
+    def session(self, key: bytes) -> list[ConnectionFacts]:
+        """The connections that were issued a session, and the first one that resumed it, as far as the
+        journal reaches.
+        """
+        try:
+            return connections(
+                self._db,
+                "JOIN sessions ON sessions.connection = connections.id WHERE sessions.key = ?",
+                (key,),
+                self.capture + 1,
+            )
+        except sqlite3.Error as error:
+            self.trouble = str(error)
+            return []
+
+    def certificate(self, digest: bytes) -> bytes | None:
+        """A certificate by its SHA-256."""
+        try:
+            found = self._db.rows("SELECT sha256, der FROM certificates WHERE sha256 = ?", digest)
+            return values.certificate(*found[0])[1] if found else None
+        except sqlite3.Error as error:
+            self.trouble = str(error)
+            return None
+
+    def authorities(self, digest: bytes) -> bytes | None:
+        """A list of authorities by its SHA-256."""
+        try:
+            found = self._db.rows("SELECT sha256, names FROM authorities WHERE sha256 = ?", digest)
+            return values.authorities(*found[0])[1] if found else None
+        except sqlite3.Error as error:
+            self.trouble = str(error)
+            return None
+
+    def latest(self, count: int) -> list[ConnectionFacts]:
+        """The last connections of the runs before this one, oldest first. Raises InspectorError."""
+        where = (
+            "WHERE hello_ns >= (SELECT coalesce(min(hello_ns), 0) FROM (SELECT hello_ns FROM connections ORDER BY"
+            " hello_ns DESC LIMIT ?))"
+        )
+        try:
+            return connections(self._db, where, (count,), self.capture)
+        except sqlite3.Error as error:
+            raise InspectorError(f"{self.path}: {error}", f"move it away to begin a new one; {ELSEWHERE}") from None
+
+    def close(self) -> None:
+        """Everything that was committed is in the file itself then."""
+        with contextlib.suppress(sqlite3.Error):
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._db.close()
+        if self._lock >= 0:
+            os.close(self._lock)
+        self._lock = -1

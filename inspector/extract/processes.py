@@ -1,0 +1,196 @@
+"""``extract(captures) → facts``: the first of the two pure halves, with every core at work.
+
+Each process takes a stretch of the story (``stretch``). The others are started before this one loads what it needs, so
+that all load side by side.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from inspector.capture.inputs import Workload, is_journal, is_pipe, workload
+
+if TYPE_CHECKING:
+    from inspector.capture.files import Progress, Story
+    from inspector.extract.stretch import StretchFacts, Watch
+    from inspector.facts import ClockOffset, Facts
+    from inspector.secrets.inputs import SecretInputs
+    from inspector.tracking.vantage import Vantage
+
+WORTHWHILE_HANDSHAKES = 30_000
+"""Below this, another process costs more than it saves: frames have to be walked through by each, only handshakes are
+shared.
+"""
+
+MOST_PROCESSES = 4
+
+FARTHEST_NS = 1 << 62
+"""Damaged stamps may claim that clocks are further apart."""
+
+
+def extract(
+    paths: Sequence[str],
+    progress: Progress | None = None,
+    opened: Callable[[Story], None] | None = None,
+    watch: Watch | None = None,
+    given: SecretInputs | None = None,
+) -> Facts:
+    """All facts of some captures, read as one story. ``watch``, ``given``: as in ``extract_stretch``. Raises
+    UnreadableError where none of them can be read.
+    """
+    journals = [path for path in paths if is_journal(path)]
+    if journals:
+        return _with_journals(
+            journals, [path for path in paths if path not in journals], progress, opened, watch, given
+        )
+    facts, apart = _extracted(paths, {}, progress, opened, watch, given)
+    if not apart or any(path == "-" or is_pipe(path) for path in paths):
+        return facts
+    late = _late(apart)
+    # copies of the same packets: read once more by one clock, what one of them lost comes in its place from the other
+    if late:
+        facts, _ = _extracted(
+            paths, {capture: offset.ns for capture, offset in late.items()}, progress, opened, watch, given
+        )
+        for capture, offset in late.items():
+            facts.captures[capture].clocks = (offset,)
+    return facts
+
+
+def _late(apart: Mapping[tuple[int, int], tuple[int, int, int]]) -> dict[int, ClockOffset]:
+    """The clocks that are late, by capture, from the differences of pairs."""
+    from inspector.tracking.offsets import agreed
+
+    weight: Counter[Vantage] = Counter()
+    for (one, other), difference in apart.items():
+        weight.update({(one, 0): difference[2], (other, 0): difference[2]})
+    known = agreed({((one, 0), (other, 0)): difference for (one, other), difference in apart.items()}, weight)
+    return {capture: offset for (capture, _), offset in known.told.items() if abs(offset.ns) < FARTHEST_NS}
+
+
+def _extracted(
+    paths: Sequence[str],
+    late: dict[int, int],
+    progress: Progress | None,
+    opened: Callable[[Story], None] | None,
+    watch: Watch | None,
+    given: SecretInputs | None,
+) -> tuple[Facts, Mapping[tuple[int, int], tuple[int, int, int]]]:
+    """All facts of captures, and which hold copies by clocks that are apart. ``late``: as in ``Story``."""
+    work = workload(paths)
+    places = _places(work.bytes, 1 if given is not None and given.server_keys else _processes(work))
+    workers = [_start(paths, late, begin, end, watch is not None, given) for begin, end in places[:-1]]
+    try:
+        from inspector.capture.files import Story
+        from inspector.extract.stretch import clocks_apart, extract_stretch, joined
+
+        story = Story(paths, late)
+        if opened:
+            opened(story)
+        last = extract_stretch(story, *places[-1], progress, watch, given)
+        parts: list[StretchFacts] = []
+        for worker, (begin, end) in zip(workers, places, strict=False):
+            output = worker.communicate()[0]
+            parts.append(
+                pickle.loads(output)
+                if worker.returncode == 0
+                else extract_stretch(Story(paths, late), begin, end, given=given)
+            )
+            del output
+    finally:
+        for worker in workers:
+            if worker.poll() is None:
+                worker.kill()
+                worker.wait()
+    parts.append(last)
+    return joined(parts, story), clocks_apart(parts, story)
+
+
+def add_logs(facts: Facts, paths: Sequence[str]) -> None:
+    """Read logs beside the captures; what is wrong with one is said in it."""
+    from inspector.logs.reading import read_log
+    from inspector.tracking.services import ip_text
+
+    if paths:
+        ends = {end for packed in facts.connections for end in (facts.unpack(packed).client,)}
+        clients = {(ip_text(end.address), end.port) for end in ends}
+        near_ns = next((capture.first_ns for capture in facts.captures if capture.first_ns is not None), None)
+        facts.logs += [read_log(path, clients, near_ns) for path in paths]
+
+
+def _with_journals(
+    journals: list[str],
+    captures: list[str],
+    progress: Progress | None,
+    opened: Callable[[Story], None] | None,
+    watch: Watch | None,
+    given: SecretInputs | None,
+) -> Facts:
+    """Facts that were kept, joined with those of captures."""
+    from inspector.extract.journal import read_facts
+    from inspector.extract.merging import merge
+
+    parts = [read_facts(path) for path in journals]
+    if captures:
+        parts.append(extract(captures, progress, opened, watch, given))
+    return merge(parts) if len(parts) > 1 else parts[0]
+
+
+def _processes(work: Workload) -> int:
+    if work.handshakes < WORTHWHILE_HANDSHAKES:
+        return 1
+    return min(
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, MOST_PROCESSES
+    )
+
+
+def _places(total: int, count: int) -> list[tuple[float, float]]:
+    """Where each of the stretches begins and ends."""
+    bounds = [total * i / count for i in range(count)]
+    return list(zip(bounds, [*bounds[1:], float("inf")], strict=True))
+
+
+def _start(
+    paths: Sequence[str], late: dict[int, int], begin: float, end: float, is_polite: bool, given: SecretInputs | None
+) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "inspector.extract.processes"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment,
+    )
+    assert worker.stdin is not None
+    worker.stdin.write(pickle.dumps((list(paths), late, begin, end, is_polite, given)))
+    worker.stdin.close()
+    worker.stdin = None
+    return worker
+
+
+def main() -> None:
+    """A worker: its task comes on standard input, what it found goes to standard output."""
+    import gc
+    import signal
+
+    from inspector.capture.files import Story
+    from inspector.extract.stretch import extract_stretch
+
+    gc.disable()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    paths, late, begin, end, is_polite, given = pickle.load(sys.stdin.buffer)
+    if is_polite:  # whoever watches paints a screen
+        os.nice(5)
+    pickle.dump(
+        extract_stretch(Story(paths, late), begin, end, given=given), sys.stdout.buffer, pickle.HIGHEST_PROTOCOL
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,170 @@
+"""A stretch of a story: the frames that one process looks at, so that several can share the work of one extraction.
+
+A flow belongs to the stretch in which it begins. Its process follows it beyond the stretch, to its end; the process of
+the next stretch takes it for a flow that was captured from the middle, and that piece is dropped when the parts are put
+together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from inspector.capture.files import Progress, Story
+from inspector.capture.frames import FrameBatch
+from inspector.extract.engine import Engine, capture_facts
+from inspector.facts import Facts, absorb
+from inspector.text.safe import path_text
+from inspector.wire.flow import BegunBefore, FlowKey
+from inspector.wire.fragments import Key, Waiting
+from inspector.wire.losses import Losses
+from inspector.wire.openings import Opened, apart, together
+
+if TYPE_CHECKING:
+    from inspector.secrets.inputs import SecretInputs, Supply
+
+RECORD_BYTES = 16
+"""What a frame takes in a file beside its own bytes, about."""
+
+
+@dataclass(slots=True)
+class StretchFacts:
+    """What one process found. ``followed``: flows that began in the stretch and went on behind it. It and the others:
+    as in ``Engine``.
+    """
+
+    facts: Facts
+    losses: dict[int, Losses]
+    followed: dict[FlowKey, int] = field(default_factory=dict)
+    begun_before: list[BegunBefore] = field(default_factory=list)
+    waiting: dict[Key, Waiting] = field(default_factory=dict)
+    parted: frozenset[Key] = frozenset()
+    openings: dict[int, Opened] = field(default_factory=dict)
+    """By capture, where several were compared."""
+
+
+Watch = Callable[[Facts, Story], None]
+
+
+def extract_stretch(
+    story: Story,
+    begin: float,
+    end: float,
+    progress: Progress | None = None,
+    watch: Watch | None = None,
+    given: SecretInputs | None = None,
+) -> StretchFacts:
+    """The flows that begin between two places of a story, counted in bytes of its frames; ``begin`` 0 and ``end``
+    infinite for all. ``watch`` is shown the facts as they grow; it must copy what it keeps (``so_far``). ``given``: to
+    open encrypted records with, beside what the captures bring.
+    """
+    supply = supplied(story, given)
+    engine = Engine(from_middle=begin > 0, secrets=supply.channels if supply else None)
+    part = StretchFacts(engine.facts, engine.losses)
+    if len(story.captures) > 1 and not story.late:
+        engine.compare_clocks()
+    place = 0
+    is_behind = False
+    for window in story.windows(progress):
+        if supply is not None or any(file.info.secrets for file in story.captures):
+            supply = supplied(story, given, supply)
+            engine.secrets = supply.channels if supply else None
+        if place >= end:
+            if not is_behind:
+                is_behind = True
+                engine.drain()
+            if not engine.follow(*window):
+                break
+        elif place >= begin:
+            engine.feed(*window)
+            if watch:
+                watch(engine.facts, story)
+        place += sum(map(_bytes, window))
+    engine.finish()
+    part.followed, part.begun_before, part.waiting, part.parted = (
+        engine.followed,
+        engine.begun_before,
+        engine.waiting,
+        engine.parted,
+    )
+    if engine.openings is not None:
+        part.openings = engine.openings.found()
+    if supply is not None:
+        part.facts.secrets += supply.problems()
+    return part
+
+
+def clocks_apart(parts: list[StretchFacts], story: Story) -> Mapping[tuple[int, int], tuple[int, int, int]]:
+    """Which captures hold copies of the same packets, and by how much their clocks are apart. Where a clock was set
+    back that is not one number.
+    """
+    by_capture: dict[int, list[Opened]] = {}
+    for part in parts:
+        for capture, opened in part.openings.items():
+            if not story.captures[capture].info.steps:
+                by_capture.setdefault(capture, []).append(opened)
+    return apart({capture: together(found) for capture, found in by_capture.items()})
+
+
+def supplied(story: Story, given: SecretInputs | None, known: Supply | None = None) -> Supply | None:
+    """The secrets that are known by now; None, and nothing is loaded for it, where there are none."""
+    if known is None:
+        if given is None and not any(file.info.secrets for file in story.captures):
+            return None
+        from inspector.secrets.inputs import Supply
+
+        known = Supply(given)
+    for file in story.captures:
+        known.take(file.info.secrets, file.info.path)
+    return known
+
+
+def so_far(facts: Facts, story: Story) -> Facts:
+    """A copy of facts that are still growing: the flows that have ended."""
+    copy = Facts(captures=[capture_facts(file.info, Losses()) for file in story.captures])
+    absorb(copy, facts)
+    return copy
+
+
+def _bytes(batch: FrameBatch) -> int:
+    return int(batch.captured.sum()) + RECORD_BYTES * len(batch)
+
+
+def joined(parts: list[StretchFacts], story: Story) -> Facts:
+    """Parts in the order of their stretches as one. ``story``: read to its end."""
+    whole = Facts()
+    losses: dict[int, Losses] = {}
+    parted: frozenset[Key] = frozenset()
+    followed: dict[FlowKey, int] = {}
+    for part in parts:
+        _drop(part, followed)
+        followed.update(part.followed)
+        absorb(whole, part.facts)
+        for capture, lost in part.losses.items():
+            losses.setdefault(capture, Losses()).absorb(lost)
+        for key, found in part.waiting.items():
+            if key not in parted:  # else the part before had the other fragments, too
+                losses.setdefault(found.capture, Losses()).fragments([found])
+        parted = part.parted
+    whole.captures = [
+        capture_facts(file.info, losses.get(index, Losses())) for index, file in enumerate(story.captures)
+    ]
+    whole.problems = [(path_text(path), path_text(str(error))) for path, error in story.problems]
+    return whole
+
+
+def _drop(part: StretchFacts, followed: dict[FlowKey, int]) -> None:
+    """Remove the pieces of flows that an earlier part followed to their end."""
+    dropped: set[int] = set()
+    flows = part.facts.other_flows
+    for began, first_ns, found in part.begun_before:
+        if (
+            began in followed and first_ns <= followed[began]
+        ):  # what comes later is another, or the same captured once more
+            if isinstance(found, int):
+                dropped.add(found)
+            elif found in flows:
+                flows[found] -= 1
+    if dropped:
+        part.facts.connections = [packed for index, packed in enumerate(part.facts.connections) if index not in dropped]

@@ -1,0 +1,230 @@
+"""What a live capture needs here, what there is, and the command that mends what is missing."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from typing import Literal, NamedTuple
+
+from inspector.live.host.places import journal_path
+from inspector.live.host.preloading import program
+from inspector.live.host.privileges import Account, account, denied, existing, may_capture
+from inspector.live.host.puppet import Host, generation
+
+CAPABILITY = "security.capability"
+SUDO_SECONDS = 3.0
+RING_MIB, RING_FILES = 100, 50
+
+
+class Check(NamedTuple):
+    """One line. ``state``: good, bad, or neither. ``mend``: a command, "" where there is nothing to mend."""
+
+    state: Literal["good", "bad", "note"]
+    text: str
+    mend: str = ""
+
+
+MARKS = {"good": "✔", "bad": "✖", "note": "·"}
+
+
+class Diagnosis(NamedTuple):
+    """``can_capture``: whether this user can capture live here, by itself or by a program that may."""
+
+    checks: list[Check]
+    can_capture: bool
+
+
+def diagnosis(host: Host) -> Diagnosis:
+    """Rights first, then the means, then what this machine says of itself."""
+    others = [] if may_capture() else list(_by_others())
+    return Diagnosis([*_rights(), *others, *_means(), *_machine(host)], may_capture() or bool(others))
+
+
+def _rights() -> Iterator[Check]:
+    if may_capture():
+        yield Check(
+            "good",
+            "this user may capture"
+            + (" (root; rights are given up once the capture is open)" if os.geteuid() == 0 else " (CAP_NET_RAW)"),
+        )
+        if os.geteuid() == 0:
+            yield from _afterwards(account(None, os.environ))
+        return
+    yield Check("bad", "this user may not capture", f"sudo {_program()} live")
+    program = os.path.realpath(sys.executable)
+    if _has_capability(program):
+        if os.statvfs(program).f_flag & os.ST_NOSUID:
+            yield Check(
+                "bad", f"{program} has a capability, but its file system is mounted nosuid, which takes it away"
+            )
+        else:
+            yield Check("note", f"{program} has a capability that does not help: it must be cap_net_raw=ep")
+
+
+def _afterwards(who: Account) -> Iterator[Check]:
+    """What the user that a capture becomes may read and write."""
+    if not who.uid:
+        return
+    hidden = denied(who, program())
+    if hidden:
+        said = (
+            f"{who.name}, whom a capture becomes, cannot read {hidden[0]}: everything is loaded before rights are"
+            " given up"
+        )
+        yield Check("note", said, "python3 -m venv /opt/inspector  # and install it there; or -Z USER, -Z root")
+    else:
+        yield Check("good", f"{who.name}, whom a capture becomes, can read Python and this program")
+    try:
+        home = pwd.getpwuid(who.uid).pw_dir
+    except KeyError:
+        home = "/"
+    journal = journal_path({"HOME": home})
+    place = existing(journal)
+    if denied(who, [place], os.W_OK):
+        remedy = (
+            f"install -d -o {who.name} -m 700 /var/lib/inspector && {_program()} watch --journal"
+            " /var/lib/inspector/journal.sqlite"
+        )
+        yield Check(
+            "note", f"{who.name} may not write to {place}: watch keeps no journal unless it is told where", remedy
+        )
+    else:
+        yield Check("good", f"watch keeps its journal in {journal}")
+
+
+def _by_others() -> Iterator[Check]:
+    """Programs that may capture for this user."""
+    dumpcap = shutil.which("dumpcap")
+    if (
+        dumpcap
+        and os.access(dumpcap, os.X_OK)
+        and (_has_capability(dumpcap) or os.stat(dumpcap).st_mode & 0o4000)
+        and not os.statvfs(dumpcap).f_flag & os.ST_NOSUID
+    ):
+        yield Check(
+            "good", f"{dumpcap} may capture for this user", f"{_program()} live --via 'dumpcap -i any -q -P -w -'"
+        )
+    for name in ("tcpdump", "dumpcap"):
+        if _sudo_allows(name):
+            command = (
+                "tcpdump -i any -U -s0 --immediate-mode -w -" if name == "tcpdump" else "dumpcap -i any -q -P -w -"
+            )
+            yield Check(
+                "good",
+                f"sudo lets this user run {name} without a password",
+                f"{_program()} live --via 'sudo -n {command}'",
+            )
+
+
+def _sudo_allows(name: str) -> bool:
+    program = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+    if not shutil.which("sudo") or not program:
+        return False
+    try:
+        return (
+            subprocess.run(
+                ["sudo", "-n", "-l", program], capture_output=True, timeout=SUDO_SECONDS, check=False
+            ).returncode
+            == 0
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+
+
+def _has_capability(path: str) -> bool:
+    try:
+        return bool(os.getxattr(path, CAPABILITY))
+    except OSError:
+        return False
+
+
+def _means() -> Iterator[Check]:
+    try:
+        import cypcap
+
+        yield Check("good", f"{str(cypcap.lib_version()).split(' (')[0]} reads interfaces")
+    except ImportError:
+        yield Check(
+            "bad",
+            "no binding to libpcap: interfaces are read by Scapy, a fraction as fast",
+            f"{sys.executable} -m pip install cypcap",
+        )
+
+
+def _machine(host: Host) -> Iterator[Check]:
+    machine = host.machine
+    if machine is None:
+        yield Check("note", "no Puppet Server runs here, as far as this user can see")
+    else:
+        rule = {
+            "first": "the identity rule of old Java",
+            "current": "the identity rule of today",
+            None: "its identity rule is not known",
+        }[generation(machine.jdk)]
+        yield Check(
+            "good",
+            f"Puppet Server, process {machine.process}{f' of {host.user}' if host.user else ''}, JDK"
+            f" {machine.jdk or 'unknown'}: {rule}",
+        )
+        for name, value in machine.properties:
+            yield Check("note", f"  -D{name}={value}")
+        if machine.allows_change:
+            yield Check(
+                "note", "  the JVM takes any certificate on a full handshake: the error cannot happen, an attack can"
+            )
+    if host.configuration:
+        yield Check("good", f"PuppetDB by {host.configuration}")
+    for server in host.servers:
+        through = f", through {server.interface}" if server.interface else ""
+        where = f"{', '.join(server.addresses) or 'no address'}{through}"
+        yield Check(
+            "good" if server.addresses else "bad",
+            f"  {server.host}:{server.port}: {where}",
+            "" if server.addresses else f"getent hosts {server.host}",
+        )
+    if host.log:
+        readable = os.access(host.log, os.R_OK)
+        yield Check(
+            "good" if readable else "note", f"log: {host.log}{'' if readable else ', which this user may not read'}"
+        )
+    for note in host.notes:
+        yield Check("note", note)
+
+
+def _program() -> str:
+    return os.path.basename(sys.argv[0]) if not sys.argv[0].endswith(".py") else "inspector"
+
+
+def told(checks: list[Check], escape: Callable[[str], str]) -> str:
+    """As text, a line each, and below it what mends it."""
+    lines = []
+    for check in checks:
+        lines.append(f"{MARKS[check.state]} {escape(check.text)}")
+        if check.mend:
+            lines.append(f"    {escape(check.mend)}")
+    return "\n".join(lines) + "\n"
+
+
+def recipe(host: Host) -> str:
+    """For somebody who may run nothing else: the line that captures, and what becomes of its file."""
+    parts = []
+    for server in host.servers:
+        wanted = " or ".join(f"host {address}" for address in server.addresses)
+        parts.append(f"(({wanted}) and tcp port {server.port})" if wanted else f"tcp port {server.port}")
+    expression = " or ".join(dict.fromkeys(parts)) or "tcp port 8081"
+    interface = host.interfaces[0] if len(host.interfaces) == 1 else "any"
+    ring = f"-C {RING_MIB} -W {RING_FILES}"
+    return f"""# On the Puppet Server's host: a ring of {RING_FILES} files of {RING_MIB} MB, whole packets, until
+# Ctrl-C.
+sudo tcpdump -i {interface} -s 0 -B 65536 -n {ring} -Z "$(id -un)" -w vip.pcap '{expression}'
+
+# Anywhere: all files are one story.
+inspector vip.pcap*
+
+# Or without a file in between, from another machine:
+inspector live --via "ssh HOST sudo tcpdump -i {interface} -s 0 -U --immediate-mode -w - '{expression}'"
+"""

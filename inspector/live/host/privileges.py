@@ -1,0 +1,149 @@
+"""Rights given up for good: another user, no capabilities but those named, and no way to gain any (prctl(2),
+capabilities(7)).
+
+A capture needs CAP_NET_RAW; whoever parses what strangers send needs nothing.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import pwd
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from inspector.errors import UsageError
+
+CAP_NET_RAW = 13
+LAST_CAPABILITY = 63
+PR_SET_PDEATHSIG, PR_SET_KEEPCAPS, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT = 1, 8, 24, 38, 47
+PR_CAP_AMBIENT_CLEAR_ALL = 4
+VERSION_3 = 0x20080522
+NOBODY = "nobody"
+
+
+class Account(NamedTuple):
+    """Whom a process runs as. ``name``: for people and for the groups of the account."""
+
+    name: str
+    uid: int
+    gid: int
+
+
+class _Header(ctypes.Structure):
+    _fields_ = [("version", ctypes.c_uint32), ("pid", ctypes.c_int)]
+
+
+class _Data(ctypes.Structure):
+    _fields_ = [("effective", ctypes.c_uint32), ("permitted", ctypes.c_uint32), ("inheritable", ctypes.c_uint32)]
+
+
+def account(wanted: str | None, environment: Mapping[str, str]) -> Account:
+    """Whom to become: the user named, else the one behind sudo, else nobody. Raises UsageError where there is no such
+    user.
+    """
+    if wanted is None and environment.get("SUDO_UID", "").isdigit():
+        uid = int(environment["SUDO_UID"])
+        try:
+            entry = pwd.getpwuid(uid)
+        except KeyError:
+            return Account(str(uid), uid, int(environment.get("SUDO_GID", uid)))
+        return Account(entry.pw_name, uid, entry.pw_gid)
+    name = wanted or NOBODY
+    try:
+        entry = pwd.getpwuid(int(name)) if name.isdigit() else pwd.getpwnam(name)
+    except KeyError:
+        raise UsageError(f"-Z {name}: there is no such user") from None
+    return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
+
+
+def become(who: Account, keep: tuple[int, ...] = ()) -> None:
+    """Give up root for good; ``keep``: capabilities that stay. Raises OSError where the kernel says no, and then nobody
+    must go on.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def prctl(option: int, argument: int = 0) -> None:
+        if libc.prctl(option, argument, 0, 0, 0):
+            raise OSError(ctypes.get_errno(), f"prctl {option}: {os.strerror(ctypes.get_errno())}")
+
+    for capability in range(LAST_CAPABILITY + 1):
+        if capability not in keep and libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0):
+            break  # beyond the last one that this kernel knows
+    if keep:
+        prctl(PR_SET_KEEPCAPS, 1)
+    try:
+        os.initgroups(who.name, who.gid)
+    except OSError:
+        os.setgroups([])
+    os.setresgid(who.gid, who.gid, who.gid)
+    os.setresuid(who.uid, who.uid, who.uid)
+    if libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0):
+        pass  # Linux before 4.3 has no ambient set
+    wanted = sum(1 << capability for capability in keep)
+    header, data = _Header(VERSION_3, 0), (_Data * 2)()
+    for word in range(2):
+        bits = wanted >> 32 * word & 0xFFFFFFFF
+        data[word] = _Data(bits, bits, 0)
+    if libc.capset(ctypes.byref(header), data):
+        raise OSError(ctypes.get_errno(), f"capset: {os.strerror(ctypes.get_errno())}")
+    prctl(PR_SET_NO_NEW_PRIVS, 1)
+    if who.uid and os.getresuid() != (who.uid, who.uid, who.uid):
+        raise OSError("the user could not be changed for good")
+
+
+def denied(who: Account, paths: Iterable[str], mode: int = os.R_OK) -> list[str]:
+    """Those of some files and directories that a user may not read (or ``mode``, as for ``os.access``), asked by a
+    process that has become them.
+    """
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            become(who)
+            os.write(writing, b"\0".join(os.fsencode(path) for path in paths if not os.access(path, mode)))
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with open(reading, "rb") as told:
+        answer = told.read()
+    os.waitpid(child, 0)
+    return [os.fsdecode(path) for path in answer.split(b"\0") if path]
+
+
+def existing(path: str) -> str:
+    """A file or directory, or the first one above it that is there."""
+    place = os.path.abspath(path)
+    while not os.path.lexists(place):
+        place = os.path.dirname(place)
+    return place
+
+
+def unwritable(path: str) -> str:
+    """What keeps this user from writing a file, or files into a directory; ``""`` where nothing does."""
+    place = existing(path)
+    return "" if os.access(place, os.W_OK | (os.X_OK if os.path.isdir(place) else 0)) else place
+
+
+def die_with_parent(signal_number: int) -> None:
+    """Have the kernel send a signal when the process that started this one ends."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal_number, 0, 0, 0)
+
+
+def effective_capabilities() -> int:
+    """The bits of the capabilities that this process may use now; all of them where that cannot be told
+    and it is root.
+    """
+    try:
+        with open("/proc/self/status", encoding="ascii") as status:
+            for line in status:
+                if line.startswith("CapEff:"):
+                    return int(line.split()[1], 16)
+    except (OSError, ValueError):
+        pass
+    return -1 if os.geteuid() == 0 else 0
+
+
+def may_capture() -> bool:
+    """Whether this process may open a capture itself."""
+    return bool(effective_capabilities() >> CAP_NET_RAW & 1)

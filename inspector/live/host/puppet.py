@@ -1,0 +1,254 @@
+"""What this machine says of itself: a Puppet Server that runs here, its JVM and options, its PuppetDB servers, and the
+way to them.
+
+Only reads: the process table, configuration files, the hosts file and resolver, the routes. What cannot be read is
+noted, and assumed nowhere.
+"""
+
+from __future__ import annotations
+
+import configparser
+import os
+import re
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from inspector.findings.machine import Machine
+
+MARKS = ("puppet-server-release.jar", "puppetlabs.puppetserver", "puppetserver")
+MAIN = "puppetlabs.trapperkeeper.main"
+PROPERTY = re.compile(r"-D((?:jdk\.tls|https\.protocols|javax\.net\.ssl)[\w.]*)(?:=(.*))?")
+CONFIGURATIONS = ("etc/puppetlabs/puppet/puppetdb.conf", "etc/puppet/puppetdb.conf")
+LOGS = (
+    "var/log/puppetlabs/puppetserver/puppetserver.log",
+    "var/log/puppetserver/puppetserver.log",
+    "var/log/puppet/puppetserver.log",
+)
+PUPPETDB_PORT = 8081
+FIRST_GENERATION = {8: 60, 7: 85}
+"""The updates of Java 8 and 7 with which the identity rule of today came."""
+
+
+class Server(NamedTuple):
+    """A PuppetDB server as it is configured. ``addresses``: what its name stands for here, as text."""
+
+    host: str
+    port: int
+    addresses: tuple[str, ...]
+    interface: str
+
+
+class Host(NamedTuple):
+    """``machine``: None where no Puppet Server runs here. ``notes``: what could not be read."""
+
+    machine: Machine | None
+    user: str
+    configuration: str
+    servers: tuple[Server, ...]
+    log: str
+    notes: tuple[str, ...]
+
+    @property
+    def interfaces(self) -> tuple[str, ...]:
+        """Those towards the servers, each once."""
+        return tuple(dict.fromkeys(server.interface for server in self.servers if server.interface))
+
+
+Resolver = Callable[[str, int], list[str]]
+Router = Callable[[str, int], tuple[str, str]]
+
+
+def look(root: str = "/", resolve: Resolver | None = None, route: Router | None = None) -> Host:
+    """Look around. ``root``: where the file system begins; ``resolve``: name to addresses; ``route``: address to the
+    interface and our address there.
+    """
+    base = Path(root)
+    notes: list[str] = []
+    found = _process(base, notes)
+    configuration, urls = _configuration(base, notes)
+    servers, own = _servers(urls, resolve or resolved, route or routed, notes)
+    log = _log(base, notes)
+    machine = None
+    user = ""
+    if found is not None:
+        process, words, user = found
+        machine = Machine(frozenset(own), process, _release(base, process, words, notes), _properties(words))
+    return Host(machine, user, configuration, tuple(servers), log, tuple(notes))
+
+
+def _log(base: Path, notes: list[str]) -> str:
+    """Puppet Server's log; a directory that this user may not look into is noted."""
+    closed = ""
+    for path in LOGS:
+        try:
+            os.stat(base / path)
+        except PermissionError:
+            closed = closed or f"/{path}"
+        except OSError:
+            continue
+        else:
+            return f"/{path}"
+    if closed:
+        notes.append(
+            f"{closed}: whether it is there, this user may not see; a member of the group of"
+            f" {os.path.dirname(closed)} may"
+        )
+    return ""
+
+
+def _process(base: Path, notes: list[str]) -> tuple[int, list[str], str] | None:
+    """The Puppet Server: process, command line, user."""
+    try:
+        entries = sorted(int(entry) for entry in os.listdir(base / "proc") if entry.isdigit())
+    except OSError as error:
+        notes.append(f"the process table cannot be read: {error.strerror}")
+        return None
+    for process in entries:
+        try:
+            words = (base / f"proc/{process}/cmdline").read_bytes().decode("utf-8", "replace").split("\0")
+        except OSError:
+            continue
+        if (
+            words
+            and "java" in os.path.basename(words[0])
+            and any(mark in word for mark in MARKS for word in words)
+            and (MAIN in words or "-jar" in words or "-cp" in words)
+        ):
+            return process, words, _user(base, process)
+    return None
+
+
+def _user(base: Path, process: int) -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid((base / f"proc/{process}").stat().st_uid).pw_name
+    except (OSError, KeyError):
+        return ""
+
+
+def _properties(words: list[str]) -> tuple[tuple[str, str], ...]:
+    """The last one of a name counts, as in Java."""
+    found: dict[str, str] = {}
+    for word in words:
+        match = PROPERTY.fullmatch(word)
+        if match:
+            found[match[1]] = match[2] or ""
+    secret = "Password"
+    return tuple((name, value) for name, value in found.items() if secret not in name)
+
+
+def _release(base: Path, process: int, words: list[str], notes: list[str]) -> str:
+    """The JDK's version, by the ``release`` file beside the program."""
+    try:
+        program = os.readlink(base / f"proc/{process}/exe")
+    except OSError:
+        program = words[0]
+    for folder in Path(program).parents:
+        try:
+            text = (base / str(folder).lstrip("/") / "release").read_text("utf-8", "replace")
+        except OSError:
+            continue
+        match = re.search(r'^JAVA_VERSION="?([^"\n]+)', text, re.MULTILINE)
+        if match:
+            return match[1]
+    notes.append(f"the release of the JVM (process {process}) cannot be read")
+    return ""
+
+
+def generation(version: str) -> str | None:
+    """``first`` or ``current``: which identity rule a JDK has; None where its version does not say."""
+    match = re.fullmatch(r"1\.(\d+)\.0(?:_(\d+))?.*", version)
+    if match:
+        first = FIRST_GENERATION.get(int(match[1]))
+        return "first" if int(match[1]) < 7 or (first is not None and int(match[2] or 0) < first) else "current"
+    return "current" if re.match(r"\d+", version) else None
+
+
+def _configuration(base: Path, notes: list[str]) -> tuple[str, list[tuple[str, int]]]:
+    """Where PuppetDB is configured, and as what."""
+    for path in CONFIGURATIONS:
+        try:
+            text = (base / path).read_text("utf-8", "replace")
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            notes.append(f"/{path}: {error.strerror}")
+            continue
+        parser = configparser.ConfigParser(strict=False, interpolation=None)
+        try:
+            parser.read_string(text)
+        except configparser.Error as error:
+            notes.append(f"/{path}: {str(error).splitlines()[0]}")
+            continue
+        main = parser["main"] if parser.has_section("main") else {}
+        urls = [url.strip() for url in main.get("server_urls", "").split(",") if url.strip()]
+        if not urls and main.get("server"):
+            urls = [f"https://{main['server']}:{main.get('port', PUPPETDB_PORT)}"]
+        return f"/{path}", _endpoints(urls, notes)
+    return "", []
+
+
+def _endpoints(urls: list[str], notes: list[str]) -> list[tuple[str, int]]:
+    found: list[tuple[str, int]] = []
+    for url in urls:
+        try:
+            parts = urlsplit(url)
+            if parts.scheme == "https" and parts.hostname:
+                found.append((parts.hostname, parts.port or PUPPETDB_PORT))
+            else:
+                notes.append(f"server_urls: {url} is no https URL")
+        except ValueError as error:
+            notes.append(f"server_urls: {url}: {error}")
+    return found
+
+
+def _servers(
+    urls: list[tuple[str, int]], resolve: Resolver, route: Router, notes: list[str]
+) -> tuple[list[Server], set[str]]:
+    servers: list[Server] = []
+    own: set[str] = set()
+    for host, port in urls:
+        try:
+            addresses = resolve(host, port)
+        except OSError as error:
+            notes.append(f"{host}: cannot be resolved: {error.strerror or error}")
+            addresses = []
+        interface = ""
+        for address in addresses:
+            try:
+                interface, ours = route(address, port)
+                own.add(ours)
+                break
+            except OSError as error:
+                notes.append(f"{address}: no route: {error.strerror or error}")
+        servers.append(Server(host, port, tuple(addresses), interface))
+    return servers, own
+
+
+def resolved(host: str, port: int) -> list[str]:
+    """The addresses of a name, by the hosts file and the resolver, as Java would ask them. Raises OSError."""
+    return list(
+        dict.fromkeys(
+            str(entry[4][0]).partition("%")[0] for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        )
+    )
+
+
+def routed(address: str, port: int) -> tuple[str, str]:
+    """The interface towards an address, and our own address there; nothing is sent. Raises OSError."""
+    from inspector.live.sources.interfaces import interfaces
+
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        probe.connect((address, port))
+        own = str(probe.getsockname()[0]).partition("%")[0]
+    if own == address:
+        return "lo", own  # this machine itself
+    for found in interfaces():
+        if own in found.addresses:
+            return found.name, own
+    return "", own

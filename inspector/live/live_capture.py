@@ -1,0 +1,422 @@
+"""The loop of a live capture: frames from the sources into the engine, connections into the window, findings to whoever
+listens, evidence to the disk.
+
+One thread does all of it. Several times a second it asks the engine which handshakes are decided and which connections
+have ended, judges those with all that their verdicts need, and tells. It ends when it is asked to, when a stop
+condition is met, or when no source can give anything more.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+
+import numpy as np
+
+from inspector.capture.frames import CaptureInfo, FrameBatch
+from inspector.document import Finding, Incident
+from inspector.extract.engine import LiveEngine, capture_facts
+from inspector.extract.journal import JournalRecord, JournalRow
+from inspector.facts import CaptureFacts, ConnectionFacts, Facts
+from inspector.findings import change
+from inspector.findings.case import Options
+from inspector.findings.judge import Analysis, incidents, judge
+from inspector.findings.prediction import extended
+from inspector.live.clock import LoopClock
+from inspector.live.lru_set import LruSet
+from inspector.live.outputs.trigger import AFTER_NS, kept_lengths, wanted_of
+from inspector.live.sources.source import Source, ready, stopped
+from inspector.live.update import Keeping, Listener, Update
+from inspector.live.window import Window, row_of
+from inspector.logs.entries import LogFacts
+from inspector.text.times import SECOND_NS, rfc3339
+from inspector.wire.losses import Losses
+
+WAIT_SECONDS = 0.25
+URGENT_SECONDS = 0.3
+"""How often connections that were given up are judged at most."""
+
+TICK_SECONDS = 0.25
+"""How often the engine is asked what was decided. A connection that was given up is judged at once, others together
+once a second.
+"""
+
+SECOND = 1.0
+STEP_NS = SECOND_NS // 2
+"""A clock that moves so much against the one that only counts was set."""
+
+TOGETHER = 300
+"""Connections that are judged without waiting for the second: more at once would keep the loop from its frames."""
+
+FLOWS = 20_000
+CONNECTIONS = 10_000
+DOUBTFUL = 50
+TOLD = 10_000
+"""Findings that are known to have been told."""
+
+LOSSES = 100
+TIDY_SECONDS = 60.0
+
+
+class LiveCapture:
+    """A live capture. Its numbers may be read from another thread; nothing else may."""
+
+    def __init__(
+        self,
+        sources: list[Source],
+        options: Options,
+        keeping: Keeping,
+        name: str,
+        most: int = CONNECTIONS,
+        clock: LoopClock = time,
+    ) -> None:
+        """``name``: of what is captured. ``most``: connections that are remembered. ``clock``: what all waiting is
+        measured by.
+        """
+        self.sources = sources
+        self._clock = clock
+        self.keeping = keeping
+        self.info = CaptureInfo(name)
+        self.engine = LiveEngine(FLOWS, keeping.keys.channels if keeping.keys is not None else None)
+        journal = keeping.journal
+        self.window = Window(self.engine.facts, most, journal)
+        self.connections = 0
+        """Connections whose handshake was decided."""
+        self.incidents = 0
+        self.lag_ns = 0
+        """How far the last frame lay behind this machine's clock when it was looked at; 0 where its time is of another
+        machine.
+        """
+        self.losses: list[str] = []
+        """What could not be kept, each thing once."""
+        self.options = options
+        self._together = min(TOGETHER, most // 4)
+        self._number = 1
+        self._capture = journal.capture if journal is not None else 0
+        self._before = journal.before if journal is not None else []
+        self._packet_ns = 0
+        self._packet_at = self._clock.monotonic_ns()
+        self._offset = self._clock.time_ns() - self._clock.monotonic_ns()
+        self._started = self._clock.monotonic()
+        self._stopping = False
+        self._flush_asked = False
+        self._changed: dict[str, tuple[bool, bool]] = {}
+        """Connections that are to be judged: whether each is new, and whether it is over."""
+        self._urgent: dict[str, None] = {}
+        """Those of them that were given up."""
+        self._judged = 0.0
+        self._rows: dict[str, JournalRow] = {}
+        self._records: list[JournalRecord] = []
+        self._told: LruSet[str] = LruSet(TOLD)
+        self._wanted: LruSet[None] = LruSet(TOLD)
+        """Incidents that are known."""
+        self._doubtful: LruSet[None] = LruSet(DOUBTFUL)
+        self._dropped = 0
+        self._tidied = self._clock.monotonic()
+        self._journal_trouble = ""
+        if journal is not None:
+            for found in journal.latest(most // 2):
+                self.window.put(found, True)
+
+    @property
+    def dropped(self) -> int | None:
+        """Packets that the kernel dropped, as far as the sources say."""
+        said = [source.dropped for source in self.sources if source.dropped is not None]
+        return sum(said) if said else None
+
+    @property
+    def now_ns(self) -> int:
+        """Packet time; it goes on where no packets come."""
+        return (
+            self._packet_ns + (self._clock.monotonic_ns() - self._packet_at)
+            if self._packet_ns
+            else self._clock.time_ns()
+        )
+
+    def stop(self) -> None:
+        """End soon; may be called from another thread or a signal handler."""
+        self._stopping = True
+
+    def ask_flush(self) -> None:
+        """Have everything known written at the next tick; may be called from a signal handler."""
+        self._flush_asked = True
+
+    def record(self, kind: str, name: str, json: bytes) -> None:
+        """Something for the journal. Of the loop's own thread."""
+        if self.keeping.journal is not None:
+            self._records.append(JournalRecord(self.now_ns, kind, name, json))
+
+    def captures(self) -> list[CaptureFacts]:
+        """What is captured, behind what the journal's earlier runs captured."""
+        self.info.drops = self.dropped
+        now = capture_facts(self.info, self.engine.losses.get(self._capture, Losses()))
+        return [*self._before, now]
+
+    def whole(self) -> Facts:
+        """All that is known now. Of the loop's own thread."""
+        facts = self.window.whole(self.captures(), dict(self.engine.facts.other_flows))
+        facts.bounded = self.limits()
+        facts.logs = self._logs()
+        facts.secrets = self.keeping.keys.problems() if self.keeping.keys is not None else []
+        return facts
+
+    def _logs(self) -> list[LogFacts]:
+        return self.keeping.logs.facts() if self.keeping.logs is not None else []
+
+    def limits(self) -> list[str]:
+        """What was forgotten or could not be kept."""
+        found = list(self.losses)
+        if self.window.forgotten:
+            where = ", and can be found in the journal" if self.keeping.journal is not None else ""
+            found.append(
+                f"{self.window.forgotten} older connections were forgotten, so that memory stays bounded{where}"
+            )
+        if self.engine.evicted:
+            found.append(f"{self.engine.evicted} flows were closed early because more than {FLOWS} were open at once")
+        return found
+
+    def run(self, listener: Listener) -> None:
+        """Until it is to end."""
+        tick = second = self._clock.monotonic()
+        while not self._stopping:
+            self._wait()
+            now = self._clock.monotonic()
+            if now >= tick:
+                tick = now + TICK_SECONDS
+                self._tick(listener)
+            if self._flush_asked:
+                self._flush_asked = False
+                self._flush(listener)
+            if now >= second:
+                second = now + SECOND
+                self._second(listener)
+            if self._is_over():
+                break
+        self._finish(listener)
+
+    def _wait(self) -> None:
+        for source, batch in ready(self.sources, WAIT_SECONDS):
+            self._take(batch, source.is_here)
+
+    def _take(self, batch: FrameBatch, is_here: bool) -> None:
+        """Frames of one source: numbered anew, analysed, and kept as far as they are wanted."""
+        batch.number = np.arange(self._number, self._number + len(batch), dtype=np.int64)
+        batch.capture = self._capture
+        self._number += len(batch)
+        self.info.count(batch)
+        self.info.bytes_read += int(batch.captured.sum())
+        segments, reach = self.engine.take(batch)
+        newest = int(batch.time_ns.max())
+        recording, trigger = self.keeping.recording, self.keeping.trigger
+        if recording is not None or trigger is not None:
+            keep, rows = kept_lengths(batch, segments, reach)
+            if recording is not None:
+                recording.write(batch, keep, newest)
+            if trigger is not None:
+                trigger.hold(batch, keep, rows)
+        self._packet_ns, self._packet_at = newest, self._clock.monotonic_ns()
+        self.lag_ns = max(self._clock.time_ns() - newest, 0) if is_here else 0
+
+    def _tick(self, listener: Listener) -> None:
+        for source in self.sources:
+            source.tick()
+            while source.news:
+                listener.news(self.now_ns, "source", source.news.popleft())
+        if self.keeping.keys is not None:
+            self.keeping.keys.poll()
+        ended, decided = self.engine.settle(self.now_ns)
+        self._put_ended(ended, listener)  # before those that may have offered what these were given
+        for found in decided:
+            self._put(found, is_final=False)
+        if self._urgent and self._clock.monotonic() >= self._judged + URGENT_SECONDS:
+            self._put_all_decided()
+            self._judge({name: self._changed.pop(name) for name in self._urgent}, listener)
+        listener.tick()
+        if len(self._changed) >= self._together:
+            self._judge_all(listener)
+        if self.keeping.trigger is not None:
+            for written in self.keeping.trigger.due(self.now_ns):
+                listener.written(written)
+
+    def _put(self, found: ConnectionFacts, is_final: bool) -> None:
+        """Into the window, the journal, and what is judged next."""
+        name, entry, is_new = self.window.put(found, is_final)
+        self.connections += is_new
+        before = self._changed.get(name, (False, False))
+        self._changed[name] = (before[0] or is_new, before[1] or is_final)
+        if entry.gave_up:
+            self._urgent[name] = None
+            if self.keeping.logs is not None:
+                self.keeping.logs.waits(name)
+        if self.keeping.journal is not None:
+            self._rows[name] = row_of(name, entry, found)
+
+    def _put_ended(self, ended: list[ConnectionFacts], listener: Listener) -> None:
+        """Judged before so many have come that some are forgotten again."""
+        for found in ended:
+            self._put(found, is_final=True)
+            if len(self._changed) >= self._together + len(self._urgent):
+                # not those that were given up: where their sessions come from may be among what is still to be put
+                rest = {name: self._changed.pop(name) for name in list(self._changed) if name not in self._urgent}
+                self._judge(rest, listener)
+
+    def _put_all_decided(self) -> None:
+        """Where the sessions of connections that were given up come from must be known when those are judged."""
+        for found in self.engine.decided():
+            self._put(found, is_final=False)
+
+    def _judge_all(self, listener: Listener) -> None:
+        if self._urgent:
+            self._put_all_decided()
+        changed, self._changed = self._changed, {}
+        if changed:
+            self._judge(changed, listener)
+
+    def _judge(self, changed: dict[str, tuple[bool, bool]], listener: Listener) -> None:
+        """Judge connections that were decided or have ended, with all that their verdicts need."""
+        self._judged = self._clock.monotonic()
+        for name in changed:
+            self._urgent.pop(name, None)
+        facts = self.window.around([*changed, *self._doubtful], self.captures())
+        facts.logs = self._logs()
+        analysis = judge(facts, self.options)
+        case = analysis.case
+        for name in self._doubtful:
+            changed.setdefault(name, (False, False))
+        places = {seen.id: seen.index for seen in case.observed if seen.id in changed}
+        decided = sorted(place for name, place in places.items() if changed[name][0])
+        ended = sorted(place for name, place in places.items() if changed[name][1])
+        findings = []
+        wanted = set(places.values())
+        for seen, finding in change.aborts(case, [extended(case, service) for service in case.services]):
+            if seen.index in wanted:
+                self._doubt(seen.id, finding)
+                if self._told.is_other(finding.id, finding.verdict):
+                    findings.append(finding)
+        found = incidents(case, findings)
+        self.incidents += sum(incident.id not in self._wanted for incident in found)
+        listener.update(Update(analysis, decided, ended, findings, found))
+        by_id = {finding.id: finding for finding in findings}
+        for incident in found:
+            self._want(analysis, by_id[incident.id], incident, listener)
+
+    def _doubt(self, name: str, finding: Finding) -> None:
+        """An abort that is only possible is judged again with what comes: how its client takes the same certificate
+        later may settle it.
+        """
+        if finding.verdict == "confirmed":
+            self._doubtful.drop(name)
+        else:
+            self._doubtful.is_other(name, None)
+
+    def _want(self, analysis: Analysis, finding: Finding, incident: Incident, listener: Listener) -> None:
+        """Have the packets of an incident written, once."""
+        trigger = self.keeping.trigger
+        is_new = self._wanted.is_other(incident.id, None)
+        if trigger is None or not is_new:
+            return
+        answer = trigger.want(wanted_of(analysis, finding, incident, self.now_ns + AFTER_NS, self.window.connections))
+        if answer is not None:
+            listener.written(answer)
+
+    def _second(self, listener: Listener) -> None:
+        now_ns = self.now_ns
+        self._judge_all(listener)
+        logs = self.keeping.logs
+        if logs is not None and logs.poll(lambda text: listener.news(now_ns, "log", text)):
+            self._judge(dict.fromkeys(logs.waiting(), (False, False)), listener)
+        self._look_at_clock(listener)
+        dropped = self.dropped or 0
+        if dropped > self._dropped:
+            listener.news(
+                now_ns, "drops", f"{dropped - self._dropped} packets were dropped in the last second, {dropped} so far"
+            )
+            self._dropped = dropped
+        recording = self.keeping.recording
+        if recording is not None:
+            recording.drops(self.info.packets, dropped)
+            if recording.trouble:
+                self.lose(listener, "disk", f"{recording.path}: frames are not written: {recording.trouble}")
+        self._commit(listener)
+        if self._clock.monotonic() - self._tidied > TIDY_SECONDS or self.window.is_untidy:
+            self._tidied = self._clock.monotonic()
+            used = self.window.tidy()
+            if used is not None:
+                self.engine.forget_certificates(used)
+        listener.second()
+
+    def _look_at_clock(self, listener: Listener) -> None:
+        offset = self._clock.time_ns() - self._clock.monotonic_ns()
+        step = offset - self._offset
+        self._offset = offset
+        if abs(step) > STEP_NS:
+            self.lose(
+                listener,
+                "clock",
+                f"this machine's clock was set {'forward' if step > 0 else 'back'} by {abs(step) / SECOND_NS:.1f} s at"
+                f" {rfc3339(self._clock.time_ns())}",
+            )
+
+    def lose(self, listener: Listener, kind: str, text: str) -> None:
+        """Tell a loss once, and have verdicts know of it."""
+        if text not in self.losses and len(self.losses) < LOSSES:
+            self.losses.append(text)
+            listener.news(self.now_ns, kind, text)
+            self.record("limit", kind, text.encode())
+
+    def _commit(self, listener: Listener) -> None:
+        journal = self.keeping.journal
+        if journal is None:
+            return
+        if journal.trouble:  # told once, as any loss is
+            self.lose(listener, "journal", f"{journal.path}: what was kept before cannot be read: {journal.trouble}")
+        rows, records = self._rows, self._records
+        self._rows, self._records = {}, []
+        try:
+            journal.write(rows.values(), records, self.engine.facts, self.captures()[-1])
+            self._journal_trouble = ""
+        except (sqlite3.Error, OSError) as error:
+            if not self._journal_trouble:
+                self._journal_trouble = str(error)
+                self.lose(listener, "journal", f"{journal.path}: the journal is not written: {error}")
+
+    def _is_over(self) -> bool:
+        stop = self.keeping.stop
+        recording = self.keeping.recording
+        if all(source.state == "ended" for source in self.sources):
+            return True
+        if stop.duration is not None and self._clock.monotonic() - self._started >= stop.duration:
+            return True
+        if stop.packets is not None and self.info.packets >= stop.packets:
+            return True
+        if stop.incidents is not None and self.incidents >= stop.incidents:
+            return not (self.keeping.trigger is not None and self.keeping.trigger.is_waiting)
+        if recording is None:
+            return False
+        return bool(
+            (stop.filesize is not None and recording.bytes >= stop.filesize * 1000)
+            or (stop.files is not None and recording.files > stop.files)
+        )
+
+    def _finish(self, listener: Listener) -> None:
+        """What the sources still hold, then all that is open."""
+        for batch in stopped(self.sources):
+            self._take(batch, False)
+        self._tick(listener)
+        self._put_ended(self.engine.close(), listener)
+        self._second(listener)
+        for written in self.keeping.trigger.due(self.now_ns, at_once=True) if self.keeping.trigger is not None else ():
+            listener.written(written)
+        self._commit(listener)
+
+    def _flush(self, listener: Listener) -> None:
+        """Everything known is on the disk."""
+        self._commit(listener)
+        if self.keeping.recording is not None:
+            self.keeping.recording.flush()
+
+    def close(self) -> None:
+        """Files and journal, whatever happened."""
+        for kept in (self.keeping.recording, self.keeping.journal, self.keeping.logs, self.keeping.keys):
+            if kept is not None:
+                kept.close()

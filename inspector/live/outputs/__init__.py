@@ -1,0 +1,1 @@
+"""What a live capture writes: lines, recordings, metrics, evidence, commands."""

@@ -1,0 +1,249 @@
+"""``watch`` without a screen: a JSON line for each connection, finding and incident, for what a person should know, and
+statistics every minute.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import Any, BinaryIO
+
+import msgspec
+
+from inspector.document import Incident
+from inspector.findings import describe
+from inspector.findings.case import Case
+from inspector.findings.change import ABORT
+from inspector.findings.from_logs import lines_of
+from inspector.findings.judge import judge
+from inspector.live.aside import Aside
+from inspector.live.live_capture import LiveCapture
+from inspector.live.lru_set import LruSet
+from inspector.live.outputs.execution import Execution
+from inspector.live.outputs.metrics import MetricRow, Metrics
+from inspector.live.outputs.trigger import Written
+from inspector.live.update import Update
+from inspector.text.safe import path_text, safe_text
+from inspector.text.times import SECOND_NS, rfc3339
+
+STATISTICS_SECONDS = 60.0
+SURVEY_SECONDS = 10.0
+SURVEY_SHARE = 0.01
+"""Of the time, what may go into judging all that is remembered, for the findings that are not about one connection."""
+
+ROWS = 1_000
+"""Of what handshakes are counted by; whatever comes beyond them is counted together."""
+
+KNOWN = 10_000
+"""Findings, assessments and log lines that are known to have been told."""
+
+NEWS_CHARACTERS = 2_000
+
+
+class LinePrinter:
+    """A listener that prints. ``out``: unbuffered or flushed after each call."""
+
+    def __init__(
+        self,
+        watching: LiveCapture,
+        out: BinaryIO,
+        metrics: Metrics | None,
+        execution: Execution | None,
+        with_connections: bool = True,
+    ) -> None:
+        self._watching = watching
+        self._out = out
+        self._metrics = metrics
+        self._execution = execution
+        self._with_connections = with_connections
+        self._handshakes: Counter[MetricRow] = Counter()
+        self._encode = msgspec.json.Encoder().encode
+        self._survey_at = time.monotonic() + SURVEY_SECONDS
+        self._statistics_at = time.monotonic() + STATISTICS_SECONDS
+        self._surveyed = -1
+        self._survey: Aside | None = None
+        self._known: LruSet[str] = LruSet(KNOWN)
+        self._waiting: dict[str, Incident] = {}
+        """Incidents for which a command is run once their packets are written."""
+
+    def update(self, update: Update) -> None:
+        """Findings first, then the connections that are over."""
+        case = update.analysis.case
+        for finding in update.findings:
+            self._line("finding", finding, finding.id)
+        for incident in update.incidents:
+            self._line("incident", incident, incident.id)
+            if self._execution is not None and self._watching.keeping.trigger is not None:
+                self._waiting[incident.id] = incident
+            elif self._execution is not None:
+                self._execution.run(incident, "")
+        for seen in update.seen(update.decided):
+            row = MetricRow(
+                case.services[seen.service].name,
+                case.services[seen.service].port,
+                case.label(seen),
+                describe.result(seen),
+                seen.health_check,
+            )
+            known = row in self._handshakes or len(self._handshakes) < ROWS
+            self._handshakes[row if known else row._replace(service="(others)", port=0, backend="?")] += 1
+        if self._with_connections:
+            for seen in update.seen(update.ended):
+                self._line("connection", describe.connection(case, seen), "")
+        self._tell_logs(case)
+        self._out.flush()
+
+    def _tell_logs(self, case: Case) -> None:
+        """Log lines of connections, each once, and again where it is settled whose it is."""
+        for index in case.logged.lines:
+            seen = case.observed[index]
+            for line in lines_of(case, seen):
+                state = f"{line.certain}"
+                name = f"{seen.id} {line.file} {line.line} {line.at}"
+                if line.form == "puppetserver" and self._known.is_other(name, state):
+                    self._plain("log", {"connection": seen.id, **msgspec.structs.asdict(line)})
+
+    def news(self, at_ns: int, kind: str, text: str) -> None:
+        """A line of its own."""
+        self._plain("news", {"at": rfc3339(at_ns), "kind": kind, "text": safe_text(path_text(text), NEWS_CHARACTERS)})
+
+    def written(self, written: Written) -> None:
+        """Where the packets of an incident lie."""
+        values = {
+            "incident": written.id,
+            "path": path_text(written.path),
+            "frames": written.frames,
+            "flows_missing": written.missing,
+            "problem": path_text(written.problem),
+        }
+        self._plain("evidence", values)
+        incident = self._waiting.pop(written.id, None)
+        if incident is not None and self._execution is not None:
+            self._execution.run(incident, written.path)
+
+    def tick(self) -> None:
+        """Nothing to do so often."""
+
+    def second(self) -> None:
+        """Statistics and surveys, where it is time for them."""
+        now = time.monotonic()
+        self._tell_execution()
+        self._survey_now_and_then(now)
+        if now >= self._statistics_at:
+            self._statistics_at = now + STATISTICS_SECONDS
+            self.statistics()
+        if self._metrics is not None:
+            problem = self._metrics.write(self._watching, self._handshakes, now)
+            if problem:
+                self.news(self._watching.now_ns, "disk", problem)
+
+    def _tell_execution(self, is_last: bool = False) -> None:
+        for text in self._execution.news(is_last) if self._execution is not None else ():
+            self.news(self._watching.now_ns, "exec", text)
+
+    def finish(self) -> None:
+        """The last words: what all that is remembered means, and totals."""
+        self._survey_last()
+        self._tell_execution(is_last=True)
+        self.statistics()
+        if self._metrics is not None:
+            self._metrics.write(self._watching, self._handshakes, float("inf"))
+
+    def _survey_last(self) -> None:
+        """Judge all that is remembered: tell the findings that are new or have become others, and how each service
+        stands in the end.
+        """
+        if self._survey is not None:
+            self._survey.drop()
+            self._survey = None
+        self._tell(survey(self._watching), is_last=True)
+
+    def _survey_now_and_then(self, now: float) -> None:
+        """The same in a process of its own, beside the capture, which must not wait."""
+        if self._survey is not None:
+            found = self._survey.result()
+            if found is None:
+                return
+            self._survey_at = now + max(SURVEY_SECONDS, (now - self._survey.began) / SURVEY_SHARE)
+            self._survey = None
+            self._tell(found)
+        elif now >= self._survey_at and self._surveyed != self._watching.connections:
+            self._surveyed = self._watching.connections
+            self._survey = Aside(self._survey_aside)
+
+    def _survey_aside(self) -> list[Surveyed]:
+        self._watching.window.forget_past()  # a database must not be used by two processes
+        return survey(self._watching)
+
+    def _tell(self, surveyed: list[Surveyed], is_last: bool = False) -> None:
+        for record, name, state, encoded in surveyed:
+            if self._known.is_other(name, state) or (is_last and record == "assessment"):
+                self._out.write(b'{"record":"%s",' % record.encode() + encoded[1:] + b"\n")
+                if record == "finding":
+                    self._watching.record(record, name, encoded)
+        self._out.flush()
+
+    def statistics(self) -> None:
+        """Totals since the start."""
+        watching = self._watching
+        recording, trigger, journal = watching.keeping.recording, watching.keeping.trigger, watching.keeping.journal
+        self._plain(
+            "statistics",
+            {
+                "at": rfc3339(watching.now_ns),
+                "packets": watching.info.packets,
+                "bytes": watching.info.bytes_read,
+                "drops": watching.dropped,
+                "lag_seconds": round(watching.lag_ns / SECOND_NS, 3),
+                "connections": watching.connections,
+                "remembered": len(watching.window),
+                "incidents": watching.incidents,
+                "handshakes": [{**row._asdict(), "count": count} for row, count in sorted(self._handshakes.items())],
+                "recorded": {"files": recording.files, "bytes": recording.bytes, "lost": recording.lost}
+                if recording is not None
+                else None,
+                "evidence": {"written": trigger.written, "skipped": trigger.skipped, "held_bytes": trigger.held_bytes}
+                if trigger is not None
+                else None,
+                "journal_bytes": journal.size() if journal is not None else None,
+                "limits": [
+                    *watching.limits(),
+                    *(watching.keeping.logs.problems() if watching.keeping.logs is not None else ()),
+                ],
+            },
+        )
+
+    def _line(self, record: str, value: object, name: str) -> None:
+        encoded = self._encode(value)
+        self._out.write(b'{"record":"%s",' % record.encode() + encoded[1:] + b"\n")
+        if name:
+            self._watching.record(record, name, encoded)
+
+    def _plain(self, record: str, values: dict[str, Any]) -> None:
+        self._out.write(self._encode({"record": record, **values}) + b"\n")
+        self._out.flush()
+        if record == "statistics":
+            self._watching.record(record, "", self._encode(values))
+
+
+Surveyed = tuple[str, str, str, bytes]
+"""The record's kind, what it is about, its state, and its JSON."""
+
+
+def survey(watching: LiveCapture) -> list[Surveyed]:
+    """The findings that are not about one connection, and the assessment of each service."""
+    document = judge(watching.whole(), watching.options).document
+    encode = msgspec.json.encode
+    found = [("finding", f.id, f"{f.verdict} {f.severity}", encode(f)) for f in document.findings if f.rule != ABORT]
+    at = rfc3339(watching.now_ns)
+    for service in document.services:
+        assessment = service.assessment
+        values = {
+            "at": at,
+            "service": service.id,
+            "name": service.name,
+            "port": service.port,
+            **msgspec.structs.asdict(assessment),
+        }
+        found.append(("assessment", service.id, f"{assessment.state} {assessment.grade}", encode(values)))
+    return found

@@ -1,0 +1,188 @@
+"""An interface of this machine, watched by a process of ours that does nothing else (``sniff``)."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import mmap
+import os
+import select
+import subprocess
+import sys
+import time
+from typing import Any
+
+from inspector.capture import pcap
+from inspector.capture.frames import FrameBatch
+from inspector.errors import InspectorError, NotPermittedError, UsageError
+from inspector.live.host.privileges import Account
+from inspector.live.sources.handover import MARGIN_BYTES
+from inspector.live.sources.processes import Process
+
+MAPPED_BYTES = 4 << 20
+"""Of shared memory, mapped at first."""
+
+
+class InterfaceSource(Process):
+    """An interface of this machine, watched by a process of ours. ``account``: whom it becomes once the capture is
+    open.
+
+    Its frames come in memory that both share (see ``sniff``): a batch is good until ``release``.
+    """
+
+    def __init__(
+        self,
+        interface: str,
+        expression: str,
+        account: Account | None,
+        snaplen: int = 262_144,
+        buffer_mib: int = 16,
+        promiscuous: bool = False,
+        by: str = "any",
+    ) -> None:
+        super().__init__(interface)
+        self._options = {
+            "interface": interface,
+            "filter": expression,
+            "account": account,
+            "snaplen": snaplen,
+            "buffer_mib": buffer_mib,
+            "promiscuous": promiscuous,
+            "by": by,
+        }
+        self.error: tuple[str, str] | None = None
+        """The kind of an error that was told, and its text."""
+        self._past = (0, 0)
+        self._regions: list[int] = []
+        self._mapped: dict[int, mmap.mmap] = {}
+        self._records: pcap.Records | None = None
+        self._filled = 0
+        self._region = 0
+
+    def attach(self, process: subprocess.Popen[bytes]) -> None:
+        """Its frames come in memory that is empty yet."""
+        self._records = None
+        self._filled = 0
+
+    def launch(self) -> tuple[subprocess.Popen[bytes], int]:
+        """Our own program again, as a process that only captures."""
+        self._forget_memory()
+        self._regions = [os.memfd_create(f"inspector-frames-{number}", os.MFD_CLOEXEC) for number in range(2)]
+        lines, status = os.pipe()
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            "inspector.live.sources.sniff",
+            json.dumps({**self._options, "status": status, "other": self._regions[1]}),
+        ]
+        try:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=self._regions[0],
+                stderr=subprocess.DEVNULL,
+                pass_fds=[status, self._regions[1]],
+                env=environment,
+                start_new_session=True,
+                bufsize=0,
+            )
+        except OSError as error:
+            os.close(lines)
+            raise UsageError(f"{sys.executable} cannot be started by this user: {error.strerror}") from None
+        finally:
+            os.close(status)
+        return process, lines
+
+    def ready(self, descriptor: int) -> FrameBatch | None:
+        """Frames, or news."""
+        if self._lines < 0 or descriptor != self._lines:
+            return None
+        self._read_lines()
+        if self._lines < 0:
+            self.ended()
+            return None
+        return self._frames() if self._filled else None
+
+    def _frames(self) -> FrameBatch | None:
+        """What the process has filled the memory with; the first time it is the stream's header."""
+        memory = self._map(self._region, self._filled + MARGIN_BYTES)
+        if self._records is None:
+            self._records = pcap.Records(memory[: pcap.HEADER_BYTES])
+            self.release()
+            return None
+        return self._records.batch(memory, self._filled)
+
+    def _map(self, region: int, size: int) -> mmap.mmap:
+        mapped = self._mapped.get(region)
+        if mapped is None or len(mapped) < size:
+            length = max(size, min(os.fstat(self._regions[region]).st_size, MAPPED_BYTES))
+            mapped = self._mapped[region] = mmap.mmap(self._regions[region], length, mmap.MAP_SHARED, mmap.PROT_READ)
+        return mapped
+
+    def release(self) -> None:
+        """The frames handed on last are done with."""
+        if self._filled and self.process is not None and self.process.stdin is not None:
+            self._filled = 0
+            with contextlib.suppress(OSError):
+                self.process.stdin.write(b".")
+
+    def ended(self) -> None:
+        """It ended: say how, and when it is started again."""
+        if self.process is not None and self.process.stdin is not None:
+            self.process.stdin.close()
+        super().ended()
+
+    def _forget_memory(self) -> None:
+        self._mapped.clear()
+        for region in self._regions:
+            os.close(region)
+        self._regions.clear()
+
+    def line(self, line: bytes) -> None:
+        """What ``sniff`` tells."""
+        told: dict[str, Any] = json.loads(line)
+        if "frames" in told:
+            self._filled, self._region = told["frames"], told["region"]
+        elif "received" in told:
+            self.received, self.dropped = told["received"] + self._past[0], told["dropped"] + self._past[1]
+        elif "opened" in told:
+            self.by = told["opened"]
+            self.state = "capturing"
+            self._past = (self.received, self.dropped or 0)
+            self.dropped = self.dropped or 0
+        elif "lost" in told:
+            self.state = "lost"
+            self.text = f"{self.name}: {told['lost']}; waiting for it to come back"
+            self.news.append(self.text)
+        elif "back" in told:
+            self.state = "capturing"
+            self.text = ""
+            self.news.append(f"{self.name}: is back")
+        elif "error" in told:
+            self.error = (told["kind"], told["error"])
+            self.text = told["error"]
+
+    def await_open(self, seconds: float = 10.0) -> None:
+        """Wait until the capture is open. Raises NotPermittedError or UsageError where it cannot be."""
+        until = time.monotonic() + seconds
+        while not self._filled and self.error is None and self._lines >= 0 and time.monotonic() < until:
+            if select.select([self._lines], [], [], 0.1)[0]:
+                self._read_lines()
+        if self._filled:
+            self._frames()
+        if self.error is not None:
+            kind, text = self.error
+            self.stop()
+            if kind == "permission":
+                raise NotPermittedError(text, "run it with sudo, or: inspector doctor")
+            raise UsageError(
+                text,
+                "inspector live -D lists the interfaces"
+                if kind == "device"
+                else "filters are written as for tcpdump: man pcap-filter",
+            )
+        if self.state == "starting":
+            self.stop()
+            raise InspectorError(f"{self.name}: the capture did not open within {seconds:.0f} s")

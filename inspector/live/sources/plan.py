@@ -1,0 +1,172 @@
+"""From what was asked to open sources: interfaces, the kernel's filter, whose rights are given up when."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from inspector.errors import UsageError
+from inspector.live.host.privileges import Account, account, become
+from inspector.live.sources.interface import InterfaceSource
+from inspector.live.sources.processes import Command
+from inspector.live.sources.source import PipeSource, Source
+
+ANY = "any"
+SNAPLEN = 262_144
+BUFFER_MIB = 32
+MOST_ANCESTORS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to capture. ``vips``: (host, port). ``piped``: a descriptor that holds a capture. ``by``: libpcap, scapy or
+    any.
+    """
+
+    interfaces: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
+    piped: int | None = None
+    expression: str = ""
+    vips: tuple[tuple[str, int], ...] = ()
+    snaplen: int = SNAPLEN
+    buffer_mib: int = BUFFER_MIB
+    promiscuous: bool = False
+    user: str | None = None
+    by: str = "any"
+
+
+@dataclass(slots=True)
+class OpenedSource:
+    """``account``: whom this process has become, None where it stayed who it was. ``filter``: the kernel's, empty where
+    no interface is captured.
+    """
+
+    sources: list[Source]
+    account: Account | None
+    filter: str
+
+    @property
+    def name(self) -> str:
+        """What is captured, in one word or a few."""
+        return ", ".join(source.name for source in self.sources)
+
+
+def becomes(request: Request, environment: Mapping[str, str]) -> Account | None:
+    """Whom this process is to become once the capture is open; None where it stays who it is. Raises UsageError."""
+    if os.geteuid() != 0:
+        if request.user is not None:
+            raise UsageError(f"-Z {request.user}: only root can become another user")
+        return None
+    who = account(request.user, environment)
+    return who if who.uid else None
+
+
+def opened(request: Request, environment: Mapping[str, str]) -> OpenedSource:
+    """Open all sources, and be an ordinary user afterwards. Raises InspectorError where one cannot be opened."""
+    commands: list[Source] = [Command(command) for command in request.commands]
+    if request.piped is not None:
+        commands.append(PipeSource("-", request.piped))
+    interfaces = request.interfaces or (() if commands else (ANY,))
+    who = becomes(request, environment)
+    if who is not None and "TMUX" not in environment and (address := _inherited("TMUX")):
+        os.environ["TMUX"] = address  # sudo hides it; the user behind it may still speak to their tmux
+    expression = kernel_filter(request.vips, request.expression, ssh_session(environment)) if interfaces else ""
+    watched = [
+        InterfaceSource(name, expression, who, request.snaplen, request.buffer_mib, request.promiscuous, request.by)
+        for name in interfaces
+    ]
+    is_open = False
+    try:
+        for interface in watched:
+            interface.start()
+        for interface in watched:
+            interface.await_open()
+        if who is not None:
+            try:
+                become(who)
+            except OSError as error:
+                raise UsageError(
+                    f"rights could not be given up: {error.strerror or error}", "-Z root keeps them"
+                ) from None
+            environment = os.environ
+            _settle_at_home(who)
+        for command in commands:
+            if who is not None:
+                command.advice = f"it runs as {who.name}: with -Z root it keeps root's rights"
+            command.start()
+        is_open = True
+    finally:
+        if not is_open:
+            for source in (*watched, *commands):
+                source.stop()
+    return OpenedSource([*watched, *commands], who, expression)
+
+
+def _settle_at_home(who: Account) -> None:
+    """What is looked up by HOME is the user's now, not root's."""
+    import pwd
+
+    try:
+        home = pwd.getpwuid(who.uid).pw_dir
+    except KeyError:
+        home = "/"
+    os.environ.update(HOME=home, USER=who.name, LOGNAME=who.name)
+    for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR"):
+        os.environ.pop(name, None)
+
+
+def kernel_filter(vips: Sequence[tuple[str, int]], own: str, ssh: tuple[str, int, str, int] | None) -> str:
+    """What the kernel lets through, in the language of pcap-filter(7): the services, joined with a filter of one's own,
+    never the SSH session's packets.
+
+    A service by its name is let through by its port alone: names are not looked up.
+    """
+    services = [
+        f"(host {host} and tcp port {port})" if _is_address(host) else f"(tcp port {port})"
+        for host, port in dict.fromkeys(vips)
+    ]
+    parts = [f"({' or '.join(services)})" if services else "tcp"]
+    if own:
+        parts.append(f"({own})")
+    if ssh is not None:
+        client, client_port, server, server_port = ssh
+        parts.append(f"not (host {client} and host {server} and tcp port {client_port} and tcp port {server_port})")
+    return " and ".join(parts)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def ssh_session(environment: Mapping[str, str]) -> tuple[str, int, str, int] | None:
+    """Client and server of the SSH session that this runs in, also behind sudo, which hides it from the environment;
+    None where there is none.
+    """
+    words = (environment.get("SSH_CONNECTION") or _inherited("SSH_CONNECTION")).split()
+    if len(words) != 4 or not (words[1].isdigit() and words[3].isdigit()):
+        return None
+    client, server = (word.partition("%")[0] for word in (words[0], words[2]))
+    return (client, int(words[1]), server, int(words[3])) if _is_address(client) and _is_address(server) else None
+
+
+def _inherited(name: str) -> str:
+    """A variable of the nearest ancestor that has it, as far as it may be looked at."""
+    process = os.getppid()
+    for _ in range(MOST_ANCESTORS):
+        if process <= 1:
+            break
+        try:
+            for entry in Path(f"/proc/{process}/environ").read_bytes().split(b"\0"):
+                if entry.startswith(name.encode() + b"="):
+                    return entry.partition(b"=")[2].decode("utf-8", "replace")
+            process = int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+        except (OSError, ValueError, IndexError):
+            break
+    return ""

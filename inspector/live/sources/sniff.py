@@ -1,0 +1,309 @@
+"""The process that captures: one interface in, pcap records into shared memory (``handover``), and JSON lines on its
+state and on drops.
+
+It does not look into packets. libpcap (by cypcap) hands them on in C; Scapy's socket does it where there is no such
+binding. Whoever parses them runs in another process, without rights. Where it was started as root, this one keeps the
+right to open captures, and nothing else.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import select
+import signal
+import struct
+import sys
+import time
+from pathlib import Path
+from typing import Any, NoReturn, Protocol
+
+from inspector.errors import InspectorError
+from inspector.live.host.privileges import CAP_NET_RAW, Account, become, die_with_parent
+from inspector.live.sources.handover import FRAMES, Handover
+
+RETIRE_SECONDS = 0.1
+"""How long the kernel may gather packets before it hands them on."""
+
+GATHER_SECONDS = 0.2
+"""How long frames are left to gather in the kernel's buffer: few large writes cost less than many small ones."""
+
+BUFFER_PARTS = 8
+"""No longer than it takes, at the rate of before, to fill this part of the buffer."""
+
+STATUS_SECONDS = 1.0
+REOPEN_SECONDS = 1.0
+SNAPLEN = 262_144
+MIB = 1 << 20
+MOST_FRAMES = 20_000
+"""Handed on at once."""
+
+WRITE_BYTES = 1 << 15
+ETHERNET = 1
+SOL_PACKET, STATISTICS = 263, 6
+"""PACKET_STATISTICS of packet(7): packets and drops since it was last asked."""
+
+
+class Unavailable(InspectorError):
+    """The capture cannot be opened. ``kind``: permission, device or filter."""
+
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(text)
+        self.kind = kind
+
+
+class Handle(Protocol):
+    """An open capture."""
+
+    by: str
+
+    def pump(self, seconds: float, also: list[int]) -> None:
+        """Wait so long at most, or for another descriptor, then write what is there into the memory. Raises Unavailable
+        where nothing more can come.
+        """
+
+    def drops(self) -> tuple[int, int]:
+        """Packets received and dropped since this process began."""
+
+    def reopen(self) -> None:
+        """Open it again, behind the same stream. Raises Unavailable."""
+
+
+class Libpcap:
+    """libpcap, through cypcap."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        import cypcap
+
+        self.by = str(cypcap.lib_version()).split(" (")[0]
+        self._options = options
+        self._cypcap = cypcap
+        self._pcap = self._opened()
+        self._past = (0, 0)
+        self._gather = GATHER_SECONDS
+        self._pumped = time.monotonic()
+        self._dumper = self._pcap.dump_open(Path("-"))
+        self._dumper.flush()
+        self._buffer = _buffered()
+
+    def _opened(self) -> Any:
+        cypcap, options = self._cypcap, self._options
+        kinds = cypcap.ErrorCode
+        try:
+            pcap = cypcap.create(options["interface"])
+            pcap.set_snaplen(options["snaplen"])
+            pcap.set_buffer_size(options["buffer_mib"] * MIB)
+            pcap.set_timeout(RETIRE_SECONDS)
+            pcap.set_promisc(options["promiscuous"])
+            pcap.set_tstamp_precision(cypcap.TstampPrecision.NANO)
+            pcap.activate()
+        except cypcap.Error as error:
+            kind = "permission" if error.code in (kinds.PERM_DENIED, kinds.PROMISC_PERM_DENIED) else "device"
+            raise Unavailable(kind, f"{options['interface']}: {error.msg}") from None
+        try:
+            pcap.setfilter(options["filter"], netmask=cypcap.NETMASK_UNKNOWN)
+        except cypcap.Error as error:
+            raise Unavailable("filter", f"-f {options['filter']}: {error.msg}") from None
+        pcap.setnonblock(True)
+        return pcap
+
+    def pump(self, seconds: float, also: list[int]) -> None:
+        """See ``Handle``."""
+        own = self._pcap.get_selectable_fd()
+        if own in select.select([own, *also], [], [], seconds)[0]:
+            time.sleep(self._gather)
+        before = os.lseek(FRAMES, 0, os.SEEK_CUR)
+        try:
+            self._pcap.dispatch(MOST_FRAMES, self._dumper.dump)
+        except self._cypcap.Error as error:
+            raise Unavailable("device", error.msg) from None
+        self._dumper.flush()
+        now = time.monotonic()
+        rate = (os.lseek(FRAMES, 0, os.SEEK_CUR) - before) / (now - self._pumped)
+        self._pumped = now
+        self._gather = min(GATHER_SECONDS, self._options["buffer_mib"] * MIB / BUFFER_PARTS / max(rate, 1))
+
+    def drops(self) -> tuple[int, int]:
+        """See ``Handle``."""
+        try:
+            stats = self._pcap.stats()
+        except self._cypcap.Error:
+            return self._past
+        return self._past[0] + stats.recv, self._past[1] + stats.drop
+
+    def reopen(self) -> None:
+        """See ``Handle``."""
+        past = self.drops()
+        pcap = self._opened()
+        if int(pcap.datalink()) != int(self._pcap.datalink()):
+            raise Unavailable("device", f"{self._options['interface']}: came back with another link type")
+        self._pcap, self._past = pcap, past
+
+
+def _buffered() -> Any:
+    """What libpcap writes to is C's stdout, which it has write each record at once: have it write by 32 KiB. The buffer
+    must live as long as the stream.
+    """
+    libc = ctypes.CDLL(None)
+    buffer = ctypes.create_string_buffer(WRITE_BYTES)
+    libc.setvbuf(ctypes.c_void_p.in_dll(libc, "stdout"), buffer, 0, ctypes.c_size_t(WRITE_BYTES))
+    return buffer
+
+
+class Scapy:
+    """Scapy's packet sockets, one for each interface: no binding to libpcap is needed, at a fraction of its speed."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        from scapy.config import conf
+
+        self.by = f"Scapy {conf.version}"
+        self._options = options
+        self._sockets = self._opened()
+        self._received = self._dropped = 0
+        self._out = open(FRAMES, "wb", WRITE_BYTES)  # noqa: SIM115 - for as long as this process lives
+        self._out.write(struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, SNAPLEN, ETHERNET))
+        self._out.flush()
+
+    def _opened(self) -> dict[Any, Any]:
+        import scapy.layers.l2  # noqa: F401 - tells link types
+        from scapy.arch.linux import L2ListenSocket
+        from scapy.config import conf
+        from scapy.error import Scapy_Exception
+        from scapy.interfaces import get_working_ifaces
+
+        options = self._options
+        interface = options["interface"]
+        names = [found.name for found in get_working_ifaces()] if interface == "any" else [interface]
+        sockets: dict[Any, Any] = {}
+        try:
+            for name in names:
+                listening = L2ListenSocket(iface=name, filter=options["filter"], promisc=options["promiscuous"])
+                if conf.l2types.layer2num.get(listening.LL) == ETHERNET:
+                    sockets[listening.ins] = listening
+        except PermissionError as error:
+            raise Unavailable("permission", f"{interface}: {error.strerror}") from None
+        except (OSError, ValueError) as error:
+            raise Unavailable("device", f"{interface}: {error}") from None
+        except Scapy_Exception as error:
+            raise Unavailable("filter", f"-f {options['filter']}: {error}") from None
+        if not sockets:
+            raise Unavailable("device", f"{interface}: not an Ethernet device; only libpcap reads others")
+        return sockets
+
+    def pump(self, seconds: float, also: list[int]) -> None:
+        """See ``Handle``."""
+        ready = [one for one in select.select([*self._sockets, *also], [], [], seconds)[0] if one in self._sockets]
+        until = time.monotonic() + seconds
+        count = 0
+        try:
+            while ready and time.monotonic() < until and count < MOST_FRAMES:
+                count += len(ready)
+                for one in ready:
+                    _, data, moment = self._sockets[one].recv_raw(SNAPLEN)
+                    if data is not None:
+                        ns = int(moment * 1e9) if moment else time.time_ns()
+                        held = data[: self._options["snaplen"]]
+                        self._out.write(struct.pack("<IIII", *divmod(ns, 1_000_000_000), len(held), len(data)) + held)
+                ready = select.select(list(self._sockets), [], [], 0)[0]
+        except OSError as error:
+            raise Unavailable("device", error.strerror or str(error)) from None
+        self._out.flush()
+
+    def drops(self) -> tuple[int, int]:
+        """See ``Handle``."""
+        for one in self._sockets:
+            packets, dropped = struct.unpack("II", one.getsockopt(SOL_PACKET, STATISTICS, 8))
+            self._received += packets
+            self._dropped += dropped
+        return self._received, self._dropped
+
+    def reopen(self) -> None:
+        """See ``Handle``."""
+        self._sockets = self._opened()
+
+
+def opened(options: dict[str, Any]) -> Handle:
+    """A capture by the best means that there is. Raises Unavailable."""
+    if options["by"] != "scapy":
+        try:
+            return Libpcap(options)
+        except ImportError:
+            if options["by"] == "libpcap":
+                raise Unavailable("device", "cypcap, the binding to libpcap, is not installed") from None
+    return Scapy(options)
+
+
+class StatusLine:
+    """The line on this process' state that its parent reads."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def __call__(self, **values: object) -> None:
+        os.write(self._descriptor, json.dumps(values).encode() + b"\n")
+
+
+def main() -> NoReturn:
+    """Capture until the parent ends this."""
+    options = json.loads(sys.argv[1])
+    sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - nothing else, whoever prints it, comes between the frames
+    die_with_parent(signal.SIGKILL)
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    tell = StatusLine(options["status"])
+    try:
+        handle = opened(options)
+        if options["account"] is not None:
+            become(Account(*options["account"]), keep=(CAP_NET_RAW,))
+            die_with_parent(signal.SIGKILL)  # forgotten by the kernel when the user changed
+    except Unavailable as problem:
+        tell(error=str(problem), kind=problem.kind)
+        raise SystemExit(1) from None
+    except OSError as problem:
+        tell(error=f"rights could not be given up: {problem}", kind="permission")
+        raise SystemExit(1) from None
+    stopping: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, frame: stopping.append(number))
+    tell(opened=handle.by)
+    handover = Handover(options["other"], tell)
+    handover.hand_on()
+    _pump(handle, handover, tell, stopping)
+
+
+def _pump(handle: Handle, handover: Handover, tell: StatusLine, stopping: list[int]) -> NoReturn:
+    """``stopping``: not empty once this is to end; what the kernel holds by then is still handed on."""
+    told = 0.0
+    while True:
+        is_last = bool(stopping)
+        try:
+            handle.pump(0 if is_last else STATUS_SECONDS / 2, handover.awaits)
+        except Unavailable as problem:
+            tell(lost=str(problem))
+            _again(handle, stopping)
+            tell(back=handle.by)
+        now = time.monotonic()
+        if now - told >= STATUS_SECONDS or is_last:
+            told = now
+            received, dropped = handle.drops()
+            tell(received=received, dropped=dropped)
+        handover.hand_on(is_last)
+        if is_last:
+            raise SystemExit(0)
+
+
+def _again(handle: Handle, stopping: list[int]) -> None:
+    """The interface has gone: wait for one of its name."""
+    while not stopping:
+        time.sleep(REOPEN_SECONDS)
+        try:
+            handle.reopen()
+        except Unavailable:
+            continue
+        return
+    raise SystemExit(0)
+
+
+if __name__ == "__main__":
+    main()

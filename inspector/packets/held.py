@@ -1,0 +1,113 @@
+"""The frames of some connections, held in memory with their TCP payloads told apart: what evidence is cut from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from msgspec import Struct
+
+from inspector.capture.frames import FrameBatch
+from inspector.facts import FRAME_BITS, PackedEndpoint
+from inspector.packets import reread as evidence
+from inspector.packets.reread import FlowFrames
+from inspector.wire.segments import SegmentBatch, SegmentDecoder
+
+LANE_BYTES = 8 << 20
+"""Of each direction of a connection so much is held; behind it only that frames were there."""
+
+HELD_BYTES = 256 << 20
+
+
+class HeldFrame(Struct):
+    """One TCP segment. ``frame``: reference. ``data``: the whole frame as captured; ``payload_at``: where the payload
+    begins in it, -1 where a tunnel hides it.
+
+    ``payload``: what was captured of it; ``length``: its length on the wire. ``is_client``: from the flow's first end.
+    """
+
+    frame: int
+    ns: int
+    link_type: int
+    original: int
+    data: bytes
+    payload_at: int
+    payload: bytes
+    length: int
+    seq: int
+    flags: int
+    is_client: bool
+    ack: int = 0
+
+
+class HeldFlow(Struct):
+    """The frames of one flow in the order of their capture. ``ends``: client and server."""
+
+    ends: tuple[PackedEndpoint, PackedEndpoint]
+    frames: list[HeldFrame]
+    bytes: list[int]
+    """Held of each direction, server first."""
+
+
+class Holding:
+    """``flows``: parallel to those that were asked for. ``is_full``: memory ran out, and later frames are missing."""
+
+    def __init__(self, wanted: Sequence[FlowFrames]) -> None:
+        self.flows = [HeldFlow(flow.ends, [], [0, 0]) for flow in wanted]
+        self.bytes = 0
+        self.is_full = False
+        self._wanted = wanted
+        self._decoder = SegmentDecoder()
+        self._by_pair: dict[frozenset[int], list[int]] = {}
+        self._number = {end: evidence.end_number(self._decoder, end) for flow in wanted for end in flow.ends}
+        for place, flow in enumerate(wanted):
+            self._by_pair.setdefault(frozenset(self._number[end] for end in flow.ends), []).append(place)
+
+    def read(self, paths: Sequence[str], late: Mapping[int, int] | None = None) -> None:
+        """Read the captures once more. ``late``: as in ``Story``. Raises UnreadableError."""
+        self.take(evidence.frames(paths, self._wanted, decoder=self._decoder, late=late))
+
+    def take(self, batches: Iterable[tuple[FrameBatch, SegmentBatch]]) -> None:
+        """Frames with their segments."""
+        for batch, segments in batches:
+            rows = {number: row for row, number in enumerate(batch.number.tolist())}
+            for at in range(len(segments)):
+                if self.bytes > HELD_BYTES:
+                    self.is_full = True
+                    return
+                self._hold(batch, rows[int(segments.number[at])], segments, at)
+
+    def _hold(self, batch: FrameBatch, row: int, segments: SegmentBatch, at: int) -> None:
+        source = int(segments.source[at])
+        frame = batch.capture << FRAME_BITS | int(segments.number[at])
+        pair = frozenset((source, int(segments.target[at])))
+        place = next((p for p in self._by_pair.get(pair, ()) if self._wanted[p].holds(frame)), None)
+        if place is None:
+            return
+        flow = self.flows[place]
+        is_client = source == self._number[flow.ends[0]]
+        offset, captured = int(batch.offset[row]), int(batch.captured[row])
+        start, held = int(segments.start[at]), int(segments.held[at])
+        payload = segments.data[start : start + held].tobytes()
+        is_plain = segments.data is batch.data and offset <= start <= offset + captured
+        if flow.bytes[is_client] > LANE_BYTES:
+            payload = b""
+            captured = min(captured, start - offset) if is_plain else captured
+        flow.bytes[is_client] += len(payload)
+        data = batch.data[offset : offset + captured].tobytes()
+        self.bytes += len(data) + len(payload)
+        flow.frames.append(
+            HeldFrame(
+                frame,
+                int(batch.time_ns[row]),
+                int(batch.link_type[row]),
+                int(batch.original[row]),
+                data,
+                start - offset if is_plain else data.rfind(payload) if payload else -1,
+                payload,
+                int(segments.length[at]),
+                int(segments.seq[at]),
+                int(segments.flags[at]),
+                is_client,
+                int(segments.ack[at]),
+            )
+        )

@@ -1,0 +1,175 @@
+"""The messages of one connection with their bytes, read again from the captures, and opened again where there are
+secrets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from inspector.extract.engine import Engine
+from inspector.extract.stretch import supplied
+from inspector.facts import FRAME_BITS, ConnectionFacts
+from inspector.packets.reread import among, end_number, flow_of, story_again
+from inspector.tls.messages import with_header
+from inspector.tls.records import Mark, RecordReader
+from inspector.tls.tree import Node, alert_tree, handshake_tree
+from inspector.tracking.connections import ConnectionAssembly
+from inspector.tracking.sessions import is_modern
+from inspector.wire.segments import SYN, SegmentDecoder
+from inspector.wire.streams import Stream
+
+if TYPE_CHECKING:
+    from inspector.secrets.inputs import SecretInputs
+
+CHANGE = Node("ChangeCipherSpec", "1 byte", 0, 1, (Node("type", "change_cipher_spec (1)", 0, 1),))
+SEALED = {20: "ChangeCipherSpec", 21: "Alert", 22: "Handshake", 24: "Heartbeat"}
+
+
+class RawMessage(NamedTuple):
+    """A message with its bytes. ``frame``: reference. ``data``: empty where it was encrypted. ``letter``: as in
+    ``facts.Event``, or ``message``.
+    """
+
+    letter: str
+    from_client: bool
+    frame: int
+    ns: int
+    data: bytes
+    tree: Node
+    decrypted: bool = False
+
+
+def raw_messages(
+    paths: Sequence[str],
+    connection: ConnectionFacts,
+    is_stopped: Callable[[], bool] = lambda: False,
+    given: SecretInputs | None = None,
+    late: Mapping[int, int] | None = None,
+) -> list[RawMessage]:
+    """The messages of a connection with their bytes, in the order of the wire. ``late``: as in ``Story``. Raises
+    UnreadableError.
+    """
+    story = story_again(paths, late)
+    engine = Engine()
+    gathered: _Gathered | None = None
+    streams: tuple[Stream, ...] = ()
+    decoder = SegmentDecoder()
+    client = end_number(decoder, connection.client)
+    supply = supplied(story, given)
+    for batch, segments in among(story.batches(), [flow_of(connection)], is_stopped, decoder):
+        supply = supplied(story, given, supply)
+        engine.secrets = supply.channels if supply else None
+        if gathered is None:  # not before the capture's own secrets are known
+            gathered = _Gathered(engine)
+            streams = (Stream(gathered.readers[0]), Stream(gathered.readers[1]))
+        base = batch.capture << FRAME_BITS
+        for row in range(len(segments)):
+            stream, seq = streams[int(segments.source[row]) != client], int(segments.seq[row])
+            if int(segments.flags[row]) & SYN:
+                stream.anchor(seq + 1 & 0xFFFFFFFF)
+                seq += 1
+            length = int(segments.length[row])
+            if length:
+                start = int(segments.start[row])
+                held = segments.data[start : start + int(segments.held[row])].tobytes()
+                stream.insert(
+                    stream.offset(seq & 0xFFFFFFFF),
+                    held,
+                    length,
+                    base | int(segments.number[row]),
+                    int(segments.time_ns[row]),
+                )
+    for stream in streams:
+        stream.finish()
+    if gathered is None:
+        return []
+    if gathered.channel is not None:
+        gathered.channel.outcome()
+    return sorted(gathered.found, key=lambda m: (m.ns, m.frame))
+
+
+class _Gathered(ConnectionAssembly):
+    """Keeps every message, with what a connection does with it. Lane 0 is the client's."""
+
+    __slots__ = ("found", "readers")
+
+    def __init__(self, store: Engine) -> None:
+        super().__init__(store)
+        self.client_lane = 0
+        self.readers = [RecordReader(0, self), RecordReader(1, self)]
+        self.attach(self.readers)
+        self.found: list[RawMessage] = []
+
+    def _add(self, letter: str, lane: int, mark: Mark, data: bytes, tree: Node, *, decrypted: bool = False) -> None:
+        self.found.append(RawMessage(letter, lane == 0, mark[1], mark[2], data, tree, decrypted))
+
+    def message(self, lane: int, kind: int, body: bytes, mark: Mark) -> None:
+        """A handshake message in clear."""
+        super().message(lane, kind, body, mark)
+        data = with_header(kind, body)
+        self._add("message", lane, mark, data, handshake_tree(data, is_modern=is_modern(self.handshake)))
+        if is_modern(self.handshake):
+            for reader in self.readers:
+                reader.modern = True
+
+    def unsealed_message(self, lane: int, kind: int, body: bytes, mark: Mark) -> None:
+        """A handshake message that was decrypted."""
+        super().unsealed_message(lane, kind, body, mark)
+        data = with_header(kind, body)
+        self._add(
+            "message", lane, mark, data, handshake_tree(data, is_modern=is_modern(self.handshake)), decrypted=True
+        )
+
+    def sslv2_hello(self, lane: int, record: bytes, mark: Mark) -> None:
+        """A CLIENT-HELLO in SSLv2 framing."""
+        super().sslv2_hello(lane, record, mark)
+        self._add("message", lane, mark, record, Node("SSLv2 CLIENT-HELLO", f"{len(record)} bytes", 0, len(record)))
+
+    def change_cipher_spec(self, lane: int, mark: Mark) -> None:
+        """From here on the direction is encrypted."""
+        super().change_cipher_spec(lane, mark)
+        self._add("I", lane, mark, b"\x01", CHANGE)
+
+    def unsealed_change(self, lane: int, mark: Mark) -> None:
+        """From here on the direction is encrypted with other keys."""
+        super().unsealed_change(lane, mark)
+        self._add("I", lane, mark, b"\x01", CHANGE, decrypted=True)
+
+    def alert(self, lane: int, level: int, code: int, mark: Mark) -> None:
+        """An alert in clear."""
+        super().alert(lane, level, code, mark)
+        self._add("L", lane, mark, bytes((level & 255, code & 255)), alert_tree(level, code))
+
+    def unsealed_alert(self, lane: int, level: int, code: int, mark: Mark) -> None:
+        """An alert that was decrypted."""
+        super().unsealed_alert(lane, level, code, mark)
+        self._add("L", lane, mark, bytes((level & 255, code & 255)), alert_tree(level, code), decrypted=True)
+
+    def sealed(self, lane: int, content_type: int, length: int, mark: Mark, head: bytes = b"") -> None:
+        """An encrypted record: only its header says something."""
+        super().sealed(lane, content_type, length, mark, head)
+        name = SEALED.get(content_type, f"record type {content_type}")
+        children = (
+            Node("content type", f"{name} ({content_type})", 0, 0),
+            Node("length", f"{length:,} bytes, encrypted", 0, 0),
+        )
+        self._add(
+            {21: "l", 22: "f", 20: "i"}.get(content_type, "D"),
+            lane,
+            mark,
+            b"",
+            Node(f"{name} (encrypted)", f"{length:,} bytes", 0, 0, children),
+        )
+
+    def application_data(self, lane: int, length: int, mark: Mark) -> None:
+        """Only the first of each direction is kept, as on the ladder."""
+        super().application_data(lane, length, mark)
+        if not any(m.letter == "D" and m.from_client == (lane == 0) for m in self.found):
+            self._add(
+                "D",
+                lane,
+                mark,
+                b"",
+                Node("application data (encrypted)", f"{length:,} bytes in its first record", 0, 0),
+            )

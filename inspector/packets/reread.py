@@ -1,0 +1,159 @@
+"""The frames of some connections, read again from their captures: for the bytes behind a message (``contents``), and
+for slices that another person opens.
+
+Facts hold no bytes of messages, so that millions of connections fit; whoever wants to see them reads the capture once
+more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+
+from inspector.capture.files import Story
+from inspector.capture.frames import FrameBatch
+from inspector.capture.writer import PcapngWriter
+from inspector.errors import UnreadableError
+from inspector.facts import FRAME_BITS, CaptureFacts, ConnectionFacts, PackedEndpoint
+from inspector.wire.segments import SegmentBatch, SegmentDecoder
+
+
+class FlowFrames(NamedTuple):
+    """Which frames: those between two endpoints from one frame reference to another, in each capture that holds any."""
+
+    ends: tuple[PackedEndpoint, PackedEndpoint]
+    places: tuple[tuple[int, int], ...]
+
+    def holds(self, reference: int) -> bool:
+        """Whether a frame between the endpoints is one of them."""
+        return any(first <= reference <= last for first, last in self.places)
+
+
+def flow_of(connection: ConnectionFacts) -> FlowFrames:
+    """All frames of a connection, or of one leg of it."""
+    return FlowFrames((connection.client, connection.server), connection.places)
+
+
+def frames(
+    paths: Sequence[str],
+    flows: Iterable[FlowFrames],
+    is_stopped: Callable[[], bool] = lambda: False,
+    decoder: SegmentDecoder | None = None,
+    late: Mapping[int, int] | None = None,
+) -> Iterator[tuple[FrameBatch, SegmentBatch]]:
+    """The frames of some flows with their segments, batch by batch. ``decoder``: one whose numbers for addresses are
+    known already. ``late``: as in
+    ``Story``. Raises UnreadableError where a capture cannot be read again.
+    """
+    yield from among(story_again(paths, late).batches(), flows, is_stopped, decoder)
+
+
+def clocks_late(captures: Sequence[CaptureFacts]) -> dict[int, int]:
+    """By how much the clocks of captures are later than that which is believed: what was taken out of the times of all
+    their frames.
+    """
+    late = {
+        index: sum(clock.ns for clock in capture.clocks if clock.other != index)
+        for index, capture in enumerate(captures)
+    }
+    return {index: ns for index, ns in late.items() if ns}
+
+
+def story_again(paths: Sequence[str], late: Mapping[int, int] | None = None) -> Story:
+    """The captures, to be read a second time. ``late``: as in ``Story``. Raises UnreadableError where
+    that cannot be.
+    """
+    if "-" in paths:
+        raise UnreadableError("standard input cannot be read a second time", "save the capture to a file and open that")
+    if not paths:
+        raise UnreadableError("no packets were kept", "inspector live -w FILE keeps them")
+    return Story(paths, late)
+
+
+def among(
+    batches: Iterable[FrameBatch],
+    flows: Iterable[FlowFrames],
+    is_stopped: Callable[[], bool] = lambda: False,
+    decoder: SegmentDecoder | None = None,
+) -> Iterator[tuple[FrameBatch, SegmentBatch]]:
+    """Those of some frames that belong to some flows, with their segments."""
+    wanted = list(flows)
+    if not wanted:
+        return
+    decoder = decoder or SegmentDecoder()
+    low, high = min(first for f in wanted for first, _ in f.places), max(last for f in wanted for _, last in f.places)
+    keys: dict[frozenset[int], list[FlowFrames]] = {}
+    for flow in wanted:
+        key = frozenset(end_number(decoder, end) for end in flow.ends)
+        keys.setdefault(key, []).append(flow)
+    ends = np.array(sorted({e for key in keys for e in key}), np.uint64)
+    captures = high >> FRAME_BITS
+    for batch in batches:
+        if is_stopped():
+            return
+        base = batch.capture << FRAME_BITS
+        first, last = base | int(batch.number[0]), base | int(batch.number[-1])
+        if last < low or first > high:
+            if captures == 0 and batch.capture == 0 and first > high:
+                return
+            continue
+        segments = decoder.decode(batch)
+        rows = np.isin(segments.source, ends) & np.isin(segments.target, ends)
+        for row in np.flatnonzero(rows).tolist():
+            reference = base | int(segments.number[row])
+            pair = frozenset((int(segments.source[row]), int(segments.target[row])))
+            rows[row] = any(f.holds(reference) for f in keys.get(pair, ()))
+        if rows.any():
+            found = segments.select(rows)
+            yield batch.select(np.isin(batch.number, found.number)), found
+
+
+def end_number(decoder: SegmentDecoder, end: PackedEndpoint) -> int:
+    """An endpoint as the decoder's segments write it."""
+    return decoder.addresses.number(end.address) << 16 | end.port
+
+
+def save(
+    paths: Sequence[str],
+    flows: Iterable[FlowFrames],
+    out: BinaryIO,
+    comments: dict[int, str],
+    late: Mapping[int, int] | None = None,
+) -> int:
+    """Write the frames of some flows as pcapng, in the order of time; how many. ``comments``: by frame reference.
+    ``late``: as in ``Story``: one file has one clock.
+    """
+    writer = PcapngWriter(out)
+    story, wanted = story_again(paths, late), list(flows)
+    decoder = SegmentDecoder()
+    for window in story.windows() if len(story.captures) > 1 else [story.batches()]:
+        found = (batch for batch, _ in among(window, wanted, decoder=decoder))
+        for batch in _interleaved(list(found)) if len(story.captures) > 1 else found:
+            writer.write(batch, comments_on(batch, comments))
+    return writer.count
+
+
+def _interleaved(batches: Sequence[FrameBatch]) -> Iterator[FrameBatch]:
+    """The frames of several captures in the order of time."""
+    if len(batches) < 2:
+        yield from batches
+        return
+    sizes = [len(batch) for batch in batches]
+    order = np.argsort(np.concatenate([batch.time_ns for batch in batches]), kind="stable")
+    owner, row = (
+        np.repeat(np.arange(len(batches)), sizes)[order],
+        np.concatenate([np.arange(size) for size in sizes])[order],
+    )
+    for rows in np.split(np.arange(len(order)), np.flatnonzero(np.diff(owner)) + 1):
+        yield batches[int(owner[rows[0]])].select(row[rows])
+
+
+def comments_on(batch: FrameBatch, comments: dict[int, str]) -> dict[int, str]:
+    """Comments by frame reference, as those of one capture by frame number."""
+    return {
+        reference & (1 << FRAME_BITS) - 1: text
+        for reference, text in comments.items()
+        if reference >> FRAME_BITS == batch.capture
+    }

@@ -1,0 +1,1 @@
+"""The filter language: its fields, its grammar, and all connections in columns to sort and filter by."""

@@ -1,0 +1,320 @@
+"""The filter language of ``-Y`` and of the app: ``outcome:aborted backend:B cert~puppetdb1 rtt>5ms -kind:full "text"``.
+
+Terms side by side must all hold; ``or`` and parentheses combine; ``-`` negates. ``field:value`` is equality
+(case-insensitive, ``*`` matches anything),
+``field~value`` containment, ``< <= > >=`` compare numbers with units. A word or "text" alone is looked for in all text
+fields.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from inspector.errors import UsageError
+from inspector.facts import ConnectionFacts
+from inspector.findings.judge import Analysis
+from inspector.query.fields import BY_NAME, OTHER_NAMES, TEXT_FIELDS, Field, FieldLookup, Holds, Value, Values
+from inspector.tracking.observed import Observed
+
+Mask = npt.NDArray[np.bool_]
+
+UNITS: dict[Holds, dict[str, float]] = {
+    "number": {"": 1.0},
+    "duration": {"": 1.0, "ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0},
+    "size": {"": 1.0, "kb": 1e3, "mb": 1e6, "gb": 1e9},
+}
+EXAMPLES: dict[Holds, str] = {
+    "number": "a number such as 443",
+    "duration": "a duration such as 5ms",
+    "size": "a size such as 1MB",
+}
+LISTED = 12
+"""So many values of a field are all named in an error; of more, those that are alike."""
+
+TOKEN = re.compile(
+    r'\s*(?:(?P<paren>[()])|(?P<minus>-(?=[\w"(]))|(?P<term>(?P<field>\w+)(?P<op><=|>=|[:~<>])(?P<value>"[^"]*"|[^\s()]+))|(?P<text>"[^"]*"|[^\s()]+))'
+)
+
+
+UNFINISHED = re.compile(r"(\w+)(?:<=|>=|[:~<>])")
+
+
+class FilterError(UsageError):
+    """``column`` counts from 1."""
+
+    def __init__(self, message: str, expression: str, column: int) -> None:
+        super().__init__(f"filter: {message} at column {column}", f"{expression}\n  {' ' * (column - 1)}^")
+        self.column = column
+
+
+class CodedColumn:
+    """A field of all connections: ``codes`` (int32, one a connection) point into ``values``, each
+    different value once.
+    """
+
+    def __init__(self, codes: npt.NDArray[np.int32], values: list[Values]) -> None:
+        self.codes = codes
+        self.values = values
+
+    @cached_property
+    def texts(self) -> list[str]:
+        """Each value as one text to look into, its parts set apart by NUL."""
+        return ["\0".join([_text(v) for v in value if v is not None]) for value in self.values]
+
+
+class Predicate(Protocol):
+    """A condition, asked of one connection or of all at once."""
+
+    def holds(self, names: FieldLookup, seen: Observed, main: ConnectionFacts) -> bool:
+        """Whether one connection matches."""
+
+    def select(self, columns: Mapping[str, CodedColumn]) -> Mask:
+        """For each connection of some columns whether it matches."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Match:
+    field: Field
+    test: Callable[[Values], bool]
+
+    def holds(self, names: FieldLookup, seen: Observed, main: ConnectionFacts) -> bool:
+        return self.test(self.field.read(names, seen, main))
+
+    def select(self, columns: Mapping[str, CodedColumn]) -> Mask:
+        column, test = columns[self.field.name], self.test
+        return (
+            np.array([test(v) for v in column.values], np.bool_)[column.codes]
+            if column.values
+            else np.zeros(len(column.codes), np.bool_)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Contains:
+    field: Field
+    wanted: str
+
+    def holds(self, names: FieldLookup, seen: Observed, main: ConnectionFacts) -> bool:
+        return any(self.wanted in _text(v) for v in self.field.read(names, seen, main) if v is not None)
+
+    def select(self, columns: Mapping[str, CodedColumn]) -> Mask:
+        column, wanted = columns[self.field.name], self.wanted
+        if not column.values or "\0" in wanted:
+            return np.zeros(len(column.codes), np.bool_)
+        return np.array([text != "" and wanted in text for text in column.texts], np.bool_)[column.codes]
+
+
+@dataclass(frozen=True, slots=True)
+class _Not:
+    term: Predicate
+
+    def holds(self, names: FieldLookup, seen: Observed, main: ConnectionFacts) -> bool:
+        return not self.term.holds(names, seen, main)
+
+    def select(self, columns: Mapping[str, CodedColumn]) -> Mask:
+        return np.logical_not(self.term.select(columns))
+
+
+@dataclass(frozen=True, slots=True)
+class _All:
+    terms: tuple[Predicate, ...]
+
+    def holds(self, names: FieldLookup, seen: Observed, main: ConnectionFacts) -> bool:
+        return all(t.holds(names, seen, main) for t in self.terms)
+
+    def select(self, columns: Mapping[str, CodedColumn]) -> Mask:
+        mask: Mask = np.logical_and.reduce([t.select(columns) for t in self.terms])
+        return mask
+
+
+@dataclass(frozen=True, slots=True)
+class _Any:
+    terms: tuple[Predicate, ...]
+
+    def holds(self, names: FieldLookup, seen: Observed, main: ConnectionFacts) -> bool:
+        return any(t.holds(names, seen, main) for t in self.terms)
+
+    def select(self, columns: Mapping[str, CodedColumn]) -> Mask:
+        mask: Mask = np.logical_or.reduce([t.select(columns) for t in self.terms])
+        return mask
+
+
+def compile_filter(expression: str) -> Predicate:
+    """A condition on connections. Raises FilterError with the column of the mistake."""
+    parser = _Parser(expression)
+    test = parser.alternatives()
+    if parser.at < len(parser.tokens):
+        raise FilterError("a closing parenthesis without an opening one", expression, parser.column())
+    return test
+
+
+def matching(test: Predicate, analysis: Analysis) -> Callable[[Observed], bool]:
+    """The condition as a question to the connections of one analysis."""
+    names = FieldLookup(analysis)
+    return lambda seen: test.holds(names, seen, seen.main)
+
+
+class _Parser:
+    def __init__(self, expression: str) -> None:
+        self.expression = expression
+        self.tokens: list[re.Match[str]] = []
+        self.at = 0
+        position = 0
+        while expression[position:].strip():
+            match = TOKEN.match(expression, position)
+            if match is None:
+                raise FilterError("cannot read this", expression, position + 1)
+            self.tokens.append(match)
+            position = match.end()
+
+    def column(self) -> int:
+        if self.at < len(self.tokens):
+            match = self.tokens[self.at]
+            return match.start(match.lastgroup or 0) + 1 if match.lastgroup else match.start() + 1
+        return len(self.expression) + 1
+
+    def peek(self) -> re.Match[str] | None:
+        return self.tokens[self.at] if self.at < len(self.tokens) else None
+
+    def alternatives(self) -> Predicate:
+        tests: list[Predicate] = [self.conjunction()]
+        while (token := self.peek()) is not None and token["text"] == "or":
+            self.at += 1
+            tests.append(self.conjunction())
+        return tests[0] if len(tests) == 1 else _Any(tuple(tests))
+
+    def conjunction(self) -> Predicate:
+        tests: list[Predicate] = []
+        while (token := self.peek()) is not None and token["paren"] != ")" and token["text"] != "or":
+            tests.append(self.term(token))
+        if not tests:
+            raise FilterError("a term is missing", self.expression, self.column())
+        return _All(tuple(tests))
+
+    def term(self, token: re.Match[str]) -> Predicate:
+        self.at += 1
+        if token["minus"]:
+            following = self.peek()
+            if following is None:
+                raise FilterError("a term is missing behind -", self.expression, self.column())
+            return _Not(self.term(following))
+        if token["paren"]:
+            inner = self.alternatives()
+            if self.peek() is None:
+                raise FilterError("a parenthesis is not closed", self.expression, token.start("paren") + 1)
+            self.at += 1
+            return inner
+        if token["text"]:
+            if (unfinished := UNFINISHED.fullmatch(token["text"])) and OTHER_NAMES.get(
+                unfinished[1].lower(), unfinished[1].lower()
+            ) in BY_NAME:
+                raise FilterError(f"a value is missing behind {token['text']}", self.expression, token.end("text") + 1)
+            return _contains([BY_NAME[name] for name in TEXT_FIELDS], token["text"].strip('"').lower())
+        return self.field_term(token)
+
+    def field_term(self, token: re.Match[str]) -> Predicate:
+        """``field:value`` and the like."""
+        name = token["field"].lower()
+        field = BY_NAME.get(OTHER_NAMES.get(name, name))
+        if field is None:
+            known = ", ".join(BY_NAME)
+            raise FilterError(
+                f"no field {token['field']} (there are {known})", self.expression, token.start("field") + 1
+            )
+        operator, value = token["op"], token["value"].strip('"').lower()
+        if field.holds == "text" and operator not in ":~":
+            raise FilterError(
+                f"{field.name} has no order: use {field.name}: or {field.name}~", self.expression, token.start("op") + 1
+            )
+        if operator == "~":
+            self.require_value(field, token, lambda known: value in known)
+            return _contains([field], value)
+        if operator != ":":
+            return _compares(field, operator, self.number(field, token))
+        wanted = SAME.get(value, value)
+        if field.holds != "text" and wanted != "none" and "*" not in wanted:
+            return _is_about(field, self.number(field, token))
+        self.require_value(field, token, lambda known: fnmatchcase(known, wanted) if "*" in wanted else known == wanted)
+        return _equals(field, wanted)
+
+    def number(self, field: Field, token: re.Match[str]) -> float:
+        """A number in the units of a field. Raises FilterError."""
+        value = token["value"].strip('"')
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)(\D*)", value.lower())
+        if found is None or found[2] not in UNITS[field.holds]:
+            raise FilterError(
+                f"{field.name} wants {EXAMPLES[field.holds]}, and {value} is none",
+                self.expression,
+                token.start("value") + 1,
+            )
+        return float(found[1]) * UNITS[field.holds][found[2]]
+
+    def require_value(self, field: Field, token: re.Match[str], fits: Callable[[str], bool]) -> None:
+        """Raises FilterError where a field can have no value that fits."""
+        value = token["value"].strip('"')
+        if (
+            not field.values
+            or any(fits(known.lower()) for known in (*field.values, "none"))
+            or (field.form and re.fullmatch(field.form, value.lower()))
+        ):
+            return
+        if field.form and (token["op"] == "~" or "*" in value):
+            return  # part of a value that has no name, perhaps
+        known: list[str] = list(field.values)
+        if len(known) > LISTED:
+            known = get_close_matches(value, known, 5, 0.4) or known[:5]
+        others = "among others " if len(known) < len(field.values) else ""
+        raise FilterError(
+            f"{field.name} has no value {value} (there are {others}{', '.join(known)})",
+            self.expression,
+            token.start("value") + 1,
+        )
+
+
+def _text(value: Value) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}" if value < 1e6 else f"{value:.0f}"
+    return (value or "none").lower() if value is not None else "none"
+
+
+SAME = {"true": "yes", "false": "no", "null": "none"}
+NOTHING: Values = (None,)
+
+
+def _is_about(field: Field, wanted: float) -> Predicate:
+    return _Match(
+        field, lambda values: any(isinstance(v, float) and math.isclose(v, wanted, rel_tol=1e-9) for v in values)
+    )
+
+
+def _equals(field: Field, wanted: str) -> Predicate:
+    if "*" in wanted:
+        return _Match(field, lambda values: any(fnmatchcase(_text(v), wanted) for v in values))
+    return _Match(field, lambda values: any(_text(v) == wanted for v in values or NOTHING))
+
+
+def _contains(fields: list[Field], wanted: str) -> Predicate:
+    tests = [_Contains(field, wanted) for field in fields]
+    return tests[0] if len(tests) == 1 else _Any(tuple(tests))
+
+
+def _compares(field: Field, operator: str, bound: float) -> Predicate:
+    compare: Callable[[float], bool] = {
+        "<": lambda v: v < bound,
+        "<=": lambda v: v <= bound,
+        ">": lambda v: v > bound,
+        ">=": lambda v: v >= bound,
+    }[operator]
+    return _Match(field, lambda values: any(isinstance(v, float) and compare(v) for v in values))

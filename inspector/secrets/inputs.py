@@ -1,0 +1,95 @@
+"""What was given to open records with, before anything is read: key logs and servers' keys; and the secrets that
+captures bring themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+
+from inspector.errors import UsageError
+from inspector.secrets.channel import Channels
+from inspector.secrets.server_keys import ServerKey, read_server_key
+from inspector.secrets.store import Secrets
+from inspector.text.safe import path_text
+
+TLS_KEY_LOG = (b"KSLT", b"TLSK")
+"""The type of a Decryption Secrets Block that holds a key log, in both byte orders (draft-ietf-opsawg-pcapng, section
+4.7).
+"""
+
+LONGEST_KEY_LOG = 1 << 30
+
+
+class SecretInputs:
+    """``key_logs``: name and content. Only those go to another process."""
+
+    def __init__(self, key_logs: Sequence[tuple[str, bytes]] = (), server_keys: Sequence[ServerKey] = ()) -> None:
+        self.key_logs = tuple(key_logs)
+        self.server_keys = tuple(server_keys)
+
+    @cached_property
+    def secrets(self) -> Secrets:
+        """All of it, and what captures add while they are read."""
+        found = Secrets(self.server_keys)
+        for name, content in self.key_logs:
+            found.add(content, name)
+        return found
+
+    @classmethod
+    def of(cls, secrets: Secrets) -> SecretInputs:
+        """What is known already."""
+        found = cls()
+        found.secrets = secrets
+        return found
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was given."""
+        return not self.key_logs and not self.server_keys and "secrets" not in self.__dict__
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return SecretInputs, (self.key_logs,)
+
+
+def given(key_logs: Sequence[str], server_keys: Sequence[str], ask: Callable[[str], str]) -> SecretInputs:
+    """Read the files. ``ask``: called with a prompt for a passphrase. Raises UsageError where one cannot be read."""
+    keys = tuple(read_server_key(path, ask) for path in server_keys)
+    return SecretInputs(tuple((path, content_of(path)) for path in key_logs), keys)
+
+
+def content_of(path: str) -> bytes:
+    """A key log's bytes. Raises UsageError where it cannot be read."""
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(LONGEST_KEY_LOG)
+    except OSError as error:
+        raise UsageError(f"{path_text(path)}: {error.strerror}") from None
+
+
+class Supply:
+    """Secrets for one reading of a story: what was given, and decryption secrets blocks as the captures bring them."""
+
+    def __init__(self, begin: SecretInputs | None) -> None:
+        self._given = begin or SecretInputs()
+        self._taken: dict[str, int] = {}
+        self.secrets: Secrets | None = None if self._given.is_empty else self._given.secrets
+
+    def take(self, blocks: Sequence[bytes], name: str) -> None:
+        """The Decryption Secrets Blocks of a capture, as far as it has been read."""
+        for block in blocks[self._taken.get(name, 0) :]:
+            if block[:4] in TLS_KEY_LOG:
+                length = int.from_bytes(block[4:8], "little" if block[:4] == TLS_KEY_LOG[0] else "big")
+                self.secrets = self._given.secrets
+                self.secrets.add(block[8 : 8 + length], name)
+        self._taken[name] = len(blocks)
+
+    @property
+    def channels(self) -> Channels | None:
+        """What opens records with them, as an engine asks it; None where there are none yet."""
+        return Channels(self.secrets) if self.secrets is not None else None
+
+    def problems(self) -> list[str]:
+        """What was wrong with them."""
+        return list(self.secrets.problems.values()) if self.secrets is not None else []

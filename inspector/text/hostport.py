@@ -1,0 +1,21 @@
+"""``HOST:PORT`` as people write it."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from inspector.errors import UsageError
+
+
+def parsed(text: str) -> tuple[str, int]:
+    """Host, an address in its shortest form or a name in lower case, and port. Raises UsageError."""
+    host, colon, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not colon or not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise UsageError(
+            f"--vip {text}: not HOST:PORT", "an IPv6 address stands in brackets: --vip '[2001:db8::1]:8081'"
+        )
+    try:
+        return str(ipaddress.ip_address(host)), int(port)
+    except ValueError:
+        return host.lower(), int(port)

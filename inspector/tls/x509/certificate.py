@@ -1,0 +1,285 @@
+"""A certificate read field by field (RFC 5280, section 4.1), each for itself: what one field lacks costs no other.
+
+A parser of the standard refuses the whole certificate for one odd byte, and says nothing. What stands in captures was
+read by somebody nonetheless, mostly by Java's ``sun.security.x509.X509CertImpl``, which is lax in some places and
+strict in others. This reader gives every field that can be read, and says where Java would refuse the certificate: then
+a client's abort comes from that, before any comparison of certificates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, TypeVar
+
+from inspector.tls.x509 import der
+from inspector.tls.x509.distinguished_names import Name, read_name
+from inspector.tls.x509.general_names import NO_NAMES, AlternativeNames, read_alternative_names
+from inspector.tls.x509.public_keys import Algorithm, PublicKey, read_algorithm, read_public_key
+from inspector.tls.x509.signatures import SIGNATURES
+from inspector.tls.x509.validity import read_time
+
+ProblemKind = Literal[
+    "structure",
+    "version",
+    "serial_number",
+    "signature_algorithm",
+    "issuer",
+    "validity",
+    "subject",
+    "public_key",
+    "extensions",
+    "duplicate_extension",
+    "critical_extension",
+    "curve",
+    "alternative_names",
+    "trailing_bytes",
+]
+
+READ_BY_JAVA: dict[ProblemKind, bool | None] = {"curve": None, "alternative_names": True, "trailing_bytes": True}
+"""Java refuses the certificate for every other kind; None where that depends on which Java."""
+
+
+class CertificateProblem(NamedTuple):
+    """What of a certificate is not as it must be. ``detail``: the extension's object identifier, the kind of name, the
+    key.
+    """
+
+    kind: ProblemKind
+    detail: str = ""
+
+    @property
+    def is_read_by_java(self) -> bool | None:
+        """Whether Java reads a certificate with it; None where that depends on which Java."""
+        return READ_BY_JAVA.get(self.kind, False)
+
+
+@dataclass(slots=True)
+class Reading:
+    """Names of distinguished names as read; times in nanoseconds since the epoch, None where they cannot be read.
+    ``problems``: the gravest first.
+    """
+
+    subject: Name | None = None
+    issuer: Name | None = None
+    serial: int | None = None
+    not_before: int | None = None
+    not_after: int | None = None
+    key: PublicKey | None = None
+    signature: str = ""
+    names: AlternativeNames = NO_NAMES
+    is_authority: bool = False
+    problems: list[CertificateProblem] = field(default_factory=list)
+
+    def note(self, kind: ProblemKind, detail: str = "") -> None:
+        """Add a problem."""
+        self.problems.append(CertificateProblem(kind, detail))
+
+
+BASIC_CONSTRAINTS, ALTERNATIVE_NAMES, KEY_USAGE, EXTENDED_KEY_USAGE = "2.5.29.19", "2.5.29.17", "2.5.29.15", "2.5.29.37"
+KNOWN_TO_JAVA = frozenset(
+    f"2.5.29.{n}" for n in (9, 14, 15, 16, 17, 18, 19, 20, 21, 27, 28, 29, 30, 31, 32, 33, 35, 36, 37, 46, 54)
+) | frozenset(("1.3.6.1.5.5.7.1.1", "1.3.6.1.5.5.7.1.11", "1.3.6.1.5.5.7.48.1.5", "2.16.840.1.113730.1.1"))
+"""Extensions that Java parses (``sun.security.x509.OIDMap``): a critical one must be parseable."""
+
+V1, V3 = 0, 2
+Kept = TypeVar("Kept")
+
+
+class Extension(NamedTuple):
+    """As in RFC 5280, section 4.2."""
+
+    oid: str
+    is_critical: bool
+    content: bytes
+
+
+def read_certificate(data: bytes) -> Reading:
+    """Read what can be read of a certificate, whatever the bytes. Raises nothing."""
+    reading = Reading()
+    try:
+        whole, rest = der.first(data)
+        parts = der.several(der.of_tag(whole, der.SEQUENCE))
+        signed = der.several(der.of_tag(parts[0], der.SEQUENCE)) if parts else []
+    except der.DerError:
+        reading.note("structure")
+        return reading
+    version = _version(reading, signed)
+    if len(signed) < 6:
+        reading.note("structure")
+        return reading
+    serial, algorithm, issuer, validity, subject, key = signed[:6]
+    reading.serial = _kept(reading, "serial_number", lambda: der.integer(serial))
+    reading.issuer = _kept(reading, "issuer", lambda: read_name(issuer))
+    reading.subject = _kept(reading, "subject", lambda: read_name(subject))
+    _validity(reading, validity)
+    _key(reading, key)
+    _signature(reading, algorithm, parts[1:])
+    _rest(reading, version, signed[6:])
+    if reading.issuer is not None and not any(reading.issuer):
+        reading.note("issuer")
+    if rest:
+        reading.note("trailing_bytes")
+    reading.problems.sort(key=lambda p: (p.is_read_by_java is True, p.is_read_by_java is None))
+    return reading
+
+
+def subject_public_key_info(data: bytes) -> bytes | None:
+    """The encoded key of a certificate; None where there is none to be found. Raises nothing."""
+    try:
+        signed = der.several(der.of_tag(der.several(der.of_tag(der.first(data)[0], der.SEQUENCE))[0], der.SEQUENCE))
+        place = 6 if _is_context(signed[0], 0) else 5
+        return der.encoded(signed[place])
+    except (der.DerError, IndexError):
+        return None
+
+
+def _kept(reading: Reading, kind: ProblemKind, read: Callable[[], Kept]) -> Kept | None:
+    try:
+        return read()
+    except der.DerError:
+        reading.note(kind)
+        return None
+
+
+def _is_context(value: der.Value, number: int) -> bool:
+    return value.tag & (der.CLASS | der.NUMBER) == der.CONTEXT | number
+
+
+def _version(reading: Reading, signed: list[der.Value]) -> int:
+    """The version, taken from the front of the fields; v1 where there is none."""
+    if not signed or not _is_context(signed[0], 0):
+        return V1
+    value = signed.pop(0)
+    if not value.tag & der.CONSTRUCTED:
+        return V1
+    found = _kept(reading, "version", lambda: der.small_integer(der.first(value.content)[0]))
+    return V3 if found is None else found
+
+
+def _validity(reading: Reading, value: der.Value) -> None:
+    times = _kept(reading, "validity", lambda: der.several(der.of_tag(value, der.SEQUENCE)))
+    if times is None:
+        return
+    if len(times) != 2:
+        reading.note("validity")
+        return
+    reading.not_before = _kept(reading, "validity", lambda: read_time(times[0]))
+    reading.not_after = _kept(reading, "validity", lambda: read_time(times[1]))
+
+
+def _key(reading: Reading, value: der.Value) -> None:
+    key = reading.key = _kept(reading, "public_key", lambda: read_public_key(value))
+    if key is not None and not key.is_taken:
+        reading.note("curve" if key.is_taken is None else "public_key", key.text)
+
+
+def _signature(reading: Reading, value: der.Value, behind: list[der.Value]) -> None:
+    """The algorithm, once among the signed fields and once behind them: for Java they must be equal."""
+    inner = _kept(reading, "signature_algorithm", lambda: read_algorithm(value))
+    if inner is not None:
+        reading.signature = SIGNATURES.get(inner.oid, inner.oid)
+    if len(behind) != 2:
+        reading.note("structure")
+        return
+    outer: Algorithm | None = _kept(reading, "signature_algorithm", lambda: read_algorithm(behind[0]))
+    _kept(reading, "structure", lambda: der.bits(behind[1]))
+    if inner is not None and outer is not None and inner != outer:
+        reading.note("signature_algorithm")
+
+
+def _rest(reading: Reading, version: int, optional: list[der.Value]) -> None:
+    """Unique identifiers and extensions. Java allows nothing in version 1, and extensions in version 3 alone."""
+    if optional and version == V1:
+        reading.note("version", "1")
+    for number in (1, 2):
+        if optional and _is_context(optional[0], number):
+            identifier = optional.pop(0).content
+            _kept(reading, "structure", lambda content=identifier: der.bits(der.Value(der.BIT_STRING, content)))  # type: ignore[misc]
+            if not optional:
+                return
+    if not optional:
+        if version == V1 and reading.subject is not None and not any(reading.subject):
+            reading.note("subject")
+        return
+    if version not in (V1, V3):
+        reading.note("version", str(version + 1))
+    is_named = False
+    if _is_context(optional[0], 3) and optional[0].tag & der.CONSTRUCTED:
+        is_named = _extensions(reading, optional[0].content)
+    if reading.subject is not None and not any(reading.subject) and not is_named:
+        reading.note("subject")
+
+
+def _extensions(reading: Reading, content: bytes) -> bool:
+    """All extensions. Returns whether critical alternative names stand for an empty subject."""
+    listed = _kept(reading, "extensions", lambda: der.several(der.of_tag(der.first(content)[0], der.SEQUENCE)))
+    seen: set[str] = set()
+    is_named = False
+    for value in listed or []:
+        extension = _kept(reading, "extensions", lambda value=value: _extension(value))  # type: ignore[misc]
+        if extension is None:
+            continue
+        flaw = _flaw(reading, extension, is_first=extension.oid not in seen)
+        if flaw is not None and extension.is_critical:
+            reading.note("critical_extension", extension.oid)
+        elif flaw is None and extension.oid in seen:
+            reading.note("duplicate_extension", extension.oid)
+        elif flaw is not None and extension.oid == ALTERNATIVE_NAMES:
+            reading.note("alternative_names", flaw)
+        if flaw is None:
+            seen.add(extension.oid)
+            is_named = is_named or (extension.oid == ALTERNATIVE_NAMES and extension.is_critical)
+    return is_named
+
+
+def _extension(value: der.Value) -> Extension:
+    if value.tag not in (der.SEQUENCE, der.SET):
+        raise der.DerError
+    identifier, rest = der.first(value.content)
+    content, rest = der.first(rest)
+    is_critical = False
+    if content.tag == der.BOOLEAN:
+        is_critical = der.boolean(content)
+        content, rest = der.first(rest)
+    return Extension(der.oid(identifier), is_critical, der.octets(content))
+
+
+def _flaw(reading: Reading, extension: Extension, *, is_first: bool) -> str | None:
+    """What Java cannot read of an extension that it knows; None where it reads it. What the certificate says by it is
+    kept, the first time.
+    """
+    if extension.oid == ALTERNATIVE_NAMES:
+        names = read_alternative_names(extension.content)
+        if is_first:
+            reading.names = names
+        return names.flaw
+    if extension.oid not in KNOWN_TO_JAVA:
+        return None
+    try:
+        if extension.oid == KEY_USAGE:
+            der.bits(der.one(extension.content))
+            return None
+        value = der.one(extension.content)
+        if extension.oid == BASIC_CONSTRAINTS:
+            is_authority = _authority(value)
+            if is_first:
+                reading.is_authority = is_authority
+        elif extension.oid == EXTENDED_KEY_USAGE:
+            for usage in der.several(der.of_tag(value, der.SEQUENCE)):
+                der.oid(usage)
+    except der.DerError:
+        return extension.oid
+    return None
+
+
+def _authority(value: der.Value) -> bool:
+    content = der.of_tag(value, der.SEQUENCE)
+    if not content:
+        return False
+    flag, rest = der.first(content)
+    if flag.tag != der.BOOLEAN:
+        return False
+    if rest:
+        der.small_integer(der.first(rest)[0])
+    return der.boolean(flag)

@@ -1,0 +1,211 @@
+"""Subject alternative names (RFC 5280, section 4.2.1.6) as Java reads them: all, or none.
+
+Java compares DNS names and addresses, but ``sun.security.x509.GeneralNames`` gives up on the whole extension where it
+cannot read one name of it, of whatever kind: a URI without a scheme is enough, and the certificate has no alternative
+names then (``X509CertImpl.getSubjectAlternativeNames`` throws, and
+``CertificateMessage.isIdentityEquivalent`` goes on without). What it accepts is laxer than the standards elsewhere: DNS
+names are any bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import AddressValueError, IPv4Address, IPv6Address
+from typing import NamedTuple
+
+from inspector.tls.x509 import der
+from inspector.tls.x509.distinguished_names import read_name
+
+OTHER, EMAIL, DNS, X400, DIRECTORY, EDI_PARTY, URI, IP_ADDRESS, REGISTERED = range(9)
+CONSTRUCTED_KINDS = (OTHER, X400, DIRECTORY, EDI_PARTY)
+LABELS = (
+    "otherName",
+    "e-mail",
+    "DNS",
+    "x400Address",
+    "directoryName",
+    "ediPartyName",
+    "URI",
+    "IP address",
+    "registeredID",
+)
+
+ESCAPE = r"%[0-9a-fA-F]{2}|[^\x00-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
+URI_SYNTAX = re.compile(
+    rf"""
+    (?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*) :
+    (?: (?: // (?P<authority>[^/?\#]*) )?
+        (?P<path> (?: / (?: [\w\-.!~*'();/:@&=+$,] | {ESCAPE} )* )? )
+        (?P<query> \? (?: [\w\-.!~*'();/?:@&=+$,\[\]] | {ESCAPE} )* )?
+      | (?P<opaque> (?!/) (?: [\w\-.!~*'();/?:@&=+$,\[\]] | {ESCAPE} )+ )
+    )
+    (?P<fragment> \# (?: [\w\-.!~*'();/?:@&=+$,\[\]] | {ESCAPE} )* )?
+    """,
+    re.VERBOSE | re.ASCII,
+)
+"""As ``java.net.URI`` parses: RFC 2396 and what is neither ASCII nor white space."""
+
+REGISTRY = re.compile(rf"(?: [\w\-.!~*'()$,;:@&=+] | {ESCAPE} )*", re.VERBOSE | re.ASCII)
+LITERAL = re.compile(
+    r"(?: (?: [\w\-.!~*'();:&=+$,] | %[0-9a-fA-F]{2} )* @ )? \[ (?P<address>[^\]]*) \] (?: : [0-9]* )?",
+    re.VERBOSE | re.ASCII,
+)
+HOST_WITH_DOT = re.compile(
+    r"(?: [^@]* @ )? (?: [a-zA-Z0-9] (?: [a-zA-Z0-9-]* [a-zA-Z0-9] )? \. )* [a-zA-Z] (?: [a-zA-Z0-9-]* [a-zA-Z0-9] )?"
+    r" \. (?: : [0-9]* )?",
+    re.VERBOSE,
+)
+
+
+class GeneralName(NamedTuple):
+    """``kind``: the number of the choice. ``text``: of DNS names and addresses as Java has them, else empty."""
+
+    kind: int
+    text: str
+    is_read: bool
+    """Whether Java reads it."""
+
+
+class AlternativeNames(NamedTuple):
+    """``flaw``: the first kind that Java cannot read, or ``names`` where it is the whole; None where it reads all."""
+
+    dns: tuple[str, ...]
+    ips: tuple[str, ...]
+    others: tuple[str, ...]
+    flaw: str | None
+
+
+NO_NAMES = AlternativeNames((), (), (), None)
+
+
+def read_alternative_names(content: bytes) -> AlternativeNames:
+    """The names of the extension's value. Raises nothing."""
+    try:
+        whole, rest = der.first(content)
+        encoded = der.several(der.of_tag(whole, der.SEQUENCE))
+    except der.DerError:
+        return NO_NAMES._replace(flaw="names")
+    names = [_general_name(value) for value in encoded]
+    flaw = next(
+        (LABELS[n.kind] if n.kind < len(LABELS) else "names" for n in names if not n.is_read),
+        None if names and not rest else "names",
+    )
+    others = dict.fromkeys(LABELS[n.kind] for n in names if n.kind < len(LABELS) and n.kind not in (DNS, IP_ADDRESS))
+    return AlternativeNames(
+        tuple(n.text for n in names if n.kind == DNS and n.text),
+        tuple(n.text for n in names if n.kind == IP_ADDRESS and n.text),
+        tuple(others),
+        flaw,
+    )
+
+
+def _general_name(value: der.Value) -> GeneralName:
+    kind = value.tag & der.NUMBER
+    if (
+        value.tag & der.CLASS != der.CONTEXT
+        or kind > REGISTERED
+        or bool(value.tag & der.CONSTRUCTED) != (kind in CONSTRUCTED_KINDS)
+    ):
+        return GeneralName(kind, "", False)
+    try:
+        return GeneralName(kind, _text(kind, value.content), True)
+    except (der.DerError, AddressValueError):
+        return GeneralName(kind, "", False)
+
+
+def _text(kind: int, content: bytes) -> str:
+    """The text of what Java compares. Raises DerError or AddressValueError where Java cannot read the name."""
+    if kind == DNS:
+        return content.decode("ascii", "replace")
+    if kind == IP_ADDRESS:
+        return _address(content)
+    if kind == EMAIL:
+        _check_email(content.decode("ascii", "replace"))
+    elif kind == URI:
+        _check_uri(content.decode("ascii", "replace"))
+    elif kind == REGISTERED:
+        der.dotted(content)
+    elif kind == DIRECTORY:
+        _check_directory(content)
+    elif kind == OTHER:
+        identifier, rest = der.first(content)
+        der.oid(identifier)
+        der.first(rest)  # newer versions also look at the tag of the value
+    elif kind == EDI_PARTY:
+        _check_party(content)
+    return ""
+
+
+def _address(content: bytes) -> str:
+    """An address, or an address with its mask as name constraints have them: Java compares their texts."""
+    if len(content) == 4:
+        return str(IPv4Address(content))
+    if len(content) == 8:
+        return f"{IPv4Address(content[:4])}/{IPv4Address(content[4:])}"
+    if len(content) not in (16, 32):
+        raise der.DerError
+    address = IPv6Address(content[:16])
+    text = str(address.ipv4_mapped or address)
+    if len(content) == 16:
+        return text
+    mask = f"{int.from_bytes(content[16:], 'big'):0128b}".rstrip("0")
+    if "0" in mask:
+        raise der.DerError
+    return f"{text}/{len(mask)}"
+
+
+def _check_email(text: str) -> None:
+    if text.partition("@")[2] in ("", ".") if "@" in text else text in ("", "."):
+        raise der.DerError
+
+
+def is_uri(content: bytes) -> bool:
+    """Whether Java reads this as a URI."""
+    try:
+        _check_uri(content.decode("ascii", "replace"))
+    except (der.DerError, AddressValueError):
+        return False
+    return True
+
+
+def _check_uri(text: str) -> None:
+    """Raises DerError where ``sun.security.x509.URIName`` refuses it: no URI, no scheme, a host that is none."""
+    found = URI_SYNTAX.fullmatch(text)
+    if found is None:
+        raise der.DerError
+    authority = found["authority"]
+    if authority is None:
+        if not (found["opaque"] or found["path"] or found["query"]):
+            raise der.DerError
+    elif not authority:
+        if found.end("authority") == len(text):
+            raise der.DerError
+    elif "[" in authority or "]" in authority:
+        literal = LITERAL.fullmatch(authority)
+        if literal is None or "%" in literal["address"]:
+            raise der.DerError
+        IPv6Address(literal["address"])
+    elif not REGISTRY.fullmatch(authority) or HOST_WITH_DOT.fullmatch(authority):
+        raise der.DerError  # a host that ends with a dot is looked up as an address, and that fails
+
+
+def _check_directory(content: bytes) -> None:
+    """Java takes relative names without a SEQUENCE around them too (``X500Name.parseDER``)."""
+    try:
+        name = der.first(content)[0]
+        der.several(der.of_tag(name, der.SEQUENCE))
+    except der.DerError:
+        name = der.Value(der.SEQUENCE, content)
+    read_name(name)
+
+
+def _check_party(content: bytes) -> None:
+    """Java's reader wants tags without the constructed bit, which none that encodes by the standard writes
+    (``EDIPartyName``).
+    """
+    parts = der.several(content)
+    if not 1 <= len(parts) <= 2 or not any(part.tag == der.CONTEXT | 1 for part in parts):
+        raise der.DerError
+    for part in parts:
+        if part.tag & der.CLASS == der.CONTEXT and not part.tag & der.CONSTRUCTED:
+            der.first(part.content)

@@ -1,0 +1,47 @@
+"""Findings as the rows of a list: incidents first, then what else there is."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from inspector.document import Document, Finding, Incident, Service
+from inspector.text.safe import safe_text
+from inspector.tui.marks import Kind
+
+SEVERITY_KINDS: dict[str, Kind] = {"high": "bad", "medium": "warn", "low": "", "info": "dim"}
+
+
+class IncidentRows(NamedTuple):
+    """An incident with its finding, or a finding that is no incident. ``at``: when, as a list shows it."""
+
+    id: str
+    incident: Incident | None
+    finding: Finding
+    at: str = ""
+
+
+def found_of(document: Document, service: Service | None) -> list[IncidentRows]:
+    """Incidents first, then what else was found, what matters first. ``service``: of this one, and of none."""
+    by_id = {f.id: f for f in document.findings}
+    own = [i for i in document.incidents if service is None or i.service == service.id]
+    shown = (
+        slice(11, 23) if len({i.at[:10] for i in own}) < 2 else slice(5, 19)
+    )  # the day is said where there are several
+    incidents = [IncidentRows(i.id, i, by_id[i.findings[0]], i.at[shown].replace("T", " ")) for i in own]
+    told = {f.finding.id for f in incidents} | {f for i in document.incidents for f in i.findings}
+    return incidents + [
+        IncidentRows(f.id, None, f)
+        for f in document.findings
+        if f.id not in told and (service is None or f.service in (service.id, None))
+    ]
+
+
+def cells(found: IncidentRows) -> list[tuple[str, Kind]]:
+    """A mark and a line."""
+    finding = found.finding
+    mark: tuple[str, Kind]
+    if found.incident is not None:
+        mark = ("✖", "bad") if finding.verdict == "confirmed" else ("◌", "warn")
+        return [mark, (f"{found.at} {safe_text(found.incident.path)}", "")]
+    mark = ("▲" if finding.severity in ("high", "medium") else "○", SEVERITY_KINDS[finding.severity])
+    return [mark, (f"{finding.severity}: {safe_text(finding.title)}", "")]

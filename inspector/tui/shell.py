@@ -1,0 +1,44 @@
+"""What a screen may ask of the app, whichever app that is: so screens know each other's neighbours by what they can do,
+and not the app that knows them all.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+from inspector.facts import ConnectionFacts
+from inspector.packets.messages import RawMessage
+from inspector.reports.story import Rung
+
+
+class Target(NamedTuple):
+    """A rung that can be decoded: of which connection or leg, and which messages."""
+
+    connection: ConnectionFacts
+    title: str
+    rung: Rung
+
+
+class Shell(Protocol):
+    """The app, as its screens see it."""
+
+    def status(self) -> str:
+        """What goes on, for the line of areas."""
+
+    def action_area(self, area: str) -> None:
+        """To an area, as it was left."""
+
+    def open_area(self, area: str) -> None:
+        """To the first screen of an area."""
+
+    def open_message(self, targets: list[Target], index: int) -> None:
+        """Decode the messages of a rung, one of those on the page."""
+
+    def pick(self, target: Target) -> object:
+        """Pick the first message of a rung."""
+
+    def picked(self, title: str, message: RawMessage) -> None:
+        """A message for a comparison."""
+
+    def save_connections(self, indexes: list[int]) -> None:
+        """Ask for a path and write the packets of some connections there."""

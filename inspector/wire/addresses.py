@@ -1,0 +1,25 @@
+"""Addresses as small numbers, so that both ends of a segment fit into columns of integers."""
+
+from __future__ import annotations
+
+
+class AddressTable:
+    """IP addresses as numbers: IPv4 as itself, IPv6 as 2**32 plus the order of its first appearance."""
+
+    def __init__(self) -> None:
+        self._number: dict[bytes, int] = {}
+        self._address: list[bytes] = []
+
+    def number(self, address: bytes) -> int:
+        """The number of a packed address of 4 or 16 bytes."""
+        if len(address) == 4:
+            return int.from_bytes(address, "big")
+        found = self._number.get(address)
+        if found is None:
+            found = self._number[address] = (1 << 32) + len(self._address)
+            self._address.append(address)
+        return found
+
+    def address(self, number: int) -> bytes:
+        """The packed address of a number."""
+        return number.to_bytes(4, "big") if number < 1 << 32 else self._address[number - (1 << 32)]
