@@ -177,14 +177,14 @@ def test_nothing_said_on_what_to_capture(
     machine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The way from this machine's Puppet Server to its PuppetDB, and what is assumed is said."""
-    from inspector.cli import live as cli_live
+    from inspector.cli import live_start
     from inspector.live.host import puppet as host
     from inspector.live.sources.plan import Request, kernel_filter
 
     found = seen(machine)
     monkeypatch.setattr(host, "look", lambda: found)
     options: dict[str, object] = {}
-    request = cli_live._looked_around(Request(), options)
+    request = live_start._looked_around(Request(), options)
     assert (request.interfaces, request.vips) == (("eth1",), (("10.0.0.100", 8081),))
     assert kernel_filter(request.vips, "", None) == "((host 10.0.0.100 and tcp port 8081))"
     assert options == {"machine": found.machine}
@@ -196,7 +196,7 @@ def test_nothing_said_on_what_to_capture(
     ):
         assert text in told_of
     monkeypatch.setattr(host, "look", lambda: Host(None, "", "", (), "", ()))
-    assert cli_live._looked_around(Request(), options) == Request()
+    assert live_start._looked_around(Request(), options) == Request()
     assert "all TLS is captured" in capsys.readouterr().err
 
 

@@ -13,6 +13,7 @@ import click
 
 from inspector.cli import live as cli_live, report as cli_report
 from inspector.cli.captures import SEVERITIES, CaptureArguments, analysis_of, is_at_least, story_options
+from inspector.cli.live_options import settings_option
 from inspector.document.version import VERSION
 from inspector.errors import InspectorError, NotPermittedError, UsageError
 from inspector.tui import AREAS
@@ -183,7 +184,7 @@ def _exit_by_findings(analysis: Analysis, fail_on: str, strict: bool) -> None:
 @click.option(
     "--ascii", "ascii_wanted", is_flag=True, help="Show ASCII only; the default where the locale is not UTF-8."
 )
-@cli_live.settings_option
+@settings_option
 def open_command(
     asked: CaptureArguments,
     area: str | None,
@@ -264,7 +265,7 @@ def _capture_from_input() -> bool:
 @click.option(
     "--ascii", "ascii_wanted", is_flag=True, help="Show ASCII only; the default where the locale is not UTF-8."
 )
-@cli_live.settings_option
+@settings_option
 def demo_command(ascii_wanted: bool, settings: str | None) -> None:
     """Open the bundled recording of a real Puppet Server; print its text analysis where there is no terminal."""
     capture, *logs = demo_files()
