@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Literal
 
-from inspector.document.version import VERSION
+from inspector.text.version import VERSION
 from inspector.errors import InspectorError, UnreadableError, UsageError
 
 if TYPE_CHECKING:

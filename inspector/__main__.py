@@ -1,5 +1,5 @@
 """``python -m inspector`` is ``inspector``."""
 
-from inspector.cli.main import main
+from inspector.cli.commands import main
 
 main()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from inspector.cli.main import cli
+from inspector.cli.commands import cli
 from inspector.findings.comparison import compare
 from inspector.findings.judge import judge
 from inspector.redaction.certificates import Remaker

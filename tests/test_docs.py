@@ -16,7 +16,7 @@ import pytest
 
 from inspector.capture.foreign import STARTS
 from inspector.cli.captures import CaptureArguments
-from inspector.cli.main import cli, demo_files
+from inspector.cli.commands import cli, demo_files
 from inspector.tls import handshake
 from inspector.tui.app import InspectorApp
 from inspector.wire.encapsulations import Space
@@ -390,8 +390,8 @@ def test_the_wheel_holds_the_demo(tmp_path: Path) -> None:
         assert not [n for n in archive.namelist() if n.startswith(("tests", "captures"))]
     installed = str(tmp_path / "installed")
     code = (
-        f"import sys; sys.path.insert(0, {installed!r}); sys.argv = ['inspector', 'demo']; import inspector.cli.main as"
-        f" c; assert {installed!r} in c.__file__; c.main()"
+        f"import sys; sys.path.insert(0, {installed!r}); sys.argv = ['inspector', 'demo'];"
+        f" import inspector.cli.commands as c; assert {installed!r} in c.__file__; c.main()"
     )
     done = subprocess.run(
         [sys.executable, "-P", "-c", code], cwd=tmp_path, capture_output=True, check=False, timeout=120

@@ -7,7 +7,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-version=$(sed -n 's/^VERSION = "\(.*\)"$/\1/p' "$root/inspector/document/version.py")
+version=$(sed -n 's/^VERSION = "\(.*\)"$/\1/p' "$root/inspector/text/version.py")
 name=inspector-$version-linux-x86_64
 mkdir -p "$work/$name" "$out"
 "$python" -m build --wheel --outdir "$work/own" "$root" >/dev/null

@@ -19,7 +19,7 @@ from inspector.bundle.slices import signature
 from inspector.bundle.subject import Subject, subject_of
 from inspector.bundle.verify import findings_of
 from inspector.document import Generator
-from inspector.document.version import VERSION
+from inspector.text.version import VERSION
 from inspector.errors import UsageError
 from inspector.findings.case import Options
 from inspector.findings.judge import Analysis

@@ -1,3 +1,12 @@
 """The commands: their options, exit status and progress. Everything else is imported inside functions, so that
 ``--help`` is quick.
 """
+
+from __future__ import annotations
+
+
+def main() -> None:
+    """The ``inspector`` command."""
+    from inspector.cli.commands import main as run
+
+    run()

@@ -10,7 +10,7 @@ from functools import cached_property
 from itertools import islice
 
 from inspector import document as doc
-from inspector.document.version import VERSION
+from inspector.text.version import VERSION
 from inspector.facts import Facts
 from inspector.findings import change, describe, failures, from_logs, limits, pool, renegotiation, unseen
 from inspector.findings.assessment import assess

@@ -14,7 +14,7 @@ import click
 from inspector.cli import live as cli_live, report as cli_report
 from inspector.cli.captures import SEVERITIES, CaptureArguments, analysis_of, is_at_least, story_options
 from inspector.cli.live_options import settings_option
-from inspector.document.version import VERSION
+from inspector.text.version import VERSION
 from inspector.errors import InspectorError, NotPermittedError, UsageError
 from inspector.tui import AREAS
 
