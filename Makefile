@@ -13,13 +13,24 @@ CREATE = $(PYTHON) -m venv $(VENV)
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
 
-.PHONY: demo test wheel bundle lab golden pictures bench bench-live clean
+.PHONY: demo quick test coverage wheel bundle lab golden pictures bench bench-live clean
 
 demo: $(VENV)/.installed  ## set up, and open the bundled recording of a real Puppet Server
 	@$(BIN)/inspector demo
 
 test: $(VENV)/.tested  ## set up, and run all tests, style and types included
 	$(BIN)/python -m pytest
+
+quick: $(VENV)/.tested  ## types, style, parsers, rules, segmentation, goldens: under a minute, for every change (the list stands in tests/conftest.py)
+	$(BIN)/python -m pytest -m quick
+
+coverage: $(VENV)/.tested  ## run all tests and print which lines and branches none of them takes; also those of tls, wire and findings by themselves
+	@mkdir -p build/coverage
+	@$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/python -m tests.branches
+	$(BIN)/coverage report
 
 golden: $(VENV)/.tested  ## write golden analyses, pictures of screens and generated documents anew
 	$(BIN)/python -m pytest tests/test_golden.py tests/test_docs.py tests/test_keys.py --update-golden

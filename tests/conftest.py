@@ -12,11 +12,45 @@ from tests.build import Pool, document_of, facts_of, written
 
 CAPTURES = Path(__file__).parent.parent / "captures"
 
+QUICK = {
+    *(
+        "test_house",
+        "test_golden",
+        "test_segmentation",
+        "test_rules",
+        "test_jsse",
+        "test_assessment",
+        "test_certificate_verdicts",
+        "test_causes",
+    ),
+    *(
+        "test_tls",
+        "test_messages",
+        "test_preambles",
+        "test_losses",
+        "test_lost_ends",
+        "test_closing",
+        "test_capture_files",
+        "test_stamps",
+        "test_logs",
+        "test_settings",
+    ),
+}
+"""The modules that ``make quick`` runs: types, style, parsers, rules, segmentation, goldens. Whoever changes a line
+runs them each time.
+"""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--update-golden", action="store_true", help="write the golden analyses anew; then read the difference"
     )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.stem in QUICK:
+            item.add_marker(pytest.mark.quick)
 
 
 def find(name: str) -> Path:

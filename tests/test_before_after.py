@@ -12,7 +12,7 @@ import pytest
 from inspector.findings.before_after import BeforeAfter, before_after
 from inspector.reports.before_after import before_after_json, before_after_text
 from tests.build import Pool, certificate, numbered, written
-from tests.conftest import bundled, find
+from tests.conftest import CAPTURES, bundled, find
 from tests.test_report import analysis_of, reported
 
 A, B = certificate("a", ("a.example.com",)), certificate("b", ("b.example.com",))
@@ -53,6 +53,46 @@ def test_the_same_twice_remains() -> None:
     found = compared("jdk17-abort", "jdk17-abort")
     assert {p.status for p in found.problems} == {"remaining"}
     assert all(p.before == p.after for p in found.problems)
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        "puppet-session-ids",
+        "puppet-shared-name",
+        "jdk17-abort",
+        "both-legs",
+        "renegotiation",
+        "health-checks",
+        "silent-abort",
+    ],
+)
+def test_what_is_gained_one_way_is_lost_the_other(first: str) -> None:
+    """Of any two captures: the same problems and counts with the sides exchanged; fixed is only what the other side
+    could have shown.
+    """
+    for second in sorted(p.name.split(".")[0] for p in CAPTURES.glob("*.pcap*")):
+        there, back = compared(first, second), compared(second, first)
+        key = {(p.rule, p.service, p.what): p for p in back.problems}
+        assert len(key) == len(there.problems)
+        for problem in there.problems:
+            other = key[problem.rule, problem.service, problem.what]
+            assert (problem.before, problem.after) == (other.after, other.before)
+            if problem.status == "remaining":
+                assert other.status == "remaining"
+                assert problem.before
+                assert problem.after
+            else:
+                assert (problem.status == "new") != (other.status == "new")
+            if problem.status == "fixed":
+                [pair] = [pair for pair in there.pairs if pair.name == problem.service]
+                assert pair.before is not None
+                assert pair.after is not None
+                assert not pair.after.assessment.unseen
+        for pair in there.pairs:
+            assert (pair.before is None or pair.after is None) == any(
+                note.startswith("only in the ") for note in pair.notes
+            )
 
 
 def test_absence_proves_nothing_in_a_short_capture(tmp_path: Path) -> None:

@@ -18,7 +18,17 @@ from inspector.wire.encapsulations import Space
 from inspector.wire.segments import SegmentDecoder
 from inspector.wire.table import TABLE
 from tests.build import MS, START_NS, Pool, certificate, document_of, ethernet, facts_of, numbered, pcap
-from tests.encapsulations import ENCAPSULATIONS, ethernet as framed, in_fragments, ipv4, over_ip, over_udp, udp, vxlan
+from tests.encapsulations import (
+    ENCAPSULATIONS,
+    ethernet as framed,
+    in_fragments,
+    ipv4,
+    ipv6,
+    over_ip,
+    over_udp,
+    udp,
+    vxlan,
+)
 from tests.test_segmentation import compared
 
 A = certificate("puppetdb1", ("puppetdb1.example.com",))
@@ -192,6 +202,10 @@ ORDINARY = {
     "Geneve control": framed(0x0800, ipv4(17, udp(6081, b"\0\x80\x65\x58" + bytes(12)))),
     "fragments of UDP": framed(0x0800, ipv4(17, bytes(64), position=0x2000)),
     "ICMP in VXLAN": over_udp(4789, vxlan)(framed(0x0800, ipv4(1, bytes(40)))),
+    "SNAP of another owner": bytes(12) + b"\0\x30\xaa\xaa\x03\x08\0\x07\x80\x9b" + bytes(40),
+    "TZSP that only registers": framed(0x0800, ipv4(17, udp(37008, b"\1\4\0\0" + bytes(40)))),
+    "WireGuard handshake": framed(0x0800, ipv4(17, udp(51820, b"\1\0\0\0" + bytes(140)))),
+    "OpenVPN control": framed(0x0800, ipv4(17, udp(1194, b"\x38" + bytes(40)))),
     "GRE keepalive": over_ip(47, lambda frame: bytes(4))(b""),
     "associated channel of MPLS": framed(0x8847, b"\0\x01\x01\x40\x10\0\0\x07" + bytes(24)),
 }
@@ -233,6 +247,38 @@ LOST = {
         ("ip_protocol", 6, "TCP", "incomplete"),
     ),
     "IPv4 that is none": (1, framed(0x0800, bytes(40)), ("ethertype", 0x0800, "IPv4", "malformed")),
+    "extension headers without an end": (
+        1,
+        framed(0x86DD, ipv6(0, bytes(8) * 20)),
+        ("ethertype", 0x86DD, "IPv6", "malformed"),
+    ),
+    "DTLS that is none": (
+        1,
+        framed(0x0800, ipv4(17, udp(4755, bytes(40)))),
+        ("udp_port", 4755, "GRE in UDP with DTLS", "malformed"),
+    ),
+    "a fragment of DOCSIS": (143, b"\xf8\0\0\x28" + bytes(40), ("link_type", 143, "DOCSIS", "fragment")),
+    "WireGuard": (
+        1,
+        framed(0x0800, ipv4(17, udp(51820, b"\4\0\0\0" + bytes(60)))),
+        ("udp_port", 51820, "WireGuard", "encrypted"),
+    ),
+    "OpenVPN": (
+        1,
+        framed(0x0800, ipv4(17, udp(1194, b"\x30" + bytes(60)))),
+        ("udp_port", 1194, "OpenVPN", "encrypted"),
+    ),
+    "labels without an end": (1, framed(0x8847, b"\0\x01\0\x40" * 20), ("ethertype", 0x8847, "MPLS", "malformed")),
+    "LISP with a protocol that nobody knows": (
+        1,
+        framed(0x0800, ipv4(17, udp(4341, b"\x04\0\0\x77" + bytes(40)))),
+        ("udp_port", 4341, "LISP", "unknown"),
+    ),
+    "TZSP with a protocol that nobody knows": (
+        1,
+        framed(0x0800, ipv4(17, udp(37008, b"\1\0\x77\x77\1" + bytes(40)))),
+        ("udp_port", 37008, "TZSP", "unknown"),
+    ),
     "TCP that is none": (1, framed(0x0800, ipv4(6, bytes(40))), ("ip_protocol", 6, "TCP", "malformed")),
 }
 

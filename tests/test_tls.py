@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from inspector import bounds
 from inspector.tls import messages
 from inspector.tls.handshake import unexpected
 from inspector.tls.preamble import find_hello
@@ -144,6 +145,31 @@ def test_behind_a_gap_the_next_record_is_found() -> None:
     reader.feed(5000, CHANGE + FINISHED + DATA, 1, 0)
     assert sink.said[-2:] == ["sealed 22 40", "data 200"] or sink.said[-3:] == ["change", "sealed 22 40", "data 200"]
     assert reader.uncertain or reader.sealed
+
+
+def test_a_message_that_breaks_off_in_its_second_record() -> None:
+    """The capture lacks its rest: what is held is its beginning."""
+    sink = Sink()
+    reader = RecordReader(0, sink)
+    data = record(22, HELLO[:50]) + record(22, HELLO[50:])
+    reader.feed(0, data[: 5 + 50 + 5 + 20], 1, 0)
+    reader.end()
+    assert sink.said[-1] == f"beginning 1 {50 + 20 - 4}"
+    reader.gap(1)  # lies behind what is known
+    assert reader.want > 1
+
+
+def test_behind_a_gap_no_record_is_looked_for_without_end() -> None:
+    sink = Sink()
+    reader = RecordReader(0, sink)
+    reader.feed(0, record(22, HELLO)[:100], 1, 0)
+    reader.gap(5000)
+    at = 5000
+    while reader.want < NEVER and at < 2 * bounds.RESYNC_BYTES:
+        reader.feed(at, b"no record " * 1000, 1, 0)
+        at += 10_000
+    assert reader.want == NEVER
+    assert at >= bounds.RESYNC_BYTES
 
 
 @pytest.mark.parametrize(

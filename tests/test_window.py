@@ -172,3 +172,18 @@ def test_a_flood_of_made_up_names_stays_bounded() -> None:
     assert len(watching.window._recent) <= 41
     assert len(lines._handshakes) <= 21
     assert sum(lines._handshakes.values()) == watching.connections == 300
+
+
+def test_flows_beyond_a_bound_are_closed_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that were idle longest go first: all were seen, and what was closed early is a limit."""
+    monkeypatch.setattr("inspector.live.live_capture.FLOWS", 10)
+    pool = Pool()
+    flows = [pool.full(A, numbered(n + 1)) for n in range(40)]
+    for flow in flows:
+        del flow.segments[-3:]  # none is closed
+    from tests.build import capture
+
+    watching, _ = listened(capture(flows))
+    assert watching.connections == 40
+    assert watching.engine.evicted >= 30
+    assert any("flows were closed early because more than 10 were open" in text for text in watching.limits())
