@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Literal
 
-from inspector.text.version import VERSION
 from inspector.errors import InspectorError, UnreadableError, UsageError
+from inspector.text.version import VERSION
 
 if TYPE_CHECKING:
     from inspector.document import Document

@@ -19,13 +19,13 @@ from inspector.bundle.slices import signature
 from inspector.bundle.subject import Subject, subject_of
 from inspector.bundle.verify import findings_of
 from inspector.document import Generator
-from inspector.text.version import VERSION
 from inspector.errors import UsageError
 from inspector.findings.case import Options
 from inspector.findings.judge import Analysis
 from inspector.logs.entries import LogFacts
 from inspector.reports.output import write
 from inspector.text.safe import path_text
+from inspector.text.version import VERSION
 
 if TYPE_CHECKING:
     from inspector.secrets.store import Secrets

@@ -14,8 +14,8 @@ import click
 from inspector.cli import live as cli_live, report as cli_report
 from inspector.cli.captures import SEVERITIES, CaptureArguments, analysis_of, is_at_least, story_options
 from inspector.cli.live_options import settings_option
-from inspector.text.version import VERSION
 from inspector.errors import InspectorError, NotPermittedError, UsageError
+from inspector.text.version import VERSION
 from inspector.tui import AREAS
 
 if TYPE_CHECKING:

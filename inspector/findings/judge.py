@@ -10,7 +10,6 @@ from functools import cached_property
 from itertools import islice
 
 from inspector import document as doc
-from inspector.text.version import VERSION
 from inspector.facts import Facts
 from inspector.findings import change, describe, failures, from_logs, limits, pool, renegotiation, unseen
 from inspector.findings.assessment import assess
@@ -19,6 +18,7 @@ from inspector.findings.prediction import Extended, extended
 from inspector.findings.remedies import CHANGE_REFERENCES
 from inspector.findings.requested_authorities import authorities
 from inspector.text.times import moment, rfc3339
+from inspector.text.version import VERSION
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import CHECKS_AT_LEAST, ServiceGroup, ip_text, short_id
 
