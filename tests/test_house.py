@@ -56,7 +56,10 @@ LAYERS: dict[str, set[str]] = {
 }
 """What each room may know, the lowest first. Wire knows of tracking only the sink that it feeds."""
 
-DOORS: dict[str, set[str]] = {"__init__": {"document", "errors", "extract", "findings", "secrets"}, "__main__": {"cli"}}
+DOORS: dict[str, set[str]] = {
+    "__init__": {"document", "errors", "extract", "findings", "secrets", "text"},
+    "__main__": {"cli"},
+}
 """The ways in from outside."""
 
 OUTSIDE: dict[str, set[str]] = {

@@ -40,22 +40,22 @@ READ: dict[str, tuple[Callable[[bytes], object], bytes, object]] = {
     "authorities of TLS 1.1": (
         lambda body: messages.certificate_authorities(body, 0x0302),
         vector(1, b"\1") + NAMES,
-        hashlib.sha256(NAMES[2:]).digest(),
+        NAMES[2:],
     ),
     "authorities of TLS 1.2": (
         lambda body: messages.certificate_authorities(body, 0x0303),
         vector(1, b"\1") + vector(2, b"\4\3") + NAMES,
-        hashlib.sha256(NAMES[2:]).digest(),
+        NAMES[2:],
     ),
     "authorities of TLS 1.3": (
         messages.certificate_authorities13,
         vector(1, b"") + vector(2, extension(13, vector(2, b"\4\3")) + extension(47, NAMES)),
-        hashlib.sha256(NAMES[2:]).digest(),
+        NAMES[2:],
     ),
     "no authorities in TLS 1.3": (
         messages.certificate_authorities13,
         vector(1, b"") + vector(2, b""),
-        hashlib.sha256(b"").digest(),
+        b"",
     ),
     "encrypted ALPN": (messages.encrypted_alpn, vector(2, extension(10, vector(2, b"\0\x17")) + ALPN_H2), b"h2"),
     "no encrypted ALPN": (messages.encrypted_alpn, vector(2, extension(10, vector(2, b"\0\x17"))), None),

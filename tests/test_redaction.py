@@ -318,6 +318,17 @@ def test_any_bytes_become_others_of_the_same_length(data: bytes) -> None:
         assert len(body) == len(data)
 
 
+@pytest.mark.parametrize("tag", [0x05, 0x06, 0x17, 0x18])
+def test_a_name_under_a_tag_that_names_nobody_is_replaced(tag: int) -> None:
+    """NULL, OBJECT IDENTIFIER and times are left as they are, where they are that by their content too."""
+    der = certificate("a", ("a.example.com", "b.example.com"), ("10.0.0.1",))
+    for name in (b"a.example.com", b"b.example.com"):
+        at = der.index(name) - 2
+        made = Remaker(Disguise(KEY)).certificate(der[:at] + bytes([tag]) + der[at + 1 :])
+        assert len(made) == len(der)
+        assert b"example" not in made
+
+
 @given(st.data())
 @settings(max_examples=60)
 def test_mutated_certificates_become_others(data: st.DataObject) -> None:

@@ -21,8 +21,15 @@ ONE_BYTE_STRINGS = (0x0C, 0x12, 0x13, 0x14, 0x16, 0x1A, 0x1B)
 """UTF8String, NumericString, PrintableString, T61String, IA5String, VisibleString, GeneralString."""
 
 BMP_STRING, UNIVERSAL_STRING = 0x1E, 0x1C
-NUMBERS, NAMELESS, SMALL = (0x01, INTEGER, 0x0A), (0x05, OBJECT_IDENTIFIER, 0x17, 0x18), 4
-"""BOOLEAN, INTEGER and ENUMERATED of so many bytes, NULL, OBJECT IDENTIFIER and times name nobody."""
+NUMBERS, SMALL = (0x01, INTEGER, 0x0A), 4
+"""BOOLEAN, INTEGER and ENUMERATED of so many bytes name nobody."""
+
+NULL, TIMES, TIME = 0x05, (0x17, 0x18), re.compile(rb"[0-9.,+\-Z]*")
+TEXT = re.compile(rb"[ -~]{5,}")
+"""No object identifier in use has so many bytes of text in a row."""
+
+WORD = re.compile(rb"[A-Za-z0-9.-]{6,}")
+"""What a name may be; shorter ones are none that tell anything."""
 
 DEPTH = 16
 
@@ -38,7 +45,7 @@ def _oid(text: str) -> bytes:
     return bytes(found)
 
 
-CONSTRUCTED, CONTEXT, URI = 0x20, 0x80, 6
+CONSTRUCTED, CONTEXT, URI, REGISTERED_ID = 0x20, 0x80, 6, 8
 MAPPED = bytes(10) + b"\xff\xff"
 """What an IPv4 address that is written as one of IPv6 begins with (RFC 4291, section 2.5.5.2); Java takes both for the
 same.
@@ -111,6 +118,17 @@ def _is_whole(data: bytearray, item: Item) -> bool:
         return False
 
 
+def _names_nobody(tag: int, content: bytes, general_names: bool) -> bool:
+    """Whether a value is NULL, a time or an object identifier, and is so by its content too, for the tag may be wrong.
+    ``general_names``: as in ``Remaker._walk``.
+    """
+    if tag in TIMES:
+        return TIME.fullmatch(content) is not None
+    if tag == OBJECT_IDENTIFIER or (general_names and tag == CONTEXT | REGISTERED_ID):
+        return TEXT.search(content) is None
+    return tag == NULL and not content
+
+
 class Remaker:
     """Re-makes certificates and names, each once."""
 
@@ -176,9 +194,19 @@ class Remaker:
                     self._scramble(data, part.start + 1, part.end, "unique")
             self._scramble(data, signature.start + 1, signature.end, "signature")
             self._scramble(data, bounds(data, 0)[3], len(data), "trailing")
+            self._leave_no_word(der, data)
         except (NoCertificate, ValueError, IndexError):
             return self._disguise.opaque(der, "certificate")
         return bytes(data)
+
+    def _leave_no_word(self, old: bytes, data: bytearray) -> None:
+        """Whatever stands where nobody looks for a name, in a damaged certificate or an extension that holds none: a
+        word that was not replaced is.
+        """
+        same = bytes(o if o == n else 0 for o, n in zip(old, data, strict=True))
+        for word in WORD.finditer(same):
+            if TIME.fullmatch(word.group()) is None:
+                self._scramble(data, word.start(), word.end(), "word")
 
     def _serial(self, data: bytearray, item: Item) -> None:
         """Another positive number of as many bytes; negative ones are no serials and stay."""
@@ -210,8 +238,7 @@ class Remaker:
             elif item.tag == BIT_STRING:
                 if item.end - item.start > SMALL:
                     self._scramble(data, item.start + 1, item.end, "string")
-            elif item.tag not in NAMELESS and not (general_names and item.tag == 0x88):
-                old = bytes(data[item.start : item.end])
+            elif not _names_nobody(item.tag, old := bytes(data[item.start : item.end]), general_names):
                 is_text = item.tag in ONE_BYTE_STRINGS or old.isascii()
                 data[item.start : item.end] = (
                     self._disguise.raw(old) if is_text else self._disguise.opaque(old, "string")
