@@ -4,7 +4,7 @@ shown.
 
 from __future__ import annotations
 
-BATCH_BYTES = 4 << 20
+BATCH_BYTES = 8 << 20
 """Bytes of a capture file that become one FrameBatch."""
 
 FRAME_BYTES = 16 << 20

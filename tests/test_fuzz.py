@@ -104,6 +104,8 @@ def test_mutated_records(seed: int) -> None:
     """A direction of a connection, mutated and cut at random, fed to the reader."""
 
     class Store:
+        has_secrets = False
+
         def chain(self, body: bytes, *, is_modern: bool = False) -> tuple[bytes, ...]:
             return messages.certificate(body)
 

@@ -119,6 +119,11 @@ class Engine:
             )
         return self.facts
 
+    @property
+    def has_secrets(self) -> bool:
+        """Whether encrypted records may be opened."""
+        return self.secrets is not None
+
     def channel(self, connection: ConnectionAssembly) -> RecordDecryptor | None:
         """What opens a connection's encrypted records, where there are secrets."""
         return self.secrets.channel(connection) if self.secrets is not None else None

@@ -24,7 +24,6 @@ from inspector.facts import (
     AlertFact,
     AnomalyFact,
     HandshakeFacts,
-    LaneFacts,
     Tail,
     decrypted_letter,
     pack_event,
@@ -90,6 +89,9 @@ class Store(CertificateStore, Protocol):
     """Where certificates are kept, and secrets looked for."""
 
     def certificate(self, digest: bytes) -> bytes | None: ...
+
+    @property
+    def has_secrets(self) -> bool: ...
 
     def channel(self, connection: ConnectionAssembly) -> RecordDecryptor | None: ...
 
@@ -188,12 +190,27 @@ class ConnectionAssembly:
         self.tls = True
         letter = LETTERS.get(kind)
         if letter is None or kind in SPEAKING:
-            letter = self._read(self.handshake, lane, kind, body, mark)
-        if kind in (CLIENT_HELLO, SERVER_HELLO) and letter != b"J":
-            self._greeted[lane] = True
+            letter = self.read(lane, kind, body, mark)
         if self.channel is not None:
             self.channel.overheard(lane, kind, body)
         self.event(lane, letter, len(body) + 4, mark)
+
+    def read(self, lane: int, kind: int, body: bytes, mark: Mark) -> bytes:
+        """What a message in clear says that speaks; gives its letter."""
+        letter = self._read(self.handshake, lane, kind, body, mark)
+        if kind in (CLIENT_HELLO, SERVER_HELLO) and letter != b"J":
+            self._greeted[lane] = True
+        return letter
+
+    def flowed(self, lane: int, records: int, size: int, tail: tuple[int, Mark, Mark]) -> None:
+        """Application data that was counted elsewhere: records, bytes, and the size of the last record, where it stands
+        and where the one before it does.
+        """
+        self._applications[lane], self._sizes[lane], self._tails[lane] = records, size, tail
+
+    def stand(self, events: bytearray, last_ns: int, is_orderly: bool) -> None:
+        """The events that were gathered elsewhere, the last of them at ``last_ns``."""
+        self.events, self.last_ns, self.is_orderly = events, last_ns, is_orderly
 
     def beginning(self, lane: int, kind: int, body: bytes, mark: Mark) -> None:
         """The first bytes of a handshake message in clear whose rest is missing."""
@@ -369,11 +386,11 @@ class ConnectionAssembly:
         """Whether both sides have sent records of type application data: in TLS 1.3 the handshake is done then."""
         return all(self._applications)
 
-    def lane_facts(self, lane: int) -> LaneFacts:
-        """What one direction says."""
+    def application_facts(self, lane: int) -> tuple[int, int, Tail | None]:
+        """How many records of application data one direction holds, how many bytes, and of TLS 1.3 the last one."""
         size, (_, frame, ns), (_, _, previous_ns) = self._tails[lane]
         tail = Tail(size, ns, frame, previous_ns) if frame and is_modern(self.handshake) else None
-        return LaneFacts(application_records=self._applications[lane], application_bytes=self._sizes[lane], tail=tail)
+        return self._applications[lane], self._sizes[lane], tail
 
     def alert_facts(self, client: int) -> tuple[AlertFact, ...]:
         """All alerts by time."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from inspector import bounds
-from inspector.facts import Close, OtherFlow, PackedEndpoint
+from inspector.facts import Close, LaneFacts, OtherFlow, PackedEndpoint
 from inspector.tls.records import Mode, RecordReader
 from inspector.tls.registry import FATAL
 from inspector.tracking.connections import ConnectionAssembly, Store
@@ -124,6 +124,28 @@ class Flow:
             else acked == (stream.top if self.tops is None else self.tops[1 - lane]) + 1
         )
         return Close(ending.ns, ending.frame, acked if 0 <= acked <= stream.top + 1 else -1, is_answer)
+
+    def lane_facts(self, lane: int, opened: int) -> LaneFacts:
+        """What one direction says. ``opened``: encrypted records that secrets opened."""
+        stream, fin, rst = self.streams[lane], self.fins[lane], self.resets[lane]
+        reader, missed = stream.reader, stream.top - stream.received
+        records, size, tail = self.connection.application_facts(lane)
+        return LaneFacts(
+            bytes=stream.received,
+            gap=missed if missed > 0 else 0,
+            fin=None if fin is None else self.closing(lane, fin),
+            rst=None if rst is None else self.closing(lane, rst),
+            lost=reader.torn,
+            packets=self.packets[lane],
+            application_records=records,
+            application_bytes=size,
+            opened=opened,
+            tail=tail,
+            searched=reader.searched,
+            jumped=stream.jumped,
+            sequence=stream.initial_sequence() + 1 & 0xFFFFFFFF if stream.anchored else None,
+            blind=reader.blind,
+        )
 
     def settle_ends(self) -> None:
         """What one side acknowledged the other has sent, whether it was captured or not (RFC 9293, section 3.4); one

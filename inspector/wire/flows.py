@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol
 
+import numpy as np
+
 from inspector import bounds, facts
 from inspector.facts import ConnectionFacts, OtherFlow, PackedEndpoint
 from inspector.tracking.connections import Store
 from inspector.wire.addresses import AddressTable
 from inspector.wire.flow import Ending, Flow, FlowKey
-from inspector.wire.runs import FlowRuns, Key, ParsedExtent, Run, among, by_flow
+from inspector.wire.regular import FEWEST, Regular
+from inspector.wire.runs import FlowRuns, Grouped, Key, ParsedExtent, Run, among
 from inspector.wire.segments import ACK, FIN, RST, SYN, SegmentBatch
 from inspector.wire.spread import Spread
 from inspector.wire.streams import Stream
@@ -32,7 +35,7 @@ class FlowSink(Protocol):
 class FlowTable:
     """Open flows by their endpoints. ``from_middle``: frames went before the first one, so that flows may have begun
     before it. ``live``: somebody asks ``decided`` and ``settle`` several times a second. ``most``: flows that are open
-    at once.
+    at once. ``columns``: so many flows that open in a batch are taken by columns; 0 for never.
     """
 
     def __init__(
@@ -43,7 +46,9 @@ class FlowTable:
         from_middle: bool = False,
         live: bool = False,
         most: int = bounds.FLOWS,
+        columns: int = FEWEST,
     ) -> None:
+        self._columns = columns
         self._from_middle = from_middle
         self._live = live
         self._most = most
@@ -75,11 +80,51 @@ class FlowTable:
         if self._draining:
             batch = batch.select(among(batch, list(self._flows)))
         self.reach = ParsedExtent() if self._live else None
-        for group in by_flow(batch, self.reach):
-            self._follow(group)
+        if len(batch):
+            self._feed(Grouped(batch, self.reach))
         self._now = max(now, self._now)
         if now - self._swept > SWEEP_NS or len(self._flows) > self._most or self._draining:
             self._sweep(now)
+
+    def _feed(self, grouped: Grouped) -> None:
+        """Flow by flow: those that open here and go by the book as a whole, the others span by span."""
+        regular = self._regular(grouped)
+        if regular is None:
+            for group in grouped.spans(np.arange(len(grouped))):
+                self._follow(group)
+            return
+        brought = np.full(len(grouped), -1, np.int64)
+        brought[regular.chosen] = np.where(regular.odd, -1, np.arange(len(regular.chosen)))
+        others = grouped.spans(np.flatnonzero(brought < 0))
+        for place, number in enumerate(brought.tolist()):
+            if number < 0:
+                self._follow(next(others))
+            elif not self._take(regular, number):
+                self._follow(next(grouped.spans(np.array([place]))))
+
+    def _regular(self, grouped: Grouped) -> Regular | None:
+        """The flows that may be taken as a whole; None where they are few, or somebody wants to see how each segment is
+        looked at.
+        """
+        if self._live or self._draining or not self._columns or grouped.spread or self._store.has_secrets:
+            return None
+        chosen = grouped.opening()
+        if len(chosen) < self._columns:
+            return None
+        flows = self._flows
+        known = [key in flows for key in zip(grouped.low[chosen].tolist(), grouped.high[chosen].tolist(), strict=True)]
+        chosen = chosen[~np.array(known)]
+        return Regular(grouped, chosen) if len(chosen) >= self._columns else None
+
+    def _take(self, regular: Regular, number: int) -> bool:
+        """Go on from where a regular flow stands at the end of its batch; False where it must be followed after all."""
+        flow = regular.flow(number, self._store)
+        if flow is None or flow.key in self._flows:
+            return False
+        self._flows[flow.key] = flow
+        if self._from_middle:
+            flow.began = self._began(flow, SYN, flow.isns[int(regular.opener[number])] or 0, flow.first[0])
+        return True
 
     def drain(self) -> None:
         """From now on follow only the flows that are open."""
@@ -346,21 +391,6 @@ class FlowTable:
         client = flow.client_lane()
         unopened, opened = connection.channel.outcome() if connection.channel is not None else (None, (0, 0))
         ends = [PackedEndpoint(self._addresses.address(end >> 16), end & 0xFFFF) for end in flow.key]
-        lanes = []
-        for lane in (client, 1 - client):
-            stream = flow.streams[lane]
-            found = connection.lane_facts(lane)
-            found.bytes = stream.received
-            found.gap = max(0, stream.top - stream.received)
-            fin, rst = flow.fins[lane], flow.resets[lane]
-            found.fin = None if fin is None else flow.closing(lane, fin)
-            found.rst = None if rst is None else flow.closing(lane, rst)
-            found.lost, found.blind = stream.reader.torn, stream.reader.blind
-            found.packets = flow.packets[lane]
-            found.searched, found.jumped = stream.reader.searched, stream.jumped
-            found.opened = opened[lane]
-            found.sequence = stream.initial_sequence() + 1 & 0xFFFFFFFF if stream.anchored else None
-            lanes.append(found)
         connection.handshake.missing = connection.missing_bits(client)
         events = connection.event_facts(client)
         connection.handshake.seen = facts.seen_bits(
@@ -378,8 +408,8 @@ class FlowTable:
             rtt=flow.rtt,
             preamble=connection.preamble,
             handshake=connection.handshake,
-            from_client=lanes[0],
-            from_server=lanes[1],
+            from_client=flow.lane_facts(client, opened[client]),
+            from_server=flow.lane_facts(1 - client, opened[1 - client]),
             alerts=connection.alert_facts(client),
             anomalies=connection.anomaly_facts(client, events),
             events=events,

@@ -128,103 +128,126 @@ def greets(octets: U8, start: I64, held: I64) -> Rows:
     return found
 
 
+MOST_SEGMENTS = 4096
+"""Of a flow that opens in a batch, for its records to be found in step with those of the others: one with more would
+make steps that only it needs.
+"""
 BUSY_SEGMENTS = 64
 """A flow with more segments in one batch is busy: nobody wants those that only carry its data."""
 
 
-def by_flow(batch: SegmentBatch, reach: ParsedExtent | None = None) -> Iterator[FlowRuns]:
-    """Each flow's spans in the order of time; flows in no order. ``reach``: to be filled in while the spans are
-    followed.
+class Grouped:
+    """The segments of a batch by flow, and of each flow by time. Segments without payload, SYN, FIN or RST are left
+    out, except the first of a flow and what answers a SYN. Columns have a row for each segment or, where they say so,
+    an entry for each flow.
+
+    ``group``: int64, which flow. ``lane``: int64, 0 from its lower end. ``begins``: bool, whether the segment begins a
+    span. ``heads``: int64, of each flow its first row, and behind them the number of rows. ``low``, ``high``: uint64,
+    of each flow its ends. ``last_ns``, ``last_number``: int64, of its last frame, empty acknowledgements included.
+    ``spread``: as in ``FlowRuns``. The others: as in ``SegmentBatch``.
     """
-    low, high = np.minimum(batch.source, batch.target), np.maximum(batch.source, batch.target)
-    mixed = _mixed(low, high)
-    lane = (batch.source != low).astype(np.int64)
-    in_time = bool((np.diff(batch.time_ns) >= 0).all())
-    order = np.argsort(mixed, kind="stable") if in_time else np.lexsort((batch.number, batch.time_ns, mixed))
-    low, high, lane = low[order], high[order], lane[order]
-    flags, seq, length, held = batch.flags[order], batch.seq[order], batch.length[order], batch.held[order]
-    time_ns, number = batch.time_ns[order], batch.number[order]
-    if not len(order):
-        return
-    fresh = np.ones(len(order), np.bool_)
-    fresh[1:] = (low[1:] != low[:-1]) | (high[1:] != high[:-1])
-    group_last = np.append(np.flatnonzero(fresh)[1:] - 1, len(order) - 1)
-    group: I64 = np.cumsum(fresh) - 1
-    spread = _spread(group, number) if int(number.max()) >> facts.FRAME_BITS else ()
-    control = flags & CONTROL
-    answered = fresh.copy()  # what answers a SYN may be the first segment of this batch
-    answered[1:] |= flags[:-1] & (SYN | ACK) == SYN | ACK
-    rows = np.flatnonzero((length > 0) | (control != 0) | answered)
-    if reach is not None:
-        reach.number, reach.busy, reach.control = number, np.bincount(group)[group] > BUSY_SEGMENTS, control != 0
-        reach.rows, reach.looked = rows, [0] * len(rows)
-    group, lane, seq, length, held, control = (
-        group[rows],
-        lane[rows],
-        seq[rows],
-        length[rows],
-        held[rows],
-        control[rows],
-    )
-    follows = np.zeros(len(rows), np.bool_)
-    plain = (control == 0) & (length > 0)
-    follows[1:] = (
-        (group[1:] == group[:-1])
-        & (lane[1:] == lane[:-1])
-        & plain[1:]
-        & plain[:-1]
-        & (held[:-1] == length[:-1])
-        & ((seq[:-1] + length[:-1]) & 0xFFFFFFFF == seq[1:])
-    )
-    start = batch.start[order][rows]
-    follows &= ~greets(batch.data, start, held)
-    before = np.zeros(len(rows) + 1, np.int64)
-    np.cumsum(length, out=before[1:])
-    held_before = np.zeros(len(rows) + 1, np.int64)
-    np.cumsum(held, out=held_before[1:])
-    firsts = np.flatnonzero(~follows)
-    run = Run(
-        batch.data.data,
-        start.tolist(),
-        held.tolist(),
-        length.tolist(),
-        before.tolist(),
-        number[rows].tolist(),
-        time_ns[rows].tolist(),
-        facts.frame_reference(batch.capture, 0),
-        None if reach is None else reach.looked,
-    )
-    ends = np.append(firsts, len(rows))[1:]
-    where = rows[firsts]
-    spans = list(
-        zip(
-            firsts.tolist(),
-            ends.tolist(),
-            lane[firsts].tolist(),
-            seq[firsts].tolist(),
-            control[firsts].tolist(),
-            flags[where].tolist(),
-            (before[ends] - before[firsts]).tolist(),
-            (held_before[ends] - held_before[firsts]).tolist(),
-            batch.ack[order[where]].tolist(),
-            strict=True,
+
+    def __init__(self, batch: SegmentBatch, reach: ParsedExtent | None = None) -> None:
+        """``reach``: to be filled in while the spans are followed."""
+        low, high = np.minimum(batch.source, batch.target), np.maximum(batch.source, batch.target)
+        mixed = _mixed(low, high)
+        in_time = bool((batch.time_ns[1:] >= batch.time_ns[:-1]).all())
+        order = np.argsort(mixed, kind="stable") if in_time else np.lexsort((batch.number, batch.time_ns, mixed))
+        low, high, flags, length = low[order], high[order], batch.flags[order], batch.length[order]
+        fresh = np.ones(len(order), np.bool_)
+        fresh[1:] = (low[1:] != low[:-1]) | (high[1:] != high[:-1])
+        firsts = np.flatnonzero(fresh)
+        lasts = order[np.append(firsts[1:] - 1, len(order) - 1)]
+        group: I64 = np.cumsum(fresh) - 1
+        self.low, self.high = low[firsts], high[firsts]
+        self.last_ns, self.last_number = batch.time_ns[lasts], batch.number[lasts]
+        self.spread = _spread(group, batch.number[order]) if int(batch.number.max()) >> facts.FRAME_BITS else []
+        control = flags & CONTROL
+        answered = fresh.copy()  # what answers a SYN may be the first segment of this batch
+        answered[1:] |= flags[:-1] & (SYN | ACK) == SYN | ACK
+        rows = np.flatnonzero((length > 0) | (control != 0) | answered)
+        if reach is not None:
+            reach.number, reach.busy, reach.control = (
+                batch.number[order],
+                np.bincount(group)[group] > BUSY_SEGMENTS,
+                control != 0,
+            )
+            reach.rows, reach.looked = rows, [0] * len(rows)
+        self._looked = None if reach is None else reach.looked
+        kept = order[rows]
+        self.data = batch.data
+        self.frame = facts.frame_reference(batch.capture, 0)
+        self.group, self.control, self.flags, self.length = group[rows], control[rows], flags[rows], length[rows]
+        self.lane = (batch.source[kept] != low[rows]).astype(np.int64)
+        self.seq, self.ack, self.start, self.held = (
+            batch.seq[kept],
+            batch.ack[kept],
+            batch.start[kept],
+            batch.held[kept],
         )
-    )
-    heads = np.flatnonzero(fresh)
-    span_bounds = np.searchsorted(group[firsts], np.arange(len(heads) + 1)).tolist()
-    groups = zip(
-        low[heads].tolist(),
-        high[heads].tolist(),
-        span_bounds,
-        span_bounds[1:],
-        time_ns[group_last].tolist(),
-        number[group_last].tolist(),
-        strict=False,
-    )
-    for place, (low_end, high_end, first_span, last_span, last_ns, last_number) in enumerate(groups):
-        yield FlowRuns(
-            (low_end, high_end), spans[first_span:last_span], run, last_ns, last_number, spread[place] if spread else ()
+        self.time_ns, self.number = batch.time_ns[kept], batch.number[kept]
+        self.heads = np.searchsorted(self.group, np.arange(len(firsts) + 1))
+        self.begins = self._begins()
+
+    def __len__(self) -> int:
+        return len(self.low)
+
+    def _begins(self) -> Rows:
+        group, lane, seq, length = self.group, self.lane, self.seq, self.length
+        found = np.ones(len(group), np.bool_)
+        plain = (self.control == 0) & (length > 0)
+        follows = plain[1:] & plain[:-1] & (group[1:] == group[:-1]) & (lane[1:] == lane[:-1])
+        found[1:] = ~(follows & (self.held[:-1] == length[:-1]) & ((seq[:-1] + length[:-1]) & 0xFFFFFFFF == seq[1:]))
+        return found | greets(self.data, self.start, self.held)
+
+    def opening(self) -> I64:
+        """The flows that begin with a SYN of a client, busy ones aside."""
+        heads, ends = self.heads[:-1], self.heads[1:]
+        return np.flatnonzero((self.flags[heads] & (CONTROL | ACK) == SYN) & (ends - heads <= MOST_SEGMENTS))
+
+    def spans(self, wanted: I64) -> Iterator[FlowRuns]:
+        """Some flows as spans: of each its spans in the order of time. ``wanted``: which, ascending; with a
+        ``ParsedExtent`` all.
+        """
+        if not len(wanted):
+            return
+        if len(wanted) == len(self):
+            rows: slice | I64 = slice(None)
+            counts = np.diff(self.heads)
+        else:
+            chosen = np.zeros(len(self), np.bool_)
+            chosen[wanted] = True
+            rows = np.flatnonzero(chosen[self.group])
+            counts = np.diff(self.heads)[wanted]
+        length, held, number, time_ns = self.length[rows], self.held[rows], self.number[rows], self.time_ns[rows]
+        before = np.zeros(len(length) + 1, np.int64)
+        np.cumsum(length, out=before[1:])
+        held_before = np.zeros(len(length) + 1, np.int64)
+        np.cumsum(held, out=held_before[1:])
+        firsts = np.flatnonzero(self.begins[rows])
+        ends = np.append(firsts, len(length))[1:]
+        run = Run(
+            self.data.data,
+            self.start[rows].tolist(),
+            held.tolist(),
+            length.tolist(),
+            before.tolist(),
+            number.tolist(),
+            time_ns.tolist(),
+            self.frame,
+            self._looked,
         )
+        columns = (firsts, ends, *(column[rows][firsts] for column in (self.lane, self.seq, self.control, self.flags)))
+        sums = (before[ends] - before[firsts], held_before[ends] - held_before[firsts])
+        spans = list(zip(*(column.tolist() for column in (*columns, *sums, self.ack[rows][firsts])), strict=True))
+        bounds = np.searchsorted(firsts, np.append(0, np.cumsum(counts))).tolist()
+        ends_of_flows = (column[wanted].tolist() for column in (self.low, self.high, self.last_ns, self.last_number))
+        for place, first, last, low, high, last_ns, last_number in zip(
+            wanted.tolist(), bounds, bounds[1:], *ends_of_flows, strict=False
+        ):
+            yield FlowRuns(
+                (low, high), spans[first:last], run, last_ns, last_number, self.spread[place] if self.spread else ()
+            )
 
 
 def _spread(group: I64, number: I64) -> list[list[int]]:

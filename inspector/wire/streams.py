@@ -57,6 +57,12 @@ class Stream:
         for offset, held, length, frame, ns in waiting:
             self.insert(offset + shift, held, length, frame, ns)
 
+    def stand(self, seq: int, length: int) -> None:
+        """Be where so many bytes lead that came in order and were read elsewhere. ``seq``: of the first byte."""
+        self._base = seq
+        self.anchored = True
+        self.next = self.top = self.received = length
+
     def offset(self, seq: int) -> int:
         """The stream offset of a sequence number, near to where the stream stands (RFC 9293, section 3.4)."""
         if not self.anchored and not self._pending:
