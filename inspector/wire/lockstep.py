@@ -157,8 +157,8 @@ class RecordColumns:
 
 class Messages:
     """The handshake messages in clear of some records, by place. Columns: int64. ``lane``, ``place``: as in
-    ``RecordColumns``. ``row``: the segment that holds the first byte of its header, ``told``: that with which its record is
-    whole. ``kind``, ``size``: handshake type, and length without the header.
+    ``RecordColumns``. ``row``: the segment that holds the first byte of its header, ``told``: that with which its
+    record is whole. ``kind``, ``size``: handshake type, and length without the header.
     """
 
     def __init__(self, line: Line, records: RecordColumns) -> None:
