@@ -159,6 +159,17 @@ def test_a_class_has_a_name_of_its_own() -> None:
     assert not {name: where for name, where in places.items() if len(where) > 1}
 
 
+MOST_POSITIONAL = 6
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_many_arguments_are_named(path: Path) -> None:
+    """But for those of ``struct.pack``, which have no names."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and not ast.unparse(node.func).endswith("pack"):
+            assert len(node.args) <= MOST_POSITIONAL, f"{path.name}:{node.lineno}"
+
+
 def test_the_engine_runs_without_the_screen() -> None:
     code = (
         "import sys, inspector; inspector.analyze(sys.argv[1]); assert not {'textual', 'rich', 'click', 'scapy'} &"

@@ -194,21 +194,21 @@ def content_of(analysis: Analysis, scope: Scope, found: Slice, evidence: dict[in
         else "no TLS found"
     )
     return Content(
-        title,
-        parts,
-        more,
-        [Other(f, _evidence(places, f), _inside(analysis, f)) for f in others[:FINDINGS]],
-        max(len(others) - FINDINGS, 0),
-        _advice(scope.findings),
-        list(
+        title=title,
+        parts=parts,
+        more=more,
+        others=[Other(f, _evidence(places, f), _inside(analysis, f)) for f in others[:FINDINGS]],
+        more_others=max(len(others) - FINDINGS, 0),
+        advice=_advice(scope.findings),
+        references=list(
             dict.fromkeys(r for f in scope.findings if f.remedies for r in f.references)
         ),  # what needs no remedy is not what the report is about
-        document.limits,
-        document.logs,
-        scope.text,
-        len(scope.incidents),
-        len(scope.incidents) - len(found.incidents),
-        overview.nothing_found(document),
+        limits=document.limits,
+        logs=document.logs,
+        scope=scope.text,
+        incidents=len(scope.incidents),
+        left_out=len(scope.incidents) - len(found.incidents),
+        nothing=overview.nothing_found(document),
     )
 
 
@@ -240,27 +240,27 @@ def _part(analysis: Analysis, service: Service, scope: Scope, places: Places, pr
             )
         )
     return ReportPart(
-        service,
-        overview.title(service),
-        overview.heading(document, service),
-        overview.sentence(service),
-        overview.standing(service),
-        overview.since(document, service),
-        overview.clients(document, service),
-        overview.impact(service),
-        overview.pool_rows(document, service, NAME_WIDTH),
-        max(len(service.backends) - overview.MOST_BACKENDS, 0),
-        _shown(analysis, service, places),
-        overview.matrix_rows(document, service) if service.matrix else [],
-        overview.matrix_note(service),
-        chart(case, members),
-        spent,
-        span(int(spent.lost_ms * 1e6)) if spent.lost_ms is not None else "",
-        clients[:CLIENTS],
-        max(len(clients) - CLIENTS, 0),
-        [_story(analysis, incident, by_id[incident.findings[0]], places) for incident in told],
-        lines,
-        max(len(incidents) - LISTED, 0),
+        service=service,
+        title=overview.title(service),
+        heading=overview.heading(document, service),
+        sentence=overview.sentence(service),
+        standing=overview.standing(service),
+        since=overview.since(document, service),
+        clients_line=overview.clients(document, service),
+        impact=overview.impact(service),
+        pool=overview.pool_rows(document, service, NAME_WIDTH),
+        more_backends=max(len(service.backends) - overview.MOST_BACKENDS, 0),
+        shown=_shown(analysis, service, places),
+        matrix=overview.matrix_rows(document, service) if service.matrix else [],
+        matrix_note=overview.matrix_note(service),
+        chart=chart(case, members),
+        costs=spent,
+        lost=span(int(spent.lost_ms * 1e6)) if spent.lost_ms is not None else "",
+        clients=clients[:CLIENTS],
+        more_clients=max(len(clients) - CLIENTS, 0),
+        stories=[_story(analysis, incident, by_id[incident.findings[0]], places) for incident in told],
+        lines=lines,
+        more_lines=max(len(incidents) - LISTED, 0),
     )
 
 
@@ -311,14 +311,14 @@ def _story(analysis: Analysis, incident: Incident, finding: Finding, places: Pla
     ]
     rows, decided = why.certificates(analysis, incident)
     return IncidentStory(
-        incident,
-        finding,
-        ladder_drawing(told, lane_names(analysis.document, told), places.evidence),
-        ladder_lines(told),
-        steps,
-        _evidence(places, finding),
-        rows,
-        decided,
+        incident=incident,
+        finding=finding,
+        drawing=ladder_drawing(told, lane_names(analysis.document, told), places.evidence),
+        lines=ladder_lines(told),
+        steps=steps,
+        evidence=_evidence(places, finding),
+        rows=rows,
+        decided=decided,
     )
 
 

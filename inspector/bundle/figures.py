@@ -90,7 +90,17 @@ def _arrow(chapter: Chapter, rung: Rung, places: dict[str, int], left: int, y: i
     numbers = [evidence[e.frame] for e in rung.events if e.frame in evidence]
     frame = rung.frame + (f" ({numbers[0]})" if numbers else "")
     start, end = (near, far) if rung.from_client else (far, near)
-    return Arrow(y, start, end, near + 10, _fit(text, room), text, rung.offset, frame, kind)
+    return Arrow(
+        y=y,
+        start=start,
+        end=end,
+        text_at=near + 10,
+        text=_fit(text, room),
+        full=text,
+        time=rung.offset,
+        frame=frame,
+        kind=kind,
+    )
 
 
 def _fit(text: str, room: int) -> str:

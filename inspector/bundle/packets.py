@@ -95,13 +95,13 @@ def write(
         buffer, offsets, lengths = packed([p.data for p in some])
         numbers = np.arange(start + 1, start + len(some) + 1, dtype=np.int64)
         batch = FrameBatch(
-            buffer,
-            np.array([p.ns for p in some], np.int64),
-            offsets,
-            lengths,
-            np.array([max(p.original, len(p.data)) for p in some], np.int64),
-            np.array([p.link_type for p in some], np.int64),
-            numbers,
+            data=buffer,
+            time_ns=np.array([p.ns for p in some], np.int64),
+            offset=offsets,
+            captured=lengths,
+            original=np.array([max(p.original, len(p.data)) for p in some], np.int64),
+            link_type=np.array([p.link_type for p in some], np.int64),
+            number=numbers,
         )
         places.update({p.frame: number for p, number in zip(some, numbers.tolist(), strict=True)})
         writer.write(batch, {places[p.frame]: said[p.frame] for p in some if p.frame in said})

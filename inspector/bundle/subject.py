@@ -76,7 +76,17 @@ def subject_of(
     redactor = Redactor(Disguise(key)) if key is not None else None
     cut = packets.packets(holding, seen, redactor) if holding is not None else None
     is_whole = holding is None or not holding.is_full
-    subject = Subject(analysis, scope, found, cut, missing, is_whole, _inputs(analysis, paths), list(command), host())
+    subject = Subject(
+        analysis=analysis,
+        scope=scope,
+        found=found,
+        packets=cut,
+        missing=missing,
+        is_whole=is_whole,
+        inputs=_inputs(analysis, paths),
+        command=list(command),
+        host=host(),
+    )
     return subject if redactor is None else _disguised(subject, redactor)
 
 
@@ -146,12 +156,29 @@ def _word(word: str, disguise: Disguise) -> str:
 
 def _inputs(analysis: Analysis, paths: Sequence[str]) -> list[Input]:
     found = [
-        Input(c.path, "capture", digest(c.path), _size(c.path), c.packets, c.first, c.last, c.drops)
+        Input(
+            path=c.path,
+            kind="capture",
+            sha256=digest(c.path),
+            bytes=_size(c.path),
+            packets=c.packets,
+            first=c.first,
+            last=c.last,
+            drops=c.drops,
+        )
         for c in analysis.document.captures
     ]
     found += [Input(path, "journal", digest(path), _size(path)) for path in paths if path != "-" and is_journal(path)]
     return found + [
-        Input(log.path, "log", digest(log.path), _size(log.path), None, log.first, log.last)
+        Input(
+            path=log.path,
+            kind="log",
+            sha256=digest(log.path),
+            bytes=_size(log.path),
+            packets=None,
+            first=log.first,
+            last=log.last,
+        )
         for log in analysis.document.logs
     ]
 

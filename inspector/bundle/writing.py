@@ -116,17 +116,17 @@ def _written(subject: Subject, directory: Path, name: str, secrets: Secrets | No
     vips = [f"{host}:{port}" for host, port in options.vips]
     made_by = Generator("inspector", VERSION)
     manifest = Manifest(
-        now(),
-        made_by,
-        subject.command,
-        subject.host,
-        CLOCK,
-        subject.inputs,
-        options.generation,
-        vips,
-        proof,
-        subject.missing,
-        subject.redacted,
+        created=now(),
+        generator=made_by,
+        command=subject.command,
+        host=subject.host,
+        clock=CLOCK,
+        inputs=subject.inputs,
+        generation=options.generation,
+        vips=vips,
+        evidence=proof,
+        no_evidence=subject.missing,
+        redacted=subject.redacted,
     )
     content = content_of(analysis, scope, subject.found, places)
     shown_name = "DIR" if subject.redacted is not None else name
@@ -192,7 +192,16 @@ def _prove(subject: Subject, directory: Path, secrets: Secrets | None) -> tuple[
             f"{len(missing)} finding{' needs' if len(missing) == 1 else 's need'} more of the capture than these"
             " packets."
         )
-    return places, Proof(EVIDENCE, len(found.members), len(places), len(found.incidents), proven, missing, notes, logs)
+    return places, Proof(
+        file=EVIDENCE,
+        connections=len(found.members),
+        frames=len(places),
+        incidents=len(found.incidents),
+        findings=proven,
+        not_proven=missing,
+        notes=notes,
+        logs=logs,
+    )
 
 
 def _log_excerpts(logs: Sequence[LogFacts], directory: Path) -> list[str]:

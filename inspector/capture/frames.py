@@ -57,14 +57,14 @@ class FrameBatch:
     def select(self, rows: npt.NDArray[np.bool_] | I64) -> FrameBatch:
         """The same buffer with only some rows."""
         return FrameBatch(
-            self.data,
-            self.time_ns[rows],
-            self.offset[rows],
-            self.captured[rows],
-            self.original[rows],
-            self.link_type[rows],
-            self.number[rows],
-            self.capture,
+            data=self.data,
+            time_ns=self.time_ns[rows],
+            offset=self.offset[rows],
+            captured=self.captured[rows],
+            original=self.original[rows],
+            link_type=self.link_type[rows],
+            number=self.number[rows],
+            capture=self.capture,
         )
 
 

@@ -147,7 +147,15 @@ class Packets:
                 )
                 link_type[rows] = described.link_type
         numbers = np.arange(number, number + len(offset), dtype=np.int64)
-        return FrameBatch(data, time_ns, offset, captured, np.maximum(original, captured), link_type, numbers)
+        return FrameBatch(
+            data=data,
+            time_ns=time_ns,
+            offset=offset,
+            captured=captured,
+            original=np.maximum(original, captured),
+            link_type=link_type,
+            number=numbers,
+        )
 
 
 def _nanoseconds(stamp: np.ndarray, ticks: int) -> np.ndarray:

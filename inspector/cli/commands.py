@@ -242,7 +242,15 @@ def _open(
     from inspector.tui.app import InspectorApp
     from inspector.tui.app_state import View
 
-    app = InspectorApp(files, options, own, View(*view), ascii_wanted, loading, given)
+    app = InspectorApp(
+        paths=files,
+        options=options,
+        settings=own,
+        view=View(*view),
+        ascii_wanted=ascii_wanted,
+        loading=loading,
+        given=given,
+    )
     status = app.run()
     if app.problem:
         raise UsageError(app.problem)

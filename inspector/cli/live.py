@@ -61,7 +61,15 @@ def live_command(ascii_wanted: bool, settings: str | None, piped: str | None, **
     ended: list[int] = []
     try:
         with loaded_before(opened):
-            app = InspectorApp(listening.paths, watching.options, own, View(), ascii_wanted, listening, given)
+            app = InspectorApp(
+                paths=listening.paths,
+                options=watching.options,
+                settings=own,
+                view=View(),
+                ascii_wanted=ascii_wanted,
+                loading=listening,
+                given=given,
+            )
 
             def end(number: int, frame: object) -> None:
                 ended.append(128 + number)

@@ -168,7 +168,17 @@ def _problems(
             status = (
                 "fixed" if pair is not None and _would_show(rule, first or [], pair, *sides) else "not visible any more"
             )
-        found.append(ProblemChange(rule, sample.severity, service, what, counts[0], counts[1], status))
+        found.append(
+            ProblemChange(
+                rule=rule,
+                severity=sample.severity,
+                service=service,
+                what=what,
+                before=counts[0],
+                after=counts[1],
+                status=status,
+            )
+        )
     return sorted(found, key=lambda p: (ORDER.index(p.status), SEVERITIES.index(p.severity), p.rule, p.service, p.what))
 
 

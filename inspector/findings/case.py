@@ -181,7 +181,19 @@ def build(facts: Facts, options: Options) -> Case:
     balancer = balanced(observed, facts.logs)
     servers = {index: chosen.entry.server for index, chosen in balancer.chosen.items() if chosen.entry.server}
     backends = find_backends(observed, services, certificates, servers)
-    case = Case(facts, options, observed, services, clients, backends, ledger.sessions, certificates, [], {}, balancer)
+    case = Case(
+        facts=facts,
+        options=options,
+        observed=observed,
+        services=services,
+        clients=clients,
+        backends=backends,
+        sessions=ledger.sessions,
+        certificates=certificates,
+        judgements=[],
+        signs={},
+        balancer=balancer,
+    )
     case.has_refused = any(certificate.is_read_by_java is False for certificate in certificates.values())
     case.ticket_keys = _ticket_keys(ledger.sessions)
     case.pools = [[] for _ in services]
@@ -251,7 +263,20 @@ def _told(decision: Decision, cached: bytes | None = None, identity: Step | None
 
 
 _NOT_APPLICABLE = _told(NOT_APPLICABLE)
-_MODERN = _told(decide(Offer(True, False, False, False, False, None, None, False)))
+_MODERN = _told(
+    decide(
+        Offer(
+            modern=True,
+            offered=False,
+            resumed=False,
+            extended_master_secret=False,
+            issued=False,
+            resumed_before=None,
+            equivalent=None,
+            gave_up=False,
+        )
+    )
+)
 _REFUSED = _told(
     Decision(
         "not_applicable",
@@ -259,7 +284,20 @@ _REFUSED = _told(
         "Java cannot parse a certificate that the server sent, or got none, and gives up before it compares",
     )
 )
-_NOTHING_OFFERED = _told(decide(Offer(False, False, False, False, False, None, None, False)))
+_NOTHING_OFFERED = _told(
+    decide(
+        Offer(
+            modern=False,
+            offered=False,
+            resumed=False,
+            extended_master_secret=False,
+            issued=False,
+            resumed_before=None,
+            equivalent=None,
+            gave_up=False,
+        )
+    )
+)
 _UNCLEAR: dict[str, Judgement] = {reason: _told(Decision("not_applicable", None, reason)) for reason in Unclear}
 
 
@@ -280,7 +318,14 @@ def _judge(case: Case, seen: Observed) -> Judgement:
         if seen.is_offer_known and not entry.clouded:
             return _NOTHING_OFFERED
         unknown = Offer(
-            False, None, seen.kind != "full", answer.extended_master_secret, False, None, None, seen.gave_up
+            modern=False,
+            offered=None,
+            resumed=seen.kind != "full",
+            extended_master_secret=answer.extended_master_secret,
+            issued=False,
+            resumed_before=None,
+            equivalent=None,
+            gave_up=seen.gave_up,
         )
         return _judgement(unknown, None, None)
     cached, leaf = session.leaf, seen.leaf

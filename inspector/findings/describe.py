@@ -10,16 +10,12 @@ from inspector.facts import EVENT_BYTES, LETTER_AT, AlertFact, ConnectionFacts, 
 from inspector.findings.case import Case, frame, frames
 from inspector.findings.from_logs import lines_of
 from inspector.findings.inside import ended, studied
-from inspector.findings.pool import ems_of, versions_of
-from inspector.findings.problems import problem_text
-from inspector.findings.vantages import clocks
-from inspector.text.times import rfc3339, rfc3339_signed
+from inspector.text.times import rfc3339
 from inspector.tls.registry import alert_name, cipher_name, is_grease, version_name
 from inspector.tls.shapes import AnswerShape, HelloShape
-from inspector.tracking.backends import BackendGroup
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import ip_text
-from inspector.tracking.sessions import Kind, LedgerSession
+from inspector.tracking.sessions import Kind
 
 HISTORY = "HCSVTEJOXKRNYGFWUAPMIZL"
 LETTER = [
@@ -182,14 +178,14 @@ def _handshake(case: Case, seen: Observed, main: ConnectionFacts) -> doc.Handsha
     h = main.handshake
     visibility: Visibility = "clear" if h.offer is not None or h.answer is not None else "lost"
     return _told(
-        h,
-        False,
-        visibility,
-        seen.kind,
-        seen.reason,
-        seen.declined,
-        _finished(main.events),
-        case.judgements[seen.index].told,
+        h=h,
+        is_inside=False,
+        visibility=visibility,
+        kind=seen.kind,
+        reason=seen.reason,
+        declined=seen.declined,
+        finished=_finished(main.events),
+        jsse=case.judgements[seen.index].told,
     )
 
 
@@ -208,36 +204,36 @@ def _told(
     hellos = _shapes(offer, answer)
     answered = answer is not None and not (h.retried and h.server_random == b"")
     return doc.Handshake(
-        is_inside,
-        visibility,
-        kind,
-        reason,
-        declined,
-        hellos.version,
-        hellos.cipher,
-        hellos.server_name,
-        h.alpn.decode("utf-8", "backslashreplace") if h.alpn is not None else hellos.alpn,
-        hellos.alpn_offered,
-        h.client_random.hex() if offer is not None else None,
-        h.server_random.hex() if answered else None,
-        hellos.client_version,
-        hellos.versions_offered,
-        _session_fields(h, offer, answer),
-        hellos.ems,
-        hellos.secure_renegotiation,
-        [_hex(d) for d in h.chain],
-        [_hex(d) for d in h.client_chain],
-        hellos.ja3,
-        hellos.ja3s,
-        hellos.ja4,
-        doc.Frames(
+        renegotiation=is_inside,
+        visibility=visibility,
+        kind=kind,
+        reason=reason,
+        declined=declined,
+        version=hellos.version,
+        cipher=hellos.cipher,
+        server_name=hellos.server_name,
+        alpn=h.alpn.decode("utf-8", "backslashreplace") if h.alpn is not None else hellos.alpn,
+        alpn_offered=hellos.alpn_offered,
+        client_random=h.client_random.hex() if offer is not None else None,
+        server_random=h.server_random.hex() if answered else None,
+        client_version=hellos.client_version,
+        versions_offered=hellos.versions_offered,
+        session=_session_fields(h, offer, answer),
+        ems=hellos.ems,
+        secure_renegotiation=hellos.secure_renegotiation,
+        server_chain=[_hex(d) for d in h.chain],
+        client_chain=[_hex(d) for d in h.client_chain],
+        ja3=hellos.ja3,
+        ja3s=hellos.ja3s,
+        ja4=hellos.ja4,
+        frames=doc.Frames(
             frame(h.hello_frame),
             frame(h.answer_frame),
             frame(h.certificate_frame),
             frame(h.key_exchange_frame),
             frame(finished),
         ),
-        jsse,
+        jsse=jsse,
         authorities=_hex(h.authorities) if h.authorities else None,
     )
 
@@ -257,13 +253,13 @@ def _first_finished(letters: bytes, sides: bytes) -> int:
 
 def _session_fields(h: HandshakeFacts, offer: HelloShape | None, answer: AnswerShape | None) -> doc.SessionFields:
     return doc.SessionFields(
-        h.offered_id.hex() if offer is not None else None,
-        h.answered_id.hex() if answer is not None else None,
-        h.offered_ticket.hex() if h.offered_ticket else None,
-        h.issued_ticket.hex() if h.issued_ticket else None,
-        [p.hex() for p in h.offered_psks] if offer is not None else None,
-        answer.accepted_psk if answer is not None else None,
-        [ticket.hex() for ticket in h.issued_tickets or ((h.issued_ticket,) if h.issued_ticket else ())],
+        offered_id=h.offered_id.hex() if offer is not None else None,
+        answered_id=h.answered_id.hex() if answer is not None else None,
+        offered_ticket=h.offered_ticket.hex() if h.offered_ticket else None,
+        issued_ticket=h.issued_ticket.hex() if h.issued_ticket else None,
+        offered_psks=[p.hex() for p in h.offered_psks] if offer is not None else None,
+        accepted_psk=answer.accepted_psk if answer is not None else None,
+        issued_tickets=[ticket.hex() for ticket in h.issued_tickets or ((h.issued_ticket,) if h.issued_ticket else ())],
     )
 
 
@@ -272,15 +268,15 @@ def renegotiation(case: Case, seen: Observed, main: ConnectionFacts, number: int
     attempt = seen.renegotiations[number]
     study = studied(case, seen, number)
     inside = doc.Inside(
-        "server" if attempt.asked_by_server else "client",
-        attempt.state,
-        attempt.by,
-        attempt.shape,
-        study.certificate,
-        study.basis,
-        study.text,
-        [doc.MessageLength(p.name, p.first, p.expected, p.now) for p in study.parts],
-        frames(*(record.frame for record in attempt.records), attempt.ended),
+        began_by="server" if attempt.asked_by_server else "client",
+        state=attempt.state,
+        by=attempt.by,
+        shape=attempt.shape,
+        certificate=study.certificate,
+        basis=study.basis,
+        text=study.text,
+        lengths=[doc.MessageLength(p.name, p.first, p.expected, p.now) for p in study.parts],
+        frames=frames(*(record.frame for record in attempt.records), attempt.ended),
     )
     if attempt.inside >= 0:
         h = main.inside[attempt.inside]
@@ -289,7 +285,16 @@ def renegotiation(case: Case, seen: Observed, main: ConnectionFacts, number: int
             and attempt.entry.session is not None
             and bool(h.offered_ticket or attempt.entry.known)
         )
-        told = _told(h, True, "decrypted", attempt.kind, attempt.reason, declined, attempt.finished, study.jsse)
+        told = _told(
+            h=h,
+            is_inside=True,
+            visibility="decrypted",
+            kind=attempt.kind,
+            reason=attempt.reason,
+            declined=declined,
+            finished=attempt.finished,
+            jsse=study.jsse,
+        )
         told.inside = inside
         return told
     answer = main.handshake.answer
@@ -324,85 +329,6 @@ def renegotiation(case: Case, seen: Observed, main: ConnectionFacts, number: int
     )
 
 
-def captures(case: Case) -> list[doc.Capture]:
-    """What was read."""
-    found = []
-    for index, c in enumerate(case.facts.captures):
-        first = rfc3339(c.first_ns) if c.first_ns is not None else None
-        last = rfc3339(c.last_ns) if c.last_ns is not None else None
-        link_types, tick = list(c.link_types), c.tick_ns or None
-        found.append(
-            doc.Capture(
-                c.path,
-                c.packets,
-                c.bytes,
-                first,
-                last,
-                link_types,
-                c.truncated,
-                c.undecoded,
-                c.drops,
-                vantage(case, index),
-                tick,
-                clocks(c),
-            )
-        )
-    return found
-
-
-def vantage(case: Case, index: int) -> Literal["client", "server", "balancer"] | None:
-    """Where the capture was taken: at the balancer where both legs show; else by which half of the round trip comes at
-    once.
-    """
-    joined = [s for s in case.observed if s.packed_legs]
-    if any(all(leg.first_frame >> facts.FRAME_BITS == index for leg in (s.main, *s.legs)) for s in joined):
-        return "balancer"
-    return None
-
-
-def certificates(case: Case) -> list[doc.Certificate]:
-    """The inventory, by subject."""
-    found = []
-    for digest, c in sorted(case.certificates.items(), key=lambda item: (item[1].subject, item[0])):
-        found.append(
-            doc.Certificate(
-                digest.hex(),
-                c.subject,
-                c.issuer,
-                c.serial,
-                rfc3339_signed(c.not_before) if c.not_before is not None else None,
-                rfc3339_signed(c.not_after) if c.not_after is not None else None,
-                list(c.identity.dns_names),
-                list(c.identity.ip_addresses),
-                c.key,
-                c.signature,
-                c.self_issued,
-                problem_text(c.problem) if c.problem is not None else None,
-            )
-        )
-    return found
-
-
-def session(case: Case, found: LedgerSession) -> doc.Session:
-    """A session and what became of it."""
-    uses = []
-    for use in found.uses:
-        seen = case.observed[use >> 1]
-        backend = case.backends[seen.backend].id if seen.backend >= 0 else None
-        uses.append(doc.Use(seen.id, rfc3339(seen.hello_ns), backend, "resumed" if use & 1 else "declined"))
-    return doc.Session(
-        found.key.hex(),
-        found.method,
-        case.observed[found.issuer].id if found.issuer is not None else None,
-        found.leaf.hex() if found.leaf else None,
-        found.ems,
-        rfc3339(found.issued_ns) if found.issued_ns is not None else None,
-        found.usable,
-        uses,
-        found.name.hex() if found.name in case.ticket_keys else None,
-    )
-
-
 def result(seen: Observed) -> str:
     """Every connection is exactly one of full, resumed, aborted, other."""
     if seen.outcome == "aborted":
@@ -410,68 +336,3 @@ def result(seen: Observed) -> str:
     if seen.outcome == "established" and seen.kind is not None:
         return "full" if seen.kind == "full" else "resumed"
     return "other"
-
-
-def backend(case: Case, found: BackendGroup) -> doc.Backend:
-    """One row of the pool; health checks are left out of it."""
-    members = [seen for i in found.connections if not (seen := case.observed[i]).health_check]
-    results = [result(s) for s in members]
-    ems = ems_of(case, found)
-    return doc.Backend(
-        found.id,
-        case.services[found.service].id,
-        found.label,
-        found.basis,
-        found.leaf.hex() if found.leaf else None,
-        len(members),
-        results.count("full"),
-        results.count("resumed"),
-        sum(s.declined for s in members),
-        results.count("aborted"),
-        results.count("other"),
-        ems if isinstance(ems, bool) or ems is None else "mixed",
-        versions_of(case, found),
-        found.addresses,
-        found.server or None,
-    )
-
-
-def _offers(seen: Observed) -> bool:
-    """Whether the ClientHello offers what may be a session: an id beside TLS 1.3 may be random (RFC 8446, section
-    4.1.2).
-    """
-    handshake = seen.main.handshake
-    offer = handshake.offer
-    return bool(
-        handshake.offered_ticket
-        or handshake.offered_psks
-        or (handshake.offered_id and offer is not None and 0x0304 not in offer.versions)
-    )
-
-
-def matrix(case: Case, members: list[Observed]) -> tuple[list[doc.MatrixCell], int, int]:
-    """Sessions by who issued them and to whom they were offered; how many connections offered nothing that is known to
-    be a session; and of how many the ClientHello was not captured.
-    """
-    cells: dict[tuple[str | None, str | None], list[int]] = {}
-    nothing = unseen = 0
-    for seen in members:
-        declined = seen.declined
-        if not (declined or seen.is_resumed or seen.kind == "psk"):
-            is_unseen = seen.offer is None or (seen.kind is None and _offers(seen))
-            nothing += not is_unseen
-            unseen += is_unseen
-            continue
-        session = seen.entry.session
-        issuer = case.observed[session.issuer].backend if session is not None and session.issuer is not None else -1
-        key = (
-            case.backends[issuer].id if issuer >= 0 else None,
-            case.backends[seen.backend].id if seen.backend >= 0 else None,
-        )
-        cell = cells.setdefault(key, [0, 0, 0])
-        if declined:
-            cell[1] += 1
-            cell[2] += seen.outcome == "aborted"
-        else:
-            cell[0] += 1
-    return [doc.MatrixCell(issuer, to, *counts) for (issuer, to), counts in cells.items()], nothing, unseen

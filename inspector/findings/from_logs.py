@@ -37,14 +37,14 @@ def lines_of(case: Case, seen: Observed) -> list[doc.LogLine]:
         entry = chosen.entry
         found.append(
             doc.LogLine(
-                case.facts.logs[chosen.log].path,
-                entry.line,
-                rfc3339(entry.ns),
-                entry.text,
-                entry.ns - seen.first_ns,
-                "haproxy",
-                True,
-                [seen.id],
+                file=case.facts.logs[chosen.log].path,
+                line=entry.line,
+                at=rfc3339(entry.ns),
+                text=entry.text,
+                offset=entry.ns - seen.first_ns,
+                form="haproxy",
+                certain=True,
+                among=[seen.id],
             )
         )
     for line in case.logged.lines.get(seen.index, ()):
@@ -52,14 +52,14 @@ def lines_of(case: Case, seen: Observed) -> list[doc.LogLine]:
         among = [case.observed[index].id for index in line.among]
         found.append(
             doc.LogLine(
-                case.facts.logs[line.log].path,
-                f.line,
-                rfc3339(f.ns),
-                f.text,
-                f.ns - moment(seen),
-                "puppetserver",
-                line.is_certain,
-                among,
+                file=case.facts.logs[line.log].path,
+                line=f.line,
+                at=rfc3339(f.ns),
+                text=f.text,
+                offset=f.ns - moment(seen),
+                form="puppetserver",
+                certain=line.is_certain,
+                among=among,
             )
         )
     return found
@@ -77,20 +77,20 @@ def logs(case: Case) -> list[doc.LogFile]:
         offset = offset_of(case, place)
         found.append(
             doc.LogFile(
-                log.path,
-                log.form,
-                log.lines,
-                rfc3339(log.first_ns) if log.first_ns is not None else None,
-                rfc3339(log.last_ns) if log.last_ns is not None else None,
-                log.has_zone,
-                log.problem or None,
-                offset.ns if offset is not None else None,
-                offset.uncertainty_ns if offset is not None else None,
-                len(log.failures),
-                sum(line.is_certain for line in lines.values()),
-                sum(not line.is_certain for line in lines.values()),
-                unpaired[:UNPAIRED],
-                chosen,
+                path=log.path,
+                form=log.form,
+                lines=log.lines,
+                first=rfc3339(log.first_ns) if log.first_ns is not None else None,
+                last=rfc3339(log.last_ns) if log.last_ns is not None else None,
+                zone=log.has_zone,
+                problem=log.problem or None,
+                offset=offset.ns if offset is not None else None,
+                uncertainty=offset.uncertainty_ns if offset is not None else None,
+                failures=len(log.failures),
+                paired=sum(line.is_certain for line in lines.values()),
+                ambiguous=sum(not line.is_certain for line in lines.values()),
+                unpaired=unpaired[:UNPAIRED],
+                connections=chosen,
             )
         )
     return found

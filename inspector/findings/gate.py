@@ -100,13 +100,13 @@ def gated(said: Assessment, sight: Sight, rests_on: Aspect, again: str) -> Asses
     if said.state == "protected":
         sentence = f"Protected as things stand, but not all was seen: {but}."
         return Assessment(
-            "protected",
-            sentence,
-            said.because,
-            [*said.breaks_if, "what was not seen shows otherwise"],
-            "inferred",
-            do,
-            unseen,
+            state="protected",
+            sentence=sentence,
+            because=said.because,
+            breaks_if=[*said.breaks_if, "what was not seen shows otherwise"],
+            grade="inferred",
+            do=do,
+            unseen=unseen,
         )
     kind, _, rest = said.sentence.partition(": ")
     return msgspec.structs.replace(

@@ -58,13 +58,13 @@ def studied(case: Case, seen: Observed, number: int) -> Study:
         else compare(first_flight(origin.main) if origin is not None else None, attempt, Measure(main))
     )
     return Study(
-        comparison.verdict,
-        "length" if comparison.verdict != "unknown" else None,
-        comparison.text,
-        comparison.parts,
-        leaf,
-        None,
-        ENCRYPTED,
+        certificate=comparison.verdict,
+        basis="length" if comparison.verdict != "unknown" else None,
+        text=comparison.text,
+        parts=comparison.parts,
+        before=leaf,
+        now=None,
+        jsse=ENCRYPTED,
     )
 
 
@@ -130,7 +130,15 @@ def _decrypted(
         certificate, text = "changed", "another certificate"
     else:
         certificate, text = "same", "the same certificate"
-    return Study(certificate, "decrypted" if certificate != "unknown" else None, text, (), leaf, now, jsse)
+    return Study(
+        certificate=certificate,
+        basis="decrypted" if certificate != "unknown" else None,
+        text=text,
+        parts=(),
+        before=leaf,
+        now=now,
+        jsse=jsse,
+    )
 
 
 def declined_text(attempt: Renegotiation) -> str:

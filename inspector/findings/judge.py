@@ -11,7 +11,7 @@ from itertools import islice
 
 from inspector import document as doc
 from inspector.facts import Facts
-from inspector.findings import change, describe, failures, from_logs, limits, pool, renegotiation, unseen
+from inspector.findings import change, describe, describe_pool, failures, from_logs, limits, pool, renegotiation, unseen
 from inspector.findings.assessment import assess
 from inspector.findings.case import Case, Options, build, frames
 from inspector.findings.prediction import Extended, extended
@@ -60,7 +60,7 @@ class Analysis:
     def sessions(self) -> Iterator[doc.Session]:
         """All sessions, in the order of their issue."""
         for session in self.case.sessions:
-            yield describe.session(self.case, session)
+            yield describe_pool.session(self.case, session)
 
     def complete(self) -> doc.Document:
         """The document with everything in it."""
@@ -103,11 +103,11 @@ def _document(case: Case, extra_limits: list[doc.Limit]) -> doc.Document:
     findings.sort(key=lambda f: (doc.SEVERITIES.index(f.severity), f.rule, f.first or "", f.id))
     return doc.Document(
         generator=doc.Generator("inspector", VERSION),
-        captures=describe.captures(case),
+        captures=describe_pool.captures(case),
         services=[_service(case, s, a) for s, a in zip(case.services, assessments, strict=True)],
         clients=[_client(case, index) for index in range(len(case.clients))],
-        backends=[describe.backend(case, b) for b in case.backends],
-        certificates=describe.certificates(case),
+        backends=[describe_pool.backend(case, b) for b in case.backends],
+        certificates=describe_pool.certificates(case),
         authorities=authorities(case),
         sessions=[],
         connections=[],
@@ -125,23 +125,23 @@ def _exposed(case: Case, service: ServiceGroup, assessment: doc.Assessment, ems:
     h = sample.main.handshake
 
     return doc.Finding(
-        short_id("certificate-change-exposed", service.id),
-        "certificate-change-exposed",
-        "medium",
-        "predicted",
-        "inferred",
-        f"A Java client of {service.name}:{service.port} can be hit by the certificate change",
-        "; ".join(assessment.because) + ".",
-        pool.pool_remedies(case, service, ems),
-        CHANGE_REFERENCES,
-        service.id,
-        [b.id for b in case.pools[service.index]],
-        [c.id for c in java],
-        [sample.id],
-        rfc3339(members[0].first_ns),
-        rfc3339(members[-1].first_ns),
-        1,
-        [
+        id=short_id("certificate-change-exposed", service.id),
+        rule="certificate-change-exposed",
+        severity="medium",
+        verdict="predicted",
+        grade="inferred",
+        title=f"A Java client of {service.name}:{service.port} can be hit by the certificate change",
+        explanation="; ".join(assessment.because) + ".",
+        remedies=pool.pool_remedies(case, service, ems),
+        references=CHANGE_REFERENCES,
+        service=service.id,
+        backends=[b.id for b in case.pools[service.index]],
+        clients=[c.id for c in java],
+        connections=[sample.id],
+        first=rfc3339(members[0].first_ns),
+        last=rfc3339(members[-1].first_ns),
+        count=1,
+        evidence=[
             doc.Evidence(
                 "declined" if sample.declined else "shown",
                 sample.id,
@@ -155,24 +155,24 @@ def _exposed(case: Case, service: ServiceGroup, assessment: doc.Assessment, ems:
 def _service(case: Case, service: ServiceGroup, assessment: doc.Assessment) -> doc.Service:
     members = case.members(service)
     results = [describe.result(s) for s in members]
-    cells, nothing, offer_unseen = describe.matrix(case, members)
+    cells, nothing, offer_unseen = describe_pool.matrix(case, members)
     return doc.Service(
-        service.id,
-        service.name,
-        service.port,
-        service.addresses,
-        len(service.connections),
-        service.others,
-        [c.id for c in case.service_clients[service.index]],
-        [b.id for b in case.pools[service.index]],
-        assessment,
-        len(service.connections) - len(members),
-        results.count("full"),
-        results.count("resumed"),
-        results.count("aborted"),
-        results.count("other"),
-        nothing,
-        cells,
+        id=service.id,
+        name=service.name,
+        port=service.port,
+        addresses=service.addresses,
+        connections=len(service.connections),
+        other_flows=service.others,
+        clients=[c.id for c in case.service_clients[service.index]],
+        backends=[b.id for b in case.pools[service.index]],
+        assessment=assessment,
+        health_checks=len(service.connections) - len(members),
+        full=results.count("full"),
+        resumed=results.count("resumed"),
+        aborted=results.count("aborted"),
+        other=results.count("other"),
+        offered_nothing=nothing,
+        matrix=cells,
         impact=from_logs.impact(case, service),
         offer_unseen=offer_unseen,
         checkers=_checkers(case, service),
@@ -197,13 +197,13 @@ def _client(case: Case, index: int) -> doc.Client:
     client = case.clients[index]
     members = [case.observed[i] for i in client.connections]
     return doc.Client(
-        client.id,
-        client.ip,
-        client.stack.name,
-        list(client.stack.basis),
-        client.stack.grade,
-        len(members),
-        sum(s.outcome == "aborted" and not s.health_check for s in members),
+        id=client.id,
+        ip=client.ip,
+        stack=client.stack.name,
+        basis=list(client.stack.basis),
+        grade=client.stack.grade,
+        connections=len(members),
+        aborted=sum(s.outcome == "aborted" and not s.health_check for s in members),
     )
 
 
@@ -230,13 +230,13 @@ def incidents(case: Case, findings: list[doc.Finding]) -> list[doc.Incident]:
         story = f"session {key}: {path}, {certainty}"
         found.append(
             doc.Incident(
-                finding.id,
-                finding.service,
-                finding.first,
-                finding.connections,
-                [finding.id],
-                f"{moment(chain[-1].hello_ns)} {story}",
-                story,
+                id=finding.id,
+                service=finding.service,
+                at=finding.first,
+                connections=finding.connections,
+                findings=[finding.id],
+                summary=f"{moment(chain[-1].hello_ns)} {story}",
+                path=story,
             )
         )
     found.sort(key=lambda i: (i.at, i.id))

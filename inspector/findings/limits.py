@@ -163,23 +163,23 @@ def incomplete(case: Case, found: list[Limit]) -> Iterator[Finding]:
         return
     connections = list(dict.fromkeys(c for limit in lacking for c in limit.connections))
     yield Finding(
-        short_id("capture-incomplete", *sorted(limit.kind for limit in lacking)),
-        "capture-incomplete",
-        "info",
-        "confirmed",
-        "observed",
-        "The capture is not complete",
-        "; ".join(limit.text for limit in lacking)
+        id=short_id("capture-incomplete", *sorted(limit.kind for limit in lacking)),
+        rule="capture-incomplete",
+        severity="info",
+        verdict="confirmed",
+        grade="observed",
+        title="The capture is not complete",
+        explanation="; ".join(limit.text for limit in lacking)
         + ". What these connections did, and which sessions were issued or resumed in the missing part, cannot be"
         " said.",
-        list(_mends(case, {limit.kind for limit in lacking})),
-        [],
-        None,
-        [],
-        [],
-        connections,
-        None,
-        None,
-        len(lacking),
-        [Evidence(limit.kind, None, [], limit.text) for limit in lacking],
+        remedies=list(_mends(case, {limit.kind for limit in lacking})),
+        references=[],
+        service=None,
+        backends=[],
+        clients=[],
+        connections=connections,
+        first=None,
+        last=None,
+        count=len(lacking),
+        evidence=[Evidence(limit.kind, None, [], limit.text) for limit in lacking],
     )

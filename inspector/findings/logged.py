@@ -102,7 +102,15 @@ def joined(
         for failure in log.failures:
             families.setdefault((_family(log.path), failure.has_zone), []).append(Logged(place, failure))
     for (_, has_zone), entries in families.items():
-        _join(result, _in_order(entries), has_zone, failed, services, may_change, elsewhere)
+        _join(
+            result=result,
+            entries=_in_order(entries),
+            has_zone=has_zone,
+            failed=failed,
+            services=services,
+            may_change=may_change,
+            elsewhere=elsewhere,
+        )
     return result
 
 

@@ -63,27 +63,27 @@ def drift(case: Case, exposed: Set[int], ems: Sequence[Extended]) -> Iterator[Fi
             severity: Severity = "low" if service.index in exposed else "info"
             name = "EMS" if attribute == "ems" else attribute.replace("_", " ")
             yield Finding(
-                short_id("pool-drift", service.id, attribute),
-                "pool-drift",
-                severity,
-                "confirmed",
-                "observed",
-                f"The back ends of {service.name}:{service.port} differ in {name}",
-                f"{'; '.join(parts)}. {common}".strip(),
-                (
+                id=short_id("pool-drift", service.id, attribute),
+                rule="pool-drift",
+                severity=severity,
+                verdict="confirmed",
+                grade="observed",
+                title=f"The back ends of {service.name}:{service.port} differ in {name}",
+                explanation=f"{'; '.join(parts)}. {common}".strip(),
+                remedies=(
                     pool_remedies(case, service, ems[service.index])[:2]
                     if attribute in ("certificate_names", "ems") and service.index in exposed
                     else []
                 ),
-                [],
-                service.id,
-                [b.id for b, _ in told],
-                [],
-                [],
-                None,
-                None,
-                len(groups),
-                [
+                references=[],
+                service=service.id,
+                backends=[b.id for b, _ in told],
+                clients=[],
+                connections=[],
+                first=None,
+                last=None,
+                count=len(groups),
+                evidence=[
                     _shown(case, backends[0], f"{name}: {said}")
                     for said, backends in zip(words, groups.values(), strict=True)
                 ],
@@ -194,23 +194,24 @@ def rotations(case: Case) -> Iterator[Finding]:
             )
             at = rfc3339(rotation.at_ns)
             yield Finding(
-                short_id("certificate-rotated", backend.id, rotation.new.hex()),
-                "certificate-rotated",
-                "info",
-                "confirmed",
-                "inferred",
-                f"The certificate of back end {backend.label} was replaced",
-                f"{_dated(case, rotation.old)} was not seen again after {_dated(case, rotation.new)} appeared; {same}.",
-                [],
-                [],
-                service.id,
-                [backend.id],
-                [],
-                [seen.id],
-                at,
-                at,
-                1,
-                [
+                id=short_id("certificate-rotated", backend.id, rotation.new.hex()),
+                rule="certificate-rotated",
+                severity="info",
+                verdict="confirmed",
+                grade="inferred",
+                title=f"The certificate of back end {backend.label} was replaced",
+                explanation=f"{_dated(case, rotation.old)} was not seen again after {_dated(case, rotation.new)} appeared;"
+                f" {same}.",
+                remedies=[],
+                references=[],
+                service=service.id,
+                backends=[backend.id],
+                clients=[],
+                connections=[seen.id],
+                first=at,
+                last=at,
+                count=1,
+                evidence=[
                     Evidence(
                         "rotated",
                         seen.id,
@@ -264,21 +265,25 @@ def expiry(case: Case) -> Iterator[Finding]:
         )
         members = showing[seen.service, leaf]
         yield Finding(
-            short_id(rule, service.id, leaf.hex()),
-            rule,
-            "high" if left < 0 else "low",
-            "confirmed",
-            "observed",
-            f"The certificate {name} {'has expired' if left < 0 else 'expires soon'}",
-            text,
-            [Remedy("PKI", "Renew the certificate with the same names.", "openssl x509 -noout -dates -in cert.pem")],
-            [],
-            service.id,
-            [case.backends[seen.backend].id] if seen.backend >= 0 else [],
-            [],
-            [members[0].id, seen.id] if members[0] is not seen else [seen.id],
-            rfc3339(members[0].first_ns),
-            rfc3339(shown),
-            len(members),
-            [Evidence("shown", seen.id, frames(seen.main.handshake.certificate_frame), f"valid until {until}")],
+            id=short_id(rule, service.id, leaf.hex()),
+            rule=rule,
+            severity="high" if left < 0 else "low",
+            verdict="confirmed",
+            grade="observed",
+            title=f"The certificate {name} {'has expired' if left < 0 else 'expires soon'}",
+            explanation=text,
+            remedies=[
+                Remedy("PKI", "Renew the certificate with the same names.", "openssl x509 -noout -dates -in cert.pem")
+            ],
+            references=[],
+            service=service.id,
+            backends=[case.backends[seen.backend].id] if seen.backend >= 0 else [],
+            clients=[],
+            connections=[members[0].id, seen.id] if members[0] is not seen else [seen.id],
+            first=rfc3339(members[0].first_ns),
+            last=rfc3339(shown),
+            count=len(members),
+            evidence=[
+                Evidence("shown", seen.id, frames(seen.main.handshake.certificate_frame), f"valid until {until}")
+            ],
         )

@@ -65,23 +65,23 @@ def _finding(
 ) -> Finding:
     at = rfc3339(seen.renegotiations[number].ns)
     return Finding(
-        short_id(rule, seen.id, number),
-        rule,
-        severity,
-        "confirmed" if is_confirmed else "possible",
-        grade,
-        title,
-        text,
-        remedies,
-        references,
-        case.services[seen.service].id,
-        [case.backends[seen.backend].id] if seen.backend >= 0 else [],
-        [case.clients[seen.client].id],
-        [seen.id],
-        at,
-        at,
-        1,
-        evidence,
+        id=short_id(rule, seen.id, number),
+        rule=rule,
+        severity=severity,
+        verdict="confirmed" if is_confirmed else "possible",
+        grade=grade,
+        title=title,
+        explanation=text,
+        remedies=remedies,
+        references=references,
+        service=case.services[seen.service].id,
+        backends=[case.backends[seen.backend].id] if seen.backend >= 0 else [],
+        clients=[case.clients[seen.client].id],
+        connections=[seen.id],
+        first=at,
+        last=at,
+        count=1,
+        evidence=evidence,
     )
 
 
@@ -104,16 +104,16 @@ def _plain(case: Case, seen: Observed, number: int, attempt: Renegotiation, stud
     readable = "Decrypted: " if attempt.inside >= 0 else "Encrypted; by the lengths of its records: "
     text = f"A handshake behind the first Finished, {ended(attempt)}; {indication}. {readable}{study.text}."
     return _finding(
-        case,
-        seen,
-        number,
-        "renegotiation",
-        "info",
-        "A renegotiation inside an established connection",
-        text,
-        [RFC_5746],
-        [],
-        [_evidence(seen, attempt, ended(attempt))],
+        case=case,
+        seen=seen,
+        number=number,
+        rule="renegotiation",
+        severity="info",
+        title="A renegotiation inside an established connection",
+        text=text,
+        references=[RFC_5746],
+        remedies=[],
+        evidence=[_evidence(seen, attempt, ended(attempt))],
     )
 
 
@@ -133,16 +133,16 @@ def _changed(case: Case, seen: Observed, number: int, attempt: Renegotiation, st
     evidence = [_evidence(seen, attempt, f"{study.text}; {ended(attempt)}")]
     title = "A renegotiation brought another certificate or chain"
     return _finding(
-        case,
-        seen,
-        number,
-        CHANGED,
-        "high",
-        title,
-        text,
-        CHANGE_REFERENCES,
-        change_remedies(service.name, service.port)[:2],
-        evidence,
+        case=case,
+        seen=seen,
+        number=number,
+        rule=CHANGED,
+        severity="high",
+        title=title,
+        text=text,
+        references=CHANGE_REFERENCES,
+        remedies=change_remedies(service.name, service.port)[:2],
+        evidence=evidence,
         grade="observed" if is_read else "inferred",
     )
 
@@ -182,16 +182,16 @@ def _broken_off(
             else "did not begin in the way that makes Java check for it."
         )
     return _finding(
-        case,
-        seen,
-        number,
-        BROKEN_OFF,
-        "high" if is_severe else "medium",
-        "The client broke a renegotiation off",
-        text,
-        CHANGE_REFERENCES,
-        change_remedies(service.name, service.port)[:2],
-        evidence,
+        case=case,
+        seen=seen,
+        number=number,
+        rule=BROKEN_OFF,
+        severity="high" if is_severe else "medium",
+        title="The client broke a renegotiation off",
+        text=text,
+        references=CHANGE_REFERENCES,
+        remedies=change_remedies(service.name, service.port)[:2],
+        evidence=evidence,
         is_confirmed=is_confirmed,
         grade="observed" if is_confirmed else "inferred",
     )
@@ -204,14 +204,14 @@ def _exposed(case: Case, seen: Observed, number: int, attempt: Renegotiation) ->
     )
     evidence = [_evidence(seen, attempt, ended(attempt))]
     return _finding(
-        case,
-        seen,
-        number,
-        "triple-handshake-exposure",
-        "medium",
-        "Renegotiated on a session resumed without EMS",
-        text,
-        [RFC_7627, TRIPLE_HANDSHAKE],
-        [],
-        evidence,
+        case=case,
+        seen=seen,
+        number=number,
+        rule="triple-handshake-exposure",
+        severity="medium",
+        title="Renegotiated on a session resumed without EMS",
+        text=text,
+        references=[RFC_7627, TRIPLE_HANDSHAKE],
+        remedies=[],
+        evidence=evidence,
     )

@@ -126,20 +126,20 @@ def entry_of(found: ConnectionFacts, facts: Facts, is_final: bool) -> WindowEntr
     has_given_up = gave_up(found, closed_first(found)[0])
     service = (server_name(handshake.offer) or found.server.address, found.server.port)
     return WindowEntry(
-        facts.pack(found),
-        service,
-        found.client.address,
-        given,
-        offered,
-        is_resumed,
-        handshake.chain[0] if handshake.chain else None,
-        tuple(found.certificates()),
-        is_final,
-        handshake.hello_ns,
-        handshake.answer_ns,
-        has_given_up,
-        handshake.client_random,
-        tuple([h.authorities for h in found.handshakes if h.authorities]),
+        packed=facts.pack(found),
+        service=service,
+        client=found.client.address,
+        given=given,
+        offered=offered,
+        is_resumed=is_resumed,
+        leaf=handshake.chain[0] if handshake.chain else None,
+        chains=tuple(found.certificates()),
+        is_final=is_final,
+        hello_ns=handshake.hello_ns,
+        answer_ns=handshake.answer_ns,
+        gave_up=has_given_up,
+        random=handshake.client_random,
+        authorities=tuple([h.authorities for h in found.handshakes if h.authorities]),
     )
 
 
@@ -147,17 +147,17 @@ def row_of(name: str, entry: WindowEntry, found: ConnectionFacts) -> JournalRow:
     """What the journal keeps of a connection."""
     handshake = found.handshake
     return JournalRow(
-        name,
-        entry.hello_ns or found.first_ns,
-        entry.answer_ns,
-        entry.is_final,
-        entry.packed,
-        entry.given,
-        entry.offered if entry.is_resumed else (),
-        handshake.offer,
-        handshake.answer,
-        entry.chains,
-        entry.authorities,
+        id=name,
+        hello_ns=entry.hello_ns or found.first_ns,
+        answer_ns=entry.answer_ns,
+        is_final=entry.is_final,
+        packed=entry.packed,
+        given=entry.given,
+        resumed=entry.offered if entry.is_resumed else (),
+        offer=handshake.offer,
+        answer=handshake.answer,
+        certificates=entry.chains,
+        authorities=entry.authorities,
     )
 
 

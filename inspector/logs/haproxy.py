@@ -107,16 +107,16 @@ class HaproxyLog:
             said = _text(line[match.start(1) :], TEXT)
             facts.proxied.append(
                 Proxied(
-                    number,
-                    ns,
-                    client,
-                    port,
-                    _text(groups[11]),
-                    _text(server),
-                    _text(groups[13] or b""),
-                    said,
-                    has_zone,
-                    resolution_ns,
+                    line=number,
+                    ns=ns,
+                    client=client,
+                    port=port,
+                    backend=_text(groups[11]),
+                    server=_text(server),
+                    address=_text(groups[13] or b""),
+                    text=said,
+                    has_zone=has_zone,
+                    resolution_ns=resolution_ns,
                 )
             )
         return True
@@ -129,17 +129,19 @@ class HaproxyLog:
         facts = self.facts
         facts.reach(stamp.ns, stamp.has_zone)
         if self._is_kept(found.client, found.port):
-            names = (found.backend[:255], found.server[:255], found.address[:255], found.text[:TEXT])
             facts.proxied.append(
                 Proxied(
-                    number,
-                    stamp.ns,
-                    found.client,
-                    found.port,
-                    *names,
-                    stamp.has_zone,
-                    stamp.resolution_ns,
-                    found.is_end,
+                    line=number,
+                    ns=stamp.ns,
+                    client=found.client,
+                    port=found.port,
+                    backend=found.backend[:255],
+                    server=found.server[:255],
+                    address=found.address[:255],
+                    text=found.text[:TEXT],
+                    has_zone=stamp.has_zone,
+                    resolution_ns=stamp.resolution_ns,
+                    is_end=found.is_end,
                 )
             )
 

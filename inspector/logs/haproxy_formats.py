@@ -283,7 +283,13 @@ def _address(text: str) -> str:
 def _connected(match: re.Match[bytes], body: bytes) -> HaproxyFields | None:
     try:
         return HaproxyFields(
-            _address(match[1].decode("ascii", "replace").strip("[]")), int(match[2]), None, "", "", "", _text(body)
+            client=_address(match[1].decode("ascii", "replace").strip("[]")),
+            port=int(match[2]),
+            stamp=None,
+            backend="",
+            server="",
+            address="",
+            text=_text(body),
         )
     except ValueError:
         return None
@@ -302,13 +308,13 @@ def _common(body: bytes) -> HaproxyFields | None:
         stamp = Stamp(stamp.ns + int(match[4]) * MILLISECOND_NS, stamp.has_zone, MILLISECOND_NS)
     server = _text(match[7])
     return HaproxyFields(
-        client,
-        int(match[3]),
-        stamp,
-        _text(match[6]),
-        "" if server in SERVERLESS else server,
-        "",
-        _text(body[match.start() :]),
+        client=client,
+        port=int(match[3]),
+        stamp=stamp,
+        backend=_text(match[6]),
+        server="" if server in SERVERLESS else server,
+        address="",
+        text=_text(body[match.start() :]),
     )
 
 

@@ -97,17 +97,17 @@ class Holding:
         self.bytes += len(data) + len(payload)
         flow.frames.append(
             HeldFrame(
-                frame,
-                int(batch.time_ns[row]),
-                int(batch.link_type[row]),
-                int(batch.original[row]),
-                data,
-                start - offset if is_plain else data.rfind(payload) if payload else -1,
-                payload,
-                int(segments.length[at]),
-                int(segments.seq[at]),
-                int(segments.flags[at]),
-                is_client,
-                int(segments.ack[at]),
+                frame=frame,
+                ns=int(batch.time_ns[row]),
+                link_type=int(batch.link_type[row]),
+                original=int(batch.original[row]),
+                data=data,
+                payload_at=start - offset if is_plain else data.rfind(payload) if payload else -1,
+                payload=payload,
+                length=int(segments.length[at]),
+                seq=int(segments.seq[at]),
+                flags=int(segments.flags[at]),
+                is_client=is_client,
+                ack=int(segments.ack[at]),
             )
         )

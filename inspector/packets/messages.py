@@ -102,7 +102,17 @@ class _Gathered(ConnectionAssembly):
         self.found: list[RawMessage] = []
 
     def _add(self, letter: str, lane: int, mark: Mark, data: bytes, tree: Node, *, decrypted: bool = False) -> None:
-        self.found.append(RawMessage(letter, lane == 0, mark[1], mark[2], data, tree, decrypted))
+        self.found.append(
+            RawMessage(
+                letter=letter,
+                from_client=lane == 0,
+                frame=mark[1],
+                ns=mark[2],
+                data=data,
+                tree=tree,
+                decrypted=decrypted,
+            )
+        )
 
     def message(self, lane: int, kind: int, body: bytes, mark: Mark) -> None:
         """A handshake message in clear."""

@@ -127,14 +127,14 @@ def ladder(analysis: Analysis, incident: Incident) -> Ladder:
         title = f"{number} {role.upper()}{gap}   port {seen.main.client.port} → back end {case.label(seen)}"
         chapters.append(
             Chapter(
-                title,
-                role,
-                connection,
-                case.label(seen),
-                rungs(analysis, seen),
-                case.services[seen.service].id,
-                (seen.main, *seen.legs),
-                notes(analysis, seen),
+                title=title,
+                role=role,
+                connection=connection,
+                backend=case.label(seen),
+                rungs=rungs(analysis, seen),
+                service=case.services[seen.service].id,
+                legs=(seen.main, *seen.legs),
+                notes=notes(analysis, seen),
             )
         )
         previous = seen
@@ -223,7 +223,16 @@ def chapters(analysis: Analysis, seen: Observed) -> list[Chapter]:
     roles = ["seen"] + ["declined" if attempt.state == "aborted" else "origin" for attempt in seen.renegotiations]
     told = notes(analysis, seen)
     return [
-        Chapter(title, role, seen.id, label, share, service, legs, told if number == len(titles) - 1 else ())
+        Chapter(
+            title=title,
+            role=role,
+            connection=seen.id,
+            backend=label,
+            rungs=share,
+            service=service,
+            legs=legs,
+            notes=told if number == len(titles) - 1 else (),
+        )
         for number, (title, role, share) in enumerate(zip(titles, roles, shares, strict=True))
     ]
 
@@ -269,17 +278,17 @@ def _rung(analysis: Analysis, seen: Observed, main: ConnectionFacts, leg: int, g
     elif bad:
         text = f"✖ {text}"
     return Rung(
-        f"{'+' if first.ns >= start else ''}{span(first.ns - start)}",
-        first.from_client,
-        text,
-        frame,
-        last.ns,
-        visibility,
-        bad or gave_up,
-        sum(e.size for e in group if e.letter != "L"),
-        tuple(group),
-        leg,
-        first.ns - start,
+        offset=f"{'+' if first.ns >= start else ''}{span(first.ns - start)}",
+        from_client=first.from_client,
+        text=text,
+        frame=frame,
+        ns=last.ns,
+        visibility=visibility,
+        bad=bad or gave_up,
+        size=sum(e.size for e in group if e.letter != "L"),
+        events=tuple(group),
+        leg=leg,
+        offset_ns=first.ns - start,
     )
 
 

@@ -108,21 +108,21 @@ def _client_hello(body: bytes, *, is_whole: bool = True) -> ClientHello:
     else:
         ext.read_cut_offer(hello, found)
     shape = HelloShape(
-        version,
-        suites,
-        tuple(found.types),
-        found.groups,
-        found.point_formats,
-        found.signature_algorithms,
-        found.versions,
-        found.alpn,
-        found.server_name,
-        found.extended_master_secret,
-        found.renegotiation_info or SCSV in suites,
-        found.early_data,
-        found.problem,
-        "",
-        "",
+        legacy_version=version,
+        cipher_suites=suites,
+        extensions=tuple(found.types),
+        groups=found.groups,
+        point_formats=found.point_formats,
+        signature_algorithms=found.signature_algorithms,
+        versions=found.versions,
+        alpn=found.alpn,
+        server_name=found.server_name,
+        extended_master_secret=found.extended_master_secret,
+        secure_renegotiation=found.renegotiation_info or SCSV in suites,
+        early_data=found.early_data,
+        problem=found.problem,
+        ja3="",
+        ja4="",
         partial=found.partial,
     )
     return ClientHello(named(shape), random, session_id, found.ticket, found.psk_identities)
@@ -162,7 +162,23 @@ def sslv2_client_hello(record: bytes) -> ClientHello:
     challenge = hello.take(challenge_length, "challenge")
     suites = tuple(int.from_bytes(specs[i : i + 3], "big") for i in range(0, len(specs) - 2, 3))
     standard = tuple(s for s in suites if s < 1 << 16)
-    shape = HelloShape(version, standard, (), (), (), (), (), (), None, False, SCSV in standard, False, None, "", "")
+    shape = HelloShape(
+        legacy_version=version,
+        cipher_suites=standard,
+        extensions=(),
+        groups=(),
+        point_formats=(),
+        signature_algorithms=(),
+        versions=(),
+        alpn=(),
+        server_name=None,
+        extended_master_secret=False,
+        secure_renegotiation=SCSV in standard,
+        early_data=False,
+        problem=None,
+        ja3="",
+        ja4="",
+    )
     return ClientHello(named(shape), challenge.rjust(32, b"\0"), session_id, None, ())
 
 
@@ -197,16 +213,16 @@ def _server_hello(body: bytes) -> ServerHello:
         ext.read_answer(hello, found)
     kinds = tuple(found.types)
     shape = AnswerShape(
-        version,
-        found.version or version,
-        suite,
-        kinds,
-        found.alpn,
-        found.extended_master_secret,
-        found.renegotiation_info,
-        found.accepted_psk,
-        found.problem,
-        "" if found.partial else ja3s(version, suite, kinds),
+        legacy_version=version,
+        version=found.version or version,
+        cipher_suite=suite,
+        extensions=kinds,
+        alpn=found.alpn,
+        extended_master_secret=found.extended_master_secret,
+        secure_renegotiation=found.renegotiation_info,
+        accepted_psk=found.accepted_psk,
+        problem=found.problem,
+        ja3s="" if found.partial else ja3s(version, suite, kinds),
         partial=found.partial,
     )
     return ServerHello(shape._replace(key=_key(shape)), random, session_id)

@@ -82,32 +82,60 @@ def protection_of(suite: int) -> Protection | None:
     cipher = name.split("_WITH_")[-1].removeprefix("TLS_")
     is_modern = "_WITH_" not in name
     if cipher.startswith("CHACHA20_POLY1305"):
-        return Protection("chacha20", "CHACHA20", 32, 0, 0, 16, "", 0, "SHA256")
+        return Protection(
+            mode="chacha20", algorithm="CHACHA20", key=32, block=0, explicit=0, tag=16, digest="", mac=0, prf="SHA256"
+        )
     if found := _AEAD.fullmatch(cipher):
         algorithm, bits, mode, short, digest = found.groups()
         tag = 8 if short else 16
         return Protection(
-            "gcm" if mode == "GCM" else "ccm",
-            algorithm,
-            int(bits or 128) // 8,
-            16,
-            0 if is_modern else 8,
-            tag,
-            "",
-            0,
-            digest or "SHA256",
+            mode="gcm" if mode == "GCM" else "ccm",
+            algorithm=algorithm,
+            key=int(bits or 128) // 8,
+            block=16,
+            explicit=0 if is_modern else 8,
+            tag=tag,
+            digest="",
+            mac=0,
+            prf=digest or "SHA256",
         )
     if found := _CBC.fullmatch(cipher):
         algorithm, bits, other, digest = found.groups()
         algorithm, key, block = (algorithm, int(bits) // 8, 16) if algorithm else _BLOCKS[other]
         return Protection(
-            "cbc", algorithm, key, block, block, 0, digest, MACS[digest], "SHA384" if digest == "SHA384" else "SHA256"
+            mode="cbc",
+            algorithm=algorithm,
+            key=key,
+            block=block,
+            explicit=block,
+            tag=0,
+            digest=digest,
+            mac=MACS[digest],
+            prf="SHA384" if digest == "SHA384" else "SHA256",
         )
     if found := _STREAM.fullmatch(cipher):
-        return Protection("stream", "RC4", int(found[1]) // 8, 0, 0, 0, found[2], MACS[found[2]], "SHA256")
+        return Protection(
+            mode="stream",
+            algorithm="RC4",
+            key=int(found[1]) // 8,
+            block=0,
+            explicit=0,
+            tag=0,
+            digest=found[2],
+            mac=MACS[found[2]],
+            prf="SHA256",
+        )
     if found := _NULL.fullmatch(cipher):
         return Protection(
-            "null", "NULL", 0, 0, 0, 0, found[1], MACS[found[1]], "SHA384" if found[1] == "SHA384" else "SHA256"
+            mode="null",
+            algorithm="NULL",
+            key=0,
+            block=0,
+            explicit=0,
+            tag=0,
+            digest=found[1],
+            mac=MACS[found[1]],
+            prf="SHA384" if found[1] == "SHA384" else "SHA256",
         )
     return None
 

@@ -77,7 +77,14 @@ def find_backends(
                 label = _label(len(found))
                 name = key[1].hex() if isinstance(key[1], bytes) else str(key[1])
                 backend = found[key] = BackendGroup(
-                    len(backends), short_id("backend", service.id, key[0], name), service.index, label, [], [], [], []
+                    index=len(backends),
+                    id=short_id("backend", service.id, key[0], name),
+                    service=service.index,
+                    label=label,
+                    basis=[],
+                    leaves=[],
+                    addresses=[],
+                    connections=[],
                 )
                 backends.append(backend)
             seen.backend = backend.index

@@ -82,20 +82,22 @@ def parse(der: bytes) -> ParsedCertificate:
     taken = names if names.flaw is None else names._replace(dns=(), ips=())
     sha256 = hashlib.sha256(der).digest()
     return ParsedCertificate(
-        sha256,
-        _readable(reading.subject),
-        _readable(reading.issuer),
-        "" if reading.serial is None else f"{reading.serial:x}",
-        reading.not_before,
-        reading.not_after,
-        Identity(sha256, taken.ips, taken.dns, _canonical(reading.subject), _canonical(reading.issuer), not is_refused),
-        reading.key.text if reading.key is not None else "unknown",
-        reading.signature or "unknown",
-        _is_self_issued(reading),
-        reading.is_authority,
-        problem,
-        names.others,
-        stands if names.flaw is not None else (),
+        sha256=sha256,
+        subject=_readable(reading.subject),
+        issuer=_readable(reading.issuer),
+        serial="" if reading.serial is None else f"{reading.serial:x}",
+        not_before=reading.not_before,
+        not_after=reading.not_after,
+        identity=Identity(
+            sha256, taken.ips, taken.dns, _canonical(reading.subject), _canonical(reading.issuer), not is_refused
+        ),
+        key=reading.key.text if reading.key is not None else "unknown",
+        signature=reading.signature or "unknown",
+        self_issued=_is_self_issued(reading),
+        is_authority=reading.is_authority,
+        problem=problem,
+        other_names=names.others,
+        unread_names=stands if names.flaw is not None else (),
     )
 
 

@@ -138,18 +138,18 @@ def _renegotiation(attempt: _Attempt, events: list[Event]) -> Renegotiation:
     if change[True] != change[False]:
         shape = "full" if change[True] < change[False] else "abbreviated"
     return Renegotiation(
-        first[1].frame,
-        first[1].ns,
-        not first[1].from_client,
-        state,
-        by,
-        shape,
-        tuple(sorted((event for _, event in attempt.records), key=lambda e: (e.ns, e.frame))),
-        hello[1] if hello is not None else None,
-        tuple(flight),
-        tuple(keyed),
-        finished,
-        ended,
+        frame=first[1].frame,
+        ns=first[1].ns,
+        asked_by_server=not first[1].from_client,
+        state=state,
+        by=by,
+        shape=shape,
+        records=tuple(sorted((event for _, event in attempt.records), key=lambda e: (e.ns, e.frame))),
+        hello=hello[1] if hello is not None else None,
+        flight=tuple(flight),
+        keyed=tuple(keyed),
+        finished=finished,
+        ended=ended,
     )
 
 

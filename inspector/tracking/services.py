@@ -83,7 +83,13 @@ def find_services(observed: Sequence[Observed], others: dict[OtherFlow, int]) ->
         service = services.get(key)
         if service is None:
             service = services[key] = ServiceGroup(
-                len(services), short_id("service", *key), key[0], key[1], name is not None, [], []
+                index=len(services),
+                id=short_id("service", *key),
+                name=key[0],
+                port=key[1],
+                named=name is not None,
+                addresses=[],
+                connections=[],
             )
         seen.service = service.index
         service.connections.append(seen.index)

@@ -212,7 +212,18 @@ class Ledger:
         if session is None:
             method: Literal["session_id", "ticket"] = "ticket" if handshake.offered_ticket else "session_id"
             key = handshake.offered_ticket if handshake.offered_ticket else offered
-            session = LedgerSession(key, method, None, None, None, None, True, None, None, [])
+            session = LedgerSession(
+                key=key,
+                method=method,
+                issuer=None,
+                leaf=None,
+                ems=None,
+                issued_ns=None,
+                usable=True,
+                resumed_ns=None,
+                resumed_by=None,
+                uses=[],
+            )
             self.sessions.append(session)
             self._by_key[key] = session
         if handshake.offered_ticket:
@@ -257,16 +268,16 @@ class Ledger:
         if not keys:
             return
         session = LedgerSession(
-            keys[0],
-            "ticket" if handshake.issued_ticket else "session_id",
-            index,
-            handshake.chain[0] if handshake.chain else None,
-            answer.extended_master_secret if not answer.partial else None,
-            handshake.answer_ns,
-            bool(handshake.seen & facts.C_KEY_EXCHANGE),
-            None,
-            None,
-            [],
+            key=keys[0],
+            method="ticket" if handshake.issued_ticket else "session_id",
+            issuer=index,
+            leaf=handshake.chain[0] if handshake.chain else None,
+            ems=answer.extended_master_secret if not answer.partial else None,
+            issued_ns=handshake.answer_ns,
+            usable=bool(handshake.seen & facts.C_KEY_EXCHANGE),
+            resumed_ns=None,
+            resumed_by=None,
+            uses=[],
             is_doubtful=is_doubtful,
         )
         self.sessions.append(session)
@@ -290,7 +301,18 @@ class Ledger:
             else None
         )
         for ticket in handshake.issued_tickets:
-            session = LedgerSession(ticket, "psk", index, leaf, None, handshake.answer_ns, True, None, None, [])
+            session = LedgerSession(
+                key=ticket,
+                method="psk",
+                issuer=index,
+                leaf=leaf,
+                ems=None,
+                issued_ns=handshake.answer_ns,
+                usable=True,
+                resumed_ns=None,
+                resumed_by=None,
+                uses=[],
+            )
             self.sessions.append(session)
             self._by_key[ticket] = session
         return entry
@@ -305,7 +327,18 @@ class Ledger:
         )
         session = self._by_key.get(key)
         if session is None:
-            session = LedgerSession(key, "psk", None, None, None, None, True, None, None, [])
+            session = LedgerSession(
+                key=key,
+                method="psk",
+                issuer=None,
+                leaf=None,
+                ems=None,
+                issued_ns=None,
+                usable=True,
+                resumed_ns=None,
+                resumed_by=None,
+                uses=[],
+            )
             self.sessions.append(session)
             self._by_key[key] = session
         if key == offered[0]:

@@ -227,15 +227,15 @@ class Grouped:
         firsts = np.flatnonzero(self.begins[rows])
         ends = np.append(firsts, len(length))[1:]
         run = Run(
-            self.data.data,
-            self.start[rows].tolist(),
-            held.tolist(),
-            length.tolist(),
-            before.tolist(),
-            number.tolist(),
-            time_ns.tolist(),
-            self.frame,
-            self._looked,
+            data=self.data.data,
+            start=self.start[rows].tolist(),
+            held=held.tolist(),
+            length=length.tolist(),
+            before=before.tolist(),
+            number=number.tolist(),
+            time_ns=time_ns.tolist(),
+            frame=self.frame,
+            reach=self._looked,
         )
         columns = (firsts, ends, *(column[rows][firsts] for column in (self.lane, self.seq, self.control, self.flags)))
         sums = (before[ends] - before[firsts], held_before[ends] - held_before[firsts])

@@ -83,19 +83,19 @@ class SegmentBatch:
     def select(self, rows: Rows) -> SegmentBatch:
         """The same buffer with only some rows."""
         return SegmentBatch(
-            self.data,
-            self.source[rows],
-            self.target[rows],
-            self.seq[rows],
-            self.flags[rows],
-            self.start[rows],
-            self.held[rows],
-            self.length[rows],
-            self.time_ns[rows],
-            self.number[rows],
-            self.ack[rows],
-            self.capture,
-            self.stops,
+            data=self.data,
+            source=self.source[rows],
+            target=self.target[rows],
+            seq=self.seq[rows],
+            flags=self.flags[rows],
+            start=self.start[rows],
+            held=self.held[rows],
+            length=self.length[rows],
+            time_ns=self.time_ns[rows],
+            number=self.number[rows],
+            ack=self.ack[rows],
+            capture=self.capture,
+            stops=self.stops,
         )
 
 
@@ -134,19 +134,19 @@ class SegmentDecoder:
             columns = [column[order] for column in columns]
         rows, source, target, seq, flags, start, held, length, ack = columns
         return SegmentBatch(
-            data,
-            source.astype(np.uint64),
-            target.astype(np.uint64),
-            seq,
-            flags,
-            start,
-            held,
-            length,
-            batch.time_ns[rows],
-            batch.number[rows],
-            ack,
-            batch.capture,
-            stops,
+            data=data,
+            source=source.astype(np.uint64),
+            target=target.astype(np.uint64),
+            seq=seq,
+            flags=flags,
+            start=start,
+            held=held,
+            length=length,
+            time_ns=batch.time_ns[rows],
+            number=batch.number[rows],
+            ack=ack,
+            capture=batch.capture,
+            stops=stops,
         )
 
     def given_up(self) -> list[Waiting]:
@@ -183,14 +183,14 @@ class SegmentDecoder:
         on_wire = batch.original[rows] - (at - batch.offset[rows])
         total = np.where(total == 0, on_wire, total)
         return _tcp(
-            batch,
-            rows[keep],
-            (at + header)[keep],
-            end[keep],
-            (total - header)[keep],
-            addresses[keep, 0],
-            addresses[keep, 1],
-            stops,
+            batch=batch,
+            rows=rows[keep],
+            at=(at + header)[keep],
+            end=end[keep],
+            length=(total - header)[keep],
+            source=addresses[keep, 0],
+            target=addresses[keep, 1],
+            stops=stops,
         ), rows[odd]
 
     def _ipv6(
@@ -212,7 +212,16 @@ class SegmentDecoder:
         kept = head[keep]
         source = np.array([self.addresses.number(a.tobytes()) for a in kept[:, 8:24]], np.int64)
         target = np.array([self.addresses.number(a.tobytes()) for a in kept[:, 24:40]], np.int64)
-        return _tcp(batch, rows[keep], (at + 40)[keep], end[keep], total[keep], source, target, stops), rows[odd]
+        return _tcp(
+            batch=batch,
+            rows=rows[keep],
+            at=(at + 40)[keep],
+            end=end[keep],
+            length=total[keep],
+            source=source,
+            target=target,
+            stops=stops,
+        ), rows[odd]
 
 
 def _link(batch: FrameBatch, stops: Counter[Stop]) -> tuple[I64, I64, Rows]:

@@ -97,7 +97,19 @@ class Journal:
             if self._db.one("SELECT coalesce(max(id) + 1, 0) FROM captures") != self.capture:
                 raise DamagedError("damaged: runs are missing in it")
             self._serial = self._db.one("SELECT coalesce(max(serial), 0) FROM connections")
-            empty = CaptureFacts(capture_name, 0, 0, None, None, (), False, 0, 0, None, None)
+            empty = CaptureFacts(
+                path=capture_name,
+                packets=0,
+                bytes=0,
+                first_ns=None,
+                last_ns=None,
+                link_types=(),
+                truncated=False,
+                undecoded=0,
+                snapped=0,
+                drops=None,
+                damage=None,
+            )
             self._db.execute(
                 "INSERT INTO captures VALUES (?, ?, ?)", (self.capture, capture_name, msgspec.msgpack.encode(empty))
             )

@@ -65,14 +65,14 @@ def compact(batch: FrameBatch, keep: I64, rows: I64) -> FrameBatch:
         [data[at : at + count] for at, count in zip(batch.offset[rows].tolist(), keep[rows].tolist(), strict=True)]
     )
     return FrameBatch(
-        buffer,
-        batch.time_ns[rows],
-        offset,
-        held,
-        batch.original[rows],
-        batch.link_type[rows],
-        batch.number[rows],
-        batch.capture,
+        data=buffer,
+        time_ns=batch.time_ns[rows],
+        offset=offset,
+        captured=held,
+        original=batch.original[rows],
+        link_type=batch.link_type[rows],
+        number=batch.number[rows],
+        capture=batch.capture,
     )
 
 

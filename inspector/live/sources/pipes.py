@@ -84,4 +84,12 @@ class PipeStream:
         import numpy as np
 
         none = np.zeros(0, np.int64)
-        return FrameBatch(np.zeros(256, np.uint8), none, none, none, none, none, none)
+        return FrameBatch(
+            data=np.zeros(256, np.uint8),
+            time_ns=none,
+            offset=none,
+            captured=none,
+            original=none,
+            link_type=none,
+            number=none,
+        )

@@ -75,7 +75,15 @@ def opened(request: Request, environment: Mapping[str, str]) -> OpenedSource:
         os.environ["TMUX"] = address  # sudo hides it; the user behind it may still speak to their tmux
     expression = kernel_filter(request.vips, request.expression, ssh_session(environment)) if interfaces else ""
     watched = [
-        InterfaceSource(name, expression, who, request.snaplen, request.buffer_mib, request.promiscuous, request.by)
+        InterfaceSource(
+            interface=name,
+            expression=expression,
+            account=who,
+            snaplen=request.snaplen,
+            buffer_mib=request.buffer_mib,
+            promiscuous=request.promiscuous,
+            by=request.by,
+        )
         for name in interfaces
     ]
     is_open = False

@@ -1,0 +1,162 @@
+"""What is told of a pool beside its connections: captures, certificates, sessions, back ends, and the matrix of who
+resumed where.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from inspector import document as doc, facts
+from inspector.findings.case import Case
+from inspector.findings.describe import result
+from inspector.findings.pool import ems_of, versions_of
+from inspector.findings.problems import problem_text
+from inspector.findings.vantages import clocks
+from inspector.text.times import rfc3339, rfc3339_signed
+from inspector.tracking.backends import BackendGroup
+from inspector.tracking.observed import Observed
+from inspector.tracking.sessions import LedgerSession
+
+
+def captures(case: Case) -> list[doc.Capture]:
+    """What was read."""
+    found = []
+    for index, c in enumerate(case.facts.captures):
+        first = rfc3339(c.first_ns) if c.first_ns is not None else None
+        last = rfc3339(c.last_ns) if c.last_ns is not None else None
+        link_types, tick = list(c.link_types), c.tick_ns or None
+        found.append(
+            doc.Capture(
+                path=c.path,
+                packets=c.packets,
+                bytes=c.bytes,
+                first=first,
+                last=last,
+                link_types=link_types,
+                truncated=c.truncated,
+                undecoded=c.undecoded,
+                drops=c.drops,
+                vantage=vantage(case, index),
+                tick=tick,
+                clocks=clocks(c),
+            )
+        )
+    return found
+
+
+def vantage(case: Case, index: int) -> Literal["client", "server", "balancer"] | None:
+    """Where the capture was taken: at the balancer where both legs show; else by which half of the round trip comes at
+    once.
+    """
+    joined = [s for s in case.observed if s.packed_legs]
+    if any(all(leg.first_frame >> facts.FRAME_BITS == index for leg in (s.main, *s.legs)) for s in joined):
+        return "balancer"
+    return None
+
+
+def certificates(case: Case) -> list[doc.Certificate]:
+    """The inventory, by subject."""
+    found = []
+    for digest, c in sorted(case.certificates.items(), key=lambda item: (item[1].subject, item[0])):
+        found.append(
+            doc.Certificate(
+                sha256=digest.hex(),
+                subject=c.subject,
+                issuer=c.issuer,
+                serial=c.serial,
+                not_before=rfc3339_signed(c.not_before) if c.not_before is not None else None,
+                not_after=rfc3339_signed(c.not_after) if c.not_after is not None else None,
+                dns_names=list(c.identity.dns_names),
+                ip_addresses=list(c.identity.ip_addresses),
+                key=c.key,
+                signature=c.signature,
+                self_issued=c.self_issued,
+                problem=problem_text(c.problem) if c.problem is not None else None,
+            )
+        )
+    return found
+
+
+def session(case: Case, found: LedgerSession) -> doc.Session:
+    """A session and what became of it."""
+    uses = []
+    for use in found.uses:
+        seen = case.observed[use >> 1]
+        backend = case.backends[seen.backend].id if seen.backend >= 0 else None
+        uses.append(doc.Use(seen.id, rfc3339(seen.hello_ns), backend, "resumed" if use & 1 else "declined"))
+    return doc.Session(
+        id=found.key.hex(),
+        method=found.method,
+        issued_by=case.observed[found.issuer].id if found.issuer is not None else None,
+        leaf=found.leaf.hex() if found.leaf else None,
+        ems=found.ems,
+        issued_at=rfc3339(found.issued_ns) if found.issued_ns is not None else None,
+        usable=found.usable,
+        uses=uses,
+        ticket_key=found.name.hex() if found.name in case.ticket_keys else None,
+    )
+
+
+def backend(case: Case, found: BackendGroup) -> doc.Backend:
+    """One row of the pool; health checks are left out of it."""
+    members = [seen for i in found.connections if not (seen := case.observed[i]).health_check]
+    results = [result(s) for s in members]
+    ems = ems_of(case, found)
+    return doc.Backend(
+        id=found.id,
+        service=case.services[found.service].id,
+        label=found.label,
+        basis=found.basis,
+        leaf=found.leaf.hex() if found.leaf else None,
+        connections=len(members),
+        full=results.count("full"),
+        resumed=results.count("resumed"),
+        declined=sum(s.declined for s in members),
+        aborted=results.count("aborted"),
+        other=results.count("other"),
+        ems=ems if isinstance(ems, bool) or ems is None else "mixed",
+        versions=versions_of(case, found),
+        addresses=found.addresses,
+        server=found.server or None,
+    )
+
+
+def _offers(seen: Observed) -> bool:
+    """Whether the ClientHello offers what may be a session: an id beside TLS 1.3 may be random (RFC 8446, section
+    4.1.2).
+    """
+    handshake = seen.main.handshake
+    offer = handshake.offer
+    return bool(
+        handshake.offered_ticket
+        or handshake.offered_psks
+        or (handshake.offered_id and offer is not None and 0x0304 not in offer.versions)
+    )
+
+
+def matrix(case: Case, members: list[Observed]) -> tuple[list[doc.MatrixCell], int, int]:
+    """Sessions by who issued them and to whom they were offered; how many connections offered nothing that is known to
+    be a session; and of how many the ClientHello was not captured.
+    """
+    cells: dict[tuple[str | None, str | None], list[int]] = {}
+    nothing = unseen = 0
+    for seen in members:
+        declined = seen.declined
+        if not (declined or seen.is_resumed or seen.kind == "psk"):
+            is_unseen = seen.offer is None or (seen.kind is None and _offers(seen))
+            nothing += not is_unseen
+            unseen += is_unseen
+            continue
+        session = seen.entry.session
+        issuer = case.observed[session.issuer].backend if session is not None and session.issuer is not None else -1
+        key = (
+            case.backends[issuer].id if issuer >= 0 else None,
+            case.backends[seen.backend].id if seen.backend >= 0 else None,
+        )
+        cell = cells.setdefault(key, [0, 0, 0])
+        if declined:
+            cell[1] += 1
+            cell[2] += seen.outcome == "aborted"
+        else:
+            cell[0] += 1
+    return [doc.MatrixCell(issuer, to, *counts) for (issuer, to), counts in cells.items()], nothing, unseen
