@@ -4,8 +4,10 @@ shown.
 
 from __future__ import annotations
 
-BATCH_BYTES = 8 << 20
-"""Bytes of a capture file that become one FrameBatch."""
+BATCH_BYTES = 5 << 20
+"""Bytes of a capture file that become one FrameBatch. More of them makes columns cheaper for each flow, until they do
+not fit into the caches.
+"""
 
 FRAME_BYTES = 16 << 20
 """A frame that claims to be longer is damage, not a frame (Wireshark allows 256 KiB; offloaded frames reach 190 KB)."""

@@ -243,8 +243,8 @@ def tolerated(case: Case, aborted: Iterable[Observed]) -> Iterator[Finding]:
             verdict="confirmed",
             grade="inferred",
             title=f"A Java client went on {_times(len(members))} although the server's certificate changed",
-            explanation="Java's rule says abort, yet the client completed the handshake: endpoint identification (HTTPS)"
-            " or jdk.tls.allowUnsafeServerCertChange=true is set for it." + other,
+            explanation="Java's rule says abort, yet the client completed the handshake: endpoint identification"
+            " (HTTPS) or jdk.tls.allowUnsafeServerCertChange=true is set for it." + other,
             remedies=[],
             references=CHANGE_REFERENCES,
             service=service.id,

@@ -200,8 +200,8 @@ def rotations(case: Case) -> Iterator[Finding]:
                 verdict="confirmed",
                 grade="inferred",
                 title=f"The certificate of back end {backend.label} was replaced",
-                explanation=f"{_dated(case, rotation.old)} was not seen again after {_dated(case, rotation.new)} appeared;"
-                f" {same}.",
+                explanation=f"{_dated(case, rotation.old)} was not seen again after {_dated(case, rotation.new)} "
+                f"appeared; {same}.",
                 remedies=[],
                 references=[],
                 service=service.id,

@@ -117,13 +117,6 @@ class RecordReader:
         """Nothing encrypted was seen."""
         return not self.sealed and not self.flowing
 
-    def stand(self, want: int, position: int, sealed: int, flowing: bool) -> None:
-        """Be where whole records lead that were read elsewhere: ``position`` is where the last one begins, and nothing
-        is waited for.
-        """
-        self.mode = READING
-        self.want, self.position, self.sealed, self.flowing = want, position, sealed, flowing
-
     def feed(self, offset: int, chunk: bytes, frame: int, ns: int) -> None:
         """Take the chunk that holds the byte ``want``; chunks follow each other without gaps while bytes are kept."""
         if not self._buffer:

@@ -45,15 +45,9 @@ from inspector.tls.registry import (
     cipher_name,
     message_name,
 )
-from inspector.tracking.reading import LETTERS, READERS, CertificateStore, read_beginning, read_offer
+from inspector.tracking.reading import FLIGHT, LETTERS, READERS, SPEAKING, CertificateStore, read_beginning, read_offer
 from inspector.tracking.rungs import in_order
 from inspector.tracking.sessions import is_modern
-
-SPEAKING = frozenset((CLIENT_HELLO, *READERS))
-"""Messages that say something for the facts of their handshake."""
-FLIGHT = (b"X", b"K", b"R", b"N", b"U", b"G", b"Y")
-"""Messages of both sides that only a full handshake has, by their letters."""
-
 
 BEGIN: Mark = (0, 0, 0)
 """Where nothing came before."""
@@ -207,10 +201,6 @@ class ConnectionAssembly:
         and where the one before it does.
         """
         self._applications[lane], self._sizes[lane], self._tails[lane] = records, size, tail
-
-    def stand(self, events: bytearray, last_ns: int, is_orderly: bool) -> None:
-        """The events that were gathered elsewhere, the last of them at ``last_ns``."""
-        self.events, self.last_ns, self.is_orderly = events, last_ns, is_orderly
 
     def beginning(self, lane: int, kind: int, body: bytes, mark: Mark) -> None:
         """The first bytes of a handshake message in clear whose rest is missing."""

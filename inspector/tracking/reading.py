@@ -12,6 +12,7 @@ from inspector.tls.records import Mark
 from inspector.tls.registry import (
     CERTIFICATE,
     CERTIFICATE_REQUEST,
+    CLIENT_HELLO,
     CLIENT_KEY_EXCHANGE,
     COMPRESSED_CERTIFICATE,
     ENCRYPTED_EXTENSIONS,
@@ -173,3 +174,7 @@ READERS: dict[int, Callable[[HandshakeFacts, bool, bytes, Mark, CertificateStore
     COMPRESSED_CERTIFICATE: _compressed_certificate,
 }
 """All but the ClientHello. Each gives another letter than ``LETTERS``, or None; raises Malformed."""
+SPEAKING = frozenset((CLIENT_HELLO, *READERS))
+"""Messages that say something for the facts of their handshake."""
+FLIGHT = (b"X", b"K", b"R", b"N", b"U", b"G", b"Y")
+"""Messages of both sides that only a full handshake has, by their letters."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -12,12 +12,16 @@ from inspector.facts import ConnectionFacts, OtherFlow, PackedEndpoint
 from inspector.tracking.connections import Store
 from inspector.wire.addresses import AddressTable
 from inspector.wire.flow import Ending, Flow, FlowKey
-from inspector.wire.regular import FEWEST, Regular
 from inspector.wire.runs import FlowRuns, Grouped, Key, ParsedExtent, Run, among
 from inspector.wire.segments import ACK, FIN, RST, SYN, SegmentBatch
 from inspector.wire.spread import Spread
 from inspector.wire.streams import Stream
 
+if TYPE_CHECKING:
+    from inspector.wire.regular import Regular
+
+FEWEST = 8
+"""Flows that open in one batch for which columns pay."""
 SYN_AGAIN_NS = 120 * 1_000_000_000
 """A SYN this soon behind a start in the middle may be a repeated one of a flow that began before."""
 SWEEP_NS = 10 * 1_000_000_000
@@ -114,7 +118,11 @@ class FlowTable:
         flows = self._flows
         known = [key in flows for key in zip(grouped.low[chosen].tolist(), grouped.high[chosen].tolist(), strict=True)]
         chosen = chosen[~np.array(known)]
-        return Regular(grouped, chosen) if len(chosen) >= self._columns else None
+        if len(chosen) < self._columns:
+            return None
+        from inspector.wire.regular import Regular  # few captures need it
+
+        return Regular(grouped, chosen)
 
     def _take(self, regular: Regular, number: int) -> bool:
         """Go on from where a regular flow stands at the end of its batch; False where it must be followed after all."""

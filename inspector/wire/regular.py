@@ -23,15 +23,15 @@ import numpy.typing as npt
 from inspector import bounds
 from inspector.capture.frames import I64, U8
 from inspector.facts import EVENT_BYTES, LETTER_AT
+from inspector.tls.records import Mode
 from inspector.tls.registry import ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, CLIENT_HELLO, HANDSHAKE, SERVER_HELLO
-from inspector.tracking.connections import SPEAKING, AlertNote, Store
+from inspector.tracking.connections import AlertNote, Store
+from inspector.tracking.reading import SPEAKING
 from inspector.wire.flow import Ending, Flow
 from inspector.wire.lockstep import MESSAGE_HEADER, Line, Messages, RecordColumns, Rows
 from inspector.wire.runs import Grouped
 from inspector.wire.segments import ACK, FIN, RST, SYN
 
-FEWEST = 8
-"""Flows in one batch for which columns pay."""
 BEHIND = 1 << 20
 """How far behind the end of a direction a RST may lie."""
 
@@ -401,13 +401,20 @@ class Regular:
                     if sealed == 2:
                         return None
                     sealed = 0
-                stream.reader.stand(want, position, sealed, bool(count))
+                reader = stream.reader
+                reader.mode, reader.want, reader.position, reader.sealed, reader.flowing = (
+                    Mode.READING,
+                    want,
+                    position,
+                    sealed,
+                    count > 0,
+                )
                 connection.tls = True
             if count:
                 connection.flowed(
                     lane, count, size, (tail_size, (0, tail_frame, tail_ns), (0, before_frame, before_ns))
                 )
-        connection.stand(events, latest, not disorderly)
+        connection.events, connection.last_ns, connection.is_orderly = events, latest, not disorderly
         for lane, level, code, offset, frame, ns in self._alerts[
             self._alert_bounds[place] : self._alert_bounds[place + 1]
         ]:
