@@ -150,25 +150,8 @@ class FlowTable:
         newest = self._flows.get(key)
         frame_base = run.frame
         begun = 0
-        is_alone = not group.spread
         for first, end, lane, seq, control, flags, length, held, ack in spans:
             ns = run.time_ns[first]
-            if (
-                newest is not None
-                and length
-                and not control
-                and is_alone
-                and not newest.closed
-                and newest.older is None
-                and ns >= newest.first[0]
-            ):
-                stream = newest.streams[lane]
-                if stream.is_next(seq):  # most spans of most flows
-                    newest.packets[lane] = True
-                    if flags & ACK:
-                        newest.acks[lane] = ack
-                    stream.run(run, first, end, length, held)
-                    continue
             older = None
             if newest is not None and (
                 (control & SYN and newest.restarts(lane, seq, ns)) or (newest.closed and newest.is_over(ns))
