@@ -112,9 +112,9 @@ def test_a_worker_that_dies_is_replaced(plain: Path, monkeypatch: pytest.MonkeyP
     start = extraction._start
 
     def killed(*arguments: object) -> object:
-        worker = start(*arguments)  # type: ignore[arg-type]
+        worker, output = start(*arguments)  # type: ignore[arg-type]
         worker.kill()
-        return worker
+        return worker, output
 
     monkeypatch.setattr(extraction, "_start", killed)
     found = document(extraction.extract([str(plain)]))

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from inspector.capture.inputs import Workload, is_journal, is_pipe, workload
 
@@ -95,19 +95,19 @@ def _extracted(
             opened(story)
         last = extract_stretch(story, *places[-1], progress, watch, given)
         parts: list[StretchFacts] = []
-        for worker, (begin, end) in zip(workers, places, strict=False):
-            output = worker.communicate()[0]
+        for (worker, output), (begin, end) in zip(workers, places, strict=False):
+            is_done = worker.wait() == 0
+            output.seek(0)
             parts.append(
-                pickle.loads(output)
-                if worker.returncode == 0
-                else extract_stretch(Story(paths, late), begin, end, given=given)
+                pickle.load(output) if is_done else extract_stretch(Story(paths, late), begin, end, given=given)
             )
-            del output
+            output.close()
     finally:
-        for worker in workers:
+        for worker, output in workers:
             if worker.poll() is None:
                 worker.kill()
                 worker.wait()
+            output.close()
     parts.append(last)
     return joined(parts, story), clocks_apart(parts, story)
 
@@ -158,12 +158,20 @@ def _places(total: int, count: int) -> list[tuple[float, float]]:
 
 def _start(
     paths: Sequence[str], late: dict[int, int], begin: float, end: float, is_polite: bool, given: SecretInputs | None
-) -> subprocess.Popen[bytes]:
+) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
+    """A worker, and the file without a name that it writes to, so that it need not wait until it is read."""
+    output: IO[bytes]
+    if hasattr(os, "memfd_create"):
+        output = os.fdopen(os.memfd_create("inspector"), "w+b")
+    else:
+        from tempfile import TemporaryFile
+
+        output = TemporaryFile()  # noqa: SIM115 - it outlives the worker
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     worker = subprocess.Popen(
         [sys.executable, "-m", "inspector.extract.processes"],
         stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
+        stdout=output,
         stderr=subprocess.DEVNULL,
         env=environment,
     )
@@ -171,7 +179,7 @@ def _start(
     worker.stdin.write(pickle.dumps((list(paths), late, begin, end, is_polite, given)))
     worker.stdin.close()
     worker.stdin = None
-    return worker
+    return worker, output
 
 
 def main() -> None:

@@ -66,8 +66,8 @@ def limits(case: Case, extra: list[Limit]) -> list[Limit]:
         elif seen.offer is None:
             mid_stream.append(seen)
     _add(found, "lost_bytes", lost, "bytes of the handshake were not captured")
-    torn = [s for s in case.observed if any(leg.from_client.gap or leg.from_server.gap for leg in (s.main, *s.legs))]
-    missing = sum(leg.from_client.gap + leg.from_server.gap for s in torn for leg in (s.main, *s.legs))
+    torn = [s for s in case.observed if s.gap_bytes]
+    missing = sum(s.gap_bytes for s in torn)
     _add(
         found,
         "gaps",

@@ -131,7 +131,10 @@ class Sight(NamedTuple):
 
 def way(case: Case, seen: Observed) -> Way | None:
     """In which way a connection was not seen whole; None where it was."""
-    return next((way for way in WAYS if way.holds(case, seen)), None)
+    for known in WAYS:
+        if known.holds(case, seen):
+            return known
+    return None
 
 
 def is_mended(kind: str) -> bool:

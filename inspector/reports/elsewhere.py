@@ -50,5 +50,16 @@ class Elsewhere:
                 self._file.seek(0)
                 self._file.truncate()
                 self._write(self._file)
+            self._send(out, skip)
+
+    def _send(self, out: BinaryIO, skip: int) -> None:
+        """To ``out``, in the kernel where that can."""
+        end = self._file.seek(0, os.SEEK_END)
+        try:
+            out.flush()
+            target = out.fileno()
+            while skip < end:
+                skip += os.sendfile(target, self._file.fileno(), skip, end - skip)
+        except OSError:  # no file of the kernel's, or one that does not take this
             self._file.seek(skip)
             shutil.copyfileobj(self._file, out, 1 << 20)

@@ -70,10 +70,12 @@ class Observed(Struct, gc=False):
     unread: bool = False
     """A direction in which no hello was found, behind a preamble that is longer than what was looked through."""
     jumped: bool = False
+    """Sequence numbers jumped further than any window reaches."""
     blind: bool = False
     is_repeated: bool = False
     """The same packets were captured once more."""
-    """Sequence numbers jumped further than any window reaches."""
+    gap_bytes: int = 0
+    """Bytes that are missing in the midst of what was sent, on all its legs."""
 
     @property
     def main(self) -> ConnectionFacts:
@@ -166,6 +168,7 @@ def observe(facts: Facts, ledger: Ledger, wanted: Callable[[ConnectionFacts], bo
         seen = _observed(facts, packed, main, shared)
         seen.index = len(found)
         seen.packed_legs = legs.behind.get(place, ())
+        seen.gap_bytes += sum(leg.from_client.gap + leg.from_server.gap for leg in seen.legs)
         inner.enter_before(seen.hello_ns)
         peers = (seen.client_address, seen.server)
         closed = main.from_client.fin or main.from_client.rst
@@ -246,6 +249,7 @@ def _observed(facts: Facts, packed: bytes, main: ConnectionFacts, shared: Shared
         jumped=main.from_client.jumped or main.from_server.jumped,
         blind=main.from_client.blind or main.from_server.blind,
         is_repeated=bool(main.sightings),
+        gap_bytes=main.from_client.gap + main.from_server.gap,
     )
 
 
