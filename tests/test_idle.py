@@ -38,6 +38,7 @@ def live(path: Path, size: tuple[int, int]) -> tuple[int, int]:
     """A live capture that gets a file and then nothing: its process, and its terminal."""
     child, terminal = pty.fork()
     if not child:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs the tests may ignore it
         os.environ.update(TERM="xterm-256color", PYTHONPATH=str(CAPTURES.parent))
         user = "-Z root" if os.geteuid() == 0 else ""
         os.execv("/bin/sh", ["sh", "-c", f"(cat {path}; exec sleep 60) | {sys.executable} -m inspector live {user} -"])

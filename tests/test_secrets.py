@@ -16,6 +16,7 @@ import msgspec
 import pytest
 
 from inspector.document import Connection, Document
+from inspector.document.rules import Rule
 from inspector.secrets.inputs import SecretInputs, content_of, given
 from tests.build import capture, document_of, ordered
 from tests.conftest import CAPTURES, find
@@ -119,7 +120,7 @@ def test_java_gives_up_inside_a_connection(how: str) -> None:
                 ("aborts", 6, "none") if failed else ("accepts", 5, "shared_dns")
             )
             if failed:
-                assert (rules["renegotiation-aborted"].verdict, rules["renegotiation-aborted"].grade) == (
+                assert (rules[Rule.RENEGOTIATION_ABORTED].verdict, rules[Rule.RENEGOTIATION_ABORTED].grade) == (
                     "confirmed",
                     "observed",
                 )
@@ -127,11 +128,11 @@ def test_java_gives_up_inside_a_connection(how: str) -> None:
                     ("bad_certificate", "decrypted")
                 ]
         elif failed:
-            assert (rules["renegotiation-aborted"].verdict, rules["renegotiation-aborted"].grade) == (
+            assert (rules[Rule.RENEGOTIATION_ABORTED].verdict, rules[Rule.RENEGOTIATION_ABORTED].grade) == (
                 "possible",
                 "inferred",
             )
-            assert rules["renegotiation-certificate-changed"].grade == "inferred"
+            assert rules[Rule.RENEGOTIATION_CERTIFICATE_CHANGED].grade == "inferred"
 
 
 def test_server_keys_open_rsa_key_exchange_and_nothing_else() -> None:

@@ -7,20 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from inspector.document import Finding, Incident
+from inspector.document.rules import BESIDE
 from inspector.errors import UsageError
 from inspector.findings.change import ABORT
 from inspector.findings.judge import Analysis
 from inspector.text.safe import safe_text
 from inspector.text.times import rfc3339
-
-BESIDE = (
-    "pool-drift",
-    "certificate-change-exposed",
-    "certificate-rotated",
-    "certificate-expired",
-    "certificate-expires-soon",
-)
-"""Rules about a service whose incidents are told."""
 
 
 @dataclass(frozen=True, slots=True)

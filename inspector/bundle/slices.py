@@ -11,6 +11,7 @@ from msgspec import Struct, structs
 
 from inspector.bundle.scope import Scope
 from inspector.document import Finding
+from inspector.document.rules import Rule
 from inspector.facts import Facts
 from inspector.findings.case import Case, Options, client_code, goes_on, slow_close
 from inspector.findings.change import ABORT
@@ -89,7 +90,7 @@ def _lacking(analysis: Analysis, members: set[int], wanted: list[Finding]) -> in
 def _wanted(scope: Scope, incidents: set[str]) -> list[Finding]:
     """The findings that packets can prove: of incidents, those whose story is among them."""
     told = {name for i in scope.incidents if i.id in incidents for name in i.findings}
-    return [f for f in scope.findings if f.rule != "capture-incomplete" and (f.rule != ABORT or f.id in told)]
+    return [f for f in scope.findings if f.rule != Rule.CAPTURE_INCOMPLETE and (f.rule != ABORT or f.id in told)]
 
 
 def _kinds_first(case: Case, scope: Scope, by_id: dict[str, int]) -> set[str]:

@@ -17,6 +17,7 @@ from inspector.document.handshake import (
     Handshake,
     Sender,
 )
+from inspector.document.rules import Rule
 
 SCHEMA = "inspector.analysis/1"
 
@@ -363,7 +364,7 @@ class Evidence(Struct):
 
 class Finding(Struct):
     id: str
-    rule: str
+    rule: Rule
     severity: Severity
     verdict: Literal["confirmed", "possible", "predicted"]
     grade: Grade

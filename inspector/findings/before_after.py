@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from inspector.document import SEVERITIES, Backend, Document, Finding, Service, Severity
+from inspector.document.rules import NOT_COMPARED, OF_CERTIFICATES, OF_STATE
 from inspector.findings.change import ABORT
 from inspector.findings.gate import is_definite, missing
 
@@ -17,15 +18,6 @@ proves nothing.
 """
 
 ORDER: tuple[Status, ...] = ("new", "remaining", "not visible any more", "fixed")
-NOT_COMPARED = ("capture-incomplete", "renegotiation")
-"""Rules about a capture, or about what is no fault."""
-
-OF_CERTIFICATES = ("certificate-expired", "certificate-expires-soon", "certificate-rotated", "pool-drift")
-"""Rules that show as soon as the certificates of the pool do, however few connections there are."""
-
-OF_STATE = ("certificate-change-abort", "certificate-change-exposed")
-"""Rules whose cause is gone where the service is protected."""
-
 LIKELY = 3.0
 """So many cases would have to be expected before their absence says something."""
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from inspector.document import Evidence, Finding, Grade, Remedy, Severity
+from inspector.document.rules import Rule
 from inspector.findings import unreadable
 from inspector.findings.case import Case, frames, goes_on
 from inspector.findings.pool import pool_remedies
@@ -20,7 +21,7 @@ from inspector.tracking.observed import Observed
 from inspector.tracking.services import short_id
 
 OTHER_CAUSES: tuple[Kind, ...] = ("untrusted", "invalid_path", "host_name")
-ABORT, TOLERATED = "certificate-change-abort", "certificate-change-tolerated"
+ABORT, TOLERATED = Rule.CERTIFICATE_CHANGE_ABORT, Rule.CERTIFICATE_CHANGE_TOLERATED
 TRANSLATION = (
     "Java logs this as 'server certificate change is restricted during renegotiation'; no renegotiation took place. The"
     " abort shows that neither endpoint identification nor jdk.tls.allowUnsafeServerCertChange is set."

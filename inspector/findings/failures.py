@@ -8,6 +8,7 @@ from collections.abc import Iterator, Set
 from functools import cache
 
 from inspector.document import Evidence, Finding, Remedy
+from inspector.document.rules import Rule
 from inspector.findings.case import Case, frames
 from inspector.findings.causes import UNCLEAR, Cause, CertificateNames, cause
 from inspector.findings.remedies import Parties, failure_remedies
@@ -20,7 +21,7 @@ from inspector.tracking.names import authority, covers
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import ServiceGroup, server_name, short_id
 
-RULE = "handshake-failed"
+RULE = Rule.HANDSHAKE_FAILED
 NAMED = 4
 """Certificates that an explanation names at most."""
 

@@ -10,6 +10,7 @@ from functools import cached_property
 from itertools import islice
 
 from inspector import document as doc
+from inspector.document.rules import Rule
 from inspector.facts import Facts
 from inspector.findings import change, describe, describe_pool, failures, from_logs, limits, pool, renegotiation, unseen
 from inspector.findings.assessment import assess
@@ -125,8 +126,8 @@ def _exposed(case: Case, service: ServiceGroup, assessment: doc.Assessment, ems:
     h = sample.main.handshake
 
     return doc.Finding(
-        id=short_id("certificate-change-exposed", service.id),
-        rule="certificate-change-exposed",
+        id=short_id(Rule.CERTIFICATE_CHANGE_EXPOSED, service.id),
+        rule=Rule.CERTIFICATE_CHANGE_EXPOSED,
         severity="medium",
         verdict="predicted",
         grade="inferred",

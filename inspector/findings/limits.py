@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from inspector import bounds
 from inspector.document import Evidence, Finding, Limit, Remedy
+from inspector.document.rules import Rule
 from inspector.findings import unreadable, vantages
 from inspector.findings.case import Case
 from inspector.findings.remedies import again, outside
@@ -163,8 +164,8 @@ def incomplete(case: Case, found: list[Limit]) -> Iterator[Finding]:
         return
     connections = list(dict.fromkeys(c for limit in lacking for c in limit.connections))
     yield Finding(
-        id=short_id("capture-incomplete", *sorted(limit.kind for limit in lacking)),
-        rule="capture-incomplete",
+        id=short_id(Rule.CAPTURE_INCOMPLETE, *sorted(limit.kind for limit in lacking)),
+        rule=Rule.CAPTURE_INCOMPLETE,
         severity="info",
         verdict="confirmed",
         grade="observed",

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence, Set
 from typing import Literal
 
 from inspector.document import Evidence, Finding, Remedy, Severity
+from inspector.document.rules import Rule
 from inspector.findings.case import Case, frames
 from inspector.findings.prediction import Extended, ems_answers
 from inspector.findings.remedies import change_remedies
@@ -63,8 +64,8 @@ def drift(case: Case, exposed: Set[int], ems: Sequence[Extended]) -> Iterator[Fi
             severity: Severity = "low" if service.index in exposed else "info"
             name = "EMS" if attribute == "ems" else attribute.replace("_", " ")
             yield Finding(
-                id=short_id("pool-drift", service.id, attribute),
-                rule="pool-drift",
+                id=short_id(Rule.POOL_DRIFT, service.id, attribute),
+                rule=Rule.POOL_DRIFT,
                 severity=severity,
                 verdict="confirmed",
                 grade="observed",
@@ -194,8 +195,8 @@ def rotations(case: Case) -> Iterator[Finding]:
             )
             at = rfc3339(rotation.at_ns)
             yield Finding(
-                id=short_id("certificate-rotated", backend.id, rotation.new.hex()),
-                rule="certificate-rotated",
+                id=short_id(Rule.CERTIFICATE_ROTATED, backend.id, rotation.new.hex()),
+                rule=Rule.CERTIFICATE_ROTATED,
                 severity="info",
                 verdict="confirmed",
                 grade="inferred",
@@ -255,7 +256,7 @@ def expiry(case: Case) -> Iterator[Finding]:
         if validity(certificate, shown) in ("valid", "unknown"):
             continue
         service = case.services[seen.service]
-        rule = "certificate-expired" if left < 0 else "certificate-expires-soon"
+        rule = Rule.CERTIFICATE_EXPIRED if left < 0 else Rule.CERTIFICATE_EXPIRES_SOON
         name = certificate.common_name or leaf.hex()[:12]
         until = rfc3339_signed(certificate.not_after)[:10]
         text = (

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from inspector.document import Evidence, Finding, Grade, Remedy, Severity
+from inspector.document.rules import Rule
 from inspector.findings.case import NOT_JAVA, Case, frames
 from inspector.findings.inside import Study, ended, studied
 from inspector.findings.remedies import CHANGE_REFERENCES, RFC_5746, RFC_7627, TRIPLE_HANDSHAKE, change_remedies
@@ -15,8 +16,8 @@ from inspector.tracking.observed import Observed
 from inspector.tracking.renegotiation import Renegotiation
 from inspector.tracking.services import short_id
 
-BROKEN_OFF = "renegotiation-aborted"
-CHANGED = "renegotiation-certificate-changed"
+BROKEN_OFF = Rule.RENEGOTIATION_ABORTED
+CHANGED = Rule.RENEGOTIATION_CERTIFICATE_CHANGED
 
 
 def renegotiations(case: Case) -> Iterator[Finding]:
@@ -52,7 +53,7 @@ def _finding(
     case: Case,
     seen: Observed,
     number: int,
-    rule: str,
+    rule: Rule,
     severity: Severity,
     title: str,
     text: str,
@@ -107,7 +108,7 @@ def _plain(case: Case, seen: Observed, number: int, attempt: Renegotiation, stud
         case=case,
         seen=seen,
         number=number,
-        rule="renegotiation",
+        rule=Rule.RENEGOTIATION,
         severity="info",
         title="A renegotiation inside an established connection",
         text=text,
@@ -207,7 +208,7 @@ def _exposed(case: Case, seen: Observed, number: int, attempt: Renegotiation) ->
         case=case,
         seen=seen,
         number=number,
-        rule="triple-handshake-exposure",
+        rule=Rule.TRIPLE_HANDSHAKE_EXPOSURE,
         severity="medium",
         title="Renegotiated on a session resumed without EMS",
         text=text,

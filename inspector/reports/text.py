@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import TextIO
 
 from inspector.document import Connection, Document, Finding, Incident, Service
+from inspector.document.rules import Rule
 from inspector.findings.failures import RULE as FAILED
 from inspector.findings.judge import Analysis
 from inspector.reports import overview, why
@@ -126,7 +127,7 @@ def others(analysis: Analysis, out: TextIO) -> None:
     """Findings that are no incident; of the first failures a connection as a ladder, and what to do."""
     document = analysis.document
     failed = [f.id for f in document.findings if f.rule == FAILED][:STORIES]
-    rest: list[Finding] = [f for f in document.findings if f.rule != "certificate-change-abort"]
+    rest: list[Finding] = [f for f in document.findings if f.rule != Rule.CERTIFICATE_CHANGE_ABORT]
     if not rest:
         return
     out.write("\nFINDINGS\n")
@@ -137,7 +138,7 @@ def others(analysis: Analysis, out: TextIO) -> None:
             "         ",
         ):
             out.write(line + "\n")
-        if finding.rule not in ("capture-incomplete",):
+        if finding.rule != Rule.CAPTURE_INCOMPLETE:
             for line in wrap(safe_text(finding.explanation, 600), "         ", "         "):
                 out.write(line + "\n")
         if finding.id in failed:

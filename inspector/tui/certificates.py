@@ -9,6 +9,7 @@ import numpy as np
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
+from inspector.document.rules import Rule
 from inspector.findings.judge import Analysis
 from inspector.findings.pool import validity
 from inspector.findings.problems import certificate_name, problem_text
@@ -103,7 +104,8 @@ class CertificatesScreen(Area):
         )
         self._digests = list(self._shown)
         self._end = overview.end(self.desk.document)
-        self._rotated = {b for f in self.desk.document.findings if f.rule == "certificate-rotated" for b in f.backends}
+        rotations = [f for f in self.desk.document.findings if f.rule == Rule.CERTIFICATE_ROTATED]
+        self._rotated = {b for f in rotations for b in f.backends}
         empty = (
             "Counted once all is read."
             if columns is None

@@ -1,0 +1,40 @@
+"""The rules: all that a finding can be about, in one list. What each says stands in the reference of rules, under a
+heading of its name.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Rule(StrEnum):
+    """The name of a rule, as documents and filters write it."""
+
+    CERTIFICATE_CHANGE_ABORT = "certificate-change-abort"
+    CERTIFICATE_CHANGE_TOLERATED = "certificate-change-tolerated"
+    CERTIFICATE_CHANGE_EXPOSED = "certificate-change-exposed"
+    RENEGOTIATION = "renegotiation"
+    RENEGOTIATION_CERTIFICATE_CHANGED = "renegotiation-certificate-changed"
+    RENEGOTIATION_ABORTED = "renegotiation-aborted"
+    TRIPLE_HANDSHAKE_EXPOSURE = "triple-handshake-exposure"
+    POOL_DRIFT = "pool-drift"
+    CERTIFICATE_ROTATED = "certificate-rotated"
+    CERTIFICATE_EXPIRED = "certificate-expired"
+    CERTIFICATE_EXPIRES_SOON = "certificate-expires-soon"
+    HANDSHAKE_FAILED = "handshake-failed"
+    CAPTURE_INCOMPLETE = "capture-incomplete"
+
+
+OF_CERTIFICATES = frozenset(
+    (Rule.CERTIFICATE_EXPIRED, Rule.CERTIFICATE_EXPIRES_SOON, Rule.CERTIFICATE_ROTATED, Rule.POOL_DRIFT)
+)
+"""What shows as soon as the certificates of the pool do, however few connections there are."""
+
+OF_STATE = frozenset((Rule.CERTIFICATE_CHANGE_ABORT, Rule.CERTIFICATE_CHANGE_EXPOSED))
+"""What is gone where the service is protected."""
+
+BESIDE = OF_CERTIFICATES | {Rule.CERTIFICATE_CHANGE_EXPOSED}
+"""What is told of a service beside the incidents that a report is about."""
+
+NOT_COMPARED = frozenset((Rule.CAPTURE_INCOMPLETE, Rule.RENEGOTIATION))
+"""About a capture, or about what is no fault: no problem that a change could mend."""
