@@ -12,10 +12,9 @@ from typing import Literal
 
 from msgspec import Struct
 
+from inspector.document.connection import Connection
 from inspector.document.handshake import (
     FrameRef,
-    Handshake,
-    Sender,
 )
 from inspector.document.rules import Rule
 
@@ -229,64 +228,6 @@ class Session(Struct):
     ticket_key: str | None = None
 
 
-class Endpoint(Struct, frozen=True):
-    ip: str
-    port: int
-
-
-class Leg(Struct):
-    client: Endpoint
-    server: Endpoint
-
-
-class Span(Struct):
-    first: FrameRef
-    last: FrameRef
-
-
-class End(Struct):
-    by: Sender | None
-    how: Literal["fin", "rst"] | None
-
-
-class Alert(Struct):
-    sender: Sender
-    level: int | None
-    code: int | None
-    name: str | None
-    visibility: Literal["clear", "decrypted", "encrypted"]
-    frame: FrameRef | None
-
-
-class Sizes(Struct):
-    client: int
-    server: int
-
-
-class Anomaly(Struct):
-    kind: str
-    text: str
-    sender: Sender
-    offset: int
-    path: str
-    frame: FrameRef | None
-
-
-class LogLine(Struct):
-    """``at``: by the log's clock. ``offset``: nanoseconds from the connection's SYN (HAProxy) or its end. ``among``:
-    connections that it may belong to.
-    """
-
-    file: str
-    line: int
-    at: str
-    text: str
-    offset: int
-    form: str
-    certain: bool
-    among: list[str]
-
-
 class UnpairedLine(Struct):
     """A logged failure without a connection."""
 
@@ -316,37 +257,6 @@ class LogFile(Struct):
     ambiguous: int
     unpaired: list[UnpairedLine]
     connections: int
-
-
-class Connection(Struct):
-    """``secrets``: None where none were given; ``decrypted``; or why not all of it was. ``sightings``: where the same
-    packets were captured once more.
-    """
-
-    id: str
-    service: str
-    client: str
-    backend: str | None
-    client_endpoint: Endpoint
-    server_endpoint: Endpoint
-    first_seen: str
-    last_seen: str
-    legs: list[Leg]
-    frames: Span
-    outcome: Literal["established", "aborted", "incomplete"]
-    end: End
-    alerts: list[Alert]
-    bytes: Sizes
-    gap_bytes: int
-    rtt: int | None
-    history: str
-    preamble: str | None
-    health_check: bool
-    anomalies: list[Anomaly]
-    logs: list[LogLine]
-    handshakes: list[Handshake]
-    secrets: str | None = None
-    sightings: list[Span] = []
 
 
 class Remedy(Struct, frozen=True):

@@ -11,8 +11,9 @@ from functools import lru_cache
 from msgspec import Struct
 
 from inspector.document import FrameRef, Jsse
-from inspector.facts import C_CHANGE, C_KEY_EXCHANGE, C_SEALED, FRAME_BITS, ConnectionFacts, Facts, HandshakeFacts
+from inspector.facts import FRAME_BITS, ConnectionFacts, Facts, HandshakeFacts
 from inspector.findings import logged
+from inspector.findings.giving_up import NOT_JAVA, client_code, is_clear, may_be_abort, slow_close
 from inspector.findings.jsse import Decision, Generation, Offer, Step, decide, equivalence
 from inspector.findings.machine import Machine
 from inspector.findings.problems import itself
@@ -22,7 +23,6 @@ from inspector.tracking.balancer import Balanced, balanced
 from inspector.tracking.caches import find_caches
 from inspector.tracking.certificates import ParsedCertificate, first_refused, parse
 from inspector.tracking.clients import program
-from inspector.tracking.closing import QUICK_NS, delay_of_close
 from inspector.tracking.observed import BAD_CERTIFICATE, Observed, observe
 from inspector.tracking.services import (
     ClientGroup,
@@ -35,7 +35,6 @@ from inspector.tracking.services import (
 from inspector.tracking.sessions import Ledger, LedgerSession, Unclear
 from inspector.tracking.sightings import told_once
 
-NOT_JAVA = ("openssl", "go", "nss", "gnutls", "schannel", "boringssl")
 Program = tuple[int, bytes]
 """A client by its index, and what tells its programs apart."""
 
@@ -350,22 +349,6 @@ def _judgement(offer: Offer, cached: bytes | None, identity: Step | None) -> Jud
     return _told(decide(offer), cached, identity)
 
 
-def client_code(seen: Observed) -> int | None:
-    """The client's fatal alert in clear; None where it gave up in silence."""
-    alert = seen.fatal_alert
-    return alert.code if alert is not None and alert.from_client else None
-
-
-def slow_close(seen: Observed) -> int | None:
-    """Nanoseconds between the server's flight and the client's silent close, where they are more than Java's check
-    takes.
-    """
-    if not seen.gave_up or client_code(seen) is not None:
-        return None
-    delay = delay_of_close(seen.main)
-    return delay if delay is not None and delay > QUICK_NS else None
-
-
 def goes_on(seen: Observed, judgement: Judgement) -> bool:
     """Whether a Java client completed a handshake which its rule says to abort."""
     return (
@@ -374,26 +357,6 @@ def goes_on(seen: Observed, judgement: Judgement) -> bool:
         and seen.stack.name == "jsse"
         and not seen.health_check
     )
-
-
-def may_be_abort(seen: Observed) -> bool:
-    """Whether a connection of which something is missing may have been aborted because the certificate changed: the
-    client ended it, with the alert or in silence, and nothing shows that it accepted what the server sent.
-    """
-    if seen.modern or seen.outcome == "established" or seen.stack.name in NOT_JAVA:
-        return False
-    main = seen.main
-    if main.handshake.seen & (C_KEY_EXCHANGE | C_CHANGE | C_SEALED) or main.from_client.application_records:
-        return False
-    alert = seen.fatal_alert
-    if alert is not None:
-        return alert.from_client and alert.code in (BAD_CERTIFICATE, None)
-    return seen.closed_by == "client"
-
-
-def is_clear(seen: Observed) -> bool:
-    """Whether enough was captured of a handshake to say what the client gave up on."""
-    return not seen.lost and not seen.one_sided and seen.offer is not None and seen.kind is not None
 
 
 def _read_signs(case: Case) -> None:

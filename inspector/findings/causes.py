@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from inspector import facts
 from inspector.document import Grade
-from inspector.findings.case import Case, Program, client_code, is_clear, slow_close
+from inspector.findings.case import Case, Program
+from inspector.findings.giving_up import client_code, is_clear, slow_close
 from inspector.findings.unreadable import refusal
 from inspector.tls.registry import alert_name
 from inspector.tracking.closing import CERTIFICATE_ALERTS, first_close, is_refused, is_unanswered, server_was_gone

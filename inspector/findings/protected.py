@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from inspector.document import Assessment, Grade
-from inspector.findings.case import NOT_JAVA
 from inspector.findings.gate import unknown
+from inspector.findings.giving_up import NOT_JAVA
 from inspector.findings.machine import ALLOW_UNSAFE, USE_EMS
 from inspector.findings.prediction import Common, common, repeats
 from inspector.findings.scene import Scene, connections

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 from inspector.document import Evidence, Finding, Grade, Remedy, Severity
 from inspector.document.rules import Rule
-from inspector.findings.case import NOT_JAVA, Case, frames
+from inspector.findings.case import Case, frames
+from inspector.findings.giving_up import NOT_JAVA
 from inspector.findings.inside import Study, ended, studied
 from inspector.findings.remedies import CHANGE_REFERENCES, RFC_5746, RFC_7627, TRIPLE_HANDSHAKE, change_remedies
 from inspector.text.times import rfc3339

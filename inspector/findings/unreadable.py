@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from inspector.document import Limit
 from inspector.facts import C_CERTIFICATE
-from inspector.findings.case import NOT_JAVA, Case, has_no_certificate
+from inspector.findings.case import Case, has_no_certificate
+from inspector.findings.giving_up import NOT_JAVA
 from inspector.findings.problems import certificate_name, problem_text
 from inspector.tracking.certificates import ParsedCertificate, first_refused
 from inspector.tracking.observed import Observed

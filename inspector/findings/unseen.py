@@ -18,7 +18,8 @@ from enum import Flag, auto
 from typing import NamedTuple
 
 from inspector.document import Limit, Unseen
-from inspector.findings.case import Case, may_be_abort
+from inspector.findings.case import Case
+from inspector.findings.giving_up import may_be_abort
 from inspector.findings.signs import MENDED
 from inspector.findings.unopened import may_carry
 from inspector.tracking.observed import Observed

@@ -1,0 +1,47 @@
+"""How a client gave up on a handshake, as far as the connection itself tells: with which alert, how late, and whether
+enough of it was captured to say.
+"""
+
+from __future__ import annotations
+
+from inspector.facts import C_CHANGE, C_KEY_EXCHANGE, C_SEALED
+from inspector.tracking.closing import QUICK_NS, delay_of_close
+from inspector.tracking.observed import BAD_CERTIFICATE, Observed
+
+NOT_JAVA = ("openssl", "go", "nss", "gnutls", "schannel", "boringssl")
+
+
+def client_code(seen: Observed) -> int | None:
+    """The client's fatal alert in clear; None where it gave up in silence."""
+    alert = seen.fatal_alert
+    return alert.code if alert is not None and alert.from_client else None
+
+
+def slow_close(seen: Observed) -> int | None:
+    """Nanoseconds between the server's flight and the client's silent close, where they are more than Java's check
+    takes.
+    """
+    if not seen.gave_up or client_code(seen) is not None:
+        return None
+    delay = delay_of_close(seen.main)
+    return delay if delay is not None and delay > QUICK_NS else None
+
+
+def may_be_abort(seen: Observed) -> bool:
+    """Whether a connection of which something is missing may have been aborted because the certificate changed: the
+    client ended it, with the alert or in silence, and nothing shows that it accepted what the server sent.
+    """
+    if seen.modern or seen.outcome == "established" or seen.stack.name in NOT_JAVA:
+        return False
+    main = seen.main
+    if main.handshake.seen & (C_KEY_EXCHANGE | C_CHANGE | C_SEALED) or main.from_client.application_records:
+        return False
+    alert = seen.fatal_alert
+    if alert is not None:
+        return alert.from_client and alert.code in (BAD_CERTIFICATE, None)
+    return seen.closed_by == "client"
+
+
+def is_clear(seen: Observed) -> bool:
+    """Whether enough was captured of a handshake to say what the client gave up on."""
+    return not seen.lost and not seen.one_sided and seen.offer is not None and seen.kind is not None
