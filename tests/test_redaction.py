@@ -329,6 +329,14 @@ def test_a_name_under_a_tag_that_names_nobody_is_replaced(tag: int) -> None:
         assert b"example" not in made
 
 
+@pytest.mark.parametrize("tag", [0x00, 0x02, 0x06, 0x13, 0x16, 0x88])
+def test_no_name_survives_a_wrong_byte_wherever_it_stands(tag: int) -> None:
+    der = certificate("a", ("a.example.com", "b.example.com"), ("10.0.0.1",))
+    for at in range(len(der)):
+        made = Remaker(Disguise(KEY)).certificate(der[:at] + bytes([tag]) + der[at + 1 :])
+        assert b"example" not in made, at
+
+
 @given(st.data())
 @settings(max_examples=60)
 def test_mutated_certificates_become_others(data: st.DataObject) -> None:

@@ -28,8 +28,10 @@ NULL, TIMES, TIME = 0x05, (0x17, 0x18), re.compile(rb"[0-9.,+\-Z]*")
 TEXT = re.compile(rb"[ -~]{5,}")
 """No object identifier in use has so many bytes of text in a row."""
 
-WORD = re.compile(rb"[A-Za-z0-9.-]{6,}")
-"""What a name may be; shorter ones are none that tell anything."""
+WORD = re.compile(rb"[A-Za-z]{3}[A-Za-z2-9.-]{2,}")
+"""What a name may be. Tags and lengths never have three letters in a row, and what follows text in the structure begins
+with a SEQUENCE's 0 or a SET's 1.
+"""
 
 DEPTH = 16
 
@@ -45,7 +47,7 @@ def _oid(text: str) -> bytes:
     return bytes(found)
 
 
-CONSTRUCTED, CONTEXT, URI, REGISTERED_ID = 0x20, 0x80, 6, 8
+CONSTRUCTED, CONTEXT, EMAIL, DNS, URI, REGISTERED_ID = 0x20, 0x80, 1, 2, 6, 8
 MAPPED = bytes(10) + b"\xff\xff"
 """What an IPv4 address that is written as one of IPv6 begins with (RFC 4291, section 2.5.5.2); Java takes both for the
 same.
@@ -205,8 +207,7 @@ class Remaker:
         """
         same = bytes(o if o == n else 0 for o, n in zip(old, data, strict=True))
         for word in WORD.finditer(same):
-            if TIME.fullmatch(word.group()) is None:
-                self._scramble(data, word.start(), word.end(), "word")
+            data[word.start() : word.end()] = self._disguise.raw(word.group())
 
     def _serial(self, data: bytearray, item: Item) -> None:
         """Another positive number of as many bytes; negative ones are no serials and stay."""
@@ -239,7 +240,8 @@ class Remaker:
                 if item.end - item.start > SMALL:
                     self._scramble(data, item.start + 1, item.end, "string")
             elif not _names_nobody(item.tag, old := bytes(data[item.start : item.end]), general_names):
-                is_text = item.tag in ONE_BYTE_STRINGS or old.isascii()
+                is_name = general_names and item.tag in (CONTEXT | EMAIL, CONTEXT | DNS)
+                is_text = item.tag in ONE_BYTE_STRINGS or is_name or old.isascii()
                 data[item.start : item.end] = (
                     self._disguise.raw(old) if is_text else self._disguise.opaque(old, "string")
                 )
