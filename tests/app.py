@@ -101,8 +101,8 @@ async def home(pilot: Pilot[Any]) -> None:
             while len(app.screen_stack) > 1:
                 app.pop_screen()
     app.switch_mode("overview")
-    app.desk.picked.clear()
-    app.desk.marks.clear()
+    app.state.picked.clear()
+    app.state.marks.clear()
     await pilot.pause()
 
 
@@ -123,5 +123,5 @@ def two_services(folder: Path) -> Path:
     pool.resumed(numbered(1))
     pool.full(B, numbered(2))
     other = Pool(name="puppet.example.com", port=50_000, ns=pool.ns)
-    other.modern()
+    other.is_tls13()
     return written(folder, [*pool.flows, *other.flows])

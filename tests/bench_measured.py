@@ -74,7 +74,7 @@ class Measured(InspectorApp):
     ) -> None:
         super().__init__(paths, Options(), settings=Settings(), loading=loading)
         self._notes = notes
-        self._modes["connections"] = lambda: Renewed(self.desk)
+        self._modes["connections"] = lambda: Renewed(self.state)
         if analysis is not None:
             self._loading = Ready(self._loading, analysis)
             self._loading._thread = threading.Thread(target=self._loading._run, daemon=True)
@@ -89,7 +89,7 @@ class Measured(InspectorApp):
         what = {
             "what": "taken",
             "whole": self._loading.is_whole,
-            "columns": self.desk.columns is not None,
+            "columns": self.state.columns is not None,
             "began": began,
         }
         self.call_after_refresh(lambda: self.note(**what))

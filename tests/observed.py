@@ -44,7 +44,7 @@ class Observed:
 
 
 def observed(app: InspectorApp, notified: list[str]) -> Observed:
-    screen, desk = app.screen, app.desk
+    screen, state = app.screen, app.state
     named = [widget for widget in screen.query("*") if widget.id]
     return Observed(
         screen=type(screen).__name__,
@@ -58,10 +58,10 @@ def observed(app: InspectorApp, notified: list[str]) -> Observed:
         panes=tuple(widget.id or "" for widget in named if widget.display),
         notified=tuple(notified),
         clipboard=app.clipboard,
-        filter=desk.view.filter,
-        everything=desk.everything,
-        marks=tuple(desk.marks),
-        picks=tuple(picked.title for picked in desk.picked),
+        filter=state.view.filter,
+        everything=state.everything,
+        marks=tuple(state.marks),
+        picks=tuple(picked.title for picked in state.picked),
         is_frozen=app._frozen,
         reading=id(app._loading),
     )

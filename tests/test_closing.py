@@ -280,7 +280,7 @@ def test_an_alert_42_without_its_flight_cannot_be_told(judged: Judged, kept: str
 GOODBYE = record(23, b"a" * 19)
 
 
-def modern(*after: tuple[bool, bytes], wait: int = MS) -> Flow:
+def is_tls13(*after: tuple[bool, bytes], wait: int = MS) -> Flow:
     """TLS 1.3 to the client's flight, then some records."""
     session = numbered(77)
     flow = (
@@ -301,15 +301,15 @@ REQUEST = record(23, b"r" * 200)
 @pytest.mark.parametrize(
     ("flow", "outcome"),
     [
-        (modern((False, GOODBYE)), "aborted"),
-        (modern((True, REQUEST), (False, GOODBYE)), "aborted"),
-        (modern((False, GOODBYE), (True, REQUEST)), "aborted"),
-        (modern((True, REQUEST), (False, DATA), (False, GOODBYE)), "established"),
-        (modern((False, record(23, b"t" * 240)), (False, GOODBYE)), "established"),
-        (modern((True, GOODBYE), (False, GOODBYE)), "established"),
-        (modern((False, GOODBYE), wait=61_000 * MS), "established"),
-        (modern((True, REQUEST)), "established"),
-        (modern((False, record(23, b"x" * 20))), "established"),
+        (is_tls13((False, GOODBYE)), "aborted"),
+        (is_tls13((True, REQUEST), (False, GOODBYE)), "aborted"),
+        (is_tls13((False, GOODBYE), (True, REQUEST)), "aborted"),
+        (is_tls13((True, REQUEST), (False, DATA), (False, GOODBYE)), "established"),
+        (is_tls13((False, record(23, b"t" * 240)), (False, GOODBYE)), "established"),
+        (is_tls13((True, GOODBYE), (False, GOODBYE)), "established"),
+        (is_tls13((False, GOODBYE), wait=61_000 * MS), "established"),
+        (is_tls13((True, REQUEST)), "established"),
+        (is_tls13((False, record(23, b"x" * 20))), "established"),
     ],
 )
 def test_a_lone_alert_of_the_server_is_a_refusal(judged: Judged, flow: Flow, outcome: str) -> None:

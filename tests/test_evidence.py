@@ -93,7 +93,7 @@ def test_messages_read_again_are_those_of_the_ladder(name: str) -> None:
     """Frames, sides and sizes of the messages in clear agree with the events that the analysis kept."""
     analysis = bundled(name)
     for seen in analysis.case.observed[:6]:
-        for leg in (seen.main, *seen.legs):
+        for leg in (seen.client_leg, *seen.legs):
             again = [
                 (m.frame, m.from_client, len(m.data))
                 for m in raw_messages([str(find(name))], leg)
@@ -105,14 +105,16 @@ def test_messages_read_again_are_those_of_the_ladder(name: str) -> None:
 
 def test_standard_input_cannot_be_read_again() -> None:
     with pytest.raises(UnreadableError, match="standard input"):
-        raw_messages(["-"], bundled("silent-abort").case.observed[0].main)
+        raw_messages(["-"], bundled("silent-abort").case.observed[0].client_leg)
 
 
 def sliced(name: str, places: list[int], folder: Path) -> Path:
     analysis = bundled(name)
-    flows = [flow_of(leg) for i in places for leg in (analysis.case.observed[i].main, *analysis.case.observed[i].legs)]
+    flows = [
+        flow_of(leg) for i in places for leg in (analysis.case.observed[i].client_leg, *analysis.case.observed[i].legs)
+    ]
     out = io.BytesIO()
-    first = analysis.case.observed[places[0]].main.first_frame
+    first = analysis.case.observed[places[0]].client_leg.first_frame
     assert save([str(find(name))], flows, out, {first: "the first ✖"}) > 0
     path = folder / "slice.pcapng"
     path.write_bytes(out.getvalue())
@@ -144,10 +146,12 @@ def test_the_display_filter_finds_the_frames_of_a_connection(name: str) -> None:
     numbers = {
         int(n)
         for n in tshark(
-            find(name), display_filter([seen.main, *seen.legs]), "-T", "fields", "-e", "frame.number"
+            find(name), display_filter([seen.client_leg, *seen.legs]), "-T", "fields", "-e", "frame.number"
         ).split()
     }
-    wanted = {e.frame & (1 << FRAME_BITS) - 1 for leg in (seen.main, *seen.legs) for e in unpack_events(leg.events)}
+    wanted = {
+        e.frame & (1 << FRAME_BITS) - 1 for leg in (seen.client_leg, *seen.legs) for e in unpack_events(leg.events)
+    }
     assert wanted <= numbers
 
 

@@ -106,7 +106,7 @@ def test_mutated_records(seed: int) -> None:
     class Store:
         has_secrets = False
 
-        def chain(self, body: bytes, *, is_modern: bool = False) -> tuple[bytes, ...]:
+        def chain(self, body: bytes, *, is_tls13: bool = False) -> tuple[bytes, ...]:
             return messages.certificate(body)
 
         def authorities(self, body: bytes, version: int) -> bytes:

@@ -42,8 +42,8 @@ def described() -> list[tuple[str, str, str]]:
 @pytest.mark.parametrize(("name", "state", "aborted"), described() if (CAPTURES / "README.md").exists() else [])
 def test_captures_are_what_their_readme_says(name: str, state: str, aborted: str) -> None:
     document = bundled(name).document
-    main = max(document.services, key=lambda s: s.connections)
-    assert main.assessment.state == state
+    largest = max(document.services, key=lambda s: s.connections)
+    assert largest.assessment.state == state
     assert sum(f.rule == "certificate-change-abort" and f.verdict == "confirmed" for f in document.findings) == int(
         aborted
     )

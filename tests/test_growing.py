@@ -72,13 +72,13 @@ async def test_the_cursor_stays_on_its_connection_when_earlier_ones_come(tmp_pat
         await then("3", "down", "down")(pilot)
         screen = app.screen
         assert isinstance(screen, ConnectionsScreen)
-        held = app.desk.now.case.observed[screen.marked()[0]].id
+        held = app.state.now.case.observed[screen.marked()[0]].id
         written(tmp_path, pool.flows)
         await pressed(pilot, "ctrl+r")
         await loaded(pilot)
         assert screen.query_one(Rows).count == 8
         assert screen.query_one(Rows).cursor == 6
-        assert app.desk.now.case.observed[screen.marked()[0]].id == held
+        assert app.state.now.case.observed[screen.marked()[0]].id == held
 
 
 class Halting(Loading):
@@ -104,15 +104,15 @@ async def test_what_is_known_so_far_is_shown_while_it_reads() -> None:
         await asyncio.to_thread(loading.halted.wait, 30)
         for _ in range(100):
             await pilot.pause(0.02)
-            if app.desk.analysis is not None:
+            if app.state.analysis is not None:
                 break
         await pilot.pause(0.2)
         text = shown(app)
         assert "so far, reading" in text
         assert "connections" in text
         await pressed(pilot, "3", "end", "4", "5", "6", "1", "2")
-        before = app.desk.now.count
+        before = app.state.now.count
         loading.goes_on.set()
         await loaded(pilot)
         assert "so far" not in shown(app)
-        assert app.desk.now.count > before
+        assert app.state.now.count > before

@@ -168,7 +168,7 @@ def written(name: str, writer: Writer, wrap: str = "{}") -> list[str]:
 def read(path: Path, name: str, data: bytes) -> LogFacts:
     path.write_bytes(data)
     case = judge(facts_of(str(find(name)))).case
-    clients = {(ip_text(s.main.client.address), s.main.client.port) for s in case.observed}
+    clients = {(ip_text(s.client_leg.client.address), s.client_leg.client.port) for s in case.observed}
     return read_log(str(path), clients, case.observed[0].first_ns)
 
 
@@ -288,7 +288,10 @@ def test_a_line_without_a_time_has_that_of_its_envelope(tmp_path: Path) -> None:
     """It was written when the connection was over."""
     name = NAMES[0]
     case = judge(facts_of(str(find(name)))).case
-    ends = {(ip_text(s.main.client.address), s.main.client.port, s.first_ns): s.main.last_ns for s in case.observed}
+    ends = {
+        (ip_text(s.client_leg.client.address), s.client_leg.client.port, s.first_ns): s.client_leg.last_ns
+        for s in case.observed
+    }
     lines = []
     for p in truth(name):
         end = min(

@@ -51,7 +51,7 @@ def test_a_renegotiation_is_a_further_ladder() -> None:
     analysis = judge(facts_of(find("renegotiations"), given=given([], KEYS, no_passphrase)))
     seen = next(s for s in analysis.case.observed if s.server.port == 9049 and s.renegotiations)
     told = chapters(analysis, seen)
-    assert told[0].title.endswith(f"   port {seen.main.client.port} → back end {told[0].backend}")
+    assert told[0].title.endswith(f"   port {seen.client_leg.client.port} → back end {told[0].backend}")
     assert told[1].title.startswith("RENEGOTIATION 1   ")
     assert [r.visibility for r in told[1].rungs[:4]] == ["decrypted"] * 4
     lines = [words(line) for line in ladder_lines(Ladder("", told[1:]))[1:5]]
@@ -216,10 +216,10 @@ def test_lengths_are_held_against_records_that_are_known(suite: int, events: str
     listed = [Event(n, n, int(word[2:]), word[0], word[1] == ">") for n, word in enumerate(events.split(), 1)]
     handshake = HandshakeFacts(answer=ANSWER._replace(cipher_suite=suite))
     end = PackedEndpoint(b"\x7f\0\0\1", 1)
-    main = ConnectionFacts(
+    client_leg = ConnectionFacts(
         end, end, 0, True, 0, 0, 1, 1, None, "", handshake, LaneFacts(), LaneFacts(), (), (), pack_events(listed)
     )
-    measure = flights.Measure(main)
+    measure = flights.Measure(client_leg)
     if isinstance(expected, str):
         assert expected in measure.problem
     else:

@@ -17,7 +17,7 @@ from inspector.tracking.certificates import Identity, parse
 from tests.build import certificate
 
 BASE = {
-    "modern": False,
+    "is_tls13": False,
     "offered": True,
     "resumed": False,
     "extended_master_secret": False,
@@ -35,7 +35,7 @@ def offer(**changes: bool | None) -> Offer:
 @pytest.mark.parametrize(
     ("changes", "verdict", "row"),
     [
-        ({"modern": True}, "accepts", 1),
+        ({"is_tls13": True}, "accepts", 1),
         ({"resumed": True}, "accepts", 2),
         ({"extended_master_secret": True}, "accepts", 3),
         ({"resumed_before": False}, "accepts", 4),
@@ -58,7 +58,7 @@ def test_decision_table(changes: dict[str, bool | None], verdict: str, row: int 
 
 def test_only_one_combination_aborts() -> None:
     """Of all combinations that the table knows, an abort needs every one of the conditions."""
-    for modern, offered, resumed, ems, issued, before, equivalent, gave_up in itertools.product(
+    for is_tls13, offered, resumed, ems, issued, before, equivalent, gave_up in itertools.product(
         (False, True),
         (False, True),
         (False, True),
@@ -68,8 +68,8 @@ def test_only_one_combination_aborts() -> None:
         (None, False, True),
         (False, True),
     ):
-        decision = decide(Offer(modern, offered, resumed, ems, issued, before, equivalent, gave_up))
-        expected = not modern and offered and not resumed and not ems and before is True and equivalent is False
+        decision = decide(Offer(is_tls13, offered, resumed, ems, issued, before, equivalent, gave_up))
+        expected = not is_tls13 and offered and not resumed and not ems and before is True and equivalent is False
         assert (decision.verdict == "aborts") == expected
 
 

@@ -113,8 +113,8 @@ class Pressing:
             app.switch_mode(mode)
             while app.screen is not self.here:
                 app.pop_screen()
-        app.desk.picked.clear()
-        app.desk.marks.clear()
+        app.state.picked.clear()
+        app.state.marks.clear()
         app.copy_to_clipboard("")
         self.here.set_focus(self.focus)
         await self.pilot.pause()

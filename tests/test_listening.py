@@ -84,11 +84,11 @@ async def test_what_was_forgotten_is_said_and_is_no_pause_in_the_chart() -> None
             20,
         )
         thread.join()
-        desk, window = tap.app.desk, tap.watching.window
-        await until(pilot, lambda: desk.whole_from_ns == window.whole_from_ns > 0)
-        assert desk.columns is not None
-        late = desk.columns.time_ns[desk.columns.time_ns > desk.whole_from_ns]
-        early = desk.columns.time_ns[desk.columns.time_ns <= desk.whole_from_ns]
+        state, window = tap.app.state, tap.watching.window
+        await until(pilot, lambda: state.whole_from_ns == window.whole_from_ns > 0)
+        assert state.columns is not None
+        late = state.columns.time_ns[state.columns.time_ns > state.whole_from_ns]
+        early = state.columns.time_ns[state.columns.time_ns <= state.whole_from_ns]
         assert len(late) > 5
         assert len(early) > 0
         assert int(max(late[1:] - late[:-1])) < 10 * SECOND_NS

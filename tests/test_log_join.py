@@ -229,7 +229,8 @@ def test_the_balancer_names_every_server(name: str) -> None:
         for line in text.splitlines()
     )
     found = sorted(
-        (f"127.0.0.1:{case.observed[i].main.client.port}", c.entry.server) for i, c in case.balancer.chosen.items()
+        (f"127.0.0.1:{case.observed[i].client_leg.client.port}", c.entry.server)
+        for i, c in case.balancer.chosen.items()
     )
     assert found == expected
     for index, chosen in case.balancer.chosen.items():
@@ -247,7 +248,7 @@ def test_the_balancer_names_servers_in_tls_1_3() -> None:
     assert not judge(facts_of(path)).case.backends
     case = with_logs(path, [read_log(str(SHARED / f"{name}.haproxy.log"))]).case
     truth = json.loads((SHARED / f"{name}.meta.json").read_text())["haproxy_log"]
-    found = sorted((f"127.0.0.1:{s.main.client.port}", case.backends[s.backend].server) for s in case.observed)
+    found = sorted((f"127.0.0.1:{s.client_leg.client.port}", case.backends[s.backend].server) for s in case.observed)
     assert found == sorted((row["client"], row["server"]) for row in truth)
     assert [b.basis for b in case.backends] == [["log"]] * 3
 
@@ -364,7 +365,7 @@ def test_one_certificate_on_three_servers_is_told_apart_by_the_log(tmp_path: Pat
     for number, seen in enumerate(plain.observed):
         at = rfc3339(seen.first_ns)
         stamp = f"{at[8:10]}/Nov/{at[:4]}:{at[11:23]}"
-        client = seen.main.client
+        client = seen.client_leg.client
         lines.append(
             f"{'.'.join(map(str, client.address))}:{client.port} [{stamp}] vip pool/server{number % 3} 0/0/0\n"
         )

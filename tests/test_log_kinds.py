@@ -33,7 +33,7 @@ def test_each_kind_finds_its_connections(name: str, tmp_path: Path) -> None:
     path = str(SHARED / f"{name}.pcap")
     rows = [json.loads(line) for line in (SHARED / f"{name}.truth.jsonl").read_text().splitlines()]
     chance = random.Random(name)
-    seen = {s.main.client.port: s for s in judge(facts_of(path)).case.observed}
+    seen = {s.client_leg.client.port: s for s in judge(facts_of(path)).case.observed}
     failures = sorted(
         (
             moment(seen[row["local_port"]]) + chance.randint(-700_000, 30 * MILLISECOND),

@@ -229,7 +229,7 @@ def test_application_data_that_was_cut_is_no_loss(tmp_path: Path) -> None:
     """TLS 1.2 and 1.3: only what was in clear is missed."""
     pool = Pool()
     pool.full(A, X)
-    pool.modern()
+    pool.is_tls13()
     for flow in pool.flows:
         data = [s for s in flow.segments if s.payload[:1] == b"\x17"]
         for s in data:

@@ -159,7 +159,11 @@ def test_evidence_of_two_copies_goes_by_one_clock(tmp_path: Path) -> None:
     late = evidence.clocks_late(case.facts.captures)
     with open(tmp_path / "evidence.pcapng", "wb") as out:
         evidence.save(
-            paths, [evidence.flow_of(leg) for seen in case.observed for leg in (seen.main, *seen.legs)], out, {}, late
+            paths,
+            [evidence.flow_of(leg) for seen in case.observed for leg in (seen.client_leg, *seen.legs)],
+            out,
+            {},
+            late,
         )
     again, first = said(document_of(tmp_path / "evidence.pcapng")), said(analysis.complete())
     assert {**again, "services": []} == {**first, "services": []}

@@ -196,8 +196,8 @@ TREES: dict[str, tuple[bool, bytes, dict[str, str]]] = {
 
 @pytest.mark.parametrize("name", TREES)
 def test_trees(name: str) -> None:
-    is_modern, data, expected = TREES[name]
-    found = flattened(handshake_tree(data, is_modern=is_modern))
+    is_tls13, data, expected = TREES[name]
+    found = flattened(handshake_tree(data, is_tls13=is_tls13))
     assert {path: found.get(path) for path in expected} == expected, found
 
 

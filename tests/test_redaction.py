@@ -156,7 +156,7 @@ def test_no_packet_holds_anything_of_the_original(name: str) -> None:
     analysis, alone, directory = both(name)
     case = analysis.case
     old_addresses = {
-        end.address for s in case.observed for leg in (s.main, *s.legs) for end in (leg.client, leg.server)
+        end.address for s in case.observed for leg in (s.client_leg, *s.legs) for end in (leg.client, leg.server)
     }
     story = Story([str(directory / "evidence.pcapng")])
     blob = bytearray()
@@ -174,11 +174,11 @@ def test_no_packet_holds_anything_of_the_original(name: str) -> None:
     secrets: set[bytes] = set()
     raw_paths = [str(find(name))]
     for seen in case.observed[:12]:
-        h = seen.main.handshake
+        h = seen.client_leg.handshake
         secrets |= {h.offered_id, h.answered_id}
         if h.offer is not None and h.offer.server_name:
             secrets.add(h.offer.server_name)
-        for message in raw_messages(raw_paths, seen.main):
+        for message in raw_messages(raw_paths, seen.client_leg):
             if message.letter != "message":
                 continue
             if message.data[:1] == b"\4":
@@ -353,7 +353,7 @@ def test_hellos_are_hellos_again() -> None:
         case = judge(extract([str(find(name))])).case
         redactor = Redactor(Disguise(KEY))
         for seen in case.observed[:10]:
-            for message in raw_messages([str(find(name))], seen.main):
+            for message in raw_messages([str(find(name))], seen.client_leg):
                 if message.letter != "message" or message.data[0] not in (1, 2):
                     continue
                 body = bytearray(message.data[4:])

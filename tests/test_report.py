@@ -91,15 +91,16 @@ def test_the_bundle_says_what_the_analysis_says(name: str) -> None:
     service = overview.ordered(document)[0]
     assert service.assessment.state == SIX[name]
     assert len(rows) == len(written_json["connections"]) == analysis.count
-    main = next(s for s in written_json["services"] if s["id"] == service.id)
-    assert (main["full"], main["resumed"], main["aborted"], main["other"]) == (
+    largest = next(s for s in written_json["services"] if s["id"] == service.id)
+    assert (largest["full"], largest["resumed"], largest["aborted"], largest["other"]) == (
         service.full,
         service.resumed,
         service.aborted,
         service.other,
     )
     assert (
-        main["full"] + main["resumed"] + main["aborted"] + main["other"] + main["health_checks"] == main["connections"]
+        largest["full"] + largest["resumed"] + largest["aborted"] + largest["other"] + largest["health_checks"]
+        == largest["connections"]
     )
     checks = {c["id"] for c in written_json["connections"] if c["health_check"]}
     assert (
@@ -179,7 +180,7 @@ def test_statements_say_where_they_stand() -> None:
     html = (bundle.directory / "report.html").read_text(encoding="utf-8")
     incident = analysis.document.incidents[0]
     seen = next(s for s in case.observed if s.id == incident.connections[-1])
-    before, after = seen.main.handshake.answer_frame, alone[seen.id].main.handshake.answer_frame
+    before, after = seen.client_leg.handshake.answer_frame, alone[seen.id].client_leg.handshake.answer_frame
     assert before != after
     assert (
         f'frame {before} <span class="dim">evidence {after}</span> <code class="copy">frame.number == {after}</code>'
@@ -190,10 +191,10 @@ def test_statements_say_where_they_stand() -> None:
 def test_application_data_is_cut_and_lengths_are_kept() -> None:
     analysis, bundle = reported("puppet-session-ids")
     again = judge(extract([str(bundle.directory / "evidence.pcapng")])).case
-    whole = {s.id: s.main for s in analysis.case.observed}
+    whole = {s.id: s.client_leg for s in analysis.case.observed}
     shorter = 0
     for seen in again.observed:
-        old, new = whole[seen.id], seen.main
+        old, new = whole[seen.id], seen.client_leg
         assert (new.handshake.seen, new.handshake.chain, new.alerts[:1] and new.alerts[0].code) == (
             old.handshake.seen,
             old.handshake.chain,

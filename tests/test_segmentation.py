@@ -62,7 +62,7 @@ def story() -> list[Flow]:
     pool.given_up(B, Y, X)
     pool.given_up(B, Z, X, alert=None)
     pool.server_alert(40)
-    pool.modern(psk=b"ticket", accepted=True)
+    pool.is_tls13(psk=b"ticket", accepted=True)
     pool.full(B, numbered(4), Z)
     return pool.flows
 

@@ -68,7 +68,7 @@ async def test_settings_reach_the_app() -> None:
         assert "PuppetDB, production" in screen
         assert "rtt ms" in screen
         assert screen.isascii()
-        rtts = [app.desk.now.case.observed[i].main.rtt or 0 for i in app.desk.indexes()]
+        rtts = [app.state.now.case.observed[i].client_leg.rtt or 0 for i in app.state.indexes()]
         assert len(rtts) == 23
         assert rtts == sorted(rtts, reverse=True)
 

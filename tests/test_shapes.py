@@ -103,7 +103,7 @@ def test_shapes(events: str, expected: list[tuple[Any, ...]]) -> None:
     ]
     handshake = HandshakeFacts(answer=ANSWER, seen=C_HELLO)
     end = PackedEndpoint(b"\x7f\0\0\1", 1)
-    main = ConnectionFacts(
+    client_leg = ConnectionFacts(
         end,
         end,
         0,
@@ -121,4 +121,4 @@ def test_shapes(events: str, expected: list[tuple[Any, ...]]) -> None:
         (),
         pack_events(listed),
     )
-    assert [(r.asked_by_server, r.state, r.by, r.shape) for r in find_renegotiations(main)] == expected
+    assert [(r.asked_by_server, r.state, r.by, r.shape) for r in find_renegotiations(client_leg)] == expected

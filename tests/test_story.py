@@ -209,7 +209,7 @@ def test_merged_facts_say_what_one_extraction_says(tmp_path: Path, one: Recordin
 def test_evidence_beside_the_capture(tmp_path: Path, one: Recording) -> None:
     analysis = judge(facts_of(one.path))
     named = {c for f in analysis.document.findings for c in f.connections}
-    flows = [evidence.flow_of(seen.main) for seen in analysis.case.observed if seen.id in named]
+    flows = [evidence.flow_of(seen.client_leg) for seen in analysis.case.observed if seen.id in named]
     with open(tmp_path / "evidence.pcapng", "wb") as out:
         assert evidence.save([str(one.path)], flows, out, {}) > 0
     for paths in ([one.path, tmp_path / "evidence.pcapng"], [tmp_path / "evidence.pcapng", one.path]):

@@ -88,8 +88,8 @@ async def test_escape_leads_back(tmp_path: Path) -> None:
             assert isinstance(app.screen, kind)
         await pressed(pilot, "end", "enter")
         assert isinstance(app.screen, OverviewScreen)
-        assert app.desk.in_view is not None
-        assert app.desk.in_view.assessment.state == "protected"
+        assert app.state.in_view is not None
+        assert app.state.in_view.assessment.state == "protected"
 
 
 async def test_areas_remember_their_place() -> None:
@@ -108,7 +108,7 @@ async def test_filter_from_the_keyboard_and_its_history() -> None:
     async with app.run_test(size=(100, 30)) as pilot:
         await then("slash", *"out", "tab", *"ab", "tab", "enter")(pilot)
         assert isinstance(app.screen, ConnectionsScreen)
-        assert app.desk.view.filter == "outcome:aborted"
+        assert app.state.view.filter == "outcome:aborted"
         assert app.screen.query_one(Rows).count == 23
         assert "/ outcome:aborted" in shown(app)
         assert recent.load() == ["outcome:aborted"]
@@ -135,15 +135,15 @@ async def test_sorting_keeps_the_cursor_on_its_row() -> None:
         assert isinstance(screen, ConnectionsScreen)
         held = screen.marked()
         await pressed(pilot, "s", *["down"] * 4, "enter")
-        assert app.desk.view.sort == "outcome"
+        assert app.state.view.sort == "outcome"
         assert screen.marked() == held
-        outcomes = [app.desk.now.case.observed[i].outcome for i in screen._order]
+        outcomes = [app.state.now.case.observed[i].outcome for i in screen._order]
         assert outcomes == sorted(outcomes)
         await pressed(pilot, "S")
-        assert [app.desk.now.case.observed[i].outcome for i in screen._order] == sorted(outcomes, reverse=True)
+        assert [app.state.now.case.observed[i].outcome for i in screen._order] == sorted(outcomes, reverse=True)
         await pilot.click(Rows, offset=(37, 0))
         await pilot.pause()
-        assert app.desk.view.sort == "port"
+        assert app.state.view.sort == "port"
 
 
 async def test_marks_are_saved_and_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,26 +152,26 @@ async def test_marks_are_saved_and_compared(tmp_path: Path, monkeypatch: pytest.
     app = app_of(capture)
     async with app.run_test(size=(120, 30)) as pilot:
         await then("3", "space", "down", "space", "w", "enter")(pilot)
-        assert len(app.desk.marks) == 2
-        kept = sorted(app.desk.marks)
+        assert len(app.state.marks) == 2
+        kept = sorted(app.state.marks)
         await pressed(pilot, "d")
         assert isinstance(app.screen, DifferenceScreen)
     again = app_of(tmp_path / "marked.pcapng")
     async with again.run_test(size=(120, 30)) as pilot:
         await loaded(pilot)
-        assert sorted(seen.id for seen in again.desk.now.case.observed) == kept
+        assert sorted(seen.id for seen in again.state.now.case.observed) == kept
 
 
 async def test_next_finding() -> None:
     app = app_of(find("puppet-session-ids"))
     async with app.run_test(size=(100, 30)) as pilot:
         await then("3")(pilot)
-        named = {c for f in app.desk.document.incidents for c in f.connections}
+        named = {c for f in app.state.document.incidents for c in f.connections}
         screen = app.screen
         assert isinstance(screen, ConnectionsScreen)
         for key in ("n", "n", "N"):
             await pressed(pilot, key)
-            assert app.desk.now.case.observed[screen.marked()[0]].id in named
+            assert app.state.now.case.observed[screen.marked()[0]].id in named
         await pressed(pilot, "6", "enter", "n")
         assert "2 of 24" in shown(app)
         await pressed(pilot, "N", "N")
@@ -208,7 +208,7 @@ async def test_going_to_a_frame_leads_through_the_filter() -> None:
         screen = app.screen
         assert isinstance(screen, ConnectionsScreen)
         assert screen.marked() == [22]
-        assert not app.desk.view.filter
+        assert not app.state.view.filter
 
 
 async def test_copying_goes_through_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,7 +250,7 @@ async def test_opening_another_capture(tmp_path: Path) -> None:
         assert isinstance(app.screen, ConnectionsScreen)
         assert app.screen.query_one(Rows).count == 70
         await pressed(pilot, "2")
-        assert app.desk.paths == [str(find("puppet-tls13"))]
+        assert app.state.paths == [str(find("puppet-tls13"))]
         assert "Protected" in shown(app)
         await pressed(pilot, "ctrl+r")
         await loaded(pilot)
@@ -350,15 +350,15 @@ async def test_after_loading_the_cursor_is_on_the_first_row(
     app = app_of(tmp_path / "whole.pcap", view=View("connections"))
     async with app.run_test(size=(100, 30)) as pilot:
         await loaded(pilot)
-        app.desk.analysis = None
+        app.state.analysis = None
         for analysis in (half, whole):
             app._loading.analysis, app._loading.columns = analysis, Columns(analysis)
             app._take()
             await pressed(pilot, area)
         rows = app.screen.query_one(Rows)
         assert rows.cursor == 0
-        assert app.desk.in_view is not None
-        assert app.desk.in_view.assessment.state == "confirmed"
+        assert app.state.in_view is not None
+        assert app.state.in_view.assessment.state == "confirmed"
 
 
 def test_narrow_columns_leave_in_order() -> None:

@@ -277,7 +277,7 @@ def _shown(analysis: Analysis, service: Service, places: Places) -> list[Stateme
     case = analysis.case
     found = []
     for backend in [b for b in case.backends if case.services[b.service].id == service.id][: overview.MOST_BACKENDS]:
-        handshakes = [case.observed[i].main.handshake for i in backend.connections[:SEARCHED]]
+        handshakes = [case.observed[i].client_leg.handshake for i in backend.connections[:SEARCHED]]
         full = [h for h in handshakes if h.certificate_frame] or handshakes
         best = next((h for h in full if h.answer_frame in places.evidence), full[0] if full else None)
         if best is not None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from inspector.facts import unpack_events
 from inspector.tracking.observed import Observed
-from inspector.tracking.sessions import is_modern
+from inspector.tracking.sessions import is_tls13
 
 MOST = 20_000
 """So many connections are measured at most, evenly chosen."""
@@ -51,9 +51,9 @@ def _ms(values: list[int]) -> float | None:
 
 
 def _lasted(seen: Observed) -> int | None:
-    main = seen.main
-    events = unpack_events(main.events)
-    if is_modern(main.handshake):
+    client_leg = seen.client_leg
+    events = unpack_events(client_leg.events)
+    if is_tls13(client_leg.handshake):
         done = next((e.ns for e in events if e.letter == "D" and e.from_client), None)
     else:
         firsts = [

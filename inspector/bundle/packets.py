@@ -20,31 +20,34 @@ from inspector.packets.reread import clocks_late, flow_of
 from inspector.redaction.frames import redacted_packets
 from inspector.redaction.messages import Redactor
 from inspector.tracking.observed import Observed
-from inspector.tracking.sessions import is_modern
+from inspector.tracking.sessions import is_tls13
 
 BATCH = 4096
 
 
 def held(paths: Sequence[str], seen: Sequence[Observed], captures: Sequence[CaptureFacts]) -> Holding:
     """The frames of some connections and their legs, by one clock. Raises UnreadableError."""
-    holding = Holding([flow_of(leg) for s in seen for leg in (s.main, *s.legs)])
+    holding = Holding([flow_of(leg) for s in seen for leg in (s.client_leg, *s.legs)])
     holding.read(paths, clocks_late(captures))
     return holding
 
 
 def packets(holding: Holding, seen: Sequence[Observed], redactor: Redactor | None = None) -> list[CutPacket]:
     """The frames cut, in the order of their capture; with ``redactor``, what identifies replaced."""
-    legs = [leg for s in seen for leg in (s.main, *s.legs)]
+    legs = [leg for s in seen for leg in (s.client_leg, *s.legs)]
     found: dict[int, CutPacket] = {}
     for flow, leg in zip(holding.flows, legs, strict=True):
-        modern = is_modern(leg.handshake)
+        tls13 = is_tls13(leg.handshake)
         if redactor is not None:
-            found.update((p.frame, p) for p in redacted_packets(flow, modern, redactor))
+            found.update((p.frame, p) for p in redacted_packets(flow, tls13, redactor))
         else:
             found.update(
                 (cut.frame.frame, packet(cut))
                 for cut in cut_flow(
-                    flow, leg.handshake.answer_ns, modern, unpack_events(leg.events) if leg.secrets is not None else ()
+                    flow,
+                    leg.handshake.answer_ns,
+                    tls13,
+                    unpack_events(leg.events) if leg.secrets is not None else (),
                 )
             )
     return sorted(found.values(), key=lambda p: (p.ns, p.frame))
@@ -56,7 +59,7 @@ def comments(case: Case, findings: Sequence[Finding], found: Slice) -> dict[int,
     wanted = set(found.findings)
     said: dict[int, list[str]] = {}
     for seen in seen_in(case, found):
-        for leg in (seen.main, *seen.legs):
+        for leg in (seen.client_leg, *seen.legs):
             said.setdefault(leg.first_frame, []).append(
                 f"connection {seen.id}, {seen.outcome}, back end {case.label(seen)}"
             )

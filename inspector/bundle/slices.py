@@ -163,9 +163,9 @@ def facts_of(analysis: Analysis, members: Iterable[int]) -> Facts:
     chosen = set(members)
     seen = [case.observed[i] for i in sorted(chosen)]
     packed = [p for s in seen for p in (s.packed, *s.packed_legs)]
-    used = {digest for s in seen for leg in (s.main, *s.legs) for digest in leg.certificates()}
+    used = {digest for s in seen for leg in (s.client_leg, *s.legs) for digest in leg.certificates()}
     certificates = {digest: der for digest, der in whole.certificates.items() if digest in used}
-    asked = {handshake.authorities for s in seen for leg in (s.main, *s.legs) for handshake in leg.handshakes}
+    asked = {handshake.authorities for s in seen for leg in (s.client_leg, *s.legs) for handshake in leg.handshakes}
     authorities = {digest: listed for digest, listed in whole.authorities.items() if digest in asked}
     return Facts(
         whole.captures,

@@ -163,7 +163,7 @@ def _prove(subject: Subject, directory: Path, secrets: Secrets | None) -> tuple[
         randoms = dict.fromkeys(
             h.client_random
             for s in slices.seen_in(case, found)
-            for leg in (s.main, *s.legs)
+            for leg in (s.client_leg, *s.legs)
             for h in leg.handshakes
             if h.client_random
         )

@@ -132,15 +132,15 @@ class Engine:
         """A certificate (DER) that was seen."""
         return self.facts.certificates.get(digest)
 
-    def chain(self, body: bytes, *, is_modern: bool = False) -> tuple[bytes, ...]:
-        """The digests of a Certificate message's chain; keeps the certificates. ``is_modern``: of TLS 1.3. Raises
+    def chain(self, body: bytes, *, is_tls13: bool = False) -> tuple[bytes, ...]:
+        """The digests of a Certificate message's chain; keeps the certificates. ``is_tls13``: of TLS 1.3. Raises
         Malformed.
         """
         known = self._chains.get(body)
         if known is None:
             if len(self._chains) > bounds.CACHE:
                 self._chains.clear()
-            certificates = messages.certificate13(body) if is_modern else messages.certificate(body)
+            certificates = messages.certificate13(body) if is_tls13 else messages.certificate(body)
             known = tuple(hashlib.sha256(der).digest() for der in certificates)
             self._chains[body] = known
             for digest, der in zip(known, certificates, strict=True):

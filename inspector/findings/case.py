@@ -105,7 +105,7 @@ class Case:
         """The certificate of the server's chain that Java cannot parse, where there is one: Java gives up on it before
         it compares anything.
         """
-        return first_refused(self.certificates, seen.main.handshake.chain) if self.has_refused else None
+        return first_refused(self.certificates, seen.client_leg.handshake.chain) if self.has_refused else None
 
     @property
     def is_cut(self) -> bool:
@@ -151,7 +151,7 @@ class Case:
             cloud=judgement.decision.reason if session is None or seen.entry.clouded else "",
             jumped=seen.jumped,
             unclear=self.unclear.get(seen.client_address, 0),
-            itself=itself(self.certificates, seen.main.handshake.chain),
+            itself=itself(self.certificates, seen.client_leg.handshake.chain),
         )
         return weigh(abort, self.signs.get((key, seen.leaf or b"")) or Signs(), self.manners.get(key) or Manner())
 
@@ -265,7 +265,7 @@ _NOT_APPLICABLE = _told(NOT_APPLICABLE)
 _MODERN = _told(
     decide(
         Offer(
-            modern=True,
+            is_tls13=True,
             offered=False,
             resumed=False,
             extended_master_secret=False,
@@ -286,7 +286,7 @@ _REFUSED = _told(
 _NOTHING_OFFERED = _told(
     decide(
         Offer(
-            modern=False,
+            is_tls13=False,
             offered=False,
             resumed=False,
             extended_master_secret=False,
@@ -304,20 +304,20 @@ def _judge(case: Case, seen: Observed) -> Judgement:
     """The decision table on one connection."""
     if seen.kind is None:
         return _UNCLEAR.get(seen.reason, _NOT_APPLICABLE)
-    if seen.modern:
+    if seen.is_tls13:
         return _MODERN
     entry = seen.entry
     session = entry.session
     answer = seen.answer
     if answer is None:
         return _NOT_APPLICABLE
-    if (seen.leaf is None and has_no_certificate(seen.main.handshake)) or case.refused(seen) is not None:
+    if (seen.leaf is None and has_no_certificate(seen.client_leg.handshake)) or case.refused(seen) is not None:
         return _REFUSED
     if session is None:
         if seen.is_offer_known and not entry.clouded:
             return _NOTHING_OFFERED
         unknown = Offer(
-            modern=False,
+            is_tls13=False,
             offered=None,
             resumed=seen.kind != "full",
             extended_master_secret=answer.extended_master_secret,
@@ -330,7 +330,7 @@ def _judge(case: Case, seen: Observed) -> Judgement:
     cached, leaf = session.leaf, seen.leaf
     identity = case.step(cached, leaf) if cached is not None and leaf is not None else None
     offer = Offer(
-        modern=False,
+        is_tls13=False,
         offered=True,
         resumed=seen.kind != "full",
         extended_master_secret=answer.extended_master_secret,

@@ -115,13 +115,13 @@ def _unparsable(case: Case, seen: Observed) -> Cause | None:
 
 def _nothing_answered(seen: Observed) -> Cause | None:
     """No ServerHello, or one that came too late."""
-    main = seen.main
-    alert, handshake = seen.fatal_alert, main.handshake
+    client_leg = seen.client_leg
+    alert, handshake = seen.fatal_alert, client_leg.handshake
     if handshake.answer is None and _answered_in_clear(seen):
         return Cause("plain", "the server answered with something that is not TLS", "observed", "plain_text")
     if alert is not None and not alert.from_client:
         return None
-    gone = alert is not None and alert.code not in CERTIFICATE_ALERTS and server_was_gone(main, alert)
+    gone = alert is not None and alert.code not in CERTIFICATE_ALERTS and server_was_gone(client_leg, alert)
     if handshake.answer is None and (gone or (alert is None and seen.closed_by == "server")):
         return Cause("unanswered-server", "the server closed the connection before a ServerHello", "observed", "closed")
     if gone:
@@ -129,10 +129,10 @@ def _nothing_answered(seen: Observed) -> Cause | None:
     if handshake.offer is None:
         return None
     ended = None
-    if alert is not None and alert.code not in CERTIFICATE_ALERTS and is_unanswered(main, alert):
+    if alert is not None and alert.code not in CERTIFICATE_ALERTS and is_unanswered(client_leg, alert):
         ended = alert.ns
     elif alert is None and handshake.answer is None and seen.closed_by == "client":
-        close = first_close(main.from_client)
+        close = first_close(client_leg.from_client)
         ended = close[0].ns if close is not None else None
     if ended is None:
         return None
@@ -149,9 +149,9 @@ def _unclear(seen: Observed) -> Cause | None:
     """The client gave up as Java does, and what it gave up was not captured whole."""
     alert = seen.fatal_alert
     code = alert.code if alert is not None and alert.from_client else None
-    if seen.modern or (code != BAD_CERTIFICATE and not (seen.gave_up and alert is None)):
+    if seen.is_tls13 or (code != BAD_CERTIFICATE and not (seen.gave_up and alert is None)):
         return None
-    if is_clear(seen) and seen.main.handshake.seen & facts.S_CERTIFICATE:
+    if is_clear(seen) and seen.client_leg.handshake.seen & facts.S_CERTIFICATE:
         return None
     what = (
         "rejected the server's certificate"
@@ -180,7 +180,7 @@ def _alerted(seen: Observed, names: CertificateNames) -> Cause | None:
             key, text, remedy = f"{key}-name", NO_NAME, "no_name"
         elif alert.code == 46 and names.has(seen):
             text, remedy = NO_AUTHORITY, "unknown_ca"
-    elif alert.code in CERTIFICATE_ALERTS and seen.main.handshake.seen & facts.C_CERTIFICATE:
+    elif alert.code in CERTIFICATE_ALERTS and seen.client_leg.handshake.seen & facts.C_CERTIFICATE:
         text = "the server rejected the client's certificate"
         is_about_client = True
     else:
@@ -198,7 +198,7 @@ def _alerted(seen: Observed, names: CertificateNames) -> Cause | None:
 
 
 def _refused(seen: Observed) -> Cause | None:
-    if not is_refused(seen.main):
+    if not is_refused(seen.client_leg):
         return None
     text = (
         "the server refused the client after its flight: a lone encrypted record of an alert's size, and no answer (TLS"
@@ -215,7 +215,7 @@ def _closed(seen: Observed) -> Cause:
     if seen.gave_up and client_code(seen) is None:
         return Cause("silent", SILENT, "inferred", "silent", is_about_certificate=True)
     by = {"client": "the client", "server": "the server", None: "nobody"}[seen.closed_by]
-    handshake = seen.main.handshake
+    handshake = seen.client_leg.handshake
     if handshake.answer is None:
         return Cause(
             f"unanswered-{seen.closed_by}", f"{by} closed the connection before a ServerHello", "observed", "closed"
@@ -232,7 +232,9 @@ def _closed(seen: Observed) -> Cause:
 
 def _answered_in_clear(seen: Observed) -> bool:
     """Whether the server sent bytes that are neither a hello nor an alert."""
-    main = seen.main
-    if any(a.kind == "no_record" and not a.from_client for a in main.anomalies):
+    client_leg = seen.client_leg
+    if any(a.kind == "no_record" and not a.from_client for a in client_leg.anomalies):
         return True
-    return bool(main.from_server.bytes) and not seen.lost and not any(not a.from_client for a in main.alerts)
+    return (
+        bool(client_leg.from_server.bytes) and not seen.lost and not any(not a.from_client for a in client_leg.alerts)
+    )

@@ -170,7 +170,7 @@ def _chain(case: Case, seen: Observed) -> list[Observed]:
 def _evidence(case: Case, seen: Observed, origin: Observed | None) -> list[Evidence]:
     evidence: list[Evidence] = []
     if origin is not None:
-        h = origin.main.handshake
+        h = origin.client_leg.handshake
         evidence.append(
             Evidence(
                 "origin",
@@ -181,14 +181,14 @@ def _evidence(case: Case, seen: Observed, origin: Observed | None) -> list[Evide
         )
     if seen.entry.resumed_by is not None:
         resumed = case.observed[seen.entry.resumed_by]
-        h = resumed.main.handshake
+        h = resumed.client_leg.handshake
         when = span(seen.hello_ns - h.answer_ns)
         evidence.append(
             Evidence(
                 "resumed", resumed.id, frames(h.hello_frame, h.answer_frame), f"the session was resumed {when} before"
             )
         )
-    h = seen.main.handshake
+    h = seen.client_leg.handshake
     evidence.append(
         Evidence(
             "declined",
@@ -210,7 +210,7 @@ def _evidence(case: Case, seen: Observed, origin: Observed | None) -> list[Evide
             Evidence("log", seen.id, [], f"the client says so: {case.log_place(said.log, said.failure.line)}")
         )
     alert = seen.fatal_alert
-    close = seen.main.from_client.fin or seen.main.from_client.rst
+    close = seen.client_leg.from_client.fin or seen.client_leg.from_client.rst
     if alert is not None and alert.from_client:
         evidence.append(Evidence("alert", seen.id, frames(alert.frame), "fatal bad_certificate (42) from the client"))
     elif close is not None:

@@ -45,57 +45,57 @@ def endpoint(end: facts.PackedEndpoint) -> doc.Endpoint:
 
 def connection(case: Case, seen: Observed) -> doc.Connection:
     """One connection with its handshakes."""
-    main = seen.main
-    ours, theirs = main.from_client, main.from_server
-    handshakes = [_handshake(case, seen, main)]
-    handshakes += [renegotiation(case, seen, main, number) for number in range(len(seen.renegotiations))]
+    client_leg = seen.client_leg
+    ours, theirs = client_leg.from_client, client_leg.from_server
+    handshakes = [_handshake(case, seen, client_leg)]
+    handshakes += [renegotiation(case, seen, client_leg, number) for number in range(len(seen.renegotiations))]
     return doc.Connection(
         id=seen.id,
         service=case.services[seen.service].id,
         client=case.clients[seen.client].id,
         backend=case.backends[seen.backend].id if seen.backend >= 0 else None,
-        client_endpoint=endpoint(main.client),
-        server_endpoint=endpoint(main.server),
-        first_seen=rfc3339(main.first_ns),
-        last_seen=rfc3339(main.last_ns),
+        client_endpoint=endpoint(client_leg.client),
+        server_endpoint=endpoint(client_leg.server),
+        first_seen=rfc3339(client_leg.first_ns),
+        last_seen=rfc3339(client_leg.last_ns),
         legs=[doc.Leg(endpoint(leg.client), endpoint(leg.server)) for leg in seen.legs],
-        frames=doc.Span(frame(main.first_frame) or (0, 0), frame(main.last_frame) or (0, 0)),
+        frames=doc.Span(frame(client_leg.first_frame) or (0, 0), frame(client_leg.last_frame) or (0, 0)),
         outcome=seen.outcome,
         end=doc.End(seen.closed_by, seen.closed_how),
-        alerts=[_alert(a) for a in main.alerts],
+        alerts=[_alert(a) for a in client_leg.alerts],
         bytes=doc.Sizes(ours.bytes + ours.gap, theirs.bytes + theirs.gap),
         gap_bytes=ours.gap + theirs.gap,
-        rtt=main.rtt,
-        history=history(main),
-        preamble=main.preamble or None,
+        rtt=client_leg.rtt,
+        history=history(client_leg),
+        preamble=client_leg.preamble or None,
         health_check=seen.health_check,
         anomalies=[
             doc.Anomaly(a.kind, a.text, "client" if a.from_client else "server", a.offset, a.path, frame(a.frame))
-            for a in main.anomalies
+            for a in client_leg.anomalies
         ],
         logs=lines_of(case, seen),
         handshakes=handshakes,
-        secrets=secrets_of(main),
-        sightings=[doc.Span(frame(first) or (0, 0), frame(last) or (0, 0)) for first, last in main.sightings],
+        secrets=secrets_of(client_leg),
+        sightings=[doc.Span(frame(first) or (0, 0), frame(last) or (0, 0)) for first, last in client_leg.sightings],
     )
 
 
-def secrets_of(main: ConnectionFacts) -> str | None:
+def secrets_of(client_leg: ConnectionFacts) -> str | None:
     """What secrets did for a connection."""
-    if main.secrets:
-        return main.secrets
+    if client_leg.secrets:
+        return client_leg.secrets
     return (
         None
-        if main.secrets is None
+        if client_leg.secrets is None
         else "decrypted"
-        if main.from_client.opened or main.from_server.opened
+        if client_leg.from_client.opened or client_leg.from_server.opened
         else "nothing was encrypted"
     )
 
 
-def history(main: ConnectionFacts) -> str:
+def history(client_leg: ConnectionFacts) -> str:
     """Zeek's ssl_history letters, upper case from the client."""
-    packed = main.events
+    packed = client_leg.events
     return _history(packed[LETTER_AT::EVENT_BYTES], packed[LETTER_AT + 1 :: EVENT_BYTES])
 
 
@@ -174,8 +174,8 @@ def _said(
     return getattr(shape, extension) or (None if shape.partial else False)
 
 
-def _handshake(case: Case, seen: Observed, main: ConnectionFacts) -> doc.Handshake:
-    h = main.handshake
+def _handshake(case: Case, seen: Observed, client_leg: ConnectionFacts) -> doc.Handshake:
+    h = client_leg.handshake
     visibility: Visibility = "clear" if h.offer is not None or h.answer is not None else "lost"
     return _told(
         h=h,
@@ -184,7 +184,7 @@ def _handshake(case: Case, seen: Observed, main: ConnectionFacts) -> doc.Handsha
         kind=seen.kind,
         reason=seen.reason,
         declined=seen.declined,
-        finished=_finished(main.events),
+        finished=_finished(client_leg.events),
         jsse=case.judgements[seen.index].told,
     )
 
@@ -263,7 +263,7 @@ def _session_fields(h: HandshakeFacts, offer: HelloShape | None, answer: AnswerS
     )
 
 
-def renegotiation(case: Case, seen: Observed, main: ConnectionFacts, number: int) -> doc.Handshake:
+def renegotiation(case: Case, seen: Observed, client_leg: ConnectionFacts, number: int) -> doc.Handshake:
     """One renegotiation of a connection."""
     attempt = seen.renegotiations[number]
     study = studied(case, seen, number)
@@ -279,7 +279,7 @@ def renegotiation(case: Case, seen: Observed, main: ConnectionFacts, number: int
         frames=frames(*(record.frame for record in attempt.records), attempt.ended),
     )
     if attempt.inside >= 0:
-        h = main.inside[attempt.inside]
+        h = client_leg.inside[attempt.inside]
         declined = (
             attempt.kind == "full"
             and attempt.entry.session is not None
@@ -297,7 +297,7 @@ def renegotiation(case: Case, seen: Observed, main: ConnectionFacts, number: int
         )
         told.inside = inside
         return told
-    answer = main.handshake.answer
+    answer = client_leg.handshake.answer
     first = attempt.hello.frame if attempt.hello is not None else 0
     flight = attempt.flight[0].frame if attempt.flight else 0
     return doc.Handshake(

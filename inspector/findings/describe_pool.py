@@ -49,7 +49,7 @@ def vantage(case: Case, index: int) -> Literal["client", "server", "balancer"] |
     once.
     """
     joined = [s for s in case.observed if s.packed_legs]
-    if any(all(leg.first_frame >> facts.FRAME_BITS == index for leg in (s.main, *s.legs)) for s in joined):
+    if any(all(leg.first_frame >> facts.FRAME_BITS == index for leg in (s.client_leg, *s.legs)) for s in joined):
         return "balancer"
     return None
 
@@ -125,7 +125,7 @@ def _offers(seen: Observed) -> bool:
     """Whether the ClientHello offers what may be a session: an id beside TLS 1.3 may be random (RFC 8446, section
     4.1.2).
     """
-    handshake = seen.main.handshake
+    handshake = seen.client_leg.handshake
     offer = handshake.offer
     return bool(
         handshake.offered_ticket

@@ -100,7 +100,7 @@ def _parties(case: Case, members: list[Observed], why: Cause, name: str) -> Part
 def _shown(case: Case, members: list[Observed], *, of_client: bool) -> list[ParsedCertificate]:
     """The different leaf certificates of one side, the first few."""
     leaves = dict.fromkeys(
-        leaf for s in members for leaf in (s.main.handshake.client_chain[:1] if of_client else (s.leaf,))
+        leaf for s in members for leaf in (s.client_leg.handshake.client_chain[:1] if of_client else (s.leaf,))
     )
     return [case.certificates[leaf] for leaf in leaves if leaf in case.certificates][:NAMED]
 
@@ -122,7 +122,7 @@ def _explained(
     if lasted:
         low, high = span(lasted[0]), span(lasted[-1])
         yield f"That was after {low if low == high else f'{low} to {high}'}."
-    tail = members[0].main.from_server.tail
+    tail = members[0].client_leg.from_server.tail
     if why.key == "refused" and tail is not None:
         yield (
             f"That record is frame {frames(tail.frame)[0][1]}, of {tail.size} bytes,"
@@ -219,7 +219,7 @@ class _Pool:
             if leaf is not None:
                 certificate = self._case.certificates.get(leaf)
                 return (
-                    len(self._case.observed[index].main.handshake.chain) == 1
+                    len(self._case.observed[index].client_leg.handshake.chain) == 1
                     and certificate is not None
                     and not certificate.self_issued
                 )
@@ -234,7 +234,7 @@ def _listed(labels: list[str]) -> str:
 
 
 def _evidence(case: Case, seen: Observed) -> Iterator[Evidence]:
-    h = seen.main.handshake
+    h = seen.client_leg.handshake
     certificate = case.certificates.get(seen.leaf or b"")
     if certificate is not None:
         yield Evidence(
@@ -244,25 +244,25 @@ def _evidence(case: Case, seen: Observed) -> Iterator[Evidence]:
             f"back end {case.label(seen)} showed {_called(certificate)}",
         )
     alert = seen.fatal_alert
-    tail = seen.main.from_server.tail
+    tail = seen.client_leg.from_server.tail
     closes = [
         c
         for c in (
-            seen.main.from_client.fin,
-            seen.main.from_client.rst,
-            seen.main.from_server.fin,
-            seen.main.from_server.rst,
+            seen.client_leg.from_client.fin,
+            seen.client_leg.from_client.rst,
+            seen.client_leg.from_server.fin,
+            seen.client_leg.from_server.rst,
         )
         if c
     ]
-    if alert is not None and not is_consequence(seen.main, alert):
+    if alert is not None and not is_consequence(seen.client_leg, alert):
         yield Evidence(
             "alert",
             seen.id,
             frames(alert.frame),
             f"fatal {alert_name(alert.code or 0)} from the {'client' if alert.from_client else 'server'}",
         )
-    elif tail is not None and is_refused(seen.main):
+    elif tail is not None and is_refused(seen.client_leg):
         yield Evidence("alert", seen.id, frames(tail.frame), f"the server's last record, of {tail.size} bytes")
     else:
         first = min(closes, key=lambda c: (c.is_answer, c.ns), default=None)

@@ -23,7 +23,7 @@ def slow_close(seen: Observed) -> int | None:
     """
     if not seen.gave_up or client_code(seen) is not None:
         return None
-    delay = delay_of_close(seen.main)
+    delay = delay_of_close(seen.client_leg)
     return delay if delay is not None and delay > QUICK_NS else None
 
 
@@ -31,10 +31,10 @@ def may_be_abort(seen: Observed) -> bool:
     """Whether a connection of which something is missing may have been aborted because the certificate changed: the
     client ended it, with the alert or in silence, and nothing shows that it accepted what the server sent.
     """
-    if seen.modern or seen.outcome == "established" or seen.stack.name in NOT_JAVA:
+    if seen.is_tls13 or seen.outcome == "established" or seen.stack.name in NOT_JAVA:
         return False
-    main = seen.main
-    if main.handshake.seen & (C_KEY_EXCHANGE | C_CHANGE | C_SEALED) or main.from_client.application_records:
+    client_leg = seen.client_leg
+    if client_leg.handshake.seen & (C_KEY_EXCHANGE | C_CHANGE | C_SEALED) or client_leg.from_client.application_records:
         return False
     alert = seen.fatal_alert
     if alert is not None:

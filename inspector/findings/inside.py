@@ -11,7 +11,7 @@ from inspector.findings.jsse import Offer, decide
 from inspector.tracking.flights import FlightComparison, FlightPart, Measure, compare, first_flight
 from inspector.tracking.observed import Observed
 from inspector.tracking.renegotiation import Renegotiation
-from inspector.tracking.sessions import is_modern
+from inspector.tracking.sessions import is_tls13
 
 ENCRYPTED = Jsse("not_applicable", None, "the handshake is encrypted", None, None)
 REASONS = {
@@ -44,18 +44,18 @@ class Study(NamedTuple):
 def studied(case: Case, seen: Observed, number: int) -> Study:
     """One renegotiation of a connection."""
     attempt = seen.renegotiations[number]
-    main = seen.main
+    client_leg = seen.client_leg
     origin = _origin(case, seen)
-    before = origin.main.handshake.chain if origin is not None else ()
+    before = origin.client_leg.handshake.chain if origin is not None else ()
     session = seen.entry.session
     leaf = before[0] if before else session.leaf if session is not None and seen.is_resumed else None
     if attempt.inside >= 0:
-        handshake = main.inside[attempt.inside]
+        handshake = client_leg.inside[attempt.inside]
         return _decrypted(case, seen, attempt, handshake, before, leaf)
     comparison = (
         FlightComparison("unknown", declined_text(attempt))
         if attempt.state == "declined"
-        else compare(first_flight(origin.main) if origin is not None else None, attempt, Measure(main))
+        else compare(first_flight(origin.client_leg) if origin is not None else None, attempt, Measure(client_leg))
     )
     return Study(
         certificate=comparison.verdict,
@@ -90,11 +90,11 @@ def _decrypted(
     now = handshake.chain[0] if handshake.chain else None
     step = case.step(leaf, now) if leaf is not None and now is not None else None
     jsse = ENCRYPTED
-    if attempt.kind is not None and not is_modern(handshake):
+    if attempt.kind is not None and not is_tls13(handshake):
         answer = handshake.answer
         decision = decide(
             Offer(
-                modern=False,
+                is_tls13=False,
                 offered=True,
                 resumed=attempt.kind != "full",
                 extended_master_secret=answer is not None and answer.extended_master_secret,

@@ -52,7 +52,7 @@ class Offer(Struct, frozen=True, gc=False):
     ``clouded``: who may have resumed the session, or been issued it, was not seen whole.
     """
 
-    modern: bool
+    is_tls13: bool
     offered: bool | None
     resumed: bool
     extended_master_secret: bool
@@ -66,7 +66,7 @@ class Offer(Struct, frozen=True, gc=False):
 
 def decide(offer: Offer) -> Decision:
     """What a Java client without endpoint identification does with this answer."""
-    if offer.modern:
+    if offer.is_tls13:
         return Decision("accepts", 1, "TLS 1.3 has no such check")
     if offer.offered is False:
         return Decision("accepts", 7, "no session was offered")

@@ -123,7 +123,7 @@ def _exposed(case: Case, service: ServiceGroup, assessment: doc.Assessment, ems:
     java = [c for c in case.service_clients[service.index] if c.stack.name == "jsse"]
     members = case.members(service)
     sample = next((s for s in members if s.declined and s.kind == "full"), members[0])
-    h = sample.main.handshake
+    h = sample.client_leg.handshake
 
     return doc.Finding(
         id=short_id(Rule.CERTIFICATE_CHANGE_EXPOSED, service.id),

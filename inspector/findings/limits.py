@@ -90,10 +90,10 @@ def limits(case: Case, extra: list[Limit]) -> list[Limit]:
     )
     found += unreadable.limits(case)
     before = [
-        s for s in case.observed if s.entry.session is not None and s.entry.session.issuer is None and not s.modern
+        s for s in case.observed if s.entry.session is not None and s.entry.session.issuer is None and not s.is_tls13
     ]
     _add(found, "before_capture", before, "the offered session was issued before the capture, or by nobody")
-    modern = [s for s in case.observed if s.modern and s.backend < 0 and s.secrets != ""]
+    is_tls13 = [s for s in case.observed if s.is_tls13 and s.backend < 0 and s.secrets != ""]
     accepted = [
         name
         for name, sessions in case.ticket_keys.items()
@@ -108,7 +108,7 @@ def limits(case: Case, extra: list[Limit]) -> list[Limit]:
     _add(
         found,
         "encrypted",
-        modern,
+        is_tls13,
         f"TLS 1.3 encrypts the certificate: the back end is not visible without secrets or the balancer's log{keys}",
     )
     found += [Limit("secrets", text, None, []) for text in case.facts.secrets]

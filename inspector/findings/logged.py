@@ -71,12 +71,15 @@ class Joined(Struct):
 
 def moment(seen: Observed) -> int:
     """When the connection failed on the wire: the first fatal alert or close."""
-    main = seen.main
-    times = [a.ns for a in main.alerts if a.level == FATAL]
+    client_leg = seen.client_leg
+    times = [a.ns for a in client_leg.alerts if a.level == FATAL]
     times += [
-        close.ns for lane in (main.from_client, main.from_server) for close in (lane.fin, lane.rst) if close is not None
+        close.ns
+        for lane in (client_leg.from_client, client_leg.from_server)
+        for close in (lane.fin, lane.rst)
+        if close is not None
     ]
-    return min(times, default=seen.main.last_ns)
+    return min(times, default=seen.client_leg.last_ns)
 
 
 def joined(
@@ -278,7 +281,7 @@ def _closed_unused(seen: Observed) -> bool:
     return (
         seen.outcome == "established"
         and seen.closed_by == "client"
-        and not seen.main.from_client.application_records
+        and not seen.client_leg.from_client.application_records
         and not seen.health_check
     )
 

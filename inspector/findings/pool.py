@@ -123,7 +123,7 @@ def _attributes(case: Case, members: list[BackendGroup]) -> Iterator[tuple[str, 
     for backend in members:
         for index in backend.connections:
             if case.observed[index].leaf is not None:
-                handshake = case.observed[index].main.handshake
+                handshake = case.observed[index].client_leg.handshake
                 chains.append((backend, tuple(_called(case, digest) for digest in handshake.chain[1:])))
                 authorities.append((backend, asked(case, handshake)))
                 break
@@ -166,7 +166,7 @@ def _shown(case: Case, backend: BackendGroup, text: str) -> Evidence:
     seen = next(
         (case.observed[i] for i in backend.connections if case.observed[i].leaf), case.observed[backend.connections[0]]
     )
-    h = seen.main.handshake
+    h = seen.client_leg.handshake
     return Evidence("shown", seen.id, frames(h.answer_frame, h.certificate_frame), f"{backend.label}: {text}")
 
 
@@ -216,7 +216,7 @@ def rotations(case: Case) -> Iterator[Finding]:
                     Evidence(
                         "rotated",
                         seen.id,
-                        frames(seen.main.handshake.certificate_frame),
+                        frames(seen.client_leg.handshake.certificate_frame),
                         "the first handshake with the new certificate",
                     )
                 ],
@@ -251,7 +251,7 @@ def expiry(case: Case) -> Iterator[Finding]:
         if certificate is None or certificate.not_after is None:
             continue
         seen = case.observed[index]
-        shown = seen.main.handshake.answer_ns or seen.first_ns
+        shown = seen.client_leg.handshake.answer_ns or seen.first_ns
         left = certificate.not_after - shown
         if validity(certificate, shown) in ("valid", "unknown"):
             continue
@@ -285,6 +285,6 @@ def expiry(case: Case) -> Iterator[Finding]:
             last=rfc3339(shown),
             count=len(members),
             evidence=[
-                Evidence("shown", seen.id, frames(seen.main.handshake.certificate_frame), f"valid until {until}")
+                Evidence("shown", seen.id, frames(seen.client_leg.handshake.certificate_frame), f"valid until {until}")
             ],
         )

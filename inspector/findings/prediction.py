@@ -97,7 +97,7 @@ def ems_answers(case: Case, backend: BackendGroup) -> tuple[set[bool], set[bool]
     unasked: set[bool] = set()
     for index in backend.connections:
         seen = case.observed[index]
-        if seen.answer is None or seen.modern:
+        if seen.answer is None or seen.is_tls13:
             continue
         offered = seen.offer is not None and seen.offer.extended_master_secret
         (asked if offered else unasked).add(seen.answer.extended_master_secret)
@@ -116,7 +116,7 @@ def extended(case: Case, service: ServiceGroup) -> Extended:
             (lacking if False in asked else doing).append(backend.index)
         for index in backend.connections:
             seen = case.observed[index]
-            if seen.offer is not None and not seen.modern and not seen.health_check:
+            if seen.offer is not None and not seen.is_tls13 and not seen.health_check:
                 offers[seen.client] = offers.get(seen.client, False) or seen.offer.extended_master_secret
     return Extended(tuple(doing), tuple(lacking), tuple(client for client, does in offers.items() if not does))
 

@@ -35,7 +35,7 @@ def all_tls13(scene: Scene) -> Assessment | None:
     """TLS 1.3 everywhere."""
     if scene.old:
         return None
-    count = sum(s.modern and s.kind is not None for s in scene.members)
+    count = sum(s.is_tls13 and s.kind is not None for s in scene.members)
     if not count:
         return unknown("no ServerHello was captured", "not_visible", scene.again)
     because = f"all {connections(count)} use TLS 1.3" if count > 1 else "the only connection uses TLS 1.3"

@@ -58,7 +58,7 @@ class Scene:
     @cached_property
     def old(self) -> list[Observed]:
         """Connections up to TLS 1.2 whose handshake is known."""
-        return [s for s in self.members if s.answer is not None and s.kind is not None and not s.modern]
+        return [s for s in self.members if s.answer is not None and s.kind is not None and not s.is_tls13]
 
     @cached_property
     def full(self) -> list[Observed]:
@@ -68,7 +68,7 @@ class Scene:
     @cached_property
     def leaves(self) -> list[bytes]:
         """The certificates that up to TLS 1.2 were shown, or that sessions in use were issued with."""
-        inside = {h.chain[0] for s in self.old if s.renegotiations for h in s.main.inside if h.chain}
+        inside = {h.chain[0] for s in self.old if s.renegotiations for h in s.client_leg.inside if h.chain}
         return sorted(
             inside
             | {s.leaf for s in self.full if s.leaf is not None}

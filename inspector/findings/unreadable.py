@@ -41,7 +41,7 @@ def refusal(case: Case, seen: Observed) -> Refusal | None:
     server certificates", "Empty server certificate chain" (``CertificateMessage.T12CertificateConsumer``). None where
     that is not seen.
     """
-    handshake, alert = seen.main.handshake, seen.fatal_alert
+    handshake, alert = seen.client_leg.handshake, seen.fatal_alert
     code = alert.code if alert is not None else None
     if alert is not None and not alert.from_client:
         refused = first_refused(case.certificates, handshake.client_chain)

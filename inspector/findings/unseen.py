@@ -50,7 +50,7 @@ def _lacks_certificate(case: Case, seen: Observed) -> bool:
     """Whether the certificate of a full handshake up to TLS 1.2 was not read, though the handshake went on to the point
     where one is needed.
     """
-    return seen.kind == "full" and not seen.modern and seen.leaf is None
+    return seen.kind == "full" and not seen.is_tls13 and seen.leaf is None
 
 
 def _cannot_be_compared(case: Case, seen: Observed) -> bool:
@@ -70,7 +70,7 @@ def _hides_a_renegotiation(case: Case, seen: Observed) -> bool:
     session that was resumed without EMS.
     """
     answer = seen.answer
-    if seen.modern or not seen.is_resumed or answer is None or answer.extended_master_secret:
+    if seen.is_tls13 or not seen.is_resumed or answer is None or answer.extended_master_secret:
         return False
     return seen.blind
 

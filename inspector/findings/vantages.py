@@ -80,7 +80,9 @@ def _duplicates(case: Case) -> list[doc.Limit]:
         return []
     where: Counter[int] = Counter()
     for seen in twice:
-        places = [place for leg in (seen.main, *seen.legs) if leg.sightings for place in (*leg.places, *leg.sightings)]
+        places = [
+            place for leg in (seen.client_leg, *seen.legs) if leg.sightings for place in (*leg.places, *leg.sightings)
+        ]
         where.update({first >> FRAME_BITS for first, _ in places})
     names = [case.facts.captures[index].path for index in sorted(where) if index < len(case.facts.captures)]
     count = len(twice)

@@ -19,7 +19,7 @@ from inspector.facts import CaptureFacts, ConnectionFacts, Facts, OtherFlow
 from inspector.tracking.closing import closed_first, gave_up
 from inspector.tracking.observed import connection_id
 from inspector.tracking.services import server_name
-from inspector.tracking.sessions import is_modern, kind_of
+from inspector.tracking.sessions import is_tls13, kind_of
 
 RECENT = 16
 """Of each service, so many of the last connections stand beside a new one when it is judged: they show how its client
@@ -105,13 +105,13 @@ def entry_of(found: ConnectionFacts, facts: Facts, is_final: bool) -> WindowEntr
     handshake = found.handshake
     kind = kind_of(handshake)[0]
     is_resumed = kind in ("session_id", "ticket", "resumed")
-    is_tls13 = is_modern(handshake)
+    tls13 = is_tls13(handshake)
     given = handshake.issued_tickets or ((handshake.issued_ticket,) if handshake.issued_ticket else ())
-    if kind == "full" and not is_tls13 and handshake.answered_id:
+    if kind == "full" and not tls13 and handshake.answered_id:
         given = (handshake.answered_id, *given)
     for inner in found.inside:
         given += tuple(key for key in (inner.answered_id, inner.issued_ticket) if key)
-    if is_tls13:  # identities lead to whoever issued them where tickets were read
+    if tls13:  # identities lead to whoever issued them where tickets were read
         offered = handshake.offered_psks if found.secrets is not None else ()
         is_resumed = kind == "psk" and found.secrets is not None
     else:

@@ -30,11 +30,11 @@ class PacketCut(NamedTuple):
     payload: bytes
 
 
-def cut_flow(flow: HeldFlow, answer_ns: int, is_modern: bool, events: Sequence[Event] = ()) -> Iterator[PacketCut]:
+def cut_flow(flow: HeldFlow, answer_ns: int, is_tls13: bool, events: Sequence[Event] = ()) -> Iterator[PacketCut]:
     """The frames of a flow, direction by direction. ``events``: as for ``encrypted_handshake``."""
-    both = lanes(flow, is_modern)
+    both = lanes(flow, is_tls13)
     whole: tuple[list[RecordSpan], list[RecordSpan]] = (
-        encrypted_handshake(*both, answer_ns, events) if is_modern else ([], [])
+        encrypted_handshake(*both, answer_ns, events) if is_tls13 else ([], [])
     )
     for lane, handshake in zip(both, whole, strict=True):
         kept = lane.kept(set(handshake))

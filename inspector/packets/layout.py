@@ -46,7 +46,7 @@ class StreamImage:
     SSLv2 framing at ``start``.
     """
 
-    def __init__(self, frames: Sequence[HeldFrame], is_modern: bool) -> None:
+    def __init__(self, frames: Sequence[HeldFrame], is_tls13: bool) -> None:
         self.frames = frames
         base = _base(frames)
         self.places = [_place(frame, base) for frame in frames]
@@ -59,7 +59,7 @@ class StreamImage:
         self._begun = sorted(begun.items())
         self.sslv2 = 0
         self.start = self._find_start()
-        self.records, self.end = self._walk(is_modern) if self.start >= 0 else ([], 0)
+        self.records, self.end = self._walk(is_tls13) if self.start >= 0 else ([], 0)
 
     def _lay(self, at: int, frame: HeldFrame, begun: dict[int, int]) -> None:
         """The first copy of a byte counts."""
@@ -89,7 +89,7 @@ class StreamImage:
             return found
         return 0 if len(head) >= HEADER and CHANGE_CIPHER_SPEC <= head[0] <= HEARTBEAT and head[1] == 3 else -1
 
-    def _walk(self, is_modern: bool) -> tuple[list[RecordSpan], int]:
+    def _walk(self, is_tls13: bool) -> tuple[list[RecordSpan], int]:
         found: list[RecordSpan] = []
         at, is_clear = self.start + self.sslv2, True
         image = self.image
@@ -98,7 +98,7 @@ class StreamImage:
             if not CHANGE_CIPHER_SPEC <= kind <= HEARTBEAT or image[at + 1] != 3 or length > bounds.RECORD_BYTES:
                 break
             found.append(RecordSpan(at, kind, length, is_clear, self._time(at)))
-            if kind == CHANGE_CIPHER_SPEC and not is_modern:
+            if kind == CHANGE_CIPHER_SPEC and not is_tls13:
                 is_clear = False
             at += HEADER + length
         return found, min(at, len(image))
@@ -128,10 +128,10 @@ class StreamImage:
         ]
 
 
-def lanes(flow: HeldFlow, is_modern: bool) -> tuple[StreamImage, StreamImage]:
+def lanes(flow: HeldFlow, is_tls13: bool) -> tuple[StreamImage, StreamImage]:
     """Client's and server's direction."""
-    return StreamImage([f for f in flow.frames if f.is_client], is_modern), StreamImage(
-        [f for f in flow.frames if not f.is_client], is_modern
+    return StreamImage([f for f in flow.frames if f.is_client], is_tls13), StreamImage(
+        [f for f in flow.frames if not f.is_client], is_tls13
     )
 
 

@@ -15,7 +15,7 @@ from inspector.tls.messages import with_header
 from inspector.tls.records import Mark, RecordReader
 from inspector.tls.tree import Node, alert_tree, handshake_tree
 from inspector.tracking.connections import ConnectionAssembly
-from inspector.tracking.sessions import is_modern
+from inspector.tracking.sessions import is_tls13
 from inspector.wire.segments import SYN, SegmentDecoder
 from inspector.wire.streams import Stream
 
@@ -118,18 +118,16 @@ class _Gathered(ConnectionAssembly):
         """A handshake message in clear."""
         super().message(lane, kind, body, mark)
         data = with_header(kind, body)
-        self._add("message", lane, mark, data, handshake_tree(data, is_modern=is_modern(self.handshake)))
-        if is_modern(self.handshake):
+        self._add("message", lane, mark, data, handshake_tree(data, is_tls13=is_tls13(self.handshake)))
+        if is_tls13(self.handshake):
             for reader in self.readers:
-                reader.modern = True
+                reader.is_tls13 = True
 
     def unsealed_message(self, lane: int, kind: int, body: bytes, mark: Mark) -> None:
         """A handshake message that was decrypted."""
         super().unsealed_message(lane, kind, body, mark)
         data = with_header(kind, body)
-        self._add(
-            "message", lane, mark, data, handshake_tree(data, is_modern=is_modern(self.handshake)), decrypted=True
-        )
+        self._add("message", lane, mark, data, handshake_tree(data, is_tls13=is_tls13(self.handshake)), decrypted=True)
 
     def sslv2_hello(self, lane: int, record: bytes, mark: Mark) -> None:
         """A CLIENT-HELLO in SSLv2 framing."""

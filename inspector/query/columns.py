@@ -52,9 +52,9 @@ class Columns:
         tables: list[dict[Values, int]] = [{} for _ in FIELDS]
         readers = [(field.read, table, column) for field, table, column in zip(FIELDS, tables, codes, strict=True)]
         for index, seen in enumerate(observed):
-            main = seen.main
+            client_leg = seen.client_leg
             for read, table, column in readers:
-                value = read(names, seen, main)
+                value = read(names, seen, client_leg)
                 code = table.get(value)
                 if code is None:
                     code = table[value] = len(table)

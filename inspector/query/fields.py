@@ -69,8 +69,8 @@ def _ems(seen: Observed) -> bool | None:
     return None if seen.answer is None else seen.answer.extended_master_secret
 
 
-def _session(names: FieldLookup, seen: Observed, main: ConnectionFacts) -> Values:
-    return tuple([value for h in main.handshakes for value in _sessions(h)])
+def _session(names: FieldLookup, seen: Observed, client_leg: ConnectionFacts) -> Values:
+    return tuple([value for h in client_leg.handshakes for value in _sessions(h)])
 
 
 def _sessions(h: HandshakeFacts) -> Values:
@@ -83,14 +83,18 @@ def _sessions(h: HandshakeFacts) -> Values:
     )
 
 
-def _certificates(names: FieldLookup, seen: Observed, main: ConnectionFacts) -> Values:
-    leaves = ((seen.leaf,) if seen.leaf is not None else ()) + tuple(h.chain[0] for h in main.inside if h.chain)
+def _certificates(names: FieldLookup, seen: Observed, client_leg: ConnectionFacts) -> Values:
+    leaves = ((seen.leaf,) if seen.leaf is not None else ()) + tuple(h.chain[0] for h in client_leg.inside if h.chain)
     return tuple([value for leaf in leaves for value in names.certificates.get(leaf, (leaf.hex(),))])
 
 
-def _alerts(names: FieldLookup, seen: Observed, main: ConnectionFacts) -> Values:
+def _alerts(names: FieldLookup, seen: Observed, client_leg: ConnectionFacts) -> Values:
     return tuple(
-        [v for a in main.alerts for v in ((alert_name(a.code), str(a.code)) if a.code is not None else ("encrypted",))]
+        [
+            v
+            for a in client_leg.alerts
+            for v in ((alert_name(a.code), str(a.code)) if a.code is not None else ("encrypted",))
+        ]
     )
 
 

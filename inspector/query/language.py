@@ -75,7 +75,7 @@ class CodedColumn:
 class Predicate(Protocol):
     """A condition, asked of one connection or of all at once."""
 
-    def holds(self, names: FieldLookup, seen: Observed, main: ConnectionFacts) -> bool:
+    def holds(self, names: FieldLookup, seen: Observed, client_leg: ConnectionFacts) -> bool:
         """Whether one connection matches."""
 
     def select(self, columns: Mapping[str, CodedColumn]) -> Mask:
@@ -87,8 +87,8 @@ class _Match:
     field: Field
     test: Callable[[Values], bool]
 
-    def holds(self, names: FieldLookup, seen: Observed, main: ConnectionFacts) -> bool:
-        return self.test(self.field.read(names, seen, main))
+    def holds(self, names: FieldLookup, seen: Observed, client_leg: ConnectionFacts) -> bool:
+        return self.test(self.field.read(names, seen, client_leg))
 
     def select(self, columns: Mapping[str, CodedColumn]) -> Mask:
         column, test = columns[self.field.name], self.test
@@ -104,8 +104,8 @@ class _Contains:
     field: Field
     wanted: str
 
-    def holds(self, names: FieldLookup, seen: Observed, main: ConnectionFacts) -> bool:
-        return any(self.wanted in _text(v) for v in self.field.read(names, seen, main) if v is not None)
+    def holds(self, names: FieldLookup, seen: Observed, client_leg: ConnectionFacts) -> bool:
+        return any(self.wanted in _text(v) for v in self.field.read(names, seen, client_leg) if v is not None)
 
     def select(self, columns: Mapping[str, CodedColumn]) -> Mask:
         column, wanted = columns[self.field.name], self.wanted
@@ -118,8 +118,8 @@ class _Contains:
 class _Not:
     term: Predicate
 
-    def holds(self, names: FieldLookup, seen: Observed, main: ConnectionFacts) -> bool:
-        return not self.term.holds(names, seen, main)
+    def holds(self, names: FieldLookup, seen: Observed, client_leg: ConnectionFacts) -> bool:
+        return not self.term.holds(names, seen, client_leg)
 
     def select(self, columns: Mapping[str, CodedColumn]) -> Mask:
         return np.logical_not(self.term.select(columns))
@@ -129,8 +129,8 @@ class _Not:
 class _All:
     terms: tuple[Predicate, ...]
 
-    def holds(self, names: FieldLookup, seen: Observed, main: ConnectionFacts) -> bool:
-        return all(t.holds(names, seen, main) for t in self.terms)
+    def holds(self, names: FieldLookup, seen: Observed, client_leg: ConnectionFacts) -> bool:
+        return all(t.holds(names, seen, client_leg) for t in self.terms)
 
     def select(self, columns: Mapping[str, CodedColumn]) -> Mask:
         mask: Mask = np.logical_and.reduce([t.select(columns) for t in self.terms])
@@ -141,8 +141,8 @@ class _All:
 class _Any:
     terms: tuple[Predicate, ...]
 
-    def holds(self, names: FieldLookup, seen: Observed, main: ConnectionFacts) -> bool:
-        return any(t.holds(names, seen, main) for t in self.terms)
+    def holds(self, names: FieldLookup, seen: Observed, client_leg: ConnectionFacts) -> bool:
+        return any(t.holds(names, seen, client_leg) for t in self.terms)
 
     def select(self, columns: Mapping[str, CodedColumn]) -> Mask:
         mask: Mask = np.logical_or.reduce([t.select(columns) for t in self.terms])
@@ -161,7 +161,7 @@ def compile_filter(expression: str) -> Predicate:
 def matching(test: Predicate, analysis: Analysis) -> Callable[[Observed], bool]:
     """The condition as a question to the connections of one analysis."""
     names = FieldLookup(analysis)
-    return lambda seen: test.holds(names, seen, seen.main)
+    return lambda seen: test.holds(names, seen, seen.client_leg)
 
 
 class _Parser:

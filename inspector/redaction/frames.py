@@ -24,11 +24,11 @@ WINDOW = 65_535
 HOPS = 64
 
 
-def redacted_packets(flow: HeldFlow, is_modern: bool, redactor: Redactor) -> Iterator[CutPacket]:
+def redacted_packets(flow: HeldFlow, is_tls13: bool, redactor: Redactor) -> Iterator[CutPacket]:
     """The frames of a flow."""
     ends = tuple(redactor.disguise.address(end.address) for end in flow.ends)
     ports = tuple(end.port for end in flow.ends)
-    for lane in lanes(flow, is_modern):
+    for lane in lanes(flow, is_tls13):
         image = _image(lane, redactor)
         kept = lane.kept()
         for at, frame in zip(lane.places, lane.frames, strict=True):

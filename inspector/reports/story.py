@@ -16,7 +16,7 @@ from inspector.text.safe import safe_text
 from inspector.text.times import clock, moment, span
 from inspector.tls.registry import alert_name
 from inspector.tracking.observed import Observed
-from inspector.tracking.sessions import is_modern
+from inspector.tracking.sessions import is_tls13
 
 NAMES = {
     "H": "HelloRequest",
@@ -124,7 +124,7 @@ def ladder(analysis: Analysis, incident: Incident) -> Ladder:
         seen = by_id[connection]
         role = roles.get(connection, "seen")
         gap = f"  +{span(seen.first_ns - previous.first_ns)}" if previous is not None else f"  {moment(seen.first_ns)}"
-        title = f"{number} {role.upper()}{gap}   port {seen.main.client.port} → back end {case.label(seen)}"
+        title = f"{number} {role.upper()}{gap}   port {seen.client_leg.client.port} → back end {case.label(seen)}"
         chapters.append(
             Chapter(
                 title=title,
@@ -133,7 +133,7 @@ def ladder(analysis: Analysis, incident: Incident) -> Ladder:
                 backend=case.label(seen),
                 rungs=rungs(analysis, seen),
                 service=case.services[seen.service].id,
-                legs=(seen.main, *seen.legs),
+                legs=(seen.client_leg, *seen.legs),
                 notes=notes(analysis, seen),
             )
         )
@@ -186,7 +186,7 @@ def rungs(analysis: Analysis, seen: Observed) -> list[Rung]:
     """The rungs of one connection on all its legs; messages of one side in one frame or in a row within a flight stand
     together.
     """
-    legs = [seen.main, *seen.legs]
+    legs = [seen.client_leg, *seen.legs]
     events = [_shown(leg) for leg in legs]
     start = events[0][0].ns if events[0] else 0
     found = [
@@ -198,7 +198,7 @@ def rungs(analysis: Analysis, seen: Observed) -> list[Rung]:
 def _shown(leg: ConnectionFacts) -> list[Event]:
     """Events that a person sees: in place of encrypted records that were opened, what was in them."""
     left = {True: leg.from_client.opened, False: leg.from_server.opened}
-    hidden = "D" if is_modern(leg.handshake) else "fil"
+    hidden = "D" if is_tls13(leg.handshake) else "fil"
     found: list[Event] = []
     for event in unpack_events(leg.events):
         if not event.decrypted and event.letter in hidden and left[event.from_client]:
@@ -211,8 +211,8 @@ def _shown(leg: ConnectionFacts) -> list[Event]:
 def chapters(analysis: Analysis, seen: Observed) -> list[Chapter]:
     """One connection: what it began with, then each renegotiation as a further ladder."""
     case = analysis.case
-    label, service, legs = case.label(seen), case.services[seen.service].id, (seen.main, *seen.legs)
-    began = f"{moment(seen.first_ns)}   port {seen.main.client.port} → back end {label}"
+    label, service, legs = case.label(seen), case.services[seen.service].id, (seen.client_leg, *seen.legs)
+    began = f"{moment(seen.first_ns)}   port {seen.client_leg.client.port} → back end {label}"
     titles = [began] + [
         f"RENEGOTIATION {number}   {ended(attempt)}" for number, attempt in enumerate(seen.renegotiations, 1)
     ]
@@ -260,9 +260,11 @@ def _leg_rungs(
     return found
 
 
-def _rung(analysis: Analysis, seen: Observed, main: ConnectionFacts, leg: int, group: list[Event], start: int) -> Rung:
+def _rung(
+    analysis: Analysis, seen: Observed, client_leg: ConnectionFacts, leg: int, group: list[Event], start: int
+) -> Rung:
     first, last = group[0], group[-1]
-    texts = [_said(analysis, seen, main, event) for event in group]
+    texts = [_said(analysis, seen, client_leg, event) for event in group]
     numbers = sorted({event.frame & (1 << FRAME_BITS) - 1 for event in group})
     frame = str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]}–{numbers[-1]}"
     capture = first.frame >> FRAME_BITS
@@ -270,7 +272,7 @@ def _rung(analysis: Analysis, seen: Observed, main: ConnectionFacts, leg: int, g
         frame = f"{capture}:{frame}"
     hidden = {event.letter for event in group} <= {"f", "i", "l", "D"}
     visibility = "decrypted" if first.decrypted and first.letter != "D" else "encrypted" if hidden else "clear"
-    bad = any(e.letter == "L" and any(a.frame == e.frame and a.level == 2 for a in main.alerts) for e in group)
+    bad = any(e.letter == "L" and any(a.frame == e.frame and a.level == 2 for a in client_leg.alerts) for e in group)
     gave_up = seen.gave_up and first.from_client and first.letter in ".!"
     text = ", ".join(f"{count} × {said}" if (count := len(list(same))) > 1 else said for said, same in groupby(texts))
     if gave_up and seen.fatal_alert is None:
@@ -292,13 +294,13 @@ def _rung(analysis: Analysis, seen: Observed, main: ConnectionFacts, leg: int, g
     )
 
 
-def _said(analysis: Analysis, seen: Observed, main: ConnectionFacts, event: Event) -> str:
-    handshake = _handshake_of(main, event)
+def _said(analysis: Analysis, seen: Observed, client_leg: ConnectionFacts, event: Event) -> str:
+    handshake = _handshake_of(client_leg, event)
     name = NAMES.get(event.letter, "handshake message")
     if event.letter == "C":
         if handshake.offered_ticket:
             return f"{name} offers ticket {handshake.offered_ticket.hex()[:8]}"
-        if handshake.offered_id and (handshake is not main.handshake or seen.entry.session is not None):
+        if handshake.offered_id and (handshake is not client_leg.handshake or seen.entry.session is not None):
             return f"{name} offers {handshake.offered_id.hex()[:8]}"
         return f"{name} offers nothing known"
     if event.letter == "S" and handshake.answered_id:
@@ -308,22 +310,23 @@ def _said(analysis: Analysis, seen: Observed, main: ConnectionFacts, event: Even
         certificate = analysis.case.certificates.get(chain[0])
         return f"{name} {certificate.common_name if certificate else chain[0].hex()[:12]}"
     if event.letter == "L":
-        alert = next((a for a in main.alerts if a.frame == event.frame and a.code == event.size), None)
+        alert = next((a for a in client_leg.alerts if a.frame == event.frame and a.code == event.size), None)
         level = "fatal" if alert and alert.level == 2 else "warning"
         return f"alert {level} {alert_name(event.size)} ({event.size})"
     if event.letter == "f" and any(
-        e.letter == "f" and e.from_client == event.from_client and e.ns < event.ns for e in unpack_events(main.events)
+        e.letter == "f" and e.from_client == event.from_client and e.ns < event.ns
+        for e in unpack_events(client_leg.events)
     ):
         return "handshake (encrypted)"
     return name
 
 
-def _handshake_of(main: ConnectionFacts, event: Event) -> HandshakeFacts:
+def _handshake_of(client_leg: ConnectionFacts, event: Event) -> HandshakeFacts:
     """The handshake that a message belongs to: the last one that had begun."""
     if not event.decrypted:
-        return main.handshake
-    begun = [h for h in main.inside if (h.hello_ns or h.answer_ns) <= event.ns]
-    return begun[-1] if begun else main.handshake
+        return client_leg.handshake
+    begun = [h for h in client_leg.inside if (h.hello_ns or h.answer_ns) <= event.ns]
+    return begun[-1] if begun else client_leg.handshake
 
 
 __all__ = ["BALANCER", "Chapter", "Ladder", "Rung", "chapters", "ladder", "lane_names", "lanes", "notes", "rungs"]

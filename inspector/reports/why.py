@@ -75,11 +75,11 @@ def aborted_of(analysis: Analysis, incident: Incident) -> Observed:
 def steps(analysis: Analysis, incident: Incident) -> list[ReasonStep]:
     """The conditions of row 6 of Java's table, in its order."""
     seen = aborted_of(analysis, incident)
-    case, entry, handshake = analysis.case, seen.entry, seen.main.handshake
+    case, entry, handshake = analysis.case, seen.entry, seen.client_leg.handshake
     judgement: Judgement = case.judgements[seen.index]
-    resumed = case.observed[entry.resumed_by].main.handshake if entry.resumed_by is not None else None
+    resumed = case.observed[entry.resumed_by].client_leg.handshake if entry.resumed_by is not None else None
     origin = (
-        case.observed[entry.session.issuer].main.handshake
+        case.observed[entry.session.issuer].client_leg.handshake
         if entry.session is not None and entry.session.issuer is not None
         else None
     )

@@ -49,7 +49,7 @@ class DecryptionClient(Protocol):
 
     def certificate(self, number: int) -> bytes | None: ...
 
-    def appetite(self, lane: int, *, is_keen: bool, data_bytes: int) -> None: ...
+    def set_interest(self, lane: int, *, wants_encrypted: bool, data_bytes: int) -> None: ...
 
     def unsealed_message(self, lane: int, kind: int, body: bytes, mark: Mark) -> None: ...
 
@@ -107,7 +107,7 @@ class Channel:
         self._suites: dict[int, Suite] = {}
         self._pairs: dict[int, tuple[Opener, Opener]] = {}
 
-    def overheard(self, lane: int, kind: int, body: bytes) -> None:
+    def on_clear_message(self, lane: int, kind: int, body: bytes) -> None:
         """A handshake message in clear."""
         if self._secrets.has_premasters:
             self._exchange(0).add(lane == self._conversation.client_lane, kind, body)
@@ -152,7 +152,7 @@ class Channel:
         if not found.ended:
             found.ended = reason
             self._let_go(found)
-            self._conversation.appetite(lane, is_keen=False, data_bytes=0)
+            self._conversation.set_interest(lane, wants_encrypted=False, data_bytes=0)
 
     def _step(self, lane: int) -> bool:
         """Deal with the first record that waits; False where something is lacking still."""
@@ -205,8 +205,8 @@ class Channel:
         if number == 0 and version != TLS13:
             for lane in (0, 1):
                 keeps_iv = protection.mode == "cbc" and version < TLS11
-                self._conversation.appetite(
-                    lane, is_keen=not self._lanes[lane].ended, data_bytes=bounds.RECORD_BYTES if keeps_iv else 0
+                self._conversation.set_interest(
+                    lane, wants_encrypted=not self._lanes[lane].ended, data_bytes=bounds.RECORD_BYTES if keeps_iv else 0
                 )
         return suite
 
@@ -365,7 +365,7 @@ class Channel:
         if kind in (FINISHED, END_OF_EARLY_DATA) and found.stage < len(self._labels(lane)) - 1:
             found.stage, found.sequence, found.traffic = found.stage + 1, 0, None
             if found.stage == len(self._labels(lane)) - 1:
-                self._conversation.appetite(lane, is_keen=True, data_bytes=bounds.POST_HANDSHAKE_BYTES)
+                self._conversation.set_interest(lane, wants_encrypted=True, data_bytes=bounds.POST_HANDSHAKE_BYTES)
         elif kind == KEY_UPDATE and found.traffic is not None:
             found.sequence, found.traffic = 0, found.traffic.updated()
 

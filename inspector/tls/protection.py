@@ -80,7 +80,7 @@ def protection_of(suite: int) -> Protection | None:
     """The protection of a cipher suite by its IANA name; None where it is not known."""
     name = CIPHER_SUITES.get(suite, "")
     cipher = name.split("_WITH_")[-1].removeprefix("TLS_")
-    is_modern = "_WITH_" not in name
+    is_tls13 = "_WITH_" not in name
     if cipher.startswith("CHACHA20_POLY1305"):
         return Protection(
             mode="chacha20", algorithm="CHACHA20", key=32, block=0, explicit=0, tag=16, digest="", mac=0, prf="SHA256"
@@ -93,7 +93,7 @@ def protection_of(suite: int) -> Protection | None:
             algorithm=algorithm,
             key=int(bits or 128) // 8,
             block=16,
-            explicit=0 if is_modern else 8,
+            explicit=0 if is_tls13 else 8,
             tag=tag,
             digest="",
             mac=0,

@@ -36,7 +36,7 @@ from inspector.tls.sink import Mark, Sink
 
 NEVER = 1 << 62
 PASSED_BYTES = 7
-"""What ``pass_by`` looks at: a record header, and the two bytes of an alert."""
+"""What ``skip_record`` looks at: a record header, and the two bytes of an alert."""
 SHORTEST_HELLO = 4 + 2 + 32 + 1 + 2 + 2 + 1
 """A ClientHello with nothing in it (RFC 8446, section 4.1.2)."""
 
@@ -62,10 +62,10 @@ class RecordReader:
             "blind",
             "data_bytes",
             "flowing",
-            "keen",
+            "wants_encrypted",
             "lane",
             "mode",
-            "modern",
+            "is_tls13",
             "position",
             "sealed",
             "searched",
@@ -91,17 +91,17 @@ class RecordReader:
         """So many bytes were looked through for a hello in vain; from then on only a flight that begins with one is
         taken.
         """
-        self.modern = False
+        self.is_tls13 = False
         """TLS 1.3 was chosen in this direction: a ChangeCipherSpec means nothing (RFC 8446, section 5)."""
         self.uncertain = False
         """Bytes before this point are unknown, so that records of type handshake may be encrypted."""
-        self.keen = False
+        self.wants_encrypted = False
         """Somebody opens encrypted records: they are handed on whole as ``protected``, and told where bytes of them are
         missing.
         """
         self.data_bytes = 0
-        """Where ``keen``: records of type application data up to this length are handed on whole, longer ones without
-        their body.
+        """Where ``wants_encrypted``: records of type application data up to this length are handed on whole, longer
+        ones without their body.
         """
         self._sink = sink
         self._buffer: bytes | bytearray = b""
@@ -135,7 +135,7 @@ class RecordReader:
         elif mode is not Mode.DONE:
             self._seek() if mode is Mode.SEEKING else self._resync()
 
-    def pass_by(self, data: memoryview, at: int, left: int, frame: int, ns: int) -> bool:
+    def skip_record(self, data: memoryview, at: int, left: int, frame: int, ns: int) -> bool:
         """Take the record whose header stands at ``at``, where ``want`` is, without a copy, where its header says all:
         application data, encrypted records, a ChangeCipherSpec. ``left``: bytes held from there on. False where it
         takes more; then it must be fed.
@@ -145,12 +145,12 @@ class RecordReader:
         kind, length, sealed = data[at], data[at + 3] << 8 | data[at + 4], self.sealed
         if data[at + 1] != 3 or length > bounds.RECORD_BYTES:
             return False
-        if self.keen and (kind != APPLICATION_DATA or length <= self.data_bytes):
+        if self.wants_encrypted and (kind != APPLICATION_DATA or length <= self.data_bytes):
             return False
         if kind == APPLICATION_DATA:
             self.flowing = True
             self._sink.application_data(self.lane, length, (self.want, frame, ns))
-            if self.keen:
+            if self.wants_encrypted:
                 self._sink.protected(self.lane, kind, 0x300 | data[at + 2], None, (self.want, frame, ns))
         elif (kind == HANDSHAKE and (sealed == 2 or (sealed == 1 and length < SHORTEST_HELLO))) or (
             kind == ALERT and sealed and length > 2
@@ -167,7 +167,7 @@ class RecordReader:
 
     def gap(self, offset: int) -> None:
         """Bytes from ``want`` up to ``offset`` will never come."""
-        if offset <= self.want or (self.keen and self._passes_over(offset)):
+        if offset <= self.want or (self.wants_encrypted and self._passes_over(offset)):
             return
         self.end()
         self._buffer = b""
@@ -226,8 +226,8 @@ class RecordReader:
         is_no_tls = self.mode is Mode.SEEKING and self._search is not None and not self._search.is_start
         self._skipped = bounds.RESYNC_BYTES - bounds.SEARCH_BYTES if is_no_tls else 0
         self.mode, self.uncertain, self._message = Mode.LOST, True, None
-        if self.keen:
-            self.keen = False
+        if self.wants_encrypted:
+            self.wants_encrypted = False
             self._sink.broken(self.lane)
 
     def _mark(self, offset: int) -> Mark:
@@ -340,12 +340,12 @@ class RecordReader:
                 return
             if kind == APPLICATION_DATA:
                 self.flowing = True
-                is_whole = self.keen and length <= self.data_bytes
+                is_whole = self.wants_encrypted and length <= self.data_bytes
                 if is_whole and following > end:
                     break
                 mark = self._mark(self._start + at)
                 self._sink.application_data(self.lane, length, mark)
-                if self.keen:
+                if self.wants_encrypted:
                     self._sink.protected(
                         self.lane,
                         kind,
@@ -385,13 +385,13 @@ class RecordReader:
                 return at + 7
             head = bytes(buffer[at + 5 : at + 7])
         following = at + 5 + length
-        if self.keen and following > len(buffer):
+        if self.wants_encrypted and following > len(buffer):
             return following
         if kind != CHANGE_CIPHER_SPEC:
             self.sealed = 2
         mark = self._mark(self._start + at)
         self._sink.sealed(self.lane, kind, length, mark, head)
-        if self.keen:
+        if self.wants_encrypted:
             self._sink.protected(self.lane, kind, 0x300 | buffer[at + 2], bytes(buffer[at + 5 : following]), mark)
         return at
 
@@ -401,7 +401,7 @@ class RecordReader:
             self._continue(body)
         elif kind == CHANGE_CIPHER_SPEC:
             self._sink.change_cipher_spec(self.lane, mark)
-            if not self.modern:
+            if not self.is_tls13:
                 self.sealed = 1
         elif kind == ALERT:
             if len(body) % 2 or len(body) > 8 or body[:1] not in (b"\1", b"\2"):

@@ -325,13 +325,13 @@ BODIES13: dict[int, Read] = {
 }
 
 
-def handshake_tree(message: bytes, *, is_modern: bool = False) -> Node:
-    """A handshake message with its header (RFC 8446, section 4). ``is_modern``: of TLS 1.3. Raises nothing."""
+def handshake_tree(message: bytes, *, is_tls13: bool = False) -> Node:
+    """A handshake message with its header (RFC 8446, section 4). ``is_tls13``: of TLS 1.3. Raises nothing."""
 
     def read(f: FieldReader) -> None:
         kind = f.number(1, "msg_type", message_name)
         f.number(3, "length", lambda value: f"{value} bytes")
-        read_body = (BODIES13 if is_modern else BODIES).get(kind)
+        read_body = (BODIES13 if is_tls13 else BODIES).get(kind)
         if read_body is None:
             f.rest("body")
         else:

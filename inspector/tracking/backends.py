@@ -107,7 +107,9 @@ def _add(backend: BackendGroup, seen: Observed, key: Key, addresses: dict[bytes,
     leaf = seen.leaf
     if leaf is not None and leaf not in backend.leaves:
         if backend.leaves:
-            backend.rotations.append(Rotation(backend.leaves[-1], leaf, seen.main.handshake.answer_ns, seen.index))
+            backend.rotations.append(
+                Rotation(backend.leaves[-1], leaf, seen.client_leg.handshake.answer_ns, seen.index)
+            )
         backend.leaves.append(leaf)
     address = addresses.get(server.address) or addresses.setdefault(server.address, ip_text(server.address))
     if address not in backend.addresses:
@@ -146,7 +148,7 @@ def _keys(
                 keys[seen.index] = keys[issuer]
             elif session.leaf is not None:
                 keys[seen.index] = ("leaf", successor.get(session.leaf, session.leaf))
-            elif issuer is None and only_leaf is not None and not seen.modern:
+            elif issuer is None and only_leaf is not None and not seen.is_tls13:
                 keys[seen.index] = ("leaf", only_leaf)
     return keys
 
@@ -205,7 +207,7 @@ def _distinguishing_endpoints(members: list[Observed]) -> dict[int, PackedEndpoi
     if any(len(leaves) > len(set(leaves)) or len(set(leaves)) > 2 for leaves in shown.values()):
         return {}  # one address shows certificates in turn: it is a balancer too
     every = [leaf for leaves in shown.values() for leaf in set(leaves)]
-    return direct if every or all(s.modern for s in members) else {}
+    return direct if every or all(s.is_tls13 for s in members) else {}
 
 
 def _label(number: int) -> str:

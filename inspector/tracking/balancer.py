@@ -70,7 +70,7 @@ def balanced(observed: Sequence[Observed], logs: Sequence[LogFacts]) -> Balanced
         return result
     starts: dict[Key, list[Start]] = {}
     for seen in observed:
-        for end in {leg.client for leg in (seen.main, *seen.legs)}:
+        for end in {leg.client for leg in (seen.client_leg, *seen.legs)}:
             starts.setdefault((ip_text(end.address), end.port), []).append(Start(seen.first_ns, seen.index))
     for place, log in enumerate(logs):
         if not (log.proxied or log.form == "haproxy"):
@@ -88,7 +88,8 @@ def _ends(observed: Sequence[Observed], starts: dict[Key, list[Start]]) -> dict[
     """When each connection ended."""
     places = {seen.index: seen for seen in observed}
     return {
-        key: [Start(places[start.place].main.last_ns, start.place) for start in found] for key, found in starts.items()
+        key: [Start(places[start.place].client_leg.last_ns, start.place) for start in found]
+        for key, found in starts.items()
     }
 
 

@@ -16,7 +16,7 @@ from typing import Literal
 from inspector import facts
 from inspector.facts import AlertFact, Close, ConnectionFacts, LaneFacts, unpack_events
 from inspector.tls.registry import FATAL
-from inspector.tracking.sessions import is_modern
+from inspector.tracking.sessions import is_tls13
 
 Side = Literal["client", "server"]
 How = Literal["fin", "rst"]
@@ -49,9 +49,9 @@ def first_close(lane: LaneFacts) -> tuple[Close, How] | None:
     return (fin, "fin") if rst is None or fin.ns <= rst.ns else (rst, "rst")
 
 
-def closed_first(main: ConnectionFacts) -> tuple[Side | None, How | None]:
+def closed_first(client_leg: ConnectionFacts) -> tuple[Side | None, How | None]:
     """Who closed first, and how."""
-    ours, theirs = first_close(main.from_client), first_close(main.from_server)
+    ours, theirs = first_close(client_leg.from_client), first_close(client_leg.from_server)
     if ours is None or theirs is None:  # who answers a FIN that was not captured came second all the same
         if ours is not None:
             return ("server", "fin") if ours[0].is_answer else ("client", ours[1])
@@ -60,36 +60,36 @@ def closed_first(main: ConnectionFacts) -> tuple[Side | None, How | None]:
     return ("client", ours[1]) if is_ours else ("server", theirs[1])
 
 
-def gave_up(main: ConnectionFacts, closed_by: str | None) -> bool:
+def gave_up(client_leg: ConnectionFacts, closed_by: str | None) -> bool:
     """Whether the client broke off after the server's certificate and before its own key exchange.
 
     With an alert in clear (blocking clients), or by closing in silence after ServerHelloDone (Puppet Server's HTTP
     client).
     """
-    handshake = main.handshake
+    handshake = client_leg.handshake
     seen = handshake.seen
     if (
         not seen & facts.S_CERTIFICATE
         or seen & (facts.C_KEY_EXCHANGE | facts.C_CHANGE | facts.C_SEALED)
-        or is_modern(handshake)
+        or is_tls13(handshake)
     ):
         return False
     if (
-        main.from_client.application_records
-        or main.from_server.application_records
+        client_leg.from_client.application_records
+        or client_leg.from_server.application_records
         or seen & (facts.S_CHANGE | facts.S_SEALED)
     ):
         return False  # a server goes on only behind the client's Finished
-    fatal = next((a for a in main.alerts if a.level == FATAL), None)
+    fatal = next((a for a in client_leg.alerts if a.level == FATAL), None)
     if fatal is not None and fatal.from_client:
-        return not is_consequence(main, fatal)
-    if main.from_client.lost or not main.from_client.packets:
+        return not is_consequence(client_leg, fatal)
+    if client_leg.from_client.lost or not client_leg.from_client.packets:
         return False
     return bool(
         closed_by == "client"
         and seen & facts.S_DONE
-        and _has_read_certificate(main)
-        and (fatal is None or _closed_before(main, fatal))
+        and _has_read_certificate(client_leg)
+        and (fatal is None or _closed_before(client_leg, fatal))
     )
 
 
@@ -98,66 +98,66 @@ def _end(lane: LaneFacts) -> int:
     return lane.bytes + lane.gap
 
 
-def _has_read_certificate(main: ConnectionFacts) -> bool:
+def _has_read_certificate(client_leg: ConnectionFacts) -> bool:
     """Whether the client's close acknowledges the server's Certificate; True where it does not tell."""
-    close = first_close(main.from_client)
-    return close is None or close[0].acked < 0 or close[0].acked >= main.handshake.certificate_end
+    close = first_close(client_leg.from_client)
+    return close is None or close[0].acked < 0 or close[0].acked >= client_leg.handshake.certificate_end
 
 
-def _closed_before(main: ConnectionFacts, alert: AlertFact) -> bool:
+def _closed_before(client_leg: ConnectionFacts, alert: AlertFact) -> bool:
     """Whether the client closed without knowing of an alert of the server's."""
-    close = first_close(main.from_client)
+    close = first_close(client_leg.from_client)
     if close is None:
         return False
-    return close[0].ns <= alert.ns or 0 <= close[0].acked < _end(main.from_server)
+    return close[0].ns <= alert.ns or 0 <= close[0].acked < _end(client_leg.from_server)
 
 
-def is_consequence(main: ConnectionFacts, alert: AlertFact) -> bool:
+def is_consequence(client_leg: ConnectionFacts, alert: AlertFact) -> bool:
     """Whether a client's fatal alert only says that the server was gone, or did not answer in time."""
     if not alert.from_client or alert.code in CERTIFICATE_ALERTS:
         return False
-    return is_unanswered(main, alert) or server_was_gone(main, alert)
+    return is_unanswered(client_leg, alert) or server_was_gone(client_leg, alert)
 
 
-def is_unanswered(main: ConnectionFacts, alert: AlertFact) -> bool:
+def is_unanswered(client_leg: ConnectionFacts, alert: AlertFact) -> bool:
     """Whether the client sent an alert before the server answered its hello; the answer may still have come."""
-    handshake = main.handshake
+    handshake = client_leg.handshake
     if handshake.answer is not None:
         return alert.ns < handshake.answer_ns
-    return main.from_server.packets and not main.from_server.bytes and not main.from_server.gap
+    return client_leg.from_server.packets and not client_leg.from_server.bytes and not client_leg.from_server.gap
 
 
-def server_was_gone(main: ConnectionFacts, alert: AlertFact) -> bool:
+def server_was_gone(client_leg: ConnectionFacts, alert: AlertFact) -> bool:
     """Whether the server closed before it had the client's alert, and before that was sent."""
-    found = first_close(main.from_server)
+    found = first_close(client_leg.from_server)
     if found is None or found[0].is_answer:
         return False
     close = found[0]
-    return close.ns <= alert.ns and not close.acked >= _end(main.from_client) > 0
+    return close.ns <= alert.ns and not close.acked >= _end(client_leg.from_client) > 0
 
 
-def delay_of_close(main: ConnectionFacts) -> int | None:
+def delay_of_close(client_leg: ConnectionFacts) -> int | None:
     """Nanoseconds from the server's ServerHelloDone to the client's close, less a round trip; None where either is
     missing.
     """
-    close = first_close(main.from_client)
-    done = next((e.ns for e in unpack_events(main.events) if e.letter == "N" and not e.from_client), None)
+    close = first_close(client_leg.from_client)
+    done = next((e.ns for e in unpack_events(client_leg.events) if e.letter == "N" and not e.from_client), None)
     if close is None or done is None:
         return None
-    return max(0, close[0].ns - done - min(main.rtt or 0, LONGEST_RTT_NS))
+    return max(0, close[0].ns - done - min(client_leg.rtt or 0, LONGEST_RTT_NS))
 
 
-def is_refused(main: ConnectionFacts) -> bool:
+def is_refused(client_leg: ConnectionFacts) -> bool:
     """TLS 1.3 without secrets: whether the server answered the client's flight with nothing but one record of an
     alert's size.
 
     So it refuses a client's certificate, which it reads after its own flight (RFC 8446, section 4.4.2.4). A client that
     said goodbye first was not refused.
     """
-    client, server = main.from_client, main.from_server
+    client, server = client_leg.from_client, client_leg.from_server
     if (
-        not is_modern(main.handshake)
-        or main.secrets == ""
+        not is_tls13(client_leg.handshake)
+        or client_leg.secrets == ""
         or server.tail is None
         or client.tail is None
         or server.tail.size > ALERT_RECORD
@@ -165,7 +165,7 @@ def is_refused(main: ConnectionFacts) -> bool:
         return False
     tail = server.tail
     flight = next(
-        (e.ns for e in unpack_events(main.events) if e.letter == "D" and e.from_client and not e.decrypted), None
+        (e.ns for e in unpack_events(client_leg.events) if e.letter == "D" and e.from_client and not e.decrypted), None
     )
     if flight is None or not tail.previous_ns <= flight <= tail.ns < flight + REFUSED_WITHIN_NS or not tail.previous_ns:
         return False

@@ -47,7 +47,7 @@ from inspector.tls.registry import (
 )
 from inspector.tracking.reading import FLIGHT, LETTERS, READERS, SPEAKING, CertificateStore, read_beginning, read_offer
 from inspector.tracking.rungs import in_order
-from inspector.tracking.sessions import is_modern
+from inspector.tracking.sessions import is_tls13
 
 BEGIN: Mark = (0, 0, 0)
 """Where nothing came before."""
@@ -68,7 +68,7 @@ class AlertNote(Struct, frozen=True, gc=False):
 class RecordDecryptor(Protocol):
     """Opens encrypted records and tells the connection what is in them."""
 
-    def overheard(self, lane: int, kind: int, body: bytes) -> None: ...
+    def on_clear_message(self, lane: int, kind: int, body: bytes) -> None: ...
 
     def record(self, lane: int, kind: int, version: int, body: bytes | None, mark: Mark) -> None: ...
 
@@ -154,7 +154,7 @@ class ConnectionAssembly:
         self.channel = self._store.channel(self) if readers else None
         if self.channel is not None:
             for lane in (0, 1):
-                self.appetite(lane, is_keen=True, data_bytes=bounds.RECORD_BYTES)
+                self.set_interest(lane, wants_encrypted=True, data_bytes=bounds.RECORD_BYTES)
 
     def event(self, lane: int, letter: bytes, size: int, mark: Mark) -> None:
         """Note a rung of the ladder."""
@@ -186,7 +186,7 @@ class ConnectionAssembly:
         if letter is None or kind in SPEAKING:
             letter = self.read(lane, kind, body, mark)
         if self.channel is not None:
-            self.channel.overheard(lane, kind, body)
+            self.channel.on_clear_message(lane, kind, body)
         self.event(lane, letter, len(body) + 4, mark)
 
     def read(self, lane: int, kind: int, body: bytes, mark: Mark) -> bytes:
@@ -264,7 +264,7 @@ class ConnectionAssembly:
         if handshake.offer is None:
             self.client_lane = 1 - lane
         if handshake.answer.version >= 0x0304 or letter == b"J":
-            self._readers[lane].modern = True
+            self._readers[lane].is_tls13 = True
         if handshake.answer.problem and handshake.answer_frame == mark[1]:
             text, offset, path = handshake.answer.problem
             self.anomaly(lane, "malformed", f"ServerHello: {text}", mark, path, 9 + offset)
@@ -324,11 +324,11 @@ class ConnectionAssembly:
         chain = self.handshakes[number].chain
         return self._store.certificate(chain[0]) if chain else None
 
-    def appetite(self, lane: int, *, is_keen: bool, data_bytes: int) -> None:
+    def set_interest(self, lane: int, *, wants_encrypted: bool, data_bytes: int) -> None:
         """Which encrypted records of a direction are handed on whole."""
         if self._readers:
             reader = self._readers[lane]
-            reader.keen, reader.data_bytes = is_keen and reader.mode is not Mode.LOST, data_bytes
+            reader.wants_encrypted, reader.data_bytes = wants_encrypted and reader.mode is not Mode.LOST, data_bytes
 
     def unsealed_message(self, lane: int, kind: int, body: bytes, mark: Mark) -> None:
         """A handshake message that was decrypted. Up to TLS 1.2 what follows a direction's Finished belongs to the next
@@ -342,7 +342,7 @@ class ConnectionAssembly:
         if number:
             handshake.seen |= (CLIENT_BITS if lane == self.client_lane else SERVER_BITS).get(letter.decode(), 0)
         self.event(lane, decrypted_letter(letter), len(body) + 4, mark)
-        if kind == FINISHED and not is_modern(self.handshake):
+        if kind == FINISHED and not is_tls13(self.handshake):
             self._rounds[lane] += 1
 
     def unsealed_change(self, lane: int, mark: Mark) -> None:
@@ -379,7 +379,7 @@ class ConnectionAssembly:
     def application_facts(self, lane: int) -> tuple[int, int, Tail | None]:
         """How many records of application data one direction holds, how many bytes, and of TLS 1.3 the last one."""
         size, (_, frame, ns), (_, _, previous_ns) = self._tails[lane]
-        tail = Tail(size, ns, frame, previous_ns) if frame and is_modern(self.handshake) else None
+        tail = Tail(size, ns, frame, previous_ns) if frame and is_tls13(self.handshake) else None
         return self._applications[lane], self._sizes[lane], tail
 
     def alert_facts(self, client: int) -> tuple[AlertFact, ...]:

@@ -16,7 +16,7 @@ from inspector.tls.protection import NOTHING, Extent, Protection, plaintext_exte
 from inspector.tls.registry import ENCRYPT_THEN_MAC, cipher_name
 from inspector.tls.shapes import AnswerShape, HelloShape
 from inspector.tracking.renegotiation import Renegotiation
-from inspector.tracking.sessions import is_modern
+from inspector.tracking.sessions import is_tls13
 
 Verdict = Literal["changed", "consistent", "unknown"]
 
@@ -76,15 +76,15 @@ class FirstFlight(NamedTuple):
     session_id: int
 
 
-def first_flight(main: ConnectionFacts) -> FirstFlight | None:
+def first_flight(client_leg: ConnectionFacts) -> FirstFlight | None:
     """The flight of a connection's first handshake; None where it was not a full one, or is not all there."""
-    handshake = main.handshake
+    handshake = client_leg.handshake
     answer = handshake.answer
-    if answer is None or is_modern(handshake) or main.from_server.lost:
+    if answer is None or is_tls13(handshake) or client_leg.from_server.lost:
         return None
     sizes: dict[str, int] = {}
     key_exchange = 0
-    for event in unpack_events(main.events):
+    for event in unpack_events(client_leg.events):
         if event.letter == "I" or event.decrypted:
             if event.from_client:
                 break
@@ -100,8 +100,8 @@ def first_flight(main: ConnectionFacts) -> FirstFlight | None:
 class Measure:
     """Plaintext lengths of one connection's encrypted records."""
 
-    def __init__(self, main: ConnectionFacts) -> None:
-        answer = main.handshake.answer
+    def __init__(self, client_leg: ConnectionFacts) -> None:
+        answer = client_leg.handshake.answer
         assert answer is not None
         self._suite: Protection | None = protection_of(answer.cipher_suite)
         self._version = answer.version
@@ -109,7 +109,7 @@ class Measure:
         self._is_padded_freely = False
         self.problem = "" if self._suite is not None else f"{cipher_name(answer.cipher_suite)} hides lengths"
         for side in (True, False):
-            self._calibrate(main.sealed(side))
+            self._calibrate(client_leg.sealed(side))
 
     def _calibrate(self, sealed: list[Event]) -> None:
         """Hold a side against records whose content is known: CBC records that are longer than they need be are padded

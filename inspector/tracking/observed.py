@@ -19,7 +19,7 @@ from inspector.tracking.clients import UNKNOWN, Stack, stack
 from inspector.tracking.closing import closed_first, gave_up, is_refused
 from inspector.tracking.legs import find_legs
 from inspector.tracking.renegotiation import Renegotiation, find_renegotiations
-from inspector.tracking.sessions import NOTHING, Kind, Ledger, LedgerEntry, is_modern, is_read, kind_of
+from inspector.tracking.sessions import NOTHING, Kind, Ledger, LedgerEntry, is_read, is_tls13, kind_of
 from inspector.tracking.sightings import ordered
 
 Outcome = Literal["established", "aborted", "incomplete"]
@@ -32,8 +32,8 @@ SHORTEST_FINISHED_RECORD = 4 + 32 + 1 + 16
 
 
 class Observed(Struct, gc=False):
-    """Filled in step by step by ``judge``. Holds little: ``main`` and ``legs`` are unpacked from the facts each time.
-    ``secrets``: as in the facts.
+    """Filled in step by step by ``judge``. Holds little: ``client_leg`` and ``legs`` are unpacked from the facts each
+    time. ``secrets``: as in the facts.
     """
 
     index: int
@@ -54,7 +54,7 @@ class Observed(Struct, gc=False):
     server: PackedEndpoint
     lost: bool
     one_sided: bool
-    modern: bool
+    is_tls13: bool
     leaf: bytes | None
     closed_by: Literal["client", "server"] | None
     closed_how: Literal["fin", "rst"] | None
@@ -78,7 +78,7 @@ class Observed(Struct, gc=False):
     """Bytes that are missing in the midst of what was sent, on all its legs."""
 
     @property
-    def main(self) -> ConnectionFacts:
+    def client_leg(self) -> ConnectionFacts:
         """The leg nearest to the client."""
         return self.facts.unpack(self.packed)
 
@@ -110,14 +110,14 @@ class Observed(Struct, gc=False):
         if self.kind != "full":
             return False
         return self.offers or (
-            not self.modern
+            not self.is_tls13
             and (self.entry.known or (self.entry.session is not None and self.entry.session.resumed_ns is not None))
         )
 
     @property
     def fatal_alert(self) -> AlertFact | None:
         """The first fatal alert in clear."""
-        return next((a for a in self.main.alerts if a.level == FATAL), None)
+        return next((a for a in self.client_leg.alerts if a.level == FATAL), None)
 
 
 class Shared:
@@ -131,19 +131,19 @@ class Shared:
         return cast("T", self._values.setdefault(value, value))
 
 
-def connection_id(main: ConnectionFacts) -> str:
+def connection_id(client_leg: ConnectionFacts) -> str:
     """Twelve hex digits."""
     digest = hashlib.blake2s(digest_size=6)
     digest.update(
-        main.client.address
-        + main.client.port.to_bytes(2, "big")
-        + main.server.address
-        + main.server.port.to_bytes(2, "big")
+        client_leg.client.address
+        + client_leg.client.port.to_bytes(2, "big")
+        + client_leg.server.address
+        + client_leg.server.port.to_bytes(2, "big")
     )
     digest.update(
-        main.handshake.client_random
-        or main.handshake.server_random
-        or b"%d@%d" % (main.initial_sequence, main.first_ns // 1000)
+        client_leg.handshake.client_random
+        or client_leg.handshake.server_random
+        or b"%d@%d" % (client_leg.initial_sequence, client_leg.first_ns // 1000)
     )
     return digest.hexdigest()
 
@@ -164,20 +164,19 @@ def observe(facts: Facts, ledger: Ledger, wanted: Callable[[ConnectionFacts], bo
     for place, packed in enumerate(in_turn):
         if place in legs.others:
             continue
-        main = facts.unpack(packed)
-        seen = _observed(facts, packed, main, shared)
+        client_leg = facts.unpack(packed)
+        seen = _observed(facts, packed, client_leg, shared)
         seen.index = len(found)
         seen.packed_legs = legs.behind.get(place, ())
         seen.gap_bytes += sum(leg.from_client.gap + leg.from_server.gap for leg in seen.legs)
         inner.enter_before(seen.hello_ns)
         peers = (seen.client_address, seen.server)
-        closed = main.from_client.fin or main.from_client.rst
-        seen.entry = ledger.enter(
-            seen.index, main.handshake, seen.kind, peers, closed.ns if closed is not None and ledger.tick_ns else None
-        )
+        closed = client_leg.from_client.fin or client_leg.from_client.rst
+        closed_ns = closed.ns if closed is not None and ledger.tick_ns else None
+        seen.entry = ledger.enter(seen.index, client_leg.handshake, seen.kind, peers, closed_ns)
         if seen.may_have_resumed:
             ledger.cloud(peers, seen.hello_ns)
-        inner.add(seen, main)
+        inner.add(seen, client_leg)
         found.append(seen)
     inner.enter_before(None)
     return found
@@ -190,11 +189,11 @@ class Inner:
         self._ledger = ledger
         self._waiting: list[tuple[int, int, int, Renegotiation, HandshakeFacts]] = []
 
-    def add(self, seen: Observed, main: ConnectionFacts) -> None:
+    def add(self, seen: Observed, client_leg: ConnectionFacts) -> None:
         """Those of a connection."""
         for number, attempt in enumerate(seen.renegotiations):
             if attempt.inside >= 0:
-                handshake = main.inside[attempt.inside]
+                handshake = client_leg.inside[attempt.inside]
                 heapq.heappush(
                     self._waiting, (handshake.hello_ns or attempt.ns, seen.index, number, attempt, handshake)
                 )
@@ -207,72 +206,72 @@ class Inner:
             attempt.entry = self._ledger.enter(index, handshake, attempt.kind)
 
 
-def _observed(facts: Facts, packed: bytes, main: ConnectionFacts, shared: Shared) -> Observed:
-    handshake = main.handshake
+def _observed(facts: Facts, packed: bytes, client_leg: ConnectionFacts, shared: Shared) -> Observed:
+    handshake = client_leg.handshake
     kind, reason = kind_of(handshake)
-    renegotiations = find_renegotiations(main)
-    by, how = closed_first(main)
-    outcome = _outcome(main)
-    if outcome == "established" and any(r.broken_off_by or _is_torn_down(main, r) for r in renegotiations):
+    renegotiations = find_renegotiations(client_leg)
+    by, how = closed_first(client_leg)
+    outcome = _outcome(client_leg)
+    if outcome == "established" and any(r.broken_off_by or _is_torn_down(client_leg, r) for r in renegotiations):
         outcome = "aborted"
     leaf = handshake.chain[0] if handshake.chain else None
-    modern = is_modern(handshake)
+    tls13 = is_tls13(handshake)
     return Observed(
         index=0,
-        id=connection_id(main),
+        id=connection_id(client_leg),
         facts=facts,
         packed=packed,
         packed_legs=(),
-        first_ns=main.first_ns,
-        hello_ns=handshake.hello_ns or main.first_ns,
+        first_ns=client_leg.first_ns,
+        hello_ns=handshake.hello_ns or client_leg.first_ns,
         outcome=outcome,
         kind=kind,
         reason=reason,
         stack=stack(handshake.offer)
-        if handshake.offer is not None and is_read(handshake.offer) and not _has_odd_version(main)
+        if handshake.offer is not None and is_read(handshake.offer) and not _has_odd_version(client_leg)
         else UNKNOWN,
         offer=handshake.offer,
         answer=handshake.answer,
-        client_address=shared.one(main.client.address),
-        server=shared.one(main.server),
-        lost=main.from_client.lost or main.from_server.lost,
-        one_sided=not (main.from_client.packets and main.from_server.packets),
-        modern=modern,
+        client_address=shared.one(client_leg.client.address),
+        server=shared.one(client_leg.server),
+        lost=client_leg.from_client.lost or client_leg.from_server.lost,
+        one_sided=not (client_leg.from_client.packets and client_leg.from_server.packets),
+        is_tls13=tls13,
         leaf=shared.one(leaf) if leaf is not None else None,
         closed_by=by,
         closed_how=how,
-        gave_up=gave_up(main, by),
-        offers=bool(handshake.offered_psks) if modern else bool(handshake.offered_ticket),
-        secrets=shared.one(main.secrets),
+        gave_up=gave_up(client_leg, by),
+        offers=bool(handshake.offered_psks) if tls13 else bool(handshake.offered_ticket),
+        secrets=shared.one(client_leg.secrets),
         renegotiations=renegotiations,
-        unread=bool(main.from_client.searched or main.from_server.searched),
-        jumped=main.from_client.jumped or main.from_server.jumped,
-        blind=main.from_client.blind or main.from_server.blind,
-        is_repeated=bool(main.sightings),
-        gap_bytes=main.from_client.gap + main.from_server.gap,
+        unread=bool(client_leg.from_client.searched or client_leg.from_server.searched),
+        jumped=client_leg.from_client.jumped or client_leg.from_server.jumped,
+        blind=client_leg.from_client.blind or client_leg.from_server.blind,
+        is_repeated=bool(client_leg.sightings),
+        gap_bytes=client_leg.from_client.gap + client_leg.from_server.gap,
     )
 
 
-def _has_odd_version(main: ConnectionFacts) -> bool:
+def _has_odd_version(client_leg: ConnectionFacts) -> bool:
     """Whether the client's first record is of a version that no TLS stack writes, although servers take it: it is
     nobody's that is known.
     """
-    return any(a.kind == "record_version" and a.from_client for a in main.anomalies)
+    return any(a.kind == "record_version" and a.from_client for a in client_leg.anomalies)
 
 
-def _outcome(main: ConnectionFacts) -> Outcome:
+def _outcome(client_leg: ConnectionFacts) -> Outcome:
     """The contract's table."""
-    handshake, client, server = main.handshake, main.from_client, main.from_server
+    handshake, client, server = client_leg.handshake, client_leg.from_client, client_leg.from_server
     seen = handshake.seen
-    if is_modern(handshake):
+    if is_tls13(handshake):
         alert = client.application_records == 1 and client.application_bytes < SHORTEST_FINISHED_RECORD
-        if (main.secrets == "" and _rejected(main)) or is_refused(main):
+        if (client_leg.secrets == "" and _rejected(client_leg)) or is_refused(client_leg):
             return "aborted"
         if client.application_records and server.application_records:
             return "aborted" if alert else "established"
-    elif _both_finished(main):
+    elif _both_finished(client_leg):
         return "established"
-    if any(a.level == FATAL for a in main.alerts):
+    if any(a.level == FATAL for a in client_leg.alerts):
         return "aborted"
     whole = client.packets and server.packets and not (client.lost or server.lost or client.searched or server.searched)
     if (client.fin or client.rst or server.fin or server.rst) and whole and seen & (facts.C_HELLO | facts.S_HELLO):
@@ -280,28 +279,28 @@ def _outcome(main: ConnectionFacts) -> Outcome:
     return "incomplete"
 
 
-def _is_torn_down(main: ConnectionFacts, attempt: Renegotiation) -> bool:
+def _is_torn_down(client_leg: ConnectionFacts, attempt: Renegotiation) -> bool:
     """Whether a side did not put up with a renegotiation that was declined: a fatal alert, which only secrets show."""
     return attempt.state == "declined" and any(
-        a.level == FATAL and a.decrypted and a.ns >= attempt.ns for a in main.alerts
+        a.level == FATAL and a.decrypted and a.ns >= attempt.ns for a in client_leg.alerts
     )
 
 
-def _rejected(main: ConnectionFacts) -> bool:
+def _rejected(client_leg: ConnectionFacts) -> bool:
     """Whether a side of TLS 1.3 sent a fatal alert and no application data before it: it did not accept the handshake.
     Only secrets show that.
     """
-    alert = next((a for a in main.alerts if a.level == FATAL and a.decrypted), None)
+    alert = next((a for a in client_leg.alerts if a.level == FATAL and a.decrypted), None)
     return alert is not None and not any(
         e.letter == "D" and e.decrypted and e.from_client == alert.from_client and e.ns <= alert.ns
-        for e in unpack_events(main.events)
+        for e in unpack_events(client_leg.events)
     )
 
 
-def _both_finished(main: ConnectionFacts) -> bool:
-    client, server, seen = main.from_client, main.from_server, main.handshake.seen
+def _both_finished(client_leg: ConnectionFacts) -> bool:
+    client, server, seen = client_leg.from_client, client_leg.from_server, client_leg.handshake.seen
     ours = seen & facts.C_SEALED or (seen & facts.C_CHANGE and client.application_records)
     theirs = seen & facts.S_SEALED or (seen & facts.S_CHANGE and server.application_records)
     if ours and theirs:
-        return bool(seen & (facts.S_HELLO | facts.C_HELLO)) or not main.syn
-    return bool(client.application_records and server.application_records and not is_modern(main.handshake))
+        return bool(seen & (facts.S_HELLO | facts.C_HELLO)) or not client_leg.syn
+    return bool(client.application_records and server.application_records and not is_tls13(client_leg.handshake))

@@ -19,7 +19,7 @@ from inspector.tls.registry import (
     NEW_SESSION_TICKET,
     SERVER_HELLO,
 )
-from inspector.tracking.sessions import is_modern
+from inspector.tracking.sessions import is_tls13
 
 KEY_NAME_BYTES = 16
 """A ticket begins with the name of its key, where servers follow RFC 5077, section 4, as OpenSSL's do."""
@@ -61,7 +61,7 @@ LETTERS = {
 class CertificateStore(Protocol):
     """Keeps DER certificates, and lists of the authorities that servers accept, by digest."""
 
-    def chain(self, body: bytes, *, is_modern: bool = False) -> tuple[bytes, ...]: ...
+    def chain(self, body: bytes, *, is_tls13: bool = False) -> tuple[bytes, ...]: ...
 
     def authorities(self, body: bytes, version: int) -> bytes: ...
 
@@ -117,7 +117,7 @@ def _server_hello(
 def _certificate(
     handshake: HandshakeFacts, from_client: bool, body: bytes, mark: Mark, store: CertificateStore
 ) -> None:
-    chain = store.chain(body, is_modern=is_modern(handshake))
+    chain = store.chain(body, is_tls13=is_tls13(handshake))
     if from_client:
         handshake.client_chain = handshake.client_chain or chain
     elif not handshake.chain:
@@ -140,7 +140,7 @@ def _certificate_request(
 
 
 def _ticket(handshake: HandshakeFacts, from_client: bool, body: bytes, mark: Mark, store: CertificateStore) -> None:
-    if is_modern(handshake):
+    if is_tls13(handshake):
         digest = hashlib.sha256(messages.session_ticket13(body)).digest()
         handshake.issued_ticket = handshake.issued_ticket or digest
         if len(handshake.issued_tickets) < MOST_TICKETS:

@@ -10,7 +10,7 @@ from typing import Literal
 from msgspec import Struct
 
 from inspector.facts import EVENT_BYTES, LETTER_AT, SIDE_AT, ConnectionFacts, Event, HandshakeFacts, unpack_events
-from inspector.tracking.sessions import NOTHING, Kind, LedgerEntry, is_modern
+from inspector.tracking.sessions import NOTHING, Kind, LedgerEntry, is_tls13
 
 Side = Literal["client", "server"]
 State = Literal["completed", "declined", "aborted", "open"]
@@ -80,15 +80,15 @@ def _repeats(letters: bytes, sides: bytes) -> bool:
     return len(sealed) > len(set(sealed))
 
 
-def find_renegotiations(main: ConnectionFacts) -> tuple[Renegotiation, ...]:
+def find_renegotiations(client_leg: ConnectionFacts) -> tuple[Renegotiation, ...]:
     """All of a connection, in order."""
-    if main.handshake.answer is None or is_modern(main.handshake) or not renegotiates(main.events):
+    if client_leg.handshake.answer is None or is_tls13(client_leg.handshake) or not renegotiates(client_leg.events):
         return ()
-    events = [event for event in unpack_events(main.events) if not event.decrypted]
+    events = [event for event in unpack_events(client_leg.events) if not event.decrypted]
     found: list[Renegotiation] = []
     for attempt in _attempts(events):
         made = _renegotiation(attempt, events)
-        made.inside = _inside(made, main.inside)
+        made.inside = _inside(made, client_leg.inside)
         found.append(made)
     return tuple(found)
 

@@ -151,20 +151,20 @@ def _says_nothing(seen: Observed) -> bool:
     """No data, no alert of the client's that names a fault, and closed by the client. A Java client that gives up is no
     check: it failed.
     """
-    main = seen.main
+    client_leg = seen.client_leg
     if seen.stack.name == "jsse" and (seen.gave_up or seen.lost or seen.one_sided):
         return False  # what was not captured of it may be what it gave up on
-    if main.from_client.application_records or seen.closed_by != "client":
+    if client_leg.from_client.application_records or seen.closed_by != "client":
         return (
             seen.outcome == "aborted"
-            and not main.handshake.seen & (facts.C_KEY_EXCHANGE | facts.S_CERTIFICATE)
-            and _is_sslv3(main)
+            and not client_leg.handshake.seen & (facts.C_KEY_EXCHANGE | facts.S_CERTIFICATE)
+            and _is_sslv3(client_leg)
         )
-    return not any(a.from_client and a.level == 2 for a in main.alerts)
+    return not any(a.from_client and a.level == 2 for a in client_leg.alerts)
 
 
-def _is_sslv3(main: ConnectionFacts) -> bool:
-    offer = main.handshake.offer
+def _is_sslv3(client_leg: ConnectionFacts) -> bool:
+    offer = client_leg.handshake.offer
     return offer is not None and offer.legacy_version == 0x0300
 
 

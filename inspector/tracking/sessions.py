@@ -90,7 +90,7 @@ CLOUDED = LedgerEntry(None, False, None, None, True)
 MAX_USES = 10_000
 
 
-def is_modern(handshake: HandshakeFacts) -> bool:
+def is_tls13(handshake: HandshakeFacts) -> bool:
     """Whether TLS 1.3 was chosen."""
     answer = handshake.answer
     return answer is not None and (answer.version >= 0x0304)
@@ -114,7 +114,7 @@ def kind_of(handshake: HandshakeFacts) -> tuple[Kind | None, str]:
     if answer.partial:
         return None, Unclear.CUT_ANSWER
     is_known = is_read(handshake.offer)
-    if is_modern(handshake):
+    if is_tls13(handshake):
         if handshake.retried and handshake.server_random == b"":
             return None, Unclear.ONLY_RETRY
         if answer.accepted_psk is not None:
@@ -179,12 +179,12 @@ class Ledger:
         connections stand beside it. ``over_ns``: as in
         ``LedgerSession``.
         """
-        if handshake.answer is None or (kind is None and is_modern(handshake)):
+        if handshake.answer is None or (kind is None and is_tls13(handshake)):
             return NOTHING
         if kind is None:
             self._issue(index, handshake, is_doubtful=True)
             return NOTHING
-        if is_modern(handshake):
+        if is_tls13(handshake):
             return self._modern(index, handshake, kind)
         entry = self._offer(index, handshake, kind, self._clouds.get(peers) if peers is not None else None, over_ns)
         if kind == "full":

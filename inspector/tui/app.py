@@ -143,16 +143,16 @@ class InspectorApp(Exporting):
         """Why nothing could be shown, for whoever started the app."""
         self.door = OutputFilter(door.ascii_wanted(ascii_wanted or own.ascii))
         self._options = options
-        self.desk = AppState(list(paths), own, view or View())
-        self.desk.given = given
-        self.desk.recent = recent.load()
+        self.state = AppState(list(paths), own, view or View())
+        self.state.given = given
+        self.state.recent = recent.load()
         self._frozen = False
         self._shown = 0
         self._knocked = 0
         self._visited: set[str] = set()
         self._loading = loading or Loading(paths, options, own, given)
         self.register_theme(HIGH_CONTRAST)
-        bindings.check(own, self.available_themes, COLUMNS, self.desk.view)
+        bindings.check(own, self.available_themes, COLUMNS, self.state.view)
         if own.theme:
             self.theme = own.theme
         if own.keys:
@@ -166,7 +166,7 @@ class InspectorApp(Exporting):
         return [*super().get_line_filters(), self.door]
 
     def _made(self, kind: type[Area]) -> Callable[[], Screen[None]]:
-        return lambda: kind(self.desk)
+        return lambda: kind(self.state)
 
     def on_mount(self) -> None:
         """Begin to read at once."""
@@ -181,9 +181,9 @@ class InspectorApp(Exporting):
             self.screen.look()
         self._listen()
         done = loading.is_done
-        if loading.version != self._shown and not (self._frozen and self.desk.analysis is not None):
+        if loading.version != self._shown and not (self._frozen and self.state.analysis is not None):
             self._take()
-        elif self.desk.analysis is not None:
+        elif self.state.analysis is not None:
             self._refresh_bar()
         if done:
             if loading.problem is not None:
@@ -195,7 +195,7 @@ class InspectorApp(Exporting):
 
     def _listen(self) -> None:
         """An incident that was met live knocks: a bell, the terminal's title, a word."""
-        count, last = self._loading.knocks()
+        count, last = self._loading.incident_count()
         if count == self._knocked:
             return
         more, self._knocked = count - self._knocked, count
@@ -203,31 +203,31 @@ class InspectorApp(Exporting):
         if self._driver is not None:
             self._driver.write(clipboard.title_of(count))
         what = safe_text(last, 160) if more == 1 else f"{more} incidents"
-        key = self.desk.settings.keys.get("incident", "i")
+        key = self.state.settings.keys.get("incident", "i")
         self.clear_notifications()
         self.notify(f"{what}\n{key}: its story", title="incident", severity="warning", markup=False, timeout=6)
 
     def action_incident(self) -> None:
         """The story of the last incident."""
-        incidents = self.desk.document.incidents
+        incidents = self.state.document.incidents
         if not incidents:
             self.notify("There was no incident.", timeout=2)
             return
         self.open_area("incidents")
         base = self.screen_stack[0]
         if isinstance(base, Page):
-            found = found_of(self.desk.document, None)
+            found = found_of(self.state.document, None)
             self.call_after_refresh(
                 open_found, base, found, next(i for i, one in enumerate(found) if one.incident is incidents[-1])
             )
 
     def _fail(self, problem: str) -> None:
-        if self.desk.analysis is None:
+        if self.state.analysis is None:
             self.problem = problem
             self.exit(2)
         else:
             self.notify(safe_text(problem, 500), title="cannot be read", severity="error", markup=False, timeout=10)
-            self.switch_mode(self.desk.view.area)
+            self.switch_mode(self.state.view.area)
 
     def _take(self) -> None:
         loading = self._loading
@@ -235,10 +235,10 @@ class InspectorApp(Exporting):
         if analysis is None:
             return
         self._shown = loading.version
-        self.desk.paths, self.desk.whole_from_ns = loading.paths, loading.whole_from_ns
-        self.desk.take(analysis, loading.columns, is_settled=not loading.is_repeatable or len(self.screen_stack) > 1)
+        self.state.paths, self.state.whole_from_ns = loading.paths, loading.whole_from_ns
+        self.state.take(analysis, loading.columns, is_settled=not loading.is_repeatable or len(self.screen_stack) > 1)
         if self.current_mode == "loading":
-            wanted = self.desk.view.area or ("overview" if analysis.document.services else "services")
+            wanted = self.state.view.area or ("overview" if analysis.document.services else "services")
             self.action_area(wanted)
         base = self.screen_stack[0]
         if isinstance(base, Area):
@@ -250,20 +250,20 @@ class InspectorApp(Exporting):
 
     def status(self) -> str:
         """What goes on, for the line of areas."""
-        loading, desk = self._loading, self.desk
+        loading, state = self._loading, self.state
         parts = [status] if (status := loading.status()) else []
-        if desk.marks:
-            parts.append(f"{len(desk.marks)} marked")
-        if desk.view.filter:
-            parts.append(f"/ {safe_text(desk.view.filter, 60)}")
+        if state.marks:
+            parts.append(f"{len(state.marks)} marked")
+        if state.view.filter:
+            parts.append(f"/ {safe_text(state.view.filter, 60)}")
         if self._frozen:
-            waiting = loading.analysis.count - desk.now.count if loading.analysis is not None else 0
+            waiting = loading.analysis.count - state.now.count if loading.analysis is not None else 0
             parts.append(f"frozen, {waiting:,} more wait" if waiting else "frozen")
         return "   ".join(parts)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Before there is something to show, one can only leave, or open something else."""
-        if self.desk.analysis is None or isinstance(self.screen, LoadingScreen):
+        if self.state.analysis is None or isinstance(self.screen, LoadingScreen):
             return action not in ("area", "filter", "step", "incident", "go", "export", "copy", "freeze", "again")
         return self._loading.is_repeatable or action not in ("again", "open")
 
@@ -271,7 +271,7 @@ class InspectorApp(Exporting):
         """To an area, as it was left; its key again leads to its first screen."""
         if self.current_mode == area:
             self._close_details()
-        self.desk.view.area = area
+        self.state.view.area = area
         self._visited.add(area)
         self.switch_mode(area)
 
@@ -294,13 +294,13 @@ class InspectorApp(Exporting):
         def chosen(expression: str | None) -> None:
             if expression is None:
                 return
-            self.desk.view.filter = expression
+            self.state.view.filter = expression
             if expression:
-                self.desk.remember(expression)
-                recent.save(self.desk.recent)
+                self.state.remember(expression)
+                recent.save(self.state.recent)
             self._show_connections()
 
-        self.push_screen(FilterDialog(self.desk), chosen)
+        self.push_screen(FilterDialog(self.state), chosen)
 
     def _show_connections(self) -> None:
         self.open_area("connections")
@@ -321,7 +321,7 @@ class InspectorApp(Exporting):
 
         def problem(text: str) -> str | None:
             nonlocal place
-            found = places.find(self.desk.now, text)
+            found = places.find(self.state.now, text)
             if isinstance(found, str):
                 return found
             place = found
@@ -372,7 +372,7 @@ class InspectorApp(Exporting):
                 self._frozen = False
                 self._read([str(Path(text).expanduser())])
 
-        folder = str(Path(self.desk.paths[0]).parent) if self.desk.paths and self.desk.paths[0] != "-" else ""
+        folder = str(Path(self.state.paths[0]).parent) if self.state.paths and self.state.paths[0] != "-" else ""
         self.push_screen(
             Ask(
                 "Open a capture",
@@ -386,18 +386,18 @@ class InspectorApp(Exporting):
 
     def action_again(self) -> None:
         """The same captures, from the start."""
-        if "-" in self.desk.paths:
+        if "-" in self.state.paths:
             self.notify("Standard input cannot be read a second time.", severity="warning")
         else:
             self._frozen = False
-            self._read(self.desk.paths)
+            self._read(self.state.paths)
 
     def _read(self, paths: list[str]) -> None:
         self._loading.stop()
-        self._loading = Loading(paths, self._options, self.desk.settings, self.desk.given)
+        self._loading = Loading(paths, self._options, self.state.settings, self.state.given)
         self._shown = 0
-        if paths != self.desk.paths:
-            self.desk.forget()
+        if paths != self.state.paths:
+            self.state.forget()
         now = self.current_mode
         for area in [a for a in AREAS if a in self._visited and a != now]:
             self.switch_mode(area)
@@ -412,7 +412,7 @@ class InspectorApp(Exporting):
     def pick(self, target: Target) -> None:
         """Pick the first message of a rung."""
         try:
-            found = of_rung(self.desk.messages(target.connection), target.rung.events)
+            found = of_rung(self.state.messages(target.connection), target.rung.events)
         except (OSError, InspectorError) as error:
             self.call_from_thread(self._told, str(error), True)
             return
@@ -423,21 +423,21 @@ class InspectorApp(Exporting):
 
     def open_message(self, targets: list[Target], index: int) -> None:
         """Decode the messages of a rung, one of those on the page."""
-        self.push_screen(MessageScreen(self.desk, targets, index))
+        self.push_screen(MessageScreen(self.state, targets, index))
 
     def picked(self, title: str, message: RawMessage) -> None:
         """A message for a comparison; the second one shows the difference."""
-        self.desk.picked.append(Picked(title, message))
-        if len(self.desk.picked) < 2:
+        self.state.picked.append(Picked(title, message))
+        if len(self.state.picked) < 2:
             self.notify(
                 f"Picked {safe_text(title, 80)}. Space on another message, here or elsewhere, shows the difference.",
                 markup=False,
             )
             return
-        pair, self.desk.picked = self.desk.picked[:2], []
+        pair, self.state.picked = self.state.picked[:2], []
         self.push_screen(
             DifferenceScreen(
-                self.desk, "Two messages", [p.title for p in pair], [flattened(p.message.tree) for p in pair]
+                self.state, "Two messages", [p.title for p in pair], [flattened(p.message.tree) for p in pair]
             )
         )
 

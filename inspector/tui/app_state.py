@@ -145,7 +145,7 @@ class AppState:
     def flows(self, indexes: Sequence[int]) -> list[evidence.FlowFrames]:
         """The flows of some connections, all their legs."""
         observed = self.now.case.observed
-        return [evidence.flow_of(leg) for i in indexes for leg in (observed[i].main, *observed[i].legs)]
+        return [evidence.flow_of(leg) for i in indexes for leg in (observed[i].client_leg, *observed[i].legs)]
 
     def messages(self, connection: ConnectionFacts, is_stopped: Callable[[], bool] = lambda: False) -> list[RawMessage]:
         """The messages of a connection with their bytes, read again from the captures. Raises UnreadableError."""

@@ -54,7 +54,7 @@ def inventory(analysis: Analysis, columns: Columns, scope: int | None) -> dict[b
         found[digest] = Shown(
             int(times.min()), int(times.max()), len(indexes), dict(zip(backends.tolist(), counts.tolist(), strict=True))
         )
-        chains.update(dict.fromkeys(analysis.case.observed[int(indexes[0])].main.handshake.chain[1:]))
+        chains.update(dict.fromkeys(analysis.case.observed[int(indexes[0])].client_leg.handshake.chain[1:]))
     for digest in chains:
         found.setdefault(digest, Shown())
     return found
@@ -96,31 +96,31 @@ class CertificatesScreen(Area):
         """What was shown by now; the cursor stays on its certificate."""
         super().renew()
         rows = self.query_one(Rows)
-        desk, columns = self.desk, self.desk.columns
+        state, columns = self.state, self.state.columns
         self._shown = (
-            desk.kept(("inventory", desk.scope), lambda: inventory(desk.now, columns, desk.scope))
+            state.kept(("inventory", state.scope), lambda: inventory(state.now, columns, state.scope))
             if columns is not None
             else {}
         )
         self._digests = list(self._shown)
-        self._end = overview.end(self.desk.document)
-        rotations = [f for f in self.desk.document.findings if f.rule == Rule.CERTIFICATE_ROTATED]
+        self._end = overview.end(self.state.document)
+        rotations = [f for f in self.state.document.findings if f.rule == Rule.CERTIFICATE_ROTATED]
         self._rotated = {b for f in rotations for b in f.backends}
         empty = (
             "Counted once all is read."
             if columns is None
             else "No server showed a certificate in clear"
-            + (": in TLS 1.3 certificates are encrypted." if self.desk.now.count else ".")
+            + (": in TLS 1.3 certificates are encrypted." if self.state.now.count else ".")
         )
         rows.renew(self._digests, empty=empty)
 
     def _certificate(self, digest: bytes) -> ParsedCertificate | None:
-        return self.desk.now.case.certificates.get(digest)
+        return self.state.now.case.certificates.get(digest)
 
     def _row(self, index: int) -> list[Cell]:
         digest = self._digests[index]
         shown, c = self._shown[digest], self._certificate(digest)
-        backends = self.desk.now.case.backends
+        backends = self.state.now.case.backends
         labels = ", ".join(sorted(backends[b].label if b >= 0 else "?" for b in shown.backends)) or "–"
         mark: Cell = ("*", "head") if digest in self._picked else ("", "")
         if c is None:
@@ -164,7 +164,7 @@ class CertificatesScreen(Area):
     def on_rows_selected(self, message: Rows.Selected) -> None:
         """A certificate in full."""
         digest = self._digests[message.index]
-        self.app.push_screen(CertificateScreen(self.desk, digest, self._shown[digest]))
+        self.app.push_screen(CertificateScreen(self.state, digest, self._shown[digest]))
 
     def action_pick(self) -> None:
         """Pick it; two are compared."""
@@ -179,7 +179,7 @@ class CertificatesScreen(Area):
         pair = [c for d in self._picked if (c := self._certificate(d)) is not None]
         if len(pair) == 2:
             self._picked = []
-            self.app.push_screen(identity_screen(self.desk, pair[0], pair[1]))
+            self.app.push_screen(identity_screen(self.state, pair[0], pair[1]))
         rows.refresh()
 
     def to_copy(self) -> tuple[str, str]:
@@ -202,7 +202,7 @@ EQUIVALENT: dict[bool | None, tuple[str, Kind]] = {
 }
 
 
-def identity_screen(desk: AppState, old: ParsedCertificate, new: ParsedCertificate) -> DifferenceScreen:
+def identity_screen(state: AppState, old: ParsedCertificate, new: ParsedCertificate) -> DifferenceScreen:
     """Two certificates field by field, with what each generation of Java's rule says."""
     above: list[Line] = []
     for name, is_equivalent, step in why.identity(old, new):
@@ -215,7 +215,7 @@ def identity_screen(desk: AppState, old: ParsedCertificate, new: ParsedCertifica
     first |= {"key": old.key, "signature": old.signature}
     second |= {"key": new.key, "signature": new.signature}
     return DifferenceScreen(
-        desk,
+        state,
         "Two certificates as Java compares them",
         [safe_text(certificate_name(old), 60), safe_text(certificate_name(new), 60)],
         [first, second],
@@ -226,11 +226,11 @@ def identity_screen(desk: AppState, old: ParsedCertificate, new: ParsedCertifica
 class CertificateScreen(DetailPage):
     """One certificate."""
 
-    def __init__(self, desk: AppState, digest: bytes, shown: Shown) -> None:
-        super().__init__(desk)
+    def __init__(self, state: AppState, digest: bytes, shown: Shown) -> None:
+        super().__init__(state)
         self._digest = digest
         self._when = shown
-        self._certificate = desk.now.case.certificates.get(digest)
+        self._certificate = state.now.case.certificates.get(digest)
 
     def title_lines(self, width: int) -> list[Line]:
         """Its subject."""

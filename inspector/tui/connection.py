@@ -18,8 +18,8 @@ from inspector.tui.marks import Line, coloured, paragraph
 class ConnectionScreen(DetailPage):
     """``index``: the connection's place in the order of ClientHellos."""
 
-    def __init__(self, desk: AppState, index: int) -> None:
-        super().__init__(desk)
+    def __init__(self, state: AppState, index: int) -> None:
+        super().__init__(state)
         self._index = index
 
     def title_lines(self, width: int) -> list[Line]:
@@ -92,4 +92,4 @@ class ConnectionScreen(DetailPage):
     def to_copy(self) -> tuple[str, str]:
         """For Wireshark."""
         seen = self.analysis.case.observed[self._index]
-        return "the Wireshark display filter", display_filter([seen.main, *seen.legs])
+        return "the Wireshark display filter", display_filter([seen.client_leg, *seen.legs])

@@ -136,7 +136,7 @@ class ConnectionsScreen(Area):
 
     def body(self) -> ComposeResult:
         """The table."""
-        self._names = list(self.desk.settings.columns or USUAL)
+        self._names = list(self.state.settings.columns or USUAL)
         self._order: list[int] = []
         yield Rows([MARK, *(COLUMNS[n][0] for n in self._names)], 0, self._row, "No connection.", id="connections")
 
@@ -145,18 +145,18 @@ class ConnectionsScreen(Area):
         stood there.
         """
         super().renew()
-        desk, rows = self.desk, self.query_one(Rows)
-        at_end = bool(rows.count) and rows.cursor == rows.count - 1 and not desk.view.sort
+        state, rows = self.state, self.query_one(Rows)
+        at_end = bool(rows.count) and rows.cursor == rows.count - 1 and not state.view.sort
         grows = len(self._order)
         try:
-            self._order = desk.indexes()
+            self._order = state.indexes()
         except FilterError as error:
             self._order = []
             rows.renew([], empty=safe_text(str(error)))
             return
         follows = at_end and len(self._order) > grows > 1
-        rows.sorted_by = (desk.view.sort.removeprefix("-") or "time", desk.view.sort.startswith("-"))
-        observed = desk.now.case.observed
+        rows.sorted_by = (state.view.sort.removeprefix("-") or "time", state.view.sort.startswith("-"))
+        observed = state.now.case.observed
         rows.renew([observed[i].id for i in self._order], len(self._order) - 1 if follows else None, self._empty())
 
     def place_of(self, index: int) -> int:
@@ -167,25 +167,25 @@ class ConnectionsScreen(Area):
             return 0
 
     def _empty(self) -> str:
-        if self.desk.view.filter:
-            return f"No connection matches {safe_text(self.desk.view.filter, 100)}   (/ changes the filter)"
-        return "No connection." if self.desk.document.services else overview.nothing_found(self.desk.document)
+        if self.state.view.filter:
+            return f"No connection matches {safe_text(self.state.view.filter, 100)}   (/ changes the filter)"
+        return "No connection." if self.state.document.services else overview.nothing_found(self.state.document)
 
     def _row(self, index: int) -> list[Cell]:
-        analysis = self.desk.now
+        analysis = self.state.now
         seen = analysis.case.observed[self._order[index]]
         c = analysis.connection(seen.index)
-        mark: Cell = ("*", "head") if c.id in self.desk.marks else ("", "")
+        mark: Cell = ("*", "head") if c.id in self.state.marks else ("", "")
         return [mark, *(COLUMNS[n][1](analysis, seen, c) for n in self._names)]
 
     def on_rows_selected(self, message: Rows.Selected) -> None:
         """Open a connection."""
-        self.app.push_screen(ConnectionScreen(self.desk, self._order[message.index]))
+        self.app.push_screen(ConnectionScreen(self.state, self._order[message.index]))
 
     def on_rows_head_clicked(self, message: Rows.HeadClicked) -> None:
         """Sort by a column; a second click turns it round."""
         if message.column.name:
-            self._sort_by(message.column.name, message.column.name == (self.desk.view.sort or "time"))
+            self._sort_by(message.column.name, message.column.name == (self.state.view.sort or "time"))
 
     def action_sort(self) -> None:
         """Ask for the column."""
@@ -195,18 +195,18 @@ class ConnectionsScreen(Area):
             if n in self._names or n in ("rtt", "bytes", "service", "stack")
         ]
         self.app.push_screen(
-            Choice("Sort by", options, self.desk.view.sort.removeprefix("-") or "time"),
+            Choice("Sort by", options, self.state.view.sort.removeprefix("-") or "time"),
             lambda name: self._sort_by(name, False) if name else None,
         )
 
     def action_reverse(self) -> None:
         """The largest first, or last."""
-        sort = self.desk.view.sort or "time"
+        sort = self.state.view.sort or "time"
         self._sort_by(sort.removeprefix("-"), not sort.startswith("-"))
 
     def _sort_by(self, name: str, descending: bool) -> None:
-        self.desk.view.sort = f"-{name}" if descending else "" if name == "time" else name
-        if self.desk.columns is None:
+        self.state.view.sort = f"-{name}" if descending else "" if name == "time" else name
+        if self.state.columns is None:
             self.notify("Sorted as soon as all is read.")
         self.renew()
 
@@ -216,8 +216,8 @@ class ConnectionsScreen(Area):
 
     def marked(self) -> list[int]:
         """The marked connections, else the one under the cursor."""
-        if self.desk.marks:
-            return sorted(self.desk.marks.values())
+        if self.state.marks:
+            return sorted(self.state.marks.values())
         index = self._under_cursor()
         return [] if index is None else [index]
 
@@ -226,32 +226,32 @@ class ConnectionsScreen(Area):
         index = self._under_cursor()
         if index is None:
             return
-        seen = self.desk.now.case.observed[index]
-        if self.desk.marks.pop(seen.id, None) is None:
-            self.desk.marks[seen.id] = index
+        seen = self.state.now.case.observed[index]
+        if self.state.marks.pop(seen.id, None) is None:
+            self.state.marks[seen.id] = index
         rows = self.query_one(Rows)
         rows.cursor += 1
         rows.refresh()
 
     def action_unmark(self) -> None:
         """No marks."""
-        self.desk.marks.clear()
+        self.state.marks.clear()
         self.query_one(Rows).refresh()
 
     def action_difference(self) -> None:
         """The two that were marked last."""
-        indexes = list(self.desk.marks.values())[-2:]
+        indexes = list(self.state.marks.values())[-2:]
         if len(indexes) < 2:
             self.notify("Mark two connections with Space first.")
             return
-        analysis = self.desk.now
+        analysis = self.state.now
         pair = [analysis.connection(i) for i in sorted(indexes)]
         titles = [
             f"{c.first_seen[11:23]} port {c.client_endpoint.port} {analysis.case.label(analysis.case.observed[i])}"
             for c, i in zip(pair, sorted(indexes), strict=True)
         ]
         fields = [handshake_fields(analysis.document, c.handshakes[0]) for c in pair]
-        self.app.push_screen(DifferenceScreen(self.desk, "Two handshakes", titles, fields))
+        self.app.push_screen(DifferenceScreen(self.state, "Two handshakes", titles, fields))
 
     def action_save(self) -> None:
         """Ask where to."""
@@ -261,24 +261,24 @@ class ConnectionsScreen(Area):
 
     def step(self, step: int) -> bool:
         """To the next connection that a finding names."""
-        desk = self.desk
-        named = desk.kept(
-            "named", lambda: {c for f in desk.document.findings if f.severity != "info" for c in f.connections}
+        state = self.state
+        named = state.kept(
+            "named", lambda: {c for f in state.document.findings if f.severity != "info" for c in f.connections}
         )
-        return self.query_one(Rows).seek(step, lambda i: desk.now.case.observed[self._order[i]].id in named)
+        return self.query_one(Rows).seek(step, lambda i: state.now.case.observed[self._order[i]].id in named)
 
     def go(self, index: int) -> None:
         """The cursor onto a connection; scope and filter give way where they hide it."""
         if index not in self._order:
-            self.desk.view.filter = ""
-            self.desk.everything = (
-                self.desk.now.case.observed[index].service != self.desk.service or self.desk.everything
+            self.state.view.filter = ""
+            self.state.everything = (
+                self.state.now.case.observed[index].service != self.state.service or self.state.everything
             )
             self.renew()
         self.query_one(Rows).cursor = self.place_of(index)
 
     def to_copy(self) -> tuple[str, str]:
         """The marked connections for Wireshark."""
-        observed = self.desk.now.case.observed
-        mains = [leg for i in self.marked()[:200] for leg in (observed[i].main, *observed[i].legs)]
+        observed = self.state.now.case.observed
+        mains = [leg for i in self.marked()[:200] for leg in (observed[i].client_leg, *observed[i].legs)]
         return "the Wireshark display filter", display_filter(mains)

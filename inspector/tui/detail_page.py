@@ -33,9 +33,9 @@ class DetailPage(Page):
         ),
     ]
 
-    def __init__(self, desk: AppState) -> None:
-        super().__init__(desk)
-        self.analysis = desk.now
+    def __init__(self, state: AppState) -> None:
+        super().__init__(state)
+        self.analysis = state.now
         self.targets: list[Target] = []
 
     def compose(self) -> ComposeResult:

@@ -27,13 +27,13 @@ class DifferenceScreen(Page):
 
     def __init__(
         self,
-        desk: AppState,
+        state: AppState,
         title: str,
         titles: Sequence[str],
         fields: Sequence[Mapping[str, str]],
         above: Sequence[Line] = (),
     ) -> None:
-        super().__init__(desk)
+        super().__init__(state)
         self._title = title
         self._titles = titles
         self._found = differences(fields[0], fields[1])

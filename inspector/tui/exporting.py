@@ -34,9 +34,9 @@ SUFFIXES = {"text": "txt", "screen": "txt"}
 
 
 class Exporting(App[int]):
-    """What the app can write. ``desk`` holds what there is to write."""
+    """What the app can write. ``state`` holds what there is to write."""
 
-    desk: AppState
+    state: AppState
 
     def action_export(self) -> None:
         """Ask what, then where to."""
@@ -54,7 +54,7 @@ class Exporting(App[int]):
 
     def _in_hand(self) -> list[int]:
         base = self.screen_stack[0]
-        return base.marked() if isinstance(base, ConnectionsScreen) else sorted(self.desk.marks.values())
+        return base.marked() if isinstance(base, ConnectionsScreen) else sorted(self.state.marks.values())
 
     def save_connections(self, indexes: list[int]) -> None:
         """Ask for a path and write the packets of some connections there."""
@@ -94,7 +94,9 @@ class Exporting(App[int]):
         try:
             key, place, is_new = keys.load() if is_redacted else (None, None, False)
             bundle = write_bundle(
-                self.desk.now, str(path), Order(self.desk.paths, Wish(incident), ["inspector", *self.desk.paths], key)
+                self.state.now,
+                str(path),
+                Order(self.state.paths, Wish(incident), ["inspector", *self.state.paths], key),
             )
         except (OSError, InspectorError) as error:
             self.call_from_thread(self._told, str(error), True)
@@ -127,8 +129,8 @@ class Exporting(App[int]):
     @work(thread=True, exit_on_error=False, group="files")
     def _write(self, path: Path, form: str, text: str) -> None:
         wanted = (
-            matching(compile_filter(self.desk.view.filter), self.desk.now)
-            if form == "csv" and self.desk.view.filter
+            matching(compile_filter(self.state.view.filter), self.state.now)
+            if form == "csv" and self.state.view.filter
             else None
         )
         try:
@@ -136,7 +138,7 @@ class Exporting(App[int]):
                 if form == "screen":
                     out.write(text.encode("utf-8", "backslashreplace"))
                 else:
-                    write(self.desk.now, form, wanted, out)
+                    write(self.state.now, form, wanted, out)
         except OSError as error:
             self.call_from_thread(self._told, f"{path_text(str(path))}: {error.strerror or error}", True)
         else:
@@ -147,17 +149,17 @@ class Exporting(App[int]):
         comments = {
             leg.first_frame: f"inspector: connection {seen.id}, {seen.outcome}"
             for i in indexes
-            for seen in (self.desk.now.case.observed[i],)
-            for leg in (seen.main, *seen.legs)
+            for seen in (self.state.now.case.observed[i],)
+            for leg in (seen.client_leg, *seen.legs)
         }
         try:
             with open(path, "wb") as out:
                 count = save(
-                    self.desk.paths,
-                    self.desk.flows(indexes),
+                    self.state.paths,
+                    self.state.flows(indexes),
                     out,
                     comments,
-                    clocks_late(self.desk.now.case.facts.captures),
+                    clocks_late(self.state.now.case.facts.captures),
                 )
         except (OSError, InspectorError) as error:
             self.call_from_thread(

@@ -15,7 +15,7 @@ from inspector.tui.story import story_of
 
 def open_found(page: Page, found: list[IncidentRows], index: int, at_remedies: bool = False) -> None:
     """Show a story, or a finding."""
-    page.app.push_screen(story_of(page.desk, found, index, at_remedies))
+    page.app.push_screen(story_of(page.state, found, index, at_remedies))
 
 
 class IncidentsScreen(Area):
@@ -33,9 +33,9 @@ class IncidentsScreen(Area):
         """The findings as they are now; the cursor stays on its finding."""
         super().renew()
         rows = self.query_one(Rows)
-        service = None if self.desk.everything else self.desk.in_view
-        self._found = self.desk.kept(
-            ("found", service.id if service else None), lambda: found_of(self.desk.document, service)
+        service = None if self.state.everything else self.state.in_view
+        self._found = self.state.kept(
+            ("found", service.id if service else None), lambda: found_of(self.state.document, service)
         )
         incidents = sum(f.incident is not None for f in self._found)
         rows.columns[1] = Column(

@@ -157,7 +157,7 @@ class Listening(Growing):
         parts.append("drops unknown" if dropped is None else f"{dropped:,} DROPPED" if dropped else "no drops")
         return "  ".join(parts)
 
-    def knocks(self) -> tuple[int, str]:
+    def incident_count(self) -> tuple[int, str]:
         """Incidents so far, and the last one."""
         return self._incidents
 

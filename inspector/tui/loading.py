@@ -98,7 +98,7 @@ class Loading:
         share = f" {min(self.read * 100 // self.total, 99)} %" if self.total and not self.is_whole else ""
         return f"{'so far, reading' if not self.is_whole else 'indexing'}{share}"
 
-    def knocks(self) -> tuple[int, str]:
+    def incident_count(self) -> tuple[int, str]:
         """How many incidents were met live so far, and the last one's id and summary; nothing for what was read from
         files.
         """

@@ -65,8 +65,8 @@ class MessageScreen(Page):
         Binding("right", "turn(1)", "Next", tooltip="The messages of the next rung", id="after"),
     ]
 
-    def __init__(self, desk: AppState, targets: list[Target], index: int) -> None:
-        super().__init__(desk)
+    def __init__(self, state: AppState, targets: list[Target], index: int) -> None:
+        super().__init__(state)
         self._targets = targets
         self._index = index
         self._read: dict[int, list[RawMessage]] = {}
@@ -122,7 +122,7 @@ class MessageScreen(Page):
     def _load(self, target: Target) -> None:
         worker: Worker[None] = get_current_worker()
         try:
-            found = self.desk.messages(target.connection, lambda: worker.is_cancelled)
+            found = self.state.messages(target.connection, lambda: worker.is_cancelled)
         except (InspectorError, OSError) as error:
             self.app.call_from_thread(self._fail, safe_text(str(error)))
             return
@@ -181,7 +181,7 @@ class MessageScreen(Page):
         if parent == "certificate_authorities":
             value = next(iter(read_authorities(data[node.offset : node.offset + node.length]).names), value)
         if data and "SHA-256" in value:
-            known = self.desk.now.case.certificates.get(
+            known = self.state.now.case.certificates.get(
                 hashlib.sha256(data[node.offset + 3 : node.offset + node.length]).digest()
             )
             value = f"{known.subject}  ({value})" if known else value

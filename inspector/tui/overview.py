@@ -69,12 +69,12 @@ class OverviewScreen(Area):
     def renew(self) -> None:
         """The service in view; the cursor stays on its finding."""
         super().renew()
-        desk, rows = self.desk, self.query_one(Rows)
-        service = desk.in_view
+        state, rows = self.state, self.query_one(Rows)
+        service = state.in_view
         if service is None:
-            self.query_one("#verdict", Static).update(content([[(overview.nothing_found(desk.document), "warn")]]))
+            self.query_one("#verdict", Static).update(content([[(overview.nothing_found(state.document), "warn")]]))
             return
-        self._found = desk.kept(("found", service.id), lambda: found_of(desk.document, service))
+        self._found = state.kept(("found", service.id), lambda: found_of(state.document, service))
         told = [
             f"INCIDENTS {sum(f.incident is not None for f in self._found)}",
             f"OTHER FINDINGS {sum(f.incident is None for f in self._found)}",
@@ -84,7 +84,7 @@ class OverviewScreen(Area):
         self._lay_out(service, self.size.width or 80, self.size.height or 24)
 
     def _lay_out(self, service: Service, width: int, height: int) -> None:
-        document = self.desk.document
+        document = self.state.document
         beside = width >= WIDE and height >= TALL
         verdict = self._verdict(service, width - 2)
         self.query_one("#verdict", Static).update(content(verdict))
@@ -107,11 +107,11 @@ class OverviewScreen(Area):
         self.query_one("#pair").display = bool(shown - {"pool"})
 
     def _chart(self, service: Service, width: int, height: int) -> list[Line]:
-        analysis = self.desk.now
-        members = analysis.case.services[self.desk.service or 0].connections
-        columns = self.desk.columns
-        document = self.desk.document
-        incidents = self.desk.kept(
+        analysis = self.state.now
+        members = analysis.case.services[self.state.service or 0].connections
+        columns = self.state.columns
+        document = self.state.document
+        incidents = self.state.kept(
             ("at", service.id),
             lambda: [overview.nanoseconds(i.at) for i in document.incidents if i.service == service.id],
         )
@@ -119,12 +119,12 @@ class OverviewScreen(Area):
             return [[("HANDSHAKES OVER TIME", "head")], [("  counted once all is read", "dim")]]
         places = np.asarray(members, np.int64)
         places = places[
-            columns.time_ns[places] > self.desk.whole_from_ns
+            columns.time_ns[places] > self.state.whole_from_ns
         ]  # before that, what was forgotten would look like a pause
         return chart(columns.time_ns[places], columns.result[places], incidents, width, height)
 
     def _verdict(self, service: Service, width: int) -> list[Line]:
-        document = self.desk.document
+        document = self.state.document
         assessment = service.assessment
         first = overview.wrap(overview.sentence(service), "", "  ", width)
         lines: list[Line] = [[(line, SENTENCE_KINDS[assessment.state])] for line in first]
@@ -180,10 +180,10 @@ class OverviewScreen(Area):
 
     def to_copy(self) -> tuple[str, str]:
         """Sentence, remedy, pool and matrix as text."""
-        service = self.desk.in_view
+        service = self.state.in_view
         if service is None:
             return super().to_copy()
-        document = self.desk.document
+        document = self.state.document
         lines = [
             overview.heading(document, service),
             *(text for line in self._verdict(service, 100) if (text := "".join(t for t, _ in line))),

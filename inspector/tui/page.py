@@ -34,9 +34,9 @@ STATE_KINDS: dict[str, Kind] = {
 class Page(Screen[None]):
     """A screen over the analysis."""
 
-    def __init__(self, desk: AppState) -> None:
+    def __init__(self, state: AppState) -> None:
         super().__init__()
-        self.desk = desk
+        self.state = state
 
     @property
     def inspector(self) -> Shell:
@@ -45,7 +45,7 @@ class Page(Screen[None]):
 
     def to_copy(self) -> tuple[str, str]:
         """What ``y`` copies: its name, and the text."""
-        return "the assessment", "\n".join(overview.sentence(s) for s in overview.ordered(self.desk.document)) + "\n"
+        return "the assessment", "\n".join(overview.sentence(s) for s in overview.ordered(self.state.document)) + "\n"
 
     def step(self, step: int) -> bool:
         """To the next (1) or the previous (-1) finding of this screen; False where there is none."""
@@ -129,7 +129,7 @@ class Area(Page):
 
     def fill(self) -> None:
         """Renew, where anything has changed since."""
-        stamp = (self.desk.stamp, self.size)
+        stamp = (self.state.stamp, self.size)
         if self.is_mounted and self.size and stamp != self._filled:
             self._filled = stamp
             self.renew()
@@ -151,15 +151,15 @@ class Area(Page):
 
     def heading(self, width: int) -> Line:
         """The service in view, or all."""
-        service = self.desk.in_view
+        service = self.state.in_view
         if service is None:
             return [("no service", "head"), ("   all times UTC", "dim")]
-        if self.desk.everything:
+        if self.state.everything:
             return [
-                (f"all {overview.counted(len(self.desk.document.services), 'service')}", "head"),
+                (f"all {overview.counted(len(self.state.document.services), 'service')}", "head"),
                 ("   all times UTC", "dim"),
             ]
-        text = overview.heading(self.desk.document, service)
+        text = overview.heading(self.state.document, service)
         if len(text) > width - 2:
             text = f"{overview.title(service)}   {overview.counted(service.connections, 'connection')}"
         mark = overview.MARKS[service.assessment.state]
@@ -176,5 +176,5 @@ class Area(Page):
 
     def action_everything(self) -> None:
         """All services, or the one in view."""
-        self.desk.everything = not self.desk.everything
+        self.state.everything = not self.state.everything
         self.renew()

@@ -47,7 +47,7 @@ def _by_frame(analysis: Analysis, reference: int, text: str) -> int | str:
     """The connection with a message in that frame; else the last one that had begun and not ended by then."""
     around: int | None = None
     for seen in analysis.case.observed:
-        for leg in (seen.main, *seen.legs):
+        for leg in (seen.client_leg, *seen.legs):
             if any(first <= reference <= last for first, last in (*leg.places, *leg.sightings)):
                 if any(e.frame == reference for e in unpack_events(leg.events)):
                     return seen.index

@@ -41,7 +41,7 @@ class ServicesScreen(Area):
 
     def heading(self, width: int) -> Line:
         """What was read."""
-        document = self.desk.document
+        document = self.state.document
         frames = sum(c.packets for c in document.captures)
         names = ", ".join(safe_text(c.path, 60) for c in document.captures[:2]) + (
             f" and {len(document.captures) - 2} more" if len(document.captures) > 2 else ""
@@ -52,10 +52,10 @@ class ServicesScreen(Area):
     def renew(self) -> None:
         """The services as they are now; the cursor stays on its service, and goes to one that was chosen."""
         super().renew()
-        document = self.desk.document
+        document = self.state.document
         self._services = overview.ordered(document)
-        in_view = self.desk.in_view
-        chosen = in_view.id if in_view is not None and self.desk.is_chosen else None
+        in_view = self.state.in_view
+        chosen = in_view.id if in_view is not None and self.state.is_chosen else None
         place = (
             next((i for i, s in enumerate(self._services) if s.id == chosen), None) if chosen != self._chosen else None
         )
@@ -66,7 +66,7 @@ class ServicesScreen(Area):
         self._tell(rows.cursor)
 
     def _noise(self) -> list[Line]:
-        document = self.desk.document
+        document = self.state.document
         lines: list[Line] = []
         checked = [s for s in document.services if s.health_checks]
         if checked:
@@ -118,8 +118,8 @@ class ServicesScreen(Area):
         self.inspector.open_area("overview")
 
     def _choose(self, service: Service) -> None:
-        self.desk.service = next(i for i, s in enumerate(self.desk.document.services) if s is service)
-        self.desk.is_chosen, self.desk.everything = True, False
+        self.state.service = next(i for i, s in enumerate(self.state.document.services) if s is service)
+        self.state.is_chosen, self.state.everything = True, False
 
     def step(self, step: int) -> bool:
         """To the next service in which something is wrong."""

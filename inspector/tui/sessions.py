@@ -53,12 +53,12 @@ class SessionsScreen(Area):
 
     @property
     def _sessions(self) -> list[LedgerSession]:
-        return self.desk.now.case.sessions
+        return self.state.now.case.sessions
 
     def renew(self) -> None:
         """The sessions of what is in view; the cursor stays on its session."""
         super().renew()
-        rows, case, scope = self.query_one(Rows), self.desk.now.case, self.desk.scope
+        rows, case, scope = self.query_one(Rows), self.state.now.case, self.state.scope
         found = []
         for index, session in enumerate(self._sessions):
             first = session.issuer if session.issuer is not None else session.uses[0] >> 1 if session.uses else -1
@@ -70,15 +70,15 @@ class SessionsScreen(Area):
             found.sort(key=lambda i: not self._is_aborted(self._sessions[i]))
         self._order = found[::-1] if self._reversed else found
         connections = (
-            self.desk.in_view.connections
-            if self.desk.in_view is not None and scope is not None
-            else self.desk.now.count
+            self.state.in_view.connections
+            if self.state.in_view is not None and scope is not None
+            else self.state.now.count
         )
         empty = f"No session was issued or offered in these {overview.counted(connections, 'connection')}."
         rows.renew([self._sessions[i].key for i in self._order], empty=empty)
 
     def _is_aborted(self, session: LedgerSession) -> bool:
-        observed = self.desk.now.case.observed
+        observed = self.state.now.case.observed
         return any(not use & 1 and observed[use >> 1].outcome == "aborted" for use in session.uses)
 
     def _row(self, index: int) -> list[Cell]:
@@ -92,12 +92,12 @@ class SessionsScreen(Area):
             (overview.YES[session.ems], "dim"),
             (issued, "dim"),
             (f"{len(session.uses) + session.dropped:,}", "dim"),
-            lane(self.desk.now.case, session, width),
+            lane(self.state.now.case, session, width),
         ]
 
     def on_rows_selected(self, message: Rows.Selected) -> None:
         """Every moment of a session."""
-        self.app.push_screen(SessionScreen(self.desk, self._sessions[self._order[message.index]]))
+        self.app.push_screen(SessionScreen(self.state, self._sessions[self._order[message.index]]))
 
     def action_sort(self) -> None:
         """Ask by what."""
@@ -125,7 +125,7 @@ class SessionsScreen(Area):
         session = self._sessions[self._order[self.query_one(Rows).cursor]]
         return (
             "the session",
-            session.key.hex() + "  " + "".join(text for text, _ in lane(self.desk.now.case, session, 120)) + "\n",
+            session.key.hex() + "  " + "".join(text for text, _ in lane(self.state.now.case, session, 120)) + "\n",
         )
 
 
@@ -136,11 +136,11 @@ class SessionScreen(Page):
         Binding("escape", "app.pop_screen", "Back", tooltip="To where you came from", id="back")
     ]
 
-    def __init__(self, desk: AppState, session: LedgerSession) -> None:
-        super().__init__(desk)
+    def __init__(self, state: AppState, session: LedgerSession) -> None:
+        super().__init__(state)
         self._session = session
-        self._analysis = desk.now
-        self._moments = moments(desk.now.case, session)
+        self._analysis = state.now
+        self._moments = moments(state.now.case, session)
 
     def compose(self) -> ComposeResult:
         """What it is, and its moments."""
@@ -185,7 +185,7 @@ class SessionScreen(Page):
 
     def on_rows_selected(self, message: Rows.Selected) -> None:
         """Its connection."""
-        self.app.push_screen(ConnectionScreen(self.desk, self._moments[message.index].connection))
+        self.app.push_screen(ConnectionScreen(self.state, self._moments[message.index].connection))
 
     def to_copy(self) -> tuple[str, str]:
         """All moments."""

@@ -19,8 +19,8 @@ from inspector.tui.marks import Line, coloured, listed, paragraph
 class FoundScreen(DetailPage):
     """One of a list of findings; ``n`` and ``N`` lead through the list."""
 
-    def __init__(self, desk: AppState, found: Sequence[IncidentRows], index: int, at_remedies: bool = False) -> None:
-        super().__init__(desk)
+    def __init__(self, state: AppState, found: Sequence[IncidentRows], index: int, at_remedies: bool = False) -> None:
+        super().__init__(state)
         self._all = found
         self._index = index
         self._at_remedies = at_remedies
@@ -40,7 +40,7 @@ class FoundScreen(DetailPage):
         """The next finding of the list, in place of this one."""
         if not 0 <= self._index + step < len(self._all):
             return False
-        self.app.switch_screen(story_of(self.desk, self._all, self._index + step))
+        self.app.switch_screen(story_of(self.state, self._all, self._index + step))
         return True
 
     def remedies(self, width: int) -> list[Line]:
@@ -79,7 +79,7 @@ class StoryScreen(FoundScreen):
             title[0].append((told, "dim"))
         else:
             title.append([(told.strip(), "dim")])
-        frame = why.frame_text(self.analysis, why.aborted_of(self.analysis, incident).main.handshake.hello_frame)
+        frame = why.frame_text(self.analysis, why.aborted_of(self.analysis, incident).client_leg.handshake.hello_frame)
         text = (
             'Java\'s message says "renegotiation". On the wire it was the first handshake of a new connection'
             f" ({frame})."
@@ -157,7 +157,7 @@ class FindingScreen(FoundScreen):
         )
 
 
-def story_of(desk: AppState, found: Sequence[IncidentRows], index: int, at_remedies: bool = False) -> FoundScreen:
+def story_of(state: AppState, found: Sequence[IncidentRows], index: int, at_remedies: bool = False) -> FoundScreen:
     """The screen that tells a finding."""
     kind = FindingScreen if found[index].incident is None else StoryScreen
-    return kind(desk, found, index, at_remedies)
+    return kind(state, found, index, at_remedies)

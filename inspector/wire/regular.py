@@ -397,7 +397,7 @@ class Regular:
             stream = flow.streams[lane]
             stream.stand(isn + 1 & 0xFFFFFFFF, length)
             if reads:
-                if stream.reader.modern:
+                if stream.reader.is_tls13:
                     if sealed == 2:
                         return None
                     sealed = 0

@@ -255,7 +255,7 @@ class Stream:
                 reader.gap(end)
                 return
             at = start + skip
-            if (reader.sealed or rows.data[at] == APPLICATION_DATA) and reader.pass_by(
+            if (reader.sealed or rows.data[at] == APPLICATION_DATA) and reader.skip_record(
                 rows.data, at, held - skip, frame, ns
             ):
                 if rows.reach is not None:

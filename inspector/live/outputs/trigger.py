@@ -100,7 +100,7 @@ def wanted_of(
     """
     by_id = {seen.id: seen for seen in analysis.case.observed}
     story = [by_id[name] for name in incident.connections if name in by_id]
-    names = [connection_id(leg) for seen in story for leg in (seen.main, *seen.legs)]
+    names = [connection_id(leg) for seen in story for leg in (seen.client_leg, *seen.legs)]
     comments: dict[int, str] = {}
     for item in finding.evidence:
         for capture, number in item.frames:

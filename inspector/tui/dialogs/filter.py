@@ -71,9 +71,9 @@ def _quoted(text: str) -> str:
 class Completion(Suggester):
     """Completes the last word."""
 
-    def __init__(self, desk: AppState) -> None:
+    def __init__(self, state: AppState) -> None:
         super().__init__(use_cache=False, case_sensitive=True)
-        self._desk = desk
+        self._desk = state
 
     async def get_suggestion(self, value: str) -> str | None:
         """The whole line, or None."""
@@ -104,9 +104,9 @@ class FilterDialog(ModalScreen[str | None]):
         Binding("up", "list(-1)", "Up", show=False, tooltip="Up in the list", id="filter_up"),
     ]
 
-    def __init__(self, desk: AppState) -> None:
+    def __init__(self, state: AppState) -> None:
         super().__init__(classes="dialog")
-        self._desk = desk
+        self._desk = state
 
     def compose(self) -> ComposeResult:
         """A line, what is wrong with it, what it may become."""
