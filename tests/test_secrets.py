@@ -17,6 +17,7 @@ import pytest
 
 from inspector.document import Connection, Document
 from inspector.document.rules import Rule
+from inspector.errors.decryption import NoSecret
 from inspector.secrets.inputs import SecretInputs, content_of, given
 from tests.build import capture, document_of, ordered
 from tests.conftest import CAPTURES, find
@@ -435,7 +436,7 @@ def test_what_waits_is_bounded_and_let_go(monkeypatch: pytest.MonkeyPatch) -> No
         engine.feed(batch)
         most = max(most, secrets.held)
     reasons = {engine.facts.unpack(packed).secrets for packed in engine.finish().connections}
-    assert reasons == {"no secret for this connection"}
+    assert reasons == {NoSecret()}
     assert most <= 6000 + bounds.RECORD_BYTES
     assert secrets.held == 0
 

@@ -17,14 +17,17 @@ from inspector.bundle.slices import Slice
 from inspector.capture.inputs import is_journal
 from inspector.document import Finding
 from inspector.errors import UnreadableError
+from inspector.errors.captures import JournalWithoutPackets, NoPackets, PacketsNotRead
+from inspector.errors.notice import ForeignText
 from inspector.findings.case import Case
 from inspector.findings.judge import Analysis, judge
 from inspector.packets.cut import CutPacket
 from inspector.packets.held import Holding
 from inspector.redaction.disguise import Disguise
-from inspector.redaction.facts import path_name, redacted_facts, redacted_options
+from inspector.redaction.facts import redacted_facts, redacted_options
 from inspector.redaction.messages import Redactor
-from inspector.redaction.sentences import repeated
+from inspector.redaction.notices import redacted_notice
+from inspector.redaction.paths import path_name
 
 REPLACED = (
     "addresses, common prefixes kept",
@@ -50,7 +53,7 @@ class Subject:
     scope: Scope
     found: Slice
     packets: list[CutPacket] | None
-    missing: str
+    missing: NoPackets | None
     is_whole: bool
     inputs: list[Input]
     command: list[str]
@@ -66,13 +69,14 @@ def subject_of(
     found = slices.slice_of(analysis, scope)
     seen = slices.seen_in(analysis.case, found)
     holding: Holding | None = None
-    missing = ""
-    try:
-        if any(is_journal(path) for path in paths if path != "-"):
-            raise UnreadableError("a journal keeps facts, no packets")
-        holding = packets.held(paths, seen, analysis.case.facts.captures)
-    except UnreadableError as error:
-        missing = str(error)
+    missing: NoPackets | None = None
+    if any(is_journal(path) for path in paths if path != "-"):
+        missing = JournalWithoutPackets()
+    else:
+        try:
+            holding = packets.held(paths, seen, analysis.case.facts.captures)
+        except UnreadableError as error:
+            missing = PacketsNotRead(ForeignText(str(error)))
     redactor = Redactor(Disguise(key)) if key is not None else None
     cut = packets.packets(holding, seen, redactor) if holding is not None else None
     is_whole = holding is None or not holding.is_full
@@ -120,7 +124,7 @@ def _disguised(subject: Subject, redactor: Redactor) -> Subject:
         analysis=analysis,
         scope=scope,
         found=found,
-        missing=repeated(subject.missing),
+        missing=redacted_notice(subject.missing, disguise) if subject.missing is not None else None,
         inputs=[structs.replace(i, path=path_name(i.path, disguise)) for i in subject.inputs],
         command=[_word(word, disguise) for word in subject.command],
         host=disguise.text(subject.host),

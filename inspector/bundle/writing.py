@@ -22,6 +22,7 @@ from inspector.document import Generator
 from inspector.errors import UsageError
 from inspector.findings.case import Options
 from inspector.findings.judge import Analysis
+from inspector.findings.wording import worded
 from inspector.logs.entries import LogFacts
 from inspector.reports.output import write
 from inspector.text.safe import path_text
@@ -125,7 +126,7 @@ def _written(subject: Subject, directory: Path, name: str, secrets: Secrets | No
         generation=options.generation,
         vips=vips,
         evidence=proof,
-        no_evidence=subject.missing,
+        no_evidence=worded(subject.missing),
         redacted=subject.redacted,
     )
     content = content_of(analysis, scope, subject.found, places)
@@ -140,7 +141,7 @@ def _written(subject: Subject, directory: Path, name: str, secrets: Secrets | No
     bundle.frames = proof.frames if proof is not None else 0
     bundle.notes = [
         *(proof.notes if proof is not None else []),
-        *([f"no packets: {subject.missing}"] if subject.missing else []),
+        *([f"no packets: {worded(subject.missing)}"] if subject.missing is not None else []),
     ]
     return bundle
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from inspector.errors import UsageError
+from inspector.findings.wording import worded
 from inspector.text.hostport import parsed
 
 if TYPE_CHECKING:
@@ -171,15 +172,15 @@ def analysis_of(asked: CaptureArguments, given: SecretInputs | None = None) -> A
 
     facts = extract(asked.files, progress.advance, opened, given=given)
     progress.done()
-    for _, text in facts.problems:
-        click.echo(f"inspector: {text}", err=True)
+    for problem in facts.problems:
+        click.echo(f"inspector: {worded(problem)}", err=True)
     for capture in facts.captures:
         if capture.damage:
-            click.echo(f"inspector: {capture.path}: {capture.damage}", err=True)
+            click.echo(f"inspector: {capture.path}: {worded(capture.damage)}", err=True)
     add_logs(facts, asked.logs)
     for log in facts.logs:
         if log.problem:
-            click.echo(f"inspector: {safe_text(log.path)}: {log.problem}", err=True)
+            click.echo(f"inspector: {safe_text(log.path)}: {worded(log.problem)}", err=True)
     from inspector.findings.judge import judge
 
     return judge(facts, asked.options())

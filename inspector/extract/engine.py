@@ -14,6 +14,7 @@ from typing import Protocol
 
 from inspector import bounds
 from inspector.capture.frames import CaptureInfo, FrameBatch
+from inspector.errors.bounds import AuthoritiesNotKept, FlowsClosedEarly
 from inspector.facts import CaptureFacts, ConnectionFacts, Facts, OtherFlow
 from inspector.text.safe import path_text
 from inspector.tls import messages
@@ -109,14 +110,9 @@ class Engine:
             key: found for key, found in self._decoder.waiting().items() if not self._is_following or key in self.parted
         }
         if self._flows.evicted:
-            self.facts.bounded.append(
-                f"{self._flows.evicted} flows were closed early because more than {bounds.FLOWS} were open at once"
-            )
+            self.facts.bounded.append(FlowsClosedEarly(self._flows.evicted, bounds.FLOWS))
         if self._unlisted:
-            self.facts.bounded.append(
-                "lists of client certificate authorities of which the names were not kept, for there are too many:"
-                f" {len(self._unlisted)}"
-            )
+            self.facts.bounded.append(AuthoritiesNotKept(len(self._unlisted)))
         return self.facts
 
     @property
@@ -256,7 +252,7 @@ def capture_facts(info: CaptureInfo, losses: Losses) -> CaptureFacts:
         undecoded=losses.frames,
         snapped=info.snapped,
         drops=info.drops,
-        damage=path_text(info.damage) if info.damage else None,
+        damage=info.damage,
         unopened=losses.unopened(),
         snap_length=info.snap_length,
         payload=losses.payload,

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 from inspector.capture.files import Progress, Story
 from inspector.capture.frames import FrameBatch
+from inspector.errors.captures import InputUnreadable
+from inspector.errors.notice import ForeignText, PathText
 from inspector.extract.engine import Engine, capture_facts
 from inspector.facts import Facts, absorb
 from inspector.text.safe import path_text
@@ -150,7 +152,9 @@ def joined(parts: list[StretchFacts], story: Story) -> Facts:
     whole.captures = [
         capture_facts(file.info, losses.get(index, Losses())) for index, file in enumerate(story.captures)
     ]
-    whole.problems = [(path_text(path), path_text(str(error))) for path, error in story.problems]
+    whole.problems = [
+        InputUnreadable(PathText(path_text(path)), ForeignText(path_text(str(error)))) for path, error in story.problems
+    ]
     return whole
 
 

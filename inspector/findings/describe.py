@@ -10,6 +10,7 @@ from inspector.facts import EVENT_BYTES, LETTER_AT, AlertFact, ConnectionFacts, 
 from inspector.findings.case import Case, frame, frames
 from inspector.findings.from_logs import lines_of
 from inspector.findings.inside import ended, studied
+from inspector.findings.wording import worded
 from inspector.text.times import rfc3339
 from inspector.tls.registry import alert_name, cipher_name, is_grease, version_name
 from inspector.tls.shapes import AnswerShape, HelloShape
@@ -83,7 +84,7 @@ def connection(case: Case, seen: Observed) -> doc.Connection:
 def secrets_of(client_leg: ConnectionFacts) -> str | None:
     """What secrets did for a connection."""
     if client_leg.secrets:
-        return client_leg.secrets
+        return worded(client_leg.secrets)
     return (
         None
         if client_leg.secrets is None

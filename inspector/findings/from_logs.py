@@ -7,6 +7,7 @@ from collections import Counter
 from inspector import document as doc
 from inspector.findings.case import Case
 from inspector.findings.logged import moment
+from inspector.findings.wording import worded
 from inspector.text.times import SECOND_NS, rfc3339, span
 from inspector.tracking.balancer import Reason
 from inspector.tracking.clock_steps import LogClock
@@ -83,7 +84,7 @@ def logs(case: Case) -> list[doc.LogFile]:
                 first=rfc3339(log.first_ns) if log.first_ns is not None else None,
                 last=rfc3339(log.last_ns) if log.last_ns is not None else None,
                 zone=log.has_zone,
-                problem=log.problem or None,
+                problem=worded(log.problem) or None,
                 offset=offset.ns if offset is not None else None,
                 uncertainty=offset.uncertainty_ns if offset is not None else None,
                 failures=len(log.failures),
@@ -110,7 +111,7 @@ def limits(case: Case) -> list[doc.Limit]:
     found: list[doc.Limit] = []
     for place, log in enumerate(case.facts.logs):
         if log.problem:
-            found.append(doc.Limit("log_unreadable", f"{log.path}: {log.problem}", None, []))
+            found.append(doc.Limit("log_unreadable", f"{log.path}: {worded(log.problem)}", None, []))
         for reason, count in Counter(reason for _, reason in case.logged.unpaired.get(place, [])).most_common():
             found.append(
                 doc.Limit(

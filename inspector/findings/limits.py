@@ -13,6 +13,7 @@ from inspector.findings import unreadable, vantages
 from inspector.findings.case import Case
 from inspector.findings.remedies import again, outside
 from inspector.findings.unopened import clipped, not_opened
+from inspector.findings.wording import worded
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import short_id
 
@@ -40,15 +41,12 @@ NAMED = 20
 def limits(case: Case, extra: list[Limit]) -> list[Limit]:
     """All limits, those of whole captures first."""
     found: list[Limit] = []
-    for path, text in case.facts.problems:
-        found.append(Limit("unreadable", text, None, []))
-        del path
+    found += [Limit("unreadable", worded(problem), None, []) for problem in case.facts.problems]
     is_missed = any(seen.lost for seen in case.observed)
     for index, capture in enumerate(case.facts.captures):
         if capture.damage:
-            found.append(
-                Limit("truncated" if capture.truncated else "damaged", f"{capture.path}: {capture.damage}", index, [])
-            )
+            kind = "truncated" if capture.truncated else "damaged"
+            found.append(Limit(kind, f"{capture.path}: {worded(capture.damage)}", index, []))
         if capture.drops:
             found.append(
                 Limit("drops", f"{capture.path}: {capture.drops} packets were dropped while capturing", index, [])
@@ -57,7 +55,7 @@ def limits(case: Case, extra: list[Limit]) -> list[Limit]:
             if lacking:
                 found.append(Limit(kind, f"{capture.path}: {lacking}", index, []))
     found += vantages.limits(case)
-    found += [Limit("bounded", text, None, []) for text in case.facts.bounded]
+    found += [Limit("bounded", worded(bound), None, []) for bound in case.facts.bounded]
     lost, one_sided, mid_stream = [], [], []
     for seen in case.observed:
         if seen.lost:
@@ -111,11 +109,11 @@ def limits(case: Case, extra: list[Limit]) -> list[Limit]:
         is_tls13,
         f"TLS 1.3 encrypts the certificate: the back end is not visible without secrets or the balancer's log{keys}",
     )
-    found += [Limit("secrets", text, None, []) for text in case.facts.secrets]
+    found += [Limit("secrets", worded(problem), None, []) for problem in case.facts.secrets]
     unopened: dict[str, list[Observed]] = {}
     for seen in case.observed:
         if seen.secrets:
-            unopened.setdefault(seen.secrets, []).append(seen)
+            unopened.setdefault(worded(seen.secrets), []).append(seen)
     for reason, members_of in sorted(unopened.items()):
         _add(found, "not_decrypted", members_of, f"not decrypted, or not all of it: {reason}")
     for service in case.services:

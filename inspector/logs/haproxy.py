@@ -12,6 +12,7 @@ import ipaddress
 import re
 from collections.abc import Container
 
+from inspector.errors.logs import TooManyConnections
 from inspector.logs.entries import LogFacts, Proxied
 from inspector.logs.haproxy_formats import HaproxyFields, told
 from inspector.logs.opened import OpenedLog
@@ -152,7 +153,7 @@ class HaproxyLog:
             facts.others += 1
             return False
         if len(facts.proxied) >= MOST_CONNECTIONS:
-            facts.problem = f"more than {MOST_CONNECTIONS:,} connections; the first of them are used"
+            facts.problem = TooManyConnections(MOST_CONNECTIONS)
             return False
         return True
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from inspector.errors.logs import TooManyFailures
 from inspector.logs.entries import Failure, Kind, LogFacts
 from inspector.logs.stamps import ISO, SECOND_NS, Stamp, iso, zoned
 
@@ -205,7 +206,7 @@ class PuppetServerLog:
         )
         self._failure = failure
         if len(self.facts.failures) >= MOST_FAILURES:
-            self.facts.problem = f"more than {MOST_FAILURES:,} failures; the first of them are used"
+            self.facts.problem = TooManyFailures(MOST_FAILURES)
             return
         self.facts.failures.append(failure)
         if len(self._open) >= MOST_THREADS:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 
 from inspector.capture.blocks import Damaged, Readable
 from inspector.capture.compression import inflate
+from inspector.errors.logs import LogFormUnknown, LogIsBinary, LogIsEmpty, LogUnreadable, LogUnreadableBehind
+from inspector.errors.notice import ForeignText
 from inspector.logs import haproxy, puppetserver
 from inspector.logs.entries import LogFacts
 from inspector.logs.envelope import SUSPICIOUS, Envelope
@@ -41,16 +43,11 @@ def read_log(path: str, clients: Clients | None = None, near_ns: int | None = No
     try:
         with opened(path) as file:
             _read(inflate(file), facts, clients, near_ns)
-    except (OSError, Damaged, NotALog) as error:
-        told = (
-            str(error)
-            if isinstance(error, NotALog)
-            else (
-                f"cannot be read{f' behind line {facts.lines:,}' if facts.lines else ''}:"
-                f" {getattr(error, 'strerror', None) or error}"
-            )
-        )
-        facts.problem = told
+    except NotALog as error:
+        facts.problem = error.problem
+    except (OSError, Damaged) as error:
+        reason = ForeignText(getattr(error, "strerror", None) or str(error))
+        facts.problem = LogUnreadableBehind(facts.lines, reason) if facts.lines else LogUnreadable(reason)
     return facts
 
 
@@ -63,7 +60,7 @@ def _read(stream: Readable, facts: LogFacts, clients: Clients | None, near_ns: i
         if plain is not None and plain(number, line):
             continue
         if number == 1 and b"\0" in line:
-            facts.problem = "is no text"
+            facts.problem = LogIsBinary()
             return
         entries.line(number, line)
         plain = entries.plain
@@ -72,9 +69,7 @@ def _read(stream: Readable, facts: LogFacts, clients: Clients | None, near_ns: i
             if number >= TRIED_LINES or tried >= TRIED_BYTES:
                 break
     if facts.form == "unknown":
-        facts.problem = (
-            "is empty" if not facts.lines else "is of no known format: neither puppetserver.log nor a log of HAProxy"
-        )
+        facts.problem = LogFormUnknown() if facts.lines else LogIsEmpty()
 
 
 class Entries:

@@ -10,9 +10,24 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from inspector import bounds
+from inspector.errors.decryption import (
+    BytesMissing,
+    CipherSuiteNotOpened,
+    ClientHelloMissing,
+    MessageTooLong,
+    NoLabel,
+    NoSecret,
+    NotDecrypted,
+    SecretDoesNotFit,
+    SecretTooLate,
+    ServerHelloMissing,
+    VersionNotOpened,
+)
+from inspector.errors.notice import Notice
+from inspector.errors.secrets import KeyLogLabel
 from inspector.facts import HandshakeFacts
 from inspector.secrets import keylog
 from inspector.secrets.masters import Exchange, master_of
@@ -29,16 +44,12 @@ from inspector.tls.registry import (
     FINISHED,
     HANDSHAKE,
     KEY_UPDATE,
-    cipher_name,
 )
 
 FIRST_DRAFT = 25
 """Earlier drafts of TLS 1.3 authenticate records without their header."""
 
-NO_SECRET = "no secret for this connection"
-WRONG = "the secret does not open its records"
-LOST = "bytes are missing"
-TOO_MUCH = "its secret did not come in time"
+NO_SECRET, WRONG, LOST, TOO_LATE = NoSecret(), SecretDoesNotFit(), BytesMissing(), SecretTooLate()
 
 
 class DecryptionClient(Protocol):
@@ -93,7 +104,7 @@ class RecordLane:
         self.passed_over = False
         """Records were taken for early data that no secret opens."""
         self.has_data = False
-        self.ended = ""
+        self.ended: NotDecrypted | None = None
 
 
 class Channel:
@@ -119,14 +130,14 @@ class Channel:
     def record(self, lane: int, kind: int, version: int, body: bytes | None, mark: Mark) -> None:
         """The next protected record of a direction; ``body`` None where it was passed over by its length."""
         found = self._lanes[lane]
-        if found.ended:
+        if found.ended is not None:
             return
         record = EncryptedRecord(kind, version, body, mark)
         found.waiting.append(record)
         self._hold(found, record.size)
         self.advance()
         if found.held > bounds.HELD_BYTES or (found.held and self._secrets.held > bounds.HELD_ALTOGETHER):
-            self._end(lane, self._reason(lane) or TOO_MUCH)
+            self._end(lane, self._reason(lane) or TOO_LATE)
 
     def advance(self) -> None:
         """Open all that can be opened by now."""
@@ -137,19 +148,22 @@ class Channel:
                 while self._lanes[lane].waiting and self._step(lane):
                     is_moving = True
 
-    def outcome(self) -> tuple[str, tuple[int, int]]:
+    def outcome(self) -> tuple[NotDecrypted | Literal[""], tuple[int, int]]:
         """Why something was not opened, ``""`` where all was; and how many encrypted records of each direction were."""
         self.advance()
         reasons = [
             lane.ended
-            or (self._reason(number) if lane.waiting else WRONG if lane.passed_over and not lane.opened else "")
+            or (self._reason(number) if lane.waiting else WRONG if lane.passed_over and not lane.opened else None)
             for number, lane in enumerate(self._lanes)
         ]
-        return next((reason for reason in reasons if reason), ""), (self._lanes[0].opened, self._lanes[1].opened)
+        return next((reason for reason in reasons if reason is not None), ""), (
+            self._lanes[0].opened,
+            self._lanes[1].opened,
+        )
 
-    def _end(self, lane: int, reason: str) -> None:
+    def _end(self, lane: int, reason: NotDecrypted) -> None:
         found = self._lanes[lane]
-        if not found.ended:
+        if found.ended is None:
             found.ended = reason
             self._let_go(found)
             self._conversation.set_interest(lane, wants_encrypted=False, data_bytes=0)
@@ -158,7 +172,7 @@ class Channel:
         """Deal with the first record that waits; False where something is lacking still."""
         found = self._lanes[lane]
         suite = self._suite(0)
-        if isinstance(suite, str):
+        if isinstance(suite, Notice):
             self._end(lane, suite)
             return True
         if suite is None:
@@ -184,7 +198,7 @@ class Channel:
         for lane in self._lanes:
             self._let_go(lane)
 
-    def _suite(self, number: int) -> Suite | str | None:
+    def _suite(self, number: int) -> Suite | CipherSuiteNotOpened | VersionNotOpened | None:
         """What a handshake negotiated, or why it cannot be opened; None where it is not known yet."""
         known = self._suites.get(number)
         if known is not None:
@@ -196,17 +210,15 @@ class Channel:
         version = TLS13 if answer.version >> 8 == 0x7F and answer.version & 0xFF >= FIRST_DRAFT else answer.version
         protection = protection_of(answer.cipher_suite)
         if protection is None or not is_supported(protection) or not TLS10 <= version <= TLS13:
-            return (
-                f"{cipher_name(answer.cipher_suite)} cannot be opened"
-                if TLS10 <= version <= TLS13
-                else "this version cannot be opened"
-            )
+            return CipherSuiteNotOpened(answer.cipher_suite) if TLS10 <= version <= TLS13 else VersionNotOpened()
         suite = self._suites[number] = Suite(protection, version, ENCRYPT_THEN_MAC in answer.extensions)
         if number == 0 and version != TLS13:
             for lane in (0, 1):
                 keeps_iv = protection.mode == "cbc" and version < TLS11
                 self._conversation.set_interest(
-                    lane, wants_encrypted=not self._lanes[lane].ended, data_bytes=bounds.RECORD_BYTES if keeps_iv else 0
+                    lane,
+                    wants_encrypted=self._lanes[lane].ended is None,
+                    data_bytes=bounds.RECORD_BYTES if keeps_iv else 0,
                 )
         return suite
 
@@ -215,15 +227,15 @@ class Channel:
             self._exchanges.append(Exchange())
         return self._exchanges[number]
 
-    def _reason(self, lane: int) -> str:
+    def _reason(self, lane: int) -> NotDecrypted:
         """Why a direction still waits."""
         suite = self._suite(0)
         if suite is None:
-            return "its ServerHello was not captured"
-        if isinstance(suite, str):
+            return ServerHelloMissing()
+        if isinstance(suite, Notice):
             return suite
         if not self._conversation.handshakes[0].client_random:
-            return "its ClientHello was not captured"
+            return ClientHelloMissing()
         return self._exchange(self._lanes[lane].round).problem or NO_SECRET
 
     # --- up to TLS 1.2
@@ -232,7 +244,7 @@ class Channel:
         if found.opener is None:
             found.opener = self._opener(lane, found)
             if found.opener is None:
-                return bool(found.ended)
+                return found.ended is not None
         if record.body is None or record.kind == APPLICATION_DATA:
             found.opener.passed(record.body)
             found.sequence += 1
@@ -265,7 +277,7 @@ class Channel:
             suite = self._suite(number)
             if suite is None:
                 return None
-            if isinstance(suite, str):
+            if isinstance(suite, Notice):
                 self._end(lane, suite)
                 return None
             handshake = self._conversation.handshakes[number]
@@ -294,7 +306,7 @@ class Channel:
         if found.traffic is None:
             found.traffic = self._traffic(lane, found, suite, labels)
             if found.traffic is None:
-                return bool(found.ended)
+                return found.ended is not None
         is_established = found.stage == len(labels) - 1
         if record.body is None:
             if is_established:
@@ -323,14 +335,14 @@ class Channel:
             self._conversation.unsealed_data(lane, len(plain), record.mark)
         return True
 
-    def _labels(self, lane: int) -> tuple[str, ...]:
+    def _labels(self, lane: int) -> tuple[KeyLogLabel, ...]:
         if lane != self._conversation.client_lane:
             return (keylog.SERVER_HANDSHAKE, keylog.SERVER_TRAFFIC)
         offer = self._conversation.handshakes[0].offer
         early = (keylog.CLIENT_EARLY,) if offer is not None and offer.early_data else ()
         return (*early, keylog.CLIENT_HANDSHAKE, keylog.CLIENT_TRAFFIC)
 
-    def _traffic(self, lane: int, found: RecordLane, suite: Suite, labels: tuple[str, ...]) -> Traffic | None:
+    def _traffic(self, lane: int, found: RecordLane, suite: Suite, labels: tuple[KeyLogLabel, ...]) -> Traffic | None:
         random = self._conversation.handshakes[0].client_random
         if not random:
             return None
@@ -340,13 +352,11 @@ class Channel:
             secret = self._secrets.find(labels[found.stage], random)
         if secret is None:
             if not self._secrets.may_grow:
-                self._end(
-                    lane, f"no {labels[found.stage]} for this connection" if self._secrets.knows(random) else NO_SECRET
-                )
+                self._end(lane, NoLabel(labels[found.stage]) if self._secrets.knows(random) else NO_SECRET)
             return None
         return Traffic(suite.protection, suite.digest, secret)
 
-    def _next_stage_or_end(self, lane: int, found: RecordLane, labels: tuple[str, ...]) -> bool:
+    def _next_stage_or_end(self, lane: int, found: RecordLane, labels: tuple[KeyLogLabel, ...]) -> bool:
         """A record that does not open may be early data: then the next secret is tried, or the record passed over, as a
         server does (RFC 8446, section 4.2.10).
         """
@@ -388,7 +398,7 @@ class Channel:
         while at + 4 <= len(message):
             length = int.from_bytes(message[at + 1 : at + 4], "big")
             if length > bounds.MESSAGE_BYTES:
-                self._end(lane, f"a handshake message of {length:,} bytes")
+                self._end(lane, MessageTooLong(length))
                 return
             if at + 4 + length > len(message):
                 break

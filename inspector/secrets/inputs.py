@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from inspector.errors import UsageError
+from inspector.errors.secrets import SecretsProblem
 from inspector.secrets.channel import Channels
 from inspector.secrets.server_keys import ServerKey, read_server_key
 from inspector.secrets.store import Secrets
@@ -90,6 +91,6 @@ class Supply:
         """What opens records with them, as an engine asks it; None where there are none yet."""
         return Channels(self.secrets) if self.secrets is not None else None
 
-    def problems(self) -> list[str]:
+    def problems(self) -> list[SecretsProblem]:
         """What was wrong with them."""
         return list(self.secrets.problems.values()) if self.secrets is not None else []

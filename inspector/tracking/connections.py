@@ -6,11 +6,12 @@ frames aside.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Literal, Protocol
 
 from msgspec import Struct
 
 from inspector import bounds
+from inspector.errors.decryption import NotDecrypted
 from inspector.facts import (
     C_BEGUN_FLIGHT,
     C_LOST_FLIGHT,
@@ -74,7 +75,7 @@ class RecordDecryptor(Protocol):
 
     def broken(self, lane: int) -> None: ...
 
-    def outcome(self) -> tuple[str, tuple[int, int]]: ...
+    def outcome(self) -> tuple[NotDecrypted | Literal[""], tuple[int, int]]: ...
 
     def close(self) -> None: ...
 

@@ -12,6 +12,7 @@ from typing import Literal, TypeVar, cast
 from msgspec import Struct
 
 from inspector import facts
+from inspector.errors.decryption import NotDecrypted
 from inspector.facts import AlertFact, ConnectionFacts, Facts, HandshakeFacts, PackedEndpoint, unpack_events
 from inspector.tls.registry import FATAL
 from inspector.tls.shapes import AnswerShape, HelloShape
@@ -60,7 +61,7 @@ class Observed(Struct, gc=False):
     closed_how: Literal["fin", "rst"] | None
     gave_up: bool
     offers: bool
-    secrets: str | None
+    secrets: NotDecrypted | str | None
     renegotiations: tuple[Renegotiation, ...] = ()
     service: int = -1
     client: int = -1

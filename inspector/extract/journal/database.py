@@ -16,6 +16,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from inspector.errors.bounds import JournalUnsettled
+from inspector.errors.notice import PathText
+from inspector.text.safe import path_text
+
 APPLICATION = 0x496E7370
 """``Insp``: how SQLite files of ours are told from others (PRAGMA application_id)."""
 
@@ -187,29 +191,21 @@ def to_be_written(path: str) -> Database:
     return Database(sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False))
 
 
-def to_be_read(path: str, follows: bool) -> tuple[Database, str]:
-    """A journal, and what of it cannot be read, or ``""``. Raises sqlite3.Error.
+def to_be_read(path: str, follows: bool) -> tuple[Database, JournalUnsettled | None]:
+    """A journal, and what of it cannot be read, if there is such. Raises sqlite3.Error.
 
     Who ``follows`` shares the index of the log with whoever writes, and makes one where there is none yet. Others leave
     nothing behind: a file without a log is taken as it is.
     """
     log = f"{path}-wal"
     if not follows and not os.path.exists(log):
-        return _read_only(path, LEFT_ALONE), ""
+        return _read_only(path, LEFT_ALONE), None
     try:
-        return _read_only(path, FOLLOWED), ""
+        return _read_only(path, FOLLOWED), None
     except sqlite3.OperationalError:  # a directory in which even a reader may not write the index of the log
         found = _read_only(path, LEFT_ALONE)
         unread = os.path.exists(log) and os.path.getsize(log) > 0
-        return (
-            found,
-            (
-                f"{log}: what was written last stands here and cannot be read without the right to write to its"
-                " directory"
-                if unread
-                else ""
-            ),
-        )
+        return found, JournalUnsettled(PathText(path_text(log))) if unread else None
 
 
 def _read_only(path: str, mode: str) -> Database:

@@ -7,9 +7,12 @@ import sqlite3
 
 from inspector import bounds
 from inspector.errors import UnreadableError
+from inspector.errors.bounds import Bound, JournalLost
+from inspector.errors.notice import PathText
 from inspector.extract.journal import values
 from inspector.extract.journal.database import VERSION, DamagedError, Database, to_be_read
 from inspector.facts import ConnectionFacts, Facts
+from inspector.text.safe import path_text
 
 
 class JournalReader:
@@ -76,14 +79,14 @@ class JournalReader:
             answers=facts.answers,
             certificates=facts.certificates,
             authorities=facts.authorities,
-            bounded=self._forgotten(),
+            bounded=self._lost(),
         )
 
-    def _forgotten(self) -> list[str]:
+    def _lost(self) -> list[Bound]:
         found = self._db.one("SELECT count(*) FROM records WHERE kind = 'limit' AND id = 'journal'")
         return [
-            *([f"the journal {self.path} lost {found} times what was written to it"] if found else []),
-            *([self._unread] if self._unread else []),
+            *([JournalLost(PathText(path_text(self.path)), found)] if found else []),
+            *([self._unread] if self._unread is not None else []),
         ]
 
     def records(self, kind: str) -> list[bytes]:

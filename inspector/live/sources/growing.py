@@ -13,6 +13,9 @@ from typing import BinaryIO
 from msgspec import structs
 
 from inspector.errors import UsageError
+from inspector.errors.logs import LogNoLongerRead, LogProblem, LogRotatedAway, LogWriterGone
+from inspector.errors.notice import ForeignText
+from inspector.findings.wording import worded
 from inspector.live.lru_set import LruSet
 from inspector.logs.entries import LogFacts
 from inspector.logs.reading import Entries, Splitter
@@ -39,9 +42,10 @@ class GrowingLog:
         self._path = path
         self._entries = Entries(self.facts, near_ns=time.time_ns())
         self._splitter = Splitter()
-        self._lost = ""
+        self._lost: LogProblem | None = None
         """Why it cannot be followed at the moment."""
-        self._told = self._before = ""
+        self._told: LogProblem | None = None
+        self._before: LogProblem | None = None
         """What of that was told already; and what the poll before this one found."""
         self._where = ""
         """Where the file that is read lies, as the kernel says."""
@@ -51,8 +55,10 @@ class GrowingLog:
             self._is_pipe = stat.S_ISFIFO(status.st_mode)
             if not self._is_pipe:
                 self._file.seek(max(status.st_size - BEFORE_BYTES, 0))
-        except (OSError, NotALog) as error:
-            raise UsageError(f"--log {path_text(path)}: {getattr(error, 'strerror', None) or error}") from None
+        except NotALog as error:
+            raise UsageError(f"--log {path_text(path)}: {worded(error.problem)}") from None
+        except OSError as error:
+            raise UsageError(f"--log {path_text(path)}: {error.strerror or error}") from None
 
     def _opened(self) -> BinaryIO:
         refuse(os.stat(self._path).st_mode)
@@ -71,32 +77,29 @@ class GrowingLog:
     def poll(self) -> bool:
         """Read what has come; whether a failure or a connection was among it."""
         before = self._newest()
-        lost = ""
+        lost: LogProblem | None = None
         try:
             for _ in range(CHUNKS):
                 chunk = self._file.read(AT_ONCE)
                 if chunk:
                     self._take(self._splitter.feed(chunk))
                     continue
-                lost = (
-                    self._look_for_rotation()
-                    if not self._is_pipe
-                    else "its writer has gone"
-                    if chunk is not None
-                    else ""
-                )
+                if not self._is_pipe:
+                    lost = self._look_for_rotation()
+                elif chunk is not None:
+                    lost = LogWriterGone()
                 break
         except OSError as error:
-            lost = f"cannot be read any more: {error.strerror or error}"
+            lost = LogNoLongerRead(ForeignText(error.strerror or str(error)))
         self._is_lost(lost)
         del self.facts.failures[:-FAILURES], self.facts.proxied[:-CONNECTIONS]
         return self._newest() != before
 
-    def _is_lost(self, lost: str) -> None:
+    def _is_lost(self, lost: LogProblem | None) -> None:
         """Why nothing more can be read, or that it can."""
         self._before = self._lost
         if lost != self._lost:
-            if lost or self.facts.problem == self._lost:
+            if lost is not None or self.facts.problem == self._lost:
                 self.facts.problem = lost
             self._lost = lost
 
@@ -105,7 +108,7 @@ class GrowingLog:
         if self._lost != self._before or self._lost == self._told:
             return ""
         self._told = self._lost
-        return f"{self.facts.path}: {self._lost or 'is read on'}"
+        return f"{self.facts.path}: {worded(self._lost) or 'is read on'}"
 
     def _newest(self) -> tuple[int, int]:
         """The lines of the latest failure and connection."""
@@ -117,37 +120,34 @@ class GrowingLog:
             self.facts.lines = number
             self._entries.line(number, line)
 
-    def _look_for_rotation(self) -> str:
+    def _look_for_rotation(self) -> LogProblem | None:
         """Another file by that name, or the same one made empty. Why the other one cannot be read, else nothing."""
         if os.fstat(self._file.fileno()).st_size < self._file.tell():
             self._file.seek(0)
             self._take(self._splitter.finish())
-            return ""
+            return None
         try:
             if os.stat(self._path).st_ino == self._inode:
-                return ""
+                return None
             file = self._opened()
         except PermissionError as error:
             return self._closed(error)
         except OSError as error:
-            return f"cannot be read any more: {error.strerror or error}"
+            return LogNoLongerRead(ForeignText(error.strerror or str(error)))
         except NotALog as error:
-            return f"cannot be read any more: {error}"
+            return error.problem
         self._file.close()
         self._file = file
         self._take(self._splitter.finish())
-        return ""
+        return None
 
-    def _closed(self, error: PermissionError) -> str:
+    def _closed(self, error: PermissionError) -> LogRotatedAway | None:
         """A directory or a new file that this user may not read: whether there is another file by that name, the old
         one's own place tells.
         """
         if self._place(self._file) == self._where != "" and os.fstat(self._file.fileno()).st_nlink:
-            return ""
-        return (
-            f"was rotated, and the new file cannot be read: {error.strerror}; what is logged from now on is not seen"
-            f" (user {os.geteuid()} needs to read it, or start anew)"
-        )
+            return None
+        return LogRotatedAway(ForeignText(error.strerror or str(error)), os.geteuid())
 
     def close(self) -> None:
         """The end."""
@@ -184,7 +184,7 @@ class GrowingLogs:
 
     def problems(self) -> list[str]:
         """What is wrong with them."""
-        return [f"{log.facts.path}: {log.facts.problem}" for log in self.logs if log.facts.problem]
+        return [f"{log.facts.path}: {worded(log.facts.problem)}" for log in self.logs if log.facts.problem is not None]
 
     def waiting(self) -> list[str]:
         """The connections that a line may be about."""

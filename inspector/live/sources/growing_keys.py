@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import BinaryIO
 
 from inspector.errors import UsageError
+from inspector.errors.notice import ForeignText, PathText
+from inspector.errors.secrets import KeyLogNotRead, SecretsProblem
 from inspector.secrets.channel import Channels
 from inspector.secrets.server_keys import read_server_key
 from inspector.secrets.store import Secrets
@@ -23,7 +25,7 @@ class GrowingKeyLog:
 
     def __init__(self, path: str, secrets: Secrets) -> None:
         """Opened while this process may still read it. Raises UsageError where it is there and cannot be read."""
-        self.problem = ""
+        self.problem: KeyLogNotRead | None = None
         self._path = path
         self._secrets = secrets
         self._rest = b""
@@ -48,11 +50,11 @@ class GrowingKeyLog:
             while self._file is not None and (chunk := self._file.read(AT_ONCE)):
                 self._take(chunk)
             self._look_for_another()
-            self.problem = ""
+            self.problem = None
         except FileNotFoundError:
             return
         except OSError as error:
-            self.problem = f"{path_text(self._path)}: cannot be read any more: {error.strerror or error}"
+            self.problem = KeyLogNotRead(PathText(path_text(self._path)), ForeignText(error.strerror or str(error)))
 
     def _take(self, chunk: bytes) -> None:
         *whole, rest = (self._rest + chunk).split(b"\n")
@@ -98,7 +100,7 @@ class GrowingKeys:
         """What opens records with them, as an engine asks it."""
         return Channels(self.secrets)
 
-    def problems(self) -> list[str]:
+    def problems(self) -> list[SecretsProblem]:
         """What is wrong with them."""
         return [*self.secrets.problems.values(), *(log.problem for log in self.logs if log.problem)]
 
