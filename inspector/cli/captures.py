@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from inspector.errors import UsageError
-from inspector.findings.wording import worded
 from inspector.text.hostport import parsed
 
 if TYPE_CHECKING:
@@ -161,6 +160,7 @@ def analysis_of(asked: CaptureArguments, given: SecretInputs | None = None) -> A
     """
     from inspector.cli.progress import Progress
     from inspector.extract.processes import add_logs, extract
+    from inspector.findings.wording import worded
     from inspector.text.safe import safe_text
 
     given = given or asked.given()
