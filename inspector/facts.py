@@ -166,7 +166,7 @@ class HandshakeFacts(Struct, gc=False, array_like=True):
     client_chain: tuple[bytes, ...] = ()
     authorities: bytes | None = None
     issued_ticket: bytes | None = None
-    seen: int = 0
+    messages: int = 0
     """The C_ and S_ bits above."""
     hello_frame: int = 0
     answer_frame: int = 0
@@ -221,8 +221,8 @@ class LaneFacts(Struct, gc=False, array_like=True):
 
 
 class ConnectionFacts(Struct, gc=False, array_like=True):
-    """The TLS view of one flow. ``inside``: decrypted renegotiations. ``secrets``: None where none were looked for,
-    else why they opened not all, or ``""``; any other text comes from a journal of an earlier version.
+    """The TLS view of one flow. ``renegotiations``: decrypted renegotiations. ``secrets``: None where none were looked
+    for, else why they opened not all, or ``""``; any other text comes from a journal of an earlier version.
 
     ``spread``: where its frames lie in more than one capture, the first and last of them in each. ``sightings``: first
     and last frame of each further place where the same packets were captured once more.
@@ -244,7 +244,7 @@ class ConnectionFacts(Struct, gc=False, array_like=True):
     alerts: tuple[AlertFact, ...]
     anomalies: tuple[AnomalyFact, ...]
     events: bytes
-    inside: tuple[HandshakeFacts, ...] = ()
+    renegotiations: tuple[HandshakeFacts, ...] = ()
     secrets: NotDecrypted | str | None = None
     spread: tuple[tuple[int, int], ...] = ()
     sightings: tuple[tuple[int, int], ...] = ()
@@ -257,7 +257,7 @@ class ConnectionFacts(Struct, gc=False, array_like=True):
     @property
     def handshakes(self) -> tuple[HandshakeFacts, ...]:
         """Its own handshake, then decrypted renegotiations."""
-        return (self.handshake, *self.inside)
+        return (self.handshake, *self.renegotiations)
 
     def certificates(self) -> list[bytes]:
         """The digests of all certificates that were sent."""

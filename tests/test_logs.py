@@ -234,7 +234,7 @@ class Pieces(io.RawIOBase):
         return count
 
 
-@given(st.binary(max_size=400), st.integers(1, 50))
+@given(st.binary(max_size=400).filter(lambda data: data[:2] not in (b"\xff\xfe", b"\xfe\xff")), st.integers(1, 50))
 @settings(max_examples=200)
 def test_lines_do_not_depend_on_how_they_are_read(data: bytes, size: int) -> None:
     whole = [line.rstrip(b"\r") for line in data.split(b"\n")]

@@ -15,7 +15,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 import msgspec
 import pytest
 
-from inspector.bundle.writing import Order, write_bundle
+from inspector.bundle.writing import BundleRequest, write_bundle
 from inspector.errors.bounds import Bound
 from inspector.errors.captures import CaptureDamage, InputUnreadable
 from inspector.errors.decryption import NotDecrypted
@@ -113,7 +113,7 @@ def test_no_limit_names_anybody(tmp_path: Path, text: str) -> None:
     facts = facts_of(tmp_path, text)
     analysis = judge(facts, Options())
     assert any(SECRET in limit.text for limit in analysis.document.limits)
-    order = Order([f"{SECRET}.pcap"], command=["inspector", "report", f"{SECRET}.pcap", "--redact"], key=KEY)
+    order = BundleRequest([f"{SECRET}.pcap"], command=["inspector", "report", f"{SECRET}.pcap", "--redact"], key=KEY)
     before = Path.cwd()
     os.chdir(tmp_path)
     try:

@@ -50,9 +50,9 @@ class CaptureArguments(NamedTuple):
         """The secrets, read. Raises UsageError."""
         if not self.key_logs and not self.server_keys:
             return None
-        from inspector.secrets.inputs import given
+        from inspector.secrets.inputs import read_inputs
 
-        return given(self.key_logs, self.server_keys, passphrase)
+        return read_inputs(self.key_logs, self.server_keys, passphrase)
 
 
 def passphrase(prompt: str) -> str:
@@ -170,7 +170,7 @@ def analysis_of(asked: CaptureArguments, given: SecretInputs | None = None) -> A
         progress.opened(story)
         import inspector.findings.judge  # noqa: F401 - loaded here, the other processes are at work by then
 
-    facts = extract(asked.files, progress.advance, opened, given=given)
+    facts = extract(asked.files, progress.advance, opened, secrets=given)
     progress.done()
     for problem in facts.problems:
         click.echo(f"inspector: {worded(problem)}", err=True)

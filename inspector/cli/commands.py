@@ -249,7 +249,7 @@ def _open(
         view=View(*view),
         ascii_wanted=ascii_wanted,
         loading=loading,
-        given=given,
+        secret_inputs=given,
     )
     status = app.run()
     if app.problem:

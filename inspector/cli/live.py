@@ -68,7 +68,7 @@ def live_command(ascii_wanted: bool, settings: str | None, piped: str | None, **
                 view=View(),
                 ascii_wanted=ascii_wanted,
                 loading=listening,
-                given=given,
+                secret_inputs=given,
             )
 
             def end(number: int, frame: object) -> None:

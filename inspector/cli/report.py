@@ -97,8 +97,8 @@ def _write(
     force: bool,
 ) -> None:
     """Write the bundle and say what was written. Raises UsageError."""
-    from inspector.bundle.scope import Wish
-    from inspector.bundle.writing import Order, write_bundle
+    from inspector.bundle.scope import ScopeRequest
+    from inspector.bundle.writing import BundleRequest, write_bundle
     from inspector.text.safe import path_text, safe_text
 
     key = None
@@ -111,9 +111,9 @@ def _write(
                 f"inspector: a new redaction key lies in {path_text(str(place))}: keep it, and keep it to yourself",
                 err=True,
             )
-    order = Order(
+    order = BundleRequest(
         files,
-        Wish(incident, since, until),
+        ScopeRequest(incident, since, until),
         ["inspector", *(path_text(word) for word in sys.argv[1:])],
         key,
         force,

@@ -100,23 +100,23 @@ class Entries:
         if self._envelope.is_empty and not SUSPICIOUS.match(line):
             self._one.continued(line)
             return
-        found = self._envelope.open(line)
-        if found is not None:
-            for text in found.text.split(b"\n"):
-                self._give(number, text.rstrip(b"\r"), found)
+        opened = self._envelope.open(line)
+        if opened is not None:
+            for text in opened.text.split(b"\n"):
+                self._give(number, text.rstrip(b"\r"), opened)
 
-    def _give(self, number: int, text: bytes, found: OpenedLog) -> None:
+    def _give(self, number: int, text: bytes, opened: OpenedLog) -> None:
         """A line as its program wrote it, and what its envelope said."""
-        source = self._one if not found.source else self._puppet.get(found.source)
+        source = self._one if not opened.source else self._puppet.get(opened.source)
         if source is None:
             if len(self._puppet) >= SOURCES:
                 self._puppet.clear()
-            source = self._puppet[found.source] = PuppetServerLog(self.facts)
-        text = puppetserver.completed(text, found.at)
+            source = self._puppet[opened.source] = PuppetServerLog(self.facts)
+        text = puppetserver.completed(text, opened.at)
         if source.line(number, text):
             if self.facts.form == "unknown" and puppetserver.is_ours(text):
                 self.facts.form = "puppetserver"
-        elif self._may_be_haproxy(text, found.source) and self._haproxy.line(number, text, found.at, found.source):
+        elif self._may_be_haproxy(text, opened.source) and self._haproxy.line(number, text, opened.at, opened.source):
             if self.facts.form == "unknown":
                 self.facts.form = "haproxy"
         else:
@@ -131,9 +131,9 @@ class Entries:
             or haproxy.CLIENT.search(text, 0, 256) is not None
         )
 
-    def _is_head(self, found: OpenedLog) -> bool:
-        first = found.text.partition(b"\n")[0]
-        return puppetserver.is_ours(first) or haproxy.is_ours(found._replace(text=first), self._clients)
+    def _is_head(self, opened: OpenedLog) -> bool:
+        first = opened.text.partition(b"\n")[0]
+        return puppetserver.is_ours(first) or haproxy.is_ours(opened._replace(text=first), self._clients)
 
 
 class Splitter:

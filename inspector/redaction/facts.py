@@ -63,7 +63,7 @@ def redacted_facts(facts: Facts, disguise: Disguise, remaker: Remaker) -> Facts:
     for digest, listed in facts.authorities.items():
         new = remaker.authorities(listed)
         authorities[disguise.digest(digest)] = new
-    found = Facts(
+    redacted = Facts(
         [_capture(c, disguise) for c in facts.captures],
         certificates=certificates,
         authorities=authorities,
@@ -75,8 +75,8 @@ def redacted_facts(facts: Facts, disguise: Disguise, remaker: Remaker) -> Facts:
     )
     shapes: dict[bytes, HelloShape] = {}
     for packed in facts.connections:
-        found.add(_connection(facts.unpack(packed), disguise, shapes))
-    return found
+        redacted.add(_connection(facts.unpack(packed), disguise, shapes))
+    return redacted
 
 
 def redacted_options(options: Options, disguise: Disguise) -> Options:
@@ -86,7 +86,7 @@ def redacted_options(options: Options, disguise: Disguise) -> Options:
 
 def _capture(capture: CaptureFacts, disguise: Disguise) -> CaptureFacts:
     unopened = tuple(
-        found._replace(ends=tuple(disguise.address(end) for end in found.ends)) for found in capture.unopened
+        frames._replace(ends=tuple(disguise.address(end) for end in frames.ends)) for frames in capture.unopened
     )
     damage = _notice(capture.damage, disguise)
     return msgspec.structs.replace(capture, path=path_name(capture.path, disguise), damage=damage, unopened=unopened)
@@ -117,7 +117,7 @@ def _connection(old: ConnectionFacts, disguise: Disguise, shapes: dict[bytes, He
         client=_endpoint(old.client, disguise),
         server=_endpoint(old.server, disguise),
         handshake=_handshake(old.handshake, disguise, shapes),
-        inside=tuple(_handshake(inner, disguise, shapes) for inner in old.inside),
+        renegotiations=tuple(_handshake(inner, disguise, shapes) for inner in old.renegotiations),
         secrets=_notice(old.secrets, disguise),
     )
 

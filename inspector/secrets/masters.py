@@ -106,9 +106,9 @@ def _decrypted(
 ) -> bytes | None:
     """The premaster secret of an RSA key exchange."""
     encrypted = (exchange.key_exchange or b"")[2:]
-    found = secrets.find(keylog.RSA_PREMASTER, encrypted[:8])
-    if found is not None or not secrets.server_keys:
-        return found
+    premaster = secrets.find(keylog.RSA_PREMASTER, encrypted[:8])
+    if premaster is not None or not secrets.server_keys:
+        return premaster
     answer = handshake.answer
     name = cipher_name(answer.cipher_suite) if answer is not None else ""
     if not name.startswith("TLS_RSA_"):
@@ -118,7 +118,7 @@ def _decrypted(
     if key is None:
         exchange.problem = NoServerKey()
         return None
-    found = key.premaster_secret(encrypted)
-    if found is None:
+    premaster = key.premaster_secret(encrypted)
+    if premaster is None:
         exchange.problem = ServerKeyDoesNotFit()
-    return found
+    return premaster

@@ -34,7 +34,7 @@ class Secrets:
         self.may_grow = may_grow
         self.problems: dict[str, SecretsProblem] = {}
         """By the file's name; under an empty one that later secrets are not kept."""
-        self.held = 0
+        self.held_bytes = 0
         """Bytes of all connections that wait for something."""
         self._by_random: dict[tuple[str, bytes], bytes] = {}
         self._sessions: dict[bytes, bytes] = {}

@@ -8,7 +8,7 @@ from pathlib import Path
 MOST = 20
 
 
-def place() -> Path:
+def recent_path() -> Path:
     """The file."""
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "inspector" / "filters"
 
@@ -16,7 +16,7 @@ def place() -> Path:
 def load() -> list[str]:
     """The last one first; nothing where there are none."""
     try:
-        lines = place().read_text(encoding="utf-8").splitlines()
+        lines = recent_path().read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
         return []
     return [line for line in lines if line.strip() and line.isprintable()][:MOST]
@@ -25,7 +25,7 @@ def load() -> list[str]:
 def save(expressions: list[str]) -> None:
     """Keep them; where the place cannot be written they last as long as the program."""
     try:
-        place().parent.mkdir(parents=True, exist_ok=True)
-        place().write_text("".join(f"{e}\n" for e in expressions[:MOST]), encoding="utf-8")
+        recent_path().parent.mkdir(parents=True, exist_ok=True)
+        recent_path().write_text("".join(f"{e}\n" for e in expressions[:MOST]), encoding="utf-8")
     except OSError:
         return
