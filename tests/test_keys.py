@@ -17,7 +17,7 @@ from textual.widgets.input import Selection
 import inspector.tui
 from inspector.tui import bindings
 from inspector.tui.app import InspectorApp
-from inspector.tui.dialogs.keys import SAID, KeysDialog, listed
+from inspector.tui.dialogs.keys import KEY_WORDS, KeysDialog, listed
 from tests.app import WAYS, app_of, home, loaded, pressed, then
 from tests.conftest import find
 from tests.deeds import DEEDS, NOTHING_OF, OTHERWISE, READY, Check, changes, is_nothing
@@ -53,7 +53,7 @@ def every() -> list[tuple[str, Binding]]:
 
 
 def written(keys: str) -> str:
-    return ", ".join(f"`{SAID.get(k, k)}`" for k in keys.split(","))
+    return ", ".join(f"`{KEY_WORDS.get(k, k)}`" for k in keys.split(","))
 
 
 def table() -> str:

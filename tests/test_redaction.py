@@ -461,5 +461,15 @@ def test_hidden_facts_stay_hidden(tmp_path: Path) -> None:
             "preamble",
             "handshake",
         ),
-        *("from_client", "from_server", "alerts", "anomalies", "events", "inside", "secrets", "spread", "sightings"),
+        *(
+            "from_client",
+            "from_server",
+            "alerts",
+            "anomalies",
+            "events",
+            "renegotiations",
+            "secrets",
+            "spread",
+            "sightings",
+        ),
     }

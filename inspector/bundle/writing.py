@@ -61,18 +61,18 @@ class Bundle:
     notes: list[str] = field(default_factory=list)
 
 
-def write_bundle(analysis: Analysis, directory: str, order: BundleRequest) -> Bundle:
+def write_bundle(analysis: Analysis, directory: str, request: BundleRequest) -> Bundle:
     """Write all files. Nothing is left where that fails. Raises UsageError where it cannot be written, or nothing fits
     the wish.
     """
     target = Path(directory)
-    _require_room(target, order.is_forced)
-    subject = subject_of(analysis, order.paths, order.scope_request, order.command, order.key)
+    _require_room(target, request.is_forced)
+    subject = subject_of(analysis, request.paths, request.scope_request, request.command, request.key)
     partial = target.with_name(target.name + ".partial")
     try:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True, mode=0o700)
-        bundle = _written(subject, partial, target.name, order.secrets)
+        bundle = _written(subject, partial, target.name, request.secrets)
         if target.exists():
             _replace(partial, target)
         else:

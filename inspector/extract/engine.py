@@ -205,7 +205,7 @@ class LiveEngine(Engine):
         """Frames in; also their segments, and how far into each somebody looked."""
         segments = self.feed(batch)
         self.evicted = self._flows.evicted
-        return segments, self._flows.reach if len(segments) else None
+        return segments, self._flows.extent if len(segments) else None
 
     def settle(self, now_ns: int) -> tuple[list[ConnectionFacts], Iterator[ConnectionFacts]]:
         """Connections that have ended, and open ones whose handshake is decided since; the latter must be packed at

@@ -262,7 +262,7 @@ def _jsse(decision: Decision, cached: bytes | None = None, identity: Step | None
 
 
 _NOT_APPLICABLE = _jsse(NOT_APPLICABLE)
-_MODERN = _jsse(
+_TLS13 = _jsse(
     decide(
         Offer(
             is_tls13=True,
@@ -305,7 +305,7 @@ def _judge(case: Case, observed: Observed) -> Judgement:
     if observed.kind is None:
         return _UNCLEAR.get(observed.reason, _NOT_APPLICABLE)
     if observed.is_tls13:
-        return _MODERN
+        return _TLS13
     entry = observed.entry
     session = entry.session
     answer = observed.answer

@@ -68,9 +68,11 @@ class Scene:
     @cached_property
     def leaves(self) -> list[bytes]:
         """The certificates that up to TLS 1.2 were shown, or that sessions in use were issued with."""
-        inside = {h.chain[0] for s in self.old if s.renegotiations for h in s.client_leg.renegotiations if h.chain}
+        later_leaves = {
+            h.chain[0] for s in self.old if s.renegotiations for h in s.client_leg.renegotiations if h.chain
+        }
         return sorted(
-            inside
+            later_leaves
             | {s.leaf for s in self.full if s.leaf is not None}
             | {s.entry.session.leaf for s in self.old if s.entry.session and s.entry.session.leaf}
         )

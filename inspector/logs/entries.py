@@ -94,7 +94,7 @@ class LogFacts(Struct):
     untimed: int = 0
     others: int = 0
 
-    def reach(self, ns: int, has_zone: bool) -> None:
+    def note_time(self, ns: int, has_zone: bool) -> None:
         """A line of this time was read."""
         self.has_zone = has_zone
         self.first_ns = ns if self.first_ns is None else min(self.first_ns, ns)

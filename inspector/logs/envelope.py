@@ -63,7 +63,7 @@ CRI = re.compile(rb"^(\d{4}-\S+) (stdout|stderr) ([FP])\S* ?(.*)$", re.DOTALL)
 COMPOSE = re.compile(rb"^([\w./@-]{1,200}) *\| ?(.*)$", re.DOTALL)
 KUBECTL = re.compile(rb"^\[([\w./:-]{1,255})\]:? (.*)$", re.DOTALL)
 STAMPED = re.compile(rb"^\[?(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[^\s\]]*|\d{10}(?:\.\d{1,9})?)\]?[ \t]+(.*)$", re.DOTALL)
-PLACE = re.compile(
+PATH_MARK = re.compile(
     rb"^([^\s:{\"\[<|]{1,255}?\.(?:log|gz|txt|out|json|zst)[\w.-]{0,100}?|[^\s:{\"\[<|]{1,255}?)(?:[:-]\d{1,10})?[:-](.*)$",
     re.DOTALL,
 )
@@ -286,7 +286,7 @@ def _numbered(line: bytes) -> OpenedLog | None:
 
 
 def _placed(line: bytes) -> OpenedLog | None:
-    match = PLACE.match(line)
+    match = PATH_MARK.match(line)
     return OpenedLog(match[2], None, match[1]) if match is not None else None
 
 

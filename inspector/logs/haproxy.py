@@ -102,7 +102,7 @@ class HaproxyLog:
         ns, has_zone, resolution_ns = stamp
         port = int(groups[1])
         facts = self.facts
-        facts.reach(ns, has_zone)
+        facts.note_time(ns, has_zone)
         if self._is_kept(client, port):
             server = b"" if groups[12] == NONE else groups[12]
             detail_text = _text(line[match.start(1) :], TEXT)
@@ -128,7 +128,7 @@ class HaproxyLog:
             self.facts.untimed += 1
             return
         facts = self.facts
-        facts.reach(stamp.ns, stamp.has_zone)
+        facts.note_time(stamp.ns, stamp.has_zone)
         if self._is_kept(fields.client, fields.port):
             facts.proxied.append(
                 Proxied(

@@ -169,7 +169,7 @@ class PuppetServerLog:
         except (ValueError, OverflowError):
             at = None
         if at is not None:
-            self.facts.reach(at.ns, at.has_zone)
+            self.facts.note_time(at.ns, at.has_zone)
         if level not in (b"WARN", b"ERROR", b"FATAL"):
             return True
         name = _text(thread or b"")

@@ -181,9 +181,9 @@ class Channel:
             return False
         record = direction.waiting[0]
         is_done = (
-            self._modern(lane, direction, suite, record)
+            self._tls13(lane, direction, suite, record)
             if suite.version == TLS13
-            else self._classic(lane, direction, record)
+            else self._tls12(lane, direction, record)
         )
         if is_done and direction.waiting:
             self._hold(direction, -direction.waiting.popleft().size)
@@ -244,7 +244,7 @@ class Channel:
 
     # --- up to TLS 1.2
 
-    def _classic(self, lane: int, direction: RecordLane, record: EncryptedRecord) -> bool:
+    def _tls12(self, lane: int, direction: RecordLane, record: EncryptedRecord) -> bool:
         if direction.opener is None:
             direction.opener = self._opener(lane, direction)
             if direction.opener is None:
@@ -303,7 +303,7 @@ class Channel:
 
     # --- TLS 1.3
 
-    def _modern(self, lane: int, direction: RecordLane, suite: Suite, record: EncryptedRecord) -> bool:
+    def _tls13(self, lane: int, direction: RecordLane, suite: Suite, record: EncryptedRecord) -> bool:
         if record.kind != APPLICATION_DATA:
             return True
         labels = self._labels(lane)

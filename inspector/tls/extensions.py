@@ -123,7 +123,7 @@ def _selected_alpn(body: Reader, answered: Answered) -> None:
     answered.alpn = next(iter(_protocols(body)), None)
 
 
-Found = TypeVar("Found", Offered, Answered)
+Side = TypeVar("Side", Offered, Answered)
 
 OFFER: dict[int, tuple[str, Callable[[Reader, Offered], None]]] = {
     0: ("server_name", _server_name),
@@ -168,7 +168,7 @@ def read_answer(hello: Reader, answered: Answered) -> None:
     _read(hello, answered, ANSWER)
 
 
-def _read(hello: Reader, into: Found, table: dict[int, tuple[str, Callable[[Reader, Found], None]]]) -> None:
+def _read(hello: Reader, into: Side, table: dict[int, tuple[str, Callable[[Reader, Side], None]]]) -> None:
     try:
         listed = _listed(hello, into)
         while listed:
@@ -187,7 +187,7 @@ def _read(hello: Reader, into: Found, table: dict[int, tuple[str, Callable[[Read
         into.partial = True
 
 
-def _listed(hello: Reader, into: Found) -> Reader:
+def _listed(hello: Reader, into: Side) -> Reader:
     """The list of extensions; where it says that it is longer than the message, what there is of it."""
     at = hello.at
     try:

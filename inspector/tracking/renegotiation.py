@@ -171,10 +171,14 @@ def _end(attempt: _Attempt, events: list[Event]) -> tuple[State, Side | None, in
     return "declined", side, end.frame
 
 
-def _index_of(made: Renegotiation, inside: tuple[HandshakeFacts, ...]) -> int:
+def _index_of(made: Renegotiation, handshakes: tuple[HandshakeFacts, ...]) -> int:
     """Which of the decrypted handshakes it is."""
     frames = {event.frame for event in made.records}
     return next(
-        (number for number, handshake in enumerate(inside) if {handshake.hello_frame, handshake.answer_frame} & frames),
+        (
+            number
+            for number, handshake in enumerate(handshakes)
+            if {handshake.hello_frame, handshake.answer_frame} & frames
+        ),
         -1,
     )

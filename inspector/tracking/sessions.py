@@ -185,7 +185,7 @@ class Ledger:
             self._issue(index, handshake, is_doubtful=True)
             return NOTHING
         if is_tls13(handshake):
-            return self._modern(index, handshake, kind)
+            return self._kind_of_tls13(index, handshake, kind)
         entry = self._offer(index, handshake, kind, self._clouds.get(peers) if peers is not None else None, over_ns)
         if kind == "full":
             self._issue(index, handshake)
@@ -288,7 +288,7 @@ class Ledger:
             ):  # issued anew: the client keeps the later one
                 self._by_key[key] = session
 
-    def _modern(self, index: int, handshake: HandshakeFacts, kind: Kind) -> LedgerEntry:
+    def _kind_of_tls13(self, index: int, handshake: HandshakeFacts, kind: Kind) -> LedgerEntry:
         """TLS 1.3: an identity is a ticket (RFC 8446, section 4.6.1), which secrets show being issued; without them
         equal identities are the same one.
         """

@@ -90,7 +90,7 @@ def retimed(old: ConnectionFacts, client_ns: int, server_ns: int) -> ConnectionF
     is_apart = client_ns != server_ns
     if is_apart:
         events = in_order(events)
-    first, last = _reach(old, events, client_ns, server_ns)
+    first, last = _extent(old, events, client_ns, server_ns)
     alerts = sorted((replace(a, ns=moved(a.ns, a.from_client)) for a in old.alerts), key=lambda a: (a.ns, a.frame))
     packed = pack_events(events)
     return replace(
@@ -110,7 +110,7 @@ def retimed(old: ConnectionFacts, client_ns: int, server_ns: int) -> ConnectionF
     )
 
 
-def _reach(old: ConnectionFacts, events: list[Event], client_ns: int, server_ns: int) -> tuple[int, int]:
+def _extent(old: ConnectionFacts, events: list[Event], client_ns: int, server_ns: int) -> tuple[int, int]:
     """When the first and the last frame of a connection come then. Of an acknowledgement that is no event the side is
     not known.
     """

@@ -21,7 +21,7 @@ from inspector.packets.messages import RawMessage
 from inspector.settings import Settings
 from inspector.text.safe import path_text, safe_text
 from inspector.tls.tree import flattened
-from inspector.tui import AREAS, bindings, clipboard, output_filter as door, places, recent
+from inspector.tui import AREAS, bindings, clipboard, output_filter as output_filter, places, recent
 from inspector.tui.app_state import AppState, Picked, View
 from inspector.tui.certificates import CertificatesScreen
 from inspector.tui.connections import COLUMNS, ConnectionsScreen
@@ -141,7 +141,7 @@ class InspectorApp(Exporting):
         chosen_settings = settings or Settings()
         self.problem = ""
         """Why nothing could be shown, for whoever started the app."""
-        self.door = OutputFilter(door.ascii_wanted(ascii_wanted or chosen_settings.ascii))
+        self.output_filter = OutputFilter(output_filter.ascii_wanted(ascii_wanted or chosen_settings.ascii))
         self._options = options
         self.state = AppState(list(paths), chosen_settings, view or View())
         self.state.secret_inputs = secret_inputs
@@ -163,7 +163,7 @@ class InspectorApp(Exporting):
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """All that is painted goes through our door last."""
-        return [*super().get_line_filters(), self.door]
+        return [*super().get_line_filters(), self.output_filter]
 
     def _made(self, kind: type[Area]) -> Callable[[], Screen[None]]:
         return lambda: kind(self.state)

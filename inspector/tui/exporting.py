@@ -17,8 +17,8 @@ from inspector.tui.app_state import AppState
 from inspector.tui.connections import ConnectionsScreen
 from inspector.tui.dialogs.ask import Ask, Paths
 from inspector.tui.dialogs.choice import Choice, Option
-from inspector.tui.finding_rows import IncidentRows
 from inspector.tui.page import Page
+from inspector.tui.story import ExplanationScreen
 
 EXPORTS = [
     Option("report", "incident report: a folder with HTML, Markdown, packets and all that proves them"),
@@ -65,8 +65,8 @@ class Exporting(App[int]):
 
     def _ask_folder(self, is_redacted: bool) -> None:
         """Where the report goes; about the incident that is on the screen, else about all."""
-        rows = getattr(self.screen, "found", None)
-        incident = rows.incident.id if isinstance(rows, IncidentRows) and rows.incident is not None else ""
+        row = self.screen.row if isinstance(self.screen, ExplanationScreen) else None
+        incident = row.incident.id if row is not None and row.incident is not None else ""
 
         def problem(text: str) -> str | None:
             path = Path(text).expanduser()

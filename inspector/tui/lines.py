@@ -93,9 +93,9 @@ class LineView(Painted):
 
     def _go(self, top: int) -> None:
         self.scroll_to(y=top, animate=False)
-        inside = [i for i, target in enumerate(self.targets) if top <= target < top + self.size.height]
-        if inside and self.cursor not in inside:
-            self.cursor = inside[0] if self.cursor < inside[0] else inside[-1]
+        visible = [i for i, target in enumerate(self.targets) if top <= target < top + self.size.height]
+        if visible and self.cursor not in visible:
+            self.cursor = visible[0] if self.cursor < visible[0] else visible[-1]
         self.refresh()
 
     def action_select(self) -> None:

@@ -30,7 +30,7 @@ from inspector.tui.marks import Line, content
 from inspector.tui.page import Page
 from inspector.tui.shell import Target
 
-Held = tuple[RawMessage, Node]
+TreeItem = tuple[RawMessage, Node]
 VALUE = 160
 
 
@@ -42,7 +42,7 @@ def of_rung(messages: list[RawMessage], events: tuple[Event, ...]) -> list[RawMe
     return [m for m in messages if (m.frame, m.from_client, m.letter, m.decrypted) in wanted]
 
 
-class FieldTree(Tree[Held]):
+class FieldTree(Tree[TreeItem]):
     """The tree; Space picks here as on the ladder, Enter opens and closes a branch."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -148,7 +148,7 @@ class MessageScreen(Page):
     def _fill(self) -> None:
         if not self.is_mounted:
             return
-        tree: Tree[Held] = self.query_one("#fields", Tree)
+        tree: Tree[TreeItem] = self.query_one("#fields", Tree)
         tree.clear()
         tree.root.expand()
         messages = self.messages()
@@ -165,7 +165,7 @@ class MessageScreen(Page):
         tree.focus()
         self.call_after_refresh(self._mark)
 
-    def _grow(self, branch: TreeNode[Held], message: RawMessage, node: Node) -> None:
+    def _grow(self, branch: TreeNode[TreeItem], message: RawMessage, node: Node) -> None:
         for child in node.children:
             parent = (message, child)
             if child.children:
@@ -193,7 +193,7 @@ class MessageScreen(Page):
         self._mark()
 
     def _mark(self) -> None:
-        tree: Tree[Held] = self.query_one("#fields", Tree)
+        tree: Tree[TreeItem] = self.query_one("#fields", Tree)
         page = self.query_one("#bytes", LineView)
         branch = tree.cursor_node.data if tree.cursor_node is not None else None
         if branch is None:
@@ -218,7 +218,7 @@ class MessageScreen(Page):
 
     def action_pick(self) -> None:
         """Pick what the cursor is in, for a comparison."""
-        tree: Tree[Held] = self.query_one("#fields", Tree)
+        tree: Tree[TreeItem] = self.query_one("#fields", Tree)
         branch = tree.cursor_node.data if tree.cursor_node is not None else None
         if branch is not None:
             self.inspector.picked(f"{branch[0].tree.name}, frame {branch[0].frame & (1 << FRAME_BITS) - 1}", branch[0])

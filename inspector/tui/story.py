@@ -16,7 +16,7 @@ from inspector.tui.lines import LineView
 from inspector.tui.marks import Line, coloured, listed, paragraph
 
 
-class FoundScreen(DetailPage):
+class ExplanationScreen(DetailPage):
     """One of a list of findings; ``n`` and ``N`` lead through the list."""
 
     def __init__(self, state: AppState, rows: Sequence[IncidentRows], index: int, at_remedies: bool = False) -> None:
@@ -57,7 +57,7 @@ class FoundScreen(DetailPage):
         return lines
 
 
-class StoryScreen(FoundScreen):
+class StoryScreen(ExplanationScreen):
     """The story of an incident."""
 
     def title_lines(self, width: int) -> list[Line]:
@@ -120,7 +120,7 @@ def _cut(text: str, room: int) -> str:
     return text if len(text) <= room else text[: room - 1] + "…"
 
 
-class FindingScreen(FoundScreen):
+class FindingScreen(ExplanationScreen):
     """A finding that is no incident."""
 
     def title_lines(self, width: int) -> list[Line]:
@@ -157,7 +157,7 @@ class FindingScreen(FoundScreen):
         )
 
 
-def story_of(state: AppState, rows: Sequence[IncidentRows], index: int, at_remedies: bool = False) -> FoundScreen:
+def story_of(state: AppState, rows: Sequence[IncidentRows], index: int, at_remedies: bool = False) -> ExplanationScreen:
     """The screen that tells a finding."""
     kind = FindingScreen if rows[index].incident is None else StoryScreen
     return kind(state, rows, index, at_remedies)

@@ -58,7 +58,7 @@ class FlowTable:
         self._most = most
         self._young: dict[Key, Flow] = {}
         self._closing: dict[Key, Flow] = {}
-        self.reach: ParsedExtent | None = None
+        self.extent: ParsedExtent | None = None
         """Live: how far into each segment of the last batch anybody looked."""
         self._start_ns: int | None = None
         self._now = 0
@@ -83,9 +83,9 @@ class FlowTable:
             self._start_ns = int(batch.time_ns.min())
         if self._draining:
             batch = batch.select(mask_of_flows(batch, list(self._flows)))
-        self.reach = ParsedExtent() if self._live else None
+        self.extent = ParsedExtent() if self._live else None
         if len(batch):
-            self._feed(Grouped(batch, self.reach))
+            self._feed(Grouped(batch, self.extent))
         self._now = max(now, self._now)
         if now - self._swept > SWEEP_NS or len(self._flows) > self._most or self._draining:
             self._sweep(now)
@@ -264,8 +264,8 @@ class FlowTable:
         """A span that does not simply come next, segment by segment."""
         for row in range(first, end):
             start = run.start[row]
-            if run.reach is not None:
-                run.reach[row] = run.captured[row]
+            if run.extent is not None:
+                run.extent[row] = run.captured[row]
             piece = run.data[start : start + run.captured[row]].tobytes()
             stream.insert(stream.offset(seq), piece, run.length[row], run.frame + run.number[row], run.time_ns[row])
             seq = seq + run.length[row] & 0xFFFFFFFF

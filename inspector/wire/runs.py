@@ -32,10 +32,10 @@ acknowledgement number (of the first segment).
 
 class Run:
     """Columns of a sorted batch as lists. ``before``: payload bytes of all rows before this one. ``frame``: the
-    capture's frame reference base. ``reach``: see ``ParsedExtent``.
+    capture's frame reference base. ``extent``: see ``ParsedExtent``.
     """
 
-    __slots__ = ("before", "captured", "data", "frame", "length", "number", "reach", "start", "time_ns")
+    __slots__ = ("before", "captured", "data", "extent", "frame", "length", "number", "start", "time_ns")
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Run:
         number: list[int],
         time_ns: list[int],
         frame: int,
-        reach: list[int] | None,
+        extent: list[int] | None,
     ) -> None:
         self.data = data
         self.start = start
@@ -57,7 +57,7 @@ class Run:
         self.number = number
         self.time_ns = time_ns
         self.frame = frame
-        self.reach = reach
+        self.extent = extent
 
     def head(self, row: int) -> bytes:
         """The first bytes that a segment holds."""
@@ -145,8 +145,8 @@ class Grouped:
     ``spread``: as in ``FlowRuns``. The others: as in ``SegmentBatch``.
     """
 
-    def __init__(self, batch: SegmentBatch, reach: ParsedExtent | None = None) -> None:
-        """``reach``: to be filled in while the spans are followed."""
+    def __init__(self, batch: SegmentBatch, extent: ParsedExtent | None = None) -> None:
+        """``extent``: to be filled in while the spans are followed."""
         low, high = np.minimum(batch.source, batch.target), np.maximum(batch.source, batch.target)
         mixed = _mixed(low, high)
         in_time = bool((batch.time_ns[1:] >= batch.time_ns[:-1]).all())
@@ -164,14 +164,14 @@ class Grouped:
         answered = fresh.copy()  # what answers a SYN may be the first segment of this batch
         answered[1:] |= flags[:-1] & (SYN | ACK) == SYN | ACK
         rows = np.flatnonzero((length > 0) | (control != 0) | answered)
-        if reach is not None:
-            reach.number, reach.busy, reach.control = (
+        if extent is not None:
+            extent.number, extent.busy, extent.control = (
                 batch.number[order],
                 np.bincount(group)[group] > BUSY_SEGMENTS,
                 control != 0,
             )
-            reach.rows, reach.looked = rows, [0] * len(rows)
-        self._looked = None if reach is None else reach.looked
+            extent.rows, extent.looked = rows, [0] * len(rows)
+        self._looked = None if extent is None else extent.looked
         kept = order[rows]
         self.data = batch.data
         self.frame = facts.frame_reference(batch.capture, 0)
@@ -240,7 +240,7 @@ class Grouped:
             number=number.tolist(),
             time_ns=time_ns.tolist(),
             frame=self.frame,
-            reach=self._looked,
+            extent=self._looked,
         )
         columns = (firsts, ends, *(column[rows][firsts] for column in (self.lane, self.seq, self.control, self.flags)))
         sums = (before[ends] - before[firsts], held_before[ends] - held_before[firsts])

@@ -248,8 +248,8 @@ def _link(batch: FrameBatch, stops: Counter[Stop]) -> tuple[I64, I64, Rows]:
         length, kinds_at = COLUMNS[kind]
         at = offset[rows]
         here = at + length
-        inside = here + 1 <= end[rows]
-        _count_short(stops, layer, batch, rows, inside)
+        encapsulated = here + 1 <= end[rows]
+        _count_short(stops, layer, batch, rows, encapsulated)
         if kinds_at != BY_VERSION:
             value = _u16(data, at + kinds_at)
             for _ in range(2):
@@ -265,7 +265,7 @@ def _link(batch: FrameBatch, stops: Counter[Stop]) -> tuple[I64, I64, Rows]:
             nibble = data[np.minimum(here, len(data) - 1)] >> 4
             value = np.where(nibble == 4, ETHERTYPE_IPV4, np.where(nibble == 6, ETHERTYPE_IPV6, ETHERTYPE_LLC))
         network[rows] = here
-        ethertype[rows] = np.where(inside, value, NOTHING)
+        ethertype[rows] = np.where(encapsulated, value, NOTHING)
     others = ~_is_one_of(ethertype, (ETHERTYPE_IPV4, ETHERTYPE_IPV6, NOTHING))
     if others.any():
         for value, frames in zip(

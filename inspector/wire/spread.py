@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from inspector.facts import FRAME_BITS
 
-Place = tuple[int, int]
+FrameRange = tuple[int, int]
 """Lowest and highest frame reference in one capture."""
 
 
@@ -17,7 +17,7 @@ class Spread:
 
     def __init__(self, *references: int) -> None:
         """``references``: of frames that are known already."""
-        self._by_capture: dict[int, Place] = {}
+        self._by_capture: dict[int, FrameRange] = {}
         self.again: set[int] = set()
         self.widened(references)
 
@@ -28,10 +28,10 @@ class Spread:
             self._by_capture[reference >> FRAME_BITS] = (min(low, reference), max(high, reference))
         return self
 
-    def places(self) -> tuple[Place, ...]:
+    def places(self) -> tuple[FrameRange, ...]:
         """All of them by capture; nothing where it is but one."""
         return tuple(self._by_capture[c] for c in sorted(self._by_capture)) if len(self._by_capture) > 1 else ()
 
-    def sightings(self) -> tuple[Place, ...]:
+    def sightings(self) -> tuple[FrameRange, ...]:
         """Those in captures that hold copies."""
         return tuple(self._by_capture[c] for c in sorted(self.again) if c in self._by_capture)

@@ -263,9 +263,9 @@ class Stream:
             if (reader.sealed or rows.data[at] == APPLICATION_DATA) and reader.skip_record(
                 rows.data, at, captured - skip, frame, ns
             ):
-                if rows.reach is not None:
-                    rows.reach[row] = min(skip + PASSED_BYTES, captured)
+                if rows.extent is not None:
+                    rows.extent[row] = min(skip + PASSED_BYTES, captured)
                 continue
             reader.feed(offset + skip, rows.data[at : start + captured].tobytes(), frame, ns)
-            if rows.reach is not None:
-                rows.reach[row] = captured
+            if rows.extent is not None:
+                rows.extent[row] = captured

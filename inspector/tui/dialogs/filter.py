@@ -73,7 +73,7 @@ class Completion(Suggester):
 
     def __init__(self, state: AppState) -> None:
         super().__init__(use_cache=False, case_sensitive=True)
-        self._desk = state
+        self._state = state
 
     async def get_suggestion(self, value: str) -> str | None:
         """The whole line, or None."""
@@ -82,7 +82,7 @@ class Completion(Suggester):
             return None
         fitting = [
             text
-            for text, _ in completions(value, self._desk.columns)
+            for text, _ in completions(value, self._state.columns)
             if text.startswith(word) and text != word and safe_text(text, 1000) == text
         ]
         return value[: len(value) - len(word)] + fitting[0] if fitting else None
@@ -106,14 +106,14 @@ class FilterDialog(ModalScreen[str | None]):
 
     def __init__(self, state: AppState) -> None:
         super().__init__(classes="dialog")
-        self._desk = state
+        self._state = state
 
     def compose(self) -> ComposeResult:
         """A line, what is wrong with it, what it may become."""
         with Vertical():
             yield Label(Content("Filter connections"), classes="title")
             yield Input(
-                self._desk.view.filter, placeholder=EXAMPLE, suggester=Completion(self._desk), select_on_focus=False
+                self._state.view.filter, placeholder=EXAMPLE, suggester=Completion(self._state), select_on_focus=False
             )
             yield Static(id="hint")
             yield OptionList(id="completions", markup=False)
@@ -121,7 +121,7 @@ class FilterDialog(ModalScreen[str | None]):
     def on_mount(self) -> None:
         """The line takes the keys."""
         self.query_one(Input).focus()
-        self._explain(self._desk.view.filter)
+        self._explain(self._state.view.filter)
 
     def on_input_changed(self, message: Input.Changed) -> None:
         """Look at it while it is typed."""
@@ -130,8 +130,8 @@ class FilterDialog(ModalScreen[str | None]):
     def _explain(self, text: str) -> None:
         hint = self.query_one("#hint", Static)
         hint.update(self._judged(text))
-        entries = [(e, "used before") for e in self._desk.recent if not text.strip() or text in e] + completions(
-            text, self._desk.columns
+        entries = [(e, "used before") for e in self._state.recent if not text.strip() or text in e] + completions(
+            text, self._state.columns
         )
         listed = self.query_one(OptionList)
         listed.clear_options()
@@ -156,11 +156,11 @@ class FilterDialog(ModalScreen[str | None]):
             caret = " " * max(column, 0) + "^"
             reason = safe_text(str(error).removeprefix("filter: "), MOST_REASON)
             return Content.assemble((caret + "\n", "bold $text-error"), (reason, "$text-error"))
-        columns = self._desk.columns
+        columns = self._state.columns
         if columns is None:
             return Content("Applied as soon as all is read.")
-        count = len(columns.matching(test, self._desk.scope))
-        return Content(f"{count:,} of {len(columns.matching(None, self._desk.scope)):,} connections match")
+        count = len(columns.matching(test, self._state.scope))
+        return Content(f"{count:,} of {len(columns.matching(None, self._state.scope)):,} connections match")
 
     def action_complete(self) -> None:
         """Take what is suggested."""

@@ -14,7 +14,7 @@ from textual.widgets import Label
 
 from inspector.tui.rows import Cell, Column, Rows
 
-SAID = {"question_mark": "?", "slash": "/", "pageup": "page up", "pagedown": "page down"}
+KEY_WORDS = {"question_mark": "?", "slash": "/", "pageup": "page up", "pagedown": "page down"}
 
 
 class Key(NamedTuple):
@@ -33,7 +33,7 @@ def listed(bindings: Iterable[ActiveBinding]) -> list[Key]:
         binding = active.binding
         if binding.id is None or not active.enabled:
             continue
-        key = SAID.get(binding.key, binding.key)
+        key = KEY_WORDS.get(binding.key, binding.key)
         known = keys.get(binding.id)
         keys[binding.id] = (
             known._replace(keys=f"{known.keys}, {key}")
