@@ -159,6 +159,25 @@ def test_a_class_has_a_name_of_its_own() -> None:
     assert not {name: where for name, where in places.items() if len(where) > 1}
 
 
+BAGS = {
+    "live/sources/sniff.py": "Scapy's sockets and cypcap have no types",
+}
+"""Where values without a type are kept by their name, and why."""
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_no_bag_of_anything(path: Path) -> None:
+    """No ``dict[str, Any]``, and ``**values: Any`` only where click hands options over: what travels has a type."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    bags = [ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Subscript)]
+    bags = [bag for bag in bags if re.fullmatch(r"(dict|Mapping)\[(str|Any), Any\]", bag)]
+    assert bool(bags) == (str(path.relative_to(PACKAGE)) in BAGS), bags
+    if path.name != "options.py" or room(path) != "cli":
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef) and node.args.kwarg is not None:
+                assert ast.unparse(node.args.kwarg.annotation or ast.Name("")) != "Any", f"{path.name}:{node.lineno}"
+
+
 MOST_POSITIONAL = 6
 
 

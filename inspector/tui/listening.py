@@ -148,7 +148,7 @@ class Listening(Growing):
             )
         if watching.lag_ns > SECOND_NS:
             parts.append(f"lag {watching.lag_ns / SECOND_NS:.1f} s")
-        slow = next((source.by for source in watching.sources if source.by.startswith("Scapy")), "")
+        slow = next((source.by for source in watching.sources if source.method == "scapy"), "")
         if slow:
             parts.append(f"by {slow}: slow")
         packets, connections = self._rates

@@ -199,7 +199,7 @@ def _program() -> str:
     return os.path.basename(sys.argv[0]) if not sys.argv[0].endswith(".py") else "inspector"
 
 
-def told(checks: list[Check], escape: Callable[[str], str]) -> str:
+def lines(checks: list[Check], escape: Callable[[str], str]) -> str:
     """As text, a line each, and below it what mends it."""
     lines = []
     for check in checks:

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from typing import Any, BinaryIO
+from collections.abc import Mapping
+from typing import BinaryIO
 
 import msgspec
 
@@ -219,7 +220,7 @@ class LinePrinter:
         if name:
             self._watching.record(record, name, encoded)
 
-    def _plain(self, record: str, values: dict[str, Any]) -> None:
+    def _plain(self, record: str, values: Mapping[str, object]) -> None:
         self._out.write(self._encode({"record": record, **values}) + b"\n")
         self._out.flush()
         if record == "statistics":

@@ -12,6 +12,7 @@ from inspector.errors import UsageError
 from inspector.live.host.privileges import Account, account, become
 from inspector.live.sources.interface import InterfaceSource
 from inspector.live.sources.processes import Command
+from inspector.live.sources.sniff_messages import CaptureMethod
 from inspector.live.sources.source import PipeSource, Source
 
 ANY = "any"
@@ -22,9 +23,7 @@ MOST_ANCESTORS = 64
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to capture. ``vips``: (host, port). ``piped``: a descriptor that holds a capture. ``by``: libpcap, scapy or
-    any.
-    """
+    """What to capture. ``vips``: (host, port). ``piped``: a descriptor that holds a capture."""
 
     interfaces: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
@@ -35,7 +34,7 @@ class Request:
     buffer_mib: int = BUFFER_MIB
     promiscuous: bool = False
     user: str | None = None
-    by: str = "any"
+    by: CaptureMethod = "any"
 
 
 @dataclass(slots=True)
