@@ -5,25 +5,24 @@ remembered.
 from __future__ import annotations
 
 import os
-import stat
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import BinaryIO
 
 from msgspec import structs
 
 from inspector.errors import UsageError
 from inspector.live.lru_set import LruSet
+from inspector.live.sources.tail import AT_ONCE, FileTail, Interruption
 from inspector.logs.entries import LogFacts
 from inspector.logs.reading import Entries, Splitter
-from inspector.logs.sources import NotALog, refuse
+from inspector.logs.sources import NotALog
 from inspector.text.safe import path_text
 
 BEFORE_BYTES = 16 << 20
 """So much of what a log holds already is read."""
 
-AT_ONCE, CHUNKS = 1 << 20, 4
-"""So much is read at once, and so often in one poll: the loop must not be kept from its frames."""
+CHUNKS = 4
+"""So often is read in one poll: the loop must not be kept from its frames."""
 
 FAILURES, CONNECTIONS, GAVE_UP = 1_000, 5_000, 200
 
@@ -36,59 +35,28 @@ class GrowingLog:
     def __init__(self, path: str) -> None:
         """Raises UsageError where it cannot be read."""
         self.facts = LogFacts(path_text(path), "unknown")
-        self._path = path
         self._entries = Entries(self.facts, near_ns=time.time_ns())
         self._splitter = Splitter()
         self._lost = ""
         """Why it cannot be followed at the moment."""
-        self._told = self._before = ""
-        """What of that was told already; and what the poll before this one found."""
-        self._where = ""
-        """Where the file that is read lies, as the kernel says."""
+        self._announced = self._before = ""
+        """What of that was told already; and what it was at the poll before this one."""
         try:
-            self._file = self._opened()
-            status = os.fstat(self._file.fileno())
-            self._is_pipe = stat.S_ISFIFO(status.st_mode)
-            if not self._is_pipe:
-                self._file.seek(max(status.st_size - BEFORE_BYTES, 0))
+            self._tail = FileTail(path, BEFORE_BYTES)
         except (OSError, NotALog) as error:
             raise UsageError(f"--log {path_text(path)}: {getattr(error, 'strerror', None) or error}") from None
-
-    def _opened(self) -> BinaryIO:
-        refuse(os.stat(self._path).st_mode)
-        file = os.fdopen(os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0)
-        self._inode = os.fstat(file.fileno()).st_ino
-        self._where = self._place(file)
-        return file
-
-    @staticmethod
-    def _place(file: BinaryIO) -> str:
-        try:
-            return os.readlink(f"/proc/self/fd/{file.fileno()}")
-        except OSError:
-            return ""
 
     def poll(self) -> bool:
         """Read what has come; whether a failure or a connection was among it."""
         before = self._newest()
-        lost = ""
-        try:
-            for _ in range(CHUNKS):
-                chunk = self._file.read(AT_ONCE)
-                if chunk:
-                    self._take(self._splitter.feed(chunk))
-                    continue
-                lost = (
-                    self._look_for_rotation()
-                    if not self._is_pipe
-                    else "its writer has gone"
-                    if chunk is not None
-                    else ""
-                )
+        for _ in range(CHUNKS):
+            data, is_new_file = self._tail.read()
+            if is_new_file:
+                self._read(self._splitter.finish())
+            if not data:
                 break
-        except OSError as error:
-            lost = f"cannot be read any more: {error.strerror or error}"
-        self._is_lost(lost)
+            self._read(self._splitter.feed(data))
+        self._is_lost(_lost_by(self._tail.interruption))
         del self.facts.failures[:-FAILURES], self.facts.proxied[:-CONNECTIONS]
         return self._newest() != before
 
@@ -102,9 +70,9 @@ class GrowingLog:
 
     def news(self) -> str:
         """What a person should know of it, once; what is over with the next poll is not told."""
-        if self._lost != self._before or self._lost == self._told:
+        if self._lost != self._before or self._lost == self._announced:
             return ""
-        self._told = self._lost
+        self._announced = self._lost
         return f"{self.facts.path}: {self._lost or 'is read on'}"
 
     def _newest(self) -> tuple[int, int]:
@@ -112,46 +80,28 @@ class GrowingLog:
         facts = self.facts
         return facts.failures[-1].line if facts.failures else 0, facts.proxied[-1].line if facts.proxied else 0
 
-    def _take(self, lines: Iterable[tuple[int, bytes]]) -> None:
+    def _read(self, lines: Iterable[tuple[int, bytes]]) -> None:
         for number, line in lines:
             self.facts.lines = number
             self._entries.line(number, line)
 
-    def _look_for_rotation(self) -> str:
-        """Another file by that name, or the same one made empty. Why the other one cannot be read, else nothing."""
-        if os.fstat(self._file.fileno()).st_size < self._file.tell():
-            self._file.seek(0)
-            self._take(self._splitter.finish())
-            return ""
-        try:
-            if os.stat(self._path).st_ino == self._inode:
-                return ""
-            file = self._opened()
-        except PermissionError as error:
-            return self._closed(error)
-        except OSError as error:
-            return f"cannot be read any more: {error.strerror or error}"
-        except NotALog as error:
-            return f"cannot be read any more: {error}"
-        self._file.close()
-        self._file = file
-        self._take(self._splitter.finish())
-        return ""
-
-    def _closed(self, error: PermissionError) -> str:
-        """A directory or a new file that this user may not read: whether there is another file by that name, the old
-        one's own place tells.
-        """
-        if self._place(self._file) == self._where != "" and os.fstat(self._file.fileno()).st_nlink:
-            return ""
-        return (
-            f"was rotated, and the new file cannot be read: {error.strerror}; what is logged from now on is not seen"
-            f" (user {os.geteuid()} needs to read it, or start anew)"
-        )
-
     def close(self) -> None:
         """The end."""
-        self._file.close()
+        self._tail.close()
+
+
+def _lost_by(interruption: Interruption | None) -> str:
+    """Why a log cannot be followed, for people."""
+    if interruption is None:
+        return ""
+    if interruption.kind == "abandoned":
+        return "its writer has gone"
+    if interruption.kind == "rotated":
+        return (
+            f"was rotated, and the new file cannot be read: {interruption.reason}; what is logged from now on is not"
+            f" seen (user {os.geteuid()} needs to read it, or start anew)"
+        )
+    return f"cannot be read any more: {interruption.reason}"
 
 
 class GrowingLogs:
@@ -171,15 +121,15 @@ class GrowingLogs:
         """A client gave up; a line may follow."""
         self._gave_up.is_other(connection, None)
 
-    def poll(self, tell: Callable[[str], None] | None = None) -> bool:
-        """Read on; whether failures or connections were among what came. ``tell``: is told, once, what cannot be read
-        any more, or is read again.
+    def poll(self, announce: Callable[[str], None] | None = None) -> bool:
+        """Read on; whether failures or connections were among what came. ``announce``: is told, once, what
+        cannot be read any more, or is read again.
         """
         news = [log.poll() for log in self.logs]
         for log in self.logs:
             text = log.news()
-            if text and tell is not None:
-                tell(text)
+            if text and announce is not None:
+                announce(text)
         return any(news)
 
     def problems(self) -> list[str]:
