@@ -22,12 +22,13 @@ connections = ["time", "backend", "outcome", "kind", "frame"]
 
 from __future__ import annotations
 
-import os
 import re
 import tomllib
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from platformdirs import user_config_path
 
 from inspector.document import Document
 from inspector.errors import UsageError
@@ -71,8 +72,8 @@ class Settings:
 
 
 def default_path() -> Path:
-    """Where settings lie by the XDG base directory specification."""
-    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "inspector" / "settings.toml"
+    """Where settings lie when nobody says where; on Linux by the XDG base directory specification."""
+    return user_config_path("inspector") / "settings.toml"
 
 
 def load(path: str | None = None) -> Settings:

@@ -73,6 +73,7 @@ OUTSIDE: dict[str, set[str]] = {
     "jinja2": {"bundle"},
     "markupsafe": {"bundle"},
     "zstandard": {"capture"},
+    "platformdirs": {"settings", "redaction", "live", "tui"},
     "numpy": {"capture", "wire", "tracking", "extract", "query", "packets", "bundle", "live", "tui"},
 }
 """Where each library may be used."""

@@ -104,6 +104,10 @@ def run() -> NoReturn:
         raise SystemExit(TERMINATED)
 
     signal.signal(signal.SIGTERM, stop)
+    if not os.path.isabs(os.environ.get("HOME", "")):  # what is kept for a user lies below it
+        from inspector.live.host.places import home_of
+
+        os.environ["HOME"] = home_of(os.getuid())
     _leave(_status())
 
 

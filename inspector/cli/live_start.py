@@ -224,7 +224,7 @@ def _journal(opened: OpenedSource, options: LiveOptions) -> Journal | None:
     from inspector.live.host.places import journal_path
 
     try:
-        return Journal(options.journal or journal_path(os.environ), options.journal_size << 20, opened.name)
+        return Journal(options.journal or journal_path(), options.journal_size << 20, opened.name)
     except InspectorError as error:
         if options.journal:
             raise

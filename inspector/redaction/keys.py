@@ -6,6 +6,8 @@ import os
 import secrets
 from pathlib import Path
 
+from platformdirs import user_config_path
+
 from inspector.errors import UsageError
 from inspector.redaction.disguise import KEY_BYTES
 from inspector.text.safe import path_text
@@ -15,26 +17,26 @@ SHORTEST = 16
 
 def default_path() -> Path:
     """Beside the settings."""
-    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "inspector" / "redaction.key"
+    return user_config_path("inspector") / "redaction.key"
 
 
 def load(path: str | None = None) -> tuple[bytes, Path, bool]:
     """The key, where it lies, and whether it was made just now. Raises UsageError where a file is named that holds
     none, or none can be kept.
     """
-    place = Path(path) if path else default_path()
+    file = Path(path) if path else default_path()
     try:
-        if place.exists():
-            key = place.read_bytes().strip()
+        if file.exists():
+            key = file.read_bytes().strip()
             if len(key) < SHORTEST:
-                raise UsageError(f"{path_text(str(place))}: no key: shorter than {SHORTEST} bytes")
-            return key, place, False
-        place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                raise UsageError(f"{path_text(str(file))}: no key: shorter than {SHORTEST} bytes")
+            return key, file, False
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         key = secrets.token_hex(KEY_BYTES).encode()
-        with open(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
+        with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
             out.write(key + b"\n")
     except OSError as error:
         raise UsageError(
-            f"{path_text(str(place))}: {error.strerror or error}", "--redact-key FILE keeps it elsewhere"
+            f"{path_text(str(file))}: {error.strerror or error}", "--redact-key FILE keeps it elsewhere"
         ) from None
-    return key, place, True
+    return key, file, True

@@ -1,31 +1,32 @@
-"""The last filters, kept from one day to the next by the XDG base directory specification."""
+"""The last filters, kept from one day to the next."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
+
+from platformdirs import user_state_path
 
 MOST = 20
 
 
-def place() -> Path:
-    """The file."""
-    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "inspector" / "filters"
+def file() -> Path:
+    """Where they are kept."""
+    return user_state_path("inspector") / "filters"
 
 
 def load() -> list[str]:
     """The last one first; nothing where there are none."""
     try:
-        lines = place().read_text(encoding="utf-8").splitlines()
+        lines = file().read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
         return []
     return [line for line in lines if line.strip() and line.isprintable()][:MOST]
 
 
 def save(expressions: list[str]) -> None:
-    """Keep them; where the place cannot be written they last as long as the program."""
+    """Keep them; where the file cannot be written they last as long as the program."""
     try:
-        place().parent.mkdir(parents=True, exist_ok=True)
-        place().write_text("".join(f"{e}\n" for e in expressions[:MOST]), encoding="utf-8")
+        file().parent.mkdir(parents=True, exist_ok=True)
+        file().write_text("".join(f"{e}\n" for e in expressions[:MOST]), encoding="utf-8")
     except OSError:
         return
