@@ -38,8 +38,8 @@ LAYERS: dict[str, set[str]] = {
     "redaction": {"errors", "facts", "findings", "logs", "packets", "text", "tls", "wire"},
     "reports": {"document", "errors", "facts", "findings", "logs", "text", "tls", "tracking"},
     "live": {
-        *("capture", "document", "errors", "extract", "facts", "findings", "logs", "packets", "secrets", "text"),
-        *("tracking", "wire"),
+        *("capture", "document", "errors", "extract", "facts", "findings", "logs", "packets", "reports", "secrets"),
+        *("text", "tracking", "wire"),
     },
     "bundle": {
         *("capture", "document", "errors", "extract", "facts", "findings", "logs", "packets", "redaction", "reports"),

@@ -7,7 +7,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import msgspec
 
@@ -17,13 +17,13 @@ from inspector.findings.case import Case
 from inspector.findings.change import ABORT
 from inspector.findings.from_logs import lines_of
 from inspector.findings.judge import judge
-from inspector.live.aside import Aside
 from inspector.live.live_capture import LiveCapture
 from inspector.live.lru_set import LruSet
 from inspector.live.outputs.execution import Execution
 from inspector.live.outputs.metrics import MetricRow, Metrics
 from inspector.live.outputs.trigger import Written
 from inspector.live.update import Update
+from inspector.reports.forked_job import ForkedJob
 from inspector.text.safe import path_text, safe_text
 from inspector.text.times import SECOND_NS, rfc3339
 
@@ -32,6 +32,9 @@ SURVEY_SECONDS = 10.0
 SURVEY_SHARE = 0.01
 """Of the time, what may go into judging all that is remembered, for the findings that are not about one connection."""
 
+NICE = 10
+"""How far such a judgement stands back behind the capture."""
+
 ROWS = 1_000
 """Of what handshakes are counted by; whatever comes beyond them is counted together."""
 
@@ -39,6 +42,17 @@ KNOWN = 10_000
 """Findings, assessments and log lines that are known to have been told."""
 
 NEWS_CHARACTERS = 2_000
+
+
+class Surveyed(NamedTuple):
+    """A line on all that is remembered. ``record``: its kind; ``name``: what it is about; ``state``: what makes it
+    worth another line; ``encoded``: its JSON.
+    """
+
+    record: str
+    name: str
+    state: str
+    encoded: bytes
 
 
 class LinePrinter:
@@ -62,7 +76,8 @@ class LinePrinter:
         self._survey_at = time.monotonic() + SURVEY_SECONDS
         self._statistics_at = time.monotonic() + STATISTICS_SECONDS
         self._surveyed = -1
-        self._survey: Aside | None = None
+        self._survey: ForkedJob | None = None
+        self._survey_began = 0.0
         self._known: LruSet[str] = LruSet(KNOWN)
         self._waiting: dict[str, Incident] = {}
         """Incidents for which a command is run once their packets are written."""
@@ -157,26 +172,30 @@ class LinePrinter:
         if self._survey is not None:
             self._survey.drop()
             self._survey = None
-        self._tell(survey(self._watching), is_last=True)
+        self._announce(survey(self._watching), is_last=True)
 
     def _survey_now_and_then(self, now: float) -> None:
         """The same in a process of its own, beside the capture, which must not wait."""
         if self._survey is not None:
-            found = self._survey.result()
-            if found is None:
+            job = self._survey
+            if job.is_running():
                 return
-            self._survey_at = now + max(SURVEY_SECONDS, (now - self._survey.began) / SURVEY_SHARE)
+            self._survey_at = now + max(SURVEY_SECONDS, (now - self._survey_began) / SURVEY_SHARE)
             self._survey = None
-            self._tell(found)
+            if job.has_succeeded():
+                job.output.seek(0)
+                self._announce(msgspec.msgpack.decode(job.output.read(), type=list[Surveyed]))
+            job.drop()
         elif now >= self._survey_at and self._surveyed != self._watching.connections:
             self._surveyed = self._watching.connections
-            self._survey = Aside(self._survey_aside)
+            self._survey = ForkedJob(self._survey_aside, NICE)
+            self._survey_began = now
 
-    def _survey_aside(self) -> list[Surveyed]:
+    def _survey_aside(self, output: BinaryIO) -> None:
         self._watching.window.forget_past()  # a database must not be used by two processes
-        return survey(self._watching)
+        output.write(msgspec.msgpack.encode(survey(self._watching)))
 
-    def _tell(self, surveyed: list[Surveyed], is_last: bool = False) -> None:
+    def _announce(self, surveyed: list[Surveyed], is_last: bool = False) -> None:
         for record, name, state, encoded in surveyed:
             if self._known.is_other(name, state) or (is_last and record == "assessment"):
                 self._out.write(b'{"record":"%s",' % record.encode() + encoded[1:] + b"\n")
@@ -227,15 +246,13 @@ class LinePrinter:
             self._watching.record(record, "", self._encode(values))
 
 
-Surveyed = tuple[str, str, str, bytes]
-"""The record's kind, what it is about, its state, and its JSON."""
-
-
 def survey(watching: LiveCapture) -> list[Surveyed]:
     """The findings that are not about one connection, and the assessment of each service."""
     document = judge(watching.whole(), watching.options).document
     encode = msgspec.json.encode
-    found = [("finding", f.id, f"{f.verdict} {f.severity}", encode(f)) for f in document.findings if f.rule != ABORT]
+    lines = [
+        Surveyed("finding", f.id, f"{f.verdict} {f.severity}", encode(f)) for f in document.findings if f.rule != ABORT
+    ]
     at = rfc3339(watching.now_ns)
     for service in document.services:
         assessment = service.assessment
@@ -246,5 +263,6 @@ def survey(watching: LiveCapture) -> list[Surveyed]:
             "port": service.port,
             **msgspec.structs.asdict(assessment),
         }
-        found.append(("assessment", service.id, f"{assessment.state} {assessment.grade}", encode(values)))
-    return found
+        state = f"{assessment.state} {assessment.grade}"
+        lines.append(Surveyed("assessment", service.id, state, encode(values)))
+    return lines
