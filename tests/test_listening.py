@@ -285,3 +285,17 @@ def test_a_clock_that_is_set_is_a_limit() -> None:
     watching._look_at_clock(heard)
     assert [kind for kind, text in heard.told] == ["clock"]
     assert any("clock was set forward by 5.0 s" in text for text in watching.limits())
+
+
+def test_the_slow_way_to_capture_is_shown_by_what_it_is() -> None:
+    """Not by how its library calls itself."""
+    reading, writing = os.pipe()
+    os.close(writing)
+    source = PipeSource("eth0", reading)
+    listening = Listening(LiveCapture([source], Options(), Keeping(), "eth0"), "", Settings())
+    source.by = "Scapy 2.6"
+    assert "slow" not in listening.status()
+    source.method = "scapy"
+    assert "by Scapy 2.6: slow" in listening.status()
+    listening.close()
+    source.stop()

@@ -26,7 +26,7 @@ from inspector.live.clock import LoopClock
 from inspector.live.lru_set import LruSet
 from inspector.live.outputs.trigger import AFTER_NS, kept_lengths, wanted_of
 from inspector.live.sources.source import Source, ready, stopped
-from inspector.live.update import Keeping, Listener, Update
+from inspector.live.update import Keeping, Listener, NewsKind, Update
 from inspector.live.window import Window, row_of
 from inspector.logs.entries import LogFacts
 from inspector.text.times import SECOND_NS, rfc3339
@@ -357,7 +357,7 @@ class LiveCapture:
                 f" {rfc3339(self._clock.time_ns())}",
             )
 
-    def lose(self, listener: Listener, kind: str, text: str) -> None:
+    def lose(self, listener: Listener, kind: NewsKind, text: str) -> None:
         """Tell a loss once, and have verdicts know of it."""
         if text not in self.losses and len(self.losses) < LOSSES:
             self.losses.append(text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from inspector.document import Finding, Incident
 from inspector.extract.journal import Journal
@@ -15,6 +15,12 @@ from inspector.tracking.observed import Observed
 
 if TYPE_CHECKING:
     from inspector.live.sources.growing_keys import GrowingKeys
+
+
+NewsKind = Literal["source", "drops", "clock", "disk", "journal", "log", "exec", "evidence"]
+"""What a person should know of: sources, packets that were dropped, a clock that was set, what could not be written,
+logs that cannot be followed, commands on incidents, packets that were written.
+"""
 
 
 class Update:
@@ -43,8 +49,8 @@ class Listener(Protocol):
     def update(self, update: Update) -> None:
         """Connections were decided or ended."""
 
-    def news(self, at_ns: int, kind: str, text: str) -> None:
-        """Something that a person should know: ``source``, ``drops``, ``clock``, ``disk``, ``log``."""
+    def news(self, at_ns: int, kind: NewsKind, text: str) -> None:
+        """Something that a person should know."""
 
     def written(self, written: Written) -> None:
         """The packets of an incident lie on the disk, or do not."""

@@ -22,7 +22,7 @@ from inspector.live.lru_set import LruSet
 from inspector.live.outputs.execution import Execution
 from inspector.live.outputs.metrics import MetricRow, Metrics
 from inspector.live.outputs.trigger import Written
-from inspector.live.update import Update
+from inspector.live.update import NewsKind, Update
 from inspector.reports.forked_job import ForkedJob
 from inspector.text.safe import path_text, safe_text
 from inspector.text.times import SECOND_NS, rfc3339
@@ -119,7 +119,7 @@ class LinePrinter:
                 if line.form == "puppetserver" and self._known.is_other(name, state):
                     self._plain("log", {"connection": seen.id, **msgspec.structs.asdict(line)})
 
-    def news(self, at_ns: int, kind: str, text: str) -> None:
+    def news(self, at_ns: int, kind: NewsKind, text: str) -> None:
         """A line of its own."""
         self._plain("news", {"at": rfc3339(at_ns), "kind": kind, "text": safe_text(path_text(text), NEWS_CHARACTERS)})
 

@@ -37,10 +37,11 @@ class GrowingLog:
         self.facts = LogFacts(path_text(path), "unknown")
         self._entries = Entries(self.facts, near_ns=time.time_ns())
         self._splitter = Splitter()
-        self._lost = ""
-        """Why it cannot be followed at the moment."""
-        self._announced = self._before = ""
-        """What of that was told already; and what it was at the poll before this one."""
+        self._interruption: Interruption | None = None
+        """Why it cannot be followed at the moment; and what that was at the poll before this one."""
+        self._interruption_before: Interruption | None = None
+        self._announced: Interruption | None = None
+        """What of that was told already."""
         try:
             self._tail = FileTail(path, BEFORE_BYTES)
         except (OSError, NotALog) as error:
@@ -56,24 +57,17 @@ class GrowingLog:
             if not data:
                 break
             self._read(self._splitter.feed(data))
-        self._is_lost(_lost_by(self._tail.interruption))
+        self._interruption_before, self._interruption = self._interruption, self._tail.interruption
+        self.facts.problem = _in_words(self._interruption)
         del self.facts.failures[:-FAILURES], self.facts.proxied[:-CONNECTIONS]
         return self._newest() != before
 
-    def _is_lost(self, lost: str) -> None:
-        """Why nothing more can be read, or that it can."""
-        self._before = self._lost
-        if lost != self._lost:
-            if lost or self.facts.problem == self._lost:
-                self.facts.problem = lost
-            self._lost = lost
-
     def news(self) -> str:
         """What a person should know of it, once; what is over with the next poll is not told."""
-        if self._lost != self._before or self._lost == self._announced:
+        if self._interruption != self._interruption_before or self._interruption == self._announced:
             return ""
-        self._announced = self._lost
-        return f"{self.facts.path}: {self._lost or 'is read on'}"
+        self._announced = self._interruption
+        return f"{self.facts.path}: {_in_words(self._interruption) or 'is read on'}"
 
     def _newest(self) -> tuple[int, int]:
         """The lines of the latest failure and connection."""
@@ -90,7 +84,7 @@ class GrowingLog:
         self._tail.close()
 
 
-def _lost_by(interruption: Interruption | None) -> str:
+def _in_words(interruption: Interruption | None) -> str:
     """Why a log cannot be followed, for people."""
     if interruption is None:
         return ""
