@@ -37,12 +37,12 @@ def analyze(
     from inspector.findings.case import Options
     from inspector.findings.judge import judge
 
-    given = None
+    secret_inputs = None
     if key_logs:
         from inspector.secrets.inputs import SecretInputs, content_of
 
-        given = SecretInputs([(fspath(p), content_of(fspath(p))) for p in key_logs])
-    facts = extract([fspath(p) for p in paths], given=given)
+        secret_inputs = SecretInputs([(fspath(p), content_of(fspath(p))) for p in key_logs])
+    facts = extract([fspath(p) for p in paths], secrets=secret_inputs)
     add_logs(facts, [fspath(p) for p in logs])
     return judge(facts, Options(jdk_generation, vips)).complete()
 

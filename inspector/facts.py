@@ -17,6 +17,10 @@ from typing import NamedTuple
 import msgspec
 from msgspec import Struct, field
 
+from inspector.errors.bounds import Bound
+from inspector.errors.captures import CaptureDamage, InputUnreadable
+from inspector.errors.decryption import NotDecrypted
+from inspector.errors.secrets import SecretsProblem
 from inspector.logs.entries import LogFacts
 from inspector.tls.shapes import AnswerShape, HelloShape
 
@@ -162,7 +166,7 @@ class HandshakeFacts(Struct, gc=False, array_like=True):
     client_chain: tuple[bytes, ...] = ()
     authorities: bytes | None = None
     issued_ticket: bytes | None = None
-    seen: int = 0
+    messages: int = 0
     """The C_ and S_ bits above."""
     hello_frame: int = 0
     answer_frame: int = 0
@@ -217,8 +221,8 @@ class LaneFacts(Struct, gc=False, array_like=True):
 
 
 class ConnectionFacts(Struct, gc=False, array_like=True):
-    """The TLS view of one flow. ``inside``: decrypted renegotiations. ``secrets``: None where none were looked for,
-    else why they opened not all, or ``""``.
+    """The TLS view of one flow. ``renegotiations``: decrypted renegotiations. ``secrets``: None where none were looked
+    for, else why they opened not all, or ``""``; any other text comes from a journal of an earlier version.
 
     ``spread``: where its frames lie in more than one capture, the first and last of them in each. ``sightings``: first
     and last frame of each further place where the same packets were captured once more.
@@ -240,8 +244,8 @@ class ConnectionFacts(Struct, gc=False, array_like=True):
     alerts: tuple[AlertFact, ...]
     anomalies: tuple[AnomalyFact, ...]
     events: bytes
-    inside: tuple[HandshakeFacts, ...] = ()
-    secrets: str | None = None
+    renegotiations: tuple[HandshakeFacts, ...] = ()
+    secrets: NotDecrypted | str | None = None
     spread: tuple[tuple[int, int], ...] = ()
     sightings: tuple[tuple[int, int], ...] = ()
 
@@ -253,7 +257,7 @@ class ConnectionFacts(Struct, gc=False, array_like=True):
     @property
     def handshakes(self) -> tuple[HandshakeFacts, ...]:
         """Its own handshake, then decrypted renegotiations."""
-        return (self.handshake, *self.inside)
+        return (self.handshake, *self.renegotiations)
 
     def certificates(self) -> list[bytes]:
         """The digests of all certificates that were sent."""
@@ -318,7 +322,8 @@ class ClockOffset(NamedTuple):
 
 
 class CaptureFacts(Struct):
-    """One capture file or stream. ``damage``: what was wrong with it. ``snapped``: frames of which not all bytes were
+    """One capture file or stream. ``damage``: what was wrong
+    with it, a text in a journal of an earlier version. ``snapped``: frames of which not all bytes were
     kept. ``snap_length``: how many of each were, where it is one number; 0 where none were cut, or somebody kept of
     each what mattered. ``payload``: bytes of TCP on the wire, ``clipped``: those of them that the frames do not hold.
     ``tick_ns``: of how coarse stamps, 0 where they are fine. ``steps``: first frames behind a clock that was set back,
@@ -335,7 +340,7 @@ class CaptureFacts(Struct):
     undecoded: int
     snapped: int
     drops: int | None
-    damage: str | None
+    damage: CaptureDamage | str | None
     unopened: tuple[Unopened, ...] = ()
     snap_length: int = 0
     payload: int = 0
@@ -357,10 +362,10 @@ class Facts(Struct):
     answers: dict[bytes, AnswerShape] = field(default_factory=dict)
     certificates: dict[bytes, bytes] = field(default_factory=dict)
     other_flows: dict[OtherFlow, int] = field(default_factory=dict)
-    problems: list[tuple[str, str]] = field(default_factory=list)
-    bounded: list[str] = field(default_factory=list)
+    problems: list[InputUnreadable] = field(default_factory=list)
+    bounded: list[Bound] = field(default_factory=list)
     logs: list[LogFacts] = field(default_factory=list)
-    secrets: list[str] = field(default_factory=list)
+    secrets: list[SecretsProblem] = field(default_factory=list)
     authorities: dict[bytes, bytes] = field(default_factory=dict)
     _latest: tuple[bytes, ConnectionFacts] | None = None
     """What was unpacked last; whoever looks at a connection mostly looks several times."""
@@ -442,4 +447,4 @@ def absorb(whole: Facts, part: Facts) -> None:
     whole.problems += part.problems
     whole.bounded += part.bounded
     whole.logs += part.logs
-    whole.secrets += [text for text in part.secrets if text not in whole.secrets]
+    whole.secrets += [problem for problem in part.secrets if problem not in whole.secrets]

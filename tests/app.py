@@ -55,7 +55,7 @@ def app_of(
     given: SecretInputs | None = None,
 ) -> InspectorApp:
     return InspectorApp(
-        [str(p) for p in paths], Options(), settings=settings, view=view, ascii_wanted=ascii_wanted, given=given
+        [str(p) for p in paths], Options(), settings=settings, view=view, ascii_wanted=ascii_wanted, secret_inputs=given
     )
 
 

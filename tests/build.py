@@ -348,7 +348,7 @@ def written(folder: Path, flows: Iterable[Flow], name: str = "built.pcap") -> Pa
 
 
 def facts_of(*paths: Path, given: SecretInputs | None = None) -> Facts:
-    return extract([str(p) for p in paths], given=given)
+    return extract([str(p) for p in paths], secrets=given)
 
 
 def document_of(*paths: Path, options: Options | None = None, given: SecretInputs | None = None) -> Document:

@@ -6,9 +6,9 @@ import asyncio
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from inspector.bundle.writing import Order, write_bundle
+from inspector.bundle.writing import BundleRequest, write_bundle
 from inspector.findings.case import Options
-from inspector.secrets.inputs import given
+from inspector.secrets.inputs import read_inputs
 from inspector.tui.app import InspectorApp
 from inspector.tui.app_state import View
 from tests import browser
@@ -41,7 +41,7 @@ def draw_report() -> None:
         return
     with TemporaryDirectory() as folder:
         analysis = analysis_of(find("puppet-session-ids"), LOGS)
-        bundle = write_bundle(analysis, f"{folder}/report", Order([str(find("puppet-session-ids"))]))
+        bundle = write_bundle(analysis, f"{folder}/report", BundleRequest([str(find("puppet-session-ids"))]))
         browser.picture(bundle.directory / "report.html", PICTURES / "report.png", 1100, 1300)
 
 
@@ -59,6 +59,6 @@ if __name__ == "__main__":
     opened = app_of(
         find("renegotiations"),
         view=View("connections", "port:9047 renegotiation:aborted"),
-        given=given([], KEYS, no_passphrase),
+        given=read_inputs([], KEYS, no_passphrase),
     )
     asyncio.run(draw("renegotiation", ("enter",), opened, "inspector --server-key puppetdb.key vip.pcap"))

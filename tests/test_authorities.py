@@ -20,6 +20,7 @@ from cryptography.x509.oid import NameOID
 
 from inspector import bounds
 from inspector.document import Document, Finding
+from inspector.errors.bounds import AuthoritiesNotKept
 from inspector.extract.engine import Engine
 from inspector.extract.journal import Journal, JournalReader, read_facts
 from inspector.extract.merging import merge
@@ -234,9 +235,7 @@ def test_everything_is_bounded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     path = written(tmp_path, pool.flows)
     facts = facts_of(path)
     assert len(facts.authorities) == 2
-    assert facts.bounded == [
-        "lists of client certificate authorities of which the names were not kept, for there are too many: 1"
-    ]
+    assert facts.bounded == [AuthoritiesNotKept(1)]
     (digest,) = (
         digest
         for name in (OLD, NEW, ROOT)

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from inspector.errors import UsageError
+from inspector.findings.wording import worded
 from inspector.live.sources.growing import FAILURES, GrowingLog, GrowingLogs
 from tests.conftest import CAPTURES, find
 from tests.live import bytes_of, of_kind, watched
@@ -63,7 +64,7 @@ def test_rotation_and_emptying(tmp_path: Path) -> None:
     assert len(log.facts.failures) == 3
     path.unlink()
     log.poll()
-    assert "cannot be read any more" in log.facts.problem
+    assert "cannot be read any more" in worded(log.facts.problem)
     log.close()
 
 
@@ -140,7 +141,7 @@ def test_a_rotated_log_that_may_not_be_read_is_told(tmp_path: Path, monkeypatch:
         [text] = told(log)
         assert "was rotated, and the new file cannot be read: Permission denied" in text
         assert len(log.facts.failures) == 2
-        assert log.facts.problem in text
+        assert worded(log.facts.problem) in text
     assert [text.partition(": ")[2] for text in told(log)] == ["is read on"]
     log.poll()
     assert len(log.facts.failures) == 3
@@ -163,7 +164,7 @@ def test_a_rotation_in_a_closed_directory_is_noticed(tmp_path: Path, monkeypatch
     assert "was rotated" in text
     (tmp_path / "puppetserver.log.1").unlink()
     assert not told(log)
-    assert "was rotated" in log.facts.problem
+    assert "was rotated" in worded(log.facts.problem)
 
 
 def test_a_file_that_is_copied_and_emptied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

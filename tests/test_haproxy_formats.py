@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from inspector.findings.judge import judge
+from inspector.findings.wording import worded
 from inspector.logs.entries import LogFacts, Proxied
 from inspector.logs.reading import read_log
 from inspector.text.times import rfc3339
@@ -270,7 +271,7 @@ def test_what_is_no_connection(tmp_path: Path) -> None:
     )
     found = read_log(str(path))
     assert found.form == "unknown"
-    assert "is of no known format" in found.problem
+    assert "is of no known format" in worded(found.problem)
 
 
 def test_the_default_format_names_nobody(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from inspector.findings.judge import judge
 from inspector.reports.inside import told_lines
 from inspector.reports.story import Ladder, chapters
 from inspector.reports.text import ladder_lines
-from inspector.secrets.inputs import given
+from inspector.secrets.inputs import read_inputs
 from inspector.tls.protection import Extent
 from inspector.tls.shapes import AnswerShape
 from inspector.tracking import flights
@@ -48,7 +48,7 @@ def words(line: str) -> str:
 
 
 def test_a_renegotiation_is_a_further_ladder() -> None:
-    analysis = judge(facts_of(find("renegotiations"), given=given([], KEYS, no_passphrase)))
+    analysis = judge(facts_of(find("renegotiations"), given=read_inputs([], KEYS, no_passphrase)))
     seen = next(s for s in analysis.case.observed if s.server.port == 9049 and s.renegotiations)
     told = chapters(analysis, seen)
     assert told[0].title.endswith(f"   port {seen.client_leg.client.port} → back end {told[0].backend}")
@@ -178,7 +178,7 @@ def test_what_is_encrypted_is_not_called_safe() -> None:
     until it is read.
     """
     hidden = judge(facts_of(find("renegotiations"))).document
-    shown = judge(facts_of(find("renegotiations"), given=given([], KEYS, no_passphrase))).document
+    shown = judge(facts_of(find("renegotiations"), given=read_inputs([], KEYS, no_passphrase))).document
     states = [{s.port: s.assessment for s in document.services} for document in (hidden, shown)]
     assert [(state[9048].state, state[9048].grade) for state in states] == [
         ("protected", "inferred"),

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from inspector.errors import InspectorError, UnreadableError
+from inspector.errors.bounds import JournalLost
+from inspector.errors.notice import PathText
 from inspector.extract.journal import APPLICATION, VERSION, Journal, JournalReader, read_facts
 from inspector.facts import CaptureFacts
 from inspector.findings.case import Options
@@ -139,7 +141,7 @@ def test_a_journal_that_can_be_written_again_knows_what_it_lost(tmp_path: Path) 
     watching._commit(heard)
     other.execute("ROLLBACK")
     watching._commit(heard)
-    assert any("lost 1 times what was written" in text for text in read_facts(str(path)).bounded)
+    assert read_facts(str(path)).bounded == [JournalLost(PathText(str(path)), 1)]
 
 
 def test_a_journal_has_one_writer(tmp_path: Path) -> None:

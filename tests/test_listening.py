@@ -23,6 +23,7 @@ from textual.pilot import Pilot
 
 from inspector.extract.journal import Journal
 from inspector.findings.case import Options
+from inspector.findings.wording import worded
 from inspector.live.live_capture import LiveCapture
 from inspector.live.outputs.recording import Recording
 from inspector.live.outputs.trigger import Trigger
@@ -284,7 +285,7 @@ def test_a_clock_that_is_set_is_a_limit() -> None:
     watching._offset -= 5_000_000_000
     watching._look_at_clock(heard)
     assert [kind for kind, text in heard.told] == ["clock"]
-    assert any("clock was set forward by 5.0 s" in text for text in watching.limits())
+    assert any("clock was set forward by 5.0 s" in worded(bound) for bound in watching.limits())
 
 
 def test_the_slow_way_to_capture_is_shown_by_what_it_is() -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from inspector.findings.wording import worded
 from inspector.logs.entries import LogFacts
 from inspector.logs.reading import read_log
 from tests.conftest import CAPTURES
@@ -193,9 +194,9 @@ def test_pipes_devices_and_directories(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr("inspector.logs.sources.PATIENCE_SECONDS", 0.2)
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    assert "is a pipe that gave nothing" in read_log(str(pipe)).problem
-    assert "is a device" in read_log("/dev/zero").problem
-    assert "directory" in read_log(str(tmp_path)).problem
+    assert "is a pipe that gave nothing" in worded(read_log(str(pipe)).problem)
+    assert "is a device" in worded(read_log("/dev/zero").problem)
+    assert "directory" in worded(read_log(str(tmp_path)).problem)
     monkeypatch.setattr("inspector.logs.sources.PATIENCE_SECONDS", 20.0)
 
     def write() -> None:

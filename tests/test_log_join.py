@@ -101,9 +101,9 @@ def told(case: Case, rows: list[tuple[int, int]]) -> Counter[str]:
         if line is None:
             found["unpaired"] += 1
         elif line.is_certain:
-            found["right" if line.among == (index,) else "wrong"] += 1
+            found["right" if line.candidates == (index,) else "wrong"] += 1
         else:
-            found["set" if index in line.among else "wrong set"] += 1
+            found["set" if index in line.candidates else "wrong set"] += 1
     return found
 
 
@@ -151,8 +151,8 @@ def test_two_machines_behind_one_address(tmp_path: Path, form: str) -> None:
         lines = {line.failure.line: line for found in case.logged.lines.values() for line in found if line.log == place}
         for number, (_, index) in enumerate(rows):
             line = lines[2 * number + 1]
-            assert index in line.among
-            assert not line.is_certain or line.among == (index,)
+            assert index in line.candidates
+            assert not line.is_certain or line.candidates == (index,)
         assert sum(line.is_certain for line in lines.values()) >= len(rows) - 2
 
 
@@ -184,10 +184,10 @@ def test_what_is_certain_stands_in_every_largest_matching(possible: dict[int, li
     for entry, partners in paired(possible).items():
         everywhere = {matching.get(entry) for matching in best}
         if partners.is_certain:
-            assert everywhere == set(partners.among)
+            assert everywhere == set(partners.candidates)
         elif len(possible) <= 24:
             assert len(everywhere) > 1
-        assert everywhere - {None} <= set(partners.among)
+        assert everywhere - {None} <= set(partners.candidates)
 
 
 def puppet(name: str) -> Analysis:

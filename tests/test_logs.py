@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from inspector.findings.wording import worded
 from inspector.logs.entries import Failure, LogFacts, Proxied
 from inspector.logs.reading import LONGEST_LINE, lines, read_log
 from inspector.text.times import rfc3339
@@ -197,18 +198,18 @@ def test_haproxy_lines(tmp_path: Path, line: str, client: str, port: int, server
     ],
 )
 def test_what_is_no_log_is_named(tmp_path: Path, content: bytes, problem: str) -> None:
-    assert problem in read(tmp_path, content).problem
+    assert problem in worded(read(tmp_path, content).problem)
 
 
 def test_unreadable_logs_are_named(tmp_path: Path) -> None:
-    assert "No such file" in read_log(str(tmp_path / "none")).problem
-    assert "directory" in read_log(str(tmp_path)).problem
+    assert "No such file" in worded(read_log(str(tmp_path / "none")).problem)
+    assert "directory" in worded(read_log(str(tmp_path)).problem)
 
 
 def test_a_damaged_log_is_used_as_far_as_it_goes(tmp_path: Path) -> None:
     text = OLD * 2000
     facts = read(tmp_path, gzip.compress(text.encode(), mtime=0)[:-20])
-    assert "cannot be read behind line" in facts.problem
+    assert "cannot be read behind line" in worded(facts.problem)
     assert len(facts.failures) > 100
 
 
@@ -233,7 +234,7 @@ class Pieces(io.RawIOBase):
         return count
 
 
-@given(st.binary(max_size=400), st.integers(1, 50))
+@given(st.binary(max_size=400).filter(lambda data: data[:2] not in (b"\xff\xfe", b"\xfe\xff")), st.integers(1, 50))
 @settings(max_examples=200)
 def test_lines_do_not_depend_on_how_they_are_read(data: bytes, size: int) -> None:
     whole = [line.rstrip(b"\r") for line in data.split(b"\n")]

@@ -57,7 +57,7 @@ def handshake(
     answered: bytes = b"",
     *,
     ticket: bytes | None = None,
-    seen: int = 0,
+    messages_read: int = 0,
     missing: int = 0,
     hello: str = "whole",
     ns: int = 100,
@@ -71,8 +71,8 @@ def handshake(
         offered_ticket=ticket if hello == "whole" else None,
         answer=answer,
         answered_id=answered,
-        chain=(b"leaf",) if seen & facts.S_CERTIFICATE else (),
-        seen=seen,
+        chain=(b"leaf",) if messages_read & facts.S_CERTIFICATE else (),
+        messages=messages_read,
         missing=missing,
         hello_ns=ns * MS,
         answer_ns=ns * MS + 1,
@@ -86,25 +86,29 @@ KINDS: list[tuple[str, HandshakeFacts, Kind | Unclear]] = [
     ("nothing offered, flight lost", handshake(missing=LOST), "full"),
     ("another id, flight lost", handshake(X, Y, missing=LOST), "full"),
     ("echoed, flight lost", handshake(X, X, missing=LOST), Unclear.CUT_FLIGHT),
-    ("echoed, then lost, then changed", handshake(X, X, seen=CHANGED, missing=LOST), Unclear.CUT_FLIGHT),
+    ("echoed, then lost, then changed", handshake(X, X, messages_read=CHANGED, missing=LOST), Unclear.CUT_FLIGHT),
     ("echoed", handshake(X, X), "session_id"),
-    ("echoed, changed", handshake(X, X, seen=CHANGED, missing=BEFORE), "session_id"),
-    ("echoed, yet a certificate", handshake(X, X, seen=FLIGHT), "full"),
+    ("echoed, changed", handshake(X, X, messages_read=CHANGED, missing=BEFORE), "session_id"),
+    ("echoed, yet a certificate", handshake(X, X, messages_read=FLIGHT), "full"),
     ("ticket, flight lost", handshake(X, b"", ticket=TICKET, missing=LOST), Unclear.CUT_FLIGHT),
-    ("ticket, flight lost, changed", handshake(X, b"", ticket=TICKET, seen=CHANGED, missing=LOST), Unclear.CUT_FLIGHT),
+    (
+        "ticket, flight lost, changed",
+        handshake(X, b"", ticket=TICKET, messages_read=CHANGED, missing=LOST),
+        Unclear.CUT_FLIGHT,
+    ),
     ("ticket, another id, flight lost", handshake(X, Y, ticket=TICKET, missing=LOST), Unclear.CUT_FLIGHT),
-    ("ticket, flight lost, client keyed", handshake(X, b"", ticket=TICKET, seen=KEYED, missing=LOST), "full"),
+    ("ticket, flight lost, client keyed", handshake(X, b"", ticket=TICKET, messages_read=KEYED, missing=LOST), "full"),
     ("ticket, certificate cut", handshake(X, b"", ticket=TICKET, missing=LOST | BEGUN), "full"),
     ("ticket, nothing behind the answer", handshake(b"", b"", ticket=TICKET), Unclear.NO_FLIGHT),
-    ("ticket, changed", handshake(b"", b"", ticket=TICKET, seen=CHANGED), "ticket"),
-    ("ticket, echoed", handshake(X, X, ticket=TICKET, seen=CHANGED), "ticket"),
-    ("hello lost, changed", handshake(X, X, seen=CHANGED, hello="lost", missing=BEFORE), "resumed"),
-    ("hello cut, changed", handshake(X, X, seen=CHANGED, hello="cut", missing=BEFORE), "resumed"),
-    ("hello lost, certificate", handshake(X, Y, seen=FLIGHT, hello="lost", missing=BEFORE), "full"),
+    ("ticket, changed", handshake(b"", b"", ticket=TICKET, messages_read=CHANGED), "ticket"),
+    ("ticket, echoed", handshake(X, X, ticket=TICKET, messages_read=CHANGED), "ticket"),
+    ("hello lost, changed", handshake(X, X, messages_read=CHANGED, hello="lost", missing=BEFORE), "resumed"),
+    ("hello cut, changed", handshake(X, X, messages_read=CHANGED, hello="cut", missing=BEFORE), "resumed"),
+    ("hello lost, certificate", handshake(X, Y, messages_read=FLIGHT, hello="lost", missing=BEFORE), "full"),
     ("hello lost, certificate cut", handshake(X, Y, hello="lost", missing=BEFORE | LOST | BEGUN), "full"),
     ("hello lost, nothing behind the answer", handshake(X, Y, hello="lost", missing=BEFORE), Unclear.CUT_OFFER),
     ("hello cut, flight lost", handshake(X, Y, hello="cut", missing=BEFORE | LOST), Unclear.CUT_FLIGHT),
-    ("another id, yet changed at once", handshake(X, Y, seen=CHANGED), "resumed"),
+    ("another id, yet changed at once", handshake(X, Y, messages_read=CHANGED), "resumed"),
     ("no answer", HandshakeFacts(), Unclear.NO_ANSWER),
 ]
 
@@ -130,16 +134,16 @@ def test_the_first_origin_of_a_session_is_kept() -> None:
     completed does.
     """
     ledger = Ledger()
-    ledger.enter(0, handshake(b"", X, seen=FLIGHT | KEYED, ns=100), "full")
-    ledger.enter(1, handshake(X, X, seen=CHANGED, ns=200), "session_id")
+    ledger.enter(0, handshake(b"", X, messages_read=FLIGHT | KEYED, ns=100), "full")
+    ledger.enter(1, handshake(X, X, messages_read=CHANGED, ns=200), "session_id")
     for misread in (handshake(X, X, missing=LOST, ns=300), handshake(Y, X, missing=LOST, hello="cut", ns=310)):
         ledger.enter(2, misread, kind_of(misread)[0])
-    ledger.enter(3, handshake(b"", X, seen=facts.S_DONE, ns=320), "full")  # its certificate is lost
-    entry = ledger.enter(4, handshake(X, Z, seen=FLIGHT, ns=400), "full")
+    ledger.enter(3, handshake(b"", X, messages_read=facts.S_DONE, ns=320), "full")  # its certificate is lost
+    entry = ledger.enter(4, handshake(X, Z, messages_read=FLIGHT, ns=400), "full")
     assert entry.session is not None
     assert (entry.session.issuer, entry.resumed_before, entry.resumed_by) == (0, True, 1)
-    ledger.enter(5, handshake(b"", X, seen=FLIGHT | KEYED, ns=500), "full")
-    issued_anew = ledger.enter(6, handshake(X, Z, seen=FLIGHT, ns=600), "full").session
+    ledger.enter(5, handshake(b"", X, messages_read=FLIGHT | KEYED, ns=500), "full")
+    issued_anew = ledger.enter(6, handshake(X, Z, messages_read=FLIGHT, ns=600), "full").session
     assert issued_anew is not None
     assert issued_anew.issuer == 5
 
@@ -149,7 +153,7 @@ def test_what_an_unclear_handshake_was_given_has_no_certificate() -> None:
     unclear = handshake(Y, b"", ticket=TICKET, missing=LOST, ns=100)
     unclear.issued_ticket = NEW_TICKET
     assert ledger.enter(0, unclear, kind_of(unclear)[0]).session is None
-    entry = ledger.enter(1, handshake(Z, b"", ticket=NEW_TICKET, seen=FLIGHT, ns=200), "full")
+    entry = ledger.enter(1, handshake(Z, b"", ticket=NEW_TICKET, messages_read=FLIGHT, ns=200), "full")
     assert entry.session is not None
     assert (entry.session.issuer, entry.session.leaf, entry.resumed_before) == (0, None, None)
 
@@ -269,7 +273,7 @@ def test_extensions_that_break_off_are_partial(name: str) -> None:
     assert bool(hello.shape.ja4) != is_partial
     answer = messages.server_hello(b"\x03\x03" + numbered(2) + b"\0\xc0\x2b\0" + block).shape
     assert answer.partial == is_partial
-    cut_kind = kind_of(HandshakeFacts(offer=hello.shape, answer=answer, seen=facts.S_CHANGE))
+    cut_kind = kind_of(HandshakeFacts(offer=hello.shape, answer=answer, messages=facts.S_CHANGE))
     assert (cut_kind == (None, Unclear.CUT_ANSWER)) == is_partial
 
 

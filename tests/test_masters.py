@@ -7,7 +7,7 @@ from __future__ import annotations
 from inspector.document import Connection
 from inspector.facts import ConnectionFacts
 from inspector.packets.messages import raw_messages
-from inspector.secrets.inputs import SecretInputs, given
+from inspector.secrets.inputs import SecretInputs, read_inputs
 from inspector.tls.registry import CLIENT_KEY_EXCHANGE
 from tests.build import document_of, facts_of
 from tests.conftest import find
@@ -35,7 +35,7 @@ def test_premaster_secrets_open_with_extended_master_secret() -> None:
     """OpenSSL, TLS_RSA_WITH_AES_128_CCM: the transcript is needed (RFC 7627)."""
     [connection] = facts_at(9013)
     encrypted = encrypted_premaster(connection)
-    premaster = given([], KEYS[:1], no_passphrase).server_keys[0].premaster_secret(encrypted)
+    premaster = read_inputs([], KEYS[:1], no_passphrase).server_keys[0].premaster_secret(encrypted)
     assert premaster is not None
     random = connection.handshake.client_random.hex()
     for line in (f"PMS_CLIENT_RANDOM {random} {premaster.hex()}", f"RSA {encrypted[:8].hex()} {premaster.hex()}"):
@@ -51,7 +51,7 @@ def test_premaster_secrets_open_with_extended_master_secret() -> None:
 
 
 def test_a_session_s_secret_opens_who_resumes_it() -> None:
-    by = given([], KEYS, no_passphrase)
+    by = read_inputs([], KEYS, no_passphrase)
     facts_of(find("renegotiations"), given=by)
     first, second = facts_at(9048)
     session = first.handshake.answered_id

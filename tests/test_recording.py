@@ -20,6 +20,7 @@ from inspector.capture.files import Story
 from inspector.errors import UsageError
 from inspector.findings.case import Options
 from inspector.findings.judge import judge
+from inspector.findings.wording import worded
 from inspector.live.outputs.recording import Limits, Recording, conditions
 from inspector.live.outputs.trigger import FILES_A_MINUTE, Trigger
 from inspector.live.update import Keeping
@@ -118,7 +119,7 @@ def test_too_little_space_stops_writing_and_is_named(tmp_path: Path) -> None:
     assert len(heard.findings) == 1
     assert recording.lost == watching.info.packets
     assert any(kind == "disk" and "must stay free" in text for kind, text in heard.told)
-    assert any("frames are not written" in text for text in watching.limits())
+    assert any("frames are not written" in worded(bound) for bound in watching.limits())
 
 
 def test_a_directory_that_goes_away(tmp_path: Path) -> None:
@@ -132,7 +133,7 @@ def test_a_directory_that_goes_away(tmp_path: Path) -> None:
     assert recording.lost
     assert "No such file or directory" in recording.trouble
     assert ["No such file or directory" in one.problem for one in heard.evidence] == [True]
-    assert any("No such file or directory" in text for text in watching.limits())
+    assert any("No such file or directory" in worded(bound) for bound in watching.limits())
 
 
 def test_a_file_that_may_not_grow(tmp_path: Path) -> None:

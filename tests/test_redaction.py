@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given, settings, strategies as st
 
 from inspector.bundle.verify import verify
-from inspector.bundle.writing import Order, write_bundle
+from inspector.bundle.writing import BundleRequest, write_bundle
 from inspector.capture.files import Story
 from inspector.extract.processes import extract
 from inspector.facts import ConnectionFacts
@@ -407,7 +407,7 @@ def test_an_address_as_server_name(tmp_path: Path) -> None:
     pool.full(a, numbered(3))
     path = written(tmp_path, pool.flows)
     analysis = judge(extract([str(path)]))
-    bundle = write_bundle(analysis, str(tmp_path / "report"), Order([str(path)], key=KEY))
+    bundle = write_bundle(analysis, str(tmp_path / "report"), BundleRequest([str(path)], key=KEY))
     assert bundle.incidents == 1
     assert verify(str(bundle.directory)).problems == []
     assert VIP not in (bundle.directory / "report.md").read_text()

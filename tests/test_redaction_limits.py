@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from enum import Enum
 from pathlib import Path
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -14,15 +15,23 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 import msgspec
 import pytest
 
-from inspector.bundle.writing import Order, write_bundle
+from inspector.bundle.writing import BundleRequest, write_bundle
+from inspector.errors.bounds import Bound
+from inspector.errors.captures import CaptureDamage, InputUnreadable
+from inspector.errors.decryption import NotDecrypted
+from inspector.errors.logs import LogProblem
+from inspector.errors.notice import ForeignText, Moment, Notice, PathText
+from inspector.errors.secrets import SecretsProblem
 from inspector.extract.journal import Journal, JournalRecord
 from inspector.extract.processes import extract
 from inspector.facts import CaptureFacts, ConnectionFacts, Facts
 from inspector.findings.case import Options
 from inspector.findings.judge import judge
+from inspector.findings.wording import WORDS, worded
 from inspector.live.update import Keeping
 from inspector.logs.entries import LogFacts
-from inspector.redaction.sentences import OTHERWISE, PATTERNS, REPEATED, repeated
+from inspector.redaction.disguise import Disguise
+from inspector.redaction.notices import redacted_notice
 from inspector.tls.shapes import AnswerShape, HelloShape
 from tests.build import Pool, capture, certificate, numbered, written
 from tests.conftest import CAPTURES
@@ -44,6 +53,29 @@ NAMES = (
 )
 
 
+def notices(kinds: Any, text: str) -> list[Any]:
+    """One notice of each kind, in which every text is this one."""
+    return [notice_of(kind, text) for kind in get_args(kinds) or (kinds,)]
+
+
+def notice_of(kind: type[Notice], text: str) -> Notice:
+    """A notice of a kind, in which every text is this one."""
+    values: list[object] = []
+    for name, hint in get_type_hints(kind).items():
+        options = get_args(hint)
+        if options:
+            values.append(notice_of(options[-1], text))
+        elif isinstance(hint, type) and issubclass(hint, Enum):
+            values.append(next(iter(hint)))
+        elif hint in (PathText, ForeignText):
+            values.append(text)
+        elif hint is Moment or hint in (int, float):
+            values.append(hint(7))
+        else:
+            raise AssertionError(f"{kind.__name__}.{name} is of no kind that a notice may hold")
+    return kind(*values)
+
+
 def facts_of(folder: Path, text: str) -> Facts:
     """Facts of one abort, in which every free text is this one, and in which there is every reason for a limit."""
     pool = Pool()
@@ -52,23 +84,27 @@ def facts_of(folder: Path, text: str) -> Facts:
     pool.given_up(B, numbered(2), numbered(1))
     facts = extract([str(written(folder, pool.flows, f"{SECRET}.pcap"))])
     facts.captures = [
-        msgspec.structs.replace(c, path=f"{SECRET}.pcap", damage=text, truncated=True, drops=3, undecoded=2, snapped=1)
+        msgspec.structs.replace(
+            c, path=f"{SECRET}.pcap", damage=damage, truncated=True, drops=3, undecoded=2, snapped=1
+        )
         for c in facts.captures
+        for damage in (*notices(CaptureDamage, text), text)
     ]
-    facts.problems = [(f"{SECRET}-other.pcap", text)]
-    facts.bounded = [text, f"the journal {text} lost 7 times what was written to it"]
-    facts.secrets = [text]
+    facts.problems = notices(InputUnreadable, text)
+    facts.bounded = notices(Bound, text)
+    facts.secrets = notices(SecretsProblem, text)
     facts.logs = [
-        LogFacts(f"{SECRET}.log", "puppetserver", 3, problem=text),
-        LogFacts(f"{SECRET}2.log", "haproxy", 3, problem=f"cannot be read behind line 3: {text}"),
+        LogFacts(f"{SECRET}{number}.log", "puppetserver", 3, problem=problem)
+        for number, problem in enumerate(notices(LogProblem, text))
     ]
     changed = Facts(**{name: getattr(facts, name) for name in facts.__struct_fields__ if name != "_latest"})
     changed.connections = []
+    reasons = [text, *notices(NotDecrypted, text)]
     for number, packed in enumerate(facts.connections):
         found = facts.unpack(packed)
         lane = msgspec.structs.replace(found.from_client, lost=number == 0)
         server = msgspec.structs.replace(found.from_server, packets=number != 1)
-        changed.add(msgspec.structs.replace(found, from_client=lane, from_server=server))
+        changed.add(msgspec.structs.replace(found, from_client=lane, from_server=server, secrets=reasons[number]))
     return changed
 
 
@@ -77,7 +113,7 @@ def test_no_limit_names_anybody(tmp_path: Path, text: str) -> None:
     facts = facts_of(tmp_path, text)
     analysis = judge(facts, Options())
     assert any(SECRET in limit.text for limit in analysis.document.limits)
-    order = Order([f"{SECRET}.pcap"], command=["inspector", "report", f"{SECRET}.pcap", "--redact"], key=KEY)
+    order = BundleRequest([f"{SECRET}.pcap"], command=["inspector", "report", f"{SECRET}.pcap", "--redact"], key=KEY)
     before = Path.cwd()
     os.chdir(tmp_path)
     try:
@@ -117,34 +153,44 @@ def test_a_journal_by_a_relative_path_is_not_named(tmp_path: Path) -> None:
     assert "lost 1 times what was written to it" in (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("sentence", REPEATED)
-def test_what_is_repeated_keeps_its_numbers_and_nothing_else(sentence: str) -> None:
-    said = sentence.replace("#", "1,234").replace("*", SECRET)
-    assert repeated(said) == sentence.replace("#", "1,234").replace("*", "…")
-    assert SECRET not in repeated(f"{said} {SECRET}")
-    assert SECRET not in repeated(f"{SECRET} {said}")
-    assert len(PATTERNS) == len(REPEATED)
+@pytest.mark.parametrize("kind", list(WORDS))
+def test_a_redacted_notice_keeps_its_numbers_and_names_nobody(kind: type[Notice]) -> None:
+    notice = notice_of(kind, f"./{SECRET}/{SECRET}.pcap")
+    kept = redacted_notice(notice, Disguise(KEY))
+    assert type(kept) is kind
+    assert SECRET not in worded(kept)
+    assert SECRET.encode() not in msgspec.msgpack.encode(kept)
+    for name in notice.__struct_fields__:
+        if isinstance(getattr(notice, name), int | float | Enum):
+            assert getattr(kept, name) == getattr(notice, name)
 
 
-def test_what_is_not_known_is_not_repeated() -> None:
-    for text in (*NAMES, "any other sentence", "12", "\n", "is no text\n"):
-        assert SECRET not in repeated(text)
-    assert repeated("") == ""
-    assert repeated("any other sentence") == OTHERWISE
+def test_every_kind_of_notice_has_words() -> None:
+    kinds = {notice for notice in all_kinds(Notice) if notice is not Notice}
+    assert kinds == set(WORDS)
+    tags = [kind.__struct_config__.tag for kind in kinds]
+    assert len(set(tags)) == len(tags)
+
+
+def all_kinds(kind: type[Notice]) -> set[type[Notice]]:
+    return {kind}.union(*(all_kinds(sub) for sub in kind.__subclasses__()))
+
+
+@pytest.mark.parametrize("kind", list(WORDS))
+def test_a_notice_travels_as_it_is(kind: type[Notice]) -> None:
+    notice = notice_of(kind, SECRET)
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(notice), type=kind | str | None) == notice
+    assert SECRET not in worded(notice) or {PathText, ForeignText} & set(get_type_hints(kind).values())
 
 
 TEXTS: dict[str, str] = {
     "CaptureFacts.path": "a name of the same kind",
-    "CaptureFacts.damage": "repeated as far as it is known",
+    "CaptureFacts.damage": "of an earlier version's journal, left out",
     "Unopened.space": "of a table of ours",
     "Unopened.name": "of a table of IANA's",
     "Unopened.why": "of a table of ours",
-    "Facts.problems": "left out but for a name of the same kind",
-    "Facts.bounded": "repeated as far as it is known",
-    "Facts.secrets": "repeated as far as it is known",
     "LogFacts.path": "a name of the same kind",
     "LogFacts.form": "of a table of ours",
-    "LogFacts.problem": "repeated as far as it is known",
     "Failure.kind": "of a table of ours",
     "Failure.detail": "said anew by its kind",
     "Failure.text": "said anew by its kind",
@@ -159,7 +205,7 @@ TEXTS: dict[str, str] = {
     "Proxied.address": "left out",
     "Proxied.text": "said anew",
     "ConnectionFacts.preamble": "of a table of ours",
-    "ConnectionFacts.secrets": "of a table of ours",
+    "ConnectionFacts.secrets": "of an earlier version's journal, left out",
     "AnomalyFact.kind": "of a table of ours",
     "AnomalyFact.text": "our own words and numbers",
     "AnomalyFact.path": "of a table of ours",

@@ -19,10 +19,10 @@ import pytest
 from markdown_it import MarkdownIt
 
 from inspector.bundle.manifest import load
-from inspector.bundle.scope import Wish
+from inspector.bundle.scope import ScopeRequest
 from inspector.bundle.slices import signature
 from inspector.bundle.verify import verify
-from inspector.bundle.writing import Bundle, Order, write_bundle
+from inspector.bundle.writing import Bundle, BundleRequest, write_bundle
 from inspector.errors import UsageError
 from inspector.extract.processes import add_logs, extract
 from inspector.findings.case import Options
@@ -64,7 +64,7 @@ def reported(name: str, *, redact: bool = False) -> tuple[Analysis, Bundle]:
     bundle = write_bundle(
         analysis,
         str(directory),
-        Order([str(find(name))], command=["inspector", "report", name], key=b"k" * 32 if redact else None),
+        BundleRequest([str(find(name))], command=["inspector", "report", name], key=b"k" * 32 if redact else None),
     )
     return analysis, bundle
 
@@ -195,8 +195,8 @@ def test_application_data_is_cut_and_lengths_are_kept() -> None:
     shorter = 0
     for seen in again.observed:
         old, new = whole[seen.id], seen.client_leg
-        assert (new.handshake.seen, new.handshake.chain, new.alerts[:1] and new.alerts[0].code) == (
-            old.handshake.seen,
+        assert (new.handshake.messages, new.handshake.chain, new.alerts[:1] and new.alerts[0].code) == (
+            old.handshake.messages,
             old.handshake.chain,
             old.alerts[:1] and old.alerts[0].code,
         )
@@ -210,7 +210,9 @@ def test_one_incident_and_a_time_range(tmp_path: Path) -> None:
     analysis = analysis_of(find("puppet-session-ids"))
     incidents = analysis.document.incidents
     paths = [str(find("puppet-session-ids"))]
-    one = write_bundle(analysis, str(tmp_path / "one"), Order(paths, Wish(incident=incidents[3].id[:6])))
+    one = write_bundle(
+        analysis, str(tmp_path / "one"), BundleRequest(paths, ScopeRequest(incident=incidents[3].id[:6]))
+    )
     assert one.incidents == 1
     assert verify(str(one.directory)).problems == []
     text = (one.directory / "report.md").read_text()
@@ -218,18 +220,20 @@ def test_one_incident_and_a_time_range(tmp_path: Path) -> None:
     assert incidents[4].id not in text
     assert "about 1 of 23 incidents" in text
     some = write_bundle(
-        analysis, str(tmp_path / "some"), Order(paths, Wish(since="17:28:40", until="2026-11-23T17:28:44Z"))
+        analysis,
+        str(tmp_path / "some"),
+        BundleRequest(paths, ScopeRequest(since="17:28:40", until="2026-11-23T17:28:44Z")),
     )
     assert some.incidents == sum("17:28:40" <= i.at[11:19] < "17:28:44" for i in incidents)
     for wish, problem in (
-        (Wish(incident="zz"), "no incident begins with zz"),
-        (Wish(incident=""), ""),
-        (Wish(since="25:99"), "no time"),
-        (Wish(since="2027-01-01T00:00:00Z"), "nothing was found"),
+        (ScopeRequest(incident="zz"), "no incident begins with zz"),
+        (ScopeRequest(incident=""), ""),
+        (ScopeRequest(since="25:99"), "no time"),
+        (ScopeRequest(since="2027-01-01T00:00:00Z"), "nothing was found"),
     ):
         if problem:
             with pytest.raises(UsageError, match=problem):
-                write_bundle(analysis, str(tmp_path / "none"), Order(paths, wish))
+                write_bundle(analysis, str(tmp_path / "none"), BundleRequest(paths, wish))
     assert not (tmp_path / "none").exists()
     assert not list(tmp_path.glob("*.partial"))
 
@@ -241,22 +245,22 @@ def test_where_it_is_written(tmp_path: Path) -> None:
     target.mkdir()
     (target / "mine.txt").write_text("mine")
     with pytest.raises(UsageError, match="is not empty"):
-        write_bundle(analysis, str(target), Order([str(path)]))
+        write_bundle(analysis, str(target), BundleRequest([str(path)]))
     (target / "mine.txt").unlink()
-    write_bundle(analysis, str(target), Order([str(path)]))
+    write_bundle(analysis, str(target), BundleRequest([str(path)]))
     (target / "mine.txt").write_text("mine")
     with pytest.raises(UsageError, match="holds a report already"):
-        write_bundle(analysis, str(target), Order([str(path)]))
-    write_bundle(analysis, str(target), Order([str(path)], is_forced=True))
+        write_bundle(analysis, str(target), BundleRequest([str(path)]))
+    write_bundle(analysis, str(target), BundleRequest([str(path)], is_forced=True))
     assert (target / "mine.txt").read_text() == "mine"
     assert verify(str(target)).problems == []
     with pytest.raises(UsageError, match="Not a directory"):
-        write_bundle(analysis, str(target / "mine.txt" / "report"), Order([str(path)]))
+        write_bundle(analysis, str(target / "mine.txt" / "report"), BundleRequest([str(path)]))
 
 
 def test_verify_sees_what_was_changed(tmp_path: Path) -> None:
     path = small(tmp_path)
-    bundle = write_bundle(analysis_of(path), str(tmp_path / "report"), Order([str(path)]))
+    bundle = write_bundle(analysis_of(path), str(tmp_path / "report"), BundleRequest([str(path)]))
     place = bundle.directory
     markdown = place / "report.md"
     markdown.write_text(markdown.read_text().replace("Exposed", "Protected"))
@@ -275,7 +279,7 @@ def test_verify_sees_what_was_changed(tmp_path: Path) -> None:
 
 def test_without_packets_there_is_a_report(tmp_path: Path) -> None:
     analysis = analysis_of(find("silent-abort"))
-    bundle = write_bundle(analysis, str(tmp_path / "report"), Order(["-"]))
+    bundle = write_bundle(analysis, str(tmp_path / "report"), BundleRequest(["-"]))
     assert not (bundle.directory / "evidence.pcapng").exists()
     assert "standard input cannot be read a second time" in (bundle.directory / "report.md").read_text()
     assert verify(str(bundle.directory)).problems == []
@@ -289,7 +293,7 @@ def test_very_many_services(tmp_path: Path) -> None:
         pool.full(a, numbered(number << 8))
         flows += pool.flows
     path = written(tmp_path, flows)
-    bundle = write_bundle(analysis_of(path), str(tmp_path / "report"), Order([str(path)]))
+    bundle = write_bundle(analysis_of(path), str(tmp_path / "report"), BundleRequest([str(path)]))
     text = (bundle.directory / "report.md").read_text()
     assert "and 188 more; analysis.json has all" in text
     assert (bundle.directory / "report.html").stat().st_size < 500_000
@@ -318,7 +322,7 @@ def test_ten_thousand_names_and_ten_thousand_incidents(tmp_path: Path) -> None:
     pool.resumed(numbered(1))
     pool.given_up(other, numbered(2), numbered(1))
     path = written(tmp_path, pool.flows, "wide.pcap")
-    bundle = write_bundle(analysis_of(path), str(tmp_path / "wide"), Order([str(path)]))
+    bundle = write_bundle(analysis_of(path), str(tmp_path / "wide"), BundleRequest([str(path)]))
     assert bundle.incidents == 1
     assert (bundle.directory / "report.html").stat().st_size < 200_000
     flows = []
@@ -335,7 +339,7 @@ def test_ten_thousand_names_and_ten_thousand_incidents(tmp_path: Path) -> None:
         flows += narrow.flows
     path = written(tmp_path, flows, "many.pcap")
     analysis = analysis_of(path)
-    bundle = write_bundle(analysis, str(tmp_path / "many"), Order([str(path)]))
+    bundle = write_bundle(analysis, str(tmp_path / "many"), BundleRequest([str(path)]))
     assert bundle.incidents == 10_000
     assert (bundle.directory / "report.html").stat().st_size < 5_000_000
     assert (bundle.directory / "report.md").stat().st_size < 5_000_000

@@ -22,7 +22,7 @@ from markdown_it import MarkdownIt
 from inspector.bundle.figures import ladder_drawing
 from inspector.bundle.rendering import code, fenced
 from inspector.bundle.verify import verify
-from inspector.bundle.writing import Bundle, Order, write_bundle
+from inspector.bundle.writing import Bundle, BundleRequest, write_bundle
 from inspector.errors import InspectorError
 from inspector.findings.judge import Analysis, judge
 from inspector.reports.story import ladder
@@ -112,7 +112,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory, server: int) -> tuple[Anal
     add_logs(facts, [str(log)])
     analysis = judge(facts)
     bundle = write_bundle(
-        analysis, str(folder / "report"), Order([str(path)], command=["inspector", "report", str(path)])
+        analysis, str(folder / "report"), BundleRequest([str(path)], command=["inspector", "report", str(path)])
     )
     return analysis, bundle
 
@@ -259,5 +259,5 @@ def test_damaged_captures_have_reports_that_hold(seed: int, tmp_path: Path) -> N
     except InspectorError:
         return
     for key in (None, b"k" * 32):
-        bundle = write_bundle(analysis, str(tmp_path / f"{key is None}"), Order([str(path)], key=key))
+        bundle = write_bundle(analysis, str(tmp_path / f"{key is None}"), BundleRequest([str(path)], key=key))
         assert verify(str(bundle.directory)).problems == []

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from inspector.secrets.inputs import given
+from inspector.secrets.inputs import read_inputs
 from inspector.tui.app_state import View
 from tests.app import SIZES, app_of, then, two_services
 from tests.build import written
@@ -101,7 +101,7 @@ def test_inside_the_channel(
     snap_compare: Any, monkeypatch: pytest.MonkeyPatch, name: str, size: tuple[int, int]
 ) -> None:
     capture, how, expression, keys = INSIDE[name]
-    by = given_for(capture) if how == "key log" else given([], KEYS, no_passphrase) if how else None
+    by = given_for(capture) if how == "key log" else read_inputs([], KEYS, no_passphrase) if how else None
     monkeypatch.chdir(CAPTURES)
     view = View("connections", expression) if expression else None
     assert snap_compare(app_of(find(capture).name, view=view, given=by), terminal_size=size, run_before=then(*keys))

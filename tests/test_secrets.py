@@ -17,7 +17,8 @@ import pytest
 
 from inspector.document import Connection, Document
 from inspector.document.rules import Rule
-from inspector.secrets.inputs import SecretInputs, content_of, given
+from inspector.errors.decryption import NoSecret
+from inspector.secrets.inputs import SecretInputs, content_of, read_inputs
 from tests.build import capture, document_of, ordered
 from tests.conftest import CAPTURES, find
 from tests.replay import flows_of, given_for
@@ -42,7 +43,7 @@ def no_passphrase(prompt: str) -> str:
 
 @lru_cache(maxsize=8)
 def opened(name: str, how: str = "keylog") -> Document:
-    by = given_for(name) if how == "keylog" else given([], KEYS, no_passphrase) if how == "rsa" else None
+    by = given_for(name) if how == "keylog" else read_inputs([], KEYS, no_passphrase) if how == "rsa" else None
     return document_of(find(name), given=by)
 
 
@@ -152,7 +153,7 @@ def test_server_keys_open_rsa_key_exchange_and_nothing_else() -> None:
 
 
 def test_another_server_s_key_is_named() -> None:
-    found = document_of(find("renegotiations"), given=given([], KEYS[1:], no_passphrase))
+    found = document_of(find("renegotiations"), given=read_inputs([], KEYS[1:], no_passphrase))
     assert at_port(found, 9013)[0].secrets == "no server key belongs to its certificate"
 
 
@@ -383,15 +384,15 @@ def test_encrypted_key_asks(tmp_path: Path) -> None:
         asked.append(prompt)
         return "open sesame"
 
-    assert given([], [str(path)], answer).server_keys
+    assert read_inputs([], [str(path)], answer).server_keys
     assert asked == [f"Passphrase of {path}"]
     with pytest.raises(UsageError, match="does not open it"):
-        given([], [str(path)], lambda prompt: "wrong")
+        read_inputs([], [str(path)], lambda prompt: "wrong")
     (tmp_path / "no.key").write_text("nothing")
     with pytest.raises(UsageError, match="not a private key"):
-        given([], [str(tmp_path / "no.key")], no_passphrase)
+        read_inputs([], [str(tmp_path / "no.key")], no_passphrase)
     with pytest.raises(UsageError, match="No such file"):
-        given([str(tmp_path / "none")], [], no_passphrase)
+        read_inputs([str(tmp_path / "none")], [], no_passphrase)
 
 
 def test_analysis_holds_no_secret() -> None:
@@ -433,11 +434,11 @@ def test_what_waits_is_bounded_and_let_go(monkeypatch: pytest.MonkeyPatch) -> No
     most = 0
     for batch in Story([str(find("tls13"))]).batches():
         engine.feed(batch)
-        most = max(most, secrets.held)
+        most = max(most, secrets.held_bytes)
     reasons = {engine.facts.unpack(packed).secrets for packed in engine.finish().connections}
-    assert reasons == {"no secret for this connection"}
+    assert reasons == {NoSecret()}
     assert most <= 6000 + bounds.RECORD_BYTES
-    assert secrets.held == 0
+    assert secrets.held_bytes == 0
 
 
 def test_identities_of_one_server_begin_alike() -> None:

@@ -149,7 +149,7 @@ from inspector import settings
 from inspector.live.host.places import journal_path
 from inspector.redaction import keys
 from inspector.tui import recent
-for path in (settings.default_path(), keys.default_path(), recent.file(), journal_path()):
+for path in (settings.default_path(), keys.default_path(), recent.recent_path(), journal_path()):
     print(path)
 """
 NAMES = ("settings.toml", "redaction.key", "filters", "journal.sqlite")

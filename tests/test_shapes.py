@@ -101,7 +101,7 @@ def test_shapes(events: str, expected: list[tuple[Any, ...]]) -> None:
     listed = [
         Event(n * 1000, n + 1, int(word[2:]), word[0], word[1] == ">") for n, word in enumerate((BOTH + events).split())
     ]
-    handshake = HandshakeFacts(answer=ANSWER, seen=C_HELLO)
+    handshake = HandshakeFacts(answer=ANSWER, messages=C_HELLO)
     end = PackedEndpoint(b"\x7f\0\0\1", 1)
     client_leg = ConnectionFacts(
         end,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from inspector.live.sources.tail import AT_ONCE, FileTail
+from inspector.live.sources.tail import AT_ONCE, FileTail, Interruption
 from inspector.logs.sources import NotALog
 
 PATH, OTHER = "file", "other"
@@ -203,7 +203,7 @@ def test_rights_that_were_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         assert tail.read() == (b"", True), "cut to nothing is seen without the name"
         rename(PATH, OTHER)(tmp_path)
         assert tail.read() == (b"", False)
-        assert tail.interruption == ("rotated", "Permission denied")
+        assert tail.interruption == Interruption("rotated", "Permission denied")
     write(b"new\n")(tmp_path)
     assert tail.read() == (b"", True)
     assert tail.read() == (b"new\n", False)

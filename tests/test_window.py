@@ -12,6 +12,7 @@ from inspector.facts import ConnectionFacts, Facts
 from inspector.findings.case import Options
 from inspector.findings.change import ABORT
 from inspector.findings.judge import judge
+from inspector.findings.wording import worded
 from inspector.live.window import ANCHORS, Window
 from inspector.tracking.observed import connection_id
 from tests.build import Flow, Pool, certificate, facts_of, numbered, written
@@ -65,7 +66,7 @@ def test_what_was_forgotten_weakens_the_verdict_and_is_a_limit() -> None:
 
     watching, heard = listened(capture(pool.flows), most=40)
     assert [f.verdict for f in heard.findings.values()] == ["possible"]
-    assert any("older connections were forgotten" in text for text in watching.limits())
+    assert any("older connections were forgotten" in worded(bound) for bound in watching.limits())
     assert len(watching.window) <= 40
     document = judge(watching.whole(), Options()).document
     assert any(limit.kind == "bounded" for limit in document.limits)
@@ -186,4 +187,4 @@ def test_flows_beyond_a_bound_are_closed_and_counted(monkeypatch: pytest.MonkeyP
     watching, _ = listened(capture(flows))
     assert watching.connections == 40
     assert watching.engine.evicted >= 30
-    assert any("flows were closed early because more than 10 were open" in text for text in watching.limits())
+    assert any("flows were closed early because more than 10 were open" in worded(bound) for bound in watching.limits())

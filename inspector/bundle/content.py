@@ -177,12 +177,12 @@ class Content:
     """What is said where there is no service."""
 
 
-def content_of(analysis: Analysis, scope: Scope, found: Slice, evidence: dict[int, int]) -> Content:
+def content_of(analysis: Analysis, scope: Scope, cut: Slice, evidence: dict[int, int]) -> Content:
     """``evidence``: frame numbers there, by original reference."""
     document = analysis.document
     places = Places(analysis, evidence)
     services = [s for s in overview.ordered(document) if s.id in scope.services]
-    parts = [_part(analysis, service, scope, places, set(found.incidents)) for service in services[:SERVICES]]
+    parts = [_part(analysis, service, scope, places, set(cut.incidents)) for service in services[:SERVICES]]
     more = [f"{overview.title(s)}: {overview.sentence(s)}" for s in services[SERVICES : SERVICES + MORE_SERVICES]]
     if len(services) > SERVICES + MORE_SERVICES:
         more.append(f"and {len(services) - SERVICES - MORE_SERVICES} more; analysis.json has all")
@@ -197,7 +197,7 @@ def content_of(analysis: Analysis, scope: Scope, found: Slice, evidence: dict[in
         title=title,
         parts=parts,
         more=more,
-        others=[Other(f, _evidence(places, f), _inside(analysis, f)) for f in others[:FINDINGS]],
+        others=[Other(f, _evidence(places, f), _renegotiation_lines(analysis, f)) for f in others[:FINDINGS]],
         more_others=max(len(others) - FINDINGS, 0),
         advice=_advice(scope.findings),
         references=list(
@@ -207,7 +207,7 @@ def content_of(analysis: Analysis, scope: Scope, found: Slice, evidence: dict[in
         logs=document.logs,
         scope=scope.text,
         incidents=len(scope.incidents),
-        left_out=len(scope.incidents) - len(found.incidents),
+        left_out=len(scope.incidents) - len(cut.incidents),
         nothing=overview.nothing_found(document),
     )
 
@@ -219,16 +219,16 @@ def _part(analysis: Analysis, service: Service, scope: Scope, places: Places, pr
     clients = sorted(
         (c for c in document.clients if c.id in set(service.clients)), key=lambda c: (-c.aborted, -c.connections)
     )
-    told = _told(analysis, [i for i in incidents if i.id in proven])
+    ladders = _ladders(analysis, [i for i in incidents if i.id in proven])
     by_id = {f.id: f for f in scope.findings}
     named = {c.id: f"{c.ip} ({'Java' if c.stack == 'jsse' else c.stack})" for c in document.clients}
-    seen = {s.id: s for s in members}
+    members_by_id = {s.id: s for s in members}
     spent = costs(members)
     lines = []
     for incident in incidents[:LISTED]:
         finding = by_id[incident.findings[0]]
         declined = next((e for e in finding.evidence if e.role == "declined"), None)
-        connection = seen.get(incident.connections[-1])
+        connection = members_by_id.get(incident.connections[-1])
         log = _logged(case, connection.index) if connection is not None else ""
         lines.append(
             LadderLine(
@@ -258,7 +258,7 @@ def _part(analysis: Analysis, service: Service, scope: Scope, places: Places, pr
         lost=span(int(spent.lost_ms * 1e6)) if spent.lost_ms is not None else "",
         clients=clients[:CLIENTS],
         more_clients=max(len(clients) - CLIENTS, 0),
-        stories=[_story(analysis, incident, by_id[incident.findings[0]], places) for incident in told],
+        stories=[_story(analysis, incident, by_id[incident.findings[0]], places) for incident in ladders],
         lines=lines,
         more_lines=max(len(incidents) - LISTED, 0),
     )
@@ -266,23 +266,23 @@ def _part(analysis: Analysis, service: Service, scope: Scope, places: Places, pr
 
 def _logged(case: Case, index: int) -> str:
     """The log line of an abort; with a question mark where it may be another's."""
-    found = [line for line in case.logged.lines.get(index, ()) if line.failure.kind == "certificate_change"]
+    joined = [line for line in case.logged.lines.get(index, ()) if line.failure.kind == "certificate_change"]
     return ", ".join(
-        case.log_place(line.log, line.failure.line) + ("" if line.is_certain else " ?") for line in found[:3]
+        case.log_place(line.log, line.failure.line) + ("" if line.is_certain else " ?") for line in joined[:3]
     )
 
 
 def _shown(analysis: Analysis, service: Service, places: Places) -> list[Statement]:
     """The first handshake of each back end that is among the evidence, else the first of all."""
     case = analysis.case
-    found = []
+    statements = []
     for backend in [b for b in case.backends if case.services[b.service].id == service.id][: overview.MOST_BACKENDS]:
         handshakes = [case.observed[i].client_leg.handshake for i in backend.connections[:SEARCHED]]
         full = [h for h in handshakes if h.certificate_frame] or handshakes
         best = next((h for h in full if h.answer_frame in places.evidence), full[0] if full else None)
         if best is not None:
             words = "its certificate" if best.certificate_frame else "an answer of it"
-            found.append(
+            statements.append(
                 Statement(
                     backend.label,
                     words,
@@ -290,10 +290,10 @@ def _shown(analysis: Analysis, service: Service, places: Places) -> list[Stateme
                     places.where((best.hello_frame, best.answer_frame, best.certificate_frame)),
                 )
             )
-    return found
+    return statements
 
 
-def _told(analysis: Analysis, incidents: list[Incident]) -> list[Incident]:
+def _ladders(analysis: Analysis, incidents: list[Incident]) -> list[Incident]:
     """Those told in full: confirmed ones first, each with another pair of back ends."""
     kinds: dict[object, Incident] = {}
     verdicts = {f.id: f for f in analysis.document.findings}
@@ -304,7 +304,7 @@ def _told(analysis: Analysis, incidents: list[Incident]) -> list[Incident]:
 
 
 def _story(analysis: Analysis, incident: Incident, finding: Finding, places: Places) -> IncidentStory:
-    told: Ladder = ladder(analysis, incident)
+    ladder_of: Ladder = ladder(analysis, incident)
     steps = [
         Statement(why.MARKS[s.holds], s.text, overview.WORDS[s.grade], places.where(s.references))
         for s in why.steps(analysis, incident)
@@ -313,8 +313,8 @@ def _story(analysis: Analysis, incident: Incident, finding: Finding, places: Pla
     return IncidentStory(
         incident=incident,
         finding=finding,
-        drawing=ladder_drawing(told, lane_names(analysis.document, told), places.evidence),
-        lines=ladder_lines(told),
+        drawing=ladder_drawing(ladder_of, lane_names(analysis.document, ladder_of), places.evidence),
+        lines=ladder_lines(ladder_of),
         steps=steps,
         evidence=_evidence(places, finding),
         rows=rows,
@@ -322,23 +322,23 @@ def _story(analysis: Analysis, incident: Incident, finding: Finding, places: Pla
     )
 
 
-def _inside(analysis: Analysis, finding: Finding) -> list[str]:
+def _renegotiation_lines(analysis: Analysis, finding: Finding) -> list[str]:
     """The connection of a renegotiation that matters, or the first one of those that failed."""
-    seen = (
+    observed = (
         next((s for s in analysis.case.observed if s.id == finding.connections[0]), None)
         if finding.rule in (CHANGED, FAILED)
         else None
     )
-    if seen is None:
+    if observed is None:
         return []
     if finding.rule == FAILED:
-        return ladder_lines(Ladder("", chapters(analysis, seen)))
-    told = [
+        return ladder_lines(Ladder("", chapters(analysis, observed)))
+    sentences = [
         line
-        for number in range(len(seen.renegotiations))
-        for line in ["", *told_lines(analysis, seen, number, TOLD_WIDTH)]
+        for number in range(len(observed.renegotiations))
+        for line in ["", *told_lines(analysis, observed, number, TOLD_WIDTH)]
     ]
-    return [*ladder_lines(Ladder("", chapters(analysis, seen))), *told]
+    return [*ladder_lines(Ladder("", chapters(analysis, observed))), *sentences]
 
 
 def _evidence(places: Places, finding: Finding) -> list[Statement]:
@@ -351,7 +351,7 @@ def _evidence(places: Places, finding: Finding) -> list[Statement]:
 def _advice(findings: Sequence[Finding]) -> list[Advice]:
     """All remedies, each once, by audience in the order of the best one for each."""
     remedies = list(dict.fromkeys(r for f in findings for r in f.remedies))
-    found: dict[str, list[tuple[int, Remedy]]] = {}
+    advice: dict[str, list[tuple[int, Remedy]]] = {}
     for number, remedy in enumerate(remedies, 1):
-        found.setdefault(remedy.audience, []).append((number, remedy))
-    return [Advice(audience, listed) for audience, listed in found.items()]
+        advice.setdefault(remedy.audience, []).append((number, remedy))
+    return [Advice(audience, listed) for audience, listed in advice.items()]

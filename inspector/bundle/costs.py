@@ -38,11 +38,11 @@ def costs(members: Sequence[Observed]) -> Costs:
     step = max(-(-len(members) // MOST), 1)
     full: list[int] = []
     resumed: list[int] = []
-    for seen in members[::step]:
-        if seen.outcome == "established" and seen.kind is not None:
-            lasted = _lasted(seen)
+    for observed in members[::step]:
+        if observed.outcome == "established" and observed.kind is not None:
+            lasted = _lasted(observed)
             if lasted is not None:
-                (full if seen.kind == "full" else resumed).append(lasted)
+                (full if observed.kind == "full" else resumed).append(lasted)
     return Costs(_ms(full), len(full), _ms(resumed), len(resumed), sum(s.declined for s in members))
 
 
@@ -50,8 +50,8 @@ def _ms(values: list[int]) -> float | None:
     return round(median(values) / 1e6, 1) if values else None
 
 
-def _lasted(seen: Observed) -> int | None:
-    client_leg = seen.client_leg
+def _lasted(observed: Observed) -> int | None:
+    client_leg = observed.client_leg
     events = unpack_events(client_leg.events)
     if is_tls13(client_leg.handshake):
         done = next((e.ns for e in events if e.letter == "D" and e.from_client), None)
@@ -60,4 +60,4 @@ def _lasted(seen: Observed) -> int | None:
             next((e.ns for e in events if e.letter == "f" and e.from_client is side), None) for side in (True, False)
         ]
         done = max((ns for ns in firsts if ns is not None), default=None) if None not in firsts else None
-    return done - seen.hello_ns if done is not None and done >= seen.hello_ns else None
+    return done - observed.hello_ns if done is not None and done >= observed.hello_ns else None

@@ -152,10 +152,10 @@ def chart(case: Case, members: Sequence[Observed]) -> Chart | None:
     step = next((nice for nice in (*STEPS, 7 * DAY_NS) if nice >= least), least)
     count = (high - low) // step + 1
     counts = [[0] * len(RESULTS) for _ in range(count)]
-    for seen in members:
-        counts[(seen.hello_ns - low) // step][RESULTS.index(result(seen))] += 1
-    said = [f"{day(low + i * step)} {clock(low + i * step)}" for i in range(count)]
-    bars = [Bar(label, tuple(numbers)) for label, numbers in zip(said, counts, strict=True)]
+    for observed in members:
+        counts[(observed.hello_ns - low) // step][RESULTS.index(result(observed))] += 1
+    labels = [f"{day(low + i * step)} {clock(low + i * step)}" for i in range(count)]
+    bars = [Bar(label, tuple(numbers)) for label, numbers in zip(labels, counts, strict=True)]
     most = max(bar.total for bar in bars)
     wide = (WIDTH - MARGIN) / count
     blocks = []
@@ -177,4 +177,4 @@ def chart(case: Case, members: Sequence[Observed]) -> Chart | None:
                 )
     peak = max((bar.counts[0] for bar in bars), default=0)
     line = "".join(SPARKS[-(-bar.counts[0] * 8 // peak)] if peak else " " for bar in bars)
-    return Chart(span(step).replace(".0 ", " "), said[0], f"{day(high)} {clock(high)}", most, blocks, line)
+    return Chart(span(step).replace(".0 ", " "), labels[0], f"{day(high)} {clock(high)}", most, blocks, line)

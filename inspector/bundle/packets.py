@@ -25,23 +25,23 @@ from inspector.tracking.sessions import is_tls13
 BATCH = 4096
 
 
-def held(paths: Sequence[str], seen: Sequence[Observed], captures: Sequence[CaptureFacts]) -> Holding:
+def hold_packets(paths: Sequence[str], observed: Sequence[Observed], captures: Sequence[CaptureFacts]) -> Holding:
     """The frames of some connections and their legs, by one clock. Raises UnreadableError."""
-    holding = Holding([flow_of(leg) for s in seen for leg in (s.client_leg, *s.legs)])
+    holding = Holding([flow_of(leg) for s in observed for leg in (s.client_leg, *s.legs)])
     holding.read(paths, clocks_late(captures))
     return holding
 
 
-def packets(holding: Holding, seen: Sequence[Observed], redactor: Redactor | None = None) -> list[CutPacket]:
+def packets(holding: Holding, observed: Sequence[Observed], redactor: Redactor | None = None) -> list[CutPacket]:
     """The frames cut, in the order of their capture; with ``redactor``, what identifies replaced."""
-    legs = [leg for s in seen for leg in (s.client_leg, *s.legs)]
-    found: dict[int, CutPacket] = {}
+    legs = [leg for s in observed for leg in (s.client_leg, *s.legs)]
+    packets_by_frame: dict[int, CutPacket] = {}
     for flow, leg in zip(holding.flows, legs, strict=True):
         tls13 = is_tls13(leg.handshake)
         if redactor is not None:
-            found.update((p.frame, p) for p in redacted_packets(flow, tls13, redactor))
+            packets_by_frame.update((p.frame, p) for p in redacted_packets(flow, tls13, redactor))
         else:
-            found.update(
+            packets_by_frame.update(
                 (cut.frame.frame, packet(cut))
                 for cut in cut_flow(
                     flow,
@@ -50,29 +50,29 @@ def packets(holding: Holding, seen: Sequence[Observed], redactor: Redactor | Non
                     unpack_events(leg.events) if leg.secrets is not None else (),
                 )
             )
-    return sorted(found.values(), key=lambda p: (p.ns, p.frame))
+    return sorted(packets_by_frame.values(), key=lambda p: (p.ns, p.frame))
 
 
-def comments(case: Case, findings: Sequence[Finding], found: Slice) -> dict[int, str]:
+def comments(case: Case, findings: Sequence[Finding], cut: Slice) -> dict[int, str]:
     """What is said on which frame, by original reference."""
     paths = [c.path for c in case.facts.captures]
-    wanted = set(found.findings)
-    said: dict[int, list[str]] = {}
-    for seen in seen_in(case, found):
-        for leg in (seen.client_leg, *seen.legs):
-            said.setdefault(leg.first_frame, []).append(
-                f"connection {seen.id}, {seen.outcome}, back end {case.label(seen)}"
+    wanted = set(cut.findings)
+    comments: dict[int, list[str]] = {}
+    for observed in seen_in(case, cut):
+        for leg in (observed.client_leg, *observed.legs):
+            comments.setdefault(leg.first_frame, []).append(
+                f"connection {observed.id}, {observed.outcome}, back end {case.label(observed)}"
             )
     for finding in findings:
         if finding.id in wanted:
             for item in finding.evidence:
                 for capture, number in item.frames:
-                    said.setdefault(frame_reference(capture, number), []).append(
+                    comments.setdefault(frame_reference(capture, number), []).append(
                         f"{finding.rule}, {item.role}: {item.text} (finding {finding.id})"
                     )
     return {
         reference: f"inspector: {'; '.join(dict.fromkeys(parts))}. Original {original(paths, reference)}"
-        for reference, parts in said.items()
+        for reference, parts in comments.items()
     }
 
 
@@ -84,7 +84,7 @@ def original(paths: Sequence[str], reference: int) -> str:
 
 
 def write(
-    out: Output, found: Sequence[CutPacket], said: dict[int, str], section: str, key_log: bytes = b""
+    out: Output, cut_packets: Sequence[CutPacket], comments: dict[int, str], section: str, key_log: bytes = b""
 ) -> dict[int, int]:
     """All packets, in one file with one interface for each link type. The evidence frame numbers by original reference.
     ``key_log``: secrets that go with them.
@@ -93,8 +93,8 @@ def write(
     if key_log:
         writer.key_log(key_log)
     places: dict[int, int] = {}
-    for start in range(0, len(found), BATCH):
-        some = found[start : start + BATCH]
+    for start in range(0, len(cut_packets), BATCH):
+        some = cut_packets[start : start + BATCH]
         buffer, offsets, lengths = packed([p.data for p in some])
         numbers = np.arange(start + 1, start + len(some) + 1, dtype=np.int64)
         batch = FrameBatch(
@@ -107,5 +107,5 @@ def write(
             number=numbers,
         )
         places.update({p.frame: number for p, number in zip(some, numbers.tolist(), strict=True)})
-        writer.write(batch, {places[p.frame]: said[p.frame] for p in some if p.frame in said})
+        writer.write(batch, {places[p.frame]: comments[p.frame] for p in some if p.frame in comments})
     return places

@@ -16,7 +16,7 @@ from inspector.text.times import rfc3339
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ScopeRequest:
     """``incident``: the start of an id. ``since``, ``until``: RFC 3339, or a time of the captures' first
     day; all UTC.
     """
@@ -36,26 +36,27 @@ class Scope:
     text: str
 
 
-def scope_of(analysis: Analysis, wish: Wish) -> Scope:
+def scope_of(analysis: Analysis, request: ScopeRequest) -> Scope:
     """Raises UsageError where nothing fits the wish."""
     document = analysis.document
     everything = document.incidents
-    if not (wish.incident or wish.since or wish.until):
+    if not (request.incident or request.since or request.until):
         return Scope(list(everything), list(document.findings), [s.id for s in document.services], "")
-    low, high = _moment(analysis, wish.since, "0"), _moment(analysis, wish.until, "9")
-    chosen = [i for i in everything if i.id.startswith(wish.incident) and low <= i.at <= high]
-    if wish.incident and len({i.id for i in chosen}) != 1:
+    low, high = _moment(analysis, request.since, "0"), _moment(analysis, request.until, "9")
+    chosen = [i for i in everything if i.id.startswith(request.incident) and low <= i.at <= high]
+    if request.incident and len({i.id for i in chosen}) != 1:
         few = ", ".join(i.id for i in everything[:5])
+        how_many = "no incident" if not chosen else "more than one incident"
         raise UsageError(
-            f"{'no incident' if not chosen else 'more than one incident'} begins with {safe_text(wish.incident, 40)}",
+            f"{how_many} begins with {safe_text(request.incident, 40)}",
             f"there are {few}" if few else "there are none",
         )
-    told = {name for incident in chosen for name in incident.findings}
+    named = {name for incident in chosen for name in incident.findings}
     services = list(dict.fromkeys(i.service for i in chosen))
     findings = [
         f
         for f in document.findings
-        if f.id in told or (f.rule != ABORT and _is_beside(f, services, low, high, bool(wish.incident)))
+        if f.id in named or (f.rule != ABORT and _is_beside(f, services, low, high, bool(request.incident)))
     ]
     if not findings:
         raise UsageError("nothing was found in this time range", _range(analysis))
@@ -65,7 +66,7 @@ def scope_of(analysis: Analysis, wish: Wish) -> Scope:
         findings,
         list(dict.fromkeys(services)),
         f"about {len(chosen)} of {len(everything)} incidents"
-        + (f", {_said(wish)}" if wish.since or wish.until else ""),
+        + (f", {_words(request)}" if request.since or request.until else ""),
     )
 
 
@@ -90,9 +91,9 @@ def _moment(analysis: Analysis, text: str, missing: str) -> str:
     return rfc3339(int(moment.timestamp() * 1_000_000) * 1000)
 
 
-def _said(wish: Wish) -> str:
+def _words(request: ScopeRequest) -> str:
     return " ".join(
-        filter(None, (f"from {wish.since}" if wish.since else "", f"to {wish.until}" if wish.until else ""))
+        filter(None, (f"from {request.since}" if request.since else "", f"to {request.until}" if request.until else ""))
     )
 
 

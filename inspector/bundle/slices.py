@@ -56,7 +56,7 @@ def signature(finding: Finding) -> Signature:
 def slice_of(analysis: Analysis, scope: Scope) -> Slice:
     """The connections that prove what is in scope."""
     case = analysis.case
-    by_id = {seen.id: seen.index for seen in case.observed}
+    by_id = {observed.id: observed.index for observed in case.observed}
     incidents = _kinds_first(case, scope, by_id)
     wanted = _wanted(scope, incidents)
     chosen: set[int] = set()
@@ -77,8 +77,8 @@ def slice_of(analysis: Analysis, scope: Scope) -> Slice:
 
 def sliced(scope: Scope, members: Iterable[int], incidents: Iterable[str]) -> Slice:
     """Some connections, and what of the scope they are to prove."""
-    told = set(incidents)
-    return Slice(sorted(members), sorted(told), [f.id for f in _wanted(scope, told)])
+    kept_incidents = set(incidents)
+    return Slice(sorted(members), sorted(kept_incidents), [f.id for f in _wanted(scope, kept_incidents)])
 
 
 def _lacking(analysis: Analysis, members: set[int], wanted: list[Finding]) -> int:
@@ -90,16 +90,16 @@ def _lacking(analysis: Analysis, members: set[int], wanted: list[Finding]) -> in
 
 def _wanted(scope: Scope, incidents: set[str]) -> list[Finding]:
     """The findings that packets can prove: of incidents, those whose story is among them."""
-    told = {name for i in scope.incidents if i.id in incidents for name in i.findings}
-    return [f for f in scope.findings if f.rule != Rule.CAPTURE_INCOMPLETE and (f.rule != ABORT or f.id in told)]
+    named = {name for i in scope.incidents if i.id in incidents for name in i.findings}
+    return [f for f in scope.findings if f.rule != Rule.CAPTURE_INCOMPLETE and (f.rule != ABORT or f.id in named)]
 
 
 def _kinds_first(case: Case, scope: Scope, by_id: dict[str, int]) -> set[str]:
     """The incidents whose packets are kept: the first of each client and pair of certificates, then the first ones."""
     kinds: dict[object, str] = {}
     for incident in scope.incidents:
-        seen = case.observed[by_id[incident.connections[-1]]]
-        kinds.setdefault((seen.client, case.judgements[seen.index].cached_leaf, seen.leaf), incident.id)
+        observed = case.observed[by_id[incident.connections[-1]]]
+        kinds.setdefault((observed.client, case.judgements[observed.index].cached_leaf, observed.leaf), incident.id)
     ordered = [*kinds.values(), *(i.id for i in scope.incidents)]
     return set(list(dict.fromkeys(ordered))[:MOST_INCIDENTS])
 
@@ -107,16 +107,16 @@ def _kinds_first(case: Case, scope: Scope, by_id: dict[str, int]) -> set[str]:
 def _pool(case: Case, services: Iterable[str]) -> set[int]:
     """The first handshakes of each back end, one of them full, so that the pool looks the same."""
     names = set(services)
-    found: set[int] = set()
+    members: set[int] = set()
     for backend in case.backends:
         if case.services[backend.service].id in names and backend.connections:
-            found.add(backend.connections[0])
-            found.update([i for i in backend.connections if case.observed[i].leaf][:1])
-            found.update([i for i in backend.connections if case.observed[i].is_resumed][:1])
+            members.add(backend.connections[0])
+            members.update([i for i in backend.connections if case.observed[i].leaf][:1])
+            members.update([i for i in backend.connections if case.observed[i].is_resumed][:1])
     for service in case.services:
         if service.id in names:
-            found.update(service.connections[:2])
-    return {i for i in found if not case.observed[i].health_check}
+            members.update(service.connections[:2])
+    return {i for i in members if not case.observed[i].health_check}
 
 
 def _signs(case: Case, chosen: set[int]) -> set[int]:
@@ -124,36 +124,37 @@ def _signs(case: Case, chosen: set[int]) -> set[int]:
     given_up = [case.observed[i] for i in chosen if case.observed[i].gave_up]
     wanted = {(case.program_of(s), s.leaf) for s in given_up}
     slow = {case.program_of(s) for s in given_up if slow_close(s) is not None}
-    found: dict[object, int] = {}
-    for seen in case.observed:
-        program = case.program_of(seen)
-        key = (program, seen.leaf)
-        if seen.leaf is None or seen.health_check or (key not in wanted and program not in slow):
+    by_sign: dict[object, int] = {}
+    for observed in case.observed:
+        program = case.program_of(observed)
+        key = (program, observed.leaf)
+        if observed.leaf is None or observed.health_check or (key not in wanted and program not in slow):
             continue
-        judgement = case.judgements[seen.index]
+        judgement = case.judgements[observed.index]
         if program in slow and (
-            goes_on(seen, judgement) or (judgement.decision.verdict == "accepts" and slow_close(seen) is not None)
+            goes_on(observed, judgement)
+            or (judgement.decision.verdict == "accepts" and slow_close(observed) is not None)
         ):
-            found.setdefault((program, seen.gave_up), seen.index)
+            by_sign.setdefault((program, observed.gave_up), observed.index)
         if key not in wanted:
             continue
-        if seen.gave_up and judgement.decision.verdict == "accepts":
-            found.setdefault((key, "gave up", client_code(seen)), seen.index)
-        elif seen.outcome == "established":
-            found.setdefault((key, "accepted"), seen.index)
-    return set(found.values())
+        if observed.gave_up and judgement.decision.verdict == "accepts":
+            by_sign.setdefault((key, "gave up", client_code(observed)), observed.index)
+        elif observed.outcome == "established":
+            by_sign.setdefault((key, "accepted"), observed.index)
+    return set(by_sign.values())
 
 
 def _origins(case: Case, chosen: set[int]) -> set[int]:
     """Who issued and first resumed the sessions that are offered in it."""
-    found: set[int] = set()
+    origins: set[int] = set()
     for index in chosen:
         entry = case.observed[index].entry
         if entry.session is not None and entry.session.issuer is not None:
-            found.add(entry.session.issuer)
+            origins.add(entry.session.issuer)
         if entry.resumed_by is not None:
-            found.add(entry.resumed_by)
-    return found
+            origins.add(entry.resumed_by)
+    return origins
 
 
 def facts_of(analysis: Analysis, members: Iterable[int]) -> Facts:
@@ -161,12 +162,14 @@ def facts_of(analysis: Analysis, members: Iterable[int]) -> Facts:
     case = analysis.case
     whole = case.facts
     chosen = set(members)
-    seen = [case.observed[i] for i in sorted(chosen)]
-    packed = [p for s in seen for p in (s.packed, *s.packed_legs)]
-    used = {digest for s in seen for leg in (s.client_leg, *s.legs) for digest in leg.certificates()}
+    wanted = [case.observed[i] for i in sorted(chosen)]
+    packed = [p for s in wanted for p in (s.packed, *s.packed_legs)]
+    used = {digest for s in wanted for leg in (s.client_leg, *s.legs) for digest in leg.certificates()}
     certificates = {digest: der for digest, der in whole.certificates.items() if digest in used}
-    asked = {handshake.authorities for s in seen for leg in (s.client_leg, *s.legs) for handshake in leg.handshakes}
-    authorities = {digest: listed for digest, listed in whole.authorities.items() if digest in asked}
+    wanted_lists = {
+        handshake.authorities for s in wanted for leg in (s.client_leg, *s.legs) for handshake in leg.handshakes
+    }
+    authorities = {digest: listed for digest, listed in whole.authorities.items() if digest in wanted_lists}
     return Facts(
         whole.captures,
         packed,
@@ -181,25 +184,25 @@ def facts_of(analysis: Analysis, members: Iterable[int]) -> Facts:
 
 def logs_of(case: Case, members: set[int]) -> list[LogFacts]:
     """Of each log the lines of some connections."""
-    found = []
-    for place, log in enumerate(case.facts.logs):
+    excerpts = []
+    for index, log in enumerate(case.facts.logs):
         failures = {
             line.failure.line: line.failure
             for i in members
             for line in case.logged.lines.get(i, ())
-            if line.log == place
+            if line.log == index
         }
         proxied = {
-            c.entry.line: c.entry for i in members if (c := case.balancer.chosen.get(i)) is not None and c.log == place
+            c.entry.line: c.entry for i in members if (c := case.balancer.chosen.get(i)) is not None and c.log == index
         }
-        found.append(
+        excerpts.append(
             structs.replace(
                 log, failures=[f for _, f in sorted(failures.items())], proxied=[p for _, p in sorted(proxied.items())]
             )
         )
-    return found
+    return excerpts
 
 
-def seen_in(case: Case, found: Slice) -> list[Observed]:
+def seen_in(case: Case, cut: Slice) -> list[Observed]:
     """The connections of a slice."""
-    return [case.observed[i] for i in found.members]
+    return [case.observed[i] for i in cut.members]

@@ -12,19 +12,22 @@ from msgspec import structs
 
 from inspector.bundle import packets, slices
 from inspector.bundle.manifest import Input, Redacted, digest, host
-from inspector.bundle.scope import Scope, Wish, scope_of
+from inspector.bundle.scope import Scope, ScopeRequest, scope_of
 from inspector.bundle.slices import Slice
 from inspector.capture.inputs import is_journal
 from inspector.document import Finding
 from inspector.errors import UnreadableError
+from inspector.errors.captures import JournalWithoutPackets, NoPackets, PacketsNotRead
+from inspector.errors.notice import ForeignText
 from inspector.findings.case import Case
 from inspector.findings.judge import Analysis, judge
 from inspector.packets.cut import CutPacket
 from inspector.packets.held import Holding
 from inspector.redaction.disguise import Disguise
-from inspector.redaction.facts import path_name, redacted_facts, redacted_options
+from inspector.redaction.facts import redacted_facts, redacted_options
 from inspector.redaction.messages import Redactor
-from inspector.redaction.sentences import repeated
+from inspector.redaction.notices import redacted_notice
+from inspector.redaction.paths import path_name
 
 REPLACED = (
     "addresses, common prefixes kept",
@@ -48,9 +51,9 @@ class Subject:
 
     analysis: Analysis
     scope: Scope
-    found: Slice
+    cut: Slice
     packets: list[CutPacket] | None
-    missing: str
+    missing: NoPackets | None
     is_whole: bool
     inputs: list[Input]
     command: list[str]
@@ -59,27 +62,28 @@ class Subject:
 
 
 def subject_of(
-    analysis: Analysis, paths: Sequence[str], wish: Wish, command: Sequence[str], key: bytes | None = None
+    analysis: Analysis, paths: Sequence[str], request: ScopeRequest, command: Sequence[str], key: bytes | None = None
 ) -> Subject:
     """``key``: of redaction, None for none. Raises UsageError where nothing fits the wish."""
-    scope = scope_of(analysis, wish)
-    found = slices.slice_of(analysis, scope)
-    seen = slices.seen_in(analysis.case, found)
+    scope = scope_of(analysis, request)
+    content_slice = slices.slice_of(analysis, scope)
+    members = slices.seen_in(analysis.case, content_slice)
     holding: Holding | None = None
-    missing = ""
-    try:
-        if any(is_journal(path) for path in paths if path != "-"):
-            raise UnreadableError("a journal keeps facts, no packets")
-        holding = packets.held(paths, seen, analysis.case.facts.captures)
-    except UnreadableError as error:
-        missing = str(error)
+    missing: NoPackets | None = None
+    if any(is_journal(path) for path in paths if path != "-"):
+        missing = JournalWithoutPackets()
+    else:
+        try:
+            holding = packets.hold_packets(paths, members, analysis.case.facts.captures)
+        except UnreadableError as error:
+            missing = PacketsNotRead(ForeignText(str(error)))
     redactor = Redactor(Disguise(key)) if key is not None else None
-    cut = packets.packets(holding, seen, redactor) if holding is not None else None
+    cut = packets.packets(holding, members, redactor) if holding is not None else None
     is_whole = holding is None or not holding.is_full
     subject = Subject(
         analysis=analysis,
         scope=scope,
-        found=found,
+        cut=content_slice,
         packets=cut,
         missing=missing,
         is_whole=is_whole,
@@ -96,15 +100,15 @@ def _disguised(subject: Subject, redactor: Redactor) -> Subject:
     facts = redacted_facts(case.facts, disguise, redactor.certificates)
     analysis = judge(facts, redacted_options(case.options, disguise))
     twin = _twins(case, analysis.case)
-    index = {seen.id: twin[seen.index] for seen in case.observed if seen.index in twin}
-    told = {index[i.connections[-1]] for i in subject.scope.incidents if i.connections[-1] in index}
+    index = {observed.id: twin[observed.index] for observed in case.observed if observed.index in twin}
+    named = {index[i.connections[-1]] for i in subject.scope.incidents if i.connections[-1] in index}
     kept = {
         index[i.connections[-1]]
         for i in subject.scope.incidents
-        if i.id in subject.found.incidents and i.connections[-1] in index
+        if i.id in subject.cut.incidents and i.connections[-1] in index
     }
-    after = {seen.id: seen.index for seen in analysis.case.observed}
-    incidents = [i for i in analysis.document.incidents if after[i.connections[-1]] in told]
+    after = {observed.id: observed.index for observed in analysis.case.observed}
+    incidents = [i for i in analysis.document.incidents if after[i.connections[-1]] in named]
     findings = _same_findings(subject, analysis)
     members = [
         twin[s.index]
@@ -113,14 +117,14 @@ def _disguised(subject: Subject, redactor: Redactor) -> Subject:
     ]
     services = list(dict.fromkeys(analysis.case.services[analysis.case.observed[i].service].id for i in members))
     scope = Scope(incidents, findings, services, subject.scope.text)
-    chosen = [twin[i] for i in subject.found.members if i in twin]
-    found = slices.sliced(scope, chosen, [i.id for i in incidents if after[i.connections[-1]] in kept])
+    chosen = [twin[i] for i in subject.cut.members if i in twin]
+    cut = slices.sliced(scope, chosen, [i.id for i in incidents if after[i.connections[-1]] in kept])
     return replace(
         subject,
         analysis=analysis,
         scope=scope,
-        found=found,
-        missing=repeated(subject.missing),
+        cut=cut,
+        missing=redacted_notice(subject.missing, disguise) if subject.missing is not None else None,
         inputs=[structs.replace(i, path=path_name(i.path, disguise)) for i in subject.inputs],
         command=[_word(word, disguise) for word in subject.command],
         host=disguise.text(subject.host),
@@ -131,9 +135,11 @@ def _disguised(subject: Subject, redactor: Redactor) -> Subject:
 def _twins(old: Case, new: Case) -> dict[int, int]:
     """For the place of each connection its place among the redacted ones, whose facts stand in the same order."""
     places = {packed: i for i, packed in enumerate(old.facts.connections)}
-    found = {packed: seen.index for seen in new.observed for packed in (seen.packed, *seen.packed_legs)}
-    twins = {seen.index: found.get(new.facts.connections[places[seen.packed]]) for seen in old.observed}
-    return {place: other for place, other in twins.items() if other is not None}
+    by_packed = {
+        packed: observed.index for observed in new.observed for packed in (observed.packed, *observed.packed_legs)
+    }
+    twins = {observed.index: by_packed.get(new.facts.connections[places[observed.packed]]) for observed in old.observed}
+    return {index: other for index, other in twins.items() if other is not None}
 
 
 def _same_findings(subject: Subject, analysis: Analysis) -> list[Finding]:
@@ -155,7 +161,7 @@ def _word(word: str, disguise: Disguise) -> str:
 
 
 def _inputs(analysis: Analysis, paths: Sequence[str]) -> list[Input]:
-    found = [
+    inputs = [
         Input(
             path=c.path,
             kind="capture",
@@ -168,8 +174,8 @@ def _inputs(analysis: Analysis, paths: Sequence[str]) -> list[Input]:
         )
         for c in analysis.document.captures
     ]
-    found += [Input(path, "journal", digest(path), _size(path)) for path in paths if path != "-" and is_journal(path)]
-    return found + [
+    inputs += [Input(path, "journal", digest(path), _size(path)) for path in paths if path != "-" and is_journal(path)]
+    return inputs + [
         Input(
             path=log.path,
             kind="log",

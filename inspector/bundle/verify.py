@@ -43,22 +43,22 @@ class Verdict:
 
 def verify(directory: str) -> Verdict:
     """Raises UsageError where there is no bundle."""
-    place = Path(directory)
-    manifest = load(place)
+    folder = Path(directory)
+    manifest = load(folder)
     verdict = Verdict(manifest)
     for name, expected in manifest.files.items():
         if "/" in name or name.startswith("."):
             verdict.problems.append(f"{name}: no file of a bundle")
             continue
-        found = digest(place / name)
-        if found is None:
+        hashed = digest(folder / name)
+        if hashed is None:
             verdict.problems.append(f"{name} is missing")
-        elif found != expected:
+        elif hashed != expected:
             verdict.problems.append(f"{name} was changed")
         else:
             verdict.files += 1
     if manifest.evidence is not None and manifest.evidence.file in manifest.files:
-        _judge_again(place, verdict)
+        _judge_again(folder, verdict)
     return verdict
 
 
@@ -69,18 +69,18 @@ def findings_of(packets: Path, logs: Sequence[str], options: Options) -> set[Sig
     return {signature(f) for f in judge(facts, options).document.findings}
 
 
-def _judge_again(place: Path, verdict: Verdict) -> None:
+def _judge_again(folder: Path, verdict: Verdict) -> None:
     manifest = verdict.manifest
     proof = manifest.evidence
     assert proof is not None
     options = Options("first" if manifest.generation == "first" else "current", tuple(parsed(v) for v in manifest.vips))
     try:
-        found = findings_of(place / proof.file, proof.logs, options)
+        proven = findings_of(folder / proof.file, proof.logs, options)
     except InspectorError as error:
         verdict.problems.append(str(error))
         return
     for expected in proof.findings:
-        if expected in found:
+        if expected in proven:
             verdict.findings += 1
         else:
             verdict.problems.append(

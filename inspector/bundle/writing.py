@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from inspector.bundle import packets, rendering, slices
 from inspector.bundle.content import content_of
 from inspector.bundle.manifest import CLOCK, NAME, Manifest, Proof, load, now, seal
-from inspector.bundle.scope import Wish
+from inspector.bundle.scope import ScopeRequest
 from inspector.bundle.slices import signature
 from inspector.bundle.subject import Subject, subject_of
 from inspector.bundle.verify import findings_of
@@ -22,6 +22,7 @@ from inspector.document import Generator
 from inspector.errors import UsageError
 from inspector.findings.case import Options
 from inspector.findings.judge import Analysis
+from inspector.findings.wording import worded
 from inspector.logs.entries import LogFacts
 from inspector.reports.output import write
 from inspector.text.safe import path_text
@@ -35,14 +36,14 @@ HTML, MARKDOWN, JSON, CSV = "report.html", "report.md", "analysis.json", "connec
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class BundleRequest:
     """What is wanted. ``paths``: of captures and journals, as ``analysis`` was made from them. ``command``: as it was
     given. ``key``: of redaction.
     ``secrets``: to be put with the packets.
     """
 
     paths: Sequence[str]
-    wish: Wish = field(default_factory=Wish)
+    scope_request: ScopeRequest = field(default_factory=ScopeRequest)
     command: Sequence[str] = ()
     key: bytes | None = None
     is_forced: bool = False
@@ -60,13 +61,13 @@ class Bundle:
     notes: list[str] = field(default_factory=list)
 
 
-def write_bundle(analysis: Analysis, directory: str, order: Order) -> Bundle:
+def write_bundle(analysis: Analysis, directory: str, order: BundleRequest) -> Bundle:
     """Write all files. Nothing is left where that fails. Raises UsageError where it cannot be written, or nothing fits
     the wish.
     """
     target = Path(directory)
     _require_room(target, order.is_forced)
-    subject = subject_of(analysis, order.paths, order.wish, order.command, order.key)
+    subject = subject_of(analysis, order.paths, order.scope_request, order.command, order.key)
     partial = target.with_name(target.name + ".partial")
     try:
         shutil.rmtree(partial, ignore_errors=True)
@@ -125,10 +126,10 @@ def _written(subject: Subject, directory: Path, name: str, secrets: Secrets | No
         generation=options.generation,
         vips=vips,
         evidence=proof,
-        no_evidence=subject.missing,
+        no_evidence=worded(subject.missing),
         redacted=subject.redacted,
     )
-    content = content_of(analysis, scope, subject.found, places)
+    content = content_of(analysis, scope, subject.cut, places)
     shown_name = "DIR" if subject.redacted is not None else name
     (directory / HTML).write_text(rendering.html(content, manifest, shown_name), encoding="utf-8")
     (directory / MARKDOWN).write_text(rendering.markdown(content, manifest, shown_name), encoding="utf-8")
@@ -140,20 +141,20 @@ def _written(subject: Subject, directory: Path, name: str, secrets: Secrets | No
     bundle.frames = proof.frames if proof is not None else 0
     bundle.notes = [
         *(proof.notes if proof is not None else []),
-        *([f"no packets: {subject.missing}"] if subject.missing else []),
+        *([f"no packets: {worded(subject.missing)}"] if subject.missing is not None else []),
     ]
     return bundle
 
 
 def _prove(subject: Subject, directory: Path, secrets: Secrets | None) -> tuple[dict[int, int], Proof]:
     """The packets and the log lines beside them; with ``secrets``, those of the handshakes in them."""
-    case, found = subject.analysis.case, subject.found
-    said = packets.comments(case, subject.scope.findings, found)
+    case, cut = subject.analysis.case, subject.cut
+    comments = packets.comments(case, subject.scope.findings, cut)
     hashes = ", ".join(
         f"{i.path.rsplit('/', 1)[-1]} {i.sha256}" for i in subject.inputs if i.kind == "capture" and i.sha256
     )
     section = (
-        f"inspector {VERSION}: packets of {len(found.members)} connections, application data cut to record headers or"
+        f"inspector {VERSION}: packets of {len(cut.members)} connections, application data cut to record headers or"
         f" zeroed. From {hashes or 'a stream'}"
     )
     if subject.redacted is not None:
@@ -162,23 +163,23 @@ def _prove(subject: Subject, directory: Path, secrets: Secrets | None) -> tuple[
     if secrets is not None:
         randoms = dict.fromkeys(
             h.client_random
-            for s in slices.seen_in(case, found)
+            for s in slices.seen_in(case, cut)
             for leg in (s.client_leg, *s.legs)
             for h in leg.handshakes
             if h.client_random
         )
         lines = list(secrets.lines_for(list(randoms)))
     with open(directory / EVIDENCE, "wb") as out:
-        places = packets.write(out, subject.packets or [], said, section, b"".join(lines))
-    logs = _log_excerpts(slices.logs_of(case, set(found.members)), directory)
+        places = packets.write(out, subject.packets or [], comments, section, b"".join(lines))
+    logs = _log_excerpts(slices.logs_of(case, set(cut.members)), directory)
     again = (
         findings_of(directory / EVIDENCE, logs, Options(case.options.generation, case.options.vips))
         if places
         else set()
     )
     by_id = {f.id: f for f in subject.scope.findings}
-    proven = [told for name in found.findings if (told := signature(by_id[name])) in again]
-    missing = [name for name in found.findings if signature(by_id[name]) not in again]
+    proven = [key for name in cut.findings if (key := signature(by_id[name])) in again]
+    missing = [name for name in cut.findings if signature(by_id[name]) not in again]
     notes = []
     if not subject.is_whole:
         notes.append("More packets than fit into memory: later ones are missing.")
@@ -194,9 +195,9 @@ def _prove(subject: Subject, directory: Path, secrets: Secrets | None) -> tuple[
         )
     return places, Proof(
         file=EVIDENCE,
-        connections=len(found.members),
+        connections=len(cut.members),
         frames=len(places),
-        incidents=len(found.incidents),
+        incidents=len(cut.incidents),
         findings=proven,
         not_proven=missing,
         notes=notes,

@@ -18,6 +18,8 @@ from inspector.capture.frames import CaptureInfo, FrameBatch
 from inspector.capture.inputs import SQLITE, find, identity
 from inspector.capture.stamps import Stamps
 from inspector.errors import UnreadableError
+from inspector.errors.captures import ReadingStopped
+from inspector.errors.notice import ForeignText
 
 PEEK_BYTES = 1 << 16
 
@@ -97,7 +99,7 @@ class CaptureFile:
             yield batch
         if source.problem:
             info.truncated = True
-            info.damage = f"reading stopped behind frame {info.packets}: {source.problem}"
+            info.damage = ReadingStopped(info.packets, ForeignText(source.problem))
         info.bytes_read = source.total
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from inspector.errors.captures import CaptureDamage
+
 I64 = npt.NDArray[np.int64]
 U8 = npt.NDArray[np.uint8]
 
@@ -79,7 +81,7 @@ class CaptureInfo:
     last_ns: int | None = None
     link_types: set[int] = field(default_factory=set)
     truncated: bool = False
-    damage: str | None = None
+    damage: CaptureDamage | None = None
     drops: int | None = None
     snapped: int = 0
     shortest: int = 0

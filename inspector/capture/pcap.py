@@ -17,6 +17,7 @@ import numpy as np
 from inspector import bounds
 from inspector.capture.blocks import ByteSource
 from inspector.capture.frames import CaptureInfo, FrameBatch, gather
+from inspector.errors.captures import EndsInFrame, FrameTooLong
 
 MAGIC = {
     b"\xd4\xc3\xb2\xa1": ("<", 1000, 16),
@@ -83,9 +84,7 @@ def read_pcap(source: ByteSource, info: CaptureInfo) -> Iterator[FrameBatch]:
             following = at + record + length
             if following > end:
                 if length > bounds.FRAME_BYTES:
-                    info.damage = (
-                        f"frame {number + len(offsets)} claims {length} bytes; the rest of the file is not read"
-                    )
+                    info.damage = FrameTooLong(number + len(offsets), length)
                     damaged = True
                 break
             append(at)
@@ -100,7 +99,7 @@ def read_pcap(source: ByteSource, info: CaptureInfo) -> Iterator[FrameBatch]:
         if not source.advance(at):
             if source.left:
                 info.truncated = True
-                info.damage = f"the file ends inside frame {number}"
+                info.damage = EndsInFrame(number)
             return
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from inspector import bounds
 from inspector.capture.blocks import ByteSource
 from inspector.capture.frames import CaptureInfo, FrameBatch, gather
+from inspector.errors.captures import BlockTooLong, EndsInBlock
 
 MAGIC = b"\x0a\x0d\x0d\x0a"
 FIRST_BYTES = 28
@@ -187,10 +188,7 @@ def read_pcapng(source: ByteSource, info: CaptureInfo) -> Iterator[FrameBatch]:
                 order = "<" if buffer[at + 8 : at + 12] == b"\x4d\x3c\x2b\x1a" else ">"
                 length = struct.unpack_from(order + "I", buffer, at + 4)[0]
             if length < 12 or length % 4 or length > bounds.FRAME_BYTES:
-                info.damage = (
-                    f"a block of {length} bytes behind frame {number + len(packets) - 1}; the rest of the file is not"
-                    " read"
-                )
+                info.damage = BlockTooLong(number + len(packets) - 1, length)
                 damaged = True
                 break
             if at + length > end:
@@ -211,7 +209,7 @@ def read_pcapng(source: ByteSource, info: CaptureInfo) -> Iterator[FrameBatch]:
         if not damaged and not source.advance(at) and not (at and source.left >= 12):
             if source.left:
                 info.truncated = True
-                info.damage = f"the file ends inside a block behind frame {number - 1}"
+                info.damage = EndsInBlock(number - 1)
             return
 
 

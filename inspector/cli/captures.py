@@ -43,9 +43,9 @@ class CaptureArguments:
         """Key logs and servers' keys, read; None where there are none. Raises UsageError."""
         if not self.key_logs and not self.server_keys:
             return None
-        from inspector.secrets.inputs import given
+        from inspector.secrets.inputs import read_inputs
 
-        return given(self.key_logs, self.server_keys, passphrase)
+        return read_inputs(self.key_logs, self.server_keys, passphrase)
 
 
 def passphrase(prompt: str) -> str:
@@ -116,6 +116,7 @@ def analysis_of(arguments: CaptureArguments, secrets: SecretInputs | None = None
     """
     from inspector.cli.progress import Progress
     from inspector.extract.processes import add_logs, extract
+    from inspector.findings.wording import worded
     from inspector.text.safe import safe_text
 
     secrets = secrets or arguments.secrets()
@@ -125,17 +126,17 @@ def analysis_of(arguments: CaptureArguments, secrets: SecretInputs | None = None
         progress.opened(story)
         import inspector.findings.judge  # noqa: F401 - loaded here, the other processes are at work by then
 
-    facts = extract(arguments.files, progress.advance, opened, given=secrets)
+    facts = extract(arguments.files, progress.advance, opened, secrets=secrets)
     progress.done()
-    for _, text in facts.problems:
-        click.echo(f"inspector: {text}", err=True)
+    for problem in facts.problems:
+        click.echo(f"inspector: {worded(problem)}", err=True)
     for capture in facts.captures:
         if capture.damage:
-            click.echo(f"inspector: {capture.path}: {capture.damage}", err=True)
+            click.echo(f"inspector: {capture.path}: {worded(capture.damage)}", err=True)
     add_logs(facts, arguments.logs)
     for log in facts.logs:
         if log.problem:
-            click.echo(f"inspector: {safe_text(log.path)}: {log.problem}", err=True)
+            click.echo(f"inspector: {safe_text(log.path)}: {worded(log.problem)}", err=True)
     from inspector.findings.judge import judge
 
     return judge(facts, arguments.options())

@@ -61,7 +61,7 @@ def live_command(options: LiveOptions, ascii_wanted: bool, settings: str | None)
                 view=View(),
                 ascii_wanted=ascii_wanted,
                 loading=listening,
-                given=secrets,
+                secret_inputs=secrets,
             )
 
             def end(number: int, frame: object) -> None:

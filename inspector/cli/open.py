@@ -124,7 +124,7 @@ def _open(arguments: CaptureArguments, opening: Opening, ascii_wanted: bool, set
         view=View(opening.area, opening.expression, opening.sort),
         ascii_wanted=ascii_wanted,
         loading=loading,
-        given=secrets,
+        secret_inputs=secrets,
     )
     status = app.run()
     if app.problem:

@@ -95,8 +95,8 @@ def report_command(arguments: CaptureArguments, options: ReportOptions) -> None:
 
 def _write(analysis: Analysis, files: tuple[str, ...], options: ReportOptions, secrets: Secrets | None) -> None:
     """Write the bundle and say what was written. Raises UsageError."""
-    from inspector.bundle.scope import Wish
-    from inspector.bundle.writing import Order, write_bundle
+    from inspector.bundle.scope import ScopeRequest
+    from inspector.bundle.writing import BundleRequest, write_bundle
     from inspector.text.safe import path_text, safe_text
 
     key = None
@@ -109,9 +109,9 @@ def _write(analysis: Analysis, files: tuple[str, ...], options: ReportOptions, s
                 f"inspector: a new redaction key lies in {path_text(str(path))}: keep it, and keep it to yourself",
                 err=True,
             )
-    request = Order(
+    request = BundleRequest(
         files,
-        Wish(options.incident, options.since, options.until),
+        ScopeRequest(options.incident, options.since, options.until),
         ["inspector", *(path_text(word) for word in sys.argv[1:])],
         key,
         options.force,

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from inspector import bounds
 from inspector.capture.frames import CaptureInfo, FrameBatch
+from inspector.errors.bounds import AuthoritiesNotKept, FlowsClosedEarly
 from inspector.facts import CaptureFacts, ConnectionFacts, Facts, OtherFlow
 from inspector.text.safe import path_text
 from inspector.tls import messages
@@ -73,8 +74,8 @@ class Engine:
         decoded = [self._decoder.decode(batch) for batch in window]
         for segments in decoded:
             self.losses.setdefault(segments.capture, Losses()).add(segments)
-        for found in self._decoder.given_up():
-            self.losses.setdefault(found.capture, Losses()).fragments([found])
+        for fragment in self._decoder.given_up():
+            self.losses.setdefault(fragment.capture, Losses()).fragments([fragment])
         if self.openings is not None:
             for segments in decoded:
                 self.openings.add(segments)
@@ -106,17 +107,14 @@ class Engine:
         """No more frames: all that is known."""
         self._flows.finish()
         self.waiting = {
-            key: found for key, found in self._decoder.waiting().items() if not self._is_following or key in self.parted
+            key: fragment
+            for key, fragment in self._decoder.waiting().items()
+            if not self._is_following or key in self.parted
         }
         if self._flows.evicted:
-            self.facts.bounded.append(
-                f"{self._flows.evicted} flows were closed early because more than {bounds.FLOWS} were open at once"
-            )
+            self.facts.bounded.append(FlowsClosedEarly(self._flows.evicted, bounds.FLOWS))
         if self._unlisted:
-            self.facts.bounded.append(
-                "lists of client certificate authorities of which the names were not kept, for there are too many:"
-                f" {len(self._unlisted)}"
-            )
+            self.facts.bounded.append(AuthoritiesNotKept(len(self._unlisted)))
         return self.facts
 
     @property
@@ -174,21 +172,21 @@ class Engine:
                 self._unlisted.add(digest)
         return digest
 
-    def connection(self, found: ConnectionFacts, began: FlowKey | None) -> None:
+    def connection(self, finished: ConnectionFacts, began: FlowKey | None) -> None:
         """A finished connection."""
         if began is not None:
-            self.begun_before.append(BegunBefore(began, found.first_ns, len(self.facts.connections)))
-        self.facts.add(found)
+            self.begun_before.append(BegunBefore(began, finished.first_ns, len(self.facts.connections)))
+        self.facts.add(finished)
 
-    def other(self, found: OtherFlow, began: FlowKey | None, first_ns: int) -> None:
+    def other(self, flow: OtherFlow, began: FlowKey | None, first_ns: int) -> None:
         """A finished flow without TLS. Where there are too many clients they are not told apart any more."""
         flows = self.facts.other_flows
-        if found not in flows and len(flows) >= bounds.CACHE:
-            found = OtherFlow(found.server, is_unseen=found.is_unseen)
+        if flow not in flows and len(flows) >= bounds.CACHE:
+            flow = OtherFlow(flow.server, is_unseen=flow.is_unseen)
         if began is not None:
-            self.begun_before.append(BegunBefore(began, first_ns, found))
-        if found in flows or len(flows) < 2 * bounds.CACHE:
-            flows[found] = flows.get(found, 0) + 1
+            self.begun_before.append(BegunBefore(began, first_ns, flow))
+        if flow in flows or len(flows) < 2 * bounds.CACHE:
+            flows[flow] = flows.get(flow, 0) + 1
 
 
 class LiveEngine(Engine):
@@ -230,7 +228,7 @@ class LiveEngine(Engine):
         offered again.
         """
         ended, self._ended = self._ended, []
-        ended.sort(key=lambda found: found.last_ns)
+        ended.sort(key=lambda ended_connection: ended_connection.last_ns)
         return ended
 
     def forget_certificates(self, used: set[bytes]) -> None:
@@ -238,9 +236,9 @@ class LiveEngine(Engine):
         self.facts.certificates = {digest: der for digest, der in self.facts.certificates.items() if digest in used}
         self._chains.clear()
 
-    def connection(self, found: ConnectionFacts, began: FlowKey | None) -> None:
+    def connection(self, finished: ConnectionFacts, began: FlowKey | None) -> None:
         """A finished connection."""
-        self._ended.append(found)
+        self._ended.append(finished)
 
 
 def capture_facts(info: CaptureInfo, losses: Losses) -> CaptureFacts:
@@ -256,7 +254,7 @@ def capture_facts(info: CaptureInfo, losses: Losses) -> CaptureFacts:
         undecoded=losses.frames,
         snapped=info.snapped,
         drops=info.drops,
-        damage=path_text(info.damage) if info.damage else None,
+        damage=info.damage,
         unopened=losses.unopened(),
         snap_length=info.snap_length,
         payload=losses.payload,

@@ -27,10 +27,10 @@ def merge(parts: list[Facts]) -> Facts:
         ),
         key=lambda item: (item[2].first_ns is None, item[2].first_ns or 0),
     )
-    place = {(part_index, index): new for new, (part_index, index, _) in enumerate(order)}
-    whole = Facts(captures=[_capture_moved(capture, place, part) for part, _, capture in order])
+    indexes = {(part_index, index): new for new, (part_index, index, _) in enumerate(order)}
+    whole = Facts(captures=[_capture_moved(capture, indexes, part) for part, _, capture in order])
     for part_index, part in enumerate(parts):
-        moved = {index: place[part_index, index] for index in range(len(part.captures))}
+        moved = {index: indexes[part_index, index] for index in range(len(part.captures))}
         absorb(whole, part)
         if any(a != b for a, b in moved.items()):
             first = len(whole.connections) - len(part.connections)
@@ -38,11 +38,11 @@ def merge(parts: list[Facts]) -> Facts:
     return whole
 
 
-def _capture_moved(capture: CaptureFacts, place: dict[tuple[int, int], int], part: int) -> CaptureFacts:
+def _capture_moved(capture: CaptureFacts, indexes: dict[tuple[int, int], int], part: int) -> CaptureFacts:
     if not capture.clocks:
         return capture
     return replace(
-        capture, clocks=tuple(clock._replace(other=place.get((part, clock.other), 0)) for clock in capture.clocks)
+        capture, clocks=tuple(clock._replace(other=indexes.get((part, clock.other), 0)) for clock in capture.clocks)
     )
 
 
@@ -69,8 +69,8 @@ def _moved(connection: ConnectionFacts, captures: dict[int, int]) -> ConnectionF
             key_exchange_frame=frame(h.key_exchange_frame),
         )
 
-    def places(found: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
-        return tuple((frame(first), frame(last)) for first, last in found)
+    def places(ranges: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
+        return tuple((frame(first), frame(last)) for first, last in ranges)
 
     return replace(
         connection,
@@ -79,7 +79,7 @@ def _moved(connection: ConnectionFacts, captures: dict[int, int]) -> ConnectionF
         first_frame=frame(connection.first_frame),
         last_frame=frame(connection.last_frame),
         handshake=handshake(connection.handshake),
-        inside=tuple(handshake(h) for h in connection.inside),
+        renegotiations=tuple(handshake(h) for h in connection.renegotiations),
         from_client=lane(connection.from_client),
         from_server=lane(connection.from_server),
         alerts=tuple(replace(a, frame=frame(a.frame)) for a in connection.alerts),

@@ -39,24 +39,24 @@ def extract(
     progress: Progress | None = None,
     opened: Callable[[Story], None] | None = None,
     watch: Watch | None = None,
-    given: SecretInputs | None = None,
+    secrets: SecretInputs | None = None,
 ) -> Facts:
-    """All facts of some captures, read as one story. ``watch``, ``given``: as in ``extract_stretch``. Raises
+    """All facts of some captures, read as one story. ``watch``, ``secrets``: as in ``extract_stretch``. Raises
     UnreadableError where none of them can be read.
     """
     journals = [path for path in paths if is_journal(path)]
     if journals:
         return _with_journals(
-            journals, [path for path in paths if path not in journals], progress, opened, watch, given
+            journals, [path for path in paths if path not in journals], progress, opened, watch, secrets
         )
-    facts, apart = _extracted(paths, {}, progress, opened, watch, given)
+    facts, apart = _extracted(paths, {}, progress, opened, watch, secrets)
     if not apart or any(path == "-" or is_pipe(path) for path in paths):
         return facts
     late = _late(apart)
     # copies of the same packets: read once more by one clock, what one of them lost comes in its place from the other
     if late:
         facts, _ = _extracted(
-            paths, {capture: offset.ns for capture, offset in late.items()}, progress, opened, watch, given
+            paths, {capture: offset.ns for capture, offset in late.items()}, progress, opened, watch, secrets
         )
         for capture, offset in late.items():
             facts.captures[capture].clocks = (offset,)
@@ -71,7 +71,7 @@ def _late(apart: Mapping[tuple[int, int], tuple[int, int, int]]) -> dict[int, Cl
     for (one, other), difference in apart.items():
         weight.update({(one, 0): difference[2], (other, 0): difference[2]})
     known = agreed({((one, 0), (other, 0)): difference for (one, other), difference in apart.items()}, weight)
-    return {capture: offset for (capture, _), offset in known.told.items() if abs(offset.ns) < FARTHEST_NS}
+    return {capture: offset for (capture, _), offset in known.known.items() if abs(offset.ns) < FARTHEST_NS}
 
 
 def _extracted(
@@ -80,12 +80,12 @@ def _extracted(
     progress: Progress | None,
     opened: Callable[[Story], None] | None,
     watch: Watch | None,
-    given: SecretInputs | None,
+    secrets: SecretInputs | None,
 ) -> tuple[Facts, Mapping[tuple[int, int], tuple[int, int, int]]]:
     """All facts of captures, and which hold copies by clocks that are apart. ``late``: as in ``Story``."""
     work = workload(paths)
-    places = _places(work.bytes, 1 if given is not None and given.server_keys else _processes(work))
-    workers = [_start(paths, late, begin, end, watch is not None, given) for begin, end in places[:-1]]
+    places = _places(work.bytes, 1 if secrets is not None and secrets.server_keys else _processes(work))
+    workers = [_start(paths, late, begin, end, watch is not None, secrets) for begin, end in places[:-1]]
     try:
         from inspector.capture.files import Story
         from inspector.extract.stretch import clocks_apart, extract_stretch, joined
@@ -93,13 +93,13 @@ def _extracted(
         story = Story(paths, late)
         if opened:
             opened(story)
-        last = extract_stretch(story, *places[-1], progress, watch, given)
+        last = extract_stretch(story, *places[-1], progress, watch, secrets)
         parts: list[StretchFacts] = []
         for (worker, output), (begin, end) in zip(workers, places, strict=False):
             is_done = worker.wait() == 0
             output.seek(0)
             parts.append(
-                pickle.load(output) if is_done else extract_stretch(Story(paths, late), begin, end, given=given)
+                pickle.load(output) if is_done else extract_stretch(Story(paths, late), begin, end, secrets=secrets)
             )
             output.close()
     finally:
@@ -130,7 +130,7 @@ def _with_journals(
     progress: Progress | None,
     opened: Callable[[Story], None] | None,
     watch: Watch | None,
-    given: SecretInputs | None,
+    secrets: SecretInputs | None,
 ) -> Facts:
     """Facts that were kept, joined with those of captures."""
     from inspector.extract.journal import read_facts
@@ -138,7 +138,7 @@ def _with_journals(
 
     parts = [read_facts(path) for path in journals]
     if captures:
-        parts.append(extract(captures, progress, opened, watch, given))
+        parts.append(extract(captures, progress, opened, watch, secrets))
     return merge(parts) if len(parts) > 1 else parts[0]
 
 
@@ -157,7 +157,7 @@ def _places(total: int, count: int) -> list[tuple[float, float]]:
 
 
 def _start(
-    paths: Sequence[str], late: dict[int, int], begin: float, end: float, is_polite: bool, given: SecretInputs | None
+    paths: Sequence[str], late: dict[int, int], begin: float, end: float, is_polite: bool, secrets: SecretInputs | None
 ) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
     """A worker, and the file without a name that it writes to, so that it need not wait until it is read."""
     output: IO[bytes]
@@ -176,7 +176,7 @@ def _start(
         env=environment,
     )
     assert worker.stdin is not None
-    worker.stdin.write(pickle.dumps((list(paths), late, begin, end, is_polite, given)))
+    worker.stdin.write(pickle.dumps((list(paths), late, begin, end, is_polite, secrets)))
     worker.stdin.close()
     worker.stdin = None
     return worker, output
@@ -192,11 +192,11 @@ def main() -> None:
 
     gc.disable()
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    paths, late, begin, end, is_polite, given = pickle.load(sys.stdin.buffer)
+    paths, late, begin, end, is_polite, secrets = pickle.load(sys.stdin.buffer)
     if is_polite:  # whoever watches paints a screen
         os.nice(5)
     pickle.dump(
-        extract_stretch(Story(paths, late), begin, end, given=given), sys.stdout.buffer, pickle.HIGHEST_PROTOCOL
+        extract_stretch(Story(paths, late), begin, end, secrets=secrets), sys.stdout.buffer, pickle.HIGHEST_PROTOCOL
     )
 
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 from inspector.capture.files import Progress, Story
 from inspector.capture.frames import FrameBatch
+from inspector.errors.captures import InputUnreadable
+from inspector.errors.notice import ForeignText, PathText
 from inspector.extract.engine import Engine, capture_facts
 from inspector.facts import Facts, absorb
 from inspector.text.safe import path_text
@@ -53,34 +55,34 @@ def extract_stretch(
     end: float,
     progress: Progress | None = None,
     watch: Watch | None = None,
-    given: SecretInputs | None = None,
+    secrets: SecretInputs | None = None,
 ) -> StretchFacts:
     """The flows that begin between two places of a story, counted in bytes of its frames; ``begin`` 0 and ``end``
-    infinite for all. ``watch`` is shown the facts as they grow; it must copy what it keeps (``so_far``). ``given``: to
-    open encrypted records with, beside what the captures bring.
+    infinite for all. ``watch`` is shown the facts as they grow; it must copy what it keeps (``so_far``). ``secrets``:
+    to open encrypted records with, beside what the captures bring.
     """
-    supply = supplied(story, given)
+    supply = supplied(story, secrets)
     engine = Engine(from_middle=begin > 0, secrets=supply.channels if supply else None)
     part = StretchFacts(engine.facts, engine.losses)
     if len(story.captures) > 1 and not story.late:
         engine.compare_clocks()
-    place = 0
+    index = 0
     is_behind = False
     for window in story.windows(progress):
         if supply is not None or any(file.info.secrets for file in story.captures):
-            supply = supplied(story, given, supply)
+            supply = supplied(story, secrets, supply)
             engine.secrets = supply.channels if supply else None
-        if place >= end:
+        if index >= end:
             if not is_behind:
                 is_behind = True
                 engine.drain()
             if not engine.follow(*window):
                 break
-        elif place >= begin:
+        elif index >= begin:
             engine.feed(*window)
             if watch:
                 watch(engine.facts, story)
-        place += sum(map(_bytes, window))
+        index += sum(map(_bytes, window))
     engine.finish()
     part.followed, part.begun_before, part.waiting, part.parted = (
         engine.followed,
@@ -89,7 +91,7 @@ def extract_stretch(
         engine.parted,
     )
     if engine.openings is not None:
-        part.openings = engine.openings.found()
+        part.openings = engine.openings.by_capture()
     if supply is not None:
         part.facts.secrets += supply.problems()
     return part
@@ -104,17 +106,17 @@ def clocks_apart(parts: list[StretchFacts], story: Story) -> Mapping[tuple[int, 
         for capture, opened in part.openings.items():
             if not story.captures[capture].info.steps:
                 by_capture.setdefault(capture, []).append(opened)
-    return apart({capture: together(found) for capture, found in by_capture.items()})
+    return apart({capture: together(openings) for capture, openings in by_capture.items()})
 
 
-def supplied(story: Story, given: SecretInputs | None, known: Supply | None = None) -> Supply | None:
+def supplied(story: Story, secrets: SecretInputs | None, known: Supply | None = None) -> Supply | None:
     """The secrets that are known by now; None, and nothing is loaded for it, where there are none."""
     if known is None:
-        if given is None and not any(file.info.secrets for file in story.captures):
+        if secrets is None and not any(file.info.secrets for file in story.captures):
             return None
         from inspector.secrets.inputs import Supply
 
-        known = Supply(given)
+        known = Supply(secrets)
     for file in story.captures:
         known.take(file.info.secrets, file.info.path)
     return known
@@ -143,14 +145,16 @@ def joined(parts: list[StretchFacts], story: Story) -> Facts:
         absorb(whole, part.facts)
         for capture, lost in part.losses.items():
             losses.setdefault(capture, Losses()).absorb(lost)
-        for key, found in part.waiting.items():
+        for key, fragments in part.waiting.items():
             if key not in parted:  # else the part before had the other fragments, too
-                losses.setdefault(found.capture, Losses()).fragments([found])
+                losses.setdefault(fragments.capture, Losses()).fragments([fragments])
         parted = part.parted
     whole.captures = [
         capture_facts(file.info, losses.get(index, Losses())) for index, file in enumerate(story.captures)
     ]
-    whole.problems = [(path_text(path), path_text(str(error))) for path, error in story.problems]
+    whole.problems = [
+        InputUnreadable(PathText(path_text(path)), ForeignText(path_text(str(error)))) for path, error in story.problems
+    ]
     return whole
 
 
@@ -158,13 +162,13 @@ def _drop(part: StretchFacts, followed: dict[FlowKey, int]) -> None:
     """Remove the pieces of flows that an earlier part followed to their end."""
     dropped: set[int] = set()
     flows = part.facts.other_flows
-    for began, first_ns, found in part.begun_before:
+    for began, first_ns, flow in part.begun_before:
         if (
             began in followed and first_ns <= followed[began]
         ):  # what comes later is another, or the same captured once more
-            if isinstance(found, int):
-                dropped.add(found)
-            elif found in flows:
-                flows[found] -= 1
+            if isinstance(flow, int):
+                dropped.add(flow)
+            elif flow in flows:
+                flows[flow] -= 1
     if dropped:
         part.facts.connections = [packed for index, packed in enumerate(part.facts.connections) if index not in dropped]

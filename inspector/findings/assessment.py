@@ -46,13 +46,13 @@ def assess(
     """
     members = case.members(service)
     scene = Scene(case, service, findings, members, look(case, service, hidden_everywhere), ems)
-    row, said = decided(scene)
-    return gated(said, scene.sight, row.rests_on, scene.again)
+    row, assessment = decided(scene)
+    return gated(assessment, scene.sight, row.rests_on, scene.again)
 
 
 def decided(scene: Scene) -> tuple[VerdictRow, Assessment]:
     """The first row that has something to say, and what it says; the last one always has."""
-    return next((row, said) for row in ROWS if (said := row.says(scene)) is not None)
+    return next((row, assessment) for row in ROWS if (assessment := row.says(scene)) is not None)
 
 
 def _confirmed(scene: Scene) -> Assessment | None:
@@ -113,7 +113,7 @@ def _why_confirmed(scene: Scene) -> list[str]:
         )
     elif ems.silent and len(ems.silent) == len(scene.case.service_clients[scene.service.index]):
         because.append("no client offers extended master secret (EMS)")
-    machine = next((found for s in members if (found := scene.case.machine_of(s)) is not None), None)
+    machine = next((jvm for s in members if (jvm := scene.case.machine_of(s)) is not None), None)
     if machine is not None and machine.has_ems_off:
         because.append(f"the client's JVM (process {machine.process}) runs with -D{USE_EMS}=false")
     return because
@@ -124,7 +124,7 @@ def _possible(scene: Scene) -> Assessment | None:
     if not possible:
         return None
     struck = {f.connections[-1] for f in possible}
-    is_lacking = any(is_for_want_of_frames(scene.case, seen) for seen in scene.members if seen.id in struck)
+    is_lacking = any(is_for_want_of_frames(scene.case, observed) for observed in scene.members if observed.id in struck)
     doubt = possible[0].explanation.rsplit("Not certain: ", 1)[-1].rstrip(".")
     return unknown(
         f"{len(possible)} of {scene.total} ended as Java ends them when the certificate changed, but {doubt}",
@@ -134,16 +134,16 @@ def _possible(scene: Scene) -> Assessment | None:
 
 
 def _aborted_inside(scene: Scene) -> Assessment | None:
-    told = scene.of(BROKEN_OFF, "confirmed")
-    if not told:
+    broken_off = scene.of(BROKEN_OFF, "confirmed")
+    if not broken_off:
         return None
     sentence = (
-        f"The client aborted {len(told)} of {scene.total} inside established connections: a renegotiation brought"
+        f"The client aborted {len(broken_off)} of {scene.total} inside established connections: a renegotiation brought"
         " another certificate."
     )
     because = [
         "each began with a resumed session without extended master secret (EMS)",
-        *dict.fromkeys(f.explanation.split(". ", 1)[-1].rstrip(".") for f in told[:1]),
+        *dict.fromkeys(f.explanation.split(". ", 1)[-1].rstrip(".") for f in broken_off[:1]),
     ]
     return Assessment(
         "confirmed",
@@ -245,10 +245,10 @@ def _exposure(scene: Scene) -> list[str] | None:
         return None
     issuing: dict[bool, set[bytes]] = {True: set(), False: set()}
     offers: set[bool] = set()
-    for seen in java:
-        if seen.kind == "full" and seen.leaf is not None and seen.answer is not None:
-            issuing[seen.answer.extended_master_secret].add(seen.leaf)
-            offers.add(seen.offer is not None and seen.offer.extended_master_secret)
+    for observed in java:
+        if observed.kind == "full" and observed.leaf is not None and observed.answer is not None:
+            issuing[observed.answer.extended_master_secret].add(observed.leaf)
+            offers.add(observed.offer is not None and observed.offer.extended_master_secret)
     plain = issuing[False]
     kept = issuing[True] | (plain if False in offers else set())
     pairs = [(a, b) for a, b in islice(product(kept, plain), MOST_PAIRS) if case.step(a, b) == "none"]

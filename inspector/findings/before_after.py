@@ -114,21 +114,21 @@ def _notes(old: Service | None, new: Service | None, before: list[Backend], afte
     leaves = {b.leaf for b in before} & {b.leaf for b in after} - {None}
     if before and after and not leaves and any(b.leaf for b in before) and any(b.leaf for b in after):
         notes.append("No certificate is the same as before.")
-    aborted, total, seen = old.aborted, _total(old), _total(new)
+    aborted, total, compared = old.aborted, _total(old), _total(new)
     if aborted and not new.aborted and total:
         expected = _expected(aborted, old, new)
-        said = f"{aborted} of {total} connections were aborted before, none of {seen} now"
+        note = f"{aborted} of {total} connections were aborted before, none of {compared} now"
         if new.assessment.unseen:
-            notes.append(f"{said}; but not all was seen: {missing(new.assessment.unseen)}.")
+            notes.append(f"{note}; but not all was seen: {missing(new.assessment.unseen)}.")
         elif new.assessment.state == "protected":
-            notes.append(f"{said}; {'; '.join(new.assessment.because)}.")
+            notes.append(f"{note}; {'; '.join(new.assessment.because)}.")
         elif expected < LIKELY:
             notes.append(
-                f"{said}: too few to say anything, about {expected:.1f} would have been expected if nothing had"
+                f"{note}: too few to say anything, about {expected:.1f} would have been expected if nothing had"
                 " changed."
             )
         else:
-            notes.append(f"{said}; about {expected:.0f} would have been expected if nothing had changed.")
+            notes.append(f"{note}; about {expected:.0f} would have been expected if nothing had changed.")
     return notes
 
 
@@ -148,7 +148,7 @@ def _problems(
     before: Document, after: Document, pairs: dict[str, ServicePair], sides: tuple[_Side, _Side]
 ) -> list[ProblemChange]:
     old, new = _counted(before), _counted(after)
-    found = []
+    problems = []
     for key in dict.fromkeys([*old, *new]):
         first, second = old.get(key), new.get(key)
         rule, service, what = key
@@ -160,7 +160,7 @@ def _problems(
             status = (
                 "fixed" if pair is not None and _would_show(rule, first or [], pair, *sides) else "not visible any more"
             )
-        found.append(
+        problems.append(
             ProblemChange(
                 rule=rule,
                 severity=sample.severity,
@@ -171,7 +171,9 @@ def _problems(
                 status=status,
             )
         )
-    return sorted(found, key=lambda p: (ORDER.index(p.status), SEVERITIES.index(p.severity), p.rule, p.service, p.what))
+    return sorted(
+        problems, key=lambda p: (ORDER.index(p.status), SEVERITIES.index(p.severity), p.rule, p.service, p.what)
+    )
 
 
 def _would_show(rule: str, findings: Sequence[Finding], pair: ServicePair, before: _Side, after: _Side) -> bool:
@@ -209,7 +211,7 @@ def _times(rule: str, findings: Sequence[Finding] | None) -> int:
 def _counted(document: Document) -> dict[Key, list[Finding]]:
     """Findings by rule, service and matter; aborts are one matter however many there are."""
     names = {s.id: _name(s) for s in document.services}
-    found: dict[Key, list[Finding]] = {}
+    by_key: dict[Key, list[Finding]] = {}
     for finding in document.findings:
         if finding.rule not in NOT_COMPARED:
             what = (
@@ -217,22 +219,22 @@ def _counted(document: Document) -> dict[Key, list[Finding]]:
                 if finding.rule == ABORT
                 else re.sub(r"^\d+ ", "", re.sub(r"\bback end [A-Z]+\b", "back end", finding.title))
             )
-            found.setdefault((finding.rule, names.get(finding.service or "", ""), what), []).append(finding)
-    return found
+            by_key.setdefault((finding.rule, names.get(finding.service or "", ""), what), []).append(finding)
+    return by_key
 
 
 def _sentence(problems: Sequence[ProblemChange], pairs: Sequence[ServicePair]) -> str:
     counts = {status: sum(p.status == status for p in problems) for status in ORDER}
     aborts = [p for p in problems if p.rule == ABORT]
-    said = []
+    clauses = []
     if aborts:
         before, after = sum(p.before for p in aborts), sum(p.after for p in aborts)
-        said.append(
+        clauses.append(
             f"{before} {'abort' if before == 1 else 'aborts'} because of a changed certificate before, {after} after"
         )
-    said += [f"{counts[status]} {status}" for status in ORDER if counts[status]]
+    clauses += [f"{counts[status]} {status}" for status in ORDER if counts[status]]
     if not problems:
-        said.append("no findings in either")
+        clauses.append("no findings in either")
     if not any(p.before is not None and p.after is not None for p in pairs):
-        said.append("no service is in both")
-    return "; ".join(said) + "."
+        clauses.append("no service is in both")
+    return "; ".join(clauses) + "."

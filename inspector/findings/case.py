@@ -54,12 +54,12 @@ class Options:
 
 
 class Judgement(Struct, gc=False):
-    """Java's rule on one connection's first handshake. ``told``: the same as the document writes it."""
+    """Java's rule on one connection's first handshake. ``jsse``: the same as the document writes it."""
 
     decision: Decision
     cached_leaf: bytes | None
     identity: Step | None
-    told: Jsse
+    jsse: Jsse
 
 
 @dataclass(slots=True)
@@ -101,59 +101,59 @@ class Case:
         """The identity rule on two certificates by digest; None where one of them cannot be read."""
         return _step(self, old, new)
 
-    def refused(self, seen: Observed) -> ParsedCertificate | None:
+    def refused(self, observed: Observed) -> ParsedCertificate | None:
         """The certificate of the server's chain that Java cannot parse, where there is one: Java gives up on it before
         it compares anything.
         """
-        return first_refused(self.certificates, seen.client_leg.handshake.chain) if self.has_refused else None
+        return first_refused(self.certificates, observed.client_leg.handshake.chain) if self.has_refused else None
 
     @property
     def is_cut(self) -> bool:
         """Whether a snap length cut frames short, and payload with them."""
         return any(capture.clipped and capture.snap_length for capture in self.facts.captures)
 
-    def machine_of(self, seen: Observed) -> Machine | None:
+    def machine_of(self, observed: Observed) -> Machine | None:
         """What is known of the client's machine from elsewhere, where it is that one."""
         machine = self.options.machine
-        return machine if machine is not None and ip_text(seen.client_address) in machine.addresses else None
+        return machine if machine is not None and ip_text(observed.client_address) in machine.addresses else None
 
-    def may_change(self, seen: Observed) -> bool:
+    def may_change(self, observed: Observed) -> bool:
         """Whether the client gave up as Java does, where Java's rule may have spoken, in the first handshake or in a
         renegotiation.
         """
-        if any(attempt.broken_off_by == "client" for attempt in seen.renegotiations):
+        if any(attempt.broken_off_by == "client" for attempt in observed.renegotiations):
             return True
-        if not seen.gave_up or seen.health_check or seen.stack.name in NOT_JAVA:
+        if not observed.gave_up or observed.health_check or observed.stack.name in NOT_JAVA:
             return False
-        alert = seen.fatal_alert
+        alert = observed.fatal_alert
         if alert is not None and alert.from_client and alert.code != BAD_CERTIFICATE:
             return False
-        return self.judgements[seen.index].decision.verdict in ("aborts", "possible")
+        return self.judgements[observed.index].decision.verdict in ("aborts", "possible")
 
-    def program_of(self, seen: Observed) -> Program:
+    def program_of(self, observed: Observed) -> Program:
         """The program that made a connection, as far as hellos tell programs of one client apart."""
-        return seen.client, program(seen.offer)
+        return observed.client, program(observed.offer)
 
-    def weighed(self, seen: Observed) -> Weighed:
+    def weighed(self, observed: Observed) -> Weighed:
         """What the evidence says of a connection that ended as Java ends it when the certificate changed."""
-        judgement, session = self.judgements[seen.index], seen.entry.session
-        key = self.program_of(seen)
-        before = self.went_on.get(self.caches[seen.index])
+        judgement, session = self.judgements[observed.index], observed.entry.session
+        key = self.program_of(observed)
+        before = self.went_on.get(self.caches[observed.index])
         abort = Abort(
-            is_logged=self.logged.certain(seen.index, "certificate_change") is not None,
+            is_logged=self.logged.certain(observed.index, "certificate_change") is not None,
             has_origin=session is not None and judgement.cached_leaf is not None,
-            is_issued=seen.entry.known,
-            differs=seen.leaf is not None and judgement.identity == "none",
-            is_java=seen.stack.name == "jsse",
-            code=client_code(seen),
-            slow_ns=slow_close(seen),
-            went_on_before=before is not None and before < seen.index,
-            cloud=judgement.decision.reason if session is None or seen.entry.clouded else "",
-            jumped=seen.jumped,
-            unclear=self.unclear.get(seen.client_address, 0),
-            itself=itself(self.certificates, seen.client_leg.handshake.chain),
+            is_issued=observed.entry.known,
+            differs=observed.leaf is not None and judgement.identity == "none",
+            is_java=observed.stack.name == "jsse",
+            code=client_code(observed),
+            slow_ns=slow_close(observed),
+            went_on_before=before is not None and before < observed.index,
+            cloud=judgement.decision.reason if session is None or observed.entry.clouded else "",
+            jumped=observed.jumped,
+            unclear=self.unclear.get(observed.client_address, 0),
+            itself=itself(self.certificates, observed.client_leg.handshake.chain),
         )
-        return weigh(abort, self.signs.get((key, seen.leaf or b"")) or Signs(), self.manners.get(key) or Manner())
+        return weigh(abort, self.signs.get((key, observed.leaf or b"")) or Signs(), self.manners.get(key) or Manner())
 
     def log_place(self, log: int, line: int) -> str:
         """``line 16 of puppetserver.log``."""
@@ -163,9 +163,9 @@ class Case:
         """A service's connections without health checks."""
         return [self.observed[i] for i in service.connections if not self.observed[i].health_check]
 
-    def label(self, seen: Observed) -> str:
+    def label(self, observed: Observed) -> str:
         """The letter of the back end that answered, or ``?``."""
-        return self.backends[seen.backend].label if seen.backend >= 0 else "?"
+        return self.backends[observed.backend].label if observed.backend >= 0 else "?"
 
 
 def build(facts: Facts, options: Options) -> Case:
@@ -201,7 +201,7 @@ def build(facts: Facts, options: Options) -> Case:
     case.service_clients = [
         [clients[c] for c in sorted({observed[i].client for i in service.connections})] for service in services
     ]
-    case.judgements = [_judge(case, seen) for seen in observed]
+    case.judgements = [_judge(case, each) for each in observed]
     _read_signs(case)
     has_losses = bool(facts.logs) and (
         any(c.drops or c.damage for c in facts.captures) or any(s.lost for s in observed)
@@ -223,7 +223,7 @@ def _ticket_keys(sessions: list[LedgerSession]) -> dict[bytes, list[LedgerSessio
     for session in sessions:
         if session.name:
             named.setdefault(session.name, []).append(session)
-    return {name: found for name, found in named.items() if len(found) > 1}
+    return {name: sessions_of for name, sessions_of in named.items() if len(sessions_of) > 1}
 
 
 def _wanted(options: Options) -> Callable[[ConnectionFacts], bool] | None:
@@ -252,7 +252,7 @@ def _step(case: Case, old: bytes, new: bytes) -> Step | None:
     return case.identities[old, new]
 
 
-def _told(decision: Decision, cached: bytes | None = None, identity: Step | None = None) -> Judgement:
+def _jsse(decision: Decision, cached: bytes | None = None, identity: Step | None = None) -> Judgement:
     return Judgement(
         decision,
         cached,
@@ -261,8 +261,8 @@ def _told(decision: Decision, cached: bytes | None = None, identity: Step | None
     )
 
 
-_NOT_APPLICABLE = _told(NOT_APPLICABLE)
-_MODERN = _told(
+_NOT_APPLICABLE = _jsse(NOT_APPLICABLE)
+_MODERN = _jsse(
     decide(
         Offer(
             is_tls13=True,
@@ -276,14 +276,14 @@ _MODERN = _told(
         )
     )
 )
-_REFUSED = _told(
+_REFUSED = _jsse(
     Decision(
         "not_applicable",
         None,
         "Java cannot parse a certificate that the server sent, or got none, and gives up before it compares",
     )
 )
-_NOTHING_OFFERED = _told(
+_NOTHING_OFFERED = _jsse(
     decide(
         Offer(
             is_tls13=False,
@@ -297,47 +297,49 @@ _NOTHING_OFFERED = _told(
         )
     )
 )
-_UNCLEAR: dict[str, Judgement] = {reason: _told(Decision("not_applicable", None, reason)) for reason in Unclear}
+_UNCLEAR: dict[str, Judgement] = {reason: _jsse(Decision("not_applicable", None, reason)) for reason in Unclear}
 
 
-def _judge(case: Case, seen: Observed) -> Judgement:
+def _judge(case: Case, observed: Observed) -> Judgement:
     """The decision table on one connection."""
-    if seen.kind is None:
-        return _UNCLEAR.get(seen.reason, _NOT_APPLICABLE)
-    if seen.is_tls13:
+    if observed.kind is None:
+        return _UNCLEAR.get(observed.reason, _NOT_APPLICABLE)
+    if observed.is_tls13:
         return _MODERN
-    entry = seen.entry
+    entry = observed.entry
     session = entry.session
-    answer = seen.answer
+    answer = observed.answer
     if answer is None:
         return _NOT_APPLICABLE
-    if (seen.leaf is None and has_no_certificate(seen.client_leg.handshake)) or case.refused(seen) is not None:
+    if (observed.leaf is None and has_no_certificate(observed.client_leg.handshake)) or case.refused(
+        observed
+    ) is not None:
         return _REFUSED
     if session is None:
-        if seen.is_offer_known and not entry.clouded:
+        if observed.is_offer_known and not entry.clouded:
             return _NOTHING_OFFERED
         unknown = Offer(
             is_tls13=False,
             offered=None,
-            resumed=seen.kind != "full",
+            resumed=observed.kind != "full",
             extended_master_secret=answer.extended_master_secret,
             issued=False,
             resumed_before=None,
             equivalent=None,
-            gave_up=seen.gave_up,
+            gave_up=observed.gave_up,
         )
         return _judgement(unknown, None, None)
-    cached, leaf = session.leaf, seen.leaf
+    cached, leaf = session.leaf, observed.leaf
     identity = case.step(cached, leaf) if cached is not None and leaf is not None else None
     offer = Offer(
         is_tls13=False,
         offered=True,
-        resumed=seen.kind != "full",
+        resumed=observed.kind != "full",
         extended_master_secret=answer.extended_master_secret,
         issued=entry.known,
         resumed_before=entry.resumed_before,
         equivalent=None if identity is None else identity != "none",
-        gave_up=seen.gave_up,
+        gave_up=observed.gave_up,
         clouded=entry.clouded,
         unreadable=identity is None and cached is not None and leaf is not None,
     )
@@ -346,43 +348,43 @@ def _judge(case: Case, seen: Observed) -> Judgement:
 
 @lru_cache(maxsize=4096)
 def _judgement(offer: Offer, cached: bytes | None, identity: Step | None) -> Judgement:
-    return _told(decide(offer), cached, identity)
+    return _jsse(decide(offer), cached, identity)
 
 
-def goes_on(seen: Observed, judgement: Judgement) -> bool:
+def goes_on(observed: Observed, judgement: Judgement) -> bool:
     """Whether a Java client completed a handshake which its rule says to abort."""
     return (
         judgement.decision.row == 6
-        and seen.outcome == "established"
-        and seen.stack.name == "jsse"
-        and not seen.health_check
+        and observed.outcome == "established"
+        and observed.stack.name == "jsse"
+        and not observed.health_check
     )
 
 
 def _read_signs(case: Case) -> None:
     """Count how each client took each certificate where Java's rule could not have spoken, and where it should have."""
     case.caches = find_caches(case.observed)
-    for seen, judgement in zip(case.observed, case.judgements, strict=True):
-        leaf = seen.leaf
-        if not seen.health_check and not is_clear(seen) and may_be_abort(seen):
-            case.unclear[seen.client_address] = case.unclear.get(seen.client_address, 0) + 1
-        if leaf is None or seen.health_check:
+    for observed, judgement in zip(case.observed, case.judgements, strict=True):
+        leaf = observed.leaf
+        if not observed.health_check and not is_clear(observed) and may_be_abort(observed):
+            case.unclear[observed.client_address] = case.unclear.get(observed.client_address, 0) + 1
+        if leaf is None or observed.health_check:
             continue
-        key = case.program_of(seen)
+        key = case.program_of(observed)
         signs = case.signs.get((key, leaf))
         if signs is None:
             signs = case.signs[key, leaf] = Signs()
-        if seen.gave_up:
+        if observed.gave_up:
             if judgement.decision.verdict == "accepts":
                 signs.gave_up_unmarked += 1
-                signs.unmarked_alerts.add(client_code(seen))
-                if slow_close(seen) is not None:
+                signs.unmarked_alerts.add(client_code(observed))
+                if slow_close(observed) is not None:
                     case.manners.setdefault(key, Manner()).slow_unmarked += 1
-        elif seen.outcome == "established":
+        elif observed.outcome == "established":
             signs.accepted += 1
-            if goes_on(seen, judgement):
+            if goes_on(observed, judgement):
                 case.manners.setdefault(key, Manner()).went_on += 1
-                case.went_on.setdefault(case.caches[seen.index], seen.index)
+                case.went_on.setdefault(case.caches[observed.index], observed.index)
 
 
 def frame(reference: int) -> FrameRef | None:

@@ -70,21 +70,21 @@ class CertificateNames:
                 self._accepted.setdefault(program, []).append(leaf)
         self._known: dict[tuple[Program, str], bool | None] = {}
 
-    def lacks(self, seen: Observed) -> str | None:
+    def lacks(self, observed: Observed) -> str | None:
         """The name that was asked for, where the certificate lacks it."""
-        wanted, certificate = server_name(seen.offer), self._case.certificates.get(seen.leaf or b"")
+        wanted, certificate = server_name(observed.offer), self._case.certificates.get(observed.leaf or b"")
         return wanted if wanted and certificate is not None and not covers(certificate, wanted) else None
 
-    def has(self, seen: Observed) -> bool:
+    def has(self, observed: Observed) -> bool:
         """Whether the certificate has the name that was asked for."""
-        wanted, certificate = server_name(seen.offer), self._case.certificates.get(seen.leaf or b"")
+        wanted, certificate = server_name(observed.offer), self._case.certificates.get(observed.leaf or b"")
         return wanted is not None and certificate is not None and covers(certificate, wanted)
 
-    def are_checked(self, seen: Observed, wanted: str) -> bool | None:
+    def are_checked(self, observed: Observed, wanted: str) -> bool | None:
         """True where the program accepted only certificates that have the name, False where it accepted one without,
         None where it accepted none.
         """
-        key = (self._case.program_of(seen), wanted)
+        key = (self._case.program_of(observed), wanted)
         if key not in self._known:
             read = [
                 self._case.certificates[leaf]
@@ -95,34 +95,34 @@ class CertificateNames:
         return self._known[key]
 
 
-def cause(case: Case, seen: Observed, names: CertificateNames) -> Cause:
+def cause(case: Case, observed: Observed, names: CertificateNames) -> Cause:
     """Why this handshake failed, as far as the wire shows."""
     return (
-        _unparsable(case, seen)
-        or _nothing_answered(seen)
-        or _unclear(seen)
-        or _alerted(seen, names)
-        or _refused(seen)
-        or _closed(seen)
+        _unparsable(case, observed)
+        or _nothing_answered(observed)
+        or _unclear(observed)
+        or _alerted(observed, names)
+        or _refused(observed)
+        or _closed(observed)
     )
 
 
-def _unparsable(case: Case, seen: Observed) -> Cause | None:
+def _unparsable(case: Case, observed: Observed) -> Cause | None:
     """A certificate itself that Java cannot parse, or none at all."""
-    found = refusal(case, seen)
-    return Cause(found.key, found.text, "inferred", found.remedy) if found is not None else None
+    reason = refusal(case, observed)
+    return Cause(reason.key, reason.text, "inferred", reason.remedy) if reason is not None else None
 
 
-def _nothing_answered(seen: Observed) -> Cause | None:
+def _nothing_answered(member: Observed) -> Cause | None:
     """No ServerHello, or one that came too late."""
-    client_leg = seen.client_leg
-    alert, handshake = seen.fatal_alert, client_leg.handshake
-    if handshake.answer is None and _answered_in_clear(seen):
+    client_leg = member.client_leg
+    alert, handshake = member.fatal_alert, client_leg.handshake
+    if handshake.answer is None and _answered_in_clear(member):
         return Cause("plain", "the server answered with something that is not TLS", "observed", "plain_text")
     if alert is not None and not alert.from_client:
         return None
     gone = alert is not None and alert.code not in CERTIFICATE_ALERTS and server_was_gone(client_leg, alert)
-    if handshake.answer is None and (gone or (alert is None and seen.closed_by == "server")):
+    if handshake.answer is None and (gone or (alert is None and member.closed_by == "server")):
         return Cause("unanswered-server", "the server closed the connection before a ServerHello", "observed", "closed")
     if gone:
         return Cause("early-server", "the server closed the connection during the handshake", "observed", "closed")
@@ -131,7 +131,7 @@ def _nothing_answered(seen: Observed) -> Cause | None:
     ended = None
     if alert is not None and alert.code not in CERTIFICATE_ALERTS and is_unanswered(client_leg, alert):
         ended = alert.ns
-    elif alert is None and handshake.answer is None and seen.closed_by == "client":
+    elif alert is None and handshake.answer is None and member.closed_by == "client":
         close = first_close(client_leg.from_client)
         ended = close[0].ns if close is not None else None
     if ended is None:
@@ -145,13 +145,13 @@ def _nothing_answered(seen: Observed) -> Cause | None:
     )
 
 
-def _unclear(seen: Observed) -> Cause | None:
+def _unclear(observed: Observed) -> Cause | None:
     """The client gave up as Java does, and what it gave up was not captured whole."""
-    alert = seen.fatal_alert
+    alert = observed.fatal_alert
     code = alert.code if alert is not None and alert.from_client else None
-    if seen.is_tls13 or (code != BAD_CERTIFICATE and not (seen.gave_up and alert is None)):
+    if observed.is_tls13 or (code != BAD_CERTIFICATE and not (observed.gave_up and alert is None)):
         return None
-    if is_clear(seen) and seen.client_leg.handshake.seen & facts.S_CERTIFICATE:
+    if is_clear(observed) and observed.client_leg.handshake.messages & facts.S_CERTIFICATE:
         return None
     what = (
         "rejected the server's certificate"
@@ -165,9 +165,9 @@ def _unclear(seen: Observed) -> Cause | None:
     )
 
 
-def _alerted(seen: Observed, names: CertificateNames) -> Cause | None:
+def _alerted(member: Observed, names: CertificateNames) -> Cause | None:
     """A fatal alert in clear."""
-    alert = seen.fatal_alert
+    alert = member.fatal_alert
     if alert is None or alert.code is None:
         return None
     name = alert_name(alert.code)
@@ -175,12 +175,12 @@ def _alerted(seen: Observed, names: CertificateNames) -> Cause | None:
     remedy, is_about_client = name, False
     if alert.from_client:
         text = CLIENT_ALERTS.get(alert.code, "the client ended the handshake")
-        wanted = names.lacks(seen) if alert.code in (42, 46) else None
-        if wanted is not None and names.are_checked(seen, wanted):
+        wanted = names.lacks(member) if alert.code in (42, 46) else None
+        if wanted is not None and names.are_checked(member, wanted):
             key, text, remedy = f"{key}-name", NO_NAME, "no_name"
-        elif alert.code == 46 and names.has(seen):
+        elif alert.code == 46 and names.has(member):
             text, remedy = NO_AUTHORITY, "unknown_ca"
-    elif alert.code in CERTIFICATE_ALERTS and seen.client_leg.handshake.seen & facts.C_CERTIFICATE:
+    elif alert.code in CERTIFICATE_ALERTS and member.client_leg.handshake.messages & facts.C_CERTIFICATE:
         text = "the server rejected the client's certificate"
         is_about_client = True
     else:
@@ -197,8 +197,8 @@ def _alerted(seen: Observed, names: CertificateNames) -> Cause | None:
     )
 
 
-def _refused(seen: Observed) -> Cause | None:
-    if not is_refused(seen.client_leg):
+def _refused(observed: Observed) -> Cause | None:
+    if not is_refused(observed.client_leg):
         return None
     text = (
         "the server refused the client after its flight: a lone encrypted record of an alert's size, and no answer (TLS"
@@ -207,34 +207,36 @@ def _refused(seen: Observed) -> Cause | None:
     return Cause("refused", text, "inferred", "refused")
 
 
-def _closed(seen: Observed) -> Cause:
+def _closed(member: Observed) -> Cause:
     """Nobody said why."""
-    slow = slow_close(seen)
+    slow = slow_close(member)
     if slow is not None:
         return Cause("silent-late", WAITED, "inferred", "time_out", lasted_ns=slow)
-    if seen.gave_up and client_code(seen) is None:
+    if member.gave_up and client_code(member) is None:
         return Cause("silent", SILENT, "inferred", "silent", is_about_certificate=True)
-    by = {"client": "the client", "server": "the server", None: "nobody"}[seen.closed_by]
-    handshake = seen.client_leg.handshake
+    by = {"client": "the client", "server": "the server", None: "nobody"}[member.closed_by]
+    handshake = member.client_leg.handshake
     if handshake.answer is None:
         return Cause(
-            f"unanswered-{seen.closed_by}", f"{by} closed the connection before a ServerHello", "observed", "closed"
+            f"unanswered-{member.closed_by}", f"{by} closed the connection before a ServerHello", "observed", "closed"
         )
-    if handshake.seen & (facts.C_KEY_EXCHANGE | facts.C_CHANGE):
+    if handshake.messages & (facts.C_KEY_EXCHANGE | facts.C_CHANGE):
         return Cause(
-            f"late-{seen.closed_by}",
+            f"late-{member.closed_by}",
             f"{by} closed the connection after the client's key exchange",
             "observed",
             "closed",
         )
-    return Cause(f"early-{seen.closed_by}", f"{by} closed the connection during the handshake", "observed", "closed")
+    return Cause(f"early-{member.closed_by}", f"{by} closed the connection during the handshake", "observed", "closed")
 
 
-def _answered_in_clear(seen: Observed) -> bool:
+def _answered_in_clear(observed: Observed) -> bool:
     """Whether the server sent bytes that are neither a hello nor an alert."""
-    client_leg = seen.client_leg
+    client_leg = observed.client_leg
     if any(a.kind == "no_record" and not a.from_client for a in client_leg.anomalies):
         return True
     return (
-        bool(client_leg.from_server.bytes) and not seen.lost and not any(not a.from_client for a in client_leg.alerts)
+        bool(client_leg.from_server.bytes)
+        and not observed.lost
+        and not any(not a.from_client for a in client_leg.alerts)
     )

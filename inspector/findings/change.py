@@ -28,14 +28,14 @@ TRANSLATION = (
 )
 
 
-def _is_candidate(case: Case, seen: Observed) -> bool:
+def _is_candidate(case: Case, observed: Observed) -> bool:
     """Whether the client gave up in its first handshake as Java does, where Java's rule may have spoken and its log
     does not name another cause.
     """
     return (
-        seen.gave_up
-        and case.may_change(seen)
-        and not any(case.logged.certain(seen.index, kind) for kind in OTHER_CAUSES)
+        observed.gave_up
+        and case.may_change(observed)
+        and not any(case.logged.certain(observed.index, kind) for kind in OTHER_CAUSES)
     )
 
 
@@ -43,13 +43,13 @@ def aborts(case: Case, ems: Sequence[Extended]) -> Iterator[tuple[Observed, Find
     """Each connection that the client aborted because of the change, or may have, with its finding. ``ems``: who does
     it, of each service.
     """
-    weighed = [(seen, case.weighed(seen)) for seen in case.observed if _is_candidate(case, seen)]
-    candidates = [(seen, evidence) for seen, evidence in weighed if evidence.weight != "not"]
+    weighed = [(observed, case.weighed(observed)) for observed in case.observed if _is_candidate(case, observed)]
+    candidates = [(observed, evidence) for observed, evidence in weighed if evidence.weight != "not"]
     known: dict[int, Pool] = {}
-    for index in dict.fromkeys(seen.service for seen, _ in candidates):
+    for index in dict.fromkeys(observed.service for observed, _ in candidates):
         known[index] = Pool(ems[index], pool_remedies(case, case.services[index], ems[index]))
-    for seen, evidence in candidates:
-        yield seen, _abort(case, seen, evidence, known[seen.service])
+    for observed, evidence in candidates:
+        yield observed, _abort(case, observed, evidence, known[observed.service])
 
 
 class Pool(NamedTuple):
@@ -63,11 +63,11 @@ def _times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
 
 
-def _ems(case: Case, seen: Observed, pool: Pool) -> str:
+def _ems(case: Case, observed: Observed, pool: Pool) -> str:
     """Who lacks extended master secret: a member of the pool beside others that do it, or the client."""
-    if seen.offer is not None and not seen.offer.extended_master_secret:
+    if observed.offer is not None and not observed.offer.extended_master_secret:
         return "The client offers no extended master secret (EMS)."
-    if seen.backend in pool.ems.lacking and pool.ems.doing:
+    if observed.backend in pool.ems.lacking and pool.ems.doing:
         lacking, doing = (
             ", ".join(case.backends[i].label for i in indexes) for indexes in (pool.ems.lacking, pool.ems.doing)
         )
@@ -79,63 +79,63 @@ def _ems(case: Case, seen: Observed, pool: Pool) -> str:
     return ""
 
 
-def _abort(case: Case, seen: Observed, weighed: Weighed, pool: Pool) -> Finding:
+def _abort(case: Case, observed: Observed, weighed: Weighed, pool: Pool) -> Finding:
     """The finding of one connection."""
-    service = case.services[seen.service]
-    session = seen.entry.session
+    service = case.services[observed.service]
+    session = observed.entry.session
     origin = case.observed[session.issuer] if session is not None and session.issuer is not None else None
-    alert = seen.fatal_alert
+    alert = observed.fatal_alert
     confirmed = weighed.weight == "confirmed"
     how = (
         f"alert {alert.code} (bad_certificate)"
         if alert and alert.from_client
-        else f"{'RST' if seen.closed_how == 'rst' else 'FIN'} without an alert"
+        else f"{'RST' if observed.closed_how == 'rst' else 'FIN'} without an alert"
     )
-    leaf = seen.leaf
+    leaf = observed.leaf
     certificate = case.certificates.get(leaf) if leaf is not None else None
     new = certificate.common_name or certificate.sha256.hex()[:12] if certificate is not None else "that cannot be read"
     before = case.label(origin) if origin is not None else "?"
     did = "aborted" if confirmed else "may have aborted"
-    title = f"The client {did} at back end {case.label(seen)} because the server's certificate changed"
+    title = f"The client {did} at back end {case.label(observed)} because the server's certificate changed"
     offered = "from before the capture" if session is not None else "that was not captured, if any"
     story = [f"It offered a session {'of back end ' + before if origin is not None else offered}"]
-    if seen.entry.resumed_by is not None:
+    if observed.entry.resumed_by is not None:
         story.append("that had been resumed before")
     story.append(
-        f"back end {case.label(seen)} declined it and answered in full with another certificate ({new}), without"
+        f"back end {case.label(observed)} declined it and answered in full with another certificate ({new}), without"
         " extended master secret (EMS)"
     )
     story.append(f"the client ended the handshake with {how}, before its own key exchange")
     explanation = "; ".join(story) + "."
-    if seen.entry.resumed_before is None and confirmed:
+    if observed.entry.resumed_before is None and confirmed:
         explanation += (
             " The first resumption came too shortly before for the capture to tell; that the client gave up shows that"
             " it had been read."
         )
-    said = case.logged.certain(seen.index, "certificate_change")
-    if said is not None:
-        explanation += f" The client's own log says so: {case.log_place(said.log, said.failure.line)}."
-    explanation += unreadable.unread_names(case, seen)
+    logged = case.logged.certain(observed.index, "certificate_change")
+    if logged is not None:
+        explanation += f" The client's own log says so: {case.log_place(logged.log, logged.failure.line)}."
+    explanation += unreadable.unread_names(case, observed)
     if confirmed:
-        explanation += "".join(f" {text}" for text in (_ems(case, seen, pool), TRANSLATION) if text)
+        explanation += "".join(f" {text}" for text in (_ems(case, observed, pool), TRANSLATION) if text)
         if case.options.generation == "first":
             explanation += " Judged by the rule before 8u60, which is read in the sources and not recorded."
     else:
         explanation += f" Not certain: {weighed.reason}."
     remedies = pool.remedies
     if not confirmed:
-        is_lacking = is_for_want_of_frames(case, seen)
+        is_lacking = is_for_want_of_frames(case, observed)
         remedies = [
             capture_remedy(service.name, service.port, service.addresses, case.is_cut) if is_lacking else log_remedy(),
             *remedies,
         ]
     grade: Grade = "observed" if confirmed else "inferred"
     severity: Severity = "high" if confirmed else "medium"
-    at = rfc3339(seen.hello_ns)
-    story_ids = [o.id for o in _chain(case, seen)]
-    backends = [case.backends[o.backend].id for o in _chain(case, seen) if o.backend >= 0]
+    at = rfc3339(observed.hello_ns)
+    story_ids = [o.id for o in _chain(case, observed)]
+    backends = [case.backends[o.backend].id for o in _chain(case, observed) if o.backend >= 0]
     return Finding(
-        id=short_id(ABORT, seen.id),
+        id=short_id(ABORT, observed.id),
         rule=ABORT,
         severity=severity,
         verdict="confirmed" if confirmed else "possible",
@@ -146,28 +146,28 @@ def _abort(case: Case, seen: Observed, weighed: Weighed, pool: Pool) -> Finding:
         references=CHANGE_REFERENCES,
         service=service.id,
         backends=list(dict.fromkeys(backends)),
-        clients=[case.clients[seen.client].id],
+        clients=[case.clients[observed.client].id],
         connections=story_ids,
         first=at,
         last=at,
         count=1,
-        evidence=_evidence(case, seen, origin),
+        evidence=_evidence(case, observed, origin),
     )
 
 
-def _chain(case: Case, seen: Observed) -> list[Observed]:
+def _chain(case: Case, observed: Observed) -> list[Observed]:
     """Origin, first resumption, the aborted connection."""
-    session = seen.entry.session
-    found: list[Observed] = []
+    session = observed.entry.session
+    chain: list[Observed] = []
     if session is not None and session.issuer is not None:
-        found.append(case.observed[session.issuer])
-    if seen.entry.resumed_by is not None:
-        found.append(case.observed[seen.entry.resumed_by])
-    found.append(seen)
-    return found
+        chain.append(case.observed[session.issuer])
+    if observed.entry.resumed_by is not None:
+        chain.append(case.observed[observed.entry.resumed_by])
+    chain.append(observed)
+    return chain
 
 
-def _evidence(case: Case, seen: Observed, origin: Observed | None) -> list[Evidence]:
+def _evidence(case: Case, observed: Observed, origin: Observed | None) -> list[Evidence]:
     evidence: list[Evidence] = []
     if origin is not None:
         h = origin.client_leg.handshake
@@ -179,43 +179,45 @@ def _evidence(case: Case, seen: Observed, origin: Observed | None) -> list[Evide
                 f"full handshake with back end {case.label(origin)}",
             )
         )
-    if seen.entry.resumed_by is not None:
-        resumed = case.observed[seen.entry.resumed_by]
+    if observed.entry.resumed_by is not None:
+        resumed = case.observed[observed.entry.resumed_by]
         h = resumed.client_leg.handshake
-        when = span(seen.hello_ns - h.answer_ns)
+        when = span(observed.hello_ns - h.answer_ns)
         evidence.append(
             Evidence(
                 "resumed", resumed.id, frames(h.hello_frame, h.answer_frame), f"the session was resumed {when} before"
             )
         )
-    h = seen.client_leg.handshake
+    h = observed.client_leg.handshake
     evidence.append(
         Evidence(
             "declined",
-            seen.id,
+            observed.id,
             frames(h.hello_frame, h.answer_frame, h.certificate_frame),
-            f"back end {case.label(seen)} answered with a full handshake",
+            f"back end {case.label(observed)} answered with a full handshake",
         )
     )
-    chosen = case.balancer.chosen.get(seen.index)
+    chosen = case.balancer.chosen.get(observed.index)
     if chosen is not None and chosen.entry.server:
         text = (
             f"the balancer sent it to {chosen.entry.backend}/{chosen.entry.server}:"
             f" {case.log_place(chosen.log, chosen.entry.line)}"
         )
-        evidence.append(Evidence("balancer", seen.id, [], text))
-    said = case.logged.certain(seen.index, "certificate_change")
-    if said is not None:
+        evidence.append(Evidence("balancer", observed.id, [], text))
+    logged = case.logged.certain(observed.index, "certificate_change")
+    if logged is not None:
         evidence.append(
-            Evidence("log", seen.id, [], f"the client says so: {case.log_place(said.log, said.failure.line)}")
+            Evidence("log", observed.id, [], f"the client says so: {case.log_place(logged.log, logged.failure.line)}")
         )
-    alert = seen.fatal_alert
-    close = seen.client_leg.from_client.fin or seen.client_leg.from_client.rst
+    alert = observed.fatal_alert
+    close = observed.client_leg.from_client.fin or observed.client_leg.from_client.rst
     if alert is not None and alert.from_client:
-        evidence.append(Evidence("alert", seen.id, frames(alert.frame), "fatal bad_certificate (42) from the client"))
+        evidence.append(
+            Evidence("alert", observed.id, frames(alert.frame), "fatal bad_certificate (42) from the client")
+        )
     elif close is not None:
         evidence.append(
-            Evidence("closed", seen.id, frames(close.frame), "the client closed in silence after ServerHelloDone")
+            Evidence("closed", observed.id, frames(close.frame), "the client closed in silence after ServerHelloDone")
         )
     return evidence
 
@@ -226,9 +228,9 @@ def tolerated(case: Case, aborted: Iterable[Observed]) -> Iterator[Finding]:
     """
     apart = two_programs(case, aborted)
     groups: dict[tuple[int, int], list[Observed]] = {}
-    for seen, judgement in zip(case.observed, case.judgements, strict=True):
-        if goes_on(seen, judgement):
-            groups.setdefault((seen.client, seen.service), []).append(seen)
+    for observed, judgement in zip(case.observed, case.judgements, strict=True):
+        if goes_on(observed, judgement):
+            groups.setdefault((observed.client, observed.service), []).append(observed)
     for (client, service_index), members in groups.items():
         service = case.services[service_index]
         last = members[-1]

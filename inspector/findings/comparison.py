@@ -119,7 +119,7 @@ def _smallest(identities: Sequence[Identity]) -> Fix:
         {("DNS", n.lower()) for n in i.dns_names} | {("IP", a) for a in i.ip_addresses} if i.is_known else set()
         for i in identities
     ]
-    proposed = sorted({name for held in names for name in held if not name[1].startswith("*")})
+    proposed = sorted({name for name_set in names for name in name_set if not name[1].startswith("*")})
     unequal = [
         (a, b)
         for a, b in combinations(range(len(identities)), 2)
@@ -151,8 +151,8 @@ def _smallest(identities: Sequence[Identity]) -> Fix:
 def _one_name(names: list[set[Name]], unequal: list[tuple[int, int]]) -> list[tuple[int, Name]]:
     """The DNS name that has to be added least often, put into every certificate that is unequal to any."""
     concerned = sorted({c for pair in unequal for c in pair})
-    held = Counter(name for c in concerned for name in names[c] if name[0] == "DNS" and not name[1].startswith("*"))
-    name = min(held, key=lambda n: (-held[n], len(n[1]), n), default=("DNS", PLACEHOLDER))
+    counts = Counter(name for c in concerned for name in names[c] if name[0] == "DNS" and not name[1].startswith("*"))
+    name = min(counts, key=lambda n: (-counts[n], len(n[1]), n), default=("DNS", PLACEHOLDER))
     return [(c, name) for c in concerned if name not in names[c]]
 
 

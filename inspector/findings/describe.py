@@ -10,6 +10,7 @@ from inspector.facts import EVENT_BYTES, LETTER_AT, AlertFact, ConnectionFacts, 
 from inspector.findings.case import Case, frame, frames
 from inspector.findings.from_logs import lines_of
 from inspector.findings.inside import ended, studied
+from inspector.findings.wording import worded
 from inspector.text.times import rfc3339
 from inspector.tls.registry import alert_name, cipher_name, is_grease, version_name
 from inspector.tls.shapes import AnswerShape, HelloShape
@@ -43,37 +44,37 @@ def endpoint(end: facts.PackedEndpoint) -> doc.Endpoint:
     return doc.Endpoint(_ip(end.address), end.port)
 
 
-def connection(case: Case, seen: Observed) -> doc.Connection:
+def connection(case: Case, observed: Observed) -> doc.Connection:
     """One connection with its handshakes."""
-    client_leg = seen.client_leg
+    client_leg = observed.client_leg
     ours, theirs = client_leg.from_client, client_leg.from_server
-    handshakes = [_handshake(case, seen, client_leg)]
-    handshakes += [renegotiation(case, seen, client_leg, number) for number in range(len(seen.renegotiations))]
+    handshakes = [_handshake(case, observed, client_leg)]
+    handshakes += [renegotiation(case, observed, client_leg, number) for number in range(len(observed.renegotiations))]
     return doc.Connection(
-        id=seen.id,
-        service=case.services[seen.service].id,
-        client=case.clients[seen.client].id,
-        backend=case.backends[seen.backend].id if seen.backend >= 0 else None,
+        id=observed.id,
+        service=case.services[observed.service].id,
+        client=case.clients[observed.client].id,
+        backend=case.backends[observed.backend].id if observed.backend >= 0 else None,
         client_endpoint=endpoint(client_leg.client),
         server_endpoint=endpoint(client_leg.server),
         first_seen=rfc3339(client_leg.first_ns),
         last_seen=rfc3339(client_leg.last_ns),
-        legs=[doc.Leg(endpoint(leg.client), endpoint(leg.server)) for leg in seen.legs],
+        legs=[doc.Leg(endpoint(leg.client), endpoint(leg.server)) for leg in observed.legs],
         frames=doc.Span(frame(client_leg.first_frame) or (0, 0), frame(client_leg.last_frame) or (0, 0)),
-        outcome=seen.outcome,
-        end=doc.End(seen.closed_by, seen.closed_how),
+        outcome=observed.outcome,
+        end=doc.End(observed.closed_by, observed.closed_how),
         alerts=[_alert(a) for a in client_leg.alerts],
         bytes=doc.Sizes(ours.bytes + ours.gap, theirs.bytes + theirs.gap),
         gap_bytes=ours.gap + theirs.gap,
         rtt=client_leg.rtt,
         history=history(client_leg),
         preamble=client_leg.preamble or None,
-        health_check=seen.health_check,
+        health_check=observed.health_check,
         anomalies=[
             doc.Anomaly(a.kind, a.text, "client" if a.from_client else "server", a.offset, a.path, frame(a.frame))
             for a in client_leg.anomalies
         ],
-        logs=lines_of(case, seen),
+        logs=lines_of(case, observed),
         handshakes=handshakes,
         secrets=secrets_of(client_leg),
         sightings=[doc.Span(frame(first) or (0, 0), frame(last) or (0, 0)) for first, last in client_leg.sightings],
@@ -83,7 +84,7 @@ def connection(case: Case, seen: Observed) -> doc.Connection:
 def secrets_of(client_leg: ConnectionFacts) -> str | None:
     """What secrets did for a connection."""
     if client_leg.secrets:
-        return client_leg.secrets
+        return worded(client_leg.secrets)
     return (
         None
         if client_leg.secrets is None
@@ -154,9 +155,11 @@ def _shapes(offer: HelloShape | None, answer: AnswerShape | None) -> Hellos:
             versions_offered=[version_name(v) or f"0x{v:04x}" for v in offer.versions if not is_grease(v)]
             if offer is not None
             else [],
-            ems=doc.Negotiated(_said(offer, "extended_master_secret"), _said(answer, "extended_master_secret")),
+            ems=doc.Negotiated(
+                _alert_words(offer, "extended_master_secret"), _alert_words(answer, "extended_master_secret")
+            ),
             secure_renegotiation=doc.Negotiated(
-                _said(offer, "secure_renegotiation"), _said(answer, "secure_renegotiation")
+                _alert_words(offer, "secure_renegotiation"), _alert_words(answer, "secure_renegotiation")
             ),
             ja3=(offer.ja3 or None) if offer is not None else None,
             ja3s=(answer.ja3s or None) if answer is not None else None,
@@ -165,7 +168,7 @@ def _shapes(offer: HelloShape | None, answer: AnswerShape | None) -> Hellos:
     return known
 
 
-def _said(
+def _alert_words(
     shape: HelloShape | AnswerShape | None, extension: Literal["extended_master_secret", "secure_renegotiation"]
 ) -> bool | None:
     """Whether a hello has an extension; None where it was not read to its end, and it was not found before."""
@@ -174,22 +177,22 @@ def _said(
     return getattr(shape, extension) or (None if shape.partial else False)
 
 
-def _handshake(case: Case, seen: Observed, client_leg: ConnectionFacts) -> doc.Handshake:
+def _handshake(case: Case, observed: Observed, client_leg: ConnectionFacts) -> doc.Handshake:
     h = client_leg.handshake
     visibility: Visibility = "clear" if h.offer is not None or h.answer is not None else "lost"
-    return _told(
+    return _as_handshake(
         h=h,
         is_inside=False,
         visibility=visibility,
-        kind=seen.kind,
-        reason=seen.reason,
-        declined=seen.declined,
+        kind=observed.kind,
+        reason=observed.reason,
+        declined=observed.declined,
         finished=_finished(client_leg.events),
-        jsse=case.judgements[seen.index].told,
+        jsse=case.judgements[observed.index].jsse,
     )
 
 
-def _told(
+def _as_handshake(
     h: HandshakeFacts,
     is_inside: bool,
     visibility: Visibility,
@@ -263,10 +266,10 @@ def _session_fields(h: HandshakeFacts, offer: HelloShape | None, answer: AnswerS
     )
 
 
-def renegotiation(case: Case, seen: Observed, client_leg: ConnectionFacts, number: int) -> doc.Handshake:
+def renegotiation(case: Case, observed: Observed, client_leg: ConnectionFacts, number: int) -> doc.Handshake:
     """One renegotiation of a connection."""
-    attempt = seen.renegotiations[number]
-    study = studied(case, seen, number)
+    attempt = observed.renegotiations[number]
+    study = studied(case, observed, number)
     inside = doc.Inside(
         began_by="server" if attempt.asked_by_server else "client",
         state=attempt.state,
@@ -278,14 +281,14 @@ def renegotiation(case: Case, seen: Observed, client_leg: ConnectionFacts, numbe
         lengths=[doc.MessageLength(p.name, p.first, p.expected, p.now) for p in study.parts],
         frames=frames(*(record.frame for record in attempt.records), attempt.ended),
     )
-    if attempt.inside >= 0:
-        h = client_leg.inside[attempt.inside]
+    if attempt.handshake_index >= 0:
+        h = client_leg.renegotiations[attempt.handshake_index]
         declined = (
             attempt.kind == "full"
             and attempt.entry.session is not None
             and bool(h.offered_ticket or attempt.entry.known)
         )
-        told = _told(
+        handshake = _as_handshake(
             h=h,
             is_inside=True,
             visibility="decrypted",
@@ -295,8 +298,8 @@ def renegotiation(case: Case, seen: Observed, client_leg: ConnectionFacts, numbe
             finished=attempt.finished,
             jsse=study.jsse,
         )
-        told.inside = inside
-        return told
+        handshake.inside = inside
+        return handshake
     answer = client_leg.handshake.answer
     first = attempt.hello.frame if attempt.hello is not None else 0
     flight = attempt.flight[0].frame if attempt.flight else 0
@@ -329,10 +332,10 @@ def renegotiation(case: Case, seen: Observed, client_leg: ConnectionFacts, numbe
     )
 
 
-def result(seen: Observed) -> str:
+def result(observed: Observed) -> str:
     """Every connection is exactly one of full, resumed, aborted, other."""
-    if seen.outcome == "aborted":
+    if observed.outcome == "aborted":
         return "aborted"
-    if seen.outcome == "established" and seen.kind is not None:
-        return "full" if seen.kind == "full" else "resumed"
+    if observed.outcome == "established" and observed.kind is not None:
+        return "full" if observed.kind == "full" else "resumed"
     return "other"

@@ -20,12 +20,12 @@ from inspector.tracking.sessions import LedgerSession
 
 def captures(case: Case) -> list[doc.Capture]:
     """What was read."""
-    found = []
+    described = []
     for index, c in enumerate(case.facts.captures):
         first = rfc3339(c.first_ns) if c.first_ns is not None else None
         last = rfc3339(c.last_ns) if c.last_ns is not None else None
         link_types, tick = list(c.link_types), c.tick_ns or None
-        found.append(
+        described.append(
             doc.Capture(
                 path=c.path,
                 packets=c.packets,
@@ -41,7 +41,7 @@ def captures(case: Case) -> list[doc.Capture]:
                 clocks=clocks(c),
             )
         )
-    return found
+    return described
 
 
 def vantage(case: Case, index: int) -> Literal["client", "server", "balancer"] | None:
@@ -56,9 +56,9 @@ def vantage(case: Case, index: int) -> Literal["client", "server", "balancer"] |
 
 def certificates(case: Case) -> list[doc.Certificate]:
     """The inventory, by subject."""
-    found = []
+    described = []
     for digest, c in sorted(case.certificates.items(), key=lambda item: (item[1].subject, item[0])):
-        found.append(
+        described.append(
             doc.Certificate(
                 sha256=digest.hex(),
                 subject=c.subject,
@@ -74,40 +74,40 @@ def certificates(case: Case) -> list[doc.Certificate]:
                 problem=problem_text(c.problem) if c.problem is not None else None,
             )
         )
-    return found
+    return described
 
 
-def session(case: Case, found: LedgerSession) -> doc.Session:
+def session(case: Case, entry: LedgerSession) -> doc.Session:
     """A session and what became of it."""
     uses = []
-    for use in found.uses:
-        seen = case.observed[use >> 1]
-        backend = case.backends[seen.backend].id if seen.backend >= 0 else None
-        uses.append(doc.Use(seen.id, rfc3339(seen.hello_ns), backend, "resumed" if use & 1 else "declined"))
+    for use in entry.uses:
+        observed = case.observed[use >> 1]
+        backend = case.backends[observed.backend].id if observed.backend >= 0 else None
+        uses.append(doc.Use(observed.id, rfc3339(observed.hello_ns), backend, "resumed" if use & 1 else "declined"))
     return doc.Session(
-        id=found.key.hex(),
-        method=found.method,
-        issued_by=case.observed[found.issuer].id if found.issuer is not None else None,
-        leaf=found.leaf.hex() if found.leaf else None,
-        ems=found.ems,
-        issued_at=rfc3339(found.issued_ns) if found.issued_ns is not None else None,
-        usable=found.usable,
+        id=entry.key.hex(),
+        method=entry.method,
+        issued_by=case.observed[entry.issuer].id if entry.issuer is not None else None,
+        leaf=entry.leaf.hex() if entry.leaf else None,
+        ems=entry.ems,
+        issued_at=rfc3339(entry.issued_ns) if entry.issued_ns is not None else None,
+        usable=entry.usable,
         uses=uses,
-        ticket_key=found.name.hex() if found.name in case.ticket_keys else None,
+        ticket_key=entry.name.hex() if entry.name in case.ticket_keys else None,
     )
 
 
-def backend(case: Case, found: BackendGroup) -> doc.Backend:
+def backend(case: Case, group: BackendGroup) -> doc.Backend:
     """One row of the pool; health checks are left out of it."""
-    members = [seen for i in found.connections if not (seen := case.observed[i]).health_check]
+    members = [observed for i in group.connections if not (observed := case.observed[i]).health_check]
     results = [result(s) for s in members]
-    ems = ems_of(case, found)
+    ems = ems_of(case, group)
     return doc.Backend(
-        id=found.id,
-        service=case.services[found.service].id,
-        label=found.label,
-        basis=found.basis,
-        leaf=found.leaf.hex() if found.leaf else None,
+        id=group.id,
+        service=case.services[group.service].id,
+        label=group.label,
+        basis=group.basis,
+        leaf=group.leaf.hex() if group.leaf else None,
         connections=len(members),
         full=results.count("full"),
         resumed=results.count("resumed"),
@@ -115,17 +115,17 @@ def backend(case: Case, found: BackendGroup) -> doc.Backend:
         aborted=results.count("aborted"),
         other=results.count("other"),
         ems=ems if isinstance(ems, bool) or ems is None else "mixed",
-        versions=versions_of(case, found),
-        addresses=found.addresses,
-        server=found.server or None,
+        versions=versions_of(case, group),
+        addresses=group.addresses,
+        server=group.server or None,
     )
 
 
-def _offers(seen: Observed) -> bool:
+def _offers(observed: Observed) -> bool:
     """Whether the ClientHello offers what may be a session: an id beside TLS 1.3 may be random (RFC 8446, section
     4.1.2).
     """
-    handshake = seen.client_leg.handshake
+    handshake = observed.client_leg.handshake
     offer = handshake.offer
     return bool(
         handshake.offered_ticket
@@ -140,23 +140,23 @@ def matrix(case: Case, members: list[Observed]) -> tuple[list[doc.MatrixCell], i
     """
     cells: dict[tuple[str | None, str | None], list[int]] = {}
     nothing = unseen = 0
-    for seen in members:
-        declined = seen.declined
-        if not (declined or seen.is_resumed or seen.kind == "psk"):
-            is_unseen = seen.offer is None or (seen.kind is None and _offers(seen))
+    for observed in members:
+        declined = observed.declined
+        if not (declined or observed.is_resumed or observed.kind == "psk"):
+            is_unseen = observed.offer is None or (observed.kind is None and _offers(observed))
             nothing += not is_unseen
             unseen += is_unseen
             continue
-        session = seen.entry.session
+        session = observed.entry.session
         issuer = case.observed[session.issuer].backend if session is not None and session.issuer is not None else -1
         key = (
             case.backends[issuer].id if issuer >= 0 else None,
-            case.backends[seen.backend].id if seen.backend >= 0 else None,
+            case.backends[observed.backend].id if observed.backend >= 0 else None,
         )
         cell = cells.setdefault(key, [0, 0, 0])
         if declined:
             cell[1] += 1
-            cell[2] += seen.outcome == "aborted"
+            cell[2] += observed.outcome == "aborted"
         else:
             cell[0] += 1
     return [doc.MatrixCell(issuer, to, *counts) for (issuer, to), counts in cells.items()], nothing, unseen

@@ -41,19 +41,19 @@ def failures(case: Case, explained: Set[int]) -> Iterator[Finding]:
     groups: dict[Group, list[Observed]] = {}
     causes: dict[Group, list[Cause]] = {}
     names = CertificateNames(case)
-    for seen in case.observed:
-        if seen.outcome != "aborted" or seen.health_check or seen.index in explained:
+    for observed in case.observed:
+        if observed.outcome != "aborted" or observed.health_check or observed.index in explained:
             continue
-        why = cause(case, seen, names)
-        key = (seen.service, seen.client, why.key)
-        groups.setdefault(key, []).append(seen)
+        why = cause(case, observed, names)
+        key = (observed.service, observed.client, why.key)
+        groups.setdefault(key, []).append(observed)
         causes.setdefault(key, []).append(why)
     pool_of = cache(lambda index: _Pool(case, case.pools[index]))
     for key, members in groups.items():
         service, client = case.services[key[0]], case.clients[key[1]]
         why = causes[key][0]
         pool = pool_of(service.index)
-        chainless = pool.chainless({seen.backend for seen in members}) if why.is_about_certificate else []
+        chainless = pool.chainless({observed.backend for observed in members}) if why.is_about_certificate else []
         yield Finding(
             id=short_id(RULE, service.id, client.id, why.key),
             rule=RULE,
@@ -130,7 +130,7 @@ def _explained(
         )
     if why.is_about_certificate:
         yield from _about_certificates(case, members)
-        lacking = next((wanted for seen in members if (wanted := names.lacks(seen)) is not None), None)
+        lacking = next((wanted for observed in members if (wanted := names.lacks(observed)) is not None), None)
         if lacking is not None and names.are_checked(members[0], lacking) is not False:
             yield from pool.lacking(lacking)
         if chainless:
@@ -149,9 +149,9 @@ def _explained(
 def _about_certificates(case: Case, members: list[Observed]) -> Iterator[str]:
     """Which certificates were rejected, by who issued them, and which had expired."""
     shown: dict[bytes, Observed] = {}
-    for seen in members:
-        if seen.leaf in case.certificates:
-            shown.setdefault(seen.leaf or b"", seen)
+    for observed in members:
+        if observed.leaf in case.certificates:
+            shown.setdefault(observed.leaf or b"", observed)
     issued: dict[str, list[bytes]] = {}
     for leaf in shown:
         issued.setdefault(authority(case.certificates[leaf]), []).append(leaf)
@@ -162,12 +162,12 @@ def _about_certificates(case: Case, members: list[Observed]) -> Iterator[str]:
             f"Back end {', '.join(called)}{more} showed {'a certificate' if len(leaves) == 1 else 'certificates'}"
             f" issued by {issuer or 'a CA without a name'}."
         )
-    for leaf, seen in list(shown.items())[:NAMED]:
+    for leaf, observed in list(shown.items())[:NAMED]:
         certificate = case.certificates[leaf]
-        if certificate.not_after and certificate.not_after < seen.first_ns:
+        if certificate.not_after and certificate.not_after < observed.first_ns:
             yield (
                 f"{_name(certificate)} was valid until {rfc3339_signed(certificate.not_after)[:10]} and was shown on"
-                f" {day(seen.first_ns)}."
+                f" {day(observed.first_ns)}."
             )
 
 
@@ -233,41 +233,44 @@ def _listed(labels: list[str]) -> str:
     )
 
 
-def _evidence(case: Case, seen: Observed) -> Iterator[Evidence]:
-    h = seen.client_leg.handshake
-    certificate = case.certificates.get(seen.leaf or b"")
+def _evidence(case: Case, observed: Observed) -> Iterator[Evidence]:
+    h = observed.client_leg.handshake
+    certificate = case.certificates.get(observed.leaf or b"")
     if certificate is not None:
         yield Evidence(
             "shown",
-            seen.id,
+            observed.id,
             frames(h.hello_frame, h.answer_frame, h.certificate_frame),
-            f"back end {case.label(seen)} showed {_called(certificate)}",
+            f"back end {case.label(observed)} showed {_called(certificate)}",
         )
-    alert = seen.fatal_alert
-    tail = seen.client_leg.from_server.tail
+    alert = observed.fatal_alert
+    tail = observed.client_leg.from_server.tail
     closes = [
         c
         for c in (
-            seen.client_leg.from_client.fin,
-            seen.client_leg.from_client.rst,
-            seen.client_leg.from_server.fin,
-            seen.client_leg.from_server.rst,
+            observed.client_leg.from_client.fin,
+            observed.client_leg.from_client.rst,
+            observed.client_leg.from_server.fin,
+            observed.client_leg.from_server.rst,
         )
         if c
     ]
-    if alert is not None and not is_consequence(seen.client_leg, alert):
+    if alert is not None and not is_consequence(observed.client_leg, alert):
         yield Evidence(
             "alert",
-            seen.id,
+            observed.id,
             frames(alert.frame),
             f"fatal {alert_name(alert.code or 0)} from the {'client' if alert.from_client else 'server'}",
         )
-    elif tail is not None and is_refused(seen.client_leg):
-        yield Evidence("alert", seen.id, frames(tail.frame), f"the server's last record, of {tail.size} bytes")
+    elif tail is not None and is_refused(observed.client_leg):
+        yield Evidence("alert", observed.id, frames(tail.frame), f"the server's last record, of {tail.size} bytes")
     else:
         first = min(closes, key=lambda c: (c.is_answer, c.ns), default=None)
         yield Evidence(
-            "closed", seen.id, frames(first.frame if first else 0), f"closed by the {seen.closed_by or 'capture'}"
+            "closed",
+            observed.id,
+            frames(first.frame if first else 0),
+            f"closed by the {observed.closed_by or 'capture'}",
         )
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 from inspector import document as doc
 from inspector.findings.case import Case
 from inspector.findings.logged import moment
+from inspector.findings.wording import worded
 from inspector.text.times import SECOND_NS, rfc3339, span
 from inspector.tracking.balancer import Reason
 from inspector.tracking.clock_steps import LogClock
@@ -29,53 +30,53 @@ UNJOINED: dict[Reason, str] = {
 """Why lines have no connection, in words."""
 
 
-def lines_of(case: Case, seen: Observed) -> list[doc.LogLine]:
+def lines_of(case: Case, observed: Observed) -> list[doc.LogLine]:
     """The log lines of a connection, in order."""
-    found: list[doc.LogLine] = []
-    chosen = case.balancer.chosen.get(seen.index)
+    log_lines: list[doc.LogLine] = []
+    chosen = case.balancer.chosen.get(observed.index)
     if chosen is not None:
         entry = chosen.entry
-        found.append(
+        log_lines.append(
             doc.LogLine(
                 file=case.facts.logs[chosen.log].path,
                 line=entry.line,
                 at=rfc3339(entry.ns),
                 text=entry.text,
-                offset=entry.ns - seen.first_ns,
+                offset=entry.ns - observed.first_ns,
                 form="haproxy",
                 certain=True,
-                among=[seen.id],
+                among=[observed.id],
             )
         )
-    for line in case.logged.lines.get(seen.index, ()):
+    for line in case.logged.lines.get(observed.index, ()):
         f = line.failure
-        among = [case.observed[index].id for index in line.among]
-        found.append(
+        candidates = [case.observed[index].id for index in line.candidates]
+        log_lines.append(
             doc.LogLine(
                 file=case.facts.logs[line.log].path,
                 line=f.line,
                 at=rfc3339(f.ns),
                 text=f.text,
-                offset=f.ns - moment(seen),
+                offset=f.ns - moment(observed),
                 form="puppetserver",
                 certain=line.is_certain,
-                among=among,
+                among=candidates,
             )
         )
-    return found
+    return log_lines
 
 
 def logs(case: Case) -> list[doc.LogFile]:
     """Every log that was given, and how it fits."""
-    found = []
-    for place, log in enumerate(case.facts.logs):
-        lines = {line.failure.line: line for lines in case.logged.lines.values() for line in lines if line.log == place}
+    files = []
+    for index, log in enumerate(case.facts.logs):
+        lines = {line.failure.line: line for lines in case.logged.lines.values() for line in lines if line.log == index}
         unpaired = [
-            doc.UnpairedLine(f.line, rfc3339(f.ns), f.text, reason) for f, reason in case.logged.unpaired.get(place, [])
+            doc.UnpairedLine(f.line, rfc3339(f.ns), f.text, reason) for f, reason in case.logged.unpaired.get(index, [])
         ]
-        chosen = sum(c.log == place for c in case.balancer.chosen.values())
-        offset = offset_of(case, place)
-        found.append(
+        chosen = sum(c.log == index for c in case.balancer.chosen.values())
+        offset = offset_of(case, index)
+        files.append(
             doc.LogFile(
                 path=log.path,
                 form=log.form,
@@ -83,7 +84,7 @@ def logs(case: Case) -> list[doc.LogFile]:
                 first=rfc3339(log.first_ns) if log.first_ns is not None else None,
                 last=rfc3339(log.last_ns) if log.last_ns is not None else None,
                 zone=log.has_zone,
-                problem=log.problem or None,
+                problem=worded(log.problem) or None,
                 offset=offset.ns if offset is not None else None,
                 uncertainty=offset.uncertainty_ns if offset is not None else None,
                 failures=len(log.failures),
@@ -93,26 +94,26 @@ def logs(case: Case) -> list[doc.LogFile]:
                 connections=chosen,
             )
         )
-    return found
+    return files
 
 
-def offset_of(case: Case, place: int) -> Offset | None:
+def offset_of(case: Case, log: int) -> Offset | None:
     """How far a log's clock is from the capture's; None where that cannot be said."""
-    found = case.balancer.offset(place)
-    if found is not None:
-        return found
-    clock = case.logged.clocks.get(place)
+    offset = case.balancer.offset(log)
+    if offset is not None:
+        return offset
+    clock = case.logged.clocks.get(log)
     return clock.at(0)[0] if clock is not None and (clock.segments or len(clock.offsets) == 1) else None
 
 
 def limits(case: Case) -> list[doc.Limit]:
     """What of the logs is not used, and why."""
-    found: list[doc.Limit] = []
-    for place, log in enumerate(case.facts.logs):
+    limits: list[doc.Limit] = []
+    for index, log in enumerate(case.facts.logs):
         if log.problem:
-            found.append(doc.Limit("log_unreadable", f"{log.path}: {log.problem}", None, []))
-        for reason, count in Counter(reason for _, reason in case.logged.unpaired.get(place, [])).most_common():
-            found.append(
+            limits.append(doc.Limit("log_unreadable", f"{log.path}: {worded(log.problem)}", None, []))
+        for reason, count in Counter(reason for _, reason in case.logged.unpaired.get(index, [])).most_common():
+            limits.append(
                 doc.Limit(
                     "log_unpaired",
                     f"{log.path}: {count} of {_failures(len(log.failures))} belong to no connection here: {reason}",
@@ -120,8 +121,8 @@ def limits(case: Case) -> list[doc.Limit]:
                     [],
                 )
             )
-        if log.form == "haproxy" and case.observed and place not in case.balancer.clocks:
-            found.append(
+        if log.form == "haproxy" and case.observed and index not in case.balancer.clocks:
+            limits.append(
                 doc.Limit(
                     "log_not_joined",
                     f"{log.path}: no line fits a connection of the capture by client address, port and time",
@@ -130,9 +131,9 @@ def limits(case: Case) -> list[doc.Limit]:
                 )
             )
         for reason, text in UNJOINED.items():
-            count = case.balancer.unjoined.get(place, Counter())[reason]
+            count = case.balancer.unjoined.get(index, Counter())[reason]
             if count and (reason != "other_client" or log.proxied):
-                found.append(
+                limits.append(
                     doc.Limit(
                         "log_unjoined",
                         f"{log.path}: {count} line{'s' if count > 1 else ''} joined with no connection: {text}",
@@ -140,8 +141,8 @@ def limits(case: Case) -> list[doc.Limit]:
                         [],
                     )
                 )
-        if log.untimed and place not in case.balancer.unjoined:
-            found.append(
+        if log.untimed and index not in case.balancer.unjoined:
+            limits.append(
                 doc.Limit(
                     "log_unjoined",
                     f"{log.path}: {_failures(log.untimed)} joined with no connection: {UNJOINED['unreadable_time']}",
@@ -149,10 +150,10 @@ def limits(case: Case) -> list[doc.Limit]:
                     [],
                 )
             )
-        for clock in (case.balancer.clocks.get(place), case.logged.clocks.get(place)):
+        for clock in (case.balancer.clocks.get(index), case.logged.clocks.get(index)):
             if clock is not None:
-                found += [doc.Limit("log_clock", f"{log.path}: {text}", None, []) for text in _clock(clock)]
-    return found
+                limits += [doc.Limit("log_clock", f"{log.path}: {text}", None, []) for text in _clock(clock)]
+    return limits
 
 
 def _clock(clock: LogClock) -> list[str]:
@@ -181,18 +182,18 @@ def _failures(count: int) -> str:
 
 def impact(case: Case, service: ServiceGroup) -> doc.Impact | None:
     """What the aborts of a service cost, where a log says so."""
-    found = {
+    impacts = {
         (line.log, line.failure.line): line.failure
         for index in service.connections
         for line in case.logged.lines.get(index, ())
         if line.failure.kind == "certificate_change"
     }
-    if not found:
+    if not impacts:
         return None
-    nodes = sorted({f.node for f in found.values() if f.node and f.impact})
+    nodes = sorted({f.node for f in impacts.values() if f.node and f.impact})
     return doc.Impact(
-        len(found),
-        sum(f.impact == "catalog" for f in found.values()),
-        sum(f.impact == "report" for f in found.values()),
+        len(impacts),
+        sum(f.impact == "catalog" for f in impacts.values()),
+        sum(f.impact == "report" for f in impacts.values()),
         nodes[:NODES],
     )

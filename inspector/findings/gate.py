@@ -80,37 +80,37 @@ def unknown(what: str, grade: Grade, do: str) -> Assessment:
     return Assessment("unknown", f"Cannot tell: {what}.", [], [], grade, do)
 
 
-def gated(said: Assessment, sight: Sight, rests_on: Aspect, again: str) -> Assessment:
+def gated(assessment: Assessment, sight: Sight, rests_on: Aspect, again: str) -> Assessment:
     """A verdict as far as what was seen carries it. ``rests_on``: the parts of connections that it is drawn from.
     ``again``: how to capture what is missing.
     """
     unseen = sight.hides(rests_on)
-    if not unseen or said.state not in ("protected", "not_this", "exposed"):
-        return msgspec.structs.replace(said, unseen=unseen)
+    if not unseen or assessment.state not in ("protected", "not_this", "exposed"):
+        return msgspec.structs.replace(assessment, unseen=unseen)
     but = missing(unseen)
-    do = again if any(is_mended(hidden.kind) for hidden in unseen) else said.do
-    if said.state == "exposed":
+    do = again if any(is_mended(hidden.kind) for hidden in unseen) else assessment.do
+    if assessment.state == "exposed":
         return msgspec.structs.replace(
-            said,
+            assessment,
             sentence=f"Exposed: no abort was seen, but nothing stands in its way, and not all was seen: {but}.",
             unseen=unseen,
         )
     if not sight.whole:
         return msgspec.structs.replace(unknown(but, "not_visible", do), unseen=unseen)
-    if said.state == "protected":
+    if assessment.state == "protected":
         sentence = f"Protected as things stand, but not all was seen: {but}."
         return Assessment(
             state="protected",
             sentence=sentence,
-            because=said.because,
-            breaks_if=[*said.breaks_if, "what was not seen shows otherwise"],
+            because=assessment.because,
+            breaks_if=[*assessment.breaks_if, "what was not seen shows otherwise"],
             grade="inferred",
             do=do,
             unseen=unseen,
         )
-    kind, _, rest = said.sentence.partition(": ")
+    kind, _, rest = assessment.sentence.partition(": ")
     return msgspec.structs.replace(
-        said, sentence=f"{kind} as things stand: {rest} Not all was seen: {but}.", grade="inferred", unseen=unseen
+        assessment, sentence=f"{kind} as things stand: {rest} Not all was seen: {but}.", grade="inferred", unseen=unseen
     )
 
 

@@ -11,37 +11,40 @@ from inspector.tracking.observed import BAD_CERTIFICATE, Observed
 NOT_JAVA = ("openssl", "go", "nss", "gnutls", "schannel", "boringssl")
 
 
-def client_code(seen: Observed) -> int | None:
+def client_code(observed: Observed) -> int | None:
     """The client's fatal alert in clear; None where it gave up in silence."""
-    alert = seen.fatal_alert
+    alert = observed.fatal_alert
     return alert.code if alert is not None and alert.from_client else None
 
 
-def slow_close(seen: Observed) -> int | None:
+def slow_close(observed: Observed) -> int | None:
     """Nanoseconds between the server's flight and the client's silent close, where they are more than Java's check
     takes.
     """
-    if not seen.gave_up or client_code(seen) is not None:
+    if not observed.gave_up or client_code(observed) is not None:
         return None
-    delay = delay_of_close(seen.client_leg)
+    delay = delay_of_close(observed.client_leg)
     return delay if delay is not None and delay > QUICK_NS else None
 
 
-def may_be_abort(seen: Observed) -> bool:
+def may_be_abort(observed: Observed) -> bool:
     """Whether a connection of which something is missing may have been aborted because the certificate changed: the
     client ended it, with the alert or in silence, and nothing shows that it accepted what the server sent.
     """
-    if seen.is_tls13 or seen.outcome == "established" or seen.stack.name in NOT_JAVA:
+    if observed.is_tls13 or observed.outcome == "established" or observed.stack.name in NOT_JAVA:
         return False
-    client_leg = seen.client_leg
-    if client_leg.handshake.seen & (C_KEY_EXCHANGE | C_CHANGE | C_SEALED) or client_leg.from_client.application_records:
+    client_leg = observed.client_leg
+    if (
+        client_leg.handshake.messages & (C_KEY_EXCHANGE | C_CHANGE | C_SEALED)
+        or client_leg.from_client.application_records
+    ):
         return False
-    alert = seen.fatal_alert
+    alert = observed.fatal_alert
     if alert is not None:
         return alert.from_client and alert.code in (BAD_CERTIFICATE, None)
-    return seen.closed_by == "client"
+    return observed.closed_by == "client"
 
 
-def is_clear(seen: Observed) -> bool:
+def is_clear(observed: Observed) -> bool:
     """Whether enough was captured of a handshake to say what the client gave up on."""
-    return not seen.lost and not seen.one_sided and seen.offer is not None and seen.kind is not None
+    return not observed.lost and not observed.one_sided and observed.offer is not None and observed.kind is not None

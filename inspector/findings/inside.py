@@ -41,17 +41,17 @@ class Study(NamedTuple):
     jsse: Jsse
 
 
-def studied(case: Case, seen: Observed, number: int) -> Study:
+def studied(case: Case, observed: Observed, number: int) -> Study:
     """One renegotiation of a connection."""
-    attempt = seen.renegotiations[number]
-    client_leg = seen.client_leg
-    origin = _origin(case, seen)
+    attempt = observed.renegotiations[number]
+    client_leg = observed.client_leg
+    origin = _origin(case, observed)
     before = origin.client_leg.handshake.chain if origin is not None else ()
-    session = seen.entry.session
-    leaf = before[0] if before else session.leaf if session is not None and seen.is_resumed else None
-    if attempt.inside >= 0:
-        handshake = client_leg.inside[attempt.inside]
-        return _decrypted(case, seen, attempt, handshake, before, leaf)
+    session = observed.entry.session
+    leaf = before[0] if before else session.leaf if session is not None and observed.is_resumed else None
+    if attempt.handshake_index >= 0:
+        handshake = client_leg.renegotiations[attempt.handshake_index]
+        return _decrypted(case, observed, attempt, handshake, before, leaf)
     comparison = (
         FlightComparison("unknown", declined_text(attempt))
         if attempt.state == "declined"
@@ -68,11 +68,11 @@ def studied(case: Case, seen: Observed, number: int) -> Study:
     )
 
 
-def _origin(case: Case, seen: Observed) -> Observed | None:
+def _origin(case: Case, observed: Observed) -> Observed | None:
     """The connection whose full handshake, in clear, made what this one began with."""
-    if not seen.is_resumed:
-        return seen
-    session = seen.entry.session
+    if not observed.is_resumed:
+        return observed
+    session = observed.entry.session
     if session is None or session.issuer is None:
         return None
     issuer = case.observed[session.issuer]
@@ -81,7 +81,7 @@ def _origin(case: Case, seen: Observed) -> Observed | None:
 
 def _decrypted(
     case: Case,
-    seen: Observed,
+    observed: Observed,
     attempt: Renegotiation,
     handshake: HandshakeFacts,
     before: tuple[bytes, ...],
@@ -99,7 +99,7 @@ def _decrypted(
                 resumed=attempt.kind != "full",
                 extended_master_secret=answer is not None and answer.extended_master_secret,
                 issued=True,
-                resumed_before=seen.is_resumed,
+                resumed_before=observed.is_resumed,
                 equivalent=None if step is None else step != "none",
                 gave_up=attempt.broken_off_by == "client",
                 unreadable=step is None and leaf is not None and now is not None,

@@ -50,9 +50,9 @@ class Analysis:
         self, start: int = 0, stop: int | None = None, wanted: Callable[[Observed], bool] | None = None
     ) -> Iterator[doc.Connection]:
         """Connections one by one, in the order of their ClientHellos; all by default. ``wanted``: which ones."""
-        for seen in islice(self.case.observed, start, stop):
-            if wanted is None or wanted(seen):
-                yield describe.connection(self.case, seen)
+        for observed in islice(self.case.observed, start, stop):
+            if wanted is None or wanted(observed):
+                yield describe.connection(self.case, observed)
 
     def connection(self, index: int) -> doc.Connection:
         """One connection by its place in the order of ClientHellos. Raises IndexError."""
@@ -80,8 +80,8 @@ def _document(case: Case, extra_limits: list[doc.Limit]) -> doc.Document:
     ems = [extended(case, service) for service in case.services]
     aborts = list(change.aborts(case, ems))
     findings = [finding for _, finding in aborts]
-    explained = {seen.index for seen, _ in aborts} | {s.index for s in case.observed if s.renegotiations}
-    findings += change.tolerated(case, [seen for seen, finding in aborts if finding.verdict == "confirmed"])
+    explained = {observed.index for observed, _ in aborts} | {s.index for s in case.observed if s.renegotiations}
+    findings += change.tolerated(case, [observed for observed, finding in aborts if finding.verdict == "confirmed"])
     findings += renegotiation.renegotiations(case)
     findings += failures.failures(case, explained)
     findings += pool.rotations(case)
@@ -183,15 +183,17 @@ def _service(case: Case, service: ServiceGroup, assessment: doc.Assessment) -> d
 def _checkers(case: Case, service: ServiceGroup) -> list[doc.Checker]:
     """Who does health checks of a service, by hellos or only by connecting."""
     hellos = Counter(
-        case.clients[seen.client].ip for index in service.connections if (seen := case.observed[index]).health_check
+        case.clients[observed.client].ip
+        for index in service.connections
+        if (observed := case.observed[index]).health_check
     )
-    found = [doc.Checker(ip, "tls", count) for ip, count in hellos.items()]
-    found += [
+    checkers = [doc.Checker(ip, "tls", count) for ip, count in hellos.items()]
+    checkers += [
         doc.Checker(ip_text(address), "tcp", count)
         for address, count in service.silent.items()
         if address and count >= CHECKS_AT_LEAST
     ]
-    return sorted(found, key=lambda checker: (-checker.connections, checker.ip, checker.kind))[:MOST_CHECKERS]
+    return sorted(checkers, key=lambda checker: (-checker.connections, checker.ip, checker.kind))[:MOST_CHECKERS]
 
 
 def _client(case: Case, index: int) -> doc.Client:
@@ -212,7 +214,7 @@ def incidents(case: Case, findings: list[doc.Finding]) -> list[doc.Incident]:
     """One for each connection that was aborted because of the change."""
     named = {c for f in findings if f.rule == change.ABORT for c in f.connections}
     by_id: dict[str, Observed] = {s.id: s for s in case.observed if s.id in named}
-    found: list[doc.Incident] = []
+    listed: list[doc.Incident] = []
     for finding in findings:
         if finding.rule != change.ABORT or finding.service is None or finding.first is None:
             continue
@@ -229,7 +231,7 @@ def incidents(case: Case, findings: list[doc.Finding]) -> list[doc.Incident]:
         key = session.key.hex()[:8] if session else ""
         certainty = "aborted" if finding.verdict == "confirmed" else "perhaps aborted"
         story = f"session {key}: {path}, {certainty}"
-        found.append(
+        listed.append(
             doc.Incident(
                 id=finding.id,
                 service=finding.service,
@@ -240,5 +242,5 @@ def incidents(case: Case, findings: list[doc.Finding]) -> list[doc.Incident]:
                 path=story,
             )
         )
-    found.sort(key=lambda i: (i.at, i.id))
-    return found
+    listed.sort(key=lambda i: (i.at, i.id))
+    return listed

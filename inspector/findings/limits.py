@@ -4,7 +4,8 @@ them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 from inspector import bounds
 from inspector.document import Evidence, Finding, Limit, Remedy
@@ -13,6 +14,7 @@ from inspector.findings import unreadable, vantages
 from inspector.findings.case import Case
 from inspector.findings.remedies import again, outside
 from inspector.findings.unopened import clipped, not_opened
+from inspector.findings.wording import worded
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import short_id
 
@@ -37,108 +39,117 @@ NAMED = 20
 """Connections that a limit names at most."""
 
 
-def limits(case: Case, extra: list[Limit]) -> list[Limit]:
-    """All limits, those of whole captures first."""
-    found: list[Limit] = []
-    for path, text in case.facts.problems:
-        found.append(Limit("unreadable", text, None, []))
-        del path
-    is_missed = any(seen.lost for seen in case.observed)
-    for index, capture in enumerate(case.facts.captures):
-        if capture.damage:
-            found.append(
-                Limit("truncated" if capture.truncated else "damaged", f"{capture.path}: {capture.damage}", index, [])
-            )
-        if capture.drops:
-            found.append(
-                Limit("drops", f"{capture.path}: {capture.drops} packets were dropped while capturing", index, [])
-            )
-        for kind, lacking in (("undecoded", not_opened(capture)), ("clipped", clipped(capture, is_missed=is_missed))):
-            if lacking:
-                found.append(Limit(kind, f"{capture.path}: {lacking}", index, []))
-    found += vantages.limits(case)
-    found += [Limit("bounded", text, None, []) for text in case.facts.bounded]
-    lost, one_sided, mid_stream = [], [], []
-    for seen in case.observed:
-        if seen.lost:
-            lost.append(seen)
-        if seen.one_sided:
-            one_sided.append(seen)
-        elif seen.offer is None:
-            mid_stream.append(seen)
-    _add(found, "lost_bytes", lost, "bytes of the handshake were not captured")
-    torn = [s for s in case.observed if s.gap_bytes]
-    missing = sum(s.gap_bytes for s in torn)
-    _add(
-        found,
-        "gaps",
-        torn,
-        f"{missing:,} byte{'s' if missing > 1 else ''} in the midst of what was sent were not captured",
-    )
-    _add(found, "one_sided", one_sided, "only one direction was captured")
-    _add(found, "mid_stream", mid_stream, "the ClientHello was not captured")
-    looked = (
-        f"what begins a direction is no TLS, and a hello was looked for in its first {bounds.SEARCH_BYTES >> 10} KiB"
-        " and where flights begin, in vain"
-    )
-    _add(found, "preamble", [s for s in case.observed if s.unread], looked)
-    _add(
-        found,
-        "sequence_jump",
-        [s for s in case.observed if s.jumped],
-        "sequence numbers jump further than any window reaches: other connections may have used these ports",
-    )
-    found += unreadable.limits(case)
-    before = [
-        s for s in case.observed if s.entry.session is not None and s.entry.session.issuer is None and not s.is_tls13
-    ]
-    _add(found, "before_capture", before, "the offered session was issued before the capture, or by nobody")
-    is_tls13 = [s for s in case.observed if s.is_tls13 and s.backend < 0 and s.secrets != ""]
-    accepted = [
-        name
-        for name, sessions in case.ticket_keys.items()
-        if any(session.resumed_by is not None for session in sessions)
-    ]
-    keys = (
-        f"; the identities that were accepted were sealed with {len(accepted)} ticket"
-        f" key{'s' if len(accepted) > 1 else ''}"
-        if accepted
+class Lacking(NamedTuple):
+    """A limit of connections: what of each ``holds``, and what is said of all of them together."""
+
+    kind: str
+    holds: Callable[[Observed], bool]
+    words: str | Callable[[Case, Sequence[Observed]], str]
+
+
+def _gaps(case: Case, members: Sequence[Observed]) -> str:
+    missing = sum(member.gap_bytes for member in members)
+    return f"{missing:,} byte{'s' if missing > 1 else ''} in the midst of what was sent were not captured"
+
+
+def _encrypted(case: Case, members: Sequence[Observed]) -> str:
+    keys = sum(any(session.resumed_by is not None for session in sessions) for sessions in case.ticket_keys.values())
+    return "TLS 1.3 encrypts the certificate: the back end is not visible without secrets or the balancer's log" + (
+        f"; the identities that were accepted were sealed with {keys} ticket key{'s' if keys > 1 else ''}"
+        if keys
         else ""
     )
-    _add(
-        found,
-        "encrypted",
-        is_tls13,
-        f"TLS 1.3 encrypts the certificate: the back end is not visible without secrets or the balancer's log{keys}",
-    )
-    found += [Limit("secrets", text, None, []) for text in case.facts.secrets]
-    unopened: dict[str, list[Observed]] = {}
-    for seen in case.observed:
-        if seen.secrets:
-            unopened.setdefault(seen.secrets, []).append(seen)
-    for reason, members_of in sorted(unopened.items()):
-        _add(found, "not_decrypted", members_of, f"not decrypted, or not all of it: {reason}")
+
+
+def _began_before(observed: Observed) -> bool:
+    session = observed.entry.session
+    return session is not None and session.issuer is None and not observed.is_tls13
+
+
+IN_FLOWS: tuple[Lacking, ...] = (
+    Lacking("lost_bytes", lambda o: o.lost, "bytes of the handshake were not captured"),
+    Lacking("gaps", lambda o: o.gap_bytes > 0, _gaps),
+    Lacking("one_sided", lambda o: o.one_sided, "only one direction was captured"),
+    Lacking("mid_stream", lambda o: o.offer is None and not o.one_sided, "the ClientHello was not captured"),
+    Lacking(
+        "preamble",
+        lambda o: o.unread,
+        "what begins a direction is no TLS, and a hello was looked for in its first"
+        f" {bounds.SEARCH_BYTES >> 10} KiB and where flights begin, in vain",
+    ),
+    Lacking(
+        "sequence_jump",
+        lambda o: o.jumped,
+        "sequence numbers jump further than any window reaches: other connections may have used these ports",
+    ),
+)
+"""What was not captured, or not looked through."""
+IN_HANDSHAKES: tuple[Lacking, ...] = (
+    Lacking("before_capture", _began_before, "the offered session was issued before the capture, or by nobody"),
+    Lacking("encrypted", lambda o: o.is_tls13 and o.backend < 0 and o.secrets != "", _encrypted),
+)
+"""What the handshakes do not show."""
+
+
+def limits(case: Case, extra: list[Limit]) -> list[Limit]:
+    """All limits, those of whole captures first."""
+    facts = case.facts
+    return [
+        *(Limit("unreadable", worded(problem), None, []) for problem in facts.problems),
+        *_of_captures(case),
+        *vantages.limits(case),
+        *(Limit("bounded", worded(bound), None, []) for bound in facts.bounded),
+        *_of_connections(case, IN_FLOWS),
+        *unreadable.limits(case),
+        *_of_connections(case, IN_HANDSHAKES),
+        *(Limit("secrets", worded(problem), None, []) for problem in facts.secrets),
+        *_not_decrypted(case),
+        *_of_pools(case),
+        *extra,
+    ]
+
+
+def _of_captures(case: Case) -> Iterator[Limit]:
+    is_missed = any(observed.lost for observed in case.observed)
+    for index, capture in enumerate(case.facts.captures):
+        lacking = (
+            ("truncated" if capture.truncated else "damaged", worded(capture.damage)),
+            ("drops", f"{capture.drops} packets were dropped while capturing" if capture.drops else ""),
+            ("undecoded", not_opened(capture)),
+            ("clipped", clipped(capture, is_missed=is_missed)),
+        )
+        for kind, words in lacking:
+            if words:
+                yield Limit(kind, f"{capture.path}: {words}", index, [])
+
+
+def _of_connections(case: Case, rows: Sequence[Lacking]) -> Iterator[Limit]:
+    for row in rows:
+        members = [observed for observed in case.observed if row.holds(observed)]
+        if members:
+            yield _limit(row.kind, members, row.words if isinstance(row.words, str) else row.words(case, members))
+
+
+def _not_decrypted(case: Case) -> Iterator[Limit]:
+    by_reason: dict[str, list[Observed]] = {}
+    for observed in case.observed:
+        if observed.secrets:
+            by_reason.setdefault(worded(observed.secrets), []).append(observed)
+    for reason, members in sorted(by_reason.items()):
+        yield _limit("not_decrypted", members, f"not decrypted, or not all of it: {reason}")
+
+
+def _of_pools(case: Case) -> Iterator[Limit]:
     for service in case.services:
         members = case.pools[service.index]
         if len(members) == 1 and "certificate" in members[0].basis and "log" not in members[0].basis:
-            found.append(
-                Limit(
-                    "one_certificate",
-                    f"{service.name}:{service.port} shows one certificate everywhere; more back ends may hide"
-                    " behind it",
-                    None,
-                    [],
-                )
-            )
-    return found + extra
+            words = "shows one certificate everywhere; more back ends may hide behind it"
+            yield Limit("one_certificate", f"{service.name}:{service.port} {words}", None, [])
 
 
-def _add(found: list[Limit], kind: str, members: list[Observed], text: str) -> None:
-    if members:
-        count = len(members)
-        found.append(
-            Limit(kind, f"{count} connection{'s' if count > 1 else ''}: {text}", None, [s.id for s in members[:NAMED]])
-        )
+def _limit(kind: str, members: Sequence[Observed], words: str) -> Limit:
+    count = len(members)
+    return Limit(kind, f"{count} connection{'s' if count > 1 else ''}: {words}", None, [o.id for o in members[:NAMED]])
 
 
 LOST = frozenset(("truncated", "damaged", "drops", "clipped", "lost_bytes", "one_sided", "mid_stream", "sequence_jump"))
@@ -148,18 +159,18 @@ LOST = frozenset(("truncated", "damaged", "drops", "clipped", "lost_bytes", "one
 def _mends(case: Case, kinds: set[str]) -> Iterator[Remedy]:
     """Only what would help: what the program cannot read, and what a server shows, another capture holds as well."""
     is_cut = "clipped" in kinds or any(
-        found.why == "cut" for capture in case.facts.captures for found in capture.unopened
+        unopened.why == "cut" for capture in case.facts.captures for unopened in capture.unopened
     )
     if is_cut or kinds & LOST:
         yield again(is_cut)
-    if any(found.why != "cut" for capture in case.facts.captures for found in capture.unopened):
+    if any(unopened.why != "cut" for capture in case.facts.captures for unopened in capture.unopened):
         yield outside()
 
 
-def incomplete(case: Case, found: list[Limit]) -> Iterator[Finding]:
+def incomplete(case: Case, limits: Sequence[Limit]) -> Iterator[Finding]:
     """One finding for what the captures lack, where it weakens an answer."""
     kinds = (*CAPTURES, "lost_bytes", "one_sided", "mid_stream", unreadable.KIND)
-    lacking = [limit for limit in found if limit.kind in kinds]
+    lacking = [limit for limit in limits if limit.kind in kinds]
     if not lacking:
         return
     connections = list(dict.fromkeys(c for limit in lacking for c in limit.connections))

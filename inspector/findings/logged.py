@@ -43,13 +43,13 @@ DENSE = 8
 
 
 class JoinedLine(NamedTuple):
-    """A log line of a connection. ``log``: the place of its file. ``among``: the places of the connections that it may
-    belong to.
+    """A log line of a connection. ``log``: the place of its file. ``candidates``: the places of the connections that it
+    may belong to.
     """
 
     log: int
     failure: Failure
-    among: tuple[int, ...]
+    candidates: tuple[int, ...]
     is_certain: bool
 
 
@@ -69,9 +69,9 @@ class Joined(Struct):
         return next((line for line in self.lines.get(index, ()) if line.is_certain and line.failure.kind == kind), None)
 
 
-def moment(seen: Observed) -> int:
+def moment(observed: Observed) -> int:
     """When the connection failed on the wire: the first fatal alert or close."""
-    client_leg = seen.client_leg
+    client_leg = observed.client_leg
     times = [a.ns for a in client_leg.alerts if a.level == FATAL]
     times += [
         close.ns
@@ -79,7 +79,7 @@ def moment(seen: Observed) -> int:
         for close in (lane.fin, lane.rst)
         if close is not None
     ]
-    return min(times, default=seen.client_leg.last_ns)
+    return min(times, default=observed.client_leg.last_ns)
 
 
 def joined(
@@ -101,9 +101,9 @@ def joined(
         ((moment(s), s) for s in observed if s.outcome == "aborted" or _closed_unused(s)), key=lambda item: item[0]
     )
     families: dict[tuple[str, bool], list[Logged]] = {}
-    for place, log in enumerate(logs):
+    for index, log in enumerate(logs):
         for failure in log.failures:
-            families.setdefault((_family(log.path), failure.has_zone), []).append(Logged(place, failure))
+            families.setdefault((_family(log.path), failure.has_zone), []).append(Logged(index, failure))
     for (_, has_zone), entries in families.items():
         _join(
             result=result,
@@ -157,7 +157,7 @@ def _join(
     members = {
         key: [(ns, s) for ns, s in failed if _suits(key, s, services, may_change)] for key in dict.fromkeys(keys)
     }
-    wire = {key: [ns for ns, _ in found] for key, found in members.items()}
+    wire = {key: [ns for ns, _ in starts] for key, starts in members.items()}
     resolution_ns = max(entry.failure.resolution_ns for entry in entries)
     clock = clock_of(
         [(entry.failure.ns, key) for entry, key in zip(entries, keys, strict=True)],
@@ -187,24 +187,24 @@ def _join(
         close[number] = {
             index for index, ns in fitting.items() if any(low - LATE_NS <= ns <= high for low, high in windows[number])
         }
-    claimed = {index for among in possible.values() for index in among}
+    claimed = {index for candidates in possible.values() for index in candidates}
     is_even = all(possible.values()) and len(claimed) == len(possible) == len(
-        {s.index for found in members.values() for _, s in found}
+        {s.index for starts in members.values() for _, s in starts}
     )
     for number, partners in paired(possible).items():
-        if not partners.among:
+        if not partners.candidates:
             possible[number] = []
             continue
         # a line that is late may be that of a connection that was not captured; unless every line has its connection,
         # and every connection its line
-        is_told = late_ns == LATE_NS or is_even or close[number] == {*partners.among}
-        line = JoinedLine(*entries[number], partners.among, partners.is_certain and is_told and clock.is_certain)
-        for index in partners.among:
+        is_told = late_ns == LATE_NS or is_even or close[number] == {*partners.candidates}
+        line = JoinedLine(*entries[number], partners.candidates, partners.is_certain and is_told and clock.is_certain)
+        for index in partners.candidates:
             result.lines.setdefault(index, []).append(line)
-    for number, among in possible.items():
-        if not among:
-            place, failure = entries[number]
-            result.unpaired.setdefault(place, []).append((failure, _reason(failure, clock, number, failed, elsewhere)))
+    for number, candidates in possible.items():
+        if not candidates:
+            log, failure = entries[number]
+            result.unpaired.setdefault(log, []).append((failure, _reason(failure, clock, number, failed, elsewhere)))
 
 
 def _lateness(keys: list[Class], windows: list[list[tuple[int, int]]], wire: dict[Class, list[int]]) -> int:
@@ -212,9 +212,9 @@ def _lateness(keys: list[Class], windows: list[list[tuple[int, int]]], wire: dic
     this and as much again is allowed.
     """
     by_key: dict[Class, list[tuple[int, int]]] = {}
-    for key, found in zip(keys, windows, strict=True):
-        if len(found) == 1:
-            by_key.setdefault(key, []).append(found[0])
+    for key, window in zip(keys, windows, strict=True):
+        if len(window) == 1:
+            by_key.setdefault(key, []).append(window[0])
     best, most = LATE_NS, -1
     for late_ns in (LATE_NS, *LATER_NS):
         fits = near = 0
@@ -222,12 +222,12 @@ def _lateness(keys: list[Class], windows: list[list[tuple[int, int]]], wire: dic
             moments = wire[key]
             some.sort()
             near += sum(bisect_right(moments, high) - bisect_left(moments, low - late_ns) for low, high in some)
-            place = 0
+            index = 0
             for low, high in some:
-                place = max(place, bisect_left(moments, low - late_ns))
-                if place < len(moments) and moments[place] <= high:
+                index = max(index, bisect_left(moments, low - late_ns))
+                if index < len(moments) and moments[index] <= high:
                     fits += 1
-                    place += 1
+                    index += 1
         if most >= 0 and near > DENSE * len(keys):
             break
         if fits > most:
@@ -250,39 +250,41 @@ def _alert(failure: Failure) -> str:
     return name if name in ALERTS.values() else ""
 
 
-def _suits(key: Class, seen: Observed, services: list[ServiceGroup], may_change: Callable[[Observed], bool]) -> bool:
+def _suits(
+    key: Class, observed: Observed, services: list[ServiceGroup], may_change: Callable[[Observed], bool]
+) -> bool:
     """Whether a failure of this kind may be this connection."""
     kind, alert, host, port = key
-    if port and seen.server.port != port:
+    if port and observed.server.port != port:
         return False
-    service = services[seen.service]
+    service = services[observed.service]
     if host and service.named and service.name != host:
         return False
     if kind == "certificate_change":
-        return may_change(seen)
-    fatal = seen.fatal_alert
+        return may_change(observed)
+    fatal = observed.fatal_alert
     if kind == "alert_received":
         return (
             fatal is not None and not fatal.from_client and fatal.code is not None and alert_name(fatal.code) == alert
         )
-    if kind == "host_name" and _closed_unused(seen):
+    if kind == "host_name" and _closed_unused(observed):
         return True
     if kind in ("untrusted", "invalid_path", "host_name"):
-        return seen.gave_up
+        return observed.gave_up
     if kind == "peer_vanished":
-        return seen.outcome == "aborted" and seen.closed_by == "server"
-    return seen.outcome == "aborted"
+        return observed.outcome == "aborted" and observed.closed_by == "server"
+    return observed.outcome == "aborted"
 
 
-def _closed_unused(seen: Observed) -> bool:
+def _closed_unused(observed: Observed) -> bool:
     """A complete handshake that the client left without a word, as it does where the name does not fit (Apache's
     verifier).
     """
     return (
-        seen.outcome == "established"
-        and seen.closed_by == "client"
-        and not seen.client_leg.from_client.application_records
-        and not seen.health_check
+        observed.outcome == "established"
+        and observed.closed_by == "client"
+        and not observed.client_leg.from_client.application_records
+        and not observed.health_check
     )
 
 

@@ -18,21 +18,21 @@ class Partners(NamedTuple):
     claims that.
     """
 
-    among: tuple[int, ...]
+    candidates: tuple[int, ...]
     is_certain: bool
 
 
 def paired(possible: Mapping[int, Sequence[int]]) -> dict[int, Partners]:
     """For each entry those that it may belong to. ``possible``: by entry, what it could belong to at all."""
-    found: dict[int, Partners] = {}
+    partners: dict[int, Partners] = {}
     for group in _groups(possible):
         if len(group) == 1:
-            found[group[0]] = Partners(tuple(sorted(possible[group[0]])), len(possible[group[0]]) == 1)
+            partners[group[0]] = Partners(tuple(sorted(possible[group[0]])), len(possible[group[0]]) == 1)
         elif len(group) > EXACT:
-            found.update({entry: Partners(tuple(sorted(possible[entry])), False) for entry in group})
+            partners.update({entry: Partners(tuple(sorted(possible[entry])), False) for entry in group})
         else:
-            found.update(_told({entry: possible[entry] for entry in group}))
-    return found
+            partners.update(_by_line({entry: possible[entry] for entry in group}))
+    return partners
 
 
 def _groups(possible: Mapping[int, Sequence[int]]) -> list[list[int]]:
@@ -61,10 +61,10 @@ def _groups(possible: Mapping[int, Sequence[int]]) -> list[list[int]]:
     return list(groups.values())
 
 
-def _told(possible: dict[int, Sequence[int]]) -> dict[int, Partners]:
+def _by_line(possible: dict[int, Sequence[int]]) -> dict[int, Partners]:
     """One group: each pair is tried in a matching that is as large as the largest."""
     most = _largest(possible)
-    found: dict[int, Partners] = {}
+    partners: dict[int, Partners] = {}
     for entry, targets in possible.items():
         others = {other: where for other, where in possible.items() if other != entry}
         fitting = [
@@ -72,22 +72,22 @@ def _told(possible: dict[int, Sequence[int]]) -> dict[int, Partners]:
             for target in targets
             if _largest({other: [t for t in where if t != target] for other, where in others.items()}) + 1 == most
         ]
-        found[entry] = Partners(tuple(sorted(fitting)), len(fitting) == 1 and _largest(others) < most)
-    return found
+        partners[entry] = Partners(tuple(sorted(fitting)), len(fitting) == 1 and _largest(others) < most)
+    return partners
 
 
 def _largest(possible: Mapping[int, Sequence[int]]) -> int:
     """How many can be paired at most, each once (augmenting paths)."""
     holder: dict[int, int] = {}
 
-    def place(entry: int, seen: set[int]) -> bool:
+    def finds_partner(entry: int, visited: set[int]) -> bool:
         for target in possible[entry]:
-            if target in seen:
+            if target in visited:
                 continue
-            seen.add(target)
-            if target not in holder or place(holder[target], seen):
+            visited.add(target)
+            if target not in holder or finds_partner(holder[target], visited):
                 holder[target] = entry
                 return True
         return False
 
-    return sum(place(entry, set()) for entry in possible)
+    return sum(finds_partner(entry, set()) for entry in possible)

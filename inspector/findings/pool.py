@@ -12,7 +12,7 @@ from inspector.document.rules import Rule
 from inspector.findings.case import Case, frames
 from inspector.findings.prediction import Extended, ems_answers
 from inspector.findings.remedies import change_remedies
-from inspector.findings.requested_authorities import RequestedAuthorities, asked, differences
+from inspector.findings.requested_authorities import RequestedAuthorities, differences, requested
 from inspector.text.times import DAY_NS, day, rfc3339, rfc3339_signed
 from inspector.tls.registry import version_name
 from inspector.tracking.backends import BackendGroup
@@ -31,8 +31,8 @@ def ems_of(case: Case, backend: BackendGroup) -> bool | str | None:
     """Whether a back end negotiates EMS: among clients that offer it, where any does; ``mixed`` where it varies; None
     where no answer shows it.
     """
-    asked, unasked = ems_answers(case, backend)
-    values = asked or unasked
+    answering, unasked = ems_answers(case, backend)
+    values = answering or unasked
     return None if not values else next(iter(values)) if len(values) == 1 else "mixed"
 
 
@@ -50,16 +50,16 @@ def drift(case: Case, exposed: Set[int], ems: Sequence[Extended]) -> Iterator[Fi
         members = case.pools[service.index]
         if len(members) < 2:
             continue
-        for attribute, told in _attributes(case, members):
+        for attribute, values in _attributes(case, members):
             groups: dict[object, list[BackendGroup]] = {}
-            for backend, value in told:
+            for backend, value in values:
                 groups.setdefault(value, []).append(backend)
             if len(groups) < 2:
                 continue
             words, common = _words(list(groups))
             parts = [
-                f"{', '.join(b.label for b in backends)}: {said}"
-                for said, backends in zip(words, groups.values(), strict=True)
+                f"{', '.join(b.label for b in backends)}: {words_of}"
+                for words_of, backends in zip(words, groups.values(), strict=True)
             ]
             severity: Severity = "low" if service.index in exposed else "info"
             name = "EMS" if attribute == "ems" else attribute.replace("_", " ")
@@ -78,15 +78,15 @@ def drift(case: Case, exposed: Set[int], ems: Sequence[Extended]) -> Iterator[Fi
                 ),
                 references=[],
                 service=service.id,
-                backends=[b.id for b, _ in told],
+                backends=[b.id for b, _ in values],
                 clients=[],
                 connections=[],
                 first=None,
                 last=None,
                 count=len(groups),
                 evidence=[
-                    _shown(case, backends[0], f"{name}: {said}")
-                    for said, backends in zip(words, groups.values(), strict=True)
+                    _shown(case, backends[0], f"{name}: {words_of}")
+                    for words_of, backends in zip(words, groups.values(), strict=True)
                 ],
             )
 
@@ -95,11 +95,11 @@ def _words(values: list[object]) -> tuple[list[str], str]:
     """Different values of one attribute, and a sentence on what they have in common, if anything is to
     be said of that.
     """
-    told = [value for value in values if isinstance(value, RequestedAuthorities)]
-    return differences(told) if told else ([_said(value) for value in values], "")
+    requests = [value for value in values if isinstance(value, RequestedAuthorities)]
+    return differences(requests) if requests else ([_value_words(value) for value in values], "")
 
 
-def _said(value: object) -> str:
+def _value_words(value: object) -> str:
     if isinstance(value, tuple):
         return ", ".join(map(str, value)) or "none"
     if isinstance(value, bool):
@@ -125,7 +125,7 @@ def _attributes(case: Case, members: list[BackendGroup]) -> Iterator[tuple[str, 
             if case.observed[index].leaf is not None:
                 handshake = case.observed[index].client_leg.handshake
                 chains.append((backend, tuple(_called(case, digest) for digest in handshake.chain[1:])))
-                authorities.append((backend, asked(case, handshake)))
+                authorities.append((backend, requested(case, handshake)))
                 break
     yield "chain", chains
     yield "client_certificate_authorities", authorities
@@ -163,11 +163,11 @@ def _host(case: Case, backend: BackendGroup) -> str:
 
 def _shown(case: Case, backend: BackendGroup, text: str) -> Evidence:
     """The first full handshake of a back end."""
-    seen = next(
+    shown = next(
         (case.observed[i] for i in backend.connections if case.observed[i].leaf), case.observed[backend.connections[0]]
     )
-    h = seen.client_leg.handshake
-    return Evidence("shown", seen.id, frames(h.answer_frame, h.certificate_frame), f"{backend.label}: {text}")
+    h = shown.client_leg.handshake
+    return Evidence("shown", shown.id, frames(h.answer_frame, h.certificate_frame), f"{backend.label}: {text}")
 
 
 def _dated(case: Case, digest: bytes) -> str:
@@ -186,7 +186,7 @@ def rotations(case: Case) -> Iterator[Finding]:
     for backend in case.backends:
         service = case.services[backend.service]
         for rotation in backend.rotations:
-            seen = case.observed[rotation.connection]
+            observed = case.observed[rotation.connection]
             step = case.step(rotation.old, rotation.new)
             same = (
                 "whether Java counts both as one server is not known, for one of them cannot be read"
@@ -208,15 +208,15 @@ def rotations(case: Case) -> Iterator[Finding]:
                 service=service.id,
                 backends=[backend.id],
                 clients=[],
-                connections=[seen.id],
+                connections=[observed.id],
                 first=at,
                 last=at,
                 count=1,
                 evidence=[
                     Evidence(
                         "rotated",
-                        seen.id,
-                        frames(seen.client_leg.handshake.certificate_frame),
+                        observed.id,
+                        frames(observed.client_leg.handshake.certificate_frame),
                         "the first handshake with the new certificate",
                     )
                 ],
@@ -241,21 +241,21 @@ def expiry(case: Case) -> Iterator[Finding]:
     """Certificates that were expired, or nearly, when they were last shown."""
     last: dict[bytes, int] = {}
     showing: dict[tuple[int, bytes], list[Observed]] = {}
-    for seen in case.observed:
-        if seen.leaf is not None:
-            showing.setdefault((seen.service, seen.leaf), []).append(seen)
-            if not seen.health_check:
-                last[seen.leaf] = seen.index
+    for member in case.observed:
+        if member.leaf is not None:
+            showing.setdefault((member.service, member.leaf), []).append(member)
+            if not member.health_check:
+                last[member.leaf] = member.index
     for leaf, index in last.items():
         certificate = case.certificates.get(leaf)
         if certificate is None or certificate.not_after is None:
             continue
-        seen = case.observed[index]
-        shown = seen.client_leg.handshake.answer_ns or seen.first_ns
+        member = case.observed[index]
+        shown = member.client_leg.handshake.answer_ns or member.first_ns
         left = certificate.not_after - shown
         if validity(certificate, shown) in ("valid", "unknown"):
             continue
-        service = case.services[seen.service]
+        service = case.services[member.service]
         rule = Rule.CERTIFICATE_EXPIRED if left < 0 else Rule.CERTIFICATE_EXPIRES_SOON
         name = certificate.common_name or leaf.hex()[:12]
         until = rfc3339_signed(certificate.not_after)[:10]
@@ -264,7 +264,7 @@ def expiry(case: Case) -> Iterator[Finding]:
             if left < 0
             else f"It is valid until {until}: {left // DAY_NS} days from when it was shown."
         )
-        members = showing[seen.service, leaf]
+        members = showing[member.service, leaf]
         yield Finding(
             id=short_id(rule, service.id, leaf.hex()),
             rule=rule,
@@ -278,13 +278,15 @@ def expiry(case: Case) -> Iterator[Finding]:
             ],
             references=[],
             service=service.id,
-            backends=[case.backends[seen.backend].id] if seen.backend >= 0 else [],
+            backends=[case.backends[member.backend].id] if member.backend >= 0 else [],
             clients=[],
-            connections=[members[0].id, seen.id] if members[0] is not seen else [seen.id],
+            connections=[members[0].id, member.id] if members[0] is not member else [member.id],
             first=rfc3339(members[0].first_ns),
             last=rfc3339(shown),
             count=len(members),
             evidence=[
-                Evidence("shown", seen.id, frames(seen.client_leg.handshake.certificate_frame), f"valid until {until}")
+                Evidence(
+                    "shown", member.id, frames(member.client_leg.handshake.certificate_frame), f"valid until {until}"
+                )
             ],
         )

@@ -40,9 +40,9 @@ def common(certificates: Sequence[ParsedCertificate], generation: Generation = "
     listed = list({c.sha256: c for c in certificates}.values())
     if len(listed) < 2:
         return []
-    found = list(_of_all(listed, generation))
-    if found or len(listed) > MOST_COMPARED:
-        return found
+    chains = list(_of_all(listed, generation))
+    if chains or len(listed) > MOST_COMPARED:
+        return chains
     pairs: dict[Common, None] = {}
     for old, new in combinations(listed, 2):
         step = equivalence(old.identity, new.identity, generation)
@@ -93,16 +93,16 @@ def ems_answers(case: Case, backend: BackendGroup) -> tuple[set[bool], set[bool]
     known = case.ems_answered.get(backend.index)
     if known is not None:
         return known
-    asked: set[bool] = set()
+    answering: set[bool] = set()
     unasked: set[bool] = set()
     for index in backend.connections:
-        seen = case.observed[index]
-        if seen.answer is None or seen.is_tls13:
+        observed = case.observed[index]
+        if observed.answer is None or observed.is_tls13:
             continue
-        offered = seen.offer is not None and seen.offer.extended_master_secret
-        (asked if offered else unasked).add(seen.answer.extended_master_secret)
-    case.ems_answered[backend.index] = asked, unasked
-    return asked, unasked
+        offered = observed.offer is not None and observed.offer.extended_master_secret
+        (answering if offered else unasked).add(observed.answer.extended_master_secret)
+    case.ems_answered[backend.index] = answering, unasked
+    return answering, unasked
 
 
 def extended(case: Case, service: ServiceGroup) -> Extended:
@@ -111,13 +111,13 @@ def extended(case: Case, service: ServiceGroup) -> Extended:
     lacking: list[int] = []
     offers: dict[int, bool] = {}
     for backend in case.pools[service.index]:
-        asked, _ = ems_answers(case, backend)
-        if asked:
-            (lacking if False in asked else doing).append(backend.index)
+        answering, _ = ems_answers(case, backend)
+        if answering:
+            (lacking if False in answering else doing).append(backend.index)
         for index in backend.connections:
-            seen = case.observed[index]
-            if seen.offer is not None and not seen.is_tls13 and not seen.health_check:
-                offers[seen.client] = offers.get(seen.client, False) or seen.offer.extended_master_secret
+            observed = case.observed[index]
+            if observed.offer is not None and not observed.is_tls13 and not observed.health_check:
+                offers[observed.client] = offers.get(observed.client, False) or observed.offer.extended_master_secret
     return Extended(tuple(doing), tuple(lacking), tuple(client for client, does in offers.items() if not does))
 
 
@@ -128,9 +128,9 @@ def repeats(case: Case, service: ServiceGroup, *, java_only: bool = True) -> int
     last: dict[int, int] = {}
     count = 0
     for index in service.connections:
-        seen = case.observed[index]
-        if seen.backend < 0 or seen.health_check or (java_only and seen.stack.name != "jsse"):
+        observed = case.observed[index]
+        if observed.backend < 0 or observed.health_check or (java_only and observed.stack.name != "jsse"):
             continue
-        count += last.get(seen.client) == seen.backend
-        last[seen.client] = seen.backend
+        count += last.get(observed.client) == observed.backend
+        last[observed.client] = observed.backend
     return count

@@ -39,12 +39,12 @@ def hits(connections: Iterable[Observed], aborted: Iterable[Observed]) -> dict[t
     change.
     """
     counts: dict[tuple[int, int], int] = {}
-    for seen in aborted:
-        key = (seen.service, seen.client)
+    for observed in aborted:
+        key = (observed.service, observed.client)
         counts[key] = counts.get(key, 0) + 1
     totals: dict[tuple[int, int], int] = dict.fromkeys(counts, 0)
-    for seen in connections:
-        if (key := (seen.service, seen.client)) in totals and not seen.health_check:
+    for observed in connections:
+        if (key := (observed.service, observed.client)) in totals and not observed.health_check:
             totals[key] += 1
     return {key: Hit(key[1], count, totals[key]) for key, count in counts.items()}
 
@@ -54,17 +54,17 @@ def two_programs(case: Case, aborted: Iterable[Observed]) -> dict[int, Programs]
     met.
     """
     hit: dict[int, list[Observed]] = {}
-    for seen in aborted:
-        hit.setdefault(seen.client, []).append(seen)
+    for observed in aborted:
+        hit.setdefault(observed.client, []).append(observed)
     patient: dict[int, list[Observed]] = {}
-    for seen, judgement in zip(case.observed, case.judgements, strict=True):
-        if seen.client in hit and goes_on(seen, judgement):
-            patient.setdefault(seen.client, []).append(seen)
-    found: dict[int, Programs] = {}
+    for observed, judgement in zip(case.observed, case.judgements, strict=True):
+        if observed.client in hit and goes_on(observed, judgement):
+            patient.setdefault(observed.client, []).append(observed)
+    programs: dict[int, Programs] = {}
     for client, went_on in patient.items():
         if {case.caches[s.index] for s in went_on} & {case.caches[s.index] for s in hit[client]}:
             continue
         ours, theirs = ({case.program_of(s) for s in group} for group in (hit[client], went_on))
         basis = ("no session is shared", *(("their cipher suites differ",) if not ours & theirs else ()))
-        found[client] = Programs(client, tuple(s.index for s in hit[client]), tuple(s.index for s in went_on), basis)
-    return found
+        programs[client] = Programs(client, tuple(s.index for s in hit[client]), tuple(s.index for s in went_on), basis)
+    return programs

@@ -91,7 +91,7 @@ TIES = {"dns": "the name", "ip": "the address", "subject": "the subject"}
 
 def _tied(shared: Sequence[Common]) -> str:
     """What makes certificates one server: ``the name puppetdb.example.com``."""
-    ties = [f"{TIES[found.tie]} {found.value}" for found in shared[:NAMED]]
+    ties = [f"{TIES[tie.tie]} {tie.value}" for tie in shared[:NAMED]]
     return (" or " if shared and shared[0].is_of_all else ", two by two ").join(ties) or "what Java compares"
 
 

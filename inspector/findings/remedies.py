@@ -153,9 +153,9 @@ def failure_remedies(cause: str, name: str, port: int, parties: Parties = NOBODY
     subjects = parties.subjects or "the certificate"
     lacking = parties.lacking or "the certificates that lack it"
     word = shlex.quote(name)
-    place = f"[{name}]:{port}" if ":" in name else f"{word}:{port}"
-    probe = f"openssl s_client -connect {place} -servername {word}"
-    found = {
+    address = f"[{name}]:{port}" if ":" in name else f"{word}:{port}"
+    probe = f"openssl s_client -connect {address} -servername {word}"
+    by_remedy = {
         "certificate_unknown": Remedy(
             "PKI",
             f"Give the client {issuer} that issued {subjects}, or the server a certificate with the name that the"
@@ -213,7 +213,7 @@ def failure_remedies(cause: str, name: str, port: int, parties: Parties = NOBODY
         "protocol_version": Remedy(
             "owners of both sides",
             "Allow one TLS version on both sides.",
-            f"openssl s_client -tls1_2 -connect {place}; openssl s_client -tls1_3 -connect {place}",
+            f"openssl s_client -tls1_2 -connect {address}; openssl s_client -tls1_3 -connect {address}",
         ),
         "handshake_failure": Remedy(
             "owners of both sides",
@@ -223,7 +223,7 @@ def failure_remedies(cause: str, name: str, port: int, parties: Parties = NOBODY
         "plain_text": Remedy(
             "owners of the server",
             "Switch TLS on at this port, or point the client at the port that speaks TLS.",
-            f"curl -v http://{place}/",
+            f"curl -v http://{address}/",
         ),
     }
-    return [found[cause]] if cause in found else []
+    return [by_remedy[cause]] if cause in by_remedy else []

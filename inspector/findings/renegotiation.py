@@ -23,36 +23,38 @@ CHANGED = Rule.RENEGOTIATION_CERTIFICATE_CHANGED
 
 def renegotiations(case: Case) -> Iterator[Finding]:
     """Every renegotiation, and what is said of it beside."""
-    for seen in case.observed:
-        for number, attempt in enumerate(seen.renegotiations):
-            study = studied(case, seen, number)
-            yield _plain(case, seen, number, attempt, study)
-            resumed_without_ems = seen.is_resumed and seen.answer is not None and not seen.answer.extended_master_secret
+    for observed in case.observed:
+        for number, attempt in enumerate(observed.renegotiations):
+            study = studied(case, observed, number)
+            yield _plain(case, observed, number, attempt, study)
+            resumed_without_ems = (
+                observed.is_resumed and observed.answer is not None and not observed.answer.extended_master_secret
+            )
             if study.certificate == "changed":
-                yield _changed(case, seen, number, attempt, study)
+                yield _changed(case, observed, number, attempt, study)
             if (
                 attempt.broken_off_by == "client"
-                and seen.stack.name not in NOT_JAVA
-                and _may_be_the_change(case, seen, study)
+                and observed.stack.name not in NOT_JAVA
+                and _may_be_the_change(case, observed, study)
             ):
-                yield _broken_off(case, seen, number, attempt, study, resumed_without_ems)
+                yield _broken_off(case, observed, number, attempt, study, resumed_without_ems)
             if resumed_without_ems and attempt.state != "declined":
-                yield _exposed(case, seen, number, attempt)
+                yield _exposed(case, observed, number, attempt)
 
 
-def _may_be_the_change(case: Case, seen: Observed, study: Study) -> bool:
+def _may_be_the_change(case: Case, observed: Observed, study: Study) -> bool:
     """Whether the certificate's change may be why the client broke it off. A decrypted handshake that Java accepts says
     no, and so does an alert of another kind.
     """
     if study.basis == "decrypted" and study.jsse.verdict == "accepts":
         return False
-    alert = seen.fatal_alert
+    alert = observed.fatal_alert
     return alert is None or not alert.from_client or alert.code == 42
 
 
 def _finding(
     case: Case,
-    seen: Observed,
+    member: Observed,
     number: int,
     rule: Rule,
     severity: Severity,
@@ -65,9 +67,9 @@ def _finding(
     is_confirmed: bool = True,
     grade: Grade = "observed",
 ) -> Finding:
-    at = rfc3339(seen.renegotiations[number].ns)
+    at = rfc3339(member.renegotiations[number].ns)
     return Finding(
-        id=short_id(rule, seen.id, number),
+        id=short_id(rule, member.id, number),
         rule=rule,
         severity=severity,
         verdict="confirmed" if is_confirmed else "possible",
@@ -76,10 +78,10 @@ def _finding(
         explanation=text,
         remedies=remedies,
         references=references,
-        service=case.services[seen.service].id,
-        backends=[case.backends[seen.backend].id] if seen.backend >= 0 else [],
-        clients=[case.clients[seen.client].id],
-        connections=[seen.id],
+        service=case.services[member.service].id,
+        backends=[case.backends[member.backend].id] if member.backend >= 0 else [],
+        clients=[case.clients[member.client].id],
+        connections=[member.id],
         first=at,
         last=at,
         count=1,
@@ -87,27 +89,29 @@ def _finding(
     )
 
 
-def _evidence(seen: Observed, attempt: Renegotiation, text: str) -> Evidence:
-    return Evidence("renegotiated", seen.id, frames(*(record.frame for record in attempt.records), attempt.ended), text)
+def _evidence(observed: Observed, attempt: Renegotiation, text: str) -> Evidence:
+    return Evidence(
+        "renegotiated", observed.id, frames(*(record.frame for record in attempt.records), attempt.ended), text
+    )
 
 
-def _plain(case: Case, seen: Observed, number: int, attempt: Renegotiation, study: Study) -> Finding:
+def _plain(case: Case, observed: Observed, number: int, attempt: Renegotiation, study: Study) -> Finding:
     secure = (
-        seen.offer is not None
-        and seen.answer is not None
-        and seen.offer.secure_renegotiation
-        and seen.answer.secure_renegotiation
+        observed.offer is not None
+        and observed.answer is not None
+        and observed.offer.secure_renegotiation
+        and observed.answer.secure_renegotiation
     )
     indication = (
         "secure renegotiation (RFC 5746) was negotiated"
         if secure
         else "secure renegotiation (RFC 5746) was not negotiated"
     )
-    readable = "Decrypted: " if attempt.inside >= 0 else "Encrypted; by the lengths of its records: "
+    readable = "Decrypted: " if attempt.handshake_index >= 0 else "Encrypted; by the lengths of its records: "
     text = f"A handshake behind the first Finished, {ended(attempt)}; {indication}. {readable}{study.text}."
     return _finding(
         case=case,
-        seen=seen,
+        member=observed,
         number=number,
         rule=Rule.RENEGOTIATION,
         severity="info",
@@ -115,12 +119,12 @@ def _plain(case: Case, seen: Observed, number: int, attempt: Renegotiation, stud
         text=text,
         references=[RFC_5746],
         remedies=[],
-        evidence=[_evidence(seen, attempt, ended(attempt))],
+        evidence=[_evidence(observed, attempt, ended(attempt))],
     )
 
 
-def _changed(case: Case, seen: Observed, number: int, attempt: Renegotiation, study: Study) -> Finding:
-    service = case.services[seen.service]
+def _changed(case: Case, member: Observed, number: int, attempt: Renegotiation, study: Study) -> Finding:
+    service = case.services[member.service]
     is_read = study.basis == "decrypted"
     text = f"The connection began with one certificate and was renegotiated with another ({ended(attempt)}). "
     text += (
@@ -130,13 +134,13 @@ def _changed(case: Case, seen: Observed, number: int, attempt: Renegotiation, st
         text += f" A Java client must give up here: {study.jsse.reason}."
     elif study.jsse.verdict == "accepts":
         text += f" A Java client goes on: {study.jsse.reason}."
-    elif not seen.is_resumed:
+    elif not member.is_resumed:
         text += " A Java client goes on: the connection did not begin with a resumed session."
-    evidence = [_evidence(seen, attempt, f"{study.text}; {ended(attempt)}")]
+    evidence = [_evidence(member, attempt, f"{study.text}; {ended(attempt)}")]
     title = "A renegotiation brought another certificate or chain"
     return _finding(
         case=case,
-        seen=seen,
+        member=member,
         number=number,
         rule=CHANGED,
         severity="high",
@@ -150,17 +154,17 @@ def _changed(case: Case, seen: Observed, number: int, attempt: Renegotiation, st
 
 
 def _broken_off(
-    case: Case, seen: Observed, number: int, attempt: Renegotiation, study: Study, is_severe: bool
+    case: Case, member: Observed, number: int, attempt: Renegotiation, study: Study, is_severe: bool
 ) -> Finding:
-    service = case.services[seen.service]
-    said = case.logged.certain(seen.index, "certificate_change")
-    is_confirmed = said is not None or (study.basis == "decrypted" and study.jsse.verdict == "aborts")
+    service = case.services[member.service]
+    logged = case.logged.certain(member.index, "certificate_change")
+    is_confirmed = logged is not None or (study.basis == "decrypted" and study.jsse.verdict == "aborts")
     text = "The client ended the connection after the server's flight of a renegotiation. "
-    evidence = [_evidence(seen, attempt, ended(attempt))]
-    if said is not None:
+    evidence = [_evidence(member, attempt, ended(attempt))]
+    if logged is not None:
         text += "Its own log says why: the server's certificate changed. "
         evidence.append(
-            Evidence("log", seen.id, [], f"{case.log_place(said.log, said.failure.line)}: {said.failure.text}")
+            Evidence("log", member.id, [], f"{case.log_place(logged.log, logged.failure.line)}: {logged.failure.text}")
         )
     if study.basis == "decrypted":
         text += f"Decrypted: {study.text}; {study.jsse.reason}."
@@ -185,7 +189,7 @@ def _broken_off(
         )
     return _finding(
         case=case,
-        seen=seen,
+        member=member,
         number=number,
         rule=BROKEN_OFF,
         severity="high" if is_severe else "medium",
@@ -199,15 +203,15 @@ def _broken_off(
     )
 
 
-def _exposed(case: Case, seen: Observed, number: int, attempt: Renegotiation) -> Finding:
+def _exposed(case: Case, observed: Observed, number: int, attempt: Renegotiation) -> Finding:
     text = (
         "The connection began with a session resumed without extended master secret (EMS) and was then renegotiated:"
         " the precondition of the triple handshake attack."
     )
-    evidence = [_evidence(seen, attempt, ended(attempt))]
+    evidence = [_evidence(observed, attempt, ended(attempt))]
     return _finding(
         case=case,
-        seen=seen,
+        member=observed,
         number=number,
         rule=Rule.TRIPLE_HANDSHAKE_EXPOSURE,
         severity="medium",

@@ -28,7 +28,7 @@ class RequestedAuthorities:
     accepted: Accepted = field(default=Accepted((), 0), compare=False)
 
 
-def asked(case: Case, handshake: HandshakeFacts) -> RequestedAuthorities:
+def requested(case: Case, handshake: HandshakeFacts) -> RequestedAuthorities:
     """What a full handshake asks of the client."""
     digest = handshake.authorities or b""
     listed = case.facts.authorities.get(digest)
@@ -40,15 +40,17 @@ def asked(case: Case, handshake: HandshakeFacts) -> RequestedAuthorities:
     )
 
 
-def differences(told: Sequence[RequestedAuthorities]) -> tuple[list[str], str]:
+def differences(requests: Sequence[RequestedAuthorities]) -> tuple[list[str], str]:
     """What each asks for that not all do, in words, and a sentence on what all do; empty where there is nothing to say
     of that.
     """
-    listed = [one for one in told if one.keys is not None]
+    listed = [one for one in requests if one.keys is not None]
     shared = frozenset[str]()
     if len(listed) > 1:
         shared = frozenset.intersection(*(one.keys for one in listed if one.keys is not None))
-    return [_difference(one, shared, listed) for one in told], _in_common(listed, shared, len(listed) == len(told))
+    return [_difference(one, shared, listed) for one in requests], _in_common(
+        listed, shared, len(listed) == len(requests)
+    )
 
 
 def _difference(one: RequestedAuthorities, shared: frozenset[str], listed: list[RequestedAuthorities]) -> str:
@@ -59,13 +61,13 @@ def _difference(one: RequestedAuthorities, shared: frozenset[str], listed: list[
             else "asks for no client certificate"
         )
     accepted = one.accepted
-    own = [authority for authority in accepted.authorities if authority.key not in shared]
-    told = [_called(authority) + _alike(authority, one, listed) for authority in own[:NAMED]]
-    told += [f"{len(own) - NAMED} more"] if len(own) > NAMED else []
-    told += [f"{accepted.more} that were not read"] if accepted.more else []
-    if not told:
+    own_authorities = [authority for authority in accepted.authorities if authority.key not in shared]
+    called = [_called(authority) + _alike(authority, one, listed) for authority in own_authorities[:NAMED]]
+    called += [f"{len(own_authorities) - NAMED} more"] if len(own_authorities) > NAMED else []
+    called += [f"{accepted.more} that were not read"] if accepted.more else []
+    if not called:
         return "asks for no other" if shared else "asks for a certificate of any CA"
-    return f"asks {'also ' if shared else ''}for {' and '.join(told)}"
+    return f"asks {'also ' if shared else ''}for {' and '.join(called)}"
 
 
 def _in_common(listed: list[RequestedAuthorities], shared: frozenset[str], is_all: bool) -> str:
@@ -84,7 +86,7 @@ def _called(authority: Authority) -> str:
 
 def _alike(authority: Authority, one: RequestedAuthorities, listed: list[RequestedAuthorities]) -> str:
     """What tells a name from one that reads the same elsewhere, and that Java does not take for it."""
-    others = (other for asked in listed if asked is not one for other in asked.accepted.authorities)
+    others = (other for request in listed if request is not one for other in request.accepted.authorities)
     return (
         " (in another encoding)"
         if authority.name and any(other.name == authority.name and other.key != authority.key for other in others)
@@ -94,11 +96,11 @@ def _alike(authority: Authority, one: RequestedAuthorities, listed: list[Request
 
 def authorities(case: Case) -> list[doc.AcceptedAuthorities]:
     """Each list that servers sent, by digest."""
-    found = []
+    described = []
     for digest, listed in sorted(case.facts.authorities.items()):
         accepted = read_authorities(listed)
         names = accepted.names
-        found.append(
+        described.append(
             doc.AcceptedAuthorities(digest.hex(), names, len(accepted.authorities) - len(names), accepted.more)
         )
-    return found
+    return described

@@ -68,7 +68,7 @@ class Scene:
     @cached_property
     def leaves(self) -> list[bytes]:
         """The certificates that up to TLS 1.2 were shown, or that sessions in use were issued with."""
-        inside = {h.chain[0] for s in self.old if s.renegotiations for h in s.client_leg.inside if h.chain}
+        inside = {h.chain[0] for s in self.old if s.renegotiations for h in s.client_leg.renegotiations if h.chain}
         return sorted(
             inside
             | {s.leaf for s in self.full if s.leaf is not None}
@@ -95,14 +95,14 @@ def connections(count: int) -> str:
     return f"{count} connection{'' if count == 1 else 's'}"
 
 
-def _hides_a_certificate(seen: Observed) -> bool:
+def _hides_a_certificate(observed: Observed) -> bool:
     """Whether Java's rule would look at a certificate that is encrypted: in a renegotiation of what began with a
     session resumed without EMS.
     """
-    answer = seen.answer
-    if not seen.is_resumed or answer is None or answer.extended_master_secret:
+    answer = observed.answer
+    if not observed.is_resumed or answer is None or answer.extended_master_secret:
         return False
     return any(
-        attempt.inside < 0 and attempt.state != "declined" and attempt.shape != "abbreviated"
-        for attempt in seen.renegotiations
+        attempt.handshake_index < 0 and attempt.state != "declined" and attempt.shape != "abbreviated"
+        for attempt in observed.renegotiations
     )

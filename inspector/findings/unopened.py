@@ -43,7 +43,9 @@ def may_carry(capture: CaptureFacts, hosts: Collection[str]) -> bool:
     """
     if not capture.unopened:
         return capture.undecoded > 0
-    return any(not found.ends or any(ip_text(end) in hosts for end in found.ends) for found in capture.unopened)
+    return any(
+        not unopened.ends or any(ip_text(end) in hosts for end in unopened.ends) for unopened in capture.unopened
+    )
 
 
 def not_opened(capture: CaptureFacts) -> str:
@@ -54,11 +56,11 @@ def not_opened(capture: CaptureFacts) -> str:
     if not capture.unopened:  # a journal of before they were named
         return f"{_frames(count, capture.packets)} not opened"
     frames: Counter[Unopened] = Counter()
-    for found in capture.unopened:
-        frames[found._replace(frames=0, ends=())] += found.frames
-    listed_first = [found._replace(frames=many) for found, many in frames.most_common()]
-    kinds = [_kind(found, count) for found in listed_first[:NAMED]]
-    others = sum(found.frames for found in listed_first[NAMED:])
+    for unopened in capture.unopened:
+        frames[unopened._replace(frames=0, ends=())] += unopened.frames
+    listed_first = [unopened._replace(frames=many) for unopened, many in frames.most_common()]
+    kinds = [_kind(unopened, count) for unopened in listed_first[:NAMED]]
+    others = sum(unopened.frames for unopened in listed_first[NAMED:])
     listed = "; ".join([*kinds, *([f"{others:,} of other kinds"] if others else [])])
     return f"{_frames(count, capture.packets)} not opened: {listed}. They may carry TLS"
 
@@ -89,9 +91,9 @@ def _frames(count: int, total: int) -> str:
     )
 
 
-def _kind(found: Unopened, count: int) -> str:
-    if found.space not in SPACES:
-        return f"{found.frames:,} of other kinds"
-    name = f" ({found.name})" if found.name else ""
-    many = "" if found.frames == count else f"{found.frames:,} of "
-    return f"{many}{SPACES[found.space].format(found.number)}{name}{REASONS.get(found.why, '')}"
+def _kind(unopened: Unopened, count: int) -> str:
+    if unopened.space not in SPACES:
+        return f"{unopened.frames:,} of other kinds"
+    name = f" ({unopened.name})" if unopened.name else ""
+    many = "" if unopened.frames == count else f"{unopened.frames:,} of "
+    return f"{many}{SPACES[unopened.space].format(unopened.number)}{name}{REASONS.get(unopened.why, '')}"

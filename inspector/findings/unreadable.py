@@ -36,44 +36,46 @@ class Refusal(NamedTuple):
     remedy: str
 
 
-def refusal(case: Case, seen: Observed) -> Refusal | None:
+def refusal(case: Case, observed: Observed) -> Refusal | None:
     """Where one side gave up because of a certificate that Java cannot parse, or of none at all: "Failed to parse
     server certificates", "Empty server certificate chain" (``CertificateMessage.T12CertificateConsumer``). None where
     that is not seen.
     """
-    handshake, alert = seen.client_leg.handshake, seen.fatal_alert
+    handshake, alert = observed.client_leg.handshake, observed.fatal_alert
     code = alert.code if alert is not None else None
     if alert is not None and not alert.from_client:
         refused = first_refused(case.certificates, handshake.client_chain)
-        if refused is None or code not in PARSED_NOT or not handshake.seen & C_CERTIFICATE:
+        if refused is None or code not in PARSED_NOT or not handshake.messages & C_CERTIFICATE:
             return None
         return Refusal(
-            f"unparsable-client-{refused.sha256.hex()[:12]}", f"the client's certificate {_said(refused)}", "reissue"
+            f"unparsable-client-{refused.sha256.hex()[:12]}",
+            f"the client's certificate {_sentence(refused)}",
+            "reissue",
         )
-    if seen.lost or code not in PARSED_NOT or not (seen.gave_up or alert is not None):
+    if observed.lost or code not in PARSED_NOT or not (observed.gave_up or alert is not None):
         return None
     if has_no_certificate(handshake):
         return Refusal("no-certificate", "the server sent an empty list of certificates", "no_certificate")
-    refused = case.refused(seen)
+    refused = case.refused(observed)
     if refused is None or (
-        seen.stack.name in NOT_JAVA and refused.problem is not None and refused.problem.kind != "structure"
+        observed.stack.name in NOT_JAVA and refused.problem is not None and refused.problem.kind != "structure"
     ):
         return None
-    whose = "the server's certificate" if refused.sha256 == seen.leaf else "a certificate of the server's chain,"
-    return Refusal(f"unparsable-{refused.sha256.hex()[:12]}", f"{whose} {_said(refused)}", "reissue")
+    whose = "the server's certificate" if refused.sha256 == observed.leaf else "a certificate of the server's chain,"
+    return Refusal(f"unparsable-{refused.sha256.hex()[:12]}", f"{whose} {_sentence(refused)}", "reissue")
 
 
-def _said(certificate: ParsedCertificate) -> str:
+def _sentence(certificate: ParsedCertificate) -> str:
     why = problem_text(certificate.problem) if certificate.problem is not None else ""
     return f"{certificate_name(certificate)} cannot be parsed by Java: {why}"
 
 
-def unread_names(case: Case, seen: Observed) -> str:
+def unread_names(case: Case, observed: Observed) -> str:
     """A sentence on names that stand in the two certificates and that Java does not read; empty where
     there are none.
     """
-    leaves = dict.fromkeys((case.judgements[seen.index].cached_leaf, seen.leaf))
-    told = [
+    leaves = dict.fromkeys((case.judgements[observed.index].cached_leaf, observed.leaf))
+    unread = [
         c
         for leaf in leaves
         if leaf is not None
@@ -83,7 +85,7 @@ def unread_names(case: Case, seen: Observed) -> str:
     ]
     return "".join(
         f" {certificate_name(c)} holds {', '.join(c.unread_names[:5])}, but {problem_text(c.problem)}."
-        for c in told
+        for c in unread
         if c.problem is not None
     )
 
@@ -91,10 +93,10 @@ def unread_names(case: Case, seen: Observed) -> str:
 def limits(case: Case) -> Iterator[Limit]:
     """Connections whose server showed a certificate that no verdict can rest on, by certificate."""
     shown: dict[bytes, list[Observed]] = {}
-    for seen in case.observed:
-        refused = case.refused(seen)
+    for observed in case.observed:
+        refused = case.refused(observed)
         if refused is not None:
-            shown.setdefault(refused.sha256, []).append(seen)
+            shown.setdefault(refused.sha256, []).append(observed)
     for number, (digest, members) in enumerate(shown.items()):
         certificate = case.certificates[digest]
         if number >= NAMED:
@@ -108,7 +110,7 @@ def limits(case: Case) -> Iterator[Limit]:
             return
         count = len(members)
         text = (
-            f"{count} connection{'s' if count > 1 else ''}: the certificate {_said(certificate)}; no verdict rests"
+            f"{count} connection{'s' if count > 1 else ''}: the certificate {_sentence(certificate)}; no verdict rests"
             " on it"
         )
         yield Limit(KIND, text, None, [s.id for s in members[:NAMED]])

@@ -46,41 +46,41 @@ class Way(NamedTuple):
     hides: Aspect
 
 
-def _lacks_certificate(case: Case, seen: Observed) -> bool:
+def _lacks_certificate(case: Case, observed: Observed) -> bool:
     """Whether the certificate of a full handshake up to TLS 1.2 was not read, though the handshake went on to the point
     where one is needed.
     """
-    return seen.kind == "full" and not seen.is_tls13 and seen.leaf is None
+    return observed.kind == "full" and not observed.is_tls13 and observed.leaf is None
 
 
-def _cannot_be_compared(case: Case, seen: Observed) -> bool:
+def _cannot_be_compared(case: Case, observed: Observed) -> bool:
     """Whether the server showed a certificate whose identity Java would not know, or that Java cannot parse."""
-    certificate = case.certificates.get(seen.leaf) if seen.leaf is not None else None
+    certificate = case.certificates.get(observed.leaf) if observed.leaf is not None else None
     return certificate is not None and not certificate.identity.is_known
 
 
-def _began_before(case: Case, seen: Observed) -> bool:
+def _began_before(case: Case, observed: Observed) -> bool:
     """Whether a session was resumed whose certificate was not captured."""
-    session = seen.entry.session
-    return seen.is_resumed and (session is None or session.leaf is None)
+    session = observed.entry.session
+    return observed.is_resumed and (session is None or session.leaf is None)
 
 
-def _hides_a_renegotiation(case: Case, seen: Observed) -> bool:
+def _hides_a_renegotiation(case: Case, observed: Observed) -> bool:
     """Whether encrypted records are missing in which a renegotiation may hide that Java's rule would look at: of a
     session that was resumed without EMS.
     """
-    answer = seen.answer
-    if seen.is_tls13 or not seen.is_resumed or answer is None or answer.extended_master_secret:
+    answer = observed.answer
+    if observed.is_tls13 or not observed.is_resumed or answer is None or answer.extended_master_secret:
         return False
-    return seen.blind
+    return observed.blind
 
 
 WAYS: tuple[Way, ...] = (
-    Way("one_sided", lambda case, seen: seen.one_sided, ALL),
-    Way("mid_stream", lambda case, seen: seen.offer is None, ALL),
-    Way("lost_bytes", lambda case, seen: seen.lost, ALL),
-    Way("unfinished", lambda case, seen: seen.outcome == "incomplete", ALL),
-    Way("not_told", lambda case, seen: seen.kind is None and seen.answer is not None, ALL),
+    Way("one_sided", lambda case, observed: observed.one_sided, ALL),
+    Way("mid_stream", lambda case, observed: observed.offer is None, ALL),
+    Way("lost_bytes", lambda case, observed: observed.lost, ALL),
+    Way("unfinished", lambda case, observed: observed.outcome == "incomplete", ALL),
+    Way("not_told", lambda case, observed: observed.kind is None and observed.answer is not None, ALL),
     Way("certificate_not_read", _lacks_certificate, Aspect.CERTIFICATES),
     Way("unreadable_certificate", _cannot_be_compared, Aspect.CERTIFICATES),
     Way("lost_records", _hides_a_renegotiation, Aspect.CERTIFICATES | Aspect.ENDS),
@@ -130,10 +130,10 @@ class Sight(NamedTuple):
         return [unseen for unseen, part in self.hidden if part & rests_on]
 
 
-def way(case: Case, seen: Observed) -> Way | None:
+def way(case: Case, observed: Observed) -> Way | None:
     """In which way a connection was not seen whole; None where it was."""
     for known in WAYS:
-        if known.holds(case, seen):
+        if known.holds(case, observed):
             return known
     return None
 
@@ -143,10 +143,10 @@ def is_mended(kind: str) -> bool:
     return kind not in UNMENDED
 
 
-def is_for_want_of_frames(case: Case, seen: Observed) -> bool:
+def is_for_want_of_frames(case: Case, observed: Observed) -> bool:
     """Whether what is doubtful about a possible abort is so because something was not captured."""
-    found = way(case, seen)
-    return case.weighed(seen).row in MENDED or (found is not None and is_mended(found.kind))
+    hidden = way(case, observed)
+    return case.weighed(observed).row in MENDED or (hidden is not None and is_mended(hidden.kind))
 
 
 def of_captures(limits: Sequence[Limit]) -> list[tuple[Unseen, Aspect]]:
@@ -160,14 +160,14 @@ def look(case: Case, service: ServiceGroup, hidden_everywhere: Sequence[tuple[Un
     whole: set[int] = set()
     suspects: Counter[str] = Counter()
     hidden: Counter[str] = Counter()
-    for seen in case.members(service):
-        found = way(case, seen)
-        if found is None:
-            whole.add(seen.index)
+    for observed in case.members(service):
+        not_whole = way(case, observed)
+        if not_whole is None:
+            whole.add(observed.index)
             continue
-        hidden[found.kind] += 1
-        if found.hides & Aspect.ENDS and may_be_abort(seen):
-            suspects[found.kind] += 1
+        hidden[not_whole.kind] += 1
+        if not_whole.hides & Aspect.ENDS and may_be_abort(observed):
+            suspects[not_whole.kind] += 1
     parts = {known.kind: known.hides for known in WAYS} | {LOST_FLOWS: ALL}
     if service.unseen:
         hidden[LOST_FLOWS] = service.unseen

@@ -25,7 +25,7 @@ def clocks(capture: CaptureFacts) -> list[doc.Clock]:
 
 def limits(case: Case) -> list[doc.Limit]:
     """Clocks and stamps by capture, then what was captured more than once."""
-    found: list[doc.Limit] = []
+    found_limits: list[doc.Limit] = []
     captures = case.facts.captures
     for index, capture in enumerate(captures):
         if capture.steps:
@@ -35,9 +35,9 @@ def limits(case: Case) -> list[doc.Limit]:
                 f"{capture.path}: the clock was set back {times}by {span(ns)} at frame {frame}; the order of the frames"
                 " is believed, and later times are moved on by as much"
             )
-            found.append(doc.Limit("time_backwards", text, index, []))
+            found_limits.append(doc.Limit("time_backwards", text, index, []))
         if capture.tick_ns >= COARSE_NS:
-            found.append(
+            found_limits.append(
                 doc.Limit(
                     "coarse_times",
                     f"{capture.path}: {_stamps(capture)}; the order of the frames in the file is believed",
@@ -45,11 +45,11 @@ def limits(case: Case) -> list[doc.Limit]:
                     [],
                 )
             )
-        found += [
+        found_limits += [
             doc.Limit("clock_offset", f"{capture.path}: {_offset(captures, index, clock)}", index, [])
             for clock in capture.clocks
         ]
-    return found + _duplicates(case)
+    return found_limits + _duplicates(case)
 
 
 def _stamps(capture: CaptureFacts) -> str:
@@ -72,16 +72,19 @@ def _offset(captures: list[CaptureFacts], index: int, clock: ClockOffset) -> str
 
 def _duplicates(case: Case) -> list[doc.Limit]:
     twice = [
-        seen
-        for seen in case.observed
-        if seen.is_repeated or (seen.packed_legs and any(leg.sightings for leg in seen.legs))
+        observed
+        for observed in case.observed
+        if observed.is_repeated or (observed.packed_legs and any(leg.sightings for leg in observed.legs))
     ]
     if not twice:
         return []
     where: Counter[int] = Counter()
-    for seen in twice:
+    for observed in twice:
         places = [
-            place for leg in (seen.client_leg, *seen.legs) if leg.sightings for place in (*leg.places, *leg.sightings)
+            span_of_frames
+            for leg in (observed.client_leg, *observed.legs)
+            if leg.sightings
+            for span_of_frames in (*leg.places, *leg.sightings)
         ]
         where.update({first >> FRAME_BITS for first, _ in places})
     names = [case.facts.captures[index].path for index in sorted(where) if index < len(case.facts.captures)]
@@ -90,4 +93,4 @@ def _duplicates(case: Case) -> list[doc.Limit]:
         f"{count} connection{'s were' if count > 1 else ' was'} captured more than once, in {' and '.join(names)}; each"
         " counts once"
     )
-    return [doc.Limit("duplicates", text, None, [seen.id for seen in twice[:NAMED]])]
+    return [doc.Limit("duplicates", text, None, [observed.id for observed in twice[:NAMED]])]

@@ -11,10 +11,23 @@ from __future__ import annotations
 import sqlite3
 import time
 
+import msgspec
 import numpy as np
 
 from inspector.capture.frames import CaptureInfo, FrameBatch
 from inspector.document import Finding, Incident
+from inspector.errors.bounds import (
+    Bound,
+    ClockSet,
+    ConnectionsForgotten,
+    ConnectionsInJournal,
+    Direction,
+    FlowsClosedEarly,
+    FramesNotWritten,
+    JournalNotRead,
+    JournalNotWritten,
+)
+from inspector.errors.notice import ForeignText, Moment, PathText
 from inspector.extract.engine import LiveEngine, capture_facts
 from inspector.extract.journal import JournalRecord, JournalRow
 from inspector.facts import CaptureFacts, ConnectionFacts, Facts
@@ -22,6 +35,7 @@ from inspector.findings import change
 from inspector.findings.case import Options
 from inspector.findings.judge import Analysis, incidents, judge
 from inspector.findings.prediction import extended
+from inspector.findings.wording import worded
 from inspector.live.clock import LoopClock
 from inspector.live.lru_set import LruSet
 from inspector.live.outputs.trigger import AFTER_NS, kept_lengths, wanted_of
@@ -29,7 +43,7 @@ from inspector.live.sources.source import Source, ready, stopped
 from inspector.live.update import Keeping, Listener, NewsKind, Update
 from inspector.live.window import Window, row_of
 from inspector.logs.entries import LogFacts
-from inspector.text.times import SECOND_NS, rfc3339
+from inspector.text.times import SECOND_NS
 from inspector.wire.losses import Losses
 
 WAIT_SECONDS = 0.25
@@ -87,7 +101,7 @@ class LiveCapture:
         """How far the last frame lay behind this machine's clock when it was looked at; 0 where its time is of another
         machine.
         """
-        self.losses: list[str] = []
+        self.losses: list[Bound] = []
         """What could not be kept, each thing once."""
         self.options = options
         self._together = min(TOGETHER, most // 4)
@@ -163,16 +177,14 @@ class LiveCapture:
     def _logs(self) -> list[LogFacts]:
         return self.keeping.logs.facts() if self.keeping.logs is not None else []
 
-    def limits(self) -> list[str]:
+    def limits(self) -> list[Bound]:
         """What was forgotten or could not be kept."""
         found = list(self.losses)
         if self.window.forgotten:
-            where = ", and can be found in the journal" if self.keeping.journal is not None else ""
-            found.append(
-                f"{self.window.forgotten} older connections were forgotten, so that memory stays bounded{where}"
-            )
+            kind = ConnectionsInJournal if self.keeping.journal is not None else ConnectionsForgotten
+            found.append(kind(self.window.forgotten))
         if self.engine.evicted:
-            found.append(f"{self.engine.evicted} flows were closed early because more than {FLOWS} were open at once")
+            found.append(FlowsClosedEarly(self.engine.evicted, FLOWS))
         return found
 
     def run(self, listener: Listener) -> None:
@@ -336,7 +348,7 @@ class LiveCapture:
         if recording is not None:
             recording.drops(self.info.packets, dropped)
             if recording.trouble:
-                self.lose(listener, "disk", f"{recording.path}: frames are not written: {recording.trouble}")
+                self.lose(listener, "disk", FramesNotWritten(PathText(recording.path), ForeignText(recording.trouble)))
         self._commit(listener)
         if self._clock.monotonic() - self._tidied > TIDY_SECONDS or self.window.is_untidy:
             self._tidied = self._clock.monotonic()
@@ -350,26 +362,22 @@ class LiveCapture:
         step = offset - self._offset
         self._offset = offset
         if abs(step) > STEP_NS:
-            self.lose(
-                listener,
-                "clock",
-                f"this machine's clock was set {'forward' if step > 0 else 'back'} by {abs(step) / SECOND_NS:.1f} s at"
-                f" {rfc3339(self._clock.time_ns())}",
-            )
+            direction = Direction.FORWARD if step > 0 else Direction.BACK
+            self.lose(listener, "clock", ClockSet(direction, abs(step) / SECOND_NS, Moment(self._clock.time_ns())))
 
-    def lose(self, listener: Listener, kind: NewsKind, text: str) -> None:
+    def lose(self, listener: Listener, kind: NewsKind, loss: Bound) -> None:
         """Tell a loss once, and have verdicts know of it."""
-        if text not in self.losses and len(self.losses) < LOSSES:
-            self.losses.append(text)
-            listener.news(self.now_ns, kind, text)
-            self.record("limit", kind, text.encode())
+        if loss not in self.losses and len(self.losses) < LOSSES:
+            self.losses.append(loss)
+            listener.news(self.now_ns, kind, worded(loss))
+            self.record("limit", kind, msgspec.json.encode(loss))
 
     def _commit(self, listener: Listener) -> None:
         journal = self.keeping.journal
         if journal is None:
             return
         if journal.trouble:  # told once, as any loss is
-            self.lose(listener, "journal", f"{journal.path}: what was kept before cannot be read: {journal.trouble}")
+            self.lose(listener, "journal", JournalNotRead(PathText(journal.path), ForeignText(journal.trouble)))
         rows, records = self._rows, self._records
         self._rows, self._records = {}, []
         try:
@@ -378,7 +386,7 @@ class LiveCapture:
         except (sqlite3.Error, OSError) as error:
             if not self._journal_trouble:
                 self._journal_trouble = str(error)
-                self.lose(listener, "journal", f"{journal.path}: the journal is not written: {error}")
+                self.lose(listener, "journal", JournalNotWritten(PathText(journal.path), ForeignText(str(error))))
 
     def _is_over(self) -> bool:
         stop = self.keeping.stop

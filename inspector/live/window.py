@@ -46,14 +46,14 @@ ISSUER, RESUMER = 0, 1
 
 
 class WindowEntry(Struct, gc=False):
-    """A connection with what it is looked up by. ``given``: ids and tickets that it was issued; ``offered``: those that
-    it offered.
+    """A connection with what it is looked up by. ``issued``: ids and tickets that it was issued; ``offered``: those
+    that it offered.
     """
 
     packed: bytes
     service: ServiceKey
     client: bytes
-    given: tuple[bytes, ...]
+    issued: tuple[bytes, ...]
     offered: tuple[bytes, ...]
     is_resumed: bool
     leaf: bytes | None
@@ -109,7 +109,7 @@ def entry_of(found: ConnectionFacts, facts: Facts, is_final: bool) -> WindowEntr
     given = handshake.issued_tickets or ((handshake.issued_ticket,) if handshake.issued_ticket else ())
     if kind == "full" and not tls13 and handshake.answered_id:
         given = (handshake.answered_id, *given)
-    for inner in found.inside:
+    for inner in found.renegotiations:
         given += tuple(key for key in (inner.answered_id, inner.issued_ticket) if key)
     if tls13:  # identities lead to whoever issued them where tickets were read
         offered = handshake.offered_psks if found.secrets is not None else ()
@@ -129,7 +129,7 @@ def entry_of(found: ConnectionFacts, facts: Facts, is_final: bool) -> WindowEntr
         packed=facts.pack(found),
         service=service,
         client=found.client.address,
-        given=given,
+        issued=given,
         offered=offered,
         is_resumed=is_resumed,
         leaf=handshake.chain[0] if handshake.chain else None,
@@ -152,7 +152,7 @@ def row_of(name: str, entry: WindowEntry, found: ConnectionFacts) -> JournalRow:
         answer_ns=entry.answer_ns,
         is_final=entry.is_final,
         packed=entry.packed,
-        given=entry.given,
+        issued=entry.issued,
         resumed=entry.offered if entry.is_resumed else (),
         offer=handshake.offer,
         answer=handshake.answer,
@@ -212,7 +212,7 @@ class Window:
     def _index(self, name: str, entry: WindowEntry) -> None:
         if entry.random and name not in (legs := self._legs.setdefault(entry.random, [])):
             legs.append(name)
-        for key in entry.given:
+        for key in entry.issued:
             self._sessions.setdefault(key, [None, None])[ISSUER] = name
         if entry.is_resumed:
             for key in entry.offered:
@@ -266,7 +266,7 @@ class Window:
         self.forgotten += 1
         self.whole_from_ns = max(self.whole_from_ns, entry.hello_ns)
         self._legs.pop(entry.random, None)
-        for key in (*entry.given, *entry.offered):
+        for key in (*entry.issued, *entry.offered):
             role = self._sessions.get(key)
             if role is not None:
                 role[:] = [None if who == name else who for who in role]

@@ -11,6 +11,8 @@ from typing import Literal
 
 from msgspec import Struct, field
 
+from inspector.errors.logs import LogProblem
+
 Kind = Literal[
     "certificate_change",
     "untrusted",
@@ -88,7 +90,7 @@ class LogFacts(Struct):
     has_zone: bool = False
     failures: list[Failure] = field(default_factory=list)
     proxied: list[Proxied] = field(default_factory=list)
-    problem: str = ""
+    problem: LogProblem | None = None
     untimed: int = 0
     others: int = 0
 

@@ -129,7 +129,7 @@ class Envelope:
             self._file = header[1]
             return None
         start: OpenedLog | None = OpenedLog(line)
-        if self._journal.takes(line):
+        if self._journal.accepts(line):
             start = self._journal.entry()
             if start is None:
                 return None
@@ -139,19 +139,19 @@ class Envelope:
                 ((layer,) for layer in (_cri, self._json) if (piece := layer(line)) is not None and piece.is_partial),
                 (),
             )
-        found = self._taken_off(start)
-        if found is not None and (
-            found.is_partial or (self._is_known and not SUSPICIOUS.match(found.text)) or self._is_head(found)
+        opened = self._taken_off(start)
+        if opened is not None and (
+            opened.is_partial or (self._is_known and not SUSPICIOUS.match(opened.text)) or self._is_head(opened)
         ):
-            self._is_known = self._is_known or not found.is_partial
-            return self._whole(found)
-        here = found or start
+            self._is_known = self._is_known or not opened.is_partial
+            return self._whole(opened)
+        here = opened or start
         if (not self._is_known or SUSPICIOUS.match(here.text)) and TELLING.search(
             here.text, 0, LEARNED_FROM
         ) is not None:
             self._failed += 1
             if self._failed < PATIENT or not self._failed % RARELY:
-                learned = self._learned_from(here, self._chain if found is not None else ()) or (
+                learned = self._learned_from(here, self._chain if opened is not None else ()) or (
                     self._learned_from(start, ()) if self._chain else None
                 )
                 if learned is not None:
@@ -165,41 +165,41 @@ class Envelope:
             start if len(start.text) <= LEARNED_FROM else start._replace(text=start.text[:LEARNED_FROM]), chain
         )
 
-    def _whole(self, found: OpenedLog) -> OpenedLog | None:
-        if found.is_partial:
+    def _whole(self, opened: OpenedLog) -> OpenedLog | None:
+        if opened.is_partial:
             return None
-        return found._replace(source=self._file + b"/" + found.source) if self._file else found
+        return opened._replace(source=self._file + b"/" + opened.source) if self._file else opened
 
-    def _taken_off(self, found: OpenedLog) -> OpenedLog | None:
+    def _taken_off(self, opened: OpenedLog) -> OpenedLog | None:
         """All known layers, as far as they are there; None where the first is not."""
         for depth, layer in enumerate(self._chain):
-            inner = layer(found.text)
+            inner = layer(opened.text)
             if inner is None:
-                return found if depth else None
-            found = _within(found, inner)
-            key = (depth, found.source)
+                return opened if depth else None
+            opened = _within(opened, inner)
+            key = (depth, opened.source)
             if inner.is_partial:
                 if len(self._pieces) >= SOURCES:
                     self._pieces.clear()
                 self._pieces[key] = (self._pieces.get(key, b"") + inner.text)[:PIECES]
-                return found
+                return opened
             if self._pieces and key in self._pieces:
-                found = found._replace(text=self._pieces.pop(key) + found.text)
-        return found
+                opened = opened._replace(text=self._pieces.pop(key) + opened.text)
+        return opened
 
-    def _learned(self, found: OpenedLog, chain: tuple[Layer, ...]) -> tuple[tuple[Layer, ...], OpenedLog] | None:
+    def _learned(self, opened: OpenedLog, chain: tuple[Layer, ...]) -> tuple[tuple[Layer, ...], OpenedLog] | None:
         """Layers behind which a known log's entry begins, in the order in which they are tried, and that entry; None
         where there are none.
         """
         self._tried += 1
-        if self._is_head(found):
-            return chain, found
+        if self._is_head(opened):
+            return chain, opened
         if len(chain) >= DEPTH or self._tried > TRIES:
             return None
         for layer in self._layers:
-            inner = layer(found.text)
-            if inner is not None and inner.text and inner.text != found.text:
-                learned = self._learned(_within(found, inner), (*chain, layer))
+            inner = layer(opened.text)
+            if inner is not None and inner.text and inner.text != opened.text:
+                learned = self._learned(_within(opened, inner), (*chain, layer))
                 if learned is not None:
                     return learned
         return None
@@ -214,11 +214,11 @@ class Envelope:
             return None
         if record.text is None:
             return None
-        found = OpenedLog(record.raw(), record.at, record.source, record.is_partial)
-        if found.is_partial or self._is_head(found):
-            return found
+        opened = OpenedLog(record.raw(), record.at, record.source, record.is_partial)
+        if opened.is_partial or self._is_head(opened):
+            return opened
         composed = record.composed()
-        return found if composed is None else found._replace(text=composed)
+        return opened if composed is None else opened._replace(text=composed)
 
     def _syslog(self, line: bytes) -> OpenedLog | None:
         match = SYSLOG_3164.match(line)
@@ -226,7 +226,7 @@ class Envelope:
             return None
         text = match[5]
         if b"#01" in text:
-            text = ESCAPED.sub(lambda found: bytes((int(found[1], 8),)), text)
+            text = ESCAPED.sub(lambda escape: bytes((int(escape[1], 8),)), text)
         at = (
             None
             if match[1][:1] == b"["

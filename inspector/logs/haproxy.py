@@ -12,8 +12,9 @@ import ipaddress
 import re
 from collections.abc import Container
 
+from inspector.errors.logs import TooManyConnections
 from inspector.logs.entries import LogFacts, Proxied
-from inspector.logs.haproxy_formats import HaproxyFields, told
+from inspector.logs.haproxy_formats import HaproxyFields, read_fields
 from inspector.logs.opened import OpenedLog
 from inspector.logs.stamps import COMMON, Stamp, common
 
@@ -38,7 +39,7 @@ def is_ours(opened: OpenedLog, clients: Clients | None = None) -> bool:
     match = LINE.search(opened.text[:LOOKED_AT])
     if match is not None:
         return b'{"' not in opened.text[: match.start()]  # what stands in JSON is taken out of it first
-    return told(opened, clients) is not None
+    return read_fields(opened, clients) is not None
 
 
 class HaproxyLog:
@@ -85,10 +86,10 @@ class HaproxyLog:
             if match is not None:
                 self._second = second
                 return self._plain(number, head, match)
-        found = told(OpenedLog(line, at, source), self._clients, self._near_ns)
-        if found is not None:
-            self._told(number, found)
-        return found is not None
+        fields = read_fields(OpenedLog(line, at, source), self._clients, self._near_ns)
+        if fields is not None:
+            self._entry(number, fields)
+        return fields is not None
 
     def _plain(self, number: int, line: bytes, match: re.Match[bytes]) -> bool:
         groups = match.groups()
@@ -104,7 +105,7 @@ class HaproxyLog:
         facts.reach(ns, has_zone)
         if self._is_kept(client, port):
             server = b"" if groups[12] == NONE else groups[12]
-            said = _text(line[match.start(1) :], TEXT)
+            detail_text = _text(line[match.start(1) :], TEXT)
             facts.proxied.append(
                 Proxied(
                     line=number,
@@ -114,34 +115,34 @@ class HaproxyLog:
                     backend=_text(groups[11]),
                     server=_text(server),
                     address=_text(groups[13] or b""),
-                    text=said,
+                    text=detail_text,
                     has_zone=has_zone,
                     resolution_ns=resolution_ns,
                 )
             )
         return True
 
-    def _told(self, number: int, found: HaproxyFields) -> None:
-        stamp = found.stamp
+    def _entry(self, number: int, fields: HaproxyFields) -> None:
+        stamp = fields.stamp
         if stamp is None:
             self.facts.untimed += 1
             return
         facts = self.facts
         facts.reach(stamp.ns, stamp.has_zone)
-        if self._is_kept(found.client, found.port):
+        if self._is_kept(fields.client, fields.port):
             facts.proxied.append(
                 Proxied(
                     line=number,
                     ns=stamp.ns,
-                    client=found.client,
-                    port=found.port,
-                    backend=found.backend[:255],
-                    server=found.server[:255],
-                    address=found.address[:255],
-                    text=found.text[:TEXT],
+                    client=fields.client,
+                    port=fields.port,
+                    backend=fields.backend[:255],
+                    server=fields.server[:255],
+                    address=fields.address[:255],
+                    text=fields.text[:TEXT],
                     has_zone=stamp.has_zone,
                     resolution_ns=stamp.resolution_ns,
-                    is_end=found.is_end,
+                    is_end=fields.is_end,
                 )
             )
 
@@ -152,7 +153,7 @@ class HaproxyLog:
             facts.others += 1
             return False
         if len(facts.proxied) >= MOST_CONNECTIONS:
-            facts.problem = f"more than {MOST_CONNECTIONS:,} connections; the first of them are used"
+            facts.problem = TooManyConnections(MOST_CONNECTIONS)
             return False
         return True
 

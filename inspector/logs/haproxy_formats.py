@@ -145,7 +145,7 @@ class HaproxyFields(NamedTuple):
 Clients = Container[tuple[str, int]]
 
 
-def told(opened: OpenedLog, clients: Clients | None, near_ns: int | None = None) -> HaproxyFields | None:
+def read_fields(opened: OpenedLog, clients: Clients | None, near_ns: int | None = None) -> HaproxyFields | None:
     """What a line of any form tells of a connection; None where it tells of none. ``clients``: as in ``HaproxyLog``;
     ``near_ns``: as in ``stamps.syslog``.
     """
@@ -158,28 +158,28 @@ def told(opened: OpenedLog, clients: Clients | None, near_ns: int | None = None)
     body = line[tag.end() :] if tag is not None else line
     body = body.strip(b" \t\"'") if body[:1] != b"{" else body
     if body[:1] == b"{":
-        found = _named(list(_members(body)), body)
+        fields = _named(list(_members(body)), body)
     elif TROUBLE.search(body) is not None:
         return None
     elif (connect := CONNECT.search(body)) is not None:
-        found = _connected(connect, body)
+        fields = _connected(connect, body)
         before = opened.at or (found_in(line[: tag.start()], near_ns) if tag is not None else None)
-        return found._replace(stamp=before) if found is not None else None
+        return fields._replace(stamp=before) if fields is not None else None
     else:
-        found = (
+        fields = (
             _common(body)
             or _named(list(_pairs(body)), body)
             or _positional(body, tag is not None or b"haproxy" in opened.source, clients)
         )
-    if found is None:
+    if fields is None:
         return None
-    if found.stamp is not None:
-        return found
+    if fields.stamp is not None:
+        return fields
     at = opened.at or (found_in(line[: tag.start()], near_ns) if tag is not None else None)
     return (
-        found
+        fields
         if at is None
-        else found._replace(stamp=at, is_end=True, text=f"{zoned(at).decode()} haproxy[0]: {found.text}")
+        else fields._replace(stamp=at, is_end=True, text=f"{zoned(at).decode()} haproxy[0]: {fields.text}")
     )
 
 
@@ -275,9 +275,9 @@ def _endpoint(address: object, port: object) -> tuple[str, int] | None:
 
 def _address(text: str) -> str:
     """As the wire's are written. Raises ValueError."""
-    found = ipaddress.ip_address(text)
-    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
-    return str(mapped or found)
+    address = ipaddress.ip_address(text)
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return str(mapped or address)
 
 
 def _connected(match: re.Match[bytes], body: bytes) -> HaproxyFields | None:

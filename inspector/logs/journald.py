@@ -42,7 +42,7 @@ class Exported:
         self._size = 0
         self._entry: OpenedLog | None = None
 
-    def takes(self, line: bytes) -> bool:
+    def accepts(self, line: bytes) -> bool:
         """Whether the line is part of an entry; the last one is an empty line."""
         if self._fields is None:
             if not line.startswith(BEGINS):

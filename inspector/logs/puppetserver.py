@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from inspector.errors.logs import TooManyFailures
 from inspector.logs.entries import Failure, Kind, LogFacts
 from inspector.logs.stamps import ISO, SECOND_NS, Stamp, iso, zoned
 
@@ -157,10 +158,10 @@ class PuppetServerLog:
             groups = match.groups()
             level, thread, _, message = groups[8:]
         else:
-            told = _loose(line)
-            if told is None:
+            parts = _loose(line)
+            if parts is None:
                 return False
-            groups, level, thread, message = told
+            groups, level, thread, message = parts
         self._failure = None
         self._head = None
         try:
@@ -199,13 +200,13 @@ class PuppetServerLog:
             self.facts.untimed += 1
             self._head = None
             return
-        said = (text if detail in text else f"{text} | {detail}")[:TEXT]
+        entry_text = (text if detail in text else f"{text} | {detail}")[:TEXT]
         failure = Failure(
-            number, at.ns, kind, detail, said, thread, has_zone=at.has_zone, resolution_ns=at.resolution_ns
+            number, at.ns, kind, detail, entry_text, thread, has_zone=at.has_zone, resolution_ns=at.resolution_ns
         )
         self._failure = failure
         if len(self.facts.failures) >= MOST_FAILURES:
-            self.facts.problem = f"more than {MOST_FAILURES:,} failures; the first of them are used"
+            self.facts.problem = TooManyFailures(MOST_FAILURES)
             return
         self.facts.failures.append(failure)
         if len(self._open) >= MOST_THREADS:
@@ -215,10 +216,10 @@ class PuppetServerLog:
     def _consequence(self, thread: str, message: bytes) -> None:
         """What followed on the thread of a failure: which request it was, and what it cost."""
         failure = self._open.get(thread)
-        said = message.find(b"Puppet ", 0, BEFORE_WORDS) if failure is not None else -1
-        if failure is None or said < 0:
+        prefix = message.find(b"Puppet ", 0, BEFORE_WORDS) if failure is not None else -1
+        if failure is None or prefix < 0:
             return
-        text = message[said:].decode("utf-8", "backslashreplace")
+        text = message[prefix:].decode("utf-8", "backslashreplace")
         if text.startswith("Puppet Error connecting to "):
             route = ROUTE.search(text)
             if route is not None:
@@ -250,12 +251,12 @@ def _loose(line: bytes) -> tuple[tuple[bytes | None, ...], bytes, bytes, bytes] 
         groups, before, level, behind = (), line[: match.start(1)], match[1], line[match.end(1) :]
     else:
         return None
-    said = behind.find(b"Puppet ")
+    prefix = behind.find(b"Puppet ")
     names: list[str] = BRACKETED.findall(_text(before)) + BRACKETED.findall(
-        _text(behind[: said if said >= 0 else len(behind)])[:200]
+        _text(behind[: prefix if prefix >= 0 else len(behind)])[:200]
     )
     thread = next((name for name in names if THREAD.search(name)), names[0] if names else "")
-    return groups, level, thread.encode("utf-8", "backslashreplace"), behind[said:] if said >= 0 else behind
+    return groups, level, thread.encode("utf-8", "backslashreplace"), behind[prefix:] if prefix >= 0 else behind
 
 
 def _requested(failure: Failure, route: str) -> None:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 
 from inspector.capture.blocks import Damaged, Readable
 from inspector.capture.compression import inflate
+from inspector.errors.logs import LogFormUnknown, LogIsBinary, LogIsEmpty, LogUnreadable, LogUnreadableBehind
+from inspector.errors.notice import ForeignText
 from inspector.logs import haproxy, puppetserver
 from inspector.logs.entries import LogFacts
 from inspector.logs.envelope import SUSPICIOUS, Envelope
@@ -41,16 +43,11 @@ def read_log(path: str, clients: Clients | None = None, near_ns: int | None = No
     try:
         with opened(path) as file:
             _read(inflate(file), facts, clients, near_ns)
-    except (OSError, Damaged, NotALog) as error:
-        told = (
-            str(error)
-            if isinstance(error, NotALog)
-            else (
-                f"cannot be read{f' behind line {facts.lines:,}' if facts.lines else ''}:"
-                f" {getattr(error, 'strerror', None) or error}"
-            )
-        )
-        facts.problem = told
+    except NotALog as error:
+        facts.problem = error.problem
+    except (OSError, Damaged) as error:
+        reason = ForeignText(getattr(error, "strerror", None) or str(error))
+        facts.problem = LogUnreadableBehind(facts.lines, reason) if facts.lines else LogUnreadable(reason)
     return facts
 
 
@@ -63,7 +60,7 @@ def _read(stream: Readable, facts: LogFacts, clients: Clients | None, near_ns: i
         if plain is not None and plain(number, line):
             continue
         if number == 1 and b"\0" in line:
-            facts.problem = "is no text"
+            facts.problem = LogIsBinary()
             return
         entries.line(number, line)
         plain = entries.plain
@@ -72,9 +69,7 @@ def _read(stream: Readable, facts: LogFacts, clients: Clients | None, near_ns: i
             if number >= TRIED_LINES or tried >= TRIED_BYTES:
                 break
     if facts.form == "unknown":
-        facts.problem = (
-            "is empty" if not facts.lines else "is of no known format: neither puppetserver.log nor a log of HAProxy"
-        )
+        facts.problem = LogFormUnknown() if facts.lines else LogIsEmpty()
 
 
 class Entries:
@@ -105,23 +100,23 @@ class Entries:
         if self._envelope.is_empty and not SUSPICIOUS.match(line):
             self._one.continued(line)
             return
-        found = self._envelope.open(line)
-        if found is not None:
-            for text in found.text.split(b"\n"):
-                self._give(number, text.rstrip(b"\r"), found)
+        opened = self._envelope.open(line)
+        if opened is not None:
+            for text in opened.text.split(b"\n"):
+                self._give(number, text.rstrip(b"\r"), opened)
 
-    def _give(self, number: int, text: bytes, found: OpenedLog) -> None:
+    def _give(self, number: int, text: bytes, opened: OpenedLog) -> None:
         """A line as its program wrote it, and what its envelope said."""
-        source = self._one if not found.source else self._puppet.get(found.source)
+        source = self._one if not opened.source else self._puppet.get(opened.source)
         if source is None:
             if len(self._puppet) >= SOURCES:
                 self._puppet.clear()
-            source = self._puppet[found.source] = PuppetServerLog(self.facts)
-        text = puppetserver.completed(text, found.at)
+            source = self._puppet[opened.source] = PuppetServerLog(self.facts)
+        text = puppetserver.completed(text, opened.at)
         if source.line(number, text):
             if self.facts.form == "unknown" and puppetserver.is_ours(text):
                 self.facts.form = "puppetserver"
-        elif self._may_be_haproxy(text, found.source) and self._haproxy.line(number, text, found.at, found.source):
+        elif self._may_be_haproxy(text, opened.source) and self._haproxy.line(number, text, opened.at, opened.source):
             if self.facts.form == "unknown":
                 self.facts.form = "haproxy"
         else:
@@ -136,9 +131,9 @@ class Entries:
             or haproxy.CLIENT.search(text, 0, 256) is not None
         )
 
-    def _is_head(self, found: OpenedLog) -> bool:
-        first = found.text.partition(b"\n")[0]
-        return puppetserver.is_ours(first) or haproxy.is_ours(found._replace(text=first), self._clients)
+    def _is_head(self, opened: OpenedLog) -> bool:
+        first = opened.text.partition(b"\n")[0]
+        return puppetserver.is_ours(first) or haproxy.is_ours(opened._replace(text=first), self._clients)
 
 
 class Splitter:

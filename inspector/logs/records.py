@@ -102,12 +102,12 @@ class LogRecord:
     def __init__(self, line: bytes) -> None:
         """Raises ValueError where the line is no object."""
         try:
-            found = msgspec.json.decode(line.rstrip(b", \t"))
+            members = msgspec.json.decode(line.rstrip(b", \t"))
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
             raise ValueError(str(error)) from None
-        if not isinstance(found, dict):
+        if not isinstance(members, dict):
             raise ValueError("no object")
-        values = next((found[key] for key in INNER if isinstance(found.get(key), dict)), found)
+        values = next((members[key] for key in INNER if isinstance(members.get(key), dict)), members)
         self._values = _flat(values) if any(isinstance(value, dict) for value in values.values()) else values
         self.text = next(
             (text for key in MESSAGES if (value := self._get(key)) is not None and (text := _text(value)) is not None),
@@ -123,9 +123,9 @@ class LogRecord:
         """The time that the record names."""
         return next(
             (
-                found
+                stamp
                 for key in TIMES
-                if (value := self._get(key)) is not None and (found := stamp_of(value)) is not None
+                if (value := self._get(key)) is not None and (stamp := stamp_of(value)) is not None
             ),
             None,
         )
@@ -196,15 +196,15 @@ class LogRecord:
 
 def _flat(values: dict[str, object]) -> dict[str, object]:
     """Members of members with a dot between the names, two deep; the outer ones stay."""
-    found = dict(values)
+    flat = dict(values)
     for name, value in values.items():
         if isinstance(value, dict):
             for inner, member in value.items():
-                found.setdefault(f"{name}.{inner}", member)
+                flat.setdefault(f"{name}.{inner}", member)
                 if isinstance(member, dict):
                     for last, leaf in member.items():
-                        found.setdefault(f"{name}.{inner}.{last}", leaf)
-    return found
+                        flat.setdefault(f"{name}.{inner}.{last}", leaf)
+    return flat
 
 
 def stamp_of(value: object) -> Stamp | None:
@@ -245,9 +245,9 @@ def _thrown(value: object, depth: int) -> Iterator[str]:
             None,
         )
         name = next((value[key] for key in NAMES if isinstance(value.get(key), str)), "")
-        said = next((value[key] for key in WORDS if isinstance(value.get(key), str)), "")
+        words = next((value[key] for key in WORDS if isinstance(value.get(key), str)), "")
         if name:
-            yield f"{'Caused by: ' if depth else ''}{name}: {said}" if said else name
+            yield f"{'Caused by: ' if depth else ''}{name}: {words}" if words else name
         yield from _thrown(trace, DEPTH)
         for key in CAUSES:
             yield from _thrown(value.get(key) if isinstance(value.get(key), dict) else None, depth + 1)

@@ -9,13 +9,18 @@ import select
 import stat
 
 from inspector.capture.compression import Prefixed
+from inspector.errors.logs import LogIsDevice, LogIsSilent, LogIsSocket
 
 PATIENCE_SECONDS = 30.0
 """So long a pipe may give nothing."""
 
 
 class NotALog(Exception):
-    """What was given can hold no log. The text says what it is."""
+    """What was given can hold no log; ``problem`` says what it is."""
+
+    def __init__(self, problem: LogIsSilent | LogIsDevice | LogIsSocket) -> None:
+        super().__init__(problem)
+        self.problem = problem
 
 
 class Bytes(Prefixed):
@@ -33,7 +38,7 @@ class Bytes(Prefixed):
         ready = select.poll()
         ready.register(self._raw.fileno(), select.POLLIN)
         if not ready.poll(PATIENCE_SECONDS * 1000):
-            raise NotALog(f"is a pipe that gave nothing for {PATIENCE_SECONDS:.0f} seconds")
+            raise NotALog(LogIsSilent(round(PATIENCE_SECONDS)))
 
 
 def opened(path: str) -> Bytes:
@@ -55,6 +60,6 @@ def refuse(mode: int) -> None:
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(None, "Is a directory")
     if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
-        raise NotALog("is a device, no log")
+        raise NotALog(LogIsDevice())
     if stat.S_ISSOCK(mode):
-        raise NotALog("is a socket, no log")
+        raise NotALog(LogIsSocket())

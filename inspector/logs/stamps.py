@@ -89,14 +89,14 @@ def syslog(groups: tuple[bytes | None, ...], near_ns: int) -> Stamp:
     ValueError.
     """
     month, day, hour, minute, second, fraction = groups
-    place = MONTHS.index(month or b"") + 1
+    month_number = MONTHS.index(month or b"") + 1
     this = (EPOCH + timedelta(seconds=near_ns // SECOND_NS)).year
-    found: list[Stamp] = []
+    stamps: list[Stamp] = []
     for year in (this - 1, this, this + 1):
         try:
-            found.append(
+            stamps.append(
                 _stamp(
-                    _minute(year, place, int(day or 0), int(hour or 0), int(minute or 0)),
+                    _minute(year, month_number, int(day or 0), int(hour or 0), int(minute or 0)),
                     second or b"0",
                     fraction,
                     None,
@@ -104,9 +104,9 @@ def syslog(groups: tuple[bytes | None, ...], near_ns: int) -> Stamp:
             )
         except ValueError:  # 29 February
             continue
-    if not found:
-        raise ValueError(f"no such day: {place}-{day!r}")
-    return min(found, key=lambda stamp: abs(stamp.ns - near_ns))
+    if not stamps:
+        raise ValueError(f"no such day: {month_number}-{day!r}")
+    return min(stamps, key=lambda stamp: abs(stamp.ns - near_ns))
 
 
 def unix(number: float | str) -> Stamp | None:

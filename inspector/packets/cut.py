@@ -44,15 +44,15 @@ def cut_flow(flow: HeldFlow, answer_ns: int, is_tls13: bool, events: Sequence[Ev
 
 def cut_piece(payload: bytes, at: int, kept: list[Interval]) -> bytes:
     """What of a payload that begins at ``at`` in the image lies in some intervals."""
-    found = bytearray()
+    piece = bytearray()
     for low, high in kept[max(bisect_right(kept, (at, 1 << 62)) - 1, 0) :]:
         if low >= at + len(payload):
             break
         first, last = max(low - at, 0), min(high - at, len(payload))
         if first < last:
-            found += bytes(first - len(found))
-            found += payload[first:last]
-    return bytes(found)
+            piece += bytes(first - len(piece))
+            piece += payload[first:last]
+    return bytes(piece)
 
 
 def packet(cut: PacketCut) -> CutPacket:

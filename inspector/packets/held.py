@@ -59,8 +59,8 @@ class Holding:
         self._decoder = SegmentDecoder()
         self._by_pair: dict[frozenset[int], list[int]] = {}
         self._number = {end: evidence.end_number(self._decoder, end) for flow in wanted for end in flow.ends}
-        for place, flow in enumerate(wanted):
-            self._by_pair.setdefault(frozenset(self._number[end] for end in flow.ends), []).append(place)
+        for index, flow in enumerate(wanted):
+            self._by_pair.setdefault(frozenset(self._number[end] for end in flow.ends), []).append(index)
 
     def read(self, paths: Sequence[str], late: Mapping[int, int] | None = None) -> None:
         """Read the captures once more. ``late``: as in ``Story``. Raises UnreadableError."""
@@ -80,14 +80,14 @@ class Holding:
         source = int(segments.source[at])
         frame = batch.capture << FRAME_BITS | int(segments.number[at])
         pair = frozenset((source, int(segments.target[at])))
-        place = next((p for p in self._by_pair.get(pair, ()) if self._wanted[p].holds(frame)), None)
-        if place is None:
+        index = next((p for p in self._by_pair.get(pair, ()) if self._wanted[p].holds(frame)), None)
+        if index is None:
             return
-        flow = self.flows[place]
+        flow = self.flows[index]
         is_client = source == self._number[flow.ends[0]]
         offset, captured = int(batch.offset[row]), int(batch.captured[row])
-        start, held = int(segments.start[at]), int(segments.held[at])
-        payload = segments.data[start : start + held].tobytes()
+        start, captured_bytes = int(segments.start[at]), int(segments.captured[at])
+        payload = segments.data[start : start + captured_bytes].tobytes()
         is_plain = segments.data is batch.data and offset <= start <= offset + captured
         if flow.bytes[is_client] > LANE_BYTES:
             payload = b""

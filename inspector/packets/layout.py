@@ -49,7 +49,7 @@ class StreamImage:
     def __init__(self, frames: Sequence[HeldFrame], is_tls13: bool) -> None:
         self.frames = frames
         base = _base(frames)
-        self.places = [_place(frame, base) for frame in frames]
+        self.places = [_order_of(frame, base) for frame in frames]
         size = min(max([0, *(at + len(f.payload) for at, f in zip(self.places, frames, strict=True))]), 2 * LANE_BYTES)
         self.image = bytearray(size)
         self._known = bytearray(size)
@@ -84,40 +84,40 @@ class StreamImage:
         self.sslv2 = sslv2_hello_length(head) or 0
         if self.sslv2:
             return 0
-        found = find_hello(head, at_start=True)
-        if found is not None and found >= 0:
-            return found
+        start_at = find_hello(head, at_start=True)
+        if start_at is not None and start_at >= 0:
+            return start_at
         return 0 if len(head) >= HEADER and CHANGE_CIPHER_SPEC <= head[0] <= HEARTBEAT and head[1] == 3 else -1
 
     def _walk(self, is_tls13: bool) -> tuple[list[RecordSpan], int]:
-        found: list[RecordSpan] = []
+        spans: list[RecordSpan] = []
         at, is_clear = self.start + self.sslv2, True
         image = self.image
         while at + HEADER <= len(image) and all(self._known[at : at + HEADER]):
             kind, length = image[at], image[at + 3] << 8 | image[at + 4]
             if not CHANGE_CIPHER_SPEC <= kind <= HEARTBEAT or image[at + 1] != 3 or length > bounds.RECORD_BYTES:
                 break
-            found.append(RecordSpan(at, kind, length, is_clear, self._time(at)))
+            spans.append(RecordSpan(at, kind, length, is_clear, self._time(at)))
             if kind == CHANGE_CIPHER_SPEC and not is_tls13:
                 is_clear = False
             at += HEADER + length
-        return found, min(at, len(image))
+        return spans, min(at, len(image))
 
     def _time(self, at: int) -> int:
-        place = bisect_right(self._begun, (at, 1 << 63)) - 1
-        return self._begun[place][1] if place >= 0 else 0
+        index = bisect_right(self._begun, (at, 1 << 63)) - 1
+        return self._begun[index][1] if index >= 0 else 0
 
     def kept(self, whole: Collection[RecordSpan] = ()) -> list[Interval]:
         """Which bytes of the image are evidence. ``whole``: records of application data that are handshake."""
         if self.start < 0:
             return [(0, len(self.image))]
-        found = [(0, self.start + self.sslv2)] if self.start + self.sslv2 else []
+        ranges = [(0, self.start + self.sslv2)] if self.start + self.sslv2 else []
         for record in self.records:
             is_whole = record.kind != APPLICATION_DATA or record in whole
-            found.append((record.at, record.at + HEADER + (record.length if is_whole else 0)))
+            ranges.append((record.at, record.at + HEADER + (record.length if is_whole else 0)))
         if self.end < len(self.image):
-            found.append((self.end, len(self.image)))  # not understood: nothing is taken from it
-        return found
+            ranges.append((self.end, len(self.image)))  # not understood: nothing is taken from it
+        return ranges
 
     def clear_handshake(self) -> list[Interval]:
         """Where the bytes of handshake messages in clear stand."""
@@ -156,16 +156,16 @@ def _decrypted(lane: StreamImage, events: Sequence[Event], from_client: bool) ->
     for event in events:
         if event.decrypted and event.from_client == from_client and event.letter != "D":
             sizes.setdefault(event.ns, []).append(ALERT_BYTES if event.letter == "L" else event.size)
-    found = []
+    spans = []
     for record in lane.records:
-        held = sizes.get(record.ns)
+        lengths = sizes.get(record.ns)
         if (
-            held
+            lengths
             and record.kind == APPLICATION_DATA
-            and any(record.length == size + 1 + tag for size in (*held, sum(held)) for tag in TAGS)
+            and any(record.length == size + 1 + tag for size in (*lengths, sum(lengths)) for tag in TAGS)
         ):
-            found.append(record)
-    return found
+            spans.append(record)
+    return spans
 
 
 def _base(frames: Sequence[HeldFrame]) -> int:
@@ -178,7 +178,7 @@ def _base(frames: Sequence[HeldFrame]) -> int:
     return (first + min((((seq - first + (1 << 31)) & 0xFFFFFFFF) - (1 << 31)) for seq in with_data)) & 0xFFFFFFFF
 
 
-def _place(frame: HeldFrame, base: int) -> int:
+def _order_of(frame: HeldFrame, base: int) -> int:
     """A segment's offset in the stream."""
     seq = frame.seq + (1 if frame.flags & SYN else 0)
     return ((seq - base + (1 << 31)) & 0xFFFFFFFF) - (1 << 31)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from inspector.extract.engine import Engine
 from inspector.extract.stretch import supplied
 from inspector.facts import FRAME_BITS, ConnectionFacts
-from inspector.packets.reread import among, end_number, flow_of, story_again
+from inspector.packets.reread import end_number, flow_of, frames_of, story_again
 from inspector.tls.messages import with_header
 from inspector.tls.records import Mark, RecordReader
 from inspector.tls.tree import Node, alert_tree, handshake_tree
@@ -44,7 +44,7 @@ def raw_messages(
     paths: Sequence[str],
     connection: ConnectionFacts,
     is_stopped: Callable[[], bool] = lambda: False,
-    given: SecretInputs | None = None,
+    secret_inputs: SecretInputs | None = None,
     late: Mapping[int, int] | None = None,
 ) -> list[RawMessage]:
     """The messages of a connection with their bytes, in the order of the wire. ``late``: as in ``Story``. Raises
@@ -56,9 +56,9 @@ def raw_messages(
     streams: tuple[Stream, ...] = ()
     decoder = SegmentDecoder()
     client = end_number(decoder, connection.client)
-    supply = supplied(story, given)
-    for batch, segments in among(story.batches(), [flow_of(connection)], is_stopped, decoder):
-        supply = supplied(story, given, supply)
+    supply = supplied(story, secret_inputs)
+    for batch, segments in frames_of(story.batches(), [flow_of(connection)], is_stopped, decoder):
+        supply = supplied(story, secret_inputs, supply)
         engine.secrets = supply.channels if supply else None
         if gathered is None:  # not before the capture's own secrets are known
             gathered = _Gathered(engine)
@@ -72,10 +72,10 @@ def raw_messages(
             length = int(segments.length[row])
             if length:
                 start = int(segments.start[row])
-                held = segments.data[start : start + int(segments.held[row])].tobytes()
+                payload = segments.data[start : start + int(segments.captured[row])].tobytes()
                 stream.insert(
                     stream.offset(seq & 0xFFFFFFFF),
-                    held,
+                    payload,
                     length,
                     base | int(segments.number[row]),
                     int(segments.time_ns[row]),
@@ -86,23 +86,23 @@ def raw_messages(
         return []
     if gathered.channel is not None:
         gathered.channel.outcome()
-    return sorted(gathered.found, key=lambda m: (m.ns, m.frame))
+    return sorted(gathered.messages, key=lambda m: (m.ns, m.frame))
 
 
 class _Gathered(ConnectionAssembly):
     """Keeps every message, with what a connection does with it. Lane 0 is the client's."""
 
-    __slots__ = ("found", "readers")
+    __slots__ = ("messages", "readers")
 
     def __init__(self, store: Engine) -> None:
         super().__init__(store)
         self.client_lane = 0
         self.readers = [RecordReader(0, self), RecordReader(1, self)]
         self.attach(self.readers)
-        self.found: list[RawMessage] = []
+        self.messages: list[RawMessage] = []
 
     def _add(self, letter: str, lane: int, mark: Mark, data: bytes, tree: Node, *, decrypted: bool = False) -> None:
-        self.found.append(
+        self.messages.append(
             RawMessage(
                 letter=letter,
                 from_client=lane == 0,
@@ -173,7 +173,7 @@ class _Gathered(ConnectionAssembly):
     def application_data(self, lane: int, length: int, mark: Mark) -> None:
         """Only the first of each direction is kept, as on the ladder."""
         super().application_data(lane, length, mark)
-        if not any(m.letter == "D" and m.from_client == (lane == 0) for m in self.found):
+        if not any(m.letter == "D" and m.from_client == (lane == 0) for m in self.messages):
             self._add(
                 "D",
                 lane,

@@ -47,7 +47,7 @@ def frames(
     known already. ``late``: as in
     ``Story``. Raises UnreadableError where a capture cannot be read again.
     """
-    yield from among(story_again(paths, late).batches(), flows, is_stopped, decoder)
+    yield from frames_of(story_again(paths, late).batches(), flows, is_stopped, decoder)
 
 
 def clocks_late(captures: Sequence[CaptureFacts]) -> dict[int, int]:
@@ -72,7 +72,7 @@ def story_again(paths: Sequence[str], late: Mapping[int, int] | None = None) -> 
     return Story(paths, late)
 
 
-def among(
+def frames_of(
     batches: Iterable[FrameBatch],
     flows: Iterable[FlowFrames],
     is_stopped: Callable[[], bool] = lambda: False,
@@ -106,8 +106,8 @@ def among(
             pair = frozenset((int(segments.source[row]), int(segments.target[row])))
             rows[row] = any(f.holds(reference) for f in keys.get(pair, ()))
         if rows.any():
-            found = segments.select(rows)
-            yield batch.select(np.isin(batch.number, found.number)), found
+            chosen = segments.select(rows)
+            yield batch.select(np.isin(batch.number, chosen.number)), chosen
 
 
 def end_number(decoder: SegmentDecoder, end: PackedEndpoint) -> int:
@@ -129,8 +129,8 @@ def save(
     story, wanted = story_again(paths, late), list(flows)
     decoder = SegmentDecoder()
     for window in story.windows() if len(story.captures) > 1 else [story.batches()]:
-        found = (batch for batch, _ in among(window, wanted, decoder=decoder))
-        for batch in _interleaved(list(found)) if len(story.captures) > 1 else found:
+        batches = (batch for batch, _ in frames_of(window, wanted, decoder=decoder))
+        for batch in _interleaved(list(batches)) if len(story.captures) > 1 else batches:
             writer.write(batch, comments_on(batch, comments))
     return writer.count
 

@@ -84,7 +84,9 @@ def _sessions(h: HandshakeFacts) -> Values:
 
 
 def _certificates(names: FieldLookup, seen: Observed, client_leg: ConnectionFacts) -> Values:
-    leaves = ((seen.leaf,) if seen.leaf is not None else ()) + tuple(h.chain[0] for h in client_leg.inside if h.chain)
+    leaves = ((seen.leaf,) if seen.leaf is not None else ()) + tuple(
+        h.chain[0] for h in client_leg.renegotiations if h.chain
+    )
     return tuple([value for leaf in leaves for value in names.certificates.get(leaf, (leaf.hex(),))])
 
 

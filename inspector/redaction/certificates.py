@@ -38,13 +38,13 @@ DEPTH = 16
 
 def _oid(text: str) -> bytes:
     numbers = [int(n) for n in text.split(".")]
-    found = bytearray((numbers[0] * 40 + numbers[1],))
+    encoded = bytearray((numbers[0] * 40 + numbers[1],))
     for number in numbers[2:]:
         digits = [number & 127]
         while number := number >> 7:
             digits.append(number & 127 | 128)
-        found += bytes(reversed(digits))
-    return bytes(found)
+        encoded += bytes(reversed(digits))
+    return bytes(encoded)
 
 
 CONSTRUCTED, CONTEXT, EMAIL, DNS, URI, REGISTERED_ID = 0x20, 0x80, 1, 2, 6, 8

@@ -121,14 +121,14 @@ class Disguise:
     def _other_word(self, word: str) -> str:
         value, count = 0, 1
         for character in word:
-            base, place = (10, ord(character) - 48) if character.isdigit() else (26, ord(character) - 97)
-            value, count = value * base + place, count * base
+            base, digit = (10, ord(character) - 48) if character.isdigit() else (26, ord(character) - 97)
+            value, count = value * base + digit, count * base
         shape = "".join("d" if c.isdigit() else "l" for c in word)
         new = self.number(value, count, f"word {shape}")
         letters: list[str] = []
         for character in reversed(word):
-            new, place = divmod(new, 10 if character.isdigit() else 26)
-            letters.append(chr(place + (48 if character.isdigit() else 97)))
+            new, digit = divmod(new, 10 if character.isdigit() else 26)
+            letters.append(chr(digit + (48 if character.isdigit() else 97)))
         return "".join(reversed(letters))
 
     def _character(self, character: str) -> str:
@@ -170,9 +170,9 @@ class Disguise:
                 self._addresses.clear()
             bits = len(packed) * 8
             value, flips = int.from_bytes(packed, "big"), 0
-            for place in range(bits):
-                prefix = value >> (bits - place)
-                flips = flips << 1 | self.stream(f"address {bits} {place}", prefix.to_bytes(16, "big"), 1)[0] & 1
+            for bit in range(bits):
+                prefix = value >> (bits - bit)
+                flips = flips << 1 | self.stream(f"address {bits} {bit}", prefix.to_bytes(16, "big"), 1)[0] & 1
             new = value ^ flips if flips else value ^ 1
             known = self._addresses[packed] = new.to_bytes(len(packed), "big")
         return known
@@ -184,10 +184,10 @@ class Disguise:
 
 def _two_bytes() -> str:
     """Letters of two bytes in UTF-8 that are the same in lower case and in every normal form."""
-    found = (chr(c) for c in range(0x80, 0x800))
+    characters = (chr(c) for c in range(0x80, 0x800))
     return "".join(
         c
-        for c in found
+        for c in characters
         if unicodedata.category(c) in ("Ll", "Lo")
         and c.lower() == c
         and c.upper().lower() == c

@@ -4,24 +4,26 @@ it.
 
 from __future__ import annotations
 
-import os
-import re
+from typing import TypeVar
 
 import msgspec
 
+from inspector.errors.notice import Earlier, ForeignText, Notice
 from inspector.facts import CaptureFacts, ConnectionFacts, Facts, HandshakeFacts, OtherFlow, PackedEndpoint
 from inspector.findings.case import Options
 from inspector.logs.entries import Failure, LogFacts, Proxied
 from inspector.logs.stamps import MONTHS
 from inspector.redaction.certificates import Remaker
 from inspector.redaction.disguise import Disguise
-from inspector.redaction.sentences import repeated
+from inspector.redaction.notices import redacted_notice
+from inspector.redaction.paths import path_name
 from inspector.text.times import rfc3339
 from inspector.tls.messages import named
 from inspector.tls.registry import ALERTS
 from inspector.tls.shapes import HelloShape
 
-SUFFIX = re.compile(r"((?:\.(?:pcapng|pcap|cap|log|gz|zst|db|sqlite|journal))+)$", re.IGNORECASE)
+N = TypeVar("N", bound=Notice)
+
 REQUESTS = (
     "resources",
     "facts",
@@ -61,20 +63,20 @@ def redacted_facts(facts: Facts, disguise: Disguise, remaker: Remaker) -> Facts:
     for digest, listed in facts.authorities.items():
         new = remaker.authorities(listed)
         authorities[disguise.digest(digest)] = new
-    found = Facts(
+    redacted = Facts(
         [_capture(c, disguise) for c in facts.captures],
         certificates=certificates,
         authorities=authorities,
         other_flows={_other(flow, disguise): count for flow, count in facts.other_flows.items()},
-        problems=[(path_name(path, disguise), "a file could not be read") for path, _ in facts.problems],
-        bounded=[repeated(text) for text in facts.bounded],
+        problems=[redacted_notice(problem, disguise) for problem in facts.problems],
+        bounded=[redacted_notice(bound, disguise) for bound in facts.bounded],
         logs=[_log(log, disguise) for log in facts.logs],
-        secrets=list(dict.fromkeys(repeated(text) for text in facts.secrets)),
+        secrets=list(dict.fromkeys(redacted_notice(problem, disguise) for problem in facts.secrets)),
     )
     shapes: dict[bytes, HelloShape] = {}
     for packed in facts.connections:
-        found.add(_connection(facts.unpack(packed), disguise, shapes))
-    return found
+        redacted.add(_connection(facts.unpack(packed), disguise, shapes))
+    return redacted
 
 
 def redacted_options(options: Options, disguise: Disguise) -> Options:
@@ -82,20 +84,21 @@ def redacted_options(options: Options, disguise: Disguise) -> Options:
     return Options(options.generation, tuple((disguise.name(host), port) for host, port in options.vips))
 
 
-def path_name(path: str, disguise: Disguise) -> str:
-    """A file name of the same kind, without its directories."""
-    name = os.path.basename(path)
-    match = SUFFIX.search(name)
-    suffix = match[1] if match else ""
-    return disguise.text(name[: len(name) - len(suffix)]) + suffix
-
-
 def _capture(capture: CaptureFacts, disguise: Disguise) -> CaptureFacts:
     unopened = tuple(
-        found._replace(ends=tuple(disguise.address(end) for end in found.ends)) for found in capture.unopened
+        frames._replace(ends=tuple(disguise.address(end) for end in frames.ends)) for frames in capture.unopened
     )
-    damage = repeated(capture.damage) if capture.damage is not None else None
+    damage = _notice(capture.damage, disguise)
     return msgspec.structs.replace(capture, path=path_name(capture.path, disguise), damage=damage, unopened=unopened)
+
+
+def _notice(notice: N | str | None, disguise: Disguise) -> N | Earlier | str | None:
+    """A notice that names nobody. Of a text, which an earlier version's journal had, nothing is left but that there was
+    one.
+    """
+    if isinstance(notice, Notice):
+        return redacted_notice(notice, disguise)
+    return Earlier(ForeignText("")) if notice else notice
 
 
 def _endpoint(end: PackedEndpoint, disguise: Disguise) -> PackedEndpoint:
@@ -114,7 +117,8 @@ def _connection(old: ConnectionFacts, disguise: Disguise, shapes: dict[bytes, He
         client=_endpoint(old.client, disguise),
         server=_endpoint(old.server, disguise),
         handshake=_handshake(old.handshake, disguise, shapes),
-        inside=tuple(_handshake(inner, disguise, shapes) for inner in old.inside),
+        renegotiations=tuple(_handshake(inner, disguise, shapes) for inner in old.renegotiations),
+        secrets=_notice(old.secrets, disguise),
     )
 
 
@@ -147,7 +151,7 @@ def _log(log: LogFacts, disguise: Disguise) -> LogFacts:
     return msgspec.structs.replace(
         log,
         path=path_name(log.path, disguise),
-        problem=repeated(log.problem),
+        problem=redacted_notice(log.problem, disguise) if log.problem is not None else None,
         failures=[_failure(f, f.has_zone, disguise) for f in log.failures],
         proxied=[_proxied(p, disguise) for p in log.proxied],
     )

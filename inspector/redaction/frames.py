@@ -106,16 +106,16 @@ def _unfinished(stream: bytearray, at: int, redactor: Redactor) -> bytes:
 def _redacted(frame: HeldFrame, at: int, lane: StreamImage, image: bytearray) -> bytes:
     """A segment's payload; a copy that differs from the first one goes on differing in the same bits."""
     low, high = max(at, 0), min(at + len(frame.payload), len(image))
-    found = bytearray(len(frame.payload))
+    payload = bytearray(len(frame.payload))
     if low >= high:
-        return bytes(found)
+        return bytes(payload)
     piece = frame.payload[low - at : high - at]
     new = image[low:high]
     old = lane.image[low:high]
     if piece != old:
         new = bytearray(n ^ o ^ p for n, o, p in zip(new, old, piece, strict=True))
-    found[low - at : high - at] = new
-    return bytes(found)
+    payload[low - at : high - at] = new
+    return bytes(payload)
 
 
 def _headers(frame: HeldFrame, source: bytes, target: bytes, source_port: int, target_port: int) -> bytes:

@@ -24,19 +24,19 @@ def load(path: str | None = None) -> tuple[bytes, Path, bool]:
     """The key, where it lies, and whether it was made just now. Raises UsageError where a file is named that holds
     none, or none can be kept.
     """
-    file = Path(path) if path else default_path()
+    key_path = Path(path) if path else default_path()
     try:
-        if file.exists():
-            key = file.read_bytes().strip()
+        if key_path.exists():
+            key = key_path.read_bytes().strip()
             if len(key) < SHORTEST:
-                raise UsageError(f"{path_text(str(file))}: no key: shorter than {SHORTEST} bytes")
-            return key, file, False
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                raise UsageError(f"{path_text(str(key_path))}: no key: shorter than {SHORTEST} bytes")
+            return key, key_path, False
+        key_path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         key = secrets.token_hex(KEY_BYTES).encode()
-        with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
+        with open(os.open(key_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
             out.write(key + b"\n")
     except OSError as error:
         raise UsageError(
-            f"{path_text(str(file))}: {error.strerror or error}", "--redact-key FILE keeps it elsewhere"
+            f"{path_text(str(key_path))}: {error.strerror or error}", "--redact-key FILE keeps it elsewhere"
         ) from None
-    return key, file, True
+    return key, key_path, True

@@ -15,22 +15,22 @@ WIDTH = 100
 MARKS = {"fixed": "●", "remaining": "✖", "new": "✖", "not visible any more": "◌"}
 
 
-def before_after_text(found: BeforeAfter, before: Document, after: Document) -> str:
+def before_after_text(comparison: BeforeAfter, before: Document, after: Document) -> str:
     """The sentence first, then problems, then each service: assessment, pool and matrix of both."""
-    lines = overview.wrap(safe_text(found.sentence, 1000), "", "  ", WIDTH)
-    if found.problems:
+    lines = overview.wrap(safe_text(comparison.sentence, 1000), "", "  ", WIDTH)
+    if comparison.problems:
         rows = [("", "", "before", "after", "severity", "rule", "what")]
-        what = [safe_text(f"{p.service}  {p.what}".strip(), 90) for p in found.problems]
+        what = [safe_text(f"{p.service}  {p.what}".strip(), 90) for p in comparison.problems]
         rows += [
             (MARKS[p.status], p.status, str(p.before), str(p.after), p.severity, p.rule, w)
-            for p, w in zip(found.problems, what, strict=True)
+            for p, w in zip(comparison.problems, what, strict=True)
         ]
         lines += ["", *overview.table(rows, right=(2, 3))]
-    for pair in found.pairs:
+    for pair in comparison.pairs:
         lines += ["", safe_text(pair.name), "─" * 60]
         for word, service in (("before", pair.before), ("after", pair.after)):
-            said = f"{overview.sentence(service)}  [{overview.standing(service)}]" if service else "not there"
-            lines += overview.wrap(f"{word:<7} {said}", "  ", "          ", WIDTH)
+            heading = f"{overview.sentence(service)}  [{overview.standing(service)}]" if service else "not there"
+            lines += overview.wrap(f"{word:<7} {heading}", "  ", "          ", WIDTH)
         lines += overview.table(
             [
                 ("", "connections", "full", "resumed", "aborted", "other", "declined"),
@@ -71,7 +71,7 @@ def _totals(pair: ServicePair, which: int) -> tuple[str, ...]:
     return (word, *map(str, numbers))
 
 
-def before_after_json(found: BeforeAfter) -> bytes:
+def before_after_json(comparison: BeforeAfter) -> bytes:
     """The same for scripts: services with both assessments, pools and matrices."""
 
     def side(service: Service | None, pool: list[Backend]) -> Any:
@@ -84,7 +84,12 @@ def before_after_json(found: BeforeAfter) -> bytes:
             "after": side(p.after, p.backends_after),
             "notes": p.notes,
         }
-        for p in found.pairs
+        for p in comparison.pairs
     ]
-    whole = {"schema": "inspector.diff/1", "sentence": found.sentence, "problems": found.problems, "services": services}
+    whole = {
+        "schema": "inspector.diff/1",
+        "sentence": comparison.sentence,
+        "problems": comparison.problems,
+        "services": services,
+    }
     return msgspec.json.format(msgspec.json.encode(whole), indent=2) + b"\n"

@@ -114,8 +114,8 @@ def _fix_lines(fix: Fix) -> list[str]:
     size = "The smallest fix" if fix.smallest else "A fix"
     lines = [f"  {size}, {len(fix.additions)} addition{'' if len(fix.additions) == 1 else 's'}:"]
     for (kind, name, first), certificates in wanted.items():
-        place = " in front of all other names of its kind" if first else ""
-        lines += wrap(f"add {kind} {safe_text(name)}{place} to {', '.join(map(str, certificates))}", "    ", "      ")
+        where = " in front of all other names of its kind" if first else ""
+        lines += wrap(f"add {kind} {safe_text(name)}{where} to {', '.join(map(str, certificates))}", "    ", "      ")
     return lines
 
 

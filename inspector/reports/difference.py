@@ -29,34 +29,34 @@ class Difference(NamedTuple):
 def differences(first: Mapping[str, str], second: Mapping[str, str]) -> list[Difference]:
     """All fields of both in their order, changed ones first."""
     paths = dict.fromkeys([*first, *second])
-    found = [Difference(path, first.get(path), second.get(path)) for path in paths]
-    return [d for d in found if not d.is_same] + [d for d in found if d.is_same]
+    listed = [Difference(path, first.get(path), second.get(path)) for path in paths]
+    return [d for d in listed if not d.is_same] + [d for d in listed if d.is_same]
 
 
 def handshake_fields(document: Document, handshake: Handshake) -> dict[str, str]:
     """What a handshake says, as one flat table; certificates and authorities with their names."""
     names = {c.sha256: c.subject for c in document.certificates}
     names |= {a.sha256: _listed(a) for a in document.authorities}
-    found: dict[str, str] = {}
-    _flatten(msgspec.to_builtins(handshake), "", found)
+    fields: dict[str, str] = {}
+    _flatten(msgspec.to_builtins(handshake), "", fields)
     if handshake.authorities is None:
-        found["authorities"] = "no CertificateRequest seen"
-    for path, value in found.items():
+        fields["authorities"] = "no CertificateRequest seen"
+    for path, value in fields.items():
         if path.startswith(("server_chain", "client_chain", "jsse.cached_leaf", "authorities")) and value in names:
-            found[path] = f"{names[value]}  {value[:16]}"
-    return found
+            fields[path] = f"{names[value]}  {value[:16]}"
+    return fields
 
 
 def _listed(accepted: AcceptedAuthorities) -> str:
-    told = accepted.names[:NAMED]
-    rest = len(accepted.names) - len(told) + accepted.unreadable + accepted.more
-    return " and ".join([*told, *([f"{rest} more"] if rest else [])]) or "any CA"
+    names = accepted.names[:NAMED]
+    rest = len(accepted.names) - len(names) + accepted.unreadable + accepted.more
+    return " and ".join([*names, *([f"{rest} more"] if rest else [])]) or "any CA"
 
 
-def _flatten(value: object, path: str, found: dict[str, str]) -> None:
+def _flatten(value: object, path: str, fields: dict[str, str]) -> None:
     if isinstance(value, dict):
         for key, inner in value.items():
-            _flatten(inner, f"{path}.{key}" if path else str(key), found)
+            _flatten(inner, f"{path}.{key}" if path else str(key), fields)
     elif isinstance(value, list | tuple) and path.split(".")[-1] not in (
         "client_hello",
         "server_hello",
@@ -65,10 +65,12 @@ def _flatten(value: object, path: str, found: dict[str, str]) -> None:
         "finished",
     ):
         if not value:
-            found[path] = "none"
+            fields[path] = "none"
         for number, inner in enumerate(value):
-            _flatten(inner, f"{path}[{number}]", found)
+            _flatten(inner, f"{path}[{number}]", fields)
     elif isinstance(value, list | tuple):
-        found[path] = ":".join(map(str, value))
+        fields[path] = ":".join(map(str, value))
     else:
-        found[path] = "unknown" if value is None else "yes" if value is True else "no" if value is False else str(value)
+        fields[path] = (
+            "unknown" if value is None else "yes" if value is True else "no" if value is False else str(value)
+        )

@@ -26,10 +26,10 @@ BOTH = ("", "began with", "renegotiated", "")
 Table = list[tuple[str, ...]]
 
 
-def inside_lines(analysis: Analysis, seen: Observed, number: int) -> Iterator[str | Table]:
+def inside_lines(analysis: Analysis, observed: Observed, number: int) -> Iterator[str | Table]:
     """Sentences and tables."""
-    study = studied(analysis.case, seen, number)
-    yield f"RENEGOTIATION {number + 1}  {ended(seen.renegotiations[number])}"
+    study = studied(analysis.case, observed, number)
+    yield f"RENEGOTIATION {number + 1}  {ended(observed.renegotiations[number])}"
     basis = {"decrypted": "decrypted", "length": "by length"}.get(study.basis or "", "")
     yield safe_text(f"  {VERDICTS[study.certificate]}{f' ({basis})' if basis else ''}: {study.text}", 600)
     if study.jsse.verdict != "not_applicable":
@@ -46,10 +46,10 @@ def inside_lines(analysis: Analysis, seen: Observed, number: int) -> Iterator[st
         yield [BOTH, *((row.name, row.old[:44], row.new[:44], "=" if row.same else "≠") for row in rows_of(old, new))]
 
 
-def told_lines(analysis: Analysis, seen: Observed, number: int, width: int) -> list[str]:
+def told_lines(analysis: Analysis, observed: Observed, number: int, width: int) -> list[str]:
     """The same as lines of at most ``width`` columns; tables are as wide as they are."""
     lines: list[str] = []
-    for part in inside_lines(analysis, seen, number):
+    for part in inside_lines(analysis, observed, number):
         lines += overview.wrap(part, "", "    ", width) if isinstance(part, str) else overview.table(part)
     return lines
 

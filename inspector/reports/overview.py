@@ -121,10 +121,12 @@ def checks(service: Service) -> list[str]:
     """Who does health checks, a line for each kind."""
     lines = []
     for kind, words in CHECKS.items():
-        found = [c for c in service.checkers if c.kind == kind]
-        count = service.health_checks if kind == "tls" else sum(c.connections for c in found)
-        if found:
-            names = ", ".join(c.ip for c in found[:4]) + (f" and {len(found) - 4} more" if len(found) > 4 else "")
+        checkers = [c for c in service.checkers if c.kind == kind]
+        count = service.health_checks if kind == "tls" else sum(c.connections for c in checkers)
+        if checkers:
+            names = ", ".join(c.ip for c in checkers[:4]) + (
+                f" and {len(checkers) - 4} more" if len(checkers) > 4 else ""
+            )
             lines.append(f"{counted(count, 'health check')} by {names}: {words}")
     return lines
 

@@ -89,19 +89,19 @@ class Ladder(NamedTuple):
 BALANCER = "balancer"
 
 
-def lanes(told: Ladder) -> list[str]:
+def lanes(steps: Ladder) -> list[str]:
     """The balancer, where both its legs were seen, and the letters of the back ends in the order of
     their appearance.
     """
-    backends = list(dict.fromkeys(chapter.backend for chapter in told.chapters))
-    return [BALANCER, *backends] if any(rung.leg for chapter in told.chapters for rung in chapter.rungs) else backends
+    backends = list(dict.fromkeys(chapter.backend for chapter in steps.chapters))
+    return [BALANCER, *backends] if any(rung.leg for chapter in steps.chapters for rung in chapter.rungs) else backends
 
 
-def lane_names(document: Document, told: Ladder) -> dict[str, str]:
+def lane_names(document: Document, steps: Ladder) -> dict[str, str]:
     """What stands over the lane of each back end: its letter, and how people call it."""
     certificates = {c.sha256: c for c in document.certificates}
     names: dict[str, str] = {}
-    for chapter in told.chapters:
+    for chapter in steps.chapters:
         backend = next(
             (b for b in document.backends if b.label == chapter.backend and b.service == chapter.service), None
         )
@@ -121,42 +121,47 @@ def ladder(analysis: Analysis, incident: Incident) -> Ladder:
     chapters: list[Chapter] = []
     previous: Observed | None = None
     for number, connection in enumerate(incident.connections, 1):
-        seen = by_id[connection]
+        observed = by_id[connection]
         role = roles.get(connection, "seen")
-        gap = f"  +{span(seen.first_ns - previous.first_ns)}" if previous is not None else f"  {moment(seen.first_ns)}"
-        title = f"{number} {role.upper()}{gap}   port {seen.client_leg.client.port} → back end {case.label(seen)}"
+        gap = (
+            f"  +{span(observed.first_ns - previous.first_ns)}"
+            if previous is not None
+            else f"  {moment(observed.first_ns)}"
+        )
+        title = (
+            f"{number} {role.upper()}{gap}   port {observed.client_leg.client.port} → back end {case.label(observed)}"
+        )
         chapters.append(
             Chapter(
                 title=title,
                 role=role,
                 connection=connection,
-                backend=case.label(seen),
-                rungs=rungs(analysis, seen),
-                service=case.services[seen.service].id,
-                legs=(seen.client_leg, *seen.legs),
-                notes=notes(analysis, seen),
+                backend=case.label(observed),
+                rungs=rungs(analysis, observed),
+                service=case.services[observed.service].id,
+                legs=(observed.client_leg, *observed.legs),
+                notes=notes(analysis, observed),
             )
         )
-        previous = seen
+        previous = observed
     return Ladder(incident.summary, chapters)
 
 
 COST = {"catalog": ", the agent got an error instead of its catalog", "report": ", the report is lost"}
 
 
-def notes(analysis: Analysis, seen: Observed) -> tuple[str, ...]:
+def notes(analysis: Analysis, observed: Observed) -> tuple[str, ...]:
     """What logs say of a connection, a line each, with how sure it is that the line is its own."""
     case = analysis.case
-    found = []
-    chosen = case.balancer.chosen.get(seen.index)
+    texts = []
+    chosen = case.balancer.chosen.get(observed.index)
     if chosen is not None:
         entry = chosen.entry
         where = f"{entry.backend}/{entry.server}" if entry.server else "no server"
         address = f", {entry.address}" if entry.address else ""
-        found.append(
-            f"{_place(case.facts.logs[chosen.log], entry.line)}  {clock(entry.ns)}  accepted, sent to {where}{address}"
-        )
-    for line in case.logged.lines.get(seen.index, ()):
+        stands_at = _line_of(case.facts.logs[chosen.log], entry.line)
+        texts.append(f"{stands_at}  {clock(entry.ns)}  accepted, sent to {where}{address}")
+    for line in case.logged.lines.get(observed.index, ()):
         failure = line.failure
         message = failure.detail.partition(": ")[2] or failure.detail
         request = (
@@ -169,80 +174,86 @@ def notes(analysis: Analysis, seen: Observed) -> tuple[str, ...]:
             ""
             if line.is_certain
             else "  [one of several that it may belong to]"
-            if len(line.among) > 1
+            if len(line.candidates) > 1
             else "  [perhaps]"
         )
-        found.append(
-            f"{_place(case.facts.logs[line.log], failure.line)}  {clock(failure.ns)}  {message}{request}{sure}"
+        texts.append(
+            f"{_line_of(case.facts.logs[line.log], failure.line)}  {clock(failure.ns)}  {message}{request}{sure}"
         )
-    return tuple(found)
+    return tuple(texts)
 
 
-def _place(log: LogFacts, line: int) -> str:
+def _line_of(log: LogFacts, line: int) -> str:
     return f"{log.path.rsplit('/', 1)[-1]}:{line}"
 
 
-def rungs(analysis: Analysis, seen: Observed) -> list[Rung]:
+def rungs(analysis: Analysis, observed: Observed) -> list[Rung]:
     """The rungs of one connection on all its legs; messages of one side in one frame or in a row within a flight stand
     together.
     """
-    legs = [seen.client_leg, *seen.legs]
+    legs = [observed.client_leg, *observed.legs]
     events = [_shown(leg) for leg in legs]
     start = events[0][0].ns if events[0] else 0
-    found = [
-        rung for place, leg in enumerate(legs) for rung in _leg_rungs(analysis, seen, leg, place, events[place], start)
+    steps = [
+        rung
+        for index, leg in enumerate(legs)
+        for rung in _leg_rungs(analysis, observed, leg, index, events[index], start)
     ]
-    return sorted(found, key=lambda r: r.events[0].ns) if len(legs) > 1 else found
+    return sorted(steps, key=lambda r: r.events[0].ns) if len(legs) > 1 else steps
 
 
 def _shown(leg: ConnectionFacts) -> list[Event]:
     """Events that a person sees: in place of encrypted records that were opened, what was in them."""
     left = {True: leg.from_client.opened, False: leg.from_server.opened}
     hidden = "D" if is_tls13(leg.handshake) else "fil"
-    found: list[Event] = []
+    shown: list[Event] = []
     for event in unpack_events(leg.events):
         if not event.decrypted and event.letter in hidden and left[event.from_client]:
             left[event.from_client] -= 1
         elif event.letter not in QUIET:
-            found.append(event)
-    return found
+            shown.append(event)
+    return shown
 
 
-def chapters(analysis: Analysis, seen: Observed) -> list[Chapter]:
+def chapters(analysis: Analysis, observed: Observed) -> list[Chapter]:
     """One connection: what it began with, then each renegotiation as a further ladder."""
     case = analysis.case
-    label, service, legs = case.label(seen), case.services[seen.service].id, (seen.client_leg, *seen.legs)
-    began = f"{moment(seen.first_ns)}   port {seen.client_leg.client.port} → back end {label}"
+    label, service, legs = (
+        case.label(observed),
+        case.services[observed.service].id,
+        (observed.client_leg, *observed.legs),
+    )
+    began = f"{moment(observed.first_ns)}   port {observed.client_leg.client.port} → back end {label}"
     titles = [began] + [
-        f"RENEGOTIATION {number}   {ended(attempt)}" for number, attempt in enumerate(seen.renegotiations, 1)
+        f"RENEGOTIATION {number}   {ended(attempt)}" for number, attempt in enumerate(observed.renegotiations, 1)
     ]
-    begins = [attempt.ns for attempt in seen.renegotiations]
+    begins = [attempt.ns for attempt in observed.renegotiations]
     shares: list[list[Rung]] = [[] for _ in titles]
-    for rung in rungs(analysis, seen):
+    for rung in rungs(analysis, observed):
         shares[bisect_right(begins, rung.events[0].ns)].append(rung)
-    roles = ["seen"] + ["declined" if attempt.state == "aborted" else "origin" for attempt in seen.renegotiations]
-    told = notes(analysis, seen)
+    roles = ["seen"] + ["declined" if attempt.state == "aborted" else "origin" for attempt in observed.renegotiations]
+    said_notes = notes(analysis, observed)
     return [
         Chapter(
             title=title,
             role=role,
-            connection=seen.id,
+            connection=observed.id,
             backend=label,
             rungs=share,
             service=service,
             legs=legs,
-            notes=told if number == len(titles) - 1 else (),
+            notes=said_notes if number == len(titles) - 1 else (),
         )
         for number, (title, role, share) in enumerate(zip(titles, roles, shares, strict=True))
     ]
 
 
 def _leg_rungs(
-    analysis: Analysis, seen: Observed, leg: ConnectionFacts, place: int, events: list[Event], start: int
+    analysis: Analysis, observed: Observed, leg: ConnectionFacts, index: int, events: list[Event], start: int
 ) -> list[Rung]:
-    found: list[Rung] = []
+    listed: list[Rung] = []
     group: list[Event] = []
-    begins = {(attempt.ns, attempt.frame) for attempt in seen.renegotiations}
+    begins = {(attempt.ns, attempt.frame) for attempt in observed.renegotiations}
     for event in events:
         last = group[-1] if group else None
         is_apart = last is not None and (
@@ -252,19 +263,19 @@ def _leg_rungs(
             or last.letter in ".!LlD"
         )
         if is_apart or (last is not None and (event.ns, event.frame) in begins and last.frame != event.frame):
-            found.append(_rung(analysis, seen, leg, place, group, start))
+            listed.append(_rung(analysis, observed, leg, index, group, start))
             group = []
         group.append(event)
     if group:
-        found.append(_rung(analysis, seen, leg, place, group, start))
-    return found
+        listed.append(_rung(analysis, observed, leg, index, group, start))
+    return listed
 
 
 def _rung(
-    analysis: Analysis, seen: Observed, client_leg: ConnectionFacts, leg: int, group: list[Event], start: int
+    analysis: Analysis, observed: Observed, client_leg: ConnectionFacts, leg: int, group: list[Event], start: int
 ) -> Rung:
     first, last = group[0], group[-1]
-    texts = [_said(analysis, seen, client_leg, event) for event in group]
+    texts = [_event_text(analysis, observed, client_leg, event) for event in group]
     numbers = sorted({event.frame & (1 << FRAME_BITS) - 1 for event in group})
     frame = str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]}–{numbers[-1]}"
     capture = first.frame >> FRAME_BITS
@@ -273,9 +284,9 @@ def _rung(
     hidden = {event.letter for event in group} <= {"f", "i", "l", "D"}
     visibility = "decrypted" if first.decrypted and first.letter != "D" else "encrypted" if hidden else "clear"
     bad = any(e.letter == "L" and any(a.frame == e.frame and a.level == 2 for a in client_leg.alerts) for e in group)
-    gave_up = seen.gave_up and first.from_client and first.letter in ".!"
-    text = ", ".join(f"{count} × {said}" if (count := len(list(same))) > 1 else said for said, same in groupby(texts))
-    if gave_up and seen.fatal_alert is None:
+    gave_up = observed.gave_up and first.from_client and first.letter in ".!"
+    text = ", ".join(f"{count} × {word}" if (count := len(list(same))) > 1 else word for word, same in groupby(texts))
+    if gave_up and observed.fatal_alert is None:
         text = f"✖ {text}  no ClientKeyExchange, no alert"
     elif bad:
         text = f"✖ {text}"
@@ -294,13 +305,13 @@ def _rung(
     )
 
 
-def _said(analysis: Analysis, seen: Observed, client_leg: ConnectionFacts, event: Event) -> str:
+def _event_text(analysis: Analysis, observed: Observed, client_leg: ConnectionFacts, event: Event) -> str:
     handshake = _handshake_of(client_leg, event)
     name = NAMES.get(event.letter, "handshake message")
     if event.letter == "C":
         if handshake.offered_ticket:
             return f"{name} offers ticket {handshake.offered_ticket.hex()[:8]}"
-        if handshake.offered_id and (handshake is not client_leg.handshake or seen.entry.session is not None):
+        if handshake.offered_id and (handshake is not client_leg.handshake or observed.entry.session is not None):
             return f"{name} offers {handshake.offered_id.hex()[:8]}"
         return f"{name} offers nothing known"
     if event.letter == "S" and handshake.answered_id:
@@ -325,7 +336,7 @@ def _handshake_of(client_leg: ConnectionFacts, event: Event) -> HandshakeFacts:
     """The handshake that a message belongs to: the last one that had begun."""
     if not event.decrypted:
         return client_leg.handshake
-    begun = [h for h in client_leg.inside if (h.hello_ns or h.answer_ns) <= event.ns]
+    begun = [h for h in client_leg.renegotiations if (h.hello_ns or h.answer_ns) <= event.ns]
     return begun[-1] if begun else client_leg.handshake
 
 

@@ -108,10 +108,10 @@ def stories(analysis: Analysis, out: TextIO) -> None:
 ARROWS = {"clear": ("◀──", "──▶"), "decrypted": ("◀┅┅", "┅┅▶"), "encrypted": ("◀┄┄", "┄┄▶")}
 
 
-def ladder_lines(found: Ladder) -> list[str]:
+def ladder_lines(steps: Ladder) -> list[str]:
     """A ladder as text."""
     lines = []
-    for chapter in found.chapters:
+    for chapter in steps.chapters:
         lines.append(f"  {chapter.title}")
         for rung in chapter.rungs:
             arrow = ARROWS[rung.visibility][rung.from_client]
@@ -149,8 +149,8 @@ def others(analysis: Analysis, out: TextIO) -> None:
 
 def failure(analysis: Analysis, finding: Finding, out: TextIO) -> None:
     """One connection that failed, message by message, and the remedies."""
-    seen = next(s for s in analysis.case.observed if s.id == finding.connections[0])
-    for line in ladder_lines(Ladder("", chapters(analysis, seen)[:1])):
+    observed = next(s for s in analysis.case.observed if s.id == finding.connections[0])
+    for line in ladder_lines(Ladder("", chapters(analysis, observed)[:1])):
         out.write(f"       {line}".rstrip() + "\n")
     for remedy in finding.remedies:
         for line in wrap(safe_text(f"{remedy.audience}: {remedy.text}", 2000), "         Do: ", "             "):

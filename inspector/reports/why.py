@@ -74,16 +74,16 @@ def aborted_of(analysis: Analysis, incident: Incident) -> Observed:
 
 def steps(analysis: Analysis, incident: Incident) -> list[ReasonStep]:
     """The conditions of row 6 of Java's table, in its order."""
-    seen = aborted_of(analysis, incident)
-    case, entry, handshake = analysis.case, seen.entry, seen.client_leg.handshake
-    judgement: Judgement = case.judgements[seen.index]
+    observed = aborted_of(analysis, incident)
+    case, entry, handshake = analysis.case, observed.entry, observed.client_leg.handshake
+    judgement: Judgement = case.judgements[observed.index]
     resumed = case.observed[entry.resumed_by].client_leg.handshake if entry.resumed_by is not None else None
     origin = (
         case.observed[entry.session.issuer].client_leg.handshake
         if entry.session is not None and entry.session.issuer is not None
         else None
     )
-    version = version_name(seen.answer.version) if seen.answer is not None else "?"
+    version = version_name(observed.answer.version) if observed.answer is not None else "?"
     before: ReasonStep
     if resumed is not None and entry.resumed_before is not False:
         before = ReasonStep(
@@ -95,7 +95,7 @@ def steps(analysis: Analysis, incident: Incident) -> list[ReasonStep]:
         )
     else:
         before = ReasonStep(None, "whether the offered session was resumed before", "", "not_visible")
-    found = [
+    listed = [
         before,
         ReasonStep(
             True,
@@ -114,7 +114,7 @@ def steps(analysis: Analysis, incident: Incident) -> list[ReasonStep]:
     ]
     if judgement.identity is not None and origin is not None:
         references = (origin.certificate_frame, handshake.certificate_frame)
-        found.append(
+        listed.append(
             ReasonStep(
                 judgement.identity == "none",
                 "the certificates are not equivalent",
@@ -126,20 +126,20 @@ def steps(analysis: Analysis, incident: Incident) -> list[ReasonStep]:
     else:
         hidden = (
             "one of them cannot be read"
-            if judgement.cached_leaf is not None and seen.leaf is not None
+            if judgement.cached_leaf is not None and observed.leaf is not None
             else "that of the session was not captured"
         )
-        found.append(ReasonStep(None, f"whether the certificates are equivalent: {hidden}", "", "not_visible"))
+        listed.append(ReasonStep(None, f"whether the certificates are equivalent: {hidden}", "", "not_visible"))
     confirmed = finding_of(analysis, incident).verdict == "confirmed"
-    machine = case.machine_of(seen)
+    machine = case.machine_of(observed)
     if machine is not None:
         jvm = (
             "the client's JVM (process"
             f" {machine.process}{f', JDK {safe_text(machine.jdk, 40)}' if machine.jdk else ''})"
         )
         if machine.has_ems_off:
-            found.append(ReasonStep(True, f"-D{USE_EMS}=false is set in {jvm}", "", "observed"))
-        found.append(
+            listed.append(ReasonStep(True, f"-D{USE_EMS}=false is set in {jvm}", "", "observed"))
+        listed.append(
             ReasonStep(
                 not machine.allows_change,
                 f"{ALLOW_UNSAFE} is {'' if machine.allows_change else 'not '}set in {jvm}",
@@ -147,7 +147,7 @@ def steps(analysis: Analysis, incident: Incident) -> list[ReasonStep]:
                 "observed",
             )
         )
-        found.append(
+        listed.append(
             ReasonStep(
                 None,
                 "endpoint identification" + (": the abort shows that it is not set" if confirmed else ""),
@@ -155,20 +155,20 @@ def steps(analysis: Analysis, incident: Incident) -> list[ReasonStep]:
                 "not_visible",
             )
         )
-        return found
+        return listed
     guard = "endpoint identification and the JVM property" + (
         ": the abort shows that neither is set" if confirmed else ""
     )
-    found.append(ReasonStep(None, guard, "", "not_visible"))
-    return found
+    listed.append(ReasonStep(None, guard, "", "not_visible"))
+    return listed
 
 
 def certificates(analysis: Analysis, incident: Incident) -> tuple[list[ReasonRow], str]:
     """Both certificates field by field, and the deciding step in words; no rows where the old one was not captured."""
-    seen = aborted_of(analysis, incident)
-    judgement = analysis.case.judgements[seen.index]
+    observed = aborted_of(analysis, incident)
+    judgement = analysis.case.judgements[observed.index]
     old = analysis.case.certificates.get(judgement.cached_leaf or b"")
-    new = analysis.case.certificates.get(seen.leaf or b"")
+    new = analysis.case.certificates.get(observed.leaf or b"")
     if old is None or new is None:
         return [], "the certificate of the offered session was not captured"
     return rows_of(old, new), STEPS[judgement.identity]
@@ -189,11 +189,11 @@ def identity(old: ParsedCertificate, new: ParsedCertificate) -> list[tuple[str, 
     """For each generation of Java's rule: its name, whether the two are equivalent (None: not known), and the deciding
     step in words.
     """
-    found: list[tuple[str, bool | None, str]] = []
+    rows: list[tuple[str, bool | None, str]] = []
     for generation, name in (("current", "since 8u60 and 7u85"), ("first", "before")):
         step = equivalence(old.identity, new.identity, "first" if generation == "first" else "current")
-        found.append((name, None if step is None else step != "none", STEPS[step]))
-    return found
+        rows.append((name, None if step is None else step != "none", STEPS[step]))
+    return rows
 
 
 def until(c: ParsedCertificate) -> str:

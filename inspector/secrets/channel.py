@@ -10,9 +10,24 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from inspector import bounds
+from inspector.errors.decryption import (
+    BytesMissing,
+    CipherSuiteNotOpened,
+    ClientHelloMissing,
+    MessageTooLong,
+    NoLabel,
+    NoSecret,
+    NotDecrypted,
+    SecretDoesNotFit,
+    SecretTooLate,
+    ServerHelloMissing,
+    VersionNotOpened,
+)
+from inspector.errors.notice import Notice
+from inspector.errors.secrets import KeyLogLabel
 from inspector.facts import HandshakeFacts
 from inspector.secrets import keylog
 from inspector.secrets.masters import Exchange, master_of
@@ -29,16 +44,12 @@ from inspector.tls.registry import (
     FINISHED,
     HANDSHAKE,
     KEY_UPDATE,
-    cipher_name,
 )
 
 FIRST_DRAFT = 25
 """Earlier drafts of TLS 1.3 authenticate records without their header."""
 
-NO_SECRET = "no secret for this connection"
-WRONG = "the secret does not open its records"
-LOST = "bytes are missing"
-TOO_MUCH = "its secret did not come in time"
+NO_SECRET, WRONG, LOST, TOO_LATE = NoSecret(), SecretDoesNotFit(), BytesMissing(), SecretTooLate()
 
 
 class DecryptionClient(Protocol):
@@ -81,7 +92,7 @@ class RecordLane:
 
     def __init__(self) -> None:
         self.waiting: deque[EncryptedRecord] = deque()
-        self.held = 0
+        self.held_bytes = 0
         self.sequence = 0
         self.round = 0
         self.stage = 0
@@ -93,7 +104,7 @@ class RecordLane:
         self.passed_over = False
         """Records were taken for early data that no secret opens."""
         self.has_data = False
-        self.ended = ""
+        self.ended: NotDecrypted | None = None
 
 
 class Channel:
@@ -118,15 +129,17 @@ class Channel:
 
     def record(self, lane: int, kind: int, version: int, body: bytes | None, mark: Mark) -> None:
         """The next protected record of a direction; ``body`` None where it was passed over by its length."""
-        found = self._lanes[lane]
-        if found.ended:
+        direction = self._lanes[lane]
+        if direction.ended is not None:
             return
         record = EncryptedRecord(kind, version, body, mark)
-        found.waiting.append(record)
-        self._hold(found, record.size)
+        direction.waiting.append(record)
+        self._hold(direction, record.size)
         self.advance()
-        if found.held > bounds.HELD_BYTES or (found.held and self._secrets.held > bounds.HELD_ALTOGETHER):
-            self._end(lane, self._reason(lane) or TOO_MUCH)
+        if direction.held_bytes > bounds.HELD_BYTES or (
+            direction.held_bytes and self._secrets.held_bytes > bounds.HELD_ALTOGETHER
+        ):
+            self._end(lane, self._reason(lane) or TOO_LATE)
 
     def advance(self) -> None:
         """Open all that can be opened by now."""
@@ -137,54 +150,59 @@ class Channel:
                 while self._lanes[lane].waiting and self._step(lane):
                     is_moving = True
 
-    def outcome(self) -> tuple[str, tuple[int, int]]:
+    def outcome(self) -> tuple[NotDecrypted | Literal[""], tuple[int, int]]:
         """Why something was not opened, ``""`` where all was; and how many encrypted records of each direction were."""
         self.advance()
         reasons = [
             lane.ended
-            or (self._reason(number) if lane.waiting else WRONG if lane.passed_over and not lane.opened else "")
+            or (self._reason(number) if lane.waiting else WRONG if lane.passed_over and not lane.opened else None)
             for number, lane in enumerate(self._lanes)
         ]
-        return next((reason for reason in reasons if reason), ""), (self._lanes[0].opened, self._lanes[1].opened)
+        return next((reason for reason in reasons if reason is not None), ""), (
+            self._lanes[0].opened,
+            self._lanes[1].opened,
+        )
 
-    def _end(self, lane: int, reason: str) -> None:
-        found = self._lanes[lane]
-        if not found.ended:
-            found.ended = reason
-            self._let_go(found)
+    def _end(self, lane: int, reason: NotDecrypted) -> None:
+        direction = self._lanes[lane]
+        if direction.ended is None:
+            direction.ended = reason
+            self._let_go(direction)
             self._conversation.set_interest(lane, wants_encrypted=False, data_bytes=0)
 
     def _step(self, lane: int) -> bool:
         """Deal with the first record that waits; False where something is lacking still."""
-        found = self._lanes[lane]
+        direction = self._lanes[lane]
         suite = self._suite(0)
-        if isinstance(suite, str):
+        if isinstance(suite, Notice):
             self._end(lane, suite)
             return True
         if suite is None:
             return False
-        record = found.waiting[0]
-        taken = (
-            self._modern(lane, found, suite, record) if suite.version == TLS13 else self._classic(lane, found, record)
+        record = direction.waiting[0]
+        is_done = (
+            self._modern(lane, direction, suite, record)
+            if suite.version == TLS13
+            else self._classic(lane, direction, record)
         )
-        if taken and found.waiting:
-            self._hold(found, -found.waiting.popleft().size)
-        return taken
+        if is_done and direction.waiting:
+            self._hold(direction, -direction.waiting.popleft().size)
+        return is_done
 
-    def _hold(self, found: RecordLane, size: int) -> None:
-        found.held += size
-        self._secrets.held += size
+    def _hold(self, direction: RecordLane, size: int) -> None:
+        direction.held_bytes += size
+        self._secrets.held_bytes += size
 
-    def _let_go(self, found: RecordLane) -> None:
-        found.waiting.clear()
-        self._hold(found, -found.held)
+    def _let_go(self, direction: RecordLane) -> None:
+        direction.waiting.clear()
+        self._hold(direction, -direction.held_bytes)
 
     def close(self) -> None:
         """No more records: nothing waits any longer."""
         for lane in self._lanes:
             self._let_go(lane)
 
-    def _suite(self, number: int) -> Suite | str | None:
+    def _suite(self, number: int) -> Suite | CipherSuiteNotOpened | VersionNotOpened | None:
         """What a handshake negotiated, or why it cannot be opened; None where it is not known yet."""
         known = self._suites.get(number)
         if known is not None:
@@ -196,17 +214,15 @@ class Channel:
         version = TLS13 if answer.version >> 8 == 0x7F and answer.version & 0xFF >= FIRST_DRAFT else answer.version
         protection = protection_of(answer.cipher_suite)
         if protection is None or not is_supported(protection) or not TLS10 <= version <= TLS13:
-            return (
-                f"{cipher_name(answer.cipher_suite)} cannot be opened"
-                if TLS10 <= version <= TLS13
-                else "this version cannot be opened"
-            )
+            return CipherSuiteNotOpened(answer.cipher_suite) if TLS10 <= version <= TLS13 else VersionNotOpened()
         suite = self._suites[number] = Suite(protection, version, ENCRYPT_THEN_MAC in answer.extensions)
         if number == 0 and version != TLS13:
             for lane in (0, 1):
                 keeps_iv = protection.mode == "cbc" and version < TLS11
                 self._conversation.set_interest(
-                    lane, wants_encrypted=not self._lanes[lane].ended, data_bytes=bounds.RECORD_BYTES if keeps_iv else 0
+                    lane,
+                    wants_encrypted=self._lanes[lane].ended is None,
+                    data_bytes=bounds.RECORD_BYTES if keeps_iv else 0,
                 )
         return suite
 
@@ -215,57 +231,57 @@ class Channel:
             self._exchanges.append(Exchange())
         return self._exchanges[number]
 
-    def _reason(self, lane: int) -> str:
+    def _reason(self, lane: int) -> NotDecrypted:
         """Why a direction still waits."""
         suite = self._suite(0)
         if suite is None:
-            return "its ServerHello was not captured"
-        if isinstance(suite, str):
+            return ServerHelloMissing()
+        if isinstance(suite, Notice):
             return suite
         if not self._conversation.handshakes[0].client_random:
-            return "its ClientHello was not captured"
+            return ClientHelloMissing()
         return self._exchange(self._lanes[lane].round).problem or NO_SECRET
 
     # --- up to TLS 1.2
 
-    def _classic(self, lane: int, found: RecordLane, record: EncryptedRecord) -> bool:
-        if found.opener is None:
-            found.opener = self._opener(lane, found)
-            if found.opener is None:
-                return bool(found.ended)
+    def _classic(self, lane: int, direction: RecordLane, record: EncryptedRecord) -> bool:
+        if direction.opener is None:
+            direction.opener = self._opener(lane, direction)
+            if direction.opener is None:
+                return direction.ended is not None
         if record.body is None or record.kind == APPLICATION_DATA:
-            found.opener.passed(record.body)
-            found.sequence += 1
+            direction.opener.passed(record.body)
+            direction.sequence += 1
             return True
         try:
-            plain = found.opener.open(found.sequence, record.kind, record.version, record.body)
+            plain = direction.opener.open(direction.sequence, record.kind, record.version, record.body)
         except NotOpened:
             self._end(lane, WRONG)
             return True
-        found.sequence += 1
-        found.opened += 1
+        direction.sequence += 1
+        direction.opened += 1
         if record.kind == HANDSHAKE:
-            self._handshake(lane, found, plain, record.mark, lambda kind: self._told_classic(found, kind))
+            self._handshake(lane, direction, plain, record.mark, lambda kind: self._told_classic(direction, kind))
         elif record.kind == ALERT:
             self._alert(lane, plain, record.mark)
         elif record.kind == CHANGE_CIPHER_SPEC:
             self._conversation.unsealed_change(lane, record.mark)
-            found.sequence, found.opener = 0, None
+            direction.sequence, direction.opener = 0, None
         return True
 
     @staticmethod
-    def _told_classic(found: RecordLane, kind: int) -> None:
+    def _told_classic(direction: RecordLane, kind: int) -> None:
         if kind == FINISHED:
-            found.round += 1
+            direction.round += 1
 
-    def _opener(self, lane: int, found: RecordLane) -> Opener | None:
-        number = found.round
+    def _opener(self, lane: int, direction: RecordLane) -> Opener | None:
+        number = direction.round
         pair = self._pairs.get(number)
         if pair is None:
             suite = self._suite(number)
             if suite is None:
                 return None
-            if isinstance(suite, str):
+            if isinstance(suite, Notice):
                 self._end(lane, suite)
                 return None
             handshake = self._conversation.handshakes[number]
@@ -287,118 +303,129 @@ class Channel:
 
     # --- TLS 1.3
 
-    def _modern(self, lane: int, found: RecordLane, suite: Suite, record: EncryptedRecord) -> bool:
+    def _modern(self, lane: int, direction: RecordLane, suite: Suite, record: EncryptedRecord) -> bool:
         if record.kind != APPLICATION_DATA:
             return True
         labels = self._labels(lane)
-        if found.traffic is None:
-            found.traffic = self._traffic(lane, found, suite, labels)
-            if found.traffic is None:
-                return bool(found.ended)
-        is_established = found.stage == len(labels) - 1
+        if direction.traffic is None:
+            direction.traffic = self._traffic(lane, direction, suite, labels)
+            if direction.traffic is None:
+                return direction.ended is not None
+        is_established = direction.stage == len(labels) - 1
         if record.body is None:
             if is_established:
-                self._data(lane, found, record)
+                self._data(lane, direction, record)
             else:
                 self._end(lane, LOST)
             return True
         try:
-            if is_established and found.traffic.inner_type(found.sequence, record.body) not in (HANDSHAKE, ALERT):
-                self._data(lane, found, record)
+            if is_established and direction.traffic.inner_type(direction.sequence, record.body) not in (
+                HANDSHAKE,
+                ALERT,
+            ):
+                self._data(lane, direction, record)
                 return True
-            kind, plain = found.traffic.open(found.sequence, record.version, record.body)
+            kind, plain = direction.traffic.open(direction.sequence, record.version, record.body)
         except NotOpened:
             if is_established and not any(record.body):  # made empty by whoever wrote the capture
-                self._data(lane, found, record)
+                self._data(lane, direction, record)
                 return True
-            return self._next_stage_or_end(lane, found, labels)
-        found.sequence += 1
-        found.opened += 1
+            return self._next_stage_or_end(lane, direction, labels)
+        direction.sequence += 1
+        direction.opened += 1
         if kind == HANDSHAKE:
-            self._handshake(lane, found, plain, record.mark, lambda message: self._told_modern(lane, found, message))
+            self._handshake(
+                lane, direction, plain, record.mark, lambda message: self._told_modern(lane, direction, message)
+            )
         elif kind == ALERT:
             self._alert(lane, plain, record.mark)
-        elif not found.has_data:
-            found.has_data = True
+        elif not direction.has_data:
+            direction.has_data = True
             self._conversation.unsealed_data(lane, len(plain), record.mark)
         return True
 
-    def _labels(self, lane: int) -> tuple[str, ...]:
+    def _labels(self, lane: int) -> tuple[KeyLogLabel, ...]:
         if lane != self._conversation.client_lane:
             return (keylog.SERVER_HANDSHAKE, keylog.SERVER_TRAFFIC)
         offer = self._conversation.handshakes[0].offer
         early = (keylog.CLIENT_EARLY,) if offer is not None and offer.early_data else ()
         return (*early, keylog.CLIENT_HANDSHAKE, keylog.CLIENT_TRAFFIC)
 
-    def _traffic(self, lane: int, found: RecordLane, suite: Suite, labels: tuple[str, ...]) -> Traffic | None:
+    def _traffic(
+        self, lane: int, direction: RecordLane, suite: Suite, labels: tuple[KeyLogLabel, ...]
+    ) -> Traffic | None:
         random = self._conversation.handshakes[0].client_random
         if not random:
             return None
-        secret = self._secrets.find(labels[found.stage], random)
-        if secret is None and labels[found.stage] == keylog.CLIENT_EARLY:
-            found.stage += 1
-            secret = self._secrets.find(labels[found.stage], random)
+        secret = self._secrets.find(labels[direction.stage], random)
+        if secret is None and labels[direction.stage] == keylog.CLIENT_EARLY:
+            direction.stage += 1
+            secret = self._secrets.find(labels[direction.stage], random)
         if secret is None:
             if not self._secrets.may_grow:
-                self._end(
-                    lane, f"no {labels[found.stage]} for this connection" if self._secrets.knows(random) else NO_SECRET
-                )
+                self._end(lane, NoLabel(labels[direction.stage]) if self._secrets.knows(random) else NO_SECRET)
             return None
         return Traffic(suite.protection, suite.digest, secret)
 
-    def _next_stage_or_end(self, lane: int, found: RecordLane, labels: tuple[str, ...]) -> bool:
+    def _next_stage_or_end(self, lane: int, direction: RecordLane, labels: tuple[KeyLogLabel, ...]) -> bool:
         """A record that does not open may be early data: then the next secret is tried, or the record passed over, as a
         server does (RFC 8446, section 4.2.10).
         """
-        if labels[found.stage] == keylog.CLIENT_EARLY:
-            found.stage, found.sequence, found.traffic = found.stage + 1, 0, None
-            found.waiting.appendleft(found.waiting[0])  # tried again: one is taken off
-            self._hold(found, found.waiting[0].size)
+        if labels[direction.stage] == keylog.CLIENT_EARLY:
+            direction.stage, direction.sequence, direction.traffic = direction.stage + 1, 0, None
+            direction.waiting.appendleft(direction.waiting[0])  # tried again: one is taken off
+            self._hold(direction, direction.waiting[0].size)
             return True
-        if found.sequence == 0 and labels[found.stage] == keylog.CLIENT_HANDSHAKE and labels[0] == keylog.CLIENT_EARLY:
-            found.passed_over = True
+        if (
+            direction.sequence == 0
+            and labels[direction.stage] == keylog.CLIENT_HANDSHAKE
+            and labels[0] == keylog.CLIENT_EARLY
+        ):
+            direction.passed_over = True
             return True
         self._end(lane, WRONG)
         return True
 
-    def _told_modern(self, lane: int, found: RecordLane, kind: int) -> None:
-        if kind in (FINISHED, END_OF_EARLY_DATA) and found.stage < len(self._labels(lane)) - 1:
-            found.stage, found.sequence, found.traffic = found.stage + 1, 0, None
-            if found.stage == len(self._labels(lane)) - 1:
+    def _told_modern(self, lane: int, direction: RecordLane, kind: int) -> None:
+        if kind in (FINISHED, END_OF_EARLY_DATA) and direction.stage < len(self._labels(lane)) - 1:
+            direction.stage, direction.sequence, direction.traffic = direction.stage + 1, 0, None
+            if direction.stage == len(self._labels(lane)) - 1:
                 self._conversation.set_interest(lane, wants_encrypted=True, data_bytes=bounds.POST_HANDSHAKE_BYTES)
-        elif kind == KEY_UPDATE and found.traffic is not None:
-            found.sequence, found.traffic = 0, found.traffic.updated()
+        elif kind == KEY_UPDATE and direction.traffic is not None:
+            direction.sequence, direction.traffic = 0, direction.traffic.updated()
 
-    def _data(self, lane: int, found: RecordLane, record: EncryptedRecord) -> None:
+    def _data(self, lane: int, direction: RecordLane, record: EncryptedRecord) -> None:
         """Application data: counted, not opened."""
-        found.sequence += 1
-        if not found.has_data:
-            found.has_data = True
+        direction.sequence += 1
+        if not direction.has_data:
+            direction.has_data = True
             self._conversation.unsealed_data(lane, len(record.body or b""), record.mark)
 
     # --- both
 
-    def _handshake(self, lane: int, found: RecordLane, plain: bytes, mark: Mark, told: Callable[[int], None]) -> None:
+    def _handshake(
+        self, lane: int, direction: RecordLane, plain: bytes, mark: Mark, on_message: Callable[[int], None]
+    ) -> None:
         """Messages of a record; one may begin in an earlier record."""
-        if not found.message:
-            found.message_mark = mark
-        found.message += plain
+        if not direction.message:
+            direction.message_mark = mark
+        direction.message += plain
         at = 0
-        message = found.message
+        message = direction.message
         while at + 4 <= len(message):
             length = int.from_bytes(message[at + 1 : at + 4], "big")
             if length > bounds.MESSAGE_BYTES:
-                self._end(lane, f"a handshake message of {length:,} bytes")
+                self._end(lane, MessageTooLong(length))
                 return
             if at + 4 + length > len(message):
                 break
             kind, body = message[at], bytes(message[at + 4 : at + 4 + length])
             at += 4 + length
-            if self._secrets.has_premasters and found.round:
-                self._exchange(found.round).add(lane == self._conversation.client_lane, kind, body)
-            self._conversation.unsealed_message(lane, kind, body, found.message_mark)
-            told(kind)
-            found.message_mark = mark
+            if self._secrets.has_premasters and direction.round:
+                self._exchange(direction.round).add(lane == self._conversation.client_lane, kind, body)
+            self._conversation.unsealed_message(lane, kind, body, direction.message_mark)
+            on_message(kind)
+            direction.message_mark = mark
         del message[:at]
 
     def _alert(self, lane: int, plain: bytes, mark: Mark) -> None:

@@ -16,12 +16,12 @@ HASHES = {"SHA256": "sha256", "SHA384": "sha384", "SM3": "sm3"}
 
 def _expanded(digest: str, secret: bytes, seed: bytes, length: int) -> bytes:
     """P_hash of RFC 5246, section 5."""
-    found = b""
+    output = b""
     a = seed
-    while len(found) < length:
+    while len(output) < length:
         a = hmac.digest(secret, a, digest)
-        found += hmac.digest(secret, a + seed, digest)
-    return found[:length]
+        output += hmac.digest(secret, a + seed, digest)
+    return output[:length]
 
 
 def prf(version: int, digest: str, secret: bytes, label: bytes, seed: bytes, length: int) -> bytes:
@@ -65,8 +65,8 @@ def _label(label: str, length: int) -> bytes:
 def expand_label(digest: str, secret: bytes, label: str, length: int) -> bytes:
     """HKDF-Expand-Label with an empty context."""
     info = _label(label, length)
-    found = block = b""
-    while len(found) < length:
-        block = hmac.digest(secret, block + info + bytes([len(found) // len(block) + 1 if block else 1]), digest)
-        found += block
-    return found[:length]
+    output = block = b""
+    while len(output) < length:
+        block = hmac.digest(secret, block + info + bytes([len(output) // len(block) + 1 if block else 1]), digest)
+        output += block
+    return output[:length]

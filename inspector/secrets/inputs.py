@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from inspector.errors import UsageError
+from inspector.errors.secrets import SecretsProblem
 from inspector.secrets.channel import Channels
 from inspector.secrets.server_keys import ServerKey, read_server_key
 from inspector.secrets.store import Secrets
@@ -32,17 +33,17 @@ class SecretInputs:
     @cached_property
     def secrets(self) -> Secrets:
         """All of it, and what captures add while they are read."""
-        found = Secrets(self.server_keys)
+        store = Secrets(self.server_keys)
         for name, content in self.key_logs:
-            found.add(content, name)
-        return found
+            store.add(content, name)
+        return store
 
     @classmethod
     def of(cls, secrets: Secrets) -> SecretInputs:
         """What is known already."""
-        found = cls()
-        found.secrets = secrets
-        return found
+        inputs = cls()
+        inputs.secrets = secrets
+        return inputs
 
     @property
     def is_empty(self) -> bool:
@@ -53,7 +54,7 @@ class SecretInputs:
         return SecretInputs, (self.key_logs,)
 
 
-def given(key_logs: Sequence[str], server_keys: Sequence[str], ask: Callable[[str], str]) -> SecretInputs:
+def read_inputs(key_logs: Sequence[str], server_keys: Sequence[str], ask: Callable[[str], str]) -> SecretInputs:
     """Read the files. ``ask``: called with a prompt for a passphrase. Raises UsageError where one cannot be read."""
     keys = tuple(read_server_key(path, ask) for path in server_keys)
     return SecretInputs(tuple((path, content_of(path)) for path in key_logs), keys)
@@ -72,24 +73,24 @@ class Supply:
     """Secrets for one reading of a story: what was given, and decryption secrets blocks as the captures bring them."""
 
     def __init__(self, begin: SecretInputs | None) -> None:
-        self._given = begin or SecretInputs()
-        self._taken: dict[str, int] = {}
-        self.secrets: Secrets | None = None if self._given.is_empty else self._given.secrets
+        self._inputs = begin or SecretInputs()
+        self._blocks_taken: dict[str, int] = {}
+        self.secrets: Secrets | None = None if self._inputs.is_empty else self._inputs.secrets
 
     def take(self, blocks: Sequence[bytes], name: str) -> None:
         """The Decryption Secrets Blocks of a capture, as far as it has been read."""
-        for block in blocks[self._taken.get(name, 0) :]:
+        for block in blocks[self._blocks_taken.get(name, 0) :]:
             if block[:4] in TLS_KEY_LOG:
                 length = int.from_bytes(block[4:8], "little" if block[:4] == TLS_KEY_LOG[0] else "big")
-                self.secrets = self._given.secrets
+                self.secrets = self._inputs.secrets
                 self.secrets.add(block[8 : 8 + length], name)
-        self._taken[name] = len(blocks)
+        self._blocks_taken[name] = len(blocks)
 
     @property
     def channels(self) -> Channels | None:
         """What opens records with them, as an engine asks it; None where there are none yet."""
         return Channels(self.secrets) if self.secrets is not None else None
 
-    def problems(self) -> list[str]:
+    def problems(self) -> list[SecretsProblem]:
         """What was wrong with them."""
         return list(self.secrets.problems.values()) if self.secrets is not None else []

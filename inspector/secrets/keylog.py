@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-MASTER = "CLIENT_RANDOM"
-PREMASTER = "PMS_CLIENT_RANDOM"
-RSA_PREMASTER = "RSA"
-SESSION = "SESSION"
-CLIENT_EARLY, CLIENT_HANDSHAKE, SERVER_HANDSHAKE = (
-    "CLIENT_EARLY_TRAFFIC_SECRET",
-    "CLIENT_HANDSHAKE_TRAFFIC_SECRET",
-    "SERVER_HANDSHAKE_TRAFFIC_SECRET",
-)
-CLIENT_TRAFFIC, SERVER_TRAFFIC = "CLIENT_TRAFFIC_SECRET_0", "SERVER_TRAFFIC_SECRET_0"
+from inspector.errors.secrets import KeyLogLabel, LineTooLong, NotHexadecimal, WrongLengths
+
+MASTER = KeyLogLabel.CLIENT_RANDOM
+PREMASTER = KeyLogLabel.PMS_CLIENT_RANDOM
+RSA_PREMASTER = KeyLogLabel.RSA
+SESSION = KeyLogLabel.SESSION
+CLIENT_EARLY = KeyLogLabel.CLIENT_EARLY_TRAFFIC_SECRET
+CLIENT_HANDSHAKE = KeyLogLabel.CLIENT_HANDSHAKE_TRAFFIC_SECRET
+SERVER_HANDSHAKE = KeyLogLabel.SERVER_HANDSHAKE_TRAFFIC_SECRET
+CLIENT_TRAFFIC, SERVER_TRAFFIC = KeyLogLabel.CLIENT_TRAFFIC_SECRET_0, KeyLogLabel.SERVER_TRAFFIC_SECRET_0
 TRAFFIC = (CLIENT_EARLY, CLIENT_HANDSHAKE, SERVER_HANDSHAKE, CLIENT_TRAFFIC, SERVER_TRAFFIC)
 """Labels of TLS 1.3."""
 
@@ -33,23 +33,31 @@ NOTHING = b"-"
 """HAProxy writes it where there is no such secret."""
 
 
+class NoKeyLogLine(Exception):
+    """A line that is none of a key log."""
+
+    def __init__(self, mistake: LineTooLong | NotHexadecimal | WrongLengths) -> None:
+        super().__init__(mistake)
+        self.mistake = mistake
+
+
 class KeyLogLine(NamedTuple):
     """``name``: a client random; of ``RSA`` the start of an encrypted premaster secret, of ``SESSION`` a session id."""
 
-    label: str
+    label: KeyLogLabel
     name: bytes
     secret: bytes
 
 
 def read_line(line: bytes) -> KeyLogLine | None:
-    """One line; None where it says nothing: empty, a comment, a label that opens no record. Raises ValueError where it
-    is no line of a key log.
+    """One line; None where it says nothing: empty, a comment, a label that opens no record. Raises NoKeyLogLine
+    where it is none of a key log.
     """
     line = line.strip()
     if not line or line.startswith(b"#"):
         return None
     if len(line) > LONGEST_LINE:
-        raise ValueError("too long")
+        raise NoKeyLogLine(LineTooLong())
     words = line.split()
     label = (
         _LABELS.get(words[-3]) if len(words) >= 3 and not words[-1].startswith(b"Master-Key:") else None
@@ -60,16 +68,16 @@ def read_line(line: bytes) -> KeyLogLine | None:
             return KeyLogLine(SESSION, bytes.fromhex(session[1].decode()), bytes.fromhex(session[2].decode()))
         if _OTHER.fullmatch(line):
             return None
-        raise ValueError("not LABEL RANDOM SECRET in hexadecimal")
+        raise NoKeyLogLine(NotHexadecimal())
     if words[-1] == NOTHING:
         return None
     try:
         name, secret = bytes.fromhex(words[-2].decode()), bytes.fromhex(words[-1].decode())
     except ValueError:
-        raise ValueError("not LABEL RANDOM SECRET in hexadecimal") from None
+        raise NoKeyLogLine(NotHexadecimal()) from None
     size, sizes = _LENGTHS[label]
     if len(name) != size or len(secret) not in sizes:
-        raise ValueError(f"{label} of {len(name)} and {len(secret)} bytes")
+        raise NoKeyLogLine(WrongLengths(label, len(name), len(secret)))
     return KeyLogLine(label, name, secret)
 
 

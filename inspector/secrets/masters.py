@@ -4,6 +4,7 @@ resumed, a premaster secret, a server's key.
 
 from __future__ import annotations
 
+from inspector.errors.decryption import NoServerKey, NotDecrypted, NotKeyTransport, ServerKeyDoesNotFit
 from inspector.facts import HandshakeFacts
 from inspector.secrets import keylog
 from inspector.secrets.derivation import master_secret, transcript_hash
@@ -20,7 +21,7 @@ class Exchange:
 
     def __init__(self) -> None:
         self.master: bytes | None = None
-        self.problem = ""
+        self.problem: NotDecrypted | None = None
         self.key_exchange: bytes | None = None
         self._client: list[bytes] = []
         self._server: list[bytes] = []
@@ -105,19 +106,19 @@ def _decrypted(
 ) -> bytes | None:
     """The premaster secret of an RSA key exchange."""
     encrypted = (exchange.key_exchange or b"")[2:]
-    found = secrets.find(keylog.RSA_PREMASTER, encrypted[:8])
-    if found is not None or not secrets.server_keys:
-        return found
+    premaster = secrets.find(keylog.RSA_PREMASTER, encrypted[:8])
+    if premaster is not None or not secrets.server_keys:
+        return premaster
     answer = handshake.answer
     name = cipher_name(answer.cipher_suite) if answer is not None else ""
     if not name.startswith("TLS_RSA_"):
-        exchange.problem = f"a server's key does not open {name}: its key exchange is not RSA encryption"
+        exchange.problem = NotKeyTransport(answer.cipher_suite if answer is not None else 0)
         return None
     key = next((key for key in secrets.server_keys if certificate is not None and key.belongs_to(certificate)), None)
     if key is None:
-        exchange.problem = "no server key belongs to its certificate"
+        exchange.problem = NoServerKey()
         return None
-    found = key.premaster_secret(encrypted)
-    if found is None:
-        exchange.problem = "the server key does not decrypt its ClientKeyExchange"
-    return found
+    premaster = key.premaster_secret(encrypted)
+    if premaster is None:
+        exchange.problem = ServerKeyDoesNotFit()
+    return premaster

@@ -37,10 +37,10 @@ class ServerKey:
     def premaster_secret(self, encrypted: bytes) -> bytes | None:
         """The premaster secret of a ClientKeyExchange; None where the key does not fit."""
         try:
-            found = self._key.decrypt(encrypted, padding.PKCS1v15())
+            premaster = self._key.decrypt(encrypted, padding.PKCS1v15())
         except ValueError:
             return None
-        return found if len(found) == 48 else None
+        return premaster if len(premaster) == 48 else None
 
 
 def read_server_key(path: str, ask: Callable[[str], str]) -> ServerKey:

@@ -8,6 +8,15 @@ from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 from inspector import bounds
+from inspector.errors.notice import PathText
+from inspector.errors.secrets import (
+    LineTooLong,
+    NoKeyLogLines,
+    NotHexadecimal,
+    SecretsProblem,
+    TooManySecrets,
+    WrongLengths,
+)
 from inspector.secrets import keylog
 from inspector.secrets.server_keys import ServerKey
 from inspector.text.safe import path_text
@@ -23,12 +32,13 @@ class Secrets:
     def __init__(self, server_keys: Sequence[ServerKey] = (), may_grow: bool = False) -> None:
         self.server_keys = list(server_keys)
         self.may_grow = may_grow
-        self.problems: dict[str, str] = {}
-        self.held = 0
+        self.problems: dict[str, SecretsProblem] = {}
+        """By the file's name; under an empty one that later secrets are not kept."""
+        self.held_bytes = 0
         """Bytes of all connections that wait for something."""
         self._by_random: dict[tuple[str, bytes], bytes] = {}
         self._sessions: dict[bytes, bytes] = {}
-        self._bad: dict[str, tuple[int, int, str]] = {}
+        self._bad: dict[str, tuple[int, int, LineTooLong | NotHexadecimal | WrongLengths]] = {}
         self._lines: dict[str, int] = {}
         self._has_premasters = False
 
@@ -42,22 +52,20 @@ class Secrets:
             number += 1
             try:
                 line = keylog.read_line(raw)
-            except ValueError as problem:
-                count, first, text = self._bad.get(name, (0, number, str(problem)))
-                self._bad[name] = (count + 1, first, text)
+            except keylog.NoKeyLogLine as error:
+                count, first, mistake = self._bad.get(name, (0, number, error.mistake))
+                self._bad[name] = (count + 1, first, mistake)
                 continue
             if line is not None:
                 self._keep(line, name)
         self._lines[name] = number
         if name in self._bad:
-            count, first, text = self._bad[name]
-            self.problems[name] = (
-                f"{name}: {count} of {number} lines are none of a key log; the first is line {first} ({text})"
-            )
+            count, first, mistake = self._bad[name]
+            self.problems[name] = NoKeyLogLines(PathText(name), count, number, first, mistake)
 
     def _keep(self, line: keylog.KeyLogLine, name: str) -> None:
         if not self._has_room(self._by_random):
-            self.problems["bound"] = f"{name}: more than {bounds.SECRETS:,} secrets; later ones are not kept"
+            self.problems[""] = TooManySecrets(PathText(name), bounds.SECRETS)
             return
         self._has_premasters = self._has_premasters or line.label in (keylog.PREMASTER, keylog.RSA_PREMASTER)
         if line.label == keylog.SESSION:

@@ -47,31 +47,31 @@ class Answered:
     """The list of extensions breaks off."""
 
 
-def _server_name(body: Reader, found: Offered) -> None:
+def _server_name(body: Reader, offered: Offered) -> None:
     if not body:
         return
     names = body.vector(2, "server_name_list")
     while names:
         kind = names.u8("name_type")
         name = names.opaque(2, "host_name")
-        if kind == 0 and found.server_name is None:
-            found.server_name = name
+        if kind == 0 and offered.server_name is None:
+            offered.server_name = name
 
 
-def _groups(body: Reader, found: Offered) -> None:
-    found.groups = body.vector(2, "named_group_list").numbers()
+def _groups(body: Reader, offered: Offered) -> None:
+    offered.groups = body.vector(2, "named_group_list").numbers()
 
 
-def _point_formats(body: Reader, found: Offered) -> None:
-    found.point_formats = tuple(body.opaque(1, "ec_point_format_list"))
+def _point_formats(body: Reader, offered: Offered) -> None:
+    offered.point_formats = tuple(body.opaque(1, "ec_point_format_list"))
 
 
-def _signature_algorithms(body: Reader, found: Offered) -> None:
-    found.signature_algorithms = body.vector(2, "supported_signature_algorithms").numbers()
+def _signature_algorithms(body: Reader, offered: Offered) -> None:
+    offered.signature_algorithms = body.vector(2, "supported_signature_algorithms").numbers()
 
 
-def _alpn(body: Reader, found: Offered) -> None:
-    found.alpn = _protocols(body)
+def _alpn(body: Reader, offered: Offered) -> None:
+    offered.alpn = _protocols(body)
 
 
 def _protocols(body: Reader) -> tuple[bytes, ...]:
@@ -82,45 +82,45 @@ def _protocols(body: Reader) -> tuple[bytes, ...]:
     return tuple(protocols)
 
 
-def _ticket(body: Reader, found: Offered) -> None:
-    found.ticket = body.take(body.left(), "ticket")
+def _ticket(body: Reader, offered: Offered) -> None:
+    offered.ticket = body.take(body.left(), "ticket")
 
 
-def _versions(body: Reader, found: Offered) -> None:
-    found.versions = body.vector(1, "versions").numbers()
+def _versions(body: Reader, offered: Offered) -> None:
+    offered.versions = body.vector(1, "versions").numbers()
 
 
-def _psk(body: Reader, found: Offered) -> None:
+def _psk(body: Reader, offered: Offered) -> None:
     identities = body.vector(2, "identities")
     kept: list[bytes] = []
     while identities:
         kept.append(identities.opaque(2, f"identities[{len(kept)}]"))
         identities.u32("obfuscated_ticket_age")
-    found.psk_identities = tuple(kept)
+    offered.psk_identities = tuple(kept)
 
 
-def _ems(body: Reader, found: Offered | Answered) -> None:
-    found.extended_master_secret = True
+def _ems(body: Reader, hello: Offered | Answered) -> None:
+    hello.extended_master_secret = True
 
 
-def _renegotiation(body: Reader, found: Offered | Answered) -> None:
-    found.renegotiation_info = True
+def _renegotiation(body: Reader, hello: Offered | Answered) -> None:
+    hello.renegotiation_info = True
 
 
-def _early_data(body: Reader, found: Offered) -> None:
-    found.early_data = True
+def _early_data(body: Reader, offered: Offered) -> None:
+    offered.early_data = True
 
 
-def _selected_version(body: Reader, found: Answered) -> None:
-    found.version = body.u16("selected_version")
+def _selected_version(body: Reader, answered: Answered) -> None:
+    answered.version = body.u16("selected_version")
 
 
-def _selected_psk(body: Reader, found: Answered) -> None:
-    found.accepted_psk = body.u16("selected_identity")
+def _selected_psk(body: Reader, answered: Answered) -> None:
+    answered.accepted_psk = body.u16("selected_identity")
 
 
-def _selected_alpn(body: Reader, found: Answered) -> None:
-    found.alpn = next(iter(_protocols(body)), None)
+def _selected_alpn(body: Reader, answered: Answered) -> None:
+    answered.alpn = next(iter(_protocols(body)), None)
 
 
 Found = TypeVar("Found", Offered, Answered)
@@ -148,51 +148,51 @@ ANSWER: dict[int, tuple[str, Callable[[Reader, Answered], None]]] = {
 }
 
 
-def read_offer(hello: Reader, found: Offered) -> None:
-    """The extensions of a ClientHello, into ``found``; raises nothing."""
-    _read(hello, found, OFFER)
+def read_offer(hello: Reader, offered: Offered) -> None:
+    """The extensions of a ClientHello, into ``offered``; raises nothing."""
+    _read(hello, offered, OFFER)
 
 
-def read_cut_offer(hello: Reader, found: Offered) -> None:
+def read_cut_offer(hello: Reader, offered: Offered) -> None:
     """What is left of a ClientHello behind its cipher suites where its end is missing; raises nothing."""
     try:
         hello.opaque(1, "compression_methods")
-        _read(hello, found, OFFER)
+        _read(hello, offered, OFFER)
     except Malformed as problem:
-        found.problem = (problem.text, problem.offset, problem.path)
-    found.partial = True
+        offered.problem = (problem.text, problem.offset, problem.path)
+    offered.partial = True
 
 
-def read_answer(hello: Reader, found: Answered) -> None:
-    """The extensions of a ServerHello, into ``found``; raises nothing."""
-    _read(hello, found, ANSWER)
+def read_answer(hello: Reader, answered: Answered) -> None:
+    """The extensions of a ServerHello, into ``answered``; raises nothing."""
+    _read(hello, answered, ANSWER)
 
 
-def _read(hello: Reader, found: Found, table: dict[int, tuple[str, Callable[[Reader, Found], None]]]) -> None:
+def _read(hello: Reader, into: Found, table: dict[int, tuple[str, Callable[[Reader, Found], None]]]) -> None:
     try:
-        listed = _listed(hello, found)
+        listed = _listed(hello, into)
         while listed:
             kind = listed.u16("extension_type")
             body = listed.vector(2, "extension_data")
-            found.types.append(kind)
+            into.types.append(kind)
             name, read = table.get(kind, ("", None))
             if read is not None:
                 body.path = f"{hello.path}.extensions.{name}"
                 try:
-                    read(body, found)
+                    read(body, into)
                 except Malformed as problem:
-                    found.problem = found.problem or (problem.text, problem.offset, problem.path)
+                    into.problem = into.problem or (problem.text, problem.offset, problem.path)
     except Malformed as problem:
-        found.problem = found.problem or (problem.text, problem.offset, problem.path)
-        found.partial = True
+        into.problem = into.problem or (problem.text, problem.offset, problem.path)
+        into.partial = True
 
 
-def _listed(hello: Reader, found: Found) -> Reader:
+def _listed(hello: Reader, into: Found) -> Reader:
     """The list of extensions; where it says that it is longer than the message, what there is of it."""
     at = hello.at
     try:
         return hello.vector(2, "extensions")
     except Malformed as problem:
-        found.problem = (problem.text, problem.offset, problem.path)
-        found.partial = True
+        into.problem = (problem.text, problem.offset, problem.path)
+        into.partial = True
         return Reader(hello.data, f"{hello.path}.extensions", min(at + 2, hello.end), hello.end)

@@ -59,8 +59,8 @@ def unexpected(letters: bytes, sides: bytes) -> tuple[tuple[int, str], ...]:
     A side whose first message is not its hello was captured from the middle, and is not judged.
     """
     states = ["start", "start"]
-    found: list[tuple[int, str]] = []
-    for place, (code, side) in enumerate(zip(letters, sides, strict=True)):
+    out_of_order: list[tuple[int, str]] = []
+    for index, (code, side) in enumerate(zip(letters, sides, strict=True)):
         letter = chr(code)
         if letter not in MESSAGES:
             continue
@@ -69,13 +69,13 @@ def unexpected(letters: bytes, sides: bytes) -> tuple[tuple[int, str], ...]:
         if following is not None:
             states[side] = following
         elif state != "start":
-            found.append(
+            out_of_order.append(
                 (
-                    place,
+                    index,
                     (
                         f"{NAMES.get(letter, 'a handshake message')} where the {'client' if side else 'server'} stands"
                         f" at {state}"
                     ),
                 )
             )
-    return tuple(found)
+    return tuple(out_of_order)

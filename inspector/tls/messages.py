@@ -100,32 +100,32 @@ def _client_hello(body: bytes, *, is_whole: bool = True) -> ClientHello:
     random = hello.take(32, "random")
     session_id = hello.opaque(1, "session_id")
     suites = hello.vector(2, "cipher_suites").numbers()
-    found = ext.Offered()
+    offered = ext.Offered()
     if is_whole:
         hello.opaque(1, "compression_methods")
         if hello:
-            ext.read_offer(hello, found)
+            ext.read_offer(hello, offered)
     else:
-        ext.read_cut_offer(hello, found)
+        ext.read_cut_offer(hello, offered)
     shape = HelloShape(
         legacy_version=version,
         cipher_suites=suites,
-        extensions=tuple(found.types),
-        groups=found.groups,
-        point_formats=found.point_formats,
-        signature_algorithms=found.signature_algorithms,
-        versions=found.versions,
-        alpn=found.alpn,
-        server_name=found.server_name,
-        extended_master_secret=found.extended_master_secret,
-        secure_renegotiation=found.renegotiation_info or SCSV in suites,
-        early_data=found.early_data,
-        problem=found.problem,
+        extensions=tuple(offered.types),
+        groups=offered.groups,
+        point_formats=offered.point_formats,
+        signature_algorithms=offered.signature_algorithms,
+        versions=offered.versions,
+        alpn=offered.alpn,
+        server_name=offered.server_name,
+        extended_master_secret=offered.extended_master_secret,
+        secure_renegotiation=offered.renegotiation_info or SCSV in suites,
+        early_data=offered.early_data,
+        problem=offered.problem,
         ja3="",
         ja4="",
-        partial=found.partial,
+        partial=offered.partial,
     )
-    return ClientHello(named(shape), random, session_id, found.ticket, found.psk_identities)
+    return ClientHello(named(shape), random, session_id, offered.ticket, offered.psk_identities)
 
 
 _shapes: dict[HelloShape, HelloShape] = {}
@@ -208,22 +208,22 @@ def _server_hello(body: bytes) -> ServerHello:
     suite = hello.u16("cipher_suite")
     if not draft:
         hello.u8("compression_method")
-    found = ext.Answered()
+    answered = ext.Answered()
     if hello:
-        ext.read_answer(hello, found)
-    kinds = tuple(found.types)
+        ext.read_answer(hello, answered)
+    kinds = tuple(answered.types)
     shape = AnswerShape(
         legacy_version=version,
-        version=found.version or version,
+        version=answered.version or version,
         cipher_suite=suite,
         extensions=kinds,
-        alpn=found.alpn,
-        extended_master_secret=found.extended_master_secret,
-        secure_renegotiation=found.renegotiation_info,
-        accepted_psk=found.accepted_psk,
-        problem=found.problem,
-        ja3s="" if found.partial else ja3s(version, suite, kinds),
-        partial=found.partial,
+        alpn=answered.alpn,
+        extended_master_secret=answered.extended_master_secret,
+        secure_renegotiation=answered.renegotiation_info,
+        accepted_psk=answered.accepted_psk,
+        problem=answered.problem,
+        ja3s="" if answered.partial else ja3s(version, suite, kinds),
+        partial=answered.partial,
     )
     return ServerHello(shape._replace(key=_key(shape)), random, session_id)
 
@@ -233,10 +233,10 @@ def certificate(body: bytes) -> tuple[bytes, ...]:
     Malformed.
     """
     chain = Reader(body, "certificate").vector(3, "certificate_list")
-    found: list[bytes] = []
+    certificates: list[bytes] = []
     while chain:
-        found.append(chain.opaque(3, f"certificate_list[{len(found)}]"))
-    return tuple(found)
+        certificates.append(chain.opaque(3, f"certificate_list[{len(certificates)}]"))
+    return tuple(certificates)
 
 
 def certificate_authorities(body: bytes, version: int) -> bytes:
@@ -257,11 +257,11 @@ def certificate13(body: bytes) -> tuple[bytes, ...]:
     message = Reader(body, "certificate")
     message.opaque(1, "certificate_request_context")
     chain = message.vector(3, "certificate_list")
-    found: list[bytes] = []
+    certificates: list[bytes] = []
     while chain:
-        found.append(chain.opaque(3, f"certificate_list[{len(found)}]"))
-        chain.opaque(2, f"certificate_list[{len(found) - 1}].extensions")
-    return tuple(found)
+        certificates.append(chain.opaque(3, f"certificate_list[{len(certificates)}]"))
+        chain.opaque(2, f"certificate_list[{len(certificates) - 1}].extensions")
+    return tuple(certificates)
 
 
 def compressed_certificate(body: bytes) -> bytes:
@@ -309,10 +309,10 @@ def encrypted_alpn(body: bytes) -> bytes | None:
 
 def _extensions(message: Reader) -> list[tuple[int, bytes]]:
     listed = message.vector(2, "extensions")
-    found: list[tuple[int, bytes]] = []
+    extensions: list[tuple[int, bytes]] = []
     while listed:
-        found.append((listed.u16("extension_type"), listed.opaque(2, "extension_data")))
-    return found
+        extensions.append((listed.u16("extension_type"), listed.opaque(2, "extension_data")))
+    return extensions
 
 
 def session_ticket13(body: bytes) -> bytes:

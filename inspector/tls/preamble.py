@@ -155,15 +155,15 @@ class Search:
                 return SearchStep.MORE, 0
             if header:
                 return SearchStep.PASS, header
-        found = find_hello(buffer, at_start=self.is_start)
-        if found is None:
+        hello_at = find_hello(buffer, at_start=self.is_start)
+        if hello_at is None:
             return (SearchStep.STOP if start + len(buffer) > bounds.SEARCH_BYTES else SearchStep.MORE), 0
-        if self.is_start and found and len(buffer) < PREAMBLE_BYTES:
+        if self.is_start and hello_at and len(buffer) < PREAMBLE_BYTES:
             return SearchStep.MORE, 0
-        if found >= 0:
-            return SearchStep.HELLO, found
+        if hello_at >= 0:
+            return SearchStep.HELLO, hello_at
         self._is_headed = False
-        passed = len(buffer) + found + 1
+        passed = len(buffer) + hello_at + 1
         self._skipped += passed
         return (SearchStep.STOP, 0) if self._skipped > bounds.SEARCH_BYTES else (SearchStep.PASS, passed)
 
@@ -184,8 +184,8 @@ def find_record(chunk: bytes) -> int | None:
         at += 5 + length
     else:
         return 0
-    found = find_hello(chunk, at_start=False)
-    return found if found is not None and found >= 0 else None
+    hello_at = find_hello(chunk, at_start=False)
+    return hello_at if hello_at is not None and hello_at >= 0 else None
 
 
 def _record_at(chunk: bytes, at: int) -> bool:

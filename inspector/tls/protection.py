@@ -85,8 +85,8 @@ def protection_of(suite: int) -> Protection | None:
         return Protection(
             mode="chacha20", algorithm="CHACHA20", key=32, block=0, explicit=0, tag=16, digest="", mac=0, prf="SHA256"
         )
-    if found := _AEAD.fullmatch(cipher):
-        algorithm, bits, mode, short, digest = found.groups()
+    if match := _AEAD.fullmatch(cipher):
+        algorithm, bits, mode, short, digest = match.groups()
         tag = 8 if short else 16
         return Protection(
             mode="gcm" if mode == "GCM" else "ccm",
@@ -99,8 +99,8 @@ def protection_of(suite: int) -> Protection | None:
             mac=0,
             prf=digest or "SHA256",
         )
-    if found := _CBC.fullmatch(cipher):
-        algorithm, bits, other, digest = found.groups()
+    if match := _CBC.fullmatch(cipher):
+        algorithm, bits, other, digest = match.groups()
         algorithm, key, block = (algorithm, int(bits) // 8, 16) if algorithm else _BLOCKS[other]
         return Protection(
             mode="cbc",
@@ -113,19 +113,19 @@ def protection_of(suite: int) -> Protection | None:
             mac=MACS[digest],
             prf="SHA384" if digest == "SHA384" else "SHA256",
         )
-    if found := _STREAM.fullmatch(cipher):
+    if match := _STREAM.fullmatch(cipher):
         return Protection(
             mode="stream",
             algorithm="RC4",
-            key=int(found[1]) // 8,
+            key=int(match[1]) // 8,
             block=0,
             explicit=0,
             tag=0,
-            digest=found[2],
-            mac=MACS[found[2]],
+            digest=match[2],
+            mac=MACS[match[2]],
             prf="SHA256",
         )
-    if found := _NULL.fullmatch(cipher):
+    if match := _NULL.fullmatch(cipher):
         return Protection(
             mode="null",
             algorithm="NULL",
@@ -133,9 +133,9 @@ def protection_of(suite: int) -> Protection | None:
             block=0,
             explicit=0,
             tag=0,
-            digest=found[1],
-            mac=MACS[found[1]],
-            prf="SHA384" if found[1] == "SHA384" else "SHA256",
+            digest=match[1],
+            mac=MACS[match[1]],
+            prf="SHA384" if match[1] == "SHA384" else "SHA256",
         )
     return None
 

@@ -180,11 +180,11 @@ class RecordReader:
         if self.mode is not READING or not self.is_clear:
             return
         if len(self._buffer) > 5 and self._buffer[0] == HANDSHAKE:
-            held, mark = bytes(self._buffer[5:]), self._mark(self._start)
+            head, mark = bytes(self._buffer[5:]), self._mark(self._start)
             if self._message is None:
-                self._messages(held, 0, len(held), mark)
+                self._messages(head, 0, len(head), mark)
             else:
-                self._continue(held)
+                self._continue(head)
         message, self._message = self._message, None
         if message is not None and len(message) >= 4:
             self._sink.beginning(self.lane, message[0], bytes(message[4:]), self._message_mark)

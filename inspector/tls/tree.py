@@ -89,16 +89,16 @@ class FieldReader:
 
 def fields(reader: Reader, read: Callable[[FieldReader], None]) -> tuple[Node, ...]:
     """The nodes that ``read`` finds; what it leaves, or cannot read, has a node of its own."""
-    found = FieldReader(reader)
+    reader_of_fields = FieldReader(reader)
     try:
-        read(found)
-        found.rest("trailing bytes")
+        read(reader_of_fields)
+        reader_of_fields.rest("trailing bytes")
     except Malformed as problem:
         reader.at = min(max(reader.at, problem.offset), reader.end)
-        found.nodes.append(
+        reader_of_fields.nodes.append(
             Node("malformed", f"{problem.text} at offset {problem.offset}", reader.at, reader.end - reader.at)
         )
-    nodes = tuple(found.nodes)
+    nodes = tuple(reader_of_fields.nodes)
     if len(nodes) > MOST_CHILDREN:
         kept = nodes[:MOST_CHILDREN]
         nodes = (*kept, Node("…", f"{len(nodes) - len(kept)} more", kept[-1].offset, 0))
@@ -353,14 +353,14 @@ def alert_tree(level: int, code: int) -> Node:
 
 def flattened(node: Node, path: str = "") -> dict[str, str]:
     """Each field's value by its path, in order; what holds others stands for itself only where it is empty."""
-    own = f"{path}.{node.name}" if path else node.name
+    own_path = f"{path}.{node.name}" if path else node.name
     if not node.children:
-        return {own: node.value}
-    found: dict[str, str] = {}
+        return {own_path: node.value}
+    flat: dict[str, str] = {}
     for child in node.children:
-        for name, value in flattened(child, own).items():
+        for name, value in flattened(child, own_path).items():
             key, number = name, 2
-            while key in found:
+            while key in flat:
                 key, number = f"{name} #{number}", number + 1
-            found[key] = value
-    return found
+            flat[key] = value
+    return flat

@@ -48,17 +48,17 @@ class Accepted(NamedTuple):
 @lru_cache(maxsize=128)
 def read_authorities(listed: bytes) -> Accepted:
     """The names of a list as it stood on the wire, whatever it holds. Raises nothing."""
-    found: dict[str, Authority] = {}
+    authorities: dict[str, Authority] = {}
     at = count = 0
     while at < len(listed):
         end = at + LENGTH + int.from_bytes(listed[at : at + LENGTH], "big")
         if count < bounds.AUTHORITIES:
             is_whole = end <= len(listed)
             authority = _read(listed[at + LENGTH : end]) if is_whole else _unread(listed[at:])
-            found.setdefault(authority.key, authority)
+            authorities.setdefault(authority.key, authority)
         count += 1
         at = end
-    return Accepted(tuple(found.values()), max(count - bounds.AUTHORITIES, 0))
+    return Accepted(tuple(authorities.values()), max(count - bounds.AUTHORITIES, 0))
 
 
 def _read(encoded: bytes) -> Authority:

@@ -66,17 +66,17 @@ def find_backends(
     for service in services:
         members = [observed[i] for i in service.connections if not observed[i].health_check or observed[i].leaf]
         keys = _by_server(_keys(observed, members, certificates), members, servers)
-        found: dict[Key, BackendGroup] = {}
+        groups: dict[Key, BackendGroup] = {}
         addresses: dict[bytes, str] = {}
-        for seen in members:
-            key = keys.get(seen.index)
+        for member in members:
+            key = keys.get(member.index)
             if key is None:
                 continue
-            backend = found.get(key)
+            backend = groups.get(key)
             if backend is None:
-                label = _label(len(found))
+                label = _label(len(groups))
                 name = key[1].hex() if isinstance(key[1], bytes) else str(key[1])
-                backend = found[key] = BackendGroup(
+                backend = groups[key] = BackendGroup(
                     index=len(backends),
                     id=short_id("backend", service.id, key[0], name),
                     service=service.index,
@@ -87,28 +87,28 @@ def find_backends(
                     connections=[],
                 )
                 backends.append(backend)
-            seen.backend = backend.index
-            _add(backend, seen, key, addresses, servers.get(seen.index, ""))
+            member.backend = backend.index
+            _add(backend, member, key, addresses, servers.get(member.index, ""))
     return backends
 
 
-def _add(backend: BackendGroup, seen: Observed, key: Key, addresses: dict[bytes, str], name: str) -> None:
-    server = seen.legs[-1].server if seen.packed_legs else seen.server
-    backend.connections.append(seen.index)
+def _add(backend: BackendGroup, observed: Observed, key: Key, addresses: dict[bytes, str], name: str) -> None:
+    server = observed.legs[-1].server if observed.packed_legs else observed.server
+    backend.connections.append(observed.index)
     basis = {
-        "endpoint": "leg" if seen.packed_legs else "address",
-        "leaf": "certificate" if seen.leaf else "session",
+        "endpoint": "leg" if observed.packed_legs else "address",
+        "leaf": "certificate" if observed.leaf else "session",
         "log": "log",
     }[key[0]]
     for reason in (basis, *(("log",) if name else ())):
         if reason not in backend.basis:
             backend.basis.append(reason)
     backend.server = backend.server or name
-    leaf = seen.leaf
+    leaf = observed.leaf
     if leaf is not None and leaf not in backend.leaves:
         if backend.leaves:
             backend.rotations.append(
-                Rotation(backend.leaves[-1], leaf, seen.client_leg.handshake.answer_ns, seen.index)
+                Rotation(backend.leaves[-1], leaf, observed.client_leg.handshake.answer_ns, observed.index)
             )
         backend.leaves.append(leaf)
     address = addresses.get(server.address) or addresses.setdefault(server.address, ip_text(server.address))
@@ -122,34 +122,34 @@ def _keys(
     """What identifies the back end of each connection, where anything does."""
     endpoints = _distinguishing_endpoints(members)
     shown: dict[bytes, set[PackedEndpoint]] = {}
-    for seen in members:
-        endpoint = endpoints.get(seen.index)
-        if endpoint is not None and seen.leaf is not None:
-            shown.setdefault(seen.leaf, set()).add(endpoint)
+    for member in members:
+        endpoint = endpoints.get(member.index)
+        if endpoint is not None and member.leaf is not None:
+            shown.setdefault(member.leaf, set()).add(endpoint)
     successor = {} if endpoints else successors(members, certificates)
-    lines = {successor.get(seen.leaf, seen.leaf) for seen in members if seen.leaf is not None}
+    lines = {successor.get(member.leaf, member.leaf) for member in members if member.leaf is not None}
     only_leaf = next(iter(lines)) if len(lines) == 1 else None
     keys: dict[int, Key] = {}
-    for seen in members:
-        endpoint = endpoints.get(seen.index)
-        leaf = seen.leaf
+    for member in members:
+        endpoint = endpoints.get(member.index)
+        leaf = member.leaf
         if endpoint is not None:
-            keys[seen.index] = ("endpoint", f"{ip_text(endpoint.address)}:{endpoint.port}")
+            keys[member.index] = ("endpoint", f"{ip_text(endpoint.address)}:{endpoint.port}")
         elif leaf is not None:
             where = shown.get(leaf, set())
             only = next(iter(where)) if len(where) == 1 else None
-            keys[seen.index] = (
+            keys[member.index] = (
                 ("endpoint", f"{ip_text(only.address)}:{only.port}") if only else ("leaf", successor.get(leaf, leaf))
             )
-        elif (seen.is_resumed or seen.kind == "psk") and seen.entry.session is not None:
-            session = seen.entry.session
+        elif (member.is_resumed or member.kind == "psk") and member.entry.session is not None:
+            session = member.entry.session
             issuer = session.issuer
             if issuer is not None and issuer in keys:
-                keys[seen.index] = keys[issuer]
+                keys[member.index] = keys[issuer]
             elif session.leaf is not None:
-                keys[seen.index] = ("leaf", successor.get(session.leaf, session.leaf))
-            elif issuer is None and only_leaf is not None and not seen.is_tls13:
-                keys[seen.index] = ("leaf", only_leaf)
+                keys[member.index] = ("leaf", successor.get(session.leaf, session.leaf))
+            elif issuer is None and only_leaf is not None and not member.is_tls13:
+                keys[member.index] = ("leaf", only_leaf)
     return keys
 
 
@@ -159,51 +159,51 @@ def _by_server(keys: dict[int, Key], members: list[Observed], servers: Mapping[i
 
     Where server and key say the same, the key stays, and with it the back end's id.
     """
-    if not any(seen.index in servers for seen in members):
+    if not any(observed.index in servers for observed in members):
         return keys
-    told: dict[Key, set[str]] = {}
+    names_of_servers: dict[Key, set[str]] = {}
     shown: dict[str, set[Key]] = {}
-    for seen in members:
-        key, server = keys.get(seen.index), servers.get(seen.index)
-        if server and key is not None and (seen.leaf is not None or key[0] == "endpoint"):
-            told.setdefault(key, set()).add(server)
+    for observed in members:
+        key, server = keys.get(observed.index), servers.get(observed.index)
+        if server and key is not None and (observed.leaf is not None or key[0] == "endpoint"):
+            names_of_servers.setdefault(key, set()).add(server)
             shown.setdefault(server, set()).add(key)
 
     def known(server: str) -> Key:
         only = next(iter(shown[server])) if len(shown.get(server, ())) == 1 else None
-        return only if only is not None and told[only] == {server} else ("log", server)
+        return only if only is not None and names_of_servers[only] == {server} else ("log", server)
 
-    found: dict[int, Key] = {}
-    for seen in members:
-        key, server = keys.get(seen.index), servers.get(seen.index)
-        if not server and key in told:
-            server = next(iter(told[key])) if len(told[key]) == 1 else None
+    distinguished: dict[int, Key] = {}
+    for observed in members:
+        key, server = keys.get(observed.index), servers.get(observed.index)
+        if not server and key in names_of_servers:
+            server = next(iter(names_of_servers[key])) if len(names_of_servers[key]) == 1 else None
             key = None
         if server:
-            found[seen.index] = known(server)
+            distinguished[observed.index] = known(server)
         elif key is not None:
-            found[seen.index] = key
-    return found
+            distinguished[observed.index] = key
+    return distinguished
 
 
 def _distinguishing_endpoints(members: list[Observed]) -> dict[int, PackedEndpoint]:
     """The server address of each connection where addresses tell back ends apart."""
-    found = {s.index: s.legs[-1].server for s in members if s.packed_legs}
-    if found:
-        return found
+    endpoints = {s.index: s.legs[-1].server for s in members if s.packed_legs}
+    if endpoints:
+        return endpoints
     direct: dict[int, PackedEndpoint] = {}
     distinct: dict[PackedEndpoint, PackedEndpoint] = {}
-    for seen in members:
-        server = seen.server
-        direct[seen.index] = distinct.setdefault(server, server)
+    for observed in members:
+        server = observed.server
+        direct[observed.index] = distinct.setdefault(server, server)
     if len(distinct) < 2:
         return {}
     shown: dict[PackedEndpoint, list[bytes]] = {}
-    for seen in members:
-        if seen.leaf is not None:
-            leaves = shown.setdefault(direct[seen.index], [])
-            if not leaves or leaves[-1] != seen.leaf:
-                leaves.append(seen.leaf)
+    for observed in members:
+        if observed.leaf is not None:
+            leaves = shown.setdefault(direct[observed.index], [])
+            if not leaves or leaves[-1] != observed.leaf:
+                leaves.append(observed.leaf)
     if any(len(leaves) > len(set(leaves)) or len(set(leaves)) > 2 for leaves in shown.values()):
         return {}  # one address shows certificates in turn: it is a balancer too
     every = [leaf for leaves in shown.values() for leaf in set(leaves)]

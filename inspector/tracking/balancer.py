@@ -60,7 +60,7 @@ class Start(NamedTuple):
     """A moment of a connection that a line may name, and the connection's place."""
 
     ns: int
-    place: int
+    connection: int
 
 
 def balanced(observed: Sequence[Observed], logs: Sequence[LogFacts]) -> Balanced:
@@ -69,39 +69,39 @@ def balanced(observed: Sequence[Observed], logs: Sequence[LogFacts]) -> Balanced
     if not any(log.proxied or log.others or log.untimed for log in logs):
         return result
     starts: dict[Key, list[Start]] = {}
-    for seen in observed:
-        for end in {leg.client for leg in (seen.client_leg, *seen.legs)}:
-            starts.setdefault((ip_text(end.address), end.port), []).append(Start(seen.first_ns, seen.index))
-    for place, log in enumerate(logs):
+    for member in observed:
+        for end in {leg.client for leg in (member.client_leg, *member.legs)}:
+            starts.setdefault((ip_text(end.address), end.port), []).append(Start(member.first_ns, member.index))
+    for index, log in enumerate(logs):
         if not (log.proxied or log.form == "haproxy"):
             continue
-        reasons = result.unjoined.setdefault(place, Counter())
+        reasons = result.unjoined.setdefault(index, Counter())
         reasons.update(other_client=log.others, unreadable_time=log.untimed)
         for has_zone, is_end in ((True, False), (False, False), (True, True), (False, True)):
             entries = [entry for entry in log.proxied if entry.has_zone == has_zone and entry.is_end == is_end]
             if entries:
-                _join(result, place, entries, _ends(observed, starts) if is_end else starts)
+                _join(result, index, entries, _ends(observed, starts) if is_end else starts)
     return result
 
 
 def _ends(observed: Sequence[Observed], starts: dict[Key, list[Start]]) -> dict[Key, list[Start]]:
     """When each connection ended."""
-    places = {seen.index: seen for seen in observed}
+    places = {member.index: member for member in observed}
     return {
-        key: [Start(places[start.place].client_leg.last_ns, start.place) for start in found]
-        for key, found in starts.items()
+        key: [Start(places[start.connection].client_leg.last_ns, start.connection) for start in flow_starts]
+        for key, flow_starts in starts.items()
     }
 
 
-def _join(result: Balanced, place: int, entries: list[Proxied], starts: dict[Key, list[Start]]) -> None:
+def _join(result: Balanced, index: int, entries: list[Proxied], starts: dict[Key, list[Start]]) -> None:
     """Lines of one log whose times mean the same."""
-    reasons = result.unjoined[place]
+    reasons = result.unjoined[index]
     ours = [entry for entry in entries if (entry.client, entry.port) in starts]
     reasons["other_client"] += len(entries) - len(ours)
     if not ours:
         return
     resolution_ns = max(entry.resolution_ns for entry in ours)
-    wire = {key: sorted(start.ns for start in found) for key, found in starts.items()}
+    wire = {key: sorted(start.ns for start in flow_starts) for key, flow_starts in starts.items()}
     clock = clock_of(
         [(entry.ns, (entry.client, entry.port)) for entry in ours],
         wire,
@@ -113,7 +113,7 @@ def _join(result: Balanced, place: int, entries: list[Proxied], starts: dict[Key
     if not clock.segments and len(clock.offsets) != 1:
         reasons["clock_unknown"] += len(ours)
         return
-    result.clocks.setdefault(place, clock)
+    result.clocks.setdefault(index, clock)
     by_key: dict[Key, list[BalancerLine]] = {}
     for number, entry in enumerate(ours):
         [offset] = clock.at(number)
@@ -122,7 +122,7 @@ def _join(result: Balanced, place: int, entries: list[Proxied], starts: dict[Key
     others = dict.fromkeys(segment.offset for segment in clock.segments)
     for key, lines in by_key.items():
         lines.sort(key=lambda line: line.entry.ns - line.offset.ns)
-        free = sorted(start for start in starts[key] if start.place not in result.chosen)
+        free = sorted(start for start in starts[key] if start.connection not in result.chosen)
         tight_ns, wide_ns = early(EARLY_NS, resolution_ns), early(max(APART_NS, EARLY_NS), resolution_ns)
         ways = [(tight_ns, LATE_NS, None), *((tight_ns, LATE_NS, other) for other in others), (wide_ns, APART_NS, None)]
         for (
@@ -132,7 +132,7 @@ def _join(result: Balanced, place: int, entries: list[Proxied], starts: dict[Key
         ) in ways:  # a connection that was open when the clock was set was accepted by the clock before
             tried = lines if other is None else [line._replace(offset=other) for line in lines]
             pairs, left, free, doubtful = _in_order(tried, free, before_ns, after_ns)
-            result.chosen.update((start.place, BalancerChoice(place, line.entry)) for line, start in pairs)
+            result.chosen.update((start.connection, BalancerChoice(index, line.entry)) for line, start in pairs)
             reasons["ambiguous"] += doubtful
             kept = {line.entry.line for line in left}
             lines = [line for line in lines if line.entry.line in kept]
@@ -162,19 +162,19 @@ def _in_order(lines: list[BalancerLine], starts: list[Start], early_ns: int, lat
     pairs = [(lines[i], starts[j]) for i, j in forward.items() if backward.get(i) == j]
     doubtful = {i for i in forward.keys() | backward.keys() if forward.get(i) != backward.get(i)}
     claimed = {j for i in doubtful for j in (forward.get(i), backward.get(i)) if j is not None}
-    taken = {start for _, start in pairs}
+    used = {start for _, start in pairs}
     rest = [line for i, line in enumerate(lines) if i not in forward and i not in backward]
     return (
         pairs,
         rest,
-        [start for j, start in enumerate(starts) if start not in taken and j not in claimed],
+        [start for j, start in enumerate(starts) if start not in used and j not in claimed],
         len(doubtful),
     )
 
 
 def _matched(windows: list[tuple[int, int]], moments: list[int]) -> dict[int, int]:
     """As many pairs of windows and the moments in them as there can be without crossing, each as early as it can be."""
-    found: dict[int, int] = {}
+    matches: dict[int, int] = {}
     i = j = 0
     while i < len(windows) and j < len(moments):
         low, high = windows[i]
@@ -183,7 +183,7 @@ def _matched(windows: list[tuple[int, int]], moments: list[int]) -> dict[int, in
         elif moments[j] > high:
             i += 1
         else:
-            found[i] = j
+            matches[i] = j
             i += 1
             j += 1
-    return found
+    return matches

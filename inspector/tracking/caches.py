@@ -17,8 +17,8 @@ def find_caches(observed: Sequence[Observed]) -> list[int]:
     known begins anew.
     """
     first: list[int] = []
-    for seen in observed:
-        session = seen.entry.session
+    for member in observed:
+        session = member.entry.session
         issuer = session.issuer if session is not None else None
-        first.append(first[issuer] if issuer is not None and issuer < len(first) else seen.index)
+        first.append(first[issuer] if issuer is not None and issuer < len(first) else member.index)
     return first

@@ -29,18 +29,18 @@ def read_certificate_file(path: str) -> list[bytes]:
             data = file.read(MOST_BYTES)
     except OSError as error:
         raise UnreadableError(f"{path}: {error.strerror or error}") from None
-    found = [_decoded(block, path) for block in PEM.findall(data)]
-    if not found and data.startswith(SEQUENCE):
-        found = [data]
-    for der in found:
+    certificates = [_decoded(block, path) for block in PEM.findall(data)]
+    if not certificates and data.startswith(SEQUENCE):
+        certificates = [data]
+    for der in certificates:
         problem = parse(der).problem
         if problem is not None and problem.kind == "structure":
             raise UnreadableError(f"{path}: not a certificate: its bytes are none, or not all of one")
-    if not found:
+    if not certificates:
         raise UnreadableError(
             f"{path}: no certificate in this file", "inspector compare reads PEM, DER, bundles of PEM, and captures"
         )
-    return found
+    return certificates
 
 
 def _decoded(block: bytes, path: str) -> bytes:

@@ -79,7 +79,7 @@ def parse(der: bytes) -> ParsedCertificate:
     names = reading.names
     stands = names.dns + names.ips
     is_refused = problem is not None and problem.is_read_by_java is False
-    taken = names if names.flaw is None else names._replace(dns=(), ips=())
+    accepted = names if names.flaw is None else names._replace(dns=(), ips=())
     sha256 = hashlib.sha256(der).digest()
     return ParsedCertificate(
         sha256=sha256,
@@ -89,7 +89,7 @@ def parse(der: bytes) -> ParsedCertificate:
         not_before=reading.not_before,
         not_after=reading.not_after,
         identity=Identity(
-            sha256, taken.ips, taken.dns, _canonical(reading.subject), _canonical(reading.issuer), not is_refused
+            sha256, accepted.ips, accepted.dns, _canonical(reading.subject), _canonical(reading.issuer), not is_refused
         ),
         key=reading.key.text if reading.key is not None else "unknown",
         signature=reading.signature or "unknown",

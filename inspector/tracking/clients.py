@@ -40,9 +40,9 @@ UNKNOWN = Stack("unknown", ())
 
 
 def _in_order(extensions: tuple[int, ...], order: tuple[int, ...]) -> bool:
-    place = {kind: i for i, kind in enumerate(order)}
+    rank = {kind: i for i, kind in enumerate(order)}
     try:
-        places = [place[kind] for kind in extensions]
+        places = [rank[kind] for kind in extensions]
     except KeyError:
         return False
     return places == sorted(places)

@@ -48,11 +48,11 @@ class LogClock(NamedTuple):
         """Whether it is known at all places."""
         return bool(self.segments) or (len(self.offsets) == 1 and not self.offsets[0].is_weak)
 
-    def at(self, place: int) -> list[Offset]:
+    def at(self, line: int) -> list[Offset]:
         """The offsets that an entry's time may have."""
         if not self.segments:
             return self.offsets
-        return [self.segments[max(bisect_right(self.segments, place, key=lambda segment: segment.first) - 1, 0)].offset]
+        return [self.segments[max(bisect_right(self.segments, line, key=lambda segment: segment.first) - 1, 0)].offset]
 
 
 def clock_of(
@@ -79,13 +79,13 @@ def clock_of(
     def moment(entry: tuple[int, K], offset: Offset) -> int | None:
         low, high = offset.window(entry[0], before_ns, late_ns)
         moments = wire[entry[1]]
-        place = bisect_left(moments, low)
-        return moments[place] if place < len(moments) and moments[place] <= high else None
+        low_index = bisect_left(moments, low)
+        return moments[low_index] if low_index < len(moments) and moments[low_index] <= high else None
 
-    found = best(entries)
-    candidates = found[:MOST]
+    offsets_tried = best(entries)
+    candidates = offsets_tried[:MOST]
     if not candidates or candidates[0].is_weak:
-        return LogClock(found, [])
+        return LogClock(offsets_tried, [])
     rest = list(entries)
     while len(candidates) < MOST:
         rest = [entry for entry in rest if all(moment(entry, offset) is None for offset in candidates)]
@@ -94,10 +94,10 @@ def clock_of(
             break
         candidates.append(more[0])
     if len(candidates) < 2:
-        return LogClock(found, [])
+        return LogClock(offsets_tried, [])
     moments = [[moment(entry, offset) for offset in candidates] for entry in entries]
     segments = _segments(moments, candidates)
-    return LogClock(found, segments if _follow(segments, moments, candidates) else [])
+    return LogClock(offsets_tried, segments if _follow(segments, moments, candidates) else [])
 
 
 def _segments(moments: list[list[int | None]], candidates: list[Offset]) -> list[Segment]:
@@ -117,9 +117,9 @@ def _segments(moments: list[list[int | None]], candidates: list[Offset]) -> list
         states.append(state)
     states.reverse()
     return [
-        Segment(place, candidates[state])
-        for place, state in enumerate(states)
-        if not place or states[place - 1] != state
+        Segment(index, candidates[state])
+        for index, state in enumerate(states)
+        if not index or states[index - 1] != state
     ]
 
 

@@ -91,8 +91,8 @@ def offsets(
     seconds and a zone, although that may be chance, the offset is weak.
     """
     return [
-        found._replace(resolution_ns=resolution_ns)
-        for found in _offsets(classes, early(early_ns, resolution_ns), late_ns, has_zone)
+        candidate._replace(resolution_ns=resolution_ns)
+        for candidate in _offsets(classes, early(early_ns, resolution_ns), late_ns, has_zone)
     ]
 
 
@@ -123,19 +123,23 @@ def _offsets(classes: Sequence[Times], early_ns: int, late_ns: int, has_zone: bo
         tiers.append((shifted, (2 * ZONE_QUARTERS + 1) * 2 * SKEW_NS / width))
     kept = len(tiers)
     tiers.append((best(differences), 2 * FARTHEST_NS / width))
-    judged = [(found, places * _by_chance(differences, share, found[0], width)) for found, places in tiers if found]
+    judged = [
+        (candidates, places * _by_chance(differences, share, candidates[0], width))
+        for candidates, places in tiers
+        if candidates
+    ]
     if (
         has_zone
         and exact
         and (
             judged[0][1] < CHANCE_AGREED
-            or exact[0].matched >= NEARLY_ALL * _inside(classes, exact[0], early_ns, late_ns) > FEW
+            or exact[0].matched >= NEARLY_ALL * _count_within(classes, exact[0], early_ns, late_ns) > FEW
         )
     ):
         return exact[:TRIED]
-    found, expected = min(judged, key=lambda tier: max(tier[1], 1e-9))
+    candidates, expected = min(judged, key=lambda tier: max(tier[1], 1e-9))
     if expected < CHANCE:
-        return found[:TRIED]
+        return candidates[:TRIED]
     total = sum(len(c.log) for c in classes)
     return next(
         (
@@ -147,7 +151,7 @@ def _offsets(classes: Sequence[Times], early_ns: int, late_ns: int, has_zone: bo
     )
 
 
-def _inside(classes: Sequence[Times], offset: Offset, early_ns: int, late_ns: int) -> int:
+def _count_within(classes: Sequence[Times], offset: Offset, early_ns: int, late_ns: int) -> int:
     """How many entries fall into the captured time at an offset."""
     first, last = min(c.wire[0] for c in classes if c.wire), max(c.wire[-1] for c in classes if c.wire)
     return sum(first - early_ns <= ns - offset.ns <= last + late_ns for c in classes for ns in c.log)
@@ -177,7 +181,7 @@ def _by_chance(differences: I64, share: float, offset: Offset, width: int) -> fl
 def _differences(classes: Sequence[Times]) -> tuple[I64, float]:
     """Log minus wire of all pairs, or of as many as there is room for; and the share of those."""
     pairs = sum(len(c.log) * len(c.wire) for c in classes)
-    found: list[I64] = []
+    differences: list[I64] = []
     room, used = PAIRS, 0
     for log, wire in classes:
         if not log or not wire:
@@ -186,10 +190,10 @@ def _differences(classes: Sequence[Times]) -> tuple[I64, float]:
         step = -(-len(log) // most)
         some = log[::step]
         difference = (np.array(some, np.int64)[:, None] - np.array(wire, np.int64)[None, :]).ravel()
-        found.append(difference[np.abs(difference) <= FARTHEST_NS])
+        differences.append(difference[np.abs(difference) <= FARTHEST_NS])
         used += len(some) * len(wire)
         room = max(room - len(difference), 1)
-    return (np.sort(np.concatenate(found)), used / pairs) if found else (np.zeros(0, np.int64), 1.0)
+    return (np.sort(np.concatenate(differences)), used / pairs) if differences else (np.zeros(0, np.int64), 1.0)
 
 
 def _quarters(differences: I64) -> I64:
@@ -219,19 +223,19 @@ def _best(classes: Sequence[Times], differences: I64, early_ns: int, late_ns: in
         fitted = _fitted(classes, int(differences[start]), width)
         if not len(fitted):
             continue
-        found = Offset(int(fitted.max()) - late_ns, int(fitted.min()) + early_ns, len(fitted))
-        if best and found.matched < best[0].matched:
+        offset = Offset(int(fitted.max()) - late_ns, int(fitted.min()) + early_ns, len(fitted))
+        if best and offset.matched < best[0].matched:
             continue
-        if best and found.matched > best[0].matched:
+        if best and offset.matched > best[0].matched:
             best = []
-        if not any(o.low_ns <= found.high_ns and found.low_ns <= o.high_ns for o in best):
-            best.append(found)
+        if not any(o.low_ns <= offset.high_ns and offset.low_ns <= o.high_ns for o in best):
+            best.append(offset)
     return best
 
 
 def _fitted(classes: Sequence[Times], low: int, width: int) -> I64:
     """Differences from ``low`` to ``low + width``, each entry and each moment once, as many as there can be."""
-    found: list[int] = []
+    fitted: list[int] = []
     for log, wire in classes:
         i = j = 0
         while i < len(log) and j < len(wire):
@@ -241,7 +245,7 @@ def _fitted(classes: Sequence[Times], low: int, width: int) -> I64:
             elif difference > low + width:
                 j += 1
             else:
-                found.append(difference)
+                fitted.append(difference)
                 i += 1
                 j += 1
-    return np.array(found, np.int64)
+    return np.array(fitted, np.int64)

@@ -67,17 +67,17 @@ def gave_up(client_leg: ConnectionFacts, closed_by: str | None) -> bool:
     client).
     """
     handshake = client_leg.handshake
-    seen = handshake.seen
+    messages = handshake.messages
     if (
-        not seen & facts.S_CERTIFICATE
-        or seen & (facts.C_KEY_EXCHANGE | facts.C_CHANGE | facts.C_SEALED)
+        not messages & facts.S_CERTIFICATE
+        or messages & (facts.C_KEY_EXCHANGE | facts.C_CHANGE | facts.C_SEALED)
         or is_tls13(handshake)
     ):
         return False
     if (
         client_leg.from_client.application_records
         or client_leg.from_server.application_records
-        or seen & (facts.S_CHANGE | facts.S_SEALED)
+        or messages & (facts.S_CHANGE | facts.S_SEALED)
     ):
         return False  # a server goes on only behind the client's Finished
     fatal = next((a for a in client_leg.alerts if a.level == FATAL), None)
@@ -87,7 +87,7 @@ def gave_up(client_leg: ConnectionFacts, closed_by: str | None) -> bool:
         return False
     return bool(
         closed_by == "client"
-        and seen & facts.S_DONE
+        and messages & facts.S_DONE
         and _has_read_certificate(client_leg)
         and (fatal is None or _closed_before(client_leg, fatal))
     )
@@ -129,10 +129,10 @@ def is_unanswered(client_leg: ConnectionFacts, alert: AlertFact) -> bool:
 
 def server_was_gone(client_leg: ConnectionFacts, alert: AlertFact) -> bool:
     """Whether the server closed before it had the client's alert, and before that was sent."""
-    found = first_close(client_leg.from_server)
-    if found is None or found[0].is_answer:
+    server_close = first_close(client_leg.from_server)
+    if server_close is None or server_close[0].is_answer:
         return False
-    close = found[0]
+    close = server_close[0]
     return close.ns <= alert.ns and not close.acked >= _end(client_leg.from_client) > 0
 
 

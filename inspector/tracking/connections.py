@@ -6,11 +6,12 @@ frames aside.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Literal, Protocol
 
 from msgspec import Struct
 
 from inspector import bounds
+from inspector.errors.decryption import NotDecrypted
 from inspector.facts import (
     C_BEGUN_FLIGHT,
     C_LOST_FLIGHT,
@@ -74,7 +75,7 @@ class RecordDecryptor(Protocol):
 
     def broken(self, lane: int) -> None: ...
 
-    def outcome(self) -> tuple[str, tuple[int, int]]: ...
+    def outcome(self) -> tuple[NotDecrypted | Literal[""], tuple[int, int]]: ...
 
     def close(self) -> None: ...
 
@@ -340,7 +341,7 @@ class ConnectionAssembly:
         handshake = self.handshakes[min(number, len(self.handshakes) - 1)]
         letter = self._read(handshake, lane, kind, body, mark)
         if number:
-            handshake.seen |= (CLIENT_BITS if lane == self.client_lane else SERVER_BITS).get(letter.decode(), 0)
+            handshake.messages |= (CLIENT_BITS if lane == self.client_lane else SERVER_BITS).get(letter.decode(), 0)
         self.event(lane, decrypted_letter(letter), len(body) + 4, mark)
         if kind == FINISHED and not is_tls13(self.handshake):
             self._rounds[lane] += 1
@@ -349,21 +350,21 @@ class ConnectionAssembly:
         """A ChangeCipherSpec that was decrypted."""
         number = self._rounds[lane]
         if 0 < number < len(self.handshakes):
-            self.handshakes[number].seen |= (CLIENT_BITS if lane == self.client_lane else SERVER_BITS)["I"]
+            self.handshakes[number].messages |= (CLIENT_BITS if lane == self.client_lane else SERVER_BITS)["I"]
         self.event(lane, decrypted_letter(b"I"), 1, mark)
 
     def unsealed_alert(self, lane: int, level: int, code: int, mark: Mark) -> None:
         """An alert that was decrypted."""
         self.event(lane, decrypted_letter(b"L"), code, mark)
         known = AlertNote(lane, level, code, mark, True)
-        for place, alert in enumerate(self.alerts):
+        for index, alert in enumerate(self.alerts):
             if (
                 alert.lane == lane
                 and not alert.decrypted
                 and alert.mark == mark
                 and (alert.level is None or alert.level <= 0)
             ):
-                self.alerts[place] = known
+                self.alerts[index] = known
                 return
         if not self.is_full:
             self.alerts.append(known)
@@ -386,17 +387,19 @@ class ConnectionAssembly:
         """All alerts by time."""
         if not self.alerts:
             return ()
-        found: list[AlertFact] = []
+        facts_of_alerts: list[AlertFact] = []
         for alert in self.alerts:
             level, code = alert.level, alert.code
             if (
                 level is not None and level <= 0 and not alert.decrypted
             ):  # behind a ChangeCipherSpec: readable only where the suite does not encrypt
                 level, code = (-level, code) if -level in (1, 2) and self._is_null() else (None, None)
-            found.append(AlertFact(alert.lane == client, level, code, alert.mark[1], alert.mark[2], alert.decrypted))
-        if len(found) > 1:
-            found.sort(key=lambda a: (a.ns, a.frame))
-        return tuple(found)
+            facts_of_alerts.append(
+                AlertFact(alert.lane == client, level, code, alert.mark[1], alert.mark[2], alert.decrypted)
+            )
+        if len(facts_of_alerts) > 1:
+            facts_of_alerts.sort(key=lambda a: (a.ns, a.frame))
+        return tuple(facts_of_alerts)
 
     def _is_null(self) -> bool:
         """Whether the cipher suite does not encrypt."""
@@ -408,12 +411,12 @@ class ConnectionAssembly:
         order = out_of_order(events)
         if not self.anomalies and not order:
             return ()
-        found = [
+        facts_of_anomalies = [
             AnomalyFact(kind, text, lane == client, offset, path, frame)
             for lane, kind, text, offset, path, frame in self.anomalies
         ]
-        found.sort(key=lambda a: (not a.from_client, a.offset))
-        return (*found, *order)
+        facts_of_anomalies.sort(key=lambda a: (not a.from_client, a.offset))
+        return (*facts_of_anomalies, *order)
 
     def event_facts(self, client: int) -> bytes:
         """All rungs by time; within a frame the order of the bytes is kept."""

@@ -46,12 +46,12 @@ def skews(sample: Iterable[ConnectionFacts], vantages: Vantages) -> dict[Pair, S
             quickest = _quickest(connection)
             if quickest != (None, None):
                 answers.setdefault(vantages.sides(connection), []).append(quickest)
-    found: dict[Pair, Skew] = {}
+    by_pair: dict[Pair, Skew] = {}
     for pair, members in answers.items():
         skew = _skew(members)
         if skew is not None:
-            found[pair] = skew
-    return found
+            by_pair[pair] = skew
+    return by_pair
 
 
 def _skew(members: list[tuple[int | None, int | None]]) -> Skew | None:
@@ -87,11 +87,11 @@ def _quickest(connection: ConnectionFacts) -> tuple[int | None, int | None]:
             first.setdefault((event.letter, event.from_client), event)
     servers = _between(first, ("s", True), ("s", False)) + _between(first, ("C", True), ("S", False))
     clients = _between(first, ("s", False), ("C", True)) + _between(first, ("N", False), ("G", True))
-    seen = connection.handshake.seen
-    if seen & facts.S_DONE:
+    messages = connection.handshake.messages
+    if messages & facts.S_DONE:
         servers += (
             _between(first, ("I", True), ("I", False))
-            if not seen & facts.S_TICKET
+            if not messages & facts.S_TICKET
             else _between(first, ("I", True), ("T", False))
         )
     elif (

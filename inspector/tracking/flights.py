@@ -129,8 +129,8 @@ class Measure:
                 )
 
     def _fits(self, event: Event, length: int) -> bool:
-        found = self.extent(event)
-        return found is not None and found.has(length)
+        extent = self.extent(event)
+        return extent is not None and extent.has(length)
 
     def extent(self, event: Event) -> Extent | None:
         """How long a record's plaintext is."""
@@ -142,10 +142,10 @@ class Measure:
         """How long all of them are together."""
         whole = NOTHING
         for event in events:
-            found = self.extent(event)
-            if found is None:
+            extent = self.extent(event)
+            if extent is None:
                 return None
-            whole = whole.plus(found)
+            whole = whole.plus(extent)
         return whole
 
 
@@ -187,8 +187,8 @@ def compare(first: FirstFlight | None, attempt: Renegotiation, measure: Measure)
         return FlightComparison("unknown", "abbreviated: no certificate is sent")
     if len(sizes) == 1 and sizes[0].high < first.sizes["X"] and attempt.state != "completed":
         return FlightComparison("unknown", "the flight is not all there")
-    own = _own_records(first, sizes)
-    return own if own is not None else _together(first, attempt, measure, sizes)
+    by_records = _own_records(first, sizes)
+    return by_records if by_records is not None else _together(first, attempt, measure, sizes)
 
 
 def _own_records(first: FirstFlight, sizes: list[Extent]) -> FlightComparison | None:

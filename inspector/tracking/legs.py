@@ -23,9 +23,9 @@ PROXY = "proxy_v"
 
 
 class LegMatch(NamedTuple):
-    """``place``: among the connections, in their order."""
+    """``number``: among the connections, in their order."""
 
-    place: int
+    number: int
     packed: bytes
     facts: ConnectionFacts
 
@@ -43,9 +43,9 @@ def find_legs(facts: Facts, ordered: Sequence[bytes]) -> Legs:
     repeated = _repeated(ordered)
     if not repeated:
         return Legs({}, set())
-    for place, packed in enumerate(ordered):
+    for index, packed in enumerate(ordered):
         if packed[RANDOM] in repeated:
-            leg = LegMatch(place, packed, facts.unpack(packed))
+            leg = LegMatch(index, packed, facts.unpack(packed))
             same_hello = groups.setdefault(leg.facts.handshake.client_random, [])
             group = next((g for g in same_hello[-MOST_LEGS:] if _is_other_leg(g, leg.facts)), None)
             if group is None:
@@ -58,8 +58,8 @@ def find_legs(facts: Facts, ordered: Sequence[bytes]) -> Legs:
     others: set[int] = set()
     for group in joined:
         front, *rest = topology.order(group)
-        behind[front.place] = tuple(leg.packed for leg in rest)
-        others.update(leg.place for leg in rest)
+        behind[front.number] = tuple(leg.packed for leg in rest)
+        others.update(leg.number for leg in rest)
     return Legs(behind, others)
 
 
@@ -109,7 +109,7 @@ class Topology:
         votes = self._votes.setdefault((one.server, other.server), [0, 0, 0])
         votes[0] += (one.server.address == other.client.address) - (other.server.address == one.client.address)
         votes[1] += other.preamble.startswith(PROXY) - one.preamble.startswith(PROXY)
-        mine, theirs = _took(one), _took(other)
+        mine, theirs = _duration(one), _duration(other)
         if mine is not None and theirs is not None:
             votes[2] += (mine > theirs) - (mine < theirs)
 
@@ -119,15 +119,15 @@ class Topology:
 
     def _compare(self, one: LegMatch, other: LegMatch) -> int:
         a, b = one.facts.server, other.facts.server
-        addresses, proxied, took = self._votes.get((a, b), (0, 0, 0))
+        addresses, proxied, spoken = self._votes.get((a, b), (0, 0, 0))
         spread = len(self._partners.get(a, ())) - len(self._partners.get(b, ()))
-        for nearer in (addresses, proxied, spread, took):
+        for nearer in (addresses, proxied, spread, spoken):
             if nearer:
                 return -1 if nearer > 0 else 1
-        return one.place - other.place
+        return one.number - other.number
 
 
-def _took(leg: ConnectionFacts) -> int | None:
+def _duration(leg: ConnectionFacts) -> int | None:
     """Nanoseconds from ClientHello to ServerHello."""
     handshake = leg.handshake
     return handshake.answer_ns - handshake.hello_ns if handshake.hello_ns and handshake.answer_ns else None

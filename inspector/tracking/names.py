@@ -17,7 +17,7 @@ def covers(certificate: ParsedCertificate, name: str) -> bool:
         return True
     offered = identity.dns_names or (certificate.common_name,)
     parent = wanted.partition(".")[2]
-    return any(own.rstrip(".").lower() in (wanted, f"*.{parent}" if parent else wanted) for own in offered)
+    return any(pattern.rstrip(".").lower() in (wanted, f"*.{parent}" if parent else wanted) for pattern in offered)
 
 
 def authority(certificate: ParsedCertificate) -> str:

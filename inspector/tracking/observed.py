@@ -12,6 +12,7 @@ from typing import Literal, TypeVar, cast
 from msgspec import Struct
 
 from inspector import facts
+from inspector.errors.decryption import NotDecrypted
 from inspector.facts import AlertFact, ConnectionFacts, Facts, HandshakeFacts, PackedEndpoint, unpack_events
 from inspector.tls.registry import FATAL
 from inspector.tls.shapes import AnswerShape, HelloShape
@@ -60,7 +61,7 @@ class Observed(Struct, gc=False):
     closed_how: Literal["fin", "rst"] | None
     gave_up: bool
     offers: bool
-    secrets: str | None
+    secrets: NotDecrypted | str | None
     renegotiations: tuple[Renegotiation, ...] = ()
     service: int = -1
     client: int = -1
@@ -155,31 +156,31 @@ def observe(facts: Facts, ledger: Ledger, wanted: Callable[[ConnectionFacts], bo
     The same handshake seen on several legs is one connection: the leg nearest to the client tells it.
     """
     shared = Shared()
-    found: list[Observed] = []
+    members: list[Observed] = []
     inner = Inner(ledger)
     in_turn = ordered(facts)
     if wanted is not None:
         in_turn = [packed for packed in in_turn if wanted(facts.unpack(packed))]
     legs = find_legs(facts, in_turn)
-    for place, packed in enumerate(in_turn):
-        if place in legs.others:
+    for index, packed in enumerate(in_turn):
+        if index in legs.others:
             continue
         client_leg = facts.unpack(packed)
-        seen = _observed(facts, packed, client_leg, shared)
-        seen.index = len(found)
-        seen.packed_legs = legs.behind.get(place, ())
-        seen.gap_bytes += sum(leg.from_client.gap + leg.from_server.gap for leg in seen.legs)
-        inner.enter_before(seen.hello_ns)
-        peers = (seen.client_address, seen.server)
+        observed = _observed(facts, packed, client_leg, shared)
+        observed.index = len(members)
+        observed.packed_legs = legs.behind.get(index, ())
+        observed.gap_bytes += sum(leg.from_client.gap + leg.from_server.gap for leg in observed.legs)
+        inner.enter_before(observed.hello_ns)
+        peers = (observed.client_address, observed.server)
         closed = client_leg.from_client.fin or client_leg.from_client.rst
         closed_ns = closed.ns if closed is not None and ledger.tick_ns else None
-        seen.entry = ledger.enter(seen.index, client_leg.handshake, seen.kind, peers, closed_ns)
-        if seen.may_have_resumed:
-            ledger.cloud(peers, seen.hello_ns)
-        inner.add(seen, client_leg)
-        found.append(seen)
+        observed.entry = ledger.enter(observed.index, client_leg.handshake, observed.kind, peers, closed_ns)
+        if observed.may_have_resumed:
+            ledger.cloud(peers, observed.hello_ns)
+        inner.add(observed, client_leg)
+        members.append(observed)
     inner.enter_before(None)
-    return found
+    return members
 
 
 class Inner:
@@ -189,13 +190,13 @@ class Inner:
         self._ledger = ledger
         self._waiting: list[tuple[int, int, int, Renegotiation, HandshakeFacts]] = []
 
-    def add(self, seen: Observed, client_leg: ConnectionFacts) -> None:
+    def add(self, observed: Observed, client_leg: ConnectionFacts) -> None:
         """Those of a connection."""
-        for number, attempt in enumerate(seen.renegotiations):
-            if attempt.inside >= 0:
-                handshake = client_leg.inside[attempt.inside]
+        for number, attempt in enumerate(observed.renegotiations):
+            if attempt.handshake_index >= 0:
+                handshake = client_leg.renegotiations[attempt.handshake_index]
                 heapq.heappush(
-                    self._waiting, (handshake.hello_ns or attempt.ns, seen.index, number, attempt, handshake)
+                    self._waiting, (handshake.hello_ns or attempt.ns, observed.index, number, attempt, handshake)
                 )
 
     def enter_before(self, ns: int | None) -> None:
@@ -262,7 +263,7 @@ def _has_odd_version(client_leg: ConnectionFacts) -> bool:
 def _outcome(client_leg: ConnectionFacts) -> Outcome:
     """The contract's table."""
     handshake, client, server = client_leg.handshake, client_leg.from_client, client_leg.from_server
-    seen = handshake.seen
+    messages = handshake.messages
     if is_tls13(handshake):
         alert = client.application_records == 1 and client.application_bytes < SHORTEST_FINISHED_RECORD
         if (client_leg.secrets == "" and _rejected(client_leg)) or is_refused(client_leg):
@@ -274,7 +275,7 @@ def _outcome(client_leg: ConnectionFacts) -> Outcome:
     if any(a.level == FATAL for a in client_leg.alerts):
         return "aborted"
     whole = client.packets and server.packets and not (client.lost or server.lost or client.searched or server.searched)
-    if (client.fin or client.rst or server.fin or server.rst) and whole and seen & (facts.C_HELLO | facts.S_HELLO):
+    if (client.fin or client.rst or server.fin or server.rst) and whole and messages & (facts.C_HELLO | facts.S_HELLO):
         return "aborted"
     return "incomplete"
 
@@ -298,9 +299,9 @@ def _rejected(client_leg: ConnectionFacts) -> bool:
 
 
 def _both_finished(client_leg: ConnectionFacts) -> bool:
-    client, server, seen = client_leg.from_client, client_leg.from_server, client_leg.handshake.seen
-    ours = seen & facts.C_SEALED or (seen & facts.C_CHANGE and client.application_records)
-    theirs = seen & facts.S_SEALED or (seen & facts.S_CHANGE and server.application_records)
+    client, server, messages = client_leg.from_client, client_leg.from_server, client_leg.handshake.messages
+    ours = messages & facts.C_SEALED or (messages & facts.C_CHANGE and client.application_records)
+    theirs = messages & facts.S_SEALED or (messages & facts.S_CHANGE and server.application_records)
     if ours and theirs:
-        return bool(seen & (facts.S_HELLO | facts.C_HELLO)) or not client_leg.syn
+        return bool(messages & (facts.S_HELLO | facts.C_HELLO)) or not client_leg.syn
     return bool(client.application_records and server.application_records and not is_tls13(client_leg.handshake))

@@ -25,13 +25,13 @@ Sample = tuple[int, int]
 
 
 class Offsets:
-    """``late``: by how much each clock is later than the one that is believed, where that is known. ``told``: how it is
-    known.
+    """``late``: by how much each clock is later than the one that is believed, where that is known. ``known``: how it
+    is known.
     """
 
     def __init__(self) -> None:
         self.late: dict[Vantage, int] = {}
-        self.told: dict[Vantage, ClockOffset] = {}
+        self.known: dict[Vantage, ClockOffset] = {}
 
 
 def offsets(handshakes: Iterable[Sequence[ConnectionFacts]], vantages: Vantages) -> Offsets:
@@ -41,16 +41,18 @@ def offsets(handshakes: Iterable[Sequence[ConnectionFacts]], vantages: Vantages)
     samples: dict[tuple[Vantage, Vantage], list[Sample]] = {}
     weight: dict[Vantage, int] = {}
     for members in handshakes:
-        seen: dict[Vantage, list[ConnectionFacts]] = {}
+        by_vantage: dict[Vantage, list[ConnectionFacts]] = {}
         for member in members:
-            there = seen.setdefault(vantages.home(member), [])
+            there = by_vantage.setdefault(vantages.home(member), [])
             if len(there) < MOST_LEGS:
                 there.append(member)
-        order = sorted(seen)
-        for place, one in enumerate(order):
+        order = sorted(by_vantage)
+        for index, one in enumerate(order):
             weight[one] = weight.get(one, 0) + 1
-            for other in order[place + 1 :]:
-                known = [sample for a in seen[one] for b in seen[other] if (sample := _sample(a, b)) is not None]
+            for other in order[index + 1 :]:
+                known = [
+                    sample for a in by_vantage[one] for b in by_vantage[other] if (sample := _sample(a, b)) is not None
+                ]
                 if known:
                     samples.setdefault((one, other), []).append(min(known, key=lambda s: s[1]))
     return agreed({pair: _summed(known) for pair, known in samples.items()}, weight)
@@ -79,24 +81,24 @@ def agreed(pairs: Mapping[tuple[Vantage, Vantage], tuple[int, int, int]], weight
     ``pairs``: how much later the second one's clock is, how much may be wrong in it, in nanoseconds, and by how many
     handshakes that is known.
     """
-    found = Offsets()
+    offsets = Offsets()
     links: dict[Vantage, list[tuple[int, Vantage, int, int]]] = {}
     for (one, other), (late, doubt, shared) in pairs.items():
         links.setdefault(one, []).append((shared, other, late, doubt))
         links.setdefault(other, []).append((shared, one, -late, doubt))
     for root in sorted(links, key=lambda v: (-weight[v], v)):
-        if root in found.late:
+        if root in offsets.late:
             continue
-        found.late[root] = 0
+        offsets.late[root] = 0
         todo = [root]
         while todo:
             here = todo.pop(0)
             for count, there, late, doubt in sorted(links[here], key=lambda link: (-link[0], link[1])):
-                if there in found.late:
+                if there in offsets.late:
                     continue
-                total = found.late[here] + late
-                found.late[there] = total if abs(total) > max(NOTICED_NS, doubt) else 0
-                if found.late[there]:
-                    found.told[there] = ClockOffset(total, doubt, count, root[0])
+                total = offsets.late[here] + late
+                offsets.late[there] = total if abs(total) > max(NOTICED_NS, doubt) else 0
+                if offsets.late[there]:
+                    offsets.known[there] = ClockOffset(total, doubt, count, root[0])
                 todo.append(there)
-    return found
+    return offsets

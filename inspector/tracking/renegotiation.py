@@ -23,8 +23,8 @@ class Renegotiation(Struct, gc=False):
 
     *declined*: asked for or offered, and not entered; *aborted*: broken off after the server's flight began; ``by``:
     who did; ``ended``: the alert or close.
-    ``inside``: its place among the decrypted handshakes, or -1; for those ``kind``, ``reason`` and ``entry`` are as of
-    a connection's own handshake.
+    ``handshake_index``: its place among the decrypted handshakes, or -1; for those ``kind``, ``reason`` and ``entry``
+    are as of a connection's own handshake.
     """
 
     frame: int
@@ -39,7 +39,7 @@ class Renegotiation(Struct, gc=False):
     keyed: tuple[Event, ...]
     finished: int
     ended: int
-    inside: int = -1
+    handshake_index: int = -1
     kind: Kind | None = None
     reason: str = ""
     entry: LedgerEntry = NOTHING
@@ -64,8 +64,8 @@ class _Attempt:
 
     def has_flight(self) -> bool:
         """Whether the server sent something behind the ClientHello."""
-        hello = next((place for place, event in self.records if event.from_client), None)
-        return hello is not None and any(not event.from_client and place > hello for place, event in self.records)
+        hello = next((index for index, event in self.records if event.from_client), None)
+        return hello is not None and any(not event.from_client and index > hello for index, event in self.records)
 
 
 def renegotiates(events: bytes) -> bool:
@@ -85,12 +85,12 @@ def find_renegotiations(client_leg: ConnectionFacts) -> tuple[Renegotiation, ...
     if client_leg.handshake.answer is None or is_tls13(client_leg.handshake) or not renegotiates(client_leg.events):
         return ()
     events = [event for event in unpack_events(client_leg.events) if not event.decrypted]
-    found: list[Renegotiation] = []
+    attempts: list[Renegotiation] = []
     for attempt in _attempts(events):
         made = _renegotiation(attempt, events)
-        made.inside = _inside(made, client_leg.inside)
-        found.append(made)
-    return tuple(found)
+        made.handshake_index = _index_of(made, client_leg.renegotiations)
+        attempts.append(made)
+    return tuple(attempts)
 
 
 def _attempts(events: list[Event]) -> list[_Attempt]:
@@ -98,7 +98,7 @@ def _attempts(events: list[Event]) -> list[_Attempt]:
     attempts: list[_Attempt] = []
     current = [0, 0]
     is_first = [True, True]
-    for place, event in enumerate(events):
+    for index, event in enumerate(events):
         side = event.from_client
         if event.letter in "fi":
             if is_first[side]:
@@ -107,14 +107,14 @@ def _attempts(events: list[Event]) -> list[_Attempt]:
             while len(attempts) <= current[side]:
                 attempts.append(_Attempt())
             attempt = attempts[current[side]]
-            attempt.records.append((place, event))
+            attempt.records.append((index, event))
             if event.letter == "i":
                 attempt.changed[side] = True
             elif attempt.changed[side]:
                 attempt.done[side] = True
                 current[side] += 1
         elif event.letter == "l" and attempts and attempts[-1].alert is None and not all(attempts[-1].done):
-            attempts[-1].alert = (place, event)
+            attempts[-1].alert = (index, event)
             if not attempts[-1].has_flight():
                 current = [len(attempts), len(attempts)]
     return attempts
@@ -124,14 +124,14 @@ def _renegotiation(attempt: _Attempt, events: list[Event]) -> Renegotiation:
     ours, theirs = attempt.sent(True), attempt.sent(False)
     hello = ours[0] if ours else None
     start = hello[0] if hello is not None else len(events)
-    following = next((place for place, _ in ours[1:]), len(events))
+    following = next((index for index, _ in ours[1:]), len(events))
     change = {
-        side: next((place for place, event in sent if event.letter == "i"), len(events))
+        side: next((index for index, event in sent if event.letter == "i"), len(events))
         for side, sent in ((True, ours), (False, theirs))
     }
-    flight = [event for place, event in theirs if start < place < min(following, change[False])]
-    keyed = [event for place, event in ours[1:] if place < change[True]]
-    finished = next((event.frame for place, event in ours if place > change[True] and event.letter == "f"), 0)
+    flight = [event for index, event in theirs if start < index < min(following, change[False])]
+    keyed = [event for index, event in ours[1:] if index < change[True]]
+    finished = next((event.frame for index, event in ours if index > change[True] and event.letter == "f"), 0)
     first = attempt.records[0]
     state, by, ended = _end(attempt, events)
     shape: Literal["full", "abbreviated"] | None = None
@@ -160,7 +160,7 @@ def _end(attempt: _Attempt, events: list[Event]) -> tuple[State, Side | None, in
     begin = attempt.records[0][0]
     end: Event | None = attempt.alert[1] if attempt.alert is not None else None
     if end is None:
-        end = next((event for place, event in enumerate(events) if place > begin and event.letter in ".!lL"), None)
+        end = next((event for index, event in enumerate(events) if index > begin and event.letter in ".!lL"), None)
     if end is None:
         return "open", None, 0
     side: Side = "client" if end.from_client else "server"
@@ -171,7 +171,7 @@ def _end(attempt: _Attempt, events: list[Event]) -> tuple[State, Side | None, in
     return "declined", side, end.frame
 
 
-def _inside(made: Renegotiation, inside: tuple[HandshakeFacts, ...]) -> int:
+def _index_of(made: Renegotiation, inside: tuple[HandshakeFacts, ...]) -> int:
     """Which of the decrypted handshakes it is."""
     frames = {event.frame for event in made.records}
     return next(

@@ -25,15 +25,15 @@ def successors(members: Sequence[Observed], certificates: dict[bytes, ParsedCert
     first: dict[bytes, int] = {}
     last: dict[bytes, int] = {}
     count: dict[bytes, int] = {}
-    for seen in members:
-        leaf = seen.leaf
+    for observed in members:
+        leaf = observed.leaf
         if leaf is not None:
-            first.setdefault(leaf, seen.hello_ns)
-            last[leaf] = max(last.get(leaf, 0), seen.hello_ns)
+            first.setdefault(leaf, observed.hello_ns)
+            last[leaf] = max(last.get(leaf, 0), observed.hello_ns)
             count[leaf] = count.get(leaf, 0) + 1
-        elif seen.entry.session is not None and seen.entry.session.leaf in last:
-            session_leaf = seen.entry.session.leaf
-            last[session_leaf] = max(last[session_leaf], seen.hello_ns)
+        elif observed.entry.session is not None and observed.entry.session.leaf in last:
+            session_leaf = observed.entry.session.leaf
+            last[session_leaf] = max(last[session_leaf], observed.hello_ns)
             count[session_leaf] += 1
     in_order = sorted(first, key=lambda leaf: first[leaf])
     over = _Over(last, count, _owners(in_order, first, last, certificates))

@@ -75,10 +75,10 @@ def find_services(observed: Sequence[Observed], others: dict[OtherFlow, int]) ->
     known: set[tuple[int, str]] = set()
     texts: dict[bytes, str] = {}
     names = _names(observed)
-    for seen in observed:
-        server = seen.server
+    for member in observed:
+        server = member.server
         address = texts.get(server.address) or texts.setdefault(server.address, ip_text(server.address))
-        name = server_name(seen.offer) or names.get(server)
+        name = server_name(member.offer) or names.get(server)
         key = (name or address, server.port)
         service = services.get(key)
         if service is None:
@@ -91,43 +91,43 @@ def find_services(observed: Sequence[Observed], others: dict[OtherFlow, int]) ->
                 addresses=[],
                 connections=[],
             )
-        seen.service = service.index
-        service.connections.append(seen.index)
+        member.service = service.index
+        service.connections.append(member.index)
         if (service.index, address) not in known:
             known.add((service.index, address))
             service.addresses.append(address)
             answering.setdefault((address, server.port), service)
     for flow, count in others.items():
-        found = answering.get((texts.get(flow.server.address, ""), flow.server.port))
-        if found is not None:
-            found.others += count
-            found.unseen += count if flow.is_unseen else 0
+        answerer = answering.get((texts.get(flow.server.address, ""), flow.server.port))
+        if answerer is not None:
+            answerer.others += count
+            answerer.unseen += count if flow.is_unseen else 0
             if flow.is_silent and count:
-                found.silent[flow.client] = found.silent.get(flow.client, 0) + count
+                answerer.silent[flow.client] = answerer.silent.get(flow.client, 0) + count
     return list(services.values())
 
 
 def _names(observed: Sequence[Observed]) -> dict[PackedEndpoint, str | None]:
     """The name that clients give where they all give one; None where they give several."""
-    found: dict[PackedEndpoint, str | None] = {}
-    for seen in observed:
-        name = server_name(seen.offer)
-        if name is not None and found.setdefault(seen.server, name) != name:
-            found[seen.server] = None
-    return found
+    names: dict[PackedEndpoint, str | None] = {}
+    for member in observed:
+        name = server_name(member.offer)
+        if name is not None and names.setdefault(member.server, name) != name:
+            names[member.server] = None
+    return names
 
 
 def find_clients(observed: Sequence[Observed]) -> list[ClientGroup]:
     """Group connections by address and stack, and number them in ``observed``."""
     clients: dict[tuple[bytes, str], ClientGroup] = {}
-    for seen in observed:
-        key = (seen.client_address, seen.stack.name)
+    for member in observed:
+        key = (member.client_address, member.stack.name)
         client = clients.get(key)
         if client is None:
             ip = ip_text(key[0])
-            client = clients[key] = ClientGroup(len(clients), short_id("client", ip, key[1]), ip, seen.stack, [])
-        seen.client = client.index
-        client.connections.append(seen.index)
+            client = clients[key] = ClientGroup(len(clients), short_id("client", ip, key[1]), ip, member.stack, [])
+        member.client = client.index
+        client.connections.append(member.index)
     return list(clients.values())
 
 
@@ -136,28 +136,28 @@ def mark_health_checks(observed: Sequence[Observed], services: Sequence[ServiceG
     for service in services:
         groups: dict[tuple[int, bytes], list[Observed]] = {}
         for index in service.connections:
-            seen = observed[index]
-            groups.setdefault((seen.client, seen.leaf or b""), []).append(seen)
+            member = observed[index]
+            groups.setdefault((member.client, member.leaf or b""), []).append(member)
         by_client: dict[int, list[Observed]] = {}
         for (client, _), members in groups.items():
             by_client.setdefault(client, []).extend(members)
         for members in by_client.values():
             if len(members) >= CHECKS_AT_LEAST and all(_says_nothing(s) for s in members) and _is_steady(members):
-                for seen in members:
-                    seen.health_check = True
+                for member in members:
+                    member.health_check = True
 
 
-def _says_nothing(seen: Observed) -> bool:
+def _says_nothing(observed: Observed) -> bool:
     """No data, no alert of the client's that names a fault, and closed by the client. A Java client that gives up is no
     check: it failed.
     """
-    client_leg = seen.client_leg
-    if seen.stack.name == "jsse" and (seen.gave_up or seen.lost or seen.one_sided):
+    client_leg = observed.client_leg
+    if observed.stack.name == "jsse" and (observed.gave_up or observed.lost or observed.one_sided):
         return False  # what was not captured of it may be what it gave up on
-    if client_leg.from_client.application_records or seen.closed_by != "client":
+    if client_leg.from_client.application_records or observed.closed_by != "client":
         return (
-            seen.outcome == "aborted"
-            and not client_leg.handshake.seen & (facts.C_KEY_EXCHANGE | facts.S_CERTIFICATE)
+            observed.outcome == "aborted"
+            and not client_leg.handshake.messages & (facts.C_KEY_EXCHANGE | facts.S_CERTIFICATE)
             and _is_sslv3(client_leg)
         )
     return not any(a.from_client and a.level == 2 for a in client_leg.alerts)

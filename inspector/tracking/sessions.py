@@ -127,10 +127,10 @@ def kind_of(handshake: HandshakeFacts) -> tuple[Kind | None, str]:
         )
     offered, has_ticket = handshake.offered_id, bool(handshake.offered_ticket)
     echoed = bool(offered) and offered == handshake.answered_id
-    if handshake.seen & FULL_FLIGHT or handshake.missing & BEGUN_FLIGHT:
+    if handshake.messages & FULL_FLIGHT or handshake.missing & BEGUN_FLIGHT:
         return "full", _why_full(handshake, is_known)
     is_lost = bool(handshake.missing & facts.S_LOST_FLIGHT)
-    if handshake.seen & facts.S_CHANGE and not is_lost:
+    if handshake.messages & facts.S_CHANGE and not is_lost:
         if is_known and echoed:
             return ("ticket" if has_ticket else "session_id"), "the server echoed the offered session id"
         return ("ticket" if has_ticket else "resumed"), "the server went on to ChangeCipherSpec without a certificate"
@@ -274,7 +274,7 @@ class Ledger:
             leaf=handshake.chain[0] if handshake.chain else None,
             ems=answer.extended_master_secret if not answer.partial else None,
             issued_ns=handshake.answer_ns,
-            usable=bool(handshake.seen & facts.C_KEY_EXCHANGE),
+            usable=bool(handshake.messages & facts.C_KEY_EXCHANGE),
             resumed_ns=None,
             resumed_by=None,
             uses=[],

@@ -55,34 +55,36 @@ def told_once(facts: Facts) -> Facts:
     places = _suspects(facts.connections)
     if not len(places):
         return facts
-    suspects = {place: facts.unpack(facts.connections[place]) for place in places.tolist()}
+    suspects = {index: facts.unpack(facts.connections[index]) for index in places.tolist()}
     suspects = _among_equals(facts, suspects)
     known = offsets(_handshakes(suspects.values()), vantages)
     if any(known.late.values()):
         late = known.late
         moved = {}
-        for place, packed in enumerate(facts.connections):
-            connection = suspects.get(place) or facts.unpack(packed)
+        for index, packed in enumerate(facts.connections):
+            connection = suspects.get(index) or facts.unpack(packed)
             by = late.get(vantages.home(connection), 0)
             if by:
-                moved[place] = retimed(connection, -by, -by)
-                if place in suspects:
-                    suspects[place] = moved[place]
-        facts = _replaced(facts, moved, {v[0]: offset for v, offset in known.told.items() if not v[1]})
+                moved[index] = retimed(connection, -by, -by)
+                if index in suspects:
+                    suspects[index] = moved[index]
+        facts = _replaced(facts, moved, {v[0]: offset for v, offset in known.known.items() if not v[1]})
     return _joined(facts, suspects)
 
 
 def ordered(facts: Facts) -> list[bytes]:
     """All connections in the order of their ClientHellos; of those at the same moment, in the order of their frames."""
-    found = sorted(facts.connections)
-    if len(found) > 1:
-        times = np.frombuffer(b"".join([packed[:TIME_BYTES] for packed in found]), ">u8")
+    packed_connections = sorted(facts.connections)
+    if len(packed_connections) > 1:
+        times = np.frombuffer(b"".join([packed[:TIME_BYTES] for packed in packed_connections]), ">u8")
         edges = np.flatnonzero(np.diff(times, prepend=times[:1] - 1, append=times[-1:] + 1))
         for first, behind in zip(
             edges[:-1][np.diff(edges) > 1].tolist(), edges[1:][np.diff(edges) > 1].tolist(), strict=True
         ):
-            found[first:behind] = sorted(found[first:behind], key=lambda packed: _first_frame(facts.unpack(packed)))
-    return found
+            packed_connections[first:behind] = sorted(
+                packed_connections[first:behind], key=lambda packed: _first_frame(facts.unpack(packed))
+            )
+    return packed_connections
 
 
 def _first_frame(connection: ConnectionFacts) -> tuple[int, PackedEndpoint, PackedEndpoint]:
@@ -93,25 +95,25 @@ def _one_clock_for_directions(facts: Facts, vantages: Vantages) -> Facts:
     """Take out what the clock of the servers' frames is late."""
     packed = facts.connections
     step = max(len(packed) // SAMPLE, 1)
-    found = skews((facts.unpack(packed[place]) for place in range(0, len(packed), step)), vantages)
-    if not found:
+    skews_of = skews((facts.unpack(packed[index]) for index in range(0, len(packed), step)), vantages)
+    if not skews_of:
         return facts
     moved = {}
-    for place, each in enumerate(packed):
+    for index, each in enumerate(packed):
         connection = facts.unpack(each)
-        skew = found.get(vantages.sides(connection))
+        skew = skews_of.get(vantages.sides(connection))
         if skew is not None:
-            moved[place] = retimed(connection, 0, -skew.ns)
-    told = {pair[1][0]: ClockOffset(*skew, other=pair[0][0]) for pair, skew in found.items()}
-    return _replaced(facts, moved, told)
+            moved[index] = retimed(connection, 0, -skew.ns)
+    offsets = {pair[1][0]: ClockOffset(*skew, other=pair[0][0]) for pair, skew in skews_of.items()}
+    return _replaced(facts, moved, offsets)
 
 
-def _replaced(facts: Facts, moved: dict[int, ConnectionFacts], told: dict[int, ClockOffset]) -> Facts:
+def _replaced(facts: Facts, moved: dict[int, ConnectionFacts], offsets: dict[int, ClockOffset]) -> Facts:
     """The facts with some connections replaced by their places, and with what is known of clocks by capture."""
     copy = msgspec.structs.replace(facts, captures=list(facts.captures), connections=list(facts.connections))
-    for place, connection in moved.items():
-        copy.connections[place] = copy.pack(connection)
-    for capture, offset in told.items():
+    for index, connection in moved.items():
+        copy.connections[index] = copy.pack(connection)
+    for capture, offset in offsets.items():
         if capture < len(copy.captures):
             old = copy.captures[capture]
             copy.captures[capture] = msgspec.structs.replace(old, clocks=(*old.clocks, offset))
@@ -123,8 +125,8 @@ def _suspects(packed: Sequence[bytes]) -> np.ndarray:
     if not packed:
         return np.zeros(0, np.int64)
     ends = np.frombuffer(b"".join([each[8:PREFIX_BYTES] for each in packed]), np.uint64)
-    _, place, counts = np.unique(ends, return_inverse=True, return_counts=True)
-    return np.flatnonzero((counts[place] > 1) | (ends == 0))
+    _, inverse, counts = np.unique(ends, return_inverse=True, return_counts=True)
+    return np.flatnonzero((counts[inverse] > 1) | (ends == 0))
 
 
 def _among_equals(facts: Facts, suspects: dict[int, ConnectionFacts]) -> dict[int, ConnectionFacts]:
@@ -132,11 +134,11 @@ def _among_equals(facts: Facts, suspects: dict[int, ConnectionFacts]) -> dict[in
     alone = {frozenset((c.client, c.server)) for c in suspects.values() if not c.handshake.client_random}
     if not alone:
         return suspects
-    found = dict(suspects)
-    for place, packed in enumerate(facts.connections):
-        if place not in found and frozenset(facts.ends(packed)) in alone:
-            found[place] = facts.unpack(packed)
-    return dict(sorted(found.items()))
+    kept = dict(suspects)
+    for index, packed in enumerate(facts.connections):
+        if index not in kept and frozenset(facts.ends(packed)) in alone:
+            kept[index] = facts.unpack(packed)
+    return dict(sorted(kept.items()))
 
 
 def _handshakes(connections: Iterable[ConnectionFacts]) -> Iterator[list[ConnectionFacts]]:
@@ -152,19 +154,19 @@ def _handshakes(connections: Iterable[ConnectionFacts]) -> Iterator[list[Connect
 def _joined(facts: Facts, suspects: dict[int, ConnectionFacts]) -> Facts:
     """Sightings of one connection put together."""
     groups: dict[frozenset[PackedEndpoint], _Groups] = {}
-    for place in sorted(suspects, key=lambda p: (suspects[p].first_ns, p)):
-        connection = suspects[place]
-        groups.setdefault(frozenset((connection.client, connection.server)), _Groups()).add(place, connection)
+    for index in sorted(suspects, key=lambda p: (suspects[p].first_ns, p)):
+        connection = suspects[index]
+        groups.setdefault(frozenset((connection.client, connection.server)), _Groups()).add(index, connection)
     kept: dict[int, ConnectionFacts] = {}
     dropped: set[int] = set()
-    for group in (g for found in groups.values() for g in found.groups if len(g) > 1):
+    for group in (g for grouped in groups.values() for g in grouped.groups if len(g) > 1):
         places = sorted(group)
         kept[places[0]] = put_together(list(group.values()))
         dropped.update(places[1:])
     if not kept:
         return facts
     copy = _replaced(facts, kept, {})
-    copy.connections = [packed for place, packed in enumerate(copy.connections) if place not in dropped]
+    copy.connections = [packed for index, packed in enumerate(copy.connections) if index not in dropped]
     return copy
 
 
@@ -175,7 +177,7 @@ class _Groups:
         self.groups: list[dict[int, ConnectionFacts]] = []
         self._by_random: dict[bytes, dict[int, ConnectionFacts]] = {}
 
-    def add(self, place: int, connection: ConnectionFacts) -> None:
+    def add(self, index: int, connection: ConnectionFacts) -> None:
         """One more sighting, of a known connection or of a new one."""
         random = connection.handshake.client_random
         known = self._by_random.get(random) if random else None
@@ -184,7 +186,7 @@ class _Groups:
         if group is None:
             group = {}
             self.groups.append(group)
-        group[place] = connection
+        group[index] = connection
         if random:
             self._by_random.setdefault(random, group)
 
@@ -226,12 +228,16 @@ def put_together(sightings: Sequence[ConnectionFacts]) -> ConnectionFacts:
     base = max(sightings, key=lambda c: _worth(c, True)[:1] + _worth(c, False)[:1] + _worth(c, True) + _worth(c, False))
     alike = [c for c in sightings if c.client == base.client]
     ours, theirs = (max(alike, key=lambda c: (_worth(c, side), c is base)) for side in (True, False))
-    found = base if ours is theirs is base else _composed(base, ours, theirs)
+    composed = base if ours is theirs is base else _composed(base, ours, theirs)
     used = {id(base), id(ours), id(theirs)}
-    places = [place for c in sightings for place in (*(() if id(c) in used else c.places), *c.sightings)]
-    more = () if found is base else tuple(place for c in (ours, theirs) if c is not base for place in c.places)
+    places = [frame_range for c in sightings for frame_range in (*(() if id(c) in used else c.places), *c.sightings)]
+    more = (
+        ()
+        if composed is base
+        else tuple(frame_range for c in (ours, theirs) if c is not base for frame_range in c.places)
+    )
     spread = _spread([*base.places, *more]) if more else base.spread
-    return msgspec.structs.replace(found, spread=spread, sightings=tuple(dict.fromkeys((*places,))))
+    return msgspec.structs.replace(composed, spread=spread, sightings=tuple(dict.fromkeys((*places,))))
 
 
 def _spread(places: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
@@ -241,9 +247,9 @@ def _spread(places: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
 def _worth(connection: ConnectionFacts, of_client: bool) -> tuple[bool, bool, bool, int, int]:
     """How much a sighting says of one direction: nothing lost first, then the messages, then the bytes."""
     lane = connection.from_client if of_client else connection.from_server
-    seen = connection.handshake.seen & (CLIENT_SIDE if of_client else SERVER_SIDE)
+    messages = connection.handshake.messages & (CLIENT_SIDE if of_client else SERVER_SIDE)
     has_hello = bool(connection.handshake.client_random if of_client else connection.handshake.server_random)
-    return lane.packets and not lane.lost, lane.packets, has_hello, seen.bit_count(), lane.bytes
+    return lane.packets and not lane.lost, lane.packets, has_hello, messages.bit_count(), lane.bytes
 
 
 def _composed(base: ConnectionFacts, ours: ConnectionFacts, theirs: ConnectionFacts) -> ConnectionFacts:
@@ -263,7 +269,7 @@ def _composed(base: ConnectionFacts, ours: ConnectionFacts, theirs: ConnectionFa
         client_chain=mine.client_chain,
         authorities=answered.authorities,
         issued_ticket=answered.issued_ticket,
-        seen=mine.seen & CLIENT_SIDE | answered.seen & SERVER_SIDE,
+        messages=mine.messages & CLIENT_SIDE | answered.messages & SERVER_SIDE,
         hello_frame=mine.hello_frame,
         answer_frame=answered.answer_frame,
         certificate_frame=answered.certificate_frame,

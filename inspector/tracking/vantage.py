@@ -99,7 +99,7 @@ def retimed(old: ConnectionFacts, client_ns: int, server_ns: int) -> ConnectionF
         last_ns=last,
         rtt=None if is_apart else old.rtt,
         handshake=handshake(old.handshake),
-        inside=tuple(handshake(h) for h in old.inside),
+        renegotiations=tuple(handshake(h) for h in old.renegotiations),
         from_client=lane(old.from_client, True),
         from_server=lane(old.from_server, False),
         alerts=tuple(alerts),

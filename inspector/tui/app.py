@@ -134,29 +134,29 @@ class InspectorApp(Exporting):
         view: View | None = None,
         ascii_wanted: bool = False,
         loading: Loading | None = None,
-        given: SecretInputs | None = None,
+        secret_inputs: SecretInputs | None = None,
     ) -> None:
         """``loading``: already at work. Raises UsageError where settings or view name something that does not exist."""
         super().__init__()
-        own = settings or Settings()
+        chosen_settings = settings or Settings()
         self.problem = ""
         """Why nothing could be shown, for whoever started the app."""
-        self.door = OutputFilter(door.ascii_wanted(ascii_wanted or own.ascii))
+        self.door = OutputFilter(door.ascii_wanted(ascii_wanted or chosen_settings.ascii))
         self._options = options
-        self.state = AppState(list(paths), own, view or View())
-        self.state.given = given
+        self.state = AppState(list(paths), chosen_settings, view or View())
+        self.state.secret_inputs = secret_inputs
         self.state.recent = recent.load()
         self._frozen = False
         self._shown = 0
         self._knocked = 0
         self._visited: set[str] = set()
-        self._loading = loading or Loading(paths, options, own, given)
+        self._loading = loading or Loading(paths, options, chosen_settings, secret_inputs)
         self.register_theme(HIGH_CONTRAST)
-        bindings.check(own, self.available_themes, COLUMNS, self.state.view)
-        if own.theme:
-            self.theme = own.theme
-        if own.keys:
-            self.set_keymap(own.keys)
+        bindings.check(chosen_settings, self.available_themes, COLUMNS, self.state.view)
+        if chosen_settings.theme:
+            self.theme = chosen_settings.theme
+        if chosen_settings.keys:
+            self.set_keymap(chosen_settings.keys)
         self.add_mode("loading", lambda: LoadingScreen(self._loading))
         for area, kind in SCREENS.items():
             self.add_mode(area, self._made(kind))
@@ -216,9 +216,9 @@ class InspectorApp(Exporting):
         self.open_area("incidents")
         base = self.screen_stack[0]
         if isinstance(base, Page):
-            found = found_of(self.state.document, None)
+            rows = found_of(self.state.document, None)
             self.call_after_refresh(
-                open_found, base, found, next(i for i, one in enumerate(found) if one.incident is incidents[-1])
+                open_found, base, rows, next(i for i, one in enumerate(rows) if one.incident is incidents[-1])
             )
 
     def _fail(self, problem: str) -> None:
@@ -317,14 +317,14 @@ class InspectorApp(Exporting):
     def action_go(self) -> None:
         """Ask where to."""
 
-        place = 0
+        at = 0
 
         def problem(text: str) -> str | None:
-            nonlocal place
-            found = places.find(self.state.now, text)
-            if isinstance(found, str):
-                return found
-            place = found
+            nonlocal at
+            hit = places.find(self.state.now, text)
+            if isinstance(hit, str):
+                return hit
+            at = hit
             return None
 
         def go(text: str | None) -> None:
@@ -333,7 +333,7 @@ class InspectorApp(Exporting):
             self._show_connections()
             base = self.screen_stack[0]
             if isinstance(base, ConnectionsScreen):
-                self.call_after_refresh(base.go, place)
+                self.call_after_refresh(base.go, at)
 
         self.push_screen(Ask("Go to", "frame 470   17:28:21.6   or the beginning of a connection's id", problem), go)
 
@@ -394,7 +394,7 @@ class InspectorApp(Exporting):
 
     def _read(self, paths: list[str]) -> None:
         self._loading.stop()
-        self._loading = Loading(paths, self._options, self.state.settings, self.state.given)
+        self._loading = Loading(paths, self._options, self.state.settings, self.state.secret_inputs)
         self._shown = 0
         if paths != self.state.paths:
             self.state.forget()
@@ -412,14 +412,14 @@ class InspectorApp(Exporting):
     def pick(self, target: Target) -> None:
         """Pick the first message of a rung."""
         try:
-            found = of_rung(self.state.messages(target.connection), target.rung.events)
+            messages = of_rung(self.state.messages(target.connection), target.rung.events)
         except (OSError, InspectorError) as error:
-            self.call_from_thread(self._told, str(error), True)
+            self.call_from_thread(self._notify_result, str(error), True)
             return
-        if found:
-            self.call_from_thread(self.picked, f"{found[0].tree.name}, frame {target.rung.frame}", found[0])
+        if messages:
+            self.call_from_thread(self.picked, f"{messages[0].tree.name}, frame {target.rung.frame}", messages[0])
         else:
-            self.call_from_thread(self._told, "There is no message to pick here.", False)
+            self.call_from_thread(self._notify_result, "There is no message to pick here.", False)
 
     def open_message(self, targets: list[Target], index: int) -> None:
         """Decode the messages of a rung, one of those on the page."""

@@ -59,7 +59,7 @@ class AppState:
     """Somebody chose the service in view; else it is the one that matters most."""
     everything: bool = False
     """Connections, sessions, certificates and incidents of all services, not of the one in view."""
-    given: SecretInputs | None = None
+    secret_inputs: SecretInputs | None = None
     """The secrets that were asked for with the captures."""
     marks: dict[str, int] = field(default_factory=dict)
     picked: list[Picked] = field(default_factory=list)
@@ -101,7 +101,7 @@ class AppState:
             first = overview.ordered(analysis.document)[0]
             self.service = next(i for i, s in enumerate(services) if s is first)
         if self.marks:
-            places = {seen.id: seen.index for seen in analysis.case.observed if seen.id in self.marks}
+            places = {observed.id: observed.index for observed in analysis.case.observed if observed.id in self.marks}
             self.marks = places
 
     def forget(self) -> None:
@@ -136,10 +136,10 @@ class AppState:
                 else list(self.now.case.services[self.scope].connections)
             )
         test = compile_filter(self.view.filter) if self.view.filter else None
-        found = self.columns.matching(test, self.scope)
+        rows = self.columns.matching(test, self.scope)
         if self.view.sort:
-            found = self.columns.ordered(found, self.view.sort.removeprefix("-"), self.view.sort.startswith("-"))
-        indexes: list[int] = found.tolist()
+            rows = self.columns.ordered(rows, self.view.sort.removeprefix("-"), self.view.sort.startswith("-"))
+        indexes: list[int] = rows.tolist()
         return indexes
 
     def flows(self, indexes: Sequence[int]) -> list[evidence.FlowFrames]:
@@ -150,7 +150,7 @@ class AppState:
     def messages(self, connection: ConnectionFacts, is_stopped: Callable[[], bool] = lambda: False) -> list[RawMessage]:
         """The messages of a connection with their bytes, read again from the captures. Raises UnreadableError."""
         return raw_messages(
-            self.paths, connection, is_stopped, self.given, evidence.clocks_late(self.now.case.facts.captures)
+            self.paths, connection, is_stopped, self.secret_inputs, evidence.clocks_late(self.now.case.facts.captures)
         )
 
     def remember(self, expression: str) -> None:

@@ -40,10 +40,10 @@ def inventory(analysis: Analysis, columns: Columns, scope: int | None) -> dict[b
     """All certificates that servers showed, leaves first in the order of their appearance, then the rest of their
     chains.
     """
-    found: dict[bytes, Shown] = {}
+    shown: dict[bytes, Shown] = {}
     chains: dict[bytes, None] = {}
-    for place, digest in enumerate(columns.leaves):
-        mask = columns.leaf == place
+    for index, digest in enumerate(columns.leaves):
+        mask = columns.leaf == index
         if scope is not None:
             mask &= columns.service == scope
         indexes = np.flatnonzero(mask)
@@ -51,13 +51,13 @@ def inventory(analysis: Analysis, columns: Columns, scope: int | None) -> dict[b
             continue
         backends, counts = np.unique(columns.backend[indexes], return_counts=True)
         times = columns.time_ns[indexes]
-        found[digest] = Shown(
+        shown[digest] = Shown(
             int(times.min()), int(times.max()), len(indexes), dict(zip(backends.tolist(), counts.tolist(), strict=True))
         )
         chains.update(dict.fromkeys(analysis.case.observed[int(indexes[0])].client_leg.handshake.chain[1:]))
     for digest in chains:
-        found.setdefault(digest, Shown())
-    return found
+        shown.setdefault(digest, Shown())
+    return shown
 
 
 class CertificatesScreen(Area):
@@ -206,8 +206,8 @@ def identity_screen(state: AppState, old: ParsedCertificate, new: ParsedCertific
     """Two certificates field by field, with what each generation of Java's rule says."""
     above: list[Line] = []
     for name, is_equivalent, step in why.identity(old, new):
-        said, kind = EQUIVALENT[is_equivalent]
-        above.append([(f"Java {name}  ", "dim"), (said, kind), (f"   deciding step: {step}", "")])
+        words, kind = EQUIVALENT[is_equivalent]
+        above.append([(f"Java {name}  ", "dim"), (words, kind), (f"   deciding step: {step}", "")])
     if any(is_equivalent is False for _, is_equivalent, _ in why.identity(old, new)):
         above.append([("Where not equivalent, Java aborts if the session was resumed before.", "dim")])
     rows = why.rows_of(old, new)
@@ -271,8 +271,8 @@ class CertificateScreen(DetailPage):
                 lines.append([(f"  not compared: {', '.join(c.other_names)}", "dim")])
         lines += [[], [("SHOWN BY", "head")]]
         for backend, count in sorted(shown.backends.items()):
-            found = case.backends[backend] if backend >= 0 else None
-            lines.append([(f"  {found.label if found else '?'}   {overview.counted(count, 'handshake')}", "")])
+            group = case.backends[backend] if backend >= 0 else None
+            lines.append([(f"  {group.label if group else '?'}   {overview.counted(count, 'handshake')}", "")])
         if shown.count:
             lines.append(
                 [

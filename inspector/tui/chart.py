@@ -34,9 +34,9 @@ def chart(
     step = next((nice for nice in STEPS if nice >= least), least)
     bars = min(bars, (high - low) // step + 1)
     bins = ((times - low) // step).astype(np.int64)
-    counts = {place: np.bincount(bins[results == place], minlength=bars)[:bars] for place, *_ in STACK}
+    counts = {state_code: np.bincount(bins[results == state_code], minlength=bars)[:bars] for state_code, *_ in STACK}
     most = max(int(np.sum(list(counts.values()), axis=0).max()), 1)
-    heights = [_stacked([int(counts[place][bar]) for place, *_ in STACK], most, rows) for bar in range(bars)]
+    heights = [_stacked([int(counts[state_code][bar]) for state_code, *_ in STACK], most, rows) for bar in range(bars)]
     lines: list[Line] = [[(f"HANDSHAKES PER {spoken(step)}", "head")]]
     for row in range(rows - 1, -1, -1):
         label = (
@@ -60,7 +60,7 @@ def chart(
     lines.append(
         [
             (" " * MARGIN, ""),
-            *((f"{glyph} {word}  ", kind) for place, glyph, word, kind in STACK if counts[place].any()),
+            *((f"{glyph} {word}  ", kind) for state_code, glyph, word, kind in STACK if counts[state_code].any()),
         ]
     )
     return lines

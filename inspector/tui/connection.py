@@ -38,12 +38,12 @@ class ConnectionScreen(DetailPage):
     def lines(self, width: int) -> list[Line]:
         """The ladder and the facts."""
         analysis = self.analysis
-        seen = analysis.case.observed[self._index]
+        observed = analysis.case.observed[self._index]
         c = analysis.connection(self._index)
-        told = Ladder("", chapters(analysis, seen))
-        lines = [*self.ladder_at(told, width), []]
-        for number in range(len(seen.renegotiations)):
-            lines += [*(coloured(line) for line in told_lines(analysis, seen, number, width)), []]
+        drawn_ladder = Ladder("", chapters(analysis, observed))
+        lines = [*self.ladder_at(drawn_ladder, width), []]
+        for number in range(len(observed.renegotiations)):
+            lines += [*(coloured(line) for line in told_lines(analysis, observed, number, width)), []]
         for name, value in self._facts(c):
             lines += paragraph(f"{name}: {value}", "  ", "      ", width)
         for anomaly in c.anomalies:
@@ -91,5 +91,5 @@ class ConnectionScreen(DetailPage):
 
     def to_copy(self) -> tuple[str, str]:
         """For Wireshark."""
-        seen = self.analysis.case.observed[self._index]
-        return "the Wireshark display filter", display_filter([seen.client_leg, *seen.legs])
+        observed = self.analysis.case.observed[self._index]
+        return "the Wireshark display filter", display_filter([observed.client_leg, *observed.legs])

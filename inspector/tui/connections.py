@@ -173,10 +173,10 @@ class ConnectionsScreen(Area):
 
     def _row(self, index: int) -> list[Cell]:
         analysis = self.state.now
-        seen = analysis.case.observed[self._order[index]]
-        c = analysis.connection(seen.index)
+        observed = analysis.case.observed[self._order[index]]
+        c = analysis.connection(observed.index)
         mark: Cell = ("*", "head") if c.id in self.state.marks else ("", "")
-        return [mark, *(COLUMNS[n][1](analysis, seen, c) for n in self._names)]
+        return [mark, *(COLUMNS[n][1](analysis, observed, c) for n in self._names)]
 
     def on_rows_selected(self, message: Rows.Selected) -> None:
         """Open a connection."""
@@ -226,9 +226,9 @@ class ConnectionsScreen(Area):
         index = self._under_cursor()
         if index is None:
             return
-        seen = self.state.now.case.observed[index]
-        if self.state.marks.pop(seen.id, None) is None:
-            self.state.marks[seen.id] = index
+        observed = self.state.now.case.observed[index]
+        if self.state.marks.pop(observed.id, None) is None:
+            self.state.marks[observed.id] = index
         rows = self.query_one(Rows)
         rows.cursor += 1
         rows.refresh()

@@ -68,15 +68,15 @@ class DetailPage(Page):
         """The page."""
         raise NotImplementedError
 
-    def ladder_at(self, told: Ladder, width: int) -> list[Line]:
+    def ladder_at(self, steps: Ladder, width: int) -> list[Line]:
         """A ladder drawn as the first lines of the page; its rungs can be chosen."""
-        lines = drawn(told, lane_names(self.analysis.document, told), width)
-        place = 1
-        for chapter in told.chapters:
-            for number, rung in enumerate(chapter.rungs, place + 1):
+        lines = drawn(steps, lane_names(self.analysis.document, steps), width)
+        line = 1
+        for chapter in steps.chapters:
+            for number, rung in enumerate(chapter.rungs, line + 1):
                 self.targets.append(Target(chapter.legs[rung.leg], chapter.title, rung))
                 self._places.append(number)
-            place += 1 + len(chapter.rungs) + len(chapter.notes)
+            line += 1 + len(chapter.rungs) + len(chapter.notes)
         return lines
 
     def on_line_view_row_chosen(self, message: LineView.RowChosen) -> None:

@@ -36,20 +36,20 @@ class DifferenceScreen(Page):
         super().__init__(state)
         self._title = title
         self._titles = titles
-        self._found = differences(fields[0], fields[1])
+        self._differences = differences(fields[0], fields[1])
         self._above = list(above)
 
     def compose(self) -> ComposeResult:
         """A title, how much differs, the fields."""
-        changed = sum(not d.is_same for d in self._found)
-        heading: Line = [(self._title, "head"), (f"   {changed} of {len(self._found)} fields differ", "dim")]
+        changed = sum(not d.is_same for d in self._differences)
+        heading: Line = [(self._title, "head"), (f"   {changed} of {len(self._differences)} fields differ", "dim")]
         yield Static(content([heading, *self._above]), id="heading")
         columns = [Column("", 1), Column("field", 26), Column(self._titles[0], 0), Column(self._titles[1], 0)]
-        yield Rows(columns, len(self._found), self._row, "Neither has a field.", id="fields")
+        yield Rows(columns, len(self._differences), self._row, "Neither has a field.", id="fields")
         yield KeyBar()
 
     def _row(self, index: int) -> list[Cell]:
-        d = self._found[index]
+        d = self._differences[index]
         mark: Cell = ("=", "dim") if d.is_same else ("≠", "warn")
         kind: Kind = "dim" if d.is_same else ""
         path = d.path if len(d.path) <= 26 else "…" + d.path[-25:]
@@ -58,7 +58,7 @@ class DifferenceScreen(Page):
 
     def on_rows_selected(self, message: Rows.Selected) -> None:
         """The field in full."""
-        d = self._found[message.index]
+        d = self._differences[message.index]
         self.notify(
             f"{safe_text(d.path)}\n{safe_text(d.first or 'none', 2000)}\n{safe_text(d.second or 'none', 2000)}",
             markup=False,
@@ -70,6 +70,6 @@ class DifferenceScreen(Page):
         lines = [
             f"{'=' if d.is_same else '≠'} {safe_text(d.path)}\n    {safe_text(d.first or 'none', 4000)}\n   "
             f" {safe_text(d.second or 'none', 4000)}"
-            for d in self._found
+            for d in self._differences
         ]
         return "the difference", "\n".join([*self._titles, *lines]) + "\n"

@@ -65,8 +65,8 @@ class Exporting(App[int]):
 
     def _ask_folder(self, is_redacted: bool) -> None:
         """Where the report goes; about the incident that is on the screen, else about all."""
-        found = getattr(self.screen, "found", None)
-        incident = found.incident.id if isinstance(found, IncidentRows) and found.incident is not None else ""
+        rows = getattr(self.screen, "found", None)
+        incident = rows.incident.id if isinstance(rows, IncidentRows) and rows.incident is not None else ""
 
         def problem(text: str) -> str | None:
             path = Path(text).expanduser()
@@ -87,36 +87,36 @@ class Exporting(App[int]):
 
     @work(thread=True, exit_on_error=False, group="files")
     def _report(self, path: Path, incident: str, is_redacted: bool) -> None:
-        from inspector.bundle.scope import Wish  # what a report takes is loaded when one is written
-        from inspector.bundle.writing import Order, write_bundle
+        from inspector.bundle.scope import ScopeRequest  # what a report takes is loaded when one is written
+        from inspector.bundle.writing import BundleRequest, write_bundle
         from inspector.redaction import keys
 
         try:
-            key, place, is_new = keys.load() if is_redacted else (None, None, False)
+            key, key_path, is_new = keys.load() if is_redacted else (None, None, False)
             bundle = write_bundle(
                 self.state.now,
                 str(path),
-                Order(self.state.paths, Wish(incident), ["inspector", *self.state.paths], key),
+                BundleRequest(self.state.paths, ScopeRequest(incident), ["inspector", *self.state.paths], key),
             )
         except (OSError, InspectorError) as error:
-            self.call_from_thread(self._told, str(error), True)
+            self.call_from_thread(self._notify_result, str(error), True)
             return
-        told = f"Wrote {path_text(str(path))}: {bundle.incidents} incidents, {bundle.frames:,} frames of evidence."
+        report = f"Wrote {path_text(str(path))}: {bundle.incidents} incidents, {bundle.frames:,} frames of evidence."
         more = [
             *bundle.notes,
-            *([f"A new redaction key lies in {path_text(str(place))}: keep it to yourself."] if is_new else []),
+            *([f"A new redaction key lies in {path_text(str(key_path))}: keep it to yourself."] if is_new else []),
         ]
-        self.call_from_thread(self._told, " ".join([told, *more]), False)
+        self.call_from_thread(self._notify_result, " ".join([report, *more]), False)
 
     def _ask_path(self, name: str, then: Callable[[Path], object]) -> None:
-        asked: list[str] = []
+        asked_paths: list[str] = []
 
         def problem(text: str) -> str | None:
             path = Path(text).expanduser()
             if not text or path.is_dir() or not path.parent.is_dir():
                 return f"{path_text(text) or 'nothing'}: not the path of a file in a directory that exists"
-            if path.exists() and asked[-1:] != [text]:
-                asked.append(text)
+            if path.exists() and asked_paths[-1:] != [text]:
+                asked_paths.append(text)
                 return f"{path_text(text)} exists; Enter again to write over it"
             return None
 
@@ -140,17 +140,17 @@ class Exporting(App[int]):
                 else:
                     write(self.state.now, form, wanted, out)
         except OSError as error:
-            self.call_from_thread(self._told, f"{path_text(str(path))}: {error.strerror or error}", True)
+            self.call_from_thread(self._notify_result, f"{path_text(str(path))}: {error.strerror or error}", True)
         else:
-            self.call_from_thread(self._told, f"Wrote {path_text(str(path))}.", False)
+            self.call_from_thread(self._notify_result, f"Wrote {path_text(str(path))}.", False)
 
     @work(thread=True, exit_on_error=False, group="files")
     def _save(self, path: Path, indexes: list[int]) -> None:
         comments = {
-            leg.first_frame: f"inspector: connection {seen.id}, {seen.outcome}"
+            leg.first_frame: f"inspector: connection {observed.id}, {observed.outcome}"
             for i in indexes
-            for seen in (self.state.now.case.observed[i],)
-            for leg in (seen.client_leg, *seen.legs)
+            for observed in (self.state.now.case.observed[i],)
+            for leg in (observed.client_leg, *observed.legs)
         }
         try:
             with open(path, "wb") as out:
@@ -163,12 +163,14 @@ class Exporting(App[int]):
                 )
         except (OSError, InspectorError) as error:
             self.call_from_thread(
-                self._told, f"{path_text(str(path))}: {getattr(error, 'strerror', None) or error}", True
+                self._notify_result, f"{path_text(str(path))}: {getattr(error, 'strerror', None) or error}", True
             )
         else:
             self.call_from_thread(
-                self._told, f"Wrote {count:,} frames of {len(indexes)} connections to {path_text(str(path))}.", False
+                self._notify_result,
+                f"Wrote {count:,} frames of {len(indexes)} connections to {path_text(str(path))}.",
+                False,
             )
 
-    def _told(self, text: str, is_bad: bool) -> None:
+    def _notify_result(self, text: str, is_bad: bool) -> None:
         self.notify(safe_text(text, 500), severity="error" if is_bad else "information", markup=False)

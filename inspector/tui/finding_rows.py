@@ -23,25 +23,25 @@ class IncidentRows(NamedTuple):
 def found_of(document: Document, service: Service | None) -> list[IncidentRows]:
     """Incidents first, then what else was found, what matters first. ``service``: of this one, and of none."""
     by_id = {f.id: f for f in document.findings}
-    own = [i for i in document.incidents if service is None or i.service == service.id]
+    listed = [i for i in document.incidents if service is None or i.service == service.id]
     shown = (
-        slice(11, 23) if len({i.at[:10] for i in own}) < 2 else slice(5, 19)
+        slice(11, 23) if len({i.at[:10] for i in listed}) < 2 else slice(5, 19)
     )  # the day is said where there are several
-    incidents = [IncidentRows(i.id, i, by_id[i.findings[0]], i.at[shown].replace("T", " ")) for i in own]
-    told = {f.finding.id for f in incidents} | {f for i in document.incidents for f in i.findings}
+    incidents = [IncidentRows(i.id, i, by_id[i.findings[0]], i.at[shown].replace("T", " ")) for i in listed]
+    named = {f.finding.id for f in incidents} | {f for i in document.incidents for f in i.findings}
     return incidents + [
         IncidentRows(f.id, None, f)
         for f in document.findings
-        if f.id not in told and (service is None or f.service in (service.id, None))
+        if f.id not in named and (service is None or f.service in (service.id, None))
     ]
 
 
-def cells(found: IncidentRows) -> list[tuple[str, Kind]]:
+def cells(row: IncidentRows) -> list[tuple[str, Kind]]:
     """A mark and a line."""
-    finding = found.finding
+    finding = row.finding
     mark: tuple[str, Kind]
-    if found.incident is not None:
+    if row.incident is not None:
         mark = ("✖", "bad") if finding.verdict == "confirmed" else ("◌", "warn")
-        return [mark, (f"{found.at} {safe_text(found.incident.path)}", "")]
+        return [mark, (f"{row.at} {safe_text(row.incident.path)}", "")]
     mark = ("▲" if finding.severity in ("high", "medium") else "○", SEVERITY_KINDS[finding.severity])
     return [mark, (f"{finding.severity}: {safe_text(finding.title)}", "")]

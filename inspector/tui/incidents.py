@@ -13,9 +13,9 @@ from inspector.tui.rows import Cell, Column, Rows
 from inspector.tui.story import story_of
 
 
-def open_found(page: Page, found: list[IncidentRows], index: int, at_remedies: bool = False) -> None:
+def open_found(page: Page, rows: list[IncidentRows], index: int, at_remedies: bool = False) -> None:
     """Show a story, or a finding."""
-    page.app.push_screen(story_of(page.state, found, index, at_remedies))
+    page.app.push_screen(story_of(page.state, rows, index, at_remedies))
 
 
 class IncidentsScreen(Area):
@@ -25,7 +25,7 @@ class IncidentsScreen(Area):
 
     def body(self) -> ComposeResult:
         """The table."""
-        self._found: list[IncidentRows] = []
+        self._incident_rows: list[IncidentRows] = []
         columns = [Column("", 1), Column("what", 0), Column("verdict", 9, 2), Column("grade", 11, 1)]
         yield Rows(columns, 0, self._row, "No incident, and nothing else that is wrong.", id="found")
 
@@ -34,24 +34,24 @@ class IncidentsScreen(Area):
         super().renew()
         rows = self.query_one(Rows)
         service = None if self.state.everything else self.state.in_view
-        self._found = self.state.kept(
+        self._incident_rows = self.state.kept(
             ("found", service.id if service else None), lambda: found_of(self.state.document, service)
         )
-        incidents = sum(f.incident is not None for f in self._found)
+        incidents = sum(f.incident is not None for f in self._incident_rows)
         rows.columns[1] = Column(
             f"{overview.counted(incidents, 'incident').upper()},"
-            f" {overview.counted(len(self._found) - incidents, 'other finding').upper()}",
+            f" {overview.counted(len(self._incident_rows) - incidents, 'other finding').upper()}",
             0,
         )
-        rows.renew([f.id for f in self._found])
+        rows.renew([f.id for f in self._incident_rows])
 
     def _row(self, index: int) -> list[Cell]:
-        found = self._found[index]
-        return [*cells(found), (found.finding.verdict, "dim"), (overview.WORDS[found.finding.grade], "dim")]
+        row = self._incident_rows[index]
+        return [*cells(row), (row.finding.verdict, "dim"), (overview.WORDS[row.finding.grade], "dim")]
 
     def on_rows_selected(self, message: Rows.Selected) -> None:
         """Open it."""
-        open_found(self, self._found, message.index)
+        open_found(self, self._incident_rows, message.index)
 
     def step(self, step: int) -> bool:
         """To the next finding."""
@@ -60,5 +60,5 @@ class IncidentsScreen(Area):
     def to_copy(self) -> tuple[str, str]:
         """All lines."""
         return "the list of incidents and findings", "".join(
-            " ".join(text for text, _ in cells(f)) + "\n" for f in self._found
+            " ".join(text for text, _ in cells(f)) + "\n" for f in self._incident_rows
         )

@@ -26,14 +26,14 @@ class KeyBar(Widget):
 
     def _keys(self) -> list[tuple[str, str, str]]:
         """How the key is written, what it does, the key; as far as there is room."""
-        found: dict[str, tuple[str, str, str]] = {}
+        keys: dict[str, tuple[str, str, str]] = {}
         for active in self.screen.active_bindings.values():
             binding = active.binding
             if binding.show and active.enabled:
-                found.setdefault(binding.action, (self.app.get_key_display(binding), binding.description, binding.key))
+                keys.setdefault(binding.action, (self.app.get_key_display(binding), binding.description, binding.key))
         shown: list[tuple[str, str, str]] = []
         room = self.size.width - len(PALETTE[0]) - len(PALETTE[1]) - 3
-        for key in found.values():
+        for key in keys.values():
             room -= len(key[0]) + len(key[1]) + 3
             if room >= 0:
                 shown.append(key)

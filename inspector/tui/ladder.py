@@ -40,8 +40,8 @@ ROLES: dict[str, Kind] = {"declined": "bad", "resumed": "good", "origin": "head"
 
 def drawn(ladder: Ladder, names: dict[str, str], width: int) -> list[Line]:
     """The whole ladder at a width, in columns of a terminal. ``names``: what stands over each lane."""
-    found = _with_lanes(ladder, names, width) if width >= NARROW else []
-    return found or _without_lanes(ladder, width)
+    drawing = _with_lanes(ladder, names, width) if width >= NARROW else []
+    return drawing or _without_lanes(ladder, width)
 
 
 def _without_lanes(ladder: Ladder, width: int) -> list[Line]:
@@ -90,7 +90,7 @@ def _with_lanes(ladder: Ladder, names: dict[str, str], width: int) -> list[Line]
         if width >= ROOM_FOR_GAP
         else [[""] * len(chapter.rungs) for chapter in ladder.chapters]
     )
-    gap = max([GAP, *(len(text) + 2 for found in gaps for text in found)]) if width >= ROOM_FOR_GAP else 0
+    gap = max([GAP, *(len(text) + 2 for texts in gaps for text in texts)]) if width >= ROOM_FOR_GAP else 0
     room = width - time - frame - gap - size - 2
     if BALANCER in order and room // len(order) < LEAST_LANE:
         return []
@@ -140,12 +140,12 @@ def _gaps(chapter: Chapter) -> list[str]:
     """What lies between each time of a chapter and the one above it, as both are written; a dash where the clock went
     back.
     """
-    found = [""]
+    gaps = [""]
     for before, rung in zip(chapter.rungs, chapter.rungs[1:], strict=False):
         tenths = _tenths(rung.offset_ns) - _tenths(before.offset_ns)
         is_exact = max(abs(before.offset_ns), abs(rung.offset_ns)) < SECONDS_NS
-        found.append("–" if tenths < 0 else _span(tenths) if is_exact else span(tenths * TENTH_MS))
-    return found[: len(chapter.rungs)]
+        gaps.append("–" if tenths < 0 else _span(tenths) if is_exact else span(tenths * TENTH_MS))
+    return gaps[: len(chapter.rungs)]
 
 
 def _tenths(ns: int) -> int:
@@ -157,12 +157,12 @@ def _heads(places: dict[str, int], names: dict[str, str], room: int) -> str:
     head = list(" " * room)
     _write(head, 0, "client", next(iter(places.values()), room) - 1)
     free = len("client") + 2
-    for label, place in places.items():
+    for label, lane in places.items():
         text = names.get(label, label)
-        text = text if cell_len(text) <= place + 1 - free else label
-        text = _fitted(text, max(place + 1 - free, 0))
-        _write(head, place + 1 - cell_len(text), text, place + 1)
-        free = place + 2 + (1 if text else 0)
+        text = text if cell_len(text) <= lane + 1 - free else label
+        text = _fitted(text, max(lane + 1 - free, 0))
+        _write(head, lane + 1 - cell_len(text), text, lane + 1)
+        free = lane + 2 + (1 if text else 0)
     return "".join(head)
 
 

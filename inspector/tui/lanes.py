@@ -27,28 +27,28 @@ class Moment(NamedTuple):
 
 def moments(case: Case, session: LedgerSession) -> list[Moment]:
     """The issue and every offer, in order."""
-    found: list[Moment] = []
+    laps: list[Moment] = []
     if session.issuer is not None:
-        seen = case.observed[session.issuer]
-        found.append(
+        observed = case.observed[session.issuer]
+        laps.append(
             Moment(
-                session.issued_ns or seen.hello_ns,
+                session.issued_ns or observed.hello_ns,
                 "○",
                 "dim" if session.usable else "warn",
-                case.label(seen),
+                case.label(observed),
                 "issued",
                 session.issuer,
             )
         )
     for use in session.uses:
-        seen = case.observed[use >> 1]
+        observed = case.observed[use >> 1]
         if use & 1:
-            found.append(Moment(seen.hello_ns, "●", "good", case.label(seen), "resumed", use >> 1))
-        elif seen.outcome == "aborted":
-            found.append(Moment(seen.hello_ns, "✖", "bad", case.label(seen), "declined, aborted", use >> 1))
+            laps.append(Moment(observed.hello_ns, "●", "good", case.label(observed), "resumed", use >> 1))
+        elif observed.outcome == "aborted":
+            laps.append(Moment(observed.hello_ns, "✖", "bad", case.label(observed), "declined, aborted", use >> 1))
         else:
-            found.append(Moment(seen.hello_ns, "◇", "warn", case.label(seen), "declined", use >> 1))
-    return sorted(found, key=lambda m: (m.ns, m.connection))
+            laps.append(Moment(observed.hello_ns, "◇", "warn", case.label(observed), "declined", use >> 1))
+    return sorted(laps, key=lambda m: (m.ns, m.connection))
 
 
 def lane(case: Case, session: LedgerSession, width: int) -> Line:
@@ -66,11 +66,11 @@ def lane(case: Case, session: LedgerSession, width: int) -> Line:
     if not happened:
         return start
     room = width - sum(len(t) for t, _ in start)
-    spoken = _laid(happened, room, True) if len(happened) <= SPOKEN else None
-    return [*start, *(spoken or _laid(happened, room, False) or _crowded(happened, room))]
+    spoken = _placed(happened, room, True) if len(happened) <= SPOKEN else None
+    return [*start, *(spoken or _placed(happened, room, False) or _crowded(happened, room))]
 
 
-def _laid(happened: list[Moment], room: int, is_spoken: bool) -> Line | None:
+def _placed(happened: list[Moment], room: int, is_spoken: bool) -> Line | None:
     """All moments at places that follow time; None where they have no room. ``is_spoken``: each says when it was, else
     only the last one does.
     """
@@ -91,11 +91,11 @@ def _laid(happened: list[Moment], room: int, is_spoken: bool) -> Line | None:
         return None
     line: Line = []
     at = 0
-    for place, text, moment in zip(places, texts, happened, strict=True):
-        if place > at:
-            line.append((f" {DASH * max(place - at - 2, 0)} " if at else " " * place, "dim"))
+    for column, text, moment in zip(places, texts, happened, strict=True):
+        if column > at:
+            line.append((f" {DASH * max(column - at - 2, 0)} " if at else " " * column, "dim"))
         line.append((text, moment.kind))
-        at = place + len(text)
+        at = column + len(text)
     return line
 
 

@@ -71,13 +71,13 @@ class LineView(Painted):
         top, height = round(self.scroll_offset.y), self.size.height
         wanted = self.cursor + step
         if 0 <= wanted < len(self.targets):
-            place = self.targets[wanted]
-            if top - 1 <= place <= top + height:
+            target = self.targets[wanted]
+            if top - 1 <= target <= top + height:
                 self.cursor = wanted
-                if place < top:
-                    self.scroll_to(y=place, animate=False)
-                elif place >= top + height:
-                    self.scroll_to(y=place - height + 1, animate=False)
+                if target < top:
+                    self.scroll_to(y=target, animate=False)
+                elif target >= top + height:
+                    self.scroll_to(y=target - height + 1, animate=False)
                 self.refresh()
                 return
         self.scroll_relative(y=step, animate=False)
@@ -93,7 +93,7 @@ class LineView(Painted):
 
     def _go(self, top: int) -> None:
         self.scroll_to(y=top, animate=False)
-        inside = [i for i, place in enumerate(self.targets) if top <= place < top + self.size.height]
+        inside = [i for i, target in enumerate(self.targets) if top <= target < top + self.size.height]
         if inside and self.cursor not in inside:
             self.cursor = inside[0] if self.cursor < inside[0] else inside[-1]
         self.refresh()

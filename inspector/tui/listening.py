@@ -87,32 +87,32 @@ class Following(Growing):
 
 def state_of(facts: Facts) -> tuple[object, object]:
     """What is equal where screens would show the same, and where they would but for counts of packets."""
-    told = (
+    known_state = (
         facts.connections,
         facts.bounded,
         facts.secrets,
         facts.problems,
         [(log.lines, log.problem) for log in facts.logs],
     )
-    return told, (facts.captures, facts.other_flows)
+    return known_state, (facts.captures, facts.other_flows)
 
 
 class Listening(Growing):
     """A live capture. ``watching`` runs in a thread of its own."""
 
-    def __init__(self, watching: LiveCapture, expression: str, own: Settings) -> None:
+    def __init__(self, watching: LiveCapture, expression: str, settings: Settings) -> None:
         """``expression``: the kernel's filter, to be shown."""
         recording = watching.keeping.recording
         super().__init__(
-            [recording.path] if recording is not None and not recording.is_ring else [], watching.options, own
+            [recording.path] if recording is not None and not recording.is_ring else [], watching.options, settings
         )
         self._watching = watching
         self._filter = expression
         self._capture = threading.Thread(target=self._watch, name="capture", daemon=True)
         self._facts: Facts | None = None
         self._whole_from_ns = 0
-        self._asked = threading.Event()
-        self._given = threading.Event()
+        self._is_wanted = threading.Event()
+        self._is_ready = threading.Event()
         self._incidents: tuple[int, str] = (0, "")
         self._rates = (0.0, 0.0)
         self._counted = (time.monotonic(), 0, 0)
@@ -165,7 +165,7 @@ class Listening(Growing):
         """End the capture; does not wait."""
         super().stop()
         self._watching.stop()
-        self._asked.set()
+        self._is_wanted.set()
 
     def close(self) -> None:
         """Wait until everything is on the disk."""
@@ -195,9 +195,9 @@ class Listening(Growing):
 
     def _ask(self) -> Facts | None:
         """What the capture knows, copied by its own thread; None at its end."""
-        self._given.clear()
-        self._asked.set()
-        while not self._given.wait(LOOK_SECONDS):
+        self._is_ready.clear()
+        self._is_wanted.set()
+        while not self._is_ready.wait(LOOK_SECONDS):
             if not self._capture.is_alive():
                 return None
         return self._facts
@@ -212,14 +212,14 @@ class Listening(Growing):
 
     def tick(self) -> None:
         """Hand over what is known, if it was asked for."""
-        if self._asked.is_set():
-            self._asked.clear()
+        if self._is_wanted.is_set():
+            self._is_wanted.clear()
             self._hand_over()
 
     def _hand_over(self) -> None:
         self._facts = self._watching.whole()
         self._whole_from_ns = self._watching.window.whole_from_ns
-        self._given.set()
+        self._is_ready.set()
 
     def update(self, update: Update) -> None:
         """Incidents knock at once; the rest is seen when it is judged."""

@@ -56,7 +56,11 @@ class Loading:
     """Whether the same can be read again, or something else instead."""
 
     def __init__(
-        self, paths: Sequence[str], options: Options, own: settings.Settings, given: SecretInputs | None = None
+        self,
+        paths: Sequence[str],
+        options: Options,
+        chosen_settings: settings.Settings,
+        secret_inputs: SecretInputs | None = None,
     ) -> None:
         self.paths = list(paths)
         self.total = 0
@@ -72,8 +76,8 @@ class Loading:
         self.is_whole = False
         """Everything was read; only the columns may be missing."""
         self._options = options
-        self._asked_with = given
-        self._settings = own
+        self._asked_with = secret_inputs
+        self._settings = chosen_settings
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="loading", daemon=True)
         self._next_look = 0.0

@@ -122,12 +122,12 @@ class MessageScreen(Page):
     def _load(self, target: Target) -> None:
         worker: Worker[None] = get_current_worker()
         try:
-            found = self.state.messages(target.connection, lambda: worker.is_cancelled)
+            messages = self.state.messages(target.connection, lambda: worker.is_cancelled)
         except (InspectorError, OSError) as error:
             self.app.call_from_thread(self._fail, safe_text(str(error)))
             return
         if not worker.is_cancelled:
-            self._read[id(target.connection)] = found
+            self._read[id(target.connection)] = messages
             self.app.call_from_thread(self._fill)
 
     def _fail(self, text: str) -> None:
@@ -157,23 +157,23 @@ class MessageScreen(Page):
             self._grow(branch, message, message.tree)
         if not messages:
             close = "".join(e.letter for e in self.target.rung.events)
-            told = {".": "TCP FIN: the side has no more to send", "!": "TCP RST: the connection is gone"}.get(
+            meaning = {".": "TCP FIN: the side has no more to send", "!": "TCP RST: the connection is gone"}.get(
                 close, "These bytes are not in the capture, or are encrypted."
             )
-            tree.root.add_leaf(Text(told))
+            tree.root.add_leaf(Text(meaning))
         tree.cursor_line = 0
         tree.focus()
         self.call_after_refresh(self._mark)
 
     def _grow(self, branch: TreeNode[Held], message: RawMessage, node: Node) -> None:
         for child in node.children:
-            held = (message, child)
+            parent = (message, child)
             if child.children:
                 self._grow(
-                    branch.add(self._labelled(child), data=held, expand=len(child.children) < 12), message, child
+                    branch.add(self._labelled(child), data=parent, expand=len(child.children) < 12), message, child
                 )
             else:
-                branch.add_leaf(self._labelled(child, message.data, node.name), data=held)
+                branch.add_leaf(self._labelled(child, message.data, node.name), data=parent)
 
     def _labelled(self, node: Node, data: bytes = b"", parent: str = "") -> Text:
         """A field and its value. ``parent``: the name of the field that it stands in."""
@@ -195,11 +195,11 @@ class MessageScreen(Page):
     def _mark(self) -> None:
         tree: Tree[Held] = self.query_one("#fields", Tree)
         page = self.query_one("#bytes", LineView)
-        held = tree.cursor_node.data if tree.cursor_node is not None else None
-        if held is None:
+        branch = tree.cursor_node.data if tree.cursor_node is not None else None
+        if branch is None:
             page.show([])
             return
-        message, node = held
+        message, node = branch
         if not message.data:
             page.show([[("encrypted: no bytes to show", "dim")]])
             return
@@ -219,9 +219,9 @@ class MessageScreen(Page):
     def action_pick(self) -> None:
         """Pick what the cursor is in, for a comparison."""
         tree: Tree[Held] = self.query_one("#fields", Tree)
-        held = tree.cursor_node.data if tree.cursor_node is not None else None
-        if held is not None:
-            self.inspector.picked(f"{held[0].tree.name}, frame {held[0].frame & (1 << FRAME_BITS) - 1}", held[0])
+        branch = tree.cursor_node.data if tree.cursor_node is not None else None
+        if branch is not None:
+            self.inspector.picked(f"{branch[0].tree.name}, frame {branch[0].frame & (1 << FRAME_BITS) - 1}", branch[0])
 
     def to_copy(self) -> tuple[str, str]:
         """The message under the cursor, as text."""

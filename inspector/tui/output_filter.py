@@ -52,9 +52,9 @@ GLYPHS = {
 BLOCKS = frozenset("▁▂▃▄▅▆▇▉▊▋▌▍▎▏▔▕")
 
 
-def ascii_wanted(asked: bool) -> bool:
+def ascii_wanted(is_asked: bool) -> bool:
     """Whether only ASCII may be shown: asked for, or no other locale."""
-    return asked or "utf" not in locale.getpreferredencoding(False).lower()
+    return is_asked or "utf" not in locale.getpreferredencoding(False).lower()
 
 
 @lru_cache(maxsize=4096)

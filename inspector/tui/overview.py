@@ -56,7 +56,7 @@ class OverviewScreen(Area):
     def body(self) -> ComposeResult:
         """From the first thing to know to the last."""
         self._pane = 0
-        self._found: list[IncidentRows] = []
+        self._incident_rows: list[IncidentRows] = []
         yield Static(id="verdict")
         with VerticalScroll(id="tables"):
             yield Static(id="pool")
@@ -74,13 +74,13 @@ class OverviewScreen(Area):
         if service is None:
             self.query_one("#verdict", Static).update(content([[(overview.nothing_found(state.document), "warn")]]))
             return
-        self._found = state.kept(("found", service.id), lambda: found_of(state.document, service))
-        told = [
-            f"INCIDENTS {sum(f.incident is not None for f in self._found)}",
-            f"OTHER FINDINGS {sum(f.incident is None for f in self._found)}",
+        self._incident_rows = state.kept(("found", service.id), lambda: found_of(state.document, service))
+        chosen = [
+            f"INCIDENTS {sum(f.incident is not None for f in self._incident_rows)}",
+            f"OTHER FINDINGS {sum(f.incident is None for f in self._incident_rows)}",
         ]
-        rows.columns[1] = Column(", ".join(told), 0)
-        rows.renew([f.id for f in self._found])
+        rows.columns[1] = Column(", ".join(chosen), 0)
+        rows.renew([f.id for f in self._incident_rows])
         self._lay_out(service, self.size.width or 80, self.size.height or 24)
 
     def _lay_out(self, service: Service, width: int, height: int) -> None:
@@ -158,11 +158,11 @@ class OverviewScreen(Area):
         return lines
 
     def _row(self, index: int) -> list[Cell]:
-        return list(cells(self._found[index]))
+        return list(cells(self._incident_rows[index]))
 
     def on_rows_selected(self, message: Rows.Selected) -> None:
         """Open a story, or a finding."""
-        open_found(self, self._found, message.index)
+        open_found(self, self._incident_rows, message.index)
 
     def action_pane(self) -> None:
         """The next of pool, matrix and chart."""
@@ -171,8 +171,8 @@ class OverviewScreen(Area):
 
     def action_remedies(self) -> None:
         """All remedies of what matters most."""
-        if self._found:
-            open_found(self, self._found, 0, at_remedies=True)
+        if self._incident_rows:
+            open_found(self, self._incident_rows, 0, at_remedies=True)
 
     def step(self, step: int) -> bool:
         """To the next finding."""

@@ -60,7 +60,7 @@ class AreaBar(Widget):
     def __init__(self, area: str) -> None:
         super().__init__()
         self._area = area
-        self._told = ""
+        self._shown_heading = ""
 
     @property
     def _inspector(self) -> Shell:
@@ -76,12 +76,12 @@ class AreaBar(Widget):
         """Paint it anew where there is other news: this is asked many times a second, perhaps at the far end of a slow
         line.
         """
-        if self._inspector.status() != self._told:
+        if self._inspector.status() != self._shown_heading:
             self.refresh()
 
     def render(self) -> Content:
         """One line."""
-        status = self._told = self._inspector.status()
+        status = self._shown_heading = self._inspector.status()
         line: Line = []
         for area, name in self._names(status):
             line += [(name, "head" if area == self._area else "dim"), ("  ", "")]

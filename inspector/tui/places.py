@@ -38,18 +38,18 @@ def find(analysis: Analysis, text: str) -> int | str:
             wanted += DAY_NS
         return min(bisect_left(stamps, wanted), len(observed) - 1)
     if ID.fullmatch(text.lower()):
-        found = next((s.index for s in observed if s.id.startswith(text.lower())), None)
-        return found if found is not None else f"no connection has an id that begins with {text}"
+        index = next((s.index for s in observed if s.id.startswith(text.lower())), None)
+        return index if index is not None else f"no connection has an id that begins with {text}"
     return "a frame (470, or 1:470 in the second capture), a time (17:28:21.6) or the beginning of a connection's id"
 
 
 def _by_frame(analysis: Analysis, reference: int, text: str) -> int | str:
     """The connection with a message in that frame; else the last one that had begun and not ended by then."""
     around: int | None = None
-    for seen in analysis.case.observed:
-        for leg in (seen.client_leg, *seen.legs):
+    for observed in analysis.case.observed:
+        for leg in (observed.client_leg, *observed.legs):
             if any(first <= reference <= last for first, last in (*leg.places, *leg.sightings)):
                 if any(e.frame == reference for e in unpack_events(leg.events)):
-                    return seen.index
-                around = seen.index
+                    return observed.index
+                around = observed.index
     return around if around is not None else f"no connection was open at frame {text}"

@@ -9,7 +9,7 @@ from platformdirs import user_state_path
 MOST = 20
 
 
-def file() -> Path:
+def recent_path() -> Path:
     """Where they are kept."""
     return user_state_path("inspector") / "filters"
 
@@ -17,7 +17,7 @@ def file() -> Path:
 def load() -> list[str]:
     """The last one first; nothing where there are none."""
     try:
-        lines = file().read_text(encoding="utf-8").splitlines()
+        lines = recent_path().read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
         return []
     return [line for line in lines if line.strip() and line.isprintable()][:MOST]
@@ -26,7 +26,7 @@ def load() -> list[str]:
 def save(expressions: list[str]) -> None:
     """Keep them; where the file cannot be written they last as long as the program."""
     try:
-        file().parent.mkdir(parents=True, exist_ok=True)
-        file().write_text("".join(f"{e}\n" for e in expressions[:MOST]), encoding="utf-8")
+        recent_path().parent.mkdir(parents=True, exist_ok=True)
+        recent_path().write_text("".join(f"{e}\n" for e in expressions[:MOST]), encoding="utf-8")
     except OSError:
         return

@@ -106,14 +106,14 @@ class Rows(Painted):
         """The rows are others now. ``keys``: what each is known by; a cursor that was moved stays on its key, unless
         ``cursor`` says where it goes.
         """
-        held = self._keys[self.cursor] if self._is_moved and self.cursor < len(self._keys) else None
-        is_moved = cursor is not None or (held is not None and held in keys)
+        current = self._keys[self.cursor] if self._is_moved and self.cursor < len(self._keys) else None
+        is_moved = cursor is not None or (current is not None and current in keys)
         self._keys = keys
         self.count = len(keys)
         self._empty = self._empty if empty is None else empty
         self.virtual_size = Size(0, self.count + 1)
         if cursor is None:
-            cursor = keys.index(held) if is_moved else 0
+            cursor = keys.index(current) if is_moved else 0
         wanted = self.validate_cursor(cursor)
         if wanted == self.cursor:
             self.watch_cursor(wanted, wanted)

@@ -46,8 +46,8 @@ class ServicesScreen(Area):
         names = ", ".join(safe_text(c.path, 60) for c in document.captures[:2]) + (
             f" and {len(document.captures) - 2} more" if len(document.captures) > 2 else ""
         )
-        told = f"   {frames:,} frames   {overview.length(document)}   all times UTC"
-        return [(names[: max(width - len(told), 12)], "head"), (told, "dim")]
+        summary = f"   {frames:,} frames   {overview.length(document)}   all times UTC"
+        return [(names[: max(width - len(summary), 12)], "head"), (summary, "dim")]
 
     def renew(self) -> None:
         """The services as they are now; the cursor stays on its service, and goes to one that was chosen."""
@@ -56,24 +56,24 @@ class ServicesScreen(Area):
         self._services = overview.ordered(document)
         in_view = self.state.in_view
         chosen = in_view.id if in_view is not None and self.state.is_chosen else None
-        place = (
+        target = (
             next((i for i, s in enumerate(self._services) if s.id == chosen), None) if chosen != self._chosen else None
         )
         self._chosen = chosen
         rows = self.query_one(Rows)
-        rows.renew([s.id for s in self._services], place, overview.nothing_found(document))
+        rows.renew([s.id for s in self._services], target, overview.nothing_found(document))
         self.query_one("#noise", Static).update(content(self._noise()))
-        self._tell(rows.cursor)
+        self._show_news(rows.cursor)
 
     def _noise(self) -> list[Line]:
         document = self.state.document
         lines: list[Line] = []
         checked = [s for s in document.services if s.health_checks]
         if checked:
-            told = "; ".join(f"{s.health_checks:,} to {overview.title(s)}" for s in checked[:3]) + (
+            checked_services = "; ".join(f"{s.health_checks:,} to {overview.title(s)}" for s in checked[:3]) + (
                 f" and {len(checked) - 3} services more" if len(checked) > 3 else ""
             )
-            lines.append([(f"○ health checks: {told}; hello and close, left out of all rates", "dim")])
+            lines.append([(f"○ health checks: {checked_services}; hello and close, left out of all rates", "dim")])
         others = sum(s.other_flows for s in document.services)
         if others:
             lines.append([(f"○ {overview.counted(others, 'TCP flow')} without TLS on these ports", "dim")])
@@ -82,7 +82,7 @@ class ServicesScreen(Area):
             lines += [[("LIMITS", "head")], *listed(limits, "dim")]
         return lines
 
-    def _tell(self, index: int) -> None:
+    def _show_news(self, index: int) -> None:
         if not self._services:
             self.query_one("#verdict", Static).update("")
             return
@@ -110,7 +110,7 @@ class ServicesScreen(Area):
 
     def on_rows_moved(self, message: Rows.Moved) -> None:
         """The row in full."""
-        self._tell(message.index)
+        self._show_news(message.index)
 
     def on_rows_selected(self, message: Rows.Selected) -> None:
         """Open a service."""

@@ -59,16 +59,16 @@ class SessionsScreen(Area):
         """The sessions of what is in view; the cursor stays on its session."""
         super().renew()
         rows, case, scope = self.query_one(Rows), self.state.now.case, self.state.scope
-        found = []
+        drawn_rows = []
         for index, session in enumerate(self._sessions):
             first = session.issuer if session.issuer is not None else session.uses[0] >> 1 if session.uses else -1
             if scope is None or (first >= 0 and case.observed[first].service == scope):
-                found.append(index)
+                drawn_rows.append(index)
         if self._sort == "uses":
-            found.sort(key=lambda i: -len(self._sessions[i].uses))
+            drawn_rows.sort(key=lambda i: -len(self._sessions[i].uses))
         elif self._sort == "aborted":
-            found.sort(key=lambda i: not self._is_aborted(self._sessions[i]))
-        self._order = found[::-1] if self._reversed else found
+            drawn_rows.sort(key=lambda i: not self._is_aborted(self._sessions[i]))
+        self._order = drawn_rows[::-1] if self._reversed else drawn_rows
         connections = (
             self.state.in_view.connections
             if self.state.in_view is not None and scope is not None
@@ -146,11 +146,11 @@ class SessionScreen(Page):
         """What it is, and its moments."""
         session = self._session
         leaf = self._analysis.case.certificates.get(session.leaf or b"")
-        told = (
+        hint = (
             f"{METHODS[session.method]}   EMS {overview.YES[session.ems]}   certificate"
             f" {leaf.short_name if leaf else 'not visible'}"
         )
-        lines: list[Line] = [[(f"session {session.key.hex()}", "head")], [(told, "dim")]]
+        lines: list[Line] = [[(f"session {session.key.hex()}", "head")], [(hint, "dim")]]
         if session.issuer is None:
             lines.append([("issued before the capture began, or not visible", "warn")])
         elif not session.usable:

@@ -19,13 +19,13 @@ from inspector.tui.marks import Line, coloured, listed, paragraph
 class FoundScreen(DetailPage):
     """One of a list of findings; ``n`` and ``N`` lead through the list."""
 
-    def __init__(self, state: AppState, found: Sequence[IncidentRows], index: int, at_remedies: bool = False) -> None:
+    def __init__(self, state: AppState, rows: Sequence[IncidentRows], index: int, at_remedies: bool = False) -> None:
         super().__init__(state)
-        self._all = found
+        self._all = rows
         self._index = index
         self._at_remedies = at_remedies
-        self.found = found[index]
-        self.finding = found[index].finding
+        self.row = rows[index]
+        self.finding = rows[index].finding
 
     def lay_out(self, width: int) -> None:
         """At first perhaps with the remedies in sight."""
@@ -33,8 +33,8 @@ class FoundScreen(DetailPage):
         if self._at_remedies:
             self._at_remedies = False
             page = self.query_one(LineView)
-            place = next((i for i, line in enumerate(page.lines) if line and line[0][0] == "WHAT TO DO"), 0)
-            self.call_after_refresh(page.scroll_to, y=place, animate=False)
+            index = next((i for i, line in enumerate(page.lines) if line and line[0][0] == "WHAT TO DO"), 0)
+            self.call_after_refresh(page.scroll_to, y=index, animate=False)
 
     def step(self, step: int) -> bool:
         """The next finding of the list, in place of this one."""
@@ -62,23 +62,23 @@ class StoryScreen(FoundScreen):
 
     def title_lines(self, width: int) -> list[Line]:
         """Verdict first, then the translation of Java's message."""
-        finding, incident = self.finding, self.found.incident
+        finding, incident = self.finding, self.row.incident
         assert incident is not None
         confirmed = finding.verdict == "confirmed"
-        said = (
+        heading = (
             "✖ Aborted because the certificate changed"
             if confirmed
             else "◌ Perhaps aborted because the certificate changed"
         )
-        told = (
+        counted = (
             f"   {incident.at[:10]} {incident.at[11:23]} UTC   {finding.verdict}, {overview.WORDS[finding.grade]}  "
             f" {self._index + 1} of {len(self._all)}"
         )
-        title: list[Line] = [[(said, "bad" if confirmed else "warn")]]
-        if len(said) + len(told) <= width:
-            title[0].append((told, "dim"))
+        title: list[Line] = [[(heading, "bad" if confirmed else "warn")]]
+        if len(heading) + len(counted) <= width:
+            title[0].append((counted, "dim"))
         else:
-            title.append([(told.strip(), "dim")])
+            title.append([(counted.strip(), "dim")])
         frame = why.frame_text(self.analysis, why.aborted_of(self.analysis, incident).client_leg.handshake.hello_frame)
         text = (
             'Java\'s message says "renegotiation". On the wire it was the first handshake of a new connection'
@@ -88,10 +88,10 @@ class StoryScreen(FoundScreen):
 
     def lines(self, width: int) -> list[Line]:
         """Ladder, rule, certificates, remedies, references."""
-        incident = self.found.incident
+        incident = self.row.incident
         assert incident is not None
-        told = ladder(self.analysis, incident)
-        lines = [*self.ladder_at(told, width), []]
+        steps = ladder(self.analysis, incident)
+        lines = [*self.ladder_at(steps, width), []]
         lines.append([("WHY", "head")])
         for step in why.steps(self.analysis, incident):
             text = (
@@ -126,13 +126,13 @@ class FindingScreen(FoundScreen):
     def title_lines(self, width: int) -> list[Line]:
         """What was found."""
         finding = self.finding
-        told = (
+        heading = (
             f"{finding.rule}   {finding.severity}   {finding.verdict}, {overview.WORDS[finding.grade]}  "
             f" {self._index + 1} of {len(self._all)}"
         )
         return [
             *paragraph(safe_text(finding.title), "", "  ", width, "head"),
-            *paragraph(told, "  ", "  ", width, "dim"),
+            *paragraph(heading, "  ", "  ", width, "dim"),
         ]
 
     def lines(self, width: int) -> list[Line]:
@@ -140,15 +140,15 @@ class FindingScreen(FoundScreen):
         finding = self.finding
         lines: list[Line] = paragraph(safe_text(finding.explanation, 4000), "", "", width)
         if finding.rule == FAILED:
-            seen = next(s for s in self.analysis.case.observed if s.id == finding.connections[0])
-            lines += [[], *self.ladder_at(Ladder("", chapters(self.analysis, seen)), width)]
+            observed = next(s for s in self.analysis.case.observed if s.id == finding.connections[0])
+            lines += [[], *self.ladder_at(Ladder("", chapters(self.analysis, observed)), width)]
         lines += [[], [("EVIDENCE", "head")]]
         for evidence in finding.evidence[:40]:
-            lines += paragraph(self._told(evidence), "  ", "    ", width)
+            lines += paragraph(self._counts(evidence), "  ", "    ", width)
         return [*lines, *self.remedies(width)]
 
     @staticmethod
-    def _told(evidence: Evidence) -> str:
+    def _counts(evidence: Evidence) -> str:
         frames = ", ".join(str(f[1]) for f in evidence.frames[:8])
         return safe_text(
             f"{evidence.role.replace('_', ' ')}: {evidence.text}"
@@ -157,7 +157,7 @@ class FindingScreen(FoundScreen):
         )
 
 
-def story_of(state: AppState, found: Sequence[IncidentRows], index: int, at_remedies: bool = False) -> FoundScreen:
+def story_of(state: AppState, rows: Sequence[IncidentRows], index: int, at_remedies: bool = False) -> FoundScreen:
     """The screen that tells a finding."""
-    kind = FindingScreen if found[index].incident is None else StoryScreen
-    return kind(state, found, index, at_remedies)
+    kind = FindingScreen if rows[index].incident is None else StoryScreen
+    return kind(state, rows, index, at_remedies)

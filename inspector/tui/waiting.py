@@ -52,8 +52,8 @@ class LoadingScreen(Screen[None]):
         megabytes = f"{loading.read / 1e6:,.0f} MB read" if loading.read else ""
         self._show("#stage", content([[(f"{loading.stage}   {megabytes}", "dim")]]))
 
-    def _show(self, place: str, what: Content) -> None:
+    def _show(self, where: str, what: Content) -> None:
         """Where it is not what stands there already."""
-        if self._shown.get(place) != what:
-            self._shown[place] = what
-            self.query_one(place, Static).update(what)
+        if self._shown.get(where) != what:
+            self._shown[where] = what
+            self.query_one(where, Static).update(what)

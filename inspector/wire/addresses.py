@@ -14,11 +14,11 @@ class AddressTable:
         """The number of a packed address of 4 or 16 bytes."""
         if len(address) == 4:
             return int.from_bytes(address, "big")
-        found = self._number.get(address)
-        if found is None:
-            found = self._number[address] = (1 << 32) + len(self._address)
+        known_number = self._number.get(address)
+        if known_number is None:
+            known_number = self._number[address] = (1 << 32) + len(self._address)
             self._address.append(address)
-        return found
+        return known_number
 
     def address(self, number: int) -> bytes:
         """The packed address of a number."""

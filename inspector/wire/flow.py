@@ -28,13 +28,13 @@ class FlowKey(NamedTuple):
 
 
 class BegunBefore(NamedTuple):
-    """A flow that may be the rest of one from before the first frame. ``found``: the index of its connection in the
+    """A flow that may be the rest of one from before the first frame. ``result``: the index of its connection in the
     facts, or what it was without TLS.
     """
 
     began: FlowKey
     first_ns: int
-    found: int | OtherFlow
+    result: int | OtherFlow
 
 
 class Ending(Struct, frozen=True, gc=False):

@@ -12,7 +12,7 @@ from inspector.facts import ConnectionFacts, OtherFlow, PackedEndpoint
 from inspector.tracking.connections import Store
 from inspector.wire.addresses import AddressTable
 from inspector.wire.flow import Ending, Flow, FlowKey
-from inspector.wire.runs import FlowRuns, Grouped, Key, ParsedExtent, Run, among
+from inspector.wire.runs import FlowRuns, Grouped, Key, ParsedExtent, Run, mask_of_flows
 from inspector.wire.segments import ACK, FIN, RST, SYN, SegmentBatch
 from inspector.wire.spread import Spread
 from inspector.wire.streams import Stream
@@ -31,9 +31,9 @@ SWEEP_NS = 10 * 1_000_000_000
 class FlowSink(Protocol):
     """Who takes finished flows. ``began``: of a flow that may have begun before the first frame."""
 
-    def connection(self, found: ConnectionFacts, began: FlowKey | None) -> None: ...
+    def connection(self, connection: ConnectionFacts, began: FlowKey | None) -> None: ...
 
-    def other(self, found: OtherFlow, began: FlowKey | None, first_ns: int) -> None: ...
+    def other(self, flow: OtherFlow, began: FlowKey | None, first_ns: int) -> None: ...
 
 
 class FlowTable:
@@ -82,7 +82,7 @@ class FlowTable:
         if self._start_ns is None:
             self._start_ns = int(batch.time_ns.min())
         if self._draining:
-            batch = batch.select(among(batch, list(self._flows)))
+            batch = batch.select(mask_of_flows(batch, list(self._flows)))
         self.reach = ParsedExtent() if self._live else None
         if len(batch):
             self._feed(Grouped(batch, self.reach))
@@ -100,11 +100,11 @@ class FlowTable:
         brought = np.full(len(grouped), -1, np.int64)
         brought[regular.chosen] = np.where(regular.odd, -1, np.arange(len(regular.chosen)))
         others = grouped.spans(np.flatnonzero(brought < 0))
-        for place, number in enumerate(brought.tolist()):
+        for index, number in enumerate(brought.tolist()):
             if number < 0:
                 self._follow(next(others))
             elif not self._take(regular, number):
-                self._follow(next(grouped.spans(np.array([place]))))
+                self._follow(next(grouped.spans(np.array([index]))))
 
     def _regular(self, grouped: Grouped) -> Regular | None:
         """The flows that may be taken as a whole; None where they are few, or somebody wants to see how each segment is
@@ -150,7 +150,7 @@ class FlowTable:
         newest = self._flows.get(key)
         frame_base = run.frame
         begun = 0
-        for first, end, lane, seq, control, flags, length, held, ack in spans:
+        for first, end, lane, seq, control, flags, length, captured, ack in spans:
             ns = run.time_ns[first]
             older = None
             if newest is not None and (
@@ -191,7 +191,7 @@ class FlowTable:
                 flow.rtt = ns - flow.syn_ns
             if length:
                 if stream.is_next(seq):
-                    stream.run(run, first, end, length, held)
+                    stream.run(run, first, end, length, captured)
                 else:
                     if flow is newest and stream.begins_anew(seq, run, first, is_over=flow.closed):
                         self._replaced(self._flows.pop(key), 0, ns)
@@ -265,8 +265,8 @@ class FlowTable:
         for row in range(first, end):
             start = run.start[row]
             if run.reach is not None:
-                run.reach[row] = run.held[row]
-            piece = run.data[start : start + run.held[row]].tobytes()
+                run.reach[row] = run.captured[row]
+            piece = run.data[start : start + run.captured[row]].tobytes()
             stream.insert(stream.offset(seq), piece, run.length[row], run.frame + run.number[row], run.time_ns[row])
             seq = seq + run.length[row] & 0xFFFFFFFF
 
@@ -384,7 +384,7 @@ class FlowTable:
         ends = [PackedEndpoint(self._addresses.address(end >> 16), end & 0xFFFF) for end in flow.key]
         connection.handshake.missing = connection.missing_bits(client)
         events = connection.event_facts(client)
-        connection.handshake.seen = facts.seen_bits(
+        connection.handshake.messages = facts.seen_bits(
             events[facts.LETTER_AT :: facts.EVENT_BYTES], events[facts.SIDE_AT :: facts.EVENT_BYTES]
         )
         return ConnectionFacts(
@@ -404,7 +404,7 @@ class FlowTable:
             alerts=connection.alert_facts(client),
             anomalies=connection.anomaly_facts(client, events),
             events=events,
-            inside=tuple(connection.handshakes[1:]),
+            renegotiations=tuple(connection.handshakes[1:]),
             secrets=unopened,
             spread=flow.spread.places() if flow.spread is not None else (),
             sightings=flow.spread.sightings() if flow.spread is not None else (),

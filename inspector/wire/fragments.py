@@ -57,46 +57,48 @@ class Fragments:
         piece = packet.piece
         assert piece is not None
         key = (packet.layer, *packet.ends, piece.ident)
-        found = self._waiting.get(key)
-        if found is None:
-            found = self._waiting[key] = _Datagram(capture)
+        datagram = self._waiting.get(key)
+        if datagram is None:
+            datagram = self._waiting[key] = _Datagram(capture)
         else:
             self._waiting.move_to_end(key)
-        found.frames += 1
-        self._lay(found, piece.offset, packet.data, piece.more)
-        if found.length is not None and found.ticked * UNIT >= found.length:
+        datagram.frames += 1
+        self._lay(datagram, piece.offset, packet.data, piece.more)
+        if datagram.length is not None and datagram.ticked * UNIT >= datagram.length:
             del self._waiting[key]
-            self._bytes -= len(found.data)
-            return bytes(found.data[: found.length])
+            self._bytes -= len(datagram.data)
+            return bytes(datagram.data[: datagram.length])
         while len(self._waiting) > bounds.FRAGMENTS or self._bytes > bounds.FRAGMENT_BYTES:
-            old, given = self._waiting.popitem(last=False)
-            self._bytes -= len(given.data)
-            self.given_up.append(_waiting(old, given))
+            old, oldest = self._waiting.popitem(last=False)
+            self._bytes -= len(oldest.data)
+            self.given_up.append(_waiting(old, oldest))
         return None
 
-    def _lay(self, found: _Datagram, offset: int, data: bytes, more: bool) -> None:
+    def _lay(self, into: _Datagram, offset: int, data: bytes, more: bool) -> None:
         end = offset + len(data)
         if (
             end > LARGEST
             or (more and len(data) % UNIT)
-            or (end > found.length if found.length is not None else not more and end < len(found.data))
+            or (end > into.length if into.length is not None else not more and end < len(into.data))
         ):
             return  # no datagram has such a fragment; the others may still become whole
-        if not more and found.length is None:
-            found.length = end
-        if end > len(found.data):
-            self._bytes += end - len(found.data)
-            found.data += bytes(end - len(found.data))
-            found.present += bytes((end + UNIT - 1) // UNIT - len(found.present))
-        found.data[offset:end] = data
+        if not more and into.length is None:
+            into.length = end
+        if end > len(into.data):
+            self._bytes += end - len(into.data)
+            into.data += bytes(end - len(into.data))
+            into.present += bytes((end + UNIT - 1) // UNIT - len(into.present))
+        into.data[offset:end] = data
         first, last = offset // UNIT, (end + UNIT - 1) // UNIT
-        found.ticked += found.present.count(0, first, last)
-        found.present[first:last] = b"\1" * (last - first)
+        into.ticked += into.present.count(0, first, last)
+        into.present[first:last] = b"\1" * (last - first)
 
     def waiting(self) -> dict[Key, Waiting]:
         """What waits still."""
-        return {key: _waiting(key, found) for key, found in self._waiting.items()}
+        return {key: _waiting(key, datagram) for key, datagram in self._waiting.items()}
 
 
-def _waiting(key: Key, found: _Datagram) -> Waiting:
-    return Waiting(key[0], found.capture, found.frames, bytes(found.data[:UNIT]) if found.present[:1] == b"\1" else b"")
+def _waiting(key: Key, datagram: _Datagram) -> Waiting:
+    return Waiting(
+        key[0], datagram.capture, datagram.frames, bytes(datagram.data[:UNIT]) if datagram.present[:1] == b"\1" else b""
+    )

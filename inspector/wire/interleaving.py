@@ -30,7 +30,7 @@ def merged(batches: Sequence[SegmentBatch]) -> SegmentBatch:
     size = 0
     for part in parts:
         low = int(part.start.min())  # only what these segments hold is copied, not the whole buffer
-        piece = part.data[low : int((part.start + part.held).max())]
+        piece = part.data[low : int((part.start + part.captured).max())]
         pieces.append(piece)
         starts.append(part.start - low + size)
         size += len(piece)

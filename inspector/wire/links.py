@@ -116,31 +116,31 @@ def ieee80211(packet: Packet) -> Iterable[Packet]:
     if is_aggregate:
         return _subframes(packet, at, bool(flags & 0x40))
     places = (at, at + 3 & ~3) if not flags & 0x40 else (at, at + 4, at + 8)
-    found = next((place for place in places if data[place : place + 3] == SNAP), -1)
-    if found < 0 and flags & 0x40:
+    snap_at = next((offset for offset in places if data[offset : offset + 3] == SNAP), -1)
+    if snap_at < 0 and flags & 0x40:
         raise Unread("encrypted")
-    return (packet.inner(LLC, found if found >= 0 else at),)
+    return (packet.inner(LLC, snap_at if snap_at >= 0 else at),)
 
 
 def _subframes(packet: Packet, at: int, is_protected: bool) -> Iterable[Packet]:
     """An aggregate of frames (IEEE 802.11, 9.3.2.2.2)."""
     data = packet.data
-    found: list[Packet] = []
+    frames: list[Packet] = []
     end = at
     while at + 14 < len(data):
         length = packet.u16(at + 12)
         if is_protected and data[at + 14 : at + 17] != SNAP:
             raise Unread("encrypted")
         end = at + 14 + length
-        found.append(
+        frames.append(
             packet._replace(
                 layer=LLC, data=data[at + 14 : end], missing=max(0, end - len(data)) if packet.missing else 0
             )
         )
         at += 14 + length + 3 & ~3  # each is filled up by its own length
     if packet.missing and end + 16 < packet.length:
-        found.append(packet._replace(layer=LLC, data=b""))  # the frames that were cut away
-    return found
+        frames.append(packet._replace(layer=LLC, data=b""))  # the frames that were cut away
+    return frames
 
 
 def swapped_80211(packet: Packet) -> Iterable[Packet]:

@@ -56,26 +56,26 @@ class Line:
         self.begin: I64 = self.end - length
         self.shift: I64 = start - self.begin
 
-    def row(self, place: I64) -> I64:
+    def row(self, start: I64) -> I64:
         """In which segment places on the line are."""
-        return np.searchsorted(self.end, place, "right")
+        return np.searchsorted(self.end, start, "right")
 
-    def pieces(self, place: int, length: int) -> bytes:
+    def pieces(self, start: int, length: int) -> bytes:
         """Bytes of the line, from however many segments."""
-        found = b""
-        row = int(np.searchsorted(self.end, place, "right"))
+        joined = b""
+        row = int(np.searchsorted(self.end, start, "right"))
         while length:
-            at, count = place + int(self.shift[row]), min(length, int(self.end[row]) - place)
-            found += self.data[at : at + count].tobytes()
-            row, place, length = row + 1, place + count, length - count
-        return found
+            at, count = start + int(self.shift[row]), min(length, int(self.end[row]) - start)
+            joined += self.data[at : at + count].tobytes()
+            row, start, length = row + 1, start + count, length - count
+        return joined
 
 
 class RecordColumns:
     """The records of some directions, by place. Columns: int64 but where they say so.
 
-    ``lane``: which direction. ``place``: on the line. ``row``: the segment that holds the header; ``told``: that with
-    which it is known what the record is.
+    ``lane``: which direction. ``start``: on the line. ``row``: the segment that holds the header; ``record_index``:
+    that with which it is known what the record is.
     ``kind``, ``size``: content type and length.
     ``is_sealed``: bool, behind a ChangeCipherSpec. ``head``: uint8, rows of ``HEAD_BYTES``. ``odd``: bool, an entry for
     each direction.
@@ -87,12 +87,12 @@ class RecordColumns:
         """
         self.odd: Rows = np.zeros(len(low), np.bool_)
         steps = list(self._steps(line, lanes, low, high))
-        lane, place, row, left, head = (np.concatenate(column) for column in zip(*steps, strict=True))
-        order = np.argsort(place)
-        lane, place, row, left, head = lane[order], place[order], row[order], left[order], head[order]
+        lane, start, row, left, head = (np.concatenate(column) for column in zip(*steps, strict=True))
+        order = np.argsort(start)
+        lane, start, row, left, head = lane[order], start[order], row[order], left[order], head[order]
         kind, size = head[:, 0].astype(np.int64), head[:, 3].astype(np.int64) << 8 | head[:, 4]
-        self.lane, self.place, self.row, self.kind, self.size, self.head = lane, place, row, kind, size, head
-        self.behind = place + 5 + size
+        self.lane, self.start, self.row, self.kind, self.size, self.head = lane, start, row, kind, size, head
+        self.behind = start + 5 + size
         is_first = np.ones(len(lane), np.bool_)
         is_first[1:] = lane[1:] != lane[:-1]
         is_change = kind == CHANGE_CIPHER_SPEC
@@ -125,17 +125,17 @@ class RecordColumns:
         )
         odd |= is_first & ~(greets & ((head[:, 5] == CLIENT_HELLO) | (head[:, 5] == SERVER_HELLO)))
         self.odd[lane[odd]] = True
-        self.told = row.copy()
+        self.record_index = row.copy()
         clear = np.flatnonzero(self.is_clear & ~odd)
-        self.told[clear] = line.row(self.behind[clear] - 1)
+        self.record_index[clear] = line.row(self.behind[clear] - 1)
 
     def _steps(self, line: Line, lane: I64, low: I64, high: I64) -> Iterator[tuple[I64, I64, I64, I64, U8]]:
         """A record of each direction. Directions that do not hold what makes a record are odd."""
-        place, limit = low[lane], high[lane]
+        start, limit = low[lane], high[lane]
         for _ in range(STEPS):
-            row = line.row(place)
-            left = line.end[row] - place
-            head = gather(line.data, line.shift[row] + place, HEAD_BYTES)
+            row = line.row(start)
+            left = line.end[row] - start
+            head = gather(line.data, line.shift[row] + start, HEAD_BYTES)
             size = head[:, 3].astype(np.int64) << 8 | head[:, 4]
             fine = (
                 (head[:, 1] == 3)
@@ -144,51 +144,51 @@ class RecordColumns:
                 & (size <= bounds.RECORD_BYTES)
                 & (left >= np.minimum(size + 5, PASSED_BYTES))
             )
-            yield lane, place, row, left, head
+            yield lane, start, row, left, head
             if not fine.all():
                 self.odd[lane[~fine]] = True
-            place = place + size + 5
-            more = np.flatnonzero(fine & (place < limit))
+            start = start + size + 5
+            more = np.flatnonzero(fine & (start < limit))
             if not len(more):
                 return
-            lane, place, limit = lane[more], place[more], limit[more]
+            lane, start, limit = lane[more], start[more], limit[more]
         self.odd[lane] = True
 
 
 class Messages:
-    """The handshake messages in clear of some records, by place. Columns: int64. ``lane``, ``place``: as in
-    ``RecordColumns``. ``row``: the segment that holds the first byte of its header, ``told``: that with which its
-    record is whole. ``kind``, ``size``: handshake type, and length without the header.
+    """The handshake messages in clear of some records, by place. Columns: int64. ``lane``, ``start``: as in
+    ``RecordColumns``. ``row``: the segment that holds the first byte of its header, ``record_index``: that with which
+    its record is whole. ``kind``, ``size``: handshake type, and length without the header.
     """
 
     def __init__(self, line: Line, records: RecordColumns) -> None:
         """Directions that hold anything but whole messages in such records become odd."""
         chosen = np.flatnonzero((records.kind == HANDSHAKE) & ~records.is_sealed & ~records.odd[records.lane])
         steps = list(self._steps(line, records, chosen))
-        record, place, row, head = (np.concatenate(column) for column in zip(*steps, strict=True))
-        order = np.argsort(place)
-        record, self.place, self.row, head = record[order], place[order], row[order], head[order]
-        self.lane, self.told = records.lane[record], records.told[record]
+        record, start, row, head = (np.concatenate(column) for column in zip(*steps, strict=True))
+        order = np.argsort(start)
+        record, self.start, self.row, head = record[order], start[order], row[order], head[order]
+        self.lane, self.record_index = records.lane[record], records.record_index[record]
         self.kind, self.size = head[:, 0].astype(np.int64), _length(head)
         self.letter: U8 = LETTER[head[:, 0]]
         records.odd[self.lane[self.letter == 0]] = True
 
     @staticmethod
     def _steps(line: Line, records: RecordColumns, record: I64) -> Iterator[tuple[I64, I64, I64, U8]]:
-        place = records.place[record] + 5
+        record_at = records.start[record] + 5
         row = records.row[record]
         for step in range(STEPS):
-            at = line.row(place)
-            head = gather(line.data, line.shift[at] + place, MESSAGE_HEADER)
-            behind, limit = place + MESSAGE_HEADER + _length(head), records.behind[record]
-            fine = (line.end[at] - place >= MESSAGE_HEADER) & (behind <= limit)
+            at = line.row(record_at)
+            head = gather(line.data, line.shift[at] + record_at, MESSAGE_HEADER)
+            behind, limit = record_at + MESSAGE_HEADER + _length(head), records.behind[record]
+            fine = (line.end[at] - record_at >= MESSAGE_HEADER) & (behind <= limit)
             if not fine.all():
                 records.odd[records.lane[record[~fine]]] = True
-            yield record, place, at if step else row, head
+            yield record, record_at, at if step else row, head
             more = np.flatnonzero(fine & (behind < limit))
             if not len(more):
                 return
-            record, place = record[more], behind[more]
+            record, record_at = record[more], behind[more]
         records.odd[records.lane[record]] = True
 
 

@@ -32,12 +32,12 @@ class Losses:
         self._stop(segments.stops)
         length = int(segments.length.sum())
         self.payload += length
-        self.clipped += length - int(segments.held.sum())
+        self.clipped += length - int(segments.captured.sum())
 
     def fragments(self, waiting: Iterable[Waiting]) -> None:
         """Fragments that never became whole."""
-        for found in waiting:
-            self._stop(Counter({Stop(found.layer, "incomplete"): found.frames}))
+        for fragment in waiting:
+            self._stop(Counter({Stop(fragment.layer, "incomplete"): fragment.frames}))
 
     def absorb(self, other: Losses) -> None:
         """Of another stretch of the same capture."""
@@ -56,8 +56,8 @@ class Losses:
 
     def unopened(self) -> tuple[Unopened, ...]:
         """As facts, the most frequent first."""
-        found = [
+        unopened = [
             Unopened(str(layer[0]), layer[1], entry(layer).name, why, frames, ends)
             for (layer, why, ends), frames in self.stops.items()
         ]
-        return tuple(sorted(found, key=lambda u: (-u.frames, u.space, u.number, u.why, u.ends)))
+        return tuple(sorted(unopened, key=lambda u: (-u.frames, u.space, u.number, u.why, u.ends)))

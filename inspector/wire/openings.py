@@ -68,7 +68,7 @@ class Openings:
     def add(self, segments: SegmentBatch) -> None:
         """Take a batch of one capture."""
         is_syn = segments.flags & SYN != 0
-        rows = np.flatnonzero(is_syn | greets(segments.data, segments.start, segments.held))
+        rows = np.flatnonzero(is_syn | greets(segments.data, segments.start, segments.captured))
         if not len(rows):
             return
         kind = (segments.flags[rows] & ACK != 0).astype(np.int64)
@@ -87,7 +87,7 @@ class Openings:
             self._parts[segments.capture] = [together(parts)]
             self._count[segments.capture] = len(self._parts[segments.capture][0].key)
 
-    def found(self) -> dict[int, Opened]:
+    def by_capture(self) -> dict[int, Opened]:
         """Those of each capture."""
         return {capture: together(parts) for capture, parts in self._parts.items()}
 
@@ -97,14 +97,14 @@ class Openings:
         is_long = numbers >> np.uint64(32) > 0
         if not is_long.any():
             return ends
-        different, place = np.unique(numbers[is_long], return_inverse=True)
+        different, inverse = np.unique(numbers[is_long], return_inverse=True)
         digests = [
             hashlib.blake2b(self._addresses.address(number), digest_size=8).digest() for number in different.tolist()
         ]
         numbers = numbers.copy()
-        numbers[is_long] = np.frombuffer(b"".join(digests), np.uint64)[place]
-        found: U64 = numbers << np.uint64(16) ^ numbers >> np.uint64(48) ^ ends & np.uint64(0xFFFF)
-        return found
+        numbers[is_long] = np.frombuffer(b"".join(digests), np.uint64)[inverse]
+        mixed: U64 = numbers << np.uint64(16) ^ numbers >> np.uint64(48) ^ ends & np.uint64(0xFFFF)
+        return mixed
 
 
 def together(parts: Iterable[Opened]) -> Opened:
@@ -135,16 +135,16 @@ def apart(captures: Mapping[int, Opened]) -> dict[tuple[int, int], Apart]:
     again = np.flatnonzero(first != np.arange(len(key)))
     if not len(again):
         return {}
-    pairs, place = np.unique(np.stack([index[first[again]], index[again]]), axis=1, return_inverse=True)
+    pairs, inverse = np.unique(np.stack([index[first[again]], index[again]]), axis=1, return_inverse=True)
     late = ns[again] - ns[first[again]]
-    order = np.argsort(place.reshape(-1), kind="stable")
-    borders = np.searchsorted(place.reshape(-1)[order], np.arange(1, pairs.shape[1]))
-    found: dict[tuple[int, int], Apart] = {}
+    order = np.argsort(inverse.reshape(-1), kind="stable")
+    borders = np.searchsorted(inverse.reshape(-1)[order], np.arange(1, pairs.shape[1]))
+    pairs_apart: dict[tuple[int, int], Apart] = {}
     for one, other, rows in zip(pairs[0].tolist(), pairs[1].tolist(), np.split(order, borders), strict=True):
         difference = _difference(late[rows], kind[again[rows]], ns[first[again[rows]]])
         if difference is not None and _are_copies(captures[one], captures[other], difference.late_ns, len(rows)):
-            found[one, other] = difference
-    return found
+            pairs_apart[one, other] = difference
+    return pairs_apart
 
 
 def _difference(late: I64, kind: I64, ns: I64) -> Apart | None:

@@ -66,11 +66,11 @@ def udp(packet: Packet) -> Iterable[Packet]:
                 failed = failed or Unread(why, (Space.UDP_PORT, port))
     for opens in (gtp, vxlan, geneve):
         try:
-            found = tuple(opens(body))
+            packets = tuple(opens(body))
         except (Unread, IndexError):
             continue
-        if found and all(_proves_itself(inner) for inner in found):
-            return found
+        if packets and all(_proves_itself(inner) for inner in packets):
+            return packets
     if failed is not None and body.length:
         raise failed
     return ()

@@ -77,7 +77,7 @@ class Regular:
         control = self._control
         self.odd[
             flow[
-                (grouped.held[rows] != self._length)
+                (grouped.captured[rows] != self._length)
                 | (control & (control - 1) != 0)
                 | ((control & (SYN | RST) != 0) & (self._length > 0))
             ]
@@ -141,9 +141,9 @@ class Regular:
         count = len(self.chosen)
         never = len(self._flow)
         self._fin, self._rst = np.full(2 * count, never, np.int64), np.full(2 * count, never, np.int64)
-        for found, bit in ((self._fin, FIN), (self._rst, RST)):
+        for control, bit in ((self._fin, FIN), (self._rst, RST)):
             rows = np.flatnonzero(self._control == bit)[::-1]
-            found[self._lane[rows]] = rows  # the first of several stays
+            control[self._lane[rows]] = rows  # the first of several stays
         closing = np.minimum(self._fin.reshape(-1, 2).max(axis=1), self._rst.reshape(-1, 2).min(axis=1))
         self._closed = closing < never
         last = np.zeros(count, np.int64)
@@ -176,11 +176,13 @@ class Regular:
         at = lane[final]
         self._reads[at] = True
         self._want[at] = records.behind[final] - low[at]
-        self._position[at] = records.place[final] - low[at]
+        self._position[at] = records.start[final] - low[at]
         last_told = np.full(total, -1, np.int64)
-        last_told[at] = np.where((kind[final] == HANDSHAKE) & ~records.is_sealed[final], records.told[final], -1)
+        last_told[at] = np.where(
+            (kind[final] == HANDSHAKE) & ~records.is_sealed[final], records.record_index[final], -1
+        )
         mixed = lane[
-            records.is_clear & (records.row < records.told) & (records.told == last_told[lane])
+            records.is_clear & (records.row < records.record_index) & (records.record_index == last_told[lane])
         ]  # then the place behind the message was looked at, too
         self._position[mixed] = self._want[mixed]
         is_data = kind == APPLICATION_DATA
@@ -205,16 +207,16 @@ class Regular:
         where = order[messages.row]
         pieces: list[Piece] = [
             (
-                order[messages.told],
+                order[messages.record_index],
                 1,
-                messages.place,
+                messages.start,
                 where,
                 messages.lane,
                 messages.size + MESSAGE_HEADER,
                 messages.letter,
             )
         ]
-        for found, letter, sizes in (
+        for at_rows, letter, sizes in (
             (np.flatnonzero(is_change), b"I", 1),
             (np.flatnonzero(is_alert & records.is_clear), b"L", records.head[:, 6]),
             (np.flatnonzero(is_alert & is_sealed), b"l", size),
@@ -223,12 +225,12 @@ class Regular:
         ):
             pieces.append(
                 (
-                    order[records.told[found]],
+                    order[records.record_index[at_rows]],
                     1,
-                    records.place[found],
-                    order[records.row[found]],
-                    lane[found],
-                    sizes if isinstance(sizes, int) else sizes[found],
+                    records.start[at_rows],
+                    order[records.row[at_rows]],
+                    lane[at_rows],
+                    sizes if isinstance(sizes, int) else sizes[at_rows],
                     letter[0],
                 )
             )
@@ -240,7 +242,7 @@ class Regular:
             pieces.append((rows, sub, np.zeros(len(rows), np.int64), rows, self._lane[rows], 0, letter[0]))
         self._pack(pieces)
         alerts = np.flatnonzero(is_alert)
-        alerts = alerts[np.argsort(order[records.told[alerts]], kind="stable")]
+        alerts = alerts[np.argsort(order[records.record_index[alerts]], kind="stable")]
         level = np.where(records.is_clear[alerts], 1, -1) * records.head[alerts, 5]
         self._alert_bounds = np.searchsorted(lane[alerts] >> 1, np.arange(len(self.chosen) + 1)).tolist()
         row = order[records.row[alerts]]
@@ -248,7 +250,7 @@ class Regular:
             lane[alerts] & 1,
             level,
             records.head[alerts, 6],
-            records.place[alerts] - low[lane[alerts]],
+            records.start[alerts] - low[lane[alerts]],
             self._frame[row],
             self._ns[row],
         )
@@ -283,24 +285,24 @@ class Regular:
 
     def _speak(self, messages: Messages) -> None:
         """The messages that say something, in the order in which they show."""
-        found = np.flatnonzero(SPEAKS[messages.kind])
-        found = found[np.argsort(self._event_at[found])]
-        line, lane, row = self._line, messages.lane[found], messages.row[found]
-        body, size = messages.place[found] + MESSAGE_HEADER, messages.size[found]
+        speaking = np.flatnonzero(SPEAKS[messages.kind])
+        speaking = speaking[np.argsort(self._event_at[speaking])]
+        line, lane, row = self._line, messages.lane[speaking], messages.row[speaking]
+        body, size = messages.start[speaking] + MESSAGE_HEADER, messages.size[speaking]
         first = np.minimum(line.row(body), len(line.end) - 1)
         start = np.where(body + size <= line.end[first], body + line.shift[first], -1)
         self._spoken_bounds = np.searchsorted(lane >> 1, np.arange(len(self.chosen) + 1)).tolist()
         at = self._order[row]
         columns = (
             lane & 1,
-            messages.kind[found],
+            messages.kind[speaking],
             start,
             body,
             size,
             line.begin[row] - self._low[lane],
             self._frame[at],
             self._ns[at],
-            self._event_at[found],
+            self._event_at[speaking],
         )
         self._spoken = list(zip(*(column.tolist() for column in columns), strict=True))
 
@@ -308,11 +310,11 @@ class Regular:
         """What a flow is put together from, as lists."""
         never = len(self._flow)
         ends: list[list[Ending | None]] = []
-        for found in (self._fin, self._rst):
-            rows = np.flatnonzero(found < never)
-            at = found[rows]
+        for control in (self._fin, self._rst):
+            rows = np.flatnonzero(control < never)
+            at = control[rows]
             after = self._seq[at] + self._length[at] + (self._control[at] & FIN) & 0xFFFFFFFF
-            column: list[Ending | None] = [None] * len(found)
+            column: list[Ending | None] = [None] * len(control)
             has_ack = self._flags[at] & ACK != 0
             for lane, ns, frame, behind, is_acknowledged, ack in zip(
                 *(c.tolist() for c in (rows, self._ns[at], self._frame[at], after, has_ack, self._ack[at])), strict=True
@@ -350,21 +352,21 @@ class Regular:
         )
         self._flows = list(zip(*(column.tolist() for column in flows), strict=True))
 
-    def flow(self, place: int, store: Store) -> Flow | None:
+    def flow(self, index: int, store: Store) -> Flow | None:
         """One of them as it stands at the end of the batch; None where its messages show that it is not regular after
         all.
         """
-        low, high, opener, ns, frame, last_ns, last_frame, rtt, closed, disorderly, latest = self._flows[place]
+        low, high, opener, ns, frame, last_ns, last_frame, rtt, closed, disorderly, latest = self._flows[index]
         flow = Flow((low, high), store, ns, frame)
         connection = flow.connection
         connection.client_lane = opener
-        first, end = self._event_bounds[place], self._event_bounds[place + 1]
+        first, end = self._event_bounds[index], self._event_bounds[index + 1]
         events = bytearray(self._events[first * EVENT_BYTES : end * EVENT_BYTES])
         for lane, kind, start, body, size, chunk, frame, ns, event in self._spoken[
-            self._spoken_bounds[place] : self._spoken_bounds[place + 1]
+            self._spoken_bounds[index] : self._spoken_bounds[index + 1]
         ]:
-            held = self._data[start : start + size].tobytes() if start >= 0 else self._line.pieces(body, size)
-            letter = connection.read(lane, kind, held, (chunk, frame, ns))
+            payload = self._data[start : start + size].tobytes() if start >= 0 else self._line.pieces(body, size)
+            letter = connection.read(lane, kind, payload, (chunk, frame, ns))
             events[(event - first) * EVENT_BYTES + LETTER_AT] = letter[0]
         if connection.anomalies:
             return None
@@ -387,7 +389,7 @@ class Regular:
                 before_ns,
                 fin,
                 rst,
-            ) = self._lanes[2 * place + lane]
+            ) = self._lanes[2 * index + lane]
             if not packets:
                 continue
             flow.packets[lane] = True
@@ -416,7 +418,7 @@ class Regular:
                 )
         connection.events, connection.last_ns, connection.is_orderly = events, latest, not disorderly
         for lane, level, code, offset, frame, ns in self._alerts[
-            self._alert_bounds[place] : self._alert_bounds[place + 1]
+            self._alert_bounds[index] : self._alert_bounds[index + 1]
         ]:
             connection.alerts.append(AlertNote(lane, level, code, (offset, frame, ns)))
         flow.syn_ns, flow.rtt = flow.first[0], rtt if rtt >= 0 else None

@@ -35,13 +35,13 @@ class Run:
     capture's frame reference base. ``reach``: see ``ParsedExtent``.
     """
 
-    __slots__ = ("before", "data", "frame", "held", "length", "number", "reach", "start", "time_ns")
+    __slots__ = ("before", "captured", "data", "frame", "length", "number", "reach", "start", "time_ns")
 
     def __init__(
         self,
         data: memoryview,
         start: list[int],
-        held: list[int],
+        captured: list[int],
         length: list[int],
         before: list[int],
         number: list[int],
@@ -51,7 +51,7 @@ class Run:
     ) -> None:
         self.data = data
         self.start = start
-        self.held = held
+        self.captured = captured
         self.length = length
         self.before = before
         self.number = number
@@ -62,7 +62,7 @@ class Run:
     def head(self, row: int) -> bytes:
         """The first bytes that a segment holds."""
         start = self.start[row]
-        return self.data[start : start + min(self.held[row], HEAD_BYTES)].tobytes()
+        return self.data[start : start + min(self.captured[row], HEAD_BYTES)].tobytes()
 
 
 class ParsedExtent:
@@ -84,9 +84,9 @@ class ParsedExtent:
 
     def bytes(self) -> I64:
         """int64, payload bytes of each segment up to the last one that was looked at."""
-        found = np.zeros(len(self.number), np.int64)
-        found[self.rows] = self.looked
-        return found
+        counts = np.zeros(len(self.number), np.int64)
+        counts[self.rows] = self.looked
+        return counts
 
 
 class FlowRuns(Struct, frozen=True, gc=False):
@@ -106,26 +106,24 @@ def _mixed(low: U64, high: U64) -> U64:
     return low * MIX_LOW ^ high * MIX_HIGH
 
 
-def among(batch: SegmentBatch, keys: list[Key]) -> Rows:
+def mask_of_flows(batch: SegmentBatch, keys: list[Key]) -> Rows:
     """Which segments belong to some flows."""
     ends = np.array(keys, np.uint64).reshape(-1, 2)
     wanted = _mixed(ends[:, 0], ends[:, 1])
-    found: Rows = np.isin(
-        _mixed(np.minimum(batch.source, batch.target), np.maximum(batch.source, batch.target)), wanted
-    )
-    return found
+    mask: Rows = np.isin(_mixed(np.minimum(batch.source, batch.target), np.maximum(batch.source, batch.target)), wanted)
+    return mask
 
 
-def greets(octets: U8, start: I64, held: I64) -> Rows:
+def greets(octets: U8, start: I64, captured: I64) -> Rows:
     """Which segments begin as a hello does. Each begins a span, so that a hello is noticed where nobody looks any more,
     behind a preamble of any length.
     """
     at = np.minimum(start, max(len(octets) - HELLO_KIND - 1, 0))
-    found: Rows = (held > HELLO_KIND) & (octets[at] == HANDSHAKE)
-    some = np.flatnonzero(found)
+    mask: Rows = (captured > HELLO_KIND) & (octets[at] == HANDSHAKE)
+    some = np.flatnonzero(mask)
     kind = octets[start[some] + HELLO_KIND]
-    found[some] = (octets[start[some] + 1] == 3) & ((kind == CLIENT_HELLO) | (kind == SERVER_HELLO))
-    return found
+    mask[some] = (octets[start[some] + 1] == 3) & ((kind == CLIENT_HELLO) | (kind == SERVER_HELLO))
+    return mask
 
 
 MOST_SEGMENTS = 4096
@@ -179,11 +177,11 @@ class Grouped:
         self.frame = facts.frame_reference(batch.capture, 0)
         self.group, self.control, self.flags, self.length = group[rows], control[rows], flags[rows], length[rows]
         self.lane = (batch.source[kept] != low[rows]).astype(np.int64)
-        self.seq, self.ack, self.start, self.held = (
+        self.seq, self.ack, self.start, self.captured = (
             batch.seq[kept],
             batch.ack[kept],
             batch.start[kept],
-            batch.held[kept],
+            batch.captured[kept],
         )
         self.time_ns, self.number = batch.time_ns[kept], batch.number[kept]
         self.heads = np.searchsorted(self.group, np.arange(len(firsts) + 1))
@@ -194,11 +192,13 @@ class Grouped:
 
     def _begins(self) -> Rows:
         group, lane, seq, length = self.group, self.lane, self.seq, self.length
-        found = np.ones(len(group), np.bool_)
+        begins = np.ones(len(group), np.bool_)
         plain = (self.control == 0) & (length > 0)
         follows = plain[1:] & plain[:-1] & (group[1:] == group[:-1]) & (lane[1:] == lane[:-1])
-        found[1:] = ~(follows & (self.held[:-1] == length[:-1]) & ((seq[:-1] + length[:-1]) & 0xFFFFFFFF == seq[1:]))
-        return found | greets(self.data, self.start, self.held)
+        begins[1:] = ~(
+            follows & (self.captured[:-1] == length[:-1]) & ((seq[:-1] + length[:-1]) & 0xFFFFFFFF == seq[1:])
+        )
+        return begins | greets(self.data, self.start, self.captured)
 
     def opening(self) -> I64:
         """The flows that begin with a SYN of a client, busy ones aside."""
@@ -219,17 +219,22 @@ class Grouped:
             chosen[wanted] = True
             rows = np.flatnonzero(chosen[self.group])
             counts = np.diff(self.heads)[wanted]
-        length, held, number, time_ns = self.length[rows], self.held[rows], self.number[rows], self.time_ns[rows]
+        length, captured, number, time_ns = (
+            self.length[rows],
+            self.captured[rows],
+            self.number[rows],
+            self.time_ns[rows],
+        )
         before = np.zeros(len(length) + 1, np.int64)
         np.cumsum(length, out=before[1:])
         held_before = np.zeros(len(length) + 1, np.int64)
-        np.cumsum(held, out=held_before[1:])
+        np.cumsum(captured, out=held_before[1:])
         firsts = np.flatnonzero(self.begins[rows])
         ends = np.append(firsts, len(length))[1:]
         run = Run(
             data=self.data.data,
             start=self.start[rows].tolist(),
-            held=held.tolist(),
+            captured=captured.tolist(),
             length=length.tolist(),
             before=before.tolist(),
             number=number.tolist(),
@@ -242,11 +247,11 @@ class Grouped:
         spans = list(zip(*(column.tolist() for column in (*columns, *sums, self.ack[rows][firsts])), strict=True))
         bounds = np.searchsorted(firsts, np.append(0, np.cumsum(counts))).tolist()
         ends_of_flows = (column[wanted].tolist() for column in (self.low, self.high, self.last_ns, self.last_number))
-        for place, first, last, low, high, last_ns, last_number in zip(
+        for index, first, last, low, high, last_ns, last_number in zip(
             wanted.tolist(), bounds, bounds[1:], *ends_of_flows, strict=False
         ):
             yield FlowRuns(
-                (low, high), spans[first:last], run, last_ns, last_number, self.spread[place] if self.spread else ()
+                (low, high), spans[first:last], run, last_ns, last_number, self.spread[index] if self.spread else ()
             )
 
 
@@ -256,12 +261,12 @@ def _spread(group: I64, number: I64) -> list[list[int]]:
     order = np.lexsort((number, capture, group))
     group, capture, number = group[order], capture[order], number[order]
     heads = np.append(0, np.flatnonzero((group[1:] != group[:-1]) | (capture[1:] != capture[:-1])) + 1)
-    found: list[list[int]] = [[] for _ in range(int(group[-1]) + 1)]
-    for place, low, high in zip(
+    spread: list[list[int]] = [[] for _ in range(int(group[-1]) + 1)]
+    for index, low, high in zip(
         group[heads].tolist(),
         number[heads].tolist(),
         number[np.append(heads[1:], len(number)) - 1].tolist(),
         strict=True,
     ):
-        found[place] += (low, high)
-    return found
+        spread[index] += (low, high)
+    return spread

@@ -57,7 +57,7 @@ class SegmentBatch:
 
     ``source``, ``target``: uint64, address number << 16 | port. ``seq``: int64, raw sequence number. ``flags``: int64,
     TCP flags.
-    ``start``: int64, where the payload begins in ``data``. ``held``: int64, payload bytes in ``data``; ``length``:
+    ``start``: int64, where the payload begins in ``data``. ``captured``: int64, payload bytes in ``data``; ``length``:
     int64, payload bytes on the wire (more than held where the frame was cut). ``time_ns``, ``number``: int64, of the
     frame. ``ack``: int64, raw acknowledgement number.
     ``stops``: frames that were not opened.
@@ -69,7 +69,7 @@ class SegmentBatch:
     seq: I64
     flags: I64
     start: I64
-    held: I64
+    captured: I64
     length: I64
     time_ns: I64
     number: I64
@@ -89,7 +89,7 @@ class SegmentBatch:
             seq=self.seq[rows],
             flags=self.flags[rows],
             start=self.start[rows],
-            held=self.held[rows],
+            captured=self.captured[rows],
             length=self.length[rows],
             time_ns=self.time_ns[rows],
             number=self.number[rows],
@@ -132,7 +132,7 @@ class SegmentDecoder:
         if len(parts) > 1:
             order = np.argsort(columns[0], kind="stable")
             columns = [column[order] for column in columns]
-        rows, source, target, seq, flags, start, held, length, ack = columns
+        rows, source, target, seq, flags, start, captured, length, ack = columns
         return SegmentBatch(
             data=data,
             source=source.astype(np.uint64),
@@ -140,7 +140,7 @@ class SegmentDecoder:
             seq=seq,
             flags=flags,
             start=start,
-            held=held,
+            captured=captured,
             length=length,
             time_ns=batch.time_ns[rows],
             number=batch.number[rows],
@@ -151,7 +151,7 @@ class SegmentDecoder:
 
     def given_up(self) -> list[Waiting]:
         """Fragments of datagrams that were put away unfinished since this was asked last, and that matter."""
-        return [found for found in self._tunnels.given_up() if carries(found)]
+        return [fragment for fragment in self._tunnels.given_up() if carries(fragment)]
 
     def parted(self) -> frozenset[Key]:
         """All datagrams that are not whole yet: the next fragment may show that they matter."""
@@ -159,7 +159,7 @@ class SegmentDecoder:
 
     def waiting(self) -> dict[Key, Waiting]:
         """Fragments that matter of datagrams that are not whole yet."""
-        return {key: found for key, found in self._tunnels.waiting().items() if carries(found)}
+        return {key: fragment for key, fragment in self._tunnels.waiting().items() if carries(fragment)}
 
     def _ipv4(
         self, batch: FrameBatch, rows: I64, at: I64, end: I64, stops: Counter[Stop]
@@ -253,7 +253,7 @@ def _link(batch: FrameBatch, stops: Counter[Stop]) -> tuple[I64, I64, Rows]:
         if kinds_at != BY_VERSION:
             value = _u16(data, at + kinds_at)
             for _ in range(2):
-                tagged = _among(value, VLAN_TAGS) & (here + 4 <= end[rows])
+                tagged = _is_one_of(value, VLAN_TAGS) & (here + 4 <= end[rows])
                 if not tagged.any():
                     break
                 inner = _u16(data, here + 2)
@@ -266,7 +266,7 @@ def _link(batch: FrameBatch, stops: Counter[Stop]) -> tuple[I64, I64, Rows]:
             value = np.where(nibble == 4, ETHERTYPE_IPV4, np.where(nibble == 6, ETHERTYPE_IPV6, ETHERTYPE_LLC))
         network[rows] = here
         ethertype[rows] = np.where(inside, value, NOTHING)
-    others = ~_among(ethertype, (ETHERTYPE_IPV4, ETHERTYPE_IPV6, NOTHING))
+    others = ~_is_one_of(ethertype, (ETHERTYPE_IPV4, ETHERTYPE_IPV6, NOTHING))
     if others.any():
         for value, frames in zip(
             *(column.tolist() for column in np.unique(ethertype[others], return_counts=True)), strict=True
@@ -305,10 +305,10 @@ def _tunnelled(batch: FrameBatch, rows: I64, datagrams: Rows, at: I64, end: I64,
     """Which UDP datagrams are worth a walk: by a tunnel's port, or by what GTP-U, VXLAN and Geneve begin with. ``at``:
     where the UDP headers begin.
     """
-    found = np.zeros(len(at), np.bool_)
+    mask = np.zeros(len(at), np.bool_)
     places = np.flatnonzero(datagrams)
     if not len(places):
-        return found
+        return mask
     whole = at[places] + 8 <= end[places]
     _count_short(stops, UDP_LAYER, batch, rows[places], whole)
     places = places[whole]
@@ -318,13 +318,13 @@ def _tunnelled(batch: FrameBatch, rows: I64, datagrams: Rows, at: I64, end: I64,
     gtp = (first >> 4 == 3) & (flags == 255) & (words[:, 5].astype(np.int64) + 16 == words[:, 2])
     reserved = head[:, 15] == 0
     vxlan = (first == 8) & (flags == 0) & (words[:, 5] == 0)
-    geneve = (first < 64) & (flags & 0x3F == 0) & _among(words[:, 5], (0x6558, ETHERTYPE_IPV4, ETHERTYPE_IPV6))
-    found[places] = (
+    geneve = (first < 64) & (flags & 0x3F == 0) & _is_one_of(words[:, 5], (0x6558, ETHERTYPE_IPV4, ETHERTYPE_IPV6))
+    mask[places] = (
         TUNNEL_PORT[words[:, 0]]
         | TUNNEL_PORT[words[:, 1]]
         | ((gtp | (reserved & (vxlan | geneve))) & (at[places] + 16 <= end[places]))
     )
-    return found
+    return mask
 
 
 def _tcp(
@@ -350,7 +350,7 @@ def _tcp(
     payload = length - header
     fine = (header >= 20) & (payload >= 0)
     start = at + header
-    held = np.clip(np.minimum(payload, end - start), 0, None)
+    captured = np.clip(np.minimum(payload, end - start), 0, None)
     part = (
         rows,
         source << 16 | ports[:, 0],
@@ -358,7 +358,7 @@ def _tcp(
         seq,
         head[:, 13].astype(np.int64),
         start,
-        held,
+        captured,
         payload,
         ack,
     )
@@ -368,12 +368,12 @@ def _tcp(
     return tuple(column[fine] for column in part)
 
 
-def _among(values: npt.NDArray[np.integer[Any]], wanted: tuple[int, ...]) -> Rows:
+def _is_one_of(values: npt.NDArray[np.integer[Any]], wanted: tuple[int, ...]) -> Rows:
     """``np.isin`` for a few values, several times as fast."""
-    found: Rows = values == wanted[0]
+    mask: Rows = values == wanted[0]
     for value in wanted[1:]:
-        found |= values == value
-    return found
+        mask |= values == value
+    return mask
 
 
 def _u16(data: U8, at: I64) -> I64:

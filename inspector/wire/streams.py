@@ -54,8 +54,8 @@ class Stream:
         shift = (shift + (1 << 31)) % (1 << 32) - (1 << 31) if waiting else 0
         self._base = seq
         self.anchored = True
-        for offset, held, length, frame, ns in waiting:
-            self.insert(offset + shift, held, length, frame, ns)
+        for offset, piece, length, frame, ns in waiting:
+            self.insert(offset + shift, piece, length, frame, ns)
 
     def stand(self, seq: int, length: int) -> None:
         """Be where so many bytes lead that came in order and were read elsewhere. ``seq``: of the first byte."""
@@ -104,10 +104,10 @@ class Stream:
         )
         return max(low - offset, offset - high, 0)
 
-    def insert(self, offset: int, held: bytes, length: int, frame: int, ns: int) -> None:
-        """A segment in any order. ``held`` may be shorter than ``length`` where the frame was cut."""
+    def insert(self, offset: int, piece: bytes, length: int, frame: int, ns: int) -> None:
+        """A segment in any order. ``piece`` may be shorter than ``length`` where the frame was cut."""
         if not self.anchored:
-            self._hold(offset, held, length, frame, ns)
+            self._hold(offset, piece, length, frame, ns)
             return
         end = offset + length
         self.jumped = self.jumped or offset - self.top > PLAUSIBLE_TAIL or offset < -PLAUSIBLE_TAIL
@@ -118,21 +118,21 @@ class Stream:
             skip = self.next - offset
             if skip >= length:
                 return
-            offset, held, length = self.next, held[skip:], length - skip
+            offset, piece, length = self.next, piece[skip:], length - skip
         if offset > self.next:
             if self.reader.want < offset:
-                self._pend(offset, held, length, frame, ns)
+                self._pend(offset, piece, length, frame, ns)
                 return
             self._open_hole(self.next, offset)
-        self._deliver(offset, held, length, frame, ns)
+        self._deliver(offset, piece, length, frame, ns)
         if self._pending:
             self._drain()
 
-    def _hold(self, offset: int, held: bytes, length: int, frame: int, ns: int) -> None:
+    def _hold(self, offset: int, piece: bytes, length: int, frame: int, ns: int) -> None:
         """A direction whose start is unknown waits for an earlier segment, unless this one begins with a hello."""
         from inspector.tls.preamble import find_hello
 
-        insort(self._pending, (offset, held, length, frame, ns))
+        insort(self._pending, (offset, piece, length, frame, ns))
         first = self._pending[0]
         if find_hello(first[1], at_start=True) == 0 or len(self._pending) >= bounds.UNANCHORED_SEGMENTS:
             self.settle()
@@ -149,25 +149,25 @@ class Stream:
             self.reader.begin_midstream()
         self.anchor(start)
 
-    def _pend(self, offset: int, held: bytes, length: int, frame: int, ns: int) -> None:
-        insort(self._pending, (offset, held, length, frame, ns))
-        self._waiting += len(held)
+    def _pend(self, offset: int, piece: bytes, length: int, frame: int, ns: int) -> None:
+        insort(self._pending, (offset, piece, length, frame, ns))
+        self._waiting += len(piece)
         while self._waiting > bounds.REORDER_BYTES or len(self._pending) > bounds.REORDER_SEGMENTS:
             self._give_up()
 
     def _drain(self) -> None:
         pending = self._pending
         while pending:
-            offset, held, length, frame, ns = pending[0]
+            offset, piece, length, frame, ns = pending[0]
             if offset > self.next and self.reader.want < offset:
                 return
             del pending[0]
-            self._waiting -= len(held)
+            self._waiting -= len(piece)
             if offset > self.next:
                 self._open_hole(self.next, offset)
             skip = max(self.next - offset, 0)
             if skip < length:
-                self._deliver(offset + skip, held[skip:] if skip else held, length - skip, frame, ns)
+                self._deliver(offset + skip, piece[skip:] if skip else piece, length - skip, frame, ns)
 
     def _give_up(self) -> None:
         """The bytes before the first waiting segment will not come."""
@@ -194,21 +194,21 @@ class Stream:
             self.reader.gap(self.top)
         self.reader.end()
 
-    def _deliver(self, offset: int, held: bytes, length: int, frame: int, ns: int) -> None:
+    def _deliver(self, offset: int, piece: bytes, length: int, frame: int, ns: int) -> None:
         reader = self.reader
         self.next = offset + length
-        self.received += len(held)
-        if reader.want == NEVER and held[:1] == HELLO_BYTE:
+        self.received += len(piece)
+        if reader.want == NEVER and piece[:1] == HELLO_BYTE:
             reader.wake(offset)
         while True:
             want = reader.want
             if want >= self.next:
                 return
-            if want >= offset + len(held):
+            if want >= offset + len(piece):
                 reader.gap(self.next)
                 return
             start = max(0, want - offset)
-            reader.feed(offset + start, held[start:] if start else held, frame, ns)
+            reader.feed(offset + start, piece[start:] if start else piece, frame, ns)
 
     def _open_hole(self, start: int, end: int) -> None:
         if len(self._holes) < bounds.HOLES:
@@ -223,7 +223,7 @@ class Stream:
                 self._holes.remove(hole)
                 self._holes += [part for part in ([hole[0], low], [high, hole[1]]) if part[0] < part[1]]
 
-    def run(self, rows: Run, first: int, last: int, length: int, held: int) -> None:
+    def run(self, rows: Run, first: int, last: int, length: int, captured: int) -> None:
         """Uncut segments that follow each other, rows ``first`` to ``last`` (exclusive), beginning where the stream
         stands.
         """
@@ -232,8 +232,8 @@ class Stream:
         self.next = end = offset + length
         if end > self.top:
             self.top = end
-        self.received += held
-        if reader.want == NEVER and rows.held[first] and rows.data[rows.start[first]] == HANDSHAKE:
+        self.received += captured
+        if reader.want == NEVER and rows.captured[first] and rows.data[rows.start[first]] == HANDSHAKE:
             reader.wake(offset)
         if last - first == 1:
             self._single(rows, first, offset, end)
@@ -248,19 +248,24 @@ class Stream:
     def _single(self, rows: Run, row: int, offset: int, end: int) -> None:
         """One segment, as far as the reader wants it."""
         reader = self.reader
-        start, held, frame, ns = rows.start[row], rows.held[row], rows.frame + rows.number[row], rows.time_ns[row]
+        start, captured, frame, ns = (
+            rows.start[row],
+            rows.captured[row],
+            rows.frame + rows.number[row],
+            rows.time_ns[row],
+        )
         while (want := reader.want) < end:
             skip = want - offset if want > offset else 0
-            if skip >= held:
+            if skip >= captured:
                 reader.gap(end)
                 return
             at = start + skip
             if (reader.sealed or rows.data[at] == APPLICATION_DATA) and reader.skip_record(
-                rows.data, at, held - skip, frame, ns
+                rows.data, at, captured - skip, frame, ns
             ):
                 if rows.reach is not None:
-                    rows.reach[row] = min(skip + PASSED_BYTES, held)
+                    rows.reach[row] = min(skip + PASSED_BYTES, captured)
                 continue
-            reader.feed(offset + skip, rows.data[at : start + held].tobytes(), frame, ns)
+            reader.feed(offset + skip, rows.data[at : start + captured].tobytes(), frame, ns)
             if rows.reach is not None:
-                rows.reach[row] = held
+                rows.reach[row] = captured

@@ -35,9 +35,9 @@ UNKNOWN, PLAIN = Encapsulation(""), Encapsulation("", is_plain=True)
 
 def entry(layer: Layer) -> Encapsulation:
     """What a layer is. Nothing is known of most numbers; some ranges carry no TCP all the same."""
-    found = TABLE.get(layer)
-    if found is not None:
-        return found
+    encapsulation = TABLE.get(layer)
+    if encapsulation is not None:
+        return encapsulation
     space, number = layer
     is_plain = (
         (space in (Space.ETHERTYPE, Space.GRE) and number < LENGTHS)

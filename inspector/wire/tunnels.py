@@ -45,13 +45,13 @@ through them.
 """
 
 
-def carries(found: Waiting) -> bool:
+def carries(fragment: Waiting) -> bool:
     """Whether a datagram that never became whole may have carried TCP: for UDP, a tunnel's port must have been seen."""
-    if found.layer != UDP:
-        return not entry(found.layer).is_plain
+    if fragment.layer != UDP:
+        return not entry(fragment.layer).is_plain
     return (
-        any((Space.UDP_PORT, port) in TABLE for port in struct.unpack_from(">HH", found.head))
-        if len(found.head) >= 4
+        any((Space.UDP_PORT, port) in TABLE for port in struct.unpack_from(">HH", fragment.head))
+        if len(fragment.head) >= 4
         else False
     )
 
@@ -94,8 +94,8 @@ class Tunnels:
 
     def given_up(self) -> list[Waiting]:
         """Fragments whose datagrams were put away unfinished since this was asked last."""
-        found, self._fragments.given_up = self._fragments.given_up, []
-        return found
+        fragments, self._fragments.given_up = self._fragments.given_up, []
+        return fragments
 
     def waiting(self) -> dict[Key, Waiting]:
         """Fragments whose datagrams are not whole yet."""
@@ -123,8 +123,8 @@ class Tunnels:
                     continue
                 if known.opens is None or depth > DEPTH:
                     raise Unread("malformed" if known.opens else "unknown")
-                found = tuple(known.opens(packet))
-                pending += [(inner, depth + 1) for inner in reversed(found)]
+                packets = tuple(known.opens(packet))
+                pending += [(inner, depth + 1) for inner in reversed(packets)]
             except Unread as stopped:
                 ends = tuple(sorted(packet.ends)) if stopped.why in SEALED and all(packet.ends) else ()
                 failed = failed or Unread(stopped.why, stopped.layer or packet.layer, ends)

@@ -16,6 +16,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from inspector.errors.bounds import JournalUnsettled
+from inspector.errors.notice import PathText
+from inspector.text.safe import path_text
+
 APPLICATION = 0x496E7370
 """``Insp``: how SQLite files of ours are told from others (PRAGMA application_id)."""
 
@@ -99,25 +103,25 @@ class Database:
     def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         """All rows of a query. Raises DamagedError where it gives or takes more than the file can hold."""
         room = SLACK_BYTES + self.refresh()
-        found: list[tuple[Any, ...]] = []
+        result: list[tuple[Any, ...]] = []
         try:
             for row in self.execute(query, values):
                 room -= sum(1 + len(value) if isinstance(value, bytes | str) else 1 for value in row)
                 if room < 0:
                     raise DamagedError("damaged: it gives more than it can hold")
-                found.append(row)
+                result.append(row)
         except sqlite3.OperationalError as error:
             if self._left < 0:
                 raise DamagedError("damaged: it takes longer to read than its size allows") from error
             raise
-        return found
+        return result
 
     def one(self, query: str, *values: object) -> int:
         """The number that a query gives. Raises DamagedError where it is none."""
-        found = self.rows(query, *values)
-        if not found or not isinstance(found[0][0], int):
+        result = self.rows(query, *values)
+        if not result or not isinstance(result[0][0], int):
             raise DamagedError(f"damaged: it gives no number for {query.partition(' FROM ')[2] or query}")
-        return found[0][0]
+        return result[0][0]
 
     def execute(self, query: str, values: Iterable[object] = ()) -> sqlite3.Cursor:
         """A statement, within the steps that ``refresh`` gave."""
@@ -145,7 +149,7 @@ class Database:
 
     def check(self) -> int:
         """The version of it, which this program knows. Raises DamagedError where this is no journal of ours."""
-        found = self.rows(SCHEMA)
+        result = self.rows(SCHEMA)
         application, version = self.one("PRAGMA application_id"), self.one("PRAGMA user_version")
         if application != APPLICATION:
             raise DamagedError("a SQLite file, but not a journal of inspector")
@@ -154,13 +158,13 @@ class Database:
         if version not in ADDED:
             raise DamagedError(f"its schema is {version}, which no version of inspector wrote")
         ours = _schema(version)
-        for row in found:
+        for row in result:
             if row not in ours:
                 raise DamagedError(
                     f"not as inspector writes it: the {row[0]} {str(row[1])[:60]!r} is not one of a journal's"
                 )
-        if len(found) != len(ours):
-            missing = min({row[1] for row in ours} - {row[1] for row in found}, default="")
+        if len(result) != len(ours):
+            missing = min({row[1] for row in ours} - {row[1] for row in result}, default="")
             raise DamagedError(
                 f"not as inspector writes it: {missing} is missing"
                 if missing
@@ -187,41 +191,33 @@ def to_be_written(path: str) -> Database:
     return Database(sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False))
 
 
-def to_be_read(path: str, follows: bool) -> tuple[Database, str]:
-    """A journal, and what of it cannot be read, or ``""``. Raises sqlite3.Error.
+def to_be_read(path: str, follows: bool) -> tuple[Database, JournalUnsettled | None]:
+    """A journal, and what of it cannot be read, if there is such. Raises sqlite3.Error.
 
     Who ``follows`` shares the index of the log with whoever writes, and makes one where there is none yet. Others leave
     nothing behind: a file without a log is taken as it is.
     """
     log = f"{path}-wal"
     if not follows and not os.path.exists(log):
-        return _read_only(path, LEFT_ALONE), ""
+        return _read_only(path, LEFT_ALONE), None
     try:
-        return _read_only(path, FOLLOWED), ""
+        return _read_only(path, FOLLOWED), None
     except sqlite3.OperationalError:  # a directory in which even a reader may not write the index of the log
-        found = _read_only(path, LEFT_ALONE)
+        database = _read_only(path, LEFT_ALONE)
         unread = os.path.exists(log) and os.path.getsize(log) > 0
-        return (
-            found,
-            (
-                f"{log}: what was written last stands here and cannot be read without the right to write to its"
-                " directory"
-                if unread
-                else ""
-            ),
-        )
+        return database, JournalUnsettled(PathText(path_text(log))) if unread else None
 
 
 def _read_only(path: str, mode: str) -> Database:
-    found = Database(
+    database = Database(
         sqlite3.connect(
             f"{Path(path).absolute().as_uri()}?{mode}", uri=True, timeout=BUSY_SECONDS, check_same_thread=False
         )
     )
     try:
-        found.execute("PRAGMA query_only = ON")
-        found.rows(SCHEMA)
+        database.execute("PRAGMA query_only = ON")
+        database.rows(SCHEMA)
     except sqlite3.Error:
-        found.close()
+        database.close()
         raise
-    return found
+    return database

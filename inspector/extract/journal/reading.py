@@ -7,9 +7,12 @@ import sqlite3
 
 from inspector import bounds
 from inspector.errors import UnreadableError
+from inspector.errors.bounds import Bound, JournalLost
+from inspector.errors.notice import PathText
 from inspector.extract.journal import values
 from inspector.extract.journal.database import VERSION, DamagedError, Database, to_be_read
 from inspector.facts import ConnectionFacts, Facts
+from inspector.text.safe import path_text
 
 
 class JournalReader:
@@ -30,7 +33,7 @@ class JournalReader:
             self._db.close()
             raise UnreadableError(f"{path}: {error}") from None
         self._serial = 0
-        self._held: dict[str, bytes] = {}
+        self._packed: dict[str, bytes] = {}
         self.facts = Facts()
 
     def more(self) -> Facts | None:
@@ -56,7 +59,7 @@ class JournalReader:
         for serial, name, packed in rows:
             if not isinstance(serial, int):
                 raise DamagedError("damaged: a connection has no number")
-            self._held[name] = values.connection(name, packed, facts, len(captures))
+            self._packed[name] = values.connection(name, packed, facts, len(captures))
         self._serial = max([self._serial, 1, *(row[0] for row in rows)])
         known = facts.certificates
         facts.certificates = {
@@ -71,19 +74,19 @@ class JournalReader:
                     facts.authorities.update((values.authorities(digest, names),))
         return Facts(
             captures=captures,
-            connections=list(self._held.values()),
+            connections=list(self._packed.values()),
             offers=facts.offers,
             answers=facts.answers,
             certificates=facts.certificates,
             authorities=facts.authorities,
-            bounded=self._forgotten(),
+            bounded=self._lost(),
         )
 
-    def _forgotten(self) -> list[str]:
-        found = self._db.one("SELECT count(*) FROM records WHERE kind = 'limit' AND id = 'journal'")
+    def _lost(self) -> list[Bound]:
+        times = self._db.one("SELECT count(*) FROM records WHERE kind = 'limit' AND id = 'journal'")
         return [
-            *([f"the journal {self.path} lost {found} times what was written to it"] if found else []),
-            *([self._unread] if self._unread else []),
+            *([JournalLost(PathText(path_text(self.path)), times)] if times else []),
+            *([self._unread] if self._unread is not None else []),
         ]
 
     def records(self, kind: str) -> list[bytes]:
@@ -101,24 +104,24 @@ def read_facts(path: str) -> Facts:
     had_log = os.path.exists(log)
     reader = JournalReader(path, follows=False)
     try:
-        found = reader.more() or Facts()
+        facts = reader.more() or Facts()
     finally:
         reader.close()
     if not had_log and os.path.exists(
         log
     ):  # somebody began to write while the file was taken for one that nobody writes
         return read_facts(path)
-    return found
+    return facts
 
 
 def connections(db: Database, where: str, wanted: tuple[object, ...], runs: int) -> list[ConnectionFacts]:
     """Some connections of a journal of so many runs, oldest first. Raises sqlite3.Error."""
     shapes = Facts()
-    found = []
+    listed = []
     for name, packed in db.rows(f"SELECT id, packed FROM connections {where} ORDER BY hello_ns", *wanted):
         for key, is_offer in zip(values.shape_keys(packed), (1, 0), strict=True):
             if key and key not in (shapes.offers if is_offer else shapes.answers):
                 for (shape,) in db.rows("SELECT shape FROM shapes WHERE key = ? AND is_offer = ?", key, is_offer):
                     values.shape(key, is_offer, shape, shapes)
-        found.append(shapes.unpack(values.connection(name, packed, shapes, runs)))
-    return found
+        listed.append(shapes.unpack(values.connection(name, packed, shapes, runs)))
+    return listed

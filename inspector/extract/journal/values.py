@@ -44,11 +44,11 @@ def _decoded(value: object, kind: type[T]) -> T:
     if not isinstance(value, bytes):
         raise DamagedError("a number or a text stands where bytes should")
     try:
-        found = msgspec.msgpack.decode(value, type=kind)
-        _measure((msgspec.to_builtins(found, builtin_types=(bytes,)),))
+        decoded = msgspec.msgpack.decode(value, type=kind)
+        _measure((msgspec.to_builtins(decoded, builtin_types=(bytes,)),))
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise DamagedError(str(error)) from None
-    return found
+    return decoded
 
 
 def _measure(values: Iterable[object]) -> None:
@@ -73,37 +73,37 @@ def _measure(values: Iterable[object]) -> None:
 
 def captures(values: Iterable[object]) -> list[CaptureFacts]:
     """What was captured by each run. Raises DamagedError."""
-    found = []
+    listed = []
     for value in values:
         try:
             capture = _decoded(value, CaptureFacts)
         except DamagedError as error:
             raise DamagedError(f"damaged: what it says of a run's capture cannot be read: {error}") from None
-        found.append(capture)
-        if len(found) > MOST_CAPTURES:
+        listed.append(capture)
+        if len(listed) > MOST_CAPTURES:
             raise DamagedError(f"damaged: more than {MOST_CAPTURES} runs")
-    return found
+    return listed
 
 
 def shape(key: object, is_offer: object, value: object, facts: Facts) -> None:
     """A hello's shape, into the facts. Raises DamagedError."""
     try:
-        found: HelloShape | AnswerShape
+        shape_of: HelloShape | AnswerShape
         if is_offer == 1:
-            found = facts.offers[_key(key)] = _decoded(value, HelloShape)
+            shape_of = facts.offers[_key(key)] = _decoded(value, HelloShape)
         else:
-            found = facts.answers[_key(key)] = _decoded(value, AnswerShape)
+            shape_of = facts.answers[_key(key)] = _decoded(value, AnswerShape)
     except DamagedError as error:
         raise DamagedError(f"damaged: the shape of a hello cannot be read: {error}") from None
-    if found.key != key:
+    if shape_of.key != key:
         raise DamagedError("damaged: the shape of a hello stands under the name of another")
     numbers = (
-        found.legacy_version,
-        *found.extensions,
+        shape_of.legacy_version,
+        *shape_of.extensions,
         *(
-            (found.version, found.cipher_suite)
-            if isinstance(found, AnswerShape)
-            else (*found.cipher_suites, *found.versions)
+            (shape_of.version, shape_of.cipher_suite)
+            if isinstance(shape_of, AnswerShape)
+            else (*shape_of.cipher_suites, *shape_of.versions)
         ),
     )
     if not all(0 <= number <= 0xFFFF for number in numbers):
@@ -145,41 +145,41 @@ def connection(name: object, packed: object, facts: Facts, runs: int) -> bytes:
     if not isinstance(name, str) or not isinstance(packed, bytes):
         raise DamagedError("damaged: a connection is not written as bytes")
     try:
-        found = facts.unpack(packed)
-        _measure((msgspec.to_builtins(found, builtin_types=(bytes,)),))
-        _check(found, runs)
-        if facts.pack(found)[:PREFIX_BYTES] != packed[:PREFIX_BYTES]:
+        stored = facts.unpack(packed)
+        _measure((msgspec.to_builtins(stored, builtin_types=(bytes,)),))
+        _check(stored, runs)
+        if facts.pack(stored)[:PREFIX_BYTES] != packed[:PREFIX_BYTES]:
             raise ValueError("it is of another time than it says")
     except (msgspec.MsgspecError, ValueError, TypeError, RecursionError, struct.error) as error:
         raise DamagedError(f"damaged: connection {name[:40]!r} cannot be read: {error}") from None
     return packed
 
 
-def _check(found: ConnectionFacts, runs: int) -> None:
+def _check(stored: ConnectionFacts, runs: int) -> None:
     """Raises ValueError where it cannot be a connection of one of so many runs."""
-    if len(found.client.address) != len(found.server.address):
+    if len(stored.client.address) != len(stored.server.address):
         raise ValueError("its addresses are of two kinds")
-    for end in (found.client, found.server):
+    for end in (stored.client, stored.server):
         if len(end.address) not in (4, 16) or not 0 <= end.port <= 0xFFFF:
             raise ValueError("an address is none")
-    if not 0 <= found.initial_sequence < 1 << 32:
+    if not 0 <= stored.initial_sequence < 1 << 32:
         raise ValueError("its sequence number is none")
-    _check_events(found.events, runs)
+    _check_events(stored.events, runs)
     frames = [
-        found.first_frame,
-        found.last_frame,
-        *(a.frame for a in found.alerts),
-        *(a.frame for a in found.anomalies),
+        stored.first_frame,
+        stored.last_frame,
+        *(a.frame for a in stored.alerts),
+        *(a.frame for a in stored.anomalies),
     ]
     frames += [
         close.frame
-        for lane in (found.from_client, found.from_server)
+        for lane in (stored.from_client, stored.from_server)
         for close in (lane.fin, lane.rst)
         if close is not None
     ]
-    frames += [lane.tail.frame for lane in (found.from_client, found.from_server) if lane.tail is not None]
-    frames += [frame for place in (*found.spread, *found.sightings) for frame in place]
-    for handshake in found.handshakes:
+    frames += [lane.tail.frame for lane in (stored.from_client, stored.from_server) if lane.tail is not None]
+    frames += [frame for span in (*stored.spread, *stored.sightings) for frame in span]
+    for handshake in stored.handshakes:
         frames += [
             handshake.hello_frame,
             handshake.answer_frame,
@@ -190,7 +190,9 @@ def _check(found: ConnectionFacts, runs: int) -> None:
     if min(frames) < 0 or max(frames) >> FRAME_BITS >= max(runs, 1):
         raise ValueError("it is of a capture that is not there")
     if any(
-        number is not None and not 0 <= number <= 0xFF for alert in found.alerts for number in (alert.level, alert.code)
+        number is not None and not 0 <= number <= 0xFF
+        for alert in stored.alerts
+        for number in (alert.level, alert.code)
     ):
         raise ValueError("an alert is none")
 

@@ -47,7 +47,7 @@ WHERE excluded.answer_ns < answer_ns"""
 
 
 class JournalRow(NamedTuple):
-    """A connection to be kept. ``given``: sessions that it was issued; ``resumed``: those that it resumed.
+    """A connection to be kept. ``issued``: sessions that it was issued; ``resumed``: those that it resumed.
     ``certificates``: digests of its chains;
     ``authorities``: of the lists of those that its server accepts.
     """
@@ -57,7 +57,7 @@ class JournalRow(NamedTuple):
     answer_ns: int
     is_final: bool
     packed: bytes
-    given: tuple[bytes, ...]
+    issued: tuple[bytes, ...]
     resumed: tuple[bytes, ...]
     offer: HelloShape | None
     answer: AnswerShape | None
@@ -192,7 +192,7 @@ class Journal:
             "INSERT OR REPLACE INTO connections VALUES (?, ?, ?, ?, ?)",
             (row.id, row.hello_ns, row.is_final, row.packed, self._serial),
         )
-        for key in row.given:
+        for key in row.issued:
             execute("INSERT OR REPLACE INTO sessions VALUES (?, 0, ?, ?)", (key, row.id, row.answer_ns))
         for key in row.resumed:
             execute(EARLIEST, (key, row.id, row.answer_ns))
@@ -260,8 +260,8 @@ class Journal:
     def certificate(self, digest: bytes) -> bytes | None:
         """A certificate by its SHA-256."""
         try:
-            found = self._db.rows("SELECT sha256, der FROM certificates WHERE sha256 = ?", digest)
-            return values.certificate(*found[0])[1] if found else None
+            stored = self._db.rows("SELECT sha256, der FROM certificates WHERE sha256 = ?", digest)
+            return values.certificate(*stored[0])[1] if stored else None
         except sqlite3.Error as error:
             self.trouble = str(error)
             return None
@@ -269,8 +269,8 @@ class Journal:
     def authorities(self, digest: bytes) -> bytes | None:
         """A list of authorities by its SHA-256."""
         try:
-            found = self._db.rows("SELECT sha256, names FROM authorities WHERE sha256 = ?", digest)
-            return values.authorities(*found[0])[1] if found else None
+            stored = self._db.rows("SELECT sha256, names FROM authorities WHERE sha256 = ?", digest)
+            return values.authorities(*stored[0])[1] if stored else None
         except sqlite3.Error as error:
             self.trouble = str(error)
             return None

@@ -17,6 +17,7 @@ from inspector.findings.case import Case
 from inspector.findings.change import ABORT
 from inspector.findings.from_logs import lines_of
 from inspector.findings.judge import judge
+from inspector.findings.wording import worded
 from inspector.live.live_capture import LiveCapture
 from inspector.live.lru_set import LruSet
 from inspector.live.outputs.execution import Execution
@@ -227,7 +228,7 @@ class LinePrinter:
                 else None,
                 "journal_bytes": journal.size() if journal is not None else None,
                 "limits": [
-                    *watching.limits(),
+                    *(worded(limit) for limit in watching.limits()),
                     *(watching.keeping.logs.problems() if watching.keeping.logs is not None else ()),
                 ],
             },

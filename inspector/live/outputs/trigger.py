@@ -218,7 +218,7 @@ class Trigger:
             with disk.create(path) as raw:
                 content = io.BytesIO()
                 writer = PcapngWriter(content, wanted.comment, self._names)
-                for batch, segments in evidence.among(self._held, flows):
+                for batch, segments in evidence.frames_of(self._held, flows):
                     writer.write(batch, evidence.comments_on(batch, wanted.comments))
                     seen.update(
                         frozenset(pair) for pair in zip(segments.source.tolist(), segments.target.tolist(), strict=True)

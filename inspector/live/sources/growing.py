@@ -11,6 +11,9 @@ from collections.abc import Callable, Iterable, Sequence
 from msgspec import structs
 
 from inspector.errors import UsageError
+from inspector.errors.logs import LogNoLongerRead, LogProblem, LogRotatedAway, LogWriterGone
+from inspector.errors.notice import ForeignText
+from inspector.findings.wording import worded
 from inspector.live.lru_set import LruSet
 from inspector.live.sources.tail import AT_ONCE, FileTail, Interruption
 from inspector.logs.entries import LogFacts
@@ -44,8 +47,10 @@ class GrowingLog:
         """What of that was told already."""
         try:
             self._tail = FileTail(path, BEFORE_BYTES)
-        except (OSError, NotALog) as error:
-            raise UsageError(f"--log {path_text(path)}: {getattr(error, 'strerror', None) or error}") from None
+        except NotALog as error:
+            raise UsageError(f"--log {path_text(path)}: {worded(error.problem)}") from None
+        except OSError as error:
+            raise UsageError(f"--log {path_text(path)}: {error.strerror or error}") from None
 
     def poll(self) -> bool:
         """Read what has come; whether a failure or a connection was among it."""
@@ -58,7 +63,7 @@ class GrowingLog:
                 break
             self._read(self._splitter.feed(data))
         self._interruption_before, self._interruption = self._interruption, self._tail.interruption
-        self.facts.problem = _in_words(self._interruption)
+        self.facts.problem = _problem_of(self._interruption)
         del self.facts.failures[:-FAILURES], self.facts.proxied[:-CONNECTIONS]
         return self._newest() != before
 
@@ -67,7 +72,8 @@ class GrowingLog:
         if self._interruption != self._interruption_before or self._interruption == self._announced:
             return ""
         self._announced = self._interruption
-        return f"{self.facts.path}: {_in_words(self._interruption) or 'is read on'}"
+        problem = self.facts.problem
+        return f"{self.facts.path}: {worded(problem) if problem is not None else 'is read on'}"
 
     def _newest(self) -> tuple[int, int]:
         """The lines of the latest failure and connection."""
@@ -84,18 +90,17 @@ class GrowingLog:
         self._tail.close()
 
 
-def _in_words(interruption: Interruption | None) -> str:
-    """Why a log cannot be followed, for people."""
+def _problem_of(interruption: Interruption | None) -> LogProblem | None:
+    """Why a log cannot be followed."""
     if interruption is None:
-        return ""
+        return None
+    if interruption.refused is not None:
+        return interruption.refused
     if interruption.kind == "abandoned":
-        return "its writer has gone"
+        return LogWriterGone()
     if interruption.kind == "rotated":
-        return (
-            f"was rotated, and the new file cannot be read: {interruption.reason}; what is logged from now on is not"
-            f" seen (user {os.geteuid()} needs to read it, or start anew)"
-        )
-    return f"cannot be read any more: {interruption.reason}"
+        return LogRotatedAway(ForeignText(interruption.reason), os.geteuid())
+    return LogNoLongerRead(ForeignText(interruption.reason))
 
 
 class GrowingLogs:
@@ -128,7 +133,7 @@ class GrowingLogs:
 
     def problems(self) -> list[str]:
         """What is wrong with them."""
-        return [f"{log.facts.path}: {log.facts.problem}" for log in self.logs if log.facts.problem]
+        return [f"{log.facts.path}: {worded(log.facts.problem)}" for log in self.logs if log.facts.problem is not None]
 
     def waiting(self) -> list[str]:
         """The connections that a line may be about."""

@@ -7,6 +7,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from inspector.errors import UsageError
+from inspector.errors.notice import ForeignText, PathText
+from inspector.errors.secrets import KeyLogNotRead, SecretsProblem
+from inspector.findings.wording import worded
 from inspector.live.sources.tail import FileTail
 from inspector.logs.sources import NotALog
 from inspector.secrets.channel import Channels
@@ -25,14 +28,16 @@ class GrowingKeyLog:
 
     def __init__(self, path: str, secrets: Secrets) -> None:
         """Opened while this process may still read it. Raises UsageError where it is there and cannot be read."""
-        self.problem = ""
+        self.problem: KeyLogNotRead | None = None
         self._path = path
         self._secrets = secrets
         self._rest = b""
         try:
             self._tail = FileTail(path, may_be_missing=True)
-        except (OSError, NotALog) as error:
-            raise UsageError(f"--keylog {path_text(path)}: {getattr(error, 'strerror', None) or error}") from None
+        except NotALog as error:
+            raise UsageError(f"--keylog {path_text(path)}: {worded(error.problem)}") from None
+        except OSError as error:
+            raise UsageError(f"--keylog {path_text(path)}: {error.strerror or error}") from None
 
     def poll(self) -> None:
         """Read what has come."""
@@ -45,9 +50,9 @@ class GrowingKeyLog:
             self._add(data)
         interruption = self._tail.interruption
         if interruption is None or interruption.kind in ("missing", "abandoned"):  # it has said what it had to say
-            self.problem = ""
+            self.problem = None
         else:
-            self.problem = f"{path_text(self._path)}: cannot be read any more: {interruption.reason}"
+            self.problem = KeyLogNotRead(PathText(path_text(self._path)), ForeignText(interruption.reason))
 
     def _add(self, data: bytes) -> None:
         *whole, rest = (self._rest + data).split(b"\n")
@@ -81,7 +86,7 @@ class GrowingKeys:
         """What opens records with them, as an engine asks it."""
         return Channels(self.secrets)
 
-    def problems(self) -> list[str]:
+    def problems(self) -> list[SecretsProblem]:
         """What is wrong with them."""
         return [*self.secrets.problems.values(), *(log.problem for log in self.logs if log.problem)]
 

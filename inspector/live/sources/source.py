@@ -14,6 +14,7 @@ from typing import Literal
 
 from inspector.capture.frames import FrameBatch
 from inspector.errors import UnreadableError
+from inspector.findings.wording import worded
 from inspector.live.sources.pipes import Pipe, PipeStream
 from inspector.live.sources.sniff_messages import CaptureMethod
 
@@ -85,7 +86,7 @@ class Source:
     def _close_stream(self) -> None:
         if self.stream is not None:
             if self.stream.info.damage:
-                self.news.append(f"{self.name}: {self.stream.info.damage}")
+                self.news.append(f"{self.name}: {worded(self.stream.info.damage)}")
             self.stream.pipe.close()
             self.stream = None
 

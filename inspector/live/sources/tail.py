@@ -19,6 +19,8 @@ import stat
 from io import FileIO
 from typing import Literal, NamedTuple
 
+from inspector.errors.logs import LogIsDevice, LogIsSilent, LogIsSocket
+from inspector.findings.wording import worded
 from inspector.logs.sources import NotALog, refuse
 
 AT_ONCE = 1 << 20
@@ -28,11 +30,13 @@ AT_ONCE = 1 << 20
 class Interruption(NamedTuple):
     """Why nothing more can be read at the moment. ``missing``: no file bears the name; ``rotated``: another one does,
     which may not be read; ``unreadable``: what the name stands for, or the file itself; ``abandoned``: a pipe without a
-    writer. ``reason``: the system's, as text for people.
+    writer. ``reason``: the
+    system's, as text for people. ``refused``: what the name stands for, where that is neither file nor pipe.
     """
 
     kind: Literal["missing", "rotated", "unreadable", "abandoned"]
     reason: str = ""
+    refused: LogIsSilent | LogIsDevice | LogIsSocket | None = None
 
 
 class FileTail:
@@ -91,7 +95,7 @@ class FileTail:
         except OSError as error:
             self.interruption = Interruption("unreadable", error.strerror or str(error))
         except NotALog as error:
-            self.interruption = Interruption("unreadable", str(error))
+            self.interruption = Interruption("unreadable", worded(error.problem), error.problem)
         return b"", False
 
     def _begins_anew(self, file: FileIO) -> bool:

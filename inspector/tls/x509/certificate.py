@@ -128,8 +128,8 @@ def subject_public_key_info(data: bytes) -> bytes | None:
     """The encoded key of a certificate; None where there is none to be found. Raises nothing."""
     try:
         signed = der.several(der.of_tag(der.several(der.of_tag(der.first(data)[0], der.SEQUENCE))[0], der.SEQUENCE))
-        place = 6 if _is_context(signed[0], 0) else 5
-        return der.encoded(signed[place])
+        index = 6 if _is_context(signed[0], 0) else 5
+        return der.encoded(signed[index])
     except (der.DerError, IndexError):
         return None
 
@@ -153,8 +153,8 @@ def _version(reading: Reading, signed: list[der.Value]) -> int:
     value = signed.pop(0)
     if not value.tag & der.CONSTRUCTED:
         return V1
-    found = _kept(reading, "version", lambda: der.small_integer(der.first(value.content)[0]))
-    return V3 if found is None else found
+    number = _kept(reading, "version", lambda: der.small_integer(der.first(value.content)[0]))
+    return V3 if number is None else number
 
 
 def _validity(reading: Reading, value: der.Value) -> None:
@@ -214,21 +214,21 @@ def _rest(reading: Reading, version: int, optional: list[der.Value]) -> None:
 def _extensions(reading: Reading, content: bytes) -> bool:
     """All extensions. Returns whether critical alternative names stand for an empty subject."""
     listed = _kept(reading, "extensions", lambda: der.several(der.of_tag(der.first(content)[0], der.SEQUENCE)))
-    seen: set[str] = set()
+    oids: set[str] = set()
     is_named = False
     for value in listed or []:
         extension = _kept(reading, "extensions", lambda value=value: _extension(value))  # type: ignore[misc]
         if extension is None:
             continue
-        flaw = _flaw(reading, extension, is_first=extension.oid not in seen)
+        flaw = _flaw(reading, extension, is_first=extension.oid not in oids)
         if flaw is not None and extension.is_critical:
             reading.note("critical_extension", extension.oid)
-        elif flaw is None and extension.oid in seen:
+        elif flaw is None and extension.oid in oids:
             reading.note("duplicate_extension", extension.oid)
         elif flaw is not None and extension.oid == ALTERNATIVE_NAMES:
             reading.note("alternative_names", flaw)
         if flaw is None:
-            seen.add(extension.oid)
+            oids.add(extension.oid)
             is_named = is_named or (extension.oid == ALTERNATIVE_NAMES and extension.is_critical)
     return is_named
 

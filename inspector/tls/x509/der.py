@@ -54,12 +54,12 @@ def one(data: bytes) -> Value:
 
 def several(data: bytes) -> list[Value]:
     """Values side by side. Raises DerError."""
-    found: list[Value] = []
+    values: list[Value] = []
     at = 0
     while at < len(data):
         tag, start, end, at = bounds(data, at)
-        found.append(Value(tag, data[start:end]))
-    return found
+        values.append(Value(tag, data[start:end]))
+    return values
 
 
 def bounds(data: bytes | bytearray, at: int) -> tuple[int, int, int, int]:

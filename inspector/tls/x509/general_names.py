@@ -170,15 +170,15 @@ def is_uri(content: bytes) -> bool:
 
 def _check_uri(text: str) -> None:
     """Raises DerError where ``sun.security.x509.URIName`` refuses it: no URI, no scheme, a host that is none."""
-    found = URI_SYNTAX.fullmatch(text)
-    if found is None:
+    match = URI_SYNTAX.fullmatch(text)
+    if match is None:
         raise der.DerError
-    authority = found["authority"]
+    authority = match["authority"]
     if authority is None:
-        if not (found["opaque"] or found["path"] or found["query"]):
+        if not (match["opaque"] or match["path"] or match["query"]):
             raise der.DerError
     elif not authority:
-        if found.end("authority") == len(text):
+        if match.end("authority") == len(text):
             raise der.DerError
     elif "[" in authority or "]" in authority:
         literal = LITERAL.fullmatch(authority)

@@ -23,19 +23,19 @@ SECOND_NS = 1_000_000_000
 def read_time(value: der.Value) -> int:
     """A UTCTime or GeneralizedTime in nanoseconds since the epoch, whole milliseconds as in Java. Raises DerError."""
     is_short = value.tag == der.UTC_TIME
-    found = (UTC_TIME if is_short else GENERALIZED_TIME).fullmatch(value.content)
-    if found is None or value.tag not in (der.UTC_TIME, der.GENERALIZED_TIME):
+    match = (UTC_TIME if is_short else GENERALIZED_TIME).fullmatch(value.content)
+    if match is None or value.tag not in (der.UTC_TIME, der.GENERALIZED_TIME):
         raise der.DerError
-    year, month, day, hour, minute = (int(found[name]) for name in ("year", "month", "day", "hour", "minute"))
-    second = int(found["second"] or 0)
+    year, month, day, hour, minute = (int(match[name]) for name in ("year", "month", "day", "hour", "minute"))
+    second = int(match["second"] or 0)
     if is_short:
         year += 2000 if year < 50 else 1900
     if not (year and 1 <= month <= 12 and 1 <= day <= 31 and hour < 24 and minute < 60 and second < 60):
         raise der.DerError
     seconds = ((dt.date(year, month, 1).toordinal() - EPOCH + day - 1) * 24 + hour) * 3600 + minute * 60 + second
-    if found["sign"]:
-        hours, minutes = int(found["hours"]), int(found["minutes"])
+    if match["sign"]:
+        hours, minutes = int(match["hours"]), int(match["minutes"])
         if hours >= 24 or minutes >= 60:
             raise der.DerError
-        seconds -= (hours * 60 + minutes) * (60 if found["sign"] == b"+" else -60)
-    return seconds * SECOND_NS + int((found["fraction"] or b"")[:3].ljust(3, b"0")) * 1_000_000
+        seconds -= (hours * 60 + minutes) * (60 if match["sign"] == b"+" else -60)
+    return seconds * SECOND_NS + int((match["fraction"] or b"")[:3].ljust(3, b"0")) * 1_000_000

@@ -56,8 +56,8 @@ def completions(text: str, columns: Columns | None) -> list[tuple[str, str]]:
 
 
 def _last_word(text: str) -> str:
-    found = WORD.search(text)
-    return found[0] if found else ""
+    match = WORD.search(text)
+    return match[0] if match else ""
 
 
 def _shown(value: str | bool | None) -> str:
@@ -121,13 +121,13 @@ class FilterDialog(ModalScreen[str | None]):
     def on_mount(self) -> None:
         """The line takes the keys."""
         self.query_one(Input).focus()
-        self._tell(self._desk.view.filter)
+        self._explain(self._desk.view.filter)
 
     def on_input_changed(self, message: Input.Changed) -> None:
         """Look at it while it is typed."""
-        self._tell(message.value)
+        self._explain(message.value)
 
-    def _tell(self, text: str) -> None:
+    def _explain(self, text: str) -> None:
         hint = self.query_one("#hint", Static)
         hint.update(self._judged(text))
         entries = [(e, "used before") for e in self._desk.recent if not text.strip() or text in e] + completions(

@@ -28,19 +28,19 @@ class Key(NamedTuple):
 
 def listed(bindings: Iterable[ActiveBinding]) -> list[Key]:
     """The bindings of ours that are active, those with several keys once."""
-    found: dict[str, Key] = {}
+    keys: dict[str, Key] = {}
     for active in bindings:
         binding = active.binding
         if binding.id is None or not active.enabled:
             continue
         key = SAID.get(binding.key, binding.key)
-        known = found.get(binding.id)
-        found[binding.id] = (
+        known = keys.get(binding.id)
+        keys[binding.id] = (
             known._replace(keys=f"{known.keys}, {key}")
             if known
             else Key(binding.id, key, binding.description, binding.tooltip or binding.description)
         )
-    return list(found.values())
+    return list(keys.values())
 
 
 class KeysDialog(ModalScreen[None]):

@@ -1,0 +1,95 @@
+"""Which bounds of the program were reached, and what was lost while capturing."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from inspector.errors.notice import ForeignText, Moment, Notice, PathText
+
+
+class FlowsClosedEarly(Notice, frozen=True, array_like=True):
+    """More flows were open at once than are followed."""
+
+    count: int
+    most: int
+
+
+class AuthoritiesNotKept(Notice, frozen=True, array_like=True):
+    """So many lists of client certificate authorities were too many to keep their names."""
+
+    count: int
+
+
+class ConnectionsForgotten(Notice, frozen=True, array_like=True):
+    """Older connections are no longer in memory, nor anywhere else."""
+
+    count: int
+
+
+class ConnectionsInJournal(Notice, frozen=True, array_like=True):
+    """Older connections are no longer in memory, and stand in the journal."""
+
+    count: int
+
+
+class JournalLost(Notice, frozen=True, array_like=True):
+    """Whoever wrote a journal could not, so many times."""
+
+    path: PathText
+    times: int
+
+
+class JournalNotWritten(Notice, frozen=True, array_like=True):
+    """A journal cannot be written now."""
+
+    path: PathText
+    reason: ForeignText
+
+
+class JournalNotRead(Notice, frozen=True, array_like=True):
+    """A journal that is written on, and of which cannot be read what earlier runs kept."""
+
+    path: PathText
+    reason: ForeignText
+
+
+class JournalUnsettled(Notice, frozen=True, array_like=True):
+    """What was written last to a journal stands in a file beside it that may not be read without writing."""
+
+    path: PathText
+
+
+class FramesNotWritten(Notice, frozen=True, array_like=True):
+    """A recording cannot be written now."""
+
+    path: PathText
+    reason: ForeignText
+
+
+class Direction(StrEnum):
+    """Where a clock was set."""
+
+    FORWARD = "forward"
+    BACK = "back"
+
+
+class ClockSet(Notice, frozen=True, array_like=True):
+    """The machine's clock was set while capturing, by so many seconds. ``at``: by the new time."""
+
+    direction: Direction
+    seconds: float
+    at: Moment
+
+
+Bound = (
+    FlowsClosedEarly
+    | AuthoritiesNotKept
+    | ConnectionsForgotten
+    | ConnectionsInJournal
+    | JournalLost
+    | JournalNotWritten
+    | JournalNotRead
+    | JournalUnsettled
+    | FramesNotWritten
+    | ClockSet
+)

@@ -1,0 +1,59 @@
+"""What may be wrong with a capture."""
+
+from __future__ import annotations
+
+from inspector.errors.notice import Earlier, ForeignText, Notice, PathText
+
+
+class FrameTooLong(Notice, frozen=True, array_like=True):
+    """A frame of a pcap claims more bytes than any frame has; what stands behind it is not read."""
+
+    frame: int
+    claimed: int
+
+
+class BlockTooLong(Notice, frozen=True, array_like=True):
+    """A block of a pcapng behind this frame has a length that none can have; what stands behind it is not read."""
+
+    frame: int
+    claimed: int
+
+
+class EndsInFrame(Notice, frozen=True, array_like=True):
+    """The file ends inside this frame."""
+
+    frame: int
+
+
+class EndsInBlock(Notice, frozen=True, array_like=True):
+    """The file ends inside a block behind this frame."""
+
+    frame: int
+
+
+class ReadingStopped(Notice, frozen=True, array_like=True):
+    """The system, or what inflates the file, gave no more behind this frame."""
+
+    frame: int
+    reason: ForeignText
+
+
+class InputUnreadable(Notice, frozen=True, array_like=True):
+    """An input that is no capture, or cannot be read. ``message``: the error's, which names the path."""
+
+    path: PathText
+    message: ForeignText
+
+
+class JournalWithoutPackets(Notice, frozen=True, array_like=True):
+    """Packets are asked for of a journal, which keeps facts."""
+
+
+class PacketsNotRead(Notice, frozen=True, array_like=True):
+    """The packets could not be read once more. ``message``: the error's, which may name the path."""
+
+    message: ForeignText
+
+
+CaptureDamage = FrameTooLong | BlockTooLong | EndsInFrame | EndsInBlock | ReadingStopped | Earlier
+NoPackets = JournalWithoutPackets | PacketsNotRead

@@ -1,0 +1,108 @@
+"""Notices in words: one row for each kind, so that a word is changed once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, get_type_hints
+
+from inspector.errors import bounds, captures, decryption, logs, secrets
+from inspector.errors.notice import Earlier, Moment, Notice
+from inspector.text.times import rfc3339
+from inspector.tls.registry import cipher_name
+
+LEFT_OUT = "…"
+"""In place of words that are not ours and were left out."""
+
+NOT_READ: Mapping[type[Notice], str] = {
+    captures.InputUnreadable: "a file could not be read",
+    captures.PacketsNotRead: "the packets could not be read once more",
+}
+"""What is said where an error's own words, which are all of it, were left out."""
+
+WORDS: Mapping[type[Notice], str] = {
+    captures.FrameTooLong: "frame {frame} claims {claimed} bytes; the rest of the file is not read",
+    captures.BlockTooLong: "a block of {claimed} bytes behind frame {frame}; the rest of the file is not read",
+    captures.EndsInFrame: "the file ends inside frame {frame}",
+    captures.EndsInBlock: "the file ends inside a block behind frame {frame}",
+    captures.ReadingStopped: "reading stopped behind frame {frame}: {reason}",
+    captures.InputUnreadable: "{message}",
+    captures.JournalWithoutPackets: "a journal keeps facts, no packets",
+    captures.PacketsNotRead: "{message}",
+    Earlier: "{text}",
+    bounds.FlowsClosedEarly: "{count} flows were closed early because more than {most} were open at once",
+    bounds.AuthoritiesNotKept: (
+        "lists of client certificate authorities of which the names were not kept, for there are too many: {count}"
+    ),
+    bounds.ConnectionsForgotten: "{count} older connections were forgotten, so that memory stays bounded",
+    bounds.ConnectionsInJournal: (
+        "{count} older connections were forgotten, so that memory stays bounded, and can be found in the journal"
+    ),
+    bounds.JournalLost: "the journal {path} lost {times} times what was written to it",
+    bounds.JournalNotWritten: "{path}: the journal is not written: {reason}",
+    bounds.JournalNotRead: "{path}: what was kept before cannot be read: {reason}",
+    bounds.JournalUnsettled: (
+        "{path}: what was written last stands here and cannot be read without the right to write to its directory"
+    ),
+    bounds.FramesNotWritten: "{path}: frames are not written: {reason}",
+    bounds.ClockSet: "this machine's clock was set {direction} by {seconds:.1f} s at {at}",
+    logs.LogUnreadable: "cannot be read: {reason}",
+    logs.LogUnreadableBehind: "cannot be read behind line {line:,}: {reason}",
+    logs.LogIsSilent: "is a pipe that gave nothing for {seconds} seconds",
+    logs.LogIsDevice: "is a device, no log",
+    logs.LogIsSocket: "is a socket, no log",
+    logs.LogIsEmpty: "is empty",
+    logs.LogIsBinary: "is no text",
+    logs.LogFormUnknown: "is of no known format: neither puppetserver.log nor a log of HAProxy",
+    logs.TooManyConnections: "more than {most:,} connections; the first of them are used",
+    logs.TooManyFailures: "more than {most:,} failures; the first of them are used",
+    logs.LogNoLongerRead: "cannot be read any more: {reason}",
+    logs.LogWriterGone: "its writer has gone",
+    logs.LogRotatedAway: (
+        "was rotated, and the new file cannot be read: {reason}; what is logged from now on is not seen"
+        " (user {user} needs to read it, or start anew)"
+    ),
+    secrets.LineTooLong: "too long",
+    secrets.NotHexadecimal: "not LABEL RANDOM SECRET in hexadecimal",
+    secrets.WrongLengths: "{label} of {name} and {secret} bytes",
+    secrets.NoKeyLogLines: (
+        "{path}: {count} of {lines} lines are none of a key log; the first is line {first} ({reason})"
+    ),
+    secrets.KeyLogNotRead: "{path}: cannot be read any more: {reason}",
+    secrets.TooManySecrets: "{path}: more than {most:,} secrets; later ones are not kept",
+    decryption.NoSecret: "no secret for this connection",
+    decryption.NoLabel: "no {label} for this connection",
+    decryption.SecretDoesNotFit: "the secret does not open its records",
+    decryption.BytesMissing: "bytes are missing",
+    decryption.SecretTooLate: "its secret did not come in time",
+    decryption.CipherSuiteNotOpened: "{cipher_suite} cannot be opened",
+    decryption.VersionNotOpened: "this version cannot be opened",
+    decryption.ClientHelloMissing: "its ClientHello was not captured",
+    decryption.ServerHelloMissing: "its ServerHello was not captured",
+    decryption.MessageTooLong: "a handshake message of {length:,} bytes",
+    decryption.NotKeyTransport: ("a server's key does not open {cipher_suite}: its key exchange is not RSA encryption"),
+    decryption.NoServerKey: "no server key belongs to its certificate",
+    decryption.ServerKeyDoesNotFit: "the server key does not decrypt its ClientKeyExchange",
+}
+"""By kind; in braces the fields."""
+
+
+def worded(notice: Notice | str | None) -> str:
+    """A notice in words; empty where there is none. A text of an earlier version's journal is as it is. What others
+    wrote stands in it as they wrote it: it is escaped where it is shown, as everything is.
+    """
+    if notice is None or isinstance(notice, str):
+        return notice or ""
+    if isinstance(notice, captures.InputUnreadable | captures.PacketsNotRead) and not notice.message:
+        return NOT_READ[type(notice)]
+    return WORDS[type(notice)].format(**{name: _value(notice, name) for name in notice.__struct_fields__})
+
+
+def _value(notice: Notice, name: str) -> Any:
+    value = getattr(notice, name)
+    if isinstance(value, Notice):
+        return worded(value)
+    if name == "cipher_suite":
+        return cipher_name(value)
+    if get_type_hints(type(notice))[name] is Moment:
+        return rfc3339(value)
+    return LEFT_OUT if value == "" else value
