@@ -94,31 +94,31 @@ class LinePrinter:
                 self._waiting[incident.id] = incident
             elif self._execution is not None:
                 self._execution.run(incident, "")
-        for seen in update.seen(update.decided):
+        for connection in update.observed(update.decided):
             row = MetricRow(
-                case.services[seen.service].name,
-                case.services[seen.service].port,
-                case.label(seen),
-                describe.result(seen),
-                seen.health_check,
+                case.services[connection.service].name,
+                case.services[connection.service].port,
+                case.label(connection),
+                describe.result(connection),
+                connection.health_check,
             )
             known = row in self._handshakes or len(self._handshakes) < ROWS
             self._handshakes[row if known else row._replace(service="(others)", port=0, backend="?")] += 1
         if self._with_connections:
-            for seen in update.seen(update.ended):
-                self._line("connection", describe.connection(case, seen), "")
-        self._tell_logs(case)
+            for connection in update.observed(update.ended):
+                self._line("connection", describe.connection(case, connection), "")
+        self._announce_logs(case)
         self._out.flush()
 
-    def _tell_logs(self, case: Case) -> None:
+    def _announce_logs(self, case: Case) -> None:
         """Log lines of connections, each once, and again where it is settled whose it is."""
         for index in case.logged.lines:
-            seen = case.observed[index]
-            for line in lines_of(case, seen):
+            connection = case.observed[index]
+            for line in lines_of(case, connection):
                 state = f"{line.certain}"
-                name = f"{seen.id} {line.file} {line.line} {line.at}"
+                name = f"{connection.id} {line.file} {line.line} {line.at}"
                 if line.form == "puppetserver" and self._known.is_other(name, state):
-                    self._plain("log", {"connection": seen.id, **msgspec.structs.asdict(line)})
+                    self._plain("log", {"connection": connection.id, **msgspec.structs.asdict(line)})
 
     def news(self, at_ns: int, kind: NewsKind, text: str) -> None:
         """A line of its own."""
@@ -144,7 +144,7 @@ class LinePrinter:
     def second(self) -> None:
         """Statistics and surveys, where it is time for them."""
         now = time.monotonic()
-        self._tell_execution()
+        self._announce_execution()
         self._survey_now_and_then(now)
         if now >= self._statistics_at:
             self._statistics_at = now + STATISTICS_SECONDS
@@ -154,14 +154,14 @@ class LinePrinter:
             if problem:
                 self.news(self._watching.now_ns, "disk", problem)
 
-    def _tell_execution(self, is_last: bool = False) -> None:
+    def _announce_execution(self, is_last: bool = False) -> None:
         for text in self._execution.news(is_last) if self._execution is not None else ():
             self.news(self._watching.now_ns, "exec", text)
 
     def finish(self) -> None:
         """The last words: what all that is remembered means, and totals."""
         self._survey_last()
-        self._tell_execution(is_last=True)
+        self._announce_execution(is_last=True)
         self.statistics()
         if self._metrics is not None:
             self._metrics.write(self._watching, self._handshakes, float("inf"))
