@@ -1,5 +1,5 @@
 """``python -m inspector`` is ``inspector``."""
 
-from inspector.cli.commands import main
+from inspector.cli.commands import run
 
-main()
+run()

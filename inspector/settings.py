@@ -22,13 +22,13 @@ connections = ["time", "backend", "outcome", "kind", "frame"]
 
 from __future__ import annotations
 
-import os
 import re
 import tomllib
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+
+from platformdirs import user_config_path
 
 from inspector.document import Document
 from inspector.errors import UsageError
@@ -72,20 +72,20 @@ class Settings:
 
 
 def default_path() -> Path:
-    """Where settings lie by the XDG base directory specification."""
-    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "inspector" / "settings.toml"
+    """Where settings lie when nobody says where; on Linux by the XDG base directory specification."""
+    return user_config_path("inspector") / "settings.toml"
 
 
 def load(path: str | None = None) -> Settings:
-    """Settings from a file, or from the default place if there is a file. Raises UsageError with line and key."""
-    place = Path(path) if path else default_path()
-    if path is None and not place.is_file():
+    """Settings from a file, or from the default file if there is a file. Raises UsageError with line and key."""
+    file = Path(path) if path else default_path()
+    if path is None and not file.is_file():
         return Settings()
     try:
-        text = place.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path_text(str(place))}: {getattr(error, 'strerror', None) or 'not UTF-8'}") from None
-    return parse(text, path_text(str(place)))
+        raise UsageError(f"{path_text(str(file))}: {getattr(error, 'strerror', None) or 'not UTF-8'}") from None
+    return parse(text, path_text(str(file)))
 
 
 def parse(text: str, path: str) -> Settings:
@@ -96,45 +96,46 @@ def parse(text: str, path: str) -> Settings:
         raise UsageError(
             f"{path}: {str(error).replace('at end of document', f'at line {len(text.splitlines())}, the end')}"
         ) from None
-    found = Settings(path=path, text=text)
+    settings = Settings(path=path, text=text)
     for key, value in table.items():
         if key == "theme" and isinstance(value, str):
-            found.theme = value
+            settings.theme = value
         elif key == "ascii" and isinstance(value, bool):
-            found.ascii = value
+            settings.ascii = value
         elif key == "names" and isinstance(value, dict):
-            _names(found, value)
+            _names(settings, value)
         elif key == "keys" and isinstance(value, dict):
-            found.keys = _strings(found, value)
+            settings.keys = _strings(settings, value)
         elif key == "columns" and isinstance(value, dict):
-            _columns(found, value)
+            _columns(settings, value)
         elif key in ("theme", "ascii", "names", "keys", "columns"):
             wanted = {"theme": "a string", "ascii": "true or false"}.get(key, "a table")
-            raise found.mistake(key, f"must be {wanted}")
+            raise settings.mistake(key, f"must be {wanted}")
         else:
-            raise found.mistake(key, "is no setting (there are theme, ascii, names, keys, columns)")
-    return found
+            raise settings.mistake(key, "is no setting (there are theme, ascii, names, keys, columns)")
+    return settings
 
 
-def _names(found: Settings, table: dict[str, Any]) -> None:
+def _names(settings: Settings, table: dict[str, object]) -> None:
     for kind, names in table.items():
         if kind not in NAMED or not isinstance(names, dict):
-            raise found.mistake(kind, f"names: must be one of the tables {', '.join(NAMED)}")
-        setattr(found, kind, _strings(found, names))
+            raise settings.mistake(kind, f"names: must be one of the tables {', '.join(NAMED)}")
+        setattr(settings, kind, _strings(settings, names))
 
 
-def _columns(found: Settings, table: dict[str, Any]) -> None:
+def _columns(settings: Settings, table: dict[str, object]) -> None:
     for key, value in table.items():
         if key != "connections" or not isinstance(value, list) or not all(isinstance(v, str) for v in value):
-            raise found.mistake(key, "columns: only connections can be set, to a list of names")
-        found.columns = value
+            raise settings.mistake(key, "columns: only connections can be set, to a list of names")
+        settings.columns = value
 
 
-def _strings(found: Settings, table: dict[str, Any]) -> dict[str, str]:
-    for key, value in table.items():
-        if not isinstance(value, str) or not value:
-            raise found.mistake(key, "must be a string that is not empty")
-    return dict(table)
+def _strings(settings: Settings, table: dict[str, object]) -> dict[str, str]:
+    strings = {key: value for key, value in table.items() if isinstance(value, str) and value}
+    for key in table:
+        if key not in strings:
+            raise settings.mistake(key, "must be a string that is not empty")
+    return strings
 
 
 def name(document: Document, settings: Settings) -> None:
@@ -151,9 +152,9 @@ def name(document: Document, settings: Settings) -> None:
     for client in document.clients:
         client.named = settings.clients.get(client.ip)
     for backend in document.backends:
-        for key, own in settings.backends.items():
+        for key, given_name in settings.backends.items():
             is_leaf = DIGEST.fullmatch(key) and (backend.leaf or "").startswith(key)
             if is_leaf or key in backend.addresses or key in {a.rpartition(":")[0] for a in backend.addresses}:
-                backend.named = own
+                backend.named = given_name
                 backend.basis = [*(b for b in backend.basis if b != "named"), "named"]
                 break

@@ -48,7 +48,7 @@ def test_help_loads_nothing_heavy() -> None:
         "sys.argv = ['inspector', '--help']",
         "os._exit = lambda status: None",
         "from inspector import cli",
-        "cli.main()",
+        "cli.run()",
         f"print([m for m in {heavy} if m in sys.modules])",
     ]
     code = "\n".join(lines)

@@ -16,7 +16,8 @@ import pytest
 
 from inspector.capture.foreign import STARTS
 from inspector.cli.captures import CaptureArguments
-from inspector.cli.commands import cli, demo_files
+from inspector.cli.commands import cli
+from inspector.cli.open import demo_files
 from inspector.tls import handshake
 from inspector.tui.app import InspectorApp
 from inspector.wire.encapsulations import Space
@@ -391,7 +392,7 @@ def test_the_wheel_holds_the_demo(tmp_path: Path) -> None:
     installed = str(tmp_path / "installed")
     code = (
         f"import sys; sys.path.insert(0, {installed!r}); sys.argv = ['inspector', 'demo'];"
-        f" import inspector.cli.commands as c; assert {installed!r} in c.__file__; c.main()"
+        f" import inspector.cli.commands as c; assert {installed!r} in c.__file__; c.run()"
     )
     done = subprocess.run(
         [sys.executable, "-P", "-c", code], cwd=tmp_path, capture_output=True, check=False, timeout=120

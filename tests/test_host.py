@@ -11,7 +11,7 @@ from inspector.document import Document
 from inspector.findings.case import Options
 from inspector.findings.judge import judge
 from inspector.findings.machine import Machine
-from inspector.live.host.doctor import Check, diagnosis, recipe, told
+from inspector.live.host.doctor import Check, diagnosis, lines, recipe
 from inspector.live.host.puppet import Host, generation, look
 from inspector.reports.why import steps
 from inspector.text.safe import safe_text
@@ -116,7 +116,7 @@ def test_generations(version: str, found: str | None) -> None:
 
 
 def test_the_doctor_says_it(machine: Path) -> None:
-    text = told(diagnosis(seen(machine)).checks, lambda t: safe_text(t, 500))
+    text = lines(diagnosis(seen(machine)).checks, lambda t: safe_text(t, 500))
     assert "Puppet Server, process 4711" in text
     assert "JDK 17.0.15: the identity rule of today" in text
     assert "-Djdk.tls.useExtendedMasterSecret=false" in text
@@ -128,7 +128,7 @@ def test_hostile_names_are_escaped_by_the_doctor(machine: Path) -> None:
     (machine / "etc/puppetlabs/puppet/puppetdb.conf").write_text(
         "[main]\nserver_urls = https://a\x1b]52;c;x\x07b:8081\n"
     )
-    text = told(diagnosis(seen(machine)).checks, lambda t: safe_text(t, 500))
+    text = lines(diagnosis(seen(machine)).checks, lambda t: safe_text(t, 500))
     assert "\x1b" not in text
 
 
@@ -140,7 +140,7 @@ def test_the_recipe_is_a_line_for_tcpdump(machine: Path) -> None:
 
 
 def test_checks_with_a_remedy_show_it() -> None:
-    assert told([Check("bad", "no", "mend it"), Check("good", "yes")], str) == "✖ no\n    mend it\n✔ yes\n"
+    assert lines([Check("bad", "no", "mend it"), Check("good", "yes")], str) == "✖ no\n    mend it\n✔ yes\n"
 
 
 def judged(name: str, *properties: tuple[str, str]) -> Document:
@@ -183,11 +183,12 @@ def test_nothing_said_on_what_to_capture(
 
     found = seen(machine)
     monkeypatch.setattr(host, "look", lambda: found)
-    options: dict[str, object] = {}
-    request = live_start._looked_around(Request(), options)
+    nothing = live_start.LivePlan(Request(), "current", ())
+    plan = live_start.by_this_machine(nothing)
+    request = plan.request
     assert (request.interfaces, request.vips) == (("eth1",), (("10.0.0.100", 8081),))
     assert kernel_filter(request.vips, "", None) == "((host 10.0.0.100 and tcp port 8081))"
-    assert options == {"machine": found.machine}
+    assert (plan.machine, plan.generation, plan.logs) == (found.machine, "current", ())
     told_of = capsys.readouterr().err
     for text in (
         "process 4711, JDK 17.0.15",
@@ -196,7 +197,7 @@ def test_nothing_said_on_what_to_capture(
     ):
         assert text in told_of
     monkeypatch.setattr(host, "look", lambda: Host(None, "", "", (), "", ()))
-    assert live_start._looked_around(Request(), options) == Request()
+    assert live_start.by_this_machine(nothing) == nothing
     assert "all TLS is captured" in capsys.readouterr().err
 
 

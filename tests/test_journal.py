@@ -102,7 +102,7 @@ def test_its_size_is_bounded_and_the_oldest_go(tmp_path: Path) -> None:
     pool = Pool()
     for n in range(400):
         pool.full(A, numbered(n + 1))
-    from inspector.live.window import entry_of, row_of
+    from inspector.live.window_entry import entry_of, row_of
     from tests.build import facts_of, written
 
     facts = facts_of(written(tmp_path, pool.flows))

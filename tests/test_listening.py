@@ -282,7 +282,21 @@ def test_without_a_terminal_it_points_to_watch(tmp_path: Path) -> None:
 
 def test_a_clock_that_is_set_is_a_limit() -> None:
     watching, heard = listened(capture(fault().flows))
-    watching._offset -= 5_000_000_000
+    watching._packet_clock._offset -= 5_000_000_000
     watching._look_at_clock(heard)
     assert [kind for kind, text in heard.told] == ["clock"]
     assert any("clock was set forward by 5.0 s" in worded(bound) for bound in watching.limits())
+
+
+def test_the_slow_way_to_capture_is_shown_by_what_it_is() -> None:
+    """Not by how its library calls itself."""
+    reading, writing = os.pipe()
+    os.close(writing)
+    source = PipeSource("eth0", reading)
+    listening = Listening(LiveCapture([source], Options(), Keeping(), "eth0"), "", Settings())
+    source.by = "Scapy 2.6"
+    assert "slow" not in listening.status()
+    source.method = "scapy"
+    assert "by Scapy 2.6: slow" in listening.status()
+    listening.close()
+    source.stop()

@@ -89,12 +89,13 @@ def columns() -> Columns:
 
 
 def matching(expression: str) -> int:
+    """How many match; the same by the columns of all fields and by those that are named."""
     analysis = bundled("puppet-session-ids")
     test = compile_filter(expression)
-    wanted = filters.matching(test, analysis)
-    one_by_one = [i for i, seen in enumerate(analysis.case.observed) if wanted(seen)]
-    assert one_by_one == columns().matching(test).tolist()
-    return len(one_by_one)
+    is_wanted = filters.matching(test, analysis)
+    indexes = [o.index for o in analysis.case.observed if is_wanted(o)]
+    assert indexes == columns().matching(test).tolist()
+    return len(indexes)
 
 
 @pytest.mark.parametrize(
@@ -244,9 +245,13 @@ TERMS = st.one_of(
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(TERMS, min_size=1, max_size=4))
-def test_one_by_one_and_in_columns_are_the_same(terms: list[str]) -> None:
+def test_what_does_not_match_is_the_rest(terms: list[str]) -> None:
+    expression = " ".join(terms)
     try:
-        matching(" ".join(terms))
+        count = matching(expression)
+        assert matching(f"-({expression})") == columns().count - count
+        assert matching(f"({expression}) or -({expression})") == columns().count
+        assert matching(f"({expression}) -({expression})") == 0
     except FilterError as error:
         assert "or" in terms or "has no value" in str(error) or "wants a" in str(error)
 

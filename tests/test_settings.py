@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import pwd
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,12 +14,14 @@ from hypothesis import given, strategies as st
 from inspector import settings
 from inspector.errors import UsageError
 from inspector.findings.judge import judge
+from inspector.live.host.places import at_home_of, home_of, journal_path
+from inspector.live.host.privileges import Account
 from inspector.reports import overview
 from inspector.tui.app import InspectorApp
 from inspector.tui.app_state import View
 from tests.app import app_of, loaded, shown
 from tests.build import facts_of
-from tests.conftest import bundled, find
+from tests.conftest import CAPTURES, bundled, find
 
 TEXT = """
 theme = "nord"
@@ -136,3 +142,101 @@ async def test_a_theme_of_high_contrast_is_there() -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await loaded(pilot)
         assert app.theme == "high-contrast"
+
+
+PLACES = """
+from inspector import settings
+from inspector.live.host.places import journal_path
+from inspector.redaction import keys
+from inspector.tui import recent
+for path in (settings.default_path(), keys.default_path(), recent.recent_path(), journal_path()):
+    print(path)
+"""
+NAMES = ("settings.toml", "redaction.key", "filters", "journal.sqlite")
+XDG = {name: f"/x/{name}" for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME")}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have other rules")
+@pytest.mark.parametrize(
+    ("environment", "config", "state", "journal"),
+    [
+        pytest.param({"HOME": "/h"}, "/h/.config", "/h/.local/state", "", id="home"),
+        pytest.param({"HOME": "/h", **XDG}, "/x/XDG_CONFIG_HOME", "/x/XDG_STATE_HOME", "", id="XDG"),
+        pytest.param(
+            {"HOME": "/h", "XDG_CONFIG_HOME": "", "XDG_STATE_HOME": ""}, "/h/.config", "/h/.local/state", "", id="empty"
+        ),
+        pytest.param(XDG, "/x/XDG_CONFIG_HOME", "/x/XDG_STATE_HOME", "", id="XDG without a home"),
+        pytest.param({}, "~/.config", "~/.local/state", "", id="without a home, by the list of users"),
+        pytest.param(
+            {"HOME": "/h", "STATE_DIRECTORY": "/var/lib/a:/var/lib/b"},
+            "/h/.config",
+            "/h/.local/state",
+            "/var/lib/a",
+            id="a service of systemd",
+        ),
+    ],
+)
+def test_where_things_are_kept(environment: dict[str, str], config: str, state: str, journal: str) -> None:
+    """Also for root, who has no other rules."""
+    home = pwd.getpwuid(os.getuid()).pw_dir
+    done = subprocess.run(
+        [sys.executable, "-c", PLACES],
+        env={"PYTHONPATH": str(CAPTURES.parent), **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    folders = [f"{folder.replace('~', home)}/inspector" for folder in (config, config, state, state)]
+    folders[3] = journal or folders[3]
+    assert done.stdout.split() == [f"{folder}/{name}" for folder, name in zip(folders, NAMES, strict=True)]
+
+
+def run_at(home: str | None, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {n: v for n, v in os.environ.items() if n != "HOME" and not n.startswith("XDG_")}
+    environment |= {"PYTHONPATH": str(CAPTURES.parent), **({"HOME": home} if home is not None else {})}
+    return subprocess.run(
+        [sys.executable, "-m", "inspector", *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_a_home_that_cannot_be_written(tmp_path: Path) -> None:
+    """The redaction key is missed by name; an analysis needs none of it."""
+    (tmp_path / "home").write_text("")  # no directory: not even root can write below it
+    home = str(tmp_path / "home")
+    assert run_at(home, "analyze", str(find("shared-certificate"))).returncode == 0
+    done = run_at(home, "report", "--redact", "-o", str(tmp_path / "report"), str(find("silent-abort")))
+    assert done.returncode == 2
+    assert "home/.config/inspector" in done.stderr
+    assert "--redact-key FILE keeps it elsewhere" in done.stderr
+
+
+@pytest.mark.parametrize("home", [None, "", "not/absolute"])
+def test_without_a_home(home: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is looked for, or made, below where the program was started."""
+    monkeypatch.chdir(tmp_path)
+    assert run_at(home, "analyze", str(find("shared-certificate"))).returncode == 0
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_account_without_a_home() -> None:
+    assert home_of(os.getuid()) == pwd.getpwuid(os.getuid()).pw_dir
+    assert home_of(2_000_000_000) == "/"
+
+
+def test_at_home_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in XDG.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("STATE_DIRECTORY", raising=False)
+    before = dict(os.environ)
+    with at_home_of(Account("stranger", 2_000_000_000, 2_000_000_000)):
+        assert os.environ["HOME"] == "/"
+        assert os.environ["USER"] == "stranger"
+        assert journal_path() == "/.local/state/inspector/journal.sqlite"
+    assert dict(os.environ) == before
+    assert journal_path() == "/x/XDG_STATE_HOME/inspector/journal.sqlite"

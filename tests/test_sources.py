@@ -13,9 +13,22 @@ import pytest
 
 from inspector.errors import UsageError
 from inspector.findings.change import ABORT
-from inspector.live.host.privileges import account
+from inspector.live.host.privileges import Account, account
 from inspector.live.sources.plan import kernel_filter, ssh_session
 from inspector.live.sources.processes import FIRST_WAIT, Command
+from inspector.live.sources.sniff_messages import (
+    CaptureBack,
+    CaptureFailed,
+    CaptureLost,
+    CaptureOpened,
+    FramesReady,
+    PacketCounts,
+    SniffOptions,
+    SniffReport,
+    decode_options,
+    decode_report,
+    encoded,
+)
 from inspector.live.sources.source import Source
 from tests.build import capture
 from tests.conftest import CAPTURES
@@ -265,3 +278,19 @@ def test_an_ordinary_user_may_not(tmp_path: Path) -> None:
     )
     assert done.returncode == 4
     assert "inspector doctor" in done.stderr
+
+
+def test_what_the_capturing_process_hears_and_says_comes_through() -> None:
+    """Names of devices too that are no UTF-8."""
+    odd = "eth\udcff"
+    options = SniffOptions(odd, "tcp", Account("nobody", 65534, 65534), 96, 32, False, by="scapy", status=5, other=6)
+    assert decode_options(encoded(options)) == options
+    reports: list[SniffReport] = [
+        CaptureOpened("libpcap 1.10", "libpcap"),
+        CaptureFailed("device", f"{odd}: no such device"),
+        CaptureLost("gone"),
+        CaptureBack(),
+        PacketCounts(3, 1),
+        FramesReady(1, 4096),
+    ]
+    assert [decode_report(encoded(report).encode()) for report in reports] == reports

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -15,12 +16,13 @@ import pytest
 
 from inspector import analyze
 from inspector.findings.change import ABORT
+from inspector.live.outputs.lines import LinePrinter, survey
 from inspector.live.outputs.recording import Recording, conditions
 from inspector.live.sources.source import PipeSource
 from inspector.live.update import Keeping
 from inspector.text.times import SECOND_NS
 from tests.build import Pool, capture, certificate, numbered
-from tests.conftest import CAPTURES, bundled
+from tests.conftest import CAPTURES, bundled, find
 from tests.live import WATCH, bytes_of, listened, of_kind, watched
 
 A, B = certificate("puppetdb1", ("puppetdb1.example.com",)), certificate("puppetdb2", ("puppetdb2.example.com",))
@@ -364,3 +366,20 @@ def until(holds: Any, seconds: float = 10) -> bool:
     while not holds() and time.monotonic() < end:
         time.sleep(0.05)
     return bool(holds())
+
+
+def test_what_all_means_is_worked_out_beside_the_capture() -> None:
+    """In a copy of the process: the same lines as here, and those once."""
+    live, _ = listened(bytes_of(find("puppet-session-ids")))
+    out = io.BytesIO()
+    lines = LinePrinter(live, out, None, None)
+    never = float("inf")
+    lines._survey_now_and_then(never)
+    assert until(lambda: not (lines._survey is not None and lines._survey.is_running()))
+    lines._survey_now_and_then(never)
+    assert lines._survey is None
+    expected = survey(live)
+    assert len(expected) > 1
+    assert [json.loads(line)["record"] for line in out.getvalue().splitlines()] == [line.record for line in expected]
+    lines._survey_now_and_then(never)
+    assert lines._survey is None, "nothing has come since"

@@ -41,8 +41,8 @@ cat >"$target/bin/inspector" <<LAUNCHER
 #!$real -I
 import sys
 sys.path.insert(0, "$target/lib")
-from inspector.cli import main
-main()
+from inspector.cli import run
+run()
 LAUNCHER
 chmod 755 "$target/bin/inspector"
 "$target/bin/inspector" --version

@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 
-def main() -> None:
+def run() -> None:
     """The ``inspector`` command."""
-    from inspector.cli.commands import main as run
+    from inspector.cli import commands
 
-    run()
+    commands.run()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from functools import wraps
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import click
 
+from inspector.cli.options import gathered, generation_option, key_log_option, vip_option
 from inspector.errors import UsageError
-from inspector.text.hostport import parsed
 
 if TYPE_CHECKING:
     from inspector.capture.files import Story
@@ -20,15 +20,8 @@ if TYPE_CHECKING:
     from inspector.secrets.inputs import SecretInputs
 
 
-SEVERITIES = ("high", "medium", "low", "info", "never")
-
-
-def is_at_least(severity: str, fail_on: str) -> bool:
-    """Whether a finding is as severe as ``--fail-on`` says."""
-    return fail_on != "never" and SEVERITIES.index(severity) <= SEVERITIES.index(fail_on)
-
-
-class CaptureArguments(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class CaptureArguments:
     """Which captures, and how to look at them. Nothing is loaded for it, so that the processes that read can start
     first.
     """
@@ -46,8 +39,8 @@ class CaptureArguments(NamedTuple):
 
         return Options(self.generation, self.vips, logs=self.logs)
 
-    def given(self) -> SecretInputs | None:
-        """The secrets, read. Raises UsageError."""
+    def secrets(self) -> SecretInputs | None:
+        """Key logs and servers' keys, read; None where there are none. Raises UsageError."""
         if not self.key_logs and not self.server_keys:
             return None
         from inspector.secrets.inputs import read_inputs
@@ -67,74 +60,7 @@ def passphrase(prompt: str) -> str:
         raise UsageError(f"{prompt}: there is no terminal to ask on") from None
 
 
-def story_options(command: Any) -> Any:
-    """The options of every command that reads captures; it is called with what was asked. Raises UsageError where a VIP
-    is none.
-    """
-
-    @wraps(command)
-    def asked(**values: Any) -> Any:
-        vips = tuple(parsed(vip) for vip in values.pop("vips"))
-        return command(
-            CaptureArguments(
-                _pipe_as_input(values.pop("files")),
-                vips,
-                *(values.pop(name) for name in ("jdk_generation", "logs", "key_logs", "server_keys")),
-            ),
-            **values,
-        )
-
-    decorators = [
-        click.argument("files", nargs=-1, required=True, metavar="FILE…"),
-        click.option(
-            "--vip",
-            "vips",
-            multiple=True,
-            metavar="HOST:PORT",
-            help=(
-                "Look at this service only; repeatable. [v6]:port. Names are compared with server names, never"
-                " looked up."
-            ),
-        ),
-        click.option(
-            "--jdk-generation",
-            type=click.Choice(["current", "first"]),
-            default="current",
-            show_default=True,
-            help="Which identity rule: first is before 8u60 and 7u85.",
-        ),
-        click.option(
-            "--keylog",
-            "key_logs",
-            multiple=True,
-            metavar="FILE",
-            type=click.Path(exists=True, dir_okay=False),
-            help="NSS key log: opens encrypted handshakes; repeatable.",
-        ),
-        click.option(
-            "--server-key",
-            "server_keys",
-            multiple=True,
-            metavar="PEM",
-            type=click.Path(exists=True, dir_okay=False),
-            help="RSA key of a server, for RSA key exchange; repeatable.",
-        ),
-        click.option(
-            "--log",
-            "logs",
-            multiple=True,
-            metavar="FILE",
-            type=click.Path(),
-            help="puppetserver.log or HAProxy's log, also .gz, joined with the wire; repeatable.",
-        ),
-    ]
-    found: Any = asked
-    for decorator in reversed(decorators):
-        found = decorator(found)
-    return found
-
-
-def _pipe_as_input(files: tuple[str, ...]) -> tuple[str, ...]:
+def _pipe_as_input(context: click.Context, option: click.Parameter, files: tuple[str, ...]) -> tuple[str, ...]:
     """A pipe that has a name, as a shell's ``<(command)`` has, becomes standard input: what was read of it cannot be
     read again. Raises UsageError.
     """
@@ -154,33 +80,63 @@ def _pipe_as_input(files: tuple[str, ...]) -> tuple[str, ...]:
     return tuple("-" if path == pipes[0] else path for path in files)
 
 
-def analysis_of(asked: CaptureArguments, given: SecretInputs | None = None) -> Analysis:
-    """Read the captures and logs, and judge; what is wrong with one is said on standard error. ``given``: secrets,
-    where they were read. Raises InspectorError.
+story_options = gathered(
+    CaptureArguments,
+    [
+        click.argument("files", nargs=-1, required=True, callback=_pipe_as_input, metavar="FILE…"),
+        vip_option(
+            "Look at this service only; repeatable. [v6]:port. Names are compared with server names, never looked up."
+        ),
+        generation_option(),
+        key_log_option("NSS key log: opens encrypted handshakes; repeatable."),
+        click.option(
+            "--server-key",
+            "server_keys",
+            multiple=True,
+            metavar="PEM",
+            type=click.Path(exists=True, dir_okay=False),
+            help="RSA key of a server, for RSA key exchange; repeatable.",
+        ),
+        click.option(
+            "--log",
+            "logs",
+            multiple=True,
+            metavar="FILE",
+            type=click.Path(),
+            help="puppetserver.log or HAProxy's log, also .gz, joined with the wire; repeatable.",
+        ),
+    ],
+)
+"""The options of every command that reads captures; it is called with ``CaptureArguments``."""
+
+
+def analysis_of(arguments: CaptureArguments, secrets: SecretInputs | None = None) -> Analysis:
+    """Read the captures and logs, and judge; what is wrong with one is said on standard error. ``secrets``: where they
+    were read already. Raises InspectorError.
     """
     from inspector.cli.progress import Progress
     from inspector.extract.processes import add_logs, extract
     from inspector.findings.wording import worded
     from inspector.text.safe import safe_text
 
-    given = given or asked.given()
+    secrets = secrets or arguments.secrets()
     progress = Progress(sys.stderr)
 
     def opened(story: Story) -> None:
         progress.opened(story)
         import inspector.findings.judge  # noqa: F401 - loaded here, the other processes are at work by then
 
-    facts = extract(asked.files, progress.advance, opened, secrets=given)
+    facts = extract(arguments.files, progress.advance, opened, secrets=secrets)
     progress.done()
     for problem in facts.problems:
         click.echo(f"inspector: {worded(problem)}", err=True)
     for capture in facts.captures:
         if capture.damage:
             click.echo(f"inspector: {capture.path}: {worded(capture.damage)}", err=True)
-    add_logs(facts, asked.logs)
+    add_logs(facts, arguments.logs)
     for log in facts.logs:
         if log.problem:
             click.echo(f"inspector: {safe_text(log.path)}: {worded(log.problem)}", err=True)
     from inspector.findings.judge import judge
 
-    return judge(facts, asked.options())
+    return judge(facts, arguments.options())

@@ -2,23 +2,73 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import click
 
-from inspector.text.hostport import parsed
+from inspector.cli.options import gathered, generation_option, vip_option
+
+if TYPE_CHECKING:
+    from inspector.findings.jsse import Generation
+    from inspector.live.sources.plan import Request
+    from inspector.live.sources.sniff_messages import CaptureMethod
 
 JOURNAL_MIB = 1024
 
 
-def _parsed(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
-    """``--vip`` as hosts and ports."""
-    return tuple(parsed(value) for value in values)
+@dataclass(frozen=True, slots=True)
+class LiveOptions:
+    """What ``live`` and ``watch`` are to capture, what they judge it by, and what they keep: an option each, as
+    ``--help`` says. ``journal_size``, ``buffer_mib`` and ``min_free`` in MiB.
+    """
+
+    piped: str | None
+    list_interfaces: bool
+    interfaces: tuple[str, ...]
+    commands: tuple[str, ...]
+    expression: str
+    vips: tuple[tuple[str, int], ...]
+    snaplen: int
+    buffer_mib: int
+    promiscuous: bool
+    capture_by: CaptureMethod
+    user: str | None
+    path: str | None
+    full: bool
+    ring: tuple[str, ...]
+    autostop: tuple[str, ...]
+    incidents: str | None
+    logs: tuple[str, ...]
+    key_logs: tuple[str, ...]
+    server_keys: tuple[str, ...]
+    journal: str | None
+    no_journal: bool
+    journal_size: int
+    min_free: int
+    generation: Generation
+
+    def request(self, piped: int | None) -> Request:
+        """What to capture. ``piped``: the descriptor that standard input's capture is read from."""
+        from inspector.live.sources.plan import Request
+
+        return Request(
+            interfaces=self.interfaces,
+            commands=self.commands,
+            piped=piped,
+            expression=self.expression,
+            vips=self.vips,
+            snaplen=self.snaplen,
+            buffer_mib=self.buffer_mib,
+            promiscuous=self.promiscuous,
+            user=self.user,
+            by=self.capture_by,
+        )
 
 
-def capture_options(command: Any) -> Any:
-    """The options of ``live`` and ``watch``: what is captured, and what is kept."""
-    decorators = [
+capture_options = gathered(
+    LiveOptions,
+    [
         click.option(
             "-i",
             "--interface",
@@ -38,14 +88,7 @@ def capture_options(command: Any) -> Any:
         click.option(
             "-f", "expression", metavar="FILTER", default="", help="Capture filter, as for tcpdump; joined with --vip."
         ),
-        click.option(
-            "--vip",
-            "vips",
-            multiple=True,
-            callback=_parsed,
-            metavar="HOST:PORT",
-            help="Look at this service only; repeatable. [v6]:port. A name stands for its port.",
-        ),
+        vip_option("Look at this service only; repeatable. [v6]:port. A name stands for its port."),
         click.option(
             "-s",
             "snaplen",
@@ -140,26 +183,8 @@ def capture_options(command: Any) -> Any:
             metavar="MIB",
             help="Write nothing where less than this is free.",
         ),
-        click.option(
-            "--jdk-generation",
-            type=click.Choice(["current", "first"]),
-            default="current",
-            show_default=True,
-            help="Which identity rule: first is before 8u60 and 7u85.",
-        ),
-    ]
-    for decorator in reversed(decorators):
-        command = decorator(command)
-    return command
-
-
-def settings_option(command: Any) -> Any:
-    """Where names, theme, keys and columns come from."""
-    return click.option(
-        "--settings",
-        metavar="FILE",
-        type=click.Path(dir_okay=False),
-        help=(
-            "Settings in TOML; by default ~/.config/inspector/settings.toml, if there. See docs/reference/settings.md."
-        ),
-    )(command)
+        generation_option(),
+        click.argument("piped", required=False, type=click.Choice(["-"]), metavar="[-]"),
+    ],
+)
+"""The options of ``live`` and ``watch``; both are called with ``LiveOptions``."""

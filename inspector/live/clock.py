@@ -1,8 +1,15 @@
-"""The clocks of a live capture, in one place, so that what waits for an hour can be tried in a moment."""
+"""The clocks of a live capture, in one place, so that what waits for an hour can be tried in a moment: this machine's,
+and that of the packets, which may be another one's.
+"""
 
 from __future__ import annotations
 
 from typing import Protocol
+
+from inspector.text.times import SECOND_NS
+
+STEP_NS = SECOND_NS // 2
+"""A clock that moves so much against the one that only counts was set."""
 
 
 class LoopClock(Protocol):
@@ -16,3 +23,34 @@ class LoopClock(Protocol):
 
     def time_ns(self) -> int:
         """Nanoseconds since the epoch, as this machine's clock is set."""
+
+
+class PacketClock:
+    """Packet time. It goes on where no packets come."""
+
+    def __init__(self, clock: LoopClock) -> None:
+        self._clock = clock
+        self._newest_ns = 0
+        self._came_at = clock.monotonic_ns()
+        self._offset = clock.time_ns() - clock.monotonic_ns()
+
+    @property
+    def now_ns(self) -> int:
+        """Of the newest packet and the time since it came; this machine's where none came yet."""
+        if not self._newest_ns:
+            return self._clock.time_ns()
+        return self._newest_ns + self._clock.monotonic_ns() - self._came_at
+
+    def advance(self, newest_ns: int) -> int:
+        """Packets came, of which this is the newest; how far it lies behind this machine's clock, in nanoseconds."""
+        self._newest_ns, self._came_at = newest_ns, self._clock.monotonic_ns()
+        return max(self._clock.time_ns() - newest_ns, 0)
+
+    def step_ns(self) -> int:
+        """How far this machine's clock was set since this was asked last, forward or (negative) back; 0 where it was
+        not.
+        """
+        offset = self._clock.time_ns() - self._clock.monotonic_ns()
+        step = offset - self._offset
+        self._offset = offset
+        return step if abs(step) > STEP_NS else 0

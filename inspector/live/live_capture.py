@@ -8,7 +8,6 @@ condition is met, or when no source can give anything more.
 
 from __future__ import annotations
 
-import sqlite3
 import time
 
 import msgspec
@@ -29,19 +28,21 @@ from inspector.errors.bounds import (
 )
 from inspector.errors.notice import ForeignText, Moment, PathText
 from inspector.extract.engine import LiveEngine, capture_facts
-from inspector.extract.journal import JournalRecord, JournalRow
+from inspector.extract.journal import JournalRecord
 from inspector.facts import CaptureFacts, ConnectionFacts, Facts
 from inspector.findings import change
 from inspector.findings.case import Options
 from inspector.findings.judge import Analysis, incidents, judge
 from inspector.findings.prediction import extended
 from inspector.findings.wording import worded
-from inspector.live.clock import LoopClock
+from inspector.live.clock import LoopClock, PacketClock
 from inspector.live.lru_set import LruSet
+from inspector.live.outputs.journaling import Journaling
 from inspector.live.outputs.trigger import AFTER_NS, kept_lengths, wanted_of
 from inspector.live.sources.source import Source, ready, stopped
-from inspector.live.update import Keeping, Listener, Update
-from inspector.live.window import Window, row_of
+from inspector.live.update import Keeping, Listener, NewsKind, Update
+from inspector.live.window import Window
+from inspector.live.window_entry import row_of
 from inspector.logs.entries import LogFacts
 from inspector.text.times import SECOND_NS
 from inspector.wire.losses import Losses
@@ -56,17 +57,14 @@ once a second.
 """
 
 SECOND = 1.0
-STEP_NS = SECOND_NS // 2
-"""A clock that moves so much against the one that only counts was set."""
-
 TOGETHER = 300
 """Connections that are judged without waiting for the second: more at once would keep the loop from its frames."""
 
 FLOWS = 20_000
 CONNECTIONS = 10_000
 DOUBTFUL = 50
-TOLD = 10_000
-"""Findings that are known to have been told."""
+KNOWN = 10_000
+"""Findings that are known to have been announced, and incidents whose packets were asked for."""
 
 LOSSES = 100
 TIDY_SECONDS = 60.0
@@ -108,9 +106,7 @@ class LiveCapture:
         self._number = 1
         self._capture = journal.capture if journal is not None else 0
         self._before = journal.before if journal is not None else []
-        self._packet_ns = 0
-        self._packet_at = self._clock.monotonic_ns()
-        self._offset = self._clock.time_ns() - self._clock.monotonic_ns()
+        self._packet_clock = PacketClock(clock)
         self._started = self._clock.monotonic()
         self._stopping = False
         self._flush_asked = False
@@ -119,33 +115,27 @@ class LiveCapture:
         self._urgent: dict[str, None] = {}
         """Those of them that were given up."""
         self._judged = 0.0
-        self._rows: dict[str, JournalRow] = {}
-        self._records: list[JournalRecord] = []
-        self._told: LruSet[str] = LruSet(TOLD)
-        self._wanted: LruSet[None] = LruSet(TOLD)
+        self._journaling = Journaling(journal)
+        self._announced: LruSet[str] = LruSet(KNOWN)
+        self._wanted: LruSet[None] = LruSet(KNOWN)
         """Incidents that are known."""
         self._doubtful: LruSet[None] = LruSet(DOUBTFUL)
         self._dropped = 0
         self._tidied = self._clock.monotonic()
-        self._journal_trouble = ""
         if journal is not None:
-            for found in journal.latest(most // 2):
-                self.window.put(found, True)
+            for connection in journal.latest(most // 2):
+                self.window.put(connection, True)
 
     @property
     def dropped(self) -> int | None:
         """Packets that the kernel dropped, as far as the sources say."""
-        said = [source.dropped for source in self.sources if source.dropped is not None]
-        return sum(said) if said else None
+        counts = [source.dropped for source in self.sources if source.dropped is not None]
+        return sum(counts) if counts else None
 
     @property
     def now_ns(self) -> int:
         """Packet time; it goes on where no packets come."""
-        return (
-            self._packet_ns + (self._clock.monotonic_ns() - self._packet_at)
-            if self._packet_ns
-            else self._clock.time_ns()
-        )
+        return self._packet_clock.now_ns
 
     def stop(self) -> None:
         """End soon; may be called from another thread or a signal handler."""
@@ -157,8 +147,7 @@ class LiveCapture:
 
     def record(self, kind: str, name: str, json: bytes) -> None:
         """Something for the journal. Of the loop's own thread."""
-        if self.keeping.journal is not None:
-            self._records.append(JournalRecord(self.now_ns, kind, name, json))
+        self._journaling.record(JournalRecord(self.now_ns, kind, name, json))
 
     def captures(self) -> list[CaptureFacts]:
         """What is captured, behind what the journal's earlier runs captured."""
@@ -179,13 +168,13 @@ class LiveCapture:
 
     def limits(self) -> list[Bound]:
         """What was forgotten or could not be kept."""
-        found = list(self.losses)
+        bounds = list(self.losses)
         if self.window.forgotten:
             kind = ConnectionsInJournal if self.keeping.journal is not None else ConnectionsForgotten
-            found.append(kind(self.window.forgotten))
+            bounds.append(kind(self.window.forgotten))
         if self.engine.evicted:
-            found.append(FlowsClosedEarly(self.engine.evicted, FLOWS))
-        return found
+            bounds.append(FlowsClosedEarly(self.engine.evicted, FLOWS))
+        return bounds
 
     def run(self, listener: Listener) -> None:
         """Until it is to end."""
@@ -217,17 +206,17 @@ class LiveCapture:
         self._number += len(batch)
         self.info.count(batch)
         self.info.bytes_read += int(batch.captured.sum())
-        segments, reach = self.engine.take(batch)
+        segments, extent = self.engine.take(batch)
         newest = int(batch.time_ns.max())
         recording, trigger = self.keeping.recording, self.keeping.trigger
         if recording is not None or trigger is not None:
-            keep, rows = kept_lengths(batch, segments, reach)
+            keep, rows = kept_lengths(batch, segments, extent)
             if recording is not None:
                 recording.write(batch, keep, newest)
             if trigger is not None:
                 trigger.hold(batch, keep, rows)
-        self._packet_ns, self._packet_at = newest, self._clock.monotonic_ns()
-        self.lag_ns = max(self._clock.time_ns() - newest, 0) if is_here else 0
+        lag_ns = self._packet_clock.advance(newest)
+        self.lag_ns = lag_ns if is_here else 0
 
     def _tick(self, listener: Listener) -> None:
         for source in self.sources:
@@ -238,8 +227,8 @@ class LiveCapture:
             self.keeping.keys.poll()
         ended, decided = self.engine.settle(self.now_ns)
         self._put_ended(ended, listener)  # before those that may have offered what these were given
-        for found in decided:
-            self._put(found, is_final=False)
+        for connection in decided:
+            self._put(connection, is_final=False)
         if self._urgent and self._clock.monotonic() >= self._judged + URGENT_SECONDS:
             self._put_all_decided()
             self._judge({name: self._changed.pop(name) for name in self._urgent}, listener)
@@ -250,9 +239,9 @@ class LiveCapture:
             for written in self.keeping.trigger.due(self.now_ns):
                 listener.written(written)
 
-    def _put(self, found: ConnectionFacts, is_final: bool) -> None:
+    def _put(self, connection: ConnectionFacts, is_final: bool) -> None:
         """Into the window, the journal, and what is judged next."""
-        name, entry, is_new = self.window.put(found, is_final)
+        name, entry, is_new = self.window.put(connection, is_final)
         self.connections += is_new
         before = self._changed.get(name, (False, False))
         self._changed[name] = (before[0] or is_new, before[1] or is_final)
@@ -261,12 +250,12 @@ class LiveCapture:
             if self.keeping.logs is not None:
                 self.keeping.logs.waits(name)
         if self.keeping.journal is not None:
-            self._rows[name] = row_of(name, entry, found)
+            self._journaling.keep(row_of(name, entry, connection))
 
     def _put_ended(self, ended: list[ConnectionFacts], listener: Listener) -> None:
         """Judged before so many have come that some are forgotten again."""
-        for found in ended:
-            self._put(found, is_final=True)
+        for connection in ended:
+            self._put(connection, is_final=True)
             if len(self._changed) >= self._together + len(self._urgent):
                 # not those that were given up: where their sessions come from may be among what is still to be put
                 rest = {name: self._changed.pop(name) for name in list(self._changed) if name not in self._urgent}
@@ -274,8 +263,8 @@ class LiveCapture:
 
     def _put_all_decided(self) -> None:
         """Where the sessions of connections that were given up come from must be known when those are judged."""
-        for found in self.engine.decided():
-            self._put(found, is_final=False)
+        for connection in self.engine.decided():
+            self._put(connection, is_final=False)
 
     def _judge_all(self, listener: Listener) -> None:
         if self._urgent:
@@ -295,21 +284,21 @@ class LiveCapture:
         case = analysis.case
         for name in self._doubtful:
             changed.setdefault(name, (False, False))
-        places = {seen.id: seen.index for seen in case.observed if seen.id in changed}
-        decided = sorted(place for name, place in places.items() if changed[name][0])
-        ended = sorted(place for name, place in places.items() if changed[name][1])
+        indexes = {o.id: o.index for o in case.observed if o.id in changed}
+        decided = sorted(index for name, index in indexes.items() if changed[name][0])
+        ended = sorted(index for name, index in indexes.items() if changed[name][1])
         findings = []
-        wanted = set(places.values())
-        for seen, finding in change.aborts(case, [extended(case, service) for service in case.services]):
-            if seen.index in wanted:
-                self._doubt(seen.id, finding)
-                if self._told.is_other(finding.id, finding.verdict):
+        wanted = set(indexes.values())
+        for connection, finding in change.aborts(case, [extended(case, service) for service in case.services]):
+            if connection.index in wanted:
+                self._doubt(connection.id, finding)
+                if self._announced.is_other(finding.id, finding.verdict):
                     findings.append(finding)
-        found = incidents(case, findings)
-        self.incidents += sum(incident.id not in self._wanted for incident in found)
-        listener.update(Update(analysis, decided, ended, findings, found))
+        their_incidents = incidents(case, findings)
+        self.incidents += sum(incident.id not in self._wanted for incident in their_incidents)
+        listener.update(Update(analysis, decided, ended, findings, their_incidents))
         by_id = {finding.id: finding for finding in findings}
-        for incident in found:
+        for incident in their_incidents:
             self._want(analysis, by_id[incident.id], incident, listener)
 
     def _doubt(self, name: str, finding: Finding) -> None:
@@ -358,15 +347,13 @@ class LiveCapture:
         listener.second()
 
     def _look_at_clock(self, listener: Listener) -> None:
-        offset = self._clock.time_ns() - self._clock.monotonic_ns()
-        step = offset - self._offset
-        self._offset = offset
-        if abs(step) > STEP_NS:
+        step = self._packet_clock.step_ns()
+        if step:
             direction = Direction.FORWARD if step > 0 else Direction.BACK
             self.lose(listener, "clock", ClockSet(direction, abs(step) / SECOND_NS, Moment(self._clock.time_ns())))
 
-    def lose(self, listener: Listener, kind: str, loss: Bound) -> None:
-        """Tell a loss once, and have verdicts know of it."""
+    def lose(self, listener: Listener, kind: NewsKind, loss: Bound) -> None:
+        """Announce a loss once, and have verdicts know of it."""
         if loss not in self.losses and len(self.losses) < LOSSES:
             self.losses.append(loss)
             listener.news(self.now_ns, kind, worded(loss))
@@ -378,33 +365,14 @@ class LiveCapture:
             return
         if journal.trouble:  # told once, as any loss is
             self.lose(listener, "journal", JournalNotRead(PathText(journal.path), ForeignText(journal.trouble)))
-        rows, records = self._rows, self._records
-        self._rows, self._records = {}, []
-        try:
-            journal.write(rows.values(), records, self.engine.facts, self.captures()[-1])
-            self._journal_trouble = ""
-        except (sqlite3.Error, OSError) as error:
-            if not self._journal_trouble:
-                self._journal_trouble = str(error)
-                self.lose(listener, "journal", JournalNotWritten(PathText(journal.path), ForeignText(str(error))))
+        trouble = self._journaling.write(self.engine.facts, self.captures()[-1])
+        if trouble:
+            self.lose(listener, "journal", JournalNotWritten(PathText(journal.path), ForeignText(trouble)))
 
     def _is_over(self) -> bool:
-        stop = self.keeping.stop
-        recording = self.keeping.recording
         if all(source.state == "ended" for source in self.sources):
             return True
-        if stop.duration is not None and self._clock.monotonic() - self._started >= stop.duration:
-            return True
-        if stop.packets is not None and self.info.packets >= stop.packets:
-            return True
-        if stop.incidents is not None and self.incidents >= stop.incidents:
-            return not (self.keeping.trigger is not None and self.keeping.trigger.is_waiting)
-        if recording is None:
-            return False
-        return bool(
-            (stop.filesize is not None and recording.bytes >= stop.filesize * 1000)
-            or (stop.files is not None and recording.files > stop.files)
-        )
+        return self.keeping.is_over(self._clock.monotonic() - self._started, self.info.packets, self.incidents)
 
     def _finish(self, listener: Listener) -> None:
         """What the sources still hold, then all that is open."""

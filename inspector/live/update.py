@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from inspector.document import Finding, Incident
 from inspector.extract.journal import Journal
@@ -17,24 +17,28 @@ if TYPE_CHECKING:
     from inspector.live.sources.growing_keys import GrowingKeys
 
 
+NewsKind = Literal["source", "drops", "clock", "disk", "journal", "log", "exec", "evidence"]
+"""What a person should know of: sources, packets that were dropped, a clock that was set, what could not be written,
+logs that cannot be followed, commands on incidents, packets that were written.
+"""
+
+
+@dataclass(frozen=True, slots=True)
 class Update:
-    """What one tick brought. ``analysis``: of the new connections and what their verdicts need. ``decided``: places of
+    """What one tick brought. ``analysis``: of the new connections and what their verdicts need. ``decided``: indexes of
     connections whose handshake was decided; ``ended``: of those that are over. ``findings`` with their ``incidents``:
     the aborts among them.
     """
 
-    def __init__(
-        self, analysis: Analysis, decided: list[int], ended: list[int], findings: list[Finding], found: list[Incident]
-    ) -> None:
-        self.analysis = analysis
-        self.decided = decided
-        self.ended = ended
-        self.findings = findings
-        self.incidents = found
+    analysis: Analysis
+    decided: list[int]
+    ended: list[int]
+    findings: list[Finding]
+    incidents: list[Incident]
 
-    def seen(self, places: list[int]) -> list[Observed]:
-        """Connections by their places."""
-        return [self.analysis.case.observed[place] for place in places]
+    def observed(self, indexes: list[int]) -> list[Observed]:
+        """Connections by their indexes."""
+        return [self.analysis.case.observed[index] for index in indexes]
 
 
 class Listener(Protocol):
@@ -43,8 +47,8 @@ class Listener(Protocol):
     def update(self, update: Update) -> None:
         """Connections were decided or ended."""
 
-    def news(self, at_ns: int, kind: str, text: str) -> None:
-        """Something that a person should know: ``source``, ``drops``, ``clock``, ``disk``, ``log``."""
+    def news(self, at_ns: int, kind: NewsKind, text: str) -> None:
+        """Something that a person should know."""
 
     def written(self, written: Written) -> None:
         """The packets of an incident lie on the disk, or do not."""
@@ -68,3 +72,19 @@ class Keeping:
     logs: GrowingLogs | None = None
     keys: GrowingKeys | None = None
     stop: Limits = field(default_factory=Limits)
+
+    def is_over(self, seconds: float, packets: int, incidents: int) -> bool:
+        """Whether a capture that took so long and saw so much meets a condition to stop."""
+        stop, recording = self.stop, self.recording
+        if stop.duration is not None and seconds >= stop.duration:
+            return True
+        if stop.packets is not None and packets >= stop.packets:
+            return True
+        if stop.incidents is not None and incidents >= stop.incidents:
+            return not (self.trigger is not None and self.trigger.is_waiting)
+        if recording is None:
+            return False
+        return bool(
+            (stop.filesize is not None and recording.bytes >= stop.filesize * 1000)
+            or (stop.files is not None and recording.files > stop.files)
+        )

@@ -1,9 +1,27 @@
-"""What a capture without an end keeps of the past: the connections that were used last, which is not the same as the
-last ones.
+"""What a capture without an end keeps of the past.
 
-A connection counts as used when it is new, and when a later one offers a session that it was given or resumed. So a
-session's origin stays while the session is alive, however much goes by in between. What falls out can still be found in
-a journal, where one is kept.
+A verdict on one connection rests on others: where the session comes from that it offers, who resumed it first, how its
+client and its service behave, which certificates the pool shows. A capture that never ends cannot keep them all, and a
+plain queue of the last ones would lose what matters: a session lives for a day, while its service takes a thousand
+connections a minute. So this is a cache of connections by use (LRU), and *use* is defined by what verdicts need.
+
+**What counts as used.** A new connection is, and so is each that it leads to by the session that it offers: the one in
+which the session was issued, and the one that resumed it first. A session's origin stays as long as the session is
+alive, however much goes by in between.
+
+**What never falls out.** Of each certificate of a service a few *anchors*: its first full handshakes, the last one, and
+the first of each client that accepted it. They name the back ends, tell a rotation from a pool, and show what clients
+think of a certificate. They are bounded by themselves.
+
+**What is forgotten,** oldest use first, together with where its session came from: an origin without the connection
+that resumed it first would look as if nobody had. How many were forgotten is counted, which is a limit of every
+verdict, and ``whole_from_ns`` says since when nothing was. Shapes of hellos, certificates and authorities that nothing
+uses any more go now and then (``tidy``).
+
+**What stays true.** A verdict on what ``around`` gives is the one that a capture of all that is remembered would give:
+what Java's rule asks for is drawn in by relation, within bounds, and not by time. What fell out is recalled from the
+journal, where one is kept; otherwise it is as if it had not been captured, and acquits nobody. Counts over everything,
+of a pool or of clients, are those of what is remembered, and only ``whole`` is asked for them.
 """
 
 from __future__ import annotations
@@ -12,14 +30,9 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from msgspec import Struct
-
-from inspector.extract.journal import JournalRow
 from inspector.facts import CaptureFacts, ConnectionFacts, Facts, OtherFlow
-from inspector.tracking.closing import closed_first, gave_up
+from inspector.live.window_entry import ServiceKey, WindowEntry, entry_of
 from inspector.tracking.observed import connection_id
-from inspector.tracking.services import server_name
-from inspector.tracking.sessions import is_tls13, kind_of
 
 RECENT = 16
 """Of each service, so many of the last connections stand beside a new one when it is judged: they show how its client
@@ -28,8 +41,8 @@ behaves.
 
 ANCHORS = 8
 """Of each certificate of a service, so many of the first full handshakes are never forgotten, nor the last one, nor the
-first of each client that accepts
-it: they name the back ends, tell a rotation from a pool, and show what clients think of a certificate."""
+first of so many clients that accept it.
+"""
 
 ANCHORED_SHARE = 20
 """Certificates with anchors: the window's size divided by this."""
@@ -41,29 +54,7 @@ SHAPES = 2_048
 LISTS = 100
 """Of authorities that servers accept, with whatever uses them or not."""
 
-ServiceKey = tuple[bytes | str, int]
 ISSUER, RESUMER = 0, 1
-
-
-class WindowEntry(Struct, gc=False):
-    """A connection with what it is looked up by. ``issued``: ids and tickets that it was issued; ``offered``: those
-    that it offered.
-    """
-
-    packed: bytes
-    service: ServiceKey
-    client: bytes
-    issued: tuple[bytes, ...]
-    offered: tuple[bytes, ...]
-    is_resumed: bool
-    leaf: bytes | None
-    chains: tuple[bytes, ...]
-    is_final: bool
-    hello_ns: int
-    answer_ns: int
-    gave_up: bool
-    random: bytes
-    authorities: tuple[bytes, ...]
 
 
 class Anchors:
@@ -100,67 +91,6 @@ class Past(Protocol):
         """A list of the authorities that a server accepts, by its SHA-256."""
 
 
-def entry_of(found: ConnectionFacts, facts: Facts, is_final: bool) -> WindowEntry:
-    """What the window keeps of a connection. Its hello shapes go into ``facts``."""
-    handshake = found.handshake
-    kind = kind_of(handshake)[0]
-    is_resumed = kind in ("session_id", "ticket", "resumed")
-    tls13 = is_tls13(handshake)
-    given = handshake.issued_tickets or ((handshake.issued_ticket,) if handshake.issued_ticket else ())
-    if kind == "full" and not tls13 and handshake.answered_id:
-        given = (handshake.answered_id, *given)
-    for inner in found.renegotiations:
-        given += tuple(key for key in (inner.answered_id, inner.issued_ticket) if key)
-    if tls13:  # identities lead to whoever issued them where tickets were read
-        offered = handshake.offered_psks if found.secrets is not None else ()
-        is_resumed = kind == "psk" and found.secrets is not None
-    else:
-        offered = tuple(
-            k
-            for k in (
-                handshake.offered_ticket,
-                handshake.offered_id or (handshake.answered_id if kind == "resumed" else b""),
-            )
-            if k
-        )
-    has_given_up = gave_up(found, closed_first(found)[0])
-    service = (server_name(handshake.offer) or found.server.address, found.server.port)
-    return WindowEntry(
-        packed=facts.pack(found),
-        service=service,
-        client=found.client.address,
-        issued=given,
-        offered=offered,
-        is_resumed=is_resumed,
-        leaf=handshake.chain[0] if handshake.chain else None,
-        chains=tuple(found.certificates()),
-        is_final=is_final,
-        hello_ns=handshake.hello_ns,
-        answer_ns=handshake.answer_ns,
-        gave_up=has_given_up,
-        random=handshake.client_random,
-        authorities=tuple([h.authorities for h in found.handshakes if h.authorities]),
-    )
-
-
-def row_of(name: str, entry: WindowEntry, found: ConnectionFacts) -> JournalRow:
-    """What the journal keeps of a connection."""
-    handshake = found.handshake
-    return JournalRow(
-        id=name,
-        hello_ns=entry.hello_ns or found.first_ns,
-        answer_ns=entry.answer_ns,
-        is_final=entry.is_final,
-        packed=entry.packed,
-        issued=entry.issued,
-        resumed=entry.offered if entry.is_resumed else (),
-        offer=handshake.offer,
-        answer=handshake.answer,
-        certificates=entry.chains,
-        authorities=entry.authorities,
-    )
-
-
 class Window:
     """Connections by id, at most ``most``. ``facts``: the engine's, for hello shapes, certificates and authorities."""
 
@@ -185,10 +115,10 @@ class Window:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def put(self, found: ConnectionFacts, is_final: bool) -> tuple[str, WindowEntry, bool]:
+    def put(self, connection: ConnectionFacts, is_final: bool) -> tuple[str, WindowEntry, bool]:
         """Keep a connection; one with the same id is replaced. Its id, and whether it was not known before."""
-        name = connection_id(found)
-        entry = entry_of(found, self.facts, is_final)
+        name = connection_id(connection)
+        entry = entry_of(connection, self.facts, is_final)
         is_new = name not in self._entries
         self._entries[name] = entry
         self._entries.move_to_end(name)
@@ -197,15 +127,15 @@ class Window:
             if len(self._recent) > self._most:  # as many services as connections: names are made up
                 self._forget_services()
             self._recent.setdefault(entry.service, deque(maxlen=RECENT)).append(name)
-        self._name((found.server.address, found.server.port), entry.service)
-        self._anchor(name, entry, found)
+        self._name((connection.server.address, connection.server.port), entry.service)
+        self._anchor(name, entry, connection)
         self._bound()
         return name, entry, is_new
 
-    def _name(self, place: ServiceKey, service: ServiceKey) -> None:
-        if service == place or (place not in self._named and len(self._named) >= self._most):
+    def _name(self, address: ServiceKey, service: ServiceKey) -> None:
+        if service == address or (address not in self._named and len(self._named) >= self._most):
             return
-        names = self._named.setdefault(place, [])
+        names = self._named.setdefault(address, [])
         if service not in names and len(names) < 2:
             names.append(service)
 
@@ -221,7 +151,7 @@ class Window:
                 if before is None or entry.answer_ns < before.answer_ns:
                     role[RESUMER] = name
 
-    def _anchor(self, name: str, entry: WindowEntry, found: ConnectionFacts) -> None:
+    def _anchor(self, name: str, entry: WindowEntry, connection: ConnectionFacts) -> None:
         if entry.leaf is None:
             return
         key = (entry.service, entry.leaf)
@@ -230,7 +160,7 @@ class Window:
             if len(self._anchors) >= self._most // ANCHORED_SHARE:
                 return
             anchors = self._anchors[key] = Anchors()
-        anchors.note(name, entry.hello_ns, entry.client if found.from_client.application_records else None)
+        anchors.note(name, entry.hello_ns, entry.client if connection.from_client.application_records else None)
 
     def _bound(self) -> None:
         while len(self._entries) > self._most:
@@ -253,13 +183,13 @@ class Window:
         """Where the sessions come from that this connection resumed first: without it, it would seem that nobody had
         resumed them.
         """
-        found: dict[str, WindowEntry] = {}
+        issuers: dict[str, WindowEntry] = {}
         for key in entry.offered if entry.is_resumed else ():
             role = self._sessions.get(key)
             issuer = role[ISSUER] if role is not None and role[RESUMER] == name else None
             if issuer is not None and issuer in self._entries:
-                found[issuer] = self._entries[issuer]
-        return list(found.items())
+                issuers[issuer] = self._entries[issuer]
+        return list(issuers.items())
 
     def _forget(self, name: str, entry: WindowEntry) -> None:
         del self._entries[name]
@@ -281,7 +211,9 @@ class Window:
             if (kept := deque((n for n in names if n in self._entries), RECENT))
         }
         self._named = {
-            place: known for place, names in self._named.items() if (known := [s for s in names if s in self._recent])
+            address: known
+            for address, names in self._named.items()
+            if (known := [s for s in names if s in self._recent])
         }
 
     @property
@@ -305,8 +237,8 @@ class Window:
                     keep.answers[handshake.answer.key] = handshake.answer
             facts.offers, facts.answers = keep.offers, keep.answers
         if len(facts.authorities) > LISTS:
-            asked = {digest for entry in self._entries.values() for digest in entry.authorities}
-            facts.authorities = {digest: names for digest, names in facts.authorities.items() if digest in asked}
+            used = {digest for entry in self._entries.values() for digest in entry.authorities}
+            facts.authorities = {digest: names for digest, names in facts.authorities.items() if digest in used}
         self._forget_services()
         if len(facts.certificates) > self._most // 10:
             return {digest for entry in self._entries.values() for digest in entry.chains}
@@ -354,15 +286,15 @@ class Window:
     def _of_session(self, key: bytes) -> list[str]:
         role = self._sessions.get(key)
         if (role is None or role[ISSUER] is None) and self._past is not None:
-            for found in self._past.session(key):
-                self._recall(found)
+            for connection in self._past.session(key):
+                self._recall(connection)
             role = self._sessions.get(key)
         return [name for name in role if name is not None] if role else []
 
-    def _recall(self, found: ConnectionFacts) -> None:
-        name = connection_id(found)
+    def _recall(self, connection: ConnectionFacts) -> None:
+        name = connection_id(connection)
         if name not in self._entries:
-            entry = self._entries[name] = entry_of(found, self.facts, True)
+            entry = self._entries[name] = entry_of(connection, self.facts, True)
             self._index(name, entry)
 
     def whole(self, captures: list[CaptureFacts], others: dict[OtherFlow, int]) -> Facts:
@@ -407,7 +339,7 @@ def _known(
     """What digests stand for; what is not ``known`` is looked up in a place that remembers longer, where there is one,
     and known then.
     """
-    found: dict[bytes, bytes] = {}
+    values: dict[bytes, bytes] = {}
     for digest in dict.fromkeys(digests):
         value = known.get(digest)
         if value is None and remembered is not None:
@@ -415,5 +347,5 @@ def _known(
             if value is not None:
                 known[digest] = value
         if value is not None:
-            found[digest] = value
-    return found
+            values[digest] = value
+    return values

@@ -194,7 +194,7 @@ class LogRecord:
         return b""
 
 
-def _flat(values: dict[str, Any]) -> dict[str, Any]:
+def _flat(values: dict[str, object]) -> dict[str, object]:
     """Members of members with a dot between the names, two deep; the outer ones stay."""
     flat = dict(values)
     for name, value in values.items():

@@ -15,13 +15,11 @@ import numpy.typing as npt
 
 from inspector.findings.describe import result
 from inspector.findings.judge import Analysis
-from inspector.query.fields import FIELDS, TEXT_FIELDS, FieldLookup, Value, Values
-from inspector.query.language import CodedColumn, Predicate
+from inspector.query.coded import coded
+from inspector.query.fields import FIELDS, TEXT_FIELDS, Value
+from inspector.query.language import Predicate
 
 Indexes = npt.NDArray[np.int64]
-STEP = 2_000
-"""After so many connections ``advance`` is called."""
-
 DIGITS = re.compile(r"(\d+)")
 NATURAL = ("client", "server", "backend", "service")
 RESULTS = ("full", "resumed", "aborted", "other")
@@ -35,38 +33,21 @@ class Columns:
 
     def __init__(self, analysis: Analysis, advance: Callable[[int], None] | None = None) -> None:
         """``advance`` is told how many connections are done; it may raise to stop."""
-        names = FieldLookup(analysis)
         observed = analysis.case.observed
         count = len(observed)
         self.count = count
-        self.service = np.fromiter((s.service for s in observed), np.int32, count)
-        self.time_ns = np.fromiter((s.hello_ns or s.first_ns for s in observed), np.int64, count)
-        self.backend = np.fromiter((s.backend for s in observed), np.int32, count)
+        self.service = np.fromiter((o.service for o in observed), np.int32, count)
+        self.time_ns = np.fromiter((o.hello_ns or o.first_ns for o in observed), np.int64, count)
+        self.backend = np.fromiter((o.backend for o in observed), np.int32, count)
         leaves: dict[bytes, int] = {}
         self.leaf = np.fromiter(
-            (leaves.setdefault(s.leaf, len(leaves)) if s.leaf is not None else -1 for s in observed), np.int32, count
+            (leaves.setdefault(o.leaf, len(leaves)) if o.leaf is not None else -1 for o in observed), np.int32, count
         )
         self.leaves = list(leaves)
-        self.result = np.zeros(count, np.uint8)
-        codes = [np.zeros(count, np.int32) for _ in FIELDS]
-        tables: list[dict[Values, int]] = [{} for _ in FIELDS]
-        readers = [(field.read, table, column) for field, table, column in zip(FIELDS, tables, codes, strict=True)]
-        for index, seen in enumerate(observed):
-            client_leg = seen.client_leg
-            for read, table, column in readers:
-                value = read(names, seen, client_leg)
-                code = table.get(value)
-                if code is None:
-                    code = table[value] = len(table)
-                if code:
-                    column[index] = code
-            self.result[index] = len(RESULTS) if seen.health_check else RESULTS.index(result(seen))
-            if advance and index % STEP == 0:
-                advance(index)
-        self.by_name = {
-            field.name: CodedColumn(column, list(table))
-            for field, column, table in zip(FIELDS, codes, tables, strict=True)
-        }
+        self.result = np.fromiter(
+            (len(RESULTS) if o.health_check else RESULTS.index(result(o)) for o in observed), np.uint8, count
+        )
+        self.by_name = coded(analysis, FIELDS, advance)
         for name in TEXT_FIELDS:
             if advance:
                 advance(count)
@@ -100,8 +81,7 @@ def _sorted(firsts: list[Value], is_natural: bool) -> list[int]:
     unknown = [i for i, v in enumerate(firsts) if v is None or v == ""]
     texts = [v for i in known if isinstance(v := firsts[i], str)]
     if len(texts) == len(known) and not is_natural:
-        order = sorted(range(len(texts)), key=texts.__getitem__)
-        return [known[i] for i in order] + unknown
+        return [known[i] for i in sorted(range(len(texts)), key=texts.__getitem__)] + unknown
     return sorted(known, key=lambda i: _key(firsts[i])) + unknown
 
 

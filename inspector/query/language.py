@@ -10,20 +10,20 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from functools import cached_property
+from itertools import chain
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from inspector.errors import UsageError
-from inspector.facts import ConnectionFacts
 from inspector.findings.judge import Analysis
-from inspector.query.fields import BY_NAME, OTHER_NAMES, TEXT_FIELDS, Field, FieldLookup, Holds, Value, Values
+from inspector.query.coded import CodedColumn, coded, text_of
+from inspector.query.fields import BY_NAME, OTHER_NAMES, TEXT_FIELDS, Field, Holds, Values
 from inspector.tracking.observed import Observed
 
 Mask = npt.NDArray[np.bool_]
@@ -57,26 +57,11 @@ class FilterError(UsageError):
         self.column = column
 
 
-class CodedColumn:
-    """A field of all connections: ``codes`` (int32, one a connection) point into ``values``, each
-    different value once.
-    """
-
-    def __init__(self, codes: npt.NDArray[np.int32], values: list[Values]) -> None:
-        self.codes = codes
-        self.values = values
-
-    @cached_property
-    def texts(self) -> list[str]:
-        """Each value as one text to look into, its parts set apart by NUL."""
-        return ["\0".join([_text(v) for v in value if v is not None]) for value in self.values]
-
-
 class Predicate(Protocol):
-    """A condition, asked of one connection or of all at once."""
+    """A condition on connections."""
 
-    def holds(self, names: FieldLookup, seen: Observed, client_leg: ConnectionFacts) -> bool:
-        """Whether one connection matches."""
+    def fields(self) -> Iterable[Field]:
+        """The fields that it names, some more than once."""
 
     def select(self, columns: Mapping[str, CodedColumn]) -> Mask:
         """For each connection of some columns whether it matches."""
@@ -87,39 +72,35 @@ class _Match:
     field: Field
     test: Callable[[Values], bool]
 
-    def holds(self, names: FieldLookup, seen: Observed, client_leg: ConnectionFacts) -> bool:
-        return self.test(self.field.read(names, seen, client_leg))
+    def fields(self) -> Iterable[Field]:
+        return (self.field,)
 
     def select(self, columns: Mapping[str, CodedColumn]) -> Mask:
         column, test = columns[self.field.name], self.test
-        return (
-            np.array([test(v) for v in column.values], np.bool_)[column.codes]
-            if column.values
-            else np.zeros(len(column.codes), np.bool_)
-        )
+        return np.array([test(v) for v in column.values], np.bool_)[column.codes]
 
 
 @dataclass(frozen=True, slots=True)
 class _Contains:
     field: Field
-    wanted: str
+    part: str
 
-    def holds(self, names: FieldLookup, seen: Observed, client_leg: ConnectionFacts) -> bool:
-        return any(self.wanted in _text(v) for v in self.field.read(names, seen, client_leg) if v is not None)
+    def fields(self) -> Iterable[Field]:
+        return (self.field,)
 
     def select(self, columns: Mapping[str, CodedColumn]) -> Mask:
-        column, wanted = columns[self.field.name], self.wanted
-        if not column.values or "\0" in wanted:
+        column, part = columns[self.field.name], self.part
+        if "\0" in part:
             return np.zeros(len(column.codes), np.bool_)
-        return np.array([text != "" and wanted in text for text in column.texts], np.bool_)[column.codes]
+        return np.array([text != "" and part in text for text in column.texts], np.bool_)[column.codes]
 
 
 @dataclass(frozen=True, slots=True)
 class _Not:
     term: Predicate
 
-    def holds(self, names: FieldLookup, seen: Observed, client_leg: ConnectionFacts) -> bool:
-        return not self.term.holds(names, seen, client_leg)
+    def fields(self) -> Iterable[Field]:
+        return self.term.fields()
 
     def select(self, columns: Mapping[str, CodedColumn]) -> Mask:
         return np.logical_not(self.term.select(columns))
@@ -129,8 +110,8 @@ class _Not:
 class _All:
     terms: tuple[Predicate, ...]
 
-    def holds(self, names: FieldLookup, seen: Observed, client_leg: ConnectionFacts) -> bool:
-        return all(t.holds(names, seen, client_leg) for t in self.terms)
+    def fields(self) -> Iterable[Field]:
+        return chain.from_iterable(term.fields() for term in self.terms)
 
     def select(self, columns: Mapping[str, CodedColumn]) -> Mask:
         mask: Mask = np.logical_and.reduce([t.select(columns) for t in self.terms])
@@ -141,8 +122,8 @@ class _All:
 class _Any:
     terms: tuple[Predicate, ...]
 
-    def holds(self, names: FieldLookup, seen: Observed, client_leg: ConnectionFacts) -> bool:
-        return any(t.holds(names, seen, client_leg) for t in self.terms)
+    def fields(self) -> Iterable[Field]:
+        return chain.from_iterable(term.fields() for term in self.terms)
 
     def select(self, columns: Mapping[str, CodedColumn]) -> Mask:
         mask: Mask = np.logical_or.reduce([t.select(columns) for t in self.terms])
@@ -159,9 +140,9 @@ def compile_filter(expression: str) -> Predicate:
 
 
 def matching(test: Predicate, analysis: Analysis) -> Callable[[Observed], bool]:
-    """The condition as a question to the connections of one analysis."""
-    names = FieldLookup(analysis)
-    return lambda seen: test.holds(names, seen, seen.client_leg)
+    """The condition as a question to the connections of one analysis. Only the columns that it names are made."""
+    mask = test.select(coded(analysis, list(dict.fromkeys(test.fields())))).tolist()
+    return lambda observed: mask[observed.index]
 
 
 class _Parser:
@@ -250,14 +231,14 @@ class _Parser:
     def number(self, field: Field, token: re.Match[str]) -> float:
         """A number in the units of a field. Raises FilterError."""
         value = token["value"].strip('"')
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)(\D*)", value.lower())
-        if found is None or found[2] not in UNITS[field.holds]:
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)(\D*)", value.lower())
+        if match is None or match[2] not in UNITS[field.holds]:
             raise FilterError(
                 f"{field.name} wants {EXAMPLES[field.holds]}, and {value} is none",
                 self.expression,
                 token.start("value") + 1,
             )
-        return float(found[1]) * UNITS[field.holds][found[2]]
+        return float(match[1]) * UNITS[field.holds][match[2]]
 
     def require_value(self, field: Field, token: re.Match[str], fits: Callable[[str], bool]) -> None:
         """Raises FilterError where a field can have no value that fits."""
@@ -281,14 +262,6 @@ class _Parser:
         )
 
 
-def _text(value: Value) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:g}" if value < 1e6 else f"{value:.0f}"
-    return (value or "none").lower() if value is not None else "none"
-
-
 SAME = {"true": "yes", "false": "no", "null": "none"}
 NOTHING: Values = (None,)
 
@@ -301,8 +274,8 @@ def _is_about(field: Field, wanted: float) -> Predicate:
 
 def _equals(field: Field, wanted: str) -> Predicate:
     if "*" in wanted:
-        return _Match(field, lambda values: any(fnmatchcase(_text(v), wanted) for v in values))
-    return _Match(field, lambda values: any(_text(v) == wanted for v in values or NOTHING))
+        return _Match(field, lambda values: any(fnmatchcase(text_of(v), wanted) for v in values))
+    return _Match(field, lambda values: any(text_of(v) == wanted for v in values or NOTHING))
 
 
 def _contains(fields: list[Field], wanted: str) -> Predicate:

@@ -6,6 +6,8 @@ import os
 import secrets
 from pathlib import Path
 
+from platformdirs import user_config_path
+
 from inspector.errors import UsageError
 from inspector.redaction.disguise import KEY_BYTES
 from inspector.text.safe import path_text
@@ -15,7 +17,7 @@ SHORTEST = 16
 
 def default_path() -> Path:
     """Beside the settings."""
-    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "inspector" / "redaction.key"
+    return user_config_path("inspector") / "redaction.key"
 
 
 def load(path: str | None = None) -> tuple[bytes, Path, bool]:

@@ -11,7 +11,7 @@ import msgspec
 from inspector.document import LISTS, SCHEMA, Connection, Document
 from inspector.errors import UnreadableError
 from inspector.findings.judge import Analysis
-from inspector.reports.elsewhere import Elsewhere
+from inspector.reports.forked_job import ForkedJob
 
 CHUNK = 512
 SHARE_HERE = 0.15
@@ -32,9 +32,9 @@ def write_json(analysis: Analysis, connections: Rows, out: BinaryIO) -> None:
     """One JSON object. ``connections``: those to show."""
     encode = msgspec.json.encode
     count = analysis.count
-    here = int(count * SHARE_HERE) if SHARED_FROM <= count <= SHARED_UP_TO and Elsewhere.is_possible() else count
+    here = int(count * SHARE_HERE) if SHARED_FROM <= count <= SHARED_UP_TO and ForkedJob.is_worthwhile() else count
     out.flush()
-    rest = Elsewhere(lambda target: _write_rows(connections(here, count), target)) if here < count else None
+    rest = ForkedJob(lambda target: _write_rows(connections(here, count), target)) if here < count else None
     document = analysis.document
     head = {"schema": document.schema, "generator": document.generator}
     out.write(encode(head)[:-1])
@@ -45,8 +45,11 @@ def write_json(analysis: Analysis, connections: Rows, out: BinaryIO) -> None:
     _write_rows(analysis.sessions(), out, is_first=True)
     out.write(b'],\n"connections":[')
     has_rows = _write_rows(connections(0, here), out, is_first=True)
-    if rest is not None:
+    if rest is not None and rest.has_succeeded():
         rest.append_to(out, skip=0 if has_rows else len(SEPARATOR) - 1)
+    elif rest is not None:
+        rest.drop()
+        _write_rows(connections(here, count), out, is_first=not has_rows)
     out.write(b"]}\n")
 
 

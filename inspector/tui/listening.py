@@ -17,7 +17,7 @@ from inspector.live.garbage import collect_rarely
 from inspector.live.live_capture import LiveCapture
 from inspector.live.outputs.trigger import Written
 from inspector.live.sources.growing import GrowingLogs
-from inspector.live.update import Update
+from inspector.live.update import NewsKind, Update
 from inspector.query.columns import Columns
 from inspector.settings import Settings
 from inspector.text.safe import path_text, safe_text
@@ -148,7 +148,7 @@ class Listening(Growing):
             )
         if watching.lag_ns > SECOND_NS:
             parts.append(f"lag {watching.lag_ns / SECOND_NS:.1f} s")
-        slow = next((source.by for source in watching.sources if source.by.startswith("Scapy")), "")
+        slow = next((source.by for source in watching.sources if source.method == "scapy"), "")
         if slow:
             parts.append(f"by {slow}: slow")
         packets, connections = self._rates
@@ -226,7 +226,7 @@ class Listening(Growing):
         if update.incidents:
             self._incidents = (self._watching.incidents, update.incidents[-1].summary)
 
-    def news(self, at_ns: int, kind: str, text: str) -> None:
+    def news(self, at_ns: int, kind: NewsKind, text: str) -> None:
         """Shown for a while."""
         self._news = (time.monotonic(), path_text(text))
 

@@ -1,16 +1,17 @@
-"""The last filters, kept from one day to the next by the XDG base directory specification."""
+"""The last filters, kept from one day to the next."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
+
+from platformdirs import user_state_path
 
 MOST = 20
 
 
 def recent_path() -> Path:
-    """The file."""
-    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "inspector" / "filters"
+    """Where they are kept."""
+    return user_state_path("inspector") / "filters"
 
 
 def load() -> list[str]:
@@ -23,7 +24,7 @@ def load() -> list[str]:
 
 
 def save(expressions: list[str]) -> None:
-    """Keep them; where the place cannot be written they last as long as the program."""
+    """Keep them; where the file cannot be written they last as long as the program."""
     try:
         recent_path().parent.mkdir(parents=True, exist_ok=True)
         recent_path().write_text("".join(f"{e}\n" for e in expressions[:MOST]), encoding="utf-8")

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import pwd
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
-from inspector.live.host.places import journal_path
+from inspector.live.host.places import at_home_of, journal_path
 from inspector.live.host.preloading import program
 from inspector.live.host.privileges import Account, account, denied, existing, may_capture
 from inspector.live.host.puppet import Host, generation
@@ -71,26 +70,23 @@ def _afterwards(who: Account) -> Iterator[Check]:
         return
     hidden = denied(who, program())
     if hidden:
-        said = (
+        unreadable = (
             f"{who.name}, whom a capture becomes, cannot read {hidden[0]}: everything is loaded before rights are"
             " given up"
         )
-        yield Check("note", said, "python3 -m venv /opt/inspector  # and install it there; or -Z USER, -Z root")
+        yield Check("note", unreadable, "python3 -m venv /opt/inspector  # and install it there; or -Z USER, -Z root")
     else:
         yield Check("good", f"{who.name}, whom a capture becomes, can read Python and this program")
-    try:
-        home = pwd.getpwuid(who.uid).pw_dir
-    except KeyError:
-        home = "/"
-    journal = journal_path({"HOME": home})
-    place = existing(journal)
-    if denied(who, [place], os.W_OK):
+    with at_home_of(who):
+        journal = journal_path()
+    folder = existing(journal)
+    if denied(who, [folder], os.W_OK):
         remedy = (
             f"install -d -o {who.name} -m 700 /var/lib/inspector && {_program()} watch --journal"
             " /var/lib/inspector/journal.sqlite"
         )
         yield Check(
-            "note", f"{who.name} may not write to {place}: watch keeps no journal unless it is told where", remedy
+            "note", f"{who.name} may not write to {folder}: watch keeps no journal unless it is told where", remedy
         )
     else:
         yield Check("good", f"watch keeps its journal in {journal}")
@@ -199,7 +195,7 @@ def _program() -> str:
     return os.path.basename(sys.argv[0]) if not sys.argv[0].endswith(".py") else "inspector"
 
 
-def told(checks: list[Check], escape: Callable[[str], str]) -> str:
+def lines(checks: list[Check], escape: Callable[[str], str]) -> str:
     """As text, a line each, and below it what mends it."""
     lines = []
     for check in checks:

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from typing import Any, BinaryIO
+from collections.abc import Mapping
+from typing import BinaryIO, NamedTuple
 
 import msgspec
 
@@ -17,13 +18,13 @@ from inspector.findings.change import ABORT
 from inspector.findings.from_logs import lines_of
 from inspector.findings.judge import judge
 from inspector.findings.wording import worded
-from inspector.live.aside import Aside
 from inspector.live.live_capture import LiveCapture
 from inspector.live.lru_set import LruSet
 from inspector.live.outputs.execution import Execution
 from inspector.live.outputs.metrics import MetricRow, Metrics
 from inspector.live.outputs.trigger import Written
-from inspector.live.update import Update
+from inspector.live.update import NewsKind, Update
+from inspector.reports.forked_job import ForkedJob
 from inspector.text.safe import path_text, safe_text
 from inspector.text.times import SECOND_NS, rfc3339
 
@@ -32,6 +33,9 @@ SURVEY_SECONDS = 10.0
 SURVEY_SHARE = 0.01
 """Of the time, what may go into judging all that is remembered, for the findings that are not about one connection."""
 
+NICE = 10
+"""How far such a judgement stands back behind the capture."""
+
 ROWS = 1_000
 """Of what handshakes are counted by; whatever comes beyond them is counted together."""
 
@@ -39,6 +43,17 @@ KNOWN = 10_000
 """Findings, assessments and log lines that are known to have been told."""
 
 NEWS_CHARACTERS = 2_000
+
+
+class Surveyed(NamedTuple):
+    """A line on all that is remembered. ``record``: its kind; ``name``: what it is about; ``state``: what makes it
+    worth another line; ``encoded``: its JSON.
+    """
+
+    record: str
+    name: str
+    state: str
+    encoded: bytes
 
 
 class LinePrinter:
@@ -62,7 +77,8 @@ class LinePrinter:
         self._survey_at = time.monotonic() + SURVEY_SECONDS
         self._statistics_at = time.monotonic() + STATISTICS_SECONDS
         self._surveyed = -1
-        self._survey: Aside | None = None
+        self._survey: ForkedJob | None = None
+        self._survey_began = 0.0
         self._known: LruSet[str] = LruSet(KNOWN)
         self._waiting: dict[str, Incident] = {}
         """Incidents for which a command is run once their packets are written."""
@@ -78,33 +94,33 @@ class LinePrinter:
                 self._waiting[incident.id] = incident
             elif self._execution is not None:
                 self._execution.run(incident, "")
-        for seen in update.seen(update.decided):
+        for connection in update.observed(update.decided):
             row = MetricRow(
-                case.services[seen.service].name,
-                case.services[seen.service].port,
-                case.label(seen),
-                describe.result(seen),
-                seen.health_check,
+                case.services[connection.service].name,
+                case.services[connection.service].port,
+                case.label(connection),
+                describe.result(connection),
+                connection.health_check,
             )
             known = row in self._handshakes or len(self._handshakes) < ROWS
             self._handshakes[row if known else row._replace(service="(others)", port=0, backend="?")] += 1
         if self._with_connections:
-            for seen in update.seen(update.ended):
-                self._line("connection", describe.connection(case, seen), "")
-        self._tell_logs(case)
+            for connection in update.observed(update.ended):
+                self._line("connection", describe.connection(case, connection), "")
+        self._announce_logs(case)
         self._out.flush()
 
-    def _tell_logs(self, case: Case) -> None:
+    def _announce_logs(self, case: Case) -> None:
         """Log lines of connections, each once, and again where it is settled whose it is."""
         for index in case.logged.lines:
-            seen = case.observed[index]
-            for line in lines_of(case, seen):
+            connection = case.observed[index]
+            for line in lines_of(case, connection):
                 state = f"{line.certain}"
-                name = f"{seen.id} {line.file} {line.line} {line.at}"
+                name = f"{connection.id} {line.file} {line.line} {line.at}"
                 if line.form == "puppetserver" and self._known.is_other(name, state):
-                    self._plain("log", {"connection": seen.id, **msgspec.structs.asdict(line)})
+                    self._plain("log", {"connection": connection.id, **msgspec.structs.asdict(line)})
 
-    def news(self, at_ns: int, kind: str, text: str) -> None:
+    def news(self, at_ns: int, kind: NewsKind, text: str) -> None:
         """A line of its own."""
         self._plain("news", {"at": rfc3339(at_ns), "kind": kind, "text": safe_text(path_text(text), NEWS_CHARACTERS)})
 
@@ -128,7 +144,7 @@ class LinePrinter:
     def second(self) -> None:
         """Statistics and surveys, where it is time for them."""
         now = time.monotonic()
-        self._tell_execution()
+        self._announce_execution()
         self._survey_now_and_then(now)
         if now >= self._statistics_at:
             self._statistics_at = now + STATISTICS_SECONDS
@@ -138,14 +154,14 @@ class LinePrinter:
             if problem:
                 self.news(self._watching.now_ns, "disk", problem)
 
-    def _tell_execution(self, is_last: bool = False) -> None:
+    def _announce_execution(self, is_last: bool = False) -> None:
         for text in self._execution.news(is_last) if self._execution is not None else ():
             self.news(self._watching.now_ns, "exec", text)
 
     def finish(self) -> None:
         """The last words: what all that is remembered means, and totals."""
         self._survey_last()
-        self._tell_execution(is_last=True)
+        self._announce_execution(is_last=True)
         self.statistics()
         if self._metrics is not None:
             self._metrics.write(self._watching, self._handshakes, float("inf"))
@@ -157,26 +173,30 @@ class LinePrinter:
         if self._survey is not None:
             self._survey.drop()
             self._survey = None
-        self._tell(survey(self._watching), is_last=True)
+        self._announce(survey(self._watching), is_last=True)
 
     def _survey_now_and_then(self, now: float) -> None:
         """The same in a process of its own, beside the capture, which must not wait."""
         if self._survey is not None:
-            found = self._survey.result()
-            if found is None:
+            job = self._survey
+            if job.is_running():
                 return
-            self._survey_at = now + max(SURVEY_SECONDS, (now - self._survey.began) / SURVEY_SHARE)
+            self._survey_at = now + max(SURVEY_SECONDS, (now - self._survey_began) / SURVEY_SHARE)
             self._survey = None
-            self._tell(found)
+            if job.has_succeeded():
+                job.output.seek(0)
+                self._announce(msgspec.msgpack.decode(job.output.read(), type=list[Surveyed]))
+            job.drop()
         elif now >= self._survey_at and self._surveyed != self._watching.connections:
             self._surveyed = self._watching.connections
-            self._survey = Aside(self._survey_aside)
+            self._survey = ForkedJob(self._survey_aside, NICE)
+            self._survey_began = now
 
-    def _survey_aside(self) -> list[Surveyed]:
+    def _survey_aside(self, output: BinaryIO) -> None:
         self._watching.window.forget_past()  # a database must not be used by two processes
-        return survey(self._watching)
+        output.write(msgspec.msgpack.encode(survey(self._watching)))
 
-    def _tell(self, surveyed: list[Surveyed], is_last: bool = False) -> None:
+    def _announce(self, surveyed: list[Surveyed], is_last: bool = False) -> None:
         for record, name, state, encoded in surveyed:
             if self._known.is_other(name, state) or (is_last and record == "assessment"):
                 self._out.write(b'{"record":"%s",' % record.encode() + encoded[1:] + b"\n")
@@ -220,22 +240,20 @@ class LinePrinter:
         if name:
             self._watching.record(record, name, encoded)
 
-    def _plain(self, record: str, values: dict[str, Any]) -> None:
+    def _plain(self, record: str, values: Mapping[str, object]) -> None:
         self._out.write(self._encode({"record": record, **values}) + b"\n")
         self._out.flush()
         if record == "statistics":
             self._watching.record(record, "", self._encode(values))
 
 
-Surveyed = tuple[str, str, str, bytes]
-"""The record's kind, what it is about, its state, and its JSON."""
-
-
 def survey(watching: LiveCapture) -> list[Surveyed]:
     """The findings that are not about one connection, and the assessment of each service."""
     document = judge(watching.whole(), watching.options).document
     encode = msgspec.json.encode
-    found = [("finding", f.id, f"{f.verdict} {f.severity}", encode(f)) for f in document.findings if f.rule != ABORT]
+    lines = [
+        Surveyed("finding", f.id, f"{f.verdict} {f.severity}", encode(f)) for f in document.findings if f.rule != ABORT
+    ]
     at = rfc3339(watching.now_ns)
     for service in document.services:
         assessment = service.assessment
@@ -246,5 +264,6 @@ def survey(watching: LiveCapture) -> list[Surveyed]:
             "port": service.port,
             **msgspec.structs.asdict(assessment),
         }
-        found.append(("assessment", service.id, f"{assessment.state} {assessment.grade}", encode(values)))
-    return found
+        state = f"{assessment.state} {assessment.grade}"
+        lines.append(Surveyed("assessment", service.id, state, encode(values)))
+    return lines

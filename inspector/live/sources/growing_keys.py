@@ -4,19 +4,22 @@ that it opens.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
-from typing import BinaryIO
 
 from inspector.errors import UsageError
 from inspector.errors.notice import ForeignText, PathText
 from inspector.errors.secrets import KeyLogNotRead, SecretsProblem
+from inspector.findings.wording import worded
+from inspector.live.sources.tail import FileTail
+from inspector.logs.sources import NotALog
 from inspector.secrets.channel import Channels
 from inspector.secrets.server_keys import read_server_key
 from inspector.secrets.store import Secrets
 from inspector.text.safe import path_text
 
-AT_ONCE = 1 << 20
+CHUNKS = 64
+"""So often is read in one poll: what opens records must not come late, nor keep the loop for good."""
+
 LONGEST_LINE = 1 << 12
 
 
@@ -29,54 +32,37 @@ class GrowingKeyLog:
         self._path = path
         self._secrets = secrets
         self._rest = b""
-        self._file: BinaryIO | None = None
         try:
-            self._open()
-        except FileNotFoundError:
-            pass
+            self._tail = FileTail(path, may_be_missing=True)
+        except NotALog as error:
+            raise UsageError(f"--keylog {path_text(path)}: {worded(error.problem)}") from None
         except OSError as error:
             raise UsageError(f"--keylog {path_text(path)}: {error.strerror or error}") from None
 
-    def _open(self) -> None:
-        file = open(self._path, "rb")  # noqa: SIM115 - it stays open
-        self._inode = os.fstat(file.fileno()).st_ino
-        self._file = file
-
     def poll(self) -> None:
         """Read what has come."""
-        try:
-            if self._file is None:
-                self._open()
-            while self._file is not None and (chunk := self._file.read(AT_ONCE)):
-                self._take(chunk)
-            self._look_for_another()
+        for _ in range(CHUNKS):
+            data, is_new_file = self._tail.read()
+            if is_new_file:
+                self._rest = b""
+            if not data:
+                break
+            self._add(data)
+        interruption = self._tail.interruption
+        if interruption is None or interruption.kind in ("missing", "abandoned"):  # it has said what it had to say
             self.problem = None
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            self.problem = KeyLogNotRead(PathText(path_text(self._path)), ForeignText(error.strerror or str(error)))
+        else:
+            self.problem = KeyLogNotRead(PathText(path_text(self._path)), ForeignText(interruption.reason))
 
-    def _take(self, chunk: bytes) -> None:
-        *whole, rest = (self._rest + chunk).split(b"\n")
+    def _add(self, data: bytes) -> None:
+        *whole, rest = (self._rest + data).split(b"\n")
         self._rest = rest[-LONGEST_LINE:]
         if whole:
             self._secrets.add(b"\n".join(whole), self._path)
 
-    def _look_for_another(self) -> None:
-        """Another file by that name, or the same one made empty."""
-        assert self._file is not None
-        status = os.stat(self._path)
-        if status.st_ino != self._inode:
-            self._file.close()
-            self._file, self._rest = None, b""
-        elif status.st_size < self._file.tell():
-            self._file.seek(0)
-            self._rest = b""
-
     def close(self) -> None:
         """The end."""
-        if self._file is not None:
-            self._file.close()
+        self._tail.close()
 
 
 class GrowingKeys:

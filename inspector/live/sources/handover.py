@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import select
-from typing import Protocol
+
+from inspector.live.sources.sniff_messages import FramesReady, Reporter
 
 FRAMES, DONE = 1, 0
 """Descriptors of the capturing process: what it writes to, and where a byte says that a region is done with."""
@@ -23,19 +24,13 @@ USUAL_BYTES = 8 << 20
 """A region that was larger gives its memory back."""
 
 
-class Tell(Protocol):
-    """Says something to the parent, as JSON."""
-
-    def __call__(self, **values: object) -> None: ...
-
-
 class Handover:
     """The capturing process' side. What is written to ``FRAMES`` goes into the region that is being filled."""
 
-    def __init__(self, other: int, tell: Tell) -> None:
+    def __init__(self, other: int, report: Reporter) -> None:
         """``other``: the descriptor of the second region; the first is ``FRAMES``."""
         self._regions = (os.dup(FRAMES), other)
-        self._tell = tell
+        self._report = report
         self._filling = 0
         self._is_owed = False
 
@@ -61,7 +56,7 @@ class Handover:
         size = os.fstat(region).st_size
         if size < filled + MARGIN_BYTES or (size > USUAL_BYTES > filled):
             os.ftruncate(region, max(filled + MARGIN_BYTES, USUAL_BYTES))
-        self._tell(frames=filled, region=self._filling)
+        self._report(FramesReady(self._filling, filled))
         self._is_owed = True
         self._filling ^= 1
         os.dup2(self._regions[self._filling], FRAMES)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import mmap
 import os
 import select
 import subprocess
 import sys
 import time
-from typing import Any
+
+import msgspec
 
 from inspector.capture import pcap
 from inspector.capture.frames import FrameBatch
@@ -18,6 +18,18 @@ from inspector.errors import InspectorError, NotPermittedError, UsageError
 from inspector.live.host.privileges import Account
 from inspector.live.sources.handover import MARGIN_BYTES
 from inspector.live.sources.processes import Process
+from inspector.live.sources.sniff_messages import (
+    CaptureBack,
+    CaptureFailed,
+    CaptureLost,
+    CaptureMethod,
+    CaptureOpened,
+    FramesReady,
+    PacketCounts,
+    SniffOptions,
+    decode_report,
+    encoded,
+)
 
 MAPPED_BYTES = 4 << 20
 """Of shared memory, mapped at first."""
@@ -38,20 +50,12 @@ class InterfaceSource(Process):
         snaplen: int = 262_144,
         buffer_mib: int = 16,
         promiscuous: bool = False,
-        by: str = "any",
+        by: CaptureMethod = "any",
     ) -> None:
         super().__init__(interface)
-        self._options = {
-            "interface": interface,
-            "filter": expression,
-            "account": account,
-            "snaplen": snaplen,
-            "buffer_mib": buffer_mib,
-            "promiscuous": promiscuous,
-            "by": by,
-        }
-        self.error: tuple[str, str] | None = None
-        """The kind of an error that was told, and its text."""
+        self._options = SniffOptions(interface, expression, account, snaplen, buffer_mib, promiscuous, by=by)
+        self.failure: CaptureFailed | None = None
+        """Why it could not be opened."""
         self._past = (0, 0)
         self._regions: list[int] = []
         self._mapped: dict[int, mmap.mmap] = {}
@@ -70,12 +74,13 @@ class InterfaceSource(Process):
         self._regions = [os.memfd_create(f"inspector-frames-{number}", os.MFD_CLOEXEC) for number in range(2)]
         lines, status = os.pipe()
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        options = msgspec.structs.replace(self._options, status=status, other=self._regions[1])
         command = [
             sys.executable,
             "-P",
             "-m",
             "inspector.live.sources.sniff",
-            json.dumps({**self._options, "status": status, "other": self._regions[1]}),
+            encoded(options),
         ]
         try:
             process = subprocess.Popen(
@@ -141,46 +146,46 @@ class InterfaceSource(Process):
         self._regions.clear()
 
     def line(self, line: bytes) -> None:
-        """What ``sniff`` tells."""
-        told: dict[str, Any] = json.loads(line)
-        if "frames" in told:
-            self._filled, self._region = told["frames"], told["region"]
-        elif "received" in told:
-            self.received, self.dropped = told["received"] + self._past[0], told["dropped"] + self._past[1]
-        elif "opened" in told:
-            self.by = told["opened"]
-            self.state = "capturing"
-            self._past = (self.received, self.dropped or 0)
-            self.dropped = self.dropped or 0
-        elif "lost" in told:
-            self.state = "lost"
-            self.text = f"{self.name}: {told['lost']}; waiting for it to come back"
-            self.news.append(self.text)
-        elif "back" in told:
-            self.state = "capturing"
-            self.text = ""
-            self.news.append(f"{self.name}: is back")
-        elif "error" in told:
-            self.error = (told["kind"], told["error"])
-            self.text = told["error"]
+        """What ``sniff`` reports."""
+        match decode_report(line):
+            case FramesReady(region, filled):
+                self._filled, self._region = filled, region
+            case PacketCounts(received, dropped):
+                self.received, self.dropped = received + self._past[0], dropped + self._past[1]
+            case CaptureOpened(by, method):
+                self.by, self.method = by, method
+                self.state = "capturing"
+                self._past = (self.received, self.dropped or 0)
+                self.dropped = self.dropped or 0
+            case CaptureLost(text):
+                self.state = "lost"
+                self.text = f"{self.name}: {text}; waiting for it to come back"
+                self.news.append(self.text)
+            case CaptureBack():
+                self.state = "capturing"
+                self.text = ""
+                self.news.append(f"{self.name}: is back")
+            case CaptureFailed(_, text) as failure:
+                self.failure = failure
+                self.text = text
 
     def await_open(self, seconds: float = 10.0) -> None:
         """Wait until the capture is open. Raises NotPermittedError or UsageError where it cannot be."""
         until = time.monotonic() + seconds
-        while not self._filled and self.error is None and self._lines >= 0 and time.monotonic() < until:
+        while not self._filled and self.failure is None and self._lines >= 0 and time.monotonic() < until:
             if select.select([self._lines], [], [], 0.1)[0]:
                 self._read_lines()
         if self._filled:
             self._frames()
-        if self.error is not None:
-            kind, text = self.error
+        if self.failure is not None:
+            obstacle, text = self.failure.obstacle, self.failure.text
             self.stop()
-            if kind == "permission":
+            if obstacle == "permission":
                 raise NotPermittedError(text, "run it with sudo, or: inspector doctor")
             raise UsageError(
                 text,
                 "inspector live -D lists the interfaces"
-                if kind == "device"
+                if obstacle == "device"
                 else "filters are written as for tcpdump: man pcap-filter",
             )
         if self.state == "starting":

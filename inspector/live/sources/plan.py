@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inspector.errors import UsageError
+from inspector.live.host.places import settle_at_home
 from inspector.live.host.privileges import Account, account, become
 from inspector.live.sources.interface import InterfaceSource
 from inspector.live.sources.processes import Command
+from inspector.live.sources.sniff_messages import CaptureMethod
 from inspector.live.sources.source import PipeSource, Source
 
 ANY = "any"
@@ -22,9 +24,7 @@ MOST_ANCESTORS = 64
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to capture. ``vips``: (host, port). ``piped``: a descriptor that holds a capture. ``by``: libpcap, scapy or
-    any.
-    """
+    """What to capture. ``vips``: (host, port). ``piped``: a descriptor that holds a capture."""
 
     interfaces: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
@@ -35,7 +35,7 @@ class Request:
     buffer_mib: int = BUFFER_MIB
     promiscuous: bool = False
     user: str | None = None
-    by: str = "any"
+    by: CaptureMethod = "any"
 
 
 @dataclass(slots=True)
@@ -100,7 +100,7 @@ def opened(request: Request, environment: Mapping[str, str]) -> OpenedSource:
                     f"rights could not be given up: {error.strerror or error}", "-Z root keeps them"
                 ) from None
             environment = os.environ
-            _settle_at_home(who)
+            settle_at_home(who)
         for command in commands:
             if who is not None:
                 command.advice = f"it runs as {who.name}: with -Z root it keeps root's rights"
@@ -111,19 +111,6 @@ def opened(request: Request, environment: Mapping[str, str]) -> OpenedSource:
             for source in (*watched, *commands):
                 source.stop()
     return OpenedSource([*watched, *commands], who, expression)
-
-
-def _settle_at_home(who: Account) -> None:
-    """What is looked up by HOME is the user's now, not root's."""
-    import pwd
-
-    try:
-        home = pwd.getpwuid(who.uid).pw_dir
-    except KeyError:
-        home = "/"
-    os.environ.update(HOME=home, USER=who.name, LOGNAME=who.name)
-    for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR"):
-        os.environ.pop(name, None)
 
 
 def kernel_filter(vips: Sequence[tuple[str, int]], own: str, ssh: tuple[str, int, str, int] | None) -> str:

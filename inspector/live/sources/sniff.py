@@ -9,7 +9,6 @@ right to open captures, and nothing else.
 from __future__ import annotations
 
 import ctypes
-import json
 import os
 import select
 import signal
@@ -20,8 +19,20 @@ from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
 from inspector.errors import InspectorError
-from inspector.live.host.privileges import CAP_NET_RAW, Account, become, die_with_parent
+from inspector.live.host.privileges import CAP_NET_RAW, become, die_with_parent
 from inspector.live.sources.handover import FRAMES, Handover
+from inspector.live.sources.sniff_messages import (
+    CaptureBack,
+    CaptureFailed,
+    CaptureLost,
+    CaptureMethod,
+    CaptureOpened,
+    Obstacle,
+    PacketCounts,
+    Reporter,
+    SniffOptions,
+    decode_options,
+)
 
 RETIRE_SECONDS = 0.1
 """How long the kernel may gather packets before it hands them on."""
@@ -46,17 +57,18 @@ SOL_PACKET, STATISTICS = 263, 6
 
 
 class Unavailable(InspectorError):
-    """The capture cannot be opened. ``kind``: permission, device or filter."""
+    """The capture cannot be opened."""
 
-    def __init__(self, kind: str, text: str) -> None:
+    def __init__(self, obstacle: Obstacle, text: str) -> None:
         super().__init__(text)
-        self.kind = kind
+        self.obstacle: Obstacle = obstacle
 
 
 class Handle(Protocol):
-    """An open capture."""
+    """An open capture. ``by``: the library with its version."""
 
     by: str
+    method: CaptureMethod
 
     def pump(self, seconds: float, also: list[int]) -> None:
         """Wait so long at most, or for another descriptor, then write what is there into the memory. Raises Unavailable
@@ -73,7 +85,9 @@ class Handle(Protocol):
 class Libpcap:
     """libpcap, through cypcap."""
 
-    def __init__(self, options: dict[str, Any]) -> None:
+    method: CaptureMethod = "libpcap"
+
+    def __init__(self, options: SniffOptions) -> None:
         import cypcap
 
         self.by = str(cypcap.lib_version()).split(" (")[0]
@@ -91,27 +105,29 @@ class Libpcap:
         cypcap, options = self._cypcap, self._options
         kinds = cypcap.ErrorCode
         try:
-            pcap = cypcap.create(options["interface"])
-            pcap.set_snaplen(options["snaplen"])
-            pcap.set_buffer_size(options["buffer_mib"] * MIB)
+            pcap = cypcap.create(options.interface)
+            pcap.set_snaplen(options.snaplen)
+            pcap.set_buffer_size(options.buffer_mib * MIB)
             pcap.set_timeout(RETIRE_SECONDS)
-            pcap.set_promisc(options["promiscuous"])
+            pcap.set_promisc(options.promiscuous)
             pcap.set_tstamp_precision(cypcap.TstampPrecision.NANO)
             pcap.activate()
         except cypcap.Error as error:
-            kind = "permission" if error.code in (kinds.PERM_DENIED, kinds.PROMISC_PERM_DENIED) else "device"
-            raise Unavailable(kind, f"{options['interface']}: {error.msg}") from None
+            obstacle: Obstacle = (
+                "permission" if error.code in (kinds.PERM_DENIED, kinds.PROMISC_PERM_DENIED) else "device"
+            )
+            raise Unavailable(obstacle, f"{options.interface}: {error.msg}") from None
         try:
-            pcap.setfilter(options["filter"], netmask=cypcap.NETMASK_UNKNOWN)
+            pcap.setfilter(options.filter, netmask=cypcap.NETMASK_UNKNOWN)
         except cypcap.Error as error:
-            raise Unavailable("filter", f"-f {options['filter']}: {error.msg}") from None
+            raise Unavailable("filter", f"-f {options.filter}: {error.msg}") from None
         pcap.setnonblock(True)
         return pcap
 
     def pump(self, seconds: float, also: list[int]) -> None:
         """See ``Handle``."""
-        own = self._pcap.get_selectable_fd()
-        if own in select.select([own, *also], [], [], seconds)[0]:
+        descriptor = self._pcap.get_selectable_fd()
+        if descriptor in select.select([descriptor, *also], [], [], seconds)[0]:
             time.sleep(self._gather)
         before = os.lseek(FRAMES, 0, os.SEEK_CUR)
         try:
@@ -122,7 +138,7 @@ class Libpcap:
         now = time.monotonic()
         rate = (os.lseek(FRAMES, 0, os.SEEK_CUR) - before) / (now - self._pumped)
         self._pumped = now
-        self._gather = min(GATHER_SECONDS, self._options["buffer_mib"] * MIB / BUFFER_PARTS / max(rate, 1))
+        self._gather = min(GATHER_SECONDS, self._options.buffer_mib * MIB / BUFFER_PARTS / max(rate, 1))
 
     def drops(self) -> tuple[int, int]:
         """See ``Handle``."""
@@ -137,7 +153,7 @@ class Libpcap:
         past = self.drops()
         pcap = self._opened()
         if int(pcap.datalink()) != int(self._pcap.datalink()):
-            raise Unavailable("device", f"{self._options['interface']}: came back with another link type")
+            raise Unavailable("device", f"{self._options.interface}: came back with another link type")
         self._pcap, self._past = pcap, past
 
 
@@ -154,7 +170,9 @@ def _buffered() -> Any:
 class Scapy:
     """Scapy's packet sockets, one for each interface: no binding to libpcap is needed, at a fraction of its speed."""
 
-    def __init__(self, options: dict[str, Any]) -> None:
+    method: CaptureMethod = "scapy"
+
+    def __init__(self, options: SniffOptions) -> None:
         from scapy.config import conf
 
         self.by = f"Scapy {conf.version}"
@@ -173,12 +191,12 @@ class Scapy:
         from scapy.interfaces import get_working_ifaces
 
         options = self._options
-        interface = options["interface"]
-        names = [found.name for found in get_working_ifaces()] if interface == "any" else [interface]
+        interface = options.interface
+        names = [known.name for known in get_working_ifaces()] if interface == "any" else [interface]
         sockets: dict[Any, Any] = {}
         try:
             for name in names:
-                listening = L2ListenSocket(iface=name, filter=options["filter"], promisc=options["promiscuous"])
+                listening = L2ListenSocket(iface=name, filter=options.filter, promisc=options.promiscuous)
                 if conf.l2types.layer2num.get(listening.LL) == ETHERNET:
                     sockets[listening.ins] = listening
         except PermissionError as error:
@@ -186,7 +204,7 @@ class Scapy:
         except (OSError, ValueError) as error:
             raise Unavailable("device", f"{interface}: {error}") from None
         except Scapy_Exception as error:
-            raise Unavailable("filter", f"-f {options['filter']}: {error}") from None
+            raise Unavailable("filter", f"-f {options.filter}: {error}") from None
         if not sockets:
             raise Unavailable("device", f"{interface}: not an Ethernet device; only libpcap reads others")
         return sockets
@@ -203,8 +221,10 @@ class Scapy:
                     _, data, moment = self._sockets[one].recv_raw(SNAPLEN)
                     if data is not None:
                         ns = int(moment * 1e9) if moment else time.time_ns()
-                        held = data[: self._options["snaplen"]]
-                        self._out.write(struct.pack("<IIII", *divmod(ns, 1_000_000_000), len(held), len(data)) + held)
+                        captured = data[: self._options.snaplen]
+                        self._out.write(
+                            struct.pack("<IIII", *divmod(ns, 1_000_000_000), len(captured), len(data)) + captured
+                        )
                 ready = select.select(list(self._sockets), [], [], 0)[0]
         except OSError as error:
             raise Unavailable("device", error.strerror or str(error)) from None
@@ -223,71 +243,60 @@ class Scapy:
         self._sockets = self._opened()
 
 
-def opened(options: dict[str, Any]) -> Handle:
+def opened(options: SniffOptions) -> Handle:
     """A capture by the best means that there is. Raises Unavailable."""
-    if options["by"] != "scapy":
+    if options.by != "scapy":
         try:
             return Libpcap(options)
         except ImportError:
-            if options["by"] == "libpcap":
+            if options.by == "libpcap":
                 raise Unavailable("device", "cypcap, the binding to libpcap, is not installed") from None
     return Scapy(options)
 
 
-class StatusLine:
-    """The line on this process' state that its parent reads."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-
-    def __call__(self, **values: object) -> None:
-        os.write(self._descriptor, json.dumps(values).encode() + b"\n")
-
-
-def main() -> NoReturn:
+def capture() -> NoReturn:
     """Capture until the parent ends this."""
-    options = json.loads(sys.argv[1])
+    options = decode_options(sys.argv[1])
     sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - nothing else, whoever prints it, comes between the frames
     die_with_parent(signal.SIGKILL)
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    tell = StatusLine(options["status"])
+    report = Reporter(options.status)
     try:
         handle = opened(options)
-        if options["account"] is not None:
-            become(Account(*options["account"]), keep=(CAP_NET_RAW,))
+        if options.account is not None:
+            become(options.account, keep=(CAP_NET_RAW,))
             die_with_parent(signal.SIGKILL)  # forgotten by the kernel when the user changed
     except Unavailable as problem:
-        tell(error=str(problem), kind=problem.kind)
+        report(CaptureFailed(problem.obstacle, str(problem)))
         raise SystemExit(1) from None
     except OSError as problem:
-        tell(error=f"rights could not be given up: {problem}", kind="permission")
+        report(CaptureFailed("permission", f"rights could not be given up: {problem}"))
         raise SystemExit(1) from None
     stopping: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, frame: stopping.append(number))
-    tell(opened=handle.by)
-    handover = Handover(options["other"], tell)
+    report(CaptureOpened(handle.by, handle.method))
+    handover = Handover(options.other, report)
     handover.hand_on()
-    _pump(handle, handover, tell, stopping)
+    _pump(handle, handover, report, stopping)
 
 
-def _pump(handle: Handle, handover: Handover, tell: StatusLine, stopping: list[int]) -> NoReturn:
+def _pump(handle: Handle, handover: Handover, report: Reporter, stopping: list[int]) -> NoReturn:
     """``stopping``: not empty once this is to end; what the kernel holds by then is still handed on."""
-    told = 0.0
+    reported = 0.0
     while True:
         is_last = bool(stopping)
         try:
             handle.pump(0 if is_last else STATUS_SECONDS / 2, handover.awaits)
         except Unavailable as problem:
-            tell(lost=str(problem))
+            report(CaptureLost(str(problem)))
             _again(handle, stopping)
-            tell(back=handle.by)
+            report(CaptureBack())
         now = time.monotonic()
-        if now - told >= STATUS_SECONDS or is_last:
-            told = now
-            received, dropped = handle.drops()
-            tell(received=received, dropped=dropped)
+        if now - reported >= STATUS_SECONDS or is_last:
+            reported = now
+            report(PacketCounts(*handle.drops()))
         handover.hand_on(is_last)
         if is_last:
             raise SystemExit(0)
@@ -306,4 +315,4 @@ def _again(handle: Handle, stopping: list[int]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    capture()

@@ -16,6 +16,7 @@ from inspector.capture.frames import FrameBatch
 from inspector.errors import UnreadableError
 from inspector.findings.wording import worded
 from inspector.live.sources.pipes import Pipe, PipeStream
+from inspector.live.sources.sniff_messages import CaptureMethod
 
 STOP_SECONDS = 2.0
 LOOK_SECONDS = 0.1
@@ -37,6 +38,9 @@ class Source:
         self.state: State = "starting"
         self.text = ""
         self.by = ""
+        """What captures, for people."""
+        self.method: CaptureMethod = "any"
+        """By which library an interface is read; any where no library of ours reads it."""
         self.received = 0
         self.dropped: int | None = None
         self.news: deque[str] = deque(maxlen=KEPT_LINES)

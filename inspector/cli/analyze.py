@@ -1,0 +1,94 @@
+"""``analyze``: the analysis of captures, printed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import click
+
+from inspector.cli.captures import CaptureArguments, analysis_of, story_options
+from inspector.cli.exit_status import FINDINGS, INCOMPLETE
+from inspector.cli.options import fail_on_option, format_option, is_at_least
+from inspector.errors import UsageError
+
+if TYPE_CHECKING:
+    from inspector.findings.judge import Analysis
+    from inspector.tracking.observed import Observed
+
+
+@click.command("analyze")
+@story_options
+@format_option("text", "json", "jsonl", "csv")
+@click.option(
+    "-Y",
+    "--filter",
+    "expression",
+    metavar="EXPRESSION",
+    help="Show only connections that match, e.g. outcome:aborted backend:B. See docs/reference/filters.md.",
+)
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, writable=True), help="Write to a file instead of standard output."
+)
+@fail_on_option("medium", "Severity from which the exit status is 1: failed connections are medium.")
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Exit status 3 where the input is incomplete: files, frames, or bytes inside connections.",
+)
+def analyze_command(
+    arguments: CaptureArguments,
+    form: str,
+    expression: str | None,
+    output: str | None,
+    fail_on: str,
+    strict: bool,
+) -> None:
+    """Print the analysis of captures: assessment, pool, matrix, incidents, limits."""
+    import gc
+
+    gc.disable()
+    condition = None
+    if expression:
+        from inspector.query.language import compile_filter
+
+        condition = compile_filter(expression)
+    analysis = analysis_of(arguments)
+    is_wanted = None
+    if condition is not None:
+        from inspector.query.language import matching
+
+        is_wanted = matching(condition, analysis)
+    print_analysis(analysis, form, is_wanted, output)
+    _exit_by_findings(analysis, fail_on, strict)
+
+
+def print_analysis(
+    analysis: Analysis,
+    form: str = "text",
+    is_wanted: Callable[[Observed], bool] | None = None,
+    output: str | None = None,
+) -> None:
+    """To a file, or to standard output. ``is_wanted``: which connections are shown. Raises UsageError."""
+    from inspector.reports.output import write
+
+    try:
+        target = open(output, "wb") if output else sys.stdout.buffer  # noqa: SIM115 - standard output must stay open
+    except OSError as error:
+        raise UsageError(f"{output}: {error.strerror}") from None
+    try:
+        write(analysis, form, is_wanted, target)
+    finally:
+        if output:
+            target.close()
+
+
+def _exit_by_findings(analysis: Analysis, fail_on: str, strict: bool) -> None:
+    from inspector.findings.limits import STRICT
+
+    document = analysis.document
+    if strict and any(limit.kind in STRICT for limit in document.limits):
+        raise SystemExit(INCOMPLETE)
+    if any(is_at_least(f.severity, fail_on) for f in document.findings):
+        raise SystemExit(FINDINGS)

@@ -1,0 +1,88 @@
+"""``diff``: before and after a change."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from inspector.cli.captures import CaptureArguments, analysis_of
+from inspector.cli.exit_status import FINDINGS
+from inspector.cli.options import (
+    fail_on_option,
+    format_option,
+    generation_option,
+    is_at_least,
+    key_log_option,
+    vip_option,
+)
+from inspector.errors import UsageError
+
+if TYPE_CHECKING:
+    from inspector.document import Document
+    from inspector.findings.jsse import Generation
+
+
+@click.command("diff")
+@click.argument("before", metavar="BEFORE", type=click.Path(exists=True))
+@click.argument("after", metavar="AFTER", type=click.Path(exists=True))
+@vip_option("Look at this service only; repeatable.")
+@generation_option()
+@click.option(
+    "--log",
+    "logs",
+    multiple=True,
+    metavar="FILE",
+    type=click.Path(),
+    help="puppetserver.log or HAProxy's log, joined with both; repeatable.",
+)
+@key_log_option("NSS key log, for both; repeatable.")
+@format_option("text", "json")
+@fail_on_option("high", "Severity from which what remains or is new makes the exit status 1.")
+def diff_command(
+    before: str,
+    after: str,
+    vips: tuple[tuple[str, int], ...],
+    generation: Generation,
+    logs: tuple[str, ...],
+    key_logs: tuple[str, ...],
+    form: str,
+    fail_on: str,
+) -> None:
+    """Compare two captures, journals, analyses (JSON) or bundles: what was fixed, what remains, what is new."""
+    from inspector.findings.before_after import before_after
+    from inspector.reports.before_after import before_after_json, before_after_text
+
+    first, second = (_document(CaptureArguments((path,), vips, generation, logs, key_logs)) for path in (before, after))
+    difference = before_after(first, second)
+    if form == "json":
+        sys.stdout.buffer.write(before_after_json(difference))
+    else:
+        click.echo(before_after_text(difference, first, second), nl=False)
+    worst = difference.worst()
+    if worst is not None and is_at_least(worst, fail_on):
+        raise SystemExit(FINDINGS)
+
+
+def _document(arguments: CaptureArguments) -> Document:
+    """The analysis of a capture or journal, or one that was written as JSON. Raises UsageError and UnreadableError."""
+    from inspector.bundle.manifest import NAME
+    from inspector.capture.inputs import is_pipe
+    from inspector.reports.json_stream import read_json
+    from inspector.text.safe import path_text
+
+    [path] = arguments.files
+    if is_pipe(path):
+        raise UsageError(f"{path}: a pipe, which can be read only once", "write it to a file first")
+    if os.path.isfile(os.path.join(path, NAME)):
+        path = os.path.join(path, "analysis.json")
+    try:
+        with open(path, "rb") as file:
+            is_json = not os.path.isdir(path) and file.read(64).lstrip()[:1] == b"{"
+    except IsADirectoryError:
+        is_json = False
+    except OSError as error:
+        raise UsageError(f"{path_text(path)}: {error.strerror or error}") from None
+    return read_json(path) if is_json else analysis_of(arguments).document

@@ -1,0 +1,158 @@
+"""``open`` and ``demo``: captures in the terminal app."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+
+from inspector.cli.analyze import print_analysis
+from inspector.cli.captures import CaptureArguments, analysis_of, story_options
+from inspector.cli.options import ascii_option, settings_option
+from inspector.errors import UsageError
+from inspector.tui import AREAS
+
+
+class Opening(NamedTuple):
+    """What the app begins with. ``sort``: the name of a column, with ``-`` before it for the largest first."""
+
+    area: str = ""
+    expression: str = ""
+    sort: str = ""
+    is_followed: bool = False
+
+
+@click.command("open")
+@story_options
+@click.option("--area", type=click.Choice(AREAS), help="The area to begin with.")
+@click.option(
+    "-Y",
+    "--filter",
+    "expression",
+    metavar="EXPRESSION",
+    default="",
+    help="Begin with this filter on the connections. See docs/reference/filters.md.",
+)
+@click.option(
+    "--sort",
+    metavar="COLUMN",
+    default="",
+    help="Begin with the connections sorted by this column; -COLUMN for the largest first.",
+)
+@click.option("--follow", is_flag=True, help="Show a journal as it grows, written by a running watch or live.")
+@ascii_option
+@settings_option
+def open_command(
+    arguments: CaptureArguments,
+    area: str | None,
+    expression: str,
+    sort: str,
+    follow: bool,
+    ascii_wanted: bool,
+    settings: str | None,
+) -> None:
+    """Open captures, or a journal, in the terminal app."""
+    if follow and len(arguments.files) != 1:
+        raise UsageError("--follow shows one journal")
+    if expression:
+        from inspector.query.language import compile_filter
+
+        compile_filter(expression)
+    area = area or ("connections" if expression or sort else "")
+    _open(arguments, Opening(area, expression, sort, follow), ascii_wanted, settings)
+
+
+@click.command("demo")
+@ascii_option
+@settings_option
+def demo_command(ascii_wanted: bool, settings: str | None) -> None:
+    """Open the bundled recording of a real Puppet Server; print its text analysis where there is no terminal."""
+    capture, *logs = demo_files()
+    arguments = CaptureArguments((str(capture),), logs=tuple(map(str, logs)))
+    if sys.stdout.isatty() and sys.stdin.isatty():
+        _open(arguments, Opening(), ascii_wanted, settings)
+        return
+    print_analysis(analysis_of(arguments))
+
+
+def demo_files() -> list[Path]:
+    """The bundled capture, then the logs beside it: in the package, or in ``captures/`` of a clone."""
+    names = [f"puppet-session-ids.{what}.gz" for what in ("pcap", "puppetserver.log", "haproxy.log")]
+    packaged = Path(__file__).parent.parent / "demo"
+    folder = packaged if (packaged / names[0]).exists() else Path(__file__).parent.parent.parent / "captures"
+    return [folder / name for name in names]
+
+
+def _open(arguments: CaptureArguments, opening: Opening, ascii_wanted: bool, settings_path: str | None) -> None:
+    if not sys.stdout.isatty():
+        raise UsageError("standard output is no terminal", "inspector analyze prints the same analysis")
+    from inspector.capture.files import Story
+    from inspector.capture.inputs import is_journal
+
+    files, options, secrets = arguments.files, arguments.options(), arguments.secrets()
+    if "-" not in files:
+        captures = [path for path in files if not is_journal(path)]
+        if captures:
+            Story(captures)  # what cannot be read is said before the screen changes
+    elif not _capture_from_input():
+        raise UsageError(
+            "standard input is the capture and there is no terminal to read keys from",
+            "inspector analyze - prints the analysis",
+        )
+    from inspector.settings import load
+    from inspector.tui.loading import Loading
+
+    settings = load(settings_path)
+    loading: Loading
+    if opening.is_followed:
+        from inspector.tui.listening import Following
+
+        loading = Following(files, options, settings)
+    else:
+        loading = Loading(files, options, settings, secrets)
+    loading.start()  # reads while the app is imported
+    from inspector.tui.app import InspectorApp
+    from inspector.tui.app_state import View
+
+    app = InspectorApp(
+        paths=files,
+        options=options,
+        settings=settings,
+        view=View(opening.area, opening.expression, opening.sort),
+        ascii_wanted=ascii_wanted,
+        loading=loading,
+        secret_inputs=secrets,
+    )
+    status = app.run()
+    if app.problem:
+        raise UsageError(app.problem)
+    raise SystemExit(status or 0)
+
+
+def _capture_from_input() -> bool:
+    """Read the capture from standard input and the keys from the terminal; False where there is no terminal."""
+    import io
+
+    from inspector.capture import files
+
+    capture = keys_from_terminal()
+    if capture is not None:
+        files.standard_input = io.BufferedReader(io.FileIO(capture, "rb"), 1 << 20)
+    return capture is not None
+
+
+def keys_from_terminal() -> int | None:
+    """Move what is on standard input to another descriptor, and the terminal to standard input; None where there is no
+    terminal.
+    """
+    try:
+        terminal = os.open("/dev/tty", os.O_RDWR)
+    except OSError:
+        return None
+    moved = os.dup(0)
+    os.dup2(terminal, 0)
+    os.close(terminal)
+    return moved

@@ -1,0 +1,108 @@
+"""What several commands take, and how what click hands over becomes typed: one value for the options that belong
+together.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any
+
+import click
+
+from inspector.text.hostport import parsed
+
+Command = Callable[..., None]
+Decorator = Callable[[Command], Command]
+
+SEVERITIES = ("high", "medium", "low", "info", "never")
+
+
+def is_at_least(severity: str, fail_on: str) -> bool:
+    """Whether a finding is as severe as ``--fail-on`` says."""
+    return fail_on != "never" and SEVERITIES.index(severity) <= SEVERITIES.index(fail_on)
+
+
+def gathered(kind: type[Any], decorators: Sequence[Decorator]) -> Decorator:
+    """Options that a command takes as one argument, an instance of ``kind``: a dataclass with a field of each one's
+    name. Where several are gathered they come first, in the order of the decorators.
+    """
+    names = [field.name for field in dataclasses.fields(kind)]
+
+    def decorate(command: Command) -> Command:
+        @wraps(command)
+        def called(*before: object, **values: Any) -> None:  # by their names, as click hands them over
+            command(*before, kind(**{name: values.pop(name) for name in names}), **values)
+
+        decorated: Command = called
+        for decorator in reversed(decorators):
+            decorated = decorator(decorated)
+        return decorated
+
+    return decorate
+
+
+def vip_option(text: str) -> Decorator:
+    """``--vip`` as hosts and ports; UsageError is raised where one is none."""
+
+    def hosts_and_ports(
+        context: click.Context, option: click.Parameter, values: tuple[str, ...]
+    ) -> tuple[tuple[str, int], ...]:
+        return tuple(parsed(value) for value in values)
+
+    return click.option("--vip", "vips", multiple=True, callback=hosts_and_ports, metavar="HOST:PORT", help=text)
+
+
+def generation_option(text: str = "Which identity rule: first is before 8u60 and 7u85.") -> Decorator:
+    """``--jdk-generation``."""
+    return click.option(
+        "--jdk-generation",
+        "generation",
+        type=click.Choice(["current", "first"]),
+        default="current",
+        show_default=True,
+        help=text,
+    )
+
+
+def key_log_option(text: str) -> Decorator:
+    """``--keylog``, of files that are there."""
+    return click.option(
+        "--keylog",
+        "key_logs",
+        multiple=True,
+        metavar="FILE",
+        type=click.Path(exists=True, dir_okay=False),
+        help=text,
+    )
+
+
+def format_option(*formats: str) -> Decorator:
+    """``-T``; text is the default."""
+    return click.option(
+        "-T",
+        "--format",
+        "form",
+        type=click.Choice(formats),
+        default="text",
+        show_default=True,
+        help="What to print.",
+    )
+
+
+def fail_on_option(default: str, text: str) -> Decorator:
+    """``--fail-on``."""
+    return click.option("--fail-on", type=click.Choice(SEVERITIES), default=default, show_default=True, help=text)
+
+
+ascii_option: Decorator = click.option(
+    "--ascii", "ascii_wanted", is_flag=True, help="Show ASCII only; the default where the locale is not UTF-8."
+)
+
+settings_option: Decorator = click.option(
+    "--settings",
+    metavar="FILE",
+    type=click.Path(dir_okay=False),
+    help="Settings in TOML; by default ~/.config/inspector/settings.toml, if there. See docs/reference/settings.md.",
+)

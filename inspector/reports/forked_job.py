@@ -1,0 +1,99 @@
+"""Something worked out by another core: a copy of this process (fork(2)) writes it into memory that both share, while
+this one goes on.
+
+The copy sees everything as it was when it began, so nothing is handed over but what it writes; memory that it does not
+change is not copied. It is only for a process with one thread: locks that another one holds would never be let go.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Callable
+from typing import BinaryIO
+
+Write = Callable[[BinaryIO], object]
+
+COPY_BYTES = 1 << 20
+
+
+class ForkedJob:
+    """``output``: what it has written, to be read once it is over."""
+
+    def __init__(self, write: Write, nice: int = 0) -> None:
+        """Begin. ``nice``: how far the copy stands back, as in nice(2). Raises OSError where there can be no further
+        process.
+        """
+        self.output: BinaryIO = (
+            os.fdopen(os.memfd_create("inspector"), "w+b") if hasattr(os, "memfd_create") else tempfile.TemporaryFile()  # noqa: SIM115 - open until it is read
+        )
+        self._status: int | None = None
+        try:
+            self._process = os.fork()
+        except OSError:
+            self.output.close()
+            raise
+        if not self._process:
+            _work(write, self.output, nice)
+
+    @staticmethod
+    def is_worthwhile() -> bool:
+        """Whether this system can copy a process, has memory to share, and more than one core."""
+        return hasattr(os, "fork") and hasattr(os, "memfd_create") and len(os.sched_getaffinity(0)) > 1
+
+    def is_running(self) -> bool:
+        """Whether it is not over yet; does not wait."""
+        return self._status is None and not self._wait(os.WNOHANG)
+
+    def has_succeeded(self) -> bool:
+        """Wait for the end; whether all was written."""
+        while self._status is None:
+            self._wait(0)
+        return self._status == 0
+
+    def _wait(self, options: int) -> bool:
+        try:
+            process, status = os.waitpid(self._process, options)
+        except ChildProcessError:  # somebody else waited for it: how it ended is not known
+            process, status = self._process, -1
+        if process:
+            self._status = status
+        return bool(process)
+
+    def append_to(self, out: BinaryIO, skip: int = 0) -> None:
+        """Append what was written, but for its first bytes; in the kernel where that can. ``output`` is closed."""
+        with self.output as source:
+            end = source.seek(0, os.SEEK_END)
+            try:
+                out.flush()
+                target = out.fileno()
+                while skip < end:
+                    skip += os.sendfile(target, source.fileno(), skip, end - skip)
+            except OSError:  # no file of the kernel's, or one that does not take this
+                source.seek(skip)
+                shutil.copyfileobj(source, out, COPY_BYTES)
+
+    def drop(self) -> None:
+        """Nobody wants it any more."""
+        if self.is_running():
+            with contextlib.suppress(OSError):
+                os.kill(self._process, signal.SIGKILL)
+            self.has_succeeded()
+        self.output.close()
+
+
+def _work(write: Write, output: BinaryIO, nice: int) -> None:
+    """In the copy: it leaves without a look at anything that it shares with the first."""
+    status = 1
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+        os.nice(nice)
+        write(output)
+        output.flush()
+        status = 0
+    finally:
+        os._exit(status)

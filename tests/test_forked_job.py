@@ -1,0 +1,101 @@
+"""Work in a copy of the process: what it wrote, what it takes with it, and that it leaves nothing behind."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import time
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+
+from inspector.reports.forked_job import ForkedJob
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="Linux only")
+
+
+def over(job: ForkedJob) -> ForkedJob:
+    until = time.monotonic() + 30
+    while job.is_running():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    return job
+
+
+def test_what_is_written_is_there_when_it_is_over() -> None:
+    """Far more than a pipe would hold, without anybody who reads meanwhile."""
+    job = over(ForkedJob(lambda out: out.write(b"x" * (8 << 20))))
+    assert job.has_succeeded()
+    job.output.seek(0)
+    assert len(job.output.read()) == 8 << 20
+    job.drop()
+    assert job.output.closed
+
+
+@pytest.mark.parametrize("skip", [0, 1])
+def test_it_is_appended_to_files_and_to_memory(tmp_path: Path, skip: int) -> None:
+    memory = io.BytesIO(b"before")
+    memory.seek(0, io.SEEK_END)
+    with open(tmp_path / "out", "wb") as file:
+        file.write(b"before")
+        for out in (memory, file):
+            job = ForkedJob(lambda target: target.write(b",after"))
+            assert job.has_succeeded()
+            job.append_to(out, skip)
+    assert memory.getvalue() == (tmp_path / "out").read_bytes() == b"before" + b",after"[skip:]
+
+
+def raises(out: BinaryIO) -> None:
+    out.write(b"half")
+    raise RuntimeError
+
+
+def dies(out: BinaryIO) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("work", [raises, dies])
+def test_a_copy_that_fails_says_so(work: object, capfd: pytest.CaptureFixture[str]) -> None:
+    assert callable(work)
+    job = over(ForkedJob(work))
+    assert not job.has_succeeded()
+    job.drop()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_what_nobody_wants_ends() -> None:
+    job = ForkedJob(lambda out: time.sleep(600), nice=5)
+    assert job.is_running()
+    job.drop()
+    with pytest.raises(ChildProcessError):
+        os.waitpid(job._process, os.WNOHANG)
+
+
+def test_whom_somebody_else_waited_for_has_not_succeeded() -> None:
+    job = ForkedJob(lambda out: None)
+    os.waitpid(job._process, 0)
+    assert not job.is_running()
+    assert not job.has_succeeded()
+    job.drop()
+
+
+def begins_and_stays(out: BinaryIO) -> None:
+    out.write(b".")
+    out.flush()
+    time.sleep(600)
+
+
+def test_the_copy_ends_by_signals_as_any_process_does() -> None:
+    before = signal.signal(signal.SIGTERM, lambda number, frame: None)
+    try:
+        job = ForkedJob(begins_and_stays)
+        until = time.monotonic() + 30
+        while not os.fstat(job.output.fileno()).st_size and time.monotonic() < until:
+            time.sleep(0.01)
+        os.kill(job._process, signal.SIGTERM)
+        assert not over(job).has_succeeded()
+        job.drop()
+    finally:
+        signal.signal(signal.SIGTERM, before)
