@@ -22,6 +22,7 @@ from inspector.errors.captures import CaptureDamage, InputUnreadable
 from inspector.errors.decryption import NotDecrypted
 from inspector.errors.secrets import SecretsProblem
 from inspector.logs.entries import LogFacts
+from inspector.tls.history import ENCRYPTED, Letter
 from inspector.tls.shapes import AnswerShape, HelloShape
 
 FRAME_BITS = 40
@@ -268,20 +269,27 @@ class ConnectionFacts(Struct, gc=False, array_like=True):
         return [
             e
             for e in unpack_events(self.events)
-            if e.from_client == from_client and e.letter in "fil" and not e.decrypted
+            if e.from_client == from_client and e.letter in ENCRYPTED and not e.decrypted
         ]
 
 
-CLIENT_BITS = {"C": C_HELLO, "X": C_CERTIFICATE, "G": C_KEY_EXCHANGE, "Y": C_VERIFY, "I": C_CHANGE, "f": C_SEALED}
-SERVER_BITS = {
-    "S": S_HELLO,
-    "X": S_CERTIFICATE,
-    "K": S_KEY_EXCHANGE,
-    "R": S_REQUEST,
-    "N": S_DONE,
-    "T": S_TICKET,
-    "I": S_CHANGE,
-    "f": S_SEALED,
+CLIENT_BITS: dict[str, int] = {
+    Letter.CLIENT_HELLO: C_HELLO,
+    Letter.CERTIFICATE: C_CERTIFICATE,
+    Letter.CLIENT_KEY_EXCHANGE: C_KEY_EXCHANGE,
+    Letter.CERTIFICATE_VERIFY: C_VERIFY,
+    Letter.CHANGE_CIPHER_SPEC: C_CHANGE,
+    Letter.ENCRYPTED_HANDSHAKE: C_SEALED,
+}
+SERVER_BITS: dict[str, int] = {
+    Letter.SERVER_HELLO: S_HELLO,
+    Letter.CERTIFICATE: S_CERTIFICATE,
+    Letter.SERVER_KEY_EXCHANGE: S_KEY_EXCHANGE,
+    Letter.CERTIFICATE_REQUEST: S_REQUEST,
+    Letter.SERVER_HELLO_DONE: S_DONE,
+    Letter.NEW_SESSION_TICKET: S_TICKET,
+    Letter.CHANGE_CIPHER_SPEC: S_CHANGE,
+    Letter.ENCRYPTED_HANDSHAKE: S_SEALED,
 }
 
 

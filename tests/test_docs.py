@@ -19,6 +19,7 @@ from inspector.cli.captures import CaptureArguments
 from inspector.cli.commands import cli
 from inspector.cli.open import demo_files
 from inspector.tls import handshake
+from inspector.tls.history import NAMES
 from inspector.tui.app import InspectorApp
 from inspector.wire.encapsulations import Space
 from inspector.wire.protocols import GRE
@@ -34,16 +35,7 @@ COLUMNS, CELL = 119, 160
 """The longest line of a page, and of a cell: a row of a table cannot be broken."""
 KINDS = {"tutorial", "how-to", "reference", "explanation"}
 STATES = REFERENCE / "handshake-states.md"
-LETTERS = {
-    **handshake.NAMES,
-    "H": "HelloRequest",
-    "J": "HelloRetryRequest",
-    "A": "SupplementalData",
-    "R": "CertificateRequest",
-    "T": "NewSessionTicket",
-    "U": "CertificateStatus",
-    "Y": "CertificateVerify",
-}
+LETTERS = NAMES
 
 
 def diagram(table: dict[str, dict[str, str]]) -> str:

@@ -43,7 +43,7 @@ LAYERS: dict[str, set[str]] = {
     },
     "bundle": {
         *("capture", "document", "errors", "extract", "facts", "findings", "logs", "packets", "redaction", "reports"),
-        *("secrets", "text", "tracking"),
+        *("secrets", "text", "tls", "tracking"),
     },
     "tui": {
         *("bundle", "capture", "document", "errors", "extract", "facts", "findings", "live", "packets", "query"),

@@ -7,6 +7,7 @@ from statistics import median
 from typing import NamedTuple
 
 from inspector.facts import unpack_events
+from inspector.tls.history import Letter
 from inspector.tracking.observed import Observed
 from inspector.tracking.sessions import is_tls13
 
@@ -54,10 +55,11 @@ def _lasted(observed: Observed) -> int | None:
     client_leg = observed.client_leg
     events = unpack_events(client_leg.events)
     if is_tls13(client_leg.handshake):
-        done = next((e.ns for e in events if e.letter == "D" and e.from_client), None)
+        done = next((e.ns for e in events if e.letter == Letter.APPLICATION_DATA and e.from_client), None)
     else:
         firsts = [
-            next((e.ns for e in events if e.letter == "f" and e.from_client is side), None) for side in (True, False)
+            next((e.ns for e in events if e.letter == Letter.ENCRYPTED_HANDSHAKE and e.from_client is side), None)
+            for side in (True, False)
         ]
         done = max((ns for ns in firsts if ns is not None), default=None) if None not in firsts else None
     return done - observed.hello_ns if done is not None and done >= observed.hello_ns else None

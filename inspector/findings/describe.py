@@ -12,16 +12,16 @@ from inspector.findings.from_logs import lines_of
 from inspector.findings.inside import ended, studied
 from inspector.findings.wording import worded
 from inspector.text.times import rfc3339
+from inspector.tls.history import IN_HISTORY
 from inspector.tls.registry import alert_name, cipher_name, is_grease, version_name
 from inspector.tls.shapes import AnswerShape, HelloShape
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import ip_text
 from inspector.tracking.sessions import Kind
 
-HISTORY = "HCSVTEJOXKRNYGFWUAPMIZL"
 LETTER = [
-    [chr(code).lower() if chr(code) in HISTORY else "" for code in range(256)],
-    [chr(code) if chr(code) in HISTORY else "" for code in range(256)],
+    [chr(code).lower() if chr(code) in IN_HISTORY else "" for code in range(256)],
+    [chr(code) if chr(code) in IN_HISTORY else "" for code in range(256)],
 ]
 NO_SESSION = doc.SessionFields(None, None, None, None, None, None)
 NOT_SEEN = doc.Negotiated(None, None)

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from inspector import bounds
 from inspector.facts import Event
 from inspector.packets.held import LANE_BYTES, HeldFlow, HeldFrame
+from inspector.tls.history import Letter
 from inspector.tls.preamble import find_hello, sslv2_hello_length
 from inspector.tls.types import APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE, ContentType
 from inspector.wire.segments import SYN
@@ -160,8 +161,8 @@ def _decrypted(lane: StreamImage, events: Sequence[Event], from_client: bool) ->
     """
     sizes: dict[int, list[int]] = {}
     for event in events:
-        if event.decrypted and event.from_client == from_client and event.letter != "D":
-            sizes.setdefault(event.ns, []).append(ALERT_BYTES if event.letter == "L" else event.size)
+        if event.decrypted and event.from_client == from_client and event.letter != Letter.APPLICATION_DATA:
+            sizes.setdefault(event.ns, []).append(ALERT_BYTES if event.letter == Letter.ALERT else event.size)
     spans = []
     for record in lane.records:
         lengths = sizes.get(record.ns)

@@ -11,6 +11,7 @@ from inspector.extract.engine import Engine
 from inspector.extract.stretch import supplied
 from inspector.facts import FRAME_BITS, ConnectionFacts
 from inspector.packets.reread import end_number, flow_of, frames_of, story_again
+from inspector.tls.history import Letter
 from inspector.tls.messages import with_header
 from inspector.tls.records import Mark, RecordReader
 from inspector.tls.tree import Node, alert_tree, handshake_tree
@@ -137,12 +138,12 @@ class _Gathered(ConnectionAssembly):
     def change_cipher_spec(self, lane: int, mark: Mark) -> None:
         """From here on the direction is encrypted."""
         super().change_cipher_spec(lane, mark)
-        self._add("I", lane, mark, b"\x01", CHANGE)
+        self._add(Letter.CHANGE_CIPHER_SPEC, lane, mark, b"\x01", CHANGE)
 
     def unsealed_change(self, lane: int, mark: Mark) -> None:
         """From here on the direction is encrypted with other keys."""
         super().unsealed_change(lane, mark)
-        self._add("I", lane, mark, b"\x01", CHANGE, decrypted=True)
+        self._add(Letter.CHANGE_CIPHER_SPEC, lane, mark, b"\x01", CHANGE, decrypted=True)
 
     def alert(self, lane: int, level: int, code: int, mark: Mark) -> None:
         """An alert in clear."""
@@ -173,7 +174,7 @@ class _Gathered(ConnectionAssembly):
     def application_data(self, lane: int, length: int, mark: Mark) -> None:
         """Only the first of each direction is kept, as on the ladder."""
         super().application_data(lane, length, mark)
-        if not any(m.letter == "D" and m.from_client == (lane == 0) for m in self.messages):
+        if not any(m.letter == Letter.APPLICATION_DATA and m.from_client == (lane == 0) for m in self.messages):
             self._add(
                 "D",
                 lane,

@@ -14,37 +14,10 @@ from inspector.logs.entries import LogFacts
 from inspector.reports.overview import common_name
 from inspector.text.safe import safe_text
 from inspector.text.times import clock, moment, span
+from inspector.tls.history import ALERTS, CLOSES, ENCRYPTED, NAMES, Letter
 from inspector.tls.registry import alert_name
 from inspector.tracking.observed import Observed
 from inspector.tracking.sessions import is_tls13
-
-NAMES = {
-    "H": "HelloRequest",
-    "C": "ClientHello",
-    "S": "ServerHello",
-    "T": "NewSessionTicket",
-    "J": "HelloRetryRequest",
-    "X": "Certificate",
-    "K": "ServerKeyExchange",
-    "R": "CertificateRequest",
-    "N": "ServerHelloDone",
-    "Y": "CertificateVerify",
-    "G": "ClientKeyExchange",
-    "U": "CertificateStatus",
-    "E": "EndOfEarlyData",
-    "O": "EncryptedExtensions",
-    "F": "Finished",
-    "P": "KeyUpdate",
-    "I": "ChangeCipherSpec",
-    "f": "Finished (encrypted)",
-    "i": "ChangeCipherSpec (encrypted)",
-    "l": "alert (encrypted)",
-    "D": "application data",
-    "s": "SYN",
-    ".": "FIN",
-    "!": "RST",
-}
-QUIET = frozenset("s")
 
 
 class Rung(NamedTuple):
@@ -205,12 +178,12 @@ def rungs(analysis: Analysis, observed: Observed) -> list[Rung]:
 def _shown(leg: ConnectionFacts) -> list[Event]:
     """Events that a person sees: in place of encrypted records that were opened, what was in them."""
     left = {True: leg.from_client.opened, False: leg.from_server.opened}
-    hidden = "D" if is_tls13(leg.handshake) else "fil"
+    hidden = {Letter.APPLICATION_DATA} if is_tls13(leg.handshake) else ENCRYPTED
     shown: list[Event] = []
     for event in unpack_events(leg.events):
         if not event.decrypted and event.letter in hidden and left[event.from_client]:
             left[event.from_client] -= 1
-        elif event.letter not in QUIET:
+        elif event.letter != Letter.SYN:
             shown.append(event)
     return shown
 
@@ -259,8 +232,8 @@ def _leg_rungs(
         is_apart = last is not None and (
             event.from_client != last.from_client
             or event.decrypted != last.decrypted
-            or event.letter in ".!LlD"
-            or last.letter in ".!LlD"
+            or event.letter in CLOSES | ALERTS | {Letter.APPLICATION_DATA}
+            or last.letter in CLOSES | ALERTS | {Letter.APPLICATION_DATA}
         )
         if is_apart or (last is not None and (event.ns, event.frame) in begins and last.frame != event.frame):
             listed.append(_rung(analysis, observed, leg, index, group, start))
@@ -281,10 +254,18 @@ def _rung(
     capture = first.frame >> FRAME_BITS
     if len(analysis.document.captures) > 1:
         frame = f"{capture}:{frame}"
-    hidden = {event.letter for event in group} <= {"f", "i", "l", "D"}
-    visibility = "decrypted" if first.decrypted and first.letter != "D" else "encrypted" if hidden else "clear"
-    bad = any(e.letter == "L" and any(a.frame == e.frame and a.level == 2 for a in client_leg.alerts) for e in group)
-    gave_up = observed.gave_up and first.from_client and first.letter in ".!"
+    hidden = {event.letter for event in group} <= ENCRYPTED | {Letter.APPLICATION_DATA}
+    visibility = (
+        "decrypted"
+        if first.decrypted and first.letter != Letter.APPLICATION_DATA
+        else "encrypted"
+        if hidden
+        else "clear"
+    )
+    bad = any(
+        e.letter == Letter.ALERT and any(a.frame == e.frame and a.level == 2 for a in client_leg.alerts) for e in group
+    )
+    gave_up = observed.gave_up and first.from_client and first.letter in CLOSES
     text = ", ".join(f"{count} × {word}" if (count := len(list(same))) > 1 else word for word, same in groupby(texts))
     if gave_up and observed.fatal_alert is None:
         text = f"✖ {text}  no ClientKeyExchange, no alert"
@@ -298,7 +279,7 @@ def _rung(
         ns=last.ns,
         visibility=visibility,
         bad=bad or gave_up,
-        size=sum(e.size for e in group if e.letter != "L"),
+        size=sum(e.size for e in group if e.letter != Letter.ALERT),
         events=tuple(group),
         leg=leg,
         offset_ns=first.ns - start,
@@ -308,24 +289,24 @@ def _rung(
 def _event_text(analysis: Analysis, observed: Observed, client_leg: ConnectionFacts, event: Event) -> str:
     handshake = _handshake_of(client_leg, event)
     name = NAMES.get(event.letter, "handshake message")
-    if event.letter == "C":
+    if event.letter == Letter.CLIENT_HELLO:
         if handshake.offered_ticket:
             return f"{name} offers ticket {handshake.offered_ticket.hex()[:8]}"
         if handshake.offered_id and (handshake is not client_leg.handshake or observed.entry.session is not None):
             return f"{name} offers {handshake.offered_id.hex()[:8]}"
         return f"{name} offers nothing known"
-    if event.letter == "S" and handshake.answered_id:
+    if event.letter == Letter.SERVER_HELLO and handshake.answered_id:
         return f"{name} {handshake.answered_id.hex()[:8]}"
     chain = handshake.client_chain if event.from_client else handshake.chain
-    if event.letter == "X" and chain and (event.decrypted or not event.from_client):
+    if event.letter == Letter.CERTIFICATE and chain and (event.decrypted or not event.from_client):
         certificate = analysis.case.certificates.get(chain[0])
         return f"{name} {certificate.common_name if certificate else chain[0].hex()[:12]}"
-    if event.letter == "L":
+    if event.letter == Letter.ALERT:
         alert = next((a for a in client_leg.alerts if a.frame == event.frame and a.code == event.size), None)
         level = "fatal" if alert and alert.level == 2 else "warning"
         return f"alert {level} {alert_name(event.size)} ({event.size})"
-    if event.letter == "f" and any(
-        e.letter == "f" and e.from_client == event.from_client and e.ns < event.ns
+    if event.letter == Letter.ENCRYPTED_HANDSHAKE and any(
+        e.letter == Letter.ENCRYPTED_HANDSHAKE and e.from_client == event.from_client and e.ns < event.ns
         for e in unpack_events(client_leg.events)
     ):
         return "handshake (encrypted)"

@@ -10,45 +10,48 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from inspector.tls.history import HANDSHAKE, NAMES, Letter
+
 CLIENT: dict[str, dict[str, str]] = {
-    "start": {"C": "offered"},
-    "offered": {"C": "offered", "X": "certified", "G": "keyed", "I": "changed"},
-    "certified": {"G": "keyed"},
-    "keyed": {"Y": "verified", "I": "changed"},
-    "verified": {"I": "changed"},
-    "changed": {"C": "offered"},
+    "start": {Letter.CLIENT_HELLO: "offered"},
+    "offered": {
+        Letter.CLIENT_HELLO: "offered",
+        Letter.CERTIFICATE: "certified",
+        Letter.CLIENT_KEY_EXCHANGE: "keyed",
+        Letter.CHANGE_CIPHER_SPEC: "changed",
+    },
+    "certified": {Letter.CLIENT_KEY_EXCHANGE: "keyed"},
+    "keyed": {Letter.CERTIFICATE_VERIFY: "verified", Letter.CHANGE_CIPHER_SPEC: "changed"},
+    "verified": {Letter.CHANGE_CIPHER_SPEC: "changed"},
+    "changed": {Letter.CLIENT_HELLO: "offered"},
 }
 
 SERVER: dict[str, dict[str, str]] = {
-    "start": {"H": "start", "S": "answered", "J": "retried"},
-    "retried": {"I": "retried", "S": "answered"},
+    "start": {Letter.HELLO_REQUEST: "start", Letter.SERVER_HELLO: "answered", Letter.HELLO_RETRY_REQUEST: "retried"},
+    "retried": {Letter.CHANGE_CIPHER_SPEC: "retried", Letter.SERVER_HELLO: "answered"},
     "answered": {
-        "A": "answered",
-        "X": "certified",
-        "K": "keyed",
-        "R": "requested",
-        "N": "done",
-        "T": "ticketed",
-        "I": "changed",
+        Letter.SUPPLEMENTAL_DATA: "answered",
+        Letter.CERTIFICATE: "certified",
+        Letter.SERVER_KEY_EXCHANGE: "keyed",
+        Letter.CERTIFICATE_REQUEST: "requested",
+        Letter.SERVER_HELLO_DONE: "done",
+        Letter.NEW_SESSION_TICKET: "ticketed",
+        Letter.CHANGE_CIPHER_SPEC: "changed",
     },
-    "certified": {"U": "certified", "K": "keyed", "R": "requested", "N": "done"},
-    "keyed": {"R": "requested", "N": "done"},
-    "requested": {"N": "done"},
-    "done": {"T": "ticketed", "I": "changed"},
-    "ticketed": {"I": "changed"},
-    "changed": {"H": "changed", "S": "answered"},
+    "certified": {
+        Letter.CERTIFICATE_STATUS: "certified",
+        Letter.SERVER_KEY_EXCHANGE: "keyed",
+        Letter.CERTIFICATE_REQUEST: "requested",
+        Letter.SERVER_HELLO_DONE: "done",
+    },
+    "keyed": {Letter.CERTIFICATE_REQUEST: "requested", Letter.SERVER_HELLO_DONE: "done"},
+    "requested": {Letter.SERVER_HELLO_DONE: "done"},
+    "done": {Letter.NEW_SESSION_TICKET: "ticketed", Letter.CHANGE_CIPHER_SPEC: "changed"},
+    "ticketed": {Letter.CHANGE_CIPHER_SPEC: "changed"},
+    "changed": {Letter.HELLO_REQUEST: "changed", Letter.SERVER_HELLO: "answered"},
 }
 
-MESSAGES = frozenset("HCSVTEJOXKRNYGFWUAPMZI")
-NAMES = {
-    "C": "ClientHello",
-    "S": "ServerHello",
-    "X": "Certificate",
-    "K": "ServerKeyExchange",
-    "G": "ClientKeyExchange",
-    "I": "ChangeCipherSpec",
-    "N": "ServerHelloDone",
-}
+JUDGED = HANDSHAKE | {Letter.CHANGE_CIPHER_SPEC}
 
 
 @lru_cache(maxsize=4096)
@@ -62,7 +65,7 @@ def unexpected(letters: bytes, sides: bytes) -> tuple[tuple[int, str], ...]:
     out_of_order: list[tuple[int, str]] = []
     for index, (code, side) in enumerate(zip(letters, sides, strict=True)):
         letter = chr(code)
-        if letter not in MESSAGES:
+        if letter not in JUDGED:
             continue
         state = states[side]
         following = (CLIENT if side else SERVER)[state].get(letter)

@@ -15,6 +15,7 @@ from typing import Literal
 
 from inspector import facts
 from inspector.facts import AlertFact, Close, ConnectionFacts, LaneFacts, unpack_events
+from inspector.tls.history import Letter
 from inspector.tls.types import FATAL
 from inspector.tracking.sessions import is_tls13
 
@@ -141,7 +142,10 @@ def delay_of_close(client_leg: ConnectionFacts) -> int | None:
     missing.
     """
     close = first_close(client_leg.from_client)
-    done = next((e.ns for e in unpack_events(client_leg.events) if e.letter == "N" and not e.from_client), None)
+    done = next(
+        (e.ns for e in unpack_events(client_leg.events) if e.letter == Letter.SERVER_HELLO_DONE and not e.from_client),
+        None,
+    )
     if close is None or done is None:
         return None
     return max(0, close[0].ns - done - min(client_leg.rtt or 0, LONGEST_RTT_NS))
@@ -165,7 +169,12 @@ def is_refused(client_leg: ConnectionFacts) -> bool:
         return False
     tail = server.tail
     flight = next(
-        (e.ns for e in unpack_events(client_leg.events) if e.letter == "D" and e.from_client and not e.decrypted), None
+        (
+            e.ns
+            for e in unpack_events(client_leg.events)
+            if e.letter == Letter.APPLICATION_DATA and e.from_client and not e.decrypted
+        ),
+        None,
     )
     if flight is None or not tail.previous_ns <= flight <= tail.ns < flight + REFUSED_WITHIN_NS or not tail.previous_ns:
         return False

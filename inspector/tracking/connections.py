@@ -33,17 +33,37 @@ from inspector.facts import (
 )
 from inspector.tls import messages
 from inspector.tls.handshake import unexpected
+from inspector.tls.history import Letter
 from inspector.tls.preamble import preamble_name
 from inspector.tls.reader import Malformed
 from inspector.tls.records import Mark, Mode, RecordReader
 from inspector.tls.registry import cipher_name, message_name
 from inspector.tls.types import ALERT, CHANGE_CIPHER_SPEC, CLIENT_HELLO, FINISHED, SERVER_HELLO, TLS13, HandshakeType
-from inspector.tracking.reading import FLIGHT, LETTERS, READERS, SPEAKING, CertificateStore, read_beginning, read_offer
+from inspector.tracking.reading import (
+    FLIGHT,
+    LETTERS,
+    READERS,
+    RETRIED,
+    SPEAKING,
+    CertificateStore,
+    read_beginning,
+    read_offer,
+)
 from inspector.tracking.rungs import in_order
 from inspector.tracking.sessions import is_tls13
 
 BEGIN: Mark = (0, 0, 0)
 """Where nothing came before."""
+
+
+UNKNOWN = Letter.UNKNOWN_MESSAGE.byte
+ALERT_BYTE = Letter.ALERT.byte
+APPLICATION_DATA_BYTE = Letter.APPLICATION_DATA.byte
+CHANGE_CIPHER_SPEC_BYTE = Letter.CHANGE_CIPHER_SPEC.byte
+CLIENT_HELLO_BYTE = Letter.CLIENT_HELLO.byte
+ENCRYPTED_ALERT_BYTE = Letter.ENCRYPTED_ALERT.byte
+ENCRYPTED_CHANGE_CIPHER_SPEC_BYTE = Letter.ENCRYPTED_CHANGE_CIPHER_SPEC.byte
+ENCRYPTED_HANDSHAKE_BYTE = Letter.ENCRYPTED_HANDSHAKE.byte
 
 
 class AlertNote(Struct, frozen=True, gc=False):
@@ -185,7 +205,7 @@ class ConnectionAssembly:
     def read(self, lane: int, kind: int, body: bytes, mark: Mark) -> bytes:
         """What a message in clear says that speaks; gives its letter."""
         letter = self._read(self.handshake, lane, kind, body, mark)
-        if kind in (CLIENT_HELLO, SERVER_HELLO) and letter != b"J":
+        if kind in (CLIENT_HELLO, SERVER_HELLO) and letter != RETRIED:
             self._greeted[lane] = True
         return letter
 
@@ -202,7 +222,7 @@ class ConnectionAssembly:
         if kind == CLIENT_HELLO and self.handshake.offer is None:
             self.client_lane = lane
             if read_beginning(self.handshake, body, mark):
-                self.event(lane, b"C", len(body) + 4, mark)
+                self.event(lane, CLIENT_HELLO_BYTE, len(body) + 4, mark)
 
     def missing(self, lane: int) -> None:
         """Bytes of a direction are missing that was in clear."""
@@ -214,7 +234,7 @@ class ConnectionAssembly:
 
     def _read(self, handshake: HandshakeFacts, lane: int, kind: int, body: bytes, mark: Mark) -> bytes:
         """What a message says, into its handshake; gives its letter."""
-        letter = LETTERS.get(kind, b"Z")
+        letter = LETTERS.get(kind, UNKNOWN)
         try:
             if kind == CLIENT_HELLO:
                 self._client_hello(handshake, lane, messages.client_hello(body), mark)
@@ -222,7 +242,7 @@ class ConnectionAssembly:
                 letter = read(handshake, lane == self.client_lane, body, mark, self._store) or letter
                 if kind == SERVER_HELLO:
                     self._server_hello(handshake, lane, letter, mark)
-            elif letter == b"Z":
+            elif letter == UNKNOWN:
                 self.anomaly(lane, "unknown_message", f"a handshake message of type {kind}", mark, "handshake.msg_type")
         except Malformed as problem:
             self.anomaly(
@@ -237,7 +257,7 @@ class ConnectionAssembly:
             self._client_hello(self.handshake, lane, messages.sslv2_client_hello(record), mark)
         except Malformed as problem:
             self.anomaly(lane, "malformed", f"SSLv2 ClientHello: {problem.text}", mark, problem.path)
-        self.event(lane, b"C", len(record), mark)
+        self.event(lane, CLIENT_HELLO_BYTE, len(record), mark)
 
     def _client_hello(self, handshake: HandshakeFacts, lane: int, hello: messages.ClientHello, mark: Mark) -> None:
         """A ClientHello; the second one, behind a HelloRetryRequest, changes nothing."""
@@ -256,7 +276,7 @@ class ConnectionAssembly:
             return
         if handshake.offer is None:
             self.client_lane = 1 - lane
-        if handshake.answer.version >= TLS13 or letter == b"J":
+        if handshake.answer.version >= TLS13 or letter == RETRIED:
             self._readers[lane].is_tls13 = True
         if handshake.answer.problem and handshake.answer_frame == mark[1]:
             text, offset, path = handshake.answer.problem
@@ -265,12 +285,12 @@ class ConnectionAssembly:
     def change_cipher_spec(self, lane: int, mark: Mark) -> None:
         """A ChangeCipherSpec in clear."""
         self.tls = True
-        self.event(lane, b"I", 1, mark)
+        self.event(lane, CHANGE_CIPHER_SPEC_BYTE, 1, mark)
 
     def alert(self, lane: int, level: int, code: int, mark: Mark) -> None:
         """An alert in clear."""
         self.tls = True
-        self.event(lane, b"L", code, mark)
+        self.event(lane, ALERT_BYTE, code, mark)
         if not self.is_full:
             self.alerts.append(AlertNote(lane, level, code, mark))
 
@@ -278,21 +298,21 @@ class ConnectionAssembly:
         """An encrypted record that is not application data."""
         self.tls = True
         if content_type == ALERT:
-            self.event(lane, b"l", length, mark)
+            self.event(lane, ENCRYPTED_ALERT_BYTE, length, mark)
             if not self.is_full:
                 self.alerts.append(
                     AlertNote(lane, None, None, mark) if len(head) < 2 else AlertNote(lane, -head[0], head[1], mark)
                 )
         elif content_type == CHANGE_CIPHER_SPEC:
-            self.event(lane, b"i", length, mark)
+            self.event(lane, ENCRYPTED_CHANGE_CIPHER_SPEC_BYTE, length, mark)
         else:
-            self.event(lane, b"f", length, mark)
+            self.event(lane, ENCRYPTED_HANDSHAKE_BYTE, length, mark)
 
     def application_data(self, lane: int, length: int, mark: Mark) -> None:
         """A record of type application data; in TLS 1.3 that is every encrypted record."""
         if not self._applications[lane]:
             self.tls = True
-            self.event(lane, b"D", length, mark)
+            self.event(lane, APPLICATION_DATA_BYTE, length, mark)
         self._applications[lane] += 1
         self._sizes[lane] += length
         self._tails[lane] = (length, mark, self._tails[lane][1])
@@ -343,11 +363,11 @@ class ConnectionAssembly:
         number = self._rounds[lane]
         if 0 < number < len(self.handshakes):
             self.handshakes[number].messages |= (CLIENT_BITS if lane == self.client_lane else SERVER_BITS)["I"]
-        self.event(lane, decrypted_letter(b"I"), 1, mark)
+        self.event(lane, decrypted_letter(CHANGE_CIPHER_SPEC_BYTE), 1, mark)
 
     def unsealed_alert(self, lane: int, level: int, code: int, mark: Mark) -> None:
         """An alert that was decrypted."""
-        self.event(lane, decrypted_letter(b"L"), code, mark)
+        self.event(lane, decrypted_letter(ALERT_BYTE), code, mark)
         known = AlertNote(lane, level, code, mark, True)
         for index, alert in enumerate(self.alerts):
             if (
@@ -363,7 +383,7 @@ class ConnectionAssembly:
 
     def unsealed_data(self, lane: int, length: int, mark: Mark) -> None:
         """TLS 1.3: the first record that holds application data."""
-        self.event(lane, decrypted_letter(b"D"), length, mark)
+        self.event(lane, decrypted_letter(APPLICATION_DATA_BYTE), length, mark)
 
     def is_flowing(self) -> bool:
         """Whether both sides have sent records of type application data: in TLS 1.3 the handshake is done then."""

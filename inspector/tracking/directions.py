@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from inspector import facts
 from inspector.facts import ConnectionFacts, Event, unpack_events
+from inspector.tls.history import Letter
 from inspector.tls.types import TLS13
 from inspector.tracking.vantage import Vantage, Vantages
 
@@ -86,21 +87,25 @@ def _quickest(connection: ConnectionFacts) -> tuple[int | None, int | None]:
     for event in unpack_events(connection.events):
         if not event.decrypted:
             first.setdefault((event.letter, event.from_client), event)
-    servers = _between(first, ("s", True), ("s", False)) + _between(first, ("C", True), ("S", False))
-    clients = _between(first, ("s", False), ("C", True)) + _between(first, ("N", False), ("G", True))
+    servers = _between(first, ("s", True), ("s", False)) + _between(
+        first, (Letter.CLIENT_HELLO, True), (Letter.SERVER_HELLO, False)
+    )
+    clients = _between(first, ("s", False), (Letter.CLIENT_HELLO, True)) + _between(
+        first, (Letter.SERVER_HELLO_DONE, False), (Letter.CLIENT_KEY_EXCHANGE, True)
+    )
     messages = connection.handshake.messages
     if messages & facts.S_DONE:
         servers += (
-            _between(first, ("I", True), ("I", False))
+            _between(first, (Letter.CHANGE_CIPHER_SPEC, True), (Letter.CHANGE_CIPHER_SPEC, False))
             if not messages & facts.S_TICKET
-            else _between(first, ("I", True), ("T", False))
+            else _between(first, (Letter.CHANGE_CIPHER_SPEC, True), (Letter.NEW_SESSION_TICKET, False))
         )
     elif (
-        ("G", True) not in first
+        (Letter.CLIENT_KEY_EXCHANGE, True) not in first
         and connection.handshake.answer is not None
         and connection.handshake.answer.version < TLS13
     ):
-        clients += _between(first, ("I", False), ("I", True))
+        clients += _between(first, (Letter.CHANGE_CIPHER_SPEC, False), (Letter.CHANGE_CIPHER_SPEC, True))
     return min(servers, default=None), min(clients, default=None)
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from inspector.facts import ConnectionFacts, Event, unpack_events
+from inspector.tls.history import Letter
 from inspector.tls.protection import NOTHING, Extent, Protection, plaintext_extent, protection_of
 from inspector.tls.registry import cipher_name
 from inspector.tls.shapes import AnswerShape, HelloShape
@@ -37,15 +38,17 @@ EXTENSIONS = {0: 4, 1: 5, 5: 4, 11: 8, 16: 64, 17: 4, 22: 4, 23: 4, 35: 4, 13172
 OTHER = 16
 RENEGOTIATION_INFO, STATUS_REQUEST = 65281, 5
 FULL_RECORD = 1 << 14
-NAMES = {
-    "S": "ServerHello",
-    "X": "Certificate",
-    "U": "CertificateStatus",
-    "K": "ServerKeyExchange",
-    "R": "CertificateRequest",
-    "N": "ServerHelloDone",
-}
-ORDER = "SXUKRN"
+CONTENT_BYTES: dict[str, int] = {Letter.ENCRYPTED_CHANGE_CIPHER_SPEC: CHANGE, Letter.ENCRYPTED_ALERT: ALERT}
+"""What records of these kinds hold, always."""
+ORDER = (
+    Letter.SERVER_HELLO,
+    Letter.CERTIFICATE,
+    Letter.CERTIFICATE_STATUS,
+    Letter.SERVER_KEY_EXCHANGE,
+    Letter.CERTIFICATE_REQUEST,
+    Letter.SERVER_HELLO_DONE,
+)
+"""A server's flight up to TLS 1.2 (RFC 5246, section 7.3)."""
 
 
 class FlightPart(NamedTuple):
@@ -86,12 +89,12 @@ def first_flight(client_leg: ConnectionFacts) -> FirstFlight | None:
     sizes: dict[str, int] = {}
     key_exchange = 0
     for event in unpack_events(client_leg.events):
-        if event.letter == "I" or event.decrypted:
+        if event.letter == Letter.CHANGE_CIPHER_SPEC or event.decrypted:
             if event.from_client:
                 break
         elif event.from_client:
-            key_exchange = event.size if event.letter == "G" else key_exchange
-        elif event.letter in NAMES:
+            key_exchange = event.size if event.letter == Letter.CLIENT_KEY_EXCHANGE else key_exchange
+        elif event.letter in ORDER:
             sizes.setdefault(event.letter, event.size)
     if not {"S", "X", "N"} <= sizes.keys():
         return None
@@ -116,9 +119,12 @@ class Measure:
         """Hold a side against records whose content is known: CBC records that are longer than they need be are padded
         freely.
         """
-        previous = "i"  # what is first is a Finished, as behind any ChangeCipherSpec
+        previous: str = (
+            Letter.ENCRYPTED_CHANGE_CIPHER_SPEC
+        )  # what is first is a Finished, as behind any ChangeCipherSpec
         for event in sealed:
-            expected = {"i": CHANGE, "l": ALERT}.get(event.letter, FINISHED if previous == "i" else None)
+            is_first = previous == Letter.ENCRYPTED_CHANGE_CIPHER_SPEC
+            expected = CONTENT_BYTES.get(event.letter, FINISHED if is_first else None)
             previous = event.letter
             if expected is None or self.problem or self._fits(event, expected):
                 continue

@@ -14,6 +14,7 @@ from msgspec import Struct
 from inspector import facts
 from inspector.errors.decryption import NotDecrypted
 from inspector.facts import AlertFact, ConnectionFacts, Facts, HandshakeFacts, PackedEndpoint, unpack_events
+from inspector.tls.history import Letter
 from inspector.tls.shapes import AnswerShape, HelloShape
 from inspector.tls.types import FATAL
 from inspector.tracking.clients import UNKNOWN, Stack, stack
@@ -293,7 +294,7 @@ def _rejected(client_leg: ConnectionFacts) -> bool:
     """
     alert = next((a for a in client_leg.alerts if a.level == FATAL and a.decrypted), None)
     return alert is not None and not any(
-        e.letter == "D" and e.decrypted and e.from_client == alert.from_client and e.ns <= alert.ns
+        e.letter == Letter.APPLICATION_DATA and e.decrypted and e.from_client == alert.from_client and e.ns <= alert.ns
         for e in unpack_events(client_leg.events)
     )
 

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from inspector.facts import HandshakeFacts
 from inspector.tls import messages
+from inspector.tls.history import FULL_FLIGHT, OF_MESSAGES, Letter
 from inspector.tls.records import Mark
 from inspector.tls.types import CLIENT_HELLO, SERVER_HELLO, TLS12, HandshakeType
 from inspector.tracking.sessions import is_tls13
@@ -21,32 +22,9 @@ RANDOM = slice(2, 34)
 MOST_TICKETS = 16
 """Tickets of TLS 1.3 that are kept of a connection."""
 
-LETTERS = {
-    0: b"H",
-    1: b"C",
-    2: b"S",
-    3: b"V",
-    4: b"T",
-    5: b"E",
-    6: b"J",
-    8: b"O",
-    11: b"X",
-    12: b"K",
-    13: b"R",
-    14: b"N",
-    15: b"Y",
-    16: b"G",
-    20: b"F",
-    21: b"W",
-    22: b"U",
-    23: b"A",
-    24: b"P",
-    25: b"X",
-    254: b"M",
-}
-"""Zeek's ssl_history letters of handshake messages; ``I`` is ChangeCipherSpec, ``L`` alert, ``D`` application data,
-``B`` heartbeat.
-"""
+LETTERS = {int(kind): letter.byte for kind, letter in OF_MESSAGES.items()}
+"""The letters of handshake messages, as packed events hold them."""
+RETRIED = Letter.HELLO_RETRY_REQUEST.byte
 
 
 class CertificateStore(Protocol):
@@ -96,13 +74,13 @@ def _server_hello(
     hello = messages.server_hello(body)
     retry = hello.is_retry
     if handshake.answer is not None and (retry or not handshake.retried):
-        return b"J" if retry else None
+        return RETRIED if retry else None
     handshake.retried = handshake.retried or retry
     handshake.answer = hello.shape
     handshake.server_random = b"" if retry else hello.random
     handshake.answered_id = hello.session_id
     _, handshake.answer_frame, handshake.answer_ns = mark
-    return b"J" if retry else None
+    return RETRIED if retry else None
 
 
 def _certificate(
@@ -167,5 +145,5 @@ READERS: dict[int, Callable[[HandshakeFacts, bool, bytes, Mark, CertificateStore
 """All but the ClientHello. Each gives another letter than ``LETTERS``, or None; raises Malformed."""
 SPEAKING = frozenset((CLIENT_HELLO, *READERS))
 """Messages that say something for the facts of their handshake."""
-FLIGHT = (b"X", b"K", b"R", b"N", b"U", b"G", b"Y")
+FLIGHT = frozenset(letter.byte for letter in FULL_FLIGHT)
 """Messages of both sides that only a full handshake has, by their letters."""

@@ -10,6 +10,7 @@ from typing import Literal
 from msgspec import Struct
 
 from inspector.facts import EVENT_BYTES, LETTER_AT, SIDE_AT, ConnectionFacts, Event, HandshakeFacts, unpack_events
+from inspector.tls.history import ALERTS, CLOSES, Letter
 from inspector.tracking.sessions import NOTHING, Kind, LedgerEntry, is_tls13
 
 Side = Literal["client", "server"]
@@ -71,7 +72,7 @@ class _Attempt:
 def renegotiates(events: bytes) -> bool:
     """Whether a side sent a second encrypted handshake record: a quick look before the events are unpacked."""
     letters = events[LETTER_AT::EVENT_BYTES]
-    return letters.count(b"f") > 2 or _repeats(letters, events[SIDE_AT::EVENT_BYTES])
+    return letters.count(Letter.ENCRYPTED_HANDSHAKE.byte) > 2 or _repeats(letters, events[SIDE_AT::EVENT_BYTES])
 
 
 @lru_cache(maxsize=4096)
@@ -100,20 +101,25 @@ def _attempts(events: list[Event]) -> list[_Attempt]:
     is_first = [True, True]
     for index, event in enumerate(events):
         side = event.from_client
-        if event.letter in "fi":
+        if event.letter in (Letter.ENCRYPTED_HANDSHAKE, Letter.ENCRYPTED_CHANGE_CIPHER_SPEC):
             if is_first[side]:
-                is_first[side] = event.letter != "f"
+                is_first[side] = event.letter != Letter.ENCRYPTED_HANDSHAKE
                 continue
             while len(attempts) <= current[side]:
                 attempts.append(_Attempt())
             attempt = attempts[current[side]]
             attempt.records.append((index, event))
-            if event.letter == "i":
+            if event.letter == Letter.ENCRYPTED_CHANGE_CIPHER_SPEC:
                 attempt.changed[side] = True
             elif attempt.changed[side]:
                 attempt.done[side] = True
                 current[side] += 1
-        elif event.letter == "l" and attempts and attempts[-1].alert is None and not all(attempts[-1].done):
+        elif (
+            event.letter == Letter.ENCRYPTED_ALERT
+            and attempts
+            and attempts[-1].alert is None
+            and not all(attempts[-1].done)
+        ):
             attempts[-1].alert = (index, event)
             if not attempts[-1].has_flight():
                 current = [len(attempts), len(attempts)]
@@ -126,12 +132,14 @@ def _renegotiation(attempt: _Attempt, events: list[Event]) -> Renegotiation:
     start = hello[0] if hello is not None else len(events)
     following = next((index for index, _ in ours[1:]), len(events))
     change = {
-        side: next((index for index, event in sent if event.letter == "i"), len(events))
+        side: next((index for index, event in sent if event.letter == Letter.ENCRYPTED_CHANGE_CIPHER_SPEC), len(events))
         for side, sent in ((True, ours), (False, theirs))
     }
     flight = [event for index, event in theirs if start < index < min(following, change[False])]
     keyed = [event for index, event in ours[1:] if index < change[True]]
-    finished = next((event.frame for index, event in ours if index > change[True] and event.letter == "f"), 0)
+    finished = next(
+        (event.frame for index, event in ours if index > change[True] and event.letter == Letter.ENCRYPTED_HANDSHAKE), 0
+    )
     first = attempt.records[0]
     state, by, ended = _end(attempt, events)
     shape: Literal["full", "abbreviated"] | None = None
@@ -160,7 +168,9 @@ def _end(attempt: _Attempt, events: list[Event]) -> tuple[State, Side | None, in
     begin = attempt.records[0][0]
     end: Event | None = attempt.alert[1] if attempt.alert is not None else None
     if end is None:
-        end = next((event for index, event in enumerate(events) if index > begin and event.letter in ".!lL"), None)
+        end = next(
+            (event for index, event in enumerate(events) if index > begin and event.letter in CLOSES | ALERTS), None
+        )
     if end is None:
         return "open", None, 0
     side: Side = "client" if end.from_client else "server"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from inspector.facts import Event
+from inspector.tls.history import SEGMENTS
 
 
 def in_order(events: list[Event]) -> list[Event]:
@@ -13,7 +14,7 @@ def in_order(events: list[Event]) -> list[Event]:
     keyed: list[tuple[int, Event]] = []
     for event in events:
         ns = event.ns
-        if event.letter not in "s.!":
+        if event.letter not in SEGMENTS:
             lane = (event.from_client, event.decrypted)  # what is decrypted may come later than what follows it
             ns = latest[lane] = max(ns, latest[lane])
         keyed.append((ns, event))

@@ -20,6 +20,7 @@ from inspector.facts import FRAME_BITS, Event
 from inspector.packets.messages import RawMessage
 from inspector.text.safe import safe_text
 from inspector.text.times import rfc3339
+from inspector.tls.history import RECORDS, Letter
 from inspector.tls.tree import Node
 from inspector.tracking.authorities import read_authorities
 from inspector.tui.app_state import AppState
@@ -38,7 +39,7 @@ def of_rung(messages: list[RawMessage], events: tuple[Event, ...]) -> list[RawMe
     """The messages that a rung stands for: those of its side in its frames; only its own kind where records are told by
     kind.
     """
-    wanted = {(e.frame, e.from_client, e.letter if e.letter in "LIfilD" else "message", e.decrypted) for e in events}
+    wanted = {(e.frame, e.from_client, e.letter if e.letter in RECORDS else "message", e.decrypted) for e in events}
     return [m for m in messages if (m.frame, m.from_client, m.letter, m.decrypted) in wanted]
 
 
@@ -157,9 +158,11 @@ class MessageScreen(Page):
             self._grow(branch, message, message.tree)
         if not messages:
             close = "".join(e.letter for e in self.target.rung.events)
-            meaning = {".": "TCP FIN: the side has no more to send", "!": "TCP RST: the connection is gone"}.get(
-                close, "These bytes are not in the capture, or are encrypted."
-            )
+            meanings: dict[str, str] = {
+                Letter.FIN: "TCP FIN: the side has no more to send",
+                Letter.RST: "TCP RST: the connection is gone",
+            }
+            meaning = meanings.get(close, "These bytes are not in the capture, or are encrypted.")
             tree.root.add_leaf(Text(meaning))
         tree.cursor_line = 0
         tree.focus()

@@ -9,6 +9,7 @@ import numpy as np
 
 from inspector import bounds, facts
 from inspector.facts import ConnectionFacts, OtherFlow, PackedEndpoint
+from inspector.tls.history import Letter
 from inspector.tracking.connections import Store
 from inspector.wire.addresses import AddressTable
 from inspector.wire.flow import Ending, Flow, FlowKey
@@ -26,6 +27,11 @@ SYN_AGAIN_NS = 120 * 1_000_000_000
 """A SYN this soon behind a start in the middle may be a repeated one of a flow that began before."""
 SWEEP_NS = 10 * 1_000_000_000
 """How often flows that are over are looked for (packet time)."""
+
+
+SYN_BYTE = Letter.SYN.byte
+FIN_BYTE = Letter.FIN.byte
+RST_BYTE = Letter.RST.byte
 
 
 class FlowSink(Protocol):
@@ -275,7 +281,7 @@ class FlowTable:
         connection = flow.connection
         if flow.isns[lane] is None:
             flow.isns[lane] = seq
-            connection.event(lane, b"s", 0, (0, frame, ns))
+            connection.event(lane, SYN_BYTE, 0, (0, frame, ns))
         elif (frame ^ flow.first[1]) >> facts.FRAME_BITS:
             flow.spread = flow.spread or Spread(flow.first[1], flow.last[1])
             flow.spread.again.add(frame >> facts.FRAME_BITS)
@@ -290,10 +296,10 @@ class FlowTable:
         connection = flow.connection
         if control & FIN and flow.fins[lane] is None:
             flow.fins[lane] = ending
-            connection.event(lane, b".", 0, (0, ending.frame, ending.ns))
+            connection.event(lane, FIN_BYTE, 0, (0, ending.frame, ending.ns))
         if control & RST and flow.resets[lane] is None:
             flow.resets[lane] = ending
-            connection.event(lane, b"!", 0, (0, ending.frame, ending.ns))
+            connection.event(lane, RST_BYTE, 0, (0, ending.frame, ending.ns))
         flow.closed = (flow.fins[0] is not None and flow.fins[1] is not None) or any(flow.resets)
 
     def _sweep(self, now: int) -> None:

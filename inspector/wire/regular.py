@@ -23,6 +23,7 @@ import numpy.typing as npt
 from inspector import bounds
 from inspector.capture.frames import I64, U8
 from inspector.facts import EVENT_BYTES, LETTER_AT
+from inspector.tls.history import Letter
 from inspector.tls.records import Mode
 from inspector.tls.types import ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, CLIENT_HELLO, HANDSHAKE, SERVER_HELLO
 from inspector.tracking.connections import AlertNote, Store
@@ -217,11 +218,11 @@ class Regular:
             )
         ]
         for at_rows, letter, sizes in (
-            (np.flatnonzero(is_change), b"I", 1),
-            (np.flatnonzero(is_alert & records.is_clear), b"L", records.head[:, 6]),
-            (np.flatnonzero(is_alert & is_sealed), b"l", size),
-            (np.flatnonzero(is_sealed & ~is_alert), b"f", size),
-            (greets, b"D", size),
+            (np.flatnonzero(is_change), Letter.CHANGE_CIPHER_SPEC.byte, 1),
+            (np.flatnonzero(is_alert & records.is_clear), Letter.ALERT.byte, records.head[:, 6]),
+            (np.flatnonzero(is_alert & is_sealed), Letter.ENCRYPTED_ALERT.byte, size),
+            (np.flatnonzero(is_sealed & ~is_alert), Letter.ENCRYPTED_HANDSHAKE.byte, size),
+            (greets, Letter.APPLICATION_DATA.byte, size),
         ):
             pieces.append(
                 (
@@ -235,9 +236,9 @@ class Regular:
                 )
             )
         for rows, sub, letter in (
-            (np.flatnonzero(self._control == SYN), 0, b"s"),
-            (self._fin[self._fin < len(order)], 2, b"."),
-            (self._rst[self._rst < len(order)], 2, b"!"),
+            (np.flatnonzero(self._control == SYN), 0, Letter.SYN.byte),
+            (self._fin[self._fin < len(order)], 2, Letter.FIN.byte),
+            (self._rst[self._rst < len(order)], 2, Letter.RST.byte),
         ):
             pieces.append((rows, sub, np.zeros(len(rows), np.int64), rows, self._lane[rows], 0, letter[0]))
         self._pack(pieces)
