@@ -1,0 +1,97 @@
+"""What happened on a connection, event by event: 22 packed bytes each; and which messages were read, as bits."""
+
+from __future__ import annotations
+
+import struct
+from functools import lru_cache
+
+from msgspec import Struct
+
+from inspector.tls.history import Letter
+
+(C_HELLO, C_CERTIFICATE, C_KEY_EXCHANGE, C_VERIFY, C_CHANGE, C_SEALED) = (1, 2, 4, 8, 16, 32)
+(S_HELLO, S_CERTIFICATE, S_KEY_EXCHANGE, S_REQUEST, S_DONE, S_TICKET, S_CHANGE, S_SEALED) = (
+    256,
+    512,
+    1024,
+    2048,
+    4096,
+    8192,
+    16384,
+    32768,
+)
+
+
+class Event(Struct, frozen=True, gc=False, array_like=True):
+    """One rung of the ladder. ``letter``: Zeek's of handshake messages, ``I`` ChangeCipherSpec, ``L`` alert (``size``
+    is its code), ``D`` the first application data; encrypted: ``f`` handshake, ``i`` ChangeCipherSpec, ``l`` alert;
+    TCP: ``s`` SYN, ``.`` FIN, ``!`` RST. ``decrypted``: read with secrets, beside the event of its encrypted record.
+    """
+
+    ns: int
+    frame: int
+    size: int
+    letter: str
+    from_client: bool
+    decrypted: bool = False
+
+
+_EVENT = struct.Struct("<qQIcB")
+EVENT_BYTES = _EVENT.size
+LETTER_AT, SIDE_AT = EVENT_BYTES - 2, EVENT_BYTES - 1
+
+
+def pack_events(events: list[Event]) -> bytes:
+    """Events as 22 bytes each."""
+    return b"".join(
+        [pack_event(e.ns, e.frame, e.size, bytes([ord(e.letter) | e.decrypted << 7]), e.from_client) for e in events]
+    )
+
+
+pack_event = _EVENT.pack
+DECRYPTED = 0x80
+"""Set in the letter of an event that was read with secrets, so that whoever looks at the letters of the wire passes it
+over.
+"""
+
+
+def decrypted_letter(letter: bytes) -> bytes:
+    """The letter of such an event."""
+    return bytes([letter[0] | DECRYPTED])
+
+
+def unpack_events(packed: bytes | bytearray) -> list[Event]:
+    """The reverse of ``pack_events``."""
+    return [
+        Event(ns, frame, size, chr(code[0] & 0x7F), bool(side), code[0] > 0x7F)
+        for ns, frame, size, code, side in _EVENT.iter_unpack(packed)
+    ]
+
+
+CLIENT_BITS: dict[str, int] = {
+    Letter.CLIENT_HELLO: C_HELLO,
+    Letter.CERTIFICATE: C_CERTIFICATE,
+    Letter.CLIENT_KEY_EXCHANGE: C_KEY_EXCHANGE,
+    Letter.CERTIFICATE_VERIFY: C_VERIFY,
+    Letter.CHANGE_CIPHER_SPEC: C_CHANGE,
+    Letter.ENCRYPTED_HANDSHAKE: C_SEALED,
+}
+SERVER_BITS: dict[str, int] = {
+    Letter.SERVER_HELLO: S_HELLO,
+    Letter.CERTIFICATE: S_CERTIFICATE,
+    Letter.SERVER_KEY_EXCHANGE: S_KEY_EXCHANGE,
+    Letter.CERTIFICATE_REQUEST: S_REQUEST,
+    Letter.SERVER_HELLO_DONE: S_DONE,
+    Letter.NEW_SESSION_TICKET: S_TICKET,
+    Letter.CHANGE_CIPHER_SPEC: S_CHANGE,
+    Letter.ENCRYPTED_HANDSHAKE: S_SEALED,
+}
+
+
+@lru_cache(maxsize=4096)
+def seen_bits(letters: bytes, sides: bytes) -> int:
+    """Which messages were seen, from the letters and sides of the events."""
+    bits = 0
+    for code, side in zip(letters, sides, strict=True):
+        bits |= (CLIENT_BITS if side else SERVER_BITS).get(chr(code), 0)
+    return bits

@@ -1,0 +1,119 @@
+"""All that was extracted. A connection is kept as about a kilobyte of packed bytes and unpacked when it is looked at,
+so that millions fit; hello shapes, which repeat, stand beside them once.
+"""
+
+from __future__ import annotations
+
+import struct
+
+import msgspec
+from msgspec import Struct, field
+
+from inspector.errors.bounds import Bound
+from inspector.errors.captures import InputUnreadable
+from inspector.errors.secrets import SecretsProblem
+from inspector.facts.captures import CaptureFacts
+from inspector.facts.connection import ConnectionFacts
+from inspector.facts.flows import OtherFlow, PackedEndpoint
+from inspector.logs.entries import LogFacts
+from inspector.tls.shapes import AnswerShape, HelloShape
+
+
+class Facts(Struct):
+    """All that was extracted. ``connections``: packed. ``certificates``: DER, ``authorities``: lists of names, by
+    SHA-256. ``other_flows``: how many of each there were. ``logs``: what others wrote down at the time. ``secrets``:
+    what was wrong with secrets, where there were any.
+    """
+
+    captures: list[CaptureFacts] = field(default_factory=list)
+    connections: list[bytes] = field(default_factory=list)
+    offers: dict[bytes, HelloShape] = field(default_factory=dict)
+    answers: dict[bytes, AnswerShape] = field(default_factory=dict)
+    certificates: dict[bytes, bytes] = field(default_factory=dict)
+    other_flows: dict[OtherFlow, int] = field(default_factory=dict)
+    problems: list[InputUnreadable] = field(default_factory=list)
+    bounded: list[Bound] = field(default_factory=list)
+    logs: list[LogFacts] = field(default_factory=list)
+    secrets: list[SecretsProblem] = field(default_factory=list)
+    authorities: dict[bytes, bytes] = field(default_factory=dict)
+    _latest: tuple[bytes, ConnectionFacts] | None = None
+    """What was unpacked last; whoever looks at a connection mostly looks several times."""
+
+    def add(self, connection: ConnectionFacts) -> None:
+        """Keep a connection; it must not be changed afterwards."""
+        self.connections.append(self.pack(connection))
+
+    def pack(self, connection: ConnectionFacts) -> bytes:
+        """The connection as bytes; its hello shapes go into ``offers`` and ``answers``."""
+        handshake = connection.handshake
+        offer, answer = handshake.offer, handshake.answer
+        if offer is not None:
+            self.offers[offer.key] = offer
+        if answer is not None:
+            self.answers[answer.key] = answer
+        keys = offer.key if offer is not None else b"", answer.key if answer is not None else b""
+        handshake.offer = handshake.answer = None
+        packed = _PREFIX.pack(
+            (handshake.hello_ns or connection.first_ns) + _SHIFT, handshake.client_random[-8:]
+        ) + _encode((*keys, connection))
+        handshake.offer, handshake.answer = offer, answer
+        return packed
+
+    def unpack(self, packed: bytes) -> ConnectionFacts:
+        """The reverse of ``pack``."""
+        latest = self._latest
+        if latest is not None and latest[0] is packed:
+            return latest[1]
+        offer_key, answer_key, connection = _decode(memoryview(packed)[PREFIX_BYTES:])
+        connection.handshake.offer = self.offers.get(offer_key)
+        connection.handshake.answer = self.answers.get(answer_key)
+        self._latest = (packed, connection)
+        return connection
+
+    @staticmethod
+    def ends(packed: bytes) -> tuple[PackedEndpoint, PackedEndpoint]:
+        """Client and server of a packed connection."""
+        _, _, ends = _decode_ends(memoryview(packed)[PREFIX_BYTES:])
+        return ends.client, ends.server
+
+    @staticmethod
+    def shape_keys(packed: bytes) -> tuple[bytes, bytes]:
+        """The keys of the hello shapes of a packed connection; empty where it has none."""
+        offer, answer, _ = _decode_keys(memoryview(packed)[PREFIX_BYTES:])
+        return offer, answer
+
+
+_PREFIX = struct.Struct(">Q8s")
+_SHIFT = 1 << 63
+PREFIX_BYTES = _PREFIX.size
+"""Before each packed connection stand the time of its ClientHello and the end of the client's random, so that
+connections are sorted, and legs of one
+found, before they are unpacked."""
+
+
+class _Ends(Struct, gc=False, array_like=True):
+    """What a packed connection begins with."""
+
+    client: PackedEndpoint
+    server: PackedEndpoint
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_ends = msgspec.msgpack.Decoder(tuple[bytes, bytes, _Ends]).decode
+_decode = msgspec.msgpack.Decoder(tuple[bytes, bytes, ConnectionFacts]).decode
+_decode_keys = msgspec.msgpack.Decoder(tuple[bytes, bytes, msgspec.Raw]).decode
+
+
+def absorb(whole: Facts, part: Facts) -> None:
+    """Add what another extraction of the same captures found; its captures are not added."""
+    whole.connections += part.connections
+    whole.offers |= part.offers
+    whole.answers |= part.answers
+    whole.certificates |= part.certificates
+    whole.authorities |= part.authorities
+    for flow, count in part.other_flows.items():
+        whole.other_flows[flow] = whole.other_flows.get(flow, 0) + count
+    whole.problems += part.problems
+    whole.bounded += part.bounded
+    whole.logs += part.logs
+    whole.secrets += [problem for problem in part.secrets if problem not in whole.secrets]
