@@ -205,9 +205,9 @@ def test_evidence_opens_as_a_capture_with_its_comments(tmp_path: Path) -> None:
 def test_the_memory_of_the_trigger_is_bounded(tmp_path: Path) -> None:
     trigger = Trigger(str(tmp_path / "evidence"), [], most_bytes=50_000)
     listened(bytes_of(CAPTURES / "puppet-session-ids.pcap.gz"), Keeping(trigger=trigger))
-    assert trigger.held_bytes > 0 or not trigger._held
-    assert trigger.held_bytes == sum(trigger._size(batch) for batch in trigger._held)
-    assert len(trigger._held) <= 1 or trigger.held_bytes <= 50_000
+    assert trigger.held_bytes > 0 or not trigger._buffered
+    assert trigger.held_bytes == sum(trigger._size(batch) for batch in trigger._buffered)
+    assert len(trigger._buffered) <= 1 or trigger.held_bytes <= 50_000
 
 
 def test_flows_that_move_much_data_are_held_by_what_was_looked_at(tmp_path: Path) -> None:
@@ -227,8 +227,8 @@ def test_flows_that_move_much_data_are_held_by_what_was_looked_at(tmp_path: Path
     trigger = Trigger(str(tmp_path / "evidence"), [])
     watching, _ = listened(capture([flow]), Keeping(trigger=trigger))
     assert watching.info.packets > 1_500
-    assert sum(len(batch) for batch in trigger._held) < 700
-    assert all(bool((np.diff(batch.number) > 0).all()) for batch in trigger._held)
+    assert sum(len(batch) for batch in trigger._buffered) < 700
+    assert all(bool((np.diff(batch.number) > 0).all()) for batch in trigger._buffered)
 
 
 def test_too_many_incidents_are_named(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ class Limits(NamedTuple):
 def conditions(option: str, values: tuple[str, ...]) -> Limits:
     """``filesize:1000``, ``duration:3600`` and the like. Raises UsageError."""
     known = {"files", "filesize", "duration", "packets", *(("incidents",) if option == "-a" else ())}
-    found: dict[str, float] = {}
+    limits: dict[str, float] = {}
     for value in values:
         name, colon, number = value.partition(":")
         name = {"incident": "incidents"}.get(name, name)
@@ -61,8 +61,8 @@ def conditions(option: str, values: tuple[str, ...]) -> Limits:
             or (name != "duration" and amount != int(amount))
         ):
             raise UsageError(f"{option} {value}: not one of {', '.join(f'{n}:NUMBER' for n in sorted(known))}")
-        found[name] = amount if name == "duration" else int(amount)
-    return Limits(**found)  # type: ignore[arg-type]
+        limits[name] = amount if name == "duration" else int(amount)
+    return Limits(**limits)  # type: ignore[arg-type]
 
 
 class _Unbuffered:
@@ -114,17 +114,17 @@ class Recording:
 
     def write(self, batch: FrameBatch, keep: I64 | None, now_ns: int) -> None:
         """Frames, as far as ``keep`` says; never raises: what cannot be written is counted."""
-        held = batch.captured if keep is None or self.is_full else keep
+        captured = batch.captured if keep is None or self.is_full else keep
         done = 0
         try:
             while done < len(batch):
                 self._prepare(int(batch.time_ns[done]), now_ns)
                 assert self._writer is not None
-                fits = self._fits(batch, held, done)
+                fits = self._fits(batch, captured, done)
                 part = slice(done, done + fits)
                 before = self._writer.bytes
                 self._writer.write(
-                    batch if fits == len(batch) else batch.select(np.arange(done, done + fits)), None, held[part]
+                    batch if fits == len(batch) else batch.select(np.arange(done, done + fits)), None, captured[part]
                 )
                 self.bytes += self._writer.bytes - before
                 done += fits
@@ -133,7 +133,7 @@ class Recording:
             self._fail(error, now_ns)
             self.lost += len(batch) - done
 
-    def _fits(self, batch: FrameBatch, held: I64, start: int) -> int:
+    def _fits(self, batch: FrameBatch, captured: I64, start: int) -> int:
         """How many frames go into this file before the next one begins; at least one."""
         ring, writer = self._ring, self._writer
         count = len(batch) - start
@@ -142,7 +142,7 @@ class Recording:
         if ring.packets:
             count = min(count, ring.packets - writer.count)
         if ring.filesize:
-            ends = np.cumsum(held[start:] + BLOCK_BYTES)
+            ends = np.cumsum(captured[start:] + BLOCK_BYTES)
             count = min(count, 1 + int(np.searchsorted(ends, ring.filesize * KILOBYTE - writer.bytes)))
         if ring.duration and self._began_ns is not None:
             count = min(
