@@ -39,7 +39,7 @@ FRAME_BITS = 40
 )
 
 (C_LOST_HELLO, C_LOST_FLIGHT, C_BEGUN_FLIGHT) = (1, 2, 4)
-(S_LOST_HELLO, S_LOST_FLIGHT, S_BEGUN_FLIGHT) = (256, 512, 1024)
+(S_LOST_FLIGHT, S_BEGUN_FLIGHT) = (512, 1024)
 
 
 def frame_reference(capture: int, number: int) -> int:

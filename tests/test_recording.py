@@ -21,7 +21,7 @@ from inspector.errors import UsageError
 from inspector.findings.case import Options
 from inspector.findings.judge import judge
 from inspector.findings.wording import worded
-from inspector.live.outputs.recording import Limits, Recording, conditions
+from inspector.live.outputs.recording import Conditions, Recording, conditions
 from inspector.live.outputs.trigger import FILES_A_MINUTE, Trigger
 from inspector.live.update import Keeping
 from tests.build import Pool, capture, certificate, facts_of, numbered, record
@@ -83,7 +83,7 @@ def test_application_data_is_cut_away(tmp_path: Path) -> None:
 
 
 def test_a_ring_keeps_the_last_files(tmp_path: Path) -> None:
-    recording = Recording(str(tmp_path / "w.pcapng"), Limits(files=3, packets=100), ["test"], is_full=False)
+    recording = Recording(str(tmp_path / "w.pcapng"), Conditions(files=3, packets=100), ["test"], is_full=False)
     listened(bytes_of(CAPTURES / "puppet-session-ids.pcap.gz"), Keeping(recording=recording))
     files = sorted(tmp_path.iterdir())
     assert len(files) == 3 < recording.files
@@ -95,12 +95,12 @@ def test_a_ring_keeps_the_last_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "values,found",
     [
-        (("files:5", "filesize:1000"), Limits(files=5, filesize=1000)),
-        (("duration:0.5",), Limits(duration=0.5)),
-        (("incident:2", "packets:7"), Limits(incidents=2, packets=7)),
+        (("files:5", "filesize:1000"), Conditions(files=5, filesize=1000)),
+        (("duration:0.5",), Conditions(duration=0.5)),
+        (("incident:2", "packets:7"), Conditions(incidents=2, packets=7)),
     ],
 )
-def test_conditions(values: tuple[str, ...], found: Limits) -> None:
+def test_conditions(values: tuple[str, ...], found: Conditions) -> None:
     assert conditions("-a", values) == found
 
 
@@ -125,7 +125,7 @@ def test_too_little_space_stops_writing_and_is_named(tmp_path: Path) -> None:
 def test_a_directory_that_goes_away(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
-    recording = Recording(str(folder / "w.pcapng"), Limits(packets=5), [], is_full=False)
+    recording = Recording(str(folder / "w.pcapng"), Conditions(packets=5), [], is_full=False)
     trigger = Trigger(str(folder / "evidence"), [])
     shutil.rmtree(folder)
     watching, heard = listened(capture(fault().flows), Keeping(recording=recording, trigger=trigger))

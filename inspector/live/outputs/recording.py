@@ -31,7 +31,7 @@ KILOBYTE = 1000
 """As in dumpcap's ``filesize``."""
 
 
-class Limits(NamedTuple):
+class Conditions(NamedTuple):
     """The conditions of ``-b`` and ``-a``; None where there is none. ``files`` of a ring, 0 for all. Durations in
     seconds, sizes in kB.
     """
@@ -43,10 +43,11 @@ class Limits(NamedTuple):
     incidents: int | None = None
 
 
-def conditions(option: str, values: tuple[str, ...]) -> Limits:
+def conditions(option: str, values: tuple[str, ...]) -> Conditions:
     """``filesize:1000``, ``duration:3600`` and the like. Raises UsageError."""
     known = {"files", "filesize", "duration", "packets", *(("incidents",) if option == "-a" else ())}
-    limits: dict[str, float] = {}
+    counts: dict[str, int] = {}
+    duration = None
     for value in values:
         name, colon, number = value.partition(":")
         name = {"incident": "incidents"}.get(name, name)
@@ -61,8 +62,11 @@ def conditions(option: str, values: tuple[str, ...]) -> Limits:
             or (name != "duration" and amount != int(amount))
         ):
             raise UsageError(f"{option} {value}: not one of {', '.join(f'{n}:NUMBER' for n in sorted(known))}")
-        limits[name] = amount if name == "duration" else int(amount)
-    return Limits(**limits)  # type: ignore[arg-type]
+        if name == "duration":
+            duration = amount
+        else:
+            counts[name] = int(amount)
+    return Conditions(**counts, duration=duration)
 
 
 class _Unbuffered:
@@ -79,7 +83,7 @@ class Recording:
     """``lost``: frames that could not be written. ``trouble``: why it does not write now; empty where it does."""
 
     def __init__(
-        self, path: str, ring: Limits | None, names: list[str], *, is_full: bool, least_mib: int = disk.FREE_MIB
+        self, path: str, ring: Conditions | None, names: list[str], *, is_full: bool, least_mib: int = disk.FREE_MIB
     ) -> None:
         """``ring``: when the next file begins, and how many are kept; None for one file. ``names``: of the interfaces.
         Raises UsageError where the first file cannot be written.
@@ -193,7 +197,7 @@ class Recording:
         if not self.trouble or now_ns >= self._retry_ns:
             self._retry_ns = now_ns + RETRY_NS
         self.trouble = disk.reason(error)
-        if not isinstance(error, disk.Full):
+        if not isinstance(error, disk.DiskFull):
             self._abandon()
 
     def _abandon(self) -> None:
@@ -220,5 +224,4 @@ class Recording:
                 os.fsync(self._out.fileno())
 
     def close(self) -> None:
-        """The end."""
         self._end()

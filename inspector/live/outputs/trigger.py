@@ -76,7 +76,7 @@ def compact(batch: FrameBatch, keep: I64, rows: I64) -> FrameBatch:
     )
 
 
-class Wanted(NamedTuple):
+class EvidenceRequest(NamedTuple):
     """An incident whose packets are to be written. ``flows`` gives them as they are known by then. ``comments``: by
     frame reference.
     """
@@ -94,7 +94,7 @@ def wanted_of(
     incident: Incident,
     due_ns: int,
     known: Callable[[Iterable[str]], list[ConnectionFacts]],
-) -> Wanted:
+) -> EvidenceRequest:
     """The packets of an incident's story, with comments that name rule and role. ``known``: connections by id, as they
     are known by then.
     """
@@ -112,12 +112,12 @@ def wanted_of(
         f"inspector: incident {incident.id} at {incident.at}: {finding.title}. Rule {finding.rule}, {finding.verdict},"
         f" {finding.grade}."
     )
-    return Wanted(
+    return EvidenceRequest(
         incident.id, due_ns, comment, comments, lambda: [evidence.flow_of(connection) for connection in known(names)]
     )
 
 
-class Written(NamedTuple):
+class WrittenEvidence(NamedTuple):
     """What became of it. ``path``: empty where nothing was written, and then ``problem`` says why. ``missing``: flows
     of which nothing was held any more.
     """
@@ -150,7 +150,7 @@ class Trigger:
         self._most_bytes = most_bytes
         self._least_mib = least_mib
         self._buffered: deque[FrameBatch] = deque()
-        self._wanted: deque[Wanted] = deque()
+        self._wanted: deque[EvidenceRequest] = deque()
         self._minute = (0, 0)
         try:
             os.makedirs(directory, mode=0o700, exist_ok=True)
@@ -181,7 +181,7 @@ class Trigger:
     def _size(batch: FrameBatch) -> int:
         return len(batch.data) + COLUMN_BYTES * len(batch)
 
-    def want(self, wanted: Wanted) -> Written | None:
+    def want(self, wanted: EvidenceRequest) -> WrittenEvidence | None:
         """Write the packets of an incident when they are due; an answer at once where they will not be written."""
         minute, count = self._minute
         now = wanted.due_ns // (60 * SECOND_NS)
@@ -194,13 +194,13 @@ class Trigger:
                 if count > FILES_A_MINUTE
                 else f"{FILES} files were written"
             )
-            return Written(wanted.id, "", 0, 0, f"{why}: the packets of this one are not written")
+            return WrittenEvidence(wanted.id, "", 0, 0, f"{why}: the packets of this one are not written")
         self._wanted.append(wanted)
         return None
 
-    def due(self, now_ns: int, at_once: bool = False) -> list[Written]:
+    def due(self, now_ns: int, at_once: bool = False) -> list[WrittenEvidence]:
         """Write what is due; at the end, all."""
-        done: list[Written] = []
+        done: list[WrittenEvidence] = []
         while self._wanted and (
             at_once or self._wanted[0].due_ns <= now_ns or now_ns < self._wanted[0].due_ns - 2 * AFTER_NS
         ):
@@ -211,7 +211,7 @@ class Trigger:
         """Where the packets of an incident lie, or will."""
         return os.path.join(self.directory, f"incident-{incident}.pcapng")
 
-    def _write(self, wanted: Wanted) -> Written:
+    def _write(self, wanted: EvidenceRequest) -> WrittenEvidence:
         path = self.path_of(wanted.id)
         flows = wanted.flows()
         written: set[frozenset[object]] = set()
@@ -227,6 +227,6 @@ class Trigger:
                     )
                 disk.write_all(raw, content.getbuffer())
         except OSError as error:
-            return Written(wanted.id, "", 0, len(flows), f"{path}: {disk.reason(error)}")
+            return WrittenEvidence(wanted.id, "", 0, len(flows), f"{path}: {disk.reason(error)}")
         self.written += 1
-        return Written(wanted.id, path, writer.count, max(len(flows) - len(written), 0), "")
+        return WrittenEvidence(wanted.id, path, writer.count, max(len(flows) - len(written), 0), "")
