@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESCCM, AESGCM, ChaCha20
 
 from inspector.secrets.derivation import expand_label, prf
 from inspector.secrets.openers import BLOCK_CIPHERS, DIGESTS, Suite
-from inspector.tls.protection import TLS11, Protection, protection_of
+from inspector.tls.protection import Protection, protection_of
+from inspector.tls.types import TLS11
 
 Seal = Callable[[int, int, bytes], bytes]
 """Sequence number, content type and plaintext to the record's fragment."""

@@ -8,7 +8,7 @@ from inspector.document import Connection
 from inspector.facts import ConnectionFacts
 from inspector.packets.messages import raw_messages
 from inspector.secrets.inputs import SecretInputs, read_inputs
-from inspector.tls.registry import CLIENT_KEY_EXCHANGE
+from inspector.tls.types import HandshakeType
 from tests.build import document_of, facts_of
 from tests.conftest import find
 from tests.test_secrets import KEYS, no_passphrase
@@ -28,7 +28,7 @@ def opened_with(lines: str, port: int) -> list[Connection]:
 def encrypted_premaster(connection: ConnectionFacts) -> bytes:
     """What a ClientKeyExchange of RSA holds (RFC 5246, section 7.4.7.1)."""
     messages = raw_messages([str(find("renegotiations"))], connection)
-    return next(m.data[6:] for m in messages if m.data[:1] == bytes([CLIENT_KEY_EXCHANGE]))
+    return next(m.data[6:] for m in messages if m.data[:1] == bytes([HandshakeType.CLIENT_KEY_EXCHANGE]))
 
 
 def test_premaster_secrets_open_with_extended_master_secret() -> None:

@@ -13,7 +13,7 @@ from inspector import bounds
 from inspector.document import Document
 from inspector.tls.preamble import find_hello
 from inspector.tls.records import NEVER, RecordReader
-from inspector.tls.registry import CHANGE_CIPHER_SPEC, HANDSHAKE
+from inspector.tls.types import CHANGE_CIPHER_SPEC, HANDSHAKE
 from tests.build import (
     ACK,
     FIN,

@@ -17,6 +17,7 @@ import numpy as np
 from inspector import bounds
 from inspector.capture.blocks import ByteSource
 from inspector.capture.frames import CaptureInfo, FrameBatch, gather
+from inspector.capture.link_types import LinkType
 from inspector.errors.captures import EndsInFrame, FrameTooLong
 
 MAGIC = {
@@ -34,7 +35,8 @@ HURRY_BYTES = 1 << 18
 analysis.
 """
 
-AIX_VERSION, AIX_LINK_TYPES = (2, 2), {6: 1, 9: 6, 15: 10, 24: 0}
+AIX_VERSION = (2, 2)
+AIX_LINK_TYPES = {6: LinkType.ETHERNET, 9: LinkType.IEEE802_5, 15: LinkType.FDDI, 24: LinkType.NULL}
 """AIX writes interface types (RFC 1573) where others write link types: Ethernet, Token Ring, FDDI, loopback."""
 
 HAS_FCS_LENGTH = 1 << 26

@@ -18,6 +18,7 @@ from inspector.errors.bounds import AuthoritiesNotKept, FlowsClosedEarly
 from inspector.facts import CaptureFacts, ConnectionFacts, Facts, OtherFlow
 from inspector.text.safe import path_text
 from inspector.tls import messages
+from inspector.tls.types import TLS13
 from inspector.tracking.connections import ConnectionAssembly, RecordDecryptor
 from inspector.wire.flow import BegunBefore, FlowKey
 from inspector.wire.flows import FlowTable
@@ -156,7 +157,7 @@ class Engine:
                 self._requests.clear()
             listed = (
                 messages.certificate_authorities13(body)
-                if version >= 0x0304
+                if version >= TLS13
                 else messages.certificate_authorities(body, version)
             )
             known = self._requests[body, version] = hashlib.sha256(listed).digest(), listed

@@ -25,6 +25,7 @@ from inspector.findings.renegotiation import BROKEN_OFF, CHANGED
 from inspector.findings.scene import Scene, connections
 from inspector.findings.unseen import ALL, Aspect, is_for_want_of_frames, look
 from inspector.text.times import span
+from inspector.tls.types import TLS13
 from inspector.tracking.services import ServiceGroup
 
 MOST_PAIRS = 10_000
@@ -103,7 +104,7 @@ def _why_confirmed(scene: Scene) -> list[str]:
     because = [f"{offered}, {resumed} {'was' if resumed == 1 else 'were'} resumed"]
     if len(leaves) > 1:
         because.append(f"{len(leaves)} certificates, not all of which Java counts as one server")
-    if versions and max(versions) < 0x0304:
+    if versions and max(versions) < TLS13:
         because.append("no connection used TLS 1.3")
     ems = scene.ems
     if ems.doing and ems.lacking:

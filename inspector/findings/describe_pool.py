@@ -13,6 +13,7 @@ from inspector.findings.pool import ems_of, versions_of
 from inspector.findings.problems import problem_text
 from inspector.findings.vantages import clocks
 from inspector.text.times import rfc3339, rfc3339_signed
+from inspector.tls.types import TLS13
 from inspector.tracking.backends import BackendGroup
 from inspector.tracking.observed import Observed
 from inspector.tracking.sessions import LedgerSession
@@ -130,7 +131,7 @@ def _offers(observed: Observed) -> bool:
     return bool(
         handshake.offered_ticket
         or handshake.offered_psks
-        or (handshake.offered_id and offer is not None and 0x0304 not in offer.versions)
+        or (handshake.offered_id and offer is not None and TLS13 not in offer.versions)
     )
 
 

@@ -18,7 +18,8 @@ from msgspec import Struct, field
 
 from inspector.findings.pairing import paired
 from inspector.logs.entries import Failure, Kind, LogFacts
-from inspector.tls.registry import ALERTS, FATAL, alert_name
+from inspector.tls.registry import ALERTS, alert_name
+from inspector.tls.types import FATAL
 from inspector.tracking.clock_steps import LogClock, clock_of
 from inspector.tracking.clocks import early
 from inspector.tracking.observed import Observed

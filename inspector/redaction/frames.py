@@ -16,7 +16,7 @@ from inspector.packets.layout import HEADER, StreamImage, lanes
 from inspector.redaction.disguise import Disguise
 from inspector.redaction.messages import Redactor
 from inspector.tls.preamble import PREAMBLES
-from inspector.tls.registry import ALERT, CHANGE_CIPHER_SPEC, CLIENT_HELLO, SERVER_HELLO
+from inspector.tls.types import ALERT, CHANGE_CIPHER_SPEC, CLIENT_HELLO, SERVER_HELLO
 from inspector.wire.segments import ACK, IPV4, IPV6
 
 MESSAGE_HEADER = 4

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from inspector.redaction.certificates import Remaker
 from inspector.redaction.disguise import Disguise
-from inspector.tls.registry import CLIENT_HELLO, SERVER_HELLO
+from inspector.tls.types import CLIENT_HELLO, SERVER_HELLO
 
 (
     NEW_SESSION_TICKET,

@@ -33,17 +33,19 @@ from inspector.secrets import keylog
 from inspector.secrets.masters import Exchange, master_of
 from inspector.secrets.openers import NotOpened, Opener, Suite, Traffic, is_supported, openers
 from inspector.secrets.store import Secrets
-from inspector.tls.protection import TLS10, TLS11, TLS13, protection_of
+from inspector.tls.protection import protection_of
 from inspector.tls.records import Mark
-from inspector.tls.registry import (
+from inspector.tls.types import (
     ALERT,
     APPLICATION_DATA,
     CHANGE_CIPHER_SPEC,
-    ENCRYPT_THEN_MAC,
-    END_OF_EARLY_DATA,
     FINISHED,
     HANDSHAKE,
-    KEY_UPDATE,
+    TLS10,
+    TLS11,
+    TLS13,
+    ExtensionType,
+    HandshakeType,
 )
 
 FIRST_DRAFT = 25
@@ -215,7 +217,7 @@ class Channel:
         protection = protection_of(answer.cipher_suite)
         if protection is None or not is_supported(protection) or not TLS10 <= version <= TLS13:
             return CipherSuiteNotOpened(answer.cipher_suite) if TLS10 <= version <= TLS13 else VersionNotOpened()
-        suite = self._suites[number] = Suite(protection, version, ENCRYPT_THEN_MAC in answer.extensions)
+        suite = self._suites[number] = Suite(protection, version, ExtensionType.ENCRYPT_THEN_MAC in answer.extensions)
         if number == 0 and version != TLS13:
             for lane in (0, 1):
                 keeps_iv = protection.mode == "cbc" and version < TLS11
@@ -387,11 +389,11 @@ class Channel:
         return True
 
     def _told_modern(self, lane: int, direction: RecordLane, kind: int) -> None:
-        if kind in (FINISHED, END_OF_EARLY_DATA) and direction.stage < len(self._labels(lane)) - 1:
+        if kind in (FINISHED, HandshakeType.END_OF_EARLY_DATA) and direction.stage < len(self._labels(lane)) - 1:
             direction.stage, direction.sequence, direction.traffic = direction.stage + 1, 0, None
             if direction.stage == len(self._labels(lane)) - 1:
                 self._conversation.set_interest(lane, wants_encrypted=True, data_bytes=bounds.POST_HANDSHAKE_BYTES)
-        elif kind == KEY_UPDATE and direction.traffic is not None:
+        elif kind == HandshakeType.KEY_UPDATE and direction.traffic is not None:
             direction.sequence, direction.traffic = 0, direction.traffic.updated()
 
     def _data(self, lane: int, direction: RecordLane, record: EncryptedRecord) -> None:

@@ -8,7 +8,7 @@ import hashlib
 import hmac
 from functools import lru_cache
 
-from inspector.tls.protection import TLS12
+from inspector.tls.types import TLS12
 
 MASTER_BYTES = 48
 HASHES = {"SHA256": "sha256", "SHA384": "sha384", "SM3": "sm3"}

@@ -11,7 +11,8 @@ from inspector.secrets.derivation import master_secret, transcript_hash
 from inspector.secrets.openers import Suite
 from inspector.secrets.store import Secrets
 from inspector.tls.messages import with_header
-from inspector.tls.registry import CLIENT_HELLO, CLIENT_KEY_EXCHANGE, HELLO_REQUEST, SERVER_HELLO_DONE, cipher_name
+from inspector.tls.registry import cipher_name
+from inspector.tls.types import CLIENT_HELLO, HandshakeType
 
 
 class Exchange:
@@ -29,16 +30,18 @@ class Exchange:
 
     def add(self, is_client: bool, kind: int, body: bytes) -> None:
         """A message in the order of its sender."""
-        if kind == HELLO_REQUEST or (self.key_exchange is not None if is_client else self._is_server_done):
+        if kind == HandshakeType.HELLO_REQUEST or (
+            self.key_exchange is not None if is_client else self._is_server_done
+        ):
             return
         whole = with_header(kind, body)
         if is_client:
             self._client.append(whole)
-            if kind == CLIENT_KEY_EXCHANGE:
+            if kind == HandshakeType.CLIENT_KEY_EXCHANGE:
                 self.key_exchange = body
         else:
             self._server.append(whole)
-            self._is_server_done = kind == SERVER_HELLO_DONE
+            self._is_server_done = kind == HandshakeType.SERVER_HELLO_DONE
 
     @property
     def may_still_come(self) -> bool:

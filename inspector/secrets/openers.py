@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESCCM, AESGCM, ChaCha20Poly1305
 
 from inspector.secrets.derivation import HASHES, expand_label, prf
-from inspector.tls.protection import TLS11, Protection
+from inspector.tls.protection import Protection
+from inspector.tls.types import TLS11
 
 SALT, NONCE = 4, 12
 BLOCK_CIPHERS: dict[str, type[algorithms.AES] | type[TripleDES]] = {"AES": algorithms.AES, "3DES": TripleDES}

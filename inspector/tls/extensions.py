@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from inspector.tls.reader import Malformed, Reader
+from inspector.tls.types import ExtensionType
 
 
 @dataclass(slots=True)
@@ -126,25 +127,25 @@ def _selected_alpn(body: Reader, answered: Answered) -> None:
 Side = TypeVar("Side", Offered, Answered)
 
 OFFER: dict[int, tuple[str, Callable[[Reader, Offered], None]]] = {
-    0: ("server_name", _server_name),
-    10: ("supported_groups", _groups),
-    11: ("ec_point_formats", _point_formats),
-    13: ("signature_algorithms", _signature_algorithms),
-    16: ("alpn", _alpn),
-    23: ("extended_master_secret", _ems),
-    35: ("session_ticket", _ticket),
-    41: ("pre_shared_key", _psk),
-    42: ("early_data", _early_data),
-    43: ("supported_versions", _versions),
-    65281: ("renegotiation_info", _renegotiation),
+    ExtensionType.SERVER_NAME: ("server_name", _server_name),
+    ExtensionType.SUPPORTED_GROUPS: ("supported_groups", _groups),
+    ExtensionType.EC_POINT_FORMATS: ("ec_point_formats", _point_formats),
+    ExtensionType.SIGNATURE_ALGORITHMS: ("signature_algorithms", _signature_algorithms),
+    ExtensionType.ALPN: ("alpn", _alpn),
+    ExtensionType.EXTENDED_MASTER_SECRET: ("extended_master_secret", _ems),
+    ExtensionType.SESSION_TICKET: ("session_ticket", _ticket),
+    ExtensionType.PRE_SHARED_KEY: ("pre_shared_key", _psk),
+    ExtensionType.EARLY_DATA: ("early_data", _early_data),
+    ExtensionType.SUPPORTED_VERSIONS: ("supported_versions", _versions),
+    ExtensionType.RENEGOTIATION_INFO: ("renegotiation_info", _renegotiation),
 }
 
 ANSWER: dict[int, tuple[str, Callable[[Reader, Answered], None]]] = {
-    16: ("alpn", _selected_alpn),
-    23: ("extended_master_secret", _ems),
-    41: ("pre_shared_key", _selected_psk),
-    43: ("supported_versions", _selected_version),
-    65281: ("renegotiation_info", _renegotiation),
+    ExtensionType.ALPN: ("alpn", _selected_alpn),
+    ExtensionType.EXTENDED_MASTER_SECRET: ("extended_master_secret", _ems),
+    ExtensionType.PRE_SHARED_KEY: ("pre_shared_key", _selected_psk),
+    ExtensionType.SUPPORTED_VERSIONS: ("supported_versions", _selected_version),
+    ExtensionType.RENEGOTIATION_INFO: ("renegotiation_info", _renegotiation),
 }
 
 

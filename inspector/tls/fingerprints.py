@@ -6,8 +6,16 @@ import hashlib
 
 from inspector.tls.registry import is_grease
 from inspector.tls.shapes import HelloShape
+from inspector.tls.types import TLS10, TLS11, TLS12, TLS13, ProtocolVersion
 
-JA4_VERSIONS = {0x0304: "13", 0x0303: "12", 0x0302: "11", 0x0301: "10", 0x0300: "s3", 0x0002: "s2"}
+JA4_VERSIONS = {
+    TLS13: "13",
+    TLS12: "12",
+    TLS11: "11",
+    TLS10: "10",
+    ProtocolVersion.SSL_3_0: "s3",
+    ProtocolVersion.SSL_2_0: "s2",
+}
 SERVER_NAME, ALPN = 0, 16
 
 

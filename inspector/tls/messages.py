@@ -14,6 +14,7 @@ from inspector.tls.fingerprints import ja3, ja3s, ja4
 from inspector.tls.reader import Malformed, Reader
 from inspector.tls.registry import HELLO_RETRY_RANDOM, SCSV
 from inspector.tls.shapes import AnswerShape, HelloShape
+from inspector.tls.types import TLS12
 
 
 class ClientHello(NamedTuple):
@@ -245,7 +246,7 @@ def certificate_authorities(body: bytes, version: int) -> bytes:
     """
     request = Reader(body, "certificate_request")
     request.opaque(1, "certificate_types")
-    if version >= 0x0303:
+    if version >= TLS12:
         request.opaque(2, "supported_signature_algorithms")
     return request.opaque(2, "certificate_authorities")
 

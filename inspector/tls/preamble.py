@@ -5,7 +5,15 @@ from __future__ import annotations
 from enum import Enum
 
 from inspector import bounds
-from inspector.tls.registry import ALERT, CHANGE_CIPHER_SPEC, CLIENT_HELLO, HANDSHAKE, HEARTBEAT, SERVER_HELLO
+from inspector.tls.types import (
+    ALERT,
+    CHANGE_CIPHER_SPEC,
+    CLIENT_HELLO,
+    HANDSHAKE,
+    SERVER_HELLO,
+    ContentType,
+    ProtocolVersion,
+)
 
 Buffer = bytes | bytearray
 RECORD_LIMIT = (1 << 14) + 2048
@@ -101,6 +109,10 @@ def proxy_v2_length(buffer: Buffer) -> int | None:
     return PROXY_V2_HEADER + (buffer[14] << 8 | buffer[15]) if len(buffer) >= PROXY_V2_HEADER else None
 
 
+SSLV2_HELLO_VERSIONS = frozenset(v for v in ProtocolVersion if v != ProtocolVersion.TLS_1_3)
+"""What a ClientHello in SSLv2 framing may offer."""
+
+
 def sslv2_hello_length(buffer: Buffer) -> int | None:
     """The length of a ClientHello in SSLv2 framing with its two length bytes (RFC 5246, appendix E.2); 0 where it is
     none; None for "more".
@@ -112,7 +124,7 @@ def sslv2_hello_length(buffer: Buffer) -> int | None:
     length = (buffer[0] & 0x7F) << 8 | buffer[1]
     version = buffer[3] << 8 | buffer[4]
     suites, ident, challenge = (buffer[i] << 8 | buffer[i + 1] for i in (5, 7, 9))
-    if buffer[2] != 1 or version not in (2, 0x300, 0x301, 0x302, 0x303) or suites % 3 or not suites:
+    if buffer[2] != 1 or version not in SSLV2_HELLO_VERSIONS or suites % 3 or not suites:
         return 0
     return length + 2 if length == 9 + suites + ident + challenge and ident in (0, 16) and 16 <= challenge <= 32 else 0
 
@@ -191,7 +203,7 @@ def find_record(chunk: bytes) -> int | None:
 def _record_at(chunk: bytes, at: int) -> bool:
     return (
         at + 5 <= len(chunk)
-        and CHANGE_CIPHER_SPEC <= chunk[at] <= HEARTBEAT
+        and CHANGE_CIPHER_SPEC <= chunk[at] <= ContentType.HEARTBEAT
         and chunk[at + 1] == 3
         and chunk[at + 2] <= 4
         and 0 < (chunk[at + 3] << 8 | chunk[at + 4]) <= RECORD_LIMIT

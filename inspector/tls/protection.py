@@ -11,10 +11,10 @@ from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from inspector.tls.cipher_suites import CIPHER_SUITES
+from inspector.tls.types import TLS11
 
 Mode = Literal["gcm", "ccm", "chacha20", "cbc", "stream", "null"]
 
-TLS10, TLS11, TLS12, TLS13 = 0x0301, 0x0302, 0x0303, 0x0304
 MOST_PADDING = 256
 """A CBC record may be padded by so many bytes at most, the length byte included; most programs pad to the next block
 only.

@@ -23,16 +23,9 @@ from inspector.tls.preamble import (
     is_hello,
     looks_like_hello,
 )
-from inspector.tls.registry import (
-    ALERT,
-    APPLICATION_DATA,
-    CHANGE_CIPHER_SPEC,
-    CLIENT_HELLO,
-    HANDSHAKE,
-    HEARTBEAT,
-    MESSAGES,
-)
+from inspector.tls.registry import MESSAGES
 from inspector.tls.sink import Mark, Sink
+from inspector.tls.types import ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, CLIENT_HELLO, HANDSHAKE, ContentType
 
 NEVER = 1 << 62
 PASSED_BYTES = 7
@@ -334,7 +327,7 @@ class RecordReader:
             if (
                 (buffer[at + 1] != 3 and buffer[at + 1] != 0x7F)
                 or length > bounds.RECORD_BYTES
-                or not CHANGE_CIPHER_SPEC <= kind <= HEARTBEAT
+                or not CHANGE_CIPHER_SPEC <= kind <= ContentType.HEARTBEAT
             ):
                 self._derail(at)
                 return

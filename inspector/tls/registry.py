@@ -3,56 +3,40 @@
 from __future__ import annotations
 
 from inspector.tls.cipher_suites import CIPHER_SUITES
+from inspector.tls.types import HandshakeType, ProtocolVersion
 
-VERSIONS = {0x0002: "SSLv2", 0x0300: "SSLv3", 0x0301: "TLSv1", 0x0302: "TLSv1.1", 0x0303: "TLSv1.2", 0x0304: "TLSv1.3"}
+VERSIONS: dict[int, str] = {
+    ProtocolVersion.SSL_2_0: "SSLv2",
+    ProtocolVersion.SSL_3_0: "SSLv3",
+    ProtocolVersion.TLS_1_0: "TLSv1",
+    ProtocolVersion.TLS_1_1: "TLSv1.1",
+    ProtocolVersion.TLS_1_2: "TLSv1.2",
+    ProtocolVersion.TLS_1_3: "TLSv1.3",
+}
 
-CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, APPLICATION_DATA, HEARTBEAT = 20, 21, 22, 23, 24
-FATAL = 2
-"""The level of an alert that ends the connection (RFC 5246, section 7.2)."""
-
-HELLO_REQUEST, CLIENT_HELLO, SERVER_HELLO, NEW_SESSION_TICKET, END_OF_EARLY_DATA, ENCRYPTED_EXTENSIONS = (
-    0,
-    1,
-    2,
-    4,
-    5,
-    8,
-)
-(
-    CERTIFICATE,
-    CERTIFICATE_REQUEST,
-    SERVER_HELLO_DONE,
-    CLIENT_KEY_EXCHANGE,
-    FINISHED,
-    KEY_UPDATE,
-    COMPRESSED_CERTIFICATE,
-) = 11, 13, 14, 16, 20, 24, 25
-ENCRYPT_THEN_MAC = 22
-"""The extension (RFC 7366)."""
-
-MESSAGES = {
-    0: "HelloRequest",
-    1: "ClientHello",
-    2: "ServerHello",
-    3: "HelloVerifyRequest",
-    4: "NewSessionTicket",
-    5: "EndOfEarlyData",
-    6: "HelloRetryRequest",
-    8: "EncryptedExtensions",
-    11: "Certificate",
-    12: "ServerKeyExchange",
-    13: "CertificateRequest",
-    14: "ServerHelloDone",
-    15: "CertificateVerify",
-    16: "ClientKeyExchange",
-    20: "Finished",
-    21: "CertificateURL",
-    22: "CertificateStatus",
-    23: "SupplementalData",
-    24: "KeyUpdate",
-    25: "CompressedCertificate",
-    67: "NextProtocol",
-    254: "MessageHash",
+MESSAGES: dict[int, str] = {
+    HandshakeType.HELLO_REQUEST: "HelloRequest",
+    HandshakeType.CLIENT_HELLO: "ClientHello",
+    HandshakeType.SERVER_HELLO: "ServerHello",
+    HandshakeType.HELLO_VERIFY_REQUEST: "HelloVerifyRequest",
+    HandshakeType.NEW_SESSION_TICKET: "NewSessionTicket",
+    HandshakeType.END_OF_EARLY_DATA: "EndOfEarlyData",
+    HandshakeType.HELLO_RETRY_REQUEST: "HelloRetryRequest",
+    HandshakeType.ENCRYPTED_EXTENSIONS: "EncryptedExtensions",
+    HandshakeType.CERTIFICATE: "Certificate",
+    HandshakeType.SERVER_KEY_EXCHANGE: "ServerKeyExchange",
+    HandshakeType.CERTIFICATE_REQUEST: "CertificateRequest",
+    HandshakeType.SERVER_HELLO_DONE: "ServerHelloDone",
+    HandshakeType.CERTIFICATE_VERIFY: "CertificateVerify",
+    HandshakeType.CLIENT_KEY_EXCHANGE: "ClientKeyExchange",
+    HandshakeType.FINISHED: "Finished",
+    HandshakeType.CERTIFICATE_URL: "CertificateURL",
+    HandshakeType.CERTIFICATE_STATUS: "CertificateStatus",
+    HandshakeType.SUPPLEMENTAL_DATA: "SupplementalData",
+    HandshakeType.KEY_UPDATE: "KeyUpdate",
+    HandshakeType.COMPRESSED_CERTIFICATE: "CompressedCertificate",
+    HandshakeType.NEXT_PROTOCOL: "NextProtocol",
+    HandshakeType.MESSAGE_HASH: "MessageHash",
 }
 
 ALERTS = {

@@ -21,6 +21,7 @@ from inspector.tls.registry import (
     signature_name,
     version_name,
 )
+from inspector.tls.types import AlertLevel, ExtensionType, HandshakeType
 
 MOST_CHILDREN = 400
 """More elements than this of one vector are counted, not shown."""
@@ -167,32 +168,34 @@ def _psks(f: FieldReader) -> None:
 Read = Callable[[FieldReader], None]
 
 OFFERED: dict[int, Read] = {
-    0: _server_name,
-    10: lambda f: f.numbers(2, "named_group_list", 2, group_name),
-    11: lambda f: f.numbers(
+    ExtensionType.SERVER_NAME: _server_name,
+    ExtensionType.SUPPORTED_GROUPS: lambda f: f.numbers(2, "named_group_list", 2, group_name),
+    ExtensionType.EC_POINT_FORMATS: lambda f: f.numbers(
         1,
         "ec_point_format_list",
         1,
         {0: "uncompressed", 1: "ansiX962_compressed_prime", 2: "ansiX962_compressed_char2"}.get,
     ),
-    13: lambda f: f.numbers(2, "supported_signature_algorithms", 2, signature_name),
-    16: _protocols,
-    35: lambda f: f.rest("ticket"),
-    41: _psks,
-    43: lambda f: f.vector(1, "versions", _versions),
-    45: lambda f: f.numbers(1, "ke_modes", 1, {0: "psk_ke", 1: "psk_dhe_ke"}.get),
-    50: lambda f: f.numbers(2, "supported_signature_algorithms", 2, signature_name),
-    51: _shares,
-    65281: lambda f: f.opaque(1, "renegotiated_connection"),
+    ExtensionType.SIGNATURE_ALGORITHMS: lambda f: f.numbers(2, "supported_signature_algorithms", 2, signature_name),
+    ExtensionType.ALPN: _protocols,
+    ExtensionType.SESSION_TICKET: lambda f: f.rest("ticket"),
+    ExtensionType.PRE_SHARED_KEY: _psks,
+    ExtensionType.SUPPORTED_VERSIONS: lambda f: f.vector(1, "versions", _versions),
+    ExtensionType.PSK_KEY_EXCHANGE_MODES: lambda f: f.numbers(1, "ke_modes", 1, {0: "psk_ke", 1: "psk_dhe_ke"}.get),
+    ExtensionType.SIGNATURE_ALGORITHMS_CERT: lambda f: f.numbers(
+        2, "supported_signature_algorithms", 2, signature_name
+    ),
+    ExtensionType.KEY_SHARE: _shares,
+    ExtensionType.RENEGOTIATION_INFO: lambda f: f.opaque(1, "renegotiated_connection"),
 }
 ANSWERED: dict[int, Read] = {
-    0: lambda f: None,
-    11: OFFERED[11],
-    16: _protocols,
-    41: lambda f: _one(f, "selected_identity"),
-    43: lambda f: _one(f, "selected_version", version_name),
-    51: _share,
-    65281: OFFERED[65281],
+    ExtensionType.SERVER_NAME: lambda f: None,
+    ExtensionType.EC_POINT_FORMATS: OFFERED[ExtensionType.EC_POINT_FORMATS],
+    ExtensionType.ALPN: _protocols,
+    ExtensionType.PRE_SHARED_KEY: lambda f: _one(f, "selected_identity"),
+    ExtensionType.SUPPORTED_VERSIONS: lambda f: _one(f, "selected_version", version_name),
+    ExtensionType.KEY_SHARE: _share,
+    ExtensionType.RENEGOTIATION_INFO: OFFERED[ExtensionType.RENEGOTIATION_INFO],
 }
 
 
@@ -272,12 +275,12 @@ def _key_exchange(f: FieldReader) -> None:
 
 
 BODIES: dict[int, Read] = {
-    1: _client_hello,
-    2: _server_hello,
-    4: _ticket,
-    11: _certificate,
-    12: _key_exchange,
-    13: _certificate_request,
+    HandshakeType.CLIENT_HELLO: _client_hello,
+    HandshakeType.SERVER_HELLO: _server_hello,
+    HandshakeType.NEW_SESSION_TICKET: _ticket,
+    HandshakeType.CERTIFICATE: _certificate,
+    HandshakeType.SERVER_KEY_EXCHANGE: _key_exchange,
+    HandshakeType.CERTIFICATE_REQUEST: _certificate_request,
 }
 
 
@@ -316,12 +319,16 @@ def _key_update(f: FieldReader) -> None:
 
 BODIES13: dict[int, Read] = {
     **BODIES,
-    4: _ticket13,
-    8: lambda f: f.vector(2, "extensions", _extensions({**ANSWERED, 10: OFFERED[10]})),
-    11: _certificate13,
-    13: _certificate_request13,
-    15: _verify,
-    24: _key_update,
+    HandshakeType.NEW_SESSION_TICKET: _ticket13,
+    HandshakeType.ENCRYPTED_EXTENSIONS: lambda f: f.vector(
+        2,
+        "extensions",
+        _extensions({**ANSWERED, ExtensionType.SUPPORTED_GROUPS: OFFERED[ExtensionType.SUPPORTED_GROUPS]}),
+    ),
+    HandshakeType.CERTIFICATE: _certificate13,
+    HandshakeType.CERTIFICATE_REQUEST: _certificate_request13,
+    HandshakeType.CERTIFICATE_VERIFY: _verify,
+    HandshakeType.KEY_UPDATE: _key_update,
 }
 
 
@@ -343,7 +350,7 @@ def handshake_tree(message: bytes, *, is_tls13: bool = False) -> Node:
 
 def alert_tree(level: int, code: int) -> Node:
     """An alert in clear (RFC 8446, section 6)."""
-    levels = {1: "warning", 2: "fatal"}
+    levels: dict[int, str] = {AlertLevel.WARNING: "warning", AlertLevel.FATAL: "fatal"}
     children = (
         Node("level", f"{levels.get(level, 'unknown')} ({level})", 0, 1),
         Node("description", f"{alert_name(code)} ({code})", 1, 1),

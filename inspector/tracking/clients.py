@@ -11,15 +11,64 @@ from typing import Literal, NamedTuple
 from inspector import bounds
 from inspector.tls.registry import SCSV, is_grease
 from inspector.tls.shapes import HelloShape
+from inspector.tls.types import ExtensionType as X
 
 TLS13_SUITES = 0x13
 """The first byte of the cipher suites of TLS 1.3 (RFC 8446, appendix B.4)."""
-ENCRYPT_THEN_MAC, RENEGOTIATION_INFO, STATUS_REQUEST_V2, SCT = 22, 65281, 17, 18
 
 JSSE_ORDERS = (
-    (0, 1, 5, 10, 11, 16, 17, 23, 35, 13, 43, 44, 45, 47, 50, 51, RENEGOTIATION_INFO, 41),
-    (0, 1, 5, 10, 11, 13, 50, 16, 17, 23, 35, 43, 44, 45, 47, 51, RENEGOTIATION_INFO, 41),
-    (10, 11, 13, 23, 0, 1, 5, 17, 16, RENEGOTIATION_INFO),
+    (
+        X.SERVER_NAME,
+        X.MAX_FRAGMENT_LENGTH,
+        X.STATUS_REQUEST,
+        X.SUPPORTED_GROUPS,
+        X.EC_POINT_FORMATS,
+        X.ALPN,
+        X.STATUS_REQUEST_V2,
+        X.EXTENDED_MASTER_SECRET,
+        X.SESSION_TICKET,
+        X.SIGNATURE_ALGORITHMS,
+        X.SUPPORTED_VERSIONS,
+        X.COOKIE,
+        X.PSK_KEY_EXCHANGE_MODES,
+        X.CERTIFICATE_AUTHORITIES,
+        X.SIGNATURE_ALGORITHMS_CERT,
+        X.KEY_SHARE,
+        X.RENEGOTIATION_INFO,
+        X.PRE_SHARED_KEY,
+    ),
+    (
+        X.SERVER_NAME,
+        X.MAX_FRAGMENT_LENGTH,
+        X.STATUS_REQUEST,
+        X.SUPPORTED_GROUPS,
+        X.EC_POINT_FORMATS,
+        X.SIGNATURE_ALGORITHMS,
+        X.SIGNATURE_ALGORITHMS_CERT,
+        X.ALPN,
+        X.STATUS_REQUEST_V2,
+        X.EXTENDED_MASTER_SECRET,
+        X.SESSION_TICKET,
+        X.SUPPORTED_VERSIONS,
+        X.COOKIE,
+        X.PSK_KEY_EXCHANGE_MODES,
+        X.CERTIFICATE_AUTHORITIES,
+        X.KEY_SHARE,
+        X.RENEGOTIATION_INFO,
+        X.PRE_SHARED_KEY,
+    ),
+    (
+        X.SUPPORTED_GROUPS,
+        X.EC_POINT_FORMATS,
+        X.SIGNATURE_ALGORITHMS,
+        X.EXTENDED_MASTER_SECRET,
+        X.SERVER_NAME,
+        X.MAX_FRAGMENT_LENGTH,
+        X.STATUS_REQUEST,
+        X.STATUS_REQUEST_V2,
+        X.ALPN,
+        X.RENEGOTIATION_INFO,
+    ),
 )
 """The order in which JDK 13 and later, JDK 11 and 8u261, and JDK 7 and 8 write their extensions."""
 
@@ -93,23 +142,27 @@ def _recognise(shape: HelloShape) -> Stack:
         return UNKNOWN
     if (
         SCSV in shape.cipher_suites[-1:]
-        and RENEGOTIATION_INFO not in extensions
+        and X.RENEGOTIATION_INFO not in extensions
         and shape.point_formats in ((), (0,))
         and len(extensions) >= 2
         and any(_in_order(extensions, order) for order in JSSE_ORDERS)
     ):
         basis = ["extension order", "TLS_EMPTY_RENEGOTIATION_INFO_SCSV last"]
-        if STATUS_REQUEST_V2 in extensions:
+        if X.STATUS_REQUEST_V2 in extensions:
             basis.append("status_request_v2")
         return Stack("jsse", tuple(basis))
     if _adjacent(extensions, 11, 10):
         return Stack("openssl", ("ec_point_formats before supported_groups",))
-    if _adjacent(extensions, 23, RENEGOTIATION_INFO, 10, 11):
+    if _adjacent(extensions, 23, X.RENEGOTIATION_INFO, 10, 11):
         return Stack("nss", ("extension order",))
-    if ENCRYPT_THEN_MAC in extensions and RENEGOTIATION_INFO in extensions:
+    if X.ENCRYPT_THEN_MAC in extensions and X.RENEGOTIATION_INFO in extensions:
         return Stack("gnutls", ("encrypt_then_mac and renegotiation_info",))
-    if SCT in extensions and RENEGOTIATION_INFO in extensions and _adjacent(extensions, 10, 11):
+    if (
+        X.SIGNED_CERTIFICATE_TIMESTAMP in extensions
+        and X.RENEGOTIATION_INFO in extensions
+        and _adjacent(extensions, 10, 11)
+    ):
         return Stack("go", ("extension order", "signed_certificate_timestamp"))
-    if extensions[-1] == RENEGOTIATION_INFO and 23 in extensions:
+    if extensions[-1] == X.RENEGOTIATION_INFO and 23 in extensions:
         return Stack("schannel", ("extension order",))
     return UNKNOWN

@@ -15,7 +15,7 @@ from typing import Literal
 
 from inspector import facts
 from inspector.facts import AlertFact, Close, ConnectionFacts, LaneFacts, unpack_events
-from inspector.tls.registry import FATAL
+from inspector.tls.types import FATAL
 from inspector.tracking.sessions import is_tls13
 
 Side = Literal["client", "server"]

@@ -36,16 +36,8 @@ from inspector.tls.handshake import unexpected
 from inspector.tls.preamble import preamble_name
 from inspector.tls.reader import Malformed
 from inspector.tls.records import Mark, Mode, RecordReader
-from inspector.tls.registry import (
-    ALERT,
-    CHANGE_CIPHER_SPEC,
-    CLIENT_HELLO,
-    FINISHED,
-    HELLO_REQUEST,
-    SERVER_HELLO,
-    cipher_name,
-    message_name,
-)
+from inspector.tls.registry import cipher_name, message_name
+from inspector.tls.types import ALERT, CHANGE_CIPHER_SPEC, CLIENT_HELLO, FINISHED, SERVER_HELLO, TLS13, HandshakeType
 from inspector.tracking.reading import FLIGHT, LETTERS, READERS, SPEAKING, CertificateStore, read_beginning, read_offer
 from inspector.tracking.rungs import in_order
 from inspector.tracking.sessions import is_tls13
@@ -264,7 +256,7 @@ class ConnectionAssembly:
             return
         if handshake.offer is None:
             self.client_lane = 1 - lane
-        if handshake.answer.version >= 0x0304 or letter == b"J":
+        if handshake.answer.version >= TLS13 or letter == b"J":
             self._readers[lane].is_tls13 = True
         if handshake.answer.problem and handshake.answer_frame == mark[1]:
             text, offset, path = handshake.answer.problem
@@ -336,7 +328,7 @@ class ConnectionAssembly:
         handshake.
         """
         number = self._rounds[lane]
-        if len(self.handshakes) <= number and kind != HELLO_REQUEST:
+        if len(self.handshakes) <= number and kind != HandshakeType.HELLO_REQUEST:
             self.handshakes.append(HandshakeFacts())
         handshake = self.handshakes[min(number, len(self.handshakes) - 1)]
         letter = self._read(handshake, lane, kind, body, mark)

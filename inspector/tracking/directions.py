@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from inspector import facts
 from inspector.facts import ConnectionFacts, Event, unpack_events
+from inspector.tls.types import TLS13
 from inspector.tracking.vantage import Vantage, Vantages
 
 SAMPLE = 400
@@ -97,7 +98,7 @@ def _quickest(connection: ConnectionFacts) -> tuple[int | None, int | None]:
     elif (
         ("G", True) not in first
         and connection.handshake.answer is not None
-        and connection.handshake.answer.version < 0x0304
+        and connection.handshake.answer.version < TLS13
     ):
         clients += _between(first, ("I", False), ("I", True))
     return min(servers, default=None), min(clients, default=None)

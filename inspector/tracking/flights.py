@@ -13,8 +13,9 @@ from typing import Literal, NamedTuple
 
 from inspector.facts import ConnectionFacts, Event, unpack_events
 from inspector.tls.protection import NOTHING, Extent, Protection, plaintext_extent, protection_of
-from inspector.tls.registry import ENCRYPT_THEN_MAC, cipher_name
+from inspector.tls.registry import cipher_name
 from inspector.tls.shapes import AnswerShape, HelloShape
+from inspector.tls.types import ExtensionType
 from inspector.tracking.renegotiation import Renegotiation
 from inspector.tracking.sessions import is_tls13
 
@@ -105,7 +106,7 @@ class Measure:
         assert answer is not None
         self._suite: Protection | None = protection_of(answer.cipher_suite)
         self._version = answer.version
-        self._encrypt_then_mac = ENCRYPT_THEN_MAC in answer.extensions
+        self._encrypt_then_mac = ExtensionType.ENCRYPT_THEN_MAC in answer.extensions
         self._is_padded_freely = False
         self.problem = "" if self._suite is not None else f"{cipher_name(answer.cipher_suite)} hides lengths"
         for side in (True, False):

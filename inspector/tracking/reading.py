@@ -9,16 +9,7 @@ from typing import Protocol
 from inspector.facts import HandshakeFacts
 from inspector.tls import messages
 from inspector.tls.records import Mark
-from inspector.tls.registry import (
-    CERTIFICATE,
-    CERTIFICATE_REQUEST,
-    CLIENT_HELLO,
-    CLIENT_KEY_EXCHANGE,
-    COMPRESSED_CERTIFICATE,
-    ENCRYPTED_EXTENSIONS,
-    NEW_SESSION_TICKET,
-    SERVER_HELLO,
-)
+from inspector.tls.types import CLIENT_HELLO, SERVER_HELLO, TLS12, HandshakeType
 from inspector.tracking.sessions import is_tls13
 
 KEY_NAME_BYTES = 16
@@ -136,7 +127,7 @@ def _certificate_request(
     handshake: HandshakeFacts, from_client: bool, body: bytes, mark: Mark, store: CertificateStore
 ) -> None:
     """Which authorities the server accepts."""
-    handshake.authorities = store.authorities(body, handshake.answer.version if handshake.answer else 0x0303)
+    handshake.authorities = store.authorities(body, handshake.answer.version if handshake.answer else TLS12)
 
 
 def _ticket(handshake: HandshakeFacts, from_client: bool, body: bytes, mark: Mark, store: CertificateStore) -> None:
@@ -166,12 +157,12 @@ def _key_exchange(
 
 READERS: dict[int, Callable[[HandshakeFacts, bool, bytes, Mark, CertificateStore], bytes | None]] = {
     SERVER_HELLO: _server_hello,
-    CERTIFICATE: _certificate,
-    CERTIFICATE_REQUEST: _certificate_request,
-    NEW_SESSION_TICKET: _ticket,
-    CLIENT_KEY_EXCHANGE: _key_exchange,
-    ENCRYPTED_EXTENSIONS: _encrypted_extensions,
-    COMPRESSED_CERTIFICATE: _compressed_certificate,
+    HandshakeType.CERTIFICATE: _certificate,
+    HandshakeType.CERTIFICATE_REQUEST: _certificate_request,
+    HandshakeType.NEW_SESSION_TICKET: _ticket,
+    HandshakeType.CLIENT_KEY_EXCHANGE: _key_exchange,
+    HandshakeType.ENCRYPTED_EXTENSIONS: _encrypted_extensions,
+    HandshakeType.COMPRESSED_CERTIFICATE: _compressed_certificate,
 }
 """All but the ClientHello. Each gives another letter than ``LETTERS``, or None; raises Malformed."""
 SPEAKING = frozenset((CLIENT_HELLO, *READERS))

@@ -13,6 +13,7 @@ from msgspec import Struct, field
 from inspector import facts
 from inspector.facts import ConnectionFacts, OtherFlow, PackedEndpoint
 from inspector.tls.shapes import HelloShape
+from inspector.tls.types import ProtocolVersion
 from inspector.tracking.clients import Stack
 from inspector.tracking.observed import Observed
 
@@ -165,7 +166,7 @@ def _says_nothing(observed: Observed) -> bool:
 
 def _is_sslv3(client_leg: ConnectionFacts) -> bool:
     offer = client_leg.handshake.offer
-    return offer is not None and offer.legacy_version == 0x0300
+    return offer is not None and offer.legacy_version == ProtocolVersion.SSL_3_0
 
 
 def _is_steady(members: list[Observed]) -> bool:

@@ -16,6 +16,7 @@ from msgspec import Struct
 from inspector import bounds, facts
 from inspector.facts import HandshakeFacts, PackedEndpoint
 from inspector.tls.shapes import AnswerShape, HelloShape
+from inspector.tls.types import TLS13
 
 Kind = Literal["full", "session_id", "ticket", "resumed", "psk"]
 """``resumed``: by session id or ticket; which, was not captured, or what was offered and answered does not fit."""
@@ -93,7 +94,7 @@ MAX_USES = 10_000
 def is_tls13(handshake: HandshakeFacts) -> bool:
     """Whether TLS 1.3 was chosen."""
     answer = handshake.answer
-    return answer is not None and (answer.version >= 0x0304)
+    return answer is not None and answer.version >= TLS13
 
 
 def is_read(shape: HelloShape | AnswerShape | None) -> bool:
@@ -256,7 +257,7 @@ class Ledger:
         if handshake.offered_ticket or kind != "full":
             return True
         offer = handshake.offer
-        return bool(handshake.offered_id) and offer is not None and not offer.partial and 0x0304 not in offer.versions
+        return bool(handshake.offered_id) and offer is not None and not offer.partial and TLS13 not in offer.versions
 
     def _issue(self, index: int, handshake: HandshakeFacts, *, is_doubtful: bool = False) -> None:
         """What the server gave. ``is_doubtful``: it may have resumed another session, whose id it echoed."""

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable
 from enum import StrEnum
 from typing import NamedTuple
 
+from inspector.capture.link_types import LinkType
+
 
 class Space(StrEnum):
     """Whose numbers they are."""
@@ -29,12 +31,12 @@ class Space(StrEnum):
 
 
 Layer = tuple[Space, int]
-ETHERNET: Layer = (Space.LINK_TYPE, 1)
-IEEE80211: Layer = (Space.LINK_TYPE, 105)
+ETHERNET: Layer = (Space.LINK_TYPE, LinkType.ETHERNET)
+IEEE80211: Layer = (Space.LINK_TYPE, LinkType.IEEE802_11)
 SWAPPED: Layer = (Space.IEEE80211, 1)
 """Its first two bytes changed over, as some access points do."""
 
-PPP_FRAME: Layer = (Space.LINK_TYPE, 9)
+PPP_FRAME: Layer = (Space.LINK_TYPE, LinkType.PPP)
 LLC: Layer = (Space.LLC, 0)
 IPV4: Layer = (Space.ETHERTYPE, 0x0800)
 IPV6: Layer = (Space.ETHERTYPE, 0x86DD)

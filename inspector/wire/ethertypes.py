@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable
 
+from inspector.capture.link_types import LinkType
 from inspector.wire.encapsulations import (
     ETHERNET,
     IPV4,
@@ -210,7 +211,7 @@ ETHERTYPES: dict[int, Encapsulation] = {
     0x0004: Encapsulation("802.2 LLC", fixed(LLC, 0)),
     0x22F3: Encapsulation("TRILL", trill),
     0x6558: Encapsulation("Transparent Ethernet Bridging", fixed(ETHERNET, 0)),
-    0x6559: Encapsulation("raw Frame Relay", fixed((Space.LINK_TYPE, 107), 0)),
+    0x6559: Encapsulation("raw Frame Relay", fixed((Space.LINK_TYPE, LinkType.FRELAY), 0)),
     0x8847: Encapsulation("MPLS", mpls),
     0x8848: Encapsulation("MPLS multicast", mpls),
     0x8864: Encapsulation("PPPoE session", pppoe),

@@ -9,7 +9,7 @@ from msgspec import Struct
 from inspector import bounds
 from inspector.facts import Close, LaneFacts, OtherFlow, PackedEndpoint
 from inspector.tls.records import Mode, RecordReader
-from inspector.tls.registry import FATAL
+from inspector.tls.types import FATAL
 from inspector.tracking.connections import ConnectionAssembly, Store
 from inspector.wire.segments import SYN
 from inspector.wire.spread import Spread

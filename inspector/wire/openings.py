@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from inspector import bounds
-from inspector.tls.registry import SERVER_HELLO
+from inspector.tls.types import SERVER_HELLO
 from inspector.wire.addresses import AddressTable
 from inspector.wire.runs import HELLO_KIND, MIX_HIGH, MIX_LOW, greets
 from inspector.wire.segments import ACK, I64, SYN, U64, SegmentBatch

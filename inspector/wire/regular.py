@@ -24,7 +24,7 @@ from inspector import bounds
 from inspector.capture.frames import I64, U8
 from inspector.facts import EVENT_BYTES, LETTER_AT
 from inspector.tls.records import Mode
-from inspector.tls.registry import ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, CLIENT_HELLO, HANDSHAKE, SERVER_HELLO
+from inspector.tls.types import ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, CLIENT_HELLO, HANDSHAKE, SERVER_HELLO
 from inspector.tracking.connections import AlertNote, Store
 from inspector.tracking.reading import SPEAKING
 from inspector.wire.flow import Ending, Flow

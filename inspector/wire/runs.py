@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from inspector import facts
 from inspector.capture.frames import U8
-from inspector.tls.registry import CLIENT_HELLO, HANDSHAKE, SERVER_HELLO
+from inspector.tls.types import CLIENT_HELLO, HANDSHAKE, SERVER_HELLO
 from inspector.wire.segments import ACK, FIN, I64, RST, SYN, U64, Rows, SegmentBatch
 
 CONTROL = SYN | FIN | RST

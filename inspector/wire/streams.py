@@ -11,7 +11,7 @@ from bisect import bisect_right, insort
 
 from inspector import bounds
 from inspector.tls.records import NEVER, PASSED_BYTES, Mode, RecordReader
-from inspector.tls.registry import APPLICATION_DATA, HANDSHAKE
+from inspector.tls.types import APPLICATION_DATA, HANDSHAKE
 from inspector.wire.runs import Run
 
 PLAUSIBLE_START = 1 << 20

@@ -1,0 +1,97 @@
+"""The numbers of TLS that the program decides by, under the names of the standards (RFC 8446, appendix B; RFC 5246,
+section 7.4; IANA, TLS Parameters). What is only shown has its name in ``registry``.
+
+Loops that run for every record compare with the plain numbers at the end, which are the same by value.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ProtocolVersion(IntEnum):
+    """Versions, as hellos write them."""
+
+    SSL_2_0 = 0x0002
+    SSL_3_0 = 0x0300
+    TLS_1_0 = 0x0301
+    TLS_1_1 = 0x0302
+    TLS_1_2 = 0x0303
+    TLS_1_3 = 0x0304
+
+
+class ContentType(IntEnum):
+    """What a record holds (RFC 8446, section 5.1)."""
+
+    CHANGE_CIPHER_SPEC = 20
+    ALERT = 21
+    HANDSHAKE = 22
+    APPLICATION_DATA = 23
+    HEARTBEAT = 24
+
+
+class HandshakeType(IntEnum):
+    """What a handshake message is (RFC 8446, section 4; RFC 5246, section 7.4)."""
+
+    HELLO_REQUEST = 0
+    CLIENT_HELLO = 1
+    SERVER_HELLO = 2
+    HELLO_VERIFY_REQUEST = 3
+    NEW_SESSION_TICKET = 4
+    END_OF_EARLY_DATA = 5
+    HELLO_RETRY_REQUEST = 6
+    ENCRYPTED_EXTENSIONS = 8
+    CERTIFICATE = 11
+    SERVER_KEY_EXCHANGE = 12
+    CERTIFICATE_REQUEST = 13
+    SERVER_HELLO_DONE = 14
+    CERTIFICATE_VERIFY = 15
+    CLIENT_KEY_EXCHANGE = 16
+    FINISHED = 20
+    CERTIFICATE_URL = 21
+    CERTIFICATE_STATUS = 22
+    SUPPLEMENTAL_DATA = 23
+    KEY_UPDATE = 24
+    COMPRESSED_CERTIFICATE = 25
+    NEXT_PROTOCOL = 67
+    MESSAGE_HASH = 254
+
+
+class ExtensionType(IntEnum):
+    """Extensions that are read (RFC 8446, section 4.2; IANA). ``ALPN``: application_layer_protocol_negotiation."""
+
+    SERVER_NAME = 0
+    MAX_FRAGMENT_LENGTH = 1
+    STATUS_REQUEST = 5
+    SUPPORTED_GROUPS = 10
+    EC_POINT_FORMATS = 11
+    SIGNATURE_ALGORITHMS = 13
+    ALPN = 16
+    STATUS_REQUEST_V2 = 17
+    SIGNED_CERTIFICATE_TIMESTAMP = 18
+    ENCRYPT_THEN_MAC = 22
+    EXTENDED_MASTER_SECRET = 23
+    SESSION_TICKET = 35
+    PRE_SHARED_KEY = 41
+    EARLY_DATA = 42
+    SUPPORTED_VERSIONS = 43
+    COOKIE = 44
+    PSK_KEY_EXCHANGE_MODES = 45
+    CERTIFICATE_AUTHORITIES = 47
+    SIGNATURE_ALGORITHMS_CERT = 50
+    KEY_SHARE = 51
+    RENEGOTIATION_INFO = 65281
+
+
+class AlertLevel(IntEnum):
+    """How bad an alert is (RFC 5246, section 7.2)."""
+
+    WARNING = 1
+    FATAL = 2
+
+
+CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, APPLICATION_DATA = map(int, list(ContentType)[:4])
+CLIENT_HELLO, SERVER_HELLO = int(HandshakeType.CLIENT_HELLO), int(HandshakeType.SERVER_HELLO)
+FINISHED = int(HandshakeType.FINISHED)
+FATAL = int(AlertLevel.FATAL)
+TLS10, TLS11, TLS12, TLS13 = map(int, list(ProtocolVersion)[2:])
