@@ -16,7 +16,7 @@ from typing import Any
 from inspector.findings.case import Options
 from inspector.live.clock import LoopClock
 from inspector.live.live_capture import LiveCapture
-from inspector.live.outputs.trigger import Written
+from inspector.live.outputs.trigger import WrittenEvidence
 from inspector.live.sources.source import PipeSource, Source
 from inspector.live.update import Keeping, Update
 from tests.conftest import CAPTURES
@@ -73,7 +73,7 @@ class Heard:
     def __init__(self) -> None:
         self.updates: list[Update] = []
         self.told: list[tuple[str, str]] = []
-        self.evidence: list[Written] = []
+        self.evidence: list[WrittenEvidence] = []
 
     def update(self, update: Update) -> None:
         self.updates.append(update)
@@ -81,7 +81,7 @@ class Heard:
     def news(self, at_ns: int, kind: str, text: str) -> None:
         self.told.append((kind, text))
 
-    def written(self, written: Written) -> None:
+    def written(self, written: WrittenEvidence) -> None:
         self.evidence.append(written)
 
     def tick(self) -> None:

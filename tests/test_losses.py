@@ -80,7 +80,8 @@ def handshake(
 
 
 FLIGHT, CHANGED, KEYED = facts.S_CERTIFICATE | facts.S_DONE, facts.S_CHANGE, facts.C_KEY_EXCHANGE
-LOST, BEFORE, BEGUN = facts.S_LOST_FLIGHT, facts.S_LOST_HELLO | facts.C_LOST_HELLO, facts.S_BEGUN_FLIGHT
+LOST, BEGUN = facts.S_LOST_FLIGHT, facts.S_BEGUN_FLIGHT
+BEFORE = facts.C_LOST_HELLO | facts.C_LOST_HELLO << 8  # of both sides: the server's bits stand eight higher
 KINDS: list[tuple[str, HandshakeFacts, Kind | Unclear]] = [
     ("nothing offered", handshake(), "full"),
     ("nothing offered, flight lost", handshake(missing=LOST), "full"),

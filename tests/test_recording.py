@@ -21,7 +21,7 @@ from inspector.errors import UsageError
 from inspector.findings.case import Options
 from inspector.findings.judge import judge
 from inspector.findings.wording import worded
-from inspector.live.outputs.recording import Limits, Recording, conditions
+from inspector.live.outputs.recording import Conditions, Recording, conditions
 from inspector.live.outputs.trigger import FILES_A_MINUTE, Trigger
 from inspector.live.update import Keeping
 from tests.build import Pool, capture, certificate, facts_of, numbered, record
@@ -83,7 +83,7 @@ def test_application_data_is_cut_away(tmp_path: Path) -> None:
 
 
 def test_a_ring_keeps_the_last_files(tmp_path: Path) -> None:
-    recording = Recording(str(tmp_path / "w.pcapng"), Limits(files=3, packets=100), ["test"], is_full=False)
+    recording = Recording(str(tmp_path / "w.pcapng"), Conditions(files=3, packets=100), ["test"], is_full=False)
     listened(bytes_of(CAPTURES / "puppet-session-ids.pcap.gz"), Keeping(recording=recording))
     files = sorted(tmp_path.iterdir())
     assert len(files) == 3 < recording.files
@@ -95,12 +95,12 @@ def test_a_ring_keeps_the_last_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "values,found",
     [
-        (("files:5", "filesize:1000"), Limits(files=5, filesize=1000)),
-        (("duration:0.5",), Limits(duration=0.5)),
-        (("incident:2", "packets:7"), Limits(incidents=2, packets=7)),
+        (("files:5", "filesize:1000"), Conditions(files=5, filesize=1000)),
+        (("duration:0.5",), Conditions(duration=0.5)),
+        (("incident:2", "packets:7"), Conditions(incidents=2, packets=7)),
     ],
 )
-def test_conditions(values: tuple[str, ...], found: Limits) -> None:
+def test_conditions(values: tuple[str, ...], found: Conditions) -> None:
     assert conditions("-a", values) == found
 
 
@@ -125,7 +125,7 @@ def test_too_little_space_stops_writing_and_is_named(tmp_path: Path) -> None:
 def test_a_directory_that_goes_away(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
-    recording = Recording(str(folder / "w.pcapng"), Limits(packets=5), [], is_full=False)
+    recording = Recording(str(folder / "w.pcapng"), Conditions(packets=5), [], is_full=False)
     trigger = Trigger(str(folder / "evidence"), [])
     shutil.rmtree(folder)
     watching, heard = listened(capture(fault().flows), Keeping(recording=recording, trigger=trigger))
@@ -205,9 +205,9 @@ def test_evidence_opens_as_a_capture_with_its_comments(tmp_path: Path) -> None:
 def test_the_memory_of_the_trigger_is_bounded(tmp_path: Path) -> None:
     trigger = Trigger(str(tmp_path / "evidence"), [], most_bytes=50_000)
     listened(bytes_of(CAPTURES / "puppet-session-ids.pcap.gz"), Keeping(trigger=trigger))
-    assert trigger.held_bytes > 0 or not trigger._held
-    assert trigger.held_bytes == sum(trigger._size(batch) for batch in trigger._held)
-    assert len(trigger._held) <= 1 or trigger.held_bytes <= 50_000
+    assert trigger.held_bytes > 0 or not trigger._buffered
+    assert trigger.held_bytes == sum(trigger._size(batch) for batch in trigger._buffered)
+    assert len(trigger._buffered) <= 1 or trigger.held_bytes <= 50_000
 
 
 def test_flows_that_move_much_data_are_held_by_what_was_looked_at(tmp_path: Path) -> None:
@@ -227,8 +227,8 @@ def test_flows_that_move_much_data_are_held_by_what_was_looked_at(tmp_path: Path
     trigger = Trigger(str(tmp_path / "evidence"), [])
     watching, _ = listened(capture([flow]), Keeping(trigger=trigger))
     assert watching.info.packets > 1_500
-    assert sum(len(batch) for batch in trigger._held) < 700
-    assert all(bool((np.diff(batch.number) > 0).all()) for batch in trigger._held)
+    assert sum(len(batch) for batch in trigger._buffered) < 700
+    assert all(bool((np.diff(batch.number) > 0).all()) for batch in trigger._buffered)
 
 
 def test_too_many_incidents_are_named(tmp_path: Path) -> None:

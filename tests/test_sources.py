@@ -134,10 +134,10 @@ def test_several_sources_are_one_story(tmp_path: Path) -> None:
         command = Command(f"sh -c 'sleep {number * 0.4}; cat {tmp_path}/{number}.pcap; exec sleep 30'")
         command.start()
         sources.append(command)
-    from inspector.live.outputs.recording import Limits
+    from inspector.live.outputs.recording import Conditions
     from inspector.live.update import Keeping
 
-    _, heard = listened(b"", Keeping(stop=Limits(incidents=1, duration=20)), sources=sources)
+    _, heard = listened(b"", Keeping(stop=Conditions(incidents=1, duration=20)), sources=sources)
     assert [len(f.connections) for f in heard.findings.values()] == [3]
 
 

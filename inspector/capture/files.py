@@ -79,13 +79,13 @@ class CaptureFile:
                 f"{path}: a journal holds no packets", "watch --incidents DIRECTORY and -w FILE keep them"
             )
         else:
-            found = foreign(bytes(buffer[: min(end, PEEK_BYTES)]), path)
-            if found is None:
+            foreign_form = foreign(bytes(buffer[: min(end, PEEK_BYTES)]), path)
+            if foreign_form is None:
                 raise UnreadableError(
                     f"{path}: not a pcap or pcapng file",
                     "inspector reads pcap and pcapng, also compressed by gzip, zstd, xz or bzip2",
                 )
-            raise UnreadableError(f"{path}: {found.name}, not pcap or pcapng", found.command)
+            raise UnreadableError(f"{path}: {foreign_form.name}, not pcap or pcapng", foreign_form.command)
 
     def batches(self, progress: Progress | None = None) -> Iterator[FrameBatch]:
         """All frames, in file order, their stamps put right. Damage is noted in ``info``; nothing is raised once the
@@ -165,8 +165,8 @@ class Story:
                 yield from ([batch] for batch in active[0].rest())
                 return
             until = min((c.last_ns() for c in active), default=0)
-            taken = [(cursor, cursor.take(until)) for cursor in active]
-            window = [batch for _, batch in taken if batch is not None]
+            parts = [(cursor, cursor.take(until)) for cursor in active]
+            window = [batch for _, batch in parts if batch is not None]
             if window:
                 yield window
             active = [cursor for cursor in active if cursor.batch is not None or cursor.load()]

@@ -28,11 +28,11 @@ def find(paths: Sequence[str]) -> list[str]:
     """The files that the arguments mean: directories are searched, a file given twice counts once. Raises
     UnreadableError.
     """
-    found: list[str] = []
-    seen: set[tuple[int, int]] = set()
+    inputs: list[str] = []
+    known_files: set[tuple[int, int]] = set()
     for argument in paths:
         if argument == "-":
-            found.append("-")
+            inputs.append("-")
             continue
         path = Path(argument)
         try:
@@ -53,17 +53,17 @@ def find(paths: Sequence[str]) -> list[str]:
             try:
                 status = candidate.stat()
             except OSError:
-                found.append(str(candidate))
+                inputs.append(str(candidate))
                 continue
             if stat.S_ISFIFO(status.st_mode):
                 raise UnreadableError(
                     f"{candidate}: a pipe, which can be read only once",
                     "write it to a file first; alone, it is read as standard input",
                 )
-            if (status.st_dev, status.st_ino) not in seen:
-                seen.add((status.st_dev, status.st_ino))
-                found.append(str(candidate))
-    return found
+            if (status.st_dev, status.st_ino) not in known_files:
+                known_files.add((status.st_dev, status.st_ino))
+                inputs.append(str(candidate))
+    return inputs
 
 
 def _looks_like_capture(path: Path) -> bool:

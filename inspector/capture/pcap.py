@@ -47,7 +47,7 @@ class Form(NamedTuple):
     each frame. ``fcs``: bytes of the frame check sequence behind each frame.
     """
 
-    order: str
+    byte_order: str
     unit: int
     record: int
     link_type: int
@@ -56,18 +56,18 @@ class Form(NamedTuple):
 
 def form(head: bytes) -> Form:
     """A file header of ``HEADER_BYTES``, whose magic number is known."""
-    order, unit, record = MAGIC[head[:4]]
-    major, minor, field = struct.unpack_from(order + "4xHH12xI", head)
-    if order == ">" and (major, minor) == AIX_VERSION and field in AIX_LINK_TYPES:
-        return Form(order, 1, record, AIX_LINK_TYPES[field], 0)
-    return Form(order, unit, record, field & 0xFFFF, (field >> 28) * 2 if field & HAS_FCS_LENGTH else 0)
+    byte_order, unit, record = MAGIC[head[:4]]
+    major, minor, field = struct.unpack_from(byte_order + "4xHH12xI", head)
+    if byte_order == ">" and (major, minor) == AIX_VERSION and field in AIX_LINK_TYPES:
+        return Form(byte_order, 1, record, AIX_LINK_TYPES[field], 0)
+    return Form(byte_order, unit, record, field & 0xFFFF, (field >> 28) * 2 if field & HAS_FCS_LENGTH else 0)
 
 
 def read_pcap(source: ByteSource, info: CaptureInfo) -> Iterator[FrameBatch]:
     """Frames of a pcap file, a batch for each filled buffer; notes truncation and damage in ``info``."""
     described = form(source.take(HEADER_BYTES))
-    order, record = described.order, described.record
-    length_at = struct.Struct(order + "I").unpack_from
+    byte_order, record = described.byte_order, described.record
+    length_at = struct.Struct(byte_order + "I").unpack_from
     number = 1
     damaged = False
     while not damaged:
@@ -108,7 +108,7 @@ def read_pcap(source: ByteSource, info: CaptureInfo) -> Iterator[FrameBatch]:
 def _columns(buffer: Buffer, offsets: list[int], described: Form, number: int) -> FrameBatch:
     data = np.frombuffer(buffer, np.uint8)
     start = np.array(offsets, np.int64)
-    fields = gather(data, start, 16).view(described.order + "u4").astype(np.int64)
+    fields = gather(data, start, 16).view(described.byte_order + "u4").astype(np.int64)
     count = len(offsets)
     captured, original = fields[:, 2], np.maximum(fields[:, 3], fields[:, 2])
     if described.fcs:
@@ -139,7 +139,7 @@ class Records:
         """The frames of ``buffer`` up to ``end``, numbered from 1; at least 128 bytes must be readable behind it."""
         offsets: list[int] = []
         append, record = offsets.append, self._form.record
-        length_at = struct.Struct(self._form.order + "I").unpack_from
+        length_at = struct.Struct(self._form.byte_order + "I").unpack_from
         at = 0
         while at + record <= end:
             append(at)

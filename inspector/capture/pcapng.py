@@ -39,15 +39,15 @@ class InterfaceDescription:
 class Section:
     """The state between two section headers: byte order and interfaces."""
 
-    def __init__(self, order: str) -> None:
-        self.order = order
+    def __init__(self, byte_order: str) -> None:
+        self.byte_order = byte_order
         self.interfaces: list[InterfaceDescription] = []
 
     def options(self, body: bytes) -> Iterator[tuple[int, bytes]]:
         """Options of a block, until the end or the first that does not fit."""
         at = 0
         while at + 4 <= len(body):
-            code, length = struct.unpack_from(self.order + "HH", body, at)
+            code, length = struct.unpack_from(self.byte_order + "HH", body, at)
             if code == OPTION_END or at + 4 + length > len(body):
                 return
             yield code, body[at + 4 : at + 4 + length]
@@ -57,7 +57,7 @@ class Section:
         """An Interface Description Block."""
         if len(body) < 8:
             return
-        link_type, _, snaplen = struct.unpack_from(self.order + "HHI", body)
+        link_type, _, snaplen = struct.unpack_from(self.byte_order + "HHI", body)
         interface = InterfaceDescription(link_type, snaplen)
         name = ""
         for code, value in self.options(body[8:]):
@@ -65,7 +65,7 @@ class Section:
                 exponent = value[0] & 0x7F
                 interface.ticks = 2 ** min(exponent, 62) if value[0] & 0x80 else 10 ** min(exponent, 18)
             elif code == IF_TSOFFSET and len(value) == 8:
-                interface.shift = struct.unpack(self.order + "q", value)[0]
+                interface.shift = struct.unpack(self.byte_order + "q", value)[0]
             elif code == IF_NAME:
                 name = value.decode("utf-8", "replace")
         self.interfaces.append(interface)
@@ -75,7 +75,7 @@ class Section:
         """An Interface Statistics Block: the last one holds the totals."""
         for code, value in self.options(body[12:]):
             if code in (ISB_IFDROP, ISB_OSDROP) and len(value) == 8:
-                info.drops = max(info.drops or 0, struct.unpack(self.order + "Q", value)[0])
+                info.drops = max(info.drops or 0, struct.unpack(self.byte_order + "Q", value)[0])
 
 
 Row = tuple[int, int, int, int, int]
@@ -98,14 +98,14 @@ class Packets:
 
     def add_simple(self, at: int, length: int) -> None:
         """A Simple Packet Block. It has no time: that of the packet before it counts."""
-        original = struct.unpack_from(self._section.order + "I", self.buffer, at + 8)[0]
+        original = struct.unpack_from(self._section.byte_order + "I", self.buffer, at + 8)[0]
         snaplen = self._section.interfaces[0].snaplen if self._section.interfaces else 0
         self.rows.append((at + 12, min(original, length - 16, snaplen or original), original, self._latest_stamp(), 0))
 
     def add_obsolete(self, at: int, length: int) -> None:
         """A Packet Block of the format's first version."""
         interface, _, high, low, captured, original = struct.unpack_from(
-            self._section.order + "HHIIII", self.buffer, at + 8
+            self._section.byte_order + "HHIIII", self.buffer, at + 8
         )
         self.rows.append((at + 28, min(captured, length - 32), original, high << 32 | low, interface))
 
@@ -114,14 +114,14 @@ class Packets:
             return self.rows[-1][3]
         if not self.enhanced:
             return 0
-        high, low = struct.unpack_from(self._section.order + "II", self.buffer, self.enhanced[-1] + 12)
+        high, low = struct.unpack_from(self._section.byte_order + "II", self.buffer, self.enhanced[-1] + 12)
         return int(high) << 32 | int(low)
 
     def batch(self, number: int) -> FrameBatch:
         """The frames in file order; stamps become nanoseconds by each interface's resolution."""
         data = np.frombuffer(self.buffer, np.uint8)
         at = np.array(self.enhanced, np.int64)
-        fields = gather(data, at, 28).view(self._section.order + "u4")
+        fields = gather(data, at, 28).view(self._section.byte_order + "u4")
         stamp = fields[:, 3].astype(np.uint64) << np.uint64(32) | fields[:, 4]
         captured = np.minimum(fields[:, 5].astype(np.int64), fields[:, 1].astype(np.int64) - 32)
         offset, original, interface = at + 28, fields[:, 6].astype(np.int64), fields[:, 2].astype(np.int64)
@@ -131,13 +131,13 @@ class Packets:
                 np.append(a, b) for a, b in zip((offset, captured, original, interface), more.T, strict=True)
             )
             stamp = np.append(stamp, np.array([row[3] for row in self.rows], np.uint64))
-            order = np.argsort(offset)
+            by_offset = np.argsort(offset)
             offset, captured, original, interface, stamp = (
-                offset[order],
-                captured[order],
-                original[order],
-                interface[order],
-                stamp[order],
+                offset[by_offset],
+                captured[by_offset],
+                original[by_offset],
+                interface[by_offset],
+                stamp[by_offset],
             )
         time_ns, link_type = np.zeros(len(offset), np.int64), np.full(len(offset), -1, np.int64)
         for index, described in enumerate(self._section.interfaces):
@@ -174,7 +174,7 @@ def read_pcapng(source: ByteSource, info: CaptureInfo) -> Iterator[FrameBatch]:
         buffer, end = source.view()
         packets = Packets(buffer, section)
         keep = packets.enhanced.append
-        head_at = struct.Struct(section.order + "II").unpack_from
+        head_at = struct.Struct(section.byte_order + "II").unpack_from
         at = 0
         while at + 12 <= end:
             kind, length = head_at(buffer, at)
@@ -185,8 +185,8 @@ def read_pcapng(source: ByteSource, info: CaptureInfo) -> Iterator[FrameBatch]:
             if kind == SECTION:
                 if len(packets):
                     break
-                order = "<" if buffer[at + 8 : at + 12] == b"\x4d\x3c\x2b\x1a" else ">"
-                length = struct.unpack_from(order + "I", buffer, at + 4)[0]
+                byte_order = "<" if buffer[at + 8 : at + 12] == b"\x4d\x3c\x2b\x1a" else ">"
+                length = struct.unpack_from(byte_order + "I", buffer, at + 4)[0]
             if length < 12 or length % 4 or length > bounds.FRAME_BYTES:
                 info.damage = BlockTooLong(number + len(packets) - 1, length)
                 damaged = True
@@ -194,10 +194,10 @@ def read_pcapng(source: ByteSource, info: CaptureInfo) -> Iterator[FrameBatch]:
             if at + length > end:
                 break
             if kind == SECTION:
-                section = Section(order)
+                section = Section(byte_order)
                 packets = Packets(buffer, section)
                 keep = packets.enhanced.append
-                head_at = struct.Struct(order + "II").unpack_from
+                head_at = struct.Struct(byte_order + "II").unpack_from
             else:
                 _other_block(kind, at, length, section, packets, info)
             at += length

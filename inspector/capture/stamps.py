@@ -107,13 +107,13 @@ class Stamps:
         raw = batch.time_ns.copy()
         starts = back if not back[0] else np.append(0, back)
         before, high, shifts = self._high, self._high, []
-        for place, (start, top) in enumerate(
+        for index, (start, top) in enumerate(
             zip(starts.tolist(), np.maximum.reduceat(raw, starts).tolist(), strict=True)
         ):
             now = int(raw[start]) + self._shift
             if high is not None and STEP_NS <= (step := high - now) < MOST_NS:
                 good = (
-                    self._damaged(raw, int(starts[place - 1]) if place else start, start, before)
+                    self._damaged(raw, int(starts[index - 1]) if index else start, start, before)
                     if step > DAMAGED_NS
                     else 0
                 )

@@ -59,17 +59,17 @@ class PcapngWriter:
             batch.link_type,
             batch.number,
         )
-        for at, held, original, ns, link_type, number in zip(*(column.tolist() for column in columns), strict=True):
+        for at, captured, original, ns, link_type, number in zip(*(column.tolist() for column in columns), strict=True):
             interface = known.get(link_type)
             if interface is None:
                 interface = known[link_type] = self._interface(batch.capture, link_type)
             options = b""
             if comments and number in comments:
                 options = _option(COMMENT, _text(comments[number])) + END
-            pad = -held % 4
-            length = 32 + held + pad + len(options)
-            append(pack(PACKET, length, interface, ns >> 32, ns & 0xFFFFFFFF, held, original))
-            append(data[at : at + held])
+            pad = -captured % 4
+            length = 32 + captured + pad + len(options)
+            append(pack(PACKET, length, interface, ns >> 32, ns & 0xFFFFFFFF, captured, original))
+            append(data[at : at + captured])
             append(PADDING[pad] + options + length.to_bytes(4, "little"))
         self._write(b"".join(pieces))
         self.count += len(batch)

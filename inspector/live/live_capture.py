@@ -115,7 +115,7 @@ class LiveCapture:
         self._urgent: dict[str, None] = {}
         """Those of them that were given up."""
         self._judged = 0.0
-        self._journaling = Journaling(journal)
+        self._journaling = Journaling()
         self._announced: LruSet[str] = LruSet(KNOWN)
         self._wanted: LruSet[None] = LruSet(KNOWN)
         """Incidents that are known."""
@@ -147,7 +147,8 @@ class LiveCapture:
 
     def record(self, kind: str, name: str, json: bytes) -> None:
         """Something for the journal. Of the loop's own thread."""
-        self._journaling.record(JournalRecord(self.now_ns, kind, name, json))
+        if self.keeping.journal is not None:
+            self._journaling.record(JournalRecord(self.now_ns, kind, name, json))
 
     def captures(self) -> list[CaptureFacts]:
         """What is captured, behind what the journal's earlier runs captured."""
@@ -365,7 +366,7 @@ class LiveCapture:
             return
         if journal.trouble:  # told once, as any loss is
             self.lose(listener, "journal", JournalNotRead(PathText(journal.path), ForeignText(journal.trouble)))
-        trouble = self._journaling.write(self.engine.facts, self.captures()[-1])
+        trouble = self._journaling.write(journal, self.engine.facts, self.captures()[-1])
         if trouble:
             self.lose(listener, "journal", JournalNotWritten(PathText(journal.path), ForeignText(trouble)))
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from inspector.document import Finding, Incident
 from inspector.extract.journal import Journal
 from inspector.findings.judge import Analysis
-from inspector.live.outputs.recording import Limits, Recording
-from inspector.live.outputs.trigger import Trigger, Written
+from inspector.live.outputs.recording import Conditions, Recording
+from inspector.live.outputs.trigger import Trigger, WrittenEvidence
 from inspector.live.sources.growing import GrowingLogs
 from inspector.tracking.observed import Observed
 
@@ -50,7 +50,7 @@ class Listener(Protocol):
     def news(self, at_ns: int, kind: NewsKind, text: str) -> None:
         """Something that a person should know."""
 
-    def written(self, written: Written) -> None:
+    def written(self, written: WrittenEvidence) -> None:
         """The packets of an incident lie on the disk, or do not."""
 
     def tick(self) -> None:
@@ -71,7 +71,7 @@ class Keeping:
     trigger: Trigger | None = None
     logs: GrowingLogs | None = None
     keys: GrowingKeys | None = None
-    stop: Limits = field(default_factory=Limits)
+    stop: Conditions = field(default_factory=Conditions)
 
     def is_over(self, seconds: float, packets: int, incidents: int) -> bool:
         """Whether a capture that took so long and saw so much meets a condition to stop."""

@@ -74,12 +74,11 @@ class Anchors:
             self._accepted.setdefault(accepted_by, name)
 
     def names(self) -> set[str]:
-        """All of them."""
         return {name for _, name in self._first} | {self._last[1]} | set(self._accepted.values())
 
 
-class Past(Protocol):
-    """A place that remembers longer."""
+class Archive(Protocol):
+    """What remembers longer than the window: a journal."""
 
     def session(self, key: bytes) -> list[ConnectionFacts]:
         """The connections that were issued a session, and the first one that resumed it."""
@@ -94,7 +93,7 @@ class Past(Protocol):
 class Window:
     """Connections by id, at most ``most``. ``facts``: the engine's, for hello shapes, certificates and authorities."""
 
-    def __init__(self, facts: Facts, most: int, past: Past | None = None) -> None:
+    def __init__(self, facts: Facts, most: int, past: Archive | None = None) -> None:
         self.facts = facts
         self.forgotten = 0
         """Connections that fell out."""

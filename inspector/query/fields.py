@@ -24,14 +24,14 @@ Holds = Literal["text", "number", "duration", "size"]
 
 def _literals(struct: type, name: str) -> tuple[str, ...]:
     """The values that a field of the document may have."""
-    found: list[str] = []
+    literals: list[str] = []
     kinds: list[object] = [get_type_hints(struct)[name]]
     while kinds:
         kind = kinds.pop(0)
         if isinstance(kind, str):
-            found.append(kind)
+            literals.append(kind)
         kinds += get_args(kind)
-    return tuple(found)
+    return tuple(literals)
 
 
 class FieldLookup:
@@ -65,11 +65,11 @@ class Field(NamedTuple):
     form: str = ""
 
 
-def _ems(seen: Observed) -> bool | None:
-    return None if seen.answer is None else seen.answer.extended_master_secret
+def _ems(observed: Observed) -> bool | None:
+    return None if observed.answer is None else observed.answer.extended_master_secret
 
 
-def _session(names: FieldLookup, seen: Observed, client_leg: ConnectionFacts) -> Values:
+def _session(names: FieldLookup, observed: Observed, client_leg: ConnectionFacts) -> Values:
     return tuple([value for h in client_leg.handshakes for value in _sessions(h)])
 
 
@@ -83,14 +83,14 @@ def _sessions(h: HandshakeFacts) -> Values:
     )
 
 
-def _certificates(names: FieldLookup, seen: Observed, client_leg: ConnectionFacts) -> Values:
-    leaves = ((seen.leaf,) if seen.leaf is not None else ()) + tuple(
+def _certificates(names: FieldLookup, observed: Observed, client_leg: ConnectionFacts) -> Values:
+    leaves = ((observed.leaf,) if observed.leaf is not None else ()) + tuple(
         h.chain[0] for h in client_leg.renegotiations if h.chain
     )
     return tuple([value for leaf in leaves for value in names.certificates.get(leaf, (leaf.hex(),))])
 
 
-def _alerts(names: FieldLookup, seen: Observed, client_leg: ConnectionFacts) -> Values:
+def _alerts(names: FieldLookup, observed: Observed, client_leg: ConnectionFacts) -> Values:
     return tuple(
         [
             v
@@ -105,8 +105,8 @@ def _address(packed: bytes) -> str:
     return ip_text(packed)
 
 
-def _server_name(seen: Observed) -> str | None:
-    offer = seen.offer
+def _server_name(observed: Observed) -> str | None:
+    offer = observed.offer
     return (
         offer.server_name.decode("utf-8", "backslashreplace")
         if offer is not None and offer.server_name is not None

@@ -15,7 +15,7 @@ from inspector.extract.journal import JournalReader
 from inspector.facts import Facts
 from inspector.live.garbage import collect_rarely
 from inspector.live.live_capture import LiveCapture
-from inspector.live.outputs.trigger import Written
+from inspector.live.outputs.trigger import WrittenEvidence
 from inspector.live.sources.growing import GrowingLogs
 from inspector.live.update import NewsKind, Update
 from inspector.query.columns import Columns
@@ -230,7 +230,7 @@ class Listening(Growing):
         """Shown for a while."""
         self._news = (time.monotonic(), path_text(text))
 
-    def written(self, written: Written) -> None:
+    def written(self, written: WrittenEvidence) -> None:
         """Where the packets of an incident lie."""
         self.news(0, "evidence", written.problem or f"written: {os.path.basename(written.path)}")
 

@@ -37,9 +37,9 @@ def program() -> list[str]:
     it needs.
     """
     library = Path(importlib.__file__).parent.parent
-    found = [sys.executable, importlib.__file__, *sorted(map(str, library.glob("lib-dynload/*.so")))[:1], __file__]
+    files = [sys.executable, importlib.__file__, *sorted(map(str, library.glob("lib-dynload/*.so")))[:1], __file__]
     specs = [find_spec(name) for name in ("numpy", "msgspec", "cryptography")]
-    return [*found, *(spec.origin for spec in specs if spec is not None and spec.origin)]
+    return [*files, *(spec.origin for spec in specs if spec is not None and spec.origin)]
 
 
 def preload(packages: Iterable[str] = ()) -> None:

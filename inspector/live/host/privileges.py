@@ -105,24 +105,24 @@ def denied(who: Account, paths: Iterable[str], mode: int = os.R_OK) -> list[str]
         finally:
             os._exit(0)
     os.close(writing)
-    with open(reading, "rb") as told:
-        answer = told.read()
+    with open(reading, "rb") as replies:
+        answer = replies.read()
     os.waitpid(child, 0)
     return [os.fsdecode(path) for path in answer.split(b"\0") if path]
 
 
 def existing(path: str) -> str:
     """A file or directory, or the first one above it that is there."""
-    place = os.path.abspath(path)
-    while not os.path.lexists(place):
-        place = os.path.dirname(place)
-    return place
+    ancestor = os.path.abspath(path)
+    while not os.path.lexists(ancestor):
+        ancestor = os.path.dirname(ancestor)
+    return ancestor
 
 
 def unwritable(path: str) -> str:
     """What keeps this user from writing a file, or files into a directory; ``""`` where nothing does."""
-    place = existing(path)
-    return "" if os.access(place, os.W_OK | (os.X_OK if os.path.isdir(place) else 0)) else place
+    ancestor = existing(path)
+    return "" if os.access(ancestor, os.W_OK | (os.X_OK if os.path.isdir(ancestor) else 0)) else ancestor
 
 
 def die_with_parent(signal_number: int) -> None:

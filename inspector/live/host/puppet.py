@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from inspector.findings.machine import Machine
 
 MARKS = ("puppet-server-release.jar", "puppetlabs.puppetserver", "puppetserver")
-MAIN = "puppetlabs.trapperkeeper.main"
+MAIN_CLASS = "puppetlabs.trapperkeeper.main"
 PROPERTY = re.compile(r"-D((?:jdk\.tls|https\.protocols|javax\.net\.ssl)[\w.]*)(?:=(.*))?")
 CONFIGURATIONS = ("etc/puppetlabs/puppet/puppetdb.conf", "etc/puppet/puppetdb.conf")
 LOGS = (
@@ -67,15 +67,15 @@ def look(root: str = "/", resolve: Resolver | None = None, route: Router | None 
     """
     base = Path(root)
     notes: list[str] = []
-    found = _process(base, notes)
+    running = _process(base, notes)
     configuration, urls = _configuration(base, notes)
-    servers, own = _servers(urls, resolve or resolved, route or routed, notes)
+    servers, addresses = _servers(urls, resolve or resolved, route or routed, notes)
     log = _log(base, notes)
     machine = None
     user = ""
-    if found is not None:
-        process, words, user = found
-        machine = Machine(frozenset(own), process, _release(base, process, words, notes), _properties(words))
+    if running is not None:
+        process, words, user = running
+        machine = Machine(frozenset(addresses), process, _release(base, process, words, notes), _properties(words))
     return Host(machine, user, configuration, tuple(servers), log, tuple(notes))
 
 
@@ -115,7 +115,7 @@ def _process(base: Path, notes: list[str]) -> tuple[int, list[str], str] | None:
             words
             and "java" in os.path.basename(words[0])
             and any(mark in word for mark in MARKS for word in words)
-            and (MAIN in words or "-jar" in words or "-cp" in words)
+            and (MAIN_CLASS in words or "-jar" in words or "-cp" in words)
         ):
             return process, words, _user(base, process)
     return None
@@ -132,13 +132,13 @@ def _user(base: Path, process: int) -> str:
 
 def _properties(words: list[str]) -> tuple[tuple[str, str], ...]:
     """The last one of a name counts, as in Java."""
-    found: dict[str, str] = {}
+    properties: dict[str, str] = {}
     for word in words:
         match = PROPERTY.fullmatch(word)
         if match:
-            found[match[1]] = match[2] or ""
+            properties[match[1]] = match[2] or ""
     secret = "Password"
-    return tuple((name, value) for name, value in found.items() if secret not in name)
+    return tuple((name, value) for name, value in properties.items() if secret not in name)
 
 
 def _release(base: Path, process: int, words: list[str], notes: list[str]) -> str:
@@ -184,33 +184,33 @@ def _configuration(base: Path, notes: list[str]) -> tuple[str, list[tuple[str, i
         except configparser.Error as error:
             notes.append(f"/{path}: {str(error).splitlines()[0]}")
             continue
-        main = parser["main"] if parser.has_section("main") else {}
-        urls = [url.strip() for url in main.get("server_urls", "").split(",") if url.strip()]
-        if not urls and main.get("server"):
-            urls = [f"https://{main['server']}:{main.get('port', PUPPETDB_PORT)}"]
+        section = parser["main"] if parser.has_section("main") else {}
+        urls = [url.strip() for url in section.get("server_urls", "").split(",") if url.strip()]
+        if not urls and section.get("server"):
+            urls = [f"https://{section['server']}:{section.get('port', PUPPETDB_PORT)}"]
         return f"/{path}", _endpoints(urls, notes)
     return "", []
 
 
 def _endpoints(urls: list[str], notes: list[str]) -> list[tuple[str, int]]:
-    found: list[tuple[str, int]] = []
+    servers: list[tuple[str, int]] = []
     for url in urls:
         try:
             parts = urlsplit(url)
             if parts.scheme == "https" and parts.hostname:
-                found.append((parts.hostname, parts.port or PUPPETDB_PORT))
+                servers.append((parts.hostname, parts.port or PUPPETDB_PORT))
             else:
                 notes.append(f"server_urls: {url} is no https URL")
         except ValueError as error:
             notes.append(f"server_urls: {url}: {error}")
-    return found
+    return servers
 
 
 def _servers(
     urls: list[tuple[str, int]], resolve: Resolver, route: Router, notes: list[str]
 ) -> tuple[list[Server], set[str]]:
     servers: list[Server] = []
-    own: set[str] = set()
+    our_addresses: set[str] = set()
     for host, port in urls:
         try:
             addresses = resolve(host, port)
@@ -221,12 +221,12 @@ def _servers(
         for address in addresses:
             try:
                 interface, ours = route(address, port)
-                own.add(ours)
+                our_addresses.add(ours)
                 break
             except OSError as error:
                 notes.append(f"{address}: no route: {error.strerror or error}")
         servers.append(Server(host, port, tuple(addresses), interface))
-    return servers, own
+    return servers, our_addresses
 
 
 def resolved(host: str, port: int) -> list[str]:
@@ -245,10 +245,10 @@ def routed(address: str, port: int) -> tuple[str, str]:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         probe.connect((address, port))
-        own = str(probe.getsockname()[0]).partition("%")[0]
-    if own == address:
-        return "lo", own  # this machine itself
-    for found in interfaces():
-        if own in found.addresses:
-            return found.name, own
-    return "", own
+        ours = str(probe.getsockname()[0]).partition("%")[0]
+    if ours == address:
+        return "lo", ours  # this machine itself
+    for interface in interfaces():
+        if ours in interface.addresses:
+            return interface.name, ours
+    return "", ours

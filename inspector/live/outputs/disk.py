@@ -14,7 +14,7 @@ FREE_MIB = 200
 """Below so much free space nothing more is written: the machine is somebody's production host."""
 
 
-class Full(OSError):
+class DiskFull(OSError):
     """Less space is free than must stay free."""
 
 
@@ -39,11 +39,11 @@ def write_all(out: BinaryIO, data: bytes | memoryview) -> None:
 
 
 def require_space(path: str, least_mib: int) -> None:
-    """Raises Full where too little space is free on the file system of a file, OSError where its directory is gone."""
-    found = os.statvfs(os.path.dirname(os.path.abspath(path)))
-    free = found.f_bavail * found.f_frsize
+    """Raises DiskFull where too little space is free for a file, OSError where its directory is gone."""
+    system = os.statvfs(os.path.dirname(os.path.abspath(path)))
+    free = system.f_bavail * system.f_frsize
     if free < least_mib * MIB:
-        raise Full(f"only {free // MIB} MiB are free, {least_mib} MiB must stay free")
+        raise DiskFull(f"only {free // MIB} MiB are free, {least_mib} MiB must stay free")
 
 
 def reason(error: OSError) -> str:

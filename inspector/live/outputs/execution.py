@@ -32,7 +32,7 @@ class Execution:
             raise UsageError("--exec: no command")
         self._running: list[subprocess.Popen[bytes]] = []
         self._troubles: Counter[str] = Counter()
-        self._said: dict[str, float] = {}
+        self._announced_at: dict[str, float] = {}
 
     def run(self, incident: Incident, evidence: str) -> None:
         """Start it for one incident. ``evidence``: the file with its packets; empty where they were not kept."""
@@ -78,9 +78,9 @@ class Execution:
         due = [
             trouble
             for trouble in self._troubles
-            if is_last or now - self._said.get(trouble, -SAID_SECONDS) >= SAID_SECONDS
+            if is_last or now - self._announced_at.get(trouble, -SAID_SECONDS) >= SAID_SECONDS
         ]
-        self._said.update(dict.fromkeys(due, now))
+        self._announced_at.update(dict.fromkeys(due, now))
         return [
             trouble + (f" ({count:,} incidents)" if (count := self._troubles.pop(trouble)) > 1 else "")
             for trouble in due

@@ -9,34 +9,29 @@ from inspector.facts import CaptureFacts, Facts
 
 
 class Journaling:
-    """Rows of connections, the last word on each, and records in their order. Without a journal nothing is kept."""
+    """Rows of connections, the last word on each, and records in their order."""
 
-    def __init__(self, journal: Journal | None) -> None:
-        self._journal = journal
+    def __init__(self) -> None:
         self._rows: dict[str, JournalRow] = {}
         self._records: list[JournalRecord] = []
         self._is_failing = False
 
     def keep(self, row: JournalRow) -> None:
         """A connection, in the place of an earlier row of it."""
-        if self._journal is not None:
-            self._rows[row.id] = row
+        self._rows[row.id] = row
 
     def record(self, record: JournalRecord) -> None:
         """Something beside the connections."""
-        if self._journal is not None:
-            self._records.append(record)
+        self._records.append(record)
 
-    def write(self, facts: Facts, capture: CaptureFacts) -> str:
+    def write(self, journal: Journal, facts: Facts, capture: CaptureFacts) -> str:
         """Write what was gathered; why that is not possible, once until it is again, else nothing. What could not be
         written is given up.
         """
-        if self._journal is None:
-            return ""
         rows, records = self._rows, self._records
         self._rows, self._records = {}, []
         try:
-            self._journal.write(rows.values(), records, facts, capture)
+            journal.write(rows.values(), records, facts, capture)
         except (sqlite3.Error, OSError) as error:
             trouble = "" if self._is_failing else str(error)
             self._is_failing = True

@@ -22,7 +22,7 @@ from inspector.live.live_capture import LiveCapture
 from inspector.live.lru_set import LruSet
 from inspector.live.outputs.execution import Execution
 from inspector.live.outputs.metrics import MetricRow, Metrics
-from inspector.live.outputs.trigger import Written
+from inspector.live.outputs.trigger import WrittenEvidence
 from inspector.live.update import NewsKind, Update
 from inspector.reports.forked_job import ForkedJob
 from inspector.text.safe import path_text, safe_text
@@ -124,7 +124,7 @@ class LinePrinter:
         """A line of its own."""
         self._plain("news", {"at": rfc3339(at_ns), "kind": kind, "text": safe_text(path_text(text), NEWS_CHARACTERS)})
 
-    def written(self, written: Written) -> None:
+    def written(self, written: WrittenEvidence) -> None:
         """Where the packets of an incident lie."""
         values = {
             "incident": written.id,

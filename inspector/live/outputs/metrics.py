@@ -49,8 +49,8 @@ class Metrics:
                 os.fchmod(out.fileno(), READABLE)
             os.replace(beside, self._path)
         except OSError as error:
-            told, self._trouble = self._trouble, disk.reason(error)
-            return "" if told == self._trouble else f"{self._path}: metrics are not written: {self._trouble}"
+            before, self._trouble = self._trouble, disk.reason(error)
+            return "" if before == self._trouble else f"{self._path}: metrics are not written: {self._trouble}"
         self._trouble = ""
         return ""
 

@@ -31,7 +31,7 @@ KILOBYTE = 1000
 """As in dumpcap's ``filesize``."""
 
 
-class Limits(NamedTuple):
+class Conditions(NamedTuple):
     """The conditions of ``-b`` and ``-a``; None where there is none. ``files`` of a ring, 0 for all. Durations in
     seconds, sizes in kB.
     """
@@ -43,10 +43,11 @@ class Limits(NamedTuple):
     incidents: int | None = None
 
 
-def conditions(option: str, values: tuple[str, ...]) -> Limits:
+def conditions(option: str, values: tuple[str, ...]) -> Conditions:
     """``filesize:1000``, ``duration:3600`` and the like. Raises UsageError."""
     known = {"files", "filesize", "duration", "packets", *(("incidents",) if option == "-a" else ())}
-    found: dict[str, float] = {}
+    counts: dict[str, int] = {}
+    duration = None
     for value in values:
         name, colon, number = value.partition(":")
         name = {"incident": "incidents"}.get(name, name)
@@ -61,8 +62,11 @@ def conditions(option: str, values: tuple[str, ...]) -> Limits:
             or (name != "duration" and amount != int(amount))
         ):
             raise UsageError(f"{option} {value}: not one of {', '.join(f'{n}:NUMBER' for n in sorted(known))}")
-        found[name] = amount if name == "duration" else int(amount)
-    return Limits(**found)  # type: ignore[arg-type]
+        if name == "duration":
+            duration = amount
+        else:
+            counts[name] = int(amount)
+    return Conditions(**counts, duration=duration)
 
 
 class _Unbuffered:
@@ -79,7 +83,7 @@ class Recording:
     """``lost``: frames that could not be written. ``trouble``: why it does not write now; empty where it does."""
 
     def __init__(
-        self, path: str, ring: Limits | None, names: list[str], *, is_full: bool, least_mib: int = disk.FREE_MIB
+        self, path: str, ring: Conditions | None, names: list[str], *, is_full: bool, least_mib: int = disk.FREE_MIB
     ) -> None:
         """``ring``: when the next file begins, and how many are kept; None for one file. ``names``: of the interfaces.
         Raises UsageError where the first file cannot be written.
@@ -114,17 +118,17 @@ class Recording:
 
     def write(self, batch: FrameBatch, keep: I64 | None, now_ns: int) -> None:
         """Frames, as far as ``keep`` says; never raises: what cannot be written is counted."""
-        held = batch.captured if keep is None or self.is_full else keep
+        captured = batch.captured if keep is None or self.is_full else keep
         done = 0
         try:
             while done < len(batch):
                 self._prepare(int(batch.time_ns[done]), now_ns)
                 assert self._writer is not None
-                fits = self._fits(batch, held, done)
+                fits = self._fits(batch, captured, done)
                 part = slice(done, done + fits)
                 before = self._writer.bytes
                 self._writer.write(
-                    batch if fits == len(batch) else batch.select(np.arange(done, done + fits)), None, held[part]
+                    batch if fits == len(batch) else batch.select(np.arange(done, done + fits)), None, captured[part]
                 )
                 self.bytes += self._writer.bytes - before
                 done += fits
@@ -133,7 +137,7 @@ class Recording:
             self._fail(error, now_ns)
             self.lost += len(batch) - done
 
-    def _fits(self, batch: FrameBatch, held: I64, start: int) -> int:
+    def _fits(self, batch: FrameBatch, captured: I64, start: int) -> int:
         """How many frames go into this file before the next one begins; at least one."""
         ring, writer = self._ring, self._writer
         count = len(batch) - start
@@ -142,7 +146,7 @@ class Recording:
         if ring.packets:
             count = min(count, ring.packets - writer.count)
         if ring.filesize:
-            ends = np.cumsum(held[start:] + BLOCK_BYTES)
+            ends = np.cumsum(captured[start:] + BLOCK_BYTES)
             count = min(count, 1 + int(np.searchsorted(ends, ring.filesize * KILOBYTE - writer.bytes)))
         if ring.duration and self._began_ns is not None:
             count = min(
@@ -193,7 +197,7 @@ class Recording:
         if not self.trouble or now_ns >= self._retry_ns:
             self._retry_ns = now_ns + RETRY_NS
         self.trouble = disk.reason(error)
-        if not isinstance(error, disk.Full):
+        if not isinstance(error, disk.DiskFull):
             self._abandon()
 
     def _abandon(self) -> None:
@@ -220,5 +224,4 @@ class Recording:
                 os.fsync(self._out.fileno())
 
     def close(self) -> None:
-        """The end."""
         self._end()

@@ -39,36 +39,36 @@ COLUMN_BYTES = 48
 """What the columns of a frame take beside its bytes."""
 
 
-def kept_lengths(batch: FrameBatch, segments: SegmentBatch, reach: ParsedExtent | None) -> tuple[I64, I64]:
+def kept_lengths(batch: FrameBatch, segments: SegmentBatch, extent: ParsedExtent | None) -> tuple[I64, I64]:
     """How many bytes of each frame are worth keeping, and the rows of the frames that are worth holding: int64 arrays.
 
     Frames that carry no segment, or came through a tunnel, are kept whole.
     """
     keep = batch.captured.copy()
-    held = np.ones(len(batch), np.bool_)
-    if reach is None or segments.data is not batch.data or not len(segments):
-        return keep, np.flatnonzero(held)
+    is_useful = np.ones(len(batch), np.bool_)
+    if extent is None or segments.data is not batch.data or not len(segments):
+        return keep, np.flatnonzero(is_useful)
     first = int(batch.number[0])
     rows = segments.number - first
     keep[rows] = segments.start - batch.offset[rows]
-    looked = reach.bytes()
-    rows = reach.number - first
+    looked = extent.bytes()
+    rows = extent.number - first
     keep[rows] += looked
-    held[rows] = ~reach.busy | reach.control | (looked > 0)
-    return np.minimum(keep, batch.captured), np.flatnonzero(held)
+    is_useful[rows] = ~extent.busy | extent.control | (looked > 0)
+    return np.minimum(keep, batch.captured), np.flatnonzero(is_useful)
 
 
 def compact(batch: FrameBatch, keep: I64, rows: I64) -> FrameBatch:
     """Some frames, cut, in a buffer of their own."""
     data = batch.data.data
-    buffer, offset, held = packed(
+    buffer, offset, captured = packed(
         [data[at : at + count] for at, count in zip(batch.offset[rows].tolist(), keep[rows].tolist(), strict=True)]
     )
     return FrameBatch(
         data=buffer,
         time_ns=batch.time_ns[rows],
         offset=offset,
-        captured=held,
+        captured=captured,
         original=batch.original[rows],
         link_type=batch.link_type[rows],
         number=batch.number[rows],
@@ -76,7 +76,7 @@ def compact(batch: FrameBatch, keep: I64, rows: I64) -> FrameBatch:
     )
 
 
-class Wanted(NamedTuple):
+class EvidenceRequest(NamedTuple):
     """An incident whose packets are to be written. ``flows`` gives them as they are known by then. ``comments``: by
     frame reference.
     """
@@ -94,13 +94,13 @@ def wanted_of(
     incident: Incident,
     due_ns: int,
     known: Callable[[Iterable[str]], list[ConnectionFacts]],
-) -> Wanted:
+) -> EvidenceRequest:
     """The packets of an incident's story, with comments that name rule and role. ``known``: connections by id, as they
     are known by then.
     """
-    by_id = {seen.id: seen for seen in analysis.case.observed}
+    by_id = {o.id: o for o in analysis.case.observed}
     story = [by_id[name] for name in incident.connections if name in by_id]
-    names = [connection_id(leg) for seen in story for leg in (seen.client_leg, *seen.legs)]
+    names = [connection_id(leg) for connection in story for leg in (connection.client_leg, *connection.legs)]
     comments: dict[int, str] = {}
     for item in finding.evidence:
         for capture, number in item.frames:
@@ -112,10 +112,12 @@ def wanted_of(
         f"inspector: incident {incident.id} at {incident.at}: {finding.title}. Rule {finding.rule}, {finding.verdict},"
         f" {finding.grade}."
     )
-    return Wanted(incident.id, due_ns, comment, comments, lambda: [evidence.flow_of(found) for found in known(names)])
+    return EvidenceRequest(
+        incident.id, due_ns, comment, comments, lambda: [evidence.flow_of(connection) for connection in known(names)]
+    )
 
 
-class Written(NamedTuple):
+class WrittenEvidence(NamedTuple):
     """What became of it. ``path``: empty where nothing was written, and then ``problem`` says why. ``missing``: flows
     of which nothing was held any more.
     """
@@ -147,8 +149,8 @@ class Trigger:
         self._before_ns = before_ns
         self._most_bytes = most_bytes
         self._least_mib = least_mib
-        self._held: deque[FrameBatch] = deque()
-        self._wanted: deque[Wanted] = deque()
+        self._buffered: deque[FrameBatch] = deque()
+        self._wanted: deque[EvidenceRequest] = deque()
         self._minute = (0, 0)
         try:
             os.makedirs(directory, mode=0o700, exist_ok=True)
@@ -167,19 +169,19 @@ class Trigger:
         if not len(rows):
             return
         piece = compact(batch, keep, rows)
-        self._held.append(piece)
+        self._buffered.append(piece)
         self.held_bytes += self._size(piece)
         newest = int(piece.time_ns[-1])
-        while len(self._held) > 1 and (
-            self.held_bytes > self._most_bytes or newest - int(self._held[0].time_ns[-1]) > self._before_ns
+        while len(self._buffered) > 1 and (
+            self.held_bytes > self._most_bytes or newest - int(self._buffered[0].time_ns[-1]) > self._before_ns
         ):
-            self.held_bytes -= self._size(self._held.popleft())
+            self.held_bytes -= self._size(self._buffered.popleft())
 
     @staticmethod
     def _size(batch: FrameBatch) -> int:
         return len(batch.data) + COLUMN_BYTES * len(batch)
 
-    def want(self, wanted: Wanted) -> Written | None:
+    def want(self, wanted: EvidenceRequest) -> WrittenEvidence | None:
         """Write the packets of an incident when they are due; an answer at once where they will not be written."""
         minute, count = self._minute
         now = wanted.due_ns // (60 * SECOND_NS)
@@ -192,13 +194,13 @@ class Trigger:
                 if count > FILES_A_MINUTE
                 else f"{FILES} files were written"
             )
-            return Written(wanted.id, "", 0, 0, f"{why}: the packets of this one are not written")
+            return WrittenEvidence(wanted.id, "", 0, 0, f"{why}: the packets of this one are not written")
         self._wanted.append(wanted)
         return None
 
-    def due(self, now_ns: int, at_once: bool = False) -> list[Written]:
+    def due(self, now_ns: int, at_once: bool = False) -> list[WrittenEvidence]:
         """Write what is due; at the end, all."""
-        done: list[Written] = []
+        done: list[WrittenEvidence] = []
         while self._wanted and (
             at_once or self._wanted[0].due_ns <= now_ns or now_ns < self._wanted[0].due_ns - 2 * AFTER_NS
         ):
@@ -209,22 +211,22 @@ class Trigger:
         """Where the packets of an incident lie, or will."""
         return os.path.join(self.directory, f"incident-{incident}.pcapng")
 
-    def _write(self, wanted: Wanted) -> Written:
+    def _write(self, wanted: EvidenceRequest) -> WrittenEvidence:
         path = self.path_of(wanted.id)
         flows = wanted.flows()
-        seen: set[frozenset[object]] = set()
+        written: set[frozenset[object]] = set()
         try:
             disk.require_space(path, self._least_mib)
             with disk.create(path) as raw:
                 content = io.BytesIO()
                 writer = PcapngWriter(content, wanted.comment, self._names)
-                for batch, segments in evidence.frames_of(self._held, flows):
+                for batch, segments in evidence.frames_of(self._buffered, flows):
                     writer.write(batch, evidence.comments_on(batch, wanted.comments))
-                    seen.update(
+                    written.update(
                         frozenset(pair) for pair in zip(segments.source.tolist(), segments.target.tolist(), strict=True)
                     )
                 disk.write_all(raw, content.getbuffer())
         except OSError as error:
-            return Written(wanted.id, "", 0, len(flows), f"{path}: {disk.reason(error)}")
+            return WrittenEvidence(wanted.id, "", 0, len(flows), f"{path}: {disk.reason(error)}")
         self.written += 1
-        return Written(wanted.id, path, writer.count, max(len(flows) - len(seen), 0), "")
+        return WrittenEvidence(wanted.id, path, writer.count, max(len(flows) - len(written), 0), "")

@@ -86,7 +86,6 @@ class GrowingLog:
             self._entries.line(number, line)
 
     def close(self) -> None:
-        """The end."""
         self._tail.close()
 
 
@@ -147,6 +146,5 @@ class GrowingLogs:
         ]
 
     def close(self) -> None:
-        """The end."""
         for log in self.logs:
             log.close()

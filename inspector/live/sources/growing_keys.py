@@ -61,7 +61,6 @@ class GrowingKeyLog:
             self._secrets.add(b"\n".join(whole), self._path)
 
     def close(self) -> None:
-        """The end."""
         self._tail.close()
 
 
@@ -77,7 +76,6 @@ class GrowingKeys:
         self.poll()
 
     def poll(self) -> None:
-        """Read on."""
         for log in self.logs:
             log.poll()
 
@@ -91,6 +89,5 @@ class GrowingKeys:
         return [*self.secrets.problems.values(), *(log.problem for log in self.logs if log.problem)]
 
     def close(self) -> None:
-        """The end."""
         for log in self.logs:
             log.close()

@@ -101,7 +101,6 @@ class InterfaceSource(Process):
         return process, lines
 
     def ready(self, descriptor: int) -> FrameBatch | None:
-        """Frames, or news."""
         if self._lines < 0 or descriptor != self._lines:
             return None
         self._read_lines()

@@ -10,7 +10,6 @@ class NetworkInterface(NamedTuple):
     """``addresses``: as text. ``text``: what libpcap says of it."""
 
     name: str
-    is_up: bool
     addresses: tuple[str, ...]
     text: str
 
@@ -21,26 +20,22 @@ def interfaces() -> list[NetworkInterface]:
         import cypcap
     except ImportError:
         return _by_scapy()
-    found = []
+    known = []
     for interface in cypcap.findalldevs():
         addresses = tuple(
             address.addr[1][0].partition("%")[0]
             for address in interface.addresses
             if address.addr is not None and address.addr[0] in (AF_INET, AF_INET6)
         )
-        found.append(
-            NetworkInterface(
-                interface.name, bool(interface.flags & cypcap.PcapIfFlags.UP), addresses, interface.description or ""
-            )
-        )
-    return found
+        known.append(NetworkInterface(interface.name, addresses, interface.description or ""))
+    return known
 
 
 def _by_scapy() -> list[NetworkInterface]:
     from scapy.interfaces import get_working_ifaces
 
-    found = [NetworkInterface("any", True, (), "all interfaces")]
+    known = [NetworkInterface("any", (), "all interfaces")]
     for interface in get_working_ifaces():
         addresses = tuple(a for version in (4, 6) for a in interface.ips.get(version, ()))
-        found.append(NetworkInterface(interface.name, True, addresses, ""))
-    return found
+        known.append(NetworkInterface(interface.name, addresses, ""))
+    return known

@@ -113,7 +113,7 @@ def opened(request: Request, environment: Mapping[str, str]) -> OpenedSource:
     return OpenedSource([*watched, *commands], who, expression)
 
 
-def kernel_filter(vips: Sequence[tuple[str, int]], own: str, ssh: tuple[str, int, str, int] | None) -> str:
+def kernel_filter(vips: Sequence[tuple[str, int]], expression: str, ssh: tuple[str, int, str, int] | None) -> str:
     """What the kernel lets through, in the language of pcap-filter(7): the services, joined with a filter of one's own,
     never the SSH session's packets.
 
@@ -124,8 +124,8 @@ def kernel_filter(vips: Sequence[tuple[str, int]], own: str, ssh: tuple[str, int
         for host, port in dict.fromkeys(vips)
     ]
     parts = [f"({' or '.join(services)})" if services else "tcp"]
-    if own:
-        parts.append(f"({own})")
+    if expression:
+        parts.append(f"({expression})")
     if ssh is not None:
         client, client_port, server, server_port = ssh
         parts.append(f"not (host {client} and host {server} and tcp port {client_port} and tcp port {server_port})")

@@ -60,11 +60,9 @@ class Process(Source):
         process.stdout.close()
 
     def descriptors(self) -> list[int]:
-        """Frames and lines."""
         return [*super().descriptors(), *([self._lines] if self._lines >= 0 else [])]
 
     def ready(self, descriptor: int) -> FrameBatch | None:
-        """Frames or lines."""
         if descriptor != self._lines:
             batch = super().ready(descriptor)
             self._has_captured |= batch is not None and len(batch) > 0

@@ -125,7 +125,6 @@ class Libpcap:
         return pcap
 
     def pump(self, seconds: float, also: list[int]) -> None:
-        """See ``Handle``."""
         descriptor = self._pcap.get_selectable_fd()
         if descriptor in select.select([descriptor, *also], [], [], seconds)[0]:
             time.sleep(self._gather)
@@ -141,7 +140,6 @@ class Libpcap:
         self._gather = min(GATHER_SECONDS, self._options.buffer_mib * MIB / BUFFER_PARTS / max(rate, 1))
 
     def drops(self) -> tuple[int, int]:
-        """See ``Handle``."""
         try:
             stats = self._pcap.stats()
         except self._cypcap.Error:
@@ -149,7 +147,6 @@ class Libpcap:
         return self._past[0] + stats.recv, self._past[1] + stats.drop
 
     def reopen(self) -> None:
-        """See ``Handle``."""
         past = self.drops()
         pcap = self._opened()
         if int(pcap.datalink()) != int(self._pcap.datalink()):
@@ -210,7 +207,6 @@ class Scapy:
         return sockets
 
     def pump(self, seconds: float, also: list[int]) -> None:
-        """See ``Handle``."""
         ready = [one for one in select.select([*self._sockets, *also], [], [], seconds)[0] if one in self._sockets]
         until = time.monotonic() + seconds
         count = 0
@@ -231,7 +227,6 @@ class Scapy:
         self._out.flush()
 
     def drops(self) -> tuple[int, int]:
-        """See ``Handle``."""
         for one in self._sockets:
             packets, dropped = struct.unpack("II", one.getsockopt(SOL_PACKET, STATISTICS, 8))
             self._received += packets
@@ -239,7 +234,6 @@ class Scapy:
         return self._received, self._dropped
 
     def reopen(self) -> None:
-        """See ``Handle``."""
         self._sockets = self._opened()
 
 

@@ -125,7 +125,6 @@ class FileTail:
         return True
 
     def close(self) -> None:
-        """The end."""
         if self._file is not None:
             self._file.close()
             self._file = None
