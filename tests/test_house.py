@@ -26,11 +26,11 @@ LAYERS: dict[str, set[str]] = {
     "tls": {"bounds"},
     "capture": {"bounds", "errors"},
     "logs": {"capture", "errors", "text"},
-    "facts": {"errors", "logs", "tls"},
+    "facts": {"capture", "errors", "logs", "tls"},
     "settings": {"document", "errors", "text"},
     "secrets": {"bounds", "errors", "facts", "text", "tls"},
     "tracking": {"bounds", "errors", "facts", "logs", "tls"},
-    "wire": {"bounds", "capture", "facts", "tls", "tracking"},
+    "wire": {"bounds", "capture"},
     "extract": {"bounds", "capture", "errors", "facts", "logs", "secrets", "text", "tls", "tracking", "wire"},
     "findings": {"bounds", "document", "errors", "facts", "logs", "text", "tls", "tracking"},
     "packets": {"bounds", "capture", "errors", "extract", "facts", "secrets", "tls", "tracking", "wire"},
@@ -54,7 +54,7 @@ LAYERS: dict[str, set[str]] = {
         *("secrets", "settings", "text", "tracking", "tui"),
     },
 }
-"""What each room may know, the lowest first. Wire knows of tracking only the sink that it feeds."""
+"""What each room may know, the lowest first."""
 
 DOORS: dict[str, set[str]] = {
     "__init__": {"document", "errors", "extract", "findings", "secrets", "text"},

@@ -441,6 +441,6 @@ class Channels:
     def __init__(self, secrets: Secrets) -> None:
         self._secrets = secrets
 
-    def channel(self, conversation: DecryptionClient) -> Channel:
+    def channel(self, connection: DecryptionClient) -> Channel:
         """What opens one connection's records."""
-        return Channel(self._secrets, conversation)
+        return Channel(self._secrets, connection)

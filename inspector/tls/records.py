@@ -12,6 +12,7 @@ record header that is confirmed by what stands behind it is taken.
 from __future__ import annotations
 
 from enum import Enum
+from typing import ClassVar
 
 from inspector import bounds
 from inspector.tls.preamble import (
@@ -19,6 +20,7 @@ from inspector.tls.preamble import (
     PREAMBLE_BYTES,
     Search,
     SearchStep,
+    find_hello,
     find_record,
     is_hello,
     looks_like_hello,
@@ -68,6 +70,10 @@ class RecordReader:
         ),
     )
 
+    OPENING: ClassVar[int] = HANDSHAKE
+    SKIPPED: ClassVar[int] = APPLICATION_DATA
+    SKIPPED_BYTES: ClassVar[int] = PASSED_BYTES
+
     def __init__(self, lane: int, sink: Sink) -> None:
         self.lane = lane
         self.mode = Mode.SEEKING
@@ -104,6 +110,16 @@ class RecordReader:
         self._message_mark = (0, 0, 0)
         self._skipped = 0
         self._search: Search | None = None
+
+    @property
+    def has_begun(self) -> bool:
+        """Records were recognised."""
+        return self.mode in (Mode.READING, Mode.LOST)
+
+    @staticmethod
+    def opens(head: bytes, *, at_start: bool) -> bool:
+        """Whether bytes begin with a hello."""
+        return find_hello(head, at_start=at_start) == 0
 
     @property
     def is_clear(self) -> bool:
