@@ -23,7 +23,7 @@ LAYERS: dict[str, set[str]] = {
     "bounds": set(),
     "document": set(),
     "text": {"errors"},
-    "tls": {"bounds"},
+    "tls": {"bounds", "errors"},
     "capture": {"bounds", "errors"},
     "logs": {"capture", "errors", "text"},
     "facts": {"capture", "errors", "logs", "tls"},

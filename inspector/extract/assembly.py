@@ -148,8 +148,8 @@ def _anomaly_facts(connection: ConnectionAssembly, client: int, events: bytes) -
     if not connection.anomalies and not order:
         return ()
     facts_of_anomalies = [
-        AnomalyFact(kind, text, lane == client, offset, path, frame)
-        for lane, kind, text, offset, path, frame in connection.anomalies
+        AnomalyFact(what.kind, what, lane == client, offset, path, frame)
+        for lane, what, offset, path, frame in connection.anomalies
     ]
     facts_of_anomalies.sort(key=lambda a: (not a.from_client, a.offset))
     return (*facts_of_anomalies, *order)

@@ -33,11 +33,11 @@ from inspector.facts import (
     pack_event,
 )
 from inspector.tls import messages
+from inspector.tls.anomalies import Anomaly, EventsNotKept, MalformedMessage, MalformedSslv2Hello, MessageTypeUnknown
 from inspector.tls.history import Letter
 from inspector.tls.preamble import preamble_name
 from inspector.tls.reader import Malformed
 from inspector.tls.records import Mark, Mode, RecordReader
-from inspector.tls.registry import message_name
 from inspector.tls.types import (
     ALERT,
     CHANGE_CIPHER_SPEC,
@@ -119,7 +119,7 @@ class ConnectionAssembly:
         self.is_orderly = True
         """Whether the events came in the order of time."""
         self.alerts: list[AlertNote] = []
-        self.anomalies: list[tuple[int, str, str, int, str, int]] = []
+        self.anomalies: list[tuple[int, Anomaly, int, str, int]] = []
         self.preamble = ""
         self._greeted = [False, False]
         """Whether a direction's hello was read."""
@@ -189,9 +189,7 @@ class ConnectionAssembly:
         if len(self.events) >= MOST_EVENT_BYTES:
             if not self.is_full:
                 self.is_full = True
-                self.anomaly(
-                    lane, "bounded", f"more than {bounds.EVENTS} messages and records: later ones are not kept", mark
-                )
+                self.anomaly(lane, EventsNotKept(bounds.EVENTS), mark)
             return
         ns = mark[2]
         self.events += pack_event(ns, mark[1], size, letter, lane)
@@ -258,11 +256,9 @@ class ConnectionAssembly:
                 if kind == SERVER_HELLO:
                     self._server_hello(handshake, lane, letter, mark)
             elif letter == UNKNOWN:
-                self.anomaly(lane, "unknown_message", f"a handshake message of type {kind}", mark, "handshake.msg_type")
+                self.anomaly(lane, MessageTypeUnknown(kind), mark, "handshake.msg_type")
         except Malformed as problem:
-            self.anomaly(
-                lane, "malformed", f"{message_name(kind)}: {problem.text}", mark, problem.path, 9 + problem.offset
-            )
+            self.anomaly(lane, MalformedMessage(kind, problem.mistake), mark, problem.path, 9 + problem.offset)
         return letter
 
     def sslv2_hello(self, lane: int, record: bytes, mark: Mark) -> None:
@@ -271,7 +267,7 @@ class ConnectionAssembly:
         try:
             self._client_hello(self.handshake, lane, messages.sslv2_client_hello(record), mark)
         except Malformed as problem:
-            self.anomaly(lane, "malformed", f"SSLv2 ClientHello: {problem.text}", mark, problem.path)
+            self.anomaly(lane, MalformedSslv2Hello(problem.mistake), mark, problem.path)
         self.event(lane, CLIENT_HELLO_BYTE, len(record), mark)
 
     def _client_hello(self, handshake: HandshakeFacts, lane: int, hello: messages.ClientHello, mark: Mark) -> None:
@@ -282,8 +278,8 @@ class ConnectionAssembly:
         if handshake is self.handshake:
             self.client_lane = lane
         if hello.shape.problem:
-            text, offset, path = hello.shape.problem
-            self.anomaly(lane, "malformed", f"ClientHello: {text}", mark, path, 9 + offset)
+            mistake, offset, path = hello.shape.problem
+            self.anomaly(lane, MalformedMessage(CLIENT_HELLO, mistake), mark, path, 9 + offset)
 
     def _server_hello(self, handshake: HandshakeFacts, lane: int, letter: bytes, mark: Mark) -> None:
         """What a ServerHello means for the connection."""
@@ -294,8 +290,8 @@ class ConnectionAssembly:
         if handshake.answer.version >= TLS13 or letter == RETRIED:
             self._readers[lane].is_tls13 = True
         if handshake.answer.problem and handshake.answer_frame == mark[1]:
-            text, offset, path = handshake.answer.problem
-            self.anomaly(lane, "malformed", f"ServerHello: {text}", mark, path, 9 + offset)
+            mistake, offset, path = handshake.answer.problem
+            self.anomaly(lane, MalformedMessage(SERVER_HELLO, mistake), mark, path, 9 + offset)
 
     def change_cipher_spec(self, lane: int, mark: Mark) -> None:
         """A ChangeCipherSpec in clear."""
@@ -332,10 +328,10 @@ class ConnectionAssembly:
         self._sizes[lane] += length
         self._tails[lane] = (length, mark, self._tails[lane][1])
 
-    def anomaly(self, lane: int, kind: str, text: str, mark: Mark, path: str = "", offset: int = 0) -> None:
+    def anomaly(self, lane: int, what: Anomaly, mark: Mark, path: str = "", offset: int = 0) -> None:
         """Something that does not follow the protocol. ``offset``: from the start of the record."""
         if len(self.anomalies) < bounds.ANOMALIES:
-            self.anomalies.append((lane, kind, text, self._readers[lane].position + offset, path, mark[1]))
+            self.anomalies.append((lane, what, self._readers[lane].position + offset, path, mark[1]))
 
     def protected(self, lane: int, content_type: int, version: int, body: bytes | None, mark: Mark) -> None:
         """An encrypted record that may be opened."""

@@ -71,7 +71,9 @@ def connection(case: Case, observed: Observed) -> doc.Connection:
         preamble=client_leg.preamble or None,
         health_check=observed.health_check,
         anomalies=[
-            doc.Anomaly(a.kind, a.text, "client" if a.from_client else "server", a.offset, a.path, frame(a.frame))
+            doc.Anomaly(
+                a.kind, worded(a.what), "client" if a.from_client else "server", a.offset, a.path, frame(a.frame)
+            )
             for a in client_leg.anomalies
         ],
         logs=lines_of(case, observed),

@@ -15,6 +15,7 @@ from enum import Enum
 from typing import ClassVar
 
 from inspector import bounds
+from inspector.tls.anomalies import ImplausibleLength, NoRecord, RecordVersion
 from inspector.tls.preamble import (
     LATEST_MINOR,
     PREAMBLE_BYTES,
@@ -291,8 +292,7 @@ class RecordReader:
         if minor > LATEST_MINOR:
             self._sink.anomaly(
                 self.lane,
-                "record_version",
-                f"the first record is of version 0x03{minor:02x}",
+                RecordVersion(minor),
                 self._mark(self._start),
                 "record.legacy_record_version",
                 1,
@@ -458,9 +458,7 @@ class RecordReader:
             self.uncertain = False
             return False
         if not self.uncertain:
-            self._sink.anomaly(
-                self.lane, "malformed", f"a handshake message of {length} bytes", self._marks[0], "handshake.length"
-            )
+            self._sink.anomaly(self.lane, ImplausibleLength(length), self._marks[0], "handshake.length")
         self.sealed = 2
         self._message = None
         self._sink.sealed(self.lane, HANDSHAKE, left, self._marks[0])
@@ -469,7 +467,7 @@ class RecordReader:
     def _derail(self, at: int) -> None:
         """Not a record where one must stand."""
         mark = self._mark(self._start + at)
-        self._sink.anomaly(self.lane, "no_record", "bytes that are no TLS record", mark, "record")
+        self._sink.anomaly(self.lane, NoRecord(), mark, "record")
         self._drop(at)
         self._buffer = b""
         self.want = max(self.want, self.position + 1)

@@ -29,6 +29,6 @@ def out_of_order(events: bytes) -> list[AnomalyFact]:
     order = unexpected(events[LETTER_AT::EVENT_BYTES], events[SIDE_AT::EVENT_BYTES])
     listed = unpack_events(events) if order else []
     return [
-        AnomalyFact("unexpected_message", text, listed[i].from_client, 0, "handshake", listed[i].frame)
-        for i, text in order[: bounds.ANOMALIES]
+        AnomalyFact(anomaly.kind, anomaly, listed[i].from_client, 0, "handshake", listed[i].frame)
+        for i, anomaly in order[: bounds.ANOMALIES]
     ]
