@@ -17,7 +17,7 @@ from inspector.extract.connection import ConnectionAssembly
 from inspector.extract.stretch import extract_stretch, joined
 from inspector.findings.judge import judge
 from inspector.reports.json_stream import write_json
-from inspector.secrets.channel import DecryptionClient
+from inspector.secrets.lanes import DecryptionClient
 from inspector.tls import messages
 from inspector.tls.reader import Malformed
 from inspector.tls.records import RecordReader

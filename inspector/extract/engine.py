@@ -34,7 +34,7 @@ from inspector.wire.segments import SegmentBatch, SegmentDecoder
 from inspector.wire.table import entry
 
 if TYPE_CHECKING:
-    from inspector.secrets.channel import DecryptionClient
+    from inspector.secrets.lanes import DecryptionClient
 
 FEWEST = 8
 """Flows that open in one batch for which columns pay."""

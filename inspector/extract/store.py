@@ -8,7 +8,7 @@ from inspector.errors.decryption import NotDecrypted
 from inspector.tls.sink import Mark
 
 if TYPE_CHECKING:
-    from inspector.secrets.channel import DecryptionClient
+    from inspector.secrets.lanes import DecryptionClient
 
 
 class CertificateStore(Protocol):

@@ -272,7 +272,7 @@ def renegotiation(case: Case, observed: Observed, client_leg: ConnectionFacts, n
     """One renegotiation of a connection."""
     attempt = observed.renegotiations[number]
     study = studied(case, observed, number)
-    inside = doc.Inside(
+    hidden = doc.Inside(
         began_by="server" if attempt.asked_by_server else "client",
         state=attempt.state,
         by=attempt.by,
@@ -300,7 +300,7 @@ def renegotiation(case: Case, observed: Observed, client_leg: ConnectionFacts, n
             finished=attempt.finished,
             jsse=study.jsse,
         )
-        handshake.inside = inside
+        handshake.inside = hidden
         return handshake
     answer = client_leg.handshake.answer
     first = attempt.hello.frame if attempt.hello is not None else 0
@@ -330,7 +330,7 @@ def renegotiation(case: Case, observed: Observed, client_leg: ConnectionFacts, n
         ja4=None,
         frames=doc.Frames(frame(first), frame(flight), None, None, None) if first or flight else NO_FRAMES,
         jsse=study.jsse,
-        inside=inside,
+        inside=hidden,
     )
 
 

@@ -1,4 +1,18 @@
-"""The open flows: which segments belong together, when a connection begins and ends."""
+"""The open flows: which segments belong together, when a connection begins and ends (RFC 9293, section 3).
+
+Two ends of a flow may hold many connections one after the other, and a capture may begin in the middle of one, lack
+segments, or hold them twice, by two clocks. So each span asks: is this of the connection that is open, of the one
+before it, or of a new one? A SYN with another sequence number begins one; so does a segment where nothing of the open
+one can lie that begins as its protocol begins; what comes long after the end belongs to no one who is known. An older
+connection is kept beside a newer one while frames of it may still come, for two taps need not agree on the time.
+
+What TCP carries is the consumer's affair (``consumer``): the table hands it bytes in order, says when a side opened and
+closed, and asks it what it needs to know of a flow: whether it is decided, and who of the two is the client.
+
+Three ways lead through it. Files are fed batch by batch until ``finish``. An extraction of a part of a story feeds its
+part, then ``drain``: only open flows are followed to their end, in frames that another part reads as well. Live capture
+asks for what has ended (``settle``) and what is decided (``decided``) several times a second.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,16 @@
-"""A SegmentBatch sorted by flow: segments of one direction that follow each other become one span, so that Python is
-woken once a span.
+"""A batch of segments put in order, by columns, so that Python is woken once for many of them.
+
+Millions of segments cannot each be a Python object. They come as columns (``SegmentBatch``), and three steps, each over
+whole columns, leave little to do. *Sort*: by flow (its two ends, mixed into one number) and within a flow by time.
+*Leave out*: what carries nothing, neither payload nor SYN, FIN, RST; but the first of a flow, and what answers a SYN,
+for the round trip. *Join*: segments of one direction whose sequence numbers follow each other, all bytes of which were
+captured, become one *span*: reading it is one step, and most of its bytes nobody looks at. A span also ends where
+something may begin anew (``Opens``), so that this is not passed over.
+
+A *lane* is a direction of a flow: 0 from its lower end to the higher, 1 back. A *run* is the columns of a batch as
+lists, which spans of all its flows share: a span is a tuple of numbers with rows of its run, for a tuple is the
+cheapest thing that Python makes. Which flows open here by a SYN is known from columns, too (``Grouped.opening``): those
+may be read as a whole, without spans.
 """
 
 from __future__ import annotations
