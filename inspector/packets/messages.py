@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from inspector.extract.connection import ConnectionAssembly
 from inspector.extract.engine import Engine
-from inspector.extract.stretch import supplied
+from inspector.extract.shard import supplied
 from inspector.facts import FRAME_BITS, ConnectionFacts
 from inspector.packets.reread import end_number, flow_of, frames_of, story_again
 from inspector.tls.history import Letter
