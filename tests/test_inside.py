@@ -122,7 +122,7 @@ def first(
 ) -> FirstFlight:
     from inspector.tls.shapes import HelloShape
 
-    offer = HelloShape(0x0303, (), offered, (), (), (), (), (), None, False, True, False, None, "", "")
+    offer = HelloShape(legacy_version=0x0303, extensions=offered, secure_renegotiation=True)
     return FirstFlight(sizes or SIZES, 37, offer, answer, 32)
 
 

@@ -23,9 +23,7 @@ LETTER = [
     [chr(code).lower() if chr(code) in IN_HISTORY else "" for code in range(256)],
     [chr(code) if chr(code) in IN_HISTORY else "" for code in range(256)],
 ]
-NO_SESSION = doc.SessionFields(None, None, None, None, None, None)
-NOT_SEEN = doc.Negotiated(None, None)
-NO_FRAMES = doc.Frames(None, None, None, None, None)
+NOT_READ = HandshakeFacts()
 Visibility = Literal["clear", "decrypted", "encrypted", "lost"]
 
 
@@ -298,38 +296,23 @@ def renegotiation(case: Case, observed: Observed, client_leg: ConnectionFacts, n
             finished=attempt.finished,
             jsse=study.jsse,
         )
-        handshake.inside = inside
-        return handshake
-    answer = client_leg.handshake.answer
-    first = attempt.hello.frame if attempt.hello is not None else 0
-    flight = attempt.flight[0].frame if attempt.flight else 0
-    return doc.Handshake(
-        renegotiation=True,
-        visibility="encrypted",
-        kind=None,
-        reason=f"encrypted; {ended(attempt)}",
-        declined=False,
-        version=version_name(answer.version) if answer is not None else None,
-        cipher=None,
-        server_name=None,
-        alpn=None,
-        alpn_offered=[],
-        client_random=None,
-        server_random=None,
-        client_version=None,
-        versions_offered=[],
-        session=NO_SESSION,
-        ems=NOT_SEEN,
-        secure_renegotiation=NOT_SEEN,
-        server_chain=[],
-        client_chain=[],
-        ja3=None,
-        ja3s=None,
-        ja4=None,
-        frames=doc.Frames(frame(first), frame(flight), None, None, None) if first or flight else NO_FRAMES,
-        jsse=study.jsse,
-        inside=inside,
-    )
+    else:
+        handshake = _as_handshake(
+            h=NOT_READ,
+            is_inside=True,
+            visibility="encrypted",
+            kind=None,
+            reason=f"encrypted; {ended(attempt)}",
+            declined=False,
+            finished=0,
+            jsse=study.jsse,
+        )
+        answer = client_leg.handshake.answer
+        handshake.version = version_name(answer.version) if answer is not None else None
+        handshake.frames.client_hello = frame(attempt.hello.frame) if attempt.hello is not None else None
+        handshake.frames.server_hello = frame(attempt.flight[0].frame) if attempt.flight else None
+    handshake.inside = inside
+    return handshake
 
 
 def result(observed: Observed) -> str:

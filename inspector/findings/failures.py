@@ -11,8 +11,9 @@ from inspector.document import Evidence, Finding, Remedy
 from inspector.document.rules import Rule
 from inspector.findings.case import Case, frames
 from inspector.findings.causes import UNCLEAR, Cause, CertificateNames, cause
+from inspector.findings.finding import finding
 from inspector.findings.remedies import Parties, failure_remedies
-from inspector.text.times import day, rfc3339, rfc3339_signed, span
+from inspector.text.times import day, rfc3339_signed, span
 from inspector.tls.registry import alert_name
 from inspector.tracking.backends import BackendGroup
 from inspector.tracking.certificates import ParsedCertificate
@@ -54,23 +55,17 @@ def failures(case: Case, explained: Set[int]) -> Iterator[Finding]:
         why = causes[key][0]
         pool = pool_of(service.index)
         chainless = pool.chainless({observed.backend for observed in members}) if why.is_about_certificate else []
-        yield Finding(
-            id=short_id(RULE, service.id, client.id, why.key),
-            rule=RULE,
-            severity="medium",
-            verdict="confirmed",
+        yield finding(
+            case,
+            RULE,
+            service.id,
+            client.id,
+            why.key,
+            on=members,
             grade=why.grade,
             title=f"{len(members)} handshake{'s' if len(members) > 1 else ''} failed: {why.text}",
             explanation=" ".join(_explained(case, names, members, causes[key], pool, chainless)),
             remedies=_remedies(case, service, members, why, bool(chainless)),
-            references=[],
-            service=service.id,
-            backends=list(dict.fromkeys(case.backends[s.backend].id for s in members if s.backend >= 0)),
-            clients=[client.id],
-            connections=[s.id for s in members],
-            first=rfc3339(members[0].first_ns),
-            last=rfc3339(members[-1].first_ns),
-            count=len(members),
             evidence=[evidence for s in members[:3] for evidence in _evidence(case, s)],
         )
 

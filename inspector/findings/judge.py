@@ -10,18 +10,16 @@ from functools import cached_property
 from itertools import islice
 
 from inspector import document as doc
-from inspector.document.rules import Rule
 from inspector.facts import Facts
 from inspector.findings import change, describe, describe_pool, failures, from_logs, limits, pool, renegotiation, unseen
 from inspector.findings.assessment import assess
-from inspector.findings.case import Case, Options, build, frames
-from inspector.findings.prediction import Extended, extended
-from inspector.findings.remedies import CHANGE_REFERENCES
+from inspector.findings.case import Case, Options, build
+from inspector.findings.incidents import incidents
+from inspector.findings.prediction import extended
 from inspector.findings.requested_authorities import authorities
-from inspector.text.times import moment, rfc3339
 from inspector.text.version import VERSION
 from inspector.tracking.observed import Observed
-from inspector.tracking.services import CHECKS_AT_LEAST, ServiceGroup, ip_text, short_id
+from inspector.tracking.services import CHECKS_AT_LEAST, ServiceGroup, ip_text
 
 MOST_CHECKERS = 100
 """Clients that do health checks of a service and are named, at most."""
@@ -95,7 +93,7 @@ def _document(case: Case, extra_limits: list[doc.Limit]) -> doc.Document:
     ]
     at_risk = {s.index for s, a in zip(case.services, assessments, strict=True) if a.state in ("exposed", "confirmed")}
     findings += [
-        _exposed(case, s, a, ems[s.index])
+        change.exposed(case, s, a, ems[s.index])
         for s, a in zip(case.services, assessments, strict=True)
         if a.state == "exposed"
     ]
@@ -116,40 +114,6 @@ def _document(case: Case, extra_limits: list[doc.Limit]) -> doc.Document:
         incidents=incidents(case, findings),
         limits=found_limits,
         logs=from_logs.logs(case),
-    )
-
-
-def _exposed(case: Case, service: ServiceGroup, assessment: doc.Assessment, ems: Extended) -> doc.Finding:
-    java = [c for c in case.service_clients[service.index] if c.stack.name == "jsse"]
-    members = case.members(service)
-    sample = next((s for s in members if s.declined and s.kind == "full"), members[0])
-    h = sample.client_leg.handshake
-
-    return doc.Finding(
-        id=short_id(Rule.CERTIFICATE_CHANGE_EXPOSED, service.id),
-        rule=Rule.CERTIFICATE_CHANGE_EXPOSED,
-        severity="medium",
-        verdict="predicted",
-        grade="inferred",
-        title=f"A Java client of {service.name}:{service.port} can be hit by the certificate change",
-        explanation="; ".join(assessment.because) + ".",
-        remedies=pool.pool_remedies(case, service, ems),
-        references=CHANGE_REFERENCES,
-        service=service.id,
-        backends=[b.id for b in case.pools[service.index]],
-        clients=[c.id for c in java],
-        connections=[sample.id],
-        first=rfc3339(members[0].first_ns),
-        last=rfc3339(members[-1].first_ns),
-        count=1,
-        evidence=[
-            doc.Evidence(
-                "declined" if sample.declined else "shown",
-                sample.id,
-                frames(h.hello_frame, h.answer_frame, h.certificate_frame),
-                "a handshake of the pool",
-            )
-        ],
     )
 
 
@@ -208,39 +172,3 @@ def _client(case: Case, index: int) -> doc.Client:
         connections=len(members),
         aborted=sum(s.outcome == "aborted" and not s.health_check for s in members),
     )
-
-
-def incidents(case: Case, findings: list[doc.Finding]) -> list[doc.Incident]:
-    """One for each connection that was aborted because of the change."""
-    named = {c for f in findings if f.rule == change.ABORT for c in f.connections}
-    by_id: dict[str, Observed] = {s.id: s for s in case.observed if s.id in named}
-    listed: list[doc.Incident] = []
-    for finding in findings:
-        if finding.rule != change.ABORT or finding.service is None or finding.first is None:
-            continue
-        chain = [by_id[c] for c in finding.connections]
-        words = (
-            ["full", "resumed", "declined"]
-            if len(chain) == 3
-            else ["full", "declined"]
-            if case.judgements[chain[-1].index].cached_leaf
-            else ["resumed", "declined"]
-        )
-        path = " → ".join(f"{case.label(s)} {word}" for s, word in zip(chain, words[-len(chain) :], strict=True))
-        session = chain[-1].entry.session
-        key = session.key.hex()[:8] if session else ""
-        certainty = "aborted" if finding.verdict == "confirmed" else "perhaps aborted"
-        story = f"session {key}: {path}, {certainty}"
-        listed.append(
-            doc.Incident(
-                id=finding.id,
-                service=finding.service,
-                at=finding.first,
-                connections=finding.connections,
-                findings=[finding.id],
-                summary=f"{moment(chain[-1].hello_ns)} {story}",
-                path=story,
-            )
-        )
-    listed.sort(key=lambda i: (i.at, i.id))
-    return listed

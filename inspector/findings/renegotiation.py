@@ -6,16 +6,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from inspector.document import Evidence, Finding, Grade, Remedy, Severity
+from inspector.document import Evidence, Finding
 from inspector.document.rules import Rule
 from inspector.findings.case import Case, frames
+from inspector.findings.finding import finding
 from inspector.findings.giving_up import NOT_JAVA
 from inspector.findings.inside import Study, ended, studied
 from inspector.findings.remedies import CHANGE_REFERENCES, RFC_5746, RFC_7627, TRIPLE_HANDSHAKE, change_remedies
-from inspector.text.times import rfc3339
 from inspector.tracking.observed import Observed
 from inspector.tracking.renegotiation import Renegotiation
-from inspector.tracking.services import short_id
 
 BROKEN_OFF = Rule.RENEGOTIATION_ABORTED
 CHANGED = Rule.RENEGOTIATION_CERTIFICATE_CHANGED
@@ -52,43 +51,6 @@ def _may_be_the_change(case: Case, observed: Observed, study: Study) -> bool:
     return alert is None or not alert.from_client or alert.code == 42
 
 
-def _finding(
-    case: Case,
-    member: Observed,
-    number: int,
-    rule: Rule,
-    severity: Severity,
-    title: str,
-    text: str,
-    references: list[str],
-    remedies: list[Remedy],
-    evidence: list[Evidence],
-    *,
-    is_confirmed: bool = True,
-    grade: Grade = "observed",
-) -> Finding:
-    at = rfc3339(member.renegotiations[number].ns)
-    return Finding(
-        id=short_id(rule, member.id, number),
-        rule=rule,
-        severity=severity,
-        verdict="confirmed" if is_confirmed else "possible",
-        grade=grade,
-        title=title,
-        explanation=text,
-        remedies=remedies,
-        references=references,
-        service=case.services[member.service].id,
-        backends=[case.backends[member.backend].id] if member.backend >= 0 else [],
-        clients=[case.clients[member.client].id],
-        connections=[member.id],
-        first=at,
-        last=at,
-        count=1,
-        evidence=evidence,
-    )
-
-
 def _evidence(observed: Observed, attempt: Renegotiation, text: str) -> Evidence:
     return Evidence(
         "renegotiated", observed.id, frames(*(record.frame for record in attempt.records), attempt.ended), text
@@ -109,16 +71,16 @@ def _plain(case: Case, observed: Observed, number: int, attempt: Renegotiation, 
     )
     readable = "Decrypted: " if attempt.handshake_index >= 0 else "Encrypted; by the lengths of its records: "
     text = f"A handshake behind the first Finished, {ended(attempt)}; {indication}. {readable}{study.text}."
-    return _finding(
-        case=case,
-        member=observed,
-        number=number,
-        rule=Rule.RENEGOTIATION,
-        severity="info",
+    return finding(
+        case,
+        Rule.RENEGOTIATION,
+        observed.id,
+        number,
+        on=[observed],
+        times=(attempt.ns, attempt.ns),
         title="A renegotiation inside an established connection",
-        text=text,
+        explanation=text,
         references=[RFC_5746],
-        remedies=[],
         evidence=[_evidence(observed, attempt, ended(attempt))],
     )
 
@@ -138,14 +100,15 @@ def _changed(case: Case, member: Observed, number: int, attempt: Renegotiation, 
         text += " A Java client goes on: the connection did not begin with a resumed session."
     evidence = [_evidence(member, attempt, f"{study.text}; {ended(attempt)}")]
     title = "A renegotiation brought another certificate or chain"
-    return _finding(
-        case=case,
-        member=member,
-        number=number,
-        rule=CHANGED,
-        severity="high",
+    return finding(
+        case,
+        CHANGED,
+        member.id,
+        number,
+        on=[member],
+        times=(attempt.ns, attempt.ns),
         title=title,
-        text=text,
+        explanation=text,
         references=CHANGE_REFERENCES,
         remedies=change_remedies(service.name, service.port)[:2],
         evidence=evidence,
@@ -187,18 +150,20 @@ def _broken_off(
             if is_severe
             else "did not begin in the way that makes Java check for it."
         )
-    return _finding(
-        case=case,
-        member=member,
-        number=number,
-        rule=BROKEN_OFF,
+    return finding(
+        case,
+        BROKEN_OFF,
+        member.id,
+        number,
+        on=[member],
+        times=(attempt.ns, attempt.ns),
         severity="high" if is_severe else "medium",
         title="The client broke a renegotiation off",
-        text=text,
+        explanation=text,
         references=CHANGE_REFERENCES,
         remedies=change_remedies(service.name, service.port)[:2],
         evidence=evidence,
-        is_confirmed=is_confirmed,
+        verdict="confirmed" if is_confirmed else "possible",
         grade="observed" if is_confirmed else "inferred",
     )
 
@@ -209,15 +174,15 @@ def _exposed(case: Case, observed: Observed, number: int, attempt: Renegotiation
         " the precondition of the triple handshake attack."
     )
     evidence = [_evidence(observed, attempt, ended(attempt))]
-    return _finding(
-        case=case,
-        member=observed,
-        number=number,
-        rule=Rule.TRIPLE_HANDSHAKE_EXPOSURE,
-        severity="medium",
+    return finding(
+        case,
+        Rule.TRIPLE_HANDSHAKE_EXPOSURE,
+        observed.id,
+        number,
+        on=[observed],
+        times=(attempt.ns, attempt.ns),
         title="Renegotiated on a session resumed without EMS",
-        text=text,
+        explanation=text,
         references=[RFC_7627, TRIPLE_HANDSHAKE],
-        remedies=[],
         evidence=evidence,
     )

@@ -32,7 +32,8 @@ from inspector.extract.journal import JournalRecord
 from inspector.facts import CaptureFacts, ConnectionFacts, Facts
 from inspector.findings import change
 from inspector.findings.case import Options
-from inspector.findings.judge import Analysis, incidents, judge
+from inspector.findings.incidents import incidents
+from inspector.findings.judge import Analysis, judge
 from inspector.findings.prediction import extended
 from inspector.findings.wording import worded
 from inspector.live.clock import LoopClock, PacketClock

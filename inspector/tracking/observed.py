@@ -33,7 +33,7 @@ SHORTEST_FINISHED_RECORD = 4 + 32 + 1 + 16
 """
 
 
-class Observed(Struct, gc=False):
+class Observed(Struct, gc=False, kw_only=True):
     """Filled in step by step by ``judge``. Holds little: ``client_leg`` and ``legs`` are unpacked from the facts each
     time. ``secrets``: as in the facts.
     """

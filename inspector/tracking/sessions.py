@@ -46,7 +46,7 @@ class Unclear(StrEnum):
     NO_FLIGHT = "nothing behind the ServerHello was captured"
 
 
-class LedgerSession(Struct):
+class LedgerSession(Struct, kw_only=True):
     """What resumption re-uses. ``issuer``: index of the connection, or None where it lies before the capture.
     ``usable``: its handshake was completed.
     ``name``: what a TLS 1.3 identity begins with.
@@ -54,14 +54,14 @@ class LedgerSession(Struct):
 
     key: bytes
     method: Literal["session_id", "ticket", "psk"]
-    issuer: int | None
-    leaf: bytes | None
-    ems: bool | None
-    issued_ns: int | None
-    usable: bool
-    resumed_ns: int | None
-    resumed_by: int | None
-    uses: list[int]
+    issuer: int | None = None
+    leaf: bytes | None = None
+    ems: bool | None = None
+    issued_ns: int | None = None
+    usable: bool = True
+    resumed_ns: int | None = None
+    resumed_by: int | None = None
+    uses: list[int] = []
     """For each offer, the connection's index * 2, plus 1 where it was resumed."""
     dropped: int = 0
     name: bytes = b""
@@ -213,18 +213,7 @@ class Ledger:
         if session is None:
             method: Literal["session_id", "ticket"] = "ticket" if handshake.offered_ticket else "session_id"
             key = handshake.offered_ticket if handshake.offered_ticket else offered
-            session = LedgerSession(
-                key=key,
-                method=method,
-                issuer=None,
-                leaf=None,
-                ems=None,
-                issued_ns=None,
-                usable=True,
-                resumed_ns=None,
-                resumed_by=None,
-                uses=[],
-            )
+            session = LedgerSession(key=key, method=method)
             self.sessions.append(session)
             self._by_key[key] = session
         if handshake.offered_ticket:
@@ -276,9 +265,6 @@ class Ledger:
             ems=answer.extended_master_secret if not answer.partial else None,
             issued_ns=handshake.answer_ns,
             usable=bool(handshake.messages & facts.C_KEY_EXCHANGE),
-            resumed_ns=None,
-            resumed_by=None,
-            uses=[],
             is_doubtful=is_doubtful,
         )
         self.sessions.append(session)
@@ -302,18 +288,7 @@ class Ledger:
             else None
         )
         for ticket in handshake.issued_tickets:
-            session = LedgerSession(
-                key=ticket,
-                method="psk",
-                issuer=index,
-                leaf=leaf,
-                ems=None,
-                issued_ns=handshake.answer_ns,
-                usable=True,
-                resumed_ns=None,
-                resumed_by=None,
-                uses=[],
-            )
+            session = LedgerSession(key=ticket, method="psk", issuer=index, leaf=leaf, issued_ns=handshake.answer_ns)
             self.sessions.append(session)
             self._by_key[ticket] = session
         return entry
@@ -328,18 +303,7 @@ class Ledger:
         )
         session = self._by_key.get(key)
         if session is None:
-            session = LedgerSession(
-                key=key,
-                method="psk",
-                issuer=None,
-                leaf=None,
-                ems=None,
-                issued_ns=None,
-                usable=True,
-                resumed_ns=None,
-                resumed_by=None,
-                uses=[],
-            )
+            session = LedgerSession(key=key, method="psk")
             self.sessions.append(session)
             self._by_key[key] = session
         if key == offered[0]:
