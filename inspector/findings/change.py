@@ -13,6 +13,7 @@ from inspector.findings.finding import finding
 from inspector.findings.pool import pool_remedies
 from inspector.findings.prediction import Extended
 from inspector.findings.programs import two_programs
+from inspector.findings.reasons import doubt
 from inspector.findings.remedies import CHANGE_REFERENCES, capture_remedy, log_remedy
 from inspector.findings.signs import Weighed
 from inspector.findings.unseen import is_for_want_of_frames
@@ -124,7 +125,7 @@ def _abort(case: Case, observed: Observed, weighed: Weighed, pool: Pool) -> Find
         if case.options.generation == "first":
             explanation += " Judged by the rule before 8u60, which is read in the sources and not recorded."
     else:
-        explanation += f" Not certain: {weighed.reason}."
+        explanation += f" Not certain: {doubt(weighed)}."
     remedies = pool.remedies
     if not confirmed:
         is_lacking = is_for_want_of_frames(case, observed)

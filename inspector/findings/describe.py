@@ -7,9 +7,10 @@ from typing import Literal, NamedTuple
 
 from inspector import bounds, document as doc, facts
 from inspector.facts import EVENT_BYTES, LETTER_AT, AlertFact, ConnectionFacts, HandshakeFacts
-from inspector.findings.case import Case, frame, frames
+from inspector.findings.case import Case, Judgement, frame, frames
 from inspector.findings.from_logs import lines_of
 from inspector.findings.inside import ended, studied
+from inspector.findings.reasons import kind_words, rule_words
 from inspector.findings.wording import worded
 from inspector.text.times import rfc3339
 from inspector.tls.history import IN_HISTORY
@@ -183,11 +184,18 @@ def _handshake(case: Case, observed: Observed, client_leg: ConnectionFacts) -> d
         is_inside=False,
         visibility=visibility,
         kind=observed.kind,
-        reason=observed.reason,
+        reason=kind_words(observed.reason, h),
         declined=observed.declined,
         finished=_finished(client_leg.events),
-        jsse=case.judgements[observed.index].jsse,
+        jsse=_jsse(case.judgements[observed.index]),
     )
+
+
+@lru_cache(maxsize=4096)
+def _jsse(judgement: Judgement, *, is_inside: bool = False) -> doc.Jsse:
+    decision, cached, identity = judgement
+    reason = rule_words(decision.reason, is_inside=is_inside)
+    return doc.Jsse(decision.verdict, decision.row, reason, cached.hex() if cached else None, identity)
 
 
 def _as_handshake(
@@ -291,10 +299,10 @@ def renegotiation(case: Case, observed: Observed, client_leg: ConnectionFacts, n
             is_inside=True,
             visibility="decrypted",
             kind=attempt.kind,
-            reason=attempt.reason,
+            reason=kind_words(attempt.reason, h) if attempt.reason is not None else "",
             declined=declined,
             finished=attempt.finished,
-            jsse=study.jsse,
+            jsse=_jsse(study.judgement, is_inside=True),
         )
     else:
         handshake = _as_handshake(
@@ -305,7 +313,7 @@ def renegotiation(case: Case, observed: Observed, client_leg: ConnectionFacts, n
             reason=f"encrypted; {ended(attempt)}",
             declined=False,
             finished=0,
-            jsse=study.jsse,
+            jsse=_jsse(study.judgement, is_inside=True),
         )
         answer = client_leg.handshake.answer
         handshake.version = version_name(answer.version) if answer is not None else None

@@ -4,27 +4,15 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from inspector.document import Jsse
 from inspector.facts import HandshakeFacts
-from inspector.findings.case import Case
-from inspector.findings.jsse import Offer, decide
+from inspector.findings.case import Case, Judgement
+from inspector.findings.jsse import Decision, Offer, RuleReason, decide
 from inspector.tracking.flights import FlightComparison, FlightPart, Measure, compare, first_flight
 from inspector.tracking.observed import Observed
 from inspector.tracking.renegotiation import Renegotiation
 from inspector.tracking.sessions import is_tls13
 
-ENCRYPTED = Jsse("not_applicable", None, "the handshake is encrypted", None, None)
-REASONS = {
-    3: "the renegotiation uses extended master secret (EMS)",
-    4: "the connection did not begin with a resumed session",
-    6: (
-        "the connection began with a resumed session, the renegotiation has no extended master secret, and the"
-        " certificate is another"
-    ),
-}
-"""By row of Java's table: what it says here, where "resumed before" is whether the connection began with a resumed
-session.
-"""
+ENCRYPTED = Judgement(Decision("not_applicable", None, RuleReason.ENCRYPTED))
 
 
 class Study(NamedTuple):
@@ -38,7 +26,7 @@ class Study(NamedTuple):
     parts: tuple[FlightPart, ...]
     before: bytes | None
     now: bytes | None
-    jsse: Jsse
+    judgement: Judgement
 
 
 def studied(case: Case, observed: Observed, number: int) -> Study:
@@ -64,7 +52,7 @@ def studied(case: Case, observed: Observed, number: int) -> Study:
         parts=comparison.parts,
         before=leaf,
         now=None,
-        jsse=ENCRYPTED,
+        judgement=ENCRYPTED,
     )
 
 
@@ -89,7 +77,7 @@ def _decrypted(
 ) -> Study:
     now = handshake.chain[0] if handshake.chain else None
     step = case.step(leaf, now) if leaf is not None and now is not None else None
-    jsse = ENCRYPTED
+    judgement = ENCRYPTED
     if attempt.kind is not None and not is_tls13(handshake):
         answer = handshake.answer
         decision = decide(
@@ -105,13 +93,7 @@ def _decrypted(
                 unreadable=step is None and leaf is not None and now is not None,
             )
         )
-        jsse = Jsse(
-            decision.verdict,
-            decision.row,
-            REASONS.get(decision.row or 0, decision.reason),
-            leaf.hex() if leaf else None,
-            step,
-        )
+        judgement = Judgement(decision, leaf, step)
     certificate: Literal["changed", "same", "unknown"] = "unknown"
     if attempt.state == "declined":
         text = declined_text(attempt)
@@ -137,7 +119,7 @@ def _decrypted(
         parts=(),
         before=leaf,
         now=now,
-        jsse=jsse,
+        judgement=judgement,
     )
 
 

@@ -12,6 +12,7 @@ from inspector.findings.case import Case, frames
 from inspector.findings.finding import finding
 from inspector.findings.giving_up import NOT_JAVA
 from inspector.findings.inside import Study, ended, studied
+from inspector.findings.reasons import rule_words
 from inspector.findings.remedies import CHANGE_REFERENCES, RFC_5746, RFC_7627, TRIPLE_HANDSHAKE, change_remedies
 from inspector.tracking.observed import Observed
 from inspector.tracking.renegotiation import Renegotiation
@@ -45,10 +46,15 @@ def _may_be_the_change(case: Case, observed: Observed, study: Study) -> bool:
     """Whether the certificate's change may be why the client broke it off. A decrypted handshake that Java accepts says
     no, and so does an alert of another kind.
     """
-    if study.basis == "decrypted" and study.jsse.verdict == "accepts":
+    if study.basis == "decrypted" and study.judgement.decision.verdict == "accepts":
         return False
     alert = observed.fatal_alert
     return alert is None or not alert.from_client or alert.code == 42
+
+
+def _rule(study: Study) -> str:
+    """What decides in Java's table."""
+    return rule_words(study.judgement.decision.reason, is_inside=True)
 
 
 def _evidence(observed: Observed, attempt: Renegotiation, text: str) -> Evidence:
@@ -92,10 +98,10 @@ def _changed(case: Case, member: Observed, number: int, attempt: Renegotiation, 
     text += (
         f"Decrypted: {study.text}." if is_read else f"The messages are encrypted; their lengths prove it: {study.text}."
     )
-    if study.jsse.verdict == "aborts":
-        text += f" A Java client must give up here: {study.jsse.reason}."
-    elif study.jsse.verdict == "accepts":
-        text += f" A Java client goes on: {study.jsse.reason}."
+    if study.judgement.decision.verdict == "aborts":
+        text += f" A Java client must give up here: {_rule(study)}."
+    elif study.judgement.decision.verdict == "accepts":
+        text += f" A Java client goes on: {_rule(study)}."
     elif not member.is_resumed:
         text += " A Java client goes on: the connection did not begin with a resumed session."
     evidence = [_evidence(member, attempt, f"{study.text}; {ended(attempt)}")]
@@ -121,7 +127,7 @@ def _broken_off(
 ) -> Finding:
     service = case.services[member.service]
     logged = case.logged.certain(member.index, "certificate_change")
-    is_confirmed = logged is not None or (study.basis == "decrypted" and study.jsse.verdict == "aborts")
+    is_confirmed = logged is not None or (study.basis == "decrypted" and study.judgement.decision.verdict == "aborts")
     text = "The client ended the connection after the server's flight of a renegotiation. "
     evidence = [_evidence(member, attempt, ended(attempt))]
     if logged is not None:
@@ -130,7 +136,7 @@ def _broken_off(
             Evidence("log", member.id, [], f"{case.log_place(logged.log, logged.failure.line)}: {logged.failure.text}")
         )
     if study.basis == "decrypted":
-        text += f"Decrypted: {study.text}; {study.jsse.reason}."
+        text += f"Decrypted: {study.text}; {_rule(study)}."
     elif study.certificate == "changed":
         text += (
             f"The flight is encrypted; its lengths prove that certificate or chain changed: {study.text}. The"
