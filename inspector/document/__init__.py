@@ -25,6 +25,7 @@ from inspector.document.analysis import (
     MatrixCell as MatrixCell,
     Remedy as Remedy,
     Service as Service,
+    ServiceState as ServiceState,
     Session as Session,
     UnpairedLine as UnpairedLine,
     Unseen as Unseen,

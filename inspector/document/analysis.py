@@ -20,6 +20,7 @@ SCHEMA = "inspector.analysis/1"
 
 Grade = Literal["observed", "inferred", "not_visible"]
 Verdict = Literal["confirmed", "possible", "predicted"]
+ServiceState = Literal["confirmed", "exposed", "protected", "not_this", "unknown"]
 
 
 class Generator(Struct, frozen=True):
@@ -71,7 +72,7 @@ class Unseen(Struct, frozen=True):
 class Assessment(Struct):
     """``do``: what to do now, in one line. ``unseen``: what weakens it."""
 
-    state: Literal["confirmed", "exposed", "protected", "not_this", "unknown"]
+    state: ServiceState
     sentence: str
     because: list[str]
     breaks_if: list[str]

@@ -9,7 +9,7 @@ from inspector.document import Assessment, Evidence, Finding, Remedy
 from inspector.document.rules import Rule
 from inspector.findings import unreadable
 from inspector.findings.case import Case, frames, goes_on
-from inspector.findings.finding import finding
+from inspector.findings.finding import Raised, finding
 from inspector.findings.pool import pool_remedies
 from inspector.findings.prediction import Extended
 from inspector.findings.programs import two_programs
@@ -43,9 +43,9 @@ def _is_candidate(case: Case, observed: Observed) -> bool:
     )
 
 
-def aborts(case: Case, ems: Sequence[Extended]) -> Iterator[tuple[Observed, Finding]]:
-    """Each connection that the client aborted because of the change, or may have, with its finding. ``ems``: who does
-    it, of each service.
+def aborts(case: Case, ems: Sequence[Extended]) -> Iterator[Raised[Weighed]]:
+    """Each connection that the client aborted because of the change, or may have; it is the last one that its finding
+    names. ``ems``: who does it, of each service.
     """
     weighed = [(observed, case.weighed(observed)) for observed in case.observed if _is_candidate(case, observed)]
     candidates = [(observed, evidence) for observed, evidence in weighed if evidence.weight != "not"]
@@ -53,7 +53,8 @@ def aborts(case: Case, ems: Sequence[Extended]) -> Iterator[tuple[Observed, Find
     for index in dict.fromkeys(observed.service for observed, _ in candidates):
         known[index] = Pool(ems[index], pool_remedies(case, case.services[index], ems[index]))
     for observed, evidence in candidates:
-        yield observed, _abort(case, observed, evidence, known[observed.service])
+        chain = _chain(case, observed)
+        yield Raised(_abort(case, observed, evidence, known[observed.service], chain), chain, evidence)
 
 
 class Pool(NamedTuple):
@@ -83,7 +84,7 @@ def _ems(case: Case, observed: Observed, pool: Pool) -> str:
     return ""
 
 
-def _abort(case: Case, observed: Observed, weighed: Weighed, pool: Pool) -> Finding:
+def _abort(case: Case, observed: Observed, weighed: Weighed, pool: Pool, chain: tuple[Observed, ...]) -> Finding:
     """The finding of one connection."""
     service = case.services[observed.service]
     session = observed.entry.session
@@ -137,7 +138,7 @@ def _abort(case: Case, observed: Observed, weighed: Weighed, pool: Pool) -> Find
         case,
         ABORT,
         observed.id,
-        on=_chain(case, observed),
+        on=chain,
         clients=[case.clients[observed.client]],
         times=(observed.hello_ns, observed.hello_ns),
         count=1,
@@ -152,7 +153,7 @@ def _abort(case: Case, observed: Observed, weighed: Weighed, pool: Pool) -> Find
     )
 
 
-def _chain(case: Case, observed: Observed) -> list[Observed]:
+def _chain(case: Case, observed: Observed) -> tuple[Observed, ...]:
     """Origin, first resumption, the aborted connection."""
     session = observed.entry.session
     chain: list[Observed] = []
@@ -161,7 +162,7 @@ def _chain(case: Case, observed: Observed) -> list[Observed]:
     if observed.entry.resumed_by is not None:
         chain.append(case.observed[observed.entry.resumed_by])
     chain.append(observed)
-    return chain
+    return tuple(chain)
 
 
 def _evidence(case: Case, observed: Observed, origin: Observed | None) -> list[Evidence]:

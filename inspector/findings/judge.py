@@ -15,8 +15,9 @@ from inspector.findings import change, describe, describe_pool, failures, from_l
 from inspector.findings.assessment import assess
 from inspector.findings.case import Case, Options, build
 from inspector.findings.incidents import incidents
-from inspector.findings.prediction import extended
+from inspector.findings.prediction import Extended, extended
 from inspector.findings.requested_authorities import authorities
+from inspector.findings.scene import Occurrences
 from inspector.text.version import VERSION
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import CHECKS_AT_LEAST, ServiceGroup, ip_text
@@ -73,32 +74,20 @@ def judge(facts: Facts, options: Options | None = None, extra_limits: Sequence[d
     return Analysis(build(facts, options or Options()), extra_limits)
 
 
-def _document(case: Case, extra_limits: list[doc.Limit]) -> doc.Document:
-    found_limits = limits.limits(case, [*from_logs.limits(case), *extra_limits])
-    ems = [extended(case, service) for service in case.services]
+def occurrences(case: Case, ems: Sequence[Extended]) -> Occurrences:
+    """What happened to the connections. ``ems``: who does it, of each service."""
     aborts = list(change.aborts(case, ems))
-    findings = [finding for _, finding in aborts]
-    explained = {observed.index for observed, _ in aborts} | {s.index for s in case.observed if s.renegotiations}
-    findings += change.tolerated(case, [observed for observed, finding in aborts if finding.verdict == "confirmed"])
-    findings += renegotiation.renegotiations(case)
-    findings += failures.failures(case, explained)
-    findings += pool.rotations(case)
-    findings += pool.expiry(case)
-    by_service: dict[str | None, list[doc.Finding]] = {}
-    for finding in findings:
-        by_service.setdefault(finding.service, []).append(finding)
-    hidden = unseen.of_captures(found_limits)
-    assessments = [
-        assess(case, service, by_service.get(service.id, []), hidden, ems[service.index]) for service in case.services
-    ]
-    at_risk = {s.index for s, a in zip(case.services, assessments, strict=True) if a.state in ("exposed", "confirmed")}
-    findings += [
-        change.exposed(case, s, a, ems[s.index])
-        for s, a in zip(case.services, assessments, strict=True)
-        if a.state == "exposed"
-    ]
-    findings += pool.drift(case, at_risk, ems)
-    findings += limits.incomplete(case, found_limits)
+    explained = {raised.on[-1].index for raised in aborts} | {s.index for s in case.observed if s.renegotiations}
+    return Occurrences(aborts, list(renegotiation.renegotiations(case)), list(failures.failures(case, explained)))
+
+
+def _document(case: Case, extra_limits: list[doc.Limit]) -> doc.Document:
+    all_limits = limits.limits(case, [*from_logs.limits(case), *extra_limits])
+    ems = [extended(case, service) for service in case.services]
+    happened = occurrences(case, ems)
+    hidden = unseen.of_captures(all_limits)
+    assessments = [assess(case, s, happened.of(s), hidden, ems[s.index]) for s in case.services]
+    findings = [*_findings(case, happened, assessments, ems), *limits.incomplete(case, all_limits)]
     findings.sort(key=lambda f: (doc.SEVERITIES.index(f.severity), f.rule, f.first or "", f.id))
     return doc.Document(
         generator=doc.Generator("inspector", VERSION),
@@ -112,9 +101,26 @@ def _document(case: Case, extra_limits: list[doc.Limit]) -> doc.Document:
         connections=[],
         findings=findings,
         incidents=incidents(case, findings),
-        limits=found_limits,
+        limits=all_limits,
         logs=from_logs.logs(case),
     )
+
+
+def _findings(
+    case: Case, happened: Occurrences, assessments: Sequence[doc.Assessment], ems: Sequence[Extended]
+) -> Iterator[doc.Finding]:
+    """Of all rules but that of what the captures lack."""
+    yield from (raised.finding for raised in happened.aborts)
+    yield from (raised.finding for raised in happened.renegotiations)
+    yield from (raised.finding for raised in happened.failures)
+    yield from change.tolerated(case, [raised.on[-1] for raised in happened.aborts if raised.is_confirmed])
+    yield from pool.rotations(case)
+    yield from pool.expiry(case)
+    for service, assessment in zip(case.services, assessments, strict=True):
+        if assessment.state == "exposed":
+            yield change.exposed(case, service, assessment, ems[service.index])
+    at_risk = {s.index for s, a in zip(case.services, assessments, strict=True) if a.state in ("exposed", "confirmed")}
+    yield from pool.drift(case, at_risk, ems)
 
 
 def _service(case: Case, service: ServiceGroup, assessment: doc.Assessment) -> doc.Service:

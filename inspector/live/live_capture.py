@@ -291,7 +291,8 @@ class LiveCapture:
         ended = sorted(index for name, index in indexes.items() if changed[name][1])
         findings = []
         wanted = set(indexes.values())
-        for connection, finding in change.aborts(case, [extended(case, service) for service in case.services]):
+        for raised in change.aborts(case, [extended(case, service) for service in case.services]):
+            finding, connection = raised.finding, raised.on[-1]
             if connection.index in wanted:
                 self._doubt(connection.id, finding)
                 if self._announced.is_other(finding.id, finding.verdict):
