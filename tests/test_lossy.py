@@ -17,12 +17,12 @@ from inspector.capture import blocks
 from inspector.capture.files import Story
 from inspector.cli.progress import Progress
 from inspector.document import Document
+from inspector.extract import openings
+from inspector.extract.openings import EVERYTHING, HELLO, Opened, apart, together
 from inspector.extract.processes import extract
 from inspector.extract.stretch import clocks_apart, extract_stretch
 from inspector.findings.judge import judge
 from inspector.packets import reread as evidence
-from inspector.wire import openings
-from inspector.wire.openings import EVERYTHING, HELLO, Opened, apart, together
 from inspector.wire.segments import ACK, SYN
 from tests.build import Pool, certificate, document_of, ethernet, numbered, ordered
 from tests.cuts import SECOND, Frame, by_time, later, write

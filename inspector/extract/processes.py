@@ -182,7 +182,7 @@ def _start(
     return worker, output
 
 
-def main() -> None:
+def work() -> None:
     """A worker: its task comes on standard input, what it found goes to standard output."""
     import gc
     import signal
@@ -201,4 +201,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    work()

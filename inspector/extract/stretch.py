@@ -15,13 +15,14 @@ from inspector.capture.files import Progress, Story
 from inspector.capture.frames import FrameBatch
 from inspector.errors.captures import InputUnreadable
 from inspector.errors.notice import ForeignText, PathText
+from inspector.extract.assembly import BegunBefore
 from inspector.extract.engine import Engine, capture_facts
+from inspector.extract.openings import Opened, apart, together
 from inspector.facts import Facts, absorb
 from inspector.text.safe import path_text
-from inspector.wire.flow import BegunBefore, FlowKey
+from inspector.wire.flow import FlowKey
 from inspector.wire.fragments import Key, Waiting
 from inspector.wire.losses import Losses
-from inspector.wire.openings import Opened, apart, together
 
 if TYPE_CHECKING:
     from inspector.secrets.inputs import SecretInputs, Supply

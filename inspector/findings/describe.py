@@ -70,7 +70,9 @@ def connection(case: Case, observed: Observed) -> doc.Connection:
         preamble=client_leg.preamble or None,
         health_check=observed.health_check,
         anomalies=[
-            doc.Anomaly(a.kind, a.text, "client" if a.from_client else "server", a.offset, a.path, frame(a.frame))
+            doc.Anomaly(
+                a.kind, worded(a.what), "client" if a.from_client else "server", a.offset, a.path, frame(a.frame)
+            )
             for a in client_leg.anomalies
         ],
         logs=lines_of(case, observed),
@@ -276,7 +278,7 @@ def renegotiation(case: Case, observed: Observed, client_leg: ConnectionFacts, n
     """One renegotiation of a connection."""
     attempt = observed.renegotiations[number]
     study = studied(case, observed, number)
-    inside = doc.Inside(
+    inner = doc.Inside(
         began_by="server" if attempt.asked_by_server else "client",
         state=attempt.state,
         by=attempt.by,
@@ -319,7 +321,7 @@ def renegotiation(case: Case, observed: Observed, client_leg: ConnectionFacts, n
         handshake.version = version_name(answer.version) if answer is not None else None
         handshake.frames.client_hello = frame(attempt.hello.frame) if attempt.hello is not None else None
         handshake.frames.server_hello = frame(attempt.flight[0].frame) if attempt.flight else None
-    handshake.inside = inside
+    handshake.inside = inner
     return handshake
 
 

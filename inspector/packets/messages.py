@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from inspector.extract.connection import ConnectionAssembly
 from inspector.extract.engine import Engine
 from inspector.extract.stretch import supplied
 from inspector.facts import FRAME_BITS, ConnectionFacts
@@ -15,7 +16,6 @@ from inspector.tls.history import Letter
 from inspector.tls.messages import with_header
 from inspector.tls.records import Mark, RecordReader
 from inspector.tls.tree import Node, alert_tree, handshake_tree
-from inspector.tracking.connections import ConnectionAssembly
 from inspector.tracking.sessions import is_tls13
 from inspector.wire.segments import SYN, SegmentDecoder
 from inspector.wire.streams import Stream

@@ -9,7 +9,9 @@ import zlib
 from typing import NamedTuple
 
 from inspector import bounds
+from inspector.errors.notice import ForeignText
 from inspector.tls import extensions as ext
+from inspector.tls.anomalies import CertificateTooLong, CompressionUnknown, NotInflated, OtherLength
 from inspector.tls.fingerprints import ja3, ja3s, ja4
 from inspector.tls.reader import Malformed, Reader
 from inspector.tls.registry import HELLO_RETRY_RANDOM, SCSV
@@ -255,17 +257,17 @@ def compressed_certificate(body: bytes) -> bytes:
     algorithm, length = message.u16("algorithm"), int.from_bytes(message.take(3, "uncompressed_length"), "big")
     packed = message.opaque(3, "compressed_certificate_message")
     if algorithm != ZLIB:
-        raise Malformed(
-            f"compressed with algorithm {algorithm}, which is not read", 0, "compressed_certificate.algorithm"
-        )
+        raise Malformed(CompressionUnknown(algorithm), 0, "compressed_certificate.algorithm")
     if length > bounds.MESSAGE_BYTES:
-        raise Malformed(f"a certificate message of {length:,} bytes", 2, "compressed_certificate.uncompressed_length")
+        raise Malformed(CertificateTooLong(length), 2, "compressed_certificate.uncompressed_length")
     try:
         plain = zlib.decompressobj().decompress(packed, length + 1)
     except zlib.error as problem:
-        raise Malformed(str(problem), 8, "compressed_certificate.compressed_certificate_message") from None
+        raise Malformed(
+            NotInflated(ForeignText(str(problem))), 8, "compressed_certificate.compressed_certificate_message"
+        ) from None
     if len(plain) != length:
-        raise Malformed("its length is not the one that it names", 2, "compressed_certificate.uncompressed_length")
+        raise Malformed(OtherLength(), 2, "compressed_certificate.uncompressed_length")
     return plain
 
 

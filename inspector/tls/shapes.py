@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from inspector.tls.anomalies import ParseMistake
+
 
 class HelloShape(NamedTuple):
-    """What a ClientHello says of the client. ``problem``: the first malformed extension, as (text, offset, path).
+    """What a ClientHello says of the client. ``problem``: the first malformed extension, as (mistake, offset, path);
+    the mistake is a text in a journal of an earlier version.
     ``partial``: what stands behind it was cut off or could not be told apart, so that more may have been offered; such
     a shape has no fingerprints.
     """
@@ -23,7 +26,7 @@ class HelloShape(NamedTuple):
     extended_master_secret: bool = False
     secure_renegotiation: bool = False
     early_data: bool = False
-    problem: tuple[str, int, str] | None = None
+    problem: tuple[ParseMistake | str, int, str] | None = None
     ja3: str = ""
     ja4: str = ""
     key: bytes = b""
@@ -44,7 +47,7 @@ class AnswerShape(NamedTuple):
     extended_master_secret: bool
     secure_renegotiation: bool
     accepted_psk: int | None
-    problem: tuple[str, int, str] | None
+    problem: tuple[ParseMistake | str, int, str] | None
     ja3s: str
     key: bytes = b""
     """Eight bytes that name the shape, the same in every process."""

@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Callable
 from typing import NamedTuple
 
+from inspector.tls.anomalies import mistake_text
 from inspector.tls.reader import Malformed, Reader
 from inspector.tls.registry import (
     alert_name,
@@ -97,7 +98,12 @@ def fields(reader: Reader, read: Callable[[FieldReader], None]) -> tuple[Node, .
     except Malformed as problem:
         reader.at = min(max(reader.at, problem.offset), reader.end)
         reader_of_fields.nodes.append(
-            Node("malformed", f"{problem.text} at offset {problem.offset}", reader.at, reader.end - reader.at)
+            Node(
+                "malformed",
+                f"{mistake_text(problem.mistake)} at offset {problem.offset}",
+                reader.at,
+                reader.end - reader.at,
+            )
         )
     nodes = tuple(reader_of_fields.nodes)
     if len(nodes) > MOST_CHILDREN:
