@@ -7,7 +7,8 @@ from typing import Literal, NamedTuple
 from inspector.facts import HandshakeFacts
 from inspector.findings.case import Case, Judgement
 from inspector.findings.jsse import Decision, Offer, RuleReason, decide
-from inspector.tracking.flights import FlightComparison, FlightPart, Measure, compare, first_flight
+from inspector.findings.reasons import flight_words
+from inspector.tracking.flights import FlightPart, Measure, compare, first_flight
 from inspector.tracking.observed import Observed
 from inspector.tracking.renegotiation import Renegotiation
 from inspector.tracking.sessions import is_tls13
@@ -40,15 +41,15 @@ def studied(case: Case, observed: Observed, number: int) -> Study:
     if attempt.handshake_index >= 0:
         handshake = client_leg.renegotiations[attempt.handshake_index]
         return _decrypted(case, observed, attempt, handshake, before, leaf)
-    comparison = (
-        FlightComparison("unknown", declined_text(attempt))
-        if attempt.state == "declined"
-        else compare(first_flight(origin.client_leg) if origin is not None else None, attempt, Measure(client_leg))
-    )
+    if attempt.state == "declined":
+        return Study("unknown", None, declined_text(attempt), (), leaf, None, ENCRYPTED)
+    first = first_flight(origin.client_leg) if origin is not None else None
+    comparison = compare(first, attempt, Measure(client_leg))
+    answer = client_leg.handshake.answer
     return Study(
         certificate=comparison.verdict,
         basis="length" if comparison.verdict != "unknown" else None,
-        text=comparison.text,
+        text=flight_words(comparison, answer.cipher_suite if answer is not None else 0),
         parts=comparison.parts,
         before=leaf,
         now=None,

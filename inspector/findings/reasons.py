@@ -12,8 +12,10 @@ from inspector.findings.logged import Unpaired
 from inspector.findings.problems import certificate_name, problem_text
 from inspector.findings.signs import Sign, Weighed
 from inspector.text.times import span
+from inspector.tls.registry import cipher_name
 from inspector.tracking.balancer import Reason
 from inspector.tracking.certificates import ParsedCertificate
+from inspector.tracking.flights import FlightComparison, FlightReason
 from inspector.tracking.sessions import KindReason
 
 KINDS: Mapping[KindReason, str] = {
@@ -120,6 +122,47 @@ UNJOINED: Mapping[Reason, str] = {
     "unreadable_time": "their time cannot be read",
 }
 """Why lines of a balancer's log have no connection."""
+
+
+FLIGHTS: Mapping[FlightReason, str] = {
+    FlightReason.NO_FIRST_FLIGHT: "the first flight is not in the capture: there is nothing to compare it with",
+    FlightReason.LENGTHS_HIDDEN: "{cipher_suite} hides lengths",
+    FlightReason.LENGTHS_ODD: (
+        "its Finished, ChangeCipherSpec and alerts are not as long as they must be (compressed, or bytes are missing)"
+    ),
+    FlightReason.NO_FLIGHT: "the server sent no flight",
+    FlightReason.ODD_RECORD: "a record is not as long as its suite makes records",
+    FlightReason.ABBREVIATED: "abbreviated: no certificate is sent",
+    FlightReason.INCOMPLETE: "the flight is not all there",
+    FlightReason.OWN_EQUAL: "{own}: equal lengths prove nothing",
+    FlightReason.OWN_FRAGMENT: "a record of {now} bytes may be a part of a Certificate message of {first:,}",
+    FlightReason.OWN_OTHER: "{own}",
+    FlightReason.SHARED_FITS: "{shared}: that fits, and proves nothing",
+    FlightReason.SHARED_CUT: "{shared}; the client went away before it was all there",
+    FlightReason.SHARED_MORE: "{shared}: a CertificateRequest or CertificateStatus may have been added",
+    FlightReason.SHARED_OTHER: "{shared}",
+}
+"""What the lengths of a renegotiation's flight say of its certificate."""
+
+OWN = "each message has a record of its own; the Certificate message is {now} bytes, {first:,} in clear"
+SHARED = "messages share records; the flight is {now} bytes, with the same certificate it would be {low:,} {high}"
+
+
+def flight_words(comparison: FlightComparison, cipher_suite: int) -> str:
+    """What the lengths of a renegotiation's flight say, with the numbers. ``cipher_suite``: of the connection."""
+    words = FLIGHTS[comparison.reason]
+    if not comparison.parts:
+        return words.format(cipher_suite=cipher_name(cipher_suite))
+    part = comparison.parts[1 if len(comparison.parts) > 1 else 0]
+    expected = part.expected
+    low, high = (expected.low, expected.high) if expected is not None else (0, 0)
+    numbers = {
+        "now": part.now,
+        "first": part.first,
+        "low": low,
+        "high": "or more" if comparison.may_have_more else f"to {high:,}",
+    }
+    return words.format(own=OWN.format(**numbers), shared=SHARED.format(**numbers), **numbers)
 
 
 def kind_words(reason: KindReason, handshake: HandshakeFacts) -> str:
