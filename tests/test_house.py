@@ -318,11 +318,14 @@ def test_every_dependency_is_explained() -> None:
 
 
 def test_every_rule_and_every_filter_field_is_documented() -> None:
-    from inspector.document.rules import Rule
+    from inspector.document.rules import SEVERITY, Rule
     from inspector.query.fields import FIELDS
 
     rules = (ROOT / "docs" / "reference" / "rules.md").read_text(encoding="utf-8")
     assert re.findall(r"^## ([a-z]+(?:-[a-z]+)*)$", rules, re.MULTILINE) == list(Rule)
+    severities = re.findall(r"^\| \[`([a-z-]+)`\].*\| ([a-z, ]+) \|$", rules, re.MULTILINE)
+    assert [rule for rule, _ in severities] == list(Rule) == list(SEVERITY)
+    assert all(SEVERITY[Rule(rule)] in several.split(", ") for rule, several in severities)
     filters = (ROOT / "docs" / "reference" / "filters.md").read_text(encoding="utf-8")
     for field in FIELDS:
         assert f"`{field.name}`" in filters, field.name
