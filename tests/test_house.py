@@ -255,7 +255,11 @@ BANNED: dict[str, str] = {
 }
 """Names that say how somebody came by a thing, or are ours alone, and what to say instead (see the glossary)."""
 
-SAID_BY_OTHERS = {"document/connection.py": {"among"}, "document/handshake.py": {"inside"}, "findings/describe.py": {"inside"}}
+SAID_BY_OTHERS = {
+    "document/connection.py": {"among"},
+    "document/handshake.py": {"inside"},
+    "findings/describe.py": {"inside"},
+}
 """Fields of the document keep the names that its schema has."""
 
 

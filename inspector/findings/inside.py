@@ -42,7 +42,15 @@ def studied(case: Case, observed: Observed, number: int) -> Study:
         handshake = client_leg.renegotiations[attempt.handshake_index]
         return _decrypted(case, observed, attempt, handshake, before, leaf)
     if attempt.state == "declined":
-        return Study("unknown", None, declined_text(attempt), (), leaf, None, ENCRYPTED)
+        return Study(
+            certificate="unknown",
+            basis=None,
+            text=declined_text(attempt),
+            parts=(),
+            before=leaf,
+            now=None,
+            judgement=ENCRYPTED,
+        )
     first = first_flight(origin.client_leg) if origin is not None else None
     comparison = compare(first, attempt, Measure(client_leg))
     answer = client_leg.handshake.answer
