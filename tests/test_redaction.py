@@ -31,6 +31,7 @@ from inspector.redaction.certificates import Remaker
 from inspector.redaction.disguise import Disguise
 from inspector.redaction.messages import Redactor
 from inspector.tls import messages
+from inspector.tls.messages import with_header
 from inspector.tls.reader import Malformed
 from inspector.tracking.certificates import parse
 from tests.build import VIP, Pool, certificate, client_hello, extension, numbered, server_hello, vector, written
@@ -313,9 +314,8 @@ def test_any_bytes_become_others_of_the_same_length(data: bytes) -> None:
     assert made != data or not data
     assert len(disguise.raw(data)) == len(data)
     for kind in (1, 2, 4, 11, 12, 13, 15, 16, 22, 99):
-        body = bytearray(data)
-        Redactor(disguise).message(kind, body)
-        assert len(body) == len(data)
+        message = with_header(kind, data)
+        assert len(Redactor(disguise).message(message)) == len(message)
 
 
 @pytest.mark.parametrize("tag", [0x05, 0x06, 0x17, 0x18])
@@ -356,11 +356,10 @@ def test_hellos_are_hellos_again() -> None:
             for message in raw_messages([str(find(name))], seen.client_leg):
                 if message.letter != "message" or message.data[0] not in (1, 2):
                     continue
-                body = bytearray(message.data[4:])
-                redactor.message(message.data[0], body)
+                body = redactor.message(message.data)[4:]
                 read = messages.client_hello if message.data[0] == 1 else messages.server_hello
                 try:
-                    old, new = read(message.data[4:]), read(bytes(body))
+                    old, new = read(message.data[4:]), read(body)
                 except Malformed:
                     pytest.fail("a hello that cannot be read")
                 assert old.random == new.random
@@ -379,19 +378,17 @@ def test_extensions_that_name_somebody_are_replaced() -> None:
         (4711, b"secret name"),
     ):
         hello = b"\1\0\0\0" + plain[:start] + vector(2, plain[start + 2 :] + extension(kind, content))
-        body = bytearray(hello[4:])
-        Redactor(Disguise(KEY)).message(1, body)
+        body = Redactor(Disguise(KEY)).message(hello)[4:]
         assert content[2:] in hello
-        assert content[2:] not in bytes(body)
-        assert messages.client_hello(bytes(body)).shape.extensions == messages.client_hello(hello[4:]).shape.extensions
+        assert content[2:] not in body
+        assert messages.client_hello(body).shape.extensions == messages.client_hello(hello[4:]).shape.extensions
     answer = server_hello(b"r" * 32, b"s" * 32)[4:]
     answer = answer[: 2 + 32 + 33 + 3] + vector(
         2, extension(18, b"\0\x0e" + b"a certificate!") + extension(23) + extension(65_281, b"\0")
     )
-    body = bytearray(answer)
-    Redactor(Disguise(KEY)).message(2, body)
-    assert b"a certificate!" not in bytes(body)
-    assert messages.server_hello(bytes(body)).shape == messages.server_hello(answer).shape
+    body = Redactor(Disguise(KEY)).message(with_header(2, answer))[4:]
+    assert b"a certificate!" not in body
+    assert messages.server_hello(body).shape == messages.server_hello(answer).shape
 
 
 def test_an_address_as_server_name(tmp_path: Path) -> None:

@@ -11,10 +11,11 @@ from inspector.extract.engine import Engine
 from inspector.extract.stretch import supplied
 from inspector.facts import FRAME_BITS, ConnectionFacts
 from inspector.packets.reread import end_number, flow_of, frames_of, story_again
+from inspector.tls.fields import Node
 from inspector.tls.history import Letter
 from inspector.tls.messages import with_header
 from inspector.tls.records import Mark, RecordReader
-from inspector.tls.tree import Node, alert_tree, handshake_tree
+from inspector.tls.tree import alert_tree, handshake_tree
 from inspector.tracking.connections import ConnectionAssembly
 from inspector.tracking.sessions import is_tls13
 from inspector.wire.segments import SYN, SegmentDecoder

@@ -16,10 +16,9 @@ from inspector.packets.layout import HEADER, StreamImage, lanes
 from inspector.redaction.disguise import Disguise
 from inspector.redaction.messages import Redactor
 from inspector.tls.preamble import PREAMBLES
-from inspector.tls.types import ALERT, CHANGE_CIPHER_SPEC, CLIENT_HELLO, SERVER_HELLO
+from inspector.tls.types import ALERT, CHANGE_CIPHER_SPEC
 from inspector.wire.segments import ACK, IPV4, IPV6
 
-MESSAGE_HEADER = 4
 WINDOW = 65_535
 HOPS = 64
 
@@ -77,30 +76,11 @@ def _sslv2(lane: StreamImage, image: bytearray, disguise: Disguise) -> None:
 def _messages(lane: StreamImage, image: bytearray, redactor: Redactor) -> None:
     """Handshake messages in clear, put together from their records, changed and laid back."""
     places = lane.clear_handshake()
-    stream = bytearray().join(lane.image[low:high] for low, high in places)
-    at = 0
-    while at + MESSAGE_HEADER <= len(stream):
-        end = at + MESSAGE_HEADER + int.from_bytes(stream[at + 1 : at + MESSAGE_HEADER], "big")
-        if end > len(stream):
-            stream[at + MESSAGE_HEADER :] = _unfinished(stream, at, redactor)
-            break
-        body = stream[at + MESSAGE_HEADER : end]
-        redactor.message(stream[at], body)
-        stream[at + MESSAGE_HEADER : end] = body
-        at = end
-    else:
-        stream[at:] = bytes(len(stream) - at)
+    new = redactor.messages(b"".join(lane.image[low:high] for low, high in places))
     at = 0
     for low, high in places:
-        image[low:high] = stream[at : at + high - low]
+        image[low:high] = new[at : at + high - low]
         at += high - low
-
-
-def _unfinished(stream: bytearray, at: int, redactor: Redactor) -> bytes:
-    """A message whose end was not captured: of a hello the version and random, the rest is no longer told apart."""
-    rest = bytes(stream[at + MESSAGE_HEADER :])
-    kept = 34 if stream[at] in (CLIENT_HELLO, SERVER_HELLO) else 0
-    return rest[:kept] + redactor.disguise.opaque(rest[kept:], "message")
 
 
 def _redacted(frame: HeldFrame, at: int, lane: StreamImage, image: bytearray) -> bytes:
