@@ -29,6 +29,13 @@ HARMLESS = [
     "ClientHello.random",
     "ClientHello.cipher_suites.[]",
     "ClientHello.compression_methods.[]",
+    "CLIENT-HELLO.msg_type",
+    "CLIENT-HELLO.version",
+    "CLIENT-HELLO.cipher_spec_length",
+    "CLIENT-HELLO.session_id_length",
+    "CLIENT-HELLO.challenge_length",
+    "CLIENT-HELLO.cipher_specs",
+    "CLIENT-HELLO.challenge",
     "ServerHello.legacy_version",
     "ServerHello.random",
     "ServerHello.cipher_suite",
@@ -78,9 +85,11 @@ HARMLESS_EXTENSIONS = [
 
 REPLACED = {
     "ClientHello.session_id": Treatment.TICKET,
+    "CLIENT-HELLO.session_id": Treatment.TICKET,
     "ServerHello.session_id": Treatment.TICKET,
     "NewSessionTicket.ticket": Treatment.TICKET,
     "Certificate.certificate_list.[]": Treatment.CERTIFICATE,
+    "ServerKeyExchange.exchange_keys": Treatment.KEY_EXCHANGE,
     "ServerKeyExchange.signature": Treatment.SIGNATURE,
     "CertificateRequest.certificate_authorities": Treatment.AUTHORITIES,
     "CertificateVerify.signature": Treatment.SIGNATURE,
@@ -91,6 +100,8 @@ REPLACED = {
 
 REPLACED_EXTENSIONS = {
     "server_name.server_name_list.host_name": Treatment.NAME,
+    "status_request.responder_id_list": Treatment.STATUS,
+    "status_request.request_extensions": Treatment.STATUS,
     "padding.padding": Treatment.ZERO,
     "session_ticket.ticket": Treatment.TICKET,
     "pre_shared_key.identities.identity": Treatment.TICKET,

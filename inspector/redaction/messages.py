@@ -7,14 +7,14 @@ stay, so that what could be read can be read again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from inspector import bounds
 from inspector.redaction.certificates import Remaker
 from inspector.redaction.disguise import Disguise
 from inspector.redaction.fields import EXTENSION_LISTS, TREATMENTS, Treatment
 from inspector.tls.fields import MALFORMED, Node
-from inspector.tls.tree import handshake_tree
+from inspector.tls.tree import handshake_tree, sslv2_hello_tree
 from inspector.tls.types import CLIENT_HELLO, SERVER_HELLO
 
 HEADER, EXTENSION_HEADER = 4, 4
@@ -60,18 +60,30 @@ class Redactor:
             return self.beginning(message)
         tree = handshake_tree(message, is_bare=True)
         _, _, *body = tree.children
-        new = bytearray(message)
         try:
-            for node in body:
-                self._replace(message, new, node, f"{tree.field}.{node.field}")
+            return self._changed(message, tree, body)
         except UnreadableField:
             return self.beginning(message)
-        return bytes(new)
+
+    def sslv2_hello(self, record: bytes) -> bytes:
+        """A CLIENT-HELLO in SSLv2 framing, without its length."""
+        tree = sslv2_hello_tree(record, is_bare=True)
+        try:
+            return self._changed(record, tree, tree.children)
+        except UnreadableField:
+            return self.disguise.opaque(record, "message")
 
     def beginning(self, message: bytes) -> bytes:
         """A message whose end is missing: its header, of a hello version and random; the rest is not told apart."""
         kept = RANDOM_END if message[0] in (CLIENT_HELLO, SERVER_HELLO) else HEADER
         return message[:kept] + self.disguise.opaque(message[kept:], "message")
+
+    def _changed(self, message: bytes, tree: Node, nodes: Iterable[Node]) -> bytes:
+        """The message with these of its fields changed. Raises UnreadableField."""
+        new = bytearray(message)
+        for node in nodes:
+            self._replace(message, new, node, f"{tree.field}.{node.field}")
+        return bytes(new)
 
     def _replace(self, old: bytes, new: bytearray, node: Node, path: str) -> None:
         """A field and those in it. Raises UnreadableField."""

@@ -97,7 +97,7 @@ class FieldReader:
         if not name:
             name = f"[{len(self.nodes)}]" if field == ELEMENT else field
         length = self.reader.at - at
-        self.nodes.append(Node(name, value, at, length, children=children, field=field, start=at + width))
+        self.nodes.append(Node._make((name, value, at, length, children, field, at + width)))
 
 
 def fields(reader: Reader, read: Callable[[FieldReader], None], is_bare: bool) -> tuple[Node, ...]:
@@ -111,9 +111,8 @@ def fields(reader: Reader, read: Callable[[FieldReader], None], is_bare: bool) -
     except Malformed as problem:
         reader.at = min(max(reader.at, problem.offset), reader.end)
         text = f"{problem.text} at offset {problem.offset}"
-        reader_of_fields.nodes.append(
-            Node(MALFORMED, text, reader.at, reader.end - reader.at, (), MALFORMED, reader.at)
-        )
+        length = reader.end - reader.at
+        reader_of_fields.nodes.append(Node(MALFORMED, text, reader.at, length, field=MALFORMED, start=reader.at))
     nodes = tuple(reader_of_fields.nodes)
     if len(nodes) > MOST_CHILDREN and not is_bare:
         kept = nodes[:MOST_CHILDREN]

@@ -217,15 +217,17 @@ def _ticket(f: FieldReader) -> None:
 
 
 def _signature(f: FieldReader) -> None:
-    """A signature with its algorithm (RFC 5246, section 4.7); before TLS 1.2 without."""
+    """A signature with its algorithm (RFC 5246, section 4.7), before TLS 1.2 without, up to the end; none where the
+    server is anonymous.
+    """
     reader = f.reader
     if int.from_bytes(reader.data[reader.at + 2 : reader.at + 4], "big") == reader.left() - 4:
         f.number(2, "algorithm", signature_name)
         f.opaque(2, "signature")
     elif int.from_bytes(reader.data[reader.at : reader.at + 2], "big") == reader.left() - 2:
         f.opaque(2, "signature")
-    else:
-        f.rest("signature")
+    elif reader:
+        raise Malformed(f"no signature of {reader.left()} bytes", reader.at, reader.path)
 
 
 DH_PARAMETERS = ("dh_p", "dh_g", "dh_Ys")
@@ -346,6 +348,20 @@ def handshake_tree(message: bytes, *, is_tls13: bool = False, is_bare: bool = Fa
     name = message_name(message[0]) if message else "nothing"
     children = fields(Reader(message, name), read, is_bare)
     return Node(name, f"{len(message):,} bytes", 0, len(message), children, name)
+
+
+def sslv2_hello_tree(record: bytes, *, is_bare: bool = False) -> Node:
+    """A CLIENT-HELLO in SSLv2 framing, without its length (RFC 5246, appendix E.2). Otherwise as ``handshake_tree``."""
+
+    def read(f: FieldReader) -> None:
+        f.number(1, "msg_type", {1: "CLIENT-HELLO"}.get)
+        f.number(2, "version", version_name)
+        lengths = [f.number(2, f"{name}_length") for name in ("cipher_spec", "session_id", "challenge")]
+        for length, name in zip(lengths, ("cipher_specs", "session_id", "challenge"), strict=True):
+            f.raw(length, name)
+
+    children = fields(Reader(record, "sslv2_client_hello"), read, is_bare)
+    return Node("SSLv2 CLIENT-HELLO", f"{len(record)} bytes", 0, len(record), children, "CLIENT-HELLO")
 
 
 def alert_tree(level: int, code: int) -> Node:
