@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -20,6 +21,7 @@ from inspector.cli.commands import cli
 from inspector.cli.open import demo_files
 from inspector.tls import handshake
 from inspector.tls.history import NAMES
+from inspector.tls.types import HandshakeState
 from inspector.tui.app import InspectorApp
 from inspector.wire.encapsulations import Space
 from inspector.wire.protocols import GRE
@@ -38,7 +40,7 @@ STATES = REFERENCE / "handshake-states.md"
 LETTERS = NAMES
 
 
-def diagram(table: dict[str, dict[str, str]]) -> str:
+def diagram(table: Mapping[HandshakeState, Mapping[str, HandshakeState]]) -> str:
     lines = ["```mermaid", "stateDiagram-v2", "    [*] --> start"]
     lines += [
         f"    {state} --> {after}: {LETTERS[letter]}"

@@ -12,14 +12,16 @@ import pytest
 
 from inspector.capture.files import Story
 from inspector.errors import InspectorError
-from inspector.extract.stretch import extract_stretch, joined
+from inspector.extract.assembly import alert_facts, event_facts
+from inspector.extract.connection import ConnectionAssembly
+from inspector.extract.shard import extract_shard, joined
 from inspector.findings.judge import judge
 from inspector.reports.json_stream import write_json
+from inspector.secrets.lanes import DecryptionClient
 from inspector.tls import messages
 from inspector.tls.reader import Malformed
 from inspector.tls.records import RecordReader
 from inspector.tracking.certificates import parse
-from inspector.tracking.connections import ConnectionAssembly
 from tests.build import (
     CHANGE,
     DATA,
@@ -115,7 +117,7 @@ def test_mutated_records(seed: int) -> None:
         def certificate(self, digest: bytes) -> bytes | None:
             return None
 
-        def channel(self, connection: ConnectionAssembly) -> None:
+        def channel(self, connection: DecryptionClient) -> None:
             return None
 
     dice = random.Random(seed)
@@ -139,8 +141,8 @@ def test_mutated_records(seed: int) -> None:
                 begin = max(reader.want, at)
                 reader.feed(begin, data[begin : at + size], 1, at)
             at += size
-        connection.event_facts(0)
-        connection.alert_facts(0)
+        event_facts(connection, 0)
+        alert_facts(connection, 0)
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -175,7 +177,7 @@ def run(path: Path) -> None:
     with Work() as work:
         try:
             story = Story([str(path)])
-            analysis = judge(joined([extract_stretch(story, 0, float("inf"))], story))
+            analysis = judge(joined([extract_shard(story, 0, float("inf"))], story))
             with Path("/dev/null").open("wb") as out:
                 write_json(analysis, analysis.connections, out)
         except InspectorError as problem:

@@ -23,14 +23,14 @@ LAYERS: dict[str, set[str]] = {
     "bounds": set(),
     "document": set(),
     "text": {"errors"},
-    "tls": {"bounds"},
+    "tls": {"bounds", "errors"},
     "capture": {"bounds", "errors"},
     "logs": {"capture", "errors", "text"},
-    "facts": {"errors", "logs", "tls"},
+    "facts": {"capture", "errors", "logs", "tls"},
     "settings": {"document", "errors", "text"},
     "secrets": {"bounds", "errors", "facts", "text", "tls"},
     "tracking": {"bounds", "errors", "facts", "logs", "tls"},
-    "wire": {"bounds", "capture", "facts", "tls", "tracking"},
+    "wire": {"bounds", "capture"},
     "extract": {"bounds", "capture", "errors", "facts", "logs", "secrets", "text", "tls", "tracking", "wire"},
     "findings": {"bounds", "document", "errors", "facts", "logs", "text", "tls", "tracking"},
     "packets": {"bounds", "capture", "errors", "extract", "facts", "secrets", "tls", "tracking", "wire"},
@@ -54,7 +54,7 @@ LAYERS: dict[str, set[str]] = {
         *("secrets", "settings", "text", "tracking", "tui"),
     },
 }
-"""What each room may know, the lowest first. Wire knows of tracking only the sink that it feeds."""
+"""What each room may know, the lowest first."""
 
 DOORS: dict[str, set[str]] = {
     "__init__": {"document", "errors", "extract", "findings", "secrets", "text"},
@@ -231,6 +231,69 @@ def test_files_are_short_and_well_named(path: Path) -> None:
     assert not re.fullmatch(r"(utils?|helpers?|common|misc|managers?)\.py", path.name)
 
 
+BANNED: dict[str, str] = {
+    **dict.fromkeys(("found", "seen", "told", "said", "given", "held", "own", "asked"), "what it is"),
+    **dict.fromkeys(("taken", "took", "takes", "tell"), "what it is, or does"),
+    "main": "client_leg",
+    "modern": "is_tls13",
+    "is_modern": "is_tls13",
+    "classic": "tls12",
+    "place": "index",
+    "among": "candidates, members",
+    "inside": "renegotiations",
+    "reach": "extent",
+    "laid": "layout",
+    "shard": "shard",
+    "desk": "state",
+    "door": "output_filter",
+    "wish": "scope_request",
+    "keen": "wants_encrypted",
+    "appetite": "interest",
+    "overheard": "on_clear_message",
+    "pass_by": "skip_record",
+    "knocks": "incident_count",
+}
+"""Names that say how somebody came by a thing, or are ours alone, and what to say instead (see the glossary)."""
+
+SAID_BY_OTHERS = {
+    "document/connection.py": {"among"},
+    "document/handshake.py": {"inside"},
+    "findings/describe.py": {"inside"},
+}
+"""Fields of the document keep the names that its schema has."""
+
+
+def identifiers(tree: ast.AST) -> Iterator[str]:
+    """The names that are defined: of variables, parameters, functions, classes, attributes and fields."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+        elif isinstance(node, ast.arg):
+            yield node.arg
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield node.attr
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_names_say_what_a_thing_is(path: Path) -> None:
+    names = {name.strip("_").lower() for name in identifiers(ast.parse(path.read_text(encoding="utf-8")))}
+    allowed = SAID_BY_OTHERS.get(path.relative_to(PACKAGE).as_posix(), set())
+    assert not {name: BANNED[name] for name in names & set(BANNED) - allowed}
+
+
+def test_numbers_of_tls_have_names() -> None:
+    """Versions stand in ``tls/types`` alone, and letters of the history in ``tls/history``."""
+    for path in FILES:
+        relative = path.relative_to(PACKAGE).as_posix()
+        text = path.read_text(encoding="utf-8")
+        if room(path) != "wire" and relative not in ("tls/types.py", "tls/cipher_suites.py", "tls/registry.py"):
+            assert not re.search(r"(?<!`)\b0x030[0-4]\b(?!`)", re.sub(r'""".*?"""', "", text, flags=re.DOTALL)), path
+        if relative != "tls/history.py":
+            assert not re.search(r"\.letter (==|!=|in|not in) [\"']", text), path
+
+
 def test_nothing_left_behind() -> None:
     for path in FILES:
         text = path.read_text(encoding="utf-8")
@@ -259,11 +322,14 @@ def test_every_dependency_is_explained() -> None:
 
 
 def test_every_rule_and_every_filter_field_is_documented() -> None:
-    from inspector.document.rules import Rule
+    from inspector.document.rules import SEVERITY, Rule
     from inspector.query.fields import FIELDS
 
     rules = (ROOT / "docs" / "reference" / "rules.md").read_text(encoding="utf-8")
     assert re.findall(r"^## ([a-z]+(?:-[a-z]+)*)$", rules, re.MULTILINE) == list(Rule)
+    severities = re.findall(r"^\| \[`([a-z-]+)`\].*\| ([a-z, ]+) \|$", rules, re.MULTILINE)
+    assert [rule for rule, _ in severities] == list(Rule) == list(SEVERITY)
+    assert all(SEVERITY[Rule(rule)] in several.split(", ") for rule, several in severities)
     filters = (ROOT / "docs" / "reference" / "filters.md").read_text(encoding="utf-8")
     for field in FIELDS:
         assert f"`{field.name}`" in filters, field.name

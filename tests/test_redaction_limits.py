@@ -61,15 +61,17 @@ def notices(kinds: Any, text: str) -> list[Any]:
 def notice_of(kind: type[Notice], text: str) -> Notice:
     """A notice of a kind, in which every text is this one."""
     values: list[object] = []
-    for name, hint in get_type_hints(kind).items():
-        options = get_args(hint)
+    hints = get_type_hints(kind)
+    for name in kind.__struct_fields__:
+        hint = hints[name]
+        options = [option for option in get_args(hint) if issubclass(option, Notice)]
         if options:
-            values.append(notice_of(options[-1], text))
+            values.append(notice_of(options[0], text))
         elif isinstance(hint, type) and issubclass(hint, Enum):
             values.append(next(iter(hint)))
         elif hint in (PathText, ForeignText):
             values.append(text)
-        elif hint is Moment or hint in (int, float):
+        elif hint is Moment or hint in (int, float, bool):
             values.append(hint(7))
         else:
             raise AssertionError(f"{kind.__name__}.{name} is of no kind that a notice may hold")
@@ -207,12 +209,13 @@ TEXTS: dict[str, str] = {
     "ConnectionFacts.preamble": "of a table of ours",
     "ConnectionFacts.secrets": "of an earlier version's journal, left out",
     "AnomalyFact.kind": "of a table of ours",
-    "AnomalyFact.text": "our own words and numbers",
+    "AnomalyFact.what": "of an earlier version's journal, left out",
     "AnomalyFact.path": "of a table of ours",
-    "HelloShape.problem": "our own words and numbers",
+    "HelloShape.problem": "left out, but for where it is",
+    "MalformedMessage.mistake": "of an earlier version's journal, left out",
     "HelloShape.ja3": "made anew",
     "HelloShape.ja4": "made anew",
-    "AnswerShape.problem": "our own words and numbers",
+    "AnswerShape.problem": "left out, but for where it is",
     "AnswerShape.ja3s": "a hash of numbers",
 }
 """What becomes of each text in the facts."""

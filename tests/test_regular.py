@@ -16,10 +16,8 @@ from inspector.capture.blocks import ByteSource
 from inspector.capture.frames import CaptureInfo
 from inspector.capture.pcap import read_pcap
 from inspector.extract.engine import Engine
-from inspector.tracking.connections import Store
+from inspector.extract.regular import Regular
 from inspector.wire.flow import Flow as WireFlow
-from inspector.wire.flows import FlowTable
-from inspector.wire.regular import Regular
 from tests.build import (
     ACK,
     DATA,
@@ -154,8 +152,7 @@ def told(frames: list[tuple[int, bytes, int]], columns: int, size: int, from_mid
     data = bytearray(struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 262_144, 1))
     for ns, frame, left in frames:
         data += struct.pack("<IIII", ns // 10**9, ns % 10**9, min(left, len(frame)), len(frame)) + frame[:left]
-    engine = Engine(from_middle=from_middle)
-    engine._flows = FlowTable(engine._decoder.addresses, engine, engine, from_middle, columns=columns)
+    engine = Engine(from_middle=from_middle, columns=columns)
     for batch in read_pcap(ByteSource(io.BytesIO(data), size=size), CaptureInfo("built")):
         engine.feed(batch)
     facts = engine.finish()
@@ -197,8 +194,8 @@ def test_whole_flows_are_read_by_columns(monkeypatch: pytest.MonkeyPatch) -> Non
     taken: list[bool] = []
     read = Regular.flow
 
-    def counted(self: Regular, place: int, store: Store) -> WireFlow | None:
-        found = read(self, place, store)
+    def counted(self: Regular, place: int) -> WireFlow | None:
+        found = read(self, place)
         taken.append(found is not None)
         return found
 

@@ -6,6 +6,7 @@ import pytest
 
 from inspector import bounds
 from inspector.tls import messages
+from inspector.tls.anomalies import Anomaly, BytesExpected
 from inspector.tls.handshake import unexpected
 from inspector.tls.preamble import find_hello
 from inspector.tls.reader import Malformed, Reader
@@ -56,8 +57,8 @@ class Sink:
     def application_data(self, lane: int, length: int, mark: Mark) -> None:
         self.said.append(f"data {length}")
 
-    def anomaly(self, lane: int, kind: str, text: str, mark: Mark, path: str = "", offset: int = 0) -> None:
-        self.said.append(f"anomaly {kind}")
+    def anomaly(self, lane: int, what: Anomaly, mark: Mark, path: str = "", offset: int = 0) -> None:
+        self.said.append(f"anomaly {what.kind}")
 
     def protected(self, lane: int, content_type: int, version: int, body: bytes | None, mark: Mark) -> None:
         self.said.append(f"protected {content_type} {len(body) if body is not None else None}")
@@ -230,10 +231,10 @@ def test_a_malformed_extension_costs_only_itself() -> None:
     shape = messages.client_hello(body(extension(10, b"\0\3\0\x17"), sni("a.b"))).shape
     assert shape.server_name == b"a.b"
     assert shape.problem is not None
-    text, offset, path = shape.problem
+    mistake, offset, path = shape.problem
     assert path == "client_hello.extensions.supported_groups.named_group_list"
     assert offset > 40
-    assert text
+    assert mistake == BytesExpected(3, 2)
 
 
 def test_reader_knows_absolute_offsets() -> None:

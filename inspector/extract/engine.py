@@ -1,7 +1,7 @@
 """The way of the data, in one place: frames become segments, flows, ordered bytes, records, messages, and in the end
 facts.
 
-``extract(captures) → facts`` (in ``extraction``, which runs an engine on each core) is the first of two pure halves;
+``extract(captures) → facts`` (in ``processes``, which runs an engine on each core) is the first of two pure halves;
 ``judge(facts)`` in ``findings`` is the second. The engine is single-writer: one thread feeds it. It knows no clock and
 no screen.
 """
@@ -10,30 +10,34 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from inspector import bounds
-from inspector.capture.frames import CaptureInfo, FrameBatch
+from inspector.capture.frames import I64, CaptureInfo, FrameBatch
 from inspector.errors.bounds import AuthoritiesNotKept, FlowsClosedEarly
-from inspector.facts import CaptureFacts, ConnectionFacts, Facts, OtherFlow
+from inspector.extract.assembly import BegunBefore, connection_facts, other_flow
+from inspector.extract.connection import ConnectionAssembly, new_connection
+from inspector.extract.greetings import greets
+from inspector.extract.openings import Openings
+from inspector.extract.store import RecordDecryptor, RecordDecryptors
+from inspector.facts import CaptureFacts, ConnectionFacts, Facts, OtherFlow, Unopened
 from inspector.text.safe import path_text
 from inspector.tls import messages
 from inspector.tls.types import TLS13
-from inspector.tracking.connections import ConnectionAssembly, RecordDecryptor
-from inspector.wire.flow import BegunBefore, FlowKey
-from inspector.wire.flows import FlowTable
+from inspector.wire.flow import Flow, FlowKey
+from inspector.wire.flows import BatchReader, FlowTable
 from inspector.wire.fragments import Key, Waiting
 from inspector.wire.interleaving import merged
 from inspector.wire.losses import Losses
-from inspector.wire.openings import Openings
-from inspector.wire.runs import ParsedExtent
+from inspector.wire.runs import Grouped, ParsedExtent
 from inspector.wire.segments import SegmentBatch, SegmentDecoder
+from inspector.wire.table import entry
 
+if TYPE_CHECKING:
+    from inspector.secrets.lanes import DecryptionClient
 
-class Opens(Protocol):
-    """Secrets, as far as the engine knows of them."""
-
-    def channel(self, connection: ConnectionAssembly) -> RecordDecryptor: ...
+FEWEST = 8
+"""Flows that open in one batch for which columns pay."""
 
 
 class Engine:
@@ -41,10 +45,13 @@ class Engine:
     and the place where finished flows arrive.
     """
 
-    def __init__(self, from_middle: bool = False, secrets: Opens | None = None) -> None:
+    def __init__(
+        self, from_middle: bool = False, secrets: RecordDecryptors | None = None, columns: int = FEWEST
+    ) -> None:
         """``from_middle``: frames went before the first one that will be fed. ``secrets``: what opens encrypted
-        records.
+        records. ``columns``: so many flows that open in a batch are read by columns; 0 for never.
         """
+        self.columns = columns
         self.facts = Facts()
         self.secrets = secrets
         self.losses: dict[int, Losses] = {}
@@ -63,7 +70,7 @@ class Engine:
         self.openings: Openings | None = None
         """Where several captures are compared."""
         self._is_following = False
-        self._flows = FlowTable(self._decoder.addresses, self, self, from_middle)
+        self._flows = FlowTable(self._decoder.addresses, self, from_middle=from_middle)
         self._chains: dict[bytes, tuple[bytes, ...]] = {}
         self._requests: dict[tuple[bytes, int], tuple[bytes, bytes]] = {}
         self._unlisted: set[bytes] = set()
@@ -123,7 +130,7 @@ class Engine:
         """Whether encrypted records may be opened."""
         return self.secrets is not None
 
-    def channel(self, connection: ConnectionAssembly) -> RecordDecryptor | None:
+    def channel(self, connection: DecryptionClient) -> RecordDecryptor | None:
         """What opens a connection's encrypted records, where there are secrets."""
         return self.secrets.channel(connection) if self.secrets is not None else None
 
@@ -173,13 +180,40 @@ class Engine:
                 self._unlisted.add(digest)
         return digest
 
-    def connection(self, finished: ConnectionFacts, began: FlowKey | None) -> None:
+    def consumer(self) -> ConnectionAssembly:
+        """Of a flow that opens."""
+        return new_connection(self)
+
+    opens = staticmethod(greets)
+    """Which segments may be how a direction begins."""
+
+    def read_batch(self, grouped: Grouped, opening: I64) -> BatchReader | None:
+        """Flows that open in a batch by columns, where they are so many that it pays and nothing is decrypted."""
+        if not self.columns or len(opening) < self.columns or self.has_secrets:
+            return None
+        from inspector.extract.regular import Regular  # few captures need it
+
+        return Regular(grouped, opening, self)
+
+    def ended(self, flow: Flow) -> None:
+        """A flow is over."""
+        if not flow.consumer.is_recognised:
+            self._other(other_flow(flow, self._decoder.addresses), flow.began, flow.first[0])
+            return
+        facts = self._connection_facts(flow)
+        if flow.began is not None:
+            self.begun_before.append(BegunBefore(flow.began, facts.first_ns, len(self.facts.connections)))
+        self._connection(facts)
+
+    def _connection_facts(self, flow: Flow) -> ConnectionFacts:
+        assert isinstance(flow.consumer, ConnectionAssembly)
+        return connection_facts(flow, flow.consumer, self._decoder.addresses)
+
+    def _connection(self, finished: ConnectionFacts) -> None:
         """A finished connection."""
-        if began is not None:
-            self.begun_before.append(BegunBefore(began, finished.first_ns, len(self.facts.connections)))
         self.facts.add(finished)
 
-    def other(self, flow: OtherFlow, began: FlowKey | None, first_ns: int) -> None:
+    def _other(self, flow: OtherFlow, began: FlowKey | None, first_ns: int) -> None:
         """A finished flow without TLS. Where there are too many clients they are not told apart any more."""
         flows = self.facts.other_flows
         if flow not in flows and len(flows) >= bounds.CACHE:
@@ -195,10 +229,10 @@ class LiveEngine(Engine):
     kept.
     """
 
-    def __init__(self, most_flows: int, secrets: Opens | None = None) -> None:
+    def __init__(self, most_flows: int, secrets: RecordDecryptors | None = None) -> None:
         """``most_flows``: open at once; beyond it the longest idle ones are closed."""
         super().__init__(secrets=secrets)
-        self._flows = FlowTable(self._decoder.addresses, self, self, live=True, most=most_flows)
+        self._flows = FlowTable(self._decoder.addresses, self, live=True, most=most_flows)
         self._ended: list[ConnectionFacts] = []
         self.evicted = 0
 
@@ -213,11 +247,11 @@ class LiveEngine(Engine):
         once. ``now_ns``: packet time that goes on where no packets come.
         """
         self._flows.settle(now_ns)
-        return self._in_order(), self._flows.decided()
+        return self._in_order(), map(self._connection_facts, self._flows.decided())
 
     def decided(self) -> Iterator[ConnectionFacts]:
         """All connections whose handshake is decided and that were not handed out yet; they must be packed at once."""
-        return self._flows.decided(at_once=True)
+        return map(self._connection_facts, self._flows.decided(at_once=True))
 
     def close(self) -> list[ConnectionFacts]:
         """No more frames: all that was open."""
@@ -237,7 +271,7 @@ class LiveEngine(Engine):
         self.facts.certificates = {digest: der for digest, der in self.facts.certificates.items() if digest in used}
         self._chains.clear()
 
-    def connection(self, finished: ConnectionFacts, began: FlowKey | None) -> None:
+    def _connection(self, finished: ConnectionFacts) -> None:
         """A finished connection."""
         self._ended.append(finished)
 
@@ -256,7 +290,10 @@ def capture_facts(info: CaptureInfo, losses: Losses) -> CaptureFacts:
         snapped=info.snapped,
         drops=info.drops,
         damage=info.damage,
-        unopened=losses.unopened(),
+        unopened=tuple(
+            Unopened(str(stop.layer[0]), stop.layer[1], entry(stop.layer).name, stop.why, frames, stop.ends)
+            for stop, frames in losses.most_frequent()
+        ),
         snap_length=info.snap_length,
         payload=losses.payload,
         clipped=losses.clipped,

@@ -7,6 +7,7 @@ epoch. Certificates, lists of authorities, tickets and PSK identities stand as S
 
 from __future__ import annotations
 
+from inspector.capture.references import FRAME_BITS, frame_reference
 from inspector.facts.captures import CaptureFacts, ClockOffset, Unopened
 from inspector.facts.connection import (
     C_BEGUN_FLIGHT,
@@ -51,7 +52,7 @@ from inspector.facts.events import (
     seen_bits,
     unpack_events,
 )
-from inspector.facts.flows import FRAME_BITS, OtherFlow, PackedEndpoint, frame_reference
+from inspector.facts.flows import OtherFlow, PackedEndpoint
 from inspector.facts.story import PREFIX_BYTES, Facts, absorb
 
 __all__ = [

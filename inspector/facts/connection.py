@@ -7,6 +7,7 @@ from msgspec import Struct
 from inspector.errors.decryption import NotDecrypted
 from inspector.facts.events import Event, unpack_events
 from inspector.facts.flows import PackedEndpoint
+from inspector.tls.anomalies import Anomaly
 from inspector.tls.history import ENCRYPTED
 from inspector.tls.shapes import AnswerShape, HelloShape
 
@@ -39,10 +40,11 @@ class AlertFact(Struct, frozen=True, gc=False, array_like=True):
 
 
 class AnomalyFact(Struct, frozen=True, gc=False, array_like=True):
-    """Something that does not follow the protocol. ``offset`` in the sender's stream, ``path`` of the field."""
+    """Something that does not follow the protocol. ``offset`` in the sender's stream, ``path`` of the field.
+    ``what``: a text in a journal of an earlier version."""
 
     kind: str
-    text: str
+    what: Anomaly | str
     from_client: bool
     offset: int
     path: str

@@ -6,13 +6,6 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-FRAME_BITS = 40
-
-
-def frame_reference(capture: int, number: int) -> int:
-    """One integer for a frame of a story."""
-    return capture << FRAME_BITS | number
-
 
 class PackedEndpoint(Struct, frozen=True, order=True, gc=False, array_like=True):
     """``address``: packed, 4 or 16 bytes."""

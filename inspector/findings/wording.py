@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, get_type_hints
+from typing import get_type_hints
 
 from inspector.errors import bounds, captures, decryption, logs, secrets
 from inspector.errors.notice import Earlier, Moment, Notice
 from inspector.text.times import rfc3339
-from inspector.tls.registry import cipher_name
+from inspector.tls import anomalies
+from inspector.tls.anomalies import MISTAKES
+from inspector.tls.history import NAMES
+from inspector.tls.registry import cipher_name, message_name
 
 LEFT_OUT = "…"
 """In place of words that are not ours and were left out."""
@@ -82,8 +85,17 @@ WORDS: Mapping[type[Notice], str] = {
     decryption.NotKeyTransport: ("a server's key does not open {cipher_suite}: its key exchange is not RSA encryption"),
     decryption.NoServerKey: "no server key belongs to its certificate",
     decryption.ServerKeyDoesNotFit: "the server key does not decrypt its ClientKeyExchange",
+    **MISTAKES,
+    anomalies.EventsNotKept: "more than {most} messages and records: later ones are not kept",
+    anomalies.MessageTypeUnknown: "a handshake message of type {message_type}",
+    anomalies.MalformedMessage: "{message}: {mistake}",
+    anomalies.MalformedSslv2Hello: "SSLv2 ClientHello: {mistake}",
+    anomalies.ImplausibleLength: "a handshake message of {length} bytes",
+    anomalies.RecordVersion: "the first record is of version 0x03{minor:02x}",
+    anomalies.NoRecord: "bytes that are no TLS record",
+    anomalies.OutOfOrder: "{message} where the {side} stands at {state}",
 }
-"""By kind; in braces the fields."""
+"""By kind; in braces the fields, and what ``_values`` adds to them."""
 
 
 def worded(notice: Notice | str | None) -> str:
@@ -94,10 +106,19 @@ def worded(notice: Notice | str | None) -> str:
         return notice or ""
     if isinstance(notice, captures.InputUnreadable | captures.PacketsNotRead) and not notice.message:
         return NOT_READ[type(notice)]
-    return WORDS[type(notice)].format(**{name: _value(notice, name) for name in notice.__struct_fields__})
+    return WORDS[type(notice)].format(**_values(notice))
 
 
-def _value(notice: Notice, name: str) -> Any:
+def _values(notice: Notice) -> dict[str, object]:
+    values = {name: _value(notice, name) for name in notice.__struct_fields__}
+    if isinstance(notice, anomalies.MalformedMessage):
+        values["message"] = message_name(notice.message_type)
+    elif isinstance(notice, anomalies.OutOfOrder):
+        values |= {"message": NAMES[notice.message], "side": "client" if notice.from_client else "server"}
+    return values
+
+
+def _value(notice: Notice, name: str) -> object:
     value = getattr(notice, name)
     if isinstance(value, Notice):
         return worded(value)

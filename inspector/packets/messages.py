@@ -7,8 +7,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from inspector.extract.connection import ConnectionAssembly
 from inspector.extract.engine import Engine
-from inspector.extract.stretch import supplied
+from inspector.extract.shard import supplied
 from inspector.facts import FRAME_BITS, ConnectionFacts
 from inspector.packets.reread import end_number, flow_of, frames_of, story_again
 from inspector.tls.fields import Node
@@ -16,7 +17,6 @@ from inspector.tls.history import Letter
 from inspector.tls.messages import with_header
 from inspector.tls.records import Mark, RecordReader
 from inspector.tls.tree import alert_tree, handshake_tree, sslv2_hello_tree
-from inspector.tracking.connections import ConnectionAssembly
 from inspector.tracking.sessions import is_tls13
 from inspector.wire.segments import SYN, SegmentDecoder
 from inspector.wire.streams import Stream

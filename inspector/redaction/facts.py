@@ -18,6 +18,7 @@ from inspector.redaction.disguise import Disguise
 from inspector.redaction.notices import redacted_notice
 from inspector.redaction.paths import path_name
 from inspector.text.times import rfc3339
+from inspector.tls.anomalies import ParseMistake
 from inspector.tls.messages import named
 from inspector.tls.registry import ALERTS
 from inspector.tls.shapes import HelloShape
@@ -119,16 +120,22 @@ def _connection(old: ConnectionFacts, disguise: Disguise, shapes: dict[bytes, He
         handshake=_handshake(old.handshake, disguise, shapes),
         renegotiations=tuple(_handshake(inner, disguise, shapes) for inner in old.renegotiations),
         secrets=_notice(old.secrets, disguise),
+        anomalies=tuple(
+            msgspec.structs.replace(anomaly, what=_notice(anomaly.what, disguise)) for anomaly in old.anomalies
+        ),
     )
 
 
 def _handshake(old: HandshakeFacts, disguise: Disguise, shapes: dict[bytes, HelloShape]) -> HandshakeFacts:
-    offer = old.offer
+    offer, answer = old.offer, old.answer
+    if answer is not None and answer.problem is not None:
+        answer = answer._replace(problem=_problem(answer.problem, disguise))
     if offer is not None:
         offer = shapes.get(offer.key) or shapes.setdefault(offer.key, _shape(offer, disguise))
     return msgspec.structs.replace(
         old,
         offer=offer,
+        answer=answer,
         offered_id=disguise.ticket(old.offered_id),
         answered_id=disguise.ticket(old.answered_id),
         offered_ticket=disguise.digest(old.offered_ticket) if old.offered_ticket else old.offered_ticket,
@@ -144,7 +151,17 @@ def _handshake(old: HandshakeFacts, disguise: Disguise, shapes: dict[bytes, Hell
 
 def _shape(old: HelloShape, disguise: Disguise) -> HelloShape:
     name = disguise.raw(old.server_name) if old.server_name is not None else None
-    return named(old._replace(server_name=name, ja3="", ja4="", key=b""))
+    return named(old._replace(server_name=name, ja3="", ja4="", key=b"", problem=_problem(old.problem, disguise)))
+
+
+def _problem(
+    problem: tuple[ParseMistake | str, int, str] | None, disguise: Disguise
+) -> tuple[ParseMistake | str, int, str] | None:
+    """What is wrong with a hello, by number and place."""
+    if problem is None:
+        return None
+    mistake, offset, path = problem
+    return (redacted_notice(mistake, disguise) if isinstance(mistake, Notice) else "", offset, path)
 
 
 def _log(log: LogFacts, disguise: Disguise) -> LogFacts:
@@ -163,10 +180,9 @@ def _failure(old: Failure, has_zone: bool, disguise: Disguise) -> Failure:
     thread = disguise.text(old.thread)
     detail = CAUSES.get(old.kind, CAUSES["other"])
     if old.kind == "alert_received":
-        alert = old.detail.rsplit(": ", 1)[-1]
         detail = (
             "javax.net.ssl.SSLHandshakeException: Received fatal alert:"
-            f" {alert if alert in ALERTS.values() else 'not named'}"
+            f" {old.alert if old.alert in ALERTS.values() else 'not named'}"
         )
     head = (
         f"{stamp} WARN  {f'[{thread}] ' if thread else ''}[c.p.h.c.i.PersistentSyncHttpClient] Error executing http"

@@ -1,16 +1,22 @@
-"""What both directions of one connection say under encryption, as far as secrets open it: handshake messages,
-ChangeCipherSpecs, alerts. Application data is passed over.
+"""Opens the encrypted records of a connection as they come, with what key logs and servers' keys give.
 
-A direction's records wait, within bounds, until what they need is known: the other direction's hello, a renegotiation's
-hellos, or a secret that a growing key log has not told yet. So the order in which directions and secrets arrive changes
-nothing. What cannot be opened is named, and ends the direction.
+A *channel* has two *directions*, and each goes through *stages*. Up to TLS 1.2 there is one key a handshake: a record
+waits until the master secret of its direction's *round* (0 for the first handshake, one more behind each Finished) is
+known or can be derived; a ChangeCipherSpec that was decrypted begins the next. In TLS 1.3 a direction has a secret for
+each stage (early data, handshake, application traffic; RFC 8446, section 7.1): a Finished, or an EndOfEarlyData, ends a
+stage, a KeyUpdate renews its secret. Keys count records, so nothing may be passed over unseen: a direction of which
+bytes are missing *ends*, with the reason that a person is given, and so does one whose secret will not come. Whatever
+is lacking may still come, the other side's hello or a line of a key log that grows: in which order it comes changes
+nothing.
+
+Application data is counted, not opened, but for its type where TLS 1.3 hides what a record is. What waits is bounded,
+for one connection and for all together.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal
 
 from inspector import bounds
 from inspector.errors.decryption import (
@@ -28,8 +34,8 @@ from inspector.errors.decryption import (
 )
 from inspector.errors.notice import Notice
 from inspector.errors.secrets import KeyLogLabel
-from inspector.facts import HandshakeFacts
 from inspector.secrets import keylog
+from inspector.secrets.lanes import DecryptionClient, EncryptedRecord, RecordLane
 from inspector.secrets.masters import Exchange, master_of
 from inspector.secrets.openers import NotOpened, Opener, Suite, Traffic, is_supported, openers
 from inspector.secrets.store import Secrets
@@ -54,67 +60,12 @@ FIRST_DRAFT = 25
 NO_SECRET, WRONG, LOST, TOO_LATE = NoSecret(), SecretDoesNotFit(), BytesMissing(), SecretTooLate()
 
 
-class DecryptionClient(Protocol):
-    """Whose channel it is. ``handshakes``: those of the connection, as far as they are known."""
-
-    handshakes: list[HandshakeFacts]
-    client_lane: int | None
-
-    def certificate(self, number: int) -> bytes | None: ...
-
-    def set_interest(self, lane: int, *, wants_encrypted: bool, data_bytes: int) -> None: ...
-
-    def unsealed_message(self, lane: int, kind: int, body: bytes, mark: Mark) -> None: ...
-
-    def unsealed_change(self, lane: int, mark: Mark) -> None: ...
-
-    def unsealed_alert(self, lane: int, level: int, code: int, mark: Mark) -> None: ...
-
-    def unsealed_data(self, lane: int, length: int, mark: Mark) -> None: ...
-
-
-class EncryptedRecord(NamedTuple):
-    """``version``: of the header. ``body``: None where it was passed over."""
-
-    kind: int
-    version: int
-    body: bytes | None
-    mark: Mark
-
-    @property
-    def size(self) -> int:
-        """What it takes while it waits, at least."""
-        return len(self.body) + 1 if self.body is not None else 1
-
-
-class RecordLane:
-    """One direction. ``round``: the number of its handshake, 0 for the first; ``stage``: the place among the secrets of
-    TLS 1.3.
-    """
-
-    def __init__(self) -> None:
-        self.waiting: deque[EncryptedRecord] = deque()
-        self.held_bytes = 0
-        self.sequence = 0
-        self.round = 0
-        self.stage = 0
-        self.opener: Opener | None = None
-        self.traffic: Traffic | None = None
-        self.message = bytearray()
-        self.message_mark: Mark = (0, 0, 0)
-        self.opened = 0
-        self.passed_over = False
-        """Records were taken for early data that no secret opens."""
-        self.has_data = False
-        self.ended: NotDecrypted | None = None
-
-
 class Channel:
     """Opens the records of one connection, as they come."""
 
-    def __init__(self, secrets: Secrets, conversation: DecryptionClient) -> None:
+    def __init__(self, secrets: Secrets, client: DecryptionClient) -> None:
         self._secrets = secrets
-        self._conversation = conversation
+        self._client = client
         self._lanes = (RecordLane(), RecordLane())
         self._exchanges: list[Exchange] = [Exchange()]
         self._suites: dict[int, Suite] = {}
@@ -123,7 +74,7 @@ class Channel:
     def on_clear_message(self, lane: int, kind: int, body: bytes) -> None:
         """A handshake message in clear."""
         if self._secrets.has_premasters:
-            self._exchange(0).add(lane == self._conversation.client_lane, kind, body)
+            self._exchange(0).add(lane == self._client.client_lane, kind, body)
 
     def broken(self, lane: int) -> None:
         """Bytes of a direction are missing: the records behind them have unknown numbers."""
@@ -169,8 +120,8 @@ class Channel:
         direction = self._lanes[lane]
         if direction.ended is None:
             direction.ended = reason
-            self._let_go(direction)
-            self._conversation.set_interest(lane, wants_encrypted=False, data_bytes=0)
+            self._release(direction)
+            self._client.set_interest(lane, wants_encrypted=False, data_bytes=0)
 
     def _step(self, lane: int) -> bool:
         """Deal with the first record that waits; False where something is lacking still."""
@@ -195,21 +146,21 @@ class Channel:
         direction.held_bytes += size
         self._secrets.held_bytes += size
 
-    def _let_go(self, direction: RecordLane) -> None:
+    def _release(self, direction: RecordLane) -> None:
         direction.waiting.clear()
         self._hold(direction, -direction.held_bytes)
 
     def close(self) -> None:
         """No more records: nothing waits any longer."""
         for lane in self._lanes:
-            self._let_go(lane)
+            self._release(lane)
 
     def _suite(self, number: int) -> Suite | CipherSuiteNotOpened | VersionNotOpened | None:
         """What a handshake negotiated, or why it cannot be opened; None where it is not known yet."""
         known = self._suites.get(number)
         if known is not None:
             return known
-        handshakes = self._conversation.handshakes
+        handshakes = self._client.handshakes
         answer = handshakes[number].answer if number < len(handshakes) else None
         if answer is None:
             return None
@@ -221,7 +172,7 @@ class Channel:
         if number == 0 and version != TLS13:
             for lane in (0, 1):
                 keeps_iv = protection.mode == "cbc" and version < TLS11
-                self._conversation.set_interest(
+                self._client.set_interest(
                     lane,
                     wants_encrypted=self._lanes[lane].ended is None,
                     data_bytes=bounds.RECORD_BYTES if keeps_iv else 0,
@@ -240,7 +191,7 @@ class Channel:
             return ServerHelloMissing()
         if isinstance(suite, Notice):
             return suite
-        if not self._conversation.handshakes[0].client_random:
+        if not self._client.handshakes[0].client_random:
             return ClientHelloMissing()
         return self._exchange(self._lanes[lane].round).problem or NO_SECRET
 
@@ -263,16 +214,16 @@ class Channel:
         direction.sequence += 1
         direction.opened += 1
         if record.kind == HANDSHAKE:
-            self._handshake(lane, direction, plain, record.mark, lambda kind: self._told_classic(direction, kind))
+            self._handshake(lane, direction, plain, record.mark, lambda kind: self._on_tls12_message(direction, kind))
         elif record.kind == ALERT:
             self._alert(lane, plain, record.mark)
         elif record.kind == CHANGE_CIPHER_SPEC:
-            self._conversation.unsealed_change(lane, record.mark)
+            self._client.unsealed_change(lane, record.mark)
             direction.sequence, direction.opener = 0, None
         return True
 
     @staticmethod
-    def _told_classic(direction: RecordLane, kind: int) -> None:
+    def _on_tls12_message(direction: RecordLane, kind: int) -> None:
         if kind == FINISHED:
             direction.round += 1
 
@@ -286,22 +237,22 @@ class Channel:
             if isinstance(suite, Notice):
                 self._end(lane, suite)
                 return None
-            handshake = self._conversation.handshakes[number]
+            handshake = self._client.handshakes[number]
             if not handshake.client_random:
                 return None
             exchange = self._exchange(number)
-            master = master_of(self._secrets, handshake, suite, exchange, self._conversation.certificate(number))
+            master = master_of(self._secrets, handshake, suite, exchange, self._client.certificate(number))
             if master is None:
                 if not exchange.may_still_come and not self._secrets.may_grow:
                     self._end(lane, exchange.problem or NO_SECRET)
                 return None
             pair = self._pairs[number] = openers(suite, master, handshake.client_random, handshake.server_random)
-        handshake = self._conversation.handshakes[number]
+        handshake = self._client.handshakes[number]
         exchange = self._exchange(number)
         if exchange.master:
             self._secrets.keep_session(handshake.answered_id, exchange.master)
             self._secrets.keep_session(handshake.issued_ticket or b"", exchange.master)
-        return pair[0 if lane == self._conversation.client_lane else 1]
+        return pair[0 if lane == self._client.client_lane else 1]
 
     # --- TLS 1.3
 
@@ -337,26 +288,26 @@ class Channel:
         direction.opened += 1
         if kind == HANDSHAKE:
             self._handshake(
-                lane, direction, plain, record.mark, lambda message: self._told_modern(lane, direction, message)
+                lane, direction, plain, record.mark, lambda message: self._on_tls13_message(lane, direction, message)
             )
         elif kind == ALERT:
             self._alert(lane, plain, record.mark)
         elif not direction.has_data:
             direction.has_data = True
-            self._conversation.unsealed_data(lane, len(plain), record.mark)
+            self._client.unsealed_data(lane, len(plain), record.mark)
         return True
 
     def _labels(self, lane: int) -> tuple[KeyLogLabel, ...]:
-        if lane != self._conversation.client_lane:
+        if lane != self._client.client_lane:
             return (keylog.SERVER_HANDSHAKE, keylog.SERVER_TRAFFIC)
-        offer = self._conversation.handshakes[0].offer
+        offer = self._client.handshakes[0].offer
         early = (keylog.CLIENT_EARLY,) if offer is not None and offer.early_data else ()
         return (*early, keylog.CLIENT_HANDSHAKE, keylog.CLIENT_TRAFFIC)
 
     def _traffic(
         self, lane: int, direction: RecordLane, suite: Suite, labels: tuple[KeyLogLabel, ...]
     ) -> Traffic | None:
-        random = self._conversation.handshakes[0].client_random
+        random = self._client.handshakes[0].client_random
         if not random:
             return None
         secret = self._secrets.find(labels[direction.stage], random)
@@ -388,11 +339,11 @@ class Channel:
         self._end(lane, WRONG)
         return True
 
-    def _told_modern(self, lane: int, direction: RecordLane, kind: int) -> None:
+    def _on_tls13_message(self, lane: int, direction: RecordLane, kind: int) -> None:
         if kind in (FINISHED, HandshakeType.END_OF_EARLY_DATA) and direction.stage < len(self._labels(lane)) - 1:
             direction.stage, direction.sequence, direction.traffic = direction.stage + 1, 0, None
             if direction.stage == len(self._labels(lane)) - 1:
-                self._conversation.set_interest(lane, wants_encrypted=True, data_bytes=bounds.POST_HANDSHAKE_BYTES)
+                self._client.set_interest(lane, wants_encrypted=True, data_bytes=bounds.POST_HANDSHAKE_BYTES)
         elif kind == HandshakeType.KEY_UPDATE and direction.traffic is not None:
             direction.sequence, direction.traffic = 0, direction.traffic.updated()
 
@@ -401,7 +352,7 @@ class Channel:
         direction.sequence += 1
         if not direction.has_data:
             direction.has_data = True
-            self._conversation.unsealed_data(lane, len(record.body or b""), record.mark)
+            self._client.unsealed_data(lane, len(record.body or b""), record.mark)
 
     # --- both
 
@@ -424,15 +375,15 @@ class Channel:
             kind, body = message[at], bytes(message[at + 4 : at + 4 + length])
             at += 4 + length
             if self._secrets.has_premasters and direction.round:
-                self._exchange(direction.round).add(lane == self._conversation.client_lane, kind, body)
-            self._conversation.unsealed_message(lane, kind, body, direction.message_mark)
+                self._exchange(direction.round).add(lane == self._client.client_lane, kind, body)
+            self._client.unsealed_message(lane, kind, body, direction.message_mark)
             on_message(kind)
             direction.message_mark = mark
         del message[:at]
 
     def _alert(self, lane: int, plain: bytes, mark: Mark) -> None:
         for at in range(0, min(len(plain) - 1, 8), 2):
-            self._conversation.unsealed_alert(lane, plain[at], plain[at + 1], mark)
+            self._client.unsealed_alert(lane, plain[at], plain[at + 1], mark)
 
 
 class Channels:
@@ -441,6 +392,6 @@ class Channels:
     def __init__(self, secrets: Secrets) -> None:
         self._secrets = secrets
 
-    def channel(self, conversation: DecryptionClient) -> Channel:
+    def channel(self, connection: DecryptionClient) -> Channel:
         """What opens one connection's records."""
-        return Channel(self._secrets, conversation)
+        return Channel(self._secrets, connection)

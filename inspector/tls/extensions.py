@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from inspector.tls.anomalies import ParseMistake
 from inspector.tls.reader import Malformed, Reader
 from inspector.tls.types import ExtensionType
 
@@ -28,7 +29,7 @@ class Offered:
     extended_master_secret: bool = False
     renegotiation_info: bool = False
     early_data: bool = False
-    problem: tuple[str, int, str] | None = None
+    problem: tuple[ParseMistake, int, str] | None = None
     partial: bool = False
     """The list of extensions breaks off."""
 
@@ -43,7 +44,7 @@ class Answered:
     accepted_psk: int | None = None
     extended_master_secret: bool = False
     renegotiation_info: bool = False
-    problem: tuple[str, int, str] | None = None
+    problem: tuple[ParseMistake, int, str] | None = None
     partial: bool = False
     """The list of extensions breaks off."""
 
@@ -160,7 +161,7 @@ def read_cut_offer(hello: Reader, offered: Offered) -> None:
         hello.opaque(1, "compression_methods")
         _read(hello, offered, OFFER)
     except Malformed as problem:
-        offered.problem = (problem.text, problem.offset, problem.path)
+        offered.problem = (problem.mistake, problem.offset, problem.path)
     offered.partial = True
 
 
@@ -182,9 +183,9 @@ def _read(hello: Reader, into: Side, table: dict[int, tuple[str, Callable[[Reade
                 try:
                     read(body, into)
                 except Malformed as problem:
-                    into.problem = into.problem or (problem.text, problem.offset, problem.path)
+                    into.problem = into.problem or (problem.mistake, problem.offset, problem.path)
     except Malformed as problem:
-        into.problem = into.problem or (problem.text, problem.offset, problem.path)
+        into.problem = into.problem or (problem.mistake, problem.offset, problem.path)
         into.partial = True
 
 
@@ -194,6 +195,6 @@ def _listed(hello: Reader, into: Side) -> Reader:
     try:
         return hello.vector(2, "extensions")
     except Malformed as problem:
-        into.problem = (problem.text, problem.offset, problem.path)
+        into.problem = (problem.mistake, problem.offset, problem.path)
         into.partial = True
         return Reader(hello.data, f"{hello.path}.extensions", min(at + 2, hello.end), hello.end)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from inspector.tls.anomalies import mistake_text
 from inspector.tls.reader import Malformed, Reader
 
 MOST_CHILDREN = 400
@@ -110,7 +111,7 @@ def fields(reader: Reader, read: Callable[[FieldReader], None], is_bare: bool) -
         reader_of_fields.rest(TRAILING)
     except Malformed as problem:
         reader.at = min(max(reader.at, problem.offset), reader.end)
-        text = f"{problem.text} at offset {problem.offset}"
+        text = f"{mistake_text(problem.mistake)} at offset {problem.offset}"
         length = reader.end - reader.at
         reader_of_fields.nodes.append(Node(MALFORMED, text, reader.at, length, field=MALFORMED, start=reader.at))
     nodes = tuple(reader_of_fields.nodes)

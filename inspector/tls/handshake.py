@@ -10,59 +10,65 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from inspector.tls.history import HANDSHAKE, NAMES, Letter
+from inspector.tls.anomalies import OutOfOrder
+from inspector.tls.history import HANDSHAKE, Letter
+from inspector.tls.types import HandshakeState as State
 
-CLIENT: dict[str, dict[str, str]] = {
-    "start": {Letter.CLIENT_HELLO: "offered"},
-    "offered": {
-        Letter.CLIENT_HELLO: "offered",
-        Letter.CERTIFICATE: "certified",
-        Letter.CLIENT_KEY_EXCHANGE: "keyed",
-        Letter.CHANGE_CIPHER_SPEC: "changed",
+CLIENT: dict[State, dict[str, State]] = {
+    State.START: {Letter.CLIENT_HELLO: State.OFFERED},
+    State.OFFERED: {
+        Letter.CLIENT_HELLO: State.OFFERED,
+        Letter.CERTIFICATE: State.CERTIFIED,
+        Letter.CLIENT_KEY_EXCHANGE: State.KEYED,
+        Letter.CHANGE_CIPHER_SPEC: State.CHANGED,
     },
-    "certified": {Letter.CLIENT_KEY_EXCHANGE: "keyed"},
-    "keyed": {Letter.CERTIFICATE_VERIFY: "verified", Letter.CHANGE_CIPHER_SPEC: "changed"},
-    "verified": {Letter.CHANGE_CIPHER_SPEC: "changed"},
-    "changed": {Letter.CLIENT_HELLO: "offered"},
+    State.CERTIFIED: {Letter.CLIENT_KEY_EXCHANGE: State.KEYED},
+    State.KEYED: {Letter.CERTIFICATE_VERIFY: State.VERIFIED, Letter.CHANGE_CIPHER_SPEC: State.CHANGED},
+    State.VERIFIED: {Letter.CHANGE_CIPHER_SPEC: State.CHANGED},
+    State.CHANGED: {Letter.CLIENT_HELLO: State.OFFERED},
 }
 
-SERVER: dict[str, dict[str, str]] = {
-    "start": {Letter.HELLO_REQUEST: "start", Letter.SERVER_HELLO: "answered", Letter.HELLO_RETRY_REQUEST: "retried"},
-    "retried": {Letter.CHANGE_CIPHER_SPEC: "retried", Letter.SERVER_HELLO: "answered"},
-    "answered": {
-        Letter.SUPPLEMENTAL_DATA: "answered",
-        Letter.CERTIFICATE: "certified",
-        Letter.SERVER_KEY_EXCHANGE: "keyed",
-        Letter.CERTIFICATE_REQUEST: "requested",
-        Letter.SERVER_HELLO_DONE: "done",
-        Letter.NEW_SESSION_TICKET: "ticketed",
-        Letter.CHANGE_CIPHER_SPEC: "changed",
+SERVER: dict[State, dict[str, State]] = {
+    State.START: {
+        Letter.HELLO_REQUEST: State.START,
+        Letter.SERVER_HELLO: State.ANSWERED,
+        Letter.HELLO_RETRY_REQUEST: State.RETRIED,
     },
-    "certified": {
-        Letter.CERTIFICATE_STATUS: "certified",
-        Letter.SERVER_KEY_EXCHANGE: "keyed",
-        Letter.CERTIFICATE_REQUEST: "requested",
-        Letter.SERVER_HELLO_DONE: "done",
+    State.RETRIED: {Letter.CHANGE_CIPHER_SPEC: State.RETRIED, Letter.SERVER_HELLO: State.ANSWERED},
+    State.ANSWERED: {
+        Letter.SUPPLEMENTAL_DATA: State.ANSWERED,
+        Letter.CERTIFICATE: State.CERTIFIED,
+        Letter.SERVER_KEY_EXCHANGE: State.KEYED,
+        Letter.CERTIFICATE_REQUEST: State.REQUESTED,
+        Letter.SERVER_HELLO_DONE: State.DONE,
+        Letter.NEW_SESSION_TICKET: State.TICKETED,
+        Letter.CHANGE_CIPHER_SPEC: State.CHANGED,
     },
-    "keyed": {Letter.CERTIFICATE_REQUEST: "requested", Letter.SERVER_HELLO_DONE: "done"},
-    "requested": {Letter.SERVER_HELLO_DONE: "done"},
-    "done": {Letter.NEW_SESSION_TICKET: "ticketed", Letter.CHANGE_CIPHER_SPEC: "changed"},
-    "ticketed": {Letter.CHANGE_CIPHER_SPEC: "changed"},
-    "changed": {Letter.HELLO_REQUEST: "changed", Letter.SERVER_HELLO: "answered"},
+    State.CERTIFIED: {
+        Letter.CERTIFICATE_STATUS: State.CERTIFIED,
+        Letter.SERVER_KEY_EXCHANGE: State.KEYED,
+        Letter.CERTIFICATE_REQUEST: State.REQUESTED,
+        Letter.SERVER_HELLO_DONE: State.DONE,
+    },
+    State.KEYED: {Letter.CERTIFICATE_REQUEST: State.REQUESTED, Letter.SERVER_HELLO_DONE: State.DONE},
+    State.REQUESTED: {Letter.SERVER_HELLO_DONE: State.DONE},
+    State.DONE: {Letter.NEW_SESSION_TICKET: State.TICKETED, Letter.CHANGE_CIPHER_SPEC: State.CHANGED},
+    State.TICKETED: {Letter.CHANGE_CIPHER_SPEC: State.CHANGED},
+    State.CHANGED: {Letter.HELLO_REQUEST: State.CHANGED, Letter.SERVER_HELLO: State.ANSWERED},
 }
 
 JUDGED = HANDSHAKE | {Letter.CHANGE_CIPHER_SPEC}
 
 
 @lru_cache(maxsize=4096)
-def unexpected(letters: bytes, sides: bytes) -> tuple[tuple[int, str], ...]:
+def unexpected(letters: bytes, sides: bytes) -> tuple[tuple[int, OutOfOrder], ...]:
     """Messages that the tables do not allow, by their place in ``letters``; ``sides``: 1 from the client, 0 from the
     server.
 
     A side whose first message is not its hello was captured from the middle, and is not judged.
     """
-    states = ["start", "start"]
-    out_of_order: list[tuple[int, str]] = []
+    states = [State.START, State.START]
+    out_of_order: list[tuple[int, OutOfOrder]] = []
     for index, (code, side) in enumerate(zip(letters, sides, strict=True)):
         letter = chr(code)
         if letter not in JUDGED:
@@ -71,14 +77,6 @@ def unexpected(letters: bytes, sides: bytes) -> tuple[tuple[int, str], ...]:
         following = (CLIENT if side else SERVER)[state].get(letter)
         if following is not None:
             states[side] = following
-        elif state != "start":
-            out_of_order.append(
-                (
-                    index,
-                    (
-                        f"{NAMES.get(letter, 'a handshake message')} where the {'client' if side else 'server'} stands"
-                        f" at {state}"
-                    ),
-                )
-            )
+        elif state is not State.START:
+            out_of_order.append((index, OutOfOrder(Letter(letter), bool(side), state)))
     return tuple(out_of_order)

@@ -92,6 +92,7 @@ RECORDS = ENCRYPTED | {Letter.ALERT, Letter.CHANGE_CIPHER_SPEC, Letter.APPLICATI
 
 NAMES: dict[str, str] = {
     **{letter: message_name(kind) for kind, letter in OF_MESSAGES.items() if HandshakeType(kind).name == letter.name},
+    Letter.UNKNOWN_MESSAGE: "a handshake message",
     Letter.CHANGE_CIPHER_SPEC: "ChangeCipherSpec",
     Letter.ALERT: "alert",
     Letter.APPLICATION_DATA: "application data",

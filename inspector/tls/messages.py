@@ -9,7 +9,9 @@ import zlib
 from typing import NamedTuple
 
 from inspector import bounds
+from inspector.errors.notice import ForeignText
 from inspector.tls import extensions as ext
+from inspector.tls.anomalies import CertificateTooLong, CompressionUnknown, NotInflated, OtherLength
 from inspector.tls.fingerprints import ja3, ja3s, ja4
 from inspector.tls.reader import Malformed, Reader
 from inspector.tls.registry import HELLO_RETRY_RANDOM, SCSV
@@ -122,8 +124,6 @@ def _client_hello(body: bytes, *, is_whole: bool = True) -> ClientHello:
         secure_renegotiation=offered.renegotiation_info or SCSV in suites,
         early_data=offered.early_data,
         problem=offered.problem,
-        ja3="",
-        ja4="",
         partial=offered.partial,
     )
     return ClientHello(named(shape), random, session_id, offered.ticket, offered.psk_identities)
@@ -163,23 +163,7 @@ def sslv2_client_hello(record: bytes) -> ClientHello:
     challenge = hello.take(challenge_length, "challenge")
     suites = tuple(int.from_bytes(specs[i : i + 3], "big") for i in range(0, len(specs) - 2, 3))
     standard = tuple(s for s in suites if s < 1 << 16)
-    shape = HelloShape(
-        legacy_version=version,
-        cipher_suites=standard,
-        extensions=(),
-        groups=(),
-        point_formats=(),
-        signature_algorithms=(),
-        versions=(),
-        alpn=(),
-        server_name=None,
-        extended_master_secret=False,
-        secure_renegotiation=SCSV in standard,
-        early_data=False,
-        problem=None,
-        ja3="",
-        ja4="",
-    )
+    shape = HelloShape(legacy_version=version, cipher_suites=standard, secure_renegotiation=SCSV in standard)
     return ClientHello(named(shape), challenge.rjust(32, b"\0"), session_id, None, ())
 
 
@@ -273,17 +257,17 @@ def compressed_certificate(body: bytes) -> bytes:
     algorithm, length = message.u16("algorithm"), int.from_bytes(message.take(3, "uncompressed_length"), "big")
     packed = message.opaque(3, "compressed_certificate_message")
     if algorithm != ZLIB:
-        raise Malformed(
-            f"compressed with algorithm {algorithm}, which is not read", 0, "compressed_certificate.algorithm"
-        )
+        raise Malformed(CompressionUnknown(algorithm), 0, "compressed_certificate.algorithm")
     if length > bounds.MESSAGE_BYTES:
-        raise Malformed(f"a certificate message of {length:,} bytes", 2, "compressed_certificate.uncompressed_length")
+        raise Malformed(CertificateTooLong(length), 2, "compressed_certificate.uncompressed_length")
     try:
         plain = zlib.decompressobj().decompress(packed, length + 1)
     except zlib.error as problem:
-        raise Malformed(str(problem), 8, "compressed_certificate.compressed_certificate_message") from None
+        raise Malformed(
+            NotInflated(ForeignText(str(problem))), 8, "compressed_certificate.compressed_certificate_message"
+        ) from None
     if len(plain) != length:
-        raise Malformed("its length is not the one that it names", 2, "compressed_certificate.uncompressed_length")
+        raise Malformed(OtherLength(), 2, "compressed_certificate.uncompressed_length")
     return plain
 
 

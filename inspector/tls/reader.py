@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from inspector.tls.anomalies import BytesExpected, OddLength, ParseMistake, mistake_text
+
 
 class Malformed(Exception):
     """Bytes that do not follow the protocol. ``offset`` counts from the start of the message, ``path``
     names the field.
     """
 
-    def __init__(self, text: str, offset: int, path: str) -> None:
-        super().__init__(f"{path}: {text} at offset {offset}")
-        self.text = text
+    def __init__(self, mistake: ParseMistake, offset: int, path: str) -> None:
+        super().__init__(f"{path}: {mistake_text(mistake)} at offset {offset}")
+        self.mistake = mistake
         self.offset = offset
         self.path = path
 
@@ -36,7 +38,7 @@ class Reader:
     def _step(self, count: int, field: str) -> int:
         at = self.at
         if at + count > self.end:
-            raise Malformed(f"{count} bytes expected, {self.end - at} left", at, f"{self.path}.{field}")
+            raise Malformed(BytesExpected(count, self.end - at), at, f"{self.path}.{field}")
         self.at = at + count
         return at
 
@@ -76,7 +78,7 @@ class Reader:
     def numbers(self) -> tuple[int, ...]:
         """All that is left, as unsigned integers of two bytes."""
         if self.left() % 2:
-            raise Malformed("an odd number of bytes", self.at, self.path)
+            raise Malformed(OddLength(), self.at, self.path)
         data = self.data
         values = tuple([data[i] << 8 | data[i + 1] for i in range(self.at, self.end, 2)])
         self.at = self.end

@@ -12,13 +12,16 @@ record header that is confirmed by what stands behind it is taken.
 from __future__ import annotations
 
 from enum import Enum
+from typing import ClassVar
 
 from inspector import bounds
+from inspector.tls.anomalies import ImplausibleLength, NoRecord, RecordVersion
 from inspector.tls.preamble import (
     LATEST_MINOR,
     PREAMBLE_BYTES,
     Search,
     SearchStep,
+    find_hello,
     find_record,
     is_hello,
     looks_like_hello,
@@ -68,6 +71,10 @@ class RecordReader:
         ),
     )
 
+    OPENING: ClassVar[int] = HANDSHAKE
+    SKIPPED: ClassVar[int] = APPLICATION_DATA
+    SKIPPED_BYTES: ClassVar[int] = PASSED_BYTES
+
     def __init__(self, lane: int, sink: Sink) -> None:
         self.lane = lane
         self.mode = Mode.SEEKING
@@ -104,6 +111,16 @@ class RecordReader:
         self._message_mark = (0, 0, 0)
         self._skipped = 0
         self._search: Search | None = None
+
+    @property
+    def has_begun(self) -> bool:
+        """Records were recognised."""
+        return self.mode in (Mode.READING, Mode.LOST)
+
+    @staticmethod
+    def opens(head: bytes, *, at_start: bool) -> bool:
+        """Whether bytes begin with a hello."""
+        return find_hello(head, at_start=at_start) == 0
 
     @property
     def is_clear(self) -> bool:
@@ -275,8 +292,7 @@ class RecordReader:
         if minor > LATEST_MINOR:
             self._sink.anomaly(
                 self.lane,
-                "record_version",
-                f"the first record is of version 0x03{minor:02x}",
+                RecordVersion(minor),
                 self._mark(self._start),
                 "record.legacy_record_version",
                 1,
@@ -442,9 +458,7 @@ class RecordReader:
             self.uncertain = False
             return False
         if not self.uncertain:
-            self._sink.anomaly(
-                self.lane, "malformed", f"a handshake message of {length} bytes", self._marks[0], "handshake.length"
-            )
+            self._sink.anomaly(self.lane, ImplausibleLength(length), self._marks[0], "handshake.length")
         self.sealed = 2
         self._message = None
         self._sink.sealed(self.lane, HANDSHAKE, left, self._marks[0])
@@ -453,7 +467,7 @@ class RecordReader:
     def _derail(self, at: int) -> None:
         """Not a record where one must stand."""
         mark = self._mark(self._start + at)
-        self._sink.anomaly(self.lane, "no_record", "bytes that are no TLS record", mark, "record")
+        self._sink.anomaly(self.lane, NoRecord(), mark, "record")
         self._drop(at)
         self._buffer = b""
         self.want = max(self.want, self.position + 1)

@@ -4,28 +4,31 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from inspector.tls.anomalies import ParseMistake
+
 
 class HelloShape(NamedTuple):
-    """What a ClientHello says of the client. ``problem``: the first malformed extension, as (text, offset, path).
+    """What a ClientHello says of the client. ``problem``: the first malformed extension, as (mistake, offset, path);
+    the mistake is a text in a journal of an earlier version.
     ``partial``: what stands behind it was cut off or could not be told apart, so that more may have been offered; such
     a shape has no fingerprints.
     """
 
     legacy_version: int
-    cipher_suites: tuple[int, ...]
-    extensions: tuple[int, ...]
-    groups: tuple[int, ...]
-    point_formats: tuple[int, ...]
-    signature_algorithms: tuple[int, ...]
-    versions: tuple[int, ...]
-    alpn: tuple[bytes, ...]
-    server_name: bytes | None
-    extended_master_secret: bool
-    secure_renegotiation: bool
-    early_data: bool
-    problem: tuple[str, int, str] | None
-    ja3: str
-    ja4: str
+    cipher_suites: tuple[int, ...] = ()
+    extensions: tuple[int, ...] = ()
+    groups: tuple[int, ...] = ()
+    point_formats: tuple[int, ...] = ()
+    signature_algorithms: tuple[int, ...] = ()
+    versions: tuple[int, ...] = ()
+    alpn: tuple[bytes, ...] = ()
+    server_name: bytes | None = None
+    extended_master_secret: bool = False
+    secure_renegotiation: bool = False
+    early_data: bool = False
+    problem: tuple[ParseMistake | str, int, str] | None = None
+    ja3: str = ""
+    ja4: str = ""
     key: bytes = b""
     """Eight bytes that name the shape, the same in every process."""
     partial: bool = False
@@ -44,7 +47,7 @@ class AnswerShape(NamedTuple):
     extended_master_secret: bool
     secure_renegotiation: bool
     accepted_psk: int | None
-    problem: tuple[str, int, str] | None
+    problem: tuple[ParseMistake | str, int, str] | None
     ja3s: str
     key: bytes = b""
     """Eight bytes that name the shape, the same in every process."""

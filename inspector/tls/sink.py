@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from inspector.tls.anomalies import Anomaly
+
 Mark = tuple[int, int, int]
 """Where bytes came from: offset of the chunk in the stream, frame reference, nanoseconds since the epoch. A plain
 tuple: one is made for each chunk.
@@ -31,7 +33,7 @@ class Sink(Protocol):
 
     def application_data(self, lane: int, length: int, mark: Mark) -> None: ...
 
-    def anomaly(self, lane: int, kind: str, text: str, mark: Mark, path: str = "", offset: int = 0) -> None: ...
+    def anomaly(self, lane: int, what: Anomaly, mark: Mark, path: str = "", offset: int = 0) -> None: ...
 
     def protected(self, lane: int, content_type: int, version: int, body: bytes | None, mark: Mark) -> None: ...
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 
+from inspector.tls.anomalies import OtherLength
 from inspector.tls.fields import ELEMENT, FieldReader, Node, fields
 from inspector.tls.reader import Malformed, Reader
 from inspector.tls.registry import (
@@ -227,7 +228,7 @@ def _signature(f: FieldReader) -> None:
     elif int.from_bytes(reader.data[reader.at : reader.at + 2], "big") == reader.left() - 2:
         f.opaque(2, "signature")
     elif reader:
-        raise Malformed(f"no signature of {reader.left()} bytes", reader.at, reader.path)
+        raise Malformed(OtherLength(), reader.at, reader.path)
 
 
 DH_PARAMETERS = ("dh_p", "dh_g", "dh_Ys")

@@ -6,7 +6,7 @@ Loops that run for every record compare with the plain numbers at the end, which
 
 from __future__ import annotations
 
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 
 
 class ProtocolVersion(IntEnum):
@@ -96,6 +96,22 @@ class AlertLevel(IntEnum):
 
     WARNING = 1
     FATAL = 2
+
+
+class HandshakeState(StrEnum):
+    """Where a side of a handshake stands, by what it sent last (``handshake``)."""
+
+    START = "start"
+    OFFERED = "offered"
+    RETRIED = "retried"
+    ANSWERED = "answered"
+    CERTIFIED = "certified"
+    KEYED = "keyed"
+    REQUESTED = "requested"
+    VERIFIED = "verified"
+    DONE = "done"
+    TICKETED = "ticketed"
+    CHANGED = "changed"
 
 
 CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, APPLICATION_DATA = map(int, list(ContentType)[:4])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from inspector.facts import Event
+from inspector import bounds
+from inspector.facts import EVENT_BYTES, LETTER_AT, SIDE_AT, AnomalyFact, Event, unpack_events
+from inspector.tls.handshake import unexpected
 from inspector.tls.history import SEGMENTS
 
 
@@ -20,3 +22,13 @@ def in_order(events: list[Event]) -> list[Event]:
         keyed.append((ns, event))
     keyed.sort(key=lambda pair: pair[0])
     return [event for _, event in keyed]
+
+
+def out_of_order(events: bytes) -> list[AnomalyFact]:
+    """Messages that come out of their order."""
+    order = unexpected(events[LETTER_AT::EVENT_BYTES], events[SIDE_AT::EVENT_BYTES])
+    listed = unpack_events(events) if order else []
+    return [
+        AnomalyFact(anomaly.kind, anomaly, listed[i].from_client, 0, "handshake", listed[i].frame)
+        for i, anomaly in order[: bounds.ANOMALIES]
+    ]

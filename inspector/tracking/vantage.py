@@ -21,8 +21,7 @@ from inspector.facts import (
     pack_events,
     unpack_events,
 )
-from inspector.tracking.connections import out_of_order
-from inspector.tracking.rungs import in_order
+from inspector.tracking.rungs import in_order, out_of_order
 
 LATEST = (1 << 63) - 1
 """The latest time that is kept: what damaged stamps claim beyond it is cut."""

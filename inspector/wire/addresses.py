@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+
+class FlowEnd(NamedTuple):
+    """``address``: packed, 4 or 16 bytes."""
+
+    address: bytes
+    port: int
+
 
 class AddressTable:
     """IP addresses as numbers: IPv4 as itself, IPv6 as 2**32 plus the order of its first appearance."""
@@ -23,3 +32,7 @@ class AddressTable:
     def address(self, number: int) -> bytes:
         """The packed address of a number."""
         return number.to_bytes(4, "big") if number < 1 << 32 else self._address[number - (1 << 32)]
+
+    def endpoint(self, end: int) -> FlowEnd:
+        """An end of a flow, ``address number << 16 | port``."""
+        return FlowEnd(self.address(end >> 16), end & 0xFFFF)

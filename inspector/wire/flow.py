@@ -7,10 +7,8 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from inspector import bounds
-from inspector.facts import Close, LaneFacts, OtherFlow, PackedEndpoint
-from inspector.tls.records import Mode, RecordReader
-from inspector.tls.types import FATAL
-from inspector.tracking.connections import ConnectionAssembly, Store
+from inspector.wire.addresses import FlowEnd
+from inspector.wire.consumer import FlowConsumer
 from inspector.wire.segments import SYN
 from inspector.wire.spread import Spread
 from inspector.wire.streams import Stream
@@ -23,18 +21,8 @@ class FlowKey(NamedTuple):
     did not begin with a SYN.
     """
 
-    ends: tuple[PackedEndpoint, PackedEndpoint]
+    ends: tuple[FlowEnd, FlowEnd]
     initial_sequence: int | None
-
-
-class BegunBefore(NamedTuple):
-    """A flow that may be the rest of one from before the first frame. ``result``: the index of its connection in the
-    facts, or what it was without TLS.
-    """
-
-    began: FlowKey
-    first_ns: int
-    result: int | OtherFlow
 
 
 class Ending(Struct, frozen=True, gc=False):
@@ -56,7 +44,7 @@ class Flow:
             "acks",
             "began",
             "closed",
-            "connection",
+            "consumer",
             "fins",
             "first",
             "is_decided",
@@ -74,12 +62,11 @@ class Flow:
         "syn_ns",
     )
 
-    def __init__(self, key: tuple[int, int], store: Store, ns: int, frame: int) -> None:
+    def __init__(self, key: tuple[int, int], consumer: FlowConsumer, ns: int, frame: int) -> None:
         self.key = key
-        self.connection = ConnectionAssembly(store)
-        readers = [RecordReader(0, self.connection), RecordReader(1, self.connection)]
-        self.connection.attach(readers)
-        self.streams = (Stream(readers[0]), Stream(readers[1]))
+        self.consumer = consumer
+        first, second = consumer.directions
+        self.streams = (Stream(first), Stream(second))
         self.isns: list[int | None] = [None, None]
         self.fins: list[Ending | None] = [None, None]
         self.resets: list[Ending | None] = [None, None]
@@ -93,7 +80,7 @@ class Flow:
         self.closed = False
         """Both sides said FIN, or one reset."""
         self.is_decided = False
-        """Live: the handshake was found complete when it was last looked at."""
+        """Live: both sides had agreed when it was last looked at."""
         self.first = (ns, frame)
         self.last = (ns, frame)
         self.syn_ns: int | None = None
@@ -107,45 +94,10 @@ class Flow:
         """None where all frames are in one capture."""
 
     def client_lane(self) -> int:
-        """The side that is the client: by the hello, else by the SYN, else the one with the higher port."""
-        if self.connection.client_lane is not None:
-            return self.connection.client_lane
+        """The side that is the client: as the consumer or the SYN say, else the one with the higher port."""
+        if self.consumer.client_lane is not None:
+            return self.consumer.client_lane
         return 0 if self.key[0] & 0xFFFF > self.key[1] & 0xFFFF else 1
-
-    def closing(self, lane: int, ending: Ending) -> Close:
-        """What a FIN or RST of one side says of the other side."""
-        stream, fin = self.streams[1 - lane], self.fins[1 - lane]
-        if ending.ack is None:
-            return Close(ending.ns, ending.frame)
-        acked = stream.offset(ending.ack) if stream.anchored else -1
-        is_answer = (
-            fin.after == ending.ack
-            if fin is not None
-            else acked == (stream.top if self.tops is None else self.tops[1 - lane]) + 1
-        )
-        return Close(ending.ns, ending.frame, acked if 0 <= acked <= stream.top + 1 else -1, is_answer)
-
-    def lane_facts(self, lane: int, opened: int) -> LaneFacts:
-        """What one direction says. ``opened``: encrypted records that secrets opened."""
-        stream, fin, rst = self.streams[lane], self.fins[lane], self.resets[lane]
-        reader, missed = stream.reader, stream.top - stream.received
-        records, size, tail = self.connection.application_facts(lane)
-        return LaneFacts(
-            bytes=stream.received,
-            gap=missed if missed > 0 else 0,
-            fin=None if fin is None else self.closing(lane, fin),
-            rst=None if rst is None else self.closing(lane, rst),
-            lost=reader.torn,
-            packets=self.packets[lane],
-            application_records=records,
-            application_bytes=size,
-            opened=opened,
-            tail=tail,
-            searched=reader.searched,
-            jumped=stream.jumped,
-            sequence=stream.initial_sequence() + 1 & 0xFFFFFFFF if stream.anchored else None,
-            blind=reader.blind,
-        )
 
     def settle_ends(self) -> None:
         """What one side acknowledged the other has sent, whether it was captured or not (RFC 9293, section 3.4); one
@@ -169,20 +121,14 @@ class Flow:
         return self.closed and ns - self.last[0] > (bounds.CLOSED_NS if all(self.fins) else bounds.APART_NS)
 
     def decides(self) -> bool:
-        """Whether what became of the first handshake can be told by now: both sides encrypt, one gave up, or one
-        closed.
-        """
-        if any(self.fins) or any(self.resets) or any(alert.level == FATAL for alert in self.connection.alerts):
+        """Whether what became of it can be told by now: both sides agreed, one gave up, or one closed."""
+        if any(self.fins) or any(self.resets) or self.consumer.has_failed:
             return True
         return self.is_complete()
 
     def is_complete(self) -> bool:
-        """Whether both sides encrypt."""
-        return all(stream.reader.sealed for stream in self.streams) or self.connection.is_flowing()
-
-    def is_without_tls(self) -> bool:
-        """Whether neither side can still turn out to speak TLS."""
-        return not self.connection.tls and all(stream.reader.mode is Mode.DONE for stream in self.streams)
+        """Whether both sides have come to an agreement."""
+        return self.consumer.is_established
 
     def restarts(self, lane: int, seq: int, ns: int) -> bool:
         """Whether a SYN begins a new connection on this pair of endpoints, rather than being sent or captured again."""
@@ -201,7 +147,7 @@ class Flow:
         """
         isn = self.isns[1 - lane]
         return (
-            lane == self.connection.client_lane
+            lane == self.consumer.client_lane
             and isn is not None
             and ack == isn + 1 & 0xFFFFFFFF
             and not self.streams[lane].top

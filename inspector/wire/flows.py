@@ -1,64 +1,87 @@
-"""The open flows: which segments belong together, when a connection begins and ends."""
+"""The open flows: which segments belong together, when a connection begins and ends (RFC 9293, section 3).
+
+Two ends of a flow may hold many connections one after the other, and a capture may begin in the middle of one, lack
+segments, or hold them twice, by two clocks. So each span asks: is this of the connection that is open, of the one
+before it, or of a new one? A SYN with another sequence number begins one; so does a segment where nothing of the open
+one can lie that begins as its protocol begins; what comes long after the end belongs to no one who is known. An older
+connection is kept beside a newer one while frames of it may still come, for two taps need not agree on the time.
+
+What TCP carries is the consumer's affair (``consumer``): the table hands it bytes in order, says when a side opened and
+closed, and asks it what it needs to know of a flow: whether it is decided, and who of the two is the client.
+
+Three ways lead through it. Files are fed batch by batch until ``finish``. An extraction of a part of a story feeds its
+part, then ``drain``: only open flows are followed to their end, in frames that another part reads as well. Live capture
+asks for what has ended (``settle``) and what is decided (``decided``) several times a second.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 
-from inspector import bounds, facts
-from inspector.facts import ConnectionFacts, OtherFlow, PackedEndpoint
-from inspector.tls.history import Letter
-from inspector.tracking.connections import Store
-from inspector.wire.addresses import AddressTable
+from inspector import bounds
+from inspector.capture.frames import I64, U8
+from inspector.capture.references import FRAME_BITS
+from inspector.wire.addresses import AddressTable, FlowEnd
+from inspector.wire.consumer import FlowConsumer
 from inspector.wire.flow import Ending, Flow, FlowKey
 from inspector.wire.runs import FlowRuns, Grouped, Key, ParsedExtent, Run, mask_of_flows
-from inspector.wire.segments import ACK, FIN, RST, SYN, SegmentBatch
+from inspector.wire.segments import ACK, FIN, RST, SYN, Rows, SegmentBatch
 from inspector.wire.spread import Spread
 from inspector.wire.streams import Stream
 
-if TYPE_CHECKING:
-    from inspector.wire.regular import Regular
-
-FEWEST = 8
-"""Flows that open in one batch for which columns pay."""
 SYN_AGAIN_NS = 120 * 1_000_000_000
 """A SYN this soon behind a start in the middle may be a repeated one of a flow that began before."""
 SWEEP_NS = 10 * 1_000_000_000
 """How often flows that are over are looked for (packet time)."""
 
 
-SYN_BYTE = Letter.SYN.byte
-FIN_BYTE = Letter.FIN.byte
-RST_BYTE = Letter.RST.byte
+class BatchReader(Protocol):
+    """Flows that open in one batch and were read as a whole. ``chosen``: int64, which of the grouped flows they are;
+    ``odd``: bool beside it, which must be followed after all; ``opener``: int64 beside it, whose SYN came first.
+    """
+
+    chosen: I64
+    odd: Rows
+    opener: I64
+
+    def flow(self, index: int) -> Flow | None:
+        """One of them as following it would have left it; None where it must be followed after all."""
 
 
-class FlowSink(Protocol):
-    """Who takes finished flows. ``began``: of a flow that may have begun before the first frame."""
+class FlowOwner(Protocol):
+    """Who has flows followed, and takes them when they end."""
 
-    def connection(self, connection: ConnectionFacts, began: FlowKey | None) -> None: ...
+    def consumer(self) -> FlowConsumer:
+        """Of a flow that opens."""
 
-    def other(self, flow: OtherFlow, began: FlowKey | None, first_ns: int) -> None: ...
+    def opens(self, octets: U8, start: I64, captured: I64) -> Rows:
+        """As ``runs.Opens``."""
+
+    def read_batch(self, grouped: Grouped, opening: I64) -> BatchReader | None:
+        """Read flows that open in a batch as a whole, where that pays. ``opening``: int64, which."""
+
+    def ended(self, flow: Flow) -> None:
+        """A flow is over; ``flow.began`` says whether it may have begun before the first frame."""
 
 
 class FlowTable:
     """Open flows by their endpoints. ``from_middle``: frames went before the first one, so that flows may have begun
     before it. ``live``: somebody asks ``decided`` and ``settle`` several times a second. ``most``: flows that are open
-    at once. ``columns``: so many flows that open in a batch are taken by columns; 0 for never.
+    at once.
     """
 
     def __init__(
         self,
         addresses: AddressTable,
-        store: Store,
-        ended: FlowSink,
+        owner: FlowOwner,
+        *,
         from_middle: bool = False,
         live: bool = False,
         most: int = bounds.FLOWS,
-        columns: int = FEWEST,
     ) -> None:
-        self._columns = columns
         self._from_middle = from_middle
         self._live = live
         self._most = most
@@ -70,8 +93,7 @@ class FlowTable:
         self._now = 0
         self._draining = False
         self._addresses = addresses
-        self._store = store
-        self._ended = ended
+        self._owner = owner
         self._flows: dict[tuple[int, int], Flow] = {}
         self.followed: dict[FlowKey, int] = {}
         """Flows that were open when draining began, with the initial sequence number of each side that is known: the
@@ -91,7 +113,7 @@ class FlowTable:
             batch = batch.select(mask_of_flows(batch, list(self._flows)))
         self.extent = ParsedExtent() if self._live else None
         if len(batch):
-            self._feed(Grouped(batch, self.extent))
+            self._feed(Grouped(batch, self._owner.opens, self.extent))
         self._now = max(now, self._now)
         if now - self._swept > SWEEP_NS or len(self._flows) > self._most or self._draining:
             self._sweep(now)
@@ -112,27 +134,21 @@ class FlowTable:
             elif not self._take(regular, number):
                 self._follow(next(grouped.spans(np.array([index]))))
 
-    def _regular(self, grouped: Grouped) -> Regular | None:
-        """The flows that may be taken as a whole; None where they are few, or somebody wants to see how each segment is
-        looked at.
-        """
-        if self._live or self._draining or not self._columns or grouped.spread or self._store.has_secrets:
+    def _regular(self, grouped: Grouped) -> BatchReader | None:
+        """The flows that may be taken as a whole; None where somebody wants to see how each segment is looked at."""
+        if self._live or self._draining or grouped.spread:
             return None
-        chosen = grouped.opening()
-        if len(chosen) < self._columns:
+        opening = grouped.opening()
+        if not len(opening):
             return None
         flows = self._flows
-        known = [key in flows for key in zip(grouped.low[chosen].tolist(), grouped.high[chosen].tolist(), strict=True)]
-        chosen = chosen[~np.array(known)]
-        if len(chosen) < self._columns:
-            return None
-        from inspector.wire.regular import Regular  # few captures need it
+        keys = zip(grouped.low[opening].tolist(), grouped.high[opening].tolist(), strict=True)
+        is_open = [key in flows for key in keys]
+        return self._owner.read_batch(grouped, opening[~np.array(is_open)])
 
-        return Regular(grouped, chosen)
-
-    def _take(self, regular: Regular, number: int) -> bool:
+    def _take(self, regular: BatchReader, number: int) -> bool:
         """Go on from where a regular flow stands at the end of its batch; False where it must be followed after all."""
-        flow = regular.flow(number, self._store)
+        flow = regular.flow(number)
         if flow is None or flow.key in self._flows:
             return False
         self._flows[flow.key] = flow
@@ -240,7 +256,7 @@ class FlowTable:
         if group.spread:
             if begun < 2:
                 flow.spread = (flow.spread or Spread(flow.first[1], flow.last[1])).widened(group.spread)
-        elif flow.spread is not None or (last_frame ^ flow.first[1]) >> facts.FRAME_BITS:
+        elif flow.spread is not None or (last_frame ^ flow.first[1]) >> FRAME_BITS:
             first_frame = group.run.frame + (group.run.number[group.spans[0][0]] if group.spans else group.last_number)
             flow.spread = (flow.spread or Spread(flow.first[1], flow.last[1])).widened((first_frame, last_frame))
         if group.last_ns > flow.last[0] and not flow.is_over(group.last_ns):
@@ -248,7 +264,7 @@ class FlowTable:
 
     def _open(self, key: Key, ns: int, frame: int, by_syn: int, seq: int) -> Flow:
         """A flow that begins."""
-        flow = self._flows[key] = Flow(key, self._store, ns, frame)
+        flow = self._flows[key] = Flow(key, self._owner.consumer(), ns, frame)
         if self._live:
             self._young[key] = flow
         if self._from_middle:
@@ -261,8 +277,8 @@ class FlowTable:
             return FlowKey(self._ends(flow), None)
         return FlowKey(self._ends(flow), seq) if ns - (self._start_ns or 0) < SYN_AGAIN_NS else None
 
-    def _ends(self, flow: Flow) -> tuple[PackedEndpoint, PackedEndpoint]:
-        low, high = (PackedEndpoint(self._addresses.address(end >> 16), end & 0xFFFF) for end in flow.key)
+    def _ends(self, flow: Flow) -> tuple[FlowEnd, FlowEnd]:
+        low, high = (self._addresses.endpoint(end) for end in flow.key)
         return (low, high) if low < high else (high, low)
 
     @staticmethod
@@ -278,28 +294,27 @@ class FlowTable:
 
     @staticmethod
     def _syn(flow: Flow, lane: int, seq: int, flags: int, ns: int, frame: int) -> None:
-        connection = flow.connection
+        consumer = flow.consumer
         if flow.isns[lane] is None:
             flow.isns[lane] = seq
-            connection.event(lane, SYN_BYTE, 0, (0, frame, ns))
-        elif (frame ^ flow.first[1]) >> facts.FRAME_BITS:
+            consumer.opened(lane, frame, ns)
+        elif (frame ^ flow.first[1]) >> FRAME_BITS:
             flow.spread = flow.spread or Spread(flow.first[1], flow.last[1])
-            flow.spread.again.add(frame >> facts.FRAME_BITS)
+            flow.spread.again.add(frame >> FRAME_BITS)
         flow.streams[lane].anchor(seq + 1 & 0xFFFFFFFF)
         if not flags & ACK:
             flow.syn_ns = flow.syn_ns or ns
-            if connection.client_lane is None:
-                connection.client_lane = lane
+            if consumer.client_lane is None:
+                consumer.client_lane = lane
 
     @staticmethod
     def _close(flow: Flow, lane: int, control: int, ending: Ending) -> None:
-        connection = flow.connection
         if control & FIN and flow.fins[lane] is None:
             flow.fins[lane] = ending
-            connection.event(lane, FIN_BYTE, 0, (0, ending.frame, ending.ns))
+            flow.consumer.closed(lane, ending.frame, ending.ns, is_reset=False)
         if control & RST and flow.resets[lane] is None:
             flow.resets[lane] = ending
-            connection.event(lane, RST_BYTE, 0, (0, ending.frame, ending.ns))
+            flow.consumer.closed(lane, ending.frame, ending.ns, is_reset=True)
         flow.closed = (flow.fins[0] is not None and flow.fins[1] is not None) or any(flow.resets)
 
     def _sweep(self, now: int) -> None:
@@ -329,15 +344,15 @@ class FlowTable:
                 del self._closing[key], self._flows[key]
                 self._end(flow)
 
-    def decided(self, at_once: bool = False) -> Iterator[ConnectionFacts]:
-        """Live: open connections whose first handshake is decided, each once. They must be packed before the next
+    def decided(self, at_once: bool = False) -> Iterator[Flow]:
+        """Live: open flows of which is decided what becomes of them, each once. They must be looked at before the next
         frames come.
 
         Unless all are wanted ``at_once``, those that were completed are told when they are asked for again, or left to
         ``settle`` where they were closed since.
         """
         for key, flow in list(self._young.items()):
-            if self._flows.get(key) is not flow or flow.is_without_tls():
+            if self._flows.get(key) is not flow or flow.consumer.is_hopeless:
                 del self._young[key]
             elif flow.decides():
                 is_complete = flow.is_complete()
@@ -345,8 +360,8 @@ class FlowTable:
                     flow.is_decided = True
                     continue
                 del self._young[key]
-                if flow.connection.tls:
-                    yield self._facts(flow)
+                if flow.consumer.is_recognised:
+                    yield flow
 
     def finish(self) -> None:
         """End all flows."""
@@ -365,53 +380,5 @@ class FlowTable:
         flow.settle_ends()
         for stream in flow.streams:
             stream.finish()
-        connection = flow.connection
-        if connection.tls:
-            self._ended.connection(self._facts(flow), flow.began)
-        else:
-            self._ended.other(self._other(flow), flow.began, flow.first[0])
-        connection.attach([])  # the readers and the channel hold the connection: leave no cycle behind
-
-    def _other(self, flow: Flow) -> OtherFlow:
-        lane = flow.client_lane()
-        client, server = flow.key[lane], flow.key[1 - lane]
-        is_silent = None not in flow.isns and not any(stream.received or stream.top for stream in flow.streams)
-        return OtherFlow(
-            PackedEndpoint(self._addresses.address(server >> 16), server & 0xFFFF),
-            self._addresses.address(client >> 16),
-            is_silent,
-            flow.is_unseen,
-        )
-
-    def _facts(self, flow: Flow) -> ConnectionFacts:
-        connection = flow.connection
-        client = flow.client_lane()
-        unopened, opened = connection.channel.outcome() if connection.channel is not None else (None, (0, 0))
-        ends = [PackedEndpoint(self._addresses.address(end >> 16), end & 0xFFFF) for end in flow.key]
-        connection.handshake.missing = connection.missing_bits(client)
-        events = connection.event_facts(client)
-        connection.handshake.messages = facts.seen_bits(
-            events[facts.LETTER_AT :: facts.EVENT_BYTES], events[facts.SIDE_AT :: facts.EVENT_BYTES]
-        )
-        return ConnectionFacts(
-            client=ends[client],
-            server=ends[1 - client],
-            initial_sequence=flow.streams[client].initial_sequence(),
-            syn=flow.isns[client] is not None,
-            first_ns=flow.first[0],
-            last_ns=flow.last[0],
-            first_frame=flow.first[1],
-            last_frame=flow.last[1],
-            rtt=flow.rtt,
-            preamble=connection.preamble,
-            handshake=connection.handshake,
-            from_client=flow.lane_facts(client, opened[client]),
-            from_server=flow.lane_facts(1 - client, opened[1 - client]),
-            alerts=connection.alert_facts(client),
-            anomalies=connection.anomaly_facts(client, events),
-            events=events,
-            renegotiations=tuple(connection.handshakes[1:]),
-            secrets=unopened,
-            spread=flow.spread.places() if flow.spread is not None else (),
-            sightings=flow.spread.sightings() if flow.spread is not None else (),
-        )
+        self._owner.ended(flow)
+        flow.consumer.release()

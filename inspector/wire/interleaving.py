@@ -10,7 +10,7 @@ from dataclasses import fields, replace
 import numpy as np
 
 from inspector.capture.frames import READABLE, U8
-from inspector.facts import frame_reference
+from inspector.capture.references import frame_reference
 from inspector.wire.segments import I64, SegmentBatch
 
 COLUMNS = tuple(

@@ -9,11 +9,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from inspector import bounds
-from inspector.facts import Unopened
 from inspector.wire.encapsulations import Space
 from inspector.wire.fragments import Waiting
 from inspector.wire.segments import SegmentBatch
-from inspector.wire.table import entry
 from inspector.wire.tunnels import Stop
 
 REST = Stop((Space.OTHER, 0), "unknown")
@@ -40,7 +38,7 @@ class Losses:
             self._stop(Counter({Stop(fragment.layer, "incomplete"): fragment.frames}))
 
     def absorb(self, other: Losses) -> None:
-        """Of another stretch of the same capture."""
+        """Of another shard of the same capture."""
         self._stop(other.stops)
         self.payload += other.payload
         self.clipped += other.clipped
@@ -54,10 +52,6 @@ class Losses:
         """How many were not opened."""
         return self.stops.total()
 
-    def unopened(self) -> tuple[Unopened, ...]:
-        """As facts, the most frequent first."""
-        unopened = [
-            Unopened(str(layer[0]), layer[1], entry(layer).name, why, frames, ends)
-            for (layer, why, ends), frames in self.stops.items()
-        ]
-        return tuple(sorted(unopened, key=lambda u: (-u.frames, u.space, u.number, u.why, u.ends)))
+    def most_frequent(self) -> list[tuple[Stop, int]]:
+        """Why frames were not opened, and how many, the most frequent first."""
+        return sorted(self.stops.items(), key=lambda item: (-item[1], item[0].layer, item[0].why, item[0].ends))

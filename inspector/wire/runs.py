@@ -1,25 +1,38 @@
-"""A SegmentBatch sorted by flow: segments of one direction that follow each other become one span, so that Python is
-woken once a span.
+"""A batch of segments put in order, by columns, so that Python is woken once for many of them.
+
+Millions of segments cannot each be a Python object. They come as columns (``SegmentBatch``), and three steps, each over
+whole columns, leave little to do. *Sort*: by flow (its two ends, mixed into one number) and within a flow by time.
+*Leave out*: what carries nothing, neither payload nor SYN, FIN, RST; but the first of a flow, and what answers a SYN,
+for the round trip. *Join*: segments of one direction whose sequence numbers follow each other, all bytes of which were
+captured, become one *span*: reading it is one step, and most of its bytes nobody looks at. A span also ends where
+something may begin anew (``Opens``), so that this is not passed over.
+
+A *lane* is a direction of a flow: 0 from its lower end to the higher, 1 back. A *run* is the columns of a batch as
+lists, which spans of all its flows share: a span is a tuple of numbers with rows of its run, for a tuple is the
+cheapest thing that Python makes. Which flows open here by a SYN is known from columns, too (``Grouped.opening``): those
+may be read as a whole, without spans.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from msgspec import Struct
 
-from inspector import facts
 from inspector.capture.frames import U8
-from inspector.tls.types import CLIENT_HELLO, HANDSHAKE, SERVER_HELLO
+from inspector.capture.references import FRAME_BITS, frame_reference
 from inspector.wire.segments import ACK, FIN, I64, RST, SYN, U64, Rows, SegmentBatch
 
 CONTROL = SYN | FIN | RST
-HELLO_KIND = 5
-"""Where in a record the type of its first handshake message stands."""
 HEAD_BYTES = 256
 """Of a segment: more than tells a hello, in whatever records."""
 MIX_LOW, MIX_HIGH = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)
+
+Opens = Callable[[U8, I64, I64], Rows]
+"""Of octets, where payloads start in them and how long they are: which may be how a direction begins. Each begins a
+span, so that it is noticed where nobody looks any more.
+"""
 
 Key = tuple[int, int]
 """Both ends of a flow as ``address number << 16 | port``, the lower first."""
@@ -114,18 +127,6 @@ def mask_of_flows(batch: SegmentBatch, keys: list[Key]) -> Rows:
     return mask
 
 
-def greets(octets: U8, start: I64, captured: I64) -> Rows:
-    """Which segments begin as a hello does. Each begins a span, so that a hello is noticed where nobody looks any more,
-    behind a preamble of any length.
-    """
-    at = np.minimum(start, max(len(octets) - HELLO_KIND - 1, 0))
-    mask: Rows = (captured > HELLO_KIND) & (octets[at] == HANDSHAKE)
-    some = np.flatnonzero(mask)
-    kind = octets[start[some] + HELLO_KIND]
-    mask[some] = (octets[start[some] + 1] == 3) & ((kind == CLIENT_HELLO) | (kind == SERVER_HELLO))
-    return mask
-
-
 MOST_SEGMENTS = 4096
 """Of a flow that opens in a batch, for its records to be found in step with those of the others: one with more would
 make steps that only it needs.
@@ -145,7 +146,7 @@ class Grouped:
     ``spread``: as in ``FlowRuns``. The others: as in ``SegmentBatch``.
     """
 
-    def __init__(self, batch: SegmentBatch, extent: ParsedExtent | None = None) -> None:
+    def __init__(self, batch: SegmentBatch, opens: Opens, extent: ParsedExtent | None = None) -> None:
         """``extent``: to be filled in while the spans are followed."""
         low, high = np.minimum(batch.source, batch.target), np.maximum(batch.source, batch.target)
         mixed = _mixed(low, high)
@@ -159,7 +160,7 @@ class Grouped:
         group: I64 = np.cumsum(fresh) - 1
         self.low, self.high = low[firsts], high[firsts]
         self.last_ns, self.last_number = batch.time_ns[lasts], batch.number[lasts]
-        self.spread = _spread(group, batch.number[order]) if int(batch.number.max()) >> facts.FRAME_BITS else []
+        self.spread = _spread(group, batch.number[order]) if int(batch.number.max()) >> FRAME_BITS else []
         control = flags & CONTROL
         answered = fresh.copy()  # what answers a SYN may be the first segment of this batch
         answered[1:] |= flags[:-1] & (SYN | ACK) == SYN | ACK
@@ -174,7 +175,7 @@ class Grouped:
         self._looked = None if extent is None else extent.looked
         kept = order[rows]
         self.data = batch.data
-        self.frame = facts.frame_reference(batch.capture, 0)
+        self.frame = frame_reference(batch.capture, 0)
         self.group, self.control, self.flags, self.length = group[rows], control[rows], flags[rows], length[rows]
         self.lane = (batch.source[kept] != low[rows]).astype(np.int64)
         self.seq, self.ack, self.start, self.captured = (
@@ -185,12 +186,12 @@ class Grouped:
         )
         self.time_ns, self.number = batch.time_ns[kept], batch.number[kept]
         self.heads = np.searchsorted(self.group, np.arange(len(firsts) + 1))
-        self.begins = self._begins()
+        self.begins = self._begins(opens)
 
     def __len__(self) -> int:
         return len(self.low)
 
-    def _begins(self) -> Rows:
+    def _begins(self, opens: Opens) -> Rows:
         group, lane, seq, length = self.group, self.lane, self.seq, self.length
         begins = np.ones(len(group), np.bool_)
         plain = (self.control == 0) & (length > 0)
@@ -198,7 +199,7 @@ class Grouped:
         begins[1:] = ~(
             follows & (self.captured[:-1] == length[:-1]) & ((seq[:-1] + length[:-1]) & 0xFFFFFFFF == seq[1:])
         )
-        return begins | greets(self.data, self.start, self.captured)
+        return begins | opens(self.data, self.start, self.captured)
 
     def opening(self) -> I64:
         """The flows that begin with a SYN of a client, busy ones aside."""
@@ -257,7 +258,7 @@ class Grouped:
 
 def _spread(group: I64, number: I64) -> list[list[int]]:
     """Of each group the lowest and highest frame references in each capture. ``number``: frame references."""
-    capture = number >> facts.FRAME_BITS
+    capture = number >> FRAME_BITS
     order = np.lexsort((number, capture, group))
     group, capture, number = group[order], capture[order], number[order]
     heads = np.append(0, np.flatnonzero((group[1:] != group[:-1]) | (capture[1:] != capture[:-1])) + 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from inspector.facts import FRAME_BITS
+from inspector.capture.references import FRAME_BITS
 
 FrameRange = tuple[int, int]
 """Lowest and highest frame reference in one capture."""

@@ -10,8 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right, insort
 
 from inspector import bounds
-from inspector.tls.records import NEVER, PASSED_BYTES, Mode, RecordReader
-from inspector.tls.types import APPLICATION_DATA, HANDSHAKE
+from inspector.wire.consumer import ByteConsumer
 from inspector.wire.runs import Run
 
 PLAUSIBLE_START = 1 << 20
@@ -19,18 +18,19 @@ PLAUSIBLE_START = 1 << 20
 PLAUSIBLE_TAIL = 1 << 24
 """A FIN further behind the last byte is damage, not a tail that was not captured."""
 
-HELLO_BYTE = bytes((HANDSHAKE,))
+HEAD_BYTES = 11
+"""Fewer bytes of a segment do not tell how it begins."""
 
 Piece = tuple[int, bytes, int, int, int]
 """offset, bytes held, length on the wire, frame, ns"""
 
 
 class Stream:
-    """Orders segments for one record reader. Counts ``received`` payload bytes, each once."""
+    """Orders segments for one consumer. Counts ``received`` payload bytes, each once."""
 
     __slots__ = ("_base", "_holes", "_pending", "_waiting", "anchored", "jumped", "next", "reader", "received", "top")
 
-    def __init__(self, reader: RecordReader) -> None:
+    def __init__(self, reader: ByteConsumer) -> None:
         self.reader = reader
         self.anchored = False
         self.next = 0
@@ -79,22 +79,19 @@ class Stream:
 
     def begins_anew(self, seq: int, rows: Run, row: int, *, is_over: bool) -> bool:
         """Whether a segment is of another connection between the same ports, whose SYN was not captured: it lies where
-        nothing of this one can, and begins with a hello although this direction has begun TLS, or this connection is
-        over.
+        nothing of this one can, and begins as a direction does although this one has begun, or this connection is over.
         """
         if not self.anchored and not self._pending:
             return False
         distance = self._distance(seq)
         if not distance:
             return False
-        from inspector.tls.preamble import find_hello
-
         head = rows.head(row)
-        has_hello = len(head) >= 11 and find_hello(head, at_start=False) == 0
+        has_opening = len(head) >= HEAD_BYTES and self.reader.opens(head, at_start=False)
         if is_over:
-            return has_hello or distance > PLAUSIBLE_TAIL
-        has_begun = not self.anchored or self.reader.mode in (Mode.READING, Mode.LOST)
-        return has_hello and has_begun and distance > PLAUSIBLE_START
+            return has_opening or distance > PLAUSIBLE_TAIL
+        has_begun = not self.anchored or self.reader.has_begun
+        return has_opening and has_begun and distance > PLAUSIBLE_START
 
     def _distance(self, seq: int) -> int:
         """How far a sequence number lies from all that was seen of the stream."""
@@ -130,22 +127,18 @@ class Stream:
 
     def _hold(self, offset: int, piece: bytes, length: int, frame: int, ns: int) -> None:
         """A direction whose start is unknown waits for an earlier segment, unless this one begins with a hello."""
-        from inspector.tls.preamble import find_hello
-
         insort(self._pending, (offset, piece, length, frame, ns))
         first = self._pending[0]
-        if find_hello(first[1], at_start=True) == 0 or len(self._pending) >= bounds.UNANCHORED_SEGMENTS:
+        if self.reader.opens(first[1], at_start=True) or len(self._pending) >= bounds.UNANCHORED_SEGMENTS:
             self.settle()
 
     def settle(self) -> None:
         """Begin at the lowest segment held, whatever it is."""
         if self.anchored or not self._pending:
             return
-        from inspector.tls.preamble import find_hello
-
         first = self._pending[0]
         start = (self._base + first[0]) & 0xFFFFFFFF
-        if find_hello(first[1], at_start=True) != 0:
+        if not self.reader.opens(first[1], at_start=True):
             self.reader.begin_midstream()
         self.anchor(start)
 
@@ -198,7 +191,7 @@ class Stream:
         reader = self.reader
         self.next = offset + length
         self.received += len(piece)
-        if reader.want == NEVER and piece[:1] == HELLO_BYTE:
+        if piece and piece[0] == reader.OPENING and reader.want >= self.next:
             reader.wake(offset)
         while True:
             want = reader.want
@@ -233,7 +226,7 @@ class Stream:
         if end > self.top:
             self.top = end
         self.received += captured
-        if reader.want == NEVER and rows.captured[first] and rows.data[rows.start[first]] == HANDSHAKE:
+        if reader.want >= end and rows.captured[first] and rows.data[rows.start[first]] == reader.OPENING:
             reader.wake(offset)
         if last - first == 1:
             self._single(rows, first, offset, end)
@@ -260,11 +253,11 @@ class Stream:
                 reader.gap(end)
                 return
             at = start + skip
-            if (reader.sealed or rows.data[at] == APPLICATION_DATA) and reader.skip_record(
+            if (reader.sealed or rows.data[at] == reader.SKIPPED) and reader.skip_record(
                 rows.data, at, captured - skip, frame, ns
             ):
                 if rows.extent is not None:
-                    rows.extent[row] = min(skip + PASSED_BYTES, captured)
+                    rows.extent[row] = min(skip + reader.SKIPPED_BYTES, captured)
                 continue
             reader.feed(offset + skip, rows.data[at : start + captured].tobytes(), frame, ns)
             if rows.extent is not None:

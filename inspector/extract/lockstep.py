@@ -22,10 +22,10 @@ import numpy.typing as npt
 
 from inspector import bounds
 from inspector.capture.frames import I64, U8, gather
+from inspector.extract.handshakes import LETTERS
 from inspector.tls.preamble import LATEST_MINOR
 from inspector.tls.records import PASSED_BYTES, SHORTEST_HELLO
 from inspector.tls.types import ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, CLIENT_HELLO, HANDSHAKE, SERVER_HELLO
-from inspector.tracking.reading import LETTERS
 
 Rows = npt.NDArray[np.bool_]
 

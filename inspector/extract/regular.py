@@ -22,14 +22,15 @@ import numpy.typing as npt
 
 from inspector import bounds
 from inspector.capture.frames import I64, U8
+from inspector.extract.connection import AlertNote, new_connection
+from inspector.extract.handshakes import SPEAKING
+from inspector.extract.lockstep import MESSAGE_HEADER, Line, Messages, RecordColumns, Rows
+from inspector.extract.store import Store
 from inspector.facts import EVENT_BYTES, LETTER_AT
 from inspector.tls.history import Letter
 from inspector.tls.records import Mode
 from inspector.tls.types import ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, CLIENT_HELLO, HANDSHAKE, SERVER_HELLO
-from inspector.tracking.connections import AlertNote, Store
-from inspector.tracking.reading import SPEAKING
 from inspector.wire.flow import Ending, Flow
-from inspector.wire.lockstep import MESSAGE_HEADER, Line, Messages, RecordColumns, Rows
 from inspector.wire.runs import Grouped
 from inspector.wire.segments import ACK, FIN, RST, SYN
 
@@ -53,8 +54,9 @@ class Regular:
     Rows are segments of these flows, in the order of ``Grouped``; directions have the number ``2 * flow + lane``.
     """
 
-    def __init__(self, grouped: Grouped, chosen: I64) -> None:
+    def __init__(self, grouped: Grouped, chosen: I64, store: Store) -> None:
         """``chosen``: flows whose first segment is a SYN without ACK, and that are not open yet; of one capture."""
+        self._store = store
         count = len(chosen)
         self.chosen = chosen
         self.odd: Rows = np.zeros(count, np.bool_)
@@ -353,13 +355,13 @@ class Regular:
         )
         self._flows = list(zip(*(column.tolist() for column in flows), strict=True))
 
-    def flow(self, index: int, store: Store) -> Flow | None:
+    def flow(self, index: int) -> Flow | None:
         """One of them as it stands at the end of the batch; None where its messages show that it is not regular after
         all.
         """
         low, high, opener, ns, frame, last_ns, last_frame, rtt, closed, disorderly, latest = self._flows[index]
-        flow = Flow((low, high), store, ns, frame)
-        connection = flow.connection
+        connection = new_connection(self._store)
+        flow = Flow((low, high), connection, ns, frame)
         connection.client_lane = opener
         first, end = self._event_bounds[index], self._event_bounds[index + 1]
         events = bytearray(self._events[first * EVENT_BYTES : end * EVENT_BYTES])
@@ -400,11 +402,11 @@ class Regular:
             stream = flow.streams[lane]
             stream.stand(isn + 1 & 0xFFFFFFFF, length)
             if reads:
-                if stream.reader.is_tls13:
+                reader = connection.reader(lane)
+                if reader.is_tls13:
                     if sealed == 2:
                         return None
                     sealed = 0
-                reader = stream.reader
                 reader.mode, reader.want, reader.position, reader.sealed, reader.flowing = (
                     Mode.READING,
                     want,

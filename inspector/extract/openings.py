@@ -18,9 +18,10 @@ from typing import NamedTuple
 import numpy as np
 
 from inspector import bounds
+from inspector.extract.greetings import HELLO_KIND, greets
 from inspector.tls.types import SERVER_HELLO
 from inspector.wire.addresses import AddressTable
-from inspector.wire.runs import HELLO_KIND, MIX_HIGH, MIX_LOW, greets
+from inspector.wire.runs import MIX_HIGH, MIX_LOW
 from inspector.wire.segments import ACK, I64, SYN, U64, SegmentBatch
 
 HELLO = 2

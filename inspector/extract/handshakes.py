@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import Protocol
 
+from inspector.extract.store import CertificateStore
 from inspector.facts import HandshakeFacts
 from inspector.tls import messages
 from inspector.tls.history import FULL_FLIGHT, OF_MESSAGES, Letter
@@ -25,14 +25,6 @@ MOST_TICKETS = 16
 LETTERS = {int(kind): letter.byte for kind, letter in OF_MESSAGES.items()}
 """The letters of handshake messages, as packed events hold them."""
 RETRIED = Letter.HELLO_RETRY_REQUEST.byte
-
-
-class CertificateStore(Protocol):
-    """Keeps DER certificates, and lists of the authorities that servers accept, by digest."""
-
-    def chain(self, body: bytes, *, is_tls13: bool = False) -> tuple[bytes, ...]: ...
-
-    def authorities(self, body: bytes, version: int) -> bytes: ...
 
 
 Message = tuple[HandshakeFacts, bool, bytes, Mark, CertificateStore]

@@ -6,50 +6,48 @@ frames aside.
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
-
 from msgspec import Struct
 
 from inspector import bounds
-from inspector.errors.decryption import NotDecrypted
+from inspector.extract.handshakes import (
+    FLIGHT,
+    LETTERS,
+    READERS,
+    RETRIED,
+    SPEAKING,
+    read_beginning,
+    read_offer,
+)
+from inspector.extract.store import RecordDecryptor, Store
 from inspector.facts import (
     C_BEGUN_FLIGHT,
     C_LOST_FLIGHT,
     C_LOST_HELLO,
     CLIENT_BITS,
     EVENT_BYTES,
-    LETTER_AT,
     S_BEGUN_FLIGHT,
     SERVER_BITS,
-    SIDE_AT,
-    AlertFact,
-    AnomalyFact,
     HandshakeFacts,
     Tail,
     decrypted_letter,
     pack_event,
-    pack_events,
-    unpack_events,
 )
 from inspector.tls import messages
-from inspector.tls.handshake import unexpected
+from inspector.tls.anomalies import Anomaly, EventsNotKept, MalformedMessage, MalformedSslv2Hello, MessageTypeUnknown
 from inspector.tls.history import Letter
 from inspector.tls.preamble import preamble_name
 from inspector.tls.reader import Malformed
 from inspector.tls.records import Mark, Mode, RecordReader
-from inspector.tls.registry import cipher_name, message_name
-from inspector.tls.types import ALERT, CHANGE_CIPHER_SPEC, CLIENT_HELLO, FINISHED, SERVER_HELLO, TLS13, HandshakeType
-from inspector.tracking.reading import (
-    FLIGHT,
-    LETTERS,
-    READERS,
-    RETRIED,
-    SPEAKING,
-    CertificateStore,
-    read_beginning,
-    read_offer,
+from inspector.tls.types import (
+    ALERT,
+    CHANGE_CIPHER_SPEC,
+    CLIENT_HELLO,
+    FATAL,
+    FINISHED,
+    SERVER_HELLO,
+    TLS13,
+    HandshakeType,
 )
-from inspector.tracking.rungs import in_order
 from inspector.tracking.sessions import is_tls13
 
 BEGIN: Mark = (0, 0, 0)
@@ -57,6 +55,7 @@ BEGIN: Mark = (0, 0, 0)
 
 
 UNKNOWN = Letter.UNKNOWN_MESSAGE.byte
+SYN_BYTE, FIN_BYTE, RST_BYTE = Letter.SYN.byte, Letter.FIN.byte, Letter.RST.byte
 ALERT_BYTE = Letter.ALERT.byte
 APPLICATION_DATA_BYTE = Letter.APPLICATION_DATA.byte
 CHANGE_CIPHER_SPEC_BYTE = Letter.CHANGE_CIPHER_SPEC.byte
@@ -76,31 +75,6 @@ class AlertNote(Struct, frozen=True, gc=False):
     code: int | None
     mark: Mark
     decrypted: bool = False
-
-
-class RecordDecryptor(Protocol):
-    """Opens encrypted records and tells the connection what is in them."""
-
-    def on_clear_message(self, lane: int, kind: int, body: bytes) -> None: ...
-
-    def record(self, lane: int, kind: int, version: int, body: bytes | None, mark: Mark) -> None: ...
-
-    def broken(self, lane: int) -> None: ...
-
-    def outcome(self) -> tuple[NotDecrypted | Literal[""], tuple[int, int]]: ...
-
-    def close(self) -> None: ...
-
-
-class Store(CertificateStore, Protocol):
-    """Where certificates are kept, and secrets looked for."""
-
-    def certificate(self, digest: bytes) -> bytes | None: ...
-
-    @property
-    def has_secrets(self) -> bool: ...
-
-    def channel(self, connection: ConnectionAssembly) -> RecordDecryptor | None: ...
 
 
 class ConnectionAssembly:
@@ -145,7 +119,7 @@ class ConnectionAssembly:
         self.is_orderly = True
         """Whether the events came in the order of time."""
         self.alerts: list[AlertNote] = []
-        self.anomalies: list[tuple[int, str, str, int, str, int]] = []
+        self.anomalies: list[tuple[int, Anomaly, int, str, int]] = []
         self.preamble = ""
         self._greeted = [False, False]
         """Whether a direction's hello was read."""
@@ -156,6 +130,47 @@ class ConnectionAssembly:
         self._tails: list[tuple[int, Mark, Mark]] = [(0, BEGIN, BEGIN)] * 2
         self._store = store
         self._readers: list[RecordReader] = []
+
+    @property
+    def directions(self) -> list[RecordReader]:
+        """Who reads each direction."""
+        return self._readers
+
+    def reader(self, lane: int) -> RecordReader:
+        """Who reads a direction."""
+        return self._readers[lane]
+
+    def opened(self, lane: int, frame: int, ns: int) -> None:
+        """A SYN."""
+        self.event(lane, SYN_BYTE, 0, (0, frame, ns))
+
+    def closed(self, lane: int, frame: int, ns: int, *, is_reset: bool) -> None:
+        """The first FIN or RST of a direction."""
+        self.event(lane, RST_BYTE if is_reset else FIN_BYTE, 0, (0, frame, ns))
+
+    @property
+    def is_recognised(self) -> bool:
+        """Whether anything of TLS was recognised."""
+        return self.tls
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether neither side can still turn out to speak TLS."""
+        return not self.tls and all(reader.mode is Mode.DONE for reader in self._readers)
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether a side sent a fatal alert."""
+        return any(alert.level == FATAL for alert in self.alerts)
+
+    @property
+    def is_established(self) -> bool:
+        """Whether both sides encrypt."""
+        return all(reader.sealed for reader in self._readers) or self.is_flowing()
+
+    def release(self) -> None:
+        """The readers and the channel hold the connection: leave no cycle behind."""
+        self.attach([])
 
     def attach(self, readers: list[RecordReader]) -> None:
         """The readers whose sink this is. From the first byte on, where there are secrets, encrypted records are handed
@@ -174,9 +189,7 @@ class ConnectionAssembly:
         if len(self.events) >= MOST_EVENT_BYTES:
             if not self.is_full:
                 self.is_full = True
-                self.anomaly(
-                    lane, "bounded", f"more than {bounds.EVENTS} messages and records: later ones are not kept", mark
-                )
+                self.anomaly(lane, EventsNotKept(bounds.EVENTS), mark)
             return
         ns = mark[2]
         self.events += pack_event(ns, mark[1], size, letter, lane)
@@ -243,11 +256,9 @@ class ConnectionAssembly:
                 if kind == SERVER_HELLO:
                     self._server_hello(handshake, lane, letter, mark)
             elif letter == UNKNOWN:
-                self.anomaly(lane, "unknown_message", f"a handshake message of type {kind}", mark, "handshake.msg_type")
+                self.anomaly(lane, MessageTypeUnknown(kind), mark, "handshake.msg_type")
         except Malformed as problem:
-            self.anomaly(
-                lane, "malformed", f"{message_name(kind)}: {problem.text}", mark, problem.path, 9 + problem.offset
-            )
+            self.anomaly(lane, MalformedMessage(kind, problem.mistake), mark, problem.path, 9 + problem.offset)
         return letter
 
     def sslv2_hello(self, lane: int, record: bytes, mark: Mark) -> None:
@@ -256,7 +267,7 @@ class ConnectionAssembly:
         try:
             self._client_hello(self.handshake, lane, messages.sslv2_client_hello(record), mark)
         except Malformed as problem:
-            self.anomaly(lane, "malformed", f"SSLv2 ClientHello: {problem.text}", mark, problem.path)
+            self.anomaly(lane, MalformedSslv2Hello(problem.mistake), mark, problem.path)
         self.event(lane, CLIENT_HELLO_BYTE, len(record), mark)
 
     def _client_hello(self, handshake: HandshakeFacts, lane: int, hello: messages.ClientHello, mark: Mark) -> None:
@@ -267,8 +278,8 @@ class ConnectionAssembly:
         if handshake is self.handshake:
             self.client_lane = lane
         if hello.shape.problem:
-            text, offset, path = hello.shape.problem
-            self.anomaly(lane, "malformed", f"ClientHello: {text}", mark, path, 9 + offset)
+            mistake, offset, path = hello.shape.problem
+            self.anomaly(lane, MalformedMessage(CLIENT_HELLO, mistake), mark, path, 9 + offset)
 
     def _server_hello(self, handshake: HandshakeFacts, lane: int, letter: bytes, mark: Mark) -> None:
         """What a ServerHello means for the connection."""
@@ -279,8 +290,8 @@ class ConnectionAssembly:
         if handshake.answer.version >= TLS13 or letter == RETRIED:
             self._readers[lane].is_tls13 = True
         if handshake.answer.problem and handshake.answer_frame == mark[1]:
-            text, offset, path = handshake.answer.problem
-            self.anomaly(lane, "malformed", f"ServerHello: {text}", mark, path, 9 + offset)
+            mistake, offset, path = handshake.answer.problem
+            self.anomaly(lane, MalformedMessage(SERVER_HELLO, mistake), mark, path, 9 + offset)
 
     def change_cipher_spec(self, lane: int, mark: Mark) -> None:
         """A ChangeCipherSpec in clear."""
@@ -317,10 +328,10 @@ class ConnectionAssembly:
         self._sizes[lane] += length
         self._tails[lane] = (length, mark, self._tails[lane][1])
 
-    def anomaly(self, lane: int, kind: str, text: str, mark: Mark, path: str = "", offset: int = 0) -> None:
+    def anomaly(self, lane: int, what: Anomaly, mark: Mark, path: str = "", offset: int = 0) -> None:
         """Something that does not follow the protocol. ``offset``: from the start of the record."""
         if len(self.anomalies) < bounds.ANOMALIES:
-            self.anomalies.append((lane, kind, text, self._readers[lane].position + offset, path, mark[1]))
+            self.anomalies.append((lane, what, self._readers[lane].position + offset, path, mark[1]))
 
     def protected(self, lane: int, content_type: int, version: int, body: bytes | None, mark: Mark) -> None:
         """An encrypted record that may be opened."""
@@ -395,60 +406,12 @@ class ConnectionAssembly:
         tail = Tail(size, ns, frame, previous_ns) if frame and is_tls13(self.handshake) else None
         return self._applications[lane], self._sizes[lane], tail
 
-    def alert_facts(self, client: int) -> tuple[AlertFact, ...]:
-        """All alerts by time."""
-        if not self.alerts:
-            return ()
-        facts_of_alerts: list[AlertFact] = []
-        for alert in self.alerts:
-            level, code = alert.level, alert.code
-            if (
-                level is not None and level <= 0 and not alert.decrypted
-            ):  # behind a ChangeCipherSpec: readable only where the suite does not encrypt
-                level, code = (-level, code) if -level in (1, 2) and self._is_null() else (None, None)
-            facts_of_alerts.append(
-                AlertFact(alert.lane == client, level, code, alert.mark[1], alert.mark[2], alert.decrypted)
-            )
-        if len(facts_of_alerts) > 1:
-            facts_of_alerts.sort(key=lambda a: (a.ns, a.frame))
-        return tuple(facts_of_alerts)
 
-    def _is_null(self) -> bool:
-        """Whether the cipher suite does not encrypt."""
-        answer = self.handshake.answer
-        return answer is not None and "_WITH_NULL_" in cipher_name(answer.cipher_suite)
-
-    def anomaly_facts(self, client: int, events: bytes) -> tuple[AnomalyFact, ...]:
-        """All anomalies, the client's first; also messages out of their order."""
-        order = out_of_order(events)
-        if not self.anomalies and not order:
-            return ()
-        facts_of_anomalies = [
-            AnomalyFact(kind, text, lane == client, offset, path, frame)
-            for lane, kind, text, offset, path, frame in self.anomalies
-        ]
-        facts_of_anomalies.sort(key=lambda a: (not a.from_client, a.offset))
-        return (*facts_of_anomalies, *order)
-
-    def event_facts(self, client: int) -> bytes:
-        """All rungs by time; within a frame the order of the bytes is kept."""
-        events = (
-            bytearray(self.events) if self.is_orderly else bytearray(pack_events(in_order(unpack_events(self.events))))
-        )
-        if client == 0:  # the lane becomes "from the client"
-            events[SIDE_AT::EVENT_BYTES] = events[SIDE_AT::EVENT_BYTES].translate(FLIP)
-        return bytes(events)
-
-
-def out_of_order(events: bytes) -> list[AnomalyFact]:
-    """Messages that come out of their order."""
-    order = unexpected(events[LETTER_AT::EVENT_BYTES], events[SIDE_AT::EVENT_BYTES])
-    listed = unpack_events(events) if order else []
-    return [
-        AnomalyFact("unexpected_message", text, listed[i].from_client, 0, "handshake", listed[i].frame)
-        for i, text in order[: bounds.ANOMALIES]
-    ]
-
-
-FLIP = bytes([1, 0, *range(2, 256)])
 MOST_EVENT_BYTES = bounds.EVENTS * EVENT_BYTES
+
+
+def new_connection(store: Store) -> ConnectionAssembly:
+    """A connection with a reader of each direction."""
+    connection = ConnectionAssembly(store)
+    connection.attach([RecordReader(0, connection), RecordReader(1, connection)])
+    return connection

@@ -1,0 +1,10 @@
+"""Frame references: one integer for a frame of a story, ``capture << 40 | frame number``; 0 means none."""
+
+from __future__ import annotations
+
+FRAME_BITS = 40
+
+
+def frame_reference(capture: int, number: int) -> int:
+    """One integer for a frame of a story."""
+    return capture << FRAME_BITS | number

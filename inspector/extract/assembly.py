@@ -1,0 +1,170 @@
+"""A flow that was followed as facts: what TCP says of it, and what its connection gathered."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from inspector.extract.connection import ConnectionAssembly
+from inspector.facts import (
+    EVENT_BYTES,
+    LETTER_AT,
+    SIDE_AT,
+    AlertFact,
+    AnomalyFact,
+    Close,
+    ConnectionFacts,
+    LaneFacts,
+    OtherFlow,
+    PackedEndpoint,
+    pack_events,
+    seen_bits,
+    unpack_events,
+)
+from inspector.tls.registry import cipher_name
+from inspector.tracking.rungs import in_order, out_of_order
+from inspector.wire.addresses import AddressTable
+from inspector.wire.flow import Ending, Flow, FlowKey
+
+
+class BegunBefore(NamedTuple):
+    """A flow that may be the rest of one from before the first frame. ``result``: the index of its connection in the
+    facts, or what it was without TLS.
+    """
+
+    began: FlowKey
+    first_ns: int
+    result: int | OtherFlow
+
+
+def connection_facts(flow: Flow, connection: ConnectionAssembly, addresses: AddressTable) -> ConnectionFacts:
+    """A flow with TLS. ``connection``: the flow's consumer."""
+    client = flow.client_lane()
+    not_decrypted, opened = connection.channel.outcome() if connection.channel is not None else (None, (0, 0))
+    connection.handshake.missing = connection.missing_bits(client)
+    events = event_facts(connection, client)
+    connection.handshake.messages = seen_bits(events[LETTER_AT::EVENT_BYTES], events[SIDE_AT::EVENT_BYTES])
+    return ConnectionFacts(
+        client=_endpoint(addresses, flow.key[client]),
+        server=_endpoint(addresses, flow.key[1 - client]),
+        initial_sequence=flow.streams[client].initial_sequence(),
+        syn=flow.isns[client] is not None,
+        first_ns=flow.first[0],
+        last_ns=flow.last[0],
+        first_frame=flow.first[1],
+        last_frame=flow.last[1],
+        rtt=flow.rtt,
+        preamble=connection.preamble,
+        handshake=connection.handshake,
+        from_client=_lane_facts(flow, connection, client, opened[client]),
+        from_server=_lane_facts(flow, connection, 1 - client, opened[1 - client]),
+        alerts=alert_facts(connection, client),
+        anomalies=_anomaly_facts(connection, client, events),
+        events=events,
+        renegotiations=tuple(connection.handshakes[1:]),
+        secrets=not_decrypted,
+        spread=flow.spread.places() if flow.spread is not None else (),
+        sightings=flow.spread.sightings() if flow.spread is not None else (),
+    )
+
+
+def other_flow(flow: Flow, addresses: AddressTable) -> OtherFlow:
+    """A flow without TLS."""
+    lane = flow.client_lane()
+    is_silent = None not in flow.isns and not any(stream.received or stream.top for stream in flow.streams)
+    return OtherFlow(
+        _endpoint(addresses, flow.key[1 - lane]), addresses.address(flow.key[lane] >> 16), is_silent, flow.is_unseen
+    )
+
+
+def _endpoint(addresses: AddressTable, end: int) -> PackedEndpoint:
+    return PackedEndpoint(*addresses.endpoint(end))
+
+
+def _close(flow: Flow, lane: int, ending: Ending) -> Close:
+    """What a FIN or RST of one side says of the other side."""
+    stream, fin = flow.streams[1 - lane], flow.fins[1 - lane]
+    if ending.ack is None:
+        return Close(ending.ns, ending.frame)
+    acked = stream.offset(ending.ack) if stream.anchored else -1
+    is_answer = (
+        fin.after == ending.ack
+        if fin is not None
+        else acked == (stream.top if flow.tops is None else flow.tops[1 - lane]) + 1
+    )
+    return Close(ending.ns, ending.frame, acked if 0 <= acked <= stream.top + 1 else -1, is_answer)
+
+
+def _lane_facts(flow: Flow, connection: ConnectionAssembly, lane: int, opened: int) -> LaneFacts:
+    """What one direction says. ``opened``: encrypted records that secrets opened."""
+    stream, fin, rst = flow.streams[lane], flow.fins[lane], flow.resets[lane]
+    reader, missed = connection.reader(lane), stream.top - stream.received
+    records, size, tail = connection.application_facts(lane)
+    return LaneFacts(
+        bytes=stream.received,
+        gap=missed if missed > 0 else 0,
+        fin=None if fin is None else _close(flow, lane, fin),
+        rst=None if rst is None else _close(flow, lane, rst),
+        lost=reader.torn,
+        packets=flow.packets[lane],
+        application_records=records,
+        application_bytes=size,
+        opened=opened,
+        tail=tail,
+        searched=reader.searched,
+        jumped=stream.jumped,
+        sequence=stream.initial_sequence() + 1 & 0xFFFFFFFF if stream.anchored else None,
+        blind=reader.blind,
+    )
+
+
+def alert_facts(connection: ConnectionAssembly, client: int) -> tuple[AlertFact, ...]:
+    """All alerts by time."""
+    if not connection.alerts:
+        return ()
+    facts_of_alerts: list[AlertFact] = []
+    for alert in connection.alerts:
+        level, code = alert.level, alert.code
+        if (
+            level is not None and level <= 0 and not alert.decrypted
+        ):  # behind a ChangeCipherSpec: readable only where the suite does not encrypt
+            level, code = (-level, code) if -level in (1, 2) and _is_null(connection) else (None, None)
+        facts_of_alerts.append(
+            AlertFact(alert.lane == client, level, code, alert.mark[1], alert.mark[2], alert.decrypted)
+        )
+    if len(facts_of_alerts) > 1:
+        facts_of_alerts.sort(key=lambda a: (a.ns, a.frame))
+    return tuple(facts_of_alerts)
+
+
+def _is_null(connection: ConnectionAssembly) -> bool:
+    """Whether the cipher suite does not encrypt."""
+    answer = connection.handshake.answer
+    return answer is not None and "_WITH_NULL_" in cipher_name(answer.cipher_suite)
+
+
+def _anomaly_facts(connection: ConnectionAssembly, client: int, events: bytes) -> tuple[AnomalyFact, ...]:
+    """All anomalies, the client's first; also messages out of their order."""
+    order = out_of_order(events)
+    if not connection.anomalies and not order:
+        return ()
+    facts_of_anomalies = [
+        AnomalyFact(what.kind, what, lane == client, offset, path, frame)
+        for lane, what, offset, path, frame in connection.anomalies
+    ]
+    facts_of_anomalies.sort(key=lambda a: (not a.from_client, a.offset))
+    return (*facts_of_anomalies, *order)
+
+
+def event_facts(connection: ConnectionAssembly, client: int) -> bytes:
+    """All rungs by time; within a frame the order of the bytes is kept."""
+    events = (
+        bytearray(connection.events)
+        if connection.is_orderly
+        else bytearray(pack_events(in_order(unpack_events(connection.events))))
+    )
+    if client == 0:  # the lane becomes "from the client"
+        events[SIDE_AT::EVENT_BYTES] = events[SIDE_AT::EVENT_BYTES].translate(FLIP)
+    return bytes(events)
+
+
+FLIP = bytes([1, 0, *range(2, 256)])

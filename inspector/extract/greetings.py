@@ -1,0 +1,24 @@
+"""Which segments begin as a hello does, by columns."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from inspector.capture.frames import I64, U8
+from inspector.tls.types import CLIENT_HELLO, HANDSHAKE, SERVER_HELLO
+from inspector.wire.segments import Rows
+
+HELLO_KIND = 5
+"""Where in a record the type of its first handshake message stands."""
+
+
+def greets(octets: U8, start: I64, captured: I64) -> Rows:
+    """Which segments begin as a hello does. Each begins a span, so that a hello is noticed where nobody looks any more,
+    behind a preamble of any length.
+    """
+    at = np.minimum(start, max(len(octets) - HELLO_KIND - 1, 0))
+    mask: Rows = (captured > HELLO_KIND) & (octets[at] == HANDSHAKE)
+    some = np.flatnonzero(mask)
+    kind = octets[start[some] + HELLO_KIND]
+    mask[some] = (octets[start[some] + 1] == 3) & ((kind == CLIENT_HELLO) | (kind == SERVER_HELLO))
+    return mask
