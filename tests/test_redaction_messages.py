@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Iterator
+from functools import cache
 from itertools import chain
 
 import pytest
@@ -185,6 +186,40 @@ def test_every_field_of_the_tree_has_a_treatment() -> None:
     assert sorted(stale) == []
     of_extensions = {path.split(".", 2)[2] for path in decided | shown if path.startswith(listed)}
     assert of_extensions == {path.split(".", 2)[2] for path in shown if path.startswith(listed)}
+
+
+@cache
+def captured() -> tuple[bytes, ...]:
+    """Messages in clear of the bundled captures."""
+    found: set[bytes] = set()
+    for path in sorted(find("tls13").parent.glob("*.pcap*")):
+        for observed in judge(extract([str(path)])).case.observed[:6]:
+            raws = raw_messages([str(path)], observed.client_leg)
+            found.update(raw.data for raw in raws if raw.letter == "message" and len(raw.data) >= 4)
+    return tuple(sorted(found))
+
+
+def test_every_field_of_the_captures_has_a_treatment() -> None:
+    assert len({data[0] for data in captured()}) > 5
+    unknown: set[str] = set()
+    for data in captured():
+        root = handshake_tree(data, is_bare=True)
+        for node in root.children[2:]:
+            for path, leaf in leaves(node, f"{root.field}.{node.field}"):
+                if leaf.offset + leaf.length > leaf.start and leaf.field not in LEFT_OVER:
+                    unknown |= {path} if TREATMENTS.keys().isdisjoint((path, path.removesuffix(".[]"))) else set()
+    assert sorted(unknown) == []
+
+
+@given(st.data())
+@settings(max_examples=200, deadline=None)
+def test_captured_messages_with_wrong_bytes_keep_their_length(draw: st.DataObject) -> None:
+    data = bytearray(draw.draw(st.sampled_from(captured())))
+    for _ in range(draw.draw(st.integers(0, 4))):
+        data[draw.draw(st.integers(0, len(data) - 1))] = draw.draw(st.integers(0, 255))
+    new = Redactor(Disguise(KEY)).message(bytes(data))
+    assert len(new) == len(data)
+    assert new[:4] == data[:4]
 
 
 def test_every_name_in_the_tree_is_shown_here() -> None:
