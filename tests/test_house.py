@@ -35,7 +35,7 @@ LAYERS: dict[str, set[str]] = {
     "findings": {"bounds", "document", "errors", "facts", "logs", "text", "tls", "tracking"},
     "packets": {"bounds", "capture", "errors", "extract", "facts", "secrets", "tls", "tracking", "wire"},
     "query": {"document", "errors", "facts", "findings", "tls", "tracking"},
-    "redaction": {"errors", "facts", "findings", "logs", "packets", "text", "tls", "wire"},
+    "redaction": {"bounds", "errors", "facts", "findings", "logs", "packets", "text", "tls", "wire"},
     "reports": {"document", "errors", "facts", "findings", "logs", "text", "tls", "tracking"},
     "live": {
         *("capture", "document", "errors", "extract", "facts", "findings", "logs", "packets", "reports", "secrets"),
