@@ -183,7 +183,6 @@ def _handshake(case: Case, observed: Observed, client_leg: ConnectionFacts) -> d
     visibility: Visibility = "clear" if h.offer is not None or h.answer is not None else "lost"
     return _as_handshake(
         h=h,
-        is_inside=False,
         visibility=visibility,
         kind=observed.kind,
         reason=kind_words(observed.reason, h),
@@ -202,20 +201,20 @@ def _jsse(judgement: Judgement, *, is_inside: bool = False) -> doc.Jsse:
 
 def _as_handshake(
     h: HandshakeFacts,
-    is_inside: bool,
     visibility: Visibility,
     kind: Kind | None,
     reason: str,
     declined: bool,
     finished: int,
     jsse: doc.Jsse,
+    inner: doc.Inside | None = None,
 ) -> doc.Handshake:
-    """A handshake that was read."""
+    """A handshake that was read. ``inner``: what is known of it as a renegotiation."""
     offer, answer = h.offer, h.answer
     hellos = _shapes(offer, answer)
     answered = answer is not None and not (h.retried and h.server_random == b"")
     return doc.Handshake(
-        renegotiation=is_inside,
+        renegotiation=inner is not None,
         visibility=visibility,
         kind=kind,
         reason=reason,
@@ -246,6 +245,7 @@ def _as_handshake(
         ),
         jsse=jsse,
         authorities=_hex(h.authorities) if h.authorities else None,
+        inside=inner,
     )
 
 
@@ -298,7 +298,7 @@ def renegotiation(case: Case, observed: Observed, client_leg: ConnectionFacts, n
         )
         handshake = _as_handshake(
             h=h,
-            is_inside=True,
+            inner=inner,
             visibility="decrypted",
             kind=attempt.kind,
             reason=kind_words(attempt.reason, h) if attempt.reason is not None else "",
@@ -309,7 +309,7 @@ def renegotiation(case: Case, observed: Observed, client_leg: ConnectionFacts, n
     else:
         handshake = _as_handshake(
             h=NOT_READ,
-            is_inside=True,
+            inner=inner,
             visibility="encrypted",
             kind=None,
             reason=f"encrypted; {ended(attempt)}",
@@ -321,7 +321,6 @@ def renegotiation(case: Case, observed: Observed, client_leg: ConnectionFacts, n
         handshake.version = version_name(answer.version) if answer is not None else None
         handshake.frames.client_hello = frame(attempt.hello.frame) if attempt.hello is not None else None
         handshake.frames.server_hello = frame(attempt.flight[0].frame) if attempt.flight else None
-    handshake.inside = inner
     return handshake
 
 
