@@ -54,7 +54,7 @@ def raw_messages(
     """
     story = story_again(paths, late)
     engine = Engine()
-    gathered: _Gathered | None = None
+    assembly: _MessageAssembly | None = None
     streams: tuple[Stream, ...] = ()
     decoder = SegmentDecoder()
     client = end_number(decoder, connection.client)
@@ -62,9 +62,9 @@ def raw_messages(
     for batch, segments in frames_of(story.batches(), [flow_of(connection)], is_stopped, decoder):
         supply = supplied(story, secret_inputs, supply)
         engine.secrets = supply.channels if supply else None
-        if gathered is None:  # not before the capture's own secrets are known
-            gathered = _Gathered(engine)
-            streams = (Stream(gathered.readers[0]), Stream(gathered.readers[1]))
+        if assembly is None:  # not before the capture's own secrets are known
+            assembly = _MessageAssembly(engine)
+            streams = (Stream(assembly.readers[0]), Stream(assembly.readers[1]))
         base = batch.capture << FRAME_BITS
         for row in range(len(segments)):
             stream, seq = streams[int(segments.source[row]) != client], int(segments.seq[row])
@@ -84,14 +84,14 @@ def raw_messages(
                 )
     for stream in streams:
         stream.finish()
-    if gathered is None:
+    if assembly is None:
         return []
-    if gathered.channel is not None:
-        gathered.channel.outcome()
-    return sorted(gathered.messages, key=lambda m: (m.ns, m.frame))
+    if assembly.channel is not None:
+        assembly.channel.outcome()
+    return sorted(assembly.messages, key=lambda m: (m.ns, m.frame))
 
 
-class _Gathered(ConnectionAssembly):
+class _MessageAssembly(ConnectionAssembly):
     """Keeps every message, with what a connection does with it. Lane 0 is the client's."""
 
     __slots__ = ("messages", "readers")
