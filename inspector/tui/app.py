@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import work
-from textual.app import SystemCommand
+from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.filter import LineFilter
 from textual.screen import Screen
-from textual.theme import Theme
 
 from inspector.errors import InspectorError
 from inspector.findings.case import Options
@@ -21,7 +20,7 @@ from inspector.packets.messages import RawMessage
 from inspector.settings import Settings
 from inspector.text.safe import path_text, safe_text
 from inspector.tls.tree import flattened
-from inspector.tui import AREAS, bindings, clipboard, output_filter as output_filter, places, recent
+from inspector.tui import AREAS, bindings, clipboard, output_filter as output_filter, palette, places, recent
 from inspector.tui.app_state import AppState, Picked, View
 from inspector.tui.certificates import CertificatesScreen
 from inspector.tui.connections import COLUMNS, ConnectionsScreen
@@ -29,7 +28,7 @@ from inspector.tui.dialogs.ask import Ask, Paths
 from inspector.tui.dialogs.filter import FilterDialog
 from inspector.tui.dialogs.keys import KeysDialog, listed
 from inspector.tui.difference import DifferenceScreen
-from inspector.tui.exporting import Exporting
+from inspector.tui.exporting import Exporter
 from inspector.tui.finding_rows import found_of
 from inspector.tui.incidents import IncidentsScreen, open_found
 from inspector.tui.loading import Loading
@@ -40,6 +39,7 @@ from inspector.tui.page import Area, AreaBar, Page
 from inspector.tui.services import ServicesScreen
 from inspector.tui.sessions import SessionsScreen
 from inspector.tui.shell import Target
+from inspector.tui.themes import HIGH_CONTRAST
 from inspector.tui.waiting import LoadingScreen
 
 if TYPE_CHECKING:
@@ -54,28 +54,9 @@ SCREENS: dict[str, type[Area]] = {
     "certificates": CertificatesScreen,
     "incidents": IncidentsScreen,
 }
-HIGH_CONTRAST = Theme(
-    "high-contrast",
-    primary="#ffffff",
-    secondary="#ffff00",
-    warning="#ffff00",
-    error="#ff8080",
-    success="#80ff80",
-    accent="#00ffff",
-    foreground="#ffffff",
-    background="#000000",
-    surface="#000000",
-    panel="#202020",
-    variables={
-        "text-muted": "#e0e0e0",
-        "block-cursor-background": "#ffffff",
-        "block-cursor-foreground": "#000000",
-        "block-cursor-blurred-background": "#404040",
-    },
-)
 
 
-class InspectorApp(Exporting):
+class InspectorApp(App[int]):
     """Captures as a story. Returns the exit status."""
 
     CSS = Path(__file__).with_name("app.tcss").read_text(encoding="utf-8")
@@ -146,6 +127,7 @@ class InspectorApp(Exporting):
         self.state = AppState(list(paths), chosen_settings, view or View())
         self.state.secret_inputs = secret_inputs
         self.state.recent = recent.load()
+        self._exporter = Exporter(self, self.state)
         self._frozen = False
         self._shown = 0
         self._knocked = 0
@@ -337,6 +319,14 @@ class InspectorApp(Exporting):
 
         self.push_screen(Ask("Go to", "frame 470   17:28:21.6   or the beginning of a connection's id", problem), go)
 
+    def action_export(self) -> None:
+        """Write something of it to a file."""
+        self._exporter.export()
+
+    def save_connections(self, indexes: list[int]) -> None:
+        """Ask for a path and write the packets of some connections there."""
+        self._exporter.save_connections(indexes)
+
     def action_copy(self) -> None:
         """What the screen is about, to the clipboard."""
         if isinstance(self.screen, Page):
@@ -414,12 +404,12 @@ class InspectorApp(Exporting):
         try:
             messages = of_rung(self.state.messages(target.connection), target.rung.events)
         except (OSError, InspectorError) as error:
-            self.call_from_thread(self._notify_result, str(error), True)
+            self.call_from_thread(self._exporter.notify_result, str(error), True)
             return
         if messages:
             self.call_from_thread(self.picked, f"{messages[0].tree.name}, frame {target.rung.frame}", messages[0])
         else:
-            self.call_from_thread(self._notify_result, "There is no message to pick here.", False)
+            self.call_from_thread(self._exporter.notify_result, "There is no message to pick here.", False)
 
     def open_message(self, targets: list[Target], index: int) -> None:
         """Decode the messages of a rung, one of those on the page."""
@@ -443,25 +433,7 @@ class InspectorApp(Exporting):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """What a key reaches, the palette reaches by name."""
-        for active in screen.active_bindings.values():
-            binding = active.binding
-            if (
-                binding.id is not None
-                and active.enabled
-                and not binding.action.startswith(("move", "page", "edge", "step(-1", "leap"))
-            ):
-                yield SystemCommand(
-                    binding.description,
-                    f"{binding.tooltip}  [{binding.key_display or binding.key}]",
-                    self._runner(active.node, binding.action),
-                )
-        yield SystemCommand("Theme", "Change the colours", self.action_change_theme)
-
-    def _runner(self, node: object, action: str) -> Callable[[], object]:
-        async def run() -> None:
-            await self.run_action(action, default_namespace=node)  # type: ignore[arg-type]
-
-        return run
+        return palette.commands(self, screen)
 
     async def action_quit(self) -> None:
         """Leave at once, whatever is going on."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from textual import work
 from textual.app import App
 
 from inspector.errors import InspectorError
@@ -33,12 +32,15 @@ EXPORTS = [
 SUFFIXES = {"text": "txt", "screen": "txt"}
 
 
-class Exporting(App[int]):
-    """What the app can write. ``state`` holds what there is to write."""
+class Exporter:
+    """What the app can write. Asks what and where to on the app's screens; writes in threads of the app's."""
 
-    state: AppState
+    def __init__(self, app: App[int], state: AppState) -> None:
+        """``state``: what there is to write."""
+        self._app = app
+        self._state = state
 
-    def action_export(self) -> None:
+    def export(self) -> None:
         """Ask what, then where to."""
 
         def chosen(form: str | None) -> None:
@@ -47,25 +49,31 @@ class Exporting(App[int]):
             elif form in ("report", "redacted"):
                 self._ask_folder(form == "redacted")
             elif form is not None:
-                text = self.screen.to_copy()[1] if form == "screen" and isinstance(self.screen, Page) else ""
-                self._ask_path(f"inspector.{SUFFIXES.get(form, form)}", lambda path: self._write(path, form, text))
+                text = self._app.screen.to_copy()[1] if form == "screen" and isinstance(self._app.screen, Page) else ""
+                self._ask_path(
+                    f"inspector.{SUFFIXES.get(form, form)}",
+                    lambda path: self._in_thread(lambda: self._write(path, form, text)),
+                )
 
-        self.push_screen(Choice("Export", EXPORTS), chosen)
+        self._app.push_screen(Choice("Export", EXPORTS), chosen)
+
+    def _in_thread(self, write: Callable[[], None]) -> None:
+        self._app.run_worker(write, thread=True, exit_on_error=False, group="files")
 
     def _in_hand(self) -> list[int]:
-        base = self.screen_stack[0]
-        return base.marked() if isinstance(base, ConnectionsScreen) else sorted(self.state.marks.values())
+        base = self._app.screen_stack[0]
+        return base.marked() if isinstance(base, ConnectionsScreen) else sorted(self._state.marks.values())
 
     def save_connections(self, indexes: list[int]) -> None:
         """Ask for a path and write the packets of some connections there."""
         if not indexes:
-            self.notify("Mark connections with Space first.")
+            self._app.notify("Mark connections with Space first.")
             return
-        self._ask_path("marked.pcapng", lambda path: self._save(path, indexes))
+        self._ask_path("marked.pcapng", lambda path: self._in_thread(lambda: self._save(path, indexes)))
 
     def _ask_folder(self, is_redacted: bool) -> None:
         """Where the report goes; about the incident that is on the screen, else about all."""
-        row = self.screen.row if isinstance(self.screen, ExplanationScreen) else None
+        row = self._app.screen.row if isinstance(self._app.screen, ExplanationScreen) else None
         incident = row.incident.id if row is not None and row.incident is not None else ""
 
         def problem(text: str) -> str | None:
@@ -78,14 +86,13 @@ class Exporting(App[int]):
 
         def answered(text: str | None) -> None:
             if text:
-                self._report(Path(text).expanduser(), incident, is_redacted)
+                self._in_thread(lambda: self._report(Path(text).expanduser(), incident, is_redacted))
 
         what = "Report on this incident into" if incident else "Report into"
-        self.push_screen(
+        self._app.push_screen(
             Ask(what, "a new or empty folder; tab completes", problem, "inspector-report", Paths()), answered
         )
 
-    @work(thread=True, exit_on_error=False, group="files")
     def _report(self, path: Path, incident: str, is_redacted: bool) -> None:
         from inspector.bundle.scope import ScopeRequest  # what a report takes is loaded when one is written
         from inspector.bundle.writing import BundleRequest, write_bundle
@@ -94,19 +101,19 @@ class Exporting(App[int]):
         try:
             key, key_path, is_new = keys.load() if is_redacted else (None, None, False)
             bundle = write_bundle(
-                self.state.now,
+                self._state.now,
                 str(path),
-                BundleRequest(self.state.paths, ScopeRequest(incident), ["inspector", *self.state.paths], key),
+                BundleRequest(self._state.paths, ScopeRequest(incident), ["inspector", *self._state.paths], key),
             )
         except (OSError, InspectorError) as error:
-            self.call_from_thread(self._notify_result, str(error), True)
+            self._app.call_from_thread(self.notify_result, str(error), True)
             return
         report = f"Wrote {path_text(str(path))}: {bundle.incidents} incidents, {bundle.frames:,} frames of evidence."
         more = [
             *bundle.notes,
             *([f"A new redaction key lies in {path_text(str(key_path))}: keep it to yourself."] if is_new else []),
         ]
-        self.call_from_thread(self._notify_result, " ".join([report, *more]), False)
+        self._app.call_from_thread(self.notify_result, " ".join([report, *more]), False)
 
     def _ask_path(self, name: str, then: Callable[[Path], object]) -> None:
         asked_paths: list[str] = []
@@ -124,13 +131,12 @@ class Exporting(App[int]):
             if text:
                 then(Path(text).expanduser())
 
-        self.push_screen(Ask("Write to", "a path; tab completes", problem, name, Paths()), answered)
+        self._app.push_screen(Ask("Write to", "a path; tab completes", problem, name, Paths()), answered)
 
-    @work(thread=True, exit_on_error=False, group="files")
     def _write(self, path: Path, form: str, text: str) -> None:
         wanted = (
-            matching(compile_filter(self.state.view.filter), self.state.now)
-            if form == "csv" and self.state.view.filter
+            matching(compile_filter(self._state.view.filter), self._state.now)
+            if form == "csv" and self._state.view.filter
             else None
         )
         try:
@@ -138,39 +144,39 @@ class Exporting(App[int]):
                 if form == "screen":
                     out.write(text.encode("utf-8", "backslashreplace"))
                 else:
-                    write(self.state.now, form, wanted, out)
+                    write(self._state.now, form, wanted, out)
         except OSError as error:
-            self.call_from_thread(self._notify_result, f"{path_text(str(path))}: {error.strerror or error}", True)
+            self._app.call_from_thread(self.notify_result, f"{path_text(str(path))}: {error.strerror or error}", True)
         else:
-            self.call_from_thread(self._notify_result, f"Wrote {path_text(str(path))}.", False)
+            self._app.call_from_thread(self.notify_result, f"Wrote {path_text(str(path))}.", False)
 
-    @work(thread=True, exit_on_error=False, group="files")
     def _save(self, path: Path, indexes: list[int]) -> None:
         comments = {
             leg.first_frame: f"inspector: connection {observed.id}, {observed.outcome}"
             for i in indexes
-            for observed in (self.state.now.case.observed[i],)
+            for observed in (self._state.now.case.observed[i],)
             for leg in (observed.client_leg, *observed.legs)
         }
         try:
             with open(path, "wb") as out:
                 count = save(
-                    self.state.paths,
-                    self.state.flows(indexes),
+                    self._state.paths,
+                    self._state.flows(indexes),
                     out,
                     comments,
-                    clocks_late(self.state.now.case.facts.captures),
+                    clocks_late(self._state.now.case.facts.captures),
                 )
         except (OSError, InspectorError) as error:
-            self.call_from_thread(
-                self._notify_result, f"{path_text(str(path))}: {getattr(error, 'strerror', None) or error}", True
+            self._app.call_from_thread(
+                self.notify_result, f"{path_text(str(path))}: {getattr(error, 'strerror', None) or error}", True
             )
         else:
-            self.call_from_thread(
-                self._notify_result,
+            self._app.call_from_thread(
+                self.notify_result,
                 f"Wrote {count:,} frames of {len(indexes)} connections to {path_text(str(path))}.",
                 False,
             )
 
-    def _notify_result(self, text: str, is_bad: bool) -> None:
-        self.notify(safe_text(text, 500), severity="error" if is_bad else "information", markup=False)
+    def notify_result(self, text: str, is_bad: bool) -> None:
+        """Tell the person what became of it."""
+        self._app.notify(safe_text(text, 500), severity="error" if is_bad else "information", markup=False)
