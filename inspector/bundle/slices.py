@@ -13,10 +13,11 @@ from inspector.bundle.scope import Scope
 from inspector.document import Finding
 from inspector.document.rules import Rule
 from inspector.facts import Facts
-from inspector.findings.case import Case, Options, goes_on
+from inspector.findings.case import Case, Options
 from inspector.findings.change import ABORT
 from inspector.findings.giving_up import client_code, slow_close
 from inspector.findings.judge import Analysis, judge
+from inspector.findings.judgement import goes_on
 from inspector.logs.entries import LogFacts
 from inspector.tracking.observed import Observed
 

@@ -7,9 +7,10 @@ from typing import Literal, NamedTuple
 
 from inspector import bounds, document as doc, facts
 from inspector.facts import EVENT_BYTES, LETTER_AT, AlertFact, ConnectionFacts, HandshakeFacts
-from inspector.findings.case import Case, Judgement, frame, frames
+from inspector.findings.case import Case, frame, frames
 from inspector.findings.from_logs import lines_of
 from inspector.findings.inside import ended, studied
+from inspector.findings.judgement import Judgement
 from inspector.findings.reasons import kind_words, rule_words
 from inspector.findings.wording import worded
 from inspector.text.times import rfc3339

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from inspector.facts import HandshakeFacts
-from inspector.findings.case import Case, Judgement
+from inspector.findings.case import Case
 from inspector.findings.jsse import Decision, Offer, RuleReason, decide
+from inspector.findings.judgement import Judgement
 from inspector.findings.reasons import flight_words
 from inspector.tracking.flights import FlightPart, Measure, compare, first_flight
 from inspector.tracking.observed import Observed
@@ -85,7 +86,6 @@ def _judged(
     answer = handshake.answer
     decision = decide(
         Offer(
-            is_tls13=False,
             offered=True,
             resumed=attempt.kind != "full",
             extended_master_secret=answer is not None and answer.extended_master_secret,
