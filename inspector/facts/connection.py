@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from inspector.capture.references import FrameRange
 from inspector.errors.decryption import NotDecrypted
 from inspector.facts.events import Event, unpack_events
 from inspector.facts.flows import PackedEndpoint
@@ -130,7 +131,7 @@ class ConnectionFacts(Struct, gc=False, array_like=True):
     for, else why they opened not all, or ``""``; any other text comes from a journal of an earlier version.
 
     ``spread``: where its frames lie in more than one capture, the first and last of them in each. ``sightings``: first
-    and last frame of each further place where the same packets were captured once more.
+    and last frame wherever the same packets were captured once more.
     """
 
     client: PackedEndpoint
@@ -151,11 +152,11 @@ class ConnectionFacts(Struct, gc=False, array_like=True):
     events: bytes
     renegotiations: tuple[HandshakeFacts, ...] = ()
     secrets: NotDecrypted | str | None = None
-    spread: tuple[tuple[int, int], ...] = ()
-    sightings: tuple[tuple[int, int], ...] = ()
+    spread: tuple[FrameRange, ...] = ()
+    sightings: tuple[FrameRange, ...] = ()
 
     @property
-    def places(self) -> tuple[tuple[int, int], ...]:
+    def frame_ranges(self) -> tuple[FrameRange, ...]:
         """First and last frame of it in each capture that holds any."""
         return self.spread or ((min(self.first_frame, self.last_frame), max(self.first_frame, self.last_frame)),)
 

@@ -16,7 +16,7 @@ from inspector.capture.files import Story
 from inspector.capture.frames import FrameBatch
 from inspector.capture.writer import PcapngWriter
 from inspector.errors import UnreadableError
-from inspector.facts import FRAME_BITS, CaptureFacts, ConnectionFacts, PackedEndpoint
+from inspector.facts import FRAME_BITS, CaptureFacts, ConnectionFacts, FrameRange, PackedEndpoint
 from inspector.wire.segments import SegmentBatch, SegmentDecoder
 
 
@@ -24,16 +24,16 @@ class FlowFrames(NamedTuple):
     """Which frames: those between two endpoints from one frame reference to another, in each capture that holds any."""
 
     ends: tuple[PackedEndpoint, PackedEndpoint]
-    places: tuple[tuple[int, int], ...]
+    frame_ranges: tuple[FrameRange, ...]
 
     def holds(self, reference: int) -> bool:
         """Whether a frame between the endpoints is one of them."""
-        return any(first <= reference <= last for first, last in self.places)
+        return any(first <= reference <= last for first, last in self.frame_ranges)
 
 
 def flow_of(connection: ConnectionFacts) -> FlowFrames:
     """All frames of a connection, or of one leg of it."""
-    return FlowFrames((connection.client, connection.server), connection.places)
+    return FlowFrames((connection.client, connection.server), connection.frame_ranges)
 
 
 def frames(
@@ -83,7 +83,10 @@ def frames_of(
     if not wanted:
         return
     decoder = decoder or SegmentDecoder()
-    low, high = min(first for f in wanted for first, _ in f.places), max(last for f in wanted for _, last in f.places)
+    low, high = (
+        min(first for f in wanted for first, _ in f.frame_ranges),
+        max(last for f in wanted for _, last in f.frame_ranges),
+    )
     keys: dict[frozenset[int], list[FlowFrames]] = {}
     for flow in wanted:
         key = frozenset(end_number(decoder, end) for end in flow.ends)
