@@ -24,7 +24,7 @@ class Renegotiation(Struct, gc=False):
 
     *declined*: asked for or offered, and not entered; *aborted*: broken off after the server's flight began; ``by``:
     who did; ``ended``: the alert or close.
-    ``handshake_index``: its place among the decrypted handshakes, or -1; for those ``kind``, ``reason`` and ``entry``
+    ``handshake_index``: its index among the decrypted handshakes, or -1; for those ``kind``, ``reason`` and ``entry``
     are as of a connection's own handshake.
     """
 
@@ -52,7 +52,7 @@ class Renegotiation(Struct, gc=False):
 
 
 class _Attempt:
-    """Records of one renegotiation while they are gathered, each with its place in the connection."""
+    """Records of one renegotiation while they are gathered, each with its index in the connection."""
 
     def __init__(self) -> None:
         self.records: list[tuple[int, Event]] = []
