@@ -11,6 +11,7 @@ from inspector.facts.flows import PackedEndpoint
 from inspector.tls.anomalies import Anomaly
 from inspector.tls.history import ENCRYPTED
 from inspector.tls.shapes import AnswerShape, HelloShape
+from inspector.tls.types import TLS13
 
 (C_LOST_HELLO, C_LOST_FLIGHT, C_BEGUN_FLIGHT) = (1, 2, 4)
 (S_LOST_HELLO, S_LOST_FLIGHT, S_BEGUN_FLIGHT) = (256, 512, 1024)
@@ -87,8 +88,13 @@ class HandshakeFacts(Struct, gc=False, array_like=True):
     """The server's stream reaches to here at least where its Certificate ends."""
     missing: int = 0
     """C_LOST_ and S_LOST_ bits: bytes in clear are missing before a side's hello was read, or behind it. _BEGUN_: a
-    message was cut of a flight that
-    only a full handshake has."""
+    message was cut of a flight that only a full handshake has.
+    """
+
+    @property
+    def is_tls13(self) -> bool:
+        """Whether the server chose TLS 1.3; False where its answer is not known."""
+        return self.answer is not None and self.answer.version >= TLS13
 
 
 class Tail(Struct, frozen=True, gc=False, array_like=True):

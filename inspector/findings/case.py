@@ -24,6 +24,7 @@ from inspector.tracking.balancer import Balanced, balanced
 from inspector.tracking.caches import find_caches
 from inspector.tracking.certificates import ParsedCertificate, first_refused, parse
 from inspector.tracking.clients import program
+from inspector.tracking.kinds import KindReason
 from inspector.tracking.observed import BAD_CERTIFICATE, Observed, observe
 from inspector.tracking.services import (
     ClientGroup,
@@ -33,7 +34,7 @@ from inspector.tracking.services import (
     ip_text,
     mark_health_checks,
 )
-from inspector.tracking.sessions import KindReason, Ledger, LedgerSession
+from inspector.tracking.sessions import Ledger, LedgerSession
 from inspector.tracking.sightings import merge_sightings
 
 Program = tuple[int, bytes]

@@ -11,7 +11,6 @@ from inspector.findings.reasons import flight_words
 from inspector.tracking.flights import FlightPart, Measure, compare, first_flight
 from inspector.tracking.observed import Observed
 from inspector.tracking.renegotiation import Renegotiation
-from inspector.tracking.sessions import is_tls13
 
 ENCRYPTED = Judgement(Decision("not_applicable", None, RuleReason.ENCRYPTED))
 
@@ -87,7 +86,7 @@ def _decrypted(
     now = handshake.chain[0] if handshake.chain else None
     step = case.step(leaf, now) if leaf is not None and now is not None else None
     judgement = ENCRYPTED
-    if attempt.kind is not None and not is_tls13(handshake):
+    if attempt.kind is not None and not handshake.is_tls13:
         answer = handshake.answer
         decision = decide(
             Offer(
