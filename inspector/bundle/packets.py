@@ -20,7 +20,6 @@ from inspector.packets.reread import clocks_late, flow_of
 from inspector.redaction.frames import redacted_packets
 from inspector.redaction.messages import Redactor
 from inspector.tracking.observed import Observed
-from inspector.tracking.sessions import is_tls13
 
 BATCH = 4096
 
@@ -39,7 +38,7 @@ def packets(buffer: FrameBuffer, observed: Sequence[Observed], redactor: Redacto
     legs = [leg for s in observed for leg in (s.client_leg, *s.legs)]
     packets_by_frame: dict[int, CutPacket] = {}
     for flow, leg in zip(buffer.flows, legs, strict=True):
-        tls13 = is_tls13(leg.handshake)
+        tls13 = leg.handshake.is_tls13
         if redactor is not None:
             packets_by_frame.update((p.frame, p) for p in redacted_packets(flow, tls13, redactor))
         else:

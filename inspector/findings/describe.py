@@ -17,9 +17,9 @@ from inspector.text.times import rfc3339
 from inspector.tls.history import IN_HISTORY
 from inspector.tls.registry import alert_name, cipher_name, is_grease, version_name
 from inspector.tls.shapes import AnswerShape, HelloShape
+from inspector.tracking.kinds import Kind
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import ip_text
-from inspector.tracking.sessions import Kind
 
 LETTER = [
     [chr(code).lower() if chr(code) in IN_HISTORY else "" for code in range(256)],

@@ -17,7 +17,6 @@ from inspector.tls.history import Letter
 from inspector.tls.messages import with_header
 from inspector.tls.records import Mark, RecordReader
 from inspector.tls.tree import alert_tree, handshake_tree, sslv2_hello_tree
-from inspector.tracking.sessions import is_tls13
 from inspector.wire.segments import SYN, SegmentDecoder
 from inspector.wire.streams import Stream
 
@@ -120,8 +119,8 @@ class _MessageAssembly(ConnectionAssembly):
         """A handshake message in clear."""
         super().message(lane, kind, body, mark)
         data = with_header(kind, body)
-        self._add("message", lane, mark, data, handshake_tree(data, is_tls13=is_tls13(self.handshake)))
-        if is_tls13(self.handshake):
+        self._add("message", lane, mark, data, handshake_tree(data, is_tls13=self.handshake.is_tls13))
+        if self.handshake.is_tls13:
             for reader in self.readers:
                 reader.is_tls13 = True
 
@@ -129,7 +128,7 @@ class _MessageAssembly(ConnectionAssembly):
         """A handshake message that was decrypted."""
         super().unsealed_message(lane, kind, body, mark)
         data = with_header(kind, body)
-        self._add("message", lane, mark, data, handshake_tree(data, is_tls13=is_tls13(self.handshake)), decrypted=True)
+        self._add("message", lane, mark, data, handshake_tree(data, is_tls13=self.handshake.is_tls13), decrypted=True)
 
     def sslv2_hello(self, lane: int, record: bytes, mark: Mark) -> None:
         """A CLIENT-HELLO in SSLv2 framing."""

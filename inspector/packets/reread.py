@@ -33,7 +33,7 @@ class FlowFrames(NamedTuple):
 
 def flow_of(connection: ConnectionFacts) -> FlowFrames:
     """All frames of a connection, or of one leg of it."""
-    return FlowFrames((connection.client, connection.server), connection.places)
+    return FlowFrames((connection.client, connection.server), connection.frame_ranges)
 
 
 def frames(

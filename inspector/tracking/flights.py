@@ -19,7 +19,6 @@ from inspector.tls.registry import cipher_name
 from inspector.tls.shapes import AnswerShape, HelloShape
 from inspector.tls.types import ExtensionType
 from inspector.tracking.renegotiation import Renegotiation
-from inspector.tracking.sessions import is_tls13
 
 Verdict = Literal["changed", "consistent", "unknown"]
 
@@ -114,7 +113,7 @@ def first_flight(client_leg: ConnectionFacts) -> FirstFlight | None:
     """The flight of a connection's first handshake; None where it was not a full one, or is not all there."""
     handshake = client_leg.handshake
     answer = handshake.answer
-    if answer is None or is_tls13(handshake) or client_leg.from_server.lost:
+    if answer is None or handshake.is_tls13 or client_leg.from_server.lost:
         return None
     sizes: dict[str, int] = {}
     key_exchange = 0

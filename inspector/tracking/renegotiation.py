@@ -11,7 +11,8 @@ from msgspec import Struct
 
 from inspector.facts import EVENT_BYTES, LETTER_AT, SIDE_AT, ConnectionFacts, Event, HandshakeFacts, unpack_events
 from inspector.tls.history import ALERTS, CLOSES, Letter
-from inspector.tracking.sessions import NOTHING, Kind, KindReason, LedgerEntry, is_tls13
+from inspector.tracking.kinds import Kind, KindReason
+from inspector.tracking.sessions import NOTHING, LedgerEntry
 
 Side = Literal["client", "server"]
 State = Literal["completed", "declined", "aborted", "open"]
@@ -24,7 +25,7 @@ class Renegotiation(Struct, gc=False):
 
     *declined*: asked for or offered, and not entered; *aborted*: broken off after the server's flight began; ``by``:
     who did; ``ended``: the alert or close.
-    ``handshake_index``: its place among the decrypted handshakes, or -1; for those ``kind``, ``reason`` and ``entry``
+    ``handshake_index``: its index among the decrypted handshakes, or -1; for those ``kind``, ``reason`` and ``entry``
     are as of a connection's own handshake.
     """
 
@@ -52,7 +53,7 @@ class Renegotiation(Struct, gc=False):
 
 
 class _Attempt:
-    """Records of one renegotiation while they are gathered, each with its place in the connection."""
+    """Records of one renegotiation while they are gathered, each with its index in the connection."""
 
     def __init__(self) -> None:
         self.records: list[tuple[int, Event]] = []
@@ -83,7 +84,7 @@ def _repeats(letters: bytes, sides: bytes) -> bool:
 
 def find_renegotiations(client_leg: ConnectionFacts) -> tuple[Renegotiation, ...]:
     """All of a connection, in order."""
-    if client_leg.handshake.answer is None or is_tls13(client_leg.handshake) or not renegotiates(client_leg.events):
+    if client_leg.handshake.answer is None or client_leg.handshake.is_tls13 or not renegotiates(client_leg.events):
         return ()
     events = [event for event in unpack_events(client_leg.events) if not event.decrypted]
     attempts: list[Renegotiation] = []
