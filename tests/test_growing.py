@@ -53,7 +53,7 @@ async def test_a_frozen_view_tells_what_waits(tmp_path: Path) -> None:
         app._read([str(path)])
         for _ in range(200):
             await pilot.pause(0.02)
-            if app._loading.is_done:
+            if app.reading.loading.is_done:
                 break
         await pilot.pause(0.3)
         assert app.screen.query_one(Rows).count == 3
