@@ -20,8 +20,8 @@ from inspector.query.columns import Columns
 from inspector.settings import Settings
 from inspector.tui.app import InspectorApp
 from inspector.tui.connections import ConnectionsScreen
+from inspector.tui.feed import Feed
 from inspector.tui.loading import Loading
-from inspector.tui.reading import Reading
 from tests.conftest import find
 
 
@@ -77,9 +77,9 @@ class Measured(InspectorApp):
         self._notes = notes
         self._modes["connections"] = lambda: Renewed(self.state)
         if analysis is not None:
-            ready = Ready(self.reading.loading, analysis)
+            ready = Ready(self.feed.loading, analysis)
             ready._thread = threading.Thread(target=ready._run, daemon=True)
-            self.reading = Reading(ready)
+            self.feed = Feed(ready)
 
     def note(self, **what: Any) -> None:
         with open(self._notes, "a") as file:
@@ -90,7 +90,7 @@ class Measured(InspectorApp):
         super()._show_newest()
         what = {
             "what": "taken",
-            "whole": self.reading.loading.is_whole,
+            "whole": self.feed.loading.is_whole,
             "columns": self.state.columns is not None,
             "began": began,
         }

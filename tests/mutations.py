@@ -68,7 +68,7 @@ def write(path: Path, frames: Frames) -> None:
 
 
 def drop(dice: random.Random, frames: Frames) -> list[Frames]:
-    """Single frames, or a stretch of them, were not captured."""
+    """Single frames, or a shard of them, were not captured."""
     if dice.random() < 0.5:
         lost = {dice.randrange(len(frames)) for _ in range(dice.choice((1, 1, 2, 5)))}
         return [[f for n, f in enumerate(frames) if n not in lost]]
@@ -265,7 +265,7 @@ def _is_hidden(connection: Connection) -> bool:
 
 @lru_cache(maxsize=64)
 def window(path: Path, number: int) -> tuple[Frames, Document]:
-    """A stretch of a recording with a few connections, and its analysis. ``number``: which one."""
+    """A shard of a recording with a few connections, and its analysis. ``number``: which one."""
     frames = frames_of(path)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "whole.pcap"

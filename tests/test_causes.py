@@ -19,8 +19,9 @@ from inspector.findings.case import Options, build
 from inspector.findings.jsse import Generation, equivalence
 from inspector.findings.prediction import Common, common, extended, repeats
 from inspector.findings.programs import hits
+from inspector.findings.reasons import doubt
 from inspector.findings.remedies import change_remedies, failure_remedies
-from inspector.findings.signs import Abort, Manner, Signs, weigh
+from inspector.findings.signs import Abort, Manner, Sign, Signs, weigh
 from inspector.tls import messages
 from inspector.tracking.certificates import Identity, ParsedCertificate, parse
 from inspector.tracking.clients import program
@@ -67,35 +68,41 @@ SLOW = 499_000_000
 @pytest.mark.parametrize(
     ("change", "signs", "manner", "row", "weight"),
     [
-        ({}, Signs(), Manner(), "rule", "confirmed"),
-        ({}, Signs(accepted=3), Manner(went_on=9), "rule", "confirmed"),
+        ({}, Signs(), Manner(), Sign.RULE, "confirmed"),
+        ({}, Signs(accepted=3), Manner(went_on=9), Sign.RULE, "confirmed"),
         (
             {"is_logged": True, "has_origin": False, "slow_ns": SLOW, "code": None},
             ALIKE,
             Manner(9, 9),
-            "log",
+            Sign.LOG,
             "confirmed",
         ),
-        ({"code": None, "slow_ns": SLOW}, Signs(accepted=3), Manner(went_on=1), "slow and patient", "not"),
-        ({"code": None, "slow_ns": SLOW}, Signs(), Manner(slow_unmarked=1), "slow everywhere", "not"),
-        ({"code": None, "slow_ns": SLOW, "has_origin": False}, Signs(), Manner(went_on=1), "slow and patient", "not"),
-        ({"has_origin": False}, Signs(), Manner(), "origin", "possible"),
-        ({"is_issued": False}, Signs(), Manner(), "issuer", "possible"),
-        ({"differs": False}, Signs(), Manner(), "certificates", "possible"),
-        ({"is_java": False}, Signs(), Manner(), "stack", "possible"),
-        ({"code": None, "slow_ns": SLOW}, Signs(accepted=3), Manner(), "slow", "possible"),
-        ({"went_on_before": True}, Signs(accepted=3), Manner(went_on=2), "one cache", "possible"),
-        ({}, ALIKE, Manner(), "never accepted", "possible"),
-        ({}, Signs(1, 2, {42}), Manner(), "gave up elsewhere", "possible"),
-        ({"code": None}, ALIKE, Manner(), "rule", "confirmed"),
+        ({"code": None, "slow_ns": SLOW}, Signs(accepted=3), Manner(went_on=1), Sign.SLOW_AND_PATIENT, "not"),
+        ({"code": None, "slow_ns": SLOW}, Signs(), Manner(slow_unmarked=1), Sign.SLOW_EVERYWHERE, "not"),
+        (
+            {"code": None, "slow_ns": SLOW, "has_origin": False},
+            Signs(),
+            Manner(went_on=1),
+            Sign.SLOW_AND_PATIENT,
+            "not",
+        ),
+        ({"has_origin": False}, Signs(), Manner(), Sign.ORIGIN, "possible"),
+        ({"is_issued": False}, Signs(), Manner(), Sign.ISSUER, "possible"),
+        ({"differs": False}, Signs(), Manner(), Sign.CERTIFICATES, "possible"),
+        ({"is_java": False}, Signs(), Manner(), Sign.STACK, "possible"),
+        ({"code": None, "slow_ns": SLOW}, Signs(accepted=3), Manner(), Sign.SLOW, "possible"),
+        ({"went_on_before": True}, Signs(accepted=3), Manner(went_on=2), Sign.ONE_CACHE, "possible"),
+        ({}, ALIKE, Manner(), Sign.NEVER_ACCEPTED, "possible"),
+        ({}, Signs(1, 2, {42}), Manner(), Sign.GAVE_UP_ELSEWHERE, "possible"),
+        ({"code": None}, ALIKE, Manner(), Sign.RULE, "confirmed"),
     ],
 )
 def test_evidence_is_weighed_by_the_first_row_that_holds(
-    change: dict[str, Any], signs: Signs, manner: Manner, row: str, weight: str
+    change: dict[str, Any], signs: Signs, manner: Manner, row: Sign, weight: str
 ) -> None:
     found = weigh(GIVEN._replace(**change), signs, manner)
     assert (found.row, found.weight) == (row, weight)
-    assert bool(found.reason) == (weight != "confirmed")
+    assert bool(doubt(found)) == (weight != "confirmed")
 
 
 def of(document: Document, rule: str) -> list[Finding]:

@@ -14,7 +14,7 @@ from inspector.capture.files import Story
 from inspector.errors import InspectorError
 from inspector.extract.assembly import alert_facts, event_facts
 from inspector.extract.connection import ConnectionAssembly
-from inspector.extract.stretch import extract_stretch, joined
+from inspector.extract.shard import extract_shard, joined
 from inspector.findings.judge import judge
 from inspector.reports.json_stream import write_json
 from inspector.secrets.lanes import DecryptionClient
@@ -177,7 +177,7 @@ def run(path: Path) -> None:
     with Work() as work:
         try:
             story = Story([str(path)])
-            analysis = judge(joined([extract_stretch(story, 0, float("inf"))], story))
+            analysis = judge(joined([extract_shard(story, 0, float("inf"))], story))
             with Path("/dev/null").open("wb") as out:
                 write_json(analysis, analysis.connections, out)
         except InspectorError as problem:

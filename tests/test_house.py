@@ -35,7 +35,7 @@ LAYERS: dict[str, set[str]] = {
     "findings": {"bounds", "document", "errors", "facts", "logs", "text", "tls", "tracking"},
     "packets": {"bounds", "capture", "errors", "extract", "facts", "secrets", "tls", "tracking", "wire"},
     "query": {"document", "errors", "facts", "findings", "tls", "tracking"},
-    "redaction": {"errors", "facts", "findings", "logs", "packets", "text", "tls", "wire"},
+    "redaction": {"bounds", "errors", "facts", "findings", "logs", "packets", "text", "tls", "wire"},
     "reports": {"document", "errors", "facts", "findings", "logs", "text", "tls", "tracking"},
     "live": {
         *("capture", "document", "errors", "extract", "facts", "findings", "logs", "packets", "reports", "secrets"),
@@ -243,7 +243,7 @@ BANNED: dict[str, str] = {
     "inside": "renegotiations",
     "reach": "extent",
     "laid": "layout",
-    "stretch": "shard",
+    "shard": "shard",
     "desk": "state",
     "door": "output_filter",
     "wish": "scope_request",
@@ -255,7 +255,11 @@ BANNED: dict[str, str] = {
 }
 """Names that say how somebody came by a thing, or are ours alone, and what to say instead (see the glossary)."""
 
-SAID_BY_OTHERS = {"document/connection.py": {"among"}, "document/handshake.py": {"inside"}}
+SAID_BY_OTHERS = {
+    "document/connection.py": {"among"},
+    "document/handshake.py": {"inside"},
+    "findings/describe.py": {"inside"},
+}
 """Fields of the document keep the names that its schema has."""
 
 
@@ -318,11 +322,14 @@ def test_every_dependency_is_explained() -> None:
 
 
 def test_every_rule_and_every_filter_field_is_documented() -> None:
-    from inspector.document.rules import Rule
+    from inspector.document.rules import SEVERITY, Rule
     from inspector.query.fields import FIELDS
 
     rules = (ROOT / "docs" / "reference" / "rules.md").read_text(encoding="utf-8")
     assert re.findall(r"^## ([a-z]+(?:-[a-z]+)*)$", rules, re.MULTILINE) == list(Rule)
+    severities = re.findall(r"^\| \[`([a-z-]+)`\].*\| ([a-z, ]+) \|$", rules, re.MULTILINE)
+    assert [rule for rule, _ in severities] == list(Rule) == list(SEVERITY)
+    assert all(SEVERITY[Rule(rule)] in several.split(", ") for rule, several in severities)
     filters = (ROOT / "docs" / "reference" / "filters.md").read_text(encoding="utf-8")
     for field in FIELDS:
         assert f"`{field.name}`" in filters, field.name

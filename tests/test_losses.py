@@ -20,9 +20,10 @@ from inspector.document import Connection, Document
 from inspector.errors import InspectorError
 from inspector.facts import HandshakeFacts
 from inspector.findings.judge import judge
+from inspector.findings.reasons import kind_words
 from inspector.tls import messages
 from inspector.tls.registry import HELLO_RETRY_RANDOM
-from inspector.tracking.sessions import Kind, Ledger, Unclear, kind_of
+from inspector.tracking.sessions import Kind, KindReason, Ledger, kind_of
 from tests.build import (
     ACK,
     MS,
@@ -82,44 +83,48 @@ def handshake(
 FLIGHT, CHANGED, KEYED = facts.S_CERTIFICATE | facts.S_DONE, facts.S_CHANGE, facts.C_KEY_EXCHANGE
 LOST, BEGUN = facts.S_LOST_FLIGHT, facts.S_BEGUN_FLIGHT
 BEFORE = facts.C_LOST_HELLO | facts.C_LOST_HELLO << 8  # of both sides: the server's bits stand eight higher
-KINDS: list[tuple[str, HandshakeFacts, Kind | Unclear]] = [
+KINDS: list[tuple[str, HandshakeFacts, Kind | KindReason]] = [
     ("nothing offered", handshake(), "full"),
     ("nothing offered, flight lost", handshake(missing=LOST), "full"),
     ("another id, flight lost", handshake(X, Y, missing=LOST), "full"),
-    ("echoed, flight lost", handshake(X, X, missing=LOST), Unclear.CUT_FLIGHT),
-    ("echoed, then lost, then changed", handshake(X, X, messages_read=CHANGED, missing=LOST), Unclear.CUT_FLIGHT),
+    ("echoed, flight lost", handshake(X, X, missing=LOST), KindReason.FLIGHT_CUT),
+    ("echoed, then lost, then changed", handshake(X, X, messages_read=CHANGED, missing=LOST), KindReason.FLIGHT_CUT),
     ("echoed", handshake(X, X), "session_id"),
     ("echoed, changed", handshake(X, X, messages_read=CHANGED, missing=BEFORE), "session_id"),
     ("echoed, yet a certificate", handshake(X, X, messages_read=FLIGHT), "full"),
-    ("ticket, flight lost", handshake(X, b"", ticket=TICKET, missing=LOST), Unclear.CUT_FLIGHT),
+    ("ticket, flight lost", handshake(X, b"", ticket=TICKET, missing=LOST), KindReason.FLIGHT_CUT),
     (
         "ticket, flight lost, changed",
         handshake(X, b"", ticket=TICKET, messages_read=CHANGED, missing=LOST),
-        Unclear.CUT_FLIGHT,
+        KindReason.FLIGHT_CUT,
     ),
-    ("ticket, another id, flight lost", handshake(X, Y, ticket=TICKET, missing=LOST), Unclear.CUT_FLIGHT),
+    ("ticket, another id, flight lost", handshake(X, Y, ticket=TICKET, missing=LOST), KindReason.FLIGHT_CUT),
     ("ticket, flight lost, client keyed", handshake(X, b"", ticket=TICKET, messages_read=KEYED, missing=LOST), "full"),
     ("ticket, certificate cut", handshake(X, b"", ticket=TICKET, missing=LOST | BEGUN), "full"),
-    ("ticket, nothing behind the answer", handshake(b"", b"", ticket=TICKET), Unclear.NO_FLIGHT),
+    ("ticket, nothing behind the answer", handshake(b"", b"", ticket=TICKET), KindReason.NO_FLIGHT),
     ("ticket, changed", handshake(b"", b"", ticket=TICKET, messages_read=CHANGED), "ticket"),
     ("ticket, echoed", handshake(X, X, ticket=TICKET, messages_read=CHANGED), "ticket"),
     ("hello lost, changed", handshake(X, X, messages_read=CHANGED, hello="lost", missing=BEFORE), "resumed"),
     ("hello cut, changed", handshake(X, X, messages_read=CHANGED, hello="cut", missing=BEFORE), "resumed"),
     ("hello lost, certificate", handshake(X, Y, messages_read=FLIGHT, hello="lost", missing=BEFORE), "full"),
     ("hello lost, certificate cut", handshake(X, Y, hello="lost", missing=BEFORE | LOST | BEGUN), "full"),
-    ("hello lost, nothing behind the answer", handshake(X, Y, hello="lost", missing=BEFORE), Unclear.CUT_OFFER),
-    ("hello cut, flight lost", handshake(X, Y, hello="cut", missing=BEFORE | LOST), Unclear.CUT_FLIGHT),
+    (
+        "hello lost, nothing behind the answer",
+        handshake(X, Y, hello="lost", missing=BEFORE),
+        KindReason.CLIENT_HELLO_CUT,
+    ),
+    ("hello cut, flight lost", handshake(X, Y, hello="cut", missing=BEFORE | LOST), KindReason.FLIGHT_CUT),
     ("another id, yet changed at once", handshake(X, Y, messages_read=CHANGED), "resumed"),
-    ("no answer", HandshakeFacts(), Unclear.NO_ANSWER),
+    ("no answer", HandshakeFacts(), KindReason.NO_SERVER_HELLO),
 ]
 
 
 @pytest.mark.parametrize(("name", "given", "expected"), KINDS, ids=[name for name, _, _ in KINDS])
-def test_kinds(name: str, given: HandshakeFacts, expected: Kind | Unclear) -> None:
+def test_kinds(name: str, given: HandshakeFacts, expected: Kind | KindReason) -> None:
     kind, reason = kind_of(given)
     assert (reason if kind is None else kind) == expected
     if given.offer is None or given.offer.partial:
-        assert "no session" not in reason
+        assert reason is not KindReason.NO_SESSION_OFFERED
 
 
 def test_a_retry_alone_tells_no_kind(tmp_path: Path) -> None:
@@ -127,7 +132,10 @@ def test_a_retry_alone_tells_no_kind(tmp_path: Path) -> None:
     flow.client_says(record(22, client_hello(numbered(1), numbered(2), versions=(0x0304,))))
     flow.server_says(record(22, server_hello(HELLO_RETRY_RANDOM, numbered(2), version=0x0304)))
     (c,) = document_of(written(tmp_path, [flow])).connections
-    assert (c.handshakes[0].kind, c.handshakes[0].reason) == (None, Unclear.ONLY_RETRY)
+    assert (c.handshakes[0].kind, c.handshakes[0].reason) == (
+        None,
+        kind_words(KindReason.ONLY_RETRY_REQUEST, HandshakeFacts()),
+    )
 
 
 def test_the_first_origin_of_a_session_is_kept() -> None:
@@ -275,7 +283,7 @@ def test_extensions_that_break_off_are_partial(name: str) -> None:
     answer = messages.server_hello(b"\x03\x03" + numbered(2) + b"\0\xc0\x2b\0" + block).shape
     assert answer.partial == is_partial
     cut_kind = kind_of(HandshakeFacts(offer=hello.shape, answer=answer, messages=facts.S_CHANGE))
-    assert (cut_kind == (None, Unclear.CUT_ANSWER)) == is_partial
+    assert (cut_kind == (None, KindReason.SERVER_HELLO_CUT)) == is_partial
 
 
 @pytest.mark.parametrize("length", range(0, 200, 7))

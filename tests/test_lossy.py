@@ -20,7 +20,7 @@ from inspector.document import Document
 from inspector.extract import openings
 from inspector.extract.openings import EVERYTHING, HELLO, Opened, apart, together
 from inspector.extract.processes import extract
-from inspector.extract.stretch import clocks_apart, extract_stretch
+from inspector.extract.shard import clocks_apart, extract_shard
 from inspector.findings.judge import judge
 from inspector.packets import reread as evidence
 from inspector.wire.segments import ACK, SYN
@@ -74,9 +74,9 @@ def test_one_process_for_each_stretch_finds_the_same_clocks(tmp_path: Path, monk
     )  # many batches, so that there are borders
     size = sum(Path(p).stat().st_size for p in paths)
     story = Story(paths)
-    (alone,) = clocks_apart([extract_stretch(story, 0, float("inf"))], story).items()
+    (alone,) = clocks_apart([extract_shard(story, 0, float("inf"))], story).items()
     parts = [
-        extract_stretch(Story(paths), size * begin, size * end)
+        extract_shard(Story(paths), size * begin, size * end)
         for begin, end in ((0, 0.3), (0.3, 0.6), (0.6, float("inf")))
     ]
     (shared,) = clocks_apart(parts, story).items()

@@ -18,7 +18,7 @@ from inspector.capture import blocks
 from inspector.capture.files import Story
 from inspector.document import Document
 from inspector.extract.merging import merge
-from inspector.extract.stretch import extract_stretch, joined
+from inspector.extract.shard import extract_shard, joined
 from inspector.facts import Facts
 from inspector.findings.judge import judge
 from inspector.packets import reread as evidence
@@ -349,7 +349,7 @@ def test_any_stretches_of_two_directions_give_the_same(
 ) -> None:
     """Several processes share the work: frames of several captures are merged in each as in one."""
     recording = recorded("silent-abort")
-    folder = tmp_path_factory.mktemp("stretches")
+    folder = tmp_path_factory.mktemp("shards")
     rx, tx = of_clients(recording.frames)
     paths = [str(write(folder / "rx.pcap", rx)), str(write(folder / "tx.pcap", later(tx, 40 * MS)))]
     size = sum(Path(p).stat().st_size for p in paths)
@@ -357,9 +357,9 @@ def test_any_stretches_of_two_directions_give_the_same(
     defaults = blocks.ByteSource.__init__.__defaults__
     blocks.ByteSource.__init__.__defaults__ = (None, 4096)  # many batches, so that there are borders
     try:
-        parts = [extract_stretch(Story(paths), a, b) for a, b in pairwise(borders[:-1])]
+        parts = [extract_shard(Story(paths), a, b) for a, b in pairwise(borders[:-1])]
         story = Story(paths)
-        facts = joined([*parts, extract_stretch(story, borders[-2], borders[-1])], story)
+        facts = joined([*parts, extract_shard(story, borders[-2], borders[-1])], story)
     finally:
         blocks.ByteSource.__init__.__defaults__ = defaults
     assert told(judge(facts).complete()) == recording.expected

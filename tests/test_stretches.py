@@ -21,7 +21,7 @@ from inspector.capture.inputs import Workload
 from inspector.document import Connection, Document
 from inspector.extract import processes as extraction
 from inspector.extract.merging import merge
-from inspector.extract.stretch import extract_stretch, joined
+from inspector.extract.shard import extract_shard, joined
 from inspector.facts import Facts
 from inspector.findings import describe
 from inspector.findings.judge import Analysis, judge
@@ -35,14 +35,14 @@ INFINITE = float("inf")
 
 def whole(path: Path) -> Facts:
     story = Story([str(path)])
-    return joined([extract_stretch(story, 0, INFINITE)], story)
+    return joined([extract_shard(story, 0, INFINITE)], story)
 
 
 def in_parts(path: Path, places: list[float]) -> Facts:
     borders = [0.0, *places, INFINITE]
     story = Story([str(path)])
-    parts = [extract_stretch(Story([str(path)]), a, b) for a, b in pairwise(borders[:-1])]
-    return joined([*parts, extract_stretch(story, borders[-2], INFINITE)], story)
+    parts = [extract_shard(Story([str(path)]), a, b) for a, b in pairwise(borders[:-1])]
+    return joined([*parts, extract_shard(story, borders[-2], INFINITE)], story)
 
 
 def document(facts: Facts) -> Document:

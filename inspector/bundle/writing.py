@@ -214,7 +214,7 @@ def _log_excerpts(logs: Sequence[LogFacts], directory: Path) -> list[str]:
         if not (log.failures or log.proxied):
             continue
         name = f"evidence.{log.form}.{number}.log" if len(logs) > 1 else f"evidence.{log.form}.log"
-        lines = [text for f in log.failures for text in f.text.split(" | ", 1)] + [p.text for p in log.proxied]
+        lines = [text for f in log.failures for text in f.lines] + [p.text for p in log.proxied]
         (directory / name).write_text(
             "".join(f"{line}\n" for line in lines), encoding="utf-8", errors="backslashreplace"
         )

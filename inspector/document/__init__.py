@@ -5,7 +5,6 @@ from __future__ import annotations
 from inspector.document.analysis import (
     LISTS as LISTS,
     SCHEMA as SCHEMA,
-    SEVERITIES as SEVERITIES,
     AcceptedAuthorities as AcceptedAuthorities,
     Assessment as Assessment,
     Backend as Backend,
@@ -26,11 +25,12 @@ from inspector.document.analysis import (
     MatrixCell as MatrixCell,
     Remedy as Remedy,
     Service as Service,
+    ServiceState as ServiceState,
     Session as Session,
-    Severity as Severity,
     UnpairedLine as UnpairedLine,
     Unseen as Unseen,
     Use as Use,
+    Verdict as Verdict,
 )
 from inspector.document.connection import (
     Alert as Alert,
@@ -54,4 +54,8 @@ from inspector.document.handshake import (
     Negotiated as Negotiated,
     Sender as Sender,
     SessionFields as SessionFields,
+)
+from inspector.document.rules import (
+    SEVERITIES as SEVERITIES,
+    Severity as Severity,
 )

@@ -13,16 +13,14 @@ from typing import Literal
 from msgspec import Struct
 
 from inspector.document.connection import Connection
-from inspector.document.handshake import (
-    FrameRef,
-)
-from inspector.document.rules import Rule
+from inspector.document.handshake import FrameRef
+from inspector.document.rules import Rule, Severity
 
 SCHEMA = "inspector.analysis/1"
 
-Severity = Literal["high", "medium", "low", "info"]
 Grade = Literal["observed", "inferred", "not_visible"]
-SEVERITIES: tuple[Severity, ...] = ("high", "medium", "low", "info")
+Verdict = Literal["confirmed", "possible", "predicted"]
+ServiceState = Literal["confirmed", "exposed", "protected", "not_this", "unknown"]
 
 
 class Generator(Struct, frozen=True):
@@ -74,7 +72,7 @@ class Unseen(Struct, frozen=True):
 class Assessment(Struct):
     """``do``: what to do now, in one line. ``unseen``: what weakens it."""
 
-    state: Literal["confirmed", "exposed", "protected", "not_this", "unknown"]
+    state: ServiceState
     sentence: str
     because: list[str]
     breaks_if: list[str]
@@ -116,7 +114,7 @@ class Checker(Struct):
     connections: int
 
 
-class Service(Struct):
+class Service(Struct, kw_only=True):
     """``health_checks`` and ``established`` are among ``connections``; ``offered_nothing`` counts connections without
     an offer,
     ``offer_unseen`` those whose offer, or what became of it, was not captured. ``named``: by settings.
@@ -156,7 +154,7 @@ class Client(Struct):
     named: str | None = None
 
 
-class Backend(Struct):
+class Backend(Struct, kw_only=True):
     """Every connection is one of full, resumed, aborted, other; ``declined`` overlaps with full and aborted.
     ``server``: by the balancer's log.
     """
@@ -179,7 +177,7 @@ class Backend(Struct):
     named: str | None = None
 
 
-class Certificate(Struct):
+class Certificate(Struct, kw_only=True):
     sha256: str
     subject: str
     issuer: str
@@ -272,11 +270,11 @@ class Evidence(Struct):
     text: str
 
 
-class Finding(Struct):
+class Finding(Struct, kw_only=True):
     id: str
     rule: Rule
     severity: Severity
-    verdict: Literal["confirmed", "possible", "predicted"]
+    verdict: Verdict
     grade: Grade
     title: str
     explanation: str

@@ -87,7 +87,7 @@ class Inside(Struct):
     frames: list[FrameRef]
 
 
-class Handshake(Struct):
+class Handshake(Struct, kw_only=True):
     """``inside``: of a renegotiation. ``kind``: "resumed" where a session was, and what was offered was not captured
     whole; null, with the reason, where the capture does not tell. ``authorities``: which list of the document's the
     CertificateRequest held; null where none was seen.

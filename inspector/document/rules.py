@@ -4,7 +4,12 @@ heading of its name.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
+from typing import Literal
+
+Severity = Literal["high", "medium", "low", "info"]
+SEVERITIES: tuple[Severity, ...] = ("high", "medium", "low", "info")
 
 
 class Rule(StrEnum):
@@ -24,6 +29,23 @@ class Rule(StrEnum):
     HANDSHAKE_FAILED = "handshake-failed"
     CAPTURE_INCOMPLETE = "capture-incomplete"
 
+
+SEVERITY: Mapping[Rule, Severity] = {
+    Rule.CERTIFICATE_CHANGE_ABORT: "high",
+    Rule.CERTIFICATE_CHANGE_TOLERATED: "low",
+    Rule.CERTIFICATE_CHANGE_EXPOSED: "medium",
+    Rule.RENEGOTIATION: "info",
+    Rule.RENEGOTIATION_CERTIFICATE_CHANGED: "high",
+    Rule.RENEGOTIATION_ABORTED: "high",
+    Rule.TRIPLE_HANDSHAKE_EXPOSURE: "medium",
+    Rule.POOL_DRIFT: "info",
+    Rule.CERTIFICATE_ROTATED: "info",
+    Rule.CERTIFICATE_EXPIRED: "high",
+    Rule.CERTIFICATE_EXPIRES_SOON: "low",
+    Rule.HANDSHAKE_FAILED: "medium",
+    Rule.CAPTURE_INCOMPLETE: "info",
+}
+"""How severe what a rule says is, where nothing about the case makes it another."""
 
 OF_CERTIFICATES = frozenset(
     (Rule.CERTIFICATE_EXPIRED, Rule.CERTIFICATE_EXPIRES_SOON, Rule.CERTIFICATE_ROTATED, Rule.POOL_DRIFT)

@@ -1,6 +1,6 @@
 """``extract(captures) → facts``: the first of the two pure halves, with every core at work.
 
-Each process takes a stretch of the story (``stretch``). The others are started before this one loads what it needs, so
+Each process takes a shard of the story (``shard``). The others are started before this one loads what it needs, so
 that all load side by side.
 """
 
@@ -18,7 +18,7 @@ from inspector.capture.inputs import Workload, is_journal, is_pipe, workload
 
 if TYPE_CHECKING:
     from inspector.capture.files import Progress, Story
-    from inspector.extract.stretch import StretchFacts, Watch
+    from inspector.extract.shard import ShardFacts, Watch
     from inspector.facts import ClockOffset, Facts
     from inspector.secrets.inputs import SecretInputs
     from inspector.tracking.vantage import Vantage
@@ -41,7 +41,7 @@ def extract(
     watch: Watch | None = None,
     secrets: SecretInputs | None = None,
 ) -> Facts:
-    """All facts of some captures, read as one story. ``watch``, ``secrets``: as in ``extract_stretch``. Raises
+    """All facts of some captures, read as one story. ``watch``, ``secrets``: as in ``extract_shard``. Raises
     UnreadableError where none of them can be read.
     """
     journals = [path for path in paths if is_journal(path)]
@@ -88,18 +88,18 @@ def _extracted(
     workers = [_start(paths, late, begin, end, watch is not None, secrets) for begin, end in places[:-1]]
     try:
         from inspector.capture.files import Story
-        from inspector.extract.stretch import clocks_apart, extract_stretch, joined
+        from inspector.extract.shard import clocks_apart, extract_shard, joined
 
         story = Story(paths, late)
         if opened:
             opened(story)
-        last = extract_stretch(story, *places[-1], progress, watch, secrets)
-        parts: list[StretchFacts] = []
+        last = extract_shard(story, *places[-1], progress, watch, secrets)
+        parts: list[ShardFacts] = []
         for (worker, output), (begin, end) in zip(workers, places, strict=False):
             is_done = worker.wait() == 0
             output.seek(0)
             parts.append(
-                pickle.load(output) if is_done else extract_stretch(Story(paths, late), begin, end, secrets=secrets)
+                pickle.load(output) if is_done else extract_shard(Story(paths, late), begin, end, secrets=secrets)
             )
             output.close()
     finally:
@@ -151,7 +151,7 @@ def _processes(work: Workload) -> int:
 
 
 def _places(total: int, count: int) -> list[tuple[float, float]]:
-    """Where each of the stretches begins and ends."""
+    """Where each of the shards begins and ends."""
     bounds = [total * i / count for i in range(count)]
     return list(zip(bounds, [*bounds[1:], float("inf")], strict=True))
 
@@ -188,7 +188,7 @@ def work() -> None:
     import signal
 
     from inspector.capture.files import Story
-    from inspector.extract.stretch import extract_stretch
+    from inspector.extract.shard import extract_shard
 
     gc.disable()
     signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -196,7 +196,7 @@ def work() -> None:
     if is_polite:  # whoever watches paints a screen
         os.nice(5)
     pickle.dump(
-        extract_stretch(Story(paths, late), begin, end, secrets=secrets), sys.stdout.buffer, pickle.HIGHEST_PROTOCOL
+        extract_shard(Story(paths, late), begin, end, secrets=secrets), sys.stdout.buffer, pickle.HIGHEST_PROTOCOL
     )
 
 

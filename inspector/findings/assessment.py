@@ -1,35 +1,31 @@
 """The assessment of a service: one sentence, why, and what would break it. Five states, each claimed only as far as the
 capture reaches.
 
-``ROWS`` is the table: what is tried, in this order; the first row that has something to say decides. What it says then
-passes the gate (``gate``): a row names the parts of the connections that its verdict rests on, and what hides any of
-these makes the verdict one "as things stand", or takes it back.
+``ROWS`` is the table: the first row that holds decides, so that each may rely on what those before it rule out. What
+it says then passes the gate (``gate``): a row names the parts of the connections that its verdict rests on, and what
+hides any of these makes the verdict one "as things stand", or takes it back.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import islice, product
 from typing import NamedTuple
 
-from inspector.document import Assessment, Finding, Unseen
+from inspector.document import Assessment, ServiceState, Unseen
 from inspector.findings import protected
 from inspector.findings.case import Case
-from inspector.findings.change import ABORT
-from inspector.findings.failures import RULE as FAILED, unclear_id
+from inspector.findings.causes import UNCLEAR
 from inspector.findings.gate import gated, missing, unknown
 from inspector.findings.machine import USE_EMS
 from inspector.findings.prediction import Extended
 from inspector.findings.programs import Hit, hits
-from inspector.findings.renegotiation import BROKEN_OFF, CHANGED
-from inspector.findings.scene import Scene, connections
+from inspector.findings.reasons import doubt
+from inspector.findings.renegotiation import CHANGED, why_broken_off
+from inspector.findings.scene import Occurrences, Scene, connections
 from inspector.findings.unseen import ALL, Aspect, is_for_want_of_frames, look
 from inspector.text.times import span
 from inspector.tls.types import TLS13
 from inspector.tracking.services import ServiceGroup
-
-MOST_PAIRS = 10_000
-"""Certificates of very large pools that are held against each other; one pair that differs is enough."""
 
 NAMED = 5
 """Clients that are named at most."""
@@ -38,32 +34,27 @@ NAMED = 5
 def assess(
     case: Case,
     service: ServiceGroup,
-    findings: list[Finding],
+    occurrences: Occurrences,
     hidden_everywhere: Sequence[tuple[Unseen, Aspect]],
     ems: Extended,
 ) -> Assessment:
-    """The state of one service. ``findings``: those that name it. ``hidden_everywhere``: as ``unseen.of_captures``
-    says. ``ems``: who does it.
+    """The state of one service. ``occurrences``: its own. ``hidden_everywhere``: as ``unseen.of_captures`` says.
+    ``ems``: who does it.
     """
     members = case.members(service)
-    scene = Scene(case, service, findings, members, look(case, service, hidden_everywhere), ems)
-    row, assessment = decided(scene)
-    return gated(assessment, scene.sight, row.rests_on, scene.again)
+    scene = Scene(case, service, occurrences, members, look(case, service, hidden_everywhere), ems)
+    row = decided(scene)
+    return gated(row.words(scene), scene.sight, row.rests_on, scene.again, row.failed(scene))
 
 
-def decided(scene: Scene) -> tuple[VerdictRow, Assessment]:
-    """The first row that has something to say, and what it says; the last one always has."""
-    return next((row, assessment) for row in ROWS if (assessment := row.says(scene)) is not None)
+def decided(scene: Scene) -> VerdictRow:
+    """The first row that holds; the last one always does."""
+    return next(row for row in ROWS if row.holds(scene))
 
 
-def _confirmed(scene: Scene) -> Assessment | None:
-    confirmed = scene.of(ABORT, "confirmed")
-    if not confirmed:
-        return None
-    ids = {f.connections[-1] for f in confirmed}
-    struck = sorted(
-        hits(scene.members, (s for s in scene.members if s.id in ids)).values(), key=lambda hit: -hit.aborted
-    )
+def _confirmed(scene: Scene) -> Assessment:
+    aborted = sorted((raised.on[-1] for raised in scene.confirmed), key=lambda observed: observed.index)
+    struck = sorted(hits(scene.members, aborted).values(), key=lambda hit: -hit.aborted)
     sentence = f"{_who(scene, struck)} because the server's certificate changed."
     because = _why_confirmed(scene)
     if len(struck) > 1:
@@ -120,31 +111,25 @@ def _why_confirmed(scene: Scene) -> list[str]:
     return because
 
 
-def _possible(scene: Scene) -> Assessment | None:
-    possible = scene.of(ABORT, "possible")
-    if not possible:
-        return None
-    struck = {f.connections[-1] for f in possible}
-    is_lacking = any(is_for_want_of_frames(scene.case, observed) for observed in scene.members if observed.id in struck)
-    doubt = possible[0].explanation.rsplit("Not certain: ", 1)[-1].rstrip(".")
+def _possible(scene: Scene) -> Assessment:
+    is_lacking = any(is_for_want_of_frames(scene.case, raised.on[-1]) for raised in scene.possible)
     return unknown(
-        f"{len(possible)} of {scene.total} ended as Java ends them when the certificate changed, but {doubt}",
+        f"{len(scene.possible)} of {scene.total} ended as Java ends them when the certificate changed, but"
+        f" {doubt(scene.possible[0].matter)}",
         "inferred",
         scene.again if is_lacking else scene.log,
     )
 
 
-def _aborted_inside(scene: Scene) -> Assessment | None:
-    broken_off = scene.of(BROKEN_OFF, "confirmed")
-    if not broken_off:
-        return None
+def _aborted_inside(scene: Scene) -> Assessment:
+    broken_off = [raised for raised in scene.broken_off if raised.is_confirmed]
     sentence = (
         f"The client aborted {len(broken_off)} of {scene.total} inside established connections: a renegotiation brought"
         " another certificate."
     )
     because = [
         "each began with a resumed session without extended master secret (EMS)",
-        *dict.fromkeys(f.explanation.split(". ", 1)[-1].rstrip(".") for f in broken_off[:1]),
+        why_broken_off(broken_off[0].matter).rstrip("."),
     ]
     return Assessment(
         "confirmed",
@@ -156,15 +141,16 @@ def _aborted_inside(scene: Scene) -> Assessment | None:
     )
 
 
-def _broken_off_inside(scene: Scene) -> Assessment | None:
-    broken_off = scene.of(BROKEN_OFF)
-    if not broken_off:
-        return None
+def _broken_off_inside(scene: Scene) -> Assessment:
+    count = len(scene.broken_off)
     text = (
-        f"the client broke off {len(broken_off)} renegotiation{'s' if len(broken_off) > 1 else ''} after the server's"
-        " flight, as Java does when the certificate changed"
+        f"the client broke off {count} renegotiation{'s' if count > 1 else ''} after the server's flight, as Java does"
+        " when the certificate changed"
     )
-    proven = {c for f in scene.of(CHANGED) for c in f.connections} & {c for f in broken_off for c in f.connections}
+    changed = [raised for raised in scene.occurrences.renegotiations if raised.finding.rule == CHANGED]
+    proven = {raised.matter.observed.index for raised in scene.broken_off} & {
+        raised.matter.observed.index for raised in changed
+    }
     hidden = (
         f"the flight is encrypted; in {len(proven)} of them its length proves that certificate or chain changed"
         if proven
@@ -178,9 +164,11 @@ def _broken_off_inside(scene: Scene) -> Assessment | None:
     )
 
 
-def _nothing_completed(scene: Scene) -> Assessment | None:
-    if scene.members and (scene.of(FAILED) or any(s.outcome == "established" for s in scene.members)):
-        return None
+def _is_nothing_completed(scene: Scene) -> bool:
+    return not scene.members or not (scene.failures or any(s.outcome == "established" for s in scene.members))
+
+
+def _nothing_completed(scene: Scene) -> Assessment:
     only_checks = bool(scene.service.connections) and not scene.members
     return unknown(
         "only health checks were captured" if only_checks else "no completed handshake was captured",
@@ -189,47 +177,63 @@ def _nothing_completed(scene: Scene) -> Assessment | None:
     )
 
 
-def _suspect(scene: Scene) -> Assessment | None:
+def _suspect(scene: Scene) -> Assessment:
     """Connections that may have been aborted for this very reason, of which too little was seen."""
     suspects = scene.sight.suspects
-    if not suspects:
-        return None
     count = sum(u.count for u in suspects)
     text = f"{count} of {scene.total} ended as they do when the server's certificate changed, but {missing(suspects)}"
     return unknown(text, "not_visible", scene.again)
 
 
-def _unclear(scene: Scene) -> Assessment | None:
-    failed = scene.of(FAILED)
-    if not failed or not all(f.id == unclear_id(scene.service, f) for f in failed):
-        return None
-    return unknown(failed[0].title.split(": ", 1)[-1], "not_visible", scene.again)
+def _is_unclear(scene: Scene) -> bool:
+    return bool(scene.failures) and all(raised.matter.key == UNCLEAR for raised in scene.failures)
 
 
-def _not_this(scene: Scene) -> Assessment | None:
-    failed = scene.of(FAILED)
-    java_failed = any(s.stack.name == "jsse" and s.outcome == "aborted" for s in scene.members)
-    if not failed or (not java_failed and _exposure(scene)):
-        return None
-    worst = max(failed, key=lambda f: f.count)
-    sentence = (
-        f"Not this: {sum(f.count for f in failed)} of {scene.total} failed for another reason:"
-        f" {worst.title.split(': ', 1)[-1]}."
-    )
-    remedy = worst.remedies[0].text if worst.remedies else "look at the failed connections"
+def _unclear(scene: Scene) -> Assessment:
+    return unknown(scene.failures[0].matter.text, "not_visible", scene.again)
+
+
+def _is_not_this(scene: Scene) -> bool:
+    """Whether something else failed, at a Java client or where none is in danger."""
+    has_java_failed = any(s.stack.name == "jsse" and s.outcome == "aborted" for s in scene.members)
+    return bool(scene.failures) and (has_java_failed or scene.exposure is None)
+
+
+def _failed_otherwise(scene: Scene) -> str:
+    count = sum(raised.finding.count for raised in scene.failures)
+    worst = max(scene.failures, key=lambda raised: raised.finding.count)
+    return f"{count} of {scene.total} failed for another reason: {worst.matter.text}."
+
+
+def _not_this(scene: Scene) -> Assessment:
+    findings = [raised.finding for raised in scene.failures]
+    worst = max(scene.failures, key=lambda raised: raised.finding.count)
+    sentence = f"Not this: {_failed_otherwise(scene)}"
+    remedies = worst.finding.remedies
+    remedy = remedies[0].text if remedies else "look at the failed connections"
     return Assessment(
-        "not_this", sentence, [f.title for f in failed], [], worst.grade, remedy[0].lower() + remedy[1:].rstrip(".")
+        "not_this",
+        sentence,
+        [f.title for f in findings],
+        [],
+        worst.finding.grade,
+        remedy[0].lower() + remedy[1:].rstrip("."),
     )
 
 
-def _exposed(scene: Scene) -> Assessment | None:
-    conditions = _exposure(scene)
-    if conditions is None:
-        return None
-    sentence = "Exposed: no abort yet, but nothing stands in its way."
+def _exposed(scene: Scene) -> Assessment:
+    exposure = scene.exposure
+    assert exposure is not None
+    first, last = min(s.first_ns for s in scene.members), max(s.first_ns for s in scene.members)
+    conditions = [
+        f"{exposure.resumed} session{' was' if exposure.resumed == 1 else 's were'} resumed in {span(last - first)}",
+        "TLS 1.2 or older without extended master secret (EMS)" + " on some back ends" * exposure.has_ems_beside,
+        f"{exposure.leaves} certificates that Java does not count as one server",
+        "the client is Java",
+    ]
     return Assessment(
         "exposed",
-        sentence,
+        "Exposed: no abort yet, but nothing stands in its way.",
         conditions,
         ["a session that was resumed once is declined by a back end with another certificate"],
         "inferred",
@@ -237,61 +241,53 @@ def _exposed(scene: Scene) -> Assessment | None:
     )
 
 
-def _exposure(scene: Scene) -> list[str] | None:
-    """The conditions of the abort, where all of them are met for a Java client; None otherwise."""
-    case = scene.case
-    java = [s for s in scene.old if s.stack.name == "jsse"]
-    resumed = [s for s in java if s.is_resumed]
-    if not resumed or any(case.judgements[s.index].decision.row == 6 and s.outcome == "established" for s in java):
-        return None
-    issuing: dict[bool, set[bytes]] = {True: set(), False: set()}
-    offers: set[bool] = set()
-    for observed in java:
-        if observed.kind == "full" and observed.leaf is not None and observed.answer is not None:
-            issuing[observed.answer.extended_master_secret].add(observed.leaf)
-            offers.add(observed.offer is not None and observed.offer.extended_master_secret)
-    plain = issuing[False]
-    kept = issuing[True] | (plain if False in offers else set())
-    pairs = [(a, b) for a, b in islice(product(kept, plain), MOST_PAIRS) if case.step(a, b) == "none"]
-    if not pairs:
-        return None
-    first, last = min(s.first_ns for s in scene.members), max(s.first_ns for s in scene.members)
-    return [
-        f"{len(resumed)} session{' was' if len(resumed) == 1 else 's were'} resumed in {span(last - first)}",
-        "TLS 1.2 or older without extended master secret (EMS)" + (" on some back ends" if issuing[True] else ""),
-        f"{len({leaf for pair in pairs for leaf in pair})} certificates that Java does not count as one server",
-        "the client is Java",
-    ]
-
-
 class VerdictRow(NamedTuple):
-    """``says`` gives None where the row does not hold. ``rests_on``: the parts of connections that what it says is
-    drawn from.
+    """A row of the table. ``words``: what is said where it holds. ``rests_on``: the parts of connections that this is
+    drawn from. ``failed``: what failed, where something else did.
     """
 
     name: str
-    says: Callable[[Scene], Assessment | None]
+    state: ServiceState
+    holds: Callable[[Scene], bool]
+    words: Callable[[Scene], Assessment]
     rests_on: Aspect = ALL
+    failed: Callable[[Scene], str] = lambda scene: ""
 
 
+HELLOS, CERTIFICATES, ENDS = Aspect.HELLOS, Aspect.CERTIFICATES, Aspect.ENDS
 ROWS: tuple[VerdictRow, ...] = (
-    VerdictRow("confirmed", _confirmed),
-    VerdictRow("possible", _possible),
-    VerdictRow("aborted_inside", _aborted_inside),
-    VerdictRow("broken_off_inside", _broken_off_inside),
-    VerdictRow("nothing_completed", _nothing_completed),
-    VerdictRow("suspect", _suspect),
-    VerdictRow("unclear", _unclear),
-    VerdictRow("not_this", _not_this, Aspect.HELLOS | Aspect.ENDS),
-    VerdictRow("exposed", _exposed),
-    VerdictRow("tls13", protected.all_tls13, Aspect.HELLOS),
-    VerdictRow("no_certificate", protected.no_certificate),
-    VerdictRow("one_certificate", protected.one_certificate, Aspect.HELLOS | Aspect.CERTIFICATES),
-    VerdictRow("equivalent", protected.equivalent, Aspect.HELLOS | Aspect.CERTIFICATES),
-    VerdictRow("not_java", protected.not_java, Aspect.HELLOS),
-    VerdictRow("ems", protected.ems, Aspect.HELLOS),
-    VerdictRow("property", protected.unsafe_property, Aspect.HELLOS),
-    VerdictRow("tolerated", protected.tolerated),
-    VerdictRow("never_resumed", protected.never_resumed),
-    VerdictRow("otherwise", protected.otherwise),
+    VerdictRow("confirmed", "confirmed", lambda scene: bool(scene.confirmed), _confirmed),
+    VerdictRow("possible", "unknown", lambda scene: bool(scene.possible), _possible),
+    VerdictRow(
+        "aborted_inside", "confirmed", lambda scene: any(r.is_confirmed for r in scene.broken_off), _aborted_inside
+    ),
+    VerdictRow("broken_off_inside", "unknown", lambda scene: bool(scene.broken_off), _broken_off_inside),
+    VerdictRow("nothing_completed", "unknown", _is_nothing_completed, _nothing_completed),
+    VerdictRow("suspect", "unknown", lambda scene: bool(scene.sight.suspects), _suspect),
+    VerdictRow("unclear", "unknown", _is_unclear, _unclear),
+    VerdictRow("not_this", "not_this", _is_not_this, _not_this, HELLOS | ENDS, _failed_otherwise),
+    VerdictRow("exposed", "exposed", lambda scene: scene.exposure is not None, _exposed),
+    VerdictRow(
+        "no_server_hello", "unknown", lambda scene: not (scene.old or scene.tls13), protected.no_server_hello, HELLOS
+    ),
+    VerdictRow("tls13", "protected", lambda scene: not scene.old, protected.tls13, HELLOS),
+    VerdictRow("no_certificate", "unknown", lambda scene: not scene.leaves, protected.no_certificate),
+    VerdictRow(
+        "one_certificate",
+        "protected",
+        lambda scene: len(scene.leaves) == 1,
+        protected.one_certificate,
+        HELLOS | CERTIFICATES,
+    ),
+    VerdictRow(
+        "equivalent", "protected", lambda scene: bool(scene.shared), protected.equivalent, HELLOS | CERTIFICATES
+    ),
+    VerdictRow("not_java", "protected", protected.is_not_java, protected.not_java, HELLOS),
+    VerdictRow("ems", "protected", protected.is_ems_everywhere, protected.ems, HELLOS),
+    VerdictRow("property", "protected", protected.is_check_off, protected.unsafe_property, HELLOS),
+    VerdictRow("tolerated", "protected", lambda scene: bool(scene.went_on), protected.tolerated),
+    VerdictRow(
+        "never_resumed", "protected", lambda scene: not any(s.is_resumed for s in scene.old), protected.never_resumed
+    ),
+    VerdictRow("otherwise", "protected", lambda scene: True, protected.otherwise),
 )

@@ -6,15 +6,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
+from typing import NamedTuple
 
-from msgspec import Struct
+from msgspec import structs
 
-from inspector.document import FrameRef, Jsse
+from inspector.document import FrameRef
 from inspector.facts import FRAME_BITS, ConnectionFacts, Facts, HandshakeFacts
 from inspector.findings import logged
 from inspector.findings.giving_up import NOT_JAVA, client_code, is_clear, may_be_abort, slow_close
-from inspector.findings.jsse import Decision, Generation, Offer, Step, decide, equivalence
+from inspector.findings.jsse import Decision, Generation, Offer, RuleReason, Step, decide, equivalence
 from inspector.findings.machine import Machine
 from inspector.findings.problems import itself
 from inspector.findings.signs import Abort, Manner, Signs, Weighed, weigh
@@ -32,13 +33,11 @@ from inspector.tracking.services import (
     ip_text,
     mark_health_checks,
 )
-from inspector.tracking.sessions import Ledger, LedgerSession, Unclear
+from inspector.tracking.sessions import KindReason, Ledger, LedgerSession
 from inspector.tracking.sightings import told_once
 
 Program = tuple[int, bytes]
 """A client by its index, and what tells its programs apart."""
-
-NOT_APPLICABLE = Decision("not_applicable", None, "no ServerHello was captured")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +52,12 @@ class Options:
     logs: tuple[str, ...] = ()
 
 
-class Judgement(Struct, gc=False):
-    """Java's rule on one connection's first handshake. ``jsse``: the same as the document writes it."""
+class Judgement(NamedTuple):
+    """Java's rule on one handshake. ``identity``: the step by which its certificate is the cached one's equal."""
 
     decision: Decision
-    cached_leaf: bytes | None
-    identity: Step | None
-    jsse: Jsse
+    cached_leaf: bytes | None = None
+    identity: Step | None = None
 
 
 @dataclass(slots=True)
@@ -148,7 +146,7 @@ class Case:
             code=client_code(observed),
             slow_ns=slow_close(observed),
             went_on_before=before is not None and before < observed.index,
-            cloud=judgement.decision.reason if session is None or observed.entry.clouded else "",
+            cloud=judgement.decision.reason if session is None or observed.entry.clouded else None,
             jumped=observed.jumped,
             unclear=self.unclear.get(observed.client_address, 0),
             itself=itself(self.certificates, observed.client_leg.handshake.chain),
@@ -252,72 +250,42 @@ def _step(case: Case, old: bytes, new: bytes) -> Step | None:
     return case.identities[old, new]
 
 
-def _jsse(decision: Decision, cached: bytes | None = None, identity: Step | None = None) -> Judgement:
-    return Judgement(
-        decision,
-        cached,
-        identity,
-        Jsse(decision.verdict, decision.row, decision.reason, cached.hex() if cached else None, identity),
-    )
+_NOTHING_OFFERED = Offer(
+    is_tls13=False,
+    offered=False,
+    resumed=False,
+    extended_master_secret=False,
+    issued=False,
+    resumed_before=None,
+    equivalent=None,
+    gave_up=False,
+)
+_TLS13 = structs.replace(_NOTHING_OFFERED, is_tls13=True)
 
 
-_NOT_APPLICABLE = _jsse(NOT_APPLICABLE)
-_TLS13 = _jsse(
-    decide(
-        Offer(
-            is_tls13=True,
-            offered=False,
-            resumed=False,
-            extended_master_secret=False,
-            issued=False,
-            resumed_before=None,
-            equivalent=None,
-            gave_up=False,
-        )
-    )
-)
-_REFUSED = _jsse(
-    Decision(
-        "not_applicable",
-        None,
-        "Java cannot parse a certificate that the server sent, or got none, and gives up before it compares",
-    )
-)
-_NOTHING_OFFERED = _jsse(
-    decide(
-        Offer(
-            is_tls13=False,
-            offered=False,
-            resumed=False,
-            extended_master_secret=False,
-            issued=False,
-            resumed_before=None,
-            equivalent=None,
-            gave_up=False,
-        )
-    )
-)
-_UNCLEAR: dict[str, Judgement] = {reason: _jsse(Decision("not_applicable", None, reason)) for reason in Unclear}
+@cache
+def _not_applicable(reason: RuleReason | KindReason) -> Judgement:
+    return Judgement(Decision("not_applicable", None, reason))
 
 
 def _judge(case: Case, observed: Observed) -> Judgement:
     """The decision table on one connection."""
     if observed.kind is None:
-        return _UNCLEAR.get(observed.reason, _NOT_APPLICABLE)
+        return _not_applicable(observed.reason)
     if observed.is_tls13:
-        return _TLS13
+        return _judgement(_TLS13)
     entry = observed.entry
     session = entry.session
     answer = observed.answer
     if answer is None:
-        return _NOT_APPLICABLE
+        return _not_applicable(KindReason.NO_SERVER_HELLO)
     if (observed.leaf is None and has_no_certificate(observed.client_leg.handshake)) or case.refused(
         observed
     ) is not None:
-        return _REFUSED
+        return _not_applicable(RuleReason.NOT_PARSED)
     if session is None:
         if observed.is_offer_known and not entry.clouded:
-            return _NOTHING_OFFERED
+            return _judgement(_NOTHING_OFFERED)
         unknown = Offer(
             is_tls13=False,
             offered=None,
@@ -328,7 +296,7 @@ def _judge(case: Case, observed: Observed) -> Judgement:
             equivalent=None,
             gave_up=observed.gave_up,
         )
-        return _judgement(unknown, None, None)
+        return _judgement(unknown)
     cached, leaf = session.leaf, observed.leaf
     identity = case.step(cached, leaf) if cached is not None and leaf is not None else None
     offer = Offer(
@@ -347,8 +315,8 @@ def _judge(case: Case, observed: Observed) -> Judgement:
 
 
 @lru_cache(maxsize=4096)
-def _judgement(offer: Offer, cached: bytes | None, identity: Step | None) -> Judgement:
-    return _jsse(decide(offer), cached, identity)
+def _judgement(offer: Offer, cached: bytes | None = None, identity: Step | None = None) -> Judgement:
+    return Judgement(decide(offer), cached, identity)
 
 
 def goes_on(observed: Observed, judgement: Judgement) -> bool:

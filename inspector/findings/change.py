@@ -1,27 +1,31 @@
-"""The headline rules: ``certificate-change-abort`` and ``certificate-change-tolerated``."""
+"""The headline rules: a certificate change that a client aborted on, went on at, or is exposed to."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from inspector.document import Evidence, Finding, Grade, Remedy, Severity
+from inspector.document import Assessment, Evidence, Finding, Remedy
 from inspector.document.rules import Rule
 from inspector.findings import unreadable
 from inspector.findings.case import Case, frames, goes_on
+from inspector.findings.finding import Raised, finding
 from inspector.findings.pool import pool_remedies
 from inspector.findings.prediction import Extended
 from inspector.findings.programs import two_programs
+from inspector.findings.reasons import doubt
 from inspector.findings.remedies import CHANGE_REFERENCES, capture_remedy, log_remedy
 from inspector.findings.signs import Weighed
 from inspector.findings.unseen import is_for_want_of_frames
 from inspector.logs.entries import Kind
-from inspector.text.times import rfc3339, span
+from inspector.text.times import span
 from inspector.tracking.observed import Observed
-from inspector.tracking.services import short_id
+from inspector.tracking.services import ServiceGroup
 
 OTHER_CAUSES: tuple[Kind, ...] = ("untrusted", "invalid_path", "host_name")
-ABORT, TOLERATED = Rule.CERTIFICATE_CHANGE_ABORT, Rule.CERTIFICATE_CHANGE_TOLERATED
+ABORT = Rule.CERTIFICATE_CHANGE_ABORT
+TOLERATED = Rule.CERTIFICATE_CHANGE_TOLERATED
+EXPOSED = Rule.CERTIFICATE_CHANGE_EXPOSED
 TRANSLATION = (
     "Java logs this as 'server certificate change is restricted during renegotiation'; no renegotiation took place. The"
     " abort shows that neither endpoint identification nor jdk.tls.allowUnsafeServerCertChange is set."
@@ -39,9 +43,9 @@ def _is_candidate(case: Case, observed: Observed) -> bool:
     )
 
 
-def aborts(case: Case, ems: Sequence[Extended]) -> Iterator[tuple[Observed, Finding]]:
-    """Each connection that the client aborted because of the change, or may have, with its finding. ``ems``: who does
-    it, of each service.
+def aborts(case: Case, ems: Sequence[Extended]) -> Iterator[Raised[Weighed]]:
+    """Each connection that the client aborted because of the change, or may have; it is the last one that its finding
+    names. ``ems``: who does it, of each service.
     """
     weighed = [(observed, case.weighed(observed)) for observed in case.observed if _is_candidate(case, observed)]
     candidates = [(observed, evidence) for observed, evidence in weighed if evidence.weight != "not"]
@@ -49,7 +53,8 @@ def aborts(case: Case, ems: Sequence[Extended]) -> Iterator[tuple[Observed, Find
     for index in dict.fromkeys(observed.service for observed, _ in candidates):
         known[index] = Pool(ems[index], pool_remedies(case, case.services[index], ems[index]))
     for observed, evidence in candidates:
-        yield observed, _abort(case, observed, evidence, known[observed.service])
+        chain = _chain(case, observed)
+        yield Raised(_abort(case, observed, evidence, known[observed.service], chain), chain, evidence)
 
 
 class Pool(NamedTuple):
@@ -79,7 +84,7 @@ def _ems(case: Case, observed: Observed, pool: Pool) -> str:
     return ""
 
 
-def _abort(case: Case, observed: Observed, weighed: Weighed, pool: Pool) -> Finding:
+def _abort(case: Case, observed: Observed, weighed: Weighed, pool: Pool, chain: tuple[Observed, ...]) -> Finding:
     """The finding of one connection."""
     service = case.services[observed.service]
     session = observed.entry.session
@@ -121,7 +126,7 @@ def _abort(case: Case, observed: Observed, weighed: Weighed, pool: Pool) -> Find
         if case.options.generation == "first":
             explanation += " Judged by the rule before 8u60, which is read in the sources and not recorded."
     else:
-        explanation += f" Not certain: {weighed.reason}."
+        explanation += f" Not certain: {doubt(weighed)}."
     remedies = pool.remedies
     if not confirmed:
         is_lacking = is_for_want_of_frames(case, observed)
@@ -129,33 +134,26 @@ def _abort(case: Case, observed: Observed, weighed: Weighed, pool: Pool) -> Find
             capture_remedy(service.name, service.port, service.addresses, case.is_cut) if is_lacking else log_remedy(),
             *remedies,
         ]
-    grade: Grade = "observed" if confirmed else "inferred"
-    severity: Severity = "high" if confirmed else "medium"
-    at = rfc3339(observed.hello_ns)
-    story_ids = [o.id for o in _chain(case, observed)]
-    backends = [case.backends[o.backend].id for o in _chain(case, observed) if o.backend >= 0]
-    return Finding(
-        id=short_id(ABORT, observed.id),
-        rule=ABORT,
-        severity=severity,
+    return finding(
+        case,
+        ABORT,
+        observed.id,
+        on=chain,
+        clients=[case.clients[observed.client]],
+        times=(observed.hello_ns, observed.hello_ns),
+        count=1,
+        severity="high" if confirmed else "medium",
         verdict="confirmed" if confirmed else "possible",
-        grade=grade,
+        grade="observed" if confirmed else "inferred",
         title=title,
         explanation=explanation,
+        evidence=_evidence(case, observed, origin),
         remedies=remedies,
         references=CHANGE_REFERENCES,
-        service=service.id,
-        backends=list(dict.fromkeys(backends)),
-        clients=[case.clients[observed.client].id],
-        connections=story_ids,
-        first=at,
-        last=at,
-        count=1,
-        evidence=_evidence(case, observed, origin),
     )
 
 
-def _chain(case: Case, observed: Observed) -> list[Observed]:
+def _chain(case: Case, observed: Observed) -> tuple[Observed, ...]:
     """Origin, first resumption, the aborted connection."""
     session = observed.entry.session
     chain: list[Observed] = []
@@ -164,7 +162,7 @@ def _chain(case: Case, observed: Observed) -> list[Observed]:
     if observed.entry.resumed_by is not None:
         chain.append(case.observed[observed.entry.resumed_by])
     chain.append(observed)
-    return chain
+    return tuple(chain)
 
 
 def _evidence(case: Case, observed: Observed, origin: Observed | None) -> list[Evidence]:
@@ -232,30 +230,54 @@ def tolerated(case: Case, aborted: Iterable[Observed]) -> Iterator[Finding]:
         if goes_on(observed, judgement):
             groups.setdefault((observed.client, observed.service), []).append(observed)
     for (client, service_index), members in groups.items():
-        service = case.services[service_index]
         last = members[-1]
         programs = apart.get(client)
         other = ""
         if programs is not None:
             text = "Another Java program at this address, or another setting of this one, aborted"
             other = f" {text} {_times(len(programs.aborted))} ({', '.join(programs.basis)}; inferred)."
-        yield Finding(
-            id=short_id(TOLERATED, case.clients[client].id, service.id),
-            rule=TOLERATED,
-            severity="low",
-            verdict="confirmed",
+        yield finding(
+            case,
+            TOLERATED,
+            case.clients[client].id,
+            case.services[service_index].id,
+            on=members,
+            times=(members[0].hello_ns, last.hello_ns),
             grade="inferred",
             title=f"A Java client went on {_times(len(members))} although the server's certificate changed",
             explanation="Java's rule says abort, yet the client completed the handshake: endpoint identification"
             " (HTTPS) or jdk.tls.allowUnsafeServerCertChange=true is set for it." + other,
-            remedies=[],
             references=CHANGE_REFERENCES,
-            service=service.id,
-            backends=list(dict.fromkeys(case.backends[s.backend].id for s in members if s.backend >= 0)),
-            clients=[case.clients[client].id],
-            connections=[s.id for s in members],
-            first=rfc3339(members[0].hello_ns),
-            last=rfc3339(last.hello_ns),
-            count=len(members),
             evidence=[e for e in _evidence(case, last, None) if e.role == "declined" or e.role == "resumed"],
         )
+
+
+def exposed(case: Case, service: ServiceGroup, assessment: Assessment, ems: Extended) -> Finding:
+    """A service at which every condition is met and nothing has happened yet."""
+    members = case.members(service)
+    sample = next((s for s in members if s.declined and s.kind == "full"), members[0])
+    h = sample.client_leg.handshake
+    return finding(
+        case,
+        EXPOSED,
+        service.id,
+        on=[sample],
+        service=service,
+        backends=case.pools[service.index],
+        clients=[c for c in case.service_clients[service.index] if c.stack.name == "jsse"],
+        times=(members[0].first_ns, members[-1].first_ns),
+        verdict="predicted",
+        grade="inferred",
+        title=f"A Java client of {service.name}:{service.port} can be hit by the certificate change",
+        explanation="; ".join(assessment.because) + ".",
+        remedies=pool_remedies(case, service, ems),
+        references=CHANGE_REFERENCES,
+        evidence=[
+            Evidence(
+                "declined" if sample.declined else "shown",
+                sample.id,
+                frames(h.hello_frame, h.answer_frame, h.certificate_frame),
+                "a handshake of the pool",
+            )
+        ],
+    )

@@ -7,9 +7,10 @@ from typing import Literal, NamedTuple
 
 from inspector import bounds, document as doc, facts
 from inspector.facts import EVENT_BYTES, LETTER_AT, AlertFact, ConnectionFacts, HandshakeFacts
-from inspector.findings.case import Case, frame, frames
+from inspector.findings.case import Case, Judgement, frame, frames
 from inspector.findings.from_logs import lines_of
 from inspector.findings.inside import ended, studied
+from inspector.findings.reasons import kind_words, rule_words
 from inspector.findings.wording import worded
 from inspector.text.times import rfc3339
 from inspector.tls.history import IN_HISTORY
@@ -23,9 +24,7 @@ LETTER = [
     [chr(code).lower() if chr(code) in IN_HISTORY else "" for code in range(256)],
     [chr(code) if chr(code) in IN_HISTORY else "" for code in range(256)],
 ]
-NO_SESSION = doc.SessionFields(None, None, None, None, None, None)
-NOT_SEEN = doc.Negotiated(None, None)
-NO_FRAMES = doc.Frames(None, None, None, None, None)
+NOT_READ = HandshakeFacts()
 Visibility = Literal["clear", "decrypted", "encrypted", "lost"]
 
 
@@ -187,11 +186,18 @@ def _handshake(case: Case, observed: Observed, client_leg: ConnectionFacts) -> d
         is_inside=False,
         visibility=visibility,
         kind=observed.kind,
-        reason=observed.reason,
+        reason=kind_words(observed.reason, h),
         declined=observed.declined,
         finished=_finished(client_leg.events),
-        jsse=case.judgements[observed.index].jsse,
+        jsse=_jsse(case.judgements[observed.index]),
     )
+
+
+@lru_cache(maxsize=4096)
+def _jsse(judgement: Judgement, *, is_inside: bool = False) -> doc.Jsse:
+    decision, cached, identity = judgement
+    reason = rule_words(decision.reason, is_inside=is_inside)
+    return doc.Jsse(decision.verdict, decision.row, reason, cached.hex() if cached else None, identity)
 
 
 def _as_handshake(
@@ -272,7 +278,7 @@ def renegotiation(case: Case, observed: Observed, client_leg: ConnectionFacts, n
     """One renegotiation of a connection."""
     attempt = observed.renegotiations[number]
     study = studied(case, observed, number)
-    hidden = doc.Inside(
+    inner = doc.Inside(
         began_by="server" if attempt.asked_by_server else "client",
         state=attempt.state,
         by=attempt.by,
@@ -295,43 +301,28 @@ def renegotiation(case: Case, observed: Observed, client_leg: ConnectionFacts, n
             is_inside=True,
             visibility="decrypted",
             kind=attempt.kind,
-            reason=attempt.reason,
+            reason=kind_words(attempt.reason, h) if attempt.reason is not None else "",
             declined=declined,
             finished=attempt.finished,
-            jsse=study.jsse,
+            jsse=_jsse(study.judgement, is_inside=True),
         )
-        handshake.inside = hidden
-        return handshake
-    answer = client_leg.handshake.answer
-    first = attempt.hello.frame if attempt.hello is not None else 0
-    flight = attempt.flight[0].frame if attempt.flight else 0
-    return doc.Handshake(
-        renegotiation=True,
-        visibility="encrypted",
-        kind=None,
-        reason=f"encrypted; {ended(attempt)}",
-        declined=False,
-        version=version_name(answer.version) if answer is not None else None,
-        cipher=None,
-        server_name=None,
-        alpn=None,
-        alpn_offered=[],
-        client_random=None,
-        server_random=None,
-        client_version=None,
-        versions_offered=[],
-        session=NO_SESSION,
-        ems=NOT_SEEN,
-        secure_renegotiation=NOT_SEEN,
-        server_chain=[],
-        client_chain=[],
-        ja3=None,
-        ja3s=None,
-        ja4=None,
-        frames=doc.Frames(frame(first), frame(flight), None, None, None) if first or flight else NO_FRAMES,
-        jsse=study.jsse,
-        inside=hidden,
-    )
+    else:
+        handshake = _as_handshake(
+            h=NOT_READ,
+            is_inside=True,
+            visibility="encrypted",
+            kind=None,
+            reason=f"encrypted; {ended(attempt)}",
+            declined=False,
+            finished=0,
+            jsse=_jsse(study.judgement, is_inside=True),
+        )
+        answer = client_leg.handshake.answer
+        handshake.version = version_name(answer.version) if answer is not None else None
+        handshake.frames.client_hello = frame(attempt.hello.frame) if attempt.hello is not None else None
+        handshake.frames.server_hello = frame(attempt.flight[0].frame) if attempt.flight else None
+    handshake.inside = inner
+    return handshake
 
 
 def result(observed: Observed) -> str:

@@ -7,19 +7,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Set
 from functools import cache
 
-from inspector.document import Evidence, Finding, Remedy
+from inspector.document import Evidence, Remedy
 from inspector.document.rules import Rule
 from inspector.findings.case import Case, frames
 from inspector.findings.causes import UNCLEAR, Cause, CertificateNames, cause
+from inspector.findings.finding import Raised, finding
 from inspector.findings.remedies import Parties, failure_remedies
-from inspector.text.times import day, rfc3339, rfc3339_signed, span
+from inspector.text.times import day, rfc3339_signed, span
 from inspector.tls.registry import alert_name
 from inspector.tracking.backends import BackendGroup
 from inspector.tracking.certificates import ParsedCertificate
 from inspector.tracking.closing import is_consequence, is_refused
 from inspector.tracking.names import authority, covers
 from inspector.tracking.observed import Observed
-from inspector.tracking.services import ServiceGroup, server_name, short_id
+from inspector.tracking.services import ServiceGroup, server_name
 
 RULE = Rule.HANDSHAKE_FAILED
 NAMED = 4
@@ -31,12 +32,7 @@ MOST_LISTED = 20
 Group = tuple[int, int, str]
 
 
-def unclear_id(service: ServiceGroup, finding: Finding) -> str:
-    """The id that a finding has where its cause is not to be seen."""
-    return short_id(RULE, service.id, finding.clients[0], UNCLEAR)
-
-
-def failures(case: Case, explained: Set[int]) -> Iterator[Finding]:
+def failures(case: Case, explained: Set[int]) -> Iterator[Raised[Cause]]:
     """Aborted connections that no other rule explains. ``explained``: their indexes."""
     groups: dict[Group, list[Observed]] = {}
     causes: dict[Group, list[Cause]] = {}
@@ -54,25 +50,20 @@ def failures(case: Case, explained: Set[int]) -> Iterator[Finding]:
         why = causes[key][0]
         pool = pool_of(service.index)
         chainless = pool.chainless({observed.backend for observed in members}) if why.is_about_certificate else []
-        yield Finding(
-            id=short_id(RULE, service.id, client.id, why.key),
-            rule=RULE,
-            severity="medium",
-            verdict="confirmed",
+        failure = finding(
+            case,
+            RULE,
+            service.id,
+            client.id,
+            why.key,
+            on=members,
             grade=why.grade,
             title=f"{len(members)} handshake{'s' if len(members) > 1 else ''} failed: {why.text}",
             explanation=" ".join(_explained(case, names, members, causes[key], pool, chainless)),
             remedies=_remedies(case, service, members, why, bool(chainless)),
-            references=[],
-            service=service.id,
-            backends=list(dict.fromkeys(case.backends[s.backend].id for s in members if s.backend >= 0)),
-            clients=[client.id],
-            connections=[s.id for s in members],
-            first=rfc3339(members[0].first_ns),
-            last=rfc3339(members[-1].first_ns),
-            count=len(members),
             evidence=[evidence for s in members[:3] for evidence in _evidence(case, s)],
         )
+        yield Raised(failure, tuple(members), why)
 
 
 def _remedies(
@@ -272,6 +263,3 @@ def _evidence(case: Case, observed: Observed) -> Iterator[Evidence]:
             frames(first.frame if first else 0),
             f"closed by the {observed.closed_by or 'capture'}",
         )
-
-
-__all__ = ["RULE", "failures", "unclear_id"]

@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 
 from inspector import document as doc
 from inspector.findings.case import Case
 from inspector.findings.logged import moment
+from inspector.findings.reasons import UNJOINED, UNPAIRED
 from inspector.findings.wording import worded
+from inspector.logs.entries import LogFacts
 from inspector.text.times import SECOND_NS, rfc3339, span
-from inspector.tracking.balancer import Reason
 from inspector.tracking.clock_steps import LogClock
 from inspector.tracking.clocks import Offset
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import ServiceGroup
 
-UNPAIRED = 50
+MOST_UNPAIRED = 50
 """Failures without a connection that a log names one by one."""
 
 NODES = 1000
-UNJOINED: dict[Reason, str] = {
-    "ambiguous": "they could belong to several of one client port, and nothing tells which",
-    "no_connection": "no connection of that client port began at that time",
-    "outside": "they lie outside of the capture",
-    "clock_unknown": "how far the log's clock is from the capture's cannot be told",
-    "other_client": "the capture holds no connection of their client's address and port",
-    "unreadable_time": "their time cannot be read",
-}
-"""Why lines have no connection, in words."""
 
 
 def lines_of(case: Case, observed: Observed) -> list[doc.LogLine]:
@@ -72,7 +65,8 @@ def logs(case: Case) -> list[doc.LogFile]:
     for index, log in enumerate(case.facts.logs):
         lines = {line.failure.line: line for lines in case.logged.lines.values() for line in lines if line.log == index}
         unpaired = [
-            doc.UnpairedLine(f.line, rfc3339(f.ns), f.text, reason) for f, reason in case.logged.unpaired.get(index, [])
+            doc.UnpairedLine(f.line, rfc3339(f.ns), f.text, UNPAIRED[reason])
+            for f, reason in case.logged.unpaired.get(index, [])
         ]
         chosen = sum(c.log == index for c in case.balancer.chosen.values())
         offset = offset_of(case, index)
@@ -90,7 +84,7 @@ def logs(case: Case) -> list[doc.LogFile]:
                 failures=len(log.failures),
                 paired=sum(line.is_certain for line in lines.values()),
                 ambiguous=sum(not line.is_certain for line in lines.values()),
-                unpaired=unpaired[:UNPAIRED],
+                unpaired=unpaired[:MOST_UNPAIRED],
                 connections=chosen,
             )
         )
@@ -108,52 +102,32 @@ def offset_of(case: Case, log: int) -> Offset | None:
 
 def limits(case: Case) -> list[doc.Limit]:
     """What of the logs is not used, and why."""
-    limits: list[doc.Limit] = []
-    for index, log in enumerate(case.facts.logs):
-        if log.problem:
-            limits.append(doc.Limit("log_unreadable", f"{log.path}: {worded(log.problem)}", None, []))
-        for reason, count in Counter(reason for _, reason in case.logged.unpaired.get(index, [])).most_common():
-            limits.append(
-                doc.Limit(
-                    "log_unpaired",
-                    f"{log.path}: {count} of {_failures(len(log.failures))} belong to no connection here: {reason}",
-                    None,
-                    [],
-                )
-            )
-        if log.form == "haproxy" and case.observed and index not in case.balancer.clocks:
-            limits.append(
-                doc.Limit(
-                    "log_not_joined",
-                    f"{log.path}: no line fits a connection of the capture by client address, port and time",
-                    None,
-                    [],
-                )
-            )
-        for reason, text in UNJOINED.items():
-            count = case.balancer.unjoined.get(index, Counter())[reason]
-            if count and (reason != "other_client" or log.proxied):
-                limits.append(
-                    doc.Limit(
-                        "log_unjoined",
-                        f"{log.path}: {count} line{'s' if count > 1 else ''} joined with no connection: {text}",
-                        None,
-                        [],
-                    )
-                )
-        if log.untimed and index not in case.balancer.unjoined:
-            limits.append(
-                doc.Limit(
-                    "log_unjoined",
-                    f"{log.path}: {_failures(log.untimed)} joined with no connection: {UNJOINED['unreadable_time']}",
-                    None,
-                    [],
-                )
-            )
-        for clock in (case.balancer.clocks.get(index), case.logged.clocks.get(index)):
-            if clock is not None:
-                limits += [doc.Limit("log_clock", f"{log.path}: {text}", None, []) for text in _clock(clock)]
-    return limits
+    return [
+        doc.Limit(kind, f"{log.path}: {text}", None, [])
+        for index, log in enumerate(case.facts.logs)
+        for kind, text in _limits(case, index, log)
+    ]
+
+
+def _limits(case: Case, index: int, log: LogFacts) -> Iterator[tuple[str, str]]:
+    """Of one log: kinds and texts."""
+    if log.problem:
+        yield "log_unreadable", worded(log.problem)
+    for unpaired, count in Counter(reason for _, reason in case.logged.unpaired.get(index, [])).most_common():
+        failures = _failures(len(log.failures))
+        yield "log_unpaired", f"{count} of {failures} belong to no connection here: {UNPAIRED[unpaired]}"
+    if log.form == "haproxy" and case.observed and index not in case.balancer.clocks:
+        yield "log_not_joined", "no line fits a connection of the capture by client address, port and time"
+    for reason, words in UNJOINED.items():
+        count = case.balancer.unjoined.get(index, Counter())[reason]
+        if count and (reason != "other_client" or log.proxied):
+            yield "log_unjoined", f"{count} line{'s' if count > 1 else ''} joined with no connection: {words}"
+    if log.untimed and index not in case.balancer.unjoined:
+        failures = _failures(log.untimed)
+        yield "log_unjoined", f"{failures} joined with no connection: {UNJOINED['unreadable_time']}"
+    for clock in (case.balancer.clocks.get(index), case.logged.clocks.get(index)):
+        if clock is not None:
+            yield from (("log_clock", text) for text in _clock(clock))
 
 
 def _clock(clock: LogClock) -> list[str]:

@@ -4,27 +4,16 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from inspector.document import Jsse
 from inspector.facts import HandshakeFacts
-from inspector.findings.case import Case
-from inspector.findings.jsse import Offer, decide
-from inspector.tracking.flights import FlightComparison, FlightPart, Measure, compare, first_flight
+from inspector.findings.case import Case, Judgement
+from inspector.findings.jsse import Decision, Offer, RuleReason, decide
+from inspector.findings.reasons import flight_words
+from inspector.tracking.flights import FlightPart, Measure, compare, first_flight
 from inspector.tracking.observed import Observed
 from inspector.tracking.renegotiation import Renegotiation
 from inspector.tracking.sessions import is_tls13
 
-ENCRYPTED = Jsse("not_applicable", None, "the handshake is encrypted", None, None)
-REASONS = {
-    3: "the renegotiation uses extended master secret (EMS)",
-    4: "the connection did not begin with a resumed session",
-    6: (
-        "the connection began with a resumed session, the renegotiation has no extended master secret, and the"
-        " certificate is another"
-    ),
-}
-"""By row of Java's table: what it says here, where "resumed before" is whether the connection began with a resumed
-session.
-"""
+ENCRYPTED = Judgement(Decision("not_applicable", None, RuleReason.ENCRYPTED))
 
 
 class Study(NamedTuple):
@@ -38,7 +27,7 @@ class Study(NamedTuple):
     parts: tuple[FlightPart, ...]
     before: bytes | None
     now: bytes | None
-    jsse: Jsse
+    judgement: Judgement
 
 
 def studied(case: Case, observed: Observed, number: int) -> Study:
@@ -52,19 +41,27 @@ def studied(case: Case, observed: Observed, number: int) -> Study:
     if attempt.handshake_index >= 0:
         handshake = client_leg.renegotiations[attempt.handshake_index]
         return _decrypted(case, observed, attempt, handshake, before, leaf)
-    comparison = (
-        FlightComparison("unknown", declined_text(attempt))
-        if attempt.state == "declined"
-        else compare(first_flight(origin.client_leg) if origin is not None else None, attempt, Measure(client_leg))
-    )
+    if attempt.state == "declined":
+        return Study(
+            certificate="unknown",
+            basis=None,
+            text=declined_text(attempt),
+            parts=(),
+            before=leaf,
+            now=None,
+            judgement=ENCRYPTED,
+        )
+    first = first_flight(origin.client_leg) if origin is not None else None
+    comparison = compare(first, attempt, Measure(client_leg))
+    answer = client_leg.handshake.answer
     return Study(
         certificate=comparison.verdict,
         basis="length" if comparison.verdict != "unknown" else None,
-        text=comparison.text,
+        text=flight_words(comparison, answer.cipher_suite if answer is not None else 0),
         parts=comparison.parts,
         before=leaf,
         now=None,
-        jsse=ENCRYPTED,
+        judgement=ENCRYPTED,
     )
 
 
@@ -89,7 +86,7 @@ def _decrypted(
 ) -> Study:
     now = handshake.chain[0] if handshake.chain else None
     step = case.step(leaf, now) if leaf is not None and now is not None else None
-    jsse = ENCRYPTED
+    judgement = ENCRYPTED
     if attempt.kind is not None and not is_tls13(handshake):
         answer = handshake.answer
         decision = decide(
@@ -105,13 +102,7 @@ def _decrypted(
                 unreadable=step is None and leaf is not None and now is not None,
             )
         )
-        jsse = Jsse(
-            decision.verdict,
-            decision.row,
-            REASONS.get(decision.row or 0, decision.reason),
-            leaf.hex() if leaf else None,
-            step,
-        )
+        judgement = Judgement(decision, leaf, step)
     certificate: Literal["changed", "same", "unknown"] = "unknown"
     if attempt.state == "declined":
         text = declined_text(attempt)
@@ -137,7 +128,7 @@ def _decrypted(
         parts=(),
         before=leaf,
         now=now,
-        jsse=jsse,
+        judgement=judgement,
     )
 
 

@@ -24,26 +24,49 @@ Not visible, and never assumed: an endpoint identification algorithm on the sock
 
 from __future__ import annotations
 
+from enum import Enum, auto
 from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
 from inspector.tracking.certificates import Identity
+from inspector.tracking.sessions import KindReason
 
 Generation = Literal["first", "current"]
 Verdict = Literal["accepts", "aborts", "possible", "not_applicable"]
 Step = Literal["same_der", "shared_ip", "shared_dns", "same_subject_and_issuer", "none"]
 
 
-UNREADABLE = "one of the two certificates cannot be read, so that they cannot be compared"
+class RuleReason(Enum):
+    """What decides in the table, or why it does not apply."""
+
+    TLS13 = auto()
+    NO_SESSION_OFFERED = auto()
+    RESUMED = auto()
+    EMS = auto()
+    OFFER_NOT_CAPTURED = auto()
+    ISSUER_NOT_CAPTURED = auto()
+    """The session was issued before the capture, or by nobody."""
+    ISSUED_BY_NOBODY = auto()
+    NOT_RESUMED_BEFORE = auto()
+    EQUIVALENT = auto()
+    UNREADABLE = auto()
+    CERTIFICATE_NOT_CAPTURED = auto()
+    CLOUDED = auto()
+    RACE = auto()
+    """The first resumption and the next ClientHello are too close together."""
+    OTHER_CERTIFICATE = auto()
+    NOT_PARSED = auto()
+    """Java gives up on a certificate, or on an empty list, before it compares."""
+    ENCRYPTED = auto()
 
 
 class Decision(NamedTuple):
-    """``row`` of the table, or None where no ServerHello was seen."""
+    """``row`` of the table, or None where it does not apply: for want of a ServerHello, or for a ``KindReason``."""
 
     verdict: Verdict
     row: int | None
-    reason: str
+    reason: RuleReason | KindReason
 
 
 class Offer(Struct, frozen=True, gc=False):
@@ -67,54 +90,30 @@ class Offer(Struct, frozen=True, gc=False):
 def decide(offer: Offer) -> Decision:
     """What a Java client without endpoint identification does with this answer."""
     if offer.is_tls13:
-        return Decision("accepts", 1, "TLS 1.3 has no such check")
+        return Decision("accepts", 1, RuleReason.TLS13)
     if offer.offered is False:
-        return Decision("accepts", 7, "no session was offered")
+        return Decision("accepts", 7, RuleReason.NO_SESSION_OFFERED)
     if offer.resumed:
-        return Decision("accepts", 2, "the session was resumed; no certificate is sent")
+        return Decision("accepts", 2, RuleReason.RESUMED)
     if offer.extended_master_secret:
-        return Decision("accepts", 3, "the full handshake uses extended master secret (EMS)")
+        return Decision("accepts", 3, RuleReason.EMS)
     if offer.offered is None:
-        return Decision(
-            "possible" if offer.gave_up else "not_applicable",
-            None,
-            "what session was offered, if any, was not captured",
-        )
+        return Decision("possible" if offer.gave_up else "not_applicable", None, RuleReason.OFFER_NOT_CAPTURED)
     if not offer.issued and offer.resumed_before is not True:
         if offer.gave_up:
-            return Decision("possible", None, "the offered session was issued before the capture, or by nobody")
-        return Decision(
-            "accepts", 7, "the offered session was issued by no server in the capture, and the client went on"
-        )
+            return Decision("possible", None, RuleReason.ISSUER_NOT_CAPTURED)
+        return Decision("accepts", 7, RuleReason.ISSUED_BY_NOBODY)
     if offer.resumed_before is False:
-        return Decision("accepts", 4, "the offered session had not been resumed before")
+        return Decision("accepts", 4, RuleReason.NOT_RESUMED_BEFORE)
     if offer.equivalent:
-        return Decision("accepts", 5, "the new certificate is identity-equivalent to the cached one")
+        return Decision("accepts", 5, RuleReason.EQUIVALENT)
     if offer.equivalent is None:
         return Decision(
-            "possible",
-            None,
-            UNREADABLE if offer.unreadable else "the certificate of the offered session was not captured",
+            "possible", None, RuleReason.UNREADABLE if offer.unreadable else RuleReason.CERTIFICATE_NOT_CAPTURED
         )
     if offer.resumed_before is None:
-        if offer.clouded:
-            return Decision(
-                "possible",
-                None,
-                "an earlier connection of this client, which may have resumed the session, was not captured whole",
-            )
-        return Decision(
-            "possible",
-            None,
-            "the session's first resumption came too shortly before this ClientHello for the capture to tell which was"
-            " first",
-        )
-    return Decision(
-        "aborts",
-        6,
-        "the offered session had been resumed before, there is no extended master secret, and the certificate is"
-        " another",
-    )
+        return Decision("possible", None, RuleReason.CLOUDED if offer.clouded else RuleReason.RACE)
+    return Decision("aborts", 6, RuleReason.OTHER_CERTIFICATE)
 
 
 def equivalence(old: Identity, new: Identity, generation: Generation = "current") -> Step | None:

@@ -10,18 +10,17 @@ from functools import cached_property
 from itertools import islice
 
 from inspector import document as doc
-from inspector.document.rules import Rule
 from inspector.facts import Facts
 from inspector.findings import change, describe, describe_pool, failures, from_logs, limits, pool, renegotiation, unseen
 from inspector.findings.assessment import assess
-from inspector.findings.case import Case, Options, build, frames
+from inspector.findings.case import Case, Options, build
+from inspector.findings.incidents import incidents
 from inspector.findings.prediction import Extended, extended
-from inspector.findings.remedies import CHANGE_REFERENCES
 from inspector.findings.requested_authorities import authorities
-from inspector.text.times import moment, rfc3339
+from inspector.findings.scene import Occurrences
 from inspector.text.version import VERSION
 from inspector.tracking.observed import Observed
-from inspector.tracking.services import CHECKS_AT_LEAST, ServiceGroup, ip_text, short_id
+from inspector.tracking.services import CHECKS_AT_LEAST, ServiceGroup, ip_text
 
 MOST_CHECKERS = 100
 """Clients that do health checks of a service and are named, at most."""
@@ -75,32 +74,20 @@ def judge(facts: Facts, options: Options | None = None, extra_limits: Sequence[d
     return Analysis(build(facts, options or Options()), extra_limits)
 
 
-def _document(case: Case, extra_limits: list[doc.Limit]) -> doc.Document:
-    found_limits = limits.limits(case, [*from_logs.limits(case), *extra_limits])
-    ems = [extended(case, service) for service in case.services]
+def occurrences(case: Case, ems: Sequence[Extended]) -> Occurrences:
+    """What happened to the connections. ``ems``: who does it, of each service."""
     aborts = list(change.aborts(case, ems))
-    findings = [finding for _, finding in aborts]
-    explained = {observed.index for observed, _ in aborts} | {s.index for s in case.observed if s.renegotiations}
-    findings += change.tolerated(case, [observed for observed, finding in aborts if finding.verdict == "confirmed"])
-    findings += renegotiation.renegotiations(case)
-    findings += failures.failures(case, explained)
-    findings += pool.rotations(case)
-    findings += pool.expiry(case)
-    by_service: dict[str | None, list[doc.Finding]] = {}
-    for finding in findings:
-        by_service.setdefault(finding.service, []).append(finding)
-    hidden = unseen.of_captures(found_limits)
-    assessments = [
-        assess(case, service, by_service.get(service.id, []), hidden, ems[service.index]) for service in case.services
-    ]
-    at_risk = {s.index for s, a in zip(case.services, assessments, strict=True) if a.state in ("exposed", "confirmed")}
-    findings += [
-        _exposed(case, s, a, ems[s.index])
-        for s, a in zip(case.services, assessments, strict=True)
-        if a.state == "exposed"
-    ]
-    findings += pool.drift(case, at_risk, ems)
-    findings += limits.incomplete(case, found_limits)
+    explained = {raised.on[-1].index for raised in aborts} | {s.index for s in case.observed if s.renegotiations}
+    return Occurrences(aborts, list(renegotiation.renegotiations(case)), list(failures.failures(case, explained)))
+
+
+def _document(case: Case, extra_limits: list[doc.Limit]) -> doc.Document:
+    all_limits = limits.limits(case, [*from_logs.limits(case), *extra_limits])
+    ems = [extended(case, service) for service in case.services]
+    happened = occurrences(case, ems)
+    hidden = unseen.of_captures(all_limits)
+    assessments = [assess(case, s, happened.of(s), hidden, ems[s.index]) for s in case.services]
+    findings = [*_findings(case, happened, assessments, ems), *limits.incomplete(case, all_limits)]
     findings.sort(key=lambda f: (doc.SEVERITIES.index(f.severity), f.rule, f.first or "", f.id))
     return doc.Document(
         generator=doc.Generator("inspector", VERSION),
@@ -114,43 +101,26 @@ def _document(case: Case, extra_limits: list[doc.Limit]) -> doc.Document:
         connections=[],
         findings=findings,
         incidents=incidents(case, findings),
-        limits=found_limits,
+        limits=all_limits,
         logs=from_logs.logs(case),
     )
 
 
-def _exposed(case: Case, service: ServiceGroup, assessment: doc.Assessment, ems: Extended) -> doc.Finding:
-    java = [c for c in case.service_clients[service.index] if c.stack.name == "jsse"]
-    members = case.members(service)
-    sample = next((s for s in members if s.declined and s.kind == "full"), members[0])
-    h = sample.client_leg.handshake
-
-    return doc.Finding(
-        id=short_id(Rule.CERTIFICATE_CHANGE_EXPOSED, service.id),
-        rule=Rule.CERTIFICATE_CHANGE_EXPOSED,
-        severity="medium",
-        verdict="predicted",
-        grade="inferred",
-        title=f"A Java client of {service.name}:{service.port} can be hit by the certificate change",
-        explanation="; ".join(assessment.because) + ".",
-        remedies=pool.pool_remedies(case, service, ems),
-        references=CHANGE_REFERENCES,
-        service=service.id,
-        backends=[b.id for b in case.pools[service.index]],
-        clients=[c.id for c in java],
-        connections=[sample.id],
-        first=rfc3339(members[0].first_ns),
-        last=rfc3339(members[-1].first_ns),
-        count=1,
-        evidence=[
-            doc.Evidence(
-                "declined" if sample.declined else "shown",
-                sample.id,
-                frames(h.hello_frame, h.answer_frame, h.certificate_frame),
-                "a handshake of the pool",
-            )
-        ],
-    )
+def _findings(
+    case: Case, happened: Occurrences, assessments: Sequence[doc.Assessment], ems: Sequence[Extended]
+) -> Iterator[doc.Finding]:
+    """Of all rules but that of what the captures lack."""
+    yield from (raised.finding for raised in happened.aborts)
+    yield from (raised.finding for raised in happened.renegotiations)
+    yield from (raised.finding for raised in happened.failures)
+    yield from change.tolerated(case, [raised.on[-1] for raised in happened.aborts if raised.is_confirmed])
+    yield from pool.rotations(case)
+    yield from pool.expiry(case)
+    for service, assessment in zip(case.services, assessments, strict=True):
+        if assessment.state == "exposed":
+            yield change.exposed(case, service, assessment, ems[service.index])
+    at_risk = {s.index for s, a in zip(case.services, assessments, strict=True) if a.state in ("exposed", "confirmed")}
+    yield from pool.drift(case, at_risk, ems)
 
 
 def _service(case: Case, service: ServiceGroup, assessment: doc.Assessment) -> doc.Service:
@@ -208,39 +178,3 @@ def _client(case: Case, index: int) -> doc.Client:
         connections=len(members),
         aborted=sum(s.outcome == "aborted" and not s.health_check for s in members),
     )
-
-
-def incidents(case: Case, findings: list[doc.Finding]) -> list[doc.Incident]:
-    """One for each connection that was aborted because of the change."""
-    named = {c for f in findings if f.rule == change.ABORT for c in f.connections}
-    by_id: dict[str, Observed] = {s.id: s for s in case.observed if s.id in named}
-    listed: list[doc.Incident] = []
-    for finding in findings:
-        if finding.rule != change.ABORT or finding.service is None or finding.first is None:
-            continue
-        chain = [by_id[c] for c in finding.connections]
-        words = (
-            ["full", "resumed", "declined"]
-            if len(chain) == 3
-            else ["full", "declined"]
-            if case.judgements[chain[-1].index].cached_leaf
-            else ["resumed", "declined"]
-        )
-        path = " → ".join(f"{case.label(s)} {word}" for s, word in zip(chain, words[-len(chain) :], strict=True))
-        session = chain[-1].entry.session
-        key = session.key.hex()[:8] if session else ""
-        certainty = "aborted" if finding.verdict == "confirmed" else "perhaps aborted"
-        story = f"session {key}: {path}, {certainty}"
-        listed.append(
-            doc.Incident(
-                id=finding.id,
-                service=finding.service,
-                at=finding.first,
-                connections=finding.connections,
-                findings=[finding.id],
-                summary=f"{moment(chain[-1].hello_ns)} {story}",
-                path=story,
-            )
-        )
-    listed.sort(key=lambda i: (i.at, i.id))
-    return listed

@@ -12,6 +12,7 @@ import os
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
+from enum import Enum, auto
 from typing import NamedTuple
 
 from msgspec import Struct, field
@@ -43,6 +44,19 @@ DENSE = 8
 """Connections that a line could belong to, on the average: with more of them, more time tells nothing."""
 
 
+class Unpaired(Enum):
+    """Why a failure may have no connection. ``ELSEWHERE``, ``LOST``: none failed in this way at that time, where the
+    capture is whole, and where it has losses.
+    """
+
+    NONE_FAILED = auto()
+    BEFORE = auto()
+    BEHIND = auto()
+    CLOCK_UNKNOWN = auto()
+    ELSEWHERE = auto()
+    LOST = auto()
+
+
 class JoinedLine(NamedTuple):
     """A log line of a connection. ``log``: the place of its file. ``candidates``: the places of the connections that it
     may belong to.
@@ -62,7 +76,7 @@ class Joined(Struct):
     """
 
     lines: dict[int, list[JoinedLine]] = field(default_factory=dict)
-    unpaired: dict[int, list[tuple[Failure, str]]] = field(default_factory=dict)
+    unpaired: dict[int, list[tuple[Failure, Unpaired]]] = field(default_factory=dict)
     clocks: dict[int, LogClock] = field(default_factory=dict)
 
     def certain(self, index: int, kind: Kind) -> JoinedLine | None:
@@ -94,7 +108,6 @@ def joined(
     """Pair each log's failures. ``may_change``: whether a connection ended as Java ends it when the certificate
     changed. ``has_losses``: of the capture.
     """
-    elsewhere = "of another host, or among what the capture lost" if has_losses else "of another host, or not captured"
     result = Joined()
     if not any(log.failures for log in logs):
         return result
@@ -113,7 +126,7 @@ def joined(
             failed=failed,
             services=services,
             may_change=may_change,
-            elsewhere=elsewhere,
+            has_losses=has_losses,
         )
     return result
 
@@ -151,9 +164,9 @@ def _join(
     failed: list[tuple[int, Observed]],
     services: list[ServiceGroup],
     may_change: Callable[[Observed], bool],
-    elsewhere: str,
+    has_losses: bool,
 ) -> None:
-    """Pair the failures of one clock. ``elsewhere``: where those may be that have no connection."""
+    """Pair the failures of one clock."""
     keys = _classes(entries)
     members = {
         key: [(ns, s) for ns, s in failed if _suits(key, s, services, may_change)] for key in dict.fromkeys(keys)
@@ -205,7 +218,7 @@ def _join(
     for number, candidates in possible.items():
         if not candidates:
             log, failure = entries[number]
-            result.unpaired.setdefault(log, []).append((failure, _reason(failure, clock, number, failed, elsewhere)))
+            result.unpaired.setdefault(log, []).append((failure, _unpaired(failure, clock, number, failed, has_losses)))
 
 
 def _lateness(keys: list[Class], windows: list[list[tuple[int, int]]], wire: dict[Class, list[int]]) -> int:
@@ -242,13 +255,15 @@ def _classes(entries: list[Logged]) -> list[Class]:
     """
     failures = [entry.failure for entry in entries]
     is_told = len({(f.host, f.port) for f in failures}) <= SERVICES
-    return [(f.kind, _alert(f), f.host.lower() if is_told else "", f.port if is_told else 0) for f in failures]
-
-
-def _alert(failure: Failure) -> str:
-    """The alert that was received, by its name; empty where it is none."""
-    name = failure.detail.rsplit(": ", 1)[-1] if failure.kind == "alert_received" else ""
-    return name if name in ALERTS.values() else ""
+    return [
+        (
+            failure.kind,
+            failure.alert if failure.alert in ALERTS.values() else "",
+            failure.host.lower() if is_told else "",
+            failure.port if is_told else 0,
+        )
+        for failure in failures
+    ]
 
 
 def _suits(
@@ -289,16 +304,18 @@ def _closed_unused(observed: Observed) -> bool:
     )
 
 
-def _reason(failure: Failure, clock: LogClock, number: int, failed: list[tuple[int, Observed]], elsewhere: str) -> str:
+def _unpaired(
+    failure: Failure, clock: LogClock, number: int, failed: list[tuple[int, Observed]], has_losses: bool
+) -> Unpaired:
     """Why a failure may have no connection."""
     if not failed:
-        return "no connection of the capture failed"
+        return Unpaired.NONE_FAILED
     best = clock.at(number)
     at = failure.ns - (best[0].ns if best else 0)
     if at < failed[0][0] - LATE_NS:
-        return "it lies before the first failure in the capture"
+        return Unpaired.BEFORE
     if at > failed[-1][0] + LATE_NS:
-        return "it lies behind the last failure in the capture"
+        return Unpaired.BEHIND
     if not best:
-        return "the log's clock cannot be told"
-    return f"no connection of the capture failed in this way at that time: {elsewhere}"
+        return Unpaired.CLOCK_UNKNOWN
+    return Unpaired.LOST if has_losses else Unpaired.ELSEWHERE

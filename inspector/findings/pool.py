@@ -7,18 +7,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence, Set
 from typing import Literal
 
-from inspector.document import Evidence, Finding, Remedy, Severity
+from inspector.document import Evidence, Finding, Remedy
 from inspector.document.rules import Rule
 from inspector.findings.case import Case, frames
+from inspector.findings.finding import finding
 from inspector.findings.prediction import Extended, ems_answers
 from inspector.findings.remedies import change_remedies
 from inspector.findings.requested_authorities import RequestedAuthorities, differences, requested
-from inspector.text.times import DAY_NS, day, rfc3339, rfc3339_signed
+from inspector.text.times import DAY_NS, day, rfc3339_signed
 from inspector.tls.registry import version_name
 from inspector.tracking.backends import BackendGroup
 from inspector.tracking.certificates import ParsedCertificate
 from inspector.tracking.observed import Observed
-from inspector.tracking.services import ServiceGroup, short_id
+from inspector.tracking.services import ServiceGroup
 
 SOON_DAYS = 30
 ONE_SERVER = {
@@ -61,14 +62,16 @@ def drift(case: Case, exposed: Set[int], ems: Sequence[Extended]) -> Iterator[Fi
                 f"{', '.join(b.label for b in backends)}: {words_of}"
                 for words_of, backends in zip(words, groups.values(), strict=True)
             ]
-            severity: Severity = "low" if service.index in exposed else "info"
             name = "EMS" if attribute == "ems" else attribute.replace("_", " ")
-            yield Finding(
-                id=short_id(Rule.POOL_DRIFT, service.id, attribute),
-                rule=Rule.POOL_DRIFT,
-                severity=severity,
-                verdict="confirmed",
-                grade="observed",
+            yield finding(
+                case,
+                Rule.POOL_DRIFT,
+                service.id,
+                attribute,
+                service=service,
+                backends=[b for b, _ in values],
+                count=len(groups),
+                severity="low" if service.index in exposed else None,
                 title=f"The back ends of {service.name}:{service.port} differ in {name}",
                 explanation=f"{'; '.join(parts)}. {common}".strip(),
                 remedies=(
@@ -76,14 +79,6 @@ def drift(case: Case, exposed: Set[int], ems: Sequence[Extended]) -> Iterator[Fi
                     if attribute in ("certificate_names", "ems") and service.index in exposed
                     else []
                 ),
-                references=[],
-                service=service.id,
-                backends=[b.id for b, _ in values],
-                clients=[],
-                connections=[],
-                first=None,
-                last=None,
-                count=len(groups),
                 evidence=[
                     _shown(case, backends[0], f"{name}: {words_of}")
                     for words_of, backends in zip(words, groups.values(), strict=True)
@@ -193,25 +188,20 @@ def rotations(case: Case) -> Iterator[Finding]:
                 if step is None
                 else ONE_SERVER[step != "none"]
             )
-            at = rfc3339(rotation.at_ns)
-            yield Finding(
-                id=short_id(Rule.CERTIFICATE_ROTATED, backend.id, rotation.new.hex()),
-                rule=Rule.CERTIFICATE_ROTATED,
-                severity="info",
-                verdict="confirmed",
+            yield finding(
+                case,
+                Rule.CERTIFICATE_ROTATED,
+                backend.id,
+                rotation.new.hex(),
+                on=[observed],
+                service=service,
+                backends=[backend],
+                clients=[],
+                times=(rotation.at_ns, rotation.at_ns),
                 grade="inferred",
                 title=f"The certificate of back end {backend.label} was replaced",
                 explanation=f"{_dated(case, rotation.old)} was not seen again after {_dated(case, rotation.new)} "
                 f"appeared; {same}.",
-                remedies=[],
-                references=[],
-                service=service.id,
-                backends=[backend.id],
-                clients=[],
-                connections=[observed.id],
-                first=at,
-                last=at,
-                count=1,
                 evidence=[
                     Evidence(
                         "rotated",
@@ -265,25 +255,21 @@ def expiry(case: Case) -> Iterator[Finding]:
             else f"It is valid until {until}: {left // DAY_NS} days from when it was shown."
         )
         members = showing[member.service, leaf]
-        yield Finding(
-            id=short_id(rule, service.id, leaf.hex()),
-            rule=rule,
-            severity="high" if left < 0 else "low",
-            verdict="confirmed",
-            grade="observed",
+        yield finding(
+            case,
+            rule,
+            service.id,
+            leaf.hex(),
+            on=[members[0], member] if members[0] is not member else [member],
+            backends=[case.backends[member.backend]] if member.backend >= 0 else [],
+            clients=[],
+            times=(members[0].first_ns, shown),
+            count=len(members),
             title=f"The certificate {name} {'has expired' if left < 0 else 'expires soon'}",
             explanation=text,
             remedies=[
                 Remedy("PKI", "Renew the certificate with the same names.", "openssl x509 -noout -dates -in cert.pem")
             ],
-            references=[],
-            service=service.id,
-            backends=[case.backends[member.backend].id] if member.backend >= 0 else [],
-            clients=[],
-            connections=[members[0].id, member.id] if members[0] is not member else [member.id],
-            first=rfc3339(members[0].first_ns),
-            last=rfc3339(shown),
-            count=len(members),
             evidence=[
                 Evidence(
                     "shown", member.id, frames(member.client_leg.handshake.certificate_frame), f"valid until {until}"

@@ -42,15 +42,9 @@ def certificate_name(certificate: ParsedCertificate) -> str:
     return certificate.common_name or certificate.sha256.hex()[:12]
 
 
-def itself(certificates: Mapping[bytes, ParsedCertificate], chain: Iterable[bytes]) -> str:
-    """Why one of some certificates itself may be the cause of what looks like a certificate change; "" where none is in
-    doubt.
+def itself(certificates: Mapping[bytes, ParsedCertificate], chain: Iterable[bytes]) -> ParsedCertificate | None:
+    """The first of some certificates that may itself be the cause of what looks like a certificate change: some
+    versions of Java cannot parse it.
     """
-    for digest in chain:
-        certificate = certificates.get(digest)
-        if certificate is not None and certificate.is_read_by_java is None and certificate.problem is not None:
-            return (
-                f"the certificate {certificate_name(certificate)} itself may be the cause:"
-                f" {problem_text(certificate.problem)}"
-            )
-    return ""
+    listed = (certificates.get(digest) for digest in chain)
+    return next((c for c in listed if c is not None and c.is_read_by_java is None and c.problem is not None), None)

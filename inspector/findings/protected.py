@@ -1,20 +1,19 @@
 """The rows of the verdict that protect: which condition of the abort cannot be met, or was not, and what exactly would
 bring it back.
 
-Each gives None where it does not hold. They are tried in the order of the table in ``assessment``, so that a later one
-may rely on what the earlier ones rule out.
+Each is worded where it holds: the table in ``assessment`` tries them in order, and a later one relies on what the
+earlier ones rule out.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 from inspector.document import Assessment, Grade
 from inspector.findings.gate import unknown
 from inspector.findings.giving_up import NOT_JAVA
 from inspector.findings.machine import ALLOW_UNSAFE, USE_EMS
-from inspector.findings.prediction import Common, common, repeats
+from inspector.findings.prediction import Common, repeats
 from inspector.findings.scene import Scene, connections
 
 NAMED = 5
@@ -31,21 +30,20 @@ def _safe(because: str, *breaks_if: str, grade: Grade = "observed", do: str = "n
     return Assessment("protected", sentence, [because], list(breaks_if), grade, do)
 
 
-def all_tls13(scene: Scene) -> Assessment | None:
+def no_server_hello(scene: Scene) -> Assessment:
+    """Nothing that a server chose was captured."""
+    return unknown("no ServerHello was captured", "not_visible", scene.again)
+
+
+def tls13(scene: Scene) -> Assessment:
     """TLS 1.3 everywhere."""
-    if scene.old:
-        return None
-    count = sum(s.is_tls13 and s.kind is not None for s in scene.members)
-    if not count:
-        return unknown("no ServerHello was captured", "not_visible", scene.again)
+    count = scene.tls13
     because = f"all {connections(count)} use TLS 1.3" if count > 1 else "the only connection uses TLS 1.3"
     return _safe(because, "a back end or the JVM falls back to TLS 1.2 without extended master secret (EMS)")
 
 
-def no_certificate(scene: Scene) -> Assessment | None:
+def no_certificate(scene: Scene) -> Assessment:
     """Nothing to compare: the full handshakes lie before the capture."""
-    if scene.leaves:
-        return None
     return unknown(
         "no server certificate was captured, only resumed sessions",
         "not_visible",
@@ -53,37 +51,28 @@ def no_certificate(scene: Scene) -> Assessment | None:
     )
 
 
-def one_certificate(scene: Scene) -> Assessment | None:
+def one_certificate(scene: Scene) -> Assessment:
     """One certificate everywhere."""
-    if len(scene.leaves) > 1:
-        return None
-    breaks = (
+    return _safe(
+        "every full handshake in clear showed the same certificate; more back ends may hide behind it",
         "a back end with another certificate joins",
         "the certificate is replaced by one with other names",
         *_inside_breaks(scene),
-    )
-    return _safe(
-        "every full handshake in clear showed the same certificate; more back ends may hide behind it",
-        *breaks,
         grade=_inside_grade(scene),
     )
 
 
-def equivalent(scene: Scene) -> Assessment | None:
+def equivalent(scene: Scene) -> Assessment:
     """All certificates count as one server."""
-    case, leaves = scene.case, scene.leaves
-    if not all(leaf in case.certificates and case.certificates[leaf].identity.is_known for leaf in leaves):
-        return None
-    shared = common([case.certificates[leaf] for leaf in leaves], case.options.generation)
-    if not shared:
-        return None
-    because = f"all {len(leaves)} certificates count as one server: they share {_tied(shared)}"
-    breaks_if = (
-        f"a certificate without {_tied(shared)} joins the pool, or replaces one"
-        if shared and shared[0].is_of_all
-        else "one of the certificates is replaced by one without what it shares"
+    tie = _tied(scene.shared)
+    return _safe(
+        f"all {len(scene.leaves)} certificates count as one server: they share {tie}",
+        f"a certificate without {tie} joins the pool, or replaces one"
+        if scene.shared[0].is_of_all
+        else "one of the certificates is replaced by one without what it shares",
+        *_inside_breaks(scene),
+        grade=_inside_grade(scene),
     )
-    return _safe(because, breaks_if, *_inside_breaks(scene), grade=_inside_grade(scene))
 
 
 TIES = {"dns": "the name", "ip": "the address", "subject": "the subject"}
@@ -104,25 +93,31 @@ def _inside_breaks(scene: Scene) -> tuple[str, ...]:
     return (f"a renegotiation shows a certificate of other names: what {hidden} showed is encrypted",) if hidden else ()
 
 
-def not_java(scene: Scene) -> Assessment | None:
+def is_not_java(scene: Scene) -> bool:
+    """Whether no client is Java, or may be."""
+    return not any(s.stack.name in ("jsse", "unknown") for s in scene.old)
+
+
+def not_java(scene: Scene) -> Assessment:
     """Other stacks have no such rule."""
-    stacks = Counter(s.stack.name for s in scene.old)
-    if stacks["jsse"] + stacks["unknown"]:
-        return None
+    stacks = sorted({s.stack.name for s in scene.old})
     return _safe(
-        f"the rule is Java's; the clients here are not Java ({', '.join(sorted(stacks))})",
+        f"the rule is Java's; the clients here are not Java ({', '.join(stacks)})",
         "a Java client uses the service",
         grade="inferred",
     )
 
 
-def ems(scene: Scene) -> Assessment | None:
-    """Extended master secret in every full handshake."""
+def is_ems_everywhere(scene: Scene) -> bool:
+    """Whether extended master secret was in every handshake of clients that may be Java, full ones among them."""
     java = [s for s in scene.old if s.stack.name not in NOT_JAVA]
-    if not any(s.kind == "full" for s in java) or not all(
+    return any(s.kind == "full" for s in java) and all(
         s.answer is not None and s.answer.extended_master_secret for s in java
-    ):
-        return None
+    )
+
+
+def ems(scene: Scene) -> Assessment:
+    """Extended master secret in every full handshake."""
     breaks_if = f"a back end without EMS joins, or EMS is switched off on one, or in the JVM (-D{USE_EMS}=false)"
     return _safe(
         "every handshake of these clients used extended master secret (EMS)",
@@ -131,39 +126,32 @@ def ems(scene: Scene) -> Assessment | None:
     )
 
 
-def unsafe_property(scene: Scene) -> Assessment | None:
-    """The JVM is told to skip the check."""
+def is_check_off(scene: Scene) -> bool:
+    """Whether the JVM of every client is told to skip the check."""
     machines = [scene.case.machine_of(s) for s in scene.old]
-    if not all(machine is not None and machine.allows_change for machine in machines):
-        return None
-    because = f"the client's JVM runs with -D{ALLOW_UNSAFE}=true, which skips the check"
+    return all(machine is not None and machine.allows_change for machine in machines)
+
+
+def unsafe_property(scene: Scene) -> Assessment:
+    """The JVM is told to skip the check."""
     return _safe(
-        because,
+        f"the client's JVM runs with -D{ALLOW_UNSAFE}=true, which skips the check",
         "the property is taken away",
         do="give the certificates one name in common: the property re-opens the triple handshake attack",
     )
 
 
-def tolerated(scene: Scene) -> Assessment | None:
+def tolerated(scene: Scene) -> Assessment:
     """Clients that went on where the rule says abort."""
-    went_on = [
-        s
-        for s in scene.old
-        if scene.case.judgements[s.index].decision.row == 6 and s.outcome == "established" and s.stack.name == "jsse"
-    ]
-    if not went_on:
-        return None
     because = (
-        f"{len(went_on)} times the client went on where Java's rule says abort: endpoint identification or"
+        f"{len(scene.went_on)} times the client went on where Java's rule says abort: endpoint identification or"
         " jdk.tls.allowUnsafeServerCertChange is set"
     )
     return _safe(because, "the client's setting changes", grade="inferred")
 
 
-def never_resumed(scene: Scene) -> Assessment | None:
+def never_resumed(scene: Scene) -> Assessment:
     """Only a session that was resumed before is in danger, and none was."""
-    if any(s.is_resumed for s in scene.old):
-        return None
     because = (
         f"no session was resumed in {connections(len(scene.old))}, and only a session that was resumed before can lead"
         " to the abort"
@@ -192,7 +180,7 @@ def never_resumed(scene: Scene) -> Assessment | None:
 
 def _offers_no_session(scene: Scene) -> bool:
     """Whether Java, which does EMS, met no back end that does: it never offers a session that was issued without."""
-    java = [s for s in scene.old if s.stack.name == "jsse"]
+    java = scene.java
     return (
         bool(java)
         and not scene.ems.doing
@@ -200,7 +188,7 @@ def _offers_no_session(scene: Scene) -> bool:
     )
 
 
-def otherwise(scene: Scene) -> Assessment | None:
+def otherwise(scene: Scene) -> Assessment:
     """Some condition was not met, though nothing rules it out."""
     because = "no Java client met both a resumed session and a certificate that differs without EMS"
     breaks_if = "a Java client resumes a session and is then sent to a back end with another certificate"

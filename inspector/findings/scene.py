@@ -5,32 +5,82 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice, product
+from typing import NamedTuple
 
-from inspector.document import Finding
 from inspector.findings.case import Case
-from inspector.findings.prediction import Extended
+from inspector.findings.causes import Cause
+from inspector.findings.finding import Raised
+from inspector.findings.prediction import Common, Extended, common
 from inspector.findings.remedies import capture_remedy, log_remedy
+from inspector.findings.renegotiation import BROKEN_OFF, InnerHandshake
+from inspector.findings.signs import Weighed
 from inspector.findings.unseen import Sight
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import ServiceGroup
 
+MOST_PAIRS = 10_000
+"""Certificates of very large pools that are held against each other; one pair that differs is enough."""
+
+
+class Occurrences(NamedTuple):
+    """What happened, as findings tell it: aborts because of the change, renegotiations, and all other failures."""
+
+    aborts: list[Raised[Weighed]]
+    renegotiations: list[Raised[InnerHandshake]]
+    failures: list[Raised[Cause]]
+
+    def of(self, service: ServiceGroup) -> Occurrences:
+        """Those of one service."""
+        return Occurrences(
+            [raised for raised in self.aborts if raised.finding.service == service.id],
+            [raised for raised in self.renegotiations if raised.finding.service == service.id],
+            [raised for raised in self.failures if raised.finding.service == service.id],
+        )
+
+
+class Exposure(NamedTuple):
+    """The conditions of the abort, all of them met for a Java client. ``resumed``: connections; ``leaves``:
+    certificates that are not one server; ``has_ems_beside``: on some back ends.
+    """
+
+    resumed: int
+    leaves: int
+    has_ems_beside: bool
+
 
 @dataclass
 class Scene:
-    """What the rows look at: a service, the findings that name it, its connections without health checks, how far they
+    """What the rows look at: a service, what happened to it, its connections without health checks, how far they
     were seen, and who of back ends and clients does extended master secret.
     """
 
     case: Case
     service: ServiceGroup
-    findings: list[Finding]
+    occurrences: Occurrences
     members: list[Observed]
     sight: Sight
     ems: Extended
 
-    def of(self, rule: str, verdict: str | None = None) -> list[Finding]:
-        """Its findings of a rule."""
-        return [f for f in self.findings if f.rule == rule and verdict in (None, f.verdict)]
+    @cached_property
+    def confirmed(self) -> list[Raised[Weighed]]:
+        """Aborts that are certain."""
+        return [raised for raised in self.occurrences.aborts if raised.is_confirmed]
+
+    @cached_property
+    def possible(self) -> list[Raised[Weighed]]:
+        """Aborts that are not."""
+        return [raised for raised in self.occurrences.aborts if not raised.is_confirmed]
+
+    @cached_property
+    def broken_off(self) -> list[Raised[InnerHandshake]]:
+        """Renegotiations that the client broke off, perhaps because of the change."""
+        return [raised for raised in self.occurrences.renegotiations if raised.finding.rule == BROKEN_OFF]
+
+    @property
+    def failures(self) -> list[Raised[Cause]]:
+        """All other failures, by client and cause."""
+        return self.occurrences.failures
 
     @cached_property
     def total(self) -> str:
@@ -61,9 +111,19 @@ class Scene:
         return [s for s in self.members if s.answer is not None and s.kind is not None and not s.is_tls13]
 
     @cached_property
+    def java(self) -> list[Observed]:
+        """Of these the ones of Java clients."""
+        return [s for s in self.old if s.stack.name == "jsse"]
+
+    @cached_property
     def full(self) -> list[Observed]:
-        """Of these the full handshakes."""
+        """Of these, whoever the client is, the full handshakes."""
         return [s for s in self.old if s.kind == "full"]
+
+    @cached_property
+    def tls13(self) -> int:
+        """How many connections use TLS 1.3."""
+        return sum(s.is_tls13 and s.kind is not None for s in self.members)
 
     @cached_property
     def leaves(self) -> list[bytes]:
@@ -76,6 +136,37 @@ class Scene:
             | {s.leaf for s in self.full if s.leaf is not None}
             | {s.entry.session.leaf for s in self.old if s.entry.session and s.entry.session.leaf}
         )
+
+    @cached_property
+    def shared(self) -> list[Common]:
+        """What makes the certificates one server; empty where they are not, or one of them cannot be read."""
+        certificates = [self.case.certificates.get(leaf) for leaf in self.leaves]
+        known = [c for c in certificates if c is not None and c.identity.is_known]
+        return common(known, self.case.options.generation) if len(known) == len(certificates) else []
+
+    @cached_property
+    def went_on(self) -> list[Observed]:
+        """Java's connections that were completed where its rule says abort."""
+        return [s for s in self.java if self.case.judgements[s.index].decision.row == 6 and s.outcome == "established"]
+
+    @cached_property
+    def exposure(self) -> Exposure | None:
+        """What is met, where all conditions of the abort are; None otherwise."""
+        resumed = sum(s.is_resumed for s in self.java)
+        if not resumed or self.went_on:
+            return None
+        issuing: dict[bool, set[bytes]] = {True: set(), False: set()}
+        offers: set[bool] = set()
+        for observed in self.java:
+            if observed.kind == "full" and observed.leaf is not None and observed.answer is not None:
+                issuing[observed.answer.extended_master_secret].add(observed.leaf)
+                offers.add(observed.offer is not None and observed.offer.extended_master_secret)
+        plain = issuing[False]
+        kept = issuing[True] | (plain if False in offers else set())
+        pairs = [(a, b) for a, b in islice(product(kept, plain), MOST_PAIRS) if self.case.step(a, b) == "none"]
+        if not pairs:
+            return None
+        return Exposure(resumed, len({leaf for pair in pairs for leaf in pair}), bool(issuing[True]))
 
     @property
     def lacking(self) -> str:

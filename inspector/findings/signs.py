@@ -35,11 +35,35 @@ possible |
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import Literal, NamedTuple
 
-from inspector.text.times import span
+from inspector.findings.jsse import RuleReason
+from inspector.tracking.certificates import ParsedCertificate
+from inspector.tracking.sessions import KindReason
 
 Weight = Literal["confirmed", "possible", "not"]
+
+
+class Sign(Enum):
+    """The rows of the table."""
+
+    LOG = auto()
+    SLOW_AND_PATIENT = auto()
+    SLOW_EVERYWHERE = auto()
+    CLOUDED = auto()
+    JUMP = auto()
+    ORIGIN = auto()
+    ISSUER = auto()
+    CERTIFICATES = auto()
+    ITSELF = auto()
+    STACK = auto()
+    SLOW = auto()
+    ONE_CACHE = auto()
+    NEVER_ACCEPTED = auto()
+    UNCLEAR_ELSEWHERE = auto()
+    GAVE_UP_ELSEWHERE = auto()
+    RULE = auto()
 
 
 @dataclass(slots=True)
@@ -64,15 +88,18 @@ class Manner:
     slow_unmarked: int = 0
 
 
-MENDED = frozenset(("clouded", "jump", "origin", "issuer", "unclear elsewhere"))
+MENDED = frozenset((Sign.CLOUDED, Sign.JUMP, Sign.ORIGIN, Sign.ISSUER, Sign.UNCLEAR_ELSEWHERE))
 """Rows that doubt for want of something that was not captured: another capture may show it."""
+
+CONFIRMED = frozenset((Sign.LOG, Sign.RULE))
+NOT_JAVAS = frozenset((Sign.SLOW_AND_PATIENT, Sign.SLOW_EVERYWHERE))
 
 
 class Abort(NamedTuple):
     """What is weighed. ``code``: of the client's fatal alert. ``slow_ns``: how long after the server's flight it
     closed, where that is too late for Java's check.
     ``went_on_before``: the cache that the session came from had gone on where the rule says abort. ``cloud``: why the
-    session's past cannot be told, "" where it can. ``itself``: why the certificate itself may be the cause, or "".
+    session's past cannot be told, None where it can. ``itself``: the certificate that may itself be the cause.
     ``jumped``: no SYN of it was captured, and only its sequence numbers tell that it is a connection of its own.
     ``unclear``: how often the client gave up where too little was captured.
     """
@@ -85,94 +112,44 @@ class Abort(NamedTuple):
     code: int | None
     slow_ns: int | None
     went_on_before: bool
-    cloud: str = ""
+    cloud: RuleReason | KindReason | None = None
     jumped: bool = False
-    itself: str = ""
+    itself: ParsedCertificate | None = None
     unclear: int = 0
 
 
 class Weighed(NamedTuple):
-    """``row`` of the table. ``reason``: why not certain, "" where it is."""
+    """``row``: the one that decides, of what was weighed. ``went_on``: as in ``Manner``."""
 
-    row: str
-    weight: Weight
-    reason: str = ""
+    row: Sign
+    abort: Abort
+    went_on: int
 
-
-def _unclear(count: int) -> str:
-    return f"gave up {'once' if count == 1 else f'{count} times'} where too little was captured to say on what"
+    @property
+    def weight(self) -> Weight:
+        """What the row says of the abort."""
+        return "confirmed" if self.row in CONFIRMED else "not" if self.row in NOT_JAVAS else "possible"
 
 
 def weigh(abort: Abort, signs: Signs, manner: Manner) -> Weighed:
     """What the evidence says of one connection that ended as Java ends it when the certificate changed."""
     is_slow = abort.slow_ns is not None
-    late = f"the client closed {span(abort.slow_ns or 0)} after the server's flight, and Java's check takes some 10 ms"
     is_alike = signs.gave_up_unmarked > 0 and abort.code in signs.unmarked_alerts
-    rows: tuple[tuple[bool, Weighed], ...] = (
-        (abort.is_logged, Weighed("log", "confirmed")),
-        (
-            is_slow and manner.went_on > 0,
-            Weighed(
-                "slow and patient",
-                "not",
-                f"{late}; the same client went on {manner.went_on} times although the certificate changed",
-            ),
-        ),
-        (
-            is_slow and manner.slow_unmarked > 0,
-            Weighed(
-                "slow everywhere", "not", f"{late}; the same client also does so where Java's rule cannot have spoken"
-            ),
-        ),
-        (bool(abort.cloud), Weighed("clouded", "possible", abort.cloud)),
-        (
-            abort.jumped,
-            Weighed(
-                "jump",
-                "possible",
-                "its SYN was not captured, and a jump of sequence numbers alone tells it from another connection of"
-                " these ports",
-            ),
-        ),
-        (not abort.has_origin, Weighed("origin", "possible", "the session's origin lies before the capture")),
-        (
-            not abort.is_issued,
-            Weighed("issuer", "possible", "the offered session was issued by no server in the capture"),
-        ),
-        (
-            not abort.differs,
-            Weighed("certificates", "possible", "the certificates are equivalent or not both readable"),
-        ),
-        (bool(abort.itself), Weighed("itself", "possible", abort.itself)),
-        (not abort.is_java, Weighed("stack", "possible", "the client's TLS stack is not known to be Java's")),
-        (is_slow, Weighed("slow", "possible", late)),
-        (
-            abort.went_on_before,
-            Weighed("one cache", "possible", "the same session cache went on before although the certificate changed"),
-        ),
-        (
-            is_alike and not signs.accepted,
-            Weighed(
-                "never accepted",
-                "possible",
-                "this client never accepts this certificate, so the certificate itself may be the cause",
-            ),
-        ),
-        (
-            abort.unclear > 0 and not signs.accepted,
-            Weighed(
-                "unclear elsewhere",
-                "possible",
-                f"this client never accepts this certificate, and {_unclear(abort.unclear)}",
-            ),
-        ),
-        (
-            is_alike,
-            Weighed(
-                "gave up elsewhere",
-                "possible",
-                "this client also gave up on this certificate where Java's rule cannot have spoken",
-            ),
-        ),
+    rows = (
+        (abort.is_logged, Sign.LOG),
+        (is_slow and manner.went_on > 0, Sign.SLOW_AND_PATIENT),
+        (is_slow and manner.slow_unmarked > 0, Sign.SLOW_EVERYWHERE),
+        (abort.cloud is not None, Sign.CLOUDED),
+        (abort.jumped, Sign.JUMP),
+        (not abort.has_origin, Sign.ORIGIN),
+        (not abort.is_issued, Sign.ISSUER),
+        (not abort.differs, Sign.CERTIFICATES),
+        (abort.itself is not None, Sign.ITSELF),
+        (not abort.is_java, Sign.STACK),
+        (is_slow, Sign.SLOW),
+        (abort.went_on_before, Sign.ONE_CACHE),
+        (is_alike and not signs.accepted, Sign.NEVER_ACCEPTED),
+        (abort.unclear > 0 and not signs.accepted, Sign.UNCLEAR_ELSEWHERE),
+        (is_alike, Sign.GAVE_UP_ELSEWHERE),
     )
-    return next((weighed for holds, weighed in rows if holds), Weighed("rule", "confirmed"))
+    return Weighed(next((row for holds, row in rows if holds), Sign.RULE), abort, manner.went_on)

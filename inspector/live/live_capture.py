@@ -32,7 +32,8 @@ from inspector.extract.journal import JournalRecord
 from inspector.facts import CaptureFacts, ConnectionFacts, Facts
 from inspector.findings import change
 from inspector.findings.case import Options
-from inspector.findings.judge import Analysis, incidents, judge
+from inspector.findings.incidents import incidents
+from inspector.findings.judge import Analysis, judge
 from inspector.findings.prediction import extended
 from inspector.findings.wording import worded
 from inspector.live.clock import LoopClock, PacketClock
@@ -290,7 +291,8 @@ class LiveCapture:
         ended = sorted(index for name, index in indexes.items() if changed[name][1])
         findings = []
         wanted = set(indexes.values())
-        for connection, finding in change.aborts(case, [extended(case, service) for service in case.services]):
+        for raised in change.aborts(case, [extended(case, service) for service in case.services]):
+            finding, connection = raised.finding, raised.on[-1]
             if connection.index in wanted:
                 self._doubt(connection.id, finding)
                 if self._announced.is_other(finding.id, finding.verdict):

@@ -52,6 +52,21 @@ class Failure(Struct, gc=False):
     has_zone: bool = False
     resolution_ns: int = MILLISECOND_NS
 
+    @property
+    def message(self) -> str:
+        """What the exception says, without its class."""
+        return self.detail.partition(": ")[2] or self.detail
+
+    @property
+    def alert(self) -> str:
+        """The name of the alert that was received, as Java writes it; empty where none was."""
+        return self.detail.rsplit(": ", 1)[-1] if self.kind == "alert_received" else ""
+
+    @property
+    def lines(self) -> list[str]:
+        """``text`` as it stands in the log: the exception is on a line of its own."""
+        return self.text.split(" | ", 1)
+
 
 class Proxied(Struct, gc=False):
     """A connection that HAProxy forwarded. ``server``: its name in the configuration, empty where none was chosen.

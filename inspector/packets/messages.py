@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from inspector.extract.connection import ConnectionAssembly
 from inspector.extract.engine import Engine
-from inspector.extract.stretch import supplied
+from inspector.extract.shard import supplied
 from inspector.facts import FRAME_BITS, ConnectionFacts
 from inspector.packets.reread import end_number, flow_of, frames_of, story_again
+from inspector.tls.fields import Node
 from inspector.tls.history import Letter
 from inspector.tls.messages import with_header
 from inspector.tls.records import Mark, RecordReader
-from inspector.tls.tree import Node, alert_tree, handshake_tree
+from inspector.tls.tree import alert_tree, handshake_tree, sslv2_hello_tree
 from inspector.tracking.sessions import is_tls13
 from inspector.wire.segments import SYN, SegmentDecoder
 from inspector.wire.streams import Stream
@@ -133,7 +134,7 @@ class _Gathered(ConnectionAssembly):
     def sslv2_hello(self, lane: int, record: bytes, mark: Mark) -> None:
         """A CLIENT-HELLO in SSLv2 framing."""
         super().sslv2_hello(lane, record, mark)
-        self._add("message", lane, mark, record, Node("SSLv2 CLIENT-HELLO", f"{len(record)} bytes", 0, len(record)))
+        self._add("message", lane, mark, record, sslv2_hello_tree(record))
 
     def change_cipher_spec(self, lane: int, mark: Mark) -> None:
         """From here on the direction is encrypted."""

@@ -180,10 +180,9 @@ def _failure(old: Failure, has_zone: bool, disguise: Disguise) -> Failure:
     thread = disguise.text(old.thread)
     detail = CAUSES.get(old.kind, CAUSES["other"])
     if old.kind == "alert_received":
-        alert = old.detail.rsplit(": ", 1)[-1]
         detail = (
             "javax.net.ssl.SSLHandshakeException: Received fatal alert:"
-            f" {alert if alert in ALERTS.values() else 'not named'}"
+            f" {old.alert if old.alert in ALERTS.values() else 'not named'}"
         )
     head = (
         f"{stamp} WARN  {f'[{thread}] ' if thread else ''}[c.p.h.c.i.PersistentSyncHttpClient] Error executing http"

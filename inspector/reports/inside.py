@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from inspector.findings.inside import ended, studied
 from inspector.findings.judge import Analysis
+from inspector.findings.reasons import rule_words
 from inspector.reports import overview
 from inspector.reports.why import rows_of
 from inspector.text.safe import safe_text
@@ -32,11 +33,10 @@ def inside_lines(analysis: Analysis, observed: Observed, number: int) -> Iterato
     yield f"RENEGOTIATION {number + 1}  {ended(observed.renegotiations[number])}"
     basis = {"decrypted": "decrypted", "length": "by length"}.get(study.basis or "", "")
     yield safe_text(f"  {VERDICTS[study.certificate]}{f' ({basis})' if basis else ''}: {study.text}", 600)
-    if study.jsse.verdict != "not_applicable":
-        yield (
-            f"  Java's rule: {study.jsse.verdict}{f' (row {study.jsse.row})' if study.jsse.row else ''}:"
-            f" {study.jsse.reason}"
-        )
+    decision = study.judgement.decision
+    if decision.verdict != "not_applicable":
+        row = f" (row {decision.row})" if decision.row else ""
+        yield f"  Java's rule: {decision.verdict}{row}: {rule_words(decision.reason, is_inside=True)}"
     if study.parts:
         rows = [(part.name, _bytes(part.first), _extent(part.expected), _extent(part.now)) for part in study.parts]
         yield [HEADINGS, *rows]

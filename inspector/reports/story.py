@@ -136,7 +136,6 @@ def notes(analysis: Analysis, observed: Observed) -> tuple[str, ...]:
         texts.append(f"{stands_at}  {clock(entry.ns)}  accepted, sent to {where}{address}")
     for line in case.logged.lines.get(observed.index, ()):
         failure = line.failure
-        message = failure.detail.partition(": ")[2] or failure.detail
         request = (
             f"  ({failure.request or 'a request'}"
             f"{f' for {failure.node}' if failure.node else ''}{COST.get(failure.impact, '')})"
@@ -150,9 +149,8 @@ def notes(analysis: Analysis, observed: Observed) -> tuple[str, ...]:
             if len(line.candidates) > 1
             else "  [perhaps]"
         )
-        texts.append(
-            f"{_line_of(case.facts.logs[line.log], failure.line)}  {clock(failure.ns)}  {message}{request}{sure}"
-        )
+        stands_at = _line_of(case.facts.logs[line.log], failure.line)
+        texts.append(f"{stands_at}  {clock(failure.ns)}  {failure.message}{request}{sure}")
     return tuple(texts)
 
 

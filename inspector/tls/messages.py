@@ -124,8 +124,6 @@ def _client_hello(body: bytes, *, is_whole: bool = True) -> ClientHello:
         secure_renegotiation=offered.renegotiation_info or SCSV in suites,
         early_data=offered.early_data,
         problem=offered.problem,
-        ja3="",
-        ja4="",
         partial=offered.partial,
     )
     return ClientHello(named(shape), random, session_id, offered.ticket, offered.psk_identities)
@@ -165,23 +163,7 @@ def sslv2_client_hello(record: bytes) -> ClientHello:
     challenge = hello.take(challenge_length, "challenge")
     suites = tuple(int.from_bytes(specs[i : i + 3], "big") for i in range(0, len(specs) - 2, 3))
     standard = tuple(s for s in suites if s < 1 << 16)
-    shape = HelloShape(
-        legacy_version=version,
-        cipher_suites=standard,
-        extensions=(),
-        groups=(),
-        point_formats=(),
-        signature_algorithms=(),
-        versions=(),
-        alpn=(),
-        server_name=None,
-        extended_master_secret=False,
-        secure_renegotiation=SCSV in standard,
-        early_data=False,
-        problem=None,
-        ja3="",
-        ja4="",
-    )
+    shape = HelloShape(legacy_version=version, cipher_suites=standard, secure_renegotiation=SCSV in standard)
     return ClientHello(named(shape), challenge.rjust(32, b"\0"), session_id, None, ())
 
 

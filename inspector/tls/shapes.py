@@ -15,20 +15,20 @@ class HelloShape(NamedTuple):
     """
 
     legacy_version: int
-    cipher_suites: tuple[int, ...]
-    extensions: tuple[int, ...]
-    groups: tuple[int, ...]
-    point_formats: tuple[int, ...]
-    signature_algorithms: tuple[int, ...]
-    versions: tuple[int, ...]
-    alpn: tuple[bytes, ...]
-    server_name: bytes | None
-    extended_master_secret: bool
-    secure_renegotiation: bool
-    early_data: bool
-    problem: tuple[ParseMistake | str, int, str] | None
-    ja3: str
-    ja4: str
+    cipher_suites: tuple[int, ...] = ()
+    extensions: tuple[int, ...] = ()
+    groups: tuple[int, ...] = ()
+    point_formats: tuple[int, ...] = ()
+    signature_algorithms: tuple[int, ...] = ()
+    versions: tuple[int, ...] = ()
+    alpn: tuple[bytes, ...] = ()
+    server_name: bytes | None = None
+    extended_master_secret: bool = False
+    secure_renegotiation: bool = False
+    early_data: bool = False
+    problem: tuple[ParseMistake | str, int, str] | None = None
+    ja3: str = ""
+    ja4: str = ""
     key: bytes = b""
     """Eight bytes that name the shape, the same in every process."""
     partial: bool = False

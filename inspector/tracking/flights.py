@@ -9,6 +9,7 @@ equal length proves nothing.
 
 from __future__ import annotations
 
+from enum import Enum, auto
 from typing import Literal, NamedTuple
 
 from inspector.facts import ConnectionFacts, Event, unpack_events
@@ -60,12 +61,41 @@ class FlightPart(NamedTuple):
     now: Extent | None
 
 
+class FlightReason(Enum):
+    """Why a comparison says what it says. ``OWN_``: each message has a record of its own; ``SHARED_``: messages share
+    records.
+    """
+
+    NO_FIRST_FLIGHT = auto()
+    LENGTHS_HIDDEN = auto()
+    """By the cipher suite."""
+    LENGTHS_ODD = auto()
+    """What is known of its content is not as long as it must be."""
+    NO_FLIGHT = auto()
+    ODD_RECORD = auto()
+    ABBREVIATED = auto()
+    INCOMPLETE = auto()
+    OWN_EQUAL = auto()
+    OWN_FRAGMENT = auto()
+    """What looks like the Certificate may be a part of one."""
+    OWN_OTHER = auto()
+    SHARED_FITS = auto()
+    SHARED_CUT = auto()
+    """Too short, and the client went away before it was all there."""
+    SHARED_MORE = auto()
+    """Too long, where another message may have been added."""
+    SHARED_OTHER = auto()
+
+
 class FlightComparison(NamedTuple):
-    """``text``: the verdict with its numbers."""
+    """``parts``: the lengths that the verdict rests on: of single messages (the second is the Certificate), or of the
+    whole flight. ``may_have_more``: messages whose lengths are not known may be among them.
+    """
 
     verdict: Verdict
-    text: str
+    reason: FlightReason
     parts: tuple[FlightPart, ...] = ()
+    may_have_more: bool = False
 
 
 class FirstFlight(NamedTuple):
@@ -111,7 +141,7 @@ class Measure:
         self._version = answer.version
         self._encrypt_then_mac = ExtensionType.ENCRYPT_THEN_MAC in answer.extensions
         self._is_padded_freely = False
-        self.problem = "" if self._suite is not None else f"{cipher_name(answer.cipher_suite)} hides lengths"
+        self.problem = None if self._suite is not None else FlightReason.LENGTHS_HIDDEN
         for side in (True, False):
             self._calibrate(client_leg.sealed(side))
 
@@ -130,10 +160,7 @@ class Measure:
                 continue
             self._is_padded_freely = True
             if not self._fits(event, expected):
-                self.problem = (
-                    "its Finished, ChangeCipherSpec and alerts are not as long as they must be (compressed, or bytes"
-                    " are missing)"
-                )
+                self.problem = FlightReason.LENGTHS_ODD  # compressed, or bytes are missing
 
     def _fits(self, event: Event, length: int) -> bool:
         extent = self.extent(event)
@@ -179,21 +206,19 @@ def _key_exchange_extent(first: FirstFlight) -> Extent:
 def compare(first: FirstFlight | None, attempt: Renegotiation, measure: Measure) -> FlightComparison:
     """Whether the flight of a renegotiation can hold the certificate of a flight that was in clear."""
     if first is None:
-        return FlightComparison(
-            "unknown", "the first flight is not in the capture: there is nothing to compare it with"
-        )
-    if measure.problem:
+        return FlightComparison("unknown", FlightReason.NO_FIRST_FLIGHT)
+    if measure.problem is not None:
         return FlightComparison("unknown", measure.problem)
     records = [measure.extent(event) for event in attempt.flight]
     if not records:
-        return FlightComparison("unknown", "the server sent no flight")
+        return FlightComparison("unknown", FlightReason.NO_FLIGHT)
     if any(record is None for record in records):
-        return FlightComparison("unknown", "a record is not as long as its suite makes records")
+        return FlightComparison("unknown", FlightReason.ODD_RECORD)
     sizes = [record for record in records if record is not None]
     if attempt.shape == "abbreviated":
-        return FlightComparison("unknown", "abbreviated: no certificate is sent")
+        return FlightComparison("unknown", FlightReason.ABBREVIATED)
     if len(sizes) == 1 and sizes[0].high < first.sizes["X"] and attempt.state != "completed":
-        return FlightComparison("unknown", "the flight is not all there")
+        return FlightComparison("unknown", FlightReason.INCOMPLETE)
     by_records = _own_records(first, sizes)
     return by_records if by_records is not None else _together(first, attempt, measure, sizes)
 
@@ -224,21 +249,10 @@ def _own_records(first: FirstFlight, sizes: list[Extent]) -> FlightComparison | 
             parts[-1],
         )
     if now.has(before):
-        return FlightComparison(
-            "consistent",
-            f"each message has a record of its own; the Certificate message is {now} bytes, {before:,} in clear: equal"
-            " lengths prove nothing",
-            parts,
-        )
+        return FlightComparison("consistent", FlightReason.OWN_EQUAL, parts)
     if now.high < before and _may_be_fragment(before, sizes[1:-1]):
-        return FlightComparison(
-            "unknown", f"a record of {now} bytes may be a part of a Certificate message of {before:,}", parts
-        )
-    return FlightComparison(
-        "changed",
-        f"each message has a record of its own; the Certificate message is {now} bytes, {before:,} in clear",
-        parts,
-    )
+        return FlightComparison("unknown", FlightReason.OWN_FRAGMENT, parts)
+    return FlightComparison("changed", FlightReason.OWN_OTHER, parts)
 
 
 def _may_be_fragment(length: int, sizes: list[Extent]) -> bool:
@@ -263,24 +277,17 @@ def _together(first: FirstFlight, attempt: Renegotiation, measure: Measure, size
         .plus(Extent(DONE, DONE))
     )
     may_have_more = _may_have_more(first, attempt, measure)
-    total = sum(first.sizes.values())
-    text = (
-        f"messages share records; the flight is {now} bytes, with the same certificate it would be {same.low:,}"
-        f" {'or more' if may_have_more else f'to {same.high:,}'}"
-    )
-    parts = (FlightPart("whole flight", total, same, now),)
-    is_whole = attempt.state == "completed"
-    if is_whole and now.high < same.low:
-        return FlightComparison("changed", text, parts)
-    if now.low > same.high and not may_have_more:
-        return FlightComparison("changed", text, parts)
+    parts = (FlightPart("whole flight", sum(first.sizes.values()), same, now),)
+    verdict, reason = _verdict_together(now, same, attempt.state == "completed", may_have_more)
+    return FlightComparison(verdict, reason, parts, may_have_more)
+
+
+def _verdict_together(now: Extent, same: Extent, is_whole: bool, may_have_more: bool) -> tuple[Verdict, FlightReason]:
     if now.high < same.low:
-        return FlightComparison("unknown", f"{text}; the client went away before it was all there", parts)
+        return ("changed", FlightReason.SHARED_OTHER) if is_whole else ("unknown", FlightReason.SHARED_CUT)
     if now.low > same.high:
-        return FlightComparison(
-            "unknown", f"{text}: a CertificateRequest or CertificateStatus may have been added", parts
-        )
-    return FlightComparison("consistent", f"{text}: that fits, and proves nothing", parts)
+        return ("unknown", FlightReason.SHARED_MORE) if may_have_more else ("changed", FlightReason.SHARED_OTHER)
+    return "consistent", FlightReason.SHARED_FITS
 
 
 def _may_have_more(first: FirstFlight, attempt: Renegotiation, measure: Measure) -> bool:

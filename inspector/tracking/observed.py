@@ -21,7 +21,7 @@ from inspector.tracking.clients import UNKNOWN, Stack, stack
 from inspector.tracking.closing import closed_first, gave_up, is_refused
 from inspector.tracking.legs import find_legs
 from inspector.tracking.renegotiation import Renegotiation, find_renegotiations
-from inspector.tracking.sessions import NOTHING, Kind, Ledger, LedgerEntry, is_read, is_tls13, kind_of
+from inspector.tracking.sessions import NOTHING, Kind, KindReason, Ledger, LedgerEntry, is_read, is_tls13, kind_of
 from inspector.tracking.sightings import ordered
 
 Outcome = Literal["established", "aborted", "incomplete"]
@@ -33,7 +33,7 @@ SHORTEST_FINISHED_RECORD = 4 + 32 + 1 + 16
 """
 
 
-class Observed(Struct, gc=False):
+class Observed(Struct, gc=False, kw_only=True):
     """Filled in step by step by ``judge``. Holds little: ``client_leg`` and ``legs`` are unpacked from the facts each
     time. ``secrets``: as in the facts.
     """
@@ -48,7 +48,7 @@ class Observed(Struct, gc=False):
     """When the ClientHello came; where that was not captured, the first frame."""
     outcome: Outcome
     kind: Kind | None
-    reason: str
+    reason: KindReason
     stack: Stack
     offer: HelloShape | None
     answer: AnswerShape | None

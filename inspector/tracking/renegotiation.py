@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from inspector.facts import EVENT_BYTES, LETTER_AT, SIDE_AT, ConnectionFacts, Event, HandshakeFacts, unpack_events
 from inspector.tls.history import ALERTS, CLOSES, Letter
-from inspector.tracking.sessions import NOTHING, Kind, LedgerEntry, is_tls13
+from inspector.tracking.sessions import NOTHING, Kind, KindReason, LedgerEntry, is_tls13
 
 Side = Literal["client", "server"]
 State = Literal["completed", "declined", "aborted", "open"]
@@ -42,7 +42,7 @@ class Renegotiation(Struct, gc=False):
     ended: int
     handshake_index: int = -1
     kind: Kind | None = None
-    reason: str = ""
+    reason: KindReason | None = None
     entry: LedgerEntry = NOTHING
 
     @property

@@ -8,7 +8,7 @@ TLS 1.3 server echoes it: neither is an offer.
 
 from __future__ import annotations
 
-from enum import StrEnum
+from enum import Enum, auto
 from typing import Literal
 
 from msgspec import Struct
@@ -35,18 +35,28 @@ Peers = tuple[bytes, PackedEndpoint]
 """A client's address, and the server."""
 
 
-class Unclear(StrEnum):
-    """Why the kind of a handshake cannot be told."""
+class KindReason(Enum):
+    """Why a handshake is of its kind."""
 
-    NO_ANSWER = "no ServerHello was captured"
-    CUT_ANSWER = "the ServerHello was not captured whole"
-    ONLY_RETRY = "only a HelloRetryRequest was captured"
-    CUT_OFFER = "the ClientHello was not captured whole"
-    CUT_FLIGHT = "bytes behind the ServerHello were not captured"
-    NO_FLIGHT = "nothing behind the ServerHello was captured"
+    NO_SERVER_HELLO = auto()
+    """This and the next five: why the kind cannot be told."""
+    SERVER_HELLO_CUT = auto()
+    ONLY_RETRY_REQUEST = auto()
+    CLIENT_HELLO_CUT = auto()
+    FLIGHT_CUT = auto()
+    NO_FLIGHT = auto()
+    PSK_ACCEPTED = auto()
+    NO_PSK_OFFERED = auto()
+    NO_PSK_ACCEPTED = auto()
+    ID_ECHOED = auto()
+    NO_CERTIFICATE_SENT = auto()
+    CERTIFICATE_SENT = auto()
+    NO_SESSION_OFFERED = auto()
+    OTHER_ID = auto()
+    EMPTY_ID = auto()
 
 
-class LedgerSession(Struct):
+class LedgerSession(Struct, kw_only=True):
     """What resumption re-uses. ``issuer``: index of the connection, or None where it lies before the capture.
     ``usable``: its handshake was completed.
     ``name``: what a TLS 1.3 identity begins with.
@@ -54,14 +64,14 @@ class LedgerSession(Struct):
 
     key: bytes
     method: Literal["session_id", "ticket", "psk"]
-    issuer: int | None
-    leaf: bytes | None
-    ems: bool | None
-    issued_ns: int | None
-    usable: bool
-    resumed_ns: int | None
-    resumed_by: int | None
-    uses: list[int]
+    issuer: int | None = None
+    leaf: bytes | None = None
+    ems: bool | None = None
+    issued_ns: int | None = None
+    usable: bool = True
+    resumed_ns: int | None = None
+    resumed_by: int | None = None
+    uses: list[int] = []
     """For each offer, the connection's index * 2, plus 1 where it was resumed."""
     dropped: int = 0
     name: bytes = b""
@@ -102,8 +112,8 @@ def is_read(shape: HelloShape | AnswerShape | None) -> bool:
     return shape is not None and not shape.partial
 
 
-def kind_of(handshake: HandshakeFacts) -> tuple[Kind | None, str]:
-    """How the handshake was made, and why one can say so; None, and an ``Unclear``, where it cannot be told.
+def kind_of(handshake: HandshakeFacts) -> tuple[Kind | None, KindReason]:
+    """How the handshake was made, and why one can say so; None, and why not, where it cannot be told.
 
     Up to TLS 1.2 the flight behind the ServerHello tells: a certificate, or ChangeCipherSpec at once (RFC 5246, section
     7.3). Session ids alone tell it only of a hello that was read to its end, and tickets only where nothing is missing
@@ -111,20 +121,18 @@ def kind_of(handshake: HandshakeFacts) -> tuple[Kind | None, str]:
     """
     answer = handshake.answer
     if answer is None:
-        return None, Unclear.NO_ANSWER
+        return None, KindReason.NO_SERVER_HELLO
     if answer.partial:
-        return None, Unclear.CUT_ANSWER
+        return None, KindReason.SERVER_HELLO_CUT
     is_known = is_read(handshake.offer)
     if is_tls13(handshake):
         if handshake.retried and handshake.server_random == b"":
-            return None, Unclear.ONLY_RETRY
+            return None, KindReason.ONLY_RETRY_REQUEST
         if answer.accepted_psk is not None:
-            return "psk", f"the server accepted pre-shared key {answer.accepted_psk}"
+            return "psk", KindReason.PSK_ACCEPTED
         return (
             "full",
-            "no pre-shared key was offered"
-            if is_known and not handshake.offered_psks
-            else "the server accepted no pre-shared key",
+            KindReason.NO_PSK_OFFERED if is_known and not handshake.offered_psks else KindReason.NO_PSK_ACCEPTED,
         )
     offered, has_ticket = handshake.offered_id, bool(handshake.offered_ticket)
     echoed = bool(offered) and offered == handshake.answered_id
@@ -133,29 +141,25 @@ def kind_of(handshake: HandshakeFacts) -> tuple[Kind | None, str]:
     is_lost = bool(handshake.missing & facts.S_LOST_FLIGHT)
     if handshake.messages & facts.S_CHANGE and not is_lost:
         if is_known and echoed:
-            return ("ticket" if has_ticket else "session_id"), "the server echoed the offered session id"
-        return ("ticket" if has_ticket else "resumed"), "the server went on to ChangeCipherSpec without a certificate"
+            return ("ticket" if has_ticket else "session_id"), KindReason.ID_ECHOED
+        return ("ticket" if has_ticket else "resumed"), KindReason.NO_CERTIFICATE_SENT
     if is_lost and (echoed or has_ticket or not is_known):
-        return None, Unclear.CUT_FLIGHT
+        return None, KindReason.FLIGHT_CUT
     if not is_known:
-        return None, Unclear.CUT_OFFER
+        return None, KindReason.CLIENT_HELLO_CUT
     if echoed:
-        return ("ticket" if has_ticket else "session_id"), "the server echoed the offered session id"
+        return ("ticket" if has_ticket else "session_id"), KindReason.ID_ECHOED
     if has_ticket and not offered and not handshake.answered_id:
-        return None, Unclear.NO_FLIGHT
+        return None, KindReason.NO_FLIGHT
     return "full", _why_full(handshake, is_known)
 
 
-def _why_full(handshake: HandshakeFacts, is_known: bool) -> str:
+def _why_full(handshake: HandshakeFacts, is_known: bool) -> KindReason:
     if not is_known:
-        return "the server sent a certificate"
+        return KindReason.CERTIFICATE_SENT
     if not handshake.offered_id and not handshake.offered_ticket:
-        return "no session was offered"
-    return (
-        "the server answered with a session id of its own"
-        if handshake.answered_id
-        else "the server answered with an empty session id"
-    )
+        return KindReason.NO_SESSION_OFFERED
+    return KindReason.OTHER_ID if handshake.answered_id else KindReason.EMPTY_ID
 
 
 class Ledger:
@@ -213,18 +217,7 @@ class Ledger:
         if session is None:
             method: Literal["session_id", "ticket"] = "ticket" if handshake.offered_ticket else "session_id"
             key = handshake.offered_ticket if handshake.offered_ticket else offered
-            session = LedgerSession(
-                key=key,
-                method=method,
-                issuer=None,
-                leaf=None,
-                ems=None,
-                issued_ns=None,
-                usable=True,
-                resumed_ns=None,
-                resumed_by=None,
-                uses=[],
-            )
+            session = LedgerSession(key=key, method=method)
             self.sessions.append(session)
             self._by_key[key] = session
         if handshake.offered_ticket:
@@ -276,9 +269,6 @@ class Ledger:
             ems=answer.extended_master_secret if not answer.partial else None,
             issued_ns=handshake.answer_ns,
             usable=bool(handshake.messages & facts.C_KEY_EXCHANGE),
-            resumed_ns=None,
-            resumed_by=None,
-            uses=[],
             is_doubtful=is_doubtful,
         )
         self.sessions.append(session)
@@ -302,18 +292,7 @@ class Ledger:
             else None
         )
         for ticket in handshake.issued_tickets:
-            session = LedgerSession(
-                key=ticket,
-                method="psk",
-                issuer=index,
-                leaf=leaf,
-                ems=None,
-                issued_ns=handshake.answer_ns,
-                usable=True,
-                resumed_ns=None,
-                resumed_by=None,
-                uses=[],
-            )
+            session = LedgerSession(key=ticket, method="psk", issuer=index, leaf=leaf, issued_ns=handshake.answer_ns)
             self.sessions.append(session)
             self._by_key[ticket] = session
         return entry
@@ -328,18 +307,7 @@ class Ledger:
         )
         session = self._by_key.get(key)
         if session is None:
-            session = LedgerSession(
-                key=key,
-                method="psk",
-                issuer=None,
-                leaf=None,
-                ems=None,
-                issued_ns=None,
-                usable=True,
-                resumed_ns=None,
-                resumed_by=None,
-                uses=[],
-            )
+            session = LedgerSession(key=key, method="psk")
             self.sessions.append(session)
             self._by_key[key] = session
         if key == offered[0]:

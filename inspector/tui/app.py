@@ -25,6 +25,7 @@ from inspector.tui.dialogs.ask import Ask, Paths
 from inspector.tui.dialogs.filter import FilterDialog
 from inspector.tui.dialogs.keys import KeysDialog, listed
 from inspector.tui.exporting import Exporter
+from inspector.tui.feed import Feed
 from inspector.tui.finding_rows import found_of
 from inspector.tui.incidents import IncidentsScreen, open_found
 from inspector.tui.loading import Loading
@@ -33,7 +34,6 @@ from inspector.tui.output_filter import OutputFilter
 from inspector.tui.overview import OverviewScreen
 from inspector.tui.page import Area, AreaBar, Page
 from inspector.tui.picks import Picks
-from inspector.tui.reading import Reading
 from inspector.tui.services import ServicesScreen
 from inspector.tui.sessions import SessionsScreen
 from inspector.tui.shell import Target
@@ -126,7 +126,7 @@ class InspectorApp(App[int]):
         self.state.secret_inputs = secret_inputs
         self.state.recent = recent.load()
         self._visited: set[str] = set()
-        self.reading = Reading(loading or Loading(paths, options, chosen_settings, secret_inputs))
+        self.feed = Feed(loading or Loading(paths, options, chosen_settings, secret_inputs))
         self._exporter = Exporter(self, self.state)
         self._picks = Picks(self, self.state)
         self.register_theme(HIGH_CONTRAST)
@@ -135,7 +135,7 @@ class InspectorApp(App[int]):
             self.theme = chosen_settings.theme
         if chosen_settings.keys:
             self.set_keymap(chosen_settings.keys)
-        self.add_mode("loading", lambda: LoadingScreen(self.reading.loading))
+        self.add_mode("loading", lambda: LoadingScreen(self.feed.loading))
         for area, kind in SCREENS.items():
             self.add_mode(area, self._made(kind))
 
@@ -149,33 +149,33 @@ class InspectorApp(App[int]):
     def on_mount(self) -> None:
         """Begin to read at once."""
         self.switch_mode("loading")
-        self.reading.loading.start()
+        self.feed.loading.start()
         self._looking = self.set_interval(1 / LOOKS_PER_SECOND, self._look)
 
     def _look(self) -> None:
         """What the reading thread has by now."""
-        reading = self.reading
+        feed = self.feed
         if isinstance(self.screen, LoadingScreen) and self.screen.is_mounted:
             self.screen.look()
         self._announce_incidents()
-        is_done = reading.loading.is_done  # asked before the newest analysis is shown: none comes after it
-        if reading.is_behind and not (reading.is_frozen and self.state.analysis is not None):
+        is_done = feed.loading.is_done  # asked before the newest analysis is shown: none comes after it
+        if feed.is_behind and not (feed.is_frozen and self.state.analysis is not None):
             self._show_newest()
         elif self.state.analysis is not None:
             self._refresh_bar()
-        if is_done and reading.loading.problem is not None:
+        if is_done and feed.loading.problem is not None:
             self._looking.stop()
-            self._fail(str(reading.loading.problem))
-        elif is_done and not reading.is_behind:
+            self._fail(str(feed.loading.problem))
+        elif is_done and not feed.is_behind:
             self._looking.stop()
             self._refresh_bar()
 
     def _announce_incidents(self) -> None:
         """Incidents that were met live: a bell, the terminal's title, a word."""
-        more = self.reading.new_incidents()
+        more = self.feed.new_incidents()
         if not more:
             return
-        count, last = self.reading.loading.incident_count()
+        count, last = self.feed.loading.incident_count()
         self.bell()
         if self._driver is not None:
             self._driver.write(clipboard.title_of(count))
@@ -207,7 +207,7 @@ class InspectorApp(App[int]):
             self.switch_mode(self.state.view.area)
 
     def _show_newest(self) -> None:
-        analysis, loading = self.reading.newest(), self.reading.loading
+        analysis, loading = self.feed.newest(), self.feed.loading
         if analysis is None:
             return
         self.state.paths, self.state.whole_from_ns = loading.paths, loading.whole_from_ns
@@ -226,10 +226,10 @@ class InspectorApp(App[int]):
         """What goes on, for the line of areas."""
         state = self.state
         parts = [
-            self.reading.loading.status(),
+            self.feed.loading.status(),
             f"{len(state.marks)} marked" if state.marks else "",
             f"/ {safe_text(state.view.filter, 60)}" if state.view.filter else "",
-            self.reading.frozen_status(state.analysis.count if state.analysis is not None else 0),
+            self.feed.frozen_status(state.analysis.count if state.analysis is not None else 0),
         ]
         return "   ".join(filter(None, parts))
 
@@ -237,7 +237,7 @@ class InspectorApp(App[int]):
         """Before there is something to show, one can only leave, or open something else."""
         if self.state.analysis is None or isinstance(self.screen, LoadingScreen):
             return action not in ("area", "filter", "step", "incident", "go", "export", "copy", "freeze", "again")
-        return self.reading.loading.is_repeatable or action not in ("again", "open")
+        return self.feed.loading.is_repeatable or action not in ("again", "open")
 
     def action_area(self, area: str) -> None:
         """To an area, as it was left; its key again leads to its first screen."""
@@ -326,9 +326,9 @@ class InspectorApp(App[int]):
 
     def action_freeze(self) -> None:
         """Hold the view still, or let it go."""
-        reading = self.reading
-        reading.is_frozen = not reading.is_frozen
-        if not reading.is_frozen and reading.is_behind:
+        feed = self.feed
+        feed.is_frozen = not feed.is_frozen
+        if not feed.is_frozen and feed.is_behind:
             self._show_newest()
         self._refresh_bar()
 
@@ -364,8 +364,8 @@ class InspectorApp(App[int]):
             self._read(self.state.paths)
 
     def _read(self, paths: list[str]) -> None:
-        self.reading.loading.stop()
-        self.reading = Reading(Loading(paths, self._options, self.state.settings, self.state.secret_inputs))
+        self.feed.loading.stop()
+        self.feed = Feed(Loading(paths, self._options, self.state.settings, self.state.secret_inputs))
         if paths != self.state.paths:
             self.state.forget()
         now = self.current_mode
@@ -374,7 +374,7 @@ class InspectorApp(App[int]):
             self._close_details()
         self.switch_mode(now)
         self._close_details()
-        self.reading.loading.start()
+        self.feed.loading.start()
         self._looking.stop()
         self._looking = self.set_interval(1 / LOOKS_PER_SECOND, self._look)
 
@@ -404,5 +404,5 @@ class InspectorApp(App[int]):
 
     async def action_quit(self) -> None:
         """Leave at once, whatever is going on."""
-        self.reading.loading.stop()
+        self.feed.loading.stop()
         self.exit(0)

@@ -174,7 +174,7 @@ class Loading:
         began = time.monotonic()
         if began < self._next_look or not facts.connections:
             return
-        from inspector.extract.stretch import so_far
+        from inspector.extract.shard import so_far
 
         limit = Limit(
             "reading",

@@ -20,8 +20,8 @@ from inspector.facts import FRAME_BITS, Event
 from inspector.packets.messages import RawMessage
 from inspector.text.safe import safe_text
 from inspector.text.times import rfc3339
+from inspector.tls.fields import Node
 from inspector.tls.history import RECORDS, Letter
-from inspector.tls.tree import Node
 from inspector.tracking.authorities import read_authorities
 from inspector.tui.app_state import AppState
 from inspector.tui.hexdump import hexdump

@@ -1,4 +1,4 @@
-"""What the command palette offers: whatever a key of the screen does, but for moving about."""
+"""The command palette: what a key reaches, by name."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from textual.dom import DOMNode
 from textual.screen import Screen
 
 MOVES = ("move", "page", "edge", "step(-1", "leap")
-"""What actions begin with that only move a cursor or a page, or go back where another goes on."""
+"""Actions that go about on a screen: nobody looks for them by name."""
 
 
 def commands(app: App[int], screen: Screen[object]) -> Iterator[SystemCommand]:
-    """What a key reaches, the palette reaches by name."""
+    """A command for each key of the screen that does something now."""
     for active in screen.active_bindings.values():
         binding = active.binding
         if binding.id is not None and active.enabled and not binding.action.startswith(MOVES):

@@ -1,4 +1,4 @@
-"""Themes of ours, beside those that Textual brings along."""
+"""Themes beside those of Textual."""
 
 from __future__ import annotations
 

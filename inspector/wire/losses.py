@@ -38,7 +38,7 @@ class Losses:
             self._stop(Counter({Stop(fragment.layer, "incomplete"): fragment.frames}))
 
     def absorb(self, other: Losses) -> None:
-        """Of another stretch of the same capture."""
+        """Of another shard of the same capture."""
         self._stop(other.stops)
         self.payload += other.payload
         self.clipped += other.clipped

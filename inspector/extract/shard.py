@@ -1,7 +1,7 @@
-"""A stretch of a story: the frames that one process looks at, so that several can share the work of one extraction.
+"""A shard of a story: the frames that one process looks at, so that several can share the work of one extraction.
 
-A flow belongs to the stretch in which it begins. Its process follows it beyond the stretch, to its end; the process of
-the next stretch takes it for a flow that was captured from the middle, and that piece is dropped when the parts are put
+A flow belongs to the shard in which it begins. Its process follows it beyond the shard, to its end; the process of
+the next shard takes it for a flow that was captured from the middle, and that piece is dropped when the parts are put
 together.
 """
 
@@ -32,8 +32,8 @@ RECORD_BYTES = 16
 
 
 @dataclass(slots=True)
-class StretchFacts:
-    """What one process found. ``followed``: flows that began in the stretch and went on behind it. It and the others:
+class ShardFacts:
+    """What one process found. ``followed``: flows that began in the shard and went on behind it. It and the others:
     as in ``Engine``.
     """
 
@@ -50,21 +50,21 @@ class StretchFacts:
 Watch = Callable[[Facts, Story], None]
 
 
-def extract_stretch(
+def extract_shard(
     story: Story,
     begin: float,
     end: float,
     progress: Progress | None = None,
     watch: Watch | None = None,
     secrets: SecretInputs | None = None,
-) -> StretchFacts:
+) -> ShardFacts:
     """The flows that begin between two places of a story, counted in bytes of its frames; ``begin`` 0 and ``end``
     infinite for all. ``watch`` is shown the facts as they grow; it must copy what it keeps (``so_far``). ``secrets``:
     to open encrypted records with, beside what the captures bring.
     """
     supply = supplied(story, secrets)
     engine = Engine(from_middle=begin > 0, secrets=supply.channels if supply else None)
-    part = StretchFacts(engine.facts, engine.losses)
+    part = ShardFacts(engine.facts, engine.losses)
     if len(story.captures) > 1 and not story.late:
         engine.compare_clocks()
     index = 0
@@ -98,7 +98,7 @@ def extract_stretch(
     return part
 
 
-def clocks_apart(parts: list[StretchFacts], story: Story) -> Mapping[tuple[int, int], tuple[int, int, int]]:
+def clocks_apart(parts: list[ShardFacts], story: Story) -> Mapping[tuple[int, int], tuple[int, int, int]]:
     """Which captures hold copies of the same packets, and by how much their clocks are apart. Where a clock was set
     back that is not one number.
     """
@@ -134,8 +134,8 @@ def _bytes(batch: FrameBatch) -> int:
     return int(batch.captured.sum()) + RECORD_BYTES * len(batch)
 
 
-def joined(parts: list[StretchFacts], story: Story) -> Facts:
-    """Parts in the order of their stretches as one. ``story``: read to its end."""
+def joined(parts: list[ShardFacts], story: Story) -> Facts:
+    """Parts in the order of their shards as one. ``story``: read to its end."""
     whole = Facts()
     losses: dict[int, Losses] = {}
     parted: frozenset[Key] = frozenset()
@@ -159,7 +159,7 @@ def joined(parts: list[StretchFacts], story: Story) -> Facts:
     return whole
 
 
-def _drop(part: StretchFacts, followed: dict[FlowKey, int]) -> None:
+def _drop(part: ShardFacts, followed: dict[FlowKey, int]) -> None:
     """Remove the pieces of flows that an earlier part followed to their end."""
     dropped: set[int] = set()
     flows = part.facts.other_flows

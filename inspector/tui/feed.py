@@ -8,7 +8,7 @@ from inspector.findings.judge import Analysis
 from inspector.tui.loading import Loading
 
 
-class Reading:
+class Feed:
     """One ``Loading``, as far as it is on screen."""
 
     def __init__(self, loading: Loading) -> None:

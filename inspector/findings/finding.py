@@ -1,0 +1,86 @@
+"""How a finding is made: of what a rule says of some connections, and what follows from these."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Generic, NamedTuple, TypeVar
+
+from inspector.document import Evidence, Finding, Grade, Remedy, Severity, Verdict
+from inspector.document.rules import SEVERITY, Rule
+from inspector.findings.case import Case
+from inspector.text.times import rfc3339
+from inspector.tracking.backends import BackendGroup
+from inspector.tracking.observed import Observed
+from inspector.tracking.services import ClientGroup, ServiceGroup, short_id
+
+Matter = TypeVar("Matter")
+
+
+class Raised(NamedTuple, Generic[Matter]):
+    """A finding with what it was drawn from, so that nobody reads it out of its words. ``on``: the connections that it
+    is about. ``matter``: what their rule says of them.
+    """
+
+    finding: Finding
+    on: tuple[Observed, ...]
+    matter: Matter
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether it is certain."""
+        return self.finding.verdict == "confirmed"
+
+
+def finding(
+    case: Case,
+    rule: Rule,
+    *key: object,
+    title: str,
+    explanation: str,
+    evidence: Iterable[Evidence],
+    on: Sequence[Observed] = (),
+    service: ServiceGroup | None = None,
+    backends: Iterable[BackendGroup] | None = None,
+    clients: Iterable[ClientGroup] | None = None,
+    times: tuple[int, int] | None = None,
+    count: int | None = None,
+    severity: Severity | None = None,
+    verdict: Verdict = "confirmed",
+    grade: Grade = "observed",
+    remedies: Sequence[Remedy] = (),
+    references: Sequence[str] = (),
+) -> Finding:
+    """The finding of a rule. ``key``: what tells it from others of the rule.
+
+    ``on``: the connections that it names. By default they give its service (the last one's), its back ends and
+    clients, how often (``count``) and from when to when (``times``, in ns: their first frames); a finding about no
+    connection gives those that it has. ``severity``: where it is not the rule's own.
+    """
+    if service is None and on:
+        service = case.services[on[-1].service]
+    if backends is None:
+        backends = (case.backends[observed.backend] for observed in on if observed.backend >= 0)
+    if clients is None:
+        clients = (case.clients[observed.client] for observed in on)
+    if times is None and on:
+        times = on[0].first_ns, on[-1].first_ns
+    first, last = map(rfc3339, times) if times is not None else (None, None)
+    return Finding(
+        id=short_id(rule, *key),
+        rule=rule,
+        severity=severity if severity is not None else SEVERITY[rule],
+        verdict=verdict,
+        grade=grade,
+        title=title,
+        explanation=explanation,
+        remedies=list(remedies),
+        references=list(references),
+        service=service.id if service is not None else None,
+        backends=list(dict.fromkeys(backend.id for backend in backends)),
+        clients=list(dict.fromkeys(client.id for client in clients)),
+        connections=[observed.id for observed in on],
+        first=first,
+        last=last,
+        count=count if count is not None else len(on),
+        evidence=list(evidence),
+    )
