@@ -17,6 +17,7 @@ from inspector.tls.history import Letter
 from inspector.tls.messages import with_header
 from inspector.tls.records import Mark, RecordReader
 from inspector.tls.tree import alert_tree, handshake_tree, sslv2_hello_tree
+from inspector.tls.types import ContentType
 from inspector.wire.segments import SYN, SegmentDecoder
 from inspector.wire.streams import Stream
 
@@ -24,12 +25,20 @@ if TYPE_CHECKING:
     from inspector.secrets.inputs import SecretInputs
 
 CHANGE = Node("ChangeCipherSpec", "1 byte", 0, 1, (Node("type", "change_cipher_spec (1)", 0, 1),))
-SEALED = {20: "ChangeCipherSpec", 21: "Alert", 22: "Handshake", 24: "Heartbeat"}
+ENCRYPTED: dict[int, tuple[str, Letter]] = {
+    ContentType.CHANGE_CIPHER_SPEC: ("ChangeCipherSpec", Letter.ENCRYPTED_CHANGE_CIPHER_SPEC),
+    ContentType.ALERT: ("Alert", Letter.ENCRYPTED_ALERT),
+    ContentType.HANDSHAKE: ("Handshake", Letter.ENCRYPTED_HANDSHAKE),
+    ContentType.HEARTBEAT: ("Heartbeat", Letter.APPLICATION_DATA),
+}
+"""What encrypted records of each type are called, and where on the ladder they stand."""
+MESSAGE = "message"
+"""In place of a handshake message's letter: its first byte says what it is."""
 
 
 class RawMessage(NamedTuple):
     """A message with its bytes. ``frame``: reference. ``data``: empty where it was encrypted. ``letter``: as in
-    ``facts.Event``, or ``message``.
+    ``facts.Event``, or ``MESSAGE``.
     """
 
     letter: str
@@ -119,7 +128,7 @@ class _MessageAssembly(ConnectionAssembly):
         """A handshake message in clear."""
         super().message(lane, kind, body, mark)
         data = with_header(kind, body)
-        self._add("message", lane, mark, data, handshake_tree(data, is_tls13=self.handshake.is_tls13))
+        self._add(MESSAGE, lane, mark, data, handshake_tree(data, is_tls13=self.handshake.is_tls13))
         if self.handshake.is_tls13:
             for reader in self.readers:
                 reader.is_tls13 = True
@@ -128,12 +137,12 @@ class _MessageAssembly(ConnectionAssembly):
         """A handshake message that was decrypted."""
         super().unsealed_message(lane, kind, body, mark)
         data = with_header(kind, body)
-        self._add("message", lane, mark, data, handshake_tree(data, is_tls13=self.handshake.is_tls13), decrypted=True)
+        self._add(MESSAGE, lane, mark, data, handshake_tree(data, is_tls13=self.handshake.is_tls13), decrypted=True)
 
     def sslv2_hello(self, lane: int, record: bytes, mark: Mark) -> None:
         """A CLIENT-HELLO in SSLv2 framing."""
         super().sslv2_hello(lane, record, mark)
-        self._add("message", lane, mark, record, sslv2_hello_tree(record))
+        self._add(MESSAGE, lane, mark, record, sslv2_hello_tree(record))
 
     def change_cipher_spec(self, lane: int, mark: Mark) -> None:
         """From here on the direction is encrypted."""
@@ -148,35 +157,29 @@ class _MessageAssembly(ConnectionAssembly):
     def alert(self, lane: int, level: int, code: int, mark: Mark) -> None:
         """An alert in clear."""
         super().alert(lane, level, code, mark)
-        self._add("L", lane, mark, bytes((level & 255, code & 255)), alert_tree(level, code))
+        self._add(Letter.ALERT, lane, mark, bytes((level & 255, code & 255)), alert_tree(level, code))
 
     def unsealed_alert(self, lane: int, level: int, code: int, mark: Mark) -> None:
         """An alert that was decrypted."""
         super().unsealed_alert(lane, level, code, mark)
-        self._add("L", lane, mark, bytes((level & 255, code & 255)), alert_tree(level, code), decrypted=True)
+        self._add(Letter.ALERT, lane, mark, bytes((level & 255, code & 255)), alert_tree(level, code), decrypted=True)
 
     def sealed(self, lane: int, content_type: int, length: int, mark: Mark, head: bytes = b"") -> None:
         """An encrypted record: only its header says something."""
         super().sealed(lane, content_type, length, mark, head)
-        name = SEALED.get(content_type, f"record type {content_type}")
+        name, letter = ENCRYPTED.get(content_type, (f"record type {content_type}", Letter.APPLICATION_DATA))
         children = (
             Node("content type", f"{name} ({content_type})", 0, 0),
             Node("length", f"{length:,} bytes, encrypted", 0, 0),
         )
-        self._add(
-            {21: "l", 22: "f", 20: "i"}.get(content_type, "D"),
-            lane,
-            mark,
-            b"",
-            Node(f"{name} (encrypted)", f"{length:,} bytes", 0, 0, children),
-        )
+        self._add(letter, lane, mark, b"", Node(f"{name} (encrypted)", f"{length:,} bytes", 0, 0, children))
 
     def application_data(self, lane: int, length: int, mark: Mark) -> None:
         """Only the first of each direction is kept, as on the ladder."""
         super().application_data(lane, length, mark)
         if not any(m.letter == Letter.APPLICATION_DATA and m.from_client == (lane == 0) for m in self.messages):
             self._add(
-                "D",
+                Letter.APPLICATION_DATA,
                 lane,
                 mark,
                 b"",
