@@ -123,5 +123,5 @@ def two_services(folder: Path) -> Path:
     pool.resumed(numbered(1))
     pool.full(B, numbered(2))
     other = Pool(name="puppet.example.com", port=50_000, ns=pool.ns)
-    other.is_tls13()
+    other.tls13()
     return written(folder, [*pool.flows, *other.flows])

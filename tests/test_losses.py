@@ -23,7 +23,8 @@ from inspector.findings.judge import judge
 from inspector.findings.reasons import kind_words
 from inspector.tls import messages
 from inspector.tls.registry import HELLO_RETRY_RANDOM
-from inspector.tracking.sessions import Kind, KindReason, Ledger, kind_of
+from inspector.tracking.kinds import Kind, KindReason, kind_of
+from inspector.tracking.sessions import Ledger
 from tests.build import (
     ACK,
     MS,
@@ -242,7 +243,7 @@ def test_application_data_that_was_cut_is_no_loss(tmp_path: Path) -> None:
     """TLS 1.2 and 1.3: only what was in clear is missed."""
     pool = Pool()
     pool.full(A, X)
-    pool.is_tls13()
+    pool.tls13()
     for flow in pool.flows:
         data = [s for s in flow.segments if s.payload[:1] == b"\x17"]
         for s in data:
