@@ -46,7 +46,7 @@ from tests.build import (
     written,
 )
 from tests.conftest import find
-from tests.test_stretches import in_parts, whole
+from tests.test_shards import in_parts, whole
 
 A = certificate("puppetdb1", ("puppetdb1.example.com",))
 B = certificate("puppetdb2", ("puppetdb2.example.com",))
