@@ -62,8 +62,8 @@ def observed(app: InspectorApp, notified: list[str]) -> Observed:
         everything=state.everything,
         marks=tuple(state.marks),
         picks=tuple(picked.title for picked in state.picked),
-        is_frozen=app._frozen,
-        reading=id(app._loading),
+        is_frozen=app.feed.is_frozen,
+        reading=id(app.feed.loading),
     )
 
 

@@ -130,7 +130,7 @@ class Pressing:
         self.notified.clear()
         before = observed(self.app, self.notified)
         await pressed(self.pilot, key)
-        if id(self.app._loading) != before.reading:
+        if id(self.app.feed.loading) != before.reading:
             await loaded(self.pilot)
         return before, observed(self.app, self.notified)
 

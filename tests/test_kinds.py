@@ -11,7 +11,8 @@ from inspector.facts import HandshakeFacts
 from inspector.findings.reasons import kind_words
 from inspector.tls import messages
 from inspector.tls.registry import HELLO_RETRY_RANDOM
-from inspector.tracking.sessions import Kind, KindReason, Ledger, kind_of
+from inspector.tracking.kinds import Kind, KindReason, kind_of
+from inspector.tracking.sessions import Ledger
 from tests.build import (
     MS,
     Flow,

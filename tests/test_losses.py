@@ -16,7 +16,7 @@ from inspector.document import Connection, Document
 from inspector.errors import InspectorError
 from inspector.facts import HandshakeFacts
 from inspector.tls import messages
-from inspector.tracking.sessions import KindReason, kind_of
+from inspector.tracking.kinds import KindReason, kind_of
 from tests.build import (
     ACK,
     Flow,
@@ -117,7 +117,7 @@ def test_application_data_that_was_cut_is_no_loss(tmp_path: Path) -> None:
     """TLS 1.2 and 1.3: only what was in clear is missed."""
     pool = Pool()
     pool.full(A, X)
-    pool.is_tls13()
+    pool.tls13()
     for flow in pool.flows:
         data = [s for s in flow.segments if s.payload[:1] == b"\x17"]
         for s in data:

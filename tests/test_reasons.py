@@ -18,7 +18,7 @@ from inspector.text.times import rfc3339
 from inspector.tls import messages
 from inspector.tracking.balancer import Reason
 from inspector.tracking.flights import FlightReason
-from inspector.tracking.sessions import KindReason
+from inspector.tracking.kinds import KindReason
 from tests.build import numbered, server_hello
 from tests.conftest import bundled
 

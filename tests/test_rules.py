@@ -127,8 +127,8 @@ def test_plain_text_server(judged: Judged) -> None:
 
 def test_tls13_is_protected(judged: Judged) -> None:
     pool = Pool()
-    pool.is_tls13()
-    pool.is_tls13(psk=b"ticket", accepted=True)
+    pool.tls13()
+    pool.tls13(psk=b"ticket", accepted=True)
     document = judged(pool)
     assert [c.handshakes[0].kind for c in document.connections] == ["full", "psk"]
     assert {c.handshakes[0].jsse.row for c in document.connections} == {1}

@@ -352,8 +352,8 @@ async def test_after_loading_the_cursor_is_on_the_first_row(
         await loaded(pilot)
         app.state.analysis = None
         for analysis in (half, whole):
-            app._loading.analysis, app._loading.columns = analysis, Columns(analysis)
-            app._take()
+            app.feed.loading.analysis, app.feed.loading.columns = analysis, Columns(analysis)
+            app._show_newest()
             await pressed(pilot, area)
         rows = app.screen.query_one(Rows)
         assert rows.cursor == 0

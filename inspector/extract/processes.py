@@ -70,8 +70,8 @@ def _late(apart: Mapping[tuple[int, int], tuple[int, int, int]]) -> dict[int, Cl
     weight: Counter[Vantage] = Counter()
     for (one, other), difference in apart.items():
         weight.update({(one, 0): difference[2], (other, 0): difference[2]})
-    known = agreed({((one, 0), (other, 0)): difference for (one, other), difference in apart.items()}, weight)
-    return {capture: offset for (capture, _), offset in known.known.items() if abs(offset.ns) < FARTHEST_NS}
+    clocks = agreed({((one, 0), (other, 0)): difference for (one, other), difference in apart.items()}, weight)
+    return {capture: offset for (capture, _), offset in clocks.clock_offsets.items() if abs(offset.ns) < FARTHEST_NS}
 
 
 def _extracted(

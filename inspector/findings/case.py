@@ -31,7 +31,7 @@ from inspector.tracking.services import (
     mark_health_checks,
 )
 from inspector.tracking.sessions import Ledger, LedgerSession
-from inspector.tracking.sightings import told_once
+from inspector.tracking.sightings import merge_sightings
 
 Program = tuple[int, bytes]
 """A client by its index, and what tells its programs apart."""
@@ -158,7 +158,7 @@ class Case:
 def build(facts: Facts, options: Options) -> Case:
     """Join, group and judge the facts."""
     ledger = Ledger(max((capture.tick_ns for capture in facts.captures), default=0))
-    facts = told_once(facts)
+    facts = merge_sightings(facts)
     observed = observe(facts, ledger, _wanted(options))
     certificates = {digest: parse(der) for digest, der in facts.certificates.items()}
     services = find_services(observed, facts.other_flows)

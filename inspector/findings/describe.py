@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from inspector import bounds, document as doc, facts
-from inspector.facts import EVENT_BYTES, LETTER_AT, AlertFact, ConnectionFacts, HandshakeFacts
+from inspector.facts import EVENT_BYTES, LETTER_AT, SIDE_AT, AlertFact, ConnectionFacts, HandshakeFacts
 from inspector.findings.case import Case, frame, frames
 from inspector.findings.from_logs import lines_of
 from inspector.findings.inside import ended, studied
@@ -14,13 +14,14 @@ from inspector.findings.judgement import Judgement
 from inspector.findings.reasons import kind_words, rule_words
 from inspector.findings.wording import worded
 from inspector.text.times import rfc3339
-from inspector.tls.history import IN_HISTORY
+from inspector.tls.history import IN_HISTORY, Letter
 from inspector.tls.registry import alert_name, cipher_name, is_grease, version_name
 from inspector.tls.shapes import AnswerShape, HelloShape
+from inspector.tracking.kinds import Kind
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import ip_text
-from inspector.tracking.sessions import Kind
 
+ENCRYPTED_HANDSHAKE = Letter.ENCRYPTED_HANDSHAKE.byte[0]
 LETTER = [
     [chr(code).lower() if chr(code) in IN_HISTORY else "" for code in range(256)],
     [chr(code) if chr(code) in IN_HISTORY else "" for code in range(256)],
@@ -99,7 +100,7 @@ def secrets_of(client_leg: ConnectionFacts) -> str | None:
 def history(client_leg: ConnectionFacts) -> str:
     """Zeek's ssl_history letters, upper case from the client."""
     packed = client_leg.events
-    return _history(packed[LETTER_AT::EVENT_BYTES], packed[LETTER_AT + 1 :: EVENT_BYTES])
+    return _history(packed[LETTER_AT::EVENT_BYTES], packed[SIDE_AT::EVENT_BYTES])
 
 
 @lru_cache(maxsize=4096)
@@ -252,14 +253,19 @@ def _as_handshake(
 
 def _finished(events: bytes) -> int:
     """The frame of the client's first encrypted handshake record, its Finished; 0 where there is none."""
-    at = _first_finished(events[LETTER_AT::EVENT_BYTES], events[LETTER_AT + 1 :: EVENT_BYTES])
+    at = _first_finished(events[LETTER_AT::EVENT_BYTES], events[SIDE_AT::EVENT_BYTES])
     return int.from_bytes(events[at * EVENT_BYTES + 8 : at * EVENT_BYTES + 16], "little") if at >= 0 else 0
 
 
 @lru_cache(maxsize=4096)
 def _first_finished(letters: bytes, sides: bytes) -> int:
     return next(
-        (i for i, (letter, side) in enumerate(zip(letters, sides, strict=True)) if side and letter == ord("f")), -1
+        (
+            i
+            for i, (letter, side) in enumerate(zip(letters, sides, strict=True))
+            if side and letter == ENCRYPTED_HANDSHAKE
+        ),
+        -1,
     )
 
 

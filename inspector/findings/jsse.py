@@ -30,7 +30,7 @@ from typing import Literal, NamedTuple
 from msgspec import Struct
 
 from inspector.tracking.certificates import Identity
-from inspector.tracking.sessions import KindReason
+from inspector.tracking.kinds import KindReason
 
 Generation = Literal["first", "current"]
 Verdict = Literal["accepts", "aborts", "possible", "not_applicable"]

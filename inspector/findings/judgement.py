@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from inspector.facts import HandshakeFacts
 from inspector.findings.jsse import Decision, Offer, RuleReason, Step, decide
+from inspector.tracking.kinds import KindReason
 from inspector.tracking.observed import Observed
-from inspector.tracking.sessions import KindReason
 
 
 class Judgement(NamedTuple):

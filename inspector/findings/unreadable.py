@@ -13,6 +13,7 @@ from inspector.findings.case import Case
 from inspector.findings.giving_up import NOT_JAVA
 from inspector.findings.judgement import has_no_certificate
 from inspector.findings.problems import certificate_name, problem_text
+from inspector.tls.types import AlertDescription
 from inspector.tracking.certificates import ParsedCertificate, first_refused
 from inspector.tracking.observed import Observed
 
@@ -20,10 +21,15 @@ KIND = "unreadable_certificate"
 NAMED = 20
 """Certificates that are named one by one, and connections that a limit names, at most."""
 
-PARSED_NOT = (None, 10, 42, 43, 47, 50)
-"""What a client that cannot parse a certificate sends: nothing, unexpected_message (JDK 8), bad_certificate,
-unsupported_certificate, illegal_parameter, decode_error.
-"""
+PARSED_NOT = (
+    None,
+    AlertDescription.UNEXPECTED_MESSAGE,
+    AlertDescription.BAD_CERTIFICATE,
+    AlertDescription.UNSUPPORTED_CERTIFICATE,
+    AlertDescription.ILLEGAL_PARAMETER,
+    AlertDescription.DECODE_ERROR,
+)
+"""What a client that cannot parse a certificate sends, or nothing; unexpected_message is JDK 8's."""
 
 
 class Refusal(NamedTuple):

@@ -58,7 +58,7 @@ class HandshakeType(IntEnum):
 
 
 class ExtensionType(IntEnum):
-    """Extensions that are read (RFC 8446, section 4.2; IANA). ``ALPN``: application_layer_protocol_negotiation."""
+    """Extensions (RFC 8446, section 4.2; IANA). ``ALPN`` is what everybody calls the one before it."""
 
     SERVER_NAME = 0
     MAX_FRAGMENT_LENGTH = 1
@@ -67,6 +67,7 @@ class ExtensionType(IntEnum):
     EC_POINT_FORMATS = 11
     SIGNATURE_ALGORITHMS = 13
     HEARTBEAT = 15
+    APPLICATION_LAYER_PROTOCOL_NEGOTIATION = 16
     ALPN = 16
     STATUS_REQUEST_V2 = 17
     SIGNED_CERTIFICATE_TIMESTAMP = 18
@@ -88,6 +89,7 @@ class ExtensionType(IntEnum):
     KEY_SHARE = 51
     NEXT_PROTOCOL_NEGOTIATION = 13172
     APPLICATION_SETTINGS = 17513
+    ENCRYPTED_CLIENT_HELLO = 65037
     RENEGOTIATION_INFO = 65281
 
 
@@ -96,6 +98,53 @@ class AlertLevel(IntEnum):
 
     WARNING = 1
     FATAL = 2
+
+
+class AlertDescription(IntEnum):
+    """What an alert says (RFC 8446, section 6; RFC 5246, section 7.2; IANA)."""
+
+    CLOSE_NOTIFY = 0
+    UNEXPECTED_MESSAGE = 10
+    BAD_RECORD_MAC = 20
+    DECRYPTION_FAILED = 21
+    RECORD_OVERFLOW = 22
+    DECOMPRESSION_FAILURE = 30
+    HANDSHAKE_FAILURE = 40
+    NO_CERTIFICATE = 41
+    BAD_CERTIFICATE = 42
+    UNSUPPORTED_CERTIFICATE = 43
+    CERTIFICATE_REVOKED = 44
+    CERTIFICATE_EXPIRED = 45
+    CERTIFICATE_UNKNOWN = 46
+    ILLEGAL_PARAMETER = 47
+    UNKNOWN_CA = 48
+    ACCESS_DENIED = 49
+    DECODE_ERROR = 50
+    DECRYPT_ERROR = 51
+    EXPORT_RESTRICTION = 60
+    PROTOCOL_VERSION = 70
+    INSUFFICIENT_SECURITY = 71
+    INTERNAL_ERROR = 80
+    INAPPROPRIATE_FALLBACK = 86
+    USER_CANCELED = 90
+    NO_RENEGOTIATION = 100
+    MISSING_EXTENSION = 109
+    UNSUPPORTED_EXTENSION = 110
+    CERTIFICATE_UNOBTAINABLE = 111
+    UNRECOGNIZED_NAME = 112
+    BAD_CERTIFICATE_STATUS_RESPONSE = 113
+    BAD_CERTIFICATE_HASH_VALUE = 114
+    UNKNOWN_PSK_IDENTITY = 115
+    CERTIFICATE_REQUIRED = 116
+    GENERAL_ERROR = 117
+    NO_APPLICATION_PROTOCOL = 120
+    ECH_REQUIRED = 121
+
+
+class NameType(IntEnum):
+    """What a name in server_name is (RFC 6066, section 3)."""
+
+    HOST_NAME = 0
 
 
 class HandshakeState(StrEnum):

@@ -124,8 +124,8 @@ def _offsets(classes: Sequence[Times], early_ns: int, late_ns: int, has_zone: bo
     kept = len(tiers)
     tiers.append((best(differences), 2 * FARTHEST_NS / width))
     judged = [
-        (candidates, places * _by_chance(differences, share, candidates[0], width))
-        for candidates, places in tiers
+        (candidates, positions * _by_chance(differences, share, candidates[0], width))
+        for candidates, positions in tiers
         if candidates
     ]
     if (

@@ -16,13 +16,25 @@ from typing import Literal
 from inspector import facts
 from inspector.facts import AlertFact, Close, ConnectionFacts, LaneFacts, unpack_events
 from inspector.tls.history import Letter
-from inspector.tls.types import FATAL
-from inspector.tracking.sessions import is_tls13
+from inspector.tls.types import FATAL, AlertDescription
 
 Side = Literal["client", "server"]
 How = Literal["fin", "rst"]
 
-CERTIFICATE_ALERTS = (41, 42, 43, 44, 45, 46, 48, 113, 114, 116)
+CERTIFICATE_ALERTS = frozenset(
+    (
+        AlertDescription.NO_CERTIFICATE,
+        AlertDescription.BAD_CERTIFICATE,
+        AlertDescription.UNSUPPORTED_CERTIFICATE,
+        AlertDescription.CERTIFICATE_REVOKED,
+        AlertDescription.CERTIFICATE_EXPIRED,
+        AlertDescription.CERTIFICATE_UNKNOWN,
+        AlertDescription.UNKNOWN_CA,
+        AlertDescription.BAD_CERTIFICATE_STATUS_RESPONSE,
+        AlertDescription.BAD_CERTIFICATE_HASH_VALUE,
+        AlertDescription.CERTIFICATE_REQUIRED,
+    )
+)
 """Alerts that speak of a certificate (RFC 8446, section 6.2)."""
 
 ALERT_RECORD = 2 + 1 + 16
@@ -72,7 +84,7 @@ def gave_up(client_leg: ConnectionFacts, closed_by: str | None) -> bool:
     if (
         not messages & facts.S_CERTIFICATE
         or messages & (facts.C_KEY_EXCHANGE | facts.C_CHANGE | facts.C_SEALED)
-        or is_tls13(handshake)
+        or handshake.is_tls13
     ):
         return False
     if (
@@ -160,7 +172,7 @@ def is_refused(client_leg: ConnectionFacts) -> bool:
     """
     client, server = client_leg.from_client, client_leg.from_server
     if (
-        not is_tls13(client_leg.handshake)
+        not client_leg.handshake.is_tls13
         or client_leg.secrets == ""
         or server.tail is None
         or client.tail is None

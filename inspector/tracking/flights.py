@@ -19,7 +19,6 @@ from inspector.tls.registry import cipher_name
 from inspector.tls.shapes import AnswerShape, HelloShape
 from inspector.tls.types import ExtensionType
 from inspector.tracking.renegotiation import Renegotiation
-from inspector.tracking.sessions import is_tls13
 
 Verdict = Literal["changed", "consistent", "unknown"]
 
@@ -33,11 +32,21 @@ KEY_EXCHANGE_VARIES = 8
 begin with zeros that are left out.
 """
 
-EXTENSIONS = {0: 4, 1: 5, 5: 4, 11: 8, 16: 64, 17: 4, 22: 4, 23: 4, 35: 4, 13172: 64}
+EXTENSIONS: dict[int, int] = {
+    ExtensionType.SERVER_NAME: 4,
+    ExtensionType.MAX_FRAGMENT_LENGTH: 5,
+    ExtensionType.STATUS_REQUEST: 4,
+    ExtensionType.EC_POINT_FORMATS: 8,
+    ExtensionType.ALPN: 64,
+    ExtensionType.STATUS_REQUEST_V2: 4,
+    ExtensionType.ENCRYPT_THEN_MAC: 4,
+    ExtensionType.EXTENDED_MASTER_SECRET: 4,
+    ExtensionType.SESSION_TICKET: 4,
+    ExtensionType.NEXT_PROTOCOL_NEGOTIATION: 64,
+}
 """What an extension takes in a ServerHello at most; others are not sent by servers up to TLS 1.2, or take ``OTHER``."""
 
 OTHER = 16
-RENEGOTIATION_INFO, STATUS_REQUEST = 65281, 5
 FULL_RECORD = 1 << 14
 CONTENT_BYTES: dict[str, int] = {Letter.ENCRYPTED_CHANGE_CIPHER_SPEC: CHANGE, Letter.ENCRYPTED_ALERT: ALERT}
 """What records of these kinds hold, always."""
@@ -50,6 +59,8 @@ ORDER = (
     Letter.SERVER_HELLO_DONE,
 )
 """A server's flight up to TLS 1.2 (RFC 5246, section 7.3)."""
+SIGNED_FLIGHT = {Letter.SERVER_HELLO, Letter.CERTIFICATE, Letter.SERVER_KEY_EXCHANGE, Letter.SERVER_HELLO_DONE}
+"""The same of a key exchange that is signed, and no client certificate."""
 
 
 class FlightPart(NamedTuple):
@@ -114,7 +125,7 @@ def first_flight(client_leg: ConnectionFacts) -> FirstFlight | None:
     """The flight of a connection's first handshake; None where it was not a full one, or is not all there."""
     handshake = client_leg.handshake
     answer = handshake.answer
-    if answer is None or is_tls13(handshake) or client_leg.from_server.lost:
+    if answer is None or handshake.is_tls13 or client_leg.from_server.lost:
         return None
     sizes: dict[str, int] = {}
     key_exchange = 0
@@ -126,7 +137,7 @@ def first_flight(client_leg: ConnectionFacts) -> FirstFlight | None:
             key_exchange = event.size if event.letter == Letter.CLIENT_KEY_EXCHANGE else key_exchange
         elif event.letter in ORDER:
             sizes.setdefault(event.letter, event.size)
-    if not {"S", "X", "N"} <= sizes.keys():
+    if not {Letter.SERVER_HELLO, Letter.CERTIFICATE, Letter.SERVER_HELLO_DONE} <= sizes.keys():
         return None
     return FirstFlight(sizes, key_exchange, handshake.offer, answer, len(handshake.answered_id))
 
@@ -185,8 +196,8 @@ class Measure:
 
 def server_hello_extent(first: FirstFlight) -> Extent:
     """How long the ServerHello of a renegotiation can be, by the first one."""
-    size = first.sizes["S"]
-    present = [kind for kind in first.answer.extensions if kind != RENEGOTIATION_INFO]
+    size = first.sizes[Letter.SERVER_HELLO]
+    present = [kind for kind in first.answer.extensions if kind != ExtensionType.RENEGOTIATION_INFO]
     offered = first.offer.extensions if first.offer is not None else tuple(EXTENSIONS)
     lost = sum(EXTENSIONS.get(kind, OTHER) for kind in present)
     gained = sum(EXTENSIONS.get(kind, 0) for kind in offered if kind not in present)
@@ -197,7 +208,7 @@ def server_hello_extent(first: FirstFlight) -> Extent:
 
 
 def _key_exchange_extent(first: FirstFlight) -> Extent:
-    size = first.sizes.get("K", 0)
+    size = first.sizes.get(Letter.SERVER_KEY_EXCHANGE, 0)
     name = cipher_name(first.answer.cipher_suite)
     varies = KEY_EXCHANGE_VARIES if "_ECDSA_" in name or name.startswith("TLS_DHE_") else 0
     return Extent(max(size - varies, 0), size + varies)
@@ -217,7 +228,7 @@ def compare(first: FirstFlight | None, attempt: Renegotiation, measure: Measure)
     sizes = [record for record in records if record is not None]
     if attempt.shape == "abbreviated":
         return FlightComparison("unknown", FlightReason.ABBREVIATED)
-    if len(sizes) == 1 and sizes[0].high < first.sizes["X"] and attempt.state != "completed":
+    if len(sizes) == 1 and sizes[0].high < first.sizes[Letter.CERTIFICATE] and attempt.state != "completed":
         return FlightComparison("unknown", FlightReason.INCOMPLETE)
     by_records = _own_records(first, sizes)
     return by_records if by_records is not None else _together(first, attempt, measure, sizes)
@@ -235,17 +246,19 @@ def _own_records(first: FirstFlight, sizes: list[Extent]) -> FlightComparison | 
         or sizes[1].high >= FULL_RECORD
     ):
         return None
-    before, now = first.sizes["X"], sizes[1]
+    before, now = first.sizes[Letter.CERTIFICATE], sizes[1]
     parts = (
-        FlightPart("ServerHello", first.sizes["S"], hello, sizes[0]),
+        FlightPart("ServerHello", first.sizes[Letter.SERVER_HELLO], hello, sizes[0]),
         FlightPart("Certificate", before, Extent(before, before), now),
         *(FlightPart("further message", None, None, size) for size in sizes[2:-1]),
         FlightPart("ServerHelloDone", DONE, Extent(DONE, DONE), sizes[-1]),
     )
-    if len(sizes) == 4 and set(first.sizes) == set("SXKN"):
+    if len(sizes) == 4 and set(first.sizes) == SIGNED_FLIGHT:
         parts = (
             *parts[:2],
-            FlightPart("ServerKeyExchange", first.sizes["K"], _key_exchange_extent(first), sizes[2]),
+            FlightPart(
+                "ServerKeyExchange", first.sizes[Letter.SERVER_KEY_EXCHANGE], _key_exchange_extent(first), sizes[2]
+            ),
             parts[-1],
         )
     if now.has(before):
@@ -272,7 +285,7 @@ def _together(first: FirstFlight, attempt: Renegotiation, measure: Measure, size
         now = now.plus(size)
     same = (
         server_hello_extent(first)
-        .plus(Extent(first.sizes["X"], first.sizes["X"]))
+        .plus(Extent(first.sizes[Letter.CERTIFICATE], first.sizes[Letter.CERTIFICATE]))
         .plus(_key_exchange_extent(first))
         .plus(Extent(DONE, DONE))
     )
@@ -292,7 +305,11 @@ def _verdict_together(now: Extent, same: Extent, is_whole: bool, may_have_more: 
 
 def _may_have_more(first: FirstFlight, attempt: Renegotiation, measure: Measure) -> bool:
     """Whether the flight may hold a CertificateRequest or CertificateStatus, whose lengths are not known."""
-    if "U" in first.sizes or first.offer is None or STATUS_REQUEST in first.offer.extensions:
+    if (
+        Letter.CERTIFICATE_STATUS in first.sizes
+        or first.offer is None
+        or ExtensionType.STATUS_REQUEST in first.offer.extensions
+    ):
         return True
     if attempt.state != "completed" or not first.key_exchange:
         return True

@@ -31,7 +31,7 @@ class LegMatch(NamedTuple):
 
 
 class Legs(NamedTuple):
-    """``behind``: by the place of the leg nearest to the client, the further ones; ``others``: the places of those."""
+    """``behind``: by the index of the leg nearest to the client, the further ones; ``others``: the indices of those."""
 
     behind: dict[int, tuple[bytes, ...]]
     others: set[int]

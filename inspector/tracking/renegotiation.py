@@ -11,10 +11,12 @@ from msgspec import Struct
 
 from inspector.facts import EVENT_BYTES, LETTER_AT, SIDE_AT, ConnectionFacts, Event, HandshakeFacts, unpack_events
 from inspector.tls.history import ALERTS, CLOSES, Letter
-from inspector.tracking.sessions import NOTHING, Kind, KindReason, LedgerEntry, is_tls13
+from inspector.tracking.kinds import Kind, KindReason
+from inspector.tracking.sessions import NOTHING, LedgerEntry
 
 Side = Literal["client", "server"]
 State = Literal["completed", "declined", "aborted", "open"]
+ENCRYPTED_HANDSHAKE = Letter.ENCRYPTED_HANDSHAKE.byte[0]
 
 
 class Renegotiation(Struct, gc=False):
@@ -24,7 +26,7 @@ class Renegotiation(Struct, gc=False):
 
     *declined*: asked for or offered, and not entered; *aborted*: broken off after the server's flight began; ``by``:
     who did; ``ended``: the alert or close.
-    ``handshake_index``: its place among the decrypted handshakes, or -1; for those ``kind``, ``reason`` and ``entry``
+    ``handshake_index``: its index among the decrypted handshakes, or -1; for those ``kind``, ``reason`` and ``entry``
     are as of a connection's own handshake.
     """
 
@@ -52,7 +54,7 @@ class Renegotiation(Struct, gc=False):
 
 
 class _Attempt:
-    """Records of one renegotiation while they are gathered, each with its place in the connection."""
+    """Records of one renegotiation while they are gathered, each with its index in the connection."""
 
     def __init__(self) -> None:
         self.records: list[tuple[int, Event]] = []
@@ -72,18 +74,18 @@ class _Attempt:
 def renegotiates(events: bytes) -> bool:
     """Whether a side sent a second encrypted handshake record: a quick look before the events are unpacked."""
     letters = events[LETTER_AT::EVENT_BYTES]
-    return letters.count(Letter.ENCRYPTED_HANDSHAKE.byte) > 2 or _repeats(letters, events[SIDE_AT::EVENT_BYTES])
+    return letters.count(ENCRYPTED_HANDSHAKE) > 2 or _repeats(letters, events[SIDE_AT::EVENT_BYTES])
 
 
 @lru_cache(maxsize=4096)
 def _repeats(letters: bytes, sides: bytes) -> bool:
-    sealed = [side for letter, side in zip(letters, sides, strict=True) if letter == ord("f")]
+    sealed = [side for letter, side in zip(letters, sides, strict=True) if letter == ENCRYPTED_HANDSHAKE]
     return len(sealed) > len(set(sealed))
 
 
 def find_renegotiations(client_leg: ConnectionFacts) -> tuple[Renegotiation, ...]:
     """All of a connection, in order."""
-    if client_leg.handshake.answer is None or is_tls13(client_leg.handshake) or not renegotiates(client_leg.events):
+    if client_leg.handshake.answer is None or client_leg.handshake.is_tls13 or not renegotiates(client_leg.events):
         return ()
     events = [event for event in unpack_events(client_leg.events) if not event.decrypted]
     attempts: list[Renegotiation] = []

@@ -17,7 +17,7 @@ from textual.worker import Worker, get_current_worker
 
 from inspector.errors import InspectorError
 from inspector.facts import FRAME_BITS, Event
-from inspector.packets.messages import RawMessage
+from inspector.packets.messages import MESSAGE, RawMessage
 from inspector.text.safe import safe_text
 from inspector.text.times import rfc3339
 from inspector.tls.fields import Node
@@ -39,7 +39,7 @@ def of_rung(messages: list[RawMessage], events: tuple[Event, ...]) -> list[RawMe
     """The messages that a rung stands for: those of its side in its frames; only its own kind where records are told by
     kind.
     """
-    wanted = {(e.frame, e.from_client, e.letter if e.letter in RECORDS else "message", e.decrypted) for e in events}
+    wanted = {(e.frame, e.from_client, e.letter if e.letter in RECORDS else MESSAGE, e.decrypted) for e in events}
     return [m for m in messages if (m.frame, m.from_client, m.letter, m.decrypted) in wanted]
 
 
