@@ -151,18 +151,18 @@ def _recognise(shape: HelloShape) -> Stack:
         if X.STATUS_REQUEST_V2 in extensions:
             basis.append("status_request_v2")
         return Stack("jsse", tuple(basis))
-    if _adjacent(extensions, 11, 10):
+    if _adjacent(extensions, X.EC_POINT_FORMATS, X.SUPPORTED_GROUPS):
         return Stack("openssl", ("ec_point_formats before supported_groups",))
-    if _adjacent(extensions, 23, X.RENEGOTIATION_INFO, 10, 11):
+    if _adjacent(extensions, X.EXTENDED_MASTER_SECRET, X.RENEGOTIATION_INFO, X.SUPPORTED_GROUPS, X.EC_POINT_FORMATS):
         return Stack("nss", ("extension order",))
     if X.ENCRYPT_THEN_MAC in extensions and X.RENEGOTIATION_INFO in extensions:
         return Stack("gnutls", ("encrypt_then_mac and renegotiation_info",))
     if (
         X.SIGNED_CERTIFICATE_TIMESTAMP in extensions
         and X.RENEGOTIATION_INFO in extensions
-        and _adjacent(extensions, 10, 11)
+        and _adjacent(extensions, X.SUPPORTED_GROUPS, X.EC_POINT_FORMATS)
     ):
         return Stack("go", ("extension order", "signed_certificate_timestamp"))
-    if extensions[-1] == X.RENEGOTIATION_INFO and 23 in extensions:
+    if extensions[-1] == X.RENEGOTIATION_INFO and X.EXTENDED_MASTER_SECRET in extensions:
         return Stack("schannel", ("extension order",))
     return UNKNOWN

@@ -1,10 +1,17 @@
 """What lengths tell of an encrypted server flight beside one that was in clear: whether the Certificate message can be
 the same.
 
-The question is turned round: could the same certificate and chain have given these records? The hello may have grown by
-renegotiation_info (RFC 5746, section 3.2) and lost or gained extensions and a session id, a signature may have another
-length, a CertificateRequest or CertificateStatus may be new. Only where no such flight fits is the change proven. An
-equal length proves nothing.
+An encrypted record still shows its length. An AEAD or stream cipher adds a number of bytes that its suite fixes, so the
+length of the plaintext follows; a block cipher pads to whole blocks, so that it follows but for a block (RFC 5246,
+section 6.2.3). What is known is therefore an *extent*, from a lowest to a highest length, and extents of records add
+up. Whether a connection keeps to that is tried first with records whose content is known: a Finished, a
+ChangeCipherSpec, an alert (``Measure``).
+
+The question is then turned round: could the same certificate and chain have given these records? The hello may have
+grown by renegotiation_info (RFC 5746, section 3.2) and lost or gained extensions and a session id, a signature may have
+another length, a CertificateRequest or CertificateStatus may be new. Only where no such flight fits is the change
+proven. An equal length proves nothing. Where each message has a record of its own the Certificate's is compared; else
+the flight as a whole, which says less.
 """
 
 from __future__ import annotations
@@ -17,7 +24,7 @@ from inspector.tls.history import Letter
 from inspector.tls.protection import NOTHING, Extent, Protection, plaintext_extent, protection_of
 from inspector.tls.registry import cipher_name
 from inspector.tls.shapes import AnswerShape, HelloShape
-from inspector.tls.types import ExtensionType
+from inspector.tls.types import ExtensionType as X
 from inspector.tracking.renegotiation import Renegotiation
 
 Verdict = Literal["changed", "consistent", "unknown"]
@@ -32,11 +39,21 @@ KEY_EXCHANGE_VARIES = 8
 begin with zeros that are left out.
 """
 
-EXTENSIONS = {0: 4, 1: 5, 5: 4, 11: 8, 16: 64, 17: 4, 22: 4, 23: 4, 35: 4, 13172: 64}
+EXTENSIONS: dict[int, int] = {
+    X.SERVER_NAME: 4,
+    X.MAX_FRAGMENT_LENGTH: 5,
+    X.STATUS_REQUEST: 4,
+    X.EC_POINT_FORMATS: 8,
+    X.ALPN: 64,
+    X.STATUS_REQUEST_V2: 4,
+    X.ENCRYPT_THEN_MAC: 4,
+    X.EXTENDED_MASTER_SECRET: 4,
+    X.SESSION_TICKET: 4,
+    X.NEXT_PROTOCOL_NEGOTIATION: 64,
+}
 """What an extension takes in a ServerHello at most; others are not sent by servers up to TLS 1.2, or take ``OTHER``."""
 
 OTHER = 16
-RENEGOTIATION_INFO, STATUS_REQUEST = 65281, 5
 FULL_RECORD = 1 << 14
 CONTENT_BYTES: dict[str, int] = {Letter.ENCRYPTED_CHANGE_CIPHER_SPEC: CHANGE, Letter.ENCRYPTED_ALERT: ALERT}
 """What records of these kinds hold, always."""
@@ -49,6 +66,14 @@ ORDER = (
     Letter.SERVER_HELLO_DONE,
 )
 """A server's flight up to TLS 1.2 (RFC 5246, section 7.3)."""
+
+KEY_EXCHANGE_FLIGHT = {
+    Letter.SERVER_HELLO,
+    Letter.CERTIFICATE,
+    Letter.SERVER_KEY_EXCHANGE,
+    Letter.SERVER_HELLO_DONE,
+}
+"""One without anything that need not be there, of a suite with an ephemeral key."""
 
 
 class FlightPart(NamedTuple):
@@ -125,7 +150,7 @@ def first_flight(client_leg: ConnectionFacts) -> FirstFlight | None:
             key_exchange = event.size if event.letter == Letter.CLIENT_KEY_EXCHANGE else key_exchange
         elif event.letter in ORDER:
             sizes.setdefault(event.letter, event.size)
-    if not {"S", "X", "N"} <= sizes.keys():
+    if not {Letter.SERVER_HELLO, Letter.CERTIFICATE, Letter.SERVER_HELLO_DONE} <= sizes.keys():
         return None
     return FirstFlight(sizes, key_exchange, handshake.offer, answer, len(handshake.answered_id))
 
@@ -138,7 +163,7 @@ class Measure:
         assert answer is not None
         self._suite: Protection | None = protection_of(answer.cipher_suite)
         self._version = answer.version
-        self._encrypt_then_mac = ExtensionType.ENCRYPT_THEN_MAC in answer.extensions
+        self._encrypt_then_mac = X.ENCRYPT_THEN_MAC in answer.extensions
         self._is_padded_freely = False
         self.problem = None if self._suite is not None else FlightReason.LENGTHS_HIDDEN
         for side in (True, False):
@@ -148,10 +173,8 @@ class Measure:
         """Hold a side against records whose content is known: CBC records that are longer than they need be are padded
         freely.
         """
-        previous: str = (
-            Letter.ENCRYPTED_CHANGE_CIPHER_SPEC
-        )  # what is first is a Finished, as behind any ChangeCipherSpec
-        for event in sealed:
+        previous: str = Letter.ENCRYPTED_CHANGE_CIPHER_SPEC
+        for event in sealed:  # what is first is a Finished, as behind any ChangeCipherSpec
             is_first = previous == Letter.ENCRYPTED_CHANGE_CIPHER_SPEC
             expected = CONTENT_BYTES.get(event.letter, FINISHED if is_first else None)
             previous = event.letter
@@ -184,8 +207,8 @@ class Measure:
 
 def server_hello_extent(first: FirstFlight) -> Extent:
     """How long the ServerHello of a renegotiation can be, by the first one."""
-    size = first.sizes["S"]
-    present = [kind for kind in first.answer.extensions if kind != RENEGOTIATION_INFO]
+    size = first.sizes[Letter.SERVER_HELLO]
+    present = [kind for kind in first.answer.extensions if kind != X.RENEGOTIATION_INFO]
     offered = first.offer.extensions if first.offer is not None else tuple(EXTENSIONS)
     lost = sum(EXTENSIONS.get(kind, OTHER) for kind in present)
     gained = sum(EXTENSIONS.get(kind, 0) for kind in offered if kind not in present)
@@ -196,7 +219,7 @@ def server_hello_extent(first: FirstFlight) -> Extent:
 
 
 def _key_exchange_extent(first: FirstFlight) -> Extent:
-    size = first.sizes.get("K", 0)
+    size = first.sizes.get(Letter.SERVER_KEY_EXCHANGE, 0)
     name = cipher_name(first.answer.cipher_suite)
     varies = KEY_EXCHANGE_VARIES if "_ECDSA_" in name or name.startswith("TLS_DHE_") else 0
     return Extent(max(size - varies, 0), size + varies)
@@ -216,7 +239,7 @@ def compare(first: FirstFlight | None, attempt: Renegotiation, measure: Measure)
     sizes = [record for record in records if record is not None]
     if attempt.shape == "abbreviated":
         return FlightComparison("unknown", FlightReason.ABBREVIATED)
-    if len(sizes) == 1 and sizes[0].high < first.sizes["X"] and attempt.state != "completed":
+    if len(sizes) == 1 and sizes[0].high < first.sizes[Letter.CERTIFICATE] and attempt.state != "completed":
         return FlightComparison("unknown", FlightReason.INCOMPLETE)
     by_records = _own_records(first, sizes)
     return by_records if by_records is not None else _together(first, attempt, measure, sizes)
@@ -234,17 +257,19 @@ def _own_records(first: FirstFlight, sizes: list[Extent]) -> FlightComparison | 
         or sizes[1].high >= FULL_RECORD
     ):
         return None
-    before, now = first.sizes["X"], sizes[1]
+    before, now = first.sizes[Letter.CERTIFICATE], sizes[1]
     parts = (
-        FlightPart("ServerHello", first.sizes["S"], hello, sizes[0]),
+        FlightPart("ServerHello", first.sizes[Letter.SERVER_HELLO], hello, sizes[0]),
         FlightPart("Certificate", before, Extent(before, before), now),
         *(FlightPart("further message", None, None, size) for size in sizes[2:-1]),
         FlightPart("ServerHelloDone", DONE, Extent(DONE, DONE), sizes[-1]),
     )
-    if len(sizes) == 4 and set(first.sizes) == set("SXKN"):
+    if len(sizes) == 4 and set(first.sizes) == KEY_EXCHANGE_FLIGHT:
         parts = (
             *parts[:2],
-            FlightPart("ServerKeyExchange", first.sizes["K"], _key_exchange_extent(first), sizes[2]),
+            FlightPart(
+                "ServerKeyExchange", first.sizes[Letter.SERVER_KEY_EXCHANGE], _key_exchange_extent(first), sizes[2]
+            ),
             parts[-1],
         )
     if now.has(before):
@@ -271,7 +296,7 @@ def _together(first: FirstFlight, attempt: Renegotiation, measure: Measure, size
         now = now.plus(size)
     same = (
         server_hello_extent(first)
-        .plus(Extent(first.sizes["X"], first.sizes["X"]))
+        .plus(Extent(first.sizes[Letter.CERTIFICATE], first.sizes[Letter.CERTIFICATE]))
         .plus(_key_exchange_extent(first))
         .plus(Extent(DONE, DONE))
     )
@@ -291,7 +316,7 @@ def _verdict_together(now: Extent, same: Extent, is_whole: bool, may_have_more: 
 
 def _may_have_more(first: FirstFlight, attempt: Renegotiation, measure: Measure) -> bool:
     """Whether the flight may hold a CertificateRequest or CertificateStatus, whose lengths are not known."""
-    if "U" in first.sizes or first.offer is None or STATUS_REQUEST in first.offer.extensions:
+    if Letter.CERTIFICATE_STATUS in first.sizes or first.offer is None or X.STATUS_REQUEST in first.offer.extensions:
         return True
     if attempt.state != "completed" or not first.key_exchange:
         return True
