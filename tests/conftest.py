@@ -26,6 +26,7 @@ QUICK = {
     *(
         "test_tls",
         "test_messages",
+        "test_redaction_messages",
         "test_preambles",
         "test_losses",
         "test_lost_ends",

@@ -15,11 +15,13 @@ from hypothesis import given, strategies as st
 
 from inspector.errors import UnreadableError
 from inspector.facts import FRAME_BITS, unpack_events
-from inspector.packets.messages import raw_messages
+from inspector.packets.messages import MESSAGE, raw_messages
 from inspector.packets.reread import flow_of, save
 from inspector.reports.difference import differences, handshake_fields
 from inspector.reports.wireshark import display_filter
-from inspector.tls.tree import Node, alert_tree, flattened, handshake_tree
+from inspector.tls.fields import Node
+from inspector.tls.history import HANDSHAKE
+from inspector.tls.tree import alert_tree, flattened, handshake_tree
 from tests.build import certificate, certificates, client_hello, numbered, server_hello
 from tests.conftest import bundled, find
 
@@ -97,9 +99,9 @@ def test_messages_read_again_are_those_of_the_ladder(name: str) -> None:
             again = [
                 (m.frame, m.from_client, len(m.data))
                 for m in raw_messages([str(find(name))], leg)
-                if m.letter == "message"
+                if m.letter == MESSAGE
             ]
-            kept = [(e.frame, e.from_client, e.size) for e in unpack_events(leg.events) if e.letter in "CSXKRNYGTUJ"]
+            kept = [(e.frame, e.from_client, e.size) for e in unpack_events(leg.events) if e.letter in HANDSHAKE]
             assert sorted((f, c) for f, c, _ in again) == sorted((f, c) for f, c, _ in kept)
 
 

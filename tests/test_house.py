@@ -35,7 +35,7 @@ LAYERS: dict[str, set[str]] = {
     "findings": {"bounds", "document", "errors", "facts", "logs", "text", "tls", "tracking"},
     "packets": {"bounds", "capture", "errors", "extract", "facts", "secrets", "tls", "tracking", "wire"},
     "query": {"document", "errors", "facts", "findings", "tls", "tracking"},
-    "redaction": {"errors", "facts", "findings", "logs", "packets", "text", "tls", "wire"},
+    "redaction": {"bounds", "errors", "facts", "findings", "logs", "packets", "text", "tls", "wire"},
     "reports": {"document", "errors", "facts", "findings", "logs", "text", "tls", "tracking"},
     "live": {
         *("capture", "document", "errors", "extract", "facts", "findings", "logs", "packets", "reports", "secrets"),
@@ -292,6 +292,55 @@ def test_numbers_of_tls_have_names() -> None:
             assert not re.search(r"(?<!`)\b0x030[0-4]\b(?!`)", re.sub(r'""".*?"""', "", text, flags=re.DOTALL)), path
         if relative != "tls/history.py":
             assert not re.search(r"\.letter (==|!=|in|not in) [\"']", text), path
+
+
+READERS = {
+    "split",
+    "rsplit",
+    "partition",
+    "rpartition",
+    "startswith",
+    "endswith",
+    "removeprefix",
+    "removesuffix",
+    "find",
+}
+PIECE = re.compile(r"[A-Za-z]+ [A-Za-z]|^[:;,.]? $")
+"""A piece of a sentence: more than one word, or what stands between two."""
+
+WRITTEN_BY_OTHERS = ("logs/",)
+"""Whose texts are parsed, for there is nothing else."""
+
+
+def texts_read(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Pieces of sentences that a text is held against, with their lines."""
+    for node in ast.walk(tree):
+        operands: list[ast.expr] = []
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in READERS:
+            operands = node.args
+        elif isinstance(node, ast.Compare):
+            operands = [node.left, *node.comparators]
+        for operand in operands:
+            parts = operand.elts if isinstance(operand, ast.Tuple | ast.List | ast.Set) else [operand]
+            for part in parts:
+                if isinstance(part, ast.Constant) and isinstance(part.value, str) and PIECE.search(part.value):
+                    yield part.lineno, part.value
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_no_text_is_read_to_decide(path: Path) -> None:
+    """Facts are values: what a sentence says is known before it is put together."""
+    relative = path.relative_to(PACKAGE).as_posix()
+    pieces = list(texts_read(ast.parse(path.read_text(encoding="utf-8"))))
+    if not relative.startswith(WRITTEN_BY_OTHERS):
+        assert not pieces
+
+
+def test_reading_a_text_is_noticed() -> None:
+    for line in ('x.split(": ", 1)', 'x.startswith(("the server", "b"))', 'x == "no session"', '"not certain" in x'):
+        assert list(texts_read(ast.parse(line)))
+    for line in ('x.split("/")', 'x.removeprefix("CN=")', 'x == "aborted"', 'x in ("full", "psk")'):
+        assert not list(texts_read(ast.parse(line)))
 
 
 def test_nothing_left_behind() -> None:

@@ -185,7 +185,7 @@ TREES: dict[str, tuple[bool, bytes, dict[str, str]]] = {
     ),
     "key exchange": (
         False,
-        message(12, b"\3\0\x17" + vector(1, b"pub") + b"signed"),
+        message(12, b"\3\0\x17" + vector(1, b"pub") + b"\4\3" + vector(2, b"signed")),
         {"ServerKeyExchange.public": b"pub".hex(), "ServerKeyExchange.signature": b"signed".hex()},
     ),
     "another key exchange": (False, message(12, b"\1abc"), {"ServerKeyExchange.exchange_keys": b"\1abc".hex()}),

@@ -17,7 +17,6 @@ import msgspec
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from hypothesis import given, settings, strategies as st
 
 from inspector.bundle.verify import verify
 from inspector.bundle.writing import BundleRequest, write_bundle
@@ -26,14 +25,9 @@ from inspector.extract.processes import extract
 from inspector.facts import ConnectionFacts
 from inspector.findings.judge import Analysis, judge
 from inspector.packets.messages import raw_messages
-from inspector.redaction import keys
-from inspector.redaction.certificates import Remaker
-from inspector.redaction.disguise import Disguise
-from inspector.redaction.messages import Redactor
 from inspector.tls import messages
-from inspector.tls.reader import Malformed
 from inspector.tracking.certificates import parse
-from tests.build import VIP, Pool, certificate, client_hello, extension, numbered, server_hello, vector, written
+from tests.build import VIP, Pool, certificate, numbered, written
 from tests.conftest import find
 from tests.test_report import reported
 
@@ -256,144 +250,6 @@ def order(finding: dict[str, Any]) -> tuple[str, str, int]:
     return finding["rule"], finding["first"] or "", finding["count"]
 
 
-def test_bundles_of_one_key_can_be_compared() -> None:
-    first, second, other = Disguise(KEY), Disguise(KEY), Disguise(b"another key, not that one")
-    assert first.fingerprint == second.fingerprint != other.fingerprint
-    for text in ("puppetdb.example.com", "CN=Puppet CA: puppet", "10.0.0.5"):
-        assert first.name(text) == second.name(text) != other.name(text)
-    der = certificate("a", ("a.example.com",))
-    assert Remaker(first).certificate(der) == Remaker(second).certificate(der) != Remaker(other).certificate(der)
-
-
-def test_the_key_is_kept_by_its_owner(tmp_path: Path) -> None:
-    place = tmp_path / "some" / "key"
-    key, where, is_new = keys.load(str(place))
-    assert (where, is_new, len(key)) == (place, True, 64)
-    assert place.stat().st_mode & 0o777 == 0o600
-    assert keys.load(str(place)) == (key, place, False)
-    place.write_text("short")
-    with pytest.raises(Exception, match="no key"):
-        keys.load(str(place))
-
-
-@given(st.text(max_size=40))
-@settings(max_examples=300)
-def test_text_keeps_its_shape_and_length(text: str) -> None:
-    new = Disguise(KEY).text(text)
-    assert len(new.encode("utf-8", "surrogatepass")) == len(text.encode("utf-8", "surrogatepass"))
-    assert re.sub("[a-z]", "a", re.sub("[A-Z]", "A", re.sub("[0-9]", "0", new if text.isascii() else ""))) == (
-        re.sub("[a-z]", "a", re.sub("[A-Z]", "A", re.sub("[0-9]", "0", text))) if text.isascii() else ""
-    )
-    for old_word, new_word in zip(re.findall("[A-Za-z0-9]+", text), re.findall("[A-Za-z0-9]+", new), strict=True):
-        assert old_word != new_word
-    assert Disguise(KEY).text(text.swapcase()) == new.swapcase() or not text.isascii()
-
-
-@given(st.integers(1, 70), st.data())
-@settings(max_examples=200)
-def test_numbers_are_permuted_without_fixed_points(count: int, data: st.DataObject) -> None:
-    disguise = Disguise(data.draw(st.binary(min_size=1, max_size=4)))
-    new = [disguise.number(i, count, "x") for i in range(count)]
-    assert sorted(new) == list(range(count))
-    assert count == 1 or all(i != n for i, n in enumerate(new))
-
-
-@given(st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1))
-def test_addresses_keep_common_prefixes(first: int, second: int) -> None:
-    disguise = Disguise(KEY)
-    a, b = (int.from_bytes(disguise.address(v.to_bytes(4, "big")), "big") for v in (first, second))
-    assert (first ^ second).bit_length() == (a ^ b).bit_length()
-
-
-@given(st.binary(max_size=300))
-def test_any_bytes_become_others_of_the_same_length(data: bytes) -> None:
-    disguise = Disguise(KEY)
-    made = Remaker(disguise).certificate(data)
-    assert len(made) == len(data)
-    assert made != data or not data
-    assert len(disguise.raw(data)) == len(data)
-    for kind in (1, 2, 4, 11, 12, 13, 15, 16, 22, 99):
-        body = bytearray(data)
-        Redactor(disguise).message(kind, body)
-        assert len(body) == len(data)
-
-
-@pytest.mark.parametrize("tag", [0x05, 0x06, 0x17, 0x18])
-def test_a_name_under_a_tag_that_names_nobody_is_replaced(tag: int) -> None:
-    """NULL, OBJECT IDENTIFIER and times are left as they are, where they are that by their content too."""
-    der = certificate("a", ("a.example.com", "b.example.com"), ("10.0.0.1",))
-    for name in (b"a.example.com", b"b.example.com"):
-        at = der.index(name) - 2
-        made = Remaker(Disguise(KEY)).certificate(der[:at] + bytes([tag]) + der[at + 1 :])
-        assert len(made) == len(der)
-        assert b"example" not in made
-
-
-@pytest.mark.parametrize("tag", [0x00, 0x02, 0x06, 0x13, 0x16, 0x88])
-def test_no_name_survives_a_wrong_byte_wherever_it_stands(tag: int) -> None:
-    der = certificate("a", ("a.example.com", "b.example.com"), ("10.0.0.1",))
-    for at in range(len(der)):
-        made = Remaker(Disguise(KEY)).certificate(der[:at] + bytes([tag]) + der[at + 1 :])
-        assert b"example" not in made, at
-
-
-@given(st.data())
-@settings(max_examples=60)
-def test_mutated_certificates_become_others(data: st.DataObject) -> None:
-    der = bytearray(certificate("a", ("a.example.com", "b.example.com"), ("10.0.0.1",)))
-    for _ in range(data.draw(st.integers(1, 4))):
-        der[data.draw(st.integers(0, len(der) - 1))] = data.draw(st.integers(0, 255))
-    made = Remaker(Disguise(KEY)).certificate(bytes(der))
-    assert len(made) == len(der)
-    assert b"example" not in made
-
-
-def test_hellos_are_hellos_again() -> None:
-    for name in ("jdk17-abort", "tickets", "python-clients", "tls13", "ipv6"):
-        case = judge(extract([str(find(name))])).case
-        redactor = Redactor(Disguise(KEY))
-        for seen in case.observed[:10]:
-            for message in raw_messages([str(find(name))], seen.client_leg):
-                if message.letter != "message" or message.data[0] not in (1, 2):
-                    continue
-                body = bytearray(message.data[4:])
-                redactor.message(message.data[0], body)
-                read = messages.client_hello if message.data[0] == 1 else messages.server_hello
-                try:
-                    old, new = read(message.data[4:]), read(bytes(body))
-                except Malformed:
-                    pytest.fail("a hello that cannot be read")
-                assert old.random == new.random
-                assert old.shape._replace(**changing(old)) == new.shape._replace(**changing(old))
-                assert not old.session_id or old.session_id != new.session_id
-
-
-def test_extensions_that_name_somebody_are_replaced() -> None:
-    """Authorities, timestamps of certificates, an extension that nobody knows."""
-    plain = client_hello(b"r" * 32)[4:]
-    start = 2 + 32 + 1 + 2 + int.from_bytes(plain[35:37], "big") + 2
-    for kind, content in (
-        (47, b"\0\x10" + b"CN=some authority"[:16]),
-        (18, b"\0\x0e" + b"a certificate!"),
-        (0xFE0D, b"encrypted hello"),
-        (4711, b"secret name"),
-    ):
-        hello = b"\1\0\0\0" + plain[:start] + vector(2, plain[start + 2 :] + extension(kind, content))
-        body = bytearray(hello[4:])
-        Redactor(Disguise(KEY)).message(1, body)
-        assert content[2:] in hello
-        assert content[2:] not in bytes(body)
-        assert messages.client_hello(bytes(body)).shape.extensions == messages.client_hello(hello[4:]).shape.extensions
-    answer = server_hello(b"r" * 32, b"s" * 32)[4:]
-    answer = answer[: 2 + 32 + 33 + 3] + vector(
-        2, extension(18, b"\0\x0e" + b"a certificate!") + extension(23) + extension(65_281, b"\0")
-    )
-    body = bytearray(answer)
-    Redactor(Disguise(KEY)).message(2, body)
-    assert b"a certificate!" not in bytes(body)
-    assert messages.server_hello(bytes(body)).shape == messages.server_hello(answer).shape
-
-
 def test_an_address_as_server_name(tmp_path: Path) -> None:
     """The service of an address and of a server name that is one are the same before, and perhaps not after: nothing
     breaks.
@@ -411,10 +267,6 @@ def test_an_address_as_server_name(tmp_path: Path) -> None:
     assert bundle.incidents == 1
     assert verify(str(bundle.directory)).problems == []
     assert VIP not in (bundle.directory / "report.md").read_text()
-
-
-def changing(hello: object) -> dict[str, Any]:
-    return {"server_name": None, "key": b""} if isinstance(hello, messages.ClientHello) else {"key": b""}
 
 
 def test_facts_and_packets_become_the_same() -> None:

@@ -372,7 +372,9 @@ class ConnectionAssembly:
         """A ChangeCipherSpec that was decrypted."""
         number = self._rounds[lane]
         if 0 < number < len(self.handshakes):
-            self.handshakes[number].messages |= (CLIENT_BITS if lane == self.client_lane else SERVER_BITS)["I"]
+            self.handshakes[number].messages |= (CLIENT_BITS if lane == self.client_lane else SERVER_BITS)[
+                Letter.CHANGE_CIPHER_SPEC
+            ]
         self.event(lane, decrypted_letter(CHANGE_CIPHER_SPEC_BYTE), 1, mark)
 
     def unsealed_alert(self, lane: int, level: int, code: int, mark: Mark) -> None:

@@ -23,9 +23,9 @@ from inspector.tls.history import Letter
 
 
 class Event(Struct, frozen=True, gc=False, array_like=True):
-    """One rung of the ladder. ``letter``: Zeek's of handshake messages, ``I`` ChangeCipherSpec, ``L`` alert (``size``
-    is its code), ``D`` the first application data; encrypted: ``f`` handshake, ``i`` ChangeCipherSpec, ``l`` alert;
-    TCP: ``s`` SYN, ``.`` FIN, ``!`` RST. ``decrypted``: read with secrets, beside the event of its encrypted record.
+    """One rung of the ladder. ``letter``: a ``Letter``'s; of application data only the first record of a side is one.
+    ``size``: bytes of the message or record, but of an alert in clear its description. ``decrypted``: read with
+    secrets, beside the event of its encrypted record.
     """
 
     ns: int

@@ -44,7 +44,7 @@ def assess(
     members = case.members(service)
     scene = Scene(case, service, occurrences, members, look(case, service, hidden_everywhere), ems)
     row = decided(scene)
-    return gated(row.words(scene), scene.sight, row.rests_on, scene.again)
+    return gated(row.words(scene), scene.sight, row.rests_on, scene.again, row.failed(scene))
 
 
 def decided(scene: Scene) -> VerdictRow:
@@ -199,12 +199,16 @@ def _is_not_this(scene: Scene) -> bool:
     return bool(scene.failures) and (has_java_failed or scene.exposure is None)
 
 
+def _failed_otherwise(scene: Scene) -> str:
+    count = sum(raised.finding.count for raised in scene.failures)
+    worst = max(scene.failures, key=lambda raised: raised.finding.count)
+    return f"{count} of {scene.total} failed for another reason: {worst.matter.text}."
+
+
 def _not_this(scene: Scene) -> Assessment:
     findings = [raised.finding for raised in scene.failures]
     worst = max(scene.failures, key=lambda raised: raised.finding.count)
-    sentence = (
-        f"Not this: {sum(f.count for f in findings)} of {scene.total} failed for another reason: {worst.matter.text}."
-    )
+    sentence = f"Not this: {_failed_otherwise(scene)}"
     remedies = worst.finding.remedies
     remedy = remedies[0].text if remedies else "look at the failed connections"
     return Assessment(
@@ -239,7 +243,7 @@ def _exposed(scene: Scene) -> Assessment:
 
 class VerdictRow(NamedTuple):
     """A row of the table. ``words``: what is said where it holds. ``rests_on``: the parts of connections that this is
-    drawn from.
+    drawn from. ``failed``: what failed, where something else did.
     """
 
     name: str
@@ -247,6 +251,7 @@ class VerdictRow(NamedTuple):
     holds: Callable[[Scene], bool]
     words: Callable[[Scene], Assessment]
     rests_on: Aspect = ALL
+    failed: Callable[[Scene], str] = lambda scene: ""
 
 
 HELLOS, CERTIFICATES, ENDS = Aspect.HELLOS, Aspect.CERTIFICATES, Aspect.ENDS
@@ -260,7 +265,7 @@ ROWS: tuple[VerdictRow, ...] = (
     VerdictRow("nothing_completed", "unknown", _is_nothing_completed, _nothing_completed),
     VerdictRow("suspect", "unknown", lambda scene: bool(scene.sight.suspects), _suspect),
     VerdictRow("unclear", "unknown", _is_unclear, _unclear),
-    VerdictRow("not_this", "not_this", _is_not_this, _not_this, HELLOS | ENDS),
+    VerdictRow("not_this", "not_this", _is_not_this, _not_this, HELLOS | ENDS, _failed_otherwise),
     VerdictRow("exposed", "exposed", lambda scene: scene.exposure is not None, _exposed),
     VerdictRow(
         "no_server_hello", "unknown", lambda scene: not (scene.old or scene.tls13), protected.no_server_hello, HELLOS

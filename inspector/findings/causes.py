@@ -15,6 +15,7 @@ from inspector.findings.case import Case, Program
 from inspector.findings.giving_up import client_code, is_clear, slow_close
 from inspector.findings.unreadable import refusal
 from inspector.tls.registry import alert_name
+from inspector.tls.types import AlertDescription
 from inspector.tracking.closing import CERTIFICATE_ALERTS, first_close, is_refused, is_unanswered, server_was_gone
 from inspector.tracking.names import covers
 from inspector.tracking.observed import BAD_CERTIFICATE, Observed
@@ -39,19 +40,22 @@ class Cause(NamedTuple):
     lasted_ns: int | None = None
 
 
-CLIENT_ALERTS = {
-    42: "the client rejected the certificate (not yet valid, or a bad signature)",
-    45: "the server's certificate has expired, says the client",
-    46: "the chain does not lead to a CA that the client trusts, or the host name does not match",
-    48: "the client does not trust the CA of the server's certificate",
-    70: "the client allows no version that the server chose, or the server resumed with another version",
-    40: "the client could not agree on parameters",
+CLIENT_ALERTS: dict[int, str] = {
+    AlertDescription.BAD_CERTIFICATE: "the client rejected the certificate (not yet valid, or a bad signature)",
+    AlertDescription.CERTIFICATE_EXPIRED: "the server's certificate has expired, says the client",
+    AlertDescription.CERTIFICATE_UNKNOWN: "the chain does not lead to a CA that the client trusts,"
+    " or the host name does not match",
+    AlertDescription.UNKNOWN_CA: "the client does not trust the CA of the server's certificate",
+    AlertDescription.PROTOCOL_VERSION: "the client allows no version that the server chose,"
+    " or the server resumed with another version",
+    AlertDescription.HANDSHAKE_FAILURE: "the client could not agree on parameters",
 }
-SERVER_ALERTS = {
-    70: "the server supports no version that the client offers",
-    40: "the server found no common cipher suite, or requires something that the client did not send",
-    112: "the server does not know the requested name",
-    80: "the server had an internal error",
+SERVER_ALERTS: dict[int, str] = {
+    AlertDescription.PROTOCOL_VERSION: "the server supports no version that the client offers",
+    AlertDescription.HANDSHAKE_FAILURE: "the server found no common cipher suite,"
+    " or requires something that the client did not send",
+    AlertDescription.UNRECOGNIZED_NAME: "the server does not know the requested name",
+    AlertDescription.INTERNAL_ERROR: "the server had an internal error",
 }
 WAITED = "the client waited after the server's certificate and closed without an alert: a time-out or a watchdog"
 SILENT = "the client closed without an alert after the server's certificate; the reason stands in its own log only"
@@ -175,10 +179,10 @@ def _alerted(member: Observed, names: CertificateNames) -> Cause | None:
     remedy, is_about_client = name, False
     if alert.from_client:
         text = CLIENT_ALERTS.get(alert.code, "the client ended the handshake")
-        wanted = names.lacks(member) if alert.code in (42, 46) else None
+        wanted = names.lacks(member) if alert.code in (BAD_CERTIFICATE, AlertDescription.CERTIFICATE_UNKNOWN) else None
         if wanted is not None and names.are_checked(member, wanted):
             key, text, remedy = f"{key}-name", NO_NAME, "no_name"
-        elif alert.code == 46 and names.has(member):
+        elif alert.code == AlertDescription.CERTIFICATE_UNKNOWN and names.has(member):
             text, remedy = NO_AUTHORITY, "unknown_ca"
     elif alert.code in CERTIFICATE_ALERTS and member.client_leg.handshake.messages & facts.C_CERTIFICATE:
         text = "the server rejected the client's certificate"

@@ -6,20 +6,22 @@ from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from inspector import bounds, document as doc, facts
-from inspector.facts import EVENT_BYTES, LETTER_AT, AlertFact, ConnectionFacts, HandshakeFacts
-from inspector.findings.case import Case, Judgement, frame, frames
+from inspector.facts import EVENT_BYTES, LETTER_AT, SIDE_AT, AlertFact, ConnectionFacts, HandshakeFacts
+from inspector.findings.case import Case, frame, frames
 from inspector.findings.from_logs import lines_of
 from inspector.findings.inside import ended, studied
+from inspector.findings.judgement import Judgement
 from inspector.findings.reasons import kind_words, rule_words
 from inspector.findings.wording import worded
 from inspector.text.times import rfc3339
-from inspector.tls.history import IN_HISTORY
+from inspector.tls.history import IN_HISTORY, Letter
 from inspector.tls.registry import alert_name, cipher_name, is_grease, version_name
 from inspector.tls.shapes import AnswerShape, HelloShape
 from inspector.tracking.kinds import Kind
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import ip_text
 
+ENCRYPTED_HANDSHAKE = Letter.ENCRYPTED_HANDSHAKE.byte[0]
 LETTER = [
     [chr(code).lower() if chr(code) in IN_HISTORY else "" for code in range(256)],
     [chr(code) if chr(code) in IN_HISTORY else "" for code in range(256)],
@@ -98,7 +100,7 @@ def secrets_of(client_leg: ConnectionFacts) -> str | None:
 def history(client_leg: ConnectionFacts) -> str:
     """Zeek's ssl_history letters, upper case from the client."""
     packed = client_leg.events
-    return _history(packed[LETTER_AT::EVENT_BYTES], packed[LETTER_AT + 1 :: EVENT_BYTES])
+    return _history(packed[LETTER_AT::EVENT_BYTES], packed[SIDE_AT::EVENT_BYTES])
 
 
 @lru_cache(maxsize=4096)
@@ -183,7 +185,6 @@ def _handshake(case: Case, observed: Observed, client_leg: ConnectionFacts) -> d
     visibility: Visibility = "clear" if h.offer is not None or h.answer is not None else "lost"
     return _as_handshake(
         h=h,
-        is_inside=False,
         visibility=visibility,
         kind=observed.kind,
         reason=kind_words(observed.reason, h),
@@ -202,20 +203,20 @@ def _jsse(judgement: Judgement, *, is_inside: bool = False) -> doc.Jsse:
 
 def _as_handshake(
     h: HandshakeFacts,
-    is_inside: bool,
     visibility: Visibility,
     kind: Kind | None,
     reason: str,
     declined: bool,
     finished: int,
     jsse: doc.Jsse,
+    inner: doc.Inside | None = None,
 ) -> doc.Handshake:
-    """A handshake that was read."""
+    """A handshake that was read. ``inner``: what is known of it as a renegotiation."""
     offer, answer = h.offer, h.answer
     hellos = _shapes(offer, answer)
     answered = answer is not None and not (h.retried and h.server_random == b"")
     return doc.Handshake(
-        renegotiation=is_inside,
+        renegotiation=inner is not None,
         visibility=visibility,
         kind=kind,
         reason=reason,
@@ -246,19 +247,25 @@ def _as_handshake(
         ),
         jsse=jsse,
         authorities=_hex(h.authorities) if h.authorities else None,
+        inside=inner,
     )
 
 
 def _finished(events: bytes) -> int:
     """The frame of the client's first encrypted handshake record, its Finished; 0 where there is none."""
-    at = _first_finished(events[LETTER_AT::EVENT_BYTES], events[LETTER_AT + 1 :: EVENT_BYTES])
+    at = _first_finished(events[LETTER_AT::EVENT_BYTES], events[SIDE_AT::EVENT_BYTES])
     return int.from_bytes(events[at * EVENT_BYTES + 8 : at * EVENT_BYTES + 16], "little") if at >= 0 else 0
 
 
 @lru_cache(maxsize=4096)
 def _first_finished(letters: bytes, sides: bytes) -> int:
     return next(
-        (i for i, (letter, side) in enumerate(zip(letters, sides, strict=True)) if side and letter == ord("f")), -1
+        (
+            i
+            for i, (letter, side) in enumerate(zip(letters, sides, strict=True))
+            if side and letter == ENCRYPTED_HANDSHAKE
+        ),
+        -1,
     )
 
 
@@ -298,7 +305,7 @@ def renegotiation(case: Case, observed: Observed, client_leg: ConnectionFacts, n
         )
         handshake = _as_handshake(
             h=h,
-            is_inside=True,
+            inner=inner,
             visibility="decrypted",
             kind=attempt.kind,
             reason=kind_words(attempt.reason, h) if attempt.reason is not None else "",
@@ -309,7 +316,7 @@ def renegotiation(case: Case, observed: Observed, client_leg: ConnectionFacts, n
     else:
         handshake = _as_handshake(
             h=NOT_READ,
-            is_inside=True,
+            inner=inner,
             visibility="encrypted",
             kind=None,
             reason=f"encrypted; {ended(attempt)}",
@@ -321,7 +328,6 @@ def renegotiation(case: Case, observed: Observed, client_leg: ConnectionFacts, n
         handshake.version = version_name(answer.version) if answer is not None else None
         handshake.frames.client_hello = frame(attempt.hello.frame) if attempt.hello is not None else None
         handshake.frames.server_hello = frame(attempt.flight[0].frame) if attempt.flight else None
-    handshake.inside = inner
     return handshake
 
 

@@ -80,9 +80,9 @@ def unknown(what: str, grade: Grade, do: str) -> Assessment:
     return Assessment("unknown", f"Cannot tell: {what}.", [], [], grade, do)
 
 
-def gated(assessment: Assessment, sight: Sight, rests_on: Aspect, again: str) -> Assessment:
+def gated(assessment: Assessment, sight: Sight, rests_on: Aspect, again: str, failed: str = "") -> Assessment:
     """A verdict as far as what was seen carries it. ``rests_on``: the parts of connections that it is drawn from.
-    ``again``: how to capture what is missing.
+    ``again``: how to capture what is missing. ``failed``: of a verdict *not this*, what failed, as a sentence.
     """
     unseen = sight.hides(rests_on)
     if not unseen or assessment.state not in ("protected", "not_this", "exposed"):
@@ -108,10 +108,8 @@ def gated(assessment: Assessment, sight: Sight, rests_on: Aspect, again: str) ->
             do=do,
             unseen=unseen,
         )
-    kind, _, rest = assessment.sentence.partition(": ")
-    return msgspec.structs.replace(
-        assessment, sentence=f"{kind} as things stand: {rest} Not all was seen: {but}.", grade="inferred", unseen=unseen
-    )
+    sentence = f"Not this as things stand: {failed} Not all was seen: {but}."
+    return msgspec.structs.replace(assessment, sentence=sentence, grade="inferred", unseen=unseen)
 
 
 def is_definite(assessment: Assessment) -> bool:

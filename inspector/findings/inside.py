@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from inspector.facts import HandshakeFacts
-from inspector.findings.case import Case, Judgement
+from inspector.findings.case import Case
 from inspector.findings.jsse import Decision, Offer, RuleReason, decide
+from inspector.findings.judgement import Judgement
 from inspector.findings.reasons import flight_words
 from inspector.tracking.flights import FlightPart, Measure, compare, first_flight
 from inspector.tracking.observed import Observed
@@ -16,17 +17,17 @@ ENCRYPTED = Judgement(Decision("not_applicable", None, RuleReason.ENCRYPTED))
 
 
 class Study(NamedTuple):
-    """``certificate``, ``basis``, ``text``, ``parts``: as the document says it. ``before``, ``now``:
-    leaves by digest.
+    """``certificate``, ``basis``, ``text``, ``parts``: as the document says it. ``before``, ``now``: leaves by digest.
+    ``judgement``: by Java's rule.
     """
 
     certificate: Literal["changed", "same", "consistent", "unknown"]
-    basis: Literal["decrypted", "length"] | None
     text: str
-    parts: tuple[FlightPart, ...]
     before: bytes | None
-    now: bytes | None
-    judgement: Judgement
+    now: bytes | None = None
+    basis: Literal["decrypted", "length"] | None = None
+    parts: tuple[FlightPart, ...] = ()
+    judgement: Judgement = ENCRYPTED
 
 
 def studied(case: Case, observed: Observed, number: int) -> Study:
@@ -39,28 +40,26 @@ def studied(case: Case, observed: Observed, number: int) -> Study:
     leaf = before[0] if before else session.leaf if session is not None and observed.is_resumed else None
     if attempt.handshake_index >= 0:
         handshake = client_leg.renegotiations[attempt.handshake_index]
-        return _decrypted(case, observed, attempt, handshake, before, leaf)
-    if attempt.state == "declined":
+        certificate, text = _read(attempt, handshake, before, leaf)
         return Study(
-            certificate="unknown",
-            basis=None,
-            text=declined_text(attempt),
-            parts=(),
+            certificate=certificate,
+            text=text,
             before=leaf,
-            now=None,
-            judgement=ENCRYPTED,
+            now=handshake.chain[0] if handshake.chain else None,
+            basis="decrypted" if certificate != "unknown" else None,
+            judgement=_judged(case, observed, attempt, handshake, leaf),
         )
+    if attempt.state == "declined":
+        return Study("unknown", declined_text(attempt), leaf)
     first = first_flight(origin.client_leg) if origin is not None else None
     comparison = compare(first, attempt, Measure(client_leg))
     answer = client_leg.handshake.answer
     return Study(
         certificate=comparison.verdict,
-        basis="length" if comparison.verdict != "unknown" else None,
         text=flight_words(comparison, answer.cipher_suite if answer is not None else 0),
-        parts=comparison.parts,
         before=leaf,
-        now=None,
-        judgement=ENCRYPTED,
+        basis="length" if comparison.verdict != "unknown" else None,
+        parts=comparison.parts,
     )
 
 
@@ -75,60 +74,50 @@ def _origin(case: Case, observed: Observed) -> Observed | None:
     return issuer if session.leaf == issuer.leaf else None
 
 
-def _decrypted(
-    case: Case,
-    observed: Observed,
-    attempt: Renegotiation,
-    handshake: HandshakeFacts,
-    before: tuple[bytes, ...],
-    leaf: bytes | None,
-) -> Study:
+def _judged(
+    case: Case, observed: Observed, attempt: Renegotiation, handshake: HandshakeFacts, leaf: bytes | None
+) -> Judgement:
+    """Java's rule on a renegotiation that was decrypted. ``leaf``: what the connection began with."""
+    if attempt.kind is None or handshake.is_tls13:
+        return ENCRYPTED
     now = handshake.chain[0] if handshake.chain else None
     step = case.step(leaf, now) if leaf is not None and now is not None else None
-    judgement = ENCRYPTED
-    if attempt.kind is not None and not handshake.is_tls13:
-        answer = handshake.answer
-        decision = decide(
-            Offer(
-                is_tls13=False,
-                offered=True,
-                resumed=attempt.kind != "full",
-                extended_master_secret=answer is not None and answer.extended_master_secret,
-                issued=True,
-                resumed_before=observed.is_resumed,
-                equivalent=None if step is None else step != "none",
-                gave_up=attempt.broken_off_by == "client",
-                unreadable=step is None and leaf is not None and now is not None,
-            )
+    answer = handshake.answer
+    decision = decide(
+        Offer(
+            offered=True,
+            resumed=attempt.kind != "full",
+            extended_master_secret=answer is not None and answer.extended_master_secret,
+            issued=True,
+            resumed_before=observed.is_resumed,
+            equivalent=None if step is None else step != "none",
+            gave_up=attempt.broken_off_by == "client",
+            unreadable=step is None and leaf is not None and now is not None,
         )
-        judgement = Judgement(decision, leaf, step)
-    certificate: Literal["changed", "same", "unknown"] = "unknown"
-    if attempt.state == "declined":
-        text = declined_text(attempt)
-    elif now is None:
-        text = (
-            "no certificate was sent: a session was resumed"
-            if attempt.kind in ("session_id", "ticket", "resumed")
-            else "no certificate was read"
-        )
-    elif leaf is None:
-        text = "the certificate that the connection began with is not in the capture"
-    elif before and handshake.chain != before:
-        certificate = "changed"
-        text = "another certificate" if leaf != now else "the same certificate with another chain"
-    elif leaf != now:
-        certificate, text = "changed", "another certificate"
-    else:
-        certificate, text = "same", "the same certificate"
-    return Study(
-        certificate=certificate,
-        basis="decrypted" if certificate != "unknown" else None,
-        text=text,
-        parts=(),
-        before=leaf,
-        now=now,
-        judgement=judgement,
     )
+    return Judgement(decision, leaf, step)
+
+
+def _read(
+    attempt: Renegotiation, handshake: HandshakeFacts, before: tuple[bytes, ...], leaf: bytes | None
+) -> tuple[Literal["changed", "same", "unknown"], str]:
+    """Whether a renegotiation that was decrypted brought another certificate, and in words. ``before``, ``leaf``: chain
+    and certificate that the connection began with.
+    """
+    if attempt.state == "declined":
+        return "unknown", declined_text(attempt)
+    if not handshake.chain:
+        is_resumed = attempt.kind in ("session_id", "ticket", "resumed")
+        return "unknown", (
+            "no certificate was sent: a session was resumed" if is_resumed else "no certificate was read"
+        )
+    if leaf is None:
+        return "unknown", "the certificate that the connection began with is not in the capture"
+    if leaf != handshake.chain[0]:
+        return "changed", "another certificate"
+    if before and handshake.chain != before:
+        return "changed", "the same certificate with another chain"
+    return "same", "the same certificate"
 
 
 def declined_text(attempt: Renegotiation) -> str:

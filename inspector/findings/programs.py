@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from inspector.findings.case import Case, goes_on
+from inspector.findings.case import Case
+from inspector.findings.judgement import goes_on
 from inspector.tracking.observed import Observed
 
 

@@ -137,15 +137,15 @@ FLIGHTS: Mapping[FlightReason, str] = {
     FlightReason.OWN_EQUAL: "{apart}: equal lengths prove nothing",
     FlightReason.OWN_FRAGMENT: "a record of {now} bytes may be a part of a Certificate message of {first:,}",
     FlightReason.OWN_OTHER: "{apart}",
-    FlightReason.SHARED_FITS: "{shared}: that fits, and proves nothing",
-    FlightReason.SHARED_CUT: "{shared}; the client went away before it was all there",
-    FlightReason.SHARED_MORE: "{shared}: a CertificateRequest or CertificateStatus may have been added",
-    FlightReason.SHARED_OTHER: "{shared}",
+    FlightReason.SHARED_FITS: "{together}: that fits, and proves nothing",
+    FlightReason.SHARED_CUT: "{together}; the client went away before it was all there",
+    FlightReason.SHARED_MORE: "{together}: a CertificateRequest or CertificateStatus may have been added",
+    FlightReason.SHARED_OTHER: "{together}",
 }
 """What the lengths of a renegotiation's flight say of its certificate."""
 
 APART = "each message has a record of its own; the Certificate message is {now} bytes, {first:,} in clear"
-SHARED = "messages share records; the flight is {now} bytes, with the same certificate it would be {low:,} {high}"
+TOGETHER = "messages share records; the flight is {now} bytes, with the same certificate it would be {low:,} {high}"
 
 
 def flight_words(comparison: FlightComparison, cipher_suite: int) -> str:
@@ -162,7 +162,7 @@ def flight_words(comparison: FlightComparison, cipher_suite: int) -> str:
         "low": low,
         "high": "or more" if comparison.may_have_more else f"to {high:,}",
     }
-    return words.format(apart=APART.format(**numbers), shared=SHARED.format(**numbers), **numbers)
+    return words.format(apart=APART.format(**numbers), together=TOGETHER.format(**numbers), **numbers)
 
 
 def kind_words(reason: KindReason, handshake: HandshakeFacts) -> str:

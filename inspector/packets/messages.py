@@ -12,10 +12,12 @@ from inspector.extract.engine import Engine
 from inspector.extract.shard import supplied
 from inspector.facts import FRAME_BITS, ConnectionFacts
 from inspector.packets.reread import end_number, flow_of, frames_of, story_again
+from inspector.tls.fields import Node
 from inspector.tls.history import Letter
 from inspector.tls.messages import with_header
 from inspector.tls.records import Mark, RecordReader
-from inspector.tls.tree import Node, alert_tree, handshake_tree
+from inspector.tls.tree import alert_tree, handshake_tree, sslv2_hello_tree
+from inspector.tls.types import ContentType
 from inspector.wire.segments import SYN, SegmentDecoder
 from inspector.wire.streams import Stream
 
@@ -23,12 +25,20 @@ if TYPE_CHECKING:
     from inspector.secrets.inputs import SecretInputs
 
 CHANGE = Node("ChangeCipherSpec", "1 byte", 0, 1, (Node("type", "change_cipher_spec (1)", 0, 1),))
-SEALED = {20: "ChangeCipherSpec", 21: "Alert", 22: "Handshake", 24: "Heartbeat"}
+ENCRYPTED: dict[int, tuple[str, Letter]] = {
+    ContentType.CHANGE_CIPHER_SPEC: ("ChangeCipherSpec", Letter.ENCRYPTED_CHANGE_CIPHER_SPEC),
+    ContentType.ALERT: ("Alert", Letter.ENCRYPTED_ALERT),
+    ContentType.HANDSHAKE: ("Handshake", Letter.ENCRYPTED_HANDSHAKE),
+    ContentType.HEARTBEAT: ("Heartbeat", Letter.APPLICATION_DATA),
+}
+"""What encrypted records of each type are called, and where on the ladder they stand."""
+MESSAGE = "message"
+"""In place of a handshake message's letter: its first byte says what it is."""
 
 
 class RawMessage(NamedTuple):
     """A message with its bytes. ``frame``: reference. ``data``: empty where it was encrypted. ``letter``: as in
-    ``facts.Event``, or ``message``.
+    ``facts.Event``, or ``MESSAGE``.
     """
 
     letter: str
@@ -52,7 +62,7 @@ def raw_messages(
     """
     story = story_again(paths, late)
     engine = Engine()
-    gathered: _Gathered | None = None
+    assembly: _MessageAssembly | None = None
     streams: tuple[Stream, ...] = ()
     decoder = SegmentDecoder()
     client = end_number(decoder, connection.client)
@@ -60,9 +70,9 @@ def raw_messages(
     for batch, segments in frames_of(story.batches(), [flow_of(connection)], is_stopped, decoder):
         supply = supplied(story, secret_inputs, supply)
         engine.secrets = supply.channels if supply else None
-        if gathered is None:  # not before the capture's own secrets are known
-            gathered = _Gathered(engine)
-            streams = (Stream(gathered.readers[0]), Stream(gathered.readers[1]))
+        if assembly is None:  # not before the capture's own secrets are known
+            assembly = _MessageAssembly(engine)
+            streams = (Stream(assembly.readers[0]), Stream(assembly.readers[1]))
         base = batch.capture << FRAME_BITS
         for row in range(len(segments)):
             stream, seq = streams[int(segments.source[row]) != client], int(segments.seq[row])
@@ -82,14 +92,14 @@ def raw_messages(
                 )
     for stream in streams:
         stream.finish()
-    if gathered is None:
+    if assembly is None:
         return []
-    if gathered.channel is not None:
-        gathered.channel.outcome()
-    return sorted(gathered.messages, key=lambda m: (m.ns, m.frame))
+    if assembly.channel is not None:
+        assembly.channel.outcome()
+    return sorted(assembly.messages, key=lambda m: (m.ns, m.frame))
 
 
-class _Gathered(ConnectionAssembly):
+class _MessageAssembly(ConnectionAssembly):
     """Keeps every message, with what a connection does with it. Lane 0 is the client's."""
 
     __slots__ = ("messages", "readers")
@@ -118,7 +128,7 @@ class _Gathered(ConnectionAssembly):
         """A handshake message in clear."""
         super().message(lane, kind, body, mark)
         data = with_header(kind, body)
-        self._add("message", lane, mark, data, handshake_tree(data, is_tls13=self.handshake.is_tls13))
+        self._add(MESSAGE, lane, mark, data, handshake_tree(data, is_tls13=self.handshake.is_tls13))
         if self.handshake.is_tls13:
             for reader in self.readers:
                 reader.is_tls13 = True
@@ -127,12 +137,12 @@ class _Gathered(ConnectionAssembly):
         """A handshake message that was decrypted."""
         super().unsealed_message(lane, kind, body, mark)
         data = with_header(kind, body)
-        self._add("message", lane, mark, data, handshake_tree(data, is_tls13=self.handshake.is_tls13), decrypted=True)
+        self._add(MESSAGE, lane, mark, data, handshake_tree(data, is_tls13=self.handshake.is_tls13), decrypted=True)
 
     def sslv2_hello(self, lane: int, record: bytes, mark: Mark) -> None:
         """A CLIENT-HELLO in SSLv2 framing."""
         super().sslv2_hello(lane, record, mark)
-        self._add("message", lane, mark, record, Node("SSLv2 CLIENT-HELLO", f"{len(record)} bytes", 0, len(record)))
+        self._add(MESSAGE, lane, mark, record, sslv2_hello_tree(record))
 
     def change_cipher_spec(self, lane: int, mark: Mark) -> None:
         """From here on the direction is encrypted."""
@@ -147,35 +157,29 @@ class _Gathered(ConnectionAssembly):
     def alert(self, lane: int, level: int, code: int, mark: Mark) -> None:
         """An alert in clear."""
         super().alert(lane, level, code, mark)
-        self._add("L", lane, mark, bytes((level & 255, code & 255)), alert_tree(level, code))
+        self._add(Letter.ALERT, lane, mark, bytes((level & 255, code & 255)), alert_tree(level, code))
 
     def unsealed_alert(self, lane: int, level: int, code: int, mark: Mark) -> None:
         """An alert that was decrypted."""
         super().unsealed_alert(lane, level, code, mark)
-        self._add("L", lane, mark, bytes((level & 255, code & 255)), alert_tree(level, code), decrypted=True)
+        self._add(Letter.ALERT, lane, mark, bytes((level & 255, code & 255)), alert_tree(level, code), decrypted=True)
 
     def sealed(self, lane: int, content_type: int, length: int, mark: Mark, head: bytes = b"") -> None:
         """An encrypted record: only its header says something."""
         super().sealed(lane, content_type, length, mark, head)
-        name = SEALED.get(content_type, f"record type {content_type}")
+        name, letter = ENCRYPTED.get(content_type, (f"record type {content_type}", Letter.APPLICATION_DATA))
         children = (
             Node("content type", f"{name} ({content_type})", 0, 0),
             Node("length", f"{length:,} bytes, encrypted", 0, 0),
         )
-        self._add(
-            {21: "l", 22: "f", 20: "i"}.get(content_type, "D"),
-            lane,
-            mark,
-            b"",
-            Node(f"{name} (encrypted)", f"{length:,} bytes", 0, 0, children),
-        )
+        self._add(letter, lane, mark, b"", Node(f"{name} (encrypted)", f"{length:,} bytes", 0, 0, children))
 
     def application_data(self, lane: int, length: int, mark: Mark) -> None:
         """Only the first of each direction is kept, as on the ladder."""
         super().application_data(lane, length, mark)
         if not any(m.letter == Letter.APPLICATION_DATA and m.from_client == (lane == 0) for m in self.messages):
             self._add(
-                "D",
+                Letter.APPLICATION_DATA,
                 lane,
                 mark,
                 b"",

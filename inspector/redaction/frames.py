@@ -10,29 +10,34 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
+from inspector.packets.buffer import BufferedFlow, BufferedFrame
 from inspector.packets.cut import CutPacket, cut_piece
-from inspector.packets.held import HeldFlow, HeldFrame
-from inspector.packets.layout import HEADER, StreamImage, lanes
+from inspector.packets.layout import ALERT_BYTES, HEADER, RecordSpan, StreamImage, lanes
 from inspector.redaction.disguise import Disguise
 from inspector.redaction.messages import Redactor
 from inspector.tls.preamble import PREAMBLES
-from inspector.tls.types import ALERT, CHANGE_CIPHER_SPEC, CLIENT_HELLO, SERVER_HELLO
+from inspector.tls.types import ALERT, CHANGE_CIPHER_SPEC
 from inspector.wire.segments import ACK, IPV4, IPV6
 
-MESSAGE_HEADER = 4
+SSLV2_LENGTH = 2
+"""Bytes of the length before a record of SSLv2."""
+
+CHANGE_BYTES, ALERTS = 1, 4 * ALERT_BYTES
+"""A ChangeCipherSpec, and as many alerts as one record in clear may hold."""
+
 WINDOW = 65_535
 HOPS = 64
 
 
-def redacted_packets(flow: HeldFlow, is_tls13: bool, redactor: Redactor) -> Iterator[CutPacket]:
+def redacted_packets(flow: BufferedFlow, is_tls13: bool, redactor: Redactor) -> Iterator[CutPacket]:
     """The frames of a flow."""
     ends = tuple(redactor.disguise.address(end.address) for end in flow.ends)
     ports = tuple(end.port for end in flow.ends)
     for lane in lanes(flow, is_tls13):
         image = _image(lane, redactor)
         kept = lane.kept()
-        for at, frame in zip(lane.places, lane.frames, strict=True):
-            payload = cut_piece(_redacted(frame, at, lane, image), at, kept)
+        for at, frame in zip(lane.offsets, lane.frames, strict=True):
+            payload = cut_piece(_redacted(frame, at, lane, image, redactor.disguise), at, kept)
             source, target = (0, 1) if frame.is_client else (1, 0)
             head = _headers(frame, ends[source], ends[target], ports[source], ports[target])
             yield CutPacket(
@@ -47,15 +52,24 @@ def _image(lane: StreamImage, redactor: Redactor) -> bytearray:
         return image
     _before(lane, image)
     if lane.sslv2:
-        _sslv2(lane, image, redactor.disguise)
+        image[:SSLV2_LENGTH] = lane.image[:SSLV2_LENGTH]
+        image[SSLV2_LENGTH : lane.sslv2] = redactor.sslv2_hello(bytes(lane.image[SSLV2_LENGTH : lane.sslv2]))
     for record in lane.records:
         image[record.at : record.at + HEADER] = lane.image[record.at : record.at + HEADER]
-        is_open = record.is_clear or (record.kind == ALERT and record.length == 2)
-        if record.kind in (ALERT, CHANGE_CIPHER_SPEC) and is_open:
-            start = record.at + HEADER
-            image[start : start + record.length] = lane.image[start : start + record.length]
+        start = record.at + HEADER
+        end = start + _signal_bytes(record)
+        image[start:end] = lane.image[start:end]
     _messages(lane, image, redactor)
     return image
+
+
+def _signal_bytes(record: RecordSpan) -> int:
+    """How many bytes of a record are an alert or ChangeCipherSpec in clear. Longer alerts are encrypted, whether or not
+    the ChangeCipherSpec before them was captured.
+    """
+    if record.kind == ALERT and record.length <= (ALERTS if record.is_clear else ALERT_BYTES):
+        return record.length
+    return CHANGE_BYTES if record.kind == CHANGE_CIPHER_SPEC and record.is_clear and record.length else 0
 
 
 def _before(lane: StreamImage, image: bytearray) -> None:
@@ -65,46 +79,18 @@ def _before(lane: StreamImage, image: bytearray) -> None:
     image[: min(len(known), lane.start)] = known[: lane.start]
 
 
-def _sslv2(lane: StreamImage, image: bytearray, disguise: Disguise) -> None:
-    """A CLIENT-HELLO in SSLv2 framing: its session id is replaced (RFC 5246, appendix E.2)."""
-    hello = bytearray(lane.image[: lane.sslv2])
-    suites, length = int.from_bytes(hello[5:7], "big"), int.from_bytes(hello[7:9], "big")
-    start = 11 + suites
-    hello[start : start + length] = disguise.ticket(bytes(hello[start : start + length]))
-    image[: lane.sslv2] = hello
-
-
 def _messages(lane: StreamImage, image: bytearray, redactor: Redactor) -> None:
     """Handshake messages in clear, put together from their records, changed and laid back."""
-    places = lane.clear_handshake()
-    stream = bytearray().join(lane.image[low:high] for low, high in places)
+    intervals = lane.clear_handshake()
+    new = redactor.messages(b"".join(lane.image[low:high] for low, high in intervals))
     at = 0
-    while at + MESSAGE_HEADER <= len(stream):
-        end = at + MESSAGE_HEADER + int.from_bytes(stream[at + 1 : at + MESSAGE_HEADER], "big")
-        if end > len(stream):
-            stream[at + MESSAGE_HEADER :] = _unfinished(stream, at, redactor)
-            break
-        body = stream[at + MESSAGE_HEADER : end]
-        redactor.message(stream[at], body)
-        stream[at + MESSAGE_HEADER : end] = body
-        at = end
-    else:
-        stream[at:] = bytes(len(stream) - at)
-    at = 0
-    for low, high in places:
-        image[low:high] = stream[at : at + high - low]
+    for low, high in intervals:
+        image[low:high] = new[at : at + high - low]
         at += high - low
 
 
-def _unfinished(stream: bytearray, at: int, redactor: Redactor) -> bytes:
-    """A message whose end was not captured: of a hello the version and random, the rest is no longer told apart."""
-    rest = bytes(stream[at + MESSAGE_HEADER :])
-    kept = 34 if stream[at] in (CLIENT_HELLO, SERVER_HELLO) else 0
-    return rest[:kept] + redactor.disguise.opaque(rest[kept:], "message")
-
-
-def _redacted(frame: HeldFrame, at: int, lane: StreamImage, image: bytearray) -> bytes:
-    """A segment's payload; a copy that differs from the first one goes on differing in the same bits."""
+def _redacted(frame: BufferedFrame, at: int, lane: StreamImage, image: bytearray, disguise: Disguise) -> bytes:
+    """A segment's payload; a copy that differs from the first one goes on differing in the same bytes."""
     low, high = max(at, 0), min(at + len(frame.payload), len(image))
     payload = bytearray(len(frame.payload))
     if low >= high:
@@ -113,12 +99,14 @@ def _redacted(frame: HeldFrame, at: int, lane: StreamImage, image: bytearray) ->
     new = image[low:high]
     old = lane.image[low:high]
     if piece != old:
-        new = bytearray(n ^ o ^ p for n, o, p in zip(new, old, piece, strict=True))
+        other = disguise.opaque(piece, "copy")
+        bytewise = zip(new, old, piece, other, strict=True)
+        new = bytearray(n if first == copy else o ^ (o == n) for n, first, copy, o in bytewise)
     payload[low - at : high - at] = new
     return bytes(payload)
 
 
-def _headers(frame: HeldFrame, source: bytes, target: bytes, source_port: int, target_port: int) -> bytes:
+def _headers(frame: BufferedFrame, source: bytes, target: bytes, source_port: int, target_port: int) -> bytes:
     """IP and TCP headers without options. Checksums of TCP are left out: they are zero."""
     flags = frame.flags & 0xFF
     acknowledged = frame.ack & 0xFFFFFFFF if flags & ACK else 0
@@ -130,7 +118,7 @@ def _headers(frame: HeldFrame, source: bytes, target: bytes, source_port: int, t
         return struct.pack(">IHBB", 6 << 28, length if length <= 65_535 else 0, 6, HOPS) + source + target + tcp
     total = 20 + length if 20 + length <= 65_535 else 0
     head = bytearray(struct.pack(">BBHHHBBH", 0x45, 0, total, 0, 0x4000, HOPS, 6, 0) + source + target)
-    words = sum(int.from_bytes(head[i : i + 2], "big") for i in range(0, 20, 2))
+    words = sum(struct.unpack(">10H", head))
     while words >> 16:
         words = (words & 0xFFFF) + (words >> 16)
     head[10:12] = (~words & 0xFFFF).to_bytes(2, "big")

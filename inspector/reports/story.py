@@ -16,6 +16,7 @@ from inspector.text.safe import safe_text
 from inspector.text.times import clock, moment, span
 from inspector.tls.history import ALERTS, CLOSES, ENCRYPTED, NAMES, Letter
 from inspector.tls.registry import alert_name
+from inspector.tls.types import FATAL
 from inspector.tracking.observed import Observed
 
 
@@ -260,7 +261,8 @@ def _rung(
         else "clear"
     )
     bad = any(
-        e.letter == Letter.ALERT and any(a.frame == e.frame and a.level == 2 for a in client_leg.alerts) for e in group
+        e.letter == Letter.ALERT and any(a.frame == e.frame and a.level == FATAL for a in client_leg.alerts)
+        for e in group
     )
     gave_up = observed.gave_up and first.from_client and first.letter in CLOSES
     text = ", ".join(f"{count} × {word}" if (count := len(list(same))) > 1 else word for word, same in groupby(texts))
@@ -300,7 +302,7 @@ def _event_text(analysis: Analysis, observed: Observed, client_leg: ConnectionFa
         return f"{name} {certificate.common_name if certificate else chain[0].hex()[:12]}"
     if event.letter == Letter.ALERT:
         alert = next((a for a in client_leg.alerts if a.frame == event.frame and a.code == event.size), None)
-        level = "fatal" if alert and alert.level == 2 else "warning"
+        level = "fatal" if alert and alert.level == FATAL else "warning"
         return f"alert {level} {alert_name(event.size)} ({event.size})"
     if event.letter == Letter.ENCRYPTED_HANDSHAKE and any(
         e.letter == Letter.ENCRYPTED_HANDSHAKE and e.from_client == event.from_client and e.ns < event.ns

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESCCM, AESGCM, ChaCha20
 
 from inspector.secrets.derivation import HASHES, expand_label, prf
 from inspector.tls.protection import Protection
-from inspector.tls.types import TLS11
+from inspector.tls.types import APPLICATION_DATA, TLS11
 
 SALT, NONCE = 4, 12
 BLOCK_CIPHERS: dict[str, type[algorithms.AES] | type[TripleDES]] = {"AES": algorithms.AES, "3DES": TripleDES}
@@ -225,7 +225,9 @@ class Traffic:
         if len(body) <= self._protection.tag:
             raise NotOpened
         try:
-            inner = self._cipher.decrypt(_xor(self._iv, sequence), body, struct.pack(">BHH", 23, version, len(body)))
+            inner = self._cipher.decrypt(
+                _xor(self._iv, sequence), body, struct.pack(">BHH", APPLICATION_DATA, version, len(body))
+            )
         except InvalidTag:
             raise NotOpened from None
         inner = inner.rstrip(b"\0")

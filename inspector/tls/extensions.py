@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from inspector.tls.anomalies import ParseMistake
 from inspector.tls.reader import Malformed, Reader
-from inspector.tls.types import ExtensionType
+from inspector.tls.types import ExtensionType, NameType
 
 
 @dataclass(slots=True)
@@ -56,7 +56,7 @@ def _server_name(body: Reader, offered: Offered) -> None:
     while names:
         kind = names.u8("name_type")
         name = names.opaque(2, "host_name")
-        if kind == 0 and offered.server_name is None:
+        if kind == NameType.HOST_NAME and offered.server_name is None:
             offered.server_name = name
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from inspector.tls.cipher_suites import CIPHER_SUITES
-from inspector.tls.types import HandshakeType, ProtocolVersion
+from inspector.tls.types import AlertDescription, ExtensionType, HandshakeType, ProtocolVersion
 
 VERSIONS: dict[int, str] = {
     ProtocolVersion.SSL_2_0: "SSLv2",
@@ -39,77 +39,9 @@ MESSAGES: dict[int, str] = {
     HandshakeType.MESSAGE_HASH: "MessageHash",
 }
 
-ALERTS = {
-    0: "close_notify",
-    10: "unexpected_message",
-    20: "bad_record_mac",
-    21: "decryption_failed",
-    22: "record_overflow",
-    30: "decompression_failure",
-    40: "handshake_failure",
-    41: "no_certificate",
-    42: "bad_certificate",
-    43: "unsupported_certificate",
-    44: "certificate_revoked",
-    45: "certificate_expired",
-    46: "certificate_unknown",
-    47: "illegal_parameter",
-    48: "unknown_ca",
-    49: "access_denied",
-    50: "decode_error",
-    51: "decrypt_error",
-    60: "export_restriction",
-    70: "protocol_version",
-    71: "insufficient_security",
-    80: "internal_error",
-    86: "inappropriate_fallback",
-    90: "user_canceled",
-    100: "no_renegotiation",
-    109: "missing_extension",
-    110: "unsupported_extension",
-    111: "certificate_unobtainable",
-    112: "unrecognized_name",
-    113: "bad_certificate_status_response",
-    114: "bad_certificate_hash_value",
-    115: "unknown_psk_identity",
-    116: "certificate_required",
-    117: "general_error",
-    120: "no_application_protocol",
-    121: "ech_required",
-}
+ALERTS: dict[int, str] = {code: code.name.lower() for code in AlertDescription}
 
-EXTENSIONS = {
-    0: "server_name",
-    1: "max_fragment_length",
-    5: "status_request",
-    10: "supported_groups",
-    11: "ec_point_formats",
-    13: "signature_algorithms",
-    15: "heartbeat",
-    16: "application_layer_protocol_negotiation",
-    17: "status_request_v2",
-    18: "signed_certificate_timestamp",
-    21: "padding",
-    22: "encrypt_then_mac",
-    23: "extended_master_secret",
-    27: "compress_certificate",
-    28: "record_size_limit",
-    34: "delegated_credentials",
-    35: "session_ticket",
-    41: "pre_shared_key",
-    42: "early_data",
-    43: "supported_versions",
-    44: "cookie",
-    45: "psk_key_exchange_modes",
-    47: "certificate_authorities",
-    49: "post_handshake_auth",
-    50: "signature_algorithms_cert",
-    51: "key_share",
-    13172: "next_protocol_negotiation",
-    17513: "application_settings",
-    65037: "encrypted_client_hello",
-    65281: "renegotiation_info",
-}
+EXTENSIONS: dict[int, str] = {kind: kind.name.lower() for kind in ExtensionType}
 
 GROUPS = {
     1: "sect163k1",

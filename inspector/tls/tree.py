@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import NamedTuple
 
-from inspector.tls.anomalies import mistake_text
+from inspector.tls.anomalies import OtherLength
+from inspector.tls.fields import ELEMENT, FieldReader, Node, fields
 from inspector.tls.reader import Malformed, Reader
 from inspector.tls.registry import (
     alert_name,
@@ -24,93 +24,6 @@ from inspector.tls.registry import (
 )
 from inspector.tls.types import AlertLevel, ExtensionType, HandshakeType
 
-MOST_CHILDREN = 400
-"""More elements than this of one vector are counted, not shown."""
-
-
-class Node(NamedTuple):
-    """A field. ``offset`` and ``length``: its bytes in the message, which begins with its handshake header."""
-
-    name: str
-    value: str
-    offset: int
-    length: int
-    children: tuple[Node, ...] = ()
-
-
-class FieldReader:
-    """Reads fields one after the other and keeps a node of each."""
-
-    def __init__(self, reader: Reader) -> None:
-        self.reader = reader
-        self.nodes: list[Node] = []
-
-    def number(self, width: int, name: str, named: Callable[[int], str | None] = lambda value: None) -> int:
-        """An unsigned integer of ``width`` bytes with its name, if it has one."""
-        at = self.reader.at
-        value = int.from_bytes(self.reader.take(width, name), "big")
-        text = named(value)
-        self.add(name, f"{text} (0x{value:0{2 * width}x})" if text else str(value), at)
-        return value
-
-    def raw(self, count: int, name: str) -> None:
-        """Bytes of a fixed length."""
-        at = self.reader.at
-        self.add(name, self.reader.take(count, name).hex() or "empty", at)
-
-    def rest(self, name: str) -> None:
-        """All bytes that are left; nothing where there are none."""
-        if self.reader:
-            self.raw(self.reader.left(), name)
-
-    def opaque(self, width: int, name: str, shown: Callable[[bytes], str] = bytes.hex) -> None:
-        """Bytes behind a length of ``width`` bytes."""
-        at = self.reader.at
-        self.add(name, shown(self.reader.opaque(width, name)) or "empty", at)
-
-    def vector(self, width: int, name: str, read: Callable[[FieldReader], None], value: str = "") -> None:
-        """A vector behind a length of ``width`` bytes whose elements ``read`` reads."""
-        at = self.reader.at
-        inner = fields(self.reader.vector(width, name), read)
-        count = f"{len(inner)} {'entry' if len(inner) == 1 else 'entries'}" if inner else "empty"
-        self.add(name, value or count, at, inner)
-
-    def numbers(self, width: int, name: str, each: int, named: Callable[[int], str | None]) -> None:
-        """A vector of integers of ``each`` bytes."""
-
-        def read(inner: FieldReader) -> None:
-            while inner.reader:
-                inner.number(each, f"[{len(inner.nodes)}]", named)
-
-        self.vector(width, name, read)
-
-    def add(self, name: str, value: str, at: int, children: tuple[Node, ...] = ()) -> None:
-        """A node for what was read since ``at``."""
-        self.nodes.append(Node(name, value, at, self.reader.at - at, children))
-
-
-def fields(reader: Reader, read: Callable[[FieldReader], None]) -> tuple[Node, ...]:
-    """The nodes that ``read`` finds; what it leaves, or cannot read, has a node of its own."""
-    reader_of_fields = FieldReader(reader)
-    try:
-        read(reader_of_fields)
-        reader_of_fields.rest("trailing bytes")
-    except Malformed as problem:
-        reader.at = min(max(reader.at, problem.offset), reader.end)
-        reader_of_fields.nodes.append(
-            Node(
-                "malformed",
-                f"{mistake_text(problem.mistake)} at offset {problem.offset}",
-                reader.at,
-                reader.end - reader.at,
-            )
-        )
-    nodes = tuple(reader_of_fields.nodes)
-    if len(nodes) > MOST_CHILDREN:
-        kept = nodes[:MOST_CHILDREN]
-        nodes = (*kept, Node("…", f"{len(nodes) - len(kept)} more", kept[-1].offset, 0))
-    return nodes
-
 
 def _text(data: bytes) -> str:
     return data.decode("utf-8", "backslashreplace")
@@ -122,13 +35,13 @@ def _digest(data: bytes) -> str:
 
 def _versions(f: FieldReader) -> None:
     while f.reader:
-        f.number(2, f"[{len(f.nodes)}]", version_name)
+        f.number(2, ELEMENT, version_name)
 
 
 def _protocols(f: FieldReader) -> None:
     def names(inner: FieldReader) -> None:
         while inner.reader:
-            inner.opaque(1, f"[{len(inner.nodes)}]", _text)
+            inner.opaque(1, ELEMENT, _text)
 
     f.vector(2, "protocol_name_list", names)
 
@@ -171,10 +84,30 @@ def _psks(f: FieldReader) -> None:
     f.vector(2, "binders", binders)
 
 
+def _status_request(f: FieldReader) -> None:
+    f.number(1, "status_type", STATUS_TYPES.get)
+    f.opaque(2, "responder_id_list")
+    f.opaque(2, "request_extensions")
+
+
+def _empty(f: FieldReader) -> None:
+    """An extension that says all by being there."""
+
+
+def _next_protocols(f: FieldReader) -> None:
+    while f.reader:
+        f.opaque(1, ELEMENT, _text)
+
+
 Read = Callable[[FieldReader], None]
+STATUS_TYPES = {1: "ocsp", 2: "ocsp_multi"}
+COMPRESSIONS = {1: "zlib", 2: "brotli", 3: "zstd"}
+NAMED_CURVE = 3
 
 OFFERED: dict[int, Read] = {
     ExtensionType.SERVER_NAME: _server_name,
+    ExtensionType.MAX_FRAGMENT_LENGTH: lambda f: _one(f, 1, "max_fragment_length", lambda code: f"2^{code + 8} bytes"),
+    ExtensionType.STATUS_REQUEST: _status_request,
     ExtensionType.SUPPORTED_GROUPS: lambda f: f.numbers(2, "named_group_list", 2, group_name),
     ExtensionType.EC_POINT_FORMATS: lambda f: f.numbers(
         1,
@@ -183,30 +116,41 @@ OFFERED: dict[int, Read] = {
         {0: "uncompressed", 1: "ansiX962_compressed_prime", 2: "ansiX962_compressed_char2"}.get,
     ),
     ExtensionType.SIGNATURE_ALGORITHMS: lambda f: f.numbers(2, "supported_signature_algorithms", 2, signature_name),
+    ExtensionType.HEARTBEAT: lambda f: _one(f, 1, "mode"),
     ExtensionType.ALPN: _protocols,
+    ExtensionType.PADDING: lambda f: f.rest("padding"),
+    ExtensionType.ENCRYPT_THEN_MAC: _empty,
+    ExtensionType.EXTENDED_MASTER_SECRET: _empty,
+    ExtensionType.COMPRESS_CERTIFICATE: lambda f: f.numbers(1, "algorithms", 2, COMPRESSIONS.get),
+    ExtensionType.RECORD_SIZE_LIMIT: lambda f: _one(f, 2, "record_size_limit"),
+    ExtensionType.DELEGATED_CREDENTIALS: lambda f: f.numbers(2, "supported_signature_algorithms", 2, signature_name),
     ExtensionType.SESSION_TICKET: lambda f: f.rest("ticket"),
     ExtensionType.PRE_SHARED_KEY: _psks,
+    ExtensionType.EARLY_DATA: _empty,
     ExtensionType.SUPPORTED_VERSIONS: lambda f: f.vector(1, "versions", _versions),
     ExtensionType.PSK_KEY_EXCHANGE_MODES: lambda f: f.numbers(1, "ke_modes", 1, {0: "psk_ke", 1: "psk_dhe_ke"}.get),
+    ExtensionType.POST_HANDSHAKE_AUTH: _empty,
     ExtensionType.SIGNATURE_ALGORITHMS_CERT: lambda f: f.numbers(
         2, "supported_signature_algorithms", 2, signature_name
     ),
     ExtensionType.KEY_SHARE: _shares,
+    ExtensionType.NEXT_PROTOCOL_NEGOTIATION: _empty,
+    ExtensionType.APPLICATION_SETTINGS: _protocols,
     ExtensionType.RENEGOTIATION_INFO: lambda f: f.opaque(1, "renegotiated_connection"),
 }
 ANSWERED: dict[int, Read] = {
-    ExtensionType.SERVER_NAME: lambda f: None,
-    ExtensionType.EC_POINT_FORMATS: OFFERED[ExtensionType.EC_POINT_FORMATS],
-    ExtensionType.ALPN: _protocols,
-    ExtensionType.PRE_SHARED_KEY: lambda f: _one(f, "selected_identity"),
-    ExtensionType.SUPPORTED_VERSIONS: lambda f: _one(f, "selected_version", version_name),
+    **OFFERED,
+    ExtensionType.SERVER_NAME: _empty,
+    ExtensionType.STATUS_REQUEST: _empty,
+    ExtensionType.PRE_SHARED_KEY: lambda f: _one(f, 2, "selected_identity"),
+    ExtensionType.SUPPORTED_VERSIONS: lambda f: _one(f, 2, "selected_version", version_name),
     ExtensionType.KEY_SHARE: _share,
-    ExtensionType.RENEGOTIATION_INFO: OFFERED[ExtensionType.RENEGOTIATION_INFO],
+    ExtensionType.NEXT_PROTOCOL_NEGOTIATION: _next_protocols,
 }
 
 
-def _one(f: FieldReader, name: str, named: Callable[[int], str | None] = lambda value: None) -> None:
-    f.number(2, name, named)
+def _one(f: FieldReader, width: int, name: str, named: Callable[[int], str | None] = lambda value: None) -> None:
+    f.number(width, name, named)
 
 
 def _extensions(table: dict[int, Read]) -> Read:
@@ -216,8 +160,9 @@ def _extensions(table: dict[int, Read]) -> Read:
             kind = f.reader.u16("extension_type")
             body = f.reader.vector(2, "extension_data")
             length = body.left()
-            inner = fields(body, table.get(kind, lambda rest: rest.rest("data")))
-            f.add(f"{extension_name(kind)} ({kind})", f"{length} bytes" if length else "empty", at, inner)
+            inner = fields(body, table.get(kind, lambda rest: rest.rest("data")), f.is_bare)
+            name = extension_name(kind)
+            f.add(name, f"{length} bytes" if length else "empty", at, 4, f"{name} ({kind})", inner)
 
     return read
 
@@ -233,11 +178,14 @@ def _client_hello(f: FieldReader) -> None:
 
 
 def _server_hello(f: FieldReader) -> None:
-    f.number(2, "legacy_version", version_name)
+    """Drafts of TLS 1.3 before 22 had neither session id nor compression method."""
+    is_draft = f.number(2, "legacy_version", version_name) >> 8 == 0x7F
     f.raw(32, "random")
-    f.opaque(1, "session_id")
+    if not is_draft:
+        f.opaque(1, "session_id")
     f.number(2, "cipher_suite", cipher_name)
-    f.number(1, "compression_method", {0: "null", 1: "DEFLATE"}.get)
+    if not is_draft:
+        f.number(1, "compression_method", {0: "null", 1: "DEFLATE"}.get)
     if f.reader:
         f.vector(2, "extensions", _extensions(ANSWERED))
 
@@ -245,7 +193,7 @@ def _server_hello(f: FieldReader) -> None:
 def _certificate(f: FieldReader) -> None:
     def chain(inner: FieldReader) -> None:
         while inner.reader:
-            inner.opaque(3, f"[{len(inner.nodes)}]", _digest)
+            inner.opaque(3, ELEMENT, _digest)
 
     f.vector(3, "certificate_list", chain)
 
@@ -253,7 +201,7 @@ def _certificate(f: FieldReader) -> None:
 def _certificate_request(f: FieldReader) -> None:
     def authorities(inner: FieldReader) -> None:
         while inner.reader:
-            inner.opaque(2, f"[{len(inner.nodes)}]")
+            inner.opaque(2, ELEMENT)
 
     f.numbers(1, "certificate_types", 1, {1: "rsa_sign", 2: "dss_sign", 64: "ecdsa_sign"}.get)
     at = f.reader.at  # without signature algorithms before TLS 1.2: then the list of authorities takes all that is left
@@ -269,15 +217,62 @@ def _ticket(f: FieldReader) -> None:
     f.opaque(2, "ticket", _digest)
 
 
-def _key_exchange(f: FieldReader) -> None:
-    """The elliptic curve form (RFC 8422, section 5.4); anything else stays bytes."""
-    if f.reader.left() > 4 and f.reader.data[f.reader.at] == 3:
-        f.number(1, "curve_type", {3: "named_curve"}.get)
+def _signature(f: FieldReader) -> None:
+    """A signature with its algorithm (RFC 5246, section 4.7), before TLS 1.2 without, up to the end; none where the
+    server is anonymous.
+    """
+    reader = f.reader
+    if int.from_bytes(reader.data[reader.at + 2 : reader.at + 4], "big") == reader.left() - 4:
+        f.number(2, "algorithm", signature_name)
+        f.opaque(2, "signature")
+    elif int.from_bytes(reader.data[reader.at : reader.at + 2], "big") == reader.left() - 2:
+        f.opaque(2, "signature")
+    elif reader:
+        raise Malformed(OtherLength(), reader.at, reader.path)
+
+
+DH_PARAMETERS = ("dh_p", "dh_g", "dh_Ys")
+
+
+def _has_dh_parameters(ahead: Reader) -> bool:
+    """Whether a prime, a generator and a public value follow (RFC 5246, section 7.4.3); both are below the prime."""
+    try:
+        prime, *below = (len(ahead.opaque(2, name)) for name in DH_PARAMETERS)
+    except Malformed:
+        return False
+    return max(below) <= prime
+
+
+def _server_key_exchange(f: FieldReader) -> None:
+    """The elliptic curve form (RFC 8422, section 5.4) and that of Diffie-Hellman; anything else stays bytes."""
+    reader = f.reader
+    if reader.left() > 4 and reader.data[reader.at] == NAMED_CURVE:
+        f.number(1, "curve_type", {NAMED_CURVE: "named_curve"}.get)
         f.number(2, "named_curve", group_name)
         f.opaque(1, "public")
-        f.rest("signature")
+        _signature(f)
+    elif _has_dh_parameters(Reader(reader.data, reader.path, reader.at, reader.end)):
+        for name in DH_PARAMETERS:
+            f.opaque(2, name)
+        _signature(f)
     else:
         f.rest("exchange_keys")
+
+
+def _client_key_exchange(f: FieldReader) -> None:
+    """A point (RFC 8422, section 5.7), or a public value or encrypted secret (RFC 5246, section 7.4.7)."""
+    reader = f.reader
+    widths = (w for w in (1, 2) if int.from_bytes(reader.data[reader.at : reader.at + w], "big") == reader.left() - w)
+    if (width := next(widths, 0)) and reader:
+        f.opaque(width, "exchange_keys")
+    else:
+        f.rest("exchange_keys")
+
+
+def _certificate_status(f: FieldReader) -> None:
+    """RFC 6066, section 8."""
+    f.number(1, "status_type", STATUS_TYPES.get)
+    f.opaque(3, "response")
 
 
 BODIES: dict[int, Read] = {
@@ -285,8 +280,11 @@ BODIES: dict[int, Read] = {
     HandshakeType.SERVER_HELLO: _server_hello,
     HandshakeType.NEW_SESSION_TICKET: _ticket,
     HandshakeType.CERTIFICATE: _certificate,
-    HandshakeType.SERVER_KEY_EXCHANGE: _key_exchange,
+    HandshakeType.SERVER_KEY_EXCHANGE: _server_key_exchange,
     HandshakeType.CERTIFICATE_REQUEST: _certificate_request,
+    HandshakeType.CERTIFICATE_VERIFY: _signature,
+    HandshakeType.CLIENT_KEY_EXCHANGE: _client_key_exchange,
+    HandshakeType.CERTIFICATE_STATUS: _certificate_status,
 }
 
 
@@ -294,8 +292,8 @@ def _certificate13(f: FieldReader) -> None:
     def chain(inner: FieldReader) -> None:
         while inner.reader:
             number = len(inner.nodes) // 2
-            inner.opaque(3, f"[{number}]", _digest)
-            inner.opaque(2, f"[{number}].extensions")
+            inner.opaque(3, ELEMENT, _digest, f"[{number}]")
+            inner.opaque(2, "extensions", name=f"[{number}].extensions")
 
     f.opaque(1, "certificate_request_context")
     f.vector(3, "certificate_list", chain)
@@ -326,11 +324,7 @@ def _key_update(f: FieldReader) -> None:
 BODIES13: dict[int, Read] = {
     **BODIES,
     HandshakeType.NEW_SESSION_TICKET: _ticket13,
-    HandshakeType.ENCRYPTED_EXTENSIONS: lambda f: f.vector(
-        2,
-        "extensions",
-        _extensions({**ANSWERED, ExtensionType.SUPPORTED_GROUPS: OFFERED[ExtensionType.SUPPORTED_GROUPS]}),
-    ),
+    HandshakeType.ENCRYPTED_EXTENSIONS: lambda f: f.vector(2, "extensions", _extensions(ANSWERED)),
     HandshakeType.CERTIFICATE: _certificate13,
     HandshakeType.CERTIFICATE_REQUEST: _certificate_request13,
     HandshakeType.CERTIFICATE_VERIFY: _verify,
@@ -338,8 +332,10 @@ BODIES13: dict[int, Read] = {
 }
 
 
-def handshake_tree(message: bytes, *, is_tls13: bool = False) -> Node:
-    """A handshake message with its header (RFC 8446, section 4). ``is_tls13``: of TLS 1.3. Raises nothing."""
+def handshake_tree(message: bytes, *, is_tls13: bool = False, is_bare: bool = False) -> Node:
+    """A handshake message with its header (RFC 8446, section 4). ``is_tls13``: of TLS 1.3. ``is_bare``: as in
+    ``FieldReader``. Raises nothing.
+    """
 
     def read(f: FieldReader) -> None:
         kind = f.number(1, "msg_type", message_name)
@@ -351,7 +347,22 @@ def handshake_tree(message: bytes, *, is_tls13: bool = False) -> Node:
             read_body(f)
 
     name = message_name(message[0]) if message else "nothing"
-    return Node(name, f"{len(message):,} bytes", 0, len(message), fields(Reader(message, name), read))
+    children = fields(Reader(message, name), read, is_bare)
+    return Node(name, f"{len(message):,} bytes", 0, len(message), children, name)
+
+
+def sslv2_hello_tree(record: bytes, *, is_bare: bool = False) -> Node:
+    """A CLIENT-HELLO in SSLv2 framing, without its length (RFC 5246, appendix E.2). Otherwise as ``handshake_tree``."""
+
+    def read(f: FieldReader) -> None:
+        f.number(1, "msg_type", {1: "CLIENT-HELLO"}.get)
+        f.number(2, "version", version_name)
+        lengths = [f.number(2, f"{name}_length") for name in ("cipher_spec", "session_id", "challenge")]
+        for length, name in zip(lengths, ("cipher_specs", "session_id", "challenge"), strict=True):
+            f.raw(length, name)
+
+    children = fields(Reader(record, "sslv2_client_hello"), read, is_bare)
+    return Node("SSLv2 CLIENT-HELLO", f"{len(record)} bytes", 0, len(record), children, "CLIENT-HELLO")
 
 
 def alert_tree(level: int, code: int) -> Node:

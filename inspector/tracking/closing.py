@@ -16,12 +16,25 @@ from typing import Literal
 from inspector import facts
 from inspector.facts import AlertFact, Close, ConnectionFacts, LaneFacts, unpack_events
 from inspector.tls.history import Letter
-from inspector.tls.types import FATAL
+from inspector.tls.types import FATAL, AlertDescription
 
 Side = Literal["client", "server"]
 How = Literal["fin", "rst"]
 
-CERTIFICATE_ALERTS = (41, 42, 43, 44, 45, 46, 48, 113, 114, 116)
+CERTIFICATE_ALERTS = frozenset(
+    (
+        AlertDescription.NO_CERTIFICATE,
+        AlertDescription.BAD_CERTIFICATE,
+        AlertDescription.UNSUPPORTED_CERTIFICATE,
+        AlertDescription.CERTIFICATE_REVOKED,
+        AlertDescription.CERTIFICATE_EXPIRED,
+        AlertDescription.CERTIFICATE_UNKNOWN,
+        AlertDescription.UNKNOWN_CA,
+        AlertDescription.BAD_CERTIFICATE_STATUS_RESPONSE,
+        AlertDescription.BAD_CERTIFICATE_HASH_VALUE,
+        AlertDescription.CERTIFICATE_REQUIRED,
+    )
+)
 """Alerts that speak of a certificate (RFC 8446, section 6.2)."""
 
 ALERT_RECORD = 2 + 1 + 16

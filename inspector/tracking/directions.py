@@ -87,10 +87,10 @@ def _quickest(connection: ConnectionFacts) -> tuple[int | None, int | None]:
     for event in unpack_events(connection.events):
         if not event.decrypted:
             first.setdefault((event.letter, event.from_client), event)
-    servers = _between(first, ("s", True), ("s", False)) + _between(
+    servers = _between(first, (Letter.SYN, True), (Letter.SYN, False)) + _between(
         first, (Letter.CLIENT_HELLO, True), (Letter.SERVER_HELLO, False)
     )
-    clients = _between(first, ("s", False), (Letter.CLIENT_HELLO, True)) + _between(
+    clients = _between(first, (Letter.SYN, False), (Letter.CLIENT_HELLO, True)) + _between(
         first, (Letter.SERVER_HELLO_DONE, False), (Letter.CLIENT_KEY_EXCHANGE, True)
     )
     messages = connection.handshake.messages

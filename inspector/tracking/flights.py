@@ -24,7 +24,7 @@ from inspector.tls.history import Letter
 from inspector.tls.protection import NOTHING, Extent, Protection, plaintext_extent, protection_of
 from inspector.tls.registry import cipher_name
 from inspector.tls.shapes import AnswerShape, HelloShape
-from inspector.tls.types import ExtensionType as X
+from inspector.tls.types import ExtensionType
 from inspector.tracking.renegotiation import Renegotiation
 
 Verdict = Literal["changed", "consistent", "unknown"]
@@ -40,16 +40,16 @@ begin with zeros that are left out.
 """
 
 EXTENSIONS: dict[int, int] = {
-    X.SERVER_NAME: 4,
-    X.MAX_FRAGMENT_LENGTH: 5,
-    X.STATUS_REQUEST: 4,
-    X.EC_POINT_FORMATS: 8,
-    X.ALPN: 64,
-    X.STATUS_REQUEST_V2: 4,
-    X.ENCRYPT_THEN_MAC: 4,
-    X.EXTENDED_MASTER_SECRET: 4,
-    X.SESSION_TICKET: 4,
-    X.NEXT_PROTOCOL_NEGOTIATION: 64,
+    ExtensionType.SERVER_NAME: 4,
+    ExtensionType.MAX_FRAGMENT_LENGTH: 5,
+    ExtensionType.STATUS_REQUEST: 4,
+    ExtensionType.EC_POINT_FORMATS: 8,
+    ExtensionType.ALPN: 64,
+    ExtensionType.STATUS_REQUEST_V2: 4,
+    ExtensionType.ENCRYPT_THEN_MAC: 4,
+    ExtensionType.EXTENDED_MASTER_SECRET: 4,
+    ExtensionType.SESSION_TICKET: 4,
+    ExtensionType.NEXT_PROTOCOL_NEGOTIATION: 64,
 }
 """What an extension takes in a ServerHello at most; others are not sent by servers up to TLS 1.2, or take ``OTHER``."""
 
@@ -66,14 +66,8 @@ ORDER = (
     Letter.SERVER_HELLO_DONE,
 )
 """A server's flight up to TLS 1.2 (RFC 5246, section 7.3)."""
-
-KEY_EXCHANGE_FLIGHT = {
-    Letter.SERVER_HELLO,
-    Letter.CERTIFICATE,
-    Letter.SERVER_KEY_EXCHANGE,
-    Letter.SERVER_HELLO_DONE,
-}
-"""One without anything that need not be there, of a suite with an ephemeral key."""
+SIGNED_FLIGHT = {Letter.SERVER_HELLO, Letter.CERTIFICATE, Letter.SERVER_KEY_EXCHANGE, Letter.SERVER_HELLO_DONE}
+"""The same of a key exchange that is signed, and no client certificate."""
 
 
 class FlightPart(NamedTuple):
@@ -163,7 +157,7 @@ class Measure:
         assert answer is not None
         self._suite: Protection | None = protection_of(answer.cipher_suite)
         self._version = answer.version
-        self._encrypt_then_mac = X.ENCRYPT_THEN_MAC in answer.extensions
+        self._encrypt_then_mac = ExtensionType.ENCRYPT_THEN_MAC in answer.extensions
         self._is_padded_freely = False
         self.problem = None if self._suite is not None else FlightReason.LENGTHS_HIDDEN
         for side in (True, False):
@@ -173,8 +167,10 @@ class Measure:
         """Hold a side against records whose content is known: CBC records that are longer than they need be are padded
         freely.
         """
-        previous: str = Letter.ENCRYPTED_CHANGE_CIPHER_SPEC
-        for event in sealed:  # what is first is a Finished, as behind any ChangeCipherSpec
+        previous: str = (
+            Letter.ENCRYPTED_CHANGE_CIPHER_SPEC
+        )  # what is first is a Finished, as behind any ChangeCipherSpec
+        for event in sealed:
             is_first = previous == Letter.ENCRYPTED_CHANGE_CIPHER_SPEC
             expected = CONTENT_BYTES.get(event.letter, FINISHED if is_first else None)
             previous = event.letter
@@ -208,7 +204,7 @@ class Measure:
 def server_hello_extent(first: FirstFlight) -> Extent:
     """How long the ServerHello of a renegotiation can be, by the first one."""
     size = first.sizes[Letter.SERVER_HELLO]
-    present = [kind for kind in first.answer.extensions if kind != X.RENEGOTIATION_INFO]
+    present = [kind for kind in first.answer.extensions if kind != ExtensionType.RENEGOTIATION_INFO]
     offered = first.offer.extensions if first.offer is not None else tuple(EXTENSIONS)
     lost = sum(EXTENSIONS.get(kind, OTHER) for kind in present)
     gained = sum(EXTENSIONS.get(kind, 0) for kind in offered if kind not in present)
@@ -264,7 +260,7 @@ def _own_records(first: FirstFlight, sizes: list[Extent]) -> FlightComparison | 
         *(FlightPart("further message", None, None, size) for size in sizes[2:-1]),
         FlightPart("ServerHelloDone", DONE, Extent(DONE, DONE), sizes[-1]),
     )
-    if len(sizes) == 4 and set(first.sizes) == KEY_EXCHANGE_FLIGHT:
+    if len(sizes) == 4 and set(first.sizes) == SIGNED_FLIGHT:
         parts = (
             *parts[:2],
             FlightPart(
@@ -316,7 +312,11 @@ def _verdict_together(now: Extent, same: Extent, is_whole: bool, may_have_more: 
 
 def _may_have_more(first: FirstFlight, attempt: Renegotiation, measure: Measure) -> bool:
     """Whether the flight may hold a CertificateRequest or CertificateStatus, whose lengths are not known."""
-    if Letter.CERTIFICATE_STATUS in first.sizes or first.offer is None or X.STATUS_REQUEST in first.offer.extensions:
+    if (
+        Letter.CERTIFICATE_STATUS in first.sizes
+        or first.offer is None
+        or ExtensionType.STATUS_REQUEST in first.offer.extensions
+    ):
         return True
     if attempt.state != "completed" or not first.key_exchange:
         return True

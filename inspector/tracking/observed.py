@@ -16,7 +16,7 @@ from inspector.errors.decryption import NotDecrypted
 from inspector.facts import AlertFact, ConnectionFacts, Facts, HandshakeFacts, PackedEndpoint, unpack_events
 from inspector.tls.history import Letter
 from inspector.tls.shapes import AnswerShape, HelloShape
-from inspector.tls.types import FATAL
+from inspector.tls.types import FATAL, AlertDescription
 from inspector.tracking.clients import UNKNOWN, Stack, stack
 from inspector.tracking.closing import closed_first, gave_up, is_refused
 from inspector.tracking.kinds import Kind, KindReason, is_read, kind_of
@@ -27,7 +27,7 @@ from inspector.tracking.sightings import ordered
 
 Outcome = Literal["established", "aborted", "incomplete"]
 T = TypeVar("T")
-BAD_CERTIFICATE = 42
+BAD_CERTIFICATE = int(AlertDescription.BAD_CERTIFICATE)
 SHORTEST_FINISHED_RECORD = 4 + 32 + 1 + 16
 """TLS 1.3: a Finished of SHA-256, its content type and the tag. A shorter encrypted record can only be an alert (RFC
 8446, section 4.4.4).

@@ -22,6 +22,7 @@ from inspector.tracking.sessions import NOTHING, LedgerEntry
 
 Side = Literal["client", "server"]
 State = Literal["completed", "declined", "aborted", "open"]
+ENCRYPTED_HANDSHAKE = Letter.ENCRYPTED_HANDSHAKE.byte[0]
 
 
 class Renegotiation(Struct, gc=False):
@@ -79,12 +80,12 @@ class _Attempt:
 def renegotiates(events: bytes) -> bool:
     """Whether a side sent a second encrypted handshake record: a quick look before the events are unpacked."""
     letters = events[LETTER_AT::EVENT_BYTES]
-    return letters.count(Letter.ENCRYPTED_HANDSHAKE.byte) > 2 or _repeats(letters, events[SIDE_AT::EVENT_BYTES])
+    return letters.count(ENCRYPTED_HANDSHAKE) > 2 or _repeats(letters, events[SIDE_AT::EVENT_BYTES])
 
 
 @lru_cache(maxsize=4096)
 def _repeats(letters: bytes, sides: bytes) -> bool:
-    sealed = [side for letter, side in zip(letters, sides, strict=True) if letter == ord("f")]
+    sealed = [side for letter, side in zip(letters, sides, strict=True) if letter == ENCRYPTED_HANDSHAKE]
     return len(sealed) > len(set(sealed))
 
 

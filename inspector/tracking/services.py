@@ -13,7 +13,7 @@ from msgspec import Struct, field
 from inspector import facts
 from inspector.facts import ConnectionFacts, OtherFlow, PackedEndpoint
 from inspector.tls.shapes import HelloShape
-from inspector.tls.types import ProtocolVersion
+from inspector.tls.types import FATAL, ProtocolVersion
 from inspector.tracking.clients import Stack
 from inspector.tracking.observed import Observed
 
@@ -161,7 +161,7 @@ def _says_nothing(observed: Observed) -> bool:
             and not client_leg.handshake.messages & (facts.C_KEY_EXCHANGE | facts.S_CERTIFICATE)
             and _is_sslv3(client_leg)
         )
-    return not any(a.from_client and a.level == 2 for a in client_leg.alerts)
+    return not any(a.from_client and a.level == FATAL for a in client_leg.alerts)
 
 
 def _is_sslv3(client_leg: ConnectionFacts) -> bool:

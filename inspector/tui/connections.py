@@ -16,6 +16,7 @@ from inspector.reports.difference import handshake_fields
 from inspector.reports.wireshark import display_filter
 from inspector.text.safe import safe_text
 from inspector.text.times import clock
+from inspector.tls.types import FATAL
 from inspector.tracking.observed import Observed
 from inspector.tui.connection import ConnectionScreen
 from inspector.tui.dialogs.choice import Choice, Option
@@ -82,7 +83,7 @@ COLUMNS: dict[str, tuple[Column, Shown]] = {
     "frame": (Column("frame", 8, 5, True, "frame"), lambda a, s, c: _frame(c)),
     "alert": (
         Column("alert", 14, 1, False, "alert"),
-        lambda a, s, c: (next((a.name or "encrypted" for a in c.alerts if a.level == 2), ""), "warn"),
+        lambda a, s, c: (next((a.name or "encrypted" for a in c.alerts if a.level == FATAL), ""), "warn"),
     ),
     "rtt": (
         Column("rtt ms", 8, 9, True, "rtt"),

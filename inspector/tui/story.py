@@ -15,6 +15,8 @@ from inspector.tui.finding_rows import IncidentRows
 from inspector.tui.lines import LineView
 from inspector.tui.marks import Line, coloured, listed, paragraph
 
+WHAT_TO_DO = "WHAT TO DO"
+
 
 class ExplanationScreen(DetailPage):
     """One of a list of findings; ``n`` and ``N`` lead through the list."""
@@ -33,7 +35,7 @@ class ExplanationScreen(DetailPage):
         if self._at_remedies:
             self._at_remedies = False
             page = self.query_one(LineView)
-            index = next((i for i, line in enumerate(page.lines) if line and line[0][0] == "WHAT TO DO"), 0)
+            index = next((i for i, line in enumerate(page.lines) if line and line[0][0] == WHAT_TO_DO), 0)
             self.call_after_refresh(page.scroll_to, y=index, animate=False)
 
     def step(self, step: int) -> bool:
@@ -48,7 +50,7 @@ class ExplanationScreen(DetailPage):
         finding = self.finding
         lines: list[Line] = []
         if finding.remedies:
-            lines += [[], [("WHAT TO DO", "head")]]
+            lines += [[], [(WHAT_TO_DO, "head")]]
         for number, remedy in enumerate(finding.remedies, 1):
             lines += paragraph(safe_text(f"{number} {remedy.audience}: {remedy.text}", 1000), "  ", "    ", width)
             lines += paragraph(safe_text(f"check: {remedy.check}", 500), "    ", "      ", width, "dim")

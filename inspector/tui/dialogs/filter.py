@@ -23,6 +23,7 @@ from inspector.text.safe import safe_text
 from inspector.tui.app_state import AppState
 
 WORD = re.compile(r"[^\s()]*$")
+USED_BEFORE = "used before"
 MOST_VALUES = 40
 MOST_REASON = 400
 """Characters of what is wrong: with the values that a field may have, or the fields that there are."""
@@ -98,10 +99,19 @@ class FilterDialog(ModalScreen[str | None]):
             "down",
             "list(1)",
             "Last filters and fields",
+            priority=True,
             tooltip="Into the list: last filters, fields, values",
             id="filter_down",
         ),
-        Binding("up", "list(-1)", "Up", show=False, tooltip="Up in the list", id="filter_up"),
+        Binding(
+            "up",
+            "list(-1)",
+            "Up",
+            show=False,
+            priority=True,
+            tooltip="Up in the list, and from its first line back to the filter",
+            id="filter_up",
+        ),
     ]
 
     def __init__(self, state: AppState) -> None:
@@ -130,7 +140,7 @@ class FilterDialog(ModalScreen[str | None]):
     def _explain(self, text: str) -> None:
         hint = self.query_one("#hint", Static)
         hint.update(self._judged(text))
-        entries = [(e, "used before") for e in self._state.recent if not text.strip() or text in e] + completions(
+        entries = [(e, USED_BEFORE) for e in self._state.recent if not text.strip() or text in e] + completions(
             text, self._state.columns
         )
         listed = self.query_one(OptionList)
@@ -190,7 +200,7 @@ class FilterDialog(ModalScreen[str | None]):
         """A field or a value goes into the line; an old filter takes its place."""
         text, about = self._entries[message.option_index]
         field = self.query_one(Input)
-        if about == "used before":
+        if about == USED_BEFORE:
             field.value = text
         else:
             field.value = field.value[: len(field.value) - len(_last_word(field.value))] + text
