@@ -7,30 +7,48 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from importlib import import_module
 from types import FrameType
 from typing import NoReturn
 
 import click
 
-from inspector.cli.analyze import analyze_command
-from inspector.cli.compare import compare_command
-from inspector.cli.diff import diff_command
-from inspector.cli.doctor import doctor_command
 from inspector.cli.exit_status import INTERRUPTED, NOT_PERMITTED, TERMINATED, USAGE
-from inspector.cli.live import live_command, watch_command
-from inspector.cli.open import demo_command, open_command
-from inspector.cli.report import report_command, verify_command
 from inspector.errors import InspectorError, NotPermittedError
 from inspector.text.version import VERSION
+
+MODULES = {
+    "analyze": "analyze",
+    "open": "open",
+    "demo": "open",
+    "compare": "compare",
+    "live": "live",
+    "watch": "live",
+    "doctor": "doctor",
+    "report": "report",
+    "verify": "report",
+    "diff": "diff",
+}
+"""The commands, and the module beside this one that has each as ``NAME_command``: loaded when it is wanted."""
 
 
 class Commands(click.Group):
     """``inspector FILE…`` means ``inspector open FILE…``."""
 
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(MODULES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in MODULES:
+            return None
+        command = getattr(import_module(f"inspector.cli.{MODULES[cmd_name]}"), f"{cmd_name}_command")
+        assert isinstance(command, click.Command)
+        return command
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in self.commands:
+        if args and args[0] not in MODULES:
             if (
                 not args[0].startswith("-")
                 and not os.path.exists(args[0])
@@ -68,21 +86,6 @@ def cli() -> None:
     2 usage, or no input can be read; 3 incomplete input with --strict; 4 no permission to
     capture; 130, 143 on signals.
     """
-
-
-for command in (
-    analyze_command,
-    open_command,
-    demo_command,
-    compare_command,
-    live_command,
-    watch_command,
-    doctor_command,
-    report_command,
-    verify_command,
-    diff_command,
-):
-    cli.add_command(command)
 
 
 def _leave(status: int) -> NoReturn:

@@ -147,14 +147,16 @@ class Ledger:
         """
         ticket = handshake.offered_ticket
         offered = handshake.offered_id or (handshake.answered_id if kind == "resumed" else b"")
-        keys = [key for key in (ticket, offered) if key]
-        session = next((self._by_key[key] for key in keys if key in self._by_key), None)
+        by_key = self._by_key
+        session = (by_key.get(ticket) if ticket else None) or (by_key.get(offered) if offered else None)
         if session is None:
             if not self._is_offer(handshake, kind):
                 return NOTHING if clouded_ns is None else CLOUDED
-            session = self._session(keys[0], "ticket" if ticket else "session_id")
-        for key in keys:
-            self._by_key.setdefault(key, session)
+            session = self._session(ticket or offered, "ticket" if ticket else "session_id")
+        if ticket:
+            by_key.setdefault(ticket, session)
+        if offered:
+            by_key.setdefault(offered, session)
         entry = self._entry(session, handshake, clouded_ns)
         session.note_offer(index, is_resumed=kind != "full")
         if kind != "full" and (session.resumed_ns is None or handshake.answer_ns < session.resumed_ns):
