@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from inspector.cli.options import gathered, generation_option, key_log_option, vip_option
+from inspector.cli.options import gathered, generation_option, key_log_option, log_option, vip_option
 from inspector.errors import UsageError
 
 if TYPE_CHECKING:
@@ -97,14 +97,7 @@ story_options = gathered(
             type=click.Path(exists=True, dir_okay=False),
             help="RSA key of a server, for RSA key exchange; repeatable.",
         ),
-        click.option(
-            "--log",
-            "logs",
-            multiple=True,
-            metavar="FILE",
-            type=click.Path(),
-            help="puppetserver.log or HAProxy's log, also .gz, joined with the wire; repeatable.",
-        ),
+        log_option("puppetserver.log or HAProxy's log, also .gz, joined with the wire; repeatable."),
     ],
 )
 """The options of every command that reads captures; it is called with ``CaptureArguments``."""

@@ -16,6 +16,7 @@ from inspector.cli.options import (
     generation_option,
     is_at_least,
     key_log_option,
+    log_option,
     vip_option,
 )
 from inspector.errors import UsageError
@@ -30,14 +31,7 @@ if TYPE_CHECKING:
 @click.argument("after", metavar="AFTER", type=click.Path(exists=True))
 @vip_option("Look at this service only; repeatable.")
 @generation_option()
-@click.option(
-    "--log",
-    "logs",
-    multiple=True,
-    metavar="FILE",
-    type=click.Path(),
-    help="puppetserver.log or HAProxy's log, joined with both; repeatable.",
-)
+@log_option("puppetserver.log or HAProxy's log, joined with both; repeatable.")
 @key_log_option("NSS key log, for both; repeatable.")
 @format_option("text", "json")
 @fail_on_option("high", "Severity from which what remains or is new makes the exit status 1.")

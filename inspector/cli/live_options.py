@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from inspector.cli.options import gathered, generation_option, vip_option
+from inspector.cli.options import gathered, generation_option, log_option, vip_option
 
 if TYPE_CHECKING:
     from inspector.findings.jsse import Generation
@@ -140,13 +140,7 @@ capture_options = gathered(
         click.option(
             "--incidents", metavar="DIRECTORY", help="Write the packets of each incident into a file of its own here."
         ),
-        click.option(
-            "--log",
-            "logs",
-            multiple=True,
-            metavar="FILE",
-            help="puppetserver.log or HAProxy's log: read on as it grows, joined with the wire; repeatable.",
-        ),
+        log_option("puppetserver.log or HAProxy's log: read on as it grows, joined with the wire; repeatable."),
         click.option(
             "--keylog",
             "key_logs",

@@ -78,6 +78,11 @@ def key_log_option(text: str) -> Decorator:
     )
 
 
+def log_option(text: str) -> Decorator:
+    """``--log``; a log that is not there is named when it is read."""
+    return click.option("--log", "logs", multiple=True, metavar="FILE", type=click.Path(), help=text)
+
+
 def format_option(*formats: str) -> Decorator:
     """``-T``; text is the default."""
     return click.option(

@@ -11,7 +11,9 @@ said that is not known to be harmless.
 
 from __future__ import annotations
 
-from typing import NewType
+from collections.abc import Mapping
+from functools import cache
+from typing import NewType, get_type_hints
 
 from msgspec import Struct
 
@@ -31,6 +33,13 @@ def _snake_case(name: str) -> str:
 
 class Notice(Struct, frozen=True, array_like=True, gc=False, tag=_snake_case):
     """The base of all."""
+
+
+@cache
+def field_types(kind: type[Notice]) -> Mapping[str, object]:
+    """The fields of a kind, by name: which of the types above each is of."""
+    hints = get_type_hints(kind)
+    return {name: hints[name] for name in kind.__struct_fields__}
 
 
 class Earlier(Notice, frozen=True, array_like=True):

@@ -14,7 +14,7 @@ from inspector.tls.shapes import AnswerShape, HelloShape
 from inspector.tls.types import TLS13
 
 (C_LOST_HELLO, C_LOST_FLIGHT, C_BEGUN_FLIGHT) = (1, 2, 4)
-(S_LOST_HELLO, S_LOST_FLIGHT, S_BEGUN_FLIGHT) = (256, 512, 1024)
+(S_LOST_FLIGHT, S_BEGUN_FLIGHT) = (512, 1024)
 
 
 class Close(Struct, frozen=True, gc=False, array_like=True):

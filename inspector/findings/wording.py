@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import get_type_hints
 
 from inspector.errors import bounds, captures, decryption, logs, secrets
-from inspector.errors.notice import Earlier, Moment, Notice
+from inspector.errors.notice import Earlier, Moment, Notice, field_types
 from inspector.text.times import rfc3339
 from inspector.tls import anomalies
 from inspector.tls.anomalies import MISTAKES
@@ -110,7 +109,7 @@ def worded(notice: Notice | str | None) -> str:
 
 
 def _values(notice: Notice) -> dict[str, object]:
-    values = {name: _value(notice, name) for name in notice.__struct_fields__}
+    values = {name: _value(notice, name, kind) for name, kind in field_types(type(notice)).items()}
     if isinstance(notice, anomalies.MalformedMessage):
         values["message"] = message_name(notice.message_type)
     elif isinstance(notice, anomalies.OutOfOrder):
@@ -118,12 +117,12 @@ def _values(notice: Notice) -> dict[str, object]:
     return values
 
 
-def _value(notice: Notice, name: str) -> object:
+def _value(notice: Notice, name: str, kind: object) -> object:
     value = getattr(notice, name)
     if isinstance(value, Notice):
         return worded(value)
     if name == "cipher_suite":
         return cipher_name(value)
-    if get_type_hints(type(notice))[name] is Moment:
+    if kind is Moment:
         return rfc3339(value)
     return LEFT_OUT if value == "" else value

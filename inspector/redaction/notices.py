@@ -5,9 +5,9 @@ whatever else somebody put into words is left out.
 from __future__ import annotations
 
 from enum import Enum
-from typing import TypeVar, get_type_hints
+from typing import TypeVar
 
-from inspector.errors.notice import Notice, PathText
+from inspector.errors.notice import Notice, PathText, field_types
 from inspector.redaction.disguise import Disguise
 from inspector.redaction.paths import path_name
 
@@ -16,13 +16,12 @@ N = TypeVar("N", bound=Notice)
 
 def redacted_notice(notice: N, disguise: Disguise) -> N:
     """A notice of the same kind that names nobody."""
-    hints = get_type_hints(type(notice))
     values: dict[str, object] = {}
-    for name in notice.__struct_fields__:
+    for name, kind in field_types(type(notice)).items():
         value = getattr(notice, name)
         if isinstance(value, Notice):
             values[name] = redacted_notice(value, disguise)
-        elif hints[name] is PathText:
+        elif kind is PathText:
             values[name] = path_name(value, disguise)
         else:
             values[name] = value if isinstance(value, int | float | Enum) else ""
