@@ -1,4 +1,4 @@
-"""Connections on ports that were used before, without a SYN between them."""
+"""Connections on ports that were used before: without a SYN between them, or where the end of the one before is cut."""
 
 from __future__ import annotations
 
@@ -8,15 +8,27 @@ import pytest
 from msgspec import to_builtins
 
 from inspector.capture import blocks
+from inspector.facts import Facts
 from inspector.findings.judge import judge
 from tests.build import (
+    CHANGE,
+    DATA,
+    DONE,
+    FINISHED,
+    KEY_EXCHANGE,
+    MS,
     SYN,
     Flow,
     Pool,
     Segment,
     certificate,
+    certificates,
+    client_hello,
     document_of,
+    facts_of,
     numbered,
+    record,
+    server_hello,
     written,
 )
 from tests.test_shards import in_parts, whole
@@ -82,3 +94,44 @@ def test_a_hello_that_is_sent_again_begins_nothing(tmp_path: Path) -> None:
     document = document_of(written(tmp_path, pool.flows))
     assert [c.outcome for c in document.connections] == ["established"]
     assert "sequence_jump" not in {limit.kind for limit in document.limits}
+
+
+def established(flow: Flow, number: int) -> Flow:
+    flow.open().client_says(record(22, client_hello(numbered(number)), 0x301))
+    flow.server_says(record(22, server_hello(numbered(9), b"") + certificates(A) + DONE))
+    return flow.client_says(KEY_EXCHANGE, CHANGE, FINISHED).server_says(CHANGE, FINISHED)
+
+
+def connections(facts: Facts) -> list[tuple[int, int, bool, bytes]]:
+    return [
+        (c.first_frame, c.last_frame, c.syn, c.handshake.client_random) for c in map(facts.unpack, facts.connections)
+    ]
+
+
+def test_a_connection_at_a_border_whose_ports_are_used_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks.ByteSource.__init__, "__defaults__", (None, 4096))
+    first = established(Flow(40001, 10**18), 1)
+    for _ in range(40):
+        first.client_says(DATA)
+    first.close()
+    second = Flow(40001, first.ns + 10 * MS, isn=(1 << 30, 1 << 29)).open()
+    second.client_says(record(22, client_hello(numbered(2)), 0x301)).close()
+    path = written(tmp_path, [first, second])
+    expected = connections(whole(path))
+    size = path.stat().st_size
+    for cut in (size * 0.1, size * 0.3, size * 0.6, size * 0.9):
+        assert connections(in_parts(path, [cut])) == expected, cut
+
+
+def test_a_lone_fin_places_no_stream(tmp_path: Path) -> None:
+    """A capture begins with the end of a connection, and its ports are used again at once."""
+    tail = Flow(40001, 10**18, isn=(1 << 31, 1 << 30))
+    tail.sent = [5000, 9000]
+    tail.server_says(DATA).close()
+    again = established(Flow(40001, tail.ns + 10 * MS, isn=(77, 1 << 29)), 2).client_says(DATA)
+    again.server_says(DATA, wait=5000 * MS).close()
+    facts = facts_of(written(tmp_path, [tail, again]))
+    (connection,) = [c for c in map(facts.unpack, facts.connections) if c.handshake.offer is not None]
+    assert connection.syn
+    assert connection.from_client.application_records == 1
+    assert connection.from_server.application_records == 1

@@ -7,6 +7,7 @@ from __future__ import annotations
 import io
 import random
 import struct
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,6 +32,7 @@ from tests.build import (
     certificate,
     client_hello,
     ethernet,
+    facts_of,
     message,
     numbered,
     ordered,
@@ -207,3 +209,26 @@ def test_whole_flows_are_read_by_columns(monkeypatch: pytest.MonkeyPatch) -> Non
         pool.tls13()
     told([(s.ns, ethernet(s), 1 << 16) for s in ordered(pool.flows)], 1, 1 << 20, False)
     assert taken == [True] * 30
+
+
+@pytest.mark.parametrize(("count", "claimed"), [(60, 0xFFFFFFF0), (600, 1 << 26)])
+def test_frames_may_claim_any_length(tmp_path: Path, count: int, claimed: int) -> None:
+    """IPv4 total length 0, as large segments have it, leaves the length to what the capture claims of the frame."""
+    pool = Pool()
+    for n in range(12):
+        pool.full(A, numbered(n))
+        pool.given_up(B, numbered(40), numbered(41))
+    bulk = [Flow(60_000 + k, pool.ns).open() for k in range(12)]
+    for flow in bulk:
+        for _ in range(count // 12 + 1):
+            flow.add(True, ACK, b"x" * 100, wait=1000)
+    data = bytearray(struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 262_144, 1))
+    for segment in ordered(pool.flows + bulk):
+        frame, length = bytearray(ethernet(segment)), len(ethernet(segment))
+        if segment.flow in bulk and segment.payload:
+            frame[16:18] = b"\0\0"
+            frame, length = frame[:60], claimed
+        data += struct.pack("<IIII", segment.ns // 10**9, segment.ns % 10**9, len(frame), length) + frame
+    path = tmp_path / "claims.pcap"
+    path.write_bytes(data)
+    assert len(facts_of(path).connections) == 24

@@ -4,13 +4,8 @@ all called alike.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from inspector.document import Document
 from tests.build import Pool, certificate, numbered
-from tests.test_rules import A, of
-
-Judged = Callable[[Pool], Document]
+from tests.rules import A, Judged, of
 
 
 def test_a_rolling_renewal_that_adds_names_is_one_of_each_back_end(judged: Judged) -> None:
