@@ -82,12 +82,13 @@ class StreamImage:
         head = bytes(self.image)
         if not head:
             return -1
-        self.sslv2 = sslv2_hello_length(head) or 0
-        if self.sslv2:
+        sslv2_length = sslv2_hello_length(head)
+        if isinstance(sslv2_length, int):
+            self.sslv2 = sslv2_length
             return 0
-        start_at = find_hello(head, at_start=True)
-        if start_at is not None and start_at >= 0:
-            return start_at
+        hello_at = find_hello(head, at_start=True)
+        if isinstance(hello_at, int):
+            return hello_at
         return (
             0 if len(head) >= HEADER and CHANGE_CIPHER_SPEC <= head[0] <= ContentType.HEARTBEAT and head[1] == 3 else -1
         )
