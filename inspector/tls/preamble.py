@@ -16,10 +16,10 @@ from inspector.tls.types import (
     CLIENT_HELLO,
     DRAFT_MAJOR,
     HANDSHAKE,
+    HEARTBEAT,
     MAJOR,
     SERVER_HELLO,
     AlertLevel,
-    ContentType,
     HandshakeType,
     ProtocolVersion,
 )
@@ -191,7 +191,7 @@ def find_record(chunk: bytes) -> int | None:
 def _record_at(chunk: bytes, at: int) -> bool:
     return (
         at + 5 <= len(chunk)
-        and CHANGE_CIPHER_SPEC <= chunk[at] <= ContentType.HEARTBEAT
+        and CHANGE_CIPHER_SPEC <= chunk[at] <= HEARTBEAT
         and chunk[at + 1] == MAJOR
         and chunk[at + 2] <= LATEST_MINOR + 1
         and 0 < (chunk[at + 3] << 8 | chunk[at + 4]) <= RECORD_LIMIT

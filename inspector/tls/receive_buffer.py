@@ -6,8 +6,8 @@ from inspector.tls.sink import Mark
 
 
 class ReceiveBuffer:
-    """``data``: the bytes, from ``start`` in the stream on. ``want``: the offset of the byte behind them, which must come
-    next. ``position``: the place in the stream that a mark was last asked for, for whoever must name it.
+    """``data``: the bytes, from ``start`` in the stream on. ``want``: the offset of the byte behind them, which must
+    come next. ``position``: the place in the stream that a mark was last asked for, for whoever must name it.
 
     A chunk that is read to its end at once, as most are, is never copied.
     """

@@ -49,9 +49,9 @@ from inspector.tls.types import (
     DRAFT_MAJOR,
     ENCRYPTED,
     HANDSHAKE,
+    HEARTBEAT,
     MAJOR,
     AlertLevel,
-    ContentType,
 )
 
 NEVER = 1 << 62
@@ -62,7 +62,6 @@ PASSED_BYTES = HEADER + 2
 SHORTEST_HELLO = 4 + 2 + 32 + 1 + 2 + 2 + 1
 """A ClientHello with nothing in it (RFC 8446, section 4.1.2)."""
 LEVELS = tuple(bytes((level,)) for level in AlertLevel)
-HEARTBEAT = int(ContentType.HEARTBEAT)
 VERSION = MAJOR << 8
 """Of a record, without its minor part."""
 
@@ -114,7 +113,6 @@ class RecordReader(ReceiveBuffer):
         self._sink = sink
         self._reassembly = HandshakeReassembly(lane, sink)
         self._search: RecordSearch | None = None
-        """Made where it is needed: most directions begin with a hello."""
 
     @property
     def searched(self) -> int:
@@ -246,6 +244,7 @@ class RecordReader(ReceiveBuffer):
             self._sink.broken(self.lane)
 
     def _searching(self) -> RecordSearch:
+        """The search, made where it is needed: most directions begin with a hello."""
         if self._search is None:
             self._search = RecordSearch(self.lane, self._sink)
         return self._search
@@ -284,8 +283,7 @@ class RecordReader(ReceiveBuffer):
         if at:
             self.drop(at)
         if minor > LATEST_MINOR:
-            mark = self.mark(0)
-            self._sink.anomaly(self.lane, RecordVersion(minor), mark, "record.legacy_record_version", 1)
+            self._sink.anomaly(self.lane, RecordVersion(minor), self.mark(0), "record.legacy_record_version", 1)
         self._read()
 
     def _begin_sslv2(self, length: int) -> None:
@@ -303,9 +301,8 @@ class RecordReader(ReceiveBuffer):
 
     def _read(self) -> None:
         """All records that are whole; encrypted ones need only their header."""
-        data = self.data
+        data, at = self.data, 0
         end = len(data)
-        at = 0
         while at + HEADER <= end:
             kind = data[at]
             length = data[at + 3] << 8 | data[at + 4]

@@ -182,7 +182,7 @@ class HandshakeState(StrEnum):
     CHANGED = "changed"
 
 
-CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, APPLICATION_DATA = map(int, list(ContentType)[:4])
+CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, APPLICATION_DATA, HEARTBEAT = map(int, ContentType)
 CLIENT_HELLO, SERVER_HELLO = int(HandshakeType.CLIENT_HELLO), int(HandshakeType.SERVER_HELLO)
 FINISHED = int(HandshakeType.FINISHED)
 FATAL = int(AlertLevel.FATAL)
