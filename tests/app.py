@@ -66,7 +66,7 @@ async def loaded(pilot: Pilot[Any]) -> None:
     for _ in range(1500):
         await pilot.pause(0.02)
         if app._exit or (
-            app._loading.is_done and app._shown == app._loading.version and not isinstance(app.screen, LoadingScreen)
+            app.feed.loading.is_done and not app.feed.is_behind and not isinstance(app.screen, LoadingScreen)
         ):
             break
     await pilot.pause()
@@ -123,5 +123,5 @@ def two_services(folder: Path) -> Path:
     pool.resumed(numbered(1))
     pool.full(B, numbered(2))
     other = Pool(name="puppet.example.com", port=50_000, ns=pool.ns)
-    other.is_tls13()
+    other.tls13()
     return written(folder, [*pool.flows, *other.flows])

@@ -20,6 +20,7 @@ from inspector.query.columns import Columns
 from inspector.settings import Settings
 from inspector.tui.app import InspectorApp
 from inspector.tui.connections import ConnectionsScreen
+from inspector.tui.feed import Feed
 from inspector.tui.loading import Loading
 from tests.conftest import find
 
@@ -76,19 +77,20 @@ class Measured(InspectorApp):
         self._notes = notes
         self._modes["connections"] = lambda: Renewed(self.state)
         if analysis is not None:
-            self._loading = Ready(self._loading, analysis)
-            self._loading._thread = threading.Thread(target=self._loading._run, daemon=True)
+            ready = Ready(self.feed.loading, analysis)
+            ready._thread = threading.Thread(target=ready._run, daemon=True)
+            self.feed = Feed(ready)
 
     def note(self, **what: Any) -> None:
         with open(self._notes, "a") as file:
             file.write(json.dumps({"at": time.monotonic(), **what}) + "\n")
 
-    def _take(self) -> None:
+    def _show_newest(self) -> None:
         began = time.monotonic()
-        super()._take()
+        super()._show_newest()
         what = {
             "what": "taken",
-            "whole": self._loading.is_whole,
+            "whole": self.feed.loading.is_whole,
             "columns": self.state.columns is not None,
             "began": began,
         }

@@ -273,7 +273,7 @@ class Pool:
         flow.server_says(record(21, bytes([2, alert])))
         return self._end(flow.close(by_client=False))
 
-    def is_tls13(self, *, psk: bytes | None = None, accepted: bool = False) -> Flow:
+    def tls13(self, *, psk: bytes | None = None, accepted: bool = False) -> Flow:
         """TLS 1.3."""
         self.port += 1
         flow = Flow(self.port, self.ns, self.client).open()

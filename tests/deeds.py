@@ -138,12 +138,14 @@ DEEDS: dict[str, Check] = {
     "pick_certificate": opens("DifferenceScreen"),
     "pick": is_picked,
     "back": is_back,
+    "aside_left": changes("place"),
+    "aside_right": changes("place"),
     "before": changes("words"),
     "after": changes("words"),
     "filter_leave": is_back,
     "filter_complete": changes("text", "place"),
     "filter_down": lambda before, after: after.focus == "OptionList#completions" and before.focus.startswith("Input"),
-    "filter_up": changes("place"),
+    "filter_up": lambda before, after: after.focus.startswith("Input") and before.focus == "OptionList#completions",
     "ask_leave": is_back,
     "ask_complete": changes("text", "place"),
     "choice_leave": is_back,
@@ -194,6 +196,8 @@ OTHERWISE: dict[tuple[str, str], Otherwise] = {
         for dialog in ("FilterDialog", "Ask")
         for name in ("scroll_up", "scroll_down", "page_up", "page_down")
     },
+    ("MessageScreen", "page_left"): Otherwise(changes("place"), "the tree is wider than the screen"),
+    ("MessageScreen", "page_right"): Otherwise(changes("place"), "the tree is wider than the screen"),
     ("Ask", "ask_complete"): Otherwise(is_nothing, "only paths are completed"),
 }
 """By screen and name of the key, or where Textual gives the key, its action."""
@@ -209,6 +213,8 @@ READY: dict[str, tuple[str, ...]] = {
     "unmark": ("space",),
     "difference": ("space", "space"),
     "before": ("right",),
+    "aside_left": ("shift+right",),
+    "page_left": ("shift+right",),
     "filter_up": ("down",),
     "filter_complete": tuple("outc"),
     "cursor_up": ("end",),

@@ -62,8 +62,8 @@ def observed(app: InspectorApp, notified: list[str]) -> Observed:
         everything=state.everything,
         marks=tuple(state.marks),
         picks=tuple(picked.title for picked in state.picked),
-        is_frozen=app._frozen,
-        reading=id(app._loading),
+        is_frozen=app.feed.is_frozen,
+        reading=id(app.feed.loading),
     )
 
 
@@ -74,7 +74,7 @@ def place(widget: Widget | None) -> tuple[int, ...]:
         case OptionList():
             return (-1 if widget.highlighted is None else widget.highlighted,)
         case Tree():
-            return widget.cursor_line, round(widget.scroll_offset.y), widget.last_line
+            return widget.cursor_line, round(widget.scroll_offset.y), round(widget.scroll_offset.x), widget.last_line
         case Input():
             return widget.cursor_position, len(widget.selected_text)
         case None:

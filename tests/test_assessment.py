@@ -132,7 +132,7 @@ DECIDED: dict[str, tuple[Callable[[Pool], object], Options]] = {
     "suspect": (cut_short, Options()),
     "not_this": (lambda pool: pool.server_alert(40), Options()),
     "exposed": (exposed, Options()),
-    "tls13": (lambda pool: pool.is_tls13(), Options()),
+    "tls13": (lambda pool: pool.tls13(), Options()),
     "no_certificate": (lambda pool: pool.resumed(X), Options()),
     "one_certificate": (lambda pool: pool.full(A, X), Options()),
     "equivalent": (shared_names, Options()),
@@ -221,7 +221,7 @@ POOLS = ("tls13", "one_certificate", "equivalent", "ems", "not_this")
 def one_more(name: str, pool: Pool) -> Flow:
     """A further connection of the same kind."""
     if name == "tls13":
-        return pool.is_tls13()
+        return pool.tls13()
     return pool.full(SHARED[0] if name == "equivalent" else A, Z, ems=pool.ems)
 
 

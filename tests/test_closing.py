@@ -280,7 +280,7 @@ def test_an_alert_42_without_its_flight_cannot_be_told(judged: Judged, kept: str
 GOODBYE = record(23, b"a" * 19)
 
 
-def is_tls13(*after: tuple[bool, bytes], wait: int = MS) -> Flow:
+def tls13_flow(*after: tuple[bool, bytes], wait: int = MS) -> Flow:
     """TLS 1.3 to the client's flight, then some records."""
     session = numbered(77)
     flow = (
@@ -301,15 +301,15 @@ REQUEST = record(23, b"r" * 200)
 @pytest.mark.parametrize(
     ("flow", "outcome"),
     [
-        (is_tls13((False, GOODBYE)), "aborted"),
-        (is_tls13((True, REQUEST), (False, GOODBYE)), "aborted"),
-        (is_tls13((False, GOODBYE), (True, REQUEST)), "aborted"),
-        (is_tls13((True, REQUEST), (False, DATA), (False, GOODBYE)), "established"),
-        (is_tls13((False, record(23, b"t" * 240)), (False, GOODBYE)), "established"),
-        (is_tls13((True, GOODBYE), (False, GOODBYE)), "established"),
-        (is_tls13((False, GOODBYE), wait=61_000 * MS), "established"),
-        (is_tls13((True, REQUEST)), "established"),
-        (is_tls13((False, record(23, b"x" * 20))), "established"),
+        (tls13_flow((False, GOODBYE)), "aborted"),
+        (tls13_flow((True, REQUEST), (False, GOODBYE)), "aborted"),
+        (tls13_flow((False, GOODBYE), (True, REQUEST)), "aborted"),
+        (tls13_flow((True, REQUEST), (False, DATA), (False, GOODBYE)), "established"),
+        (tls13_flow((False, record(23, b"t" * 240)), (False, GOODBYE)), "established"),
+        (tls13_flow((True, GOODBYE), (False, GOODBYE)), "established"),
+        (tls13_flow((False, GOODBYE), wait=61_000 * MS), "established"),
+        (tls13_flow((True, REQUEST)), "established"),
+        (tls13_flow((False, record(23, b"x" * 20))), "established"),
     ],
 )
 def test_a_lone_alert_of_the_server_is_a_refusal(judged: Judged, flow: Flow, outcome: str) -> None:

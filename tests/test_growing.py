@@ -48,12 +48,13 @@ async def test_a_frozen_view_tells_what_waits(tmp_path: Path) -> None:
     path = written(tmp_path, pool.flows[:3])
     app = app_of(path)
     async with app.run_test(size=(100, 30)) as pilot:
-        await then("3", "p")(pilot)
+        await then("3")(pilot)
         written(tmp_path, pool.flows)
         app._read([str(path)])
+        app.action_freeze()
         for _ in range(200):
             await pilot.pause(0.02)
-            if app._loading.is_done:
+            if app.feed.loading.is_done:
                 break
         await pilot.pause(0.3)
         assert app.screen.query_one(Rows).count == 3

@@ -68,7 +68,18 @@ def test_only_one_combination_aborts() -> None:
         (None, False, True),
         (False, True),
     ):
-        decision = decide(Offer(is_tls13, offered, resumed, ems, issued, before, equivalent, gave_up))
+        decision = decide(
+            Offer(
+                is_tls13=is_tls13,
+                offered=offered,
+                resumed=resumed,
+                extended_master_secret=ems,
+                issued=issued,
+                resumed_before=before,
+                equivalent=equivalent,
+                gave_up=gave_up,
+            )
+        )
         expected = not is_tls13 and offered and not resumed and not ems and before is True and equivalent is False
         assert (decision.verdict == "aborts") == expected
 

@@ -176,7 +176,7 @@ async def test_what_needs_packets_says_that_none_were_kept() -> None:
         await until(pilot, lambda: "no packets were" in shown(tap.app))
         await pilot.press("escape", "ctrl+r", "o")
         await pilot.pause(0.2)
-        assert tap.app._loading is tap.listening
+        assert tap.app.feed.loading is tap.listening
         tap.end()
     tap.listening.close()
 

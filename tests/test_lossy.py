@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from inspector import bounds
-from inspector.bundle.packets import hold_packets
+from inspector.bundle.packets import buffered_frames
 from inspector.capture import blocks
 from inspector.capture.files import Story
 from inspector.cli.progress import Progress
@@ -167,7 +167,7 @@ def test_evidence_of_two_copies_goes_by_one_clock(tmp_path: Path) -> None:
         )
     again, first = said(document_of(tmp_path / "evidence.pcapng")), said(analysis.complete())
     assert {**again, "services": []} == {**first, "services": []}
-    for flow in hold_packets(paths, case.observed, case.facts.captures).flows:
+    for flow in buffered_frames(paths, case.observed, case.facts.captures).flows:
         assert max(f.ns for f in flow.frames) - min(f.ns for f in flow.frames) < 5 * SECOND
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from inspector.facts import PackedEndpoint
-from inspector.packets.held import HeldFlow, HeldFrame
+from inspector.packets.buffer import BufferedFlow, BufferedFrame
 from inspector.redaction.disguise import Disguise
 from inspector.redaction.frames import redacted_packets
 from inspector.redaction.messages import Redactor
@@ -18,7 +18,7 @@ HELLO = record(22, client_hello(numbered(1)))
 def shown(*payloads: tuple[int, bytes], is_tls13: bool = False) -> list[bytes]:
     """The payloads of a client's segments, redacted; before each where it begins."""
     frames = [
-        HeldFrame(
+        BufferedFrame(
             frame=number,
             ns=number,
             link_type=1,
@@ -33,7 +33,7 @@ def shown(*payloads: tuple[int, bytes], is_tls13: bool = False) -> list[bytes]:
         )
         for number, (at, data) in enumerate(payloads, 1)
     ]
-    packets = redacted_packets(HeldFlow(ENDS, frames, [0, 0]), is_tls13, Redactor(Disguise(b"k" * 32)))
+    packets = redacted_packets(BufferedFlow(ENDS, frames, [0, 0]), is_tls13, Redactor(Disguise(b"k" * 32)))
     return [p.data[HEADERS:] for p in packets]
 
 

@@ -56,7 +56,7 @@ def story(dice: random.Random) -> list[Flow]:
         pool.resumed(X)
         pool.given_up(B, Y, X, alert=dice.choice((42, None)))
         pool.server_alert(40)
-        pool.is_tls13(psk=b"ticket", accepted=dice.random() < 0.5)
+        pool.tls13(psk=b"ticket", accepted=dice.random() < 0.5)
         retried = Flow(50_000 + n, pool.ns).open()
         retried.client_says(record(22, client_hello(numbered(5), versions=(0x0304, 0x0303))))
         retried.server_says(record(22, server_hello(RETRY, version=0x0304)), record(20, b"\1"))
@@ -204,6 +204,6 @@ def test_whole_flows_are_read_by_columns(monkeypatch: pytest.MonkeyPatch) -> Non
     for n in range(10):
         pool.full(A, numbered(n), data=n % 2 == 0)
         pool.given_up(B, Y, X)
-        pool.is_tls13()
+        pool.tls13()
     told([(s.ns, ethernet(s), 1 << 16) for s in ordered(pool.flows)], 1, 1 << 20, False)
     assert taken == [True] * 30

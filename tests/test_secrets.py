@@ -147,21 +147,21 @@ def test_application_data_is_never_opened(monkeypatch: pytest.MonkeyPatch) -> No
     """Of an established connection only handshake messages, alerts and ChangeCipherSpecs come out of any opener."""
     from inspector.secrets import openers
 
-    is_tls13, is_tls12, cbc = openers.Traffic.open, openers.Aead.open, openers.Cbc.open
+    traffic_open, aead_open, cbc_open = openers.Traffic.open, openers.Aead.open, openers.Cbc.open
     kinds: list[int] = []
 
     def watch_modern(self: openers.Traffic, sequence: int, version: int, body: bytes) -> tuple[int, bytes]:
-        found = is_tls13(self, sequence, version, body)
+        found = traffic_open(self, sequence, version, body)
         kinds.append(found[0])
         return found
 
     def watch_classic(self: openers.Aead, sequence: int, kind: int, version: int, body: bytes) -> bytes:
         kinds.append(kind)
-        return is_tls12(self, sequence, kind, version, body)
+        return aead_open(self, sequence, kind, version, body)
 
     def watch_cbc(self: openers.Cbc, sequence: int, kind: int, version: int, body: bytes) -> bytes:
         kinds.append(kind)
-        return cbc(self, sequence, kind, version, body)
+        return cbc_open(self, sequence, kind, version, body)
 
     monkeypatch.setattr(openers.Traffic, "open", watch_modern)
     monkeypatch.setattr(openers.Aead, "open", watch_classic)

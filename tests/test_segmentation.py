@@ -63,7 +63,7 @@ def story() -> list[Flow]:
     pool.given_up(B, Y, X)
     pool.given_up(B, Z, X, alert=None)
     pool.server_alert(40)
-    pool.is_tls13(psk=b"ticket", accepted=True)
+    pool.tls13(psk=b"ticket", accepted=True)
     pool.full(B, numbered(4), Z)
     return pool.flows
 

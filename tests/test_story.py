@@ -22,7 +22,7 @@ from inspector.extract.shard import extract_shard, joined
 from inspector.facts import Facts
 from inspector.findings.judge import judge
 from inspector.packets import reread as evidence
-from inspector.tracking.sightings import ordered as ordered_facts, told_once
+from inspector.tracking.sightings import merge_sightings, ordered as ordered_facts
 from tests.build import (
     CLIENT,
     VIP,
@@ -390,8 +390,8 @@ def test_a_connection_is_told_once_of_two_halves() -> None:
         halves.add(structs.replace(c, handshake=structs.replace(c.handshake, chain=()), from_server=lost))
         lost = structs.replace(c.from_client, lost=True, bytes=0)
         halves.add(structs.replace(c, handshake=structs.replace(c.handshake, offered_id=b""), from_client=lost))
-    once = told_once(halves)
+    once = merge_sightings(halves)
     assert [once.unpack(p).handshake for p in ordered_facts(once)] == [
         whole.unpack(p).handshake for p in ordered_facts(whole)
     ]
-    assert told_once(once) is once
+    assert merge_sightings(once) is once

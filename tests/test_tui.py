@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from textual.app import App, ComposeResult
-from textual.widgets import Tree
+from textual.widgets import Input, OptionList, Tree
 
 from inspector.findings.case import Options
 from inspector.findings.judge import judge
@@ -125,6 +125,33 @@ async def test_filter_from_the_keyboard_and_its_history() -> None:
         assert "there are full, session_id, ticket, resumed, psk" in " ".join(shown(app).replace("│", " ").split())
         await pressed(pilot, "escape")
         assert app.screen.query_one(Rows).count == 23
+
+
+async def test_up_leads_from_the_first_suggestion_back_to_the_filter() -> None:
+    app = app_of(find("silent-abort"))
+    async with app.run_test(size=(100, 30)) as pilot:
+        await then("slash", "down", "down", "up")(pilot)
+        suggestions = app.screen.query_one(OptionList)
+        assert suggestions.has_focus
+        assert suggestions.highlighted == 0
+        await pressed(pilot, "up", *"kind:f", "tab")
+        assert app.screen.query_one(Input).value == "kind:full"
+
+
+async def test_left_and_right_turn_however_wide_a_message_is() -> None:
+    app = app_of(find("silent-abort"))
+    async with app.run_test(size=(60, 20)) as pilot:
+        await then("3", "enter", "enter")(pilot)
+        tree = app.screen.query_one(Tree)
+        assert tree.max_scroll_x > 0
+        assert "1 of" in shown(app)
+        await pressed(pilot, "right")
+        assert "2 of" in shown(app)
+        await pressed(pilot, "left", "shift+right")
+        assert "1 of" in shown(app)
+        assert tree.scroll_offset.x > 0
+        await pressed(pilot, "shift+left")
+        assert tree.scroll_offset.x == 0
 
 
 async def test_sorting_keeps_the_cursor_on_its_row() -> None:
@@ -352,8 +379,8 @@ async def test_after_loading_the_cursor_is_on_the_first_row(
         await loaded(pilot)
         app.state.analysis = None
         for analysis in (half, whole):
-            app._loading.analysis, app._loading.columns = analysis, Columns(analysis)
-            app._take()
+            app.feed.loading.analysis, app.feed.loading.columns = analysis, Columns(analysis)
+            app._show_newest()
             await pressed(pilot, area)
         rows = app.screen.query_one(Rows)
         assert rows.cursor == 0

@@ -28,10 +28,10 @@ from inspector.reports.text import ladder_lines
 from inspector.text.times import span
 
 STORIES = 3
-"""Incidents that are told in full; one of each kind is among the first."""
+"""Incidents that are described in full; one of each kind is among the first."""
 
 SERVICES, MORE_SERVICES = 12, 100
-"""Services that are told in full, and in a line."""
+"""Services that are described in full, and in a line."""
 
 LISTED = 300
 FINDINGS = 40
@@ -39,11 +39,11 @@ EVIDENCE = 6
 CLIENTS = 20
 NAME_WIDTH = 60
 SEARCHED = 500
-TOLD_WIDTH = 110
+SENTENCE_WIDTH = 110
 
 
 @dataclass(frozen=True, slots=True)
-class Where:
+class Location:
     """``original``: as people count. ``evidence``: frame numbers there, empty where it is not among the evidence.
     ``filter``: for Wireshark.
     """
@@ -53,25 +53,25 @@ class Where:
     filter: str
 
 
-class Places:
+class EvidenceFrames:
     """From the frames of the input to those of the evidence."""
 
     def __init__(self, analysis: Analysis, evidence: dict[int, int]) -> None:
-        self.evidence = evidence
+        self.numbers = evidence
         self._analysis = analysis
 
-    def where(self, references: Sequence[int]) -> Where | None:
+    def location(self, references: Sequence[int]) -> Location | None:
         """None where no frame is known."""
         known = [r for r in dict.fromkeys(references) if r]
         if not known:
             return None
-        numbers = [self.evidence[r] for r in known if r in self.evidence]
+        numbers = [self.numbers[r] for r in known if r in self.numbers]
         named = " || ".join(f"frame.number == {n}" for n in (numbers or [r & (1 << FRAME_BITS) - 1 for r in known]))
-        return Where(why.frame_text(self._analysis, *known), ", ".join(map(str, numbers)), named)
+        return Location(why.frame_text(self._analysis, *known), ", ".join(map(str, numbers)), named)
 
-    def of(self, frames: Sequence[FrameRef]) -> Where | None:
+    def location_of(self, frames: Sequence[FrameRef]) -> Location | None:
         """The same for references as the document writes them."""
-        return self.where([frame_reference(capture, number) for capture, number in frames])
+        return self.location([frame_reference(capture, number) for capture, number in frames])
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class Statement:
     mark: str
     text: str
     grade: str
-    where: Where | None
+    where: Location | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ class LadderLine:
     incident: Incident
     verdict: str
     client: str
-    where: Where | None
+    where: Location | None
     log: str
 
 
@@ -180,9 +180,9 @@ class Content:
 def content_of(analysis: Analysis, scope: Scope, cut: Slice, evidence: dict[int, int]) -> Content:
     """``evidence``: frame numbers there, by original reference."""
     document = analysis.document
-    places = Places(analysis, evidence)
+    frames = EvidenceFrames(analysis, evidence)
     services = [s for s in overview.ordered(document) if s.id in scope.services]
-    parts = [_part(analysis, service, scope, places, set(cut.incidents)) for service in services[:SERVICES]]
+    parts = [_part(analysis, service, scope, frames, set(cut.incidents)) for service in services[:SERVICES]]
     more = [f"{overview.title(s)}: {overview.sentence(s)}" for s in services[SERVICES : SERVICES + MORE_SERVICES]]
     if len(services) > SERVICES + MORE_SERVICES:
         more.append(f"and {len(services) - SERVICES - MORE_SERVICES} more; analysis.json has all")
@@ -197,7 +197,7 @@ def content_of(analysis: Analysis, scope: Scope, cut: Slice, evidence: dict[int,
         title=title,
         parts=parts,
         more=more,
-        others=[Other(f, _evidence(places, f), _renegotiation_lines(analysis, f)) for f in others[:FINDINGS]],
+        others=[Other(f, _evidence(frames, f), _renegotiation_lines(analysis, f)) for f in others[:FINDINGS]],
         more_others=max(len(others) - FINDINGS, 0),
         advice=_advice(scope.findings),
         references=list(
@@ -212,7 +212,7 @@ def content_of(analysis: Analysis, scope: Scope, cut: Slice, evidence: dict[int,
     )
 
 
-def _part(analysis: Analysis, service: Service, scope: Scope, places: Places, proven: set[str]) -> ReportPart:
+def _part(analysis: Analysis, service: Service, scope: Scope, frames: EvidenceFrames, proven: set[str]) -> ReportPart:
     document, case = analysis.document, analysis.case
     members = case.members(next(s for s in case.services if s.id == service.id))
     incidents = [i for i in scope.incidents if i.service == service.id]
@@ -235,7 +235,7 @@ def _part(analysis: Analysis, service: Service, scope: Scope, places: Places, pr
                 incident,
                 finding.verdict,
                 named.get(finding.clients[0], ""),
-                places.of(declined.frames) if declined else None,
+                frames.location_of(declined.frames) if declined else None,
                 log,
             )
         )
@@ -250,7 +250,7 @@ def _part(analysis: Analysis, service: Service, scope: Scope, places: Places, pr
         impact=overview.impact(service),
         pool=overview.pool_rows(document, service, NAME_WIDTH),
         more_backends=max(len(service.backends) - overview.MOST_BACKENDS, 0),
-        shown=_shown(analysis, service, places),
+        shown=_shown(analysis, service, frames),
         matrix=overview.matrix_rows(document, service) if service.matrix else [],
         matrix_note=overview.matrix_note(service),
         chart=chart(case, members),
@@ -258,7 +258,7 @@ def _part(analysis: Analysis, service: Service, scope: Scope, places: Places, pr
         lost=span(int(spent.lost_ms * 1e6)) if spent.lost_ms is not None else "",
         clients=clients[:CLIENTS],
         more_clients=max(len(clients) - CLIENTS, 0),
-        stories=[_story(analysis, incident, by_id[incident.findings[0]], places) for incident in ladders],
+        stories=[_story(analysis, incident, by_id[incident.findings[0]], frames) for incident in ladders],
         lines=lines,
         more_lines=max(len(incidents) - LISTED, 0),
     )
@@ -272,14 +272,14 @@ def _logged(case: Case, index: int) -> str:
     )
 
 
-def _shown(analysis: Analysis, service: Service, places: Places) -> list[Statement]:
+def _shown(analysis: Analysis, service: Service, frames: EvidenceFrames) -> list[Statement]:
     """The first handshake of each back end that is among the evidence, else the first of all."""
     case = analysis.case
     statements = []
     for backend in [b for b in case.backends if case.services[b.service].id == service.id][: overview.MOST_BACKENDS]:
         handshakes = [case.observed[i].client_leg.handshake for i in backend.connections[:SEARCHED]]
         full = [h for h in handshakes if h.certificate_frame] or handshakes
-        best = next((h for h in full if h.answer_frame in places.evidence), full[0] if full else None)
+        best = next((h for h in full if h.answer_frame in frames.numbers), full[0] if full else None)
         if best is not None:
             words = "its certificate" if best.certificate_frame else "an answer of it"
             statements.append(
@@ -287,14 +287,14 @@ def _shown(analysis: Analysis, service: Service, places: Places) -> list[Stateme
                     backend.label,
                     words,
                     "observed",
-                    places.where((best.hello_frame, best.answer_frame, best.certificate_frame)),
+                    frames.location((best.hello_frame, best.answer_frame, best.certificate_frame)),
                 )
             )
     return statements
 
 
 def _ladders(analysis: Analysis, incidents: list[Incident]) -> list[Incident]:
-    """Those told in full: confirmed ones first, each with another pair of back ends."""
+    """Those described in full: confirmed ones first, each with another pair of back ends."""
     kinds: dict[object, Incident] = {}
     verdicts = {f.id: f for f in analysis.document.findings}
     for incident in sorted(incidents, key=lambda i: verdicts[i.findings[0]].verdict != "confirmed"):
@@ -303,20 +303,20 @@ def _ladders(analysis: Analysis, incidents: list[Incident]) -> list[Incident]:
     return [i for i in incidents if i.id in ordered]
 
 
-def _story(analysis: Analysis, incident: Incident, finding: Finding, places: Places) -> IncidentStory:
+def _story(analysis: Analysis, incident: Incident, finding: Finding, frames: EvidenceFrames) -> IncidentStory:
     ladder_of: Ladder = ladder(analysis, incident)
     steps = [
-        Statement(why.MARKS[s.holds], s.text, overview.WORDS[s.grade], places.where(s.references))
+        Statement(why.MARKS[s.holds], s.text, overview.WORDS[s.grade], frames.location(s.references))
         for s in why.steps(analysis, incident)
     ]
     rows, decided = why.certificates(analysis, incident)
     return IncidentStory(
         incident=incident,
         finding=finding,
-        drawing=ladder_drawing(ladder_of, lane_names(analysis.document, ladder_of), places.evidence),
+        drawing=ladder_drawing(ladder_of, lane_names(analysis.document, ladder_of), frames.numbers),
         lines=ladder_lines(ladder_of),
         steps=steps,
-        evidence=_evidence(places, finding),
+        evidence=_evidence(frames, finding),
         rows=rows,
         decided=decided,
     )
@@ -336,14 +336,14 @@ def _renegotiation_lines(analysis: Analysis, finding: Finding) -> list[str]:
     sentences = [
         line
         for number in range(len(observed.renegotiations))
-        for line in ["", *told_lines(analysis, observed, number, TOLD_WIDTH)]
+        for line in ["", *told_lines(analysis, observed, number, SENTENCE_WIDTH)]
     ]
     return [*ladder_lines(Ladder("", chapters(analysis, observed))), *sentences]
 
 
-def _evidence(places: Places, finding: Finding) -> list[Statement]:
+def _evidence(frames: EvidenceFrames, finding: Finding) -> list[Statement]:
     return [
-        Statement(e.role.replace("_", " "), e.text, overview.WORDS[finding.grade], places.of(e.frames))
+        Statement(e.role.replace("_", " "), e.text, overview.WORDS[finding.grade], frames.location_of(e.frames))
         for e in finding.evidence[:EVIDENCE]
     ]
 

@@ -9,7 +9,6 @@ from typing import NamedTuple
 from inspector.facts import unpack_events
 from inspector.tls.history import Letter
 from inspector.tracking.observed import Observed
-from inspector.tracking.sessions import is_tls13
 
 MOST = 20_000
 """So many connections are measured at most, evenly chosen."""
@@ -54,7 +53,7 @@ def _ms(values: list[int]) -> float | None:
 def _lasted(observed: Observed) -> int | None:
     client_leg = observed.client_leg
     events = unpack_events(client_leg.events)
-    if is_tls13(client_leg.handshake):
+    if client_leg.handshake.is_tls13:
         done = next((e.ns for e in events if e.letter == Letter.APPLICATION_DATA and e.from_client), None)
     else:
         firsts = [

@@ -12,6 +12,7 @@ from inspector.findings.describe import result
 from inspector.reports.story import BALANCER, Chapter, Ladder, Rung, lanes
 from inspector.text.safe import safe_text
 from inspector.text.times import DAY_NS, STEPS, clock, day, span
+from inspector.tls.history import Letter
 from inspector.tracking.observed import Observed
 
 WIDTH = 960
@@ -62,16 +63,16 @@ def ladder_drawing(ladder: Ladder, names: dict[str, str], evidence: dict[int, in
     order = lanes(ladder)
     left, right = TIME + 20, WIDTH - FRAME - 60
     apart = min(LANE, (right - left) // (len(order) + 1)) if BALANCER not in order else (right - left) // len(order)
-    places = {label: right - apart * (len(order) - 1 - i) for i, label in enumerate(order)}
+    positions = {label: right - apart * (len(order) - 1 - i) for i, label in enumerate(order)}
     drawing = LadderDrawing(
-        WIDTH, 0, [(left, "client"), *((x, safe_text(names.get(label, label), 24)) for label, x in places.items())]
+        WIDTH, 0, [(left, "client"), *((x, safe_text(names.get(label, label), 24)) for label, x in positions.items())]
     )
     y = HEAD + 14
     for chapter in ladder.chapters:
         drawing.words.append(Words(y, safe_text(chapter.title), chapter.role))
         y += ROW
         for rung in chapter.rungs:
-            drawing.arrows.append(_arrow(chapter, rung, places, left, y, evidence))
+            drawing.arrows.append(_arrow(chapter, rung, positions, left, y, evidence))
             y += ROW
         for note in chapter.notes:
             drawing.words.append(Words(y, _fit(safe_text(note, 400), WIDTH - TIME), "log"))
@@ -80,13 +81,16 @@ def ladder_drawing(ladder: Ladder, names: dict[str, str], evidence: dict[int, in
     return drawing
 
 
-def _arrow(chapter: Chapter, rung: Rung, places: dict[str, int], left: int, y: int, evidence: dict[int, int]) -> Arrow:
-    near, far = left, places[chapter.backend]
-    if BALANCER in places:
-        near, far = (places[BALANCER], far) if rung.leg else (left, places[BALANCER])
+def _arrow(
+    chapter: Chapter, rung: Rung, positions: dict[str, int], left: int, y: int, evidence: dict[int, int]
+) -> Arrow:
+    near, far = left, positions[chapter.backend]
+    if BALANCER in positions:
+        near, far = (positions[BALANCER], far) if rung.leg else (left, positions[BALANCER])
     text = safe_text(rung.text)
-    kind = "bad" if rung.bad else "warn" if "alert" in text and rung.visibility != "encrypted" else rung.visibility
-    room = far - near - 12 if BALANCER in places else WIDTH - FRAME - near - 20
+    is_alert = any(event.letter == Letter.ALERT for event in rung.events)
+    kind = "bad" if rung.bad else "warn" if is_alert else rung.visibility
+    room = far - near - 12 if BALANCER in positions else WIDTH - FRAME - near - 20
     numbers = [evidence[e.frame] for e in rung.events if e.frame in evidence]
     frame = rung.frame + (f" ({numbers[0]})" if numbers else "")
     start, end = (near, far) if rung.from_client else (far, near)
@@ -122,7 +126,7 @@ class Bar:
 
     @property
     def total(self) -> int:
-        """All of them."""
+        """Connections in this step."""
         return sum(self.counts)
 
 

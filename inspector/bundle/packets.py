@@ -8,36 +8,37 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from inspector.bundle.slices import Slice, seen_in
+from inspector.bundle.slices import Slice, observed_in
 from inspector.capture.frames import FrameBatch, packed
 from inspector.capture.writer import Output, PcapngWriter
 from inspector.document import Finding
 from inspector.facts import FRAME_BITS, CaptureFacts, frame_reference, unpack_events
 from inspector.findings.case import Case
+from inspector.packets.buffer import FrameBuffer
 from inspector.packets.cut import CutPacket, cut_flow, packet
-from inspector.packets.held import Holding
 from inspector.packets.reread import clocks_late, flow_of
 from inspector.redaction.frames import redacted_packets
 from inspector.redaction.messages import Redactor
 from inspector.tracking.observed import Observed
-from inspector.tracking.sessions import is_tls13
 
 BATCH = 4096
 
 
-def hold_packets(paths: Sequence[str], observed: Sequence[Observed], captures: Sequence[CaptureFacts]) -> Holding:
+def buffered_frames(
+    paths: Sequence[str], observed: Sequence[Observed], captures: Sequence[CaptureFacts]
+) -> FrameBuffer:
     """The frames of some connections and their legs, by one clock. Raises UnreadableError."""
-    holding = Holding([flow_of(leg) for s in observed for leg in (s.client_leg, *s.legs)])
-    holding.read(paths, clocks_late(captures))
-    return holding
+    buffer = FrameBuffer([flow_of(leg) for s in observed for leg in (s.client_leg, *s.legs)])
+    buffer.read(paths, clocks_late(captures))
+    return buffer
 
 
-def packets(holding: Holding, observed: Sequence[Observed], redactor: Redactor | None = None) -> list[CutPacket]:
+def packets(buffer: FrameBuffer, observed: Sequence[Observed], redactor: Redactor | None = None) -> list[CutPacket]:
     """The frames cut, in the order of their capture; with ``redactor``, what identifies replaced."""
     legs = [leg for s in observed for leg in (s.client_leg, *s.legs)]
     packets_by_frame: dict[int, CutPacket] = {}
-    for flow, leg in zip(holding.flows, legs, strict=True):
-        tls13 = is_tls13(leg.handshake)
+    for flow, leg in zip(buffer.flows, legs, strict=True):
+        tls13 = leg.handshake.is_tls13
         if redactor is not None:
             packets_by_frame.update((p.frame, p) for p in redacted_packets(flow, tls13, redactor))
         else:
@@ -56,15 +57,15 @@ def packets(holding: Holding, observed: Sequence[Observed], redactor: Redactor |
 def comments(case: Case, findings: Sequence[Finding], cut: Slice) -> dict[int, str]:
     """What is said on which frame, by original reference."""
     paths = [c.path for c in case.facts.captures]
-    wanted = set(cut.findings)
+    proven = set(cut.findings)
     comments: dict[int, list[str]] = {}
-    for observed in seen_in(case, cut):
+    for observed in observed_in(case, cut):
         for leg in (observed.client_leg, *observed.legs):
             comments.setdefault(leg.first_frame, []).append(
                 f"connection {observed.id}, {observed.outcome}, back end {case.label(observed)}"
             )
     for finding in findings:
-        if finding.id in wanted:
+        if finding.id in proven:
             for item in finding.evidence:
                 for capture, number in item.frames:
                     comments.setdefault(frame_reference(capture, number), []).append(
@@ -92,7 +93,7 @@ def write(
     writer = PcapngWriter(out, section)
     if key_log:
         writer.key_log(key_log)
-    places: dict[int, int] = {}
+    evidence_numbers: dict[int, int] = {}
     for start in range(0, len(cut_packets), BATCH):
         some = cut_packets[start : start + BATCH]
         buffer, offsets, lengths = packed([p.data for p in some])
@@ -106,6 +107,6 @@ def write(
             link_type=np.array([p.link_type for p in some], np.int64),
             number=numbers,
         )
-        places.update({p.frame: number for p, number in zip(some, numbers.tolist(), strict=True)})
-        writer.write(batch, {places[p.frame]: comments[p.frame] for p in some if p.frame in comments})
-    return places
+        evidence_numbers.update({p.frame: number for p, number in zip(some, numbers.tolist(), strict=True)})
+        writer.write(batch, {evidence_numbers[p.frame]: comments[p.frame] for p in some if p.frame in comments})
+    return evidence_numbers

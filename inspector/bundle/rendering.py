@@ -11,7 +11,7 @@ from pathlib import Path
 from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
-from inspector.bundle.content import Content, Where
+from inspector.bundle.content import Content, Location
 from inspector.bundle.manifest import Manifest
 from inspector.document import LogFile
 from inspector.text.safe import safe_text
@@ -104,7 +104,7 @@ def fenced(lines: Sequence[str]) -> str:
     return _Verbatim("\n".join([fence + "text", *safe, fence]))
 
 
-def _where(where: Where | None) -> str:
+def _where(where: Location | None) -> str:
     """Where a statement stands, for Markdown."""
     if where is None:
         return ""
@@ -112,7 +112,7 @@ def _where(where: Where | None) -> str:
     return _Verbatim(f"{_escaped(where.original)}{evidence}, {code(where.filter)}")
 
 
-def _where_cell(where: Where | None) -> str:
+def _where_cell(where: Location | None) -> str:
     """The same in a table, which would take a pipe for the next cell."""
     return _Verbatim(_where(where).replace("|", "\\|"))
 

@@ -37,7 +37,7 @@ class Scope:
 
 
 def scope_of(analysis: Analysis, request: ScopeRequest) -> Scope:
-    """Raises UsageError where nothing fits the wish."""
+    """Raises UsageError where nothing fits the request."""
     document = analysis.document
     everything = document.incidents
     if not (request.incident or request.since or request.until):

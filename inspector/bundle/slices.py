@@ -13,10 +13,11 @@ from inspector.bundle.scope import Scope
 from inspector.document import Finding
 from inspector.document.rules import Rule
 from inspector.facts import Facts
-from inspector.findings.case import Case, Options, goes_on
+from inspector.findings.case import Case, Options
 from inspector.findings.change import ABORT
 from inspector.findings.giving_up import client_code, slow_close
 from inspector.findings.judge import Analysis, judge
+from inspector.findings.judgement import goes_on
 from inspector.logs.entries import LogFacts
 from inspector.tracking.observed import Observed
 
@@ -29,7 +30,7 @@ MOST_CONNECTIONS = 5_000
 
 
 class Slice(NamedTuple):
-    """``members``: places of connections. ``incidents``: ids of those whose story is in it. ``findings``: ids of those
+    """``members``: indexes of connections. ``incidents``: ids of those whose story is in it. ``findings``: ids of those
     that it is to prove.
     """
 
@@ -58,37 +59,37 @@ def slice_of(analysis: Analysis, scope: Scope) -> Slice:
     case = analysis.case
     by_id = {observed.id: observed.index for observed in case.observed}
     incidents = _kinds_first(case, scope, by_id)
-    wanted = _wanted(scope, incidents)
+    provable = _provable(scope, incidents)
     chosen: set[int] = set()
-    for finding in wanted:
+    for finding in provable:
         names = finding.connections if finding.rule == ABORT else finding.connections[:MOST_OF_A_FINDING]
         chosen.update(
             by_id[name] for name in (*names, *(e.connection for e in finding.evidence if e.connection)) if name in by_id
         )
     chosen |= _pool(case, scope.services) | _signs(case, chosen)
     chosen |= _origins(case, chosen)
-    lacking = _lacking(analysis, chosen, wanted)
+    lacking = _lacking(analysis, chosen, provable)
     if lacking:
         services = {s.index for s in case.services if s.id in scope.services}
         more = chosen | set([s.index for s in case.observed if s.service in services][:MOST_CONNECTIONS])
-        chosen = more if _lacking(analysis, more, wanted) < lacking else chosen
+        chosen = more if _lacking(analysis, more, provable) < lacking else chosen
     return sliced(scope, chosen, incidents)
 
 
 def sliced(scope: Scope, members: Iterable[int], incidents: Iterable[str]) -> Slice:
     """Some connections, and what of the scope they are to prove."""
     kept_incidents = set(incidents)
-    return Slice(sorted(members), sorted(kept_incidents), [f.id for f in _wanted(scope, kept_incidents)])
+    return Slice(sorted(members), sorted(kept_incidents), [f.id for f in _provable(scope, kept_incidents)])
 
 
-def _lacking(analysis: Analysis, members: set[int], wanted: list[Finding]) -> int:
+def _lacking(analysis: Analysis, members: set[int], expected: list[Finding]) -> int:
     """How many findings do not come out the same where some connections are judged alone."""
     options = analysis.case.options
     alone = judge(facts_of(analysis, members), Options(options.generation, options.vips)).document
-    return len({signature(f) for f in wanted} - {signature(f) for f in alone.findings})
+    return len({signature(f) for f in expected} - {signature(f) for f in alone.findings})
 
 
-def _wanted(scope: Scope, incidents: set[str]) -> list[Finding]:
+def _provable(scope: Scope, incidents: set[str]) -> list[Finding]:
     """The findings that packets can prove: of incidents, those whose story is among them."""
     named = {name for i in scope.incidents if i.id in incidents for name in i.findings}
     return [f for f in scope.findings if f.rule != Rule.CAPTURE_INCOMPLETE and (f.rule != ABORT or f.id in named)]
@@ -122,13 +123,13 @@ def _pool(case: Case, services: Iterable[str]) -> set[int]:
 def _signs(case: Case, chosen: set[int]) -> set[int]:
     """How the same clients took the same certificates elsewhere: what confirms an abort, or casts doubt on it."""
     given_up = [case.observed[i] for i in chosen if case.observed[i].gave_up]
-    wanted = {(case.program_of(s), s.leaf) for s in given_up}
+    pairs = {(case.program_of(s), s.leaf) for s in given_up}
     slow = {case.program_of(s) for s in given_up if slow_close(s) is not None}
     by_sign: dict[object, int] = {}
     for observed in case.observed:
         program = case.program_of(observed)
         key = (program, observed.leaf)
-        if observed.leaf is None or observed.health_check or (key not in wanted and program not in slow):
+        if observed.leaf is None or observed.health_check or (key not in pairs and program not in slow):
             continue
         judgement = case.judgements[observed.index]
         if program in slow and (
@@ -136,7 +137,7 @@ def _signs(case: Case, chosen: set[int]) -> set[int]:
             or (judgement.decision.verdict == "accepts" and slow_close(observed) is not None)
         ):
             by_sign.setdefault((program, observed.gave_up), observed.index)
-        if key not in wanted:
+        if key not in pairs:
             continue
         if observed.gave_up and judgement.decision.verdict == "accepts":
             by_sign.setdefault((key, "gave up", client_code(observed)), observed.index)
@@ -162,14 +163,14 @@ def facts_of(analysis: Analysis, members: Iterable[int]) -> Facts:
     case = analysis.case
     whole = case.facts
     chosen = set(members)
-    wanted = [case.observed[i] for i in sorted(chosen)]
-    packed = [p for s in wanted for p in (s.packed, *s.packed_legs)]
-    used = {digest for s in wanted for leg in (s.client_leg, *s.legs) for digest in leg.certificates()}
+    connections = [case.observed[i] for i in sorted(chosen)]
+    packed = [p for s in connections for p in (s.packed, *s.packed_legs)]
+    used = {digest for s in connections for leg in (s.client_leg, *s.legs) for digest in leg.certificates()}
     certificates = {digest: der for digest, der in whole.certificates.items() if digest in used}
-    wanted_lists = {
-        handshake.authorities for s in wanted for leg in (s.client_leg, *s.legs) for handshake in leg.handshakes
+    lists = {
+        handshake.authorities for s in connections for leg in (s.client_leg, *s.legs) for handshake in leg.handshakes
     }
-    authorities = {digest: listed for digest, listed in whole.authorities.items() if digest in wanted_lists}
+    authorities = {digest: listed for digest, listed in whole.authorities.items() if digest in lists}
     return Facts(
         whole.captures,
         packed,
@@ -203,6 +204,6 @@ def logs_of(case: Case, members: set[int]) -> list[LogFacts]:
     return excerpts
 
 
-def seen_in(case: Case, cut: Slice) -> list[Observed]:
+def observed_in(case: Case, cut: Slice) -> list[Observed]:
     """The connections of a slice."""
     return [case.observed[i] for i in cut.members]

@@ -1,4 +1,4 @@
-"""What a bundle is about, ready to be written: the judged analysis, what of it is told, the packets that prove it.
+"""What a bundle is about, ready to be written: the judged analysis, what of it is said, the packets that prove it.
 Redacted, it is another subject.
 """
 
@@ -21,8 +21,8 @@ from inspector.errors.captures import JournalWithoutPackets, NoPackets, PacketsN
 from inspector.errors.notice import ForeignText
 from inspector.findings.case import Case
 from inspector.findings.judge import Analysis, judge
+from inspector.packets.buffer import FrameBuffer
 from inspector.packets.cut import CutPacket
-from inspector.packets.held import Holding
 from inspector.redaction.disguise import Disguise
 from inspector.redaction.facts import redacted_facts, redacted_options
 from inspector.redaction.messages import Redactor
@@ -45,8 +45,8 @@ COMMANDS = ("inspector", "report")
 
 @dataclass(slots=True)
 class Subject:
-    """``packets``: None where there are none, and then ``missing`` says why. ``is_whole``: all that was wanted fit into
-    memory.
+    """``packets``: None where there are none, and then ``missing`` says why. ``is_whole``: all of
+    them fit into memory.
     """
 
     analysis: Analysis
@@ -64,22 +64,22 @@ class Subject:
 def subject_of(
     analysis: Analysis, paths: Sequence[str], request: ScopeRequest, command: Sequence[str], key: bytes | None = None
 ) -> Subject:
-    """``key``: of redaction, None for none. Raises UsageError where nothing fits the wish."""
+    """``key``: of redaction, None for none. Raises UsageError where nothing fits the request."""
     scope = scope_of(analysis, request)
     content_slice = slices.slice_of(analysis, scope)
-    members = slices.seen_in(analysis.case, content_slice)
-    holding: Holding | None = None
+    members = slices.observed_in(analysis.case, content_slice)
+    buffer: FrameBuffer | None = None
     missing: NoPackets | None = None
     if any(is_journal(path) for path in paths if path != "-"):
         missing = JournalWithoutPackets()
     else:
         try:
-            holding = packets.hold_packets(paths, members, analysis.case.facts.captures)
+            buffer = packets.buffered_frames(paths, members, analysis.case.facts.captures)
         except UnreadableError as error:
             missing = PacketsNotRead(ForeignText(str(error)))
     redactor = Redactor(Disguise(key)) if key is not None else None
-    cut = packets.packets(holding, members, redactor) if holding is not None else None
-    is_whole = holding is None or not holding.is_full
+    cut = packets.packets(buffer, members, redactor) if buffer is not None else None
+    is_whole = buffer is None or not buffer.is_full
     subject = Subject(
         analysis=analysis,
         scope=scope,
@@ -133,21 +133,23 @@ def _disguised(subject: Subject, redactor: Redactor) -> Subject:
 
 
 def _twins(old: Case, new: Case) -> dict[int, int]:
-    """For the place of each connection its place among the redacted ones, whose facts stand in the same order."""
-    places = {packed: i for i, packed in enumerate(old.facts.connections)}
+    """For the index of each connection that among the redacted ones, whose facts stand in the same order."""
+    stored_at = {packed: i for i, packed in enumerate(old.facts.connections)}
     by_packed = {
         packed: observed.index for observed in new.observed for packed in (observed.packed, *observed.packed_legs)
     }
-    twins = {observed.index: by_packed.get(new.facts.connections[places[observed.packed]]) for observed in old.observed}
+    twins = {
+        observed.index: by_packed.get(new.facts.connections[stored_at[observed.packed]]) for observed in old.observed
+    }
     return {index: other for index, other in twins.items() if other is not None}
 
 
 def _same_findings(subject: Subject, analysis: Analysis) -> list[Finding]:
-    """All findings, or those whose rule and time are among the wanted ones."""
+    """All findings, or those whose rule and time are those of the scope."""
     if len(subject.scope.findings) == len(subject.analysis.document.findings):
         return list(analysis.document.findings)
-    wanted = {(f.rule, f.first, f.last, f.count) for f in subject.scope.findings}
-    return [f for f in analysis.document.findings if (f.rule, f.first, f.last, f.count) in wanted]
+    signatures = {(f.rule, f.first, f.last, f.count) for f in subject.scope.findings}
+    return [f for f in analysis.document.findings if (f.rule, f.first, f.last, f.count) in signatures]
 
 
 def _word(word: str, disguise: Disguise) -> str:

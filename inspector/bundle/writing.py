@@ -37,7 +37,7 @@ HTML, MARKDOWN, JSON, CSV = "report.html", "report.md", "analysis.json", "connec
 
 @dataclass(frozen=True, slots=True)
 class BundleRequest:
-    """What is wanted. ``paths``: of captures and journals, as ``analysis`` was made from them. ``command``: as it was
+    """What to write. ``paths``: of captures and journals, as ``analysis`` was made from them. ``command``: as it was
     given. ``key``: of redaction.
     ``secrets``: to be put with the packets.
     """
@@ -52,7 +52,7 @@ class BundleRequest:
 
 @dataclass(slots=True)
 class Bundle:
-    """What was written. ``notes``: what of the evidence is not as one would wish."""
+    """What was written. ``notes``: what of the evidence is less than it should be."""
 
     directory: Path
     files: list[str] = field(default_factory=list)
@@ -63,7 +63,7 @@ class Bundle:
 
 def write_bundle(analysis: Analysis, directory: str, request: BundleRequest) -> Bundle:
     """Write all files. Nothing is left where that fails. Raises UsageError where it cannot be written, or nothing fits
-    the wish.
+    the request.
     """
     target = Path(directory)
     _require_room(target, request.is_forced)
@@ -113,7 +113,7 @@ def _written(subject: Subject, directory: Path, name: str, secrets: Secrets | No
     analysis, scope = subject.analysis, subject.scope
     options = analysis.case.options
     bundle = Bundle(directory, incidents=len(scope.incidents))
-    places, proof = _prove(subject, directory, secrets) if subject.packets is not None else ({}, None)
+    evidence_numbers, proof = _prove(subject, directory, secrets) if subject.packets is not None else ({}, None)
     vips = [f"{host}:{port}" for host, port in options.vips]
     made_by = Generator("inspector", VERSION)
     manifest = Manifest(
@@ -129,7 +129,7 @@ def _written(subject: Subject, directory: Path, name: str, secrets: Secrets | No
         no_evidence=worded(subject.missing),
         redacted=subject.redacted,
     )
-    content = content_of(analysis, scope, subject.cut, places)
+    content = content_of(analysis, scope, subject.cut, evidence_numbers)
     shown_name = "DIR" if subject.redacted is not None else name
     (directory / HTML).write_text(rendering.html(content, manifest, shown_name), encoding="utf-8")
     (directory / MARKDOWN).write_text(rendering.markdown(content, manifest, shown_name), encoding="utf-8")
@@ -163,18 +163,18 @@ def _prove(subject: Subject, directory: Path, secrets: Secrets | None) -> tuple[
     if secrets is not None:
         randoms = dict.fromkeys(
             h.client_random
-            for s in slices.seen_in(case, cut)
-            for leg in (s.client_leg, *s.legs)
+            for observed in slices.observed_in(case, cut)
+            for leg in (observed.client_leg, *observed.legs)
             for h in leg.handshakes
             if h.client_random
         )
         lines = list(secrets.lines_for(list(randoms)))
     with open(directory / EVIDENCE, "wb") as out:
-        places = packets.write(out, subject.packets or [], comments, section, b"".join(lines))
+        evidence_numbers = packets.write(out, subject.packets or [], comments, section, b"".join(lines))
     logs = _log_excerpts(slices.logs_of(case, set(cut.members)), directory)
     again = (
         findings_of(directory / EVIDENCE, logs, Options(case.options.generation, case.options.vips))
-        if places
+        if evidence_numbers
         else set()
     )
     by_id = {f.id: f for f in subject.scope.findings}
@@ -193,10 +193,10 @@ def _prove(subject: Subject, directory: Path, secrets: Secrets | None) -> tuple[
             f"{len(missing)} finding{' needs' if len(missing) == 1 else 's need'} more of the capture than these"
             " packets."
         )
-    return places, Proof(
+    return evidence_numbers, Proof(
         file=EVIDENCE,
         connections=len(cut.members),
-        frames=len(places),
+        frames=len(evidence_numbers),
         incidents=len(cut.incidents),
         findings=proven,
         not_proven=missing,

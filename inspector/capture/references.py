@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 FRAME_BITS = 40
+FrameRange = tuple[int, int]
+"""Lowest and highest frame reference in one capture."""
 
 
 def frame_reference(capture: int, number: int) -> int:

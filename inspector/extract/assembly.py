@@ -16,8 +16,8 @@ from inspector.facts import (
     LaneFacts,
     OtherFlow,
     PackedEndpoint,
+    message_bits,
     pack_events,
-    seen_bits,
     unpack_events,
 )
 from inspector.tls.registry import cipher_name
@@ -42,7 +42,7 @@ def connection_facts(flow: Flow, connection: ConnectionAssembly, addresses: Addr
     not_decrypted, opened = connection.channel.outcome() if connection.channel is not None else (None, (0, 0))
     connection.handshake.missing = connection.missing_bits(client)
     events = event_facts(connection, client)
-    connection.handshake.messages = seen_bits(events[LETTER_AT::EVENT_BYTES], events[SIDE_AT::EVENT_BYTES])
+    connection.handshake.messages = message_bits(events[LETTER_AT::EVENT_BYTES], events[SIDE_AT::EVENT_BYTES])
     return ConnectionFacts(
         client=_endpoint(addresses, flow.key[client]),
         server=_endpoint(addresses, flow.key[1 - client]),
@@ -62,7 +62,7 @@ def connection_facts(flow: Flow, connection: ConnectionAssembly, addresses: Addr
         events=events,
         renegotiations=tuple(connection.handshakes[1:]),
         secrets=not_decrypted,
-        spread=flow.spread.places() if flow.spread is not None else (),
+        spread=flow.spread.ranges() if flow.spread is not None else (),
         sightings=flow.spread.sightings() if flow.spread is not None else (),
     )
 

@@ -49,7 +49,6 @@ from inspector.tls.types import (
     TLS13,
     HandshakeType,
 )
-from inspector.tracking.sessions import is_tls13
 
 BEGIN: Mark = (0, 0, 0)
 """Where nothing came before."""
@@ -367,7 +366,7 @@ class ConnectionAssembly:
         if number:
             handshake.messages |= (CLIENT_BITS if lane == self.client_lane else SERVER_BITS).get(letter.decode(), 0)
         self.event(lane, decrypted_letter(letter), len(body) + 4, mark)
-        if kind == FINISHED and not is_tls13(self.handshake):
+        if kind == FINISHED and not self.handshake.is_tls13:
             self._rounds[lane] += 1
 
     def unsealed_change(self, lane: int, mark: Mark) -> None:
@@ -406,7 +405,7 @@ class ConnectionAssembly:
     def application_facts(self, lane: int) -> tuple[int, int, Tail | None]:
         """How many records of application data one direction holds, how many bytes, and of TLS 1.3 the last one."""
         size, (_, frame, ns), (_, _, previous_ns) = self._tails[lane]
-        tail = Tail(size, ns, frame, previous_ns) if frame and is_tls13(self.handshake) else None
+        tail = Tail(size, ns, frame, previous_ns) if frame and self.handshake.is_tls13 else None
         return self._applications[lane], self._sizes[lane], tail
 
 

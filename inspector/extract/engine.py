@@ -28,6 +28,7 @@ from inspector.wire.flow import Flow, FlowKey
 from inspector.wire.flows import BatchReader, FlowTable
 from inspector.wire.fragments import Key, Waiting
 from inspector.wire.interleaving import merged
+from inspector.wire.live_flows import LiveFlowTable
 from inspector.wire.losses import Losses
 from inspector.wire.runs import Grouped, ParsedExtent
 from inspector.wire.segments import SegmentBatch, SegmentDecoder
@@ -70,8 +71,8 @@ class Engine:
         self.openings: Openings | None = None
         """Where several captures are compared."""
         self._is_following = False
-        self._flows = FlowTable(self._decoder.addresses, self, from_middle=from_middle)
-        self._chains: dict[bytes, tuple[bytes, ...]] = {}
+        self._flows: FlowTable = FlowTable(self._decoder.addresses, self, from_middle=from_middle)
+        self._chains: dict[tuple[bytes, bool], tuple[bytes, ...]] = {}
         self._requests: dict[tuple[bytes, int], tuple[bytes, bytes]] = {}
         self._unlisted: set[bytes] = set()
 
@@ -142,13 +143,13 @@ class Engine:
         """The digests of a Certificate message's chain; keeps the certificates. ``is_tls13``: of TLS 1.3. Raises
         Malformed.
         """
-        known = self._chains.get(body)
+        known = self._chains.get((body, is_tls13))
         if known is None:
             if len(self._chains) > bounds.CACHE:
                 self._chains.clear()
             certificates = messages.certificate13(body) if is_tls13 else messages.certificate(body)
             known = tuple(hashlib.sha256(der).digest() for der in certificates)
-            self._chains[body] = known
+            self._chains[body, is_tls13] = known
             for digest, der in zip(known, certificates, strict=True):
                 if len(self.facts.certificates) < bounds.CERTIFICATES:
                     self.facts.certificates.setdefault(digest, der)
@@ -232,7 +233,7 @@ class LiveEngine(Engine):
     def __init__(self, most_flows: int, secrets: RecordDecryptors | None = None) -> None:
         """``most_flows``: open at once; beyond it the longest idle ones are closed."""
         super().__init__(secrets=secrets)
-        self._flows = FlowTable(self._decoder.addresses, self, live=True, most=most_flows)
+        self._flows = self._live = LiveFlowTable(self._decoder.addresses, self, most_flows=most_flows)
         self._ended: list[ConnectionFacts] = []
         self.evicted = 0
 
@@ -246,12 +247,12 @@ class LiveEngine(Engine):
         """Connections that have ended, and open ones whose handshake is decided since; the latter must be packed at
         once. ``now_ns``: packet time that goes on where no packets come.
         """
-        self._flows.settle(now_ns)
-        return self._in_order(), map(self._connection_facts, self._flows.decided())
+        self._live.settle(now_ns)
+        return self._in_order(), map(self._connection_facts, self._live.decided())
 
     def decided(self) -> Iterator[ConnectionFacts]:
         """All connections whose handshake is decided and that were not handed out yet; they must be packed at once."""
-        return map(self._connection_facts, self._flows.decided(at_once=True))
+        return map(self._connection_facts, self._live.decided(at_once=True))
 
     def close(self) -> list[ConnectionFacts]:
         """No more frames: all that was open."""

@@ -11,7 +11,6 @@ from inspector.tls import messages
 from inspector.tls.history import FULL_FLIGHT, OF_MESSAGES, Letter
 from inspector.tls.sink import Mark
 from inspector.tls.types import CLIENT_HELLO, SERVER_HELLO, TLS12, HandshakeType
-from inspector.tracking.sessions import is_tls13
 
 KEY_NAME_BYTES = 16
 """A ticket begins with the name of its key, where servers follow RFC 5077, section 4, as OpenSSL's do."""
@@ -78,7 +77,7 @@ def _server_hello(
 def _certificate(
     handshake: HandshakeFacts, from_client: bool, body: bytes, mark: Mark, store: CertificateStore
 ) -> None:
-    chain = store.chain(body, is_tls13=is_tls13(handshake))
+    chain = store.chain(body, is_tls13=handshake.is_tls13)
     if from_client:
         handshake.client_chain = handshake.client_chain or chain
     elif not handshake.chain:
@@ -101,7 +100,7 @@ def _certificate_request(
 
 
 def _ticket(handshake: HandshakeFacts, from_client: bool, body: bytes, mark: Mark, store: CertificateStore) -> None:
-    if is_tls13(handshake):
+    if handshake.is_tls13:
         digest = hashlib.sha256(messages.session_ticket13(body)).digest()
         handshake.issued_ticket = handshake.issued_ticket or digest
         if len(handshake.issued_tickets) < MOST_TICKETS:

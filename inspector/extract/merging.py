@@ -9,6 +9,7 @@ from inspector.facts import (
     CaptureFacts,
     ConnectionFacts,
     Facts,
+    FrameRange,
     HandshakeFacts,
     LaneFacts,
     absorb,
@@ -47,7 +48,7 @@ def _capture_moved(capture: CaptureFacts, indexes: dict[tuple[int, int], int], p
 
 
 def _moved(connection: ConnectionFacts, captures: dict[int, int]) -> ConnectionFacts:
-    """The connection with frame references into captures that have new places."""
+    """The connection with frame references into captures that have new indexes."""
 
     def frame(reference: int) -> int:
         return reference and captures[reference >> FRAME_BITS] << FRAME_BITS | reference & (1 << FRAME_BITS) - 1
@@ -69,13 +70,13 @@ def _moved(connection: ConnectionFacts, captures: dict[int, int]) -> ConnectionF
             key_exchange_frame=frame(h.key_exchange_frame),
         )
 
-    def places(ranges: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
-        return tuple((frame(first), frame(last)) for first, last in ranges)
+    def ranges(listed: tuple[FrameRange, ...]) -> tuple[FrameRange, ...]:
+        return tuple((frame(first), frame(last)) for first, last in listed)
 
     return replace(
         connection,
-        spread=places(connection.spread),
-        sightings=places(connection.sightings),
+        spread=ranges(connection.spread),
+        sightings=ranges(connection.sightings),
         first_frame=frame(connection.first_frame),
         last_frame=frame(connection.last_frame),
         handshake=handshake(connection.handshake),

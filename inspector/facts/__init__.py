@@ -7,7 +7,7 @@ epoch. Certificates, lists of authorities, tickets and PSK identities stand as S
 
 from __future__ import annotations
 
-from inspector.capture.references import FRAME_BITS, frame_reference
+from inspector.capture.references import FRAME_BITS, FrameRange, frame_reference
 from inspector.facts.captures import CaptureFacts, ClockOffset, Unopened
 from inspector.facts.connection import (
     C_BEGUN_FLIGHT,
@@ -47,9 +47,9 @@ from inspector.facts.events import (
     SIDE_AT,
     Event,
     decrypted_letter,
+    message_bits,
     pack_event,
     pack_events,
-    seen_bits,
     unpack_events,
 )
 from inspector.facts.flows import OtherFlow, PackedEndpoint
@@ -92,6 +92,7 @@ __all__ = [
     "ConnectionFacts",
     "Event",
     "Facts",
+    "FrameRange",
     "HandshakeFacts",
     "LaneFacts",
     "OtherFlow",
@@ -103,6 +104,6 @@ __all__ = [
     "frame_reference",
     "pack_event",
     "pack_events",
-    "seen_bits",
+    "message_bits",
     "unpack_events",
 ]

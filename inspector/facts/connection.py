@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from inspector.capture.references import FrameRange
 from inspector.errors.decryption import NotDecrypted
 from inspector.facts.events import Event, unpack_events
 from inspector.facts.flows import PackedEndpoint
 from inspector.tls.anomalies import Anomaly
 from inspector.tls.history import ENCRYPTED
 from inspector.tls.shapes import AnswerShape, HelloShape
+from inspector.tls.types import TLS13
 
 (C_LOST_HELLO, C_LOST_FLIGHT, C_BEGUN_FLIGHT) = (1, 2, 4)
 (S_LOST_HELLO, S_LOST_FLIGHT, S_BEGUN_FLIGHT) = (256, 512, 1024)
@@ -86,8 +88,13 @@ class HandshakeFacts(Struct, gc=False, array_like=True):
     """The server's stream reaches to here at least where its Certificate ends."""
     missing: int = 0
     """C_LOST_ and S_LOST_ bits: bytes in clear are missing before a side's hello was read, or behind it. _BEGUN_: a
-    message was cut of a flight that
-    only a full handshake has."""
+    message was cut of a flight that only a full handshake has.
+    """
+
+    @property
+    def is_tls13(self) -> bool:
+        """Whether the server chose TLS 1.3; False where its answer is not known."""
+        return self.answer is not None and self.answer.version >= TLS13
 
 
 class Tail(Struct, frozen=True, gc=False, array_like=True):
@@ -130,7 +137,7 @@ class ConnectionFacts(Struct, gc=False, array_like=True):
     for, else why they opened not all, or ``""``; any other text comes from a journal of an earlier version.
 
     ``spread``: where its frames lie in more than one capture, the first and last of them in each. ``sightings``: first
-    and last frame of each further place where the same packets were captured once more.
+    and last frame wherever the same packets were captured once more.
     """
 
     client: PackedEndpoint
@@ -151,11 +158,11 @@ class ConnectionFacts(Struct, gc=False, array_like=True):
     events: bytes
     renegotiations: tuple[HandshakeFacts, ...] = ()
     secrets: NotDecrypted | str | None = None
-    spread: tuple[tuple[int, int], ...] = ()
-    sightings: tuple[tuple[int, int], ...] = ()
+    spread: tuple[FrameRange, ...] = ()
+    sightings: tuple[FrameRange, ...] = ()
 
     @property
-    def places(self) -> tuple[tuple[int, int], ...]:
+    def frame_ranges(self) -> tuple[FrameRange, ...]:
         """First and last frame of it in each capture that holds any."""
         return self.spread or ((min(self.first_frame, self.last_frame), max(self.first_frame, self.last_frame)),)
 

@@ -89,8 +89,8 @@ SERVER_BITS: dict[str, int] = {
 
 
 @lru_cache(maxsize=4096)
-def seen_bits(letters: bytes, sides: bytes) -> int:
-    """Which messages were seen, from the letters and sides of the events."""
+def message_bits(letters: bytes, sides: bytes) -> int:
+    """The C_ and S_ bits of the messages that events stand for, by their letters and sides."""
     bits = 0
     for code, side in zip(letters, sides, strict=True):
         bits |= (CLIENT_BITS if side else SERVER_BITS).get(chr(code), 0)

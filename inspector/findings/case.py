@@ -6,16 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
-from typing import NamedTuple
-
-from msgspec import structs
 
 from inspector.document import FrameRef
-from inspector.facts import FRAME_BITS, ConnectionFacts, Facts, HandshakeFacts
+from inspector.facts import FRAME_BITS, ConnectionFacts, Facts
 from inspector.findings import logged
 from inspector.findings.giving_up import NOT_JAVA, client_code, is_clear, may_be_abort, slow_close
-from inspector.findings.jsse import Decision, Generation, Offer, RuleReason, Step, decide, equivalence
+from inspector.findings.jsse import Generation, Step, equivalence
+from inspector.findings.judgement import Judgement, goes_on, judged
 from inspector.findings.machine import Machine
 from inspector.findings.problems import itself
 from inspector.findings.signs import Abort, Manner, Signs, Weighed, weigh
@@ -33,8 +30,8 @@ from inspector.tracking.services import (
     ip_text,
     mark_health_checks,
 )
-from inspector.tracking.sessions import KindReason, Ledger, LedgerSession
-from inspector.tracking.sightings import told_once
+from inspector.tracking.sessions import Ledger, LedgerSession
+from inspector.tracking.sightings import merge_sightings
 
 Program = tuple[int, bytes]
 """A client by its index, and what tells its programs apart."""
@@ -50,14 +47,6 @@ class Options:
     vips: tuple[tuple[str, int], ...] = ()
     machine: Machine | None = None
     logs: tuple[str, ...] = ()
-
-
-class Judgement(NamedTuple):
-    """Java's rule on one handshake. ``identity``: the step by which its certificate is the cached one's equal."""
-
-    decision: Decision
-    cached_leaf: bytes | None = None
-    identity: Step | None = None
 
 
 @dataclass(slots=True)
@@ -169,7 +158,7 @@ class Case:
 def build(facts: Facts, options: Options) -> Case:
     """Join, group and judge the facts."""
     ledger = Ledger(max((capture.tick_ns for capture in facts.captures), default=0))
-    facts = told_once(facts)
+    facts = merge_sightings(facts)
     observed = observe(facts, ledger, _wanted(options))
     certificates = {digest: parse(der) for digest, der in facts.certificates.items()}
     services = find_services(observed, facts.other_flows)
@@ -199,18 +188,13 @@ def build(facts: Facts, options: Options) -> Case:
     case.service_clients = [
         [clients[c] for c in sorted({observed[i].client for i in service.connections})] for service in services
     ]
-    case.judgements = [_judge(case, each) for each in observed]
+    case.judgements = [judged(each, case.step, is_refused=case.refused(each) is not None) for each in observed]
     _read_signs(case)
     has_losses = bool(facts.logs) and (
         any(c.drops or c.damage for c in facts.captures) or any(s.lost for s in observed)
     )
     case.logged = logged.joined(observed, services, facts.logs, case.may_change, has_losses=has_losses)
     return case
-
-
-def has_no_certificate(handshake: HandshakeFacts) -> bool:
-    """Whether the server sent a Certificate message with an empty list."""
-    return bool(handshake.certificate_frame) and not handshake.chain
 
 
 def _ticket_keys(sessions: list[LedgerSession]) -> dict[bytes, list[LedgerSession]]:
@@ -248,85 +232,6 @@ def _step(case: Case, old: bytes, new: bytes) -> Step | None:
             equivalence(first.identity, second.identity, case.options.generation) if first and second else None
         )
     return case.identities[old, new]
-
-
-_NOTHING_OFFERED = Offer(
-    is_tls13=False,
-    offered=False,
-    resumed=False,
-    extended_master_secret=False,
-    issued=False,
-    resumed_before=None,
-    equivalent=None,
-    gave_up=False,
-)
-_TLS13 = structs.replace(_NOTHING_OFFERED, is_tls13=True)
-
-
-@cache
-def _not_applicable(reason: RuleReason | KindReason) -> Judgement:
-    return Judgement(Decision("not_applicable", None, reason))
-
-
-def _judge(case: Case, observed: Observed) -> Judgement:
-    """The decision table on one connection."""
-    if observed.kind is None:
-        return _not_applicable(observed.reason)
-    if observed.is_tls13:
-        return _judgement(_TLS13)
-    entry = observed.entry
-    session = entry.session
-    answer = observed.answer
-    if answer is None:
-        return _not_applicable(KindReason.NO_SERVER_HELLO)
-    if (observed.leaf is None and has_no_certificate(observed.client_leg.handshake)) or case.refused(
-        observed
-    ) is not None:
-        return _not_applicable(RuleReason.NOT_PARSED)
-    if session is None:
-        if observed.is_offer_known and not entry.clouded:
-            return _judgement(_NOTHING_OFFERED)
-        unknown = Offer(
-            is_tls13=False,
-            offered=None,
-            resumed=observed.kind != "full",
-            extended_master_secret=answer.extended_master_secret,
-            issued=False,
-            resumed_before=None,
-            equivalent=None,
-            gave_up=observed.gave_up,
-        )
-        return _judgement(unknown)
-    cached, leaf = session.leaf, observed.leaf
-    identity = case.step(cached, leaf) if cached is not None and leaf is not None else None
-    offer = Offer(
-        is_tls13=False,
-        offered=True,
-        resumed=observed.kind != "full",
-        extended_master_secret=answer.extended_master_secret,
-        issued=entry.known,
-        resumed_before=entry.resumed_before,
-        equivalent=None if identity is None else identity != "none",
-        gave_up=observed.gave_up,
-        clouded=entry.clouded,
-        unreadable=identity is None and cached is not None and leaf is not None,
-    )
-    return _judgement(offer, cached, identity)
-
-
-@lru_cache(maxsize=4096)
-def _judgement(offer: Offer, cached: bytes | None = None, identity: Step | None = None) -> Judgement:
-    return Judgement(decide(offer), cached, identity)
-
-
-def goes_on(observed: Observed, judgement: Judgement) -> bool:
-    """Whether a Java client completed a handshake which its rule says to abort."""
-    return (
-        judgement.decision.row == 6
-        and observed.outcome == "established"
-        and observed.stack.name == "jsse"
-        and not observed.health_check
-    )
 
 
 def _read_signs(case: Case) -> None:

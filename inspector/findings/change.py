@@ -8,10 +8,12 @@ from typing import NamedTuple
 from inspector.document import Assessment, Evidence, Finding, Remedy
 from inspector.document.rules import Rule
 from inspector.findings import unreadable
-from inspector.findings.case import Case, frames, goes_on
+from inspector.findings.case import Case, frames
 from inspector.findings.finding import Raised, finding
+from inspector.findings.judgement import goes_on
 from inspector.findings.pool import pool_remedies
 from inspector.findings.prediction import Extended
+from inspector.findings.problems import certificate_name
 from inspector.findings.programs import two_programs
 from inspector.findings.reasons import doubt
 from inspector.findings.remedies import CHANGE_REFERENCES, capture_remedy, log_remedy
@@ -68,72 +70,25 @@ def _times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
 
 
-def _ems(case: Case, observed: Observed, pool: Pool) -> str:
+def _ems(case: Case, observed: Observed, pool: Pool) -> Iterator[str]:
     """Who lacks extended master secret: a member of the pool beside others that do it, or the client."""
+    doing, lacking = pool.ems.doing, pool.ems.lacking
     if observed.offer is not None and not observed.offer.extended_master_secret:
-        return "The client offers no extended master secret (EMS)."
-    if observed.backend in pool.ems.lacking and pool.ems.doing:
-        lacking, doing = (
-            ", ".join(case.backends[i].label for i in indexes) for indexes in (pool.ems.lacking, pool.ems.doing)
+        yield "The client offers no extended master secret (EMS)."
+    elif observed.backend in lacking and doing:
+        have, lack = (", ".join(case.backends[i].label for i in indexes) for indexes in (doing, lacking))
+        without = f"{lack} alone lacks it" if len(lacking) == 1 else f"{lack} lack it"
+        yield (
+            f"The client offers extended master secret (EMS); of the back ends {without}, {have}"
+            f" {'has' if len(doing) == 1 else 'have'} it."
         )
-        without = f"{lacking} alone lacks it" if len(pool.ems.lacking) == 1 else f"{lacking} lack it"
-        return (
-            f"The client offers extended master secret (EMS); of the back ends {without}, {doing}"
-            f" {'has' if len(pool.ems.doing) == 1 else 'have'} it."
-        )
-    return ""
 
 
 def _abort(case: Case, observed: Observed, weighed: Weighed, pool: Pool, chain: tuple[Observed, ...]) -> Finding:
     """The finding of one connection."""
-    service = case.services[observed.service]
-    session = observed.entry.session
-    origin = case.observed[session.issuer] if session is not None and session.issuer is not None else None
-    alert = observed.fatal_alert
-    confirmed = weighed.weight == "confirmed"
-    how = (
-        f"alert {alert.code} (bad_certificate)"
-        if alert and alert.from_client
-        else f"{'RST' if observed.closed_how == 'rst' else 'FIN'} without an alert"
-    )
-    leaf = observed.leaf
-    certificate = case.certificates.get(leaf) if leaf is not None else None
-    new = certificate.common_name or certificate.sha256.hex()[:12] if certificate is not None else "that cannot be read"
-    before = case.label(origin) if origin is not None else "?"
-    did = "aborted" if confirmed else "may have aborted"
-    title = f"The client {did} at back end {case.label(observed)} because the server's certificate changed"
-    offered = "from before the capture" if session is not None else "that was not captured, if any"
-    story = [f"It offered a session {'of back end ' + before if origin is not None else offered}"]
-    if observed.entry.resumed_by is not None:
-        story.append("that had been resumed before")
-    story.append(
-        f"back end {case.label(observed)} declined it and answered in full with another certificate ({new}), without"
-        " extended master secret (EMS)"
-    )
-    story.append(f"the client ended the handshake with {how}, before its own key exchange")
-    explanation = "; ".join(story) + "."
-    if observed.entry.resumed_before is None and confirmed:
-        explanation += (
-            " The first resumption came too shortly before for the capture to tell; that the client gave up shows that"
-            " it had been read."
-        )
-    logged = case.logged.certain(observed.index, "certificate_change")
-    if logged is not None:
-        explanation += f" The client's own log says so: {case.log_place(logged.log, logged.failure.line)}."
-    explanation += unreadable.unread_names(case, observed)
-    if confirmed:
-        explanation += "".join(f" {text}" for text in (_ems(case, observed, pool), TRANSLATION) if text)
-        if case.options.generation == "first":
-            explanation += " Judged by the rule before 8u60, which is read in the sources and not recorded."
-    else:
-        explanation += f" Not certain: {doubt(weighed)}."
-    remedies = pool.remedies
-    if not confirmed:
-        is_lacking = is_for_want_of_frames(case, observed)
-        remedies = [
-            capture_remedy(service.name, service.port, service.addresses, case.is_cut) if is_lacking else log_remedy(),
-            *remedies,
-        ]
+    is_confirmed = weighed.weight == "confirmed"
+    did = "aborted" if is_confirmed else "may have aborted"
+    origin = _origin(case, observed)
     return finding(
         case,
         ABORT,
@@ -142,27 +97,82 @@ def _abort(case: Case, observed: Observed, weighed: Weighed, pool: Pool, chain: 
         clients=[case.clients[observed.client]],
         times=(observed.hello_ns, observed.hello_ns),
         count=1,
-        severity="high" if confirmed else "medium",
-        verdict="confirmed" if confirmed else "possible",
-        grade="observed" if confirmed else "inferred",
-        title=title,
-        explanation=explanation,
+        severity="high" if is_confirmed else "medium",
+        verdict="confirmed" if is_confirmed else "possible",
+        grade="observed" if is_confirmed else "inferred",
+        title=f"The client {did} at back end {case.label(observed)} because the server's certificate changed",
+        explanation=" ".join(_explained(case, observed, origin, weighed, pool)),
         evidence=_evidence(case, observed, origin),
-        remedies=remedies,
+        remedies=pool.remedies if is_confirmed else [_to_be_certain(case, observed), *pool.remedies],
         references=CHANGE_REFERENCES,
     )
 
 
+def _origin(case: Case, observed: Observed) -> Observed | None:
+    """The connection that was issued the session that this one offered."""
+    session = observed.entry.session
+    return case.observed[session.issuer] if session is not None and session.issuer is not None else None
+
+
+def _explained(case: Case, observed: Observed, origin: Observed | None, weighed: Weighed, pool: Pool) -> Iterator[str]:
+    """What happened, and how certain it is, sentence by sentence."""
+    is_confirmed = weighed.weight == "confirmed"
+    yield _story(case, observed, origin)
+    if observed.entry.resumed_before is None and is_confirmed:
+        yield (
+            "The first resumption came too shortly before for the capture to tell; that the client gave up shows that"
+            " it had been read."
+        )
+    logged = case.logged.certain(observed.index, "certificate_change")
+    if logged is not None:
+        yield f"The client's own log says so: {case.log_place(logged.log, logged.failure.line)}."
+    yield from unreadable.unread_names(case, observed)
+    if not is_confirmed:
+        yield f"Not certain: {doubt(weighed)}."
+        return
+    yield from _ems(case, observed, pool)
+    yield TRANSLATION
+    if case.options.generation == "first":
+        yield "Judged by the rule before 8u60, which is read in the sources and not recorded."
+
+
+def _story(case: Case, observed: Observed, origin: Observed | None) -> str:
+    """What was offered, how it was answered, and how the client ended it."""
+    alert = observed.fatal_alert
+    how = (
+        f"alert {alert.code} (bad_certificate)"
+        if alert and alert.from_client
+        else f"{'RST' if observed.closed_how == 'rst' else 'FIN'} without an alert"
+    )
+    certificate = case.certificates.get(observed.leaf) if observed.leaf is not None else None
+    new = certificate_name(certificate) if certificate is not None else "that cannot be read"
+    if origin is not None:
+        offered = f"of back end {case.label(origin)}"
+    elif observed.entry.session is not None:
+        offered = "from before the capture"
+    else:
+        offered = "that was not captured, if any"
+    resumed = "; that had been resumed before" if observed.entry.resumed_by is not None else ""
+    return (
+        f"It offered a session {offered}{resumed}; back end {case.label(observed)} declined it and answered in full"
+        f" with another certificate ({new}), without extended master secret (EMS); the client ended the handshake with"
+        f" {how}, before its own key exchange."
+    )
+
+
+def _to_be_certain(case: Case, observed: Observed) -> Remedy:
+    """What would settle a doubt: another capture where frames are missing, else the client's log."""
+    if not is_for_want_of_frames(case, observed):
+        return log_remedy()
+    service = case.services[observed.service]
+    return capture_remedy(service.name, service.port, service.addresses, case.is_cut)
+
+
 def _chain(case: Case, observed: Observed) -> tuple[Observed, ...]:
     """Origin, first resumption, the aborted connection."""
-    session = observed.entry.session
-    chain: list[Observed] = []
-    if session is not None and session.issuer is not None:
-        chain.append(case.observed[session.issuer])
-    if observed.entry.resumed_by is not None:
-        chain.append(case.observed[observed.entry.resumed_by])
-    chain.append(observed)
-    return tuple(chain)
+    origin, resumed_by = _origin(case, observed), observed.entry.resumed_by
+    resumed = case.observed[resumed_by] if resumed_by is not None else None
+    return tuple(link for link in (origin, resumed, observed) if link is not None)
 
 
 def _evidence(case: Case, observed: Observed, origin: Observed | None) -> list[Evidence]:

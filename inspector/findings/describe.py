@@ -7,18 +7,19 @@ from typing import Literal, NamedTuple
 
 from inspector import bounds, document as doc, facts
 from inspector.facts import EVENT_BYTES, LETTER_AT, SIDE_AT, AlertFact, ConnectionFacts, HandshakeFacts
-from inspector.findings.case import Case, Judgement, frame, frames
+from inspector.findings.case import Case, frame, frames
 from inspector.findings.from_logs import lines_of
 from inspector.findings.inside import ended, studied
+from inspector.findings.judgement import Judgement
 from inspector.findings.reasons import kind_words, rule_words
 from inspector.findings.wording import worded
 from inspector.text.times import rfc3339
 from inspector.tls.history import IN_HISTORY, Letter
 from inspector.tls.registry import alert_name, cipher_name, is_grease, version_name
 from inspector.tls.shapes import AnswerShape, HelloShape
+from inspector.tracking.kinds import Kind
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import ip_text
-from inspector.tracking.sessions import Kind
 
 ENCRYPTED_HANDSHAKE = Letter.ENCRYPTED_HANDSHAKE.byte[0]
 LETTER = [

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from inspector.facts import HandshakeFacts
-from inspector.findings.case import Case, Judgement
+from inspector.findings.case import Case
 from inspector.findings.jsse import Decision, Offer, RuleReason, decide
+from inspector.findings.judgement import Judgement
 from inspector.findings.reasons import flight_words
 from inspector.tracking.flights import FlightPart, Measure, compare, first_flight
 from inspector.tracking.observed import Observed
 from inspector.tracking.renegotiation import Renegotiation
-from inspector.tracking.sessions import is_tls13
 
 ENCRYPTED = Judgement(Decision("not_applicable", None, RuleReason.ENCRYPTED))
 
@@ -78,14 +78,13 @@ def _judged(
     case: Case, observed: Observed, attempt: Renegotiation, handshake: HandshakeFacts, leaf: bytes | None
 ) -> Judgement:
     """Java's rule on a renegotiation that was decrypted. ``leaf``: what the connection began with."""
-    if attempt.kind is None or is_tls13(handshake):
+    if attempt.kind is None or handshake.is_tls13:
         return ENCRYPTED
     now = handshake.chain[0] if handshake.chain else None
     step = case.step(leaf, now) if leaf is not None and now is not None else None
     answer = handshake.answer
     decision = decide(
         Offer(
-            is_tls13=False,
             offered=True,
             resumed=attempt.kind != "full",
             extended_master_secret=answer is not None and answer.extended_master_secret,

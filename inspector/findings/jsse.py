@@ -30,7 +30,7 @@ from typing import Literal, NamedTuple
 from msgspec import Struct
 
 from inspector.tracking.certificates import Identity
-from inspector.tracking.sessions import KindReason
+from inspector.tracking.kinds import KindReason
 
 Generation = Literal["first", "current"]
 Verdict = Literal["accepts", "aborts", "possible", "not_applicable"]
@@ -69,20 +69,20 @@ class Decision(NamedTuple):
     reason: RuleReason | KindReason
 
 
-class Offer(Struct, frozen=True, gc=False):
+class Offer(Struct, frozen=True, gc=False, kw_only=True):
     """What the table needs. ``offered``: None where that was not read. ``resumed_before``: None where the capture
     cannot tell. ``equivalent``: None where a leaf is not known, ``unreadable`` where that is because it cannot be read.
     ``clouded``: who may have resumed the session, or been issued it, was not seen whole.
     """
 
-    is_tls13: bool
     offered: bool | None
-    resumed: bool
-    extended_master_secret: bool
-    issued: bool
-    resumed_before: bool | None
-    equivalent: bool | None
-    gave_up: bool
+    is_tls13: bool = False
+    resumed: bool = False
+    extended_master_secret: bool = False
+    issued: bool = False
+    resumed_before: bool | None = None
+    equivalent: bool | None = None
+    gave_up: bool = False
     clouded: bool = False
     unreadable: bool = False
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from inspector.findings.case import Case, goes_on
+from inspector.findings.case import Case
+from inspector.findings.judgement import goes_on
 from inspector.tracking.observed import Observed
 
 
@@ -24,13 +25,11 @@ class Hit(NamedTuple):
 
 
 class Programs(NamedTuple):
-    """One client that behaves in two ways. ``aborted``, ``went_on``: connections by index. ``basis``: how they are told
-    apart.
+    """One client that behaves in two ways. ``aborted``: connections by index. ``basis``: how they are told apart from
+    those that went on.
     """
 
-    client: int
     aborted: tuple[int, ...]
-    went_on: tuple[int, ...]
     basis: tuple[str, ...]
 
 
@@ -66,5 +65,5 @@ def two_programs(case: Case, aborted: Iterable[Observed]) -> dict[int, Programs]
             continue
         ours, theirs = ({case.program_of(s) for s in group} for group in (hit[client], went_on))
         basis = ("no session is shared", *(("their cipher suites differ",) if not ours & theirs else ()))
-        programs[client] = Programs(client, tuple(s.index for s in hit[client]), tuple(s.index for s in went_on), basis)
+        programs[client] = Programs(tuple(s.index for s in hit[client]), basis)
     return programs

@@ -16,7 +16,7 @@ from inspector.tls.registry import cipher_name
 from inspector.tracking.balancer import Reason
 from inspector.tracking.certificates import ParsedCertificate
 from inspector.tracking.flights import FlightComparison, FlightReason
-from inspector.tracking.sessions import KindReason
+from inspector.tracking.kinds import KindReason
 
 KINDS: Mapping[KindReason, str] = {
     KindReason.NO_SERVER_HELLO: "no ServerHello was captured",

@@ -40,7 +40,7 @@ from typing import Literal, NamedTuple
 
 from inspector.findings.jsse import RuleReason
 from inspector.tracking.certificates import ParsedCertificate
-from inspector.tracking.sessions import KindReason
+from inspector.tracking.kinds import KindReason
 
 Weight = Literal["confirmed", "possible", "not"]
 

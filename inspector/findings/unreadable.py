@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 from inspector.document import Limit
 from inspector.facts import C_CERTIFICATE
-from inspector.findings.case import Case, has_no_certificate
+from inspector.findings.case import Case
 from inspector.findings.giving_up import NOT_JAVA
+from inspector.findings.judgement import has_no_certificate
 from inspector.findings.problems import certificate_name, problem_text
 from inspector.tls.types import AlertDescription
 from inspector.tracking.certificates import ParsedCertificate, first_refused
@@ -76,24 +77,13 @@ def _sentence(certificate: ParsedCertificate) -> str:
     return f"{certificate_name(certificate)} cannot be parsed by Java: {why}"
 
 
-def unread_names(case: Case, observed: Observed) -> str:
-    """A sentence on names that stand in the two certificates and that Java does not read; empty where
-    there are none.
-    """
-    leaves = dict.fromkeys((case.judgements[observed.index].cached_leaf, observed.leaf))
-    unread = [
-        c
-        for leaf in leaves
-        if leaf is not None
-        and (c := case.certificates.get(leaf)) is not None
-        and c.unread_names
-        and c.problem is not None
-    ]
-    return "".join(
-        f" {certificate_name(c)} holds {', '.join(c.unread_names[:5])}, but {problem_text(c.problem)}."
-        for c in unread
-        if c.problem is not None
-    )
+def unread_names(case: Case, observed: Observed) -> Iterator[str]:
+    """A sentence for each of the two certificates in which names stand that Java does not read."""
+    for leaf in dict.fromkeys((case.judgements[observed.index].cached_leaf, observed.leaf)):
+        certificate = case.certificates.get(leaf) if leaf is not None else None
+        if certificate is not None and certificate.unread_names and certificate.problem is not None:
+            names = ", ".join(certificate.unread_names[:5])
+            yield f"{certificate_name(certificate)} holds {names}, but {problem_text(certificate.problem)}."
 
 
 def limits(case: Case) -> Iterator[Limit]:

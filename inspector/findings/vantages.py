@@ -80,13 +80,13 @@ def _duplicates(case: Case) -> list[doc.Limit]:
         return []
     where: Counter[int] = Counter()
     for observed in twice:
-        places = [
-            span_of_frames
+        frame_ranges = [
+            frame_range
             for leg in (observed.client_leg, *observed.legs)
             if leg.sightings
-            for span_of_frames in (*leg.places, *leg.sightings)
+            for frame_range in (*leg.frame_ranges, *leg.sightings)
         ]
-        where.update({first >> FRAME_BITS for first, _ in places})
+        where.update({first >> FRAME_BITS for first, _ in frame_ranges})
     names = [case.facts.captures[index].path for index in sorted(where) if index < len(case.facts.captures)]
     count = len(twice)
     text = (

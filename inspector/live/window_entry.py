@@ -7,8 +7,8 @@ from msgspec import Struct
 from inspector.extract.journal import JournalRow
 from inspector.facts import ConnectionFacts, Facts
 from inspector.tracking.closing import closed_first, gave_up
+from inspector.tracking.kinds import kind_of
 from inspector.tracking.services import server_name
-from inspector.tracking.sessions import is_tls13, kind_of
 
 ServiceKey = tuple[bytes | str, int]
 """A server name, or an address where none was asked for, and a port."""
@@ -40,7 +40,7 @@ def entry_of(connection: ConnectionFacts, facts: Facts, is_final: bool) -> Windo
     handshake = connection.handshake
     kind = kind_of(handshake)[0]
     is_resumed = kind in ("session_id", "ticket", "resumed")
-    tls13 = is_tls13(handshake)
+    tls13 = handshake.is_tls13
     issued = handshake.issued_tickets or ((handshake.issued_ticket,) if handshake.issued_ticket else ())
     if kind == "full" and not tls13 and handshake.answered_id:
         issued = (handshake.answered_id, *issued)

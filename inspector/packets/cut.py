@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from inspector.facts import Event
-from inspector.packets.held import HeldFlow, HeldFrame
+from inspector.packets.buffer import BufferedFlow, BufferedFrame
 from inspector.packets.layout import Interval, RecordSpan, encrypted_handshake, lanes
 
 
@@ -26,11 +26,11 @@ class CutPacket(NamedTuple):
 class PacketCut(NamedTuple):
     """A frame and what is kept of its payload, from its first byte on."""
 
-    frame: HeldFrame
+    frame: BufferedFrame
     payload: bytes
 
 
-def cut_flow(flow: HeldFlow, answer_ns: int, is_tls13: bool, events: Sequence[Event] = ()) -> Iterator[PacketCut]:
+def cut_flow(flow: BufferedFlow, answer_ns: int, is_tls13: bool, events: Sequence[Event] = ()) -> Iterator[PacketCut]:
     """The frames of a flow, direction by direction. ``events``: as for ``encrypted_handshake``."""
     both = lanes(flow, is_tls13)
     whole: tuple[list[RecordSpan], list[RecordSpan]] = (
@@ -38,7 +38,7 @@ def cut_flow(flow: HeldFlow, answer_ns: int, is_tls13: bool, events: Sequence[Ev
     )
     for lane, handshake in zip(both, whole, strict=True):
         kept = lane.kept(set(handshake))
-        for at, frame in zip(lane.places, lane.frames, strict=True):
+        for at, frame in zip(lane.offsets, lane.frames, strict=True):
             yield PacketCut(frame, cut_piece(frame.payload, at, kept))
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from inspector import bounds
 from inspector.facts import Event
-from inspector.packets.held import LANE_BYTES, HeldFlow, HeldFrame
+from inspector.packets.buffer import LANE_BYTES, BufferedFlow, BufferedFrame
 from inspector.tls.history import Letter
 from inspector.tls.preamble import find_hello, sslv2_hello_length
 from inspector.tls.types import APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE, HEARTBEAT, MAJOR
@@ -43,26 +43,26 @@ class StreamImage:
     """One direction. ``image``: bytes in order, zero where none were captured. ``start``: of the first record, -1 where
     there is none.
 
-    ``records``: those that could be walked through; ``end``: behind the last of them. ``sslv2``: length of a hello in
-    SSLv2 framing at ``start``.
+    ``offsets``: of the frames in it. ``records``: those that could be walked through; ``end``: behind the last of them.
+    ``sslv2``: length of a hello in SSLv2 framing at ``start``.
     """
 
-    def __init__(self, frames: Sequence[HeldFrame], is_tls13: bool) -> None:
+    def __init__(self, frames: Sequence[BufferedFrame], is_tls13: bool) -> None:
         self.frames = frames
         base = _base(frames)
-        self.places = [_order_of(frame, base) for frame in frames]
-        size = min(max([0, *(at + len(f.payload) for at, f in zip(self.places, frames, strict=True))]), 2 * LANE_BYTES)
+        self.offsets = [_offset_of(frame, base) for frame in frames]
+        size = min(max([0, *(at + len(f.payload) for at, f in zip(self.offsets, frames, strict=True))]), 2 * LANE_BYTES)
         self.image = bytearray(size)
         self._known = bytearray(size)
         begun: dict[int, int] = {}
-        for at, frame in sorted(zip(self.places, frames, strict=True), key=lambda item: item[1].frame):
-            self._lay(at, frame, begun)
+        for at, frame in sorted(zip(self.offsets, frames, strict=True), key=lambda item: item[1].frame):
+            self._write(at, frame, begun)
         self._begun = sorted(begun.items())
         self.sslv2 = 0
         self.start = self._find_start()
         self.records, self.end = self._walk(is_tls13) if self.start >= 0 else ([], 0)
 
-    def _lay(self, at: int, frame: HeldFrame, begun: dict[int, int]) -> None:
+    def _write(self, at: int, frame: BufferedFrame, begun: dict[int, int]) -> None:
         """The first copy of a byte counts."""
         low, high = max(at, 0), min(at + len(frame.payload), len(self.image))
         if low >= high:
@@ -130,7 +130,7 @@ class StreamImage:
         ]
 
 
-def lanes(flow: HeldFlow, is_tls13: bool) -> tuple[StreamImage, StreamImage]:
+def lanes(flow: BufferedFlow, is_tls13: bool) -> tuple[StreamImage, StreamImage]:
     """Client's and server's direction."""
     return StreamImage([f for f in flow.frames if f.is_client], is_tls13), StreamImage(
         [f for f in flow.frames if not f.is_client], is_tls13
@@ -170,7 +170,7 @@ def _decrypted(lane: StreamImage, events: Sequence[Event], from_client: bool) ->
     return spans
 
 
-def _base(frames: Sequence[HeldFrame]) -> int:
+def _base(frames: Sequence[BufferedFrame]) -> int:
     """The sequence number of the first byte."""
     syn = next((f for f in frames if f.flags & SYN), None)
     if syn is not None:
@@ -180,7 +180,7 @@ def _base(frames: Sequence[HeldFrame]) -> int:
     return (first + min((((seq - first + (1 << 31)) & 0xFFFFFFFF) - (1 << 31)) for seq in with_data)) & 0xFFFFFFFF
 
 
-def _order_of(frame: HeldFrame, base: int) -> int:
+def _offset_of(frame: BufferedFrame, base: int) -> int:
     """A segment's offset in the stream."""
     seq = frame.seq + (1 if frame.flags & SYN else 0)
     return ((seq - base + (1 << 31)) & 0xFFFFFFFF) - (1 << 31)

@@ -19,7 +19,6 @@ from inspector.tls.records import RecordReader
 from inspector.tls.sink import Mark
 from inspector.tls.tree import alert_tree, handshake_tree, sslv2_hello_tree
 from inspector.tls.types import ContentType
-from inspector.tracking.sessions import is_tls13
 from inspector.wire.segments import SYN, SegmentDecoder
 from inspector.wire.streams import Stream
 
@@ -64,7 +63,7 @@ def raw_messages(
     """
     story = story_again(paths, late)
     engine = Engine()
-    gathered: _Gathered | None = None
+    assembly: _MessageAssembly | None = None
     streams: tuple[Stream, ...] = ()
     decoder = SegmentDecoder()
     client = end_number(decoder, connection.client)
@@ -72,9 +71,9 @@ def raw_messages(
     for batch, segments in frames_of(story.batches(), [flow_of(connection)], is_stopped, decoder):
         supply = supplied(story, secret_inputs, supply)
         engine.secrets = supply.channels if supply else None
-        if gathered is None:  # not before the capture's own secrets are known
-            gathered = _Gathered(engine)
-            streams = (Stream(gathered.readers[0]), Stream(gathered.readers[1]))
+        if assembly is None:  # not before the capture's own secrets are known
+            assembly = _MessageAssembly(engine)
+            streams = (Stream(assembly.readers[0]), Stream(assembly.readers[1]))
         base = batch.capture << FRAME_BITS
         for row in range(len(segments)):
             stream, seq = streams[int(segments.source[row]) != client], int(segments.seq[row])
@@ -94,14 +93,14 @@ def raw_messages(
                 )
     for stream in streams:
         stream.finish()
-    if gathered is None:
+    if assembly is None:
         return []
-    if gathered.channel is not None:
-        gathered.channel.outcome()
-    return sorted(gathered.messages, key=lambda m: (m.ns, m.frame))
+    if assembly.channel is not None:
+        assembly.channel.outcome()
+    return sorted(assembly.messages, key=lambda m: (m.ns, m.frame))
 
 
-class _Gathered(ConnectionAssembly):
+class _MessageAssembly(ConnectionAssembly):
     """Keeps every message, with what a connection does with it. Lane 0 is the client's."""
 
     __slots__ = ("messages", "readers")
@@ -130,8 +129,8 @@ class _Gathered(ConnectionAssembly):
         """A handshake message in clear."""
         super().message(lane, kind, body, mark)
         data = with_header(kind, body)
-        self._add(MESSAGE, lane, mark, data, handshake_tree(data, is_tls13=is_tls13(self.handshake)))
-        if is_tls13(self.handshake):
+        self._add(MESSAGE, lane, mark, data, handshake_tree(data, is_tls13=self.handshake.is_tls13))
+        if self.handshake.is_tls13:
             for reader in self.readers:
                 reader.is_tls13 = True
 
@@ -139,7 +138,7 @@ class _Gathered(ConnectionAssembly):
         """A handshake message that was decrypted."""
         super().unsealed_message(lane, kind, body, mark)
         data = with_header(kind, body)
-        self._add(MESSAGE, lane, mark, data, handshake_tree(data, is_tls13=is_tls13(self.handshake)), decrypted=True)
+        self._add(MESSAGE, lane, mark, data, handshake_tree(data, is_tls13=self.handshake.is_tls13), decrypted=True)
 
     def sslv2_hello(self, lane: int, record: bytes, mark: Mark) -> None:
         """A CLIENT-HELLO in SSLv2 framing."""

@@ -21,19 +21,19 @@ from inspector.wire.segments import SegmentBatch, SegmentDecoder
 
 
 class FlowFrames(NamedTuple):
-    """Which frames: those between two endpoints from one frame reference to another, in each capture that holds any."""
+    """Which frames: those between two endpoints from one frame reference to another, in each capture that has any."""
 
     ends: tuple[PackedEndpoint, PackedEndpoint]
-    places: tuple[tuple[int, int], ...]
+    extents: tuple[tuple[int, int], ...]
 
-    def holds(self, reference: int) -> bool:
+    def covers(self, reference: int) -> bool:
         """Whether a frame between the endpoints is one of them."""
-        return any(first <= reference <= last for first, last in self.places)
+        return any(first <= reference <= last for first, last in self.extents)
 
 
 def flow_of(connection: ConnectionFacts) -> FlowFrames:
     """All frames of a connection, or of one leg of it."""
-    return FlowFrames((connection.client, connection.server), connection.places)
+    return FlowFrames((connection.client, connection.server), connection.frame_ranges)
 
 
 def frames(
@@ -79,13 +79,14 @@ def frames_of(
     decoder: SegmentDecoder | None = None,
 ) -> Iterator[tuple[FrameBatch, SegmentBatch]]:
     """Those of some frames that belong to some flows, with their segments."""
-    wanted = list(flows)
-    if not wanted:
+    selections = list(flows)
+    if not selections:
         return
     decoder = decoder or SegmentDecoder()
-    low, high = min(first for f in wanted for first, _ in f.places), max(last for f in wanted for _, last in f.places)
+    extents = [extent for flow in selections for extent in flow.extents]
+    low, high = min(first for first, _ in extents), max(last for _, last in extents)
     keys: dict[frozenset[int], list[FlowFrames]] = {}
-    for flow in wanted:
+    for flow in selections:
         key = frozenset(end_number(decoder, end) for end in flow.ends)
         keys.setdefault(key, []).append(flow)
     ends = np.array(sorted({e for key in keys for e in key}), np.uint64)
@@ -104,7 +105,7 @@ def frames_of(
         for row in np.flatnonzero(rows).tolist():
             reference = base | int(segments.number[row])
             pair = frozenset((int(segments.source[row]), int(segments.target[row])))
-            rows[row] = any(f.holds(reference) for f in keys.get(pair, ()))
+            rows[row] = any(f.covers(reference) for f in keys.get(pair, ()))
         if rows.any():
             chosen = segments.select(rows)
             yield batch.select(np.isin(batch.number, chosen.number)), chosen
@@ -126,10 +127,10 @@ def save(
     ``late``: as in ``Story``: one file has one clock.
     """
     writer = PcapngWriter(out)
-    story, wanted = story_again(paths, late), list(flows)
+    story, selections = story_again(paths, late), list(flows)
     decoder = SegmentDecoder()
     for window in story.windows() if len(story.captures) > 1 else [story.batches()]:
-        batches = (batch for batch, _ in frames_of(window, wanted, decoder=decoder))
+        batches = (batch for batch, _ in frames_of(window, selections, decoder=decoder))
         for batch in _interleaved(list(batches)) if len(story.captures) > 1 else batches:
             writer.write(batch, comments_on(batch, comments))
     return writer.count

@@ -10,8 +10,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
+from inspector.packets.buffer import BufferedFlow, BufferedFrame
 from inspector.packets.cut import CutPacket, cut_piece
-from inspector.packets.held import HeldFlow, HeldFrame
 from inspector.packets.layout import ALERT_BYTES, HEADER, RecordSpan, StreamImage, lanes
 from inspector.redaction.disguise import Disguise
 from inspector.redaction.messages import Redactor
@@ -29,14 +29,14 @@ WINDOW = 65_535
 HOPS = 64
 
 
-def redacted_packets(flow: HeldFlow, is_tls13: bool, redactor: Redactor) -> Iterator[CutPacket]:
+def redacted_packets(flow: BufferedFlow, is_tls13: bool, redactor: Redactor) -> Iterator[CutPacket]:
     """The frames of a flow."""
     ends = tuple(redactor.disguise.address(end.address) for end in flow.ends)
     ports = tuple(end.port for end in flow.ends)
     for lane in lanes(flow, is_tls13):
         image = _image(lane, redactor)
         kept = lane.kept()
-        for at, frame in zip(lane.places, lane.frames, strict=True):
+        for at, frame in zip(lane.offsets, lane.frames, strict=True):
             payload = cut_piece(_redacted(frame, at, lane, image, redactor.disguise), at, kept)
             source, target = (0, 1) if frame.is_client else (1, 0)
             head = _headers(frame, ends[source], ends[target], ports[source], ports[target])
@@ -81,15 +81,15 @@ def _before(lane: StreamImage, image: bytearray) -> None:
 
 def _messages(lane: StreamImage, image: bytearray, redactor: Redactor) -> None:
     """Handshake messages in clear, put together from their records, changed and laid back."""
-    places = lane.clear_handshake()
-    new = redactor.messages(b"".join(lane.image[low:high] for low, high in places))
+    intervals = lane.clear_handshake()
+    new = redactor.messages(b"".join(lane.image[low:high] for low, high in intervals))
     at = 0
-    for low, high in places:
+    for low, high in intervals:
         image[low:high] = new[at : at + high - low]
         at += high - low
 
 
-def _redacted(frame: HeldFrame, at: int, lane: StreamImage, image: bytearray, disguise: Disguise) -> bytes:
+def _redacted(frame: BufferedFrame, at: int, lane: StreamImage, image: bytearray, disguise: Disguise) -> bytes:
     """A segment's payload; a copy that differs from the first one goes on differing in the same bytes."""
     low, high = max(at, 0), min(at + len(frame.payload), len(image))
     payload = bytearray(len(frame.payload))
@@ -106,7 +106,7 @@ def _redacted(frame: HeldFrame, at: int, lane: StreamImage, image: bytearray, di
     return bytes(payload)
 
 
-def _headers(frame: HeldFrame, source: bytes, target: bytes, source_port: int, target_port: int) -> bytes:
+def _headers(frame: BufferedFrame, source: bytes, target: bytes, source_port: int, target_port: int) -> bytes:
     """IP and TCP headers without options. Checksums of TCP are left out: they are zero."""
     flags = frame.flags & 0xFF
     acknowledged = frame.ack & 0xFFFFFFFF if flags & ACK else 0

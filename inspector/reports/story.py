@@ -18,7 +18,6 @@ from inspector.tls.history import ALERTS, CLOSES, ENCRYPTED, NAMES, Letter
 from inspector.tls.registry import alert_name
 from inspector.tls.types import FATAL
 from inspector.tracking.observed import Observed
-from inspector.tracking.sessions import is_tls13
 
 
 class Rung(NamedTuple):
@@ -177,7 +176,7 @@ def rungs(analysis: Analysis, observed: Observed) -> list[Rung]:
 def _shown(leg: ConnectionFacts) -> list[Event]:
     """Events that a person sees: in place of encrypted records that were opened, what was in them."""
     left = {True: leg.from_client.opened, False: leg.from_server.opened}
-    hidden = {Letter.APPLICATION_DATA} if is_tls13(leg.handshake) else ENCRYPTED
+    hidden = {Letter.APPLICATION_DATA} if leg.handshake.is_tls13 else ENCRYPTED
     shown: list[Event] = []
     for event in unpack_events(leg.events):
         if not event.decrypted and event.letter in hidden and left[event.from_client]:

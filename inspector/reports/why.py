@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from inspector.document import Finding, Grade, Incident
 from inspector.facts import FRAME_BITS
-from inspector.findings.case import Judgement
 from inspector.findings.jsse import Step as JavaStep, equivalence
 from inspector.findings.judge import Analysis
+from inspector.findings.judgement import Judgement
 from inspector.findings.machine import ALLOW_UNSAFE, USE_EMS
 from inspector.text.safe import safe_text
 from inspector.text.times import rfc3339_signed

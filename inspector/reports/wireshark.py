@@ -17,7 +17,7 @@ def display_filter(connections: Iterable[ConnectionFacts]) -> str:
 
 def _one(c: ConnectionFacts) -> str:
     parts = [*_end(c.client), *_end(c.server)]
-    first, last = c.places[0]
+    first, last = c.frame_ranges[0]
     if not c.spread and first >> FRAME_BITS == last >> FRAME_BITS:
         low, high = (f & (1 << FRAME_BITS) - 1 for f in (first, last))
         parts += [f"frame.number >= {low}", f"frame.number <= {high}"]

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from operator import itemgetter
+
 from inspector.tls.sink import Mark
+
+OFFSET = itemgetter(0)
+"""Where a mark's chunk begins."""
 
 
 class ReceiveBuffer:
@@ -50,10 +56,7 @@ class ReceiveBuffer:
         marks = self._marks
         if len(marks) == 1:
             return marks[0]
-        for mark in reversed(marks):
-            if mark[0] <= offset:
-                return mark
-        return marks[0]
+        return marks[max(bisect_right(marks, offset, key=OFFSET) - 1, 0)]
 
     def drop(self, count: int) -> None:
         """Forget the first bytes; of them those that have not come yet are not wanted any more."""

@@ -65,7 +65,7 @@ def find_backends(
     backends: list[BackendGroup] = []
     for service in services:
         members = [observed[i] for i in service.connections if not observed[i].health_check or observed[i].leaf]
-        keys = _by_server(_keys(observed, members, certificates), members, servers)
+        keys = _by_server(_keys(members, certificates), members, servers)
         groups: dict[Key, BackendGroup] = {}
         addresses: dict[bytes, str] = {}
         for member in members:
@@ -116,9 +116,7 @@ def _add(backend: BackendGroup, observed: Observed, key: Key, addresses: dict[by
         backend.addresses.append(address)
 
 
-def _keys(
-    observed: Sequence[Observed], members: list[Observed], certificates: dict[bytes, ParsedCertificate]
-) -> dict[int, Key]:
+def _keys(members: list[Observed], certificates: dict[bytes, ParsedCertificate]) -> dict[int, Key]:
     """What identifies the back end of each connection, where anything does."""
     endpoints = _distinguishing_endpoints(members)
     shown: dict[bytes, set[PackedEndpoint]] = {}
@@ -136,8 +134,8 @@ def _keys(
         if endpoint is not None:
             keys[member.index] = ("endpoint", f"{ip_text(endpoint.address)}:{endpoint.port}")
         elif leaf is not None:
-            where = shown.get(leaf, set())
-            only = next(iter(where)) if len(where) == 1 else None
+            addresses = shown.get(leaf, set())
+            only = next(iter(addresses)) if len(addresses) == 1 else None
             keys[member.index] = (
                 ("endpoint", f"{ip_text(only.address)}:{only.port}") if only else ("leaf", successor.get(leaf, leaf))
             )
@@ -161,26 +159,26 @@ def _by_server(keys: dict[int, Key], members: list[Observed], servers: Mapping[i
     """
     if not any(observed.index in servers for observed in members):
         return keys
-    names_of_servers: dict[Key, set[str]] = {}
-    shown: dict[str, set[Key]] = {}
+    servers_of_key: dict[Key, set[str]] = {}
+    keys_of_server: dict[str, set[Key]] = {}
     for observed in members:
         key, server = keys.get(observed.index), servers.get(observed.index)
         if server and key is not None and (observed.leaf is not None or key[0] == "endpoint"):
-            names_of_servers.setdefault(key, set()).add(server)
-            shown.setdefault(server, set()).add(key)
+            servers_of_key.setdefault(key, set()).add(server)
+            keys_of_server.setdefault(server, set()).add(key)
 
-    def known(server: str) -> Key:
-        only = next(iter(shown[server])) if len(shown.get(server, ())) == 1 else None
-        return only if only is not None and names_of_servers[only] == {server} else ("log", server)
+    def key_of_server(server: str) -> Key:
+        only = next(iter(keys_of_server[server])) if len(keys_of_server.get(server, ())) == 1 else None
+        return only if only is not None and servers_of_key[only] == {server} else ("log", server)
 
     distinguished: dict[int, Key] = {}
     for observed in members:
         key, server = keys.get(observed.index), servers.get(observed.index)
-        if not server and key in names_of_servers:
-            server = next(iter(names_of_servers[key])) if len(names_of_servers[key]) == 1 else None
+        if not server and key in servers_of_key:
+            server = next(iter(servers_of_key[key])) if len(servers_of_key[key]) == 1 else None
             key = None
         if server:
-            distinguished[observed.index] = known(server)
+            distinguished[observed.index] = key_of_server(server)
         elif key is not None:
             distinguished[observed.index] = key
     return distinguished
@@ -198,16 +196,16 @@ def _distinguishing_endpoints(members: list[Observed]) -> dict[int, PackedEndpoi
         direct[observed.index] = distinct.setdefault(server, server)
     if len(distinct) < 2:
         return {}
-    shown: dict[PackedEndpoint, list[bytes]] = {}
+    in_turn: dict[PackedEndpoint, list[bytes]] = {}
+    """Of each address, the certificates that it shows one after the other."""
     for observed in members:
         if observed.leaf is not None:
-            leaves = shown.setdefault(direct[observed.index], [])
+            leaves = in_turn.setdefault(direct[observed.index], [])
             if not leaves or leaves[-1] != observed.leaf:
                 leaves.append(observed.leaf)
-    if any(len(leaves) > len(set(leaves)) or len(set(leaves)) > 2 for leaves in shown.values()):
+    if any(len(leaves) > len(set(leaves)) or len(set(leaves)) > 2 for leaves in in_turn.values()):
         return {}  # one address shows certificates in turn: it is a balancer too
-    every = [leaf for leaves in shown.values() for leaf in set(leaves)]
-    return direct if every or all(s.is_tls13 for s in members) else {}
+    return direct if in_turn or all(s.is_tls13 for s in members) else {}
 
 
 def _label(number: int) -> str:

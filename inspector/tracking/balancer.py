@@ -32,15 +32,15 @@ Reason = Literal["ambiguous", "no_connection", "outside", "clock_unknown", "othe
 
 
 class BalancerChoice(NamedTuple):
-    """What the balancer wrote of a connection. ``log``: the place of its file."""
+    """What the balancer wrote of a connection. ``log``: the index of its file."""
 
     log: int
     entry: Proxied
 
 
 class Balanced(NamedTuple):
-    """``chosen``: by the place of a connection. ``clocks``: by the place of a log; only logs that fit are in it.
-    ``unjoined``: by the place of a log, lines by the reason.
+    """``chosen``: by the index of a connection. ``clocks``: by the index of a log; only logs that fit are in it.
+    ``unjoined``: by the index of a log, lines by the reason.
     """
 
     chosen: dict[int, BalancerChoice]
@@ -57,7 +57,7 @@ Key = tuple[str, int]
 
 
 class Start(NamedTuple):
-    """A moment of a connection that a line may name, and the connection's place."""
+    """A moment of a connection that a line may name, and the connection's index."""
 
     ns: int
     connection: int
@@ -86,9 +86,9 @@ def balanced(observed: Sequence[Observed], logs: Sequence[LogFacts]) -> Balanced
 
 def _ends(observed: Sequence[Observed], starts: dict[Key, list[Start]]) -> dict[Key, list[Start]]:
     """When each connection ended."""
-    places = {member.index: member for member in observed}
+    last_ns = {member.index: member.client_leg.last_ns for member in observed}
     return {
-        key: [Start(places[start.connection].client_leg.last_ns, start.connection) for start in flow_starts]
+        key: [Start(last_ns[start.connection], start.connection) for start in flow_starts]
         for key, flow_starts in starts.items()
     }
 

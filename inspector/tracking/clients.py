@@ -91,10 +91,10 @@ UNKNOWN = Stack("unknown", ())
 def _in_order(extensions: tuple[int, ...], order: tuple[int, ...]) -> bool:
     rank = {kind: i for i, kind in enumerate(order)}
     try:
-        places = [rank[kind] for kind in extensions]
+        ranks = [rank[kind] for kind in extensions]
     except KeyError:
         return False
-    return places == sorted(places)
+    return ranks == sorted(ranks)
 
 
 def _adjacent(extensions: tuple[int, ...], *wanted: int) -> bool:

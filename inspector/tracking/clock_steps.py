@@ -29,7 +29,7 @@ K = TypeVar("K")
 
 
 class Segment(NamedTuple):
-    """From the entry at place ``first`` on the clock had this offset."""
+    """From the entry with the index ``first`` on the clock had this offset."""
 
     first: int
     offset: Offset
@@ -45,7 +45,7 @@ class LogClock(NamedTuple):
 
     @property
     def is_certain(self) -> bool:
-        """Whether it is known at all places."""
+        """Whether it is known for every line."""
         return bool(self.segments) or (len(self.offsets) == 1 and not self.offsets[0].is_weak)
 
     def at(self, line: int) -> list[Offset]:

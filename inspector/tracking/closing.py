@@ -17,7 +17,6 @@ from inspector import facts
 from inspector.facts import AlertFact, Close, ConnectionFacts, LaneFacts, unpack_events
 from inspector.tls.history import Letter
 from inspector.tls.types import FATAL, AlertDescription
-from inspector.tracking.sessions import is_tls13
 
 Side = Literal["client", "server"]
 How = Literal["fin", "rst"]
@@ -85,7 +84,7 @@ def gave_up(client_leg: ConnectionFacts, closed_by: str | None) -> bool:
     if (
         not messages & facts.S_CERTIFICATE
         or messages & (facts.C_KEY_EXCHANGE | facts.C_CHANGE | facts.C_SEALED)
-        or is_tls13(handshake)
+        or handshake.is_tls13
     ):
         return False
     if (
@@ -173,7 +172,7 @@ def is_refused(client_leg: ConnectionFacts) -> bool:
     """
     client, server = client_leg.from_client, client_leg.from_server
     if (
-        not is_tls13(client_leg.handshake)
+        not client_leg.handshake.is_tls13
         or client_leg.secrets == ""
         or server.tail is None
         or client.tail is None

@@ -19,9 +19,10 @@ from inspector.tls.shapes import AnswerShape, HelloShape
 from inspector.tls.types import FATAL, AlertDescription
 from inspector.tracking.clients import UNKNOWN, Stack, stack
 from inspector.tracking.closing import closed_first, gave_up, is_refused
+from inspector.tracking.kinds import Kind, KindReason, is_read, kind_of
 from inspector.tracking.legs import find_legs
 from inspector.tracking.renegotiation import Renegotiation, find_renegotiations
-from inspector.tracking.sessions import NOTHING, Kind, KindReason, Ledger, LedgerEntry, is_read, is_tls13, kind_of
+from inspector.tracking.sessions import NOTHING, Ledger, LedgerEntry
 from inspector.tracking.sightings import ordered
 
 Outcome = Literal["established", "aborted", "incomplete"]
@@ -217,7 +218,7 @@ def _observed(facts: Facts, packed: bytes, client_leg: ConnectionFacts, shared: 
     if outcome == "established" and any(r.broken_off_by or _is_torn_down(client_leg, r) for r in renegotiations):
         outcome = "aborted"
     leaf = handshake.chain[0] if handshake.chain else None
-    tls13 = is_tls13(handshake)
+    tls13 = handshake.is_tls13
     return Observed(
         index=0,
         id=connection_id(client_leg),
@@ -265,7 +266,7 @@ def _outcome(client_leg: ConnectionFacts) -> Outcome:
     """The contract's table."""
     handshake, client, server = client_leg.handshake, client_leg.from_client, client_leg.from_server
     messages = handshake.messages
-    if is_tls13(handshake):
+    if handshake.is_tls13:
         alert = client.application_records == 1 and client.application_bytes < SHORTEST_FINISHED_RECORD
         if (client_leg.secrets == "" and _rejected(client_leg)) or is_refused(client_leg):
             return "aborted"
@@ -305,4 +306,4 @@ def _both_finished(client_leg: ConnectionFacts) -> bool:
     theirs = messages & facts.S_SEALED or (messages & facts.S_CHANGE and server.application_records)
     if ours and theirs:
         return bool(messages & (facts.S_HELLO | facts.C_HELLO)) or not client_leg.syn
-    return bool(client.application_records and server.application_records and not is_tls13(client_leg.handshake))
+    return bool(client.application_records and server.application_records and not client_leg.handshake.is_tls13)

@@ -25,13 +25,13 @@ Sample = tuple[int, int]
 
 
 class Offsets:
-    """``late``: by how much each clock is later than the one that is believed, where that is known. ``known``: how it
-    is known.
+    """``late``: by how much each clock is later than the one that is believed, in nanoseconds, where that is known.
+    ``clock_offsets``: of those that are late, with what may be wrong in it.
     """
 
     def __init__(self) -> None:
         self.late: dict[Vantage, int] = {}
-        self.known: dict[Vantage, ClockOffset] = {}
+        self.clock_offsets: dict[Vantage, ClockOffset] = {}
 
 
 def offsets(handshakes: Iterable[Sequence[ConnectionFacts]], vantages: Vantages) -> Offsets:
@@ -43,24 +43,25 @@ def offsets(handshakes: Iterable[Sequence[ConnectionFacts]], vantages: Vantages)
     for members in handshakes:
         by_vantage: dict[Vantage, list[ConnectionFacts]] = {}
         for member in members:
-            there = by_vantage.setdefault(vantages.home(member), [])
-            if len(there) < MOST_LEGS:
-                there.append(member)
+            legs = by_vantage.setdefault(vantages.home(member), [])
+            if len(legs) < MOST_LEGS:
+                legs.append(member)
         order = sorted(by_vantage)
         for index, one in enumerate(order):
             weight[one] = weight.get(one, 0) + 1
             for other in order[index + 1 :]:
-                known = [
+                of_handshake = [
                     sample for a in by_vantage[one] for b in by_vantage[other] if (sample := _sample(a, b)) is not None
                 ]
-                if known:
-                    samples.setdefault((one, other), []).append(min(known, key=lambda s: s[1]))
-    return agreed({pair: _summed(known) for pair, known in samples.items()}, weight)
+                if of_handshake:
+                    samples.setdefault((one, other), []).append(min(of_handshake, key=lambda s: s[1]))
+    return agreed({pair: _summary(of_pair) for pair, of_pair in samples.items()}, weight)
 
 
-def _summed(known: list[Sample]) -> tuple[int, int, int]:
-    late = [sample[0] for sample in known]
-    return middle(late), middle([sample[1] for sample in known]) + spread_of(late), len(known)
+def _summary(samples: list[Sample]) -> tuple[int, int, int]:
+    """The median of some differences, how much may be wrong in it, and how many they are."""
+    late = [sample[0] for sample in samples]
+    return middle(late), middle([sample[1] for sample in samples]) + spread_of(late), len(samples)
 
 
 def _sample(one: ConnectionFacts, other: ConnectionFacts) -> Sample | None:
@@ -69,8 +70,8 @@ def _sample(one: ConnectionFacts, other: ConnectionFacts) -> Sample | None:
     hello = b.hello_ns - a.hello_ns if a.hello_ns and b.hello_ns else None
     answer = b.answer_ns - a.answer_ns if a.answer_ns and b.answer_ns else None
     if {one.client, one.server} == {other.client, other.server}:
-        known = hello if hello is not None else answer
-        return (known, 0) if known is not None else None
+        difference = hello if hello is not None else answer
+        return (difference, 0) if difference is not None else None
     if hello is None or answer is None:
         return None
     return (hello + answer) // 2, abs(hello - answer) // 2
@@ -99,6 +100,6 @@ def agreed(pairs: Mapping[tuple[Vantage, Vantage], tuple[int, int, int]], weight
                 total = offsets.late[here] + late
                 offsets.late[there] = total if abs(total) > max(NOTICED_NS, doubt) else 0
                 if offsets.late[there]:
-                    offsets.known[there] = ClockOffset(total, doubt, count, root[0])
+                    offsets.clock_offsets[there] = ClockOffset(total, doubt, count, root[0])
                 todo.append(there)
     return offsets

@@ -1,5 +1,11 @@
-"""Handshakes inside an established connection, up to TLS 1.2, told from the types, order and times of encrypted records
-(RFC 5246, section 7.4.1.1).
+"""Handshakes inside an established connection, up to TLS 1.2, by the types, order and times of encrypted records.
+
+The content type of a record stays in clear (RFC 5246, section 6.2.1). Of an encrypted handshake record nothing else is
+known, but a side's first one is its Finished; so any further one belongs to a renegotiation. From there on the order
+speaks: the client's first record is its ClientHello, where the server's stands before it that is a HelloRequest
+(section 7.4.1.1); what the server sends behind the ClientHello is its flight; a ChangeCipherSpec and one more record
+are a side's Finished, and end its part. Whose ChangeCipherSpec comes first tells a full handshake from an abbreviated
+one (section 7.3). An alert before the server's flight declines; an alert or a close behind it breaks the handshake off.
 """
 
 from __future__ import annotations
@@ -11,7 +17,8 @@ from msgspec import Struct
 
 from inspector.facts import EVENT_BYTES, LETTER_AT, SIDE_AT, ConnectionFacts, Event, HandshakeFacts, unpack_events
 from inspector.tls.history import ALERTS, CLOSES, Letter
-from inspector.tracking.sessions import NOTHING, Kind, KindReason, LedgerEntry, is_tls13
+from inspector.tracking.kinds import Kind, KindReason
+from inspector.tracking.sessions import NOTHING, LedgerEntry
 
 Side = Literal["client", "server"]
 State = Literal["completed", "declined", "aborted", "open"]
@@ -25,7 +32,7 @@ class Renegotiation(Struct, gc=False):
 
     *declined*: asked for or offered, and not entered; *aborted*: broken off after the server's flight began; ``by``:
     who did; ``ended``: the alert or close.
-    ``handshake_index``: its place among the decrypted handshakes, or -1; for those ``kind``, ``reason`` and ``entry``
+    ``handshake_index``: its index among the decrypted handshakes, or -1; for those ``kind``, ``reason`` and ``entry``
     are as of a connection's own handshake.
     """
 
@@ -53,7 +60,7 @@ class Renegotiation(Struct, gc=False):
 
 
 class _Attempt:
-    """Records of one renegotiation while they are gathered, each with its place in the connection."""
+    """Records of one renegotiation while they are gathered, each with its index in the connection."""
 
     def __init__(self) -> None:
         self.records: list[tuple[int, Event]] = []
@@ -84,7 +91,7 @@ def _repeats(letters: bytes, sides: bytes) -> bool:
 
 def find_renegotiations(client_leg: ConnectionFacts) -> tuple[Renegotiation, ...]:
     """All of a connection, in order."""
-    if client_leg.handshake.answer is None or is_tls13(client_leg.handshake) or not renegotiates(client_leg.events):
+    if client_leg.handshake.answer is None or client_leg.handshake.is_tls13 or not renegotiates(client_leg.events):
         return ()
     events = [event for event in unpack_events(client_leg.events) if not event.decrypted]
     attempts: list[Renegotiation] = []

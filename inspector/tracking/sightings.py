@@ -1,13 +1,23 @@
-"""Every connection told once, by one clock, whatever number of captures and journals saw it.
+"""Every connection once, by one clock, whatever number of captures and journals holds it.
 
-Two captures overlap, one is a copy of the other in another format, a journal stands beside the capture that it was made
-from, a switch hands on each frame twice, two taps see the same wire: then the same packets are there twice. They are
-the same where endpoints and randoms are equal; where the hello was not captured, where endpoints are equal and the
-sequence numbers of the bytes overlap. Of each direction the fullest sighting counts; where the others were seen stays
-with the connection. What a balancer sends on is no sighting but a leg (``legs``).
+A *sighting* is one recording of a connection's packets. There are several where two captures overlap, one is a copy of
+the other in another format, a journal stands beside the capture that it was made from, a switch hands on each frame
+twice, or two taps hang on one wire. The same packets go over the same hop of the way, so the endpoints are equal; what
+a balancer sends on is not a sighting but a *leg*: other endpoints, the same handshake (``legs``).
 
-Before that, clocks are made one: that of both directions (``directions``), then those of all vantage points
-(``offsets``).
+Two sightings between the same endpoints are of one connection where nothing contradicts (another random, a SYN with
+another sequence number), and
+
+* a hello was captured in both, and its random is equal: 32 bytes that do not repeat (RFC 8446, section 4.1.2),
+* or the sequence numbers of the bytes overlap, in each direction that both hold (RFC 9293, section 3.4),
+* or each holds one direction only, and they begin at about the same time: a tap for each direction.
+
+Of each direction the fullest sighting counts: what was lost on one way is often there on the other. Where the others
+were captured stays with the connection. Which connections are compared at all is looked up in the prefix of the packed
+ones, without unpacking: those whose client random stands there twice, or not at all.
+
+Before that, clocks are made one, for vantage points each have their own: that of both directions (``directions``), then
+those of all vantage points (``offsets``).
 """
 
 from __future__ import annotations
@@ -25,6 +35,7 @@ from inspector.facts import (
     ClockOffset,
     ConnectionFacts,
     Facts,
+    FrameRange,
     HandshakeFacts,
     LaneFacts,
     PackedEndpoint,
@@ -43,23 +54,23 @@ sightings of one.
 """
 
 CLIENT_SIDE, SERVER_SIDE = 0x00FF, 0xFF00
-"""The C_ and S_ bits of ``HandshakeFacts.seen`` and ``missing``."""
+"""The C_ and S_ bits of ``HandshakeFacts.messages`` and ``missing``."""
 
 
-def told_once(facts: Facts) -> Facts:
-    """The same facts, or facts of the same captures with fewer connections and times of one clock. Told once again they
-    stay as they are.
+def merge_sightings(facts: Facts) -> Facts:
+    """The same facts, or facts of the same captures with fewer connections and times of one clock. Facts that were
+    merged stay as they are.
     """
     vantages = Vantages(facts.captures)
     facts = _one_clock_for_directions(facts, vantages)
-    places = _suspects(facts.connections)
-    if not len(places):
+    indices = _suspects(facts.connections)
+    if not len(indices):
         return facts
-    suspects = {index: facts.unpack(facts.connections[index]) for index in places.tolist()}
-    suspects = _among_equals(facts, suspects)
-    known = offsets(_handshakes(suspects.values()), vantages)
-    if any(known.late.values()):
-        late = known.late
+    suspects = {index: facts.unpack(facts.connections[index]) for index in indices.tolist()}
+    suspects = _with_same_endpoints(facts, suspects)
+    agreed = offsets(_handshakes(suspects.values()), vantages)
+    if any(agreed.late.values()):
+        late = agreed.late
         moved = {}
         for index, packed in enumerate(facts.connections):
             connection = suspects.get(index) or facts.unpack(packed)
@@ -68,8 +79,8 @@ def told_once(facts: Facts) -> Facts:
                 moved[index] = retimed(connection, -by, -by)
                 if index in suspects:
                     suspects[index] = moved[index]
-        facts = _replaced(facts, moved, {v[0]: offset for v, offset in known.known.items() if not v[1]})
-    return _joined(facts, suspects)
+        facts = _replaced(facts, moved, {v[0]: offset for v, offset in agreed.clock_offsets.items() if not v[1]})
+    return _with_merged_groups(facts, suspects)
 
 
 def ordered(facts: Facts) -> list[bytes]:
@@ -109,7 +120,7 @@ def _one_clock_for_directions(facts: Facts, vantages: Vantages) -> Facts:
 
 
 def _replaced(facts: Facts, moved: dict[int, ConnectionFacts], offsets: dict[int, ClockOffset]) -> Facts:
-    """The facts with some connections replaced by their places, and with what is known of clocks by capture."""
+    """The facts with some connections, by their indices, replaced, and with what is known of clocks by capture."""
     copy = msgspec.structs.replace(facts, captures=list(facts.captures), connections=list(facts.connections))
     for index, connection in moved.items():
         copy.connections[index] = copy.pack(connection)
@@ -121,7 +132,7 @@ def _replaced(facts: Facts, moved: dict[int, ConnectionFacts], offsets: dict[int
 
 
 def _suspects(packed: Sequence[bytes]) -> np.ndarray:
-    """Places of connections that another may equal: whose client random is there twice, or was not captured."""
+    """Indices of connections that another may equal: whose client random is there twice, or was not captured."""
     if not packed:
         return np.zeros(0, np.int64)
     ends = np.frombuffer(b"".join([each[8:PREFIX_BYTES] for each in packed]), np.uint64)
@@ -129,14 +140,14 @@ def _suspects(packed: Sequence[bytes]) -> np.ndarray:
     return np.flatnonzero((counts[inverse] > 1) | (ends == 0))
 
 
-def _among_equals(facts: Facts, suspects: dict[int, ConnectionFacts]) -> dict[int, ConnectionFacts]:
+def _with_same_endpoints(facts: Facts, suspects: dict[int, ConnectionFacts]) -> dict[int, ConnectionFacts]:
     """The suspects, and whoever has the same endpoints as one without a client random."""
-    alone = {frozenset((c.client, c.server)) for c in suspects.values() if not c.handshake.client_random}
-    if not alone:
+    without_random = {frozenset((c.client, c.server)) for c in suspects.values() if not c.handshake.client_random}
+    if not without_random:
         return suspects
     kept = dict(suspects)
     for index, packed in enumerate(facts.connections):
-        if index not in kept and frozenset(facts.ends(packed)) in alone:
+        if index not in kept and frozenset(facts.ends(packed)) in without_random:
             kept[index] = facts.unpack(packed)
     return dict(sorted(kept.items()))
 
@@ -151,18 +162,18 @@ def _handshakes(connections: Iterable[ConnectionFacts]) -> Iterator[list[Connect
     yield from (members for members in groups.values() if len(members) > 1)
 
 
-def _joined(facts: Facts, suspects: dict[int, ConnectionFacts]) -> Facts:
-    """Sightings of one connection put together."""
-    groups: dict[frozenset[PackedEndpoint], _Groups] = {}
+def _with_merged_groups(facts: Facts, suspects: dict[int, ConnectionFacts]) -> Facts:
+    """The facts with one connection for all sightings of it."""
+    groups: dict[frozenset[PackedEndpoint], _SightingGroups] = {}
     for index in sorted(suspects, key=lambda p: (suspects[p].first_ns, p)):
         connection = suspects[index]
-        groups.setdefault(frozenset((connection.client, connection.server)), _Groups()).add(index, connection)
+        groups.setdefault(frozenset((connection.client, connection.server)), _SightingGroups()).add(index, connection)
     kept: dict[int, ConnectionFacts] = {}
     dropped: set[int] = set()
     for group in (g for grouped in groups.values() for g in grouped.groups if len(g) > 1):
-        places = sorted(group)
-        kept[places[0]] = put_together(list(group.values()))
-        dropped.update(places[1:])
+        first, *further = sorted(group)
+        kept[first] = merged(list(group.values()))
+        dropped.update(further)
     if not kept:
         return facts
     copy = _replaced(facts, kept, {})
@@ -170,8 +181,8 @@ def _joined(facts: Facts, suspects: dict[int, ConnectionFacts]) -> Facts:
     return copy
 
 
-class _Groups:
-    """The connections between two endpoints, each with its sightings by their places."""
+class _SightingGroups:
+    """The connections between two endpoints, each with its sightings by their indices."""
 
     def __init__(self) -> None:
         self.groups: list[dict[int, ConnectionFacts]] = []
@@ -207,15 +218,15 @@ def is_same(one: ConnectionFacts, other: ConnectionFacts) -> bool:
         return False
     if (a.client_random and b.client_random) or (a.server_random and b.server_random):
         return True
-    known = [apart for mine, theirs in lanes if (apart := _apart(mine, theirs)) is not None]
-    if not known:  # each saw the other's direction alone
+    disjoint = [apart for mine, theirs in lanes if (apart := _is_disjoint(mine, theirs)) is not None]
+    if not disjoint:  # each holds one direction only, and not the same one
         return abs(one.first_ns - other.first_ns) < bounds.APART_NS
-    return not any(known)
+    return not any(disjoint)
 
 
-def _apart(one: LaneFacts, other: LaneFacts) -> bool | None:
-    """Whether bytes of one direction are others: their sequence numbers do not overlap, nor meet where one has none
-    (RFC 9293, section 3.4). None: not known.
+def _is_disjoint(one: LaneFacts, other: LaneFacts) -> bool | None:
+    """Whether the bytes of one direction are not the same: their sequence numbers do not overlap, nor meet where one
+    has none (RFC 9293, section 3.4). None: not known.
     """
     if one.sequence is None or other.sequence is None:
         return None
@@ -223,25 +234,21 @@ def _apart(one: LaneFacts, other: LaneFacts) -> bool | None:
     return not -(other.bytes + other.gap) <= between <= one.bytes + one.gap
 
 
-def put_together(sightings: Sequence[ConnectionFacts]) -> ConnectionFacts:
+def merged(sightings: Sequence[ConnectionFacts]) -> ConnectionFacts:
     """One connection of several sightings: of each direction the fullest one, the earliest of equals."""
     base = max(sightings, key=lambda c: _worth(c, True)[:1] + _worth(c, False)[:1] + _worth(c, True) + _worth(c, False))
     alike = [c for c in sightings if c.client == base.client]
     ours, theirs = (max(alike, key=lambda c: (_worth(c, side), c is base)) for side in (True, False))
     composed = base if ours is theirs is base else _composed(base, ours, theirs)
     used = {id(base), id(ours), id(theirs)}
-    places = [frame_range for c in sightings for frame_range in (*(() if id(c) in used else c.places), *c.sightings)]
-    more = (
-        ()
-        if composed is base
-        else tuple(frame_range for c in (ours, theirs) if c is not base for frame_range in c.places)
-    )
-    spread = _spread([*base.places, *more]) if more else base.spread
-    return msgspec.structs.replace(composed, spread=spread, sightings=tuple(dict.fromkeys((*places,))))
-
-
-def _spread(places: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
-    return tuple(sorted(dict.fromkeys(places)))
+    elsewhere: list[FrameRange] = []
+    for c in sightings:
+        elsewhere += (*(() if id(c) in used else c.frame_ranges), *c.sightings)
+    spread = base.spread
+    if composed is not base:
+        lanes = [frame_range for c in (ours, theirs) if c is not base for frame_range in c.frame_ranges]
+        spread = tuple(sorted({*base.frame_ranges, *lanes}))
+    return msgspec.structs.replace(composed, spread=spread, sightings=tuple(dict.fromkeys(elsewhere)))
 
 
 def _worth(connection: ConnectionFacts, of_client: bool) -> tuple[bool, bool, bool, int, int]:

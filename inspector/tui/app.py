@@ -8,34 +8,32 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from textual import work
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.filter import LineFilter
 from textual.screen import Screen
 
-from inspector.errors import InspectorError
 from inspector.findings.case import Options
 from inspector.packets.messages import RawMessage
 from inspector.settings import Settings
 from inspector.text.safe import path_text, safe_text
-from inspector.tls.tree import flattened
-from inspector.tui import AREAS, bindings, clipboard, output_filter as output_filter, palette, places, recent
-from inspector.tui.app_state import AppState, Picked, View
+from inspector.tui import AREAS, bindings, clipboard, output_filter, palette, places, recent
+from inspector.tui.app_state import AppState, View
 from inspector.tui.certificates import CertificatesScreen
 from inspector.tui.connections import COLUMNS, ConnectionsScreen
 from inspector.tui.dialogs.ask import Ask, Paths
 from inspector.tui.dialogs.filter import FilterDialog
 from inspector.tui.dialogs.keys import KeysDialog, listed
-from inspector.tui.difference import DifferenceScreen
 from inspector.tui.exporting import Exporter
+from inspector.tui.feed import Feed
 from inspector.tui.finding_rows import found_of
 from inspector.tui.incidents import IncidentsScreen, open_found
 from inspector.tui.loading import Loading
-from inspector.tui.message import MessageScreen, of_rung
+from inspector.tui.message import MessageScreen
 from inspector.tui.output_filter import OutputFilter
 from inspector.tui.overview import OverviewScreen
 from inspector.tui.page import Area, AreaBar, Page
+from inspector.tui.picks import Picks
 from inspector.tui.services import ServicesScreen
 from inspector.tui.sessions import SessionsScreen
 from inspector.tui.shell import Target
@@ -127,24 +125,22 @@ class InspectorApp(App[int]):
         self.state = AppState(list(paths), chosen_settings, view or View())
         self.state.secret_inputs = secret_inputs
         self.state.recent = recent.load()
-        self._exporter = Exporter(self, self.state)
-        self._frozen = False
-        self._shown = 0
-        self._knocked = 0
         self._visited: set[str] = set()
-        self._loading = loading or Loading(paths, options, chosen_settings, secret_inputs)
+        self.feed = Feed(loading or Loading(paths, options, chosen_settings, secret_inputs))
+        self._exporter = Exporter(self, self.state)
+        self._picks = Picks(self, self.state)
         self.register_theme(HIGH_CONTRAST)
         bindings.check(chosen_settings, self.available_themes, COLUMNS, self.state.view)
         if chosen_settings.theme:
             self.theme = chosen_settings.theme
         if chosen_settings.keys:
             self.set_keymap(chosen_settings.keys)
-        self.add_mode("loading", lambda: LoadingScreen(self._loading))
+        self.add_mode("loading", lambda: LoadingScreen(self.feed.loading))
         for area, kind in SCREENS.items():
             self.add_mode(area, self._made(kind))
 
     def get_line_filters(self) -> Sequence[LineFilter]:
-        """All that is painted goes through our door last."""
+        """All that is painted goes through ours last."""
         return [*super().get_line_filters(), self.output_filter]
 
     def _made(self, kind: type[Area]) -> Callable[[], Screen[None]]:
@@ -153,34 +149,33 @@ class InspectorApp(App[int]):
     def on_mount(self) -> None:
         """Begin to read at once."""
         self.switch_mode("loading")
-        self._loading.start()
+        self.feed.loading.start()
         self._looking = self.set_interval(1 / LOOKS_PER_SECOND, self._look)
 
     def _look(self) -> None:
         """What the reading thread has by now."""
-        loading = self._loading
+        feed = self.feed
         if isinstance(self.screen, LoadingScreen) and self.screen.is_mounted:
             self.screen.look()
-        self._listen()
-        done = loading.is_done
-        if loading.version != self._shown and not (self._frozen and self.state.analysis is not None):
-            self._take()
+        self._announce_incidents()
+        is_done = feed.loading.is_done  # asked before the newest analysis is shown: none comes after it
+        if feed.is_behind and not (feed.is_frozen and self.state.analysis is not None):
+            self._show_newest()
         elif self.state.analysis is not None:
             self._refresh_bar()
-        if done:
-            if loading.problem is not None:
-                self._looking.stop()
-                self._fail(str(loading.problem))
-            elif loading.version == self._shown:
-                self._looking.stop()
-                self._refresh_bar()
+        if is_done and feed.loading.problem is not None:
+            self._looking.stop()
+            self._fail(str(feed.loading.problem))
+        elif is_done and not feed.is_behind:
+            self._looking.stop()
+            self._refresh_bar()
 
-    def _listen(self) -> None:
-        """An incident that was met live knocks: a bell, the terminal's title, a word."""
-        count, last = self._loading.incident_count()
-        if count == self._knocked:
+    def _announce_incidents(self) -> None:
+        """Incidents that were met live: a bell, the terminal's title, a word."""
+        more = self.feed.new_incidents()
+        if not more:
             return
-        more, self._knocked = count - self._knocked, count
+        count, last = self.feed.loading.incident_count()
         self.bell()
         if self._driver is not None:
             self._driver.write(clipboard.title_of(count))
@@ -211,17 +206,14 @@ class InspectorApp(App[int]):
             self.notify(safe_text(problem, 500), title="cannot be read", severity="error", markup=False, timeout=10)
             self.switch_mode(self.state.view.area)
 
-    def _take(self) -> None:
-        loading = self._loading
-        analysis = loading.analysis
+    def _show_newest(self) -> None:
+        analysis, loading = self.feed.newest(), self.feed.loading
         if analysis is None:
             return
-        self._shown = loading.version
         self.state.paths, self.state.whole_from_ns = loading.paths, loading.whole_from_ns
         self.state.take(analysis, loading.columns, is_settled=not loading.is_repeatable or len(self.screen_stack) > 1)
         if self.current_mode == "loading":
-            wanted = self.state.view.area or ("overview" if analysis.document.services else "services")
-            self.action_area(wanted)
+            self.action_area(self.state.view.area or ("overview" if analysis.document.services else "services"))
         base = self.screen_stack[0]
         if isinstance(base, Area):
             base.fill()
@@ -232,22 +224,20 @@ class InspectorApp(App[int]):
 
     def status(self) -> str:
         """What goes on, for the line of areas."""
-        loading, state = self._loading, self.state
-        parts = [status] if (status := loading.status()) else []
-        if state.marks:
-            parts.append(f"{len(state.marks)} marked")
-        if state.view.filter:
-            parts.append(f"/ {safe_text(state.view.filter, 60)}")
-        if self._frozen:
-            waiting = loading.analysis.count - state.now.count if loading.analysis is not None else 0
-            parts.append(f"frozen, {waiting:,} more wait" if waiting else "frozen")
-        return "   ".join(parts)
+        state = self.state
+        parts = [
+            self.feed.loading.status(),
+            f"{len(state.marks)} marked" if state.marks else "",
+            f"/ {safe_text(state.view.filter, 60)}" if state.view.filter else "",
+            self.feed.frozen_status(state.analysis.count if state.analysis is not None else 0),
+        ]
+        return "   ".join(filter(None, parts))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Before there is something to show, one can only leave, or open something else."""
         if self.state.analysis is None or isinstance(self.screen, LoadingScreen):
             return action not in ("area", "filter", "step", "incident", "go", "export", "copy", "freeze", "again")
-        return self._loading.is_repeatable or action not in ("again", "open")
+        return self.feed.loading.is_repeatable or action not in ("again", "open")
 
     def action_area(self, area: str) -> None:
         """To an area, as it was left; its key again leads to its first screen."""
@@ -319,14 +309,6 @@ class InspectorApp(App[int]):
 
         self.push_screen(Ask("Go to", "frame 470   17:28:21.6   or the beginning of a connection's id", problem), go)
 
-    def action_export(self) -> None:
-        """Write something of it to a file."""
-        self._exporter.export()
-
-    def save_connections(self, indexes: list[int]) -> None:
-        """Ask for a path and write the packets of some connections there."""
-        self._exporter.save_connections(indexes)
-
     def action_copy(self) -> None:
         """What the screen is about, to the clipboard."""
         if isinstance(self.screen, Page):
@@ -344,9 +326,10 @@ class InspectorApp(App[int]):
 
     def action_freeze(self) -> None:
         """Hold the view still, or let it go."""
-        self._frozen = not self._frozen
-        if not self._frozen and self._loading.version != self._shown:
-            self._take()
+        feed = self.feed
+        feed.is_frozen = not feed.is_frozen
+        if not feed.is_frozen and feed.is_behind:
+            self._show_newest()
         self._refresh_bar()
 
     def action_open(self) -> None:
@@ -359,7 +342,6 @@ class InspectorApp(App[int]):
 
         def opened(text: str | None) -> None:
             if text is not None:
-                self._frozen = False
                 self._read([str(Path(text).expanduser())])
 
         folder = str(Path(self.state.paths[0]).parent) if self.state.paths and self.state.paths[0] != "-" else ""
@@ -379,13 +361,11 @@ class InspectorApp(App[int]):
         if "-" in self.state.paths:
             self.notify("Standard input cannot be read a second time.", severity="warning")
         else:
-            self._frozen = False
             self._read(self.state.paths)
 
     def _read(self, paths: list[str]) -> None:
-        self._loading.stop()
-        self._loading = Loading(paths, self._options, self.state.settings, self.state.secret_inputs)
-        self._shown = 0
+        self.feed.loading.stop()
+        self.feed = Feed(Loading(paths, self._options, self.state.settings, self.state.secret_inputs))
         if paths != self.state.paths:
             self.state.forget()
         now = self.current_mode
@@ -394,48 +374,35 @@ class InspectorApp(App[int]):
             self._close_details()
         self.switch_mode(now)
         self._close_details()
-        self._loading.start()
+        self.feed.loading.start()
         self._looking.stop()
         self._looking = self.set_interval(1 / LOOKS_PER_SECOND, self._look)
-
-    @work(thread=True, exclusive=True, exit_on_error=False, group="pick")
-    def pick(self, target: Target) -> None:
-        """Pick the first message of a rung."""
-        try:
-            messages = of_rung(self.state.messages(target.connection), target.rung.events)
-        except (OSError, InspectorError) as error:
-            self.call_from_thread(self._exporter.notify_result, str(error), True)
-            return
-        if messages:
-            self.call_from_thread(self.picked, f"{messages[0].tree.name}, frame {target.rung.frame}", messages[0])
-        else:
-            self.call_from_thread(self._exporter.notify_result, "There is no message to pick here.", False)
 
     def open_message(self, targets: list[Target], index: int) -> None:
         """Decode the messages of a rung, one of those on the page."""
         self.push_screen(MessageScreen(self.state, targets, index))
 
+    def pick(self, target: Target) -> None:
+        """Pick the first message of a rung for a comparison."""
+        self._picks.pick(target)
+
     def picked(self, title: str, message: RawMessage) -> None:
         """A message for a comparison; the second one shows the difference."""
-        self.state.picked.append(Picked(title, message))
-        if len(self.state.picked) < 2:
-            self.notify(
-                f"Picked {safe_text(title, 80)}. Space on another message, here or elsewhere, shows the difference.",
-                markup=False,
-            )
-            return
-        pair, self.state.picked = self.state.picked[:2], []
-        self.push_screen(
-            DifferenceScreen(
-                self.state, "Two messages", [p.title for p in pair], [flattened(p.message.tree) for p in pair]
-            )
-        )
+        self._picks.picked(title, message)
+
+    def action_export(self) -> None:
+        """Ask what to write, then where to."""
+        self._exporter.ask()
+
+    def save_connections(self, indexes: list[int]) -> None:
+        """Ask for a path and write the packets of some connections there."""
+        self._exporter.ask_packets(indexes)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """What a key reaches, the palette reaches by name."""
+        """What the palette offers."""
         return palette.commands(self, screen)
 
     async def action_quit(self) -> None:
         """Leave at once, whatever is going on."""
-        self._loading.stop()
+        self.feed.loading.stop()
         self.exit(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from textual.app import App
@@ -11,12 +12,13 @@ from inspector.errors import InspectorError
 from inspector.packets.reread import clocks_late, save
 from inspector.query.language import compile_filter, matching
 from inspector.reports.output import write
-from inspector.text.safe import path_text, safe_text
+from inspector.text.safe import path_text
 from inspector.tui.app_state import AppState
 from inspector.tui.connections import ConnectionsScreen
 from inspector.tui.dialogs.ask import Ask, Paths
 from inspector.tui.dialogs.choice import Choice, Option
 from inspector.tui.page import Page
+from inspector.tui.shell import notify_from_thread
 from inspector.tui.story import ExplanationScreen
 
 EXPORTS = [
@@ -33,47 +35,42 @@ SUFFIXES = {"text": "txt", "screen": "txt"}
 
 
 class Exporter:
-    """What the app can write. Asks what and where to on the app's screens; writes in threads of the app's."""
+    """Asks what to write and where to, and writes it in a thread."""
 
     def __init__(self, app: App[int], state: AppState) -> None:
-        """``state``: what there is to write."""
         self._app = app
         self._state = state
 
-    def export(self) -> None:
-        """Ask what, then where to."""
+    def ask(self) -> None:
+        """What, then where to."""
 
         def chosen(form: str | None) -> None:
+            screen = self._app.screen
             if form == "pcapng":
-                self.save_connections(self._in_hand())
+                self.ask_packets(self._marked())
             elif form in ("report", "redacted"):
                 self._ask_folder(form == "redacted")
             elif form is not None:
-                text = self._app.screen.to_copy()[1] if form == "screen" and isinstance(self._app.screen, Page) else ""
-                self._ask_path(
-                    f"inspector.{SUFFIXES.get(form, form)}",
-                    lambda path: self._in_thread(lambda: self._write(path, form, text)),
-                )
+                text = screen.to_copy()[1] if form == "screen" and isinstance(screen, Page) else ""
+                self._ask_path(f"inspector.{SUFFIXES.get(form, form)}", lambda path: self._write(path, form, text))
 
         self._app.push_screen(Choice("Export", EXPORTS), chosen)
 
-    def _in_thread(self, write: Callable[[], None]) -> None:
-        self._app.run_worker(write, thread=True, exit_on_error=False, group="files")
-
-    def _in_hand(self) -> list[int]:
+    def _marked(self) -> list[int]:
         base = self._app.screen_stack[0]
         return base.marked() if isinstance(base, ConnectionsScreen) else sorted(self._state.marks.values())
 
-    def save_connections(self, indexes: list[int]) -> None:
-        """Ask for a path and write the packets of some connections there."""
+    def ask_packets(self, indexes: list[int]) -> None:
+        """Where to write the packets of some connections."""
         if not indexes:
             self._app.notify("Mark connections with Space first.")
             return
-        self._ask_path("marked.pcapng", lambda path: self._in_thread(lambda: self._save(path, indexes)))
+        self._ask_path("marked.pcapng", lambda path: self._save(path, indexes))
 
     def _ask_folder(self, is_redacted: bool) -> None:
         """Where the report goes; about the incident that is on the screen, else about all."""
-        row = self._app.screen.row if isinstance(self._app.screen, ExplanationScreen) else None
+        screen = self._app.screen
+        row = screen.row if isinstance(screen, ExplanationScreen) else None
         incident = row.incident.id if row is not None and row.incident is not None else ""
 
         def problem(text: str) -> str | None:
@@ -86,36 +83,15 @@ class Exporter:
 
         def answered(text: str | None) -> None:
             if text:
-                self._in_thread(lambda: self._report(Path(text).expanduser(), incident, is_redacted))
+                self._in_thread(partial(self._report, Path(text).expanduser(), incident, is_redacted))
 
         what = "Report on this incident into" if incident else "Report into"
         self._app.push_screen(
             Ask(what, "a new or empty folder; tab completes", problem, "inspector-report", Paths()), answered
         )
 
-    def _report(self, path: Path, incident: str, is_redacted: bool) -> None:
-        from inspector.bundle.scope import ScopeRequest  # what a report takes is loaded when one is written
-        from inspector.bundle.writing import BundleRequest, write_bundle
-        from inspector.redaction import keys
-
-        try:
-            key, key_path, is_new = keys.load() if is_redacted else (None, None, False)
-            bundle = write_bundle(
-                self._state.now,
-                str(path),
-                BundleRequest(self._state.paths, ScopeRequest(incident), ["inspector", *self._state.paths], key),
-            )
-        except (OSError, InspectorError) as error:
-            self._app.call_from_thread(self.notify_result, str(error), True)
-            return
-        report = f"Wrote {path_text(str(path))}: {bundle.incidents} incidents, {bundle.frames:,} frames of evidence."
-        more = [
-            *bundle.notes,
-            *([f"A new redaction key lies in {path_text(str(key_path))}: keep it to yourself."] if is_new else []),
-        ]
-        self._app.call_from_thread(self.notify_result, " ".join([report, *more]), False)
-
-    def _ask_path(self, name: str, then: Callable[[Path], object]) -> None:
+    def _ask_path(self, name: str, work: Callable[[Path], str]) -> None:
+        """``work`` writes to a path and says what it wrote."""
         asked_paths: list[str] = []
 
         def problem(text: str) -> str | None:
@@ -129,54 +105,53 @@ class Exporter:
 
         def answered(text: str | None) -> None:
             if text:
-                then(Path(text).expanduser())
+                path = Path(text).expanduser()
+                self._in_thread(partial(work, path), f"{path_text(str(path))}: ")
 
         self._app.push_screen(Ask("Write to", "a path; tab completes", problem, name, Paths()), answered)
 
-    def _write(self, path: Path, form: str, text: str) -> None:
-        wanted = (
-            matching(compile_filter(self._state.view.filter), self._state.now)
-            if form == "csv" and self._state.view.filter
-            else None
-        )
-        try:
-            with open(path, "wb") as out:
-                if form == "screen":
-                    out.write(text.encode("utf-8", "backslashreplace"))
-                else:
-                    write(self._state.now, form, wanted, out)
-        except OSError as error:
-            self._app.call_from_thread(self.notify_result, f"{path_text(str(path))}: {error.strerror or error}", True)
-        else:
-            self._app.call_from_thread(self.notify_result, f"Wrote {path_text(str(path))}.", False)
+    def _in_thread(self, work: Callable[[], str], what: str = "") -> None:
+        """Say what ``work`` wrote, or why it could not; ``what`` stands before the reason."""
 
-    def _save(self, path: Path, indexes: list[int]) -> None:
+        def run() -> None:
+            try:
+                notify_from_thread(self._app, work())
+            except (OSError, InspectorError) as error:
+                reason = getattr(error, "strerror", None) if what else None
+                notify_from_thread(self._app, f"{what}{reason or error}", is_error=True)
+
+        self._app.run_worker(run, thread=True, exit_on_error=False, group="files")
+
+    def _report(self, path: Path, incident: str, is_redacted: bool) -> str:
+        from inspector.bundle.scope import ScopeRequest  # what a report takes is loaded when one is written
+        from inspector.bundle.writing import BundleRequest, write_bundle
+        from inspector.redaction import keys
+
+        paths = self._state.paths
+        key, key_path, is_new = keys.load() if is_redacted else (None, None, False)
+        request = BundleRequest(paths, ScopeRequest(incident), ["inspector", *paths], key)
+        bundle = write_bundle(self._state.now, str(path), request)
+        report = f"Wrote {path_text(str(path))}: {bundle.incidents} incidents, {bundle.frames:,} frames of evidence."
+        new_key = [f"A new redaction key lies in {path_text(str(key_path))}: keep it to yourself."] if is_new else []
+        return " ".join([report, *bundle.notes, *new_key])
+
+    def _write(self, path: Path, form: str, text: str) -> str:
+        expression = self._state.view.filter if form == "csv" else ""
+        wanted = matching(compile_filter(expression), self._state.now) if expression else None
+        with open(path, "wb") as out:
+            if form == "screen":
+                out.write(text.encode("utf-8", "backslashreplace"))
+            else:
+                write(self._state.now, form, wanted, out)
+        return f"Wrote {path_text(str(path))}."
+
+    def _save(self, path: Path, indexes: list[int]) -> str:
+        case = self._state.now.case
         comments = {
             leg.first_frame: f"inspector: connection {observed.id}, {observed.outcome}"
-            for i in indexes
-            for observed in (self._state.now.case.observed[i],)
+            for observed in (case.observed[i] for i in indexes)
             for leg in (observed.client_leg, *observed.legs)
         }
-        try:
-            with open(path, "wb") as out:
-                count = save(
-                    self._state.paths,
-                    self._state.flows(indexes),
-                    out,
-                    comments,
-                    clocks_late(self._state.now.case.facts.captures),
-                )
-        except (OSError, InspectorError) as error:
-            self._app.call_from_thread(
-                self.notify_result, f"{path_text(str(path))}: {getattr(error, 'strerror', None) or error}", True
-            )
-        else:
-            self._app.call_from_thread(
-                self.notify_result,
-                f"Wrote {count:,} frames of {len(indexes)} connections to {path_text(str(path))}.",
-                False,
-            )
-
-    def notify_result(self, text: str, is_bad: bool) -> None:
-        """Tell the person what became of it."""
-        self._app.notify(safe_text(text, 500), severity="error" if is_bad else "information", markup=False)
+        with open(path, "wb") as out:
+            count = save(self._state.paths, self._state.flows(indexes), out, comments, clocks_late(case.facts.captures))
+        return f"Wrote {count:,} frames of {len(indexes)} connections to {path_text(str(path))}."

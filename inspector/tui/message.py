@@ -44,7 +44,9 @@ def of_rung(messages: list[RawMessage], events: tuple[Event, ...]) -> list[RawMe
 
 
 class FieldTree(Tree[TreeItem]):
-    """The tree; Space picks here as on the ladder, Enter opens and closes a branch."""
+    """The tree; Space picks here as on the ladder, Enter opens and closes a branch. Left and right are the screen's,
+    however wide the tree is; with Shift they show the rest of it.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
@@ -53,8 +55,28 @@ class FieldTree(Tree[TreeItem]):
             "Pick",
             tooltip="Pick this message; a second pick shows the difference of the two",
             id="pick",
-        )
+        ),
+        Binding(
+            "shift+left",
+            "aside(-1)",
+            "To the left",
+            show=False,
+            tooltip="What stands left of the screen, where a field is wider than it",
+            id="aside_left",
+        ),
+        Binding(
+            "shift+right",
+            "aside(1)",
+            "To the right",
+            show=False,
+            tooltip="The rest of a field that is wider than the screen",
+            id="aside_right",
+        ),
     ]
+
+    def action_aside(self, step: int) -> None:
+        """Half a screen to the side, as pagers do."""
+        self.scroll_relative(x=step * max(self.size.width // 2, 1), animate=False)
 
 
 class MessageScreen(Page):
@@ -62,8 +84,8 @@ class MessageScreen(Page):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "app.pop_screen", "Back", tooltip="To the ladder", id="back"),
-        Binding("left", "turn(-1)", "Before", tooltip="The messages of the rung before", id="before"),
-        Binding("right", "turn(1)", "Next", tooltip="The messages of the next rung", id="after"),
+        Binding("left", "turn(-1)", "Before", priority=True, tooltip="The messages of the rung before", id="before"),
+        Binding("right", "turn(1)", "Next", priority=True, tooltip="The messages of the next rung", id="after"),
     ]
 
     def __init__(self, state: AppState, targets: list[Target], index: int) -> None:

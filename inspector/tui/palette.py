@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from textual.app import App, SystemCommand
+from textual.dom import DOMNode
 from textual.screen import Screen
 
 MOVES = ("move", "page", "edge", "step(-1", "leap")
@@ -24,8 +25,8 @@ def commands(app: App[int], screen: Screen[object]) -> Iterator[SystemCommand]:
     yield SystemCommand("Theme", "Change the colours", app.action_change_theme)
 
 
-def _runner(app: App[int], node: object, action: str) -> Callable[[], object]:
+def _runner(app: App[int], node: DOMNode, action: str) -> Callable[[], object]:
     async def run() -> None:
-        await app.run_action(action, default_namespace=node)  # type: ignore[arg-type]
+        await app.run_action(action, default_namespace=node)
 
     return run

@@ -48,7 +48,7 @@ def _by_frame(analysis: Analysis, reference: int, text: str) -> int | str:
     around: int | None = None
     for observed in analysis.case.observed:
         for leg in (observed.client_leg, *observed.legs):
-            if any(first <= reference <= last for first, last in (*leg.places, *leg.sightings)):
+            if any(first <= reference <= last for first, last in (*leg.frame_ranges, *leg.sightings)):
                 if any(e.frame == reference for e in unpack_events(leg.events)):
                     return observed.index
                 around = observed.index

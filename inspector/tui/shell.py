@@ -6,9 +6,15 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
+from textual.app import App
+
 from inspector.facts import ConnectionFacts
 from inspector.packets.messages import RawMessage
 from inspector.reports.story import Rung
+from inspector.text.safe import safe_text
+
+MOST_TEXT = 500
+"""Characters of a notification."""
 
 
 class Target(NamedTuple):
@@ -42,3 +48,12 @@ class Shell(Protocol):
 
     def save_connections(self, indexes: list[int]) -> None:
         """Ask for a path and write the packets of some connections there."""
+
+
+def notify_from_thread(app: App[int], text: str, *, is_error: bool = False) -> None:
+    """What became of work that a thread did."""
+
+    def notify() -> None:
+        app.notify(safe_text(text, MOST_TEXT), severity="error" if is_error else "information", markup=False)
+
+    app.call_from_thread(notify)

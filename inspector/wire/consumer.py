@@ -1,5 +1,7 @@
 """Who takes what TCP carries. TCP orders bytes and knows when a flow begins and ends; what the bytes mean, only their
 consumer knows. It says how far nobody needs to look, so that most bytes are counted and never touched.
+
+A *record* is the unit in which a consumer's protocol writes to TCP, with its length at its head.
 """
 
 from __future__ import annotations

@@ -11,9 +11,12 @@ from inspector.wire.addresses import FlowEnd
 from inspector.wire.consumer import FlowConsumer
 from inspector.wire.segments import SYN
 from inspector.wire.spread import Spread
-from inspector.wire.streams import Stream
+from inspector.wire.streams import PLAUSIBLE_START, Stream
 
-PLAUSIBLE_START = 1 << 20
+
+def distance(start: int, end: int) -> int:
+    """How far one sequence number is behind another, the short way round (RFC 9293, section 3.4)."""
+    return (end - start + (1 << 31)) % (1 << 32) - (1 << 31)
 
 
 class FlowKey(NamedTuple):
@@ -40,26 +43,24 @@ class Flow:
     """One 5-tuple and its lifetime. Lane 0 runs from the lower endpoint to the higher, lane 1 back."""
 
     __slots__ = (
-        *(
-            "acks",
-            "began",
-            "closed",
-            "consumer",
-            "fins",
-            "first",
-            "is_decided",
-            "isns",
-            "key",
-            "last",
-            "older",
-            "packets",
-            "resets",
-            "rtt",
-            "spread",
-            "streams",
-            "tops",
-        ),
+        "acks",
+        "began",
+        "closed",
+        "consumer",
+        "fins",
+        "first",
+        "isns",
+        "key",
+        "last",
+        "older",
+        "packets",
+        "resets",
+        "rtt",
+        "spread",
+        "streams",
         "syn_ns",
+        "tops",
+        "was_established",
     )
 
     def __init__(self, key: tuple[int, int], consumer: FlowConsumer, ns: int, frame: int) -> None:
@@ -79,7 +80,7 @@ class Flow:
         """
         self.closed = False
         """Both sides said FIN, or one reset."""
-        self.is_decided = False
+        self.was_established = False
         """Live: both sides had agreed when it was last looked at."""
         self.first = (ns, frame)
         self.last = (ns, frame)
@@ -120,15 +121,10 @@ class Flow:
         """Whether a segment at this time comes too late to belong to a flow that was closed."""
         return self.closed and ns - self.last[0] > (bounds.CLOSED_NS if all(self.fins) else bounds.APART_NS)
 
-    def decides(self) -> bool:
-        """Whether what became of it can be told by now: both sides agreed, one gave up, or one closed."""
-        if any(self.fins) or any(self.resets) or self.consumer.has_failed:
-            return True
-        return self.is_complete()
-
-    def is_complete(self) -> bool:
-        """Whether both sides have come to an agreement."""
-        return self.consumer.is_established
+    @property
+    def is_decided(self) -> bool:
+        """Whether what became of it can be told by now: one closed, one gave up, or both sides agreed."""
+        return any(self.fins) or any(self.resets) or self.consumer.has_failed or self.consumer.is_established
 
     def restarts(self, lane: int, seq: int, ns: int) -> bool:
         """Whether a SYN begins a new connection on this pair of endpoints, rather than being sent or captured again."""
@@ -138,6 +134,9 @@ class Flow:
         stream = self.streams[lane]
         if not self.packets[lane]:
             return self.is_over(ns)
+        if not stream.is_placed:
+            ending = self.fins[lane] or self.resets[lane]  # all that this side is known to have sent
+            return ending is not None and abs(distance(seq + 1, ending.after)) > PLAUSIBLE_START
         start = stream.offset(seq + 1)
         return start != 0 if stream.anchored else abs(start) > PLAUSIBLE_START
 

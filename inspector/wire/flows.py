@@ -9,14 +9,13 @@ connection is kept beside a newer one while frames of it may still come, for two
 What TCP carries is the consumer's affair (``consumer``): the table hands it bytes in order, says when a side opened and
 closed, and asks it what it needs to know of a flow: whether it is decided, and who of the two is the client.
 
-Three ways lead through it. Files are fed batch by batch until ``finish``. An extraction of a part of a story feeds its
-part, then ``drain``: only open flows are followed to their end, in frames that another part reads as well. Live capture
-asks for what has ended (``settle``) and what is decided (``decided``) several times a second.
+Three ways lead through it. Files are fed batch by batch until ``finish``. An extraction of a shard of a story feeds its
+shard, then ``drain``: only open flows are followed to their end, in frames that the next shard reads as well. Live
+capture asks several times a second for what has ended and what is decided: that is ``live_flows``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
@@ -69,38 +68,29 @@ class FlowOwner(Protocol):
 
 class FlowTable:
     """Open flows by their endpoints. ``from_middle``: frames went before the first one, so that flows may have begun
-    before it. ``live``: somebody asks ``decided`` and ``settle`` several times a second. ``most``: flows that are open
-    at once.
+    before it. ``most_flows``: open at once; beyond it the longest idle ones are closed.
     """
 
     def __init__(
-        self,
-        addresses: AddressTable,
-        owner: FlowOwner,
-        *,
-        from_middle: bool = False,
-        live: bool = False,
-        most: int = bounds.FLOWS,
+        self, addresses: AddressTable, owner: FlowOwner, *, from_middle: bool = False, most_flows: int = bounds.FLOWS
     ) -> None:
-        self._from_middle = from_middle
-        self._live = live
-        self._most = most
-        self._young: dict[Key, Flow] = {}
-        self._closing: dict[Key, Flow] = {}
-        self.extent: ParsedExtent | None = None
-        """Live: how far into each segment of the last batch anybody looked."""
-        self._start_ns: int | None = None
-        self._now = 0
-        self._draining = False
         self._addresses = addresses
         self._owner = owner
-        self._flows: dict[tuple[int, int], Flow] = {}
+        self._from_middle = from_middle
+        self._most_flows = most_flows
+        self._flows: dict[Key, Flow] = {}
+        self._is_draining = False
+        self.extent: ParsedExtent | None = None
+        """Where somebody wants to know how far into each segment of a batch anybody looked: that of the last one."""
+        self._start_ns: int | None = None
+        self._now = 0
         self.followed: dict[FlowKey, int] = {}
         """Flows that were open when draining began, with the initial sequence number of each side that is known: the
         time of the last frame.
         """
         self._swept = 0
         self.evicted = 0
+        """Flows that were closed because too many were open."""
 
     def feed(self, batch: SegmentBatch) -> None:
         """Take a batch."""
@@ -109,13 +99,12 @@ class FlowTable:
         now = int(batch.time_ns.max())
         if self._start_ns is None:
             self._start_ns = int(batch.time_ns.min())
-        if self._draining:
+        if self._is_draining:
             batch = batch.select(mask_of_flows(batch, list(self._flows)))
-        self.extent = ParsedExtent() if self._live else None
         if len(batch):
             self._feed(Grouped(batch, self._owner.opens, self.extent))
         self._now = max(now, self._now)
-        if now - self._swept > SWEEP_NS or len(self._flows) > self._most or self._draining:
+        if now - self._swept > SWEEP_NS or len(self._flows) > self._most_flows or self._is_draining:
             self._sweep(now)
 
     def _feed(self, grouped: Grouped) -> None:
@@ -136,7 +125,7 @@ class FlowTable:
 
     def _regular(self, grouped: Grouped) -> BatchReader | None:
         """The flows that may be taken as a whole; None where somebody wants to see how each segment is looked at."""
-        if self._live or self._draining or grouped.spread:
+        if self.extent is not None or self._is_draining or grouped.spread:
             return None
         opening = grouped.opening()
         if not len(opening):
@@ -158,7 +147,7 @@ class FlowTable:
 
     def drain(self) -> None:
         """From now on follow only the flows that are open."""
-        self._draining = True
+        self._is_draining = True
         self._sweep(self._now)
 
     @property
@@ -183,7 +172,9 @@ class FlowTable:
             if newest is None:
                 if not control & SYN and (not length or control & RST):
                     continue
-                if self._draining:
+                if self._is_draining:
+                    if older is not None:
+                        self._end(older)
                     return
                 newest = self._open(key, ns, frame_base + run.number[first], control & SYN and not flags & ACK, seq)
                 newest.older = older
@@ -228,8 +219,6 @@ class FlowTable:
                     flow, lane, control, Ending(ns, frame_base + run.number[first], after, ack if flags & ACK else None)
                 )
                 stream.ends_at(stream.offset(seq) + length - bool(control & RST))  # a RST may stand behind a FIN
-                if flow.closed and self._live:
-                    self._closing[key] = flow
             if ns < flow.first[0]:
                 flow.first = (ns, frame_base + run.number[first])
             if (flow.closed or flow is not newest) and ns > flow.last[0]:
@@ -244,7 +233,7 @@ class FlowTable:
         if flow.older is not None:
             self._end(flow.older)
             flow.older = None
-        if by_syn and not self._live and not (flow.closed and flow.is_over(ns)):
+        if by_syn and not (flow.closed and flow.is_over(ns)):
             return flow
         self._end(flow)
         return None
@@ -265,8 +254,6 @@ class FlowTable:
     def _open(self, key: Key, ns: int, frame: int, by_syn: int, seq: int) -> Flow:
         """A flow that begins."""
         flow = self._flows[key] = Flow(key, self._owner.consumer(), ns, frame)
-        if self._live:
-            self._young[key] = flow
         if self._from_middle:
             flow.began = self._began(flow, by_syn, seq, ns)
         return flow
@@ -307,8 +294,7 @@ class FlowTable:
             if consumer.client_lane is None:
                 consumer.client_lane = lane
 
-    @staticmethod
-    def _close(flow: Flow, lane: int, control: int, ending: Ending) -> None:
+    def _close(self, flow: Flow, lane: int, control: int, ending: Ending) -> None:
         if control & FIN and flow.fins[lane] is None:
             flow.fins[lane] = ending
             flow.consumer.closed(lane, ending.frame, ending.ns, is_reset=False)
@@ -325,43 +311,13 @@ class FlowTable:
             if quiet > bounds.IDLE_NS or flow.is_over(now):
                 del self._flows[flow.key]
                 self._end(flow)
-        surplus = len(self._flows) - self._most
+        surplus = len(self._flows) - self._most_flows
         if surplus > 0:
-            longest_idle = sorted(self._flows.values(), key=lambda f: f.last)[: surplus + self._most // 10]
+            longest_idle = sorted(self._flows.values(), key=lambda f: f.last)[: surplus + self._most_flows // 10]
             self.evicted += len(longest_idle)
             for flow in longest_idle:
                 del self._flows[flow.key]
                 self._end(flow)
-
-    def settle(self, now_ns: int) -> None:
-        """Live: end the flows that were closed long enough ago. ``now_ns``: packet time, which goes on where no packets
-        come.
-        """
-        for key, flow in list(self._closing.items()):
-            if self._flows.get(key) is not flow:
-                del self._closing[key]
-            elif abs(now_ns - flow.last[0]) > bounds.CLOSED_NS:  # long enough ago, or the clock was set back
-                del self._closing[key], self._flows[key]
-                self._end(flow)
-
-    def decided(self, at_once: bool = False) -> Iterator[Flow]:
-        """Live: open flows of which is decided what becomes of them, each once. They must be looked at before the next
-        frames come.
-
-        Unless all are wanted ``at_once``, those that were completed are told when they are asked for again, or left to
-        ``settle`` where they were closed since.
-        """
-        for key, flow in list(self._young.items()):
-            if self._flows.get(key) is not flow or flow.consumer.is_hopeless:
-                del self._young[key]
-            elif flow.decides():
-                is_complete = flow.is_complete()
-                if is_complete and not at_once and (flow.closed or not flow.is_decided):
-                    flow.is_decided = True
-                    continue
-                del self._young[key]
-                if flow.consumer.is_recognised:
-                    yield flow
 
     def finish(self) -> None:
         """End all flows."""
@@ -373,7 +329,7 @@ class FlowTable:
         if flow.older is not None:
             self._end(flow.older)
             flow.older = None
-        if self._draining:
+        if self._is_draining:
             for isn in (*flow.isns, None):
                 began = FlowKey(self._ends(flow), isn)
                 self.followed[began] = max(flow.last[0], self.followed.get(began, 0))

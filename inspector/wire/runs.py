@@ -16,6 +16,7 @@ may be read as a whole, without spans.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from msgspec import Struct
@@ -26,7 +27,7 @@ from inspector.wire.segments import ACK, FIN, I64, RST, SYN, U64, Rows, SegmentB
 
 CONTROL = SYN | FIN | RST
 HEAD_BYTES = 256
-"""Of a segment: more than tells a hello, in whatever records."""
+"""Of a segment: more than it takes to tell how it begins."""
 MIX_LOW, MIX_HIGH = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)
 
 Opens = Callable[[U8, I64, I64], Rows]
@@ -43,34 +44,21 @@ acknowledgement number (of the first segment).
 """
 
 
+@dataclass(slots=True, eq=False)
 class Run:
     """Columns of a sorted batch as lists. ``before``: payload bytes of all rows before this one. ``frame``: the
     capture's frame reference base. ``extent``: see ``ParsedExtent``.
     """
 
-    __slots__ = ("before", "captured", "data", "extent", "frame", "length", "number", "start", "time_ns")
-
-    def __init__(
-        self,
-        data: memoryview,
-        start: list[int],
-        captured: list[int],
-        length: list[int],
-        before: list[int],
-        number: list[int],
-        time_ns: list[int],
-        frame: int,
-        extent: list[int] | None,
-    ) -> None:
-        self.data = data
-        self.start = start
-        self.captured = captured
-        self.length = length
-        self.before = before
-        self.number = number
-        self.time_ns = time_ns
-        self.frame = frame
-        self.extent = extent
+    data: memoryview
+    start: list[int]
+    captured: list[int]
+    length: list[int]
+    before: list[int]
+    number: list[int]
+    time_ns: list[int]
+    frame: int
+    extent: list[int] | None
 
     def head(self, row: int) -> bytes:
         """The first bytes that a segment holds."""
@@ -148,50 +136,50 @@ class Grouped:
 
     def __init__(self, batch: SegmentBatch, opens: Opens, extent: ParsedExtent | None = None) -> None:
         """``extent``: to be filled in while the spans are followed."""
-        low, high = np.minimum(batch.source, batch.target), np.maximum(batch.source, batch.target)
-        mixed = _mixed(low, high)
-        in_time = bool((batch.time_ns[1:] >= batch.time_ns[:-1]).all())
-        order = np.argsort(mixed, kind="stable") if in_time else np.lexsort((batch.number, batch.time_ns, mixed))
-        low, high, flags, length = low[order], high[order], batch.flags[order], batch.length[order]
-        fresh = np.ones(len(order), np.bool_)
-        fresh[1:] = (low[1:] != low[:-1]) | (high[1:] != high[:-1])
-        firsts = np.flatnonzero(fresh)
-        lasts = order[np.append(firsts[1:] - 1, len(order) - 1)]
-        group: I64 = np.cumsum(fresh) - 1
-        self.low, self.high = low[firsts], high[firsts]
-        self.last_ns, self.last_number = batch.time_ns[lasts], batch.number[lasts]
-        self.spread = _spread(group, batch.number[order]) if int(batch.number.max()) >> FRAME_BITS else []
-        control = flags & CONTROL
-        answered = fresh.copy()  # what answers a SYN may be the first segment of this batch
-        answered[1:] |= flags[:-1] & (SYN | ACK) == SYN | ACK
-        rows = np.flatnonzero((length > 0) | (control != 0) | answered)
-        if extent is not None:
-            extent.number, extent.busy, extent.control = (
-                batch.number[order],
-                np.bincount(group)[group] > BUSY_SEGMENTS,
-                control != 0,
-            )
-            extent.rows, extent.looked = rows, [0] * len(rows)
-        self._looked = None if extent is None else extent.looked
-        kept = order[rows]
         self.data = batch.data
         self.frame = frame_reference(batch.capture, 0)
-        self.group, self.control, self.flags, self.length = group[rows], control[rows], flags[rows], length[rows]
-        self.lane = (batch.source[kept] != low[rows]).astype(np.int64)
-        self.seq, self.ack, self.start, self.captured = (
-            batch.seq[kept],
-            batch.ack[kept],
-            batch.start[kept],
-            batch.captured[kept],
-        )
-        self.time_ns, self.number = batch.time_ns[kept], batch.number[kept]
-        self.heads = np.searchsorted(self.group, np.arange(len(firsts) + 1))
+        low, high = np.minimum(batch.source, batch.target), np.maximum(batch.source, batch.target)
+        order = _order(batch, _mixed(low, high))
+        low, high = low[order], high[order]
+        fresh = np.ones(len(order), np.bool_)
+        fresh[1:] = (low[1:] != low[:-1]) | (high[1:] != high[:-1])
+        group: I64 = np.cumsum(fresh) - 1
+        self._note_flows(batch, order, group, np.flatnonzero(fresh))
+        rows = _telling(batch.flags[order], batch.length[order], fresh)
+        self.group = group[rows]
+        self.heads: I64 = np.searchsorted(self.group, np.arange(len(self.low) + 1))
+        self._keep(batch, order[rows], low[rows])
         self.begins = self._begins(opens)
+        self._looked: list[int] | None = None
+        if extent is not None:
+            extent.number, extent.control = batch.number[order], batch.flags[order] & CONTROL != 0
+            extent.busy = np.bincount(group)[group] > BUSY_SEGMENTS
+            extent.rows = rows
+            extent.looked = self._looked = [0] * len(rows)
+
+    def _note_flows(self, batch: SegmentBatch, order: I64, group: I64, firsts: I64) -> None:
+        """What is known of each flow from all its segments. ``order``: of the batch, by flow. ``firsts``: of each flow
+        its first row there.
+        """
+        heads, lasts = order[firsts], order[np.append(firsts[1:], len(order)) - 1]
+        self.low = np.minimum(batch.source[heads], batch.target[heads])
+        self.high = np.maximum(batch.source[heads], batch.target[heads])
+        self.last_ns, self.last_number = batch.time_ns[lasts], batch.number[lasts]
+        self.spread = _spread(group, batch.number[order]) if int(batch.number.max()) >> FRAME_BITS else []
+
+    def _keep(self, batch: SegmentBatch, kept: I64, low: U64) -> None:
+        """The columns of the segments that are not left out."""
+        self.lane = (batch.source[kept] != low).astype(np.int64)
+        self.flags, self.length, self.captured = batch.flags[kept], batch.length[kept], batch.captured[kept]
+        self.control = self.flags & CONTROL
+        self.seq, self.ack, self.start = batch.seq[kept], batch.ack[kept], batch.start[kept]
+        self.time_ns, self.number = batch.time_ns[kept], batch.number[kept]
 
     def __len__(self) -> int:
         return len(self.low)
 
     def _begins(self, opens: Opens) -> Rows:
+        """Which segments begin a span: those that do not simply go on where the one before them ended."""
         group, lane, seq, length = self.group, self.lane, self.seq, self.length
         begins = np.ones(len(group), np.bool_)
         plain = (self.control == 0) & (length > 0)
@@ -212,40 +200,9 @@ class Grouped:
         """
         if not len(wanted):
             return
-        if len(wanted) == len(self):
-            rows: slice | I64 = slice(None)
-            counts = np.diff(self.heads)
-        else:
-            chosen = np.zeros(len(self), np.bool_)
-            chosen[wanted] = True
-            rows = np.flatnonzero(chosen[self.group])
-            counts = np.diff(self.heads)[wanted]
-        length, captured, number, time_ns = (
-            self.length[rows],
-            self.captured[rows],
-            self.number[rows],
-            self.time_ns[rows],
-        )
-        before = np.zeros(len(length) + 1, np.int64)
-        np.cumsum(length, out=before[1:])
-        held_before = np.zeros(len(length) + 1, np.int64)
-        np.cumsum(captured, out=held_before[1:])
+        rows, counts = self._rows_of(wanted)
         firsts = np.flatnonzero(self.begins[rows])
-        ends = np.append(firsts, len(length))[1:]
-        run = Run(
-            data=self.data.data,
-            start=self.start[rows].tolist(),
-            captured=captured.tolist(),
-            length=length.tolist(),
-            before=before.tolist(),
-            number=number.tolist(),
-            time_ns=time_ns.tolist(),
-            frame=self.frame,
-            extent=self._looked,
-        )
-        columns = (firsts, ends, *(column[rows][firsts] for column in (self.lane, self.seq, self.control, self.flags)))
-        sums = (before[ends] - before[firsts], held_before[ends] - held_before[firsts])
-        spans = list(zip(*(column.tolist() for column in (*columns, *sums, self.ack[rows][firsts])), strict=True))
+        run, spans = self._run(rows, firsts)
         bounds = np.searchsorted(firsts, np.append(0, np.cumsum(counts))).tolist()
         ends_of_flows = (column[wanted].tolist() for column in (self.low, self.high, self.last_ns, self.last_number))
         for index, first, last, low, high, last_ns, last_number in zip(
@@ -254,6 +211,62 @@ class Grouped:
             yield FlowRuns(
                 (low, high), spans[first:last], run, last_ns, last_number, self.spread[index] if self.spread else ()
             )
+
+    def _rows_of(self, wanted: I64) -> tuple[slice | I64, I64]:
+        """The rows of some flows, and how many each has."""
+        counts = np.diff(self.heads)
+        if len(wanted) == len(self):
+            return slice(None), counts
+        chosen = np.zeros(len(self), np.bool_)
+        chosen[wanted] = True
+        return np.flatnonzero(chosen[self.group]), counts[wanted]
+
+    def _run(self, rows: slice | I64, firsts: I64) -> tuple[Run, list[Span]]:
+        """Some rows as lists, and the spans in them. ``firsts``: which of these rows begin one."""
+        length, captured = self.length[rows], self.captured[rows]
+        before, captured_before = _sums_before(length), _sums_before(captured)
+        run = Run(
+            data=self.data.data,
+            start=self.start[rows].tolist(),
+            captured=captured.tolist(),
+            length=length.tolist(),
+            before=before.tolist(),
+            number=self.number[rows].tolist(),
+            time_ns=self.time_ns[rows].tolist(),
+            frame=self.frame,
+            extent=self._looked,
+        )
+        ends = np.append(firsts, len(length))[1:]
+        columns = (
+            firsts,
+            ends,
+            *(column[rows][firsts] for column in (self.lane, self.seq, self.control, self.flags)),
+            before[ends] - before[firsts],
+            captured_before[ends] - captured_before[firsts],
+            self.ack[rows][firsts],
+        )
+        return run, list(zip(*(column.tolist() for column in columns), strict=True))
+
+
+def _order(batch: SegmentBatch, mixed: U64) -> I64:
+    """The rows of a batch by flow, and within a flow by time. ``mixed``: the flow of each as one number."""
+    if bool((batch.time_ns[1:] >= batch.time_ns[:-1]).all()):
+        return np.argsort(mixed, kind="stable")
+    return np.lexsort((batch.number, batch.time_ns, mixed))
+
+
+def _telling(flags: I64, length: I64, fresh: Rows) -> I64:
+    """Which sorted segments carry anything, begin a flow, or answer a SYN. ``fresh``: which are the first of a flow."""
+    answered = fresh.copy()  # what answers a SYN may be the first segment of this batch
+    answered[1:] |= flags[:-1] & (SYN | ACK) == SYN | ACK
+    return np.flatnonzero((length > 0) | (flags & CONTROL != 0) | answered)
+
+
+def _sums_before(column: I64) -> I64:
+    """The sum of all before each, and behind them the sum of all."""
+    sums = np.zeros(len(column) + 1, np.int64)
+    np.cumsum(column, out=sums[1:])
+    return sums
 
 
 def _spread(group: I64, number: I64) -> list[list[int]]:

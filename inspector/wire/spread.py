@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from inspector.capture.references import FRAME_BITS
-
-FrameRange = tuple[int, int]
-"""Lowest and highest frame reference in one capture."""
+from inspector.capture.references import FRAME_BITS, FrameRange
 
 
 class Spread:
@@ -28,7 +25,7 @@ class Spread:
             self._by_capture[reference >> FRAME_BITS] = (min(low, reference), max(high, reference))
         return self
 
-    def places(self) -> tuple[FrameRange, ...]:
+    def ranges(self) -> tuple[FrameRange, ...]:
         """All of them by capture; nothing where it is but one."""
         return tuple(self._by_capture[c] for c in sorted(self._by_capture)) if len(self._by_capture) > 1 else ()
 

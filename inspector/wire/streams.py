@@ -14,12 +14,9 @@ from inspector.wire.consumer import ByteConsumer
 from inspector.wire.runs import Run
 
 PLAUSIBLE_START = 1 << 20
-"""A hello further away than this from where a direction stands begins another connection."""
+"""What lies further away than this from where a direction stands, and is how one begins, is of another connection."""
 PLAUSIBLE_TAIL = 1 << 24
 """A FIN further behind the last byte is damage, not a tail that was not captured."""
-
-HEAD_BYTES = 11
-"""Fewer bytes of a segment do not tell how it begins."""
 
 Piece = tuple[int, bytes, int, int, int]
 """offset, bytes held, length on the wire, frame, ns"""
@@ -63,6 +60,11 @@ class Stream:
         self.anchored = True
         self.next = self.top = self.received = length
 
+    @property
+    def is_placed(self) -> bool:
+        """Whether anything tells where the stream lies among the sequence numbers."""
+        return self.anchored or bool(self._pending)
+
     def offset(self, seq: int) -> int:
         """The stream offset of a sequence number, near to where the stream stands (RFC 9293, section 3.4)."""
         if not self.anchored and not self._pending:
@@ -86,8 +88,7 @@ class Stream:
         distance = self._distance(seq)
         if not distance:
             return False
-        head = rows.head(row)
-        has_opening = len(head) >= HEAD_BYTES and self.reader.opens(head, at_start=False)
+        has_opening = self.reader.opens(rows.head(row), at_start=False)
         if is_over:
             return has_opening or distance > PLAUSIBLE_TAIL
         has_begun = not self.anchored or self.reader.has_begun
@@ -126,7 +127,7 @@ class Stream:
             self._drain()
 
     def _hold(self, offset: int, piece: bytes, length: int, frame: int, ns: int) -> None:
-        """A direction whose start is unknown waits for an earlier segment, unless this one begins with a hello."""
+        """A direction whose start is unknown waits for an earlier segment, unless one begins with this segment."""
         insort(self._pending, (offset, piece, length, frame, ns))
         first = self._pending[0]
         if self.reader.opens(first[1], at_start=True) or len(self._pending) >= bounds.UNANCHORED_SEGMENTS:

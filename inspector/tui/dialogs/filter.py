@@ -99,10 +99,19 @@ class FilterDialog(ModalScreen[str | None]):
             "down",
             "list(1)",
             "Last filters and fields",
+            priority=True,
             tooltip="Into the list: last filters, fields, values",
             id="filter_down",
         ),
-        Binding("up", "list(-1)", "Up", show=False, tooltip="Up in the list", id="filter_up"),
+        Binding(
+            "up",
+            "list(-1)",
+            "Up",
+            show=False,
+            priority=True,
+            tooltip="Up in the list, and from its first line back to the filter",
+            id="filter_up",
+        ),
     ]
 
     def __init__(self, state: AppState) -> None:

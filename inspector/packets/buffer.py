@@ -1,4 +1,4 @@
-"""The frames of some connections, held in memory with their TCP payloads told apart: what evidence is cut from."""
+"""The frames of some connections, kept in memory with their TCP payloads apart: what evidence is cut from."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from inspector.packets.reread import FlowFrames
 from inspector.wire.segments import SegmentBatch, SegmentDecoder
 
 LANE_BYTES = 8 << 20
-"""Of each direction of a connection so much is held; behind it only that frames were there."""
+"""Of each direction of a connection so much is kept; behind it only that frames were there."""
 
-HELD_BYTES = 256 << 20
+BUFFER_BYTES = 256 << 20
 
 
-class HeldFrame(Struct):
+class BufferedFrame(Struct):
     """One TCP segment. ``frame``: reference. ``data``: the whole frame as captured; ``payload_at``: where the payload
     begins in it, -1 where a tunnel hides it.
 
@@ -39,48 +39,48 @@ class HeldFrame(Struct):
     ack: int = 0
 
 
-class HeldFlow(Struct):
+class BufferedFlow(Struct):
     """The frames of one flow in the order of their capture. ``ends``: client and server."""
 
     ends: tuple[PackedEndpoint, PackedEndpoint]
-    frames: list[HeldFrame]
+    frames: list[BufferedFrame]
     bytes: list[int]
-    """Held of each direction, server first."""
+    """Kept of each direction, server first."""
 
 
-class Holding:
-    """``flows``: parallel to those that were asked for. ``is_full``: memory ran out, and later frames are missing."""
+class FrameBuffer:
+    """``flows``: parallel to ``selections``. ``is_full``: memory ran out, and later frames are missing."""
 
-    def __init__(self, wanted: Sequence[FlowFrames]) -> None:
-        self.flows = [HeldFlow(flow.ends, [], [0, 0]) for flow in wanted]
+    def __init__(self, selections: Sequence[FlowFrames]) -> None:
+        self.flows = [BufferedFlow(flow.ends, [], [0, 0]) for flow in selections]
         self.bytes = 0
         self.is_full = False
-        self._wanted = wanted
+        self._selections = selections
         self._decoder = SegmentDecoder()
         self._by_pair: dict[frozenset[int], list[int]] = {}
-        self._number = {end: evidence.end_number(self._decoder, end) for flow in wanted for end in flow.ends}
-        for index, flow in enumerate(wanted):
+        self._number = {end: evidence.end_number(self._decoder, end) for flow in selections for end in flow.ends}
+        for index, flow in enumerate(selections):
             self._by_pair.setdefault(frozenset(self._number[end] for end in flow.ends), []).append(index)
 
     def read(self, paths: Sequence[str], late: Mapping[int, int] | None = None) -> None:
         """Read the captures once more. ``late``: as in ``Story``. Raises UnreadableError."""
-        self.take(evidence.frames(paths, self._wanted, decoder=self._decoder, late=late))
+        self.take(evidence.frames(paths, self._selections, decoder=self._decoder, late=late))
 
     def take(self, batches: Iterable[tuple[FrameBatch, SegmentBatch]]) -> None:
         """Frames with their segments."""
         for batch, segments in batches:
             rows = {number: row for row, number in enumerate(batch.number.tolist())}
             for at in range(len(segments)):
-                if self.bytes > HELD_BYTES:
+                if self.bytes > BUFFER_BYTES:
                     self.is_full = True
                     return
-                self._hold(batch, rows[int(segments.number[at])], segments, at)
+                self._add(batch, rows[int(segments.number[at])], segments, at)
 
-    def _hold(self, batch: FrameBatch, row: int, segments: SegmentBatch, at: int) -> None:
+    def _add(self, batch: FrameBatch, row: int, segments: SegmentBatch, at: int) -> None:
         source = int(segments.source[at])
         frame = batch.capture << FRAME_BITS | int(segments.number[at])
         pair = frozenset((source, int(segments.target[at])))
-        index = next((p for p in self._by_pair.get(pair, ()) if self._wanted[p].holds(frame)), None)
+        index = next((p for p in self._by_pair.get(pair, ()) if self._selections[p].covers(frame)), None)
         if index is None:
             return
         flow = self.flows[index]
@@ -96,7 +96,7 @@ class Holding:
         data = batch.data[offset : offset + captured].tobytes()
         self.bytes += len(data) + len(payload)
         flow.frames.append(
-            HeldFrame(
+            BufferedFrame(
                 frame=frame,
                 ns=int(batch.time_ns[row]),
                 link_type=int(batch.link_type[row]),

@@ -1,0 +1,73 @@
+"""The open flows of live capture: besides following them, who asks is told what has ended and what is decided.
+
+Packets come by one clock, in the order in which they were sent, and somebody waits for the result. So a connection ends
+as soon as another one begins on its endpoints, and one that was closed when nothing of it can come any more, by packet
+time that goes on where no packets come. A flow is *young* until it was told what becomes of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from inspector import bounds
+from inspector.wire.addresses import AddressTable
+from inspector.wire.flow import Ending, Flow
+from inspector.wire.flows import FlowOwner, FlowTable
+from inspector.wire.runs import Key, ParsedExtent
+from inspector.wire.segments import SegmentBatch
+
+
+class LiveFlowTable(FlowTable):
+    """Open flows, asked for several times a second. ``extent`` is that of the last batch."""
+
+    def __init__(self, addresses: AddressTable, owner: FlowOwner, *, most_flows: int) -> None:
+        super().__init__(addresses, owner, most_flows=most_flows)
+        self._young: dict[Key, Flow] = {}
+        self._closing: dict[Key, Flow] = {}
+
+    def feed(self, batch: SegmentBatch) -> None:
+        """Take a batch."""
+        self.extent = ParsedExtent()
+        super().feed(batch)
+
+    def settle(self, now_ns: int) -> None:
+        """End the flows that were closed long enough ago. ``now_ns``: packet time, which goes on where no packets
+        come.
+        """
+        for key, flow in list(self._closing.items()):
+            if self._flows.get(key) is not flow:
+                del self._closing[key]
+            elif abs(now_ns - flow.last[0]) > bounds.CLOSED_NS:  # long enough ago, or the clock was set back
+                del self._closing[key], self._flows[key]
+                self._end(flow)
+
+    def decided(self, *, at_once: bool = False) -> Iterator[Flow]:
+        """Open flows of which is decided what becomes of them, each once. They must be looked at before the next frames
+        come.
+
+        Unless all are wanted ``at_once``, those that were established are handed out when they are asked for again, or
+        left to ``settle`` where they were closed since.
+        """
+        for key, flow in list(self._young.items()):
+            if self._flows.get(key) is not flow or flow.consumer.is_hopeless:
+                del self._young[key]
+            elif flow.is_decided:
+                if flow.consumer.is_established and not at_once and (flow.closed or not flow.was_established):
+                    flow.was_established = True
+                    continue
+                del self._young[key]
+                if flow.consumer.is_recognised:
+                    yield flow
+
+    def _open(self, key: Key, ns: int, frame: int, by_syn: int, seq: int) -> Flow:
+        flow = self._young[key] = super()._open(key, ns, frame, by_syn, seq)
+        return flow
+
+    def _close(self, flow: Flow, lane: int, control: int, ending: Ending) -> None:
+        super()._close(flow, lane, control, ending)
+        if flow.closed:
+            self._closing[flow.key] = flow
+
+    def _replaced(self, flow: Flow, by_syn: int, ns: int) -> None:
+        """By one clock, nothing of the older connection comes behind the SYN of the newer one."""
+        super()._replaced(flow, 0, ns)
