@@ -14,8 +14,8 @@ from inspector.tui.app_state import View
 from tests import browser
 from tests.app import app_of, then
 from tests.conftest import CAPTURES, find
+from tests.opening import KEYS, no_passphrase
 from tests.test_report import analysis_of
-from tests.test_secrets import KEYS, no_passphrase
 
 LOGS = sorted(CAPTURES.glob("puppet-session-ids.*.log.gz"))
 PICTURES = Path(__file__).parent.parent / "docs" / "pictures"

@@ -20,7 +20,7 @@ from inspector.tracking.flights import FirstFlight, FlightComparison, FlightReas
 from inspector.tracking.renegotiation import Renegotiation
 from tests.build import facts_of
 from tests.conftest import find
-from tests.test_secrets import KEYS, no_passphrase
+from tests.opening import KEYS, no_passphrase
 
 TOLD = """\
   RENEGOTIATION 1   begun by the server (HelloRequest), broken off by the client

@@ -11,7 +11,7 @@ from inspector.secrets.inputs import SecretInputs, read_inputs
 from inspector.tls.types import HandshakeType
 from tests.build import document_of, facts_of
 from tests.conftest import find
-from tests.test_secrets import KEYS, no_passphrase
+from tests.opening import KEYS, no_passphrase
 
 
 def facts_at(port: int) -> list[ConnectionFacts]:

@@ -11,7 +11,7 @@ from hypothesis import given, settings, strategies as st
 
 from inspector import bounds
 from inspector.document import Document
-from inspector.tls.preamble import find_hello
+from inspector.tls.preamble import NoHello, find_hello
 from inspector.tls.records import NEVER, RecordReader
 from inspector.tls.types import CHANGE_CIPHER_SPEC, HANDSHAKE
 from tests.build import (
@@ -255,28 +255,28 @@ def test_a_hello_that_begins_within_a_segment_is_not_called_an_abort(tmp_path: P
 
 
 HELLO = client_hello(numbered(1))
-STARTS: list[tuple[bytes, bool, int | None]] = [
+STARTS: list[tuple[bytes, bool, int | NoHello]] = [
     (record(22, HELLO, 0x0301), True, 0),
     (record(22, HELLO, 0x0305), True, 0),
     (record(22, HELLO, 0x0305), False, 0),
     (record(22, HELLO, 0x03FF), False, 0),
-    (record(22, HELLO, 0x0405), False, -1),
-    (record(22, HELLO, 0x0000), True, -1),
+    (record(22, HELLO, 0x0405), False, NoHello(0)),
+    (record(22, HELLO, 0x0000), True, NoHello(0)),
     (record(22, server_hello(numbered(2)), 0x0303), False, 0),
     (b"".join(record(22, HELLO[i : i + 1]) for i in range(80)), False, 0),
     (b"".join(record(22, HELLO[i : i + 4]) for i in range(0, 80, 4)), False, 0),
     (record(22, HELLO[:1]) + record(22, b"") + record(22, HELLO[1:]), False, 0),
-    (record(22, HELLO[:3]), False, -9),
-    (record(22, HELLO[:3]) + record(23, b"abc") + record(22, HELLO[3:]), False, -1),
-    (record(22, HELLO[:1]) + record(22, b"") * 100 + record(22, HELLO[1:]), False, -1),
+    (record(22, HELLO[:3]), False, NoHello(8)),
+    (record(22, HELLO[:3]) + record(23, b"abc") + record(22, HELLO[3:]), False, NoHello(0)),
+    (record(22, HELLO[:1]) + record(22, b"") * 100 + record(22, HELLO[1:]), False, NoHello(0)),
     (b"220 go\r\n" + b"".join(record(22, HELLO[i : i + 2]) for i in range(0, 40, 2)), False, 8),
-    (record(22, b"\x04" + HELLO[1:]), False, -1),
-    (record(22, b"\x01\x00\x00\x05" + HELLO[4:]), False, -1),
+    (record(22, b"\x04" + HELLO[1:]), False, NoHello(0)),
+    (record(22, b"\x01\x00\x00\x05" + HELLO[4:]), False, NoHello(0)),
 ]
 
 
 @pytest.mark.parametrize(("data", "at_start", "where"), STARTS)
-def test_find_hello(data: bytes, at_start: bool, where: int | None) -> None:
+def test_find_hello(data: bytes, at_start: bool, where: int | NoHello) -> None:
     assert find_hello(data, at_start) == where
 
 

@@ -12,8 +12,8 @@ from inspector.tui.app_state import View
 from tests.app import SIZES, app_of, then, two_services
 from tests.build import written
 from tests.conftest import CAPTURES, find
+from tests.opening import KEYS, no_passphrase
 from tests.replay import given_for
-from tests.test_secrets import KEYS, no_passphrase
 
 PUPPET = "puppet-session-ids"
 SCREENS: dict[str, tuple[str, tuple[str, ...]]] = {

@@ -8,10 +8,12 @@ from inspector import bounds
 from inspector.tls import messages
 from inspector.tls.anomalies import Anomaly, BytesExpected
 from inspector.tls.handshake import unexpected
-from inspector.tls.preamble import find_hello
+from inspector.tls.preamble import NEED_DATA, NoHello, Sentinel, find_hello
 from inspector.tls.reader import Malformed, Reader
-from inspector.tls.records import NEVER, Mark, RecordReader
+from inspector.tls.records import NEVER, RecordReader
 from inspector.tls.registry import HELLO_RETRY_RANDOM, cipher_name, extension_name, version_name
+from inspector.tls.sink import Mark
+from inspector.tls.types import EncryptionState
 from tests.build import (
     CHANGE,
     DATA,
@@ -145,7 +147,7 @@ def test_behind_a_gap_the_next_record_is_found() -> None:
     reader.gap(5000)
     reader.feed(5000, CHANGE + FINISHED + DATA, 1, 0)
     assert sink.said[-2:] == ["sealed 22 40", "data 200"] or sink.said[-3:] == ["change", "sealed 22 40", "data 200"]
-    assert reader.uncertain or reader.sealed
+    assert reader.sealed == EncryptionState.ENCRYPTED
 
 
 def test_a_message_that_breaks_off_in_its_second_record() -> None:
@@ -175,9 +177,15 @@ def test_behind_a_gap_no_record_is_looked_for_without_end() -> None:
 
 @pytest.mark.parametrize(
     ("data", "expected"),
-    [(b"\x16", None), (b"\x16\x03\x01\x02\x00", None), (b"\x17\x03\x03", -1), (b"", -1), (b"SSH-2.0", -1)],
+    [
+        (b"\x16", NEED_DATA),
+        (b"\x16\x03\x01\x02\x00", NEED_DATA),
+        (b"\x17\x03\x03", NoHello(0)),
+        (b"", NoHello(0)),
+        (b"SSH-2.0", NoHello(0)),
+    ],
 )
-def test_find_hello_at_the_start(data: bytes, expected: int | None) -> None:
+def test_find_hello_at_the_start(data: bytes, expected: NoHello | Sentinel) -> None:
     assert find_hello(data, at_start=True) == expected
 
 

@@ -37,7 +37,8 @@ from inspector.tls.anomalies import Anomaly, EventsNotKept, MalformedMessage, Ma
 from inspector.tls.history import Letter
 from inspector.tls.preamble import preamble_name
 from inspector.tls.reader import Malformed
-from inspector.tls.records import Mark, Mode, RecordReader
+from inspector.tls.records import Mode, RecordReader
+from inspector.tls.sink import Mark
 from inspector.tls.types import (
     ALERT,
     CHANGE_CIPHER_SPEC,

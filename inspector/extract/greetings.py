@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from inspector.capture.frames import I64, U8
-from inspector.tls.types import CLIENT_HELLO, HANDSHAKE, SERVER_HELLO
+from inspector.tls.types import CLIENT_HELLO, HANDSHAKE, MAJOR, SERVER_HELLO
 from inspector.wire.segments import Rows
 
 HELLO_KIND = 5
@@ -20,5 +20,5 @@ def greets(octets: U8, start: I64, captured: I64) -> Rows:
     mask: Rows = (captured > HELLO_KIND) & (octets[at] == HANDSHAKE)
     some = np.flatnonzero(mask)
     kind = octets[start[some] + HELLO_KIND]
-    mask[some] = (octets[start[some] + 1] == 3) & ((kind == CLIENT_HELLO) | (kind == SERVER_HELLO))
+    mask[some] = (octets[start[some] + 1] == MAJOR) & ((kind == CLIENT_HELLO) | (kind == SERVER_HELLO))
     return mask

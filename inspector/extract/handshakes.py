@@ -9,7 +9,7 @@ from inspector.extract.store import CertificateStore
 from inspector.facts import HandshakeFacts
 from inspector.tls import messages
 from inspector.tls.history import FULL_FLIGHT, OF_MESSAGES, Letter
-from inspector.tls.records import Mark
+from inspector.tls.sink import Mark
 from inspector.tls.types import CLIENT_HELLO, SERVER_HELLO, TLS12, HandshakeType
 
 KEY_NAME_BYTES = 16

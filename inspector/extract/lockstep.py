@@ -25,7 +25,15 @@ from inspector.capture.frames import I64, U8, gather
 from inspector.extract.handshakes import LETTERS
 from inspector.tls.preamble import LATEST_MINOR
 from inspector.tls.records import PASSED_BYTES, SHORTEST_HELLO
-from inspector.tls.types import ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, CLIENT_HELLO, HANDSHAKE, SERVER_HELLO
+from inspector.tls.types import (
+    ALERT,
+    APPLICATION_DATA,
+    CHANGE_CIPHER_SPEC,
+    CLIENT_HELLO,
+    HANDSHAKE,
+    MAJOR,
+    SERVER_HELLO,
+)
 
 Rows = npt.NDArray[np.bool_]
 
@@ -120,7 +128,7 @@ class RecordColumns:
             & (left >= FIRST_BYTES)
             & (size >= SHORTEST_HELLO)
             & (message >= SHORTEST_BODY)
-            & (head[:, 9] == 3)
+            & (head[:, 9] == MAJOR)
             & (head[:, 2] <= LATEST_MINOR)
         )
         odd |= is_first & ~(greets & ((head[:, 5] == CLIENT_HELLO) | (head[:, 5] == SERVER_HELLO)))
@@ -138,7 +146,7 @@ class RecordColumns:
             head = gather(line.data, line.shift[row] + start, HEAD_BYTES)
             size = head[:, 3].astype(np.int64) << 8 | head[:, 4]
             fine = (
-                (head[:, 1] == 3)
+                (head[:, 1] == MAJOR)
                 & (head[:, 0] >= CHANGE_CIPHER_SPEC)
                 & (head[:, 0] <= APPLICATION_DATA)
                 & (size <= bounds.RECORD_BYTES)

@@ -28,8 +28,17 @@ from inspector.extract.lockstep import MESSAGE_HEADER, Line, Messages, RecordCol
 from inspector.extract.store import Store
 from inspector.facts import EVENT_BYTES, LETTER_AT
 from inspector.tls.history import Letter
-from inspector.tls.records import Mode
-from inspector.tls.types import ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, CLIENT_HELLO, HANDSHAKE, SERVER_HELLO
+from inspector.tls.types import (
+    ALERT,
+    APPLICATION_DATA,
+    CHANGE_CIPHER_SPEC,
+    CHANGED,
+    CLEAR,
+    CLIENT_HELLO,
+    ENCRYPTED,
+    HANDSHAKE,
+    SERVER_HELLO,
+)
 from inspector.wire.flow import Ending, Flow
 from inspector.wire.runs import Grouped
 from inspector.wire.segments import ACK, FIN, RST, SYN
@@ -194,8 +203,8 @@ class Regular:
         is_alert = kind == ALERT
         is_sealed = records.is_sealed & ~is_data & ~records.is_clear
         self._sealed = np.zeros(total, np.int64)
-        self._sealed[lane[is_change]] = 1
-        self._sealed[lane[is_sealed]] = 2
+        self._sealed[lane[is_change]] = CHANGED
+        self._sealed[lane[is_sealed]] = ENCRYPTED
         data = np.flatnonzero(is_data)
         self._counts = np.bincount(lane[data], minlength=total)
         self._sizes = np.bincount(lane[data], size[data], minlength=total).astype(np.int64)
@@ -405,16 +414,10 @@ class Regular:
             if reads:
                 reader = connection.reader(lane)
                 if reader.is_tls13:
-                    if sealed == 2:
+                    if sealed == ENCRYPTED:
                         return None
-                    sealed = 0
-                reader.mode, reader.want, reader.position, reader.sealed, reader.flowing = (
-                    Mode.READING,
-                    want,
-                    position,
-                    sealed,
-                    count > 0,
-                )
+                    sealed = CLEAR
+                reader.stand(want, position, sealed, count > 0)
                 connection.tls = True
             if count:
                 connection.flowed(

@@ -16,7 +16,7 @@ from inspector.facts import Event
 from inspector.packets.buffer import LANE_BYTES, BufferedFlow, BufferedFrame
 from inspector.tls.history import Letter
 from inspector.tls.preamble import find_hello, sslv2_hello_length
-from inspector.tls.types import APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE, ContentType
+from inspector.tls.types import APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE, HEARTBEAT, MAJOR
 from inspector.wire.segments import SYN
 
 HEADER = 5
@@ -82,15 +82,14 @@ class StreamImage:
         head = bytes(self.image)
         if not head:
             return -1
-        self.sslv2 = sslv2_hello_length(head) or 0
-        if self.sslv2:
+        sslv2_length = sslv2_hello_length(head)
+        if isinstance(sslv2_length, int):
+            self.sslv2 = sslv2_length
             return 0
-        start_at = find_hello(head, at_start=True)
-        if start_at is not None and start_at >= 0:
-            return start_at
-        return (
-            0 if len(head) >= HEADER and CHANGE_CIPHER_SPEC <= head[0] <= ContentType.HEARTBEAT and head[1] == 3 else -1
-        )
+        hello_at = find_hello(head, at_start=True)
+        if isinstance(hello_at, int):
+            return hello_at
+        return 0 if len(head) >= HEADER and CHANGE_CIPHER_SPEC <= head[0] <= HEARTBEAT and head[1] == MAJOR else -1
 
     def _walk(self, is_tls13: bool) -> tuple[list[RecordSpan], int]:
         spans: list[RecordSpan] = []
@@ -98,11 +97,7 @@ class StreamImage:
         image = self.image
         while at + HEADER <= len(image) and all(self._known[at : at + HEADER]):
             kind, length = image[at], image[at + 3] << 8 | image[at + 4]
-            if (
-                not CHANGE_CIPHER_SPEC <= kind <= ContentType.HEARTBEAT
-                or image[at + 1] != 3
-                or length > bounds.RECORD_BYTES
-            ):
+            if not CHANGE_CIPHER_SPEC <= kind <= HEARTBEAT or image[at + 1] != MAJOR or length > bounds.RECORD_BYTES:
                 break
             spans.append(RecordSpan(at, kind, length, is_clear, self._time(at)))
             if kind == CHANGE_CIPHER_SPEC and not is_tls13:

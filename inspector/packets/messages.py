@@ -15,7 +15,8 @@ from inspector.packets.reread import end_number, flow_of, frames_of, story_again
 from inspector.tls.fields import Node
 from inspector.tls.history import Letter
 from inspector.tls.messages import with_header
-from inspector.tls.records import Mark, RecordReader
+from inspector.tls.records import RecordReader
+from inspector.tls.sink import Mark
 from inspector.tls.tree import alert_tree, handshake_tree, sslv2_hello_tree
 from inspector.tls.types import ContentType
 from inspector.wire.segments import SYN, SegmentDecoder

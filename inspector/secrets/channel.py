@@ -40,7 +40,7 @@ from inspector.secrets.masters import Exchange, master_of
 from inspector.secrets.openers import NotOpened, Opener, Suite, Traffic, is_supported, openers
 from inspector.secrets.store import Secrets
 from inspector.tls.protection import protection_of
-from inspector.tls.records import Mark
+from inspector.tls.sink import Mark
 from inspector.tls.types import (
     ALERT,
     APPLICATION_DATA,
@@ -52,6 +52,7 @@ from inspector.tls.types import (
     TLS13,
     ExtensionType,
     HandshakeType,
+    is_draft,
 )
 
 FIRST_DRAFT = 25
@@ -164,7 +165,7 @@ class Channel:
         answer = handshakes[number].answer if number < len(handshakes) else None
         if answer is None:
             return None
-        version = TLS13 if answer.version >> 8 == 0x7F and answer.version & 0xFF >= FIRST_DRAFT else answer.version
+        version = TLS13 if is_draft(answer.version) and answer.version & 0xFF >= FIRST_DRAFT else answer.version
         protection = protection_of(answer.cipher_suite)
         if protection is None or not is_supported(protection) or not TLS10 <= version <= TLS13:
             return CipherSuiteNotOpened(answer.cipher_suite) if TLS10 <= version <= TLS13 else VersionNotOpened()

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 from inspector.errors.decryption import NotDecrypted
 from inspector.facts import HandshakeFacts
 from inspector.secrets.openers import Opener, Traffic
-from inspector.tls.records import Mark
+from inspector.tls.sink import Mark
 
 
 class DecryptionClient(Protocol):

@@ -16,7 +16,7 @@ from inspector.tls.fingerprints import ja3, ja3s, ja4
 from inspector.tls.reader import Malformed, Reader
 from inspector.tls.registry import HELLO_RETRY_RANDOM, SCSV
 from inspector.tls.shapes import AnswerShape, HelloShape
-from inspector.tls.types import TLS12
+from inspector.tls.types import DRAFT_MAJOR, TLS12, is_draft
 
 
 class ClientHello(NamedTuple):
@@ -169,7 +169,7 @@ def sslv2_client_hello(record: bytes) -> ClientHello:
 
 def server_hello(body: bytes) -> ServerHello:
     """A ServerHello without its handshake header. Raises Malformed where not even the cipher suite can be read."""
-    if len(body) < 35 or len(body) > CACHED_BYTES or body[0] == 0x7F:
+    if len(body) < 35 or len(body) > CACHED_BYTES or body[0] == DRAFT_MAJOR:
         return _server_hello(body)
     behind = 35 + body[34]
     key = body[:2] + body[behind:]
@@ -188,7 +188,7 @@ def _server_hello(body: bytes) -> ServerHello:
     hello = Reader(body, "server_hello")
     version = hello.u16("legacy_version")
     random = hello.take(32, "random")
-    draft = version >> 8 == 0x7F  # drafts before 22 had neither session id nor compression method
+    draft = is_draft(version)  # drafts before 22 had neither session id nor compression method
     session_id = b"" if draft else hello.opaque(1, "session_id")
     suite = hello.u16("cipher_suite")
     if not draft:

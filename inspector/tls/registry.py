@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from inspector.tls.cipher_suites import CIPHER_SUITES
-from inspector.tls.types import AlertDescription, ExtensionType, HandshakeType, ProtocolVersion
+from inspector.tls.types import AlertDescription, ExtensionType, HandshakeType, ProtocolVersion, is_draft
 
 VERSIONS: dict[int, str] = {
     ProtocolVersion.SSL_2_0: "SSLv2",
@@ -105,7 +105,7 @@ HELLO_RETRY_RANDOM = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb
 
 def version_name(version: int) -> str | None:
     """The version as OpenSSL and Java spell it; drafts of TLS 1.3 count as TLSv1.3; None for anything else."""
-    return "TLSv1.3" if version >> 8 == 0x7F else VERSIONS.get(version)
+    return "TLSv1.3" if is_draft(version) else VERSIONS.get(version)
 
 
 def cipher_name(code: int) -> str:

@@ -22,7 +22,7 @@ from inspector.tls.registry import (
     signature_name,
     version_name,
 )
-from inspector.tls.types import AlertLevel, ExtensionType, HandshakeType
+from inspector.tls.types import AlertLevel, ExtensionType, HandshakeType, NameType, is_draft
 
 
 def _text(data: bytes) -> str:
@@ -49,7 +49,7 @@ def _protocols(f: FieldReader) -> None:
 def _server_name(f: FieldReader) -> None:
     def names(inner: FieldReader) -> None:
         while inner.reader:
-            inner.number(1, "name_type", {0: "host_name"}.get)
+            inner.number(1, "name_type", NAME_TYPES.get)
             inner.opaque(2, "host_name", _text)
 
     if f.reader:
@@ -100,6 +100,7 @@ def _next_protocols(f: FieldReader) -> None:
 
 
 Read = Callable[[FieldReader], None]
+NAME_TYPES: dict[int, str] = {NameType.HOST_NAME: "host_name"}
 STATUS_TYPES = {1: "ocsp", 2: "ocsp_multi"}
 COMPRESSIONS = {1: "zlib", 2: "brotli", 3: "zstd"}
 NAMED_CURVE = 3
@@ -179,12 +180,12 @@ def _client_hello(f: FieldReader) -> None:
 
 def _server_hello(f: FieldReader) -> None:
     """Drafts of TLS 1.3 before 22 had neither session id nor compression method."""
-    is_draft = f.number(2, "legacy_version", version_name) >> 8 == 0x7F
+    version = f.number(2, "legacy_version", version_name)
     f.raw(32, "random")
-    if not is_draft:
+    if not is_draft(version):
         f.opaque(1, "session_id")
     f.number(2, "cipher_suite", cipher_name)
-    if not is_draft:
+    if not is_draft(version):
         f.number(1, "compression_method", {0: "null", 1: "DEFLATE"}.get)
     if f.reader:
         f.vector(2, "extensions", _extensions(ANSWERED))

@@ -20,6 +20,15 @@ class ProtocolVersion(IntEnum):
     TLS_1_3 = 0x0304
 
 
+MAJOR, DRAFT_MAJOR = 3, 0x7F
+"""The first byte of a version from SSL 3.0 to TLS 1.3, and in drafts of TLS 1.3."""
+
+
+def is_draft(version: int) -> bool:
+    """Whether a version is that of a draft of TLS 1.3."""
+    return version >> 8 == DRAFT_MAJOR
+
+
 class ContentType(IntEnum):
     """What a record holds (RFC 8446, section 5.1)."""
 
@@ -147,6 +156,16 @@ class NameType(IntEnum):
     HOST_NAME = 0
 
 
+class EncryptionState(IntEnum):
+    """Whether the records of a direction are in clear, as far as they themselves say so (``records``)."""
+
+    CLEAR = 0
+    CHANGED = 1
+    """Behind a ChangeCipherSpec."""
+    ENCRYPTED = 2
+    """An encrypted record was read."""
+
+
 class HandshakeState(StrEnum):
     """Where a side of a handshake stands, by what it sent last (``handshake``)."""
 
@@ -163,8 +182,9 @@ class HandshakeState(StrEnum):
     CHANGED = "changed"
 
 
-CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, APPLICATION_DATA = map(int, list(ContentType)[:4])
+CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, APPLICATION_DATA, HEARTBEAT = map(int, ContentType)
 CLIENT_HELLO, SERVER_HELLO = int(HandshakeType.CLIENT_HELLO), int(HandshakeType.SERVER_HELLO)
 FINISHED = int(HandshakeType.FINISHED)
 FATAL = int(AlertLevel.FATAL)
 TLS10, TLS11, TLS12, TLS13 = map(int, list(ProtocolVersion)[2:])
+CLEAR, CHANGED, ENCRYPTED = map(int, EncryptionState)
