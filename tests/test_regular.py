@@ -17,7 +17,7 @@ from inspector.capture.blocks import ByteSource
 from inspector.capture.frames import CaptureInfo
 from inspector.capture.pcap import read_pcap
 from inspector.extract.engine import Engine
-from inspector.extract.regular import Regular
+from inspector.extract.regular_connections import RegularConnections
 from inspector.wire.flow import Flow as WireFlow
 from tests.build import (
     ACK,
@@ -194,14 +194,14 @@ def test_columns_say_what_segments_say(seed: int, size: int, reuse: bool, from_m
 def test_whole_flows_are_read_by_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lest the comparison above compares nothing."""
     taken: list[bool] = []
-    read = Regular.flow
+    read = RegularConnections.flow
 
-    def counted(self: Regular, place: int) -> WireFlow | None:
+    def counted(self: RegularConnections, place: int) -> WireFlow | None:
         found = read(self, place)
         taken.append(found is not None)
         return found
 
-    monkeypatch.setattr(Regular, "flow", counted)
+    monkeypatch.setattr(RegularConnections, "flow", counted)
     pool = Pool()
     for n in range(10):
         pool.full(A, numbered(n), data=n % 2 == 0)

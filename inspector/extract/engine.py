@@ -192,9 +192,9 @@ class Engine:
         """Flows that open in a batch by columns, where they are so many that it pays and nothing is decrypted."""
         if not self.columns or len(opening) < self.columns or self.has_secrets:
             return None
-        from inspector.extract.regular import Regular  # few captures need it
+        from inspector.extract.regular_connections import RegularConnections  # few captures need it
 
-        return Regular(grouped, opening, self)
+        return RegularConnections(grouped, opening, self)
 
     def ended(self, flow: Flow) -> None:
         """A flow is over."""

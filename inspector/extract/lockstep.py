@@ -2,11 +2,11 @@
 and so on.
 
 A direction whose bytes all came, in order and uncut, is a line of bytes that lies in pieces, its segments, in the
-buffer of the batch. All lines are laid end to end; a place on this one line is a number, and a binary search over the
-ends of the segments tells in which of them, and so where in the buffer, a place is. One step reads the record header of
-each direction that still has one, and moves all on by the lengths that stand there. Handshake records in clear are then
-gone through in the same way, message by message. So the interpreter is woken once a step and not once a record: a dozen
-steps for a hundred connections.
+buffer of the batch. All are laid end to end (``wire.regular.Line``); a place on this one line is a number, and a binary
+search over the ends of the segments tells in which of them, and so where in the buffer, a place is. One step reads the
+record header of each direction that still has one, and moves all on by the lengths that stand there. Handshake records
+in clear are then gone through in the same way, message by message. So the interpreter is woken once a step and not once
+a record: a dozen steps for a hundred connections.
 
 Only what is plain is read here. Whatever would make ``RecordReader`` think twice makes the direction ``odd``, and that
 is left to it: a header that lies in two segments, a message that goes on in the next record, another first message than
@@ -18,7 +18,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 
 from inspector import bounds
 from inspector.capture.frames import I64, U8, gather
@@ -34,11 +33,11 @@ from inspector.tls.types import (
     MAJOR,
     SERVER_HELLO,
 )
-
-Rows = npt.NDArray[np.bool_]
+from inspector.wire.regular import Line
+from inspector.wire.segments import Rows
 
 STEPS = 40
-"""RecordColumns of one direction, or messages of one record, that are followed."""
+"""Records of one direction, or messages of one record, that are followed."""
 HEAD_BYTES = 14
 """A record header, the header of the first message in it and one byte more: all that anybody looks at."""
 FIRST_BYTES = 11
@@ -52,41 +51,15 @@ for _kind, _letter in LETTERS.items():
     LETTER[_kind] = _letter[0]
 
 
-class Line:
-    """Directions laid end to end. ``start``: int64, where each segment's payload begins in ``data``, direction after
-    direction; ``length``: int64, how long it is.
-    ``low``, ``high``: int64, where each direction begins and ends on the line.
-    """
-
-    def __init__(self, data: U8, start: I64, length: I64) -> None:
-        self.data = data
-        self.end: I64 = np.cumsum(length)
-        self.begin: I64 = self.end - length
-        self.shift: I64 = start - self.begin
-
-    def row(self, start: I64) -> I64:
-        """In which segment places on the line are."""
-        return np.searchsorted(self.end, start, "right")
-
-    def pieces(self, start: int, length: int) -> bytes:
-        """Bytes of the line, from however many segments."""
-        joined = b""
-        row = int(np.searchsorted(self.end, start, "right"))
-        while length:
-            at, count = start + int(self.shift[row]), min(length, int(self.end[row]) - start)
-            joined += self.data[at : at + count].tobytes()
-            row, start, length = row + 1, start + count, length - count
-        return joined
-
-
 class RecordColumns:
     """The records of some directions, by place. Columns: int64 but where they say so.
 
     ``lane``: which direction. ``start``: on the line. ``row``: the segment that holds the header; ``record_index``:
     that with which it is known what the record is.
     ``kind``, ``size``: content type and length.
-    ``is_sealed``: bool, behind a ChangeCipherSpec. ``head``: uint8, rows of ``HEAD_BYTES``. ``odd``: bool, an entry for
-    each direction.
+    ``head``: uint8, rows of ``HEAD_BYTES``. Bool: ``is_sealed``, behind a ChangeCipherSpec; ``is_change``,
+    ``is_alert``, ``is_data``, by content type; ``is_clear``; ``is_encrypted``, an alert or handshake message that is.
+    ``firsts``, ``lasts``: the first and last record of each direction. ``odd``: bool, an entry for each direction.
     """
 
     def __init__(self, line: Line, lanes: I64, low: I64, high: I64) -> None:
@@ -103,39 +76,58 @@ class RecordColumns:
         self.behind = start + 5 + size
         is_first = np.ones(len(lane), np.bool_)
         is_first[1:] = lane[1:] != lane[:-1]
-        is_change = kind == CHANGE_CIPHER_SPEC
-        changes = np.cumsum(is_change) - is_change
-        firsts = np.flatnonzero(is_first)
-        self.firsts, self.lasts = firsts, np.append(firsts, len(lane))[1:] - 1
-        self.is_sealed = changes > np.repeat(changes[firsts], self.lasts - firsts + 1)
-        is_handshake, is_alert = kind == HANDSHAKE, kind == ALERT
-        self.is_clear = is_change | (is_handshake & ~self.is_sealed) | (is_alert & (size == 2))
-        message = head[:, 6].astype(np.int64) << 16 | head[:, 7].astype(np.int64) << 8 | head[:, 8]
-        odd = (is_change & (self.is_sealed | (size != 1))) | ((size == 0) & (kind != APPLICATION_DATA))
-        odd |= is_alert & np.where(size == 2, (head[:, 5] < 1) | (head[:, 5] > 2), ~self.is_sealed | (size < 2))
-        again = (
-            is_handshake & self.is_sealed & (size >= SHORTEST_HELLO)
-        )  # TLS 1.3: a second ClientHello may stand behind a ChangeCipherSpec
-        odd |= again & ((left < HEAD_BYTES) | ((head[:, 5] == CLIENT_HELLO) & (message == size - MESSAGE_HEADER)))
-        odd |= self.is_clear & (self.behind > high[lane])
-        is_data = kind == APPLICATION_DATA
-        data = np.cumsum(is_data)
-        odd |= (
-            is_handshake & ~self.is_sealed & (data > np.repeat((data - is_data)[firsts], self.lasts - firsts + 1))
-        )  # its segment may not be looked at from its start
-        greets = (
-            is_handshake
-            & (left >= FIRST_BYTES)
-            & (size >= SHORTEST_HELLO)
-            & (message >= SHORTEST_BODY)
-            & (head[:, 9] == MAJOR)
-            & (head[:, 2] <= LATEST_MINOR)
+        self.firsts = np.flatnonzero(is_first)
+        self.lasts = np.append(self.firsts, len(lane))[1:] - 1
+        self.is_change, self.is_alert, self.is_data = (
+            kind == CHANGE_CIPHER_SPEC,
+            kind == ALERT,
+            kind == APPLICATION_DATA,
         )
-        odd |= is_first & ~(greets & ((head[:, 5] == CLIENT_HELLO) | (head[:, 5] == SERVER_HELLO)))
+        self.is_sealed = self._are_behind(self.is_change)
+        is_handshake = kind == HANDSHAKE
+        self.is_clear = self.is_change | (is_handshake & ~self.is_sealed) | (self.is_alert & (size == 2))
+        self.is_encrypted = self.is_sealed & ~self.is_data & ~self.is_clear
+        odd = self._odd_records(is_handshake, left) | (is_first & ~self._greet(left))
+        odd |= self.is_clear & (self.behind > high[lane])
         self.odd[lane[odd]] = True
         self.record_index = row.copy()
         clear = np.flatnonzero(self.is_clear & ~odd)
         self.record_index[clear] = line.row(self.behind[clear] - 1)
+
+    def _are_behind(self, mask: Rows) -> Rows:
+        """Which records come behind one of some in their direction."""
+        before: I64 = np.cumsum(mask) - mask
+        behind: Rows = before > np.repeat(before[self.firsts], self.lasts - self.firsts + 1)
+        return behind
+
+    def _odd_records(self, is_handshake: Rows, left: I64) -> Rows:
+        """Which records make their direction odd. ``left``: bytes from their start to the end of the segment."""
+        size, head = self.size, self.head
+        odd: Rows = (self.is_change & (self.is_sealed | (size != 1))) | ((size == 0) & ~self.is_data)
+        odd |= self.is_alert & np.where(size == 2, (head[:, 5] < 1) | (head[:, 5] > 2), ~self.is_sealed | (size < 2))
+        again = (
+            is_handshake & self.is_sealed & (size >= SHORTEST_HELLO)
+        )  # TLS 1.3: a second ClientHello may stand behind a ChangeCipherSpec
+        is_hello = (head[:, 5] == CLIENT_HELLO) & (_length(head[:, 5:]) == size - MESSAGE_HEADER)
+        odd |= again & ((left < HEAD_BYTES) | is_hello)
+        odd |= (
+            is_handshake & ~self.is_sealed & self._are_behind(self.is_data)
+        )  # its segment may not be looked at from its start
+        return odd
+
+    def _greet(self, left: I64) -> Rows:
+        """Which records are a hello without a doubt."""
+        head = self.head
+        greets: Rows = (
+            (head[:, 0] == HANDSHAKE)
+            & (left >= FIRST_BYTES)
+            & (self.size >= SHORTEST_HELLO)
+            & (_length(head[:, 5:]) >= SHORTEST_BODY)
+            & (head[:, 9] == MAJOR)
+            & (head[:, 2] <= LATEST_MINOR)
+            & ((head[:, 5] == CLIENT_HELLO) | (head[:, 5] == SERVER_HELLO))
+        )
+        return greets
 
     def _steps(self, line: Line, lane: I64, low: I64, high: I64) -> Iterator[tuple[I64, I64, I64, I64, U8]]:
         """A record of each direction. Directions that do not hold what makes a record are odd."""
@@ -201,4 +193,5 @@ class Messages:
 
 
 def _length(head: U8) -> I64:
+    """The length that handshake messages name."""
     return head[:, 1].astype(np.int64) << 16 | head[:, 2].astype(np.int64) << 8 | head[:, 3]

@@ -1,0 +1,227 @@
+"""Flows that open in a batch and go by the book, as far as TCP goes, brought to where they stand at its end in columns
+over all of them.
+
+Most connections are alike: both sides send their SYN once, every byte comes once and in order, nothing is cut. What
+following segment after segment leaves behind of such a flow is known without it: sequence numbers must equal the sum of
+the lengths before them, and where they do, a direction is one piece of a ``Line``, on which its consumer may read it
+beside all others.
+
+Following segment by segment stays the truth. A flow is ``odd``, and left to it, for anything that makes a difference
+there: a SYN sent again or with data, other sequence numbers than the next, a frame that was cut, frames long behind the
+end of a flow. Tests hold one way against the other.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from inspector import bounds
+from inspector.capture.frames import I64, U8
+from inspector.wire.consumer import FlowConsumer
+from inspector.wire.flow import Ending, Flow
+from inspector.wire.runs import Grouped
+from inspector.wire.segments import ACK, FIN, RST, SYN, Rows
+
+BEHIND = 1 << 20
+"""How far behind the end of a direction a RST may lie."""
+
+
+class Line:
+    """Directions laid end to end, so that a place in any of them is one number. ``start``: int64, where each segment's
+    payload begins in ``data``, direction after direction; ``length``: int64, how long it is.
+
+    ``begin``, ``end``: int64, where each segment lies on the line; ``shift``: int64, what leads from there to its place
+    in ``data``.
+    """
+
+    def __init__(self, data: U8, start: I64, length: I64) -> None:
+        self.data = data
+        self.end: I64 = np.cumsum(length)
+        self.begin: I64 = self.end - length
+        self.shift: I64 = start - self.begin
+
+    def row(self, start: I64) -> I64:
+        """In which segment places on the line are."""
+        return np.searchsorted(self.end, start, "right")
+
+    def pieces(self, start: int, length: int) -> bytes:
+        """Bytes of the line, from however many segments."""
+        joined = b""
+        row = int(np.searchsorted(self.end, start, "right"))
+        while length:
+            at, count = start + int(self.shift[row]), min(length, int(self.end[row]) - start)
+            joined += self.data[at : at + count].tobytes()
+            row, start, length = row + 1, start + count, length - count
+        return joined
+
+
+class RegularFlows:
+    """Flows of a batch by columns. Rows are segments of these flows, in the order of ``Grouped``; directions have the
+    number ``2 * flow + lane``. Columns are int64, but where they say so.
+
+    An entry for each flow: ``chosen``, which of the grouped flows it is; ``odd``, bool, it is not regular after all;
+    ``opener``, the lane whose SYN came first. For each row: ``flow_number``, ``lane`` (the number of its direction),
+    ``ns``, ``frame`` (reference). For each direction: ``low``, ``high``, where it begins and ends on the ``line``.
+    ``order``: the row of each segment of the line. ``syns``, ``fins``, ``resets``: rows, the first of each direction.
+    """
+
+    def __init__(self, grouped: Grouped, chosen: I64) -> None:
+        """``chosen``: flows whose first segment is a SYN without ACK, and that are not open yet; of one capture."""
+        count = len(chosen)
+        self.chosen = chosen
+        self.odd: Rows = np.zeros(count, np.bool_)
+        number = np.full(len(grouped), -1, np.int64)
+        number[chosen] = np.arange(count)
+        flow = number[grouped.group]
+        rows = np.flatnonzero(flow >= 0)
+        self.flow_number = flow = flow[rows]
+        self.lane = 2 * flow + grouped.lane[rows]
+        self.ns, self.frame = grouped.time_ns[rows], grouped.number[rows] + grouped.frame
+        self._control, self._flags, self._length = grouped.control[rows], grouped.flags[rows], grouped.length[rows]
+        self._seq, self._ack = grouped.seq[rows], grouped.ack[rows]
+        self._heads = np.searchsorted(flow, np.arange(count))
+        self._last_ns, self._last_frame = grouped.last_ns[chosen], grouped.last_number[chosen] + grouped.frame
+        self.opener = self.lane[self._heads] & 1
+        self.order = np.argsort(self.lane, kind="stable")
+        self._shapes(grouped.captured[rows])
+        length = np.where(self.odd[flow], 0, self._length)  # what a frame that was cut claims may be any number
+        self.line = Line(grouped.data, grouped.start[rows][self.order], length[self.order])
+        self._sequences()
+        spans = np.flatnonzero(grouped.begins[rows])
+        self._endings(spans)
+        self._acks = np.full(2 * count, -1, np.int64)
+        answers = spans[self._flags[spans] & ACK != 0]
+        self._acks[self.lane[answers]] = self._ack[answers]
+        self._lanes = self._lane_columns()
+        self._flows = self._flow_columns(grouped)
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    def _shapes(self, captured: I64) -> None:
+        """Odd: a frame that was cut, several of SYN, FIN and RST in one segment, a SYN or RST with data."""
+        control, length = self._control, self._length
+        odd = (captured != length) | (control & (control - 1) != 0) | ((control & (SYN | RST) != 0) & (length > 0))
+        self.odd[self.flow_number[odd]] = True
+
+    def _sequences(self) -> None:
+        """Sequence numbers, direction by direction."""
+        order, line = self.order, self.line
+        lane, control, length = self.lane[order], self._control[order], self._length[order]
+        counts = np.bincount(lane, minlength=2 * len(self))
+        self._packets = counts > 0
+        last = np.cumsum(counts) - 1
+        first = np.minimum(last + 1 - counts, len(order) - 1)
+        self.low = np.where(self._packets, line.begin[first], 0)
+        self.high = np.where(self._packets, line.end[last], 0)
+        self._isn = self._seq[order[first]]
+        is_head = np.ones(len(lane), np.bool_)
+        is_head[1:] = lane[1:] != lane[:-1]
+        offset = line.begin - self.low[lane]
+        ahead = (self._seq[order] - self._isn[lane] - 1 - offset + (1 << 31) & 0xFFFFFFFF) - (1 << 31)
+        is_fin = control == FIN
+        counted = (length > 0) | is_fin
+        fins = np.cumsum(is_fin) - is_fin
+        odd = (
+            (is_head != (control == SYN))
+            | (counted & ((ahead != 0) | (fins > fins[first][lane])))
+            | ((control == RST) & ((ahead > 1) | (ahead < -BEHIND)))
+        )
+        is_answer = is_head & (lane & 1 != self.opener[lane >> 1])
+        odd |= is_answer & (self._flags[order] & ACK == 0)
+        self.odd[lane[odd] >> 1] = True
+        offsets = np.empty_like(offset)
+        offsets[order] = offset
+        self._round_trips(order[is_answer], offsets)
+
+    def _round_trips(self, answer: I64, offset: I64) -> None:
+        """How long it took from the client's SYN to its acknowledgement of the server's, where that comes next.
+        ``answer``: the rows of the servers' SYNs. ``offset``: of each row in its direction.
+        """
+        self._rtt = np.full(len(self), -1, np.int64)
+        behind = answer[answer + 1 < len(self.lane)] + 1
+        server = self.lane[behind - 1]
+        is_opening = (
+            (self.lane[behind] == server ^ 1)
+            & (self._length[behind] == 0)
+            & (self._control[behind] == 0)
+            & (offset[behind] == 0)
+        )
+        behind = behind[is_opening & (self._ack[behind] == self._isn[server] + 1 & 0xFFFFFFFF)]
+        self._rtt[self.flow_number[behind]] = self.ns[behind] - self.ns[self._heads[self.flow_number[behind]]]
+
+    def _endings(self, spans: I64) -> None:
+        """Which segments close a flow. What comes long behind that belongs to another, and the last of several frames
+        at one time is told by the spans.
+        """
+        count, never = len(self), len(self.lane)
+        self._fin, self._rst = np.full(2 * count, never, np.int64), np.full(2 * count, never, np.int64)
+        for control, bit in ((self._fin, FIN), (self._rst, RST)):
+            rows = np.flatnonzero(self._control == bit)[::-1]
+            control[self.lane[rows]] = rows  # the first of several stays
+        self.syns = np.flatnonzero(self._control == SYN)
+        self.fins, self.resets = self._fin[self._fin < never], self._rst[self._rst < never]
+        closing = np.minimum(self._fin.reshape(-1, 2).max(axis=1), self._rst.reshape(-1, 2).min(axis=1))
+        self._closed = closing < never
+        last = np.zeros(count, np.int64)
+        last[self.flow_number[spans]] = spans
+        before = spans[np.maximum(np.searchsorted(spans, last) - 1, 0)]
+        at_once = (self.ns[last] == self._last_ns) & (
+            (self.frame[last] != self._last_frame) | (self.ns[before] == self._last_ns)
+        )
+        late = self._last_ns - self.ns[np.minimum(closing, never - 1)] > bounds.CLOSED_NS
+        self.odd |= self._closed & (late | at_once)
+
+    def _lane_columns(self) -> list[tuple[Any, ...]]:
+        """What each direction of a flow is put together from."""
+        never = len(self.lane)
+        endings: list[list[Ending | None]] = []
+        for control in (self._fin, self._rst):
+            rows = np.flatnonzero(control < never)
+            at = control[rows]
+            after = self._seq[at] + self._length[at] + (self._control[at] & FIN) & 0xFFFFFFFF
+            column: list[Ending | None] = [None] * len(control)
+            has_ack = self._flags[at] & ACK != 0
+            for lane, ns, frame, behind, is_acknowledged, ack in zip(
+                *(c.tolist() for c in (rows, self.ns[at], self.frame[at], after, has_ack, self._ack[at])), strict=True
+            ):
+                column[lane] = Ending(ns, frame, behind, ack if is_acknowledged else None)
+            endings.append(column)
+        lanes: tuple[npt.NDArray[Any], ...] = (self._packets, self._isn, self.high - self.low, self._acks)
+        return list(zip(*(column.tolist() for column in lanes), *endings, strict=True))
+
+    def _flow_columns(self, grouped: Grouped) -> list[tuple[Any, ...]]:
+        """What a flow is put together from besides."""
+        heads = self._heads
+        is_still = self._last_ns <= self.ns[heads]
+        flows: tuple[npt.NDArray[Any], ...] = (
+            grouped.low[self.chosen],
+            grouped.high[self.chosen],
+            self.ns[heads],
+            self.frame[heads],
+            np.where(is_still, self.ns[heads], self._last_ns),
+            np.where(is_still, self.frame[heads], self._last_frame),
+            self._rtt,
+            self._closed,
+        )
+        return list(zip(*(column.tolist() for column in flows), strict=True))
+
+    def flow(self, index: int, consumer: FlowConsumer) -> Flow:
+        """One of them in the very state in which ``FlowTable`` would have left it. ``consumer``: has what it read."""
+        low, high, ns, frame, last_ns, last_frame, rtt, closed = self._flows[index]
+        flow = Flow((low, high), consumer, ns, frame)
+        for lane in (0, 1):
+            packets, isn, length, ack, fin, rst = self._lanes[2 * index + lane]
+            if not packets:
+                continue
+            flow.packets[lane] = True
+            flow.isns[lane] = isn
+            flow.acks[lane] = ack if ack >= 0 else None
+            flow.fins[lane], flow.resets[lane] = fin, rst
+            flow.streams[lane].stand(isn + 1 & 0xFFFFFFFF, length)
+        flow.syn_ns, flow.rtt = ns, rtt if rtt >= 0 else None
+        flow.closed, flow.last = closed, (last_ns, last_frame)
+        return flow
