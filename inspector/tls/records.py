@@ -58,7 +58,7 @@ class RecordReader:
     __slots__ = (
         *("_buffer", "_marks", "_message", "_message_mark", "_search", "_sink", "_skipped", "_start"),
         *(
-            "blind",
+            "lost_encrypted",
             "data_bytes",
             "flowing",
             "wants_encrypted",
@@ -67,7 +67,7 @@ class RecordReader:
             "is_tls13",
             "position",
             "sealed",
-            "searched",
+            "searched_bytes",
             "torn",
             "uncertain",
             "want",
@@ -88,9 +88,9 @@ class RecordReader:
         """0 in clear; 1 behind a ChangeCipherSpec; 2 once an encrypted record was seen."""
         self.flowing = False
         """A record of type application data was seen."""
-        self.torn = self.blind = False
+        self.torn = self.lost_encrypted = False
         """Bytes are missing where the direction was in clear; records are missing where it was encrypted."""
-        self.searched = 0
+        self.searched_bytes = 0
         """So many bytes were looked through for a hello in vain; from then on only a flight that begins with one is
         taken.
         """
@@ -206,7 +206,7 @@ class RecordReader:
         """A hello was looked for in vain, and what begins a flight at ``offset`` may be one after all, behind a
         preamble of any length.
         """
-        if self.mode is Mode.DONE and self.searched:
+        if self.mode is Mode.DONE and self.searched_bytes:
             self.mode, self.want, self._search = Mode.SEEKING, offset, Search(is_last=True)
 
     def _passes_over(self, offset: int) -> bool:
@@ -235,7 +235,7 @@ class RecordReader:
             self.torn = True
             self._sink.missing(self.lane)
         else:
-            self.blind = True
+            self.lost_encrypted = True
         is_no_tls = self.mode is Mode.SEEKING and self._search is not None and not self._search.is_start
         self._skipped = bounds.RESYNC_BYTES - bounds.SEARCH_BYTES if is_no_tls else 0
         self.mode, self.uncertain, self._message = Mode.LOST, True, None
@@ -285,7 +285,7 @@ class RecordReader:
     def _begin(self, at: int) -> None:
         """TLS begins."""
         minor = self._buffer[at + 2] if len(self._buffer) > at + 2 else 0
-        self.searched, self.mode = 0, Mode.READING
+        self.searched_bytes, self.mode = 0, Mode.READING
         self._sink.started(self.lane)
         if at:
             self._drop(at)
@@ -300,7 +300,7 @@ class RecordReader:
         self._read()
 
     def _give_up(self) -> None:
-        self.searched = self.searched or self._start + len(self._buffer)
+        self.searched_bytes = self.searched_bytes or self._start + len(self._buffer)
         self.mode = Mode.DONE
         self._buffer = b""
         self._marks = []
