@@ -298,4 +298,4 @@ def test_bulk_that_is_no_tls_is_left_alone() -> None:
     reader.wake(at)
     reader.feed(at, record(22, HELLO), 1, at)
     assert sink.said[-2:] == ["started", f"message 1 {len(HELLO) - 4}"]
-    assert not reader.searched
+    assert not reader.searched_bytes

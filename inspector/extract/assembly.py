@@ -105,15 +105,15 @@ def _lane_facts(flow: Flow, connection: ConnectionAssembly, lane: int, opened: i
         fin=None if fin is None else _close(flow, lane, fin),
         rst=None if rst is None else _close(flow, lane, rst),
         lost=reader.torn,
-        packets=flow.packets[lane],
+        has_packets=flow.packets[lane],
         application_records=records,
         application_bytes=size,
         opened=opened,
         tail=tail,
-        searched=reader.searched,
-        jumped=stream.jumped,
+        searched_bytes=reader.searched_bytes,
+        sequence_jump=stream.sequence_jump,
         sequence=stream.initial_sequence() + 1 & 0xFFFFFFFF if stream.anchored else None,
-        blind=reader.blind,
+        lost_encrypted=reader.lost_encrypted,
     )
 
 

@@ -109,11 +109,11 @@ class Tail(Struct, frozen=True, gc=False, array_like=True):
 
 
 class LaneFacts(Struct, gc=False, array_like=True):
-    """One direction. ``lost``: bytes are missing before it was encrypted. ``packets``: whether any was captured.
-    ``opened``: encrypted records that secrets opened, the first ones. ``searched``: so many bytes were looked through
-    for a hello in vain, and no TLS was read. ``jumped``: sequence numbers went on further away than any window reaches.
-    ``sequence``: the sequence number of the first byte, None where it is not known.
-    ``blind``: records are missing where it was encrypted.
+    """One direction. ``lost``: bytes are missing before it was encrypted; ``lost_encrypted``: records behind that.
+    ``has_packets``: whether any was captured. ``opened``: encrypted records that secrets opened, the first ones.
+    ``searched_bytes``: so many were looked through for a hello in vain, and no TLS was read. ``sequence``: the sequence
+    number of the first byte, None where it is not known; ``sequence_jump``: they went on further away than any window
+    is wide.
     """
 
     bytes: int = 0
@@ -121,15 +121,15 @@ class LaneFacts(Struct, gc=False, array_like=True):
     fin: Close | None = None
     rst: Close | None = None
     lost: bool = False
-    packets: bool = False
+    has_packets: bool = False
     application_records: int = 0
     application_bytes: int = 0
     opened: int = 0
     tail: Tail | None = None
-    searched: int = 0
-    jumped: bool = False
+    searched_bytes: int = 0
+    sequence_jump: bool = False
     sequence: int | None = None
-    blind: bool = False
+    lost_encrypted: bool = False
 
 
 class ConnectionFacts(Struct, gc=False, array_like=True):

@@ -136,7 +136,7 @@ class Case:
             slow_ns=slow_close(observed),
             went_on_before=before is not None and before < observed.index,
             cloud=judgement.decision.reason if session is None or observed.entry.clouded else None,
-            jumped=observed.jumped,
+            sequence_jump=observed.sequence_jump,
             unclear=self.unclear.get(observed.client_address, 0),
             itself=itself(self.certificates, observed.client_leg.handshake.chain),
         )

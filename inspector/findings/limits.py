@@ -73,13 +73,13 @@ IN_FLOWS: tuple[Lacking, ...] = (
     Lacking("mid_stream", lambda o: o.offer is None and not o.one_sided, "the ClientHello was not captured"),
     Lacking(
         "preamble",
-        lambda o: o.unread,
+        lambda o: o.long_preamble,
         "what begins a direction is no TLS, and a hello was looked for in its first"
         f" {bounds.SEARCH_BYTES >> 10} KiB and where flights begin, in vain",
     ),
     Lacking(
         "sequence_jump",
-        lambda o: o.jumped,
+        lambda o: o.sequence_jump,
         "sequence numbers jump further than any window reaches: other connections may have used these ports",
     ),
 )

@@ -100,7 +100,7 @@ class Abort(NamedTuple):
     closed, where that is too late for Java's check.
     ``went_on_before``: the cache that the session came from had gone on where the rule says abort. ``cloud``: why the
     session's past cannot be told, None where it can. ``itself``: the certificate that may itself be the cause.
-    ``jumped``: no SYN of it was captured, and only its sequence numbers tell that it is a connection of its own.
+    ``sequence_jump``: no SYN of it was captured, and only its sequence numbers tell that it is a connection of its own.
     ``unclear``: how often the client gave up where too little was captured.
     """
 
@@ -113,7 +113,7 @@ class Abort(NamedTuple):
     slow_ns: int | None
     went_on_before: bool
     cloud: RuleReason | KindReason | None = None
-    jumped: bool = False
+    sequence_jump: bool = False
     itself: ParsedCertificate | None = None
     unclear: int = 0
 
@@ -140,7 +140,7 @@ def weigh(abort: Abort, signs: Signs, manner: Manner) -> Weighed:
         (is_slow and manner.went_on > 0, Sign.SLOW_AND_PATIENT),
         (is_slow and manner.slow_unmarked > 0, Sign.SLOW_EVERYWHERE),
         (abort.cloud is not None, Sign.CLOUDED),
-        (abort.jumped, Sign.JUMP),
+        (abort.sequence_jump, Sign.JUMP),
         (not abort.has_origin, Sign.ORIGIN),
         (not abort.is_issued, Sign.ISSUER),
         (not abort.differs, Sign.CERTIFICATES),

@@ -72,7 +72,7 @@ def _hides_a_renegotiation(case: Case, observed: Observed) -> bool:
     answer = observed.answer
     if observed.is_tls13 or not observed.is_resumed or answer is None or answer.extended_master_secret:
         return False
-    return observed.blind
+    return observed.lost_encrypted
 
 
 WAYS: tuple[Way, ...] = (

@@ -82,7 +82,7 @@ class RecordReader(ReceiveBuffer):
     """Reads one direction, out of the bytes that it holds."""
 
     __slots__ = (
-        *("_reassembly", "_search", "_sink", "blind", "data_bytes", "flowing", "is_tls13", "lane", "mode"),
+        *("_reassembly", "_search", "_sink", "lost_encrypted", "data_bytes", "flowing", "is_tls13", "lane", "mode"),
         *("sealed", "torn", "wants_encrypted"),
     )
 
@@ -98,7 +98,7 @@ class RecordReader(ReceiveBuffer):
         """The ``EncryptionState``."""
         self.flowing = False
         """A record of type application data was read."""
-        self.torn = self.blind = False
+        self.torn = self.lost_encrypted = False
         """Bytes are missing where the direction was in clear; records are missing where it was encrypted."""
         self.is_tls13 = False
         """TLS 1.3 was chosen in this direction: a ChangeCipherSpec means nothing (RFC 8446, section 5)."""
@@ -115,9 +115,9 @@ class RecordReader(ReceiveBuffer):
         self._search: RecordSearch | None = None
 
     @property
-    def searched(self) -> int:
+    def searched_bytes(self) -> int:
         """So many bytes were looked through for a hello in vain; only a flight that begins with one is read still."""
-        return self._search.searched if self._search is not None else 0
+        return self._search.searched_bytes if self._search is not None else 0
 
     def stand(self, want: int, position: int, sealed: int, is_flowing: bool) -> None:
         """As if all records before ``want`` had been read here."""
@@ -200,7 +200,7 @@ class RecordReader(ReceiveBuffer):
         """A hello was looked for in vain, and what begins a flight at ``offset`` may be one after all, behind a
         preamble of any length.
         """
-        if self.mode is Mode.DONE and self.searched:
+        if self.mode is Mode.DONE and self.searched_bytes:
             self.mode, self.want = Mode.SEEKING, offset
             self._searching().last_hello()
 
@@ -235,7 +235,7 @@ class RecordReader(ReceiveBuffer):
             self.torn = True
             self._sink.missing(self.lane)
         else:
-            self.blind = True
+            self.lost_encrypted = True
         self._searching().begin_record(is_seeking=self.mode is Mode.SEEKING)
         self.mode = Mode.LOST
         self._reassembly.lose()
@@ -277,7 +277,7 @@ class RecordReader(ReceiveBuffer):
         data = self.data
         minor = data[at + 2] if len(data) > at + 2 else 0
         if self._search is not None:
-            self._search.searched = 0
+            self._search.searched_bytes = 0
         self.mode = READING
         self._sink.started(self.lane)
         if at:

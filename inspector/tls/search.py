@@ -84,9 +84,9 @@ class HelloSearch:
 
 
 class RecordSearch:
-    """Looks through the bytes of one direction. ``searched``: how many were looked through for a hello in vain."""
+    """Looks through the bytes of one direction. ``searched_bytes``: so many were looked through for a hello in vain."""
 
-    __slots__ = ("_hello_search", "_lane", "_sink", "_skipped", "searched")
+    __slots__ = ("_hello_search", "_lane", "_sink", "_skipped", "searched_bytes")
 
     def __init__(self, lane: int, sink: Sink) -> None:
         self._lane = lane
@@ -94,7 +94,7 @@ class RecordSearch:
         self._hello_search: HelloSearch | None = None
         self._skipped = 0
         """Bytes that were looked through for a record."""
-        self.searched = 0
+        self.searched_bytes = 0
 
     def hello(self, received: ReceiveBuffer) -> HelloAt | Sslv2Hello | Sentinel:
         """The first hello; what stands before it is forgotten."""
@@ -110,7 +110,7 @@ class RecordSearch:
             search.is_start = False
             if not isinstance(step, PassOver):
                 if step is GIVE_UP:
-                    self.searched = self.searched or received.want
+                    self.searched_bytes = self.searched_bytes or received.want
                 return step
             received.drop(step.size)
             if not step.size:
@@ -136,7 +136,7 @@ class RecordSearch:
             return at
         self._skipped += len(data)
         if self._skipped > bounds.RESYNC_BYTES:
-            self.searched = self.searched or received.start
+            self.searched_bytes = self.searched_bytes or received.start
             return GIVE_UP
         received.clear()
         return NEED_DATA

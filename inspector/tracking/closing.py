@@ -96,7 +96,7 @@ def gave_up(client_leg: ConnectionFacts, closed_by: str | None) -> bool:
     fatal = next((a for a in client_leg.alerts if a.level == FATAL), None)
     if fatal is not None and fatal.from_client:
         return not is_consequence(client_leg, fatal)
-    if client_leg.from_client.lost or not client_leg.from_client.packets:
+    if client_leg.from_client.lost or not client_leg.from_client.has_packets:
         return False
     return bool(
         closed_by == "client"
@@ -137,7 +137,7 @@ def is_unanswered(client_leg: ConnectionFacts, alert: AlertFact) -> bool:
     handshake = client_leg.handshake
     if handshake.answer is not None:
         return alert.ns < handshake.answer_ns
-    return client_leg.from_server.packets and not client_leg.from_server.bytes and not client_leg.from_server.gap
+    return client_leg.from_server.has_packets and not client_leg.from_server.bytes and not client_leg.from_server.gap
 
 
 def server_was_gone(client_leg: ConnectionFacts, alert: AlertFact) -> bool:

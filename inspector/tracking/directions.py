@@ -44,7 +44,7 @@ def skews(sample: Iterable[ConnectionFacts], vantages: Vantages) -> dict[Pair, S
     """Where the clocks of both directions disagree, by the vantage points of the clients' and the servers' frames."""
     answers: dict[Pair, list[tuple[int | None, int | None]]] = {}
     for connection in sample:
-        if connection.from_client.packets and connection.from_server.packets:
+        if connection.from_client.has_packets and connection.from_server.has_packets:
             quickest = _quickest(connection)
             if quickest != (None, None):
                 answers.setdefault(vantages.sides(connection), []).append(quickest)

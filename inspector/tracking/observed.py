@@ -1,5 +1,5 @@
-"""One connection as it is seen across the story: its legs joined, its outcome, its place in service, client and session
-ledger.
+"""One connection across the story: its legs joined, its outcome, and to which service, client, back end and session it
+belongs.
 """
 
 from __future__ import annotations
@@ -70,11 +70,11 @@ class Observed(Struct, gc=False, kw_only=True):
     backend: int = -1
     entry: LedgerEntry = NOTHING
     health_check: bool = False
-    unread: bool = False
+    long_preamble: bool = False
     """A direction in which no hello was found, behind a preamble that is longer than what was looked through."""
-    jumped: bool = False
-    """Sequence numbers jumped further than any window reaches."""
-    blind: bool = False
+    sequence_jump: bool = False
+    """Sequence numbers went on further away than any window is wide."""
+    lost_encrypted: bool = False
     is_repeated: bool = False
     """The same packets were captured once more."""
     gap_bytes: int = 0
@@ -135,7 +135,9 @@ class Shared:
 
 
 def connection_id(client_leg: ConnectionFacts) -> str:
-    """Twelve hex digits."""
+    """Twelve hex digits, the same each time that a capture is read: of the endpoints and a random; where none was read,
+    of the sequence number and the time that it begins with.
+    """
     digest = hashlib.blake2s(digest_size=6)
     digest.update(
         client_leg.client.address
@@ -159,7 +161,7 @@ def observe(facts: Facts, ledger: Ledger, wanted: Callable[[ConnectionFacts], bo
     """
     shared = Shared()
     members: list[Observed] = []
-    inner = Inner(ledger)
+    pending = PendingRenegotiations(ledger)
     in_turn = ordered(facts)
     if wanted is not None:
         in_turn = [packed for packed in in_turn if wanted(facts.unpack(packed))]
@@ -172,21 +174,23 @@ def observe(facts: Facts, ledger: Ledger, wanted: Callable[[ConnectionFacts], bo
         observed.index = len(members)
         observed.packed_legs = legs.behind.get(index, ())
         observed.gap_bytes += sum(leg.from_client.gap + leg.from_server.gap for leg in observed.legs)
-        inner.enter_before(observed.hello_ns)
+        pending.enter_before(observed.hello_ns)
         peers = (observed.client_address, observed.server)
         closed = client_leg.from_client.fin or client_leg.from_client.rst
         closed_ns = closed.ns if closed is not None and ledger.tick_ns else None
         observed.entry = ledger.enter(observed.index, client_leg.handshake, observed.kind, peers, closed_ns)
         if observed.may_have_resumed:
             ledger.cloud(peers, observed.hello_ns)
-        inner.add(observed, client_leg)
+        pending.add(observed, client_leg)
         members.append(observed)
-    inner.enter_before(None)
+    pending.enter_before(None)
     return members
 
 
-class Inner:
-    """Decrypted renegotiations, entered into the ledger where their time comes."""
+class PendingRenegotiations:
+    """Decrypted renegotiations, which are entered into the ledger when their time has come: it goes by the order of
+    ClientHellos, and theirs may come behind those of later connections.
+    """
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
@@ -238,7 +242,7 @@ def _observed(facts: Facts, packed: bytes, client_leg: ConnectionFacts, shared: 
         client_address=shared.one(client_leg.client.address),
         server=shared.one(client_leg.server),
         lost=client_leg.from_client.lost or client_leg.from_server.lost,
-        one_sided=not (client_leg.from_client.packets and client_leg.from_server.packets),
+        one_sided=not (client_leg.from_client.has_packets and client_leg.from_server.has_packets),
         is_tls13=tls13,
         leaf=shared.one(leaf) if leaf is not None else None,
         closed_by=by,
@@ -247,9 +251,9 @@ def _observed(facts: Facts, packed: bytes, client_leg: ConnectionFacts, shared: 
         offers=bool(handshake.offered_psks) if tls13 else bool(handshake.offered_ticket),
         secrets=shared.one(client_leg.secrets),
         renegotiations=renegotiations,
-        unread=bool(client_leg.from_client.searched or client_leg.from_server.searched),
-        jumped=client_leg.from_client.jumped or client_leg.from_server.jumped,
-        blind=client_leg.from_client.blind or client_leg.from_server.blind,
+        long_preamble=bool(client_leg.from_client.searched_bytes or client_leg.from_server.searched_bytes),
+        sequence_jump=client_leg.from_client.sequence_jump or client_leg.from_server.sequence_jump,
+        lost_encrypted=client_leg.from_client.lost_encrypted or client_leg.from_server.lost_encrypted,
         is_repeated=bool(client_leg.sightings),
         gap_bytes=client_leg.from_client.gap + client_leg.from_server.gap,
     )
@@ -263,7 +267,9 @@ def _has_odd_version(client_leg: ConnectionFacts) -> bool:
 
 
 def _outcome(client_leg: ConnectionFacts) -> Outcome:
-    """The contract's table."""
+    """*established* where both sides finished, *aborted* where one did not let the other: by a fatal alert, or by
+    closing where all was captured; else *incomplete*, which blames nobody.
+    """
     handshake, client, server = client_leg.handshake, client_leg.from_client, client_leg.from_server
     messages = handshake.messages
     if handshake.is_tls13:
@@ -276,8 +282,13 @@ def _outcome(client_leg: ConnectionFacts) -> Outcome:
         return "established"
     if any(a.level == FATAL for a in client_leg.alerts):
         return "aborted"
-    whole = client.packets and server.packets and not (client.lost or server.lost or client.searched or server.searched)
-    if (client.fin or client.rst or server.fin or server.rst) and whole and messages & (facts.C_HELLO | facts.S_HELLO):
+    is_whole = (
+        client.has_packets
+        and server.has_packets
+        and not (client.lost or server.lost or client.searched_bytes or server.searched_bytes)
+    )
+    is_closed = client.fin or client.rst or server.fin or server.rst
+    if is_closed and is_whole and messages & (facts.C_HELLO | facts.S_HELLO):
         return "aborted"
     return "incomplete"
 

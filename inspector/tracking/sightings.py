@@ -256,7 +256,7 @@ def _worth(connection: ConnectionFacts, of_client: bool) -> tuple[bool, bool, bo
     lane = connection.from_client if of_client else connection.from_server
     messages = connection.handshake.messages & (CLIENT_SIDE if of_client else SERVER_SIDE)
     has_hello = bool(connection.handshake.client_random if of_client else connection.handshake.server_random)
-    return lane.packets and not lane.lost, lane.packets, has_hello, messages.bit_count(), lane.bytes
+    return lane.has_packets and not lane.lost, lane.has_packets, has_hello, messages.bit_count(), lane.bytes
 
 
 def _composed(base: ConnectionFacts, ours: ConnectionFacts, theirs: ConnectionFacts) -> ConnectionFacts:

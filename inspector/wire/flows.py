@@ -211,7 +211,7 @@ class FlowTable:
                         newest = flow = self._open(key, ns, frame_base + run.number[first], 0, seq)
                         begun += 1
                         stream = flow.streams[lane]
-                        flow.packets[lane] = stream.jumped = True
+                        flow.packets[lane] = stream.sequence_jump = True
                     self._insert(stream, run, first, end, seq)
             if control & (FIN | RST):
                 after = seq + length + (control & FIN) & 0xFFFFFFFF

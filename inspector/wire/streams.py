@@ -25,7 +25,18 @@ Piece = tuple[int, bytes, int, int, int]
 class Stream:
     """Orders segments for one consumer. Counts ``received`` payload bytes, each once."""
 
-    __slots__ = ("_base", "_holes", "_pending", "_waiting", "anchored", "jumped", "next", "reader", "received", "top")
+    __slots__ = (
+        "_base",
+        "_holes",
+        "_pending",
+        "_waiting",
+        "anchored",
+        "next",
+        "reader",
+        "received",
+        "sequence_jump",
+        "top",
+    )
 
     def __init__(self, reader: ByteConsumer) -> None:
         self.reader = reader
@@ -35,7 +46,7 @@ class Stream:
         self.top = 0
         """The highest offset seen plus one: how long the stream is."""
         self.received = 0
-        self.jumped = False
+        self.sequence_jump = False
         """A segment lay further away than any window reaches."""
         self._base = 0
         self._holes: list[list[int]] = []
@@ -108,7 +119,7 @@ class Stream:
             self._hold(offset, piece, length, frame, ns)
             return
         end = offset + length
-        self.jumped = self.jumped or offset - self.top > PLAUSIBLE_TAIL or offset < -PLAUSIBLE_TAIL
+        self.sequence_jump = self.sequence_jump or offset - self.top > PLAUSIBLE_TAIL or offset < -PLAUSIBLE_TAIL
         self.top = max(self.top, end)
         if offset < self.next:
             if self._holes:
