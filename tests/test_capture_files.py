@@ -375,36 +375,6 @@ def test_frames_longer_than_the_buffer(tmp_path: Path, monkeypatch: pytest.Monke
         assert without_captures(document_of(path)) == expected
 
 
-PREAMBLES = {
-    "proxy_v1": b"PROXY TCP4 10.0.0.10 10.0.0.100 40000 8081\r\n",
-    "proxy_v2": b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c" + bytes(12),
-    "http_connect": b"CONNECT puppetdb.example.com:8081 HTTP/1.1\r\nHost: x\r\n\r\n",
-    "socks5": b"\x05\x01\x00\x05\x01\x00\x01\x0a\0\0\x64\x1f\x91",
-    "starttls": b"EHLO me.example.com\r\nSTARTTLS\r\n",
-}
-
-
-@pytest.mark.parametrize("own_segment", [True, False])
-@pytest.mark.parametrize("name", PREAMBLES)
-def test_preambles(tmp_path: Path, name: str, own_segment: bool) -> None:
-    """What may stand before a hello, in a segment of its own or in the hello's."""
-    made = Pool()
-    flow = made.full(A, numbered(1))
-    hello = next(s for s in flow.segments if s.payload)
-    size = len(PREAMBLES[name])
-    for s in flow.segments:
-        if s.from_client and s.seq >= 1 and s is not hello:
-            s.seq += size
-    if own_segment:
-        hello.seq += size
-        flow.segments.insert(flow.segments.index(hello), Segment(hello.ns - 1000, True, 16, 1, PREAMBLES[name], flow))
-    else:
-        hello.payload = PREAMBLES[name] + hello.payload
-    document = document_of(written(tmp_path, made.flows))
-    (c,) = document.connections
-    assert (c.preamble, c.outcome, c.handshakes[0].kind) == (name, "established", "full")
-
-
 def test_plain_flows_are_other_flows(tmp_path: Path) -> None:
     from tests.build import START_NS, Flow
 

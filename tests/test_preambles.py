@@ -20,6 +20,7 @@ from tests.build import (
     RST,
     Flow,
     Pool,
+    Segment,
     certificate,
     client_hello,
     document_of,
@@ -252,6 +253,36 @@ def test_a_hello_that_begins_within_a_segment_is_not_called_an_abort(tmp_path: P
     document = document_of(written(tmp_path, flows))
     assert [c.outcome for c in document.connections][:2] == ["incomplete", "incomplete"]
     assert "preamble" in {limit.kind for limit in document.limits}
+
+
+PREAMBLES = {
+    "proxy_v1": b"PROXY TCP4 10.0.0.10 10.0.0.100 40000 8081\r\n",
+    "proxy_v2": b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c" + bytes(12),
+    "http_connect": b"CONNECT puppetdb.example.com:8081 HTTP/1.1\r\nHost: x\r\n\r\n",
+    "socks5": b"\x05\x01\x00\x05\x01\x00\x01\x0a\0\0\x64\x1f\x91",
+    "starttls": b"EHLO me.example.com\r\nSTARTTLS\r\n",
+}
+
+
+@pytest.mark.parametrize("own_segment", [True, False])
+@pytest.mark.parametrize("name", PREAMBLES)
+def test_preambles(tmp_path: Path, name: str, own_segment: bool) -> None:
+    """What may stand before a hello, in a segment of its own or in the hello's."""
+    made = Pool()
+    flow = made.full(A, numbered(1))
+    hello = next(s for s in flow.segments if s.payload)
+    size = len(PREAMBLES[name])
+    for s in flow.segments:
+        if s.from_client and s.seq >= 1 and s is not hello:
+            s.seq += size
+    if own_segment:
+        hello.seq += size
+        flow.segments.insert(flow.segments.index(hello), Segment(hello.ns - 1000, True, 16, 1, PREAMBLES[name], flow))
+    else:
+        hello.payload = PREAMBLES[name] + hello.payload
+    document = document_of(written(tmp_path, made.flows))
+    (c,) = document.connections
+    assert (c.preamble, c.outcome, c.handshakes[0].kind) == (name, "established", "full")
 
 
 HELLO = client_hello(numbered(1))
