@@ -105,7 +105,7 @@ def facts_of(folder: Path, text: str) -> Facts:
     for number, packed in enumerate(facts.connections):
         found = facts.unpack(packed)
         lane = msgspec.structs.replace(found.from_client, lost=number == 0)
-        server = msgspec.structs.replace(found.from_server, packets=number != 1)
+        server = msgspec.structs.replace(found.from_server, has_packets=number != 1)
         changed.add(msgspec.structs.replace(found, from_client=lane, from_server=server, secrets=reasons[number]))
     return changed
 
