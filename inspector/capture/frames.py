@@ -69,6 +69,13 @@ class FrameBatch:
             capture=self.capture,
         )
 
+    def link_types(self) -> list[int]:
+        """Those that its frames have; mostly it is one."""
+        column = self.link_type
+        if len(column) and (column == column[0]).all():
+            return [int(column[0])]
+        return sorted(set(column.tolist()))
+
 
 @dataclass(slots=True)
 class CaptureInfo:
@@ -104,7 +111,7 @@ class CaptureInfo:
         first, last = int(batch.time_ns.min()), int(batch.time_ns.max())
         self.first_ns = first if self.first_ns is None else min(self.first_ns, first)
         self.last_ns = last if self.last_ns is None else max(self.last_ns, last)
-        self.link_types.update(int(t) for t in np.unique(batch.link_type))
+        self.link_types.update(batch.link_types())
         cut = batch.captured[batch.captured < batch.original]
         if len(cut):
             low, high = int(cut.min()), int(cut.max())

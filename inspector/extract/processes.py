@@ -30,6 +30,11 @@ shared.
 
 MOST_PROCESSES = 4
 
+SHRINKS = 0.78
+"""How long a shard is beside the one before it: its process first walks over all frames that come before its own, and
+that takes about a fifth of what reading them takes.
+"""
+
 FARTHEST_NS = 1 << 62
 """Damaged stamps may claim that clocks are further apart."""
 
@@ -110,14 +115,15 @@ def _extracted(
 
 def add_logs(facts: Facts, paths: Sequence[str]) -> None:
     """Read logs beside the captures; what is wrong with one is said in it."""
-    from inspector.logs.reading import read_log
+    if not paths:
+        return
+    from inspector.logs.reading import read_log  # most captures come without logs
     from inspector.tracking.services import ip_text
 
-    if paths:
-        ends = {end for packed in facts.connections for end in (facts.unpack(packed).client,)}
-        clients = {(ip_text(end.address), end.port) for end in ends}
-        near_ns = next((capture.first_ns for capture in facts.captures if capture.first_ns is not None), None)
-        facts.logs += [read_log(path, clients, near_ns) for path in paths]
+    ends = {end for packed in facts.connections for end in (facts.unpack(packed).client,)}
+    clients = {(ip_text(end.address), end.port) for end in ends}
+    near_ns = next((capture.first_ns for capture in facts.captures if capture.first_ns is not None), None)
+    facts.logs += [read_log(path, clients, near_ns) for path in paths]
 
 
 def _with_journals(
@@ -147,8 +153,9 @@ def _processes(work: Workload) -> int:
 
 
 def _places(total: int, count: int) -> list[tuple[float, float]]:
-    """Where each of the shards begins and ends."""
-    bounds = [total * i / count for i in range(count)]
+    """Where each of the shards begins and ends: those behind are shorter, so that all come to their end at one time."""
+    shares = [SHRINKS**i for i in range(count)]
+    bounds = [total * sum(shares[:i]) / sum(shares) for i in range(count)]
     return list(zip(bounds, [*bounds[1:], float("inf")], strict=True))
 
 

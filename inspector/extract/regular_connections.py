@@ -31,7 +31,8 @@ from inspector.wire.regular import RegularFlows
 from inspector.wire.runs import Grouped
 from inspector.wire.segments import Rows
 
-SPEAKS: Rows = np.isin(np.arange(256), list(SPEAKING))
+SPEAKS: Rows = np.zeros(256, np.bool_)
+SPEAKS[list(SPEAKING)] = True
 
 
 class RegularConnections:

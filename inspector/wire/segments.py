@@ -233,10 +233,8 @@ def _link(batch: FrameBatch, stops: Counter[Stop]) -> tuple[I64, I64, Rows]:
     network = offset.copy()
     ethertype = np.full(count, NOTHING, np.int64)
     rare = np.zeros(count, np.bool_)
-    kinds = (
-        batch.link_type[:1] if count and (batch.link_type == batch.link_type[0]).all() else np.unique(batch.link_type)
-    )
-    for kind in kinds.tolist():
+    kinds = batch.link_types()
+    for kind in kinds:
         rows = np.flatnonzero(batch.link_type == kind) if len(kinds) > 1 else np.arange(count)
         layer = (Space.LINK_TYPE, kind)
         if kind not in COLUMNS:

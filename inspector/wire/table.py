@@ -59,4 +59,5 @@ def _meaning(number: int) -> int:
 
 
 PROTOCOL: npt.NDArray[np.uint8] = np.array([_meaning(number) for number in range(256)], np.uint8)
-TUNNEL_PORT: npt.NDArray[np.bool_] = np.isin(np.arange(1 << 16), list(UDP_PORTS))
+TUNNEL_PORT: npt.NDArray[np.bool_] = np.zeros(1 << 16, np.bool_)
+TUNNEL_PORT[list(UDP_PORTS)] = True
