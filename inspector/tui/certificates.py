@@ -15,13 +15,14 @@ from inspector.findings.pool import validity
 from inspector.findings.problems import certificate_name, problem_text
 from inspector.query.columns import Columns
 from inspector.reports import overview, why
+from inspector.reports.lines import Kind, Line
 from inspector.text.safe import safe_text
 from inspector.text.times import DAY_NS, clock, day, rfc3339_signed
 from inspector.tracking.certificates import ParsedCertificate
 from inspector.tui.app_state import AppState
 from inspector.tui.detail_page import DetailPage
 from inspector.tui.difference import DifferenceScreen
-from inspector.tui.marks import Kind, Line, listed, paragraph
+from inspector.tui.marks import listed, paragraph
 from inspector.tui.page import Area
 from inspector.tui.rows import Cell, Column, Rows
 

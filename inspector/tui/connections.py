@@ -13,6 +13,7 @@ from inspector.findings.judge import Analysis
 from inspector.query.language import FilterError
 from inspector.reports import overview
 from inspector.reports.difference import handshake_fields
+from inspector.reports.lines import Kind
 from inspector.reports.wireshark import display_filter
 from inspector.text.safe import safe_text
 from inspector.text.times import clock
@@ -21,7 +22,6 @@ from inspector.tracking.observed import Observed
 from inspector.tui.connection import ConnectionScreen
 from inspector.tui.dialogs.choice import Choice, Option
 from inspector.tui.difference import DifferenceScreen
-from inspector.tui.marks import Kind
 from inspector.tui.page import Area
 from inspector.tui.rows import Cell, Column, Rows
 

@@ -9,12 +9,13 @@ from textual.binding import Binding, BindingType
 from textual.events import Resize
 from textual.widgets import Static
 
+from inspector.reports.lines import Line
 from inspector.reports.story import Ladder, lane_names
 from inspector.tui.app_state import AppState
 from inspector.tui.keybar import KeyBar
 from inspector.tui.ladder import drawn
 from inspector.tui.lines import LineView
-from inspector.tui.marks import Line, content
+from inspector.tui.marks import content
 from inspector.tui.page import Page
 from inspector.tui.shell import Target
 

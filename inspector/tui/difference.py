@@ -10,10 +10,11 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
 from inspector.reports.difference import differences
+from inspector.reports.lines import Kind, Line
 from inspector.text.safe import safe_text
 from inspector.tui.app_state import AppState
 from inspector.tui.keybar import KeyBar
-from inspector.tui.marks import Kind, Line, content
+from inspector.tui.marks import content
 from inspector.tui.page import Page
 from inspector.tui.rows import Cell, Column, Rows
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from inspector.document import Document, Finding, Incident, Service
+from inspector.reports.lines import Kind
 from inspector.text.safe import safe_text
-from inspector.tui.marks import Kind
 
 SEVERITY_KINDS: dict[str, Kind] = {"high": "bad", "medium": "warn", "low": "", "info": "dim"}
 

@@ -8,7 +8,8 @@ from textual.content import Content
 from textual.events import Click
 from textual.widget import Widget
 
-from inspector.tui.marks import Line, content
+from inspector.reports.lines import Line
+from inspector.tui.marks import content
 
 PALETTE = ("^p", "palette", "ctrl+p")
 

@@ -10,7 +10,7 @@ from textual.geometry import Size
 from textual.message import Message
 from textual.strip import Strip
 
-from inspector.tui.marks import Line
+from inspector.reports.lines import Line
 from inspector.tui.painted import Painted
 
 

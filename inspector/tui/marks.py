@@ -1,21 +1,13 @@
-"""Lines as pieces of text with a kind each; never markup.
-
-A kind is a meaning, not a colour; colour only repeats what glyph and word say.
-"""
+"""How lines of pieces are shown: a style for each kind; never markup."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
-from typing import Literal
 
 from textual.content import Content
 
-from inspector.reports.overview import wrap
+from inspector.reports.lines import Kind, Line, wrap
 from inspector.text.safe import safe_text
-
-Kind = Literal["", "bad", "warn", "good", "dim", "head"]
-Line = list[tuple[str, Kind]]
 
 STYLES: dict[Kind, str] = {
     "": "",
@@ -25,33 +17,6 @@ STYLES: dict[Kind, str] = {
     "dim": "$text-muted",
     "head": "bold $text-accent",
 }
-GLYPHS: dict[str, Kind] = {
-    "✖": "bad",
-    "▲": "warn",
-    "◇": "warn",
-    "●": "good",
-    "✔": "good",
-    "○": "dim",
-    "◌": "warn",
-    "≠": "warn",
-}
-MARKED = re.compile(r"[✖▲◇●✔◌≠](?: \d[\d,]*)?")
-HEADING = re.compile(r"[A-Z]{3,}(?: [A-Z]{2,})*(?:  |$)")
-
-
-def coloured(text: str) -> Line:
-    """A line of a report with kinds for its marks; a heading as a whole."""
-    if HEADING.match(text):
-        return [(text, "head")]
-    pieces: Line = []
-    at = 0
-    for match in MARKED.finditer(text):
-        if match.start() > at:
-            pieces.append((text[at : match.start()], ""))
-        pieces.append((match[0], GLYPHS[match[0][0]]))
-        at = match.end()
-    pieces.append((text[at:], ""))
-    return pieces
 
 
 def paragraph(text: str, first: str, following: str, width: int, kind: Kind = "") -> list[Line]:

@@ -18,6 +18,7 @@ from textual.worker import Worker, get_current_worker
 from inspector.errors import InspectorError
 from inspector.facts import FRAME_BITS, Event
 from inspector.packets.messages import MESSAGE, RawMessage
+from inspector.reports.lines import Line
 from inspector.text.safe import safe_text
 from inspector.text.times import rfc3339
 from inspector.tls.fields import Node
@@ -27,7 +28,7 @@ from inspector.tui.app_state import AppState
 from inspector.tui.hexdump import hexdump
 from inspector.tui.keybar import KeyBar
 from inspector.tui.lines import LineView
-from inspector.tui.marks import Line, content
+from inspector.tui.marks import content
 from inspector.tui.page import Page
 from inspector.tui.shell import Target
 

@@ -12,11 +12,12 @@ from textual.widgets import Static
 
 from inspector.document import Service
 from inspector.reports import overview
+from inspector.reports.lines import Kind, Line, flowing, plain, wrap
 from inspector.text.safe import safe_text
 from inspector.tui.chart import chart
 from inspector.tui.finding_rows import IncidentRows, cells, found_of
 from inspector.tui.incidents import open_found
-from inspector.tui.marks import Kind, Line, coloured, content, paragraph
+from inspector.tui.marks import content, paragraph
 from inspector.tui.page import STATE_KINDS, Area
 from inspector.tui.rows import Cell, Column, Rows
 
@@ -89,12 +90,11 @@ class OverviewScreen(Area):
         verdict = self._verdict(service, width - 2)
         self.query_one("#verdict", Static).update(content(verdict))
         self.query_one("#tables").styles.max_height = max(height - OTHER_LINES - len(verdict), 4)
-        self.query_one("#pool", Static).update(
-            content([coloured(line[2:]) for line in overview.pool(document, service, width - 2)])
-        )
+        self.query_one("#pool", Static).update(content(overview.pool(document, service, width - 2)))
         matrix = overview.matrix(document, service)
-        self.query_one("#matrix", Static).update(content([coloured(line[2:]) for line in matrix]))
-        room = min(CHART_WIDTH if beside else width - 2, width - max(map(len, matrix)) - 5 if beside else width)
+        self.query_one("#matrix", Static).update(content(matrix))
+        matrix_width = max(len(plain(line)) for line in matrix)
+        room = min(CHART_WIDTH if beside else width - 2, width - matrix_width - 7 if beside else width)
         beside = beside and room >= 24
         self.query_one("#chart", Static).update(
             content(self._chart(service, room if beside else width - 2, max(min(height // 4, 9), 7)))
@@ -126,7 +126,7 @@ class OverviewScreen(Area):
     def _verdict(self, service: Service, width: int) -> list[Line]:
         document = self.state.document
         assessment = service.assessment
-        first = overview.wrap(overview.sentence(service), "", "  ", width)
+        first = wrap(overview.sentence(service), "", "  ", width)
         lines: list[Line] = [[(line, SENTENCE_KINDS[assessment.state])] for line in first]
         standing = f"   {overview.standing(service)}"
         if len(first[-1]) + len(standing) <= width:
@@ -137,10 +137,10 @@ class OverviewScreen(Area):
             lines += paragraph(safe_text("; ".join(assessment.because)), "  ", "  ", width)
         details = [
             overview.clients(document, service),
-            *overview.since(document, service).split("   "),
+            *overview.since(document, service),
             overview.impact(service),
         ]
-        lines += [[(line, "dim")] for line in overview.flowing(filter(None, details), "  ", width)]
+        lines += [[(line, "dim")] for line in flowing(filter(None, details), "  ", width)]
         lines += [
             line
             for limit in document.limits
@@ -151,7 +151,7 @@ class OverviewScreen(Area):
         if assessment.do and assessment.do != "nothing":
             lines += [
                 [(line, "head" if number == 0 else "")]
-                for number, line in enumerate(overview.wrap(safe_text(f"Do: {assessment.do}"), "  ", "      ", width))
+                for number, line in enumerate(wrap(safe_text(f"Do: {assessment.do}"), "  ", "      ", width))
             ]
         elif assessment.breaks_if:
             lines += paragraph(safe_text(f"It returns if {' or if '.join(assessment.breaks_if)}."), "  ", "  ", width)
@@ -184,11 +184,11 @@ class OverviewScreen(Area):
         if service is None:
             return super().to_copy()
         document = self.state.document
-        lines = [
+        tables = [*overview.pool(document, service), [], *overview.matrix(document, service)]
+        texts = [
             overview.heading(document, service),
-            *(text for line in self._verdict(service, 100) if (text := "".join(t for t, _ in line))),
+            *map(plain, self._verdict(service, 100)),
             "",
+            *(f"  {plain(line)}".rstrip() for line in tables),
         ]
-        return "this overview", "\n".join(
-            [*lines, *overview.pool(document, service), "", *overview.matrix(document, service)]
-        ) + "\n"
+        return "this overview", "\n".join(texts) + "\n"

@@ -15,11 +15,12 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from inspector.reports import overview
+from inspector.reports.lines import Kind, Line
 from inspector.text.safe import safe_text
 from inspector.tui import AREAS
 from inspector.tui.app_state import AppState
 from inspector.tui.keybar import KeyBar
-from inspector.tui.marks import Kind, Line, content
+from inspector.tui.marks import content
 from inspector.tui.shell import Shell
 
 STATE_KINDS: dict[str, Kind] = {

@@ -14,7 +14,7 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.strip import Strip
 
-from inspector.tui.marks import Kind, Line
+from inspector.reports.lines import Kind, Line
 from inspector.tui.painted import Painted
 
 Cell = tuple[str, Kind] | Line

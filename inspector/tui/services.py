@@ -11,8 +11,9 @@ from textual.widgets import Static
 
 from inspector.document import Service
 from inspector.reports import overview
+from inspector.reports.lines import Line, wrap
 from inspector.text.safe import safe_text
-from inspector.tui.marks import Line, content, listed, paragraph
+from inspector.tui.marks import content, listed, paragraph
 from inspector.tui.page import STATE_KINDS, Area
 from inspector.tui.rows import Cell, Column, Rows
 
@@ -90,7 +91,7 @@ class ServicesScreen(Area):
         width = max(self.size.width - 2, 20)
         lines: list[Line] = [
             [(line, STATE_KINDS[service.assessment.state])]
-            for line in overview.wrap(overview.sentence(service), "", "  ", width)
+            for line in wrap(overview.sentence(service), "", "  ", width)
         ]
         if service.assessment.do and service.assessment.do != "nothing":
             lines += paragraph(safe_text(f"Do: {service.assessment.do}"), "  ", "      ", width, "head")

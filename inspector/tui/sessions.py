@@ -9,6 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
 from inspector.reports import overview
+from inspector.reports.lines import Line
 from inspector.text.times import clock, span
 from inspector.tracking.sessions import LedgerSession
 from inspector.tui.app_state import AppState
@@ -16,7 +17,7 @@ from inspector.tui.connection import ConnectionScreen
 from inspector.tui.dialogs.choice import Choice, Option
 from inspector.tui.keybar import KeyBar
 from inspector.tui.lanes import lane, moments
-from inspector.tui.marks import Line, content
+from inspector.tui.marks import content
 from inspector.tui.page import Area, Page
 from inspector.tui.rows import Cell, Column, Rows
 

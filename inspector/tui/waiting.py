@@ -11,9 +11,10 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import ProgressBar, Static
 
+from inspector.reports.lines import Line
 from inspector.tui.keybar import KeyBar
 from inspector.tui.loading import Loading
-from inspector.tui.marks import Line, content
+from inspector.tui.marks import content
 
 
 class LoadingScreen(Screen[None]):
