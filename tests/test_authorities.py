@@ -50,7 +50,7 @@ from tests.build import (
 from tests.conftest import CAPTURES
 from tests.live import listened
 from tests.test_secrets import opened
-from tests.test_stretches import in_parts
+from tests.test_shards import in_parts
 
 A, B, C = (certificate(f"puppetdb{n}", (f"puppetdb{n}.example.com",)) for n in (1, 2, 3))
 Judged = Callable[[Pool], Document]

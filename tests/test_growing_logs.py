@@ -18,7 +18,7 @@ from inspector.findings.wording import worded
 from inspector.live.sources.growing import FAILURES, GrowingLog, GrowingLogs
 from tests.conftest import CAPTURES, find
 from tests.live import bytes_of, of_kind, watched
-from tests.test_log_join import SECOND, today
+from tests.logged import SECOND, today
 from tests.test_logs import TCP
 
 START = 1_795_000_000 * SECOND

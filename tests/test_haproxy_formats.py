@@ -17,7 +17,7 @@ from inspector.logs.reading import read_log
 from inspector.text.times import rfc3339
 from inspector.tracking.services import ip_text
 from tests.conftest import CAPTURES, find
-from tests.test_log_join import HOUR, MILLISECOND, SECOND, facts_of, with_logs
+from tests.logged import HOUR, MILLISECOND, SECOND, facts_of, with_logs
 from tests.wrapped import ANY
 
 NAMES = ("puppet-session-ids", "puppet-shared-name")

@@ -19,7 +19,7 @@ from inspector.logs.reading import read_log
 from inspector.text.times import rfc3339
 from inspector.tracking.clock_steps import clock_of
 from tests.conftest import find
-from tests.test_log_join import HOUR, MILLISECOND, RESTRICTED, SECOND, facts_of, old, today, told, with_logs
+from tests.logged import HOUR, MILLISECOND, RESTRICTED, SECOND, facts_of, old, paired_as, today, with_logs
 
 NAME = "puppet-session-ids"
 Row = tuple[int, int]
@@ -59,7 +59,7 @@ def joined(
     log = tmp_path / "puppetserver.log"
     log.write_text("".join(write(ns, index) for ns, index in rows))
     case = with_logs(str(find(name)), [read_log(str(log))]).case
-    return case, told(case, rows)
+    return case, paired_as(case, rows)
 
 
 STEPS: dict[str, list[tuple[float, int]]] = {

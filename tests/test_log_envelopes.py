@@ -17,7 +17,7 @@ from inspector.findings.wording import worded
 from inspector.logs.entries import LogFacts
 from inspector.logs.reading import read_log
 from tests.conftest import CAPTURES
-from tests.test_log_join import SECOND, today
+from tests.logged import SECOND, today
 from tests.wrapped import ANY, PUPPET
 
 

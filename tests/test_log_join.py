@@ -1,76 +1,35 @@
-"""Logs joined with the wire: each failure with its connection, sets where that cannot be told, and the balancer's
-choice of server.
-"""
+"""The client's log joined with the wire: each failure with its connection, and sets where that cannot be told."""
 
 from __future__ import annotations
 
-import gzip
-import json
 import random
 from collections import Counter
-from collections.abc import Callable
-from functools import lru_cache
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from inspector.extract.processes import add_logs, extract
-from inspector.facts import Facts
-from inspector.findings.case import Case
-from inspector.findings.judge import Analysis, judge
+from inspector.extract.processes import extract
+from inspector.findings.judge import judge
 from inspector.findings.logged import moment
 from inspector.findings.pairing import paired
-from inspector.logs.entries import LogFacts
 from inspector.logs.reading import read_log
 from inspector.text.times import rfc3339
-from tests.conftest import CAPTURES, find
-
-SHARED = Path(__file__).parent.parent.parent / "shared" / "lab"
-RESTRICTED = "server certificate change is restricted during renegotiation"
-HOUR, SECOND, MILLISECOND = 3600 * 10**9, 10**9, 10**6
-
-
-def old(ns: int, thread: int) -> str:
-    at = rfc3339(ns)
-    return (
-        f"{at[:10]} {at[11:19]},{at[20:23]} ERROR [c.p.h.c.SyncHttpClient] Error executing http"
-        f" request\njavax.net.ssl.SSLHandshakeException: {RESTRICTED}\n"
-    )
-
-
-def mixed(ns: int, thread: int) -> str:
-    at = rfc3339(ns)
-    return (
-        f"{at[:10]} {at[11:19]},{at[20:23]} WARN  [qtp1-{thread}] [c.p.h.c.X] Error executing http request\nCaused by:"
-        f" javax.net.ssl.SSLException: {RESTRICTED}\n"
-    )
-
-
-def today(ns: int, thread: int) -> str:
-    return (
-        f"{rfc3339(ns)[:23]}Z WARN  [qtp1-{thread}] [c.p.h.c.i.X] Error executing http"
-        f" request\njavax.net.ssl.SSLHandshakeException: {RESTRICTED}\n"
-    )
-
-
-FORMATS: dict[str, Callable[[int, int], str]] = {"2014": old, "mixed": mixed, "today": today}
-
-
-@lru_cache(maxsize=128)
-def facts_of(path: str) -> Facts:
-    return extract([path])
-
-
-def with_logs(path: str, logs: list[LogFacts]) -> Analysis:
-    facts = facts_of(path)
-    facts.logs = logs
-    try:
-        analysis = judge(facts)
-        assert analysis.document
-        return analysis
-    finally:
-        facts.logs = []
+from tests.conftest import find
+from tests.logged import (
+    FORMATS,
+    HOUR,
+    MILLISECOND,
+    RESTRICTED,
+    SECOND,
+    SHARED,
+    facts_of,
+    old,
+    paired_as,
+    puppet,
+    today,
+    with_logs,
+)
 
 
 def captures() -> list[str]:
@@ -92,21 +51,6 @@ def captures() -> list[str]:
     return paths + sorted(str(p) for p in SHARED.glob("*.pcap"))
 
 
-def told(case: Case, rows: list[tuple[int, int]]) -> Counter[str]:
-    """How the lines of a made log were paired. ``rows``: time and the connection's place, in the order of the log."""
-    by_line = {line.failure.line: line for lines in case.logged.lines.values() for line in lines}
-    found: Counter[str] = Counter()
-    for number, (_, index) in enumerate(rows):
-        line = by_line.get(2 * number + 1)
-        if line is None:
-            found["unpaired"] += 1
-        elif line.is_certain:
-            found["right" if line.candidates == (index,) else "wrong"] += 1
-        else:
-            found["set" if index in line.candidates else "wrong set"] += 1
-    return found
-
-
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize(
     "shift", [0, -3 * HOUR, 2 * SECOND, -3 * HOUR + 2 * SECOND], ids=["none", "-3h", "+2s", "-3h+2s"]
@@ -122,7 +66,7 @@ def test_logs_made_from_the_truth(tmp_path: Path, form: str, shift: int) -> None
         rows = sorted((moment(s) + shift + chance.randint(-700_000, 30 * MILLISECOND), s.index) for s in aborted)
         log = tmp_path / "puppetserver.log"
         log.write_text("".join(FORMATS[form](ns, index) for ns, index in rows))
-        found = told(with_logs(path, [read_log(str(log))]).case, rows)
+        found = paired_as(with_logs(path, [read_log(str(log))]).case, rows)
         assert not found["wrong"], path
         assert not found["wrong set"], path
         assert not found["unpaired"], path
@@ -190,12 +134,6 @@ def test_what_is_certain_stands_in_every_largest_matching(possible: dict[int, li
         assert everywhere - {None} <= set(partners.candidates)
 
 
-def puppet(name: str) -> Analysis:
-    facts = extract([str(find(name))])
-    add_logs(facts, [str(CAPTURES / f"{name}.puppetserver.log.gz"), str(CAPTURES / f"{name}.haproxy.log.gz")])
-    return judge(facts)
-
-
 def test_every_failure_of_the_real_product_is_paired() -> None:
     analysis = puppet("puppet-session-ids")
     document = analysis.complete()
@@ -217,59 +155,6 @@ def test_every_failure_of_the_real_product_is_paired() -> None:
         3,
         3,
     )
-
-
-@pytest.mark.parametrize("name", ["puppet-session-ids", "puppet-shared-name"])
-def test_the_balancer_names_every_server(name: str) -> None:
-    """Two thirds of the ports come again, some within seconds."""
-    case = puppet(name).case
-    text = gzip.decompress((CAPTURES / f"{name}.haproxy.log.gz").read_bytes()).decode()
-    expected = sorted(
-        (line.split("haproxy[")[1].split(" ")[1], line.split("puppetdb/")[1].split(" ")[0])
-        for line in text.splitlines()
-    )
-    found = sorted(
-        (f"127.0.0.1:{case.observed[i].client_leg.client.port}", c.entry.server)
-        for i, c in case.balancer.chosen.items()
-    )
-    assert found == expected
-    for index, chosen in case.balancer.chosen.items():
-        assert abs(chosen.entry.ns - case.observed[index].first_ns) < 50 * MILLISECOND
-        backend = case.backends[case.observed[index].backend]
-        assert backend.server == chosen.entry.server
-    assert len(case.backends) == 3
-
-
-def test_the_balancer_names_servers_in_tls_1_3() -> None:
-    name = "puppet-new-mixed"
-    if not (SHARED / f"{name}.pcap").exists():
-        pytest.skip("needs a recording that is not bundled")
-    path = str(SHARED / f"{name}.pcap")
-    assert not judge(facts_of(path)).case.backends
-    case = with_logs(path, [read_log(str(SHARED / f"{name}.haproxy.log"))]).case
-    truth = json.loads((SHARED / f"{name}.meta.json").read_text())["haproxy_log"]
-    found = sorted((f"127.0.0.1:{s.client_leg.client.port}", case.backends[s.backend].server) for s in case.observed)
-    assert found == sorted((row["client"], row["server"]) for row in truth)
-    assert [b.basis for b in case.backends] == [["log"]] * 3
-
-
-@pytest.mark.parametrize("shift", [-3 * HOUR, 2 * SECOND])
-def test_the_balancers_clock_may_differ(tmp_path: Path, shift: int) -> None:
-    log = read_log(str(CAPTURES / "puppet-session-ids.haproxy.log.gz"))
-    for entry in log.proxied:
-        entry.ns += shift
-    case = with_logs(str(find("puppet-session-ids")), [log]).case
-    assert len(case.balancer.chosen) == 177
-    offset = case.balancer.offset(0)
-    assert offset is not None
-    assert abs(offset.ns - shift) < 60 * MILLISECOND
-
-
-def test_ids_stay_where_the_log_only_names() -> None:
-    plain = judge(facts_of(str(find("puppet-session-ids")))).document
-    named = puppet("puppet-session-ids").document
-    assert {b.id: b.connections for b in plain.backends} == {b.id: b.connections for b in named.backends}
-    assert {f.id for f in plain.findings} == {f.id for f in named.findings}
 
 
 def test_unpaired_failures_say_why(tmp_path: Path) -> None:
@@ -345,38 +230,6 @@ def test_a_log_of_the_hour_before_is_not_paired(tmp_path: Path) -> None:
         )
         analysis = with_logs(path, [read_log(str(log))])
         assert analysis.document.logs[0].paired == 0, seed
-
-
-def test_a_balancers_log_of_another_time_names_nobody() -> None:
-    log = read_log(str(CAPTURES / "puppet-session-ids.haproxy.log.gz"))
-    for seed in range(10):
-        chance = random.Random(seed)
-        for entry in log.proxied:
-            entry.ns += chance.randint(-3 * HOUR, 3 * HOUR)
-        case = with_logs(str(find("puppet-session-ids")), [log]).case
-        assert not case.balancer.chosen, seed
-
-
-def test_one_certificate_on_three_servers_is_told_apart_by_the_log(tmp_path: Path) -> None:
-    path = str(find("shared-certificate"))
-    plain = judge(facts_of(path)).case
-    assert len(plain.backends) == 1
-    lines = []
-    for number, seen in enumerate(plain.observed):
-        at = rfc3339(seen.first_ns)
-        stamp = f"{at[8:10]}/Nov/{at[:4]}:{at[11:23]}"
-        client = seen.client_leg.client
-        lines.append(
-            f"{'.'.join(map(str, client.address))}:{client.port} [{stamp}] vip pool/server{number % 3} 0/0/0\n"
-        )
-    log = tmp_path / "haproxy.log"
-    log.write_text("".join(lines))
-    case = with_logs(path, [read_log(str(log))]).case
-    assert [b.server for b in case.backends] == ["server0", "server1", "server2"]
-    assert all(case.backends[s.backend].server == f"server{s.index % 3}" for s in case.observed)
-    assert not [
-        limit for limit in with_logs(path, [read_log(str(log))]).document.limits if limit.kind == "one_certificate"
-    ]
 
 
 def test_many_failures_at_once_are_sets_in_bounded_time(tmp_path: Path) -> None:

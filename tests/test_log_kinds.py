@@ -14,7 +14,7 @@ from inspector.findings.judge import judge
 from inspector.findings.logged import moment
 from inspector.logs.reading import read_log
 from inspector.text.times import rfc3339
-from tests.test_log_join import MILLISECOND, SHARED, facts_of, told, with_logs
+from tests.logged import MILLISECOND, SHARED, facts_of, paired_as, with_logs
 
 NAMES = (
     "alike_jsse_untrusted_noid",
@@ -52,6 +52,6 @@ def test_each_kind_finds_its_connections(name: str, tmp_path: Path) -> None:
             for ns, i, what, said in failures
         )
     )
-    found = told(with_logs(path, [read_log(str(log))]).case, [(ns, index) for ns, index, _, _ in failures])
+    found = paired_as(with_logs(path, [read_log(str(log))]).case, [(ns, index) for ns, index, _, _ in failures])
     assert found["right"] + found["set"] == len(failures)
     assert found["right"] >= found["set"]

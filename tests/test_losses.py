@@ -1,6 +1,4 @@
-"""What was cut, lost or begun on used ports: named, never guessed. Nothing that a whole capture does not say is said of
-a part of it.
-"""
+"""What was cut or lost: named, never guessed. Nothing that a whole capture does not say is said of a part of it."""
 
 from __future__ import annotations
 
@@ -12,23 +10,15 @@ from pathlib import Path
 
 import dpkt
 import pytest
-from msgspec import to_builtins
 
 from inspector import facts
-from inspector.capture import blocks
 from inspector.document import Connection, Document
 from inspector.errors import InspectorError
 from inspector.facts import HandshakeFacts
-from inspector.findings.judge import judge
-from inspector.findings.reasons import kind_words
 from inspector.tls import messages
-from inspector.tls.registry import HELLO_RETRY_RANDOM
-from inspector.tracking.kinds import Kind, KindReason, kind_of
-from inspector.tracking.sessions import Ledger
+from inspector.tracking.kinds import KindReason, kind_of
 from tests.build import (
     ACK,
-    MS,
-    SYN,
     Flow,
     Pool,
     Segment,
@@ -41,131 +31,15 @@ from tests.build import (
     numbered,
     pcap,
     record,
-    server_hello,
     vector,
     written,
 )
 from tests.conftest import find
-from tests.test_stretches import in_parts, whole
 
 A = certificate("puppetdb1", ("puppetdb1.example.com",))
 B = certificate("puppetdb2", ("puppetdb2.example.com",))
 X, Y, Z = (numbered(n) for n in (1, 2, 3))
 TICKET, NEW_TICKET = b"t" * 32, b"n" * 32
-
-
-def handshake(
-    offered: bytes = b"",
-    answered: bytes = b"",
-    *,
-    ticket: bytes | None = None,
-    messages_read: int = 0,
-    missing: int = 0,
-    hello: str = "whole",
-    ns: int = 100,
-) -> HandshakeFacts:
-    """A handshake up to TLS 1.2 as far as it was read. ``hello``: whole, cut or lost."""
-    offer = messages.client_hello(client_hello(numbered(7), offered)[4:]).shape
-    answer = messages.server_hello(server_hello(numbered(8), answered)[4:]).shape
-    return HandshakeFacts(
-        offer=None if hello == "lost" else offer._replace(partial=hello == "cut"),
-        offered_id=b"" if hello == "lost" else offered,
-        offered_ticket=ticket if hello == "whole" else None,
-        answer=answer,
-        answered_id=answered,
-        chain=(b"leaf",) if messages_read & facts.S_CERTIFICATE else (),
-        messages=messages_read,
-        missing=missing,
-        hello_ns=ns * MS,
-        answer_ns=ns * MS + 1,
-    )
-
-
-FLIGHT, CHANGED, KEYED = facts.S_CERTIFICATE | facts.S_DONE, facts.S_CHANGE, facts.C_KEY_EXCHANGE
-LOST, BEGUN = facts.S_LOST_FLIGHT, facts.S_BEGUN_FLIGHT
-BEFORE = facts.C_LOST_HELLO | facts.C_LOST_HELLO << 8  # of both sides: the server's bits stand eight higher
-KINDS: list[tuple[str, HandshakeFacts, Kind | KindReason]] = [
-    ("nothing offered", handshake(), "full"),
-    ("nothing offered, flight lost", handshake(missing=LOST), "full"),
-    ("another id, flight lost", handshake(X, Y, missing=LOST), "full"),
-    ("echoed, flight lost", handshake(X, X, missing=LOST), KindReason.FLIGHT_CUT),
-    ("echoed, then lost, then changed", handshake(X, X, messages_read=CHANGED, missing=LOST), KindReason.FLIGHT_CUT),
-    ("echoed", handshake(X, X), "session_id"),
-    ("echoed, changed", handshake(X, X, messages_read=CHANGED, missing=BEFORE), "session_id"),
-    ("echoed, yet a certificate", handshake(X, X, messages_read=FLIGHT), "full"),
-    ("ticket, flight lost", handshake(X, b"", ticket=TICKET, missing=LOST), KindReason.FLIGHT_CUT),
-    (
-        "ticket, flight lost, changed",
-        handshake(X, b"", ticket=TICKET, messages_read=CHANGED, missing=LOST),
-        KindReason.FLIGHT_CUT,
-    ),
-    ("ticket, another id, flight lost", handshake(X, Y, ticket=TICKET, missing=LOST), KindReason.FLIGHT_CUT),
-    ("ticket, flight lost, client keyed", handshake(X, b"", ticket=TICKET, messages_read=KEYED, missing=LOST), "full"),
-    ("ticket, certificate cut", handshake(X, b"", ticket=TICKET, missing=LOST | BEGUN), "full"),
-    ("ticket, nothing behind the answer", handshake(b"", b"", ticket=TICKET), KindReason.NO_FLIGHT),
-    ("ticket, changed", handshake(b"", b"", ticket=TICKET, messages_read=CHANGED), "ticket"),
-    ("ticket, echoed", handshake(X, X, ticket=TICKET, messages_read=CHANGED), "ticket"),
-    ("hello lost, changed", handshake(X, X, messages_read=CHANGED, hello="lost", missing=BEFORE), "resumed"),
-    ("hello cut, changed", handshake(X, X, messages_read=CHANGED, hello="cut", missing=BEFORE), "resumed"),
-    ("hello lost, certificate", handshake(X, Y, messages_read=FLIGHT, hello="lost", missing=BEFORE), "full"),
-    ("hello lost, certificate cut", handshake(X, Y, hello="lost", missing=BEFORE | LOST | BEGUN), "full"),
-    (
-        "hello lost, nothing behind the answer",
-        handshake(X, Y, hello="lost", missing=BEFORE),
-        KindReason.CLIENT_HELLO_CUT,
-    ),
-    ("hello cut, flight lost", handshake(X, Y, hello="cut", missing=BEFORE | LOST), KindReason.FLIGHT_CUT),
-    ("another id, yet changed at once", handshake(X, Y, messages_read=CHANGED), "resumed"),
-    ("no answer", HandshakeFacts(), KindReason.NO_SERVER_HELLO),
-]
-
-
-@pytest.mark.parametrize(("name", "given", "expected"), KINDS, ids=[name for name, _, _ in KINDS])
-def test_kinds(name: str, given: HandshakeFacts, expected: Kind | KindReason) -> None:
-    kind, reason = kind_of(given)
-    assert (reason if kind is None else kind) == expected
-    if given.offer is None or given.offer.partial:
-        assert reason is not KindReason.NO_SESSION_OFFERED
-
-
-def test_a_retry_alone_tells_no_kind(tmp_path: Path) -> None:
-    flow = Flow(40_001, 10**18).open()
-    flow.client_says(record(22, client_hello(numbered(1), numbered(2), versions=(0x0304,))))
-    flow.server_says(record(22, server_hello(HELLO_RETRY_RANDOM, numbered(2), version=0x0304)))
-    (c,) = document_of(written(tmp_path, [flow])).connections
-    assert (c.handshakes[0].kind, c.handshakes[0].reason) == (
-        None,
-        kind_words(KindReason.ONLY_RETRY_REQUEST, HandshakeFacts()),
-    )
-
-
-def test_the_first_origin_of_a_session_is_kept() -> None:
-    """A flight that was not read to its end does not take a session away from whoever issued it; a handshake that was
-    completed does.
-    """
-    ledger = Ledger()
-    ledger.enter(0, handshake(b"", X, messages_read=FLIGHT | KEYED, ns=100), "full")
-    ledger.enter(1, handshake(X, X, messages_read=CHANGED, ns=200), "session_id")
-    for misread in (handshake(X, X, missing=LOST, ns=300), handshake(Y, X, missing=LOST, hello="cut", ns=310)):
-        ledger.enter(2, misread, kind_of(misread)[0])
-    ledger.enter(3, handshake(b"", X, messages_read=facts.S_DONE, ns=320), "full")  # its certificate is lost
-    entry = ledger.enter(4, handshake(X, Z, messages_read=FLIGHT, ns=400), "full")
-    assert entry.session is not None
-    assert (entry.session.issuer, entry.resumed_before, entry.resumed_by) == (0, True, 1)
-    ledger.enter(5, handshake(b"", X, messages_read=FLIGHT | KEYED, ns=500), "full")
-    issued_anew = ledger.enter(6, handshake(X, Z, messages_read=FLIGHT, ns=600), "full").session
-    assert issued_anew is not None
-    assert issued_anew.issuer == 5
-
-
-def test_what_an_unclear_handshake_was_given_has_no_certificate() -> None:
-    ledger = Ledger()
-    unclear = handshake(Y, b"", ticket=TICKET, missing=LOST, ns=100)
-    unclear.issued_ticket = NEW_TICKET
-    assert ledger.enter(0, unclear, kind_of(unclear)[0]).session is None
-    entry = ledger.enter(1, handshake(Z, b"", ticket=NEW_TICKET, messages_read=FLIGHT, ns=200), "full")
-    assert entry.session is not None
-    assert (entry.session.issuer, entry.session.leaf, entry.resumed_before) == (0, None, None)
 
 
 def cut(flow: Flow, number: int, held: int) -> None:
@@ -299,64 +173,6 @@ def test_the_beginning_of_a_hello(length: int) -> None:
     assert hello.shape.partial
     assert hello.session_id == X
     assert hello.shape.server_name in (None, b"puppetdb.example.com")
-
-
-def reused(flows: list[Flow], *, is_closed: bool = True) -> list[Flow]:
-    """The flows on one port, without a SYN, one behind the other."""
-    for number, flow in enumerate(flows):
-        flow.port = 50_000
-        flow.isn = (
-            2_042_225_962 - number * 900_000_000 & 0xFFFFFFFF,
-            2_044_449_415 + number * 700_000_000 & 0xFFFFFFFF,
-        )
-        flow.segments = [s for s in flow.segments if not s.flags & SYN and (is_closed or not s.flags & 1)]
-    return flows
-
-
-@pytest.mark.parametrize("is_closed", [True, False])
-def test_ports_used_again_without_a_syn(tmp_path: Path, is_closed: bool) -> None:
-    """Three connections are told apart, and that a jump alone tells them apart is named."""
-    pool = Pool()
-    pool.full(A, X)
-    pool.resumed(X)
-    pool.given_up(B, Y, X)
-    document = document_of(written(tmp_path, reused(pool.flows, is_closed=is_closed)))
-    assert [c.handshakes[0].kind for c in document.connections] == ["full", "session_id", "full"]
-    assert "sequence_jump" in {limit.kind for limit in document.limits}
-    assert [f.verdict for f in document.findings if f.rule == "certificate-change-abort"] == ["possible"]
-
-
-def test_ports_used_again_wherever_the_story_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Several processes tell the same connections apart."""
-    monkeypatch.setattr(blocks.ByteSource.__init__, "__defaults__", (None, 512))
-    pool = Pool()
-    pool.full(A, X)
-    pool.resumed(X)
-    pool.given_up(B, Y, X)
-    path = written(tmp_path, reused(pool.flows))
-    expected = to_builtins(judge(whole(path)).complete())
-    for share in range(1, 20):
-        assert to_builtins(judge(in_parts(path, [path.stat().st_size * share / 20])).complete()) == expected
-
-
-def test_a_hello_behind_the_middle_of_another_connection(tmp_path: Path) -> None:
-    pool = Pool()
-    first = pool.full(A, X)
-    pool.full(B, Y)
-    flows = reused(pool.flows, is_closed=False)
-    first.segments = [s for s in first.segments if s.payload][3:]
-    document = document_of(written(tmp_path, flows))
-    assert [c.handshakes[0].kind for c in document.connections] == [None, "full"]
-
-
-def test_a_hello_that_is_sent_again_begins_nothing(tmp_path: Path) -> None:
-    pool = Pool()
-    flow = pool.full(A, X)
-    hello = next(s for s in flow.segments if s.payload)
-    flow.segments.append(Segment(flow.ns + 5, True, hello.flags, hello.seq, hello.payload, flow))
-    document = document_of(written(tmp_path, pool.flows))
-    assert [c.outcome for c in document.connections] == ["established"]
-    assert "sequence_jump" not in {limit.kind for limit in document.limits}
 
 
 RECORDINGS = ("tickets", "jdk17-abort", "mixed-pool", "silent-abort", "look-alike")

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 from hypothesis import given, settings, strategies as st
 
 from inspector.redaction.certificates import Remaker
@@ -49,3 +56,46 @@ def test_mutated_certificates_become_others(data: st.DataObject) -> None:
     made = Remaker(Disguise(KEY)).certificate(bytes(der))
     assert len(made) == len(der)
     assert b"example" not in made
+
+
+ADDRESS = bytes((10, 20, 30, 40))
+"""An address whose bytes are all below 0x80, none of them a letter or a digit."""
+
+
+def _tlv(tag: int, content: bytes) -> bytes:
+    return bytes((tag, len(content))) + content
+
+
+WHERE_ADDRESSES_HIDE: dict[str, x509.ExtensionType] = {
+    "where a subject's information is": x509.UnrecognizedExtension(
+        x509.ObjectIdentifier("1.3.6.1.5.5.7.1.11"),
+        _tlv(0x30, _tlv(0x30, _tlv(6, bytes.fromhex("2b06010505073005")) + _tlv(0x87, ADDRESS))),
+    ),
+    "an octet string": x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.99999.1"), _tlv(4, ADDRESS)),
+    "no DER": x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.99999.1"), ADDRESS),
+    "another name": x509.SubjectAlternativeName(
+        [x509.OtherName(x509.ObjectIdentifier("1.3.6.1.4.1.99999.1"), _tlv(4, ADDRESS))]
+    ),
+    "what may be text": x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.99999.1"), _tlv(4, b"****")),
+}
+
+
+@pytest.mark.parametrize("where", WHERE_ADDRESSES_HIDE)
+def test_an_address_survives_nowhere(where: str) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "host-a")])
+    der = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1 << 70)
+        .not_valid_before(datetime(2024, 1, 1, tzinfo=UTC))
+        .not_valid_after(datetime(2034, 1, 1, tzinfo=UTC))
+        .add_extension(WHERE_ADDRESSES_HIDE[where], critical=False)
+        .sign(key, hashes.SHA256())
+        .public_bytes(Encoding.DER)
+    )
+    secret = b"****" if where == "what may be text" else ADDRESS
+    assert secret in der
+    assert secret not in Remaker(Disguise(b"k" * 32)).certificate(der)

@@ -72,7 +72,7 @@ class Engine:
         """Where several captures are compared."""
         self._is_following = False
         self._flows: FlowTable = FlowTable(self._decoder.addresses, self, from_middle=from_middle)
-        self._chains: dict[bytes, tuple[bytes, ...]] = {}
+        self._chains: dict[tuple[bytes, bool], tuple[bytes, ...]] = {}
         self._requests: dict[tuple[bytes, int], tuple[bytes, bytes]] = {}
         self._unlisted: set[bytes] = set()
 
@@ -143,13 +143,13 @@ class Engine:
         """The digests of a Certificate message's chain; keeps the certificates. ``is_tls13``: of TLS 1.3. Raises
         Malformed.
         """
-        known = self._chains.get(body)
+        known = self._chains.get((body, is_tls13))
         if known is None:
             if len(self._chains) > bounds.CACHE:
                 self._chains.clear()
             certificates = messages.certificate13(body) if is_tls13 else messages.certificate(body)
             known = tuple(hashlib.sha256(der).digest() for der in certificates)
-            self._chains[body] = known
+            self._chains[body, is_tls13] = known
             for digest, der in zip(known, certificates, strict=True):
                 if len(self.facts.certificates) < bounds.CERTIFICATES:
                     self.facts.certificates.setdefault(digest, der)

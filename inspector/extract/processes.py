@@ -85,8 +85,10 @@ def _extracted(
     """All facts of captures, and which hold copies by clocks that are apart. ``late``: as in ``Story``."""
     work = workload(paths)
     places = _places(work.bytes, 1 if secrets is not None and secrets.server_keys else _processes(work))
-    workers = [_start(paths, late, begin, end, watch is not None, secrets) for begin, end in places[:-1]]
+    workers: list[_Worker | None] = []
     try:
+        for begin, end in places[:-1]:
+            workers.append(_started(paths, late, begin, end, watch is not None, secrets))
         from inspector.capture.files import Story
         from inspector.extract.shard import clocks_apart, extract_shard, joined
 
@@ -95,19 +97,13 @@ def _extracted(
             opened(story)
         last = extract_shard(story, *places[-1], progress, watch, secrets)
         parts: list[ShardFacts] = []
-        for (worker, output), (begin, end) in zip(workers, places, strict=False):
-            is_done = worker.wait() == 0
-            output.seek(0)
-            parts.append(
-                pickle.load(output) if is_done else extract_shard(Story(paths, late), begin, end, secrets=secrets)
-            )
-            output.close()
+        for worker, (begin, end) in zip(workers, places, strict=False):
+            part = worker.result() if worker is not None else None  # whatever became of it, its shard is read
+            parts.append(part or extract_shard(Story(paths, late), begin, end, secrets=secrets))
     finally:
-        for worker, output in workers:
-            if worker.poll() is None:
-                worker.kill()
-                worker.wait()
-            output.close()
+        for worker in workers:
+            if worker is not None:
+                worker.close()
     parts.append(last)
     return joined(parts, story), clocks_apart(parts, story)
 
@@ -156,30 +152,65 @@ def _places(total: int, count: int) -> list[tuple[float, float]]:
     return list(zip(bounds, [*bounds[1:], float("inf")], strict=True))
 
 
-def _start(
-    paths: Sequence[str], late: dict[int, int], begin: float, end: float, is_polite: bool, secrets: SecretInputs | None
-) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
-    """A worker, and the file without a name that it writes to, so that it need not wait until it is read."""
-    output: IO[bytes]
-    if hasattr(os, "memfd_create"):
-        output = os.fdopen(os.memfd_create("inspector"), "w+b")
-    else:
-        from tempfile import TemporaryFile
+class _Worker:
+    """A process that reads one shard. Its task and its answer are files without a name, so that neither side ever waits
+    for the other to read.
+    """
 
-        output = TemporaryFile()  # noqa: SIM115 - it outlives the worker
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    worker = subprocess.Popen(
-        [sys.executable, "-m", "inspector.extract.processes"],
-        stdin=subprocess.PIPE,
-        stdout=output,
-        stderr=subprocess.DEVNULL,
-        env=environment,
-    )
-    assert worker.stdin is not None
-    worker.stdin.write(pickle.dumps((list(paths), late, begin, end, is_polite, secrets)))
-    worker.stdin.close()
-    worker.stdin = None
-    return worker, output
+    def __init__(self, task: bytes) -> None:
+        """Raises OSError where no process, or no file, can be had."""
+        self._output = _nameless()
+        try:
+            with _nameless() as file:
+                file.write(task)
+                file.seek(0)
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", "inspector.extract.processes"],
+                    stdin=file,
+                    stdout=self._output,
+                    stderr=subprocess.DEVNULL,
+                    env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                )
+        except OSError:
+            self._output.close()
+            raise
+
+    def result(self) -> ShardFacts | None:
+        """What it found; None where it did not come to its end."""
+        if self._process.wait() != 0:
+            return None
+        self._output.seek(0)
+        try:
+            part: ShardFacts = pickle.load(self._output)
+        except (EOFError, pickle.UnpicklingError):
+            return None
+        return part
+
+    def close(self) -> None:
+        """It is no longer wanted."""
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+        self._output.close()
+
+
+def _nameless() -> IO[bytes]:
+    """A file that has no name, in memory where that can be."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("inspector"), "w+b")
+    from tempfile import TemporaryFile
+
+    return TemporaryFile()
+
+
+def _started(
+    paths: Sequence[str], late: dict[int, int], begin: float, end: float, is_polite: bool, secrets: SecretInputs | None
+) -> _Worker | None:
+    """A worker; None where none can be had."""
+    try:
+        return _Worker(pickle.dumps((list(paths), late, begin, end, is_polite, secrets)))
+    except OSError:
+        return None
 
 
 def work() -> None:

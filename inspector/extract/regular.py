@@ -86,7 +86,8 @@ class Regular:
             ]
         ] = True
         self._order = np.argsort(self._lane, kind="stable")
-        self._line = Line(grouped.data, grouped.start[rows][self._order], self._length[self._order])
+        length = np.where(self.odd[flow], 0, self._length)  # what a frame that was cut claims may be any number
+        self._line = Line(grouped.data, grouped.start[rows][self._order], length[self._order])
         self._sequences()
         spans = np.flatnonzero(grouped.begins[rows])
         self._ends(spans)

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from inspector.logs.journald import Exported
 from inspector.logs.opened import OpenedLog
 from inspector.logs.records import LogRecord
-from inspector.logs.stamps import found_in
+from inspector.logs.stamps import stamp_in
 
 DEPTH = 5
 """Layers around one line."""
@@ -112,7 +112,7 @@ class Envelope:
             _kubectl,
             _stamped,
             _numbered,
-            _placed,
+            _path_marked,
             _quoted,
             _indented,
             _behind,
@@ -139,25 +139,30 @@ class Envelope:
                 ((layer,) for layer in (_cri, self._json) if (piece := layer(line)) is not None and piece.is_partial),
                 (),
             )
-        opened = self._taken_off(start)
+        opened = self._unwrapped(start)
         if opened is not None and (
             opened.is_partial or (self._is_known and not SUSPICIOUS.match(opened.text)) or self._is_head(opened)
         ):
             self._is_known = self._is_known or not opened.is_partial
             return self._whole(opened)
         here = opened or start
-        if (not self._is_known or SUSPICIOUS.match(here.text)) and TELLING.search(
-            here.text, 0, LEARNED_FROM
-        ) is not None:
-            self._failed += 1
-            if self._failed < PATIENT or not self._failed % RARELY:
-                learned = self._learned_from(here, self._chain if opened is not None else ()) or (
-                    self._learned_from(start, ()) if self._chain else None
-                )
-                if learned is not None:
-                    self._chain, here = learned
-                    self._is_known, self._failed = True, 0
+        if self._may_teach(here.text):
+            learned = self._learned_from(here, self._chain if opened is not None else ()) or (
+                self._learned_from(start, ()) if self._chain else None
+            )
+            if learned is not None:
+                self._chain, here = learned
+                self._is_known, self._failed = True, 0
         return self._whole(here)
+
+    def _may_teach(self, text: bytes) -> bool:
+        """Whether a line that begins no entry is taken apart further: one that may be wrapped otherwise, and behind
+        many that taught nothing, only some of those.
+        """
+        if (self._is_known and not SUSPICIOUS.match(text)) or TELLING.search(text, 0, LEARNED_FROM) is None:
+            return False
+        self._failed += 1
+        return self._failed < PATIENT or not self._failed % RARELY
 
     def _learned_from(self, start: OpenedLog, chain: tuple[Layer, ...]) -> tuple[tuple[Layer, ...], OpenedLog] | None:
         self._tried = 0
@@ -170,7 +175,7 @@ class Envelope:
             return None
         return opened._replace(source=self._file + b"/" + opened.source) if self._file else opened
 
-    def _taken_off(self, opened: OpenedLog) -> OpenedLog | None:
+    def _unwrapped(self, opened: OpenedLog) -> OpenedLog | None:
         """All known layers, as far as they are there; None where the first is not."""
         for depth, layer in enumerate(self._chain):
             inner = layer(opened.text)
@@ -230,7 +235,7 @@ class Envelope:
         at = (
             None
             if match[1][:1] == b"["
-            else found_in(match[1].rstrip(b" UTC") + b"Z" if match[1].endswith(b" UTC") else match[1], self._near_ns)
+            else stamp_in(match[1].rstrip(b" UTC") + b"Z" if match[1].endswith(b" UTC") else match[1], self._near_ns)
         )
         return OpenedLog(text, at, b"/".join((match[2] or b"", match[3], match[4] or b"")))
 
@@ -257,12 +262,12 @@ def _syslog_5424(line: bytes) -> OpenedLog | None:
     match = SYSLOG_5424.match(line)
     if match is None:
         return None
-    return OpenedLog((match[5] or b"").removeprefix(BOM), found_in(match[1]), b"/".join((match[2], match[3], match[4])))
+    return OpenedLog((match[5] or b"").removeprefix(BOM), stamp_in(match[1]), b"/".join((match[2], match[3], match[4])))
 
 
 def _cri(line: bytes) -> OpenedLog | None:
     match = CRI.match(line)
-    return OpenedLog(match[4], found_in(match[1]), match[2], match[3] == b"P") if match is not None else None
+    return OpenedLog(match[4], stamp_in(match[1]), match[2], match[3] == b"P") if match is not None else None
 
 
 def _compose(line: bytes) -> OpenedLog | None:
@@ -277,7 +282,7 @@ def _kubectl(line: bytes) -> OpenedLog | None:
 
 def _stamped(line: bytes) -> OpenedLog | None:
     match = STAMPED.match(line)
-    return OpenedLog(match[2], found_in(match[1])) if match is not None else None
+    return OpenedLog(match[2], stamp_in(match[1])) if match is not None else None
 
 
 def _numbered(line: bytes) -> OpenedLog | None:
@@ -285,7 +290,7 @@ def _numbered(line: bytes) -> OpenedLog | None:
     return OpenedLog(match[1]) if match is not None else None
 
 
-def _placed(line: bytes) -> OpenedLog | None:
+def _path_marked(line: bytes) -> OpenedLog | None:
     match = PATH_MARK.match(line)
     return OpenedLog(match[2], None, match[1]) if match is not None else None
 

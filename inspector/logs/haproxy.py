@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Container
 
 from inspector.errors.logs import TooManyConnections
 from inspector.logs.entries import LogFacts, Proxied
-from inspector.logs.haproxy_formats import HaproxyFields, read_fields
+from inspector.logs.haproxy_formats import Clients, HaproxyFields, read_fields
 from inspector.logs.opened import OpenedLog
 from inspector.logs.stamps import COMMON, Stamp, common
 
@@ -31,7 +30,6 @@ LOOKED_AT = 1024
 MOST_CONNECTIONS = 1_000_000
 TEXT = 400
 NONE = b"<NOSRV>"
-Clients = Container[tuple[str, int]]
 
 
 def is_ours(opened: OpenedLog, clients: Clients | None = None) -> bool:
@@ -50,7 +48,7 @@ class HaproxyLog:
         self.facts = facts
         self._clients = clients
         self._near_ns = near_ns
-        self._others: dict[bytes, str] = {}
+        self._address_texts: dict[bytes, str] = {}
         self._second = b""
         """The time of the last line to the second: others of that second whose clients are not looked for need no
         closer look.
@@ -60,16 +58,16 @@ class HaproxyLog:
         """Whether this client is none of those that are looked for."""
         if self._clients is None:
             return False
-        known = self._others.get(address)
-        if known is None:
-            if len(self._others) >= ADDRESSES:
-                self._others.clear()
+        text = self._address_texts.get(address)
+        if text is None:
+            if len(self._address_texts) >= ADDRESSES:
+                self._address_texts.clear()
             try:
-                known = str(ipaddress.ip_address(address.decode("ascii")))
+                text = str(ipaddress.ip_address(address.decode("ascii")))
             except ValueError:
-                known = ""
-            self._others[address] = known
-        return (known, int(port)) not in self._clients
+                text = ""
+            self._address_texts[address] = text
+        return (text, int(port)) not in self._clients
 
     def line(self, number: int, line: bytes, at: Stamp | None = None, source: bytes = b"") -> bool:
         """The next line, without its end; False where it tells of no connection. ``at``, ``source``: by

@@ -28,7 +28,7 @@ from inspector.logs.stamps import (
     SECOND_NS,
     UNIX_ANYWHERE,
     Stamp,
-    found_in,
+    stamp_in,
     zoned,
 )
 
@@ -62,9 +62,12 @@ NAME = re.compile(rb"(?<![\w./:<>=-])([A-Za-z_][\w.~-]{1,254}|<[A-Z]+>)(?![\w./:
 FLAGS = re.compile(rb"[A-Z-]{2,4}|HTTP|TCP|GET|POST|PUT|HEAD|NOSRV|TLSv[\d.]+|TLS_\w+|true|false|null|stdout|stderr")
 BETWEEN = re.compile(rb"[\s,;|\t\"']{1,4}")
 SERVERLESS = ("<NOSRV>", "NOSRV", "-", "")
+Clients = Container[tuple[str, int]]
+"""Addresses and ports of clients."""
+
 MOST_MEMBERS = 200
 
-CLIENTS = frozenset(
+CLIENT_KEYS = frozenset(
     (
         "client",
         "clientaddr",
@@ -81,9 +84,9 @@ CLIENTS = frozenset(
         "sourceaddress",
     )
 )
-CLIENTS |= {"remote", "remoteaddr", "remoteaddress", "remoteip", "peer", "peeraddr", "from", "cip"}
-PORTS = frozenset(("cp", "clientport", "srcport", "sourceport", "sport", "remoteport", "peerport", "cport"))
-TIMES = frozenset(
+CLIENT_KEYS |= {"remote", "remoteaddr", "remoteaddress", "remoteip", "peer", "peeraddr", "from", "cip"}
+PORT_KEYS = frozenset(("cp", "clientport", "srcport", "sourceport", "sport", "remoteport", "peerport", "cport"))
+TIME_KEYS = frozenset(
     (
         "time",
         "timestamp",
@@ -103,13 +106,13 @@ TIMES = frozenset(
         "starttime",
     )
 )
-TIMES |= {"timelocal", "eventstart"}
-MILLISECONDS = frozenset(("ms", "msec", "millis", "milliseconds"))
-BACKENDS = frozenset(("backend", "be", "b", "backendname", "bename", "bck", "pool"))
-SERVERS = frozenset(
+TIME_KEYS |= {"timelocal", "eventstart"}
+MILLISECOND_KEYS = frozenset(("ms", "msec", "millis", "milliseconds"))
+BACKEND_KEYS = frozenset(("backend", "be", "b", "backendname", "bename", "bck", "pool"))
+SERVER_KEYS = frozenset(
     ("server", "srv", "s", "servername", "srvname", "backendserver", "beserver", "besrv", "upstream", "route", "sv")
 )
-ADDRESSES = frozenset(
+SERVER_ADDRESS_KEYS = frozenset(
     (
         "serverip",
         "serveraddr",
@@ -124,7 +127,7 @@ ADDRESSES = frozenset(
         "destinationip",
     )
 )
-ADDRESS_PORTS = frozenset(("serverport", "sp", "srvport", "dstport", "upstreamport", "destinationport"))
+SERVER_PORT_KEYS = frozenset(("serverport", "sp", "srvport", "dstport", "upstreamport", "destinationport"))
 
 
 class HaproxyFields(NamedTuple):
@@ -140,9 +143,6 @@ class HaproxyFields(NamedTuple):
     address: str
     text: str
     is_end: bool = False
-
-
-Clients = Container[tuple[str, int]]
 
 
 def read_fields(opened: OpenedLog, clients: Clients | None, near_ns: int | None = None) -> HaproxyFields | None:
@@ -163,7 +163,7 @@ def read_fields(opened: OpenedLog, clients: Clients | None, near_ns: int | None 
         return None
     elif (connect := CONNECT.search(body)) is not None:
         fields = _connected(connect, body)
-        before = opened.at or (found_in(line[: tag.start()], near_ns) if tag is not None else None)
+        before = opened.at or (stamp_in(line[: tag.start()], near_ns) if tag is not None else None)
         return fields._replace(stamp=before) if fields is not None else None
     else:
         fields = (
@@ -175,7 +175,7 @@ def read_fields(opened: OpenedLog, clients: Clients | None, near_ns: int | None 
         return None
     if fields.stamp is not None:
         return fields
-    at = opened.at or (found_in(line[: tag.start()], near_ns) if tag is not None else None)
+    at = opened.at or (stamp_in(line[: tag.start()], near_ns) if tag is not None else None)
     return (
         fields
         if at is None
@@ -208,18 +208,18 @@ def _pairs(body: bytes) -> Iterator[tuple[str, object]]:
 def _named(members: list[tuple[str, object]], body: bytes) -> HaproxyFields | None:
     """What names say: the client with its port, and a backend or server, or it is no such line."""
 
-    def every(names: frozenset[str]) -> Iterator[object]:
+    def values(names: frozenset[str]) -> Iterator[object]:
         return (
             value
             for name, value in members
             if value not in (None, "", "-") and any(key in names for key in _keys(name))
         )
 
-    port, server_port = next(every(PORTS), None), next(every(ADDRESS_PORTS), None)
-    client = next((end for value in every(CLIENTS) if (end := _endpoint(value, port)) is not None), None)
+    port, server_port = next(values(PORT_KEYS), None), next(values(SERVER_PORT_KEYS), None)
+    client = next((end for value in values(CLIENT_KEYS) if (end := _endpoint(value, port)) is not None), None)
     server, backend = (
-        next((value for value in every(names) if isinstance(value, str) and not value.isdigit()), "")
-        for names in (SERVERS, BACKENDS)
+        next((value for value in values(names) if isinstance(value, str) and not value.isdigit()), "")
+        for names in (SERVER_KEYS, BACKEND_KEYS)
     )
     if client is None or not (server or backend):
         return None
@@ -227,24 +227,24 @@ def _named(members: list[tuple[str, object]], body: bytes) -> HaproxyFields | No
         if joined.count("/") == 1:
             backend, _, server = joined.partition("/")
             break
-    address = next((end for value in every(ADDRESSES) if (end := _endpoint(value, server_port)) is not None), None)
+    address = next(
+        (end for value in values(SERVER_ADDRESS_KEYS) if (end := _endpoint(value, server_port)) is not None), None
+    )
     stamp = next(
         (
             at
             for name, value in members
-            if any(key in TIMES for key in _keys(name)) and (at := stamp_of(_number(value))) is not None
+            if any(key in TIME_KEYS for key in _keys(name)) and (at := stamp_of(_number(value))) is not None
         ),
         None,
     )
     if stamp is None and body[:1] != b"{":
-        stamp = found_in(body)
-    rest = _number(next(every(MILLISECONDS), None))
+        stamp = stamp_in(body)
+    rest = _number(next(values(MILLISECOND_KEYS), None))
     if stamp is not None and stamp.resolution_ns == SECOND_NS and isinstance(rest, int) and 0 <= rest < 1000:
         stamp = Stamp(stamp.ns + rest * MILLISECOND_NS, stamp.has_zone, MILLISECOND_NS)
-    where = f"{address[0]}:{address[1]}" if address is not None else ""
-    return HaproxyFields(
-        *client, stamp, backend, "" if server in SERVERLESS else server, where, body.decode("utf-8", "backslashreplace")
-    )
+    server_address = f"{address[0]}:{address[1]}" if address is not None else ""
+    return HaproxyFields(*client, stamp, backend, "" if server in SERVERLESS else server, server_address, _text(body))
 
 
 def _keys(name: str) -> list[str]:
@@ -303,7 +303,7 @@ def _common(body: bytes) -> HaproxyFields | None:
         client = _address(match[1].decode("ascii"))
     except ValueError:
         return None
-    stamp = found_in(match[2])
+    stamp = stamp_in(match[2])
     if stamp is not None and stamp.resolution_ns == SECOND_NS and len(match[4]) == 3:
         stamp = Stamp(stamp.ns + int(match[4]) * MILLISECOND_NS, stamp.has_zone, MILLISECOND_NS)
     server = _text(match[7])
@@ -325,7 +325,7 @@ def _positional(body: bytes, is_tagged: bool, clients: Clients | None) -> Haprox
     ours = [end for end in ends if clients is not None and end in clients]
     client = (ours or ends)[0]
     joined = next((match for match in JOINED.finditer(body) if match[1] != b"HTTP"), None)
-    stamp = found_in(body)
+    stamp = stamp_in(body)
     if joined is not None:
         backend, server = _text(joined[1]), _text(joined[2])
     elif is_tagged or (ours and stamp is not None):

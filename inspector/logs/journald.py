@@ -38,7 +38,7 @@ class Exported:
         self._lines = 0
         self._name = b""
         """The field whose bytes are being put together."""
-        self._lines_of_it: list[bytes] = []
+        self._value_lines: list[bytes] = []
         self._size = 0
         self._entry: OpenedLog | None = None
 
@@ -51,12 +51,12 @@ class Exported:
             self.is_begun = True
         self._lines += 1
         if self._name:
-            self._put_together(line)
+            self._extend_value(line)
         elif not line or self._lines > MOST_LINES:
-            self._entry = self._made(self._fields)
+            self._entry = self._opened(self._fields)
             self._fields = None
         elif FIELD.match(line):
-            self._name, self._lines_of_it, self._size = line, [], -1
+            self._name, self._value_lines, self._size = line, [], -1
         else:
             name, equals, value = line.partition(b"=")
             if not equals or not FIELD.match(name):
@@ -70,26 +70,26 @@ class Exported:
         entry, self._entry = self._entry, None
         return entry
 
-    def _put_together(self, line: bytes) -> None:
+    def _extend_value(self, line: bytes) -> None:
         """The next line of a value with a length."""
-        self._lines_of_it.append(line)
+        self._value_lines.append(line)
         self._size += len(line) + 1
         if self._size < LENGTH:
             return
-        whole = b"\n".join(self._lines_of_it)
+        whole = b"\n".join(self._value_lines)
         size = int.from_bytes(whole[:LENGTH], "little")
         if self._size >= LENGTH + min(size, MOST_BYTES):
             self._keep(self._name, whole[LENGTH : LENGTH + size])
             self._name = b""
         else:
-            self._lines_of_it = [whole]
+            self._value_lines = [whole]
 
     def _keep(self, name: bytes, value: bytes) -> None:
         if self._fields is not None and name in WANTED:
             self._fields.setdefault(name, value)
 
     @staticmethod
-    def _made(fields: dict[bytes, bytes]) -> OpenedLog | None:
+    def _opened(fields: dict[bytes, bytes]) -> OpenedLog | None:
         message = fields.get(b"MESSAGE")
         if message is None:
             return None

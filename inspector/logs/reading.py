@@ -14,7 +14,8 @@ from inspector.errors.notice import ForeignText
 from inspector.logs import haproxy, puppetserver
 from inspector.logs.entries import LogFacts
 from inspector.logs.envelope import SUSPICIOUS, Envelope
-from inspector.logs.haproxy import Clients, HaproxyLog
+from inspector.logs.haproxy import HaproxyLog
+from inspector.logs.haproxy_formats import Clients
 from inspector.logs.opened import OpenedLog
 from inspector.logs.puppetserver import PuppetServerLog
 from inspector.logs.sources import NotALog, opened
@@ -83,7 +84,8 @@ class Entries:
         self._clients = clients
         self._haproxy = HaproxyLog(facts, clients, near_ns)
         self._puppet: dict[bytes, PuppetServerLog] = {}
-        self._one = PuppetServerLog(facts)
+        self._unnamed = PuppetServerLog(facts)
+        """Takes the lines whose envelope names no source."""
         self._envelope = Envelope(self._is_head, near_ns)
 
     @property
@@ -93,21 +95,21 @@ class Entries:
         """
         if not self._envelope.is_empty:
             return None
-        return self._one.line if self.facts.form == "puppetserver" else self._haproxy.line
+        return self._unnamed.line if self.facts.form == "puppetserver" else self._haproxy.line
 
     def line(self, number: int, line: bytes) -> None:
         """The next line, without its end."""
         if self._envelope.is_empty and not SUSPICIOUS.match(line):
-            self._one.continued(line)
+            self._unnamed.continued(line)
             return
         opened = self._envelope.open(line)
         if opened is not None:
             for text in opened.text.split(b"\n"):
-                self._give(number, text.rstrip(b"\r"), opened)
+                self._dispatch(number, text.rstrip(b"\r"), opened)
 
-    def _give(self, number: int, text: bytes, opened: OpenedLog) -> None:
+    def _dispatch(self, number: int, text: bytes, opened: OpenedLog) -> None:
         """A line as its program wrote it, and what its envelope said."""
-        source = self._one if not opened.source else self._puppet.get(opened.source)
+        source = self._unnamed if not opened.source else self._puppet.get(opened.source)
         if source is None:
             if len(self._puppet) >= SOURCES:
                 self._puppet.clear()
@@ -144,28 +146,28 @@ class Splitter:
     def __init__(self) -> None:
         self.number = 0
         self._rest = b""
-        self._is_told = False
-        """The start of a line that is too long was given already."""
+        self._is_cut = False
+        """Of the present line, which is too long, the start was given already."""
 
     def feed(self, chunk: bytes | bytearray | memoryview) -> Iterator[tuple[int, bytes]]:
         """The lines that end in this chunk."""
         parts = (self._rest + chunk).split(b"\n")
         self._rest = parts.pop()
         for line in parts:
-            if self._is_told:
-                self._is_told = False
+            if self._is_cut:
+                self._is_cut = False
                 continue
             yield self._next(line)
         if len(self._rest) > LONGEST_LINE:
-            if not self._is_told:
+            if not self._is_cut:
                 yield self._next(self._rest)
-            self._rest, self._is_told = b"", True
+            self._rest, self._is_cut = b"", True
 
     def finish(self) -> Iterator[tuple[int, bytes]]:
         """What stands behind the last line end."""
-        if self._rest and not self._is_told:
+        if self._rest and not self._is_cut:
             yield self._next(self._rest)
-        self._rest, self._is_told = b"", False
+        self._rest, self._is_cut = b"", False
 
     def _next(self, line: bytes) -> tuple[int, bytes]:
         self.number += 1

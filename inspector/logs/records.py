@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from inspector.logs.stamps import Stamp, found_in, unix, zoned
+from inspector.logs.stamps import Stamp, stamp_in, unix, zoned
 
 INNER = ("_source", "result", "jsonPayload", "fields")
 """Where exports of search engines and clouds keep the record itself."""
@@ -214,7 +214,7 @@ def stamp_of(value: object) -> Stamp | None:
     if isinstance(value, (int, float)):
         return unix(value)
     if isinstance(value, str):
-        return found_in(value[:64].encode("utf-8", "replace"))
+        return stamp_in(value[:64].encode("utf-8", "replace"))
     if isinstance(value, dict):
         seconds, rest = value.get("epochSecond", value.get("seconds")), value.get("nanoOfSecond", value.get("nanos"))
         if isinstance(seconds, int) and isinstance(rest, int) and 0 <= rest < 10**9:

@@ -123,7 +123,7 @@ def _unix(match: re.Match[bytes]) -> Stamp:
     return Stamp(int(match[1]) * SECOND_NS + int(fraction.ljust(9, b"0")), True, RESOLUTIONS[len(fraction)])
 
 
-def found_in(text: bytes, near_ns: int | None = None) -> Stamp | None:
+def stamp_in(text: bytes, near_ns: int | None = None) -> Stamp | None:
     """The first stamp in a text, the more telling forms first. ``near_ns``: as in ``syslog``; without it those of
     syslog are none.
     """

@@ -11,7 +11,9 @@ record header that is confirmed by what stands behind it is taken.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from enum import Enum
+from operator import itemgetter
 from typing import ClassVar
 
 from inspector import bounds
@@ -31,6 +33,7 @@ from inspector.tls.sink import Mark, Sink
 from inspector.tls.types import ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, CLIENT_HELLO, HANDSHAKE, ContentType
 
 NEVER = 1 << 62
+OFFSET = itemgetter(0)
 PASSED_BYTES = 7
 """What ``skip_record`` looks at: a record header, and the two bytes of an alert."""
 SHORTEST_HELLO = 4 + 2 + 32 + 1 + 2 + 2 + 1
@@ -246,10 +249,7 @@ class RecordReader:
         marks = self._marks
         if len(marks) == 1:
             return marks[0]
-        for mark in reversed(marks):
-            if mark[0] <= offset:
-                return mark
-        return marks[0]
+        return marks[max(bisect_right(marks, offset, key=OFFSET) - 1, 0)]
 
     def _seek(self) -> None:
         """Find the first hello."""

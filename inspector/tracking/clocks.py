@@ -2,7 +2,10 @@
 fit.
 
 A log without a zone may be off by any quarter of an hour; clocks also differ by seconds. What fits by chance is not
-believed: the further an offset is from what clocks usually do, the more has to fit.
+believed: the further an offset is from what clocks usually do, the more has to fit. For each kind of difference (none,
+a zone, some seconds beside that, anything) it is counted how many offsets there are to try; times the probability that
+at any one of them so many entries fit by chance (Poisson's), this is how many offsets are expected to fit as well. The
+kind of which fewest are expected is taken, if that is nearly none.
 """
 
 from __future__ import annotations
@@ -109,6 +112,7 @@ def _offsets(classes: Sequence[Times], early_ns: int, late_ns: int, has_zone: bo
     zones = _quarters(differences)
     bases = 1 if has_zone else 2 * ZONE_QUARTERS + 1
     tiers: list[tuple[list[Offset], float]] = []
+    """For each kind of difference the best offsets, and how many there are to try."""
 
     def best(some: I64) -> list[Offset]:
         return _best(classes, some, early_ns, late_ns, is_sample=share < 1)
@@ -124,8 +128,8 @@ def _offsets(classes: Sequence[Times], early_ns: int, late_ns: int, has_zone: bo
     kept = len(tiers)
     tiers.append((best(differences), 2 * FARTHEST_NS / width))
     judged = [
-        (candidates, positions * _by_chance(differences, share, candidates[0], width))
-        for candidates, positions in tiers
+        (candidates, trials * _by_chance(differences, share, candidates[0], width))
+        for candidates, trials in tiers
         if candidates
     ]
     if (

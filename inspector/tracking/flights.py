@@ -1,10 +1,17 @@
 """What lengths tell of an encrypted server flight beside one that was in clear: whether the Certificate message can be
 the same.
 
-The question is turned round: could the same certificate and chain have given these records? The hello may have grown by
-renegotiation_info (RFC 5746, section 3.2) and lost or gained extensions and a session id, a signature may have another
-length, a CertificateRequest or CertificateStatus may be new. Only where no such flight fits is the change proven. An
-equal length proves nothing.
+An encrypted record still shows its length. An AEAD or stream cipher adds a number of bytes that its suite fixes, so the
+length of the plaintext follows; a block cipher pads to whole blocks, so that it follows but for a block (RFC 5246,
+section 6.2.3). What is known is therefore an *extent*, from a lowest to a highest length, and extents of records add
+up. Whether a connection keeps to that is tried first with records whose content is known: a Finished, a
+ChangeCipherSpec, an alert (``Measure``).
+
+The question is then turned round: could the same certificate and chain have given these records? The hello may have
+grown by renegotiation_info (RFC 5746, section 3.2) and lost or gained extensions and a session id, a signature may have
+another length, a CertificateRequest or CertificateStatus may be new. Only where no such flight fits is the change
+proven. An equal length proves nothing. Where each message has a record of its own the Certificate's is compared; else
+the flight as a whole, which says less.
 """
 
 from __future__ import annotations

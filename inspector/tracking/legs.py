@@ -1,10 +1,19 @@
 """The legs of one handshake: in front of a balancer and behind it, and which is which.
 
-A balancer that hands TLS on leaves both randoms as they are, so that equal randoms between different endpoints are one
-handshake. Which leg is nearest to the client is told by topology, for each pair of server endpoints by all handshakes
-together: what is the server on the one leg is the client on the other; the PROXY protocol is spoken behind the
-balancer; one address in front leads to many behind; and on the nearer leg it takes longer from ClientHello to
-ServerHello, whatever the clocks say. Only where nothing of that tells them apart, the earlier ClientHello does.
+A *leg* is one TCP connection of those over which a handshake goes. A balancer that hands TLS on ends the client's TCP
+connection and begins another to a back end, but leaves the bytes of TLS, and both randoms, as they are; so equal
+randoms between different endpoints are one handshake.
+
+Times of different legs come from different clocks, or differ by less than a balancer needs. Which leg is nearer to the
+client is therefore a question of topology, answered for each pair of server endpoints by all handshakes together, in
+this order:
+
+* what is the server's address on the one leg is the client's on the other;
+* the PROXY protocol is spoken behind the balancer;
+* one address in front leads to many behind;
+* on the nearer leg it takes longer from ClientHello to ServerHello, each time by one clock.
+
+Only where nothing of that tells them apart, the earlier ClientHello does.
 """
 
 from __future__ import annotations

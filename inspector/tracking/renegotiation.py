@@ -1,5 +1,11 @@
-"""Handshakes inside an established connection, up to TLS 1.2, told from the types, order and times of encrypted records
-(RFC 5246, section 7.4.1.1).
+"""Handshakes inside an established connection, up to TLS 1.2, by the types, order and times of encrypted records.
+
+The content type of a record stays in clear (RFC 5246, section 6.2.1). Of an encrypted handshake record nothing else is
+known, but a side's first one is its Finished; so any further one belongs to a renegotiation. From there on the order
+speaks: the client's first record is its ClientHello, where the server's stands before it that is a HelloRequest
+(section 7.4.1.1); what the server sends behind the ClientHello is its flight; a ChangeCipherSpec and one more record
+are a side's Finished, and end its part. Whose ChangeCipherSpec comes first tells a full handshake from an abbreviated
+one (section 7.3). An alert before the server's flight declines; an alert or a close behind it breaks the handshake off.
 """
 
 from __future__ import annotations

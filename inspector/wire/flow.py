@@ -14,6 +14,11 @@ from inspector.wire.spread import Spread
 from inspector.wire.streams import PLAUSIBLE_START, Stream
 
 
+def distance(start: int, end: int) -> int:
+    """How far one sequence number is behind another, the short way round (RFC 9293, section 3.4)."""
+    return (end - start + (1 << 31)) % (1 << 32) - (1 << 31)
+
+
 class FlowKey(NamedTuple):
     """``ends``: both endpoints, the lower first. ``initial_sequence``: of the SYN that a flow began with; None where it
     did not begin with a SYN.
@@ -129,6 +134,9 @@ class Flow:
         stream = self.streams[lane]
         if not self.packets[lane]:
             return self.is_over(ns)
+        if not stream.is_placed:
+            ending = self.fins[lane] or self.resets[lane]  # all that this side is known to have sent
+            return ending is not None and abs(distance(seq + 1, ending.after)) > PLAUSIBLE_START
         start = stream.offset(seq + 1)
         return start != 0 if stream.anchored else abs(start) > PLAUSIBLE_START
 

@@ -173,6 +173,8 @@ class FlowTable:
                 if not control & SYN and (not length or control & RST):
                     continue
                 if self._is_draining:
+                    if older is not None:
+                        self._end(older)
                     return
                 newest = self._open(key, ns, frame_base + run.number[first], control & SYN and not flags & ACK, seq)
                 newest.older = older

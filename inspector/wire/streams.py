@@ -60,6 +60,11 @@ class Stream:
         self.anchored = True
         self.next = self.top = self.received = length
 
+    @property
+    def is_placed(self) -> bool:
+        """Whether anything tells where the stream lies among the sequence numbers."""
+        return self.anchored or bool(self._pending)
+
     def offset(self, seq: int) -> int:
         """The stream offset of a sequence number, near to where the stream stands (RFC 9293, section 3.4)."""
         if not self.anchored and not self._pending:

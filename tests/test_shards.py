@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import json
 import os
+import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -27,6 +29,7 @@ from inspector.findings import describe
 from inspector.findings.judge import Analysis, judge
 from inspector.reports import json_stream
 from inspector.reports.json_stream import write_json
+from inspector.secrets.inputs import SecretInputs
 from tests.build import ACK, MS, RST, START_NS, SYN, Flow, Pool, certificate, facts_of, numbered, written
 from tests.conftest import find
 
@@ -107,18 +110,31 @@ def test_processes_are_used_where_they_pay(plain: Path, monkeypatch: pytest.Monk
     assert msgspec.to_builtins(found) == msgspec.to_builtins(document(whole(plain)))
 
 
-def test_a_worker_that_dies_is_replaced(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _killed(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
+    process = subprocess.Popen(command, **options)
+    process.kill()
+    return process
+
+
+def _mute(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(["true"], **options)
+
+
+def _none(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
+    raise BlockingIOError(11, "Resource temporarily unavailable")
+
+
+@pytest.mark.parametrize("popen", [_killed, _mute, _none])
+def test_what_a_worker_does_not_do_is_done(plain: Path, monkeypatch: pytest.MonkeyPatch, popen: Any) -> None:
+    """One that dies as it starts, one that answers nothing, and none at all; with a task larger than a pipe."""
     monkeypatch.setattr(extraction, "_processes", lambda work: 2)
-    start = extraction._start
-
-    def killed(*arguments: object) -> object:
-        worker, output = start(*arguments)  # type: ignore[arg-type]
-        worker.kill()
-        return worker, output
-
-    monkeypatch.setattr(extraction, "_start", killed)
-    found = document(extraction.extract([str(plain)]))
-    assert msgspec.to_builtins(found) == msgspec.to_builtins(document(whole(plain)))
+    monkeypatch.setattr(extraction, "subprocess", SimpleNamespace(Popen=popen, DEVNULL=subprocess.DEVNULL))
+    secrets = SecretInputs([("keys", b"# nothing\n" * 20_000)])
+    facts = extraction.extract([str(plain)], secrets=secrets)
+    assert [facts.unpack(c) for c in facts.connections]
+    monkeypatch.undo()
+    alone = extraction.extract([str(plain)], secrets=secrets)
+    assert msgspec.to_builtins(document(facts)) == msgspec.to_builtins(document(alone))
 
 
 def test_facts_of_several_extractions_are_merged(tmp_path: Path) -> None:
