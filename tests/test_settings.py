@@ -17,6 +17,7 @@ from inspector.findings.judge import judge
 from inspector.live.host.places import at_home_of, home_of, journal_path
 from inspector.live.host.privileges import Account
 from inspector.reports import overview
+from inspector.reports.lines import plain
 from inspector.tui.app import InspectorApp
 from inspector.tui.app_state import View
 from tests.app import app_of, loaded, shown

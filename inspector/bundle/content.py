@@ -23,7 +23,7 @@ from inspector.findings.judge import Analysis
 from inspector.findings.renegotiation import CHANGED
 from inspector.reports import overview, why
 from inspector.reports.inside import renegotiation_lines
-from inspector.reports.lines import plain
+from inspector.reports.lines import Cell, plain
 from inspector.reports.story import Ladder, chapters, ladder, lane_names
 from inspector.reports.text import ladder_lines
 from inspector.text.times import span
@@ -249,12 +249,10 @@ def _part(analysis: Analysis, service: Service, scope: Scope, frames: EvidenceFr
         since="   ".join(overview.since(document, service)),
         clients_line=overview.clients(document, service),
         impact=overview.impact(service),
-        pool=[[plain(cell) for cell in row] for row in overview.pool_rows(document, service, NAME_WIDTH)],
+        pool=_plain_rows(overview.pool_rows(document, service, NAME_WIDTH)),
         more_backends=max(len(service.backends) - overview.MOST_BACKENDS, 0),
         shown=_shown(analysis, service, frames),
-        matrix=[[plain(cell) for cell in row] for row in overview.matrix_rows(document, service)]
-        if service.matrix
-        else [],
+        matrix=_plain_rows(overview.matrix_rows(document, service)) if service.matrix else [],
         matrix_note=plain(overview.matrix_note(service)),
         chart=chart(case, members),
         costs=spent,
@@ -265,6 +263,10 @@ def _part(analysis: Analysis, service: Service, scope: Scope, frames: EvidenceFr
         lines=lines,
         more_lines=max(len(incidents) - LISTED, 0),
     )
+
+
+def _plain_rows(rows: list[list[Cell]]) -> list[list[str]]:
+    return [[plain(cell) for cell in row] for row in rows]
 
 
 def _logged(case: Case, index: int) -> str:

@@ -8,7 +8,7 @@ from inspector.findings.inside import ended, studied
 from inspector.findings.judge import Analysis
 from inspector.findings.reasons import rule_words
 from inspector.reports import why
-from inspector.reports.lines import Line, Piece, columns, marked, wrap
+from inspector.reports.lines import Line, Piece, columns, marked, uniform, wrap
 from inspector.text.safe import safe_text
 from inspector.tls.protection import Extent
 from inspector.tracking.observed import Observed
@@ -47,7 +47,7 @@ def renegotiation_lines(analysis: Analysis, observed: Observed, number: int, wid
 
 
 def _sentence(text: str, first: str, width: int) -> list[Line]:
-    return [[(line, "")] for line in wrap(text, first, "    ", width)]
+    return uniform(wrap(text, first, "    ", width))
 
 
 def _bytes(count: int | None) -> str:

@@ -33,8 +33,13 @@ def marked(mark: Piece, text: str, first: str, following: str, width: int = 100)
     """A text behind its mark, wrapped; ``mark`` alone has a kind."""
     glyph, kind = mark
     head, *rest = wrap(f"{glyph} {text}", first, following, width)
-    line: Line = [(first, ""), (glyph, kind), (head[len(first) + len(glyph) :], "")]
-    return [_joined(line), *([(line, "")] for line in rest)]
+    first_line = _joined([(first, ""), (glyph, kind), (head[len(first) + len(glyph) :], "")])
+    return [first_line, *uniform(rest)]
+
+
+def uniform(texts: Iterable[str], kind: Kind = "") -> list[Line]:
+    """Lines of one kind."""
+    return [[(text, kind)] for text in texts]
 
 
 def columns(rows: Iterable[Sequence[Cell]], right: Iterable[int] = (), indent: str = "") -> list[Line]:

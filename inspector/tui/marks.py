@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from textual.content import Content
 
-from inspector.reports.lines import Kind, Line, wrap
+from inspector.reports.lines import Kind, Line, uniform, wrap
 from inspector.text.safe import safe_text
 
 STYLES: dict[Kind, str] = {
@@ -21,12 +21,12 @@ STYLES: dict[Kind, str] = {
 
 def paragraph(text: str, first: str, following: str, width: int, kind: Kind = "") -> list[Line]:
     """Text wrapped to lines of one kind."""
-    return [[(line, kind)] for line in wrap(text, first, following, width)]
+    return uniform(wrap(text, first, following, width), kind)
 
 
 def listed(texts: Iterable[str], kind: Kind = "") -> list[Line]:
     """A line for each text, indented. Control characters are escaped."""
-    return [[(f"  {safe_text(text)}", kind)] for text in texts]
+    return uniform((f"  {safe_text(text)}" for text in texts), kind)
 
 
 def content(lines: list[Line]) -> Content:
