@@ -76,7 +76,7 @@ def service_lines(document: Document, service: Service) -> list[str]:
         if line
     ]
     lines += [line for text in overview.checks(service) for line in wrap(text, "  ", "    ")]
-    if assessment.do and assessment.do != "nothing":
+    if assessment.is_actionable:
         lines += wrap(f"Do: {safe_text(assessment.do)}", "  ", "      ")
     lines += ["", *(f"  {plain(line)}" for line in overview.pool(document, service))]
     return [*lines, "", *(f"  {plain(line)}" for line in overview.matrix(document, service))]

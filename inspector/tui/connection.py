@@ -24,7 +24,6 @@ class ConnectionScreen(DetailPage):
         self._index = index
 
     def title_lines(self, width: int) -> list[Line]:
-        """Endpoints and outcome."""
         c = self.analysis.connection(self._index)
         ends = (
             f"{c.client_endpoint.ip} port {c.client_endpoint.port} to {c.server_endpoint.ip} port"
@@ -37,7 +36,6 @@ class ConnectionScreen(DetailPage):
         return [title] if sum(len(t) for t, _ in title) <= width else [title[:1], [(f"  {c.outcome}", title[1][1])]]
 
     def lines(self, width: int) -> list[Line]:
-        """The ladder and the facts."""
         analysis = self.analysis
         observed = analysis.case.observed[self._index]
         c = analysis.connection(self._index)

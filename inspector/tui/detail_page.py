@@ -58,7 +58,6 @@ class DetailPage(Page):
         self.query_one(LineView).show(lines, self._places)
 
     def on_mount(self) -> None:
-        """The page takes the keys."""
         self.query_one(LineView).focus()
 
     def title_lines(self, width: int) -> list[Line]:
@@ -81,7 +80,6 @@ class DetailPage(Page):
         return lines
 
     def on_line_view_row_chosen(self, message: LineView.RowChosen) -> None:
-        """Decode the messages of a rung."""
         self.inspector.open_message(self.targets, message.target)
 
     def action_pick(self) -> None:

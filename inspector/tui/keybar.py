@@ -41,7 +41,6 @@ class KeyBar(Widget):
         return shown
 
     def render(self) -> Content:
-        """One line."""
         line: Line = []
         for display, text, _ in self._keys():
             line += [(display, "head"), (f" {text}  ", "")]

@@ -15,8 +15,8 @@ from inspector.reports import overview
 from inspector.reports.lines import Kind, Line, flowing, plain, wrap
 from inspector.text.safe import safe_text
 from inspector.tui.chart import chart
-from inspector.tui.finding_rows import IncidentRows, cells, found_of
-from inspector.tui.incidents import open_found
+from inspector.tui.finding_rows import FindingRow, cells, finding_rows
+from inspector.tui.incidents import open_story
 from inspector.tui.marks import content, paragraph
 from inspector.tui.page import STATE_KINDS, Area
 from inspector.tui.rows import Cell, Column, Rows
@@ -37,7 +37,7 @@ CHART_WIDTH = 44
 
 
 class OverviewScreen(Area):
-    """One service."""
+    """The service in view, from the first thing to know to the last."""
 
     AREA: ClassVar[str] = "overview"
     AUTO_FOCUS = "Rows"
@@ -55,9 +55,8 @@ class OverviewScreen(Area):
     ]
 
     def body(self) -> ComposeResult:
-        """From the first thing to know to the last."""
         self._pane = 0
-        self._incident_rows: list[IncidentRows] = []
+        self._incident_rows: list[FindingRow] = []
         yield Static(id="verdict")
         with VerticalScroll(id="tables"):
             yield Static(id="pool")
@@ -75,7 +74,7 @@ class OverviewScreen(Area):
         if service is None:
             self.query_one("#verdict", Static).update(content([[(overview.nothing_found(state.document), "warn")]]))
             return
-        self._incident_rows = state.kept(("found", service.id), lambda: found_of(state.document, service))
+        self._incident_rows = state.kept(("findings", service.id), lambda: finding_rows(state.document, service))
         chosen = [
             f"INCIDENTS {sum(f.incident is not None for f in self._incident_rows)}",
             f"OTHER FINDINGS {sum(f.incident is None for f in self._incident_rows)}",
@@ -148,7 +147,7 @@ class OverviewScreen(Area):
             for line in paragraph(safe_text(limit.text), "  ▲ ", "    ", width, "warn")
         ][:MOST_LIMITS]
         lines += [line for text in overview.checks(service) for line in paragraph(text, "  ", "    ", width, "dim")]
-        if assessment.do and assessment.do != "nothing":
+        if assessment.is_actionable:
             lines += [
                 [(line, "head" if number == 0 else "")]
                 for number, line in enumerate(wrap(safe_text(f"Do: {assessment.do}"), "  ", "      ", width))
@@ -161,21 +160,18 @@ class OverviewScreen(Area):
         return list(cells(self._incident_rows[index]))
 
     def on_rows_selected(self, message: Rows.Selected) -> None:
-        """Open a story, or a finding."""
-        open_found(self, self._incident_rows, message.index)
+        open_story(self, self._incident_rows, message.index)
 
     def action_pane(self) -> None:
-        """The next of pool, matrix and chart."""
         self._pane = (self._pane + 1) % 3
         self.renew()
 
     def action_remedies(self) -> None:
         """All remedies of what matters most."""
         if self._incident_rows:
-            open_found(self, self._incident_rows, 0, at_remedies=True)
+            open_story(self, self._incident_rows, 0, at_remedies=True)
 
     def step(self, step: int) -> bool:
-        """To the next finding."""
         return self.query_one(Rows).seek(step)
 
     def to_copy(self) -> tuple[str, str]:

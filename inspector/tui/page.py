@@ -81,7 +81,6 @@ class AreaBar(Widget):
             self.refresh()
 
     def render(self) -> Content:
-        """One line."""
         status = self._shown_heading = self._inspector.status()
         line: Line = []
         for area, name in self._names(status):
@@ -136,7 +135,6 @@ class Area(Page):
             self.renew()
 
     def on_resize(self) -> None:
-        """Laid out for the size that there is."""
         self.fill()
 
     def on_screen_resume(self) -> None:
@@ -145,7 +143,7 @@ class Area(Page):
         self.query_one(AreaBar).refresh()
 
     def renew(self) -> None:
-        """Show what the desk holds now; the cursor stays on what it stood on."""
+        """Show what the state holds now; the cursor stays on what it stood on."""
         width = self.size.width or self.app.size.width
         self.query_one("#heading", Static).update(content([self.heading(width - 2)]))
         self.query_one(AreaBar).refresh()

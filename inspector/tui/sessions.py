@@ -30,7 +30,7 @@ SORTS = [
 
 
 class SessionsScreen(Area):
-    """The fourth area."""
+    """A lane for each session that was issued or offered in what is in view."""
 
     AREA: ClassVar[str] = "sessions"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -39,7 +39,6 @@ class SessionsScreen(Area):
     ]
 
     def body(self) -> ComposeResult:
-        """The table."""
         self._order: list[int] = []
         self._sort, self._reversed = "time", False
         columns = [
@@ -97,12 +96,9 @@ class SessionsScreen(Area):
         ]
 
     def on_rows_selected(self, message: Rows.Selected) -> None:
-        """Every moment of a session."""
         self.app.push_screen(SessionScreen(self.state, self._sessions[self._order[message.index]]))
 
     def action_sort(self) -> None:
-        """Ask by what."""
-
         def chosen(name: str | None) -> None:
             if name:
                 self._sort = name
@@ -111,7 +107,6 @@ class SessionsScreen(Area):
         self.app.push_screen(Choice("Sort by", SORTS, self._sort), chosen)
 
     def action_reverse(self) -> None:
-        """The other way round."""
         self._reversed = not self._reversed
         self.renew()
 
@@ -120,7 +115,6 @@ class SessionsScreen(Area):
         return self.query_one(Rows).seek(step, lambda i: self._is_aborted(self._sessions[self._order[i]]))
 
     def to_copy(self) -> tuple[str, str]:
-        """The lane under the cursor."""
         if not self._order:
             return super().to_copy()
         session = self._sessions[self._order[self.query_one(Rows).cursor]]
@@ -144,7 +138,6 @@ class SessionScreen(Page):
         self._moments = moments(state.now.case, session)
 
     def compose(self) -> ComposeResult:
-        """What it is, and its moments."""
         session = self._session
         leaf = self._analysis.case.certificates.get(session.leaf or b"")
         hint = (
@@ -185,9 +178,7 @@ class SessionScreen(Page):
         ]
 
     def on_rows_selected(self, message: Rows.Selected) -> None:
-        """Its connection."""
         self.app.push_screen(ConnectionScreen(self.state, self._moments[message.index].connection))
 
     def to_copy(self) -> tuple[str, str]:
-        """All moments."""
         return "the session", "\n".join(f"{clock(m.ns)} {m.label} {m.word}" for m in self._moments) + "\n"

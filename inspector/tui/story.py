@@ -12,7 +12,7 @@ from inspector.reports.story import Ladder, chapters, ladder
 from inspector.text.safe import safe_text
 from inspector.tui.app_state import AppState
 from inspector.tui.detail_page import DetailPage
-from inspector.tui.finding_rows import IncidentRows
+from inspector.tui.finding_rows import FindingRow
 from inspector.tui.lines import LineView
 from inspector.tui.marks import listed, paragraph
 
@@ -20,7 +20,7 @@ from inspector.tui.marks import listed, paragraph
 class ExplanationScreen(DetailPage):
     """One of a list of findings; ``n`` and ``N`` lead through the list."""
 
-    def __init__(self, state: AppState, rows: Sequence[IncidentRows], index: int, at_remedies: bool = False) -> None:
+    def __init__(self, state: AppState, rows: Sequence[FindingRow], index: int, at_remedies: bool = False) -> None:
         super().__init__(state)
         self._all = rows
         self._index = index
@@ -72,7 +72,6 @@ class StoryScreen(ExplanationScreen):
     """The story of an incident."""
 
     def title_lines(self, width: int) -> list[Line]:
-        """Verdict first, then the translation of Java's message."""
         finding, incident = self.finding, self.row.incident
         assert incident is not None
         confirmed = finding.verdict == "confirmed"
@@ -128,7 +127,6 @@ class FindingScreen(ExplanationScreen):
     """A finding that is no incident."""
 
     def title_lines(self, width: int) -> list[Line]:
-        """What was found."""
         finding = self.finding
         heading = (
             f"{finding.rule}   {finding.severity}   {finding.verdict}, {overview.WORDS[finding.grade]}  "
@@ -161,7 +159,7 @@ class FindingScreen(ExplanationScreen):
         )
 
 
-def story_of(state: AppState, rows: Sequence[IncidentRows], index: int, at_remedies: bool = False) -> ExplanationScreen:
+def story_of(state: AppState, rows: Sequence[FindingRow], index: int, at_remedies: bool = False) -> ExplanationScreen:
     """The screen that tells a finding."""
     kind = FindingScreen if rows[index].incident is None else StoryScreen
     return kind(state, rows, index, at_remedies)

@@ -30,7 +30,6 @@ class LoadingScreen(Screen[None]):
         self._shown: dict[str, Content] = {}
 
     def compose(self) -> ComposeResult:
-        """From top to bottom."""
         with Middle():
             yield Static(self._doing(), id="doing")
             if self._loading.is_repeatable:
