@@ -15,7 +15,7 @@ from textual.widgets import Input
 from textual.widgets.input import Selection
 
 import inspector.tui
-from inspector.tui import bindings
+from inspector.tui import check_settings
 from inspector.tui.app import InspectorApp
 from inspector.tui.dialogs.keys import KEY_WORDS, KeysDialog, listed
 from tests.app import WAYS, app_of, home, loaded, pressed, then
@@ -49,7 +49,7 @@ PLACES = {
 def every() -> list[tuple[str, Binding]]:
     for module in pkgutil.walk_packages(inspector.tui.__path__, "inspector.tui."):
         importlib.import_module(module.name)
-    return list(bindings.everywhere())
+    return list(check_settings.everywhere())
 
 
 def written(keys: str) -> str:

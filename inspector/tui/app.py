@@ -17,9 +17,9 @@ from inspector.findings.case import Options
 from inspector.packets.messages import RawMessage
 from inspector.settings import Settings
 from inspector.text.safe import path_text, safe_text
-from inspector.tui import AREAS, bindings, clipboard, output_filter, palette, places, recent
+from inspector.tui import check_settings, clipboard, output_filter, palette, places, recent
 from inspector.tui.app_state import AppState, View
-from inspector.tui.certificates import CertificatesScreen
+from inspector.tui.areas import AREAS, screen_class
 from inspector.tui.connections import COLUMNS, ConnectionsScreen
 from inspector.tui.dialogs.ask import Ask, Paths
 from inspector.tui.dialogs.filter import FilterDialog
@@ -27,15 +27,12 @@ from inspector.tui.dialogs.keys import KeysDialog, listed
 from inspector.tui.exporting import Exporter
 from inspector.tui.feed import Feed
 from inspector.tui.finding_rows import finding_rows
-from inspector.tui.incidents import IncidentsScreen, open_story
+from inspector.tui.incidents import open_story
 from inspector.tui.loading import Loading
 from inspector.tui.message import MessageScreen
 from inspector.tui.output_filter import OutputFilter
-from inspector.tui.overview import OverviewScreen
 from inspector.tui.page import Area, AreaBar, Page
 from inspector.tui.picks import Picks
-from inspector.tui.services import ServicesScreen
-from inspector.tui.sessions import SessionsScreen
 from inspector.tui.shell import Target
 from inspector.tui.themes import HIGH_CONTRAST
 from inspector.tui.waiting import LoadingScreen
@@ -44,14 +41,6 @@ if TYPE_CHECKING:
     from inspector.secrets.inputs import SecretInputs
 
 LOOKS_PER_SECOND = 10
-SCREENS: dict[str, type[Area]] = {
-    "services": ServicesScreen,
-    "overview": OverviewScreen,
-    "connections": ConnectionsScreen,
-    "sessions": SessionsScreen,
-    "certificates": CertificatesScreen,
-    "incidents": IncidentsScreen,
-}
 
 
 class InspectorApp(App[int]):
@@ -130,13 +119,14 @@ class InspectorApp(App[int]):
         self._exporter = Exporter(self, self.state)
         self._picks = Picks(self, self.state)
         self.register_theme(HIGH_CONTRAST)
-        bindings.check(chosen_settings, self.available_themes, COLUMNS, self.state.view)
+        kinds = {area: screen_class(area) for area in AREAS}  # imported before the names of keys are checked
+        check_settings.check(chosen_settings, self.available_themes, COLUMNS, self.state.view)
         if chosen_settings.theme:
             self.theme = chosen_settings.theme
         if chosen_settings.keys:
             self.set_keymap(chosen_settings.keys)
         self.add_mode("loading", lambda: LoadingScreen(self.feed.loading))
-        for area, kind in SCREENS.items():
+        for area, kind in kinds.items():
             self.add_mode(area, self._made(kind))
 
     def get_line_filters(self) -> Sequence[LineFilter]:

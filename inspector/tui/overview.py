@@ -40,6 +40,16 @@ class OverviewScreen(Area):
     """The service in view, from the first thing to know to the last."""
 
     AREA: ClassVar[str] = "overview"
+    DEFAULT_CSS = """
+    OverviewScreen {
+        #verdict { height: auto; padding: 0 1; margin-bottom: 1; }
+        #tables { height: auto; padding: 0 1; margin-bottom: 1; scrollbar-size-vertical: 1; }
+        #pair { height: auto; layout: vertical; }
+        #pool, #matrix, #chart { height: auto; width: auto; }
+        &.-beside #pair { layout: horizontal; margin-top: 1; }
+        &.-beside #chart { margin-left: 3; }
+    }
+    """
     AUTO_FOCUS = "Rows"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(

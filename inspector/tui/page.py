@@ -17,8 +17,8 @@ from textual.widgets import Static
 from inspector.reports import overview
 from inspector.reports.lines import Kind, Line
 from inspector.text.safe import safe_text
-from inspector.tui import AREAS
 from inspector.tui.app_state import AppState
+from inspector.tui.areas import AREAS
 from inspector.tui.keybar import KeyBar
 from inspector.tui.marks import content
 from inspector.tui.shell import Shell

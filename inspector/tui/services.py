@@ -31,6 +31,12 @@ class ServicesScreen(Area):
     """A table of services; below it the one under the cursor in full, and what was not TLS."""
 
     AREA: ClassVar[str] = "services"
+    DEFAULT_CSS = """
+    ServicesScreen {
+        #verdict { height: auto; padding: 0 1; margin-bottom: 1; }
+        #noise { height: auto; padding: 0 1; }
+    }
+    """
 
     def body(self) -> ComposeResult:
         self._services: list[Service] = []
