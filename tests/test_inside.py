@@ -14,8 +14,8 @@ from inspector.reports.lines import plain
 from inspector.reports.story import Ladder, chapters
 from inspector.reports.text import ladder_lines
 from inspector.secrets.inputs import read_inputs
+from inspector.tls.extensions import AnswerShape
 from inspector.tls.protection import Extent
-from inspector.tls.shapes import AnswerShape
 from inspector.tracking import flights
 from inspector.tracking.flights import FirstFlight, FlightComparison, FlightReason, compare
 from inspector.tracking.renegotiation import Renegotiation
@@ -122,7 +122,7 @@ def judged(first: FirstFlight | None, what: Renegotiation, wide: int = 0) -> Fli
 def first(
     *, sizes: dict[str, int] | None = None, answer: AnswerShape = ANSWER, offered: tuple[int, ...] = ()
 ) -> FirstFlight:
-    from inspector.tls.shapes import HelloShape
+    from inspector.tls.extensions import HelloShape
 
     offer = HelloShape(legacy_version=0x0303, extensions=offered, secure_renegotiation=True)
     return FirstFlight(sizes or SIZES, 37, offer, answer, 32)

@@ -32,7 +32,7 @@ from inspector.live.update import Keeping
 from inspector.logs.entries import LogFacts
 from inspector.redaction.disguise import Disguise
 from inspector.redaction.notices import redacted_notice
-from inspector.tls.shapes import AnswerShape, HelloShape
+from inspector.tls.extensions import AnswerShape, HelloShape
 from tests.build import Pool, capture, certificate, numbered, written
 from tests.conftest import CAPTURES
 from tests.live import listened

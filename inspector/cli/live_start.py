@@ -52,8 +52,7 @@ def begin(
     from inspector.live.update import Keeping
 
     plan = LivePlan(options.request(piped), options.generation, options.logs)
-    request = plan.request
-    if not (request.interfaces or request.commands or request.vips or request.expression or piped is not None):
+    if plan.request.is_open_to_choice:
         plan = by_this_machine(plan)
     keeping = Keeping()
     if plan.logs:

@@ -13,7 +13,7 @@ from inspector.document.rules import Rule
 from inspector.findings.judge import Analysis
 from inspector.findings.pool import validity
 from inspector.findings.problems import certificate_name, problem_text
-from inspector.query.columns import Columns
+from inspector.query.arrays import Columns
 from inspector.reports import overview, why
 from inspector.reports.lines import Kind, Line
 from inspector.text.safe import safe_text

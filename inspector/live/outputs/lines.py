@@ -12,7 +12,7 @@ from typing import BinaryIO, NamedTuple
 import msgspec
 
 from inspector.document import Incident
-from inspector.findings import describe
+from inspector.findings import describe_connection
 from inspector.findings.case import Case
 from inspector.findings.change import ABORT
 from inspector.findings.from_logs import failures_of
@@ -99,14 +99,14 @@ class LinePrinter:
                 case.services[connection.service].name,
                 case.services[connection.service].port,
                 case.label(connection),
-                describe.result(connection),
+                describe_connection.result(connection),
                 connection.health_check,
             )
             known = row in self._handshakes or len(self._handshakes) < ROWS
             self._handshakes[row if known else row._replace(service="(others)", port=0, backend="?")] += 1
         if self._with_connections:
             for connection in update.observed(update.ended):
-                self._line("connection", describe.connection(case, connection), "")
+                self._line("connection", describe_connection.connection(case, connection), "")
         self._announce_logs(case)
         self._out.flush()
 

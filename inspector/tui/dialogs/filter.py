@@ -16,7 +16,7 @@ from textual.suggester import Suggester
 from textual.widgets import Input, Label, OptionList, Static
 from textual.widgets.option_list import Option
 
-from inspector.query.columns import Columns
+from inspector.query.arrays import Columns
 from inspector.query.fields import BY_NAME, FIELDS, OTHER_NAMES
 from inspector.query.language import FilterError, compile_filter
 from inspector.text.safe import safe_text

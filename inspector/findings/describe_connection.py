@@ -14,9 +14,9 @@ from inspector.findings.judgement import Judgement
 from inspector.findings.reasons import kind_words, rule_words
 from inspector.findings.wording import worded
 from inspector.text.times import rfc3339
+from inspector.tls.extensions import AnswerShape, HelloShape
 from inspector.tls.history import IN_HISTORY, Letter
 from inspector.tls.registry import alert_name, cipher_name, is_grease, version_name
-from inspector.tls.shapes import AnswerShape, HelloShape
 from inspector.tracking.kinds import Kind
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import ip_text
