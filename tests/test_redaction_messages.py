@@ -19,10 +19,10 @@ from inspector.redaction.disguise import Disguise
 from inspector.redaction.messages import Redactor
 from inspector.redaction.tls_fields import TREATMENTS
 from inspector.tls import messages, tree
-from inspector.tls.fields import MALFORMED, TRAILING, Node
 from inspector.tls.messages import with_header
 from inspector.tls.reader import Malformed
 from inspector.tls.tree import ANSWERED, BODIES, OFFERED, handshake_tree, sslv2_hello_tree
+from inspector.tls.tree_nodes import MALFORMED, TRAILING, Node
 from tests.build import certificate_request, client_hello, extension, message, numbered, server_hello, vector
 from tests.conftest import find
 

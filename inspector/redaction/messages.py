@@ -13,8 +13,8 @@ from inspector import bounds
 from inspector.redaction.certificates import Remaker
 from inspector.redaction.disguise import Disguise
 from inspector.redaction.tls_fields import EXTENSION_LISTS, TREATMENTS, Treatment
-from inspector.tls.fields import MALFORMED, Node
 from inspector.tls.tree import handshake_tree, sslv2_hello_tree
+from inspector.tls.tree_nodes import MALFORMED, Node
 from inspector.tls.types import CLIENT_HELLO, SERVER_HELLO
 
 HEADER, EXTENSION_HEADER = 4, 4

@@ -21,8 +21,8 @@ from inspector.packets.messages import MESSAGE, RawMessage
 from inspector.reports.lines import Line
 from inspector.text.safe import safe_text
 from inspector.text.times import rfc3339
-from inspector.tls.fields import ELEMENT, MALFORMED, Node
 from inspector.tls.history import RECORDS, Letter
+from inspector.tls.tree_nodes import ELEMENT, MALFORMED, Node
 from inspector.tracking.authorities import read_authorities
 from inspector.tui.app_state import AppState
 from inspector.tui.hexdump import hexdump
