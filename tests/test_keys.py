@@ -17,6 +17,7 @@ from textual.widgets.input import Selection
 import inspector.tui
 from inspector.tui import check_settings
 from inspector.tui.app import InspectorApp
+from inspector.tui.areas import AREAS, screen_class
 from inspector.tui.dialogs.keys import KEY_WORDS, KeysDialog, listed
 from tests.app import WAYS, app_of, home, loaded, pressed, then
 from tests.conftest import find
@@ -223,3 +224,7 @@ async def test_keys_can_be_others() -> None:
     async with app.run_test(size=(100, 30)) as pilot:
         await then("f6")(pilot)
         assert app.current_mode == "incidents"
+
+
+def test_areas_are_the_screens_that_the_table_names() -> None:
+    assert [screen_class(area).AREA for area in AREAS] == list(AREAS)

@@ -47,9 +47,7 @@ class LogReader(Protocol):
 FORMATS: tuple[type[LogReader], ...] = (PuppetServerLog, HaproxyLog)
 """In the order in which they are asked for a line."""
 
-_GIVES = {reader.FORM: reader.GIVES for reader in FORMATS}
-
 
 def gives_connections(log: LogFacts) -> bool:
     """Whether the log is of a format that tells of connections, even where it tells of none."""
-    return _GIVES.get(log.form) == "connections"
+    return any(log.form == reader.FORM and reader.GIVES == "connections" for reader in FORMATS)
