@@ -8,7 +8,6 @@ import json
 from pathlib import Path
 from typing import ClassVar, Literal
 
-import msgspec
 import pytest
 from hypothesis import given, settings, strategies as st
 
@@ -328,10 +327,3 @@ def test_entries_name_their_format(tmp_path: Path) -> None:
     facts = read(tmp_path, f"{OLD}{TCP}\n")
     assert [f.form for f in facts.failures] == ["puppetserver"]
     assert [p.form for p in facts.proxied] == ["haproxy"]
-
-
-def test_entries_of_older_journals_have_their_format() -> None:
-    failure = {"line": 1, "ns": 2, "kind": "other", "detail": "", "text": ""}
-    assert msgspec.convert(failure, Failure).form == "puppetserver"
-    texts = dict.fromkeys(("client", "backend", "server", "address", "text"), "")
-    assert msgspec.convert({"line": 1, "ns": 2, "port": 3, **texts}, Proxied).form == "haproxy"

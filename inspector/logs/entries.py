@@ -53,7 +53,7 @@ class Failure(Struct, gc=False):
     impact: str = ""
     has_zone: bool = False
     resolution_ns: int = MILLISECOND_NS
-    form: str = "puppetserver"
+    form: str = UNKNOWN
 
     @property
     def message(self) -> str:
@@ -90,7 +90,7 @@ class Proxied(Struct, gc=False):
     has_zone: bool = False
     resolution_ns: int = MILLISECOND_NS
     is_end: bool = False
-    form: str = "haproxy"
+    form: str = UNKNOWN
 
 
 class LogFacts(Struct):
