@@ -16,8 +16,8 @@ from textual.widgets.input import Selection
 
 import inspector.tui
 from inspector.tui import check_settings
-from inspector.tui.app import InspectorApp
-from inspector.tui.areas import AREAS, screen_class
+from inspector.tui.app import InspectorApp, screen_class
+from inspector.tui.areas import AREAS
 from inspector.tui.dialogs.keys import KEY_WORDS, KeysDialog, listed
 from tests.app import WAYS, app_of, home, loaded, pressed, then
 from tests.conftest import find

@@ -5,8 +5,9 @@ stack of screens.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
@@ -19,7 +20,7 @@ from inspector.settings import Settings
 from inspector.text.safe import path_text, safe_text
 from inspector.tui import check_settings, clipboard, output_filter, palette, places, recent
 from inspector.tui.app_state import AppState, View
-from inspector.tui.areas import AREAS, screen_class
+from inspector.tui.areas import AREAS
 from inspector.tui.connections import COLUMNS, ConnectionsScreen
 from inspector.tui.dialogs.ask import Ask, Paths
 from inspector.tui.dialogs.filter import FilterDialog
@@ -41,6 +42,11 @@ if TYPE_CHECKING:
     from inspector.secrets.inputs import SecretInputs
 
 LOOKS_PER_SECOND = 10
+
+
+def screen_class(area: str) -> type[Area]:
+    """The screen of an area."""
+    return cast("type[Area]", getattr(import_module(f"inspector.tui.{area}"), AREAS[area]))
 
 
 class InspectorApp(App[int]):
