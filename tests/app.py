@@ -14,9 +14,9 @@ from textual.pilot import Pilot
 from inspector.findings.case import Options
 from inspector.secrets.inputs import SecretInputs
 from inspector.settings import Settings
-from inspector.tui import AREAS
 from inspector.tui.app import InspectorApp
 from inspector.tui.app_state import View
+from inspector.tui.areas import AREAS
 from inspector.tui.waiting import LoadingScreen
 from tests.build import Pool, certificate, numbered, written
 

@@ -16,7 +16,7 @@ from inspector.extract.processes import extract
 from inspector.facts import Facts, pack_events, unpack_events
 from inspector.findings.case import Options
 from inspector.findings.judge import Analysis
-from inspector.query.columns import Columns
+from inspector.query.arrays import Columns
 from inspector.settings import Settings
 from inspector.tui.app import InspectorApp
 from inspector.tui.connections import ConnectionsScreen

@@ -22,7 +22,7 @@ from msgspec.structs import replace
 
 from inspector.facts import ConnectionFacts, Facts, OtherFlow, PackedEndpoint, pack_events, unpack_events
 from inspector.findings.judge import judge
-from inspector.tls.shapes import HelloShape
+from inspector.tls.extensions import HelloShape
 from tests.build import SYN, Flow, Pool, certificate, ethernet, facts_of, numbered, pcap, written
 
 MOST_GROWTH = 7.0

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from inspector.tui import AREAS
+from inspector.tui.areas import AREAS
 from tests.observed import Observed
 
 Check = Callable[[Observed, Observed], bool]

@@ -20,7 +20,7 @@ from inspector.findings.jsse import Generation, equivalence
 from inspector.findings.prediction import Common, common, extended, repeats
 from inspector.findings.programs import hits
 from inspector.findings.reasons import doubt
-from inspector.findings.remedies import change_remedies, failure_remedies
+from inspector.findings.shared_remedies import change_remedies, failure_remedies
 from inspector.findings.signs import Abort, Manner, Sign, Signs, weigh
 from inspector.tls import messages
 from inspector.tracking.certificates import Identity, ParsedCertificate, parse

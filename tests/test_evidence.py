@@ -19,9 +19,9 @@ from inspector.packets.messages import MESSAGE, raw_messages
 from inspector.packets.reread import flow_of, save
 from inspector.reports.difference import differences, handshake_fields
 from inspector.reports.wireshark import display_filter
-from inspector.tls.fields import Node
 from inspector.tls.history import HANDSHAKE
 from inspector.tls.tree import alert_tree, flattened, handshake_tree
+from inspector.tls.tree_nodes import Node
 from tests.build import certificate, certificates, client_hello, numbered, server_hello
 from tests.conftest import bundled, find
 

@@ -179,7 +179,7 @@ def test_nothing_said_on_what_to_capture(
     """The way from this machine's Puppet Server to its PuppetDB, and what is assumed is said."""
     from inspector.cli import live_start
     from inspector.live.host import puppet as host
-    from inspector.live.sources.plan import Request, kernel_filter
+    from inspector.live.sources.open_sources import Request, kernel_filter
 
     found = seen(machine)
     monkeypatch.setattr(host, "look", lambda: found)

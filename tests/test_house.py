@@ -260,7 +260,7 @@ BANNED: dict[str, str] = {
 SAID_BY_OTHERS = {
     "document/connection.py": {"among"},
     "document/handshake.py": {"inside"},
-    "findings/describe.py": {"inside"},
+    "findings/describe_handshake.py": {"inside"},
 }
 """Fields of the document keep the names that its schema has."""
 

@@ -9,12 +9,13 @@ import pytest
 from inspector.facts import Event
 from inspector.findings.judge import judge
 from inspector.findings.reasons import flight_words
-from inspector.reports.inside import told_lines
+from inspector.reports.inside import renegotiation_lines
+from inspector.reports.lines import plain
 from inspector.reports.story import Ladder, chapters
 from inspector.reports.text import ladder_lines
 from inspector.secrets.inputs import read_inputs
+from inspector.tls.extensions import AnswerShape
 from inspector.tls.protection import Extent
-from inspector.tls.shapes import AnswerShape
 from inspector.tracking import flights
 from inspector.tracking.flights import FirstFlight, FlightComparison, FlightReason, compare
 from inspector.tracking.renegotiation import Renegotiation
@@ -57,7 +58,7 @@ def test_a_renegotiation_is_a_further_ladder() -> None:
     assert [r.visibility for r in told[1].rungs[:4]] == ["decrypted"] * 4
     lines = [words(line) for line in ladder_lines(Ladder("", told[1:]))[1:5]]
     assert [line.replace(" ,", ",") for line in lines] == TOLD.splitlines()[1:]
-    whole = "\n".join(told_lines(analysis, seen, 0, 100))
+    whole = "\n".join(map(plain, renegotiation_lines(analysis, seen, 0, 100)))
     assert "▲ certificate or chain changed (decrypted): another certificate" in whole
     assert "Java's rule: aborts (row 6)" in whole
     assert "DNS names" in whole
@@ -67,7 +68,7 @@ def test_a_renegotiation_is_a_further_ladder() -> None:
 def test_without_secrets_lengths_stand_beside_each_other() -> None:
     analysis = judge(facts_of(find("renegotiations")))
     seen = next(s for s in analysis.case.observed if s.server.port == 9045 and s.renegotiations)
-    lines = told_lines(analysis, seen, 0, 100)
+    lines = list(map(plain, renegotiation_lines(analysis, seen, 0, 100)))
     assert (
         "  ▲ certificate or chain changed (by length): each message has a record of its own; the Certificate"
         in lines[1]
@@ -121,7 +122,7 @@ def judged(first: FirstFlight | None, what: Renegotiation, wide: int = 0) -> Fli
 def first(
     *, sizes: dict[str, int] | None = None, answer: AnswerShape = ANSWER, offered: tuple[int, ...] = ()
 ) -> FirstFlight:
-    from inspector.tls.shapes import HelloShape
+    from inspector.tls.extensions import HelloShape
 
     offer = HelloShape(legacy_version=0x0303, extensions=offered, secure_renegotiation=True)
     return FirstFlight(sizes or SIZES, 37, offer, answer, 32)

@@ -24,7 +24,7 @@ from inspector.facts import PREFIX_BYTES
 from inspector.findings.case import Options
 from inspector.findings.judge import judge
 from inspector.live.update import Keeping
-from inspector.query.columns import Columns
+from inspector.query.arrays import Columns
 from inspector.reports.text import write_text
 from tests.build import Pool, capture, certificate, numbered
 from tests.conftest import CAPTURES

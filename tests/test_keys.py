@@ -15,8 +15,9 @@ from textual.widgets import Input
 from textual.widgets.input import Selection
 
 import inspector.tui
-from inspector.tui import bindings
-from inspector.tui.app import InspectorApp
+from inspector.tui import check_settings
+from inspector.tui.app import InspectorApp, screen_class
+from inspector.tui.areas import AREAS
 from inspector.tui.dialogs.keys import KEY_WORDS, KeysDialog, listed
 from tests.app import WAYS, app_of, home, loaded, pressed, then
 from tests.conftest import find
@@ -49,7 +50,7 @@ PLACES = {
 def every() -> list[tuple[str, Binding]]:
     for module in pkgutil.walk_packages(inspector.tui.__path__, "inspector.tui."):
         importlib.import_module(module.name)
-    return list(bindings.everywhere())
+    return list(check_settings.everywhere())
 
 
 def written(keys: str) -> str:
@@ -223,3 +224,7 @@ async def test_keys_can_be_others() -> None:
     async with app.run_test(size=(100, 30)) as pilot:
         await then("f6")(pilot)
         assert app.current_mode == "incidents"
+
+
+def test_areas_are_the_screens_that_the_table_names() -> None:
+    assert [screen_class(area).AREA for area in AREAS] == list(AREAS)

@@ -12,10 +12,10 @@ from hypothesis import given, settings, strategies as st
 from rich.cells import cell_len
 
 from inspector.facts import Event
+from inspector.reports.lines import Line
 from inspector.reports.story import BALANCER, Chapter, Ladder, Rung, ladder, lane_names
 from inspector.text.safe import safe_text
 from inspector.tui.ladder import LONGEST_FRAME, NARROW, ROOM_FOR_GAP, drawn
-from inspector.tui.marks import Line
 from tests.conftest import bundled
 
 WIDTHS = (36, 40, 56, 66, 75, 76, 80, 120, 160, 250)

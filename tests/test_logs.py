@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 from pathlib import Path
+from typing import ClassVar, Literal
 
 import pytest
 from hypothesis import given, settings, strategies as st
 
 from inspector.findings.wording import worded
+from inspector.logs import formats, reading
 from inspector.logs.entries import Failure, LogFacts, Proxied
+from inspector.logs.haproxy_formats import Clients
+from inspector.logs.opened import OpenedLog
 from inspector.logs.reading import LONGEST_LINE, lines, read_log
+from inspector.logs.stamps import Stamp
 from inspector.text.times import rfc3339
 from tests.conftest import CAPTURES
 
@@ -267,3 +273,57 @@ def test_any_lines_give_facts(tmp_path_factory: pytest.TempPathFactory, parts: l
     assert all(isinstance(f, Failure) for f in facts.failures)
     assert all(isinstance(p, Proxied) for p in facts.proxied)
     assert facts.form != "unknown" or facts.problem
+
+
+class NotesLog:
+    """A format that the list does not have: ``[ns] client port``, and what follows."""
+
+    FORM: ClassVar[str] = "notes"
+    GIVES: ClassVar[Literal["failures", "connections"]] = "connections"
+    IS_BY_SOURCE: ClassVar[bool] = True
+
+    def __init__(self, facts: LogFacts, clients: Clients | None = None, near_ns: int | None = None) -> None:
+        self.facts = facts
+
+    @staticmethod
+    def is_ours(opened: OpenedLog, clients: Clients | None = None) -> bool:
+        return opened.text.startswith(b"[note ")
+
+    def line(self, number: int, line: bytes, at: Stamp | None = None, source: bytes = b"") -> bool:
+        if not line.startswith(b"[note "):
+            return False
+        _, ns, client, port = line.decode().split()
+        self.facts.note_form(self.FORM)
+        entry = Proxied(number, int(ns.rstrip("]")), client, int(port), "", "", "", line.decode(), form=self.FORM)
+        self.facts.proxied.append(entry)
+        return True
+
+    def continued(self, line: bytes) -> None:
+        if self.facts.proxied:
+            self.facts.proxied[-1].server = line.decode()
+
+
+def test_a_further_format_is_a_reader_and_its_place_in_the_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (formats, reading):
+        monkeypatch.setattr(module, "FORMATS", (*formats.FORMATS, NotesLog))
+    plain = "[note 1] 10.0.0.1 4711\nthe-server\n[note 2] 10.0.0.2 4712\n"
+    for text in (
+        plain,
+        "".join(json.dumps({"log": f"{line}\n", "stream": "out"}) + "\n" for line in plain.split("\n")),
+    ):
+        facts = read(tmp_path, text)
+        assert (facts.form, facts.problem) == ("notes", None)
+        assert [(p.ns, p.client, p.port, p.server, p.form) for p in facts.proxied] == [
+            (1, "10.0.0.1", 4711, "the-server", "notes"),
+            (2, "10.0.0.2", 4712, "", "notes"),
+        ]
+        assert formats.gives_connections(facts)
+    assert not formats.gives_connections(read(tmp_path, OLD))
+
+
+def test_entries_name_their_format(tmp_path: Path) -> None:
+    facts = read(tmp_path, f"{OLD}{TCP}\n")
+    assert [f.form for f in facts.failures] == ["puppetserver"]
+    assert [p.form for p in facts.proxied] == ["haproxy"]

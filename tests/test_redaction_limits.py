@@ -32,7 +32,7 @@ from inspector.live.update import Keeping
 from inspector.logs.entries import LogFacts
 from inspector.redaction.disguise import Disguise
 from inspector.redaction.notices import redacted_notice
-from inspector.tls.shapes import AnswerShape, HelloShape
+from inspector.tls.extensions import AnswerShape, HelloShape
 from tests.build import Pool, capture, certificate, numbered, written
 from tests.conftest import CAPTURES
 from tests.live import listened
@@ -201,11 +201,13 @@ TEXTS: dict[str, str] = {
     "Failure.request": "of a table of ours, or replaced",
     "Failure.node": "replaced",
     "Failure.impact": "of a table of ours",
+    "Failure.form": "of a table of ours",
     "Proxied.client": "replaced",
     "Proxied.backend": "replaced",
     "Proxied.server": "replaced",
     "Proxied.address": "left out",
     "Proxied.text": "said anew",
+    "Proxied.form": "of a table of ours",
     "ConnectionFacts.preamble": "of a table of ours",
     "ConnectionFacts.secrets": "of an earlier version's journal, left out",
     "AnomalyFact.kind": "of a table of ours",

@@ -13,7 +13,7 @@ from hypothesis import given, settings, strategies as st
 
 from inspector.errors import UsageError
 from inspector.query import language as filters
-from inspector.query.columns import Columns
+from inspector.query.arrays import Columns
 from inspector.query.fields import FIELDS, STACKS
 from inspector.query.language import FilterError, compile_filter
 from inspector.text.safe import csv_cell, path_text, safe_text

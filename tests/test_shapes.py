@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from inspector.facts import C_HELLO, ConnectionFacts, Event, HandshakeFacts, LaneFacts, PackedEndpoint, pack_events
-from inspector.tls.shapes import AnswerShape
+from inspector.tls.extensions import AnswerShape
 from inspector.tracking.renegotiation import find_renegotiations
 from tests.build import document_of
 from tests.conftest import CAPTURES, bundled, find

@@ -14,7 +14,7 @@ import pytest
 from inspector.errors import UsageError
 from inspector.findings.change import ABORT
 from inspector.live.host.privileges import Account, account
-from inspector.live.sources.plan import kernel_filter, ssh_session
+from inspector.live.sources.open_sources import kernel_filter, ssh_session
 from inspector.live.sources.processes import FIRST_WAIT, Command
 from inspector.live.sources.sniff_messages import (
     CaptureBack,
@@ -180,7 +180,7 @@ def test_the_ssh_session_is_left_out(value: str, found: tuple[str, int, str, int
 
 def test_the_ssh_session_is_found_behind_sudo() -> None:
     """sudo takes the variable away; a parent still has it."""
-    code = "from inspector.live.sources.plan import ssh_session; print(ssh_session({}))"
+    code = "from inspector.live.sources.open_sources import ssh_session; print(ssh_session({}))"
     inner = (
         "import os, subprocess, sys; e = dict(os.environ); del e['SSH_CONNECTION']; subprocess.run([sys.executable,"
         f" '-c', {code!r}], env=e)"

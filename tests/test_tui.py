@@ -12,7 +12,7 @@ from textual.widgets import Input, OptionList, Tree
 
 from inspector.findings.case import Options
 from inspector.findings.judge import judge
-from inspector.query.columns import Columns
+from inspector.query.arrays import Columns
 from inspector.tui import places, recent
 from inspector.tui.app_state import View
 from inspector.tui.connections import ConnectionsScreen

@@ -22,7 +22,8 @@ from inspector.findings.failures import RULE as FAILED
 from inspector.findings.judge import Analysis
 from inspector.findings.renegotiation import CHANGED
 from inspector.reports import overview, why
-from inspector.reports.inside import told_lines
+from inspector.reports.inside import renegotiation_lines
+from inspector.reports.lines import Cell, plain
 from inspector.reports.story import Ladder, chapters, ladder, lane_names
 from inspector.reports.text import ladder_lines
 from inspector.text.times import span
@@ -125,7 +126,7 @@ class ReportPart:
     more_backends: int
     shown: list[Statement]
     """Where each back end shows itself."""
-    matrix: list[tuple[str, ...]]
+    matrix: list[list[str]]
     matrix_note: str
     chart: Chart | None
     costs: Costs
@@ -245,14 +246,14 @@ def _part(analysis: Analysis, service: Service, scope: Scope, frames: EvidenceFr
         heading=overview.heading(document, service),
         sentence=overview.sentence(service),
         standing=overview.standing(service),
-        since=overview.since(document, service),
+        since="   ".join(overview.since(document, service)),
         clients_line=overview.clients(document, service),
         impact=overview.impact(service),
-        pool=overview.pool_rows(document, service, NAME_WIDTH),
+        pool=_plain_rows(overview.pool_rows(document, service, NAME_WIDTH)),
         more_backends=max(len(service.backends) - overview.MOST_BACKENDS, 0),
         shown=_shown(analysis, service, frames),
-        matrix=overview.matrix_rows(document, service) if service.matrix else [],
-        matrix_note=overview.matrix_note(service),
+        matrix=_plain_rows(overview.matrix_rows(document, service)) if service.matrix else [],
+        matrix_note=plain(overview.matrix_note(service)),
         chart=chart(case, members),
         costs=spent,
         lost=span(int(spent.lost_ms * 1e6)) if spent.lost_ms is not None else "",
@@ -262,6 +263,10 @@ def _part(analysis: Analysis, service: Service, scope: Scope, frames: EvidenceFr
         lines=lines,
         more_lines=max(len(incidents) - LISTED, 0),
     )
+
+
+def _plain_rows(rows: list[list[Cell]]) -> list[list[str]]:
+    return [[plain(cell) for cell in row] for row in rows]
 
 
 def _logged(case: Case, index: int) -> str:
@@ -336,7 +341,7 @@ def _renegotiation_lines(analysis: Analysis, finding: Finding) -> list[str]:
     sentences = [
         line
         for number in range(len(observed.renegotiations))
-        for line in ["", *told_lines(analysis, observed, number, SENTENCE_WIDTH)]
+        for line in ["", *map(plain, renegotiation_lines(analysis, observed, number, SENTENCE_WIDTH))]
     ]
     return [*ladder_lines(Ladder("", chapters(analysis, observed))), *sentences]
 

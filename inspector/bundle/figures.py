@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from inspector.findings.case import Case
-from inspector.findings.describe import result
+from inspector.findings.describe_connection import result
 from inspector.reports.story import BALANCER, Chapter, Ladder, Rung, lanes
 from inspector.text.safe import safe_text
 from inspector.text.times import DAY_NS, STEPS, clock, day, span
-from inspector.tls.history import Letter
 from inspector.tracking.observed import Observed
 
 WIDTH = 960
@@ -88,8 +87,7 @@ def _arrow(
     if BALANCER in positions:
         near, far = (positions[BALANCER], far) if rung.leg else (left, positions[BALANCER])
     text = safe_text(rung.text)
-    is_alert = any(event.letter == Letter.ALERT for event in rung.events)
-    kind = "bad" if rung.bad else "warn" if is_alert else rung.visibility
+    kind = "bad" if rung.bad else "warn" if rung.has_alert else rung.visibility
     room = far - near - 12 if BALANCER in positions else WIDTH - FRAME - near - 20
     numbers = [evidence[e.frame] for e in rung.events if e.frame in evidence]
     frame = rung.frame + (f" ({numbers[0]})" if numbers else "")

@@ -24,22 +24,11 @@ from inspector.findings.judge import Analysis, judge
 from inspector.packets.buffer import FrameBuffer
 from inspector.packets.cut import CutPacket
 from inspector.redaction.disguise import Disguise
-from inspector.redaction.facts import redacted_facts, redacted_options
+from inspector.redaction.facts import REPLACED, redacted_facts, redacted_options
 from inspector.redaction.messages import Redactor
 from inspector.redaction.notices import redacted_notice
 from inspector.redaction.paths import path_name
 
-REPLACED = (
-    "addresses, common prefixes kept",
-    "names of hosts, certificates, authorities, nodes, servers and threads, word by word",
-    "certificates, with other names, serials, keys and signatures",
-    "session ids, tickets, PSK identities",
-    "signatures of handshakes",
-    "log lines, made anew from what was read of them",
-    "names of files and of this host, the command line",
-    "link headers, hardware addresses, tunnels, IP and TCP options, which are gone",
-    "all encrypted data, which is zero",
-)
 COMMANDS = ("inspector", "report")
 
 

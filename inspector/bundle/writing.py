@@ -24,7 +24,7 @@ from inspector.findings.case import Options
 from inspector.findings.judge import Analysis
 from inspector.findings.wording import worded
 from inspector.logs.entries import LogFacts
-from inspector.reports.output import write
+from inspector.reports.formats import write
 from inspector.text.safe import path_text
 from inspector.text.version import VERSION
 

@@ -12,6 +12,7 @@ from inspector.cli.captures import CaptureArguments, analysis_of, story_options
 from inspector.cli.exit_status import FINDINGS, INCOMPLETE
 from inspector.cli.options import fail_on_option, format_option, is_at_least
 from inspector.errors import UsageError
+from inspector.reports.formats import FORMATS, write
 
 if TYPE_CHECKING:
     from inspector.findings.judge import Analysis
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 @click.command("analyze")
 @story_options
-@format_option("text", "json", "jsonl", "csv")
+@format_option(*FORMATS)
 @click.option(
     "-Y",
     "--filter",
@@ -71,8 +72,6 @@ def print_analysis(
     output: str | None = None,
 ) -> None:
     """To a file, or to standard output. ``is_wanted``: which connections are shown. Raises UsageError."""
-    from inspector.reports.output import write
-
     try:
         target = open(output, "wb") if output else sys.stdout.buffer  # noqa: SIM115 - standard output must stay open
     except OSError as error:

@@ -11,7 +11,7 @@ from inspector.cli.options import gathered, generation_option, log_option, vip_o
 
 if TYPE_CHECKING:
     from inspector.findings.jsse import Generation
-    from inspector.live.sources.plan import Request
+    from inspector.live.sources.open_sources import Request
     from inspector.live.sources.sniff_messages import CaptureMethod
 
 JOURNAL_MIB = 1024
@@ -50,7 +50,7 @@ class LiveOptions:
 
     def request(self, piped: int | None) -> Request:
         """What to capture. ``piped``: the descriptor that standard input's capture is read from."""
-        from inspector.live.sources.plan import Request
+        from inspector.live.sources.open_sources import Request
 
         return Request(
             interfaces=self.interfaces,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from inspector.findings.jsse import Generation
     from inspector.findings.machine import Machine
     from inspector.live.live_capture import LiveCapture
-    from inspector.live.sources.plan import OpenedSource, Request
+    from inspector.live.sources.open_sources import OpenedSource, Request
     from inspector.live.update import Keeping
 
 
@@ -52,8 +52,7 @@ def begin(
     from inspector.live.update import Keeping
 
     plan = LivePlan(options.request(piped), options.generation, options.logs)
-    request = plan.request
-    if not (request.interfaces or request.commands or request.vips or request.expression or piped is not None):
+    if plan.request.is_open_to_choice:
         plan = by_this_machine(plan)
     keeping = Keeping()
     if plan.logs:
@@ -110,7 +109,7 @@ def by_this_machine(plan: LivePlan) -> LivePlan:
 def _opened(request: Request, packages: tuple[str, ...]) -> OpenedSource:
     from inspector.live.host.preloading import preload, program
     from inspector.live.host.privileges import denied
-    from inspector.live.sources.plan import becomes, opened
+    from inspector.live.sources.open_sources import becomes, opened
 
     who = becomes(request, os.environ)
     hidden = denied(who, program()) if who is not None else []

@@ -13,7 +13,7 @@ from inspector.cli.analyze import print_analysis
 from inspector.cli.captures import CaptureArguments, analysis_of, story_options
 from inspector.cli.options import ascii_option, settings_option
 from inspector.errors import UsageError
-from inspector.tui import AREAS
+from inspector.tui.areas import AREAS
 
 
 class Opening(NamedTuple):
@@ -27,7 +27,7 @@ class Opening(NamedTuple):
 
 @click.command("open")
 @story_options
-@click.option("--area", type=click.Choice(AREAS), help="The area to begin with.")
+@click.option("--area", type=click.Choice(list(AREAS)), help="The area to begin with.")
 @click.option(
     "-Y",
     "--filter",

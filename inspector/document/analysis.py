@@ -69,6 +69,10 @@ class Unseen(Struct, frozen=True):
     count: int
 
 
+NOTHING_TO_DO = "nothing"
+"""``Assessment.do`` where all is well."""
+
+
 class Assessment(Struct):
     """``do``: what to do now, in one line. ``unseen``: what weakens it."""
 
@@ -79,6 +83,11 @@ class Assessment(Struct):
     grade: Grade
     do: str = ""
     unseen: list[Unseen] = []
+
+    @property
+    def is_actionable(self) -> bool:
+        """There is something to do."""
+        return self.do not in ("", NOTHING_TO_DO)
 
 
 class MatrixCell(Struct):

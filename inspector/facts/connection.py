@@ -9,8 +9,8 @@ from inspector.errors.decryption import NotDecrypted
 from inspector.facts.events import Event, unpack_events
 from inspector.facts.flows import PackedEndpoint
 from inspector.tls.anomalies import Anomaly
+from inspector.tls.extensions import AnswerShape, HelloShape
 from inspector.tls.history import ENCRYPTED
-from inspector.tls.shapes import AnswerShape, HelloShape
 from inspector.tls.types import TLS13
 
 (C_LOST_HELLO, C_LOST_FLIGHT, C_BEGUN_FLIGHT) = (1, 2, 4)

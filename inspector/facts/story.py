@@ -16,7 +16,7 @@ from inspector.facts.captures import CaptureFacts
 from inspector.facts.connection import ConnectionFacts
 from inspector.facts.flows import OtherFlow, PackedEndpoint
 from inspector.logs.entries import LogFacts
-from inspector.tls.shapes import AnswerShape, HelloShape
+from inspector.tls.extensions import AnswerShape, HelloShape
 
 
 class Facts(Struct):

@@ -16,7 +16,7 @@ from inspector.findings.prediction import Extended
 from inspector.findings.problems import certificate_name
 from inspector.findings.programs import two_programs
 from inspector.findings.reasons import doubt
-from inspector.findings.remedies import CHANGE_REFERENCES, capture_remedy, log_remedy
+from inspector.findings.shared_remedies import CHANGE_REFERENCES, capture_remedy, log_remedy
 from inspector.findings.signs import Weighed
 from inspector.findings.unseen import is_for_want_of_frames
 from inspector.logs.entries import Kind

@@ -12,7 +12,7 @@ from inspector.document.rules import Rule
 from inspector.findings.case import Case, frames
 from inspector.findings.causes import UNCLEAR, Cause, CertificateNames, cause
 from inspector.findings.finding import Raised, finding
-from inspector.findings.remedies import Parties, failure_remedies
+from inspector.findings.shared_remedies import Parties, failure_remedies
 from inspector.text.times import day, rfc3339_signed, span
 from inspector.tls.registry import alert_name
 from inspector.tracking.backends import BackendGroup

@@ -25,22 +25,26 @@ NODES = 1000
 
 def lines_of(case: Case, observed: Observed) -> list[doc.LogLine]:
     """The log lines of a connection, in order."""
-    log_lines: list[doc.LogLine] = []
     chosen = case.balancer.chosen.get(observed.index)
-    if chosen is not None:
-        entry = chosen.entry
-        log_lines.append(
-            doc.LogLine(
-                file=case.facts.logs[chosen.log].path,
-                line=entry.line,
-                at=rfc3339(entry.ns),
-                text=entry.text,
-                offset=entry.ns - observed.first_ns,
-                form="haproxy",
-                certain=True,
-                among=[observed.id],
-            )
-        )
+    if chosen is None:
+        return failures_of(case, observed)
+    entry = chosen.entry
+    proxied = doc.LogLine(
+        file=case.facts.logs[chosen.log].path,
+        line=entry.line,
+        at=rfc3339(entry.ns),
+        text=entry.text,
+        offset=entry.ns - observed.first_ns,
+        form=entry.form,
+        certain=True,
+        among=[observed.id],
+    )
+    return [proxied, *failures_of(case, observed)]
+
+
+def failures_of(case: Case, observed: Observed) -> list[doc.LogLine]:
+    """The log lines of a connection that tell of its failure."""
+    log_lines: list[doc.LogLine] = []
     for line in case.logged.lines.get(observed.index, ()):
         f = line.failure
         candidates = [case.observed[index].id for index in line.candidates]
@@ -51,7 +55,7 @@ def lines_of(case: Case, observed: Observed) -> list[doc.LogLine]:
                 at=rfc3339(f.ns),
                 text=f.text,
                 offset=f.ns - moment(observed),
-                form="puppetserver",
+                form=f.form,
                 certain=line.is_certain,
                 among=candidates,
             )
@@ -111,12 +115,14 @@ def limits(case: Case) -> list[doc.Limit]:
 
 def _limits(case: Case, index: int, log: LogFacts) -> Iterator[tuple[str, str]]:
     """Of one log: kinds and texts."""
+    from inspector.logs.formats import gives_connections  # there are logs, so the readers are loaded
+
     if log.problem:
         yield "log_unreadable", worded(log.problem)
     for unpaired, count in Counter(reason for _, reason in case.logged.unpaired.get(index, [])).most_common():
         failures = _failures(len(log.failures))
         yield "log_unpaired", f"{count} of {failures} belong to no connection here: {UNPAIRED[unpaired]}"
-    if log.form == "haproxy" and case.observed and index not in case.balancer.clocks:
+    if gives_connections(log) and case.observed and index not in case.balancer.clocks:
         yield "log_not_joined", "no line fits a connection of the capture by client address, port and time"
     for reason, words in UNJOINED.items():
         count = case.balancer.unjoined.get(index, Counter())[reason]

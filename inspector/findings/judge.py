@@ -11,7 +11,17 @@ from itertools import islice
 
 from inspector import document as doc
 from inspector.facts import Facts
-from inspector.findings import change, describe, describe_pool, failures, from_logs, limits, pool, renegotiation, unseen
+from inspector.findings import (
+    change,
+    describe_connection,
+    describe_pool,
+    failures,
+    from_logs,
+    limits,
+    pool,
+    renegotiation,
+    unseen,
+)
 from inspector.findings.assessment import assess
 from inspector.findings.case import Case, Options, build
 from inspector.findings.incidents import incidents
@@ -51,11 +61,11 @@ class Analysis:
         """Connections one by one, in the order of their ClientHellos; all by default. ``wanted``: which ones."""
         for observed in islice(self.case.observed, start, stop):
             if wanted is None or wanted(observed):
-                yield describe.connection(self.case, observed)
+                yield describe_connection.connection(self.case, observed)
 
     def connection(self, index: int) -> doc.Connection:
         """One connection by its place in the order of ClientHellos. Raises IndexError."""
-        return describe.connection(self.case, self.case.observed[index])
+        return describe_connection.connection(self.case, self.case.observed[index])
 
     def sessions(self) -> Iterator[doc.Session]:
         """All sessions, in the order of their issue."""
@@ -125,7 +135,7 @@ def _findings(
 
 def _service(case: Case, service: ServiceGroup, assessment: doc.Assessment) -> doc.Service:
     members = case.members(service)
-    results = [describe.result(s) for s in members]
+    results = [describe_connection.result(s) for s in members]
     cells, nothing, offer_unseen = describe_pool.matrix(case, members)
     return doc.Service(
         id=service.id,

@@ -12,7 +12,7 @@ from inspector.document import Evidence, Finding, Limit, Remedy
 from inspector.document.rules import Rule
 from inspector.findings import unreadable, vantages
 from inspector.findings.case import Case
-from inspector.findings.remedies import again, outside
+from inspector.findings.shared_remedies import again, outside
 from inspector.findings.unopened import clipped, not_opened
 from inspector.findings.wording import worded
 from inspector.tracking.observed import Observed

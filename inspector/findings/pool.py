@@ -12,8 +12,8 @@ from inspector.document.rules import Rule
 from inspector.findings.case import Case, frames
 from inspector.findings.finding import finding
 from inspector.findings.prediction import Extended, ems_answers
-from inspector.findings.remedies import change_remedies
 from inspector.findings.requested_authorities import RequestedAuthorities, differences, requested
+from inspector.findings.shared_remedies import change_remedies
 from inspector.text.times import DAY_NS, day, rfc3339_signed
 from inspector.tls.registry import version_name
 from inspector.tracking.backends import BackendGroup

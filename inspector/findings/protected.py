@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from inspector.document import Assessment, Grade
+from inspector.document.analysis import NOTHING_TO_DO
 from inspector.findings.gate import unknown
 from inspector.findings.giving_up import NOT_JAVA
 from inspector.findings.machine import ALLOW_UNSAFE, USE_EMS
@@ -20,7 +21,7 @@ NAMED = 5
 """Ties between certificates that are named at most."""
 
 
-def _safe(because: str, *breaks_if: str, grade: Grade = "observed", do: str = "nothing") -> Assessment:
+def _safe(because: str, *breaks_if: str, grade: Grade = "observed", do: str = NOTHING_TO_DO) -> Assessment:
     """Protected by a condition that cannot be met; where that is inferred, the sentence claims no more than that."""
     sentence = (
         "Protected: this error cannot happen here."

@@ -15,7 +15,7 @@ from inspector.findings.giving_up import NOT_JAVA
 from inspector.findings.inside import Study, ended, studied
 from inspector.findings.logged import JoinedLine
 from inspector.findings.reasons import rule_words
-from inspector.findings.remedies import CHANGE_REFERENCES, RFC_5746, RFC_7627, TRIPLE_HANDSHAKE, change_remedies
+from inspector.findings.shared_remedies import CHANGE_REFERENCES, RFC_5746, RFC_7627, TRIPLE_HANDSHAKE, change_remedies
 from inspector.tracking.observed import BAD_CERTIFICATE, Observed
 from inspector.tracking.renegotiation import Renegotiation
 

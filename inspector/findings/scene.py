@@ -12,8 +12,8 @@ from inspector.findings.case import Case
 from inspector.findings.causes import Cause
 from inspector.findings.finding import Raised
 from inspector.findings.prediction import Common, Extended, common
-from inspector.findings.remedies import capture_remedy, log_remedy
 from inspector.findings.renegotiation import BROKEN_OFF, InnerHandshake
+from inspector.findings.shared_remedies import capture_remedy, log_remedy
 from inspector.findings.signs import Weighed
 from inspector.findings.unseen import Sight
 from inspector.tracking.observed import Observed

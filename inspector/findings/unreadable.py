@@ -35,7 +35,7 @@ PARSED_NOT = (
 class Refusal(NamedTuple):
     """A handshake that ended because of a certificate itself. ``text`` completes "handshakes failed: …". ``remedy``:
     its name in
-    ``remedies.failure_remedies``.
+    ``shared_remedies.failure_remedies``.
     """
 
     key: str

@@ -26,13 +26,15 @@ Kind = Literal[
 ]
 """Why a TLS connection failed, by the exception's text."""
 
-Form = Literal["puppetserver", "haproxy", "unknown"]
+UNKNOWN = "unknown"
+"""The format of a log as long as no line named it."""
+
 MILLISECOND_NS = 1_000_000
 
 
 class Failure(Struct, gc=False):
     """A logged TLS failure. ``text``: first line and exception. ``host``, ``port``, ``request``: of what failed, where
-    the log says so. ``node``: for whom.
+    the log says so. ``node``: for whom. ``form``: in which format the log wrote it.
 
     ``impact``: ``catalog`` where the agent got an error instead of its catalog, ``report`` where a report was lost,
     else empty.
@@ -51,6 +53,7 @@ class Failure(Struct, gc=False):
     impact: str = ""
     has_zone: bool = False
     resolution_ns: int = MILLISECOND_NS
+    form: str = UNKNOWN
 
     @property
     def message(self) -> str:
@@ -69,11 +72,11 @@ class Failure(Struct, gc=False):
 
 
 class Proxied(Struct, gc=False):
-    """A connection that HAProxy forwarded. ``server``: its name in the configuration, empty where none was chosen.
-    ``backend``: the group it is in.
+    """A connection that a balancer forwarded. ``server``: its name in the configuration, empty where none was chosen.
+    ``backend``: the group it is in. ``form``: in which format the log wrote it.
 
-    ``ns``: when it was accepted; or, where the log does not write that, when the line was written, which HAProxy does
-    at the connection's end (``is_end``).
+    ``ns``: when it was accepted; or, where the log does not write that, when the line was written, at the
+    connection's end (``is_end``).
     """
 
     line: int
@@ -87,6 +90,7 @@ class Proxied(Struct, gc=False):
     has_zone: bool = False
     resolution_ns: int = MILLISECOND_NS
     is_end: bool = False
+    form: str = UNKNOWN
 
 
 class LogFacts(Struct):
@@ -98,7 +102,7 @@ class LogFacts(Struct):
     """
 
     path: str
-    form: Form
+    form: str
     lines: int = 0
     first_ns: int | None = None
     last_ns: int | None = None
@@ -108,6 +112,11 @@ class LogFacts(Struct):
     problem: LogProblem | None = None
     untimed: int = 0
     others: int = 0
+
+    def note_form(self, form: str) -> None:
+        """A line of this format was read: the first one names the log's."""
+        if self.form == UNKNOWN:
+            self.form = form
 
     def note_time(self, ns: int, has_zone: bool) -> None:
         """A line of this time was read."""

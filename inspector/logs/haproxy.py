@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from typing import ClassVar, Literal
 
 from inspector.errors.logs import TooManyConnections
-from inspector.logs.entries import LogFacts, Proxied
+from inspector.logs.entries import UNKNOWN, LogFacts, Proxied
 from inspector.logs.haproxy_formats import Clients, HaproxyFields, read_fields
 from inspector.logs.opened import OpenedLog
 from inspector.logs.stamps import COMMON, Stamp, common
@@ -32,16 +33,12 @@ TEXT = 400
 NONE = b"<NOSRV>"
 
 
-def is_ours(opened: OpenedLog, clients: Clients | None = None) -> bool:
-    """Whether a line is one that HAProxy writes for a connection."""
-    match = LINE.search(opened.text[:LOOKED_AT])
-    if match is not None:
-        return b'{"' not in opened.text[: match.start()]  # what stands in JSON is taken out of it first
-    return read_fields(opened, clients) is not None
-
-
 class HaproxyLog:
     """Lines in, connections out."""
+
+    FORM: ClassVar[str] = "haproxy"
+    GIVES: ClassVar[Literal["failures", "connections"]] = "connections"
+    IS_BY_SOURCE: ClassVar[bool] = False
 
     def __init__(self, facts: LogFacts, clients: Clients | None = None, near_ns: int | None = None) -> None:
         """``clients``: addresses and ports that alone are kept; None for all. ``near_ns``: as in ``stamps.syslog``."""
@@ -53,6 +50,14 @@ class HaproxyLog:
         """The time of the last line to the second: others of that second whose clients are not looked for need no
         closer look.
         """
+
+    @staticmethod
+    def is_ours(opened: OpenedLog, clients: Clients | None = None) -> bool:
+        """Whether a line is one that HAProxy writes for a connection."""
+        match = LINE.search(opened.text[:LOOKED_AT])
+        if match is not None:
+            return b'{"' not in opened.text[: match.start()]  # what stands in JSON is taken out of it first
+        return read_fields(opened, clients) is not None
 
     def _is_other(self, address: bytes, port: bytes) -> bool:
         """Whether this client is none of those that are looked for."""
@@ -73,21 +78,33 @@ class HaproxyLog:
         """The next line, without its end; False where it tells of no connection. ``at``, ``source``: by
         its envelope.
         """
+        if self.facts.form not in (self.FORM, UNKNOWN) and not self._may_be_ours(line, source):
+            return False
         head = line[:LOOKED_AT]
         begun = CLIENT.search(head)
         if begun is not None and line[:1] != b"{":
             second = head[begun.end() : begun.end() + SECOND]
             if second == self._second and self._is_other(begun[1], begun[2]):
                 self.facts.others += 1
+                self.facts.note_form(self.FORM)
                 return True
             match = LINE.search(head)
             if match is not None:
                 self._second = second
+                self.facts.note_form(self.FORM)
                 return self._plain(number, head, match)
         fields = read_fields(OpenedLog(line, at, source), self._clients, self._near_ns)
         if fields is not None:
+            self.facts.note_form(self.FORM)
             self._entry(number, fields)
         return fields is not None
+
+    def _may_be_ours(self, line: bytes, source: bytes) -> bool:
+        """In a log of another format: a look that is cheaper than reading the line."""
+        return b"haproxy" in source or b"haproxy" in line[:256] or CLIENT.search(line, 0, 256) is not None
+
+    def continued(self, line: bytes) -> None:
+        """Entries are lines."""
 
     def _plain(self, number: int, line: bytes, match: re.Match[bytes]) -> bool:
         groups = match.groups()
@@ -116,6 +133,7 @@ class HaproxyLog:
                     text=detail_text,
                     has_zone=has_zone,
                     resolution_ns=resolution_ns,
+                    form=self.FORM,
                 )
             )
         return True
@@ -141,6 +159,7 @@ class HaproxyLog:
                     has_zone=stamp.has_zone,
                     resolution_ns=stamp.resolution_ns,
                     is_end=fields.is_end,
+                    form=self.FORM,
                 )
             )
 

@@ -11,10 +11,13 @@ thread says which request it was, and for which node.
 from __future__ import annotations
 
 import re
+from typing import ClassVar, Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from inspector.errors.logs import TooManyFailures
-from inspector.logs.entries import Failure, Kind, LogFacts
+from inspector.logs.entries import UNKNOWN, Failure, Kind, LogFacts
+from inspector.logs.haproxy_formats import Clients
+from inspector.logs.opened import OpenedLog
 from inspector.logs.stamps import ISO, SECOND_NS, Stamp, iso, zoned
 
 LEVEL = rb"(TRACE|DEBUG|INFO|WARN|ERROR|FATAL)"
@@ -100,15 +103,12 @@ ROUTE = re.compile(r"(https?://[^\s,']+)")
 EXECUTED = re.compile(r"Failed to execute '([^']*)'")
 
 
-def is_ours(line: bytes) -> bool:
-    """Whether a line begins as puppetserver.log's do."""
+def _is_head(line: bytes) -> bool:
     return HEAD.match(line) is not None or _loose(line) is not None
 
 
-def completed(line: bytes, at: Stamp | None) -> bytes:
+def completed(line: bytes, at: Stamp) -> bytes:
     """A line with the time, or with the zone, that it lacks and its collector wrote."""
-    if at is None:
-        return line
     match = HEAD.match(line) or LOOSE.match(line)
     if match is None:
         return zoned(at) + b" " + line if UNTIMED.match(line) else line
@@ -127,9 +127,13 @@ def completed(line: bytes, at: Stamp | None) -> bytes:
 
 
 class PuppetServerLog:
-    """Lines in, failures out. ``facts`` is filled as lines come, so that a growing log can be followed."""
+    """Lines in, failures out."""
 
-    def __init__(self, facts: LogFacts) -> None:
+    FORM: ClassVar[str] = "puppetserver"
+    GIVES: ClassVar[Literal["failures", "connections"]] = "failures"
+    IS_BY_SOURCE: ClassVar[bool] = True
+
+    def __init__(self, facts: LogFacts, clients: Clients | None = None, near_ns: int | None = None) -> None:
         self.facts = facts
         self._head: tuple[int, Stamp | None, str, str] | None = None
         """Line, time, thread and text of the last line that begins an entry."""
@@ -140,16 +144,27 @@ class PuppetServerLog:
         self._open: dict[str, Failure] = {}
         """By thread: the last failure, whose consequences may follow."""
 
-    def line(self, number: int, line: bytes) -> bool:
-        """The next line, without its end; False where it begins no entry, so that ``continued`` may take it."""
+    @staticmethod
+    def is_ours(opened: OpenedLog, clients: Clients | None = None) -> bool:
+        """Whether a line begins as puppetserver.log's do."""
+        return _is_head(opened.text)
+
+    def line(self, number: int, line: bytes, at: Stamp | None = None, source: bytes = b"") -> bool:
+        """The next line, without its end; False where it begins no entry, so that ``continued`` may take it. ``at``: of
+        its envelope.
+        """
+        if at is not None:
+            line = completed(line, at)
         if line[:1] == b"\t" or not line:
             return True
         if line[:SECOND] == self._second and QUIET.match(line, SECOND):
             self._failure = self._head = None
+            if self.facts.form == UNKNOWN and _is_head(line):
+                self.facts.note_form(self.FORM)
             return True
         self._second = line[:SECOND]
         if line[0] not in FIRST:
-            if line[0] not in CONTINUING or self.facts.form != "puppetserver":
+            if line[0] not in CONTINUING or self.facts.form != self.FORM:
                 return False
             self.continued(line)
             return True
@@ -162,18 +177,19 @@ class PuppetServerLog:
             if parts is None:
                 return False
             groups, level, thread, message = parts
+        self.facts.note_form(self.FORM)
         self._failure = None
         self._head = None
         try:
-            at = iso(groups[:8]) if groups else None
+            begun = iso(groups[:8]) if groups else None
         except (ValueError, OverflowError):
-            at = None
-        if at is not None:
-            self.facts.note_time(at.ns, at.has_zone)
+            begun = None
+        if begun is not None:
+            self.facts.note_time(begun.ns, begun.has_zone)
         if level not in (b"WARN", b"ERROR", b"FATAL"):
             return True
         name = _text(thread or b"")
-        self._head = (number, at, name, _text(line))
+        self._head = (number, begun, name, _text(line))
         self._consequence(name, message)
         self.continued(message)
         return True
@@ -202,7 +218,15 @@ class PuppetServerLog:
             return
         entry_text = (text if detail in text else f"{text} | {detail}")[:TEXT]
         failure = Failure(
-            number, at.ns, kind, detail, entry_text, thread, has_zone=at.has_zone, resolution_ns=at.resolution_ns
+            number,
+            at.ns,
+            kind,
+            detail,
+            entry_text,
+            thread,
+            has_zone=at.has_zone,
+            resolution_ns=at.resolution_ns,
+            form=self.FORM,
         )
         self._failure = failure
         if len(self.facts.failures) >= MOST_FAILURES:

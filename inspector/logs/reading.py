@@ -11,13 +11,11 @@ from inspector.capture.blocks import Damaged, Readable
 from inspector.capture.compression import inflate
 from inspector.errors.logs import LogFormUnknown, LogIsBinary, LogIsEmpty, LogUnreadable, LogUnreadableBehind
 from inspector.errors.notice import ForeignText
-from inspector.logs import haproxy, puppetserver
-from inspector.logs.entries import LogFacts
+from inspector.logs.entries import UNKNOWN, LogFacts
 from inspector.logs.envelope import SUSPICIOUS, Envelope
-from inspector.logs.haproxy import HaproxyLog
+from inspector.logs.formats import FORMATS, LogReader
 from inspector.logs.haproxy_formats import Clients
 from inspector.logs.opened import OpenedLog
-from inspector.logs.puppetserver import PuppetServerLog
 from inspector.logs.sources import NotALog, opened
 from inspector.text.safe import path_text
 
@@ -40,7 +38,7 @@ def read_log(path: str, clients: Clients | None = None, near_ns: int | None = No
     """One log, plain or compressed. ``clients``: as in ``HaproxyLog``; ``near_ns``: as in ``stamps.syslog``. Raises
     nothing: ``problem`` says what went wrong.
     """
-    facts = LogFacts(path_text(path), "unknown")
+    facts = LogFacts(path_text(path), UNKNOWN)
     try:
         with opened(path) as file:
             _read(inflate(file), facts, clients, near_ns)
@@ -65,11 +63,11 @@ def _read(stream: Readable, facts: LogFacts, clients: Clients | None, near_ns: i
             return
         entries.line(number, line)
         plain = entries.plain
-        if facts.form == "unknown":
+        if facts.form == UNKNOWN:
             tried += len(line)
             if number >= TRIED_LINES or tried >= TRIED_BYTES:
                 break
-    if facts.form == "unknown":
+    if facts.form == UNKNOWN:
         facts.problem = LogFormUnknown() if facts.lines else LogIsEmpty()
 
 
@@ -82,10 +80,11 @@ class Entries:
         """``clients``, ``near_ns``: as in ``read_log``."""
         self.facts = facts
         self._clients = clients
-        self._haproxy = HaproxyLog(facts, clients, near_ns)
-        self._puppet: dict[bytes, PuppetServerLog] = {}
-        self._unnamed = PuppetServerLog(facts)
-        """Takes the lines whose envelope names no source."""
+        self._near_ns = near_ns
+        self._shared = {kind: kind(facts, clients, near_ns) for kind in FORMATS}
+        """Of them, those that read by source take the lines whose envelope names none."""
+        self._unnamed = tuple(self._shared.values())
+        self._by_source: dict[bytes, tuple[LogReader, ...]] = {}
         self._envelope = Envelope(self._is_head, near_ns)
 
     @property
@@ -95,12 +94,13 @@ class Entries:
         """
         if not self._envelope.is_empty:
             return None
-        return self._unnamed.line if self.facts.form == "puppetserver" else self._haproxy.line
+        return next((reader.line for reader in self._unnamed if self.facts.form == reader.FORM), None)
 
     def line(self, number: int, line: bytes) -> None:
         """The next line, without its end."""
         if self._envelope.is_empty and not SUSPICIOUS.match(line):
-            self._unnamed.continued(line)
+            for reader in self._unnamed:
+                reader.continued(line)
             return
         opened = self._envelope.open(line)
         if opened is not None:
@@ -109,33 +109,28 @@ class Entries:
 
     def _dispatch(self, number: int, text: bytes, opened: OpenedLog) -> None:
         """A line as its program wrote it, and what its envelope said."""
-        source = self._unnamed if not opened.source else self._puppet.get(opened.source)
-        if source is None:
-            if len(self._puppet) >= SOURCES:
-                self._puppet.clear()
-            source = self._puppet[opened.source] = PuppetServerLog(self.facts)
-        text = puppetserver.completed(text, opened.at)
-        if source.line(number, text):
-            if self.facts.form == "unknown" and puppetserver.is_ours(text):
-                self.facts.form = "puppetserver"
-        elif self._may_be_haproxy(text, opened.source) and self._haproxy.line(number, text, opened.at, opened.source):
-            if self.facts.form == "unknown":
-                self.facts.form = "haproxy"
-        else:
-            source.continued(text)
+        readers = self._readers(opened.source) if opened.source else self._unnamed
+        for reader in readers:
+            if reader.line(number, text, opened.at, opened.source):
+                return
+        for reader in readers:
+            reader.continued(text)
 
-    def _may_be_haproxy(self, text: bytes, source: bytes) -> bool:
-        """A look that is cheaper than reading it."""
-        return (
-            self.facts.form != "puppetserver"
-            or b"haproxy" in source
-            or b"haproxy" in text[:256]
-            or haproxy.CLIENT.search(text, 0, 256) is not None
-        )
+    def _readers(self, source: bytes) -> tuple[LogReader, ...]:
+        readers = self._by_source.get(source)
+        if readers is None:
+            if len(self._by_source) >= SOURCES:
+                self._by_source.clear()
+            readers = self._by_source[source] = tuple(
+                kind(self.facts, self._clients, self._near_ns) if kind.IS_BY_SOURCE else shared
+                for kind, shared in self._shared.items()
+            )
+        return readers
 
     def _is_head(self, opened: OpenedLog) -> bool:
-        first = opened.text.partition(b"\n")[0]
-        return puppetserver.is_ours(first) or haproxy.is_ours(opened._replace(text=first), self._clients)
+        if b"\n" in opened.text:
+            opened = opened._replace(text=opened.text.partition(b"\n")[0])
+        return any(kind.is_ours(opened, self._clients) for kind in FORMATS)
 
 
 class Splitter:

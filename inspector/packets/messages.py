@@ -12,12 +12,12 @@ from inspector.extract.engine import Engine
 from inspector.extract.shard import supplied
 from inspector.facts import FRAME_BITS, ConnectionFacts
 from inspector.packets.reread import end_number, flow_of, frames_of, story_again
-from inspector.tls.fields import Node
 from inspector.tls.history import Letter
 from inspector.tls.messages import with_header
 from inspector.tls.records import RecordReader
 from inspector.tls.sink import Mark
 from inspector.tls.tree import alert_tree, handshake_tree, sslv2_hello_tree
+from inspector.tls.tree_nodes import Node
 from inspector.tls.types import ContentType
 from inspector.wire.segments import SYN, SegmentDecoder
 from inspector.wire.streams import Stream

@@ -50,11 +50,12 @@ UNFINISHED = re.compile(r"(\w+)(?:<=|>=|[:~<>])")
 
 
 class FilterError(UsageError):
-    """``column`` counts from 1."""
+    """``reason``: what is wrong, and where. ``column`` counts from 1."""
 
     def __init__(self, message: str, expression: str, column: int) -> None:
-        super().__init__(f"filter: {message} at column {column}", f"{expression}\n  {' ' * (column - 1)}^")
+        self.reason = f"{message} at column {column}"
         self.column = column
+        super().__init__(f"filter: {self.reason}", f"{expression}\n  {' ' * (column - 1)}^")
 
 
 class Predicate(Protocol):

@@ -19,11 +19,24 @@ from inspector.redaction.notices import redacted_notice
 from inspector.redaction.paths import path_name
 from inspector.text.times import rfc3339
 from inspector.tls.anomalies import ParseMistake
+from inspector.tls.extensions import HelloShape
 from inspector.tls.messages import named
 from inspector.tls.registry import ALERTS
-from inspector.tls.shapes import HelloShape
 
 N = TypeVar("N", bound=Notice)
+
+REPLACED = (
+    "addresses, common prefixes kept",
+    "names of hosts, certificates, authorities, nodes, servers and threads, word by word",
+    "certificates, with other names, serials, keys and signatures",
+    "session ids, tickets, PSK identities",
+    "signatures of handshakes",
+    "log lines, made anew from what was read of them",
+    "names of files and of this host, the command line",
+    "link headers, hardware addresses, tunnels, IP and TCP options, which are gone",
+    "all encrypted data, which is zero",
+)
+"""What a redacted report says of itself, of facts and packets."""
 
 REQUESTS = (
     "resources",

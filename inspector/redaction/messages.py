@@ -1,7 +1,7 @@
 """Handshake messages in clear with what identifies replaced in place (RFC 5246, section 7.4; RFC 8446, section 4). No
 length changes.
 
-``tls.tree`` reads them; ``fields`` says by a field's path what its content becomes. Lengths and types of extensions
+``tls.tree`` reads them; ``tls_fields`` says by a field's path what its content becomes. Lengths and types of extensions
 stay, so that what could be read can be read again.
 """
 
@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Iterator
 from inspector import bounds
 from inspector.redaction.certificates import Remaker
 from inspector.redaction.disguise import Disguise
-from inspector.redaction.fields import EXTENSION_LISTS, TREATMENTS, Treatment
-from inspector.tls.fields import MALFORMED, Node
+from inspector.redaction.tls_fields import EXTENSION_LISTS, TREATMENTS, Treatment
 from inspector.tls.tree import handshake_tree, sslv2_hello_tree
+from inspector.tls.tree_nodes import MALFORMED, Node
 from inspector.tls.types import CLIENT_HELLO, SERVER_HELLO
 
 HEADER, EXTENSION_HEADER = 4, 4

@@ -9,6 +9,7 @@ import msgspec
 from inspector.document import Backend, Document, Service
 from inspector.findings.before_after import BeforeAfter, ServicePair
 from inspector.reports import overview
+from inspector.reports.lines import columns, plain, table, wrap
 from inspector.text.safe import safe_text
 
 WIDTH = 100
@@ -17,7 +18,7 @@ MARKS = {"fixed": "●", "remaining": "✖", "new": "✖", "not visible any more
 
 def before_after_text(comparison: BeforeAfter, before: Document, after: Document) -> str:
     """The sentence first, then problems, then each service: assessment, pool and matrix of both."""
-    lines = overview.wrap(safe_text(comparison.sentence, 1000), "", "  ", WIDTH)
+    lines = wrap(safe_text(comparison.sentence, 1000), "", "  ", WIDTH)
     if comparison.problems:
         rows = [("", "", "before", "after", "severity", "rule", "what")]
         what = [safe_text(f"{p.service}  {p.what}".strip(), 90) for p in comparison.problems]
@@ -25,13 +26,13 @@ def before_after_text(comparison: BeforeAfter, before: Document, after: Document
             (MARKS[p.status], p.status, str(p.before), str(p.after), p.severity, p.rule, w)
             for p, w in zip(comparison.problems, what, strict=True)
         ]
-        lines += ["", *overview.table(rows, right=(2, 3))]
+        lines += ["", *table(rows, right=(2, 3))]
     for pair in comparison.pairs:
         lines += ["", safe_text(pair.name), "─" * 60]
         for word, service in (("before", pair.before), ("after", pair.after)):
             heading = f"{overview.sentence(service)}  [{overview.standing(service)}]" if service else "not there"
-            lines += overview.wrap(f"{word:<7} {heading}", "  ", "          ", WIDTH)
-        lines += overview.table(
+            lines += wrap(f"{word:<7} {heading}", "  ", "          ", WIDTH)
+        lines += table(
             [
                 ("", "connections", "full", "resumed", "aborted", "other", "declined"),
                 *(_totals(pair, which) for which in (0, 1)),
@@ -41,16 +42,12 @@ def before_after_text(comparison: BeforeAfter, before: Document, after: Document
         for word, document, service in (("POOL BEFORE", before, pair.before), ("POOL AFTER", after, pair.after)):
             if service is not None:
                 head, *rest = overview.pool_rows(document, service, overview.NAME)
-                lines += [
-                    "",
-                    *overview.table(
-                        [(word, *head[1:]), *map(tuple, rest)],
-                        right=[i for i, name in enumerate(head) if name in overview.RIGHT],
-                    ),
-                ]
-                lines += ["", *overview.matrix(document, service)]
+                right = [i for i, name in enumerate(head) if name in overview.RIGHT]
+                rows_of_pool = columns([[word, *head[1:]], *rest], right, "  ")
+                lines += ["", *map(plain, rows_of_pool)]
+                lines += ["", *(f"  {plain(line)}" for line in overview.matrix(document, service))]
         for note in pair.notes:
-            lines += ["", *overview.wrap(safe_text(note, 1000), "  ", "  ", WIDTH)]
+            lines += ["", *wrap(safe_text(note, 1000), "  ", "  ", WIDTH)]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 

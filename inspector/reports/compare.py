@@ -7,7 +7,7 @@ import msgspec
 from inspector.findings.comparison import Comparison, Fix
 from inspector.findings.jsse import Generation, Step
 from inspector.findings.problems import problem_text
-from inspector.reports.overview import table, wrap
+from inspector.reports.lines import table, wrap
 from inspector.text.safe import safe_text
 from inspector.tracking.certificates import ParsedCertificate
 

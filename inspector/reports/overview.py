@@ -1,15 +1,14 @@
 """A service at a glance, as lines: sentence, remedy, pool, issuer × responder matrix. Shared by the text report and the
 app.
-
-Meaning stands in glyph and word (``MARKS``); whoever shows the lines may add colour.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import datetime
 
-from inspector.document import Backend, Certificate, Document, Service
+from inspector.document import Backend, Certificate, Document, MatrixCell, Service
+from inspector.reports.lines import Cell, Line, columns, plain
 from inspector.text.safe import safe_text
 from inspector.text.times import DAY_NS, span
 
@@ -149,15 +148,16 @@ def nothing_found(document: Document) -> str:
     )
 
 
-def since(document: Document, service: Service) -> str:
-    """Since when and how often a confirmed service fails; empty for the others."""
+def since(document: Document, service: Service) -> list[str]:
+    """Since when, until when and how often a confirmed service fails; empty for the others."""
     times = sorted(i.at for i in document.incidents if i.service == service.id)
     if not times:
-        return ""
-    text = f"first {_moment(times[0])}   last {_moment(times[-1])}"
+        return []
+    parts = [f"first {_moment(times[0])}", f"last {_moment(times[-1])}"]
     if len(times) > 1:
-        text += f"   every {span((nanoseconds(times[-1]) - nanoseconds(times[0])) // (len(times) - 1))} while it lasted"
-    return text
+        between = (nanoseconds(times[-1]) - nanoseconds(times[0])) // (len(times) - 1)
+        parts.append(f"every {span(between)} while it lasted")
+    return parts
 
 
 def impact(service: Service) -> str:
@@ -180,27 +180,33 @@ def impact(service: Service) -> str:
     return ", ".join(parts) + nodes + (f" and {len(cost.nodes) - 5} more" if len(cost.nodes) > 5 else "")
 
 
-def pool(document: Document, service: Service, width: int = 120) -> list[str]:
+def pool(document: Document, service: Service, width: int = 120) -> list[Line]:
     """The pool, one back end a line, and the totals. Columns leave in the order DNS names, days, TLS, EMS, declined
     where ``width`` is short.
     """
     rows = pool_rows(document, service, NAME if width > NARROW else NAME - 8)
     leaving = [2, 3, 5, 4, 10]
-    while leaving and max(map(len, table([tuple(r) for r in rows]))) > width:
+    while leaving and max(len(plain(line)) for line in columns(rows, indent="  ")) > width:
         column = leaving.pop(0)
         rows = [[cell for i, cell in enumerate(row) if i != column] for row in rows]
         leaving = [i - (i > column) for i in leaving]
-    lines = table([tuple(r) for r in rows], right=[i for i, name in enumerate(rows[0]) if name in RIGHT])
+    lines = headed(rows, right=[i for i, name in enumerate(rows[0]) if name in RIGHT])
     more = sum(b.service == service.id for b in document.backends) - MOST_BACKENDS
-    return [*lines, f"  and {counted(more, 'back end')} more"] if more > 0 else lines
+    return [*lines, [(f"and {counted(more, 'back end')} more", "")]] if more > 0 else lines
 
 
-def pool_rows(document: Document, service: Service, name_width: int) -> list[list[str]]:
+def headed(rows: Sequence[Sequence[Cell]], right: Sequence[int] = ()) -> list[Line]:
+    """A table whose first row is its heading."""
+    head, *lines = columns(rows, right)
+    return [[(plain(head), "head")], *lines]
+
+
+def pool_rows(document: Document, service: Service, name_width: int) -> list[list[Cell]]:
     """A head, a row for each back end, those that matter first, and the totals."""
     certificates = {c.sha256: c for c in document.certificates}
     last = end(document)
     members = [b for b in document.backends if b.service == service.id]
-    head = [
+    head: list[Cell] = [
         "POOL",
         "certificate",
         "DNS names",
@@ -213,7 +219,7 @@ def pool_rows(document: Document, service: Service, name_width: int) -> list[lis
         "other",
         "declined",
     ]
-    rows = [
+    rows: list[list[Cell]] = [
         head,
         *(_row(b, certificates.get(b.leaf or ""), last, name_width) for b in _odd_first(members)[:MOST_BACKENDS]),
     ]
@@ -240,13 +246,13 @@ NAME, NARROW = 26, 64
 RIGHT = ("days left", "full", "resumed", "aborted", "other", "declined")
 
 
-def _row(b: Backend, leaf: Certificate | None, now: int, most: int) -> list[str]:
+def _row(b: Backend, leaf: Certificate | None, now: int, most: int) -> list[Cell]:
     common = common_name(leaf) or leaf.subject or leaf.sha256[:12] if leaf else (b.leaf or "not visible")[:12]
     common = b.named or b.server or common
     names = ", ".join(leaf.dns_names + leaf.ip_addresses) if leaf else ""
     days = f"{(nanoseconds(leaf.not_after) - now) // DAY_NS:,}" if leaf and leaf.not_after else ""
     versions = "/".join(v.removeprefix("TLSv") for v in b.versions)
-    aborted = f"✖ {b.aborted}" if b.aborted else "0"
+    aborted: Cell = [(f"✖ {b.aborted}", "bad")] if b.aborted else "0"
     return [
         b.label,
         safe_text(common, most),
@@ -262,7 +268,7 @@ def _row(b: Backend, leaf: Certificate | None, now: int, most: int) -> list[str]
     ]
 
 
-def _unplaced(service: Service, members: list[Backend]) -> list[str]:
+def _unplaced(service: Service, members: list[Backend]) -> list[Cell]:
     """Connections whose back end nothing tells, so that the columns add up."""
     rest = [
         service.full - sum(b.full for b in members),
@@ -280,14 +286,17 @@ def _odd_first(members: list[Backend]) -> list[Backend]:
     return sorted(members, key=lambda b: (-b.aborted, b.ems == usual, -b.declined))
 
 
-def matrix(document: Document, service: Service) -> list[str]:
+def matrix(document: Document, service: Service) -> list[Line]:
     """Who issued the session, to whom it was offered, what became of it; with what offered nothing it
     sums to the pool.
     """
-    return [*(table(matrix_rows(document, service)) if service.matrix else []), f"  {matrix_note(service)}"]
+    return [*(headed(matrix_rows(document, service)) if service.matrix else []), matrix_note(service)]
 
 
-def matrix_note(service: Service) -> str:
+LEGEND: Line = [("●", "good"), (" resumed  ", ""), ("◇", "warn"), (" declined  ", ""), ("✖", "bad"), (" aborted", "")]
+
+
+def matrix_note(service: Service) -> Line:
     """What stands below the matrix, or instead of it."""
     unseen = (
         f" Of {counted(service.offer_unseen, 'connection')} the offer, or what became of it, was not captured."
@@ -300,70 +309,36 @@ def matrix_note(service: Service) -> str:
             if service.offered_nothing != 1
             else "No session was offered in this connection."
         )
-        return offered + unseen if service.offered_nothing or not unseen else unseen.lstrip()
-    return (
-        f"{counted(service.offered_nothing, 'connection')} offered nothing.{unseen}   ● resumed  ◇ declined  ✖ aborted"
-    )
+        return [(offered + unseen if service.offered_nothing or not unseen else unseen.lstrip(), "")]
+    return [(f"{counted(service.offered_nothing, 'connection')} offered nothing.{unseen}   ", ""), *LEGEND]
 
 
-def matrix_rows(document: Document, service: Service) -> list[tuple[str, ...]]:
+def matrix_rows(document: Document, service: Service) -> list[list[Cell]]:
     """A head, and a row for each back end that issued a session."""
     labels = {b.id: b.label for b in document.backends}
-    columns: list[str | None] = [
+    responders: list[str | None] = [
         b.id for b in _odd_first([b for b in document.backends if b.service == service.id])[:MOST_BACKENDS]
     ]
     if any(c.offered_to is None for c in service.matrix):
-        columns.append(None)
+        responders.append(None)
     issuers: list[str | None] = [i for i in [*dict.fromkeys(c.issued_by for c in service.matrix)] if i is not None]
     issuers.sort(key=lambda i: labels.get(i or "", ""))
     if any(c.issued_by is None for c in service.matrix):
         issuers.append(None)
     cells = {(c.issued_by, c.offered_to): c for c in service.matrix}
-    rows = [("ISSUED BY", *(f"offered to {labels[c] if c else '?'}" for c in columns))]
+    rows: list[list[Cell]] = [["ISSUED BY", *(f"offered to {labels[r] if r else '?'}" for r in responders)]]
     for issuer in issuers[: MOST_BACKENDS + 1]:
-        row = [labels[issuer] if issuer else "not known"]
-        for column in columns:
-            cell = cells.get((issuer, column))
-            parts = []
-            if cell and cell.resumed:
-                parts.append(f"● {cell.resumed}")
-            if cell and cell.declined:
-                parts.append(f"◇ {cell.declined}" + (f" of them ✖ {cell.aborted}" if cell.aborted else ""))
-            row.append(" ".join(parts))
-        rows.append(tuple(row))
+        name = labels[issuer] if issuer else "not known"
+        rows.append([name, *(_offers(cells.get((issuer, responder))) for responder in responders)])
     return rows
 
 
-def table(rows: Iterable[tuple[str, ...]], right: Iterable[int] = ()) -> list[str]:
-    """Columns as wide as their widest cell, two spaces between them."""
-    listed = [tuple(row) for row in rows]
-    widths = [max(len(row[i]) for row in listed) for i in range(len(listed[0]))]
-    aligned = set(right)
-    return [
-        "  "
-        + "  ".join(
-            cell.rjust(w) if i in aligned else cell.ljust(w)
-            for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in listed
-    ]
-
-
-def flowing(parts: Iterable[str], indent: str, width: int) -> list[str]:
-    """Parts side by side as far as they go; none is broken unless it is longer than a line."""
-    lines: list[str] = []
-    for part in parts:
-        if lines and len(lines[-1]) + 3 + len(part) <= width:
-            lines[-1] += f"   {part}"
-        else:
-            lines += wrap(part, indent, indent, width)
-    return lines
-
-
-def wrap(text: str, first: str, following: str, width: int = 100) -> list[str]:
-    """Lines of at most ``width`` columns."""
-    import textwrap
-
-    return textwrap.wrap(
-        text, width, initial_indent=first, subsequent_indent=following, break_long_words=False, break_on_hyphens=False
-    ) or [first]
+def _offers(cell: MatrixCell | None) -> Line:
+    """What became of the sessions of one back end at another."""
+    line: Line = []
+    if cell is not None and cell.resumed:
+        line.append((f"● {cell.resumed}", "good"))
+    if cell is not None and cell.declined:
+        line += [(" " if line else "", ""), (f"◇ {cell.declined}", "warn")]
+        line += [(" of them ", ""), (f"✖ {cell.aborted}", "bad")] if cell.aborted else []
+    return line

@@ -38,6 +38,11 @@ class Rung(NamedTuple):
     leg: int = 0
     offset_ns: int = 0
 
+    @property
+    def has_alert(self) -> bool:
+        """It is an alert that can be read."""
+        return any(event.letter == Letter.ALERT for event in self.events)
+
 
 class Chapter(NamedTuple):
     """One connection of the story. ``notes``: what logs say of it, a line each."""

@@ -12,7 +12,7 @@ from inspector.document.rules import Rule
 from inspector.findings.failures import RULE as FAILED
 from inspector.findings.judge import Analysis
 from inspector.reports import overview, why
-from inspector.reports.overview import wrap
+from inspector.reports.lines import plain, table, wrap
 from inspector.reports.story import Ladder, chapters, ladder
 from inspector.text.safe import safe_text
 
@@ -68,14 +68,18 @@ def service_lines(document: Document, service: Service) -> list[str]:
             lines += wrap(safe_text(breaks), "    returns if ", "               ")
     lines += [
         f"  {line}"
-        for line in (overview.clients(document, service), overview.since(document, service), overview.impact(service))
+        for line in (
+            overview.clients(document, service),
+            "   ".join(overview.since(document, service)),
+            overview.impact(service),
+        )
         if line
     ]
     lines += [line for text in overview.checks(service) for line in wrap(text, "  ", "    ")]
-    if assessment.do and assessment.do != "nothing":
+    if assessment.is_actionable:
         lines += wrap(f"Do: {safe_text(assessment.do)}", "  ", "      ")
-    lines += ["", *overview.pool(document, service)]
-    return [*lines, "", *overview.matrix(document, service)]
+    lines += ["", *(f"  {plain(line)}" for line in overview.pool(document, service))]
+    return [*lines, "", *(f"  {plain(line)}" for line in overview.matrix(document, service))]
 
 
 def stories(analysis: Analysis, out: TextIO) -> None:
@@ -171,20 +175,15 @@ def why_lines(analysis: Analysis, incident: Incident) -> list[str]:
     """The rule step by step, and both certificates."""
     lines = ["  WHY"]
     for step in why.steps(analysis, incident):
-        lines += wrap(
-            f"{why.MARKS[step.holds]} {step.text}   {step.frames}   {overview.WORDS[step.grade]}".replace(
-                "      ", "   "
-            ),
-            "    ",
-            "      ",
-        )
+        parts = (f"{why.MARKS[step.holds]} {step.text}", step.frames, overview.WORDS[step.grade])
+        lines += wrap("   ".join(filter(None, parts)), "    ", "      ")
     rows, decided = why.certificates(analysis, incident)
     if rows:
         listed = [
             ("", "session's certificate", "new certificate", ""),
             *((r.name, r.old[:44], r.new[:44], "=" if r.same else "≠") for r in rows),
         ]
-        lines += ["  CERTIFICATES", *(f"  {line}" for line in overview.table(listed))]
+        lines += ["  CERTIFICATES", *(f"  {line}" for line in table(listed))]
     return [*lines, f"    deciding step: {decided}"]
 
 

@@ -12,6 +12,7 @@ from inspector.findings.jsse import Step as JavaStep, equivalence
 from inspector.findings.judge import Analysis
 from inspector.findings.judgement import Judgement
 from inspector.findings.machine import ALLOW_UNSAFE, USE_EMS
+from inspector.reports.lines import Cell, Kind
 from inspector.text.safe import safe_text
 from inspector.text.times import rfc3339_signed
 from inspector.tls.registry import version_name
@@ -28,6 +29,8 @@ STEPS: dict[JavaStep | None, str] = {
 }
 MARKS = {True: "✔", False: "✖", None: "?"}
 """Whether a condition holds."""
+
+MARK_KINDS: dict[bool | None, Kind] = {True: "good", False: "bad", None: ""}
 
 
 class ReasonStep(NamedTuple):
@@ -183,6 +186,11 @@ def rows_of(old: ParsedCertificate, new: ParsedCertificate) -> list[ReasonRow]:
     rows[0] = rows[0]._replace(same=old.identity.subject == new.identity.subject)
     rows[1] = rows[1]._replace(same=old.identity.issuer == new.identity.issuer)
     return rows
+
+
+def sameness(row: ReasonRow) -> Cell:
+    """The mark behind a row."""
+    return "=" if row.same else [("≠", "warn")]
 
 
 def identity(old: ParsedCertificate, new: ParsedCertificate) -> list[tuple[str, bool | None, str]]:

@@ -1,16 +1,64 @@
-"""Extensions of the hellos (RFC 8446, section 4.2). Types are kept in wire order; a malformed body is noted and the
-rest read on.
+"""Extensions of the hellos (RFC 8446, section 4.2), and the shapes of hellos that they make: what repeats, without what
+is new each time. Types are kept in wire order; a malformed body is noted and the rest read on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from inspector.tls.anomalies import ParseMistake
 from inspector.tls.reader import Malformed, Reader
+from inspector.tls.registry import SCSV
 from inspector.tls.types import ExtensionType, NameType
+
+
+class HelloShape(NamedTuple):
+    """What a ClientHello says of the client. ``problem``: the first malformed extension, as (mistake, offset, path);
+    the mistake is a text in a journal of an earlier version.
+    ``partial``: what stands behind it was cut off or could not be told apart, so that more may have been offered; such
+    a shape has no fingerprints.
+    """
+
+    legacy_version: int
+    cipher_suites: tuple[int, ...] = ()
+    extensions: tuple[int, ...] = ()
+    groups: tuple[int, ...] = ()
+    point_formats: tuple[int, ...] = ()
+    signature_algorithms: tuple[int, ...] = ()
+    versions: tuple[int, ...] = ()
+    alpn: tuple[bytes, ...] = ()
+    server_name: bytes | None = None
+    extended_master_secret: bool = False
+    secure_renegotiation: bool = False
+    early_data: bool = False
+    problem: tuple[ParseMistake | str, int, str] | None = None
+    ja3: str = ""
+    ja4: str = ""
+    key: bytes = b""
+    """Eight bytes that name the shape, the same in every process."""
+    partial: bool = False
+
+
+class AnswerShape(NamedTuple):
+    """What a ServerHello chooses. ``version``: the negotiated one, from supported_versions where that is there.
+    ``partial``: as in ``HelloShape``.
+    """
+
+    legacy_version: int
+    version: int
+    cipher_suite: int
+    extensions: tuple[int, ...]
+    alpn: bytes | None
+    extended_master_secret: bool
+    secure_renegotiation: bool
+    accepted_psk: int | None
+    problem: tuple[ParseMistake | str, int, str] | None
+    ja3s: str
+    key: bytes = b""
+    """Eight bytes that name the shape, the same in every process."""
+    partial: bool = False
 
 
 @dataclass(slots=True)
@@ -33,6 +81,25 @@ class Offered:
     partial: bool = False
     """The list of extensions breaks off."""
 
+    def shape(self, version: int, suites: tuple[int, ...]) -> HelloShape:
+        """Of a hello with these extensions, without fingerprints and key."""
+        return HelloShape(
+            legacy_version=version,
+            cipher_suites=suites,
+            extensions=tuple(self.types),
+            groups=self.groups,
+            point_formats=self.point_formats,
+            signature_algorithms=self.signature_algorithms,
+            versions=self.versions,
+            alpn=self.alpn,
+            server_name=self.server_name,
+            extended_master_secret=self.extended_master_secret,
+            secure_renegotiation=self.renegotiation_info or SCSV in suites,
+            early_data=self.early_data,
+            problem=self.problem,
+            partial=self.partial,
+        )
+
 
 @dataclass(slots=True)
 class Answered:
@@ -47,6 +114,22 @@ class Answered:
     problem: tuple[ParseMistake, int, str] | None = None
     partial: bool = False
     """The list of extensions breaks off."""
+
+    def shape(self, version: int, suite: int) -> AnswerShape:
+        """Of a hello with these extensions, without fingerprint and key."""
+        return AnswerShape(
+            legacy_version=version,
+            version=self.version or version,
+            cipher_suite=suite,
+            extensions=tuple(self.types),
+            alpn=self.alpn,
+            extended_master_secret=self.extended_master_secret,
+            secure_renegotiation=self.renegotiation_info,
+            accepted_psk=self.accepted_psk,
+            problem=self.problem,
+            ja3s="",
+            partial=self.partial,
+        )
 
 
 def _server_name(body: Reader, offered: Offered) -> None:

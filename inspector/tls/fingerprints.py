@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 
+from inspector.tls.extensions import HelloShape
 from inspector.tls.registry import is_grease
-from inspector.tls.shapes import HelloShape
 from inspector.tls.types import TLS10, TLS11, TLS12, TLS13, ProtocolVersion
 
 JA4_VERSIONS = {

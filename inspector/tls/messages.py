@@ -12,10 +12,10 @@ from inspector import bounds
 from inspector.errors.notice import ForeignText
 from inspector.tls import extensions as ext
 from inspector.tls.anomalies import CertificateTooLong, CompressionUnknown, NotInflated, OtherLength
+from inspector.tls.extensions import AnswerShape, HelloShape
 from inspector.tls.fingerprints import ja3, ja3s, ja4
 from inspector.tls.reader import Malformed, Reader
 from inspector.tls.registry import HELLO_RETRY_RANDOM, SCSV
-from inspector.tls.shapes import AnswerShape, HelloShape
 from inspector.tls.types import DRAFT_MAJOR, TLS12, is_draft
 
 
@@ -110,23 +110,9 @@ def _client_hello(body: bytes, *, is_whole: bool = True) -> ClientHello:
             ext.read_offer(hello, offered)
     else:
         ext.read_cut_offer(hello, offered)
-    shape = HelloShape(
-        legacy_version=version,
-        cipher_suites=suites,
-        extensions=tuple(offered.types),
-        groups=offered.groups,
-        point_formats=offered.point_formats,
-        signature_algorithms=offered.signature_algorithms,
-        versions=offered.versions,
-        alpn=offered.alpn,
-        server_name=offered.server_name,
-        extended_master_secret=offered.extended_master_secret,
-        secure_renegotiation=offered.renegotiation_info or SCSV in suites,
-        early_data=offered.early_data,
-        problem=offered.problem,
-        partial=offered.partial,
+    return ClientHello(
+        named(offered.shape(version, suites)), random, session_id, offered.ticket, offered.psk_identities
     )
-    return ClientHello(named(shape), random, session_id, offered.ticket, offered.psk_identities)
 
 
 _shapes: dict[HelloShape, HelloShape] = {}
@@ -196,20 +182,9 @@ def _server_hello(body: bytes) -> ServerHello:
     answered = ext.Answered()
     if hello:
         ext.read_answer(hello, answered)
-    kinds = tuple(answered.types)
-    shape = AnswerShape(
-        legacy_version=version,
-        version=answered.version or version,
-        cipher_suite=suite,
-        extensions=kinds,
-        alpn=answered.alpn,
-        extended_master_secret=answered.extended_master_secret,
-        secure_renegotiation=answered.renegotiation_info,
-        accepted_psk=answered.accepted_psk,
-        problem=answered.problem,
-        ja3s="" if answered.partial else ja3s(version, suite, kinds),
-        partial=answered.partial,
-    )
+    shape = answered.shape(version, suite)
+    if not shape.partial:
+        shape = shape._replace(ja3s=ja3s(version, suite, shape.extensions))
     return ServerHello(shape._replace(key=_key(shape)), random, session_id)
 
 

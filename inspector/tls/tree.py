@@ -11,7 +11,6 @@ import hashlib
 from collections.abc import Callable
 
 from inspector.tls.anomalies import OtherLength
-from inspector.tls.fields import ELEMENT, FieldReader, Node, fields
 from inspector.tls.reader import Malformed, Reader
 from inspector.tls.registry import (
     alert_name,
@@ -22,6 +21,7 @@ from inspector.tls.registry import (
     signature_name,
     version_name,
 )
+from inspector.tls.tree_nodes import ELEMENT, FieldReader, Node, fields
 from inspector.tls.types import AlertLevel, ExtensionType, HandshakeType, NameType, is_draft
 
 

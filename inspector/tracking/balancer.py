@@ -68,12 +68,14 @@ def balanced(observed: Sequence[Observed], logs: Sequence[LogFacts]) -> Balanced
     result = Balanced({}, {}, {})
     if not any(log.proxied or log.others or log.untimed for log in logs):
         return result
+    from inspector.logs.formats import gives_connections  # there are logs, so the readers are loaded
+
     starts: dict[Key, list[Start]] = {}
     for member in observed:
         for end in {leg.client for leg in (member.client_leg, *member.legs)}:
             starts.setdefault((ip_text(end.address), end.port), []).append(Start(member.first_ns, member.index))
     for index, log in enumerate(logs):
-        if not (log.proxied or log.form == "haproxy"):
+        if not (log.proxied or gives_connections(log)):
             continue
         reasons = result.unjoined.setdefault(index, Counter())
         reasons.update(other_client=log.others, unreadable_time=log.untimed)

@@ -9,8 +9,8 @@ import struct
 from typing import Literal, NamedTuple
 
 from inspector import bounds
+from inspector.tls.extensions import HelloShape
 from inspector.tls.registry import SCSV, is_grease
-from inspector.tls.shapes import HelloShape
 from inspector.tls.types import ExtensionType as X
 
 TLS13_SUITES = 0x13

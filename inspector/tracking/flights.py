@@ -20,10 +20,10 @@ from enum import Enum, auto
 from typing import Literal, NamedTuple
 
 from inspector.facts import ConnectionFacts, Event, unpack_events
+from inspector.tls.extensions import AnswerShape, HelloShape
 from inspector.tls.history import Letter
 from inspector.tls.protection import NOTHING, Extent, Protection, plaintext_extent, protection_of
 from inspector.tls.registry import cipher_name
-from inspector.tls.shapes import AnswerShape, HelloShape
 from inspector.tls.types import ExtensionType
 from inspector.tracking.renegotiation import Renegotiation
 

@@ -18,7 +18,7 @@ from typing import Literal
 
 from inspector import facts
 from inspector.facts import HandshakeFacts
-from inspector.tls.shapes import AnswerShape, HelloShape
+from inspector.tls.extensions import AnswerShape, HelloShape
 
 Kind = Literal["full", "session_id", "ticket", "resumed", "psk"]
 """``resumed``: by session id or ticket; which, was not captured, or what was offered and answered does not fit."""

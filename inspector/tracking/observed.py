@@ -14,8 +14,8 @@ from msgspec import Struct
 from inspector import facts
 from inspector.errors.decryption import NotDecrypted
 from inspector.facts import AlertFact, ConnectionFacts, Facts, HandshakeFacts, PackedEndpoint, unpack_events
+from inspector.tls.extensions import AnswerShape, HelloShape
 from inspector.tls.history import Letter
-from inspector.tls.shapes import AnswerShape, HelloShape
 from inspector.tls.types import FATAL, AlertDescription
 from inspector.tracking.clients import UNKNOWN, Stack, stack
 from inspector.tracking.closing import closed_first, gave_up, is_refused

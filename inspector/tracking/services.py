@@ -12,7 +12,7 @@ from msgspec import Struct, field
 
 from inspector import facts
 from inspector.facts import ConnectionFacts, OtherFlow, PackedEndpoint
-from inspector.tls.shapes import HelloShape
+from inspector.tls.extensions import HelloShape
 from inspector.tls.types import FATAL, ProtocolVersion
 from inspector.tracking.clients import Stack
 from inspector.tracking.observed import Observed

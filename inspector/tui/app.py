@@ -5,8 +5,9 @@ stack of screens.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
@@ -17,25 +18,22 @@ from inspector.findings.case import Options
 from inspector.packets.messages import RawMessage
 from inspector.settings import Settings
 from inspector.text.safe import path_text, safe_text
-from inspector.tui import AREAS, bindings, clipboard, output_filter, palette, places, recent
+from inspector.tui import check_settings, clipboard, output_filter, palette, places, recent
 from inspector.tui.app_state import AppState, View
-from inspector.tui.certificates import CertificatesScreen
+from inspector.tui.areas import AREAS
 from inspector.tui.connections import COLUMNS, ConnectionsScreen
 from inspector.tui.dialogs.ask import Ask, Paths
 from inspector.tui.dialogs.filter import FilterDialog
 from inspector.tui.dialogs.keys import KeysDialog, listed
 from inspector.tui.exporting import Exporter
 from inspector.tui.feed import Feed
-from inspector.tui.finding_rows import found_of
-from inspector.tui.incidents import IncidentsScreen, open_found
+from inspector.tui.finding_rows import finding_rows
+from inspector.tui.incidents import open_story
 from inspector.tui.loading import Loading
 from inspector.tui.message import MessageScreen
 from inspector.tui.output_filter import OutputFilter
-from inspector.tui.overview import OverviewScreen
 from inspector.tui.page import Area, AreaBar, Page
 from inspector.tui.picks import Picks
-from inspector.tui.services import ServicesScreen
-from inspector.tui.sessions import SessionsScreen
 from inspector.tui.shell import Target
 from inspector.tui.themes import HIGH_CONTRAST
 from inspector.tui.waiting import LoadingScreen
@@ -44,18 +42,15 @@ if TYPE_CHECKING:
     from inspector.secrets.inputs import SecretInputs
 
 LOOKS_PER_SECOND = 10
-SCREENS: dict[str, type[Area]] = {
-    "services": ServicesScreen,
-    "overview": OverviewScreen,
-    "connections": ConnectionsScreen,
-    "sessions": SessionsScreen,
-    "certificates": CertificatesScreen,
-    "incidents": IncidentsScreen,
-}
+
+
+def screen_class(area: str) -> type[Area]:
+    """The screen of an area."""
+    return cast("type[Area]", getattr(import_module(f"inspector.tui.{area}"), AREAS[area]))
 
 
 class InspectorApp(App[int]):
-    """Captures as a story. Returns the exit status."""
+    """Six areas, each a mode with a stack of screens of its own. Returns the exit status."""
 
     CSS = Path(__file__).with_name("app.tcss").read_text(encoding="utf-8")
     TITLE = "Inspector"
@@ -130,13 +125,14 @@ class InspectorApp(App[int]):
         self._exporter = Exporter(self, self.state)
         self._picks = Picks(self, self.state)
         self.register_theme(HIGH_CONTRAST)
-        bindings.check(chosen_settings, self.available_themes, COLUMNS, self.state.view)
+        kinds = {area: screen_class(area) for area in AREAS}  # imported before the names of keys are checked
+        check_settings.check(chosen_settings, self.available_themes, COLUMNS, self.state.view)
         if chosen_settings.theme:
             self.theme = chosen_settings.theme
         if chosen_settings.keys:
             self.set_keymap(chosen_settings.keys)
         self.add_mode("loading", lambda: LoadingScreen(self.feed.loading))
-        for area, kind in SCREENS.items():
+        for area, kind in kinds.items():
             self.add_mode(area, self._made(kind))
 
     def get_line_filters(self) -> Sequence[LineFilter]:
@@ -147,7 +143,6 @@ class InspectorApp(App[int]):
         return lambda: kind(self.state)
 
     def on_mount(self) -> None:
-        """Begin to read at once."""
         self.switch_mode("loading")
         self.feed.loading.start()
         self._looking = self.set_interval(1 / LOOKS_PER_SECOND, self._look)
@@ -193,9 +188,9 @@ class InspectorApp(App[int]):
         self.open_area("incidents")
         base = self.screen_stack[0]
         if isinstance(base, Page):
-            rows = found_of(self.state.document, None)
+            rows = finding_rows(self.state.document, None)
             self.call_after_refresh(
-                open_found, base, rows, next(i for i, one in enumerate(rows) if one.incident is incidents[-1])
+                open_story, base, rows, next(i for i, one in enumerate(rows) if one.incident is incidents[-1])
             )
 
     def _fail(self, problem: str) -> None:
@@ -257,7 +252,6 @@ class InspectorApp(App[int]):
             self.pop_screen()
 
     def action_keys(self) -> None:
-        """All keys of this screen."""
         self.push_screen(KeysDialog(listed(self.screen.active_bindings.values())))
 
     def action_filter(self) -> None:
@@ -281,14 +275,11 @@ class InspectorApp(App[int]):
             base.fill()
 
     def action_step(self, step: int) -> None:
-        """The next finding, or the one before."""
         screen = self.screen
         if isinstance(screen, Page) and not screen.step(step):
             self.notify("No further finding here.", timeout=2)
 
     def action_go(self) -> None:
-        """Ask where to."""
-
         at = 0
 
         def problem(text: str) -> str | None:
@@ -310,7 +301,6 @@ class InspectorApp(App[int]):
         self.push_screen(Ask("Go to", "frame 470   17:28:21.6   or the beginning of a connection's id", problem), go)
 
     def action_copy(self) -> None:
-        """What the screen is about, to the clipboard."""
         if isinstance(self.screen, Page):
             name, text = self.screen.to_copy()
             self.notify(f"Copied {name}.", timeout=3, markup=False)
@@ -325,7 +315,6 @@ class InspectorApp(App[int]):
             self.notify(safe_text(problem), title="perhaps not copied", severity="warning", timeout=10, markup=False)
 
     def action_freeze(self) -> None:
-        """Hold the view still, or let it go."""
         feed = self.feed
         feed.is_frozen = not feed.is_frozen
         if not feed.is_frozen and feed.is_behind:
@@ -333,8 +322,6 @@ class InspectorApp(App[int]):
         self._refresh_bar()
 
     def action_open(self) -> None:
-        """Ask for another capture."""
-
         def problem(text: str) -> str | None:
             return (
                 None if Path(text).expanduser().exists() else f"{path_text(text)}: there is no such file or directory"

@@ -13,7 +13,7 @@ from inspector.facts import ConnectionFacts
 from inspector.findings.judge import Analysis
 from inspector.packets import reread as evidence
 from inspector.packets.messages import RawMessage, raw_messages
-from inspector.query.columns import Columns
+from inspector.query.arrays import Columns
 from inspector.query.language import compile_filter
 from inspector.reports import overview
 from inspector.settings import Settings

@@ -13,15 +13,16 @@ from inspector.document.rules import Rule
 from inspector.findings.judge import Analysis
 from inspector.findings.pool import validity
 from inspector.findings.problems import certificate_name, problem_text
-from inspector.query.columns import Columns
+from inspector.query.arrays import Columns
 from inspector.reports import overview, why
+from inspector.reports.lines import Kind, Line
 from inspector.text.safe import safe_text
 from inspector.text.times import DAY_NS, clock, day, rfc3339_signed
 from inspector.tracking.certificates import ParsedCertificate
 from inspector.tui.app_state import AppState
 from inspector.tui.detail_page import DetailPage
 from inspector.tui.difference import DifferenceScreen
-from inspector.tui.marks import Kind, Line, listed, paragraph
+from inspector.tui.marks import listed, paragraph
 from inspector.tui.page import Area
 from inspector.tui.rows import Cell, Column, Rows
 
@@ -61,7 +62,7 @@ def inventory(analysis: Analysis, columns: Columns, scope: int | None) -> dict[b
 
 
 class CertificatesScreen(Area):
-    """The fifth area."""
+    """A row for each certificate that servers showed; two that are picked are compared as Java does."""
 
     AREA: ClassVar[str] = "certificates"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -75,7 +76,6 @@ class CertificatesScreen(Area):
     ]
 
     def body(self) -> ComposeResult:
-        """The table."""
         self._digests: list[bytes] = []
         self._picked: list[bytes] = []
         columns = [
@@ -162,7 +162,6 @@ class CertificatesScreen(Area):
         ]
 
     def on_rows_selected(self, message: Rows.Selected) -> None:
-        """A certificate in full."""
         digest = self._digests[message.index]
         self.app.push_screen(CertificateScreen(self.state, digest, self._shown[digest]))
 
@@ -183,7 +182,6 @@ class CertificatesScreen(Area):
         rows.refresh()
 
     def to_copy(self) -> tuple[str, str]:
-        """The inventory as text."""
         lines = []
         for digest in self._digests:
             c = self._certificate(digest)
@@ -224,7 +222,7 @@ def identity_screen(state: AppState, old: ParsedCertificate, new: ParsedCertific
 
 
 class CertificateScreen(DetailPage):
-    """One certificate."""
+    """Every field of a certificate, the names that Java compares, and who showed it."""
 
     def __init__(self, state: AppState, digest: bytes, shown: Shown) -> None:
         super().__init__(state)
@@ -233,7 +231,6 @@ class CertificateScreen(DetailPage):
         self._certificate = state.now.case.certificates.get(digest)
 
     def title_lines(self, width: int) -> list[Line]:
-        """Its subject."""
         c = self._certificate
         return [[(safe_text(c.subject, 300) if c and c.subject else self._digest.hex(), "head")]]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from inspector.reports.lines import Kind, Line
 from inspector.text.times import SECOND_NS, STEPS, clock, span
-from inspector.tui.marks import Kind, Line
 
 STACK: tuple[tuple[int, str, str, Kind], ...] = (
     (2, "█", "aborted", "bad"),

@@ -6,13 +6,14 @@ from __future__ import annotations
 
 from inspector.document import Connection
 from inspector.reports import overview
-from inspector.reports.inside import told_lines
+from inspector.reports.inside import renegotiation_lines
+from inspector.reports.lines import Line
 from inspector.reports.story import Ladder, chapters
 from inspector.reports.wireshark import display_filter
 from inspector.text.safe import safe_text
 from inspector.tui.app_state import AppState
 from inspector.tui.detail_page import DetailPage
-from inspector.tui.marks import Line, coloured, paragraph
+from inspector.tui.marks import paragraph
 
 
 class ConnectionScreen(DetailPage):
@@ -23,7 +24,6 @@ class ConnectionScreen(DetailPage):
         self._index = index
 
     def title_lines(self, width: int) -> list[Line]:
-        """Endpoints and outcome."""
         c = self.analysis.connection(self._index)
         ends = (
             f"{c.client_endpoint.ip} port {c.client_endpoint.port} to {c.server_endpoint.ip} port"
@@ -36,14 +36,13 @@ class ConnectionScreen(DetailPage):
         return [title] if sum(len(t) for t, _ in title) <= width else [title[:1], [(f"  {c.outcome}", title[1][1])]]
 
     def lines(self, width: int) -> list[Line]:
-        """The ladder and the facts."""
         analysis = self.analysis
         observed = analysis.case.observed[self._index]
         c = analysis.connection(self._index)
         drawn_ladder = Ladder("", chapters(analysis, observed))
         lines = [*self.ladder_at(drawn_ladder, width), []]
         for number in range(len(observed.renegotiations)):
-            lines += [*(coloured(line) for line in told_lines(analysis, observed, number, width)), []]
+            lines += [*renegotiation_lines(analysis, observed, number, width), []]
         for name, value in self._facts(c):
             lines += paragraph(f"{name}: {value}", "  ", "      ", width)
         for anomaly in c.anomalies:

@@ -13,6 +13,7 @@ from inspector.findings.judge import Analysis
 from inspector.query.language import FilterError
 from inspector.reports import overview
 from inspector.reports.difference import handshake_fields
+from inspector.reports.lines import Kind
 from inspector.reports.wireshark import display_filter
 from inspector.text.safe import safe_text
 from inspector.text.times import clock
@@ -21,7 +22,6 @@ from inspector.tracking.observed import Observed
 from inspector.tui.connection import ConnectionScreen
 from inspector.tui.dialogs.choice import Choice, Option
 from inspector.tui.difference import DifferenceScreen
-from inspector.tui.marks import Kind
 from inspector.tui.page import Area
 from inspector.tui.rows import Cell, Column, Rows
 
@@ -110,7 +110,7 @@ MARK = Column("", 1)
 
 
 class ConnectionsScreen(Area):
-    """The third area."""
+    """A row for each connection that scope and filter leave, in the order of the column that sorts."""
 
     AREA: ClassVar[str] = "connections"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -136,7 +136,6 @@ class ConnectionsScreen(Area):
     ]
 
     def body(self) -> ComposeResult:
-        """The table."""
         self._names = list(self.state.settings.columns or USUAL)
         self._order: list[int] = []
         yield Rows([MARK, *(COLUMNS[n][0] for n in self._names)], 0, self._row, "No connection.", id="connections")
@@ -180,7 +179,6 @@ class ConnectionsScreen(Area):
         return [mark, *(COLUMNS[n][1](analysis, observed, c) for n in self._names)]
 
     def on_rows_selected(self, message: Rows.Selected) -> None:
-        """Open a connection."""
         self.app.push_screen(ConnectionScreen(self.state, self._order[message.index]))
 
     def on_rows_head_clicked(self, message: Rows.HeadClicked) -> None:
@@ -189,7 +187,6 @@ class ConnectionsScreen(Area):
             self._sort_by(message.column.name, message.column.name == (self.state.view.sort or "time"))
 
     def action_sort(self) -> None:
-        """Ask for the column."""
         options = [
             Option(n, COLUMNS[n][0].title)
             for n in COLUMNS
@@ -235,7 +232,6 @@ class ConnectionsScreen(Area):
         rows.refresh()
 
     def action_unmark(self) -> None:
-        """No marks."""
         self.state.marks.clear()
         self.query_one(Rows).refresh()
 
@@ -255,7 +251,6 @@ class ConnectionsScreen(Area):
         self.app.push_screen(DifferenceScreen(self.state, "Two handshakes", titles, fields))
 
     def action_save(self) -> None:
-        """Ask where to."""
         indexes = self.marked()
         if indexes:
             self.inspector.save_connections(indexes)

@@ -9,12 +9,13 @@ from textual.binding import Binding, BindingType
 from textual.events import Resize
 from textual.widgets import Static
 
+from inspector.reports.lines import Line
 from inspector.reports.story import Ladder, lane_names
 from inspector.tui.app_state import AppState
 from inspector.tui.keybar import KeyBar
 from inspector.tui.ladder import drawn
 from inspector.tui.lines import LineView
-from inspector.tui.marks import Line, content
+from inspector.tui.marks import content
 from inspector.tui.page import Page
 from inspector.tui.shell import Target
 
@@ -57,7 +58,6 @@ class DetailPage(Page):
         self.query_one(LineView).show(lines, self._places)
 
     def on_mount(self) -> None:
-        """The page takes the keys."""
         self.query_one(LineView).focus()
 
     def title_lines(self, width: int) -> list[Line]:
@@ -80,7 +80,6 @@ class DetailPage(Page):
         return lines
 
     def on_line_view_row_chosen(self, message: LineView.RowChosen) -> None:
-        """Decode the messages of a rung."""
         self.inspector.open_message(self.targets, message.target)
 
     def action_pick(self) -> None:

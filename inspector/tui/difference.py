@@ -10,10 +10,11 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
 from inspector.reports.difference import differences
+from inspector.reports.lines import Kind, Line
 from inspector.text.safe import safe_text
 from inspector.tui.app_state import AppState
 from inspector.tui.keybar import KeyBar
-from inspector.tui.marks import Kind, Line, content
+from inspector.tui.marks import content
 from inspector.tui.page import Page
 from inspector.tui.rows import Cell, Column, Rows
 
@@ -40,7 +41,6 @@ class DifferenceScreen(Page):
         self._above = list(above)
 
     def compose(self) -> ComposeResult:
-        """A title, how much differs, the fields."""
         changed = sum(not d.is_same for d in self._differences)
         heading: Line = [(self._title, "head"), (f"   {changed} of {len(self._differences)} fields differ", "dim")]
         yield Static(content([heading, *self._above]), id="heading")
@@ -57,7 +57,6 @@ class DifferenceScreen(Page):
         return [mark, (safe_text(path), kind), *sides]
 
     def on_rows_selected(self, message: Rows.Selected) -> None:
-        """The field in full."""
         d = self._differences[message.index]
         self.notify(
             f"{safe_text(d.path)}\n{safe_text(d.first or 'none', 2000)}\n{safe_text(d.second or 'none', 2000)}",
@@ -66,7 +65,6 @@ class DifferenceScreen(Page):
         )
 
     def to_copy(self) -> tuple[str, str]:
-        """The table as text."""
         lines = [
             f"{'=' if d.is_same else '≠'} {safe_text(d.path)}\n    {safe_text(d.first or 'none', 4000)}\n   "
             f" {safe_text(d.second or 'none', 4000)}"

@@ -11,7 +11,7 @@ from textual.app import App
 from inspector.errors import InspectorError
 from inspector.packets.reread import clocks_late, save
 from inspector.query.language import compile_filter, matching
-from inspector.reports.output import write
+from inspector.reports.formats import FORMATS, write
 from inspector.text.safe import path_text
 from inspector.tui.app_state import AppState
 from inspector.tui.connections import ConnectionsScreen
@@ -24,14 +24,11 @@ from inspector.tui.story import ExplanationScreen
 EXPORTS = [
     Option("report", "incident report: a folder with HTML, Markdown, packets and all that proves them"),
     Option("redacted", "the same with addresses, names and certificates replaced"),
-    Option("text", "analysis as text, to paste into a ticket"),
-    Option("json", "analysis as JSON"),
-    Option("jsonl", "analysis as JSON lines"),
-    Option("csv", "connections as CSV, filtered"),
+    *(Option(each.name, each.menu) for each in FORMATS.values()),
     Option("pcapng", "marked connections as pcapng"),
     Option("screen", "this page as text"),
 ]
-SUFFIXES = {"text": "txt", "screen": "txt"}
+SCREEN_SUFFIX = "txt"
 
 
 class Exporter:
@@ -52,7 +49,8 @@ class Exporter:
                 self._ask_folder(form == "redacted")
             elif form is not None:
                 text = screen.to_copy()[1] if form == "screen" and isinstance(screen, Page) else ""
-                self._ask_path(f"inspector.{SUFFIXES.get(form, form)}", lambda path: self._write(path, form, text))
+                suffix = FORMATS[form].suffix if form in FORMATS else SCREEN_SUFFIX
+                self._ask_path(f"inspector.{suffix}", lambda path: self._write(path, form, text))
 
         self._app.push_screen(Choice("Export", EXPORTS), chosen)
 
@@ -136,7 +134,7 @@ class Exporter:
         return " ".join([report, *bundle.notes, *new_key])
 
     def _write(self, path: Path, form: str, text: str) -> str:
-        expression = self._state.view.filter if form == "csv" else ""
+        expression = self._state.view.filter if form in FORMATS and FORMATS[form].is_filtered else ""
         wanted = matching(compile_filter(expression), self._state.now) if expression else None
         with open(path, "wb") as out:
             if form == "screen":

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from inspector.document import Document, Finding, Incident, Service
+from inspector.reports.lines import Kind
 from inspector.text.safe import safe_text
-from inspector.tui.marks import Kind
 
 SEVERITY_KINDS: dict[str, Kind] = {"high": "bad", "medium": "warn", "low": "", "info": "dim"}
 
 
-class IncidentRows(NamedTuple):
+class FindingRow(NamedTuple):
     """An incident with its finding, or a finding that is no incident. ``at``: when, as a list shows it."""
 
     id: str
@@ -20,23 +20,23 @@ class IncidentRows(NamedTuple):
     at: str = ""
 
 
-def found_of(document: Document, service: Service | None) -> list[IncidentRows]:
+def finding_rows(document: Document, service: Service | None) -> list[FindingRow]:
     """Incidents first, then what else was found, what matters first. ``service``: of this one, and of none."""
     by_id = {f.id: f for f in document.findings}
     listed = [i for i in document.incidents if service is None or i.service == service.id]
     shown = (
         slice(11, 23) if len({i.at[:10] for i in listed}) < 2 else slice(5, 19)
     )  # the day is said where there are several
-    incidents = [IncidentRows(i.id, i, by_id[i.findings[0]], i.at[shown].replace("T", " ")) for i in listed]
+    incidents = [FindingRow(i.id, i, by_id[i.findings[0]], i.at[shown].replace("T", " ")) for i in listed]
     named = {f.finding.id for f in incidents} | {f for i in document.incidents for f in i.findings}
     return incidents + [
-        IncidentRows(f.id, None, f)
+        FindingRow(f.id, None, f)
         for f in document.findings
         if f.id not in named and (service is None or f.service in (service.id, None))
     ]
 
 
-def cells(row: IncidentRows) -> list[tuple[str, Kind]]:
+def cells(row: FindingRow) -> list[tuple[str, Kind]]:
     """A mark and a line."""
     finding = row.finding
     mark: tuple[str, Kind]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from inspector.tui.marks import Kind, Line
+from inspector.reports.lines import Kind, Line
 
 MOST = 1 << 16
 

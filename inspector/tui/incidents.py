@@ -7,27 +7,26 @@ from typing import ClassVar
 from textual.app import ComposeResult
 
 from inspector.reports import overview
-from inspector.tui.finding_rows import IncidentRows, cells, found_of
+from inspector.tui.finding_rows import FindingRow, cells, finding_rows
 from inspector.tui.page import Area, Page
 from inspector.tui.rows import Cell, Column, Rows
 from inspector.tui.story import story_of
 
 
-def open_found(page: Page, rows: list[IncidentRows], index: int, at_remedies: bool = False) -> None:
+def open_story(page: Page, rows: list[FindingRow], index: int, at_remedies: bool = False) -> None:
     """Show a story, or a finding."""
     page.app.push_screen(story_of(page.state, rows, index, at_remedies))
 
 
 class IncidentsScreen(Area):
-    """The last area."""
+    """A row for each incident, then one for each other finding."""
 
     AREA: ClassVar[str] = "incidents"
 
     def body(self) -> ComposeResult:
-        """The table."""
-        self._incident_rows: list[IncidentRows] = []
+        self._incident_rows: list[FindingRow] = []
         columns = [Column("", 1), Column("what", 0), Column("verdict", 9, 2), Column("grade", 11, 1)]
-        yield Rows(columns, 0, self._row, "No incident, and nothing else that is wrong.", id="found")
+        yield Rows(columns, 0, self._row, "No incident, and nothing else that is wrong.", id="findings")
 
     def renew(self) -> None:
         """The findings as they are now; the cursor stays on its finding."""
@@ -35,7 +34,7 @@ class IncidentsScreen(Area):
         rows = self.query_one(Rows)
         service = None if self.state.everything else self.state.in_view
         self._incident_rows = self.state.kept(
-            ("found", service.id if service else None), lambda: found_of(self.state.document, service)
+            ("findings", service.id if service else None), lambda: finding_rows(self.state.document, service)
         )
         incidents = sum(f.incident is not None for f in self._incident_rows)
         rows.columns[1] = Column(
@@ -50,15 +49,12 @@ class IncidentsScreen(Area):
         return [*cells(row), (row.finding.verdict, "dim"), (overview.WORDS[row.finding.grade], "dim")]
 
     def on_rows_selected(self, message: Rows.Selected) -> None:
-        """Open it."""
-        open_found(self, self._incident_rows, message.index)
+        open_story(self, self._incident_rows, message.index)
 
     def step(self, step: int) -> bool:
-        """To the next finding."""
         return self.query_one(Rows).seek(step)
 
     def to_copy(self) -> tuple[str, str]:
-        """All lines."""
         return "the list of incidents and findings", "".join(
             " ".join(text for text, _ in cells(f)) + "\n" for f in self._incident_rows
         )

@@ -8,7 +8,8 @@ from textual.content import Content
 from textual.events import Click
 from textual.widget import Widget
 
-from inspector.tui.marks import Line, content
+from inspector.reports.lines import Line
+from inspector.tui.marks import content
 
 PALETTE = ("^p", "palette", "ctrl+p")
 
@@ -40,7 +41,6 @@ class KeyBar(Widget):
         return shown
 
     def render(self) -> Content:
-        """One line."""
         line: Line = []
         for display, text, _ in self._keys():
             line += [(display, "head"), (f" {text}  ", "")]

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from rich.cells import cell_len, set_cell_size
 
+from inspector.reports.lines import Kind, Line
 from inspector.reports.story import BALANCER, Chapter, Ladder, Rung, lanes
 from inspector.text.safe import safe_text
 from inspector.text.times import span
-from inspector.tui.marks import Kind, Line
 
 TIME, FRAME, GAP, SIZE = 11, 10, 9, 8
 """Columns beside the lanes, at least."""
@@ -122,7 +122,7 @@ def _note(note: str, time: int, width: int) -> Line:
 
 
 def _kind(rung: Rung) -> Kind:
-    return "bad" if rung.bad else "warn" if "alert" in rung.text and rung.visibility != "encrypted" else ""
+    return "bad" if rung.bad else "warn" if rung.has_alert else ""
 
 
 def _time(ns: int) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from inspector.findings.case import Case
+from inspector.reports.lines import Kind, Line
 from inspector.text.times import span
 from inspector.tracking.sessions import LedgerSession
-from inspector.tui.marks import Kind, Line
 
 DASH = "─"
 SPOKEN = 4

@@ -10,7 +10,7 @@ from textual.geometry import Size
 from textual.message import Message
 from textual.strip import Strip
 
-from inspector.tui.marks import Line
+from inspector.reports.lines import Line
 from inspector.tui.painted import Painted
 
 
@@ -59,7 +59,6 @@ class LineView(Painted):
         self.refresh()
 
     def render_line(self, y: int) -> Strip:
-        """One line."""
         width = self.scrollable_content_region.width
         number = y + round(self.scroll_offset.y)
         if number >= len(self.lines):
@@ -88,7 +87,6 @@ class LineView(Painted):
         self._go(min(top, max(len(self.lines) - self.size.height, 0)))
 
     def action_edge(self, last: int) -> None:
-        """To the top or the bottom."""
         self._go(max(len(self.lines) - self.size.height, 0) if last else 0)
 
     def _go(self, top: int) -> None:
@@ -99,7 +97,6 @@ class LineView(Painted):
         self.refresh()
 
     def action_select(self) -> None:
-        """Say that the target under the cursor was chosen."""
         if self.targets:
             self.post_message(self.RowChosen(self.cursor))
 

@@ -18,7 +18,7 @@ from inspector.live.live_capture import LiveCapture
 from inspector.live.outputs.trigger import WrittenEvidence
 from inspector.live.sources.growing import GrowingLogs
 from inspector.live.update import NewsKind, Update
-from inspector.query.columns import Columns
+from inspector.query.arrays import Columns
 from inspector.settings import Settings
 from inspector.text.safe import path_text, safe_text
 from inspector.text.times import SECOND_NS

@@ -20,7 +20,7 @@ from inspector.extract.processes import add_logs, extract
 from inspector.facts import Facts
 from inspector.findings.case import Options
 from inspector.findings.judge import Analysis, judge
-from inspector.query.columns import Columns
+from inspector.query.arrays import Columns
 from inspector.text.safe import path_text, safe_text
 
 if TYPE_CHECKING:

@@ -18,16 +18,17 @@ from textual.worker import Worker, get_current_worker
 from inspector.errors import InspectorError
 from inspector.facts import FRAME_BITS, Event
 from inspector.packets.messages import MESSAGE, RawMessage
+from inspector.reports.lines import Line
 from inspector.text.safe import safe_text
 from inspector.text.times import rfc3339
-from inspector.tls.fields import Node
 from inspector.tls.history import RECORDS, Letter
+from inspector.tls.tree_nodes import ELEMENT, MALFORMED, Node
 from inspector.tracking.authorities import read_authorities
 from inspector.tui.app_state import AppState
 from inspector.tui.hexdump import hexdump
 from inspector.tui.keybar import KeyBar
 from inspector.tui.lines import LineView
-from inspector.tui.marks import Line, content
+from inspector.tui.marks import content
 from inspector.tui.page import Page
 from inspector.tui.shell import Target
 
@@ -106,7 +107,6 @@ class MessageScreen(Page):
         yield KeyBar()
 
     def on_mount(self) -> None:
-        """Decode what led here."""
         self._show()
 
     def on_resize(self) -> None:
@@ -203,18 +203,16 @@ class MessageScreen(Page):
     def _labelled(self, node: Node, data: bytes = b"", parent: str = "") -> Text:
         """A field and its value. ``parent``: the name of the field that it stands in."""
         value = node.value
+        end = node.offset + node.length
         if parent == "certificate_authorities":
-            value = next(iter(read_authorities(data[node.offset : node.offset + node.length]).names), value)
-        if data and "SHA-256" in value:
-            known = self.state.now.case.certificates.get(
-                hashlib.sha256(data[node.offset + 3 : node.offset + node.length]).digest()
-            )
+            value = next(iter(read_authorities(data[node.offset : end]).names), value)
+        if parent == "certificate_list" and node.field == ELEMENT:
+            known = self.state.now.case.certificates.get(hashlib.sha256(data[node.start : end]).digest())
             value = f"{known.subject}  ({value})" if known else value
-        text, style = safe_text(value, VALUE), "bold red" if node.name == "malformed" else "dim"
+        text, style = safe_text(value, VALUE), "bold red" if node.field == MALFORMED else "dim"
         return Text.assemble((safe_text(node.name, 60), "bold"), "  ", (text, style))
 
     def on_tree_node_highlighted(self) -> None:
-        """The bytes of the field under the cursor."""
         self._mark()
 
     def _mark(self) -> None:
@@ -236,7 +234,6 @@ class MessageScreen(Page):
         page.scroll_to(y=max(first - 2, 0), animate=False)
 
     def action_turn(self, step: int) -> None:
-        """The rung before, or the next one."""
         if 0 <= self._index + step < len(self._targets):
             self._index += step
             self._show()

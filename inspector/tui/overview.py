@@ -12,11 +12,12 @@ from textual.widgets import Static
 
 from inspector.document import Service
 from inspector.reports import overview
+from inspector.reports.lines import Kind, Line, flowing, plain, wrap
 from inspector.text.safe import safe_text
 from inspector.tui.chart import chart
-from inspector.tui.finding_rows import IncidentRows, cells, found_of
-from inspector.tui.incidents import open_found
-from inspector.tui.marks import Kind, Line, coloured, content, paragraph
+from inspector.tui.finding_rows import FindingRow, cells, finding_rows
+from inspector.tui.incidents import open_story
+from inspector.tui.marks import content, paragraph
 from inspector.tui.page import STATE_KINDS, Area
 from inspector.tui.rows import Cell, Column, Rows
 
@@ -36,9 +37,19 @@ CHART_WIDTH = 44
 
 
 class OverviewScreen(Area):
-    """One service."""
+    """The service in view, from the first thing to know to the last."""
 
     AREA: ClassVar[str] = "overview"
+    DEFAULT_CSS = """
+    OverviewScreen {
+        #verdict { height: auto; padding: 0 1; margin-bottom: 1; }
+        #tables { height: auto; padding: 0 1; margin-bottom: 1; scrollbar-size-vertical: 1; }
+        #pair { height: auto; layout: vertical; }
+        #pool, #matrix, #chart { height: auto; width: auto; }
+        &.-beside #pair { layout: horizontal; margin-top: 1; }
+        &.-beside #chart { margin-left: 3; }
+    }
+    """
     AUTO_FOCUS = "Rows"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
@@ -54,9 +65,8 @@ class OverviewScreen(Area):
     ]
 
     def body(self) -> ComposeResult:
-        """From the first thing to know to the last."""
         self._pane = 0
-        self._incident_rows: list[IncidentRows] = []
+        self._incident_rows: list[FindingRow] = []
         yield Static(id="verdict")
         with VerticalScroll(id="tables"):
             yield Static(id="pool")
@@ -74,7 +84,7 @@ class OverviewScreen(Area):
         if service is None:
             self.query_one("#verdict", Static).update(content([[(overview.nothing_found(state.document), "warn")]]))
             return
-        self._incident_rows = state.kept(("found", service.id), lambda: found_of(state.document, service))
+        self._incident_rows = state.kept(("findings", service.id), lambda: finding_rows(state.document, service))
         chosen = [
             f"INCIDENTS {sum(f.incident is not None for f in self._incident_rows)}",
             f"OTHER FINDINGS {sum(f.incident is None for f in self._incident_rows)}",
@@ -89,12 +99,11 @@ class OverviewScreen(Area):
         verdict = self._verdict(service, width - 2)
         self.query_one("#verdict", Static).update(content(verdict))
         self.query_one("#tables").styles.max_height = max(height - OTHER_LINES - len(verdict), 4)
-        self.query_one("#pool", Static).update(
-            content([coloured(line[2:]) for line in overview.pool(document, service, width - 2)])
-        )
+        self.query_one("#pool", Static).update(content(overview.pool(document, service, width - 2)))
         matrix = overview.matrix(document, service)
-        self.query_one("#matrix", Static).update(content([coloured(line[2:]) for line in matrix]))
-        room = min(CHART_WIDTH if beside else width - 2, width - max(map(len, matrix)) - 5 if beside else width)
+        self.query_one("#matrix", Static).update(content(matrix))
+        matrix_width = max(len(plain(line)) for line in matrix)
+        room = min(CHART_WIDTH if beside else width - 2, width - matrix_width - 7 if beside else width)
         beside = beside and room >= 24
         self.query_one("#chart", Static).update(
             content(self._chart(service, room if beside else width - 2, max(min(height // 4, 9), 7)))
@@ -126,7 +135,7 @@ class OverviewScreen(Area):
     def _verdict(self, service: Service, width: int) -> list[Line]:
         document = self.state.document
         assessment = service.assessment
-        first = overview.wrap(overview.sentence(service), "", "  ", width)
+        first = wrap(overview.sentence(service), "", "  ", width)
         lines: list[Line] = [[(line, SENTENCE_KINDS[assessment.state])] for line in first]
         standing = f"   {overview.standing(service)}"
         if len(first[-1]) + len(standing) <= width:
@@ -137,10 +146,10 @@ class OverviewScreen(Area):
             lines += paragraph(safe_text("; ".join(assessment.because)), "  ", "  ", width)
         details = [
             overview.clients(document, service),
-            *overview.since(document, service).split("   "),
+            *overview.since(document, service),
             overview.impact(service),
         ]
-        lines += [[(line, "dim")] for line in overview.flowing(filter(None, details), "  ", width)]
+        lines += [[(line, "dim")] for line in flowing(filter(None, details), "  ", width)]
         lines += [
             line
             for limit in document.limits
@@ -148,10 +157,10 @@ class OverviewScreen(Area):
             for line in paragraph(safe_text(limit.text), "  ▲ ", "    ", width, "warn")
         ][:MOST_LIMITS]
         lines += [line for text in overview.checks(service) for line in paragraph(text, "  ", "    ", width, "dim")]
-        if assessment.do and assessment.do != "nothing":
+        if assessment.is_actionable:
             lines += [
                 [(line, "head" if number == 0 else "")]
-                for number, line in enumerate(overview.wrap(safe_text(f"Do: {assessment.do}"), "  ", "      ", width))
+                for number, line in enumerate(wrap(safe_text(f"Do: {assessment.do}"), "  ", "      ", width))
             ]
         elif assessment.breaks_if:
             lines += paragraph(safe_text(f"It returns if {' or if '.join(assessment.breaks_if)}."), "  ", "  ", width)
@@ -161,21 +170,18 @@ class OverviewScreen(Area):
         return list(cells(self._incident_rows[index]))
 
     def on_rows_selected(self, message: Rows.Selected) -> None:
-        """Open a story, or a finding."""
-        open_found(self, self._incident_rows, message.index)
+        open_story(self, self._incident_rows, message.index)
 
     def action_pane(self) -> None:
-        """The next of pool, matrix and chart."""
         self._pane = (self._pane + 1) % 3
         self.renew()
 
     def action_remedies(self) -> None:
         """All remedies of what matters most."""
         if self._incident_rows:
-            open_found(self, self._incident_rows, 0, at_remedies=True)
+            open_story(self, self._incident_rows, 0, at_remedies=True)
 
     def step(self, step: int) -> bool:
-        """To the next finding."""
         return self.query_one(Rows).seek(step)
 
     def to_copy(self) -> tuple[str, str]:
@@ -184,11 +190,11 @@ class OverviewScreen(Area):
         if service is None:
             return super().to_copy()
         document = self.state.document
-        lines = [
+        tables = [*overview.pool(document, service), [], *overview.matrix(document, service)]
+        texts = [
             overview.heading(document, service),
-            *(text for line in self._verdict(service, 100) if (text := "".join(t for t, _ in line))),
+            *map(plain, self._verdict(service, 100)),
             "",
+            *(f"  {plain(line)}".rstrip() for line in tables),
         ]
-        return "this overview", "\n".join(
-            [*lines, *overview.pool(document, service), "", *overview.matrix(document, service)]
-        ) + "\n"
+        return "this overview", "\n".join(texts) + "\n"

@@ -15,11 +15,12 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from inspector.reports import overview
+from inspector.reports.lines import Kind, Line
 from inspector.text.safe import safe_text
-from inspector.tui import AREAS
 from inspector.tui.app_state import AppState
+from inspector.tui.areas import AREAS
 from inspector.tui.keybar import KeyBar
-from inspector.tui.marks import Kind, Line, content
+from inspector.tui.marks import content
 from inspector.tui.shell import Shell
 
 STATE_KINDS: dict[str, Kind] = {
@@ -80,7 +81,6 @@ class AreaBar(Widget):
             self.refresh()
 
     def render(self) -> Content:
-        """One line."""
         status = self._shown_heading = self._inspector.status()
         line: Line = []
         for area, name in self._names(status):
@@ -135,7 +135,6 @@ class Area(Page):
             self.renew()
 
     def on_resize(self) -> None:
-        """Laid out for the size that there is."""
         self.fill()
 
     def on_screen_resume(self) -> None:
@@ -144,7 +143,7 @@ class Area(Page):
         self.query_one(AreaBar).refresh()
 
     def renew(self) -> None:
-        """Show what the desk holds now; the cursor stays on what it stood on."""
+        """Show what the state holds now; the cursor stays on what it stood on."""
         width = self.size.width or self.app.size.width
         self.query_one("#heading", Static).update(content([self.heading(width - 2)]))
         self.query_one(AreaBar).refresh()

@@ -10,7 +10,7 @@ from rich.style import Style
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from inspector.tui.marks import Kind, Line
+from inspector.reports.lines import Kind, Line
 
 
 class Painted(ScrollView, can_focus=True):

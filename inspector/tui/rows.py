@@ -14,7 +14,7 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.strip import Strip
 
-from inspector.tui.marks import Kind, Line
+from inspector.reports.lines import Kind, Line
 from inspector.tui.painted import Painted
 
 Cell = tuple[str, Kind] | Line
@@ -59,7 +59,6 @@ class Rows(Painted):
 
         @property
         def control(self) -> Rows:
-            """The table."""
             return self.rows
 
     class Selected(Touched):
@@ -201,19 +200,15 @@ class Rows(Painted):
         return False
 
     def action_move(self, step: int) -> None:
-        """Up or down by rows."""
         self.cursor += step
 
     def action_page(self, step: int) -> None:
-        """Up or down by screens."""
         self.cursor += step * max(self.size.height - 2, 1)
 
     def action_edge(self, last: int) -> None:
-        """To the first or the last row."""
         self.cursor = self.count - 1 if last else 0
 
     def action_select(self) -> None:
-        """Say that the row under the cursor was chosen."""
         if self.count:
             self.post_message(self.Selected(self, self.cursor))
 

@@ -11,8 +11,9 @@ from textual.widgets import Static
 
 from inspector.document import Service
 from inspector.reports import overview
+from inspector.reports.lines import Line, wrap
 from inspector.text.safe import safe_text
-from inspector.tui.marks import Line, content, listed, paragraph
+from inspector.tui.marks import content, listed, paragraph
 from inspector.tui.page import STATE_KINDS, Area
 from inspector.tui.rows import Cell, Column, Rows
 
@@ -27,12 +28,17 @@ COLUMNS = [
 
 
 class ServicesScreen(Area):
-    """The first area."""
+    """A table of services; below it the one under the cursor in full, and what was not TLS."""
 
     AREA: ClassVar[str] = "services"
+    DEFAULT_CSS = """
+    ServicesScreen {
+        #verdict { height: auto; padding: 0 1; margin-bottom: 1; }
+        #noise { height: auto; padding: 0 1; }
+    }
+    """
 
     def body(self) -> ComposeResult:
-        """The table, the row in full, what was not TLS."""
         self._services: list[Service] = []
         self._chosen: str | None = None
         yield Rows(COLUMNS, 0, self._row, "No TLS.", id="services")
@@ -90,9 +96,9 @@ class ServicesScreen(Area):
         width = max(self.size.width - 2, 20)
         lines: list[Line] = [
             [(line, STATE_KINDS[service.assessment.state])]
-            for line in overview.wrap(overview.sentence(service), "", "  ", width)
+            for line in wrap(overview.sentence(service), "", "  ", width)
         ]
-        if service.assessment.do and service.assessment.do != "nothing":
+        if service.assessment.is_actionable:
             lines += paragraph(safe_text(f"Do: {service.assessment.do}"), "  ", "      ", width, "head")
         self.query_one("#verdict", Static).update(content(lines))
 
@@ -109,11 +115,9 @@ class ServicesScreen(Area):
         ]
 
     def on_rows_moved(self, message: Rows.Moved) -> None:
-        """The row in full."""
         self._show_news(message.index)
 
     def on_rows_selected(self, message: Rows.Selected) -> None:
-        """Open a service."""
         self._choose(self._services[message.index])
         self.inspector.open_area("overview")
 

@@ -9,6 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Static
 
 from inspector.reports import overview
+from inspector.reports.lines import Line
 from inspector.text.times import clock, span
 from inspector.tracking.sessions import LedgerSession
 from inspector.tui.app_state import AppState
@@ -16,7 +17,7 @@ from inspector.tui.connection import ConnectionScreen
 from inspector.tui.dialogs.choice import Choice, Option
 from inspector.tui.keybar import KeyBar
 from inspector.tui.lanes import lane, moments
-from inspector.tui.marks import Line, content
+from inspector.tui.marks import content
 from inspector.tui.page import Area, Page
 from inspector.tui.rows import Cell, Column, Rows
 
@@ -29,7 +30,7 @@ SORTS = [
 
 
 class SessionsScreen(Area):
-    """The fourth area."""
+    """A lane for each session that was issued or offered in what is in view."""
 
     AREA: ClassVar[str] = "sessions"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -38,7 +39,6 @@ class SessionsScreen(Area):
     ]
 
     def body(self) -> ComposeResult:
-        """The table."""
         self._order: list[int] = []
         self._sort, self._reversed = "time", False
         columns = [
@@ -96,12 +96,9 @@ class SessionsScreen(Area):
         ]
 
     def on_rows_selected(self, message: Rows.Selected) -> None:
-        """Every moment of a session."""
         self.app.push_screen(SessionScreen(self.state, self._sessions[self._order[message.index]]))
 
     def action_sort(self) -> None:
-        """Ask by what."""
-
         def chosen(name: str | None) -> None:
             if name:
                 self._sort = name
@@ -110,7 +107,6 @@ class SessionsScreen(Area):
         self.app.push_screen(Choice("Sort by", SORTS, self._sort), chosen)
 
     def action_reverse(self) -> None:
-        """The other way round."""
         self._reversed = not self._reversed
         self.renew()
 
@@ -119,7 +115,6 @@ class SessionsScreen(Area):
         return self.query_one(Rows).seek(step, lambda i: self._is_aborted(self._sessions[self._order[i]]))
 
     def to_copy(self) -> tuple[str, str]:
-        """The lane under the cursor."""
         if not self._order:
             return super().to_copy()
         session = self._sessions[self._order[self.query_one(Rows).cursor]]
@@ -143,7 +138,6 @@ class SessionScreen(Page):
         self._moments = moments(state.now.case, session)
 
     def compose(self) -> ComposeResult:
-        """What it is, and its moments."""
         session = self._session
         leaf = self._analysis.case.certificates.get(session.leaf or b"")
         hint = (
@@ -184,9 +178,7 @@ class SessionScreen(Page):
         ]
 
     def on_rows_selected(self, message: Rows.Selected) -> None:
-        """Its connection."""
         self.app.push_screen(ConnectionScreen(self.state, self._moments[message.index].connection))
 
     def to_copy(self) -> tuple[str, str]:
-        """All moments."""
         return "the session", "\n".join(f"{clock(m.ns)} {m.label} {m.word}" for m in self._moments) + "\n"

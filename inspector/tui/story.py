@@ -7,25 +7,26 @@ from collections.abc import Sequence
 from inspector.document import Evidence
 from inspector.findings.failures import RULE as FAILED
 from inspector.reports import overview, why
+from inspector.reports.lines import Line, columns, marked
 from inspector.reports.story import Ladder, chapters, ladder
 from inspector.text.safe import safe_text
 from inspector.tui.app_state import AppState
 from inspector.tui.detail_page import DetailPage
-from inspector.tui.finding_rows import IncidentRows
+from inspector.tui.finding_rows import FindingRow
 from inspector.tui.lines import LineView
-from inspector.tui.marks import Line, coloured, listed, paragraph
-
-WHAT_TO_DO = "WHAT TO DO"
+from inspector.tui.marks import listed, paragraph
 
 
 class ExplanationScreen(DetailPage):
     """One of a list of findings; ``n`` and ``N`` lead through the list."""
 
-    def __init__(self, state: AppState, rows: Sequence[IncidentRows], index: int, at_remedies: bool = False) -> None:
+    def __init__(self, state: AppState, rows: Sequence[FindingRow], index: int, at_remedies: bool = False) -> None:
         super().__init__(state)
         self._all = rows
         self._index = index
         self._at_remedies = at_remedies
+        self._remedies_at = 0
+        """The number of the line where the remedies begin."""
         self.row = rows[index]
         self.finding = rows[index].finding
 
@@ -35,8 +36,7 @@ class ExplanationScreen(DetailPage):
         if self._at_remedies:
             self._at_remedies = False
             page = self.query_one(LineView)
-            index = next((i for i, line in enumerate(page.lines) if line and line[0][0] == WHAT_TO_DO), 0)
-            self.call_after_refresh(page.scroll_to, y=index, animate=False)
+            self.call_after_refresh(page.scroll_to, y=self._remedies_at, animate=False)
 
     def step(self, step: int) -> bool:
         """The next finding of the list, in place of this one."""
@@ -45,12 +45,21 @@ class ExplanationScreen(DetailPage):
         self.app.switch_screen(story_of(self.state, self._all, self._index + step))
         return True
 
-    def remedies(self, width: int) -> list[Line]:
-        """Remedies and references."""
+    def lines(self, width: int) -> list[Line]:
+        """What happened, then what to do."""
+        account = self.account(width)
+        self._remedies_at = len(account) + 1 if self.finding.remedies else 0
+        return [*account, *self._remedies(width)]
+
+    def account(self, width: int) -> list[Line]:
+        """What happened, and why."""
+        raise NotImplementedError
+
+    def _remedies(self, width: int) -> list[Line]:
         finding = self.finding
         lines: list[Line] = []
         if finding.remedies:
-            lines += [[], [(WHAT_TO_DO, "head")]]
+            lines += [[], [("WHAT TO DO", "head")]]
         for number, remedy in enumerate(finding.remedies, 1):
             lines += paragraph(safe_text(f"{number} {remedy.audience}: {remedy.text}", 1000), "  ", "    ", width)
             lines += paragraph(safe_text(f"check: {remedy.check}", 500), "    ", "      ", width, "dim")
@@ -63,7 +72,6 @@ class StoryScreen(ExplanationScreen):
     """The story of an incident."""
 
     def title_lines(self, width: int) -> list[Line]:
-        """Verdict first, then the translation of Java's message."""
         finding, incident = self.finding, self.row.incident
         assert incident is not None
         confirmed = finding.verdict == "confirmed"
@@ -88,34 +96,27 @@ class StoryScreen(ExplanationScreen):
         )
         return [*title, *paragraph(text, "  ", "  ", width)]
 
-    def lines(self, width: int) -> list[Line]:
-        """Ladder, rule, certificates, remedies, references."""
+    def account(self, width: int) -> list[Line]:
+        """Ladder, rule, certificates."""
         incident = self.row.incident
         assert incident is not None
         steps = ladder(self.analysis, incident)
         lines = [*self.ladder_at(steps, width), []]
         lines.append([("WHY", "head")])
         for step in why.steps(self.analysis, incident):
-            text = (
-                f"{why.MARKS[step.holds]} {step.text}  "
-                f" {step.frames + '   ' if step.frames else ''}{overview.WORDS[step.grade]}"
-            )
-            lines += [coloured(line) for line in overview.wrap(text, "  ", "    ", width)]
+            mark = (why.MARKS[step.holds], why.MARK_KINDS[step.holds])
+            text = "   ".join(filter(None, (step.text, step.frames, overview.WORDS[step.grade])))
+            lines += marked(mark, text, "  ", "    ", width)
         if self.finding.verdict != "confirmed":
-            lines += [
-                coloured(line) for line in overview.wrap(safe_text(self.finding.explanation, 1000), "  ", "  ", width)
-            ]
+            lines += paragraph(safe_text(self.finding.explanation, 1000), "  ", "  ", width)
         rows, decided = why.certificates(self.analysis, incident)
         lines += [[], [("CERTIFICATES", "head")]]
         if rows:
             room = max((width - 24) // 2, 12)
-            table = [
-                ("", "session's", "new", ""),
-                *((r.name, _cut(r.old, room), _cut(r.new, room), "=" if r.same else "≠") for r in rows),
-            ]
-            lines += [coloured(line) for line in overview.table(table)]
+            fields = [(row.name, _cut(row.old, room), _cut(row.new, room), why.sameness(row)) for row in rows]
+            lines += columns([("", "session's", "new", ""), *fields], indent="  ")
         lines.append([(f"  deciding step: {decided}", "")])
-        return [*lines, *self.remedies(width)]
+        return lines
 
 
 def _cut(text: str, room: int) -> str:
@@ -126,7 +127,6 @@ class FindingScreen(ExplanationScreen):
     """A finding that is no incident."""
 
     def title_lines(self, width: int) -> list[Line]:
-        """What was found."""
         finding = self.finding
         heading = (
             f"{finding.rule}   {finding.severity}   {finding.verdict}, {overview.WORDS[finding.grade]}  "
@@ -137,8 +137,8 @@ class FindingScreen(ExplanationScreen):
             *paragraph(heading, "  ", "  ", width, "dim"),
         ]
 
-    def lines(self, width: int) -> list[Line]:
-        """Explanation, evidence, remedies."""
+    def account(self, width: int) -> list[Line]:
+        """Explanation and evidence."""
         finding = self.finding
         lines: list[Line] = paragraph(safe_text(finding.explanation, 4000), "", "", width)
         if finding.rule == FAILED:
@@ -147,7 +147,7 @@ class FindingScreen(ExplanationScreen):
         lines += [[], [("EVIDENCE", "head")]]
         for evidence in finding.evidence[:40]:
             lines += paragraph(self._counts(evidence), "  ", "    ", width)
-        return [*lines, *self.remedies(width)]
+        return lines
 
     @staticmethod
     def _counts(evidence: Evidence) -> str:
@@ -159,7 +159,7 @@ class FindingScreen(ExplanationScreen):
         )
 
 
-def story_of(state: AppState, rows: Sequence[IncidentRows], index: int, at_remedies: bool = False) -> ExplanationScreen:
+def story_of(state: AppState, rows: Sequence[FindingRow], index: int, at_remedies: bool = False) -> ExplanationScreen:
     """The screen that tells a finding."""
     kind = FindingScreen if rows[index].incident is None else StoryScreen
     return kind(state, rows, index, at_remedies)

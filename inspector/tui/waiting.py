@@ -11,9 +11,10 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import ProgressBar, Static
 
+from inspector.reports.lines import Line
 from inspector.tui.keybar import KeyBar
 from inspector.tui.loading import Loading
-from inspector.tui.marks import Line, content
+from inspector.tui.marks import content
 
 
 class LoadingScreen(Screen[None]):
@@ -29,7 +30,6 @@ class LoadingScreen(Screen[None]):
         self._shown: dict[str, Content] = {}
 
     def compose(self) -> ComposeResult:
-        """From top to bottom."""
         with Middle():
             yield Static(self._doing(), id="doing")
             if self._loading.is_repeatable:

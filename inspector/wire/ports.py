@@ -29,7 +29,7 @@ from inspector.wire.encapsulations import (
     typed,
 )
 from inspector.wire.ethertypes import is_ethernet, mpls
-from inspector.wire.links import AVS, PRISM
+from inspector.wire.link_types import AVS, PRISM
 from inspector.wire.protocols import session
 
 WELL_KNOWN = 1024

@@ -19,7 +19,7 @@ from inspector.wire.encapsulations import (
     versioned,
 )
 from inspector.wire.ethertypes import EXTENSION_HEADERS, extended, is_ethernet, mpls
-from inspector.wire.links import C_HDLC
+from inspector.wire.link_types import C_HDLC
 
 PPP_HEADS = (b"\xff\x03\x00\x21", b"\xff\x03\x00\x57", b"\xff\x03\xc0\x21", b"\x00\x21\x45", b"\x00\x57\x60")
 HDLC_HEADS = (b"\x0f\x00\x08\x00", b"\x0f\x00\x86\xdd", b"\x8f\x00\x80\x35", b"\x0f\x00\x80\x35")

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from inspector.wire.encapsulations import LENGTHS, LLC, SWAPPED, Encapsulation, Layer, Space
 from inspector.wire.ethertypes import ETHERTYPES, PPP, PPP_CONTROL, llc
-from inspector.wire.links import LINK_TYPES, swapped_80211
+from inspector.wire.link_types import LINK_TYPES, swapped_80211
 from inspector.wire.ports import UDP_PORTS, udp
 from inspector.wire.protocols import GRE, IP_PROTOCOLS
 

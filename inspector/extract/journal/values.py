@@ -27,7 +27,7 @@ from inspector.facts import (
     HandshakeFacts,
     unpack_events,
 )
-from inspector.tls.shapes import AnswerShape, HelloShape
+from inspector.tls.extensions import AnswerShape, HelloShape
 
 MOST = 1 << 62
 """No number is larger, nor smaller than its negative: twice as much still fits 64 bits."""

@@ -30,7 +30,7 @@ from inspector.extract.journal.database import (
 )
 from inspector.extract.journal.reading import connections
 from inspector.facts import CaptureFacts, ConnectionFacts, Facts
-from inspector.tls.shapes import AnswerShape, HelloShape
+from inspector.tls.extensions import AnswerShape, HelloShape
 
 ELSEWHERE = "--journal FILE names another place, --no-journal goes without"
 OLDEST_SHARE = 0.05

@@ -12,10 +12,10 @@ from typing import BinaryIO, NamedTuple
 import msgspec
 
 from inspector.document import Incident
-from inspector.findings import describe
+from inspector.findings import describe_connection
 from inspector.findings.case import Case
 from inspector.findings.change import ABORT
-from inspector.findings.from_logs import lines_of
+from inspector.findings.from_logs import failures_of
 from inspector.findings.judge import judge
 from inspector.findings.wording import worded
 from inspector.live.live_capture import LiveCapture
@@ -99,14 +99,14 @@ class LinePrinter:
                 case.services[connection.service].name,
                 case.services[connection.service].port,
                 case.label(connection),
-                describe.result(connection),
+                describe_connection.result(connection),
                 connection.health_check,
             )
             known = row in self._handshakes or len(self._handshakes) < ROWS
             self._handshakes[row if known else row._replace(service="(others)", port=0, backend="?")] += 1
         if self._with_connections:
             for connection in update.observed(update.ended):
-                self._line("connection", describe.connection(case, connection), "")
+                self._line("connection", describe_connection.connection(case, connection), "")
         self._announce_logs(case)
         self._out.flush()
 
@@ -114,10 +114,10 @@ class LinePrinter:
         """Log lines of connections, each once, and again where it is settled whose it is."""
         for index in case.logged.lines:
             connection = case.observed[index]
-            for line in lines_of(case, connection):
+            for line in failures_of(case, connection):
                 state = f"{line.certain}"
                 name = f"{connection.id} {line.file} {line.line} {line.at}"
-                if line.form == "puppetserver" and self._known.is_other(name, state):
+                if self._known.is_other(name, state):
                     self._plain("log", {"connection": connection.id, **msgspec.structs.asdict(line)})
 
     def news(self, at_ns: int, kind: NewsKind, text: str) -> None:

@@ -16,7 +16,7 @@ from inspector.errors.notice import ForeignText
 from inspector.findings.wording import worded
 from inspector.live.lru_set import LruSet
 from inspector.live.sources.tail import AT_ONCE, FileTail, Interruption
-from inspector.logs.entries import LogFacts
+from inspector.logs.entries import UNKNOWN, LogFacts
 from inspector.logs.reading import Entries, Splitter
 from inspector.logs.sources import NotALog
 from inspector.text.safe import path_text
@@ -37,7 +37,7 @@ class GrowingLog:
 
     def __init__(self, path: str) -> None:
         """Raises UsageError where it cannot be read."""
-        self.facts = LogFacts(path_text(path), "unknown")
+        self.facts = LogFacts(path_text(path), UNKNOWN)
         self._entries = Entries(self.facts, near_ns=time.time_ns())
         self._splitter = Splitter()
         self._interruption: Interruption | None = None

@@ -68,7 +68,6 @@ class Ask(ModalScreen[str | None]):
         self._suggester = suggester
 
     def compose(self) -> ComposeResult:
-        """A title, the line, a hint or what is wrong."""
         with Vertical():
             yield Label(Content(self._title), classes="title")
             yield Input(self._value, suggester=self._suggester, select_on_focus=False)
@@ -79,7 +78,6 @@ class Ask(ModalScreen[str | None]):
         self.query_one(Input).action_cursor_right()
 
     def on_input_submitted(self, message: Input.Submitted) -> None:
-        """Answer, or say what is wrong."""
         problem = self._check(message.value)
         if problem is None:
             self.dismiss(message.value)

@@ -34,7 +34,6 @@ class Choice(ModalScreen[str | None]):
         self._chosen = chosen
 
     def compose(self) -> ComposeResult:
-        """A title and a list."""
         with Vertical():
             yield Label(Content(self._title), classes="title")
             yield OptionList(*(Entry(Content(o.text), id=o.name) for o in self._options), markup=False)
@@ -46,5 +45,4 @@ class Choice(ModalScreen[str | None]):
         )
 
     def on_option_list_option_selected(self, message: OptionList.OptionSelected) -> None:
-        """That one."""
         self.dismiss(message.option_id)

@@ -5,7 +5,7 @@ filters one key away.
 from __future__ import annotations
 
 import re
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -16,14 +16,13 @@ from textual.suggester import Suggester
 from textual.widgets import Input, Label, OptionList, Static
 from textual.widgets.option_list import Option
 
-from inspector.query.columns import Columns
+from inspector.query.arrays import Columns
 from inspector.query.fields import BY_NAME, FIELDS, OTHER_NAMES
 from inspector.query.language import FilterError, compile_filter
 from inspector.text.safe import safe_text
 from inspector.tui.app_state import AppState
 
 WORD = re.compile(r"[^\s()]*$")
-USED_BEFORE = "used before"
 MOST_VALUES = 40
 MOST_REASON = 400
 """Characters of what is wrong: with the values that a field may have, or the fields that there are."""
@@ -31,7 +30,17 @@ MOST_REASON = 400
 EXAMPLE = 'outcome:aborted backend:B cert~puppetdb1 rtt>5ms -kind:full "text"'
 
 
-def completions(text: str, columns: Columns | None) -> list[tuple[str, str]]:
+class Suggestion(NamedTuple):
+    """What a line may become, and what that means. ``is_whole``: it takes the place of the line, not of its last
+    word.
+    """
+
+    text: str
+    about: str
+    is_whole: bool = False
+
+
+def completions(text: str, columns: Columns | None) -> list[Suggestion]:
     """What the last word may become, with what it means: field names, then the values of a field."""
     word = _last_word(text)
     minus = "-" if word.startswith("-") else ""
@@ -39,7 +48,7 @@ def completions(text: str, columns: Columns | None) -> list[tuple[str, str]]:
     name, colon, start = bare.partition(":")
     field = BY_NAME.get(OTHER_NAMES.get(name.lower(), name.lower()))
     if not colon:
-        return [(f"{minus}{f.name}:", f.about) for f in FIELDS if f.name.startswith(bare.lower())]
+        return [Suggestion(f"{minus}{f.name}:", f.about) for f in FIELDS if f.name.startswith(bare.lower())]
     if field is None:
         return []
     values = columns.by_name[field.name].values if columns is not None else [(value,) for value in field.values]
@@ -53,7 +62,7 @@ def completions(text: str, columns: Columns | None) -> list[tuple[str, str]]:
             if isinstance(item, str | bool | None) and (t := _shown(item)).lower().startswith(start.lower())
         }
     )
-    return [(f"{minus}{name}:{_quoted(t)}", field.about) for t in texts[:MOST_VALUES]]
+    return [Suggestion(f"{minus}{name}:{_quoted(t)}", field.about) for t in texts[:MOST_VALUES]]
 
 
 def _last_word(text: str) -> str:
@@ -82,9 +91,9 @@ class Completion(Suggester):
         if not word:
             return None
         fitting = [
-            text
-            for text, _ in completions(value, self._state.columns)
-            if text.startswith(word) and text != word and safe_text(text, 1000) == text
+            s.text
+            for s in completions(value, self._state.columns)
+            if s.text.startswith(word) and s.text != word and safe_text(s.text, 1000) == s.text
         ]
         return value[: len(value) - len(word)] + fitting[0] if fitting else None
 
@@ -119,7 +128,6 @@ class FilterDialog(ModalScreen[str | None]):
         self._state = state
 
     def compose(self) -> ComposeResult:
-        """A line, what is wrong with it, what it may become."""
         with Vertical():
             yield Label(Content("Filter connections"), classes="title")
             yield Input(
@@ -129,30 +137,28 @@ class FilterDialog(ModalScreen[str | None]):
             yield OptionList(id="completions", markup=False)
 
     def on_mount(self) -> None:
-        """The line takes the keys."""
         self.query_one(Input).focus()
         self._explain(self._state.view.filter)
 
     def on_input_changed(self, message: Input.Changed) -> None:
-        """Look at it while it is typed."""
         self._explain(message.value)
 
     def _explain(self, text: str) -> None:
         hint = self.query_one("#hint", Static)
         hint.update(self._judged(text))
-        entries = [(e, USED_BEFORE) for e in self._state.recent if not text.strip() or text in e] + completions(
-            text, self._state.columns
-        )
+        recent = [e for e in self._state.recent if not text.strip() or text in e]
+        suggestions = [Suggestion(e, "used before", is_whole=True) for e in recent]
+        suggestions += completions(text, self._state.columns)
         listed = self.query_one(OptionList)
         listed.clear_options()
         listed.add_options(
             Option(
-                Content.assemble((safe_text(name, 100), "bold"), "  ", (safe_text(about, 100), "$text-muted")),
+                Content.assemble((safe_text(s.text, 100), "bold"), "  ", (safe_text(s.about, 100), "$text-muted")),
                 id=f"{i}",
             )
-            for i, (name, about) in enumerate(entries)
+            for i, s in enumerate(suggestions)
         )
-        self._entries = entries
+        self._suggestions = suggestions
 
     def _judged(self, text: str) -> Content:
         """How many match, or a caret under the mistake."""
@@ -164,7 +170,7 @@ class FilterDialog(ModalScreen[str | None]):
             field = self.query_one(Input)
             column = error.column - 1 - round(field.scroll_offset.x)
             caret = " " * max(column, 0) + "^"
-            reason = safe_text(str(error).removeprefix("filter: "), MOST_REASON)
+            reason = safe_text(error.reason, MOST_REASON)
             return Content.assemble((caret + "\n", "bold $text-error"), (reason, "$text-error"))
         columns = self._state.columns
         if columns is None:
@@ -180,7 +186,7 @@ class FilterDialog(ModalScreen[str | None]):
         field.action_cursor_right()
 
     def action_list(self, step: int) -> None:
-        """Into the list and through it."""
+        """Into the list, through it, and from its first line back to the filter."""
         listed = self.query_one(OptionList)
         if not listed.option_count:
             return
@@ -198,12 +204,10 @@ class FilterDialog(ModalScreen[str | None]):
 
     def on_option_list_option_selected(self, message: OptionList.OptionSelected) -> None:
         """A field or a value goes into the line; an old filter takes its place."""
-        text, about = self._entries[message.option_index]
+        suggestion = self._suggestions[message.option_index]
         field = self.query_one(Input)
-        if about == USED_BEFORE:
-            field.value = text
-        else:
-            field.value = field.value[: len(field.value) - len(_last_word(field.value))] + text
+        kept = "" if suggestion.is_whole else field.value[: len(field.value) - len(_last_word(field.value))]
+        field.value = kept + suggestion.text
         field.focus()
         field.action_end()
 

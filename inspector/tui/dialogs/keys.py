@@ -44,7 +44,7 @@ def listed(bindings: Iterable[ActiveBinding]) -> list[Key]:
 
 
 class KeysDialog(ModalScreen[None]):
-    """A table of keys."""
+    """``keys``: as ``listed`` gives them."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,question_mark,q", "dismiss", "Close", tooltip="Close the list of keys", id="keys_close")
@@ -55,7 +55,6 @@ class KeysDialog(ModalScreen[None]):
         self.keys = keys
 
     def compose(self) -> ComposeResult:
-        """One line a key."""
         with Vertical(classes="tall"):
             yield Label(Content("Keys of this screen"), classes="title")
             yield Rows(

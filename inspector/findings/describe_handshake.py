@@ -1,121 +1,32 @@
-"""From the case to the document's own types: captures, connections, sessions, back ends. No judgement is made here."""
+"""From the case to the document's handshakes, as ``document.handshake`` has them: the first one of a connection and its
+renegotiations. No judgement is made here.
+"""
 
 from __future__ import annotations
 
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
-from inspector import bounds, document as doc, facts
-from inspector.facts import EVENT_BYTES, LETTER_AT, SIDE_AT, AlertFact, ConnectionFacts, HandshakeFacts
+from inspector import bounds, document as doc
+from inspector.facts import EVENT_BYTES, LETTER_AT, SIDE_AT, ConnectionFacts, HandshakeFacts
 from inspector.findings.case import Case, frame, frames
-from inspector.findings.from_logs import lines_of
 from inspector.findings.inside import ended, studied
 from inspector.findings.judgement import Judgement
 from inspector.findings.reasons import kind_words, rule_words
-from inspector.findings.wording import worded
-from inspector.text.times import rfc3339
-from inspector.tls.history import IN_HISTORY, Letter
-from inspector.tls.registry import alert_name, cipher_name, is_grease, version_name
-from inspector.tls.shapes import AnswerShape, HelloShape
+from inspector.tls.extensions import AnswerShape, HelloShape
+from inspector.tls.history import Letter
+from inspector.tls.registry import cipher_name, is_grease, version_name
 from inspector.tracking.kinds import Kind
 from inspector.tracking.observed import Observed
-from inspector.tracking.services import ip_text
 
 ENCRYPTED_HANDSHAKE = Letter.ENCRYPTED_HANDSHAKE.byte[0]
-LETTER = [
-    [chr(code).lower() if chr(code) in IN_HISTORY else "" for code in range(256)],
-    [chr(code) if chr(code) in IN_HISTORY else "" for code in range(256)],
-]
 NOT_READ = HandshakeFacts()
 Visibility = Literal["clear", "decrypted", "encrypted", "lost"]
 
 
 @lru_cache(maxsize=65_536)
-def _ip(address: bytes) -> str:
-    return ip_text(address)
-
-
-@lru_cache(maxsize=65_536)
 def _hex(digest: bytes) -> str:
     return digest.hex()
-
-
-def endpoint(end: facts.PackedEndpoint) -> doc.Endpoint:
-    """An endpoint with its address as text."""
-    return doc.Endpoint(_ip(end.address), end.port)
-
-
-def connection(case: Case, observed: Observed) -> doc.Connection:
-    """One connection with its handshakes."""
-    client_leg = observed.client_leg
-    ours, theirs = client_leg.from_client, client_leg.from_server
-    handshakes = [_handshake(case, observed, client_leg)]
-    handshakes += [renegotiation(case, observed, client_leg, number) for number in range(len(observed.renegotiations))]
-    return doc.Connection(
-        id=observed.id,
-        service=case.services[observed.service].id,
-        client=case.clients[observed.client].id,
-        backend=case.backends[observed.backend].id if observed.backend >= 0 else None,
-        client_endpoint=endpoint(client_leg.client),
-        server_endpoint=endpoint(client_leg.server),
-        first_seen=rfc3339(client_leg.first_ns),
-        last_seen=rfc3339(client_leg.last_ns),
-        legs=[doc.Leg(endpoint(leg.client), endpoint(leg.server)) for leg in observed.legs],
-        frames=doc.Span(frame(client_leg.first_frame) or (0, 0), frame(client_leg.last_frame) or (0, 0)),
-        outcome=observed.outcome,
-        end=doc.End(observed.closed_by, observed.closed_how),
-        alerts=[_alert(a) for a in client_leg.alerts],
-        bytes=doc.Sizes(ours.bytes + ours.gap, theirs.bytes + theirs.gap),
-        gap_bytes=ours.gap + theirs.gap,
-        rtt=client_leg.rtt,
-        history=history(client_leg),
-        preamble=client_leg.preamble or None,
-        health_check=observed.health_check,
-        anomalies=[
-            doc.Anomaly(
-                a.kind, worded(a.what), "client" if a.from_client else "server", a.offset, a.path, frame(a.frame)
-            )
-            for a in client_leg.anomalies
-        ],
-        logs=lines_of(case, observed),
-        handshakes=handshakes,
-        secrets=secrets_of(client_leg),
-        sightings=[doc.Span(frame(first) or (0, 0), frame(last) or (0, 0)) for first, last in client_leg.sightings],
-    )
-
-
-def secrets_of(client_leg: ConnectionFacts) -> str | None:
-    """What secrets did for a connection."""
-    if client_leg.secrets:
-        return worded(client_leg.secrets)
-    return (
-        None
-        if client_leg.secrets is None
-        else "decrypted"
-        if client_leg.from_client.opened or client_leg.from_server.opened
-        else "nothing was encrypted"
-    )
-
-
-def history(client_leg: ConnectionFacts) -> str:
-    """Zeek's ssl_history letters, upper case from the client."""
-    packed = client_leg.events
-    return _history(packed[LETTER_AT::EVENT_BYTES], packed[SIDE_AT::EVENT_BYTES])
-
-
-@lru_cache(maxsize=4096)
-def _history(letters: bytes, sides: bytes) -> str:
-    return "".join([LETTER[side][letter] for letter, side in zip(letters, sides, strict=True)])
-
-
-def _alert(alert: AlertFact) -> doc.Alert:
-    name = alert_name(alert.code) if alert.code is not None else None
-    visibility: Literal["clear", "decrypted", "encrypted"] = (
-        "encrypted" if alert.level is None else "decrypted" if alert.decrypted else "clear"
-    )
-    return doc.Alert(
-        "client" if alert.from_client else "server", alert.level, alert.code, name, visibility, frame(alert.frame)
-    )
 
 
 class Hellos(NamedTuple):
@@ -180,7 +91,8 @@ def _alert_words(
     return getattr(shape, extension) or (None if shape.partial else False)
 
 
-def _handshake(case: Case, observed: Observed, client_leg: ConnectionFacts) -> doc.Handshake:
+def handshake(case: Case, observed: Observed, client_leg: ConnectionFacts) -> doc.Handshake:
+    """The first handshake of a connection."""
     h = client_leg.handshake
     visibility: Visibility = "clear" if h.offer is not None or h.answer is not None else "lost"
     return _as_handshake(
@@ -303,7 +215,7 @@ def renegotiation(case: Case, observed: Observed, client_leg: ConnectionFacts, n
             and attempt.entry.session is not None
             and bool(h.offered_ticket or attempt.entry.known)
         )
-        handshake = _as_handshake(
+        inner_handshake = _as_handshake(
             h=h,
             inner=inner,
             visibility="decrypted",
@@ -314,7 +226,7 @@ def renegotiation(case: Case, observed: Observed, client_leg: ConnectionFacts, n
             jsse=_jsse(study.judgement, is_inside=True),
         )
     else:
-        handshake = _as_handshake(
+        inner_handshake = _as_handshake(
             h=NOT_READ,
             inner=inner,
             visibility="encrypted",
@@ -325,16 +237,7 @@ def renegotiation(case: Case, observed: Observed, client_leg: ConnectionFacts, n
             jsse=_jsse(study.judgement, is_inside=True),
         )
         answer = client_leg.handshake.answer
-        handshake.version = version_name(answer.version) if answer is not None else None
-        handshake.frames.client_hello = frame(attempt.hello.frame) if attempt.hello is not None else None
-        handshake.frames.server_hello = frame(attempt.flight[0].frame) if attempt.flight else None
-    return handshake
-
-
-def result(observed: Observed) -> str:
-    """Every connection is exactly one of full, resumed, aborted, other."""
-    if observed.outcome == "aborted":
-        return "aborted"
-    if observed.outcome == "established" and observed.kind is not None:
-        return "full" if observed.kind == "full" else "resumed"
-    return "other"
+        inner_handshake.version = version_name(answer.version) if answer is not None else None
+        inner_handshake.frames.client_hello = frame(attempt.hello.frame) if attempt.hello is not None else None
+        inner_handshake.frames.server_hello = frame(attempt.flight[0].frame) if attempt.flight else None
+    return inner_handshake

@@ -37,6 +37,11 @@ class Request:
     user: str | None = None
     by: CaptureMethod = "any"
 
+    @property
+    def is_open_to_choice(self) -> bool:
+        """Nothing was said on what to capture."""
+        return not (self.interfaces or self.commands or self.vips or self.expression or self.piped is not None)
+
 
 @dataclass(slots=True)
 class OpenedSource:

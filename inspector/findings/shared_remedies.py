@@ -1,4 +1,6 @@
-"""What to do, for whom, and how to check it; and what to read. Best first."""
+"""Remedies that several rules name: what to do, for whom, and how to check it; and what to read. Best first. What one
+rule alone advises stands beside that rule.
+"""
 
 from __future__ import annotations
 

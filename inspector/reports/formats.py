@@ -1,0 +1,79 @@
+"""The output formats of an analysis: one table, from which the command line and the app's export menu take them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TextIO
+
+if TYPE_CHECKING:
+    from inspector.document import Connection
+    from inspector.findings.judge import Analysis
+    from inspector.tracking.observed import Observed
+
+    Wanted = Callable[[Observed], bool] | None
+    """Which connections are written; None for all."""
+
+
+class Format(NamedTuple):
+    """``menu``: what the app's export menu calls it. ``is_filtered``: whether the app's filter goes for it too."""
+
+    name: str
+    suffix: str
+    menu: str
+    write: Callable[[Analysis, Wanted, BinaryIO], None]
+    is_filtered: bool = False
+
+
+def _write_text(analysis: Analysis, wanted: Wanted, target: BinaryIO) -> None:
+    from inspector.reports.text import write_text
+
+    connections = analysis.connections(0, None, wanted) if wanted is not None else None
+    _encoded(target, lambda text: write_text(analysis, connections, text))
+
+
+def _write_json(analysis: Analysis, wanted: Wanted, target: BinaryIO) -> None:
+    from inspector.reports.json_stream import write_json
+
+    def connections(start: int = 0, stop: int | None = None) -> Iterator[Connection]:
+        return analysis.connections(start, stop, wanted)
+
+    write_json(analysis, connections, target)
+
+
+def _write_jsonl(analysis: Analysis, wanted: Wanted, target: BinaryIO) -> None:
+    from inspector.reports.json_stream import write_jsonl
+
+    write_jsonl(analysis, analysis.connections(0, None, wanted), target)
+
+
+def _write_csv(analysis: Analysis, wanted: Wanted, target: BinaryIO) -> None:
+    from inspector.reports.csv_table import write_csv
+
+    _encoded(target, lambda text: write_csv(analysis, analysis.connections(0, None, wanted), text))
+
+
+def _encoded(target: BinaryIO, write: Callable[[TextIO], None]) -> None:
+    """What is written as text, in UTF-8."""
+    text = io.TextIOWrapper(target, encoding="utf-8", errors="backslashreplace", write_through=False)
+    write(text)
+    text.flush()
+    text.detach()
+
+
+FORMATS = {
+    each.name: each
+    for each in (
+        Format("text", "txt", "analysis as text, to paste into a ticket", _write_text),
+        Format("json", "json", "analysis as JSON", _write_json),
+        Format("jsonl", "jsonl", "analysis as JSON lines", _write_jsonl),
+        Format("csv", "csv", "connections as CSV, filtered", _write_csv, is_filtered=True),
+    )
+}
+"""By name. What writes is imported when it is used."""
+
+
+def write(analysis: Analysis, name: str, wanted: Wanted, target: BinaryIO) -> None:
+    """``name``: of a format. Raises OSError where it cannot be written."""
+    FORMATS[name].write(analysis, wanted, target)
+    target.flush()
