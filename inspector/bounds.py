@@ -55,6 +55,9 @@ captures agree on.
 FLOWS = 200_000
 """Flows that are open at once; beyond it the longest idle ones are closed first."""
 
+HALF_OPEN = 1_000_000
+"""Flows of which nothing but a SYN, or a SYN and a RST, has come; beyond it the oldest are closed first."""
+
 IDLE_NS = 3_600 * 1_000_000_000
 """A flow without a frame for this long (packet time) is closed."""
 

@@ -12,6 +12,8 @@ import hashlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from inspector import bounds
 from inspector.capture.frames import I64, CaptureInfo, FrameBatch
 from inspector.errors.bounds import AuthoritiesNotKept, FlowsClosedEarly
@@ -20,7 +22,7 @@ from inspector.extract.connection import ConnectionAssembly, new_connection
 from inspector.extract.greetings import greets
 from inspector.extract.openings import Openings
 from inspector.extract.store import RecordDecryptor, RecordDecryptors
-from inspector.facts import CaptureFacts, ConnectionFacts, Facts, OtherFlow, Unopened
+from inspector.facts import CaptureFacts, ConnectionFacts, Facts, OtherFlow, PackedEndpoint, Unopened
 from inspector.text.safe import path_text
 from inspector.tls import messages
 from inspector.tls.types import TLS13
@@ -31,7 +33,7 @@ from inspector.wire.interleaving import merged
 from inspector.wire.live_flows import LiveFlowTable
 from inspector.wire.losses import Losses
 from inspector.wire.runs import Grouped, ParsedExtent
-from inspector.wire.segments import SegmentBatch, SegmentDecoder
+from inspector.wire.segments import U64, SegmentBatch, SegmentDecoder
 from inspector.wire.table import entry
 
 if TYPE_CHECKING:
@@ -120,11 +122,14 @@ class Engine:
             for key, fragment in self._decoder.waiting().items()
             if not self._is_following or key in self.parted
         }
-        if self._flows.evicted:
-            self.facts.bounded.append(FlowsClosedEarly(self._flows.evicted, bounds.FLOWS))
+        self.facts.bounded += self.closed_early()
         if self._unlisted:
             self.facts.bounded.append(AuthoritiesNotKept(len(self._unlisted)))
         return self.facts
+
+    def closed_early(self) -> list[FlowsClosedEarly]:
+        """How many flows were closed because too many were open."""
+        return [FlowsClosedEarly(count, most) for most, count in self._flows.closed_early.items()]
 
     @property
     def has_secrets(self) -> bool:
@@ -206,6 +211,25 @@ class Engine:
             self.begun_before.append(BegunBefore(flow.began, facts.first_ns, len(self.facts.connections)))
         self._connection(facts)
 
+    def never_opened(self, clients: U64, servers: U64) -> None:
+        """Flows of which nothing came but a SYN, or a SYN and a RST."""
+        pairs, counts = _counted(servers, clients >> np.uint64(16))
+        full = 2 * bounds.CACHE
+        self._never_opened(pairs[:full], counts[:full])
+        addresses, flows = self._decoder.addresses, self.facts.other_flows
+        rest, times = pairs[full:], counts[full:]
+        if len(rest) and len(flows) >= full:  # then only those that are known are counted
+            known = [addresses.number(flow.server.address) << 16 | flow.server.port for flow in flows]
+            is_known = np.isin(rest[:, 0], np.array(known, np.uint64))
+            rest, times = rest[is_known], times[is_known]
+        self._never_opened(rest, times)
+
+    def _never_opened(self, pairs: U64, counts: I64) -> None:
+        addresses = self._decoder.addresses
+        for (server, client), count in zip(pairs.tolist(), counts.tolist(), strict=True):
+            flow = OtherFlow(PackedEndpoint(*addresses.endpoint(server)), addresses.address(client))
+            self._other(flow, None, 0, count)
+
     def _connection_facts(self, flow: Flow) -> ConnectionFacts:
         assert isinstance(flow.consumer, ConnectionAssembly)
         return connection_facts(flow, flow.consumer, self._decoder.addresses)
@@ -214,15 +238,25 @@ class Engine:
         """A finished connection."""
         self.facts.add(finished)
 
-    def _other(self, flow: OtherFlow, began: FlowKey | None, first_ns: int) -> None:
-        """A finished flow without TLS. Where there are too many clients they are not told apart any more."""
+    def _other(self, flow: OtherFlow, began: FlowKey | None, first_ns: int, count: int = 1) -> None:
+        """Finished flows without TLS. Where there are too many clients they are not told apart any more."""
         flows = self.facts.other_flows
         if flow not in flows and len(flows) >= bounds.CACHE:
             flow = OtherFlow(flow.server, is_unseen=flow.is_unseen)
         if began is not None:
             self.begun_before.append(BegunBefore(began, first_ns, flow))
         if flow in flows or len(flows) < 2 * bounds.CACHE:
-            flows[flow] = flows.get(flow, 0) + 1
+            flows[flow] = flows.get(flow, 0) + count
+
+
+def _counted(one: U64, other: U64) -> tuple[U64, I64]:
+    """The different pairs of two columns in the order in which they first appear, and how often each does."""
+    order = np.lexsort((other, one))
+    pairs = np.stack([one[order], other[order]], axis=1)
+    heads = np.flatnonzero(np.append(True, (pairs[1:] != pairs[:-1]).any(axis=1)))[: len(pairs)]
+    first = order[heads]  # lexsort is stable
+    appearance = np.argsort(first)
+    return pairs[heads][appearance], np.diff(np.append(heads, len(pairs)))[appearance]
 
 
 class LiveEngine(Engine):
@@ -231,16 +265,18 @@ class LiveEngine(Engine):
     """
 
     def __init__(self, most_flows: int, secrets: RecordDecryptors | None = None) -> None:
-        """``most_flows``: open at once; beyond it the longest idle ones are closed."""
+        """``most_flows``: open at once; beyond it the longest idle ones are closed. Ten times as many may be half
+        open.
+        """
         super().__init__(secrets=secrets)
-        self._flows = self._live = LiveFlowTable(self._decoder.addresses, self, most_flows=most_flows)
+        self._flows = self._live = LiveFlowTable(
+            self._decoder.addresses, self, most_flows=most_flows, most_half_open=10 * most_flows
+        )
         self._ended: list[ConnectionFacts] = []
-        self.evicted = 0
 
     def take(self, batch: FrameBatch) -> tuple[SegmentBatch, ParsedExtent | None]:
         """Frames in; also their segments, and how far into each somebody looked."""
         segments = self.feed(batch)
-        self.evicted = self._flows.evicted
         return segments, self._flows.extent if len(segments) else None
 
     def settle(self, now_ns: int) -> tuple[list[ConnectionFacts], Iterator[ConnectionFacts]]:

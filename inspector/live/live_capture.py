@@ -21,7 +21,6 @@ from inspector.errors.bounds import (
     ConnectionsForgotten,
     ConnectionsInJournal,
     Direction,
-    FlowsClosedEarly,
     FramesNotWritten,
     JournalNotRead,
     JournalNotWritten,
@@ -174,9 +173,7 @@ class LiveCapture:
         if self.window.forgotten:
             kind = ConnectionsInJournal if self.keeping.journal is not None else ConnectionsForgotten
             bounds.append(kind(self.window.forgotten))
-        if self.engine.evicted:
-            bounds.append(FlowsClosedEarly(self.engine.evicted, FLOWS))
-        return bounds
+        return bounds + self.engine.closed_early()
 
     def run(self, listener: Listener) -> None:
         """Until it is to end."""

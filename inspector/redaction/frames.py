@@ -17,7 +17,8 @@ from inspector.redaction.disguise import Disguise
 from inspector.redaction.messages import Redactor
 from inspector.tls.preamble import PREAMBLES
 from inspector.tls.types import ALERT, CHANGE_CIPHER_SPEC
-from inspector.wire.segments import ACK, IPV4, IPV6
+from inspector.wire.headers import IPV4, IPV6
+from inspector.wire.segments import ACK
 
 SSLV2_LENGTH = 2
 """Bytes of the length before a record of SSLv2."""

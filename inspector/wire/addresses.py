@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+
+from inspector.capture.frames import I64, U8
+
 
 class FlowEnd(NamedTuple):
     """``address``: packed, 4 or 16 bytes."""
@@ -28,6 +32,21 @@ class AddressTable:
             known_number = self._number[address] = (1 << 32) + len(self._address)
             self._address.append(address)
         return known_number
+
+    def numbers(self, addresses: U8) -> I64:
+        """Those of many IPv6 addresses, rows of 16 bytes."""
+        halves = np.ascontiguousarray(addresses).view(np.uint64)
+        order = np.lexsort((halves[:, 1], halves[:, 0]))
+        ordered = halves[order]
+        is_new = np.ones(len(ordered), np.bool_)
+        is_new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+        group = np.empty(len(ordered), np.int64)
+        group[order] = np.cumsum(is_new) - 1
+        first = order[is_new]  # lexsort is stable: the first row that has each address
+        number = np.zeros(len(first), np.int64)
+        for index in np.argsort(first).tolist():
+            number[index] = self.number(addresses[first[index]].tobytes())
+        return number[group]
 
     def address(self, number: int) -> bytes:
         """The packed address of a number."""

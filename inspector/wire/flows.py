@@ -16,6 +16,7 @@ capture asks several times a second for what has ended and what is decided: that
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Protocol
 
 import numpy as np
@@ -23,11 +24,13 @@ import numpy as np
 from inspector import bounds
 from inspector.capture.frames import I64, U8
 from inspector.capture.references import FRAME_BITS
+from inspector.wire import half_open
 from inspector.wire.addresses import AddressTable, FlowEnd
 from inspector.wire.consumer import FlowConsumer
 from inspector.wire.flow import Ending, Flow, FlowKey
+from inspector.wire.half_open import HalfOpen, HalfOpenFlows
 from inspector.wire.runs import FlowRuns, Grouped, Key, ParsedExtent, Run, mask_of_flows
-from inspector.wire.segments import ACK, FIN, RST, SYN, Rows, SegmentBatch
+from inspector.wire.segments import ACK, FIN, RST, SYN, U64, Rows, SegmentBatch
 from inspector.wire.spread import Spread
 from inspector.wire.streams import Stream
 
@@ -65,20 +68,34 @@ class FlowOwner(Protocol):
     def ended(self, flow: Flow) -> None:
         """A flow is over; ``flow.began`` says whether it may have begun before the first frame."""
 
+    def never_opened(self, clients: U64, servers: U64) -> None:
+        """Flows are over of which nothing came but a SYN, or a SYN and a RST: who called whom, ``address number << 16 |
+        port``.
+        """
+
 
 class FlowTable:
     """Open flows by their endpoints. ``from_middle``: frames went before the first one, so that flows may have begun
-    before it. ``most_flows``: open at once; beyond it the longest idle ones are closed.
+    before it. ``most_flows``: open at once; beyond it the longest idle ones are closed. ``most_half_open``: the same of
+    flows that never opened; 0 to follow them as all others.
     """
 
     def __init__(
-        self, addresses: AddressTable, owner: FlowOwner, *, from_middle: bool = False, most_flows: int = bounds.FLOWS
+        self,
+        addresses: AddressTable,
+        owner: FlowOwner,
+        *,
+        from_middle: bool = False,
+        most_flows: int = bounds.FLOWS,
+        most_half_open: int = bounds.HALF_OPEN,
     ) -> None:
         self._addresses = addresses
         self._owner = owner
         self._from_middle = from_middle
         self._most_flows = most_flows
         self._flows: dict[Key, Flow] = {}
+        self._most_half_open = most_half_open
+        self._half_open = HalfOpenFlows(most_half_open)
         self._is_draining = False
         self.extent: ParsedExtent | None = None
         """Where somebody wants to know how far into each segment of a batch anybody looked: that of the last one."""
@@ -89,8 +106,8 @@ class FlowTable:
         time of the last frame.
         """
         self._swept = 0
-        self.evicted = 0
-        """Flows that were closed because too many were open."""
+        self.closed_early: Counter[int] = Counter()
+        """Flows that were closed because too many were open, by how many may be."""
 
     def feed(self, batch: SegmentBatch) -> None:
         """Take a batch."""
@@ -100,7 +117,12 @@ class FlowTable:
         if self._start_ns is None:
             self._start_ns = int(batch.time_ns.min())
         if self._is_draining:
-            batch = batch.select(mask_of_flows(batch, list(self._flows)))
+            batch = batch.select(
+                mask_of_flows(batch, list(self._flows))
+                | self._half_open.holds(
+                    half_open.keys(np.minimum(batch.source, batch.target), np.maximum(batch.source, batch.target))
+                )
+            )
         if len(batch):
             self._feed(Grouped(batch, self._owner.opens, self.extent))
         self._now = max(now, self._now)
@@ -108,26 +130,67 @@ class FlowTable:
             self._sweep(now)
 
     def _feed(self, grouped: Grouped) -> None:
-        """Flow by flow: those that open here and go by the book as a whole, the others span by span."""
-        regular = self._regular(grouped)
+        """Flow by flow: those that do no more than open are kept as they are, those that open here and go by the book
+        are taken as a whole, the others span by span.
+        """
+        is_followed = self._followed(grouped)
+        regular = self._regular(grouped, is_followed)
         if regular is None:
-            for group in grouped.spans(np.arange(len(grouped))):
-                self._follow(group)
+            wanted = np.arange(len(grouped)) if self.extent is not None else np.flatnonzero(is_followed)
+            for group, is_wanted in zip(grouped.spans(wanted), is_followed[wanted].tolist(), strict=True):
+                if is_wanted:
+                    self._follow(group, may_open=not self._is_draining)
             return
         brought = np.full(len(grouped), -1, np.int64)
         brought[regular.chosen] = np.where(regular.odd, -1, np.arange(len(regular.chosen)))
-        others = grouped.spans(np.flatnonzero(brought < 0))
-        for index, number in enumerate(brought.tolist()):
+        wanted = np.flatnonzero(is_followed)
+        others = grouped.spans(wanted[brought[wanted] < 0])
+        for index, number in zip(wanted.tolist(), brought[wanted].tolist(), strict=True):
             if number < 0:
                 self._follow(next(others))
             elif not self._take(regular, number):
                 self._follow(next(grouped.spans(np.array([index]))))
 
-    def _regular(self, grouped: Grouped) -> BatchReader | None:
+    def _followed(self, grouped: Grouped) -> Rows:
+        """Which flows of a batch are not kept half open: those that come to more are woken, and those that are no more
+        than that are put with the others.
+        """
+        followed = np.ones(len(grouped), np.bool_)
+        if not self._most_half_open or grouped.spread:
+            return followed
+        if len(self._half_open):
+            woken = self._half_open.take(half_open.keys(grouped.low, grouped.high))
+            for index in range(len(woken)):
+                self._follow(half_open.segments(woken[index : index + 1]))
+        if self._is_draining:
+            return followed
+        flow, rows = half_open.half_open(grouped)
+        flows = self._flows
+        known = zip(grouped.low[flow].tolist(), grouped.high[flow].tolist(), strict=True)
+        is_new = np.array([key not in flows for key in known], np.bool_)
+        if self._from_middle:  # what begins this early may have begun before
+            is_new &= rows["ns"][:, 0] - (self._start_ns or 0) >= SYN_AGAIN_NS
+        _, first, count = np.unique(rows["key"], return_index=True, return_counts=True)
+        once = np.zeros(len(rows), np.bool_)
+        once[first[count == 1]] = True
+        is_new &= once
+        self._end_half_open(self._half_open.add(rows[is_new]), is_early=True)
+        followed[flow[is_new]] = False
+        return followed
+
+    def _end_half_open(self, rows: HalfOpen, *, is_early: bool = False) -> None:
+        """Flows that never opened are over. ``is_early``: because they were too many."""
+        if len(rows):
+            if is_early:
+                self.closed_early[self._most_half_open] += len(rows)
+            self._owner.never_opened(*half_open.ends(rows))
+
+    def _regular(self, grouped: Grouped, is_followed: Rows) -> BatchReader | None:
         """The flows that may be taken as a whole; None where somebody wants to see how each segment is looked at."""
         if self.extent is not None or self._is_draining or grouped.spread:
             return None
         opening = grouped.opening()
+        opening = opening[is_followed[opening]]
         if not len(opening):
             return None
         flows = self._flows
@@ -153,10 +216,12 @@ class FlowTable:
     @property
     def is_empty(self) -> bool:
         """No flow is open."""
-        return not self._flows
+        return not self._flows and not len(self._half_open)
 
-    def _follow(self, group: FlowRuns) -> None:
-        """The spans of one pair of endpoints, in the order of their first segments."""
+    def _follow(self, group: FlowRuns, *, may_open: bool = True) -> None:
+        """The spans of one pair of endpoints, in the order of their first segments. ``may_open``: a connection may
+        begin among them; else what comes behind the open one is another's.
+        """
         key, spans, run = group.key, group.spans, group.run
         newest = self._flows.get(key)
         frame_base = run.frame
@@ -172,7 +237,7 @@ class FlowTable:
             if newest is None:
                 if not control & SYN and (not length or control & RST):
                     continue
-                if self._is_draining:
+                if not may_open:
                     if older is not None:
                         self._end(older)
                     return
@@ -306,6 +371,7 @@ class FlowTable:
     def _sweep(self, now: int) -> None:
         """Close what is over or idle; beyond the bound also the longest idle ones."""
         self._swept = now
+        self._end_half_open(self._half_open.take_over(now, bounds.APART_NS, bounds.IDLE_NS))
         for flow in list(self._flows.values()):
             quiet = now - flow.last[0]
             if quiet > bounds.IDLE_NS or flow.is_over(now):
@@ -314,13 +380,14 @@ class FlowTable:
         surplus = len(self._flows) - self._most_flows
         if surplus > 0:
             longest_idle = sorted(self._flows.values(), key=lambda f: f.last)[: surplus + self._most_flows // 10]
-            self.evicted += len(longest_idle)
+            self.closed_early[self._most_flows] += len(longest_idle)
             for flow in longest_idle:
                 del self._flows[flow.key]
                 self._end(flow)
 
     def finish(self) -> None:
         """End all flows."""
+        self._end_half_open(self._half_open.take_all())
         for flow in self._flows.values():
             self._end(flow)
         self._flows.clear()

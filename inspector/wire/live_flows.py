@@ -20,8 +20,8 @@ from inspector.wire.segments import SegmentBatch
 class LiveFlowTable(FlowTable):
     """Open flows, asked for several times a second. ``extent`` is that of the last batch."""
 
-    def __init__(self, addresses: AddressTable, owner: FlowOwner, *, most_flows: int) -> None:
-        super().__init__(addresses, owner, most_flows=most_flows)
+    def __init__(self, addresses: AddressTable, owner: FlowOwner, *, most_flows: int, most_half_open: int) -> None:
+        super().__init__(addresses, owner, most_flows=most_flows, most_half_open=most_half_open)
         self._young: dict[Key, Flow] = {}
         self._closing: dict[Key, Flow] = {}
 

@@ -130,7 +130,8 @@ class Grouped:
 
     ``group``: int64, which flow. ``lane``: int64, 0 from its lower end. ``begins``: bool, whether the segment begins a
     span. ``heads``: int64, of each flow its first row, and behind them the number of rows. ``low``, ``high``: uint64,
-    of each flow its ends. ``last_ns``, ``last_number``: int64, of its last frame, empty acknowledgements included.
+    of each flow its ends. ``last_ns``, ``last_number``: int64, of its last frame, empty acknowledgements included;
+    ``total``: int64, of all its segments, how many they are.
     ``spread``: as in ``FlowRuns``. The others: as in ``SegmentBatch``.
     """
 
@@ -165,6 +166,7 @@ class Grouped:
         self.low = np.minimum(batch.source[heads], batch.target[heads])
         self.high = np.maximum(batch.source[heads], batch.target[heads])
         self.last_ns, self.last_number = batch.time_ns[lasts], batch.number[lasts]
+        self.total: I64 = np.diff(np.append(firsts, len(order)))
         self.spread = _spread(group, batch.number[order]) if int(batch.number.max()) >> FRAME_BITS else []
 
     def _keep(self, batch: SegmentBatch, kept: I64, low: U64) -> None:

@@ -1,0 +1,184 @@
+"""Flows that never opened, kept as rows of numbers: the same facts as if each had been followed from its SYN on."""
+
+from __future__ import annotations
+
+import random
+import struct
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from inspector import bounds
+from inspector.errors.bounds import FlowsClosedEarly
+from inspector.extract.engine import Engine
+from inspector.facts import OtherFlow
+from inspector.wire import half_open
+from inspector.wire.flows import FlowTable
+from inspector.wire.half_open import HALF_OPEN, HalfOpenFlows, keys
+from tests.build import ACK, FIN, MS, RST, START_NS, SYN, Flow, Segment, ethernet, facts_of, ordered, pcap
+from tests.test_regular import told
+
+SECOND = 1000 * MS
+Frames = list[tuple[int, bytes, int]]
+
+
+def called(port: int, ns: int, dice: random.Random) -> Flow:
+    """A flow that is no more than its SYN, or comes to more later."""
+    flow = Flow(port, ns, f"10.0.{dice.randrange(3)}.{dice.randrange(5)}").add(True, SYN)
+    wait = dice.choice((MS, 20 * MS, SECOND, 3 * SECOND, 90 * SECOND, 4000 * SECOND))
+
+    def more(from_client: bool, flags: int, seq: int, ack: int, payload: bytes = b"") -> None:
+        flow.segments.append(Segment(flow.segments[-1].ns + wait, from_client, flags, seq, payload, flow, ack))
+
+    client, server = flow.segments[0].seq, dice.randrange(1 << 32)
+    match dice.randrange(9):
+        case 0:
+            more(True, SYN, client, 0)  # sent again
+        case 1:
+            more(False, RST | ACK, 0, client + 1)
+            if dice.random() < 0.5:
+                more(True, SYN, client + dice.choice((0, 70_000)), 0)
+        case 2:
+            more(False, RST | ACK, server, client + dice.choice((0, 2, 1 << 20)))
+        case 3:
+            more(False, RST, client + 1, 0)
+        case 4:
+            more(False, SYN | ACK, server, client + 1)
+            if dice.random() < 0.7:
+                more(True, ACK, client + 1, server + 1)
+                more(True, ACK, client + 1, server + 1, b"GET / HTTP/1.0\r\n\r\n")
+        case 5:
+            more(True, ACK, client + 1, 0, b"data without an answer")
+        case 6:
+            more(True, FIN | ACK, client + 1, 0)
+        case 7:
+            more(False, RST | ACK, 0, client + 1)
+            more(False, dice.choice((RST | ACK, RST)), 0, client + 1)
+        case _:
+            pass
+    return flow
+
+
+def never(*_: object) -> tuple[Any, Any]:
+    """Instead of ``half_open.half_open``: nothing is kept."""
+    return np.zeros(0, np.int64), np.zeros(0, HALF_OPEN)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    seed=st.integers(0, 1 << 32),
+    size=st.sampled_from((300, 700, 5_000, 1 << 20)),
+    from_middle=st.booleans(),
+    columns=st.sampled_from((0, 1)),
+)
+def test_kept_or_followed_is_the_same(seed: int, size: int, from_middle: bool, columns: int) -> None:
+    dice = random.Random(seed)
+    flows = [
+        called(40_000 + n % 25, START_NS + dice.randrange(200) * dice.choice((MS, SECOND)), dice) for n in range(40)
+    ]
+    frames: Frames = [(s.ns, ethernet(s), dice.choice((1 << 16, 1 << 16, 54))) for s in ordered(flows)]
+    kept = told(frames, columns, size, from_middle)
+    with patch.object(half_open, "half_open", never):
+        assert told(frames, columns, size, from_middle) == kept
+
+
+def scan(count: int, *, is_refused: bool = False) -> list[tuple[int, bytes]]:
+    """One asks many ports of many."""
+    flows: list[Flow] = []
+    for n in range(count):
+        flow = Flow(1024 + n % 60_000, START_NS + n * MS // 10, f"10.9.{n % 7}.{n % 250}").add(True, SYN)
+        if is_refused:
+            flow.add(False, RST | ACK)
+        flows.append(flow)
+    return [(s.ns, ethernet(s)) for s in ordered(flows)]
+
+
+@pytest.mark.parametrize("is_refused", [False, True])
+def test_a_scan_makes_no_flows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_refused: bool) -> None:
+    def refused(self: FlowTable, *_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(FlowTable, "_open", refused)
+    path = tmp_path / "scan.pcap"
+    path.write_bytes(pcap(scan(3_000, is_refused=is_refused)))
+    facts = facts_of(path)
+    assert sum(facts.other_flows.values()) == 3_000
+    assert not any(flow.is_silent or flow.is_unseen for flow in facts.other_flows)
+
+
+def test_more_than_are_kept_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine_init = Engine.__init__
+
+    def bounded(self: Engine, *arguments: Any, **named: Any) -> None:
+        engine_init(self, *arguments, **named)
+        self._flows = FlowTable(self._decoder.addresses, self, most_half_open=100)
+
+    monkeypatch.setattr(Engine, "__init__", bounded)
+    path = tmp_path / "scan.pcap"
+    path.write_bytes(pcap(scan(500)))
+    facts = facts_of(path)
+    assert sum(facts.other_flows.values()) == 500
+    (bound,) = facts.bounded
+    assert bound == FlowsClosedEarly(410, 100)
+
+
+def test_who_called_whom_is_counted_past_the_bound_as_flow_by_flow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there are too many clients they are not told apart, and where there are too many servers not counted."""
+    monkeypatch.setattr(bounds, "CACHE", 8)
+    dice = random.Random(3)
+    at_once, one_by_one = Engine(), Engine()
+    for _ in range(6):
+        clients = np.array([dice.randrange(20) << 16 | 9 for _ in range(50)], np.uint64)
+        servers = np.array([(1 << 24 | dice.randrange(9)) << 16 | 443 for _ in range(50)], np.uint64)
+        at_once.never_opened(clients, servers)
+        for index in range(50):
+            one_by_one.never_opened(clients[index : index + 1], servers[index : index + 1])
+    assert _totals(at_once.facts.other_flows) == _totals(one_by_one.facts.other_flows)
+
+
+def _totals(flows: dict[OtherFlow, int]) -> tuple[int, int]:
+    """How many flows have a client, and how many are counted."""
+    return sum(count for flow, count in flows.items() if flow.client), sum(flows.values())
+
+
+def rows_of(entries: dict[int, tuple[int, int]]) -> Any:
+    """``entries``: by their low end, time and segments."""
+    rows = np.zeros(len(entries), HALF_OPEN)
+    for row, (low, (ns, count)) in zip(rows, entries.items(), strict=True):
+        row["key"] = struct.pack(">QQ", low, 1 << 40)
+        row["ns"], row["count"] = ns, count
+    return rows
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(("add", "take", "over")), st.lists(st.integers(0, 300), max_size=30))))
+def test_a_store_is_a_dictionary(steps: list[tuple[str, list[int]]]) -> None:
+    store, model = HalfOpenFlows(10_000), dict[int, tuple[int, int]]()
+    now = 0
+    for step, numbers in steps:
+        now += 10
+        different = sorted(set(numbers))
+        wanted = keys(np.array(different, np.uint64), np.full(len(different), 1 << 40, np.uint64))
+        if step == "add":
+            new = {n: (now, 1 + n % 2) for n in numbers if n not in model}
+            model |= new
+            assert not len(store.add(rows_of(new)))
+        elif step == "take":
+            held = store.holds(wanted).tolist()
+            assert held == [n in model for n in different]
+            taken = store.take(wanted)
+            assert len(taken) == sum(held)
+            for n in different:
+                model.pop(n, None)
+        else:
+            over = {n for n, (ns, count) in model.items() if now - ns > (20 if count == 2 else 100)}
+            assert len(store.take_over(now, 20, 100)) == len(over)
+            model = {n: row for n, row in model.items() if n not in over}
+        assert len(store) == len(model)
+    last = store.take_all()
+    assert [int(ns) for ns in last["ns"][:, 0]] == sorted(ns for ns, _ in model.values())
+    assert not len(store)
