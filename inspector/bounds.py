@@ -67,6 +67,9 @@ CLOSED_NS = 1_000_000_000
 APART_NS = 2_000_000_000
 """The same where one side reset it: the other direction's tap may be late (packet time)."""
 
+FACTS_CACHE_BYTES = 512 << 20
+"""Facts of captures that were opened, kept in the user's cache."""
+
 EVENTS = 200
 """Ladder events kept per connection."""
 

@@ -28,7 +28,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from platformdirs import user_config_path
+from platformdirs import user_cache_path, user_config_path
 
 from inspector.document import Document
 from inspector.errors import UsageError
@@ -74,6 +74,11 @@ class Settings:
 def default_path() -> Path:
     """Where settings lie when nobody says where; on Linux by the XDG base directory specification."""
     return user_config_path("inspector") / "settings.toml"
+
+
+def facts_folder() -> Path:
+    """Where facts are kept of captures that were opened."""
+    return user_cache_path("inspector") / "facts"
 
 
 def load(path: str | None = None) -> Settings:

@@ -23,6 +23,7 @@ class Opening(NamedTuple):
     expression: str = ""
     sort: str = ""
     is_followed: bool = False
+    is_cached: bool = False
 
 
 @click.command("open")
@@ -43,6 +44,7 @@ class Opening(NamedTuple):
     help="Begin with the connections sorted by this column; -COLUMN for the largest first.",
 )
 @click.option("--follow", is_flag=True, help="Show a journal as it grows, written by a running watch or live.")
+@click.option("--no-cache", is_flag=True, help="Keep no facts of large captures, and use none that were kept.")
 @ascii_option
 @settings_option
 def open_command(
@@ -51,6 +53,7 @@ def open_command(
     expression: str,
     sort: str,
     follow: bool,
+    no_cache: bool,
     ascii_wanted: bool,
     settings: str | None,
 ) -> None:
@@ -62,7 +65,7 @@ def open_command(
 
         compile_filter(expression)
     area = area or ("connections" if expression or sort else "")
-    _open(arguments, Opening(area, expression, sort, follow), ascii_wanted, settings)
+    _open(arguments, Opening(area, expression, sort, follow, not no_cache), ascii_wanted, settings)
 
 
 @click.command("demo")
@@ -102,7 +105,8 @@ def _open(arguments: CaptureArguments, opening: Opening, ascii_wanted: bool, set
             "standard input is the capture and there is no terminal to read keys from",
             "inspector analyze - prints the analysis",
         )
-    from inspector.settings import load
+    from inspector.extract.cache import FactsCache
+    from inspector.settings import facts_folder, load
     from inspector.tui.loading import Loading
 
     settings = load(settings_path)
@@ -112,7 +116,7 @@ def _open(arguments: CaptureArguments, opening: Opening, ascii_wanted: bool, set
 
         loading = Following(files, options, settings)
     else:
-        loading = Loading(files, options, settings, secrets)
+        loading = Loading(files, options, settings, secrets, FactsCache(facts_folder()) if opening.is_cached else None)
     loading.start()  # reads while the app is imported
     from inspector.tui.app import InspectorApp
     from inspector.tui.app_state import View

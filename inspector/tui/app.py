@@ -116,7 +116,6 @@ class InspectorApp(App[int]):
         self.problem = ""
         """Why nothing could be shown, for whoever started the app."""
         self.output_filter = OutputFilter(output_filter.ascii_wanted(ascii_wanted or chosen_settings.ascii))
-        self._options = options
         self.state = AppState(list(paths), chosen_settings, view or View())
         self.state.secret_inputs = secret_inputs
         self.state.recent = recent.load()
@@ -352,7 +351,7 @@ class InspectorApp(App[int]):
 
     def _read(self, paths: list[str]) -> None:
         self.feed.loading.stop()
-        self.feed = Feed(Loading(paths, self._options, self.state.settings, self.state.secret_inputs))
+        self.feed = Feed(self.feed.loading.again(paths))
         if paths != self.state.paths:
             self.state.forget()
         now = self.current_mode

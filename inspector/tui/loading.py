@@ -10,7 +10,7 @@ import gc
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from inspector import settings
@@ -25,6 +25,7 @@ from inspector.text.safe import path_text, safe_text
 
 if TYPE_CHECKING:
     from inspector.capture.files import Story
+    from inspector.extract.cache import FactsCache
     from inspector.secrets.inputs import SecretInputs
 
 FIRST_LOOK_SECONDS = 2.0
@@ -61,7 +62,9 @@ class Loading:
         options: Options,
         chosen_settings: settings.Settings,
         secret_inputs: SecretInputs | None = None,
+        cache: FactsCache | None = None,
     ) -> None:
+        """``cache``: where facts are kept, None for nowhere; secrets, and what they open, are never kept."""
         self.paths = list(paths)
         self.total = 0
         self.read = 0
@@ -77,10 +80,15 @@ class Loading:
         """Everything was read; only the columns may be missing."""
         self._options = options
         self._asked_with = secret_inputs
+        self._cache = cache
         self._settings = chosen_settings
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="loading", daemon=True)
         self._next_look = 0.0
+
+    def again(self, paths: Sequence[str]) -> Loading:
+        """Read these in the same way."""
+        return Loading(paths, self._options, self._settings, self._asked_with, self._cache)
 
     def start(self) -> None:
         """Begin to read, if that has not begun."""
@@ -134,7 +142,10 @@ class Loading:
 
     def _work(self) -> None:
         self._next_look = time.monotonic() + FIRST_LOOK_SECONDS
-        facts = extract(self.paths, self._advance, self._opened, self._look, self._asked_with)
+        if self._cache is None or self._asked_with is not None:
+            facts = self._extracted(lambda _: None)
+        else:
+            facts = self._cache.facts(self.paths, self._extracted)
         if self._options.logs:
             self.stage = "reading logs"
             add_logs(facts, self._options.logs)
@@ -147,6 +158,15 @@ class Loading:
             self._stopped.wait(PAINT_SECONDS)
             self._publish(analysis, Columns(analysis, self._check), whole=True)
 
+    def _extracted(self, opened: Callable[[Story], None]) -> Facts:
+        """By reading; ``opened`` is shown the story, too."""
+
+        def both(story: Story) -> None:
+            opened(story)
+            self._begun(story)
+
+        return extract(self.paths, self._advance, both, self._look, self._asked_with)
+
     def _judged(self, facts: Facts, limits: Sequence[Limit] = ()) -> Analysis:
         analysis = judge(facts, self._options, limits)
         settings.name(analysis.document, self._settings)
@@ -157,7 +177,7 @@ class Loading:
         self.analysis, self.columns, self.is_whole = analysis, columns, whole
         self.version += 1
 
-    def _opened(self, story: Story) -> None:
+    def _begun(self, story: Story) -> None:
         self.total += story.bytes
         self.stage = "reading"
 
