@@ -128,6 +128,8 @@ def watch_command(options: LiveOptions, metrics_path: str | None, execute: str |
         capture.close()
     if ended:
         raise SystemExit(ended[0])
+    if lines.output_error is not None:
+        raise lines.output_error
 
 
 def list_interfaces() -> None:
