@@ -183,7 +183,9 @@ class Remaker:
             else:
                 is_name = general_names and item.tag in (CONTEXT | EMAIL, CONTEXT | DNS)
                 is_text = item.tag in ONE_BYTE_STRINGS or is_name
-                data[item.start : item.end] = self._disguise.raw(old) if is_text else self._anything(old, "string")
+                data[item.start : item.end] = (
+                    self._disguise.raw(old) if is_text else self._disguise.anything(old, "string")
+                )
 
     def _uri(self, data: bytearray, item: Item) -> None:
         """Other words between the same signs; one that Java reads as a URI becomes one that it reads, for else it would
@@ -325,12 +327,4 @@ class Remaker:
         try:
             self._walk(data, value.start, value.end, 0)
         except NoCertificate:
-            data[value.start : value.end] = self._anything(old)
-
-    def _anything(self, old: bytes, label: str = "opaque") -> bytes:
-        """Bytes that may be text: words where all can be printed; else, or where that leaves them as they are (an
-        address may look like text), other bytes.
-        """
-        is_printable = old.isascii() and old.decode("ascii").isprintable()
-        new = self._disguise.raw(old) if is_printable else old
-        return new if new != old else self._disguise.opaque(old, label)
+            data[value.start : value.end] = self._disguise.anything(old)
