@@ -70,7 +70,7 @@ def take_over_standard_streams() -> None:
     for number in closed:
         _fill(number)
     if 0 in closed:
-        sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - stays open
+        sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", closefd=False)  # type: ignore[misc]  # noqa: SIM115 - stays open
     sys.stdout = _text(_FailingOnce(1, "standard output"), sys.stdout)
     sys.stderr = _text(_Forgiving(2, "wb", closefd=False), sys.stderr, is_line_buffered=True)
 
