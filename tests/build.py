@@ -64,8 +64,9 @@ def client_hello(
     versions: Sequence[int] = (),
     psk: bytes | None = None,
     alpn: str = "",
+    more: Sequence[bytes] = (),
 ) -> bytes:
-    """As JDK 8 writes it (``java``), else as OpenSSL does."""
+    """As JDK 8 writes it (``java``), else as OpenSSL does. ``more``: extensions behind the others."""
     groups, formats = extension(10, vector(2, b"\x00\x17\x00\x18")), extension(11, vector(1, b"\0"))
     algorithms = extension(13, vector(2, b"\x04\x03\x04\x01"))
     listed = [groups, formats, algorithms] if java else [formats, groups, algorithms]
@@ -82,6 +83,7 @@ def client_hello(
         listed = [sni(name), groups, formats, *([extension(23)] if ems else []), extension(35, ticket), algorithms]
     if alpn:
         listed.append(extension(16, vector(2, vector(1, alpn.encode()[:255]))))
+    listed += more
     suites = vector(2, b"\xc0\x2b\xc0\x2f\x00\xff")
     return message(1, b"\x03\x03" + random + vector(1, session_id) + suites + b"\1\0" + vector(2, b"".join(listed)))
 

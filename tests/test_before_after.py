@@ -7,8 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from inspector.document import Document
 from inspector.findings.before_after import BeforeAfter, before_after
 from inspector.reports.before_after import before_after_json, before_after_text
 from tests.build import Pool, certificate, numbered, written
@@ -93,6 +95,35 @@ def test_what_is_gained_one_way_is_lost_the_other(first: str) -> None:
             assert (pair.before is None or pair.after is None) == any(
                 note.startswith("only in the ") for note in pair.notes
             )
+
+
+@pytest.mark.parametrize("counts", [(1, 3), (3, 5)])
+def test_how_often_makes_no_other_problem(counts: tuple[int, int], tmp_path: Path) -> None:
+    """Titles count, and name back ends as each analysis does: neither makes a problem that is fixed and a new one."""
+    documents = []
+    for count in counts:
+        pool = Pool()
+        for number in range(count):
+            pool.server_alert(40)
+            pool.full(A, numbered(number << 8))
+            pool.resumed(numbered(number << 8))
+            pool.full(B, numbered(number << 8 | 1), numbered(number << 8))
+        documents.append(analysis_of(written(tmp_path, pool.flows, f"{count}.pcap")).document)
+    found = before_after(*documents)
+    for rule in ("certificate-change-tolerated", "handshake-failed"):
+        [problem] = [p for p in found.problems if p.rule == rule]
+        assert (problem.status, problem.before, problem.after) == ("remaining", *counts)
+        assert not any(character.isdigit() for character in problem.what.replace("(40)", ""))
+
+
+def test_an_analysis_without_matters_is_compared_by_rule_and_service() -> None:
+    """As earlier versions wrote them."""
+    encoded = msgspec.to_builtins(bundled("puppet-session-ids").document)
+    for finding in encoded["findings"]:
+        del finding["matter"], finding["what"]
+    earlier = msgspec.convert(encoded, Document)
+    found = before_after(earlier, bundled("puppet-session-ids").document)
+    assert status(found, "certificate-change-abort") == ["remaining"]
 
 
 def test_absence_proves_nothing_in_a_short_capture(tmp_path: Path) -> None:

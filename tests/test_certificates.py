@@ -131,7 +131,8 @@ def test_any_bytes_are_a_certificate(data: bytes) -> None:
 @settings(max_examples=150, deadline=None)
 @given(st.sampled_from(sorted(READ)), st.integers(0, 1 << 40))
 def test_redaction_keeps_what_java_reads(kind: str, seed: int) -> None:
-    data = READ[kind] if seed % 2 else d.mutated(READ[kind], random.Random(seed))
+    """Of what is odd, but not of what is damaged: there may be a name under any tag."""
+    data = READ[kind]
     old, new = parse(data), parse(Remaker(Disguise(seed.to_bytes(8, "big"))).certificate(data))
     if old.problem is None or old.problem.kind != "subject":
         assert old.is_read_by_java == new.is_read_by_java

@@ -192,20 +192,6 @@ def test_secrets_and_logs_that_say_nothing_are_named(tmp_path: Path) -> None:
     assert {c["secrets"] for c in document["connections"]} == {"no secret for this connection"}
 
 
-def test_closed_pipe_ends_quietly() -> None:
-    child = subprocess.Popen(
-        [*INSPECTOR, "analyze", str(find("puppet-session-ids")), "-T", "json"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    assert child.stdout is not None
-    child.stdout.read(10)
-    child.stdout.close()
-    assert child.stderr is not None
-    assert b"Traceback" not in child.stderr.read()
-    assert child.wait(60) in (0, 1)
-
-
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_signals(number: signal.Signals, status: int) -> None:
     child = subprocess.Popen(

@@ -38,7 +38,7 @@ LAYERS: dict[str, set[str]] = {
     "packets": {"bounds", "capture", "errors", "extract", "facts", "secrets", "tls", "tracking", "wire"},
     "query": {"document", "errors", "facts", "findings", "tls", "tracking"},
     "redaction": {"bounds", "errors", "facts", "findings", "logs", "packets", "text", "tls", "wire"},
-    "reports": {"document", "errors", "facts", "findings", "logs", "text", "tls", "tracking"},
+    "reports": {"capture", "document", "errors", "facts", "findings", "logs", "text", "tls", "tracking"},
     "live": {
         *("capture", "document", "errors", "extract", "facts", "findings", "logs", "packets", "reports", "secrets"),
         *("text", "tracking", "wire"),

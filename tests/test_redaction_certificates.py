@@ -99,3 +99,51 @@ def test_an_address_survives_nowhere(where: str) -> None:
     secret = b"****" if where == "what may be text" else ADDRESS
     assert secret in der
     assert secret not in Remaker(Disguise(b"k" * 32)).certificate(der)
+
+
+SHORT = certificate("wx", ("qj.zk", "vu.jq"), ("10.0.0.1",), issuer="kz")
+OF_NAMES = [range(at, at + len(name)) for name in (b"wx", b"qj.zk", b"vu.jq", b"kz") for at in [SHORT.index(name)]]
+EVERY_TAG = (0x01, 0x02, 0x03, 0x05, 0x06, 0x0A, 0x0C, 0x17, 0x30, 0x31, 0x41, 0x61, 0x80, 0x82, 0x87, 0x88, 0xA0, 0xA3)
+
+
+def _unchanged(der: bytes) -> set[int]:
+    """Where a byte stays as it is by design, and not because its replacement happens to be the same."""
+    made = [Remaker(Disguise(bytes((n,)) * 32)).certificate(der) for n in range(3)]
+    return {at for at, old in enumerate(der) if all(new[at] == old for new in made)}
+
+
+@pytest.mark.parametrize("byte", EVERY_TAG)
+def test_no_short_word_survives_a_wrong_byte_wherever_it_stands(byte: int) -> None:
+    """Whatever a damaged certificate's tags and lengths say of a name."""
+    for at in range(len(SHORT)):
+        unchanged = _unchanged(SHORT[:at] + bytes([byte]) + SHORT[at + 1 :]) - {at}
+        for name in OF_NAMES:
+            kept = [i for i in name if i in unchanged and SHORT[i] != ord(".")]
+            assert not any(i + 1 in kept for i in kept), (at, bytes(SHORT[i] for i in kept))
+
+
+@pytest.mark.parametrize("number", [14, 15, 16, 19, 35, 36, 37])
+def test_no_word_survives_in_an_extension_of_another_number(number: int) -> None:
+    """Names stand in it, whatever it should hold."""
+    at = SHORT.index(bytes.fromhex("0603551d11")) + 4
+    assert not {i for name in OF_NAMES for i in name if SHORT[i] != ord(".")} & _unchanged(
+        SHORT[:at] + bytes([number]) + SHORT[at + 1 :]
+    )
+
+
+@pytest.mark.parametrize("first", [0x00, 0x3F, 0x7F, 0x80, 0xBF, 0xFF])
+def test_a_serial_of_either_sign_is_replaced(first: int) -> None:
+    der = bytearray(certificate("a"))
+    at = der.index(bytes.fromhex("a00302010202")) + 6
+    number = slice(at + 1, at + 1 + der[at])
+    der[number] = bytes([first]) + b"serial12345"[: der[at] - 1]
+    assert not set(range(number.start + 2, number.stop)) & _unchanged(bytes(der))
+    assert Remaker(Disguise(KEY)).certificate(bytes(der))[number][0] & 0x80 == first & 0x80
+
+
+def test_a_name_is_replaced_once() -> None:
+    """Part of its replacement is what it was: no second look may take that for a word that was left."""
+    name = "amxmdse.svc-uptjaevj.example.com"
+    new = Disguise(KEY).name(name)
+    assert new[3:7] == name[3:7] == "mdse"
+    assert new.encode() in Remaker(Disguise(KEY)).certificate(certificate("a", (name,)))

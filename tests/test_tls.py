@@ -59,7 +59,7 @@ class Sink:
     def application_data(self, lane: int, length: int, mark: Mark) -> None:
         self.said.append(f"data {length}")
 
-    def anomaly(self, lane: int, what: Anomaly, mark: Mark, path: str = "", offset: int = 0) -> None:
+    def anomaly(self, lane: int, what: Anomaly, mark: Mark, path: str, offset: int) -> None:
         self.said.append(f"anomaly {what.kind}")
 
     def protected(self, lane: int, content_type: int, version: int, body: bytes | None, mark: Mark) -> None:

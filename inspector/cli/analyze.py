@@ -11,7 +11,7 @@ import click
 from inspector.cli.captures import CaptureArguments, analysis_of, story_options
 from inspector.cli.exit_status import FINDINGS, INCOMPLETE
 from inspector.cli.options import fail_on_option, format_option, is_at_least
-from inspector.errors import UsageError
+from inspector.cli.streams import output_file
 from inspector.reports.formats import FORMATS, write
 
 if TYPE_CHECKING:
@@ -71,16 +71,12 @@ def print_analysis(
     is_wanted: Callable[[Observed], bool] | None = None,
     output: str | None = None,
 ) -> None:
-    """To a file, or to standard output. ``is_wanted``: which connections are shown. Raises UsageError."""
-    try:
-        target = open(output, "wb") if output else sys.stdout.buffer  # noqa: SIM115 - standard output must stay open
-    except OSError as error:
-        raise UsageError(f"{output}: {error.strerror}") from None
-    try:
+    """To a file, or to standard output. ``is_wanted``: which connections are shown. Raises OutputError."""
+    if output is None:
+        write(analysis, form, is_wanted, sys.stdout.buffer)
+        return
+    with output_file(output) as target:
         write(analysis, form, is_wanted, target)
-    finally:
-        if output:
-            target.close()
 
 
 def _exit_by_findings(analysis: Analysis, fail_on: str, strict: bool) -> None:

@@ -6,15 +6,15 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from importlib import import_module
 from types import FrameType
 from typing import NoReturn
 
 import click
 
-from inspector.cli.exit_status import INTERRUPTED, NOT_PERMITTED, TERMINATED, USAGE
-from inspector.errors import InspectorError, NotPermittedError
+from inspector.cli.exit_status import INTERRUPTED, NOT_PERMITTED, READER_LEFT, SIGNALLED, TERMINATED, USAGE
+from inspector.cli.streams import flush_standard_output, take_over_standard_streams
+from inspector.errors import InspectorError, NotPermittedError, OutputError, ReaderLeftError
 from inspector.text.version import VERSION
 
 MODULES = {
@@ -83,25 +83,16 @@ def cli() -> None:
 
     \b
     Exit status: 0 fine; 1 findings (analyze, compare, diff), or a bundle that does not hold;
-    2 usage, or no input can be read; 3 incomplete input with --strict; 4 no permission to
-    capture; 130, 143 on signals.
+    2 usage, no input can be read, or output cannot be written; 3 incomplete input with --strict;
+    4 no permission to capture; 130, 143 on signals; 141 where whoever reads the output leaves.
     """
-
-
-def _leave(status: int) -> NoReturn:
-    """End at once when all is written: taking a large analysis apart object by object would cost as long
-    as making it.
-    """
-    try:
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except (BrokenPipeError, ValueError):
-        pass  # whoever read the output has left: a closed pipe ends quietly
-    os._exit(status)
 
 
 def run() -> NoReturn:
-    """The command, with the contract's exit statuses."""
+    """The command, with the contract's exit statuses. It ends at once when all is written: taking a large analysis
+    apart object by object would cost as long as making it.
+    """
+    take_over_standard_streams()
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise SystemExit(TERMINATED)
@@ -111,7 +102,7 @@ def run() -> NoReturn:
         from inspector.live.host.places import home_of
 
         os.environ["HOME"] = home_of(os.getuid())
-    _leave(_status())
+    os._exit(_written(_status()))
 
 
 def _status() -> int:
@@ -127,10 +118,24 @@ def _status() -> int:
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except InspectorError as error:
-        click.echo(f"inspector: {error}", err=True)
-        if error.hint:
-            click.echo(f"  {error.hint}", err=True)
-        return NOT_PERMITTED if isinstance(error, NotPermittedError) else USAGE
-    except BrokenPipeError:
-        pass
+        return _say_why(error)
     return 0
+
+
+def _written(status: int) -> int:
+    """The status when the last of the output is written: that of a signal stays, whoever it left without a reader."""
+    try:
+        flush_standard_output()
+    except OutputError as error:
+        return status if status > SIGNALLED else _say_why(error)
+    return status
+
+
+def _say_why(error: InspectorError) -> int:
+    """Why the command failed, on standard error; the exit status of that."""
+    if isinstance(error, ReaderLeftError):
+        return READER_LEFT
+    click.echo(f"inspector: {error}", err=True)
+    if error.hint:
+        click.echo(f"  {error.hint}", err=True)
+    return NOT_PERMITTED if isinstance(error, NotPermittedError) else USAGE

@@ -3,4 +3,9 @@
 FINDINGS = 1
 """Findings of the severity that was asked for; or a report that does not hold."""
 
-USAGE, INCOMPLETE, NOT_PERMITTED, INTERRUPTED, TERMINATED = 2, 3, 4, 130, 143
+USAGE, INCOMPLETE, NOT_PERMITTED = 2, 3, 4
+
+SIGNALLED = 128
+"""And the number of a signal, as shells have it."""
+
+INTERRUPTED, READER_LEFT, TERMINATED = SIGNALLED + 2, SIGNALLED + 13, SIGNALLED + 15

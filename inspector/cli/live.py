@@ -9,7 +9,7 @@ import click
 
 from inspector.cli.live_options import LiveOptions, capture_options
 from inspector.cli.live_start import begin, loaded_before
-from inspector.cli.open import keys_from_terminal
+from inspector.cli.open import keys_from_terminal, require_screen
 from inspector.cli.options import ascii_option, settings_option
 from inspector.errors import UsageError
 
@@ -29,14 +29,15 @@ def live_command(options: LiveOptions, ascii_wanted: bool, settings: str | None)
     if options.list_interfaces:
         list_interfaces()
         return
-    if not sys.stdout.isatty():
-        raise UsageError("standard output is no terminal", "inspector watch prints a line for each finding")
-    piped = keys_from_terminal() if options.piped else None
-    if options.piped and piped is None:
+    require_screen("inspector watch prints a line for each finding")
+    piped = keys_from_terminal() if options.piped or not sys.stdin.isatty() else None
+    if piped is None and options.piped:
         raise UsageError(
             "standard input is the capture and there is no terminal to read keys from",
             "inspector watch - prints a line for each finding",
         )
+    if piped is None and not sys.stdin.isatty():
+        raise UsageError("there is no terminal to read keys from", "inspector watch prints a line for each finding")
     from inspector.live.host.preloading import APP
     from inspector.settings import load
     from inspector.tui.app import InspectorApp
@@ -44,7 +45,7 @@ def live_command(options: LiveOptions, ascii_wanted: bool, settings: str | None)
     from inspector.tui.listening import Listening
 
     chosen = load(settings)
-    opened, capture = begin(options, piped, packages=APP)
+    opened, capture = begin(options, piped if options.piped else None, packages=APP)
     listening = Listening(capture, opened.filter, chosen)
     secrets = None
     if capture.keeping.keys is not None:
@@ -128,6 +129,8 @@ def watch_command(options: LiveOptions, metrics_path: str | None, execute: str |
         capture.close()
     if ended:
         raise SystemExit(ended[0])
+    if lines.output_error is not None:
+        raise lines.output_error
 
 
 def list_interfaces() -> None:

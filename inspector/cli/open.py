@@ -75,7 +75,7 @@ def demo_command(ascii_wanted: bool, settings: str | None) -> None:
     """Open the bundled recording of a real Puppet Server; print its text analysis where there is no terminal."""
     capture, *logs = demo_files()
     arguments = CaptureArguments((str(capture),), logs=tuple(map(str, logs)))
-    if sys.stdout.isatty() and sys.stdin.isatty():
+    if all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         _open(arguments, Opening(), ascii_wanted, settings)
         return
     print_analysis(analysis_of(arguments))
@@ -90,8 +90,7 @@ def demo_files() -> list[Path]:
 
 
 def _open(arguments: CaptureArguments, opening: Opening, ascii_wanted: bool, settings_path: str | None) -> None:
-    if not sys.stdout.isatty():
-        raise UsageError("standard output is no terminal", "inspector analyze prints the same analysis")
+    require_screen("inspector analyze prints the same analysis")
     from inspector.capture.files import Story
     from inspector.capture.inputs import is_journal
 
@@ -100,6 +99,8 @@ def _open(arguments: CaptureArguments, opening: Opening, ascii_wanted: bool, set
         captures = [path for path in files if not is_journal(path)]
         if captures:
             Story(captures)  # what cannot be read is said before the screen changes
+        if not sys.stdin.isatty() and keys_from_terminal() is None:
+            raise UsageError("there is no terminal to read keys from", "inspector analyze prints the same analysis")
     elif not _capture_from_input():
         raise UsageError(
             "standard input is the capture and there is no terminal to read keys from",
@@ -134,6 +135,13 @@ def _open(arguments: CaptureArguments, opening: Opening, ascii_wanted: bool, set
     if app.problem:
         raise UsageError(app.problem)
     raise SystemExit(status or 0)
+
+
+def require_screen(hint: str) -> None:
+    """Raises UsageError where the app cannot be seen: it is painted on standard error, as Textual does."""
+    for name, stream in (("standard output", sys.stdout), ("standard error", sys.stderr)):
+        if not stream.isatty():
+            raise UsageError(f"{name} is no terminal", hint)
 
 
 def _capture_from_input() -> bool:

@@ -280,6 +280,10 @@ class Evidence(Struct):
 
 
 class Finding(Struct, kw_only=True):
+    """``matter``: what of its rule it is about, the same in every analysis: why handshakes failed, in what back ends
+    differ, whose certificate it is. ``what``: the title without what is counted or named anew in each analysis.
+    """
+
     id: str
     rule: Rule
     severity: Severity
@@ -297,6 +301,8 @@ class Finding(Struct, kw_only=True):
     last: str | None
     count: int
     evidence: list[Evidence]
+    matter: str = ""
+    what: str = ""
 
 
 class Incident(Struct):

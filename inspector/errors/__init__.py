@@ -21,3 +21,15 @@ class UnreadableError(InspectorError):
 
 class NotPermittedError(InspectorError):
     """The user may not capture; exit status 4."""
+
+
+class OutputError(InspectorError):
+    """Something cannot be written."""
+
+
+class UnwritableError(OutputError):
+    """A disk is full, a file is read-only, a stream is closed; exit status 2."""
+
+
+class ReaderLeftError(OutputError):
+    """Whoever read a pipe has seen enough: nothing is said, and the exit status is that of SIGPIPE, 141."""

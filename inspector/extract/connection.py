@@ -53,6 +53,8 @@ from inspector.tls.types import (
 BEGIN: Mark = (0, 0, 0)
 """Where nothing came before."""
 
+MESSAGE_HEADER, SSLV2_HEADER = 4, 2
+"""Of a handshake message (RFC 8446, section 4), and of a record of SSLv2."""
 
 UNKNOWN = Letter.UNKNOWN_MESSAGE.byte
 SYN_BYTE, FIN_BYTE, RST_BYTE = Letter.SYN.byte, Letter.FIN.byte, Letter.RST.byte
@@ -189,7 +191,7 @@ class ConnectionAssembly:
         if len(self.events) >= MOST_EVENT_BYTES:
             if not self.is_full:
                 self.is_full = True
-                self.anomaly(lane, EventsNotKept(bounds.EVENTS), mark)
+                self.anomaly(lane, EventsNotKept(bounds.EVENTS), mark, "", self._readers[lane].position)
             return
         ns = mark[2]
         self.events += pack_event(ns, mark[1], size, letter, lane)
@@ -245,20 +247,23 @@ class ConnectionAssembly:
         """What is missing of the first handshake."""
         return self._missing[client] | self._missing[1 - client] * (S_BEGUN_FLIGHT // C_BEGUN_FLIGHT)
 
-    def _read(self, handshake: HandshakeFacts, lane: int, kind: int, body: bytes, mark: Mark) -> bytes:
+    def _read(
+        self, handshake: HandshakeFacts, lane: int, kind: int, body: bytes, mark: Mark, is_decrypted: bool = False
+    ) -> bytes:
         """What a message says, into its handshake; gives its letter."""
         letter = LETTERS.get(kind, UNKNOWN)
         try:
             if kind == CLIENT_HELLO:
-                self._client_hello(handshake, lane, messages.client_hello(body), mark)
+                self._client_hello(handshake, lane, messages.client_hello(body), mark, is_decrypted)
             elif (read := READERS.get(kind)) is not None:
                 letter = read(handshake, lane == self.client_lane, body, mark, self._store) or letter
                 if kind == SERVER_HELLO:
-                    self._server_hello(handshake, lane, letter, mark)
+                    self._server_hello(handshake, lane, letter, mark, is_decrypted)
             elif letter == UNKNOWN:
-                self.anomaly(lane, MessageTypeUnknown(kind), mark, "handshake.msg_type")
+                self._misread(lane, MessageTypeUnknown(kind), mark, "handshake.msg_type", None if is_decrypted else 0)
         except Malformed as problem:
-            self.anomaly(lane, MalformedMessage(kind, problem.mistake), mark, problem.path, 9 + problem.offset)
+            at = None if is_decrypted else MESSAGE_HEADER + problem.offset
+            self._misread(lane, MalformedMessage(kind, problem.mistake), mark, problem.path, at)
         return letter
 
     def sslv2_hello(self, lane: int, record: bytes, mark: Mark) -> None:
@@ -267,10 +272,18 @@ class ConnectionAssembly:
         try:
             self._client_hello(self.handshake, lane, messages.sslv2_client_hello(record), mark)
         except Malformed as problem:
-            self.anomaly(lane, MalformedSslv2Hello(problem.mistake), mark, problem.path)
+            offset = self._readers[lane].position + SSLV2_HEADER + problem.offset
+            self.anomaly(lane, MalformedSslv2Hello(problem.mistake), mark, problem.path, offset)
         self.event(lane, CLIENT_HELLO_BYTE, len(record), mark)
 
-    def _client_hello(self, handshake: HandshakeFacts, lane: int, hello: messages.ClientHello, mark: Mark) -> None:
+    def _client_hello(
+        self,
+        handshake: HandshakeFacts,
+        lane: int,
+        hello: messages.ClientHello,
+        mark: Mark,
+        is_decrypted: bool = False,
+    ) -> None:
         """A ClientHello; the second one, behind a HelloRetryRequest, changes nothing."""
         if handshake.offer is not None:
             return
@@ -279,9 +292,12 @@ class ConnectionAssembly:
             self.client_lane = lane
         if hello.shape.problem:
             mistake, offset, path = hello.shape.problem
-            self.anomaly(lane, MalformedMessage(CLIENT_HELLO, mistake), mark, path, 9 + offset)
+            at = None if is_decrypted else MESSAGE_HEADER + offset
+            self._misread(lane, MalformedMessage(CLIENT_HELLO, mistake), mark, path, at)
 
-    def _server_hello(self, handshake: HandshakeFacts, lane: int, letter: bytes, mark: Mark) -> None:
+    def _server_hello(
+        self, handshake: HandshakeFacts, lane: int, letter: bytes, mark: Mark, is_decrypted: bool
+    ) -> None:
         """What a ServerHello means for the connection."""
         if handshake is not self.handshake or handshake.answer is None:
             return
@@ -291,7 +307,8 @@ class ConnectionAssembly:
             self._readers[lane].is_tls13 = True
         if handshake.answer.problem and handshake.answer_frame == mark[1]:
             mistake, offset, path = handshake.answer.problem
-            self.anomaly(lane, MalformedMessage(SERVER_HELLO, mistake), mark, path, 9 + offset)
+            at = None if is_decrypted else MESSAGE_HEADER + offset
+            self._misread(lane, MalformedMessage(SERVER_HELLO, mistake), mark, path, at)
 
     def change_cipher_spec(self, lane: int, mark: Mark) -> None:
         """A ChangeCipherSpec in clear."""
@@ -311,9 +328,8 @@ class ConnectionAssembly:
         if content_type == ALERT:
             self.event(lane, ENCRYPTED_ALERT_BYTE, length, mark)
             if not self.is_full:
-                self.alerts.append(
-                    AlertNote(lane, None, None, mark) if len(head) < 2 else AlertNote(lane, -head[0], head[1], mark)
-                )
+                level, code = (-head[0], head[1]) if len(head) >= 2 else (None, None)
+                self.alerts.append(AlertNote(lane, level, code, self._at_record(lane, mark)))
         elif content_type == CHANGE_CIPHER_SPEC:
             self.event(lane, ENCRYPTED_CHANGE_CIPHER_SPEC_BYTE, length, mark)
         else:
@@ -328,15 +344,25 @@ class ConnectionAssembly:
         self._sizes[lane] += length
         self._tails[lane] = (length, mark, self._tails[lane][1])
 
-    def anomaly(self, lane: int, what: Anomaly, mark: Mark, path: str = "", offset: int = 0) -> None:
-        """Something that does not follow the protocol. ``offset``: from the start of the record."""
+    def anomaly(self, lane: int, what: Anomaly, mark: Mark, path: str, offset: int) -> None:
+        """Something that does not follow the protocol. ``offset``: in the direction's stream."""
         if len(self.anomalies) < bounds.ANOMALIES:
-            self.anomalies.append((lane, what, self._readers[lane].position + offset, path, mark[1]))
+            self.anomalies.append((lane, what, offset, path, mark[1]))
+
+    def _misread(self, lane: int, what: Anomaly, mark: Mark, path: str, at: int | None) -> None:
+        """The same of a message. ``at``: from its header on; None where it was decrypted: then its record has a place
+        in the stream, and no field has.
+        """
+        self.anomaly(lane, what, mark, path, mark[0] if at is None else self._readers[lane].offset_in_message(at))
+
+    def _at_record(self, lane: int, mark: Mark) -> Mark:
+        """A mark that says where the record begins that is being read, and not its chunk."""
+        return (self._readers[lane].position, *mark[1:])
 
     def protected(self, lane: int, content_type: int, version: int, body: bytes | None, mark: Mark) -> None:
-        """An encrypted record that may be opened."""
+        """An encrypted record that may be opened; what is in it is marked by where the record begins."""
         if self.channel is not None:
-            self.channel.record(lane, content_type, version, body, mark)
+            self.channel.record(lane, content_type, version, body, self._at_record(lane, mark))
 
     def broken(self, lane: int) -> None:
         """Bytes of a direction are missing."""
@@ -362,7 +388,7 @@ class ConnectionAssembly:
         if len(self.handshakes) <= number and kind != HandshakeType.HELLO_REQUEST:
             self.handshakes.append(HandshakeFacts())
         handshake = self.handshakes[min(number, len(self.handshakes) - 1)]
-        letter = self._read(handshake, lane, kind, body, mark)
+        letter = self._read(handshake, lane, kind, body, mark, is_decrypted=True)
         if number:
             handshake.messages |= (CLIENT_BITS if lane == self.client_lane else SERVER_BITS).get(letter.decode(), 0)
         self.event(lane, decrypted_letter(letter), len(body) + 4, mark)

@@ -89,7 +89,11 @@ def _certificate(
 def _compressed_certificate(
     handshake: HandshakeFacts, from_client: bool, body: bytes, mark: Mark, store: CertificateStore
 ) -> None:
-    _certificate(handshake, from_client, messages.compressed_certificate(body), mark, store)
+    whole = messages.compressed_certificate(body)
+    try:
+        _certificate(handshake, from_client, whole, mark, store)
+    except messages.Malformed as problem:  # what was compressed has no place in the stream: its message has
+        raise messages.Malformed(problem.mistake, 0, problem.path) from None
 
 
 def _certificate_request(

@@ -12,9 +12,10 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from inspector.capture.inputs import Workload, is_journal, is_pipe, workload
+from inspector.capture.nameless import nameless_file
 
 if TYPE_CHECKING:
     from inspector.capture.files import Progress, Story
@@ -166,9 +167,9 @@ class _Worker:
 
     def __init__(self, task: bytes) -> None:
         """Raises OSError where no process, or no file, can be had."""
-        self._output = _nameless()
+        self._output = nameless_file()
         try:
-            with _nameless() as file:
+            with nameless_file() as file:
                 file.write(task)
                 file.seek(0)
                 self._process = subprocess.Popen(
@@ -199,15 +200,6 @@ class _Worker:
             self._process.kill()
             self._process.wait()
         self._output.close()
-
-
-def _nameless() -> IO[bytes]:
-    """A file that has no name, in memory where that can be."""
-    if hasattr(os, "memfd_create"):
-        return os.fdopen(os.memfd_create("inspector"), "w+b")
-    from tempfile import TemporaryFile
-
-    return TemporaryFile()
 
 
 def _started(

@@ -42,8 +42,10 @@ class AlertFact(Struct, frozen=True, gc=False, array_like=True):
 
 
 class AnomalyFact(Struct, frozen=True, gc=False, array_like=True):
-    """Something that does not follow the protocol. ``offset`` in the sender's stream, ``path`` of the field.
-    ``what``: a text in a journal of an earlier version."""
+    """Something that does not follow the protocol. ``path``: of the field; ``offset``: where it stands in the sender's
+    stream, of what was decrypted where its record begins, 0 where ``frame`` alone says where. ``what``: a text in a
+    journal of an earlier version.
+    """
 
     kind: str
     what: Anomaly | str

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -151,7 +150,7 @@ def _problems(
     problems = []
     for key in dict.fromkeys([*old, *new]):
         first, second = old.get(key), new.get(key)
-        rule, service, what = key
+        rule, service, _ = key
         sample = (second or first or [])[0]
         counts = [_times(rule, findings) for findings in (first, second)]
         status: Status = "new" if not counts[0] else "remaining"
@@ -165,7 +164,7 @@ def _problems(
                 rule=rule,
                 severity=sample.severity,
                 service=service,
-                what=what,
+                what=sample.what or sample.title,  # analyses of earlier versions have the title alone
                 before=counts[0],
                 after=counts[1],
                 status=status,
@@ -209,17 +208,12 @@ def _times(rule: str, findings: Sequence[Finding] | None) -> int:
 
 
 def _counted(document: Document) -> dict[Key, list[Finding]]:
-    """Findings by rule, service and matter; aborts are one matter however many there are."""
+    """Findings by rule, service and matter."""
     names = {s.id: _name(s) for s in document.services}
     by_key: dict[Key, list[Finding]] = {}
     for finding in document.findings:
         if finding.rule not in NOT_COMPARED:
-            what = (
-                "the server's certificate changed"
-                if finding.rule == ABORT
-                else re.sub(r"^\d+ ", "", re.sub(r"\bback end [A-Z]+\b", "back end", finding.title))
-            )
-            by_key.setdefault((finding.rule, names.get(finding.service or "", ""), what), []).append(finding)
+            by_key.setdefault((finding.rule, names.get(finding.service or "", ""), finding.matter), []).append(finding)
     return by_key
 
 

@@ -101,6 +101,7 @@ def _abort(case: Case, observed: Observed, weighed: Weighed, pool: Pool, chain: 
         verdict="confirmed" if is_confirmed else "possible",
         grade="observed" if is_confirmed else "inferred",
         title=f"The client {did} at back end {case.label(observed)} because the server's certificate changed",
+        what="the server's certificate changed",
         explanation=" ".join(_explained(case, observed, origin, weighed, pool)),
         evidence=_evidence(case, observed, origin),
         remedies=pool.remedies if is_confirmed else [_to_be_certain(case, observed), *pool.remedies],
@@ -255,6 +256,7 @@ def tolerated(case: Case, aborted: Iterable[Observed]) -> Iterator[Finding]:
             times=(members[0].hello_ns, last.hello_ns),
             grade="inferred",
             title=f"A Java client went on {_times(len(members))} although the server's certificate changed",
+            what="A Java client went on although the server's certificate changed",
             explanation="Java's rule says abort, yet the client completed the handshake: endpoint identification"
             " (HTTPS) or jdk.tls.allowUnsafeServerCertChange=true is set for it." + other,
             references=CHANGE_REFERENCES,

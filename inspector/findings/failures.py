@@ -59,6 +59,8 @@ def failures(case: Case, explained: Set[int]) -> Iterator[Raised[Cause]]:
             on=members,
             grade=why.grade,
             title=f"{len(members)} handshake{'s' if len(members) > 1 else ''} failed: {why.text}",
+            matter=why.key,
+            what=f"handshakes failed: {why.text}",
             explanation=" ".join(_explained(case, names, members, causes[key], pool, chainless)),
             remedies=_remedies(case, service, members, why, bool(chainless)),
             evidence=[evidence for s in members[:3] for evidence in _evidence(case, s)],

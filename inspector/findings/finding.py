@@ -47,6 +47,8 @@ def finding(
     severity: Severity | None = None,
     verdict: Verdict = "confirmed",
     grade: Grade = "observed",
+    matter: str = "",
+    what: str = "",
     remedies: Sequence[Remedy] = (),
     references: Sequence[str] = (),
 ) -> Finding:
@@ -54,7 +56,8 @@ def finding(
 
     ``on``: the connections that it names. By default they give its service (the last one's), its back ends and
     clients, how often (``count``) and from when to when (``times``, in ns: their first frames); a finding about no
-    connection gives those that it has. ``severity``: where it is not the rule's own.
+    connection gives those that it has. ``severity``: where it is not the rule's own. ``what``:
+    where it is not the title.
     """
     if service is None and on:
         service = case.services[on[-1].service]
@@ -83,4 +86,6 @@ def finding(
         last=last,
         count=count if count is not None else len(on),
         evidence=list(evidence),
+        matter=matter,
+        what=what or title,
     )

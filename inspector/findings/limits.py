@@ -194,4 +194,5 @@ def incomplete(case: Case, limits: Sequence[Limit]) -> Iterator[Finding]:
         last=None,
         count=len(lacking),
         evidence=[Evidence(limit.kind, None, [], limit.text) for limit in lacking],
+        what="The capture is not complete",
     )

@@ -73,6 +73,7 @@ def drift(case: Case, exposed: Set[int], ems: Sequence[Extended]) -> Iterator[Fi
                 count=len(groups),
                 severity="low" if service.index in exposed else None,
                 title=f"The back ends of {service.name}:{service.port} differ in {name}",
+                matter=attribute,
                 explanation=f"{'; '.join(parts)}. {common}".strip(),
                 remedies=(
                     pool_remedies(case, service, ems[service.index])[:2]
@@ -200,6 +201,7 @@ def rotations(case: Case) -> Iterator[Finding]:
                 times=(rotation.at_ns, rotation.at_ns),
                 grade="inferred",
                 title=f"The certificate of back end {backend.label} was replaced",
+                what="The certificate of a back end was replaced",
                 explanation=f"{_dated(case, rotation.old)} was not seen again after {_dated(case, rotation.new)} "
                 f"appeared; {same}.",
                 evidence=[
@@ -266,6 +268,7 @@ def expiry(case: Case) -> Iterator[Finding]:
             times=(members[0].first_ns, shown),
             count=len(members),
             title=f"The certificate {name} {'has expired' if left < 0 else 'expires soon'}",
+            matter=name,
             explanation=text,
             remedies=[
                 Remedy("PKI", "Renew the certificate with the same names.", "openssl x509 -noout -dates -in cert.pem")

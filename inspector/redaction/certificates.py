@@ -9,45 +9,32 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable
 
 from inspector.redaction.disguise import Disguise
-from inspector.tls.x509.der import DerError, bounds
+from inspector.redaction.values import (
+    BIT_STRING,
+    CONSTRUCTED,
+    CONTEXT,
+    DEPTH,
+    SMALL,
+    Item,
+    NoCertificate,
+    holds_no_name,
+    is_mask,
+    is_whole,
+    items,
+    names_nobody,
+    oid,
+)
+from inspector.tls.x509.der import bounds
 from inspector.tls.x509.general_names import is_uri
 
-INTEGER, BIT_STRING, OBJECT_IDENTIFIER = 0x02, 0x03, 0x06
 ONE_BYTE_STRINGS = (0x0C, 0x12, 0x13, 0x14, 0x16, 0x1A, 0x1B)
 """UTF8String, NumericString, PrintableString, T61String, IA5String, VisibleString, GeneralString."""
 
 BMP_STRING, UNIVERSAL_STRING = 0x1E, 0x1C
-NUMBERS, SMALL = (0x01, INTEGER, 0x0A), 4
-"""BOOLEAN, INTEGER and ENUMERATED of so many bytes name nobody."""
-
-NULL, TIMES, TIME = 0x05, (0x17, 0x18), re.compile(rb"[0-9.,+\-Z]*")
-TEXT = re.compile(rb"[ -~]{5,}")
-"""No object identifier in use has so many bytes of text in a row."""
-
-WORD = re.compile(rb"[A-Za-z]{3}[A-Za-z2-9.-]{2,}")
-"""What a name may be. Tags and lengths never have three letters in a row, and what follows text in the structure begins
-with a SEQUENCE's 0 or a SET's 1.
-"""
-
-DEPTH = 16
-
-
-def _oid(text: str) -> bytes:
-    numbers = [int(n) for n in text.split(".")]
-    encoded = bytearray((numbers[0] * 40 + numbers[1],))
-    for number in numbers[2:]:
-        digits = [number & 127]
-        while number := number >> 7:
-            digits.append(number & 127 | 128)
-        encoded += bytes(reversed(digits))
-    return bytes(encoded)
-
-
-CONSTRUCTED, CONTEXT, EMAIL, DNS, URI, REGISTERED_ID = 0x20, 0x80, 1, 2, 6, 8
+EMAIL, DNS, URI = 1, 2, 6
 MAPPED = bytes(10) + b"\xff\xff"
 """What an IPv4 address that is written as one of IPv6 begins with (RFC 4291, section 2.5.5.2); Java takes both for the
 same.
@@ -55,84 +42,44 @@ same.
 
 PERCENT = re.compile(rb"(%[0-9A-Fa-f]{2})")
 ALTERNATIVE_NAMES = (
-    _oid("2.5.29.17"),
-    _oid("2.5.29.18"),
-    _oid("2.5.29.30"),
-    _oid("2.5.29.31"),
-    _oid("1.3.6.1.5.5.7.1.1"),
-    _oid("2.5.29.46"),
+    oid("2.5.29.17"),
+    oid("2.5.29.18"),
+    oid("2.5.29.30"),
+    oid("2.5.29.31"),
+    oid("1.3.6.1.5.5.7.1.1"),
+    oid("2.5.29.46"),
 )
 """Extensions that hold GeneralNames: alternative names, name constraints, distribution points, authority information
 access.
 """
 
 SUBJECT_KEY, AUTHORITY_KEY, TIMESTAMPS = (
-    _oid("2.5.29.14"),
-    _oid("2.5.29.35"),
-    (_oid("1.3.6.1.4.1.11129.2.4.2"), _oid("1.3.6.1.4.1.11129.2.4.5")),
+    oid("2.5.29.14"),
+    oid("2.5.29.35"),
+    (oid("1.3.6.1.4.1.11129.2.4.2"), oid("1.3.6.1.4.1.11129.2.4.5")),
 )
-KEPT = tuple(_oid(f"2.5.29.{n}") for n in (15, 16, 19, 36, 37)) + (_oid("1.3.6.1.5.5.7.1.24"),)
+KEPT = tuple(oid(f"2.5.29.{n}") for n in (15, 16, 19, 36, 37)) + (oid("1.3.6.1.5.5.7.1.24"),)
 """Key usage and its period, basic constraints, policy constraints, extended key usage, TLS feature: they
 name nobody.
 """
 
-EC_KEY, RSA_KEYS = _oid("1.2.840.10045.2.1"), (_oid("1.2.840.113549.1.1.1"), _oid("1.2.840.113549.1.1.10"))
+EC_KEY, RSA_KEYS = oid("1.2.840.10045.2.1"), (oid("1.2.840.113549.1.1.1"), oid("1.2.840.113549.1.1.10"))
 CURVES = {
-    _oid("1.2.840.10045.3.1.7"): "SECP256R1",
-    _oid("1.3.132.0.34"): "SECP384R1",
-    _oid("1.3.132.0.35"): "SECP521R1",
-    _oid("1.3.132.0.10"): "SECP256K1",
+    oid("1.2.840.10045.3.1.7"): "SECP256R1",
+    oid("1.3.132.0.34"): "SECP384R1",
+    oid("1.3.132.0.35"): "SECP521R1",
+    oid("1.3.132.0.10"): "SECP256K1",
 }
 
 
-class Item(NamedTuple):
-    """One TLV. ``start`` to ``end``: its content. ``at``: its tag."""
-
-    tag: int
-    at: int
-    start: int
-    end: int
-
-
-class NoCertificate(ValueError):
-    """The bytes are no DER of a certificate."""
-
-
-def items(data: bytes | bytearray, start: int, end: int) -> Iterator[Item]:
-    """The TLVs side by side in a range. Raises NoCertificate."""
-    at = start
-    while at < end:
-        try:
-            tag, first, last, behind = bounds(data, at)
-        except DerError:
-            raise NoCertificate from None
-        if behind > end:
-            raise NoCertificate
-        yield Item(tag, at, first, last)
-        at = behind
-
-
-def _is_whole(data: bytearray, item: Item) -> bool:
-    """Whether a constructed value holds values, as it should."""
-    try:
-        return all(True for _ in items(data, item.start, item.end))
-    except NoCertificate:
-        return False
-
-
-def _names_nobody(tag: int, content: bytes, general_names: bool) -> bool:
-    """Whether a value is NULL, a time or an object identifier, and is so by its content too, for the tag may be wrong.
-    ``general_names``: as in ``Remaker._walk``.
-    """
-    if tag in TIMES:
-        return TIME.fullmatch(content) is not None
-    if tag == OBJECT_IDENTIFIER or (general_names and tag == CONTEXT | REGISTERED_ID):
-        return TEXT.search(content) is None
-    return tag == NULL and not content
+MILLISECONDS = b"\0\0\1"
+"""What a time of eight bytes begins with, from the year 2004 to 2039."""
 
 
 class Remaker:
-    """Re-makes certificates and names, each once."""
+    """Re-makes certificates and names, each once. Whatever is not known to name nobody is replaced: of a certificate
+    nothing stays but tags, lengths, and the values that ``names_nobody`` lets pass.
+    """
 
     def __init__(self, disguise: Disguise) -> None:
         self._disguise = disguise
@@ -180,14 +127,15 @@ class Remaker:
         data = bytearray(der)
         try:
             whole, *_ = items(data, 0, bounds(data, 0)[3])
-            signed, _, signature = items(data, whole.start, whole.end)
+            signed, algorithm, signature = items(data, whole.start, whole.end)
             parts = list(items(data, signed.start, signed.end))
             if parts[0].tag & ~CONSTRUCTED == CONTEXT:
+                self._walk(data, parts[0].at, parts[0].end, 0)
                 parts = parts[1:]
-            serial, _, issuer, _, subject, key = parts[:6]
+            serial, signed_with, issuer, validity, subject, key = parts[:6]
             self._serial(data, serial)
-            self._walk(data, issuer.start, issuer.end, 0)
-            self._walk(data, subject.start, subject.end, 0)
+            for part in (signed_with, issuer, validity, subject, algorithm):
+                self._walk(data, part.start, part.end, 0)
             self._key(data, key)
             for part in parts[6:]:
                 if part.tag == 0xA3:
@@ -196,28 +144,22 @@ class Remaker:
                     self._scramble(data, part.start + 1, part.end, "unique")
             self._scramble(data, signature.start + 1, signature.end, "signature")
             self._scramble(data, bounds(data, 0)[3], len(data), "trailing")
-            self._leave_no_word(der, data)
         except (NoCertificate, ValueError, IndexError):
             return self._disguise.opaque(der, "certificate")
         return bytes(data)
 
-    def _leave_no_word(self, old: bytes, data: bytearray) -> None:
-        """Whatever stands where nobody looks for a name, in a damaged certificate or an extension that holds none: a
-        word that was not replaced is.
-        """
-        same = bytes(o if o == n else 0 for o, n in zip(old, data, strict=True))
-        for word in WORD.finditer(same):
-            data[word.start() : word.end()] = self._disguise.raw(word.group())
-
     def _serial(self, data: bytearray, item: Item) -> None:
-        """Another positive number of as many bytes; negative ones are no serials and stay."""
+        """Another number of as many bytes and the same sign; of one that could be shorter the beginning stays."""
         size = item.end - item.start
         value = int.from_bytes(data[item.start : item.end], "big", signed=True)
+        magnitude = -1 - value if value < 0 else value
         low = 0 if size == 1 else 1 << (8 * (size - 1) - 1)
         count = (1 << (8 * size - 1)) - low
-        if value >= low:
-            new = low + self._disguise.number(value - low, count, f"serial {size}")
-            data[item.start : item.end] = new.to_bytes(size, "big")
+        if magnitude >= low:
+            new = low + self._disguise.number(magnitude - low, count, f"serial {size}")
+            data[item.start : item.end] = (-1 - new if value < 0 else new).to_bytes(size, "big", signed=True)
+        else:
+            self._scramble(data, item.start + 2, item.end, "serial")
 
     def _walk(self, data: bytearray, start: int, end: int, depth: int, general_names: bool = False) -> None:
         """All that is no number, no object identifier and no time is replaced. ``general_names``: context tags are
@@ -226,7 +168,7 @@ class Remaker:
         if depth > DEPTH:
             raise NoCertificate
         for item in items(data, start, end):
-            if item.tag & CONSTRUCTED and _is_whole(data, item):
+            if item.tag & CONSTRUCTED and is_whole(data, item):
                 self._walk(data, item.start, item.end, depth + 1, general_names)
             elif general_names and item.tag == CONTEXT | URI:
                 self._uri(data, item)
@@ -234,15 +176,16 @@ class Remaker:
                 self._wide(data, item)
             elif general_names and item.tag == 0x87:
                 self._address(data, item)
-            elif item.tag in NUMBERS and item.end - item.start <= SMALL:
+            elif names_nobody(item.tag, old := bytes(data[item.start : item.end]), general_names):
                 continue
             elif item.tag == BIT_STRING:
-                if item.end - item.start > SMALL:
-                    self._scramble(data, item.start + 1, item.end, "string")
-            elif not _names_nobody(item.tag, old := bytes(data[item.start : item.end]), general_names):
+                self._scramble(data, item.start + 1, item.end, "string")
+            else:
                 is_name = general_names and item.tag in (CONTEXT | EMAIL, CONTEXT | DNS)
                 is_text = item.tag in ONE_BYTE_STRINGS or is_name
-                data[item.start : item.end] = self._disguise.raw(old) if is_text else self._anything(old, "string")
+                data[item.start : item.end] = (
+                    self._disguise.raw(old) if is_text else self._disguise.anything(old, "string")
+                )
 
     def _uri(self, data: bytearray, item: Item) -> None:
         """Other words between the same signs; one that Java reads as a URI becomes one that it reads, for else it would
@@ -272,7 +215,7 @@ class Remaker:
             data[item.start + len(MAPPED) : item.start + 16] = self._disguise.address(
                 bytes(data[item.start + len(MAPPED) : item.start + 16])
             )
-        elif length:
+        elif length and is_mask(bytes(data[item.start + length : item.end])):
             data[item.start : item.start + length] = self._disguise.address(
                 bytes(data[item.start : item.start + length])
             )
@@ -286,26 +229,28 @@ class Remaker:
         """Another key of the same kind and size; one on the curve, where the curve is known."""
         algorithm, bits = items(data, item.start, item.end)
         identifier, *parameters = items(data, algorithm.start, algorithm.end)
+        curve = bytes(data[parameters[0].start : parameters[0].end]) if parameters else b""
         kind = bytes(data[identifier.start : identifier.end])
         start = bits.start + 1
         old = bytes(data[start : bits.end])
         if kind in RSA_KEYS:
             [key] = items(data, start, bits.end)
-            modulus, _ = items(data, key.start, key.end)
+            modulus, exponent = items(data, key.start, key.end)
+            if exponent.end - exponent.start > SMALL:
+                self._scramble(data, exponent.start + 1, exponent.end - 1, "exponent")
             first = modulus.start + (2 if data[modulus.start] == 0 else 1)
             self._scramble(data, first, modulus.end, "key")
             data[modulus.end - 1] |= 1
-        elif kind == EC_KEY and parameters and bytes(data[parameters[0].start : parameters[0].end]) in CURVES:
-            point = self._point(CURVES[bytes(data[parameters[0].start : parameters[0].end])], old)
+        elif kind == EC_KEY and curve in CURVES:
+            point = self._point(CURVES[curve], old)
             data[start : bits.end] = (
                 point if len(point) == len(old) else old[:1] + self._disguise.opaque(old[1:], "key")
             )
-        elif len(old) > 4 and old[:1] in (b"\x02", b"\x30"):
-            self._scramble(data, start + 5, bits.end, "key")
         elif kind == EC_KEY:
             self._scramble(data, start + 1, bits.end, "key")
         else:
-            self._scramble(data, start, bits.end, "key")
+            self._unknown(data, bits._replace(start=start))
+        self._walk(data, algorithm.start, algorithm.end, 0)
 
     def _point(self, curve_name: str, old: bytes) -> bytes:
         from cryptography.hazmat.primitives.asymmetric import ec
@@ -317,20 +262,21 @@ class Remaker:
         return ec.derive_private_key(secret, curve).public_key().public_bytes(Encoding.X962, form)
 
     def _extensions(self, data: bytearray, part: Item) -> None:
-        listed, *_ = items(data, part.start, part.end)
+        [listed] = items(data, part.start, part.end)
         for extension in items(data, listed.start, listed.end):
             identifier, *_, value = items(data, extension.start, extension.end)
-            oid = bytes(data[identifier.start : identifier.end])
-            if oid in KEPT:
-                continue
+            kind = bytes(data[identifier.start : identifier.end])
+            self._walk(data, extension.start, value.at, 0)
             change: Callable[[bytearray, Item], None]
-            if oid == SUBJECT_KEY:
+            if kind in KEPT:
+                change = self._kept
+            elif kind == SUBJECT_KEY:
                 change = self._key_identifier
-            elif oid == AUTHORITY_KEY:
+            elif kind == AUTHORITY_KEY:
                 change = self._authority
-            elif oid in TIMESTAMPS:
+            elif kind in TIMESTAMPS:
                 change = self._timestamps
-            elif oid in ALTERNATIVE_NAMES:
+            elif kind in ALTERNATIVE_NAMES:
                 change = self._general
             else:
                 change = self._unknown
@@ -338,6 +284,10 @@ class Remaker:
                 change(data, value)
             except (NoCertificate, ValueError, IndexError):
                 self._unknown(data, value)
+
+    def _kept(self, data: bytearray, value: Item) -> None:
+        if not holds_no_name(data, value.start, value.end):
+            self._unknown(data, value)
 
     def _key_identifier(self, data: bytearray, value: Item) -> None:
         [identifier] = items(data, value.start, value.end)
@@ -364,10 +314,12 @@ class Remaker:
             end = at + 2 + int.from_bytes(data[at : at + 2], "big")
             self._scramble(data, at + 3, at + 35, "log")
             behind = at + 43 + 2 + int.from_bytes(data[at + 43 : at + 45], "big")
-            if not behind + 4 <= end <= inner.end:
+            if not behind + 4 <= end <= inner.end or data[at + 35 : at + 38] != MILLISECONDS:
                 raise NoCertificate
+            self._scramble(data, at + 45, behind, "extensions")
             self._scramble(data, behind + 4, end, "signature")
             at = end
+        self._scramble(data, at, inner.end, "trailing")
 
     def _unknown(self, data: bytearray, value: Item) -> None:
         """DER whose strings are replaced; what is none, as text or as a whole."""
@@ -375,12 +327,4 @@ class Remaker:
         try:
             self._walk(data, value.start, value.end, 0)
         except NoCertificate:
-            data[value.start : value.end] = self._anything(old)
-
-    def _anything(self, old: bytes, label: str = "opaque") -> bytes:
-        """Bytes that may be text: words where all can be printed; else, or where that leaves them as they are (an
-        address may look like text), other bytes.
-        """
-        is_printable = old.isascii() and old.decode("ascii").isprintable()
-        new = self._disguise.raw(old) if is_printable else old
-        return new if new != old else self._disguise.opaque(old, label)
+            data[value.start : value.end] = self._disguise.anything(old)

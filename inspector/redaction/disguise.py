@@ -14,6 +14,8 @@ import re
 import unicodedata
 from functools import cached_property
 
+from inspector.tls.registry import PROTOCOLS, is_grease
+
 WORD = re.compile(r"[A-Za-z0-9]+")
 ROUNDS = 6
 KEY_BYTES = 32
@@ -155,6 +157,23 @@ class Disguise:
                 .ljust(len(value), b"x")
             )
 
+    def anything(self, value: bytes, label: str = "opaque") -> bytes:
+        """Bytes that may be text: words where all can be printed; else, or where that leaves them as they are (an
+        address may look like text), other bytes.
+        """
+        is_printable = value.isascii() and value.decode("ascii").isprintable()
+        new = self.raw(value) if is_printable else value
+        return new if new != value else self.opaque(value, label)
+
+    def protocol(self, name: bytes) -> bytes:
+        """A name of ALPN: registered ones and GREASE stay, for they are everybody's; any other is text that somebody
+        chose, and becomes no registered one.
+        """
+        if _is_everybodys(name):
+            return name
+        new = self.anything(name, "protocol")
+        return self.anything(new, "protocol") if _is_everybodys(new) else new
+
     def name(self, name: str) -> str:
         """A host name, or an address written as one."""
         try:
@@ -180,6 +199,11 @@ class Disguise:
     def address_text(self, text: str) -> str:
         """The same for an address as people write it. Raises ValueError where it is none."""
         return str(ipaddress.ip_address(self.address(ipaddress.ip_address(text).packed)))
+
+
+def _is_everybodys(protocol: bytes) -> bool:
+    is_reserved = len(protocol) == 2 and is_grease(int.from_bytes(protocol, "big"))
+    return not protocol or protocol in PROTOCOLS or is_reserved
 
 
 def _two_bytes() -> str:

@@ -141,8 +141,8 @@ def _connection(old: ConnectionFacts, disguise: Disguise, shapes: dict[bytes, He
 
 def _handshake(old: HandshakeFacts, disguise: Disguise, shapes: dict[bytes, HelloShape]) -> HandshakeFacts:
     offer, answer = old.offer, old.answer
-    if answer is not None and answer.problem is not None:
-        answer = answer._replace(problem=_problem(answer.problem, disguise))
+    if answer is not None:
+        answer = answer._replace(alpn=_protocol(answer.alpn, disguise), problem=_problem(answer.problem, disguise))
     if offer is not None:
         offer = shapes.get(offer.key) or shapes.setdefault(offer.key, _shape(offer, disguise))
     return msgspec.structs.replace(
@@ -159,12 +159,19 @@ def _handshake(old: HandshakeFacts, disguise: Disguise, shapes: dict[bytes, Hell
         chain=tuple(disguise.digest(d) for d in old.chain),
         client_chain=tuple(disguise.digest(d) for d in old.client_chain),
         authorities=disguise.digest(old.authorities) if old.authorities else old.authorities,
+        alpn=_protocol(old.alpn, disguise),
     )
 
 
 def _shape(old: HelloShape, disguise: Disguise) -> HelloShape:
     name = disguise.raw(old.server_name) if old.server_name is not None else None
-    return named(old._replace(server_name=name, ja3="", ja4="", key=b"", problem=_problem(old.problem, disguise)))
+    alpn = tuple(disguise.protocol(protocol) for protocol in old.alpn)
+    problem = _problem(old.problem, disguise)
+    return named(old._replace(server_name=name, alpn=alpn, ja3="", ja4="", key=b"", problem=problem))
+
+
+def _protocol(name: bytes | None, disguise: Disguise) -> bytes | None:
+    return disguise.protocol(name) if name is not None else None
 
 
 def _problem(

@@ -34,6 +34,7 @@ class Redactor:
         self.certificates = Remaker(disguise)
         self._makers: dict[Treatment, Callable[[bytes], bytes]] = {
             Treatment.NAME: disguise.raw,
+            Treatment.PROTOCOL: disguise.protocol,
             Treatment.TICKET: disguise.ticket,
             Treatment.CERTIFICATE: self.certificates.certificate,
             Treatment.AUTHORITIES: self.certificates.authorities,

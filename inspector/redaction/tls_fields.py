@@ -14,6 +14,7 @@ class Treatment(Enum):
 
     KEPT = "kept"
     NAME = "name"
+    PROTOCOL = "protocol"
     TICKET = "ticket"
     CERTIFICATE = "certificate"
     AUTHORITIES = "authorities"
@@ -63,7 +64,6 @@ HARMLESS_EXTENSIONS = [
     "ec_point_formats.ec_point_format_list.[]",
     "signature_algorithms.supported_signature_algorithms.[]",
     "heartbeat.mode",
-    "application_layer_protocol_negotiation.protocol_name_list.[]",
     "compress_certificate.algorithms.[]",
     "record_size_limit.record_size_limit",
     "delegated_credentials.supported_signature_algorithms.[]",
@@ -77,8 +77,6 @@ HARMLESS_EXTENSIONS = [
     "key_share.client_shares.key_exchange",
     "key_share.group",
     "key_share.key_exchange",
-    "next_protocol_negotiation.[]",
-    "application_settings.protocol_name_list.[]",
     "renegotiation_info.renegotiated_connection",
 ]
 """The same of extensions, in either hello."""
@@ -102,6 +100,9 @@ REPLACED_EXTENSIONS = {
     "server_name.server_name_list.host_name": Treatment.NAME,
     "status_request.responder_id_list": Treatment.STATUS,
     "status_request.request_extensions": Treatment.STATUS,
+    "application_layer_protocol_negotiation.protocol_name_list.[]": Treatment.PROTOCOL,
+    "next_protocol_negotiation.[]": Treatment.PROTOCOL,
+    "application_settings.protocol_name_list.[]": Treatment.PROTOCOL,
     "padding.padding": Treatment.ZERO,
     "session_ticket.ticket": Treatment.TICKET,
     "pre_shared_key.identities.identity": Treatment.TICKET,

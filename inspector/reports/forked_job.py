@@ -11,9 +11,10 @@ import contextlib
 import os
 import shutil
 import signal
-import tempfile
 from collections.abc import Callable
 from typing import BinaryIO
+
+from inspector.capture.nameless import nameless_file
 
 Write = Callable[[BinaryIO], object]
 
@@ -27,9 +28,7 @@ class ForkedJob:
         """Begin. ``nice``: how far the copy stands back, as in nice(2). Raises OSError where there can be no further
         process.
         """
-        self.output: BinaryIO = (
-            os.fdopen(os.memfd_create("inspector"), "w+b") if hasattr(os, "memfd_create") else tempfile.TemporaryFile()  # noqa: SIM115 - open until it is read
-        )
+        self.output = nameless_file()
         self._status: int | None = None
         try:
             self._process = os.fork()

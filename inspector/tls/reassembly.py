@@ -4,14 +4,21 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from itertools import pairwise
+from operator import itemgetter
+
 from inspector import bounds
 from inspector.tls.anomalies import ImplausibleLength
 from inspector.tls.receive_buffer import ReceiveBuffer
 from inspector.tls.registry import MESSAGES
 from inspector.tls.sink import Mark, Sink
 
-HEADER = 4
-"""Type and length of a handshake message (RFC 8446, section 4)."""
+RECORD_HEADER = 5
+HEADER, LENGTH_AT = 4, 1
+"""Type and length of a handshake message, and where in it the length stands (RFC 8446, section 4)."""
+
+FIRST = itemgetter(0)
 
 
 class HandshakeReassembly:
@@ -19,7 +26,7 @@ class HandshakeReassembly:
     encrypted although its record says that it is a handshake message.
     """
 
-    __slots__ = ("_lane", "_mark", "_partial", "_sink", "is_uncertain")
+    __slots__ = ("_at", "_lane", "_mark", "_partial", "_pieces", "_sink", "is_uncertain")
 
     def __init__(self, lane: int, sink: Sink) -> None:
         self._lane = lane
@@ -28,7 +35,17 @@ class HandshakeReassembly:
         """A message that is not all there, with its header."""
         self._mark: Mark = (0, 0, 0)
         """Where it begins."""
+        self._pieces: list[tuple[int, int]] = [(0, 0)]
+        """Of what is read: from which byte on it is another record's, and where that byte stands in the stream."""
+        self._at = 0
+        """Where in it the message begins that is being handed on."""
         self.is_uncertain = False
+
+    def offset(self, at: int) -> int:
+        """Where in the stream a byte of the message stands that is being handed on, counted from its header on."""
+        index = self._at + at
+        first, offset = self._pieces[max(bisect_right(self._pieces, index, key=FIRST) - 1, 0)]
+        return offset + index - first
 
     @property
     def is_partial(self) -> bool:
@@ -36,15 +53,20 @@ class HandshakeReassembly:
         return self._partial is not None
 
     def read(self, received: ReceiveBuffer, data: bytes | bytearray, at: int, end: int, mark: Mark) -> int:
-        """Messages between two places in ``data``, a record of what was received; what is left of the last one is kept.
-        ``mark``: where the first one begins. Gives how many bytes at the end are no messages in clear: 0 where all may
-        be.
+        """Messages between two places in ``data``, the body of the record that is being read; what is left of the last
+        one is kept. ``mark``: where the first one begins. Gives how many bytes at the end are no messages in clear: 0
+        where all may be.
         """
+        self._pieces = [(at, received.position + RECORD_HEADER)]
+        return self._read(received, data, at, end, mark)
+
+    def _read(self, received: ReceiveBuffer, data: bytes | bytearray, at: int, end: int, mark: Mark) -> int:
         while at + HEADER <= end:
             kind = data[at]
             length = data[at + 1] << 16 | data[at + 2] << 8 | data[at + 3]
+            self._at = at
             if (self.is_uncertain or length > bounds.MESSAGE_BYTES) and not self._is_plausible(
-                received, kind, length, end - at
+                kind, length, end - at, mark
             ):
                 self._partial = None
                 return end - at
@@ -54,21 +76,27 @@ class HandshakeReassembly:
             at = start + length
             self._sink.message(self._lane, kind, bytes(data[start:at]), mark)
             if data is received.data and received.is_of_several:
-                mark = received.mark(at)
+                mark = received.chunk(at)
         if at < end:
             self._partial = bytearray(data[at:end])
             self._mark = mark
+            self._pieces = [
+                (max(first - at, 0), offset + max(at - first, 0))
+                for (first, offset), (behind, _) in pairwise((*self._pieces, (end, 0)))
+                if behind > at
+            ]
         return 0
 
     def go_on(self, received: ReceiveBuffer, body: bytes) -> int:
         """The next record of a message that did not end with its record. Gives the same as ``read``."""
         partial = self._partial
         assert partial is not None
+        self._pieces.append((len(partial), received.position + RECORD_HEADER))
         partial += body
         if len(partial) < HEADER or bounds.MESSAGE_BYTES >= int.from_bytes(partial[1:4], "big") > len(partial) - HEADER:
             return 0
         self._partial = None
-        return self.read(received, bytes(partial), 0, len(partial), self._mark)
+        return self._read(received, bytes(partial), 0, len(partial), self._mark)
 
     def end(self) -> None:
         """The rest is missing: what there is of a message is its beginning."""
@@ -80,11 +108,13 @@ class HandshakeReassembly:
         """Bytes are missing."""
         self._partial, self.is_uncertain = None, True
 
-    def _is_plausible(self, received: ReceiveBuffer, kind: int, length: int, left: int) -> bool:
+    def _is_plausible(self, kind: int, length: int, left: int, mark: Mark) -> bool:
         """Whether this can be a handshake message in clear. ``left``: bytes of the record from its header on."""
         if not self.is_uncertain:
             if length > bounds.MESSAGE_BYTES:
-                self._sink.anomaly(self._lane, ImplausibleLength(length), received.first_mark, "handshake.length")
+                self._sink.anomaly(
+                    self._lane, ImplausibleLength(length), mark, "handshake.length", self.offset(LENGTH_AT)
+                )
             return length <= bounds.MESSAGE_BYTES
         is_plausible = (
             length <= bounds.MESSAGE_BYTES and kind in MESSAGES and length + HEADER <= max(left, bounds.RECORD_BYTES)

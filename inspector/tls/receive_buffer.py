@@ -13,7 +13,7 @@ OFFSET = itemgetter(0)
 
 class ReceiveBuffer:
     """``data``: the bytes, from ``start`` in the stream on. ``want``: the offset of the byte behind them, which must
-    come next. ``position``: the place in the stream that a mark was last asked for, for whoever must name it.
+    come next. ``position``: where in the stream the record begins that is being read.
 
     A chunk that is read to its end at once, as most are, is never copied.
     """
@@ -26,11 +26,6 @@ class ReceiveBuffer:
         self.position = 0
         self.want = 0
         self._marks: list[Mark] = []
-
-    @property
-    def first_mark(self) -> Mark:
-        """Of the first chunk that is held."""
-        return self._marks[0]
 
     @property
     def is_of_several(self) -> bool:
@@ -51,8 +46,13 @@ class ReceiveBuffer:
         self._marks.append((offset, frame, ns))
 
     def mark(self, at: int) -> Mark:
+        """The chunk that holds the byte at ``at`` in ``data``, where a record begins."""
+        self.position = self.start + at
+        return self.chunk(at)
+
+    def chunk(self, at: int) -> Mark:
         """The chunk that holds the byte at ``at`` in ``data``."""
-        self.position = offset = self.start + at
+        offset = self.start + at
         marks = self._marks
         if len(marks) == 1:
             return marks[0]

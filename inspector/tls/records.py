@@ -123,6 +123,10 @@ class RecordReader(ReceiveBuffer):
         """As if all records before ``want`` had been read here."""
         self.mode, self.want, self.position, self.sealed, self.flowing = READING, want, position, sealed, is_flowing
 
+    def offset_in_message(self, at: int) -> int:
+        """Where in the stream a byte of the message stands that is being handed on, counted from its header on."""
+        return self._reassembly.offset(at)
+
     @property
     def has_begun(self) -> bool:
         """Records were recognised."""
@@ -159,6 +163,7 @@ class RecordReader(ReceiveBuffer):
             return False
         if self.wants_encrypted and (kind != APPLICATION_DATA or length <= self.data_bytes):
             return False
+        before, self.position = self.position, self.want
         if kind == APPLICATION_DATA:
             self.flowing = True
             self._sink.application_data(self.lane, length, (self.want, frame, ns))
@@ -171,8 +176,8 @@ class RecordReader(ReceiveBuffer):
             head = bytes(data[at + HEADER : at + PASSED_BYTES]) if kind == ALERT else b""
             self._sink.sealed(self.lane, kind, length, (self.want, frame, ns), head)
         else:
+            self.position = before
             return False
-        self.position = self.want
         self.want += HEADER + length
         return True
 
@@ -283,7 +288,8 @@ class RecordReader(ReceiveBuffer):
         if at:
             self.drop(at)
         if minor > LATEST_MINOR:
-            self._sink.anomaly(self.lane, RecordVersion(minor), self.mark(0), "record.legacy_record_version", 1)
+            mark = self.mark(0)
+            self._sink.anomaly(self.lane, RecordVersion(minor), mark, "record.legacy_record_version", self.position + 1)
         self._read()
 
     def _begin_sslv2(self, length: int) -> None:
@@ -390,11 +396,11 @@ class RecordReader(ReceiveBuffer):
             left = self._reassembly.read(self, data, at, end, mark)
         if left:
             self.sealed = ENCRYPTED
-            self._sink.sealed(self.lane, HANDSHAKE, left, self.first_mark)
+            self._sink.sealed(self.lane, HANDSHAKE, left, mark)
 
     def _derail(self, at: int) -> None:
         """Not a record where one must stand."""
-        self._sink.anomaly(self.lane, NoRecord(), self.mark(at), "record")
+        self._sink.anomaly(self.lane, NoRecord(), self.mark(at), "record", self.start + at)
         self.clear()
         self.want = max(self.want, self.position + 1)
         self._lose()

@@ -43,6 +43,17 @@ ALERTS: dict[int, str] = {code: code.name.lower() for code in AlertDescription}
 
 EXTENSIONS: dict[int, str] = {kind: kind.name.lower() for kind in ExtensionType}
 
+PROTOCOLS = frozenset(
+    (
+        *(b"http/0.9", b"http/1.0", b"http/1.1", b"spdy/1", b"spdy/2", b"spdy/3", b"h2", b"h2c", b"h3"),
+        *(b"stun.turn", b"stun.nat-discovery", b"webrtc", b"c-webrtc", b"coap", b"co", b"mqtt", b"sip/2"),
+        *(b"ftp", b"imap", b"pop3", b"managesieve", b"xmpp-client", b"xmpp-server", b"irc", b"nntp", b"nnsp"),
+        *(b"acme-tls/1", b"dot", b"doq", b"ntske/1", b"radius/1.0", b"radius/1.1"),
+        *(b"sunrpc", b"smb", b"dicom", b"postgresql", b"tds/8.0"),
+    )
+)
+"""Names of protocols for ALPN (RFC 7301, section 6)."""
+
 GROUPS = {
     1: "sect163k1",
     3: "sect163r2",

@@ -33,7 +33,8 @@ class Sink(Protocol):
 
     def application_data(self, lane: int, length: int, mark: Mark) -> None: ...
 
-    def anomaly(self, lane: int, what: Anomaly, mark: Mark, path: str = "", offset: int = 0) -> None: ...
+    def anomaly(self, lane: int, what: Anomaly, mark: Mark, path: str, offset: int) -> None:
+        """``offset``: where in the direction's stream the field of that ``path`` stands."""
 
     def protected(self, lane: int, content_type: int, version: int, body: bytes | None, mark: Mark) -> None: ...
 

@@ -9,8 +9,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, cast
 
+from textual import on
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.driver import Driver
 from textual.filter import LineFilter
 from textual.screen import Screen
 
@@ -35,6 +37,7 @@ from inspector.tui.output_filter import OutputFilter
 from inspector.tui.page import Area, AreaBar, Page
 from inspector.tui.picks import Picks
 from inspector.tui.shell import Target
+from inspector.tui.terminal import HUNG_UP, HungUp, driver_of
 from inspector.tui.themes import HIGH_CONTRAST
 from inspector.tui.waiting import LoadingScreen
 
@@ -133,6 +136,10 @@ class InspectorApp(App[int]):
         self.add_mode("loading", lambda: LoadingScreen(self.feed.loading))
         for area, kind in kinds.items():
             self.add_mode(area, self._made(kind))
+
+    def get_driver_class(self) -> type[Driver]:
+        """One that notices when the terminal goes."""
+        return driver_of(super().get_driver_class())
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """All that is painted goes through ours last."""
@@ -390,5 +397,12 @@ class InspectorApp(App[int]):
 
     async def action_quit(self) -> None:
         """Leave at once, whatever is going on."""
+        self._leave(0)
+
+    @on(HungUp)
+    def _hung_up(self) -> None:
+        self._leave(HUNG_UP)
+
+    def _leave(self, status: int) -> None:
         self.feed.loading.stop()
-        self.exit(0)
+        self.exit(status)

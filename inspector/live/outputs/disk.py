@@ -31,6 +31,16 @@ def create(path: str) -> BinaryIO:
     return open(descriptor, "wb", buffering=0)
 
 
+def replace(written: str, path: str) -> None:
+    """Move a file to its place, where nothing or another file stands: no device gives way. Raises OSError."""
+    try:
+        if not stat.S_ISREG(os.lstat(path).st_mode):
+            raise OSError(f"{path}: not a regular file")
+    except FileNotFoundError:
+        pass
+    os.replace(written, path)
+
+
 def write_all(out: BinaryIO, data: bytes | memoryview) -> None:
     """Write to an unbuffered file. Raises OSError."""
     left = memoryview(data)

@@ -12,6 +12,7 @@ from typing import BinaryIO, NamedTuple
 import msgspec
 
 from inspector.document import Incident
+from inspector.errors import OutputError
 from inspector.findings import describe_connection
 from inspector.findings.case import Case
 from inspector.findings.change import ABORT
@@ -57,7 +58,9 @@ class Surveyed(NamedTuple):
 
 
 class LinePrinter:
-    """A listener that prints. ``out``: unbuffered or flushed after each call."""
+    """A listener that prints. Where its lines can no longer be written the capture ends, so that whatever else it
+    writes is finished; ``output_error`` says why.
+    """
 
     def __init__(
         self,
@@ -67,6 +70,7 @@ class LinePrinter:
         execution: Execution | None,
         with_connections: bool = True,
     ) -> None:
+        self.output_error: OutputError | None = None
         self._watching = watching
         self._out = out
         self._metrics = metrics
@@ -108,7 +112,7 @@ class LinePrinter:
             for connection in update.observed(update.ended):
                 self._line("connection", describe_connection.connection(case, connection), "")
         self._announce_logs(case)
-        self._out.flush()
+        self._flush()
 
     def _announce_logs(self, case: Case) -> None:
         """Log lines of connections, each once, and again where it is settled whose it is."""
@@ -199,10 +203,10 @@ class LinePrinter:
     def _announce(self, surveyed: list[Surveyed], is_last: bool = False) -> None:
         for record, name, state, encoded in surveyed:
             if self._known.is_other(name, state) or (is_last and record == "assessment"):
-                self._out.write(b'{"record":"%s",' % record.encode() + encoded[1:] + b"\n")
+                self._say(record, encoded)
                 if record == "finding":
                     self._watching.record(record, name, encoded)
-        self._out.flush()
+        self._flush()
 
     def statistics(self) -> None:
         """Totals since the start."""
@@ -236,15 +240,33 @@ class LinePrinter:
 
     def _line(self, record: str, value: object, name: str) -> None:
         encoded = self._encode(value)
-        self._out.write(b'{"record":"%s",' % record.encode() + encoded[1:] + b"\n")
+        self._say(record, encoded)
         if name:
             self._watching.record(record, name, encoded)
 
     def _plain(self, record: str, values: Mapping[str, object]) -> None:
-        self._out.write(self._encode({"record": record, **values}) + b"\n")
-        self._out.flush()
+        encoded = self._encode(values)
+        self._say(record, encoded)
+        self._flush()
         if record == "statistics":
-            self._watching.record(record, "", self._encode(values))
+            self._watching.record(record, "", encoded)
+
+    def _say(self, record: str, encoded: bytes) -> None:
+        """An object as a line that names its kind."""
+        try:
+            self._out.write(b'{"record":"%s",' % record.encode() + encoded[1:] + b"\n")
+        except OutputError as error:
+            self._give_up(error)
+
+    def _flush(self) -> None:
+        try:
+            self._out.flush()
+        except OutputError as error:
+            self._give_up(error)
+
+    def _give_up(self, error: OutputError) -> None:
+        self.output_error = self.output_error or error
+        self._watching.stop()
 
 
 def survey(watching: LiveCapture) -> list[Surveyed]:

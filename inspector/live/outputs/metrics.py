@@ -47,7 +47,7 @@ class Metrics:
             with disk.create(beside) as out:
                 disk.write_all(out, text(watching, handshakes).encode())
                 os.fchmod(out.fileno(), READABLE)
-            os.replace(beside, self._path)
+            disk.replace(beside, self._path)
         except OSError as error:
             before, self._trouble = self._trouble, disk.reason(error)
             return "" if before == self._trouble else f"{self._path}: metrics are not written: {self._trouble}"

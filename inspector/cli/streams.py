@@ -1,0 +1,102 @@
+"""Standard streams and output files: every way in which a command writes. Whatever cannot be written becomes one error
+here, so that no command tells it in its own way.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import select
+import sys
+from typing import BinaryIO, TextIO
+
+from inspector.errors import ReaderLeftError, UnwritableError
+from inspector.text.safe import path_text
+
+BUFFER_BYTES = 1 << 16
+
+
+class _FailingOnce(io.FileIO):
+    """A file that raises OutputError, once: what is written behind that is lost. An OSError of a pipe never reaches
+    click, which ends the program by itself there.
+    """
+
+    def __init__(self, file: str | int, name: str) -> None:
+        self._shown_name = name
+        self._has_failed = False
+        super().__init__(file, "wb", closefd=isinstance(file, str))
+
+    def write(self, data: object) -> int:
+        """Raises OutputError."""
+        if self._has_failed:
+            return len(memoryview(data))  # type: ignore[arg-type]
+        try:
+            while (count := super().write(data)) is None:  # type: ignore[arg-type]
+                select.select((), (self,), ())  # somebody else made the terminal or pipe a non-blocking one
+        except OSError as error:
+            self._has_failed = True
+            if error.errno == errno.EPIPE:
+                raise ReaderLeftError(self._shown_name) from None
+            raise UnwritableError(f"{self._shown_name}: {error.strerror or error}") from None
+        return count
+
+
+class _Forgiving(io.FileIO):
+    """Standard error: what cannot be said there is lost, and changes nothing about what the command does."""
+
+    def write(self, data: object) -> int:
+        """Never raises OSError."""
+        try:
+            count = super().write(data)  # type: ignore[arg-type]
+        except OSError:
+            count = None
+        return len(memoryview(data)) if count is None else count  # type: ignore[arg-type]
+
+
+def output_file(path: str) -> BinaryIO:
+    """A file that a command was told to write. Raises OutputError, as all writing to it does."""
+    try:
+        return io.BufferedWriter(_FailingOnce(path, path_text(path)), BUFFER_BYTES)
+    except OSError as error:
+        raise UnwritableError(f"{path_text(path)}: {error.strerror or error}") from None
+
+
+def take_over_standard_streams() -> None:
+    """From here on standard output raises OutputError, and standard error nothing. One that was closed is a stream
+    like the others, which cannot be read or written: no file that is opened later comes to stand in its place.
+    """
+    closed = [number for number, stream in enumerate((sys.stdin, sys.stdout, sys.stderr)) if stream is None]
+    for number in closed:
+        _fill(number)
+    if 0 in closed:
+        sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", closefd=False)  # type: ignore[misc]  # noqa: SIM115 - stays open
+    sys.stdout = _text(_FailingOnce(1, "standard output"), sys.stdout)
+    sys.stderr = _text(_Forgiving(2, "wb", closefd=False), sys.stderr, is_line_buffered=True)
+
+
+def flush_standard_output() -> None:
+    """What is still held is written. Raises OutputError."""
+    if not sys.stdout.closed:
+        sys.stdout.flush()
+
+
+def _fill(number: int) -> None:
+    """The null device where nothing is open: for reading only where it would be written to, so that writing fails."""
+    try:
+        os.fstat(number)
+    except OSError:
+        descriptor = os.open(os.devnull, os.O_RDONLY)
+        if descriptor != number:
+            os.dup2(descriptor, number)
+            os.close(descriptor)
+
+
+def _text(raw: io.FileIO, before: TextIO | None, is_line_buffered: bool = False) -> TextIO:
+    """Text as the stream before it had it; Python leaves out one that was closed."""
+    return io.TextIOWrapper(
+        io.BufferedWriter(raw, BUFFER_BYTES),
+        encoding=before.encoding if before is not None else "utf-8",
+        errors=(before.errors if before is not None else None) or "backslashreplace",
+        line_buffering=is_line_buffered or raw.isatty(),
+    )

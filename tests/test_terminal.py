@@ -1,0 +1,101 @@
+"""The app on a terminal that goes away without a signal, and where there is none."""
+
+from __future__ import annotations
+
+import fcntl
+import gzip
+import os
+import pty
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import CAPTURES, find
+
+INSPECTOR = [sys.executable, "-m", "inspector"]
+HUNG_UP = 129
+ENDS_SECONDS = 20.0
+
+
+def deaf(is_controlling: bool, is_blocked: bool) -> Callable[[], None]:
+    """What a child does first: its terminal is its own or not, and SIGHUP never reaches it."""
+
+    def prepare() -> None:
+        os.setsid()
+        if is_controlling:
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        if is_blocked:
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
+
+    return prepare
+
+
+def left_alone(arguments: list[str], wanted: bytes, prepare: Callable[[], None]) -> int:
+    """The exit status of the app, whose terminal is closed when it has painted some words."""
+    controller, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+    environment = {**os.environ, "TERM": "xterm-256color"}
+    child = subprocess.Popen(
+        [*INSPECTOR, *arguments], stdin=terminal, stdout=terminal, stderr=terminal, env=environment, preexec_fn=prepare
+    )
+    os.close(terminal)
+    painted, until = b"", time.monotonic() + 60
+    while wanted not in painted and time.monotonic() < until:
+        if select.select([controller], [], [], 0.2)[0]:
+            painted += os.read(controller, 1 << 16)
+    os.close(controller)
+    try:
+        assert wanted in painted
+        return child.wait(ENDS_SECONDS)
+    finally:
+        child.kill()
+
+
+@pytest.mark.parametrize(("is_controlling", "is_blocked"), [(True, False), (True, True), (False, False)])
+def test_the_app_ends_with_its_terminal(is_controlling: bool, is_blocked: bool) -> None:
+    status = left_alone(["open", str(find("silent-abort"))], b"puppetdb", deaf(is_controlling, is_blocked))
+    assert status == HUNG_UP
+
+
+def test_a_live_capture_is_finished_without_its_terminal(tmp_path: Path) -> None:
+    """As by q: what it has captured is written."""
+    [packed] = CAPTURES.glob("silent-abort.pcap*")
+    capture = tmp_path / "c.pcap"
+    capture.write_bytes(gzip.decompress(packed.read_bytes()))
+    source = f"sh -c 'cat {capture}; sleep 100'"
+    path = tmp_path / "live.pcapng"
+    options = ["live", "-Z", "root", "--no-journal", "-w", str(path), "--via", source]
+    assert left_alone(options, b"puppetdb", deaf(is_controlling=True, is_blocked=True)) == HUNG_UP
+    written, whole = (
+        subprocess.run([*INSPECTOR, "analyze", "-T", "csv", str(p)], capture_output=True, check=False).stdout
+        for p in (path, capture)
+    )
+    assert written.count(b"\n") == whole.count(b"\n") > 2
+
+
+@pytest.mark.parametrize("redirection", ["2>/dev/null", "2>&-", "</dev/null", "<&-"])
+@pytest.mark.parametrize("command", ["open", "live"])
+def test_an_app_that_nobody_sees_or_steers_does_not_begin(command: str, redirection: str) -> None:
+    controller, terminal = pty.openpty()
+    arguments = [*INSPECTOR, command, *([str(find("silent-abort"))] if command == "open" else ["--via", "true"])]
+    child = subprocess.run(
+        ["sh", "-c", f'"$@" {redirection}', "sh", *arguments],
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        start_new_session=True,  # no controlling terminal
+        timeout=60,
+        check=False,
+    )
+    os.close(terminal)
+    os.close(controller)
+    assert child.returncode == 2
