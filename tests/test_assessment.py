@@ -13,9 +13,10 @@ from inspector.document import Limit
 from inspector.findings.assessment import ROWS, VerdictRow, decided
 from inspector.findings.case import Options
 from inspector.findings.gate import MISSING
-from inspector.findings.judge import Analysis, judge, occurrences
+from inspector.findings.judge import Analysis, judge
 from inspector.findings.machine import ALLOW_UNSAFE, Machine
 from inspector.findings.prediction import extended
+from inspector.findings.rules import occurrences
 from inspector.findings.scene import Scene
 from inspector.findings.unseen import LIMITS, LOST_FLOWS, UNDECODED, WAYS, look, of_captures
 from inspector.secrets.inputs import read_inputs

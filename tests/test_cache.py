@@ -126,7 +126,7 @@ def test_no_secrets_are_kept(reader: Reader, tmp_path: Path) -> None:
     assert not reader.entries()
 
 
-@pytest.mark.parametrize("content", [b"", b"\xc1", b"\x90", os.urandom(300)])
+@pytest.mark.parametrize("content", [b"", b"\xc1", b"\x90", bytes(range(256))])
 def test_what_is_no_entry_is_none(reader: Reader, content: bytes) -> None:
     first = encoded(reader.read(SESSIONS))
     (entry,) = reader.entries()

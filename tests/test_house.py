@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from inspector.tls.types import ExtensionType, ProtocolVersion
+from inspector.tls.extension_types import ExtensionType
+from inspector.tls.types import ProtocolVersion
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "inspector"
@@ -260,7 +261,7 @@ BANNED: dict[str, str] = {
 SAID_BY_OTHERS = {
     "document/connection.py": {"among"},
     "document/handshake.py": {"inside"},
-    "findings/describe_handshake.py": {"inside"},
+    "findings/into_document/handshake.py": {"inside"},
 }
 """Fields of the document keep the names that its schema has."""
 
@@ -287,12 +288,12 @@ def test_names_say_what_a_thing_is(path: Path) -> None:
 
 NUMBERS_OF_TLS = frozenset((*ProtocolVersion, *(kind for kind in ExtensionType if kind > 0xFF))) - {0x0002}
 """Versions, and extensions whose numbers are nothing else."""
-TABLES = {"tls/types.py", "tls/cipher_suites.py", "tls/registry.py"}
+TABLES = {"tls/types.py", "tls/extension_types.py", "tls/cipher_suites.py", "tls/registry.py"}
 BELOW_TLS = {"capture", "wire"}
 
 
 def test_numbers_of_tls_have_names() -> None:
-    """They stand in ``tls/types`` alone, and letters of the history in ``tls/history``."""
+    """They stand in the tables of ``tls/`` alone, and letters of the history in ``tls/history``."""
     for path in FILES:
         relative = path.relative_to(PACKAGE).as_posix()
         tree = ast.parse(path.read_text(encoding="utf-8"))

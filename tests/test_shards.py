@@ -25,7 +25,7 @@ from inspector.extract import processes as extraction
 from inspector.extract.merging import merge
 from inspector.extract.shard import extract_shard, joined
 from inspector.facts import Facts
-from inspector.findings import describe_connection
+from inspector.findings.into_document import connection as into_document
 from inspector.findings.judge import Analysis, judge
 from inspector.reports import json_stream
 from inspector.reports.json_stream import write_json
@@ -168,7 +168,7 @@ def test_half_of_the_output_may_come_from_elsewhere(plain: Path, monkeypatch: py
     analysis = judge(whole(plain))
     expected = written_json(analysis)
     parent = os.getpid()
-    describe_one = describe_connection.connection
+    describe_one = into_document.connection
 
     def failing(*arguments: Any) -> Any:
         if os.getpid() != parent:
@@ -177,7 +177,7 @@ def test_half_of_the_output_may_come_from_elsewhere(plain: Path, monkeypatch: py
 
     monkeypatch.setattr(json_stream, "SHARED_FROM", 1)
     if fails:
-        monkeypatch.setattr(describe_connection, "connection", failing)
+        monkeypatch.setattr(into_document, "connection", failing)
     assert written_json(analysis) == expected
 
     def late(start: int, stop: int) -> Iterator[Connection]:

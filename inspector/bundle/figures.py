@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from inspector.findings.case import Case
-from inspector.findings.describe_connection import result
+from inspector.findings.into_document.connection import result
 from inspector.reports.story import BALANCER, Chapter, Ladder, Rung, lanes
 from inspector.text.safe import safe_text
 from inspector.text.times import DAY_NS, STEPS, clock, day, span

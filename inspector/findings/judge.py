@@ -11,23 +11,14 @@ from itertools import islice
 
 from inspector import document as doc
 from inspector.facts import Facts
-from inspector.findings import (
-    change,
-    describe_connection,
-    describe_pool,
-    failures,
-    from_logs,
-    limits,
-    pool,
-    renegotiation,
-    unseen,
-)
+from inspector.findings import from_logs, limits, rules, unseen
 from inspector.findings.assessment import assess
 from inspector.findings.case import Case, Options, build
 from inspector.findings.incidents import incidents
-from inspector.findings.prediction import Extended, extended
+from inspector.findings.into_document import pool as pool_of_document
+from inspector.findings.into_document.connection import connection, result
+from inspector.findings.prediction import extended
 from inspector.findings.requested_authorities import authorities
-from inspector.findings.scene import Occurrences
 from inspector.text.version import VERSION
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import CHECKS_AT_LEAST, ServiceGroup, ip_text
@@ -61,16 +52,16 @@ class Analysis:
         """Connections one by one, in the order of their ClientHellos; all by default. ``wanted``: which ones."""
         for observed in islice(self.case.observed, start, stop):
             if wanted is None or wanted(observed):
-                yield describe_connection.connection(self.case, observed)
+                yield connection(self.case, observed)
 
     def connection(self, index: int) -> doc.Connection:
         """One connection by its place in the order of ClientHellos. Raises IndexError."""
-        return describe_connection.connection(self.case, self.case.observed[index])
+        return connection(self.case, self.case.observed[index])
 
     def sessions(self) -> Iterator[doc.Session]:
         """All sessions, in the order of their issue."""
         for session in self.case.sessions:
-            yield describe_pool.session(self.case, session)
+            yield pool_of_document.session(self.case, session)
 
     def complete(self) -> doc.Document:
         """The document with everything in it."""
@@ -84,28 +75,21 @@ def judge(facts: Facts, options: Options | None = None, extra_limits: Sequence[d
     return Analysis(build(facts, options or Options()), extra_limits)
 
 
-def occurrences(case: Case, ems: Sequence[Extended]) -> Occurrences:
-    """What happened to the connections. ``ems``: who does it, of each service."""
-    aborts = list(change.aborts(case, ems))
-    explained = {raised.on[-1].index for raised in aborts} | {s.index for s in case.observed if s.renegotiations}
-    return Occurrences(aborts, list(renegotiation.renegotiations(case)), list(failures.failures(case, explained)))
-
-
 def _document(case: Case, extra_limits: list[doc.Limit]) -> doc.Document:
     all_limits = limits.limits(case, [*from_logs.limits(case), *extra_limits])
     ems = [extended(case, service) for service in case.services]
-    happened = occurrences(case, ems)
+    happened = rules.occurrences(case, ems)
     hidden = unseen.of_captures(all_limits)
     assessments = [assess(case, s, happened.of(s), hidden, ems[s.index]) for s in case.services]
-    findings = [*_findings(case, happened, assessments, ems), *limits.incomplete(case, all_limits)]
+    findings = [*rules.findings(case, happened, assessments, ems), *limits.incomplete(case, all_limits)]
     findings.sort(key=lambda f: (doc.SEVERITIES.index(f.severity), f.rule, f.first or "", f.id))
     return doc.Document(
         generator=doc.Generator("inspector", VERSION),
-        captures=describe_pool.captures(case),
+        captures=pool_of_document.captures(case),
         services=[_service(case, s, a) for s, a in zip(case.services, assessments, strict=True)],
         clients=[_client(case, index) for index in range(len(case.clients))],
-        backends=[describe_pool.backend(case, b) for b in case.backends],
-        certificates=describe_pool.certificates(case),
+        backends=[pool_of_document.backend(case, b) for b in case.backends],
+        certificates=pool_of_document.certificates(case),
         authorities=authorities(case),
         sessions=[],
         connections=[],
@@ -116,27 +100,10 @@ def _document(case: Case, extra_limits: list[doc.Limit]) -> doc.Document:
     )
 
 
-def _findings(
-    case: Case, happened: Occurrences, assessments: Sequence[doc.Assessment], ems: Sequence[Extended]
-) -> Iterator[doc.Finding]:
-    """Of all rules but that of what the captures lack."""
-    yield from (raised.finding for raised in happened.aborts)
-    yield from (raised.finding for raised in happened.renegotiations)
-    yield from (raised.finding for raised in happened.failures)
-    yield from change.tolerated(case, [raised.on[-1] for raised in happened.aborts if raised.is_confirmed])
-    yield from pool.rotations(case)
-    yield from pool.expiry(case)
-    for service, assessment in zip(case.services, assessments, strict=True):
-        if assessment.state == "exposed":
-            yield change.exposed(case, service, assessment, ems[service.index])
-    at_risk = {s.index for s, a in zip(case.services, assessments, strict=True) if a.state in ("exposed", "confirmed")}
-    yield from pool.drift(case, at_risk, ems)
-
-
 def _service(case: Case, service: ServiceGroup, assessment: doc.Assessment) -> doc.Service:
     members = case.members(service)
-    results = [describe_connection.result(s) for s in members]
-    cells, nothing, offer_unseen = describe_pool.matrix(case, members)
+    results = [result(s) for s in members]
+    cells, nothing, offer_unseen = pool_of_document.matrix(case, members)
     return doc.Service(
         id=service.id,
         name=service.name,

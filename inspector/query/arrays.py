@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from inspector.findings.describe_connection import result
+from inspector.findings.into_document.connection import result
 from inspector.findings.judge import Analysis
 from inspector.query.coded import coded
 from inspector.query.fields import FIELDS, TEXT_FIELDS, Value

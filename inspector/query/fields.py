@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, get_args, get_type_hints
 from inspector.document import Connection
 from inspector.document.handshake import Handshake, Inside, Jsse
 from inspector.facts import FRAME_BITS, ConnectionFacts, HandshakeFacts
-from inspector.findings.describe_connection import secrets_of
+from inspector.findings.into_document.connection import secrets_of
 from inspector.findings.judge import Analysis
 from inspector.tls.cipher_suites import CIPHER_SUITES
 from inspector.tls.registry import ALERTS, VERSIONS, alert_name, cipher_name, version_name

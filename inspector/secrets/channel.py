@@ -39,6 +39,7 @@ from inspector.secrets.lanes import DecryptionClient, EncryptedRecord, RecordLan
 from inspector.secrets.masters import Exchange, master_of
 from inspector.secrets.openers import NotOpened, Opener, Suite, Traffic, is_supported, openers
 from inspector.secrets.store import Secrets
+from inspector.tls.extension_types import ExtensionType
 from inspector.tls.protection import protection_of
 from inspector.tls.sink import Mark
 from inspector.tls.types import (
@@ -50,7 +51,6 @@ from inspector.tls.types import (
     TLS10,
     TLS11,
     TLS13,
-    ExtensionType,
     HandshakeType,
     is_draft,
 )

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
 from inspector.tls.anomalies import ParseMistake
+from inspector.tls.extension_types import ExtensionType
 from inspector.tls.reader import Malformed, Reader
 from inspector.tls.registry import SCSV
-from inspector.tls.types import ExtensionType, NameType
+from inspector.tls.types import NameType
 
 
 class HelloShape(NamedTuple):

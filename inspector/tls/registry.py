@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from inspector.tls.cipher_suites import CIPHER_SUITES
-from inspector.tls.types import AlertDescription, ExtensionType, HandshakeType, ProtocolVersion, is_draft
+from inspector.tls.extension_types import ExtensionType
+from inspector.tls.types import AlertDescription, HandshakeType, ProtocolVersion, is_draft
 
 VERSIONS: dict[int, str] = {
     ProtocolVersion.SSL_2_0: "SSLv2",

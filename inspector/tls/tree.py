@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Callable
 
 from inspector.tls.anomalies import OtherLength
+from inspector.tls.extension_types import ExtensionType
 from inspector.tls.reader import Malformed, Reader
 from inspector.tls.registry import (
     alert_name,
@@ -22,7 +23,7 @@ from inspector.tls.registry import (
     version_name,
 )
 from inspector.tls.tree_nodes import ELEMENT, FieldReader, Node, fields
-from inspector.tls.types import AlertLevel, ExtensionType, HandshakeType, NameType, is_draft
+from inspector.tls.types import AlertLevel, HandshakeType, NameType, is_draft
 
 
 def _text(data: bytes) -> str:

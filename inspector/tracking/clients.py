@@ -9,9 +9,9 @@ import struct
 from typing import Literal, NamedTuple
 
 from inspector import bounds
+from inspector.tls.extension_types import ExtensionType as X
 from inspector.tls.extensions import HelloShape
 from inspector.tls.registry import SCSV, is_grease
-from inspector.tls.types import ExtensionType as X
 
 TLS13_SUITES = 0x13
 """The first byte of the cipher suites of TLS 1.3 (RFC 8446, appendix B.4)."""

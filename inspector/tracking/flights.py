@@ -20,11 +20,11 @@ from enum import Enum, auto
 from typing import Literal, NamedTuple
 
 from inspector.facts import ConnectionFacts, Event, unpack_events
+from inspector.tls.extension_types import ExtensionType
 from inspector.tls.extensions import AnswerShape, HelloShape
 from inspector.tls.history import Letter
 from inspector.tls.protection import NOTHING, Extent, Protection, plaintext_extent, protection_of
 from inspector.tls.registry import cipher_name
-from inspector.tls.types import ExtensionType
 from inspector.tracking.renegotiation import Renegotiation
 
 Verdict = Literal["changed", "consistent", "unknown"]

@@ -55,7 +55,7 @@ def screen_class(area: str) -> type[Area]:
 class InspectorApp(App[int]):
     """Six areas, each a mode with a stack of screens of its own. Returns the exit status."""
 
-    CSS = Path(__file__).with_name("app.tcss").read_text(encoding="utf-8")
+    CSS = Path(__file__).with_name("shared.tcss").read_text(encoding="utf-8")
     TITLE = "Inspector"
     BINDINGS: ClassVar[list[BindingType]] = [
         *(

@@ -13,10 +13,10 @@ import msgspec
 
 from inspector.document import Incident
 from inspector.errors import OutputError
-from inspector.findings import describe_connection
 from inspector.findings.case import Case
 from inspector.findings.change import ABORT
 from inspector.findings.from_logs import failures_of
+from inspector.findings.into_document.connection import connection as described, result
 from inspector.findings.judge import judge
 from inspector.findings.wording import worded
 from inspector.live.live_capture import LiveCapture
@@ -103,14 +103,14 @@ class LinePrinter:
                 case.services[connection.service].name,
                 case.services[connection.service].port,
                 case.label(connection),
-                describe_connection.result(connection),
+                result(connection),
                 connection.health_check,
             )
             known = row in self._handshakes or len(self._handshakes) < ROWS
             self._handshakes[row if known else row._replace(service="(others)", port=0, backend="?")] += 1
         if self._with_connections:
             for connection in update.observed(update.ended):
-                self._line("connection", describe_connection.connection(case, connection), "")
+                self._line("connection", described(case, connection), "")
         self._announce_logs(case)
         self._flush()
 

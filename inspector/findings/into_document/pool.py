@@ -8,7 +8,7 @@ from typing import Literal
 
 from inspector import document as doc, facts
 from inspector.findings.case import Case
-from inspector.findings.describe_connection import result
+from inspector.findings.into_document.connection import result
 from inspector.findings.pool import ems_of, versions_of
 from inspector.findings.problems import problem_text
 from inspector.findings.vantages import clocks

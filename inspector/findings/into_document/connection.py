@@ -8,8 +8,8 @@ from typing import Literal
 from inspector import document as doc, facts
 from inspector.facts import EVENT_BYTES, LETTER_AT, SIDE_AT, AlertFact, ConnectionFacts
 from inspector.findings.case import Case, frame
-from inspector.findings.describe_handshake import handshake, renegotiation
 from inspector.findings.from_logs import lines_of
+from inspector.findings.into_document.handshake import handshake, renegotiation
 from inspector.findings.wording import worded
 from inspector.text.times import rfc3339
 from inspector.tls.history import IN_HISTORY

@@ -1,0 +1,37 @@
+"""Which rule is asked for what: all that is found of a case. What a rule is called, and how severe it is, stands in
+``document.rules``; what it looks for, in the file of its subject.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from inspector import document as doc
+from inspector.findings import change, failures, pool, renegotiation
+from inspector.findings.case import Case
+from inspector.findings.prediction import Extended
+from inspector.findings.scene import Occurrences
+
+
+def occurrences(case: Case, ems: Sequence[Extended]) -> Occurrences:
+    """What happened to the connections. ``ems``: who does it, of each service."""
+    aborts = list(change.aborts(case, ems))
+    explained = {raised.on[-1].index for raised in aborts} | {s.index for s in case.observed if s.renegotiations}
+    return Occurrences(aborts, list(renegotiation.renegotiations(case)), list(failures.failures(case, explained)))
+
+
+def findings(
+    case: Case, happened: Occurrences, assessments: Sequence[doc.Assessment], ems: Sequence[Extended]
+) -> Iterator[doc.Finding]:
+    """Of all rules but that of what the captures lack."""
+    yield from (raised.finding for raised in happened.aborts)
+    yield from (raised.finding for raised in happened.renegotiations)
+    yield from (raised.finding for raised in happened.failures)
+    yield from change.tolerated(case, [raised.on[-1] for raised in happened.aborts if raised.is_confirmed])
+    yield from pool.rotations(case)
+    yield from pool.expiry(case)
+    for service, assessment in zip(case.services, assessments, strict=True):
+        if assessment.state == "exposed":
+            yield change.exposed(case, service, assessment, ems[service.index])
+    at_risk = {s.index for s, a in zip(case.services, assessments, strict=True) if a.state in ("exposed", "confirmed")}
+    yield from pool.drift(case, at_risk, ems)

@@ -1,0 +1,41 @@
+"""The extensions of hellos that have a name here, by the numbers of IANA (TLS ExtensionType Values)."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExtensionType(IntEnum):
+    """Extensions (RFC 8446, section 4.2; IANA). ``ALPN`` is what everybody calls the one before it."""
+
+    SERVER_NAME = 0
+    MAX_FRAGMENT_LENGTH = 1
+    STATUS_REQUEST = 5
+    SUPPORTED_GROUPS = 10
+    EC_POINT_FORMATS = 11
+    SIGNATURE_ALGORITHMS = 13
+    HEARTBEAT = 15
+    APPLICATION_LAYER_PROTOCOL_NEGOTIATION = 16
+    ALPN = 16
+    STATUS_REQUEST_V2 = 17
+    SIGNED_CERTIFICATE_TIMESTAMP = 18
+    PADDING = 21
+    ENCRYPT_THEN_MAC = 22
+    EXTENDED_MASTER_SECRET = 23
+    COMPRESS_CERTIFICATE = 27
+    RECORD_SIZE_LIMIT = 28
+    DELEGATED_CREDENTIALS = 34
+    SESSION_TICKET = 35
+    PRE_SHARED_KEY = 41
+    EARLY_DATA = 42
+    SUPPORTED_VERSIONS = 43
+    COOKIE = 44
+    PSK_KEY_EXCHANGE_MODES = 45
+    CERTIFICATE_AUTHORITIES = 47
+    POST_HANDSHAKE_AUTH = 49
+    SIGNATURE_ALGORITHMS_CERT = 50
+    KEY_SHARE = 51
+    NEXT_PROTOCOL_NEGOTIATION = 13172
+    APPLICATION_SETTINGS = 17513
+    ENCRYPTED_CLIENT_HELLO = 65037
+    RENEGOTIATION_INFO = 65281
