@@ -13,7 +13,8 @@ from inspector.findings.case import Options
 from inspector.findings.change import ABORT
 from inspector.findings.judge import judge
 from inspector.findings.wording import worded
-from inspector.live.window import ANCHORS, Window
+from inspector.live.anchors import ANCHORS, Anchors
+from inspector.live.window import Window
 from inspector.tracking.observed import connection_id
 from tests.build import Flow, Pool, certificate, facts_of, numbered, written
 from tests.live import listened
@@ -116,7 +117,7 @@ def test_hello_shapes_and_certificates_that_nothing_uses_go() -> None:
 
     watching, _ = listened(capture(pool.flows), most=40)
     watching.window._most = 10
-    watching.window._anchors.clear()
+    watching.window._anchors = Anchors(0)
     watching.window._bound()
     before, module.SHAPES = module.SHAPES, 5
     try:
@@ -170,7 +171,7 @@ def test_a_flood_of_made_up_names_stays_bounded() -> None:
             lines.update(update)
     finally:
         module.ROWS = before
-    assert len(watching.window._recent) <= 41
+    assert len(watching.window._relations._recent) <= 40
     assert len(lines._handshakes) <= 21
     assert sum(lines._handshakes.values()) == watching.connections == 300
 
