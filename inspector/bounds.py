@@ -73,8 +73,14 @@ ANOMALIES = 8
 CACHE = 4096
 """Entries of each cache of repeated hello and certificate messages."""
 
+CACHE_BYTES = 16 << 20
+"""Bytes of each of those whose messages may be long."""
+
 CERTIFICATES = 100_000
-"""Distinct certificates kept."""
+"""Distinct certificates kept; of others the digest alone."""
+
+CERTIFICATE_BYTES = 128 << 20
+"""Bytes that they take."""
 
 AUTHORITY_LISTS = 1_000
 """Distinct lists of authorities that CertificateRequests name, kept; of others the digest alone."""

@@ -176,7 +176,7 @@ class LiveCapture:
             bounds.append(kind(self.window.forgotten))
         if self.engine.evicted:
             bounds.append(FlowsClosedEarly(self.engine.evicted, FLOWS))
-        return bounds
+        return bounds + self.engine.not_kept()
 
     def run(self, listener: Listener) -> None:
         """Until it is to end."""

@@ -44,6 +44,9 @@ RELATIVES = 20
 """Connections that one new one may draw in by its session, on the average of those that are judged together."""
 
 SHAPES = 2_048
+CERTIFICATE_BYTES = 32 << 20
+"""Of certificates, with whatever uses them or not."""
+
 LISTS = 100
 """Of authorities that servers accept, with whatever uses them or not."""
 
@@ -154,7 +157,8 @@ class Window:
             facts.authorities = {digest: names for digest, names in facts.authorities.items() if digest in used}
         self._relations.tidy()
         self._anchors.tidy(self._entries)
-        if len(facts.certificates) > self._most // 10:
+        size = sum(map(len, facts.certificates.values()))
+        if len(facts.certificates) > self._most // 10 or size > CERTIFICATE_BYTES:
             return {digest for entry in self._entries.values() for digest in entry.chains}
         return None
 
