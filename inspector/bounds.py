@@ -55,6 +55,9 @@ captures agree on.
 FLOWS = 200_000
 """Flows that are open at once; beyond it the longest idle ones are closed first."""
 
+ADDRESSES = 1 << 16
+"""IPv6 addresses that live capture remembers; beyond it those of which no flow is open are forgotten."""
+
 IDLE_NS = 3_600 * 1_000_000_000
 """A flow without a frame for this long (packet time) is closed."""
 

@@ -3,14 +3,33 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import ipaddress
 
 import pytest
 
 from inspector import bounds
+from inspector.capture.blocks import ByteSource
+from inspector.capture.frames import CaptureInfo
+from inspector.capture.pcap import read_pcap
 from inspector.errors.bounds import AuthoritiesNotKept, CertificatesNotKept
 from inspector.extract.engine import Engine, LiveEngine
 from inspector.findings.wording import worded
-from tests.build import Pool, capture, certificate, certificate_request, numbered, vector
+from tests.build import (
+    START_NS,
+    Flow,
+    Pool,
+    capture,
+    certificate,
+    certificate_request,
+    client_hello,
+    ethernet,
+    numbered,
+    pcap,
+    record,
+    server_hello,
+    vector,
+)
 from tests.live import listened
 
 LONG = 1_000
@@ -69,3 +88,25 @@ def test_a_few_large_certificates_that_nothing_uses_go(monkeypatch: pytest.Monke
     assert watching.window.tidy() is None
     monkeypatch.setattr(module, "CERTIFICATE_BYTES", 100)
     assert watching.window.tidy() == set(watching.window.facts.certificates)
+
+
+def test_addresses_of_which_no_flow_is_open_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No connection is told with another's address for it, however many come."""
+    monkeypatch.setattr(bounds, "ADDRESSES", 10)
+    engine = LiveEngine(100)
+    found = {}
+    for n in range(60):
+        flow = Flow(40_000 + n, START_NS + n * 3_000_000_000, client=f"2001:db8::{n:x}", server="2001:db8:1::1").open()
+        hello = client_hello(numbered(n))
+        flow.client_says(record(22, hello)).server_says(record(22, server_hello(numbered(n))))
+        if n % 20:
+            flow.close()
+        frames = [(s.ns, ethernet(s)) for s in flow.segments]
+        for batch in read_pcap(ByteSource(io.BytesIO(pcap(frames))), CaptureInfo("test")):
+            engine.take(batch)
+        ended, decided = engine.settle(flow.ns + 2_000_000_000)
+        for connection in (*ended, *decided):
+            found[connection.client.port] = connection.client.address
+        assert len(engine._decoder.addresses) <= 12
+    found |= {connection.client.port: connection.client.address for connection in engine.close()}
+    assert found == {40_000 + n: ipaddress.ip_address(f"2001:db8::{n:x}").packed for n in range(60)}

@@ -40,6 +40,8 @@ class LiveFlowTable(FlowTable):
             elif abs(now_ns - flow.last[0]) > bounds.CLOSED_NS:  # long enough ago, or the clock was set back
                 del self._closing[key], self._flows[key]
                 self._end(flow)
+        if len(self._addresses) > bounds.ADDRESSES:
+            self._addresses.keep(end >> 16 for key in self._flows for end in key)
 
     def decided(self, *, at_once: bool = False) -> Iterator[Flow]:
         """Open flows of which is decided what becomes of them, each once. They must be looked at before the next frames
