@@ -68,16 +68,25 @@ class FlowOwner(Protocol):
 
 class FlowTable:
     """Open flows by their endpoints. ``from_middle``: frames went before the first one, so that flows may have begun
-    before it. ``most_flows``: open at once; beyond it the longest idle ones are closed.
+    before it. ``most_flows``: open at once; beyond it the longest idle ones are closed. ``is_one_clock``: all was
+    captured by one, in the order in which it was sent, so that nothing of an older connection comes behind the SYN of a
+    newer one.
     """
 
     def __init__(
-        self, addresses: AddressTable, owner: FlowOwner, *, from_middle: bool = False, most_flows: int = bounds.FLOWS
+        self,
+        addresses: AddressTable,
+        owner: FlowOwner,
+        *,
+        from_middle: bool = False,
+        most_flows: int = bounds.FLOWS,
+        is_one_clock: bool = False,
     ) -> None:
         self._addresses = addresses
         self._owner = owner
         self._from_middle = from_middle
         self._most_flows = most_flows
+        self._is_one_clock = is_one_clock
         self._flows: dict[Key, Flow] = {}
         self._is_draining = False
         self.extent: ParsedExtent | None = None
@@ -233,7 +242,7 @@ class FlowTable:
         if flow.older is not None:
             self._end(flow.older)
             flow.older = None
-        if by_syn and not (flow.closed and flow.is_over(ns)):
+        if by_syn and not self._is_one_clock and not (flow.closed and flow.is_over(ns)):
             return flow
         self._end(flow)
         return None

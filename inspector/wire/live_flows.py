@@ -21,7 +21,7 @@ class LiveFlowTable(FlowTable):
     """Open flows, asked for several times a second. ``extent`` is that of the last batch."""
 
     def __init__(self, addresses: AddressTable, owner: FlowOwner, *, most_flows: int) -> None:
-        super().__init__(addresses, owner, most_flows=most_flows)
+        super().__init__(addresses, owner, most_flows=most_flows, is_one_clock=True)
         self._young: dict[Key, Flow] = {}
         self._closing: dict[Key, Flow] = {}
 
@@ -69,7 +69,3 @@ class LiveFlowTable(FlowTable):
         super()._close(flow, lane, control, ending)
         if flow.closed:
             self._closing[flow.key] = flow
-
-    def _replaced(self, flow: Flow, by_syn: int, ns: int) -> None:
-        """By one clock, nothing of the older connection comes behind the SYN of the newer one."""
-        super()._replaced(flow, 0, ns)
