@@ -18,8 +18,8 @@ from inspector.findings.change import ABORT
 from inspector.findings.from_logs import lines_of
 from inspector.findings.judge import judge
 from inspector.findings.wording import worded
-from inspector.live.live_capture import LiveCapture
 from inspector.live.latest_states import LatestStates
+from inspector.live.live_capture import LiveCapture
 from inspector.live.outputs.execution import Execution
 from inspector.live.outputs.metrics import MetricRow, Metrics
 from inspector.live.outputs.trigger import WrittenEvidence
