@@ -34,5 +34,5 @@ def test_a_busy_log_has_no_assessment_told_again(monkeypatch: pytest.MonkeyPatch
     for n in range(3):
         printer._announce(surveyed)
         for line in range(5):
-            printer._told_logs.note(f"line {n} {line}", "True")
+            printer._announced_logs.note(f"line {n} {line}", "True")
     assert out.getvalue().count(b"assessment") == 2

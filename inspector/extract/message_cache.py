@@ -17,14 +17,14 @@ class MessageCache(Generic[T]):
         self._bytes = 0
         self.get = self._known.get
 
-    def keep(self, body: bytes, version: int, said: T, size: int) -> T:
-        """``size``: bytes of what it ``said``, about."""
+    def keep(self, body: bytes, version: int, value: T, size: int) -> T:
+        """``size``: bytes of the value, about."""
         self._bytes += len(body) + size
         if len(self._known) >= bounds.CACHE or self._bytes > bounds.CACHE_BYTES:
             self.clear()
             self._bytes = len(body) + size
-        self._known[body, version] = said
-        return said
+        self._known[body, version] = value
+        return value
 
     def clear(self) -> None:
         """Know none."""

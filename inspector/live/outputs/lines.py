@@ -79,8 +79,8 @@ class LinePrinter:
         self._surveyed = -1
         self._survey: ForkedJob | None = None
         self._survey_began = 0.0
-        self._told: LatestStates[str] = LatestStates(KNOWN)
-        self._told_logs: LatestStates[str] = LatestStates(KNOWN)
+        self._announced: LatestStates[str] = LatestStates(KNOWN)
+        self._announced_logs: LatestStates[str] = LatestStates(KNOWN)
         self._waiting: dict[str, Incident] = {}
         """Incidents for which a command is run once their packets are written."""
 
@@ -118,7 +118,7 @@ class LinePrinter:
             for line in lines_of(case, connection):
                 state = f"{line.certain}"
                 name = f"{connection.id} {line.file} {line.line} {line.at}"
-                if line.form == "puppetserver" and self._told_logs.note(name, state):
+                if line.form == "puppetserver" and self._announced_logs.note(name, state):
                     self._plain("log", {"connection": connection.id, **msgspec.structs.asdict(line)})
 
     def news(self, at_ns: int, kind: NewsKind, text: str) -> None:
@@ -199,7 +199,7 @@ class LinePrinter:
 
     def _announce(self, surveyed: list[Surveyed], is_last: bool = False) -> None:
         for record, name, state, encoded in surveyed:
-            if self._told.note(name, state) or (is_last and record == "assessment"):
+            if self._announced.note(name, state) or (is_last and record == "assessment"):
                 self._out.write(b'{"record":"%s",' % record.encode() + encoded[1:] + b"\n")
                 if record == "finding":
                     self._capture.record(record, name, encoded)
