@@ -58,6 +58,9 @@ FLOWS = 200_000
 HALF_OPEN = 1_000_000
 """Flows of which nothing but a SYN, or a SYN and a RST, has come; beyond it the oldest are closed first."""
 
+ADDRESSES = 1 << 16
+"""IPv6 addresses that live capture remembers; beyond it those of which no flow is open are forgotten."""
+
 IDLE_NS = 3_600 * 1_000_000_000
 """A flow without a frame for this long (packet time) is closed."""
 
@@ -79,8 +82,14 @@ ANOMALIES = 8
 CACHE = 4096
 """Entries of each cache of repeated hello and certificate messages."""
 
+CACHE_BYTES = 16 << 20
+"""Bytes of each of those whose messages may be long."""
+
 CERTIFICATES = 100_000
-"""Distinct certificates kept."""
+"""Distinct certificates kept; of others the digest alone."""
+
+CERTIFICATE_BYTES = 128 << 20
+"""Bytes that they take."""
 
 AUTHORITY_LISTS = 1_000
 """Distinct lists of authorities that CertificateRequests name, kept; of others the digest alone."""

@@ -27,6 +27,7 @@ from inspector.extract.merging import merge
 from inspector.facts import Facts
 from inspector.findings.case import Options
 from inspector.findings.judge import judge
+from inspector.live.anchors import Anchors
 from inspector.live.update import Keeping
 from inspector.redaction.certificates import Remaker
 from inspector.redaction.disguise import Disguise
@@ -340,7 +341,7 @@ def test_lists_that_nothing_uses_go(monkeypatch: pytest.MonkeyPatch) -> None:
     watching, _ = listened(capture(pool.flows), most=40)
     assert len(watching.window.facts.authorities) == 30
     watching.window._most = 10
-    watching.window._anchors.clear()
+    watching.window._anchors = Anchors(0)
     watching.window._bound()
     monkeypatch.setattr(module, "LISTS", 5)
     watching.window.tidy()

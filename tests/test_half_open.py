@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import random
 import struct
 from pathlib import Path
@@ -13,13 +14,32 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from inspector import bounds
+from inspector.capture.blocks import ByteSource
+from inspector.capture.frames import CaptureInfo
+from inspector.capture.pcap import read_pcap
 from inspector.errors.bounds import FlowsClosedEarly
-from inspector.extract.engine import Engine
+from inspector.extract.engine import Engine, LiveEngine
 from inspector.facts import OtherFlow
 from inspector.wire import half_open
 from inspector.wire.flows import FlowTable
 from inspector.wire.half_open import HALF_OPEN, HalfOpenFlows, keys
-from tests.build import ACK, FIN, MS, RST, START_NS, SYN, Flow, Segment, ethernet, facts_of, ordered, pcap
+from tests.build import (
+    ACK,
+    FIN,
+    MS,
+    RST,
+    START_NS,
+    SYN,
+    Flow,
+    Pool,
+    Segment,
+    certificate,
+    ethernet,
+    facts_of,
+    numbered,
+    ordered,
+    pcap,
+)
 from tests.test_regular import told
 
 SECOND = 1000 * MS
@@ -182,3 +202,34 @@ def test_a_store_is_a_dictionary(steps: list[tuple[str, list[int]]]) -> None:
     last = store.take_all()
     assert [int(ns) for ns in last["ns"][:, 0]] == sorted(ns for ns, _ in model.values())
     assert not len(store)
+
+
+def test_live_remembers_the_addresses_of_flows_that_never_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "ADDRESSES", 4)
+    engine = LiveEngine(100)
+    for n in range(30):
+        flow = Flow(40_000 + n, START_NS + n * 3 * SECOND, f"2001:db8::{n:x}", "2001:db8:1::1").add(True, SYN)
+        _live(engine, flow)
+        engine.settle(flow.ns + SECOND)
+    assert not engine.close()
+    assert {flow.client[-1] for flow in engine.facts.other_flows} == set(range(30))
+
+
+def test_live_follows_a_flow_that_opens_late() -> None:
+    """Its SYN came in one batch, all else in others."""
+    pool = Pool()
+    flow = pool.full(certificate("a"), numbered(1))
+    engine = LiveEngine(100)
+    for segment in flow.segments:
+        _live(engine, flow, segment)
+    (connection,) = engine.close()
+    assert connection.syn
+    assert connection.first_ns == flow.segments[0].ns
+    assert connection.rtt is not None
+    assert connection.handshake.chain
+
+
+def _live(engine: LiveEngine, flow: Flow, *segments: Segment) -> None:
+    frames = [(s.ns, ethernet(s)) for s in segments or flow.segments]
+    for batch in read_pcap(ByteSource(io.BytesIO(pcap(frames))), CaptureInfo("built")):
+        engine.take(batch)

@@ -7,9 +7,11 @@ from __future__ import annotations
 import io
 import random
 import struct
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
@@ -19,16 +21,20 @@ from inspector.capture.pcap import read_pcap
 from inspector.extract.engine import Engine
 from inspector.extract.regular_connections import RegularConnections
 from inspector.wire.flow import Flow as WireFlow
+from inspector.wire.runs import Grouped
+from inspector.wire.segments import SegmentDecoder
 from tests.build import (
     ACK,
     DATA,
     FIN,
     MS,
     RST,
+    START_NS,
     SYN,
     Flow,
     Pool,
     Segment,
+    capture,
     certificate,
     client_hello,
     ethernet,
@@ -232,3 +238,36 @@ def test_frames_may_claim_any_length(tmp_path: Path, count: int, claimed: int) -
     path = tmp_path / "claims.pcap"
     path.write_bytes(data)
     assert len(facts_of(path).connections) == 24
+
+
+def test_flows_that_turn_odd_late_cost_nothing_for_the_others() -> None:
+    """The spans of one flow are those of all, and no more memory is taken for them where the batch is larger."""
+
+    def grouped_of(count: int) -> Grouped:
+        flows = []
+        for n in range(count):
+            flow = Flow(1024 + n, START_NS + n * 1000).open()
+            flows.append(flow.client_says(record(22, client_hello(numbered(n)))).server_says(DATA).close())
+        source = ByteSource(io.BytesIO(capture(flows)), size=64 << 20)
+        (batch,) = read_pcap(source, CaptureInfo("x"))
+        return Grouped(SegmentDecoder().decode(batch), Engine.opens)
+
+    def peak(grouped: Grouped) -> int:
+        tracemalloc.start()
+        list(grouped.spans(np.array([5])))
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most
+
+    small, large = grouped_of(20), grouped_of(2_000)
+    for grouped in (small, large):
+        together = [(f.key, len(f.spans), f.last_ns) for f in grouped.spans(np.arange(len(grouped)))]
+        alone = [(f.key, len(f.spans), f.last_ns) for n in range(len(grouped)) for f in grouped.spans(np.array([n]))]
+        assert alone == together
+        for some in (np.array([0, 3, 4]), np.array([len(grouped) - 2, len(grouped) - 1])):
+            assert [f.key for f in grouped.spans(some)] == [together[n][0] for n in some]
+            for flow in grouped.spans(some):
+                assert [flow.run.number[first] for first, *_ in flow.spans] == sorted(
+                    flow.run.number[first] for first, *_ in flow.spans
+                )
+    assert peak(large) < 2 * peak(small)

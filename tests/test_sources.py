@@ -8,14 +8,17 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from inspector.errors import UsageError
 from inspector.findings.change import ABORT
 from inspector.live.host.privileges import Account, account
+from inspector.live.sources import sniff
 from inspector.live.sources.open_sources import kernel_filter, ssh_session
 from inspector.live.sources.processes import FIRST_WAIT, Command
+from inspector.live.sources.sniff import Unavailable
 from inspector.live.sources.sniff_messages import (
     CaptureBack,
     CaptureFailed,
@@ -294,3 +297,73 @@ def test_what_the_capturing_process_hears_and_says_comes_through() -> None:
         FramesReady(1, 4096),
     ]
     assert [decode_report(encoded(report).encode()) for report in reports] == reports
+
+
+class GoneInterface:
+    """Writes frames, then goes; comes back after some looks, or never."""
+
+    by, method = "a test", "scapy"
+
+    def __init__(self, told: list[str], looks: int | None, stopping: list[int]) -> None:
+        self.told, self.looks, self.stopping = told, looks, stopping
+        self.is_gone = False
+
+    def pump(self, seconds: float, also: list[int]) -> None:
+        if "gone" not in self.told:
+            self.told.append("gone")
+            raise Unavailable("device", "gone")
+        self.stopping.append(15)
+
+    def drops(self) -> tuple[int, int]:
+        return 0, 0
+
+    def reopen(self) -> None:
+        self.told.append("look")
+        if self.told.count("look") == self.looks:
+            return
+        if self.told.count("look") == 3:
+            self.stopping.append(15)
+        raise Unavailable("device", "still gone")
+
+
+@pytest.mark.parametrize(
+    ("looks", "told"),
+    [
+        (None, ["gone", "lost", "frames", "look", "frames", "look", "frames", "look", "frames", "the last frames"]),
+        (
+            2,
+            [
+                "gone",
+                "lost",
+                "frames",
+                "look",
+                "frames",
+                "look",
+                "back",
+                "counts",
+                "frames",
+                "counts",
+                "the last frames",
+            ],
+        ),
+    ],
+)
+def test_frames_from_before_an_interface_went_are_handed_on(
+    looks: int | None, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once, and while it is waited for, and where the capture ends meanwhile."""
+    monkeypatch.setattr(sniff, "REOPEN_SECONDS", 0.01)
+    heard: list[str] = []
+    stopping: list[int] = []
+    words = {"CaptureLost": "lost", "CaptureBack": "back", "PacketCounts": "counts"}
+
+    class Memory:
+        awaits: ClassVar[list[int]] = []
+
+        def hand_on(self, at_last: bool = False) -> None:
+            heard.append("the last frames" if at_last else "frames")
+
+    handle = GoneInterface(heard, looks, stopping)
+    with pytest.raises(SystemExit):
+        sniff._pump(handle, Memory(), lambda report: heard.append(words[type(report).__name__]), stopping)  # type: ignore[arg-type]
+    assert heard == told

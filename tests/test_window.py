@@ -8,12 +8,14 @@ import random
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from inspector.errors.bounds import FlowsClosedEarly
 from inspector.facts import ConnectionFacts, Facts
 from inspector.findings.case import Options
 from inspector.findings.change import ABORT
 from inspector.findings.judge import judge
 from inspector.findings.wording import worded
-from inspector.live.window import ANCHORS, Window
+from inspector.live.anchors import ANCHORS, Anchors
+from inspector.live.window import Window
 from inspector.tracking.observed import connection_id
 from tests.build import Flow, Pool, certificate, facts_of, numbered, written
 from tests.live import listened
@@ -116,7 +118,7 @@ def test_hello_shapes_and_certificates_that_nothing_uses_go() -> None:
 
     watching, _ = listened(capture(pool.flows), most=40)
     watching.window._most = 10
-    watching.window._anchors.clear()
+    watching.window._anchors = Anchors(0)
     watching.window._bound()
     before, module.SHAPES = module.SHAPES, 5
     try:
@@ -170,7 +172,7 @@ def test_a_flood_of_made_up_names_stays_bounded() -> None:
             lines.update(update)
     finally:
         module.ROWS = before
-    assert len(watching.window._recent) <= 41
+    assert len(watching.window._relations._recent) <= 40
     assert len(lines._handshakes) <= 21
     assert sum(lines._handshakes.values()) == watching.connections == 300
 
@@ -186,5 +188,6 @@ def test_flows_beyond_a_bound_are_closed_and_counted(monkeypatch: pytest.MonkeyP
 
     watching, _ = listened(capture(flows))
     assert watching.connections == 40
-    assert sum(bound.count for bound in watching.engine.closed_early()) >= 30
+    (closed,) = (bound for bound in watching.engine.not_kept() if isinstance(bound, FlowsClosedEarly))
+    assert closed.count >= 30
     assert any("flows were closed early because more than 10 were open" in worded(bound) for bound in watching.limits())

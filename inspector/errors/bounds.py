@@ -20,6 +20,12 @@ class AuthoritiesNotKept(Notice, frozen=True, array_like=True):
     count: int
 
 
+class CertificatesNotKept(Notice, frozen=True, array_like=True):
+    """So many certificates were too many, or too large, to keep them."""
+
+    count: int
+
+
 class ConnectionsForgotten(Notice, frozen=True, array_like=True):
     """Older connections are no longer in memory, nor anywhere else."""
 
@@ -92,4 +98,5 @@ Bound = (
     | JournalUnsettled
     | FramesNotWritten
     | ClockSet
+    | CertificatesNotKept
 )

@@ -16,10 +16,11 @@ import numpy as np
 
 from inspector import bounds
 from inspector.capture.frames import I64, CaptureInfo, FrameBatch
-from inspector.errors.bounds import AuthoritiesNotKept, FlowsClosedEarly
+from inspector.errors.bounds import AuthoritiesNotKept, Bound, CertificatesNotKept, FlowsClosedEarly
 from inspector.extract.assembly import BegunBefore, connection_facts, other_flow
 from inspector.extract.connection import ConnectionAssembly, new_connection
 from inspector.extract.greetings import greets
+from inspector.extract.message_cache import MessageCache
 from inspector.extract.openings import Openings
 from inspector.extract.store import RecordDecryptor, RecordDecryptors
 from inspector.facts import CaptureFacts, ConnectionFacts, Facts, OtherFlow, PackedEndpoint, Unopened
@@ -38,6 +39,9 @@ from inspector.wire.table import entry
 
 if TYPE_CHECKING:
     from inspector.secrets.lanes import DecryptionClient
+
+DIGEST_BYTES = 100
+"""What a digest takes in memory, about."""
 
 FEWEST = 8
 """Flows that open in one batch for which columns pay."""
@@ -74,8 +78,10 @@ class Engine:
         """Where several captures are compared."""
         self._is_following = False
         self._flows: FlowTable = FlowTable(self._decoder.addresses, self, from_middle=from_middle)
-        self._chains: dict[tuple[bytes, bool], tuple[bytes, ...]] = {}
-        self._requests: dict[tuple[bytes, int], tuple[bytes, bytes]] = {}
+        self._chains: MessageCache[tuple[bytes, ...]] = MessageCache()
+        self._requests: MessageCache[tuple[bytes, bytes]] = MessageCache()
+        self._certificate_bytes = 0
+        self._unkept: set[bytes] = set()
         self._unlisted: set[bytes] = set()
 
     def feed(self, *window: FrameBatch) -> SegmentBatch:
@@ -122,14 +128,16 @@ class Engine:
             for key, fragment in self._decoder.waiting().items()
             if not self._is_following or key in self.parted
         }
-        self.facts.bounded += self.closed_early()
-        if self._unlisted:
-            self.facts.bounded.append(AuthoritiesNotKept(len(self._unlisted)))
+        self.facts.bounded += self.not_kept()
         return self.facts
 
-    def closed_early(self) -> list[FlowsClosedEarly]:
-        """How many flows were closed because too many were open."""
-        return [FlowsClosedEarly(count, most) for most, count in self._flows.closed_early.items()]
+    def not_kept(self) -> list[Bound]:
+        """What was too much to be followed, or to be kept."""
+        return [
+            *(FlowsClosedEarly(count, most) for most, count in self._flows.closed_early.items()),
+            *([CertificatesNotKept(len(self._unkept))] if self._unkept else []),
+            *([AuthoritiesNotKept(len(self._unlisted))] if self._unlisted else []),
+        ]
 
     @property
     def has_secrets(self) -> bool:
@@ -150,15 +158,22 @@ class Engine:
         """
         known = self._chains.get((body, is_tls13))
         if known is None:
-            if len(self._chains) > bounds.CACHE:
-                self._chains.clear()
             certificates = messages.certificate13(body) if is_tls13 else messages.certificate(body)
             known = tuple(hashlib.sha256(der).digest() for der in certificates)
-            self._chains[body, is_tls13] = known
+            self._chains.keep(body, is_tls13, known, len(known) * DIGEST_BYTES)
             for digest, der in zip(known, certificates, strict=True):
-                if len(self.facts.certificates) < bounds.CERTIFICATES:
-                    self.facts.certificates.setdefault(digest, der)
+                self._keep(digest, der)
         return known
+
+    def _keep(self, digest: bytes, der: bytes) -> None:
+        kept = self.facts.certificates
+        if digest in kept:
+            return
+        if len(kept) < bounds.CERTIFICATES and self._certificate_bytes + len(der) <= bounds.CERTIFICATE_BYTES:
+            kept[digest] = der
+            self._certificate_bytes += len(der)
+        elif len(self._unkept) < bounds.CACHE:
+            self._unkept.add(digest)
 
     def authorities(self, body: bytes, version: int) -> bytes:
         """The digest of the list of authorities in a CertificateRequest of that version; keeps the list. Raises
@@ -166,14 +181,12 @@ class Engine:
         """
         known = self._requests.get((body, version))
         if known is None:
-            if len(self._requests) > bounds.AUTHORITY_LISTS:
-                self._requests.clear()
             listed = (
                 messages.certificate_authorities13(body)
                 if version >= TLS13
                 else messages.certificate_authorities(body, version)
             )
-            known = self._requests[body, version] = hashlib.sha256(listed).digest(), listed
+            known = self._requests.keep(body, version, (hashlib.sha256(listed).digest(), listed), len(listed))
         digest, listed = known
         kept = self.facts.authorities
         if digest not in kept:
@@ -306,6 +319,7 @@ class LiveEngine(Engine):
     def forget_certificates(self, used: set[bytes]) -> None:
         """Keep only those that are still used."""
         self.facts.certificates = {digest: der for digest, der in self.facts.certificates.items() if digest in used}
+        self._certificate_bytes = sum(map(len, self.facts.certificates.values()))
         self._chains.clear()
 
     def _connection(self, finished: ConnectionFacts) -> None:

@@ -35,6 +35,9 @@ WORDS: Mapping[type[Notice], str] = {
     bounds.AuthoritiesNotKept: (
         "lists of client certificate authorities of which the names were not kept, for there are too many: {count}"
     ),
+    bounds.CertificatesNotKept: (
+        "certificates of which nothing but the digest was kept, for there are too many, or they are too large: {count}"
+    ),
     bounds.ConnectionsForgotten: "{count} older connections were forgotten, so that memory stays bounded",
     bounds.ConnectionsInJournal: (
         "{count} older connections were forgotten, so that memory stays bounded, and can be found in the journal"

@@ -36,7 +36,7 @@ from inspector.findings.judge import Analysis, judge
 from inspector.findings.prediction import extended
 from inspector.findings.wording import worded
 from inspector.live.clock import LoopClock, PacketClock
-from inspector.live.lru_set import LruSet
+from inspector.live.latest_states import LatestStates
 from inspector.live.outputs.journaling import Journaling
 from inspector.live.outputs.trigger import AFTER_NS, kept_lengths, wanted_of
 from inspector.live.sources.source import Source, ready, stopped
@@ -116,10 +116,10 @@ class LiveCapture:
         """Those of them that were given up."""
         self._judged = 0.0
         self._journaling = Journaling()
-        self._announced: LruSet[str] = LruSet(KNOWN)
-        self._wanted: LruSet[None] = LruSet(KNOWN)
+        self._announced: LatestStates[str] = LatestStates(KNOWN)
+        self._wanted: LatestStates[None] = LatestStates(KNOWN)
         """Incidents that are known."""
-        self._doubtful: LruSet[None] = LruSet(DOUBTFUL)
+        self._doubtful: LatestStates[None] = LatestStates(DOUBTFUL)
         self._dropped = 0
         self._tidied = self._clock.monotonic()
         if journal is not None:
@@ -173,7 +173,7 @@ class LiveCapture:
         if self.window.forgotten:
             kind = ConnectionsInJournal if self.keeping.journal is not None else ConnectionsForgotten
             bounds.append(kind(self.window.forgotten))
-        return bounds + self.engine.closed_early()
+        return bounds + self.engine.not_kept()
 
     def run(self, listener: Listener) -> None:
         """Until it is to end."""
@@ -292,7 +292,7 @@ class LiveCapture:
             finding, connection = raised.finding, raised.on[-1]
             if connection.index in wanted:
                 self._doubt(connection.id, finding)
-                if self._announced.is_other(finding.id, finding.verdict):
+                if self._announced.note(finding.id, finding.verdict):
                     findings.append(finding)
         their_incidents = incidents(case, findings)
         self.incidents += sum(incident.id not in self._wanted for incident in their_incidents)
@@ -308,12 +308,12 @@ class LiveCapture:
         if finding.verdict == "confirmed":
             self._doubtful.drop(name)
         else:
-            self._doubtful.is_other(name, None)
+            self._doubtful.note(name, None)
 
     def _want(self, analysis: Analysis, finding: Finding, incident: Incident, listener: Listener) -> None:
         """Have the packets of an incident written, once."""
         trigger = self.keeping.trigger
-        is_new = self._wanted.is_other(incident.id, None)
+        is_new = self._wanted.note(incident.id, None)
         if trigger is None or not is_new:
             return
         answer = trigger.want(wanted_of(analysis, finding, incident, self.now_ns + AFTER_NS, self.window.connections))

@@ -10,8 +10,9 @@ which the session was issued, and the one that resumed it first. A session's ori
 alive, however much goes by in between.
 
 **What never falls out.** Of each certificate of a service a few *anchors*: its first full handshakes, the last one, and
-the first of each client that accepted it. They name the back ends, tell a rotation from a pool, and show what clients
-think of a certificate. They are bounded by themselves.
+the first of each client that accepted it; and who first resumed a session of theirs. They name the back ends, tell a
+rotation from a pool, and show what clients think of a certificate. Where they are more than half of what is kept, those
+that come later fall out as others do.
 
 **What is forgotten,** oldest use first, together with where its session came from: an origin without the connection
 that resumed it first would look as if nobody had. How many were forgotten is counted, which is a limit of every
@@ -26,55 +27,28 @@ of a pool or of clients, are those of what is remembered, and only ``whole`` is 
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from inspector.facts import CaptureFacts, ConnectionFacts, Facts, OtherFlow
+from inspector.live.anchors import Anchors
+from inspector.live.relations import Relations
 from inspector.live.window_entry import ServiceKey, WindowEntry, entry_of
 from inspector.tracking.observed import connection_id
 
-RECENT = 16
-"""Of each service, so many of the last connections stand beside a new one when it is judged: they show how its client
-behaves.
-"""
-
-ANCHORS = 8
-"""Of each certificate of a service, so many of the first full handshakes are never forgotten, nor the last one, nor the
-first of so many clients that accept it.
-"""
-
-ANCHORED_SHARE = 20
-"""Certificates with anchors: the window's size divided by this."""
+SPARED_SHARE = 2
+"""Connections that never fall out: the window's size divided by this."""
 
 RELATIVES = 20
 """Connections that one new one may draw in by its session, on the average of those that are judged together."""
 
 SHAPES = 2_048
+CERTIFICATE_BYTES = 32 << 20
+"""Of certificates, with whatever uses them or not."""
+
 LISTS = 100
 """Of authorities that servers accept, with whatever uses them or not."""
-
-ISSUER, RESUMER = 0, 1
-
-
-class Anchors:
-    """The connections of one certificate of a service that stay."""
-
-    def __init__(self) -> None:
-        self._first: list[tuple[int, str]] = []
-        self._last = (0, "")
-        self._accepted: dict[bytes, str] = {}
-
-    def note(self, name: str, hello_ns: int, accepted_by: bytes | None) -> None:
-        """Another connection, or the same once more. ``accepted_by``: the client that went on to send data."""
-        if (hello_ns, name) not in self._first:
-            self._first = sorted([*self._first, (hello_ns, name)])[:ANCHORS]
-        self._last = max(self._last, (hello_ns, name))
-        if accepted_by is not None and len(self._accepted) < ANCHORS:
-            self._accepted.setdefault(accepted_by, name)
-
-    def names(self) -> set[str]:
-        return {name for _, name in self._first} | {self._last[1]} | set(self._accepted.values())
 
 
 class Archive(Protocol):
@@ -102,14 +76,11 @@ class Window:
         self._most = most
         self._past = past
         self._entries: OrderedDict[str, WindowEntry] = OrderedDict()
-        self._sessions: dict[bytes, list[str | None]] = {}
-        """Who was issued a session, and who resumed it first."""
-        self._recent: dict[ServiceKey, deque[str]] = {}
-        self._named: dict[ServiceKey, list[ServiceKey]] = {}
-        """The names under which an address answers, two at most: who gives no name there belongs to the only one."""
-        self._legs: dict[bytes, list[str]] = {}
-        """Connections by client random: one handshake may be seen on several legs."""
-        self._anchors: dict[tuple[ServiceKey, bytes], Anchors] = {}
+        """The one that was used last stands last."""
+        self._relations = Relations(most)
+        self._anchors = Anchors(most)
+        self._spared: set[str] = set()
+        """Connections that did not fall out when it was their turn."""
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -118,102 +89,48 @@ class Window:
         """Keep a connection; one with the same id is replaced. Its id, and whether it was not known before."""
         name = connection_id(connection)
         entry = entry_of(connection, self.facts, is_final)
-        is_new = name not in self._entries
+        before = self._entries.get(name)
+        self._enter(name, entry)
+        if before is None or before.service != entry.service:
+            if before is not None:
+                self._relations.remove_recent(name, before)
+            self._relations.add_recent(name, entry, (connection.server.address, connection.server.port))
+        self._anchors.note(name, entry, bool(connection.from_client.application_records))
+        self._bound()
+        return name, entry, before is None
+
+    def _enter(self, name: str, entry: WindowEntry) -> None:
+        before = self._entries.get(name)
+        if before is not None:
+            self._relations.remove(name, before)
         self._entries[name] = entry
         self._entries.move_to_end(name)
-        self._index(name, entry)
-        if is_new:
-            if len(self._recent) > self._most:  # as many services as connections: names are made up
-                self._forget_services()
-            self._recent.setdefault(entry.service, deque(maxlen=RECENT)).append(name)
-        self._name((connection.server.address, connection.server.port), entry.service)
-        self._anchor(name, entry, connection)
-        self._bound()
-        return name, entry, is_new
-
-    def _name(self, address: ServiceKey, service: ServiceKey) -> None:
-        if service == address or (address not in self._named and len(self._named) >= self._most):
-            return
-        names = self._named.setdefault(address, [])
-        if service not in names and len(names) < 2:
-            names.append(service)
-
-    def _index(self, name: str, entry: WindowEntry) -> None:
-        if entry.random and name not in (legs := self._legs.setdefault(entry.random, [])):
-            legs.append(name)
-        for key in entry.issued:
-            self._sessions.setdefault(key, [None, None])[ISSUER] = name
-        if entry.is_resumed:
-            for key in entry.offered:
-                role = self._sessions.setdefault(key, [None, None])
-                before = self._entries.get(role[RESUMER] or "")
-                if before is None or entry.answer_ns < before.answer_ns:
-                    role[RESUMER] = name
-
-    def _anchor(self, name: str, entry: WindowEntry, connection: ConnectionFacts) -> None:
-        if entry.leaf is None:
-            return
-        key = (entry.service, entry.leaf)
-        anchors = self._anchors.get(key)
-        if anchors is None:
-            if len(self._anchors) >= self._most // ANCHORED_SHARE:
-                return
-            anchors = self._anchors[key] = Anchors()
-        anchors.note(name, entry.hello_ns, entry.client if connection.from_client.application_records else None)
+        self._relations.add(name, entry)
 
     def _bound(self) -> None:
+        """Each turn forgets a connection, or spares one. It ends, and soon, since no more are spared than a part of
+        all, so that between two turns of the same one as many others are forgotten.
+        """
         while len(self._entries) > self._most:
             name, entry = next(iter(self._entries.items()))
-            if self._is_anchor(name, entry):
+            issuers = self._relations.resumed_first(name, entry)
+            is_wanted = self._anchors.holds(name, entry) or any(
+                self._anchors.holds(issuer, self._entries[issuer]) for issuer in issuers
+            )
+            if is_wanted and (name in self._spared or len(self._spared) < self._most // SPARED_SHARE):
+                self._spared.add(name)
                 self._entries.move_to_end(name)
                 continue
-            issuers = self._issuers(name, entry)
-            if any(self._is_anchor(*issuer) for issuer in issuers):
-                self._entries.move_to_end(name)
-                continue
-            for known, forgotten in ((name, entry), *issuers):
-                self._forget(known, forgotten)
+            for forgotten in {name, *issuers}:  # without this one it would seem that nobody had resumed them
+                self._forget(forgotten)
 
-    def _is_anchor(self, name: str, entry: WindowEntry) -> bool:
-        anchors = self._anchors.get((entry.service, entry.leaf)) if entry.leaf is not None else None
-        return anchors is not None and name in anchors.names()
-
-    def _issuers(self, name: str, entry: WindowEntry) -> list[tuple[str, WindowEntry]]:
-        """Where the sessions come from that this connection resumed first: without it, it would seem that nobody had
-        resumed them.
-        """
-        issuers: dict[str, WindowEntry] = {}
-        for key in entry.offered if entry.is_resumed else ():
-            role = self._sessions.get(key)
-            issuer = role[ISSUER] if role is not None and role[RESUMER] == name else None
-            if issuer is not None and issuer in self._entries:
-                issuers[issuer] = self._entries[issuer]
-        return list(issuers.items())
-
-    def _forget(self, name: str, entry: WindowEntry) -> None:
-        del self._entries[name]
+    def _forget(self, name: str) -> None:
+        entry = self._entries.pop(name)
+        self._spared.discard(name)
+        self._relations.remove(name, entry)
+        self._relations.remove_recent(name, entry)
         self.forgotten += 1
         self.whole_from_ns = max(self.whole_from_ns, entry.hello_ns)
-        self._legs.pop(entry.random, None)
-        for key in (*entry.issued, *entry.offered):
-            role = self._sessions.get(key)
-            if role is not None:
-                role[:] = [None if who == name else who for who in role]
-                if role == [None, None]:
-                    del self._sessions[key]
-
-    def _forget_services(self) -> None:
-        """Those of which no connection is known any more."""
-        self._recent = {
-            service: kept
-            for service, names in self._recent.items()
-            if (kept := deque((n for n in names if n in self._entries), RECENT))
-        }
-        self._named = {
-            address: known
-            for address, names in self._named.items()
-            if (known := [s for s in names if s in self._recent])
-        }
 
     @property
     def is_untidy(self) -> bool:
@@ -238,8 +155,10 @@ class Window:
         if len(facts.authorities) > LISTS:
             used = {digest for entry in self._entries.values() for digest in entry.authorities}
             facts.authorities = {digest: names for digest, names in facts.authorities.items() if digest in used}
-        self._forget_services()
-        if len(facts.certificates) > self._most // 10:
+        self._relations.tidy()
+        self._anchors.tidy(self._entries)
+        size = sum(map(len, facts.certificates.values()))
+        if len(facts.certificates) > self._most // 10 or size > CERTIFICATE_BYTES:
             return {digest for entry in self._entries.values() for digest in entry.chains}
         return None
 
@@ -253,22 +172,21 @@ class Window:
             entry = self._entries.get(name)
             if entry is not None:
                 chosen[name] = entry
-                services.update((entry.service, *self._named.get(entry.service, ())))
-        for key, anchors in self._anchors.items():
-            if key[0] in services:
-                for name in anchors.names():
-                    if name in self._entries:
-                        chosen.setdefault(name, self._entries[name])
+                services.update((entry.service, *self._relations.named(entry.service)))
+        self._choose(chosen, self._anchors.of(services))
         for service in services:
-            for name in self._recent.get(service, ()):
-                if name in self._entries:
-                    chosen.setdefault(name, self._entries[name])
+            self._choose(chosen, self._relations.recent(service))
         self._relatives(chosen)
         for entry in list(chosen.values()):
-            for name in self._legs.get(entry.random, ()):
-                if name in self._entries:
-                    chosen.setdefault(name, self._entries[name])
+            self._choose(chosen, self._relations.legs(entry.random))
+        self._bound()  # what was recalled may be more than there is room for
         return self._facts(chosen.values(), captures, {})
+
+    def _choose(self, chosen: dict[str, WindowEntry], names: Iterable[str]) -> None:
+        for name in names:
+            entry = self._entries.get(name)
+            if entry is not None:
+                chosen.setdefault(name, entry)
 
     def _relatives(self, chosen: dict[str, WindowEntry]) -> None:
         """Add the origins of the sessions that are offered, and who resumed them first, and where those came from."""
@@ -277,24 +195,20 @@ class Window:
         while todo and len(chosen) < most:
             for key in todo.pop().offered:
                 for name in self._of_session(key):
-                    if name not in chosen and name in self._entries:
+                    if name not in chosen:
                         chosen[name] = self._entries[name]
                         self._entries.move_to_end(name)
                         todo.append(chosen[name])
 
     def _of_session(self, key: bytes) -> list[str]:
-        role = self._sessions.get(key)
-        if (role is None or role[ISSUER] is None) and self._past is not None:
+        use = self._relations.of_session(key)
+        if use.issuer is None and self._past is not None:
             for connection in self._past.session(key):
-                self._recall(connection)
-            role = self._sessions.get(key)
-        return [name for name in role if name is not None] if role else []
-
-    def _recall(self, connection: ConnectionFacts) -> None:
-        name = connection_id(connection)
-        if name not in self._entries:
-            entry = self._entries[name] = entry_of(connection, self.facts, True)
-            self._index(name, entry)
+                name = connection_id(connection)
+                if name not in self._entries:
+                    self._enter(name, entry_of(connection, self.facts, True))
+            use = self._relations.of_session(key)
+        return [name for name in (use.issuer, use.resumer) if name is not None]
 
     def whole(self, captures: list[CaptureFacts], others: dict[OtherFlow, int]) -> Facts:
         """All that is known."""

@@ -15,8 +15,8 @@ ServiceKey = tuple[bytes | str, int]
 
 
 class WindowEntry(Struct, gc=False):
-    """A connection with what it is looked up by. ``issued``: ids and tickets that it was issued; ``offered``: those
-    that it offered.
+    """A connection with what it is looked up by. ``issued``: ids and tickets that it was issued, without
+    those by which it resumed; ``offered``: those that it offered.
     """
 
     packed: bytes
@@ -58,6 +58,8 @@ def entry_of(connection: ConnectionFacts, facts: Facts, is_final: bool) -> Windo
             )
             if k
         )
+    if is_resumed:  # a server may give again the very ticket that it took: the session comes from where it came from
+        issued = tuple(key for key in issued if key not in offered)
     has_given_up = gave_up(connection, closed_first(connection)[0])
     service = (server_name(handshake.offer) or connection.server.address, connection.server.port)
     return WindowEntry(

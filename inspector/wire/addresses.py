@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +22,12 @@ class AddressTable:
 
     def __init__(self) -> None:
         self._number: dict[bytes, int] = {}
-        self._address: list[bytes] = []
+        self._address: dict[int, bytes] = {}
+        self._next = 1 << 32
+
+    def __len__(self) -> int:
+        """Addresses that are remembered."""
+        return len(self._address)
 
     def number(self, address: bytes) -> int:
         """The number of a packed address of 4 or 16 bytes."""
@@ -29,8 +35,9 @@ class AddressTable:
             return int.from_bytes(address, "big")
         known_number = self._number.get(address)
         if known_number is None:
-            known_number = self._number[address] = (1 << 32) + len(self._address)
-            self._address.append(address)
+            known_number = self._number[address] = self._next
+            self._address[known_number] = address
+            self._next += 1
         return known_number
 
     def numbers(self, addresses: U8) -> I64:
@@ -50,7 +57,12 @@ class AddressTable:
 
     def address(self, number: int) -> bytes:
         """The packed address of a number."""
-        return number.to_bytes(4, "big") if number < 1 << 32 else self._address[number - (1 << 32)]
+        return number.to_bytes(4, "big") if number < 1 << 32 else self._address[number]
+
+    def keep(self, numbers: Iterable[int]) -> None:
+        """Forget all others. A number that was forgotten is never given again."""
+        self._address = {number: self._address[number] for number in set(numbers) if number >= 1 << 32}
+        self._number = {address: number for number, address in self._address.items()}
 
     def endpoint(self, end: int) -> FlowEnd:
         """An end of a flow, ``address number << 16 | port``."""

@@ -77,7 +77,8 @@ class FlowOwner(Protocol):
 class FlowTable:
     """Open flows by their endpoints. ``from_middle``: frames went before the first one, so that flows may have begun
     before it. ``most_flows``: open at once; beyond it the longest idle ones are closed. ``most_half_open``: the same of
-    flows that never opened; 0 to follow them as all others.
+    flows that never opened; 0 to follow them as all others. ``is_one_clock``: all was captured by one, in the order in
+    which it was sent, so that nothing of an older connection comes behind the SYN of a newer one.
     """
 
     def __init__(
@@ -88,11 +89,13 @@ class FlowTable:
         from_middle: bool = False,
         most_flows: int = bounds.FLOWS,
         most_half_open: int = bounds.HALF_OPEN,
+        is_one_clock: bool = False,
     ) -> None:
         self._addresses = addresses
         self._owner = owner
         self._from_middle = from_middle
         self._most_flows = most_flows
+        self._is_one_clock = is_one_clock
         self._flows: dict[Key, Flow] = {}
         self._most_half_open = most_half_open
         self._half_open = HalfOpenFlows(most_half_open)
@@ -298,7 +301,7 @@ class FlowTable:
         if flow.older is not None:
             self._end(flow.older)
             flow.older = None
-        if by_syn and not (flow.closed and flow.is_over(ns)):
+        if by_syn and not self._is_one_clock and not (flow.closed and flow.is_over(ns)):
             return flow
         self._end(flow)
         return None

@@ -48,10 +48,15 @@ def keys(low: U64, high: U64) -> HalfOpen:
 
 def ends(rows: HalfOpen) -> tuple[U64, U64]:
     """Of each flow who opened it and whom it called, ``address number << 16 | port``."""
-    both = rows["key"].astype("S16").view(">u8").reshape(-1, 2).astype(np.uint64)
+    both = _both(rows)
     opener = rows["lane"].astype(np.int64)
     every = np.arange(len(rows))
     return both[every, opener], both[every, 1 - opener]
+
+
+def _both(rows: HalfOpen) -> U64:
+    """Of each flow its ends, the lower first."""
+    return rows["key"].astype("S16").view(">u8").reshape(-1, 2).astype(np.uint64)
 
 
 def half_open(grouped: Grouped) -> tuple[I64, HalfOpen]:
@@ -155,6 +160,13 @@ class HalfOpenFlows:
         for run in self._runs:
             is_kept |= _looked_up(run, wanted)[1]
         return is_kept
+
+    def addresses(self) -> set[int]:
+        """The numbers of all addresses in them."""
+        every: set[int] = set()
+        for run in self._runs:
+            every.update(np.unique(_both(run) >> np.uint64(16)).tolist())
+        return every
 
     def take_over(self, now: int, refused_ns: int, idle_ns: int) -> HalfOpen:
         """Take out what is over at a time: what was refused so long ago, and what is idle for so long."""

@@ -21,9 +21,11 @@ class LiveFlowTable(FlowTable):
     """Open flows, asked for several times a second. ``extent`` is that of the last batch."""
 
     def __init__(self, addresses: AddressTable, owner: FlowOwner, *, most_flows: int, most_half_open: int) -> None:
-        super().__init__(addresses, owner, most_flows=most_flows, most_half_open=most_half_open)
+        super().__init__(addresses, owner, most_flows=most_flows, most_half_open=most_half_open, is_one_clock=True)
         self._young: dict[Key, Flow] = {}
         self._closing: dict[Key, Flow] = {}
+        self._addresses_kept = 0
+        """As many were in use when the others were forgotten: while most still are, that is not worth another look."""
 
     def feed(self, batch: SegmentBatch) -> None:
         """Take a batch."""
@@ -40,6 +42,9 @@ class LiveFlowTable(FlowTable):
             elif abs(now_ns - flow.last[0]) > bounds.CLOSED_NS:  # long enough ago, or the clock was set back
                 del self._closing[key], self._flows[key]
                 self._end(flow)
+        if len(self._addresses) > max(bounds.ADDRESSES, 2 * self._addresses_kept):
+            self._addresses.keep(self._half_open.addresses() | {end >> 16 for key in self._flows for end in key})
+            self._addresses_kept = len(self._addresses)
 
     def decided(self, *, at_once: bool = False) -> Iterator[Flow]:
         """Open flows of which is decided what becomes of them, each once. They must be looked at before the next frames
@@ -67,7 +72,3 @@ class LiveFlowTable(FlowTable):
         super()._close(flow, lane, control, ending)
         if flow.closed:
             self._closing[flow.key] = flow
-
-    def _replaced(self, flow: Flow, by_syn: int, ns: int) -> None:
-        """By one clock, nothing of the older connection comes behind the SYN of the newer one."""
-        super()._replaced(flow, 0, ns)

@@ -215,13 +215,15 @@ class Grouped:
             )
 
     def _rows_of(self, wanted: I64) -> tuple[slice | I64, I64]:
-        """The rows of some flows, and how many each has."""
-        counts = np.diff(self.heads)
+        """The rows of some flows, and how many each has: without a look at all others, for few may be asked for, and
+        often.
+        """
         if len(wanted) == len(self):
-            return slice(None), counts
-        chosen = np.zeros(len(self), np.bool_)
-        chosen[wanted] = True
-        return np.flatnonzero(chosen[self.group]), counts[wanted]
+            return slice(None), np.diff(self.heads)
+        heads = self.heads[wanted]
+        counts = self.heads[wanted + 1] - heads
+        ends = np.cumsum(counts)
+        return np.arange(int(ends[-1])) + np.repeat(heads - ends + counts, counts), counts
 
     def _run(self, rows: slice | I64, firsts: I64) -> tuple[Run, list[Span]]:
         """Some rows as lists, and the spans in them. ``firsts``: which of these rows begin one."""

@@ -23,7 +23,7 @@ from inspector.text.safe import path_text
 APPLICATION = 0x496E7370
 """``Insp``: how SQLite files of ours are told from others (PRAGMA application_id)."""
 
-VERSION = 2
+VERSION = 3
 BUSY_SECONDS = 5.0
 VALUE_BYTES = 16 << 20
 """The longest value; what is written stays far below."""
@@ -56,8 +56,10 @@ CREATE INDEX records_by_id ON records (kind, id);
 AUTHORITIES = "CREATE TABLE authorities (sha256 BLOB PRIMARY KEY, names BLOB NOT NULL) WITHOUT ROWID;"
 """What came with the second version. A journal of the first is read as it is, and gets it when it is written again."""
 
-ADDED = {1: "", 2: AUTHORITIES}
-"""Behind ``TABLES``, by version."""
+ADDED = {1: "", 2: AUTHORITIES, 3: AUTHORITIES}
+"""Behind ``TABLES``, by version. Since the third, ``sessions`` also says of each shape, certificate and list of
+authorities when the last connection that uses it began.
+"""
 
 SCHEMA = "SELECT type, name, tbl_name, sql FROM sqlite_master"
 FOLLOWED, LEFT_ALONE = "mode=ro", "mode=ro&immutable=1"

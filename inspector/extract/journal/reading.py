@@ -41,7 +41,11 @@ class JournalReader:
         Raises UnreadableError.
         """
         try:
-            return self._more()
+            self._db.execute("BEGIN")  # all of it at one moment: whoever writes it may delete what is read next
+            try:
+                return self._more()
+            finally:
+                self._db.execute("COMMIT")
         except sqlite3.Error as error:
             raise UnreadableError(f"{self.path}: {error}") from None
 
@@ -51,27 +55,17 @@ class JournalReader:
         )
         if not rows and self._serial:
             return None
-        facts = self.facts
-        for key, is_offer, shape in self._db.rows("SELECT key, is_offer, shape FROM shapes"):
-            if key not in (facts.offers if is_offer else facts.answers):
-                values.shape(key, is_offer, shape, facts)
+        facts = self._shared()
         captures = values.captures(row[0] for row in self._db.rows("SELECT facts FROM captures ORDER BY id"))
         for serial, name, packed in rows:
             if not isinstance(serial, int):
                 raise DamagedError("damaged: a connection has no number")
             self._packed[name] = values.connection(name, packed, facts, len(captures))
         self._serial = max([self._serial, 1, *(row[0] for row in rows)])
-        known = facts.certificates
-        facts.certificates = {
-            digest: der if digest in known and known[digest] == der else values.certificate(digest, der)[1]
-            for digest, der in self._db.rows("SELECT sha256, der FROM certificates")
-        }
-        if self._version < VERSION:  # whoever writes it may have brought it up to date since
-            self._version = self._db.check()
-        if self._version >= 2:
-            for digest, names in self._db.rows("SELECT sha256, names FROM authorities LIMIT ?", bounds.AUTHORITY_LISTS):
-                if digest not in facts.authorities:
-                    facts.authorities.update((values.authorities(digest, names),))
+        if self._db.one("SELECT count(*) FROM connections") != len(self._packed):  # the oldest went
+            left = {row[0] for row in self._db.rows("SELECT id FROM connections")}
+            self._packed = {name: packed for name, packed in self._packed.items() if name in left}
+        self.facts = facts
         return Facts(
             captures=captures,
             connections=list(self._packed.values()),
@@ -81,6 +75,31 @@ class JournalReader:
             authorities=facts.authorities,
             bounded=self._lost(),
         )
+
+    def _shared(self) -> Facts:
+        """The shapes, certificates and authorities that are there now; those that were there before are not checked
+        again.
+        """
+        before, facts = self.facts, Facts()
+        for key, is_offer, shape in self._db.rows("SELECT key, is_offer, shape FROM shapes"):
+            if is_offer == 1 and key in before.offers:
+                facts.offers[key] = before.offers[key]
+            elif is_offer != 1 and key in before.answers:
+                facts.answers[key] = before.answers[key]
+            else:
+                values.shape(key, is_offer, shape, facts)
+        for digest, der in self._db.rows("SELECT sha256, der FROM certificates"):
+            is_known = digest in before.certificates and before.certificates[digest] == der
+            facts.certificates[digest] = der if is_known else values.certificate(digest, der)[1]
+        if self._version < VERSION:  # whoever writes it may have brought it up to date since
+            self._version = self._db.check()
+        if self._version >= 2:
+            for digest, names in self._db.rows("SELECT sha256, names FROM authorities LIMIT ?", bounds.AUTHORITY_LISTS):
+                if digest in before.authorities:
+                    facts.authorities[digest] = before.authorities[digest]
+                else:
+                    facts.authorities.update((values.authorities(digest, names),))
+        return facts
 
     def _lost(self) -> list[Bound]:
         times = self._db.one("SELECT count(*) FROM records WHERE kind = 'limit' AND id = 'journal'")

@@ -41,6 +41,17 @@ KNOWN = 50_000
 again.
 """
 
+USED = 2
+"""Instead of a session's role: the key is that of a shape, a certificate or a list of authorities. It is of no
+connection, and its time is when the last of those that use it began: when all that began until then have gone, it may.
+"""
+
+MARK = f"""INSERT INTO sessions VALUES (?, {USED}, '', ?)
+ON CONFLICT DO UPDATE SET answer_ns = excluded.answer_ns WHERE excluded.answer_ns > answer_ns"""
+
+SHARED = {"shapes": "key", "certificates": "sha256", "authorities": "sha256"}
+"""What connections share, with the names of its keys."""
+
 EARLIEST = """INSERT INTO sessions VALUES (?, 1, ?, ?)
 ON CONFLICT DO UPDATE SET connection = excluded.connection, answer_ns = excluded.answer_ns
 WHERE excluded.answer_ns < answer_ns"""
@@ -157,7 +168,15 @@ class Journal:
                 f" {VERSION}; COMMIT;"
             )
         elif version < VERSION:
-            self._db.executescript(f"BEGIN; {AUTHORITIES} PRAGMA user_version = {VERSION}; COMMIT;")
+            marks = (  # who uses what was not noted: it goes when all connections of today have gone
+                f"INSERT OR IGNORE INTO sessions SELECT {key}, {USED}, '',"
+                f" (SELECT coalesce(max(hello_ns), 0) FROM connections) FROM {table};"
+                for table, key in SHARED.items()
+            )
+            self._db.executescript(
+                f"BEGIN; {AUTHORITIES if version < 2 else ''} {' '.join(marks)} PRAGMA user_version = {VERSION};"
+                " COMMIT;"
+            )
 
     def write(
         self, rows: Iterable[JournalRow], records: Iterable[JournalRecord], facts: Facts, capture: CaptureFacts
@@ -166,16 +185,23 @@ class Journal:
         the rows stand.
         """
         known: list[bytes] = []
+        used: dict[bytes, int] = {}
         self._db.refresh()
         self._db.execute("BEGIN IMMEDIATE")
         try:
             for row in rows:
                 self._row(row, facts, known)
+                shapes = (shape.key for shape in (row.offer, row.answer) if shape is not None)
+                for key in (*shapes, *row.certificates, *row.authorities):
+                    used[key] = max(row.hello_ns, used.get(key, row.hello_ns))
+            self._db.executemany(MARK, used.items())
             self._db.executemany("INSERT INTO records (at_ns, kind, id, json) VALUES (?, ?, ?, ?)", records)
             self._db.execute(
                 "UPDATE captures SET facts = ? WHERE id = ?", (msgspec.msgpack.encode(capture), self.capture)
             )
-            self._shrink()
+            if self._shrink():
+                self._known.clear()
+                known.clear()
             self._db.execute("COMMIT")
         finally:
             if self._db.in_transaction:
@@ -224,23 +250,40 @@ class Journal:
             self.trouble = str(error)
             return 0
 
-    def _shrink(self) -> None:
-        """The oldest go where it is full; their pages are used again."""
-        if self.size() <= self.most_bytes:
-            return
+    def _shrink(self) -> bool:
+        """The oldest go while it is too full, with what only they used; their pages are used again. Whether any
+        went.
+        """
+        has_cut = False
+        while self.size() > self.most_bytes and self._cut():
+            has_cut = True
+        return has_cut
+
+    def _cut(self) -> bool:
+        """Of the connections or, where there are none, of the records. Whether there were any."""
+        times = "hello_ns FROM connections"
         count = self._db.one("SELECT count(*) FROM connections")
-        last = self._db.rows(
-            "SELECT hello_ns FROM connections ORDER BY hello_ns LIMIT 1 OFFSET ?", max(int(count * OLDEST_SHARE), 1) - 1
-        )
-        if not last:
-            return
+        if not count:
+            times = "at_ns FROM records"
+            count = self._db.one("SELECT count(*) FROM records")
+        if not count:
+            return False
+        last = self._db.one(f"SELECT {times} ORDER BY 1 LIMIT 1 OFFSET ?", max(int(count * OLDEST_SHARE), 1) - 1)
         for statement in (
             "DELETE FROM sessions WHERE connection IN (SELECT id FROM connections WHERE hello_ns <= ?)",
             "DELETE FROM connections WHERE hello_ns <= ?",
             "DELETE FROM records WHERE at_ns <= ?",
+            f"DELETE FROM sessions WHERE connection = '' AND role = {USED} AND answer_ns <= ?",
         ):
             self._db.refresh()
-            self._db.execute(statement, last[0])
+            self._db.execute(statement, (last,))
+        for table, key in SHARED.items():
+            self._db.refresh()
+            self._db.execute(
+                f"DELETE FROM {table} WHERE NOT EXISTS (SELECT 1 FROM sessions WHERE key = {table}.{key} AND"
+                f" role = {USED})"
+            )
+        return True
 
     def session(self, key: bytes) -> list[ConnectionFacts]:
         """The connections that were issued a session, and the first one that resumed it, as far as the

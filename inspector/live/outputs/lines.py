@@ -19,8 +19,8 @@ from inspector.findings.from_logs import failures_of
 from inspector.findings.into_document.connection import connection as described, result
 from inspector.findings.judge import judge
 from inspector.findings.wording import worded
+from inspector.live.latest_states import LatestStates
 from inspector.live.live_capture import LiveCapture
-from inspector.live.lru_set import LruSet
 from inspector.live.outputs.execution import Execution
 from inspector.live.outputs.metrics import MetricRow, Metrics
 from inspector.live.outputs.trigger import WrittenEvidence
@@ -41,7 +41,7 @@ ROWS = 1_000
 """Of what handshakes are counted by; whatever comes beyond them is counted together."""
 
 KNOWN = 10_000
-"""Findings, assessments and log lines that are known to have been told."""
+"""Findings and assessments that are known to have been told; log lines too, by themselves, for a busy log has more."""
 
 NEWS_CHARACTERS = 2_000
 
@@ -64,14 +64,14 @@ class LinePrinter:
 
     def __init__(
         self,
-        watching: LiveCapture,
+        capture: LiveCapture,
         out: BinaryIO,
         metrics: Metrics | None,
         execution: Execution | None,
         with_connections: bool = True,
     ) -> None:
         self.output_error: OutputError | None = None
-        self._watching = watching
+        self._capture = capture
         self._out = out
         self._metrics = metrics
         self._execution = execution
@@ -83,7 +83,8 @@ class LinePrinter:
         self._surveyed = -1
         self._survey: ForkedJob | None = None
         self._survey_began = 0.0
-        self._known: LruSet[str] = LruSet(KNOWN)
+        self._announced: LatestStates[str] = LatestStates(KNOWN)
+        self._announced_logs: LatestStates[str] = LatestStates(KNOWN)
         self._waiting: dict[str, Incident] = {}
         """Incidents for which a command is run once their packets are written."""
 
@@ -94,7 +95,7 @@ class LinePrinter:
             self._line("finding", finding, finding.id)
         for incident in update.incidents:
             self._line("incident", incident, incident.id)
-            if self._execution is not None and self._watching.keeping.trigger is not None:
+            if self._execution is not None and self._capture.keeping.trigger is not None:
                 self._waiting[incident.id] = incident
             elif self._execution is not None:
                 self._execution.run(incident, "")
@@ -121,7 +122,7 @@ class LinePrinter:
             for line in failures_of(case, connection):
                 state = f"{line.certain}"
                 name = f"{connection.id} {line.file} {line.line} {line.at}"
-                if self._known.is_other(name, state):
+                if self._announced_logs.note(name, state):
                     self._plain("log", {"connection": connection.id, **msgspec.structs.asdict(line)})
 
     def news(self, at_ns: int, kind: NewsKind, text: str) -> None:
@@ -154,13 +155,13 @@ class LinePrinter:
             self._statistics_at = now + STATISTICS_SECONDS
             self.statistics()
         if self._metrics is not None:
-            problem = self._metrics.write(self._watching, self._handshakes, now)
+            problem = self._metrics.write(self._capture, self._handshakes, now)
             if problem:
-                self.news(self._watching.now_ns, "disk", problem)
+                self.news(self._capture.now_ns, "disk", problem)
 
     def _announce_execution(self, is_last: bool = False) -> None:
         for text in self._execution.news(is_last) if self._execution is not None else ():
-            self.news(self._watching.now_ns, "exec", text)
+            self.news(self._capture.now_ns, "exec", text)
 
     def finish(self) -> None:
         """The last words: what all that is remembered means, and totals."""
@@ -168,7 +169,7 @@ class LinePrinter:
         self._announce_execution(is_last=True)
         self.statistics()
         if self._metrics is not None:
-            self._metrics.write(self._watching, self._handshakes, float("inf"))
+            self._metrics.write(self._capture, self._handshakes, float("inf"))
 
     def _survey_last(self) -> None:
         """Judge all that is remembered: tell the findings that are new or have become others, and how each service
@@ -177,7 +178,7 @@ class LinePrinter:
         if self._survey is not None:
             self._survey.drop()
             self._survey = None
-        self._announce(survey(self._watching), is_last=True)
+        self._announce(survey(self._capture), is_last=True)
 
     def _survey_now_and_then(self, now: float) -> None:
         """The same in a process of its own, beside the capture, which must not wait."""
@@ -191,38 +192,38 @@ class LinePrinter:
                 job.output.seek(0)
                 self._announce(msgspec.msgpack.decode(job.output.read(), type=list[Surveyed]))
             job.drop()
-        elif now >= self._survey_at and self._surveyed != self._watching.connections:
-            self._surveyed = self._watching.connections
+        elif now >= self._survey_at and self._surveyed != self._capture.connections:
+            self._surveyed = self._capture.connections
             self._survey = ForkedJob(self._survey_aside, NICE)
             self._survey_began = now
 
     def _survey_aside(self, output: BinaryIO) -> None:
-        self._watching.window.forget_past()  # a database must not be used by two processes
-        output.write(msgspec.msgpack.encode(survey(self._watching)))
+        self._capture.window.forget_past()  # a database must not be used by two processes
+        output.write(msgspec.msgpack.encode(survey(self._capture)))
 
     def _announce(self, surveyed: list[Surveyed], is_last: bool = False) -> None:
         for record, name, state, encoded in surveyed:
-            if self._known.is_other(name, state) or (is_last and record == "assessment"):
+            if self._announced.note(name, state) or (is_last and record == "assessment"):
                 self._say(record, encoded)
                 if record == "finding":
-                    self._watching.record(record, name, encoded)
+                    self._capture.record(record, name, encoded)
         self._flush()
 
     def statistics(self) -> None:
         """Totals since the start."""
-        watching = self._watching
-        recording, trigger, journal = watching.keeping.recording, watching.keeping.trigger, watching.keeping.journal
+        capture = self._capture
+        recording, trigger, journal = capture.keeping.recording, capture.keeping.trigger, capture.keeping.journal
         self._plain(
             "statistics",
             {
-                "at": rfc3339(watching.now_ns),
-                "packets": watching.info.packets,
-                "bytes": watching.info.bytes_read,
-                "drops": watching.dropped,
-                "lag_seconds": round(watching.lag_ns / SECOND_NS, 3),
-                "connections": watching.connections,
-                "remembered": len(watching.window),
-                "incidents": watching.incidents,
+                "at": rfc3339(capture.now_ns),
+                "packets": capture.info.packets,
+                "bytes": capture.info.bytes_read,
+                "drops": capture.dropped,
+                "lag_seconds": round(capture.lag_ns / SECOND_NS, 3),
+                "connections": capture.connections,
+                "remembered": len(capture.window),
+                "incidents": capture.incidents,
                 "handshakes": [{**row._asdict(), "count": count} for row, count in sorted(self._handshakes.items())],
                 "recorded": {"files": recording.files, "bytes": recording.bytes, "lost": recording.lost}
                 if recording is not None
@@ -232,8 +233,8 @@ class LinePrinter:
                 else None,
                 "journal_bytes": journal.size() if journal is not None else None,
                 "limits": [
-                    *(worded(limit) for limit in watching.limits()),
-                    *(watching.keeping.logs.problems() if watching.keeping.logs is not None else ()),
+                    *(worded(limit) for limit in capture.limits()),
+                    *(capture.keeping.logs.problems() if capture.keeping.logs is not None else ()),
                 ],
             },
         )
@@ -242,14 +243,14 @@ class LinePrinter:
         encoded = self._encode(value)
         self._say(record, encoded)
         if name:
-            self._watching.record(record, name, encoded)
+            self._capture.record(record, name, encoded)
 
     def _plain(self, record: str, values: Mapping[str, object]) -> None:
         encoded = self._encode(values)
         self._say(record, encoded)
         self._flush()
         if record == "statistics":
-            self._watching.record(record, "", encoded)
+            self._capture.record(record, "", encoded)
 
     def _say(self, record: str, encoded: bytes) -> None:
         """An object as a line that names its kind."""
@@ -266,17 +267,17 @@ class LinePrinter:
 
     def _give_up(self, error: OutputError) -> None:
         self.output_error = self.output_error or error
-        self._watching.stop()
+        self._capture.stop()
 
 
-def survey(watching: LiveCapture) -> list[Surveyed]:
+def survey(capture: LiveCapture) -> list[Surveyed]:
     """The findings that are not about one connection, and the assessment of each service."""
-    document = judge(watching.whole(), watching.options).document
+    document = judge(capture.whole(), capture.options).document
     encode = msgspec.json.encode
     lines = [
         Surveyed("finding", f.id, f"{f.verdict} {f.severity}", encode(f)) for f in document.findings if f.rule != ABORT
     ]
-    at = rfc3339(watching.now_ns)
+    at = rfc3339(capture.now_ns)
     for service in document.services:
         assessment = service.assessment
         values = {

@@ -37,7 +37,7 @@ class Metrics:
         self._next = 0.0
         self._trouble = ""
 
-    def write(self, watching: LiveCapture, handshakes: Counter[MetricRow], now: float) -> str:
+    def write(self, capture: LiveCapture, handshakes: Counter[MetricRow], now: float) -> str:
         """Write, if it is time; why not, said once. ``now``: seconds of a clock that only counts."""
         if now < self._next:
             return ""
@@ -45,7 +45,7 @@ class Metrics:
         beside = f"{self._path}.part"
         try:
             with disk.create(beside) as out:
-                disk.write_all(out, text(watching, handshakes).encode())
+                disk.write_all(out, text(capture, handshakes).encode())
                 os.fchmod(out.fileno(), READABLE)
             disk.replace(beside, self._path)
         except OSError as error:
@@ -55,9 +55,9 @@ class Metrics:
         return ""
 
 
-def text(watching: LiveCapture, handshakes: Counter[MetricRow]) -> str:
+def text(capture: LiveCapture, handshakes: Counter[MetricRow]) -> str:
     """The text exposition format 0.0.4 (https://prometheus.io/docs/instrumenting/exposition_formats/)."""
-    recording, trigger, journal = watching.keeping.recording, watching.keeping.trigger, watching.keeping.journal
+    recording, trigger, journal = capture.keeping.recording, capture.keeping.trigger, capture.keeping.journal
     lines = _described("inspector_handshakes_total", "counter", "Handshakes by service, back end and result.")
     series: Counter[str] = Counter()
     for row, count in sorted(handshakes.items()):
@@ -72,17 +72,17 @@ def text(watching: LiveCapture, handshakes: Counter[MetricRow]) -> str:
         )
     lines += [f"inspector_handshakes_total{{{written}}} {count}" for written, count in series.items()]
     for name, kind, what, value in (
-        ("incidents_total", "counter", "Aborts because the server's certificate changed.", watching.incidents),
-        ("connections_total", "counter", "Connections whose handshake was decided.", watching.connections),
-        ("packets_total", "counter", "Packets captured.", watching.info.packets),
-        ("drops_total", "counter", "Packets that the kernel dropped.", watching.dropped),
+        ("incidents_total", "counter", "Aborts because the server's certificate changed.", capture.incidents),
+        ("connections_total", "counter", "Connections whose handshake was decided.", capture.connections),
+        ("packets_total", "counter", "Packets captured.", capture.info.packets),
+        ("drops_total", "counter", "Packets that the kernel dropped.", capture.dropped),
         (
             "lag_seconds",
             "gauge",
             "How far the last packet lay behind the clock when it was looked at.",
-            watching.lag_ns / 1e9,
+            capture.lag_ns / 1e9,
         ),
-        ("remembered_connections", "gauge", "Connections in memory.", len(watching.window)),
+        ("remembered_connections", "gauge", "Connections in memory.", len(capture.window)),
         ("recorded_bytes_total", "counter", "Bytes written by -w.", recording.bytes if recording is not None else None),
         (
             "unrecorded_frames_total",

@@ -14,7 +14,7 @@ from inspector.errors import UsageError
 from inspector.errors.logs import LogNoLongerRead, LogProblem, LogRotatedAway, LogWriterGone
 from inspector.errors.notice import ForeignText
 from inspector.findings.wording import worded
-from inspector.live.lru_set import LruSet
+from inspector.live.latest_states import LatestStates
 from inspector.live.sources.tail import AT_ONCE, FileTail, Interruption
 from inspector.logs.entries import UNKNOWN, LogFacts
 from inspector.logs.reading import Entries, Splitter
@@ -110,14 +110,14 @@ class GrowingLogs:
     def __init__(self, paths: Sequence[str]) -> None:
         """Raises UsageError where one cannot be read."""
         self.logs = [GrowingLog(path) for path in paths]
-        self._gave_up: LruSet[None] = LruSet(GAVE_UP)
+        self._gave_up: LatestStates[None] = LatestStates(GAVE_UP)
         for log in self.logs:
             for _ in range(BEFORE_BYTES // (AT_ONCE * CHUNKS) + 1):
                 log.poll()
 
     def waits(self, connection: str) -> None:
         """A client gave up; a line may follow."""
-        self._gave_up.is_other(connection, None)
+        self._gave_up.note(connection, None)
 
     def poll(self, announce: Callable[[str], None] | None = None) -> bool:
         """Read on; whether failures or connections were among what came. ``announce``: is told, once, what

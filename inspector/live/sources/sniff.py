@@ -72,7 +72,7 @@ class Handle(Protocol):
 
     def pump(self, seconds: float, also: list[int]) -> None:
         """Wait so long at most, or for another descriptor, then write what is there into the memory. Raises Unavailable
-        where nothing more can come.
+        where nothing more can come, behind what was written.
         """
 
     def drops(self) -> tuple[int, int]:
@@ -133,7 +133,8 @@ class Libpcap:
             self._pcap.dispatch(MOST_FRAMES, self._dumper.dump)
         except self._cypcap.Error as error:
             raise Unavailable("device", error.msg) from None
-        self._dumper.flush()
+        finally:
+            self._dumper.flush()
         now = time.monotonic()
         rate = (os.lseek(FRAMES, 0, os.SEEK_CUR) - before) / (now - self._pumped)
         self._pumped = now
@@ -224,7 +225,8 @@ class Scapy:
                 ready = select.select(list(self._sockets), [], [], 0)[0]
         except OSError as error:
             raise Unavailable("device", error.strerror or str(error)) from None
-        self._out.flush()
+        finally:
+            self._out.flush()
 
     def drops(self) -> tuple[int, int]:
         for one in self._sockets:
@@ -277,35 +279,32 @@ def capture() -> NoReturn:
 
 
 def _pump(handle: Handle, handover: Handover, report: Reporter, stopping: list[int]) -> NoReturn:
-    """``stopping``: not empty once this is to end; what the kernel holds by then is still handed on."""
+    """``stopping``: not empty once this is to end; what the kernel holds by then is still handed on. Where the
+    interface has gone, one of its name is waited for.
+    """
     reported = 0.0
+    is_lost = False
     while True:
         is_last = bool(stopping)
         try:
-            handle.pump(0 if is_last else STATUS_SECONDS / 2, handover.awaits)
+            if is_lost and not is_last:
+                select.select(handover.awaits, [], [], REOPEN_SECONDS)
+                handle.reopen()
+                is_lost = False
+                report(CaptureBack())
+            if not is_lost:
+                handle.pump(0 if is_last else STATUS_SECONDS / 2, handover.awaits)
         except Unavailable as problem:
-            report(CaptureLost(str(problem)))
-            _again(handle, stopping)
-            report(CaptureBack())
+            if not is_lost:
+                is_lost = True  # what came before is still handed on
+                report(CaptureLost(str(problem)))
         now = time.monotonic()
-        if now - reported >= STATUS_SECONDS or is_last:
+        if not is_lost and (now - reported >= STATUS_SECONDS or is_last):
             reported = now
             report(PacketCounts(*handle.drops()))
         handover.hand_on(is_last)
         if is_last:
             raise SystemExit(0)
-
-
-def _again(handle: Handle, stopping: list[int]) -> None:
-    """The interface has gone: wait for one of its name."""
-    while not stopping:
-        time.sleep(REOPEN_SECONDS)
-        try:
-            handle.reopen()
-        except Unavailable:
-            continue
-        return
-    raise SystemExit(0)
 
 
 if __name__ == "__main__":
