@@ -137,7 +137,8 @@ class Stamps:
         ``behind``: times of the next frames.
         """
         recovered = int(np.argmax(behind >= high))
-        return recovered if recovered and int(behind[recovered] - behind[recovered - 1]) * 2 >= step else 0
+        rise = int(behind[recovered]) - int(behind[recovered - 1])
+        return recovered if recovered and rise * 2 >= step else 0
 
     def _damaged(self, raw: I64, first: int, start: int, before: int | None) -> int:
         """How many stamps, one or two, before a row are damaged: without them time does not go back there. ``before``:
