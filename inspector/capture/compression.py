@@ -38,20 +38,24 @@ class Inflater(Protocol):
 
 
 class Counted(io.RawIOBase):
-    """Reports how much of the file was read, before decompression."""
+    """Counts how much of the file was read, before decompression."""
 
-    def __init__(self, raw: BinaryIO, progress: Callable[[int], None] | None) -> None:
+    def __init__(self, raw: BinaryIO) -> None:
         self._raw = raw
-        self._progress = progress
+        self._count = self._reported = 0
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
         got: int = self._raw.readinto(buffer) or 0  # type: ignore[attr-defined]
-        if self._progress:
-            self._progress(got)
+        self._count += got
         return got
+
+    def unreported(self) -> int:
+        """Bytes that were read since this was asked last."""
+        before, self._reported = self._reported, self._count
+        return self._reported - before
 
     def peek(self) -> bytes:
         head = self._raw.peek(4)[:4]  # type: ignore[attr-defined]
@@ -66,7 +70,7 @@ class Prefixed(Counted):
     """A pipe: the first bytes are read, looked at and given back."""
 
     def __init__(self, raw: BinaryIO) -> None:
-        super().__init__(raw, None)
+        super().__init__(raw)
         self._head = b""
 
     def peek(self) -> bytes:
