@@ -28,7 +28,7 @@ from tests.bench_captures import SHAPES, made
 
 MOST_GROWTH = 1.4
 """Linear is 1; above it stay sorting, caches and other tenants of the machine."""
-SAMPLED_SECONDS = 0.02
+SAMPLED_MS = 20
 FIELDS = ("frame.time_epoch", "ip.src", "tcp.stream", "tls.handshake.type", "tls.handshake.session_id")
 OTHERS: dict[str, list[str]] = {
     "tshark": ["-n", "-Y", "tls.handshake", "-T", "fields", *(f"-e{name}" for name in FIELDS), "-r"],
@@ -38,8 +38,8 @@ OTHERS: dict[str, list[str]] = {
 LEGEND = f"""\
 s         seconds on the wall, the median
 cpu       microseconds of processor time of all processes for a frame, the median
-peak      resident memory of all processes together, at most: read from /proc every {SAMPLED_SECONDS * 1000:.0f} ms and added
-          up, so pages that several share count for each
+peak      resident memory of all processes together, at most: read from /proc every {SAMPLED_MS} ms and added up, so
+          pages that several share count for each
 growth    cpu for a frame here, over that with a quarter of the things, both without what one frame alone costs (the
           start of the program): 1 is linear
 aborts    that were found, of those that the capture holds
@@ -98,7 +98,7 @@ def run(command: list[str], output: Path) -> Cost:
 
         def sample() -> None:
             nonlocal peak
-            while not done.wait(SAMPLED_SECONDS):
+            while not done.wait(SAMPLED_MS / 1000):
                 peak = max(peak, resident(child.pid))
 
         sampler = threading.Thread(target=sample)
