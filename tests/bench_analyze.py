@@ -128,8 +128,8 @@ def start_cpu(folder: Path, runs: int) -> float:
     return median(run(analyze(capture), Path(os.devnull)).cpu for _ in range(runs))
 
 
-def measured(name: str, options: argparse.Namespace, tools: list[str], start: float) -> bool:
-    """Print the line of a shape; whether it holds."""
+def measured(name: str, options: argparse.Namespace, tools: list[str], start: float) -> list[str]:
+    """Print the line of a shape; says what does not hold."""
     count = max(1, round(SHAPES[name].count * options.scale))
     capture, whole = made(options.folder, name, count)
     fewer, quarter = made(options.folder, name, max(1, count // 4))
@@ -153,21 +153,32 @@ def measured(name: str, options: argparse.Namespace, tools: list[str], start: fl
         f"{seconds:>8.2f}{cpu / whole.frames * 1e6:>7.2f}{peak:>8,.0f}{growth:>8.2f}",
         f"{f'{aborts:,} of {whole.aborts:,}' if whole.aborts else aborts:>16}",
     ]
-    for tool in OTHERS:
-        ratio = (
-            median(theirs / cost.seconds for theirs, cost in zip(others[tool], ours, strict=True))
-            if tool in others
-            else 0
-        )
-        words.append(f"{f'{median(others[tool]):.2f} ({ratio:.1f}×)' if ratio else '–':>17}")
+    words += [f"{beside(others[tool], ours) if tool in tools else '–':>17}" for tool in OTHERS]
     print("".join(words), flush=True)
-    return aborts == whole.aborts and growth <= MOST_GROWTH
+    faults = []
+    if aborts != whole.aborts:
+        faults.append(f"{name}: {aborts:,} aborts were found, the capture holds {whole.aborts:,}")
+    if growth > MOST_GROWTH:
+        faults.append(f"{name}: a frame costs {growth:.2f} times as much as among a quarter of them")
+    return faults
+
+
+def beside(theirs: list[float], ours: list[Cost]) -> str:
+    """The seconds of another tool, and how many times ours they are."""
+    ratio = median(seconds / cost.seconds for seconds, cost in zip(theirs, ours, strict=True))
+    return f"{median(theirs):.2f} ({ratio:.{1 if ratio >= 1 else 2}f}×)"
+
+
+def positive(word: str) -> int:
+    if (number := int(word)) < 1:
+        raise ValueError(word)
+    return number
 
 
 def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench_analyze", description="What an analysis costs.")
-    parser.add_argument("-n", type=int, default=3, help="how often each tool runs (3)")
-    parser.add_argument("--scale", type=float, default=1.0, help="how many times as many things (1)")
+    parser.add_argument("-n", type=positive, default=3, help="how often each tool runs (3)")
+    parser.add_argument("--scale", type=float, default=1.0, help="times the things of each shape (1)")
     parser.add_argument("--only", choices=SHAPES, action="append", help="this shape; repeatable")
     parser.add_argument("--alone", action="store_true", help="without the other tools")
     parser.add_argument(
@@ -190,11 +201,13 @@ def main() -> int:
     for name in names:
         shape = SHAPES[name]
         print(f"{name:<12}{max(1, round(shape.count * options.scale)):,} {shape.things}: {shape.told}")
+    start = start_cpu(options.folder, options.n)
+    print(f"One frame alone: {start:.2f} s of processor time.")
     head = f"\n{'shape':<11}{'frames':>10}{'MB':>7}{'s':>8}{'cpu':>7}{'peak MB':>8}{'growth':>8}{'aborts':>16}"
     print(head + "".join(f"{tool:>17}" for tool in OTHERS), flush=True)
-    start = start_cpu(options.folder, options.n)
-    held = [measured(name, options, tools, start) for name in names]
-    return 0 if all(held) else 1
+    faults = [fault for name in names for fault in measured(name, options, tools, start)]
+    print("\n".join(["", *faults]) if faults else "")
+    return bool(faults)
 
 
 if __name__ == "__main__":
