@@ -184,7 +184,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument(
         "--folder",
         type=Path,
-        default=Path(tempfile.gettempdir()) / "inspector-bench",
+        default=Path(tempfile.gettempdir()) / "inspector-bench-captures",
         help="where captures are kept (%(default)s); 4 GB at scale 1",
     )
     return parser.parse_args()
