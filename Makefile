@@ -13,7 +13,7 @@ CREATE = $(PYTHON) -m venv $(VENV)
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
 
-.PHONY: demo quick test coverage wheel bundle lab golden pictures bench bench-live clean
+.PHONY: demo quick test coverage wheel bundle lab golden pictures bench bench-app bench-live clean
 
 demo: $(VENV)/.installed  ## set up, and open the bundled recording of a real Puppet Server
 	@$(BIN)/inspector demo
@@ -39,7 +39,10 @@ golden: $(VENV)/.tested  ## write golden analyses, pictures of screens and gener
 pictures: $(VENV)/.tested  ## draw the README's pictures from the program
 	$(BIN)/python -m tests.pictures
 
-bench: $(VENV)/.tested  ## measure the app with a hundred thousand connections
+bench: $(VENV)/.tested  ## measure analyze on large captures made for it, beside tshark, ssldump and tcpdump (BENCH="--only scan -n 1" for less)
+	$(BIN)/python -m tests.bench_analyze $(BENCH)
+
+bench-app: $(VENV)/.tested  ## measure the app with a hundred thousand connections
 	$(BIN)/python -m tests.bench_app 100000
 
 bench-live: $(VENV)/.tested  ## measure live capture under load (root; needs ip, ethtool, tcpreplay)
