@@ -69,7 +69,7 @@ def test_any_cut_gives_the_same(plain: Path, shares: list[float]) -> None:
     from inspector.capture import blocks
 
     defaults = blocks.ByteSource.__init__.__defaults__
-    blocks.ByteSource.__init__.__defaults__ = (4096,)  # many batches, so that there are borders
+    blocks.ByteSource.__init__.__defaults__ = (None, 4096)  # many batches, so that there are borders
     try:
         expected = document(whole(plain))
         size = plain.stat().st_size
@@ -90,7 +90,7 @@ def test_fragments_across_the_border(tmp_path: Path, monkeypatch: pytest.MonkeyP
     from tests.encapsulations import ENCAPSULATIONS, ethernet, in_fragments, ipv4
     from tests.test_encapsulations import plain as frames
 
-    monkeypatch.setattr(blocks.ByteSource.__init__, "__defaults__", (1024,))
+    monkeypatch.setattr(blocks.ByteSource.__init__, "__defaults__", (None, 1024))
     pieces = [(ns, piece) for ns, frame in frames() for piece in in_fragments(size, ENCAPSULATIONS["VXLAN"][1])(frame)]
     pieces.insert(40, (pieces[40][0], ethernet(0x0800, ipv4(6, bytes(64), position=0x2000))))
     path = tmp_path / "fragments.pcap"

@@ -34,8 +34,11 @@ class ByteSource:
     is_live = False
     """Whether more may come although there is nothing now; then readers yield what they have, were it nothing."""
 
-    def __init__(self, stream: Readable, size: int = bounds.BATCH_BYTES) -> None:
+    def __init__(
+        self, stream: Readable, progress: Callable[[int], None] | None = None, size: int = bounds.BATCH_BYTES
+    ) -> None:
         self._stream = stream
+        self._progress = progress
         self._buffer = bytearray(size + PADDING)
         self._room = size
         self._end = 0
@@ -50,7 +53,7 @@ class ByteSource:
         """Bytes that are in the buffer and not yet dropped."""
         return self._end
 
-    def view(self) -> tuple[bytearray | memoryview, int]:
+    def view(self) -> tuple[bytearray, int]:
         """The buffer and the number of bytes that are valid in it."""
         return self._buffer, self._end
 
@@ -93,6 +96,8 @@ class ByteSource:
                     break
                 self._end += got
                 self.total += got
+                if self._progress:
+                    self._progress(got)
         return self._end - before
 
 

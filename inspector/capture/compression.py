@@ -38,24 +38,20 @@ class Inflater(Protocol):
 
 
 class Counted(io.RawIOBase):
-    """Counts how much of the file was read, before decompression."""
+    """Reports how much of the file was read, before decompression."""
 
-    def __init__(self, raw: BinaryIO) -> None:
+    def __init__(self, raw: BinaryIO, progress: Callable[[int], None] | None) -> None:
         self._raw = raw
-        self._count = self._reported = 0
+        self._progress = progress
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
         got: int = self._raw.readinto(buffer) or 0  # type: ignore[attr-defined]
-        self._count += got
+        if self._progress:
+            self._progress(got)
         return got
-
-    def unreported(self) -> int:
-        """Bytes that were read since this was asked last."""
-        before, self._reported = self._reported, self._count
-        return self._reported - before
 
     def peek(self) -> bytes:
         head = self._raw.peek(4)[:4]  # type: ignore[attr-defined]
@@ -70,7 +66,7 @@ class Prefixed(Counted):
     """A pipe: the first bytes are read, looked at and given back."""
 
     def __init__(self, raw: BinaryIO) -> None:
-        super().__init__(raw)
+        super().__init__(raw, None)
         self._head = b""
 
     def peek(self) -> bytes:

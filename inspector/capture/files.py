@@ -16,7 +16,6 @@ from inspector.capture.compression import Counted, Prefixed, inflate
 from inspector.capture.foreign import foreign
 from inspector.capture.frames import CaptureInfo, FrameBatch
 from inspector.capture.inputs import SQLITE, find, identity
-from inspector.capture.read_ahead import ReadAheadSource
 from inspector.capture.stamps import Stamps
 from inspector.errors import UnreadableError
 from inspector.errors.captures import ReadingStopped
@@ -55,11 +54,9 @@ class CaptureFile:
         try:
             raw = open(path, "rb")  # noqa: SIM115 - closed when the source is exhausted or dropped
             self.size = os.fstat(raw.fileno()).st_size
-            counted = Counted(raw)
+            counted = Counted(raw, progress)
             stream = inflate(counted)
-            if size:
-                return ByteSource(stream, size=size)
-            return ReadAheadSource(stream, (lambda: progress(counted.unreported())) if progress is not None else None)
+            return ByteSource(stream, size=size) if size else ByteSource(stream)
         except OSError as error:
             raise UnreadableError(f"{path}: {error.strerror or error}") from None
 

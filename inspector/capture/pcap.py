@@ -29,7 +29,7 @@ MAGIC = {
     b"\xa1\xb2\xcd\x34": (">", 1000, 24),
 }
 HEADER_BYTES = 24
-Buffer = bytearray | memoryview | mmap.mmap
+Buffer = bytearray | mmap.mmap
 HURRY_BYTES = 1 << 18
 """So far from the end of the buffer, frames are not held against it one by one: this loop is a tenth of the whole
 analysis.

@@ -87,7 +87,7 @@ class Packets:
     kinds as rows.
     """
 
-    def __init__(self, buffer: bytearray | memoryview, section: Section) -> None:
+    def __init__(self, buffer: bytearray, section: Section) -> None:
         self.enhanced: list[int] = []
         self.rows: list[Row] = []
         self.buffer = buffer
@@ -185,7 +185,7 @@ def read_pcapng(source: ByteSource, info: CaptureInfo) -> Iterator[FrameBatch]:
             if kind == SECTION:
                 if len(packets):
                     break
-                byte_order = "<" if bytes(buffer[at + 8 : at + 12]) == b"\x4d\x3c\x2b\x1a" else ">"
+                byte_order = "<" if buffer[at + 8 : at + 12] == b"\x4d\x3c\x2b\x1a" else ">"
                 length = struct.unpack_from(byte_order + "I", buffer, at + 4)[0]
             if length < 12 or length % 4 or length > bounds.FRAME_BYTES:
                 info.damage = BlockTooLong(number + len(packets) - 1, length)
