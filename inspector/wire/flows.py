@@ -168,6 +168,8 @@ class FlowTable:
         if self._is_draining:
             return followed
         flow, rows = half_open.half_open(grouped)
+        if not len(flow):
+            return followed
         flows = self._flows
         known = zip(grouped.low[flow].tolist(), grouped.high[flow].tolist(), strict=True)
         is_new = np.array([key not in flows for key in known], np.bool_)

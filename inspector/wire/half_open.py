@@ -36,8 +36,10 @@ HALF_OPEN = np.dtype(
 """``key``: both ends, the lower first, as big-endian numbers. ``ns``, ``frame`` (reference), ``seq``, ``ack``,
 ``flags``: of the SYN, and of the RST. ``lane``: of the SYN. ``count``: segments, 1 or 2; 0 once it was taken out.
 """
+LATEST = np.iinfo(np.int64).max
 HalfOpen = npt.NDArray[Any]
 """Rows of that type."""
+NONE: HalfOpen = np.zeros(0, HALF_OPEN)
 
 
 def keys(low: U64, high: U64) -> HalfOpen:
@@ -74,6 +76,8 @@ def half_open(grouped: Grouped) -> tuple[I64, HalfOpen]:
         & (grouped.ack[second] == grouped.seq[heads] + 1 & 0xFFFFFFFF)
     )
     flow = np.flatnonzero(is_syn & ((total == 1) | is_refused))
+    if not len(flow):
+        return flow, NONE
     rows = np.zeros(len(flow), HALF_OPEN)
     rows["key"] = keys(grouped.low[flow], grouped.high[flow])
     rows["lane"], rows["count"] = grouped.lane[heads[flow]], total[flow]
@@ -137,15 +141,15 @@ class HalfOpenFlows:
             self._merge()
         if self._count <= self._most:
             return rows[:0]
-        self._merge(len(self._runs))
-        last = self._runs[0]["ns"][:, 1]
+        last = np.concatenate([np.where(run["count"] > 0, run["ns"][:, 1], LATEST) for run in self._runs])
+        surplus = self._count - self._most + self._most // 10
         oldest = np.zeros(len(last), np.bool_)
-        oldest[np.argsort(last, kind="stable")[: self._count - self._most + self._most // 10]] = True
-        return self._drop([oldest])
+        oldest[np.argpartition(last, surplus - 1)[:surplus]] = True
+        return self._drop(np.split(oldest, np.cumsum([len(run) for run in self._runs])[:-1]))
 
     def take(self, wanted: HalfOpen) -> HalfOpen:
         """Take out the flows that have some keys."""
-        parts: list[HalfOpen] = [np.zeros(0, HALF_OPEN)]
+        parts = [NONE]
         for run in self._runs:
             index, is_held = _looked_up(run, wanted)
             index = index[is_held]
@@ -185,14 +189,14 @@ class HalfOpenFlows:
         dropped = [run[mask & (run["count"] > 0)] for run, mask in zip(self._runs, chosen, strict=True)]
         kept = (run[~mask & (run["count"] > 0)] for run, mask in zip(self._runs, chosen, strict=True))
         self._runs = [run for run in kept if len(run)]
-        rows = np.concatenate(dropped) if dropped else np.zeros(0, HALF_OPEN)
+        rows = np.concatenate(dropped) if dropped else NONE
         self._count -= len(rows)
         return rows[np.lexsort((rows["frame"][:, 0], rows["ns"][:, 0]))]
 
-    def _merge(self, count: int = 2) -> None:
-        """The last runs as one, without what was taken out of them."""
-        merged = np.concatenate(self._runs[-count:])
+    def _merge(self) -> None:
+        """The last two runs as one, without what was taken out of them."""
+        merged = np.concatenate(self._runs[-2:])
         merged = merged[merged["count"] > 0]
-        del self._runs[-count:]
+        del self._runs[-2:]
         if len(merged):
             self._runs.append(merged[np.argsort(merged["key"], kind="stable")])
