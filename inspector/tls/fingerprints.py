@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 
+from inspector import bounds
 from inspector.tls.extensions import HelloShape
 from inspector.tls.registry import is_grease
 from inspector.tls.types import TLS10, TLS11, TLS12, TLS13, ProtocolVersion
@@ -39,6 +41,12 @@ def ja3(shape: HelloShape) -> str:
 def ja3s(version: int, cipher: int, extensions: tuple[int, ...]) -> str:
     """MD5 of version, cipher suite and extensions of a ServerHello."""
     return md5(f"{version},{cipher},{'-'.join(map(str, extensions))}")
+
+
+@lru_cache(maxsize=bounds.CACHE)
+def fingerprints(shape: HelloShape) -> tuple[str, str]:
+    """The JA3 and JA4 of a hello. Neither depends on the name that is asked for: give the shape without it."""
+    return ja3(shape), ja4(shape)
 
 
 def _hash12(text: str) -> str:

@@ -13,7 +13,7 @@ from inspector.errors.notice import ForeignText
 from inspector.tls import extensions as ext
 from inspector.tls.anomalies import CertificateTooLong, CompressionUnknown, NotInflated, OtherLength
 from inspector.tls.extensions import AnswerShape, HelloShape
-from inspector.tls.fingerprints import ja3, ja3s, ja4
+from inspector.tls.fingerprints import fingerprints, ja3s
 from inspector.tls.reader import Malformed, Reader
 from inspector.tls.registry import HELLO_RETRY_RANDOM, SCSV
 from inspector.tls.types import DRAFT_MAJOR, TLS12, is_draft
@@ -128,9 +128,8 @@ def named(shape: HelloShape) -> HelloShape:
     if known is None:
         if len(_shapes) > bounds.CACHE:
             _shapes.clear()
-        known = _shapes[shape] = shape._replace(
-            ja3="" if shape.partial else ja3(shape), ja4="" if shape.partial else ja4(shape), key=_key(shape)
-        )
+        ja3, ja4 = ("", "") if shape.partial else fingerprints(shape._replace(server_name=None))
+        known = _shapes[shape] = shape._replace(ja3=ja3, ja4=ja4, key=_key(shape))
     return known
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 from inspector.tls.anomalies import BytesExpected, OddLength, ParseMistake, mistake_text
 
 
@@ -79,7 +81,6 @@ class Reader:
         """All that is left, as unsigned integers of two bytes."""
         if self.left() % 2:
             raise Malformed(OddLength(), self.at, self.path)
-        data = self.data
-        values = tuple([data[i] << 8 | data[i + 1] for i in range(self.at, self.end, 2)])
+        values: tuple[int, ...] = struct.unpack_from(f">{self.left() // 2}H", self.data, self.at)
         self.at = self.end
         return values

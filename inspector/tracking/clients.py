@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from inspector import bounds
@@ -101,49 +102,34 @@ def _adjacent(extensions: tuple[int, ...], *wanted: int) -> bool:
     return any(extensions[i : i + len(wanted)] == wanted for i in range(len(extensions)))
 
 
-_stacks: dict[bytes, Stack] = {}
-
-
 def stack(shape: HelloShape) -> Stack:
     """The implementation that writes hellos like this one."""
-    known = _stacks.get(shape.key)
-    if known is None:
-        known = _recognise(shape)
-        if shape.key and len(_stacks) < bounds.CACHE:
-            _stacks[shape.key] = known
-    return known
-
-
-_programs: dict[bytes, bytes] = {}
+    return _recognised(shape.cipher_suites, shape.extensions, shape.point_formats)
 
 
 def program(shape: HelloShape | None) -> bytes:
     """What tells programs of one stack at one address apart: their cipher suites. Those of TLS 1.3 and GREASE are left
     out, and no extension counts, for they change with the session that is offered; empty where there is no hello.
     """
-    if shape is None:
-        return b""
-    known = _programs.get(shape.key)
-    if known is None:
-        suites = [code for code in shape.cipher_suites if code >> 8 != TLS13_SUITES and not is_grease(code)]
-        known = hashlib.blake2s(
-            struct.pack(f">{len(suites)}H", *(code & 0xFFFF for code in suites)), digest_size=8
-        ).digest()
-        if shape.key and len(_programs) < bounds.CACHE:
-            _programs[shape.key] = known
-    return known
+    return _program(shape.cipher_suites) if shape is not None else b""
 
 
-def _recognise(shape: HelloShape) -> Stack:
-    if any(is_grease(e) for e in shape.extensions) or any(is_grease(c) for c in shape.cipher_suites):
+@lru_cache(maxsize=bounds.CACHE)
+def _program(cipher_suites: tuple[int, ...]) -> bytes:
+    suites = [code for code in cipher_suites if code >> 8 != TLS13_SUITES and not is_grease(code)]
+    return hashlib.blake2s(struct.pack(f">{len(suites)}H", *(code & 0xFFFF for code in suites)), digest_size=8).digest()
+
+
+@lru_cache(maxsize=bounds.CACHE)
+def _recognised(cipher_suites: tuple[int, ...], extensions: tuple[int, ...], point_formats: tuple[int, ...]) -> Stack:
+    if any(is_grease(e) for e in extensions) or any(is_grease(c) for c in cipher_suites):
         return Stack("boringssl", ("GREASE values",))
-    extensions = shape.extensions
     if not extensions:
         return UNKNOWN
     if (
-        SCSV in shape.cipher_suites[-1:]
+        SCSV in cipher_suites[-1:]
         and X.RENEGOTIATION_INFO not in extensions
-        and shape.point_formats in ((), (0,))
+        and point_formats in ((), (0,))
         and len(extensions) >= 2
         and any(_in_order(extensions, order) for order in JSSE_ORDERS)
     ):
