@@ -12,7 +12,7 @@ import pytest
 
 from inspector.capture.files import Story
 from inspector.errors import InspectorError
-from inspector.extract.assembly import alert_facts, event_facts
+from inspector.extract.assembly import event_facts
 from inspector.extract.connection import ConnectionAssembly
 from inspector.extract.shard import extract_shard, joined
 from inspector.findings.judge import judge
@@ -142,7 +142,7 @@ def test_mutated_records(seed: int) -> None:
                 reader.feed(begin, data[begin : at + size], 1, at)
             at += size
         event_facts(connection, 0)
-        alert_facts(connection, 0)
+        connection.alerts.facts(0, connection.handshake)
 
 
 @pytest.mark.parametrize("seed", range(8))

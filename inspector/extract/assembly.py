@@ -9,7 +9,6 @@ from inspector.facts import (
     EVENT_BYTES,
     LETTER_AT,
     SIDE_AT,
-    AlertFact,
     AnomalyFact,
     Close,
     ConnectionFacts,
@@ -20,7 +19,6 @@ from inspector.facts import (
     pack_events,
     unpack_events,
 )
-from inspector.tls.registry import cipher_name
 from inspector.tracking.rungs import in_order, out_of_order
 from inspector.wire.addresses import AddressTable
 from inspector.wire.flow import Ending, Flow, FlowKey
@@ -57,7 +55,7 @@ def connection_facts(flow: Flow, connection: ConnectionAssembly, addresses: Addr
         handshake=connection.handshake,
         from_client=_lane_facts(flow, connection, client, opened[client]),
         from_server=_lane_facts(flow, connection, 1 - client, opened[1 - client]),
-        alerts=alert_facts(connection, client),
+        alerts=connection.alerts.facts(client, connection.handshake),
         anomalies=_anomaly_facts(connection, client, events),
         events=events,
         renegotiations=tuple(connection.handshakes[1:]),
@@ -115,31 +113,6 @@ def _lane_facts(flow: Flow, connection: ConnectionAssembly, lane: int, opened: i
         sequence=stream.initial_sequence() + 1 & 0xFFFFFFFF if stream.anchored else None,
         lost_encrypted=reader.lost_encrypted,
     )
-
-
-def alert_facts(connection: ConnectionAssembly, client: int) -> tuple[AlertFact, ...]:
-    """All alerts by time."""
-    if not connection.alerts:
-        return ()
-    facts_of_alerts: list[AlertFact] = []
-    for alert in connection.alerts:
-        level, code = alert.level, alert.code
-        if (
-            level is not None and level <= 0 and not alert.decrypted
-        ):  # behind a ChangeCipherSpec: readable only where the suite does not encrypt
-            level, code = (-level, code) if -level in (1, 2) and _is_null(connection) else (None, None)
-        facts_of_alerts.append(
-            AlertFact(alert.lane == client, level, code, alert.mark[1], alert.mark[2], alert.decrypted)
-        )
-    if len(facts_of_alerts) > 1:
-        facts_of_alerts.sort(key=lambda a: (a.ns, a.frame))
-    return tuple(facts_of_alerts)
-
-
-def _is_null(connection: ConnectionAssembly) -> bool:
-    """Whether the cipher suite does not encrypt."""
-    answer = connection.handshake.answer
-    return answer is not None and "_WITH_NULL_" in cipher_name(answer.cipher_suite)
 
 
 def _anomaly_facts(connection: ConnectionAssembly, client: int, events: bytes) -> tuple[AnomalyFact, ...]:

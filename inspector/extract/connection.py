@@ -6,9 +6,8 @@ frames aside.
 
 from __future__ import annotations
 
-from msgspec import Struct
-
 from inspector import bounds
+from inspector.extract.alerts import AlertNote, AlertNotes
 from inspector.extract.handshakes import (
     FLIGHT,
     LETTERS,
@@ -43,7 +42,6 @@ from inspector.tls.types import (
     ALERT,
     CHANGE_CIPHER_SPEC,
     CLIENT_HELLO,
-    FATAL,
     FINISHED,
     SERVER_HELLO,
     TLS13,
@@ -65,18 +63,6 @@ CLIENT_HELLO_BYTE = Letter.CLIENT_HELLO.byte
 ENCRYPTED_ALERT_BYTE = Letter.ENCRYPTED_ALERT.byte
 ENCRYPTED_CHANGE_CIPHER_SPEC_BYTE = Letter.ENCRYPTED_CHANGE_CIPHER_SPEC.byte
 ENCRYPTED_HANDSHAKE_BYTE = Letter.ENCRYPTED_HANDSHAKE.byte
-
-
-class AlertNote(Struct, frozen=True, gc=False):
-    """An alert as it was read. ``level`` negative: behind a ChangeCipherSpec, readable only where the suite does not
-    encrypt.
-    """
-
-    lane: int
-    level: int | None
-    code: int | None
-    mark: Mark
-    decrypted: bool = False
 
 
 class ConnectionAssembly:
@@ -120,7 +106,7 @@ class ConnectionAssembly:
         self.is_full = False
         self.is_orderly = True
         """Whether the events came in the order of time."""
-        self.alerts: list[AlertNote] = []
+        self.alerts = AlertNotes()
         self.anomalies: list[tuple[int, Anomaly, int, str, int]] = []
         self.preamble = ""
         self._greeted = [False, False]
@@ -163,7 +149,7 @@ class ConnectionAssembly:
     @property
     def has_failed(self) -> bool:
         """Whether a side sent a fatal alert."""
-        return any(alert.level == FATAL for alert in self.alerts)
+        return self.alerts.are_fatal
 
     @property
     def is_established(self) -> bool:
@@ -320,7 +306,7 @@ class ConnectionAssembly:
         self.tls = True
         self.event(lane, ALERT_BYTE, code, mark)
         if not self.is_full:
-            self.alerts.append(AlertNote(lane, level, code, mark))
+            self.alerts.add(AlertNote(lane, level, code, mark))
 
     def sealed(self, lane: int, content_type: int, length: int, mark: Mark, head: bytes = b"") -> None:
         """An encrypted record that is not application data."""
@@ -329,7 +315,7 @@ class ConnectionAssembly:
             self.event(lane, ENCRYPTED_ALERT_BYTE, length, mark)
             if not self.is_full:
                 level, code = (-head[0], head[1]) if len(head) >= 2 else (None, None)
-                self.alerts.append(AlertNote(lane, level, code, self._at_record(lane, mark)))
+                self.alerts.add(AlertNote(lane, level, code, self._at_record(lane, mark)))
         elif content_type == CHANGE_CIPHER_SPEC:
             self.event(lane, ENCRYPTED_CHANGE_CIPHER_SPEC_BYTE, length, mark)
         else:
@@ -408,17 +394,8 @@ class ConnectionAssembly:
         """An alert that was decrypted."""
         self.event(lane, decrypted_letter(ALERT_BYTE), code, mark)
         known = AlertNote(lane, level, code, mark, True)
-        for index, alert in enumerate(self.alerts):
-            if (
-                alert.lane == lane
-                and not alert.decrypted
-                and alert.mark == mark
-                and (alert.level is None or alert.level <= 0)
-            ):
-                self.alerts[index] = known
-                return
-        if not self.is_full:
-            self.alerts.append(known)
+        if not self.alerts.open(known) and not self.is_full:
+            self.alerts.add(known)
 
     def unsealed_data(self, lane: int, length: int, mark: Mark) -> None:
         """TLS 1.3: the first record that holds application data."""

@@ -18,7 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from inspector.capture.frames import I64, U8
-from inspector.extract.connection import AlertNote, ConnectionAssembly, new_connection
+from inspector.extract.alerts import AlertNote
+from inspector.extract.connection import ConnectionAssembly, new_connection
 from inspector.extract.event_columns import EventPiece, PackedEvents
 from inspector.extract.handshakes import SPEAKING
 from inspector.extract.lockstep import MESSAGE_HEADER, Messages, RecordColumns
@@ -209,7 +210,7 @@ class RegularConnections:
         for lane, level, code, offset, frame, ns in self._alerts[
             self._alert_heads[index] : self._alert_heads[index + 1]
         ]:
-            connection.alerts.append(AlertNote(lane, level, code, (offset, frame, ns)))
+            connection.alerts.add(AlertNote(lane, level, code, (offset, frame, ns)))
         return self._flows.flow(index, connection)
 
     def _read_messages(self, index: int, connection: ConnectionAssembly) -> None:
