@@ -5,7 +5,11 @@ from __future__ import annotations
 import io
 import random
 import struct
+from ipaddress import ip_address
+from itertools import pairwise
+from math import inf
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from unittest.mock import patch
 
@@ -15,14 +19,18 @@ from hypothesis import given, settings, strategies as st
 
 from inspector import bounds
 from inspector.capture.blocks import ByteSource
+from inspector.capture.files import Story
 from inspector.capture.frames import CaptureInfo
 from inspector.capture.pcap import read_pcap
 from inspector.errors.bounds import FlowsClosedEarly
 from inspector.extract.engine import Engine, LiveEngine
-from inspector.facts import OtherFlow
+from inspector.extract.shard import extract_shard, joined
+from inspector.facts import Facts, OtherFlow
 from inspector.wire import half_open
+from inspector.wire.addresses import AddressTable
 from inspector.wire.flows import FlowTable
-from inspector.wire.half_open import HALF_OPEN, HalfOpenFlows, keys
+from inspector.wire.half_open import ROW, HalfOpenFlows, keys
+from inspector.wire.runs import MIX_HIGH, MIX_LOW
 from tests.build import (
     ACK,
     FIN,
@@ -84,8 +92,8 @@ def called(port: int, ns: int, dice: random.Random) -> Flow:
 
 
 def never(*_: object) -> tuple[Any, Any]:
-    """Instead of ``half_open.half_open``: nothing is kept."""
-    return np.zeros(0, np.int64), np.zeros(0, HALF_OPEN)
+    """Instead of ``half_open.rows_of``: nothing is kept."""
+    return np.zeros(0, np.int64), np.zeros(0, ROW)
 
 
 @settings(max_examples=150, deadline=None)
@@ -102,8 +110,94 @@ def test_kept_or_followed_is_the_same(seed: int, size: int, from_middle: bool, c
     ]
     frames: Frames = [(s.ns, ethernet(s), dice.choice((1 << 16, 1 << 16, 54))) for s in ordered(flows)]
     kept = told(frames, columns, size, from_middle)
-    with patch.object(half_open, "half_open", never):
+    with patch.object(half_open, "rows_of", never):
         assert told(frames, columns, size, from_middle) == kept
+
+
+def facts_in_parts(paths: list[str], cuts: list[int]) -> Any:
+    """Of a story that is read in shards."""
+    parts = []
+    for begin, end in pairwise([0, *cuts, inf]):
+        story = Story(paths)
+        parts.append(extract_shard(story, begin, end))
+    facts = joined(parts, story)
+    return sorted(facts.connections), {flow: count for flow, count in facts.other_flows.items() if count}
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 1 << 32),
+    captures=st.sampled_from((1, 2, 2)),
+    size=st.sampled_from((400, 1_000, 4_000)),
+    cuts=st.lists(st.integers(200, 10_000), max_size=2, unique=True),
+)
+def test_stories_of_several_captures_and_processes(seed: int, captures: int, size: int, cuts: list[int]) -> None:
+    """A SYN may come in a batch of one capture, and all else in one of both, or in the part of another process."""
+    dice = random.Random(seed)
+    flows = [
+        called(40_000 + n % 25, START_NS + dice.randrange(400) * dice.choice((MS, SECOND)), dice) for n in range(60)
+    ]
+    for n in range(3):
+        flow = Pool().full(certificate("a"), numbered(n))
+        flow.port = 41_000 + dice.randrange(3)
+        begin, gap = dice.randrange(300) * SECOND, dice.choice((0, 5 * SECOND, 50 * SECOND))
+        for index, segment in enumerate(flow.segments):
+            segment.ns += begin + (gap if index else 0)
+        flows.append(flow)
+    is_in = [{n for n in range(400) if captures == 1 or dice.random() < 0.7} for _ in range(captures)]
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        paths = []
+        for number, seconds in enumerate(is_in):
+            late = number * dice.randrange(2_000)
+            chosen = [s for s in ordered(flows) if captures == 1 or (s.ns - START_NS) // (20 * SECOND) in seconds]
+            path = Path(folder) / f"{number}.pcap"
+            path.write_bytes(pcap([(s.ns + late, ethernet(s)) for s in chosen]))
+            if chosen:
+                paths.append(str(path))
+        patch.setattr(ByteSource.__init__, "__defaults__", (None, size))
+        kept = facts_in_parts(paths, sorted(cuts))
+        patch.setattr(half_open, "rows_of", never)
+        assert facts_in_parts(paths, sorted(cuts)) == kept
+
+
+def alike(low: int, high: int) -> tuple[int, int]:
+    """Other ends of a flow that mix to the same number."""
+    mask, dice = (1 << 64) - 1, random.Random(1)
+    mixed = (low * int(MIX_LOW) & mask) ^ (high * int(MIX_HIGH) & mask)
+    back = pow(int(MIX_HIGH), -1, 1 << 64)
+    while True:
+        other = (1 << 24) + dice.randrange(1 << 28) << 16 | dice.randrange(1, 1 << 16)
+        behind = (mixed ^ (other * int(MIX_LOW) & mask)) * back & mask
+        if other < behind < 1 << 48 and behind >> 40:
+            return other, behind
+
+
+@pytest.mark.parametrize("size", [300, 1_000, 1 << 20])
+def test_flows_that_mix_alike_are_told_apart(size: int) -> None:
+    """Whoever knows how flows are sorted makes two that come to stand among each other."""
+    addresses = AddressTable()
+    ends = [
+        addresses.number(ip_address(ip).packed) << 16 | port for ip, port in (("10.0.0.1", 40_000), ("10.0.0.2", 443))
+    ]
+    flows: list[Flow] = []
+    for low, high in ((ends[0], ends[1]), alike(ends[0], ends[1])):
+        (client, port), (server, server_port) = ((str(ip_address(end >> 16)), end & 0xFFFF) for end in (low, high))
+        flow = Pool().full(certificate("a"), numbered(len(flows)))
+        flow.client, flow.port, flow.server, flow.server_port = client, port, server, server_port
+        flows.append(flow)
+    frames: Frames = [
+        (START_NS + n, ethernet(s), 1 << 16)
+        for n, s in enumerate(s for pair in zip(*(flow.segments for flow in flows), strict=True) for s in pair)
+    ]
+    connections, *_, other_flows, _ = told(frames, 0, size, False)
+    assert len(connections) == 2
+    assert not other_flows
+    facts = Facts()
+    for packed in connections:
+        connection = facts.unpack(packed)
+        assert connection.syn
+        assert connection.rtt is not None
+        assert connection.from_client.bytes + connection.from_server.bytes > 1_000
 
 
 def scan(count: int, *, is_refused: bool = False) -> list[tuple[int, bytes]]:
@@ -167,7 +261,7 @@ def _totals(flows: dict[OtherFlow, int]) -> tuple[int, int]:
 
 def rows_of(entries: dict[int, tuple[int, int]]) -> Any:
     """``entries``: by their low end, time and segments."""
-    rows = np.zeros(len(entries), HALF_OPEN)
+    rows = np.zeros(len(entries), ROW)
     for row, (low, (ns, count)) in zip(rows, entries.items(), strict=True):
         row["key"] = struct.pack(">QQ", low, 1 << 40)
         row["ns"], row["count"] = ns, count

@@ -28,7 +28,7 @@ from inspector.wire import half_open
 from inspector.wire.addresses import AddressTable, FlowEnd
 from inspector.wire.consumer import FlowConsumer
 from inspector.wire.flow import Ending, Flow, FlowKey
-from inspector.wire.half_open import HalfOpen, HalfOpenFlows
+from inspector.wire.half_open import HalfOpenFlows, HalfOpenRows
 from inspector.wire.runs import FlowRuns, Grouped, Key, ParsedExtent, Run, mask_of_flows
 from inspector.wire.segments import ACK, FIN, RST, SYN, U64, Rows, SegmentBatch
 from inspector.wire.spread import Spread
@@ -108,7 +108,7 @@ class FlowTable:
         """Flows that were open when draining began, with the initial sequence number of each side that is known: the
         time of the last frame.
         """
-        self._swept = 0
+        self._swept = self._swept_half_open = 0
         self.closed_early: Counter[int] = Counter()
         """Flows that were closed because too many were open, by how many may be."""
 
@@ -136,7 +136,8 @@ class FlowTable:
         """Flow by flow: those that do no more than open are kept as they are, those that open here and go by the book
         are taken as a whole, the others span by span.
         """
-        is_followed = self._followed(grouped)
+        self._wake(grouped)
+        is_followed = self._put_aside(grouped)
         regular = self._regular(grouped, is_followed)
         if regular is None:
             wanted = np.arange(len(grouped)) if self.extent is not None else np.flatnonzero(is_followed)
@@ -154,20 +155,19 @@ class FlowTable:
             elif not self._take(regular, number):
                 self._follow(next(grouped.spans(np.array([index]))))
 
-    def _followed(self, grouped: Grouped) -> Rows:
-        """Which flows of a batch are not kept half open: those that come to more are woken, and those that are no more
-        than that are put with the others.
-        """
-        followed = np.ones(len(grouped), np.bool_)
-        if not self._most_half_open or grouped.spread:
-            return followed
+    def _wake(self, grouped: Grouped) -> None:
+        """Follow what was put aside of flows of which more comes."""
         if len(self._half_open):
             woken = self._half_open.take(half_open.keys(grouped.low, grouped.high))
             for index in range(len(woken)):
                 self._follow(half_open.segments(woken[index : index + 1]))
-        if self._is_draining:
+
+    def _put_aside(self, grouped: Grouped) -> Rows:
+        """Keep the flows that do no more than open, as they are; gives which flows of the batch are to be followed."""
+        followed = np.ones(len(grouped), np.bool_)
+        if not self._most_half_open or grouped.spread or self._is_draining:
             return followed
-        flow, rows = half_open.half_open(grouped)
+        flow, rows = half_open.rows_of(grouped)
         if not len(flow):
             return followed
         flows = self._flows
@@ -175,15 +175,11 @@ class FlowTable:
         is_new = np.array([key not in flows for key in known], np.bool_)
         if self._from_middle:  # what begins this early may have begun before
             is_new &= rows["ns"][:, 0] - (self._start_ns or 0) >= SYN_AGAIN_NS
-        _, first, count = np.unique(rows["key"], return_index=True, return_counts=True)
-        once = np.zeros(len(rows), np.bool_)
-        once[first[count == 1]] = True
-        is_new &= once
         self._end_half_open(self._half_open.add(rows[is_new]), is_early=True)
         followed[flow[is_new]] = False
         return followed
 
-    def _end_half_open(self, rows: HalfOpen, *, is_early: bool = False) -> None:
+    def _end_half_open(self, rows: HalfOpenRows, *, is_early: bool = False) -> None:
         """Flows that never opened are over. ``is_early``: because they were too many."""
         if len(rows):
             if is_early:
@@ -376,7 +372,9 @@ class FlowTable:
     def _sweep(self, now: int) -> None:
         """Close what is over or idle; beyond the bound also the longest idle ones."""
         self._swept = now
-        self._end_half_open(self._half_open.take_over(now, bounds.APART_NS, bounds.IDLE_NS))
+        if now - self._swept_half_open > SWEEP_NS:
+            self._swept_half_open = now
+            self._end_half_open(self._half_open.take_over(now, bounds.APART_NS, bounds.IDLE_NS))
         for flow in list(self._flows.values()):
             quiet = now - flow.last[0]
             if quiet > bounds.IDLE_NS or flow.is_over(now):

@@ -21,7 +21,7 @@ from inspector.capture.frames import I64
 from inspector.wire.runs import FlowRuns, Grouped, Run
 from inspector.wire.segments import ACK, RST, SYN, U64, Rows
 
-HALF_OPEN = np.dtype(
+ROW = np.dtype(
     [
         ("key", "S16"),
         ("ns", "<i8", 2),
@@ -37,18 +37,18 @@ HALF_OPEN = np.dtype(
 ``flags``: of the SYN, and of the RST. ``lane``: of the SYN. ``count``: segments, 1 or 2; 0 once it was taken out.
 """
 LATEST = np.iinfo(np.int64).max
-HalfOpen = npt.NDArray[Any]
+HalfOpenRows = npt.NDArray[Any]
 """Rows of that type."""
-NONE: HalfOpen = np.zeros(0, HALF_OPEN)
+NONE: HalfOpenRows = np.zeros(0, ROW)
 
 
-def keys(low: U64, high: U64) -> HalfOpen:
+def keys(low: U64, high: U64) -> HalfOpenRows:
     """Flows by their ends, as ``key``."""
     ends = np.stack([low, high], axis=1).astype(">u8")
     return ends.view("S16")[:, 0]
 
 
-def ends(rows: HalfOpen) -> tuple[U64, U64]:
+def ends(rows: HalfOpenRows) -> tuple[U64, U64]:
     """Of each flow who opened it and whom it called, ``address number << 16 | port``."""
     both = _both(rows)
     opener = rows["lane"].astype(np.int64)
@@ -56,12 +56,12 @@ def ends(rows: HalfOpen) -> tuple[U64, U64]:
     return both[every, opener], both[every, 1 - opener]
 
 
-def _both(rows: HalfOpen) -> U64:
+def _both(rows: HalfOpenRows) -> U64:
     """Of each flow its ends, the lower first."""
     return rows["key"].astype("S16").view(">u8").reshape(-1, 2).astype(np.uint64)
 
 
-def half_open(grouped: Grouped) -> tuple[I64, HalfOpen]:
+def rows_of(grouped: Grouped) -> tuple[I64, HalfOpenRows]:
     """The flows of a batch that are no more than that: which they are, and their rows."""
     heads, total = grouped.heads[:-1], grouped.total
     second = np.minimum(heads + 1, len(grouped.group) - 1)
@@ -78,7 +78,7 @@ def half_open(grouped: Grouped) -> tuple[I64, HalfOpen]:
     flow = np.flatnonzero(is_syn & ((total == 1) | is_refused))
     if not len(flow):
         return flow, NONE
-    rows = np.zeros(len(flow), HALF_OPEN)
+    rows = np.zeros(len(flow), ROW)
     rows["key"] = keys(grouped.low[flow], grouped.high[flow])
     rows["lane"], rows["count"] = grouped.lane[heads[flow]], total[flow]
     for number, segment in enumerate((heads[flow], second[flow])):
@@ -90,7 +90,7 @@ def half_open(grouped: Grouped) -> tuple[I64, HalfOpen]:
     return flow, rows
 
 
-def segments(row: HalfOpen) -> FlowRuns:
+def segments(row: HalfOpenRows) -> FlowRuns:
     """What is to be followed of one of them, a row by itself."""
     opener, other = (int(end[0]) for end in ends(row))
     count, lane = int(row["count"][0]), int(row["lane"][0])
@@ -114,7 +114,7 @@ def segments(row: HalfOpen) -> FlowRuns:
     return FlowRuns((min(opener, other), max(opener, other)), spans, run, ns[-1], frame[-1])
 
 
-def _looked_up(run: HalfOpen, wanted: HalfOpen) -> tuple[I64, Rows]:
+def _looked_up(run: HalfOpenRows, wanted: HalfOpenRows) -> tuple[I64, Rows]:
     """Where some keys stand in a run, and which do."""
     index = np.minimum(np.searchsorted(run["key"], wanted), len(run) - 1)
     return index, (run["key"][index] == wanted) & (run["count"][index] > 0)
@@ -125,13 +125,13 @@ class HalfOpenFlows:
 
     def __init__(self, most: int = bounds.HALF_OPEN) -> None:
         self._most = most
-        self._runs: list[HalfOpen] = []
+        self._runs: list[HalfOpenRows] = []
         self._count = 0
 
     def __len__(self) -> int:
         return self._count
 
-    def add(self, rows: HalfOpen) -> HalfOpen:
+    def add(self, rows: HalfOpenRows) -> HalfOpenRows:
         """Keep flows that are not kept yet, each once; gives those that are given up for it."""
         if not len(rows):
             return rows
@@ -147,8 +147,8 @@ class HalfOpenFlows:
         oldest[np.argpartition(last, surplus - 1)[:surplus]] = True
         return self._drop(np.split(oldest, np.cumsum([len(run) for run in self._runs])[:-1]))
 
-    def take(self, wanted: HalfOpen) -> HalfOpen:
-        """Take out the flows that have some keys."""
+    def take(self, wanted: HalfOpenRows) -> HalfOpenRows:
+        """Take out the flows that have some keys, each key given once."""
         parts = [NONE]
         for run in self._runs:
             index, is_held = _looked_up(run, wanted)
@@ -158,7 +158,7 @@ class HalfOpenFlows:
             self._count -= len(index)
         return np.concatenate(parts)
 
-    def holds(self, wanted: HalfOpen) -> Rows:
+    def holds(self, wanted: HalfOpenRows) -> Rows:
         """Which of some keys are those of flows that are kept."""
         is_kept = np.zeros(len(wanted), np.bool_)
         for run in self._runs:
@@ -172,7 +172,7 @@ class HalfOpenFlows:
             every.update(np.unique(_both(run) >> np.uint64(16)).tolist())
         return every
 
-    def take_over(self, now: int, refused_ns: int, idle_ns: int) -> HalfOpen:
+    def take_over(self, now: int, refused_ns: int, idle_ns: int) -> HalfOpenRows:
         """Take out what is over at a time: what was refused so long ago, and what is idle for so long."""
         is_over: list[Rows] = []
         for run in self._runs:
@@ -180,16 +180,22 @@ class HalfOpenFlows:
             is_over.append((quiet > idle_ns) | ((run["count"] == 2) & (quiet > refused_ns)))
         return self._drop(is_over)
 
-    def take_all(self) -> HalfOpen:
+    def take_all(self) -> HalfOpenRows:
         """Take out all of them."""
         return self._drop([np.ones(len(run), np.bool_) for run in self._runs])
 
-    def _drop(self, chosen: list[Rows]) -> HalfOpen:
+    def _drop(self, chosen: list[Rows]) -> HalfOpenRows:
         """Take out rows of each run; gives them in the order of their SYNs."""
-        dropped = [run[mask & (run["count"] > 0)] for run, mask in zip(self._runs, chosen, strict=True)]
-        kept = (run[~mask & (run["count"] > 0)] for run, mask in zip(self._runs, chosen, strict=True))
-        self._runs = [run for run in kept if len(run)]
-        rows = np.concatenate(dropped) if dropped else NONE
+        dropped, kept = [NONE], []
+        for run, mask in zip(self._runs, chosen, strict=True):
+            mask &= run["count"] > 0
+            if mask.any():
+                dropped.append(run[mask])
+                run = run[~mask & (run["count"] > 0)]
+            if len(run):
+                kept.append(run)
+        self._runs = kept
+        rows = np.concatenate(dropped)
         self._count -= len(rows)
         return rows[np.lexsort((rows["frame"][:, 0], rows["ns"][:, 0]))]
 

@@ -140,10 +140,8 @@ class Grouped:
         self.data = batch.data
         self.frame = frame_reference(batch.capture, 0)
         low, high = np.minimum(batch.source, batch.target), np.maximum(batch.source, batch.target)
-        order = _order(batch, _mixed(low, high))
-        low, high = low[order], high[order]
-        fresh = np.ones(len(order), np.bool_)
-        fresh[1:] = (low[1:] != low[:-1]) | (high[1:] != high[:-1])
+        order, fresh = _by_flow(batch, low, high)
+        low = low[order]
         group: I64 = np.cumsum(fresh) - 1
         self._note_flows(batch, order, group, np.flatnonzero(fresh))
         rows = _telling(batch.flags[order], batch.length[order], fresh)
@@ -250,6 +248,26 @@ class Grouped:
             self.ack[rows][firsts],
         )
         return run, list(zip(*(column.tolist() for column in columns), strict=True))
+
+
+def _by_flow(batch: SegmentBatch, low: U64, high: U64) -> tuple[I64, Rows]:
+    """The rows of a batch by flow and time, and which of them are the first of a flow. Whoever makes the ends of flows
+    so that two mix alike is given the longer way: no flow may stand in two places.
+    """
+    mixed = _mixed(low, high)
+    order = _order(batch, mixed)
+    fresh = _changes(low[order]) | _changes(high[order])
+    if np.count_nonzero(fresh) != np.count_nonzero(_changes(mixed[order])):
+        order = np.lexsort((batch.number, batch.time_ns, high, low))
+        fresh = _changes(low[order]) | _changes(high[order])
+    return order, fresh
+
+
+def _changes(column: U64) -> Rows:
+    """Which rows differ from the one before them; the first does."""
+    changes = np.ones(len(column), np.bool_)
+    changes[1:] = column[1:] != column[:-1]
+    return changes
 
 
 def _order(batch: SegmentBatch, mixed: U64) -> I64:
