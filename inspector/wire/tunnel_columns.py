@@ -26,9 +26,11 @@ from inspector.wire.headers import (
     Rows,
     is_one_of,
 )
+from inspector.wire.ports import UDP_PORTS, geneve, vxlan
 
 UDP, GRE, IP_IN_IP, IPV6_IN_IP = 17, 47, 4, 41
-VXLAN_PORTS, GENEVE_PORT = (4789, 8472, 48879), 6081
+VXLAN_PORTS = tuple(port for port, known in UDP_PORTS.items() if known.opens is vxlan)
+GENEVE_PORTS = tuple(port for port, known in UDP_PORTS.items() if known.opens is geneve)
 BRIDGED, ERSPAN, ERSPAN3 = 0x6558, 0x88BE, 0x22EB
 LINK_TYPES = {BRIDGED: ETHERNET, ETHERTYPE_IPV4: IPV4, ETHERTYPE_IPV6: IPV6}
 """Of what stands behind an EtherType."""
@@ -132,11 +134,11 @@ def _udp(data: U8, carried: Carried, length: I64, captured: I64) -> list[_Begins
     length[chosen] = np.where((whole >= 8) & (whole < length[chosen]), whole, length[chosen])
     captured[chosen] = np.minimum(captured[chosen], length[chosen])
     first, second, is_current = head[:, 8], head[:, 9], head[:, 15] == 0
-    vxlan = chosen[is_one_of(target, VXLAN_PORTS) & (first & 8 != 0) & is_current]
-    is_geneve = (target == GENEVE_PORT) & (first < 64) & is_current & (second & 0x80 == 0)
+    of_vxlan = chosen[is_one_of(target, VXLAN_PORTS) & (first & 8 != 0) & is_current]
+    is_geneve = is_one_of(target, GENEVE_PORTS) & (first < 64) & is_current & (second & 0x80 == 0)
     options = 4 * (first[is_geneve] & 63).astype(np.int64)
     return [
-        _Begins(vxlan, np.full(len(vxlan), 16), np.full(len(vxlan), ETHERNET)),
+        _Begins(of_vxlan, np.full(len(of_vxlan), 16), np.full(len(of_vxlan), ETHERNET)),
         _by_ethertype(chosen[is_geneve], 16 + options, words[is_geneve, 5]),
     ]
 
