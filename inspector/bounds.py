@@ -123,7 +123,10 @@ HELD_BYTES = 64 << 10
 """Encrypted records of one direction that wait for a secret or for the other direction."""
 
 HELD_ALTOGETHER = 32 << 20
-"""The same of all connections together."""
+"""The same of all connections together, with what each record takes beside its bytes."""
+
+HELD_RECORD_BYTES = 256
+"""So much: a record of no bytes, or one that was passed over, takes it too."""
 
 POST_HANDSHAKE_BYTES = 8192
 """TLS 1.3: a longer record of an established connection is taken for application data without a look at

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import stat
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -15,7 +15,7 @@ import pytest
 from inspector.capture.files import Story
 from inspector.capture.writer import PcapngWriter
 from inspector.errors import UnreadableError
-from inspector.extract.cache import FactsCache
+from inspector.extract.cache import DIGEST_BYTES, FactsCache
 from inspector.extract.processes import extract
 from inspector.facts import Facts
 from inspector.findings.case import Options
@@ -36,11 +36,11 @@ class Reader:
         self.times = 0
 
     def read(self, *paths: Path) -> Facts:
-        def extraction(opened: Callable[[Story], None]) -> Facts:
+        def extraction() -> Facts:
             self.times += 1
-            return extract([str(path) for path in paths], opened=opened)
+            return extract([os.fspath(path) for path in paths])
 
-        return self.cache.facts([str(path) for path in paths], extraction)
+        return self.cache.facts([os.fspath(path) for path in paths], extraction)
 
     def entries(self) -> list[Path]:
         return sorted(self.folder.glob("*"))
@@ -101,8 +101,8 @@ def test_a_capture_that_grows_while_it_is_read_is_not_kept(reader: Reader, tmp_p
     path = tmp_path / "grows.pcap.gz"
     shutil.copy(SESSIONS, path)
 
-    def extraction(opened: Callable[[Story], None]) -> Facts:
-        facts = extract([str(path)], opened=opened)
+    def extraction() -> Facts:
+        facts = extract([str(path)])
         with open(path, "ab") as file:
             file.write(b"\0")
         return facts
@@ -126,7 +126,17 @@ def test_no_secrets_are_kept(reader: Reader, tmp_path: Path) -> None:
     assert not reader.entries()
 
 
-@pytest.mark.parametrize("content", [b"", b"\xc1", b"\x90", bytes(range(256))])
+def proven(payload: bytes) -> bytes:
+    return hashlib.sha256(payload).digest() + payload
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"", b"\xc1", b"\x90", bytes(range(256))),
+        *map(proven, (b"", b"\xc1", b"\x90", b"\x81\xa8captures\x91\xa1\xff")),
+    ],
+)
 def test_what_is_no_entry_is_none(reader: Reader, content: bytes) -> None:
     first = encoded(reader.read(SESSIONS))
     (entry,) = reader.entries()
@@ -137,9 +147,107 @@ def test_what_is_no_entry_is_none(reader: Reader, content: bytes) -> None:
     assert reader.times == 2
 
 
+def test_a_bit_that_fell_over_makes_no_entry(reader: Reader) -> None:
+    """Wherever it is: no other analysis comes of it, and no error; the entry is made anew."""
+    reader.read(SESSIONS)
+    (entry,) = reader.entries()
+    good = entry.read_bytes()
+    for number in range(60):
+        damaged = bytearray(good)
+        damaged[len(good) * number // 60] ^= 1 << number % 8
+        entry.write_bytes(damaged)
+        reader.read(SESSIONS)
+        assert reader.times == 2 + number
+        assert entry.read_bytes() == good
+
+
+def test_a_name_that_is_no_text(reader: Reader, tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.pcap.gz"))
+    shutil.copy(SESSIONS, path)
+    first = encoded(reader.read(path))
+    assert encoded(reader.read(path)) == first
+    assert reader.times == 1
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link", "folder", "writable"])
+def test_an_entry_is_a_file_of_the_user(reader: Reader, tmp_path: Path, kind: str) -> None:
+    """Nothing is waited for, nothing followed."""
+    reader.read(SESSIONS)
+    (entry,) = reader.entries()
+    good = tmp_path / "good"
+    entry.rename(good)
+    if kind == "pipe":
+        os.mkfifo(entry, 0o600)
+    elif kind == "link":
+        entry.symlink_to(good)
+    elif kind == "folder":
+        entry.mkdir()
+    else:
+        shutil.copy(good, entry)
+        entry.chmod(0o620)
+    reader.read(SESSIONS)
+    assert reader.times == 2
+    reader.read(SESSIONS)
+    assert reader.times == (3 if kind == "folder" else 2)
+    assert hashlib.sha256(good.read_bytes()[DIGEST_BYTES:]).digest() == good.read_bytes()[:DIGEST_BYTES]
+
+
+def test_nothing_else_in_the_folder_is_touched(tmp_path: Path) -> None:
+    """And what cannot be taken away keeps nothing else."""
+    folder = tmp_path / "facts"
+    folder.mkdir(mode=0o700)
+    own = [f"{1:064x}.facts", f"{2:064x}.4711"]
+    others = ["important", "x.facts", f"{3:064x}.facts.bak", f"{4:064X}F.facts", f"{5:063x}.facts", f"{6:064x}.txt"]
+    for name in (*own, *others):
+        (folder / name).write_bytes(bytes(1 << 20))
+    kept = f"{7:064x}.facts"
+    (folder / kept).mkdir()
+    for seconds, name in enumerate((*others, own[0], kept, own[1])):
+        os.utime(folder / name, (seconds, seconds))
+    Reader(folder, 1 << 20).read(SESSIONS)
+    left = {path.name for path in folder.iterdir()}
+    assert left >= {*others, kept}
+    assert not left & {*own}
+    assert len(left) == len(others) + 2
+
+
+@pytest.mark.parametrize("why", ["link", "writable", "of another"])
+def test_a_folder_that_is_not_the_users_alone_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    folder = tmp_path / "facts"
+    reader = Reader(folder, 1 << 20)
+    reader.read(SESSIONS)
+    (entry,) = reader.entries()
+    if why == "link":
+        folder.rename(tmp_path / "elsewhere")
+        folder.symlink_to(tmp_path / "elsewhere")
+    elif why == "writable":
+        folder.chmod(0o770)
+    else:
+        user = os.geteuid()
+        monkeypatch.setattr(os, "geteuid", lambda: user + 1)
+    before = entry.read_bytes(), entry.stat().st_mtime_ns
+    reader.read(SESSIONS)
+    assert reader.times == 2
+    reader.read(ROTATED)
+    assert reader.entries() == [entry]
+    assert (entry.read_bytes(), entry.stat().st_mtime_ns) == before
+
+
+def test_folders_are_made_for_the_user_alone(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        Reader(tmp_path / "a" / "b" / "facts").read(SESSIONS)
+    finally:
+        os.umask(before)
+    for folder in ("a", "a/b", "a/b/facts"):
+        assert stat.S_IMODE((tmp_path / folder).stat().st_mode) == 0o700
+
+
 def test_what_was_not_used_for_longest_goes_first(tmp_path: Path) -> None:
     captures = [ROTATED, CAPTURES / "ipv6.pcap.gz", CAPTURES / "tickets.pcap.gz"]
-    sizes = [len(encoded(extract([str(path)]))) for path in captures]
+    sizes = [DIGEST_BYTES + len(encoded(extract([str(path)]))) for path in captures]
     reader = Reader(tmp_path, 2 * max(sizes))
     assert sum(sizes) > 2 * max(sizes)
     for n, path in enumerate(captures):

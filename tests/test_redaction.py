@@ -22,12 +22,27 @@ from inspector.bundle.verify import verify
 from inspector.bundle.writing import BundleRequest, write_bundle
 from inspector.capture.files import Story
 from inspector.extract.processes import extract
-from inspector.facts import ConnectionFacts
+from inspector.facts import ConnectionFacts, Facts
 from inspector.findings.judge import Analysis, judge
 from inspector.packets.messages import raw_messages
+from inspector.redaction.certificates import Remaker
+from inspector.redaction.disguise import Disguise
+from inspector.redaction.facts import redacted_facts
 from inspector.tls import messages
 from inspector.tracking.certificates import parse
-from tests.build import VIP, Pool, certificate, numbered, written
+from tests.build import (
+    VIP,
+    Flow,
+    Pool,
+    certificate,
+    certificates,
+    extension,
+    message,
+    numbered,
+    record,
+    vector,
+    written,
+)
 from tests.conftest import find
 from tests.test_report import reported
 
@@ -172,15 +187,15 @@ def test_no_packet_holds_anything_of_the_original(name: str) -> None:
         secrets |= {h.offered_id, h.answered_id}
         if h.offer is not None and h.offer.server_name:
             secrets.add(h.offer.server_name)
-        for message in raw_messages(raw_paths, seen.client_leg):
-            if message.letter != "message":
+        for raw in raw_messages(raw_paths, seen.client_leg):
+            if raw.letter != "message":
                 continue
-            if message.data[:1] == b"\4":
-                secrets.add(messages.session_ticket(message.data[4:]).ticket)
-            if message.data[:1] == b"\1":
-                secrets.add(messages.client_hello(message.data[4:]).ticket or b"")
-            if message.data[:1] in (b"\x0c", b"\x0f"):
-                secrets.add(message.data[-48:])
+            if raw.data[:1] == b"\4":
+                secrets.add(messages.session_ticket(raw.data[4:]).ticket)
+            if raw.data[:1] == b"\1":
+                secrets.add(messages.client_hello(raw.data[4:]).ticket or b"")
+            if raw.data[:1] in (b"\x0c", b"\x0f"):
+                secrets.add(raw.data[-48:])
     for der in case.facts.certificates.values():
         old = fields_of(der)
         serial = int(str(old["serial"]))
@@ -292,6 +307,35 @@ def test_facts_and_packets_become_the_same() -> None:
                 "kind",
             ):
                 assert json.loads(json.dumps(new[key])) == old[key], (name, key)
+
+
+def test_no_word_of_the_original_stays_in_the_process(tmp_path: Path) -> None:
+    """The app describes the original, then writes a redacted report: a protocol that only the server names, where the
+    ClientHello is missing or holds nothing that is replaced, is not taken from what was described before.
+    """
+    own = extension(16, vector(2, vector(1, b"corpsecretproto")))
+    suites = vector(2, b"\xc0\x2b") + vector(1, b"\0")
+    hello = message(2, b"\3\3" + numbered(9) + vector(1, b"") + b"\xc0\x2b\0" + vector(2, own))
+    pool = Pool()
+    for is_seen in (False, True):
+        flow = Flow(45_000 + is_seen, pool.ns).open()
+        if is_seen:
+            flow.client_says(record(22, message(1, b"\3\3" + numbered(5) + vector(1, b"") + suites)))
+        else:
+            flow.sent[0] += 150
+        flow.server_says(record(22, hello + certificates(certificate("a")) + message(14, b""))).close()
+        pool.flows.append(flow)
+        pool.ns = flow.ns
+    facts = extract([str(written(tmp_path, pool.flows))])
+    disguise = Disguise(KEY)
+
+    def chosen(facts: Facts) -> list[str | None]:
+        return [h.alpn for c in judge(facts).complete().connections for h in c.handshakes]
+
+    assert chosen(facts) == ["corpsecretproto"] * 2
+    replaced = disguise.protocol(b"corpsecretproto").decode()
+    assert chosen(redacted_facts(facts, disguise, Remaker(disguise))) == [replaced] * 2
+    assert chosen(facts) == ["corpsecretproto"] * 2
 
 
 def test_hidden_facts_stay_hidden(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import gzip
 import random
 import struct
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -244,4 +245,27 @@ def test_what_waits_is_bounded_and_let_go(monkeypatch: pytest.MonkeyPatch) -> No
     reasons = {engine.facts.unpack(packed).secrets for packed in engine.finish().connections}
     assert reasons == {NoSecret()}
     assert most <= 6000 + bounds.RECORD_BYTES
+    assert secrets.held_bytes == 0
+
+
+def test_records_without_a_byte_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They take memory, too: all connections together no more than the bound."""
+    from inspector import bounds
+    from inspector.extract.connection import ConnectionAssembly
+    from inspector.extract.engine import Engine
+    from inspector.secrets.channel import Channels
+    from inspector.secrets.store import Secrets
+
+    monkeypatch.setattr(bounds, "HELD_ALTOGETHER", 1 << 20)
+    secrets = Secrets(may_grow=True)
+    channels = [Channels(secrets).channel(ConnectionAssembly(Engine())) for _ in range(3)]
+    tracemalloc.start()
+    for number in range(20_000):
+        for channel in channels:
+            channel.record(0, 22, 0x0303, b"", (number << 20, number << 20, number << 40))
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 3 << 19
+    for channel in channels:
+        channel.close()
     assert secrets.held_bytes == 0

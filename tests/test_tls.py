@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from inspector import bounds
@@ -160,6 +162,23 @@ def test_a_message_that_breaks_off_in_its_second_record() -> None:
     assert sink.said[-1] == f"beginning 1 {50 + 20 - 4}"
     reader.gap(1)  # lies behind what is known
     assert reader.want > 1
+
+
+def test_records_without_a_byte_leave_no_trace_in_a_message() -> None:
+    """They would be kept without end: what bounds a message is its bytes. Places behind them stay right."""
+    reader = RecordReader(0, Sink())
+    begun, empty = record(22, HELLO[:50]), record(22, b"") * 1000
+    reader.feed(0, begun, 1, 0)
+    tracemalloc.start()
+    for number in range(100):
+        reader.feed(len(begun) + number * len(empty), empty, 1, 0)
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 10_000
+    places: list[int] = []
+    reader._sink.message = lambda *_: places.extend(map(reader.offset_in_message, (49, 50)))  # type: ignore[method-assign]
+    reader.feed(reader.want, record(22, HELLO[50:]), 1, 0)
+    assert places == [5 + 49, len(begun) + 100 * len(empty) + 5]
 
 
 def test_behind_a_gap_no_record_is_looked_for_without_end() -> None:

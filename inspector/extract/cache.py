@@ -2,8 +2,10 @@
 
 Entries lie in a folder of the user, each a file that only the user may read, named by what it was made from: the files
 (by path, size, time of change and samples of their content), and the program. They hold facts and no packets, and are
-not made where secrets were used or found. An entry is trusted in nothing: what is not facts is no entry. Together they
-take so much room; what was not used for the longest time goes first.
+not made where secrets were used or found. An entry is trusted in nothing: before the facts stands their SHA-256, and
+what is damaged is no entry. A folder into which anybody else may write, a link, or one of another user (root with the
+environment of somebody else) is left alone. Together entries take so much room; what was not used for the longest time
+goes first.
 """
 
 from __future__ import annotations
@@ -11,9 +13,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
+import stat
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -23,16 +26,17 @@ from inspector.errors import InspectorError
 from inspector.facts import Facts
 from inspector.text.version import VERSION
 
-if TYPE_CHECKING:
-    from inspector.capture.files import Story
-
 WORTHWHILE_BYTES = 32 << 20
 """Captures that are smaller are read in less than a second."""
 SAMPLES, SAMPLE_BYTES = 64, 1 << 12
 SUFFIX = ".facts"
 
-Extraction = Callable[[Callable[["Story"], None]], Facts]
-"""Reads captures; what it is given is called with the story once that is open."""
+DIGEST_BYTES = hashlib.sha256().digest_size
+OWN_NAME = re.compile(r"[0-9a-f]{64}\.(?:facts|[0-9]+)")
+"""Of an entry, or of one that was left unfinished by a process of that number."""
+ENTRY_FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+"""With which an entry is opened: no link is followed, no pipe waited for."""
+WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
 class FactsCache:
@@ -47,17 +51,16 @@ class FactsCache:
         self._most_bytes = most_bytes
         self._from_bytes = from_bytes
 
-    def facts(self, paths: Sequence[str], extraction: Extraction) -> Facts:
+    def facts(self, paths: Sequence[str], extraction: Callable[[], Facts]) -> Facts:
         """Of some captures, from here or by reading them, and then kept. Raises what ``extraction`` raises."""
         entry = self._entry(paths)
         if entry is None:
-            return extraction(lambda _: None)
+            return extraction()
         facts = self._read(entry)
         if facts is not None:
             return facts
-        stories: list[Story] = []
-        facts = extraction(stories.append)
-        has_secrets = facts.secrets or any(file.info.secrets for story in stories for file in story.captures)
+        facts = extraction()
+        has_secrets = facts.secrets or any(capture.has_secrets for capture in facts.captures)
         if not facts.problems and not has_secrets and entry == self._entry(paths):  # else it changed while it was read
             self._write(entry, facts)
         return facts
@@ -73,18 +76,28 @@ class FactsCache:
                 return None
             digest = hashlib.sha256(_program())
             for path, state in zip(files, states, strict=True):
-                digest.update(msgspec.msgpack.encode((path, state.st_size, state.st_mtime_ns)))
+                digest.update(msgspec.msgpack.encode((os.fsencode(path), state.st_size, state.st_mtime_ns)))
                 _sample(path, state.st_size, digest.update)
         except (OSError, InspectorError):
             return None
         return self._folder / f"{digest.hexdigest()}{SUFFIX}"
 
     def _read(self, entry: Path) -> Facts | None:
-        try:
-            facts = msgspec.msgpack.decode(entry.read_bytes(), type=Facts)
-            os.utime(entry)
-        except (OSError, msgspec.DecodeError):
+        if not _is_own_folder(self._folder):
             return None
+        try:
+            with open(os.open(entry, os.O_RDONLY | ENTRY_FLAGS), "rb") as file:
+                state = os.fstat(file.fileno())
+                if not (stat.S_ISREG(state.st_mode) and _is_own(state)) or state.st_size > self._most_bytes:
+                    return None
+                digest, encoded = file.read(DIGEST_BYTES), file.read()
+            if digest != hashlib.sha256(encoded).digest():
+                return None
+            facts = msgspec.msgpack.decode(encoded, type=Facts)
+        except (OSError, ValueError):  # also msgspec.DecodeError
+            return None
+        with contextlib.suppress(OSError):
+            os.utime(entry)
         return facts
 
     def _write(self, entry: Path, facts: Facts) -> None:
@@ -94,8 +107,11 @@ class FactsCache:
             return
         unfinished = entry.with_suffix(f".{os.getpid()}")
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb") as file:
+            _make(self._folder)
+            if not _is_own_folder(self._folder):
+                return
+            with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | ENTRY_FLAGS, 0o600), "wb") as file:
+                file.write(hashlib.sha256(encoded).digest())
                 file.write(encoded)
             os.replace(unfinished, entry)
             self._bound()
@@ -104,17 +120,43 @@ class FactsCache:
                 unfinished.unlink()
 
     def _bound(self) -> None:
-        """Forget the entries that were not used for the longest time. Raises OSError."""
-        entries = sorted(
-            ((path, path.stat()) for path in self._folder.iterdir()),  # also what somebody left unfinished
-            key=lambda entry: entry[1].st_mtime_ns,
-            reverse=True,
-        )
+        """Forget the entries that were not used for the longest time. What else lies there is not touched. Raises
+        OSError.
+        """
+        with os.scandir(self._folder) as listed:
+            entries = [
+                (entry.path, entry.stat(follow_symlinks=False)) for entry in listed if OWN_NAME.fullmatch(entry.name)
+            ]
+        entries.sort(key=lambda entry: entry[1].st_mtime_ns, reverse=True)
         total = 0
         for path, state in entries:
             total += state.st_size
             if total > self._most_bytes:
-                path.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    os.unlink(path)
+
+
+def _is_own_folder(folder: Path) -> bool:
+    """Whether it is there, no link, and this user's."""
+    try:
+        state = os.lstat(folder)
+    except OSError:
+        return False
+    return stat.S_ISDIR(state.st_mode) and _is_own(state)
+
+
+def _is_own(state: os.stat_result) -> bool:
+    """Whether something is this user's, and nobody else may write to it; so it is where a platform has no users."""
+    return not hasattr(os, "geteuid") or (state.st_uid == os.geteuid() and not state.st_mode & WRITABLE_BY_OTHERS)
+
+
+def _make(folder: Path) -> None:
+    """The folder and those above it that are missing, for this user alone: ``Path.mkdir`` would leave those above to
+    the umask. Raises OSError.
+    """
+    if not folder.parent.exists():
+        _make(folder.parent)
+    folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def _sample(path: str, size: int, update: Callable[[bytes], None]) -> None:

@@ -42,7 +42,8 @@ class CaptureFacts(Struct):
     kept. ``snap_length``: how many of each were, where it is one number; 0 where none were cut, or somebody kept of
     each what mattered. ``payload``: bytes of TCP on the wire, ``clipped``: those of them that the frames do not hold.
     ``tick_ns``: of how coarse stamps, 0 where they are fine. ``steps``: first frames behind a clock that was set back,
-    and by how much. ``clocks``: what was taken out of the times of its connections.
+    and by how much. ``clocks``: what was taken out of the times of its connections. ``has_secrets``: it brings
+    some of its own.
     """
 
     path: str
@@ -63,3 +64,4 @@ class CaptureFacts(Struct):
     tick_ns: int = 0
     steps: tuple[tuple[int, int], ...] = ()
     clocks: tuple[ClockOffset, ...] = ()
+    has_secrets: bool = False

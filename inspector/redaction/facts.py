@@ -20,7 +20,7 @@ from inspector.redaction.paths import path_name
 from inspector.text.times import rfc3339
 from inspector.tls.anomalies import ParseMistake
 from inspector.tls.extensions import HelloShape
-from inspector.tls.messages import named
+from inspector.tls.messages import named, named_answer
 from inspector.tls.registry import ALERTS
 
 N = TypeVar("N", bound=Notice)
@@ -142,7 +142,9 @@ def _connection(old: ConnectionFacts, disguise: Disguise, shapes: dict[bytes, He
 def _handshake(old: HandshakeFacts, disguise: Disguise, shapes: dict[bytes, HelloShape]) -> HandshakeFacts:
     offer, answer = old.offer, old.answer
     if answer is not None:
-        answer = answer._replace(alpn=_protocol(answer.alpn, disguise), problem=_problem(answer.problem, disguise))
+        answer = named_answer(
+            answer._replace(alpn=_protocol(answer.alpn, disguise), problem=_problem(answer.problem, disguise))
+        )
     if offer is not None:
         offer = shapes.get(offer.key) or shapes.setdefault(offer.key, _shape(offer, disguise))
     return msgspec.structs.replace(

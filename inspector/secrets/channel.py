@@ -88,7 +88,7 @@ class Channel:
             return
         record = EncryptedRecord(kind, version, body, mark)
         direction.waiting.append(record)
-        self._hold(direction, record.size)
+        self._hold(direction, 1, record.size)
         self.advance()
         if direction.held_bytes > bounds.HELD_BYTES or (
             direction.held_bytes and self._secrets.held_bytes > bounds.HELD_ALTOGETHER
@@ -140,16 +140,16 @@ class Channel:
             else self._tls12(lane, direction, record)
         )
         if is_done and direction.waiting:
-            self._hold(direction, -direction.waiting.popleft().size)
+            self._hold(direction, -1, -direction.waiting.popleft().size)
         return is_done
 
-    def _hold(self, direction: RecordLane, size: int) -> None:
+    def _hold(self, direction: RecordLane, records: int, size: int) -> None:
         direction.held_bytes += size
-        self._secrets.held_bytes += size
+        self._secrets.held_bytes += size + records * bounds.HELD_RECORD_BYTES
 
     def _release(self, direction: RecordLane) -> None:
+        self._hold(direction, -len(direction.waiting), -direction.held_bytes)
         direction.waiting.clear()
-        self._hold(direction, -direction.held_bytes)
 
     def close(self) -> None:
         """No more records: nothing waits any longer."""
@@ -328,7 +328,7 @@ class Channel:
         if labels[direction.stage] == keylog.CLIENT_EARLY:
             direction.stage, direction.sequence, direction.traffic = direction.stage + 1, 0, None
             direction.waiting.appendleft(direction.waiting[0])  # tried again: one is taken off
-            self._hold(direction, direction.waiting[0].size)
+            self._hold(direction, 1, direction.waiting[0].size)
             return True
         if (
             direction.sequence == 0

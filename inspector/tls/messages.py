@@ -133,6 +133,11 @@ def named(shape: HelloShape) -> HelloShape:
     return known
 
 
+def named_answer(shape: AnswerShape) -> AnswerShape:
+    """The shape of a ServerHello with the key that belongs to all else that it says."""
+    return shape._replace(key=_key(shape._replace(key=b"")))
+
+
 def sslv2_client_hello(record: bytes) -> ClientHello:
     """A CLIENT-HELLO in SSLv2 framing (RFC 5246, appendix E.2), without its length. Raises Malformed."""
     hello = Reader(record, "sslv2_client_hello")
@@ -184,7 +189,7 @@ def _server_hello(body: bytes) -> ServerHello:
     shape = answered.shape(version, suite)
     if not shape.partial:
         shape = shape._replace(ja3s=ja3s(version, suite, shape.extensions))
-    return ServerHello(shape._replace(key=_key(shape)), random, session_id)
+    return ServerHello(named_answer(shape), random, session_id)
 
 
 def certificate(body: bytes) -> tuple[bytes, ...]:
@@ -306,6 +311,7 @@ __all__ = [
     "compressed_certificate",
     "encrypted_alpn",
     "named",
+    "named_answer",
     "server_hello",
     "session_ticket",
     "session_ticket13",

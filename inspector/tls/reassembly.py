@@ -88,9 +88,13 @@ class HandshakeReassembly:
         return 0
 
     def go_on(self, received: ReceiveBuffer, body: bytes) -> int:
-        """The next record of a message that did not end with its record. Gives the same as ``read``."""
+        """The next record of a message that did not end with its record. Gives the same as ``read``. A record without a
+        byte leaves no trace: what is kept is bounded by the bytes of the message.
+        """
         partial = self._partial
         assert partial is not None
+        if not body:
+            return 0
         self._pieces.append((len(partial), received.position + RECORD_HEADER))
         partial += body
         if len(partial) < HEADER or bounds.MESSAGE_BYTES >= int.from_bytes(partial[1:4], "big") > len(partial) - HEADER:

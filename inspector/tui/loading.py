@@ -10,7 +10,7 @@ import gc
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from inspector import settings
@@ -143,7 +143,7 @@ class Loading:
     def _work(self) -> None:
         self._next_look = time.monotonic() + FIRST_LOOK_SECONDS
         if self._cache is None or self._asked_with is not None:
-            facts = self._extracted(lambda _: None)
+            facts = self._extracted()
         else:
             facts = self._cache.facts(self.paths, self._extracted)
         if self._options.logs:
@@ -158,14 +158,9 @@ class Loading:
             self._stopped.wait(PAINT_SECONDS)
             self._publish(analysis, Columns(analysis, self._check), whole=True)
 
-    def _extracted(self, opened: Callable[[Story], None]) -> Facts:
-        """By reading; ``opened`` is shown the story, too."""
-
-        def both(story: Story) -> None:
-            opened(story)
-            self._begun(story)
-
-        return extract(self.paths, self._advance, both, self._look, self._asked_with)
+    def _extracted(self) -> Facts:
+        """By reading."""
+        return extract(self.paths, self._advance, self._begun, self._look, self._asked_with)
 
     def _judged(self, facts: Facts, limits: Sequence[Limit] = ()) -> Analysis:
         analysis = judge(facts, self._options, limits)

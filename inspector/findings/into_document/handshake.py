@@ -70,10 +70,10 @@ def _shapes(offer: HelloShape | None, answer: AnswerShape | None) -> Hellos:
             if offer is not None
             else [],
             ems=doc.Negotiated(
-                _alert_words(offer, "extended_master_secret"), _alert_words(answer, "extended_master_secret")
+                _has_extension(offer, "extended_master_secret"), _has_extension(answer, "extended_master_secret")
             ),
             secure_renegotiation=doc.Negotiated(
-                _alert_words(offer, "secure_renegotiation"), _alert_words(answer, "secure_renegotiation")
+                _has_extension(offer, "secure_renegotiation"), _has_extension(answer, "secure_renegotiation")
             ),
             ja3=(offer.ja3 or None) if offer is not None else None,
             ja3s=(answer.ja3s or None) if answer is not None else None,
@@ -82,7 +82,7 @@ def _shapes(offer: HelloShape | None, answer: AnswerShape | None) -> Hellos:
     return known
 
 
-def _alert_words(
+def _has_extension(
     shape: HelloShape | AnswerShape | None, extension: Literal["extended_master_secret", "secure_renegotiation"]
 ) -> bool | None:
     """Whether a hello has an extension; None where it was not read to its end, and it was not found before."""
