@@ -22,6 +22,15 @@ class AlertNote(Struct, frozen=True, gc=False):
     decrypted: bool = False
 
 
+LEVELS = frozenset(AlertLevel)
+
+
+def _is_null(handshake: HandshakeFacts) -> bool:
+    """Whether the cipher suite does not encrypt."""
+    answer = handshake.answer
+    return answer is not None and "_WITH_NULL_" in cipher_name(answer.cipher_suite)
+
+
 class AlertNotes:
     """All of them, in the order in which they were read."""
 
@@ -52,13 +61,11 @@ class AlertNotes:
         """All by time. ``client``: the lane of the client. ``handshake``: says whether records are encrypted."""
         if not self._notes:
             return ()
-        answer = handshake.answer
-        is_null = answer is not None and "_WITH_NULL_" in cipher_name(answer.cipher_suite)
         alerts: list[AlertFact] = []
         for note in self._notes:
             level, code = note.level, note.code
             if level is not None and level <= 0 and not note.decrypted:
-                level, code = (-level, code) if is_null and -level in tuple(AlertLevel) else (None, None)
+                level, code = (-level, code) if -level in LEVELS and _is_null(handshake) else (None, None)
             alerts.append(AlertFact(note.lane == client, level, code, note.mark[1], note.mark[2], note.decrypted))
         alerts.sort(key=lambda alert: (alert.ns, alert.frame))
         return tuple(alerts)

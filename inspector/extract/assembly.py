@@ -75,7 +75,7 @@ def other_flow(flow: Flow, addresses: AddressTable) -> OtherFlow:
 
 
 def _endpoint(addresses: AddressTable, end: int) -> PackedEndpoint:
-    return PackedEndpoint(*addresses.endpoint(end))
+    return PackedEndpoint(addresses.address(end >> 16), end & 0xFFFF)
 
 
 def _close(flow: Flow, lane: int, ending: Ending) -> Close:
