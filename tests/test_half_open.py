@@ -237,7 +237,7 @@ def test_more_than_are_kept_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyP
     facts = facts_of(path)
     assert sum(facts.other_flows.values()) == 500
     (bound,) = facts.bounded
-    assert bound == FlowsClosedEarly(410, 100)
+    assert bound == FlowsClosedEarly(425, 100)
 
 
 def test_who_called_whom_is_counted_past_the_bound_as_flow_by_flow(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -121,7 +121,7 @@ def _looked_up(run: HalfOpenRows, wanted: HalfOpenRows) -> tuple[I64, Rows]:
 
 
 class HalfOpenFlows:
-    """``most``: so many are kept; of more the oldest are given up."""
+    """``most``: so many are kept; of more a quarter is given up, the oldest."""
 
     def __init__(self, most: int = bounds.HALF_OPEN) -> None:
         self._most = most
@@ -142,7 +142,7 @@ class HalfOpenFlows:
         if self._count <= self._most:
             return rows[:0]
         last = np.concatenate([np.where(run["count"] > 0, run["ns"][:, 1], LATEST) for run in self._runs])
-        surplus = self._count - self._most + self._most // 10
+        surplus = self._count - self._most + self._most // 4
         oldest = np.zeros(len(last), np.bool_)
         oldest[np.argpartition(last, surplus - 1)[:surplus]] = True
         return self._drop(np.split(oldest, np.cumsum([len(run) for run in self._runs])[:-1]))
