@@ -12,6 +12,9 @@ from inspector.errors.captures import CaptureDamage
 
 I64 = npt.NDArray[np.int64]
 U8 = npt.NDArray[np.uint8]
+U64 = npt.NDArray[np.uint64]
+Rows = npt.NDArray[np.bool_]
+"""Which rows of columns."""
 
 
 def gather(data: U8, at: I64, width: int) -> U8:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from inspector import bounds
-from inspector.capture.frames import I64, CaptureInfo, FrameBatch
+from inspector.capture.frames import I64, U64, CaptureInfo, FrameBatch
 from inspector.errors.bounds import AuthoritiesNotKept, Bound, CertificatesNotKept, FlowsClosedEarly
 from inspector.extract.assembly import BegunBefore, connection_facts, other_flow
 from inspector.extract.connection import ConnectionAssembly, new_connection
@@ -34,7 +34,7 @@ from inspector.wire.interleaving import merged
 from inspector.wire.live_flows import LiveFlowTable
 from inspector.wire.losses import Losses
 from inspector.wire.runs import Grouped, ParsedExtent
-from inspector.wire.segments import U64, SegmentBatch, SegmentDecoder
+from inspector.wire.segments import SegmentBatch, SegmentDecoder
 from inspector.wire.table import entry
 
 if TYPE_CHECKING:

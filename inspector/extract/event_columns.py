@@ -8,10 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from inspector import bounds
-from inspector.capture.frames import I64, U8
+from inspector.capture.frames import I64, U8, Rows
 from inspector.facts import EVENT_BYTES
 from inspector.wire.regular import RegularFlows
-from inspector.wire.segments import Rows
 
 EVENT = np.dtype([("ns", "<i8"), ("frame", "<u8"), ("size", "<u4"), ("letter", "u1"), ("side", "u1")])
 """``facts.pack_event`` as a column."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from inspector.capture.frames import I64, U8
+from inspector.capture.frames import I64, U8, Rows
 from inspector.tls.types import CLIENT_HELLO, HANDSHAKE, MAJOR, SERVER_HELLO
-from inspector.wire.segments import Rows
 
 HELLO_KIND = 5
 """Where in a record the type of its first handshake message stands."""

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from inspector import bounds
-from inspector.capture.frames import I64, U8, gather
+from inspector.capture.frames import I64, U8, Rows, gather
 from inspector.extract.handshakes import LETTERS
 from inspector.tls.preamble import LATEST_MINOR
 from inspector.tls.records import PASSED_BYTES, SHORTEST_HELLO
@@ -34,7 +34,6 @@ from inspector.tls.types import (
     SERVER_HELLO,
 )
 from inspector.wire.regular import Line
-from inspector.wire.segments import Rows
 
 STEPS = 40
 """Records of one direction, or messages of one record, that are followed."""

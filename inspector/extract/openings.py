@@ -18,11 +18,12 @@ from typing import NamedTuple
 import numpy as np
 
 from inspector import bounds
+from inspector.capture.frames import I64, U64
 from inspector.extract.greetings import HELLO_KIND, greets
 from inspector.tls.types import SERVER_HELLO
 from inspector.wire.addresses import AddressTable
 from inspector.wire.runs import MIX_HIGH, MIX_LOW
-from inspector.wire.segments import ACK, I64, SYN, U64, SegmentBatch
+from inspector.wire.segments import ACK, SYN, SegmentBatch
 
 HELLO = 2
 """Kinds: 0 SYN, 1 SYN-ACK, 2 ClientHello, 3 ServerHello. What servers send is odd."""

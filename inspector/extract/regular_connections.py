@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from inspector.capture.frames import I64, U8
+from inspector.capture.frames import I64, U8, Rows
 from inspector.extract.alerts import AlertNote
 from inspector.extract.connection import ConnectionAssembly, new_connection
 from inspector.extract.event_columns import EventPiece, PackedEvents
@@ -30,7 +30,6 @@ from inspector.tls.types import CHANGED, CLEAR, CLIENT_HELLO, ENCRYPTED, HANDSHA
 from inspector.wire.flow import Flow
 from inspector.wire.regular import RegularFlows
 from inspector.wire.runs import Grouped
-from inspector.wire.segments import Rows
 
 SPEAKS: Rows = np.zeros(256, np.bool_)
 SPEAKS[list(SPEAKING)] = True

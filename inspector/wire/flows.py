@@ -22,7 +22,7 @@ from typing import Protocol
 import numpy as np
 
 from inspector import bounds
-from inspector.capture.frames import I64, U8
+from inspector.capture.frames import I64, U8, U64, Rows
 from inspector.capture.references import FRAME_BITS
 from inspector.wire import half_open
 from inspector.wire.addresses import AddressTable, FlowEnd
@@ -30,7 +30,7 @@ from inspector.wire.consumer import FlowConsumer
 from inspector.wire.flow import Ending, Flow, FlowKey
 from inspector.wire.half_open import HalfOpenFlows, HalfOpenRows
 from inspector.wire.runs import FlowRuns, Grouped, Key, ParsedExtent, Run, mask_of_flows
-from inspector.wire.segments import ACK, FIN, RST, SYN, U64, Rows, SegmentBatch
+from inspector.wire.segments import ACK, FIN, RST, SYN, SegmentBatch
 from inspector.wire.spread import Spread
 from inspector.wire.streams import Stream
 

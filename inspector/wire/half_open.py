@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from inspector import bounds
-from inspector.capture.frames import I64
+from inspector.capture.frames import I64, U64, Rows
 from inspector.wire.runs import FlowRuns, Grouped, Run
-from inspector.wire.segments import ACK, RST, SYN, U64, Rows
+from inspector.wire.segments import ACK, RST, SYN
 
 ROW = np.dtype(
     [

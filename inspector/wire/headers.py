@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from inspector.capture.frames import I64, U8, FrameBatch, gather
+from inspector.capture.frames import I64, U8, FrameBatch, Rows, gather
 from inspector.wire.addresses import AddressTable
 from inspector.wire.encapsulations import (
     IPV4 as IPV4_LAYER,
@@ -27,8 +27,6 @@ from inspector.wire.encapsulations import (
 from inspector.wire.ethertypes import VLAN_TAGS
 from inspector.wire.table import DATAGRAM, HEADER, LOST, OPENED, PROTOCOL, TUNNEL_PORT, entry
 from inspector.wire.tunnels import Stop
-
-Rows = npt.NDArray[np.bool_]
 
 NULL, ETHERNET, RAW, LOOP, SLL, IPV4, IPV6, SLL2 = 0, 1, 101, 108, 113, 228, 229, 276
 BY_VERSION = -1

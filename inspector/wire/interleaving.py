@@ -9,9 +9,9 @@ from dataclasses import fields, replace
 
 import numpy as np
 
-from inspector.capture.frames import READABLE, U8
+from inspector.capture.frames import I64, READABLE, U8
 from inspector.capture.references import frame_reference
-from inspector.wire.segments import I64, SegmentBatch
+from inspector.wire.segments import SegmentBatch
 
 COLUMNS = tuple(
     field.name for field in fields(SegmentBatch) if field.name not in ("data", "start", "number", "capture", "stops")

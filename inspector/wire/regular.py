@@ -19,11 +19,11 @@ import numpy as np
 import numpy.typing as npt
 
 from inspector import bounds
-from inspector.capture.frames import I64, U8
+from inspector.capture.frames import I64, U8, Rows
 from inspector.wire.consumer import FlowConsumer
 from inspector.wire.flow import Ending, Flow
 from inspector.wire.runs import Grouped
-from inspector.wire.segments import ACK, FIN, RST, SYN, Rows
+from inspector.wire.segments import ACK, FIN, RST, SYN
 
 BEHIND = 1 << 20
 """How far behind the end of a direction a RST may lie."""

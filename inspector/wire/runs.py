@@ -21,9 +21,9 @@ from dataclasses import dataclass
 import numpy as np
 from msgspec import Struct
 
-from inspector.capture.frames import U8
+from inspector.capture.frames import I64, U8, U64, Rows
 from inspector.capture.references import FRAME_BITS, frame_reference
-from inspector.wire.segments import ACK, FIN, I64, RST, SYN, U64, Rows, SegmentBatch
+from inspector.wire.segments import ACK, FIN, RST, SYN, SegmentBatch
 
 CONTROL = SYN | FIN | RST
 HEAD_BYTES = 256

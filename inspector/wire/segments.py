@@ -11,18 +11,13 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from inspector.capture.frames import U8, FrameBatch
+from inspector.capture.frames import I64, U8, U64, FrameBatch, Rows
 from inspector.wire import headers, tunnel_columns
 from inspector.wire.addresses import AddressTable
 from inspector.wire.fragments import Key, Waiting
 from inspector.wire.headers import ETHERTYPE_IPV4, ETHERTYPE_IPV6, NOTHING, Carried, Columns, Network
 from inspector.wire.tunnels import Stop, Tunnels, carries
-
-I64 = npt.NDArray[np.int64]
-U64 = npt.NDArray[np.uint64]
-Rows = npt.NDArray[np.bool_]
 
 FIN, SYN, RST, ACK = 1, 2, 4, 16
 DEPTH = 3

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from inspector.capture.frames import I64, U8, FrameBatch, gather
+from inspector.capture.frames import I64, U8, FrameBatch, Rows, gather
 from inspector.wire.encapsulations import TRAILER
 from inspector.wire.headers import (
     ETHERNET,
@@ -23,7 +23,6 @@ from inspector.wire.headers import (
     IPV6,
     Carried,
     Network,
-    Rows,
     is_one_of,
 )
 from inspector.wire.ports import UDP_PORTS, geneve, vxlan

@@ -12,15 +12,13 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from inspector.capture.frames import U8, FrameBatch
+from inspector.capture.frames import I64, U8, FrameBatch
 from inspector.wire.addresses import AddressTable
 from inspector.wire.encapsulations import TCP, UDP, Layer, Packet, Space, Unread
 from inspector.wire.fragments import Fragments, Key, Waiting
 from inspector.wire.table import TABLE, entry
 
-I64 = npt.NDArray[np.int64]
 DEPTH = 24
 """Layers of one frame; a tunnel in a tunnel takes five."""
 
