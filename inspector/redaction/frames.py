@@ -17,7 +17,7 @@ from inspector.redaction.disguise import Disguise
 from inspector.redaction.messages import Redactor
 from inspector.tls.preamble import PREAMBLES
 from inspector.tls.types import ALERT, CHANGE_CIPHER_SPEC
-from inspector.wire.headers import IPV4, IPV6
+from inspector.wire.headers import BARE_IP
 from inspector.wire.segments import ACK
 
 SSLV2_LENGTH = 2
@@ -42,7 +42,11 @@ def redacted_packets(flow: BufferedFlow, is_tls13: bool, redactor: Redactor) -> 
             source, target = (0, 1) if frame.is_client else (1, 0)
             head = _headers(frame, ends[source], ends[target], ports[source], ports[target])
             yield CutPacket(
-                frame.frame, frame.ns, IPV4 if len(ends[0]) == 4 else IPV6, head + payload, len(head) + frame.length
+                frame.frame,
+                frame.ns,
+                BARE_IP[len(ends[0])],
+                head + payload,
+                len(head) + frame.length,
             )
 
 

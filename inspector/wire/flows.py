@@ -121,10 +121,7 @@ class FlowTable:
             self._start_ns = int(batch.time_ns.min())
         if self._is_draining:
             batch = batch.select(
-                mask_of_flows(batch, list(self._flows))
-                | self._half_open.holds(
-                    half_open.keys(np.minimum(batch.source, batch.target), np.maximum(batch.source, batch.target))
-                )
+                mask_of_flows(batch, list(self._flows)) | self._half_open.holds(half_open.keys(*batch.ends()))
             )
         if len(batch):
             self._feed(Grouped(batch, self._owner.opens, self.extent))
@@ -170,9 +167,7 @@ class FlowTable:
         flow, rows = half_open.rows_of(grouped)
         if not len(flow):
             return followed
-        flows = self._flows
-        known = zip(grouped.low[flow].tolist(), grouped.high[flow].tolist(), strict=True)
-        is_new = np.array([key not in flows for key in known], np.bool_)
+        is_new = ~self._are_open(grouped, flow)
         if self._from_middle:  # what begins this early may have begun before
             is_new &= rows["ns"][:, 0] - (self._start_ns or 0) >= SYN_AGAIN_NS
         self._end_half_open(self._half_open.add(rows[is_new]), is_early=True)
@@ -194,10 +189,13 @@ class FlowTable:
         opening = opening[is_followed[opening]]
         if not len(opening):
             return None
+        return self._owner.read_batch(grouped, opening[~self._are_open(grouped, opening)])
+
+    def _are_open(self, grouped: Grouped, chosen: I64) -> Rows:
+        """Which of some flows of a batch are open, half open ones aside."""
         flows = self._flows
-        keys = zip(grouped.low[opening].tolist(), grouped.high[opening].tolist(), strict=True)
-        is_open = [key in flows for key in keys]
-        return self._owner.read_batch(grouped, opening[~np.array(is_open)])
+        keys = zip(grouped.low[chosen].tolist(), grouped.high[chosen].tolist(), strict=True)
+        return np.array([key in flows for key in keys], np.bool_)
 
     def _take(self, regular: BatchReader, number: int) -> bool:
         """Go on from where a regular flow stands at the end of its batch; False where it must be followed after all."""

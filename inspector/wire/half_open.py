@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from inspector import bounds
 from inspector.capture.frames import I64, U64, Rows
-from inspector.wire.runs import FlowRuns, Grouped, Run
+from inspector.wire.runs import CONTROL, FlowRuns, Grouped, Run
 from inspector.wire.segments import ACK, RST, SYN
 
 ROW = np.dtype(
@@ -66,11 +66,11 @@ def rows_of(grouped: Grouped) -> tuple[I64, HalfOpenRows]:
     heads, total = grouped.heads[:-1], grouped.total
     second = np.minimum(heads + 1, len(grouped.group) - 1)
     flags, length = grouped.flags, grouped.length
-    is_syn = (flags[heads] & (SYN | ACK | RST | 1) == SYN) & (length[heads] == 0)
+    is_syn = (flags[heads] & (CONTROL | ACK) == SYN) & (length[heads] == 0)
     is_refused = (
         (total == 2)
         & (np.diff(grouped.heads) == 2)
-        & (flags[second] & (SYN | ACK | RST | 1) == RST | ACK)
+        & (flags[second] & (CONTROL | ACK) == RST | ACK)
         & (length[second] == 0)
         & (grouped.lane[second] != grouped.lane[heads])
         & (grouped.ack[second] == grouped.seq[heads] + 1 & 0xFFFFFFFF)
@@ -108,7 +108,7 @@ def segments(row: HalfOpenRows) -> FlowRuns:
         extent=None,
     )
     spans = [
-        (index, index + 1, lane ^ index, seq[index], flags[index] & (SYN | RST), flags[index], 0, 0, ack[index])
+        (index, index + 1, lane ^ index, seq[index], flags[index] & CONTROL, flags[index], 0, 0, ack[index])
         for index in range(count)
     ]
     return FlowRuns((min(opener, other), max(opener, other)), spans, run, ns[-1], frame[-1])

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inspector.capture.frames import I64, U8, FrameBatch, Rows, gather
+from inspector.capture.link_types import LinkType
 from inspector.wire.addresses import AddressTable
 from inspector.wire.encapsulations import (
     IPV4 as IPV4_LAYER,
@@ -28,17 +29,21 @@ from inspector.wire.ethertypes import VLAN_TAGS
 from inspector.wire.table import DATAGRAM, HEADER, LOST, OPENED, PROTOCOL, TUNNEL_PORT, entry
 from inspector.wire.tunnels import Stop
 
-NULL, ETHERNET, RAW, LOOP, SLL, IPV4, IPV6, SLL2 = 0, 1, 101, 108, 113, 228, 229, 276
 BY_VERSION = -1
-COLUMNS = {
-    ETHERNET: (14, 12),
-    SLL: (16, 14),
-    SLL2: (20, 0),
-    NULL: (4, BY_VERSION),
-    LOOP: (4, BY_VERSION),
-    **dict.fromkeys((RAW, 12, 14, IPV4, IPV6), (0, BY_VERSION)),
+COLUMNS: dict[int, tuple[int, int]] = {
+    LinkType.ETHERNET: (14, 12),
+    LinkType.LINUX_SLL: (16, 14),
+    LinkType.LINUX_SLL2: (20, 0),
+    LinkType.NULL: (4, BY_VERSION),
+    LinkType.LOOP: (4, BY_VERSION),
+    **dict.fromkeys(
+        (LinkType.RAW, LinkType.RAW_OF_BSD, LinkType.RAW_OF_OPENBSD, LinkType.IPV4, LinkType.IPV6), (0, BY_VERSION)
+    ),
 }
 """Link types whose headers are read in columns: how long they are, and where the EtherType stands in them."""
+
+BARE_IP: dict[int, int] = {4: LinkType.IPV4, 16: LinkType.IPV6}
+"""Link types of packets without a link header, by the bytes of their addresses."""
 
 ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_LLC = 0x0800, 0x86DD, 4
 NOTHING = -1
@@ -105,7 +110,7 @@ def network(batch: FrameBatch, stops: Counter[Stop]) -> Network:
                 inner = _u16(data, here + 2)
                 here = np.where(tagged, here + 4, here)
                 value = np.where(tagged, inner, value)
-            if kind == ETHERNET and (value < LENGTHS).any():
+            if kind == LinkType.ETHERNET and (value < LENGTHS).any():
                 value = np.where(value < LENGTHS, ETHERTYPE_LLC, value)
         else:
             nibble = data[np.minimum(here, len(data) - 1)] >> 4

@@ -111,7 +111,7 @@ def mask_of_flows(batch: SegmentBatch, keys: list[Key]) -> Rows:
     """Which segments belong to some flows."""
     ends = np.array(keys, np.uint64).reshape(-1, 2)
     wanted = _mixed(ends[:, 0], ends[:, 1])
-    mask: Rows = np.isin(_mixed(np.minimum(batch.source, batch.target), np.maximum(batch.source, batch.target)), wanted)
+    mask: Rows = np.isin(_mixed(*batch.ends()), wanted)
     return mask
 
 
@@ -139,9 +139,10 @@ class Grouped:
         """``extent``: to be filled in while the spans are followed."""
         self.data = batch.data
         self.frame = frame_reference(batch.capture, 0)
-        low, high = np.minimum(batch.source, batch.target), np.maximum(batch.source, batch.target)
+        low, high = batch.ends()
         order, fresh = _by_flow(batch, low, high)
-        low = low[order]
+        low, high = low[order], high[order]
+        self.low, self.high = low[fresh], high[fresh]
         group: I64 = np.cumsum(fresh) - 1
         self._note_flows(batch, order, group, np.flatnonzero(fresh))
         rows = _telling(batch.flags[order], batch.length[order], fresh)
@@ -160,9 +161,7 @@ class Grouped:
         """What is known of each flow from all its segments. ``order``: of the batch, by flow. ``firsts``: of each flow
         its first row there.
         """
-        heads, lasts = order[firsts], order[np.append(firsts[1:], len(order)) - 1]
-        self.low = np.minimum(batch.source[heads], batch.target[heads])
-        self.high = np.maximum(batch.source[heads], batch.target[heads])
+        lasts = order[np.append(firsts[1:], len(order)) - 1]
         self.last_ns, self.last_number = batch.time_ns[lasts], batch.number[lasts]
         self.total: I64 = np.diff(np.append(firsts, len(order)))
         self.spread = _spread(group, batch.number[order]) if int(batch.number.max()) >> FRAME_BITS else []

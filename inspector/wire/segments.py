@@ -53,6 +53,10 @@ class SegmentBatch:
     def __len__(self) -> int:
         return len(self.seq)
 
+    def ends(self) -> tuple[U64, U64]:
+        """Of each segment both ends, the lower first."""
+        return np.minimum(self.source, self.target), np.maximum(self.source, self.target)
+
     def select(self, rows: Rows) -> SegmentBatch:
         """The same buffer with only some rows."""
         return SegmentBatch(

@@ -14,13 +14,11 @@ from typing import NamedTuple
 import numpy as np
 
 from inspector.capture.frames import I64, U8, FrameBatch, Rows, gather
+from inspector.capture.link_types import LinkType
 from inspector.wire.encapsulations import TRAILER
 from inspector.wire.headers import (
-    ETHERNET,
     ETHERTYPE_IPV4,
     ETHERTYPE_IPV6,
-    IPV4,
-    IPV6,
     Carried,
     Network,
     is_one_of,
@@ -31,7 +29,7 @@ UDP, GRE, IP_IN_IP, IPV6_IN_IP = 17, 47, 4, 41
 VXLAN_PORTS = tuple(port for port, known in UDP_PORTS.items() if known.opens is vxlan)
 GENEVE_PORTS = tuple(port for port, known in UDP_PORTS.items() if known.opens is geneve)
 BRIDGED, ERSPAN, ERSPAN3 = 0x6558, 0x88BE, 0x22EB
-LINK_TYPES = {BRIDGED: ETHERNET, ETHERTYPE_IPV4: IPV4, ETHERTYPE_IPV6: IPV6}
+LINK_TYPES = {BRIDGED: LinkType.ETHERNET, ETHERTYPE_IPV4: LinkType.IPV4, ETHERTYPE_IPV6: LinkType.IPV6}
 """Of what stands behind an EtherType."""
 NEEDED = 16
 """Bytes of a tunnel's payload that are looked at, about: less is left to who walks."""
@@ -68,9 +66,9 @@ def opened(frames: FrameBatch, carried: Carried) -> InnerFrames | None:
     at = carried.at[chosen] + skip
     fine = captured > 0
     version = frames.data[np.where(fine, at, 0)] >> 4  # the EtherType says which it must be
-    fine &= (link_type == ETHERNET) | (version == np.where(link_type == IPV6, 6, 4))
+    fine &= (link_type == LinkType.ETHERNET) | (version == np.where(link_type == LinkType.IPV6, 6, 4))
     rows = carried.rows[chosen]
-    must_prove = (carried.protocol[chosen] == UDP) & (link_type == ETHERNET) & (length == captured)
+    must_prove = (carried.protocol[chosen] == UDP) & (link_type == LinkType.ETHERNET) & (length == captured)
     if not fine.any():
         return None
     rows, at, length, captured, link_type = rows[fine], at[fine], length[fine], captured[fine], link_type[fine]
@@ -103,7 +101,9 @@ def proven(frames: FrameBatch, network: Network) -> Rows:
 def _ip_in_ip(carried: Carried) -> _Begins:
     chosen = np.flatnonzero(is_one_of(carried.protocol, (IP_IN_IP, IPV6_IN_IP)))
     return _Begins(
-        chosen, np.zeros(len(chosen), np.int64), np.where(carried.protocol[chosen] == IPV6_IN_IP, IPV6, IPV4)
+        chosen,
+        np.zeros(len(chosen), np.int64),
+        np.where(carried.protocol[chosen] == IPV6_IN_IP, LinkType.IPV6, LinkType.IPV4),
     )
 
 
@@ -137,7 +137,7 @@ def _udp(data: U8, carried: Carried, length: I64, captured: I64) -> list[_Begins
     is_geneve = is_one_of(target, GENEVE_PORTS) & (first < 64) & is_current & (second & 0x80 == 0)
     options = 4 * (first[is_geneve] & 63).astype(np.int64)
     return [
-        _Begins(of_vxlan, np.full(len(of_vxlan), 16), np.full(len(of_vxlan), ETHERNET)),
+        _Begins(of_vxlan, np.full(len(of_vxlan), 16), np.full(len(of_vxlan), LinkType.ETHERNET)),
         _by_ethertype(chosen[is_geneve], 16 + options, words[is_geneve, 5]),
     ]
 
