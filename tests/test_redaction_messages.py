@@ -7,7 +7,6 @@ import inspect
 from collections.abc import Iterator
 from functools import cache
 from itertools import chain
-from pathlib import Path
 
 import pytest
 from hypothesis import assume, given, settings, strategies as st
@@ -17,27 +16,21 @@ from inspector.extract.processes import extract
 from inspector.findings.judge import judge
 from inspector.packets.messages import raw_messages
 from inspector.redaction.disguise import Disguise
-from inspector.redaction.facts import redacted_facts
 from inspector.redaction.messages import Redactor
 from inspector.redaction.tls_fields import TREATMENTS
 from inspector.tls import messages, tree
 from inspector.tls.messages import with_header
 from inspector.tls.reader import Malformed
-from inspector.tls.registry import PROTOCOLS
 from inspector.tls.tree import ANSWERED, BODIES, OFFERED, handshake_tree, sslv2_hello_tree
 from inspector.tls.tree_nodes import MALFORMED, TRAILING, Node
 from tests.build import (
-    Flow,
     certificate_request,
     client_hello,
     extension,
-    facts_of,
     message,
     numbered,
-    record,
     server_hello,
     vector,
-    written,
 )
 from tests.conftest import find
 
@@ -403,50 +396,3 @@ def test_extensions_that_name_somebody_are_replaced_and_the_shape_stays() -> Non
     body = Redactor(Disguise(KEY)).message(with_header(2, answer))[4:]
     assert b"a certificate!" not in body
     assert messages.server_hello(body).shape == messages.server_hello(answer).shape
-
-
-OWN_PROTOCOLS = (b"acme-billing/2", b"spdy/3.1", b"h4", b"\x01\x02\xff", b"http/1.2")
-
-
-@pytest.mark.parametrize("name", [*sorted(PROTOCOLS), b"\x0a\x0a", b"\xfa\xfa"])
-def test_a_protocol_of_everybody_s_stays(name: bytes) -> None:
-    assert Disguise(KEY).protocol(name) == name
-
-
-@pytest.mark.parametrize("name", OWN_PROTOCOLS)
-def test_a_protocol_that_somebody_named_is_replaced(name: bytes) -> None:
-    new = Disguise(KEY).protocol(name)
-    assert len(new) == len(name)
-    assert new != name
-    assert new not in PROTOCOLS
-
-
-def test_no_protocol_becomes_a_registered_one() -> None:
-    """Of names as short as ``h2`` some would."""
-    disguise = Disguise(KEY)
-    short = [f"{letter}{digit}".encode() for letter in "abcdefghijklmnopqrstuvwxyz" for digit in range(10)]
-    assert {disguise.protocol(name) for name in short if name not in PROTOCOLS}.isdisjoint(PROTOCOLS)
-
-
-@pytest.mark.parametrize("kind", [16, 17513])
-def test_protocols_in_packets_and_facts_become_the_same(kind: int, tmp_path: Path) -> None:
-    """ALPN, and application_settings beside it."""
-    names = (b"h2", *OWN_PROTOCOLS)
-    body = b"".join(vector(1, name) for name in names)
-    listed = extension(kind, vector(2, body))
-    hello = client_hello(numbered(1), more=(listed,))
-    redactor = Redactor(Disguise(KEY))
-    new = redactor.message(hello)
-    assert len(new) == len(hello)
-    for name in OWN_PROTOCOLS:
-        assert vector(1, name) not in new
-        assert vector(1, redactor.disguise.protocol(name)) in new
-    assert vector(1, b"h2") in new
-    if kind == 16:
-        flow = Flow(40001, 10**18).open().client_says(record(22, hello)).close()
-        facts = redacted_facts(facts_of(written(tmp_path, [flow])), redactor.disguise, redactor.certificates)
-        [connection] = facts.connections
-        offer = facts.unpack(connection).handshake.offer
-        assert offer is not None
-        assert offer.alpn == messages.client_hello(new[4:]).shape.alpn
-        assert offer.ja4 == messages.client_hello(new[4:]).shape.ja4
