@@ -32,7 +32,14 @@ from inspector.facts import (
     pack_event,
 )
 from inspector.tls import messages
-from inspector.tls.anomalies import Anomaly, EventsNotKept, MalformedMessage, MalformedSslv2Hello, MessageTypeUnknown
+from inspector.tls.anomalies import (
+    Anomaly,
+    EventsNotKept,
+    MalformedMessage,
+    MalformedSslv2Hello,
+    MessageTypeUnknown,
+    ParseMistake,
+)
 from inspector.tls.history import Letter
 from inspector.tls.preamble import preamble_name
 from inspector.tls.reader import Malformed
@@ -246,10 +253,9 @@ class ConnectionAssembly:
                 if kind == SERVER_HELLO:
                     self._server_hello(handshake, lane, letter, mark, is_decrypted)
             elif letter == UNKNOWN:
-                self._misread(lane, MessageTypeUnknown(kind), mark, "handshake.msg_type", None if is_decrypted else 0)
+                self._misread(lane, MessageTypeUnknown(kind), mark, "handshake.msg_type", 0, is_decrypted)
         except Malformed as problem:
-            at = None if is_decrypted else MESSAGE_HEADER + problem.offset
-            self._misread(lane, MalformedMessage(kind, problem.mistake), mark, problem.path, at)
+            self._malformed(lane, kind, (problem.mistake, problem.offset, problem.path), mark, is_decrypted)
         return letter
 
     def sslv2_hello(self, lane: int, record: bytes, mark: Mark) -> None:
@@ -277,9 +283,7 @@ class ConnectionAssembly:
         if handshake is self.handshake:
             self.client_lane = lane
         if hello.shape.problem:
-            mistake, offset, path = hello.shape.problem
-            at = None if is_decrypted else MESSAGE_HEADER + offset
-            self._misread(lane, MalformedMessage(CLIENT_HELLO, mistake), mark, path, at)
+            self._malformed(lane, CLIENT_HELLO, hello.shape.problem, mark, is_decrypted)
 
     def _server_hello(
         self, handshake: HandshakeFacts, lane: int, letter: bytes, mark: Mark, is_decrypted: bool
@@ -292,9 +296,7 @@ class ConnectionAssembly:
         if handshake.answer.version >= TLS13 or letter == RETRIED:
             self._readers[lane].is_tls13 = True
         if handshake.answer.problem and handshake.answer_frame == mark[1]:
-            mistake, offset, path = handshake.answer.problem
-            at = None if is_decrypted else MESSAGE_HEADER + offset
-            self._misread(lane, MalformedMessage(SERVER_HELLO, mistake), mark, path, at)
+            self._malformed(lane, SERVER_HELLO, handshake.answer.problem, mark, is_decrypted)
 
     def change_cipher_spec(self, lane: int, mark: Mark) -> None:
         """A ChangeCipherSpec in clear."""
@@ -335,11 +337,18 @@ class ConnectionAssembly:
         if len(self.anomalies) < bounds.ANOMALIES:
             self.anomalies.append((lane, what, offset, path, mark[1]))
 
-    def _misread(self, lane: int, what: Anomaly, mark: Mark, path: str, at: int | None) -> None:
-        """The same of a message. ``at``: from its header on; None where it was decrypted: then its record has a place
-        in the stream, and no field has.
+    def _malformed(
+        self, lane: int, kind: int, problem: tuple[ParseMistake | str, int, str], mark: Mark, is_decrypted: bool
+    ) -> None:
+        """A message that cannot be read. ``problem``: mistake, offset behind the header, and path."""
+        mistake, offset, path = problem
+        self._misread(lane, MalformedMessage(kind, mistake), mark, path, MESSAGE_HEADER + offset, is_decrypted)
+
+    def _misread(self, lane: int, what: Anomaly, mark: Mark, path: str, at: int, is_decrypted: bool) -> None:
+        """The same as ``anomaly``, of a message. ``at``: from its header on. Of one that was decrypted the record has a
+        place in the stream, and no field has.
         """
-        self.anomaly(lane, what, mark, path, mark[0] if at is None else self._readers[lane].offset_in_message(at))
+        self.anomaly(lane, what, mark, path, mark[0] if is_decrypted else self._readers[lane].offset_in_message(at))
 
     def _at_record(self, lane: int, mark: Mark) -> Mark:
         """A mark that says where the record begins that is being read, and not its chunk."""
