@@ -29,6 +29,7 @@ QUICK = {
         "test_tls",
         "test_messages",
         "test_redaction_messages",
+        "test_redaction_protocols",
         "test_preambles",
         "test_kinds",
         "test_losses",
