@@ -16,7 +16,6 @@ may be read as a whole, without spans.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from msgspec import Struct
@@ -44,8 +43,7 @@ acknowledgement number (of the first segment).
 """
 
 
-@dataclass(slots=True, eq=False)
-class Run:
+class Run(Struct, eq=False):
     """Columns of a sorted batch as lists. ``before``: payload bytes of all rows before this one. ``frame``: the
     capture's frame reference base. ``extent``: see ``ParsedExtent``.
     """
