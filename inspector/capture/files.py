@@ -13,7 +13,6 @@ import numpy as np
 from inspector.capture import pcap, pcapng
 from inspector.capture.blocks import ByteSource
 from inspector.capture.compression import Counted, Prefixed, inflate
-from inspector.capture.foreign import foreign
 from inspector.capture.frames import CaptureInfo, FrameBatch
 from inspector.capture.inputs import SQLITE, find, identity
 from inspector.capture.stamps import Stamps
@@ -79,6 +78,8 @@ class CaptureFile:
                 f"{path}: a journal holds no packets", "watch --incidents DIRECTORY and -w FILE keep them"
             )
         else:
+            from inspector.capture.foreign import foreign  # only what is no capture is looked up there
+
             foreign_form = foreign(bytes(buffer[: min(end, PEEK_BYTES)]), path)
             if foreign_form is None:
                 raise UnreadableError(
