@@ -9,8 +9,9 @@ something may begin anew (``Opens``), so that this is not passed over.
 
 A *lane* is a direction of a flow: 0 from its lower end to the higher, 1 back. A *run* is the columns of a batch, which
 spans of all its flows share: a span is a tuple of numbers with rows of its run, for a tuple is the cheapest thing that
-Python makes. Most rows of a run nobody asks for, so its columns stay as they are and are looked into as memoryviews. Which flows open here by a SYN is known from columns, too (``Grouped.opening``): those
-may be read as a whole, without spans.
+Python makes. Most rows of a run nobody asks for, so its columns stay what they are and are looked into as memoryviews.
+Which flows open here by a SYN is known from columns, too (``Grouped.opening``): those may be read as a whole, without
+spans.
 """
 
 from __future__ import annotations
