@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from inspector import bounds
 from inspector.capture import pcap, pcapng
 from inspector.capture.blocks import ByteSource
 from inspector.capture.compression import Counted, Prefixed, inflate
@@ -48,14 +49,15 @@ class CaptureFile:
         except OSError:
             self.first_ns = None
 
-    def _open(self, progress: Progress | None, size: int | None = None) -> ByteSource:
+    def _open(self, progress: Progress | None, most: int = bounds.BATCH_BYTES) -> ByteSource:
         path = self.info.path
         try:
             raw = open(path, "rb")  # noqa: SIM115 - closed when the source is exhausted or dropped
             self.size = os.fstat(raw.fileno()).st_size
             counted = Counted(raw, progress)
             stream = inflate(counted)
-            return ByteSource(stream, size=size) if size else ByteSource(stream)
+            is_short = stream is counted and PEEK_BYTES < self.size < most
+            return ByteSource(stream, size=self.size if is_short else most)
         except OSError as error:
             raise UnreadableError(f"{path}: {error.strerror or error}") from None
 
@@ -133,10 +135,12 @@ class Story:
             if self.problems:
                 raise self.problems[0][1]
             raise UnreadableError("no capture given")
-        unique: dict[object, CaptureFile] = {}
-        for file in opened:
-            unique.setdefault(identity(file.info.path), file)
-        self.captures = sorted(unique.values(), key=lambda f: (f.first_ns is None, f.first_ns or 0))
+        if len(opened) > 1:
+            unique: dict[object, CaptureFile] = {}
+            for file in opened:
+                unique.setdefault(identity(file.info.path), file)
+            opened = list(unique.values())
+        self.captures = sorted(opened, key=lambda f: (f.first_ns is None, f.first_ns or 0))
         self.bytes = sum(file.size for file in self.captures)
 
     def _try(self, path: str, opened: list[CaptureFile]) -> None:

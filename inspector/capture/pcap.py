@@ -65,16 +65,16 @@ def form(head: bytes) -> Form:
 
 def read_pcap(source: ByteSource, info: CaptureInfo) -> Iterator[FrameBatch]:
     """Frames of a pcap file, a batch for each filled buffer; notes truncation and damage in ``info``."""
-    described = form(source.take(HEADER_BYTES))
+    described = form(bytes(source.view()[0][:HEADER_BYTES]))
     byte_order, record = described.byte_order, described.record
     length_at = struct.Struct(byte_order + "I").unpack_from
     number = 1
-    damaged = False
-    while not damaged:
+    at = HEADER_BYTES
+    while True:
         buffer, end = source.view()
         offsets: list[int] = []
         append = offsets.append
-        at = 0
+        damaged = False
         hurried = end - HURRY_BYTES
         while at < hurried:
             append(at)
@@ -103,20 +103,22 @@ def read_pcap(source: ByteSource, info: CaptureInfo) -> Iterator[FrameBatch]:
                 info.truncated = True
                 info.damage = EndsInFrame(number)
             return
+        at = 0
 
 
 def _columns(buffer: Buffer, offsets: list[int], described: Form, number: int) -> FrameBatch:
     data = np.frombuffer(buffer, np.uint8)
     start = np.array(offsets, np.int64)
-    fields = gather(data, start, 16).view(described.byte_order + "u4").astype(np.int64)
+    fields = gather(data, start, 16).view(described.byte_order + "u4")
+    seconds, fraction, captured, original = (fields[:, n].astype(np.int64) for n in range(4))
+    original = np.maximum(original, captured)
     count = len(offsets)
-    captured, original = fields[:, 2], np.maximum(fields[:, 3], fields[:, 2])
     if described.fcs:
         original = np.maximum(original - described.fcs, 0)
         captured = np.minimum(captured, original)
     return FrameBatch(
         data=data,
-        time_ns=fields[:, 0] * 1_000_000_000 + fields[:, 1] * described.unit,
+        time_ns=seconds * 1_000_000_000 + fraction * described.unit,
         offset=start + described.record,
         captured=captured,
         original=original,
