@@ -49,15 +49,16 @@ class CaptureFile:
         except OSError:
             self.first_ns = None
 
-    def _open(self, progress: Progress | None, most: int = bounds.BATCH_BYTES) -> ByteSource:
+    def _open(self, progress: Progress | None, size: int | None = None) -> ByteSource:
         path = self.info.path
         try:
             raw = open(path, "rb")  # noqa: SIM115 - closed when the source is exhausted or dropped
             self.size = os.fstat(raw.fileno()).st_size
             counted = Counted(raw, progress)
             stream = inflate(counted)
-            is_short = stream is counted and PEEK_BYTES < self.size < most
-            return ByteSource(stream, size=self.size if is_short else most)
+            if size is None and stream is counted and PEEK_BYTES < self.size < bounds.BATCH_BYTES:
+                size = self.size
+            return ByteSource(stream, size=size) if size else ByteSource(stream)
         except OSError as error:
             raise UnreadableError(f"{path}: {error.strerror or error}") from None
 
