@@ -135,9 +135,14 @@ def event_facts(connection: ConnectionAssembly, client: int) -> bytes:
         if connection.is_orderly
         else bytearray(pack_events(in_order(unpack_events(connection.events))))
     )
-    if client == 0:  # the lane becomes "from the client"
+    return bytes(flip_sides(events, client))
+
+
+def flip_sides(events: bytearray, client: int) -> bytearray:
+    """Sides of packed events from "lane" to "from the client", or back. ``client``: the lane of the client."""
+    if client == 0:
         events[SIDE_AT::EVENT_BYTES] = events[SIDE_AT::EVENT_BYTES].translate(FLIP)
-    return bytes(events)
+    return events
 
 
 FLIP = bytes([1, 0, *range(2, 256)])

@@ -29,6 +29,7 @@ from inspector.facts import (
     HandshakeFacts,
     Tail,
     decrypted_letter,
+    event_ns,
     pack_event,
 )
 from inspector.tls import messages
@@ -216,6 +217,17 @@ class ConnectionAssembly:
         if kind in (CLIENT_HELLO, SERVER_HELLO) and letter != RETRIED:
             self._greeted[lane] = True
         return letter
+
+    def go_on(self, client: int, handshake: HandshakeFacts, events: bytearray) -> None:
+        """Go on from a handshake in clear, and events in the order of time, that were read elsewhere. ``client``: the
+        lane of the client.
+        """
+        self.client_lane = client
+        self.handshake = handshake
+        self.handshakes = [handshake]
+        self.events, self.last_ns = events, event_ns(events[-EVENT_BYTES:])
+        self._greeted[client], self._greeted[1 - client] = handshake.offer is not None, handshake.answer is not None
+        self._readers[1 - client].is_tls13 = handshake.is_tls13
 
     def flowed(self, lane: int, records: int, size: int, tail: tuple[int, Mark, Mark]) -> None:
         """Application data that was counted elsewhere: records, bytes, and the size of the last record, where it stands

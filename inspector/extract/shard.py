@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from msgspec.structs import astuple
+
 from inspector.capture.files import Progress, Story
 from inspector.capture.frames import FrameBatch
 from inspector.errors.captures import InputUnreadable
@@ -20,6 +22,7 @@ from inspector.extract.engine import Engine, capture_facts
 from inspector.extract.openings import Opened, apart, together
 from inspector.facts import Facts, absorb
 from inspector.text.safe import path_text
+from inspector.wire.addresses import FlowEnd
 from inspector.wire.flow import FlowKey
 from inspector.wire.fragments import Key, Waiting
 from inspector.wire.losses import Losses
@@ -41,6 +44,7 @@ class ShardFacts:
     losses: dict[int, Losses]
     followed: dict[FlowKey, int] = field(default_factory=dict)
     begun_before: list[BegunBefore] = field(default_factory=list)
+    early: list[int] = field(default_factory=list)
     waiting: dict[Key, Waiting] = field(default_factory=dict)
     parted: frozenset[Key] = frozenset()
     openings: dict[int, Opened] = field(default_factory=dict)
@@ -85,9 +89,10 @@ def extract_shard(
                 watch(engine.facts, story)
         index += sum(map(_bytes, window))
     engine.finish()
-    part.followed, part.begun_before, part.waiting, part.parted = (
+    part.followed, part.begun_before, part.early, part.waiting, part.parted = (
         engine.followed,
         engine.begun_before,
+        engine.early,
         engine.waiting,
         engine.parted,
     )
@@ -171,5 +176,13 @@ def _drop(part: ShardFacts, followed: dict[FlowKey, int]) -> None:
                 dropped.add(flow)
             elif flow in flows:
                 flows[flow] -= 1
+    sequences = {began.initial_sequence for began in followed}
+    for index in part.early:
+        head = Facts.head(part.facts.connections[index])
+        if head.initial_sequence in sequences:
+            client, server = FlowEnd(*astuple(head.client)), FlowEnd(*astuple(head.server))
+            began = FlowKey((min(client, server), max(client, server)), head.initial_sequence)
+            if head.first_ns <= followed.get(began, -1):
+                dropped.add(index)
     if dropped:
         part.facts.connections = [packed for index, packed in enumerate(part.facts.connections) if index not in dropped]
