@@ -87,7 +87,7 @@ class CompletedConnections:
 
     def _facts(self, handshakes: Sequence[HandshakeFacts], events: Sequence[bytes]) -> Iterator[ConnectionFacts]:
         flows = self._flows
-        lanes = self._lanes(handshakes)
+        lanes = self._lanes()
         client = 2 * np.arange(len(flows.low)) + flows.opener
         ends = np.where(flows.opener == 0, (flows.low, flows.high), (flows.high, flows.low)).tolist()
         endpoints = {end: self._store.endpoint(end) for end in {*ends[0], *ends[1]}}
@@ -114,11 +114,10 @@ class CompletedConnections:
             events=events,
         )
 
-    def _lanes(self, handshakes: Sequence[HandshakeFacts]) -> list[LaneFacts]:
+    def _lanes(self) -> list[LaneFacts]:
         """What each direction says."""
         directions, readers = self._directions, self._readers
         has_packets = directions.has_packets == 1
-        is_tls13 = np.repeat(np.array([handshake.is_tls13 for handshake in handshakes], np.bool_), 2)
         other = other_sides(directions)
         lanes = structs(
             LaneFacts,
@@ -128,7 +127,7 @@ class CompletedConnections:
             has_packets=has_packets.tolist(),
             application_records=readers.records.tolist(),
             application_bytes=readers.bytes.tolist(),
-            tail=_tails(readers, is_tls13 & (readers.tail_frame > 0)),
+            tail=_tails(readers),
             sequence=_known((directions.isn + 1 & 0xFFFFFFFF).tolist(), has_packets),
         )
         return [*lanes]
@@ -173,10 +172,10 @@ def _closes(ns: I64, frame: I64, ack: I64, other: DirectionState[I64]) -> list[C
     return closes
 
 
-def _tails(readers: ReaderState[I64], has_tail: Rows) -> list[Tail | None]:
-    """The last encrypted record of each direction that has one, as ``has_tail`` says."""
-    tails: list[Tail | None] = [None] * len(has_tail)
-    rows = np.flatnonzero(has_tail)
+def _tails(readers: ReaderState[I64]) -> list[Tail | None]:
+    """The last record of application data of each direction that has one."""
+    tails: list[Tail | None] = [None] * len(readers.tail_frame)
+    rows = np.flatnonzero(readers.tail_frame)
     columns = (readers.tail_size, readers.tail_ns, readers.tail_frame, readers.before_ns)
     for row, tail in zip(rows.tolist(), map(Tail, *(column[rows].tolist() for column in columns)), strict=True):
         tails[row] = tail

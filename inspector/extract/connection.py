@@ -95,6 +95,7 @@ class ConnectionAssembly:
         "is_full",
         "is_orderly",
         "last_ns",
+        "openings",
         "preamble",
         "tls",
     )
@@ -117,6 +118,8 @@ class ConnectionAssembly:
         self.alerts = AlertNotes()
         self.anomalies: list[tuple[int, Anomaly, int, str, int]] = []
         self.preamble = ""
+        self.openings = [b"", b""]
+        """What directions begin with that is not TLS."""
         self._greeted = [False, False]
         """Whether a direction's hello was read."""
         self._missing = [0, 0]
@@ -200,6 +203,7 @@ class ConnectionAssembly:
     def preceded(self, lane: int, head: bytes) -> None:
         """Something else begins a direction; TLS may come behind it."""
         self.preamble = self.preamble or preamble_name(head)
+        self.openings[lane] = head
 
     def message(self, lane: int, kind: int, body: bytes, mark: Mark) -> None:
         """A handshake message in clear."""
@@ -427,9 +431,9 @@ class ConnectionAssembly:
         return all(self._applications)
 
     def application_facts(self, lane: int) -> tuple[int, int, Tail | None]:
-        """How many records of application data one direction holds, how many bytes, and of TLS 1.3 the last one."""
+        """How many records of application data one direction holds, how many bytes, and the last one."""
         size, (_, frame, ns), (_, _, previous_ns) = self._tails[lane]
-        tail = Tail(size, ns, frame, previous_ns) if frame and self.handshake.is_tls13 else None
+        tail = Tail(size, ns, frame, previous_ns) if frame else None
         return self._applications[lane], self._sizes[lane], tail
 
 

@@ -220,7 +220,8 @@ class Engine:
     def ended(self, flow: Flow) -> None:
         """A flow is over."""
         if not flow.consumer.is_recognised:
-            self._other(other_flow(flow, self._decoder.addresses), flow.began, flow.first[0])
+            assert isinstance(flow.consumer, ConnectionAssembly)
+            self._other(other_flow(flow, flow.consumer, self._decoder.addresses), flow.began, flow.first[0])
             return
         facts = self._connection_facts(flow)
         if flow.began is not None:
