@@ -35,6 +35,8 @@ class CaptureFile:
     def __init__(self, path: str) -> None:
         self.info = CaptureInfo(path)
         self.first_ns: int | None = None
+        self.passing = 0
+        """As in ``read_pcap``."""
         self._standard_input: ByteSource | None = None
         self.size = 0
         if path == "-":
@@ -98,7 +100,7 @@ class CaptureFile:
         source = self._standard_input or self._open(progress)
         info = self.info
         stamps = Stamps(info)
-        for batch in _frames(source, info):
+        for batch in _frames(source, info, self.passing):
             stamps.put_right(batch)
             yield batch
         if source.problem:
@@ -107,9 +109,9 @@ class CaptureFile:
         info.bytes_read = source.total
 
 
-def _frames(source: ByteSource, info: CaptureInfo) -> Iterator[FrameBatch]:
+def _frames(source: ByteSource, info: CaptureInfo, passing: int = 0) -> Iterator[FrameBatch]:
     head = bytes(source.view()[0][:4])
-    return pcapng.read_pcapng(source, info) if head == pcapng.MAGIC else pcap.read_pcap(source, info)
+    return pcapng.read_pcapng(source, info) if head == pcapng.MAGIC else pcap.read_pcap(source, info, passing)
 
 
 class Story:
@@ -149,6 +151,18 @@ class Story:
             opened.append(CaptureFile(path))
         except UnreadableError as error:
             self.problems.append((path, error))
+
+    def pass_over(self, bytes_before: float) -> None:
+        """Frames up to there, in bytes of frames and the headers before them, are not wanted: they are passed over as
+        far as that can be done. Of captures that are compared all are wanted.
+        """
+        if len(self.captures) == 1:
+            self.captures[0].passing = int(bytes_before)
+
+    @property
+    def passed(self) -> int:
+        """How many such bytes were passed over; known with the first window."""
+        return self.captures[0].info.passed
 
     def batches(self, progress: Progress | None = None) -> Iterator[FrameBatch]:
         """All frames, window by window."""

@@ -84,6 +84,10 @@ class CaptureInfo(Struct):
 
     path: str
     packets: int = 0
+    passed: int = 0
+    """Bytes of frames and the headers before them that were passed over; but for ``packets`` and ``bytes_read``, what
+    is counted here is of the frames behind them.
+    """
     bytes_read: int = 0
     first_ns: int | None = None
     last_ns: int | None = None
@@ -99,6 +103,8 @@ class CaptureInfo(Struct):
     secrets: list[bytes] = field(default_factory=list)
     tick_ns: int = 0
     """How coarse the stamps are; 0 where they are fine."""
+    is_restamped: bool = False
+    """Stamps were put right: how, depends on all frames before them."""
     steps: list[tuple[int, int]] = field(default_factory=list)
     """Where the clock was set back: the first frame behind it, and by how much; times behind it are moved on by as
     much.
@@ -120,6 +126,17 @@ class CaptureInfo(Struct):
                 (min(self.shortest, low), max(self.longest, high)) if self.snapped else (low, high)
             )
             self.snapped += len(cut)
+
+    def add_passed(self, counted: CaptureInfo) -> None:
+        """Add what another reader counted of frames that were passed over here."""
+        times = [(info.first_ns, info.last_ns) for info in (self, counted)]
+        self.first_ns = min((first for first, _ in times if first is not None), default=None)
+        self.last_ns = max((last for _, last in times if last is not None), default=None)
+        self.link_types |= counted.link_types
+        if counted.snapped:
+            self.shortest = min(self.shortest, counted.shortest) if self.snapped else counted.shortest
+            self.longest = max(self.longest, counted.longest)
+            self.snapped += counted.snapped
 
     @property
     def snap_length(self) -> int:

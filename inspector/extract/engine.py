@@ -73,6 +73,9 @@ class Engine:
         self.begun_before: list[BegunBefore] = []
         """Flows that may have begun before the first frame."""
 
+        self.early: list[int] = []
+        """Which connections may, of those that were completed in one batch."""
+
         self._decoder = SegmentDecoder()
         self.openings: Openings | None = None
         """Where several captures are compared."""
@@ -217,12 +220,33 @@ class Engine:
     def ended(self, flow: Flow) -> None:
         """A flow is over."""
         if not flow.consumer.is_recognised:
-            self._other(other_flow(flow, self._decoder.addresses), flow.began, flow.first[0])
+            assert isinstance(flow.consumer, ConnectionAssembly)
+            self._other(other_flow(flow, flow.consumer, self._decoder.addresses), flow.began, flow.first[0])
             return
         facts = self._connection_facts(flow)
         if flow.began is not None:
             self.begun_before.append(BegunBefore(flow.began, facts.first_ns, len(self.facts.connections)))
         self._connection(facts)
+
+    def endpoint(self, end: int) -> PackedEndpoint:
+        """An end of a flow."""
+        return PackedEndpoint(self._decoder.addresses.address(end >> 16), end & 0xFFFF)
+
+    def pack(self, connection: ConnectionFacts) -> bytes:
+        """As ``Facts.pack``."""
+        return self.facts.pack(connection)
+
+    def unpack(self, packed: bytes) -> ConnectionFacts:
+        """As ``Facts.unpack``."""
+        return self.facts.unpack(packed)
+
+    def completed(self, packed: bytes, *, is_early: bool) -> None:
+        """A connection is over that was completed in one batch. ``is_early``: it may have begun before the first
+        frame.
+        """
+        if is_early:
+            self.early.append(len(self.facts.connections))
+        self.facts.connections.append(packed)
 
     def never_opened(self, clients: U64, servers: U64) -> None:
         """Flows of which nothing came but a SYN, or a SYN and a RST."""
