@@ -243,11 +243,11 @@ def work() -> None:
     import gc
     import signal
 
+    gc.disable()
     keep_numpy_to_one_thread()
     from inspector.capture.files import Story
     from inspector.extract.shard import extract_shard
 
-    gc.disable()
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     task: ShardTask = pickle.load(sys.stdin.buffer)
     if task.is_polite:
