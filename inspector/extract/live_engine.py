@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from inspector.capture.frames import FrameBatch
 from inspector.extract.connection import ConnectionAssembly
-from inspector.extract.engine import Engine
+from inspector.extract.engine import FEWEST, Engine
 from inspector.extract.store import RecordDecryptors
 from inspector.facts import ConnectionFacts
 from inspector.wire.flow import Flow
@@ -21,13 +21,7 @@ from inspector.wire.live_flows import LiveFlowTable
 from inspector.wire.runs import ParsedExtent
 from inspector.wire.segments import SegmentBatch
 
-FEWEST_LIVE = 20
-"""Flows that open in one batch for which columns pay: of live traffic a batch is small, and each costs as much as 15 of
-them.
-"""
-
-
-FEW_LIVE = 200
+FEW = 200
 """Connections that are judged twice without much cost: as soon as they are decided, and when they end."""
 
 
@@ -60,7 +54,7 @@ class Settled(NamedTuple):
 
 class LiveEngine(Engine):
     """``most_flows``: open at once; beyond it the longest idle ones are closed. Ten times as many may be half open.
-    ``notes_extent``: whether it is noted how far into each segment somebody looks.
+    ``notes_extent``: whether it is noted how far into each segment somebody looks. ``columns``: as in ``Engine``.
     """
 
     def __init__(
@@ -69,7 +63,7 @@ class LiveEngine(Engine):
         secrets: RecordDecryptors | None = None,
         *,
         notes_extent: bool = False,
-        columns: int = FEWEST_LIVE,
+        columns: int = FEWEST,
     ) -> None:
         super().__init__(secrets=secrets, columns=columns)
         self._flows = self._live = LiveFlowTable(
@@ -105,7 +99,7 @@ class LiveEngine(Engine):
         """The same without waiting, of those that were issued or offered one of these sessions; of all where they are
         few.
         """
-        if self._live.undecided <= FEW_LIVE:
+        if self._live.undecided <= FEW:
             return map(self._connection_facts, self._live.decided(lambda flow: True))
 
         def has_to_do(flow: Flow) -> bool:

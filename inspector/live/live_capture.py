@@ -53,7 +53,7 @@ WAIT_SECONDS = 0.25
 URGENT_SECONDS = 0.3
 """How often connections that were given up are judged at most."""
 
-TICK_SECONDS = 0.25
+TICK_SECONDS = 0.2
 """How often the engine is asked what was decided. A connection that was given up is judged at once, others together
 once a second.
 """

@@ -1,7 +1,8 @@
 """How the capturing process hands frames on: two regions of memory that it shares with its parent. While one is read,
 the other is filled.
 
-So a parent that is busy for a moment costs no packets, beyond what the kernel's own buffer could hold.
+So a parent that is busy for a moment costs no packets, beyond what the kernel's own buffer could hold. Frames gather
+here, too, so that the parent is woken a few times a second, while the kernel's buffer is emptied more often.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import mmap
 import os
 import select
+import time
 
 from inspector.live.sources.sniff_messages import FramesReady, Reporter
 
@@ -24,7 +26,14 @@ REGION_BYTES = MOST_WAITING + (4 << 20)
 MARGIN_BYTES = 4096
 """Readable behind the last frame."""
 
-USUAL_BYTES = 8 << 20
+GATHER_SECONDS = 0.25
+"""How often frames are handed on: few large batches cost less than many small ones."""
+
+GATHER_BYTES = 12 << 20
+"""So many at once."""
+
+FOREVER = float("inf")
+USUAL_BYTES = 16 << 20
 """A region that was fuller gives its memory back."""
 
 
@@ -46,6 +55,7 @@ class Handover:
         self._filling = 0
         self._fullest = [0, 0]
         self._is_owed = False
+        self._due = 0.0
         self.filled = 0
 
     @property
@@ -61,14 +71,23 @@ class Handover:
     @property
     def awaits(self) -> list[int]:
         """What to wait for beside packets: the other region, where this one holds something already."""
-        return [DONE] if self._is_owed and self.filled else []
+        return [DONE] if self._is_owed and self.filled and not self._early_seconds() else []
+
+    @property
+    def seconds(self) -> float:
+        """How long to wait for packets at most; no end where nothing but those in ``awaits`` matters."""
+        return (self._early_seconds() or (0.0 if not self._is_owed else FOREVER)) if self.filled else FOREVER
+
+    def _early_seconds(self) -> float:
+        """How long what is there may wait for more."""
+        return max(self._due - time.monotonic(), 0.0) if self.filled < GATHER_BYTES else 0.0
 
     def hand_on(self, at_last: bool = False) -> None:
-        """Say how much was written, if the other region is done with; then that is filled. Raises SystemExit where
-        nobody reads any more.
+        """Say how much was written, if it is time and the other region is done with; then that is filled. Raises
+        SystemExit where nobody reads any more.
         """
         filled = self.filled
-        if not filled:
+        if not filled or (self._early_seconds() and not at_last):
             return
         if self._is_owed and (at_last or filled > MOST_WAITING or select.select([DONE], [], [], 0)[0]):
             if not os.read(DONE, 1):
@@ -80,6 +99,7 @@ class Handover:
         self._report(FramesReady(self._filling, filled))
         self._is_owed = True
         self._filling ^= 1
+        self._due = time.monotonic() + GATHER_SECONDS
         self.filled = 0
 
     def _give_back(self, filled: int) -> None:

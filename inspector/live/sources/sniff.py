@@ -37,8 +37,8 @@ from inspector.live.sources.stdio_buffer import StdioBuffer
 RETIRE_SECONDS = 0.1
 """How long the kernel may gather packets before it hands them on."""
 
-GATHER_SECONDS = 0.2
-"""How long frames are left to gather in the kernel's buffer: few large batches cost less than many small ones."""
+DRAIN_SECONDS = 0.05
+"""How long frames are left to gather in the kernel's buffer: to wake seldom, and that a burst does not fill it."""
 
 BUFFER_PARTS = 8
 """No longer than it takes, at the rate of before, to fill this part of the buffer."""
@@ -100,7 +100,7 @@ class Libpcap:
         self._cypcap = cypcap
         self._pcap = self._opened()
         self._past = (0, 0)
-        self._gather = GATHER_SECONDS
+        self._gather = DRAIN_SECONDS
         self._pumped = time.monotonic()
         self._output = output
         self._stream = StdioBuffer()
@@ -152,7 +152,7 @@ class Libpcap:
         now = time.monotonic()
         rate = (output.filled - before) / (now - self._pumped)
         self._pumped = now
-        self._gather = min(GATHER_SECONDS, self._options.buffer_mib * MIB / BUFFER_PARTS / max(rate, 1))
+        self._gather = min(DRAIN_SECONDS, self._options.buffer_mib * MIB / BUFFER_PARTS / max(rate, 1))
 
     def _dump(self) -> None:
         """What the kernel has, while there is room for it."""
@@ -310,7 +310,7 @@ def _pump(handle: Handle, handover: Handover, report: Reporter, stopping: list[i
                 is_lost = False
                 report(CaptureBack())
             if not is_lost:
-                handle.pump(0 if is_last else STATUS_SECONDS / 2, handover.awaits)
+                handle.pump(0 if is_last else min(STATUS_SECONDS / 2, handover.seconds), handover.awaits)
         except Unavailable as problem:
             if not is_lost:
                 is_lost = True  # what came before is still handed on

@@ -20,10 +20,10 @@ class StdioBuffer:
     def __init__(self) -> None:
         libc = ctypes.CDLL(None)
         stream = ctypes.c_void_p.in_dll(libc, "stdout")
-        self._flush, self._put, self._set, self._tell = libc.fflush, libc.fputc, libc.setvbuf, libc.ftell
+        self._flush, self._put, self._set, self._position = libc.fflush, libc.fputc, libc.setvbuf, libc.ftell
         self._flush.argtypes, self._put.argtypes = [ctypes.c_void_p], [ctypes.c_int, ctypes.c_void_p]
         self._set.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
-        self._tell.argtypes, self._tell.restype = [ctypes.c_void_p], ctypes.c_long
+        self._position.argtypes, self._position.restype = [ctypes.c_void_p], ctypes.c_long
         self._stream = stream
         self._began = 0
 
@@ -34,10 +34,10 @@ class StdioBuffer:
         self._set(self._stream, address, FULLY_BUFFERED, size)
         self._put(0, self._stream)  # the stream takes up its new buffer with the first byte that leaves it
         self._flush(self._stream)
-        self._began = self._tell(self._stream)
+        self._began = self._position(self._stream)
 
     @property
     def filled(self) -> int:
         """Bytes that were written since."""
-        count: int = self._tell(self._stream) - self._began
+        count: int = self._position(self._stream) - self._began
         return count
