@@ -156,14 +156,13 @@ class Libpcap:
 
     def _dump(self) -> None:
         """What the kernel has, while there is room for it."""
-        output, left = self._output, MOST_FRAMES
-        while most := min(left, output.room // (SNAPLEN + RECORD_BYTES)):
+        output = self._output
+        while most := output.room // (SNAPLEN + RECORD_BYTES):
             before = output.filled
             self._pcap.dispatch(most, self._dumper.dump)
             output.filled = self._stream.filled
             if output.filled - before < most * RECORD_BYTES:  # fewer than it might have been
                 return
-            left -= most
 
     def drops(self) -> tuple[int, int]:
         try:
