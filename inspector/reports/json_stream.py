@@ -31,6 +31,9 @@ SHARED_FROM, SHARED_UP_TO = 4_000, 40_000
 twice.
 """
 
+ANEW = 0.15
+"""Behind so many of the connections that two cores write, chunks begin anew."""
+
 
 class DocumentRows:
     """Sessions and connections, which are most of a document. Another core begins with them where that is worth it,
@@ -43,14 +46,18 @@ class DocumentRows:
         """``pieces_of``: what is written of a list, by its name."""
         case = analysis.case
         encoded = EncodedRows(case)
-        connections = case.observed if wanted is None else [each for each in case.observed if wanted(each)]
+        is_shared = SHARED_FROM <= analysis.count <= SHARED_UP_TO and ForkedJob.is_worthwhile()
+        anew = int(analysis.count * ANEW) if is_shared else 0
+        parts = [
+            rows if wanted is None else list(filter(wanted, rows))
+            for rows in (case.observed[:anew], case.observed[anew:])
+        ]
         self._pieces = [
-            *pieces_of("sessions", _chunks(encoded.session, case.sessions)),
-            *pieces_of("connections", _chunks(encoded.connection, connections)),
+            *pieces_of("sessions", _chunks(encoded.session, [case.sessions])),
+            *pieces_of("connections", _chunks(encoded.connection, parts)),
         ]
         self._shared: BothEnds | None = None
-        is_worthwhile = SHARED_FROM <= analysis.count <= SHARED_UP_TO and len(self._pieces) <= MOST_PIECES
-        if is_worthwhile and ForkedJob.is_worthwhile():
+        if is_shared and len(self._pieces) <= MOST_PIECES:
             with contextlib.suppress(OSError):  # there can be no further process
                 self._shared = BothEnds(self._pieces)
 
@@ -63,8 +70,10 @@ class DocumentRows:
                 out.write(piece())
 
 
-def _chunks(encode: Callable[[T], bytes], rows: Sequence[T]) -> list[Chunk]:
-    return [partial(_encoded, encode, rows[start : start + CHUNK]) for start in range(0, len(rows), CHUNK)]
+def _chunks(encode: Callable[[T], bytes], parts: Sequence[Sequence[T]]) -> list[Chunk]:
+    return [
+        partial(_encoded, encode, rows[start : start + CHUNK]) for rows in parts for start in range(0, len(rows), CHUNK)
+    ]
 
 
 def _encoded(encode: Callable[[T], bytes], rows: Sequence[T]) -> list[bytes]:
