@@ -54,6 +54,15 @@ def event_ns(packed: bytes | bytearray) -> int:
 
 
 pack_event = _EVENT.pack
+_FRAME = struct.Struct("<8xQ")
+
+
+def event_frame(packed: bytes, number: int) -> int:
+    """The frame of one of several packed events."""
+    frame: int = _FRAME.unpack_from(packed, number * EVENT_BYTES)[0]
+    return frame
+
+
 DECRYPTED = 0x80
 """Set in the letter of an event that was read with secrets, so that whoever looks at the letters of the wire passes it
 over.

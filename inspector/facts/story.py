@@ -71,6 +71,11 @@ class Facts(Struct):
         return connection
 
     @staticmethod
+    def unpack_without_shapes(packed: bytes) -> tuple[bytes, bytes, ConnectionFacts]:
+        """The keys of its hello shapes, empty where it has none, and the connection without the shapes."""
+        return _decode(memoryview(packed)[PREFIX_BYTES:])
+
+    @staticmethod
     def ends(packed: bytes) -> tuple[PackedEndpoint, PackedEndpoint]:
         """Client and server of a packed connection."""
         head = Facts.head(packed)
