@@ -20,8 +20,8 @@ from inspector.tracking.backends import BackendGroup, find_backends
 from inspector.tracking.balancer import Balanced, balanced
 from inspector.tracking.caches import find_caches
 from inspector.tracking.certificates import ParsedCertificate, first_refused, parse
-from inspector.tracking.clients import program
-from inspector.tracking.observed import BAD_CERTIFICATE, Observed, observe
+from inspector.tracking.connections import observe
+from inspector.tracking.observed import BAD_CERTIFICATE, Observed
 from inspector.tracking.services import (
     ClientGroup,
     ServiceGroup,
@@ -119,7 +119,7 @@ class Case:
 
     def program_of(self, observed: Observed) -> Program:
         """The program that made a connection, as far as hellos tell programs of one client apart."""
-        return observed.client, program(observed.offer)
+        return observed.client, observed.program
 
     def weighed(self, observed: Observed) -> Weighed:
         """What the evidence says of a connection that ended as Java ends it when the certificate changed."""
@@ -188,7 +188,9 @@ def build(facts: Facts, options: Options) -> Case:
     case.service_clients = [
         [clients[c] for c in sorted({observed[i].client for i in service.connections})] for service in services
     ]
-    case.judgements = [judged(each, case.step, is_refused=case.refused(each) is not None) for each in observed]
+    case.judgements = [
+        judged(each, case.step, is_refused=case.has_refused and case.refused(each) is not None) for each in observed
+    ]
     _read_signs(case)
     has_losses = bool(facts.logs) and (
         any(c.drops or c.damage for c in facts.captures) or any(s.lost for s in observed)
@@ -239,9 +241,11 @@ def _read_signs(case: Case) -> None:
     case.caches = find_caches(case.observed)
     for observed, judgement in zip(case.observed, case.judgements, strict=True):
         leaf = observed.leaf
-        if not observed.health_check and not is_clear(observed) and may_be_abort(observed):
+        if observed.health_check:
+            continue
+        if observed.outcome != "established" and not is_clear(observed) and may_be_abort(observed):
             case.unclear[observed.client_address] = case.unclear.get(observed.client_address, 0) + 1
-        if leaf is None or observed.health_check:
+        if leaf is None:
             continue
         key = case.program_of(observed)
         signs = case.signs.get((key, leaf))

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from functools import cache, lru_cache
 from typing import NamedTuple
 
-from inspector.facts import HandshakeFacts
 from inspector.findings.jsse import Decision, Offer, RuleReason, Step, decide
 from inspector.tracking.kinds import KindReason
 from inspector.tracking.observed import Observed
@@ -20,8 +19,8 @@ class Judgement(NamedTuple):
     identity: Step | None = None
 
 
-_NOTHING_OFFERED = Offer(offered=False)
-_TLS13 = Offer(offered=None, is_tls13=True)
+_NOTHING_OFFERED = Judgement(decide(Offer(offered=False)))
+_TLS13 = Judgement(decide(Offer(offered=None, is_tls13=True)))
 
 
 @cache
@@ -36,17 +35,17 @@ def judged(observed: Observed, step: Callable[[bytes, bytes], Step | None], *, i
     if observed.kind is None:
         return _not_applicable(observed.reason)
     if observed.is_tls13:
-        return _judgement(_TLS13)
+        return _TLS13
     entry = observed.entry
     session = entry.session
     answer = observed.answer
     if answer is None:
         return _not_applicable(KindReason.NO_SERVER_HELLO)
-    if is_refused or (observed.leaf is None and has_no_certificate(observed.client_leg.handshake)):
+    if is_refused or observed.shows_no_certificate:
         return _not_applicable(RuleReason.NOT_PARSED)
     if session is None:
         if observed.is_offer_known and not entry.clouded:
-            return _judgement(_NOTHING_OFFERED)
+            return _NOTHING_OFFERED
         unknown = Offer(
             offered=None,
             resumed=observed.kind != "full",
@@ -73,11 +72,6 @@ def judged(observed: Observed, step: Callable[[bytes, bytes], Step | None], *, i
 @lru_cache(maxsize=4096)
 def _judgement(offer: Offer, cached: bytes | None = None, identity: Step | None = None) -> Judgement:
     return Judgement(decide(offer), cached, identity)
-
-
-def has_no_certificate(handshake: HandshakeFacts) -> bool:
-    """Whether the server sent a Certificate message with an empty list."""
-    return bool(handshake.certificate_frame) and not handshake.chain
 
 
 def goes_on(observed: Observed, judgement: Judgement) -> bool:

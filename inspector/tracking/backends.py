@@ -8,6 +8,7 @@ end there is. The balancer's log names them. A certificate that replaces another
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from msgspec import Struct, field
 
@@ -49,7 +50,7 @@ class BackendGroup(Struct):
         return self.leaves[-1] if self.leaves else None
 
 
-Key = tuple[str, object]
+Key = tuple[Literal["endpoint", "leaf", "log"], object]
 
 
 def find_backends(
@@ -63,82 +64,94 @@ def find_backends(
     """
     servers = servers or {}
     backends: list[BackendGroup] = []
+    texts: dict[bytes, str] = {}
     for service in services:
-        members = [observed[i] for i in service.connections if not observed[i].health_check or observed[i].leaf]
+        members = [each for i in service.connections if not (each := observed[i]).health_check or each.leaf]
         keys = _by_server(_keys(members, certificates), members, servers)
-        groups: dict[Key, BackendGroup] = {}
-        addresses: dict[bytes, str] = {}
+        first = len(backends)
+        groups: dict[Key, list[Observed]] = {}
         for member in members:
             key = keys.get(member.index)
-            if key is None:
-                continue
-            backend = groups.get(key)
-            if backend is None:
-                label = _label(len(groups))
-                name = key[1].hex() if isinstance(key[1], bytes) else str(key[1])
-                backend = groups[key] = BackendGroup(
-                    index=len(backends),
-                    id=short_id("backend", service.id, key[0], name),
-                    service=service.index,
-                    label=label,
-                    basis=[],
-                    leaves=[],
-                    addresses=[],
-                    connections=[],
-                )
-                backends.append(backend)
-            member.backend = backend.index
-            _add(backend, member, key, addresses, servers.get(member.index, ""))
+            if key is not None:
+                group = groups.get(key)
+                if group is None:
+                    groups[key] = [member]
+                else:
+                    group.append(member)
+        for key, group in groups.items():
+            name = key[1].hex() if isinstance(key[1], bytes) else str(key[1])
+            backend = BackendGroup(
+                index=len(backends),
+                id=short_id("backend", service.id, key[0], name),
+                service=service.index,
+                label=_label(len(backends) - first),
+                basis=[],
+                leaves=[],
+                addresses=[],
+                connections=[member.index for member in group],
+            )
+            _describe(backend, key, group, servers, texts)
+            backends.append(backend)
     return backends
 
 
-def _add(backend: BackendGroup, observed: Observed, key: Key, addresses: dict[bytes, str], name: str) -> None:
-    server = observed.legs[-1].server if observed.packed_legs else observed.server
-    backend.connections.append(observed.index)
-    basis = {
-        "endpoint": "leg" if observed.packed_legs else "address",
-        "leaf": "certificate" if observed.leaf else "session",
-        "log": "log",
-    }[key[0]]
-    for reason in (basis, *(("log",) if name else ())):
-        if reason not in backend.basis:
-            backend.basis.append(reason)
-    backend.server = backend.server or name
-    leaf = observed.leaf
-    if leaf is not None and leaf not in backend.leaves:
-        if backend.leaves:
-            backend.rotations.append(
-                Rotation(backend.leaves[-1], leaf, observed.client_leg.handshake.answer_ns, observed.index)
-            )
-        backend.leaves.append(leaf)
-    address = addresses.get(server.address) or addresses.setdefault(server.address, ip_text(server.address))
-    if address not in backend.addresses:
-        backend.addresses.append(address)
+BASIS = {"endpoint": ("leg", "address"), "leaf": ("certificate", "session"), "log": ("log", "log")}
+"""What each kind of key is drawn from: in the first place, and where a connection does not show that."""
+
+
+def _describe(
+    backend: BackendGroup, key: Key, group: list[Observed], servers: Mapping[int, str], texts: dict[bytes, str]
+) -> None:
+    """Number a back end in its connections, and take from these what it shows. ``texts``: addresses as text."""
+    basis: dict[str, None] = {}
+    leaves: dict[bytes, None] = {}
+    ends: dict[bytes, None] = {}
+    own, other = BASIS[key[0]]
+    latest: bytes | None = None
+    for member in group:
+        member.backend = backend.index
+        leaf, legs = member.leaf, member.packed_legs
+        basis[own if (legs if key[0] == "endpoint" else leaf) else other] = None
+        if servers and (name := servers.get(member.index)):
+            basis["log"] = None
+            backend.server = backend.server or name
+        if leaf is not None and leaf not in leaves:
+            if latest is not None:
+                at_ns = member.client_leg.handshake.answer_ns
+                backend.rotations.append(Rotation(latest, leaf, at_ns, member.index))
+            leaves[leaf] = None
+            latest = leaf
+        ends[(member.legs[-1].server if legs else member.server).address] = None
+    backend.basis, backend.leaves = list(basis), list(leaves)
+    for address in ends:
+        text = texts.get(address) or texts.setdefault(address, ip_text(address))
+        backend.addresses.append(text)
 
 
 def _keys(members: list[Observed], certificates: dict[bytes, ParsedCertificate]) -> dict[int, Key]:
     """What identifies the back end of each connection, where anything does."""
     endpoints = _distinguishing_endpoints(members)
     shown: dict[bytes, set[PackedEndpoint]] = {}
-    for member in members:
+    for member in members if endpoints else ():
         endpoint = endpoints.get(member.index)
         if endpoint is not None and member.leaf is not None:
             shown.setdefault(member.leaf, set()).add(endpoint)
     successor = {} if endpoints else successors(members, certificates)
-    lines = {successor.get(member.leaf, member.leaf) for member in members if member.leaf is not None}
+    leaves = {member.leaf for member in members if member.leaf is not None}
+    of_endpoint = {endpoint: _endpoint_key(endpoint) for endpoint in set(endpoints.values())}
+    of_leaf: dict[bytes, Key] = {}
+    for leaf in leaves:
+        only = shown.get(leaf, ())
+        of_leaf[leaf] = of_endpoint[next(iter(only))] if len(only) == 1 else ("leaf", successor.get(leaf, leaf))
+    lines = {successor.get(leaf, leaf) for leaf in leaves}
     only_leaf = next(iter(lines)) if len(lines) == 1 else None
     keys: dict[int, Key] = {}
     for member in members:
         endpoint = endpoints.get(member.index)
-        leaf = member.leaf
         if endpoint is not None:
-            keys[member.index] = ("endpoint", f"{ip_text(endpoint.address)}:{endpoint.port}")
-        elif leaf is not None:
-            addresses = shown.get(leaf, set())
-            only = next(iter(addresses)) if len(addresses) == 1 else None
-            keys[member.index] = (
-                ("endpoint", f"{ip_text(only.address)}:{only.port}") if only else ("leaf", successor.get(leaf, leaf))
-            )
+            keys[member.index] = of_endpoint[endpoint]
+        elif member.leaf is not None:
+            keys[member.index] = of_leaf[member.leaf]
         elif (member.is_resumed or member.kind == "psk") and member.entry.session is not None:
             session = member.entry.session
             issuer = session.issuer
@@ -151,13 +164,17 @@ def _keys(members: list[Observed], certificates: dict[bytes, ParsedCertificate])
     return keys
 
 
+def _endpoint_key(endpoint: PackedEndpoint) -> Key:
+    return "endpoint", f"{ip_text(endpoint.address)}:{endpoint.port}"
+
+
 def _by_server(keys: dict[int, Key], members: list[Observed], servers: Mapping[int, str]) -> dict[int, Key]:
     """Keys refined by the balancer's log: what has no key gets one, one certificate on several servers is told apart,
     several of one server are joined.
 
     Where server and key say the same, the key stays, and with it the back end's id.
     """
-    if not any(observed.index in servers for observed in members):
+    if not servers or not any(observed.index in servers for observed in members):
         return keys
     servers_of_key: dict[Key, set[str]] = {}
     keys_of_server: dict[str, set[Key]] = {}
@@ -189,13 +206,9 @@ def _distinguishing_endpoints(members: list[Observed]) -> dict[int, PackedEndpoi
     endpoints = {s.index: s.legs[-1].server for s in members if s.packed_legs}
     if endpoints:
         return endpoints
-    direct: dict[int, PackedEndpoint] = {}
-    distinct: dict[PackedEndpoint, PackedEndpoint] = {}
-    for observed in members:
-        server = observed.server
-        direct[observed.index] = distinct.setdefault(server, server)
-    if len(distinct) < 2:
+    if len({observed.server for observed in members}) < 2:
         return {}
+    direct = {observed.index: observed.server for observed in members}
     in_turn: dict[PackedEndpoint, list[bytes]] = {}
     """Of each address, the certificates that it shows one after the other."""
     for observed in members:

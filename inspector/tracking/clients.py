@@ -107,15 +107,11 @@ def stack(shape: HelloShape) -> Stack:
     return _recognised(shape.cipher_suites, shape.extensions, shape.point_formats)
 
 
-def program(shape: HelloShape | None) -> bytes:
-    """What tells programs of one stack at one address apart: their cipher suites. Those of TLS 1.3 and GREASE are left
-    out, and no extension counts, for they change with the session that is offered; empty where there is no hello.
-    """
-    return _program(shape.cipher_suites) if shape is not None else b""
-
-
 @lru_cache(maxsize=bounds.CACHE)
-def _program(cipher_suites: tuple[int, ...]) -> bytes:
+def program(cipher_suites: tuple[int, ...]) -> bytes:
+    """What tells programs of one stack at one address apart: the cipher suites that they offer. Those of TLS 1.3 and
+    GREASE are left out, and no extension counts, for they change with the session that is offered.
+    """
     suites = [code for code in cipher_suites if code >> 8 != TLS13_SUITES and not is_grease(code)]
     return hashlib.blake2s(struct.pack(f">{len(suites)}H", *(code & 0xFFFF for code in suites)), digest_size=8).digest()
 

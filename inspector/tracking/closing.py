@@ -64,13 +64,20 @@ def first_close(lane: LaneFacts) -> tuple[Close, How] | None:
 
 def closed_first(client_leg: ConnectionFacts) -> tuple[Side | None, How | None]:
     """Who closed first, and how."""
-    ours, theirs = first_close(client_leg.from_client), first_close(client_leg.from_server)
+    client, server = client_leg.from_client, client_leg.from_server
+    if client.rst is None and server.rst is None and client.fin is not None and server.fin is not None:
+        return ("client" if _is_first(client.fin, server.fin) else "server"), "fin"
+    ours, theirs = first_close(client), first_close(server)
     if ours is None or theirs is None:  # who answers a FIN that was not captured came second all the same
         if ours is not None:
             return ("server", "fin") if ours[0].is_answer else ("client", ours[1])
         return (None, None) if theirs is None else ("client", "fin") if theirs[0].is_answer else ("server", theirs[1])
-    is_ours = theirs[0].is_answer if ours[0].is_answer != theirs[0].is_answer else ours[0].ns <= theirs[0].ns
-    return ("client", ours[1]) if is_ours else ("server", theirs[1])
+    return ("client", ours[1]) if _is_first(ours[0], theirs[0]) else ("server", theirs[1])
+
+
+def _is_first(one: Close, other: Close) -> bool:
+    """Whether one side's close came before the other's."""
+    return other.is_answer if one.is_answer != other.is_answer else one.ns <= other.ns
 
 
 def gave_up(client_leg: ConnectionFacts, closed_by: str | None) -> bool:

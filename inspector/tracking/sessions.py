@@ -28,8 +28,9 @@ from typing import Literal
 
 from msgspec import Struct
 
-from inspector import bounds, facts
-from inspector.facts import HandshakeFacts, PackedEndpoint
+from inspector import bounds
+from inspector.facts import C_KEY_EXCHANGE, HandshakeFacts, PackedEndpoint
+from inspector.tls.extensions import AnswerShape
 from inspector.tls.types import TLS13
 from inspector.tracking.kinds import Kind
 
@@ -114,16 +115,18 @@ class Ledger:
         connection. ``peers``: None for a handshake inside a connection, which no other stands beside. ``closed_ns``: as
         in ``LedgerSession``.
         """
-        if handshake.answer is None or (kind is None and handshake.is_tls13):
+        answer = handshake.answer
+        if answer is None:
             return NOTHING
+        if answer.version >= TLS13:
+            return self._enter_tls13(index, handshake, kind) if kind is not None else NOTHING
         if kind is None:
-            self._issue(index, handshake, is_doubtful=True)
+            self._issue(index, handshake, answer, is_doubtful=True)
             return NOTHING
-        if handshake.is_tls13:
-            return self._enter_tls13(index, handshake, kind)
-        entry = self._offer(index, handshake, kind, self._clouds.get(peers) if peers is not None else None, closed_ns)
+        clouded_ns = self._clouds.get(peers) if self._clouds and peers is not None else None
+        entry = self._offer(index, handshake, kind, clouded_ns, closed_ns)
         if kind == "full":
-            self._issue(index, handshake)
+            self._issue(index, handshake, answer)
         elif handshake.issued_ticket and entry.session is not None:
             self._by_key[handshake.issued_ticket] = entry.session
         return entry
@@ -186,32 +189,40 @@ class Ledger:
         offer = handshake.offer
         return bool(handshake.offered_id) and offer is not None and not offer.partial and TLS13 not in offer.versions
 
-    def _issue(self, index: int, handshake: HandshakeFacts, *, is_doubtful: bool = False) -> None:
+    def _issue(self, index: int, handshake: HandshakeFacts, answer: AnswerShape, *, is_doubtful: bool = False) -> None:
         """The session that the server issued. ``is_doubtful``: it may have resumed another one, whose id it echoed."""
-        answer = handshake.answer
-        assert answer is not None
-        keys = [key for key in (handshake.answered_id, handshake.issued_ticket) if key]
+        identifier, ticket = handshake.answered_id, handshake.issued_ticket
         if is_doubtful:
-            keys = [key for key in keys if key not in self._by_key and key != handshake.offered_id]
-        if not keys:
+            identifier = identifier if self._is_new(identifier, handshake) else b""
+            ticket = ticket if self._is_new(ticket, handshake) else None
+        if not (identifier or ticket):
             return
+        chain = handshake.chain
         session = LedgerSession(
-            key=keys[0],
+            key=identifier or ticket or b"",
             method="ticket" if handshake.issued_ticket else "session_id",
             issuer=index,
-            leaf=handshake.chain[0] if handshake.chain else None,
-            ems=answer.extended_master_secret if not answer.partial else None,
+            leaf=chain[0] if chain else None,
+            ems=None if answer.partial else answer.extended_master_secret,
             issued_ns=handshake.answer_ns,
-            usable=bool(handshake.messages & facts.C_KEY_EXCHANGE),
+            usable=handshake.messages & C_KEY_EXCHANGE != 0,
             is_doubtful=is_doubtful,
         )
         self.sessions.append(session)
-        for key in keys:
-            first = self._by_key.get(key)
-            if (
-                first is None or first.issuer is None or (session.leaf is not None and session.usable)
-            ):  # issued anew: the client keeps the later one
-                self._by_key[key] = session
+        if identifier:
+            self._name(identifier, session)
+        if ticket:
+            self._name(ticket, session)
+
+    def _is_new(self, key: bytes | None, handshake: HandshakeFacts) -> bool:
+        """Whether nobody offered it, nor was issued it before."""
+        return key not in self._by_key and key != handshake.offered_id
+
+    def _name(self, key: bytes, session: LedgerSession) -> None:
+        """What the client may offer from now on; where it was issued anew, the client keeps the later one."""
+        first = self._by_key.setdefault(key, session)
+        if first is not session and (first.issuer is None or (session.leaf is not None and session.usable)):
+            self._by_key[key] = session
 
     def _enter_tls13(self, index: int, handshake: HandshakeFacts, kind: Kind) -> LedgerEntry:
         """TLS 1.3: an identity is a ticket (RFC 8446, section 4.6.1), which secrets show being issued; without them
