@@ -12,7 +12,7 @@ from inspector.facts import FRAME_BITS, ConnectionFacts, Facts
 from inspector.findings import logged
 from inspector.findings.giving_up import NOT_JAVA, client_code, is_clear, may_be_abort, slow_close
 from inspector.findings.jsse import Generation, Step, equivalence
-from inspector.findings.judgement import Judgement, goes_on, judged
+from inspector.findings.judgement import JavaRule, Judgement, goes_on
 from inspector.findings.machine import Machine
 from inspector.findings.problems import itself
 from inspector.findings.signs import Abort, Manner, Signs, Weighed, weigh
@@ -65,8 +65,8 @@ class Case:
     signs: dict[tuple[Program, bytes], Signs]
     balancer: Balanced
     manners: dict[Program, Manner] = field(default_factory=dict)
-    caches: list[int] = field(default_factory=list)
-    """For each connection the first one of its session cache."""
+    known_caches: list[int] | None = None
+    """What ``caches`` says, once it was asked for."""
     went_on: dict[int, int] = field(default_factory=dict)
     """For each session cache the first connection that went on where Java's rule says abort."""
     logged: logged.Joined = field(default_factory=logged.Joined)
@@ -83,6 +83,13 @@ class Case:
     """The back ends of each service."""
     service_clients: list[list[ClientGroup]] = field(default_factory=list)
     """The clients of each service."""
+
+    @property
+    def caches(self) -> list[int]:
+        """For each connection the first one of its session cache."""
+        if self.known_caches is None:
+            self.known_caches = find_caches(self.observed)
+        return self.known_caches
 
     def step(self, old: bytes, new: bytes) -> Step | None:
         """The identity rule on two certificates by digest; None where one of them cannot be read."""
@@ -125,7 +132,7 @@ class Case:
         """What the evidence says of a connection that ended as Java ends it when the certificate changed."""
         judgement, session = self.judgements[observed.index], observed.entry.session
         key = self.program_of(observed)
-        before = self.went_on.get(self.caches[observed.index])
+        before = self.went_on.get(self.caches[observed.index]) if self.went_on else None
         abort = Abort(
             is_logged=self.logged.certain(observed.index, "certificate_change") is not None,
             has_origin=session is not None and judgement.cached_leaf is not None,
@@ -188,8 +195,9 @@ def build(facts: Facts, options: Options) -> Case:
     case.service_clients = [
         [clients[c] for c in sorted({observed[i].client for i in service.connections})] for service in services
     ]
+    rule = JavaRule(case.step)
     case.judgements = [
-        judged(each, case.step, is_refused=case.has_refused and case.refused(each) is not None) for each in observed
+        rule.judged(each, is_refused=case.has_refused and case.refused(each) is not None) for each in observed
     ]
     _read_signs(case)
     has_losses = bool(facts.logs) and (
@@ -238,7 +246,6 @@ def _step(case: Case, old: bytes, new: bytes) -> Step | None:
 
 def _read_signs(case: Case) -> None:
     """Count how each client took each certificate where Java's rule could not have spoken, and where it should have."""
-    case.caches = find_caches(case.observed)
     for observed, judgement in zip(case.observed, case.judgements, strict=True):
         leaf = observed.leaf
         if observed.health_check:
@@ -247,7 +254,7 @@ def _read_signs(case: Case) -> None:
             case.unclear[observed.client_address] = case.unclear.get(observed.client_address, 0) + 1
         if leaf is None:
             continue
-        key = case.program_of(observed)
+        key = observed.client, observed.program
         signs = case.signs.get((key, leaf))
         if signs is None:
             signs = case.signs[key, leaf] = Signs()

@@ -8,6 +8,7 @@ end there is. The balancer's log names them. A certificate that replaces another
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Literal
 
 from msgspec import Struct, field
@@ -103,29 +104,35 @@ def _describe(
     backend: BackendGroup, key: Key, group: list[Observed], servers: Mapping[int, str], texts: dict[bytes, str]
 ) -> None:
     """Number a back end in its connections, and take from these what it shows. ``texts``: addresses as text."""
-    basis: dict[str, None] = {}
-    leaves: dict[bytes, None] = {}
-    ends: dict[bytes, None] = {}
-    own, other = BASIS[key[0]]
-    latest: bytes | None = None
+    kinds, is_endpoint = BASIS[key[0]], key[0] == "endpoint"
     for member in group:
         member.backend = backend.index
-        leaf, legs = member.leaf, member.packed_legs
-        basis[own if (legs if key[0] == "endpoint" else leaf) else other] = None
-        if servers and (name := servers.get(member.index)):
-            basis["log"] = None
-            backend.server = backend.server or name
-        if leaf is not None and leaf not in leaves:
-            if latest is not None:
-                at_ns = member.client_leg.handshake.answer_ns
-                backend.rotations.append(Rotation(latest, leaf, at_ns, member.index))
-            leaves[leaf] = None
-            latest = leaf
-        ends[(member.legs[-1].server if legs else member.server).address] = None
-    backend.basis, backend.leaves = list(basis), list(leaves)
-    for address in ends:
-        text = texts.get(address) or texts.setdefault(address, ip_text(address))
-        backend.addresses.append(text)
+    reasons = [kinds[not (member.packed_legs if is_endpoint else member.leaf)] for member in group]
+    if servers:
+        names = [servers.get(member.index, "") for member in group]
+        backend.server = next(filter(None, names), "")
+        pairs = zip(reasons, names, strict=True)
+        reasons = [each for reason, name in pairs for each in ((reason, "log") if name else (reason,))]
+    backend.basis = list(dict.fromkeys(reasons))
+    ends = [(member.legs[-1].server if member.packed_legs else member.server).address for member in group]
+    for address in dict.fromkeys(ends):
+        backend.addresses.append(texts.get(address) or texts.setdefault(address, ip_text(address)))
+    leaves = dict.fromkeys([member.leaf for member in group])
+    leaves.pop(None, None)
+    backend.leaves = [leaf for leaf in leaves if leaf is not None]
+    if len(leaves) > 1:
+        backend.rotations = _rotations(group)
+
+
+def _rotations(group: list[Observed]) -> list[Rotation]:
+    """Each certificate of a back end but the first one, with the handshake that showed it first."""
+    first: dict[bytes, Observed] = {}
+    for member in group:
+        if member.leaf is not None:
+            first.setdefault(member.leaf, member)
+    return [
+        Rotation(old, new, first[new].client_leg.handshake.answer_ns, first[new].index) for old, new in pairwise(first)
+    ]
 
 
 def _keys(members: list[Observed], certificates: dict[bytes, ParsedCertificate]) -> dict[int, Key]:

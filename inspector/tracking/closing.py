@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Literal
 
 from inspector import facts
-from inspector.facts import AlertFact, Close, ConnectionFacts, LaneFacts, unpack_events
+from inspector.facts import AlertFact, Close, ConnectionFacts, FirstMoments, LaneFacts
 from inspector.tls.history import Letter
 from inspector.tls.types import FATAL, AlertDescription
 
@@ -161,10 +161,7 @@ def delay_of_close(client_leg: ConnectionFacts) -> int | None:
     missing.
     """
     close = first_close(client_leg.from_client)
-    done = next(
-        (e.ns for e in unpack_events(client_leg.events) if e.letter == Letter.SERVER_HELLO_DONE and not e.from_client),
-        None,
-    )
+    done = FirstMoments(client_leg.events).of(Letter.SERVER_HELLO_DONE, False)
     if close is None or done is None:
         return None
     return max(0, close[0].ns - done - min(client_leg.rtt or 0, LONGEST_RTT_NS))
@@ -187,14 +184,7 @@ def is_refused(client_leg: ConnectionFacts) -> bool:
     ):
         return False
     tail = server.tail
-    flight = next(
-        (
-            e.ns
-            for e in unpack_events(client_leg.events)
-            if e.letter == Letter.APPLICATION_DATA and e.from_client and not e.decrypted
-        ),
-        None,
-    )
+    flight = FirstMoments(client_leg.events).of(Letter.APPLICATION_DATA, True)
     if flight is None or not tail.previous_ns <= flight <= tail.ns < flight + REFUSED_WITHIN_NS or not tail.previous_ns:
         return False
     said_goodbye = client.tail.size <= ALERT_RECORD and client.tail.ns <= tail.ns

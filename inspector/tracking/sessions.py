@@ -67,7 +67,7 @@ class LedgerSession(Struct, kw_only=True):
     race.
     """
 
-    def note_offer(self, connection: int, *, is_resumed: bool) -> None:
+    def note_offer(self, connection: int, is_resumed: bool) -> None:
         """One more offer of it, and whether the server took it."""
         if len(self.uses) < MAX_USES:
             self.uses.append(connection << 1 | is_resumed)
@@ -160,22 +160,24 @@ class Ledger:
             by_key.setdefault(ticket, session)
         if offered:
             by_key.setdefault(offered, session)
-        entry = self._entry(session, handshake, clouded_ns)
-        session.note_offer(index, is_resumed=kind != "full")
-        if kind != "full" and (session.resumed_ns is None or handshake.answer_ns < session.resumed_ns):
+        entry = self._entry(session, handshake.hello_ns, clouded_ns)
+        is_resumed = kind != "full"
+        session.note_offer(index, is_resumed)
+        if is_resumed and (session.resumed_ns is None or handshake.answer_ns < session.resumed_ns):
             session.resumed_ns, session.resumed_by, session.closed_ns = handshake.answer_ns, index, closed_ns
         return entry
 
-    def _entry(self, session: LedgerSession, handshake: HandshakeFacts, clouded_ns: int | None) -> LedgerEntry:
+    def _entry(self, session: LedgerSession, hello_ns: int, clouded_ns: int | None) -> LedgerEntry:
         """What is known of a session when it is offered."""
         is_issued = session.issuer is not None
         is_clouded = False
         is_resumed_before: bool | None = True
-        if session.resumed_ns is None or session.resumed_ns >= handshake.hello_ns:
+        resumed_ns = session.resumed_ns
+        if resumed_ns is None or resumed_ns >= hello_ns:
             is_clouded = session.is_doubtful or (clouded_ns is not None and clouded_ns >= (session.issued_ns or 0))
             is_resumed_before = False if is_issued and not is_clouded else None
-        elif handshake.hello_ns - session.resumed_ns < self._race_ns:
-            is_over = session.closed_ns is not None and session.closed_ns < handshake.hello_ns
+        elif hello_ns - resumed_ns < self._race_ns:
+            is_over = session.closed_ns is not None and session.closed_ns < hello_ns
             is_resumed_before = True if is_over else None
         return LedgerEntry(session, is_issued, is_resumed_before, session.resumed_by, is_clouded)
 
@@ -251,7 +253,7 @@ class Ledger:
         if key == offered[0]:
             session.name = handshake.identity_name
         entry = LedgerEntry(session, session.issuer is not None, None, session.resumed_by)
-        session.note_offer(index, is_resumed=kind == "psk")
+        session.note_offer(index, kind == "psk")
         if kind == "psk" and session.resumed_ns is None:
             session.resumed_ns, session.resumed_by = handshake.answer_ns, index
         return entry

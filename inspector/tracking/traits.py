@@ -24,7 +24,7 @@ from inspector.facts import (
     Facts,
     PackedEndpoint,
 )
-from inspector.tls.extensions import HelloShape
+from inspector.tls.extensions import AnswerShape, HelloShape
 from inspector.tls.types import FATAL, TLS13
 from inspector.tracking.clients import UNKNOWN, Stack, program, stack
 from inspector.tracking.closing import How, Side, closed_first, gave_up, is_refused
@@ -41,45 +41,56 @@ Traits = tuple[object, ...]
 def traits_of(client_leg: ConnectionFacts, by: Side | None, how: How | None) -> Traits | None:
     """The traits of a connection, None where it has none. ``by``, ``how``: who closed it first."""
     handshake, client, server = client_leg.handshake, client_leg.from_client, client_leg.from_server
-    offer, answer = handshake.offer, handshake.answer
-    is_tls13 = answer is not None and answer.version >= TLS13
-    messages = handshake.messages
+    messages, offer, answer = handshake.messages, handshake.offer, handshake.answer
     if client_leg.events[LETTER_AT::EVENT_BYTES].count(ENCRYPTED_HANDSHAKE) > (messages & SEALED).bit_count():
         return None  # a side sent more than its Finished
     for alert in client_leg.alerts:
         if alert.level == FATAL:
             return None
+    if (
+        client.searched_bytes
+        or server.searched_bytes
+        or client.sequence_jump
+        or server.sequence_jump
+        or client.lost_encrypted
+        or server.lost_encrypted
+    ):
+        return None  # too rare
     return (
         messages,
         handshake.missing,
-        handshake.retried,
         offer is None or offer.partial,
-        answer is None or (is_tls13, answer.partial, answer.accepted_psk is None),
-        not handshake.offered_psks,
+        answer and (answer.partial if answer.version < TLS13 else _of_tls13(client_leg, answer)),
         not handshake.offered_ticket,
         not handshake.offered_id,
         not handshake.answered_id,
         handshake.offered_id == handshake.answered_id,
-        not handshake.server_random,
         not handshake.chain and has_no_certificate(handshake),
         by,
         how,
-        bool(messages & S_CERTIFICATE) and not messages & C_KEY_EXCHANGE and gave_up(client_leg, by),
-        is_tls13 and is_refused(client_leg),
-        is_tls13 and is_cut_short(client),
+        messages & S_CERTIFICATE != 0 and not messages & C_KEY_EXCHANGE and gave_up(client_leg, by),
         not client.application_records,
         not server.application_records,
         client.has_packets,
         server.has_packets,
         client.lost,
         server.lost,
-        not client.searched_bytes,
-        not server.searched_bytes,
-        client.sequence_jump or server.sequence_jump,
-        client.lost_encrypted or server.lost_encrypted,
         client_leg.syn,
         client_leg.secrets,
         not client_leg.sightings,
+    )
+
+
+def _of_tls13(client_leg: ConnectionFacts, answer: AnswerShape) -> Traits:
+    """What is looked at in TLS 1.3 alone."""
+    handshake = client_leg.handshake
+    return (
+        answer.partial,
+        answer.accepted_psk is None,
+        handshake.retried and not handshake.server_random,
+        not handshake.offered_psks,
+        is_refused(client_leg),
+        is_cut_short(client_leg.from_client),
     )
 
 
