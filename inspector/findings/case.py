@@ -195,11 +195,7 @@ def build(facts: Facts, options: Options) -> Case:
     case.service_clients = [
         [clients[c] for c in sorted({observed[i].client for i in service.connections})] for service in services
     ]
-    rule = JavaRule(case.step)
-    case.judgements = [
-        rule.judged(each, is_refused=case.has_refused and case.refused(each) is not None) for each in observed
-    ]
-    _read_signs(case)
+    _judge_each(case)
     has_losses = bool(facts.logs) and (
         any(c.drops or c.damage for c in facts.captures) or any(s.lost for s in observed)
     )
@@ -244,27 +240,32 @@ def _step(case: Case, old: bytes, new: bytes) -> Step | None:
     return case.identities[old, new]
 
 
-def _read_signs(case: Case) -> None:
-    """Count how each client took each certificate where Java's rule could not have spoken, and where it should have."""
-    for observed, judgement in zip(case.observed, case.judgements, strict=True):
-        leaf = observed.leaf
+def _judge_each(case: Case) -> None:
+    """Hold Java's rule against each connection, and count how each client took each certificate where the rule could
+    not have spoken, and where it should have.
+    """
+    rule, judgements, signs_of = JavaRule(case.step), case.judgements, case.signs
+    for observed in case.observed:
+        judgement = rule.judged(observed, is_refused=case.has_refused and case.refused(observed) is not None)
+        judgements.append(judgement)
         if observed.health_check:
             continue
-        if observed.outcome != "established" and not is_clear(observed) and may_be_abort(observed):
+        outcome, leaf = observed.outcome, observed.leaf
+        if outcome != "established" and not is_clear(observed) and may_be_abort(observed):
             case.unclear[observed.client_address] = case.unclear.get(observed.client_address, 0) + 1
         if leaf is None:
             continue
         key = observed.client, observed.program
-        signs = case.signs.get((key, leaf))
+        signs = signs_of.get((key, leaf))
         if signs is None:
-            signs = case.signs[key, leaf] = Signs()
+            signs = signs_of[key, leaf] = Signs()
         if observed.gave_up:
             if judgement.decision.verdict == "accepts":
                 signs.gave_up_unmarked += 1
                 signs.unmarked_alerts.add(client_code(observed))
                 if slow_close(observed) is not None:
                     case.manners.setdefault(key, Manner()).slow_unmarked += 1
-        elif observed.outcome == "established":
+        elif outcome == "established":
             signs.accepted += 1
             if goes_on(observed, judgement):
                 case.manners.setdefault(key, Manner()).went_on += 1

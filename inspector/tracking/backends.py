@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from msgspec import Struct, field
 
@@ -67,11 +67,11 @@ def find_backends(
     backends: list[BackendGroup] = []
     texts: dict[bytes, str] = {}
     for service in services:
-        members = [each for i in service.connections if not (each := observed[i]).health_check or each.leaf]
-        keys = _by_server(_keys(members, certificates), members, servers)
+        members = _members(observed, service)
+        keys = _by_server(_keys(members, certificates), members.connections, servers)
         first = len(backends)
         groups: dict[Key, list[Observed]] = {}
-        for member in members:
+        for member in members.connections:
             key = keys.get(member.index)
             if key is not None:
                 group = groups.get(key)
@@ -89,62 +89,82 @@ def find_backends(
                 basis=[],
                 leaves=[],
                 addresses=[],
-                connections=[member.index for member in group],
+                connections=[],
             )
-            _describe(backend, key, group, servers, texts)
+            _fill(backend, key, group, servers, texts)
             backends.append(backend)
     return backends
+
+
+class Members(NamedTuple):
+    """The connections of one service that tell back ends apart, the certificates and the servers in them, in the order
+    in which they first come, and whether any goes on behind a balancer.
+    """
+
+    connections: list[Observed]
+    leaves: dict[bytes, None]
+    servers: dict[PackedEndpoint, None]
+    has_legs: bool
+
+
+def _members(observed: Sequence[Observed], service: ServiceGroup) -> Members:
+    connections: list[Observed] = []
+    leaves: dict[bytes, None] = {}
+    servers: dict[PackedEndpoint, None] = {}
+    has_legs = False
+    for index in service.connections:
+        member = observed[index]
+        if member.leaf is not None:
+            leaves[member.leaf] = None
+        elif member.health_check:
+            continue
+        connections.append(member)
+        servers[member.server] = None
+        if member.packed_legs:
+            has_legs = True
+    return Members(connections, leaves, servers, has_legs)
 
 
 BASIS = {"endpoint": ("leg", "address"), "leaf": ("certificate", "session"), "log": ("log", "log")}
 """What each kind of key is drawn from: in the first place, and where a connection does not show that."""
 
 
-def _describe(
+def _fill(
     backend: BackendGroup, key: Key, group: list[Observed], servers: Mapping[int, str], texts: dict[bytes, str]
 ) -> None:
-    """Number a back end in its connections, and take from these what it shows. ``texts``: addresses as text."""
+    """Number a back end in its connections, and keep what these show of it. ``texts``: addresses as text."""
     kinds, is_endpoint = BASIS[key[0]], key[0] == "endpoint"
+    basis: dict[str, None] = {}
+    ends: dict[bytes, None] = {}
+    shown: dict[bytes, Observed] = {}
     for member in group:
         member.backend = backend.index
-    reasons = [kinds[not (member.packed_legs if is_endpoint else member.leaf)] for member in group]
-    if servers:
-        names = [servers.get(member.index, "") for member in group]
-        backend.server = next(filter(None, names), "")
-        pairs = zip(reasons, names, strict=True)
-        reasons = [each for reason, name in pairs for each in ((reason, "log") if name else (reason,))]
-    backend.basis = list(dict.fromkeys(reasons))
-    ends = [(member.legs[-1].server if member.packed_legs else member.server).address for member in group]
-    for address in dict.fromkeys(ends):
-        backend.addresses.append(texts.get(address) or texts.setdefault(address, ip_text(address)))
-    leaves = dict.fromkeys([member.leaf for member in group])
-    leaves.pop(None, None)
-    backend.leaves = [leaf for leaf in leaves if leaf is not None]
-    if len(leaves) > 1:
-        backend.rotations = _rotations(group)
+        backend.connections.append(member.index)
+        leaf, legs = member.leaf, member.packed_legs
+        basis[kinds[not (legs if is_endpoint else leaf)]] = None
+        if servers and (name := servers.get(member.index)):
+            basis["log"] = None
+            backend.server = backend.server or name
+        if leaf is not None and leaf not in shown:
+            shown[leaf] = member
+        ends[(member.legs[-1].server if legs else member.server).address] = None
+    backend.basis, backend.leaves = list(basis), list(shown)
+    backend.addresses = [texts.get(end) or texts.setdefault(end, ip_text(end)) for end in ends]
+    for old, new in pairwise(shown):
+        at_ns = shown[new].client_leg.handshake.answer_ns
+        backend.rotations.append(Rotation(old, new, at_ns, shown[new].index))
 
 
-def _rotations(group: list[Observed]) -> list[Rotation]:
-    """Each certificate of a back end but the first one, with the handshake that showed it first."""
-    first: dict[bytes, Observed] = {}
-    for member in group:
-        if member.leaf is not None:
-            first.setdefault(member.leaf, member)
-    return [
-        Rotation(old, new, first[new].client_leg.handshake.answer_ns, first[new].index) for old, new in pairwise(first)
-    ]
-
-
-def _keys(members: list[Observed], certificates: dict[bytes, ParsedCertificate]) -> dict[int, Key]:
+def _keys(members: Members, certificates: dict[bytes, ParsedCertificate]) -> dict[int, Key]:
     """What identifies the back end of each connection, where anything does."""
+    connections, leaves = members.connections, members.leaves
     endpoints = _distinguishing_endpoints(members)
     shown: dict[bytes, set[PackedEndpoint]] = {}
-    for member in members if endpoints else ():
+    for member in connections if endpoints else ():
         endpoint = endpoints.get(member.index)
         if endpoint is not None and member.leaf is not None:
             shown.setdefault(member.leaf, set()).add(endpoint)
-    successor = {} if endpoints else successors(members, certificates)
-    leaves = {member.leaf for member in members if member.leaf is not None}
+    successor = successors(connections, certificates) if len(leaves) > 1 and not endpoints else {}
     of_endpoint = {endpoint: _endpoint_key(endpoint) for endpoint in set(endpoints.values())}
     of_leaf: dict[bytes, Key] = {}
     for leaf in leaves:
@@ -153,8 +173,8 @@ def _keys(members: list[Observed], certificates: dict[bytes, ParsedCertificate])
     lines = {successor.get(leaf, leaf) for leaf in leaves}
     only_leaf = next(iter(lines)) if len(lines) == 1 else None
     keys: dict[int, Key] = {}
-    for member in members:
-        endpoint = endpoints.get(member.index)
+    for member in connections:
+        endpoint = endpoints.get(member.index) if endpoints else None
         if endpoint is not None:
             keys[member.index] = of_endpoint[endpoint]
         elif member.leaf is not None:
@@ -208,24 +228,24 @@ def _by_server(keys: dict[int, Key], members: list[Observed], servers: Mapping[i
     return distinguished
 
 
-def _distinguishing_endpoints(members: list[Observed]) -> dict[int, PackedEndpoint]:
+def _distinguishing_endpoints(members: Members) -> dict[int, PackedEndpoint]:
     """The server address of each connection where addresses tell back ends apart."""
-    endpoints = {s.index: s.legs[-1].server for s in members if s.packed_legs}
-    if endpoints:
-        return endpoints
-    if len({observed.server for observed in members}) < 2:
+    connections = members.connections
+    if members.has_legs:
+        return {observed.index: observed.legs[-1].server for observed in connections if observed.packed_legs}
+    if len(members.servers) < 2:
         return {}
-    direct = {observed.index: observed.server for observed in members}
+    direct = {observed.index: observed.server for observed in connections}
     in_turn: dict[PackedEndpoint, list[bytes]] = {}
     """Of each address, the certificates that it shows one after the other."""
-    for observed in members:
+    for observed in connections:
         if observed.leaf is not None:
             leaves = in_turn.setdefault(direct[observed.index], [])
             if not leaves or leaves[-1] != observed.leaf:
                 leaves.append(observed.leaf)
     if any(len(leaves) > len(set(leaves)) or len(set(leaves)) > 2 for leaves in in_turn.values()):
         return {}  # one address shows certificates in turn: it is a balancer too
-    return direct if in_turn or all(s.is_tls13 for s in members) else {}
+    return direct if in_turn or all(s.is_tls13 for s in connections) else {}
 
 
 def _label(number: int) -> str:

@@ -20,6 +20,10 @@ from inspector.tls.types import FATAL, AlertDescription
 
 Side = Literal["client", "server"]
 How = Literal["fin", "rst"]
+Closed = tuple[Side | None, How | None]
+"""Who closed first, and how."""
+CLIENT_FIN: Closed = ("client", "fin")
+SERVER_FIN: Closed = ("server", "fin")
 
 CERTIFICATE_ALERTS = frozenset(
     (
@@ -62,11 +66,12 @@ def first_close(lane: LaneFacts) -> tuple[Close, How] | None:
     return (fin, "fin") if rst is None or fin.ns <= rst.ns else (rst, "rst")
 
 
-def closed_first(client_leg: ConnectionFacts) -> tuple[Side | None, How | None]:
+def closed_first(client_leg: ConnectionFacts) -> Closed:
     """Who closed first, and how."""
     client, server = client_leg.from_client, client_leg.from_server
-    if client.rst is None and server.rst is None and client.fin is not None and server.fin is not None:
-        return ("client" if _is_first(client.fin, server.fin) else "server"), "fin"
+    one, other = client.fin, server.fin
+    if one is not None and other is not None and client.rst is None and server.rst is None:
+        return CLIENT_FIN if _is_first(one, other) else SERVER_FIN
     ours, theirs = first_close(client), first_close(server)
     if ours is None or theirs is None:  # who answers a FIN that was not captured came second all the same
         if ours is not None:

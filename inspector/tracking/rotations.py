@@ -22,8 +22,6 @@ def successors(members: Sequence[Observed], certificates: dict[bytes, ParsedCert
     """For each certificate that replaced another the first one of its line. ``members``: the connections of one
     service.
     """
-    if len({observed.leaf for observed in members if observed.leaf is not None}) < 2:
-        return {}
     first: dict[bytes, int] = {}
     last: dict[bytes, int] = {}
     count: dict[bytes, int] = {}

@@ -211,19 +211,19 @@ class Ledger:
             is_doubtful=is_doubtful,
         )
         self.sessions.append(session)
-        if identifier:
-            self._name(identifier, session)
-        if ticket:
-            self._name(ticket, session)
+        by_key = self._by_key
+        if identifier and (first := by_key.setdefault(identifier, session)) is not session:
+            self._issue_anew(identifier, first, session)
+        if ticket and (first := by_key.setdefault(ticket, session)) is not session:
+            self._issue_anew(ticket, first, session)
 
     def _is_new(self, key: bytes | None, handshake: HandshakeFacts) -> bool:
         """Whether nobody offered it, nor was issued it before."""
         return key not in self._by_key and key != handshake.offered_id
 
-    def _name(self, key: bytes, session: LedgerSession) -> None:
-        """What the client may offer from now on; where it was issued anew, the client keeps the later one."""
-        first = self._by_key.setdefault(key, session)
-        if first is not session and (first.issuer is None or (session.leaf is not None and session.usable)):
+    def _issue_anew(self, key: bytes, first: LedgerSession, session: LedgerSession) -> None:
+        """Of two sessions of one key the client keeps the later one, where that came about."""
+        if first.issuer is None or (session.leaf is not None and session.usable):
             self._by_key[key] = session
 
     def _enter_tls13(self, index: int, handshake: HandshakeFacts, kind: Kind) -> LedgerEntry:

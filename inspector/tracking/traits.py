@@ -27,7 +27,7 @@ from inspector.facts import (
 from inspector.tls.extensions import AnswerShape, HelloShape
 from inspector.tls.types import FATAL, TLS13
 from inspector.tracking.clients import UNKNOWN, Stack, program, stack
-from inspector.tracking.closing import How, Side, closed_first, gave_up, is_refused
+from inspector.tracking.closing import Closed, closed_first, gave_up, is_refused
 from inspector.tracking.kinds import has_no_certificate, kind_of
 from inspector.tracking.observed import Observed
 from inspector.tracking.outcomes import is_cut_short, is_torn_down, outcome_of
@@ -38,8 +38,8 @@ Traits = tuple[object, ...]
 """Of two connections with equal ones ``worked_out`` says the same, but for what ``Observer`` fills in."""
 
 
-def traits_of(client_leg: ConnectionFacts, by: Side | None, how: How | None) -> Traits | None:
-    """The traits of a connection, None where it has none. ``by``, ``how``: who closed it first."""
+def traits_of(client_leg: ConnectionFacts, closed: Closed) -> Traits | None:
+    """The traits of a connection, None where it has none."""
     handshake, client, server = client_leg.handshake, client_leg.from_client, client_leg.from_server
     messages, offer, answer = handshake.messages, handshake.offer, handshake.answer
     if client_leg.events[LETTER_AT::EVENT_BYTES].count(ENCRYPTED_HANDSHAKE) > (messages & SEALED).bit_count():
@@ -66,9 +66,8 @@ def traits_of(client_leg: ConnectionFacts, by: Side | None, how: How | None) -> 
         not handshake.answered_id,
         handshake.offered_id == handshake.answered_id,
         not handshake.chain and has_no_certificate(handshake),
-        by,
-        how,
-        messages & S_CERTIFICATE != 0 and not messages & C_KEY_EXCHANGE and gave_up(client_leg, by),
+        closed,
+        messages & S_CERTIFICATE != 0 and not messages & C_KEY_EXCHANGE and gave_up(client_leg, closed[0]),
         not client.application_records,
         not server.application_records,
         client.has_packets,
@@ -94,7 +93,7 @@ def _of_tls13(client_leg: ConnectionFacts, answer: AnswerShape) -> Traits:
     )
 
 
-def worked_out(facts: Facts, client_leg: ConnectionFacts, by: Side | None, how: How | None) -> Observed:
+def worked_out(facts: Facts, client_leg: ConnectionFacts, closed: Closed) -> Observed:
     """A connection by itself, without what ``Observer`` fills in."""
     handshake, client, server = client_leg.handshake, client_leg.from_client, client_leg.from_server
     is_tls13 = handshake.is_tls13
@@ -114,9 +113,9 @@ def worked_out(facts: Facts, client_leg: ConnectionFacts, by: Side | None, how: 
         one_sided=not (client.has_packets and server.has_packets),
         is_tls13=is_tls13,
         is_resumed=kind in ("session_id", "ticket", "resumed"),
-        closed_by=by,
-        closed_how=how,
-        gave_up=gave_up(client_leg, by),
+        closed_by=closed[0],
+        closed_how=closed[1],
+        gave_up=gave_up(client_leg, closed[0]),
         shows_no_certificate=has_no_certificate(handshake),
         offers=bool(handshake.offered_psks) if is_tls13 else bool(handshake.offered_ticket),
         secrets=client_leg.secrets,
@@ -145,37 +144,37 @@ class Observer:
     def __init__(self, facts: Facts) -> None:
         self._facts = facts
         self._by_traits: dict[Traits, Observed] = {}
-        self._addresses: dict[bytes, bytes] = {}
-        self._servers: dict[PackedEndpoint, PackedEndpoint] = {}
-        self._leaves: dict[bytes, bytes] = {}
         self._writers: dict[bytes, Writer] = {}
+        addresses: dict[bytes, bytes] = {}
+        servers: dict[PackedEndpoint, PackedEndpoint] = {}
+        leaves: dict[bytes, bytes] = {}
+        self._address, self._server, self._leaf = addresses.setdefault, servers.setdefault, leaves.setdefault
 
     def observed(self, index: int, packed: bytes, client_leg: ConnectionFacts) -> Observed:
         """A connection without what the others say of it. ``index``: which one it is."""
-        by, how = closed_first(client_leg)
-        traits = traits_of(client_leg, by, how)
+        closed = closed_first(client_leg)
+        traits = traits_of(client_leg, closed)
         pattern = self._by_traits.get(traits) if traits is not None else None
         if pattern is None:
-            pattern = worked_out(self._facts, client_leg, by, how)
+            pattern = worked_out(self._facts, client_leg, closed)
             if traits is not None and len(self._by_traits) < bounds.CACHE:
                 self._by_traits[traits] = pattern
-        handshake, server = client_leg.handshake, client_leg.server
-        offer, address = handshake.offer, client_leg.client.address
-        leaf = handshake.chain[0] if handshake.chain else None
+        handshake, server, first_ns = client_leg.handshake, client_leg.server, client_leg.first_ns
+        offer, address, chain = handshake.offer, client_leg.client.address, handshake.chain
         writer = NOBODY if offer is None else self._writers.get(offer.key) or self._writer(offer)
         return replace(
             pattern,
             index=index,
             packed=packed,
-            first_ns=client_leg.first_ns,
-            hello_ns=handshake.hello_ns or client_leg.first_ns,
+            first_ns=first_ns,
+            hello_ns=handshake.hello_ns or first_ns,
             offer=offer,
             answer=handshake.answer,
             stack=UNKNOWN if client_leg.anomalies and _is_odd(client_leg) else writer.stack,
             program=writer.program,
-            client_address=self._addresses.setdefault(address, address),
-            server=self._servers.setdefault(server, server),
-            leaf=self._leaves.setdefault(leaf, leaf) if leaf is not None else None,
+            client_address=self._address(address, address),
+            server=self._server(server, server),
+            leaf=self._leaf(chain[0], chain[0]) if chain else None,
             gap_bytes=client_leg.from_client.gap + client_leg.from_server.gap,
         )
 
