@@ -33,6 +33,9 @@ from inspector.tracking.services import (
 from inspector.tracking.sessions import Ledger, LedgerSession
 from inspector.tracking.sightings import merge_sightings
 
+FRAME_NUMBER = (1 << FRAME_BITS) - 1
+"""What of a frame reference is the number."""
+
 Program = tuple[int, bytes]
 """A client by its index, and what tells its programs apart."""
 
@@ -274,9 +277,9 @@ def _judge_each(case: Case) -> None:
 
 def frame(reference: int) -> FrameRef | None:
     """A frame reference as the document writes it."""
-    return (reference >> FRAME_BITS, reference & (1 << FRAME_BITS) - 1) if reference else None
+    return (reference >> FRAME_BITS, reference & FRAME_NUMBER) if reference else None
 
 
 def frames(*references: int) -> list[FrameRef]:
     """Those that are known, each once, in order."""
-    return [(r >> FRAME_BITS, r & (1 << FRAME_BITS) - 1) for r in sorted({r for r in references if r})]
+    return [(r >> FRAME_BITS, r & FRAME_NUMBER) for r in sorted(set(references)) if r]

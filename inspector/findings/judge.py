@@ -94,7 +94,7 @@ def _document(case: Case, extra_limits: list[doc.Limit]) -> doc.Document:
         sessions=[],
         connections=[],
         findings=findings,
-        incidents=incidents(case, findings),
+        incidents=incidents(case, happened.aborts),
         limits=all_limits,
         logs=from_logs.logs(case),
     )

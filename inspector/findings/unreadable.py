@@ -87,6 +87,8 @@ def unread_names(case: Case, observed: Observed) -> Iterator[str]:
 
 def limits(case: Case) -> Iterator[Limit]:
     """Connections whose server showed a certificate that no verdict can rest on, by certificate."""
+    if not case.has_refused:
+        return
     shown: dict[bytes, list[Observed]] = {}
     for observed in case.observed:
         refused = case.refused(observed)

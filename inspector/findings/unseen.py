@@ -130,8 +130,27 @@ class Sight(NamedTuple):
         return [unseen for unseen, part in self.hidden if part & rests_on]
 
 
+def is_plainly_whole(case: Case, observed: Observed) -> bool:
+    """Whether a full handshake was seen whole: a quick look at what most connections are."""
+    leaf = observed.leaf
+    if (
+        leaf is None
+        or observed.one_sided
+        or observed.lost
+        or observed.is_resumed
+        or observed.offer is None
+        or observed.kind is None
+        or observed.outcome == "incomplete"
+    ):
+        return False
+    certificate = case.certificates.get(leaf)
+    return certificate is None or certificate.identity.is_known
+
+
 def way(case: Case, observed: Observed) -> Way | None:
     """In which way a connection was not seen whole; None where it was."""
+    if is_plainly_whole(case, observed):
+        return None
     for known in WAYS:
         if known.holds(case, observed):
             return known
