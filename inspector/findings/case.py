@@ -16,6 +16,7 @@ from inspector.findings.judgement import JavaRule, Judgement, goes_on
 from inspector.findings.machine import Machine
 from inspector.findings.problems import itself
 from inspector.findings.signs import Abort, Manner, Signs, Weighed, weigh
+from inspector.findings.unopened import Carrier, carrier
 from inspector.tracking.backends import BackendGroup, find_backends
 from inspector.tracking.balancer import Balanced, balanced
 from inspector.tracking.caches import find_caches
@@ -38,6 +39,10 @@ FRAME_NUMBER = (1 << FRAME_BITS) - 1
 
 Program = tuple[int, bytes]
 """A client by its index, and what tells its programs apart."""
+
+
+EmsAnswers = tuple[frozenset[bool], frozenset[bool]]
+"""Whether answers had extended master secret: those to clients that offered it, and the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +83,12 @@ class Case:
     identities: dict[tuple[bytes, bytes], Step | None] = field(default_factory=dict)
     has_refused: bool = False
     """Whether any certificate is one that Java cannot parse."""
-    ems_answered: dict[int, tuple[set[bool], set[bool]]] = field(default_factory=dict)
+    ems_answered: dict[int, EmsAnswers] = field(default_factory=dict)
     """Of each back end that was asked about: as ``prediction.ems_answers`` says."""
     unclear: dict[bytes, int] = field(default_factory=dict)
     """How often a client, by address, gave up as Java does where too little was captured to say on what."""
+    carriers: list[Carrier] = field(default_factory=list)
+    """What frames of each capture that were not opened may carry."""
     pools: list[list[BackendGroup]] = field(default_factory=list)
     """The back ends of each service."""
     service_clients: list[list[ClientGroup]] = field(default_factory=list)
@@ -190,6 +197,7 @@ def build(facts: Facts, options: Options) -> Case:
         signs={},
         balancer=balancer,
     )
+    case.carriers = [carrier(capture) for capture in facts.captures]
     case.has_refused = any(certificate.is_read_by_java is False for certificate in certificates.values())
     case.ticket_keys = _ticket_keys(ledger.sessions)
     case.pools = [[] for _ in services]
