@@ -42,7 +42,7 @@ class Observed(Struct, gc=False, kw_only=True):
     reason: KindReason
     stack: Stack = UNKNOWN
     program: bytes = b""
-    """What tells programs of the client apart, as ``clients.program`` says; empty where there is no hello."""
+    """As in ``clients.Writer``."""
     offer: HelloShape | None = None
     answer: AnswerShape | None = None
     client_address: bytes = b""

@@ -24,6 +24,7 @@ legacy_session_id), and a TLS 1.3 server echoes it: neither is an offer.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from msgspec import Struct
@@ -40,7 +41,7 @@ MAX_USES = 10_000
 """Offers of one session that are kept; later ones are counted."""
 
 
-class LedgerSession(Struct, kw_only=True):
+class LedgerSession(Struct, gc=False, kw_only=True):
     """What resumption re-uses. ``key``: the id, ticket or identity that it was first known by. ``issuer``: index of the
     connection, or None where it lies before the capture. ``usable``: its handshake was completed. ``resumed_ns``,
     ``resumed_by``: the first time, and by which connection. ``dropped``: offers that are not in ``uses``. ``name``:
@@ -56,7 +57,7 @@ class LedgerSession(Struct, kw_only=True):
     usable: bool = True
     resumed_ns: int | None = None
     resumed_by: int | None = None
-    uses: list[int] = []
+    uses: Sequence[int] = ()
     """For each offer, the connection's index * 2, plus 1 where it was resumed."""
     dropped: int = 0
     name: bytes = b""
@@ -69,8 +70,11 @@ class LedgerSession(Struct, kw_only=True):
 
     def note_offer(self, connection: int, is_resumed: bool) -> None:
         """One more offer of it, and whether the server took it."""
-        if len(self.uses) < MAX_USES:
-            self.uses.append(connection << 1 | is_resumed)
+        use = connection << 1 | is_resumed
+        if not isinstance(self.uses, list):  # most sessions are never offered
+            self.uses = [use]
+        elif len(self.uses) < MAX_USES:
+            self.uses.append(use)
         else:
             self.dropped += 1
 

@@ -8,8 +8,6 @@ alert or a renegotiation, a connection has no traits and is worked out by itself
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from msgspec.structs import replace
 
 from inspector import bounds
@@ -26,7 +24,7 @@ from inspector.facts import (
 )
 from inspector.tls.extensions import AnswerShape, HelloShape
 from inspector.tls.types import FATAL, TLS13
-from inspector.tracking.clients import UNKNOWN, Stack, program, stack
+from inspector.tracking.clients import NOBODY, UNKNOWN, Writer, writer
 from inspector.tracking.closing import Closed, closed_first, gave_up, is_refused
 from inspector.tracking.kinds import has_no_certificate, kind_of
 from inspector.tracking.observed import Observed
@@ -128,16 +126,6 @@ def worked_out(facts: Facts, client_leg: ConnectionFacts, closed: Closed) -> Obs
     )
 
 
-class Writer(NamedTuple):
-    """Who writes hellos of one shape. ``program``: as in ``Observed``."""
-
-    stack: Stack
-    program: bytes
-
-
-NOBODY = Writer(UNKNOWN, b"")
-
-
 class Observer:
     """Looks at connections one by one, and keeps what repeats once: traits, addresses, certificates, stacks."""
 
@@ -161,7 +149,7 @@ class Observer:
                 self._by_traits[traits] = pattern
         handshake, server, first_ns = client_leg.handshake, client_leg.server, client_leg.first_ns
         offer, address, chain = handshake.offer, client_leg.client.address, handshake.chain
-        writer = NOBODY if offer is None else self._writers.get(offer.key) or self._writer(offer)
+        written = NOBODY if offer is None else self._writers.get(offer.key) or self._writer(offer)
         return replace(
             pattern,
             index=index,
@@ -170,8 +158,8 @@ class Observer:
             hello_ns=handshake.hello_ns or first_ns,
             offer=offer,
             answer=handshake.answer,
-            stack=UNKNOWN if client_leg.anomalies and _is_odd(client_leg) else writer.stack,
-            program=writer.program,
+            stack=UNKNOWN if client_leg.anomalies and _is_odd(client_leg) else written.stack,
+            program=written.program,
             client_address=self._address(address, address),
             server=self._server(server, server),
             leaf=self._leaf(chain[0], chain[0]) if chain else None,
@@ -180,10 +168,10 @@ class Observer:
 
     def _writer(self, offer: HelloShape) -> Writer:
         """Who writes such hellos, and keep it."""
-        writer = Writer(UNKNOWN if offer.partial else stack(offer), program(offer.cipher_suites))
+        known = writer(offer)
         if len(self._writers) < bounds.CACHE:
-            self._writers[offer.key] = writer
-        return writer
+            self._writers[offer.key] = known
+        return known
 
 
 def _is_odd(client_leg: ConnectionFacts) -> bool:
