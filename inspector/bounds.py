@@ -4,7 +4,7 @@ shown.
 
 from __future__ import annotations
 
-BATCH_BYTES = 5 << 20
+BATCH_BYTES = 8 << 20
 """Bytes of a capture file that become one FrameBatch. More of them makes columns cheaper for each flow, until they do
 not fit into the caches.
 """

@@ -210,6 +210,7 @@ TEXTS: dict[str, str] = {
     "Proxied.form": "of a table of ours",
     "ConnectionFacts.preamble": "of a table of ours",
     "ConnectionFacts.secrets": "of an earlier version's journal, left out",
+    "OtherFlow.opening": "of a table of ours",
     "AnomalyFact.kind": "of a table of ours",
     "AnomalyFact.what": "of an earlier version's journal, left out",
     "AnomalyFact.path": "of a table of ours",

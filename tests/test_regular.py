@@ -14,13 +14,16 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
+from msgspec.structs import astuple
 
 from inspector.capture.blocks import ByteSource
 from inspector.capture.frames import CaptureInfo
-from inspector.capture.pcap import read_pcap
+from inspector.capture.pcap import HEADER_BYTES, read_pcap
+from inspector.extract.completed_connections import CompletedConnections
 from inspector.extract.engine import Engine
 from inspector.extract.regular_connections import RegularConnections
-from inspector.wire.flow import Flow as WireFlow
+from inspector.wire.addresses import FlowEnd
+from inspector.wire.flow import Flow as WireFlow, FlowKey
 from inspector.wire.runs import Grouped
 from inspector.wire.segments import SegmentDecoder
 from tests.build import (
@@ -164,13 +167,21 @@ def told(frames: list[tuple[int, bytes, int]], columns: int, size: int, from_mid
     for batch in read_pcap(ByteSource(io.BytesIO(data), size=size), CaptureInfo("built")):
         engine.feed(batch)
     facts = engine.finish()
+    begun = [
+        (began, first_ns, facts.connections[result] if isinstance(result, int) else result)
+        for began, first_ns, result in engine.begun_before
+    ]
+    for packed in (facts.connections[index] for index in engine.early):
+        head = facts.head(packed)
+        ends = sorted(FlowEnd(*astuple(end)) for end in (head.client, head.server))
+        begun.append((FlowKey((ends[0], ends[1]), head.initial_sequence), head.first_ns, packed))
     return (
-        facts.connections,
+        sorted(facts.connections),
         facts.offers,
         facts.answers,
-        list(facts.certificates),
+        sorted(facts.certificates),
         facts.other_flows,
-        engine.begun_before,
+        sorted(begun, key=repr),
     )
 
 
@@ -199,22 +210,49 @@ def test_columns_say_what_segments_say(seed: int, size: int, reuse: bool, from_m
 
 def test_whole_flows_are_read_by_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lest the comparison above compares nothing."""
-    taken: list[bool] = []
-    read = RegularConnections.flow
+    completed: list[bool] = []
+    opened: list[bool] = []
+    woken: list[bool] = []
+    wake = CompletedConnections.flow
+    flow_of, ended = RegularConnections.flow, CompletedConnections.ended
 
-    def counted(self: RegularConnections, place: int) -> WireFlow | None:
-        found = read(self, place)
-        taken.append(found is not None)
-        return found
+    def went_on(self: RegularConnections, index: int) -> WireFlow | None:
+        connection = flow_of(self, index)
+        opened.append(connection is not None)
+        return connection
 
-    monkeypatch.setattr(RegularConnections, "flow", counted)
+    def was_completed(self: CompletedConnections, index: int, *, is_early: bool) -> None:
+        completed.append(True)
+        ended(self, index, is_early=is_early)
+
+    monkeypatch.setattr(RegularConnections, "flow", went_on)
+
+    def was_woken(self: CompletedConnections, index: int) -> WireFlow:
+        woken.append(True)
+        return wake(self, index)
+
+    monkeypatch.setattr(CompletedConnections, "ended", was_completed)
+    monkeypatch.setattr(CompletedConnections, "flow", was_woken)
     pool = Pool()
     for n in range(10):
         pool.full(A, numbered(n), data=n % 2 == 0)
         pool.given_up(B, Y, X)
         pool.tls13()
+    frames = [(s.ns, ethernet(s), 1 << 16) for s in ordered(pool.flows)]
+    late = Segment(pool.ns, False, RST, pool.flows[0].isn[1] + 5, b"", pool.flows[0])
+    told(frames, 1, 1 << 20, False)
+    assert (completed, woken, opened) == ([True] * 30, [], [])
+    told(
+        [*frames, (frames[-1][0] + 1, ethernet(late), 1 << 16)],
+        1,
+        HEADER_BYTES + sum(16 + len(frame) for _, frame, _ in frames),
+        False,
+    )
+    assert woken == [True]
+    for flow in pool.flows:
+        flow.segments = [s for s in flow.segments if not s.flags & (FIN | RST)]
     told([(s.ns, ethernet(s), 1 << 16) for s in ordered(pool.flows)], 1, 1 << 20, False)
-    assert taken == [True] * 30
+    assert opened == [True] * 30
 
 
 @pytest.mark.parametrize(("count", "claimed"), [(60, 0xFFFFFFF0), (600, 1 << 26)])

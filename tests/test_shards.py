@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 import json
 import os
+import struct
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -41,11 +41,16 @@ def whole(path: Path) -> Facts:
     return joined([extract_shard(story, 0, INFINITE)], story)
 
 
-def in_parts(path: Path, places: list[float]) -> Facts:
-    borders = [0.0, *places, INFINITE]
-    story = Story([str(path)])
-    parts = [extract_shard(Story([str(path)]), a, b) for a, b in pairwise(borders[:-1])]
-    return joined([*parts, extract_shard(story, borders[-2], INFINITE)], story)
+def in_parts(path: Path, places: list[float], *, is_passing: bool = True) -> Facts:
+    parts = []
+    for begin, end in pairwise([0.0, *places, INFINITE]):
+        story = Story([str(path)])
+        if is_passing:
+            story.pass_over(begin)
+        parts.append(extract_shard(story, begin, end))
+    if is_passing and any(part.is_restamped for part in parts):
+        return in_parts(path, places, is_passing=False)
+    return joined(parts, story)
 
 
 def document(facts: Facts) -> Document:
@@ -63,8 +68,8 @@ def plain(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 @settings(max_examples=12, deadline=None)
-@given(shares=st.lists(st.floats(0.02, 0.98), min_size=1, max_size=3))
-def test_any_cut_gives_the_same(plain: Path, shares: list[float]) -> None:
+@given(shares=st.lists(st.floats(0.1, 0.98), min_size=1, max_size=3), is_passing=st.booleans())
+def test_any_cut_gives_the_same(plain: Path, shares: list[float], is_passing: bool) -> None:
     before = bounds.BATCH_BYTES
     from inspector.capture import blocks
 
@@ -73,7 +78,7 @@ def test_any_cut_gives_the_same(plain: Path, shares: list[float]) -> None:
     try:
         expected = document(whole(plain))
         size = plain.stat().st_size
-        found = document(in_parts(plain, sorted(s * size for s in shares)))
+        found = document(in_parts(plain, sorted(s * size for s in shares), is_passing=is_passing))
     finally:
         blocks.ByteSource.__init__.__defaults__ = defaults
         assert before == bounds.BATCH_BYTES
@@ -110,14 +115,52 @@ def test_processes_are_used_where_they_pay(plain: Path, monkeypatch: pytest.Monk
     assert msgspec.to_builtins(found) == msgspec.to_builtins(document(whole(plain)))
 
 
+def test_where_stamps_are_put_right_all_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How late frames behind a step of the clock are, only those before it tell; frames are cut to three lengths."""
+    from inspector.capture import blocks
+    from tests.build import ethernet, ordered
+
+    monkeypatch.setattr(blocks.ByteSource.__init__, "__defaults__", (None, 4096))
+    monkeypatch.setattr(extraction, "_processes", lambda work: 2)
+    monkeypatch.setattr(extraction, "_started", lambda task: None)  # so that all have buffers of that size
+    pool = Pool()
+    for n in range(20):
+        pool.full(certificate("puppetdb1", ("a.example.com",)), numbered(n))
+    frames = [(s.ns + number * 13, ethernet(s)) for number, s in enumerate(ordered(pool.flows))]
+    reads = []
+    read = extraction._extracted
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        reads.append(options)
+        return read(*arguments, **options)
+
+    monkeypatch.setattr(extraction, "_extracted", counted)
+    for back, count in ((0, 1), (3_000 * MS, 2)):
+        path = tmp_path / f"back-{back}.pcap"
+        data = bytearray(struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 262_144, 1))
+        for number, (ns, frame) in enumerate(frames):
+            ns -= back if number > len(frames) // 4 else 0
+            left = min(len(frame), (90, 1 << 16, 100)[number * 3 // len(frames)])
+            data += struct.pack("<IIII", ns // 10**9, ns % 10**9, left, len(frame)) + frame[:left]
+        path.write_bytes(data)
+        reads.clear()
+        facts = extraction.extract([str(path)])
+        assert len(reads) == count
+        assert facts.captures == whole(path).captures
+        assert sorted(facts.connections) == sorted(whole(path).connections)
+
+
+begun = subprocess.Popen
+
+
 def _killed(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
-    process = subprocess.Popen(command, **options)
+    process = begun(command, **options)
     process.kill()
     return process
 
 
 def _mute(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(["true"], **options)
+    return begun(["true"], **options)
 
 
 def _none(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
@@ -128,7 +171,7 @@ def _none(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
 def test_what_a_worker_does_not_do_is_done(plain: Path, monkeypatch: pytest.MonkeyPatch, popen: Any) -> None:
     """One that dies as it starts, one that answers nothing, and none at all; with a task larger than a pipe."""
     monkeypatch.setattr(extraction, "_processes", lambda work: 2)
-    monkeypatch.setattr(extraction, "subprocess", SimpleNamespace(Popen=popen, DEVNULL=subprocess.DEVNULL))
+    monkeypatch.setattr(subprocess, "Popen", popen)
     secrets = SecretInputs([("keys", b"# nothing\n" * 20_000)])
     facts = extraction.extract([str(plain)], secrets=secrets)
     assert [facts.unpack(c) for c in facts.connections]

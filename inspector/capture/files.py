@@ -10,10 +10,10 @@ from typing import BinaryIO
 
 import numpy as np
 
+from inspector import bounds
 from inspector.capture import pcap, pcapng
 from inspector.capture.blocks import ByteSource
 from inspector.capture.compression import Counted, Prefixed, inflate
-from inspector.capture.foreign import foreign
 from inspector.capture.frames import CaptureInfo, FrameBatch
 from inspector.capture.inputs import SQLITE, find, identity
 from inspector.capture.stamps import Stamps
@@ -35,6 +35,8 @@ class CaptureFile:
     def __init__(self, path: str) -> None:
         self.info = CaptureInfo(path)
         self.first_ns: int | None = None
+        self.passing = 0
+        """As in ``read_pcap``."""
         self._standard_input: ByteSource | None = None
         self.size = 0
         if path == "-":
@@ -56,6 +58,8 @@ class CaptureFile:
             self.size = os.fstat(raw.fileno()).st_size
             counted = Counted(raw, progress)
             stream = inflate(counted)
+            if size is None and stream is counted and PEEK_BYTES < self.size < bounds.BATCH_BYTES:
+                size = self.size
             return ByteSource(stream, size=size) if size else ByteSource(stream)
         except OSError as error:
             raise UnreadableError(f"{path}: {error.strerror or error}") from None
@@ -79,6 +83,8 @@ class CaptureFile:
                 f"{path}: a journal holds no packets", "watch --incidents DIRECTORY and -w FILE keep them"
             )
         else:
+            from inspector.capture.foreign import foreign  # only what is no capture is looked up there
+
             foreign_form = foreign(bytes(buffer[: min(end, PEEK_BYTES)]), path)
             if foreign_form is None:
                 raise UnreadableError(
@@ -94,7 +100,7 @@ class CaptureFile:
         source = self._standard_input or self._open(progress)
         info = self.info
         stamps = Stamps(info)
-        for batch in _frames(source, info):
+        for batch in _frames(source, info, self.passing):
             stamps.put_right(batch)
             yield batch
         if source.problem:
@@ -103,9 +109,9 @@ class CaptureFile:
         info.bytes_read = source.total
 
 
-def _frames(source: ByteSource, info: CaptureInfo) -> Iterator[FrameBatch]:
+def _frames(source: ByteSource, info: CaptureInfo, passing: int = 0) -> Iterator[FrameBatch]:
     head = bytes(source.view()[0][:4])
-    return pcapng.read_pcapng(source, info) if head == pcapng.MAGIC else pcap.read_pcap(source, info)
+    return pcapng.read_pcapng(source, info) if head == pcapng.MAGIC else pcap.read_pcap(source, info, passing)
 
 
 class Story:
@@ -132,10 +138,12 @@ class Story:
             if self.problems:
                 raise self.problems[0][1]
             raise UnreadableError("no capture given")
-        unique: dict[object, CaptureFile] = {}
-        for file in opened:
-            unique.setdefault(identity(file.info.path), file)
-        self.captures = sorted(unique.values(), key=lambda f: (f.first_ns is None, f.first_ns or 0))
+        if len(opened) > 1:
+            unique: dict[object, CaptureFile] = {}
+            for file in opened:
+                unique.setdefault(identity(file.info.path), file)
+            opened = list(unique.values())
+        self.captures = sorted(opened, key=lambda f: (f.first_ns is None, f.first_ns or 0))
         self.bytes = sum(file.size for file in self.captures)
 
     def _try(self, path: str, opened: list[CaptureFile]) -> None:
@@ -143,6 +151,18 @@ class Story:
             opened.append(CaptureFile(path))
         except UnreadableError as error:
             self.problems.append((path, error))
+
+    def pass_over(self, bytes_before: float) -> None:
+        """Frames up to there, in bytes of frames and the headers before them, are not wanted: they are passed over as
+        far as that can be done. Of captures that are compared all are wanted.
+        """
+        if len(self.captures) == 1:
+            self.captures[0].passing = int(bytes_before)
+
+    @property
+    def passed(self) -> int:
+        """How many such bytes were passed over; known with the first window."""
+        return self.captures[0].info.passed
 
     def batches(self, progress: Progress | None = None) -> Iterator[FrameBatch]:
         """All frames, window by window."""

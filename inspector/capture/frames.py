@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct, field
 
 from inspector.errors.captures import CaptureDamage
 
@@ -37,8 +37,7 @@ def packed(pieces: Sequence[bytes | memoryview]) -> tuple[U8, I64, I64]:
     return np.frombuffer(b"".join([*pieces, bytes(READABLE)]), np.uint8), offsets, lengths
 
 
-@dataclass(slots=True)
-class FrameBatch:
+class FrameBatch(Struct):
     """Some frames of one capture, in file order.
 
     ``data``: uint8, the bytes that hold them, with at least 128 readable bytes behind the last frame.
@@ -80,12 +79,15 @@ class FrameBatch:
         return sorted(set(column.tolist()))
 
 
-@dataclass(slots=True)
-class CaptureInfo:
+class CaptureInfo(Struct):
     """What is known of one capture as a whole; the reader fills it in while it reads."""
 
     path: str
     packets: int = 0
+    passed: int = 0
+    """Bytes of frames and the headers before them that were passed over; but for ``packets`` and ``bytes_read``, what
+    is counted here is of the frames behind them.
+    """
     bytes_read: int = 0
     first_ns: int | None = None
     last_ns: int | None = None
@@ -101,6 +103,8 @@ class CaptureInfo:
     secrets: list[bytes] = field(default_factory=list)
     tick_ns: int = 0
     """How coarse the stamps are; 0 where they are fine."""
+    is_restamped: bool = False
+    """Stamps were put right: how, depends on all frames before them."""
     steps: list[tuple[int, int]] = field(default_factory=list)
     """Where the clock was set back: the first frame behind it, and by how much; times behind it are moved on by as
     much.
@@ -122,6 +126,17 @@ class CaptureInfo:
                 (min(self.shortest, low), max(self.longest, high)) if self.snapped else (low, high)
             )
             self.snapped += len(cut)
+
+    def add_passed(self, counted: CaptureInfo) -> None:
+        """Add what another reader counted of frames that were passed over here."""
+        times = [(info.first_ns, info.last_ns) for info in (self, counted)]
+        self.first_ns = min((first for first, _ in times if first is not None), default=None)
+        self.last_ns = max((last for _, last in times if last is not None), default=None)
+        self.link_types |= counted.link_types
+        if counted.snapped:
+            self.shortest = min(self.shortest, counted.shortest) if self.snapped else counted.shortest
+            self.longest = max(self.longest, counted.longest)
+            self.snapped += counted.snapped
 
     @property
     def snap_length(self) -> int:

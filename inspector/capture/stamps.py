@@ -75,6 +75,7 @@ class Stamps:
             self._apart(batch, ties)
         else:
             self._ties = 0
+        self._info.is_restamped |= is_coarse or batch.time_ns is not raw
         self._raw = int(raw[-1])
         high = int(batch.time_ns.max())
         self._high = high if self._high is None else max(high, self._high)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from inspector.document.analysis import (
     LISTS as LISTS,
     SCHEMA as SCHEMA,
+    About as About,
     AcceptedAuthorities as AcceptedAuthorities,
     Assessment as Assessment,
     Backend as Backend,

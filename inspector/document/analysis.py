@@ -279,8 +279,27 @@ class Evidence(Struct):
     text: str
 
 
+class About(Struct):
+    """In what some connections differ from others, mostly because of the member of the pool that they reached.
+    ``backend``: its id; None where it is not told which one, or all are alike. ``value``, ``others``: what it has
+    there, and what the others have. ``since``: when it was first seen with it. ``affected`` of the ``reached``
+    connections failed, and ``elsewhere_affected`` of those ``elsewhere``.
+    """
+
+    attribute: str
+    backend: str | None
+    value: str
+    others: str
+    since: str | None
+    affected: int
+    reached: int
+    elsewhere_affected: int
+    elsewhere: int
+
+
 class Finding(Struct, kw_only=True):
-    """``matter``: what of its rule it is about, the same in every analysis: why handshakes failed, in what back ends
+    """``about``: in what the connections differ from others; None where that is no matter of difference.
+    ``matter``: what of its rule it is about, the same in every analysis: why handshakes failed, in what back ends
     differ, whose certificate it is. ``what``: the title without what is counted or named anew in each analysis.
     """
 
@@ -301,6 +320,7 @@ class Finding(Struct, kw_only=True):
     last: str | None
     count: int
     evidence: list[Evidence]
+    about: About | None = None
     matter: str = ""
     what: str = ""
 

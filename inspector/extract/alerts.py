@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from msgspec import Struct
 
 from inspector.facts import AlertFact, HandshakeFacts
@@ -36,8 +38,8 @@ class AlertNotes:
 
     __slots__ = ("_notes",)
 
-    def __init__(self) -> None:
-        self._notes: list[AlertNote] = []
+    def __init__(self, notes: Iterable[AlertNote] = ()) -> None:
+        self._notes = [*notes]
 
     def add(self, note: AlertNote) -> None:
         """One more."""

@@ -19,6 +19,7 @@ from inspector.facts import (
     pack_events,
     unpack_events,
 )
+from inspector.tls.preamble import PROXY_HEADERS, preamble_name
 from inspector.tracking.rungs import in_order, out_of_order
 from inspector.wire.addresses import AddressTable
 from inspector.wire.flow import Ending, Flow, FlowKey
@@ -65,12 +66,19 @@ def connection_facts(flow: Flow, connection: ConnectionAssembly, addresses: Addr
     )
 
 
-def other_flow(flow: Flow, addresses: AddressTable) -> OtherFlow:
-    """A flow without TLS."""
+def other_flow(flow: Flow, connection: ConnectionAssembly, addresses: AddressTable) -> OtherFlow:
+    """A flow without TLS. ``connection``: the flow's consumer."""
     lane = flow.client_lane()
+    opening = preamble_name(connection.openings[lane])
+    has_header = opening in PROXY_HEADERS
     is_silent = None not in flow.isns and not any(stream.received or stream.top for stream in flow.streams)
     return OtherFlow(
-        _endpoint(addresses, flow.key[1 - lane]), addresses.address(flow.key[lane] >> 16), is_silent, flow.is_unseen
+        _endpoint(addresses, flow.key[1 - lane]),
+        addresses.address(flow.key[lane] >> 16),
+        is_silent,
+        flow.is_unseen,
+        opening if has_header else "",
+        connection.openings[1 - lane] if has_header else b"",
     )
 
 
@@ -112,6 +120,7 @@ def _lane_facts(flow: Flow, connection: ConnectionAssembly, lane: int, opened: i
         sequence_jump=stream.sequence_jump,
         sequence=stream.initial_sequence() + 1 & 0xFFFFFFFF if stream.anchored else None,
         lost_encrypted=reader.lost_encrypted,
+        opening=connection.openings[lane],
     )
 
 
@@ -135,9 +144,14 @@ def event_facts(connection: ConnectionAssembly, client: int) -> bytes:
         if connection.is_orderly
         else bytearray(pack_events(in_order(unpack_events(connection.events))))
     )
-    if client == 0:  # the lane becomes "from the client"
+    return bytes(flip_sides(events, client))
+
+
+def flip_sides(events: bytearray, client: int) -> bytearray:
+    """Sides of packed events from "lane" to "from the client", or back. ``client``: the lane of the client."""
+    if client == 0:
         events[SIDE_AT::EVENT_BYTES] = events[SIDE_AT::EVENT_BYTES].translate(FLIP)
-    return bytes(events)
+    return events
 
 
 FLIP = bytes([1, 0, *range(2, 256)])

@@ -6,6 +6,8 @@ frames aside.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from inspector import bounds
 from inspector.extract.alerts import AlertNote, AlertNotes
 from inspector.extract.handshakes import (
@@ -29,6 +31,7 @@ from inspector.facts import (
     HandshakeFacts,
     Tail,
     decrypted_letter,
+    event_ns,
     pack_event,
 )
 from inspector.tls import messages
@@ -94,6 +97,7 @@ class ConnectionAssembly:
         "is_full",
         "is_orderly",
         "last_ns",
+        "openings",
         "preamble",
         "tls",
     )
@@ -116,6 +120,8 @@ class ConnectionAssembly:
         self.alerts = AlertNotes()
         self.anomalies: list[tuple[int, Anomaly, int, str, int]] = []
         self.preamble = ""
+        self.openings = [b"", b""]
+        """What directions begin with that is not TLS."""
         self._greeted = [False, False]
         """Whether a direction's hello was read."""
         self._missing = [0, 0]
@@ -199,6 +205,7 @@ class ConnectionAssembly:
     def preceded(self, lane: int, head: bytes) -> None:
         """Something else begins a direction; TLS may come behind it."""
         self.preamble = self.preamble or preamble_name(head)
+        self.openings[lane] = head
 
     def message(self, lane: int, kind: int, body: bytes, mark: Mark) -> None:
         """A handshake message in clear."""
@@ -216,6 +223,17 @@ class ConnectionAssembly:
         if kind in (CLIENT_HELLO, SERVER_HELLO) and letter != RETRIED:
             self._greeted[lane] = True
         return letter
+
+    def go_on(self, client: int, handshake: HandshakeFacts, events: bytearray) -> None:
+        """Go on from a handshake in clear, and events in the order of time, that were read elsewhere. ``client``: the
+        lane of the client.
+        """
+        self.client_lane = client
+        self.handshake = handshake
+        self.handshakes = [handshake]
+        self.events, self.last_ns = events, event_ns(events[-EVENT_BYTES:])
+        self._greeted[client], self._greeted[1 - client] = handshake.offer is not None, handshake.answer is not None
+        self._readers[1 - client].is_tls13 = handshake.is_tls13
 
     def flowed(self, lane: int, records: int, size: int, tail: tuple[int, Mark, Mark]) -> None:
         """Application data that was counted elsewhere: records, bytes, and the size of the last record, where it stands
@@ -332,6 +350,11 @@ class ConnectionAssembly:
         self._sizes[lane] += length
         self._tails[lane] = (length, mark, self._tails[lane][1])
 
+    def skipped(self, lane: int, lengths: Sequence[int]) -> None:
+        """Some more of them, behind the first; the last two come one by one."""
+        self._applications[lane] += len(lengths)
+        self._sizes[lane] += sum(lengths)
+
     def anomaly(self, lane: int, what: Anomaly, mark: Mark, path: str, offset: int) -> None:
         """Something that does not follow the protocol. ``offset``: in the direction's stream."""
         if len(self.anomalies) < bounds.ANOMALIES:
@@ -415,9 +438,9 @@ class ConnectionAssembly:
         return all(self._applications)
 
     def application_facts(self, lane: int) -> tuple[int, int, Tail | None]:
-        """How many records of application data one direction holds, how many bytes, and of TLS 1.3 the last one."""
+        """How many records of application data one direction holds, how many bytes, and the last one."""
         size, (_, frame, ns), (_, _, previous_ns) = self._tails[lane]
-        tail = Tail(size, ns, frame, previous_ns) if frame and self.handshake.is_tls13 else None
+        tail = Tail(size, ns, frame, previous_ns) if frame else None
         return self._applications[lane], self._sizes[lane], tail
 
 

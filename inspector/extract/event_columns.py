@@ -1,4 +1,6 @@
-"""The events of many connections at once, packed as ``facts.pack_event`` packs one."""
+"""The events of many connections at once, packed as ``facts.pack_event`` packs one, and as facts hold them: their side
+is 1 from the client.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,8 @@ class PackedEvents:
         begin = 0
         for piece in pieces:
             part = events[begin : begin + len(piece.shown)]
-            part["size"], part["letter"], part["side"] = piece.size, piece.letter, piece.lane & 1
+            part["size"], part["letter"] = piece.size, piece.letter
+            part["side"] = piece.lane & 1 == flows.opener[piece.lane >> 1]
             begin += len(part)
         events["ns"], events["frame"] = flows.ns[row], flows.frame[row]
         order = np.argsort(key, kind="stable")
@@ -59,10 +62,13 @@ class PackedEvents:
         self.is_orderly: Rows = np.ones(len(flows), np.bool_)
         self.is_orderly[flow[1:][(ns[1:] < ns[:-1]) & (flow[1:] == flow[:-1])]] = False
         self.latest: I64 = ns[heads[1:] - 1]
-        self._heads = heads.tolist()
+        self._heads: list[int] = heads.tolist()
         self._packed = events.tobytes()
 
-    def of(self, index: int) -> tuple[int, bytearray]:
-        """Of one flow: where its first event stands among all, and its events, packed."""
-        first, end = self._heads[index], self._heads[index + 1]
-        return first, bytearray(self._packed[first * EVENT_BYTES : end * EVENT_BYTES])
+    def first(self, index: int) -> int:
+        """Where the first event of a flow stands among all."""
+        return self._heads[index]
+
+    def of(self, index: int) -> bytes:
+        """The events of a flow, packed."""
+        return self._packed[self._heads[index] * EVENT_BYTES : self._heads[index + 1] * EVENT_BYTES]

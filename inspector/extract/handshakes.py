@@ -138,6 +138,27 @@ READERS: dict[int, Callable[[HandshakeFacts, bool, bytes, Mark, CertificateStore
     HandshakeType.COMPRESSED_CERTIFICATE: _compressed_certificate,
 }
 """All but the ClientHello. Each gives another letter than ``LETTERS``, or None; raises Malformed."""
+
+
+def read_plain(
+    handshake: HandshakeFacts, from_client: bool, kind: int, body: bytes, mark: Mark, store: CertificateStore
+) -> bool:
+    """What a message that speaks says, where that is plain; else False, and it must be read with all that its
+    connection knows: a second hello, or one that cannot be read as it should.
+    """
+    try:
+        if kind == CLIENT_HELLO:
+            if handshake.offer is not None:
+                return False
+            hello = messages.client_hello(body)
+            read_offer(handshake, hello, mark)
+            return not hello.shape.problem
+        letter = READERS[kind](handshake, from_client, body, mark, store)
+        return letter is None and (handshake.answer is None or not handshake.answer.problem)
+    except messages.Malformed:
+        return False
+
+
 SPEAKING = frozenset((CLIENT_HELLO, *READERS))
 """Messages that say something for the facts of their handshake."""
 FLIGHT = frozenset(letter.byte for letter in FULL_FLIGHT)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 import pickle
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from inspector.capture.inputs import Workload, is_journal, is_pipe, workload
 from inspector.capture.nameless import nameless_file
+from inspector.capture.one_thread import keep_numpy_to_one_thread
 
 if TYPE_CHECKING:
     from inspector.capture.files import Progress, Story
@@ -29,11 +29,17 @@ WORTHWHILE_HANDSHAKES = 30_000
 shared.
 """
 
-MOST_PROCESSES = 4
+HANDSHAKES_EACH = 15_000
+"""A further process for so many: it costs a quarter of a second to start, and some 60 MB of memory."""
 
-SHRINKS = 0.67
-"""How long a shard is beside the one before it: its process first walks over all frames that come before its own, and
-that takes about a third of what reading them takes (measured: 0.65 to 0.7 ends first with two processes).
+MOST_PROCESSES = 8
+"""With more, each mostly passes over what comes before its shard (CPU seconds of the longest of 2, 4, 8 processes with
+680 MB, start included: 0.9, 0.75, 0.55).
+"""
+
+SHRINKS = 0.8
+"""How long a shard is beside the one before it: its process first passes over all frames that come before its own
+(measured with two processes, whose CPU seconds are equal then).
 """
 
 FARTHEST_NS = 1 << 62
@@ -87,20 +93,27 @@ def _extracted(
     opened: Callable[[Story], None] | None,
     watch: Watch | None,
     secrets: SecretInputs | None,
+    *,
+    is_passing: bool = True,
 ) -> tuple[Facts, Mapping[tuple[int, int], tuple[int, int, int]]]:
-    """All facts of captures, and which hold copies by clocks that are apart. ``late``: as in ``Story``."""
+    """All facts of captures, and which hold copies by clocks that are apart. ``late``: as in ``Story``. ``is_passing``:
+    each process passes over what comes before its shard, unless stamps turn out to be such that it must have been read.
+    """
     work = workload(paths)
     places = _places(work.bytes, 1 if secrets is not None and secrets.server_keys else _processes(work))
     workers: list[_Worker | None] = []
     try:
         for begin, end in places[:-1]:
-            workers.append(_started(paths, late, begin, end, watch is not None, secrets))
+            task = ShardTask(paths, late, begin, end, secrets, is_passing=is_passing, is_polite=watch is not None)
+            workers.append(_started(task))
         from inspector.capture.files import Story
         from inspector.extract.shard import clocks_apart, extract_shard, joined
 
         story = Story(paths, late)
         if opened:
             opened(story)
+        if is_passing:
+            story.pass_over(places[-1][0])
         last = extract_shard(story, *places[-1], progress, watch, secrets)
         parts: list[ShardFacts] = []
         for worker, (begin, end) in zip(workers, places, strict=False):
@@ -111,6 +124,8 @@ def _extracted(
             if worker is not None:
                 worker.close()
     parts.append(last)
+    if is_passing and len(parts) > 1 and any(part.is_restamped for part in parts):
+        return _extracted(paths, late, progress, opened, watch, secrets, is_passing=False)
     return joined(parts, story), clocks_apart(parts, story)
 
 
@@ -148,9 +163,8 @@ def _with_journals(
 def _processes(work: Workload) -> int:
     if work.handshakes < WORTHWHILE_HANDSHAKES:
         return 1
-    return min(
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, MOST_PROCESSES
-    )
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, MOST_PROCESSES, max(2, 1 + work.handshakes // HANDSHAKES_EACH))
 
 
 def _places(total: int, count: int) -> list[tuple[float, float]]:
@@ -160,6 +174,18 @@ def _places(total: int, count: int) -> list[tuple[float, float]]:
     return list(zip(bounds, [*bounds[1:], float("inf")], strict=True))
 
 
+class ShardTask(NamedTuple):
+    """What a worker does. ``is_passing``: as in ``_extracted``. ``is_polite``: somebody paints a screen meanwhile."""
+
+    paths: Sequence[str]
+    late: dict[int, int]
+    begin: float
+    end: float
+    secrets: SecretInputs | None
+    is_passing: bool
+    is_polite: bool
+
+
 class _Worker:
     """A process that reads one shard. Its task and its answer are files without a name, so that neither side ever waits
     for the other to read.
@@ -167,13 +193,15 @@ class _Worker:
 
     def __init__(self, task: bytes) -> None:
         """Raises OSError where no process, or no file, can be had."""
+        import subprocess  # most captures are read by one process
+
         self._output = nameless_file()
         try:
             with nameless_file() as file:
                 file.write(task)
                 file.seek(0)
                 self._process = subprocess.Popen(
-                    [sys.executable, "-m", "inspector.extract.processes"],
+                    [sys.executable, "-c", "from inspector.extract.processes import work; work()"],
                     stdin=file,
                     stdout=self._output,
                     stderr=subprocess.DEVNULL,
@@ -202,12 +230,10 @@ class _Worker:
         self._output.close()
 
 
-def _started(
-    paths: Sequence[str], late: dict[int, int], begin: float, end: float, is_polite: bool, secrets: SecretInputs | None
-) -> _Worker | None:
+def _started(task: ShardTask) -> _Worker | None:
     """A worker; None where none can be had."""
     try:
-        return _Worker(pickle.dumps((list(paths), late, begin, end, is_polite, secrets)))
+        return _Worker(pickle.dumps(task))
     except OSError:
         return None
 
@@ -217,18 +243,17 @@ def work() -> None:
     import gc
     import signal
 
+    gc.disable()
+    keep_numpy_to_one_thread()
     from inspector.capture.files import Story
     from inspector.extract.shard import extract_shard
 
-    gc.disable()
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    paths, late, begin, end, is_polite, secrets = pickle.load(sys.stdin.buffer)
-    if is_polite:  # whoever watches paints a screen
+    task: ShardTask = pickle.load(sys.stdin.buffer)
+    if task.is_polite:
         os.nice(5)
-    pickle.dump(
-        extract_shard(Story(paths, late), begin, end, secrets=secrets), sys.stdout.buffer, pickle.HIGHEST_PROTOCOL
-    )
-
-
-if __name__ == "__main__":
-    work()
+    story = Story(task.paths, task.late)
+    if task.is_passing:
+        story.pass_over(task.begin)
+    part = extract_shard(story, task.begin, task.end, secrets=task.secrets)
+    pickle.dump(part, sys.stdout.buffer, pickle.HIGHEST_PROTOCOL)

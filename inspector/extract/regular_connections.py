@@ -12,71 +12,74 @@ Reading record by record stays the truth. A flow is ``odd``, and left to it, whe
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
 from inspector.capture.frames import I64, U8, Rows
-from inspector.extract.alerts import AlertNote
-from inspector.extract.connection import ConnectionAssembly, new_connection
+from inspector.extract.alerts import AlertNotes
+from inspector.extract.assembly import flip_sides
+from inspector.extract.completed_connections import CompletedConnections, are_whole
+from inspector.extract.connection import new_connection
 from inspector.extract.event_columns import EventPiece, PackedEvents
-from inspector.extract.handshakes import SPEAKING
+from inspector.extract.handshakes import read_plain
 from inspector.extract.lockstep import MESSAGE_HEADER, Messages, RecordColumns
-from inspector.extract.store import Store
-from inspector.facts import EVENT_BYTES, LETTER_AT
+from inspector.extract.message_columns import AlertColumns, SpeakingMessages
+from inspector.extract.reader_state import ReaderState, is_misread, stand
+from inspector.extract.store import ConnectionStore
+from inspector.facts import EVENT_BYTES, LETTER_AT, SIDE_AT, HandshakeFacts, message_bits
+from inspector.tls.handshake import unexpected
 from inspector.tls.history import Letter
-from inspector.tls.types import CHANGED, CLEAR, CLIENT_HELLO, ENCRYPTED, HANDSHAKE, SERVER_HELLO
+from inspector.tls.types import CHANGED, CLIENT_HELLO, ENCRYPTED, HANDSHAKE, SERVER_HELLO
+from inspector.wire.completed import CompletedBatch
 from inspector.wire.flow import Flow
-from inspector.wire.regular import RegularFlows
+from inspector.wire.regular import DirectionState, FlowState, RegularFlows
 from inspector.wire.runs import Grouped
-
-SPEAKS: Rows = np.zeros(256, np.bool_)
-SPEAKS[list(SPEAKING)] = True
 
 
 class RegularConnections:
-    """The regular connections of a batch. ``chosen``, ``odd``, ``opener``: as in ``RegularFlows``."""
+    """The regular connections of a batch. ``chosen``, ``odd``: as in ``RegularFlows``. ``completed``: those of which
+    all is known, and ``is_completed``, bool, which they are.
+    """
 
-    def __init__(self, grouped: Grouped, opening: I64, store: Store) -> None:
+    def __init__(self, grouped: Grouped, opening: I64, store: ConnectionStore) -> None:
         """``opening``: flows whose first segment is a SYN without ACK, and that are not open yet; of one capture."""
         self._store = store
         self._flows = flows = RegularFlows(grouped, opening)
-        self.chosen, self.odd, self.opener = flows.chosen, flows.odd, flows.opener
-        self._heads = np.arange(len(flows) + 1)
+        self.chosen, self.odd, self._opener = flows.chosen, flows.odd, flows.opener
         lanes = np.flatnonzero((flows.high > flows.low) & ~np.repeat(self.odd, 2))
-        records = RecordColumns(flows.line, lanes, flows.low, flows.high)
+        self._records = records = RecordColumns(flows.line, lanes, flows.low, flows.high)
         self._greetings(records)
         messages = Messages(flows.line, records)
         self.odd |= records.odd.reshape(-1, 2).any(axis=1)
         data = np.flatnonzero(records.is_data)
         counts = np.bincount(records.lane[data], minlength=len(flows.low))
-        self._lanes = self._lane_columns(records, data, counts)
+        self._readers = self._reader_states(records, data, counts)
         first_data = data[(np.cumsum(counts) - counts)[counts > 0]]
         self._events = PackedEvents(self._event_pieces(records, messages, first_data), flows)
         self.odd |= self._events.is_full
-        self._latest, self._is_orderly = self._events.latest.tolist(), self._events.is_orderly.tolist()
-        self._openers = self.opener.tolist()
-        self._prepare_alerts(records)
-        self._prepare_messages(messages)
+        self._alerts = AlertColumns(records, flows)
+        self._messages = SpeakingMessages(messages, flows, self._events.at)
+        self.is_completed: Rows = np.zeros(len(flows), np.bool_)
+        has_records = (self._readers.has_records > 0).reshape(-1, 2).any(axis=1)
+        self.completed: CompletedBatch = self._complete(
+            np.flatnonzero(~self.odd & has_records & self._events.is_orderly & are_whole(flows.flows, flows.directions))
+        )
 
     def _greetings(self, records: RecordColumns) -> None:
         """Odd: directions that do not begin with the hello of their side."""
         firsts, lane = records.firsts, records.lane[records.firsts]
-        is_client = lane & 1 == self.opener[lane >> 1]
+        is_client = lane & 1 == self._opener[lane >> 1]
         records.odd[lane[records.head[firsts, 5] != np.where(is_client, CLIENT_HELLO, SERVER_HELLO)]] = True
 
-    def _lane_columns(self, records: RecordColumns, data: I64, counts: I64) -> list[tuple[Any, ...]]:
-        """What the record reader of each direction knows, and its application data. ``data``: its records; ``counts``:
-        how many of them each direction has.
+    def _reader_states(self, records: RecordColumns, data: I64, counts: I64) -> ReaderState[I64]:
+        """Where the record reader of each direction stands. ``data``: records of application data; ``counts``: how many
+        of them each direction has.
         """
         flows, lane = self._flows, records.lane
         total = len(flows.low)
         final = records.lasts
         at = lane[final]
-        reads = np.zeros(total, np.bool_)
-        want, position, sealed = (np.zeros(total, np.int64) for _ in range(3))
-        reads[at] = True
+        has_records, want, position, sealed = (np.zeros(total, np.int64) for _ in range(4))
+        has_records[at] = 1
         want[at] = records.behind[final] - flows.low[at]
         position[at] = records.start[final] - flows.low[at]
         last_clear = np.full(total, -1, np.int64)
@@ -90,25 +93,38 @@ class RegularConnections:
         sealed[lane[records.is_change]] = CHANGED
         sealed[lane[records.is_encrypted]] = ENCRYPTED
         sizes = np.bincount(lane[data], records.size[data], minlength=total).astype(np.int64)
-        columns = [reads, want, position, sealed, counts, sizes, *self._tails(records, data, counts)]
-        return list(zip(*(column.tolist() for column in columns), strict=True))
+        tail_size, (tail_frame, tail_ns), (before_frame, before_ns) = self._tails(records, data, counts)
+        return ReaderState(
+            has_records=has_records,
+            want=want,
+            position=position,
+            sealed=sealed,
+            records=counts,
+            bytes=sizes,
+            tail_size=tail_size,
+            tail_frame=tail_frame,
+            tail_ns=tail_ns,
+            before_frame=before_frame,
+            before_ns=before_ns,
+        )
 
-    def _tails(self, records: RecordColumns, data: I64, counts: I64) -> list[npt.NDArray[Any]]:
+    def _tails(self, records: RecordColumns, data: I64, counts: I64) -> tuple[I64, tuple[I64, I64], tuple[I64, I64]]:
         """Of each direction the size, frame and time of its last record of application data, and the frame and time of
         the one before it; 0 where there is none.
         """
         flows = self._flows
         behind = np.cumsum(counts)
-        size = np.zeros(len(counts), np.int64)
-        size[counts > 0] = records.size[data[behind[counts > 0] - 1]]
-        columns: list[npt.NDArray[Any]] = [size]
-        for back in (1, 2):
+
+        def at_end(back: int) -> tuple[I64, I64]:
+            frame, ns = np.zeros(len(counts), np.int64), np.zeros(len(counts), np.int64)
             has = counts >= back
             row = flows.order[records.row[data[behind[has] - back]]]
-            frame, ns = np.zeros(len(counts), np.int64), np.zeros(len(counts), np.int64)
             frame[has], ns[has] = flows.frame[row], flows.ns[row]
-            columns += [frame, ns]
-        return columns
+            return frame, ns
+
+        size = np.zeros(len(counts), np.int64)
+        size[counts > 0] = records.size[data[behind[counts > 0] - 1]]
+        return size, at_end(1), at_end(2)
 
     def _event_pieces(self, records: RecordColumns, messages: Messages, first_data: I64) -> list[EventPiece]:
         """All events: first the messages, in their order. ``first_data``: the records of application data of which each
@@ -155,95 +171,70 @@ class RegularConnections:
             pieces.append(EventPiece(rows, rank, 0, rows, flows.lane[rows], size=0, letter=letter.byte[0]))
         return pieces
 
-    def _prepare_alerts(self, records: RecordColumns) -> None:
-        """The alerts, in the order in which they show."""
-        flows = self._flows
-        alerts = np.flatnonzero(records.is_alert)
-        alerts = alerts[np.argsort(flows.order[records.record_index[alerts]], kind="stable")]
-        lane, row = records.lane[alerts], flows.order[records.row[alerts]]
-        self._alert_heads = np.searchsorted(lane >> 1, self._heads).tolist()
-        columns = (
-            lane & 1,
-            np.where(records.is_clear[alerts], 1, -1) * records.head[alerts, 5],
-            records.head[alerts, 6],
-            records.start[alerts] - flows.low[lane],
-            flows.frame[row],
-            flows.ns[row],
-        )
-        self._alerts = list(zip(*(column.tolist() for column in columns), strict=True))
-
-    def _prepare_messages(self, messages: Messages) -> None:
-        """The messages that say something, in the order in which they show."""
-        flows, line, event = self._flows, self._flows.line, self._events.at
-        speaking = np.flatnonzero(SPEAKS[messages.kind])
-        speaking = speaking[np.argsort(event[speaking])]
-        lane, row = messages.lane[speaking], messages.row[speaking]
-        body, size = messages.start[speaking] + MESSAGE_HEADER, messages.size[speaking]
-        first = np.minimum(line.row(body), len(line.end) - 1)
-        start = np.where(body + size <= line.end[first], body + line.shift[first], -1)
-        self._message_heads = np.searchsorted(lane >> 1, self._heads).tolist()
-        at = flows.order[row]
-        columns = (
-            lane & 1,
-            messages.kind[speaking],
-            start,
-            body,
-            size,
-            line.begin[row] - flows.low[lane],
-            flows.frame[at],
-            flows.ns[at],
-            event[speaking],
-        )
-        self._messages = list(zip(*(column.tolist() for column in columns), strict=True))
+    def looked(self) -> tuple[I64, I64]:
+        """As in ``BatchReader``."""
+        looked = np.empty(len(self._flows.rows), np.int64)
+        looked[self._flows.order] = self._records.looked(self._flows.line)
+        return self._flows.rows, looked
 
     def flow(self, index: int) -> Flow | None:
         """One of them as it stands at the end of the batch; None where its messages show that it is not regular after
         all.
         """
         connection = new_connection(self._store)
-        connection.client_lane = self._openers[index]
-        self._read_messages(index, connection)
-        if connection.anomalies or not self._stand(index, connection):
+        connection.client_lane = client = int(self._opener[index])
+        first, events = self._events.first(index), bytearray(self._events.of(index))
+        for lane, kind, body, mark, event in self._messages.of(index):
+            letter = connection.read(lane, kind, body, mark)
+            events[(event - first) * EVENT_BYTES + LETTER_AT] = letter[0]
+        readers = [ReaderState(*(int(c[2 * index + lane]) for c in self._readers)) for lane in (0, 1)]
+        if connection.anomalies or any(
+            is_misread(state.sealed, is_tls13=connection.reader(lane).is_tls13) for lane, state in enumerate(readers)
+        ):
             connection.release()
             return None
-        for lane, level, code, offset, frame, ns in self._alerts[
-            self._alert_heads[index] : self._alert_heads[index + 1]
-        ]:
-            connection.alerts.add(AlertNote(lane, level, code, (offset, frame, ns)))
+        stand(connection, readers)
+        connection.events, connection.last_ns = flip_sides(events, client), int(self._events.latest[index])
+        connection.is_orderly = bool(self._events.is_orderly[index])
+        connection.alerts = AlertNotes(self._alerts.of(index))
         return self._flows.flow(index, connection)
 
-    def _read_messages(self, index: int, connection: ConnectionAssembly) -> None:
-        """What messages say, and all events."""
-        line = self._flows.line
-        first, events = self._events.of(index)
-        for lane, kind, start, body, size, chunk, frame, ns, event in self._messages[
-            self._message_heads[index] : self._message_heads[index + 1]
-        ]:
-            payload = line.data[start : start + size].tobytes() if start >= 0 else line.pieces(body, size)
-            letter = connection.read(lane, kind, payload, (chunk, frame, ns))
-            events[(event - first) * EVENT_BYTES + LETTER_AT] = letter[0]
-        connection.events, connection.last_ns = events, self._latest[index]
-        connection.is_orderly = self._is_orderly[index]
-
-    def _stand(self, index: int, connection: ConnectionAssembly) -> bool:
-        """Bring both record readers to where they stand at the end; False where a message says that records are of
-        another kind than they seem.
-        """
-        for lane in (0, 1):
-            reads, want, position, sealed, count, size, tail_size, tail_frame, tail_ns, before_frame, before_ns = (
-                self._lanes[2 * index + lane]
-            )
-            if not reads:
+    def _complete(self, candidates: I64) -> CompletedConnections:
+        """Those of which all is known: they went by the book to their end, and their messages are in order."""
+        handshakes: list[HandshakeFacts] = []
+        events: list[bytes] = []
+        chosen: list[int] = []
+        client = self._opener[candidates]
+        sealed = self._readers.sealed[2 * candidates + 1 - client]
+        for index, lane, state in zip(candidates.tolist(), client.tolist(), sealed.tolist(), strict=True):
+            handshake = self._read_handshake(index, lane, state)
+            if handshake is None:
                 continue
-            reader = connection.reader(lane)
-            if reader.is_tls13:
-                if sealed == ENCRYPTED:
-                    return False
-                sealed = CLEAR
-            reader.stand(want, position, sealed, count > 0)
-            connection.tls = True
-            if count:
-                connection.flowed(
-                    lane, count, size, (tail_size, (0, tail_frame, tail_ns), (0, before_frame, before_ns))
-                )
-        return True
+            rungs = self._events.of(index)
+            letters, sides = rungs[LETTER_AT::EVENT_BYTES], rungs[SIDE_AT::EVENT_BYTES]
+            if unexpected(letters, sides):
+                continue
+            handshake.messages = message_bits(letters, sides)
+            chosen.append(index)
+            handshakes.append(handshake)
+            events.append(rungs)
+        rows = np.array(chosen, np.int64)
+        self.is_completed[rows] = True
+        lanes = (2 * rows[:, None] + (0, 1)).ravel()
+        return CompletedConnections(
+            flows=FlowState(*(column[rows] for column in self._flows.flows)),
+            directions=DirectionState(*(column[lanes] for column in self._flows.directions)),
+            readers=ReaderState(*(column[lanes] for column in self._readers)),
+            handshakes=handshakes,
+            events=events,
+            alerts=[self._alerts.of(index) for index in chosen],
+            store=self._store,
+        )
+
+    def _read_handshake(self, index: int, client: int, sealed: int) -> HandshakeFacts | None:
+        """What the messages of one say; None where that is not plain. ``sealed``: the state of its server's reader."""
+        handshake = HandshakeFacts()
+        for lane, kind, body, mark, _ in self._messages.of(index):
+            if not read_plain(handshake, lane == client, kind, body, mark, self._store):
+                return None
+        return None if is_misread(sealed, is_tls13=handshake.is_tls13) else handshake

@@ -8,11 +8,14 @@ together.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from copy import copy
 from typing import TYPE_CHECKING
 
+from msgspec import Struct, field
+from msgspec.structs import astuple
+
 from inspector.capture.files import Progress, Story
-from inspector.capture.frames import FrameBatch
+from inspector.capture.frames import CaptureInfo, FrameBatch
 from inspector.errors.captures import InputUnreadable
 from inspector.errors.notice import ForeignText, PathText
 from inspector.extract.assembly import BegunBefore
@@ -20,6 +23,7 @@ from inspector.extract.engine import Engine, capture_facts
 from inspector.extract.openings import Opened, apart, together
 from inspector.facts import Facts, absorb
 from inspector.text.safe import path_text
+from inspector.wire.addresses import FlowEnd
 from inspector.wire.flow import FlowKey
 from inspector.wire.fragments import Key, Waiting
 from inspector.wire.losses import Losses
@@ -31,8 +35,7 @@ RECORD_BYTES = 16
 """What a frame takes in a file beside its own bytes, about."""
 
 
-@dataclass(slots=True)
-class ShardFacts:
+class ShardFacts(Struct):
     """What one process found. ``followed``: flows that began in the shard and went on behind it. It and the others:
     as in ``Engine``.
     """
@@ -41,10 +44,15 @@ class ShardFacts:
     losses: dict[int, Losses]
     followed: dict[FlowKey, int] = field(default_factory=dict)
     begun_before: list[BegunBefore] = field(default_factory=list)
+    early: list[int] = field(default_factory=list)
     waiting: dict[Key, Waiting] = field(default_factory=dict)
     parted: frozenset[Key] = frozenset()
     openings: dict[int, Opened] = field(default_factory=dict)
     """By capture, where several were compared."""
+    counted: list[CaptureInfo] = field(default_factory=list)
+    """Of each capture, up to the end of the shard."""
+    is_restamped: bool = False
+    """Stamps were put right in the shard."""
 
 
 Watch = Callable[[Facts, Story], None]
@@ -59,8 +67,9 @@ def extract_shard(
     secrets: SecretInputs | None = None,
 ) -> ShardFacts:
     """The flows that begin between two places of a story, counted in bytes of its frames; ``begin`` 0 and ``end``
-    infinite for all. ``watch`` is shown the facts as they grow; it must copy what it keeps (``so_far``). ``secrets``:
-    to open encrypted records with, beside what the captures bring.
+    infinite for all. What lies before may be passed over (``Story.pass_over``). ``watch`` is shown the facts as they
+    grow; it must copy what it keeps (``so_far``). ``secrets``: to open encrypted records with, beside what the captures
+    bring.
     """
     supply = supplied(story, secrets)
     engine = Engine(from_middle=begin > 0, secrets=supply.channels if supply else None)
@@ -70,6 +79,7 @@ def extract_shard(
     index = 0
     is_behind = False
     for window in story.windows(progress):
+        index = max(index, story.passed)
         if supply is not None or any(file.info.secrets for file in story.captures):
             supply = supplied(story, secrets, supply)
             engine.secrets = supply.channels if supply else None
@@ -81,13 +91,16 @@ def extract_shard(
                 break
         elif index >= begin:
             engine.feed(*window)
+            part.counted = [copy(file.info) for file in story.captures]
             if watch:
                 watch(engine.facts, story)
         index += sum(map(_bytes, window))
     engine.finish()
-    part.followed, part.begun_before, part.waiting, part.parted = (
+    part.is_restamped = any(file.info.is_restamped for file in story.captures)
+    part.followed, part.begun_before, part.early, part.waiting, part.parted = (
         engine.followed,
         engine.begun_before,
+        engine.early,
         engine.waiting,
         engine.parted,
     )
@@ -150,6 +163,10 @@ def joined(parts: list[ShardFacts], story: Story) -> Facts:
             if key not in parted:  # else the part before had the other fragments, too
                 losses.setdefault(fragments.capture, Losses()).fragments([fragments])
         parted = part.parted
+    if story.passed:
+        for part in parts[:-1]:
+            for file, counted in zip(story.captures, part.counted, strict=False):  # an empty shard counted nothing
+                file.info.add_passed(counted)
     whole.captures = [
         capture_facts(file.info, losses.get(index, Losses())) for index, file in enumerate(story.captures)
     ]
@@ -171,5 +188,13 @@ def _drop(part: ShardFacts, followed: dict[FlowKey, int]) -> None:
                 dropped.add(flow)
             elif flow in flows:
                 flows[flow] -= 1
+    sequences = {began.initial_sequence for began in followed}
+    for index in part.early:
+        head = Facts.head(part.facts.connections[index])
+        if head.initial_sequence in sequences:
+            client, server = FlowEnd(*astuple(head.client)), FlowEnd(*astuple(head.server))
+            began = FlowKey((min(client, server), max(client, server)), head.initial_sequence)
+            if head.first_ns <= followed.get(began, -1):
+                dropped.add(index)
     if dropped:
         part.facts.connections = [packed for index, packed in enumerate(part.facts.connections) if index not in dropped]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from inspector.errors.decryption import NotDecrypted
+from inspector.facts import ConnectionFacts, PackedEndpoint
 from inspector.tls.sink import Mark
 
 if TYPE_CHECKING:
@@ -42,6 +43,18 @@ class Store(CertificateStore, Protocol):
     def has_secrets(self) -> bool: ...
 
     def channel(self, connection: DecryptionClient) -> RecordDecryptor | None: ...
+
+
+class ConnectionStore(Store, Protocol):
+    """Where connections are kept whose facts are known at once."""
+
+    def endpoint(self, end: int) -> PackedEndpoint: ...
+
+    def pack(self, connection: ConnectionFacts) -> bytes: ...
+
+    def unpack(self, packed: bytes) -> ConnectionFacts: ...
+
+    def completed(self, packed: bytes, *, is_early: bool) -> None: ...
 
 
 class RecordDecryptors(Protocol):

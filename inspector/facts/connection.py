@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from msgspec import Struct
 
 from inspector.capture.references import FrameRange
@@ -93,6 +95,15 @@ class HandshakeFacts(Struct, gc=False, array_like=True):
     message was cut of a flight that only a full handshake has.
     """
 
+    def sessions(self) -> Iterator[bytes]:
+        """The ids, tickets and identities that were offered or issued."""
+        yield self.answered_id
+        for key in (self.offered_ticket, self.issued_ticket):
+            if key is not None:
+                yield key
+        yield from self.offered_psks
+        yield from self.issued_tickets
+
     @property
     def is_tls13(self) -> bool:
         """Whether the server chose TLS 1.3; False where its answer is not known."""
@@ -100,8 +111,8 @@ class HandshakeFacts(Struct, gc=False, array_like=True):
 
 
 class Tail(Struct, frozen=True, gc=False, array_like=True):
-    """TLS 1.3: the last encrypted record of a side. ``size``: of its fragment. ``previous_ns``: time of the one before;
-    0 where it is the only one.
+    """The last record of application data of a side; in TLS 1.3 any encrypted one. ``size``: of its fragment.
+    ``previous_ns``: time of the one before; 0 where it is the only one.
     """
 
     size: int
@@ -110,12 +121,16 @@ class Tail(Struct, frozen=True, gc=False, array_like=True):
     previous_ns: int
 
 
+Octets = bytes
+"""In a class that has a field ``bytes``."""
+
+
 class LaneFacts(Struct, gc=False, array_like=True):
     """One direction. ``lost``: bytes are missing before it was encrypted; ``lost_encrypted``: records behind that.
     ``has_packets``: whether any was captured. ``opened``: encrypted records that secrets opened, the first ones.
     ``searched_bytes``: so many were looked through for a hello in vain, and no TLS was read. ``sequence``: the sequence
     number of the first byte, None where it is not known; ``sequence_jump``: they went on further away than any window
-    is wide.
+    is wide. ``opening``: the first 16 bytes, where they are not TLS.
     """
 
     bytes: int = 0
@@ -132,6 +147,7 @@ class LaneFacts(Struct, gc=False, array_like=True):
     sequence_jump: bool = False
     sequence: int | None = None
     lost_encrypted: bool = False
+    opening: Octets = b""
 
 
 class ConnectionFacts(Struct, gc=False, array_like=True):

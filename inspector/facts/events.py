@@ -49,6 +49,11 @@ def pack_events(events: list[Event]) -> bytes:
     )
 
 
+def event_ns(packed: bytes | bytearray) -> int:
+    """When a packed event was, nanoseconds since the epoch."""
+    return int(_EVENT.unpack(packed)[0])
+
+
 pack_event = _EVENT.pack
 DECRYPTED = 0x80
 """Set in the letter of an event that was read with secrets, so that whoever looks at the letters of the wire passes it

@@ -16,10 +16,13 @@ class PackedEndpoint(Struct, frozen=True, order=True, gc=False, array_like=True)
 
 class OtherFlow(NamedTuple):
     """A flow without TLS. ``client``: its address, empty where too many are known. ``is_silent``: nobody said a byte.
-    ``is_unseen``: of bytes that were not captured.
+    ``is_unseen``: of bytes that were not captured. ``opening``: the name of the PROXY header that came first, where one
+    did; ``answer``: then what the server begins with, its first 16 bytes.
     """
 
     server: PackedEndpoint
     client: bytes = b""
     is_silent: bool = False
     is_unseen: bool = False
+    opening: str = ""
+    answer: bytes = b""

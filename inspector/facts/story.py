@@ -83,8 +83,14 @@ class Facts(Struct):
     @staticmethod
     def ends(packed: bytes) -> tuple[PackedEndpoint, PackedEndpoint]:
         """Client and server of a packed connection."""
-        _, _, ends = _decode_ends(memoryview(packed)[PREFIX_BYTES:])
-        return ends.client, ends.server
+        head = Facts.head(packed)
+        return head.client, head.server
+
+    @staticmethod
+    def head(packed: bytes) -> ConnectionHead:
+        """What a packed connection begins with."""
+        _, _, head = _decode_head(memoryview(packed)[PREFIX_BYTES:])
+        return head
 
     @staticmethod
     def shape_keys(packed: bytes) -> tuple[bytes, bytes]:
@@ -101,15 +107,18 @@ connections are sorted, and legs of one
 found, before they are unpacked."""
 
 
-class _Ends(Struct, gc=False, array_like=True):
-    """What a packed connection begins with."""
+class ConnectionHead(Struct, gc=False, array_like=True):
+    """The first fields of ``ConnectionFacts``."""
 
     client: PackedEndpoint
     server: PackedEndpoint
+    initial_sequence: int
+    syn: bool
+    first_ns: int
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode_ends = msgspec.msgpack.Decoder(tuple[bytes, bytes, _Ends]).decode
+_decode_head = msgspec.msgpack.Decoder(tuple[bytes, bytes, ConnectionHead]).decode
 _decode = msgspec.msgpack.Decoder(tuple[bytes, bytes, ConnectionFacts]).decode
 _decode_keys = msgspec.msgpack.Decoder(tuple[bytes, bytes, msgspec.Raw]).decode
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
-from inspector.document import Evidence, Finding, Grade, Remedy, Severity, Verdict
+from inspector.document import About, Evidence, Finding, Grade, Remedy, Severity, Verdict
 from inspector.document.rules import SEVERITY, Rule
 from inspector.findings.case import Case
 from inspector.text.times import rfc3339
@@ -47,6 +47,7 @@ def finding(
     severity: Severity | None = None,
     verdict: Verdict = "confirmed",
     grade: Grade = "observed",
+    about: About | None = None,
     matter: str = "",
     what: str = "",
     remedies: Sequence[Remedy] = (),
@@ -86,6 +87,7 @@ def finding(
         last=last,
         count=count if count is not None else len(on),
         evidence=list(evidence),
+        about=about,
         matter=matter,
         what=what or title,
     )

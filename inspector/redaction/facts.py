@@ -9,13 +9,14 @@ from typing import TypeVar
 import msgspec
 
 from inspector.errors.notice import Earlier, ForeignText, Notice
-from inspector.facts import CaptureFacts, ConnectionFacts, Facts, HandshakeFacts, OtherFlow, PackedEndpoint
+from inspector.facts import CaptureFacts, ConnectionFacts, Facts, HandshakeFacts, LaneFacts, OtherFlow, PackedEndpoint
 from inspector.findings.case import Options
 from inspector.logs.entries import Failure, LogFacts, Proxied
 from inspector.logs.stamps import MONTHS
 from inspector.redaction.certificates import Remaker
 from inspector.redaction.disguise import Disguise
 from inspector.redaction.notices import redacted_notice
+from inspector.redaction.openings import harmless
 from inspector.redaction.paths import path_name
 from inspector.text.times import rfc3339
 from inspector.tls.anomalies import ParseMistake
@@ -121,8 +122,14 @@ def _endpoint(end: PackedEndpoint, disguise: Disguise) -> PackedEndpoint:
 
 def _other(flow: OtherFlow, disguise: Disguise) -> OtherFlow:
     return flow._replace(
-        server=_endpoint(flow.server, disguise), client=disguise.address(flow.client) if flow.client else b""
+        server=_endpoint(flow.server, disguise),
+        client=disguise.address(flow.client) if flow.client else b"",
+        answer=harmless(flow.answer),
     )
+
+
+def _lane(old: LaneFacts) -> LaneFacts:
+    return msgspec.structs.replace(old, opening=harmless(old.opening)) if old.opening else old
 
 
 def _connection(old: ConnectionFacts, disguise: Disguise, shapes: dict[bytes, HelloShape]) -> ConnectionFacts:
@@ -133,6 +140,8 @@ def _connection(old: ConnectionFacts, disguise: Disguise, shapes: dict[bytes, He
         handshake=_handshake(old.handshake, disguise, shapes),
         renegotiations=tuple(_handshake(inner, disguise, shapes) for inner in old.renegotiations),
         secrets=_notice(old.secrets, disguise),
+        from_client=_lane(old.from_client),
+        from_server=_lane(old.from_server),
         anomalies=tuple(
             msgspec.structs.replace(anomaly, what=_notice(anomaly.what, disguise)) for anomaly in old.anomalies
         ),

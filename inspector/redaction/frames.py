@@ -15,7 +15,7 @@ from inspector.packets.cut import CutPacket, cut_piece
 from inspector.packets.layout import ALERT_BYTES, HEADER, RecordSpan, StreamImage, lanes
 from inspector.redaction.disguise import Disguise
 from inspector.redaction.messages import Redactor
-from inspector.tls.preamble import PREAMBLES
+from inspector.redaction.openings import harmless
 from inspector.tls.types import ALERT, CHANGE_CIPHER_SPEC
 from inspector.wire.headers import BARE_IP
 from inspector.wire.segments import ACK
@@ -53,9 +53,10 @@ def redacted_packets(flow: BufferedFlow, is_tls13: bool, redactor: Redactor) -> 
 def _image(lane: StreamImage, redactor: Redactor) -> bytearray:
     """The bytes of a direction as they are shown."""
     image = bytearray(len(lane.image))
+    before = harmless(bytes(lane.image[: lane.start] if lane.start >= 0 else lane.image))
+    image[: len(before)] = before
     if lane.start < 0:
         return image
-    _before(lane, image)
     if lane.sslv2:
         image[:SSLV2_LENGTH] = lane.image[:SSLV2_LENGTH]
         image[SSLV2_LENGTH : lane.sslv2] = redactor.sslv2_hello(bytes(lane.image[SSLV2_LENGTH : lane.sslv2]))
@@ -75,13 +76,6 @@ def _signal_bytes(record: RecordSpan) -> int:
     if record.kind == ALERT and record.length <= (ALERTS if record.is_clear else ALERT_BYTES):
         return record.length
     return CHANGE_BYTES if record.kind == CHANGE_CIPHER_SPEC and record.is_clear and record.length else 0
-
-
-def _before(lane: StreamImage, image: bytearray) -> None:
-    """What stands before the first record: enough of it to tell what it is."""
-    head = bytes(lane.image[: lane.start])
-    known = next((start for start, _ in PREAMBLES if head.startswith(start)), b"")
-    image[: min(len(known), lane.start)] = known[: lane.start]
 
 
 def _messages(lane: StreamImage, image: bytearray, redactor: Redactor) -> None:

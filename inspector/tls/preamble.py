@@ -216,6 +216,10 @@ PREAMBLES: tuple[tuple[bytes, str], ...] = (
 )
 
 
+PROXY_HEADERS = frozenset(("proxy_v1", "proxy_v2"))
+"""Which of these are the header that balancers put before what they pass on."""
+
+
 def preamble_name(head: bytes) -> str:
     """What stands before the hello, by its first bytes; "" for nothing."""
     if not head:

@@ -26,6 +26,7 @@ from inspector.capture.frames import I64, U8, U64, Rows
 from inspector.capture.references import FRAME_BITS
 from inspector.wire import half_open
 from inspector.wire.addresses import AddressTable, FlowEnd
+from inspector.wire.completed import CompletedBatch, CompletedFlows
 from inspector.wire.consumer import FlowConsumer
 from inspector.wire.flow import Ending, Flow, FlowKey
 from inspector.wire.half_open import HalfOpenFlows, HalfOpenRows
@@ -42,12 +43,16 @@ SWEEP_NS = 10 * 1_000_000_000
 
 class BatchReader(Protocol):
     """Flows that open in one batch and were read as a whole. ``chosen``: int64, which of the grouped flows they are;
-    ``odd``: bool beside it, which must be followed after all; ``opener``: int64 beside it, whose SYN came first.
+    ``odd``: bool beside it, which must be followed after all; ``is_completed``: bool beside it, those in ``completed``.
     """
 
     chosen: I64
     odd: Rows
-    opener: I64
+    is_completed: Rows
+    completed: CompletedBatch
+
+    def looked(self) -> tuple[I64, I64]:
+        """Of which rows of the batch, and how many bytes of each, were looked at, as ``ParsedExtent.note`` takes it."""
 
     def flow(self, index: int) -> Flow | None:
         """One of them as following it would have left it; None where it must be followed after all."""
@@ -99,6 +104,7 @@ class FlowTable:
         self._flows: dict[Key, Flow] = {}
         self._most_half_open = most_half_open
         self._half_open = HalfOpenFlows(most_half_open)
+        self._completed = CompletedFlows()
         self._is_draining = False
         self.extent: ParsedExtent | None = None
         """Where somebody wants to know how far into each segment of a batch anybody looked: that of the last one."""
@@ -121,7 +127,8 @@ class FlowTable:
             self._start_ns = int(batch.time_ns.min())
         if self._is_draining:
             batch = batch.select(
-                mask_of_flows(batch, list(self._flows)) | self._half_open.holds(half_open.keys(*batch.ends()))
+                mask_of_flows(batch, [*self._flows, *self._completed.keys()])
+                | self._half_open.holds(half_open.keys(*batch.ends()))
             )
         if len(batch):
             self._feed(Grouped(batch, self._owner.opens, self.extent))
@@ -131,19 +138,21 @@ class FlowTable:
 
     def _feed(self, grouped: Grouped) -> None:
         """Flow by flow: those that do no more than open are kept as they are, those that open here and go by the book
-        are taken as a whole, the others span by span.
+        are taken as a whole, and kept as they are where they close as well, the others span by span.
         """
         self._wake(grouped)
         is_followed = self._put_aside(grouped)
         regular = self._regular(grouped, is_followed)
         if regular is None:
-            wanted = np.arange(len(grouped)) if self.extent is not None else np.flatnonzero(is_followed)
-            for group, is_wanted in zip(grouped.spans(wanted), is_followed[wanted].tolist(), strict=True):
-                if is_wanted:
-                    self._follow(group, may_open=not self._is_draining)
+            for group in grouped.spans(np.flatnonzero(is_followed)):
+                self._follow(group, may_open=not self._is_draining)
             return
+        if self.extent is not None:
+            self.extent.note(*regular.looked())
         brought = np.full(len(grouped), -1, np.int64)
         brought[regular.chosen] = np.where(regular.odd, -1, np.arange(len(regular.chosen)))
+        is_followed[regular.chosen[regular.is_completed]] = False
+        self._completed.add(regular.completed, self._early_ns())
         wanted = np.flatnonzero(is_followed)
         others = grouped.spans(wanted[brought[wanted] < 0])
         for index, number in zip(wanted.tolist(), brought[wanted].tolist(), strict=True):
@@ -154,6 +163,10 @@ class FlowTable:
 
     def _wake(self, grouped: Grouped) -> None:
         """Follow what was put aside of flows of which more comes."""
+        if self._completed:
+            for key in zip(grouped.low.tolist(), grouped.high.tolist(), strict=True):
+                if (flow := self._completed.wake(key)) is not None:
+                    self._add(flow)
         if len(self._half_open):
             woken = self._half_open.take(half_open.keys(grouped.low, grouped.high))
             for index in range(len(woken)):
@@ -169,7 +182,7 @@ class FlowTable:
             return followed
         is_new = ~self._are_open(grouped, flow)
         if self._from_middle:  # what begins this early may have begun before
-            is_new &= rows["ns"][:, 0] - (self._start_ns or 0) >= SYN_AGAIN_NS
+            is_new &= rows["ns"][:, 0] >= self._early_ns()
         self._end_half_open(self._half_open.add(rows[is_new]), is_early=True)
         followed[flow[is_new]] = False
         return followed
@@ -182,8 +195,8 @@ class FlowTable:
             self._owner.never_opened(*half_open.ends(rows))
 
     def _regular(self, grouped: Grouped, is_followed: Rows) -> BatchReader | None:
-        """The flows that may be taken as a whole; None where somebody wants to see how each segment is looked at."""
-        if self.extent is not None or self._is_draining or grouped.spread:
+        """The flows that may be taken as a whole, if there are such."""
+        if self._is_draining or grouped.spread:
             return None
         opening = grouped.opening()
         opening = opening[is_followed[opening]]
@@ -202,10 +215,18 @@ class FlowTable:
         flow = regular.flow(number)
         if flow is None or flow.key in self._flows:
             return False
+        self._add(flow)
+        return True
+
+    def _add(self, flow: Flow) -> None:
+        """Follow a flow that was read elsewhere, and began with a SYN."""
         self._flows[flow.key] = flow
         if self._from_middle:
-            flow.began = self._began(flow, SYN, flow.isns[int(regular.opener[number])] or 0, flow.first[0])
-        return True
+            flow.began = self._began(flow, SYN, flow.isns[flow.client_lane()] or 0, flow.first[0])
+
+    def _early_ns(self) -> int:
+        """What begins before that, by a SYN, may have begun before the first frame."""
+        return (self._start_ns or 0) + SYN_AGAIN_NS if self._from_middle else 0
 
     def drain(self) -> None:
         """From now on follow only the flows that are open."""
@@ -214,8 +235,8 @@ class FlowTable:
 
     @property
     def is_empty(self) -> bool:
-        """No flow is open."""
-        return not self._flows and not len(self._half_open)
+        """No flow is open, or may have late segments."""
+        return not self._flows and not len(self._half_open) and not self._completed
 
     def _follow(self, group: FlowRuns, *, may_open: bool = True) -> None:
         """The spans of one pair of endpoints, in the order of their first segments. ``may_open``: a connection may
@@ -326,7 +347,7 @@ class FlowTable:
         """How a flow begins that may be the rest of one from before the start."""
         if not by_syn:
             return FlowKey(self._ends(flow), None)
-        return FlowKey(self._ends(flow), seq) if ns - (self._start_ns or 0) < SYN_AGAIN_NS else None
+        return FlowKey(self._ends(flow), seq) if ns < self._early_ns() else None
 
     def _ends(self, flow: Flow) -> tuple[FlowEnd, FlowEnd]:
         low, high = (self._addresses.endpoint(end) for end in flow.key)
@@ -373,6 +394,7 @@ class FlowTable:
         if now - self._swept_half_open > SWEEP_NS:
             self._swept_half_open = now
             self._end_half_open(self._half_open.take_over(now, bounds.APART_NS, bounds.IDLE_NS))
+        self._completed.end_over(now)
         for flow in list(self._flows.values()):
             quiet = now - flow.last[0]
             if quiet > bounds.IDLE_NS or flow.is_over(now):
@@ -389,6 +411,7 @@ class FlowTable:
     def finish(self) -> None:
         """End all flows."""
         self._end_half_open(self._half_open.take_all())
+        self._completed.end_all()
         for flow in self._flows.values():
             self._end(flow)
         self._flows.clear()

@@ -13,10 +13,10 @@ end of a flow. Tests hold one way against the other.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from inspector import bounds
 from inspector.capture.frames import I64, U8, Rows
@@ -27,6 +27,69 @@ from inspector.wire.segments import ACK, FIN, RST, SYN
 
 BEHIND = 1 << 20
 """How far behind the end of a direction a RST may lie."""
+
+T = TypeVar("T", int, I64)
+"""One flow or direction, or a column over many."""
+
+
+class FlowState(NamedTuple, Generic[T]):
+    """Where a flow stands. ``low``, ``high``: its ends; ``opener``: the lane whose SYN came first. ``first_frame``,
+    ``last_frame``: references. ``rtt``: -1 where it is not known; ``closed``: 0 or 1.
+    """
+
+    low: T
+    high: T
+    opener: T
+    first_ns: T
+    first_frame: T
+    last_ns: T
+    last_frame: T
+    rtt: T
+    closed: T
+
+
+class DirectionState(NamedTuple, Generic[T]):
+    """Where a direction of a flow stands. ``has_packets``: 0 or 1; ``isn``: sequence number of its SYN; ``length``:
+    bytes that came; ``ack``: acknowledged last, -1 where nothing was. Of its FIN and RST as in ``Ending``, the frame -1
+    where there is none and the acknowledgement -1 where it has none.
+    """
+
+    has_packets: T
+    isn: T
+    length: T
+    ack: T
+    fin_ns: T
+    fin_frame: T
+    fin_after: T
+    fin_ack: T
+    rst_ns: T
+    rst_frame: T
+    rst_after: T
+    rst_ack: T
+
+
+def state_of(flow: FlowState[int], directions: Sequence[DirectionState[int]], consumer: FlowConsumer) -> Flow:
+    """A flow in the very state in which ``FlowTable`` would have left it. ``directions``: lane 0 and lane 1.
+    ``consumer``: has what it read.
+    """
+    state = Flow((flow.low, flow.high), consumer, flow.first_ns, flow.first_frame)
+    for lane, direction in enumerate(directions):
+        if not direction.has_packets:
+            continue
+        state.packets[lane] = True
+        state.isns[lane] = direction.isn
+        state.acks[lane] = _known(direction.ack)
+        _, _, _, _, ns, frame, after, ack, rst_ns, rst_frame, rst_after, rst_ack = direction
+        state.fins[lane] = Ending(ns, frame, after, _known(ack)) if frame >= 0 else None
+        state.resets[lane] = Ending(rst_ns, rst_frame, rst_after, _known(rst_ack)) if rst_frame >= 0 else None
+        state.streams[lane].stand(direction.isn + 1 & 0xFFFFFFFF, direction.length)
+    state.syn_ns, state.rtt = flow.first_ns, _known(flow.rtt)
+    state.closed, state.last = bool(flow.closed), (flow.last_ns, flow.last_frame)
+    return state
+
+
+def _known(number: int) -> int | None:
+    return number if number >= 0 else None
 
 
 class Line:
@@ -64,8 +127,9 @@ class RegularFlows:
 
     An entry for each flow: ``chosen``, which of the grouped flows it is; ``odd``, bool, it is not regular after all;
     ``opener``, the lane whose SYN came first. For each row: ``flow_number``, ``lane`` (the number of its direction),
-    ``ns``, ``frame`` (reference). For each direction: ``low``, ``high``, where it begins and ends on the ``line``.
-    ``order``: the row of each segment of the line. ``syns``, ``fins``, ``resets``: rows, the first of each direction.
+    ``ns``, ``frame`` (reference); ``rows``, which of the grouped segments it is. For each direction: ``low``, ``high``,
+    where it begins and ends on the ``line``. ``flows``, ``directions``: where each stands. ``order``: the row of each
+    segment of the line. ``syns``, ``fins``, ``resets``: rows, the first of each direction.
     """
 
     def __init__(self, grouped: Grouped, chosen: I64) -> None:
@@ -76,7 +140,7 @@ class RegularFlows:
         number = np.full(len(grouped), -1, np.int64)
         number[chosen] = np.arange(count)
         flow = number[grouped.group]
-        rows = np.flatnonzero(flow >= 0)
+        self.rows = rows = np.flatnonzero(flow >= 0)
         self.flow_number = flow = flow[rows]
         self.lane = 2 * flow + grouped.lane[rows]
         self.ns, self.frame = grouped.time_ns[rows], grouped.number[rows] + grouped.frame
@@ -95,8 +159,8 @@ class RegularFlows:
         self._acks = np.full(2 * count, -1, np.int64)
         answers = spans[self._flags[spans] & ACK != 0]
         self._acks[self.lane[answers]] = self._ack[answers]
-        self._lanes = self._lane_columns()
-        self._flows = self._flow_columns(grouped)
+        self.directions = self._directions()
+        self.flows = self._flow_states(grouped)
 
     def __len__(self) -> int:
         return len(self.chosen)
@@ -175,53 +239,44 @@ class RegularFlows:
         late = self._last_ns - self.ns[np.minimum(closing, never - 1)] > bounds.CLOSED_NS
         self.odd |= self._closed & (late | at_once)
 
-    def _lane_columns(self) -> list[tuple[Any, ...]]:
-        """What each direction of a flow is put together from."""
-        never = len(self.lane)
-        endings: list[list[Ending | None]] = []
-        for control in (self._fin, self._rst):
-            rows = np.flatnonzero(control < never)
-            at = control[rows]
-            after = self._seq[at] + self._length[at] + (self._control[at] & FIN) & 0xFFFFFFFF
-            column: list[Ending | None] = [None] * len(control)
-            has_ack = self._flags[at] & ACK != 0
-            for lane, ns, frame, behind, is_acknowledged, ack in zip(
-                *(c.tolist() for c in (rows, self.ns[at], self.frame[at], after, has_ack, self._ack[at])), strict=True
-            ):
-                column[lane] = Ending(ns, frame, behind, ack if is_acknowledged else None)
-            endings.append(column)
-        lanes: tuple[npt.NDArray[Any], ...] = (self._packets, self._isn, self.high - self.low, self._acks)
-        return list(zip(*(column.tolist() for column in lanes), *endings, strict=True))
+    def _directions(self) -> DirectionState[I64]:
+        """Where each direction stands."""
+        return DirectionState(
+            self._packets.astype(np.int64),
+            self._isn,
+            self.high - self.low,
+            self._acks,
+            *self._ending(self._fin),
+            *self._ending(self._rst),
+        )
 
-    def _flow_columns(self, grouped: Grouped) -> list[tuple[Any, ...]]:
-        """What a flow is put together from besides."""
+    def _ending(self, control: I64) -> tuple[I64, I64, I64, I64]:
+        """Time, frame, the sequence number behind it, and the acknowledgement, of segments that close. ``control``:
+        their rows, one of each direction.
+        """
+        is_there = control < len(self.lane)
+        row = np.where(is_there, control, 0)
+        after = self._seq[row] + self._length[row] + (self._control[row] & FIN) & 0xFFFFFFFF
+        ack = np.where(self._flags[row] & ACK != 0, self._ack[row], -1)
+        return self.ns[row], np.where(is_there, self.frame[row], -1), after, ack
+
+    def _flow_states(self, grouped: Grouped) -> FlowState[I64]:
+        """Where each flow stands."""
         heads = self._heads
         is_still = self._last_ns <= self.ns[heads]
-        flows: tuple[npt.NDArray[Any], ...] = (
-            grouped.low[self.chosen],
-            grouped.high[self.chosen],
-            self.ns[heads],
-            self.frame[heads],
-            np.where(is_still, self.ns[heads], self._last_ns),
-            np.where(is_still, self.frame[heads], self._last_frame),
-            self._rtt,
-            self._closed,
+        return FlowState(
+            low=grouped.low[self.chosen].astype(np.int64),
+            high=grouped.high[self.chosen].astype(np.int64),
+            opener=self.opener,
+            first_ns=self.ns[heads],
+            first_frame=self.frame[heads],
+            last_ns=np.where(is_still, self.ns[heads], self._last_ns),
+            last_frame=np.where(is_still, self.frame[heads], self._last_frame),
+            rtt=self._rtt,
+            closed=self._closed.astype(np.int64),
         )
-        return list(zip(*(column.tolist() for column in flows), strict=True))
 
     def flow(self, index: int, consumer: FlowConsumer) -> Flow:
-        """One of them in the very state in which ``FlowTable`` would have left it. ``consumer``: has what it read."""
-        low, high, ns, frame, last_ns, last_frame, rtt, closed = self._flows[index]
-        flow = Flow((low, high), consumer, ns, frame)
-        for lane in (0, 1):
-            packets, isn, length, ack, fin, rst = self._lanes[2 * index + lane]
-            if not packets:
-                continue
-            flow.packets[lane] = True
-            flow.isns[lane] = isn
-            flow.acks[lane] = ack if ack >= 0 else None
-            flow.fins[lane], flow.resets[lane] = fin, rst
-            flow.streams[lane].stand(isn + 1 & 0xFFFFFFFF, length)
-        flow.syn_ns, flow.rtt = ns, rtt if rtt >= 0 else None
-        flow.closed, flow.last = closed, (last_ns, last_frame)
-        return flow
+        """One of them. ``consumer``: has what it read."""
+        directions = [DirectionState(*(int(c[2 * index + lane]) for c in self.directions)) for lane in (0, 1)]
+        return state_of(FlowState(*(int(column[index]) for column in self.flows)), directions, consumer)

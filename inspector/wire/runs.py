@@ -7,16 +7,16 @@ for the round trip. *Join*: segments of one direction whose sequence numbers fol
 captured, become one *span*: reading it is one step, and most of its bytes nobody looks at. A span also ends where
 something may begin anew (``Opens``), so that this is not passed over.
 
-A *lane* is a direction of a flow: 0 from its lower end to the higher, 1 back. A *run* is the columns of a batch as
-lists, which spans of all its flows share: a span is a tuple of numbers with rows of its run, for a tuple is the
-cheapest thing that Python makes. Which flows open here by a SYN is known from columns, too (``Grouped.opening``): those
-may be read as a whole, without spans.
+A *lane* is a direction of a flow: 0 from its lower end to the higher, 1 back. A *run* is the columns of a batch, which
+spans of all its flows share: a span is a tuple of numbers with rows of its run, for a tuple is the cheapest thing that
+Python makes. Most rows of a run nobody asks for, so its columns stay what they are and are looked into as memoryviews.
+Which flows open here by a SYN is known from columns, too (``Grouped.opening``): those may be read as a whole, without
+spans.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from msgspec import Struct
@@ -44,19 +44,18 @@ acknowledgement number (of the first segment).
 """
 
 
-@dataclass(slots=True, eq=False)
-class Run:
-    """Columns of a sorted batch as lists. ``before``: payload bytes of all rows before this one. ``frame``: the
-    capture's frame reference base. ``extent``: see ``ParsedExtent``.
+class Run(Struct, eq=False):
+    """Columns of a sorted batch, of which Python looks at some rows. ``before``: payload bytes of all rows before this
+    one. ``frame``: the capture's frame reference base. ``extent``: see ``ParsedExtent``.
     """
 
     data: memoryview
-    start: list[int]
-    captured: list[int]
-    length: list[int]
-    before: list[int]
-    number: list[int]
-    time_ns: list[int]
+    start: Sequence[int]
+    captured: Sequence[int]
+    length: Sequence[int]
+    before: Sequence[int]
+    number: Sequence[int]
+    time_ns: Sequence[int]
     frame: int
     extent: list[int] | None
 
@@ -80,14 +79,23 @@ class ParsedExtent:
         self.busy: Rows = np.zeros(0, np.bool_)
         self.control: Rows = np.zeros(0, np.bool_)
         self.rows: I64 = np.zeros(0, np.int64)
-        self.looked: list[int] = []
-        """Beside ``rows``: the segments that can hold anything."""
+        """The segments that can hold anything: those that ``Grouped`` has."""
+        self._parts: list[tuple[slice | I64, I64 | list[int]]] = []
+
+    def note(self, rows: slice | I64, looked: I64 | list[int]) -> None:
+        """How far into some of those segments somebody looked; a list may be filled in afterwards. What is noted last
+        holds.
+        """
+        self._parts.append((rows, looked))
 
     def bytes(self) -> I64:
         """int64, payload bytes of each segment up to the last one that was looked at."""
-        counts = np.zeros(len(self.number), np.int64)
-        counts[self.rows] = self.looked
-        return counts
+        looked = np.zeros(len(self.rows), np.int64)
+        for rows, counts in self._parts:
+            looked[rows] = counts
+        every = np.zeros(len(self.number), np.int64)
+        every[self.rows] = looked
+        return every
 
 
 class FlowRuns(Struct, frozen=True, gc=False):
@@ -150,12 +158,11 @@ class Grouped:
         self.heads: I64 = np.searchsorted(self.group, np.arange(len(self.low) + 1))
         self._keep(batch, order[rows], low[rows])
         self.begins = self._begins(opens)
-        self._looked: list[int] | None = None
+        self._extent = extent
         if extent is not None:
             extent.number, extent.control = batch.number[order], batch.flags[order] & CONTROL != 0
             extent.busy = np.bincount(group)[group] > BUSY_SEGMENTS
             extent.rows = rows
-            extent.looked = self._looked = [0] * len(rows)
 
     def _note_flows(self, batch: SegmentBatch, order: I64, group: I64, firsts: I64) -> None:
         """What is known of each flow from all its segments. ``order``: of the batch, by flow. ``firsts``: of each flow
@@ -194,9 +201,7 @@ class Grouped:
         return np.flatnonzero((self.flags[heads] & (CONTROL | ACK) == SYN) & (ends - heads <= MOST_SEGMENTS))
 
     def spans(self, wanted: I64) -> Iterator[FlowRuns]:
-        """Some flows as spans: of each its spans in the order of time. ``wanted``: which, ascending; with a
-        ``ParsedExtent`` all.
-        """
+        """Some flows as spans: of each its spans in the order of time. ``wanted``: which, ascending."""
         if not len(wanted):
             return
         rows, counts = self._rows_of(wanted)
@@ -223,19 +228,22 @@ class Grouped:
         return np.arange(int(ends[-1])) + np.repeat(heads - ends + counts, counts), counts
 
     def _run(self, rows: slice | I64, firsts: I64) -> tuple[Run, list[Span]]:
-        """Some rows as lists, and the spans in them. ``firsts``: which of these rows begin one."""
+        """Some rows, and the spans in them. ``firsts``: which of these rows begin one."""
         length, captured = self.length[rows], self.captured[rows]
         before, captured_before = _sums_before(length), _sums_before(captured)
+        looked = [0] * len(length) if self._extent is not None else None
+        if self._extent is not None and looked is not None:
+            self._extent.note(rows, looked)
         run = Run(
             data=self.data.data,
-            start=self.start[rows].tolist(),
-            captured=captured.tolist(),
-            length=length.tolist(),
-            before=before.tolist(),
-            number=self.number[rows].tolist(),
-            time_ns=self.time_ns[rows].tolist(),
+            start=self.start[rows].data,
+            captured=captured.data,
+            length=length.data,
+            before=before.data,
+            number=self.number[rows].data,
+            time_ns=self.time_ns[rows].data,
             frame=self.frame,
-            extent=self._looked,
+            extent=looked,
         )
         ends = np.append(firsts, len(length))[1:]
         columns = (

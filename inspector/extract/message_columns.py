@@ -1,0 +1,89 @@
+"""What connections of a batch say in clear, flow by flow: handshake messages of which facts are made, and alerts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from inspector.capture.frames import I64, Rows
+from inspector.extract.alerts import AlertNote
+from inspector.extract.handshakes import SPEAKING
+from inspector.extract.lockstep import MESSAGE_HEADER, Messages, RecordColumns
+from inspector.tls.sink import Mark
+from inspector.wire.regular import RegularFlows
+
+SPEAKS: Rows = np.zeros(256, np.bool_)
+SPEAKS[list(SPEAKING)] = True
+
+Speaking = tuple[int, int, bytes, Mark, int]
+"""A message: lane, handshake type, body, mark, and which event it is. A plain tuple: there are many."""
+
+
+class SpeakingMessages:
+    """The messages that say something, in the order in which they show. To be read while the batch is there."""
+
+    def __init__(self, messages: Messages, flows: RegularFlows, event: I64) -> None:
+        """``event``: where each message stands among all events."""
+        line = self._line = flows.line
+        self._octets = line.data.data
+        speaking = np.flatnonzero(SPEAKS[messages.kind])
+        speaking = speaking[np.argsort(event[speaking])]
+        lane, row = messages.lane[speaking], messages.row[speaking]
+        body, size = messages.start[speaking] + MESSAGE_HEADER, messages.size[speaking]
+        first = np.minimum(line.row(body), len(line.end) - 1)
+        start = np.where(body + size <= line.end[first], body + line.shift[first], -1)
+        at = flows.order[row]
+        columns = (
+            lane & 1,
+            messages.kind[speaking],
+            start,
+            body,
+            size,
+            line.begin[row] - flows.low[lane],
+            flows.frame[at],
+            flows.ns[at],
+            event[speaking],
+        )
+        self._heads: list[int] = np.searchsorted(lane >> 1, np.arange(len(flows) + 1)).tolist()
+        self._rows = list(zip(*(column.tolist() for column in columns), strict=True))
+
+    def of(self, index: int) -> list[Speaking]:
+        """Those of one flow."""
+        octets, pieces = self._octets, self._line.pieces
+        return [
+            (
+                lane,
+                kind,
+                octets[start : start + size].tobytes() if start >= 0 else pieces(body, size),
+                (chunk, frame, ns),
+                event,
+            )
+            for lane, kind, start, body, size, chunk, frame, ns, event in self._rows[
+                self._heads[index] : self._heads[index + 1]
+            ]
+        ]
+
+
+class AlertColumns:
+    """The alerts, in the order in which they show."""
+
+    def __init__(self, records: RecordColumns, flows: RegularFlows) -> None:
+        alerts = np.flatnonzero(records.is_alert)
+        alerts = alerts[np.argsort(flows.order[records.record_index[alerts]], kind="stable")]
+        lane, row = records.lane[alerts], flows.order[records.row[alerts]]
+        columns: Sequence[I64] = (
+            lane & 1,
+            np.where(records.is_clear[alerts], 1, -1) * records.head[alerts, 5],
+            records.head[alerts, 6].astype(np.int64),
+            records.start[alerts] - flows.low[lane],
+            flows.frame[row],
+            flows.ns[row],
+        )
+        self._heads: list[int] = np.searchsorted(lane >> 1, np.arange(len(flows) + 1)).tolist()
+        self._rows = list(zip(*(column.tolist() for column in columns), strict=True))
+
+    def of(self, index: int) -> list[AlertNote]:
+        """Those of one flow."""
+        rows = self._rows[self._heads[index] : self._heads[index + 1]]
+        return [AlertNote(lane, level, code, (offset, frame, ns)) for lane, level, code, offset, frame, ns in rows]
