@@ -116,13 +116,13 @@ def find_services(observed: Sequence[Observed], others: dict[OtherFlow, int]) ->
     return list(services.values())
 
 
-Asked = tuple[PackedEndpoint, bytes | None]
+NamedServer = tuple[PackedEndpoint, bytes | None]
 """A server, and the name that it was asked for."""
 
 
-def _alike(observed: Sequence[Observed]) -> dict[Asked, list[Observed]]:
+def _alike(observed: Sequence[Observed]) -> dict[NamedServer, list[Observed]]:
     """Connections of one server and one name, in the order in which each pair first comes."""
-    alike: dict[Asked, list[Observed]] = {}
+    alike: dict[NamedServer, list[Observed]] = {}
     for member in observed:
         offer = member.offer
         key = member.server, offer.server_name if offer is not None else None
@@ -134,7 +134,7 @@ def _alike(observed: Sequence[Observed]) -> dict[Asked, list[Observed]]:
     return alike
 
 
-def _names(alike: dict[Asked, list[Observed]]) -> dict[PackedEndpoint, str | None]:
+def _names(alike: dict[NamedServer, list[Observed]]) -> dict[PackedEndpoint, str | None]:
     """The name that clients give where they all give one; None where they give several."""
     names: dict[PackedEndpoint, str | None] = {}
     for (server, _), members in alike.items():

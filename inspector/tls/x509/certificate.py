@@ -87,7 +87,7 @@ POOLED_BYTES = 512
 """An extension, or an issuer, that is longer is not kept."""
 
 V1, V3 = 0, 2
-Given = TypeVar("Given")
+Source = TypeVar("Source")
 Kept = TypeVar("Kept")
 
 
@@ -144,10 +144,10 @@ def subject_public_key_info(data: bytes) -> bytes | None:
         return None
 
 
-def _kept(reading: Reading, kind: ProblemKind, read: Callable[[Given], Kept], given: Given) -> Kept | None:
+def _kept(reading: Reading, kind: ProblemKind, read: Callable[[Source], Kept], source: Source) -> Kept | None:
     """What is read of something; None where it cannot be read, which becomes a problem."""
     try:
-        return read(given)
+        return read(source)
     except der.DerError:
         reading.note(kind)
         return None
