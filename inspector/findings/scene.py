@@ -15,6 +15,7 @@ from inspector.findings.prediction import Common, Extended, common
 from inspector.findings.renegotiation import BROKEN_OFF, InnerHandshake
 from inspector.findings.shared_remedies import capture_remedy, log_remedy
 from inspector.findings.signs import Weighed
+from inspector.findings.stale import Stale
 from inspector.findings.unseen import Sight
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import ServiceGroup
@@ -24,11 +25,14 @@ MOST_PAIRS = 10_000
 
 
 class Occurrences(NamedTuple):
-    """What happened, as findings tell it: aborts because of the change, renegotiations, and all other failures."""
+    """What happened, as findings tell it: aborts because of the change, renegotiations, all other failures, and
+    connections that were used after they had been closed.
+    """
 
     aborts: list[Raised[Weighed]]
     renegotiations: list[Raised[InnerHandshake]]
     failures: list[Raised[Cause]]
+    stale: list[Raised[Stale]]
 
     def of(self, service: ServiceGroup) -> Occurrences:
         """Those of one service."""
@@ -36,6 +40,7 @@ class Occurrences(NamedTuple):
             [raised for raised in self.aborts if raised.finding.service == service.id],
             [raised for raised in self.renegotiations if raised.finding.service == service.id],
             [raised for raised in self.failures if raised.finding.service == service.id],
+            [raised for raised in self.stale if raised.finding.service == service.id],
         )
 
 
