@@ -61,6 +61,7 @@ def _alone(case: Case, members: Sequence[Observed], closed: dict[int, IdleClose]
 def _raised(case: Case, service: ServiceGroup, members: Sequence[Observed], matter: Stale) -> Raised[Stale]:
     used = [case.observed[index] for index in matter.used]
     who, count = _who(matter), len(used)
+    them, were = ("them", "s{to} were") if count > 1 else ("it", "{to} was")
     idle = _between(sorted(close.idle_ns for close in matter.closed.values()))
     reached = [o for o in members if matter.backend is None or o.backend == matter.backend.index]
     elsewhere = len(members) - len(reached)
@@ -82,8 +83,7 @@ def _raised(case: Case, service: ServiceGroup, members: Sequence[Observed], matt
                 elsewhere_affected=0,
                 elsewhere=elsewhere,
             ),
-            title=f"{count} connection{'s' if count > 1 else ''}{to} {'were' if count > 1 else 'was'} used after {who} had"
-            f" closed {'them' if count > 1 else 'it'} for being idle",
+            title=f"{count} connection{were.format(to=to)} used after {who} had closed {them} for being idle",
             what=f"connections{to} were used after {who} had closed them for being idle",
             matter="stale",
             explanation=" ".join(_explained(matter, who, idle, to)),
