@@ -21,6 +21,9 @@ RULE = Rule.STALE_CONNECTION_USED
 MOST_SHOWN = 3
 """Connections whose frames are evidence."""
 
+WHO = {True: "the server", False: "the balancer or the server"}
+"""Who closed, by whether it was the server itself."""
+
 FEWEST = 2
 """Connections of which a back end's own time-out is told."""
 
@@ -33,6 +36,18 @@ class Stale(NamedTuple):
     closed: dict[int, IdleClose]
     used: dict[int, StaleUse]
     backend: BackendGroup | None
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the server itself closed: a goodbye is said by the end of TLS, and a balancer that passes bytes on
+        has none to say.
+        """
+        return all(close.has_goodbye for close in self.closed.values())
+
+    @property
+    def text(self) -> str:
+        """Completes "failed: …"."""
+        return f"they were used after {WHO[self.is_own]} had closed them for being idle"
 
 
 def stale(case: Case) -> Iterator[Raised[Stale]]:
@@ -60,7 +75,7 @@ def _alone(case: Case, members: Sequence[Observed], closed: dict[int, IdleClose]
 
 def _raised(case: Case, service: ServiceGroup, members: Sequence[Observed], matter: Stale) -> Raised[Stale]:
     used = [case.observed[index] for index in matter.used]
-    who, count = _who(matter), len(used)
+    who, count = WHO[matter.is_own], len(used)
     them, were = ("them", "s{to} were") if count > 1 else ("it", "{to} was")
     idle = _between(sorted(close.idle_ns for close in matter.closed.values()))
     reached = [o for o in members if matter.backend is None or o.backend == matter.backend.index]
@@ -84,10 +99,10 @@ def _raised(case: Case, service: ServiceGroup, members: Sequence[Observed], matt
                 elsewhere=elsewhere,
             ),
             title=f"{count} connection{were.format(to=to)} used after {who} had closed {them} for being idle",
-            what=f"connections{to} were used after {who} had closed them for being idle",
+            what=f"connections{to} failed: {matter.text}",
             matter="stale",
             explanation=" ".join(_explained(matter, who, idle, to)),
-            remedies=_remedies(matter, who, service),
+            remedies=_remedies(matter, service),
             evidence=[
                 evidence for index in list(matter.used)[:MOST_SHOWN] for evidence in _evidence(case, matter, index)
             ],
@@ -95,12 +110,6 @@ def _raised(case: Case, service: ServiceGroup, members: Sequence[Observed], matt
         tuple(used),
         matter,
     )
-
-
-def _who(matter: Stale) -> str:
-    """Who closed: a goodbye is said by the end of TLS, and a balancer that passes bytes on has none to say."""
-    goodbyes = {close.has_goodbye for close in matter.closed.values()}
-    return "the server" if goodbyes == {True} else "the balancer or the server"
 
 
 def _between(values: list[int]) -> str:
@@ -122,11 +131,11 @@ def _explained(matter: Stale, who: str, idle: str, to: str) -> Iterator[str]:
         else f"a RST came back on {resets}, nothing on the others"
     )
     yield f"The client wrote on {len(used)} of them {late} later, and {came}: these requests were lost."
-    if who != "the server":
+    if not matter.is_own:
         yield "No TLS alert went before the FIN, as a server's own time-out mostly sends one and a balancer cannot."
 
 
-def _remedies(matter: Stale, who: str, service: ServiceGroup) -> list[Remedy]:
+def _remedies(matter: Stale, service: ServiceGroup) -> list[Remedy]:
     limit = span(min(close.idle_ns for close in matter.closed.values()))
     name = f"{service.name}:{service.port}"
     remedies = [
@@ -139,7 +148,7 @@ def _remedies(matter: Stale, who: str, service: ServiceGroup) -> list[Remedy]:
     ]
     if matter.backend is not None:
         owner, where = "owners of the back end", f"at back end {matter.backend.label}, as the others have it"
-    elif who == "the server":
+    elif matter.is_own:
         owner, where = "owners of the server", "at the server"
     else:
         owner, where = "balancer", "at the balancer (HAProxy: timeout client and timeout server)"
