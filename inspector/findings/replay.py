@@ -34,14 +34,14 @@ Equal = Callable[[bytes | None, bytes | None], bool | None]
 
 
 class Recorded(NamedTuple):
-    """One connection as Java's rule met it. ``cache``: the first connection of its session cache. ``backend``: -1 where
-    not known. ``ems``: of the answer. ``issuer``: of the offered session, -1 where it offered none, -2 where that was
-    not captured. ``is_marked``: that had been resumed before. ``is_parallel``: it had been declined in another
-    connection already, so that this hello was written before. ``has_session``: it was issued one with an id or a
-    ticket. ``is_patient``: its program goes on whatever the rule says.
+    """One connection as Java's rule met it. ``connection``: by index. ``cache``: the first connection of its session
+    cache. ``backend``: -1 where not known. ``ems``: of the answer. ``issuer``: of the offered session, -1 where it
+    offered none, -2 where that was not captured. ``is_marked``: that had been resumed before. ``is_parallel``: it had
+    been declined in another connection already, so that this hello was written before. ``has_session``: it was issued
+    one with an id or a ticket. ``is_patient``: its program goes on whatever the rule says.
     """
 
-    index: int
+    connection: int
     client: int
     cache: int
     backend: int
@@ -127,7 +127,7 @@ def recorded(case: Case, service: ServiceGroup, aborted: Collection[int]) -> lis
             caches.declined.add(key)
         listed.append(
             Recorded(
-                index=observed.index,
+                connection=observed.index,
                 client=observed.client,
                 cache=cache,
                 backend=observed.backend,
@@ -207,7 +207,7 @@ class Replayer:
     def __init__(self, steps: Sequence[Recorded], members: Sequence[Member]) -> None:
         self._steps = steps
         self._members = members
-        backend_of = {step.index: step.backend for step in steps}
+        backend_of = {step.connection: step.backend for step in steps}
         self._resuming = {
             (backend_of[step.issuer], step.backend)
             for step in steps
@@ -252,7 +252,7 @@ class _Run:
                 cache = self._caches[step.cache] = _Cache()
             ending = self._ended(step, cache)
             if ending == "aborted":
-                self._replay.aborted.add(step.index)
+                self._replay.aborted.add(step.connection)
             if ending != step.ending:
                 cache.is_diverged = True
             elif ending != "resumed":  # the same session in both, or none
@@ -267,7 +267,7 @@ class _Run:
         session, is_as_recorded = self._offered(step, cache)
         backend, leaf, ems = self._answer(step, session)
         if step.ending == "tls13" or (backend in change.tls13 and offers_tls13):
-            cache.session = self._issued(_Cached(step.index, backend, None, ems=False, can_resume=False))
+            cache.session = self._issued(_Cached(step.connection, backend, None, ems=False, can_resume=False))
             return "failed" if step.ending == "failed" else "tls13"
         ems = offers_ems and (ems or backend in change.ems)
         is_legacy = is_as_recorded and offers_ems == step.offers_ems  # without EMS, and was offered all the same
@@ -277,7 +277,7 @@ class _Run:
             session.is_marked = True
             cache.session = session
             if self._is_exposed(session, offers_ems, offers_tls13) and not step.is_patient:
-                self._replay.exposed.add(step.index)
+                self._replay.exposed.add(step.connection)
             return "resumed"
         if step.ending == "failed":
             cache.session = None if is_offered and leaf is not None else cache.session
@@ -287,7 +287,7 @@ class _Run:
             cache.session = None
             return "aborted"
         can_resume = step.has_session or step.ending != "full"
-        cache.session = self._issued(_Cached(step.index, backend, leaf, ems, can_resume))
+        cache.session = self._issued(_Cached(step.connection, backend, leaf, ems, can_resume))
         return "full"
 
     def _issued(self, session: _Cached) -> _Cached:
@@ -357,7 +357,7 @@ class _Run:
             is_possible = verdict == "possible"
             is_abort = verdict == "aborts" or (is_possible and step.ending == "aborted")
         if is_possible:
-            self._replay.unjudged.add(step.index)
+            self._replay.unjudged.add(step.connection)
         if not is_as_recorded and cache.is_diverged and self._may_abort(leaf, ems):
             self._replay.is_simulated = True
         return is_abort

@@ -185,12 +185,12 @@ def _names(case: Case, backend: BackendGroup) -> set[str]:
 
 def _equal(case: Case, named: Iterable[bytes] = (), name: str = "") -> Equal:
     """Java's identity rule on two certificates by digest. ``named``: those that get this DNS name, before their own."""
-    given: dict[bytes, Identity] = {}
+    identities: dict[bytes, Identity] = {}
     for leaf in named:
         certificate = case.certificates.get(leaf)
         if certificate is not None and certificate.identity.is_known:
             identity = certificate.identity
-            given[leaf] = identity._replace(dns_names=(name, *identity.dns_names))
+            identities[leaf] = identity._replace(dns_names=(name, *identity.dns_names))
     known: dict[tuple[bytes, bytes], bool | None] = {}
 
     def equal(old: bytes | None, new: bytes | None) -> bool | None:
@@ -198,8 +198,8 @@ def _equal(case: Case, named: Iterable[bytes] = (), name: str = "") -> Equal:
             return None
         pair = old, new
         if pair not in known:
-            if old in given and new in given:
-                step = equivalence(given[old], given[new], case.options.generation)
+            if old in identities and new in identities:
+                step = equivalence(identities[old], identities[new], case.options.generation)
             else:
                 step = case.step(old, new)
             known[pair] = None if step is None else step != "none"
