@@ -68,14 +68,23 @@ class Change(NamedTuple):
     tls13: frozenset[int] = frozenset()
     clients: frozenset[int] = frozenset()
     is_pinned: bool = False
+    is_transitive: bool = False
+    """What equals the same certificate is equal to each other: all of them share one name."""
 
 
 class Member(NamedTuple):
-    """A back end as others may meet it. ``ems``: whether it does that for those who offer it."""
+    """A back end as others may meet it. ``ems``: whether it does that for all who offer it. ``leaves``: all that it
+    showed, the current one last.
+    """
 
     backend: int
-    leaf: bytes | None
     ems: bool
+    leaves: tuple[bytes, ...]
+
+    @property
+    def leaf(self) -> bytes | None:
+        """The current certificate."""
+        return self.leaves[-1] if self.leaves else None
 
 
 @dataclass(slots=True)
@@ -207,6 +216,7 @@ class Replayer:
     def __init__(self, steps: Sequence[Recorded], members: Sequence[Member]) -> None:
         self._steps = steps
         self._members = members
+        self._offers = {(step.client, step.offers_ems, step.offers_tls13) for step in steps}
         backend_of = {step.connection: step.backend for step in steps}
         self._resuming = {
             (backend_of[step.issuer], step.backend)
@@ -217,9 +227,42 @@ class Replayer:
             step.backend for step in steps if backend_of.get(step.issuer) == step.backend and step.ending != "resumed"
         } - {resuming for issuing, resuming in self._resuming if issuing == resuming}
 
-    def play(self, change: Change) -> Replay:
-        """What would have become of the connections."""
-        return _Run(change, self._members, self.resumes).play(self._steps)
+    def play(self, change: Change, most: int | None = None) -> Replay:
+        """What would have become of the connections, or of the first ones. Where the change leaves no answer that could
+        end in an abort, nothing hangs on what caches hold.
+        """
+        if self._rules_out(change):
+            return self._ruled_out(change)
+        return self.play_through(change, most)
+
+    def play_through(self, change: Change, most: int | None = None) -> Replay:
+        """The same, connection by connection whatever the change."""
+        return _Run(change, self._members, self.resumes).play(self._steps[:most])
+
+    def _rules_out(self, change: Change) -> bool:
+        """Whether no connection could abort whatever its client's cache holds."""
+        if not self._members:
+            return False
+        has_ems = all(m.ems or m.backend in change.ems for m in self._members) and all(
+            ems or (change.ems and client in change.clients) for client, ems, _ in self._offers
+        )
+        has_tls13 = all(m.backend in change.tls13 for m in self._members) and all(
+            tls13 or client in change.clients for client, _, tls13 in self._offers
+        )
+        if has_ems or has_tls13:
+            return True
+        if change.is_pinned:
+            return all(len(m.leaves) == 1 for m in self._members)
+        leaves = {leaf for m in self._members for leaf in m.leaves}
+        first = next(iter(leaves), None)
+        return change.is_transitive and all(change.equal(first, leaf) for leaf in leaves)
+
+    def _ruled_out(self, change: Change) -> Replay:
+        """Only an abort on a session whose certificate is not known is not judged, where the certificate matters."""
+        if change.ems or change.tls13:
+            return Replay()
+        unknown = {s.connection for s in self._steps if s.ending == "aborted" and s.cached_leaf is None}
+        return Replay(aborted=set(unknown), unjudged=unknown)
 
     def resumes(self, issuer: int, backend: int) -> bool:
         """Whether a back end resumes what one issued: its own, unless it was seen never to."""
@@ -242,6 +285,8 @@ class _Run:
         self._shown: dict[tuple[int, bool], tuple[bytes | None, bool]] = {}
         """Leaf and EMS of the last full handshake of each back end, with those that offer EMS and with others."""
         self._risks: dict[tuple[int, bytes | None, bool, bool], bool] = {}
+        self._others: dict[bytes | None, bool] = {}
+        """Of a certificate whether any member's is not its equal."""
 
     def play(self, steps: Iterable[Recorded]) -> Replay:
         for step in steps:
@@ -364,7 +409,9 @@ class _Run:
 
     def _may_abort(self, leaf: bytes | None, ems: bool) -> bool:
         """Whether this answer could end in an abort, whatever the cache holds."""
-        return not ems and any(self._change.equal(member.leaf, leaf) is not True for member in self._members)
+        if leaf not in self._others:
+            self._others[leaf] = any(self._change.equal(member.leaf, leaf) is not True for member in self._members)
+        return not ems and self._others[leaf]
 
     def _is_exposed(self, session: _Cached, offers_ems: bool, offers_tls13: bool) -> bool:
         """Whether another back end than that which issued it would make the client abort with this session."""

@@ -26,6 +26,8 @@ from inspector.tracking.services import ServiceGroup
 
 MOST_PARTS = 8
 """Back ends up to which it is asked what each alone would do."""
+MOST_PLAYED = 3_000
+"""Connections, the first ones, on which partial rollouts are weighed."""
 COSTS = (
     ("ems", False),
     ("shared_name", False),
@@ -61,22 +63,24 @@ def what_if(
         return []
     steps = recorded(case, service, aborted)
     pool = case.pools[service.index]
-    replayer = Replayer(steps, [Member(b.index, b.leaf, True in ems_answers(case, b)[0]) for b in pool])
+    replayer = Replayer(steps, [Member(b.index, _has_ems(case, b), tuple(b.leaves)) for b in pool])
     was = aborted or replayer.play(Change(_equal(case))).exposed
+    played = {step.connection for step in steps[:MOST_PLAYED]}
     weighed: list[Counterfactual] = []
     for candidate in _candidates(case, service, steps, ems):
-        replay = replayer.play(candidate.change)
+        replay = replayer.play(candidate.change, MOST_PLAYED if candidate.is_part else None)
         happens = replay.aborted if aborted else replay.exposed
-        unjudged = was & replay.unjudged
-        if candidate.is_part and not happens - was:
+        of = was & played if candidate.is_part else was
+        unjudged = of & replay.unjudged
+        if candidate.is_part and not (of and happens - was):
             continue
         weighed.append(
             Counterfactual(
                 remedy=candidate.kind,
                 backends=[case.backends[index].id for index in candidate.backends],
                 clients=[case.clients[index].id for index in candidate.clients],
-                prevented=len(was - happens - unjudged),
-                of=len(was),
+                prevented=len(of - happens - unjudged),
+                of=len(of),
                 of_what="aborted" if aborted else "exposed",
                 not_judged=len(unjudged),
                 new_exposures=len(happens - was),
@@ -112,7 +116,12 @@ def _candidates(case: Case, service: ServiceGroup, steps: Sequence[Recorded], em
     lacking, name = _nameless(case, service, pool)
     if len({leaf for b in pool for leaf in b.leaves}) > 1:
         named = {leaf for b in pool for leaf in b.leaves}
-        yield Candidate("shared_name", Change(_equal(case, named, name)), lacking, name=name)
+        yield Candidate(
+            "shared_name",
+            Change(_equal(case, named, name), is_transitive=case.options.generation == "current"),
+            lacking,
+            name=name,
+        )
     old = _lacking(steps, lambda step: step.offers_tls13)
     below = tuple(b.index for b in pool if not _speaks_tls13(case, b))
     if any(step.offers_tls13 for step in steps) and below:
