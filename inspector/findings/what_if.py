@@ -26,7 +26,7 @@ from inspector.tracking.services import ServiceGroup
 
 MOST_PARTS = 8
 """Back ends up to which it is asked what each alone would do."""
-MOST_PLAYED = 3_000
+MOST_PLAYED = 1_000
 """Connections, the first ones, on which partial rollouts are weighed."""
 COSTS = (
     ("ems", False),
