@@ -21,7 +21,7 @@ from inspector.findings.change import ABORT
 from inspector.findings.failures import RULE as FAILED
 from inspector.findings.judge import Analysis
 from inspector.findings.renegotiation import CHANGED
-from inspector.reports import overview, why
+from inspector.reports import overview, what_if, why
 from inspector.reports.inside import renegotiation_lines
 from inspector.reports.lines import Cell, plain
 from inspector.reports.story import Ladder, chapters, ladder, lane_names
@@ -122,6 +122,10 @@ class ReportPart:
     since: str
     clients_line: str
     impact: str
+    would_have_helped: list[list[str]]
+    more_harmful: int
+    weighing: Sequence[str]
+    """What the weighing of the remedies assumes."""
     pool: list[list[str]]
     more_backends: int
     shown: list[Statement]
@@ -249,6 +253,9 @@ def _part(analysis: Analysis, service: Service, scope: Scope, frames: EvidenceFr
         since="   ".join(overview.since(document, service)),
         clients_line=overview.clients(document, service),
         impact=overview.impact(service),
+        would_have_helped=what_if.rows(document, service),
+        more_harmful=what_if.more(service),
+        weighing=what_if.NOTES,
         pool=_plain_rows(overview.pool_rows(document, service, NAME_WIDTH)),
         more_backends=max(len(service.backends) - overview.MOST_BACKENDS, 0),
         shown=_shown(analysis, service, frames),

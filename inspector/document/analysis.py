@@ -21,6 +21,7 @@ SCHEMA = "inspector.analysis/1"
 Grade = Literal["observed", "inferred", "not_visible"]
 Verdict = Literal["confirmed", "possible", "predicted"]
 ServiceState = Literal["confirmed", "exposed", "protected", "not_this", "unknown"]
+RemedyKind = Literal["ems", "shared_name", "tls13", "affinity"]
 
 
 class Generator(Struct, frozen=True):
@@ -123,11 +124,38 @@ class Checker(Struct):
     connections: int
 
 
+class Counterfactual(Struct, kw_only=True):
+    """What a remedy would have done to the recorded connections. ``backends``: those that must change; ``clients``:
+    those that must as well. ``prevented`` of the ``of`` connections that were aborted because of the certificate
+    change; where none was, of those that left the client ``exposed`` to it. ``not_judged``: of them, those on which the
+    rule cannot say. ``new_exposures``: connections that went on, and that the remedy would have made one of these.
+    ``basis``: ``simulated`` where what a cache would have held, or who would have answered, had to be assumed.
+    ``name``: the DNS name that certificates would share.
+    """
+
+    remedy: RemedyKind
+    backends: list[str]
+    clients: list[str]
+    prevented: int
+    of: int
+    of_what: Literal["aborted", "exposed"]
+    not_judged: int
+    new_exposures: int
+    basis: Literal["judged", "simulated"]
+    name: str | None = None
+
+    @property
+    def is_sufficient(self) -> bool:
+        """None would have been left, and none come."""
+        return self.prevented == self.of and not self.new_exposures
+
+
 class Service(Struct, kw_only=True):
     """``health_checks`` and ``established`` are among ``connections``; ``offered_nothing`` counts connections without
     an offer,
     ``offer_unseen`` those whose offer, or what became of it, was not captured. ``named``: by settings.
-    ``checkers``: the most frequent first; those of ``tcp`` are among ``other_flows``.
+    ``checkers``: the most frequent first; those of ``tcp`` are among ``other_flows``. ``what_if``: what would have
+    helped against the certificate change, best first; empty where no client was hit, or could be.
     """
 
     id: str
@@ -150,6 +178,7 @@ class Service(Struct, kw_only=True):
     impact: Impact | None = None
     offer_unseen: int = 0
     checkers: list[Checker] = []
+    what_if: list[Counterfactual] = []
 
 
 class Client(Struct):

@@ -12,10 +12,11 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from inspector.document import Assessment, ServiceState, Unseen
-from inspector.findings import protected
+from inspector.findings import headline, protected
 from inspector.findings.case import Case
 from inspector.findings.causes import UNCLEAR
 from inspector.findings.gate import gated, missing, unknown
+from inspector.findings.headline import troubles
 from inspector.findings.machine import USE_EMS
 from inspector.findings.prediction import Extended
 from inspector.findings.programs import Hit, hits
@@ -199,29 +200,35 @@ def _unclear(scene: Scene) -> Assessment:
 def _is_not_this(scene: Scene) -> bool:
     """Whether something else failed, at a Java client or where none is in danger."""
     has_java_failed = any(s.stack.name == "jsse" and s.outcome == "aborted" for s in scene.members)
-    return bool(scene.failures) and (has_java_failed or scene.exposure is None)
+    return bool(troubles(scene.occurrences)) and (has_java_failed or scene.exposure is None)
 
 
 def _failed_otherwise(scene: Scene) -> str:
-    count = sum(raised.finding.count for raised in scene.failures)
-    worst = max(scene.failures, key=lambda raised: raised.finding.count)
-    return f"{count} of {scene.total} failed for another reason: {worst.matter.text}."
+    return headline.sentence(scene.case, troubles(scene.occurrences), scene.total)
 
 
 def _not_this(scene: Scene) -> Assessment:
-    findings = [raised.finding for raised in scene.failures]
-    worst = max(scene.failures, key=lambda raised: raised.finding.count)
-    sentence = f"Not this: {_failed_otherwise(scene)}"
-    remedies = worst.finding.remedies
+    """What is wrong leads; what Java's rule says stands below."""
+    listed = troubles(scene.occurrences)
+    remedies = listed[0].finding.remedies
     remedy = remedies[0].text if remedies else "look at the failed connections"
     return Assessment(
         "not_this",
-        sentence,
-        [f.title for f in findings],
+        _failed_otherwise(scene),
+        [*(trouble.finding.title for trouble in listed[1:]), _java_rule(scene)],
         [],
-        worst.finding.grade,
+        listed[0].finding.grade,
         remedy[0].lower() + remedy[1:].rstrip("."),
     )
+
+
+def _java_rule(scene: Scene) -> str:
+    """What Java's rule says of a service where something else failed."""
+    row = next(row for row in ROWS if row.name not in ("unclear", "not_this") and row.holds(scene))
+    assessment = row.words(scene)
+    if assessment.state == "protected" and assessment.because:
+        return f"Java's certificate change: protected, because {assessment.because[0]}"
+    return f"Java's certificate change: {assessment.sentence.rstrip('.')}"
 
 
 def _exposed(scene: Scene) -> Assessment:

@@ -84,7 +84,7 @@ def gated(
     assessment: Assessment, sight: Sight, rests_on: Aspect, again: Callable[[], str], failed: Callable[[], str]
 ) -> Assessment:
     """A verdict as far as what was seen carries it. ``rests_on``: the parts of connections that it is drawn from.
-    ``again``: how to capture what is missing. ``failed``: of a verdict *not this*, what failed, as a sentence.
+    ``again``: how to capture what is missing. ``failed``: where something else failed, what, as a sentence.
     """
     unseen = sight.hides(rests_on)
     if not unseen:
@@ -112,7 +112,7 @@ def gated(
             do=do,
             unseen=unseen,
         )
-    sentence = f"Not this as things stand: {failed()} Not all was seen: {but}."
+    sentence = f"{failed()} That is as things stand, for not all was seen: {but}."
     return msgspec.structs.replace(assessment, sentence=sentence, grade="inferred", unseen=unseen)
 
 

@@ -20,6 +20,7 @@ from inspector.findings.into_document.connection import connection, result
 from inspector.findings.prediction import extended
 from inspector.findings.requested_authorities import authorities
 from inspector.findings.scene import NOTHING
+from inspector.findings.what_if import what_if
 from inspector.text.version import VERSION
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import CHECKS_AT_LEAST, ServiceGroup, ip_text
@@ -88,7 +89,10 @@ def _document(case: Case, extra_limits: list[doc.Limit]) -> doc.Document:
     return doc.Document(
         generator=doc.Generator("inspector", VERSION),
         captures=pool_of_document.captures(case),
-        services=[_service(case, s, a) for s, a in zip(case.services, assessments, strict=True)],
+        services=[
+            _service(case, s, a, what_if(case, s, a, theirs.get(s.id, NOTHING), ems[s.index]))
+            for s, a in zip(case.services, assessments, strict=True)
+        ],
         clients=[_client(case, index) for index in range(len(case.clients))],
         backends=[pool_of_document.backend(case, b) for b in case.backends],
         certificates=pool_of_document.certificates(case),
@@ -102,7 +106,9 @@ def _document(case: Case, extra_limits: list[doc.Limit]) -> doc.Document:
     )
 
 
-def _service(case: Case, service: ServiceGroup, assessment: doc.Assessment) -> doc.Service:
+def _service(
+    case: Case, service: ServiceGroup, assessment: doc.Assessment, weighed: list[doc.Counterfactual]
+) -> doc.Service:
     members = case.members(service)
     checks = len(service.connections) - len(members)
     results = list(map(result, members))
@@ -127,6 +133,7 @@ def _service(case: Case, service: ServiceGroup, assessment: doc.Assessment) -> d
         impact=from_logs.impact(case, service),
         offer_unseen=offer_unseen,
         checkers=_checkers(case, service) if checks or service.silent else [],
+        what_if=weighed,
     )
 
 

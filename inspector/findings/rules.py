@@ -11,13 +11,16 @@ from inspector.findings import change, failures, pool, renegotiation
 from inspector.findings.case import Case
 from inspector.findings.prediction import Extended
 from inspector.findings.scene import Occurrences
+from inspector.findings.stale import stale
 
 
 def occurrences(case: Case, ems: Sequence[Extended]) -> Occurrences:
     """What happened to the connections. ``ems``: who does it, of each service."""
     aborts = list(change.aborts(case, ems))
     explained = {raised.on[-1].index for raised in aborts} | {s.index for s in case.observed if s.renegotiations}
-    return Occurrences(aborts, list(renegotiation.renegotiations(case)), list(failures.failures(case, explained)))
+    return Occurrences(
+        aborts, list(renegotiation.renegotiations(case)), list(failures.failures(case, explained)), list(stale(case))
+    )
 
 
 def findings(
@@ -27,6 +30,7 @@ def findings(
     yield from (raised.finding for raised in happened.aborts)
     yield from (raised.finding for raised in happened.renegotiations)
     yield from (raised.finding for raised in happened.failures)
+    yield from (raised.finding for raised in happened.stale)
     yield from change.tolerated(case, [raised.on[-1] for raised in happened.aborts if raised.is_confirmed])
     yield from pool.rotations(case)
     yield from pool.expiry(case)

@@ -16,6 +16,7 @@ from inspector.findings.prediction import Common, Extended, common
 from inspector.findings.renegotiation import BROKEN_OFF, InnerHandshake
 from inspector.findings.shared_remedies import capture_remedy, log_remedy
 from inspector.findings.signs import Weighed
+from inspector.findings.stale import Stale
 from inspector.findings.unseen import Sight
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import ServiceGroup
@@ -25,26 +26,35 @@ MOST_PAIRS = 10_000
 
 
 class Occurrences(NamedTuple):
-    """What happened, as findings tell it: aborts because of the change, renegotiations, and all other failures."""
+    """What happened, as findings tell it: aborts because of the change, renegotiations, all other failures, and
+    connections that were used after they had been closed.
+    """
 
     aborts: list[Raised[Weighed]]
     renegotiations: list[Raised[InnerHandshake]]
     failures: list[Raised[Cause]]
+    stale: list[Raised[Stale]]
 
     def by_service(self) -> dict[str, Occurrences]:
         """Those of each service by its id, where there are any."""
-        services: defaultdict[str, Occurrences] = defaultdict(lambda: Occurrences([], [], []))
+        services: defaultdict[str, Occurrences] = defaultdict(nothing)
         for abort in self.aborts:
             services[abort.finding.service or ""].aborts.append(abort)
         for inner in self.renegotiations:
             services[inner.finding.service or ""].renegotiations.append(inner)
         for failure in self.failures:
             services[failure.finding.service or ""].failures.append(failure)
+        for used in self.stale:
+            services[used.finding.service or ""].stale.append(used)
         return services
 
 
-NOTHING = Occurrences([], [], [])
-"""Of a service at which all went well."""
+def nothing() -> Occurrences:
+    """Of a service at which all went well."""
+    return Occurrences([], [], [], [])
+
+
+NOTHING = nothing()
 
 
 class Exposure(NamedTuple):

@@ -1,0 +1,436 @@
+"""The recorded connections of one service once more, with something changed: what Java's rule would have said.
+
+Of a change the rule sees little: two certificates that count as one server, extended master secret (EMS) in an answer,
+a version, another back end that answers. Each connection is decided by the same function as in the judgement
+(``jsse.decide``). What it offers is what the client's cache holds under the change: a cache holds one session, that of
+the last full handshake, and loses it when a server declines it; one of TLS 1.3 is no session for a server of TLS 1.2.
+
+As long as everything went as recorded, the recording says what is offered and what becomes of it. From the first
+connection on that goes otherwise, until the next full handshake of both, the cache is *diverged*: what it would hold is
+played on, and a back end is assumed to resume what it issued itself. What then hangs on the cache is simulated, all
+else judged.
+
+Which connections share a cache, offers prove; one that offers nothing goes on with the program's cache that last had
+nothing to offer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+from inspector.findings.case import Case, Program
+from inspector.findings.jsse import Offer, decide
+from inspector.findings.judgement import goes_on
+from inspector.tls.types import TLS13
+from inspector.tracking.observed import Observed
+from inspector.tracking.services import ServiceGroup
+
+Ending = Literal["resumed", "full", "tls13", "aborted", "failed"]
+"""What becomes of a handshake; *failed*: for another reason than Java's rule, after the server's flight."""
+Equal = Callable[[bytes | None, bytes | None], bool | None]
+"""Whether two leaf certificates, by digest, are one server; None where that is not known."""
+
+
+class Recorded(NamedTuple):
+    """One connection as Java's rule met it. ``connection``: by index. ``cache``: the first connection of its session
+    cache. ``backend``: -1 where not known. ``ems``: of the answer. ``issuer``: of the offered session, -1 where it
+    offered none, -2 where that was not captured. ``is_marked``: that had been resumed before. ``is_parallel``: it had
+    been declined in another connection already, so that this hello was written before. ``has_session``: it was issued
+    one with an id or a ticket. ``is_patient``: its program goes on whatever the rule says.
+    """
+
+    connection: int
+    client: int
+    cache: int
+    backend: int
+    ending: Ending
+    leaf: bytes | None
+    ems: bool
+    offers_ems: bool
+    offers_tls13: bool
+    issuer: int
+    cached_leaf: bytes | None
+    is_marked: bool
+    is_parallel: bool
+    has_session: bool
+    is_patient: bool
+
+
+class Change(NamedTuple):
+    """What is changed. ``ems``, ``tls13``: back ends that get it; ``clients``: those that begin to offer it.
+    ``is_pinned``: each client stays at the back end that it reached first.
+    """
+
+    equal: Equal
+    ems: frozenset[int] = frozenset()
+    tls13: frozenset[int] = frozenset()
+    clients: frozenset[int] = frozenset()
+    is_pinned: bool = False
+    is_transitive: bool = False
+    """What equals the same certificate is equal to each other: all of them share one name."""
+
+
+class Member(NamedTuple):
+    """A back end as others may meet it. ``ems``: whether it does that for all who offer it. ``leaves``: all that it
+    showed, the current one last.
+    """
+
+    backend: int
+    ems: bool
+    leaves: tuple[bytes, ...]
+
+    @property
+    def leaf(self) -> bytes | None:
+        """The current certificate."""
+        return self.leaves[-1] if self.leaves else None
+
+
+@dataclass(slots=True)
+class Replay:
+    """Connections by index. ``aborted``: by the rule; ``exposed``: they left a session in the cache with which another
+    back end would have made the client abort; ``unjudged``: the rule cannot say.
+    """
+
+    aborted: set[int] = field(default_factory=set)
+    exposed: set[int] = field(default_factory=set)
+    unjudged: set[int] = field(default_factory=set)
+    is_simulated: bool = False
+
+
+def recorded(case: Case, service: ServiceGroup, aborted: Collection[int]) -> list[Recorded]:
+    """The connections of clients that may be Java, in the order of their ClientHellos. ``aborted``: those that the
+    client aborted because of the change.
+    """
+    programs = {case.program_of(case.observed[index]) for index in aborted}
+    members = [
+        s
+        for s in case.members(service)
+        if s.kind is not None and s.answer is not None and (s.stack.name == "jsse" or case.program_of(s) in programs)
+    ]
+    patient_members = [s for s in members if goes_on(s, case.judgements[s.index])]
+    patient = {case.program_of(s) for s in patient_members} - programs
+    patient_caches = {case.caches[s.index] for s in patient_members}
+    issuing = {s.issuer for s in case.sessions if s.method != "psk" and s.usable}
+    caches = _Caches()
+    listed: list[Recorded] = []
+    for observed in members:
+        answer, offer, session = observed.answer, observed.offer, observed.entry.session
+        assert answer is not None
+        if observed.is_tls13:
+            session = None
+        program = case.program_of(observed)
+        ending = _ending(observed, aborted, issuing)
+        has_session = observed.index in issuing
+        offers_ems = offer is not None and offer.extended_master_secret
+        key = None if session is None else session.issuer if session.issuer is not None else session.key
+        is_parallel = key in caches.declined
+        cache = caches.cache(program, observed.index, key)
+        is_offerable = ending == "resumed" or (
+            ending == "full" and has_session and (answer.extended_master_secret or not offers_ems)
+        )
+        if ending != "failed" or key is not None:
+            caches.note(program, cache, is_offerable=is_offerable)
+        if observed.kind == "full" and key is not None:
+            caches.declined.add(key)
+        listed.append(
+            Recorded(
+                connection=observed.index,
+                client=observed.client,
+                cache=cache,
+                backend=observed.backend,
+                ending=ending,
+                leaf=observed.leaf,
+                ems=answer.extended_master_secret,
+                offers_ems=offers_ems,
+                offers_tls13=offer is not None and TLS13 in offer.versions,
+                issuer=-1 if session is None else -2 if session.issuer is None else session.issuer,
+                cached_leaf=session.leaf if session is not None else None,
+                is_marked=observed.entry.resumed_before is True or ending == "aborted",
+                is_parallel=is_parallel,
+                has_session=has_session,
+                is_patient=program in patient or case.caches[observed.index] in patient_caches,
+            )
+        )
+    return listed
+
+
+def _ending(observed: Observed, aborted: Collection[int], issuing: Collection[int | None]) -> Ending:
+    if observed.index in aborted:
+        return "aborted"
+    if observed.is_tls13:
+        return "failed" if observed.outcome == "aborted" else "tls13"
+    if observed.kind != "full":
+        return "resumed"
+    return "failed" if observed.outcome == "aborted" and observed.index not in issuing else "full"
+
+
+class _Caches:
+    """Which connections share a cache. ``declined``: sessions, by issuer or key, that a server did not resume."""
+
+    def __init__(self) -> None:
+        self.declined: set[int | bytes] = set()
+        self._of_session: dict[int | bytes, int] = {}
+        self._empty: dict[Program, dict[int, None]] = {}
+        """Of each program the caches that have nothing to offer, the latest last."""
+
+    def cache(self, program: Program, index: int, key: int | bytes | None) -> int:
+        """The cache of a connection that offers this session, or none."""
+        empty = self._empty.setdefault(program, {})
+        if key is not None:
+            cache = self._of_session.setdefault(key, index)
+        else:
+            cache = next(reversed(empty)) if empty else index
+        empty.pop(cache, None)
+        self._of_session[index] = cache
+        return cache
+
+    def note(self, program: Program, cache: int, *, is_offerable: bool) -> None:
+        """Whether the cache now holds a session that the client would offer."""
+        if not is_offerable:
+            self._empty[program][cache] = None
+
+
+@dataclass(slots=True)
+class _Cached:
+    """A session in a client's cache. ``can_resume``: it has an id or a ticket, and is of TLS 1.2 or older."""
+
+    issuer: int
+    backend: int
+    leaf: bytes | None
+    ems: bool
+    can_resume: bool
+    is_marked: bool = False
+
+
+@dataclass(slots=True)
+class _Cache:
+    session: _Cached | None = None
+    is_diverged: bool = False
+
+
+class Replayer:
+    """Plays the connections of one service. ``members``: its back ends."""
+
+    def __init__(self, steps: Sequence[Recorded], members: Sequence[Member]) -> None:
+        self._steps = steps
+        self._members = members
+        self._offers = {(step.client, step.offers_ems, step.offers_tls13) for step in steps}
+        backend_of = {step.connection: step.backend for step in steps}
+        self._resuming = {
+            (backend_of[step.issuer], step.backend)
+            for step in steps
+            if step.ending == "resumed" and step.issuer in backend_of
+        }
+        self._forgetful = {
+            step.backend for step in steps if backend_of.get(step.issuer) == step.backend and step.ending != "resumed"
+        } - {resuming for issuing, resuming in self._resuming if issuing == resuming}
+
+    def play(self, change: Change, most: int | None = None) -> Replay:
+        """What would have become of the connections, or of the first ones. Where the change leaves no answer that could
+        end in an abort, nothing hangs on what caches hold.
+        """
+        if self._rules_out(change):
+            return self._ruled_out(change)
+        return self.play_through(change, most)
+
+    def play_through(self, change: Change, most: int | None = None) -> Replay:
+        """The same, connection by connection whatever the change."""
+        return _Run(change, self._members, self.resumes).play(self._steps[:most])
+
+    def _rules_out(self, change: Change) -> bool:
+        """Whether no connection could abort whatever its client's cache holds."""
+        if not self._members:
+            return False
+        has_ems = all(m.ems or m.backend in change.ems for m in self._members) and all(
+            ems or (change.ems and client in change.clients) for client, ems, _ in self._offers
+        )
+        has_tls13 = all(m.backend in change.tls13 for m in self._members) and all(
+            tls13 or client in change.clients for client, _, tls13 in self._offers
+        )
+        if has_ems or has_tls13:
+            return True
+        if change.is_pinned:
+            return all(len(m.leaves) == 1 for m in self._members)
+        leaves = {leaf for m in self._members for leaf in m.leaves}
+        first = next(iter(leaves), None)
+        return change.is_transitive and all(change.equal(first, leaf) for leaf in leaves)
+
+    def _ruled_out(self, change: Change) -> Replay:
+        """Only an abort on a session whose certificate is not known is not judged, where the certificate matters."""
+        if change.ems or change.tls13:
+            return Replay()
+        unknown = {s.connection for s in self._steps if s.ending == "aborted" and s.cached_leaf is None}
+        return Replay(aborted=set(unknown), unjudged=unknown)
+
+    def resumes(self, issuer: int, backend: int) -> bool:
+        """Whether a back end resumes what one issued: its own, unless it was seen never to."""
+        return (issuer, backend) in self._resuming or (issuer == backend >= 0 and backend not in self._forgetful)
+
+
+class _Run:
+    """One change, connection by connection."""
+
+    def __init__(self, change: Change, members: Sequence[Member], resumes: Callable[[int, int], bool]) -> None:
+        self._change = change
+        self._members = members
+        self._resumes = resumes
+        self._replay = Replay()
+        self._caches: dict[int, _Cache] = {}
+        self._sessions: dict[int, _Cached] = {}
+        """By the connection that issued them."""
+        self._homes: dict[int, int] = {}
+        """Of each client the back end that it reached first."""
+        self._shown: dict[tuple[int, bool], tuple[bytes | None, bool]] = {}
+        """Leaf and EMS of the last full handshake of each back end, with those that offer EMS and with others."""
+        self._risks: dict[tuple[int, bytes | None, bool, bool], bool] = {}
+        self._others: dict[bytes | None, bool] = {}
+        """Of a certificate whether any member's is not its equal."""
+
+    def play(self, steps: Iterable[Recorded]) -> Replay:
+        for step in steps:
+            if step.leaf is not None:
+                self._shown[step.backend, step.offers_ems] = step.leaf, step.ems
+            cache = self._caches.get(step.cache)
+            if cache is None:
+                cache = self._caches[step.cache] = _Cache()
+            ending = self._ended(step, cache)
+            if ending == "aborted":
+                self._replay.aborted.add(step.connection)
+            if ending != step.ending:
+                cache.is_diverged = True
+            elif ending != "resumed":  # the same session in both, or none
+                cache.is_diverged = False
+        return self._replay
+
+    def _ended(self, step: Recorded, cache: _Cache) -> Ending:
+        """What becomes of one connection; the cache is as it leaves it."""
+        change = self._change
+        offers_tls13 = step.offers_tls13 or (bool(change.tls13) and step.client in change.clients)
+        offers_ems = step.offers_ems or (bool(change.ems) and step.client in change.clients)
+        session, is_as_recorded = self._offered(step, cache)
+        backend, leaf, ems = self._answer(step, session)
+        if step.ending == "tls13" or (backend in change.tls13 and offers_tls13):
+            cache.session = self._issued(_Cached(step.connection, backend, None, ems=False, can_resume=False))
+            return "failed" if step.ending == "failed" else "tls13"
+        ems = offers_ems and (ems or backend in change.ems)
+        is_legacy = is_as_recorded and offers_ems == step.offers_ems  # without EMS, and was offered all the same
+        is_offered = session is not None and session.can_resume and (session.ems or not offers_ems or is_legacy)
+        is_resumed = is_offered and self._is_resumed(step, session, backend, is_as_recorded)
+        if is_resumed and session is not None:
+            session.is_marked = True
+            cache.session = session
+            if self._is_exposed(session, offers_ems, offers_tls13) and not step.is_patient:
+                self._replay.exposed.add(step.connection)
+            return "resumed"
+        if step.ending == "failed":
+            cache.session = None if is_offered and leaf is not None else cache.session
+            return "failed"
+        is_aborted = self._is_aborted(step, session if is_offered else None, (leaf, ems), cache, is_as_recorded)
+        if is_aborted and not (step.is_patient and step.ending != "aborted"):
+            cache.session = None
+            return "aborted"
+        can_resume = step.has_session or step.ending != "full"
+        cache.session = self._issued(_Cached(step.connection, backend, leaf, ems, can_resume))
+        return "full"
+
+    def _issued(self, session: _Cached) -> _Cached:
+        self._sessions[session.issuer] = session
+        return session
+
+    def _offered(self, step: Recorded, cache: _Cache) -> tuple[_Cached | None, bool]:
+        """What the cache holds when the ClientHello is written, and whether that is what was recorded."""
+        if step.issuer == -1 or (cache.is_diverged and not step.is_parallel):
+            return cache.session, False
+        session = self._sessions.get(step.issuer)
+        if session is None and cache.is_diverged:
+            return cache.session, False
+        if session is None:
+            is_known = step.issuer >= 0
+            if is_known or cache.session is None or cache.session.issuer != -2:
+                session = _Cached(-2, -1, step.cached_leaf, ems=step.ending == "resumed" and step.ems, can_resume=True)
+            else:
+                session = cache.session
+        if session.can_resume:
+            session.is_marked = step.is_marked
+        return session, True
+
+    def _answer(self, step: Recorded, session: _Cached | None) -> tuple[int, bytes | None, bool]:
+        """Which back end answers, with which certificate, and whether with EMS. The certificate of a session that was
+        resumed is the session's.
+        """
+        backend = step.backend
+        if self._change.is_pinned and backend >= 0:
+            backend = self._homes.setdefault(step.client, backend)
+        if backend == step.backend and step.leaf is not None:
+            return backend, step.leaf, step.ems
+        shown = self._shown.get((backend, step.offers_ems))
+        if shown is not None:
+            return backend, *shown
+        if session is not None and session.backend == backend:
+            return backend, session.leaf, session.ems
+        return backend, (step.cached_leaf if backend == step.backend else None), step.ems
+
+    def _is_resumed(self, step: Recorded, session: _Cached | None, backend: int, is_as_recorded: bool) -> bool:
+        if is_as_recorded and backend == step.backend:
+            return step.ending == "resumed"
+        return session is not None and self._resumes(session.backend, backend)
+
+    def _is_aborted(
+        self,
+        step: Recorded,
+        session: _Cached | None,
+        answer: tuple[bytes | None, bool],
+        cache: _Cache,
+        is_as_recorded: bool,
+    ) -> bool:
+        """What the rule says of a full handshake. Where it cannot say, all is as recorded."""
+        leaf, ems = answer
+        if session is None:
+            is_possible = step.ending == "aborted" and step.issuer == -1 and not ems  # what it offered was not captured
+            is_abort = is_possible
+        else:
+            offer = Offer(
+                offered=True,
+                extended_master_secret=ems,
+                issued=True,
+                resumed_before=session.is_marked,
+                equivalent=self._change.equal(session.leaf, leaf),
+            )
+            verdict = decide(offer).verdict
+            is_possible = verdict == "possible"
+            is_abort = verdict == "aborts" or (is_possible and step.ending == "aborted")
+        if is_possible:
+            self._replay.unjudged.add(step.connection)
+        if not is_as_recorded and cache.is_diverged and self._may_abort(leaf, ems):
+            self._replay.is_simulated = True
+        return is_abort
+
+    def _may_abort(self, leaf: bytes | None, ems: bool) -> bool:
+        """Whether this answer could end in an abort, whatever the cache holds."""
+        if leaf not in self._others:
+            self._others[leaf] = any(self._change.equal(member.leaf, leaf) is not True for member in self._members)
+        return not ems and self._others[leaf]
+
+    def _is_exposed(self, session: _Cached, offers_ems: bool, offers_tls13: bool) -> bool:
+        """Whether another back end than that which issued it would make the client abort with this session."""
+        key = session.backend, session.leaf, offers_ems, offers_tls13
+        risk = self._risks.get(key)
+        if risk is None:
+            risk = self._risks[key] = not self._change.is_pinned and any(
+                decide(
+                    Offer(
+                        offered=True,
+                        is_tls13=offers_tls13 and member.backend in self._change.tls13,
+                        extended_master_secret=offers_ems and (member.ems or member.backend in self._change.ems),
+                        issued=True,
+                        resumed_before=True,
+                        equivalent=self._change.equal(session.leaf, member.leaf),
+                    )
+                ).verdict
+                == "aborts"
+                for member in self._members
+                if member.backend != session.backend
+            )
+        return risk

@@ -1,0 +1,217 @@
+"""What would have helped: each remedy against Java's certificate change, weighed on the recorded traffic.
+
+A remedy is a change of what Java's rule looks at (``replay.Change``); the connections are played with it, and held
+against what was recorded. Where nothing was aborted but all conditions are met, the connections count after which
+another back end would have made the client abort.
+
+The counterfactual assumes the same connections, at the same back ends, in the same order; only under affinity each
+client stays at the back end that it reached first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from inspector.document import Assessment, Counterfactual, RemedyKind
+from inspector.findings.case import Case
+from inspector.findings.jsse import equivalence
+from inspector.findings.prediction import Extended, ems_answers
+from inspector.findings.replay import Change, Equal, Member, Recorded, Replayer, recorded
+from inspector.findings.scene import Occurrences
+from inspector.tls.types import TLS13
+from inspector.tracking.backends import BackendGroup
+from inspector.tracking.certificates import Identity
+from inspector.tracking.services import ServiceGroup
+
+MOST_PARTS = 8
+"""Back ends up to which it is asked what each alone would do."""
+MOST_PLAYED = 1_000
+"""Connections, the first ones, on which partial rollouts are weighed."""
+COSTS = (
+    ("ems", False),
+    ("shared_name", False),
+    ("tls13", False),
+    ("ems", True),
+    ("tls13", True),
+    ("affinity", False),
+)
+"""The cheapest first; True where clients must change too."""
+
+
+class Candidate(NamedTuple):
+    """A remedy, and the change that it is. ``backends``: those that must change; ``clients``: likewise. ``is_part``: a
+    partial rollout, named only where it makes the client abort anew.
+    """
+
+    kind: RemedyKind
+    change: Change
+    backends: tuple[int, ...] = ()
+    clients: tuple[int, ...] = ()
+    name: str | None = None
+    is_part: bool = False
+
+
+def what_if(
+    case: Case, service: ServiceGroup, assessment: Assessment, happened: Occurrences, ems: Extended
+) -> list[Counterfactual]:
+    """Each remedy for one service, best first; empty where no client aborted because of the change, or could.
+    ``happened``: its own.
+    """
+    aborted = {raised.on[-1].index for raised in happened.aborts if raised.is_confirmed}
+    if not aborted and assessment.state != "exposed":
+        return []
+    steps = recorded(case, service, aborted)
+    pool = case.pools[service.index]
+    replayer = Replayer(steps, [Member(b.index, _has_ems(case, b), tuple(b.leaves)) for b in pool])
+    was = aborted or replayer.play(Change(_equal(case))).exposed
+    played = {step.connection for step in steps[:MOST_PLAYED]}
+    weighed: list[Counterfactual] = []
+    for candidate in _candidates(case, service, steps, ems):
+        replay = replayer.play(candidate.change, MOST_PLAYED if candidate.is_part else None)
+        happens = replay.aborted if aborted else replay.exposed
+        of = was & played if candidate.is_part else was
+        unjudged = of & replay.unjudged
+        if candidate.is_part and not (of and happens - was):
+            continue
+        weighed.append(
+            Counterfactual(
+                remedy=candidate.kind,
+                backends=[case.backends[index].id for index in candidate.backends],
+                clients=[case.clients[index].id for index in candidate.clients],
+                prevented=len(of - happens - unjudged),
+                of=len(of),
+                of_what="aborted" if aborted else "exposed",
+                not_judged=len(unjudged),
+                new_exposures=len(happens - was),
+                basis="simulated" if replay.is_simulated or candidate.change.is_pinned else "judged",
+                name=candidate.name,
+            )
+        )
+    return sorted(weighed, key=_rank)
+
+
+def _rank(weighed: Counterfactual) -> tuple[int, int, int, int]:
+    """Sufficient ones first, by cost; then by what they are good for; those that make it worse last."""
+    gain = weighed.prevented - weighed.new_exposures
+    cost = COSTS.index((weighed.remedy, bool(weighed.clients)))
+    if weighed.is_sufficient:
+        return 0, cost, len(weighed.backends), 0
+    return 2 if weighed.new_exposures else 1, -gain, cost, len(weighed.backends)
+
+
+def _candidates(case: Case, service: ServiceGroup, steps: Sequence[Recorded], ems: Extended) -> Iterator[Candidate]:
+    """What is weighed. EMS and TLS 1.3 need the client too: where no client that may be Java offers them, with it."""
+    pool, equal = case.pools[service.index], _equal(case)
+    silent = _lacking(steps, lambda step: step.offers_ems)
+    has_offers = any(step.offers_ems for step in steps)
+    without = tuple(b.index for b in pool if b.index not in ems.doing and not _has_ems(case, b))
+    if has_offers and without:
+        yield Candidate("ems", Change(equal, ems=frozenset(without)), without)
+    if silent:
+        every = frozenset(b.index for b in pool)
+        yield Candidate("ems", Change(equal, ems=every, clients=frozenset(silent)), without, silent)
+    for part in _parts(without):
+        yield Candidate("ems", Change(equal, ems=part, clients=frozenset(silent)), tuple(part), silent, is_part=True)
+    lacking, name = _nameless(case, service, pool)
+    if len({leaf for b in pool for leaf in b.leaves}) > 1:
+        named = {leaf for b in pool for leaf in b.leaves}
+        yield Candidate(
+            "shared_name",
+            Change(_equal(case, named, name), is_transitive=case.options.generation == "current"),
+            lacking,
+            name=name,
+        )
+    old = _lacking(steps, lambda step: step.offers_tls13)
+    below = tuple(b.index for b in pool if not _speaks_tls13(case, b))
+    if any(step.offers_tls13 for step in steps) and below:
+        yield Candidate("tls13", Change(equal, tls13=frozenset(below)), below)
+    if old:
+        yield Candidate("tls13", Change(equal, tls13=frozenset(below), clients=frozenset(old)), below, old)
+    for part in _parts(below):
+        yield Candidate("tls13", Change(equal, tls13=part, clients=frozenset(old)), tuple(part), old, is_part=True)
+    if len(pool) > 1:
+        yield Candidate("affinity", Change(equal, is_pinned=True))
+
+
+def _parts(backends: Sequence[int]) -> Iterator[frozenset[int]]:
+    """Each back end alone, and all but each; none of a pool of one, or of too many."""
+    if not 1 < len(backends) <= MOST_PARTS:
+        return
+    parts = [frozenset({index}) for index in backends]
+    parts += [frozenset(backends) - part for part in parts]
+    yield from dict.fromkeys(parts)
+
+
+def _lacking(steps: Iterable[Recorded], offers: Callable[[Recorded], bool]) -> tuple[int, ...]:
+    """Clients that did not offer something in any hello."""
+    clients: dict[int, bool] = {}
+    for step in steps:
+        clients[step.client] = clients.get(step.client, False) or offers(step)
+    return tuple(client for client, does in clients.items() if not does)
+
+
+def _has_ems(case: Case, backend: BackendGroup) -> bool:
+    """Whether a back end answered with EMS whoever offered it."""
+    answering, _ = ems_answers(case, backend)
+    return answering == {True}
+
+
+def _speaks_tls13(case: Case, backend: BackendGroup) -> bool:
+    """Whether a back end chose TLS 1.3 for all who offered it."""
+    chosen = {
+        s.is_tls13
+        for s in (case.observed[i] for i in backend.connections)
+        if s.answer is not None and s.offer is not None and TLS13 in s.offer.versions
+    }
+    return chosen == {True}
+
+
+def _nameless(case: Case, service: ServiceGroup, pool: Sequence[BackendGroup]) -> tuple[tuple[int, ...], str]:
+    """The fewest back ends whose certificates need a name so that all have it, and the name: that of the service, or
+    one that several have already.
+    """
+    without: dict[str, set[int]] = {service.name: {b.index for b in pool}}
+    carried: dict[str, set[int]] = {}
+    for backend in pool:
+        for name in _names(case, backend):
+            carried.setdefault(name, set()).add(backend.index)
+    for name, backends in carried.items():
+        if len(backends) > 1 or name == service.name.lower():
+            key = service.name if name == service.name.lower() else name
+            without[key] = {b.index for b in pool} - backends
+    name = min(without, key=lambda each: (len(without[each]), each != service.name))
+    return tuple(sorted(without[name])), name
+
+
+def _names(case: Case, backend: BackendGroup) -> set[str]:
+    """The DNS names, in small letters, that every certificate of a back end has, as far as the rule compares them."""
+    kept = 1 if case.options.generation == "first" else None
+    listed = [case.certificates[leaf].identity.dns_names[:kept] for leaf in backend.leaves if leaf in case.certificates]
+    sets = [{name.lower() for name in names} for names in listed]
+    return set.intersection(*sets) if sets and len(sets) == len(backend.leaves) else set()
+
+
+def _equal(case: Case, named: Iterable[bytes] = (), name: str = "") -> Equal:
+    """Java's identity rule on two certificates by digest. ``named``: those that get this DNS name, before their own."""
+    identities: dict[bytes, Identity] = {}
+    for leaf in named:
+        certificate = case.certificates.get(leaf)
+        if certificate is not None and certificate.identity.is_known:
+            identity = certificate.identity
+            identities[leaf] = identity._replace(dns_names=(name, *identity.dns_names))
+    known: dict[tuple[bytes, bytes], bool | None] = {}
+
+    def equal(old: bytes | None, new: bytes | None) -> bool | None:
+        if old is None or new is None:
+            return None
+        pair = old, new
+        if pair not in known:
+            if old in identities and new in identities:
+                step = equivalence(identities[old], identities[new], case.options.generation)
+            else:
+                step = case.step(old, new)
+            known[pair] = None if step is None else step != "none"
+        return known[pair]
+
+    return equal

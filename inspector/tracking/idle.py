@@ -1,0 +1,112 @@
+"""Connections that one side closed because nothing was said on them, and that the other side used once more.
+
+A client keeps connections for its next request. Whoever stands at the other end, a server or a balancer, closes what is
+idle. When its FIN and the next request cross, or the client does not look, the request is lost: what comes back is a
+RST, or nothing. How long a connection was idle when it was closed is the time-out of whoever closed it.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from inspector.facts import ConnectionFacts, LaneFacts
+from inspector.tracking.closing import ALERT_RECORD, first_close
+from inspector.tracking.observed import Observed
+
+SHORTEST_NS = 100_000_000
+"""Below this a close is the end of what was said, and no time-out."""
+
+GOODBYE_NS = 50_000_000
+"""An alert that comes so shortly before a FIN belongs to it."""
+
+
+class IdleClose(NamedTuple):
+    """The server's side closed an idle connection. ``ns``, ``frame``: when, and with which FIN or RST. ``idle_ns``: how
+    long nobody had sent application data. ``has_goodbye``: with a TLS alert, so that it was the end of TLS itself and
+    no balancer that passes bytes on.
+    """
+
+    ns: int
+    frame: int
+    idle_ns: int
+    has_goodbye: bool
+
+
+class StaleUse(NamedTuple):
+    """The client wrote on it afterwards. ``late_ns``: how long after the close; ``frame``: with which record.
+    ``reply``: what came back; ``reply_frame``: with which frame, 0 for none.
+    """
+
+    close: IdleClose
+    late_ns: int
+    frame: int
+    reply: Literal["rst", "nothing"]
+    reply_frame: int
+
+
+def idle_close(observed: Observed) -> IdleClose | None:
+    """How the server's side closed an established connection on which nothing was said any more; None where it did
+    not.
+    """
+    if observed.outcome != "established" or observed.health_check:
+        return None
+    client_leg = observed.client_leg
+    client, server = client_leg.from_client, client_leg.from_server
+    first, answer = first_close(server), first_close(client)
+    if first is None or first[0].is_answer:
+        return None
+    close = first[0]
+    if answer is not None and not answer[0].is_answer and answer[0].ns < close.ns:
+        return None
+    quiet_since = max(
+        (ns for lane in (client, server) for ns in _data(lane, client_leg) if ns < close.ns), default=None
+    )
+    if quiet_since is None or close.ns - quiet_since < SHORTEST_NS:
+        return None
+    return IdleClose(close.ns, close.frame, close.ns - quiet_since, _has_goodbye(client_leg, close.ns))
+
+
+def stale_use(observed: Observed, close: IdleClose) -> StaleUse | None:
+    """How the client wrote on a connection that was closed; None where it did not."""
+    client_leg = observed.client_leg
+    tail, reset = client_leg.from_client.tail, client_leg.from_server.rst
+    is_data = tail is not None and not (observed.is_tls13 and tail.size <= ALERT_RECORD)
+    if tail is None or not is_data or tail.ns <= close.ns:
+        return None
+    is_reset = reset is not None and reset.ns >= tail.ns
+    return StaleUse(
+        close,
+        tail.ns - close.ns,
+        tail.frame,
+        "rst" if is_reset else "nothing",
+        reset.frame if reset is not None and is_reset else 0,
+    )
+
+
+def quiet_spell(observed: Observed) -> int:
+    """The longest time, in ns, for which a connection is known to have been idle and was used afterwards."""
+    if observed.outcome != "established":
+        return 0
+    client_leg = observed.client_leg
+    tail = client_leg.from_client.tail
+    if tail is None or not tail.previous_ns or (observed.is_tls13 and tail.size <= ALERT_RECORD):
+        return 0
+    server = client_leg.from_server.tail
+    return tail.ns - tail.previous_ns if server is not None and server.ns > tail.ns else 0
+
+
+def _data(lane: LaneFacts, client_leg: ConnectionFacts) -> list[int]:
+    """When the last records of a side came. In TLS 1.3 the last one may be a goodbye."""
+    tail = lane.tail
+    if tail is None:
+        return []
+    is_goodbye = client_leg.handshake.is_tls13 and tail.size <= ALERT_RECORD
+    return [ns for ns in ((tail.previous_ns,) if is_goodbye else (tail.ns, tail.previous_ns)) if ns]
+
+
+def _has_goodbye(client_leg: ConnectionFacts, ns: int) -> bool:
+    """Whether the server sent an alert just before a time."""
+    tail = client_leg.from_server.tail
+    if client_leg.handshake.is_tls13:
+        return tail is not None and tail.size <= ALERT_RECORD and 0 <= ns - tail.ns < GOODBYE_NS
+    return any(not a.from_client and 0 <= ns - a.ns < GOODBYE_NS for a in client_leg.alerts)
