@@ -23,6 +23,7 @@ from inspector.tracking.kinds import Kind, KindReason, is_read, kind_of
 from inspector.tracking.legs import find_legs
 from inspector.tracking.renegotiation import Renegotiation, find_renegotiations
 from inspector.tracking.sessions import NOTHING, Ledger, LedgerEntry
+from inspector.tracking.shown import NOTHING_SHOWN, ShownByServer, shown_by
 from inspector.tracking.sightings import ordered
 
 Outcome = Literal["established", "aborted", "incomplete"]
@@ -79,6 +80,7 @@ class Observed(Struct, gc=False, kw_only=True):
     """The same packets were captured once more."""
     gap_bytes: int = 0
     """Bytes that are missing in the midst of what was sent, on all its legs."""
+    shown: ShownByServer = NOTHING_SHOWN
 
     @property
     def client_leg(self) -> ConnectionFacts:
@@ -256,6 +258,7 @@ def _observed(facts: Facts, packed: bytes, client_leg: ConnectionFacts, shared: 
         lost_encrypted=client_leg.from_client.lost_encrypted or client_leg.from_server.lost_encrypted,
         is_repeated=bool(client_leg.sightings),
         gap_bytes=client_leg.from_client.gap + client_leg.from_server.gap,
+        shown=shared.one(shown_by(handshake)),
     )
 
 

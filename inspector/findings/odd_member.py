@@ -1,0 +1,130 @@
+"""What is said of the member of a pool at which connections fail, and what its owners must do."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+from inspector.document import Remedy
+from inspector.findings.attributed import is_odd
+from inspector.findings.blame import Blame
+from inspector.findings.case import Case
+from inspector.findings.compared import ComparedPool
+from inspector.findings.differing import values_in_words
+from inspector.pool.attributes import PoolAttribute
+from inspector.tracking.backends import BackendGroup
+from inspector.tracking.certificates import ParsedCertificate
+from inspector.tracking.observed import Observed
+from inspector.tracking.services import server_name
+
+
+def located(case: Case, blame: Blame | None, members: Sequence[Observed]) -> str:
+    """`` at back end B``, where all of some failures are at the odd member; else empty."""
+    if blame is None or blame.backend < 0 or any(observed.backend != blame.backend for observed in members):
+        return ""
+    return f" at back end {case.backends[blame.backend].label}"
+
+
+def expired_leaf(pool: ComparedPool, blame: Blame) -> bytes | None:
+    """The certificate of the odd member, where it is not valid and connections fail because of that."""
+    if blame.attribute is not PoolAttribute.VALIDITY or not is_odd(pool, PoolAttribute.VALIDITY, blame.backend):
+        return None
+    return next((observed.leaf for observed in blame.failed if observed.backend == blame.backend), None)
+
+
+def counted(case: Case, blame: Blame) -> str:
+    """How many failed of those that came there, and elsewhere."""
+    failed, reached = blame.affected, blame.reached
+    if blame.backend >= 0:
+        there = f"connections that reached back end {case.backends[blame.backend].label}"
+        share = f"All {failed} {there}" if failed == reached else f"{failed} of the {reached} {there}"
+        elsewhere = f"{blame.elsewhere_failed or 'none'} of the {blame.elsewhere} elsewhere"
+        return f"{share} failed so, {elsewhere}."
+    if blame.is_everywhere:
+        return f"None of the {reached} connections succeeded."
+    if failed == reached:
+        return (
+            f"{failed} of {reached + blame.elsewhere} connections failed so, though such clients succeed elsewhere; at"
+            " which back end is not visible."
+        )
+    return f"{failed} of {reached + blame.elsewhere} connections failed so, at more than one back end."
+
+
+def member_remedies(pool: ComparedPool, blame: Blame) -> list[Remedy]:
+    """For the owners of the odd member; empty where nothing is known of it."""
+    case, attribute = pool.case, blame.attribute
+    if blame.backend < 0:
+        return _nameless_remedies(pool, blame)
+    backend = case.backends[blame.backend]
+    owners, who = f"owners of back end {backend.label}", _called(case, backend)
+    sample = next(observed for observed in blame.failed if observed.backend == blame.backend)
+    check = _check(case, pool, backend, sample)
+    difference = pool.difference(attribute)
+    if difference is None or not is_odd(pool, attribute, blame.backend):
+        return []
+    words = values_in_words(case, pool, difference)
+    common = words.get(difference.common, "") if difference.common is not None else ""
+    if attribute is PoolAttribute.CHAIN:
+        if sample.shown.behind:
+            return []
+        return [
+            Remedy(
+                owners,
+                f"Let {who} send {common} with its own certificate, as the other back ends do.",
+                f"{check} -showcerts",
+            )
+        ]
+    if attribute is PoolAttribute.CLIENT_AUTHORITIES:
+        own_words = next((words[h.value] for h in difference.holders if h.backend == blame.backend), "")
+        return [
+            Remedy(
+                owners,
+                f"Let {who} accept the same CAs for client certificates as the other back ends: it {own_words}; the"
+                f" others: {common}.",
+                f"{check} | grep -A4 'client certificate CA names'",
+            )
+        ]
+    return []
+
+
+def _nameless_remedies(pool: ComparedPool, blame: Blame) -> list[Remedy]:
+    """Where the member is not visible: how to see which it is, and what to do there."""
+    if blame.is_everywhere or blame.attribute not in WHAT_TO_DO or len(blame.failed) < blame.affected:
+        return []
+    name = server_name(blame.failed[0].offer) or pool.service.name
+    word = shlex.quote(name)
+    return [
+        Remedy(
+            "owners of the pool",
+            f"Ask each back end by its own address which of them it is, and {WHAT_TO_DO[blame.attribute]}.",
+            f"for b in BACKEND1 BACKEND2; do openssl s_client -connect $b:{pool.service.port} -servername {word}"
+            " </dev/null 2>&1 | grep -E 'Protocol|Cipher|alert|errno'; done",
+        )
+    ]
+
+
+WHAT_TO_DO: dict[PoolAttribute, str] = {
+    PoolAttribute.CIPHER: "let it accept the suites of the others",
+    PoolAttribute.VERSIONS: "let it speak the versions of the others",
+    PoolAttribute.REACHABILITY: "start it, or take it out of the pool: the balancer accepts for who is not there",
+    PoolAttribute.PROTOCOL: "switch TLS on at its port, or point the balancer at the port that speaks TLS",
+    PoolAttribute.VALIDITY: "renew its certificate",
+    PoolAttribute.CLIENT_AUTHORITIES: "let it accept the same CAs for client certificates as the others",
+}
+
+
+def _called(case: Case, backend: BackendGroup) -> str:
+    """``back end B (db2.example.com)``."""
+    certificate: ParsedCertificate | None = case.certificates.get(backend.leaf or b"")
+    name = backend.server or (certificate.common_name if certificate is not None else "")
+    return f"back end {backend.label} ({name})" if name else f"back end {backend.label}"
+
+
+def _check(case: Case, pool: ComparedPool, backend: BackendGroup, sample: Observed) -> str:
+    """A command that asks the member itself."""
+    certificate = case.certificates.get(backend.leaf or b"")
+    host = backend.server or (certificate.common_name if certificate is not None else "") or pool.service.name
+    name = server_name(sample.offer) or pool.service.name
+    return (
+        f"openssl s_client -connect {shlex.quote(host)}:{pool.service.port} -servername {shlex.quote(name)} </dev/null"
+    )
