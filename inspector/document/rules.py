@@ -27,6 +27,7 @@ class Rule(StrEnum):
     CERTIFICATE_EXPIRED = "certificate-expired"
     CERTIFICATE_EXPIRES_SOON = "certificate-expires-soon"
     HANDSHAKE_FAILED = "handshake-failed"
+    RESUMPTION_LOST = "resumption-lost"
     CAPTURE_INCOMPLETE = "capture-incomplete"
 
 
@@ -43,6 +44,7 @@ SEVERITY: Mapping[Rule, Severity] = {
     Rule.CERTIFICATE_EXPIRED: "high",
     Rule.CERTIFICATE_EXPIRES_SOON: "low",
     Rule.HANDSHAKE_FAILED: "medium",
+    Rule.RESUMPTION_LOST: "low",
     Rule.CAPTURE_INCOMPLETE: "info",
 }
 """How severe what a rule says is, where nothing about the case makes it another."""

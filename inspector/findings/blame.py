@@ -29,7 +29,8 @@ SHOWN_BY_MEMBER = frozenset(
 class Blame(Struct):
     """Failures of one service that go with one attribute. ``backend``: of the odd member, -1 where it is not known
     which, or all are alike. ``reached``: connections that came to it; ``elsewhere``: all others, of which
-    ``elsewhere_failed`` with the same attribute. ``is_everywhere``: nothing succeeded.
+    ``elsewhere_failed`` with the same attribute. ``is_everywhere``: nothing succeeded; ``is_spell``: nothing did
+    between the first and the last of the failures, so that it was everybody for a while.
     """
 
     attribute: PoolAttribute
@@ -39,6 +40,7 @@ class Blame(Struct):
     elsewhere: int = 0
     elsewhere_failed: int = 0
     is_everywhere: bool = False
+    is_spell: bool = False
     causes: list[Cause] = field(default_factory=list)
 
     @property
@@ -81,6 +83,8 @@ def _located(pool: ComparedPool, blame: Blame) -> bool:
         return False
     else:
         blame.reached = total if blame.is_everywhere else _reached(pool, blame, at)
+        first, last = blame.failed[0].hello_ns, blame.failed[-1].hello_ns
+        blame.is_spell = not any(o.outcome == "established" and first <= o.hello_ns <= last for o in pool.members)
     blame.elsewhere = total - blame.reached
     return True
 

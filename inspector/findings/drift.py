@@ -84,7 +84,8 @@ def _title(pool: ComparedPool, difference: PoolDifference, about: About, name: s
     if alone is not None and alone.backend >= 0:
         label = case.backends[alone.backend].label
         return f"Back end {label} of {service} is the odd one in {name}: {about.value}, the others {about.others}"
-    return f"The pool of {service} is mixed in {name}: {about.reached} connections {about.value}, others {about.others}"
+    shown = sum(holder.connections for holder in difference.holders)
+    return f"The pool of {service} is mixed in {name}: {about.value} ({about.reached} of {shown}); {about.others}"
 
 
 def _since(case: Case, difference: PoolDifference) -> str:
@@ -180,7 +181,7 @@ def _nameless(pool: ComparedPool) -> Iterator[Finding]:
     if not nameless or not named:
         return
     failed = sum(observed.outcome == "aborted" for observed in nameless)
-    shown = dict.fromkeys(case.label(observed) for observed in nameless if observed.backend >= 0)
+    shown = sorted({case.label(observed) for observed in nameless if observed.backend >= 0})
     yield finding(
         case,
         Rule.POOL_DRIFT,
@@ -206,7 +207,7 @@ def _nameless(pool: ComparedPool) -> Iterator[Finding]:
         what=f"Connections to {service.name}:{service.port} ask for no name (SNI)",
         matter=PoolAttribute.SNI,
         explanation=f"They reach the same addresses as the {named} that ask for {service.name}, and count as this"
-        " service." + (f" They were answered by back end {', '.join(shown)}." if shown else ""),
+        " service." + (f" They were answered by back end{'s' * (len(shown) > 1)} {', '.join(shown)}." if shown else ""),
         evidence=[
             Evidence("nameless", observed.id, frames(observed.client_leg.handshake.hello_frame), "no server_name")
             for observed in nameless[:1]

@@ -12,8 +12,10 @@ from inspector.findings.case import Case
 from inspector.findings.compared import ComparedPool
 from inspector.findings.differing import values_in_words
 from inspector.pool.attributes import PoolAttribute
+from inspector.text.times import clock
 from inspector.tracking.backends import BackendGroup
 from inspector.tracking.certificates import ParsedCertificate
+from inspector.tracking.names import authority
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import server_name
 
@@ -42,6 +44,9 @@ def counted(case: Case, blame: Blame) -> str:
         return f"{share} failed so, {elsewhere}."
     if blame.is_everywhere:
         return f"None of the {reached} connections succeeded."
+    if blame.is_spell:
+        first, last = blame.failed[0].first_ns, blame.failed[-1].first_ns
+        return f"From {clock(first)} to {clock(last)} nobody succeeded: {failed} connections, and not one member alone."
     if failed == reached:
         return (
             f"{failed} of {reached + blame.elsewhere} connections failed so, though such clients succeed elsewhere; at"
@@ -61,7 +66,7 @@ def member_remedies(pool: ComparedPool, blame: Blame) -> list[Remedy]:
     check = _check(case, pool, backend, sample)
     difference = pool.difference(attribute)
     if difference is None or not is_odd(pool, attribute, blame.backend):
-        return []
+        return _accept_issuer(case, owners, who, check, sample) if attribute is PoolAttribute.CLIENT_AUTHORITIES else []
     words = values_in_words(case, pool, difference)
     common = words.get(difference.common, "") if difference.common is not None else ""
     if attribute is PoolAttribute.CHAIN:
@@ -87,9 +92,27 @@ def member_remedies(pool: ComparedPool, blame: Blame) -> list[Remedy]:
     return []
 
 
+def _accept_issuer(case: Case, owners: str, who: str, check: str, sample: Observed) -> list[Remedy]:
+    """Where the member refuses a client certificate that others accept, and asks for the same CAs as they do."""
+    certificate = next(
+        (case.certificates[d] for d in sample.client_leg.handshake.client_chain[:1] if d in case.certificates), None
+    )
+    if certificate is None:
+        return []
+    return [
+        Remedy(
+            owners,
+            f"Let {who} accept the CA {authority(certificate)}, which issued the client's certificate"
+            f" {certificate.common_name or certificate.short_name}, as the other back ends do.",
+            f"{check} -cert client.pem -key client.key",
+        )
+    ]
+
+
 def _nameless_remedies(pool: ComparedPool, blame: Blame) -> list[Remedy]:
     """Where the member is not visible: how to see which it is, and what to do there."""
-    if blame.is_everywhere or blame.attribute not in WHAT_TO_DO or len(blame.failed) < blame.affected:
+    is_one = not blame.is_everywhere and not blame.is_spell and all(observed.backend < 0 for observed in blame.failed)
+    if not is_one or blame.attribute not in WHAT_TO_DO:
         return []
     name = server_name(blame.failed[0].offer) or pool.service.name
     word = shlex.quote(name)

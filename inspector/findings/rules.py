@@ -12,6 +12,7 @@ from inspector.findings.case import Case
 from inspector.findings.compared import ComparedPool
 from inspector.findings.drift import drift_of_answers
 from inspector.findings.prediction import Extended
+from inspector.findings.resumption import resumption_lost
 from inspector.findings.scene import Occurrences
 
 
@@ -49,3 +50,4 @@ def findings(
     }
     yield from pool.drift(compared, at_risk, ems, explained)
     yield from drift_of_answers(compared, explained)
+    yield from resumption_lost(compared)

@@ -63,8 +63,7 @@ def slow_members(members: Sequence[Observed], looks: int) -> list[SlowMember]:
         return []
     timed: dict[Wait, list[_Timed]] = {wait: [] for wait in WAITS}
     for backend, connections in of_member.items():
-        step = -(-len(connections) // MOST_OF_A_MEMBER)
-        for observed in connections[::step]:
+        for observed in evenly(connections):
             for wait, ns in _waits(observed):
                 timed[wait].append(_Timed(backend, observed.client, observed.index, ns, observed.hello_ns))
     slow = [one for wait in WAITS for one in _slow(wait, timed[wait], looks)]
@@ -93,6 +92,27 @@ def _reply(client_leg: ConnectionFacts) -> int | None:
     if asked_ns is None or answered_ns is None or answered_ns < asked_ns:
         return None
     return answered_ns - asked_ns
+
+
+def until_ready(observed: Observed) -> int | None:
+    """From the ClientHello to the client's first application data, in TLS 1.3 to its Finished: what a handshake costs
+    it, in ns.
+    """
+    if not observed.client_leg.handshake.hello_ns:
+        return None
+    return next(
+        (
+            event.ns - observed.client_leg.handshake.hello_ns
+            for event in unpack_events(observed.client_leg.events)
+            if event.letter == Letter.APPLICATION_DATA and event.from_client and not event.decrypted
+        ),
+        None,
+    )
+
+
+def evenly(members: Sequence[Observed], most: int = MOST_OF_A_MEMBER) -> Sequence[Observed]:
+    """Some of them, spread evenly over all."""
+    return members[:: -(-len(members) // most) or 1]
 
 
 def _slow(wait: Wait, timed: Sequence[_Timed], looks: int) -> Iterator[SlowMember]:
