@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Hashable, Iterable, Sequence, Set
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from inspector.findings.attributed import attribute_of, is_odd
 from inspector.findings.causes import Cause, CertificateNames
@@ -41,7 +42,10 @@ class Blame(Struct):
     elsewhere_failed: int = 0
     is_everywhere: bool = False
     is_spell: bool = False
-    causes: list[Cause] = field(default_factory=list)
+
+    def keep(self, kept: Sequence[bool]) -> None:
+        """Only some of the failures, of each whether it is."""
+        self.failed = [observed for observed, is_kept in zip(self.failed, kept, strict=True) if is_kept]
 
     @property
     def affected(self) -> int:
@@ -59,33 +63,45 @@ def blamed(
         if attribute is not None:
             blame = by_attribute.setdefault(attribute, Blame(attribute, []))
             blame.failed.append(observed)
-            blame.causes.append(why)
     plain = by_attribute.get(PoolAttribute.PROTOCOL)
     if plain is not None and len(plain.failed) == len(pool.members) and PoolAttribute.PROXY not in by_attribute:
         del by_attribute[PoolAttribute.PROTOCOL]
-        by_attribute[PoolAttribute.PROXY] = Blame(PoolAttribute.PROXY, plain.failed, causes=plain.causes)
+        by_attribute[PoolAttribute.PROXY] = Blame(PoolAttribute.PROXY, plain.failed)
     return {attribute: blame for attribute, blame in by_attribute.items() if _located(pool, blame)}
 
 
 def _located(pool: ComparedPool, blame: Blame) -> bool:
     """Find the member that the failures are at; whether the pool, and not the client, is where they come from."""
-    total, _ = pool.total
     blame.is_everywhere = not any(observed.outcome == "established" for observed in pool.members)
-    at: dict[int, int] = {}
-    for observed in blame.failed:
-        at[observed.backend] = at.get(observed.backend, 0) + 1
-    worst = max(at, key=lambda backend: (_is_shown(pool, blame.attribute, backend), at[backend]))
-    if worst >= 0 and _is_odd_there(pool, blame, worst, at[worst]):
-        blame.backend = worst
-        blame.reached = pool.reached(worst)[0]
-        blame.elsewhere_failed = len(blame.failed) - at[worst]
-    elif len(blame.failed) < FEWEST_NAMELESS or not (blame.is_everywhere or is_pools_own(pool.members, blame)):
+    total = pool.total[0]
+    at = Counter(observed.backend for observed in blame.failed)
+    shown = [backend for backend in at if _is_shown(pool, blame.attribute, backend)]
+    if shown:
+        worst = max(shown, key=lambda backend: at[backend])
+        reached = pool.reached(worst)[0]
+        if at[worst] * (total - reached) > (len(blame.failed) - at[worst]) * reached:
+            return _set_member(pool, blame, worst)
+    if not blame.is_everywhere:
+        fair = _succeeding(pool.members, blame.attribute)
+        blame.keep([_asker(observed, blame.attribute) in fair for observed in blame.failed])
+        worst = _failing_more_often(pool, blame, fair)
+        if worst >= 0:
+            return _set_member(pool, blame, worst)
+    if len(blame.failed) < FEWEST_NAMELESS:
         return False
-    else:
-        blame.reached = total if blame.is_everywhere else _reached(pool, blame, at)
-        first, last = blame.failed[0].hello_ns, blame.failed[-1].hello_ns
-        blame.is_spell = not any(o.outcome == "established" and first <= o.hello_ns <= last for o in pool.members)
+    at = Counter(observed.backend for observed in blame.failed)
+    blame.reached = total if blame.is_everywhere else at[-1] + sum(pool.reached(b)[0] for b in at if b >= 0)
     blame.elsewhere = total - blame.reached
+    first, last = blame.failed[0].hello_ns, blame.failed[-1].hello_ns
+    blame.is_spell = not any(o.outcome == "established" and first <= o.hello_ns <= last for o in pool.members)
+    return True
+
+
+def _set_member(pool: ComparedPool, blame: Blame, backend: int) -> bool:
+    blame.backend = backend
+    blame.reached = pool.reached(backend)[0]
+    blame.elsewhere = pool.total[0] - blame.reached
+    blame.elsewhere_failed = sum(observed.backend != backend for observed in blame.failed)
     return True
 
 
@@ -93,33 +109,26 @@ def _is_shown(pool: ComparedPool, attribute: PoolAttribute, backend: int) -> boo
     return attribute in SHOWN_BY_MEMBER and is_odd(pool, attribute, backend)
 
 
-def _is_odd_there(pool: ComparedPool, blame: Blame, backend: int, failed: int) -> bool:
-    """Whether a back end is the odd one: it shows so itself, and fails alone or more often than all others."""
-    if len(pool.case.pools[pool.service.index]) < 2:
-        return False
-    reached = pool.reached(backend)[0]
-    total, elsewhere_failed = pool.total[0], len(blame.failed) - failed
-    if _is_shown(pool, blame.attribute, backend):
-        return failed * (total - reached) > elsewhere_failed * reached
-    return is_more_often(failed, reached, elsewhere_failed, total - reached, looks=pool.looks)
+def _failing_more_often(pool: ComparedPool, blame: Blame, fair: Set[Hashable]) -> int:
+    """The back end at which those fail that succeed elsewhere, more often than by chance; -1 where there is none."""
+    failed = Counter(observed.backend for observed in blame.failed)
+    reached = Counter(o.backend for o in pool.members if _asker(o, blame.attribute) in fair)
+    worst = max((backend for backend in failed if backend >= 0), key=lambda backend: failed[backend], default=-1)
+    if worst < 0 or len(pool.case.pools[pool.service.index]) < 2:
+        return -1
+    elsewhere_failed, elsewhere = failed.total() - failed[worst], reached.total() - reached[worst]
+    is_odd_there = is_more_often(failed[worst], reached[worst], elsewhere_failed, elsewhere, looks=pool.looks)
+    return worst if is_odd_there else -1
 
 
-def _reached(pool: ComparedPool, blame: Blame, at: dict[int, int]) -> int:
-    """Connections that came to where some failed: to the back ends that are known, and the failures alone where none
-    is.
+def _asker(observed: Observed, attribute: PoolAttribute) -> Hashable:
+    """Who must succeed elsewhere, that a failure is not the client's: the same client where it is a matter of trust,
+    else anybody who asks the same.
     """
-    return at.get(-1, 0) + sum(pool.reached(backend)[0] for backend in at if backend >= 0)
+    if attribute in OF_TRUST:
+        return observed.client
+    return asked_of(observed.offer) if observed.offer is not None else None
 
 
-def is_pools_own(members: Sequence[Observed], blame: Blame) -> bool:
-    """Whether whoever failed also succeeds, so that it is not the client that is odd: the same client where it is a
-    matter of trust, else anybody who asked the same.
-    """
-
-    def asking(observed: Observed) -> Hashable:
-        if blame.attribute in OF_TRUST:
-            return observed.client
-        return asked_of(observed.offer) if observed.offer is not None else None
-
-    failing = {asking(observed) for observed in blame.failed}
-    return any(observed.outcome == "established" and asking(observed) in failing for observed in members)
+def _succeeding(members: Sequence[Observed], attribute: PoolAttribute) -> Set[Hashable]:
+    return {_asker(observed, attribute) for observed in members if observed.outcome == "established"} - {None}

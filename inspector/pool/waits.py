@@ -7,6 +7,7 @@ as slow where the rank test says that it is no chance, and the difference is one
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from statistics import median
 from typing import Literal, NamedTuple, get_args
@@ -19,7 +20,7 @@ from inspector.tracking.observed import Observed
 Wait = Literal["connect", "answer", "reply"]
 WAITS: tuple[Wait, ...] = get_args(Wait)
 """From SYN to SYN and ACK; from the ClientHello to the ServerHello of a full handshake; from the client's first record
-of application data to the server's, up to TLS 1.2.
+of application data to the server's, up to TLS 1.2. The latter two without the time that the way takes.
 """
 
 MOST_OF_A_MEMBER = 60
@@ -75,13 +76,13 @@ def slow_members(members: Sequence[Observed], looks: int) -> list[SlowMember]:
 
 def _waits(observed: Observed) -> Iterator[tuple[Wait, int]]:
     client_leg = observed.client_leg
-    handshake = client_leg.handshake
-    if client_leg.rtt is not None:
-        yield "connect", client_leg.rtt
+    handshake, rtt = client_leg.handshake, client_leg.rtt
+    if rtt is not None:
+        yield "connect", rtt
     if observed.kind == "full" and handshake.hello_ns and handshake.answer_ns >= handshake.hello_ns:
-        yield "answer", handshake.answer_ns - handshake.hello_ns
+        yield "answer", max(0, handshake.answer_ns - handshake.hello_ns - (rtt or 0))
     if not observed.is_tls13 and (reply := _reply(client_leg)) is not None:
-        yield "reply", reply
+        yield "reply", max(0, reply - (rtt or 0))
 
 
 def _reply(client_leg: ConnectionFacts) -> int | None:
@@ -125,14 +126,17 @@ def _slow(wait: Wait, timed: Sequence[_Timed], looks: int) -> Iterator[SlowMembe
             middle = median(one.ns for one in ones)
             for one in ones:
                 aligned.setdefault(one.backend, []).append((one, one.ns - middle))
+    measured = Counter(one.backend for one in timed)
     for backend, here in aligned.items():
         others = [pair for member, pairs in aligned.items() if member != backend for pair in pairs]
-        if len(here) < FEWEST or len(others) < FEWEST:
+        if measured[backend] < FEWEST or len(others) < FEWEST:
             continue
-        ours, theirs = int(median(one.ns for one, _ in here)), int(median(one.ns for one, _ in others))
-        if ours < TIMES_AS_LONG * theirs or ours - theirs < LONGER_BY_NS:
+        late, late_elsewhere = [late for _, late in here], [late for _, late in others]
+        longer, theirs = median(late) - median(late_elsewhere), int(median(one.ns for one, _ in others))
+        if longer < LONGER_BY_NS or longer < (TIMES_AS_LONG - 1) * theirs:
             continue
-        if ranks_by_chance([late for _, late in here], [late for _, late in others]) < CHANCE / looks:
+        if ranks_by_chance(late, late_elsewhere) < CHANCE / looks:
+            ours = int(median(one.ns for one, _ in here))
             long = [one for one, _ in here if one.ns * 2 >= ours]
             slowest = max(here, key=lambda pair: pair[0].ns)[0]
             yield SlowMember(
@@ -140,7 +144,7 @@ def _slow(wait: Wait, timed: Sequence[_Timed], looks: int) -> Iterator[SlowMembe
                 wait=wait,
                 median_ns=ours,
                 others_ns=theirs,
-                measured=len(here),
+                measured=measured[backend],
                 since_ns=min(one.hello_ns for one in long),
                 slowest=slowest.connection,
             )
