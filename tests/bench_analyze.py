@@ -47,6 +47,10 @@ aborts    that were found, of those that the capture holds
 """
 
 
+ENVIRONMENT = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
+"""The program has byte code, as one that is installed has: its first run leaves it behind."""
+
+
 class Cost(NamedTuple):
     """One run."""
 
@@ -94,7 +98,7 @@ def run(command: list[str], output: Path) -> Cost:
     peak, done = 0, threading.Event()
     with output.open("wb") as out:
         started = time.perf_counter()
-        child = subprocess.Popen(command, stdout=out, stderr=subprocess.DEVNULL)
+        child = subprocess.Popen(command, stdout=out, stderr=subprocess.DEVNULL, env=ENVIRONMENT)
 
         def sample() -> None:
             nonlocal peak

@@ -13,9 +13,11 @@ from typing import Any
 
 import pytest
 import zstandard
+from hypothesis import given, strategies as st
 
 from inspector.capture import files
 from inspector.capture.files import Story
+from inspector.capture.inputs import _is_plain
 from inspector.document import Document
 from inspector.errors import UnreadableError
 from tests.build import Pool, Segment, capture, certificate, document_of, ethernet, numbered, pcap, written
@@ -163,6 +165,12 @@ def test_directory(tmp_path: Path, expected: Any) -> None:
     (tmp_path / "two.pcapng.gz").write_bytes(gzip.compress(pcap(listed[20:])))
     (tmp_path / "notes.txt").write_text("no capture")
     assert without_captures(document_of(tmp_path)) == expected
+
+
+@given(st.text("a./") | st.text())
+def test_a_path_that_needs_no_pathlib_is_left_as_it_is(path: str) -> None:
+    assert not _is_plain(path) or str(Path(path)) == path or not path
+    assert not all(part.isalpha() for part in path.split("/")) or _is_plain(path)
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,36 @@ def test_help_loads_nothing_heavy() -> None:
     assert done.stdout.strip().endswith("[]")
 
 
+LATE = ("difflib", "zstandard", "lzma", "bz2", "pathlib", "subprocess", "statistics", "shutil", "cryptography")
+"""What an analysis of a plain file need not load; difflib is click's, for options that it does not know."""
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="needs /proc")
+def test_an_analysis_starts_no_thread_and_loads_only_what_it_needs(tmp_path: Path) -> None:
+    pool = Pool()
+    pool.full(certificate("puppetdb1", ("puppetdb1.example.com",)), numbered(1))
+    lines = [
+        "import os, sys",
+        f"sys.argv = ['inspector', 'analyze', '--format', 'json', {str(written(tmp_path, pool.flows))!r}]",
+        "os._exit = lambda status: None",
+        "from inspector import cli",
+        "cli.run()",
+        "assert 'numpy' in sys.modules",
+        f"print([m for m in {LATE} if m in sys.modules], os.environ.get('OPENBLAS_NUM_THREADS'), end=' ')",
+        "print(len(os.listdir('/proc/self/task')))",
+    ]
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("OPENBLAS", "COVERAGE"))}
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(lines)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+        env=environment,
+    )
+    assert done.stdout.endswith("[] None 1\n")
+
+
 def test_findings_give_1_and_none_0() -> None:
     assert b"The client aborted 10 of 40" in run("analyze", ABORTS, expect=1).stdout
     run("analyze", ABORTS, "--fail-on", "never")

@@ -18,7 +18,7 @@ from msgspec.structs import astuple
 
 from inspector.capture.blocks import ByteSource
 from inspector.capture.frames import CaptureInfo
-from inspector.capture.pcap import read_pcap
+from inspector.capture.pcap import HEADER_BYTES, read_pcap
 from inspector.extract.completed_connections import CompletedConnections
 from inspector.extract.engine import Engine
 from inspector.extract.regular_connections import RegularConnections
@@ -245,7 +245,7 @@ def test_whole_flows_are_read_by_columns(monkeypatch: pytest.MonkeyPatch) -> Non
     told(
         [*frames, (frames[-1][0] + 1, ethernet(late), 1 << 16)],
         1,
-        sum(16 + len(frame) for _, frame, _ in frames),
+        HEADER_BYTES + sum(16 + len(frame) for _, frame, _ in frames),
         False,
     )
     assert woken == [True]

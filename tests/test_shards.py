@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -151,14 +150,17 @@ def test_where_stamps_are_put_right_all_are_read(tmp_path: Path, monkeypatch: py
         assert sorted(facts.connections) == sorted(whole(path).connections)
 
 
+begun = subprocess.Popen
+
+
 def _killed(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
-    process = subprocess.Popen(command, **options)
+    process = begun(command, **options)
     process.kill()
     return process
 
 
 def _mute(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(["true"], **options)
+    return begun(["true"], **options)
 
 
 def _none(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
@@ -169,7 +171,7 @@ def _none(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
 def test_what_a_worker_does_not_do_is_done(plain: Path, monkeypatch: pytest.MonkeyPatch, popen: Any) -> None:
     """One that dies as it starts, one that answers nothing, and none at all; with a task larger than a pipe."""
     monkeypatch.setattr(extraction, "_processes", lambda work: 2)
-    monkeypatch.setattr(extraction, "subprocess", SimpleNamespace(Popen=popen, DEVNULL=subprocess.DEVNULL))
+    monkeypatch.setattr(subprocess, "Popen", popen)
     secrets = SecretInputs([("keys", b"# nothing\n" * 20_000)])
     facts = extraction.extract([str(plain)], secrets=secrets)
     assert [facts.unpack(c) for c in facts.connections]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from collections.abc import Sequence
 
 import pytest
 
@@ -60,6 +61,9 @@ class Sink:
 
     def application_data(self, lane: int, length: int, mark: Mark) -> None:
         self.said.append(f"data {length}")
+
+    def skipped(self, lane: int, lengths: Sequence[int]) -> None:
+        self.said += [f"data {length}" for length in lengths]
 
     def anomaly(self, lane: int, what: Anomaly, mark: Mark, path: str, offset: int) -> None:
         self.said.append(f"anomaly {what.kind}")

@@ -57,12 +57,6 @@ class ByteSource:
         """The buffer and the number of bytes that are valid in it."""
         return self._buffer, self._end
 
-    def take(self, count: int) -> bytes:
-        """The first bytes, dropped from the buffer; fewer at the end."""
-        head = bytes(self._buffer[: min(count, self._end)])
-        self.advance(len(head))
-        return head
-
     def advance(self, used: int) -> bool:
         """Drop the first ``used`` bytes and read more; False where nothing more came."""
         rest = self._end - used

@@ -10,10 +10,10 @@ from typing import BinaryIO
 
 import numpy as np
 
+from inspector import bounds
 from inspector.capture import pcap, pcapng
 from inspector.capture.blocks import ByteSource
 from inspector.capture.compression import Counted, Prefixed, inflate
-from inspector.capture.foreign import foreign
 from inspector.capture.frames import CaptureInfo, FrameBatch
 from inspector.capture.inputs import SQLITE, find, identity
 from inspector.capture.stamps import Stamps
@@ -58,6 +58,8 @@ class CaptureFile:
             self.size = os.fstat(raw.fileno()).st_size
             counted = Counted(raw, progress)
             stream = inflate(counted)
+            if size is None and stream is counted and PEEK_BYTES < self.size < bounds.BATCH_BYTES:
+                size = self.size
             return ByteSource(stream, size=size) if size else ByteSource(stream)
         except OSError as error:
             raise UnreadableError(f"{path}: {error.strerror or error}") from None
@@ -81,6 +83,8 @@ class CaptureFile:
                 f"{path}: a journal holds no packets", "watch --incidents DIRECTORY and -w FILE keep them"
             )
         else:
+            from inspector.capture.foreign import foreign  # only what is no capture is looked up there
+
             foreign_form = foreign(bytes(buffer[: min(end, PEEK_BYTES)]), path)
             if foreign_form is None:
                 raise UnreadableError(
@@ -134,10 +138,12 @@ class Story:
             if self.problems:
                 raise self.problems[0][1]
             raise UnreadableError("no capture given")
-        unique: dict[object, CaptureFile] = {}
-        for file in opened:
-            unique.setdefault(identity(file.info.path), file)
-        self.captures = sorted(unique.values(), key=lambda f: (f.first_ns is None, f.first_ns or 0))
+        if len(opened) > 1:
+            unique: dict[object, CaptureFile] = {}
+            for file in opened:
+                unique.setdefault(identity(file.info.path), file)
+            opened = list(unique.values())
+        self.captures = sorted(opened, key=lambda f: (f.first_ns is None, f.first_ns or 0))
         self.bytes = sum(file.size for file in self.captures)
 
     def _try(self, path: str, opened: list[CaptureFile]) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct, field
 
 from inspector.errors.captures import CaptureDamage
 
@@ -37,8 +37,7 @@ def packed(pieces: Sequence[bytes | memoryview]) -> tuple[U8, I64, I64]:
     return np.frombuffer(b"".join([*pieces, bytes(READABLE)]), np.uint8), offsets, lengths
 
 
-@dataclass(slots=True)
-class FrameBatch:
+class FrameBatch(Struct):
     """Some frames of one capture, in file order.
 
     ``data``: uint8, the bytes that hold them, with at least 128 readable bytes behind the last frame.
@@ -80,8 +79,7 @@ class FrameBatch:
         return sorted(set(column.tolist()))
 
 
-@dataclass(slots=True)
-class CaptureInfo:
+class CaptureInfo(Struct):
     """What is known of one capture as a whole; the reader fills it in while it reads."""
 
     path: str

@@ -9,7 +9,6 @@ import os
 import re
 import stat
 from collections.abc import Sequence
-from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from inspector.errors import UnreadableError
@@ -34,26 +33,11 @@ def find(paths: Sequence[str]) -> list[str]:
         if argument == "-":
             inputs.append("-")
             continue
-        path = Path(argument)
-        try:
-            is_directory = path.is_dir()
-            if is_directory and not os.access(path, os.R_OK | os.X_OK):
-                raise UnreadableError(f"{argument}: Permission denied")
-            candidates = (
-                sorted(p for p in path.rglob("*") if p.is_file() and _looks_like_capture(p)) if is_directory else [path]
-            )
-        except OSError as error:
-            raise UnreadableError(f"{argument}: {error.strerror or error}") from None
-        if is_directory and not candidates:
-            raise UnreadableError(
-                f"{argument}: no capture in this directory",
-                "capture files end in .pcap, .pcapng or .cap, perhaps with .gz, .zst, .xz or .bz2 behind",
-            )
-        for candidate in candidates:
+        for candidate in _candidates(argument):
             try:
-                status = candidate.stat()
+                status = os.stat(candidate)
             except OSError:
-                inputs.append(str(candidate))
+                inputs.append(candidate)
                 continue
             if stat.S_ISFIFO(status.st_mode):
                 raise UnreadableError(
@@ -62,12 +46,37 @@ def find(paths: Sequence[str]) -> list[str]:
                 )
             if (status.st_dev, status.st_ino) not in known_files:
                 known_files.add((status.st_dev, status.st_ino))
-                inputs.append(str(candidate))
+                inputs.append(candidate)
     return inputs
 
 
-def _looks_like_capture(path: Path) -> bool:
-    return any(suffix in path.name.lower() for suffix in SUFFIXES)
+def _candidates(argument: str) -> list[str]:
+    """A file, or the captures in a directory and below it. Raises UnreadableError."""
+    if _is_plain(argument) and os.path.isfile(argument):
+        return [argument]
+    from pathlib import Path  # most arguments are files
+
+    path = Path(argument)
+    try:
+        if not path.is_dir():
+            return [str(path)]
+        if not os.access(path, os.R_OK | os.X_OK):
+            raise UnreadableError(f"{argument}: Permission denied")
+        captures = sorted(p for p in path.rglob("*") if p.is_file() and any(s in p.name.lower() for s in SUFFIXES))
+    except OSError as error:
+        raise UnreadableError(f"{argument}: {error.strerror or error}") from None
+    if not captures:
+        raise UnreadableError(
+            f"{argument}: no capture in this directory",
+            "capture files end in .pcap, .pcapng or .cap, perhaps with .gz, .zst, .xz or .bz2 behind",
+        )
+    return [str(capture) for capture in captures]
+
+
+def _is_plain(path: str) -> bool:
+    """Whether pathlib would write it as it is, without a step that leads nowhere."""
+    first, *others = path.split("/")
+    return first != "." and not {"", "."} & {*others}
 
 
 def is_pipe(path: str) -> bool:

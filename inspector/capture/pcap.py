@@ -69,18 +69,19 @@ def read_pcap(source: ByteSource, info: CaptureInfo, passing: int = 0) -> Iterat
     """Frames of a pcap file, a batch for each filled buffer; notes truncation and damage in ``info``. ``passing``: so
     many bytes of frames and the headers before them may be passed over, by whole buffers: they are only numbered.
     """
-    described = form(source.take(HEADER_BYTES))
+    described = form(bytes(source.view()[0][:HEADER_BYTES]))
     byte_order, record = described.byte_order, described.record
     if record != RECORD_BYTES or described.fcs:
         passing = 0
     length_at = struct.Struct(byte_order + "I").unpack_from
     number = 1
-    damaged = False
-    while not damaged:
+    begin = HEADER_BYTES
+    while True:
         buffer, end = source.view()
         offsets: list[int] = []
         append = offsets.append
-        at = 0
+        at = begin
+        damaged = False
         hurried = end - HURRY_BYTES
         while at < hurried:
             append(at)
@@ -98,7 +99,7 @@ def read_pcap(source: ByteSource, info: CaptureInfo, passing: int = 0) -> Iterat
             append(at)
             at = following
         if info.passed < passing and not damaged:
-            info.passed += at
+            info.passed += at - begin
             info.packets += len(offsets)
             number += len(offsets)
         elif offsets or source.is_live:
@@ -113,20 +114,22 @@ def read_pcap(source: ByteSource, info: CaptureInfo, passing: int = 0) -> Iterat
                 info.truncated = True
                 info.damage = EndsInFrame(number)
             return
+        begin = 0
 
 
 def _columns(buffer: Buffer, offsets: list[int], described: Form, number: int) -> FrameBatch:
     data = np.frombuffer(buffer, np.uint8)
-    start = np.array(offsets, np.int64)
-    fields = gather(data, start, 16).view(described.byte_order + "u4").astype(np.int64)
+    start = np.frombuffer(struct.pack(f"{len(offsets)}q", *offsets), np.int64)  # np.array takes twice as long
+    fields = gather(data, start, 16).view(described.byte_order + "u4")
+    seconds, fraction, captured, original = (fields[:, n].astype(np.int64) for n in range(4))
+    original = np.maximum(original, captured)
     count = len(offsets)
-    captured, original = fields[:, 2], np.maximum(fields[:, 3], fields[:, 2])
     if described.fcs:
         original = np.maximum(original - described.fcs, 0)
         captured = np.minimum(captured, original)
     return FrameBatch(
         data=data,
-        time_ns=fields[:, 0] * 1_000_000_000 + fields[:, 1] * described.unit,
+        time_ns=seconds * 1_000_000_000 + fraction * described.unit,
         offset=start + described.record,
         captured=captured,
         original=original,

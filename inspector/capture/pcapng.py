@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from inspector import bounds
 from inspector.capture.blocks import ByteSource
@@ -26,8 +26,7 @@ SECTION, INTERFACE, PACKET, SIMPLE, STATISTICS, ENHANCED, SECRETS = 0x0A0D0D0A, 
 OPTION_END, IF_NAME, IF_TSRESOL, IF_TSOFFSET, ISB_IFDROP, ISB_OSDROP = 0, 2, 9, 14, 5, 7
 
 
-@dataclass(slots=True)
-class InterfaceDescription:
+class InterfaceDescription(Struct):
     """An interface description; ``ticks`` per second, ``shift`` in seconds."""
 
     link_type: int

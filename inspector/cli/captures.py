@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
     from inspector.secrets.inputs import SecretInputs
 
 
-@dataclass(frozen=True, slots=True)
-class CaptureArguments:
+class CaptureArguments(NamedTuple):
     """Which captures, and how to look at them. Nothing is loaded for it, so that the processes that read can start
     first.
     """

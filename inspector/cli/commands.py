@@ -12,6 +12,7 @@ from typing import NoReturn
 
 import click
 
+from inspector.capture.one_thread import keep_numpy_to_one_thread
 from inspector.cli.exit_status import INTERRUPTED, NOT_PERMITTED, READER_LEFT, SIGNALLED, TERMINATED, USAGE
 from inspector.cli.streams import flush_standard_output, take_over_standard_streams
 from inspector.errors import InspectorError, NotPermittedError, OutputError, ReaderLeftError
@@ -92,6 +93,7 @@ def run() -> NoReturn:
     """The command, with the contract's exit statuses. It ends at once when all is written: taking a large analysis
     apart object by object would cost as long as making it.
     """
+    keep_numpy_to_one_thread()
     take_over_standard_streams()
 
     def stop(number: int, frame: FrameType | None) -> None:

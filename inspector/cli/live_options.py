@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -17,8 +16,7 @@ if TYPE_CHECKING:
 JOURNAL_MIB = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class LiveOptions:
+class LiveOptions(NamedTuple):
     """What ``live`` and ``watch`` are to capture, what they judge it by, and what they keep: an option each, as
     ``--help`` says. ``journal_size``, ``buffer_mib`` and ``min_free`` in MiB.
     """

@@ -4,7 +4,6 @@ together.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
@@ -25,10 +24,10 @@ def is_at_least(severity: str, fail_on: str) -> bool:
 
 
 def gathered(kind: type[Any], decorators: Sequence[Decorator]) -> Decorator:
-    """Options that a command takes as one argument, an instance of ``kind``: a dataclass with a field of each one's
-    name. Where several are gathered they come first, in the order of the decorators.
+    """Options that a command takes as one argument, an instance of ``kind``: a NamedTuple with a field of each
+    one's name. Where several are gathered they come first, in the order of the decorators.
     """
-    names = [field.name for field in dataclasses.fields(kind)]
+    names: tuple[str, ...] = kind._fields
 
     def decorate(command: Command) -> Command:
         @wraps(command)

@@ -6,6 +6,8 @@ frames aside.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from inspector import bounds
 from inspector.extract.alerts import AlertNote, AlertNotes
 from inspector.extract.handshakes import (
@@ -347,6 +349,11 @@ class ConnectionAssembly:
         self._applications[lane] += 1
         self._sizes[lane] += length
         self._tails[lane] = (length, mark, self._tails[lane][1])
+
+    def skipped(self, lane: int, lengths: Sequence[int]) -> None:
+        """Some more of them, behind the first; the last two come one by one."""
+        self._applications[lane] += len(lengths)
+        self._sizes[lane] += sum(lengths)
 
     def anomaly(self, lane: int, what: Anomaly, mark: Mark, path: str, offset: int) -> None:
         """Something that does not follow the protocol. ``offset``: in the direction's stream."""

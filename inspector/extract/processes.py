@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from inspector.capture.inputs import Workload, is_journal, is_pipe, workload
 from inspector.capture.nameless import nameless_file
+from inspector.capture.one_thread import keep_numpy_to_one_thread
 
 if TYPE_CHECKING:
     from inspector.capture.files import Progress, Story
@@ -193,6 +193,8 @@ class _Worker:
 
     def __init__(self, task: bytes) -> None:
         """Raises OSError where no process, or no file, can be had."""
+        import subprocess  # most captures are read by one process
+
         self._output = nameless_file()
         try:
             with nameless_file() as file:
@@ -241,10 +243,11 @@ def work() -> None:
     import gc
     import signal
 
+    gc.disable()
+    keep_numpy_to_one_thread()
     from inspector.capture.files import Story
     from inspector.extract.shard import extract_shard
 
-    gc.disable()
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     task: ShardTask = pickle.load(sys.stdin.buffer)
     if task.is_polite:

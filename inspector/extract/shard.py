@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from copy import copy
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from msgspec import Struct, field
 from msgspec.structs import astuple
 
 from inspector.capture.files import Progress, Story
@@ -35,8 +35,7 @@ RECORD_BYTES = 16
 """What a frame takes in a file beside its own bytes, about."""
 
 
-@dataclass(slots=True)
-class ShardFacts:
+class ShardFacts(Struct):
     """What one process found. ``followed``: flows that began in the shard and went on behind it. It and the others:
     as in ``Engine``.
     """

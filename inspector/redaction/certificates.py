@@ -28,7 +28,7 @@ from inspector.redaction.values import (
     oid,
 )
 from inspector.tls.x509.der import bounds
-from inspector.tls.x509.general_names import is_uri
+from inspector.tls.x509.uris import is_uri
 
 ONE_BYTE_STRINGS = (0x0C, 0x12, 0x13, 0x14, 0x16, 0x1A, 0x1B)
 """UTF8String, NumericString, PrintableString, T61String, IA5String, VisibleString, GeneralString."""

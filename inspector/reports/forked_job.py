@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 from collections.abc import Callable
 from typing import BinaryIO
@@ -73,7 +72,8 @@ class ForkedJob:
                     skip += os.sendfile(target, source.fileno(), skip, end - skip)
             except OSError:  # no file of the kernel's, or one that does not take this
                 source.seek(skip)
-                shutil.copyfileobj(source, out, COPY_BYTES)
+                while piece := source.read(COPY_BYTES):
+                    out.write(piece)
 
     def drop(self) -> None:
         """Nobody wants it any more."""

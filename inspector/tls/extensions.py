@@ -5,7 +5,6 @@ is new each time. Types are kept in wire order; a malformed body is noted and th
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
 from inspector.tls.anomalies import ParseMistake
@@ -62,11 +61,9 @@ class AnswerShape(NamedTuple):
     partial: bool = False
 
 
-@dataclass(slots=True)
 class Offered:
     """What the extensions of a ClientHello say."""
 
-    types: list[int] = field(default_factory=list)
     groups: tuple[int, ...] = ()
     point_formats: tuple[int, ...] = ()
     signature_algorithms: tuple[int, ...] = ()
@@ -81,6 +78,9 @@ class Offered:
     problem: tuple[ParseMistake, int, str] | None = None
     partial: bool = False
     """The list of extensions breaks off."""
+
+    def __init__(self) -> None:
+        self.types: list[int] = []
 
     def shape(self, version: int, suites: tuple[int, ...]) -> HelloShape:
         """Of a hello with these extensions, without fingerprints and key."""
@@ -102,11 +102,9 @@ class Offered:
         )
 
 
-@dataclass(slots=True)
 class Answered:
     """What the extensions of a ServerHello say."""
 
-    types: list[int] = field(default_factory=list)
     version: int | None = None
     alpn: bytes | None = None
     accepted_psk: int | None = None
@@ -115,6 +113,9 @@ class Answered:
     problem: tuple[ParseMistake, int, str] | None = None
     partial: bool = False
     """The list of extensions breaks off."""
+
+    def __init__(self) -> None:
+        self.types: list[int] = []
 
     def shape(self, version: int, suite: int) -> AnswerShape:
         """Of a hello with these extensions, without fingerprint and key."""

@@ -30,8 +30,11 @@ that; the first gap ends that.
 
 from __future__ import annotations
 
+import struct
+from bisect import bisect_right
+from collections.abc import Sequence
 from enum import Enum
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from inspector import bounds
 from inspector.tls.anomalies import NoRecord, RecordVersion
@@ -64,6 +67,22 @@ SHORTEST_HELLO = 4 + 2 + 32 + 1 + 2 + 2 + 1
 LEVELS = tuple(bytes((level,)) for level in AlertLevel)
 VERSION = MAJOR << 8
 """Of a record, without its minor part."""
+HEADER_AT = struct.Struct(">BBxH").unpack_from
+"""Type, major version and length."""
+
+
+class Segments(Protocol):
+    """Of segments that follow each other, and of others around them, an entry each: where its payload begins in
+    ``data``, its bytes there, those of all segments before it, and its frame, counted from ``frame``.
+    """
+
+    data: memoryview
+    start: Sequence[int]
+    captured: Sequence[int]
+    before: Sequence[int]
+    number: Sequence[int]
+    time_ns: Sequence[int]
+    frame: int
 
 
 class Mode(Enum):
@@ -179,6 +198,35 @@ class RecordReader(ReceiveBuffer):
             self.position = before
             return False
         self.want += HEADER + length
+        return True
+
+    def skip_records(self, segments: Segments, first: int, last: int, origin: int) -> bool:
+        """The same for all application data that comes next, behind other such, in rows ``first`` to ``last``
+        (exclusive) of segments. ``origin``: what stands in ``before`` for the first byte of the stream.
+        """
+        if not self.flowing or self.wants_encrypted or self.data or self.mode is not READING:
+            return False
+        data, start, captured, before = segments.data, segments.start, segments.captured, segments.before
+        end, row, at = before[last], first, self.want + origin
+        records: list[tuple[int, int, int]] = []
+        while at < end:
+            row = bisect_right(before, at, row, last) - 1
+            within = at - before[row]
+            if captured[row] - within < PASSED_BYTES:
+                break
+            kind, major, length = HEADER_AT(data, start[row] + within)
+            if kind != APPLICATION_DATA or major != MAJOR or length > bounds.RECORD_BYTES:
+                break
+            records.append((at, row, length))
+            at += HEADER + length
+        if not records:
+            return False
+        self._sink.skipped(self.lane, [length for _, _, length in records[:-2]])
+        for begins, row, length in records[-2:]:
+            self.position = begins - origin
+            mark = (self.position, segments.frame + segments.number[row], segments.time_ns[row])
+            self._sink.application_data(self.lane, length, mark)
+        self.want = at - origin
         return True
 
     def gap(self, offset: int) -> None:

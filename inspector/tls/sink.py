@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from inspector.tls.anomalies import Anomaly
@@ -32,6 +33,9 @@ class Sink(Protocol):
     def sealed(self, lane: int, content_type: int, length: int, mark: Mark, head: bytes = b"") -> None: ...
 
     def application_data(self, lane: int, length: int, mark: Mark) -> None: ...
+
+    def skipped(self, lane: int, lengths: Sequence[int]) -> None:
+        """Records of type application data that stand between others, of which only the lengths tell anything."""
 
     def anomaly(self, lane: int, what: Anomaly, mark: Mark, path: str, offset: int) -> None:
         """``offset``: where in the direction's stream the field of that ``path`` stands."""

@@ -11,7 +11,6 @@ agree as far as anybody can tell.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from statistics import median
 from typing import NamedTuple
 
 from inspector import facts
@@ -122,4 +121,6 @@ def spread_of(values: list[int]) -> int:
 
 def middle(values: list[int]) -> int:
     """The median."""
+    from statistics import median  # most clocks agree
+
     return int(median(values))

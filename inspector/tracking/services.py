@@ -6,7 +6,6 @@ import hashlib
 import ipaddress
 import itertools
 from collections.abc import Sequence
-from statistics import median
 
 from msgspec import Struct, field
 
@@ -170,6 +169,8 @@ def _is_sslv3(client_leg: ConnectionFacts) -> bool:
 
 
 def _is_steady(members: list[Observed]) -> bool:
+    from statistics import median  # few services are checked by anybody
+
     times = sorted(s.first_ns for s in members)
     gaps = [b - a for a, b in itertools.pairwise(times)]
     middle = median(gaps)

@@ -7,7 +7,10 @@ A *record* is the unit in which a consumer's protocol writes to TCP, with its le
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+if TYPE_CHECKING:
+    from inspector.wire.runs import Run
 
 
 class ByteConsumer(Protocol):
@@ -37,6 +40,11 @@ class ByteConsumer(Protocol):
 
     def skip_record(self, data: memoryview, at: int, left: int, frame: int, ns: int) -> bool:
         """Take what begins at ``at``, where ``want`` is, without a copy; False where it must be fed."""
+
+    def skip_records(self, rows: Run, first: int, last: int, origin: int) -> bool:
+        """The same for all that comes next of such in segments that follow each other, as far as it goes. ``origin``:
+        what stands in ``rows.before`` for the first byte of the stream.
+        """
 
     def gap(self, offset: int) -> None:
         """Bytes up to ``offset`` will never come."""

@@ -8,7 +8,8 @@ bounded in datagrams and in bytes.
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from inspector import bounds
 from inspector.wire.encapsulations import Layer, Packet
@@ -18,8 +19,7 @@ UNIT = 8
 LARGEST = 65_535 + UNIT
 
 
-@dataclass(slots=True)
-class _Datagram:
+class _Datagram(Struct):
     capture: int
     frames: int = 0
     length: int | None = None
@@ -32,8 +32,7 @@ class _Datagram:
     ticked: int = 0
 
 
-@dataclass(slots=True)
-class Waiting:
+class Waiting(Struct):
     """A datagram that never became whole, or may still: the protocol that it carries, how many frames it took, and its
     first bytes if they came.
     """

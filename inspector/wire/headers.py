@@ -83,28 +83,32 @@ def network(batch: FrameBatch, stops: Counter[Stop]) -> Network:
     """The link headers of frames, with tags behind them."""
     data, offset, end = batch.data, batch.offset, batch.offset + batch.captured
     count = len(batch)
-    places = offset.copy()
+    places = np.empty(count, np.int64)
     ethertype = np.full(count, NOTHING, np.int64)
     rare = np.zeros(count, np.bool_)
     kinds = batch.link_types()
     for kind in kinds:
-        rows = np.flatnonzero(batch.link_type == kind) if len(kinds) > 1 else np.arange(count)
+        rows = batch.link_type == kind if len(kinds) > 1 else EVERY
         layer = (Space.LINK_TYPE, kind)
+        at, ends = offset[rows], end[rows]
         if kind not in COLUMNS:
+            places[rows] = at
             if entry(layer).opens:
                 rare[rows] = True
             else:
-                stops[Stop(layer, "unknown")] += len(rows)
+                stops[Stop(layer, "unknown")] += len(at)
             continue
         length, kinds_at = COLUMNS[kind]
-        at = offset[rows]
         here = at + length
-        encapsulated = here + 1 <= end[rows]
+        encapsulated = here < ends
         _count_short(stops, layer, batch, rows, encapsulated)
         if kinds_at != BY_VERSION:
             value = _u16(data, at + kinds_at)
             for _ in range(2):
-                tagged = is_one_of(value, VLAN_TAGS) & (here + 4 <= end[rows])
+                tagged = is_one_of(value, VLAN_TAGS)
+                if not tagged.any():
+                    break
+                tagged &= here + 4 <= ends
                 if not tagged.any():
                     break
                 inner = _u16(data, here + 2)
@@ -135,33 +139,35 @@ def ipv4(batch: FrameBatch, rows: I64, at: I64, stops: Counter[Stop]) -> tuple[C
     end = batch.offset[rows] + batch.captured[rows]
     whole = at + 20 <= end
     _count_short(stops, IPV4_LAYER, batch, rows, whole)
-    rows, at, end = rows[whole], at[whole], end[whole]
+    some = chosen(whole)
+    rows, at, end = rows[some], at[some], end[some]
     head = gather(batch.data, at, 20)
-    words = head.view(">u2").astype(np.int64)
     header = (head[:, 0] & 15).astype(np.int64) * 4
     valid = (head[:, 0] >> 4 == 4) & (header >= 20)
     meaning = PROTOCOL.take(head[:, 9])
-    fragment = (words[:, 3] & 0x3FFF) != 0
+    fragment = (head[:, 6] & 0x3F | head[:, 7]) != 0
     odd = valid & (fragment | (meaning == OPENED))
     odd |= _tunnelled(batch, rows, valid & ~fragment & (meaning == DATAGRAM), at + header, end, stops)
     _count_lost(stops, IPV4_LAYER, head[:, 9], valid, valid & ~fragment & (meaning == LOST))
     keep = valid & ~odd & (meaning == HEADER)
-    addresses = head[:, 12:20].copy().view(">u4").astype(np.int64)
-    total = words[:, 1]
-    on_wire = batch.original[rows] - (at - batch.offset[rows])
-    total = np.where(total == 0, on_wire, total)
+    total = head.view(">u2")[:, 1].astype(np.int64)
+    if not total.all():
+        total = np.where(total == 0, batch.original[rows] - (at - batch.offset[rows]), total)
+    payload, length = at + header, total - header
+    addresses = head.view(">u4")
+    some = chosen(keep)
     segments = _tcp(
         batch=batch,
-        rows=rows[keep],
-        at=(at + header)[keep],
-        end=end[keep],
-        length=(total - header)[keep],
-        source=addresses[keep, 0],
-        target=addresses[keep, 1],
+        rows=rows[some],
+        at=payload[some],
+        end=end[some],
+        length=length[some],
+        source=addresses[some, 3].astype(np.int64),
+        target=addresses[some, 4].astype(np.int64),
         stops=stops,
     )
-    protocol = np.where(fragment, FRAGMENT, head[:, 9])[odd]
-    return segments, _carried(rows[odd], protocol, (at + header)[odd], (total - header)[odd], end[odd])
+    protocol = np.where(fragment[odd], FRAGMENT, head[odd, 9])
+    return segments, _carried(rows[odd], protocol, payload[odd], length[odd], end[odd])
 
 
 def ipv6(
@@ -171,7 +177,8 @@ def ipv6(
     end = batch.offset[rows] + batch.captured[rows]
     whole = at + 40 <= end
     _count_short(stops, IPV6_LAYER, batch, rows, whole)
-    rows, at, end = rows[whole], at[whole], end[whole]
+    some = chosen(whole)
+    rows, at, end = rows[some], at[some], end[some]
     head = gather(batch.data, at, 40)
     valid = head[:, 0] >> 4 == 6
     meaning = PROTOCOL.take(head[:, 6])
@@ -179,34 +186,36 @@ def ipv6(
     odd |= _tunnelled(batch, rows, valid & (meaning == DATAGRAM), at + 40, end, stops)
     _count_lost(stops, IPV6_LAYER, head[:, 6], valid, valid & (meaning == LOST))
     keep = valid & ~odd & (meaning == HEADER)
-    length = head[:, 4].astype(np.int64) << 8 | head[:, 5]
-    length = np.where(length == 0, batch.original[rows] - (at - batch.offset[rows]) - 40, length)
-    numbers = addresses.numbers(np.concatenate([head[keep, 8:24], head[keep, 24:40]]))
+    length = head.view(">u2")[:, 2].astype(np.int64)
+    if not length.all():
+        length = np.where(length == 0, batch.original[rows] - (at - batch.offset[rows]) - 40, length)
+    some = chosen(keep)
+    numbers = addresses.numbers(np.concatenate([head[some, 8:24], head[some, 24:40]]))
     count = len(numbers) // 2
     segments = _tcp(
         batch=batch,
-        rows=rows[keep],
-        at=(at + 40)[keep],
-        end=end[keep],
-        length=length[keep],
+        rows=rows[some],
+        at=at[some] + 40,
+        end=end[some],
+        length=length[some],
         source=numbers[:count],
         target=numbers[count:],
         stops=stops,
     )
-    return segments, _carried(rows[odd], head[odd, 6].astype(np.int64), (at + 40)[odd], length[odd], end[odd])
+    return segments, _carried(rows[odd], head[odd, 6].astype(np.int64), at[odd] + 40, length[odd], end[odd])
 
 
 def _carried(rows: I64, protocol: I64, at: I64, length: I64, end: I64) -> Carried:
     return Carried(rows, protocol, at, length, np.minimum(length, end - at))
 
 
-def _count_short(stops: Counter[Stop], layer: Layer, batch: FrameBatch, rows: I64, whole: Rows) -> None:
+def _count_short(stops: Counter[Stop], layer: Layer, batch: FrameBatch, rows: I64 | Rows | slice, whole: Rows) -> None:
     """Frames that end inside a header: cut while capturing, or never longer."""
     if whole.all():
         return
-    short = rows[~whole]
-    cut = int(np.count_nonzero(batch.captured[short] < batch.original[short]))
-    for why, frames in (("cut", cut), ("malformed", len(short) - cut)):
+    captured, original = batch.captured[rows][~whole], batch.original[rows][~whole]
+    cut = int(np.count_nonzero(captured < original))
+    for why, frames in (("cut", cut), ("malformed", len(captured) - cut)):
         if frames:
             stops[Stop(layer, why)] += frames
 
@@ -264,29 +273,34 @@ def _tcp(
             target[whole],
         )
     head = gather(data, at, 16)
-    ports = head.view(">u2").astype(np.int64)
-    words = head.view(">u4")
-    seq, ack = words[:, 1].astype(np.int64), words[:, 2].astype(np.int64)
+    ports, words = head.view(">u2"), head.view(">u4")
     header = (head[:, 12] >> 4).astype(np.int64) * 4
     payload = length - header
     fine = (header >= 20) & (payload >= 0)
     start = at + header
-    captured = np.clip(np.minimum(payload, end - start), 0, None)
     part = (
         rows,
         source << 16 | ports[:, 0],
         target << 16 | ports[:, 1],
-        seq,
+        words[:, 1].astype(np.int64),
         head[:, 13].astype(np.int64),
         start,
-        captured,
+        np.maximum(np.minimum(payload, end - start), 0),
         payload,
-        ack,
+        words[:, 2].astype(np.int64),
     )
     if fine.all():
         return part
     stops[Stop(TCP_LAYER, "malformed")] += len(fine) - int(np.count_nonzero(fine))
     return tuple(column[fine] for column in part)
+
+
+EVERY = slice(None)
+
+
+def chosen(rows: Rows) -> Rows | slice:
+    """What picks rows out of columns: where it is all of them, which it mostly is, nothing is copied."""
+    return EVERY if rows.all() else rows
 
 
 def is_one_of(values: npt.NDArray[np.integer[Any]], wanted: tuple[int, ...]) -> Rows:
@@ -298,5 +312,4 @@ def is_one_of(values: npt.NDArray[np.integer[Any]], wanted: tuple[int, ...]) -> 
 
 
 def _u16(data: U8, at: I64) -> I64:
-    at = np.minimum(at, len(data) - 2)
-    return gather(data, at, 2).view(">u2")[:, 0].astype(np.int64)
+    return data[at].astype(np.int64) << 8 | data[at + 1]

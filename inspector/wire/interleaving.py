@@ -5,16 +5,16 @@ followed as if they lay in one.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields, replace
 
 import numpy as np
+from msgspec.structs import replace
 
 from inspector.capture.frames import I64, READABLE, U8
 from inspector.capture.references import frame_reference
 from inspector.wire.segments import SegmentBatch
 
 COLUMNS = tuple(
-    field.name for field in fields(SegmentBatch) if field.name not in ("data", "start", "number", "capture", "stops")
+    name for name in SegmentBatch.__struct_fields__ if name not in ("data", "start", "number", "capture", "stops")
 )
 
 

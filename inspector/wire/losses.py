@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from inspector import bounds
 from inspector.wire.encapsulations import Space
@@ -17,8 +18,7 @@ from inspector.wire.tunnels import Stop
 REST = Stop((Space.OTHER, 0), "unknown")
 
 
-@dataclass(slots=True)
-class Losses:
+class Losses(Struct):
     """``payload``: bytes of TCP on the wire; ``clipped``: those of them that the frames do not hold."""
 
     stops: Counter[Stop] = field(default_factory=Counter)

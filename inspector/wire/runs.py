@@ -7,16 +7,16 @@ for the round trip. *Join*: segments of one direction whose sequence numbers fol
 captured, become one *span*: reading it is one step, and most of its bytes nobody looks at. A span also ends where
 something may begin anew (``Opens``), so that this is not passed over.
 
-A *lane* is a direction of a flow: 0 from its lower end to the higher, 1 back. A *run* is the columns of a batch as
-lists, which spans of all its flows share: a span is a tuple of numbers with rows of its run, for a tuple is the
-cheapest thing that Python makes. Which flows open here by a SYN is known from columns, too (``Grouped.opening``): those
-may be read as a whole, without spans.
+A *lane* is a direction of a flow: 0 from its lower end to the higher, 1 back. A *run* is the columns of a batch, which
+spans of all its flows share: a span is a tuple of numbers with rows of its run, for a tuple is the cheapest thing that
+Python makes. Most rows of a run nobody asks for, so its columns stay what they are and are looked into as memoryviews.
+Which flows open here by a SYN is known from columns, too (``Grouped.opening``): those may be read as a whole, without
+spans.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from msgspec import Struct
@@ -44,19 +44,18 @@ acknowledgement number (of the first segment).
 """
 
 
-@dataclass(slots=True, eq=False)
-class Run:
-    """Columns of a sorted batch as lists. ``before``: payload bytes of all rows before this one. ``frame``: the
-    capture's frame reference base. ``extent``: see ``ParsedExtent``.
+class Run(Struct, eq=False):
+    """Columns of a sorted batch, of which Python looks at some rows. ``before``: payload bytes of all rows before this
+    one. ``frame``: the capture's frame reference base. ``extent``: see ``ParsedExtent``.
     """
 
     data: memoryview
-    start: list[int]
-    captured: list[int]
-    length: list[int]
-    before: list[int]
-    number: list[int]
-    time_ns: list[int]
+    start: Sequence[int]
+    captured: Sequence[int]
+    length: Sequence[int]
+    before: Sequence[int]
+    number: Sequence[int]
+    time_ns: Sequence[int]
     frame: int
     extent: list[int] | None
 
@@ -223,17 +222,17 @@ class Grouped:
         return np.arange(int(ends[-1])) + np.repeat(heads - ends + counts, counts), counts
 
     def _run(self, rows: slice | I64, firsts: I64) -> tuple[Run, list[Span]]:
-        """Some rows as lists, and the spans in them. ``firsts``: which of these rows begin one."""
+        """Some rows, and the spans in them. ``firsts``: which of these rows begin one."""
         length, captured = self.length[rows], self.captured[rows]
         before, captured_before = _sums_before(length), _sums_before(captured)
         run = Run(
             data=self.data.data,
-            start=self.start[rows].tolist(),
-            captured=captured.tolist(),
-            length=length.tolist(),
-            before=before.tolist(),
-            number=self.number[rows].tolist(),
-            time_ns=self.time_ns[rows].tolist(),
+            start=self.start[rows].data,
+            captured=captured.data,
+            length=length.data,
+            before=before.data,
+            number=self.number[rows].data,
+            time_ns=self.time_ns[rows].data,
             frame=self.frame,
             extent=self._looked,
         )

@@ -7,10 +7,10 @@ the table of encapsulations knows goes one by one through ``tunnels``; what it d
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
+from msgspec import Struct, field
 
 from inspector.capture.frames import I64, U8, U64, FrameBatch, Rows
 from inspector.wire import headers, tunnel_columns
@@ -24,8 +24,7 @@ DEPTH = 3
 NONE_CARRIED = Carried(*(np.zeros(0, np.int64) for _ in Carried._fields))
 
 
-@dataclass(slots=True)
-class SegmentBatch:
+class SegmentBatch(Struct):
     """TCP segments of one FrameBatch.
 
     ``source``, ``target``: uint64, address number << 16 | port. ``seq``: int64, raw sequence number. ``flags``: int64,

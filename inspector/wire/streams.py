@@ -246,6 +246,8 @@ class Stream:
         before = rows.before
         origin = before[first] - offset
         while reader.want < end:
+            if rows.extent is None and reader.skip_records(rows, first, last, origin):
+                continue
             row = bisect_right(before, reader.want + origin, first, last) - 1
             at = before[row] - origin
             self._single(rows, row, at, at + rows.length[row])

@@ -9,7 +9,6 @@ a client's abort comes from that, before any comparison of certificates.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, TypeVar
 
 from inspector.tls.x509 import der
@@ -54,7 +53,6 @@ class CertificateProblem(NamedTuple):
         return READ_BY_JAVA.get(self.kind, False)
 
 
-@dataclass(slots=True)
 class Reading:
     """Names of distinguished names as read; times in nanoseconds since the epoch, None where they cannot be read.
     ``problems``: the gravest first.
@@ -69,7 +67,9 @@ class Reading:
     signature: str = ""
     names: AlternativeNames = NO_NAMES
     is_authority: bool = False
-    problems: list[CertificateProblem] = field(default_factory=list)
+
+    def __init__(self) -> None:
+        self.problems: list[CertificateProblem] = []
 
     def note(self, kind: ProblemKind, detail: str = "") -> None:
         """Add a problem."""
