@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
-from statistics import median
 from typing import NamedTuple
 
 from msgspec import Struct, field
@@ -17,7 +16,7 @@ from inspector.findings.case import frames
 from inspector.findings.compared import ComparedPool
 from inspector.findings.finding import finding
 from inspector.pool.attributes import PoolAttribute
-from inspector.pool.rates import is_more_often
+from inspector.pool.rates import is_more_often, middle
 from inspector.pool.waits import evenly, until_ready
 from inspector.text.times import SECOND_NS, rfc3339, span
 from inspector.tracking.observed import Observed
@@ -210,14 +209,14 @@ def _price(offers: Offers) -> str:
     trips = sorted(ns for observed in evenly(offers.declined) if (ns := observed.client_leg.rtt) is not None)
     is_old = any(not observed.is_tls13 for observed in offers.declined)
     more = "a round trip more" if is_old else "certificates and signatures, though no round trip more"
-    if len(full) >= FEWEST_TIMED and len(short) >= FEWEST_TIMED and median(full) > median(short):
+    if len(full) >= FEWEST_TIMED and len(short) >= FEWEST_TIMED and middle(full) > middle(short):
         return (
-            f"Each costs {more}: {span(int(median(full)))} until the client can speak, against"
-            f" {span(int(median(short)))} with a session that is taken."
+            f"Each costs {more}: {span(int(middle(full)))} until the client can speak, against"
+            f" {span(int(middle(short)))} with a session that is taken."
         )
-    trip = int(median(trips)) if trips else 0
+    trip = int(middle(trips)) if trips else 0
     if is_old and len(full) >= FEWEST_TIMED and trip >= LEAST_TRIP_NS:
-        return f"Each costs {more}, {span(trip)} of the {span(int(median(full)))} until the client can speak."
+        return f"Each costs {more}, {span(trip)} of the {span(int(middle(full)))} until the client can speak."
     return f"Each costs {more}."
 
 

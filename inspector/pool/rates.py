@@ -4,7 +4,7 @@ times. Both are one-sided and give the chance that a pool whose members are all 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from math import comb, erfc, exp, lgamma, sqrt
 
@@ -39,6 +39,13 @@ def is_more_often(affected: int, reached: int, elsewhere_affected: int, elsewher
     if not affected or not elsewhere or affected * elsewhere <= elsewhere_affected * reached:
         return False
     return share_by_chance(affected, reached, elsewhere_affected, elsewhere) < CHANCE / max(looks, 1)
+
+
+def middle(values: Iterable[float]) -> float:
+    """The median of some values, at least one."""
+    ordered = sorted(values)
+    half = len(ordered) // 2
+    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
 
 
 def _log_comb(n: int, k: int) -> float:

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from statistics import median
 from typing import Literal, NamedTuple, get_args
 
 from inspector.facts import ConnectionFacts, unpack_events
-from inspector.pool.rates import CHANCE, FEWEST, ranks_by_chance
+from inspector.pool.rates import CHANCE, FEWEST, middle, ranks_by_chance
 from inspector.tls.history import Letter
 from inspector.tracking.observed import Observed
 
@@ -123,20 +122,20 @@ def _slow(wait: Wait, timed: Sequence[_Timed], looks: int) -> Iterator[SlowMembe
     aligned: dict[int, list[tuple[_Timed, float]]] = {}
     for ones in of_client.values():
         if len({one.backend for one in ones}) > 1:
-            middle = median(one.ns for one in ones)
+            usual = middle(one.ns for one in ones)
             for one in ones:
-                aligned.setdefault(one.backend, []).append((one, one.ns - middle))
+                aligned.setdefault(one.backend, []).append((one, one.ns - usual))
     measured = Counter(one.backend for one in timed)
     for backend, here in aligned.items():
         others = [pair for member, pairs in aligned.items() if member != backend for pair in pairs]
         if measured[backend] < FEWEST or len(others) < FEWEST:
             continue
         late, late_elsewhere = [late for _, late in here], [late for _, late in others]
-        longer, theirs = median(late) - median(late_elsewhere), int(median(one.ns for one, _ in others))
+        longer, theirs = middle(late) - middle(late_elsewhere), int(middle(one.ns for one, _ in others))
         if longer < LONGER_BY_NS or longer < (TIMES_AS_LONG - 1) * theirs:
             continue
         if ranks_by_chance(late, late_elsewhere) < CHANCE / looks:
-            ours = int(median(one.ns for one, _ in here))
+            ours = int(middle(one.ns for one, _ in here))
             long = [one for one, _ in here if one.ns * 2 >= ours]
             slowest = max(here, key=lambda pair: pair[0].ns)[0]
             yield SlowMember(
