@@ -72,7 +72,7 @@ def client_hello(
     listed = [groups, formats, algorithms] if java else [formats, groups, algorithms]
     if ems:
         listed.append(extension(23))
-    listed.insert(len(listed) if java else 0, sni(name))
+    listed[len(listed) if java else 0 : 0] = [sni(name)] if name else []
     if ticket is not None:
         listed.append(extension(35, ticket))
     if versions:

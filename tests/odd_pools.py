@@ -43,14 +43,15 @@ from tests.build import (
 from tests.der import common_name
 
 INTERMEDIATE = certificate("Intermediate", issuer="Root", is_authority=True)
-OTHER_INTERMEDIATE = certificate("Other intermediate", issuer="Root", is_authority=True)
+ENCRYPTED = -1
+"""An alert of which only the length is seen."""
 
 
 @dataclass(frozen=True)
 class Member:
     """How one server of a pool answers. ``fails``: an alert in answer to the hello, ``closed`` without a byte,
-    ``plain`` text; ``rejected_with``: the alert of every client behind its certificate; ``refuses``: its alert behind
-    a client's flight. ``wait``: ms before it answers.
+    ``plain`` text; ``rejected_with``: the alert of every client behind its certificate, or ``ENCRYPTED``;
+    ``refuses``: its alert behind a client's flight. ``wait``: ms before it answers.
     """
 
     leaf: bytes
@@ -80,6 +81,7 @@ class Caller:
     versions: tuple[int, ...] = ()
     staples: bool = False
     distrusts: bool = False
+    name: str = NAME
     far: float = 0
 
 
@@ -105,6 +107,7 @@ class Recording:
             22,
             client_hello(
                 random_bytes,
+                name=caller.name,
                 java=caller.java,
                 ems=caller.ems,
                 alpn=caller.alpn,
@@ -131,6 +134,9 @@ class Recording:
             flow.client_says(hello)
         answer = server_hello(numbered(self.port + (1 << 20)), version=0x0304)
         flow.server_says(record(22, answer), CHANGE, record(23, b"e" * 900))
+        if member.rejected_with == ENCRYPTED:
+            flow.client_says(CHANGE, record(23, b"a" * 19)).close()
+            return
         if member.rejected_with or caller.distrusts:
             flow.client_says(record(21, bytes([2, member.rejected_with or 48]))).close()
             return
@@ -202,10 +208,6 @@ PLANTED: dict[str, Callable[[Member], Member]] = {
     "reachability": lambda m: replace(m, fails="closed"),
     "protocol": lambda m: replace(m, fails="plain"),
 }
-OF_TLS12 = {"cipher", "ems", "alpn", "stapling", "latency", "resumption", "names", "chain", "client_authorities"}
-"""What only shows up to TLS 1.2, or is named there alone."""
-
-QUIETLY = {"chain_quiet", "authorities_quiet"}
 
 
 def planted_callers(attribute: str) -> list[Caller]:

@@ -16,6 +16,7 @@ from inspector.document import About, Document
 from inspector.pool.rates import is_more_often, ranks_by_chance, share_by_chance
 from tests.build import NAME, document_of, written
 from tests.odd_pools import (
+    ENCRYPTED,
     PLANTED,
     Caller,
     Member,
@@ -149,3 +150,40 @@ def test_chance_finds_less_than_it_says() -> None:
         failed = [[rng.random() < 0.1 for _ in range(30)] for _ in range(3)]
         found += any(is_more_often(sum(one), 30, sum(map(sum, failed)) - sum(one), 60, looks=3) for one in failed)
     assert found <= 10
+
+
+def test_two_members_with_one_fault_are_both_named(tmp_path: Path) -> None:
+    odd = [PLANTED["validity"](A), replace(PLANTED["validity"](A), leaf=leaf(78, (NAME,), (-900, -9)))]
+    document = recorded(tmp_path, *[(ONE, member) for member in (B, C, *odd, pool_of(4)[3])] * 4)
+    (failed,) = [f for f in document.findings if f.rule == "handshake-failed"]
+    assert failed.about is not None
+    assert (failed.about.backend, failed.about.affected, failed.about.reached) == (None, 8, 8)
+    assert "8 handshakes failed at back ends C, D: " in failed.title
+
+
+def test_several_servers_behind_one_certificate(tmp_path: Path) -> None:
+    """Who of them is odd is not visible, but how many came there."""
+    odd = replace(A, behind=(), rejected_with=48)
+    document = recorded(tmp_path, *[(ONE, member) for member in (A, odd, A)] * 6)
+    found = about(document, "chain")
+    assert (found.backend, found.affected, found.reached, found.elsewhere) == (None, 6, 6, 12)
+    assert (found.value, found.others) == ("no intermediate certificate", "Intermediate")
+
+
+def test_a_flight_that_the_client_rejects_without_keys(tmp_path: Path) -> None:
+    caller = Caller("10.0.0.10", versions=(0x0304, 0x0303))
+    recording = Recording(random.Random(0))
+    for _ in range(5):
+        recording.call(caller, A)
+        recording.call(caller, replace(B, rejected_with=ENCRYPTED))
+    document = document_of(written(tmp_path, recording.flows))
+    found = about(document, "flight")
+    assert (found.backend, found.affected, found.elsewhere_affected, found.elsewhere) == (None, 5, 0, 5)
+    assert [f.grade for f in document.findings if f.about] == ["inferred"]
+
+
+def test_connections_without_a_name_are_counted(tmp_path: Path) -> None:
+    document = recorded(tmp_path, *[(ONE, A), (replace(ONE, name=""), A)] * 4)
+    found = about(document, "sni")
+    assert (found.value, found.others, found.reached, found.elsewhere) == ("no name", NAME, 4, 4)
+    assert len(document.services) == 1

@@ -28,6 +28,7 @@ OF_REJECTED_CERTIFICATES: dict[int, PoolAttribute] = {
 
 OF_CAUSES: dict[str, PoolAttribute] = {
     "refused": PoolAttribute.CLIENT_AUTHORITIES,
+    "rejected": PoolAttribute.FLIGHT,
     "unanswered-server": PoolAttribute.REACHABILITY,
     "unanswered-client": PoolAttribute.REACHABILITY,
     "early-server": PoolAttribute.REACHABILITY,
@@ -37,7 +38,7 @@ OF_CAUSES: dict[str, PoolAttribute] = {
 def attribute_of(pool: ComparedPool, observed: Observed, why: Cause, names: CertificateNames) -> PoolAttribute | None:
     """The attribute that this failed connection speaks of; None where it speaks of none."""
     if why.key == "plain":
-        return PoolAttribute.PROXY if _speaks_proxy(observed) else PoolAttribute.PROTOCOL
+        return PoolAttribute.PROXY if speaks_proxy(observed) else PoolAttribute.PROTOCOL
     if why.is_about_client:
         return PoolAttribute.CLIENT_AUTHORITIES
     if why.is_about_certificate:
@@ -86,7 +87,7 @@ def is_odd(pool: ComparedPool, attribute: PoolAttribute, backend: int) -> bool:
     return backend >= 0 and difference is not None and any(holder.backend == backend for holder in difference.odd)
 
 
-def _speaks_proxy(observed: Observed) -> bool:
+def speaks_proxy(observed: Observed) -> bool:
     """Whether a PROXY header went before the hello, or came back as an answer."""
     client_leg = observed.client_leg
     return client_leg.preamble.startswith("proxy") or client_leg.from_server.opening.startswith(

@@ -17,7 +17,13 @@ from inspector.pool.rates import is_more_often
 from inspector.tracking.observed import Observed
 
 OF_TRUST = frozenset(
-    (PoolAttribute.CHAIN, PoolAttribute.NAMES, PoolAttribute.VALIDITY, PoolAttribute.CLIENT_AUTHORITIES)
+    (
+        PoolAttribute.FLIGHT,
+        PoolAttribute.CHAIN,
+        PoolAttribute.NAMES,
+        PoolAttribute.VALIDITY,
+        PoolAttribute.CLIENT_AUTHORITIES,
+    )
 )
 """What depends on whom the client trusts, or who it is; all else on what it asks."""
 
@@ -28,20 +34,32 @@ SHOWN_BY_MEMBER = frozenset(
 
 
 class Blame(Struct):
-    """Failures of one service that go with one attribute. ``backend``: of the odd member, -1 where it is not known
-    which, or all are alike. ``reached``: connections that came to it; ``elsewhere``: all others, of which
-    ``elsewhere_failed`` with the same attribute. ``is_everywhere``: nothing succeeded; ``is_spell``: nothing did
-    between the first and the last of the failures, so that it was everybody for a while.
+    """Failures of one service that go with one attribute. ``backends``: of the odd members, by index; empty where it
+    is not known which they are, or all are alike. ``reached``: connections that came to them; ``elsewhere``: all
+    others, of which ``elsewhere_failed`` with the same attribute. ``is_everywhere``: nothing succeeded; ``is_spell``:
+    nothing did between the first and the last of the failures, so that it was everybody for a while. ``headers``:
+    flows of which only a PROXY header and a plain answer were seen; they failed too.
     """
 
     attribute: PoolAttribute
     failed: list[Observed]
-    backend: int = -1
+    backends: tuple[int, ...] = ()
     reached: int = 0
     elsewhere: int = 0
     elsewhere_failed: int = 0
     is_everywhere: bool = False
     is_spell: bool = False
+    headers: int = 0
+
+    @property
+    def backend(self) -> int:
+        """The odd member where it is one, else -1."""
+        return self.backends[0] if len(self.backends) == 1 else -1
+
+    @property
+    def at_members(self) -> list[Observed]:
+        """Failures at the odd members; all where these are not known."""
+        return [o for o in self.failed if not self.backends or o.backend in self.backends]
 
     def keep(self, kept: Sequence[bool]) -> None:
         """Only some of the failures, of each whether it is."""
@@ -49,8 +67,8 @@ class Blame(Struct):
 
     @property
     def affected(self) -> int:
-        """Failures at the odd member."""
-        return len(self.failed) - self.elsewhere_failed
+        """Failures at the odd members."""
+        return len(self.failed) - self.elsewhere_failed + self.headers
 
 
 def blamed(
@@ -67,7 +85,19 @@ def blamed(
     if plain is not None and len(plain.failed) == len(pool.members) and PoolAttribute.PROXY not in by_attribute:
         del by_attribute[PoolAttribute.PROTOCOL]
         by_attribute[PoolAttribute.PROXY] = Blame(PoolAttribute.PROXY, plain.failed)
-    return {attribute: blame for attribute, blame in by_attribute.items() if _located(pool, blame)}
+    blames = {attribute: blame for attribute, blame in by_attribute.items() if _located(pool, blame)}
+    if PoolAttribute.PROXY in blames:
+        blame = blames[PoolAttribute.PROXY]
+        blame.headers = _headers(pool)
+        blame.reached += blame.headers
+    return blames
+
+
+def _headers(pool: ComparedPool) -> int:
+    """Flows to the service of which only a PROXY header and a plain answer were seen."""
+    ends = {observed.server for observed in pool.members}
+    flows = pool.case.facts.other_flows.items()
+    return sum(count for flow, count in flows if flow.server in ends and flow.opening and flow.answer)
 
 
 def _located(pool: ComparedPool, blame: Blame) -> bool:
@@ -77,31 +107,44 @@ def _located(pool: ComparedPool, blame: Blame) -> bool:
     at = Counter(observed.backend for observed in blame.failed)
     shown = [backend for backend in at if _is_shown(pool, blame.attribute, backend)]
     if shown:
-        worst = max(shown, key=lambda backend: at[backend])
-        reached = pool.reached(worst)[0]
-        if at[worst] * (total - reached) > (len(blame.failed) - at[worst]) * reached:
-            return _set_member(pool, blame, worst)
+        there, reached = sum(at[backend] for backend in shown), sum(pool.reached(backend)[0] for backend in shown)
+        if there * (total - reached) > (len(blame.failed) - there) * reached:
+            return _set_members(pool, blame, shown)
     if not blame.is_everywhere:
         fair = _succeeding(pool.members, blame.attribute)
         blame.keep([_asker(observed, blame.attribute) in fair for observed in blame.failed])
         worst = _failing_more_often(pool, blame, fair)
         if worst >= 0:
-            return _set_member(pool, blame, worst)
+            return _set_members(pool, blame, [worst])
     if len(blame.failed) < FEWEST_NAMELESS:
         return False
-    at = Counter(observed.backend for observed in blame.failed)
-    blame.reached = total if blame.is_everywhere else at[-1] + sum(pool.reached(b)[0] for b in at if b >= 0)
+    blame.reached = total if blame.is_everywhere else _reached(pool, blame)
     blame.elsewhere = total - blame.reached
     first, last = blame.failed[0].hello_ns, blame.failed[-1].hello_ns
     blame.is_spell = not any(o.outcome == "established" and first <= o.hello_ns <= last for o in pool.members)
     return True
 
 
-def _set_member(pool: ComparedPool, blame: Blame, backend: int) -> bool:
-    blame.backend = backend
-    blame.reached = pool.reached(backend)[0]
+def _reached(pool: ComparedPool, blame: Blame) -> int:
+    """Connections that came to where some failed. Where one certificate hides several servers: those that showed what
+    all failures did; else all that came to back ends that are known, and of the others the failures.
+    """
+    difference = pool.difference(blame.attribute)
+    extract = pool.extractors.get(blame.attribute)
+    alone = difference.odd_one if difference is not None else None
+    if extract is not None and alone is not None and alone.backend < 0:
+        values = {extract(observed) for observed in blame.failed}
+        if values == {alone.value}:
+            return alone.connections
+    at = Counter(observed.backend for observed in blame.failed)
+    return at[-1] + sum(pool.reached(backend)[0] for backend in at if backend >= 0)
+
+
+def _set_members(pool: ComparedPool, blame: Blame, backends: Sequence[int]) -> bool:
+    blame.backends = tuple(sorted(backends))
+    blame.reached = sum(pool.reached(backend)[0] for backend in backends)
     blame.elsewhere = pool.total[0] - blame.reached
-    blame.elsewhere_failed = sum(observed.backend != backend for observed in blame.failed)
+    blame.elsewhere_failed = sum(observed.backend not in backends for observed in blame.failed)
     return True
 
 

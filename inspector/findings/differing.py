@@ -121,7 +121,7 @@ def who(case: Case, holders: Sequence[Holder]) -> str:
 def about_failures(pool: ComparedPool, blame: Blame) -> About:
     """What failures go with."""
     case = pool.case
-    at_member = [o for o in blame.failed if blame.backend < 0 or o.backend == blame.backend]
+    at_member = blame.at_members
     value, others = _failing_words(pool, blame, at_member)
     return About(
         attribute=blame.attribute,
@@ -152,7 +152,7 @@ def _failing_words(pool: ComparedPool, blame: Blame, at_member: Sequence[Observe
         return f"only {', '.join(listed[:MOST_NAMES])}", "have the name asked for"
     if attribute in (PoolAttribute.CHAIN, PoolAttribute.CLIENT_AUTHORITIES) and difference is not None:
         words = values_in_words(case, pool, difference)
-        holder = next((h for h in difference.holders if h.backend == blame.backend), None)
+        holder = next((h for h in difference.holders if h.backend in blame.backends), None) or difference.odd_one
         if holder is not None and difference.common is not None and holder.value != difference.common:
             return words[holder.value], words[difference.common]
     if attribute is PoolAttribute.CHAIN and certificate is not None:
@@ -169,6 +169,7 @@ def _failing_words(pool: ComparedPool, blame: Blame, at_member: Sequence[Observe
 FAILING: dict[PoolAttribute, str] = {
     PoolAttribute.REACHABILITY: "closed without an answer",
     PoolAttribute.CLIENT_AUTHORITIES: "refuses the client",
+    PoolAttribute.FLIGHT: "a flight that the client rejects",
     PoolAttribute.VERSIONS: "chooses a version that the client does not allow",
     PoolAttribute.CIPHER: "chooses a suite that the client does not allow",
 }

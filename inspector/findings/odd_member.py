@@ -5,14 +5,16 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from inspector.document import Remedy
-from inspector.findings.attributed import is_odd
+from inspector.document import About, Remedy
+from inspector.findings.attributed import is_odd, speaks_proxy
 from inspector.findings.blame import Blame
 from inspector.findings.case import Case
 from inspector.findings.compared import ComparedPool
 from inspector.findings.differing import values_in_words
+from inspector.findings.finding import Raised
+from inspector.findings.signs import Weighed
 from inspector.pool.attributes import PoolAttribute
-from inspector.text.times import clock
+from inspector.text.times import clock, rfc3339
 from inspector.tracking.backends import BackendGroup
 from inspector.tracking.certificates import ParsedCertificate
 from inspector.tracking.names import authority
@@ -21,24 +23,30 @@ from inspector.tracking.services import server_name
 
 
 def located(case: Case, blame: Blame | None, members: Sequence[Observed]) -> str:
-    """`` at back end B``, where all of some failures are at the odd member; else empty."""
-    if blame is None or blame.backend < 0 or any(observed.backend != blame.backend for observed in members):
+    """`` at back end B``, where all of some failures are at the odd members; else empty."""
+    if blame is None or not blame.backends or any(observed.backend not in blame.backends for observed in members):
         return ""
-    return f" at back end {case.backends[blame.backend].label}"
+    return f" at {_labels(case, sorted({observed.backend for observed in members}))}"
+
+
+def _labels(case: Case, backends: Sequence[int]) -> str:
+    """``back end B``, ``back ends B, D``."""
+    return f"back end{'s' * (len(backends) > 1)} {', '.join(case.backends[index].label for index in backends)}"
 
 
 def expired_leaf(pool: ComparedPool, blame: Blame) -> bytes | None:
-    """The certificate of the odd member, where it is not valid and connections fail because of that."""
-    if blame.attribute is not PoolAttribute.VALIDITY or not is_odd(pool, PoolAttribute.VALIDITY, blame.backend):
+    """The certificate of an odd member, where it is not valid and connections fail because of that."""
+    if blame.attribute is not PoolAttribute.VALIDITY:
         return None
-    return next((observed.leaf for observed in blame.failed if observed.backend == blame.backend), None)
+    odd = [backend for backend in blame.backends if is_odd(pool, PoolAttribute.VALIDITY, backend)]
+    return next((observed.leaf for observed in blame.failed if observed.backend in odd), None)
 
 
 def counted(case: Case, blame: Blame) -> str:
     """How many failed of those that came there, and elsewhere."""
     failed, reached = blame.affected, blame.reached
-    if blame.backend >= 0:
-        there = f"connections that reached back end {case.backends[blame.backend].label}"
+    if blame.backends:
+        there = f"connections that reached {_labels(case, blame.backends)}"
         share = f"All {failed} {there}" if failed == reached else f"{failed} of the {reached} {there}"
         elsewhere = f"{blame.elsewhere_failed or 'none'} of the {blame.elsewhere} elsewhere"
         return f"{share} failed so, {elsewhere}."
@@ -58,6 +66,8 @@ def counted(case: Case, blame: Blame) -> str:
 def member_remedies(pool: ComparedPool, blame: Blame) -> list[Remedy]:
     """For the owners of the odd member; empty where nothing is known of it."""
     case, attribute = pool.case, blame.attribute
+    if attribute is PoolAttribute.PROXY:
+        return _proxy_remedies(pool, blame)
     if blame.backend < 0:
         return _nameless_remedies(pool, blame)
     backend = case.backends[blame.backend]
@@ -90,6 +100,28 @@ def member_remedies(pool: ComparedPool, blame: Blame) -> list[Remedy]:
             )
         ]
     return []
+
+
+def _proxy_remedies(pool: ComparedPool, blame: Blame) -> list[Remedy]:
+    """Where a PROXY header is sent to servers that do not know it; or, without one, everybody answers in plain text."""
+    name, port = shlex.quote(pool.service.name), pool.service.port
+    if any(speaks_proxy(observed) for observed in blame.failed):
+        return [
+            Remedy(
+                "balancer",
+                "Send no PROXY header to these servers (HAProxy: take send-proxy off the server line), or let them"
+                " expect one (nginx: listen … ssl proxy_protocol).",
+                f"openssl s_client -connect {name}:{port} -servername {name} </dev/null",
+            )
+        ]
+    return [
+        Remedy(
+            "owners of the service",
+            "Switch TLS on at this port, or point the client at the port that speaks TLS; where the server expects a"
+            " PROXY header first, let the balancer send one (HAProxy: send-proxy).",
+            f"curl -v http://{name}:{port}/; curl -kv --haproxy-protocol https://{name}:{port}/",
+        )
+    ]
 
 
 def _accept_issuer(case: Case, owners: str, who: str, check: str, sample: Observed) -> list[Remedy]:
@@ -132,6 +164,7 @@ WHAT_TO_DO: dict[PoolAttribute, str] = {
     PoolAttribute.REACHABILITY: "start it, or take it out of the pool: the balancer accepts for who is not there",
     PoolAttribute.PROTOCOL: "switch TLS on at its port, or point the balancer at the port that speaks TLS",
     PoolAttribute.VALIDITY: "renew its certificate",
+    PoolAttribute.FLIGHT: "compare its certificate, chain and names with those of the others",
     PoolAttribute.CLIENT_AUTHORITIES: "let it accept the same CAs for client certificates as the others",
 }
 
@@ -151,3 +184,27 @@ def _check(case: Case, pool: ComparedPool, backend: BackendGroup, sample: Observ
     return (
         f"openssl s_client -connect {shlex.quote(host)}:{pool.service.port} -servername {shlex.quote(name)} </dev/null"
     )
+
+
+def attribute_aborts(pools: Sequence[ComparedPool], aborts: Sequence[Raised[Weighed]]) -> None:
+    """Say of aborts because of a changed certificate at which member they are, where that one alone lacks EMS."""
+    for pool in pools:
+        difference = pool.difference(PoolAttribute.EMS) if aborts else None
+        alone = difference.odd_one if difference is not None else None
+        if alone is None or alone.backend < 0 or alone.value is not False:
+            continue
+        confirmed = [a for a in aborts if a.is_confirmed and a.on[-1].service == pool.service.index]
+        here = [raised for raised in confirmed if raised.on[-1].backend == alone.backend]
+        reached = pool.reached(alone.backend)[0]
+        for raised in here:
+            raised.finding.about = About(
+                attribute=PoolAttribute.EMS,
+                backend=pool.case.backends[alone.backend].id,
+                value="no EMS",
+                others="EMS",
+                since=rfc3339(alone.since_ns),
+                affected=len(here),
+                reached=reached,
+                elsewhere_affected=len(confirmed) - len(here),
+                elsewhere=pool.total[0] - reached,
+            )

@@ -253,9 +253,10 @@ def expiry(case: Case, compared: Sequence[ComparedPool], failures: Sequence[Rais
     ``failures`` tell of it.
     """
     failing = {
-        raised.finding.about.backend
+        (observed.service, observed.leaf)
         for raised in failures
         if raised.finding.about is not None and raised.finding.about.attribute == PoolAttribute.VALIDITY
+        for observed in raised.on
     }
     last: dict[bytes, int] = {}
     showing: dict[tuple[int, bytes], list[Observed]] = {}
@@ -275,7 +276,7 @@ def expiry(case: Case, compared: Sequence[ComparedPool], failures: Sequence[Rais
             continue
         service = case.services[member.service]
         backend = case.backends[member.backend] if member.backend >= 0 else None
-        if left < 0 and backend is not None and backend.id in failing:
+        if left < 0 and (member.service, leaf) in failing:
             continue
         rule = Rule.CERTIFICATE_EXPIRED if left < 0 else Rule.CERTIFICATE_EXPIRES_SOON
         name = certificate.common_name or leaf.hex()[:12]

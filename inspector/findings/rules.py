@@ -11,6 +11,7 @@ from inspector.findings import change, failures, pool, renegotiation
 from inspector.findings.case import Case
 from inspector.findings.compared import ComparedPool
 from inspector.findings.drift import drift_of_answers
+from inspector.findings.odd_member import attribute_aborts
 from inspector.findings.prediction import Extended
 from inspector.findings.resumption import resumption_lost
 from inspector.findings.scene import Occurrences
@@ -21,6 +22,7 @@ def occurrences(case: Case, ems: Sequence[Extended], compared: Sequence[Compared
     service.
     """
     aborts = list(change.aborts(case, ems))
+    attribute_aborts(compared, aborts)
     explained = {raised.on[-1].index for raised in aborts} | {s.index for s in case.observed if s.renegotiations}
     return Occurrences(
         aborts, list(renegotiation.renegotiations(case)), list(failures.failures(case, explained, compared))
