@@ -54,6 +54,9 @@ OF_CERTIFICATES = frozenset(
 )
 """What shows as soon as the certificates of the pool do, however few connections there are."""
 
+OF_CONNECTIONS = frozenset(("latency", "sni"))
+"""Matters of ``pool-drift`` that take connections to show, and no certificates."""
+
 OF_STATE = frozenset((Rule.CERTIFICATE_CHANGE_ABORT, Rule.CERTIFICATE_CHANGE_EXPOSED))
 """What is gone where the service is protected."""
 

@@ -4,9 +4,10 @@ longer, or are reached without a name.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence, Set
 
-from inspector.document import About, Evidence, Finding
+from inspector.document import About, Evidence, Finding, Remedy
 from inspector.document.rules import Rule, Severity
 from inspector.findings.case import Case, frames
 from inspector.findings.compared import ComparedPool
@@ -125,7 +126,7 @@ def _slow(pool: ComparedPool, slow: Sequence[SlowMember]) -> Finding:
         service=service,
         backends=[case.backends[index] for index in dict.fromkeys(member.backend for member in slow)],
         clients=[],
-        count=len(slow),
+        count=sum(pool.reached(member.backend)[0] for member in slow),
         severity="low",
         about=About(
             attribute=PoolAttribute.LATENCY,
@@ -147,7 +148,17 @@ def _slow(pool: ComparedPool, slow: Sequence[SlowMember]) -> Finding:
             f"{case.backends[member.backend].label}: {WAITS[member.wait]} after {span(member.median_ns)} (median of"
             f" {member.measured}), elsewhere after {span(member.others_ns)}."
             for member in slow
-        ),
+        )
+        + (WAY if worst.wait == "answer" else ""),
+        remedies=[
+            Remedy(
+                f"owners of back end {label}",
+                f"Look for what keeps back end {label}: load, name look-ups, what stands behind it; and the way to it.",
+                f"for i in 1 2 3 4 5; do time openssl s_client -connect {shlex.quote(service.name)}:{service.port}"
+                " </dev/null; done",
+            )
+            for label in dict.fromkeys(labels)
+        ],
         evidence=[
             Evidence(
                 "slow",
@@ -169,6 +180,9 @@ WAITS = {
     "reply": "the first request is answered",
 }
 """What is waited for."""
+
+
+WAY = " That is the back end itself, or the way from the balancer to it."
 
 
 def _nameless(pool: ComparedPool) -> Iterator[Finding]:

@@ -73,10 +73,9 @@ def member_remedies(pool: ComparedPool, blame: Blame) -> list[Remedy]:
     backend = case.backends[blame.backend]
     owners, who = f"owners of back end {backend.label}", _called(case, backend)
     sample = next(observed for observed in blame.failed if observed.backend == blame.backend)
-    check = _check(case, pool, backend, sample)
     difference = pool.difference(attribute)
     if difference is None or not is_odd(pool, attribute, blame.backend):
-        return _accept_issuer(case, owners, who, check, sample) if attribute is PoolAttribute.CLIENT_AUTHORITIES else []
+        return _accept_issuer(pool, backend, sample) if attribute is PoolAttribute.CLIENT_AUTHORITIES else []
     words = values_in_words(case, pool, difference)
     common = words.get(difference.common, "") if difference.common is not None else ""
     if attribute is PoolAttribute.CHAIN:
@@ -86,7 +85,7 @@ def member_remedies(pool: ComparedPool, blame: Blame) -> list[Remedy]:
             Remedy(
                 owners,
                 f"Let {who} send {common} with its own certificate, as the other back ends do.",
-                f"{check} -showcerts",
+                _check(pool, backend, sample, "-showcerts"),
             )
         ]
     if attribute is PoolAttribute.CLIENT_AUTHORITIES:
@@ -96,7 +95,7 @@ def member_remedies(pool: ComparedPool, blame: Blame) -> list[Remedy]:
                 owners,
                 f"Let {who} accept the same CAs for client certificates as the other back ends: it {own_words}; the"
                 f" others: {common}.",
-                f"{check} | grep -A4 'client certificate CA names'",
+                _check(pool, backend, sample, "-tls1_2") + " | grep -A4 'client certificate CA names'",
             )
         ]
     return []
@@ -124,8 +123,9 @@ def _proxy_remedies(pool: ComparedPool, blame: Blame) -> list[Remedy]:
     ]
 
 
-def _accept_issuer(case: Case, owners: str, who: str, check: str, sample: Observed) -> list[Remedy]:
+def _accept_issuer(pool: ComparedPool, backend: BackendGroup, sample: Observed) -> list[Remedy]:
     """Where the member refuses a client certificate that others accept, and asks for the same CAs as they do."""
+    case = pool.case
     certificate = next(
         (case.certificates[d] for d in sample.client_leg.handshake.client_chain[:1] if d in case.certificates), None
     )
@@ -133,10 +133,10 @@ def _accept_issuer(case: Case, owners: str, who: str, check: str, sample: Observ
         return []
     return [
         Remedy(
-            owners,
-            f"Let {who} accept the CA {authority(certificate)}, which issued the client's certificate"
-            f" {certificate.common_name or certificate.short_name}, as the other back ends do.",
-            f"{check} -cert client.pem -key client.key",
+            f"owners of back end {backend.label}",
+            f"Let {_called(case, backend)} accept the CA {authority(certificate)}, which issued the client's"
+            f" certificate {certificate.common_name or certificate.short_name}, as the other back ends do.",
+            _check(pool, backend, sample, "-cert client.pem -key client.key"),
         )
     ]
 
@@ -176,13 +176,14 @@ def _called(case: Case, backend: BackendGroup) -> str:
     return f"back end {backend.label} ({name})" if name else f"back end {backend.label}"
 
 
-def _check(case: Case, pool: ComparedPool, backend: BackendGroup, sample: Observed) -> str:
+def _check(pool: ComparedPool, backend: BackendGroup, sample: Observed, options: str) -> str:
     """A command that asks the member itself."""
-    certificate = case.certificates.get(backend.leaf or b"")
+    certificate = pool.case.certificates.get(backend.leaf or b"")
     host = backend.server or (certificate.common_name if certificate is not None else "") or pool.service.name
     name = server_name(sample.offer) or pool.service.name
     return (
-        f"openssl s_client -connect {shlex.quote(host)}:{pool.service.port} -servername {shlex.quote(name)} </dev/null"
+        f"openssl s_client -connect {shlex.quote(host)}:{pool.service.port} -servername {shlex.quote(name)} {options}"
+        " </dev/null"
     )
 
 

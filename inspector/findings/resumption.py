@@ -214,9 +214,9 @@ def _price(offers: Offers) -> str:
             f"Each costs {more}: {span(int(middle(full)))} until the client can speak, against"
             f" {span(int(middle(short)))} with a session that is taken."
         )
-    trip = int(middle(trips)) if trips else 0
-    if is_old and len(full) >= FEWEST_TIMED and trip >= LEAST_TRIP_NS:
-        return f"Each costs {more}, {span(trip)} of the {span(int(middle(full)))} until the client can speak."
+    if is_old and len(full) >= FEWEST_TIMED:
+        trip = f", {span(int(middle(trips)))}," if trips and middle(trips) >= LEAST_TRIP_NS else ""
+        return f"Each costs {more}{trip} of the {span(int(middle(full)))} until the client can speak."
     return f"Each costs {more}."
 
 
