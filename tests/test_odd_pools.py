@@ -14,7 +14,7 @@ import pytest
 
 from inspector.document import About, Document
 from inspector.pool.rates import is_more_often, ranks_by_chance, share_by_chance
-from tests.build import NAME, document_of, written
+from tests.build import NAME, Pool, document_of, numbered, written
 from tests.odd_pools import (
     ENCRYPTED,
     PLANTED,
@@ -187,3 +187,41 @@ def test_connections_without_a_name_are_counted(tmp_path: Path) -> None:
     found = about(document, "sni")
     assert (found.value, found.others, found.reached, found.elsewhere) == ("no name", NAME, 4, 4)
     assert len(document.services) == 1
+
+
+def test_the_member_that_declines_its_own_sessions(tmp_path: Path) -> None:
+    """It issues sessions as the others do, and keeps none."""
+    pool = Pool(java=False)
+    leaves = [leaf(number, (NAME,)) for number in range(3)]
+    for number in range(45):
+        server, session = number % 3, numbered(5000 + number)
+        pool.full(leaves[server], session)
+        if server == 1:
+            pool.full(leaves[server], numbered(6000 + number), session)
+        else:
+            pool.resumed(session)
+    document = document_of(written(tmp_path, pool.flows))
+    (lost,) = [f for f in document.findings if f.rule == "resumption-lost"]
+    assert lost.about is not None
+    assert lost.about.backend == next(b.id for b in document.backends if b.label == "B")
+    assert lost.title == f"Back end B of {NAME}:8081 declines even its own sessions"
+    assert "declined 15 of 15 sessions" in lost.explanation
+
+
+def test_resumption_that_works_is_no_finding(tmp_path: Path) -> None:
+    pool = Pool(java=False)
+    for number in range(20):
+        pool.full(leaf(number % 2, (NAME,)), numbered(5000 + number))
+        pool.resumed(numbered(5000 + number))
+    assert not abouts(document_of(written(tmp_path, pool.flows)))
+
+
+def test_what_declined_sessions_cost(tmp_path: Path) -> None:
+    pool = Pool(java=False)
+    pool.full(leaf(0, (NAME,)), numbered(5000))
+    for number in range(1, 10):
+        pool.full(leaf(number % 3, (NAME,)), numbered(5000 + number), numbered(4999 + number))
+    (lost,) = [f for f in document_of(written(tmp_path, pool.flows)).findings if f.rule == "resumption-lost"]
+    assert lost.title.startswith("9 of 9 sessions")
+    assert "a round trip more" in lost.explanation
+    assert "Share ticket keys" in lost.remedies[0].text

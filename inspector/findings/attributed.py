@@ -78,7 +78,9 @@ def _of_certificate(pool: ComparedPool, observed: Observed, names: CertificateNa
         None,
     ):
         return PoolAttribute.CHAIN
-    return OF_REJECTED_CERTIFICATES.get(code) if code is not None else None
+    if code is None:
+        return None
+    return OF_REJECTED_CERTIFICATES.get(code, PoolAttribute.FLIGHT if observed.is_tls13 and not observed.leaf else None)
 
 
 def is_odd(pool: ComparedPool, attribute: PoolAttribute, backend: int) -> bool:

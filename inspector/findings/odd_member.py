@@ -159,6 +159,7 @@ def _nameless_remedies(pool: ComparedPool, blame: Blame) -> list[Remedy]:
 
 
 WHAT_TO_DO: dict[PoolAttribute, str] = {
+    PoolAttribute.CHAIN: "compare its certificate and chain with those of the others",
     PoolAttribute.CIPHER: "let it accept the suites of the others",
     PoolAttribute.VERSIONS: "let it speak the versions of the others",
     PoolAttribute.REACHABILITY: "start it, or take it out of the pool: the balancer accepts for who is not there",

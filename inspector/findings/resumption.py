@@ -138,7 +138,9 @@ def _finding(pool: ComparedPool, offers: Offers, forgetful: Forgetful | None) ->
     count, total = len(offers.declined), len(pool.members)
     share = f"{count} of {offers.total} sessions offered to {name} were declined"
     label = case.backends[forgetful.backend].label if forgetful is not None else ""
-    does = "never issues a session" if forgetful is not None and forgetful.is_silent else "declines even its own"
+    does = (
+        "never issues a session" if forgetful is not None and forgetful.is_silent else "declines even its own sessions"
+    )
     reached, failed = pool.reached(forgetful.backend) if forgetful is not None else (offers.total, 0)
     first_ns = offers.declined[0].first_ns if offers.declined else pool.members[0].first_ns
     last_ns = offers.declined[-1].first_ns if offers.declined else pool.members[-1].first_ns
@@ -215,8 +217,8 @@ def _price(offers: Offers) -> str:
             f" {span(int(middle(short)))} with a session that is taken."
         )
     if is_old and len(full) >= FEWEST_TIMED:
-        trip = f", {span(int(middle(trips)))}," if trips and middle(trips) >= LEAST_TRIP_NS else ""
-        return f"Each costs {more}{trip} of the {span(int(middle(full)))} until the client can speak."
+        trip = f", {span(int(middle(trips)))}" if trips and middle(trips) >= LEAST_TRIP_NS else ""
+        return f"Each costs {more}{trip}: the client can speak after {span(int(middle(full)))}."
     return f"Each costs {more}."
 
 
