@@ -121,7 +121,7 @@ def test_a_session_comes_from_where_it_was_issued_first(tmp_path: Path) -> None:
     first, second = (window.put(facts.unpack(packed), True)[0] for packed in sorted(facts.connections))
     (key,) = window._entries[first].issued
     assert key in window._entries[second].offered
-    assert window._of_session(key) == [first, second]
+    assert window._of_session(key) == (first, second)
 
 
 def _full_with_ticket(ticket: bytes) -> bytes:

@@ -23,7 +23,8 @@ from inspector.capture.files import Story
 from inspector.capture.frames import CaptureInfo
 from inspector.capture.pcap import read_pcap
 from inspector.errors.bounds import FlowsClosedEarly
-from inspector.extract.engine import Engine, LiveEngine
+from inspector.extract.engine import Engine
+from inspector.extract.live_engine import LiveEngine
 from inspector.extract.shard import extract_shard, joined
 from inspector.facts import Facts, OtherFlow
 from inspector.wire import half_open
@@ -305,7 +306,7 @@ def test_live_remembers_the_addresses_of_flows_that_never_opened(monkeypatch: py
         flow = Flow(40_000 + n, START_NS + n * 3 * SECOND, f"2001:db8::{n:x}", "2001:db8:1::1").add(True, SYN)
         _live(engine, flow)
         engine.settle(flow.ns + SECOND)
-    assert not engine.close()
+    assert not engine.close().ended
     assert {flow.client[-1] for flow in engine.facts.other_flows} == set(range(30))
 
 
@@ -316,7 +317,7 @@ def test_live_follows_a_flow_that_opens_late() -> None:
     engine = LiveEngine(100)
     for segment in flow.segments:
         _live(engine, flow, segment)
-    (connection,) = engine.close()
+    (connection,) = engine.close().ended
     assert connection.syn
     assert connection.first_ns == flow.segments[0].ns
     assert connection.rtt is not None

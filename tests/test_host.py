@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,7 @@ from inspector.findings.case import Options
 from inspector.findings.judge import judge
 from inspector.findings.machine import Machine
 from inspector.live.host.doctor import Check, diagnosis, lines, recipe
+from inspector.live.host.preloading import PACKAGE
 from inspector.live.host.puppet import Host, generation, look
 from inspector.reports.why import steps
 from inspector.text.safe import safe_text
@@ -52,6 +56,25 @@ def machine(tmp_path: Path) -> Path:
     )
     put("var/log/puppetlabs/puppetserver/puppetserver.log", "")
     return tmp_path
+
+
+def test_what_functions_import_is_loaded_before_rights_are_given_up() -> None:
+    """But for the capture process, which keeps them, and for what commands do before."""
+    code = "import sys; from inspector.live.host.preloading import preload; preload(); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    wanted: set[str] = set()
+    for path in PACKAGE.rglob("*.py"):
+        if path.relative_to(PACKAGE).parts[0] in ("bundle", "capture", "cli", "live", "tui"):
+            continue
+        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(function, ast.FunctionDef):
+                for node in ast.walk(function):
+                    if isinstance(node, ast.Import):
+                        wanted.update(alias.name for alias in node.names)
+                    elif isinstance(node, ast.ImportFrom) and node.module:
+                        wanted.add(node.module)
+    assert "statistics" in wanted
+    assert wanted <= set(done.stdout.split())
 
 
 def resolve(host: str, port: int) -> list[str]:

@@ -13,7 +13,8 @@ from inspector.capture.blocks import ByteSource
 from inspector.capture.frames import CaptureInfo
 from inspector.capture.pcap import read_pcap
 from inspector.errors.bounds import AuthoritiesNotKept, CertificatesNotKept
-from inspector.extract.engine import Engine, LiveEngine
+from inspector.extract.engine import Engine
+from inspector.extract.live_engine import LiveEngine
 from inspector.findings.wording import worded
 from tests.build import (
     START_NS,
@@ -104,9 +105,9 @@ def test_addresses_of_which_no_flow_is_open_are_forgotten(monkeypatch: pytest.Mo
         frames = [(s.ns, ethernet(s)) for s in flow.segments]
         for batch in read_pcap(ByteSource(io.BytesIO(pcap(frames))), CaptureInfo("test")):
             engine.take(batch)
-        ended, decided = engine.settle(flow.ns + 2_000_000_000)
-        for connection in (*ended, *decided):
+        settled = engine.settle(flow.ns + 2_000_000_000)
+        for connection in (*settled.ended, *engine.decided()):
             found[connection.client.port] = connection.client.address
         assert len(engine._decoder.addresses) <= 12
-    found |= {connection.client.port: connection.client.address for connection in engine.close()}
+    found |= {connection.client.port: connection.client.address for connection in engine.close().ended}
     assert found == {40_000 + n: ipaddress.ip_address(f"2001:db8::{n:x}").packed for n in range(60)}

@@ -359,6 +359,7 @@ def test_frames_from_before_an_interface_went_are_handed_on(
 
     class Memory:
         awaits: ClassVar[list[int]] = []
+        seconds = 0.0
 
         def hand_on(self, at_last: bool = False) -> None:
             heard.append("the last frames" if at_last else "frames")

@@ -9,7 +9,6 @@ no screen.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,9 +30,8 @@ from inspector.wire.flow import Flow, FlowKey
 from inspector.wire.flows import BatchReader, FlowTable
 from inspector.wire.fragments import Key, Waiting
 from inspector.wire.interleaving import merged
-from inspector.wire.live_flows import LiveFlowTable
 from inspector.wire.losses import Losses
-from inspector.wire.runs import Grouped, ParsedExtent
+from inspector.wire.runs import Grouped
 from inspector.wire.segments import SegmentBatch, SegmentDecoder
 from inspector.wire.table import entry
 
@@ -294,61 +292,6 @@ def _counted(one: U64, other: U64) -> tuple[U64, I64]:
     first = order[heads]  # lexsort is stable
     appearance = np.argsort(first)
     return pairs[heads][appearance], np.diff(np.append(heads, len(pairs)))[appearance]
-
-
-class LiveEngine(Engine):
-    """An engine that never ends: connections are handed out as they end, or as their handshake is decided, and are not
-    kept.
-    """
-
-    def __init__(self, most_flows: int, secrets: RecordDecryptors | None = None) -> None:
-        """``most_flows``: open at once; beyond it the longest idle ones are closed. Ten times as many may be half
-        open.
-        """
-        super().__init__(secrets=secrets)
-        self._flows = self._live = LiveFlowTable(
-            self._decoder.addresses, self, most_flows=most_flows, most_half_open=10 * most_flows
-        )
-        self._ended: list[ConnectionFacts] = []
-
-    def take(self, batch: FrameBatch) -> tuple[SegmentBatch, ParsedExtent | None]:
-        """Frames in; also their segments, and how far into each somebody looked."""
-        segments = self.feed(batch)
-        return segments, self._flows.extent if len(segments) else None
-
-    def settle(self, now_ns: int) -> tuple[list[ConnectionFacts], Iterator[ConnectionFacts]]:
-        """Connections that have ended, and open ones whose handshake is decided since; the latter must be packed at
-        once. ``now_ns``: packet time that goes on where no packets come.
-        """
-        self._live.settle(now_ns)
-        return self._in_order(), map(self._connection_facts, self._live.decided())
-
-    def decided(self) -> Iterator[ConnectionFacts]:
-        """All connections whose handshake is decided and that were not handed out yet; they must be packed at once."""
-        return map(self._connection_facts, self._live.decided(at_once=True))
-
-    def close(self) -> list[ConnectionFacts]:
-        """No more frames: all that was open."""
-        self._flows.finish()
-        return self._in_order()
-
-    def _in_order(self) -> list[ConnectionFacts]:
-        """What has ended, in the order of its last frames: what a session was given by ends before it is
-        offered again.
-        """
-        ended, self._ended = self._ended, []
-        ended.sort(key=lambda ended_connection: ended_connection.last_ns)
-        return ended
-
-    def forget_certificates(self, used: set[bytes]) -> None:
-        """Keep only those that are still used."""
-        self.facts.certificates = {digest: der for digest, der in self.facts.certificates.items() if digest in used}
-        self._certificate_bytes = sum(map(len, self.facts.certificates.values()))
-        self._chains.clear()
-
-    def _connection(self, finished: ConnectionFacts) -> None:
-        """A finished connection."""
-        self._ended.append(finished)
 
 
 def capture_facts(info: CaptureInfo, losses: Losses) -> CaptureFacts:

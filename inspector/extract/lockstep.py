@@ -93,6 +93,21 @@ class RecordColumns:
         clear = np.flatnonzero(self.is_clear & ~odd)
         self.record_index[clear] = line.row(self.behind[clear] - 1)
 
+    def looked(self, line: Line) -> I64:
+        """int64, of each segment of the line, payload bytes up to the last one that was looked at, where its direction
+        is not odd: headers; of what is in clear, or may be, the segments.
+        """
+        count, length = len(line.end), line.end - line.begin
+        looked = np.zeros(count, np.int64)
+        looked[self.row] = self.start - line.begin[self.row] + PASSED_BYTES  # the last of several in a segment stays
+        fed = np.flatnonzero(
+            self.is_clear | (self.is_sealed & (self.kind == HANDSHAKE) & (self.size >= SHORTEST_HELLO))
+        )
+        first = np.bincount(self.row[fed], minlength=count + 1)
+        behind = np.bincount(self.record_index[fed] + 1, minlength=count + 1)
+        is_fed = np.cumsum(first - behind)[:count] > 0
+        return np.where(is_fed, length, np.minimum(looked, length))
+
     def _are_behind(self, mask: Rows) -> Rows:
         """Which records come behind one of some in their direction."""
         before: I64 = np.cumsum(mask) - mask

@@ -46,7 +46,7 @@ class RegularConnections:
         self._flows = flows = RegularFlows(grouped, opening)
         self.chosen, self.odd, self._opener = flows.chosen, flows.odd, flows.opener
         lanes = np.flatnonzero((flows.high > flows.low) & ~np.repeat(self.odd, 2))
-        records = RecordColumns(flows.line, lanes, flows.low, flows.high)
+        self._records = records = RecordColumns(flows.line, lanes, flows.low, flows.high)
         self._greetings(records)
         messages = Messages(flows.line, records)
         self.odd |= records.odd.reshape(-1, 2).any(axis=1)
@@ -170,6 +170,12 @@ class RegularConnections:
         ):
             pieces.append(EventPiece(rows, rank, 0, rows, flows.lane[rows], size=0, letter=letter.byte[0]))
         return pieces
+
+    def looked(self) -> tuple[I64, I64]:
+        """As in ``BatchReader``."""
+        looked = np.empty(len(self._flows.rows), np.int64)
+        looked[self._flows.order] = self._records.looked(self._flows.line)
+        return self._flows.rows, looked
 
     def flow(self, index: int) -> Flow | None:
         """One of them as it stands at the end of the batch; None where its messages show that it is not regular after

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from msgspec import Struct
 
 from inspector.capture.references import FrameRange
@@ -92,6 +94,15 @@ class HandshakeFacts(Struct, gc=False, array_like=True):
     """C_LOST_ and S_LOST_ bits: bytes in clear are missing before a side's hello was read, or behind it. _BEGUN_: a
     message was cut of a flight that only a full handshake has.
     """
+
+    def sessions(self) -> Iterator[bytes]:
+        """The ids, tickets and identities that were offered or issued."""
+        yield self.answered_id
+        for key in (self.offered_ticket, self.issued_ticket):
+            if key is not None:
+                yield key
+        yield from self.offered_psks
+        yield from self.issued_tickets
 
     @property
     def is_tls13(self) -> bool:

@@ -26,8 +26,9 @@ from inspector.errors.bounds import (
     JournalNotWritten,
 )
 from inspector.errors.notice import ForeignText, Moment, PathText
-from inspector.extract.engine import LiveEngine, capture_facts
+from inspector.extract.engine import capture_facts
 from inspector.extract.journal import JournalRecord
+from inspector.extract.live_engine import CompletedConnection, LiveEngine, Settled
 from inspector.facts import CaptureFacts, ConnectionFacts, Facts
 from inspector.findings import change
 from inspector.findings.case import Options
@@ -36,13 +37,14 @@ from inspector.findings.judge import Analysis, judge
 from inspector.findings.prediction import extended
 from inspector.findings.wording import worded
 from inspector.live.clock import LoopClock, PacketClock
+from inspector.live.closing import Closing
 from inspector.live.latest_states import LatestStates
 from inspector.live.outputs.journaling import Journaling
 from inspector.live.outputs.trigger import AFTER_NS, kept_lengths, wanted_of
 from inspector.live.sources.source import Source, ready, stopped
 from inspector.live.update import Keeping, Listener, NewsKind, Update
 from inspector.live.window import Window
-from inspector.live.window_entry import row_of
+from inspector.live.window_entry import WindowEntry, row_of
 from inspector.logs.entries import LogFacts
 from inspector.text.times import SECOND_NS
 from inspector.wire.losses import Losses
@@ -51,13 +53,13 @@ WAIT_SECONDS = 0.25
 URGENT_SECONDS = 0.3
 """How often connections that were given up are judged at most."""
 
-TICK_SECONDS = 0.25
+TICK_SECONDS = 0.2
 """How often the engine is asked what was decided. A connection that was given up is judged at once, others together
 once a second.
 """
 
 SECOND = 1.0
-TOGETHER = 300
+TOGETHER = 1_000
 """Connections that are judged without waiting for the second: more at once would keep the loop from its frames."""
 
 FLOWS = 20_000
@@ -89,7 +91,11 @@ class LiveCapture:
         self._clock = clock
         self.keeping = keeping
         self.info = CaptureInfo(name)
-        self.engine = LiveEngine(FLOWS, keeping.keys.channels if keeping.keys is not None else None)
+        self.engine = LiveEngine(
+            FLOWS,
+            keeping.keys.channels if keeping.keys is not None else None,
+            notes_extent=keeping.recording is not None or keeping.trigger is not None,
+        )
         journal = keeping.journal
         self.window = Window(self.engine.facts, most, journal)
         self.connections = 0
@@ -102,6 +108,7 @@ class LiveCapture:
         self.losses: list[Bound] = []
         """What could not be kept, each thing once."""
         self.options = options
+        self._most = most
         self._together = min(TOGETHER, most // 4)
         self._number = 1
         self._capture = journal.capture if journal is not None else 0
@@ -114,6 +121,7 @@ class LiveCapture:
         """Connections that are to be judged: whether each is new, and whether it is over."""
         self._urgent: dict[str, None] = {}
         """Those of them that were given up."""
+        self._closing = Closing()
         self._judged = 0.0
         self._journaling = Journaling()
         self._announced: LatestStates[str] = LatestStates(KNOWN)
@@ -205,7 +213,8 @@ class LiveCapture:
         self._number += len(batch)
         self.info.count(batch)
         self.info.bytes_read += int(batch.captured.sum())
-        segments, extent = self.engine.take(batch)
+        segments, extent, completed = self.engine.take(batch)
+        self._put_completed(completed)
         newest = int(batch.time_ns.max())
         recording, trigger = self.keeping.recording, self.keeping.trigger
         if recording is not None or trigger is not None:
@@ -224,50 +233,88 @@ class LiveCapture:
                 listener.news(self.now_ns, "source", source.news.popleft())
         if self.keeping.keys is not None:
             self.keeping.keys.poll()
-        ended, decided = self.engine.settle(self.now_ns)
-        self._put_ended(ended, listener)  # before those that may have offered what these were given
-        for connection in decided:
+        self._put_ended(self.engine.settle(self.now_ns), listener)
+        for connection in self.engine.decided():  # which may have offered what those that ended were given
             self._put(connection, is_final=False)
-        if self._urgent and self._clock.monotonic() >= self._judged + URGENT_SECONDS:
-            self._put_all_decided()
-            self._judge({name: self._changed.pop(name) for name in self._urgent}, listener)
-        listener.tick()
-        if len(self._changed) >= self._together:
+        quiet = self._clock.monotonic() - self._judged
+        if quiet >= SECOND or (self._urgent and quiet >= URGENT_SECONDS) or len(self._changed) >= self._together:
             self._judge_all(listener)
+        listener.tick()
         if self.keeping.trigger is not None:
             for written in self.keeping.trigger.due(self.now_ns):
                 listener.written(written)
 
-    def _put(self, connection: ConnectionFacts, is_final: bool) -> None:
-        """Into the window, the journal, and what is judged next."""
+    def _put(self, connection: ConnectionFacts, is_final: bool) -> str:
+        """Into the window, the journal, and what is judged next; its id."""
         name, entry, is_new = self.window.put(connection, is_final)
         self.connections += is_new
+        closing = self._closing.drop(name)
+        self._change(name, entry, is_new or (closing is not None and closing.is_new), is_final)
+        if self.keeping.journal is not None:
+            self._journaling.keep(row_of(name, entry, connection))
+        return name
+
+    def _change(self, name: str, entry: WindowEntry, is_new: bool, is_final: bool) -> None:
+        """A connection is to be judged."""
         before = self._changed.get(name, (False, False))
         self._changed[name] = (before[0] or is_new, before[1] or is_final)
         if entry.gave_up:
             self._urgent[name] = None
             if self.keeping.logs is not None:
                 self.keeping.logs.waits(name)
-        if self.keeping.journal is not None:
-            self._journaling.keep(row_of(name, entry, connection))
 
-    def _put_ended(self, ended: list[ConnectionFacts], listener: Listener) -> None:
+    def _put_completed(self, completed: list[CompletedConnection]) -> None:
+        """Into the window and the journal; of those only what was given up is judged before it is over. Beyond what the
+        window has room for they are put when they are over.
+        """
+        for connection, packed in completed[: self._most - len(self._closing)]:
+            name, entry, is_new = self.window.put(connection, True, packed, is_waiting=True)
+            self.connections += is_new
+            self._closing.add(name, packed, is_new=is_new and not entry.gave_up)
+            if entry.gave_up:
+                self._change(name, entry, is_new, False)
+            if self.keeping.journal is not None:
+                self._journaling.keep(row_of(name, entry, connection))
+
+    def _put_over(self, packed: bytes) -> None:
+        """A completed connection, of which nothing came any more."""
+        closing = self._closing.over(packed)
+        if closing is None or not self.window.release(closing.name):
+            self._put(self.engine.unpack(packed), is_final=True)
+            return
+        before = self._changed.get(closing.name, (False, False))
+        self._changed[closing.name] = (before[0] or closing.is_new, True)
+
+    def _put_ended(self, settled: Settled, listener: Listener) -> None:
         """Judged before so many have come that some are forgotten again."""
-        for connection in ended:
+        for connection in settled.ended:
             self._put(connection, is_final=True)
-            if len(self._changed) >= self._together + len(self._urgent):
-                # not those that were given up: where their sessions come from may be among what is still to be put
-                rest = {name: self._changed.pop(name) for name in list(self._changed) if name not in self._urgent}
-                self._judge(rest, listener)
+            self._judge_some(listener)
+        for packed in settled.over:
+            self._put_over(packed)
+            self._judge_some(listener)
 
-    def _put_all_decided(self) -> None:
+    def _judge_some(self, listener: Listener) -> None:
+        """Where many are to be judged: but not those that were given up, for where their sessions come from may be
+        among what is still to be put.
+        """
+        if len(self._changed) >= self._together + len(self._urgent):
+            self._judge(
+                {name: self._changed.pop(name) for name in list(self._changed) if name not in self._urgent}, listener
+            )
+
+    def _put_origins(self) -> None:
         """Where the sessions of connections that were given up come from must be known when those are judged."""
-        for connection in self.engine.decided():
-            self._put(connection, is_final=False)
+        sessions: set[bytes] = set()
+        wanted = {key for name in self._urgent for key in self.window.offered(name)}
+        while wanted:
+            sessions |= wanted
+            names = [self._put(connection, is_final=False) for connection in self.engine.decided_at_once(sessions)]
+            wanted = {key for name in names for key in self.window.offered(name)} - sessions
 
     def _judge_all(self, listener: Listener) -> None:
         if self._urgent:
-            self._put_all_decided()
+            self._put_origins()
         changed, self._changed = self._changed, {}
         if changed:
             self._judge(changed, listener)
@@ -277,12 +324,12 @@ class LiveCapture:
         self._judged = self._clock.monotonic()
         for name in changed:
             self._urgent.pop(name, None)
-        facts = self.window.around([*changed, *self._doubtful], self.captures())
+        for name in self._doubtful:
+            changed.setdefault(name, (False, False))
+        facts = self.window.around(changed, self.captures())
         facts.logs = self._logs()
         analysis = judge(facts, self.options)
         case = analysis.case
-        for name in self._doubtful:
-            changed.setdefault(name, (False, False))
         indexes = {o.id: o.index for o in case.observed if o.id in changed}
         decided = sorted(index for name, index in indexes.items() if changed[name][0])
         ended = sorted(index for name, index in indexes.items() if changed[name][1])
@@ -322,7 +369,6 @@ class LiveCapture:
 
     def _second(self, listener: Listener) -> None:
         now_ns = self.now_ns
-        self._judge_all(listener)
         logs = self.keeping.logs
         if logs is not None and logs.poll(lambda text: listener.news(now_ns, "log", text)):
             self._judge(dict.fromkeys(logs.waiting(), (False, False)), listener)
@@ -380,6 +426,7 @@ class LiveCapture:
             self._take(batch, False)
         self._tick(listener)
         self._put_ended(self.engine.close(), listener)
+        self._judge_all(listener)
         self._second(listener)
         for written in self.keeping.trigger.due(self.now_ns, at_once=True) if self.keeping.trigger is not None else ():
             listener.written(written)

@@ -29,6 +29,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Protocol
 
 from inspector.facts import CaptureFacts, ConnectionFacts, Facts, OtherFlow
@@ -81,16 +82,22 @@ class Window:
         self._anchors = Anchors(most)
         self._spared: set[str] = set()
         """Connections that did not fall out when it was their turn."""
+        self._waiting: set[str] = set()
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def put(self, connection: ConnectionFacts, is_final: bool) -> tuple[str, WindowEntry, bool]:
-        """Keep a connection; one with the same id is replaced. Its id, and whether it was not known before."""
+    def put(
+        self, connection: ConnectionFacts, is_final: bool, packed: bytes = b"", *, is_waiting: bool = False
+    ) -> tuple[str, WindowEntry, bool]:
+        """Keep a connection; one with the same id is replaced. Its id, and whether it was not known before.
+        ``packed``: as in ``entry_of``. ``is_waiting``: it is kept beside the others until ``release``.
+        """
         name = connection_id(connection)
-        entry = entry_of(connection, self.facts, is_final)
+        entry = entry_of(connection, self.facts, is_final, packed)
         before = self._entries.get(name)
         self._enter(name, entry)
+        (self._waiting.add if is_waiting else self._waiting.discard)(name)
         if before is None or before.service != entry.service:
             if before is not None:
                 self._relations.remove_recent(name, before)
@@ -98,6 +105,20 @@ class Window:
         self._anchors.note(name, entry, bool(connection.from_client.application_records))
         self._bound()
         return name, entry, before is None
+
+    def offered(self, name: str) -> tuple[bytes, ...]:
+        """The sessions that a connection offered."""
+        entry = self._entries.get(name)
+        return entry.offered if entry is not None else ()
+
+    def release(self, name: str) -> bool:
+        """A connection is one of many from now on; False where it was forgotten."""
+        is_known = name in self._waiting
+        if is_known:
+            self._waiting.discard(name)
+            self._entries.move_to_end(name)
+            self._bound()
+        return is_known
 
     def _enter(self, name: str, entry: WindowEntry) -> None:
         before = self._entries.get(name)
@@ -111,8 +132,11 @@ class Window:
         """Each turn forgets a connection, or spares one. It ends, and soon, since no more are spared than a part of
         all, so that between two turns of the same one as many others are forgotten.
         """
-        while len(self._entries) > self._most:
+        while len(self._entries) > self._most + len(self._waiting):
             name, entry = next(iter(self._entries.items()))
+            if name in self._waiting:
+                self._entries.move_to_end(name)
+                continue
             issuers = self._relations.resumed_first(name, entry)
             is_wanted = self._anchors.holds(name, entry) or any(
                 self._anchors.holds(issuer, self._entries[issuer]) for issuer in issuers
@@ -127,6 +151,7 @@ class Window:
     def _forget(self, name: str) -> None:
         entry = self._entries.pop(name)
         self._spared.discard(name)
+        self._waiting.discard(name)
         self._relations.remove(name, entry)
         self._relations.remove_recent(name, entry)
         self.forgotten += 1
@@ -189,18 +214,43 @@ class Window:
                 chosen.setdefault(name, entry)
 
     def _relatives(self, chosen: dict[str, WindowEntry]) -> None:
-        """Add the origins of the sessions that are offered, and who resumed them first, and where those came from."""
-        todo = list(chosen.values())
-        most = RELATIVES * len(chosen)
-        while todo and len(chosen) < most:
-            for key in todo.pop().offered:
-                for name in self._of_session(key):
-                    if name not in chosen:
-                        chosen[name] = self._entries[name]
-                        self._entries.move_to_end(name)
-                        todo.append(chosen[name])
+        """Add the origins of the sessions that are offered, and of those the same, where one was resumed by another.
 
-    def _of_session(self, key: bytes) -> list[str]:
+        Where a session was declined, Java's rule asks whether it had been resumed before: then also who did so first.
+        Of connections that were given up both once more of the origin, where the client may have put up with what it
+        does not put up with here.
+        """
+        most = RELATIVES * len(chosen)
+        declined = [entry for entry in chosen.values() if not entry.is_resumed]
+        origins = self._draw(chosen, [entry for entry in declined if entry.gave_up], most, with_resumer=True)
+        self._draw(chosen, [*declined, *origins], most, with_resumer=True)
+        todo = list(chosen.values())
+        while todo:
+            before = len(chosen)
+            self._draw(chosen, todo, most)
+            todo = [entry for entry in islice(chosen.values(), before, None) if entry.is_resumed]
+
+    def _draw(
+        self, chosen: dict[str, WindowEntry], entries: list[WindowEntry], most: int, *, with_resumer: bool = False
+    ) -> list[WindowEntry]:
+        """Add where the sessions come from that some offered, and who resumed them first where that is asked for or the
+        origin is not known, while they are not more than ``most``; gives all of them. Both were used.
+        """
+        drawn = []
+        for key in dict.fromkeys(key for entry in entries for key in entry.offered):
+            issuer, resumer = self._of_session(key)
+            for name in (issuer, resumer):
+                if name is None:
+                    continue
+                self._entries.move_to_end(name)
+                if name is resumer and not with_resumer and issuer is not None:
+                    continue
+                if name in chosen or len(chosen) < most:
+                    drawn.append(chosen.setdefault(name, self._entries[name]))
+        return drawn
+
+    def _of_session(self, key: bytes) -> tuple[str | None, str | None]:
+        """Who was issued a session, and who resumed it first."""
         use = self._relations.of_session(key)
         if use.issuer is None and self._past is not None:
             for connection in self._past.session(key):
@@ -208,7 +258,7 @@ class Window:
                 if name not in self._entries:
                     self._enter(name, entry_of(connection, self.facts, True))
             use = self._relations.of_session(key)
-        return [name for name in (use.issuer, use.resumer) if name is not None]
+        return use.issuer, use.resumer
 
     def whole(self, captures: list[CaptureFacts], others: dict[OtherFlow, int]) -> Facts:
         """All that is known."""

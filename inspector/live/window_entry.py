@@ -35,8 +35,10 @@ class WindowEntry(Struct, gc=False):
     authorities: tuple[bytes, ...]
 
 
-def entry_of(connection: ConnectionFacts, facts: Facts, is_final: bool) -> WindowEntry:
-    """What the window keeps of a connection. Its hello shapes go into ``facts``."""
+def entry_of(connection: ConnectionFacts, facts: Facts, is_final: bool, packed: bytes = b"") -> WindowEntry:
+    """What the window keeps of a connection. Its hello shapes go into ``facts``. ``packed``: the same, where it was
+    packed before.
+    """
     handshake = connection.handshake
     kind = kind_of(handshake)[0]
     is_resumed = kind in ("session_id", "ticket", "resumed")
@@ -63,7 +65,7 @@ def entry_of(connection: ConnectionFacts, facts: Facts, is_final: bool) -> Windo
     has_given_up = gave_up(connection, closed_first(connection)[0])
     service = (server_name(handshake.offer) or connection.server.address, connection.server.port)
     return WindowEntry(
-        packed=facts.pack(connection),
+        packed=packed or facts.pack(connection),
         service=service,
         client=connection.client.address,
         issued=issued,

@@ -51,6 +51,9 @@ class BatchReader(Protocol):
     is_completed: Rows
     completed: CompletedBatch
 
+    def looked(self) -> tuple[I64, I64]:
+        """Of which rows of the batch, and how many bytes of each, were looked at, as ``ParsedExtent.note`` takes it."""
+
     def flow(self, index: int) -> Flow | None:
         """One of them as following it would have left it; None where it must be followed after all."""
 
@@ -141,11 +144,11 @@ class FlowTable:
         is_followed = self._put_aside(grouped)
         regular = self._regular(grouped, is_followed)
         if regular is None:
-            wanted = np.arange(len(grouped)) if self.extent is not None else np.flatnonzero(is_followed)
-            for group, is_wanted in zip(grouped.spans(wanted), is_followed[wanted].tolist(), strict=True):
-                if is_wanted:
-                    self._follow(group, may_open=not self._is_draining)
+            for group in grouped.spans(np.flatnonzero(is_followed)):
+                self._follow(group, may_open=not self._is_draining)
             return
+        if self.extent is not None:
+            self.extent.note(*regular.looked())
         brought = np.full(len(grouped), -1, np.int64)
         brought[regular.chosen] = np.where(regular.odd, -1, np.arange(len(regular.chosen)))
         is_followed[regular.chosen[regular.is_completed]] = False
@@ -192,8 +195,8 @@ class FlowTable:
             self._owner.never_opened(*half_open.ends(rows))
 
     def _regular(self, grouped: Grouped, is_followed: Rows) -> BatchReader | None:
-        """The flows that may be taken as a whole; None where somebody wants to see how each segment is looked at."""
-        if self.extent is not None or self._is_draining or grouped.spread:
+        """The flows that may be taken as a whole, if there are such."""
+        if self._is_draining or grouped.spread:
             return None
         opening = grouped.opening()
         opening = opening[is_followed[opening]]

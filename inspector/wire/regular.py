@@ -127,9 +127,9 @@ class RegularFlows:
 
     An entry for each flow: ``chosen``, which of the grouped flows it is; ``odd``, bool, it is not regular after all;
     ``opener``, the lane whose SYN came first. For each row: ``flow_number``, ``lane`` (the number of its direction),
-    ``ns``, ``frame`` (reference). For each direction: ``low``, ``high``, where it begins and ends on the ``line``.
-    ``flows``, ``directions``: where each stands. ``order``: the row of each segment of the line. ``syns``, ``fins``,
-    ``resets``: rows, the first of each direction.
+    ``ns``, ``frame`` (reference); ``rows``, which of the grouped segments it is. For each direction: ``low``, ``high``,
+    where it begins and ends on the ``line``. ``flows``, ``directions``: where each stands. ``order``: the row of each
+    segment of the line. ``syns``, ``fins``, ``resets``: rows, the first of each direction.
     """
 
     def __init__(self, grouped: Grouped, chosen: I64) -> None:
@@ -140,7 +140,7 @@ class RegularFlows:
         number = np.full(len(grouped), -1, np.int64)
         number[chosen] = np.arange(count)
         flow = number[grouped.group]
-        rows = np.flatnonzero(flow >= 0)
+        self.rows = rows = np.flatnonzero(flow >= 0)
         self.flow_number = flow = flow[rows]
         self.lane = 2 * flow + grouped.lane[rows]
         self.ns, self.frame = grouped.time_ns[rows], grouped.number[rows] + grouped.frame

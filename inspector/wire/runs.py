@@ -79,14 +79,23 @@ class ParsedExtent:
         self.busy: Rows = np.zeros(0, np.bool_)
         self.control: Rows = np.zeros(0, np.bool_)
         self.rows: I64 = np.zeros(0, np.int64)
-        self.looked: list[int] = []
-        """Beside ``rows``: the segments that can hold anything."""
+        """The segments that can hold anything: those that ``Grouped`` has."""
+        self._parts: list[tuple[slice | I64, I64 | list[int]]] = []
+
+    def note(self, rows: slice | I64, looked: I64 | list[int]) -> None:
+        """How far into some of those segments somebody looked; a list may be filled in afterwards. What is noted last
+        holds.
+        """
+        self._parts.append((rows, looked))
 
     def bytes(self) -> I64:
         """int64, payload bytes of each segment up to the last one that was looked at."""
-        counts = np.zeros(len(self.number), np.int64)
-        counts[self.rows] = self.looked
-        return counts
+        looked = np.zeros(len(self.rows), np.int64)
+        for rows, counts in self._parts:
+            looked[rows] = counts
+        every = np.zeros(len(self.number), np.int64)
+        every[self.rows] = looked
+        return every
 
 
 class FlowRuns(Struct, frozen=True, gc=False):
@@ -149,12 +158,11 @@ class Grouped:
         self.heads: I64 = np.searchsorted(self.group, np.arange(len(self.low) + 1))
         self._keep(batch, order[rows], low[rows])
         self.begins = self._begins(opens)
-        self._looked: list[int] | None = None
+        self._extent = extent
         if extent is not None:
             extent.number, extent.control = batch.number[order], batch.flags[order] & CONTROL != 0
             extent.busy = np.bincount(group)[group] > BUSY_SEGMENTS
             extent.rows = rows
-            extent.looked = self._looked = [0] * len(rows)
 
     def _note_flows(self, batch: SegmentBatch, order: I64, group: I64, firsts: I64) -> None:
         """What is known of each flow from all its segments. ``order``: of the batch, by flow. ``firsts``: of each flow
@@ -193,9 +201,7 @@ class Grouped:
         return np.flatnonzero((self.flags[heads] & (CONTROL | ACK) == SYN) & (ends - heads <= MOST_SEGMENTS))
 
     def spans(self, wanted: I64) -> Iterator[FlowRuns]:
-        """Some flows as spans: of each its spans in the order of time. ``wanted``: which, ascending; with a
-        ``ParsedExtent`` all.
-        """
+        """Some flows as spans: of each its spans in the order of time. ``wanted``: which, ascending."""
         if not len(wanted):
             return
         rows, counts = self._rows_of(wanted)
@@ -225,6 +231,9 @@ class Grouped:
         """Some rows, and the spans in them. ``firsts``: which of these rows begin one."""
         length, captured = self.length[rows], self.captured[rows]
         before, captured_before = _sums_before(length), _sums_before(captured)
+        looked = [0] * len(length) if self._extent is not None else None
+        if self._extent is not None and looked is not None:
+            self._extent.note(rows, looked)
         run = Run(
             data=self.data.data,
             start=self.start[rows].data,
@@ -234,7 +243,7 @@ class Grouped:
             number=self.number[rows].data,
             time_ns=self.time_ns[rows].data,
             frame=self.frame,
-            extent=self._looked,
+            extent=looked,
         )
         ends = np.append(firsts, len(length))[1:]
         columns = (

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent.parent
-CAPTURE = ("encodings", "concurrent.futures.thread", "numpy.ma")
+CAPTURE = ("encodings", "concurrent.futures.thread", "numpy.ma", "statistics")
 """What is loaded late beside our own modules."""
 
 APP = (

@@ -1,51 +1,93 @@
 """How the capturing process hands frames on: two regions of memory that it shares with its parent. While one is read,
 the other is filled.
 
-So a parent that is busy for a moment costs no packets, beyond what the kernel's own buffer could hold.
+So a parent that is busy for a moment costs no packets, beyond what the kernel's own buffer could hold. Frames gather
+here, too, so that the parent is woken a few times a second, while the kernel's buffer is emptied more often.
 """
 
 from __future__ import annotations
 
+import mmap
 import os
 import select
+import time
 
 from inspector.live.sources.sniff_messages import FramesReady, Reporter
 
 FRAMES, DONE = 1, 0
-"""Descriptors of the capturing process: what it writes to, and where a byte says that a region is done with."""
+"""Descriptors of the capturing process: the first region when it starts, and where a byte says that a region is done
+with.
+"""
 
 MOST_WAITING = 64 << 20
 """So much is filled while the other region is read; then it is waited for, and the kernel's buffer fills."""
 
+REGION_BYTES = MOST_WAITING + (4 << 20)
 MARGIN_BYTES = 4096
 """Readable behind the last frame."""
 
-USUAL_BYTES = 8 << 20
-"""A region that was larger gives its memory back."""
+GATHER_SECONDS = 0.25
+"""How often frames are handed on: few large batches cost less than many small ones."""
+
+GATHER_BYTES = 12 << 20
+"""So many at once."""
+
+FOREVER = float("inf")
+USUAL_BYTES = 16 << 20
+"""A region that was fuller gives its memory back."""
 
 
 class Handover:
-    """The capturing process' side. What is written to ``FRAMES`` goes into the region that is being filled."""
+    """The capturing process' side. ``filled``: bytes in the region that is being filled, kept up to date by whoever
+    fills it.
+    """
 
     def __init__(self, other: int, report: Reporter) -> None:
-        """``other``: the descriptor of the second region; the first is ``FRAMES``."""
+        """``other``: the descriptor of the second region; the first is ``FRAMES``, which leads nowhere from now on."""
         self._regions = (os.dup(FRAMES), other)
+        for region in self._regions:
+            os.ftruncate(region, REGION_BYTES + MARGIN_BYTES)
+        self._memory = [mmap.mmap(region, REGION_BYTES + MARGIN_BYTES) for region in self._regions]
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, FRAMES)
+        os.close(nowhere)
         self._report = report
         self._filling = 0
+        self._fullest = [0, 0]
         self._is_owed = False
+        self._due = 0.0
+        self.filled = 0
+
+    @property
+    def memory(self) -> mmap.mmap:
+        """The region that is being filled."""
+        return self._memory[self._filling]
+
+    @property
+    def room(self) -> int:
+        """Bytes that it still takes."""
+        return REGION_BYTES - self.filled
 
     @property
     def awaits(self) -> list[int]:
         """What to wait for beside packets: the other region, where this one holds something already."""
-        return [DONE] if self._is_owed and os.lseek(FRAMES, 0, os.SEEK_CUR) else []
+        return [DONE] if self._is_owed and self.filled and not self._early_seconds() else []
+
+    @property
+    def seconds(self) -> float:
+        """How long to wait for packets at most; no end where nothing but those in ``awaits`` matters."""
+        return (self._early_seconds() or (0.0 if not self._is_owed else FOREVER)) if self.filled else FOREVER
+
+    def _early_seconds(self) -> float:
+        """How long what is there may wait for more."""
+        return max(self._due - time.monotonic(), 0.0) if self.filled < GATHER_BYTES else 0.0
 
     def hand_on(self, at_last: bool = False) -> None:
-        """Say how much was written, if the other region is done with. Everything must be flushed. Raises SystemExit
-        where nobody reads any more.
+        """Say how much was written, if it is time and the other region is done with; then that is filled. Raises
+        SystemExit where nobody reads any more.
         """
-        region = self._regions[self._filling]
-        filled = os.lseek(region, 0, os.SEEK_CUR)
-        if not filled:
+        filled = self.filled
+        if not filled or (self._early_seconds() and not at_last):
             return
         if self._is_owed and (at_last or filled > MOST_WAITING or select.select([DONE], [], [], 0)[0]):
             if not os.read(DONE, 1):
@@ -53,11 +95,19 @@ class Handover:
             self._is_owed = False
         if self._is_owed:
             return
-        size = os.fstat(region).st_size
-        if size < filled + MARGIN_BYTES or (size > USUAL_BYTES > filled):
-            os.ftruncate(region, max(filled + MARGIN_BYTES, USUAL_BYTES))
+        self._give_back(filled)
         self._report(FramesReady(self._filling, filled))
         self._is_owed = True
         self._filling ^= 1
-        os.dup2(self._regions[self._filling], FRAMES)
-        os.lseek(FRAMES, 0, os.SEEK_SET)
+        self._due = time.monotonic() + GATHER_SECONDS
+        self.filled = 0
+
+    def _give_back(self, filled: int) -> None:
+        """What a region took when it was fuller."""
+        fullest = max(filled, self._fullest[self._filling])
+        if fullest > USUAL_BYTES > filled:
+            region = self._regions[self._filling]
+            os.ftruncate(region, USUAL_BYTES)
+            os.ftruncate(region, REGION_BYTES + MARGIN_BYTES)
+            fullest = filled
+        self._fullest[self._filling] = fullest

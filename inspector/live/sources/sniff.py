@@ -8,7 +8,6 @@ right to open captures, and nothing else.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import select
 import signal
@@ -20,7 +19,7 @@ from typing import Any, NoReturn, Protocol
 
 from inspector.errors import InspectorError
 from inspector.live.host.privileges import CAP_NET_RAW, become, die_with_parent
-from inspector.live.sources.handover import FRAMES, Handover
+from inspector.live.sources.handover import REGION_BYTES, Handover
 from inspector.live.sources.sniff_messages import (
     CaptureBack,
     CaptureFailed,
@@ -33,12 +32,13 @@ from inspector.live.sources.sniff_messages import (
     SniffOptions,
     decode_options,
 )
+from inspector.live.sources.stdio_buffer import StdioBuffer
 
 RETIRE_SECONDS = 0.1
 """How long the kernel may gather packets before it hands them on."""
 
-GATHER_SECONDS = 0.2
-"""How long frames are left to gather in the kernel's buffer: few large writes cost less than many small ones."""
+DRAIN_SECONDS = 0.05
+"""How long frames are left to gather in the kernel's buffer: to wake seldom, and that a burst does not fill it."""
 
 BUFFER_PARTS = 8
 """No longer than it takes, at the rate of before, to fill this part of the buffer."""
@@ -50,7 +50,11 @@ MIB = 1 << 20
 MOST_FRAMES = 20_000
 """Handed on at once."""
 
-WRITE_BYTES = 1 << 15
+RECORD_BYTES = 16
+PCAP_HEADER = struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, SNAPLEN, 1)
+"""Nanoseconds, Ethernet."""
+
+VERSION_AT = slice(4, 8)
 ETHERNET = 1
 SOL_PACKET, STATISTICS = 263, 6
 """PACKET_STATISTICS of packet(7): packets and drops since it was last asked."""
@@ -87,7 +91,8 @@ class Libpcap:
 
     method: CaptureMethod = "libpcap"
 
-    def __init__(self, options: SniffOptions) -> None:
+    def __init__(self, options: SniffOptions, output: Handover) -> None:
+        """Raises Unavailable; ImportError too where the C library does not write where it should."""
         import cypcap
 
         self.by = str(cypcap.lib_version()).split(" (")[0]
@@ -95,11 +100,16 @@ class Libpcap:
         self._cypcap = cypcap
         self._pcap = self._opened()
         self._past = (0, 0)
-        self._gather = GATHER_SECONDS
+        self._gather = DRAIN_SECONDS
         self._pumped = time.monotonic()
+        self._output = output
+        self._stream = StdioBuffer()
+        self._memory = output.memory
+        self._stream.use(self._memory, REGION_BYTES)
         self._dumper = self._pcap.dump_open(Path("-"))
-        self._dumper.flush()
-        self._buffer = _buffered()
+        output.filled = self._stream.filled
+        if output.memory[VERSION_AT] != PCAP_HEADER[VERSION_AT]:
+            raise ImportError("stdout does not take a buffer")
 
     def _opened(self) -> Any:
         cypcap, options = self._cypcap, self._options
@@ -128,17 +138,31 @@ class Libpcap:
         descriptor = self._pcap.get_selectable_fd()
         if descriptor in select.select([descriptor, *also], [], [], seconds)[0]:
             time.sleep(self._gather)
-        before = os.lseek(FRAMES, 0, os.SEEK_CUR)
+        output = self._output
+        if output.memory is not self._memory:
+            self._memory = output.memory
+            self._stream.use(self._memory, REGION_BYTES)
+        before = output.filled
         try:
-            self._pcap.dispatch(MOST_FRAMES, self._dumper.dump)
+            self._dump()
         except self._cypcap.Error as error:
             raise Unavailable("device", error.msg) from None
         finally:
-            self._dumper.flush()
+            output.filled = self._stream.filled
         now = time.monotonic()
-        rate = (os.lseek(FRAMES, 0, os.SEEK_CUR) - before) / (now - self._pumped)
+        rate = (output.filled - before) / (now - self._pumped)
         self._pumped = now
-        self._gather = min(GATHER_SECONDS, self._options.buffer_mib * MIB / BUFFER_PARTS / max(rate, 1))
+        self._gather = min(DRAIN_SECONDS, self._options.buffer_mib * MIB / BUFFER_PARTS / max(rate, 1))
+
+    def _dump(self) -> None:
+        """What the kernel has, while there is room for it."""
+        output = self._output
+        while most := output.room // (SNAPLEN + RECORD_BYTES):
+            before = output.filled
+            self._pcap.dispatch(most, self._dumper.dump)
+            output.filled = self._stream.filled
+            if output.filled - before < most * RECORD_BYTES:  # fewer than it might have been
+                return
 
     def drops(self) -> tuple[int, int]:
         try:
@@ -155,31 +179,20 @@ class Libpcap:
         self._pcap, self._past = pcap, past
 
 
-def _buffered() -> Any:
-    """What libpcap writes to is C's stdout, which it has write each record at once: have it write by 32 KiB. The buffer
-    must live as long as the stream.
-    """
-    libc = ctypes.CDLL(None)
-    buffer = ctypes.create_string_buffer(WRITE_BYTES)
-    libc.setvbuf(ctypes.c_void_p.in_dll(libc, "stdout"), buffer, 0, ctypes.c_size_t(WRITE_BYTES))
-    return buffer
-
-
 class Scapy:
     """Scapy's packet sockets, one for each interface: no binding to libpcap is needed, at a fraction of its speed."""
 
     method: CaptureMethod = "scapy"
 
-    def __init__(self, options: SniffOptions) -> None:
+    def __init__(self, options: SniffOptions, output: Handover) -> None:
         from scapy.config import conf
 
         self.by = f"Scapy {conf.version}"
         self._options = options
         self._sockets = self._opened()
         self._received = self._dropped = 0
-        self._out = open(FRAMES, "wb", WRITE_BYTES)  # noqa: SIM115 - for as long as this process lives
-        self._out.write(struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, SNAPLEN, ETHERNET))
-        self._out.flush()
+        self._output = output
+        self._write(PCAP_HEADER)
 
     def _opened(self) -> dict[Any, Any]:
         import scapy.layers.l2  # noqa: F401 - tells link types
@@ -212,21 +225,24 @@ class Scapy:
         until = time.monotonic() + seconds
         count = 0
         try:
-            while ready and time.monotonic() < until and count < MOST_FRAMES:
+            while ready and time.monotonic() < until and count < MOST_FRAMES and self._output.room > MIB:
                 count += len(ready)
                 for one in ready:
                     _, data, moment = self._sockets[one].recv_raw(SNAPLEN)
                     if data is not None:
                         ns = int(moment * 1e9) if moment else time.time_ns()
                         captured = data[: self._options.snaplen]
-                        self._out.write(
+                        self._write(
                             struct.pack("<IIII", *divmod(ns, 1_000_000_000), len(captured), len(data)) + captured
                         )
                 ready = select.select(list(self._sockets), [], [], 0)[0]
         except OSError as error:
             raise Unavailable("device", error.strerror or str(error)) from None
-        finally:
-            self._out.flush()
+
+    def _write(self, octets: bytes) -> None:
+        at = self._output.filled
+        self._output.filled = at + len(octets)
+        self._output.memory[at : at + len(octets)] = octets
 
     def drops(self) -> tuple[int, int]:
         for one in self._sockets:
@@ -239,15 +255,15 @@ class Scapy:
         self._sockets = self._opened()
 
 
-def opened(options: SniffOptions) -> Handle:
+def opened(options: SniffOptions, output: Handover) -> Handle:
     """A capture by the best means that there is. Raises Unavailable."""
     if options.by != "scapy":
         try:
-            return Libpcap(options)
+            return Libpcap(options, output)
         except ImportError:
             if options.by == "libpcap":
                 raise Unavailable("device", "cypcap, the binding to libpcap, is not installed") from None
-    return Scapy(options)
+    return Scapy(options, output)
 
 
 def capture() -> NoReturn:
@@ -260,7 +276,8 @@ def capture() -> NoReturn:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     report = Reporter(options.status)
     try:
-        handle = opened(options)
+        handover = Handover(options.other, report)
+        handle = opened(options, handover)
         if options.account is not None:
             become(options.account, keep=(CAP_NET_RAW,))
             die_with_parent(signal.SIGKILL)  # forgotten by the kernel when the user changed
@@ -273,7 +290,6 @@ def capture() -> NoReturn:
     stopping: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, frame: stopping.append(number))
     report(CaptureOpened(handle.by, handle.method))
-    handover = Handover(options.other, report)
     handover.hand_on()
     _pump(handle, handover, report, stopping)
 
@@ -293,7 +309,7 @@ def _pump(handle: Handle, handover: Handover, report: Reporter, stopping: list[i
                 is_lost = False
                 report(CaptureBack())
             if not is_lost:
-                handle.pump(0 if is_last else STATUS_SECONDS / 2, handover.awaits)
+                handle.pump(0 if is_last else min(STATUS_SECONDS / 2, handover.seconds), handover.awaits)
         except Unavailable as problem:
             if not is_lost:
                 is_lost = True  # what came before is still handed on

@@ -1,0 +1,45 @@
+"""Connections that were completed within one batch of frames, until nothing of them can come any more.
+
+They are in the window and in the journal from the moment at which they were read, so that sessions lead to them; they
+are told when they are over. Where a late segment comes, the connection is put anew when it ends, and is none of these
+any more.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class ClosingConnection(NamedTuple):
+    """``is_new``: nothing was told of it yet."""
+
+    name: str
+    is_new: bool
+
+
+class Closing:
+    """By their packed facts, and by id."""
+
+    def __init__(self) -> None:
+        self._connections: dict[bytes, ClosingConnection] = {}
+        self._packed: dict[str, bytes] = {}
+
+    def __len__(self) -> int:
+        return len(self._packed)
+
+    def add(self, name: str, packed: bytes, *, is_new: bool) -> None:
+        """One more."""
+        self._connections[packed] = ClosingConnection(name, is_new)
+        self._packed[name] = packed
+
+    def over(self, packed: bytes) -> ClosingConnection | None:
+        """Nothing of it can come any more; None where it is none of these."""
+        connection = self._connections.pop(packed, None)
+        if connection is not None:
+            del self._packed[connection.name]
+        return connection
+
+    def drop(self, name: str) -> ClosingConnection | None:
+        """A late segment came of it; None where it is none of these."""
+        packed = self._packed.pop(name, None)
+        return self._connections.pop(packed) if packed is not None else None
