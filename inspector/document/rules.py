@@ -44,7 +44,7 @@ SEVERITY: Mapping[Rule, Severity] = {
     Rule.CERTIFICATE_EXPIRED: "high",
     Rule.CERTIFICATE_EXPIRES_SOON: "low",
     Rule.HANDSHAKE_FAILED: "medium",
-    Rule.RESUMPTION_LOST: "low",
+    Rule.RESUMPTION_LOST: "info",
     Rule.CAPTURE_INCOMPLETE: "info",
 }
 """How severe what a rule says is, where nothing about the case makes it another."""

@@ -33,8 +33,8 @@ FEWEST_TIMED = 3
 LEAST_TRIP_NS = 100_000
 """A round trip below that is nothing to speak of."""
 
-MOST_NAMED = 20
-"""Connections that the finding names."""
+MOST_NAMED = FEWEST
+"""Connections that the finding names: enough to prove it."""
 
 
 class Offers(Struct):
@@ -153,6 +153,7 @@ def _finding(pool: ComparedPool, offers: Offers, forgetful: Forgetful | None) ->
         backends=[case.backends[forgetful.backend]] if forgetful is not None else None,
         times=(first_ns, last_ns),
         count=count if offers.is_lost else reached,
+        severity="low" if forgetful is not None else None,
         grade="inferred" if any(observed.is_tls13 for observed in offers.declined) else "observed",
         about=About(
             attribute=PoolAttribute.RESUMPTION,
