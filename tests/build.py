@@ -72,7 +72,7 @@ def client_hello(
     listed = [groups, formats, algorithms] if java else [formats, groups, algorithms]
     if ems:
         listed.append(extension(23))
-    listed.insert(len(listed) if java else 0, sni(name))
+    listed[len(listed) if java else 0 : 0] = [sni(name)] if name else []
     if ticket is not None:
         listed.append(extension(35, ticket))
     if versions:
@@ -89,14 +89,23 @@ def client_hello(
 
 
 def server_hello(
-    random: bytes, session_id: bytes = b"", *, ems: bool = False, version: int = 0x0303, psk: int | None = None
+    random: bytes,
+    session_id: bytes = b"",
+    *,
+    ems: bool = False,
+    version: int = 0x0303,
+    psk: int | None = None,
+    suite: bytes = b"",
+    more: Sequence[bytes] = (),
 ) -> bytes:
+    """``suite``: another one than by default. ``more``: extensions behind the others."""
     listed = [extension(65281, b"\0")] if version < 0x0304 else [extension(43, struct.pack(">H", version))]
     if ems:
         listed.append(extension(23))
     if psk is not None:
         listed.append(extension(41, struct.pack(">H", psk)))
-    suite = b"\xc0\x2b" if version < 0x0304 else b"\x13\x01"
+    listed += more
+    suite = suite or (b"\xc0\x2b" if version < 0x0304 else b"\x13\x01")
     return message(2, b"\x03\x03" + random + vector(1, session_id) + suite + b"\0" + vector(2, b"".join(listed)))
 
 

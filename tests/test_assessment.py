@@ -12,6 +12,7 @@ import pytest
 from inspector.document import Limit
 from inspector.findings.assessment import ROWS, VerdictRow, decided
 from inspector.findings.case import Options
+from inspector.findings.compared import compared_pools
 from inspector.findings.gate import MISSING
 from inspector.findings.judge import Analysis, judge
 from inspector.findings.machine import ALLOW_UNSAFE, Machine
@@ -152,7 +153,7 @@ def rows_of(analysis: Analysis) -> list[VerdictRow]:
     """The row that decides, of each service."""
     case = analysis.case
     ems = [extended(case, service) for service in case.services]
-    happened, hidden = occurrences(case, ems), of_captures(analysis.document.limits)
+    happened, hidden = occurrences(case, ems, compared_pools(case)), of_captures(analysis.document.limits)
     return [
         decided(
             Scene(

@@ -36,7 +36,7 @@ def test_a_shared_name_fixes_it() -> None:
     assert pair.after is not None
     assert (pair.before.aborted, pair.after.aborted) == (23, 0)
     assert any("23 of 177 connections were aborted before, none of 160 now" in note for note in pair.notes)
-    assert found.worst() is None
+    assert found.worst() == "info"  # sessions are declined as before
     assert found.sentence.startswith("23 aborts because of a changed certificate before, 0 after")
 
 

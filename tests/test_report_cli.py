@@ -42,7 +42,7 @@ def test_a_report_and_its_check(tmp_path: Path) -> None:
     done = run("verify", "incident", folder=tmp_path)
     assert done.returncode == 0
     assert done.stdout.startswith(
-        b"incident holds: 7 files have their hashes; judging evidence.pcapng again gives its 24 findings"
+        b"incident holds: 7 files have their hashes; judging evidence.pcapng again gives its 25 findings"
     )
     moved = tmp_path / "elsewhere"
     shutil.move(tmp_path / "incident", moved)

@@ -28,6 +28,7 @@ class Rule(StrEnum):
     CERTIFICATE_EXPIRES_SOON = "certificate-expires-soon"
     HANDSHAKE_FAILED = "handshake-failed"
     STALE_CONNECTION_USED = "stale-connection-used"
+    RESUMPTION_LOST = "resumption-lost"
     CAPTURE_INCOMPLETE = "capture-incomplete"
 
 
@@ -45,6 +46,7 @@ SEVERITY: Mapping[Rule, Severity] = {
     Rule.CERTIFICATE_EXPIRES_SOON: "low",
     Rule.HANDSHAKE_FAILED: "medium",
     Rule.STALE_CONNECTION_USED: "medium",
+    Rule.RESUMPTION_LOST: "info",
     Rule.CAPTURE_INCOMPLETE: "info",
 }
 """How severe what a rule says is, where nothing about the case makes it another."""
@@ -53,6 +55,9 @@ OF_CERTIFICATES = frozenset(
     (Rule.CERTIFICATE_EXPIRED, Rule.CERTIFICATE_EXPIRES_SOON, Rule.CERTIFICATE_ROTATED, Rule.POOL_DRIFT)
 )
 """What shows as soon as the certificates of the pool do, however few connections there are."""
+
+OF_CONNECTIONS = frozenset(("latency", "sni"))
+"""Matters of ``pool-drift`` that take connections to show, and no certificates."""
 
 OF_STATE = frozenset((Rule.CERTIFICATE_CHANGE_ABORT, Rule.CERTIFICATE_CHANGE_EXPOSED))
 """What is gone where the service is protected."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from inspector.document import SEVERITIES, Backend, Document, Finding, Service, Severity
-from inspector.document.rules import NOT_COMPARED, OF_CERTIFICATES, OF_STATE
+from inspector.document.rules import NOT_COMPARED, OF_CERTIFICATES, OF_CONNECTIONS, OF_STATE
 from inspector.findings.change import ABORT
 from inspector.findings.gate import is_definite, missing
 
@@ -193,7 +193,7 @@ def _would_show(rule: str, findings: Sequence[Finding], pair: ServicePair, befor
         return (is_safe and (is_likely or shows_pool)) or (
             rule == ABORT and new.assessment.state == "not_this" and is_likely
         )
-    if rule in OF_CERTIFICATES:
+    if rule in OF_CERTIFICATES and not any(f.matter in OF_CONNECTIONS for f in findings):
         return shows_pool
     return is_likely
 

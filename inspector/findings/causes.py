@@ -16,7 +16,14 @@ from inspector.findings.giving_up import client_code, is_clear, slow_close
 from inspector.findings.unreadable import refusal
 from inspector.tls.registry import alert_name
 from inspector.tls.types import AlertDescription
-from inspector.tracking.closing import CERTIFICATE_ALERTS, first_close, is_refused, is_unanswered, server_was_gone
+from inspector.tracking.closing import (
+    ALERT_RECORD,
+    CERTIFICATE_ALERTS,
+    first_close,
+    is_refused,
+    is_unanswered,
+    server_was_gone,
+)
 from inspector.tracking.names import covers
 from inspector.tracking.observed import BAD_CERTIFICATE, Observed
 from inspector.tracking.services import server_name
@@ -107,6 +114,7 @@ def cause(case: Case, observed: Observed, names: CertificateNames) -> Cause:
         or _unclear(observed)
         or _alerted(observed, names)
         or _refused(observed)
+        or _rejected(observed)
         or _closed(observed)
     )
 
@@ -209,6 +217,24 @@ def _refused(observed: Observed) -> Cause | None:
         " 1.3)"
     )
     return Cause("refused", text, "inferred", "refused")
+
+
+def _rejected(observed: Observed) -> Cause | None:
+    """TLS 1.3 without secrets: the client answers the server's flight with one record of an alert's size alone."""
+    client = observed.client_leg.from_client
+    if (
+        not observed.is_tls13
+        or observed.client_leg.secrets == ""
+        or client.application_records != 1
+        or client.application_bytes > ALERT_RECORD
+        or not observed.client_leg.from_server.application_records
+    ):
+        return None
+    text = (
+        "the client rejected the server's flight, most likely its certificate: its only encrypted record is of an"
+        " alert's size (TLS 1.3)"
+    )
+    return Cause("rejected", text, "inferred", "rejected")
 
 
 def _closed(member: Observed) -> Cause:

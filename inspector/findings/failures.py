@@ -4,14 +4,17 @@ client and cause.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Set
-from functools import cache
+from collections.abc import Iterator, Sequence, Set
 
 from inspector.document import Evidence, Remedy
 from inspector.document.rules import Rule
+from inspector.findings.blame import blamed
 from inspector.findings.case import Case, frames
 from inspector.findings.causes import UNCLEAR, Cause, CertificateNames, cause
+from inspector.findings.compared import ComparedPool
+from inspector.findings.differing import about_failures
 from inspector.findings.finding import Raised, finding
+from inspector.findings.odd_member import counted, expired_leaf, located, member_remedies
 from inspector.findings.shared_remedies import Parties, failure_remedies
 from inspector.text.times import day, rfc3339_signed, span
 from inspector.tls.registry import alert_name
@@ -29,26 +32,40 @@ NAMED = 4
 MOST_LISTED = 20
 """Back ends that a sentence lists at most."""
 
-Group = tuple[int, int, str]
+Group = tuple[int, str, str]
+"""Client, cause, and the attribute that goes with it."""
 
 
-def failures(case: Case, explained: Set[int]) -> Iterator[Raised[Cause]]:
+def failures(case: Case, explained: Set[int], compared: Sequence[ComparedPool]) -> Iterator[Raised[Cause]]:
     """Aborted connections that no other rule explains. ``explained``: their indexes."""
-    groups: dict[Group, list[Observed]] = {}
-    causes: dict[Group, list[Cause]] = {}
     names = CertificateNames(case)
+    failed: dict[int, list[tuple[Observed, Cause]]] = {}
     for observed in case.observed:
-        if observed.outcome != "aborted" or observed.health_check or observed.index in explained:
-            continue
-        why = cause(case, observed, names)
-        key = (observed.service, observed.client, why.key)
-        groups.setdefault(key, []).append(observed)
-        causes.setdefault(key, []).append(why)
-    pool_of = cache(lambda index: _Pool(case, case.pools[index]))
-    for key, members in groups.items():
-        service, client = case.services[key[0]], case.clients[key[1]]
-        why = causes[key][0]
-        pool = pool_of(service.index)
+        if observed.outcome == "aborted" and not observed.health_check and observed.index not in explained:
+            failed.setdefault(observed.service, []).append((observed, cause(case, observed, names)))
+    for index, pairs in failed.items():
+        yield from _of_service(case, compared[index], pairs, names)
+
+
+def _of_service(
+    case: Case, compared: ComparedPool, failed: list[tuple[Observed, Cause]], names: CertificateNames
+) -> Iterator[Raised[Cause]]:
+    service = compared.service
+    blames = blamed(compared, failed, names)
+    blame_of = {observed.index: blame for blame in blames.values() for observed in blame.failed}
+    groups: dict[Group, list[tuple[Observed, Cause]]] = {}
+    for observed, why in failed:
+        blame = blame_of.get(observed.index)
+        key = (observed.client, why.key, str(blame.attribute) if blame is not None else "")
+        groups.setdefault(key, []).append((observed, why))
+    pool = _Pool(case, case.pools[service.index])
+    ids: set[tuple[int, str]] = set()
+    for (client_index, why_key, attribute), pairs in groups.items():
+        client, why = case.clients[client_index], pairs[0][1]
+        members, blame = [observed for observed, _ in pairs], blame_of.get(pairs[0][0].index)
+        is_further = (client_index, why_key) in ids
+        ids.add((client_index, why_key))
+        at = located(case, blame, members)
         chainless = pool.chainless({observed.backend for observed in members}) if why.is_about_certificate else []
         failure = finding(
             case,
@@ -56,13 +73,22 @@ def failures(case: Case, explained: Set[int]) -> Iterator[Raised[Cause]]:
             service.id,
             client.id,
             why.key,
+            *((attribute,) if is_further else ()),
             on=members,
             grade=why.grade,
-            title=f"{len(members)} handshake{'s' if len(members) > 1 else ''} failed: {why.text}",
+            severity="high" if blame is not None and expired_leaf(compared, blame) is not None else None,
+            about=about_failures(compared, blame) if blame is not None else None,
+            title=f"{len(members)} handshake{'s' if len(members) > 1 else ''} failed{at}: {why.text}",
             matter=why.key,
             what=f"handshakes failed: {why.text}",
-            explanation=" ".join(_explained(case, names, members, causes[key], pool, chainless)),
-            remedies=_remedies(case, service, members, why, bool(chainless)),
+            explanation=" ".join(
+                [
+                    *_explained(case, names, members, [each for _, each in pairs], pool, chainless),
+                    *([counted(case, blame)] if blame is not None else []),
+                ]
+            ),
+            remedies=(member_remedies(compared, blame) if blame is not None else [])
+            or _remedies(case, service, members, why, bool(chainless)),
             evidence=[evidence for s in members[:3] for evidence in _evidence(case, s)],
         )
         yield Raised(failure, tuple(members), why)

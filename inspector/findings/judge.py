@@ -14,6 +14,7 @@ from inspector.facts import Facts
 from inspector.findings import from_logs, limits, rules, unseen
 from inspector.findings.assessment import assess
 from inspector.findings.case import Case, Options, build
+from inspector.findings.compared import compared_pools
 from inspector.findings.incidents import incidents
 from inspector.findings.into_document import pool as pool_of_document
 from inspector.findings.into_document.connection import connection, result
@@ -80,11 +81,12 @@ def judge(facts: Facts, options: Options | None = None, extra_limits: Sequence[d
 def _document(case: Case, extra_limits: list[doc.Limit]) -> doc.Document:
     all_limits = limits.limits(case, [*from_logs.limits(case), *extra_limits])
     ems = [extended(case, service) for service in case.services]
-    happened = rules.occurrences(case, ems)
+    compared = compared_pools(case)
+    happened = rules.occurrences(case, ems, compared)
     hidden = unseen.of_captures(all_limits)
     theirs = happened.by_service()
     assessments = [assess(case, s, theirs.get(s.id, NOTHING), hidden, ems[s.index]) for s in case.services]
-    findings = [*rules.findings(case, happened, assessments, ems), *limits.incomplete(case, all_limits)]
+    findings = [*rules.findings(case, happened, assessments, ems, compared), *limits.incomplete(case, all_limits)]
     findings.sort(key=lambda f: (doc.SEVERITIES.index(f.severity), f.rule, f.first or "", f.id))
     return doc.Document(
         generator=doc.Generator("inspector", VERSION),

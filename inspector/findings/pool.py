@@ -10,10 +10,14 @@ from typing import Literal
 from inspector.document import Evidence, Finding, Remedy
 from inspector.document.rules import Rule
 from inspector.findings.case import Case, frames
-from inspector.findings.finding import finding
+from inspector.findings.causes import Cause
+from inspector.findings.compared import ComparedPool
+from inspector.findings.differing import about_difference, about_member
+from inspector.findings.finding import Raised, finding
 from inspector.findings.prediction import Extended, ems_answers
 from inspector.findings.requested_authorities import RequestedAuthorities, differences, requested
 from inspector.findings.shared_remedies import change_remedies
+from inspector.pool.attributes import PoolAttribute
 from inspector.text.times import DAY_NS, day, rfc3339_signed
 from inspector.tls.registry import version_name
 from inspector.tracking.backends import BackendGroup
@@ -43,15 +47,28 @@ def versions_of(case: Case, backend: BackendGroup) -> list[str]:
     return [version_name(v) or f"0x{v:04x}" for v in sorted(versions)]
 
 
-def drift(case: Case, exposed: Set[int], ems: Sequence[Extended]) -> Iterator[Finding]:
+ATTRIBUTES: dict[str, PoolAttribute] = {
+    "certificate_names": PoolAttribute.NAMES,
+    "ems": PoolAttribute.EMS,
+    "chain": PoolAttribute.CHAIN,
+    "client_certificate_authorities": PoolAttribute.CLIENT_AUTHORITIES,
+}
+
+
+def drift(
+    compared: Sequence[ComparedPool], exposed: Set[int], ems: Sequence[Extended], explained: Set[tuple[int, str]]
+) -> Iterator[Finding]:
     """Where one service's back ends differ. ``exposed``: services at which the difference matters. ``ems``: who does
-    it, of each.
+    it, of each. ``explained``: services and attributes of which failures tell.
     """
-    for service in case.services:
+    for pool in compared:
+        case, service = pool.case, pool.service
         members = case.pools[service.index]
         if len(members) < 2:
             continue
         for attribute, values in _attributes(case, members):
+            if (service.index, ATTRIBUTES[attribute]) in explained:
+                continue
             groups: dict[object, list[BackendGroup]] = {}
             for backend, value in values:
                 groups.setdefault(value, []).append(backend)
@@ -73,6 +90,9 @@ def drift(case: Case, exposed: Set[int], ems: Sequence[Extended]) -> Iterator[Fi
                 count=len(groups),
                 severity="low" if service.index in exposed else None,
                 title=f"The back ends of {service.name}:{service.port} differ in {name}",
+                about=about_difference(pool, difference)
+                if (difference := pool.difference(ATTRIBUTES[attribute])) is not None
+                else None,
                 matter=attribute,
                 explanation=f"{'; '.join(parts)}. {common}".strip(),
                 remedies=(
@@ -113,7 +133,6 @@ def _attributes(case: Case, members: list[BackendGroup]) -> Iterator[tuple[str, 
     if len(leaves) > 1 and any(case.step(leaves[0][1] or b"", leaf or b"") == "none" for _, leaf in leaves[1:]):
         yield "certificate_names", [(b, _names(case, leaf or b"")) for b, leaf in leaves]
     yield "ems", [(b, value) for b in members if (value := ems_of(case, b)) is not None]
-    yield "versions", [(b, tuple(versions_of(case, b))) for b in members]
     chains: list[tuple[BackendGroup, object]] = []
     authorities: list[tuple[BackendGroup, object]] = []
     for backend in members:
@@ -229,8 +248,16 @@ def validity(certificate: ParsedCertificate, at: int) -> Literal["valid", "soon"
     )
 
 
-def expiry(case: Case) -> Iterator[Finding]:
-    """Certificates that were expired, or nearly, when they were last shown."""
+def expiry(case: Case, compared: Sequence[ComparedPool], failures: Sequence[Raised[Cause]]) -> Iterator[Finding]:
+    """Certificates that were expired, or nearly, when they were last shown. Where connections fail because of one,
+    ``failures`` tell of it.
+    """
+    failing = {
+        (observed.service, observed.leaf)
+        for raised in failures
+        if raised.finding.about is not None and raised.finding.about.attribute == PoolAttribute.VALIDITY
+        for observed in raised.on
+    }
     last: dict[bytes, int] = {}
     showing: dict[tuple[int, bytes], list[Observed]] = {}
     for member in case.observed:
@@ -248,6 +275,9 @@ def expiry(case: Case) -> Iterator[Finding]:
         if validity(certificate, shown) in ("valid", "unknown"):
             continue
         service = case.services[member.service]
+        backend = case.backends[member.backend] if member.backend >= 0 else None
+        if left < 0 and (member.service, leaf) in failing:
+            continue
         rule = Rule.CERTIFICATE_EXPIRED if left < 0 else Rule.CERTIFICATE_EXPIRES_SOON
         name = certificate.common_name or leaf.hex()[:12]
         until = rfc3339_signed(certificate.not_after)[:10]
@@ -263,7 +293,8 @@ def expiry(case: Case) -> Iterator[Finding]:
             service.id,
             leaf.hex(),
             on=[members[0], member] if members[0] is not member else [member],
-            backends=[case.backends[member.backend]] if member.backend >= 0 else [],
+            about=about_member(compared[service.index], PoolAttribute.VALIDITY, member.backend) if left < 0 else None,
+            backends=[backend] if backend is not None else [],
             clients=[],
             times=(members[0].first_ns, shown),
             count=len(members),

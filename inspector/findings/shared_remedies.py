@@ -207,6 +207,11 @@ def failure_remedies(cause: str, name: str, port: int, parties: Parties = NOBODY
             "Look into the client's own log at these times: it alone says why.",
             f"{probe} -showcerts </dev/null",
         ),
+        "rejected": Remedy(
+            "owners of the client",
+            "Look into the client's log: mostly it does not trust the certificate, which is not visible without keys.",
+            f"{probe} -tls1_3 -showcerts </dev/null",
+        ),
         "refused": Remedy(
             "owners of the server",
             "Look into the server's log: mostly it does not accept the client's certificate, or got none.",

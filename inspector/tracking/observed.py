@@ -18,6 +18,7 @@ from inspector.tracking.kinds import Kind, KindReason, is_read
 from inspector.tracking.outcomes import Outcome
 from inspector.tracking.renegotiation import Renegotiation
 from inspector.tracking.sessions import NOTHING, LedgerEntry
+from inspector.tracking.shown import NOTHING_SHOWN, ShownByServer
 
 NOWHERE = PackedEndpoint(b"", 0)
 BAD_CERTIFICATE = int(AlertDescription.BAD_CERTIFICATE)
@@ -77,6 +78,7 @@ class Observed(Struct, gc=False, kw_only=True):
     """The same packets were captured once more."""
     gap_bytes: int = 0
     """Bytes that are missing in the midst of what was sent, on all its legs."""
+    shown: ShownByServer = NOTHING_SHOWN
 
     @property
     def id(self) -> str:

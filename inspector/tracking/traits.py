@@ -30,6 +30,7 @@ from inspector.tracking.kinds import has_no_certificate, kind_of
 from inspector.tracking.observed import Observed
 from inspector.tracking.outcomes import is_cut_short, is_torn_down, outcome_of
 from inspector.tracking.renegotiation import ENCRYPTED_HANDSHAKE, find_renegotiations
+from inspector.tracking.shown import ShownByServer, shown_by
 
 SEALED = C_SEALED | S_SEALED
 Traits = tuple[object, ...]
@@ -136,7 +137,9 @@ class Observer:
         addresses: dict[bytes, bytes] = {}
         servers: dict[PackedEndpoint, PackedEndpoint] = {}
         leaves: dict[bytes, bytes] = {}
+        shown: dict[ShownByServer, ShownByServer] = {}
         self._address, self._server, self._leaf = addresses.setdefault, servers.setdefault, leaves.setdefault
+        self._shown = shown.setdefault
 
     def observed(self, index: int, packed: bytes, client_leg: ConnectionFacts) -> Observed:
         """A connection without what the others say of it. ``index``: which one it is."""
@@ -149,6 +152,7 @@ class Observer:
                 self._by_traits[traits] = pattern
         handshake, server, first_ns = client_leg.handshake, client_leg.server, client_leg.first_ns
         offer, address, chain = handshake.offer, client_leg.client.address, handshake.chain
+        shown = shown_by(handshake)
         written = NOBODY if offer is None else self._writers.get(offer.key) or self._writer(offer)
         return replace(
             pattern,
@@ -164,6 +168,7 @@ class Observer:
             server=self._server(server, server),
             leaf=self._leaf(chain[0], chain[0]) if chain else None,
             gap_bytes=client_leg.from_client.gap + client_leg.from_server.gap,
+            shown=self._shown(shown, shown),
         )
 
     def _writer(self, offer: HelloShape) -> Writer:

@@ -1,0 +1,64 @@
+"""The members of one service's pool held against each other: each attribute when it is first asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+from inspector.findings.case import Case
+from inspector.pool.alike import Alike, alike
+from inspector.pool.attributes import OF_HELLOS, Extractor, PoolAttribute, of_certificates
+from inspector.pool.odd_one import PoolDifference, difference
+from inspector.tracking.observed import Observed
+from inspector.tracking.services import ServiceGroup
+
+
+class ComparedPool:
+    """One service. ``members``: its connections without health checks."""
+
+    def __init__(self, case: Case, service: ServiceGroup) -> None:
+        self.case = case
+        self.service = service
+        self._differences: dict[PoolAttribute, PoolDifference | None] = {}
+
+    @cached_property
+    def members(self) -> list[Observed]:
+        """Its connections without health checks."""
+        return self.case.members(self.service)
+
+    @cached_property
+    def groups(self) -> list[Alike]:
+        """These put together."""
+        return alike(self.members)
+
+    @cached_property
+    def extractors(self) -> dict[PoolAttribute, Extractor]:
+        """What is compared of full handshakes."""
+        return {**OF_HELLOS, **of_certificates(self.case.certificates, self.case.facts.authorities)}
+
+    def difference(self, attribute: PoolAttribute) -> PoolDifference | None:
+        """In what its members differ; None where they do not, or nothing shows it."""
+        if attribute not in self._differences:
+            extract = self.extractors.get(attribute)
+            self._differences[attribute] = difference(self.groups, attribute, extract) if extract else None
+        return self._differences[attribute]
+
+    @property
+    def looks(self) -> int:
+        """How many members are held against the others."""
+        return max(len(self.case.pools[self.service.index]), 2)
+
+    def reached(self, backend: int) -> tuple[int, int]:
+        """Connections that reached a back end, and how many of them failed."""
+        groups = [group for group in self.groups if group.backend == backend]
+        return sum(group.count for group in groups), sum(group.failed for group in groups)
+
+    @cached_property
+    def total(self) -> tuple[int, int]:
+        """All connections, and how many of them failed."""
+        return len(self.members), sum(group.failed for group in self.groups)
+
+
+def compared_pools(case: Case) -> Sequence[ComparedPool]:
+    """Of each service."""
+    return [ComparedPool(case, service) for service in case.services]

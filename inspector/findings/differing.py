@@ -1,0 +1,194 @@
+"""In what the members of a pool differ, in words: the values, the ``about`` of a finding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from inspector.document import About
+from inspector.findings.blame import Blame
+from inspector.findings.case import Case
+from inspector.findings.compared import ComparedPool
+from inspector.findings.requested_authorities import differences, requested
+from inspector.pool.attributes import PoolAttribute, Value
+from inspector.pool.odd_one import Holder, PoolDifference
+from inspector.text.times import rfc3339, rfc3339_signed
+from inspector.tls.registry import alert_name, cipher_name, version_name
+from inspector.tracking.names import authority
+from inspector.tracking.observed import Observed
+
+MOST_NAMES = 4
+"""Names of a certificate that a value lists."""
+
+CALLED: dict[PoolAttribute, str] = {
+    PoolAttribute.CLIENT_AUTHORITIES: "client certificate authorities",
+    PoolAttribute.CIPHER: "cipher suite",
+    PoolAttribute.GROUP: "key exchange group",
+    PoolAttribute.EMS: "EMS",
+    PoolAttribute.ALPN: "application protocol (ALPN)",
+    PoolAttribute.STAPLING: "OCSP stapling",
+    PoolAttribute.RESUMPTION: "issue of sessions",
+    PoolAttribute.SNI: "server name (SNI)",
+    PoolAttribute.NAMES: "certificate names",
+}
+
+
+def called(attribute: PoolAttribute) -> str:
+    """An attribute as a sentence names it."""
+    return CALLED.get(attribute, attribute.value)
+
+
+YES_NO: dict[PoolAttribute, tuple[str, str]] = {
+    PoolAttribute.GROUP: ("asks for another group (HelloRetryRequest)", "takes the client's group"),
+    PoolAttribute.EMS: ("EMS", "no EMS"),
+    PoolAttribute.STAPLING: ("staples", "does not staple"),
+    PoolAttribute.RESUMPTION: ("issues sessions", "issues no session"),
+    PoolAttribute.VALIDITY: ("valid", "not valid"),
+    PoolAttribute.NAMES: ("has the name asked for", "lacks the name asked for"),
+}
+
+
+def value_words(case: Case, attribute: PoolAttribute, value: Value) -> str:
+    """One value, as far as it can be said alone."""
+    if isinstance(value, bool):
+        return YES_NO[attribute][not value] if attribute in YES_NO else "yes" if value else "no"
+    if attribute is PoolAttribute.VERSIONS and isinstance(value, int):
+        return version_name(value) or f"0x{value:04x}"
+    if attribute is PoolAttribute.CIPHER and isinstance(value, int):
+        return cipher_name(value)
+    if attribute is PoolAttribute.ALPN and isinstance(value, bytes):
+        return value.decode("ascii", "backslashreplace") or "none"
+    if attribute is PoolAttribute.CHAIN and isinstance(value, tuple):
+        return ", ".join(_certificate_name(case, digest) for digest in value) or "no intermediate certificate"
+    return str(value)
+
+
+def values_in_words(case: Case, pool: ComparedPool, difference: PoolDifference) -> dict[Value, str]:
+    """All values of a difference; lists of authorities only by what not all ask for."""
+    values = list(dict.fromkeys(holder.value for holder in difference.holders))
+    if difference.attribute is not PoolAttribute.CLIENT_AUTHORITIES:
+        return {value: value_words(case, difference.attribute, value) for value in values}
+    extract = pool.extractors[difference.attribute]
+    samples = [
+        next(g.sample for g in pool.groups if g.sample.kind == "full" and extract(g.sample) == v) for v in values
+    ]
+    words, _ = differences([requested(case, sample.client_leg.handshake) for sample in samples])
+    return dict(zip(values, words, strict=True))
+
+
+def about_difference(pool: ComparedPool, difference: PoolDifference) -> About:
+    """The odd one where there is one, else the pool that is mixed: then the first value is the rarest."""
+    case = pool.case
+    words = values_in_words(case, pool, difference)
+    odd = difference.odd[0] if difference.odd else min(difference.holders, key=lambda holder: holder.connections)
+    alone = difference.odd_one
+    backend = alone.backend if alone is not None else -1
+    count, failed = pool.reached(backend) if backend >= 0 else (_showing(difference, odd.value), 0)
+    total, all_failed = pool.total
+    others = [difference.common] if difference.common is not None else [v for v in words if v != odd.value]
+    return About(
+        attribute=difference.attribute,
+        backend=case.backends[backend].id if backend >= 0 else None,
+        value=words[odd.value],
+        others="; ".join(words[value] for value in others),
+        since=rfc3339(odd.since_ns),
+        affected=failed,
+        reached=count,
+        elsewhere_affected=all_failed - failed,
+        elsewhere=total - count,
+    )
+
+
+def about_member(pool: ComparedPool, attribute: PoolAttribute, backend: int) -> About | None:
+    """The difference, where this back end is the odd one in it."""
+    difference = pool.difference(attribute)
+    alone = difference.odd_one if difference is not None else None
+    if difference is None or alone is None or alone.backend != backend or backend < 0:
+        return None
+    return about_difference(pool, difference)
+
+
+def _showing(difference: PoolDifference, value: Value) -> int:
+    return sum(holder.connections for holder in difference.holders if holder.value == value)
+
+
+def who(case: Case, holders: Sequence[Holder]) -> str:
+    """``A, C``, and how many connections of nobody in particular."""
+    names = [case.backends[holder.backend].label for holder in holders if holder.backend >= 0]
+    nameless = sum(holder.connections for holder in holders if holder.backend < 0)
+    return ", ".join(names + ([f"{nameless} connections" + (" of others" if names else "")] if nameless else []))
+
+
+def about_failures(pool: ComparedPool, blame: Blame) -> About:
+    """What failures go with."""
+    case = pool.case
+    at_member = blame.at_members
+    value, others = _failing_words(pool, blame, at_member)
+    return About(
+        attribute=blame.attribute,
+        backend=case.backends[blame.backend].id if blame.backend >= 0 else None,
+        value=value,
+        others=others if blame.elsewhere else "",
+        since=rfc3339(at_member[0].first_ns),
+        affected=blame.affected,
+        reached=blame.reached,
+        elsewhere_affected=blame.elsewhere_failed,
+        elsewhere=blame.elsewhere,
+    )
+
+
+def _failing_words(pool: ComparedPool, blame: Blame, at_member: Sequence[Observed]) -> tuple[str, str]:
+    """What is wrong where connections fail, and what others have there."""
+    case, attribute, sample = pool.case, blame.attribute, at_member[0]
+    certificate = case.certificates.get(sample.leaf or b"")
+    difference = pool.difference(attribute)
+    if attribute is PoolAttribute.VALIDITY:
+        if certificate is None or certificate.not_after is None or certificate.not_before is None:
+            return "not valid, says the client", "accepted"
+        if sample.first_ns < certificate.not_before:
+            return f"valid only from {rfc3339_signed(certificate.not_before)[:10]}", "valid"
+        return f"valid until {rfc3339_signed(certificate.not_after)[:10]}", "valid"
+    if attribute is PoolAttribute.NAMES and certificate is not None:
+        listed = certificate.identity.dns_names + certificate.identity.ip_addresses or (certificate.common_name,)
+        return f"only {', '.join(listed[:MOST_NAMES])}", "have the name asked for"
+    if attribute in (PoolAttribute.CHAIN, PoolAttribute.CLIENT_AUTHORITIES) and difference is not None:
+        words = values_in_words(case, pool, difference)
+        holder = next((h for h in difference.holders if h.backend in blame.backends), None) or difference.odd_one
+        if holder is not None and difference.common is not None and holder.value != difference.common:
+            return words[holder.value], words[difference.common]
+    if attribute is PoolAttribute.CHAIN and certificate is not None:
+        return f"issued by {authority(certificate) or 'a CA without a name'}", "accepted"
+    if attribute in (PoolAttribute.PROTOCOL, PoolAttribute.PROXY):
+        return f"answers {_quoted(sample)}" if sample.client_leg.from_server.opening else "no TLS", "TLS"
+    alert = sample.fatal_alert
+    if alert is not None and not alert.from_client and alert.code is not None:
+        refusal = f"alert {alert_name(alert.code)} ({alert.code})"
+        return refusal, _accepted(pool, attribute)
+    return FAILING.get(attribute, "fails"), _accepted(pool, attribute)
+
+
+FAILING: dict[PoolAttribute, str] = {
+    PoolAttribute.REACHABILITY: "closed without an answer",
+    PoolAttribute.CLIENT_AUTHORITIES: "refuses the client",
+    PoolAttribute.FLIGHT: "a flight that the client rejects",
+    PoolAttribute.VERSIONS: "chooses a version that the client does not allow",
+    PoolAttribute.CIPHER: "chooses a suite that the client does not allow",
+}
+
+
+def _accepted(pool: ComparedPool, attribute: PoolAttribute) -> str:
+    """What those answered that did not fail."""
+    if attribute not in (PoolAttribute.VERSIONS, PoolAttribute.CIPHER, PoolAttribute.ALPN):
+        return "answers" if attribute is PoolAttribute.REACHABILITY else "accepted"
+    extract = pool.extractors[attribute]
+    values = {extract(g.sample): None for g in pool.groups if g.sample.outcome == "established"}
+    return ", ".join(value_words(pool.case, attribute, value) for value in values if value is not None) or "accepted"
+
+
+def _quoted(observed: Observed) -> str:
+    """The first bytes of an answer that is no TLS, escaped."""
+    return '"' + observed.client_leg.from_server.opening.decode("ascii", "backslashreplace").replace('"', '\\"') + '"'
+
+
+def _certificate_name(case: Case, digest: bytes) -> str:
+    certificate = case.certificates.get(digest)
+    return (certificate.common_name if certificate is not None else "") or digest.hex()[:12]

@@ -1,0 +1,251 @@
+"""``resumption-lost``: sessions that clients offer as they should, and that are declined; or a member of the pool that
+never issues any.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from msgspec import Struct, field
+
+from inspector.document import About, Evidence, Finding, Remedy
+from inspector.document.rules import Rule
+from inspector.findings.case import frames
+from inspector.findings.compared import ComparedPool
+from inspector.findings.finding import finding
+from inspector.pool.attributes import PoolAttribute
+from inspector.pool.rates import is_more_often, middle
+from inspector.pool.waits import evenly, until_ready
+from inspector.text.times import SECOND_NS, rfc3339, span
+from inspector.tracking.observed import Observed
+
+FEWEST = 5
+"""Offers that were declined before anything is said of it."""
+
+FRESH_NS = 300 * SECOND_NS
+"""How long servers keep sessions at least, by default; who offers an older one may be declined."""
+
+FEWEST_TIMED = 3
+"""Handshakes of a kind of which the usual time is told."""
+
+LEAST_TRIP_NS = 100_000
+"""A round trip below that is nothing to speak of."""
+
+MOST_NAMED = FEWEST
+"""Connections that the finding names: enough to prove it."""
+
+
+class Offers(Struct):
+    """What became of the sessions offered to one service. ``at_home``: of those that were offered to the back end that
+    had issued them, by its index, how many were declined, and how many in all. ``elsewhere``: declined by another one.
+    """
+
+    declined: list[Observed] = field(default_factory=list)
+    resumed: list[Observed] = field(default_factory=list)
+    at_home: dict[int, tuple[int, int]] = field(default_factory=dict)
+    elsewhere: int = 0
+
+    @property
+    def total(self) -> int:
+        """All offers."""
+        return len(self.declined) + len(self.resumed)
+
+    @property
+    def declined_at_home(self) -> int:
+        """Declined by the back end that had issued them."""
+        return sum(declined for declined, _ in self.at_home.values())
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether at least half of them are declined."""
+        return len(self.declined) >= FEWEST and 2 * len(self.declined) >= self.total
+
+
+class Forgetful(NamedTuple):
+    """The only member of a pool that keeps no sessions. ``is_silent``: it issues none; else it declines its own."""
+
+    backend: int
+    is_silent: bool
+    since_ns: int
+
+
+def resumption_lost(pools: Sequence[ComparedPool]) -> Iterator[Finding]:
+    """One for each service at which at least half of all offers are declined, or one member keeps no session."""
+    for pool in pools:
+        offers = _offers(pool)
+        forgetful = _never_issues(pool) or _declines_its_own(pool, offers)
+        if offers.is_lost or forgetful is not None:
+            yield _finding(pool, offers, forgetful)
+
+
+def _offers(pool: ComparedPool) -> Offers:
+    """Offers of sessions that were issued shortly before, or when is not known, by this service."""
+    offers = Offers()
+    everybody = pool.case.observed
+    for observed in pool.members:
+        session = observed.entry.session
+        issuer = everybody[session.issuer] if session is not None and session.issuer is not None else None
+        if issuer is not None and issuer.service != pool.service.index:
+            continue
+        is_declined = observed.declined
+        if is_declined:
+            issued_ns = session.issued_ns if session is not None else None
+            if issued_ns is not None and observed.hello_ns - issued_ns > FRESH_NS:
+                continue
+            offers.declined.append(observed)
+        elif observed.is_resumed or observed.kind == "psk":
+            offers.resumed.append(observed)
+        else:
+            continue
+        if issuer is None or issuer.backend < 0 or observed.backend < 0:
+            continue
+        if issuer.backend == observed.backend:
+            declined, total = offers.at_home.get(observed.backend, (0, 0))
+            offers.at_home[observed.backend] = (declined + is_declined, total + 1)
+        else:
+            offers.elsewhere += is_declined
+    return offers
+
+
+def _never_issues(pool: ComparedPool) -> Forgetful | None:
+    """The only member that issues no sessions to clients that get some from the others."""
+    difference = pool.difference(PoolAttribute.RESUMPTION)
+    alone = difference.odd_one if difference is not None else None
+    if alone is None or alone.backend < 0 or alone.value is not False or alone.connections < FEWEST_TIMED:
+        return None
+    return Forgetful(alone.backend, True, alone.since_ns)
+
+
+def _declines_its_own(pool: ComparedPool, offers: Offers) -> Forgetful | None:
+    """The only member that declines sessions which it issued itself more often than others do."""
+    declined, total = offers.declined_at_home, sum(count for _, count in offers.at_home.values())
+    odd = [
+        backend
+        for backend, (here, reached) in offers.at_home.items()
+        if is_more_often(here, reached, declined - here, total - reached, looks=pool.looks)
+    ]
+    if len(odd) != 1:
+        return None
+    first = next(o for o in offers.declined if o.backend == odd[0])
+    return Forgetful(odd[0], False, first.first_ns)
+
+
+def _finding(pool: ComparedPool, offers: Offers, forgetful: Forgetful | None) -> Finding:
+    case, service = pool.case, pool.service
+    name = f"{service.name}:{service.port}"
+    count, total = len(offers.declined), len(pool.members)
+    share = f"{count} of {offers.total} sessions offered to {name} were declined"
+    label = case.backends[forgetful.backend].label if forgetful is not None else ""
+    does = (
+        "never issues a session" if forgetful is not None and forgetful.is_silent else "declines even its own sessions"
+    )
+    reached, failed = pool.reached(forgetful.backend) if forgetful is not None else (offers.total, 0)
+    first_ns = offers.declined[0].first_ns if offers.declined else pool.members[0].first_ns
+    last_ns = offers.declined[-1].first_ns if offers.declined else pool.members[-1].first_ns
+    return finding(
+        case,
+        Rule.RESUMPTION_LOST,
+        service.id,
+        service=service,
+        on=offers.declined[:MOST_NAMED],
+        backends=[case.backends[forgetful.backend]] if forgetful is not None else None,
+        times=(first_ns, last_ns),
+        count=count if offers.is_lost else reached,
+        severity="low" if forgetful is not None else None,
+        grade="inferred" if any(observed.is_tls13 for observed in offers.declined) else "observed",
+        about=About(
+            attribute=PoolAttribute.RESUMPTION,
+            backend=case.backends[forgetful.backend].id if forgetful is not None else None,
+            value=does if forgetful is not None else f"{count} of {offers.total} offers declined",
+            others="keep sessions" if forgetful is not None else "",
+            since=rfc3339(forgetful.since_ns if forgetful is not None else first_ns),
+            affected=failed,
+            reached=reached,
+            elsewhere_affected=pool.total[1] - failed if forgetful is not None else 0,
+            elsewhere=total - reached,
+        ),
+        title=f"{share}; back end {label} {does}"
+        if offers.is_lost and label
+        else share
+        if offers.is_lost
+        else f"Back end {label} of {name} {does}",
+        what=f"Sessions offered to {name} are declined"
+        if offers.is_lost
+        else f"A back end of {name} keeps no sessions",
+        matter="declined" if offers.is_lost else "not kept",
+        explanation=" ".join(_explained(offers, forgetful, label)),
+        remedies=_remedies(pool, offers, label),
+        evidence=[
+            Evidence(
+                "declined",
+                observed.id,
+                frames(observed.client_leg.handshake.hello_frame, observed.client_leg.handshake.answer_frame),
+                f"offered to back end {case.label(observed)} and declined",
+            )
+            for observed in offers.declined[:1]
+        ],
+    )
+
+
+def _explained(offers: Offers, forgetful: Forgetful | None, label: str) -> Iterator[str]:
+    if offers.is_lost:
+        yield f"{len(offers.declined)} of {offers.total} offers of a session got a full handshake all the same."
+        if offers.elsewhere or offers.declined_at_home:
+            yield (
+                f"{offers.elsewhere} of them went to another back end than had issued the session,"
+                f" {offers.declined_at_home} to the same{' certificate' * (not offers.elsewhere)}."
+            )
+        yield _price(offers)
+    if forgetful is not None and forgetful.is_silent:
+        yield f"Back end {label} gave neither a session id nor a ticket to clients that get one from the others."
+    elif forgetful is not None:
+        declined, total = offers.at_home[forgetful.backend]
+        yield f"Back end {label} declined {declined} of {total} sessions that it had issued itself."
+
+
+def _price(offers: Offers) -> str:
+    """What a full handshake costs more."""
+    full = [ns for observed in evenly(offers.declined) if (ns := until_ready(observed)) is not None]
+    short = [ns for observed in evenly(offers.resumed) if (ns := until_ready(observed)) is not None]
+    trips = sorted(ns for observed in evenly(offers.declined) if (ns := observed.client_leg.rtt) is not None)
+    is_old = any(not observed.is_tls13 for observed in offers.declined)
+    more = "a round trip more" if is_old else "certificates and signatures, though no round trip more"
+    if len(full) >= FEWEST_TIMED and len(short) >= FEWEST_TIMED and middle(full) > middle(short):
+        return (
+            f"Each costs {more}: {span(int(middle(full)))} until the client can speak, against"
+            f" {span(int(middle(short)))} with a session that is taken."
+        )
+    if is_old and len(full) >= FEWEST_TIMED:
+        trip = f", {span(int(middle(trips)))}" if trips and middle(trips) >= LEAST_TRIP_NS else ""
+        return f"Each costs {more}{trip}: the client can speak after {span(int(middle(full)))}."
+    return f"Each costs {more}."
+
+
+def _remedies(pool: ComparedPool, offers: Offers, label: str) -> list[Remedy]:
+    name = shlex.quote(pool.service.name)
+    check = (
+        f"openssl s_client -connect {name}:{pool.service.port} -servername {name} -reconnect -tls1_2 </dev/null | grep"
+        " -E 'New|Reused'"
+    )
+    if label:
+        return [Remedy(f"owners of back end {label}", f"Let back end {label} keep sessions, as the others do.", check)]
+    at_home = sum(total for _, total in offers.at_home.values())
+    if at_home and 2 * offers.declined_at_home > at_home:
+        return [
+            Remedy(
+                "owners of the pool",
+                "Let each back end keep sessions: even what it issued itself is declined. Where several servers share"
+                " the certificate, share ticket keys or the session cache among them.",
+                check,
+            )
+        ]
+    return [
+        Remedy(
+            "owners of the pool",
+            "Share ticket keys or the session cache among all back ends (nginx: ssl_session_ticket_key; HAProxy:"
+            " tls-ticket-keys), or keep a client on one back end (source affinity).",
+            check,
+        )
+    ]

@@ -1,0 +1,149 @@
+"""Members of a pool that let their clients wait longer than the others do.
+
+A client that is far away waits longer wherever it goes. So times are compared only after each client's own median was
+taken off, and only of clients that met more than one member: the aligned ranks of Hodges and Lehmann. A member counts
+as slow where the rank test says that it is no chance, and the difference is one that people feel.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Literal, NamedTuple, get_args
+
+from inspector.facts import ConnectionFacts, unpack_events
+from inspector.pool.rates import CHANCE, FEWEST, middle, ranks_by_chance
+from inspector.tls.history import Letter
+from inspector.tracking.observed import Observed
+
+Wait = Literal["connect", "answer", "reply"]
+WAITS: tuple[Wait, ...] = get_args(Wait)
+"""From SYN to SYN and ACK; from the ClientHello to the ServerHello of a full handshake; from the client's first record
+of application data to the server's, up to TLS 1.2. The latter two without the time that the way takes.
+"""
+
+MOST_OF_A_MEMBER = 60
+"""Connections of one member that are looked at, spread evenly over all of them."""
+
+TIMES_AS_LONG = 3
+LONGER_BY_NS = 20_000_000
+
+
+class SlowMember(NamedTuple):
+    """``median_ns`` of ``measured`` connections, against ``others_ns``, that of the others. ``since_ns``: the first
+    connection that waited as long; ``slowest``: the one that waited longest, by index.
+    """
+
+    backend: int
+    wait: Wait
+    median_ns: int
+    others_ns: int
+    measured: int
+    since_ns: int
+    slowest: int
+
+
+class _Timed(NamedTuple):
+    backend: int
+    client: int
+    connection: int
+    ns: int
+    hello_ns: int
+
+
+def slow_members(members: Sequence[Observed], looks: int) -> list[SlowMember]:
+    """Those of one service, the slowest first, each with what it is slowest in. ``looks``: how many members are held
+    against the others.
+    """
+    of_member: dict[int, list[Observed]] = {}
+    for observed in members:
+        if observed.backend >= 0 and observed.answer is not None:
+            of_member.setdefault(observed.backend, []).append(observed)
+    if len(of_member) < 2:
+        return []
+    timed: dict[Wait, list[_Timed]] = {wait: [] for wait in WAITS}
+    for backend, connections in of_member.items():
+        for observed in evenly(connections):
+            for wait, ns in _waits(observed):
+                timed[wait].append(_Timed(backend, observed.client, observed.index, ns, observed.hello_ns))
+    slow = [one for wait in WAITS for one in _slow(wait, timed[wait], looks)]
+    worst: dict[int, SlowMember] = {}
+    for one in sorted(slow, key=lambda one: one.others_ns - one.median_ns):
+        worst.setdefault(one.backend, one)
+    return list(worst.values())
+
+
+def _waits(observed: Observed) -> Iterator[tuple[Wait, int]]:
+    client_leg = observed.client_leg
+    handshake, rtt = client_leg.handshake, client_leg.rtt
+    if rtt is not None:
+        yield "connect", rtt
+    if observed.kind == "full" and handshake.hello_ns and handshake.answer_ns >= handshake.hello_ns:
+        yield "answer", max(0, handshake.answer_ns - handshake.hello_ns - (rtt or 0))
+    if not observed.is_tls13 and (reply := _reply(client_leg)) is not None:
+        yield "reply", max(0, reply - (rtt or 0))
+
+
+def _reply(client_leg: ConnectionFacts) -> int | None:
+    """From the client's first application data to the server's."""
+    data = [e for e in unpack_events(client_leg.events) if e.letter == Letter.APPLICATION_DATA and not e.decrypted]
+    asked_ns = next((e.ns for e in data if e.from_client), None)
+    answered_ns = next((e.ns for e in data if not e.from_client), None)
+    if asked_ns is None or answered_ns is None or answered_ns < asked_ns:
+        return None
+    return answered_ns - asked_ns
+
+
+def until_ready(observed: Observed) -> int | None:
+    """From the ClientHello to the client's first application data, in TLS 1.3 to its Finished: what a handshake costs
+    it, in ns.
+    """
+    if not observed.client_leg.handshake.hello_ns:
+        return None
+    return next(
+        (
+            event.ns - observed.client_leg.handshake.hello_ns
+            for event in unpack_events(observed.client_leg.events)
+            if event.letter == Letter.APPLICATION_DATA and event.from_client and not event.decrypted
+        ),
+        None,
+    )
+
+
+def evenly(members: Sequence[Observed], most: int = MOST_OF_A_MEMBER) -> Sequence[Observed]:
+    """Some of them, spread evenly over all."""
+    return members[:: -(-len(members) // most) or 1]
+
+
+def _slow(wait: Wait, timed: Sequence[_Timed], looks: int) -> Iterator[SlowMember]:
+    of_client: dict[int, list[_Timed]] = {}
+    for one in timed:
+        of_client.setdefault(one.client, []).append(one)
+    aligned: dict[int, list[tuple[_Timed, float]]] = {}
+    for ones in of_client.values():
+        if len({one.backend for one in ones}) > 1:
+            usual = middle(one.ns for one in ones)
+            for one in ones:
+                aligned.setdefault(one.backend, []).append((one, one.ns - usual))
+    measured = Counter(one.backend for one in timed)
+    for backend, here in aligned.items():
+        others = [pair for member, pairs in aligned.items() if member != backend for pair in pairs]
+        if measured[backend] < FEWEST or len(others) < FEWEST:
+            continue
+        late, late_elsewhere = [late for _, late in here], [late for _, late in others]
+        longer, theirs = middle(late) - middle(late_elsewhere), int(middle(one.ns for one, _ in others))
+        if longer < LONGER_BY_NS or longer < (TIMES_AS_LONG - 1) * theirs:
+            continue
+        if ranks_by_chance(late, late_elsewhere) < CHANCE / looks:
+            ours = int(middle(one.ns for one, _ in here))
+            long = [one for one, _ in here if one.ns * 2 >= ours]
+            slowest = max(here, key=lambda pair: pair[0].ns)[0]
+            yield SlowMember(
+                backend=backend,
+                wait=wait,
+                median_ns=ours,
+                others_ns=theirs,
+                measured=measured[backend],
+                since_ns=min(one.hello_ns for one in long),
+                slowest=slowest.connection,
+            )
