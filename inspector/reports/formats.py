@@ -7,11 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TextIO
 
 if TYPE_CHECKING:
-    from inspector.findings.judge import Analysis
-    from inspector.tracking.observed import Observed
-
-    Wanted = Callable[[Observed], bool] | None
-    """Which connections are written; None for all."""
+    from inspector.findings.judge import Analysis, Wanted
 
 
 class Format(NamedTuple):
