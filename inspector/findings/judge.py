@@ -26,6 +26,9 @@ from inspector.text.version import VERSION
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import CHECKS_AT_LEAST, ServiceGroup, ip_text
 
+Wanted = Callable[[Observed], bool] | None
+"""Which connections are described; None for all."""
+
 MOST_CHECKERS = 100
 """Clients that do health checks of a service and are named, at most."""
 
@@ -49,9 +52,7 @@ class Analysis:
         """How many connections there are."""
         return len(self.case.observed)
 
-    def connections(
-        self, start: int = 0, stop: int | None = None, wanted: Callable[[Observed], bool] | None = None
-    ) -> Iterator[doc.Connection]:
+    def connections(self, start: int = 0, stop: int | None = None, wanted: Wanted = None) -> Iterator[doc.Connection]:
         """Connections one by one, in the order of their ClientHellos; all by default. ``wanted``: which ones."""
         for observed in islice(self.case.observed, start, stop):
             if wanted is None or wanted(observed):

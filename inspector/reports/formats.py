@@ -7,8 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TextIO
 
 if TYPE_CHECKING:
-    from inspector.findings.judge import Analysis
-    from inspector.reports.json_stream import Wanted
+    from inspector.findings.judge import Analysis, Wanted
 
 
 class Format(NamedTuple):

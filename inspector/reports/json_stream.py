@@ -5,22 +5,16 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, BinaryIO, TypeVar
+from typing import BinaryIO, TypeVar
 
 import msgspec
 
 from inspector.document import LISTS, SCHEMA, Document
 from inspector.errors import UnreadableError
 from inspector.findings.into_document.encoded import EncodedRows
-from inspector.findings.judge import Analysis
+from inspector.findings.judge import Analysis, Wanted
 from inspector.reports.both_ends import MOST_PIECES, BothEnds, Piece
 from inspector.reports.forked_job import ForkedJob
-
-if TYPE_CHECKING:
-    from inspector.tracking.observed import Observed
-
-    Wanted = Callable[[Observed], bool] | None
-    """Which connections are written; None for all."""
 
 T = TypeVar("T")
 Chunk = Callable[[], list[bytes]]
