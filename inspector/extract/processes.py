@@ -37,7 +37,7 @@ MOST_PROCESSES = 8
 680 MB, start included: 0.9, 0.75, 0.55).
 """
 
-SHRINKS = 0.8
+SHRINKS = 0.87
 """How long a shard is beside the one before it: its process first passes over all frames that come before its own
 (measured with two processes, whose CPU seconds are equal then).
 """

@@ -31,8 +31,8 @@ class Observed(Struct, gc=False, kw_only=True):
 
     facts: Facts
     index: int = 0
-    known_id: str = ""
-    """What ``id`` says; empty until it is asked for."""
+    id: str = ""
+    """As ``connection_id`` says."""
     packed: bytes = b""
     packed_legs: tuple[bytes, ...] = ()
     first_ns: int = 0
@@ -79,13 +79,6 @@ class Observed(Struct, gc=False, kw_only=True):
     gap_bytes: int = 0
     """Bytes that are missing in the midst of what was sent, on all its legs."""
     shown: ShownByServer = NOTHING_SHOWN
-
-    @property
-    def id(self) -> str:
-        """As ``connection_id`` says."""
-        if not self.known_id:
-            self.known_id = connection_id(self.client_leg)
-        return self.known_id
 
     @property
     def client_leg(self) -> ConnectionFacts:

@@ -155,15 +155,17 @@ class Ledger:
         ticket = handshake.offered_ticket
         offered = handshake.offered_id or (handshake.answered_id if kind == "resumed" else b"")
         by_key = self._by_key
-        session = (by_key.get(ticket) if ticket else None) or (by_key.get(offered) if offered else None)
+        session = by_key.get(ticket or offered)
+        if session is None and ticket and offered:
+            session = by_key.get(offered)
         if session is None:
             if not self._is_offer(handshake, kind):
                 return NOTHING if clouded_ns is None else CLOUDED
             session = self._session(ticket or offered, "ticket" if ticket else "session_id")
         if ticket:
             by_key.setdefault(ticket, session)
-        if offered:
-            by_key.setdefault(offered, session)
+            if offered:
+                by_key.setdefault(offered, session)
         entry = self._entry(session, handshake.hello_ns, clouded_ns)
         is_resumed = kind != "full"
         session.note_offer(index, is_resumed)

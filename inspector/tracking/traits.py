@@ -27,7 +27,7 @@ from inspector.tls.types import FATAL, TLS13
 from inspector.tracking.clients import NOBODY, UNKNOWN, Writer, writer
 from inspector.tracking.closing import Closed, closed_first, gave_up, is_refused
 from inspector.tracking.kinds import has_no_certificate, kind_of
-from inspector.tracking.observed import Observed
+from inspector.tracking.observed import Observed, connection_id
 from inspector.tracking.outcomes import is_cut_short, is_torn_down, outcome_of
 from inspector.tracking.renegotiation import ENCRYPTED_HANDSHAKE, find_renegotiations
 from inspector.tracking.shown import ShownByServer, shown_by
@@ -157,6 +157,7 @@ class Observer:
         return replace(
             pattern,
             index=index,
+            id=connection_id(client_leg),
             packed=packed,
             first_ns=first_ns,
             hello_ns=handshake.hello_ns or first_ns,

@@ -97,7 +97,7 @@ class EncodedRows:
         events = client_leg.events
         history, number = _history(events[LETTER_AT::EVENT_BYTES], events[SIDE_AT::EVENT_BYTES])
         finished = event_frame(events, number) if number >= 0 else 0
-        kind = (offer, answer, *self._kind(observed, client_leg, finished))
+        kind = (offer, answer, self._kind(observed, client_leg, finished))
         made = self._connections.get(kind)
         if made is None:
             plain = connection(self._case, observed)
