@@ -37,6 +37,7 @@ QUICK = {
         "test_closing",
         "test_capture_files",
         "test_stamps",
+        "test_encoded",
         "test_logs",
         "test_settings",
     ),

@@ -18,7 +18,7 @@ from inspector.findings.judge import Analysis, judge
 from inspector.findings.machine import ALLOW_UNSAFE, Machine
 from inspector.findings.prediction import extended
 from inspector.findings.rules import occurrences
-from inspector.findings.scene import Scene
+from inspector.findings.scene import NOTHING, Scene
 from inspector.findings.unseen import LIMITS, LOST_FLOWS, UNDECODED, WAYS, look, of_captures
 from inspector.secrets.inputs import read_inputs
 from inspector.tracking.observed import BAD_CERTIFICATE
@@ -159,7 +159,7 @@ def rows_of(analysis: Analysis) -> list[VerdictRow]:
             Scene(
                 case,
                 service,
-                happened.of(service),
+                happened.by_service().get(service.id, NOTHING),
                 case.members(service),
                 look(case, service, hidden),
                 ems[service.index],

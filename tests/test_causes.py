@@ -24,7 +24,7 @@ from inspector.findings.shared_remedies import change_remedies, failure_remedies
 from inspector.findings.signs import Abort, Manner, Sign, Signs, weigh
 from inspector.tls import messages
 from inspector.tracking.certificates import Identity, ParsedCertificate, parse
-from inspector.tracking.clients import program
+from inspector.tracking.clients import NOBODY, writer
 from inspector.tracking.names import authority, covers
 from tests.build import (
     CHANGE,
@@ -285,11 +285,11 @@ def test_programs_are_told_by_suites_and_not_by_what_the_session_changes() -> No
         {"psk": b"p" * 40, "versions": (0x0304, 0x0303)},
     )
     bodies = [client_hello(numbered(n), **kind)[4:] for n, kind in enumerate(kinds)]
-    keys = {program(messages.client_hello(body).shape) for body in bodies}
+    keys = {writer(messages.client_hello(body).shape).program for body in bodies}
     assert len(keys) == 1
     other = bodies[0].replace(b"\xc0\x2b\xc0\x2f", b"\xc0\x2c\xc0\x30")
-    assert program(messages.client_hello(other).shape) not in keys
-    assert program(None) == b""
+    assert writer(messages.client_hello(other).shape).program not in keys
+    assert NOBODY.program == b""
 
 
 def named(

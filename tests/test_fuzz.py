@@ -179,7 +179,7 @@ def run(path: Path) -> None:
             story = Story([str(path)])
             analysis = judge(joined([extract_shard(story, 0, float("inf"))], story))
             with Path("/dev/null").open("wb") as out:
-                write_json(analysis, analysis.connections, out)
+                write_json(analysis, None, out)
         except InspectorError as problem:
             assert str(problem)
     assert work.calls < CAPTURE_CALLS

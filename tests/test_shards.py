@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import io
-import json
-import os
 import struct
 import subprocess
 from collections import Counter
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,15 +16,12 @@ from hypothesis import given, settings, strategies as st
 from inspector import bounds
 from inspector.capture.files import Story
 from inspector.capture.inputs import Workload
-from inspector.document import Connection, Document
+from inspector.document import Document
 from inspector.extract import processes as extraction
 from inspector.extract.merging import merge
 from inspector.extract.shard import extract_shard, joined
 from inspector.facts import Facts
-from inspector.findings.into_document import connection as into_document
-from inspector.findings.judge import Analysis, judge
-from inspector.reports import json_stream
-from inspector.reports.json_stream import write_json
+from inspector.findings.judge import judge
 from inspector.secrets.inputs import SecretInputs
 from tests.build import ACK, MS, RST, START_NS, SYN, Flow, Pool, certificate, facts_of, numbered, written
 from tests.conftest import find
@@ -197,38 +190,6 @@ def test_facts_of_several_extractions_are_merged(tmp_path: Path) -> None:
     assert msgspec.to_builtins(found) == msgspec.to_builtins(document(together))
     assert found.findings[0].rule == "certificate-change-abort"
     assert [c.frames.first[0] for c in found.connections] == [0, 0, 1]
-
-
-def written_json(analysis: Analysis) -> dict[str, object]:
-    out = io.BytesIO()
-    write_json(analysis, analysis.connections, out)
-    found: dict[str, object] = json.loads(out.getvalue())
-    return found
-
-
-@pytest.mark.parametrize("fails", [False, True])
-def test_half_of_the_output_may_come_from_elsewhere(plain: Path, monkeypatch: pytest.MonkeyPatch, fails: bool) -> None:
-    analysis = judge(whole(plain))
-    expected = written_json(analysis)
-    parent = os.getpid()
-    describe_one = into_document.connection
-
-    def failing(*arguments: Any) -> Any:
-        if os.getpid() != parent:
-            raise RuntimeError("the copy fails")
-        return describe_one(*arguments)
-
-    monkeypatch.setattr(json_stream, "SHARED_FROM", 1)
-    if fails:
-        monkeypatch.setattr(into_document, "connection", failing)
-    assert written_json(analysis) == expected
-
-    def late(start: int, stop: int) -> Iterator[Connection]:
-        return (c for c in analysis.connections(start, stop) if c.id == analysis.case.observed[-1].id)
-
-    out = io.BytesIO()
-    write_json(analysis, late, out)
-    assert [c["id"] for c in json.loads(out.getvalue())["connections"]] == [analysis.case.observed[-1].id]
 
 
 def test_work_is_estimated() -> None:

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import ClassVar
@@ -15,7 +16,7 @@ import pytest
 from inspector.errors import UsageError
 from inspector.findings.change import ABORT
 from inspector.live.host.privileges import Account, account
-from inspector.live.sources import sniff
+from inspector.live.sources import pipes, sniff
 from inspector.live.sources.open_sources import kernel_filter, ssh_session
 from inspector.live.sources.processes import FIRST_WAIT, Command
 from inspector.live.sources.sniff import Unavailable
@@ -32,7 +33,7 @@ from inspector.live.sources.sniff_messages import (
     decode_report,
     encoded,
 )
-from inspector.live.sources.source import Source
+from inspector.live.sources.source import PipeSource, Source, ready
 from tests.build import capture
 from tests.conftest import CAPTURES
 from tests.live import WATCH, listened
@@ -368,3 +369,49 @@ def test_frames_from_before_an_interface_went_are_handed_on(
     with pytest.raises(SystemExit):
         sniff._pump(handle, Memory(), lambda report: heard.append(words[type(report).__name__]), stopping)  # type: ignore[arg-type]
     assert heard == told
+
+
+def test_frames_gather_in_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where they are few; what is read first, the end, and what is no pipe do not wait."""
+    monkeypatch.setattr(pipes, "GATHER_SECONDS", 3600.0)
+    reading, writing = os.pipe()
+    stream = pipes.PipeStream(pipes.Pipe(reading), "test")
+    data = capture(fault().flows)
+    os.write(writing, data)
+    assert stream.early_seconds == 0
+    assert len(stream.read() or ()) > 0
+    assert stream.early_seconds == 0
+    os.write(writing, data)
+    assert 3500 < stream.early_seconds <= 3600
+    while stream.pipe.waiting_bytes() < stream.pipe.size // 2:
+        os.write(writing, data)
+    assert stream.early_seconds == 0
+    os.close(writing)
+    stream.pipe.close()
+    with open(os.devnull, "rb") as nothing:
+        assert pipes.PipeStream(pipes.Pipe(os.dup(nothing.fileno())), "test").early_seconds == 0
+
+
+def test_what_comes_frame_by_frame_is_read_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    source = PipeSource("test", reading)
+    data = capture(fault(3).flows)
+    batches: list[int] = []
+
+    def write() -> None:
+        at = 24
+        os.write(writing, data[:at])
+        while at < len(data):
+            size = 16 + int.from_bytes(data[at + 8 : at + 12], "little")
+            os.write(writing, data[at : at + size])
+            at += size
+            time.sleep(0.002)
+        os.close(writing)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    while source.state != "ended":
+        batches += [len(batch) for _, batch in ready([source], 1.0)]
+    writer.join()
+    assert sum(batches) > 60
+    assert len(batches) < sum(batches) / 5

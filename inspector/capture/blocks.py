@@ -8,8 +8,8 @@ from typing import Protocol
 from inspector import bounds
 
 PADDING = 256
-BURST_BYTES, BURST_SECONDS = 1 << 16, 0.003
-"""What is a burst, and the longest pause in one."""
+BURST_BYTES, BURST_SECONDS = 1 << 15, 0.002
+"""What each read of a burst gives, and the pause before the next."""
 
 
 class Damaged(Exception):
@@ -98,14 +98,14 @@ class ByteSource:
 class LiveSource(ByteSource):
     """A pipe that is written while it is read: each ``advance`` takes what is there, and is False only at its end.
 
-    ``waits(seconds)``: whether more comes within so short a time. A burst is read as a whole: a batch of many frames
-    costs little more than one of few.
+    ``pause(seconds)``: let more come. A burst is read as a whole: a batch of many frames costs little more than one of
+    few.
     """
 
     is_live = True
 
-    def __init__(self, stream: Readable, waits: Callable[[float], bool], size: int) -> None:
-        self._waits = waits
+    def __init__(self, stream: Readable, pause: Callable[[float], None], size: int) -> None:
+        self._pause = pause
         self._is_begun = False  # what were read now would wait here until more comes
         super().__init__(stream, size=size)
         self._is_begun = True
@@ -129,6 +129,7 @@ class LiveSource(ByteSource):
                 self.total += got
             elif got is not None:
                 self._ended = True
-            if self._end - before < BURST_BYTES or not self._waits(BURST_SECONDS):
+            if (got or 0) < BURST_BYTES:
                 break
+            self._pause(BURST_SECONDS)
         return self._end - before

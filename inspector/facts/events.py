@@ -38,6 +38,7 @@ class Event(Struct, frozen=True, gc=False, array_like=True):
 
 _EVENT = struct.Struct("<qQIcB")
 EVENT_BYTES = _EVENT.size
+NS_BYTES = 8
 LETTER_AT, SIDE_AT = EVENT_BYTES - 2, EVENT_BYTES - 1
 
 
@@ -54,6 +55,15 @@ def event_ns(packed: bytes | bytearray) -> int:
 
 
 pack_event = _EVENT.pack
+_FRAME = struct.Struct("<8xQ")
+
+
+def event_frame(packed: bytes, number: int) -> int:
+    """The frame of one of several packed events."""
+    frame: int = _FRAME.unpack_from(packed, number * EVENT_BYTES)[0]
+    return frame
+
+
 DECRYPTED = 0x80
 """Set in the letter of an event that was read with secrets, so that whoever looks at the letters of the wire passes it
 over.
@@ -71,6 +81,25 @@ def unpack_events(packed: bytes | bytearray) -> list[Event]:
         Event(ns, frame, size, chr(code[0] & 0x7F), bool(side), code[0] > 0x7F)
         for ns, frame, size, code, side in _EVENT.iter_unpack(packed)
     ]
+
+
+class FirstMoments:
+    """When the first event of a kind came. Of those of the wire: events that were read with secrets have other letters
+    while they are packed.
+    """
+
+    def __init__(self, packed: bytes) -> None:
+        self._packed = packed
+        self._letters = packed[LETTER_AT::EVENT_BYTES]
+
+    def of(self, letter: Letter, from_client: bool) -> int | None:
+        """In nanoseconds; None where that side sent none."""
+        packed, letters, code = self._packed, self._letters, ord(letter)
+        index = letters.find(code)
+        while index >= 0 and packed[index * EVENT_BYTES + SIDE_AT] != from_client:
+            index = letters.find(code, index + 1)
+        at = index * EVENT_BYTES
+        return int.from_bytes(packed[at : at + NS_BYTES], "little", signed=True) if index >= 0 else None
 
 
 CLIENT_BITS: dict[str, int] = {

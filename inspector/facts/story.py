@@ -5,6 +5,7 @@ so that millions fit; hello shapes, which repeat, stand beside them once.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable, Iterator
 
 import msgspec
 from msgspec import Struct, field
@@ -69,6 +70,20 @@ class Facts(Struct):
         connection.handshake.answer = self.answers.get(answer_key)
         self._latest = (packed, connection)
         return connection
+
+    def unpack_all(self, packed_connections: Iterable[bytes]) -> Iterator[ConnectionFacts]:
+        """Connections one after the other."""
+        offer_of, answer_of = self.offers.get, self.answers.get
+        for packed in packed_connections:
+            offer_key, answer_key, connection = _decode(memoryview(packed)[PREFIX_BYTES:])
+            handshake = connection.handshake
+            handshake.offer, handshake.answer = offer_of(offer_key), answer_of(answer_key)
+            yield connection
+
+    @staticmethod
+    def unpack_without_shapes(packed: bytes) -> tuple[bytes, bytes, ConnectionFacts]:
+        """The keys of its hello shapes, empty where it has none, and the connection without the shapes."""
+        return _decode(memoryview(packed)[PREFIX_BYTES:])
 
     @staticmethod
     def ends(packed: bytes) -> tuple[PackedEndpoint, PackedEndpoint]:

@@ -44,12 +44,15 @@ def assess(
     members = case.members(service)
     scene = Scene(case, service, occurrences, members, look(case, service, hidden_everywhere), ems)
     row = decided(scene)
-    return gated(row.words(scene), scene.sight, row.rests_on, scene.again, row.failed(scene))
+    return gated(row.words(scene), scene.sight, row.rests_on, lambda: scene.again, lambda: row.failed(scene))
 
 
 def decided(scene: Scene) -> VerdictRow:
     """The first row that holds; the last one always does."""
-    return next(row for row in ROWS if row.holds(scene))
+    for row in ROWS:
+        if row.holds(scene):
+            break
+    return row
 
 
 def _confirmed(scene: Scene) -> Assessment:

@@ -12,16 +12,17 @@ from inspector.facts import FRAME_BITS, ConnectionFacts, Facts
 from inspector.findings import logged
 from inspector.findings.giving_up import NOT_JAVA, client_code, is_clear, may_be_abort, slow_close
 from inspector.findings.jsse import Generation, Step, equivalence
-from inspector.findings.judgement import Judgement, goes_on, judged
+from inspector.findings.judgement import JavaRule, Judgement, goes_on
 from inspector.findings.machine import Machine
 from inspector.findings.problems import itself
 from inspector.findings.signs import Abort, Manner, Signs, Weighed, weigh
+from inspector.findings.unopened import Carrier, carrier
 from inspector.tracking.backends import BackendGroup, find_backends
 from inspector.tracking.balancer import Balanced, balanced
 from inspector.tracking.caches import find_caches
 from inspector.tracking.certificates import ParsedCertificate, first_refused, parse
-from inspector.tracking.clients import program
-from inspector.tracking.observed import BAD_CERTIFICATE, Observed, observe
+from inspector.tracking.connections import observe
+from inspector.tracking.observed import BAD_CERTIFICATE, Observed
 from inspector.tracking.services import (
     ClientGroup,
     ServiceGroup,
@@ -33,8 +34,15 @@ from inspector.tracking.services import (
 from inspector.tracking.sessions import Ledger, LedgerSession
 from inspector.tracking.sightings import merge_sightings
 
+FRAME_NUMBER = (1 << FRAME_BITS) - 1
+"""What of a frame reference is the number."""
+
 Program = tuple[int, bytes]
 """A client by its index, and what tells its programs apart."""
+
+
+EmsAnswers = tuple[frozenset[bool], frozenset[bool]]
+"""Whether answers had extended master secret: those to clients that offered it, and the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +73,8 @@ class Case:
     signs: dict[tuple[Program, bytes], Signs]
     balancer: Balanced
     manners: dict[Program, Manner] = field(default_factory=dict)
-    caches: list[int] = field(default_factory=list)
-    """For each connection the first one of its session cache."""
+    known_caches: list[int] | None = None
+    """What ``caches`` says, once it was asked for."""
     went_on: dict[int, int] = field(default_factory=dict)
     """For each session cache the first connection that went on where Java's rule says abort."""
     logged: logged.Joined = field(default_factory=logged.Joined)
@@ -75,14 +83,23 @@ class Case:
     identities: dict[tuple[bytes, bytes], Step | None] = field(default_factory=dict)
     has_refused: bool = False
     """Whether any certificate is one that Java cannot parse."""
-    ems_answered: dict[int, tuple[set[bool], set[bool]]] = field(default_factory=dict)
+    ems_answered: dict[int, EmsAnswers] = field(default_factory=dict)
     """Of each back end that was asked about: as ``prediction.ems_answers`` says."""
     unclear: dict[bytes, int] = field(default_factory=dict)
     """How often a client, by address, gave up as Java does where too little was captured to say on what."""
+    carriers: list[Carrier] = field(default_factory=list)
+    """What frames of each capture that were not opened may carry."""
     pools: list[list[BackendGroup]] = field(default_factory=list)
     """The back ends of each service."""
     service_clients: list[list[ClientGroup]] = field(default_factory=list)
     """The clients of each service."""
+
+    @property
+    def caches(self) -> list[int]:
+        """For each connection the first one of its session cache."""
+        if self.known_caches is None:
+            self.known_caches = find_caches(self.observed)
+        return self.known_caches
 
     def step(self, old: bytes, new: bytes) -> Step | None:
         """The identity rule on two certificates by digest; None where one of them cannot be read."""
@@ -119,13 +136,13 @@ class Case:
 
     def program_of(self, observed: Observed) -> Program:
         """The program that made a connection, as far as hellos tell programs of one client apart."""
-        return observed.client, program(observed.offer)
+        return observed.client, observed.program
 
     def weighed(self, observed: Observed) -> Weighed:
         """What the evidence says of a connection that ended as Java ends it when the certificate changed."""
         judgement, session = self.judgements[observed.index], observed.entry.session
         key = self.program_of(observed)
-        before = self.went_on.get(self.caches[observed.index])
+        before = self.went_on.get(self.caches[observed.index]) if self.went_on else None
         abort = Abort(
             is_logged=self.logged.certain(observed.index, "certificate_change") is not None,
             has_origin=session is not None and judgement.cached_leaf is not None,
@@ -180,6 +197,7 @@ def build(facts: Facts, options: Options) -> Case:
         signs={},
         balancer=balancer,
     )
+    case.carriers = [carrier(capture) for capture in facts.captures]
     case.has_refused = any(certificate.is_read_by_java is False for certificate in certificates.values())
     case.ticket_keys = _ticket_keys(ledger.sessions)
     case.pools = [[] for _ in services]
@@ -188,8 +206,7 @@ def build(facts: Facts, options: Options) -> Case:
     case.service_clients = [
         [clients[c] for c in sorted({observed[i].client for i in service.connections})] for service in services
     ]
-    case.judgements = [judged(each, case.step, is_refused=case.refused(each) is not None) for each in observed]
-    _read_signs(case)
+    _judge_each(case)
     has_losses = bool(facts.logs) and (
         any(c.drops or c.damage for c in facts.captures) or any(s.lost for s in observed)
     )
@@ -234,26 +251,32 @@ def _step(case: Case, old: bytes, new: bytes) -> Step | None:
     return case.identities[old, new]
 
 
-def _read_signs(case: Case) -> None:
-    """Count how each client took each certificate where Java's rule could not have spoken, and where it should have."""
-    case.caches = find_caches(case.observed)
-    for observed, judgement in zip(case.observed, case.judgements, strict=True):
-        leaf = observed.leaf
-        if not observed.health_check and not is_clear(observed) and may_be_abort(observed):
-            case.unclear[observed.client_address] = case.unclear.get(observed.client_address, 0) + 1
-        if leaf is None or observed.health_check:
+def _judge_each(case: Case) -> None:
+    """Hold Java's rule against each connection, and count how each client took each certificate where the rule could
+    not have spoken, and where it should have.
+    """
+    rule, judgements, signs_of = JavaRule(case.step), case.judgements, case.signs
+    for observed in case.observed:
+        judgement = rule.judged(observed, is_refused=case.has_refused and case.refused(observed) is not None)
+        judgements.append(judgement)
+        if observed.health_check:
             continue
-        key = case.program_of(observed)
-        signs = case.signs.get((key, leaf))
+        outcome, leaf = observed.outcome, observed.leaf
+        if outcome != "established" and not is_clear(observed) and may_be_abort(observed):
+            case.unclear[observed.client_address] = case.unclear.get(observed.client_address, 0) + 1
+        if leaf is None:
+            continue
+        key = observed.client, observed.program
+        signs = signs_of.get((key, leaf))
         if signs is None:
-            signs = case.signs[key, leaf] = Signs()
+            signs = signs_of[key, leaf] = Signs()
         if observed.gave_up:
             if judgement.decision.verdict == "accepts":
                 signs.gave_up_unmarked += 1
                 signs.unmarked_alerts.add(client_code(observed))
                 if slow_close(observed) is not None:
                     case.manners.setdefault(key, Manner()).slow_unmarked += 1
-        elif observed.outcome == "established":
+        elif outcome == "established":
             signs.accepted += 1
             if goes_on(observed, judgement):
                 case.manners.setdefault(key, Manner()).went_on += 1
@@ -262,9 +285,9 @@ def _read_signs(case: Case) -> None:
 
 def frame(reference: int) -> FrameRef | None:
     """A frame reference as the document writes it."""
-    return (reference >> FRAME_BITS, reference & (1 << FRAME_BITS) - 1) if reference else None
+    return (reference >> FRAME_BITS, reference & FRAME_NUMBER) if reference else None
 
 
 def frames(*references: int) -> list[FrameRef]:
     """Those that are known, each once, in order."""
-    return [(r >> FRAME_BITS, r & (1 << FRAME_BITS) - 1) for r in sorted({r for r in references if r})]
+    return [(r >> FRAME_BITS, r & FRAME_NUMBER) for r in sorted(set(references)) if r]

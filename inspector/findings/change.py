@@ -41,7 +41,7 @@ def _is_candidate(case: Case, observed: Observed) -> bool:
     return (
         observed.gave_up
         and case.may_change(observed)
-        and not any(case.logged.certain(observed.index, kind) for kind in OTHER_CAUSES)
+        and not (case.logged.lines and any(case.logged.certain(observed.index, kind) for kind in OTHER_CAUSES))
     )
 
 
@@ -49,14 +49,15 @@ def aborts(case: Case, ems: Sequence[Extended]) -> Iterator[Raised[Weighed]]:
     """Each connection that the client aborted because of the change, or may have; it is the last one that its finding
     names. ``ems``: who does it, of each service.
     """
-    weighed = [(observed, case.weighed(observed)) for observed in case.observed if _is_candidate(case, observed)]
-    candidates = [(observed, evidence) for observed, evidence in weighed if evidence.weight != "not"]
     known: dict[int, Pool] = {}
-    for index in dict.fromkeys(observed.service for observed, _ in candidates):
-        known[index] = Pool(ems[index], pool_remedies(case, case.services[index], ems[index]))
-    for observed, evidence in candidates:
+    for observed in case.observed:
+        if not _is_candidate(case, observed) or (evidence := case.weighed(observed)).weight == "not":
+            continue
+        index = observed.service
+        if index not in known:
+            known[index] = Pool(ems[index], pool_remedies(case, case.services[index], ems[index]))
         chain = _chain(case, observed)
-        yield Raised(_abort(case, observed, evidence, known[observed.service], chain), chain, evidence)
+        yield Raised(_abort(case, observed, evidence, known[index], chain), chain, evidence)
 
 
 class Pool(NamedTuple):
@@ -173,10 +174,11 @@ def _chain(case: Case, observed: Observed) -> tuple[Observed, ...]:
     """Origin, first resumption, the aborted connection."""
     origin, resumed_by = _origin(case, observed), observed.entry.resumed_by
     resumed = case.observed[resumed_by] if resumed_by is not None else None
-    return tuple(link for link in (origin, resumed, observed) if link is not None)
+    return tuple([link for link in (origin, resumed, observed) if link is not None])
 
 
 def _evidence(case: Case, observed: Observed, origin: Observed | None) -> list[Evidence]:
+    client_leg = observed.client_leg
     evidence: list[Evidence] = []
     if origin is not None:
         h = origin.client_leg.handshake
@@ -197,7 +199,7 @@ def _evidence(case: Case, observed: Observed, origin: Observed | None) -> list[E
                 "resumed", resumed.id, frames(h.hello_frame, h.answer_frame), f"the session was resumed {when} before"
             )
         )
-    h = observed.client_leg.handshake
+    h = client_leg.handshake
     evidence.append(
         Evidence(
             "declined",
@@ -219,7 +221,7 @@ def _evidence(case: Case, observed: Observed, origin: Observed | None) -> list[E
             Evidence("log", observed.id, [], f"the client says so: {case.log_place(logged.log, logged.failure.line)}")
         )
     alert = observed.fatal_alert
-    close = observed.client_leg.from_client.fin or observed.client_leg.from_client.rst
+    close = client_leg.from_client.fin or client_leg.from_client.rst
     if alert is not None and alert.from_client:
         evidence.append(
             Evidence("alert", observed.id, frames(alert.frame), "fatal bad_certificate (42) from the client")

@@ -7,7 +7,7 @@ missing stand here, once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -80,15 +80,19 @@ def unknown(what: str, grade: Grade, do: str) -> Assessment:
     return Assessment("unknown", f"Cannot tell: {what}.", [], [], grade, do)
 
 
-def gated(assessment: Assessment, sight: Sight, rests_on: Aspect, again: str, failed: str = "") -> Assessment:
+def gated(
+    assessment: Assessment, sight: Sight, rests_on: Aspect, again: Callable[[], str], failed: Callable[[], str]
+) -> Assessment:
     """A verdict as far as what was seen carries it. ``rests_on``: the parts of connections that it is drawn from.
     ``again``: how to capture what is missing. ``failed``: of a verdict *not this*, what failed, as a sentence.
     """
     unseen = sight.hides(rests_on)
-    if not unseen or assessment.state not in ("protected", "not_this", "exposed"):
+    if not unseen:
+        return assessment
+    if assessment.state not in ("protected", "not_this", "exposed"):
         return msgspec.structs.replace(assessment, unseen=unseen)
     but = missing(unseen)
-    do = again if any(is_mended(hidden.kind) for hidden in unseen) else assessment.do
+    do = again() if any(is_mended(hidden.kind) for hidden in unseen) else assessment.do
     if assessment.state == "exposed":
         return msgspec.structs.replace(
             assessment,
@@ -108,7 +112,7 @@ def gated(assessment: Assessment, sight: Sight, rests_on: Aspect, again: str, fa
             do=do,
             unseen=unseen,
         )
-    sentence = f"Not this as things stand: {failed} Not all was seen: {but}."
+    sentence = f"Not this as things stand: {failed()} Not all was seen: {but}."
     return msgspec.structs.replace(assessment, sentence=sentence, grade="inferred", unseen=unseen)
 
 

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from inspector import document as doc
 from inspector.findings.case import Case
-from inspector.findings.change import ABORT
+from inspector.findings.finding import Raised
+from inspector.findings.signs import Weighed
 from inspector.text.times import moment
-from inspector.tracking.observed import Observed
 
 
-def incidents(case: Case, findings: list[doc.Finding]) -> list[doc.Incident]:
+def incidents(case: Case, aborts: Sequence[Raised[Weighed]]) -> list[doc.Incident]:
     """One for each connection that was aborted because of the change."""
-    named = {c for f in findings if f.rule == ABORT for c in f.connections}
-    by_id: dict[str, Observed] = {s.id: s for s in case.observed if s.id in named}
     listed: list[doc.Incident] = []
-    for finding in findings:
-        if finding.rule != ABORT or finding.service is None or finding.first is None:
+    for raised in aborts:
+        finding, chain = raised.finding, raised.on
+        if finding.service is None or finding.first is None:
             continue
-        chain = [by_id[c] for c in finding.connections]
         words = (
             ["full", "resumed", "declined"]
             if len(chain) == 3
@@ -28,7 +28,7 @@ def incidents(case: Case, findings: list[doc.Finding]) -> list[doc.Incident]:
         path = " → ".join(f"{case.label(s)} {word}" for s, word in zip(chain, words[-len(chain) :], strict=True))
         session = chain[-1].entry.session
         key = session.key.hex()[:8] if session else ""
-        certainty = "aborted" if finding.verdict == "confirmed" else "perhaps aborted"
+        certainty = "aborted" if raised.is_confirmed else "perhaps aborted"
         story = f"session {key}: {path}, {certainty}"
         listed.append(
             doc.Incident(

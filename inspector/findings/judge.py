@@ -20,9 +20,13 @@ from inspector.findings.into_document import pool as pool_of_document
 from inspector.findings.into_document.connection import connection, result
 from inspector.findings.prediction import extended
 from inspector.findings.requested_authorities import authorities
+from inspector.findings.scene import NOTHING
 from inspector.text.version import VERSION
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import CHECKS_AT_LEAST, ServiceGroup, ip_text
+
+Wanted = Callable[[Observed], bool] | None
+"""Which connections are described; None for all."""
 
 MOST_CHECKERS = 100
 """Clients that do health checks of a service and are named, at most."""
@@ -47,9 +51,7 @@ class Analysis:
         """How many connections there are."""
         return len(self.case.observed)
 
-    def connections(
-        self, start: int = 0, stop: int | None = None, wanted: Callable[[Observed], bool] | None = None
-    ) -> Iterator[doc.Connection]:
+    def connections(self, start: int = 0, stop: int | None = None, wanted: Wanted = None) -> Iterator[doc.Connection]:
         """Connections one by one, in the order of their ClientHellos; all by default. ``wanted``: which ones."""
         for observed in islice(self.case.observed, start, stop):
             if wanted is None or wanted(observed):
@@ -82,7 +84,8 @@ def _document(case: Case, extra_limits: list[doc.Limit]) -> doc.Document:
     compared = compared_pools(case)
     happened = rules.occurrences(case, ems, compared)
     hidden = unseen.of_captures(all_limits)
-    assessments = [assess(case, s, happened.of(s), hidden, ems[s.index]) for s in case.services]
+    theirs = happened.by_service()
+    assessments = [assess(case, s, theirs.get(s.id, NOTHING), hidden, ems[s.index]) for s in case.services]
     findings = [*rules.findings(case, happened, assessments, ems, compared), *limits.incomplete(case, all_limits)]
     findings.sort(key=lambda f: (doc.SEVERITIES.index(f.severity), f.rule, f.first or "", f.id))
     return doc.Document(
@@ -96,7 +99,7 @@ def _document(case: Case, extra_limits: list[doc.Limit]) -> doc.Document:
         sessions=[],
         connections=[],
         findings=findings,
-        incidents=incidents(case, findings),
+        incidents=incidents(case, happened.aborts),
         limits=all_limits,
         logs=from_logs.logs(case),
     )
@@ -104,7 +107,8 @@ def _document(case: Case, extra_limits: list[doc.Limit]) -> doc.Document:
 
 def _service(case: Case, service: ServiceGroup, assessment: doc.Assessment) -> doc.Service:
     members = case.members(service)
-    results = [result(s) for s in members]
+    checks = len(service.connections) - len(members)
+    results = list(map(result, members))
     cells, nothing, offer_unseen = pool_of_document.matrix(case, members)
     return doc.Service(
         id=service.id,
@@ -116,7 +120,7 @@ def _service(case: Case, service: ServiceGroup, assessment: doc.Assessment) -> d
         clients=[c.id for c in case.service_clients[service.index]],
         backends=[b.id for b in case.pools[service.index]],
         assessment=assessment,
-        health_checks=len(service.connections) - len(members),
+        health_checks=checks,
         full=results.count("full"),
         resumed=results.count("resumed"),
         aborted=results.count("aborted"),
@@ -125,7 +129,7 @@ def _service(case: Case, service: ServiceGroup, assessment: doc.Assessment) -> d
         matrix=cells,
         impact=from_logs.impact(case, service),
         offer_unseen=offer_unseen,
-        checkers=_checkers(case, service),
+        checkers=_checkers(case, service) if checks or service.silent else [],
     )
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache, lru_cache
+from functools import cache
 from typing import NamedTuple
 
-from inspector.facts import HandshakeFacts
+from inspector import bounds
 from inspector.findings.jsse import Decision, Offer, RuleReason, Step, decide
+from inspector.tls.extensions import AnswerShape
 from inspector.tracking.kinds import KindReason
 from inspector.tracking.observed import Observed
 
@@ -20,8 +21,8 @@ class Judgement(NamedTuple):
     identity: Step | None = None
 
 
-_NOTHING_OFFERED = Offer(offered=False)
-_TLS13 = Offer(offered=None, is_tls13=True)
+_NOTHING_OFFERED = Judgement(decide(Offer(offered=False)))
+_TLS13 = Judgement(decide(Offer(offered=None, is_tls13=True)))
 
 
 @cache
@@ -29,55 +30,73 @@ def _not_applicable(reason: RuleReason | KindReason) -> Judgement:
     return Judgement(Decision("not_applicable", None, reason))
 
 
-def judged(observed: Observed, step: Callable[[bytes, bytes], Step | None], *, is_refused: bool) -> Judgement:
-    """The decision table on one connection. ``step``: the identity rule on two certificates by digest. ``is_refused``:
-    Java cannot parse a certificate of the server's chain.
-    """
-    if observed.kind is None:
-        return _not_applicable(observed.reason)
-    if observed.is_tls13:
-        return _judgement(_TLS13)
-    entry = observed.entry
-    session = entry.session
-    answer = observed.answer
-    if answer is None:
-        return _not_applicable(KindReason.NO_SERVER_HELLO)
-    if is_refused or (observed.leaf is None and has_no_certificate(observed.client_leg.handshake)):
-        return _not_applicable(RuleReason.NOT_PARSED)
-    if session is None:
-        if observed.is_offer_known and not entry.clouded:
-            return _judgement(_NOTHING_OFFERED)
-        unknown = Offer(
-            offered=None,
+class JavaRule:
+    """The decision table on one connection after the other. What it looks at repeats, so each case is decided once."""
+
+    def __init__(self, step: Callable[[bytes, bytes], Step | None]) -> None:
+        """``step``: the identity rule on two certificates by digest."""
+        self._step = step
+        self._known: dict[tuple[object, ...], Judgement] = {}
+
+    def judged(self, observed: Observed, *, is_refused: bool) -> Judgement:
+        """What it says of a connection. ``is_refused``: Java cannot parse a certificate of the server's chain."""
+        if observed.kind is None:
+            return _not_applicable(observed.reason)
+        if observed.is_tls13:
+            return _TLS13
+        answer = observed.answer
+        if answer is None:
+            return _not_applicable(KindReason.NO_SERVER_HELLO)
+        if is_refused or observed.shows_no_certificate:
+            return _not_applicable(RuleReason.NOT_PARSED)
+        entry = observed.entry
+        session = entry.session
+        if session is None and observed.is_offer_known and not entry.clouded:
+            return _NOTHING_OFFERED
+        case = (
+            observed.kind == "full",
+            answer.extended_master_secret,
+            observed.gave_up,
+            entry.known,
+            entry.resumed_before,
+            entry.clouded,
+            session is None,
+            session.leaf if session is not None else None,
+            observed.leaf,
+        )
+        known = self._known.get(case)
+        if known is None:
+            known = self._decided(observed, answer)
+            if len(self._known) < bounds.CACHE:
+                self._known[case] = known
+        return known
+
+    def _decided(self, observed: Observed, answer: AnswerShape) -> Judgement:
+        """Up to TLS 1.2, where a session was offered or may have been."""
+        entry = observed.entry
+        session, leaf = entry.session, observed.leaf
+        if session is None:
+            unknown = Offer(
+                offered=None,
+                resumed=observed.kind != "full",
+                extended_master_secret=answer.extended_master_secret,
+                gave_up=observed.gave_up,
+            )
+            return Judgement(decide(unknown))
+        cached = session.leaf
+        identity = self._step(cached, leaf) if cached is not None and leaf is not None else None
+        offer = Offer(
+            offered=True,
             resumed=observed.kind != "full",
             extended_master_secret=answer.extended_master_secret,
+            issued=entry.known,
+            resumed_before=entry.resumed_before,
+            equivalent=None if identity is None else identity != "none",
             gave_up=observed.gave_up,
+            clouded=entry.clouded,
+            unreadable=identity is None and cached is not None and leaf is not None,
         )
-        return _judgement(unknown)
-    cached, leaf = session.leaf, observed.leaf
-    identity = step(cached, leaf) if cached is not None and leaf is not None else None
-    offer = Offer(
-        offered=True,
-        resumed=observed.kind != "full",
-        extended_master_secret=answer.extended_master_secret,
-        issued=entry.known,
-        resumed_before=entry.resumed_before,
-        equivalent=None if identity is None else identity != "none",
-        gave_up=observed.gave_up,
-        clouded=entry.clouded,
-        unreadable=identity is None and cached is not None and leaf is not None,
-    )
-    return _judgement(offer, cached, identity)
-
-
-@lru_cache(maxsize=4096)
-def _judgement(offer: Offer, cached: bytes | None = None, identity: Step | None = None) -> Judgement:
-    return Judgement(decide(offer), cached, identity)
-
-
-def has_no_certificate(handshake: HandshakeFacts) -> bool:
-    """Whether the server sent a Certificate message with an empty list."""
-    return bool(handshake.certificate_frame) and not handshake.chain
+        return Judgement(decide(offer), cached, identity)
 
 
 def goes_on(observed: Observed, judgement: Judgement) -> bool:

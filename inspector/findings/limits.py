@@ -94,14 +94,15 @@ IN_HANDSHAKES: tuple[Lacking, ...] = (
 def limits(case: Case, extra: list[Limit]) -> list[Limit]:
     """All limits, those of whole captures first."""
     facts = case.facts
+    doubtful = [observed for observed in case.observed if may_lack(observed)]
     return [
         *(Limit("unreadable", worded(problem), None, []) for problem in facts.problems),
         *_of_captures(case),
         *vantages.limits(case),
         *(Limit("bounded", worded(bound), None, []) for bound in facts.bounded),
-        *_of_connections(case, IN_FLOWS),
+        *_of_connections(case, doubtful, IN_FLOWS),
         *unreadable.limits(case),
-        *_of_connections(case, IN_HANDSHAKES),
+        *_of_connections(case, doubtful, IN_HANDSHAKES),
         *(Limit("secrets", worded(problem), None, []) for problem in facts.secrets),
         *_not_decrypted(case),
         *_of_pools(case),
@@ -123,9 +124,25 @@ def _of_captures(case: Case) -> Iterator[Limit]:
                 yield Limit(kind, f"{capture.path}: {words}", index, [])
 
 
-def _of_connections(case: Case, rows: Sequence[Lacking]) -> Iterator[Limit]:
+def may_lack(observed: Observed) -> bool:
+    """Whether any row may hold for a connection: a quick look, for most lack nothing."""
+    session = observed.entry.session
+    return (
+        observed.lost
+        or observed.gap_bytes > 0
+        or observed.one_sided
+        or observed.offer is None
+        or observed.long_preamble
+        or observed.sequence_jump
+        or observed.is_tls13
+        or (session is not None and session.issuer is None)
+    )
+
+
+def _of_connections(case: Case, doubtful: Sequence[Observed], rows: Sequence[Lacking]) -> Iterator[Limit]:
+    """``doubtful``: the connections for which any row may hold."""
     for row in rows:
-        members = [observed for observed in case.observed if row.holds(observed)]
+        members = [observed for observed in doubtful if row.holds(observed)]
         if members:
             yield _limit(row.kind, members, row.words if isinstance(row.words, str) else row.words(case, members))
 

@@ -81,7 +81,8 @@ class Joined(Struct):
 
     def certain(self, index: int, kind: Kind) -> JoinedLine | None:
         """The line that says for certain that this connection failed in this way."""
-        return next((line for line in self.lines.get(index, ()) if line.is_certain and line.failure.kind == kind), None)
+        lines = self.lines.get(index) if self.lines else None
+        return next((line for line in lines or () if line.is_certain and line.failure.kind == kind), None)
 
 
 def moment(observed: Observed) -> int:

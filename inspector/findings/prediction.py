@@ -8,10 +8,11 @@ the thing that protects.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from itertools import combinations
 from typing import Literal, NamedTuple
 
-from inspector.findings.case import Case
+from inspector.findings.case import Case, EmsAnswers
 from inspector.findings.jsse import Generation, Step, equivalence
 from inspector.tracking.backends import BackendGroup
 from inspector.tracking.certificates import ParsedCertificate
@@ -88,7 +89,7 @@ class Extended(NamedTuple):
     silent: tuple[int, ...]
 
 
-def ems_answers(case: Case, backend: BackendGroup) -> tuple[set[bool], set[bool]]:
+def ems_answers(case: Case, backend: BackendGroup) -> EmsAnswers:
     """Whether a back end's answers up to TLS 1.2 had EMS: to clients that offered it, and to the others."""
     known = case.ems_answered.get(backend.index)
     if known is not None:
@@ -101,7 +102,12 @@ def ems_answers(case: Case, backend: BackendGroup) -> tuple[set[bool], set[bool]
             continue
         offered = observed.offer is not None and observed.offer.extended_master_secret
         (answering if offered else unasked).add(observed.answer.extended_master_secret)
-    case.ems_answered[backend.index] = answering, unasked
+    answers = case.ems_answered[backend.index] = _kept_once(frozenset(answering), frozenset(unasked))
+    return answers
+
+
+@cache
+def _kept_once(answering: frozenset[bool], unasked: frozenset[bool]) -> EmsAnswers:
     return answering, unasked
 
 

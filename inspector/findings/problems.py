@@ -46,5 +46,8 @@ def itself(certificates: Mapping[bytes, ParsedCertificate], chain: Iterable[byte
     """The first of some certificates that may itself be the cause of what looks like a certificate change: some
     versions of Java cannot parse it.
     """
-    listed = (certificates.get(digest) for digest in chain)
-    return next((c for c in listed if c is not None and c.is_read_by_java is None and c.problem is not None), None)
+    for digest in chain:
+        certificate = certificates.get(digest)
+        if certificate is not None and certificate.problem is not None and certificate.is_read_by_java is None:
+            return certificate
+    return None

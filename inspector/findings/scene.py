@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import islice, product
 from typing import NamedTuple
 
 from inspector.findings.case import Case
 from inspector.findings.causes import Cause
 from inspector.findings.finding import Raised
+from inspector.findings.lazy import lazy
 from inspector.findings.prediction import Common, Extended, common
 from inspector.findings.renegotiation import BROKEN_OFF, InnerHandshake
 from inspector.findings.shared_remedies import capture_remedy, log_remedy
@@ -30,13 +31,20 @@ class Occurrences(NamedTuple):
     renegotiations: list[Raised[InnerHandshake]]
     failures: list[Raised[Cause]]
 
-    def of(self, service: ServiceGroup) -> Occurrences:
-        """Those of one service."""
-        return Occurrences(
-            [raised for raised in self.aborts if raised.finding.service == service.id],
-            [raised for raised in self.renegotiations if raised.finding.service == service.id],
-            [raised for raised in self.failures if raised.finding.service == service.id],
-        )
+    def by_service(self) -> dict[str, Occurrences]:
+        """Those of each service by its id, where there are any."""
+        services: defaultdict[str, Occurrences] = defaultdict(lambda: Occurrences([], [], []))
+        for abort in self.aborts:
+            services[abort.finding.service or ""].aborts.append(abort)
+        for inner in self.renegotiations:
+            services[inner.finding.service or ""].renegotiations.append(inner)
+        for failure in self.failures:
+            services[failure.finding.service or ""].failures.append(failure)
+        return services
+
+
+NOTHING = Occurrences([], [], [])
+"""Of a service at which all went well."""
 
 
 class Exposure(NamedTuple):
@@ -62,17 +70,17 @@ class Scene:
     sight: Sight
     ems: Extended
 
-    @cached_property
+    @lazy
     def confirmed(self) -> list[Raised[Weighed]]:
         """Aborts that are certain."""
         return [raised for raised in self.occurrences.aborts if raised.is_confirmed]
 
-    @cached_property
+    @lazy
     def possible(self) -> list[Raised[Weighed]]:
         """Aborts that are not."""
         return [raised for raised in self.occurrences.aborts if not raised.is_confirmed]
 
-    @cached_property
+    @lazy
     def broken_off(self) -> list[Raised[InnerHandshake]]:
         """Renegotiations that the client broke off, perhaps because of the change."""
         return [raised for raised in self.occurrences.renegotiations if raised.finding.rule == BROKEN_OFF]
@@ -82,7 +90,7 @@ class Scene:
         """All other failures, by client and cause."""
         return self.occurrences.failures
 
-    @cached_property
+    @lazy
     def total(self) -> str:
         """``177 connections``."""
         return connections(len(self.members))
@@ -105,27 +113,27 @@ class Scene:
         """The cheapest remedy."""
         return f"put one name, e.g. DNS {self.service.name}, into all certificates of the pool"
 
-    @cached_property
+    @lazy
     def old(self) -> list[Observed]:
         """Connections up to TLS 1.2 whose handshake is known."""
         return [s for s in self.members if s.answer is not None and s.kind is not None and not s.is_tls13]
 
-    @cached_property
+    @lazy
     def java(self) -> list[Observed]:
         """Of these the ones of Java clients."""
         return [s for s in self.old if s.stack.name == "jsse"]
 
-    @cached_property
+    @lazy
     def full(self) -> list[Observed]:
         """Of these, whoever the client is, the full handshakes."""
         return [s for s in self.old if s.kind == "full"]
 
-    @cached_property
+    @lazy
     def tls13(self) -> int:
         """How many connections use TLS 1.3."""
         return sum(s.is_tls13 and s.kind is not None for s in self.members)
 
-    @cached_property
+    @lazy
     def leaves(self) -> list[bytes]:
         """The certificates that up to TLS 1.2 were shown, or that sessions in use were issued with."""
         later_leaves = {
@@ -137,19 +145,19 @@ class Scene:
             | {s.entry.session.leaf for s in self.old if s.entry.session and s.entry.session.leaf}
         )
 
-    @cached_property
+    @lazy
     def shared(self) -> list[Common]:
         """What makes the certificates one server; empty where they are not, or one of them cannot be read."""
         certificates = [self.case.certificates.get(leaf) for leaf in self.leaves]
         known = [c for c in certificates if c is not None and c.identity.is_known]
         return common(known, self.case.options.generation) if len(known) == len(certificates) else []
 
-    @cached_property
+    @lazy
     def went_on(self) -> list[Observed]:
         """Java's connections that were completed where its rule says abort."""
         return [s for s in self.java if self.case.judgements[s.index].decision.row == 6 and s.outcome == "established"]
 
-    @cached_property
+    @lazy
     def exposure(self) -> Exposure | None:
         """What is met, where all conditions of the abort are; None otherwise."""
         resumed = sum(s.is_resumed for s in self.java)
@@ -177,7 +185,7 @@ class Scene:
         """``back end B``, ``back ends B, C``."""
         return f"back end{'s' * (len(backends) > 1)} {', '.join(self.case.backends[i].label for i in backends)}"
 
-    @cached_property
+    @lazy
     def hidden_renegotiations(self) -> int:
         """Connections in which Java's rule would look at a certificate that is encrypted."""
         return sum(_hides_a_certificate(s) for s in self.old)

@@ -66,6 +66,10 @@ class Sign(Enum):
     RULE = auto()
 
 
+ROWS = tuple(Sign)
+"""In the order in which they are asked: the first that holds decides."""
+
+
 @dataclass(slots=True)
 class Signs:
     """How one program of a client fared with one certificate in full handshakes. ``unmarked``: where Java's rule cannot
@@ -135,21 +139,22 @@ def weigh(abort: Abort, signs: Signs, manner: Manner) -> Weighed:
     """What the evidence says of one connection that ended as Java ends it when the certificate changed."""
     is_slow = abort.slow_ns is not None
     is_alike = signs.gave_up_unmarked > 0 and abort.code in signs.unmarked_alerts
-    rows = (
-        (abort.is_logged, Sign.LOG),
-        (is_slow and manner.went_on > 0, Sign.SLOW_AND_PATIENT),
-        (is_slow and manner.slow_unmarked > 0, Sign.SLOW_EVERYWHERE),
-        (abort.cloud is not None, Sign.CLOUDED),
-        (abort.sequence_jump, Sign.JUMP),
-        (not abort.has_origin, Sign.ORIGIN),
-        (not abort.is_issued, Sign.ISSUER),
-        (not abort.differs, Sign.CERTIFICATES),
-        (abort.itself is not None, Sign.ITSELF),
-        (not abort.is_java, Sign.STACK),
-        (is_slow, Sign.SLOW),
-        (abort.went_on_before, Sign.ONE_CACHE),
-        (is_alike and not signs.accepted, Sign.NEVER_ACCEPTED),
-        (abort.unclear > 0 and not signs.accepted, Sign.UNCLEAR_ELSEWHERE),
-        (is_alike, Sign.GAVE_UP_ELSEWHERE),
+    holds = (
+        abort.is_logged,
+        is_slow and manner.went_on > 0,
+        is_slow and manner.slow_unmarked > 0,
+        abort.cloud is not None,
+        abort.sequence_jump,
+        not abort.has_origin,
+        not abort.is_issued,
+        not abort.differs,
+        abort.itself is not None,
+        not abort.is_java,
+        is_slow,
+        abort.went_on_before,
+        is_alike and not signs.accepted,
+        abort.unclear > 0 and not signs.accepted,
+        is_alike,
+        True,
     )
-    return Weighed(next((row for holds, row in rows if holds), Sign.RULE), abort, manner.went_on)
+    return Weighed(ROWS[holds.index(True)], abort, manner.went_on)

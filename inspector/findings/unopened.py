@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection
+from typing import NamedTuple
 
 from inspector.facts import CaptureFacts, Unopened
 from inspector.tracking.services import ip_text
@@ -34,18 +35,28 @@ REASONS = {
 }
 
 
-def may_carry(capture: CaptureFacts, hosts: Collection[str]) -> bool:
-    """Whether frames that were not opened may carry connections to a service at some addresses (``hosts``).
+class Carrier(NamedTuple):
+    """What frames of a capture that were not opened may carry: connections to anybody, or only to some ``hosts``.
 
     What cannot be told may carry anything: an unknown encapsulation, a header that was cut, MACsec on a link. An
     encrypted tunnel runs between two addresses, and who speaks to a service past it, in clear, does not speak to it
     inside: so it counts only for a service that is at one of its ends.
     """
+
+    is_any: bool
+    hosts: frozenset[str]
+
+    def may_carry(self, addresses: Collection[str]) -> bool:
+        """Whether it may be connections to a service at some addresses."""
+        return self.is_any or not self.hosts.isdisjoint(addresses)
+
+
+def carrier(capture: CaptureFacts) -> Carrier:
+    """What those of one capture may carry."""
     if not capture.unopened:
-        return capture.undecoded > 0
-    return any(
-        not unopened.ends or any(ip_text(end) in hosts for end in unopened.ends) for unopened in capture.unopened
-    )
+        return Carrier(capture.undecoded > 0, frozenset())
+    ends = frozenset(ip_text(end) for unopened in capture.unopened for end in unopened.ends)
+    return Carrier(any(not unopened.ends for unopened in capture.unopened), ends)
 
 
 def not_opened(capture: CaptureFacts) -> str:

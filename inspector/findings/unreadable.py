@@ -11,7 +11,6 @@ from inspector.document import Limit
 from inspector.facts import C_CERTIFICATE
 from inspector.findings.case import Case
 from inspector.findings.giving_up import NOT_JAVA
-from inspector.findings.judgement import has_no_certificate
 from inspector.findings.problems import certificate_name, problem_text
 from inspector.tls.types import AlertDescription
 from inspector.tracking.certificates import ParsedCertificate, first_refused
@@ -61,7 +60,7 @@ def refusal(case: Case, observed: Observed) -> Refusal | None:
         )
     if observed.lost or code not in PARSED_NOT or not (observed.gave_up or alert is not None):
         return None
-    if has_no_certificate(handshake):
+    if observed.shows_no_certificate:
         return Refusal("no-certificate", "the server sent an empty list of certificates", "no_certificate")
     refused = case.refused(observed)
     if refused is None or (
@@ -88,6 +87,8 @@ def unread_names(case: Case, observed: Observed) -> Iterator[str]:
 
 def limits(case: Case) -> Iterator[Limit]:
     """Connections whose server showed a certificate that no verdict can rest on, by certificate."""
+    if not case.has_refused:
+        return
     shown: dict[bytes, list[Observed]] = {}
     for observed in case.observed:
         refused = case.refused(observed)

@@ -21,7 +21,6 @@ from inspector.document import Limit, Unseen
 from inspector.findings.case import Case
 from inspector.findings.giving_up import may_be_abort
 from inspector.findings.signs import MENDED
-from inspector.findings.unopened import may_carry
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import ServiceGroup
 
@@ -91,6 +90,9 @@ WAYS: tuple[Way, ...] = (
 LOST_FLOWS = "lost_flows"
 """Flows to the service that show no TLS, and bytes of which were not captured."""
 
+HIDDEN_PARTS = {known.kind: known.hides for known in WAYS} | {LOST_FLOWS: ALL}
+"""What is hidden in each way."""
+
 LIMITS: dict[str, Aspect] = {
     "unreadable": ALL,
     "truncated": ALL,
@@ -130,8 +132,27 @@ class Sight(NamedTuple):
         return [unseen for unseen, part in self.hidden if part & rests_on]
 
 
+def is_plainly_whole(case: Case, observed: Observed) -> bool:
+    """Whether a full handshake was seen whole: a quick look at what most connections are."""
+    leaf = observed.leaf
+    if (
+        leaf is None
+        or observed.one_sided
+        or observed.lost
+        or observed.is_resumed
+        or observed.offer is None
+        or observed.kind is None
+        or observed.outcome == "incomplete"
+    ):
+        return False
+    certificate = case.certificates.get(leaf)
+    return certificate is None or certificate.identity.is_known
+
+
 def way(case: Case, observed: Observed) -> Way | None:
     """In which way a connection was not seen whole; None where it was."""
+    if is_plainly_whole(case, observed):
+        return None
     for known in WAYS:
         if known.holds(case, observed):
             return known
@@ -157,22 +178,22 @@ def of_captures(limits: Sequence[Limit]) -> list[tuple[Unseen, Aspect]]:
 
 def look(case: Case, service: ServiceGroup, hidden_everywhere: Sequence[tuple[Unseen, Aspect]]) -> Sight:
     """How far the connections of one service were seen. ``hidden_everywhere``: as ``of_captures`` says."""
-    whole: set[int] = set()
-    suspects: Counter[str] = Counter()
-    hidden: Counter[str] = Counter()
+    whole: list[int] = []
+    suspects: dict[str, int] = {}
+    hidden: dict[str, int] = {}
     for observed in case.members(service):
         not_whole = way(case, observed)
         if not_whole is None:
-            whole.add(observed.index)
+            whole.append(observed.index)
             continue
-        hidden[not_whole.kind] += 1
+        kind = not_whole.kind
+        hidden[kind] = hidden.get(kind, 0) + 1
         if not_whole.hides & Aspect.ENDS and may_be_abort(observed):
-            suspects[not_whole.kind] += 1
-    parts = {known.kind: known.hides for known in WAYS} | {LOST_FLOWS: ALL}
+            suspects[kind] = suspects.get(kind, 0) + 1
     if service.unseen:
         hidden[LOST_FLOWS] = service.unseen
     everything = list(hidden_everywhere)
-    if closed := sum(may_carry(capture, service.addresses) for capture in case.facts.captures):
+    if closed := sum([carrier.may_carry(service.addresses) for carrier in case.carriers]):
         everything.append((Unseen(UNDECODED, "captures", closed), ALL))
-    everything += [(Unseen(kind, "connections", count), parts[kind]) for kind, count in hidden.items()]
+    everything += [(Unseen(kind, "connections", count), HIDDEN_PARTS[kind]) for kind, count in hidden.items()]
     return Sight(frozenset(whole), [Unseen(kind, "connections", count) for kind, count in suspects.items()], everything)

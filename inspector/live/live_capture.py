@@ -333,15 +333,16 @@ class LiveCapture:
         indexes = {o.id: o.index for o in case.observed if o.id in changed}
         decided = sorted(index for name, index in indexes.items() if changed[name][0])
         ended = sorted(index for name, index in indexes.items() if changed[name][1])
-        findings = []
+        announced = []
         wanted = set(indexes.values())
         for raised in change.aborts(case, [extended(case, service) for service in case.services]):
             finding, connection = raised.finding, raised.on[-1]
             if connection.index in wanted:
                 self._doubt(connection.id, finding)
                 if self._announced.note(finding.id, finding.verdict):
-                    findings.append(finding)
-        their_incidents = incidents(case, findings)
+                    announced.append(raised)
+        findings = [raised.finding for raised in announced]
+        their_incidents = incidents(case, announced)
         self.incidents += sum(incident.id not in self._wanted for incident in their_incidents)
         listener.update(Update(analysis, decided, ended, findings, their_incidents))
         by_id = {finding.id: finding for finding in findings}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import threading
 from collections.abc import Callable
 from typing import BinaryIO
 
@@ -39,8 +40,11 @@ class ForkedJob:
 
     @staticmethod
     def is_worthwhile() -> bool:
-        """Whether this system can copy a process, has memory to share, and more than one core."""
-        return hasattr(os, "fork") and hasattr(os, "memfd_create") and len(os.sched_getaffinity(0)) > 1
+        """Whether this system can copy a process, has memory to share and more than one core, and this process has one
+        thread.
+        """
+        can_copy = hasattr(os, "fork") and hasattr(os, "memfd_create") and len(os.sched_getaffinity(0)) > 1
+        return can_copy and threading.active_count() == 1
 
     def is_running(self) -> bool:
         """Whether it is not over yet; does not wait."""
@@ -61,19 +65,17 @@ class ForkedJob:
             self._status = status
         return bool(process)
 
-    def append_to(self, out: BinaryIO, skip: int = 0) -> None:
-        """Append what was written, but for its first bytes; in the kernel where that can. ``output`` is closed."""
-        with self.output as source:
-            end = source.seek(0, os.SEEK_END)
-            try:
-                out.flush()
-                target = out.fileno()
-                while skip < end:
-                    skip += os.sendfile(target, source.fileno(), skip, end - skip)
-            except OSError:  # no file of the kernel's, or one that does not take this
-                source.seek(skip)
-                while piece := source.read(COPY_BYTES):
-                    out.write(piece)
+    def append_to(self, out: BinaryIO, start: int, stop: int) -> None:
+        """Append a part of what was written; in the kernel where that can."""
+        out.flush()
+        try:
+            target = out.fileno()
+            while start < stop:
+                start += os.sendfile(target, self.output.fileno(), start, stop - start)
+        except OSError:  # no file of the kernel's, or one that does not take this
+            self.output.seek(start)
+            while start < stop:
+                start += out.write(self.output.read(min(COPY_BYTES, stop - start)))
 
     def drop(self) -> None:
         """Nobody wants it any more."""

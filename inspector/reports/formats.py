@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TextIO
 
 if TYPE_CHECKING:
-    from inspector.document import Connection
-    from inspector.findings.judge import Analysis
-    from inspector.tracking.observed import Observed
-
-    Wanted = Callable[[Observed], bool] | None
-    """Which connections are written; None for all."""
+    from inspector.findings.judge import Analysis, Wanted
 
 
 class Format(NamedTuple):
@@ -35,16 +30,13 @@ def _write_text(analysis: Analysis, wanted: Wanted, target: BinaryIO) -> None:
 def _write_json(analysis: Analysis, wanted: Wanted, target: BinaryIO) -> None:
     from inspector.reports.json_stream import write_json
 
-    def connections(start: int = 0, stop: int | None = None) -> Iterator[Connection]:
-        return analysis.connections(start, stop, wanted)
-
-    write_json(analysis, connections, target)
+    write_json(analysis, wanted, target)
 
 
 def _write_jsonl(analysis: Analysis, wanted: Wanted, target: BinaryIO) -> None:
     from inspector.reports.json_stream import write_jsonl
 
-    write_jsonl(analysis, analysis.connections(0, None, wanted), target)
+    write_jsonl(analysis, wanted, target)
 
 
 def _write_csv(analysis: Analysis, wanted: Wanted, target: BinaryIO) -> None:

@@ -2,70 +2,107 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from itertools import islice
-from typing import BinaryIO
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import BinaryIO, TypeVar
 
 import msgspec
 
-from inspector.document import LISTS, SCHEMA, Connection, Document
+from inspector.document import LISTS, SCHEMA, Document
 from inspector.errors import UnreadableError
-from inspector.findings.judge import Analysis
+from inspector.findings.into_document.encoded import EncodedRows
+from inspector.findings.judge import Analysis, Wanted
+from inspector.reports.both_ends import MOST_PIECES, BothEnds, Piece
 from inspector.reports.forked_job import ForkedJob
 
-CHUNK = 512
-SHARE_HERE = 0.15
-"""Of the connections that two cores write: this one makes the findings and writes the sessions meanwhile."""
+T = TypeVar("T")
+Chunk = Callable[[], list[bytes]]
+"""Some rows of a list, each as JSON."""
 
-SEPARATOR = b",\n"
+CHUNK = 512
+"""Rows that are written at once."""
+
 SHARED_FROM, SHARED_UP_TO = 4_000, 40_000
 """So many connections are written by two cores: fewer are not worth a process, and more would take too much memory
 twice.
 """
 
+ANEW = 0.15
+"""Behind so many of the connections that two cores write, chunks begin anew."""
 
-Rows = Callable[[int, int], Iterable[Connection]]
-"""Connections from one place in the order of ClientHellos up to another."""
+
+class DocumentRows:
+    """Sessions and connections, which are most of a document. Another core begins with them where that is worth it,
+    while this one makes the findings, which stand before them.
+    """
+
+    def __init__(
+        self, analysis: Analysis, wanted: Wanted, pieces_of: Callable[[str, list[Chunk]], Iterator[Piece]]
+    ) -> None:
+        """``pieces_of``: what is written of a list, by its name."""
+        case = analysis.case
+        encoded = EncodedRows(case)
+        is_shared = SHARED_FROM <= analysis.count <= SHARED_UP_TO and ForkedJob.is_worthwhile()
+        anew = int(analysis.count * ANEW) if is_shared else 0
+        parts = [
+            rows if wanted is None else list(filter(wanted, rows))
+            for rows in (case.observed[:anew], case.observed[anew:])
+        ]
+        self._pieces = [
+            *pieces_of("sessions", _chunks(encoded.session, [case.sessions])),
+            *pieces_of("connections", _chunks(encoded.connection, parts)),
+        ]
+        self._shared: BothEnds | None = None
+        if is_shared and len(self._pieces) <= MOST_PIECES:
+            with contextlib.suppress(OSError):  # there can be no further process
+                self._shared = BothEnds(self._pieces)
+
+    def write_to(self, out: BinaryIO) -> None:
+        """All of them, in order."""
+        if self._shared is not None:
+            self._shared.write_to(out)
+        else:
+            for piece in self._pieces:
+                out.write(piece())
 
 
-def write_json(analysis: Analysis, connections: Rows, out: BinaryIO) -> None:
-    """One JSON object. ``connections``: those to show."""
-    encode = msgspec.json.encode
-    count = analysis.count
-    here = int(count * SHARE_HERE) if SHARED_FROM <= count <= SHARED_UP_TO and ForkedJob.is_worthwhile() else count
+def _chunks(encode: Callable[[T], bytes], parts: Sequence[Sequence[T]]) -> list[Chunk]:
+    return [
+        partial(_encoded, encode, rows[start : start + CHUNK]) for rows in parts for start in range(0, len(rows), CHUNK)
+    ]
+
+
+def _encoded(encode: Callable[[T], bytes], rows: Sequence[T]) -> list[bytes]:
+    return [encode(row) for row in rows]
+
+
+def write_json(analysis: Analysis, wanted: Wanted, out: BinaryIO) -> None:
+    """One JSON object."""
     out.flush()
-    rest = ForkedJob(lambda target: _write_rows(connections(here, count), target)) if here < count else None
+    rows = DocumentRows(analysis, wanted, _as_list)
+    encode = msgspec.json.encode
     document = analysis.document
     head = {"schema": document.schema, "generator": document.generator}
     out.write(encode(head)[:-1])
     for name in LISTS:
         if name not in ("connections", "sessions"):
-            out.write(b',\n"%s":' % name.encode() + encode(getattr(document, name)))
-    out.write(b',\n"sessions":[')
-    _write_rows(analysis.sessions(), out, is_first=True)
-    out.write(b'],\n"connections":[')
-    has_rows = _write_rows(connections(0, here), out, is_first=True)
-    if rest is not None and rest.has_succeeded():
-        rest.append_to(out, skip=0 if has_rows else len(SEPARATOR) - 1)
-    elif rest is not None:
-        rest.drop()
-        _write_rows(connections(here, count), out, is_first=not has_rows)
-    out.write(b"]}\n")
+            out.write(b',\n"%b":' % name.encode() + encode(getattr(document, name)))
+    rows.write_to(out)
+    out.write(b"}\n")
 
 
-def _write_rows(rows: Iterable[object], out: BinaryIO, is_first: bool = False) -> bool:
-    """Each row behind a comma, but for the first one of a list; whether there was any."""
-    separator = SEPARATOR[1:] if is_first else SEPARATOR
-    remaining = iter(rows)
-    encoder = msgspec.json.Encoder()
-    buffer = bytearray()
-    while chunk := list(islice(remaining, CHUNK)):
-        encoder.encode_into(chunk, buffer)
-        out.write(separator)
-        separator = SEPARATOR
-        with memoryview(buffer) as encoded:
-            out.write(encoded[1:-1])
-    return not is_first or separator is SEPARATOR
+def _as_list(name: str, chunks: list[Chunk]) -> Iterator[Piece]:
+    """A member of the object; each chunk on a line."""
+    yield lambda: b',\n"%b":[' % name.encode()
+    for number, chunk in enumerate(chunks):
+        yield partial(bytes, b",\n" if number else b"\n")
+        yield partial(_joined, chunk)
+    yield lambda: b"]"
+
+
+def _joined(chunk: Chunk) -> bytes:
+    return b",".join(chunk())
 
 
 def read_json(path: str) -> Document:
@@ -82,18 +119,28 @@ def read_json(path: str) -> Document:
     return document
 
 
-def write_jsonl(analysis: Analysis, connections: Iterable[Connection], out: BinaryIO) -> None:
+def write_jsonl(analysis: Analysis, wanted: Wanted, out: BinaryIO) -> None:
     """The same objects one a line, each with a ``record`` that names its list."""
-    document = analysis.document
+    out.flush()
+    rows = DocumentRows(analysis, wanted, _as_lines)
     encode = msgspec.json.encode
+    document = analysis.document
     out.write(encode({"record": "analysis", "schema": document.schema, "generator": document.generator}) + b"\n")
     for name in LISTS:
-        rows = (
-            connections
-            if name == "connections"
-            else analysis.sessions()
-            if name == "sessions"
-            else getattr(document, name)
-        )
-        for row in rows:
-            out.write(b'{"record":"%s",' % name.encode() + encode(row)[1:] + b"\n")
+        if name == "sessions":
+            rows.write_to(out)
+        elif name != "connections":
+            out.writelines(_line(name, encode(row)) for row in getattr(document, name))
+
+
+def _as_lines(name: str, chunks: list[Chunk]) -> Iterator[Piece]:
+    for chunk in chunks:
+        yield partial(_lines, name, chunk)
+
+
+def _lines(name: str, chunk: Chunk) -> bytes:
+    return b"".join([_line(name, row) for row in chunk()])
+
+
+def _line(name: str, row: bytes) -> bytes:
+    return b'{"record":"%b",%b\n' % (name.encode(), row[1:])

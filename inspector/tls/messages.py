@@ -4,7 +4,6 @@ new each time.
 
 from __future__ import annotations
 
-import hashlib
 import zlib
 from typing import NamedTuple
 
@@ -14,6 +13,7 @@ from inspector.tls import extensions as ext
 from inspector.tls.anomalies import CertificateTooLong, CompressionUnknown, NotInflated, OtherLength
 from inspector.tls.extensions import AnswerShape, HelloShape
 from inspector.tls.fingerprints import fingerprints, ja3s
+from inspector.tls.hello_patterns import HelloPattern, key_of, without_name
 from inspector.tls.reader import Malformed, Reader
 from inspector.tls.registry import HELLO_RETRY_RANDOM, SCSV
 from inspector.tls.types import DRAFT_MAJOR, TLS12, is_draft
@@ -53,7 +53,10 @@ class SessionTicket(NamedTuple):
 
 ALPN, CERTIFICATE_AUTHORITIES, ZLIB = 16, 47, 1
 
-_clients: dict[bytes, tuple[HelloShape, bytes | None, tuple[bytes, ...]]] = {}
+Known = tuple[HelloShape, bytes | None, tuple[bytes, ...]]
+"""Of a ClientHello the shape, the ticket and the identities of pre-shared keys."""
+_clients: dict[bytes, Known] = {}
+_patterns: dict[bytes, HelloPattern] = {}
 _servers: dict[bytes, AnswerShape] = {}
 CACHED_BYTES = 1024
 """Hellos that are longer carry a ticket or a key share, which is new each time."""
@@ -74,14 +77,39 @@ def client_hello(body: bytes) -> ClientHello:
     behind = 35 + body[34]
     key = body[:2] + body[behind:]
     known = _clients.get(key)
+    if known is None and behind <= len(body) and (known := _named_anew(key)) is not None:
+        _keep(key, known)
     if known is not None and behind <= len(body):
         return ClientHello(known[0], body[2:34], body[35:behind], known[1], known[2])
     hello = _client_hello(body)
     if hello.shape.problem is None:
-        if len(_clients) >= bounds.CACHE:
-            _clients.clear()
-        _clients[key] = (hello.shape, hello.ticket, hello.psk_identities)
+        _keep(key, (hello.shape, hello.ticket, hello.psk_identities))
+        _keep_pattern(key, hello)
     return hello
+
+
+def _keep(key: bytes, known: Known) -> None:
+    if len(_clients) >= bounds.CACHE:
+        _clients.clear()
+    _clients[key] = known
+
+
+def _keep_pattern(key: bytes, hello: ClientHello) -> None:
+    """Keep what hellos have in common that differ in nothing but the name that they ask for."""
+    parted = without_name(key)
+    if parted is not None and hello.shape.server_name == parted.name:
+        if len(_patterns) >= bounds.CACHE:
+            _patterns.clear()
+        _patterns[parted.rest] = HelloPattern(hello.shape, hello.ticket, hello.psk_identities)
+
+
+def _named_anew(key: bytes) -> Known | None:
+    """What a hello says whose like was read with another name; None where none was."""
+    parted = without_name(key)
+    pattern = _patterns.get(parted.rest) if parted is not None else None
+    if parted is None or pattern is None:
+        return None
+    return pattern.shape_of(parted.name), pattern.ticket, pattern.psk_identities
 
 
 def client_hello_beginning(body: bytes) -> ClientHello:
@@ -119,7 +147,7 @@ _shapes: dict[HelloShape, HelloShape] = {}
 
 
 def _key(shape: HelloShape | AnswerShape) -> bytes:
-    return hashlib.blake2s(repr(shape).encode(), digest_size=8).digest()
+    return key_of(repr(shape))
 
 
 def named(shape: HelloShape) -> HelloShape:

@@ -8,6 +8,8 @@ end there is. The balancer's log names them. A certificate that replaces another
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Literal, NamedTuple
 
 from msgspec import Struct, field
 
@@ -49,7 +51,7 @@ class BackendGroup(Struct):
         return self.leaves[-1] if self.leaves else None
 
 
-Key = tuple[str, object]
+Key = tuple[Literal["endpoint", "leaf", "log"], object]
 
 
 def find_backends(
@@ -63,82 +65,120 @@ def find_backends(
     """
     servers = servers or {}
     backends: list[BackendGroup] = []
+    texts: dict[bytes, str] = {}
     for service in services:
-        members = [observed[i] for i in service.connections if not observed[i].health_check or observed[i].leaf]
-        keys = _by_server(_keys(members, certificates), members, servers)
-        groups: dict[Key, BackendGroup] = {}
-        addresses: dict[bytes, str] = {}
-        for member in members:
+        members = _members(observed, service)
+        keys = _by_server(_keys(members, certificates), members.connections, servers)
+        first = len(backends)
+        groups: dict[Key, list[Observed]] = {}
+        for member in members.connections:
             key = keys.get(member.index)
-            if key is None:
-                continue
-            backend = groups.get(key)
-            if backend is None:
-                label = _label(len(groups))
-                name = key[1].hex() if isinstance(key[1], bytes) else str(key[1])
-                backend = groups[key] = BackendGroup(
-                    index=len(backends),
-                    id=short_id("backend", service.id, key[0], name),
-                    service=service.index,
-                    label=label,
-                    basis=[],
-                    leaves=[],
-                    addresses=[],
-                    connections=[],
-                )
-                backends.append(backend)
-            member.backend = backend.index
-            _add(backend, member, key, addresses, servers.get(member.index, ""))
+            if key is not None:
+                group = groups.get(key)
+                if group is None:
+                    groups[key] = [member]
+                else:
+                    group.append(member)
+        for key, group in groups.items():
+            name = key[1].hex() if isinstance(key[1], bytes) else str(key[1])
+            backend = BackendGroup(
+                index=len(backends),
+                id=short_id("backend", service.id, key[0], name),
+                service=service.index,
+                label=_label(len(backends) - first),
+                basis=[],
+                leaves=[],
+                addresses=[],
+                connections=[],
+            )
+            _fill(backend, key, group, servers, texts)
+            backends.append(backend)
     return backends
 
 
-def _add(backend: BackendGroup, observed: Observed, key: Key, addresses: dict[bytes, str], name: str) -> None:
-    server = observed.legs[-1].server if observed.packed_legs else observed.server
-    backend.connections.append(observed.index)
-    basis = {
-        "endpoint": "leg" if observed.packed_legs else "address",
-        "leaf": "certificate" if observed.leaf else "session",
-        "log": "log",
-    }[key[0]]
-    for reason in (basis, *(("log",) if name else ())):
-        if reason not in backend.basis:
-            backend.basis.append(reason)
-    backend.server = backend.server or name
-    leaf = observed.leaf
-    if leaf is not None and leaf not in backend.leaves:
-        if backend.leaves:
-            backend.rotations.append(
-                Rotation(backend.leaves[-1], leaf, observed.client_leg.handshake.answer_ns, observed.index)
-            )
-        backend.leaves.append(leaf)
-    address = addresses.get(server.address) or addresses.setdefault(server.address, ip_text(server.address))
-    if address not in backend.addresses:
-        backend.addresses.append(address)
+class Members(NamedTuple):
+    """The connections of one service that tell back ends apart, the certificates and the servers in them, in the order
+    in which they first come, and whether any goes on behind a balancer.
+    """
+
+    connections: list[Observed]
+    leaves: dict[bytes, None]
+    servers: dict[PackedEndpoint, None]
+    has_legs: bool
 
 
-def _keys(members: list[Observed], certificates: dict[bytes, ParsedCertificate]) -> dict[int, Key]:
+def _members(observed: Sequence[Observed], service: ServiceGroup) -> Members:
+    connections: list[Observed] = []
+    leaves: dict[bytes, None] = {}
+    servers: dict[PackedEndpoint, None] = {}
+    has_legs = False
+    for index in service.connections:
+        member = observed[index]
+        if member.leaf is not None:
+            leaves[member.leaf] = None
+        elif member.health_check:
+            continue
+        connections.append(member)
+        servers[member.server] = None
+        if member.packed_legs:
+            has_legs = True
+    return Members(connections, leaves, servers, has_legs)
+
+
+BASIS = {"endpoint": ("leg", "address"), "leaf": ("certificate", "session"), "log": ("log", "log")}
+"""What each kind of key is drawn from: in the first place, and where a connection does not show that."""
+
+
+def _fill(
+    backend: BackendGroup, key: Key, group: list[Observed], servers: Mapping[int, str], texts: dict[bytes, str]
+) -> None:
+    """Number a back end in its connections, and keep what these show of it. ``texts``: addresses as text."""
+    kinds, is_endpoint = BASIS[key[0]], key[0] == "endpoint"
+    basis: dict[str, None] = {}
+    ends: dict[bytes, None] = {}
+    shown: dict[bytes, Observed] = {}
+    for member in group:
+        member.backend = backend.index
+        backend.connections.append(member.index)
+        leaf, legs = member.leaf, member.packed_legs
+        basis[kinds[not (legs if is_endpoint else leaf)]] = None
+        if servers and (name := servers.get(member.index)):
+            basis["log"] = None
+            backend.server = backend.server or name
+        if leaf is not None and leaf not in shown:
+            shown[leaf] = member
+        ends[(member.legs[-1].server if legs else member.server).address] = None
+    backend.basis, backend.leaves = list(basis), list(shown)
+    backend.addresses = [texts.get(end) or texts.setdefault(end, ip_text(end)) for end in ends]
+    for old, new in pairwise(shown):
+        at_ns = shown[new].client_leg.handshake.answer_ns
+        backend.rotations.append(Rotation(old, new, at_ns, shown[new].index))
+
+
+def _keys(members: Members, certificates: dict[bytes, ParsedCertificate]) -> dict[int, Key]:
     """What identifies the back end of each connection, where anything does."""
+    connections, leaves = members.connections, members.leaves
     endpoints = _distinguishing_endpoints(members)
     shown: dict[bytes, set[PackedEndpoint]] = {}
-    for member in members:
+    for member in connections if endpoints else ():
         endpoint = endpoints.get(member.index)
         if endpoint is not None and member.leaf is not None:
             shown.setdefault(member.leaf, set()).add(endpoint)
-    successor = {} if endpoints else successors(members, certificates)
-    lines = {successor.get(member.leaf, member.leaf) for member in members if member.leaf is not None}
+    successor = successors(connections, certificates) if len(leaves) > 1 and not endpoints else {}
+    of_endpoint = {endpoint: _endpoint_key(endpoint) for endpoint in set(endpoints.values())}
+    of_leaf: dict[bytes, Key] = {}
+    for leaf in leaves:
+        only = shown.get(leaf, ())
+        of_leaf[leaf] = of_endpoint[next(iter(only))] if len(only) == 1 else ("leaf", successor.get(leaf, leaf))
+    lines = {successor.get(leaf, leaf) for leaf in leaves}
     only_leaf = next(iter(lines)) if len(lines) == 1 else None
     keys: dict[int, Key] = {}
-    for member in members:
-        endpoint = endpoints.get(member.index)
-        leaf = member.leaf
+    for member in connections:
+        endpoint = endpoints.get(member.index) if endpoints else None
         if endpoint is not None:
-            keys[member.index] = ("endpoint", f"{ip_text(endpoint.address)}:{endpoint.port}")
-        elif leaf is not None:
-            addresses = shown.get(leaf, set())
-            only = next(iter(addresses)) if len(addresses) == 1 else None
-            keys[member.index] = (
-                ("endpoint", f"{ip_text(only.address)}:{only.port}") if only else ("leaf", successor.get(leaf, leaf))
-            )
+            keys[member.index] = of_endpoint[endpoint]
+        elif member.leaf is not None:
+            keys[member.index] = of_leaf[member.leaf]
         elif (member.is_resumed or member.kind == "psk") and member.entry.session is not None:
             session = member.entry.session
             issuer = session.issuer
@@ -151,13 +191,17 @@ def _keys(members: list[Observed], certificates: dict[bytes, ParsedCertificate])
     return keys
 
 
+def _endpoint_key(endpoint: PackedEndpoint) -> Key:
+    return "endpoint", f"{ip_text(endpoint.address)}:{endpoint.port}"
+
+
 def _by_server(keys: dict[int, Key], members: list[Observed], servers: Mapping[int, str]) -> dict[int, Key]:
     """Keys refined by the balancer's log: what has no key gets one, one certificate on several servers is told apart,
     several of one server are joined.
 
     Where server and key say the same, the key stays, and with it the back end's id.
     """
-    if not any(observed.index in servers for observed in members):
+    if not servers or not any(observed.index in servers for observed in members):
         return keys
     servers_of_key: dict[Key, set[str]] = {}
     keys_of_server: dict[str, set[Key]] = {}
@@ -184,28 +228,24 @@ def _by_server(keys: dict[int, Key], members: list[Observed], servers: Mapping[i
     return distinguished
 
 
-def _distinguishing_endpoints(members: list[Observed]) -> dict[int, PackedEndpoint]:
+def _distinguishing_endpoints(members: Members) -> dict[int, PackedEndpoint]:
     """The server address of each connection where addresses tell back ends apart."""
-    endpoints = {s.index: s.legs[-1].server for s in members if s.packed_legs}
-    if endpoints:
-        return endpoints
-    direct: dict[int, PackedEndpoint] = {}
-    distinct: dict[PackedEndpoint, PackedEndpoint] = {}
-    for observed in members:
-        server = observed.server
-        direct[observed.index] = distinct.setdefault(server, server)
-    if len(distinct) < 2:
+    connections = members.connections
+    if members.has_legs:
+        return {observed.index: observed.legs[-1].server for observed in connections if observed.packed_legs}
+    if len(members.servers) < 2:
         return {}
+    direct = {observed.index: observed.server for observed in connections}
     in_turn: dict[PackedEndpoint, list[bytes]] = {}
     """Of each address, the certificates that it shows one after the other."""
-    for observed in members:
+    for observed in connections:
         if observed.leaf is not None:
             leaves = in_turn.setdefault(direct[observed.index], [])
             if not leaves or leaves[-1] != observed.leaf:
                 leaves.append(observed.leaf)
     if any(len(leaves) > len(set(leaves)) or len(set(leaves)) > 2 for leaves in in_turn.values()):
         return {}  # one address shows certificates in turn: it is a balancer too
-    return direct if in_turn or all(s.is_tls13 for s in members) else {}
+    return direct if in_turn or all(s.is_tls13 for s in connections) else {}
 
 
 def _label(number: int) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from itertools import chain
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -81,16 +82,15 @@ def parse(der: bytes) -> ParsedCertificate:
     is_refused = problem is not None and problem.is_read_by_java is False
     accepted = names if names.flaw is None else names._replace(dns=(), ips=())
     sha256 = hashlib.sha256(der).digest()
+    subject, issuer = _texts(reading.subject), _texts_of_issuer(reading.issuer)
     return ParsedCertificate(
         sha256=sha256,
-        subject=_readable(reading.subject),
-        issuer=_readable(reading.issuer),
+        subject=subject.readable,
+        issuer=issuer.readable,
         serial="" if reading.serial is None else f"{reading.serial:x}",
         not_before=reading.not_before,
         not_after=reading.not_after,
-        identity=Identity(
-            sha256, accepted.ips, accepted.dns, _canonical(reading.subject), _canonical(reading.issuer), not is_refused
-        ),
+        identity=Identity(sha256, accepted.ips, accepted.dns, subject.canonical, issuer.canonical, not is_refused),
         key=reading.key.text if reading.key is not None else "unknown",
         signature=reading.signature or "unknown",
         self_issued=_is_self_issued(reading),
@@ -101,27 +101,35 @@ def parse(der: bytes) -> ParsedCertificate:
     )
 
 
-def first_refused(certificates: Mapping[bytes, ParsedCertificate], chain: Iterable[bytes]) -> ParsedCertificate | None:
-    """The first of a chain, by digest, that no Java can parse."""
-    for digest in chain:
+def first_refused(
+    certificates: Mapping[bytes, ParsedCertificate], digests: Iterable[bytes]
+) -> ParsedCertificate | None:
+    """The first of some, by digest, that no Java can parse."""
+    for digest in digests:
         certificate = certificates.get(digest)
         if certificate is not None and certificate.is_read_by_java is False:
             return certificate
     return None
 
 
-def _readable(name: Name | None) -> str:
-    return readable(name) if name is not None else ""
+class _NameTexts(NamedTuple):
+    """A name for people, and in canonical form; empty where it could not be read."""
+
+    readable: str
+    canonical: str
 
 
-def _canonical(name: Name | None) -> str:
-    return canonical_name(name) if name is not None else ""
+def _texts(name: Name | None) -> _NameTexts:
+    return _NameTexts(readable(name), canonical_name(name)) if name is not None else _NameTexts("", "")
+
+
+_texts_of_issuer = lru_cache(maxsize=256)(_texts)
+"""A few issuers stand in all certificates."""
 
 
 def _is_self_issued(reading: Reading) -> bool:
     subject, issuer = reading.subject, reading.issuer
-    return (
-        subject is not None
-        and issuer is not None
-        and [[(a.oid, a.text) for a in r] for r in subject] == [[(a.oid, a.text) for a in r] for r in issuer]
-    )
+    if subject is None or issuer is None or [*map(len, subject)] != [*map(len, issuer)]:
+        return False
+    pairs = zip(chain.from_iterable(subject), chain.from_iterable(issuer), strict=True)
+    return all(ours.oid == theirs.oid and ours.text == theirs.text for ours, theirs in pairs)

@@ -102,25 +102,39 @@ def _adjacent(extensions: tuple[int, ...], *wanted: int) -> bool:
     return any(extensions[i : i + len(wanted)] == wanted for i in range(len(extensions)))
 
 
-def stack(shape: HelloShape) -> Stack:
-    """The implementation that writes hellos like this one."""
-    return _recognised(shape.cipher_suites, shape.extensions, shape.point_formats)
-
-
-def program(shape: HelloShape | None) -> bytes:
-    """What tells programs of one stack at one address apart: their cipher suites. Those of TLS 1.3 and GREASE are left
-    out, and no extension counts, for they change with the session that is offered; empty where there is no hello.
+class Writer(NamedTuple):
+    """Who writes hellos of one shape. ``program``: what tells programs of one stack at one address apart, empty where
+    there is no hello.
     """
-    return _program(shape.cipher_suites) if shape is not None else b""
+
+    stack: Stack
+    program: bytes
+
+
+NOBODY = Writer(UNKNOWN, b"")
+
+
+def writer(shape: HelloShape) -> Writer:
+    """Who writes hellos like this one; the stack only where it was read to its end."""
+    return _writer(shape.cipher_suites, shape.extensions, shape.point_formats, shape.partial)
 
 
 @lru_cache(maxsize=bounds.CACHE)
+def _writer(
+    cipher_suites: tuple[int, ...], extensions: tuple[int, ...], point_formats: tuple[int, ...], partial: bool
+) -> Writer:
+    stack = UNKNOWN if partial else _recognised(cipher_suites, extensions, point_formats)
+    return Writer(stack, _program(cipher_suites))
+
+
 def _program(cipher_suites: tuple[int, ...]) -> bytes:
+    """A digest of the cipher suites. Those of TLS 1.3 and GREASE are left out, and no extension counts, for they change
+    with the session that is offered.
+    """
     suites = [code for code in cipher_suites if code >> 8 != TLS13_SUITES and not is_grease(code)]
     return hashlib.blake2s(struct.pack(f">{len(suites)}H", *(code & 0xFFFF for code in suites)), digest_size=8).digest()
 
 
-@lru_cache(maxsize=bounds.CACHE)
 def _recognised(cipher_suites: tuple[int, ...], extensions: tuple[int, ...], point_formats: tuple[int, ...]) -> Stack:
     if any(is_grease(e) for e in extensions) or any(is_grease(c) for c in cipher_suites):
         return Stack("boringssl", ("GREASE values",))

@@ -14,12 +14,16 @@ from __future__ import annotations
 from typing import Literal
 
 from inspector import facts
-from inspector.facts import AlertFact, Close, ConnectionFacts, LaneFacts, unpack_events
+from inspector.facts import AlertFact, Close, ConnectionFacts, FirstMoments, LaneFacts
 from inspector.tls.history import Letter
 from inspector.tls.types import FATAL, AlertDescription
 
 Side = Literal["client", "server"]
 How = Literal["fin", "rst"]
+Closed = tuple[Side | None, How | None]
+"""Who closed first, and how."""
+CLIENT_FIN: Closed = ("client", "fin")
+SERVER_FIN: Closed = ("server", "fin")
 
 CERTIFICATE_ALERTS = frozenset(
     (
@@ -62,15 +66,23 @@ def first_close(lane: LaneFacts) -> tuple[Close, How] | None:
     return (fin, "fin") if rst is None or fin.ns <= rst.ns else (rst, "rst")
 
 
-def closed_first(client_leg: ConnectionFacts) -> tuple[Side | None, How | None]:
+def closed_first(client_leg: ConnectionFacts) -> Closed:
     """Who closed first, and how."""
-    ours, theirs = first_close(client_leg.from_client), first_close(client_leg.from_server)
+    client, server = client_leg.from_client, client_leg.from_server
+    one, other = client.fin, server.fin
+    if one is not None and other is not None and client.rst is None and server.rst is None:
+        return CLIENT_FIN if _is_first(one, other) else SERVER_FIN
+    ours, theirs = first_close(client), first_close(server)
     if ours is None or theirs is None:  # who answers a FIN that was not captured came second all the same
         if ours is not None:
             return ("server", "fin") if ours[0].is_answer else ("client", ours[1])
         return (None, None) if theirs is None else ("client", "fin") if theirs[0].is_answer else ("server", theirs[1])
-    is_ours = theirs[0].is_answer if ours[0].is_answer != theirs[0].is_answer else ours[0].ns <= theirs[0].ns
-    return ("client", ours[1]) if is_ours else ("server", theirs[1])
+    return ("client", ours[1]) if _is_first(ours[0], theirs[0]) else ("server", theirs[1])
+
+
+def _is_first(one: Close, other: Close) -> bool:
+    """Whether one side's close came before the other's."""
+    return other.is_answer if one.is_answer != other.is_answer else one.ns <= other.ns
 
 
 def gave_up(client_leg: ConnectionFacts, closed_by: str | None) -> bool:
@@ -154,10 +166,7 @@ def delay_of_close(client_leg: ConnectionFacts) -> int | None:
     missing.
     """
     close = first_close(client_leg.from_client)
-    done = next(
-        (e.ns for e in unpack_events(client_leg.events) if e.letter == Letter.SERVER_HELLO_DONE and not e.from_client),
-        None,
-    )
+    done = FirstMoments(client_leg.events).of(Letter.SERVER_HELLO_DONE, False)
     if close is None or done is None:
         return None
     return max(0, close[0].ns - done - min(client_leg.rtt or 0, LONGEST_RTT_NS))
@@ -180,14 +189,7 @@ def is_refused(client_leg: ConnectionFacts) -> bool:
     ):
         return False
     tail = server.tail
-    flight = next(
-        (
-            e.ns
-            for e in unpack_events(client_leg.events)
-            if e.letter == Letter.APPLICATION_DATA and e.from_client and not e.decrypted
-        ),
-        None,
-    )
+    flight = FirstMoments(client_leg.events).of(Letter.APPLICATION_DATA, True)
     if flight is None or not tail.previous_ns <= flight <= tail.ns < flight + REFUSED_WITHIN_NS or not tail.previous_ns:
         return False
     said_goodbye = client.tail.size <= ALERT_RECORD and client.tail.ns <= tail.ns

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from inspector import facts
-from inspector.facts import ConnectionFacts, Event, unpack_events
+from inspector.facts import ConnectionFacts, FirstMoments
 from inspector.tls.history import Letter
 from inspector.tls.types import TLS13
 from inspector.tracking.vantage import Vantage, Vantages
@@ -82,35 +82,29 @@ def _quantile(times: list[int]) -> int | None:
 
 def _quickest(connection: ConnectionFacts) -> tuple[int | None, int | None]:
     """The quickest answer of the server and of the client, in nanoseconds, by each side's own clock."""
-    first: dict[tuple[str, bool], Event] = {}
-    for event in unpack_events(connection.events):
-        if not event.decrypted:
-            first.setdefault((event.letter, event.from_client), event)
-    servers = _between(first, (Letter.SYN, True), (Letter.SYN, False)) + _between(
-        first, (Letter.CLIENT_HELLO, True), (Letter.SERVER_HELLO, False)
+    first, messages, answer = (
+        FirstMoments(connection.events),
+        connection.handshake.messages,
+        connection.handshake.answer,
     )
-    clients = _between(first, (Letter.SYN, False), (Letter.CLIENT_HELLO, True)) + _between(
-        first, (Letter.SERVER_HELLO_DONE, False), (Letter.CLIENT_KEY_EXCHANGE, True)
+    syn_ack, hello, keyed = (
+        first.of(Letter.SYN, False),
+        first.of(Letter.CLIENT_HELLO, True),
+        first.of(Letter.CLIENT_KEY_EXCHANGE, True),
     )
-    messages = connection.handshake.messages
+    servers = _between(first.of(Letter.SYN, True), syn_ack) + _between(hello, first.of(Letter.SERVER_HELLO, False))
+    clients = _between(syn_ack, hello) + _between(first.of(Letter.SERVER_HELLO_DONE, False), keyed)
     if messages & facts.S_DONE:
-        servers += (
-            _between(first, (Letter.CHANGE_CIPHER_SPEC, True), (Letter.CHANGE_CIPHER_SPEC, False))
-            if not messages & facts.S_TICKET
-            else _between(first, (Letter.CHANGE_CIPHER_SPEC, True), (Letter.NEW_SESSION_TICKET, False))
-        )
-    elif (
-        (Letter.CLIENT_KEY_EXCHANGE, True) not in first
-        and connection.handshake.answer is not None
-        and connection.handshake.answer.version < TLS13
-    ):
-        clients += _between(first, (Letter.CHANGE_CIPHER_SPEC, False), (Letter.CHANGE_CIPHER_SPEC, True))
+        answered = Letter.NEW_SESSION_TICKET if messages & facts.S_TICKET else Letter.CHANGE_CIPHER_SPEC
+        servers += _between(first.of(Letter.CHANGE_CIPHER_SPEC, True), first.of(answered, False))
+    elif keyed is None and answer is not None and answer.version < TLS13:
+        changes = [first.of(Letter.CHANGE_CIPHER_SPEC, from_client) for from_client in (False, True)]
+        clients += _between(*changes)
     return min(servers, default=None), min(clients, default=None)
 
 
-def _between(first: dict[tuple[str, bool], Event], cause: tuple[str, bool], effect: tuple[str, bool]) -> list[int]:
-    before, after = first.get(cause), first.get(effect)
-    return [after.ns - before.ns] if before is not None and after is not None else []
+def _between(cause: int | None, effect: int | None) -> list[int]:
+    return [effect - cause] if cause is not None and effect is not None else []
 
 
 def spread_of(values: list[int]) -> int:

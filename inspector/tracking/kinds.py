@@ -16,23 +16,27 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import Literal
 
-from inspector import facts
-from inspector.facts import HandshakeFacts
+from inspector.facts import (
+    C_BEGUN_FLIGHT,
+    C_CERTIFICATE,
+    C_KEY_EXCHANGE,
+    C_VERIFY,
+    S_BEGUN_FLIGHT,
+    S_CERTIFICATE,
+    S_CHANGE,
+    S_DONE,
+    S_KEY_EXCHANGE,
+    S_LOST_FLIGHT,
+    S_REQUEST,
+    HandshakeFacts,
+)
 from inspector.tls.extensions import AnswerShape, HelloShape
 
 Kind = Literal["full", "session_id", "ticket", "resumed", "psk"]
 """``resumed``: by session id or ticket; which, was not captured, or what was offered and answered does not fit."""
-FULL_FLIGHT = (
-    facts.S_CERTIFICATE
-    | facts.S_KEY_EXCHANGE
-    | facts.S_REQUEST
-    | facts.S_DONE
-    | facts.C_CERTIFICATE
-    | facts.C_KEY_EXCHANGE
-    | facts.C_VERIFY
-)
+FULL_FLIGHT = S_CERTIFICATE | S_KEY_EXCHANGE | S_REQUEST | S_DONE | C_CERTIFICATE | C_KEY_EXCHANGE | C_VERIFY
 """Messages that only a full handshake has, up to TLS 1.2."""
-BEGUN_FLIGHT = facts.C_BEGUN_FLIGHT | facts.S_BEGUN_FLIGHT
+BEGUN_FLIGHT = C_BEGUN_FLIGHT | S_BEGUN_FLIGHT
 
 
 class KindReason(Enum):
@@ -61,6 +65,11 @@ def is_read(shape: HelloShape | AnswerShape | None) -> bool:
     return shape is not None and not shape.partial
 
 
+def has_no_certificate(handshake: HandshakeFacts) -> bool:
+    """Whether the server sent a Certificate message with an empty list."""
+    return bool(handshake.certificate_frame) and not handshake.chain
+
+
 def kind_of(handshake: HandshakeFacts) -> tuple[Kind | None, KindReason]:
     """How the handshake was made, and why one can say so; None, and why not, where it cannot be told."""
     answer = handshake.answer
@@ -82,8 +91,8 @@ def kind_of(handshake: HandshakeFacts) -> tuple[Kind | None, KindReason]:
     echoed = bool(offered) and offered == handshake.answered_id
     if handshake.messages & FULL_FLIGHT or handshake.missing & BEGUN_FLIGHT:
         return "full", _why_full(handshake, is_known)
-    is_lost = bool(handshake.missing & facts.S_LOST_FLIGHT)
-    if handshake.messages & facts.S_CHANGE and not is_lost:
+    is_lost = bool(handshake.missing & S_LOST_FLIGHT)
+    if handshake.messages & S_CHANGE and not is_lost:
         if is_known and echoed:
             return ("ticket" if has_ticket else "session_id"), KindReason.ID_ECHOED
         return ("ticket" if has_ticket else "resumed"), KindReason.NO_CERTIFICATE_SENT

@@ -22,12 +22,11 @@ from collections.abc import Sequence
 from functools import cmp_to_key
 from typing import NamedTuple
 
-import numpy as np
-
 from inspector import bounds
 from inspector.facts import PREFIX_BYTES, ConnectionFacts, Facts, PackedEndpoint
+from inspector.tracking.prefixes import TIME_BYTES, random_ends, repeated
 
-RANDOM = slice(8, PREFIX_BYTES)
+RANDOM = slice(TIME_BYTES, PREFIX_BYTES)
 PROXY = "proxy_v"
 
 
@@ -74,11 +73,7 @@ def find_legs(facts: Facts, ordered: Sequence[bytes]) -> Legs:
 
 def _repeated(ordered: Sequence[bytes]) -> set[bytes]:
     """The client randoms, by their ends, that more than one connection shows."""
-    if not ordered:
-        return set()
-    ends = np.frombuffer(b"".join([packed[RANDOM] for packed in ordered]), np.uint64)
-    values, counts = np.unique(ends, return_counts=True)
-    return {v.tobytes() for v in values[(counts > 1) & (values != 0)]}
+    return {value.tobytes() for value in repeated(random_ends(ordered)) if value}
 
 
 MOST_LEGS = 8

@@ -10,7 +10,6 @@ one (section 7.3). An alert before the server's flight declines; an alert or a c
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Literal
 
 from msgspec import Struct
@@ -80,13 +79,11 @@ class _Attempt:
 def renegotiates(events: bytes) -> bool:
     """Whether a side sent a second encrypted handshake record: a quick look before the events are unpacked."""
     letters = events[LETTER_AT::EVENT_BYTES]
-    return letters.count(ENCRYPTED_HANDSHAKE) > 2 or _repeats(letters, events[SIDE_AT::EVENT_BYTES])
-
-
-@lru_cache(maxsize=4096)
-def _repeats(letters: bytes, sides: bytes) -> bool:
-    sealed = [side for letter, side in zip(letters, sides, strict=True) if letter == ENCRYPTED_HANDSHAKE]
-    return len(sealed) > len(set(sealed))
+    count = letters.count(ENCRYPTED_HANDSHAKE)
+    if count != 2:
+        return count > 2
+    first, second = letters.find(ENCRYPTED_HANDSHAKE), letters.rfind(ENCRYPTED_HANDSHAKE)
+    return events[first * EVENT_BYTES + SIDE_AT] == events[second * EVENT_BYTES + SIDE_AT]
 
 
 def find_renegotiations(client_leg: ConnectionFacts) -> tuple[Renegotiation, ...]:

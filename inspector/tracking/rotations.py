@@ -26,15 +26,18 @@ def successors(members: Sequence[Observed], certificates: dict[bytes, ParsedCert
     last: dict[bytes, int] = {}
     count: dict[bytes, int] = {}
     for observed in members:
-        leaf = observed.leaf
-        if leaf is not None:
-            first.setdefault(leaf, observed.hello_ns)
-            last[leaf] = max(last.get(leaf, 0), observed.hello_ns)
-            count[leaf] = count.get(leaf, 0) + 1
-        elif observed.entry.session is not None and observed.entry.session.leaf in last:
-            session_leaf = observed.entry.session.leaf
-            last[session_leaf] = max(last[session_leaf], observed.hello_ns)
-            count[session_leaf] += 1
+        leaf, ns = observed.leaf, observed.hello_ns
+        if leaf is None:
+            session = observed.entry.session
+            if session is None or session.leaf not in last:
+                continue
+            leaf = session.leaf
+        elif leaf not in first:
+            first[leaf] = last[leaf] = ns
+            count[leaf] = 0
+        if ns > last[leaf]:
+            last[leaf] = ns
+        count[leaf] += 1
     in_order = sorted(first, key=lambda leaf: first[leaf])
     over = _Over(last, count, _owners(in_order, first, last, certificates))
     line: dict[bytes, bytes] = {}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import ipaddress
 import itertools
 from collections.abc import Sequence
+from hashlib import blake2s
 
 from msgspec import Struct, field
 
@@ -16,6 +16,7 @@ from inspector.tls.types import FATAL, ProtocolVersion
 from inspector.tracking.clients import Stack
 from inspector.tracking.observed import Observed
 
+IPV4_BYTES = 4
 CHECKS_AT_LEAST = 4
 UNSTEADY = 0.5
 """The interval's median absolute deviation, as a share of its median, above which a client is no health check."""
@@ -50,12 +51,14 @@ class ClientGroup(Struct):
 
 def ip_text(address: bytes) -> str:
     """An address as people write it; IPv4 inside IPv6 stays IPv6."""
+    if len(address) == IPV4_BYTES:
+        return ".".join(map(str, address))
     return str(ipaddress.ip_address(address))
 
 
 def short_id(*parts: object) -> str:
     """Ten hex digits made from the parts."""
-    return hashlib.blake2s("\0".join(map(str, parts)).encode(), digest_size=5).hexdigest()
+    return blake2s("\0".join(map(str, parts)).encode(), digest_size=5).hexdigest()
 
 
 def server_name(offer: HelloShape | None) -> str | None:
@@ -73,12 +76,13 @@ def find_services(observed: Sequence[Observed], others: dict[OtherFlow, int]) ->
     answering: dict[tuple[str, int], ServiceGroup] = {}
     """By address and port, the first service that answered there."""
     known: set[tuple[int, str]] = set()
+    several: dict[int, ServiceGroup] = {}
     texts: dict[bytes, str] = {}
-    names = _names(observed)
-    for member in observed:
-        server = member.server
+    alike = _alike(observed)
+    names = _names(alike)
+    for (server, _), members in alike.items():
         address = texts.get(server.address) or texts.setdefault(server.address, ip_text(server.address))
-        name = server_name(member.offer) or names.get(server)
+        name = server_name(members[0].offer) or names.get(server)
         key = (name or address, server.port)
         service = services.get(key)
         if service is None:
@@ -91,12 +95,17 @@ def find_services(observed: Sequence[Observed], others: dict[OtherFlow, int]) ->
                 addresses=[],
                 connections=[],
             )
-        member.service = service.index
-        service.connections.append(member.index)
+        for member in members:
+            member.service = service.index
+        if service.connections:
+            several[service.index] = service
+        service.connections += [member.index for member in members]
         if (service.index, address) not in known:
             known.add((service.index, address))
             service.addresses.append(address)
             answering.setdefault((address, server.port), service)
+    for service in several.values():
+        service.connections.sort()
     for flow, count in others.items():
         answerer = answering.get((texts.get(flow.server.address, ""), flow.server.port))
         if answerer is not None:
@@ -107,13 +116,31 @@ def find_services(observed: Sequence[Observed], others: dict[OtherFlow, int]) ->
     return list(services.values())
 
 
-def _names(observed: Sequence[Observed]) -> dict[PackedEndpoint, str | None]:
+NamedServer = tuple[PackedEndpoint, bytes | None]
+"""A server, and the name that it was asked for."""
+
+
+def _alike(observed: Sequence[Observed]) -> dict[NamedServer, list[Observed]]:
+    """Connections of one server and one name, in the order in which each pair first comes."""
+    alike: dict[NamedServer, list[Observed]] = {}
+    for member in observed:
+        offer = member.offer
+        key = member.server, offer.server_name if offer is not None else None
+        members = alike.get(key)
+        if members is None:
+            alike[key] = [member]
+        else:
+            members.append(member)
+    return alike
+
+
+def _names(alike: dict[NamedServer, list[Observed]]) -> dict[PackedEndpoint, str | None]:
     """The name that clients give where they all give one; None where they give several."""
     names: dict[PackedEndpoint, str | None] = {}
-    for member in observed:
-        name = server_name(member.offer)
-        if name is not None and names.setdefault(member.server, name) != name:
-            names[member.server] = None
+    for (server, _), members in alike.items():
+        name = server_name(members[0].offer)
+        if name is not None and names.setdefault(server, name) != name:
+            names[server] = None
     return names
 
 
@@ -134,15 +161,14 @@ def find_clients(observed: Sequence[Observed]) -> list[ClientGroup]:
 def mark_health_checks(observed: Sequence[Observed], services: Sequence[ServiceGroup]) -> None:
     """One source that knocks at a steady pace, never finishes or never says anything, is a health check."""
     for service in services:
-        groups: dict[tuple[int, bytes], list[Observed]] = {}
+        if len(service.connections) < CHECKS_AT_LEAST:
+            continue
+        by_client: dict[int, list[Observed]] = {}
         for index in service.connections:
             member = observed[index]
-            groups.setdefault((member.client, member.leaf or b""), []).append(member)
-        by_client: dict[int, list[Observed]] = {}
-        for (client, _), members in groups.items():
-            by_client.setdefault(client, []).extend(members)
+            by_client.setdefault(member.client, []).append(member)
         for members in by_client.values():
-            if len(members) >= CHECKS_AT_LEAST and all(_says_nothing(s) for s in members) and _is_steady(members):
+            if len(members) >= CHECKS_AT_LEAST and all(map(_says_nothing, members)) and _is_steady(members):
                 for member in members:
                     member.health_check = True
 

@@ -24,12 +24,14 @@ legacy_session_id), and a TLS 1.3 server echoes it: neither is an offer.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from msgspec import Struct
 
-from inspector import bounds, facts
-from inspector.facts import HandshakeFacts, PackedEndpoint
+from inspector import bounds
+from inspector.facts import C_KEY_EXCHANGE, HandshakeFacts, PackedEndpoint
+from inspector.tls.extensions import AnswerShape
 from inspector.tls.types import TLS13
 from inspector.tracking.kinds import Kind
 
@@ -39,7 +41,7 @@ MAX_USES = 10_000
 """Offers of one session that are kept; later ones are counted."""
 
 
-class LedgerSession(Struct, kw_only=True):
+class LedgerSession(Struct, gc=False, kw_only=True):
     """What resumption re-uses. ``key``: the id, ticket or identity that it was first known by. ``issuer``: index of the
     connection, or None where it lies before the capture. ``usable``: its handshake was completed. ``resumed_ns``,
     ``resumed_by``: the first time, and by which connection. ``dropped``: offers that are not in ``uses``. ``name``:
@@ -55,7 +57,7 @@ class LedgerSession(Struct, kw_only=True):
     usable: bool = True
     resumed_ns: int | None = None
     resumed_by: int | None = None
-    uses: list[int] = []
+    uses: Sequence[int] = ()
     """For each offer, the connection's index * 2, plus 1 where it was resumed."""
     dropped: int = 0
     name: bytes = b""
@@ -66,10 +68,13 @@ class LedgerSession(Struct, kw_only=True):
     race.
     """
 
-    def note_offer(self, connection: int, *, is_resumed: bool) -> None:
+    def note_offer(self, connection: int, is_resumed: bool) -> None:
         """One more offer of it, and whether the server took it."""
-        if len(self.uses) < MAX_USES:
-            self.uses.append(connection << 1 | is_resumed)
+        use = connection << 1 | is_resumed
+        if not isinstance(self.uses, list):  # most sessions are never offered
+            self.uses = [use]
+        elif len(self.uses) < MAX_USES:
+            self.uses.append(use)
         else:
             self.dropped += 1
 
@@ -114,16 +119,18 @@ class Ledger:
         connection. ``peers``: None for a handshake inside a connection, which no other stands beside. ``closed_ns``: as
         in ``LedgerSession``.
         """
-        if handshake.answer is None or (kind is None and handshake.is_tls13):
+        answer = handshake.answer
+        if answer is None:
             return NOTHING
+        if answer.version >= TLS13:
+            return self._enter_tls13(index, handshake, kind) if kind is not None else NOTHING
         if kind is None:
-            self._issue(index, handshake, is_doubtful=True)
+            self._issue(index, handshake, answer, is_doubtful=True)
             return NOTHING
-        if handshake.is_tls13:
-            return self._enter_tls13(index, handshake, kind)
-        entry = self._offer(index, handshake, kind, self._clouds.get(peers) if peers is not None else None, closed_ns)
+        clouded_ns = self._clouds.get(peers) if self._clouds and peers is not None else None
+        entry = self._offer(index, handshake, kind, clouded_ns, closed_ns)
         if kind == "full":
-            self._issue(index, handshake)
+            self._issue(index, handshake, answer)
         elif handshake.issued_ticket and entry.session is not None:
             self._by_key[handshake.issued_ticket] = entry.session
         return entry
@@ -157,22 +164,24 @@ class Ledger:
             by_key.setdefault(ticket, session)
         if offered:
             by_key.setdefault(offered, session)
-        entry = self._entry(session, handshake, clouded_ns)
-        session.note_offer(index, is_resumed=kind != "full")
-        if kind != "full" and (session.resumed_ns is None or handshake.answer_ns < session.resumed_ns):
+        entry = self._entry(session, handshake.hello_ns, clouded_ns)
+        is_resumed = kind != "full"
+        session.note_offer(index, is_resumed)
+        if is_resumed and (session.resumed_ns is None or handshake.answer_ns < session.resumed_ns):
             session.resumed_ns, session.resumed_by, session.closed_ns = handshake.answer_ns, index, closed_ns
         return entry
 
-    def _entry(self, session: LedgerSession, handshake: HandshakeFacts, clouded_ns: int | None) -> LedgerEntry:
+    def _entry(self, session: LedgerSession, hello_ns: int, clouded_ns: int | None) -> LedgerEntry:
         """What is known of a session when it is offered."""
         is_issued = session.issuer is not None
         is_clouded = False
         is_resumed_before: bool | None = True
-        if session.resumed_ns is None or session.resumed_ns >= handshake.hello_ns:
+        resumed_ns = session.resumed_ns
+        if resumed_ns is None or resumed_ns >= hello_ns:
             is_clouded = session.is_doubtful or (clouded_ns is not None and clouded_ns >= (session.issued_ns or 0))
             is_resumed_before = False if is_issued and not is_clouded else None
-        elif handshake.hello_ns - session.resumed_ns < self._race_ns:
-            is_over = session.closed_ns is not None and session.closed_ns < handshake.hello_ns
+        elif hello_ns - resumed_ns < self._race_ns:
+            is_over = session.closed_ns is not None and session.closed_ns < hello_ns
             is_resumed_before = True if is_over else None
         return LedgerEntry(session, is_issued, is_resumed_before, session.resumed_by, is_clouded)
 
@@ -186,32 +195,40 @@ class Ledger:
         offer = handshake.offer
         return bool(handshake.offered_id) and offer is not None and not offer.partial and TLS13 not in offer.versions
 
-    def _issue(self, index: int, handshake: HandshakeFacts, *, is_doubtful: bool = False) -> None:
+    def _issue(self, index: int, handshake: HandshakeFacts, answer: AnswerShape, *, is_doubtful: bool = False) -> None:
         """The session that the server issued. ``is_doubtful``: it may have resumed another one, whose id it echoed."""
-        answer = handshake.answer
-        assert answer is not None
-        keys = [key for key in (handshake.answered_id, handshake.issued_ticket) if key]
+        identifier, ticket = handshake.answered_id, handshake.issued_ticket
         if is_doubtful:
-            keys = [key for key in keys if key not in self._by_key and key != handshake.offered_id]
-        if not keys:
+            identifier = identifier if self._is_new(identifier, handshake) else b""
+            ticket = ticket if self._is_new(ticket, handshake) else None
+        if not (identifier or ticket):
             return
+        chain = handshake.chain
         session = LedgerSession(
-            key=keys[0],
+            key=identifier or ticket or b"",
             method="ticket" if handshake.issued_ticket else "session_id",
             issuer=index,
-            leaf=handshake.chain[0] if handshake.chain else None,
-            ems=answer.extended_master_secret if not answer.partial else None,
+            leaf=chain[0] if chain else None,
+            ems=None if answer.partial else answer.extended_master_secret,
             issued_ns=handshake.answer_ns,
-            usable=bool(handshake.messages & facts.C_KEY_EXCHANGE),
+            usable=handshake.messages & C_KEY_EXCHANGE != 0,
             is_doubtful=is_doubtful,
         )
         self.sessions.append(session)
-        for key in keys:
-            first = self._by_key.get(key)
-            if (
-                first is None or first.issuer is None or (session.leaf is not None and session.usable)
-            ):  # issued anew: the client keeps the later one
-                self._by_key[key] = session
+        by_key = self._by_key
+        if identifier and (first := by_key.setdefault(identifier, session)) is not session:
+            self._issue_anew(identifier, first, session)
+        if ticket and (first := by_key.setdefault(ticket, session)) is not session:
+            self._issue_anew(ticket, first, session)
+
+    def _is_new(self, key: bytes | None, handshake: HandshakeFacts) -> bool:
+        """Whether nobody offered it, nor was issued it before."""
+        return key not in self._by_key and key != handshake.offered_id
+
+    def _issue_anew(self, key: bytes, first: LedgerSession, session: LedgerSession) -> None:
+        """Of two sessions of one key the client keeps the later one, where that came about."""
+        if first.issuer is None or (session.leaf is not None and session.usable):
+            self._by_key[key] = session
 
     def _enter_tls13(self, index: int, handshake: HandshakeFacts, kind: Kind) -> LedgerEntry:
         """TLS 1.3: an identity is a ticket (RFC 8446, section 4.6.1), which secrets show being issued; without them
@@ -240,7 +257,7 @@ class Ledger:
         if key == offered[0]:
             session.name = handshake.identity_name
         entry = LedgerEntry(session, session.issuer is not None, None, session.resumed_by)
-        session.note_offer(index, is_resumed=kind == "psk")
+        session.note_offer(index, kind == "psk")
         if kind == "psk" and session.resumed_ns is None:
             session.resumed_ns, session.resumed_by = handshake.answer_ns, index
         return entry

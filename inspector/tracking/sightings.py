@@ -30,7 +30,6 @@ import numpy as np
 
 from inspector import bounds
 from inspector.facts import (
-    PREFIX_BYTES,
     AlertFact,
     ClockOffset,
     ConnectionFacts,
@@ -44,10 +43,10 @@ from inspector.facts import (
 )
 from inspector.tracking.directions import SAMPLE, skews
 from inspector.tracking.offsets import offsets
+from inspector.tracking.prefixes import TIME_BYTES, random_ends, repeated
 from inspector.tracking.rungs import in_order
 from inspector.tracking.vantage import Vantages, retimed
 
-TIME_BYTES = 8
 NEAR = 32
 """A sighting without a client random is held against so many connections between its endpoints, and any against so many
 sightings of one.
@@ -133,11 +132,8 @@ def _replaced(facts: Facts, moved: dict[int, ConnectionFacts], offsets: dict[int
 
 def _suspects(packed: Sequence[bytes]) -> np.ndarray:
     """Indices of connections that another may equal: whose client random is there twice, or was not captured."""
-    if not packed:
-        return np.zeros(0, np.int64)
-    ends = np.frombuffer(b"".join([each[8:PREFIX_BYTES] for each in packed]), np.uint64)
-    _, inverse, counts = np.unique(ends, return_inverse=True, return_counts=True)
-    return np.flatnonzero((counts[inverse] > 1) | (ends == 0))
+    ends = random_ends(packed)
+    return np.flatnonzero((ends == 0) | np.isin(ends, repeated(ends)))
 
 
 def _with_same_endpoints(facts: Facts, suspects: dict[int, ConnectionFacts]) -> dict[int, ConnectionFacts]:

@@ -48,11 +48,11 @@ def connection(case: Case, observed: Observed) -> doc.Connection:
         server_endpoint=endpoint(client_leg.server),
         first_seen=rfc3339(client_leg.first_ns),
         last_seen=rfc3339(client_leg.last_ns),
-        legs=[doc.Leg(endpoint(leg.client), endpoint(leg.server)) for leg in observed.legs],
+        legs=legs(observed),
         frames=doc.Span(frame(client_leg.first_frame) or (0, 0), frame(client_leg.last_frame) or (0, 0)),
         outcome=observed.outcome,
         end=doc.End(observed.closed_by, observed.closed_how),
-        alerts=[_alert(a) for a in client_leg.alerts],
+        alerts=[alert(a) for a in client_leg.alerts],
         bytes=doc.Sizes(ours.bytes + ours.gap, theirs.bytes + theirs.gap),
         gap_bytes=ours.gap + theirs.gap,
         rtt=client_leg.rtt,
@@ -72,6 +72,11 @@ def connection(case: Case, observed: Observed) -> doc.Connection:
     )
 
 
+def legs(observed: Observed) -> list[doc.Leg]:
+    """Further legs of a connection, with their ends."""
+    return [doc.Leg(endpoint(leg.client), endpoint(leg.server)) for leg in observed.legs]
+
+
 def secrets_of(client_leg: ConnectionFacts) -> str | None:
     """What secrets did for a connection."""
     if client_leg.secrets:
@@ -88,21 +93,23 @@ def secrets_of(client_leg: ConnectionFacts) -> str | None:
 def history(client_leg: ConnectionFacts) -> str:
     """Zeek's ssl_history letters, upper case from the client."""
     packed = client_leg.events
-    return _history(packed[LETTER_AT::EVENT_BYTES], packed[SIDE_AT::EVENT_BYTES])
+    return history_of(packed[LETTER_AT::EVENT_BYTES], packed[SIDE_AT::EVENT_BYTES])
 
 
 @lru_cache(maxsize=4096)
-def _history(letters: bytes, sides: bytes) -> str:
+def history_of(letters: bytes, sides: bytes) -> str:
+    """The same, by the letters and sides of events."""
     return "".join([LETTER[side][letter] for letter, side in zip(letters, sides, strict=True)])
 
 
-def _alert(alert: AlertFact) -> doc.Alert:
-    name = alert_name(alert.code) if alert.code is not None else None
+def alert(fact: AlertFact) -> doc.Alert:
+    """An alert, with its name where it is not encrypted."""
+    name = alert_name(fact.code) if fact.code is not None else None
     visibility: Literal["clear", "decrypted", "encrypted"] = (
-        "encrypted" if alert.level is None else "decrypted" if alert.decrypted else "clear"
+        "encrypted" if fact.level is None else "decrypted" if fact.decrypted else "clear"
     )
     return doc.Alert(
-        "client" if alert.from_client else "server", alert.level, alert.code, name, visibility, frame(alert.frame)
+        "client" if fact.from_client else "server", fact.level, fact.code, name, visibility, frame(fact.frame)
     )
 
 

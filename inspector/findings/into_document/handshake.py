@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from inspector import bounds, document as doc
-from inspector.facts import EVENT_BYTES, LETTER_AT, SIDE_AT, ConnectionFacts, HandshakeFacts
+from inspector.facts import EVENT_BYTES, LETTER_AT, SIDE_AT, ConnectionFacts, HandshakeFacts, event_frame
 from inspector.findings.case import Case, frame, frames
 from inspector.findings.inside import ended, studied
 from inspector.findings.judgement import Judgement
@@ -165,12 +165,13 @@ def _as_handshake(
 
 def _finished(events: bytes) -> int:
     """The frame of the client's first encrypted handshake record, its Finished; 0 where there is none."""
-    at = _first_finished(events[LETTER_AT::EVENT_BYTES], events[SIDE_AT::EVENT_BYTES])
-    return int.from_bytes(events[at * EVENT_BYTES + 8 : at * EVENT_BYTES + 16], "little") if at >= 0 else 0
+    at = first_finished(events[LETTER_AT::EVENT_BYTES], events[SIDE_AT::EVENT_BYTES])
+    return event_frame(events, at) if at >= 0 else 0
 
 
 @lru_cache(maxsize=4096)
-def _first_finished(letters: bytes, sides: bytes) -> int:
+def first_finished(letters: bytes, sides: bytes) -> int:
+    """Which event is the client's first encrypted handshake record, by the letters and sides of all; -1 for none."""
     return next(
         (
             i
@@ -189,8 +190,13 @@ def _session_fields(h: HandshakeFacts, offer: HelloShape | None, answer: AnswerS
         issued_ticket=h.issued_ticket.hex() if h.issued_ticket else None,
         offered_psks=[p.hex() for p in h.offered_psks] if offer is not None else None,
         accepted_psk=answer.accepted_psk if answer is not None else None,
-        issued_tickets=[ticket.hex() for ticket in h.issued_tickets or ((h.issued_ticket,) if h.issued_ticket else ())],
+        issued_tickets=[ticket.hex() for ticket in issued_tickets(h)],
     )
+
+
+def issued_tickets(h: HandshakeFacts) -> tuple[bytes, ...]:
+    """All of a handshake, by digest."""
+    return h.issued_tickets or ((h.issued_ticket,) if h.issued_ticket else ())
 
 
 def renegotiation(case: Case, observed: Observed, client_leg: ConnectionFacts, number: int) -> doc.Handshake:

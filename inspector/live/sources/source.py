@@ -20,6 +20,9 @@ from inspector.live.sources.sniff_messages import CaptureMethod
 
 STOP_SECONDS = 2.0
 LOOK_SECONDS = 0.1
+SLICE_SECONDS = 0.02
+"""How often it is looked whether what gathers is enough."""
+
 KEPT_LINES = 20
 
 State = Literal["starting", "capturing", "lost", "waiting", "ended"]
@@ -52,6 +55,11 @@ class Source:
     def descriptors(self) -> list[int]:
         """What to wait for."""
         return [self.stream.pipe.descriptor] if self.stream else []
+
+    def early_seconds(self, descriptor: int) -> float:
+        """A descriptor has something: how long it may wait for more."""
+        is_stream = self.stream is not None and self.stream.pipe.descriptor == descriptor
+        return self.stream.early_seconds if self.stream is not None and is_stream else 0.0
 
     def start(self) -> None:
         """Begin."""
@@ -112,7 +120,10 @@ class PipeSource(Source):
 def ready(sources: Sequence[Source], seconds: float) -> Iterator[tuple[Source, FrameBatch]]:
     """Frames of whoever has some within a time; each batch is good until the next is asked for."""
     waiting = {descriptor: source for source in sources for descriptor in source.descriptors()}
-    for descriptor in select.select(list(waiting), [], [], seconds)[0]:
+    readable = select.select(list(waiting), [], [], seconds)[0]
+    while early := min((waiting[descriptor].early_seconds(descriptor) for descriptor in readable), default=0.0):
+        time.sleep(min(early, SLICE_SECONDS))
+    for descriptor in readable:
         source = waiting[descriptor]
         batch = source.ready(descriptor)
         if batch is not None and len(batch):

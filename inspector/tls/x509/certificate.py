@@ -9,6 +9,7 @@ a client's abort comes from that, before any comparison of certificates.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Literal, NamedTuple, TypeVar
 
 from inspector.tls.x509 import der
@@ -82,16 +83,24 @@ KNOWN_TO_JAVA = frozenset(
 ) | frozenset(("1.3.6.1.5.5.7.1.1", "1.3.6.1.5.5.7.1.11", "1.3.6.1.5.5.7.48.1.5", "2.16.840.1.113730.1.1"))
 """Extensions that Java parses (``sun.security.x509.OIDMap``): a critical one must be parseable."""
 
+POOLED_BYTES = 512
+"""An extension, or an issuer, that is longer is not kept."""
+
 V1, V3 = 0, 2
+Source = TypeVar("Source")
 Kept = TypeVar("Kept")
 
 
 class Extension(NamedTuple):
-    """As in RFC 5280, section 4.2."""
+    """As in RFC 5280, section 4.2. ``flaw``: what Java cannot read of one that it knows; None where it reads it.
+    ``names``, ``is_authority``: what it says, where it is of those that say so and can be read.
+    """
 
     oid: str
     is_critical: bool
-    content: bytes
+    flaw: str | None = None
+    names: AlternativeNames | None = None
+    is_authority: bool | None = None
 
 
 def read_certificate(data: bytes) -> Reading:
@@ -109,9 +118,10 @@ def read_certificate(data: bytes) -> Reading:
         reading.note("structure")
         return reading
     serial, algorithm, issuer, validity, subject, key = signed[:6]
-    reading.serial = _kept(reading, "serial_number", lambda: der.integer(serial))
-    reading.issuer = _kept(reading, "issuer", lambda: read_name(issuer))
-    reading.subject = _kept(reading, "subject", lambda: read_name(subject))
+    reading.serial = _kept(reading, "serial_number", der.integer, serial)
+    is_short = len(issuer.content) <= POOLED_BYTES
+    reading.issuer = _kept(reading, "issuer", _name_of_pool if is_short else read_name, issuer)
+    reading.subject = _kept(reading, "subject", read_name, subject)
     _validity(reading, validity)
     _key(reading, key)
     _signature(reading, algorithm, parts[1:])
@@ -134,9 +144,10 @@ def subject_public_key_info(data: bytes) -> bytes | None:
         return None
 
 
-def _kept(reading: Reading, kind: ProblemKind, read: Callable[[], Kept]) -> Kept | None:
+def _kept(reading: Reading, kind: ProblemKind, read: Callable[[Source], Kept], source: Source) -> Kept | None:
+    """What is read of something; None where it cannot be read, which becomes a problem."""
     try:
-        return read()
+        return read(source)
     except der.DerError:
         reading.note(kind)
         return None
@@ -153,37 +164,37 @@ def _version(reading: Reading, signed: list[der.Value]) -> int:
     value = signed.pop(0)
     if not value.tag & der.CONSTRUCTED:
         return V1
-    number = _kept(reading, "version", lambda: der.small_integer(der.first(value.content)[0]))
+    number = _kept(reading, "version", lambda content: der.small_integer(der.first(content)[0]), value.content)
     return V3 if number is None else number
 
 
 def _validity(reading: Reading, value: der.Value) -> None:
-    times = _kept(reading, "validity", lambda: der.several(der.of_tag(value, der.SEQUENCE)))
+    times = _kept(reading, "validity", _sequence, value)
     if times is None:
         return
     if len(times) != 2:
         reading.note("validity")
         return
-    reading.not_before = _kept(reading, "validity", lambda: read_time(times[0]))
-    reading.not_after = _kept(reading, "validity", lambda: read_time(times[1]))
+    reading.not_before = _kept(reading, "validity", read_time, times[0])
+    reading.not_after = _kept(reading, "validity", read_time, times[1])
 
 
 def _key(reading: Reading, value: der.Value) -> None:
-    key = reading.key = _kept(reading, "public_key", lambda: read_public_key(value))
+    key = reading.key = _kept(reading, "public_key", read_public_key, value)
     if key is not None and not key.is_taken:
         reading.note("curve" if key.is_taken is None else "public_key", key.text)
 
 
 def _signature(reading: Reading, value: der.Value, behind: list[der.Value]) -> None:
     """The algorithm, once among the signed fields and once behind them: for Java they must be equal."""
-    inner = _kept(reading, "signature_algorithm", lambda: read_algorithm(value))
+    inner = _kept(reading, "signature_algorithm", read_algorithm, value)
     if inner is not None:
         reading.signature = SIGNATURES.get(inner.oid, inner.oid)
     if len(behind) != 2:
         reading.note("structure")
         return
-    outer: Algorithm | None = _kept(reading, "signature_algorithm", lambda: read_algorithm(behind[0]))
-    _kept(reading, "structure", lambda: der.bits(behind[1]))
+    outer: Algorithm | None = _kept(reading, "signature_algorithm", read_algorithm, behind[0])
+    _kept(reading, "structure", der.bits, behind[1])
     if inner is not None and outer is not None and inner != outer:
         reading.note("signature_algorithm")
 
@@ -194,8 +205,7 @@ def _rest(reading: Reading, version: int, optional: list[der.Value]) -> None:
         reading.note("version", "1")
     for number in (1, 2):
         if optional and _is_context(optional[0], number):
-            identifier = optional.pop(0).content
-            _kept(reading, "structure", lambda content=identifier: der.bits(der.Value(der.BIT_STRING, content)))  # type: ignore[misc]
+            _kept(reading, "structure", der.bits, der.Value(der.BIT_STRING, optional.pop(0).content))
             if not optional:
                 return
     if not optional:
@@ -213,14 +223,18 @@ def _rest(reading: Reading, version: int, optional: list[der.Value]) -> None:
 
 def _extensions(reading: Reading, content: bytes) -> bool:
     """All extensions. Returns whether critical alternative names stand for an empty subject."""
-    listed = _kept(reading, "extensions", lambda: der.several(der.of_tag(der.first(content)[0], der.SEQUENCE)))
+    listed = _kept(reading, "extensions", lambda content: _sequence(der.first(content)[0]), content)
     oids: set[str] = set()
     is_named = False
     for value in listed or []:
-        extension = _kept(reading, "extensions", lambda value=value: _extension(value))  # type: ignore[misc]
+        is_short = len(value.content) <= POOLED_BYTES
+        extension = _kept(reading, "extensions", _extension_of_pool if is_short else _extension, value)
         if extension is None:
             continue
-        flaw = _flaw(reading, extension, is_first=extension.oid not in oids)
+        flaw = extension.flaw
+        if extension.oid not in oids:
+            reading.names = extension.names or reading.names
+            reading.is_authority = reading.is_authority if extension.is_authority is None else extension.is_authority
         if flaw is not None and extension.is_critical:
             reading.note("critical_extension", extension.oid)
         elif flaw is None and extension.oid in oids:
@@ -233,6 +247,10 @@ def _extensions(reading: Reading, content: bytes) -> bool:
     return is_named
 
 
+def _sequence(value: der.Value) -> list[der.Value]:
+    return der.several(der.of_tag(value, der.SEQUENCE))
+
+
 def _extension(value: der.Value) -> Extension:
     if value.tag not in (der.SEQUENCE, der.SET):
         raise der.DerError
@@ -242,35 +260,35 @@ def _extension(value: der.Value) -> Extension:
     if content.tag == der.BOOLEAN:
         is_critical = der.boolean(content)
         content, rest = der.first(rest)
-    return Extension(der.oid(identifier), is_critical, der.octets(content))
+    return _meaning(der.oid(identifier), is_critical, der.octets(content))
 
 
-def _flaw(reading: Reading, extension: Extension, *, is_first: bool) -> str | None:
-    """What Java cannot read of an extension that it knows; None where it reads it. What the certificate says by it is
-    kept, the first time.
-    """
-    if extension.oid == ALTERNATIVE_NAMES:
-        names = read_alternative_names(extension.content)
-        if is_first:
-            reading.names = names
-        return names.flaw
-    if extension.oid not in KNOWN_TO_JAVA:
-        return None
+_name_of_pool = lru_cache(maxsize=256)(read_name)
+_extension_of_pool = lru_cache(maxsize=4096)(_extension)
+"""What repeats from certificate to certificate of one authority is read once."""
+
+
+def _meaning(oid: str, is_critical: bool, content: bytes) -> Extension:
+    """What an extension says."""
+    if oid == ALTERNATIVE_NAMES:
+        names = read_alternative_names(content)
+        return Extension(oid, is_critical, names.flaw, names=names)
+    if oid not in KNOWN_TO_JAVA:
+        return Extension(oid, is_critical)
+    is_authority: bool | None = None
     try:
-        if extension.oid == KEY_USAGE:
-            der.bits(der.one(extension.content))
-            return None
-        value = der.one(extension.content)
-        if extension.oid == BASIC_CONSTRAINTS:
+        if oid == KEY_USAGE:
+            der.bits(der.one(content))
+            return Extension(oid, is_critical)
+        value = der.one(content)
+        if oid == BASIC_CONSTRAINTS:
             is_authority = _authority(value)
-            if is_first:
-                reading.is_authority = is_authority
-        elif extension.oid == EXTENDED_KEY_USAGE:
-            for usage in der.several(der.of_tag(value, der.SEQUENCE)):
+        elif oid == EXTENDED_KEY_USAGE:
+            for usage in _sequence(value):
                 der.oid(usage)
     except der.DerError:
-        return extension.oid
-    return None
+        return Extension(oid, is_critical, oid)
+    return Extension(oid, is_critical, is_authority=is_authority)
 
 
 def _authority(value: der.Value) -> bool:

@@ -38,10 +38,14 @@ class Value(NamedTuple):
     content: bytes
 
 
+_new = tuple.__new__
+"""Makes a ``Value`` of a tuple in half the time that its own constructor takes."""
+
+
 def first(data: bytes) -> tuple[Value, bytes]:
     """The value that stands first, and what follows it. Raises DerError."""
     tag, start, end, behind = bounds(data, 0)
-    return Value(tag, data[start:end]), data[behind:]
+    return _new(Value, (tag, data[start:end])), data[behind:]
 
 
 def one(data: bytes) -> Value:
@@ -55,10 +59,17 @@ def one(data: bytes) -> Value:
 def several(data: bytes) -> list[Value]:
     """Values side by side. Raises DerError."""
     values: list[Value] = []
-    at = 0
-    while at < len(data):
-        tag, start, end, at = bounds(data, at)
-        values.append(Value(tag, data[start:end]))
+    at, size = 0, len(data)
+    while at < size:
+        start = at + 2
+        if start <= size and data[at] & NUMBER != NUMBER and data[at + 1] < INDEFINITE:  # most are short
+            tag, end = data[at], start + data[at + 1]
+            if end > size:
+                raise DerError
+            at = end
+        else:
+            tag, start, end, at = bounds(data, at)
+        values.append(_new(Value, (tag, data[start:end])))
     return values
 
 

@@ -62,24 +62,23 @@ class Attribute(NamedTuple):
         return self.value.content.decode(charset, "replace") if charset else self.value.content.hex()
 
 
-Name = list[list[Attribute]]
+Name = tuple[tuple[Attribute, ...], ...]
 """Relative names, each of one or more attributes."""
 
 
 def read_name(value: der.Value) -> Name:
     """A name. Raises DerError."""
-    name: Name = []
-    for relative in der.several(der.of_tag(value, der.SEQUENCE)):
-        attributes: list[Attribute] = []
-        for attribute in der.several(der.of_tag(relative, der.SET)):
-            kind, content = _two(der.several(der.of_tag(attribute, der.SEQUENCE)))
-            if content.tag == der.BMP_STRING and SURROGATES.search(
-                content.content.decode("utf-16-be", "surrogatepass") if len(content.content) % 2 == 0 else ""
-            ):
-                raise der.DerError
-            attributes.append(Attribute(der.oid(kind), content))
-        name.append(attributes)
-    return name
+    relatives = der.several(der.of_tag(value, der.SEQUENCE))
+    return tuple([tuple([_attribute(a) for a in der.several(der.of_tag(r, der.SET))]) for r in relatives])
+
+
+def _attribute(value: der.Value) -> Attribute:
+    kind, content = _two(der.several(der.of_tag(value, der.SEQUENCE)))
+    if content.tag == der.BMP_STRING and SURROGATES.search(
+        content.content.decode("utf-16-be", "surrogatepass") if len(content.content) % 2 == 0 else ""
+    ):
+        raise der.DerError
+    return Attribute(der.oid(kind), content)
 
 
 def _two(values: list[der.Value]) -> tuple[der.Value, der.Value]:
@@ -90,7 +89,7 @@ def _two(values: list[der.Value]) -> tuple[der.Value, der.Value]:
 
 def readable(name: Name) -> str:
     """``CN=puppetdb1, O=Example``, in the order of the certificate."""
-    return ", ".join("+".join(f"{KEYWORDS.get(a.oid, a.oid)}={a.text}" for a in relative) for relative in name)
+    return ", ".join(["+".join([f"{KEYWORDS.get(a.oid, a.oid)}={a.text}" for a in relative]) for relative in name])
 
 
 def canonical(text: str) -> str:
@@ -99,12 +98,15 @@ def canonical(text: str) -> str:
 
     Other white space inside, a tab for one, is kept (``sun.security.x509.AVA``).
     """
-    return unicodedata.normalize("NFKD", SPACES.sub(" ", text).strip(TRIMMED).upper().lower())
+    if "  " in text:
+        text = SPACES.sub(" ", text)
+    folded = text.strip(TRIMMED).upper().lower()
+    return folded if folded.isascii() else unicodedata.normalize("NFKD", folded)
 
 
 def canonical_name(name: Name) -> str:
     """The whole name in canonical form, in the order of the certificate; "" where it is empty."""
-    return ",".join("+".join(sorted(map(_canonical_attribute, relative))) for relative in name)
+    return ",".join(["+".join(sorted(map(_canonical_attribute, relative))) for relative in name])
 
 
 def _canonical_attribute(attribute: Attribute) -> str:
@@ -112,5 +114,5 @@ def _canonical_attribute(attribute: Attribute) -> str:
     if keyword is None or attribute.value.tag not in (der.UTF8_STRING, der.PRINTABLE_STRING):
         return f"{(keyword or attribute.oid).lower()}=#{der.encoded(attribute.value).hex()}"
     text = attribute.value.content.decode("utf-8", "replace")  # a PrintableString too, up to Java 21
-    escaped = ESCAPED.sub(r"\\\g<0>", text)
+    escaped = ESCAPED.sub(r"\\\g<0>", text) if ESCAPED.search(text) else text
     return f"{keyword.lower()}={canonical(escaped)}"

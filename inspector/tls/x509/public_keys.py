@@ -7,6 +7,7 @@ explicit parameters, and with RSA moduli of an odd size.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from inspector.tls.x509 import der
@@ -43,6 +44,7 @@ CURVES = {
 }
 """Names and bits of the field (SEC 2, RFC 5639). Java knows them all, and some that stand in no certificate."""
 
+POOLED_BYTES = 64
 UNCOMPRESSED = 4
 RSA_BITS = range(512, 16385)
 RSA_LARGE_BITS, RSA_EXPONENT_BITS = 3072, 64
@@ -67,10 +69,18 @@ class PublicKey(NamedTuple):
 
 def read_algorithm(value: der.Value) -> Algorithm:
     """Raises DerError."""
+    return _of_pool(value) if len(value.content) <= POOLED_BYTES else _read_algorithm(value)
+
+
+def _read_algorithm(value: der.Value) -> Algorithm:
     identifier, *parameters = der.several(der.of_tag(value, der.SEQUENCE)) or [der.Value(der.NULL, b"")]
     if len(parameters) > 1 or (parameters and parameters[0].tag == der.NULL and parameters[0].content):
         raise der.DerError
     return Algorithm(der.oid(identifier), parameters[0] if parameters and parameters[0].tag != der.NULL else None)
+
+
+_of_pool = lru_cache(maxsize=256)(_read_algorithm)
+"""A handful of algorithms stand in all certificates."""
 
 
 def read_public_key(value: der.Value) -> PublicKey:

@@ -1,0 +1,77 @@
+"""All connections of a story in their order, each with the session that it offered."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+
+from inspector.facts import ConnectionFacts, Facts, HandshakeFacts
+from inspector.tracking.kinds import kind_of
+from inspector.tracking.legs import find_legs
+from inspector.tracking.observed import Observed
+from inspector.tracking.renegotiation import Renegotiation
+from inspector.tracking.sessions import Ledger
+from inspector.tracking.sightings import ordered
+from inspector.tracking.traits import Observer
+
+
+def observe(facts: Facts, ledger: Ledger, wanted: Callable[[ConnectionFacts], bool] | None = None) -> list[Observed]:
+    """All connections in the order of their ClientHellos, each entered into the ledger. ``wanted``: which ones, all by
+    default.
+
+    The same handshake seen on several legs is one connection: the leg nearest to the client tells it.
+    """
+    observer = Observer(facts)
+    members: list[Observed] = []
+    pending = PendingRenegotiations(ledger)
+    in_turn = ordered(facts)
+    if wanted is not None:
+        in_turn = [packed for packed in in_turn if wanted(facts.unpack(packed))]
+    legs = find_legs(facts, in_turn)
+    numbers = [number for number in range(len(in_turn)) if number not in legs.others]
+    nearest = [in_turn[number] for number in numbers]
+    for number, packed, client_leg in zip(numbers, nearest, facts.unpack_all(nearest), strict=True):
+        index = len(members)
+        observed = observer.observed(index, packed, client_leg)
+        members.append(observed)
+        if number in legs.behind:
+            observed.packed_legs = legs.behind[number]
+            observed.gap_bytes += sum(leg.from_client.gap + leg.from_server.gap for leg in observed.legs)
+        if pending.waiting:
+            pending.enter_before(observed.hello_ns)
+        peers = (observed.client_address, observed.server)
+        closed = client_leg.from_client.fin or client_leg.from_client.rst if ledger.tick_ns else None
+        closed_ns = closed.ns if closed is not None else None
+        observed.entry = ledger.enter(index, client_leg.handshake, observed.kind, peers, closed_ns)
+        if observed.kind in (None, "resumed") and observed.may_have_resumed:
+            ledger.cloud(peers, observed.hello_ns)
+        if observed.renegotiations:
+            pending.add(observed, client_leg)
+    pending.enter_before(None)
+    return members
+
+
+class PendingRenegotiations:
+    """Decrypted renegotiations, which are entered into the ledger when their time has come: it goes by the order of
+    ClientHellos, and theirs may come behind those of later connections.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self.waiting: list[tuple[int, int, int, Renegotiation, HandshakeFacts]] = []
+
+    def add(self, observed: Observed, client_leg: ConnectionFacts) -> None:
+        """Those of a connection."""
+        for number, attempt in enumerate(observed.renegotiations):
+            if attempt.handshake_index >= 0:
+                handshake = client_leg.renegotiations[attempt.handshake_index]
+                heapq.heappush(
+                    self.waiting, (handshake.hello_ns or attempt.ns, observed.index, number, attempt, handshake)
+                )
+
+    def enter_before(self, ns: int | None) -> None:
+        """All that began before a time; all where it is None."""
+        while self.waiting and (ns is None or self.waiting[0][0] < ns):
+            _, index, _, attempt, handshake = heapq.heappop(self.waiting)
+            attempt.kind, attempt.reason = kind_of(handshake)
+            attempt.entry = self._ledger.enter(index, handshake, attempt.kind)

@@ -1,0 +1,186 @@
+"""What a connection says by itself, whatever the others are: how its handshake was made, what became of it, by whom.
+
+Connections repeat. What these questions look at has a few dozen combinations in a whole capture, so the answers are
+worked out for the first connection of each combination, its *traits*, and copied for the others; what is a connection's
+own, addresses, times and certificates, is filled in. Where an answer hangs on moments or on single events, on a fatal
+alert or a renegotiation, a connection has no traits and is worked out by itself.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from inspector import bounds
+from inspector.facts import (
+    C_KEY_EXCHANGE,
+    C_SEALED,
+    EVENT_BYTES,
+    LETTER_AT,
+    S_CERTIFICATE,
+    S_SEALED,
+    ConnectionFacts,
+    Facts,
+    PackedEndpoint,
+)
+from inspector.tls.extensions import AnswerShape, HelloShape
+from inspector.tls.types import FATAL, TLS13
+from inspector.tracking.clients import NOBODY, UNKNOWN, Writer, writer
+from inspector.tracking.closing import Closed, closed_first, gave_up, is_refused
+from inspector.tracking.kinds import has_no_certificate, kind_of
+from inspector.tracking.observed import Observed
+from inspector.tracking.outcomes import is_cut_short, is_torn_down, outcome_of
+from inspector.tracking.renegotiation import ENCRYPTED_HANDSHAKE, find_renegotiations
+from inspector.tracking.shown import ShownByServer, shown_by
+
+SEALED = C_SEALED | S_SEALED
+Traits = tuple[object, ...]
+"""Of two connections with equal ones ``worked_out`` says the same, but for what ``Observer`` fills in."""
+
+
+def traits_of(client_leg: ConnectionFacts, closed: Closed) -> Traits | None:
+    """The traits of a connection, None where it has none."""
+    handshake, client, server = client_leg.handshake, client_leg.from_client, client_leg.from_server
+    messages, offer, answer = handshake.messages, handshake.offer, handshake.answer
+    if client_leg.events[LETTER_AT::EVENT_BYTES].count(ENCRYPTED_HANDSHAKE) > (messages & SEALED).bit_count():
+        return None  # a side sent more than its Finished
+    for alert in client_leg.alerts:
+        if alert.level == FATAL:
+            return None
+    if (
+        client.searched_bytes
+        or server.searched_bytes
+        or client.sequence_jump
+        or server.sequence_jump
+        or client.lost_encrypted
+        or server.lost_encrypted
+    ):
+        return None  # too rare
+    return (
+        messages,
+        handshake.missing,
+        offer is None or offer.partial,
+        answer and (answer.partial if answer.version < TLS13 else _of_tls13(client_leg, answer)),
+        not handshake.offered_ticket,
+        not handshake.offered_id,
+        not handshake.answered_id,
+        handshake.offered_id == handshake.answered_id,
+        not handshake.chain and has_no_certificate(handshake),
+        closed,
+        messages & S_CERTIFICATE != 0 and not messages & C_KEY_EXCHANGE and gave_up(client_leg, closed[0]),
+        not client.application_records,
+        not server.application_records,
+        client.has_packets,
+        server.has_packets,
+        client.lost,
+        server.lost,
+        client_leg.syn,
+        client_leg.secrets,
+        not client_leg.sightings,
+    )
+
+
+def _of_tls13(client_leg: ConnectionFacts, answer: AnswerShape) -> Traits:
+    """What is looked at in TLS 1.3 alone."""
+    handshake = client_leg.handshake
+    return (
+        answer.partial,
+        answer.accepted_psk is None,
+        handshake.retried and not handshake.server_random,
+        not handshake.offered_psks,
+        is_refused(client_leg),
+        is_cut_short(client_leg.from_client),
+    )
+
+
+def worked_out(facts: Facts, client_leg: ConnectionFacts, closed: Closed) -> Observed:
+    """A connection by itself, without what ``Observer`` fills in."""
+    handshake, client, server = client_leg.handshake, client_leg.from_client, client_leg.from_server
+    is_tls13 = handshake.is_tls13
+    kind, reason = kind_of(handshake)
+    renegotiations = find_renegotiations(client_leg)
+    outcome = outcome_of(client_leg)
+    if outcome == "established" and any(
+        attempt.broken_off_by or is_torn_down(client_leg, attempt) for attempt in renegotiations
+    ):
+        outcome = "aborted"
+    return Observed(
+        facts=facts,
+        outcome=outcome,
+        kind=kind,
+        reason=reason,
+        lost=client.lost or server.lost,
+        one_sided=not (client.has_packets and server.has_packets),
+        is_tls13=is_tls13,
+        is_resumed=kind in ("session_id", "ticket", "resumed"),
+        closed_by=closed[0],
+        closed_how=closed[1],
+        gave_up=gave_up(client_leg, closed[0]),
+        shows_no_certificate=has_no_certificate(handshake),
+        offers=bool(handshake.offered_psks) if is_tls13 else bool(handshake.offered_ticket),
+        secrets=client_leg.secrets,
+        fatal_alert=next((alert for alert in client_leg.alerts if alert.level == FATAL), None),
+        renegotiations=renegotiations,
+        long_preamble=bool(client.searched_bytes or server.searched_bytes),
+        sequence_jump=client.sequence_jump or server.sequence_jump,
+        lost_encrypted=client.lost_encrypted or server.lost_encrypted,
+        is_repeated=bool(client_leg.sightings),
+    )
+
+
+class Observer:
+    """Looks at connections one by one, and keeps what repeats once: traits, addresses, certificates, stacks."""
+
+    def __init__(self, facts: Facts) -> None:
+        self._facts = facts
+        self._by_traits: dict[Traits, Observed] = {}
+        self._writers: dict[bytes, Writer] = {}
+        addresses: dict[bytes, bytes] = {}
+        servers: dict[PackedEndpoint, PackedEndpoint] = {}
+        leaves: dict[bytes, bytes] = {}
+        shown: dict[ShownByServer, ShownByServer] = {}
+        self._address, self._server, self._leaf = addresses.setdefault, servers.setdefault, leaves.setdefault
+        self._shown = shown.setdefault
+
+    def observed(self, index: int, packed: bytes, client_leg: ConnectionFacts) -> Observed:
+        """A connection without what the others say of it. ``index``: which one it is."""
+        closed = closed_first(client_leg)
+        traits = traits_of(client_leg, closed)
+        pattern = self._by_traits.get(traits) if traits is not None else None
+        if pattern is None:
+            pattern = worked_out(self._facts, client_leg, closed)
+            if traits is not None and len(self._by_traits) < bounds.CACHE:
+                self._by_traits[traits] = pattern
+        handshake, server, first_ns = client_leg.handshake, client_leg.server, client_leg.first_ns
+        offer, address, chain = handshake.offer, client_leg.client.address, handshake.chain
+        shown = shown_by(handshake)
+        written = NOBODY if offer is None else self._writers.get(offer.key) or self._writer(offer)
+        return replace(
+            pattern,
+            index=index,
+            packed=packed,
+            first_ns=first_ns,
+            hello_ns=handshake.hello_ns or first_ns,
+            offer=offer,
+            answer=handshake.answer,
+            stack=UNKNOWN if client_leg.anomalies and _is_odd(client_leg) else written.stack,
+            program=written.program,
+            client_address=self._address(address, address),
+            server=self._server(server, server),
+            leaf=self._leaf(chain[0], chain[0]) if chain else None,
+            gap_bytes=client_leg.from_client.gap + client_leg.from_server.gap,
+            shown=self._shown(shown, shown),
+        )
+
+    def _writer(self, offer: HelloShape) -> Writer:
+        """Who writes such hellos, and keep it."""
+        known = writer(offer)
+        if len(self._writers) < bounds.CACHE:
+            self._writers[offer.key] = known
+        return known
+
+
+def _is_odd(client_leg: ConnectionFacts) -> bool:
+    """Whether the client's first record is of a version that no TLS stack writes, although servers take it: it is
+    nobody's that is known.
+    """
+    return any(a.kind == "record_version" and a.from_client for a in client_leg.anomalies)
