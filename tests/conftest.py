@@ -24,6 +24,7 @@ QUICK = {
         "test_assessment",
         "test_certificate_verdicts",
         "test_causes",
+        "test_odd_pools",
     ),
     *(
         "test_tls",
