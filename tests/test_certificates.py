@@ -16,8 +16,9 @@ from hypothesis import given, settings, strategies as st
 from inspector.findings.jsse import equivalence
 from inspector.redaction.certificates import Remaker
 from inspector.redaction.disguise import Disguise
+from inspector.tls.x509 import certificate, public_keys
 from inspector.tls.x509.certificate import ProblemKind, read_certificate, subject_public_key_info
-from inspector.tracking.certificates import parse
+from inspector.tracking.certificates import _texts_of_issuer, parse
 from tests import der as d
 from tests.build import facts_of
 from tests.odd import NAMES, NO_NAMES, OTHER, READ, REFUSED, UNREAD, on_curve
@@ -282,3 +283,17 @@ def test_faults() -> None:
             assert d.SHARED in certificate.identity.dns_names, path.name
         assert certificate.subject
         assert certificate.not_after is not None
+
+
+def test_what_is_kept_of_other_certificates_changes_nothing() -> None:
+    """Issuers, algorithms and extensions that were read already say the same when they are met again."""
+    rng = random.Random(11)
+    known = list(READ.values())
+    damaged = [d.mutated(rng.choice(known), rng) for _ in range(1500)]
+    pools = (certificate._name_of_pool, certificate._extension_of_pool, public_keys._of_pool, _texts_of_issuer)
+    together = [parse.__wrapped__(data) for data in damaged]
+    assert any(pool.cache_info().hits for pool in pools)
+    for data, found in zip(damaged, together, strict=True):
+        for pool in pools:
+            pool.cache_clear()
+        assert parse.__wrapped__(data) == found

@@ -23,7 +23,7 @@ EXTENSION_HEADER, NAME_HEADER = 4, 5
 
 
 class Parted(NamedTuple):
-    """A hello without its name, and the name."""
+    """A hello without its name, and without the lengths that the name is counted in; and the name."""
 
     rest: bytes
     name: bytes
@@ -41,8 +41,9 @@ def without_name(hello: bytes) -> Parted | None:
     compression = 4 + int.from_bytes(hello[2:4], "big")
     if compression >= len(hello):
         return None
-    at = compression + 1 + hello[compression] + 2
-    if int.from_bytes(hello[at - 2 : at], "big") != len(hello) - at:
+    size = compression + 1 + hello[compression]
+    extensions = at = size + 2
+    if int.from_bytes(hello[size:extensions], "big") != len(hello) - extensions:
         return None
     while at + EXTENSION_HEADER <= len(hello):
         content = at + EXTENSION_HEADER
@@ -51,7 +52,7 @@ def without_name(hello: bytes) -> Parted | None:
             name = content + NAME_HEADER
             if end > len(hello) or hello[content:name] != _header(end - name):
                 return None
-            return Parted(hello[: at + 2] + hello[end:], hello[name:end])
+            return Parted(hello[:size] + hello[extensions : at + 2] + hello[end:], hello[name:end])
         at = end
     return None
 

@@ -42,7 +42,7 @@ def traits_of(client_leg: ConnectionFacts, closed: Closed) -> Traits | None:
     handshake, client, server = client_leg.handshake, client_leg.from_client, client_leg.from_server
     messages, offer, answer = handshake.messages, handshake.offer, handshake.answer
     if client_leg.events[LETTER_AT::EVENT_BYTES].count(ENCRYPTED_HANDSHAKE) > (messages & SEALED).bit_count():
-        return None  # a side sent more than its Finished
+        return None  # a side sent more than its Finished: the bits say of each that it sent one
     for alert in client_leg.alerts:
         if alert.level == FATAL:
             return None
