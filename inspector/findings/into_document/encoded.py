@@ -81,12 +81,14 @@ class EncodedRows:
 
     def __init__(self, case: Case) -> None:
         self._case = case
-        self._connections, self._sessions = Stencils(), Stencils()
+        self._connections = Stencils()
         self._addresses = Repeated[bytes](lambda address: encode(ip_text(address)))
         self._services = Repeated[int](lambda index: encode(case.services[index].id))
         self._clients = Repeated[int](lambda index: encode(case.clients[index].id))
         self._backends = Repeated[int](lambda index: encode(case.backends[index].id) if index >= 0 else NULL)
         self._seconds = Repeated(_second)
+        self._digests = Repeated[bytes](lambda digest: encode(digest.hex()))
+        self._values = Repeated[str | bool | None](encode)
         self._has_logs = bool(case.facts.logs)
 
     def connection(self, observed: Observed) -> bytes:
@@ -188,35 +190,36 @@ class EncodedRows:
 
     def session(self, entry: LedgerSession) -> bytes:
         """As ``pool.session`` describes it."""
-        case, issuer, issued_ns = self._case, entry.issuer, entry.issued_ns
-        ticket_key = entry.name if entry.name in case.ticket_keys else None
-        kind = (entry.method, entry.leaf, entry.ems, issued_ns is None, entry.usable, ticket_key)
-        made = self._sessions.get(kind)
-        if made is None:
-            plain = session(case, entry)
-            if not self._sessions.is_repeated(kind):
-                return encode(plain)
-            made = self._sessions.keep(kind, _session_stencil(plain))
+        case, issuer, issued_ns, values = self._case, entry.issuer, entry.issued_ns, self._values
         try:
-            return made % (
+            return (_SESSION if issued_ns is not None else _SESSION_WITHOUT_TIME) % (
                 hexlify(entry.key),
+                values[entry.method],
                 encode(case.observed[issuer].id) if issuer is not None else NULL,
-                self._seconds[issued_ns // SECOND_NS] if issued_ns is not None else NULL,
+                self._digests[entry.leaf] if entry.leaf else NULL,
+                values[entry.ems],
+                self._seconds[issued_ns // SECOND_NS] if issued_ns is not None else b"",
                 issued_ns % SECOND_NS if issued_ns is not None else 0,
-                b"[%b]" % b",".join([self._use(use) for use in entry.uses]) if entry.uses else EMPTY,
+                values[entry.usable],
+                self._uses(entry.uses) if entry.uses else EMPTY,
+                self._digests[entry.name] if entry.name in case.ticket_keys else NULL,
             )
         except OverflowError:
             return encode(session(case, entry))
 
-    def _use(self, use: int) -> bytes:
-        observed = self._case.observed[use >> 1]
-        ns = observed.hello_ns
-        return _USE[use & 1] % (
-            observed.id.encode(),
-            self._seconds[ns // SECOND_NS],
-            ns % SECOND_NS,
-            self._backends[observed.backend],
-        )
+    def _uses(self, uses: list[int]) -> bytes:
+        members, seconds, backends = self._case.observed, self._seconds, self._backends
+        made = [
+            _USE[use & 1]
+            % (
+                (observed := members[use >> 1]).id.encode(),
+                seconds[observed.hello_ns // SECOND_NS],
+                observed.hello_ns % SECOND_NS,
+                backends[observed.backend],
+            )
+            for use in uses
+        ]
+        return b"[%b]" % b",".join(made)
 
 
 def _connection_stencil(c: doc.Connection) -> bytes:
@@ -262,17 +265,17 @@ def _handshake_stencil(h: doc.Handshake) -> bytes:
     return stencil(h, gaps)
 
 
-def _session_stencil(s: doc.Session) -> bytes:
-    """Of all sessions of this one's kind."""
-    return stencil(
-        s, {"id": TEXT, "issued_by": VALUE, "issued_at": TIME if s.issued_at is not None else NO_TIME, "uses": VALUE}
-    )
-
-
+_EMPTY_SESSION = doc.Session(
+    id="", method="psk", issued_by=None, leaf=None, ems=None, issued_at=None, usable=False, uses=[]
+)
+_SESSION_GAPS = {**dict.fromkeys(doc.Session.__struct_fields__, VALUE), "id": TEXT}
+_SESSION = stencil(_EMPTY_SESSION, {**_SESSION_GAPS, "issued_at": TIME})
+_SESSION_WITHOUT_TIME = stencil(_EMPTY_SESSION, {**_SESSION_GAPS, "issued_at": NO_TIME})
 _USE = [
     stencil(doc.Use("", "", None, result), {"connection": TEXT, "at": TIME, "backend": VALUE})
     for result in ("declined", "resumed")
 ]
+"""Of sessions, and of their uses: whether they were resumed."""
 
 
 def _alert(fact: AlertFact) -> bytes:
