@@ -11,7 +11,7 @@ in the order of the document's fields.
 from __future__ import annotations
 
 from binascii import hexlify
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from functools import lru_cache
 from typing import TypeVar
 
@@ -207,7 +207,7 @@ class EncodedRows:
         except OverflowError:
             return encode(session(case, entry))
 
-    def _uses(self, uses: list[int]) -> bytes:
+    def _uses(self, uses: Sequence[int]) -> bytes:
         members, seconds, backends = self._case.observed, self._seconds, self._backends
         made = [
             _USE[use & 1]
