@@ -48,16 +48,14 @@ def idle_close(observed: Observed) -> IdleClose | None:
     """How the server's side closed an established connection on which nothing was said any more; None where it did
     not.
     """
-    if observed.outcome != "established" or observed.health_check:
+    if observed.outcome != "established" or observed.closed_by != "server" or observed.health_check:
         return None
     client_leg = observed.client_leg
     client, server = client_leg.from_client, client_leg.from_server
-    first, answer = first_close(server), first_close(client)
-    if first is None or first[0].is_answer:
+    first = first_close(server)
+    if first is None:
         return None
     close = first[0]
-    if answer is not None and not answer[0].is_answer and answer[0].ns < close.ns:
-        return None
     quiet_since = max(
         (ns for lane in (client, server) for ns in _data(lane, client_leg) if ns < close.ns), default=None
     )
