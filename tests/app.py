@@ -79,7 +79,18 @@ async def pressed(pilot: Pilot[Any], *keys: str) -> None:
         await pilot.pause()
         if not isinstance(pilot.app.screen, CommandPalette):  # its own worker lasts as long as it is open
             await pilot.app.workers.wait_for_complete()
-            await pilot.pause()
+            await settled(pilot)
+
+
+async def settled(pilot: Pilot[Any]) -> None:
+    """Wait until no widget has a message before it and nothing is left to paint, however slow the machine is."""
+    app = pilot.app
+    for _ in range(500):
+        await pilot.pause()
+        screen = app.screen
+        nodes = [app, *screen.walk_children(with_self=True)]
+        if not (screen._layout_required or screen._dirty_widgets or any(node.message_queue_size for node in nodes)):
+            return
 
 
 def then(*keys: str) -> Callable[[Pilot[Any]], Awaitable[None]]:

@@ -26,7 +26,7 @@ from inspector.extract.reader_state import ReaderState, stand
 from inspector.extract.store import ConnectionStore
 from inspector.facts import Close, ConnectionFacts, HandshakeFacts, LaneFacts, Tail
 from inspector.wire.flow import Flow
-from inspector.wire.regular import DirectionState, FlowState, state_of
+from inspector.wire.regular import DirectionState, FlowState, row_of, state_of
 from inspector.wire.runs import Key
 
 T = TypeVar("T")
@@ -49,9 +49,15 @@ def are_whole(flows: FlowState[I64], directions: DirectionState[I64]) -> Rows:
     """Which flows were closed and have no gap at their end: nothing is acknowledged that did not come."""
     other = other_sides(directions)
     is_short = (directions.ack >= 0) & (other.has_packets == 1) & (offsets(directions.ack, other) - 1 > other.length)
-    has_fins = (directions.fin_frame >= 0).reshape(-1, 2).all(axis=1)
-    whole: Rows = (flows.closed == 1) & (has_fins | ~is_short.reshape(-1, 2).any(axis=1))
+    whole: Rows = (flows.closed == 1) & (_have_fins(directions) | ~is_short.reshape(-1, 2).any(axis=1))
     return whole
+
+
+def _have_fins(directions: DirectionState[I64]) -> Rows:
+    """Which flows both sides ended."""
+    ended = directions.fin_frame.reshape(-1, 2) >= 0
+    both: Rows = ended[:, 0] & ended[:, 1]
+    return both
 
 
 def structs(kind: type[S], **columns: Iterable[object]) -> Iterator[S]:
@@ -81,8 +87,8 @@ class CompletedConnections:
         self._flows, self._directions, self._readers, self._alerts = flows, directions, readers, alerts
         self.keys: Sequence[Key] = list(zip(flows.low.tolist(), flows.high.tolist(), strict=True))
         self.first_ns: Sequence[int] = flows.first_ns.tolist()
-        has_fins = (directions.fin_frame >= 0).reshape(-1, 2).all(axis=1)
-        self.over_ns: Sequence[int] = (flows.last_ns + np.where(has_fins, bounds.CLOSED_NS, bounds.APART_NS)).tolist()
+        quiet_ns = np.where(_have_fins(directions), bounds.CLOSED_NS, bounds.APART_NS)
+        self.over_ns: Sequence[int] = (flows.last_ns + quiet_ns).tolist()
         self._packed = [*map(store.pack, self._facts(handshakes, events))]
 
     def _facts(self, handshakes: Sequence[HandshakeFacts], events: Sequence[bytes]) -> Iterator[ConnectionFacts]:
@@ -135,9 +141,9 @@ class CompletedConnections:
     def flow(self, index: int) -> Flow:
         """One of them as following it would have left it."""
         flow, directions, readers = (
-            FlowState(*(int(column[index]) for column in self._flows)),
-            [DirectionState(*(int(column[2 * index + lane]) for column in self._directions)) for lane in (0, 1)],
-            [ReaderState(*(int(column[2 * index + lane]) for column in self._readers)) for lane in (0, 1)],
+            FlowState(*row_of(self._flows, index)),
+            [DirectionState(*row_of(self._directions, 2 * index + lane)) for lane in (0, 1)],
+            [ReaderState(*row_of(self._readers, 2 * index + lane)) for lane in (0, 1)],
         )
         facts = self._store.unpack(self._packed[index])
         connection = new_connection(self._store)

@@ -31,7 +31,7 @@ from inspector.tls.history import Letter
 from inspector.tls.types import CHANGED, CLIENT_HELLO, ENCRYPTED, HANDSHAKE, SERVER_HELLO
 from inspector.wire.completed import CompletedBatch
 from inspector.wire.flow import Flow
-from inspector.wire.regular import DirectionState, FlowState, RegularFlows
+from inspector.wire.regular import DirectionState, FlowState, RegularFlows, row_of
 from inspector.wire.runs import Grouped
 
 
@@ -187,7 +187,7 @@ class RegularConnections:
         for lane, kind, body, mark, event in self._messages.of(index):
             letter = connection.read(lane, kind, body, mark)
             events[(event - first) * EVENT_BYTES + LETTER_AT] = letter[0]
-        readers = [ReaderState(*(int(c[2 * index + lane]) for c in self._readers)) for lane in (0, 1)]
+        readers = [ReaderState(*row_of(self._readers, 2 * index + lane)) for lane in (0, 1)]
         if connection.anomalies or any(
             is_misread(state.sealed, is_tls13=connection.reader(lane).is_tls13) for lane, state in enumerate(readers)
         ):

@@ -16,6 +16,7 @@ from msgspec.structs import astuple
 
 from inspector.capture.files import Progress, Story
 from inspector.capture.frames import CaptureInfo, FrameBatch
+from inspector.capture.pcap import RECORD_BYTES
 from inspector.errors.captures import InputUnreadable
 from inspector.errors.notice import ForeignText, PathText
 from inspector.extract.assembly import BegunBefore
@@ -30,9 +31,6 @@ from inspector.wire.losses import Losses
 
 if TYPE_CHECKING:
     from inspector.secrets.inputs import SecretInputs, Supply
-
-RECORD_BYTES = 16
-"""What a frame takes in a file beside its own bytes, about."""
 
 
 class ShardFacts(Struct):

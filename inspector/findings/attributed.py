@@ -6,6 +6,7 @@ from inspector import facts
 from inspector.findings.causes import Cause, CertificateNames
 from inspector.findings.compared import ComparedPool
 from inspector.pool.attributes import PoolAttribute
+from inspector.tls.preamble import PROXY_HEADERS, preamble_name
 from inspector.tls.types import AlertDescription
 from inspector.tracking.closing import CERTIFICATE_ALERTS
 from inspector.tracking.observed import Observed
@@ -92,6 +93,4 @@ def is_odd(pool: ComparedPool, attribute: PoolAttribute, backend: int) -> bool:
 def speaks_proxy(observed: Observed) -> bool:
     """Whether a PROXY header went before the hello, or came back as an answer."""
     client_leg = observed.client_leg
-    return client_leg.preamble.startswith("proxy") or client_leg.from_server.opening.startswith(
-        (b"PROXY ", b"\r\n\r\n\0\r\nQUIT\n")
-    )
+    return client_leg.preamble in PROXY_HEADERS or preamble_name(client_leg.from_server.opening) in PROXY_HEADERS

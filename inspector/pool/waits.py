@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple, get_args
 
-from inspector.facts import ConnectionFacts, unpack_events
+from inspector.facts import ConnectionFacts, FirstMoments
 from inspector.pool.rates import CHANCE, FEWEST, middle, ranks_by_chance
 from inspector.tls.history import Letter
 from inspector.tracking.observed import Observed
@@ -86,9 +86,9 @@ def _waits(observed: Observed) -> Iterator[tuple[Wait, int]]:
 
 def _reply(client_leg: ConnectionFacts) -> int | None:
     """From the client's first application data to the server's."""
-    data = [e for e in unpack_events(client_leg.events) if e.letter == Letter.APPLICATION_DATA and not e.decrypted]
-    asked_ns = next((e.ns for e in data if e.from_client), None)
-    answered_ns = next((e.ns for e in data if not e.from_client), None)
+    moments = FirstMoments(client_leg.events)
+    asked_ns = moments.of(Letter.APPLICATION_DATA, True)
+    answered_ns = moments.of(Letter.APPLICATION_DATA, False)
     if asked_ns is None or answered_ns is None or answered_ns < asked_ns:
         return None
     return answered_ns - asked_ns
@@ -98,16 +98,9 @@ def until_ready(observed: Observed) -> int | None:
     """From the ClientHello to the client's first application data, in TLS 1.3 to its Finished: what a handshake costs
     it, in ns.
     """
-    if not observed.client_leg.handshake.hello_ns:
-        return None
-    return next(
-        (
-            event.ns - observed.client_leg.handshake.hello_ns
-            for event in unpack_events(observed.client_leg.events)
-            if event.letter == Letter.APPLICATION_DATA and event.from_client and not event.decrypted
-        ),
-        None,
-    )
+    hello_ns = observed.client_leg.handshake.hello_ns
+    ready_ns = FirstMoments(observed.client_leg.events).of(Letter.APPLICATION_DATA, True)
+    return ready_ns - hello_ns if hello_ns and ready_ns is not None else None
 
 
 def evenly(members: Sequence[Observed], most: int = MOST_OF_A_MEMBER) -> Sequence[Observed]:

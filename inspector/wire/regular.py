@@ -13,7 +13,7 @@ end of a flow. Tests hold one way against the other.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -66,6 +66,11 @@ class DirectionState(NamedTuple, Generic[T]):
     rst_frame: T
     rst_after: T
     rst_ack: T
+
+
+def row_of(columns: Iterable[I64], index: int) -> Iterator[int]:
+    """One row of some columns."""
+    return (int(column[index]) for column in columns)
 
 
 def state_of(flow: FlowState[int], directions: Sequence[DirectionState[int]], consumer: FlowConsumer) -> Flow:
@@ -278,5 +283,5 @@ class RegularFlows:
 
     def flow(self, index: int, consumer: FlowConsumer) -> Flow:
         """One of them. ``consumer``: has what it read."""
-        directions = [DirectionState(*(int(c[2 * index + lane]) for c in self.directions)) for lane in (0, 1)]
-        return state_of(FlowState(*(int(column[index]) for column in self.flows)), directions, consumer)
+        directions = [DirectionState(*row_of(self.directions, 2 * index + lane)) for lane in (0, 1)]
+        return state_of(FlowState(*row_of(self.flows, index)), directions, consumer)

@@ -27,7 +27,7 @@ from inspector.facts import (
     event_frame,
     frame_reference,
 )
-from inspector.findings.case import Case
+from inspector.findings.case import FRAME_NUMBER, Case
 from inspector.findings.from_logs import lines_of
 from inspector.findings.into_document.connection import (
     alert,
@@ -57,7 +57,6 @@ from inspector.tracking.services import ip_text
 from inspector.tracking.sessions import LedgerSession
 
 K = TypeVar("K")
-NUMBER_BITS = (1 << FRAME_BITS) - 1
 """Of a frame reference, its number."""
 NULL, EMPTY = b"null", b"[]"
 
@@ -164,8 +163,8 @@ class EncodedRows:
             seconds[last_ns // SECOND_NS],
             last_ns % SECOND_NS,
             encode(legs(observed)) if observed.packed_legs else EMPTY,
-            client_leg.first_frame & NUMBER_BITS,
-            client_leg.last_frame & NUMBER_BITS,
+            client_leg.first_frame & FRAME_NUMBER,
+            client_leg.last_frame & FRAME_NUMBER,
             b"[%b]" % b",".join([_alert(a) for a in client_leg.alerts]) if client_leg.alerts else EMPTY,
             ours.bytes + ours.gap,
             theirs.bytes + theirs.gap,
@@ -181,11 +180,11 @@ class EncodedRows:
             encode(issued.hex()) if issued else NULL,
             encode([identity.hex() for identity in h.offered_psks]) if h.offered_psks else EMPTY,
             encode([t.hex() for t in issued_tickets(h)]) if issued or h.issued_tickets else EMPTY,
-            h.hello_frame & NUMBER_BITS,
-            h.answer_frame & NUMBER_BITS,
-            h.certificate_frame & NUMBER_BITS,
-            h.key_exchange_frame & NUMBER_BITS,
-            finished & NUMBER_BITS,
+            h.hello_frame & FRAME_NUMBER,
+            h.answer_frame & FRAME_NUMBER,
+            h.certificate_frame & FRAME_NUMBER,
+            h.key_exchange_frame & FRAME_NUMBER,
+            finished & FRAME_NUMBER,
         )
 
     def session(self, entry: LedgerSession) -> bytes:
@@ -282,7 +281,7 @@ def _alert(fact: AlertFact) -> bytes:
     reference = fact.frame
     capture = reference >> FRAME_BITS if reference else None
     made = _alert_stencil(fact.from_client, fact.level, fact.code, fact.decrypted, capture)
-    return made % (reference & NUMBER_BITS)
+    return made % (reference & FRAME_NUMBER)
 
 
 @lru_cache(maxsize=bounds.CACHE)
