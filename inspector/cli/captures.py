@@ -46,6 +46,12 @@ class CaptureArguments(NamedTuple):
         return read_inputs(self.key_logs, self.server_keys, passphrase)
 
 
+class Kept(list[object]):
+    """What is left as it is until the process ends; the object of the outermost context. Taking a large analysis apart
+    object by object takes a tenth of the time that making it took.
+    """
+
+
 def passphrase(prompt: str) -> str:
     """Ask on the terminal. Raises UsageError where there is none."""
     import getpass
@@ -130,4 +136,9 @@ def analysis_of(arguments: CaptureArguments, secrets: SecretInputs | None = None
             click.echo(f"inspector: {safe_text(log.path)}: {worded(log.problem)}", err=True)
     from inspector.findings.judge import judge
 
-    return judge(facts, arguments.options())
+    analysis = judge(facts, arguments.options())
+    context = click.get_current_context(silent=True)
+    kept = context.find_object(Kept) if context is not None else None
+    if kept is not None:
+        kept.append(analysis)
+    return analysis

@@ -13,6 +13,7 @@ from typing import NoReturn
 import click
 
 from inspector.capture.one_thread import keep_numpy_to_one_thread
+from inspector.cli.captures import Kept
 from inspector.cli.exit_status import INTERRUPTED, NOT_PERMITTED, READER_LEFT, SIGNALLED, TERMINATED, USAGE
 from inspector.cli.streams import flush_standard_output, take_over_standard_streams
 from inspector.errors import InspectorError, NotPermittedError, OutputError, ReaderLeftError
@@ -90,9 +91,7 @@ def cli() -> None:
 
 
 def run() -> NoReturn:
-    """The command, with the contract's exit statuses. It ends at once when all is written: taking a large analysis
-    apart object by object would cost as long as making it.
-    """
+    """The command, with the contract's exit statuses. It ends at once when all is written."""
     keep_numpy_to_one_thread()
     take_over_standard_streams()
 
@@ -104,12 +103,13 @@ def run() -> NoReturn:
         from inspector.live.host.places import home_of
 
         os.environ["HOME"] = home_of(os.getuid())
-    os._exit(_written(_status()))
+    kept = Kept()
+    os._exit(_written(_status(kept)))
 
 
-def _status() -> int:
+def _status(kept: Kept) -> int:
     try:
-        cli(standalone_mode=False)
+        cli(standalone_mode=False, obj=kept)
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else 0
     except click.ClickException as error:

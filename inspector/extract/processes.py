@@ -42,6 +42,9 @@ SHRINKS = 0.87
 (measured with two processes, whose CPU seconds are equal then).
 """
 
+HEAD_START_BYTES = 48 << 20
+"""What this process reads until the others have started: the last shard, its own, is longer by so much."""
+
 FARTHEST_NS = 1 << 62
 """Damaged stamps may claim that clocks are further apart."""
 
@@ -169,8 +172,9 @@ def _processes(work: Workload) -> int:
 
 def _places(total: int, count: int) -> list[tuple[float, float]]:
     """Where each of the shards begins and ends: those behind are shorter, so that all come to their end at one time."""
+    shared = max(total - HEAD_START_BYTES, total / 2)
     shares = [SHRINKS**i for i in range(count)]
-    bounds = [total * sum(shares[:i]) / sum(shares) for i in range(count)]
+    bounds = [shared * sum(shares[:i]) / sum(shares) for i in range(count)]
     return list(zip(bounds, [*bounds[1:], float("inf")], strict=True))
 
 

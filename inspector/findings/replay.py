@@ -20,6 +20,8 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+from msgspec import Struct
+
 from inspector.findings.case import Case, Program
 from inspector.findings.jsse import Offer, decide
 from inspector.findings.judgement import goes_on
@@ -33,7 +35,7 @@ Equal = Callable[[bytes | None, bytes | None], bool | None]
 """Whether two leaf certificates, by digest, are one server; None where that is not known."""
 
 
-class Recorded(NamedTuple):
+class Recorded(Struct, frozen=True, gc=False):
     """One connection as Java's rule met it. ``connection``: by index. ``cache``: the first connection of its session
     cache. ``backend``: -1 where not known. ``ems``: of the answer. ``issuer``: of the offered session, -1 where it
     offered none, -2 where that was not captured. ``is_marked``: that had been resumed before. ``is_parallel``: it had
@@ -109,7 +111,7 @@ def recorded(case: Case, service: ServiceGroup, aborted: Collection[int]) -> lis
         for s in case.members(service)
         if s.kind is not None and s.answer is not None and (s.stack.name == "jsse" or case.program_of(s) in programs)
     ]
-    patient_members = [s for s in members if goes_on(s, case.judgements[s.index])]
+    patient_members = [s for s in members if goes_on(s, case.judgements[s.index])] if case.went_on else []
     patient = {case.program_of(s) for s in patient_members} - programs
     patient_caches = {case.caches[s.index] for s in patient_members}
     issuing = {s.issuer for s in case.sessions if s.method != "psk" and s.usable}
@@ -150,7 +152,8 @@ def recorded(case: Case, service: ServiceGroup, aborted: Collection[int]) -> lis
                 is_marked=observed.entry.resumed_before is True or ending == "aborted",
                 is_parallel=is_parallel,
                 has_session=has_session,
-                is_patient=program in patient or case.caches[observed.index] in patient_caches,
+                is_patient=bool(patient_caches)
+                and (program in patient or case.caches[observed.index] in patient_caches),
             )
         )
     return listed

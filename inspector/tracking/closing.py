@@ -172,6 +172,22 @@ def delay_of_close(client_leg: ConnectionFacts) -> int | None:
     return max(0, close[0].ns - done - min(client_leg.rtt or 0, LONGEST_RTT_NS))
 
 
+def quiet_before(client_leg: ConnectionFacts, close_ns: int) -> int:
+    """How long, in ns, nobody had sent application data by then; 0 where it is not known. In TLS 1.3 a side's last
+    record may be a goodbye, and does not count.
+    """
+    is_tls13 = client_leg.handshake.is_tls13
+    latest_ns = 0
+    for tail in (client_leg.from_client.tail, client_leg.from_server.tail):
+        if tail is None:
+            continue
+        is_goodbye = is_tls13 and tail.size <= ALERT_RECORD
+        ns = tail.ns if tail.ns < close_ns and not is_goodbye else tail.previous_ns
+        if latest_ns < ns < close_ns:
+            latest_ns = ns
+    return close_ns - latest_ns if latest_ns else 0
+
+
 def is_refused(client_leg: ConnectionFacts) -> bool:
     """TLS 1.3 without secrets: whether the server answered the client's flight with nothing but one record of an
     alert's size.

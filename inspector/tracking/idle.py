@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from inspector.facts import ConnectionFacts, LaneFacts
+from inspector.facts import ConnectionFacts
 from inspector.tracking.closing import ALERT_RECORD, first_close
 from inspector.tracking.observed import Observed
 
@@ -48,20 +48,14 @@ def idle_close(observed: Observed) -> IdleClose | None:
     """How the server's side closed an established connection on which nothing was said any more; None where it did
     not.
     """
-    if observed.outcome != "established" or observed.closed_by != "server" or observed.health_check:
+    if observed.quiet_ns < SHORTEST_NS or observed.outcome != "established" or observed.health_check:
         return None
     client_leg = observed.client_leg
-    client, server = client_leg.from_client, client_leg.from_server
-    first = first_close(server)
+    first = first_close(client_leg.from_server)
     if first is None:
         return None
     close = first[0]
-    quiet_since = max(
-        (ns for lane in (client, server) for ns in _data(lane, client_leg) if ns < close.ns), default=None
-    )
-    if quiet_since is None or close.ns - quiet_since < SHORTEST_NS:
-        return None
-    return IdleClose(close.ns, close.frame, close.ns - quiet_since, _has_goodbye(client_leg, close.ns))
+    return IdleClose(close.ns, close.frame, observed.quiet_ns, _has_goodbye(client_leg, close.ns))
 
 
 def stale_use(observed: Observed, close: IdleClose) -> StaleUse | None:
@@ -91,15 +85,6 @@ def quiet_spell(observed: Observed) -> int:
         return 0
     server = client_leg.from_server.tail
     return tail.ns - tail.previous_ns if server is not None and server.ns > tail.ns else 0
-
-
-def _data(lane: LaneFacts, client_leg: ConnectionFacts) -> list[int]:
-    """When the last records of a side came. In TLS 1.3 the last one may be a goodbye."""
-    tail = lane.tail
-    if tail is None:
-        return []
-    is_goodbye = client_leg.handshake.is_tls13 and tail.size <= ALERT_RECORD
-    return [ns for ns in ((tail.previous_ns,) if is_goodbye else (tail.ns, tail.previous_ns)) if ns]
 
 
 def _has_goodbye(client_leg: ConnectionFacts, ns: int) -> bool:

@@ -57,6 +57,10 @@ class Observed(Struct, gc=False, kw_only=True):
     closed_by: Literal["client", "server"] | None
     closed_how: Literal["fin", "rst"] | None
     gave_up: bool
+    quiet_ns: int = 0
+    """How long nobody had sent application data when the server closed first; 0 where it did not, or where that is not
+    known.
+    """
     shows_no_certificate: bool
     """The server sent a Certificate message with an empty list."""
     offers: bool

@@ -25,7 +25,7 @@ from inspector.facts import (
 from inspector.tls.extensions import AnswerShape, HelloShape
 from inspector.tls.types import FATAL, TLS13
 from inspector.tracking.clients import NOBODY, UNKNOWN, Writer, writer
-from inspector.tracking.closing import Closed, closed_first, gave_up, is_refused
+from inspector.tracking.closing import Closed, closed_first, first_close, gave_up, is_refused, quiet_before
 from inspector.tracking.kinds import has_no_certificate, kind_of
 from inspector.tracking.observed import Observed, connection_id
 from inspector.tracking.outcomes import is_cut_short, is_torn_down, outcome_of
@@ -153,6 +153,7 @@ class Observer:
         handshake, server, first_ns = client_leg.handshake, client_leg.server, client_leg.first_ns
         offer, address, chain = handshake.offer, client_leg.client.address, handshake.chain
         shown = shown_by(handshake)
+        close = first_close(client_leg.from_server) if closed[0] == "server" else None
         written = NOBODY if offer is None else self._writers.get(offer.key) or self._writer(offer)
         return replace(
             pattern,
@@ -168,6 +169,7 @@ class Observer:
             client_address=self._address(address, address),
             server=self._server(server, server),
             leaf=self._leaf(chain[0], chain[0]) if chain else None,
+            quiet_ns=quiet_before(client_leg, close[0].ns) if close is not None else 0,
             gap_bytes=client_leg.from_client.gap + client_leg.from_server.gap,
             shown=self._shown(shown, shown),
         )
