@@ -51,7 +51,8 @@ ENCRYPTED = -1
 class Member:
     """How one server of a pool answers. ``fails``: an alert in answer to the hello, ``closed`` without a byte,
     ``plain`` text; ``rejected_with``: the alert of every client behind its certificate, or ``ENCRYPTED``;
-    ``refuses``: its alert behind a client's flight. ``wait``: ms before it answers.
+    ``refuses``: its alert behind a client's flight. ``wait``: ms before it answers. ``certificate_bytes``:
+    of its Certificate in TLS 1.3, which it signs with ECDSA; ``modern_suite``: that of TLS 1.3.
     """
 
     leaf: bytes
@@ -68,11 +69,15 @@ class Member:
     fails: int | str = 0
     rejected_with: int = 0
     refuses: int = 0
+    certificate_bytes: int = 900
+    modern_suite: bytes = b"\x13\x01"
 
 
 @dataclass(frozen=True)
 class Caller:
-    """A client. ``versions``: none for TLS 1.2; ``distrusts``: it rejects every server's certificate."""
+    """A client. ``versions``: none for TLS 1.2; ``distrusts``: it rejects every server's certificate;
+    ``resumes``: with a session of TLS 1.3 that all accept.
+    """
 
     address: str
     java: bool = False
@@ -83,6 +88,7 @@ class Caller:
     distrusts: bool = False
     name: str = NAME
     far: float = 0
+    resumes: bool = False
 
 
 @dataclass
@@ -112,6 +118,7 @@ class Recording:
                 ems=caller.ems,
                 alpn=caller.alpn,
                 versions=caller.versions,
+                psk=b"p" * 40 if caller.resumes else None,
                 more=more,
             ),
             0x0301,
@@ -132,8 +139,15 @@ class Recording:
         if member.retries:
             flow.server_says(record(22, server_hello(HELLO_RETRY_RANDOM, version=0x0304)), CHANGE)
             flow.client_says(hello)
-        answer = server_hello(numbered(self.port + (1 << 20)), version=0x0304)
-        flow.server_says(record(22, answer), CHANGE, record(23, b"e" * 900))
+        answer = server_hello(
+            numbered(self.port + (1 << 20)),
+            version=0x0304,
+            suite=member.modern_suite,
+            psk=0 if caller.resumes else None,
+        )
+        signature = 94 + random.Random(self.port).choice((0, 1, 1, 2))
+        sizes = (27, 53) if caller.resumes else (27, member.certificate_bytes, signature, 53)
+        flow.server_says(record(22, answer), CHANGE, *(record(23, b"e" * size) for size in sizes))
         if member.rejected_with == ENCRYPTED:
             flow.client_says(CHANGE, record(23, b"a" * 19)).close()
             return
@@ -176,7 +190,7 @@ def leaf(number: int, names: Sequence[str] = (), days: tuple[int, int] = (-365, 
 
 
 def pool_of(size: int) -> list[Member]:
-    return [Member(leaf(number, (NAME,))) for number in range(size)]
+    return [Member(leaf(number, (NAME,)), certificate_bytes=900 + number // 4) for number in range(size)]
 
 
 def callers(rng: random.Random, *, with_stranger: bool = False) -> list[Caller]:
@@ -207,12 +221,13 @@ PLANTED: dict[str, Callable[[Member], Member]] = {
     "resumption": lambda m: replace(m, leaf=leaf(77, (NAME,)), issues=False),
     "reachability": lambda m: replace(m, fails="closed"),
     "protocol": lambda m: replace(m, fails="plain"),
+    "flight": lambda m: replace(m, certificate_bytes=420, rejected_with=ENCRYPTED),
 }
 
 
 def planted_callers(attribute: str) -> list[Caller]:
     """Clients to whom the attribute shows."""
-    if attribute == "group":
+    if attribute in ("group", "flight"):
         return [Caller("10.0.0.13", versions=(0x0304, 0x0303))]
     return [Caller("10.0.0.11", alpn="h2", staples=True), Caller("10.0.0.12", alpn="h2", staples=True, far=40)]
 
@@ -255,7 +270,7 @@ def is_named(document: Document, attribute: str, leaf_der: bytes) -> bool:
     right = [about for about in abouts(document) if about.attribute == attribute]
     if not right or len(abouts(document)) > len(right):
         return False
-    if attribute in ("versions", "group", "reachability", "protocol"):
+    if attribute in ("versions", "group", "reachability", "protocol", "flight"):
         return all(about.backend is None for about in right)
     odd = [backend.id for backend in document.backends if backend.leaf == sha256(leaf_der).hexdigest()]
     return all(about.backend in odd for about in right)

@@ -280,7 +280,9 @@ def test_an_alert_42_without_its_flight_cannot_be_told(judged: Judged, kept: str
 GOODBYE = record(23, b"a" * 19)
 
 
-def tls13_flow(*after: tuple[bool, bytes], wait: int = MS) -> Flow:
+def tls13_flow(
+    *after: tuple[bool, bytes], wait: int = MS, suite: bytes = b"", finished: int = 53, closes: bool = True
+) -> Flow:
     """TLS 1.3 to the client's flight, then some records."""
     session = numbered(77)
     flow = (
@@ -288,13 +290,16 @@ def tls13_flow(*after: tuple[bool, bytes], wait: int = MS) -> Flow:
         .open()
         .client_says(record(22, client_hello(numbered(9), session, versions=(0x0304, 0x0303)), 0x0301))
     )
-    flow.server_says(record(22, server_hello(numbered(8), session, version=0x0304)), CHANGE, record(23, b"e" * 900))
-    flow.client_says(CHANGE, record(23, b"c" * 1600), record(23, b"f" * 53), wait=wait)
+    answer = server_hello(numbered(8), session, version=0x0304, suite=suite)
+    flow.server_says(record(22, answer), CHANGE, record(23, b"e" * 900))
+    shown = [record(23, b"c" * 1600)] if finished == 53 else []
+    flow.client_says(CHANGE, *shown, record(23, b"f" * finished), wait=wait)
     for from_client, data in after:
         (flow.client_says if from_client else flow.server_says)(data)
-    return flow.close(by_client=False)
+    return flow.close(by_client=False) if closes else flow
 
 
+CCM_8 = b"\x13\x05"
 REQUEST = record(23, b"r" * 200)
 
 
@@ -310,6 +315,11 @@ REQUEST = record(23, b"r" * 200)
         (tls13_flow((False, GOODBYE), wait=61_000 * MS), "established"),
         (tls13_flow((True, REQUEST)), "established"),
         (tls13_flow((False, record(23, b"x" * 20))), "established"),
+        (tls13_flow((False, record(23, b"x" * 17))), "established"),
+        (tls13_flow((False, GOODBYE), closes=False), "established"),
+        (tls13_flow((False, record(23, b"a" * 11)), suite=CCM_8), "aborted"),
+        (tls13_flow((False, GOODBYE), suite=CCM_8), "established"),
+        (tls13_flow((True, REQUEST), (False, DATA), suite=CCM_8, finished=45), "established"),
     ],
 )
 def test_a_lone_alert_of_the_server_is_a_refusal(judged: Judged, flow: Flow, outcome: str) -> None:

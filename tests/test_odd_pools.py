@@ -182,6 +182,67 @@ def test_a_flight_that_the_client_rejects_without_keys(tmp_path: Path) -> None:
     assert [f.grade for f in document.findings if f.about] == ["inferred"]
 
 
+MODERN = Caller("10.0.0.10", versions=(0x0304, 0x0303))
+
+
+@pytest.mark.parametrize(
+    ("odd", "attribute", "value"),
+    [
+        (replace(B, rejected_with=ENCRYPTED, certificate_bytes=700), "flight", "a flight of 4 encrypted records"),
+        (replace(B, rejected_with=45, certificate_bytes=700), "validity", "a flight of 4 encrypted records"),
+        (replace(B, refuses=48, certificate_bytes=700), "client_authorities", "a flight of 4 encrypted records"),
+        (replace(B, rejected_with=ENCRYPTED, retries=True), "flight", "asks for another group (HelloRetryRequest)"),
+        (replace(B, rejected_with=ENCRYPTED, modern_suite=b"\x13\x03"), "flight", "TLS_CHACHA20_POLY1305_SHA256"),
+    ],
+)
+def test_who_is_not_visible_is_counted_by_the_answer(odd: Member, attribute: str, value: str, tmp_path: Path) -> None:
+    document = recorded(tmp_path, *[(MODERN, member) for _ in range(6) for member in (A, odd, C)])
+    found = about(document, attribute)
+    assert (found.backend, found.affected, found.reached) == (None, 6, 6)
+    assert (found.elsewhere_affected, found.elsewhere) == (0, 12)
+    assert value in found.value
+    assert [f.grade for f in document.findings if f.about is found] == ["inferred"]
+    assert not document.backends
+
+
+def test_a_mixed_version_is_what_failures_have_in_common(tmp_path: Path) -> None:
+    """Two members speak TLS 1.2 and are known by their certificates; the third one is counted alone."""
+    old = [replace(member, version=0x0303) for member in (A, C)]
+    odd = replace(B, rejected_with=ENCRYPTED)
+    document = recorded(tmp_path, *[(MODERN, member) for _ in range(6) for member in (old[0], odd, old[1])])
+    found = about(document, "flight")
+    assert (found.affected, found.reached, found.elsewhere_affected) == (6, 6, 0)
+    assert found.value.endswith("TLSv1.3")
+    assert found.others.endswith("TLSv1.2")
+
+
+def test_flights_that_differ_by_their_signature_are_one_shape(tmp_path: Path) -> None:
+    """The certificate of the member at which all fail is a byte longer: that is no more than a signature varies."""
+    odd = replace(B, rejected_with=ENCRYPTED, certificate_bytes=901)
+    document = recorded(tmp_path, *[(MODERN, member) for _ in range(8) for member in (A, odd, C)])
+    found = about(document, "flight")
+    assert "flight of" not in found.value
+    assert found.affected == 8
+
+
+def test_the_short_flight_of_a_session_is_no_other_member(tmp_path: Path) -> None:
+    """Full handshakes fail half of the time, sessions never: that tells nothing of who answered."""
+    odd = replace(A, rejected_with=ENCRYPTED)
+    resumed = [(replace(MODERN, resumes=True), A)] * 20
+    document = recorded(tmp_path, *[(MODERN, member) for _ in range(5) for member in (A, odd)], *resumed)
+    found = about(document, "flight")
+    assert "flight of" not in found.value
+    assert found.affected == 5
+
+
+def test_who_rejects_every_flight_accuses_nobody(tmp_path: Path) -> None:
+    """One client of two rejects everything; the flights that it sees are the same that the other one takes."""
+    stranger = replace(MODERN, address="10.0.0.99", distrusts=True)
+    odd = replace(B, certificate_bytes=700)
+    calls = [(caller, member) for _ in range(6) for caller in (MODERN, stranger) for member in (A, odd)]
+    assert not abouts(recorded(tmp_path, *calls))
+
+
 def test_connections_without_a_name_are_counted(tmp_path: Path) -> None:
     document = recorded(tmp_path, *[(ONE, A), (replace(ONE, name=""), A)] * 4)
     found = about(document, "sni")

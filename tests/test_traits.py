@@ -181,7 +181,7 @@ def new() -> ConnectionFacts:
 def refused(leg: ConnectionFacts) -> ConnectionFacts:
     assert leg.from_server.tail is not None
     tail = structs.replace(leg.from_server.tail, size=19)
-    return structs.replace(leg, from_server=structs.replace(leg.from_server, tail=tail))
+    return structs.replace(leg, from_server=structs.replace(leg.from_server, tail=tail, fin=Close(tail.ns + 1, 99)))
 
 
 def cut_short(leg: ConnectionFacts) -> ConnectionFacts:

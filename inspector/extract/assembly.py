@@ -105,6 +105,7 @@ def _lane_facts(flow: Flow, connection: ConnectionAssembly, lane: int, opened: i
     stream, fin, rst = flow.streams[lane], flow.fins[lane], flow.resets[lane]
     reader, missed = connection.reader(lane), stream.top - stream.received
     records, size, tail = connection.application_facts(lane)
+    flight_records, flight_bytes = connection.flight(lane)
     return LaneFacts(
         bytes=stream.received,
         gap=missed if missed > 0 else 0,
@@ -121,6 +122,8 @@ def _lane_facts(flow: Flow, connection: ConnectionAssembly, lane: int, opened: i
         sequence=stream.initial_sequence() + 1 & 0xFFFFFFFF if stream.anchored else None,
         lost_encrypted=reader.lost_encrypted,
         opening=connection.openings[lane],
+        flight_records=flight_records,
+        flight_bytes=flight_bytes,
     )
 
 

@@ -134,6 +134,8 @@ class CompletedConnections:
             application_records=readers.records.tolist(),
             application_bytes=readers.bytes.tolist(),
             tail=_tails(readers),
+            flight_records=readers.flight_records.tolist(),
+            flight_bytes=readers.flight_bytes.tolist(),
             sequence=_known((directions.isn + 1 & 0xFFFFFFFF).tolist(), has_packets),
         )
         return [*lanes]

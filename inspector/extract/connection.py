@@ -80,6 +80,7 @@ class ConnectionAssembly:
 
     __slots__ = (
         "_applications",
+        "_flights",
         "_greeted",
         "_missing",
         "_readers",
@@ -128,6 +129,8 @@ class ConnectionAssembly:
         """What is missing of each direction, as if it were the client's."""
         self._applications = [0, 0]
         self._sizes = [0, 0]
+        self._flights = [(0, 0), (0, 0)]
+        """What each direction had sent of it when the other one began."""
         self._tails: list[tuple[int, Mark, Mark]] = [(0, BEGIN, BEGIN)] * 2
         self._store = store
         self._readers: list[RecordReader] = []
@@ -235,11 +238,12 @@ class ConnectionAssembly:
         self._greeted[client], self._greeted[1 - client] = handshake.offer is not None, handshake.answer is not None
         self._readers[1 - client].is_tls13 = handshake.is_tls13
 
-    def flowed(self, lane: int, records: int, size: int, tail: tuple[int, Mark, Mark]) -> None:
+    def flowed(self, lane: int, records: int, size: int, tail: tuple[int, Mark, Mark], flight: tuple[int, int]) -> None:
         """Application data that was counted elsewhere: records, bytes, and the size of the last record, where it stands
-        and where the one before it does.
+        and where the one before it does; records and bytes before the other direction's first one.
         """
         self._applications[lane], self._sizes[lane], self._tails[lane] = records, size, tail
+        self._flights[lane] = flight
 
     def beginning(self, lane: int, kind: int, body: bytes, mark: Mark) -> None:
         """The first bytes of a handshake message in clear whose rest is missing."""
@@ -346,6 +350,8 @@ class ConnectionAssembly:
         if not self._applications[lane]:
             self.tls = True
             self.event(lane, APPLICATION_DATA_BYTE, length, mark)
+            other = 1 - lane
+            self._flights[other] = self._applications[other], self._sizes[other]
         self._applications[lane] += 1
         self._sizes[lane] += length
         self._tails[lane] = (length, mark, self._tails[lane][1])
@@ -442,6 +448,10 @@ class ConnectionAssembly:
         size, (_, frame, ns), (_, _, previous_ns) = self._tails[lane]
         tail = Tail(size, ns, frame, previous_ns) if frame else None
         return self._applications[lane], self._sizes[lane], tail
+
+    def flight(self, lane: int) -> tuple[int, int]:
+        """Records and bytes of application data before the other direction's first one."""
+        return self._flights[lane] if self._applications[1 - lane] else (self._applications[lane], self._sizes[lane])
 
 
 MOST_EVENT_BYTES = bounds.EVENTS * EVENT_BYTES

@@ -34,6 +34,8 @@ from inspector.wire.flow import Flow
 from inspector.wire.regular import DirectionState, FlowState, RegularFlows, row_of
 from inspector.wire.runs import Grouped
 
+NEVER = np.iinfo(np.int64).max
+
 
 class RegularConnections:
     """The regular connections of a batch. ``chosen``, ``odd``: as in ``RegularFlows``. ``completed``: those of which
@@ -93,6 +95,7 @@ class RegularConnections:
         sealed[lane[records.is_change]] = CHANGED
         sealed[lane[records.is_encrypted]] = ENCRYPTED
         sizes = np.bincount(lane[data], records.size[data], minlength=total).astype(np.int64)
+        flight = self._flights(records, data, counts)
         tail_size, (tail_frame, tail_ns), (before_frame, before_ns) = self._tails(records, data, counts)
         return ReaderState(
             has_records=has_records,
@@ -106,7 +109,17 @@ class RegularConnections:
             tail_ns=tail_ns,
             before_frame=before_frame,
             before_ns=before_ns,
+            flight_records=np.bincount(lane[flight], minlength=total),
+            flight_bytes=np.bincount(lane[flight], records.size[flight], minlength=total).astype(np.int64),
         )
+
+    def _flights(self, records: RecordColumns, data: I64, counts: I64) -> I64:
+        """Those records of application data that show before the first one of the other direction."""
+        shown = self._flows.order[records.row[data]]
+        begun = np.full(len(counts), NEVER, np.int64)
+        begun[counts > 0] = shown[(np.cumsum(counts) - counts)[counts > 0]]
+        flight: I64 = data[shown < begun[records.lane[data] ^ 1]]
+        return flight
 
     def _tails(self, records: RecordColumns, data: I64, counts: I64) -> tuple[I64, tuple[I64, I64], tuple[I64, I64]]:
         """Of each direction the size, frame and time of its last record of application data, and the frame and time of

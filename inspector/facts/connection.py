@@ -130,7 +130,9 @@ class LaneFacts(Struct, gc=False, array_like=True):
     ``has_packets``: whether any was captured. ``opened``: encrypted records that secrets opened, the first ones.
     ``searched_bytes``: so many were looked through for a hello in vain, and no TLS was read. ``sequence``: the sequence
     number of the first byte, None where it is not known; ``sequence_jump``: they went on further away than any window
-    is wide. ``opening``: the first 16 bytes, where they are not TLS.
+    is wide. ``opening``: the first 16 bytes, where they are not TLS. ``flight_records``, ``flight_bytes``: of
+    application data before the other side's first one, all where that sent none; of a server of TLS 1.3 its encrypted
+    flight.
     """
 
     bytes: int = 0
@@ -148,6 +150,8 @@ class LaneFacts(Struct, gc=False, array_like=True):
     sequence: int | None = None
     lost_encrypted: bool = False
     opening: Octets = b""
+    flight_records: int = 0
+    flight_bytes: int = 0
 
 
 class ConnectionFacts(Struct, gc=False, array_like=True):

@@ -14,6 +14,7 @@ from inspector.pool.alike import asked_of
 from inspector.pool.attributes import PoolAttribute
 from inspector.pool.odd_one import FEWEST_NAMELESS
 from inspector.pool.rates import is_more_often
+from inspector.pool.telltales import Telltale, telltales
 from inspector.tracking.observed import Observed
 
 OF_TRUST = frozenset(
@@ -38,7 +39,8 @@ class Blame(Struct):
     is not known which they are, or all are alike. ``reached``: connections that came to them; ``elsewhere``: all
     others, of which ``elsewhere_failed`` with the same attribute. ``is_everywhere``: nothing succeeded; ``is_spell``:
     nothing did between the first and the last of the failures, so that it was everybody for a while. ``headers``:
-    flows of which only a PROXY header and a plain answer were seen; they failed too.
+    flows of which only a PROXY header and a plain answer were seen; they failed too. ``telltales``: what those have in
+    common that came to a member, or to several, that no certificate names.
     """
 
     attribute: PoolAttribute
@@ -50,6 +52,7 @@ class Blame(Struct):
     is_everywhere: bool = False
     is_spell: bool = False
     headers: int = 0
+    telltales: tuple[Telltale, ...] = ()
 
     @property
     def backend(self) -> int:
@@ -59,6 +62,8 @@ class Blame(Struct):
     @property
     def at_members(self) -> list[Observed]:
         """Failures at the odd members; all where these are not known."""
+        if self.telltales:
+            return [o for o in self.failed if any(o.index in telltale.reached for telltale in self.telltales)]
         return [o for o in self.failed if not self.backends or o.backend in self.backends]
 
     def keep(self, kept: Sequence[bool]) -> None:
@@ -116,6 +121,8 @@ def _located(pool: ComparedPool, blame: Blame) -> bool:
         worst = _failing_more_often(pool, blame, fair)
         if worst >= 0:
             return _set_members(pool, blame, [worst])
+        if _set_telltales(pool, blame, fair):
+            return True
     if len(blame.failed) < FEWEST_NAMELESS:
         return False
     blame.reached = total if blame.is_everywhere else _reached(pool, blame)
@@ -145,6 +152,20 @@ def _set_members(pool: ComparedPool, blame: Blame, backends: Sequence[int]) -> b
     blame.reached = sum(pool.reached(backend)[0] for backend in backends)
     blame.elsewhere = pool.total[0] - blame.reached
     blame.elsewhere_failed = sum(observed.backend not in backends for observed in blame.failed)
+    return True
+
+
+def _set_telltales(pool: ComparedPool, blame: Blame, fair: Set[Hashable]) -> bool:
+    """Whether failures at nobody in particular have something in common that tells who it was from the others."""
+    failed = {observed.index for observed in blame.failed if observed.backend < 0}
+    if len(failed) < FEWEST_NAMELESS:
+        return False
+    blame.telltales = tuple(telltales([o for o in pool.members if _asker(o, blame.attribute) in fair], failed))
+    if not blame.telltales:
+        return False
+    blame.reached = sum(len(telltale.reached) for telltale in blame.telltales)
+    blame.elsewhere = pool.total[0] - blame.reached
+    blame.elsewhere_failed = len(blame.failed) - len(blame.at_members)
     return True
 
 

@@ -17,8 +17,8 @@ from inspector.findings.unreadable import refusal
 from inspector.tls.registry import alert_name
 from inspector.tls.types import AlertDescription
 from inspector.tracking.closing import (
-    ALERT_RECORD,
     CERTIFICATE_ALERTS,
+    alert_record,
     first_close,
     is_refused,
     is_unanswered,
@@ -226,7 +226,7 @@ def _rejected(observed: Observed) -> Cause | None:
         not observed.is_tls13
         or observed.client_leg.secrets == ""
         or client.application_records != 1
-        or client.application_bytes > ALERT_RECORD
+        or client.application_bytes != alert_record(observed.answer)
         or not observed.client_leg.from_server.application_records
     ):
         return None

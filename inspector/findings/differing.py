@@ -11,7 +11,9 @@ from inspector.findings.compared import ComparedPool
 from inspector.findings.requested_authorities import differences, requested
 from inspector.pool.attributes import PoolAttribute, Value
 from inspector.pool.odd_one import Holder, PoolDifference
+from inspector.pool.telltales import FlightShape, Telltale, Aspect
 from inspector.text.times import rfc3339, rfc3339_signed
+from inspector.tls.protection import Extent
 from inspector.tls.registry import alert_name, cipher_name, version_name
 from inspector.tracking.names import authority
 from inspector.tracking.observed import Observed
@@ -123,6 +125,10 @@ def about_failures(pool: ComparedPool, blame: Blame) -> About:
     case = pool.case
     at_member = blame.at_members
     value, others = _failing_words(pool, blame, at_member)
+    if blame.telltales:
+        words = [telltale_words(telltale) for telltale in blame.telltales]
+        value = "; ".join([value, *(shared for shared, _ in words)])
+        others = "; ".join([others, *(other for _, other in words if other)])
     return About(
         attribute=blame.attribute,
         backend=case.backends[blame.backend].id if blame.backend >= 0 else None,
@@ -134,6 +140,28 @@ def about_failures(pool: ComparedPool, blame: Blame) -> About:
         elsewhere_affected=blame.elsewhere_failed,
         elsewhere=blame.elsewhere,
     )
+
+
+MOST_SHAPES = 3
+"""Values of others that are listed."""
+
+
+def telltale_words(telltale: Telltale) -> tuple[str, str]:
+    """What connections have in common that go with failures, and what the others have there, if anything is known."""
+    others = [_aspect_words(telltale.aspect, value) for value in telltale.others]
+    more = [f"{len(others) - MOST_SHAPES} more"] if len(others) > MOST_SHAPES else []
+    return _aspect_words(telltale.aspect, telltale.value), ", ".join(others[:MOST_SHAPES] + more)
+
+
+def _aspect_words(aspect: Aspect, value: int | FlightShape) -> str:
+    if isinstance(value, FlightShape):
+        return (
+            f"a flight of {value.records} encrypted record{'s' * (value.records > 1)},"
+            f" {Extent(value.shortest, value.longest)} bytes"
+        )
+    if aspect == "retry":
+        return YES_NO[PoolAttribute.GROUP][not value]
+    return cipher_name(value) if aspect == "cipher" else version_name(value) or f"0x{value:04x}"
 
 
 def _failing_words(pool: ComparedPool, blame: Blame, at_member: Sequence[Observed]) -> tuple[str, str]:

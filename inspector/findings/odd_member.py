@@ -10,7 +10,7 @@ from inspector.findings.attributed import is_odd, speaks_proxy
 from inspector.findings.blame import Blame
 from inspector.findings.case import Case
 from inspector.findings.compared import ComparedPool
-from inspector.findings.differing import values_in_words
+from inspector.findings.differing import telltale_words, values_in_words
 from inspector.findings.finding import Raised
 from inspector.findings.signs import Weighed
 from inspector.pool.attributes import PoolAttribute
@@ -50,6 +50,13 @@ def counted(case: Case, blame: Blame) -> str:
         share = f"All {failed} {there}" if failed == reached else f"{failed} of the {reached} {there}"
         elsewhere = f"{blame.elsewhere_failed or 'none'} of the {blame.elsewhere} elsewhere"
         return f"{share} failed so, {elsewhere}."
+    if blame.telltales:
+        shared = " or ".join(telltale_words(telltale)[0] for telltale in blame.telltales)
+        share = f"All {failed} connections" if failed == reached else f"{failed} of the {reached} connections"
+        return (
+            f"{share} that were answered alike failed so ({shared}), {blame.elsewhere_failed or 'none'} of the"
+            f" {blame.elsewhere} others: one member of the pool, or several that are alike; which is not visible."
+        )
     if blame.is_everywhere:
         return f"None of the {reached} connections succeeded."
     if blame.is_spell:

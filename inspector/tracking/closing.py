@@ -15,7 +15,9 @@ from typing import Literal
 
 from inspector import facts
 from inspector.facts import AlertFact, Close, ConnectionFacts, FirstMoments, LaneFacts
+from inspector.tls.extensions import AnswerShape
 from inspector.tls.history import Letter
+from inspector.tls.protection import protection_of
 from inspector.tls.types import FATAL, AlertDescription
 
 Side = Literal["client", "server"]
@@ -41,8 +43,10 @@ CERTIFICATE_ALERTS = frozenset(
 )
 """Alerts that speak of a certificate (RFC 8446, section 6.2)."""
 
-ALERT_RECORD = 2 + 1 + 16
-"""TLS 1.3: the fragment of an encrypted alert: its two bytes, the content type and the tag (RFC 8446, section 5.2)."""
+ALERT_BYTES, CONTENT_TYPE, TAG = 2, 1, 16
+"""What an encrypted record of TLS 1.3 adds to its content is a byte for the content type, and the tag (RFC 8446,
+section 5.2), of 16 bytes with all suites but those of CCM_8.
+"""
 
 REFUSED_WITHIN_NS = 1_000_000_000
 """A server that refuses does so when it has read the client's flight; later it may as well have grown
@@ -56,6 +60,17 @@ Time-outs and watchdogs take longer.
 
 LONGEST_RTT_NS = 200_000_000
 """A SYN that was repeated makes a round trip look longer than it is."""
+
+
+def overhead(answer: AnswerShape | None) -> int:
+    """How many bytes an encrypted record of TLS 1.3 is longer than its content, unless it is padded."""
+    protection = protection_of(answer.cipher_suite) if answer is not None else None
+    return CONTENT_TYPE + (protection.tag if protection is not None and protection.tag else TAG)
+
+
+def alert_record(answer: AnswerShape | None) -> int:
+    """TLS 1.3: how long the fragment of an encrypted alert is: 19 bytes with most suites."""
+    return ALERT_BYTES + overhead(answer)
 
 
 def first_close(lane: LaneFacts) -> tuple[Close, How] | None:
@@ -176,12 +191,13 @@ def quiet_before(client_leg: ConnectionFacts, close_ns: int) -> int:
     """How long, in ns, nobody had sent application data by then; 0 where it is not known. In TLS 1.3 a side's last
     record may be a goodbye, and does not count.
     """
-    is_tls13 = client_leg.handshake.is_tls13
+    answer = client_leg.handshake.answer
+    goodbye_bytes = alert_record(answer) if client_leg.handshake.is_tls13 else 0
     latest_ns = 0
     for tail in (client_leg.from_client.tail, client_leg.from_server.tail):
         if tail is None:
             continue
-        is_goodbye = is_tls13 and tail.size <= ALERT_RECORD
+        is_goodbye = tail.size <= goodbye_bytes
         ns = tail.ns if tail.ns < close_ns and not is_goodbye else tail.previous_ns
         if latest_ns < ns < close_ns:
             latest_ns = ns
@@ -192,22 +208,23 @@ def is_refused(client_leg: ConnectionFacts) -> bool:
     """TLS 1.3 without secrets: whether the server answered the client's flight with nothing but one record of an
     alert's size.
 
-    So it refuses a client's certificate, which it reads after its own flight (RFC 8446, section 4.4.2.4). A client that
-    said goodbye first was not refused.
+    So it refuses a client's certificate, which it reads after its own flight (RFC 8446, section 4.4.2.4), and closes. A
+    client that said goodbye first was not refused, nor one that got an answer.
     """
-    client, server = client_leg.from_client, client_leg.from_server
+    client, server, handshake = client_leg.from_client, client_leg.from_server, client_leg.handshake
     if (
-        not client_leg.handshake.is_tls13
+        not handshake.is_tls13
         or client_leg.secrets == ""
         or server.tail is None
         or client.tail is None
-        or server.tail.size > ALERT_RECORD
+        or server.tail.size != alert_record(handshake.answer)
+        or not (client.fin or client.rst or server.fin or server.rst)
     ):
         return False
     tail = server.tail
     flight = FirstMoments(client_leg.events).of(Letter.APPLICATION_DATA, True)
     if flight is None or not tail.previous_ns <= flight <= tail.ns < flight + REFUSED_WITHIN_NS or not tail.previous_ns:
         return False
-    said_goodbye = client.tail.size <= ALERT_RECORD and client.tail.ns <= tail.ns
+    said_goodbye = client.tail.size <= server.tail.size and client.tail.ns <= tail.ns
     close = first_close(client)
     return not said_goodbye and not (close is not None and close[0].ns <= tail.ns)

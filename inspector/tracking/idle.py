@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from inspector.facts import ConnectionFacts
-from inspector.tracking.closing import ALERT_RECORD, first_close
+from inspector.tracking.closing import alert_record, first_close
 from inspector.tracking.observed import Observed
 
 SHORTEST_NS = 100_000_000
@@ -62,7 +62,7 @@ def stale_use(observed: Observed, close: IdleClose) -> StaleUse | None:
     """How the client wrote on a connection that was closed; None where it did not."""
     client_leg = observed.client_leg
     tail, reset = client_leg.from_client.tail, client_leg.from_server.rst
-    is_data = tail is not None and not (observed.is_tls13 and tail.size <= ALERT_RECORD)
+    is_data = tail is not None and not (observed.is_tls13 and tail.size <= alert_record(observed.answer))
     if tail is None or not is_data or tail.ns <= close.ns:
         return None
     is_reset = reset is not None and reset.ns >= tail.ns
@@ -81,7 +81,7 @@ def quiet_spell(observed: Observed) -> int:
         return 0
     client_leg = observed.client_leg
     tail = client_leg.from_client.tail
-    if tail is None or not tail.previous_ns or (observed.is_tls13 and tail.size <= ALERT_RECORD):
+    if tail is None or not tail.previous_ns or (observed.is_tls13 and tail.size <= alert_record(observed.answer)):
         return 0
     server = client_leg.from_server.tail
     return tail.ns - tail.previous_ns if server is not None and server.ns > tail.ns else 0
@@ -90,6 +90,7 @@ def quiet_spell(observed: Observed) -> int:
 def _has_goodbye(client_leg: ConnectionFacts, ns: int) -> bool:
     """Whether the server sent an alert just before a time."""
     tail = client_leg.from_server.tail
+    answer = client_leg.handshake.answer
     if client_leg.handshake.is_tls13:
-        return tail is not None and tail.size <= ALERT_RECORD and 0 <= ns - tail.ns < GOODBYE_NS
+        return tail is not None and tail.size <= alert_record(answer) and 0 <= ns - tail.ns < GOODBYE_NS
     return any(not a.from_client and 0 <= ns - a.ns < GOODBYE_NS for a in client_leg.alerts)

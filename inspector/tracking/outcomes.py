@@ -12,19 +12,16 @@ from inspector.facts import (
     S_HELLO,
     S_SEALED,
     ConnectionFacts,
-    LaneFacts,
     unpack_events,
 )
 from inspector.tls.history import Letter
 from inspector.tls.types import FATAL
-from inspector.tracking.closing import is_refused
+from inspector.tracking.closing import is_refused, overhead
 from inspector.tracking.renegotiation import Renegotiation
 
 Outcome = Literal["established", "aborted", "incomplete"]
-SHORTEST_FINISHED_RECORD = 4 + 32 + 1 + 16
-"""TLS 1.3: a Finished of SHA-256, its content type and the tag. A shorter encrypted record can only be an alert (RFC
-8446, section 4.4.4).
-"""
+SHORTEST_FINISHED = 4 + 32
+"""TLS 1.3: a Finished of SHA-256. What is shorter, in a record, can only be an alert (RFC 8446, section 4.4.4)."""
 
 
 def outcome_of(client_leg: ConnectionFacts) -> Outcome:
@@ -37,7 +34,7 @@ def outcome_of(client_leg: ConnectionFacts) -> Outcome:
         if (client_leg.secrets == "" and _rejected(client_leg)) or is_refused(client_leg):
             return "aborted"
         if client.application_records and server.application_records:
-            return "aborted" if is_cut_short(client) else "established"
+            return "aborted" if is_cut_short(client_leg) else "established"
     elif _both_finished(client_leg):
         return "established"
     if any(a.level == FATAL for a in client_leg.alerts):
@@ -53,9 +50,12 @@ def outcome_of(client_leg: ConnectionFacts) -> Outcome:
     return "incomplete"
 
 
-def is_cut_short(client: LaneFacts) -> bool:
+def is_cut_short(client_leg: ConnectionFacts) -> bool:
     """TLS 1.3: whether the client's only encrypted record is too short for a Finished."""
-    return client.application_records == 1 and client.application_bytes < SHORTEST_FINISHED_RECORD
+    client = client_leg.from_client
+    return client.application_records == 1 and client.application_bytes < SHORTEST_FINISHED + overhead(
+        client_leg.handshake.answer
+    )
 
 
 def is_torn_down(client_leg: ConnectionFacts, attempt: Renegotiation) -> bool:

@@ -88,7 +88,7 @@ def _of_tls13(client_leg: ConnectionFacts, answer: AnswerShape) -> Traits:
         handshake.retried and not handshake.server_random,
         not handshake.offered_psks,
         is_refused(client_leg),
-        is_cut_short(client_leg.from_client),
+        is_cut_short(client_leg),
     )
 
 
@@ -152,7 +152,7 @@ class Observer:
                 self._by_traits[traits] = pattern
         handshake, server, first_ns = client_leg.handshake, client_leg.server, client_leg.first_ns
         offer, address, chain = handshake.offer, client_leg.client.address, handshake.chain
-        shown = shown_by(handshake)
+        shown = shown_by(client_leg)
         close = first_close(client_leg.from_server) if closed[0] == "server" else None
         written = NOBODY if offer is None else self._writers.get(offer.key) or self._writer(offer)
         return replace(
