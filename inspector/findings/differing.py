@@ -11,7 +11,7 @@ from inspector.findings.compared import ComparedPool
 from inspector.findings.requested_authorities import differences, requested
 from inspector.pool.attributes import PoolAttribute, Value
 from inspector.pool.odd_one import Holder, PoolDifference
-from inspector.pool.telltales import FlightShape, Telltale, Aspect
+from inspector.pool.telltales import Aspect, FlightShape, Telltale
 from inspector.text.times import rfc3339, rfc3339_signed
 from inspector.tls.protection import Extent
 from inspector.tls.registry import alert_name, cipher_name, version_name
