@@ -54,8 +54,8 @@ LAYERS: dict[str, set[str]] = {
         *("redaction", "reports", "secrets", "settings", "text", "tls", "tracking"),
     },
     "cli": {
-        *("bundle", "capture", "document", "errors", "extract", "findings", "live", "query", "redaction", "reports"),
-        *("secrets", "settings", "text", "tracking", "tui"),
+        *("bundle", "capture", "document", "errors", "extract", "findings", "live", "pool", "query", "redaction"),
+        *("reports", "secrets", "settings", "text", "tracking", "tui"),
     },
 }
 """What each room may know, the lowest first."""

@@ -10,7 +10,8 @@ import click
 
 from inspector.cli.captures import CaptureArguments, analysis_of, story_options
 from inspector.cli.exit_status import FINDINGS, INCOMPLETE
-from inspector.cli.options import fail_on_option, format_option, is_at_least
+from inspector.cli.fail_on import FailOn, fail_on_option
+from inspector.cli.options import format_option
 from inspector.cli.streams import output_file
 from inspector.reports.formats import FORMATS, write
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False, writable=True), help="Write to a file instead of standard output."
 )
-@fail_on_option("medium", "Severity from which the exit status is 1: failed connections are medium.")
+@fail_on_option("medium", "Which findings make the exit status 1; failed connections are medium.")
 @click.option(
     "--strict",
     is_flag=True,
@@ -43,7 +44,7 @@ def analyze_command(
     form: str,
     expression: str | None,
     output: str | None,
-    fail_on: str,
+    fail_on: FailOn,
     strict: bool,
 ) -> None:
     """Print the analysis of captures: assessment, pool, matrix, incidents, limits."""
@@ -79,11 +80,11 @@ def print_analysis(
         write(analysis, form, is_wanted, target)
 
 
-def _exit_by_findings(analysis: Analysis, fail_on: str, strict: bool) -> None:
+def _exit_by_findings(analysis: Analysis, fail_on: FailOn, strict: bool) -> None:
     from inspector.findings.limits import STRICT
 
     document = analysis.document
     if strict and any(limit.kind in STRICT for limit in document.limits):
         raise SystemExit(INCOMPLETE)
-    if any(is_at_least(f.severity, fail_on) for f in document.findings):
+    if fail_on.any_of(document.findings):
         raise SystemExit(FINDINGS)

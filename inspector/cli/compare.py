@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from inspector.cli.exit_status import FINDINGS
-from inspector.cli.options import fail_on_option, format_option, generation_option
+from inspector.cli.fail_on import SEVERITIES
+from inspector.cli.options import format_option, generation_option
 from inspector.errors import InspectorError, UsageError
 
 if TYPE_CHECKING:
@@ -20,7 +21,13 @@ if TYPE_CHECKING:
 @click.argument("files", nargs=-1, required=True, metavar="CERT…")
 @generation_option("The rule that decides the exit status; both are shown.")
 @format_option("text", "json")
-@fail_on_option("medium", "Certificates that are not equivalent count as high.")
+@click.option(
+    "--fail-on",
+    type=click.Choice(SEVERITIES),
+    default="medium",
+    show_default=True,
+    help="Certificates that are not equivalent count as high.",
+)
 def compare_command(files: tuple[str, ...], generation: Generation, form: str, fail_on: str) -> None:
     """Judge certificates (PEM, DER, bundles, or those of a capture): who is equivalent to whom for Java, and the
     smallest fix.

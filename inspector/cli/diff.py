@@ -10,11 +10,10 @@ import click
 
 from inspector.cli.captures import CaptureArguments, analysis_of
 from inspector.cli.exit_status import FINDINGS
+from inspector.cli.fail_on import FailOn, fail_on_option
 from inspector.cli.options import (
-    fail_on_option,
     format_option,
     generation_option,
-    is_at_least,
     key_log_option,
     log_option,
     vip_option,
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 @log_option("puppetserver.log or HAProxy's log, joined with both; repeatable.")
 @key_log_option("NSS key log, for both; repeatable.")
 @format_option("text", "json")
-@fail_on_option("high", "Severity from which what remains or is new makes the exit status 1.")
+@fail_on_option("high", "What of that which remains or is new makes the exit status 1.")
 def diff_command(
     before: str,
     after: str,
@@ -43,20 +42,22 @@ def diff_command(
     logs: tuple[str, ...],
     key_logs: tuple[str, ...],
     form: str,
-    fail_on: str,
+    fail_on: FailOn,
 ) -> None:
     """Compare two captures, journals, analyses (JSON) or bundles: what was fixed, what remains, what is new."""
+    from inspector.document.rules import NOT_COMPARED
     from inspector.findings.before_after import before_after
     from inspector.reports.before_after import before_after_json, before_after_text
 
+    if never := sorted(fail_on.rules & NOT_COMPARED):
+        raise UsageError(f"--fail-on: {', '.join(never)} is not compared", "name another rule, or use analyze")
     first, second = (_document(CaptureArguments((path,), vips, generation, logs, key_logs)) for path in (before, after))
     difference = before_after(first, second)
     if form == "json":
         sys.stdout.buffer.write(before_after_json(difference))
     else:
         click.echo(before_after_text(difference, first, second), nl=False)
-    worst = difference.worst()
-    if worst is not None and is_at_least(worst, fail_on):
+    if any(fail_on.has(problem.severity, problem.rule, problem.attributes) for problem in difference.left()):
         raise SystemExit(FINDINGS)
 
 

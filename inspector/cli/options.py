@@ -15,13 +15,6 @@ from inspector.text.hostport import parsed
 Command = Callable[..., None]
 Decorator = Callable[[Command], Command]
 
-SEVERITIES = ("high", "medium", "low", "info", "never")
-
-
-def is_at_least(severity: str, fail_on: str) -> bool:
-    """Whether a finding is as severe as ``--fail-on`` says."""
-    return fail_on != "never" and SEVERITIES.index(severity) <= SEVERITIES.index(fail_on)
-
 
 def gathered(kind: type[Any], decorators: Sequence[Decorator]) -> Decorator:
     """Options that a command takes as one argument, an instance of ``kind``: a NamedTuple with a field of each
@@ -93,11 +86,6 @@ def format_option(*formats: str) -> Decorator:
         show_default=True,
         help="What to print.",
     )
-
-
-def fail_on_option(default: str, text: str) -> Decorator:
-    """``--fail-on``."""
-    return click.option("--fail-on", type=click.Choice(SEVERITIES), default=default, show_default=True, help=text)
 
 
 ascii_option: Decorator = click.option(

@@ -23,7 +23,9 @@ LIKELY = 3.0
 
 @dataclass(frozen=True, slots=True)
 class ProblemChange:
-    """Findings of one rule about one service and matter. ``before``, ``after``: how often."""
+    """Findings of one rule about one service and matter. ``before``, ``after``: how often. ``attributes``: of the pool
+    that they are about.
+    """
 
     rule: str
     severity: Severity
@@ -32,6 +34,7 @@ class ProblemChange:
     before: int
     after: int
     status: Status
+    attributes: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +57,9 @@ class BeforeAfter:
     pairs: list[ServicePair]
     problems: list[ProblemChange]
 
-    def worst(self) -> Severity | None:
-        """The highest severity of what remains or is new."""
-        left = [p.severity for p in self.problems if p.after]
-        return min(left, key=SEVERITIES.index, default=None)
+    def left(self) -> list[ProblemChange]:
+        """What remains or is new."""
+        return [problem for problem in self.problems if problem.after]
 
 
 def before_after(before: Document, after: Document) -> BeforeAfter:
@@ -168,6 +170,7 @@ def _problems(
                 before=counts[0],
                 after=counts[1],
                 status=status,
+                attributes=sorted({f.about.attribute for f in second or first or [] if f.about is not None}),
             )
         )
     return sorted(

@@ -11,6 +11,7 @@ from inspector.document import About, Evidence, Remedy
 from inspector.document.rules import Rule
 from inspector.findings.case import Case, frames
 from inspector.findings.finding import Raised, finding
+from inspector.pool.attributes import PoolAttribute
 from inspector.text.times import rfc3339, span
 from inspector.tracking.backends import BackendGroup
 from inspector.tracking.idle import IdleClose, StaleUse, idle_close, quiet_spell, stale_use
@@ -88,7 +89,7 @@ def _raised(case: Case, service: ServiceGroup, members: Sequence[Observed], matt
             service.id,
             on=used,
             about=About(
-                attribute="stale",
+                attribute=PoolAttribute.STALE,
                 backend=matter.backend.id if matter.backend is not None else None,
                 value=f"closed after {idle} idle",
                 others="not closed" if matter.backend is not None else "",

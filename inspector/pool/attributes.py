@@ -37,6 +37,7 @@ class PoolAttribute(StrEnum):
     PROXY = "proxy"
     SNI = "sni"
     FLIGHT = "flight"
+    STALE = "stale"
 
 
 Value = Hashable
