@@ -14,7 +14,7 @@ import pytest
 
 from inspector.document import About, Document
 from inspector.pool.rates import is_more_often, ranks_by_chance, share_by_chance
-from tests.build import NAME, Pool, document_of, numbered, written
+from tests.build import NAME, Pool, certificate, document_of, numbered, written
 from tests.odd_pools import (
     ENCRYPTED,
     PLANTED,
@@ -248,6 +248,52 @@ def test_connections_without_a_name_are_counted(tmp_path: Path) -> None:
     found = about(document, "sni")
     assert (found.value, found.others, found.reached, found.elsewhere) == ("no name", NAME, 4, 4)
     assert len(document.services) == 1
+
+
+NO_NAME = replace(ONE, name="")
+DEFAULT = replace(A, leaf=certificate("localhost", issuer="localhost"), behind=())
+
+
+def test_the_default_certificate_that_only_the_nameless_got(tmp_path: Path) -> None:
+    document = recorded(tmp_path, *[(ONE, A), (NO_NAME, DEFAULT), (ONE, B)] * 6)
+    found = about(document, "sni")
+    assert (found.backend, found.value, found.affected, found.reached) == (
+        None,
+        "no name; default certificate localhost",
+        0,
+        6,
+    )
+    (finding,) = [f for f in document.findings if f.about is found]
+    assert finding.grade == "inferred"
+    assert "Only they got localhost" in finding.explanation
+    assert f"it lacks the name {NAME}" in finding.explanation
+    assert "send it (SNI)" in finding.remedies[0].text
+
+
+@pytest.mark.parametrize(
+    "default", [replace(DEFAULT, rejected_with=46), replace(DEFAULT, fails=112)], ids=["rejected", "refused"]
+)
+def test_who_fails_for_want_of_a_name_is_one_finding(default: Member, tmp_path: Path) -> None:
+    document = recorded(tmp_path, *[(ONE, A), (NO_NAME, default), (ONE, B)] * 6)
+    found = about(document, "sni")
+    assert (found.affected, found.reached, found.elsewhere_affected, found.elsewhere) == (6, 6, 0, 12)
+    assert [(f.rule, f.grade) for f in document.findings if f.about is not None] == [("handshake-failed", "inferred")]
+
+
+def test_nameless_that_fail_for_another_reason_want_no_name(tmp_path: Path) -> None:
+    """They got the certificates that those with a name got, and rejected them: that is the client's own matter."""
+    stranger = replace(NO_NAME, address="10.0.0.99", distrusts=True)
+    document = recorded(tmp_path, *[(ONE, A), (stranger, A), (ONE, B), (stranger, B)] * 6)
+    found = about(document, "sni")
+    assert found.value == "no name"
+    assert [f.rule for f in document.findings if f.about is found] == ["pool-drift"]
+    assert [f.about for f in document.findings if f.rule == "handshake-failed"] == [None]
+
+
+def test_one_certificate_more_is_no_default(tmp_path: Path) -> None:
+    """Two connections without a name reached a member that none with a name reached, as it happens."""
+    document = recorded(tmp_path, *[(ONE, A), (ONE, B)] * 2, *[(NO_NAME, C), (NO_NAME, A)] * 2)
+    assert about(document, "sni").value == "no name"
 
 
 def test_the_member_that_declines_its_own_sessions(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from msgspec import Struct
 from inspector.findings.attributed import attribute_of, is_odd
 from inspector.findings.causes import Cause, CertificateNames
 from inspector.findings.compared import ComparedPool
+from inspector.findings.nameless import Nameless, nameless
 from inspector.pool.alike import asked_of
 from inspector.pool.attributes import PoolAttribute
 from inspector.pool.odd_one import FEWEST_NAMELESS
@@ -40,7 +41,7 @@ class Blame(Struct):
     others, of which ``elsewhere_failed`` with the same attribute. ``is_everywhere``: nothing succeeded; ``is_spell``:
     nothing did between the first and the last of the failures, so that it was everybody for a while. ``headers``:
     flows of which only a PROXY header and a plain answer were seen; they failed too. ``telltales``: what those have in
-    common that came to a member, or to several, that no certificate names.
+    common that came to a member, or to several, that no certificate names. ``without``: they fail for want of a name.
     """
 
     attribute: PoolAttribute
@@ -53,6 +54,7 @@ class Blame(Struct):
     is_spell: bool = False
     headers: int = 0
     telltales: tuple[Telltale, ...] = ()
+    without: Nameless | None = None
 
     @property
     def backend(self) -> int:
@@ -81,7 +83,15 @@ def blamed(
 ) -> dict[PoolAttribute, Blame]:
     """By attribute. Failures of clients that are themselves the odd ones are nobody's."""
     by_attribute: dict[PoolAttribute, Blame] = {}
+    without = nameless(pool)
+    is_want_of_name = without is not None and is_more_often(
+        without.failed, without.number, without.named_failed, without.named, looks=pool.looks
+    )
+    missed: list[Observed] = []
     for observed, why in failures:
+        if without is not None and is_want_of_name and without.is_why(observed):
+            missed.append(observed)
+            continue
         attribute = attribute_of(pool, observed, why, names)
         if attribute is not None:
             blame = by_attribute.setdefault(attribute, Blame(attribute, []))
@@ -91,6 +101,10 @@ def blamed(
         del by_attribute[PoolAttribute.PROTOCOL]
         by_attribute[PoolAttribute.PROXY] = Blame(PoolAttribute.PROXY, plain.failed)
     blames = {attribute: blame for attribute, blame in by_attribute.items() if _located(pool, blame)}
+    if missed and without is not None:
+        blames[PoolAttribute.SNI] = Blame(
+            PoolAttribute.SNI, missed, reached=without.number, elsewhere=without.named, without=without
+        )
     if PoolAttribute.PROXY in blames:
         blame = blames[PoolAttribute.PROXY]
         blame.headers = _headers(pool)

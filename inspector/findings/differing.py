@@ -8,6 +8,7 @@ from inspector.document import About
 from inspector.findings.blame import Blame
 from inspector.findings.case import Case
 from inspector.findings.compared import ComparedPool
+from inspector.findings.nameless import value_words as nameless_words
 from inspector.findings.requested_authorities import differences, requested
 from inspector.pool.attributes import PoolAttribute, Value
 from inspector.pool.odd_one import Holder, PoolDifference
@@ -167,6 +168,8 @@ def _aspect_words(aspect: Aspect, value: int | FlightShape) -> str:
 def _failing_words(pool: ComparedPool, blame: Blame, at_member: Sequence[Observed]) -> tuple[str, str]:
     """What is wrong where connections fail, and what others have there."""
     case, attribute, sample = pool.case, blame.attribute, at_member[0]
+    if blame.without is not None:
+        return nameless_words(case, blame.without), pool.service.name
     certificate = case.certificates.get(sample.leaf or b"")
     difference = pool.difference(attribute)
     if attribute is PoolAttribute.VALIDITY:

@@ -13,12 +13,11 @@ from inspector.findings.case import Case, frames
 from inspector.findings.compared import ComparedPool
 from inspector.findings.differing import about_difference, called, values_in_words, who
 from inspector.findings.finding import finding
+from inspector.findings.nameless import drift_of_names
 from inspector.pool.attributes import PoolAttribute
 from inspector.pool.odd_one import Holder, PoolDifference
 from inspector.pool.waits import SlowMember, slow_members
 from inspector.text.times import rfc3339, span
-from inspector.tracking.observed import Observed
-from inspector.tracking.services import server_name
 
 Explained = tuple[int, str]
 """A service by its index, and an attribute of which another finding tells."""
@@ -46,7 +45,8 @@ def drift_of_answers(pools: Sequence[ComparedPool], explained: Set[Explained]) -
         slow = slow_members(pool.members, pool.looks)
         if slow:
             yield _slow(pool, slow)
-        yield from _nameless(pool)
+        if (pool.service.index, PoolAttribute.SNI) not in explained:
+            yield from drift_of_names(pool)
 
 
 def _of_answers(pool: ComparedPool, difference: PoolDifference, severity: Severity) -> Finding:
@@ -183,55 +183,3 @@ WAITS = {
 
 
 WAY = " That is the back end itself, or the way from the balancer to it."
-
-
-def _nameless(pool: ComparedPool) -> Iterator[Finding]:
-    """Connections without a name to a service that is otherwise asked for by one."""
-    case, service = pool.case, pool.service
-    if not service.named:
-        return
-    nameless = [o for o in pool.members if o.offer is not None and not o.offer.partial and server_name(o.offer) is None]
-    named = len(pool.members) - len(nameless)
-    if not nameless or not named:
-        return
-    failed = sum(observed.outcome == "aborted" for observed in nameless)
-    shown = sorted({case.label(observed) for observed in nameless if observed.backend >= 0})
-    yield finding(
-        case,
-        Rule.POOL_DRIFT,
-        service.id,
-        PoolAttribute.SNI,
-        on=_some(nameless),
-        service=service,
-        times=(nameless[0].first_ns, nameless[-1].first_ns),
-        count=len(nameless),
-        about=About(
-            attribute=PoolAttribute.SNI,
-            backend=None,
-            value="no name",
-            others=service.name,
-            since=rfc3339(nameless[0].first_ns),
-            affected=failed,
-            reached=len(nameless),
-            elsewhere_affected=pool.total[1] - failed,
-            elsewhere=named,
-        ),
-        title=f"{len(nameless)} of {len(pool.members)} connections to {service.name}:{service.port} ask for no name"
-        " (SNI)",
-        what=f"Connections to {service.name}:{service.port} ask for no name (SNI)",
-        matter=PoolAttribute.SNI,
-        explanation=f"They reach the same addresses as the {named} that ask for {service.name}, and count as this"
-        " service." + (f" They were answered by back end{'s' * (len(shown) > 1)} {', '.join(shown)}." if shown else ""),
-        evidence=[
-            Evidence("nameless", observed.id, frames(observed.client_leg.handshake.hello_frame), "no server_name")
-            for observed in nameless[:1]
-        ],
-    )
-
-
-def _some(members: Sequence[Observed]) -> Sequence[Observed]:
-    """Connections that a finding names."""
-    return members[:MOST_NAMED]
-
-
-MOST_NAMED = 20

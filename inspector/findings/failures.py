@@ -75,7 +75,7 @@ def _of_service(
             why.key,
             *((attribute,) if is_further else ()),
             on=members,
-            grade="inferred" if blame is not None and blame.telltales else why.grade,
+            grade="inferred" if blame is not None and (blame.telltales or blame.without) else why.grade,
             severity="high" if blame is not None and expired_leaf(compared, blame) is not None else None,
             about=about_failures(compared, blame) if blame is not None else None,
             title=f"{len(members)} handshake{'s' if len(members) > 1 else ''} failed{at}: {why.text}",
@@ -84,7 +84,7 @@ def _of_service(
             explanation=" ".join(
                 [
                     *_explained(case, names, members, [each for _, each in pairs], pool, chainless),
-                    *([counted(case, blame)] if blame is not None else []),
+                    *([counted(compared, blame)] if blame is not None else []),
                 ]
             ),
             remedies=(member_remedies(compared, blame) if blame is not None else [])

@@ -12,6 +12,7 @@ from inspector.findings.case import Case
 from inspector.findings.compared import ComparedPool
 from inspector.findings.differing import telltale_words, values_in_words
 from inspector.findings.finding import Raised
+from inspector.findings.nameless import name_remedies, what_they_got
 from inspector.findings.signs import Weighed
 from inspector.pool.attributes import PoolAttribute
 from inspector.text.times import clock, rfc3339
@@ -42,9 +43,14 @@ def expired_leaf(pool: ComparedPool, blame: Blame) -> bytes | None:
     return next((observed.leaf for observed in blame.failed if observed.backend in odd), None)
 
 
-def counted(case: Case, blame: Blame) -> str:
+def counted(pool: ComparedPool, blame: Blame) -> str:
     """How many failed of those that came there, and elsewhere."""
-    failed, reached = blame.affected, blame.reached
+    case, failed, reached = pool.case, blame.affected, blame.reached
+    if blame.without is not None:
+        return (
+            f"{failed} of the {reached} connections without a name (SNI) failed so, none of the"
+            f" {blame.elsewhere} that ask for {pool.service.name}. {what_they_got(pool, blame.without)}"
+        )
     if blame.backends:
         there = f"connections that reached {_labels(case, blame.backends)}"
         share = f"All {failed} {there}" if failed == reached else f"{failed} of the {reached} {there}"
@@ -73,6 +79,8 @@ def counted(case: Case, blame: Blame) -> str:
 def member_remedies(pool: ComparedPool, blame: Blame) -> list[Remedy]:
     """For the owners of the odd member; empty where nothing is known of it."""
     case, attribute = pool.case, blame.attribute
+    if blame.without is not None:
+        return name_remedies(pool, blame.without)
     if attribute is PoolAttribute.PROXY:
         return _proxy_remedies(pool, blame)
     if blame.backend < 0:
