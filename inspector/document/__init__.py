@@ -7,6 +7,7 @@ from inspector.document.analysis import (
     SCHEMA as SCHEMA,
     About as About,
     AcceptedAuthorities as AcceptedAuthorities,
+    Aftermath as Aftermath,
     Assessment as Assessment,
     Backend as Backend,
     Capture as Capture,

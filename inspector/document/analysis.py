@@ -326,10 +326,26 @@ class About(Struct):
     elsewhere: int
 
 
+class Aftermath(Struct):
+    """What came after an abort. ``state``: ``stuck``, the session was offered again and aborted again;
+    ``offered_again``, it was not aborted again; ``recovered``, it was not offered again, and the next connection of the
+    same program went well; else ``not_visible``. ``offered``: how often again, of which ``aborted``. ``connection``:
+    the next one, by id, ``after_ns``: how long after the first abort.
+    """
+
+    state: Literal["stuck", "offered_again", "recovered", "not_visible"]
+    grade: Grade
+    offered: int
+    aborted: int
+    connection: str | None
+    after_ns: int | None
+
+
 class Finding(Struct, kw_only=True):
-    """``about``: in what the connections differ from others; None where that is no matter of difference.
-    ``matter``: what of its rule it is about, the same in every analysis: why handshakes failed, in what back ends
-    differ, whose certificate it is. ``what``: the title without what is counted or named anew in each analysis.
+    """``aftermath``: of an abort, where the session that was offered is known. ``about``: in what the connections
+    differ from others; None where that is no matter of difference. ``matter``: what of its rule it is about, the same
+    in every analysis: why handshakes failed, in what back ends differ, whose certificate it is. ``what``: the title
+    without what is counted or named anew in each analysis.
     """
 
     id: str
@@ -352,6 +368,7 @@ class Finding(Struct, kw_only=True):
     about: About | None = None
     matter: str = ""
     what: str = ""
+    aftermath: Aftermath | None = None
 
 
 class Incident(Struct):
