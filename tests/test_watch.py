@@ -52,8 +52,11 @@ def test_the_lines_are_those_of_the_analysis(name: str) -> None:
     assert told == {c["id"]: c for c in document["connections"]}
     live = {line["id"]: line for line in of_kind(lines, "finding")}
     for finding in document["findings"]:
-        if finding["rule"] == ABORT:  # told at once: whether they are at an odd member is known afterwards
-            finding["about"] = None
+        if finding["rule"] == ABORT:  # told at once: the odd member, and what came next, are known afterwards
+            finding["about"] = finding["aftermath"] = None
+            told_at_once = live[finding["id"]]["explanation"]
+            assert finding["explanation"].startswith(told_at_once)
+            finding["explanation"] = told_at_once
     offline = {f["id"]: f for f in document["findings"] if f["id"] in live or f["rule"] == ABORT}
     if name == "rotated":
         assert set(live) >= set(offline)

@@ -18,10 +18,23 @@ from functools import cached_property
 from inspector import bounds
 from inspector.document import Aftermath
 from inspector.findings.case import Case
+from inspector.findings.finding import Raised
+from inspector.findings.signs import Weighed
 from inspector.text.times import span
 from inspector.tracking.closing import first_close
 from inspector.tracking.observed import Observed
 from inspector.tracking.sessions import LedgerSession
+
+
+def tell_aftermath(case: Case, aborts: Sequence[Raised[Weighed]]) -> None:
+    """Say of aborts what came after them. Whoever tells of an abort as it happens does not know."""
+    afterwards = Afterwards(case)
+    for raised in aborts:
+        aborted, told = raised.on[-1], raised.finding
+        aftermath = told.aftermath = afterwards.of(aborted)
+        if aftermath is not None:
+            said = aftermath_words(aftermath, is_java=aborted.stack.name == "jsse")
+            told.explanation = f"{told.explanation} {said}".strip()
 
 
 class Afterwards:

@@ -8,7 +8,6 @@ from typing import NamedTuple
 from inspector.document import Assessment, Evidence, Finding, Remedy
 from inspector.document.rules import Rule
 from inspector.findings import unreadable
-from inspector.findings.aftermath import Afterwards, aftermath_words
 from inspector.findings.case import Case, frames
 from inspector.findings.finding import Raised, finding
 from inspector.findings.judgement import goes_on
@@ -51,7 +50,6 @@ def aborts(case: Case, ems: Sequence[Extended]) -> Iterator[Raised[Weighed]]:
     names. ``ems``: who does it, of each service.
     """
     known: dict[int, Pool] = {}
-    afterwards = Afterwards(case)
     for observed in case.observed:
         if not _is_candidate(case, observed) or (evidence := case.weighed(observed)).weight == "not":
             continue
@@ -59,12 +57,7 @@ def aborts(case: Case, ems: Sequence[Extended]) -> Iterator[Raised[Weighed]]:
         if index not in known:
             known[index] = Pool(ems[index], pool_remedies(case, case.services[index], ems[index]))
         chain = _chain(case, observed)
-        abort = _abort(case, observed, evidence, known[index], chain)
-        abort.aftermath = afterwards.of(observed)
-        if abort.aftermath is not None:
-            said = aftermath_words(abort.aftermath, is_java=observed.stack.name == "jsse")
-            abort.explanation = f"{abort.explanation} {said}".strip()
-        yield Raised(abort, chain, evidence)
+        yield Raised(_abort(case, observed, evidence, known[index], chain), chain, evidence)
 
 
 class Pool(NamedTuple):

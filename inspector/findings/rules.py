@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from inspector import document as doc
 from inspector.findings import change, failures, pool, renegotiation
+from inspector.findings.aftermath import tell_aftermath
 from inspector.findings.case import Case
 from inspector.findings.compared import ComparedPool
 from inspector.findings.drift import drift_of_answers
@@ -24,6 +25,7 @@ def occurrences(case: Case, ems: Sequence[Extended], compared: Sequence[Compared
     """
     aborts = list(change.aborts(case, ems))
     attribute_aborts(compared, aborts)
+    tell_aftermath(case, aborts)
     explained = {raised.on[-1].index for raised in aborts} | {s.index for s in case.observed if s.renegotiations}
     return Occurrences(
         aborts,
