@@ -14,8 +14,9 @@ else judged.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from inspector.findings.jsse import Offer, decide
 from inspector.findings.recorded import Ending, Recorded
@@ -53,8 +54,7 @@ class Member(NamedTuple):
         return self.leaves[-1] if self.leaves else None
 
 
-@dataclass(slots=True)
-class Replay:
+class Replay(Struct):
     """Connections by index. ``aborted``: by the rule; ``exposed``: they left a session in the cache with which another
     back end would have made the client abort; ``unjudged``: the rule cannot say.
     """
@@ -65,8 +65,7 @@ class Replay:
     is_simulated: bool = False
 
 
-@dataclass(slots=True)
-class _Cached:
+class _Cached(Struct):
     """A session in a client's cache. ``can_resume``: it has an id or a ticket, and is of TLS 1.2 or older."""
 
     issuer: int
@@ -77,8 +76,7 @@ class _Cached:
     is_marked: bool = False
 
 
-@dataclass(slots=True)
-class _Cache:
+class _Cache(Struct):
     session: _Cached | None = None
     is_diverged: bool = False
 
