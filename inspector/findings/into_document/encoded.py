@@ -36,7 +36,7 @@ from inspector.findings.into_document.connection import (
     legs,
     secrets_of,
 )
-from inspector.findings.into_document.handshake import first_finished, issued_tickets
+from inspector.findings.into_document.handshake import first_finished, issued_tickets, jsse
 from inspector.findings.into_document.pool import session
 from inspector.findings.into_document.stencils import (
     NO_TEXT,
@@ -51,6 +51,7 @@ from inspector.findings.into_document.stencils import (
     stencil,
     text_gap,
 )
+from inspector.findings.judgement import Judgement
 from inspector.text.times import LATEST_NS, SECOND_NS, rfc3339
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import ip_text
@@ -87,6 +88,9 @@ class EncodedRows:
         self._backends = Repeated[int](lambda index: encode(case.backends[index].id) if index >= 0 else NULL)
         self._seconds = Repeated(_second)
         self._digests = Repeated[bytes](lambda digest: encode(digest.hex()))
+        self._chains = Repeated[tuple[bytes, ...]](lambda chain: encode([digest.hex() for digest in chain]))
+        self._judged: dict[int, bytes] = {}
+        """What Java's rule says, by the identity of judgements: each is there once."""
         self._values = Repeated[str | bool | None](encode)
         self._has_logs = bool(case.facts.logs)
 
@@ -111,13 +115,12 @@ class EncodedRows:
             return encode(connection(self._case, observed))
 
     def _kind(self, observed: Observed, client_leg: ConnectionFacts, finished: int) -> tuple[Hashable, ...]:
-        """Beside the shapes of the hellos; of a frame, in which capture it lies. Judgements and reasons are there once,
-        so that their identity will do.
+        """Beside the shapes of the hellos; of a frame, in which capture it lies. Reasons are there once, so that their
+        identity will do.
         """
         h = client_leg.handshake
         return (
             h.retried and not h.server_random,
-            h.chain,
             h.client_chain,
             h.alpn,
             h.authorities,
@@ -126,7 +129,6 @@ class EncodedRows:
             h.certificate_frame >> FRAME_BITS if h.certificate_frame else None,
             h.key_exchange_frame >> FRAME_BITS if h.key_exchange_frame else None,
             finished >> FRAME_BITS if finished else None,
-            id(self._case.judgements[observed.index]),
             id(observed.reason),
             observed.kind,
             observed.declined,
@@ -180,12 +182,23 @@ class EncodedRows:
             encode(issued.hex()) if issued else NULL,
             encode([identity.hex() for identity in h.offered_psks]) if h.offered_psks else EMPTY,
             encode([t.hex() for t in issued_tickets(h)]) if issued or h.issued_tickets else EMPTY,
+            self._chains[h.chain],
             h.hello_frame & FRAME_NUMBER,
             h.answer_frame & FRAME_NUMBER,
             h.certificate_frame & FRAME_NUMBER,
             h.key_exchange_frame & FRAME_NUMBER,
             finished & FRAME_NUMBER,
+            self._jsse(self._case.judgements[observed.index]),
         )
+
+    def _jsse(self, judgement: Judgement) -> bytes:
+        key = id(judgement)
+        known = self._judged.get(key)
+        if known is None:
+            if len(self._judged) >= bounds.CACHE:
+                self._judged.clear()
+            known = self._judged[key] = encode(jsse(judgement))
+        return known
 
     def session(self, entry: LedgerSession) -> bytes:
         """As ``pool.session`` describes it."""
@@ -259,7 +272,9 @@ def _handshake_stencil(h: doc.Handshake) -> bytes:
         "client_random": text_gap(h.client_random),
         "server_random": text_gap(h.server_random),
         "session": stencil(h.session, session_gaps),
+        "server_chain": VALUE,
         "frames": stencil(h.frames, {name: frame_gap(getattr(h.frames, name)) for name in h.frames.__struct_fields__}),
+        "jsse": VALUE,
     }
     return stencil(h, gaps)
 

@@ -102,12 +102,13 @@ def handshake(case: Case, observed: Observed, client_leg: ConnectionFacts) -> do
         reason=kind_words(observed.reason, h),
         declined=observed.declined,
         finished=_finished(client_leg.events),
-        jsse=_jsse(case.judgements[observed.index]),
+        jsse=jsse(case.judgements[observed.index]),
     )
 
 
 @lru_cache(maxsize=4096)
-def _jsse(judgement: Judgement, *, is_inside: bool = False) -> doc.Jsse:
+def jsse(judgement: Judgement, *, is_inside: bool = False) -> doc.Jsse:
+    """What Java's rule says of a handshake, or of a renegotiation inside."""
     decision, cached, identity = judgement
     reason = rule_words(decision.reason, is_inside=is_inside)
     return doc.Jsse(decision.verdict, decision.row, reason, cached.hex() if cached else None, identity)
@@ -229,7 +230,7 @@ def renegotiation(case: Case, observed: Observed, client_leg: ConnectionFacts, n
             reason=kind_words(attempt.reason, h) if attempt.reason is not None else "",
             declined=declined,
             finished=attempt.finished,
-            jsse=_jsse(study.judgement, is_inside=True),
+            jsse=jsse(study.judgement, is_inside=True),
         )
     else:
         inner_handshake = _as_handshake(
@@ -240,7 +241,7 @@ def renegotiation(case: Case, observed: Observed, client_leg: ConnectionFacts, n
             reason=f"encrypted; {ended(attempt)}",
             declined=False,
             finished=0,
-            jsse=_jsse(study.judgement, is_inside=True),
+            jsse=jsse(study.judgement, is_inside=True),
         )
         answer = client_leg.handshake.answer
         inner_handshake.version = version_name(answer.version) if answer is not None else None
