@@ -30,11 +30,11 @@ def tell_aftermath(case: Case, aborts: Sequence[Raised[Weighed]]) -> None:
     """Say of aborts what came after them. Whoever tells of an abort as it happens does not know."""
     afterwards = Afterwards(case)
     for raised in aborts:
-        aborted, told = raised.on[-1], raised.finding
-        aftermath = told.aftermath = afterwards.of(aborted)
+        aborted, abort = raised.on[-1], raised.finding
+        aftermath = abort.aftermath = afterwards.of(aborted)
         if aftermath is not None:
-            said = aftermath_words(aftermath, is_java=aborted.stack.name == "jsse")
-            told.explanation = f"{told.explanation} {said}".strip()
+            sentence = aftermath_words(aftermath, is_java=aborted.stack.name == "jsse")
+            abort.explanation = f"{abort.explanation} {sentence}".strip()
 
 
 class Afterwards:
