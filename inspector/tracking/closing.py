@@ -47,6 +47,7 @@ ALERT_BYTES, CONTENT_TYPE, TAG = 2, 1, 16
 """What an encrypted record of TLS 1.3 adds to its content is a byte for the content type, and the tag (RFC 8446,
 section 5.2), of 16 bytes with all suites but those of CCM_8.
 """
+LONGEST_ALERT_RECORD = ALERT_BYTES + CONTENT_TYPE + TAG
 
 REFUSED_WITHIN_NS = 1_000_000_000
 """A server that refuses does so when it has read the client's flight; later it may as well have grown
@@ -220,6 +221,7 @@ def is_refused(client_leg: ConnectionFacts) -> bool:
         or client_leg.secrets == ""
         or server.tail is None
         or client.tail is None
+        or server.tail.size > LONGEST_ALERT_RECORD
         or server.tail.size != alert_record(handshake.answer)
         or not (client.fin or client.rst or server.fin or server.rst)
     ):
