@@ -21,7 +21,7 @@ from inspector.findings.change import ABORT
 from inspector.findings.failures import RULE as FAILED
 from inspector.findings.judge import Analysis
 from inspector.findings.renegotiation import CHANGED
-from inspector.reports import overview, what_if, why
+from inspector.reports import overview, what_if, why, why_failed
 from inspector.reports.inside import renegotiation_lines
 from inspector.reports.lines import Cell, plain
 from inspector.reports.story import Ladder, chapters, ladder, lane_names
@@ -145,12 +145,16 @@ class ReportPart:
 @dataclass(frozen=True, slots=True)
 class Other:
     """A finding that is no incident. ``lines``: the ladder of its connection, and what a renegotiation's certificate
-    was, as text.
+    was, as text. Of failed handshakes: ``steps``, why; ``rows``: the certificate that was accepted elsewhere beside the
+    one that was not, below what they are ``called``.
     """
 
     finding: Finding
     evidence: list[Statement]
     lines: list[str]
+    steps: list[Statement]
+    rows: list[why.ReasonRow]
+    called: tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +206,7 @@ def content_of(analysis: Analysis, scope: Scope, cut: Slice, evidence: dict[int,
         title=title,
         parts=parts,
         more=more,
-        others=[Other(f, _evidence(frames, f), _renegotiation_lines(analysis, f)) for f in others[:FINDINGS]],
+        others=[_other(analysis, finding, frames) for finding in others[:FINDINGS]],
         more_others=max(len(others) - FINDINGS, 0),
         advice=_advice(scope.findings),
         references=list(
@@ -317,10 +321,7 @@ def _ladders(analysis: Analysis, incidents: list[Incident]) -> list[Incident]:
 
 def _story(analysis: Analysis, incident: Incident, finding: Finding, frames: EvidenceFrames) -> IncidentStory:
     ladder_of: Ladder = ladder(analysis, incident)
-    steps = [
-        Statement(why.MARKS[s.holds], s.text, overview.WORDS[s.grade], frames.location(s.references))
-        for s in why.steps(analysis, incident)
-    ]
+    steps = _statements(why.steps(analysis, incident), frames)
     rows, decided = why.certificates(analysis, incident)
     return IncidentStory(
         incident=incident,
@@ -334,7 +335,26 @@ def _story(analysis: Analysis, incident: Incident, finding: Finding, frames: Evi
     )
 
 
-def _renegotiation_lines(analysis: Analysis, finding: Finding) -> list[str]:
+def _statements(steps: Sequence[why.ReasonStep], frames: EvidenceFrames) -> list[Statement]:
+    return [
+        Statement(why.MARKS[s.holds], s.text, overview.WORDS[s.grade], frames.location(s.references)) for s in steps
+    ]
+
+
+def _other(analysis: Analysis, finding: Finding, frames: EvidenceFrames) -> Other:
+    is_failure = finding.rule == FAILED
+    rows, works, fails = why_failed.certificates(analysis, finding) if is_failure else ([], "", "")
+    return Other(
+        finding=finding,
+        evidence=_evidence(frames, finding),
+        lines=_ladder_lines(analysis, finding),
+        steps=_statements(why_failed.steps(analysis, finding), frames) if is_failure else [],
+        rows=rows,
+        called=(works, fails),
+    )
+
+
+def _ladder_lines(analysis: Analysis, finding: Finding) -> list[str]:
     """The connection of a renegotiation that matters, or the first one of those that failed."""
     observed = (
         next((s for s in analysis.case.observed if s.id == finding.connections[0]), None)

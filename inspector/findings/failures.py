@@ -12,6 +12,7 @@ from inspector.findings.blame import blamed
 from inspector.findings.case import Case, frames
 from inspector.findings.causes import UNCLEAR, Cause, CertificateNames, cause
 from inspector.findings.compared import ComparedPool
+from inspector.findings.counterpart import works_elsewhere
 from inspector.findings.differing import about_failures
 from inspector.findings.finding import Raised, finding
 from inspector.findings.odd_member import counted, expired_leaf, located, member_remedies
@@ -89,7 +90,10 @@ def _of_service(
             ),
             remedies=(member_remedies(compared, blame) if blame is not None else [])
             or _remedies(case, service, members, why, bool(chainless)),
-            evidence=[evidence for s in members[:3] for evidence in _evidence(case, s)],
+            evidence=[
+                *(evidence for s in members[:3] for evidence in _evidence(case, s)),
+                *works_elsewhere(compared, members[0]),
+            ],
         )
         yield Raised(failure, tuple(members), why)
 
