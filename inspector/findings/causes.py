@@ -34,7 +34,7 @@ UNCLEAR = "unclear"
 class Cause(NamedTuple):
     """``key`` groups; ``text`` completes "handshakes failed: …" and names nothing that differs from one connection to
     the next. ``remedy``: its name in
-    ``shared_remedies.failure_remedies``. ``is_about_certificate``: the server's; ``is_about_client``: the client's.
+    ``failure_remedies``. ``is_about_certificate``: the server's; ``is_about_client``: the client's.
     ``lasted_ns``: how long the client waited, where that matters.
     """
 

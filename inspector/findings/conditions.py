@@ -209,7 +209,7 @@ def _client_certificate(failed: Failed) -> Iterator[Condition]:
         yield Condition(ConditionKind.CLIENT_CERTIFICATE, False, "observed", _alert_frame(failed))
 
 
-class Ending(NamedTuple):
+class HandshakeEnd(NamedTuple):
     """How it ended. ``by_client``: None where nobody closed it. ``how``: ``alert``, ``fin``, ``rst``, or a lone
     ``record`` of an alert's size. ``after_ns``: since the answer of the other side, or the hello; None where that was
     not seen.
@@ -222,7 +222,7 @@ class Ending(NamedTuple):
     after_ns: int | None
 
 
-def ending(failed: Failed) -> Ending:
+def ending(failed: Failed) -> HandshakeEnd:
     """Who ended it, and with what."""
     observed = failed.observed
     client_leg = observed.client_leg
@@ -230,14 +230,16 @@ def ending(failed: Failed) -> Ending:
     alert, tail = observed.fatal_alert, client_leg.from_server.tail
     if alert is not None and failed.code is not None:
         since = handshake.answer_ns if alert.from_client and handshake.answer_ns else handshake.hello_ns
-        return Ending(alert.from_client, "alert", alert.code, alert.frame, alert.ns - since if since else None)
+        return HandshakeEnd(alert.from_client, "alert", alert.code, alert.frame, alert.ns - since if since else None)
     if tail is not None and is_refused(client_leg):
-        return Ending(False, "record", None, tail.frame, tail.ns - handshake.hello_ns if handshake.hello_ns else None)
+        return HandshakeEnd(
+            False, "record", None, tail.frame, tail.ns - handshake.hello_ns if handshake.hello_ns else None
+        )
     if observed.closed_by is None:
-        return Ending(None, "", None, 0, None)
+        return HandshakeEnd(None, "", None, 0, None)
     by_client = observed.closed_by == "client"
     close = first_close(client_leg.from_client if by_client else client_leg.from_server)
     if close is None:
-        return Ending(by_client, observed.closed_how or "", None, 0, None)
+        return HandshakeEnd(by_client, observed.closed_how or "", None, 0, None)
     since = handshake.answer_ns if by_client and handshake.answer_ns else handshake.hello_ns
-    return Ending(by_client, close[1], None, close[0].frame, close[0].ns - since if since else None)
+    return HandshakeEnd(by_client, close[1], None, close[0].frame, close[0].ns - since if since else None)

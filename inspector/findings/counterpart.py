@@ -44,12 +44,12 @@ def counterpart(pool: ComparedPool, failed: Observed) -> Observed | None:
 def _nearest(pool: ComparedPool, failed: Observed) -> Iterator[Observed]:
     """The connections around one, the nearest in their order first."""
     members = pool.members
-    place = bisect_left(members, failed.index, key=lambda observed: observed.index)
+    index = bisect_left(members, failed.index, key=lambda observed: observed.index)
     for distance in range(1, MOST_SEARCHED):
-        if place >= distance:
-            yield members[place - distance]
-        if place + distance < len(members):
-            yield members[place + distance]
+        if index >= distance:
+            yield members[index - distance]
+        if index + distance < len(members):
+            yield members[index + distance]
 
 
 def works_elsewhere(pool: ComparedPool, failed: Observed) -> Iterator[Evidence]:

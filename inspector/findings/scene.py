@@ -12,7 +12,7 @@ from inspector.findings.case import Case
 from inspector.findings.causes import Cause
 from inspector.findings.finding import Raised
 from inspector.findings.lazy import lazy
-from inspector.findings.prediction import Common, Extended, common
+from inspector.findings.prediction import Common, Extended, common, unnamed
 from inspector.findings.renegotiation import BROKEN_OFF, InnerHandshake
 from inspector.findings.shared_remedies import capture_remedy, log_remedy
 from inspector.findings.signs import Weighed
@@ -120,7 +120,11 @@ class Scene:
 
     @property
     def one_name(self) -> str:
-        """The cheapest remedy."""
+        """The cheapest remedy; only those are named that must change."""
+        without, shared = unnamed(self.case, self.service)
+        if 0 < len(without) < len(self.case.pools[self.service.index]):
+            which = "certificate" if len(without) == 1 else "certificates"
+            return f"put DNS {shared}, which the others have, into the {which} of {self.labels(without)} too"
         return f"put one name, e.g. DNS {self.service.name}, into all certificates of the pool"
 
     @lazy

@@ -4,7 +4,7 @@ ended by the rule of the standard, where the same works, and since when; the cer
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 from inspector.document import Finding
 from inspector.findings.case import Case
@@ -70,12 +70,12 @@ def certificates(analysis: Analysis, finding: Finding) -> tuple[list[ReasonRow],
         or not kinds & ABOUT_THE_SERVERS - {ConditionKind.CERTIFICATE}
     ):
         return [], "", ""
-    chains = [_chain(case, one) for one in (works, observed)]
-    begins = [_day(one.not_before) for one in (old, new)]
+    chain = _chain(case, works), _chain(case, observed)
+    begin = _day(old.not_before), _day(new.not_before)
     rows = [
         *rows_of(old, new),
-        ReasonRow("valid from", *begins, begins[0] == begins[1]),
-        ReasonRow("sent with it", *chains, chains[0] == chains[1]),
+        ReasonRow("valid from", begin[0], begin[1], begin[0] == begin[1]),
+        ReasonRow("sent with it", chain[0], chain[1], chain[0] == chain[1]),
     ]
     return rows, f"works at {case.label(works)}", f"fails at {case.label(observed)}"
 
@@ -101,7 +101,7 @@ def _issuer(certificate: ParsedCertificate) -> str:
 def _called(certificate: ParsedCertificate) -> str:
     """``db2.example.com (serial 1a2b, issued by Intermediate)``."""
     name = safe_text(certificate.common_name or certificate.short_name)
-    return f"{name} (serial {certificate.serial[:20] or '?'}, issued by {_issuer(certificate)})"
+    return f"{name} (serial {certificate.serial or '?'}, issued by {_issuer(certificate)})"
 
 
 def _member(case: Case, observed: Observed) -> str:
@@ -152,7 +152,7 @@ def _parameters(case: Case, failed: Failed, condition: Condition) -> str:
         return f"a cipher suite that both allow: {cipher_name(answer.cipher_suite)}"
     count = f"{len(offer.cipher_suites)} offered" if offer is not None else "offer not read"
     chosen = _elsewhere_answered(failed, lambda works: cipher_name(works.answer.cipher_suite) if works.answer else None)
-    return f"a cipher suite, group and signature that both allow ({count}{chosen}; the alert does not say which lacks)"
+    return f"a cipher suite, group and signature that both allow ({count}{chosen}; the alert does not say which)"
 
 
 def _elsewhere_answered(failed: Failed, chosen: Callable[[Observed], str | None]) -> str:
