@@ -29,7 +29,7 @@ from inspector.reports.text import ladder_lines
 from inspector.text.times import span
 
 STORIES = 3
-"""Incidents that are described in full; one of each kind is among the first."""
+"""Incidents, and failures of each service, that are described in full; one of each kind is among the first."""
 
 SERVICES, MORE_SERVICES = 12, 100
 """Services that are described in full, and in a line."""
@@ -100,6 +100,21 @@ class IncidentStory:
 
 
 @dataclass(frozen=True, slots=True)
+class FailureStory:
+    """Failed handshakes in full, told by the first of them. ``rows``: the certificate that was accepted elsewhere
+    beside the one that was not, below what they are ``called``.
+    """
+
+    finding: Finding
+    drawing: LadderDrawing
+    lines: list[str]
+    steps: list[Statement]
+    evidence: list[Statement]
+    rows: list[why.ReasonRow]
+    called: tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class LadderLine:
     """An incident in a line."""
 
@@ -138,23 +153,20 @@ class ReportPart:
     clients: list[Client]
     more_clients: int
     stories: list[IncidentStory]
+    failures: list[FailureStory]
     lines: list[LadderLine]
     more_lines: int
 
 
 @dataclass(frozen=True, slots=True)
 class Other:
-    """A finding that is no incident. ``lines``: the ladder of its connection, and what a renegotiation's certificate
-    was, as text. Of failed handshakes: ``steps``, why; ``rows``: the certificate that was accepted elsewhere beside the
-    one that was not, below what they are ``called``.
+    """A finding that is told in short. ``lines``: the ladder of its connection, and what a renegotiation's certificate
+    was, as text.
     """
 
     finding: Finding
     evidence: list[Statement]
     lines: list[str]
-    steps: list[Statement]
-    rows: list[why.ReasonRow]
-    called: tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +207,8 @@ def content_of(analysis: Analysis, scope: Scope, cut: Slice, evidence: dict[int,
     more = [f"{overview.title(s)}: {overview.sentence(s)}" for s in services[SERVICES : SERVICES + MORE_SERVICES]]
     if len(services) > SERVICES + MORE_SERVICES:
         more.append(f"and {len(services) - SERVICES - MORE_SERVICES} more; analysis.json has all")
-    others = [f for f in scope.findings if f.rule != ABORT]
+    told = {failure.finding.id for part in parts for failure in part.failures}
+    others = [f for f in scope.findings if f.rule != ABORT and f.id not in told]
     title = (
         overview.title(services[0])
         + (f" and {overview.counted(len(services) - 1, 'more service')}" if len(services) > 1 else "")
@@ -206,7 +219,7 @@ def content_of(analysis: Analysis, scope: Scope, cut: Slice, evidence: dict[int,
         title=title,
         parts=parts,
         more=more,
-        others=[_other(analysis, finding, frames) for finding in others[:FINDINGS]],
+        others=[Other(f, _evidence(frames, f), _ladder_lines(analysis, f)) for f in others[:FINDINGS]],
         more_others=max(len(others) - FINDINGS, 0),
         advice=_advice(scope.findings),
         references=list(
@@ -271,6 +284,10 @@ def _part(analysis: Analysis, service: Service, scope: Scope, frames: EvidenceFr
         clients=clients[:CLIENTS],
         more_clients=max(len(clients) - CLIENTS, 0),
         stories=[_story(analysis, incident, by_id[incident.findings[0]], frames) for incident in ladders],
+        failures=[
+            _failure(analysis, finding, frames)
+            for finding in [f for f in scope.findings if f.rule == FAILED and f.service == service.id][:STORIES]
+        ],
         lines=lines,
         more_lines=max(len(incidents) - LISTED, 0),
     )
@@ -341,14 +358,16 @@ def _statements(steps: Sequence[why.ReasonStep], frames: EvidenceFrames) -> list
     ]
 
 
-def _other(analysis: Analysis, finding: Finding, frames: EvidenceFrames) -> Other:
-    is_failure = finding.rule == FAILED
-    rows, works, fails = why_failed.certificates(analysis, finding) if is_failure else ([], "", "")
-    return Other(
+def _failure(analysis: Analysis, finding: Finding, frames: EvidenceFrames) -> FailureStory:
+    observed = next(s for s in analysis.case.observed if s.id == finding.connections[0])
+    ladder_of = Ladder(finding.title, chapters(analysis, observed))
+    rows, works, fails = why_failed.certificates(analysis, finding)
+    return FailureStory(
         finding=finding,
+        drawing=ladder_drawing(ladder_of, lane_names(analysis.document, ladder_of), frames.numbers),
+        lines=ladder_lines(ladder_of),
+        steps=_statements(why_failed.steps(analysis, finding), frames),
         evidence=_evidence(frames, finding),
-        lines=_ladder_lines(analysis, finding),
-        steps=_statements(why_failed.steps(analysis, finding), frames) if is_failure else [],
         rows=rows,
         called=(works, fails),
     )
