@@ -150,6 +150,7 @@ def _certificate(case: Case, failed: Failed) -> Iterator[Condition]:
     yield Condition(ConditionKind.CERTIFICATE, True, "observed", at)
     if is_about_client(failed):
         return
+    is_valid: bool | None = None
     if certificate.not_before is not None and certificate.not_after is not None:
         is_valid = certificate.not_before <= observed.hello_ns <= certificate.not_after
         yield Condition(ConditionKind.VALIDITY, is_valid, "observed", at)
@@ -160,14 +161,21 @@ def _certificate(case: Case, failed: Failed) -> Iterator[Condition]:
         yield Condition(ConditionKind.NAME, False if is_asked else None, "observed", at)
     elif names.has(observed):
         yield Condition(ConditionKind.NAME, True, "observed", at)
-    yield from _path(failed, certificate, at)
+    yield from _path(failed, certificate, at, is_valid is True and lacking is None)
 
 
-def _path(failed: Failed, certificate: ParsedCertificate, at: tuple[int, ...]) -> Iterator[Condition]:
-    """From the certificate to a CA that the client trusts."""
+def _path(failed: Failed, certificate: ParsedCertificate, at: tuple[int, ...], is_named: bool) -> Iterator[Condition]:
+    """From the certificate to a CA that the client trusts. ``is_named``: nothing else that is visible is wrong with
+    it.
+    """
     works = failed.works
+    says_so = failed.client_code == AlertDescription.UNKNOWN_CA or (
+        failed.client_code == AlertDescription.CERTIFICATE_UNKNOWN and is_named
+    )
+    untrusted = Condition(ConditionKind.TRUST, False, "inferred", _alert_frame(failed))
+    unknown = Condition(ConditionKind.TRUST, None, "not_visible")
     if certificate.self_issued:
-        yield Condition(ConditionKind.TRUST, _trusts(failed), "inferred", _alert_frame(failed))
+        yield untrusted if says_so else unknown
         return
     is_alone = not failed.observed.client_leg.handshake.chain[1:]
     others = works.client_leg.handshake.chain[1:] if works is not None and works.leaf is not None else ()
@@ -175,19 +183,10 @@ def _path(failed: Failed, certificate: ParsedCertificate, at: tuple[int, ...]) -
         yield Condition(ConditionKind.CHAIN, True, "observed", at)
     elif works is not None and others:
         yield Condition(ConditionKind.CHAIN, False, "observed", (*at, works.client_leg.handshake.certificate_frame))
-    else:
-        yield Condition(ConditionKind.CHAIN, None, "observed", at)
-    if _trusts(failed) is None:
-        yield Condition(ConditionKind.TRUST, None, "not_visible")
-    elif is_alone and others:
         return
     else:
-        yield Condition(ConditionKind.TRUST, False, "inferred", _alert_frame(failed))
-
-
-def _trusts(failed: Failed) -> bool | None:
-    """False where the client says that it knows no CA that the certificate leads to."""
-    return False if failed.client_code == AlertDescription.UNKNOWN_CA else None
+        yield Condition(ConditionKind.CHAIN, None, "observed", at)
+    yield untrusted if says_so else unknown
 
 
 def is_about_client(failed: Failed) -> bool:

@@ -42,6 +42,9 @@ NAMED = 4
 MOST_LISTED = 20
 """Back ends that a sentence lists at most."""
 
+REPLACED = frozenset(("certificate_expired", "certificate_revoked", "unsupported_certificate", "reissue"))
+"""Remedies by which a certificate is issued again, so that it must be told from others of its name."""
+
 Group = tuple[int, str, str]
 """Client, cause, and the attribute that goes with it."""
 
@@ -131,9 +134,10 @@ def _parties(case: Case, members: list[Observed], why: Cause, name: str) -> Part
     is_one = len(at) == 1 and all(observed.backend >= 0 for observed in members)
     issuers = dict.fromkeys(authority(certificate) for certificate in shown)
     lacking = [_name(certificate) for certificate in shown if not covers(certificate, name)]
+    called = ", ".join(map(_identified if why.remedy in REPLACED else _name, shown))
     return Parties(
         rejecting="the server" if why.is_about_client else f"the client {case.clients[members[0].client].ip}",
-        subjects=f"the certificate{'s' * (len(shown) > 1)} {', '.join(map(_identified, shown))}" if shown else "",
+        subjects=f"the certificate{'s' * (len(shown) > 1)} {called}" if shown else "",
         issuer=next(iter(issuers)) if len(issuers) == 1 else "",
         lacking=f"the certificate{'s' * (len(lacking) > 1)} {', '.join(lacking)}" if lacking else "",
         servers=_listed([member_called(case, backend) for backend in at]),

@@ -24,6 +24,9 @@ from inspector.tracking.services import ServiceGroup
 MOST_PAIRS = 10_000
 """Certificates of very large pools that are held against each other; one pair that differs is enough."""
 
+MOST_HAVING = 3
+"""Back ends that are named as those which need no change."""
+
 
 class Occurrences(NamedTuple):
     """What happened, as findings tell it: aborts because of the change, renegotiations, all other failures, and
@@ -122,9 +125,15 @@ class Scene:
     def one_name(self) -> str:
         """The cheapest remedy; only those are named that must change."""
         without, shared = unnamed(self.case, self.service)
-        if 0 < len(without) < len(self.case.pools[self.service.index]):
+        having = [b.index for b in self.case.pools[self.service.index] if b.index not in without]
+        if without and having:
             which = "certificate" if len(without) == 1 else "certificates"
-            return f"put DNS {shared}, which the others have, into the {which} of {self.labels(without)} too"
+            others = (
+                f"{self.labels(having)} {'has' if len(having) == 1 else 'have'}"
+                if len(having) <= MOST_HAVING
+                else "the others have"
+            )
+            return f"put DNS {shared} into the {which} of {self.labels(without)} too: {others} it"
         return f"put one name, e.g. DNS {self.service.name}, into all certificates of the pool"
 
     @lazy

@@ -36,7 +36,7 @@ def change_remedies(
     """
     who = _listed(lacking)
     change = (
-        f"Put the DNS name {shared}, which the others have, into the certificate{'s' * (len(unnamed) > 1)} of"
+        f"Put the DNS name {shared}, which others have, into the certificate{'s' * (len(unnamed) > 1)} of"
         f" {_listed(unnamed)} too"
         if unnamed
         else f"Put one DNS name, e.g. {shlex.quote(name)}, into the certificates of all back ends"

@@ -16,6 +16,7 @@ from inspector.reports.why import ReasonRow, ReasonStep, frame_text, rows_of, un
 from inspector.text.safe import safe_text
 from inspector.text.times import clock, rfc3339_signed, span
 from inspector.tls.registry import alert_name, cipher_name, version_name
+from inspector.tls.types import AlertDescription
 from inspector.tracking.certificates import ParsedCertificate
 from inspector.tracking.names import authority
 from inspector.tracking.observed import Observed
@@ -223,7 +224,9 @@ def _trust(case: Case, failed: Failed, condition: Condition) -> str:
     what = f"the CA {_issuer(certificate)}" if certificate is not None else "the CA of the certificate"
     if condition.holds is None:
         return f"whether the client trusts {what}: its trust anchors do not travel"
-    return f"the client trusts {what}, or finds a way from there to one that it trusts: it says that it does not"
+    if failed.client_code == AlertDescription.UNKNOWN_CA:
+        return f"the client trusts {what}, or finds a way from there to one that it trusts: it says that it does not"
+    return f"the client trusts {what}: nothing else that is visible is wrong with the certificate that it rejects"
 
 
 def _client_certificate(case: Case, failed: Failed, condition: Condition) -> str:
