@@ -203,6 +203,7 @@ def _client_certificate(failed: Failed) -> Iterator[Condition]:
         yield Condition(ConditionKind.CLIENT_CERTIFICATE, False, "inferred", (tail.frame,) if tail is not None else ())
     elif failed.server_code is not None and (
         failed.server_code in CERTIFICATE_ALERTS
+        or (client_leg.handshake.client_chain and failed.server_code == AlertDescription.ACCESS_DENIED)
         or (observed.shown.authorities is not None and failed.server_code in PARAMETER_ALERTS)
     ):
         yield Condition(ConditionKind.CLIENT_CERTIFICATE, False, "observed", _alert_frame(failed))
