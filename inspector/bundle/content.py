@@ -207,8 +207,8 @@ def content_of(analysis: Analysis, scope: Scope, cut: Slice, evidence: dict[int,
     more = [f"{overview.title(s)}: {overview.sentence(s)}" for s in services[SERVICES : SERVICES + MORE_SERVICES]]
     if len(services) > SERVICES + MORE_SERVICES:
         more.append(f"and {len(services) - SERVICES - MORE_SERVICES} more; analysis.json has all")
-    told = {failure.finding.id for part in parts for failure in part.failures}
-    others = [f for f in scope.findings if f.rule != ABORT and f.id not in told]
+    in_stories = {failure.finding.id for part in parts for failure in part.failures}
+    others = [f for f in scope.findings if f.rule != ABORT and f.id not in in_stories]
     title = (
         overview.title(services[0])
         + (f" and {overview.counted(len(services) - 1, 'more service')}" if len(services) > 1 else "")
