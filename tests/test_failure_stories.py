@@ -23,7 +23,7 @@ from inspector.findings.judge import Analysis, judge
 from inspector.reports import why_failed
 from inspector.reports.alert_meanings import meaning
 from inspector.reports.text import write_text
-from tests.build import NAME, Pool, certificate, facts_of, numbered, written
+from tests.build import CHANGE, FINISHED, KEY_EXCHANGE, NAME, Pool, certificate, facts_of, numbered, written
 from tests.odd_pools import ENCRYPTED, PLANTED, Caller, Member, Recording, leaf, pool_of
 
 OLD = Caller("10.0.0.10")
@@ -296,3 +296,25 @@ def test_only_certificates_that_lack_the_name_are_to_change(tmp_path: Path) -> N
     assert finding.remedies[0].text.startswith(
         f"Put the DNS name {NAME}, which others have, into the certificate of db1 too"
     )
+
+
+def test_a_wildcard_is_no_host_to_ask(tmp_path: Path) -> None:
+    pool = Pool(java=False)
+    pool.full(certificate("db0", (NAME,)), numbered(1))
+    pool.given_up(certificate("*.example.com", (NAME,), days=(-800, -3)), numbered(2), alert=45)
+    analysis = judge(facts_of(written(tmp_path, pool.flows)))
+    (finding,) = [f for f in analysis.document.findings if f.rule == "handshake-failed"]
+    assert f"-connect {NAME}:8081" in finding.remedies[0].check
+
+
+def test_a_client_that_went_on_to_its_key_exchange_trusts_the_certificate(tmp_path: Path) -> None:
+    pool = Pool(java=False)
+    flow = pool._begin(b"")
+    pool._flight(flow, certificate("db0", (NAME,)), numbered(1), ems=False)
+    flow.client_says(KEY_EXCHANGE, CHANGE, FINISHED)
+    pool._end(flow.close())
+    analysis = judge(facts_of(written(tmp_path, pool.flows)))
+    (finding,) = [f for f in analysis.document.findings if f.rule == "handshake-failed"]
+    listed = conditions(analysis.case, failed_of(analysis.case, finding))
+    assert (listed[-1].kind, listed[-1].holds, listed[-1].grade) == (K.TRUST, True, "inferred")
+    assert [remedy.audience for remedy in finding.remedies] == ["owners of the client"]

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from inspector.document import Finding, Grade
-from inspector.facts import S_CERTIFICATE
+from inspector.facts import C_CHANGE, C_KEY_EXCHANGE, S_CERTIFICATE
 from inspector.findings.case import Case
 from inspector.findings.causes import CertificateNames
 from inspector.findings.counterpart import WORKS
@@ -148,7 +148,10 @@ def _certificate(case: Case, failed: Failed) -> Iterator[Condition]:
                 yield Condition(ConditionKind.TRUST, False, "inferred", _alert_frame(failed))
         return
     yield Condition(ConditionKind.CERTIFICATE, True, "observed", at)
-    if is_about_client(failed):
+    if is_about_client(failed) or failed.code in (*VERSION_ALERTS, *PARAMETER_ALERTS):
+        return
+    if failed.client_code is None and handshake.messages & (C_KEY_EXCHANGE | C_CHANGE):
+        yield Condition(ConditionKind.TRUST, True, "inferred", (handshake.key_exchange_frame,))
         return
     is_valid: bool | None = None
     if certificate.not_before is not None and certificate.not_after is not None:

@@ -17,9 +17,9 @@ from inspector.findings.differing import about_failures
 from inspector.findings.failure_remedies import Parties, failure_remedies
 from inspector.findings.finding import Raised, finding
 from inspector.findings.odd_member import (
+    asked_at,
     counted,
     expired_leaf,
-    host_of,
     located,
     member_called,
     member_remedies,
@@ -141,7 +141,7 @@ def _parties(case: Case, members: list[Observed], why: Cause, name: str) -> Part
         issuer=next(iter(issuers)) if len(issuers) == 1 else "",
         lacking=f"the certificate{'s' * (len(lacking) > 1)} {', '.join(lacking)}" if lacking else "",
         servers=_listed([member_called(case, backend) for backend in at]),
-        host=host_of(case, at[0]) if is_one else "",
+        host=asked_at(case, at[0]) if is_one else "",
         is_alone=bool(shown)
         and not any(certificate.self_issued for certificate in shown)
         and not any(observed.shown.behind for observed in members if observed.leaf),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Sequence
 
@@ -191,6 +192,16 @@ def host_of(case: Case, backend: BackendGroup) -> str:
     return backend.server or (certificate.common_name if certificate is not None else "")
 
 
+HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", re.ASCII)
+"""What a command can connect to: no wildcard, no name of a person."""
+
+
+def asked_at(case: Case, backend: BackendGroup) -> str:
+    """The host at which one member of several can be asked itself; empty where no name says."""
+    name = host_of(case, backend)
+    return name if len(case.pools[backend.service]) > 1 and HOST_NAME.fullmatch(name) else ""
+
+
 def member_called(case: Case, backend: BackendGroup) -> str:
     """``back end B (db2.example.com)``."""
     name = host_of(case, backend)
@@ -215,7 +226,7 @@ def until_then(pool: ComparedPool, blame: Blame) -> list[Remedy]:
 
 def _check(pool: ComparedPool, backend: BackendGroup, sample: Observed, options: str) -> str:
     """A command that asks the member itself."""
-    host = host_of(pool.case, backend) or pool.service.name
+    host = asked_at(pool.case, backend) or pool.service.name
     name = server_name(sample.offer) or pool.service.name
     return (
         f"openssl s_client -connect {shlex.quote(host)}:{pool.service.port} -servername {shlex.quote(name)} {options}"

@@ -224,6 +224,8 @@ def _trust(case: Case, failed: Failed, condition: Condition) -> str:
     what = f"the CA {_issuer(certificate)}" if certificate is not None else "the CA of the certificate"
     if condition.holds is None:
         return f"whether the client trusts {what}: its trust anchors do not travel"
+    if condition.holds:
+        return f"the client trusts {what}: it went on to its key exchange"
     if failed.client_code == AlertDescription.UNKNOWN_CA:
         return f"the client trusts {what}, or finds a way from there to one that it trusts: it says that it does not"
     return f"the client trusts {what}: nothing else that is visible is wrong with the certificate that it rejects"
