@@ -21,7 +21,7 @@ from inspector.findings.change import ABORT
 from inspector.findings.failures import RULE as FAILED
 from inspector.findings.judge import Analysis
 from inspector.findings.renegotiation import CHANGED
-from inspector.reports import overview, what_if, why
+from inspector.reports import overview, what_if, why, why_failed
 from inspector.reports.inside import renegotiation_lines
 from inspector.reports.lines import Cell, plain
 from inspector.reports.story import Ladder, chapters, ladder, lane_names
@@ -29,7 +29,7 @@ from inspector.reports.text import ladder_lines
 from inspector.text.times import span
 
 STORIES = 3
-"""Incidents that are described in full; one of each kind is among the first."""
+"""Incidents, and failures of each service, that are described in full; one of each kind is among the first."""
 
 SERVICES, MORE_SERVICES = 12, 100
 """Services that are described in full, and in a line."""
@@ -100,6 +100,21 @@ class IncidentStory:
 
 
 @dataclass(frozen=True, slots=True)
+class FailureStory:
+    """Failed handshakes in full, told by the first of them. ``rows``: the certificate that was accepted elsewhere
+    beside the one that was not, below what they are ``called``.
+    """
+
+    finding: Finding
+    drawing: LadderDrawing
+    lines: list[str]
+    steps: list[Statement]
+    evidence: list[Statement]
+    rows: list[why.ReasonRow]
+    called: tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class LadderLine:
     """An incident in a line."""
 
@@ -138,13 +153,14 @@ class ReportPart:
     clients: list[Client]
     more_clients: int
     stories: list[IncidentStory]
+    failures: list[FailureStory]
     lines: list[LadderLine]
     more_lines: int
 
 
 @dataclass(frozen=True, slots=True)
 class Other:
-    """A finding that is no incident. ``lines``: the ladder of its connection, and what a renegotiation's certificate
+    """A finding that is told in short. ``lines``: the ladder of its connection, and what a renegotiation's certificate
     was, as text.
     """
 
@@ -191,7 +207,8 @@ def content_of(analysis: Analysis, scope: Scope, cut: Slice, evidence: dict[int,
     more = [f"{overview.title(s)}: {overview.sentence(s)}" for s in services[SERVICES : SERVICES + MORE_SERVICES]]
     if len(services) > SERVICES + MORE_SERVICES:
         more.append(f"and {len(services) - SERVICES - MORE_SERVICES} more; analysis.json has all")
-    others = [f for f in scope.findings if f.rule != ABORT]
+    in_stories = {failure.finding.id for part in parts for failure in part.failures}
+    others = [f for f in scope.findings if f.rule != ABORT and f.id not in in_stories]
     title = (
         overview.title(services[0])
         + (f" and {overview.counted(len(services) - 1, 'more service')}" if len(services) > 1 else "")
@@ -202,7 +219,7 @@ def content_of(analysis: Analysis, scope: Scope, cut: Slice, evidence: dict[int,
         title=title,
         parts=parts,
         more=more,
-        others=[Other(f, _evidence(frames, f), _renegotiation_lines(analysis, f)) for f in others[:FINDINGS]],
+        others=[Other(f, _evidence(frames, f), _ladder_lines(analysis, f)) for f in others[:FINDINGS]],
         more_others=max(len(others) - FINDINGS, 0),
         advice=_advice(scope.findings),
         references=list(
@@ -267,6 +284,10 @@ def _part(analysis: Analysis, service: Service, scope: Scope, frames: EvidenceFr
         clients=clients[:CLIENTS],
         more_clients=max(len(clients) - CLIENTS, 0),
         stories=[_story(analysis, incident, by_id[incident.findings[0]], frames) for incident in ladders],
+        failures=[
+            _failure(analysis, finding, frames)
+            for finding in [f for f in scope.findings if f.rule == FAILED and f.service == service.id][:STORIES]
+        ],
         lines=lines,
         more_lines=max(len(incidents) - LISTED, 0),
     )
@@ -317,10 +338,7 @@ def _ladders(analysis: Analysis, incidents: list[Incident]) -> list[Incident]:
 
 def _story(analysis: Analysis, incident: Incident, finding: Finding, frames: EvidenceFrames) -> IncidentStory:
     ladder_of: Ladder = ladder(analysis, incident)
-    steps = [
-        Statement(why.MARKS[s.holds], s.text, overview.WORDS[s.grade], frames.location(s.references))
-        for s in why.steps(analysis, incident)
-    ]
+    steps = _statements(why.steps(analysis, incident), frames)
     rows, decided = why.certificates(analysis, incident)
     return IncidentStory(
         incident=incident,
@@ -334,7 +352,28 @@ def _story(analysis: Analysis, incident: Incident, finding: Finding, frames: Evi
     )
 
 
-def _renegotiation_lines(analysis: Analysis, finding: Finding) -> list[str]:
+def _statements(steps: Sequence[why.ReasonStep], frames: EvidenceFrames) -> list[Statement]:
+    return [
+        Statement(why.MARKS[s.holds], s.text, overview.WORDS[s.grade], frames.location(s.references)) for s in steps
+    ]
+
+
+def _failure(analysis: Analysis, finding: Finding, frames: EvidenceFrames) -> FailureStory:
+    observed = next(s for s in analysis.case.observed if s.id == finding.connections[0])
+    ladder_of = Ladder(finding.title, chapters(analysis, observed))
+    rows, works, fails = why_failed.certificates(analysis, finding)
+    return FailureStory(
+        finding=finding,
+        drawing=ladder_drawing(ladder_of, lane_names(analysis.document, ladder_of), frames.numbers),
+        lines=ladder_lines(ladder_of),
+        steps=_statements(why_failed.steps(analysis, finding), frames),
+        evidence=_evidence(frames, finding),
+        rows=rows,
+        called=(works, fails),
+    )
+
+
+def _ladder_lines(analysis: Analysis, finding: Finding) -> list[str]:
     """The connection of a renegotiation that matters, or the first one of those that failed."""
     observed = (
         next((s for s in analysis.case.observed if s.id == finding.connections[0]), None)

@@ -70,8 +70,19 @@ def _confirmed(scene: Scene) -> Assessment:
             + ("; …" if len(struck) > NAMED else ""),
         )
     lacking = scene.lacking
+    at_lacking = sum(observed.backend in scene.ems.lacking for observed in aborted) if lacking else 0
+    if at_lacking:
+        alone = "the only one" if len(scene.ems.lacking) == 1 else "the only ones"
+        share = f"{at_lacking} of the" if at_lacking < len(aborted) else "all" if at_lacking > 2 else "the"
+        because.insert(
+            0,
+            f"{share} {len(aborted)} aborts happened at {lacking}, {alone} without extended master secret (EMS)"
+            if len(aborted) > 1
+            else f"it happened at {lacking}, {alone} without extended master secret (EMS)",
+        )
     do = (
-        f"switch extended master secret (EMS) on at {lacking}, which alone lacks it; or {scene.one_name}"
+        f"switch extended master secret (EMS) on at {lacking}, which alone lack{'s' * (len(scene.ems.lacking) == 1)}"
+        f" it; or {scene.one_name}"
         if lacking
         else scene.one_name
     )
@@ -103,10 +114,11 @@ def _why_confirmed(scene: Scene) -> list[str]:
         because.append("no connection used TLS 1.3")
     ems = scene.ems
     if ems.doing and ems.lacking:
-        because.append(
-            f"of the back ends that were offered extended master secret (EMS), {scene.labels(ems.lacking)}"
-            f" lack{'s' * (len(ems.lacking) == 1)} it"
-        )
+        if not any(raised.on[-1].backend in ems.lacking for raised in scene.confirmed):
+            because.append(
+                f"of the back ends that were offered extended master secret (EMS), {scene.labels(ems.lacking)}"
+                f" lack{'s' * (len(ems.lacking) == 1)} it"
+            )
     elif ems.silent and len(ems.silent) == len(scene.case.service_clients[scene.service.index]):
         because.append("no client offers extended master secret (EMS)")
     machine = next((jvm for s in members if (jvm := scene.case.machine_of(s)) is not None), None)

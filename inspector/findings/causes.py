@@ -34,7 +34,7 @@ UNCLEAR = "unclear"
 class Cause(NamedTuple):
     """``key`` groups; ``text`` completes "handshakes failed: …" and names nothing that differs from one connection to
     the next. ``remedy``: its name in
-    ``shared_remedies.failure_remedies``. ``is_about_certificate``: the server's; ``is_about_client``: the client's.
+    ``failure_remedies``. ``is_about_certificate``: the server's; ``is_about_client``: the client's.
     ``lasted_ns``: how long the client waited, where that matters.
     """
 
@@ -245,19 +245,20 @@ def _closed(member: Observed) -> Cause:
     if member.gave_up and client_code(member) is None:
         return Cause("silent", SILENT, "inferred", "silent", is_about_certificate=True)
     by = {"client": "the client", "server": "the server", None: "nobody"}[member.closed_by]
+    remedy = "silent" if member.closed_by == "client" else "closed"
     handshake = member.client_leg.handshake
     if handshake.answer is None:
         return Cause(
-            f"unanswered-{member.closed_by}", f"{by} closed the connection before a ServerHello", "observed", "closed"
+            f"unanswered-{member.closed_by}", f"{by} closed the connection before a ServerHello", "observed", remedy
         )
     if handshake.messages & (facts.C_KEY_EXCHANGE | facts.C_CHANGE):
         return Cause(
             f"late-{member.closed_by}",
             f"{by} closed the connection after the client's key exchange",
             "observed",
-            "closed",
+            remedy,
         )
-    return Cause(f"early-{member.closed_by}", f"{by} closed the connection during the handshake", "observed", "closed")
+    return Cause(f"early-{member.closed_by}", f"{by} closed the connection during the handshake", "observed", remedy)
 
 
 def _answered_in_clear(observed: Observed) -> bool:

@@ -12,10 +12,20 @@ from inspector.findings.blame import blamed
 from inspector.findings.case import Case, frames
 from inspector.findings.causes import UNCLEAR, Cause, CertificateNames, cause
 from inspector.findings.compared import ComparedPool
+from inspector.findings.counterpart import works_elsewhere
 from inspector.findings.differing import about_failures
+from inspector.findings.failure_remedies import Parties, failure_remedies
 from inspector.findings.finding import Raised, finding
-from inspector.findings.odd_member import counted, expired_leaf, located, member_remedies
-from inspector.findings.shared_remedies import Parties, failure_remedies
+from inspector.findings.odd_member import (
+    asked_at,
+    counted,
+    expired_leaf,
+    located,
+    member_called,
+    member_remedies,
+    until_then,
+)
+from inspector.findings.unreadable import refused_in
 from inspector.text.times import day, rfc3339_signed, span
 from inspector.tls.registry import alert_name
 from inspector.tracking.backends import BackendGroup
@@ -31,6 +41,9 @@ NAMED = 4
 
 MOST_LISTED = 20
 """Back ends that a sentence lists at most."""
+
+REPLACED = frozenset(("certificate_expired", "certificate_revoked", "unsupported_certificate", "reissue"))
+"""Remedies by which a certificate is issued again, so that it must be told from others of its name."""
 
 Group = tuple[int, str, str]
 """Client, cause, and the attribute that goes with it."""
@@ -87,9 +100,17 @@ def _of_service(
                     *([counted(compared, blame)] if blame is not None else []),
                 ]
             ),
-            remedies=(member_remedies(compared, blame) if blame is not None else [])
-            or _remedies(case, service, members, why, bool(chainless)),
-            evidence=[evidence for s in members[:3] for evidence in _evidence(case, s)],
+            remedies=[
+                *(
+                    (member_remedies(compared, blame) if blame is not None else [])
+                    or _remedies(case, service, members, why, bool(chainless))
+                ),
+                *(until_then(compared, blame) if blame is not None else []),
+            ],
+            evidence=[
+                *(evidence for s in members[:3] for evidence in _evidence(case, s)),
+                *works_elsewhere(compared, members[0]),
+            ],
         )
         yield Raised(failure, tuple(members), why)
 
@@ -104,15 +125,26 @@ def _remedies(
 
 
 def _parties(case: Case, members: list[Observed], why: Cause, name: str) -> Parties:
-    """Who rejected what, and who issued it."""
-    shown = _shown(case, members, of_client=why.is_about_client)
+    """Who rejected what, who issued it, and at which members."""
+    if why.remedy == "reissue":
+        shown = [certificate for certificate in (refused_in(case, members[0]),) if certificate is not None]
+    else:
+        shown = _shown(case, members, of_client=why.is_about_client)
+    at = [case.backends[index] for index in dict.fromkeys(observed.backend for observed in members) if index >= 0]
+    is_one = len(at) == 1 and all(observed.backend >= 0 for observed in members)
     issuers = dict.fromkeys(authority(certificate) for certificate in shown)
     lacking = [_name(certificate) for certificate in shown if not covers(certificate, name)]
+    called = ", ".join(map(_identified if why.remedy in REPLACED else _name, shown))
     return Parties(
-        "the server" if why.is_about_client else f"the client {case.clients[members[0].client].ip}",
-        f"the certificate{'s' * (len(shown) > 1)} {', '.join(map(_name, shown))}" if shown else "",
-        next(iter(issuers)) if len(issuers) == 1 else "",
-        f"the certificate{'s' * (len(lacking) > 1)} {', '.join(lacking)}" if lacking else "",
+        rejecting="the server" if why.is_about_client else f"the client {case.clients[members[0].client].ip}",
+        subjects=f"the certificate{'s' * (len(shown) > 1)} {called}" if shown else "",
+        issuer=next(iter(issuers)) if len(issuers) == 1 else "",
+        lacking=f"the certificate{'s' * (len(lacking) > 1)} {', '.join(lacking)}" if lacking else "",
+        servers=_listed([member_called(case, backend) for backend in at]),
+        host=asked_at(case, at[0]) if is_one else "",
+        is_alone=bool(shown)
+        and not any(certificate.self_issued for certificate in shown)
+        and not any(observed.shown.behind for observed in members if observed.leaf),
     )
 
 
@@ -192,6 +224,11 @@ def _about_certificates(case: Case, members: list[Observed]) -> Iterator[str]:
 
 def _name(certificate: ParsedCertificate) -> str:
     return certificate.common_name or certificate.short_name
+
+
+def _identified(certificate: ParsedCertificate) -> str:
+    """Its name and serial number, which tell it from those before and after it."""
+    return f"{_name(certificate)} (serial {certificate.serial})" if certificate.serial else _name(certificate)
 
 
 def _called(certificate: ParsedCertificate) -> str:

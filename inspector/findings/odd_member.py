@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Sequence
 
@@ -21,6 +22,9 @@ from inspector.tracking.certificates import ParsedCertificate
 from inspector.tracking.names import authority
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import server_name
+
+MOST_NAMED = 8
+"""Members that a remedy names at most."""
 
 
 def located(case: Case, blame: Blame | None, members: Sequence[Observed]) -> str:
@@ -86,7 +90,7 @@ def member_remedies(pool: ComparedPool, blame: Blame) -> list[Remedy]:
     if blame.backend < 0:
         return _nameless_remedies(pool, blame)
     backend = case.backends[blame.backend]
-    owners, who = f"owners of back end {backend.label}", _called(case, backend)
+    owners, who = f"owners of back end {backend.label}", member_called(case, backend)
     sample = next(observed for observed in blame.failed if observed.backend == blame.backend)
     difference = pool.difference(attribute)
     if difference is None or not is_odd(pool, attribute, blame.backend):
@@ -149,7 +153,7 @@ def _accept_issuer(pool: ComparedPool, backend: BackendGroup, sample: Observed) 
     return [
         Remedy(
             f"owners of back end {backend.label}",
-            f"Let {_called(case, backend)} accept the CA {authority(certificate)}, which issued the client's"
+            f"Let {member_called(case, backend)} accept the CA {authority(certificate)}, which issued the client's"
             f" certificate {certificate.common_name or certificate.short_name}, as the other back ends do.",
             _check(pool, backend, sample, "-cert client.pem -key client.key"),
         )
@@ -162,13 +166,25 @@ def _nameless_remedies(pool: ComparedPool, blame: Blame) -> list[Remedy]:
     if not is_one or blame.attribute not in WHAT_TO_DO:
         return []
     name = server_name(blame.failed[0].offer) or pool.service.name
-    word = shlex.quote(name)
+    well = [
+        backend
+        for backend in pool.case.pools[pool.service.index]
+        if any(group.backend == backend.index and group.sample.outcome == "established" for group in pool.groups)
+    ]
+    others = [f"{backend.label} ({host_of(pool.case, backend)})" for backend in well[:MOST_NAMED]]
+    others += [f"{len(well) - MOST_NAMED} more"] if len(well) > MOST_NAMED else []
+    which = (
+        f"Find the back end that is not {' or '.join(others)}, which answered such clients"
+        if well
+        else "Ask each back end by its own address which of them it is"
+    )
     return [
         Remedy(
             "owners of the pool",
-            f"Ask each back end by its own address which of them it is, and {WHAT_TO_DO[blame.attribute]}.",
-            f"for b in BACKEND1 BACKEND2; do openssl s_client -connect $b:{pool.service.port} -servername {word}"
-            " </dev/null 2>&1 | grep -E 'Protocol|Cipher|alert|errno'; done",
+            f"{which}, and {WHAT_TO_DO[blame.attribute]}.",
+            f"for b in {'OTHER-BACKENDS' if well else 'BACKEND1 BACKEND2'}; do openssl s_client -connect"
+            f" $b:{pool.service.port} -servername {shlex.quote(name)} </dev/null 2>&1 | grep -E"
+            " 'Protocol|Cipher|alert|errno'; done",
         )
     ]
 
@@ -185,17 +201,47 @@ WHAT_TO_DO: dict[PoolAttribute, str] = {
 }
 
 
-def _called(case: Case, backend: BackendGroup) -> str:
-    """``back end B (db2.example.com)``."""
+def host_of(case: Case, backend: BackendGroup) -> str:
+    """What a member is called by the balancer's log, else by its certificate; empty where neither says."""
     certificate: ParsedCertificate | None = case.certificates.get(backend.leaf or b"")
-    name = backend.server or (certificate.common_name if certificate is not None else "")
+    return backend.server or (certificate.common_name if certificate is not None else "")
+
+
+HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", re.ASCII)
+"""What a command can connect to: no wildcard, no name of a person."""
+
+
+def asked_at(case: Case, backend: BackendGroup) -> str:
+    """The host at which one member of several can be asked itself; empty where no name says."""
+    name = host_of(case, backend)
+    return name if len(case.pools[backend.service]) > 1 and HOST_NAME.fullmatch(name) else ""
+
+
+def member_called(case: Case, backend: BackendGroup) -> str:
+    """``back end B (db2.example.com)``."""
+    name = host_of(case, backend)
     return f"back end {backend.label} ({name})" if name else f"back end {backend.label}"
+
+
+def until_then(pool: ComparedPool, blame: Blame) -> list[Remedy]:
+    """What the balancer can do meanwhile, where members are the odd ones and all goes well at others."""
+    case = pool.case
+    if not blame.backends or not blame.elsewhere or blame.elsewhere_failed or blame.affected < blame.reached:
+        return []
+    who = ", ".join(member_called(case, case.backends[index]) for index in blame.backends)
+    return [
+        Remedy(
+            "balancer",
+            f"Until then take {who} out of the pool: all {blame.reached} connections fail there, none elsewhere. Let"
+            " health checks shake hands as clients do (HAProxy: check-ssl verify required).",
+            "inspector diff before.pcap after.pcap",
+        )
+    ]
 
 
 def _check(pool: ComparedPool, backend: BackendGroup, sample: Observed, options: str) -> str:
     """A command that asks the member itself."""
-    certificate = pool.case.certificates.get(backend.leaf or b"")
-    host = backend.server or (certificate.common_name if certificate is not None else "") or pool.service.name
+    host = asked_at(pool.case, backend) or pool.service.name
     name = server_name(sample.offer) or pool.service.name
     return (
         f"openssl s_client -connect {shlex.quote(host)}:{pool.service.port} -servername {shlex.quote(name)} {options}"

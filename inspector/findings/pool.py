@@ -14,7 +14,7 @@ from inspector.findings.causes import Cause
 from inspector.findings.compared import ComparedPool
 from inspector.findings.differing import about_difference, about_member
 from inspector.findings.finding import Raised, finding
-from inspector.findings.prediction import Extended, ems_answers
+from inspector.findings.prediction import Extended, ems_answers, unnamed
 from inspector.findings.requested_authorities import RequestedAuthorities, differences, requested
 from inspector.findings.shared_remedies import change_remedies
 from inspector.pool.attributes import PoolAttribute
@@ -159,11 +159,20 @@ def _called(case: Case, digest: bytes) -> str:
 
 def pool_remedies(case: Case, service: ServiceGroup, ems: Extended) -> list[Remedy]:
     """Against the certificate change, with the pool's own names; where some of its members alone lack EMS, what they
-    must do stands first.
+    must do stands first. Only those are named that must change.
     """
+    members = case.pools[service.index]
+    without, shared = unnamed(case, service)
+    if len(without) == len(members):
+        without = ()
     lacking = tuple(_host(case, case.backends[index]) for index in ems.lacking) if ems.doing else ()
     return change_remedies(
-        service.name, service.port, tuple(_host(case, b) for b in case.pools[service.index]), lacking
+        service.name,
+        service.port,
+        tuple(_host(case, b) for b in members),
+        lacking,
+        tuple(_host(case, case.backends[index]) for index in without),
+        shared,
     )
 
 

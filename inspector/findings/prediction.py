@@ -127,6 +127,32 @@ def extended(case: Case, service: ServiceGroup) -> Extended:
     return Extended(tuple(doing), tuple(lacking), tuple(client for client, does in offers.items() if not does))
 
 
+def unnamed(case: Case, service: ServiceGroup) -> tuple[tuple[int, ...], str]:
+    """The fewest back ends whose certificates need a name so that all have it, and the name: that of the service, or
+    one that several have already.
+    """
+    pool = case.pools[service.index]
+    without: dict[str, set[int]] = {service.name: {b.index for b in pool}}
+    carried: dict[str, set[int]] = {}
+    for backend in pool:
+        for name in _names(case, backend):
+            carried.setdefault(name, set()).add(backend.index)
+    for name, backends in carried.items():
+        if len(backends) > 1 or name == service.name.lower():
+            key = service.name if name == service.name.lower() else name
+            without[key] = {b.index for b in pool} - backends
+    name = min(without, key=lambda each: (len(without[each]), each != service.name))
+    return tuple(sorted(without[name])), name
+
+
+def _names(case: Case, backend: BackendGroup) -> set[str]:
+    """The DNS names, in small letters, that every certificate of a back end has, as far as the rule compares them."""
+    kept = 1 if case.options.generation == "first" else None
+    listed = [case.certificates[leaf].identity.dns_names[:kept] for leaf in backend.leaves if leaf in case.certificates]
+    sets = [{name.lower() for name in names} for names in listed]
+    return set.intersection(*sets) if sets and len(sets) == len(backend.leaves) else set()
+
+
 def repeats(case: Case, service: ServiceGroup, *, java_only: bool = True) -> int:
     """How often a client was sent to the back end that it had met just before, in one service. Where that happened, it
     cannot be what was missing.

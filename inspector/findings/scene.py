@@ -12,7 +12,7 @@ from inspector.findings.case import Case
 from inspector.findings.causes import Cause
 from inspector.findings.finding import Raised
 from inspector.findings.lazy import lazy
-from inspector.findings.prediction import Common, Extended, common
+from inspector.findings.prediction import Common, Extended, common, unnamed
 from inspector.findings.renegotiation import BROKEN_OFF, InnerHandshake
 from inspector.findings.shared_remedies import capture_remedy, log_remedy
 from inspector.findings.signs import Weighed
@@ -23,6 +23,9 @@ from inspector.tracking.services import ServiceGroup
 
 MOST_PAIRS = 10_000
 """Certificates of very large pools that are held against each other; one pair that differs is enough."""
+
+MOST_HAVING = 3
+"""Back ends that are named as those which need no change."""
 
 
 class Occurrences(NamedTuple):
@@ -120,7 +123,17 @@ class Scene:
 
     @property
     def one_name(self) -> str:
-        """The cheapest remedy."""
+        """The cheapest remedy; only those are named that must change."""
+        without, shared = unnamed(self.case, self.service)
+        having = [b.index for b in self.case.pools[self.service.index] if b.index not in without]
+        if without and having:
+            which = "certificate" if len(without) == 1 else "certificates"
+            others = (
+                f"{self.labels(having)} {'has' if len(having) == 1 else 'have'}"
+                if len(having) <= MOST_HAVING
+                else "the others have"
+            )
+            return f"put DNS {shared} into the {which} of {self.labels(without)} too: {others} it"
         return f"put one name, e.g. DNS {self.service.name}, into all certificates of the pool"
 
     @lazy

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import shlex
 from functools import lru_cache
-from typing import NamedTuple
 
 from inspector.document import Remedy
 
@@ -24,17 +23,31 @@ MOST_HOSTS = 8
 
 
 @lru_cache(maxsize=1024)
-def change_remedies(name: str, port: int, hosts: tuple[str, ...] = (), lacking: tuple[str, ...] = ()) -> list[Remedy]:
+def change_remedies(
+    name: str,
+    port: int,
+    hosts: tuple[str, ...] = (),
+    lacking: tuple[str, ...] = (),
+    unnamed: tuple[str, ...] = (),
+    shared: str = "",
+) -> list[Remedy]:
     """Against the certificate change, for the service NAME:PORT. ``hosts``: what its back ends are called; ``lacking``:
-    those that alone lack EMS.
+    those that alone lack EMS; ``unnamed``: those whose certificates alone lack the name ``shared``.
     """
-    who = ", ".join(lacking[:MOST_HOSTS])
+    who = _listed(lacking)
+    change = (
+        f"Put the DNS name {shared}, which others have, into the certificate{'s' * (len(unnamed) > 1)} of"
+        f" {_listed(unnamed)} too"
+        if unnamed
+        else f"Put one DNS name, e.g. {shlex.quote(name)}, into the certificates of all back ends"
+    )
+    common = shlex.quote(shared if unnamed else name)
     name = shlex.quote(
         name
     )  # what clients and certificates call themselves comes from the wire, and stands in commands here
     probe = f"openssl s_client -connect {name}:{port} -servername {name} </dev/null 2>/dev/null"
     places = shlex.join(hosts[:MOST_HOSTS]) or "BACKEND1 BACKEND2"
-    backend = shlex.quote(hosts[0]) if hosts else "BACKEND"
+    backend = shlex.quote((unnamed or hosts)[0]) if hosts else "BACKEND"
     each = f"do openssl s_client -connect $b:{port} -servername {name}"
     again = (
         f"for b in {shlex.join(lacking[:MOST_HOSTS])}; {each} -tls1_2 </dev/null 2>/dev/null | grep 'Extended master"
@@ -56,15 +69,17 @@ def change_remedies(name: str, port: int, hosts: tuple[str, ...] = (), lacking: 
         *first,
         Remedy(
             "PKI",
-            f"Put one DNS name, e.g. {name}, into the certificates of all back ends (a wildcard helps nothing: Java"
-            " compares literally), or give all of them the same certificate: puppetserver ca generate --certname"
-            f" {backend} --subject-alt-names {name} (needs allow-subject-alt-names), then puppetdb ssl-setup -f.",
+            f"{change} (a wildcard helps nothing: Java compares literally), or give all of them the same certificate:"
+            f" puppetserver ca generate --certname {backend} --subject-alt-names {common} (needs"
+            " allow-subject-alt-names), then puppetdb ssl-setup -f.",
             f"for b in {places}; {each} </dev/null 2>/dev/null | openssl x509 -noout -ext subjectAltName; done",
         ),
         Remedy(
             "PuppetDB owners",
-            "Offer TLS 1.3 on every back end and on the client, or extended master secret (EMS) on all of them, none"
-            " left out.",
+            "Or offer TLS 1.3 on every back end and on the client, none left out."
+            if lacking
+            else "Offer TLS 1.3 on every back end and on the client, or extended master secret (EMS) on all of them,"
+            " none left out.",
             f"{probe} | grep -E 'Protocol|Extended master secret'",
         ),
         Remedy(
@@ -87,6 +102,12 @@ def change_remedies(name: str, port: int, hosts: tuple[str, ...] = (), lacking: 
             "ps -o args= -C java | grep allowUnsafeServerCertChange",
         ),
     ]
+
+
+def _listed(hosts: tuple[str, ...]) -> str:
+    """Some of them by name."""
+    further = len(hosts) - MOST_HOSTS
+    return ", ".join(hosts[:MOST_HOSTS]) + (f" and {further} more" if further > 0 else "")
 
 
 def capture_remedy(name: str, port: int, addresses: list[str], is_cut: bool = False) -> Remedy:
@@ -128,109 +149,3 @@ def again(is_cut: bool) -> Remedy:
         f"Capture {'whole frames of ' if is_cut else ''}both directions with a larger kernel buffer.",
         f"tcpdump -i any {option}-B 65536 -w vip.pcap 'tcp port PORT'",
     )
-
-
-VERIFY = "openssl verify -CAfile ca.pem chain.pem"
-
-
-class Parties(NamedTuple):
-    """Who is in a failure: ``rejecting`` the certificates of ``subjects``, which ``issuer`` issued; ``lacking``:
-    certificates without the name. "" where not known.
-    """
-
-    rejecting: str = "the side that sent the alert"
-    subjects: str = ""
-    issuer: str = ""
-    lacking: str = ""
-
-
-NOBODY = Parties()
-
-
-def failure_remedies(cause: str, name: str, port: int, parties: Parties = NOBODY) -> list[Remedy]:
-    """Against other failures, for the service NAME:PORT. ``cause``: an alert's name, or one of ``causes``; what is not
-    known has none.
-    """
-    issuer = f"the CA {parties.issuer}" if parties.issuer else "the CA"
-    subjects = parties.subjects or "the certificate"
-    lacking = parties.lacking or "the certificates that lack it"
-    word = shlex.quote(name)
-    address = f"[{name}]:{port}" if ":" in name else f"{word}:{port}"
-    probe = f"openssl s_client -connect {address} -servername {word}"
-    by_remedy = {
-        "certificate_unknown": Remedy(
-            "PKI",
-            f"Give the client {issuer} that issued {subjects}, or the server a certificate with the name that the"
-            " client asks for.",
-            VERIFY,
-        ),
-        "no_name": Remedy(
-            "PKI",
-            f"Put the name {name} into {lacking}, as a DNS name.",
-            f"{probe} </dev/null 2>/dev/null | openssl x509 -noout -ext subjectAltName",
-        ),
-        "no_chain": Remedy(
-            "owners of the back end",
-            "Send the intermediate certificates with the server's own, as the other back ends do.",
-            f"{probe} -showcerts </dev/null",
-        ),
-        "reissue": Remedy(
-            "PKI", "Issue the certificate again: Java cannot parse this one.", "keytool -printcert -file cert.pem"
-        ),
-        "no_certificate": Remedy(
-            "owners of the server",
-            "Give the server a certificate: it sends an empty list.",
-            f"{probe} -showcerts </dev/null",
-        ),
-        "certificate_expired": Remedy(
-            "PKI", f"Renew {subjects}.", f"{probe} </dev/null 2>/dev/null | openssl x509 -noout -dates"
-        ),
-        "unknown_ca": Remedy(
-            "PKI",
-            f"Give {parties.rejecting} {issuer} that issued {subjects}, or show it a certificate of a CA that it"
-            " trusts.",
-            VERIFY,
-        ),
-        "bad_certificate": Remedy("PKI", f"Look into the log of {parties.rejecting}: it rejects {subjects}.", VERIFY),
-        "closed": Remedy(
-            "owners of the server",
-            "Look into the logs of the server and of the balancer at these times: who closed does not say why.",
-            f"{probe} -msg",
-        ),
-        "time_out": Remedy(
-            "owners of the client",
-            "Look into the client's log and its time-outs, and for what kept the server waiting.",
-            f"time {probe} </dev/null",
-        ),
-        "silent": Remedy(
-            "owners of the client",
-            "Look into the client's own log at these times: it alone says why.",
-            f"{probe} -showcerts </dev/null",
-        ),
-        "rejected": Remedy(
-            "owners of the client",
-            "Look into the client's log: mostly it does not trust the certificate, which is not visible without keys.",
-            f"{probe} -tls1_3 -showcerts </dev/null",
-        ),
-        "refused": Remedy(
-            "owners of the server",
-            "Look into the server's log: mostly it does not accept the client's certificate, or got none.",
-            f"{probe} -tls1_3 -msg",
-        ),
-        "protocol_version": Remedy(
-            "owners of both sides",
-            "Allow one TLS version on both sides.",
-            f"openssl s_client -tls1_2 -connect {address}; openssl s_client -tls1_3 -connect {address}",
-        ),
-        "handshake_failure": Remedy(
-            "owners of both sides",
-            "Allow one cipher suite on both sides, or give the client the certificate that the server asks for.",
-            f"{probe} -msg",
-        ),
-        "plain_text": Remedy(
-            "owners of the server",
-            "Switch TLS on at this port, or point the client at the port that speaks TLS.",
-            f"curl -v http://{address}/",
-        ),
-    }
-    return [by_remedy[cause]] if cause in by_remedy else []

@@ -34,7 +34,7 @@ PARSED_NOT = (
 class Refusal(NamedTuple):
     """A handshake that ended because of a certificate itself. ``text`` completes "handshakes failed: …". ``remedy``:
     its name in
-    ``shared_remedies.failure_remedies``.
+    ``failure_remedies``.
     """
 
     key: str
@@ -69,6 +69,14 @@ def refusal(case: Case, observed: Observed) -> Refusal | None:
         return None
     whose = "the server's certificate" if refused.sha256 == observed.leaf else "a certificate of the server's chain,"
     return Refusal(f"unparsable-{refused.sha256.hex()[:12]}", f"{whose} {_sentence(refused)}", "reissue")
+
+
+def refused_in(case: Case, observed: Observed) -> ParsedCertificate | None:
+    """The certificate that Java cannot parse: the client's where the server gave up, else the server's."""
+    alert = observed.fatal_alert
+    if alert is not None and not alert.from_client:
+        return first_refused(case.certificates, observed.client_leg.handshake.client_chain)
+    return case.refused(observed)
 
 
 def _sentence(certificate: ParsedCertificate) -> str:

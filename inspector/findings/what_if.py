@@ -16,7 +16,7 @@ from typing import NamedTuple
 from inspector.document import Assessment, Counterfactual, RemedyKind
 from inspector.findings.case import Case
 from inspector.findings.jsse import equivalence
-from inspector.findings.prediction import Extended, ems_answers
+from inspector.findings.prediction import Extended, ems_answers, unnamed
 from inspector.findings.recorded import Recorded, recorded
 from inspector.findings.replay import Change, Equal, Member, Replayer
 from inspector.findings.scene import Occurrences
@@ -114,7 +114,7 @@ def _candidates(case: Case, service: ServiceGroup, steps: Sequence[Recorded], em
         yield Candidate("ems", Change(equal, ems=every, clients=frozenset(silent)), without, silent)
     for part in _parts(without):
         yield Candidate("ems", Change(equal, ems=part, clients=frozenset(silent)), tuple(part), silent, is_part=True)
-    lacking, name = _nameless(case, service, pool)
+    lacking, name = unnamed(case, service)
     if len({leaf for b in pool for leaf in b.leaves}) > 1:
         named = {leaf for b in pool for leaf in b.leaves}
         yield Candidate(
@@ -166,31 +166,6 @@ def _speaks_tls13(case: Case, backend: BackendGroup) -> bool:
         if s.answer is not None and s.offer is not None and TLS13 in s.offer.versions
     }
     return chosen == {True}
-
-
-def _nameless(case: Case, service: ServiceGroup, pool: Sequence[BackendGroup]) -> tuple[tuple[int, ...], str]:
-    """The fewest back ends whose certificates need a name so that all have it, and the name: that of the service, or
-    one that several have already.
-    """
-    without: dict[str, set[int]] = {service.name: {b.index for b in pool}}
-    carried: dict[str, set[int]] = {}
-    for backend in pool:
-        for name in _names(case, backend):
-            carried.setdefault(name, set()).add(backend.index)
-    for name, backends in carried.items():
-        if len(backends) > 1 or name == service.name.lower():
-            key = service.name if name == service.name.lower() else name
-            without[key] = {b.index for b in pool} - backends
-    name = min(without, key=lambda each: (len(without[each]), each != service.name))
-    return tuple(sorted(without[name])), name
-
-
-def _names(case: Case, backend: BackendGroup) -> set[str]:
-    """The DNS names, in small letters, that every certificate of a back end has, as far as the rule compares them."""
-    kept = 1 if case.options.generation == "first" else None
-    listed = [case.certificates[leaf].identity.dns_names[:kept] for leaf in backend.leaves if leaf in case.certificates]
-    sets = [{name.lower() for name in names} for names in listed]
-    return set.intersection(*sets) if sets and len(sets) == len(backend.leaves) else set()
 
 
 def _equal(case: Case, named: Iterable[bytes] = (), name: str = "") -> Equal:

@@ -4,14 +4,14 @@ findings, limits.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TextIO
 
 from inspector.document import Connection, Document, Finding, Incident, Service
 from inspector.document.rules import Rule
 from inspector.findings.failures import RULE as FAILED
 from inspector.findings.judge import Analysis
-from inspector.reports import overview, what_if, why
+from inspector.reports import overview, what_if, why, why_failed
 from inspector.reports.lines import plain, table, wrap
 from inspector.reports.story import Ladder, chapters, ladder
 from inspector.text.safe import safe_text
@@ -165,9 +165,15 @@ def others(analysis: Analysis, out: TextIO) -> None:
 
 
 def failure(analysis: Analysis, finding: Finding, out: TextIO) -> None:
-    """One connection that failed, message by message, and the remedies."""
+    """One connection that failed, message by message, why, and the remedies."""
     observed = next(s for s in analysis.case.observed if s.id == finding.connections[0])
-    for line in ladder_lines(Ladder("", chapters(analysis, observed)[:1])):
+    rows, works, fails = why_failed.certificates(analysis, finding)
+    lines = [
+        *ladder_lines(Ladder("", chapters(analysis, observed)[:1])),
+        *step_lines(why_failed.steps(analysis, finding)),
+        *certificate_lines(rows, works, fails),
+    ]
+    for line in lines:
         out.write(f"       {line}".rstrip() + "\n")
     for remedy in finding.remedies:
         for line in wrap(safe_text(f"{remedy.audience}: {remedy.text}", 2000), "         Do: ", "             "):
@@ -186,18 +192,29 @@ def line_of(document: Document, c: Connection) -> str:
 
 def why_lines(analysis: Analysis, incident: Incident) -> list[str]:
     """The rule step by step, and both certificates."""
+    rows, decided = why.certificates(analysis, incident)
+    return [
+        *step_lines(why.steps(analysis, incident)),
+        *certificate_lines(rows, "session's certificate", "new certificate"),
+        f"    deciding step: {decided}",
+    ]
+
+
+def step_lines(steps: Sequence[why.ReasonStep]) -> list[str]:
+    """Conditions one below the other, each with its mark, its frames and how it is known."""
     lines = ["  WHY"]
-    for step in why.steps(analysis, incident):
+    for step in steps:
         parts = (f"{why.MARKS[step.holds]} {step.text}", step.frames, overview.WORDS[step.grade])
         lines += wrap("   ".join(filter(None, parts)), "    ", "      ")
-    rows, decided = why.certificates(analysis, incident)
-    if rows:
-        listed = [
-            ("", "session's certificate", "new certificate", ""),
-            *((r.name, r.old[:44], r.new[:44], "=" if r.same else "≠") for r in rows),
-        ]
-        lines += ["  CERTIFICATES", *(f"  {line}" for line in table(listed))]
-    return [*lines, f"    deciding step: {decided}"]
+    return lines
+
+
+def certificate_lines(rows: Sequence[why.ReasonRow], old: str, new: str) -> list[str]:
+    """Two certificates side by side, below what they are called; empty where there are no rows."""
+    if not rows:
+        return []
+    listed = [("", old, new, ""), *((r.name, r.old[:44], r.new[:44], "=" if r.same else "≠") for r in rows)]
+    return ["  CERTIFICATES", *(f"  {line}" for line in table(listed))]
 
 
 __all__ = ["heading", "ladder_lines", "line_of", "why_lines", "write_text"]

@@ -64,7 +64,7 @@ def frame_text(analysis: Analysis, *references: int) -> str:
     several = len(analysis.document.captures) > 1
     names = [
         f"{r >> FRAME_BITS}:{r & (1 << FRAME_BITS) - 1}" if several else str(r & (1 << FRAME_BITS) - 1)
-        for r in references
+        for r in dict.fromkeys(references)
         if r
     ]
     return f"frame{'s' if len(names) > 1 else ''} {', '.join(names)}" if names else ""
@@ -214,4 +214,4 @@ FIELDS = ("subject", "issuer", "DNS names", "IP addresses", "serial", "valid unt
 
 def _fields(c: ParsedCertificate) -> tuple[str, ...]:
     names, addresses = ", ".join(c.identity.dns_names) or "none", ", ".join(c.identity.ip_addresses) or "none"
-    return c.subject, c.issuer, names, addresses, c.serial[:20], until(c), c.sha256.hex()[:16]
+    return c.subject, c.issuer, names, addresses, c.serial, until(c), c.sha256.hex()[:16]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from inspector.document import Evidence
 from inspector.findings.failures import RULE as FAILED
-from inspector.reports import overview, why
+from inspector.reports import overview, why, why_failed
 from inspector.reports.lines import Line, columns, marked
 from inspector.reports.story import Ladder, chapters, ladder
 from inspector.text.safe import safe_text
@@ -101,22 +101,33 @@ class StoryScreen(ExplanationScreen):
         incident = self.row.incident
         assert incident is not None
         steps = ladder(self.analysis, incident)
-        lines = [*self.ladder_at(steps, width), []]
-        lines.append([("WHY", "head")])
-        for step in why.steps(self.analysis, incident):
-            mark = (why.MARKS[step.holds], why.MARK_KINDS[step.holds])
-            text = "   ".join(filter(None, (step.text, step.frames, overview.WORDS[step.grade])))
-            lines += marked(mark, text, "  ", "    ", width)
+        lines = [*self.ladder_at(steps, width), [], *_conditions(why.steps(self.analysis, incident), width)]
         if self.finding.verdict != "confirmed":
             lines += paragraph(safe_text(self.finding.explanation, 1000), "  ", "  ", width)
         rows, decided = why.certificates(self.analysis, incident)
         lines += [[], [("CERTIFICATES", "head")]]
-        if rows:
-            room = max((width - 24) // 2, 12)
-            fields = [(row.name, _cut(row.old, room), _cut(row.new, room), why.sameness(row)) for row in rows]
-            lines += columns([("", "session's", "new", ""), *fields], indent="  ")
+        lines += _side_by_side(rows, "session's", "new", width)
         lines.append([(f"  deciding step: {decided}", "")])
         return lines
+
+
+def _conditions(steps: Sequence[why.ReasonStep], width: int) -> list[Line]:
+    """What must be, and whether it was."""
+    lines: list[Line] = [[("WHY", "head")]]
+    for step in steps:
+        mark = (why.MARKS[step.holds], why.MARK_KINDS[step.holds])
+        text = "   ".join(filter(None, (step.text, step.frames, overview.WORDS[step.grade])))
+        lines += marked(mark, text, "  ", "    ", width)
+    return lines
+
+
+def _side_by_side(rows: Sequence[why.ReasonRow], old: str, new: str, width: int) -> list[Line]:
+    """Two certificates, field by field; empty where there are no rows."""
+    if not rows:
+        return []
+    room = max((width - 24) // 2, 12)
+    fields = [(row.name, _cut(row.old, room), _cut(row.new, room), why.sameness(row)) for row in rows]
+    return columns([("", old, new, ""), *fields], indent="  ")
 
 
 def _cut(text: str, room: int) -> str:
@@ -144,6 +155,9 @@ class FindingScreen(ExplanationScreen):
         if finding.rule == FAILED:
             observed = next(s for s in self.analysis.case.observed if s.id == finding.connections[0])
             lines += [[], *self.ladder_at(Ladder("", chapters(self.analysis, observed)), width)]
+            lines += [[], *_conditions(why_failed.steps(self.analysis, finding), width)]
+            rows, works, fails = why_failed.certificates(self.analysis, finding)
+            lines += [[], [("CERTIFICATES", "head")], *_side_by_side(rows, works, fails, width)] if rows else []
         lines += [[], [("EVIDENCE", "head")]]
         for evidence in finding.evidence[:40]:
             lines += paragraph(self._counts(evidence), "  ", "    ", width)
