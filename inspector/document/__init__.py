@@ -25,6 +25,8 @@ from inspector.document.analysis import (
     Limit as Limit,
     LogFile as LogFile,
     MatrixCell as MatrixCell,
+    MemberAttribute as MemberAttribute,
+    MemberValue as MemberValue,
     Remedy as Remedy,
     RemedyKind as RemedyKind,
     Service as Service,
@@ -33,6 +35,7 @@ from inspector.document.analysis import (
     UnpairedLine as UnpairedLine,
     Unseen as Unseen,
     Use as Use,
+    ValueChange as ValueChange,
     Verdict as Verdict,
 )
 from inspector.document.connection import (

@@ -68,7 +68,7 @@ def slow_members(members: Sequence[Observed], looks: int) -> list[SlowMember]:
     timed: dict[Wait, list[_Timed]] = {wait: [] for wait in WAITS}
     for backend, connections in of_member.items():
         for observed in evenly(connections):
-            for wait, ns in _waits(observed):
+            for wait, ns in waits_of(observed):
                 timed[wait].append(_Timed(backend, observed.client, observed.index, ns, observed.hello_ns))
     slow = [one for wait in WAITS for one in _slow(wait, timed[wait], looks)]
     worst: dict[int, SlowMember] = {}
@@ -77,7 +77,8 @@ def slow_members(members: Sequence[Observed], looks: int) -> list[SlowMember]:
     return list(worst.values())
 
 
-def _waits(observed: Observed) -> Iterator[tuple[Wait, int]]:
+def waits_of(observed: Observed) -> Iterator[tuple[Wait, int]]:
+    """How long the client waited in one connection, in ns."""
     client_leg = observed.client_leg
     handshake, rtt = client_leg.handshake, client_leg.rtt
     if rtt is not None:
