@@ -7,10 +7,12 @@ Back ends that have the same in all that differs share a column, so that a large
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from inspector.document import About, Backend, Document, MemberAttribute, MemberValue, Service
+from inspector.document.rules import Rule
 from inspector.reports.lines import Cell, Kind, Line, columns, plain, uniform, wrap
 from inspector.reports.overview import common_name, counted
 from inspector.text.safe import safe_text
@@ -48,6 +50,9 @@ MIXED = "≠"
 ODD: dict[bool, tuple[str, Kind]] = {True: ("✖", "bad"), False: ("▲", "warn")}
 """By whether connections fail because of it."""
 
+OF_FAILURES = (Rule.HANDSHAKE_FAILED, Rule.CERTIFICATE_CHANGE_ABORT, Rule.STALE_CONNECTION_USED)
+"""Rules that tell with which attribute failures go."""
+
 NOT_SHOWN = "–"
 MOST_COLUMNS, NARROWEST = 6, 12
 MOST_LABELS = 4
@@ -83,21 +88,27 @@ def differing(service: Service) -> list[MemberAttribute]:
     return [row for row in service.attributes if row.differs]
 
 
-def has_odd(service: Service) -> bool:
-    """Whether one is the odd one in anything."""
-    return any(value.odd for row in differing(service) for value in row.values)
+def is_first(document: Document, service: Service) -> bool:
+    """Whether it is the first thing to see: failures go with it, or one is the odd one and Java's rule explains nothing
+    here.
+    """
+    rows = [row for row in differing(service) if any(value.odd for value in row.values)]
+    told = {f.id for f in document.findings if f.rule in OF_FAILURES}
+    return bool(rows) and (service.assessment.state != "confirmed" or any(row.finding in told for row in rows))
 
 
-def attribute_lines(document: Document, service: Service, width: int = 100) -> list[Line]:
-    """The table, and what all have alike; empty where nothing is held against another."""
-    if not service.attributes:
-        return []
+def table_lines(document: Document, service: Service, width: int = 100) -> list[Line]:
+    """The attributes that differ; empty where none does."""
     rows = table_rows(document, service)
-    if rows:
-        head, *body = _laid_out(rows, width)
-        lines: list[Line] = [[(plain(head), "head")], *body]
-    else:
-        lines = [[("ATTRIBUTES", "head"), ("  the back ends differ in nothing that was seen", "good")]]
+    if not rows:
+        return []
+    head, *body = _laid_out(rows, width)
+    return [[(plain(head), "head")], *body]
+
+
+def alike_lines(document: Document, service: Service, width: int = 100) -> list[Line]:
+    """What all have alike, and what was measured; empty where nothing is held against another."""
+    lines: list[Line] = []
     for word, parts in (("alike: ", equal(service)), ("measured: ", measured(document, service))):
         if parts:
             lines += uniform(wrap("; ".join(parts), word, "  ", width), "dim")
@@ -111,7 +122,7 @@ def table_rows(document: Document, service: Service) -> list[list[Cell]]:
     rows = differing(service)
     if not rows:
         return []
-    about = {f.id: f.about for f in document.findings}
+    about = {f.id: f.about for f in document.findings if f.rule in OF_FAILURES}
     members = {b.id: b for b in document.backends if b.service == service.id}
     placed = _columns(document, service, rows)
     shown, left_out = placed[:MOST_COLUMNS], sum(len(column.backends) for column in placed[MOST_COLUMNS:])
@@ -174,7 +185,7 @@ def _columns(document: Document, service: Service, rows: Sequence[MemberAttribut
     for is_odd in (True, False):
         hidden = [v.unplaced for row in rows for v in row.values if v.unplaced and v.odd == is_odd]
         if hidden:
-            listed.append(MemberColumn(f"? in {counted(max(hidden), 'connection')}", (), is_odd))
+            listed.append(MemberColumn(f"? {counted(max(hidden), 'connection')}", (), is_odd))
     return sorted(listed, key=lambda column: not column.is_odd)
 
 
@@ -227,5 +238,4 @@ def _laid_out(rows: Sequence[Sequence[Cell]], width: int) -> list[Line]:
 def _wrapped(cell: Cell, width: int) -> list[Cell]:
     """A cell as lines; a word that is wider than a line is cut into several."""
     kind: Kind = "" if isinstance(cell, str) else cell[0][1]
-    lines = [line[at : at + width] for line in wrap(plain(cell), "", "  ", width) for at in range(0, len(line), width)]
-    return [[(line, kind)] for line in lines]
+    return [[(line, kind)] for line in textwrap.wrap(plain(cell), width, subsequent_indent="  ")] or [""]

@@ -80,8 +80,10 @@ def service_lines(document: Document, service: Service) -> list[str]:
         lines += wrap(f"Do: {safe_text(assessment.do)}", "  ", "      ")
     weighed = what_if.weighed_lines(document, service, WIDTH - 2)
     lines += ["", *(f"  {plain(line)}".rstrip() for line in weighed)] if weighed else []
-    if attributes.differing(service):
-        lines += ["", *(f"  {plain(line)}" for line in attributes.attribute_lines(document, service, WIDTH - 2))]
+    differing = attributes.table_lines(document, service, WIDTH - 2)
+    if differing:
+        differing += attributes.alike_lines(document, service, WIDTH - 2)
+        lines += ["", *(f"  {plain(line)}" for line in differing)]
     lines += ["", *(f"  {plain(line)}" for line in overview.pool(document, service))]
     return [*lines, "", *(f"  {plain(line)}" for line in overview.matrix(document, service))]
 

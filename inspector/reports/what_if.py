@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from inspector.document import Counterfactual, Document, Service
+from inspector.document.rules import Rule
 from inspector.reports.lines import Kind, Line, columns, plain, uniform, wrap
+
+WEIGHED = (Rule.CERTIFICATE_CHANGE_ABORT, Rule.CERTIFICATE_CHANGE_EXPOSED)
+"""Rules whose remedies are weighed."""
 
 MOST_LABELS = 4
 MOST_HARMFUL = 3

@@ -4,7 +4,6 @@ would have helped, as many of these as there is room for, and its incidents.
 
 from __future__ import annotations
 
-from itertools import zip_longest
 from typing import ClassVar
 
 import numpy as np
@@ -15,6 +14,7 @@ from textual.widgets import Static
 
 from inspector.document import Service
 from inspector.reports import attributes, overview, what_if
+from inspector.reports.changes import moments
 from inspector.reports.lines import Kind, Line, flowing, plain, wrap
 from inspector.text.safe import safe_text
 from inspector.tui.chart import chart
@@ -37,9 +37,6 @@ FEWEST_ROWS = 4
 
 MOST_LIMITS = 3
 """Lines on what was forgotten."""
-
-MOST_CHANGED = 80
-"""Letters of what a back end shows since."""
 
 CHART_WIDTH, NARROWEST_CHART, APART = 44, 24, 3
 
@@ -113,15 +110,16 @@ class OverviewScreen(Area):
     def _panes(self, service: Service, width: int, height: int) -> list[list[Line]]:
         """The tables and charts, what matters most first."""
         document = self.state.document
-        differing = attributes.attribute_lines(document, service, width)
+        differing = attributes.table_lines(document, service, width)
+        alike = attributes.alike_lines(document, service, width)
         pool = overview.pool(document, service, width)
         weighed = what_if.weighed_lines(document, service, width)
         lines_of_members = self._timeline(service, width)
         pair = self._matrix_and_chart(service, width, height)
         panes = (
-            [differing, pool, lines_of_members, *pair, weighed]
-            if attributes.has_odd(service)
-            else [pool, *pair, weighed, lines_of_members, differing]
+            [differing, pool, lines_of_members, *pair, weighed, alike]
+            if attributes.is_first(document, service)
+            else [pool, *pair, weighed, differing, lines_of_members, alike]
         )
         return [pane for pane in panes if pane]
 
@@ -134,12 +132,12 @@ class OverviewScreen(Area):
         if width < WIDE - 2 or height < TALL or room < NARROWEST_CHART:
             return [matrix, self._chart(service, width, tall)]
         drawn = self._chart(service, room, tall)
-        return [
-            [
-                [*line, (" " * (across + APART - len(plain(line))), ""), *beside]
-                for line, beside in zip_longest(matrix, drawn, fillvalue=[])
-            ]
-        ]
+        side_by_side: list[Line] = []
+        for number in range(max(len(matrix), len(drawn))):
+            left: Line = matrix[number] if number < len(matrix) else []
+            right: Line = drawn[number] if number < len(drawn) else []
+            side_by_side.append([*left, (" " * (across + APART - len(plain(left))), ""), *right])
+        return [side_by_side]
 
     def _times(self, service: int) -> MemberTimes | None:
         """Of a service's connections; None until they are counted. Of those before some were forgotten, what is left
@@ -170,15 +168,8 @@ class OverviewScreen(Area):
         if times is None or not members or (len(members) == 1 and bool((times.backend >= 0).all())):
             return []
         names = overview.member_names(self.state.document, service)
-        changes: dict[str, list[tuple[int, str]]] = {
-            id_: [(rotation.at_ns, "certificate replaced") for rotation in member.rotations]
-            for id_, member in members.items()
-        }
-        for row in service.attributes:
-            for change in row.changes:
-                text = safe_text(f"{attributes.name(row)}: {change.value}", MOST_CHANGED)
-                changes[change.backend].append((overview.nanoseconds(change.at), text))
-        drawn = [TimedMember(members[id_].index, name, sorted(changes[id_])) for id_, name in names]
+        changed = self.state.kept(("changes", service.id), lambda: moments(case, service))
+        drawn = [TimedMember(members[id_].index, name, changed[id_]) for id_, name in names]
         if (times.backend < 0).any():
             drawn.append(TimedMember(-1, "?"))
         return timeline(times, drawn, width)
@@ -243,7 +234,7 @@ class OverviewScreen(Area):
         if service is None:
             return super().to_copy()
         document = self.state.document
-        differing = attributes.attribute_lines(document, service) if attributes.differing(service) else []
+        differing = attributes.table_lines(document, service)
         tables = [
             *([*differing, []] if differing else []),
             *overview.pool(document, service),

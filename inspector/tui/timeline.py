@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from inspector.reports.lines import Kind, Line, wrap
+from inspector.reports.lines import Kind, Line, uniform, wrap
 from inspector.text.times import STEPS, clock
 from inspector.tui.chart import spoken
 
@@ -18,11 +18,10 @@ FAILED_ALL, FAILED_SOME, CHANGED = "✖", "×", "▲"
 LEVELS = "░▒▓█"
 """Few handshakes to many, of the most that any back end has in one step."""
 
-ABORTED, COUNTED = 0, 4
+ABORTED, COUNTED = 2, 4
 """Place in ``columns.RESULTS`` of an abort; how many places there are."""
 
-NAME_WIDTH = 18
-FEWEST_STEPS = 8
+NARROWEST_NAME, FEWEST_STEPS = 18, 8
 
 
 class TimedMember(NamedTuple):
@@ -52,7 +51,8 @@ def timeline(times: MemberTimes, members: Sequence[TimedMember], width: int) -> 
     if not len(time_ns):
         return []
     low, high = int(time_ns.min()), int(time_ns.max())
-    margin = min(max(len(member.name) for member in members), NAME_WIDTH) + 2
+    name_width = min(max(len(member.name) for member in members), max(width // 4, NARROWEST_NAME))
+    margin = name_width + 2
     most_steps = max(width - margin, FEWEST_STEPS)
     least = max((high - low) // most_steps + 1, 1)
     step = next((nice for nice in STEPS if nice >= least), least)
@@ -67,7 +67,7 @@ def timeline(times: MemberTimes, members: Sequence[TimedMember], width: int) -> 
         count = counts[member.place]
         failed = np.bincount(places[(backend == member.place) & (result == ABORTED)], minlength=steps)
         cells = [_cell(int(n), int(f), most) for n, f in zip(count, failed, strict=True)]
-        lines.append([(member.name[:NAME_WIDTH].ljust(margin), ""), *_runs(cells)])
+        lines.append([(_fit(member.name, name_width).ljust(margin), ""), *_runs(cells)])
         for at, text in member.changes:
             lines += _change(min(max((at - low) // step, 0), steps - 1), f"{clock(at)} {text}", margin, width)
     first, last = clock(low)[:8], clock(high)[:8]
@@ -87,10 +87,13 @@ def _change(step: int, text: str, margin: int, width: int) -> list[Line]:
     """A mark below its step, and what changed to its right, or to its left where that has more room."""
     at, room = margin + step, width - margin - step - 2
     if room >= len(text) or room >= at - 1:
-        mark, *rest = wrap(f"{CHANGED} {text}", "", "  ", max(room + 2, NAME_WIDTH))
-        return [[(" " * at + mark, "warn")], *([(" " * at + line, "warn")] for line in rest)]
-    shown = text if len(text) < at else text[: at - 2] + "…"
-    return [[(f"{shown} {CHANGED}".rjust(at + 1), "warn")]]
+        mark, *rest = wrap(f"{CHANGED} {text}", "", "  ", max(room + 2, NARROWEST_NAME))
+        return uniform((" " * at + line for line in [mark, *rest]), "warn")
+    return [[(f"{_fit(text, at - 1)} {CHANGED}".rjust(at + 1), "warn")]]
+
+
+def _fit(text: str, room: int) -> str:
+    return text if len(text) <= room else text[: room - 1] + "…"
 
 
 def _legend(has_changes: bool, has_failures: bool) -> Line:
