@@ -25,7 +25,7 @@ class MemberBlock:
     width: float
     height: float
     kind: str
-    said: str
+    title: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +35,12 @@ class MemberMark:
     x: float
     y: float
     height: float
-    said: str
+    title: str
 
 
 @dataclass(slots=True)
 class MembersDrawing:
-    """``names``: where each stands. ``said``: the changes as lines of text."""
+    """``names``: where each stands. ``changes``: the changes as lines of text."""
 
     height: int
     step: str
@@ -49,7 +49,7 @@ class MembersDrawing:
     names: list[tuple[int, str]] = field(default_factory=list)
     blocks: list[MemberBlock] = field(default_factory=list)
     marks: list[MemberMark] = field(default_factory=list)
-    said: list[str] = field(default_factory=list)
+    changes: list[str] = field(default_factory=list)
 
 
 def members_drawing(
@@ -87,18 +87,18 @@ def members_drawing(
     for number, (id_, name) in enumerate(lines):
         bottom = ROW * (number + 1)
         drawing.names.append((bottom, name))
-        for place, (count, failed) in counts[id_].items():
-            said = f"{name}, {clock(low + place * step)}: {failed} of {count} failed"
+        for index, (count, failed) in counts[id_].items():
+            title = f"{name}, {clock(low + index * step)}: {failed} of {count} failed"
             y = float(bottom)
             for part, kind in ((failed, "aborted"), (count - failed, "full")):
                 if part:
                     tall = max(part / most * TALLEST, 2)
                     y -= tall
-                    x = round(NAMES + place * wide, 1)
-                    block = MemberBlock(x, round(y, 1), round(max(wide - 1, 1), 1), round(tall, 1), kind, said)
+                    x = round(NAMES + index * wide, 1)
+                    block = MemberBlock(x, round(y, 1), round(max(wide - 1, 1), 1), round(tall, 1), kind, title)
                     drawing.blocks.append(block)
         for at, text in changes.get(id_, ()):
             x = round(NAMES + min(max(at - low, 0), high - low) / step * wide, 1)
             drawing.marks.append(MemberMark(x, bottom - ROW + 4, ROW - 4, f"{name}, since {clock(at)}: {text}"))
-            drawing.said.append(f"{name} since {day(at)} {clock(at)}: {text}")
+            drawing.changes.append(f"{name} since {day(at)} {clock(at)}: {text}")
     return drawing

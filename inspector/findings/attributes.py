@@ -8,9 +8,9 @@ one of them. A share, a time or a date that only happens to be another number at
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from inspector.document import About, Finding, MemberAttribute, MemberValue, ValueChange
+from inspector.document import About, Backend, Finding, MemberAttribute, MemberValue, ValueChange
 from inspector.findings.compared import ComparedPool
 from inspector.findings.differing import value_words, values_in_words
 from inspector.findings.requested_authorities import requested
@@ -24,7 +24,6 @@ from inspector.tracking.backends import BackendGroup
 from inspector.tracking.certificates import ParsedCertificate
 from inspector.tracking.idle import SHORTEST_NS
 from inspector.tracking.names import authority
-from inspector.tracking.observed import Observed
 
 ORDER = (
     PoolAttribute.VALIDITY,
@@ -57,30 +56,39 @@ MEASURED = 24
 """Connections of a member whose times are looked at, spread evenly over all."""
 
 MOST_MEMBERS = 100
-"""Of a larger pool only what differs is told."""
+"""Of a larger pool only what differs is listed."""
 
 MOST_NAMES = 4
 """Names of authorities that a value lists."""
 
 
-def attributes(pool: ComparedPool, findings: Sequence[Finding]) -> list[MemberAttribute]:
-    """Of one service. ``findings``: its own, the most severe first."""
-    told = [(f, f.about) for f in findings if f.about is not None and f.about.attribute not in OF_CLIENTS]
-    members = pool.case.pools[pool.service.index]
+Member = tuple[BackendGroup, Backend]
+"""A back end, and what the document counts of it."""
+
+
+def attributes(
+    pool: ComparedPool, findings: Sequence[Finding], backends: Mapping[str, Backend]
+) -> list[MemberAttribute]:
+    """Of one service. ``findings``: its own, the most severe first. ``backends``: of all services, by id."""
+    pool_members = pool.case.pools[pool.service.index]
+    if len(pool_members) < 2 and not findings:
+        return []
+    abouts = [(f, f.about) for f in findings if f.about is not None and f.about.attribute not in OF_CLIENTS]
+    members = [(backend, backends[backend.id]) for backend in pool_members]
     rows: dict[str, MemberAttribute] = {}
     if len(members) > 1:
         rows = {row.attribute: row for row in _rows(pool, members)}
-    for tells, about in told:
+    for tells, about in abouts:
         row = rows.get(about.attribute)
         if row is not None and row.finding is None and row.differs:
-            _tell(row, tells, about)
+            _explain(row, tells, about)
         elif (row is None or not row.differs) and about.others and about.elsewhere:
             rows[about.attribute] = _of_finding(pool, tells, about)
-    harm = {f.id: about.affected for f, about in told}
-    return sorted(rows.values(), key=lambda row: (not row.differs, -harm.get(row.finding or "", -1)))
+    rank = {f.id: number for number, (f, _) in enumerate(abouts)}
+    return sorted(rows.values(), key=lambda row: (not row.differs, rank.get(row.finding or "", len(rank))))
 
 
-def _rows(pool: ComparedPool, members: Sequence[BackendGroup]) -> Iterator[MemberAttribute]:
+def _rows(pool: ComparedPool, members: Sequence[Member]) -> Iterator[MemberAttribute]:
     is_small = len(members) <= MOST_MEMBERS
     for attribute in ORDER:
         difference = pool.difference(attribute)
@@ -160,16 +168,16 @@ def _row(pool: ComparedPool, attribute: str, shown: dict[int, tuple[str, int]]) 
     return MemberAttribute(attribute=attribute, differs=False, values=list(values.values()))
 
 
-def _of_certificates(pool: ComparedPool, members: Sequence[BackendGroup]) -> Iterator[MemberAttribute]:
+def _of_certificates(pool: ComparedPool, members: Sequence[Member]) -> Iterator[MemberAttribute]:
     """Of the current certificate of each back end: one that is not like those of most others is odd."""
-    read = {b.index: c for b in members if (c := pool.case.certificates.get(b.leaf or b"")) is not None}
+    read = {b.index: c for b, _ in members if (c := pool.case.certificates.get(b.leaf or b"")) is not None}
     for attribute, say in OF_CERTIFICATES.items():
-        said = {index: say(certificate) for index, certificate in read.items()}
-        if not said:
+        words = {index: say(certificate) for index, certificate in read.items()}
+        if not words:
             continue
-        row = _row(pool, attribute, {i: (w, len(pool.case.backends[i].connections)) for i, w in said.items()})
-        common, number = Counter(said.values()).most_common(1)[0]
-        if len(row.values) > 1 and number > 1 and 2 * number > len(said):
+        row = _row(pool, attribute, {i: (w, len(pool.case.backends[i].connections)) for i, w in words.items()})
+        common, number = Counter(words.values()).most_common(1)[0]
+        if len(row.values) > 1 and number > 1 and 2 * number > len(words):
             row.differs = True
             for value in row.values:
                 value.odd = value.value != common
@@ -177,34 +185,28 @@ def _of_certificates(pool: ComparedPool, members: Sequence[BackendGroup]) -> Ite
         yield row
 
 
-def _of_connections(pool: ComparedPool, members: Sequence[BackendGroup]) -> Iterator[MemberAttribute]:
+def _of_connections(pool: ComparedPool, members: Sequence[Member]) -> Iterator[MemberAttribute]:
     """Times, what became of offers, how idle connections end, and how many failed."""
+    observed = pool.case.observed
     times: defaultdict[Wait, dict[int, list[int]]] = defaultdict(dict)
-    of_member: defaultdict[int, list[Observed]] = defaultdict(list)
-    for observed in pool.members:
-        of_member[observed.backend].append(observed)
-    for backend in members:
-        for observed in evenly(of_member[backend.index], MEASURED):
-            for wait, ns in waits_of(observed):
+    for backend, _ in members:
+        for index in evenly(backend.connections, MEASURED):
+            for wait, ns in () if observed[index].health_check else waits_of(observed[index]):
                 times[wait].setdefault(backend.index, []).append(ns)
     for wait, attribute in OF_WAITS.items():
         if times[wait]:
             yield _row(pool, attribute, {b: (_spread(values), len(values)) for b, values in times[wait].items()})
-    offers: dict[int, tuple[str, int]] = {}
-    idle: dict[int, tuple[str, int]] = {}
-    for index, ones in of_member.items():
-        resumed = sum(o.kind is not None and o.kind != "full" and o.outcome == "established" for o in ones)
-        if offered := resumed + sum(o.declined for o in ones):
-            offers[index] = (f"{resumed} of {offered} resumed", offered)
-        quiet = [o.quiet_ns for o in ones if o.quiet_ns >= SHORTEST_NS and o.outcome == "established"]
-        if quiet:
-            idle[index] = (f"closed after {span(int(middle(quiet)))}", len(quiet))
-    if offers:
-        yield _row(pool, "offers", offers)
-    if idle:
-        yield _row(pool, "idle", idle)
-    reached = {b.index: pool.reached(b.index) for b in members}
-    yield _row(pool, "failures", {b: (f"{failed} of {count}", count) for b, (count, failed) in reached.items()})
+    offered = {b.index: (d.resumed, count) for b, d in members if (count := d.resumed + d.declined)}
+    if offered:
+        shown = {index: (f"{resumed} of {count} resumed", count) for index, (resumed, count) in offered.items()}
+        yield _row(pool, "offers", shown)
+    quiet: defaultdict[int, list[int]] = defaultdict(list)
+    for one in pool.members:
+        if one.quiet_ns >= SHORTEST_NS and one.outcome == "established":
+            quiet[one.backend].append(one.quiet_ns)
+    if quiet:
+        yield _row(pool, "idle", {b: (f"closed after {span(int(middle(ns)))}", len(ns)) for b, ns in quiet.items()})
+    yield _row(pool, "failures", {b.index: (f"{d.aborted} of {d.connections}", d.connections) for b, d in members})
 
 
 def _spread(values: list[int]) -> str:
@@ -213,7 +215,7 @@ def _spread(values: list[int]) -> str:
     return f"{span(int(middle(values)))} (95 %: {span(highest)})"
 
 
-def _tell(row: MemberAttribute, tells: Finding, about: About) -> None:
+def _explain(row: MemberAttribute, tells: Finding, about: About) -> None:
     """A finding tells of a difference: it knows best what the odd one has."""
     row.finding = tells.id
     alone = [value for value in row.values if about.backend is not None and value.backends == [about.backend]]

@@ -90,7 +90,9 @@ def _document(case: Case, extra_limits: list[doc.Limit]) -> doc.Document:
     assessments = [assess(case, s, theirs.get(s.id, NOTHING), hidden, ems[s.index]) for s in case.services]
     findings = [*rules.findings(case, happened, assessments, ems, compared), *limits.incomplete(case, all_limits)]
     findings.sort(key=lambda f: (doc.SEVERITIES.index(f.severity), f.rule, f.first or "", f.id))
-    told = by_service(finding for finding in findings if finding.about is not None)
+    with_about = by_service(finding for finding in findings if finding.about is not None)
+    backends = [pool_of_document.backend(case, b) for b in case.backends]
+    by_id = {backend.id: backend for backend in backends}
     return doc.Document(
         generator=doc.Generator("inspector", VERSION),
         captures=pool_of_document.captures(case),
@@ -106,12 +108,12 @@ def _document(case: Case, extra_limits: list[doc.Limit]) -> doc.Document:
                     theirs.get(pool.service.id, NOTHING),
                     ems[pool.service.index],
                 ),
-                attributes(pool, told.get(pool.service.id, ())),
+                attributes(pool, with_about.get(pool.service.id, ()), by_id),
             )
             for pool, assessment in zip(compared, assessments, strict=True)
         ],
         clients=[_client(case, index) for index in range(len(case.clients))],
-        backends=[pool_of_document.backend(case, b) for b in case.backends],
+        backends=backends,
         certificates=pool_of_document.certificates(case),
         authorities=authorities(case),
         sessions=[],
@@ -128,7 +130,7 @@ def _service(
     service: ServiceGroup,
     assessment: doc.Assessment,
     weighed: list[doc.Counterfactual],
-    held: list[doc.MemberAttribute],
+    attributes_of_pool: list[doc.MemberAttribute],
 ) -> doc.Service:
     members = case.members(service)
     checks = len(service.connections) - len(members)
@@ -155,7 +157,7 @@ def _service(
         offer_unseen=offer_unseen,
         checkers=_checkers(case, service) if checks or service.silent else [],
         what_if=weighed,
-        attributes=held,
+        attributes=attributes_of_pool,
     )
 
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, TypeVar, get_args
 
 from inspector.facts import ConnectionFacts, FirstMoments
 from inspector.pool.rates import CHANCE, FEWEST, middle, ranks_by_chance
 from inspector.tls.history import Letter
 from inspector.tracking.observed import Observed
 
+Item = TypeVar("Item")
 Wait = Literal["connect", "answer", "reply"]
 WAITS: tuple[Wait, ...] = get_args(Wait)
 """From SYN to SYN and ACK; from the ClientHello to the ServerHello of a full handshake; from the client's first record
@@ -108,7 +109,7 @@ def until_ready(observed: Observed) -> int | None:
     return ready_ns - hello_ns if hello_ns and ready_ns is not None else None
 
 
-def evenly(members: Sequence[Observed], most: int = MOST_OF_A_MEMBER) -> Sequence[Observed]:
+def evenly(members: Sequence[Item], most: int = MOST_OF_A_MEMBER) -> Sequence[Item]:
     """Some of them, spread evenly over all."""
     return members[:: -(-len(members) // most) or 1]
 

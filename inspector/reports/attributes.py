@@ -93,8 +93,8 @@ def is_first(document: Document, service: Service) -> bool:
     here.
     """
     rows = [row for row in differing(service) if any(value.odd for value in row.values)]
-    told = {f.id for f in document.findings if f.rule in OF_FAILURES}
-    return bool(rows) and (service.assessment.state != "confirmed" or any(row.finding in told for row in rows))
+    explaining = {f.id for f in document.findings if f.rule in OF_FAILURES}
+    return bool(rows) and (service.assessment.state != "confirmed" or any(row.finding in explaining for row in rows))
 
 
 def table_lines(document: Document, service: Service, width: int = 100) -> list[Line]:
@@ -122,16 +122,16 @@ def table_rows(document: Document, service: Service) -> list[list[Cell]]:
     rows = differing(service)
     if not rows:
         return []
-    about = {f.id: f.about for f in document.findings if f.rule in OF_FAILURES}
+    abouts = {f.id: f.about for f in document.findings if f.rule in OF_FAILURES}
     members = {b.id: b for b in document.backends if b.service == service.id}
     placed = _columns(document, service, rows)
     shown, left_out = placed[:MOST_COLUMNS], sum(len(column.backends) for column in placed[MOST_COLUMNS:])
     title = f"DIFFERS (and {counted(left_out, 'back end')} more)" if left_out else "DIFFERS"
     table: list[list[Cell]] = [[title, *(column.title for column in shown)]]
-    harm = [about.get(row.finding or "") for row in rows]
-    for row, told in zip(rows, harm, strict=True):
-        table.append([name(row), *(_cell(row, column, told) for column in shown)])
-    if not any(told is not None and told.affected for told in harm) and members:
+    harm = [abouts.get(row.finding or "") for row in rows]
+    for row, failing in zip(rows, harm, strict=True):
+        table.append([name(row), *(_cell(row, column, failing) for column in shown)])
+    if not any(failing is not None and failing.affected for failing in harm) and members:
         table.append(["failed", *(_failed([members[b] for b in column.backends]) for column in shown)])
     return table
 
@@ -189,7 +189,7 @@ def _columns(document: Document, service: Service, rows: Sequence[MemberAttribut
     return sorted(listed, key=lambda column: not column.is_odd)
 
 
-def _cell(row: MemberAttribute, column: MemberColumn, told: About | None) -> Cell:
+def _cell(row: MemberAttribute, column: MemberColumn, about: About | None) -> Cell:
     """What the back ends of a column have; failures beside it where they go with it."""
     value = next((v for v in row.values if _is_of(v, column)), None)
     if value is None:
@@ -197,9 +197,9 @@ def _cell(row: MemberAttribute, column: MemberColumn, told: About | None) -> Cel
     words = safe_text(value.value, VALUE_WIDTH)
     since = next((c.at for c in row.changes if c.backend in column.backends), None)
     words += f", since {since[11:19]}" if since is not None and value.odd else ""
-    harms = told is not None and told.affected > 0
-    if told is not None and harms:
-        counts = (told.affected, told.reached) if value.odd else (told.elsewhere_affected, told.elsewhere)
+    harms = about is not None and about.affected > 0
+    if about is not None and harms:
+        counts = (about.affected, about.reached) if value.odd else (about.elsewhere_affected, about.elsewhere)
         words += f": {counts[0]} of {counts[1]} failed"
     if value.odd:
         mark, kind = ODD[harms]

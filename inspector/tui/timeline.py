@@ -19,17 +19,17 @@ LEVELS = "░▒▓█"
 """Few handshakes to many, of the most that any back end has in one step."""
 
 ABORTED, COUNTED = 2, 4
-"""Place in ``columns.RESULTS`` of an abort; how many places there are."""
+"""Place in ``columns.RESULTS`` of an abort; how many indexes there are."""
 
 NARROWEST_NAME, FEWEST_STEPS = 18, 8
 
 
 class TimedMember(NamedTuple):
-    """A line. ``place``: the back end's in the case, -1 for connections whose back end is not visible. ``changes``:
+    """A line. ``backend``: its index in the case, -1 for connections whose back end is not visible. ``changes``:
     when it began to show another value (ns), and which.
     """
 
-    place: int
+    backend: int
     name: str
     changes: Sequence[tuple[int, str]] = ()
 
@@ -57,15 +57,15 @@ def timeline(times: MemberTimes, members: Sequence[TimedMember], width: int) -> 
     least = max((high - low) // most_steps + 1, 1)
     step = next((nice for nice in STEPS if nice >= least), least)
     steps = min(most_steps, (high - low) // step + 1)
-    places = np.minimum((time_ns - low) // step, steps - 1)
+    indexes = np.minimum((time_ns - low) // step, steps - 1)
     counts: Mapping[int, npt.NDArray[np.int64]] = {
-        m.place: np.bincount(places[backend == m.place], minlength=steps) for m in members
+        m.backend: np.bincount(indexes[backend == m.backend], minlength=steps) for m in members
     }
     most = max(max(int(count.max()) for count in counts.values()), 1)
     lines: list[Line] = [[(f"BACK ENDS PER {spoken(step)}", "head")]]
     for member in members:
-        count = counts[member.place]
-        failed = np.bincount(places[(backend == member.place) & (result == ABORTED)], minlength=steps)
+        count = counts[member.backend]
+        failed = np.bincount(indexes[(backend == member.backend) & (result == ABORTED)], minlength=steps)
         cells = [_cell(int(n), int(f), most) for n, f in zip(count, failed, strict=True)]
         lines.append([(_fit(member.name, name_width).ljust(margin), ""), *_runs(cells)])
         for at, text in member.changes:
