@@ -22,7 +22,6 @@ from inspector.pool.waits import Wait, evenly, waits_of
 from inspector.text.times import rfc3339, span
 from inspector.tracking.backends import BackendGroup
 from inspector.tracking.certificates import ParsedCertificate
-from inspector.tracking.idle import SHORTEST_NS
 from inspector.tracking.names import authority
 
 ORDER = (
@@ -202,7 +201,7 @@ def _of_connections(pool: ComparedPool, members: Sequence[Member]) -> Iterator[M
         yield _row(pool, "offers", shown)
     quiet: defaultdict[int, list[int]] = defaultdict(list)
     for one in pool.members:
-        if one.quiet_ns >= SHORTEST_NS and one.outcome == "established":
+        if one.quiet_ns and one.outcome == "established":
             quiet[one.backend].append(one.quiet_ns)
     if quiet:
         yield _row(pool, "idle", {b: (f"closed after {span(int(middle(ns)))}", len(ns)) for b, ns in quiet.items()})
