@@ -80,7 +80,7 @@ def timeline(times: MemberTimes, members: Sequence[TimedMember], width: int) -> 
 def _cell(count: int, failed: int, most: int) -> tuple[str, Kind]:
     if failed:
         return (FAILED_ALL, "bad") if failed == count else (FAILED_SOME, "warn")
-    return (LEVELS[min(count * len(LEVELS) // (most + 1), len(LEVELS) - 1)], "good") if count else (" ", "")
+    return (LEVELS[-(-count * len(LEVELS) // most) - 1], "good") if count else (" ", "")
 
 
 def _change(step: int, text: str, margin: int, width: int) -> list[Line]:
