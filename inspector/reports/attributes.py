@@ -18,7 +18,6 @@ from inspector.reports.overview import common_name, counted
 from inspector.text.safe import safe_text
 
 NAMES: dict[str, str] = {
-    "names": "certificate names",
     "client_authorities": "client CAs",
     "versions": "version",
     "cipher": "cipher suite",

@@ -59,7 +59,7 @@ def best(document: Document, service: Service) -> str:
         return ""
     remedy, prevented, new, _ = _row(first, {b.id: b.label for b in document.backends}, service)
     harm = f", {new} new" if first.new_exposures else ""
-    return f"Would have helped: {remedy}: {prevented} {_what(service)} prevented{harm}"
+    return f"{remedy[0]} would prevent {prevented} {_what(service)}{harm}: {remedy[2:]}"
 
 
 def weighed_lines(document: Document, service: Service, width: int = 98) -> list[Line]:

@@ -32,7 +32,7 @@ TALL, WIDE = 32, 112
 OTHER_LINES = 5
 """Bar, heading, gaps, keys."""
 
-FEWEST_ROWS = 4
+FEWEST_ROWS = 2
 """Lines of incidents, their heading among them; up to a quarter of the screen where there are more."""
 
 MOST_LIMITS = 3
@@ -205,7 +205,7 @@ class OverviewScreen(Area):
                 [(line, "head" if number == 0 else "")]
                 for number, line in enumerate(wrap(safe_text(f"Do: {assessment.do}"), "  ", "      ", width))
             ]
-            lines += [[(line, "dim")] for line in wrap(best, "  ", "      ", width)] if best else []
+            lines += [[(f"  {best}", "dim")]] if best and len(best) + 2 <= width else []
         elif assessment.breaks_if:
             lines += paragraph(safe_text(f"It returns if {' or if '.join(assessment.breaks_if)}."), "  ", "  ", width)
         return lines
