@@ -127,7 +127,7 @@ DEEDS: dict[str, Check] = {
     "bottom": is_further,
     "up_area": leads_to("services"),
     "everything": changes("everything"),
-    "pane": changes("panes"),
+    "pane": changes("words"),
     "remedies": opens("StoryScreen"),
     "mark": is_marked,
     "unmark": lambda before, after: bool(before.marks) and not after.marks,

@@ -259,6 +259,27 @@ def planted(attribute: str, seed: int, folder: Path, *, size: int = 0, at_odd: i
     return document_of(written(folder, recording.flows, f"{attribute}{seed}.pcap")), members[odd].leaf
 
 
+def without_intermediate(folder: Path, size: int = 3) -> Path:
+    """A pool of which the second member sends no intermediate, so that every client rejects it."""
+    recording = Recording(random.Random(3))
+    members = pool_of(size)
+    members[1] = replace(members[1], behind=(), rejected_with=48)
+    for number in range(8 * size):
+        recording.call(Caller("10.0.0.12"), members[number % size])
+    return written(folder, recording.flows)
+
+
+def after_a_change(folder: Path) -> Path:
+    """A pool of which the second member has no EMS any more from the middle on, with the same certificate."""
+    recording = Recording(random.Random(4))
+    members = pool_of(3)
+    for number in range(60):
+        if number == 30:
+            members[1] = replace(members[1], ems=False)
+        recording.call(Caller("10.0.0.12"), members[number % 3])
+    return written(folder, recording.flows)
+
+
 def abouts(document: Document) -> list[About]:
     return [finding.about for finding in document.findings if finding.about is not None]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from inspector.tui.app_state import View
 from tests.app import SIZES, app_of, then, two_services
 from tests.build import written
 from tests.conftest import CAPTURES, find
+from tests.odd_pools import after_a_change, without_intermediate
 from tests.opening import KEYS, no_passphrase
 from tests.replay import given_for
 
@@ -20,6 +22,8 @@ SCREENS: dict[str, tuple[str, tuple[str, ...]]] = {
     "confirmed": (PUPPET, ()),
     "matrix": (PUPPET, ("m",)),
     "chart": (PUPPET, ("m", "m")),
+    "would_have_helped": (PUPPET, ("m", "m", "m")),
+    "differs": (PUPPET, ("m", "m", "m", "m")),
     "protected": ("puppet-tls13", ()),
     "not_this": ("look-alike", ()),
     "unknown": ("renegotiation", ()),
@@ -76,6 +80,26 @@ def test_several_services(
     size: tuple[int, int],
 ) -> None:
     two_services(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert snap_compare(app_of("built.pcap"), terminal_size=size, run_before=then(*keys))
+
+
+ODD: dict[str, tuple[Callable[[Path], Path], tuple[str, ...]]] = {
+    "odd_one": (without_intermediate, ()),
+    "odd_one_over_time": (without_intermediate, ("m", "m")),
+    "odd_one_alike": (without_intermediate, ("m", "m", "m", "m", "m")),
+    "odd_one_since": (after_a_change, ()),
+    "changed": (after_a_change, ("m", "m")),
+}
+
+
+@pytest.mark.parametrize("size", [*SIZES, (160, 50)], ids=lambda s: f"{s[0]}x{s[1]}")
+@pytest.mark.parametrize("name", ODD)
+def test_the_odd_one_out(
+    snap_compare: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, size: tuple[int, int]
+) -> None:
+    make, keys = ODD[name]
+    make(tmp_path)
     monkeypatch.chdir(tmp_path)
     assert snap_compare(app_of("built.pcap"), terminal_size=size, run_before=then(*keys))
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from inspector.bundle.costs import Costs, costs
 from inspector.bundle.figures import Chart, LadderDrawing, chart, ladder_drawing
+from inspector.bundle.members_drawing import MembersDrawing, members_drawing
 from inspector.bundle.scope import Scope
 from inspector.bundle.slices import Slice
 from inspector.document import Client, Finding, FrameRef, Incident, Limit, LogFile, Remedy, Service
@@ -21,7 +22,8 @@ from inspector.findings.change import ABORT
 from inspector.findings.failures import RULE as FAILED
 from inspector.findings.judge import Analysis
 from inspector.findings.renegotiation import CHANGED
-from inspector.reports import overview, what_if, why, why_failed
+from inspector.reports import attributes, overview, what_if, why, why_failed
+from inspector.reports.changes import moments
 from inspector.reports.inside import renegotiation_lines
 from inspector.reports.lines import Cell, plain
 from inspector.reports.story import Ladder, chapters, ladder, lane_names
@@ -141,6 +143,10 @@ class ReportPart:
     more_harmful: int
     weighing: Sequence[str]
     """What the weighing of the remedies assumes."""
+    differing: list[list[str]]
+    """Attributes in which back ends differ, and a head; empty where they do not."""
+    alike: list[str]
+    measured: list[str]
     pool: list[list[str]]
     more_backends: int
     shown: list[Statement]
@@ -148,6 +154,8 @@ class ReportPart:
     matrix: list[list[str]]
     matrix_note: str
     chart: Chart | None
+    members: MembersDrawing | None
+    """Each back end over time."""
     costs: Costs
     lost: str
     clients: list[Client]
@@ -273,12 +281,16 @@ def _part(analysis: Analysis, service: Service, scope: Scope, frames: EvidenceFr
         would_have_helped=what_if.rows(document, service),
         more_harmful=what_if.more(service),
         weighing=what_if.NOTES,
+        differing=_plain_rows(attributes.table_rows(document, service)),
+        alike=attributes.equal(service),
+        measured=attributes.measured(document, service),
         pool=_plain_rows(overview.pool_rows(document, service, NAME_WIDTH)),
         more_backends=max(len(service.backends) - overview.MOST_BACKENDS, 0),
         shown=_shown(analysis, service, frames),
         matrix=_plain_rows(overview.matrix_rows(document, service)) if service.matrix else [],
         matrix_note=plain(overview.matrix_note(service)),
         chart=chart(case, members),
+        members=members_drawing(case, members, overview.member_names(document, service), moments(case, service)),
         costs=spent,
         lost=span(int(spent.lost_ms * 1e6)) if spent.lost_ms is not None else "",
         clients=clients[:CLIENTS],

@@ -26,6 +26,8 @@ from inspector.document.analysis import (
     Limit as Limit,
     LogFile as LogFile,
     MatrixCell as MatrixCell,
+    MemberAttribute as MemberAttribute,
+    MemberValue as MemberValue,
     Remedy as Remedy,
     RemedyKind as RemedyKind,
     Service as Service,
@@ -34,6 +36,7 @@ from inspector.document.analysis import (
     UnpairedLine as UnpairedLine,
     Unseen as Unseen,
     Use as Use,
+    ValueChange as ValueChange,
     Verdict as Verdict,
 )
 from inspector.document.connection import (

@@ -150,12 +150,47 @@ class Counterfactual(Struct, kw_only=True):
         return self.prevented == self.of and not self.new_exposures
 
 
+class MemberValue(Struct, kw_only=True):
+    """What members of a pool have in one attribute. ``backends``: whose it is; empty where that is not visible.
+    ``unplaced``: connections that showed it and whose back end is not visible; they are among ``connections``. ``odd``:
+    not what most have. ``since``: when it was first seen.
+    """
+
+    value: str
+    backends: list[str]
+    connections: int
+    unplaced: int = 0
+    odd: bool = False
+    since: str | None = None
+
+
+class ValueChange(Struct):
+    """A back end that showed another value before. ``at``: the first connection with this one."""
+
+    backend: str
+    at: str
+    value: str
+
+
+class MemberAttribute(Struct, kw_only=True):
+    """One attribute of a pool, and what its members have there. ``differs``: they answer equal questions differently,
+    or failures go with one of them. ``values``: where it differs the odd ones first. ``finding``: which tells of it.
+    """
+
+    attribute: str
+    differs: bool
+    values: list[MemberValue]
+    changes: list[ValueChange] = []
+    finding: str | None = None
+
+
 class Service(Struct, kw_only=True):
     """``health_checks`` and ``established`` are among ``connections``; ``offered_nothing`` counts connections without
     an offer,
     ``offer_unseen`` those whose offer, or what became of it, was not captured. ``named``: by settings.
     ``checkers``: the most frequent first; those of ``tcp`` are among ``other_flows``. ``what_if``: what would have
-    helped against the certificate change, best first; empty where no client was hit, or could be.
+    helped against the certificate change, best first; empty where no client was hit, or could be. ``attributes``: what
+    the members of the pool have in each, those that differ first; empty where there is nothing to hold against another.
     """
 
     id: str
@@ -179,6 +214,7 @@ class Service(Struct, kw_only=True):
     offer_unseen: int = 0
     checkers: list[Checker] = []
     what_if: list[Counterfactual] = []
+    attributes: list[MemberAttribute] = []
 
 
 class Client(Struct):

@@ -13,6 +13,7 @@ from inspector import document as doc
 from inspector.facts import Facts
 from inspector.findings import from_logs, limits, rules, unseen
 from inspector.findings.assessment import assess
+from inspector.findings.attributes import attributes, by_service
 from inspector.findings.case import Case, Options, build
 from inspector.findings.compared import compared_pools
 from inspector.findings.incidents import incidents
@@ -89,15 +90,30 @@ def _document(case: Case, extra_limits: list[doc.Limit]) -> doc.Document:
     assessments = [assess(case, s, theirs.get(s.id, NOTHING), hidden, ems[s.index]) for s in case.services]
     findings = [*rules.findings(case, happened, assessments, ems, compared), *limits.incomplete(case, all_limits)]
     findings.sort(key=lambda f: (doc.SEVERITIES.index(f.severity), f.rule, f.first or "", f.id))
+    with_about = by_service(finding for finding in findings if finding.about is not None)
+    backends = [pool_of_document.backend(case, b) for b in case.backends]
+    by_id = {backend.id: backend for backend in backends}
     return doc.Document(
         generator=doc.Generator("inspector", VERSION),
         captures=pool_of_document.captures(case),
         services=[
-            _service(case, s, a, what_if(case, s, a, theirs.get(s.id, NOTHING), ems[s.index]))
-            for s, a in zip(case.services, assessments, strict=True)
+            _service(
+                case,
+                pool.service,
+                assessment,
+                what_if(
+                    case,
+                    pool.service,
+                    assessment,
+                    theirs.get(pool.service.id, NOTHING),
+                    ems[pool.service.index],
+                ),
+                attributes(pool, with_about.get(pool.service.id, ()), by_id),
+            )
+            for pool, assessment in zip(compared, assessments, strict=True)
         ],
         clients=[_client(case, index) for index in range(len(case.clients))],
-        backends=[pool_of_document.backend(case, b) for b in case.backends],
+        backends=backends,
         certificates=pool_of_document.certificates(case),
         authorities=authorities(case),
         sessions=[],
@@ -110,7 +126,11 @@ def _document(case: Case, extra_limits: list[doc.Limit]) -> doc.Document:
 
 
 def _service(
-    case: Case, service: ServiceGroup, assessment: doc.Assessment, weighed: list[doc.Counterfactual]
+    case: Case,
+    service: ServiceGroup,
+    assessment: doc.Assessment,
+    weighed: list[doc.Counterfactual],
+    attributes_of_pool: list[doc.MemberAttribute],
 ) -> doc.Service:
     members = case.members(service)
     checks = len(service.connections) - len(members)
@@ -137,6 +157,7 @@ def _service(
         offer_unseen=offer_unseen,
         checkers=_checkers(case, service) if checks or service.silent else [],
         what_if=weighed,
+        attributes=attributes_of_pool,
     )
 
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, TypeVar, get_args
 
 from inspector.facts import ConnectionFacts, FirstMoments
 from inspector.pool.rates import CHANCE, FEWEST, middle, ranks_by_chance
 from inspector.tls.history import Letter
 from inspector.tracking.observed import Observed
 
+Item = TypeVar("Item")
 Wait = Literal["connect", "answer", "reply"]
 WAITS: tuple[Wait, ...] = get_args(Wait)
 """From SYN to SYN and ACK; from the ClientHello to the ServerHello of a full handshake; from the client's first record
@@ -68,7 +69,7 @@ def slow_members(members: Sequence[Observed], looks: int) -> list[SlowMember]:
     timed: dict[Wait, list[_Timed]] = {wait: [] for wait in WAITS}
     for backend, connections in of_member.items():
         for observed in evenly(connections):
-            for wait, ns in _waits(observed):
+            for wait, ns in waits_of(observed):
                 timed[wait].append(_Timed(backend, observed.client, observed.index, ns, observed.hello_ns))
     slow = [one for wait in WAITS for one in _slow(wait, timed[wait], looks)]
     worst: dict[int, SlowMember] = {}
@@ -77,7 +78,8 @@ def slow_members(members: Sequence[Observed], looks: int) -> list[SlowMember]:
     return list(worst.values())
 
 
-def _waits(observed: Observed) -> Iterator[tuple[Wait, int]]:
+def waits_of(observed: Observed) -> Iterator[tuple[Wait, int]]:
+    """How long the client waited in one connection, in ns."""
     client_leg = observed.client_leg
     handshake, rtt = client_leg.handshake, client_leg.rtt
     if rtt is not None:
@@ -107,7 +109,7 @@ def until_ready(observed: Observed) -> int | None:
     return ready_ns - hello_ns if hello_ns and ready_ns is not None else None
 
 
-def evenly(members: Sequence[Observed], most: int = MOST_OF_A_MEMBER) -> Sequence[Observed]:
+def evenly(members: Sequence[Item], most: int = MOST_OF_A_MEMBER) -> Sequence[Item]:
     """Some of them, spread evenly over all."""
     return members[:: -(-len(members) // most) or 1]
 

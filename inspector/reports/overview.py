@@ -246,16 +246,26 @@ NAME, NARROW = 26, 64
 RIGHT = ("days left", "full", "resumed", "aborted", "other", "declined")
 
 
-def _row(b: Backend, leaf: Certificate | None, now: int, most: int) -> list[Cell]:
+def member_names(document: Document, service: Service) -> list[tuple[str, str]]:
+    """Id and name of each back end, ``B db2.example.com``, as many as a pool shows, those that matter first."""
+    certificates = {c.sha256: c for c in document.certificates}
+    members = _odd_first([b for b in document.backends if b.service == service.id])[:MOST_BACKENDS]
+    return [(b.id, f"{b.label} {safe_text(_called(b, certificates.get(b.leaf or '')), NAME)}") for b in members]
+
+
+def _called(b: Backend, leaf: Certificate | None) -> str:
     common = common_name(leaf) or leaf.subject or leaf.sha256[:12] if leaf else (b.leaf or "not visible")[:12]
-    common = b.named or b.server or common
+    return b.named or b.server or common
+
+
+def _row(b: Backend, leaf: Certificate | None, now: int, most: int) -> list[Cell]:
     names = ", ".join(leaf.dns_names + leaf.ip_addresses) if leaf else ""
     days = f"{(nanoseconds(leaf.not_after) - now) // DAY_NS:,}" if leaf and leaf.not_after else ""
     versions = "/".join(v.removeprefix("TLSv") for v in b.versions)
     aborted: Cell = [(f"✖ {b.aborted}", "bad")] if b.aborted else "0"
     return [
         b.label,
-        safe_text(common, most),
+        safe_text(_called(b, leaf), most),
         safe_text(names, 44),
         days,
         YES[b.ems],

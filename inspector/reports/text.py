@@ -11,7 +11,7 @@ from inspector.document import Connection, Document, Finding, Incident, Service
 from inspector.document.rules import Rule
 from inspector.findings.failures import RULE as FAILED
 from inspector.findings.judge import Analysis
-from inspector.reports import overview, what_if, why, why_failed
+from inspector.reports import attributes, overview, what_if, why, why_failed
 from inspector.reports.lines import plain, table, wrap
 from inspector.reports.story import Ladder, chapters, ladder
 from inspector.text.safe import safe_text
@@ -78,21 +78,14 @@ def service_lines(document: Document, service: Service) -> list[str]:
     lines += [line for text in overview.checks(service) for line in wrap(text, "  ", "    ")]
     if assessment.is_actionable:
         lines += wrap(f"Do: {safe_text(assessment.do)}", "  ", "      ")
-    lines += would_have_helped(document, service)
+    weighed = what_if.weighed_lines(document, service, WIDTH - 2)
+    lines += ["", *(f"  {plain(line)}".rstrip() for line in weighed)] if weighed else []
+    differing = attributes.table_lines(document, service, WIDTH - 2)
+    if differing:
+        differing += attributes.alike_lines(document, service, WIDTH - 2)
+        lines += ["", *(f"  {plain(line)}" for line in differing)]
     lines += ["", *(f"  {plain(line)}" for line in overview.pool(document, service))]
     return [*lines, "", *(f"  {plain(line)}" for line in overview.matrix(document, service))]
-
-
-def would_have_helped(document: Document, service: Service) -> list[str]:
-    """The remedies weighed, a line each, and what that assumes; empty where there is nothing to weigh."""
-    rows = what_if.rows(document, service)
-    if not rows:
-        return []
-    lines = ["", *(line.rstrip() for line in table(rows, right=[1, 2]))]
-    further = what_if.more(service)
-    if further:
-        lines.append(f"  and {further} more rollouts that bring new ones; -T json has all")
-    return [*lines, *(line for note in what_if.NOTES for line in wrap(note, "    ", "    "))]
 
 
 def stories(analysis: Analysis, out: TextIO) -> None:

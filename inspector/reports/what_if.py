@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from inspector.document import Counterfactual, Document, Service
+from inspector.document.rules import Rule
+from inspector.reports.lines import Kind, Line, columns, plain, uniform, wrap
+
+WEIGHED = (Rule.CERTIFICATE_CHANGE_ABORT, Rule.CERTIFICATE_CHANGE_EXPOSED)
+"""Rules whose remedies are weighed."""
 
 MOST_LABELS = 4
 MOST_HARMFUL = 3
 """Rollouts that are named, of those which bring new aborts."""
 MARKS = ("●", "◇", "▲")
 """Sufficient; not; brings new ones."""
+MARK_KINDS: dict[str, Kind] = {"●": "good", "◇": "", "▲": "warn"}
 REMEDIES = {
     "ems": "EMS",
     "shared_name": "one name",
@@ -32,12 +38,11 @@ def rows(document: Document, service: Service) -> list[list[str]]:
     """A head, and a row for each remedy, best first; empty where nothing was weighed."""
     if not service.what_if:
         return []
-    what = "aborts" if service.what_if[0].of_what == "aborted" else "exposures"
     harmful = [weighed for weighed in service.what_if if weighed.new_exposures]
     shown = [weighed for weighed in service.what_if if weighed not in harmful[MOST_HARMFUL:]]
     labels = {b.id: b.label for b in document.backends}
     return [
-        ["WOULD HAVE HELPED", f"{what} prevented", "new", "basis"],
+        ["WOULD HAVE HELPED", f"{_what(service)} prevented", "new", "basis"],
         *(_row(weighed, labels, service) for weighed in shown),
     ]
 
@@ -45,6 +50,37 @@ def rows(document: Document, service: Service) -> list[list[str]]:
 def more(service: Service) -> int:
     """How many rollouts that bring new aborts are not among the rows."""
     return max(sum(weighed.new_exposures > 0 for weighed in service.what_if) - MOST_HARMFUL, 0)
+
+
+def best(document: Document, service: Service) -> str:
+    """The best remedy in a line; empty where none prevents anything."""
+    first = next((weighed for weighed in service.what_if if weighed.prevented), None)
+    if first is None:
+        return ""
+    remedy, prevented, new, _ = _row(first, {b.id: b.label for b in document.backends}, service)
+    harm = f", {new} new" if first.new_exposures else ""
+    return f"{remedy[0]} would prevent {prevented} {_what(service)}{harm}: {remedy[2:]}"
+
+
+def weighed_lines(document: Document, service: Service, width: int = 98) -> list[Line]:
+    """The table, how many rollouts it leaves out, and what that assumes. Where it is too wide the basis is left out."""
+    listed = rows(document, service)
+    if not listed:
+        return []
+    if max(len(plain(line)) for line in columns(listed)) > width:
+        listed = [row[:-1] for row in listed]
+    head, *body = columns(listed, right=[1, 2])
+    lines: list[Line] = [[(plain(head), "head")]]
+    for line in body:
+        lines += uniform(wrap(plain(line), "", "    ", width), MARK_KINDS[plain(line)[0]])
+    further = more(service)
+    if further:
+        lines.append([(f"and {further} more rollouts that bring new ones; -T json has all", "")])
+    return [*lines, *(line for note in NOTES for line in uniform(wrap(note, "  ", "  ", width), "dim"))]
+
+
+def _what(service: Service) -> str:
+    return "aborts" if service.what_if[0].of_what == "aborted" else "exposures"
 
 
 def _row(weighed: Counterfactual, labels: dict[str, str], service: Service) -> list[str]:

@@ -1,4 +1,6 @@
-"""A service at a glance: sentence and remedy first, then pool, matrix and chart, and its incidents."""
+"""A service at a glance: sentence and remedy first, then in what its back ends differ, pool, matrix, charts and what
+would have helped, as many of these as there is room for, and its incidents.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +9,12 @@ from typing import ClassVar
 import numpy as np
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Container, VerticalScroll
+from textual.containers import VerticalScroll
 from textual.widgets import Static
 
 from inspector.document import Service
-from inspector.reports import overview
+from inspector.reports import attributes, overview, what_if
+from inspector.reports.changes import moments
 from inspector.reports.lines import Kind, Line, flowing, plain, wrap
 from inspector.text.safe import safe_text
 from inspector.tui.chart import chart
@@ -20,20 +23,22 @@ from inspector.tui.incidents import open_story
 from inspector.tui.marks import content, paragraph
 from inspector.tui.page import STATE_KINDS, Area
 from inspector.tui.rows import Cell, Column, Rows
+from inspector.tui.timeline import MemberTimes, TimedMember, timeline
 
 SENTENCE_KINDS: dict[str, Kind] = {**STATE_KINDS, "not_this": "head"}
-TALL, TALLEST, WIDE = 32, 46, 112
-"""From these heights on there is room for two and for all of pool, matrix and chart; from this width on matrix and
-chart stand side by side.
-"""
-OTHER_LINES = 8
-"""Bar, heading, gaps, keys, and at least three lines of incidents."""
+TALL, WIDE = 32, 112
+"""From this size on matrix and chart stand side by side."""
+
+OTHER_LINES = 5
+"""Bar, heading, gaps, keys."""
+
+FEWEST_ROWS = 2
+"""Lines of incidents, their heading among them; up to a quarter of the screen where there are more."""
 
 MOST_LIMITS = 3
 """Lines on what was forgotten."""
 
-PANES = ("pool", "matrix", "chart")
-CHART_WIDTH = 44
+CHART_WIDTH, NARROWEST_CHART, APART = 44, 24, 3
 
 
 class OverviewScreen(Area):
@@ -44,10 +49,7 @@ class OverviewScreen(Area):
     OverviewScreen {
         #verdict { height: auto; padding: 0 1; margin-bottom: 1; }
         #tables { height: auto; padding: 0 1; margin-bottom: 1; scrollbar-size-vertical: 1; }
-        #pair { height: auto; layout: vertical; }
-        #pool, #matrix, #chart { height: auto; width: auto; }
-        &.-beside #pair { layout: horizontal; margin-top: 1; }
-        &.-beside #chart { margin-left: 3; }
+        #panes { height: auto; width: auto; }
     }
     """
     AUTO_FOCUS = "Rows"
@@ -55,8 +57,8 @@ class OverviewScreen(Area):
         Binding(
             "m",
             "pane",
-            "Matrix, chart",
-            tooltip="Pool, issuer × responder matrix and chart in turn, where not all have room",
+            "Next table",
+            tooltip="What differs, pool, issuer × responder matrix, charts and what would have helped, in turn",
             id="pane",
         ),
         Binding(
@@ -69,10 +71,7 @@ class OverviewScreen(Area):
         self._incident_rows: list[FindingRow] = []
         yield Static(id="verdict")
         with VerticalScroll(id="tables"):
-            yield Static(id="pool")
-            with Container(id="pair"):
-                yield Static(id="matrix")
-                yield Static(id="chart")
+            yield Static(id="panes")
         columns = [Column("", 1), Column("INCIDENTS AND FINDINGS", 0)]
         yield Rows(columns, 0, self._row, "No incident, and nothing else that is wrong.", id="incidents")
 
@@ -94,43 +93,86 @@ class OverviewScreen(Area):
         self._lay_out(service, self.size.width or 80, self.size.height or 24)
 
     def _lay_out(self, service: Service, width: int, height: int) -> None:
-        document = self.state.document
-        beside = width >= WIDE and height >= TALL
         verdict = self._verdict(service, width - 2)
         self.query_one("#verdict", Static).update(content(verdict))
-        self.query_one("#tables").styles.max_height = max(height - OTHER_LINES - len(verdict), 4)
-        self.query_one("#pool", Static).update(content(overview.pool(document, service, width - 2)))
-        matrix = overview.matrix(document, service)
-        self.query_one("#matrix", Static).update(content(matrix))
-        matrix_width = max(len(plain(line)) for line in matrix)
-        room = min(CHART_WIDTH if beside else width - 2, width - matrix_width - 7 if beside else width)
-        beside = beside and room >= 24
-        self.query_one("#chart", Static).update(
-            content(self._chart(service, room if beside else width - 2, max(min(height // 4, 9), 7)))
+        listed = max(min(len(self._incident_rows) + 1, height // 4), FEWEST_ROWS)
+        room = max(height - OTHER_LINES - len(verdict) - listed, 4)
+        self.query_one("#tables").styles.max_height = room
+        panes = self._panes(service, width - 2, height)
+        first = self._pane % len(panes)
+        shown: list[Line] = []
+        for pane in panes[first:] + panes[:first]:
+            if shown and len(shown) + 1 + len(pane) > room:
+                break
+            shown += [[], *pane] if shown else pane
+        self.query_one("#panes", Static).update(content(shown))
+
+    def _panes(self, service: Service, width: int, height: int) -> list[list[Line]]:
+        """The tables and charts, what matters most first."""
+        document = self.state.document
+        differing = attributes.table_lines(document, service, width)
+        alike = attributes.alike_lines(document, service, width)
+        pool = overview.pool(document, service, width)
+        weighed = what_if.weighed_lines(document, service, width)
+        lines_of_members = self._timeline(service, width)
+        pair = self._matrix_and_chart(service, width, height)
+        panes = (
+            [differing, pool, lines_of_members, *pair, weighed, alike]
+            if attributes.is_first(document, service)
+            else [pool, *pair, weighed, differing, lines_of_members, alike]
         )
-        panes = 3 if beside or height >= TALLEST else 2 if height >= TALL else 1
-        shown = {PANES[(self._pane + i) % 3] for i in range(panes)}
-        self.set_class(beside, "-beside")
-        for pane in PANES:
-            self.query_one(f"#{pane}").display = pane in shown
-        self.query_one("#pair").display = bool(shown - {"pool"})
+        return [pane for pane in panes if pane]
+
+    def _matrix_and_chart(self, service: Service, width: int, height: int) -> list[list[Line]]:
+        """One pane where they have room beside each other."""
+        matrix = overview.matrix(self.state.document, service)
+        tall = max(min(height // 4, 9), 7)
+        across = max(len(plain(line)) for line in matrix)
+        room = min(CHART_WIDTH, width - across - APART - 2)
+        if width < WIDE - 2 or height < TALL or room < NARROWEST_CHART:
+            return [matrix, self._chart(service, width, tall)]
+        drawn = self._chart(service, room, tall)
+        side_by_side: list[Line] = []
+        for number in range(max(len(matrix), len(drawn))):
+            left: Line = matrix[number] if number < len(matrix) else []
+            right: Line = drawn[number] if number < len(drawn) else []
+            side_by_side.append([*left, (" " * (across + APART - len(plain(left))), ""), *right])
+        return [side_by_side]
+
+    def _times(self, service: int) -> MemberTimes | None:
+        """Of a service's connections; None until they are counted. Of those before some were forgotten, what is left
+        would look like a pause.
+        """
+        columns = self.state.columns
+        if columns is None:
+            return None
+        places = np.asarray(self.state.now.case.services[service].connections, np.int64)
+        places = places[columns.time_ns[places] > self.state.whole_from_ns]
+        return MemberTimes(columns.time_ns[places], columns.result[places], columns.backend[places])
 
     def _chart(self, service: Service, width: int, height: int) -> list[Line]:
-        analysis = self.state.now
-        members = analysis.case.services[self.state.service or 0].connections
-        columns = self.state.columns
         document = self.state.document
         incidents = self.state.kept(
             ("at", service.id),
             lambda: [overview.nanoseconds(i.at) for i in document.incidents if i.service == service.id],
         )
-        if columns is None:
+        times = self._times(self.state.service or 0)
+        if times is None:
             return [[("HANDSHAKES OVER TIME", "head")], [("  counted once all is read", "dim")]]
-        places = np.asarray(members, np.int64)
-        places = places[
-            columns.time_ns[places] > self.state.whole_from_ns
-        ]  # before that, what was forgotten would look like a pause
-        return chart(columns.time_ns[places], columns.result[places], incidents, width, height)
+        return chart(times.time_ns, times.result, incidents, width, height)
+
+    def _timeline(self, service: Service, width: int) -> list[Line]:
+        """A line for each back end; nothing where there is only one, or none is visible."""
+        times, case = self._times(self.state.service or 0), self.state.now.case
+        members = {b.id: b for b in case.pools[self.state.service or 0]}
+        if times is None or not members or (len(members) == 1 and bool((times.backend >= 0).all())):
+            return []
+        names = overview.member_names(self.state.document, service)
+        changed = self.state.kept(("changes", service.id), lambda: moments(case, service))
+        drawn = [TimedMember(members[id_].index, name, changed[id_]) for id_, name in names]
+        if (times.backend < 0).any():
+            drawn.append(TimedMember(-1, "?"))
+        return timeline(times, drawn, width)
 
     def _verdict(self, service: Service, width: int) -> list[Line]:
         document = self.state.document
@@ -158,10 +200,12 @@ class OverviewScreen(Area):
         ][:MOST_LIMITS]
         lines += [line for text in overview.checks(service) for line in paragraph(text, "  ", "    ", width, "dim")]
         if assessment.is_actionable:
+            best = what_if.best(document, service)
             lines += [
                 [(line, "head" if number == 0 else "")]
                 for number, line in enumerate(wrap(safe_text(f"Do: {assessment.do}"), "  ", "      ", width))
             ]
+            lines += [[(f"  {best}", "dim")]] if best and len(best) + 2 <= width else []
         elif assessment.breaks_if:
             lines += paragraph(safe_text(f"It returns if {' or if '.join(assessment.breaks_if)}."), "  ", "  ", width)
         return lines
@@ -173,7 +217,7 @@ class OverviewScreen(Area):
         open_story(self, self._incident_rows, message.index)
 
     def action_pane(self) -> None:
-        self._pane = (self._pane + 1) % 3
+        self._pane += 1
         self.renew()
 
     def action_remedies(self) -> None:
@@ -185,12 +229,18 @@ class OverviewScreen(Area):
         return self.query_one(Rows).seek(step)
 
     def to_copy(self) -> tuple[str, str]:
-        """Sentence, remedy, pool and matrix as text."""
+        """Sentence, remedy, what differs, pool and matrix as text."""
         service = self.state.in_view
         if service is None:
             return super().to_copy()
         document = self.state.document
-        tables = [*overview.pool(document, service), [], *overview.matrix(document, service)]
+        differing = attributes.table_lines(document, service)
+        tables = [
+            *([*differing, []] if differing else []),
+            *overview.pool(document, service),
+            [],
+            *overview.matrix(document, service),
+        ]
         texts = [
             overview.heading(document, service),
             *map(plain, self._verdict(service, 100)),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from inspector.document import Evidence
 from inspector.findings.failures import RULE as FAILED
-from inspector.reports import overview, why, why_failed
+from inspector.reports import overview, what_if, why, why_failed
 from inspector.reports.lines import Line, columns, marked
 from inspector.reports.story import Ladder, chapters, ladder
 from inspector.text.safe import safe_text
@@ -63,6 +63,10 @@ class ExplanationScreen(DetailPage):
         for number, remedy in enumerate(finding.remedies, 1):
             lines += paragraph(safe_text(f"{number} {remedy.audience}: {remedy.text}", 1000), "  ", "    ", width)
             lines += paragraph(safe_text(f"check: {remedy.check}", 500), "    ", "      ", width, "dim")
+        service = next((s for s in self.state.document.services if s.id == finding.service), None)
+        if service is not None and finding.rule in what_if.WEIGHED:
+            weighed = what_if.weighed_lines(self.state.document, service, width)
+            lines += [[], *weighed] if weighed else []
         if finding.references:
             lines += [[], [("REFERENCES", "head")], *listed(finding.references)]
         return lines
