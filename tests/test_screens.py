@@ -43,6 +43,8 @@ SCREENS: dict[str, tuple[str, tuple[str, ...]]] = {
     "story": (PUPPET, ("enter",)),
     "why": (PUPPET, ("enter", "end")),
     "remedies": (PUPPET, ("r",)),
+    "failure": ("look-alike", ("6", "enter")),
+    "why_failed": ("look-alike", ("6", "enter", "pagedown")),
     "balancer": ("both-legs", ("enter",)),
     "finding": (PUPPET, ("end", "enter")),
     "connection": (PUPPET, ("3", "down", "enter")),
