@@ -366,7 +366,7 @@ class Aftermath(Struct):
     """What came after an abort. ``state``: ``stuck``, the session was offered again and aborted again;
     ``offered_again``, it was not aborted again; ``recovered``, it was not offered again, and the next connection of the
     same program went well; else ``not_visible``. ``offered``: how often again, of which ``aborted``. ``connection``:
-    the next one, by id, ``after_ns``: how long after the first abort.
+    the next one, by id, ``after_ns``: from the first frame of the aborted connection to its own.
     """
 
     state: Literal["stuck", "offered_again", "recovered", "not_visible"]

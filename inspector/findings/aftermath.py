@@ -72,7 +72,7 @@ class Afterwards:
             offered=len(later),
             aborted=len(failed),
             connection=later[0][0].id,
-            after_ns=later[0][0].hello_ns - over_ns,
+            after_ns=_between(aborts[0], later[0][0]),
         )
 
     def _recovered(self, aborted: Observed) -> Aftermath:
@@ -82,7 +82,7 @@ class Afterwards:
         later = next((o for o in _behind(peers, aborted.index) if o.hello_ns > over_ns + bounds.RACE_NS), None)
         if later is None or later.outcome != "established":
             return Aftermath("not_visible", "not_visible", 0, 0, None, None)
-        return Aftermath("recovered", "inferred", 0, 0, later.id, later.hello_ns - over_ns)
+        return Aftermath("recovered", "inferred", 0, 0, later.id, _between(aborted, later))
 
     @cached_property
     def _of_program(self) -> dict[Hashable, list[Observed]]:
@@ -98,6 +98,11 @@ def _behind(connections: Sequence[Observed], index: int) -> Iterator[Observed]:
     """Those that come later than one."""
     start = bisect_right(connections, index, key=lambda observed: observed.index)
     return (connections[number] for number in range(start, len(connections)))
+
+
+def _between(aborted: Observed, later: Observed) -> int:
+    """Nanoseconds from the first frame of one connection to that of the next."""
+    return max(0, later.first_ns - aborted.first_ns)
 
 
 def _program(observed: Observed) -> Hashable:
