@@ -14,6 +14,7 @@ from hypothesis import given, settings, strategies as st
 
 from inspector.capture.files import Story
 from inspector.document import Document
+from inspector.findings.attributes import OF_WAITS
 from tests.build import (
     ACK,
     FIN,
@@ -79,8 +80,13 @@ def settled(value: Any) -> Any:
             if k not in MOVING and not (k == "text" and value.get("role") == "resumed")
         }
     if isinstance(value, list):
-        return [settled(v) for v in value if not (isinstance(v, dict) and v.get("kind") == "clock_offset")]
+        return [settled(v) for v in value if not (isinstance(v, dict) and is_of_times(v))]
     return value
+
+
+def is_of_times(value: dict[str, Any]) -> bool:
+    """A limit or an attribute that says nothing but times."""
+    return value.get("kind") == "clock_offset" or value.get("attribute") in OF_WAITS.values()
 
 
 def compared(document: Document) -> Any:
