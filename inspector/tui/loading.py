@@ -157,7 +157,7 @@ class Loading:
             facts = self._cache.facts(self.paths, self._extracted)
             if self.analysis is None and len(facts.connections) > FEW:
                 self.stage = "judging"
-                self._show(facts.first(FIRST_KEPT))
+                self._publish_part(facts.first(FIRST_KEPT))
         if self._options.logs:
             self.stage = "reading logs"
             add_logs(facts, self._options.logs)
@@ -205,12 +205,12 @@ class Loading:
 
         facts = so_far(engine, story)
         if facts.connections:
-            self._show(facts)
+            self._publish_part(facts)
         now = time.monotonic()
         has_findings = self.analysis is not None and bool(self.analysis.document.findings)
         self._next_look = now + max(LOOK_SECONDS if has_findings else EARLY_SECONDS, PATIENCE * (now - began))
 
-    def _show(self, part: Facts) -> None:
+    def _publish_part(self, part: Facts) -> None:
         """Judge a part, and say that it is one."""
         limit = Limit(
             "reading",
