@@ -29,7 +29,9 @@ from tests.build import (
 CONNECTIONS = 5_000
 NEW_A_SECOND = 50
 TRANSFERS, BYTES_A_SECOND, TRANSFER_SECONDS = 4, 36_600_000, 2.0
-"""Of a usual load, which is 300 Mbit a second with headers: so many transfers at a time, what they move altogether, and how long each takes."""
+"""Of a usual load, which is 300 Mbit a second with headers: so many transfers at a time, what they move altogether, and
+how long each takes.
+"""
 
 WINDOW = 48_000
 """Bytes between two acknowledgements of a transfer."""
