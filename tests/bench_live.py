@@ -223,11 +223,7 @@ def row(tool: str, load: str, cost: Cost, rate: float) -> None:
         f"{tool:8} {load:>22} {frames / seconds:9,.0f} {octets * 8 / seconds / 1e6:7,.0f} {cost.received or 0:10,}"
         f" {cost.dropped or 0:9,} {total * 100_000 / max(frames, 1):7.3f} {total / seconds:6.1%} {cost.megabytes:5.0f}"
         + (f"  ({each})" if len(cost.spent) > 1 else "")
-        + (
-            f"  slow sender: at {rate:,.0f}/s {total / frames * rate:.1%}"
-            if frames / seconds < SLOW_SENDER * rate
-            else ""
-        ),
+        + (f"  slow sender: at {rate:,.0f}/s {total / frames * rate:.1%}" if is_slow else ""),
         flush=True,
     )
 

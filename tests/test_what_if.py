@@ -12,7 +12,8 @@ from inspector.findings.case import Options
 from inspector.findings.jsse import Generation
 from inspector.findings.judge import judge
 from inspector.findings.prediction import ems_answers
-from inspector.findings.replay import Change, Member, Replay, Replayer, recorded
+from inspector.findings.recorded import recorded
+from inspector.findings.replay import Change, Member, Replay, Replayer
 from inspector.reports import what_if
 from inspector.reports.text import write_text
 from tests.build import Pool, certificate, document_of, facts_of, numbered, written

@@ -16,11 +16,9 @@ from inspector.facts import (
     OtherFlow,
     PackedEndpoint,
     message_bits,
-    pack_events,
-    unpack_events,
 )
 from inspector.tls.preamble import PROXY_HEADERS, preamble_name
-from inspector.tracking.rungs import in_order, out_of_order
+from inspector.tracking.rungs import out_of_order
 from inspector.wire.addresses import AddressTable
 from inspector.wire.flow import Ending, Flow, FlowKey
 
@@ -139,12 +137,7 @@ def _anomaly_facts(connection: ConnectionAssembly, client: int, events: bytes) -
 
 def event_facts(connection: ConnectionAssembly, client: int) -> bytes:
     """All rungs by time; within a frame the order of the bytes is kept."""
-    events = (
-        bytearray(connection.events)
-        if connection.is_orderly
-        else bytearray(pack_events(in_order(unpack_events(connection.events))))
-    )
-    return bytes(flip_sides(events, client))
+    return bytes(flip_sides(connection.ladder.in_turn(), client))
 
 
 def flip_sides(events: bytearray, client: int) -> bytearray:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from inspector import bounds
 from inspector.extract.alerts import AlertNote, AlertNotes
+from inspector.extract.event_ladder import EventLadder
 from inspector.extract.handshakes import (
     FLIGHT,
     LETTERS,
@@ -32,7 +33,6 @@ from inspector.facts import (
     Tail,
     decrypted_letter,
     event_ns,
-    pack_event,
 )
 from inspector.tls import messages
 from inspector.tls.anomalies import (
@@ -91,12 +91,9 @@ class ConnectionAssembly:
         "anomalies",
         "channel",
         "client_lane",
-        "events",
         "handshake",
         "handshakes",
-        "is_full",
-        "is_orderly",
-        "last_ns",
+        "ladder",
         "openings",
         "preamble",
         "tls",
@@ -112,11 +109,7 @@ class ConnectionAssembly:
         """With decrypted renegotiations behind it."""
         self.channel: RecordDecryptor | None = None
         self._rounds = [0, 0]
-        self.events = bytearray()
-        self.last_ns = 0
-        self.is_full = False
-        self.is_orderly = True
-        """Whether the events came in the order of time."""
+        self.ladder = EventLadder()
         self.alerts = AlertNotes()
         self.anomalies: list[tuple[int, Anomaly, int, str, int]] = []
         self.preamble = ""
@@ -187,16 +180,9 @@ class ConnectionAssembly:
 
     def event(self, lane: int, letter: bytes, size: int, mark: Mark) -> None:
         """Note a rung of the ladder."""
-        if len(self.events) >= MOST_EVENT_BYTES:
-            if not self.is_full:
-                self.is_full = True
-                self.anomaly(lane, EventsNotKept(bounds.EVENTS), mark, "", self._readers[lane].position)
-            return
-        ns = mark[2]
-        self.events += pack_event(ns, mark[1], size, letter, lane)
-        if ns < self.last_ns:
-            self.is_orderly = False
-        self.last_ns = ns
+        was_full = self.ladder.is_full
+        if not self.ladder.add(lane, letter, size, mark) and not was_full:
+            self.anomaly(lane, EventsNotKept(bounds.EVENTS), mark, "", self._readers[lane].position)
 
     def started(self, lane: int) -> None:
         """TLS begins in a direction."""
@@ -231,7 +217,7 @@ class ConnectionAssembly:
         self.client_lane = client
         self.handshake = handshake
         self.handshakes = [handshake]
-        self.events, self.last_ns = events, event_ns(events[-EVENT_BYTES:])
+        self.ladder = EventLadder(events, event_ns(events[-EVENT_BYTES:]))
         self._greeted[client], self._greeted[1 - client] = handshake.offer is not None, handshake.answer is not None
         self._readers[1 - client].is_tls13 = handshake.is_tls13
 
@@ -325,7 +311,7 @@ class ConnectionAssembly:
         """An alert in clear."""
         self.tls = True
         self.event(lane, ALERT_BYTE, code, mark)
-        if not self.is_full:
+        if not self.ladder.is_full:
             self.alerts.add(AlertNote(lane, level, code, mark))
 
     def sealed(self, lane: int, content_type: int, length: int, mark: Mark, head: bytes = b"") -> None:
@@ -333,7 +319,7 @@ class ConnectionAssembly:
         self.tls = True
         if content_type == ALERT:
             self.event(lane, ENCRYPTED_ALERT_BYTE, length, mark)
-            if not self.is_full:
+            if not self.ladder.is_full:
                 level, code = (-head[0], head[1]) if len(head) >= 2 else (None, None)
                 self.alerts.add(AlertNote(lane, level, code, self._at_record(lane, mark)))
         elif content_type == CHANGE_CIPHER_SPEC:
@@ -426,7 +412,7 @@ class ConnectionAssembly:
         """An alert that was decrypted."""
         self.event(lane, decrypted_letter(ALERT_BYTE), code, mark)
         known = AlertNote(lane, level, code, mark, True)
-        if not self.alerts.open(known) and not self.is_full:
+        if not self.alerts.open(known) and not self.ladder.is_full:
             self.alerts.add(known)
 
     def unsealed_data(self, lane: int, length: int, mark: Mark) -> None:
@@ -442,9 +428,6 @@ class ConnectionAssembly:
         size, (_, frame, ns), (_, _, previous_ns) = self._tails[lane]
         tail = Tail(size, ns, frame, previous_ns) if frame else None
         return self._applications[lane], self._sizes[lane], tail
-
-
-MOST_EVENT_BYTES = bounds.EVENTS * EVENT_BYTES
 
 
 def new_connection(store: Store) -> ConnectionAssembly:

@@ -27,7 +27,8 @@ from inspector.text.safe import path_text
 from inspector.tls import messages
 from inspector.tls.types import TLS13
 from inspector.wire.flow import Flow, FlowKey
-from inspector.wire.flows import BatchReader, FlowTable
+from inspector.wire.flow_owner import BatchReader
+from inspector.wire.flows import FlowTable
 from inspector.wire.fragments import Key, Waiting
 from inspector.wire.interleaving import merged
 from inspector.wire.losses import Losses

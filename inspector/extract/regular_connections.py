@@ -20,6 +20,7 @@ from inspector.extract.assembly import flip_sides
 from inspector.extract.completed_connections import CompletedConnections, are_whole
 from inspector.extract.connection import new_connection
 from inspector.extract.event_columns import EventPiece, PackedEvents
+from inspector.extract.event_ladder import EventLadder
 from inspector.extract.handshakes import read_plain
 from inspector.extract.lockstep import MESSAGE_HEADER, Messages, RecordColumns
 from inspector.extract.message_columns import AlertColumns, SpeakingMessages
@@ -194,8 +195,8 @@ class RegularConnections:
             connection.release()
             return None
         stand(connection, readers)
-        connection.events, connection.last_ns = flip_sides(events, client), int(self._events.latest[index])
-        connection.is_orderly = bool(self._events.is_orderly[index])
+        latest_ns, is_orderly = int(self._events.latest[index]), bool(self._events.is_orderly[index])
+        connection.ladder = EventLadder(flip_sides(events, client), latest_ns, is_orderly=is_orderly)
         connection.alerts = AlertNotes(self._alerts.of(index))
         return self._flows.flow(index, connection)
 

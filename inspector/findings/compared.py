@@ -38,6 +38,8 @@ class ComparedPool:
 
     def difference(self, attribute: PoolAttribute) -> PoolDifference | None:
         """In what its members differ; None where they do not, or nothing shows it."""
+        if len(self.groups) < 2:
+            return None
         if attribute not in self._differences:
             extract = self.extractors.get(attribute)
             self._differences[attribute] = difference(self.groups, attribute, extract) if extract else None

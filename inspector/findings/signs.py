@@ -34,9 +34,10 @@ possible |
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Literal, NamedTuple
+
+from msgspec import Struct, field
 
 from inspector.findings.jsse import RuleReason
 from inspector.tracking.certificates import ParsedCertificate
@@ -70,8 +71,7 @@ ROWS = tuple(Sign)
 """In the order in which they are asked: the first that holds decides."""
 
 
-@dataclass(slots=True)
-class Signs:
+class Signs(Struct):
     """How one program of a client fared with one certificate in full handshakes. ``unmarked``: where Java's rule cannot
     have spoken.
     """
@@ -81,8 +81,7 @@ class Signs:
     unmarked_alerts: set[int | None] = field(default_factory=set)
 
 
-@dataclass(slots=True)
-class Manner:
+class Manner(Struct):
     """How one program of a client behaves with all certificates. ``went_on``: times that it completed a handshake which
     Java's rule says to abort.
     ``slow_unmarked``: times that it closed in silence and late where the rule cannot have spoken.

@@ -17,7 +17,8 @@ from inspector.document import Assessment, Counterfactual, RemedyKind
 from inspector.findings.case import Case
 from inspector.findings.jsse import equivalence
 from inspector.findings.prediction import Extended, ems_answers
-from inspector.findings.replay import Change, Equal, Member, Recorded, Replayer, recorded
+from inspector.findings.recorded import Recorded, recorded
+from inspector.findings.replay import Change, Equal, Member, Replayer
 from inspector.findings.scene import Occurrences
 from inspector.tls.types import TLS13
 from inspector.tracking.backends import BackendGroup

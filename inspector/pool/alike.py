@@ -24,17 +24,18 @@ _NOT_COUNTED = frozenset((ExtensionType.PADDING, ExtensionType.PRE_SHARED_KEY, E
 
 
 class Alike(Struct, gc=False):
-    """``sample``: the first of them. ``question``: equal where the servers were asked the same. ``backend``: -1 where
-    it is not known. ``failed``: how many of the ``count`` were aborted. ``first_ns``, ``last_ns``: of their hellos.
+    """``sample``: the first of them. ``question``: equal where the servers were asked the same, None where it was not
+    read whole, or where all connections are alike. ``backend``: -1 where it is not known. ``failed``: how many of the
+    ``count`` were aborted. ``first_ns``, ``last_ns``: of their hellos.
     """
 
     sample: Observed
-    question: Question
     backend: int
     count: int
     failed: int
     first_ns: int
     last_ns: int
+    question: Question = None
 
 
 def alike(members: Iterable[Observed]) -> list[Alike]:
@@ -54,10 +55,8 @@ def alike(members: Iterable[Observed]) -> list[Alike]:
         )
         group = groups.get(key)
         if group is None:
-            question = asked_of(offer) if offer is not None and not offer.partial else None
             groups[key] = Alike(
                 sample=observed,
-                question=question,
                 backend=observed.backend,
                 count=1,
                 failed=int(has_failed),
@@ -68,6 +67,11 @@ def alike(members: Iterable[Observed]) -> list[Alike]:
             group.count += 1
             group.failed += has_failed
             group.last_ns = observed.hello_ns
+    if len(groups) > 1:
+        for group in groups.values():
+            offer = group.sample.offer
+            if offer is not None and not offer.partial:
+                group.question = asked_of(offer)
     return list(groups.values())
 
 

@@ -74,6 +74,8 @@ def difference(groups: Iterable[Alike], attribute: PoolAttribute, extract: Extra
 
 
 def _compared(attribute: PoolAttribute, shown: Sequence[tuple[Alike, Value]]) -> PoolDifference | None:
+    if all(value == shown[0][1] for _, value in shown):
+        return None
     holders = _holders(shown)
     if len({holder.value for holder in holders}) < 2:
         return None

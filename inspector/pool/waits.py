@@ -7,6 +7,7 @@ as slow where the rank test says that it is no chance, and the difference is one
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple, get_args
@@ -24,6 +25,9 @@ of application data to the server's, up to TLS 1.2. The latter two without the t
 
 MOST_OF_A_MEMBER = 60
 """Connections of one member that are looked at, spread evenly over all of them."""
+
+MOST_HELD = 32
+"""Members that are held against the others, those that seem slowest: so large pools take no longer for each of them."""
 
 TIMES_AS_LONG = 3
 LONGER_BY_NS = 20_000_000
@@ -119,7 +123,16 @@ def _slow(wait: Wait, timed: Sequence[_Timed], looks: int) -> Iterator[SlowMembe
             for one in ones:
                 aligned.setdefault(one.backend, []).append((one, one.ns - usual))
     measured = Counter(one.backend for one in timed)
-    for backend, here in aligned.items():
+    ordered = sorted(late for pairs in aligned.values() for _, late in pairs)
+
+    def longer_at_most(backend: int) -> float:
+        """The others' median is no less than that of as many of all."""
+        here = [late for _, late in aligned[backend]]
+        return middle(here) - ordered[max(0, (len(ordered) - len(here) - 1) // 2)]
+
+    likely = {backend: longer for backend in aligned if (longer := longer_at_most(backend)) >= LONGER_BY_NS}
+    for backend in heapq.nlargest(MOST_HELD, likely, likely.__getitem__):
+        here = aligned[backend]
         others = [pair for member, pairs in aligned.items() if member != backend for pair in pairs]
         if measured[backend] < FEWEST or len(others) < FEWEST:
             continue

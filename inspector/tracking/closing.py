@@ -49,6 +49,9 @@ REFUSED_WITHIN_NS = 1_000_000_000
 tired of waiting.
 """
 
+SHORTEST_QUIET_NS = 100_000_000
+"""Below this a close is no time-out."""
+
 QUICK_NS = 50_000_000
 """Java closes in silence as soon as it has read the flight: 35 ms later at most, in some two hundred recorded aborts.
 Time-outs and watchdogs take longer.
@@ -173,8 +176,8 @@ def delay_of_close(client_leg: ConnectionFacts) -> int | None:
 
 
 def quiet_before(client_leg: ConnectionFacts, close_ns: int) -> int:
-    """How long, in ns, nobody had sent application data by then; 0 where it is not known. In TLS 1.3 a side's last
-    record may be a goodbye, and does not count.
+    """How long, in ns, nobody had sent application data by then; 0 where it is not known, or so short that the close
+    is the end of what was said. In TLS 1.3 a side's last record may be a goodbye, and does not count.
     """
     is_tls13 = client_leg.handshake.is_tls13
     latest_ns = 0
@@ -185,7 +188,7 @@ def quiet_before(client_leg: ConnectionFacts, close_ns: int) -> int:
         ns = tail.ns if tail.ns < close_ns and not is_goodbye else tail.previous_ns
         if latest_ns < ns < close_ns:
             latest_ns = ns
-    return close_ns - latest_ns if latest_ns else 0
+    return quiet_ns if latest_ns and (quiet_ns := close_ns - latest_ns) >= SHORTEST_QUIET_NS else 0
 
 
 def is_refused(client_leg: ConnectionFacts) -> bool:

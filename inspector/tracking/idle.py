@@ -13,9 +13,6 @@ from inspector.facts import ConnectionFacts
 from inspector.tracking.closing import ALERT_RECORD, first_close
 from inspector.tracking.observed import Observed
 
-SHORTEST_NS = 100_000_000
-"""Below this a close is the end of what was said, and no time-out."""
-
 GOODBYE_NS = 50_000_000
 """An alert that comes so shortly before a FIN belongs to it."""
 
@@ -48,7 +45,7 @@ def idle_close(observed: Observed) -> IdleClose | None:
     """How the server's side closed an established connection on which nothing was said any more; None where it did
     not.
     """
-    if observed.quiet_ns < SHORTEST_NS or observed.outcome != "established" or observed.health_check:
+    if not observed.quiet_ns or observed.outcome != "established" or observed.health_check:
         return None
     client_leg = observed.client_leg
     first = first_close(client_leg.from_server)

@@ -58,8 +58,8 @@ class Observed(Struct, gc=False, kw_only=True):
     closed_how: Literal["fin", "rst"] | None
     gave_up: bool
     quiet_ns: int = 0
-    """How long nobody had sent application data when the server closed first; 0 where it did not, or where that is not
-    known.
+    """How long nobody had sent application data when the server closed first (``closing.quiet_before``); 0 where it did
+    not.
     """
     shows_no_certificate: bool
     """The server sent a Certificate message with an empty list."""

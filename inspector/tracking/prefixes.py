@@ -20,4 +20,5 @@ def random_ends(packed: Sequence[bytes]) -> np.ndarray:
 def repeated(values: np.ndarray) -> np.ndarray:
     """The values that are there more than once, in order."""
     in_order = np.sort(values)
-    return np.unique(in_order[1:][in_order[1:] == in_order[:-1]])
+    again = in_order[1:][in_order[1:] == in_order[:-1]]
+    return np.concatenate((again[:1], again[1:][again[1:] != again[:-1]]))  # np.unique loads masked arrays: 7 ms

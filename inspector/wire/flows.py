@@ -18,18 +18,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Protocol
 
 import numpy as np
 
 from inspector import bounds
-from inspector.capture.frames import I64, U8, U64, Rows
+from inspector.capture.frames import I64, Rows
 from inspector.capture.references import FRAME_BITS
 from inspector.wire import half_open
 from inspector.wire.addresses import AddressTable, FlowEnd
-from inspector.wire.completed import CompletedBatch, CompletedFlows
-from inspector.wire.consumer import FlowConsumer
+from inspector.wire.completed import CompletedFlows
 from inspector.wire.flow import Ending, Flow, FlowKey
+from inspector.wire.flow_owner import BatchReader, FlowOwner
 from inspector.wire.half_open import HalfOpenFlows, HalfOpenRows
 from inspector.wire.runs import FlowRuns, Grouped, Key, ParsedExtent, Run, mask_of_flows
 from inspector.wire.segments import ACK, FIN, RST, SYN, SegmentBatch
@@ -40,44 +39,6 @@ SYN_AGAIN_NS = 120 * 1_000_000_000
 """A SYN this soon behind a start in the middle may be a repeated one of a flow that began before."""
 SWEEP_NS = 10 * 1_000_000_000
 """How often flows that are over are looked for (packet time)."""
-
-
-class BatchReader(Protocol):
-    """Flows that open in one batch and were read as a whole. ``chosen``: int64, which of the grouped flows they are;
-    ``odd``: bool beside it, which must be followed after all; ``is_completed``: bool beside it, those in ``completed``.
-    """
-
-    chosen: I64
-    odd: Rows
-    is_completed: Rows
-    completed: CompletedBatch
-
-    def looked(self) -> tuple[I64, I64]:
-        """Of which rows of the batch, and how many bytes of each, were looked at, as ``ParsedExtent.note`` takes it."""
-
-    def flow(self, index: int) -> Flow | None:
-        """One of them as following it would have left it; None where it must be followed after all."""
-
-
-class FlowOwner(Protocol):
-    """Who has flows followed, and takes them when they end."""
-
-    def consumer(self) -> FlowConsumer:
-        """Of a flow that opens."""
-
-    def opens(self, octets: U8, start: I64, captured: I64) -> Rows:
-        """As ``runs.Opens``."""
-
-    def read_batch(self, grouped: Grouped, opening: I64) -> BatchReader | None:
-        """Read flows that open in a batch as a whole, where that pays. ``opening``: int64, which."""
-
-    def ended(self, flow: Flow) -> None:
-        """A flow is over; ``flow.began`` says whether it may have begun before the first frame."""
-
-    def never_opened(self, clients: U64, servers: U64) -> None:
-        """Flows are over of which nothing came but a SYN, or a SYN and a RST: who called whom, ``address number << 16 |
-        port``.
-        """
 
 
 class FlowTable:

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator
 from inspector import bounds
 from inspector.wire.addresses import AddressTable
 from inspector.wire.flow import Ending, Flow
-from inspector.wire.flows import FlowOwner, FlowTable
+from inspector.wire.flow_owner import FlowOwner
+from inspector.wire.flows import FlowTable
 from inspector.wire.runs import Key, ParsedExtent
 from inspector.wire.segments import SegmentBatch
 
