@@ -109,12 +109,12 @@ def _extracted(
     """
     work = workload(paths)
     count = 1 if secrets is not None and secrets.server_keys else _processes(work)
-    own = 0 if watch is not None else count - 1
-    places = _places(work.bytes, count, own)
+    own_index = 0 if watch is not None else count - 1
+    places = _places(work.bytes, count, own_index)
     workers: dict[int, _Worker | None] = {}
     try:
         for index, (begin, end) in enumerate(places):
-            if index != own:
+            if index != own_index:
                 task = ShardTask(paths, late, begin, end, secrets, is_passing=is_passing, is_polite=watch is not None)
                 workers[index] = _started(task)
         from inspector.capture.files import Story
@@ -124,15 +124,15 @@ def _extracted(
         if opened:
             opened(story)
         if is_passing:
-            story.pass_over(places[own][0])
-        begin, end = places[own]
+            story.pass_over(places[own_index][0])
+        begin, end = places[own_index]
         if progress is not None and end < work.bytes:  # how far this process is in its shard stands for all
             progress = _scaled(progress, work.bytes / end)
         own_part = extract_shard(story, begin, end, progress, watch, secrets)
         parts: list[ShardFacts] = []
         for index, (begin, end) in enumerate(places):
             worker = workers.get(index)
-            part = own_part if index == own else worker.result(progress) if worker is not None else None
+            part = own_part if index == own_index else worker.result(progress) if worker is not None else None
             # whatever became of a process, its shard is read
             parts.append(part or extract_shard(Story(paths, late), begin, end, secrets=secrets))
     finally:
@@ -182,14 +182,14 @@ def _processes(work: Workload) -> int:
     return min(cores, MOST_PROCESSES, max(2, 1 + work.handshakes // HANDSHAKES_EACH))
 
 
-def _places(total: int, count: int, own: int) -> list[tuple[float, float]]:
+def _places(total: int, count: int, own_index: int) -> list[tuple[float, float]]:
     """Where each of the shards begins and ends: those behind are shorter, so that all come to their end at one time.
-    ``own``: which one is this process'.
+    ``own_index``: which one is this process'.
     """
     shared = max(total - HEAD_START_BYTES, total / 2)
     shares = [SHRINKS**i for i in range(count)]
     lengths = [shared * share / sum(shares) for share in shares]
-    lengths[own] += total - shared
+    lengths[own_index] += total - shared
     ends = [*accumulate(lengths)][:-1]
     return list(zip([0.0, *ends], [*ends, float("inf")], strict=True))
 

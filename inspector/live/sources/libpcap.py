@@ -153,8 +153,8 @@ class LivePcap:
 
     def _check(self, status: int) -> None:
         if status < 0 and status != PCAP_ERROR_BREAK:
-            said = self._lib.pcap_geterr(self._handle)
-            raise PcapError(status, _text(said) or _text(self._lib.pcap_statustostr(status)))
+            message = self._lib.pcap_geterr(self._handle)
+            raise PcapError(status, _text(message) or _text(self._lib.pcap_statustostr(status)))
 
 
 def version() -> str:
