@@ -42,11 +42,12 @@ pictures: $(VENV)/.tested  ## draw the README's pictures from the program
 bench: $(VENV)/.tested  ## measure analyze on large captures made for it, beside tshark, ssldump and tcpdump (BENCH="--only scan -n 1" for less)
 	$(BIN)/python -m tests.bench_analyze $(BENCH)
 
-bench-app: $(VENV)/.tested  ## measure the app with a hundred thousand connections
+bench-app: $(VENV)/.tested  ## measure the app with a hundred thousand connections, and with captures of 5 GB
 	$(BIN)/python -m tests.bench_app 100000
+	$(BIN)/python -m tests.bench_large
 
-bench-live: $(VENV)/.tested  ## measure live capture under load (root; needs ip, ethtool, tcpreplay)
-	$(BIN)/python -m tests.bench_live
+bench-live: $(VENV)/.tested  ## measure live capture under load, beside dumpcap (root; needs ip, ethtool, tcpreplay, dumpcap; BENCH="usual fast" for less)
+	$(BIN)/python -m tests.bench_live $(BENCH)
 
 bundle: $(VENV)/.tested  ## one archive for hosts without a network, into dist/
 	@sh docs/locked-down/make.sh $(BIN)/python dist

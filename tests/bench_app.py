@@ -50,13 +50,13 @@ CODES = {"down": "\x1b[B", "pagedown": "\x1b[6~", "end": "\x1b[F", "home": "\x1b
 class Terminal:
     """The other end: types keys, counts bytes."""
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, cache: str = "") -> None:
         self.notes = Path(tempfile.mkstemp()[1])
         self.bytes = 0
         self.master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", *SIZE, 0, 0))
         environment = {**os.environ, "TERM": "xterm-256color", "LANG": "C.UTF-8", "COLORTERM": "truecolor"}
-        command = [sys.executable, "-m", "tests.bench_child", what, str(self.notes)]
+        command = [sys.executable, "-m", "tests.bench_child", what, str(self.notes), cache]
         self.began = time.monotonic()
         self.process = subprocess.Popen(
             command, stdin=slave, stdout=slave, stderr=slave, env=environment, close_fds=True

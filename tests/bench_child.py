@@ -1,4 +1,6 @@
-"""The process on the benchmark's pseudo-terminal: ``python -m tests.bench_child COUNT|FILE NOTES``."""
+"""The process on the benchmark's pseudo-terminal: ``python -m tests.bench_child COUNT|FILE NOTES [CACHE]``, where facts
+are kept in that folder.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from inspector.findings.case import Options
 from inspector.settings import Settings
 
 
-def main(what: str, notes: str) -> None:
+def main(what: str, notes: str, cache: str = "") -> None:
     """Runs until it is told to quit."""
     if what.isdigit():
         from inspector.findings.judge import judge
@@ -23,9 +25,10 @@ def main(what: str, notes: str) -> None:
         gc.freeze()
         app = Measured([str(find("puppet-session-ids"))], Path(notes), analysis)
     else:
+        from inspector.extract.cache import FactsCache
         from inspector.tui.loading import Loading
 
-        loading = Loading([what], Options(), Settings())
+        loading = Loading([what], Options(), Settings(), cache=FactsCache(Path(cache)) if cache else None)
         loading.start()  # as the command does, before the app is imported
         from tests.bench_measured import Measured
 
@@ -36,4 +39,4 @@ def main(what: str, notes: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2])
+    main(*sys.argv[1:])

@@ -1,13 +1,19 @@
 """Live capture under load, over a veth pair in namespaces of its own, one tool at a time: what a usual load costs, and
 where ``watch``, the drawn app and ``dumpcap`` begin to drop.
 
-``python -m tests.bench_live [CAPTURE [SECONDS]]``, as root; needs ip, ethtool, tcpreplay, dumpcap. The sender is pinned
-to the first core, the tool with all its processes to the second. CAPTURE is a pcap file to replay at several rates; by
-default one is made from the bundled ones. ``python -m tests.bench_live many [CONNECTIONS]`` needs none of that: it
-pipes a million connections through ``watch -`` and says what memory it takes.
+``python -m tests.bench_live [usual|fast|handshakes|many]…``, as root; needs ip, ethtool, tcpreplay, dumpcap; about nine
+minutes for all of them. The sender is pinned to the first core, the tool with all its processes to the second. Ours and
+dumpcap take turns.
 
-A core that others use too makes shares of it, and drops, say little: seconds of processor time for 100,000 frames are
-what to compare.
+* ``usual``: 50 new connections and 300 Mbit a second, each frame once, as on the wire (1,500 bytes) and as offloads
+  hand them on (64 KiB).
+* ``fast``: the same frames of 1,500 bytes, faster.
+* ``handshakes``: connections of a few frames each, at several rates, until packets are dropped.
+* ``many``: a million connections through ``watch -``, and what memory it takes; needs no root.
+
+A core that others use too makes drops say little, and a sender that is slowed down is told: seconds of processor time
+for 100,000 frames are what to compare then. Processor time is that of all processes of a tool; what the kernel does for
+them in interrupts is nobody's.
 """
 
 from __future__ import annotations
@@ -27,10 +33,18 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from inspector.capture.files import CaptureFile
 from tests import bench_loads
-from tests.conftest import CAPTURES
 
-RATES = tuple(int(rate) for rate in os.environ.get("RATES", "25000,50000,100000,150000,200000").split(","))
+SECONDS = int(os.environ.get("SECONDS", "12"))
+"""Of each measurement."""
+
+ROUNDS = int(os.environ.get("ROUNDS", "2"))
+RATES = tuple(int(rate) for rate in os.environ.get("RATES", "100000,150000,200000").split(","))
+FAST_RATES = (100_000, 200_000)
+SLOW_SENDER = 0.95
+"""A sender that reached less of its rate is told of."""
+
 SENDER, TOOL = f"bench{os.getpid()}a", f"bench{os.getpid()}b"
 PROGRAM = [sys.executable, "-m", "inspector"]
 
@@ -41,13 +55,21 @@ OWN_PACE = 0
 STANDARD_MTU, JUMBO_MTU = 9_000, 65_535
 
 
+class Sent(NamedTuple):
+    """What the sender did."""
+
+    frames: int
+    bytes: int
+    seconds: float
+
+
 class Cost(NamedTuple):
-    """``seconds``: of processor time, for 100,000 frames; ``core``: share of a core; ``megabytes``: proportional set
-    size of all processes together.
+    """``spent``: seconds of processor time of each process; ``megabytes``: proportional set size of all of them
+    together; ``dropped`` and ``received``: packets, as the tool has it from the kernel.
     """
 
-    seconds: float
-    core: float
+    sent: Sent
+    spent: list[float]
     megabytes: float
     dropped: int | None
     received: int | None
@@ -110,19 +132,16 @@ def megabytes_of(processes: list[int]) -> float:
     return total / 1024
 
 
-def sent(path: str, rate: int, seconds: int) -> int:
-    """Replay a capture again and again, each time from other addresses; how many frames that were."""
-    pace = [f"--pps={rate}"] if rate != OWN_PACE else []
-    words = ["taskset", "-c", "0", "tcpreplay", "-q", "-K", "-i", "out", *pace, f"--duration={seconds}"]
+def sent(path: str, rate: int, seconds: int) -> Sent:
+    """Replay a capture: once where it keeps its own pace, else again and again, each time from other addresses."""
+    pace = ["--loop=1"] if rate == OWN_PACE else [f"--pps={rate}", f"--duration={seconds}", "--loop=0", "--unique-ip"]
+    words = ["taskset", "-c", "0", "tcpreplay", "-q", "-K", "-i", "out", *pace, path]
     told = subprocess.run(
-        ["ip", "netns", "exec", SENDER, *words, "--loop=0", "--unique-ip", path],
-        capture_output=True,
-        check=True,
-        timeout=seconds + 60,
-        text=True,
+        ["ip", "netns", "exec", SENDER, *words], capture_output=True, check=True, timeout=4 * seconds + 60, text=True
     ).stdout
-    frames = re.search(r"Actual: (\d+) packets", told)
-    return int(frames[1]) if frames is not None else 0
+    found = re.search(r"Actual: (\d+) packets \((\d+) bytes\) sent in ([\d.]+) seconds", told)
+    assert found is not None, told
+    return Sent(int(found[1]), int(found[2]), float(found[3]))
 
 
 def measured(tool: str, path: str, rate: int, seconds: int) -> Cost:
@@ -153,11 +172,10 @@ def measured(tool: str, path: str, rate: int, seconds: int) -> Cost:
                 process = subprocess.Popen([*inside, *words], stdout=target, stderr=subprocess.STDOUT)
         time.sleep(3)
         processes = family(process.pid)
-        before, began = seconds_of(processes), time.monotonic()
-        frames = sent(path, rate, seconds)
-        duration = time.monotonic() - began
+        before = [seconds_of([one]) for one in processes]
+        load = sent(path, rate, seconds)
         time.sleep(1)
-        spent = seconds_of(processes) - before
+        spent = [seconds_of([one]) - then for one, then in zip(processes, before, strict=True)]
         memory = megabytes_of(processes)
         time.sleep(2)
         if tool == "live":
@@ -166,9 +184,7 @@ def measured(tool: str, path: str, rate: int, seconds: int) -> Cost:
             process.send_signal(signal.SIGINT)
         process.wait(30)
         time.sleep(0.2)
-        return Cost(
-            spent * 100_000 / max(frames, 1), spent / duration, memory, *_counts(tool, out, f"{folder}/j.sqlite")
-        )
+        return Cost(load, spent, memory, *_counts(tool, out, f"{folder}/j.sqlite"))
 
 
 def _drawn(controller: int, out: Path) -> None:
@@ -191,40 +207,67 @@ def _counts(tool: str, out: Path, journal: str) -> tuple[int | None, int | None]
     return capture.drops, capture.packets
 
 
-def row(tool: str, load: str, cost: Cost) -> None:
+HEAD = (
+    f"{'tool':8} {'load':>22} {'frames/s':>9} {'Mbit/s':>7} {'received':>10} {'dropped':>9} {'s/100k':>7} {'core':>6}"
+    f" {'MB':>5}"
+)
+
+
+def row(tool: str, load: str, cost: Cost, rate: float) -> None:
+    """``rate``: the frames a second that were asked for."""
+    frames, octets, seconds = cost.sent
+    total = sum(cost.spent)
+    is_slow = frames / seconds < SLOW_SENDER * rate
+    each = " + ".join(f"{spent / seconds:.1%}" for spent in cost.spent if spent / seconds > 0.0005)
     print(
-        f"{tool:8} {load:>24} {cost.received or 0:10,} {cost.dropped or 0:9,} {cost.seconds:7.3f} {cost.core:6.1%}"
-        f" {cost.megabytes:5.0f}",
+        f"{tool:8} {load:>22} {frames / seconds:9,.0f} {octets * 8 / seconds / 1e6:7,.0f} {cost.received or 0:10,}"
+        f" {cost.dropped or 0:9,} {total * 100_000 / max(frames, 1):7.3f} {total / seconds:6.1%} {cost.megabytes:5.0f}"
+        + (f"  ({each})" if len(cost.spent) > 1 else "")
+        + (f"  slow sender: at {rate:,.0f}/s {total / frames * rate:.1%}" if is_slow else ""),
         flush=True,
     )
 
 
-def usual(folder: Path, seconds: int) -> None:
-    """50 new connections and 290 Mbit a second, in frames as they are on the wire, and as offloads hand them on."""
+def usual(folder: Path) -> None:
+    """In frames as they are on the wire, and as offloads hand them on."""
     for name, size, mtu in (("1,500 bytes", 1446, STANDARD_MTU), ("64 KiB", 65_000, JUMBO_MTU)):
-        path = bench_loads.usual(folder, size)
+        path = bench_loads.usual(folder, size, SECONDS)
+        frames = sum(map(len, CaptureFile(str(path)).batches()))
         with cable(mtu):
-            for tool in ("watch", "dumpcap"):
-                row(tool, f"usual, {name}", measured(tool, str(path), OWN_PACE, seconds))
+            for _ in range(ROUNDS):
+                for tool in ("watch", "dumpcap"):
+                    cost = measured(tool, str(path), OWN_PACE, SECONDS)
+                    row(tool, f"usual, {name}", cost, frames / SECONDS)
         path.unlink()
 
 
-def rates(path: str, seconds: int) -> None:
+def fast(folder: Path) -> None:
+    """Faster than its own pace."""
+    path = bench_loads.usual(folder, 1446, SECONDS)
+    with cable():
+        for rate in FAST_RATES:
+            for tool in ("watch", "dumpcap"):
+                row(tool, f"fast, {rate:,}/s", measured(tool, str(path), rate, SECONDS), rate)
+    path.unlink()
+
+
+def handshakes(folder: Path) -> None:
+    path = str(bench_loads.handshakes(folder))
     with cable():
         for tool in ("watch", "live", "dumpcap"):
             for rate in RATES:
-                cost = measured(tool, path, rate, seconds)
-                row(tool, f"{rate:,}/s", cost)
+                cost = measured(tool, path, rate, SECONDS)
+                row(tool, f"handshakes, {rate:,}/s", cost, rate)
                 if cost.dropped:
                     break
 
 
-def many(connections: int) -> None:
+def many(folder: Path, connections: int = 1_000_000) -> None:
     """``watch -``, as fast as it reads."""
-    with tempfile.TemporaryDirectory() as folder:
-        stream = bench_loads.Repeated(bench_loads.handshakes(Path(folder)))
+    stream = bench_loads.Repeated(bench_loads.handshakes(folder))
+    with tempfile.TemporaryDirectory() as kept:
         process = subprocess.Popen(
-            [*PROGRAM, "watch", "-Z", "root", "--journal", f"{folder}/j.sqlite", "--journal-size", "400", "-"],
+            [*PROGRAM, "watch", "-Z", "root", "--journal", f"{kept}/j.sqlite", "--journal-size", "400", "-"],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -235,26 +278,24 @@ def many(connections: int) -> None:
         for number in range(count):
             process.stdin.write(stream.copy(number))
             if number % max(count // 10, 1) == 0 or number == count - 1:
+                processes = family(process.pid)
                 print(
-                    f"{(number + 1) * bench_loads.CONNECTIONS:10,} connections {seconds_of([process.pid]):7.1f} s"
-                    f" {megabytes_of([process.pid]):5.0f} MB",
+                    f"{(number + 1) * bench_loads.CONNECTIONS:10,} connections {seconds_of(processes):7.1f} s"
+                    f" {megabytes_of(processes):5.0f} MB",
                     flush=True,
                 )
         process.stdin.close()
         process.wait()
 
 
+STAGES = {"usual": usual, "fast": fast, "handshakes": handshakes, "many": many}
+
+
 def main() -> None:
-    if sys.argv[1:2] == ["many"]:
-        many(int(sys.argv[2]) if len(sys.argv) > 2 else 1_000_000)
-        return
-    seconds = int(sys.argv[2]) if len(sys.argv) > 2 else 15
     with tempfile.TemporaryDirectory() as folder:
-        path = sys.argv[1] if len(sys.argv) > 1 else str(bench_loads.handshakes(Path(folder)))
-        print(f"{path}, {seconds} s each; {CAPTURES.parent}")
-        print(f"{'tool':8} {'load':>24} {'received':>10} {'dropped':>9} {'s/100k':>7} {'core':>6} {'MB':>5}")
-        usual(Path(folder), seconds)
-        rates(path, seconds)
+        print(HEAD)
+        for stage in sys.argv[1:] or STAGES:
+            STAGES[stage](Path(folder))
 
 
 if __name__ == "__main__":

@@ -27,10 +27,11 @@ from tests.build import (
 )
 
 CONNECTIONS = 5_000
-SECONDS = 10
 NEW_A_SECOND = 50
-TRANSFERS, BYTES_A_SECOND, TRANSFER_SECONDS = 4, 36_000_000, 2.0
-"""Of a usual load: so many transfers at a time, what they move altogether, and how long each takes."""
+TRANSFERS, BYTES_A_SECOND, TRANSFER_SECONDS = 4, 36_600_000, 2.0
+"""Of a usual load, which is 300 Mbit a second with headers: so many transfers at a time, what they move altogether, and
+how long each takes.
+"""
 
 WINDOW = 48_000
 """Bytes between two acknowledgements of a transfer."""
@@ -57,19 +58,19 @@ def handshakes(folder: Path) -> Path:
     return written(folder, pool.flows, "handshakes.pcap")
 
 
-def usual(folder: Path, size: int) -> Path:
-    """Ten seconds of what a host does: new connections with an abort a second, and transfers in segments of so many
+def usual(folder: Path, size: int, seconds: int) -> Path:
+    """So many seconds of what a host does: new connections with an abort a second, and transfers in segments of so many
     bytes.
     """
     pool = Pool()
-    for number in range(0, NEW_A_SECOND * SECONDS, 5):
+    for number in range(0, NEW_A_SECOND * seconds, 5):
         pool.ns = START_NS + number * SECOND_NS // NEW_A_SECOND
         _five(pool, number, aborts=number % 50 == 45)
     flows = pool.flows
     for lane in range(TRANSFERS):
         ns, port = START_NS + lane * 77 * MS, 20_000 + 1_000 * lane
-        while ns < START_NS + (SECONDS - 0.5) * SECOND_NS:
-            left = (START_NS + SECONDS * SECOND_NS - ns) / SECOND_NS
+        while ns < START_NS + (seconds - 0.5) * SECOND_NS:
+            left = (START_NS + seconds * SECOND_NS - ns) / SECOND_NS
             flows.append(_transfer(port, ns, size, min(TRANSFER_SECONDS, left - 0.1)))
             ns, port = flows[-1].ns + 30 * MS, port + 1
     return written(folder, flows, "usual.pcap")

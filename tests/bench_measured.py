@@ -85,6 +85,10 @@ class Measured(InspectorApp):
         with open(self._notes, "a") as file:
             file.write(json.dumps({"at": time.monotonic(), **what}) + "\n")
 
+    def on_mount(self) -> None:
+        super().on_mount()
+        self.call_after_refresh(lambda: self.note(what="painted"))
+
     def _show_newest(self) -> None:
         began = time.monotonic()
         super()._show_newest()
@@ -92,6 +96,8 @@ class Measured(InspectorApp):
             "what": "taken",
             "whole": self.feed.loading.is_whole,
             "columns": self.state.columns is not None,
+            "findings": len(self.state.document.findings),
+            "connections": self.state.analysis.count if self.state.analysis is not None else 0,
             "began": began,
         }
         self.call_after_refresh(lambda: self.note(**what))

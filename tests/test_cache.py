@@ -19,6 +19,8 @@ from inspector.extract.cache import DIGEST_BYTES, FactsCache
 from inspector.extract.processes import extract
 from inspector.facts import Facts
 from inspector.findings.case import Options
+from inspector.findings.judge import Analysis
+from inspector.query.arrays import Columns
 from inspector.secrets.inputs import content_of
 from inspector.settings import Settings
 from inspector.tui.loading import Loading
@@ -294,3 +296,31 @@ def test_what_cannot_be_read_is_said_as_ever(reader: Reader, tmp_path: Path) -> 
     with pytest.raises(UnreadableError):
         reader.read(tmp_path / "missing.pcap")
     assert not reader.entries()
+
+
+def test_of_many_connections_that_were_kept_the_first_are_shown_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As what they are, a part; then all of them."""
+    monkeypatch.setattr("inspector.tui.loading.FEW", 10)
+    monkeypatch.setattr("inspector.tui.loading.FIRST_KEPT", 12)
+    monkeypatch.setattr("inspector.tui.loading.PAINT_SECONDS", 0)
+    cache = FactsCache(tmp_path, from_bytes=0)
+    shown: list[tuple[int, bool, bool]] = []
+
+    class Noting(Loading):
+        def _publish(self, analysis: Analysis, columns: Columns | None, whole: bool) -> None:
+            super()._publish(analysis, columns, whole)
+            is_part = any(limit.kind == "reading" for limit in analysis.document.limits)
+            shown.append((analysis.count, is_part, whole))
+
+    for _ in range(2):
+        loading = Noting([str(SESSIONS)], Options(), Settings(), cache=cache)
+        shown.clear()
+        loading.start()
+        while not loading.is_done:
+            time.sleep(0.01)
+    assert loading.analysis is not None
+    count = loading.analysis.count
+    assert count > 12
+    assert shown == [(12, True, False), (count, False, True), (count, False, True)]

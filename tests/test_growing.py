@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 
 from inspector.capture.files import Story
-from inspector.facts import Facts
+from inspector.extract.engine import Engine
 from inspector.findings.case import Options
 from inspector.settings import Settings
 from inspector.tui.app import InspectorApp
@@ -89,9 +89,9 @@ class Halting(Loading):
         super().__init__(paths, Options(), Settings())
         self.halted, self.goes_on = threading.Event(), threading.Event()
 
-    def _look(self, facts: Facts, story: Story) -> None:
+    def _look(self, engine: Engine, story: Story) -> None:
         self._next_look = 0.0
-        super()._look(facts, story)
+        super()._look(engine, story)
         if self.analysis is not None and not self.halted.is_set():
             self.halted.set()
             self.goes_on.wait(30)

@@ -74,12 +74,12 @@ def test_one_process_for_each_stretch_finds_the_same_clocks(tmp_path: Path, monk
     )  # many batches, so that there are borders
     size = sum(Path(p).stat().st_size for p in paths)
     story = Story(paths)
-    (alone,) = clocks_apart([extract_shard(story, 0, float("inf"))], story).items()
+    (alone,) = clocks_apart([extract_shard(story, 0, float("inf"))]).items()
     parts = [
         extract_shard(Story(paths), size * begin, size * end)
         for begin, end in ((0, 0.3), (0.3, 0.6), (0.6, float("inf")))
     ]
-    (shared,) = clocks_apart(parts, story).items()
+    (shared,) = clocks_apart(parts).items()
     assert shared == alone
     assert shared[1][0] in (SECOND // 2, -SECOND // 2)
 

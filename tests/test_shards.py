@@ -18,8 +18,9 @@ from inspector.capture.files import Story
 from inspector.capture.inputs import Workload
 from inspector.document import Document
 from inspector.extract import processes as extraction
+from inspector.extract.engine import Engine
 from inspector.extract.merging import merge
-from inspector.extract.shard import extract_shard, joined
+from inspector.extract.shard import extract_shard, joined, so_far
 from inspector.facts import Facts
 from inspector.findings.judge import judge
 from inspector.secrets.inputs import SecretInputs
@@ -195,10 +196,13 @@ def test_facts_of_several_extractions_are_merged(tmp_path: Path) -> None:
 def test_work_is_estimated() -> None:
     assert extraction._processes(Workload(0, 0)) == 1
     assert extraction._processes(Workload(10_000_000, 2_000)) == 1
-    places = extraction._places(1000, 3)
-    assert places[0][0] == 0
-    assert places[-1][1] == INFINITE
-    assert all(a[1] == b[0] for a, b in pairwise(places))
+    for own in range(3):
+        places = extraction._places(1000, 3, own)
+        assert places[0][0] == 0
+        assert places[-1][1] == INFINITE
+        assert all(a[1] == b[0] for a, b in pairwise(places))
+        lengths = [min(end, 1000) - begin for begin, end in places]
+        assert max(lengths) == lengths[own]
 
 
 @pytest.mark.parametrize("way", ["fin", "rst"])
@@ -225,3 +229,62 @@ def test_who_only_connects_and_closes_is_named_wherever_a_capture_is_cut(tmp_pat
     size = path.stat().st_size
     for at in range(100, size, size // 7):
         assert +Counter(in_parts(path, [at]).other_flows) == +Counter(expected.other_flows)
+
+
+@settings(max_examples=12, deadline=None)
+@given(every=st.integers(1, 9), size=st.sampled_from([2048, 4096, 16_384]))
+def test_looking_at_what_is_known_leaves_no_trace(plain: Path, every: int, size: int) -> None:
+    """And tells of no connection that is not there in the end, and of none twice."""
+    from inspector.capture import blocks
+
+    defaults = blocks.ByteSource.__init__.__defaults__
+    blocks.ByteSource.__init__.__defaults__ = (None, size)
+    looks: list[Facts] = []
+    windows = 0
+
+    def watch(engine: Engine, story: Story) -> None:
+        nonlocal windows
+        windows += 1
+        if windows % every == 0:
+            looks.append(so_far(engine, story))
+
+    try:
+        story = Story([str(plain)])
+        found = joined([extract_shard(story, 0, INFINITE, watch=watch)], story)
+        assert found == whole(plain)
+    finally:
+        blocks.ByteSource.__init__.__defaults__ = defaults
+    known = {Facts.head(packed).initial_sequence for packed in found.connections}
+    for look in looks:
+        sequences = [Facts.head(packed).initial_sequence for packed in look.connections]
+        assert len(sequences) == len({*sequences})
+        assert {*sequences} <= known
+        assert judge(look).complete().captures
+
+
+def test_a_connection_is_shown_as_soon_as_its_handshake_is_decided(tmp_path: Path) -> None:
+    """Not when nothing can come of it any more: with the last frame, but before the end, all are known."""
+    pool = Pool()
+    for n in range(30):
+        pool.full(certificate("a"), numbered(n))
+    pool.given_up(certificate("b"), numbered(31), numbered(1))
+    story = Story([str(written(tmp_path, pool.flows))])
+    looks: list[Facts] = []
+    facts = extract_shard(story, 0, INFINITE, watch=lambda engine, story: looks.append(so_far(engine, story))).facts
+    assert sorted(looks[-1].connections) == sorted(facts.connections)
+    assert [f.rule for f in judge(looks[-1]).document.findings] == [f.rule for f in judge(facts).document.findings]
+
+
+def test_who_watches_reads_from_the_beginning(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And hears how far all of it is."""
+    expected = msgspec.to_builtins(document(whole(plain)))
+    monkeypatch.setattr(extraction, "_processes", lambda work: 3)
+    monkeypatch.setattr(extraction, "HEAD_START_BYTES", 0)
+    read: list[int] = []
+    seen: list[int] = []
+    found = extraction.extract(
+        [str(plain)], read.append, watch=lambda engine, story: seen.append(story.captures[0].info.packets)
+    )
+    assert msgspec.to_builtins(document(found)) == expected
+    assert seen
+    assert sum(read) >= plain.stat().st_size * 0.9

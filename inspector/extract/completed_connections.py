@@ -140,6 +140,10 @@ class CompletedConnections:
         )
         return [*lanes]
 
+    def packed(self, index: int) -> bytes:
+        """The facts of one of them, as ``Facts.pack`` packs them."""
+        return self._packed[index]
+
     def flow(self, index: int) -> Flow:
         """One of them as following it would have left it."""
         flow, directions, readers = (

@@ -22,7 +22,7 @@ from inspector.extract.greetings import greets
 from inspector.extract.message_cache import MessageCache
 from inspector.extract.openings import Openings
 from inspector.extract.store import RecordDecryptor, RecordDecryptors
-from inspector.facts import CaptureFacts, ConnectionFacts, Facts, OtherFlow, PackedEndpoint, Unopened
+from inspector.facts import CaptureFacts, ConnectionFacts, Facts, OtherFlow, PackedEndpoint, Unopened, absorb
 from inspector.text.safe import path_text
 from inspector.tls import messages
 from inspector.tls.types import TLS13
@@ -121,6 +121,22 @@ class Engine:
         """Frames for the open flows alone; False once there is none."""
         self._flows.feed(merged([self._decoder.decode(batch) for batch in window]))
         return not self._flows.is_empty
+
+    def so_far(self) -> Facts:
+        """A copy of what is known by now, without captures: the flows that are over, and the connections that are still
+        followed, as far as what became of their handshakes is decided. It leaves no trace: more may be fed.
+        """
+        from inspector.extract.completed_connections import CompletedConnections  # as in ``read_batch``
+
+        copy = Facts()
+        absorb(copy, self.facts)
+        for batch, number in self._flows.completed_flows:
+            assert isinstance(batch, CompletedConnections)
+            copy.connections.append(batch.packed(number))
+        for flow in self._flows.open_flows:
+            if flow.is_decided and flow.consumer.is_recognised:
+                copy.add(self._connection_facts(flow))
+        return copy
 
     def finish(self) -> Facts:
         """No more frames: all that is known."""

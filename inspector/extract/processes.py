@@ -1,7 +1,8 @@
 """``extract(captures) → facts``: the first of the two pure halves, with every core at work.
 
 Each process takes a shard of the story (``shard``). The others are started before this one loads what it needs, so
-that all load side by side.
+that all load side by side. This one takes the last; the first where somebody watches, who sees the story from its
+beginning and does not wait until all before a shard was passed over.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import pickle
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
 from inspector.capture.inputs import Workload, is_journal, is_pipe, workload
@@ -43,7 +45,10 @@ SHRINKS = 0.87
 """
 
 HEAD_START_BYTES = 48 << 20
-"""What this process reads until the others have started: the last shard, its own, is longer by so much."""
+"""What this process reads until the others have started: its own shard is longer by so much."""
+
+ASKED_SECONDS = 0.1
+"""While others are waited for, it is asked so often whether to go on."""
 
 FARTHEST_NS = 1 << 62
 """Damaged stamps may claim that clocks are further apart."""
@@ -103,12 +108,15 @@ def _extracted(
     each process passes over what comes before its shard, unless stamps turn out to be such that it must have been read.
     """
     work = workload(paths)
-    places = _places(work.bytes, 1 if secrets is not None and secrets.server_keys else _processes(work))
-    workers: list[_Worker | None] = []
+    count = 1 if secrets is not None and secrets.server_keys else _processes(work)
+    own_index = 0 if watch is not None else count - 1
+    places = _places(work.bytes, count, own_index)
+    workers: dict[int, _Worker | None] = {}
     try:
-        for begin, end in places[:-1]:
-            task = ShardTask(paths, late, begin, end, secrets, is_passing=is_passing, is_polite=watch is not None)
-            workers.append(_started(task))
+        for index, (begin, end) in enumerate(places):
+            if index != own_index:
+                task = ShardTask(paths, late, begin, end, secrets, is_passing=is_passing, is_polite=watch is not None)
+                workers[index] = _started(task)
         from inspector.capture.files import Story
         from inspector.extract.shard import clocks_apart, extract_shard, joined
 
@@ -116,20 +124,24 @@ def _extracted(
         if opened:
             opened(story)
         if is_passing:
-            story.pass_over(places[-1][0])
-        last = extract_shard(story, *places[-1], progress, watch, secrets)
+            story.pass_over(places[own_index][0])
+        begin, end = places[own_index]
+        if progress is not None and end < work.bytes:  # how far this process is in its shard stands for all
+            progress = _scaled(progress, work.bytes / end)
+        own_part = extract_shard(story, begin, end, progress, watch, secrets)
         parts: list[ShardFacts] = []
-        for worker, (begin, end) in zip(workers, places, strict=False):
-            part = worker.result() if worker is not None else None  # whatever became of it, its shard is read
+        for index, (begin, end) in enumerate(places):
+            worker = workers.get(index)
+            part = own_part if index == own_index else worker.result(progress) if worker is not None else None
+            # whatever became of a process, its shard is read
             parts.append(part or extract_shard(Story(paths, late), begin, end, secrets=secrets))
     finally:
-        for worker in workers:
+        for worker in workers.values():
             if worker is not None:
                 worker.close()
-    parts.append(last)
     if is_passing and len(parts) > 1 and any(part.is_restamped for part in parts):
         return _extracted(paths, late, progress, opened, watch, secrets, is_passing=False)
-    return joined(parts, story), clocks_apart(parts, story)
+    return joined(parts, story), clocks_apart(parts)
 
 
 def add_logs(facts: Facts, paths: Sequence[str]) -> None:
@@ -170,12 +182,25 @@ def _processes(work: Workload) -> int:
     return min(cores, MOST_PROCESSES, max(2, 1 + work.handshakes // HANDSHAKES_EACH))
 
 
-def _places(total: int, count: int) -> list[tuple[float, float]]:
-    """Where each of the shards begins and ends: those behind are shorter, so that all come to their end at one time."""
+def _places(total: int, count: int, own_index: int) -> list[tuple[float, float]]:
+    """Where each of the shards begins and ends: those behind are shorter, so that all come to their end at one time.
+    ``own_index``: which one is this process'.
+    """
     shared = max(total - HEAD_START_BYTES, total / 2)
     shares = [SHRINKS**i for i in range(count)]
-    bounds = [shared * sum(shares[:i]) / sum(shares) for i in range(count)]
-    return list(zip(bounds, [*bounds[1:], float("inf")], strict=True))
+    lengths = [shared * share / sum(shares) for share in shares]
+    lengths[own_index] += total - shared
+    ends = [*accumulate(lengths)][:-1]
+    return list(zip([0.0, *ends], [*ends, float("inf")], strict=True))
+
+
+def _scaled(progress: Progress, factor: float) -> Progress:
+    """Told of one part, it tells of the whole."""
+
+    def advance(count: int) -> None:
+        progress(round(count * factor))
+
+    return advance
 
 
 class ShardTask(NamedTuple):
@@ -215,9 +240,18 @@ class _Worker:
             self._output.close()
             raise
 
-    def result(self) -> ShardFacts | None:
-        """What it found; None where it did not come to its end."""
-        if self._process.wait() != 0:
+    def result(self, progress: Progress | None) -> ShardFacts | None:
+        """What it found; None where it did not come to its end. ``progress`` may raise meanwhile, to stop."""
+        import subprocess
+
+        while True:
+            try:
+                status = self._process.wait(ASKED_SECONDS if progress is not None else None)
+                break
+            except subprocess.TimeoutExpired:
+                if progress is not None:
+                    progress(0)
+        if status != 0:
             return None
         self._output.seek(0)
         try:

@@ -49,11 +49,13 @@ class ShardFacts(Struct):
     """By capture, where several were compared."""
     counted: list[CaptureInfo] = field(default_factory=list)
     """Of each capture, up to the end of the shard."""
+    captures: list[CaptureInfo] = field(default_factory=list)
+    """Of each capture, up to where this process stopped reading: for the last shard that is its end."""
     is_restamped: bool = False
     """Stamps were put right in the shard."""
 
 
-Watch = Callable[[Facts, Story], None]
+Watch = Callable[[Engine, Story], None]
 
 
 def extract_shard(
@@ -65,8 +67,8 @@ def extract_shard(
     secrets: SecretInputs | None = None,
 ) -> ShardFacts:
     """The flows that begin between two places of a story, counted in bytes of its frames; ``begin`` 0 and ``end``
-    infinite for all. What lies before may be passed over (``Story.pass_over``). ``watch`` is shown the facts as they
-    grow; it must copy what it keeps (``so_far``). ``secrets``: to open encrypted records with, beside what the captures
+    infinite for all. What lies before may be passed over (``Story.pass_over``). ``watch`` is shown the engine
+    behind each window, for ``so_far``. ``secrets``: to open encrypted records with, beside what the captures
     bring.
     """
     supply = supplied(story, secrets)
@@ -91,9 +93,10 @@ def extract_shard(
             engine.feed(*window)
             part.counted = [copy(file.info) for file in story.captures]
             if watch:
-                watch(engine.facts, story)
+                watch(engine, story)
         index += sum(map(_bytes, window))
     engine.finish()
+    part.captures = [file.info for file in story.captures]
     part.is_restamped = any(file.info.is_restamped for file in story.captures)
     part.followed, part.begun_before, part.early, part.waiting, part.parted = (
         engine.followed,
@@ -109,14 +112,14 @@ def extract_shard(
     return part
 
 
-def clocks_apart(parts: list[ShardFacts], story: Story) -> Mapping[tuple[int, int], tuple[int, int, int]]:
+def clocks_apart(parts: list[ShardFacts]) -> Mapping[tuple[int, int], tuple[int, int, int]]:
     """Which captures hold copies of the same packets, and by how much their clocks are apart. Where a clock was set
     back that is not one number.
     """
     by_capture: dict[int, list[Opened]] = {}
     for part in parts:
         for capture, opened in part.openings.items():
-            if not story.captures[capture].info.steps:
+            if not parts[-1].captures[capture].steps:
                 by_capture.setdefault(capture, []).append(opened)
     return apart({capture: together(openings) for capture, openings in by_capture.items()})
 
@@ -134,11 +137,11 @@ def supplied(story: Story, secrets: SecretInputs | None, known: Supply | None = 
     return known
 
 
-def so_far(facts: Facts, story: Story) -> Facts:
-    """A copy of facts that are still growing: the flows that have ended."""
-    copy = Facts(captures=[capture_facts(file.info, Losses()) for file in story.captures])
-    absorb(copy, facts)
-    return copy
+def so_far(engine: Engine, story: Story) -> Facts:
+    """What is known by now; reading goes on."""
+    facts = engine.so_far()
+    facts.captures = [capture_facts(file.info, Losses()) for file in story.captures]
+    return facts
 
 
 def _bytes(batch: FrameBatch) -> int:
@@ -146,7 +149,7 @@ def _bytes(batch: FrameBatch) -> int:
 
 
 def joined(parts: list[ShardFacts], story: Story) -> Facts:
-    """Parts in the order of their shards as one. ``story``: read to its end."""
+    """Parts in the order of their shards as one, the last read to the end of the story."""
     whole = Facts()
     losses: dict[int, Losses] = {}
     parted: frozenset[Key] = frozenset()
@@ -161,13 +164,12 @@ def joined(parts: list[ShardFacts], story: Story) -> Facts:
             if key not in parted:  # else the part before had the other fragments, too
                 losses.setdefault(fragments.capture, Losses()).fragments([fragments])
         parted = part.parted
-    if story.passed:
+    captures = parts[-1].captures
+    if captures[0].passed:
         for part in parts[:-1]:
-            for file, counted in zip(story.captures, part.counted, strict=False):  # an empty shard counted nothing
-                file.info.add_passed(counted)
-    whole.captures = [
-        capture_facts(file.info, losses.get(index, Losses())) for index, file in enumerate(story.captures)
-    ]
+            for info, counted in zip(captures, part.counted, strict=False):  # an empty shard counted nothing
+                info.add_passed(counted)
+    whole.captures = [capture_facts(info, losses.get(index, Losses())) for index, info in enumerate(captures)]
     whole.problems = [
         InputUnreadable(PathText(path_text(path)), ForeignText(path_text(str(error)))) for path, error in story.problems
     ]

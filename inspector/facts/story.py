@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator
+from heapq import nsmallest
 
 import msgspec
 from msgspec import Struct, field
@@ -79,6 +80,12 @@ class Facts(Struct):
             handshake = connection.handshake
             handshake.offer, handshake.answer = offer_of(offer_key), answer_of(answer_key)
             yield connection
+
+    def first(self, count: int) -> Facts:
+        """A part of them: the connections whose ClientHellos came first, and what belongs to captures and to no
+        connection.
+        """
+        return msgspec.structs.replace(self, connections=nsmallest(count, self.connections))
 
     @staticmethod
     def unpack_without_shapes(packed: bytes) -> tuple[bytes, bytes, ConnectionFacts]:

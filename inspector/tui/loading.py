@@ -26,9 +26,18 @@ from inspector.text.safe import path_text, safe_text
 if TYPE_CHECKING:
     from inspector.capture.files import Story
     from inspector.extract.cache import FactsCache
+    from inspector.extract.engine import Engine
     from inspector.secrets.inputs import SecretInputs
 
-FIRST_LOOK_SECONDS = 2.0
+EARLY_SECONDS = 0.3
+"""When what is known is judged first, and how often until there is a finding."""
+
+LOOK_SECONDS = 2.0
+"""How often at most from then on: each look is painted."""
+
+FIRST_KEPT = 1_000
+"""Of facts that were kept, so many connections are judged before all are: those that came first."""
+
 SWITCH_SECONDS = 0.0005
 """How long this thread keeps the interpreter from the one that paints: Python's usual 5 ms, many times in each key,
 would be felt.
@@ -141,11 +150,14 @@ class Loading:
             self.is_done = True
 
     def _work(self) -> None:
-        self._next_look = time.monotonic() + FIRST_LOOK_SECONDS
+        self._next_look = time.monotonic() + EARLY_SECONDS
         if self._cache is None or self._asked_with is not None:
             facts = self._extracted()
         else:
             facts = self._cache.facts(self.paths, self._extracted)
+            if self.analysis is None and len(facts.connections) > FEW:
+                self.stage = "judging"
+                self._publish_part(facts.first(FIRST_KEPT))
         if self._options.logs:
             self.stage = "reading logs"
             add_logs(facts, self._options.logs)
@@ -184,19 +196,26 @@ class Loading:
         if self._stopped.is_set():
             raise Stopped
 
-    def _look(self, facts: Facts, story: Story) -> None:
+    def _look(self, engine: Engine, story: Story) -> None:
         """Judge what is known so far, if it is time to."""
         began = time.monotonic()
-        if began < self._next_look or not facts.connections:
+        if began < self._next_look:
             return
         from inspector.extract.shard import so_far
 
+        facts = so_far(engine, story)
+        if facts.connections:
+            self._publish_part(facts)
+        now = time.monotonic()
+        has_findings = self.analysis is not None and bool(self.analysis.document.findings)
+        self._next_look = now + max(LOOK_SECONDS if has_findings else EARLY_SECONDS, PATIENCE * (now - began))
+
+    def _publish_part(self, part: Facts) -> None:
+        """Judge a part, and say that it is one."""
         limit = Limit(
             "reading",
-            "not all was read yet: sessions issued in what is still to come, or in another part, are not known",
+            "not all was looked at yet: sessions issued in what is still to come, or in another part, are not known",
             None,
             [],
         )
-        self._publish(self._judged(so_far(facts, story), [limit]), None, whole=False)
-        now = time.monotonic()
-        self._next_look = now + max(FIRST_LOOK_SECONDS, PATIENCE * (now - began))
+        self._publish(self._judged(part, [limit]), None, whole=False)

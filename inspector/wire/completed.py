@@ -7,7 +7,7 @@ one, which is *woken* in the rare case that more comes of it before it is over.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from inspector.wire.flow import Flow
@@ -43,6 +43,10 @@ class CompletedFlows:
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    def __iter__(self) -> Iterator[tuple[CompletedBatch, int]]:
+        """Each as one of its batch."""
+        return ((entry.batch, entry.number) for entry in self._entries.values())
 
     def __contains__(self, key: Key) -> bool:
         return key in self._entries

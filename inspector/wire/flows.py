@@ -17,6 +17,7 @@ capture asks several times a second for what has ended and what is decided: that
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -193,6 +194,21 @@ class FlowTable:
         """From now on follow only the flows that are open."""
         self._is_draining = True
         self._sweep(self._now)
+
+    @property
+    def open_flows(self) -> Iterator[Flow]:
+        """Those that are followed, to be looked at before the next batch."""
+        for flow in self._flows.values():
+            older = flow.older
+            while older is not None:
+                yield older
+                older = older.older
+            yield flow
+
+    @property
+    def completed_flows(self) -> CompletedFlows:
+        """Those that opened and closed within one batch, and may have late segments yet."""
+        return self._completed
 
     @property
     def is_empty(self) -> bool:

@@ -26,14 +26,15 @@ REGION_BYTES = MOST_WAITING + (4 << 20)
 MARGIN_BYTES = 4096
 """Readable behind the last frame."""
 
-GATHER_SECONDS = 0.25
-"""How often frames are handed on: few large batches cost less than many small ones."""
+GATHER_SECONDS = 0.4
+"""How often frames are handed on: few large batches cost less than many small ones. An abort is told within a second
+for all that."""
 
-GATHER_BYTES = 12 << 20
+GATHER_BYTES = 16 << 20
 """So many at once."""
 
 FOREVER = float("inf")
-USUAL_BYTES = 16 << 20
+USUAL_BYTES = 20 << 20
 """A region that was fuller gives its memory back."""
 
 

@@ -1,7 +1,7 @@
 """The process that captures: one interface in, pcap records into shared memory (``handover``), and JSON lines on its
 state and on drops.
 
-It does not look into packets. libpcap (by cypcap) hands them on in C; Scapy's socket does it where there is no such
+It does not look into packets. libpcap hands them on in C (``libpcap``); Scapy's socket does it where there is no such
 binding. Whoever parses them runs in another process, without rights. Where it was started as root, this one keeps the
 right to open captures, and nothing else.
 """
@@ -14,12 +14,12 @@ import signal
 import struct
 import sys
 import time
-from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
 from inspector.errors import InspectorError
 from inspector.live.host.privileges import CAP_NET_RAW, become, die_with_parent
 from inspector.live.sources.handover import REGION_BYTES, Handover
+from inspector.live.sources.libpcap import PERMISSION_ERRORS, LivePcap, PcapError, version
 from inspector.live.sources.sniff_messages import (
     CaptureBack,
     CaptureFailed,
@@ -87,17 +87,14 @@ class Handle(Protocol):
 
 
 class Libpcap:
-    """libpcap, through cypcap."""
+    """libpcap."""
 
     method: CaptureMethod = "libpcap"
 
     def __init__(self, options: SniffOptions, output: Handover) -> None:
         """Raises Unavailable; ImportError too where the C library does not write where it should."""
-        import cypcap
-
-        self.by = str(cypcap.lib_version()).split(" (")[0]
+        self.by = version()
         self._options = options
-        self._cypcap = cypcap
         self._pcap = self._opened()
         self._past = (0, 0)
         self._gather = DRAIN_SECONDS
@@ -106,36 +103,32 @@ class Libpcap:
         self._stream = StdioBuffer()
         self._memory = output.memory
         self._stream.use(self._memory, REGION_BYTES)
-        self._dumper = self._pcap.dump_open(Path("-"))
+        self._pcap.dump_to_stdout()
         output.filled = self._stream.filled
         if output.memory[VERSION_AT] != PCAP_HEADER[VERSION_AT]:
             raise ImportError("stdout does not take a buffer")
 
-    def _opened(self) -> Any:
-        cypcap, options = self._cypcap, self._options
-        kinds = cypcap.ErrorCode
+    def _opened(self) -> LivePcap:
+        options = self._options
         try:
-            pcap = cypcap.create(options.interface)
-            pcap.set_snaplen(options.snaplen)
-            pcap.set_buffer_size(options.buffer_mib * MIB)
-            pcap.set_timeout(RETIRE_SECONDS)
-            pcap.set_promisc(options.promiscuous)
-            pcap.set_tstamp_precision(cypcap.TstampPrecision.NANO)
-            pcap.activate()
-        except cypcap.Error as error:
-            obstacle: Obstacle = (
-                "permission" if error.code in (kinds.PERM_DENIED, kinds.PROMISC_PERM_DENIED) else "device"
+            pcap = LivePcap(
+                options.interface,
+                snaplen=options.snaplen,
+                buffer_bytes=options.buffer_mib * MIB,
+                seconds=RETIRE_SECONDS,
+                promiscuous=options.promiscuous,
             )
-            raise Unavailable(obstacle, f"{options.interface}: {error.msg}") from None
+        except PcapError as error:
+            obstacle: Obstacle = "permission" if error.code in PERMISSION_ERRORS else "device"
+            raise Unavailable(obstacle, f"{options.interface}: {error}") from None
         try:
-            pcap.setfilter(options.filter, netmask=cypcap.NETMASK_UNKNOWN)
-        except cypcap.Error as error:
-            raise Unavailable("filter", f"-f {options.filter}: {error.msg}") from None
-        pcap.setnonblock(True)
+            pcap.set_filter(options.filter)
+        except PcapError as error:
+            raise Unavailable("filter", f"-f {options.filter}: {error}") from None
         return pcap
 
     def pump(self, seconds: float, also: list[int]) -> None:
-        descriptor = self._pcap.get_selectable_fd()
+        descriptor = self._pcap.descriptor
         if descriptor in select.select([descriptor, *also], [], [], seconds)[0]:
             time.sleep(self._gather)
         output = self._output
@@ -145,8 +138,8 @@ class Libpcap:
         before = output.filled
         try:
             self._dump()
-        except self._cypcap.Error as error:
-            raise Unavailable("device", error.msg) from None
+        except PcapError as error:
+            raise Unavailable("device", str(error)) from None
         finally:
             output.filled = self._stream.filled
         now = time.monotonic()
@@ -159,23 +152,26 @@ class Libpcap:
         output = self._output
         while most := output.room // (SNAPLEN + RECORD_BYTES):
             before = output.filled
-            self._pcap.dispatch(most, self._dumper.dump)
+            self._pcap.dispatch(most)
             output.filled = self._stream.filled
             if output.filled - before < most * RECORD_BYTES:  # fewer than it might have been
                 return
 
     def drops(self) -> tuple[int, int]:
         try:
-            stats = self._pcap.stats()
-        except self._cypcap.Error:
+            statistics = self._pcap.statistics()
+        except PcapError:
             return self._past
-        return self._past[0] + stats.recv, self._past[1] + stats.drop
+        return self._past[0] + statistics.received, self._past[1] + statistics.dropped
 
     def reopen(self) -> None:
         past = self.drops()
         pcap = self._opened()
-        if int(pcap.datalink()) != int(self._pcap.datalink()):
+        if pcap.link_type != self._pcap.link_type:
+            pcap.close()
             raise Unavailable("device", f"{self._options.interface}: came back with another link type")
+        pcap.continue_dump(self._pcap)
+        self._pcap.close()
         self._pcap, self._past = pcap, past
 
 

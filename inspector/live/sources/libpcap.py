@@ -1,0 +1,166 @@
+"""libpcap itself, called without anything between it and C's stdio: each packet goes from the kernel's ring into the
+stream by ``pcap_dump``, and no Python runs for it.
+
+The library is the one that the binding cypcap brings; cypcap's own loop calls Python for each packet, and copies it
+once more. Names are those of pcap(3PCAP).
+"""
+
+from __future__ import annotations
+
+import ctypes
+from functools import cache
+
+PCAP_ERROR, PCAP_ERROR_BREAK = -1, -2
+PERMISSION_ERRORS = (-8, -11)
+"""``PCAP_ERROR_PERM_DENIED``, ``PCAP_ERROR_PROMISC_PERM_DENIED``."""
+
+ERRBUF_BYTES = 256
+NANO = 1
+"""``PCAP_TSTAMP_PRECISION_NANO``."""
+
+NETMASK_UNKNOWN = 0xFFFFFFFF
+STDOUT = b"-"
+
+
+class PcapError(Exception):
+    """What libpcap says. ``code``: as it returns it."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class Statistics(ctypes.Structure):
+    """``struct pcap_stat``: packets since the capture began."""
+
+    _fields_ = (("received", ctypes.c_uint), ("dropped", ctypes.c_uint), ("dropped_by_interface", ctypes.c_uint))
+
+
+class FilterProgram(ctypes.Structure):
+    """``struct bpf_program``."""
+
+    _fields_ = (("length", ctypes.c_uint), ("instructions", ctypes.c_void_p))
+
+
+@cache
+def library() -> ctypes.CDLL:
+    """The functions of libpcap. Raises ImportError where cypcap is missing, or hides them."""
+    from cypcap import _cypcap
+
+    try:
+        lib = ctypes.CDLL(_cypcap.__file__)
+        handle, text, number = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int
+        for name, result, arguments in (
+            ("pcap_lib_version", text, ()),
+            ("pcap_create", handle, (text, text)),
+            ("pcap_set_snaplen", number, (handle, number)),
+            ("pcap_set_buffer_size", number, (handle, number)),
+            ("pcap_set_timeout", number, (handle, number)),
+            ("pcap_set_promisc", number, (handle, number)),
+            ("pcap_set_tstamp_precision", number, (handle, number)),
+            ("pcap_activate", number, (handle,)),
+            ("pcap_compile", number, (handle, ctypes.POINTER(FilterProgram), text, number, ctypes.c_uint32)),
+            ("pcap_setfilter", number, (handle, ctypes.POINTER(FilterProgram))),
+            ("pcap_freecode", None, (ctypes.POINTER(FilterProgram),)),
+            ("pcap_setnonblock", number, (handle, number, text)),
+            ("pcap_get_selectable_fd", number, (handle,)),
+            ("pcap_datalink", number, (handle,)),
+            ("pcap_dump_open", handle, (handle, text)),
+            ("pcap_dispatch", number, (handle, number, handle, handle)),
+            ("pcap_stats", number, (handle, ctypes.POINTER(Statistics))),
+            ("pcap_geterr", text, (handle,)),
+            ("pcap_statustostr", text, (number,)),
+            ("pcap_close", None, (handle,)),
+        ):
+            function = getattr(lib, name)
+            function.restype, function.argtypes = result, arguments
+        _ = lib.pcap_dump
+    except (AttributeError, OSError) as error:
+        raise ImportError(f"libpcap cannot be called: {error}") from None
+    return lib
+
+
+class LivePcap:
+    """An open capture of an interface, which never waits. All raise PcapError."""
+
+    def __init__(self, interface: str, *, snaplen: int, buffer_bytes: int, seconds: float, promiscuous: bool) -> None:
+        """``seconds``: how long the kernel may gather packets."""
+        self._lib = lib = library()
+        self._problem = ctypes.create_string_buffer(ERRBUF_BYTES)
+        handle = lib.pcap_create(interface.encode(), self._problem)
+        if not handle:
+            raise PcapError(PCAP_ERROR, _text(self._problem.value))
+        self._handle = ctypes.c_void_p(handle)
+        try:
+            self._check(lib.pcap_set_snaplen(self._handle, snaplen))
+            self._check(lib.pcap_set_buffer_size(self._handle, buffer_bytes))
+            self._check(lib.pcap_set_timeout(self._handle, round(seconds * 1000)))
+            self._check(lib.pcap_set_promisc(self._handle, int(promiscuous)))
+            self._check(lib.pcap_set_tstamp_precision(self._handle, NANO))
+            self._check(lib.pcap_activate(self._handle))
+            self._check(lib.pcap_setnonblock(self._handle, 1, self._problem))
+        except PcapError:
+            self.close()
+            raise
+
+    def set_filter(self, expression: str) -> None:
+        """Packets that pcap-filter(7) matches, from now on."""
+        program = FilterProgram()
+        self._check(
+            self._lib.pcap_compile(self._handle, ctypes.byref(program), expression.encode(), 1, NETMASK_UNKNOWN)
+        )
+        try:
+            self._check(self._lib.pcap_setfilter(self._handle, ctypes.byref(program)))
+        finally:
+            self._lib.pcap_freecode(ctypes.byref(program))
+
+    def dump_to_stdout(self) -> None:
+        """Write the header of a pcap stream to C's standard output; ``dispatch`` writes behind it."""
+        stream = self._lib.pcap_dump_open(self._handle, STDOUT)
+        if not stream:
+            self._check(PCAP_ERROR)
+        self._stream = ctypes.c_void_p(stream)
+
+    def continue_dump(self, other: LivePcap) -> None:
+        """Write behind what another capture has written."""
+        self._stream = other._stream
+
+    def dispatch(self, most: int) -> None:
+        """Write the packets that are there, so many at most."""
+        self._check(self._lib.pcap_dispatch(self._handle, most, self._lib.pcap_dump, self._stream))
+
+    @property
+    def descriptor(self) -> int:
+        """It is readable where there are packets."""
+        descriptor: int = self._lib.pcap_get_selectable_fd(self._handle)
+        return descriptor
+
+    @property
+    def link_type(self) -> int:
+        """Of its packets, as pcap files name it."""
+        link_type: int = self._lib.pcap_datalink(self._handle)
+        return link_type
+
+    def statistics(self) -> Statistics:
+        """Since it was opened."""
+        statistics = Statistics()
+        self._check(self._lib.pcap_stats(self._handle, ctypes.byref(statistics)))
+        return statistics
+
+    def close(self) -> None:
+        """It must not be used afterwards."""
+        self._lib.pcap_close(self._handle)
+
+    def _check(self, status: int) -> None:
+        if status < 0 and status != PCAP_ERROR_BREAK:
+            message = self._lib.pcap_geterr(self._handle)
+            raise PcapError(status, _text(message) or _text(self._lib.pcap_statustostr(status)))
+
+
+def version() -> str:
+    """Name and version. Raises ImportError."""
+    return _text(library().pcap_lib_version()).split(" (")[0]
+
+
+def _text(octets: bytes) -> str:
+    return octets.decode("utf-8", "backslashreplace")
