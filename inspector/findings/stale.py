@@ -142,7 +142,7 @@ def _remedies(matter: Stale, service: ServiceGroup) -> list[Remedy]:
     remedies = [
         Remedy(
             "owners of the client",
-            f"Let the client drop connections to {name} that were idle for less than {limit}, or look for the end of"
+            f"Let the client drop idle connections to {name} after less than {limit}, or look for the end of"
             " file before it writes, and repeat what may be repeated.",
             "inspector diff before.pcap after.pcap",
         )
