@@ -23,6 +23,7 @@ def times(*handshakes: tuple[float, int, int]) -> MemberTimes:
         np.array([START + int(second * SECOND_NS) for second in seconds], np.int64),
         np.array(results, np.uint8),
         np.array(backends, np.int32),
+        np.arange(len(seconds), dtype=np.int64),
     )
 
 
@@ -39,6 +40,12 @@ def test_where_some_failed_and_where_all_did() -> None:
     assert "×" in line_of(lines, "db2")
     assert "✖" not in line_of(lines, "db1")
     assert line_of(lines, "db2").index("×") < line_of(lines, "db2").index("✖")
+
+
+def test_what_was_lost_after_the_handshake_failed_too() -> None:
+    lines = timeline(times((0, 0, 0), (0, 0, 1), (60, 0, 1)), [A, B], 80, lost=[2])
+    assert line_of(lines, "db2").count("✖") == 1
+    assert "✖" not in line_of(lines, "db1")
 
 
 def test_health_checks_are_left_out() -> None:

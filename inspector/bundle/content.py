@@ -23,7 +23,7 @@ from inspector.findings.failures import RULE as FAILED
 from inspector.findings.judge import Analysis
 from inspector.findings.renegotiation import CHANGED
 from inspector.reports import attributes, overview, what_if, why, why_failed
-from inspector.reports.changes import moments
+from inspector.reports.changes import lost, moments
 from inspector.reports.inside import renegotiation_lines
 from inspector.reports.lines import Cell, plain
 from inspector.reports.story import Ladder, chapters, ladder, lane_names
@@ -290,7 +290,13 @@ def _part(analysis: Analysis, service: Service, scope: Scope, frames: EvidenceFr
         matrix=_plain_rows(overview.matrix_rows(document, service)) if service.matrix else [],
         matrix_note=plain(overview.matrix_note(service)),
         chart=chart(case, members),
-        members=members_drawing(case, members, overview.member_names(document, service), moments(case, service)),
+        members=members_drawing(
+            case,
+            members,
+            overview.member_names(document, service),
+            moments(case, service),
+            lost(case, document, service),
+        ),
         costs=spent,
         lost=span(int(spent.lost_ms * 1e6)) if spent.lost_ms is not None else "",
         clients=clients[:CLIENTS],

@@ -4,7 +4,7 @@ failed, and from when on it shows another value.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from inspector.bundle.figures import BARS, WIDTH
@@ -57,9 +57,11 @@ def members_drawing(
     members: Sequence[Observed],
     names: Sequence[tuple[str, str]],
     changes: Mapping[str, Sequence[tuple[int, str]]],
+    lost: Collection[int] = (),
 ) -> MembersDrawing | None:
     """Of one service. ``names``: id and name of each back end that is shown, in order; ``changes``: when (ns) each
-    began to show what. None where fewer than two lines would stand there.
+    began to show what; ``lost``: connections, by index, that failed after their handshake. None where fewer than two
+    lines would stand there.
     """
     lines: list[tuple[str, str]] = [*names]
     if any(observed.backend < 0 for observed in members):
@@ -76,7 +78,7 @@ def members_drawing(
         if id_ in counts:
             pair = counts[id_].setdefault((observed.hello_ns - low) // step, [0, 0])
             pair[0] += 1
-            pair[1] += observed.outcome == "aborted"
+            pair[1] += observed.outcome == "aborted" or observed.index in lost
     most = max(count for of_member in counts.values() for count, _ in of_member.values())
     drawing = MembersDrawing(
         height=ROW * len(lines) + 20,

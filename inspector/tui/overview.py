@@ -14,7 +14,7 @@ from textual.widgets import Static
 
 from inspector.document import Service
 from inspector.reports import attributes, overview, what_if
-from inspector.reports.changes import moments
+from inspector.reports.changes import lost, moments
 from inspector.reports.lines import Kind, Line, flowing, plain, wrap
 from inspector.text.safe import safe_text
 from inspector.tui.chart import chart
@@ -148,7 +148,7 @@ class OverviewScreen(Area):
             return None
         places = np.asarray(self.state.now.case.services[service].connections, np.int64)
         places = places[columns.time_ns[places] > self.state.whole_from_ns]
-        return MemberTimes(columns.time_ns[places], columns.result[places], columns.backend[places])
+        return MemberTimes(columns.time_ns[places], columns.result[places], columns.backend[places], places)
 
     def _chart(self, service: Service, width: int, height: int) -> list[Line]:
         document = self.state.document
@@ -169,10 +169,11 @@ class OverviewScreen(Area):
             return []
         names = overview.member_names(self.state.document, service)
         changed = self.state.kept(("changes", service.id), lambda: moments(case, service))
+        failed = self.state.kept(("lost", service.id), lambda: lost(case, self.state.document, service))
         drawn = [TimedMember(members[id_].index, name, changed[id_]) for id_, name in names]
         if (times.backend < 0).any():
             drawn.append(TimedMember(-1, "?"))
-        return timeline(times, drawn, width)
+        return timeline(times, drawn, width, failed)
 
     def _verdict(self, service: Service, width: int) -> list[Line]:
         document = self.state.document

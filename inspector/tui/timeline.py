@@ -4,7 +4,7 @@ when on it shows another value of an attribute. Pure functions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -35,21 +35,25 @@ class TimedMember(NamedTuple):
 
 
 class MemberTimes(NamedTuple):
-    """Of some connections: when (ns), what became of each (place in ``columns.RESULTS``), at which back end."""
+    """Of some connections: when (ns), what became of each (place in ``columns.RESULTS``), at which back end, and
+    which it is, by index.
+    """
 
     time_ns: npt.NDArray[np.int64]
     result: npt.NDArray[np.uint8]
     backend: npt.NDArray[np.int32]
+    connection: npt.NDArray[np.int64]
 
 
-def timeline(times: MemberTimes, members: Sequence[TimedMember], width: int) -> list[Line]:
+def timeline(times: MemberTimes, members: Sequence[TimedMember], width: int, lost: Collection[int] = ()) -> list[Line]:
     """A title, a line for each back end, one below for each change, an axis and a legend; of at most ``width`` columns.
-    Empty where there are no connections.
+    Empty where there are no connections. ``lost``: connections, by index, that failed after their handshake.
     """
     counted = times.result < COUNTED
     time_ns, result, backend = times.time_ns[counted], times.result[counted], times.backend[counted]
     if not len(time_ns):
         return []
+    is_failed = (result == ABORTED) | np.isin(times.connection[counted], list(lost))
     low, high = int(time_ns.min()), int(time_ns.max())
     name_width = min(max(len(member.name) for member in members), max(width // 4, NARROWEST_NAME))
     margin = name_width + 2
@@ -65,7 +69,7 @@ def timeline(times: MemberTimes, members: Sequence[TimedMember], width: int) -> 
     lines: list[Line] = [[(f"BACK ENDS PER {spoken(step)}", "head")]]
     for member in members:
         count = counts[member.backend]
-        failed = np.bincount(indexes[(backend == member.backend) & (result == ABORTED)], minlength=steps)
+        failed = np.bincount(indexes[(backend == member.backend) & is_failed], minlength=steps)
         cells = [_cell(int(n), int(f), most) for n, f in zip(count, failed, strict=True)]
         lines.append([(_fit(member.name, name_width).ljust(margin), ""), *_runs(cells)])
         for at, text in member.changes:
@@ -73,7 +77,7 @@ def timeline(times: MemberTimes, members: Sequence[TimedMember], width: int) -> 
     first, last = clock(low)[:8], clock(high)[:8]
     between = steps - len(first) - len(last)
     lines.append([(" " * margin + (first + " " * between + last if between > 0 else first), "dim")])
-    lines.append(_legend(any(member.changes for member in members), bool((result == ABORTED).any())))
+    lines.append(_legend(any(member.changes for member in members), bool(is_failed.any())))
     return lines
 
 
