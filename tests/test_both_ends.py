@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -45,6 +46,7 @@ class Marked:
 def result(shared: BothEnds) -> list[bytes]:
     out = io.BytesIO()
     shared.write_to(out)
+    shared.drop()
     return out.getvalue().splitlines()
 
 
@@ -78,7 +80,9 @@ def test_nobody_waits_for_a_copy_that_is_slow(count: int, tmp_path: Path) -> Non
 
 def test_each_piece_is_made_by_one_of_them(tmp_path: Path) -> None:
     with open(tmp_path / "out", "wb") as out:
-        BothEnds(Marked().pieces(2000)).write_to(out)
+        shared = BothEnds(Marked().pieces(2000))
+        shared.write_to(out)
+        shared.drop()
     made = [line.split() for line in (tmp_path / "out").read_bytes().splitlines()]
     assert [int(words[0]) for words in made] == list(range(2000))
     here = [len(words) == 2 for words in made]
@@ -113,6 +117,32 @@ def test_nothing_stays_open(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fork", no_process)
     with pytest.raises(OSError, match="unavailable"):
         BothEnds(Marked().pieces(3))
+    assert set(os.listdir("/proc/self/fd")) == before
+
+
+class Full(io.RawIOBase):
+    """Takes nothing."""
+
+    def write(self, octets: object) -> int:
+        raise BrokenPipeError(32, "Broken pipe")
+
+
+@pytest.mark.parametrize("form", ["json", "jsonl"])
+def test_nobody_works_on_where_output_breaks(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[ForkedJob] = []
+    begin = ForkedJob.__init__
+
+    def noted(self: ForkedJob, *arguments: Any) -> None:
+        begin(self, *arguments)
+        begun.append(self)
+
+    monkeypatch.setattr(json_stream, "SHARED_FROM", 1)
+    monkeypatch.setattr(ForkedJob, "is_worthwhile", lambda: True)
+    monkeypatch.setattr(ForkedJob, "__init__", noted)
+    before = set(os.listdir("/proc/self/fd"))
+    with pytest.raises(OSError, match="Broken pipe"):
+        write(bundled("silent-abort"), form, None, Full())  # type: ignore[arg-type]
+    assert [job._status for job in begun] != [None]
     assert set(os.listdir("/proc/self/fd")) == before
 
 

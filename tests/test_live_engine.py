@@ -219,3 +219,36 @@ def test_who_is_closing_is_known_by_both_names() -> None:
     assert closing.drop("b") == ("b", False)
     assert closing.over(b"packed b") is None is closing.drop("a")
     assert len(closing) == 0
+
+
+def test_of_two_with_one_id_the_later_is_closing() -> None:
+    """Packets that are played again, or ids that are equal by design: nothing of the first stays."""
+    closing = Closing()
+    closing.add("a", b"first", is_new=True)
+    closing.add("a", b"second", is_new=False)
+    assert closing.over(b"first") is None
+    assert closing.over(b"second") == ("a", True)
+    closing.add("a", b"third", is_new=False)
+    closing.add("a", b"third", is_new=False)
+    assert closing.drop("a") == ("a", False)
+    assert closing.over(b"third") is None
+    assert len(closing) == 0
+
+
+def test_packets_that_are_played_again() -> None:
+    """The same conversations, endpoints and randoms, again 23 seconds later, before anybody asked who was over."""
+    first, between, again = (opened_and_closed(10) for _ in range(3))
+    for flow in between:
+        flow.port += 20_000
+    clock = TurnedClock()
+    watching, heard = LiveCapture([Steps(clock, [])], Options(), Keeping(), "test", 10_000, clock), Heard()
+    for flows, seconds in ((first, 0), (between, 20), (again, 23)):
+        segments = ordered(flows)
+        for segment in segments:
+            segment.ns += seconds * 1000 * MS
+        watching._take(batch_of(segments), False)
+    watching._tick(heard)
+    watching._finish(heard)
+    watching.close()
+    assert watching.connections == 20
+    assert len(watching._closing) == 0

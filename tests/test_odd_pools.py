@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from hashlib import sha256
 from itertools import combinations
 from math import comb
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 
 from inspector.document import About, Document
 from inspector.pool.rates import is_more_often, ranks_by_chance, share_by_chance
-from tests.build import NAME, Pool, certificate, document_of, numbered, written
+from tests.build import MS, NAME, START_NS, Pool, certificate, document_of, numbered, written
 from tests.odd_pools import (
     ENCRYPTED,
     PLANTED,
@@ -332,3 +333,20 @@ def test_what_declined_sessions_cost(tmp_path: Path) -> None:
     assert lost.title.startswith("9 of 9 sessions")
     assert "a round trip more" in lost.explanation
     assert "Share ticket keys" in lost.remedies[0].text
+
+
+def test_a_certificate_that_expires_meanwhile(tmp_path: Path) -> None:
+    """Its connections succeed before and after; since when it is not valid is told all the same."""
+    pool = Pool(ns=START_NS - 5_000 * MS)
+    alike = [certificate(host, (pool.name,)) for host in ("a", "b")]
+    expires = certificate("x", (pool.name,), days=(-30, 0))
+    for turn in range(12):
+        for number, der in enumerate((*alike, expires)):
+            pool.full(der, numbered(100 * turn + number))
+        if turn == 5:
+            pool.ns = START_NS + 60_000 * MS
+    document = document_of(written(tmp_path, pool.flows))
+    odd_one = about(document, "validity")
+    [odd] = [backend for backend in document.backends if backend.id == odd_one.backend]
+    assert odd.leaf == sha256(expires).hexdigest()
+    assert (odd_one.since or "").startswith("2023-11-14T22:14:20")

@@ -5,10 +5,12 @@ back, and what is none of that.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from inspector.document import Document, Finding
+from inspector.findings.judge import judge
 from tests.build import (
     ACK,
     CHANGE,
@@ -21,8 +23,10 @@ from tests.build import (
     Flow,
     Pool,
     certificate,
+    facts_of,
     numbered,
     record,
+    written,
 )
 
 Judged = Callable[[Pool], Document]
@@ -132,3 +136,17 @@ def test_what_is_none(judged: Judged, story: Callable[[Pool], None]) -> None:
     pool = Pool()
     story(pool)
     assert not of(judged(pool))
+
+
+@pytest.mark.parametrize(("records", "seconds"), [(1, 5), (2, 0)])
+def test_a_quiet_time_is_told_only_where_it_is_known(records: int, seconds: int, tmp_path: Path) -> None:
+    """Of each side the last two records are known: where both came behind the close, what came before it is not."""
+    pool = Pool()
+    flow = kept(pool, A, 1)
+    after(flow, 40 * SECOND).client_says(DATA)
+    after(flow, 5 * SECOND).add(False, FIN | ACK)
+    for _ in range(records):
+        after(flow, 100 * MS).client_says(DATA)
+    flow.add(False, RST)
+    [observed] = judge(facts_of(written(tmp_path, pool.flows))).case.observed
+    assert observed.quiet_ns // SECOND == seconds

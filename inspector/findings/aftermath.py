@@ -110,11 +110,11 @@ def _program(observed: Observed) -> Hashable:
 
 
 def _end_ns(aborted: Observed) -> int:
-    """When the client had given up."""
+    """When the client had given up: not before it began, in whatever order frames were captured."""
     close, alert = first_close(aborted.client_leg.from_client), aborted.fatal_alert
     if alert is not None and alert.from_client:
-        return alert.ns
-    return close[0].ns if close is not None else aborted.hello_ns
+        return max(alert.ns, aborted.hello_ns)
+    return max(close[0].ns, aborted.hello_ns) if close is not None else aborted.hello_ns
 
 
 def aftermath_words(aftermath: Aftermath, *, is_java: bool) -> str:

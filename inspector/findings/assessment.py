@@ -80,14 +80,8 @@ def _confirmed(scene: Scene) -> Assessment:
             if len(aborted) > 1
             else f"it happened at {lacking}, {alone} without extended master secret (EMS)",
         )
-    do = (
-        f"switch extended master secret (EMS) on at {lacking}, which alone lack{'s' * (len(scene.ems.lacking) == 1)}"
-        f" it; or {scene.one_name}"
-        if lacking
-        else scene.one_name
-    )
     return Assessment(
-        "confirmed", sentence, because, ["nothing needs to change for it to happen again"], "observed", do
+        "confirmed", sentence, because, ["nothing needs to change for it to happen again"], "observed", scene.remedy
     )
 
 
@@ -259,7 +253,7 @@ def _exposed(scene: Scene) -> Assessment:
         conditions,
         ["a session that was resumed once is declined by a back end with another certificate"],
         "inferred",
-        scene.one_name,
+        scene.remedy,
     )
 
 

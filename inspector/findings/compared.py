@@ -29,7 +29,22 @@ class ComparedPool:
     @cached_property
     def groups(self) -> list[Alike]:
         """These put together."""
-        return alike(self.members)
+        return alike(self.members, self._turns())
+
+    def _turns(self) -> dict[bytes, tuple[int, int]]:
+        """Of certificates that become valid, or expire, while the connections go on."""
+        if not self.members:
+            return {}
+        first_ns, last_ns = self.members[0].hello_ns, self.members[-1].hello_ns
+        turns: dict[bytes, tuple[int, int]] = {}
+        for leaf in {leaf for backend in self.case.pools[self.service.index] for leaf in backend.leaves}:
+            certificate = self.case.certificates.get(leaf)
+            if certificate is None or certificate.not_before is None or certificate.not_after is None:
+                continue
+            begins, ends = certificate.not_before, certificate.not_after + 1
+            if first_ns < begins <= last_ns or first_ns < ends <= last_ns:
+                turns[leaf] = begins, ends
+        return turns
 
     @cached_property
     def extractors(self) -> dict[PoolAttribute, Extractor]:

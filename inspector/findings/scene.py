@@ -122,8 +122,16 @@ class Scene:
         return f"look into the client's own log at these times: {log_remedy().check}"
 
     @property
+    def remedy(self) -> str:
+        """The cheapest one: EMS where some alone lack it, else a name that all share."""
+        if not self.lacking:
+            return self.one_name
+        lack = "lacks" if len(self.ems.lacking) == 1 else "lack"
+        return f"switch extended master secret (EMS) on at {self.lacking}, which alone {lack} it; or {self.one_name}"
+
+    @property
     def one_name(self) -> str:
-        """The cheapest remedy; only those are named that must change."""
+        """A name that all certificates share; only those are named that must change."""
         without, shared = unnamed(self.case, self.service)
         having = [b.index for b in self.case.pools[self.service.index] if b.index not in without]
         if without and having:

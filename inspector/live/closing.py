@@ -28,8 +28,11 @@ class Closing:
         return len(self._packed)
 
     def add(self, name: str, packed: bytes, *, is_new: bool) -> None:
-        """One more."""
-        self._connections[packed] = ClosingConnection(name, is_new)
+        """One more. An earlier one of the same id is none of these any more: ids are short, and packets are played
+        again.
+        """
+        earlier = self.drop(name)
+        self._connections[packed] = ClosingConnection(name, is_new or (earlier is not None and earlier.is_new))
         self._packed[name] = packed
 
     def over(self, packed: bytes) -> ClosingConnection | None:

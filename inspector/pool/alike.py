@@ -8,7 +8,8 @@ count for nothing.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from bisect import bisect_right
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from functools import lru_cache
 
 from msgspec import Struct
@@ -38,8 +39,11 @@ class Alike(Struct, gc=False):
     question: Question = None
 
 
-def alike(members: Iterable[Observed]) -> list[Alike]:
-    """The groups of some connections, which come in the order of their hellos."""
+def alike(members: Iterable[Observed], turns: Mapping[bytes, Sequence[int]] | None = None) -> list[Alike]:
+    """The groups of some connections, which come in the order of their hellos. ``turns``: of certificates, by digest,
+    the moments (ns) from which on they are valid, or no longer.
+    """
+    turns = turns or {}
     groups: dict[Hashable, Alike] = {}
     for observed in members:
         offer, answer = observed.offer, observed.answer
@@ -52,6 +56,7 @@ def alike(members: Iterable[Observed]) -> list[Alike]:
             observed.kind,
             observed.shown,
             observed.outcome,
+            bisect_right(turns.get(observed.leaf, ()), observed.hello_ns) if turns and observed.leaf else 0,
         )
         group = groups.get(key)
         if group is None:

@@ -52,12 +52,15 @@ class BothEnds:
         while met < len(self._pieces) and os.read(self._permits, 1):
             out.write(self._pieces[met]())
             met += 1
-        os.close(self._permits)
         if self._job.has_succeeded():
             self._append(out, len(self._pieces) - met)
         else:
             for piece in self._pieces[met:]:
                 out.write(piece())
+
+    def drop(self) -> None:
+        """Nobody wants it any more, whether it was written or not."""
+        os.close(self._permits)
         self._job.drop()
 
     def _append(self, out: BinaryIO, count: int) -> None:

@@ -34,7 +34,7 @@ ANEW = 0.15
 
 class DocumentRows:
     """Sessions and connections, which are most of a document. Another core begins with them where that is worth it,
-    while this one makes the findings, which stand before them.
+    while this one makes the findings, which stand before them; it is let go at the end of the context.
     """
 
     def __init__(
@@ -58,6 +58,13 @@ class DocumentRows:
             with contextlib.suppress(OSError):  # there can be no further process
                 self._shared = BothEnds(self._pieces)
 
+    def __enter__(self) -> DocumentRows:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        if self._shared is not None:
+            self._shared.drop()
+
     def write_to(self, out: BinaryIO) -> None:
         """All of them, in order."""
         if self._shared is not None:
@@ -80,15 +87,15 @@ def _encoded(encode: Callable[[T], bytes], rows: Sequence[T]) -> list[bytes]:
 def write_json(analysis: Analysis, wanted: Wanted, out: BinaryIO) -> None:
     """One JSON object."""
     out.flush()
-    rows = DocumentRows(analysis, wanted, _as_list)
     encode = msgspec.json.encode
-    document = analysis.document
-    head = {"schema": document.schema, "generator": document.generator}
-    out.write(encode(head)[:-1])
-    for name in LISTS:
-        if name not in ("connections", "sessions"):
-            out.write(b',\n"%b":' % name.encode() + encode(getattr(document, name)))
-    rows.write_to(out)
+    with DocumentRows(analysis, wanted, _as_list) as rows:
+        document = analysis.document
+        head = {"schema": document.schema, "generator": document.generator}
+        out.write(encode(head)[:-1])
+        for name in LISTS:
+            if name not in ("connections", "sessions"):
+                out.write(b',\n"%b":' % name.encode() + encode(getattr(document, name)))
+        rows.write_to(out)
     out.write(b"}\n")
 
 
@@ -122,15 +129,15 @@ def read_json(path: str) -> Document:
 def write_jsonl(analysis: Analysis, wanted: Wanted, out: BinaryIO) -> None:
     """The same objects one a line, each with a ``record`` that names its list."""
     out.flush()
-    rows = DocumentRows(analysis, wanted, _as_lines)
     encode = msgspec.json.encode
-    document = analysis.document
-    out.write(encode({"record": "analysis", "schema": document.schema, "generator": document.generator}) + b"\n")
-    for name in LISTS:
-        if name == "sessions":
-            rows.write_to(out)
-        elif name != "connections":
-            out.writelines(_line(name, encode(row)) for row in getattr(document, name))
+    with DocumentRows(analysis, wanted, _as_lines) as rows:
+        document = analysis.document
+        out.write(encode({"record": "analysis", "schema": document.schema, "generator": document.generator}) + b"\n")
+        for name in LISTS:
+            if name == "sessions":
+                rows.write_to(out)
+            elif name != "connections":
+                out.writelines(_line(name, encode(row)) for row in getattr(document, name))
 
 
 def _as_lines(name: str, chunks: list[Chunk]) -> Iterator[Piece]:

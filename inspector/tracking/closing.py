@@ -203,8 +203,9 @@ def quiet_before(client_leg: ConnectionFacts, close_ns: int) -> int:
             continue
         is_goodbye = tail.size <= goodbye_bytes
         ns = tail.ns if tail.ns < close_ns and not is_goodbye else tail.previous_ns
-        if latest_ns < ns < close_ns:
-            latest_ns = ns
+        if ns >= close_ns:
+            return 0  # of a side's records its last two are known
+        latest_ns = max(latest_ns, ns)
     return quiet_ns if latest_ns and (quiet_ns := close_ns - latest_ns) >= SHORTEST_QUIET_NS else 0
 
 

@@ -13,11 +13,7 @@ from msgspec.structs import replace
 from inspector import bounds
 from inspector.facts import (
     C_KEY_EXCHANGE,
-    C_SEALED,
-    EVENT_BYTES,
-    LETTER_AT,
     S_CERTIFICATE,
-    S_SEALED,
     ConnectionFacts,
     Facts,
     PackedEndpoint,
@@ -29,10 +25,9 @@ from inspector.tracking.closing import Closed, closed_first, first_close, gave_u
 from inspector.tracking.kinds import has_no_certificate, kind_of
 from inspector.tracking.observed import Observed, connection_id
 from inspector.tracking.outcomes import is_cut_short, is_torn_down, outcome_of
-from inspector.tracking.renegotiation import ENCRYPTED_HANDSHAKE, find_renegotiations
+from inspector.tracking.renegotiation import find_renegotiations, renegotiates
 from inspector.tracking.shown import ShownByServer, shown_by
 
-SEALED = C_SEALED | S_SEALED
 Traits = tuple[object, ...]
 """Of two connections with equal ones ``worked_out`` says the same, but for what ``Observer`` fills in."""
 
@@ -41,8 +36,8 @@ def traits_of(client_leg: ConnectionFacts, closed: Closed) -> Traits | None:
     """The traits of a connection, None where it has none."""
     handshake, client, server = client_leg.handshake, client_leg.from_client, client_leg.from_server
     messages, offer, answer = handshake.messages, handshake.offer, handshake.answer
-    if client_leg.events[LETTER_AT::EVENT_BYTES].count(ENCRYPTED_HANDSHAKE) > (messages & SEALED).bit_count():
-        return None  # a side sent more than its Finished: the bits say of each that it sent one
+    if renegotiates(client_leg.events):
+        return None
     for alert in client_leg.alerts:
         if alert.level == FATAL:
             return None

@@ -95,7 +95,8 @@ class FlowTable:
         if len(batch):
             self._feed(Grouped(batch, self._owner.opens, self.extent))
         self._now = max(now, self._now)
-        if now - self._swept > SWEEP_NS or len(self._flows) > self._most_flows or self._is_draining:
+        is_late = not 0 <= now - self._swept <= SWEEP_NS  # stamps may go back
+        if is_late or len(self._flows) > self._most_flows or self._is_draining:
             self._sweep(now)
 
     def _feed(self, grouped: Grouped) -> None:
