@@ -111,9 +111,10 @@ def _program(observed: Observed) -> Hashable:
 
 def _end_ns(aborted: Observed) -> int:
     """When the client had given up: not before it began, in whatever order frames were captured."""
-    close, alert = first_close(aborted.client_leg.from_client), aborted.fatal_alert
+    alert = aborted.fatal_alert
     if alert is not None and alert.from_client:
         return max(alert.ns, aborted.hello_ns)
+    close = first_close(aborted.client_leg.from_client)
     return max(close[0].ns, aborted.hello_ns) if close is not None else aborted.hello_ns
 
 

@@ -4,7 +4,7 @@ is worded.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from inspector.document import FrameRef
@@ -93,6 +93,8 @@ class Case:
     """The back ends of each service."""
     service_clients: list[list[ClientGroup]] = field(default_factory=list)
     """The clients of each service."""
+    known_members: dict[int, list[Observed]] = field(default_factory=dict)
+    """What ``members`` says, once it was asked for."""
 
     @property
     def caches(self) -> list[int]:
@@ -163,9 +165,13 @@ class Case:
         """``line 16 of puppetserver.log``."""
         return f"line {line} of {self.facts.logs[log].path.rsplit('/', 1)[-1]}"
 
-    def members(self, service: ServiceGroup) -> list[Observed]:
+    def members(self, service: ServiceGroup) -> Sequence[Observed]:
         """A service's connections without health checks."""
-        return [self.observed[i] for i in service.connections if not self.observed[i].health_check]
+        known = self.known_members.get(service.index)
+        if known is None:
+            known = [self.observed[i] for i in service.connections if not self.observed[i].health_check]
+            self.known_members[service.index] = known
+        return known
 
     def label(self, observed: Observed) -> str:
         """The letter of the back end that answered, or ``?``."""

@@ -22,7 +22,7 @@ class ComparedPool:
         self._differences: dict[PoolAttribute, PoolDifference | None] = {}
 
     @cached_property
-    def members(self) -> list[Observed]:
+    def members(self) -> Sequence[Observed]:
         """Its connections without health checks."""
         return self.case.members(self.service)
 

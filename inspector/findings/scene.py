@@ -79,7 +79,7 @@ class Scene:
     case: Case
     service: ServiceGroup
     occurrences: Occurrences
-    members: list[Observed]
+    members: Sequence[Observed]
     sight: Sight
     ems: Extended
 

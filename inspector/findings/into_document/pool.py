@@ -4,6 +4,7 @@ resumed where.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from inspector import document as doc, facts
@@ -135,7 +136,7 @@ def _offers(observed: Observed) -> bool:
     )
 
 
-def matrix(case: Case, members: list[Observed]) -> tuple[list[doc.MatrixCell], int, int]:
+def matrix(case: Case, members: Sequence[Observed]) -> tuple[list[doc.MatrixCell], int, int]:
     """Sessions by who issued them and to whom they were offered; how many connections offered nothing that is known to
     be a session; and of how many the ClientHello was not captured.
     """
