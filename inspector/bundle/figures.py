@@ -11,7 +11,7 @@ from inspector.findings.case import Case
 from inspector.findings.into_document.connection import result
 from inspector.reports.story import BALANCER, Chapter, Ladder, Rung, lanes
 from inspector.text.safe import safe_text
-from inspector.text.times import DAY_NS, STEPS, clock, day, span
+from inspector.text.times import DAY_NS, STEPS, bar_step, clock, day, span
 from inspector.tracking.observed import Observed
 
 WIDTH = 960
@@ -150,8 +150,7 @@ def chart(case: Case, members: Sequence[Observed]) -> Chart | None:
     if not members:
         return None
     low, high = min(s.hello_ns for s in members), max(s.hello_ns for s in members)
-    least = max((high - low) // BARS + 1, 1)
-    step = next((nice for nice in (*STEPS, 7 * DAY_NS) if nice >= least), least)
+    step = bar_step(low, high, BARS, (*STEPS, 7 * DAY_NS))
     count = (high - low) // step + 1
     counts = [[0] * len(RESULTS) for _ in range(count)]
     for observed in members:

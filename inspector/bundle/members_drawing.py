@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from inspector.bundle.figures import BARS, WIDTH
 from inspector.findings.case import Case
-from inspector.text.times import DAY_NS, STEPS, clock, day, span
+from inspector.text.times import DAY_NS, STEPS, bar_step, clock, day, span
 from inspector.tracking.observed import Observed
 
 NAMES, ROW, TALLEST = 190, 30, 22
@@ -69,8 +69,7 @@ def members_drawing(
     if len(lines) < 2 or not names:
         return None
     low, high = min(o.hello_ns for o in members), max(o.hello_ns for o in members)
-    least = max((high - low) // BARS + 1, 1)
-    step = next((nice for nice in (*STEPS, 7 * DAY_NS) if nice >= least), least)
+    step = bar_step(low, high, BARS, (*STEPS, 7 * DAY_NS))
     wide = (WIDTH - NAMES) / ((high - low) // step + 1)
     counts: dict[str, dict[int, list[int]]] = {id_: {} for id_, _ in lines}
     for observed in members:

@@ -161,6 +161,11 @@ class Case:
         )
         return weigh(abort, self.signs.get((key, observed.leaf or b"")) or Signs(), self.manners.get(key) or Manner())
 
+    def certificate_name(self, digest: bytes) -> str:
+        """A certificate by its common name; by its digest only where it has none, or was not captured."""
+        certificate = self.certificates.get(digest)
+        return (certificate.common_name if certificate is not None else "") or digest.hex()[:12]
+
     def log_place(self, log: int, line: int) -> str:
         """``line 16 of puppetserver.log``."""
         return f"line {line} of {self.facts.logs[log].path.rsplit('/', 1)[-1]}"

@@ -153,9 +153,8 @@ def _certificate(case: Case, failed: Failed) -> Iterator[Condition]:
     if failed.client_code is None and handshake.messages & (C_KEY_EXCHANGE | C_CHANGE):
         yield Condition(ConditionKind.TRUST, True, "inferred", (handshake.key_exchange_frame,))
         return
-    is_valid: bool | None = None
-    if certificate.not_before is not None and certificate.not_after is not None:
-        is_valid = certificate.not_before <= observed.hello_ns <= certificate.not_after
+    is_valid = certificate.is_valid_at(observed.hello_ns)
+    if is_valid is not None:
         yield Condition(ConditionKind.VALIDITY, is_valid, "observed", at)
     names = CertificateNames(case)
     lacking = names.lacks(observed)

@@ -61,7 +61,7 @@ def value_words(case: Case, attribute: PoolAttribute, value: Value) -> str:
     if attribute is PoolAttribute.ALPN and isinstance(value, bytes):
         return value.decode("ascii", "backslashreplace") or "none"
     if attribute is PoolAttribute.CHAIN and isinstance(value, tuple):
-        return ", ".join(_certificate_name(case, digest) for digest in value) or "no intermediate certificate"
+        return ", ".join(case.certificate_name(digest) for digest in value) or "no intermediate certificate"
     return str(value)
 
 
@@ -218,8 +218,3 @@ def _accepted(pool: ComparedPool, attribute: PoolAttribute) -> str:
 def _quoted(observed: Observed) -> str:
     """The first bytes of an answer that is no TLS, escaped."""
     return '"' + observed.client_leg.from_server.opening.decode("ascii", "backslashreplace").replace('"', '\\"') + '"'
-
-
-def _certificate_name(case: Case, digest: bytes) -> str:
-    certificate = case.certificates.get(digest)
-    return (certificate.common_name if certificate is not None else "") or digest.hex()[:12]

@@ -133,8 +133,8 @@ def _parties(case: Case, members: list[Observed], why: Cause, name: str) -> Part
     at = [case.backends[index] for index in dict.fromkeys(observed.backend for observed in members) if index >= 0]
     is_one = len(at) == 1 and all(observed.backend >= 0 for observed in members)
     issuers = dict.fromkeys(authority(certificate) for certificate in shown)
-    lacking = [_name(certificate) for certificate in shown if not covers(certificate, name)]
-    called = ", ".join(map(_identified if why.remedy in REPLACED else _name, shown))
+    lacking = [certificate.known_as for certificate in shown if not covers(certificate, name)]
+    called = ", ".join(_identified(each) if why.remedy in REPLACED else each.known_as for each in shown)
     return Parties(
         rejecting="the server" if why.is_about_client else f"the client {case.clients[members[0].client].ip}",
         subjects=f"the certificate{'s' * (len(shown) > 1)} {called}" if shown else "",
@@ -207,7 +207,7 @@ def _about_certificates(case: Case, members: list[Observed]) -> Iterator[str]:
     for leaf in shown:
         issued.setdefault(authority(case.certificates[leaf]), []).append(leaf)
     for issuer, leaves in list(issued.items())[:NAMED]:
-        called = [f"{case.label(shown[leaf])} ({_name(case.certificates[leaf])})" for leaf in leaves[:NAMED]]
+        called = [f"{case.label(shown[leaf])} ({case.certificates[leaf].known_as})" for leaf in leaves[:NAMED]]
         more = f" and {len(leaves) - NAMED} more" if len(leaves) > NAMED else ""
         yield (
             f"Back end {', '.join(called)}{more} showed {'a certificate' if len(leaves) == 1 else 'certificates'}"
@@ -217,22 +217,18 @@ def _about_certificates(case: Case, members: list[Observed]) -> Iterator[str]:
         certificate = case.certificates[leaf]
         if certificate.not_after and certificate.not_after < observed.first_ns:
             yield (
-                f"{_name(certificate)} was valid until {rfc3339_signed(certificate.not_after)[:10]} and was shown on"
+                f"{certificate.known_as} was valid until {rfc3339_signed(certificate.not_after)[:10]} and was shown on"
                 f" {day(observed.first_ns)}."
             )
 
 
-def _name(certificate: ParsedCertificate) -> str:
-    return certificate.common_name or certificate.short_name
-
-
 def _identified(certificate: ParsedCertificate) -> str:
     """Its name and serial number, which tell it from those before and after it."""
-    return f"{_name(certificate)} (serial {certificate.serial})" if certificate.serial else _name(certificate)
+    return f"{certificate.known_as} (serial {certificate.serial})" if certificate.serial else certificate.known_as
 
 
 def _called(certificate: ParsedCertificate) -> str:
-    return f"the certificate {_name(certificate)}"
+    return f"the certificate {certificate.known_as}"
 
 
 class _Pool:
@@ -249,7 +245,7 @@ class _Pool:
         if wanted not in self._lacking:
             read = [(b, self._case.certificates[b.leaf]) for b in self._members if b.leaf in self._case.certificates]
             without = [
-                f"{b.label} ({_name(certificate)})" for b, certificate in read if not covers(certificate, wanted)
+                f"{b.label} ({certificate.known_as})" for b, certificate in read if not covers(certificate, wanted)
             ]
             having = [b.label for b, certificate in read if covers(certificate, wanted)]
             rest = f"; {_listed(having)} {'has' if len(having) == 1 else 'have'} it." if having else "."

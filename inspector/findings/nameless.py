@@ -203,4 +203,4 @@ def name_remedies(pool: ComparedPool, without: Nameless) -> list[Remedy]:
 
 def _name(case: Case, leaf: bytes) -> str:
     certificate = case.certificates.get(leaf)
-    return (certificate.common_name or certificate.short_name) if certificate is not None else leaf.hex()[:12]
+    return certificate.known_as if certificate is not None else leaf.hex()[:12]

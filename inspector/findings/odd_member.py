@@ -154,7 +154,7 @@ def _accept_issuer(pool: ComparedPool, backend: BackendGroup, sample: Observed) 
         Remedy(
             f"owners of back end {backend.label}",
             f"Let {member_called(case, backend)} accept the CA {authority(certificate)}, which issued the client's"
-            f" certificate {certificate.common_name or certificate.short_name}, as the other back ends do.",
+            f" certificate {certificate.known_as}, as the other back ends do.",
             _check(pool, backend, sample, "-cert client.pem -key client.key"),
         )
     ]

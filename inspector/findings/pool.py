@@ -139,7 +139,7 @@ def _attributes(case: Case, members: list[BackendGroup]) -> Iterator[tuple[str, 
         for index in backend.connections:
             if case.observed[index].leaf is not None:
                 handshake = case.observed[index].client_leg.handshake
-                chains.append((backend, tuple(_called(case, digest) for digest in handshake.chain[1:])))
+                chains.append((backend, tuple(case.certificate_name(digest) for digest in handshake.chain[1:])))
                 authorities.append((backend, requested(case, handshake)))
                 break
     yield "chain", chains
@@ -149,12 +149,6 @@ def _attributes(case: Case, members: list[BackendGroup]) -> Iterator[tuple[str, 
 def _names(case: Case, leaf: bytes) -> tuple[str, ...]:
     certificate = case.certificates[leaf]
     return certificate.identity.dns_names + certificate.identity.ip_addresses or (certificate.subject,)
-
-
-def _called(case: Case, digest: bytes) -> str:
-    """A certificate by its common name; by its digest only where it has none."""
-    certificate = case.certificates.get(digest)
-    return (certificate.common_name if certificate is not None else "") or digest.hex()[:12]
 
 
 def pool_remedies(case: Case, service: ServiceGroup, ems: Extended) -> list[Remedy]:
@@ -180,7 +174,11 @@ def _host(case: Case, backend: BackendGroup) -> str:
     """What people call a back end: its name in the balancer's log, else its certificate's."""
     return (
         backend.server
-        or (_called(case, backend.leaf) if backend.leaf in case.certificates and backend.leaf is not None else "")
+        or (
+            case.certificate_name(backend.leaf)
+            if backend.leaf in case.certificates and backend.leaf is not None
+            else ""
+        )
         or backend.label
     )
 
@@ -198,9 +196,9 @@ def _dated(case: Case, digest: bytes) -> str:
     """A certificate by name and dates, for both may have one name."""
     certificate = case.certificates.get(digest)
     if certificate is None or not certificate.not_after or certificate.not_before is None:
-        return _called(case, digest)
+        return case.certificate_name(digest)
     return (
-        f"{_called(case, digest)} (valid {rfc3339_signed(certificate.not_before)[:10]} to"
+        f"{case.certificate_name(digest)} (valid {rfc3339_signed(certificate.not_before)[:10]} to"
         f" {rfc3339_signed(certificate.not_after)[:10]}, serial {certificate.serial[:20]})"
     )
 

@@ -117,9 +117,7 @@ def of_certificates(
 
     def validity(observed: Observed) -> Value | None:
         certificate = certificates.get(observed.leaf or b"")
-        if certificate is None or certificate.not_after is None or certificate.not_before is None:
-            return None
-        return certificate.not_before <= observed.hello_ns <= certificate.not_after
+        return certificate.is_valid_at(observed.hello_ns) if certificate is not None else None
 
     def names(observed: Observed) -> Value | None:
         wanted, certificate = server_name(observed.offer), certificates.get(observed.leaf or b"")

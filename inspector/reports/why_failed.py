@@ -101,7 +101,7 @@ def _issuer(certificate: ParsedCertificate) -> str:
 
 def _called(certificate: ParsedCertificate) -> str:
     """``db2.example.com (serial 1a2b, issued by Intermediate)``."""
-    name = safe_text(certificate.common_name or certificate.short_name)
+    name = safe_text(certificate.known_as)
     return f"{name} (serial {certificate.serial or '?'}, issued by {_issuer(certificate)})"
 
 

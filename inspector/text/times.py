@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 SECOND_NS = 1_000_000_000
@@ -11,6 +12,15 @@ STEPS = [
     *(n * SECOND_NS for n in (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 21_600, 43_200, 86_400)),
 ]
 """Nanoseconds that a bar of a chart may stand for."""
+
+
+def bar_step(low_ns: int, high_ns: int, most: int, steps: Sequence[int] = STEPS) -> int:
+    """The shortest of ``steps`` with which so many bars hold all from one time to another; where none is as long, what
+    they need.
+    """
+    least = max((high_ns - low_ns) // most + 1, 1)
+    return next((step for step in steps if step >= least), least)
+
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST_NS = 253_402_300_799 * 1_000_000_000

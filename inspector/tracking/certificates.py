@@ -67,6 +67,17 @@ class ParsedCertificate(Struct, frozen=True):
         return next(iter(self.identity.dns_names), "") or self.common_name or self.sha256.hex()[:12]
 
     @property
+    def known_as(self) -> str:
+        """How its owners call it: the common name, else the short name."""
+        return self.common_name or self.short_name
+
+    def is_valid_at(self, ns: int) -> bool | None:
+        """Whether it is valid then (nanoseconds since the epoch); None where its times cannot be read."""
+        if self.not_before is None or self.not_after is None:
+            return None
+        return self.not_before <= ns <= self.not_after
+
+    @property
     def is_read_by_java(self) -> bool | None:
         """Whether Java can parse it; None where that depends on which Java."""
         return True if self.problem is None else self.problem.is_read_by_java

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inspector.reports.lines import Kind, Line
-from inspector.text.times import SECOND_NS, STEPS, clock, span
+from inspector.text.times import SECOND_NS, bar_step, clock, span
 
 STACK: tuple[tuple[int, str, str, Kind], ...] = (
     (2, "█", "aborted", "bad"),
@@ -30,8 +30,7 @@ def chart(
     low, high = int(times.min()), int(times.max())
     bars = max(min(width - MARGIN - 1, 120), 8)
     rows = max(height - 4, 2)
-    least = max((high - low) // bars + 1, 1)
-    step = next((nice for nice in STEPS if nice >= least), least)
+    step = bar_step(low, high, bars)
     bars = min(bars, (high - low) // step + 1)
     bins = ((times - low) // step).astype(np.int64)
     counts = {state_code: np.bincount(bins[results == state_code], minlength=bars)[:bars] for state_code, *_ in STACK}

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inspector.reports.lines import Kind, Line, uniform, wrap
-from inspector.text.times import STEPS, clock
+from inspector.text.times import bar_step, clock
 from inspector.tui.chart import spoken
 
 FAILED_ALL, FAILED_SOME, CHANGED = "✖", "×", "▲"
@@ -58,8 +58,7 @@ def timeline(times: MemberTimes, members: Sequence[TimedMember], width: int, los
     name_width = min(max(len(member.name) for member in members), max(width // 4, NARROWEST_NAME))
     margin = name_width + 2
     most_steps = max(width - margin, FEWEST_STEPS)
-    least = max((high - low) // most_steps + 1, 1)
-    step = next((nice for nice in STEPS if nice >= least), least)
+    step = bar_step(low, high, most_steps)
     steps = min(most_steps, (high - low) // step + 1)
     indexes = np.minimum((time_ns - low) // step, steps - 1)
     counts: Mapping[int, npt.NDArray[np.int64]] = {
