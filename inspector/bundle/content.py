@@ -87,24 +87,10 @@ class Statement:
     where: Location | None
 
 
-@dataclass(frozen=True, slots=True)
-class IncidentStory:
-    """An incident in full. ``lines``: the ladder as text. ``rows``: both certificates."""
-
-    incident: Incident
-    finding: Finding
-    drawing: LadderDrawing
-    lines: list[str]
-    steps: list[Statement]
-    evidence: list[Statement]
-    rows: list[why.ReasonRow]
-    decided: str
-
-
-@dataclass(frozen=True, slots=True)
-class FailureStory:
-    """Failed handshakes in full, told by the first of them. ``rows``: the certificate that was accepted elsewhere
-    beside the one that was not, below what they are ``called``.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToldStory:
+    """A finding in full, told by one connection. ``lines``: the ladder as text. ``rows``: two certificates, one beside
+    the other.
     """
 
     finding: Finding
@@ -113,6 +99,22 @@ class FailureStory:
     steps: list[Statement]
     evidence: list[Statement]
     rows: list[why.ReasonRow]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncidentStory(ToldStory):
+    """An incident. ``rows``: both certificates; ``decided``: by which step."""
+
+    incident: Incident
+    decided: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailureStory(ToldStory):
+    """Failed handshakes, told by the first of them. ``rows``: the certificate that was accepted elsewhere beside the
+    one that was not, below what they are ``called``.
+    """
+
     called: tuple[str, str]
 
 
