@@ -12,6 +12,15 @@ not fit into the caches.
 FRAME_BYTES = 16 << 20
 """A frame that claims to be longer is damage, not a frame (Wireshark allows 256 KiB; offloaded frames reach 190 KB)."""
 
+INTERFACES = 1 << 14
+"""Interface descriptions of one section of a pcapng; frames of further ones are not opened."""
+
+BLOCK_OPTIONS = 256
+"""Options of one block of a pcapng that are looked at."""
+
+FIRST_FRAME_BYTES = 16 << 20
+"""How far into a capture its first frame is looked for when it is opened."""
+
 SEARCH_BYTES = 16 << 10
 """How far into a stream a TLS hello is looked for at any place (PROXY, SOCKS, HTTP CONNECT and STARTTLS stand before
 it); behind it, only where a segment
@@ -118,6 +127,17 @@ SECRETS = 2_000_000
 
 LIVE_SECRETS = 100_000
 """The same while key logs grow: the oldest are forgotten."""
+
+SECRETS_WAITING = 16 << 20
+"""Bytes of decryption secrets blocks of one capture that were read and not yet taken."""
+
+SECRETS_BYTES = 32 << 20
+"""Bytes of such blocks of all captures that are read; 190,000 connections of TLS 1.2 need as much."""
+
+IDLE_LINES = 10_000
+"""Lines of a capture's secrets that open nothing, so many and as many as ten for each that does: what comes then is no
+key log.
+"""
 
 HELD_BYTES = 64 << 10
 """Encrypted records of one direction that wait for a secret or for the other direction."""

@@ -135,11 +135,12 @@ def test_blocks_of_captures(order: str) -> None:
     lines = f"CLIENT_RANDOM {R} {M}\n".encode()
     kind = (b"KSLT", b"TLSK")[order == "big"]
     foreign = Supply(None)
-    foreign.take([b"\0\1\2\3\0\0\0\4mine"], "a")
+    foreign.take([b"\0\1\2\3\0\0\0\4mine"], 0, "a")
     assert foreign.secrets is None
     supply = Supply(None)
-    supply.take([b"\0\1\2\3\0\0\0\4mine"], "a")
-    supply.take([b"\0\1\2\3\0\0\0\4mine", kind + len(lines).to_bytes(4, order) + lines + b"\0\0\0"], "a")  # type: ignore[arg-type]
+    supply.take([b"\0\1\2\3\0\0\0\4mine"], 0, "a")
+    length = len(lines).to_bytes(4, "big" if order == "big" else "little")
+    supply.take([b"\0\1\2\3\0\0\0\4mine", kind + length + lines + b"\0\0\0"], 0, "a")
     assert supply.secrets is not None
     assert supply.secrets.knows(bytes.fromhex(R))
     assert not supply.problems()

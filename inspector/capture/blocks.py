@@ -35,12 +35,18 @@ class ByteSource:
     """Whether more may come although there is nothing now; then readers yield what they have, were it nothing."""
 
     def __init__(
-        self, stream: Readable, progress: Callable[[int], None] | None = None, size: int = bounds.BATCH_BYTES
+        self,
+        stream: Readable,
+        progress: Callable[[int], None] | None = None,
+        size: int = bounds.BATCH_BYTES,
+        most: int | None = None,
     ) -> None:
+        """``most``: bytes that are read, as if the stream ended behind them."""
         self._stream = stream
         self._progress = progress
         self._buffer = bytearray(size + PADDING)
         self._room = size
+        self._most = most
         self._end = 0
         self._ended = False
         self.total = 0
@@ -79,6 +85,9 @@ class ByteSource:
         before = self._end
         with memoryview(self._buffer) as whole:
             while not self._ended and self._end < self._room:
+                if self._most is not None and self.total >= self._most:
+                    self._ended = True
+                    break
                 try:
                     with whole[self._end : self._room] as free:
                         got = self._stream.readinto(free)

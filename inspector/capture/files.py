@@ -30,7 +30,9 @@ standard_input: BinaryIO | None = None
 
 
 class CaptureFile:
-    """One input of the story. Opening it reads only its start, to learn the format and the time of the first frame."""
+    """One input of the story. Opening it reads only its start, to learn the format and the time of the first frame;
+    where that does not come soon, ``first_ns`` stays None.
+    """
 
     def __init__(self, path: str) -> None:
         self.info = CaptureInfo(path)
@@ -43,7 +45,7 @@ class CaptureFile:
             self._standard_input = ByteSource(inflate(Prefixed(standard_input or sys.stdin.buffer)))
             self._check(self._standard_input)
             return
-        source = self._open(None, PEEK_BYTES)
+        source = self._open(None, PEEK_BYTES, bounds.FIRST_FRAME_BYTES)
         try:
             self._check(source)
             peek = CaptureInfo(path)
@@ -51,7 +53,7 @@ class CaptureFile:
         except OSError:
             self.first_ns = None
 
-    def _open(self, progress: Progress | None, size: int | None = None) -> ByteSource:
+    def _open(self, progress: Progress | None, size: int | None = None, most: int | None = None) -> ByteSource:
         path = self.info.path
         try:
             raw = open(path, "rb")  # noqa: SIM115 - closed when the source is exhausted or dropped
@@ -60,7 +62,7 @@ class CaptureFile:
             stream = inflate(counted)
             if size is None and stream is counted and PEEK_BYTES < self.size < bounds.BATCH_BYTES:
                 size = self.size
-            return ByteSource(stream, size=size) if size else ByteSource(stream)
+            return ByteSource(stream, size=size, most=most) if size else ByteSource(stream)
         except OSError as error:
             raise UnreadableError(f"{path}: {error.strerror or error}") from None
 

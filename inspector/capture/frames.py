@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import Struct, field
 
+from inspector import bounds
 from inspector.errors.captures import CaptureDamage
 
 I64 = npt.NDArray[np.int64]
@@ -99,8 +100,13 @@ class CaptureInfo(Struct):
     shortest: int = 0
     longest: int = 0
     """Of the frames of which not all bytes were kept, how many were."""
-    interfaces: list[str] = field(default_factory=list)
     secrets: list[bytes] = field(default_factory=list)
+    """Bodies of Decryption Secrets Blocks that wait to be taken."""
+    has_secrets: bool = False
+    secret_bytes: int = 0
+    """Of those that wait."""
+    secrets_missed: int = 0
+    """Blocks that came while too much waited."""
     tick_ns: int = 0
     """How coarse the stamps are; 0 where they are fine."""
     is_restamped: bool = False
@@ -126,6 +132,21 @@ class CaptureInfo(Struct):
                 (min(self.shortest, low), max(self.longest, high)) if self.snapped else (low, high)
             )
             self.snapped += len(cut)
+
+    def add_secrets(self, body: bytes) -> None:
+        """A Decryption Secrets Block. Where too much waits that nobody takes it is not kept."""
+        self.has_secrets = True
+        if self.secret_bytes + len(body) > bounds.SECRETS_WAITING:
+            self.secrets_missed += 1
+            return
+        self.secrets.append(body)
+        self.secret_bytes += len(body)
+
+    def take_secrets(self) -> tuple[list[bytes], int]:
+        """The blocks that came since this was last asked, and how many were not kept."""
+        blocks, self.secrets, self.secret_bytes = self.secrets, [], 0
+        missed, self.secrets_missed = self.secrets_missed, 0
+        return blocks, missed
 
     def add_passed(self, counted: CaptureInfo) -> None:
         """Add what another reader counted of frames that were passed over here."""

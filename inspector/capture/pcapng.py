@@ -7,32 +7,39 @@ Source: draft-ietf-opsawg-pcapng.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
-from msgspec import Struct
 
 from inspector import bounds
 from inspector.capture.blocks import ByteSource
-from inspector.capture.frames import CaptureInfo, FrameBatch, gather
+from inspector.capture.frames import I64, U8, U64, CaptureInfo, FrameBatch, gather
 from inspector.errors.captures import BlockTooLong, EndsInBlock
 
 MAGIC = b"\x0a\x0d\x0d\x0a"
 FIRST_BYTES = 28
+"""The shortest section header."""
 LATEST_SHIFT = 1 << 61
 """Nanoseconds. No clock is further away; what an interface claims beyond it is cut."""
-"""The shortest section header."""
 SECTION, INTERFACE, PACKET, SIMPLE, STATISTICS, ENHANCED, SECRETS = 0x0A0D0D0A, 1, 2, 3, 5, 6, 10
-OPTION_END, IF_NAME, IF_TSRESOL, IF_TSOFFSET, ISB_IFDROP, ISB_OSDROP = 0, 2, 9, 14, 5, 7
+OPTION_END, IF_TSRESOL, IF_TSOFFSET, ISB_IFDROP, ISB_OSDROP = 0, 9, 14, 5, 7
+HEADS = {order: struct.Struct(order + "II").unpack_from for order in "<>"}
+"""What reads the type and the length of a block, by byte order."""
 
 
-class InterfaceDescription(Struct):
-    """An interface description; ``ticks`` per second, ``shift`` in seconds."""
+class InterfaceDescription(NamedTuple):
+    """An interface description; ``ticks`` per second, ``shift_ns``: nanoseconds to add to its stamps."""
 
     link_type: int
-    snaplen: int
+    snaplen: int = 0
     ticks: int = 1_000_000
-    shift: int = 0
+    shift_ns: int = 0
+
+
+NOT_DESCRIBED = InterfaceDescription(-1)
+"""What a frame gets whose interface has no description, or one behind those that are kept."""
 
 
 class Section:
@@ -42,138 +49,198 @@ class Section:
         self.byte_order = byte_order
         self.interfaces: list[InterfaceDescription] = []
 
-    def options(self, body: bytes) -> Iterator[tuple[int, bytes]]:
-        """Options of a block, until the end or the first that does not fit."""
+    def _options(self, body: bytes) -> Iterator[tuple[int, bytes]]:
+        """Options of a block, until the end, the first that does not fit, or more than anybody writes."""
         at = 0
-        while at + 4 <= len(body):
+        for _ in range(bounds.BLOCK_OPTIONS):
+            if at + 4 > len(body):
+                return
             code, length = struct.unpack_from(self.byte_order + "HH", body, at)
             if code == OPTION_END or at + 4 + length > len(body):
                 return
             yield code, body[at + 4 : at + 4 + length]
             at += 4 + (length + 3 & ~3)
 
-    def add_interface(self, body: bytes, info: CaptureInfo) -> None:
-        """An Interface Description Block."""
-        if len(body) < 8:
+    def add_interface(self, body: bytes) -> None:
+        """An Interface Description Block. Beyond the bound they are not kept, and their frames not opened."""
+        if len(body) < 8 or len(self.interfaces) >= bounds.INTERFACES:
             return
         link_type, _, snaplen = struct.unpack_from(self.byte_order + "HHI", body)
-        interface = InterfaceDescription(link_type, snaplen)
-        name = ""
-        for code, value in self.options(body[8:]):
+        ticks, shift_ns = 1_000_000, 0
+        for code, value in self._options(body[8:]):
             if code == IF_TSRESOL and value:
                 exponent = value[0] & 0x7F
-                interface.ticks = 2 ** min(exponent, 62) if value[0] & 0x80 else 10 ** min(exponent, 18)
+                ticks = 2 ** min(exponent, 62) if value[0] & 0x80 else 10 ** min(exponent, 18)
             elif code == IF_TSOFFSET and len(value) == 8:
-                interface.shift = struct.unpack(self.byte_order + "q", value)[0]
-            elif code == IF_NAME:
-                name = value.decode("utf-8", "replace")
-        self.interfaces.append(interface)
-        info.interfaces.append(name)
+                shift: int = struct.unpack(self.byte_order + "q", value)[0]
+                shift_ns = min(max(shift * 1_000_000_000, -LATEST_SHIFT), LATEST_SHIFT)
+        self.interfaces.append(InterfaceDescription(link_type, snaplen, ticks, shift_ns))
 
     def add_drops(self, body: bytes, info: CaptureInfo) -> None:
         """An Interface Statistics Block: the last one holds the totals."""
-        for code, value in self.options(body[12:]):
+        for code, value in self._options(body[12:]):
             if code in (ISB_IFDROP, ISB_OSDROP) and len(value) == 8:
                 info.drops = max(info.drops or 0, struct.unpack(self.byte_order + "Q", value)[0])
 
 
 Row = tuple[int, int, int, int, int]
-"""Where a frame begins, bytes captured, bytes on the wire, time stamp in ticks, interface."""
+"""Where a frame begins, bytes captured, bytes on the wire, interface, time stamp in ticks."""
 
 
-class Packets:
-    """Packet blocks of one buffer. Enhanced ones, nearly all, are kept as places and read as columns; the other two
-    kinds as rows.
+class PacketColumns(NamedTuple):
+    """Of packets in file order; ``interface`` counts through all sections of a buffer. ``stamp``: uint64, in ticks."""
+
+    offset: I64
+    captured: I64
+    original: I64
+    interface: I64
+    stamp: U64
+
+    def at(self, rows: I64) -> PacketColumns:
+        """Some of them, in this order."""
+        return PacketColumns(
+            self.offset[rows], self.captured[rows], self.original[rows], self.interface[rows], self.stamp[rows]
+        )
+
+    def and_also(self, more: PacketColumns) -> PacketColumns:
+        """These and others."""
+        return PacketColumns(
+            np.append(self.offset, more.offset),
+            np.append(self.captured, more.captured),
+            np.append(self.original, more.original),
+            np.append(self.interface, more.interface),
+            np.append(self.stamp, more.stamp),
+        )
+
+
+class SectionPackets:
+    """Packet blocks of one section in one buffer. Enhanced ones, nearly all, are kept as places and read as columns;
+    the other two kinds as rows.
     """
 
     def __init__(self, buffer: bytearray, section: Section) -> None:
+        self.section = section
         self.enhanced: list[int] = []
         self.rows: list[Row] = []
-        self.buffer = buffer
-        self._section = section
+        self._buffer = buffer
 
     def __len__(self) -> int:
         return len(self.enhanced) + len(self.rows)
 
     def add_simple(self, at: int, length: int) -> None:
         """A Simple Packet Block. It has no time: that of the packet before it counts."""
-        original = struct.unpack_from(self._section.byte_order + "I", self.buffer, at + 8)[0]
-        snaplen = self._section.interfaces[0].snaplen if self._section.interfaces else 0
-        self.rows.append((at + 12, min(original, length - 16, snaplen or original), original, self._latest_stamp(), 0))
+        original = struct.unpack_from(self.section.byte_order + "I", self._buffer, at + 8)[0]
+        snaplen = self.section.interfaces[0].snaplen if self.section.interfaces else 0
+        self.rows.append((at + 12, min(original, length - 16, snaplen or original), original, 0, self._latest_stamp()))
 
     def add_obsolete(self, at: int, length: int) -> None:
         """A Packet Block of the format's first version."""
         interface, _, high, low, captured, original = struct.unpack_from(
-            self._section.byte_order + "HHIIII", self.buffer, at + 8
+            self.section.byte_order + "HHIIII", self._buffer, at + 8
         )
-        self.rows.append((at + 28, min(captured, length - 32), original, high << 32 | low, interface))
+        self.rows.append((at + 28, min(captured, length - 32), original, interface, high << 32 | low))
 
     def _latest_stamp(self) -> int:
         if self.rows and (not self.enhanced or self.rows[-1][0] > self.enhanced[-1]):
-            return self.rows[-1][3]
+            return self.rows[-1][-1]
         if not self.enhanced:
             return 0
-        high, low = struct.unpack_from(self._section.byte_order + "II", self.buffer, self.enhanced[-1] + 12)
+        high, low = struct.unpack_from(self.section.byte_order + "II", self._buffer, self.enhanced[-1] + 12)
         return int(high) << 32 | int(low)
+
+
+class Packets:
+    """Packet blocks of one buffer, of however many sections: as many frames are read in one step, whatever stands
+    between them.
+    """
+
+    def __init__(self, buffer: bytearray, section: Section) -> None:
+        self.buffer = buffer
+        self.latest = SectionPackets(buffer, section)
+        self._sections = [self.latest]
+
+    def begin(self, section: Section) -> None:
+        """A section begins; whoever adds packets asks for ``latest`` anew."""
+        if not len(self.latest):
+            self._sections.pop()
+        self.latest = SectionPackets(self.buffer, section)
+        self._sections.append(self.latest)
+
+    def __bool__(self) -> bool:
+        return bool(len(self.latest)) or len(self._sections) > 1
+
+    def __len__(self) -> int:
+        return sum(map(len, self._sections))
 
     def batch(self, number: int) -> FrameBatch:
         """The frames in file order; stamps become nanoseconds by each interface's resolution."""
         data = np.frombuffer(self.buffer, np.uint8)
-        at = np.array(self.enhanced, np.int64)
-        fields = gather(data, at, 28).view(self._section.byte_order + "u4")
-        stamp = fields[:, 3].astype(np.uint64) << np.uint64(32) | fields[:, 4]
-        captured = np.minimum(fields[:, 5].astype(np.int64), fields[:, 1].astype(np.int64) - 32)
-        offset, original, interface = at + 28, fields[:, 6].astype(np.int64), fields[:, 2].astype(np.int64)
-        if self.rows:
-            more = np.array([(*row[:3], row[4]) for row in self.rows], np.int64)
-            offset, captured, original, interface = (
-                np.append(a, b) for a, b in zip((offset, captured, original, interface), more.T, strict=True)
-            )
-            stamp = np.append(stamp, np.array([row[3] for row in self.rows], np.uint64))
-            by_offset = np.argsort(offset)
-            offset, captured, original, interface, stamp = (
-                offset[by_offset],
-                captured[by_offset],
-                original[by_offset],
-                interface[by_offset],
-                stamp[by_offset],
-            )
-        time_ns, link_type = np.zeros(len(offset), np.int64), np.full(len(offset), -1, np.int64)
-        for index, described in enumerate(self._section.interfaces):
-            rows = interface == index
-            if rows.any():
-                time_ns[rows] = _nanoseconds(stamp[rows], described.ticks) + min(
-                    max(described.shift * 1_000_000_000, -LATEST_SHIFT), LATEST_SHIFT
-                )
-                link_type[rows] = described.link_type
-        numbers = np.arange(number, number + len(offset), dtype=np.int64)
+        described: list[InterfaceDescription] = []
+        columns = self._columns(data, "<", described).and_also(self._columns(data, ">", described))
+        if not (columns.offset[1:] > columns.offset[:-1]).all():
+            columns = columns.at(np.argsort(columns.offset))
+        table = np.array([*described, NOT_DESCRIBED], np.int64)
+        link_type, _, ticks, shift_ns = table[columns.interface].T
         return FrameBatch(
             data=data,
-            time_ns=time_ns,
-            offset=offset,
-            captured=captured,
-            original=np.maximum(original, captured),
-            link_type=link_type,
-            number=numbers,
+            time_ns=_nanoseconds(columns.stamp, ticks, {interface.ticks for interface in described}) + shift_ns,
+            offset=columns.offset,
+            captured=columns.captured,
+            original=np.maximum(columns.original, columns.captured),
+            link_type=np.ascontiguousarray(link_type),
+            number=np.arange(number, number + len(columns.offset), dtype=np.int64),
+        )
+
+    def _columns(self, data: U8, byte_order: str, described: list[InterfaceDescription]) -> PacketColumns:
+        """The packets of all sections of one byte order. ``described``: the interfaces so far, to add to."""
+        sections = [packets for packets in self._sections if packets.section.byte_order == byte_order]
+        at = np.fromiter(chain.from_iterable(packets.enhanced for packets in sections), np.int64)
+        fields = gather(data, at, 28).view(byte_order + "u4")
+        rows = [row for packets in sections for row in packets.rows]
+        more = np.array([row[:4] for row in rows], np.int64).reshape(-1, 4).T
+        interface = np.append(fields[:, 2].astype(np.int64), more[3])
+        counts = np.array([len(packets.section.interfaces) for packets in sections], np.int64)
+        first = len(described) + np.cumsum(counts) - counts
+        for packets in sections:
+            described += packets.section.interfaces
+        lengths = [*(len(packets.enhanced) for packets in sections), *(len(packets.rows) for packets in sections)]
+        counts, first = (np.repeat(np.tile(column, 2), lengths) for column in (counts, first))
+        return PacketColumns(
+            offset=np.append(at + 28, more[0]),
+            captured=np.append(np.minimum(fields[:, 5].astype(np.int64), fields[:, 1].astype(np.int64) - 32), more[1]),
+            original=np.append(fields[:, 6].astype(np.int64), more[2]),
+            interface=np.where(interface < counts, first + interface, -1),
+            stamp=np.append(
+                fields[:, 3].astype(np.uint64) << np.uint64(32) | fields[:, 4],
+                np.array([row[4] for row in rows], np.uint64),
+            ),
         )
 
 
-def _nanoseconds(stamp: np.ndarray, ticks: int) -> np.ndarray:
-    if 1_000_000_000 % ticks == 0:
-        return (stamp * np.uint64(1_000_000_000 // ticks)).astype(np.int64)
-    return np.array([int(s) * 1_000_000_000 // ticks & (1 << 63) - 1 for s in stamp], np.int64)
+def _nanoseconds(stamp: U64, ticks: I64, resolutions: Collection[int]) -> I64:
+    """``ticks``: per second, for each stamp, of these ``resolutions``. What is no whole number of nanoseconds is
+    rounded down.
+    """
+    time_ns = np.zeros(len(stamp), np.int64)
+    for resolution in resolutions:
+        rows = ticks == resolution
+        if 1_000_000_000 % resolution == 0:
+            time_ns[rows] = (stamp[rows] * np.uint64(1_000_000_000 // resolution)).astype(np.int64)
+        else:
+            time_ns[rows] = [s * 1_000_000_000 // resolution & (1 << 63) - 1 for s in stamp[rows].tolist()]
+    return time_ns
 
 
 def read_pcapng(source: ByteSource, info: CaptureInfo) -> Iterator[FrameBatch]:
-    """Frames of a pcapng file, a batch for each filled buffer or section; notes truncation and damage in ``info``."""
+    """Frames of a pcapng file, a batch for each filled buffer; notes truncation and damage in ``info``."""
     section = Section("<")
     number = 1
     damaged = False
     while not damaged:
         buffer, end = source.view()
         packets = Packets(buffer, section)
-        keep = packets.enhanced.append
-        head_at = struct.Struct(section.byte_order + "II").unpack_from
+        keep = packets.latest.enhanced.append
+        head_at = HEADS[section.byte_order]
         at = 0
         while at + 12 <= end:
             kind, length = head_at(buffer, at)
@@ -182,8 +249,6 @@ def read_pcapng(source: ByteSource, info: CaptureInfo) -> Iterator[FrameBatch]:
                 at += length
                 continue
             if kind == SECTION:
-                if len(packets):
-                    break
                 byte_order = "<" if buffer[at + 8 : at + 12] == b"\x4d\x3c\x2b\x1a" else ">"
                 length = struct.unpack_from(byte_order + "I", buffer, at + 4)[0]
             if length < 12 or length % 4 or length > bounds.FRAME_BYTES:
@@ -194,13 +259,13 @@ def read_pcapng(source: ByteSource, info: CaptureInfo) -> Iterator[FrameBatch]:
                 break
             if kind == SECTION:
                 section = Section(byte_order)
-                packets = Packets(buffer, section)
-                keep = packets.enhanced.append
-                head_at = struct.Struct(byte_order + "II").unpack_from
+                packets.begin(section)
+                keep = packets.latest.enhanced.append
+                head_at = HEADS[byte_order]
             else:
-                _other_block(kind, at, length, section, packets, info)
+                _other_block(kind, at, length, packets, info)
             at += length
-        if len(packets) or (source.is_live and not damaged):
+        if packets or (source.is_live and not damaged):
             batch = packets.batch(number)
             number += len(batch)
             info.count(batch)
@@ -212,16 +277,17 @@ def read_pcapng(source: ByteSource, info: CaptureInfo) -> Iterator[FrameBatch]:
             return
 
 
-def _other_block(kind: int, at: int, length: int, section: Section, packets: Packets, info: CaptureInfo) -> None:
+def _other_block(kind: int, at: int, length: int, packets: Packets, info: CaptureInfo) -> None:
     """A block that is neither a section nor an enhanced packet; unknown kinds are passed over."""
     body = slice(at + 8, at + length - 4)
+    latest = packets.latest
     if kind == SIMPLE and length >= 16:
-        packets.add_simple(at, length)
+        latest.add_simple(at, length)
     elif kind == PACKET and length >= 32:
-        packets.add_obsolete(at, length)
+        latest.add_obsolete(at, length)
     elif kind == INTERFACE:
-        section.add_interface(bytes(packets.buffer[body]), info)
+        latest.section.add_interface(bytes(packets.buffer[body]))
     elif kind == STATISTICS:
-        section.add_drops(bytes(packets.buffer[body]), info)
+        latest.section.add_drops(bytes(packets.buffer[body]), info)
     elif kind == SECRETS:
-        info.secrets.append(bytes(packets.buffer[body]))
+        info.add_secrets(bytes(packets.buffer[body]))

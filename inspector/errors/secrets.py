@@ -61,4 +61,11 @@ class TooManySecrets(Notice, frozen=True, array_like=True):
     most: int
 
 
-SecretsProblem = NoKeyLogLines | KeyLogNotRead | TooManySecrets
+class SecretsBlocksNotRead(Notice, frozen=True, array_like=True):
+    """So many Decryption Secrets Blocks of a capture were too many, or hold next to nothing that is a secret."""
+
+    path: PathText
+    count: int
+
+
+SecretsProblem = NoKeyLogLines | KeyLogNotRead | TooManySecrets | SecretsBlocksNotRead

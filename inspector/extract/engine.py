@@ -334,5 +334,5 @@ def capture_facts(info: CaptureInfo, losses: Losses) -> CaptureFacts:
         clipped=losses.clipped,
         tick_ns=info.tick_ns,
         steps=tuple(info.steps),
-        has_secrets=bool(info.secrets),
+        has_secrets=info.has_secrets,
     )

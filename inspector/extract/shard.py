@@ -133,7 +133,7 @@ def supplied(story: Story, secrets: SecretInputs | None, known: Supply | None = 
 
         known = Supply(secrets)
     for file in story.captures:
-        known.take(file.info.secrets, file.info.path)
+        known.take(*file.info.take_secrets(), file.info.path)
     return known
 
 

@@ -74,6 +74,9 @@ WORDS: Mapping[type[Notice], str] = {
     ),
     secrets.KeyLogNotRead: "{path}: cannot be read any more: {reason}",
     secrets.TooManySecrets: "{path}: more than {most:,} secrets; later ones are not kept",
+    secrets.SecretsBlocksNotRead: (
+        "{path}: {count:,} decryption secrets blocks were not read to their end: they are too large, or hold no key log"
+    ),
     decryption.NoSecret: "no secret for this connection",
     decryption.NoLabel: "no {label} for this connection",
     decryption.SecretDoesNotFit: "the secret does not open its records",

@@ -8,8 +8,10 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 
+from inspector import bounds
 from inspector.errors import UsageError
-from inspector.errors.secrets import SecretsProblem
+from inspector.errors.notice import PathText
+from inspector.errors.secrets import SecretsBlocksNotRead, SecretsProblem
 from inspector.secrets.channel import Channels
 from inspector.secrets.server_keys import ServerKey, read_server_key
 from inspector.secrets.store import Secrets
@@ -74,17 +76,26 @@ class Supply:
 
     def __init__(self, begin: SecretInputs | None) -> None:
         self._inputs = begin or SecretInputs()
-        self._blocks_taken: dict[str, int] = {}
+        self._bytes = 0
+        """Of blocks that were read."""
+        self._not_read: dict[str, int] = {}
+        """Blocks of each capture that were not."""
         self.secrets: Secrets | None = None if self._inputs.is_empty else self._inputs.secrets
 
-    def take(self, blocks: Sequence[bytes], name: str) -> None:
-        """The Decryption Secrets Blocks of a capture, as far as it has been read."""
-        for block in blocks[self._blocks_taken.get(name, 0) :]:
-            if block[:4] in TLS_KEY_LOG:
-                length = int.from_bytes(block[4:8], "little" if block[:4] == TLS_KEY_LOG[0] else "big")
-                self.secrets = self._inputs.secrets
-                self.secrets.add(block[8 : 8 + length], name)
-        self._blocks_taken[name] = len(blocks)
+    def take(self, blocks: Sequence[bytes], missed: int, name: str) -> None:
+        """The Decryption Secrets Blocks of a capture that came since, as far as they are no more than anybody writes
+        into captures, and hold secrets. ``missed``: how many more there were that were not kept.
+        """
+        for block in blocks:
+            if block[:4] not in TLS_KEY_LOG:
+                continue
+            self.secrets = self._inputs.secrets
+            length = int.from_bytes(block[4:8], "little" if block[:4] == TLS_KEY_LOG[0] else "big")
+            self._bytes += len(block)
+            if self._bytes > bounds.SECRETS_BYTES or not self.secrets.add_foreign(block[8 : 8 + length], name):
+                missed += 1
+        if missed:
+            self._not_read[name] = self._not_read.get(name, 0) + missed
 
     @property
     def channels(self) -> Channels | None:
@@ -93,4 +104,5 @@ class Supply:
 
     def problems(self) -> list[SecretsProblem]:
         """What was wrong with them."""
-        return list(self.secrets.problems.values()) if self.secrets is not None else []
+        not_read = [SecretsBlocksNotRead(PathText(path_text(path)), n) for path, n in self._not_read.items()]
+        return [*(self.secrets.problems.values() if self.secrets is not None else ()), *not_read]

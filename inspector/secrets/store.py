@@ -5,6 +5,7 @@ written but by ``lines_for``.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from io import BytesIO
 from typing import TypeVar
 
 from inspector import bounds
@@ -23,6 +24,9 @@ from inspector.text.safe import path_text
 
 K = TypeVar("K")
 
+IDLE_SHARE = 10
+"""Lines that open nothing for each that does, where a log holds other lines as well."""
+
 
 class Secrets:
     """Key logs, read whole or as they grow, decryption secrets of captures, servers' keys. ``may_grow``: lines may come
@@ -40,15 +44,27 @@ class Secrets:
         self._sessions: dict[bytes, bytes] = {}
         self._bad: dict[str, tuple[int, int, LineTooLong | NotHexadecimal | WrongLengths]] = {}
         self._lines: dict[str, int] = {}
+        self._useful: dict[str, int] = {}
+        """How many lines of each file open something."""
         self._has_premasters = False
 
     def add(self, lines: bytes, name: str) -> None:
         """Lines of a key log. ``name``: of the file, for what is wrong with it; lines that are none are counted and
         passed over.
         """
-        name = path_text(name)
-        number = self._lines.get(name, 0)
-        for raw in lines.splitlines():
+        self._add(lines, path_text(name), None)
+
+    def add_foreign(self, lines: bytes, name: str) -> bool:
+        """The same of whoever wrote a capture: False where so many lines open nothing that the rest was not read."""
+        return self._add(lines, path_text(name), bounds.IDLE_LINES)
+
+    def _add(self, lines: bytes, name: str, most_idle: int | None) -> bool:
+        number, useful = self._lines.get(name, 0), self._useful.get(name, 0)
+        is_read = True
+        for raw in BytesIO(lines):
+            if most_idle is not None and number - useful > max(most_idle, IDLE_SHARE * useful):
+                is_read = False
+                break
             number += 1
             try:
                 line = keylog.read_line(raw)
@@ -57,11 +73,13 @@ class Secrets:
                 self._bad[name] = (count + 1, first, mistake)
                 continue
             if line is not None:
+                useful += 1
                 self._keep(line, name)
-        self._lines[name] = number
+        self._lines[name], self._useful[name] = number, useful
         if name in self._bad:
             count, first, mistake = self._bad[name]
             self.problems[name] = NoKeyLogLines(PathText(name), count, number, first, mistake)
+        return is_read
 
     def _keep(self, line: keylog.KeyLogLine, name: str) -> None:
         if not self._has_room(self._by_random):
