@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -278,14 +280,18 @@ def test_every_metric_has_its_type(tmp_path: Path) -> None:
     assert "inspector_journal_bytes" in found
 
 
-def test_names_that_look_the_same_are_one_series(tmp_path: Path) -> None:
+def test_names_that_look_the_same_are_series_of_their_own(tmp_path: Path) -> None:
     """A control character, and the text that stands for it."""
     pool, other = Pool(name="a\x01b"), Pool(name="a\\x01b", port=50_000)
     for each in (pool, other):
         each.full(A, numbered(1))
     path = tmp_path / "inspector.prom"
     watched(capture([*pool.flows, *other.flows]), "--no-journal", "--metrics", str(path))
-    assert series(path.read_text())
+    services = [name for name in series(path.read_text()) if "handshakes" in name]
+    assert len(services) == 2
+    assert {r'service="a\\x01b:8081"', r'service="a\\\\x01b:8081"'} == {
+        name.partition("{")[2].partition(",")[0] for name in services
+    }
 
 
 def test_the_end_says_how_every_service_stands() -> None:
@@ -317,7 +323,35 @@ def test_the_same_trouble_is_said_once_with_its_count(monkeypatch: pytest.Monkey
 def test_names_in_metrics_are_escaped() -> None:
     from inspector.live.outputs.metrics import escaped
 
-    assert escaped('a"b\\c\nd\x1b[0m') == r"a\"b\\c\\x0ad\\x1b[0m"
+    assert escaped('a"b\\c\nd\x1b[0m') == r"a\"b\\\\c\\x0ad\\x1b[0m"
+
+
+def test_different_names_are_different_labels() -> None:
+    """Whatever of a character, its escape, and the escape's escape stands side by side; they are read back."""
+    from inspector.live.outputs.metrics import escaped
+
+    pieces = [
+        "\x08",
+        "\u0890",
+        "90",
+        "\\",
+        "\\x08",
+        "\\x0890",
+        "\n",
+        "\\n",
+        '"',
+        '\\"',
+        "\u2028",
+        "\U000e0001",
+        "x",
+        "0",
+    ]
+    values = {"".join(several) for count in (1, 2, 3) for several in itertools.product(pieces, repeat=count)}
+    labels = {escaped(value) for value in values}
+    assert len(labels) == len(values)
+    for label in labels:
+        assert label.isprintable()
+        assert not re.search(r'(?<!\\)(\\\\)*"', label), "a quotation mark ends the label"
 
 
 def test_a_storm_of_incidents(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def safe_text(text: str, limit: int = 300) -> str:
         text = text[: limit - 1] + "…"
     if text.isascii() and text.isprintable():
         return text
-    return "".join(c if unicodedata.category(c) not in HIDDEN else _escaped(c) for c in text)
+    return "".join(c if unicodedata.category(c) not in HIDDEN else escaped_character(c) for c in text)
 
 
 def path_text(path: str) -> str:
@@ -31,7 +31,8 @@ def path_text(path: str) -> str:
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def _escaped(character: str) -> str:
+def escaped_character(character: str) -> str:
+    """What stands for it: as many digits as the letter behind the backslash says."""
     code = ord(character)
     return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
 

@@ -10,6 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from inspector.live.outputs import disk
+from inspector.text.safe import escaped_character
 
 if TYPE_CHECKING:
     from inspector.live.live_capture import LiveCapture
@@ -59,7 +60,6 @@ def text(capture: LiveCapture, handshakes: Counter[MetricRow]) -> str:
     """The text exposition format 0.0.4 (https://prometheus.io/docs/instrumenting/exposition_formats/)."""
     recording, trigger, journal = capture.keeping.recording, capture.keeping.trigger, capture.keeping.journal
     lines = _described("inspector_handshakes_total", "counter", "Handshakes by service, back end and result.")
-    series: Counter[str] = Counter()
     for row, count in sorted(handshakes.items()):
         labels = {
             "service": f"{row.service}:{row.port}",
@@ -67,10 +67,8 @@ def text(capture: LiveCapture, handshakes: Counter[MetricRow]) -> str:
             "result": row.result,
             "health_check": str(row.health_check).lower(),
         }
-        series[",".join(f'{name}="{escaped(value)}"' for name, value in labels.items())] += (
-            count  # two names may look the same when they are escaped
-        )
-    lines += [f"inspector_handshakes_total{{{written}}} {count}" for written, count in series.items()]
+        written = ",".join(f'{name}="{escaped(value)}"' for name, value in labels.items())
+        lines.append(f"inspector_handshakes_total{{{written}}} {count}")
     for name, kind, what, value in (
         ("incidents_total", "counter", "Aborts because the server's certificate changed.", capture.incidents),
         ("connections_total", "counter", "Connections whose handshake was decided.", capture.connections),
@@ -108,6 +106,8 @@ def _described(name: str, kind: str, what: str) -> list[str]:
 
 
 def escaped(value: str) -> str:
-    """A label's value; names come from the wire."""
-    clean = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in value)
-    return clean.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+    """A label's value; names come from the wire. Different values stay different, for a scraper refuses equal series:
+    backslashes are doubled where others stand for what is not printable, and then again as the format wants it.
+    """
+    clean = "".join("\\\\" if c == "\\" else c if c.isprintable() else escaped_character(c) for c in value)
+    return clean.replace("\\", r"\\").replace('"', r"\"")
