@@ -94,11 +94,20 @@ CACHE = 4096
 CACHE_BYTES = 16 << 20
 """Bytes of each of those whose messages may be long."""
 
+CHAIN = 64
+"""Certificates of one message. Java's clients take no chain of more than ten."""
+
 CERTIFICATES = 100_000
 """Distinct certificates kept; of others the digest alone."""
 
 CERTIFICATE_BYTES = 128 << 20
-"""Bytes that they take."""
+"""Bytes that they take, with those of their names where they are read."""
+
+LIVE_CERTIFICATE_BYTES = 24 << 20
+"""The same in live capture, where those that nothing uses are forgotten long before."""
+
+NAME_BYTES = 100
+"""What one alternative name takes in memory, beside the few bytes that it stands in."""
 
 AUTHORITY_LISTS = 1_000
 """Distinct lists of authorities that CertificateRequests name, kept; of others the digest alone."""

@@ -9,6 +9,7 @@ no screen.
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
 
 DIGEST_BYTES = 100
 """What a digest takes in memory, about."""
+
+NAME = re.compile(rb"[\x82\x87][\x00-\x7f]")
+"""How a DNS name or an address begins among the alternative names (RFC 5280, section 4.2.1.6)."""
 
 FEWEST = 8
 """Flows that open in one batch for which columns pay."""
@@ -183,13 +187,19 @@ class Engine:
                 self._keep(digest, der)
         return known
 
+    @property
+    def most_certificate_bytes(self) -> int:
+        """Of all certificates that are kept."""
+        return bounds.CERTIFICATE_BYTES
+
     def _keep(self, digest: bytes, der: bytes) -> None:
         kept = self.facts.certificates
         if digest in kept:
             return
-        if len(kept) < bounds.CERTIFICATES and self._certificate_bytes + len(der) <= bounds.CERTIFICATE_BYTES:
+        size = certificate_memory(der)
+        if len(kept) < bounds.CERTIFICATES and self._certificate_bytes + size <= self.most_certificate_bytes:
             kept[digest] = der
-            self._certificate_bytes += len(der)
+            self._certificate_bytes += size
         elif len(self._unkept) < bounds.CACHE:
             self._unkept.add(digest)
 
@@ -299,6 +309,11 @@ class Engine:
             self.begun_before.append(BegunBefore(began, first_ns, flow))
         if flow in flows or len(flows) < 2 * bounds.CACHE:
             flows[flow] = flows.get(flow, 0) + count
+
+
+def certificate_memory(der: bytes) -> int:
+    """Bytes that a certificate takes once it was read, about: its names may be a few bytes each, and many."""
+    return len(der) + bounds.NAME_BYTES * len(NAME.findall(der))
 
 
 def _counted(one: U64, other: U64) -> tuple[U64, I64]:

@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
+from inspector import bounds
 from inspector.capture.frames import FrameBatch
 from inspector.extract.connection import ConnectionAssembly
-from inspector.extract.engine import FEWEST, Engine
+from inspector.extract.engine import FEWEST, Engine, certificate_memory
 from inspector.extract.store import RecordDecryptors
 from inspector.facts import ConnectionFacts
 from inspector.wire.flow import Flow
@@ -118,10 +119,15 @@ class LiveEngine(Engine):
         self._ended, self._over = [], []
         return settled
 
+    @property
+    def most_certificate_bytes(self) -> int:
+        """Of all certificates that are kept."""
+        return min(bounds.LIVE_CERTIFICATE_BYTES, bounds.CERTIFICATE_BYTES)
+
     def forget_certificates(self, used: set[bytes]) -> None:
         """Keep only those that are still used."""
         self.facts.certificates = {digest: der for digest, der in self.facts.certificates.items() if digest in used}
-        self._certificate_bytes = sum(map(len, self.facts.certificates.values()))
+        self._certificate_bytes = sum(map(certificate_memory, self.facts.certificates.values()))
         self._chains.clear()
 
     def pack(self, connection: ConnectionFacts) -> bytes:

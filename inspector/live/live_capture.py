@@ -47,6 +47,7 @@ from inspector.live.window import Window
 from inspector.live.window_entry import WindowEntry, row_of
 from inspector.logs.entries import LogFacts
 from inspector.text.times import SECOND_NS
+from inspector.tracking.certificates import parse
 from inspector.wire.losses import Losses
 
 WAIT_SECONDS = 0.25
@@ -391,6 +392,7 @@ class LiveCapture:
             used = self.window.tidy()
             if used is not None:
                 self.engine.forget_certificates(used)
+                parse.cache_clear()  # it holds on to those that were forgotten
         listener.second()
 
     def _look_at_clock(self, listener: Listener) -> None:

@@ -32,6 +32,7 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Protocol
 
+from inspector.extract.engine import certificate_memory
 from inspector.facts import CaptureFacts, ConnectionFacts, Facts, OtherFlow
 from inspector.live.anchors import Anchors
 from inspector.live.relations import Relations
@@ -45,7 +46,7 @@ RELATIVES = 20
 """Connections that one new one may draw in by its session, on the average of those that are judged together."""
 
 SHAPES = 2_048
-CERTIFICATE_BYTES = 32 << 20
+CERTIFICATE_BYTES = 8 << 20
 """Of certificates, with whatever uses them or not."""
 
 LISTS = 100
@@ -161,7 +162,15 @@ class Window:
     def is_untidy(self) -> bool:
         """Whether ``tidy`` should not wait for its time."""
         facts = self.facts
-        return len(facts.offers) > 4 * SHAPES or len(facts.answers) > 4 * SHAPES or len(facts.certificates) > self._most
+        return (
+            len(facts.offers) > 4 * SHAPES
+            or len(facts.answers) > 4 * SHAPES
+            or len(facts.certificates) > self._most
+            or self._certificate_bytes() > 2 * CERTIFICATE_BYTES
+        )
+
+    def _certificate_bytes(self) -> int:
+        return sum(map(certificate_memory, self.facts.certificates.values()))
 
     def tidy(self) -> set[bytes] | None:
         """Forget hello shapes and authorities that nothing uses; the certificates that are used, or None where there
@@ -182,8 +191,7 @@ class Window:
             facts.authorities = {digest: names for digest, names in facts.authorities.items() if digest in used}
         self._relations.tidy()
         self._anchors.tidy(self._entries)
-        size = sum(map(len, facts.certificates.values()))
-        if len(facts.certificates) > self._most // 10 or size > CERTIFICATE_BYTES:
+        if len(facts.certificates) > self._most // 10 or self._certificate_bytes() > CERTIFICATE_BYTES:
             return {digest for entry in self._entries.values() for digest in entry.chains}
         return None
 

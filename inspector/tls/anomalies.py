@@ -45,7 +45,13 @@ class OtherLength(Notice, frozen=True, array_like=True):
     """What was unpacked is not as long as it says."""
 
 
-ParseMistake = BytesExpected | OddLength | CompressionUnknown | CertificateTooLong | NotInflated | OtherLength
+class TooMany(Notice, frozen=True, array_like=True):
+    """A list has more entries than anybody sends, and than are read."""
+
+    most: int
+
+
+ParseMistake = BytesExpected | OddLength | CompressionUnknown | CertificateTooLong | NotInflated | OtherLength | TooMany
 
 MISTAKES: Mapping[type[Notice], str] = {
     BytesExpected: "{expected} bytes expected, {left} left",
@@ -54,6 +60,7 @@ MISTAKES: Mapping[type[Notice], str] = {
     CertificateTooLong: "a certificate message of {length:,} bytes",
     NotInflated: "{reason}",
     OtherLength: "its length is not the one that it names",
+    TooMany: "more than {most:,} entries",
 }
 """Mistakes of parsing in words, for the tree of a message, which is made of words."""
 

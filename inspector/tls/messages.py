@@ -227,6 +227,7 @@ def certificate(body: bytes) -> tuple[bytes, ...]:
     chain = Reader(body, "certificate").vector(3, "certificate_list")
     certificates: list[bytes] = []
     while chain:
+        chain.bound(certificates, bounds.CHAIN)
         certificates.append(chain.opaque(3, f"certificate_list[{len(certificates)}]"))
     return tuple(certificates)
 
@@ -251,6 +252,7 @@ def certificate13(body: bytes) -> tuple[bytes, ...]:
     chain = message.vector(3, "certificate_list")
     certificates: list[bytes] = []
     while chain:
+        chain.bound(certificates, bounds.CHAIN)
         certificates.append(chain.opaque(3, f"certificate_list[{len(certificates)}]"))
         chain.opaque(2, f"certificate_list[{len(certificates) - 1}].extensions")
     return tuple(certificates)

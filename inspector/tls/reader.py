@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sized
 
-from inspector.tls.anomalies import BytesExpected, OddLength, ParseMistake, mistake_text
+from inspector.tls.anomalies import BytesExpected, OddLength, ParseMistake, TooMany, mistake_text
 
 
 class Malformed(Exception):
@@ -76,6 +77,11 @@ class Reader:
         length = int.from_bytes(self.data[at : at + width], "big")
         start = self._step(length, field)
         return self.data[start : start + length]
+
+    def bound(self, entries: Sized, most: int) -> None:
+        """No more ``entries`` than that were read, although another one follows."""
+        if len(entries) >= most:
+            raise Malformed(TooMany(most), self.at, f"{self.path}[{most}]")
 
     def numbers(self) -> tuple[int, ...]:
         """All that is left, as unsigned integers of two bytes."""

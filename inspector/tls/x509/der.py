@@ -26,6 +26,9 @@ DEPTH = 64
 OID_BYTES = 4096
 """The longest object identifier that Java reads."""
 
+ARC_BITS = 128
+"""The longest number in one that anybody needs: a UUID (X.667)."""
+
 
 class DerError(ValueError):
     """The bytes are not what they should be."""
@@ -172,7 +175,14 @@ def dotted(content: bytes) -> str:
             numbers.append(number)
             number = 0
     root = min(numbers[0] // 40, 2)
-    return ".".join(map(str, (root, numbers[0] - 40 * root, *numbers[1:])))
+    return ".".join([_written(number) for number in (root, numbers[0] - 40 * root, *numbers[1:])])
+
+
+def _written(number: int) -> str:
+    """In hexadecimal where it is longer than any that somebody registered: decimal digits of a number that is thousands
+    of bits long take long, and Python refuses them.
+    """
+    return str(number) if number.bit_length() <= ARC_BITS else f"{number:#x}"
 
 
 def bits(value: Value) -> bytes:
