@@ -75,15 +75,19 @@ def bundled(name: str) -> Analysis:
 
 @pytest.fixture(autouse=True)
 def alone(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No settings and no past but the test's own; Unicode whatever the locale; no cursor that blinks."""
+    """No settings and no past but the test's own; Unicode whatever the locale; no cursor that blinks; mistakes of the
+    program are loud.
+    """
     from textual.widgets import Input
 
+    from inspector.errors.internal import Border
     from inspector.tui import output_filter as door
     from tests.settling import settled
 
     folder = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(folder))
     monkeypatch.setenv("XDG_STATE_HOME", str(folder))
+    monkeypatch.setattr(Border, "is_loud", True)
     monkeypatch.delenv("TMUX", raising=False)
     monkeypatch.setattr(door, "ascii_wanted", lambda asked: asked)
     monkeypatch.setattr(Input, "_toggle_cursor", lambda self: None)

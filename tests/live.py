@@ -46,7 +46,9 @@ def watched(
         env={**os.environ, **(environment or {})},
         cwd=CAPTURES.parent,
     )
-    return [json.loads(line) for line in process.stdout.splitlines()], process
+    lines = [json.loads(line) for line in process.stdout.splitlines()]
+    assert not [limit for line in of_kind(lines, "statistics") for limit in line["limits"] if "mistake" in limit]
+    return lines, process
 
 
 def of_kind(lines: Sequence[dict[str, Any]], record: str, **values: object) -> list[dict[str, Any]]:

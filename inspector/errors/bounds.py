@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from inspector.errors.internal import InternalError
 from inspector.errors.notice import ForeignText, Moment, Notice, PathText
 
 
@@ -99,4 +100,5 @@ Bound = (
     | FramesNotWritten
     | ClockSet
     | CertificatesNotKept
+    | InternalError
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspector.errors.internal import InternalError
 from inspector.errors.notice import ForeignText, Notice
 
 
@@ -87,4 +88,5 @@ LogProblem = (
     | LogNoLongerRead
     | LogWriterGone
     | LogRotatedAway
+    | InternalError
 )

@@ -17,8 +17,10 @@ import numpy as np
 from inspector import bounds
 from inspector.capture.frames import I64, U64, CaptureInfo, FrameBatch
 from inspector.errors.bounds import AuthoritiesNotKept, Bound, CertificatesNotKept, FlowsClosedEarly
+from inspector.errors.internal import Border
 from inspector.extract.assembly import BegunBefore, connection_facts, other_flow
 from inspector.extract.connection import ConnectionAssembly, new_connection
+from inspector.extract.failing_frames import without_failing_frames
 from inspector.extract.greetings import greets
 from inspector.extract.message_cache import MessageCache
 from inspector.extract.openings import Openings
@@ -67,6 +69,9 @@ class Engine:
         self.losses: dict[int, Losses] = {}
         """By capture."""
 
+        self.border = Border()
+        """Where mistakes of whatever reads a frame or a connection end."""
+
         self.waiting: dict[Key, Waiting] = {}
         """Fragments of datagrams that did not become whole; at the end."""
 
@@ -94,7 +99,7 @@ class Engine:
         """Frames in, of one or of several captures at one time; their segments. The buffers may be used again
         afterwards.
         """
-        decoded = [self._decoder.decode(batch) for batch in window]
+        decoded = [self._decoded(batch) for batch in window]
         for segments in decoded:
             self.losses.setdefault(segments.capture, Losses()).add(segments)
         for fragment in self._decoder.given_up():
@@ -105,6 +110,14 @@ class Engine:
         segments = merged(decoded)
         self._flows.feed(segments)
         return segments
+
+    def _decoded(self, batch: FrameBatch) -> SegmentBatch:
+        """The segments of a batch; without those of frames over which this program stumbles."""
+        with self.border:
+            return self._decoder.decode(batch)
+        with self.border:
+            return self._decoder.decode(without_failing_frames(batch))
+        return self._decoder.decode(batch.select(np.zeros(0, np.int64)))
 
     def compare_clocks(self) -> None:
         """From now on note what tells by how much the clocks of captures are apart that hold the same packets."""
@@ -123,7 +136,7 @@ class Engine:
 
     def follow(self, *window: FrameBatch) -> bool:
         """Frames for the open flows alone; False once there is none."""
-        self._flows.feed(merged([self._decoder.decode(batch) for batch in window]))
+        self._flows.feed(merged([self._decoded(batch) for batch in window]))
         return not self._flows.is_empty
 
     def so_far(self) -> Facts:
@@ -139,7 +152,8 @@ class Engine:
             copy.connections.append(batch.packed(number))
         for flow in self._flows.open_flows:
             if flow.is_decided and flow.consumer.is_recognised:
-                copy.add(self._connection_facts(flow))
+                with self.border:
+                    copy.add(self._connection_facts(flow))
         return copy
 
     def finish(self) -> Facts:
@@ -159,6 +173,7 @@ class Engine:
             *(FlowsClosedEarly(count, most) for most, count in self._flows.closed_early.items()),
             *([CertificatesNotKept(len(self._unkept))] if self._unkept else []),
             *([AuthoritiesNotKept(len(self._unlisted))] if self._unlisted else []),
+            *self.border.notices(),
         ]
 
     @property
@@ -240,7 +255,9 @@ class Engine:
             return None
         from inspector.extract.regular_connections import RegularConnections  # few captures need it
 
-        return RegularConnections(grouped, opening, self)
+        with self.border:
+            return RegularConnections(grouped, opening, self)
+        return None  # each by itself, then
 
     def ended(self, flow: Flow) -> None:
         """A flow is over."""

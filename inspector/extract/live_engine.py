@@ -12,14 +12,15 @@ from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from inspector import bounds
-from inspector.capture.frames import FrameBatch
+from inspector.capture.frames import I64, FrameBatch
 from inspector.extract.connection import ConnectionAssembly
 from inspector.extract.engine import FEWEST, Engine, certificate_memory
 from inspector.extract.store import RecordDecryptors
 from inspector.facts import ConnectionFacts
 from inspector.wire.flow import Flow
+from inspector.wire.flow_owner import BatchReader
 from inspector.wire.live_flows import LiveFlowTable
-from inspector.wire.runs import ParsedExtent
+from inspector.wire.runs import Grouped, ParsedExtent
 from inspector.wire.segments import SegmentBatch
 
 FEW = 200
@@ -94,20 +95,36 @@ class LiveEngine(Engine):
         """Open connections whose handshake is decided, each once; they must be packed at once. Those that were
         established come when this is asked again.
         """
-        return map(self._connection_facts, self._live.decided())
+        return self._facts_of(self._live.decided())
 
     def decided_at_once(self, sessions: Collection[bytes]) -> Iterator[ConnectionFacts]:
         """The same without waiting, of those that were issued or offered one of these sessions; of all where they are
         few.
         """
         if self._live.undecided <= FEW:
-            return map(self._connection_facts, self._live.decided(lambda flow: True))
+            return self._facts_of(self._live.decided(lambda flow: True))
 
         def has_to_do(flow: Flow) -> bool:
             assert isinstance(flow.consumer, ConnectionAssembly)
             return any(key in sessions for key in flow.consumer.handshake.sessions())
 
-        return map(self._connection_facts, self._live.decided(has_to_do))
+        return self._facts_of(self._live.decided(has_to_do))
+
+    def _facts_of(self, flows: Iterator[Flow]) -> Iterator[ConnectionFacts]:
+        for flow in flows:
+            facts = None
+            with self.border:
+                facts = self._connection_facts(flow)
+            if facts is not None:
+                yield facts
+
+    def read_batch(self, grouped: Grouped, opening: I64) -> BatchReader | None:
+        """As ``Engine.read_batch``; where it fails nothing was completed."""
+        before = len(self._completed)
+        batch = super().read_batch(grouped, opening)
+        if batch is None:
+            del self._completed[before:]
+        return batch
 
     def close(self) -> Settled:
         """No more frames: all that was open has ended."""

@@ -53,6 +53,10 @@ MISSING: dict[str, tuple[str, str]] = {
     "undecoded": ("frames could not be read", "frames of {} kinds could not be read"),
     "clipped": ("frames were cut by the snap length", "frames of {} captures were cut by the snap length"),
     "bounded": ("a bound of the program was reached", "{} bounds of the program were reached"),
+    "internal_errors": (
+        "a mistake of this program kept something from being read",
+        "{} mistakes of this program kept something from being read",
+    ),
     "preamble": ("what stands before TLS was too long", "what stands before TLS was too long"),
     "sequence_jump": (
         "sequence numbers jump where no connection was seen to begin",

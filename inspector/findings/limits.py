@@ -10,6 +10,8 @@ from typing import NamedTuple
 from inspector import bounds
 from inspector.document import Evidence, Finding, Limit, Remedy
 from inspector.document.rules import Rule
+from inspector.errors.bounds import Bound
+from inspector.errors.internal import InternalError
 from inspector.findings import unreadable, vantages
 from inspector.findings.case import Case
 from inspector.findings.shared_remedies import again, outside
@@ -26,6 +28,7 @@ CAPTURES = (
     "undecoded",
     "clipped",
     "bounded",
+    "internal_errors",
     "preamble",
     "sequence_jump",
 )
@@ -99,7 +102,7 @@ def limits(case: Case, extra: list[Limit]) -> list[Limit]:
         *(Limit("unreadable", worded(problem), None, []) for problem in facts.problems),
         *_of_captures(case),
         *vantages.limits(case),
-        *(Limit("bounded", worded(bound), None, []) for bound in facts.bounded),
+        *(Limit(_kind(bound), worded(bound), None, []) for bound in facts.bounded),
         *_of_connections(case, doubtful, IN_FLOWS),
         *unreadable.limits(case),
         *_of_connections(case, doubtful, IN_HANDSHAKES),
@@ -108,6 +111,10 @@ def limits(case: Case, extra: list[Limit]) -> list[Limit]:
         *_of_pools(case),
         *extra,
     ]
+
+
+def _kind(bound: Bound) -> str:
+    return "internal_errors" if isinstance(bound, InternalError) else "bounded"
 
 
 def _of_captures(case: Case) -> Iterator[Limit]:

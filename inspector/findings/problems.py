@@ -22,6 +22,7 @@ TEXTS: dict[ProblemKind, str] = {
     "curve": "some versions of Java do not know the curve of its key",
     "alternative_names": "its alternative names are malformed, so that Java reads none of them",
     "trailing_bytes": "bytes follow the certificate, which Java ignores and others do not",
+    "mistake": "a mistake of this program kept it from being read",
 }
 EXTENSIONS = {
     "2.5.29.15": "key usage",

@@ -100,6 +100,7 @@ LIMITS: dict[str, Aspect] = {
     "drops": ALL,
     "clipped": ALL,
     "bounded": ALL,
+    "internal_errors": ALL,
     "preamble": ALL,
     "sequence_jump": ALL,
     "reading": ALL,
@@ -113,7 +114,9 @@ UNDECODED = "undecoded"
 """Captures with frames that were not opened and may carry connections to the service (``unopened.may_carry``)."""
 
 
-UNMENDED = frozenset(("unreadable", "bounded", "preamble", "unreadable_certificate", "reading", "forgotten"))
+UNMENDED = frozenset(
+    ("unreadable", "bounded", "internal_errors", "preamble", "unreadable_certificate", "reading", "forgotten")
+)
 """What another capture would hide as well."""
 
 

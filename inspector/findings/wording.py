@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from inspector.errors import bounds, captures, decryption, logs, secrets
+from inspector.errors.internal import InternalError
 from inspector.errors.notice import Earlier, Moment, Notice, field_types
 from inspector.text.times import rfc3339
 from inspector.tls import anomalies
@@ -32,6 +33,10 @@ WORDS: Mapping[type[Notice], str] = {
     captures.PacketsNotRead: "{message}",
     Earlier: "{text}",
     bounds.FlowsClosedEarly: "{count} flows were closed early because more than {most} were open at once",
+    InternalError: (
+        "a mistake of this program ({where}) kept it from taking in what it should, times: {count:,}; what it was about"
+        " is not in the analysis; please report it with the place"
+    ),
     bounds.AuthoritiesNotKept: (
         "lists of client certificate authorities of which the names were not kept, for there are too many: {count}"
     ),

@@ -25,19 +25,19 @@ from inspector.errors.bounds import (
     JournalNotRead,
     JournalNotWritten,
 )
+from inspector.errors.internal import Border
 from inspector.errors.notice import ForeignText, Moment, PathText
 from inspector.extract.engine import capture_facts
 from inspector.extract.journal import JournalRecord
 from inspector.extract.live_engine import CompletedConnection, LiveEngine, Settled
 from inspector.facts import CaptureFacts, ConnectionFacts, Facts
-from inspector.findings import change
 from inspector.findings.case import Options
 from inspector.findings.incidents import incidents
-from inspector.findings.judge import Analysis, judge
-from inspector.findings.prediction import extended
+from inspector.findings.judge import Analysis
 from inspector.findings.wording import worded
 from inspector.live.clock import LoopClock, PacketClock
 from inspector.live.closing import Closing
+from inspector.live.judging import Changed, JudgedPart, judged_in_parts
 from inspector.live.latest_states import LatestStates
 from inspector.live.outputs.journaling import Journaling
 from inspector.live.outputs.trigger import AFTER_NS, kept_lengths, wanted_of
@@ -49,6 +49,8 @@ from inspector.logs.entries import LogFacts
 from inspector.text.times import SECOND_NS
 from inspector.tracking.certificates import parse
 from inspector.wire.losses import Losses
+from inspector.wire.runs import ParsedExtent
+from inspector.wire.segments import SegmentBatch
 
 WAIT_SECONDS = 0.25
 URGENT_SECONDS = 0.3
@@ -118,8 +120,7 @@ class LiveCapture:
         self._started = self._clock.monotonic()
         self._stopping = False
         self._flush_asked = False
-        self._changed: dict[str, tuple[bool, bool]] = {}
-        """Connections that are to be judged: whether each is new, and whether it is over."""
+        self._changed: Changed = {}
         self._urgent: dict[str, None] = {}
         """Those of them that were given up."""
         self._closing = Closing()
@@ -134,6 +135,11 @@ class LiveCapture:
         if journal is not None:
             for connection in journal.latest(most // 2):
                 self.window.put(connection, True)
+
+    @property
+    def border(self) -> Border:
+        """Where mistakes of whatever takes in or judges one thing end."""
+        return self.engine.border
 
     @property
     def dropped(self) -> int | None:
@@ -214,18 +220,23 @@ class LiveCapture:
         self._number += len(batch)
         self.info.count(batch)
         self.info.bytes_read += int(batch.captured.sum())
-        segments, extent, completed = self.engine.take(batch)
-        self._put_completed(completed)
         newest = int(batch.time_ns.max())
-        recording, trigger = self.keeping.recording, self.keeping.trigger
-        if recording is not None or trigger is not None:
-            keep, rows = kept_lengths(batch, segments, extent)
-            if recording is not None:
-                recording.write(batch, keep, newest)
-            if trigger is not None:
-                trigger.hold(batch, keep, rows)
+        with self.border:
+            segments, extent, completed = self.engine.take(batch)
+            self._put_completed(completed)
+            self._keep_frames(batch, segments, extent, newest)
         lag_ns = self._packet_clock.advance(newest)
         self.lag_ns = lag_ns if is_here else 0
+
+    def _keep_frames(self, batch: FrameBatch, segments: SegmentBatch, extent: ParsedExtent | None, newest: int) -> None:
+        recording, trigger = self.keeping.recording, self.keeping.trigger
+        if recording is None and trigger is None:
+            return
+        keep, rows = kept_lengths(batch, segments, extent)
+        if recording is not None:
+            recording.write(batch, keep, newest)
+        if trigger is not None:
+            trigger.hold(batch, keep, rows)
 
     def _tick(self, listener: Listener) -> None:
         for source in self.sources:
@@ -236,7 +247,8 @@ class LiveCapture:
             self.keeping.keys.poll()
         self._put_ended(self.engine.settle(self.now_ns), listener)
         for connection in self.engine.decided():  # which may have offered what those that ended were given
-            self._put(connection, is_final=False)
+            with self.border:
+                self._put(connection, is_final=False)
         quiet = self._clock.monotonic() - self._judged
         if quiet >= SECOND or (self._urgent and quiet >= URGENT_SECONDS) or len(self._changed) >= self._together:
             self._judge_all(listener)
@@ -269,13 +281,14 @@ class LiveCapture:
         window has room for they are put when they are over.
         """
         for connection, packed in completed[: self._most - len(self._closing)]:
-            name, entry, is_new = self.window.put(connection, True, packed, is_waiting=True)
-            self.connections += is_new
-            self._closing.add(name, packed, is_new=is_new and not entry.gave_up)
-            if entry.gave_up:
-                self._change(name, entry, is_new, False)
-            if self.keeping.journal is not None:
-                self._journaling.keep(row_of(name, entry, connection))
+            with self.border:
+                name, entry, is_new = self.window.put(connection, True, packed, is_waiting=True)
+                self.connections += is_new
+                self._closing.add(name, packed, is_new=is_new and not entry.gave_up)
+                if entry.gave_up:
+                    self._change(name, entry, is_new, False)
+                if self.keeping.journal is not None:
+                    self._journaling.keep(row_of(name, entry, connection))
 
     def _put_over(self, packed: bytes) -> None:
         """A completed connection, of which nothing came any more."""
@@ -289,10 +302,12 @@ class LiveCapture:
     def _put_ended(self, settled: Settled, listener: Listener) -> None:
         """Judged before so many have come that some are forgotten again."""
         for connection in settled.ended:
-            self._put(connection, is_final=True)
+            with self.border:
+                self._put(connection, is_final=True)
             self._judge_some(listener)
         for packed in settled.over:
-            self._put_over(packed)
+            with self.border:
+                self._put_over(packed)
             self._judge_some(listener)
 
     def _judge_some(self, listener: Listener) -> None:
@@ -310,8 +325,11 @@ class LiveCapture:
         wanted = {key for name in self._urgent for key in self.window.offered(name)}
         while wanted:
             sessions |= wanted
-            names = [self._put(connection, is_final=False) for connection in self.engine.decided_at_once(sessions)]
-            wanted = {key for name in names for key in self.window.offered(name)} - sessions
+            wanted = set()
+            for connection in self.engine.decided_at_once(sessions):
+                with self.border:
+                    wanted.update(self.window.offered(self._put(connection, is_final=False)))
+            wanted -= sessions
 
     def _judge_all(self, listener: Listener) -> None:
         if self._urgent:
@@ -320,23 +338,32 @@ class LiveCapture:
         if changed:
             self._judge(changed, listener)
 
-    def _judge(self, changed: dict[str, tuple[bool, bool]], listener: Listener) -> None:
+    def _judge(self, changed: Changed, listener: Listener) -> None:
         """Judge connections that were decided or have ended, with all that their verdicts need."""
         self._judged = self._clock.monotonic()
         for name in changed:
             self._urgent.pop(name, None)
         for name in self._doubtful:
             changed.setdefault(name, (False, False))
+        for part in judged_in_parts(changed, self._around, self.options, self.border):
+            with self.border:
+                self._announce(part, listener)
+
+    def _around(self, changed: Changed) -> Facts:
         facts = self.window.around(changed, self.captures())
         facts.logs = self._logs()
-        analysis = judge(facts, self.options)
+        return facts
+
+    def _announce(self, part: JudgedPart, listener: Listener) -> None:
+        """Tell what is new of connections that were judged."""
+        changed, analysis, aborts = part
         case = analysis.case
         indexes = {o.id: o.index for o in case.observed if o.id in changed}
         decided = sorted(index for name, index in indexes.items() if changed[name][0])
         ended = sorted(index for name, index in indexes.items() if changed[name][1])
         announced = []
         wanted = set(indexes.values())
-        for raised in change.aborts(case, [extended(case, service) for service in case.services]):
+        for raised in aborts:
             finding, connection = raised.finding, raised.on[-1]
             if connection.index in wanted:
                 self._doubt(connection.id, finding)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 from inspector.capture.blocks import Damaged, Readable
 from inspector.capture.compression import inflate
+from inspector.errors.internal import Border, InternalError
 from inspector.errors.logs import LogFormUnknown, LogIsBinary, LogIsEmpty, LogUnreadable, LogUnreadableBehind
 from inspector.errors.notice import ForeignText
 from inspector.logs.entries import UNKNOWN, LogFacts
@@ -56,19 +57,21 @@ def _read(stream: Readable, facts: LogFacts, clients: Clients | None, near_ns: i
     plain: Sink | None = None
     for number, line in lines(stream):
         facts.lines = number
-        if plain is not None and plain(number, line):
-            continue
-        if number == 1 and b"\0" in line:
-            facts.problem = LogIsBinary()
-            return
-        entries.line(number, line)
-        plain = entries.plain
+        with entries.border:
+            if plain is not None and plain(number, line):
+                continue
+            if number == 1 and b"\0" in line:
+                facts.problem = LogIsBinary()
+                return
+            entries.line(number, line)
+            plain = entries.plain
         if facts.form == UNKNOWN:
             tried += len(line)
             if number >= TRIED_LINES or tried >= TRIED_BYTES:
                 break
     if facts.form == UNKNOWN:
         facts.problem = LogFormUnknown() if facts.lines else LogIsEmpty()
+    facts.problem = facts.problem or entries.mistake
 
 
 class Entries:
@@ -79,6 +82,8 @@ class Entries:
     def __init__(self, facts: LogFacts, clients: Clients | None = None, near_ns: int | None = None) -> None:
         """``clients``, ``near_ns``: as in ``read_log``."""
         self.facts = facts
+        self.border = Border()
+        """Where mistakes of whatever reads one line end."""
         self._clients = clients
         self._near_ns = near_ns
         self._shared = {kind: kind(facts, clients, near_ns) for kind in FORMATS}
@@ -86,6 +91,11 @@ class Entries:
         self._unnamed = tuple(self._shared.values())
         self._by_source: dict[bytes, tuple[LogReader, ...]] = {}
         self._envelope = Envelope(self._is_head, near_ns)
+
+    @property
+    def mistake(self) -> InternalError | None:
+        """The most frequent of them."""
+        return next(iter(self.border.notices()), None)
 
     @property
     def plain(self) -> Sink | None:

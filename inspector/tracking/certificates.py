@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
+from inspector.errors.internal import Border
 from inspector.tls.x509.certificate import CertificateProblem, Reading, read_certificate
 from inspector.tls.x509.distinguished_names import Name, canonical_name, readable
 
@@ -85,7 +86,29 @@ class ParsedCertificate(Struct, frozen=True):
 
 @lru_cache(maxsize=100_000)
 def parse(der: bytes) -> ParsedCertificate:
-    """Read a certificate from its bytes, whatever they are. Raises nothing."""
+    """Read a certificate from its bytes, whatever they are. Raises nothing: where this program stumbles over one,
+    nothing is known of it but that.
+    """
+    border = Border()
+    with border:
+        return _parsed(der)
+    sha256 = hashlib.sha256(der).digest()
+    return ParsedCertificate(
+        sha256=sha256,
+        subject="",
+        issuer="",
+        serial="",
+        not_before=None,
+        not_after=None,
+        identity=Identity(sha256, (), (), "", "", is_known=False),
+        key="unknown",
+        signature="unknown",
+        self_issued=False,
+        problem=CertificateProblem("mistake", border.notices()[0].where),
+    )
+
+
+def _parsed(der: bytes) -> ParsedCertificate:
     reading = read_certificate(der)
     problem = reading.problems[0] if reading.problems else None
     names = reading.names

@@ -4,6 +4,7 @@ whole.
 
 from __future__ import annotations
 
+from types import TracebackType
 from typing import Protocol
 
 from inspector.capture.frames import I64, U8, U64, Rows
@@ -30,8 +31,21 @@ class BatchReader(Protocol):
         """One of them as following it would have left it; None where it must be followed after all."""
 
 
+class FlowBorder(Protocol):
+    """A context for one flow, that lets no mistake of its reader out."""
+
+    def __enter__(self) -> object: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool: ...
+
+
 class FlowOwner(Protocol):
-    """Who has flows followed, and takes them when they end."""
+    """Who has flows followed, and takes them when they end. ``border``: where one flow's mistakes end."""
+
+    @property
+    def border(self) -> FlowBorder: ...
 
     def consumer(self) -> FlowConsumer:
         """Of a flow that opens."""

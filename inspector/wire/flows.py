@@ -128,8 +128,9 @@ class FlowTable:
         """Follow what was put aside of flows of which more comes."""
         if self._completed:
             for key in zip(grouped.low.tolist(), grouped.high.tolist(), strict=True):
-                if (flow := self._completed.wake(key)) is not None:
-                    self._add(flow)
+                with self._owner.border:
+                    if (flow := self._completed.wake(key)) is not None:
+                        self._add(flow)
         if len(self._half_open):
             woken = self._half_open.take(half_open.keys(grouped.low, grouped.high))
             for index in range(len(woken)):
@@ -175,11 +176,13 @@ class FlowTable:
 
     def _take(self, regular: BatchReader, number: int) -> bool:
         """Go on from where a regular flow stands at the end of its batch; False where it must be followed after all."""
-        flow = regular.flow(number)
-        if flow is None or flow.key in self._flows:
-            return False
-        self._add(flow)
-        return True
+        with self._owner.border:
+            flow = regular.flow(number)
+            if flow is None or flow.key in self._flows:
+                return False
+            self._add(flow)
+            return True
+        return False
 
     def _add(self, flow: Flow) -> None:
         """Follow a flow that was read elsewhere, and began with a SYN."""
@@ -217,6 +220,15 @@ class FlowTable:
         return not self._flows and not len(self._half_open) and not self._completed
 
     def _follow(self, group: FlowRuns, *, may_open: bool = True) -> None:
+        """As ``_follow_spans``; where that fails, the connection is lost, and no other."""
+        is_followed = False
+        with self._owner.border:
+            self._follow_spans(group, may_open=may_open)
+            is_followed = True
+        if not is_followed:
+            self._flows.pop(group.key, None)
+
+    def _follow_spans(self, group: FlowRuns, *, may_open: bool) -> None:
         """The spans of one pair of endpoints, in the order of their first segments. ``may_open``: a connection may
         begin among them; else what comes behind the open one is another's.
         """
@@ -402,8 +414,9 @@ class FlowTable:
             for isn in (*flow.isns, None):
                 began = FlowKey(self._ends(flow), isn)
                 self.followed[began] = max(flow.last[0], self.followed.get(began, 0))
-        flow.settle_ends()
-        for stream in flow.streams:
-            stream.finish()
-        self._owner.ended(flow)
+        with self._owner.border:
+            flow.settle_ends()
+            for stream in flow.streams:
+                stream.finish()
+            self._owner.ended(flow)
         flow.consumer.release()

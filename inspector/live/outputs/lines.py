@@ -28,6 +28,7 @@ from inspector.live.update import NewsKind, Update
 from inspector.reports.forked_job import ForkedJob
 from inspector.text.safe import path_text, safe_text
 from inspector.text.times import SECOND_NS, rfc3339
+from inspector.tracking.observed import Observed
 
 STATISTICS_SECONDS = 60.0
 SURVEY_SECONDS = 10.0
@@ -39,6 +40,9 @@ NICE = 10
 
 ROWS = 1_000
 """Of what handshakes are counted by; whatever comes beyond them is counted together."""
+
+LOST_SURVEY = "a process that judges"
+"""What failed, where all that is remembered was judged in a process of its own."""
 
 KNOWN = 10_000
 """Findings and assessments that are known to have been told; log lines too, by themselves, for a busy log has more."""
@@ -100,20 +104,20 @@ class LinePrinter:
             elif self._execution is not None:
                 self._execution.run(incident, "")
         for connection in update.observed(update.decided):
-            row = MetricRow(
-                case.services[connection.service].name,
-                case.services[connection.service].port,
-                case.label(connection),
-                result(connection),
-                connection.health_check,
-            )
-            known = row in self._handshakes or len(self._handshakes) < ROWS
-            self._handshakes[row if known else row._replace(service="(others)", port=0, backend="?")] += 1
+            with self._capture.border:
+                self._count(case, connection)
         if self._with_connections:
             for connection in update.observed(update.ended):
-                self._line("connection", described(case, connection), "")
+                with self._capture.border:
+                    self._line("connection", described(case, connection), "")
         self._announce_logs(case)
         self._flush()
+
+    def _count(self, case: Case, connection: Observed) -> None:
+        service = case.services[connection.service]
+        row = MetricRow(service.name, service.port, case.label(connection), result(connection), connection.health_check)
+        known = row in self._handshakes or len(self._handshakes) < ROWS
+        self._handshakes[row if known else row._replace(service="(others)", port=0, backend="?")] += 1
 
     def _announce_logs(self, case: Case) -> None:
         """Log lines of connections, each once, and again where it is settled whose it is."""
@@ -178,7 +182,8 @@ class LinePrinter:
         if self._survey is not None:
             self._survey.drop()
             self._survey = None
-        self._announce(survey(self._capture), is_last=True)
+        with self._capture.border:
+            self._announce(survey(self._capture), is_last=True)
 
     def _survey_now_and_then(self, now: float) -> None:
         """The same in a process of its own, beside the capture, which must not wait."""
@@ -191,6 +196,8 @@ class LinePrinter:
             if job.has_succeeded():
                 job.output.seek(0)
                 self._announce(msgspec.msgpack.decode(job.output.read(), type=list[Surveyed]))
+            else:
+                self._capture.border.note(LOST_SURVEY)
             job.drop()
         elif now >= self._survey_at and self._surveyed != self._capture.connections:
             self._surveyed = self._capture.connections

@@ -72,6 +72,12 @@ def text(capture: LiveCapture, handshakes: Counter[MetricRow]) -> str:
     for name, kind, what, value in (
         ("incidents_total", "counter", "Aborts because the server's certificate changed.", capture.incidents),
         ("connections_total", "counter", "Connections whose handshake was decided.", capture.connections),
+        (
+            "internal_errors_total",
+            "counter",
+            "Mistakes of this program over something it took in.",
+            capture.border.count,
+        ),
         ("packets_total", "counter", "Packets captured.", capture.info.packets),
         ("drops_total", "counter", "Packets that the kernel dropped.", capture.dropped),
         (

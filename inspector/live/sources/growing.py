@@ -63,7 +63,7 @@ class GrowingLog:
                 break
             self._read(self._splitter.feed(data))
         self._interruption_before, self._interruption = self._interruption, self._tail.interruption
-        self.facts.problem = _problem_of(self._interruption)
+        self.facts.problem = _problem_of(self._interruption) or self._entries.mistake
         del self.facts.failures[:-FAILURES], self.facts.proxied[:-CONNECTIONS]
         return self._newest() != before
 
@@ -83,7 +83,8 @@ class GrowingLog:
     def _read(self, lines: Iterable[tuple[int, bytes]]) -> None:
         for number, line in lines:
             self.facts.lines = number
-            self._entries.line(number, line)
+            with self._entries.border:
+                self._entries.line(number, line)
 
     def close(self) -> None:
         self._tail.close()

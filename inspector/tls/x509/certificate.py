@@ -34,10 +34,16 @@ ProblemKind = Literal[
     "curve",
     "alternative_names",
     "trailing_bytes",
+    "mistake",
 ]
 
-READ_BY_JAVA: dict[ProblemKind, bool | None] = {"curve": None, "alternative_names": True, "trailing_bytes": True}
-"""Java refuses the certificate for every other kind; None where that depends on which Java."""
+READ_BY_JAVA: dict[ProblemKind, bool | None] = {
+    "curve": None,
+    "alternative_names": True,
+    "trailing_bytes": True,
+    "mistake": None,
+}
+"""Java refuses the certificate for every other kind; None where that depends on which Java, or is not known."""
 
 
 class CertificateProblem(NamedTuple):
