@@ -114,6 +114,22 @@ def cut_one(dice: random.Random, frames: Frames) -> list[Frames]:
     return [[f._replace(data=f.data[:length]) if port in _ports(f) else f for f in frames]]
 
 
+def cut_flight(dice: random.Random, frames: Frames) -> list[Frames]:
+    """What one side of one connection sent was cut at any byte: a frame, or all from there on."""
+    at = dice.randrange(len(frames))
+    ports, is_ours = _ports(frames[at]), _is_from_client(frames[at])
+    last = dice.choice((at, len(frames)))
+    length = dice.randrange(40, max(41, len(frames[at].data)))
+    return [
+        [
+            f._replace(data=f.data[:length])
+            if at <= n <= last and _is_from_client(f) == is_ours and _ports(f) == ports
+            else f
+            for n, f in enumerate(frames)
+        ]
+    ]
+
+
 def shorten(dice: random.Random, frames: Frames) -> list[Frames]:
     """The capture began later, or ended earlier."""
     first, last = sorted((dice.randrange(len(frames)), dice.randrange(len(frames))))
@@ -173,7 +189,21 @@ def coarse(dice: random.Random, frames: Frames) -> list[Frames]:
 
 MUTATIONS: dict[str, Mutation] = {
     m.__name__: m
-    for m in (drop, thin, duplicate, reorder, cut, cut_one, shorten, flip, one_side, two_files, twice, coarse)
+    for m in (
+        drop,
+        thin,
+        duplicate,
+        reorder,
+        cut,
+        cut_one,
+        cut_flight,
+        shorten,
+        flip,
+        one_side,
+        two_files,
+        twice,
+        coarse,
+    )
 }
 LOSSLESS = ("duplicate", "two_files", "coarse")
 """What takes nothing away."""

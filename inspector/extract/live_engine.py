@@ -20,6 +20,7 @@ from inspector.facts import ConnectionFacts
 from inspector.wire.flow import Flow
 from inspector.wire.flow_owner import BatchReader
 from inspector.wire.live_flows import LiveFlowTable
+from inspector.wire.losses import Losses
 from inspector.wire.runs import Grouped, ParsedExtent
 from inspector.wire.segments import SegmentBatch
 
@@ -127,8 +128,10 @@ class LiveEngine(Engine):
         return batch
 
     def close(self) -> Settled:
-        """No more frames: all that was open has ended."""
+        """No more frames: all that was open has ended, and no datagram becomes whole any more."""
         self._flows.finish()
+        for fragments in self._decoder.waiting().values():
+            self.losses.setdefault(fragments.capture, Losses()).fragments([fragments])
         return self._settled()
 
     def _settled(self) -> Settled:
