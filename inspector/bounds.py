@@ -94,6 +94,15 @@ CACHE = 4096
 CACHE_BYTES = 16 << 20
 """Bytes of each of those whose messages may be long."""
 
+LISTED = 512
+"""Numbers in one list of a hello: suites, groups, algorithms, extensions. Some 400 suites are registered."""
+
+OFFERED = 64
+"""Protocols, and pre-shared key identities, that one hello offers."""
+
+HOST_NAME = 255
+"""Bytes of a name in a hello (RFC 1035, section 2.3.4)."""
+
 CHAIN = 64
 """Certificates of one message. Java's clients take no chain of more than ten."""
 

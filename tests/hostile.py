@@ -17,11 +17,14 @@ from tests.build import (
     Flow,
     Pool,
     certificates,
+    extension,
     message,
     numbered,
     pcap,
     record,
     server_hello,
+    sni,
+    vector,
 )
 from tests.encapsulations import ethernet, ipv4, udp
 from tests.odd import NAMES, rsa_key
@@ -129,6 +132,47 @@ def shown(pool: Pool, chain: tuple[bytes, ...], session: bytes, *, by_client: bo
     flow.client_says(KEY_EXCHANGE, CHANGE, FINISHED).server_says(CHANGE, FINISHED)
     return pool._end(flow.close())
 
+
+# Hellos whose lists have no end.
+
+
+def hello(random: bytes, number: int, *extensions: bytes, suites: bytes = b"\xc0\x2b") -> bytes:
+    listed = vector(2, b"".join((sni("puppetdb.example.com"), *extensions)))
+    return message(1, b"\x03\x03" + random + b"\0" + vector(2, suites) + b"\1\0" + listed)
+
+
+def numbers(first: int, count: int = 5_000) -> bytes:
+    return b"".join(struct.pack(">H", (first + n) & 0xFFFF) for n in range(count))
+
+
+HELLOS: dict[str, Callable[[bytes, int], bytes]] = {
+    "suites": lambda random, n: hello(random, n, suites=numbers(n)),
+    "extensions": lambda random, n: hello(random, n, *[extension(0x4000 + (i + n) % 5_000) for i in range(5_000)]),
+    "groups": lambda random, n: hello(random, n, extension(10, vector(2, numbers(n)))),
+    "signature algorithms": lambda random, n: hello(random, n, extension(13, vector(2, numbers(n)))),
+    "protocols": lambda random, n: hello(
+        random, n, extension(16, vector(2, b"".join(vector(1, b"%d-%d" % (n, i)) for i in range(2_000))))
+    ),
+    "identities": lambda random, n: hello(
+        random,
+        n,
+        extension(
+            41,
+            vector(2, b"".join(vector(2, b"%d-%d" % (n, i)) + bytes(4) for i in range(2_000)))
+            + vector(2, vector(1, bytes(32))),
+        ),
+    ),
+    "a name": lambda random, n: message(
+        1,
+        b"\x03\x03" + random + b"\0" + vector(2, b"\xc0\x2b") + b"\1\0" + vector(2, sni(f"{n}" + "a" * 10_000)),
+    ),
+    "names": lambda random, n: hello(random, n, extension(0, vector(2, vector(2, b"\1\0\1a") * 1_000))),
+    "versions": lambda random, n: hello(random, n, extension(43, vector(1, numbers(n, 127)))),
+    "point formats": lambda random, n: hello(random, n, extension(11, vector(1, bytes(255)))),
+    "everything empty": lambda random, n: hello(
+        random, n, *[extension(kind) for kind in range(70)], extension(41), extension(41)
+    ),
+}
 
 # Fragments that never become whole.
 

@@ -26,15 +26,30 @@ from inspector.tracking.certificates import parse
 from inspector.wire.fragments import Fragments
 from inspector.wire.segments import SegmentDecoder
 from tests import der as d
-from tests.build import Pool, capture, certificate, document_of, facts_of, numbered, vector, written
+from tests.build import (
+    CHANGE,
+    FINISHED,
+    KEY_EXCHANGE,
+    Flow,
+    Pool,
+    capture,
+    certificate,
+    document_of,
+    facts_of,
+    numbered,
+    vector,
+    written,
+)
 from tests.hostile import (
     CERTIFICATES,
     CHAINS,
     FRAGMENTS,
+    HELLOS,
     SECRETS,
     SECTIONS,
     capture_of_fragments,
     capture_of_secrets,
+    in_records,
     shown,
 )
 from tests.live import listened
@@ -114,6 +129,41 @@ def test_names_count_by_what_they_take_in_memory(monkeypatch: pytest.MonkeyPatch
             engine.chain(vector(3, vector(3, other)))
         assert 3 <= len(engine.facts.certificates) <= 4
         assert [type(limit).__name__ for limit in engine.not_kept()] == ["CertificatesNotKept"]
+
+
+LONG_LISTS = {"suites", "extensions", "groups", "signature algorithms", "protocols", "identities", "a name"}
+
+
+def greeted(kind: str, count: int) -> Pool:
+    """Full handshakes of as many clients' hellos."""
+    pool = Pool()
+    for number in range(count):
+        pool.port += 1
+        flow = Flow(pool.port, pool.ns).open()
+        pool.flows.append(flow)
+        for piece in in_records(HELLOS[kind](numbered(5_000 + number), number)):
+            flow.client_says(piece)
+        pool._flight(flow, A, numbered(6_000 + number), False)
+        flow.client_says(KEY_EXCHANGE, CHANGE, FINISHED).server_says(CHANGE, FINISHED)
+        pool._end(flow.close())
+    return pool
+
+
+@pytest.mark.parametrize("kind", HELLOS)
+def test_hellos(kind: str, tmp_path: Path) -> None:
+    """Of a list without an end nothing is kept but that it has none, which is an anomaly of its connection."""
+    path = written(tmp_path, with_an_abort(greeted(kind, 20)).flows)
+    facts = facts_of(path)
+    for shape in facts.offers.values():
+        listed = (shape.cipher_suites, shape.extensions, shape.groups, shape.signature_algorithms, shape.point_formats)
+        assert max(map(len, listed)) <= bounds.LISTED
+        assert len(shape.alpn) <= bounds.OFFERED
+        assert len(shape.server_name or b"") <= bounds.HOST_NAME
+    assert max(map(len, facts.connections)) < 4_000
+    document = judge(facts).complete()
+    assert len(confirmed(document)) == 1
+    named = [c for c in document.connections if any(a.kind == "malformed" for a in c.anomalies)]
+    assert len(named) >= (20 if kind in LONG_LISTS else 0)
 
 
 FEW, MANY = 4_000, 12_000

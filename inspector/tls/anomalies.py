@@ -45,13 +45,28 @@ class OtherLength(Notice, frozen=True, array_like=True):
     """What was unpacked is not as long as it says."""
 
 
+class NameTooLong(Notice, frozen=True, array_like=True):
+    """A host name is longer than any."""
+
+    length: int
+
+
 class TooMany(Notice, frozen=True, array_like=True):
     """A list has more entries than anybody sends, and than are read."""
 
     most: int
 
 
-ParseMistake = BytesExpected | OddLength | CompressionUnknown | CertificateTooLong | NotInflated | OtherLength | TooMany
+ParseMistake = (
+    BytesExpected
+    | OddLength
+    | CompressionUnknown
+    | CertificateTooLong
+    | NotInflated
+    | OtherLength
+    | TooMany
+    | NameTooLong
+)
 
 MISTAKES: Mapping[type[Notice], str] = {
     BytesExpected: "{expected} bytes expected, {left} left",
@@ -60,6 +75,7 @@ MISTAKES: Mapping[type[Notice], str] = {
     CertificateTooLong: "a certificate message of {length:,} bytes",
     NotInflated: "{reason}",
     OtherLength: "its length is not the one that it names",
+    NameTooLong: "a host name of {length:,} bytes",
     TooMany: "more than {most:,} entries",
 }
 """Mistakes of parsing in words, for the tree of a message, which is made of words."""

@@ -7,7 +7,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
-from inspector.tls.anomalies import ParseMistake
+from inspector import bounds
+from inspector.tls.anomalies import NameTooLong, ParseMistake, TooMany
 from inspector.tls.extension_types import ExtensionType
 from inspector.tls.reader import Malformed, Reader
 from inspector.tls.registry import SCSV
@@ -141,6 +142,8 @@ def _server_name(body: Reader, offered: Offered) -> None:
     while names:
         kind = names.u8("name_type")
         name = names.opaque(2, "host_name")
+        if len(name) > bounds.HOST_NAME:
+            raise Malformed(NameTooLong(len(name)), names.at - len(name), names.path)
         if kind == NameType.HOST_NAME and offered.server_name is None:
             offered.server_name = name
 
@@ -165,6 +168,7 @@ def _protocols(body: Reader) -> tuple[bytes, ...]:
     names = body.vector(2, "protocol_name_list")
     protocols: list[bytes] = []
     while names:
+        names.bound(protocols, bounds.OFFERED)
         protocols.append(names.opaque(1, f"protocol_name_list[{len(protocols)}]"))
     return tuple(protocols)
 
@@ -181,6 +185,7 @@ def _psk(body: Reader, offered: Offered) -> None:
     identities = body.vector(2, "identities")
     kept: list[bytes] = []
     while identities:
+        identities.bound(kept, bounds.OFFERED)
         kept.append(identities.opaque(2, f"identities[{len(kept)}]"))
         identities.u32("obfuscated_ticket_age")
     offered.psk_identities = tuple(kept)
@@ -259,6 +264,7 @@ def _read(hello: Reader, into: Side, table: dict[int, tuple[str, Callable[[Reade
     try:
         listed = _listed(hello, into)
         while listed:
+            listed.bound(into.types, bounds.LISTED)
             kind = listed.u16("extension_type")
             body = listed.vector(2, "extension_data")
             into.types.append(kind)
@@ -269,6 +275,7 @@ def _read(hello: Reader, into: Side, table: dict[int, tuple[str, Callable[[Reade
                     read(body, into)
                 except Malformed as problem:
                     into.problem = into.problem or (problem.mistake, problem.offset, problem.path)
+                    into.partial = into.partial or isinstance(problem.mistake, TooMany)  # more than is known
     except Malformed as problem:
         into.problem = into.problem or (problem.mistake, problem.offset, problem.path)
         into.partial = True

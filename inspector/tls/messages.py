@@ -10,7 +10,7 @@ from typing import NamedTuple
 from inspector import bounds
 from inspector.errors.notice import ForeignText
 from inspector.tls import extensions as ext
-from inspector.tls.anomalies import CertificateTooLong, CompressionUnknown, NotInflated, OtherLength
+from inspector.tls.anomalies import CertificateTooLong, CompressionUnknown, NotInflated, OtherLength, TooMany
 from inspector.tls.extensions import AnswerShape, HelloShape
 from inspector.tls.fingerprints import fingerprints, ja3s
 from inspector.tls.hello_patterns import HelloPattern, key_of, without_name
@@ -130,8 +130,15 @@ def _client_hello(body: bytes, *, is_whole: bool = True) -> ClientHello:
     version = hello.u16("legacy_version")
     random = hello.take(32, "random")
     session_id = hello.opaque(1, "session_id")
-    suites = hello.vector(2, "cipher_suites").numbers()
     offered = ext.Offered()
+    listed = hello.vector(2, "cipher_suites")
+    try:
+        suites = listed.numbers()
+    except Malformed as problem:
+        if not isinstance(problem.mistake, TooMany):
+            raise
+        suites = ()
+        offered.problem, offered.partial = (problem.mistake, problem.offset, problem.path), True
     if is_whole:
         hello.opaque(1, "compression_methods")
         if hello:

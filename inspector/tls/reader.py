@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sized
 
+from inspector import bounds
 from inspector.tls.anomalies import BytesExpected, OddLength, ParseMistake, TooMany, mistake_text
 
 
@@ -84,9 +85,11 @@ class Reader:
             raise Malformed(TooMany(most), self.at, f"{self.path}[{most}]")
 
     def numbers(self) -> tuple[int, ...]:
-        """All that is left, as unsigned integers of two bytes."""
+        """All that is left, as unsigned integers of two bytes. Raises Malformed, also where they are too many."""
         if self.left() % 2:
             raise Malformed(OddLength(), self.at, self.path)
+        if self.left() // 2 > bounds.LISTED:
+            raise Malformed(TooMany(bounds.LISTED), self.at, self.path)
         values: tuple[int, ...] = struct.unpack_from(f">{self.left() // 2}H", self.data, self.at)
         self.at = self.end
         return values
