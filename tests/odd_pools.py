@@ -46,11 +46,14 @@ INTERMEDIATE = certificate("Intermediate", issuer="Root", is_authority=True)
 ENCRYPTED = -1
 """An alert of which only the length is seen."""
 
+PADDED = -2
+"""The same, as JSSE writes it to a socket: 16 bytes longer."""
+
 
 @dataclass(frozen=True)
 class Member:
     """How one server of a pool answers. ``fails``: an alert in answer to the hello, ``closed`` without a byte,
-    ``plain`` text; ``rejected_with``: the alert of every client behind its certificate, or ``ENCRYPTED``;
+    ``plain`` text; ``rejected_with``: the alert of every client behind its certificate, or ``ENCRYPTED``, ``PADDED``;
     ``refuses``: its alert behind a client's flight. ``wait``: ms before it answers. ``certificate_bytes``:
     of its Certificate in TLS 1.3, which it signs with ECDSA; ``modern_suite``: that of TLS 1.3.
     """
@@ -148,8 +151,8 @@ class Recording:
         signature = 94 + random.Random(self.port).choice((0, 1, 1, 2))
         sizes = (27, 53) if caller.resumes else (27, member.certificate_bytes, signature, 53)
         flow.server_says(record(22, answer), CHANGE, *(record(23, b"e" * size) for size in sizes))
-        if member.rejected_with == ENCRYPTED:
-            flow.client_says(CHANGE, record(23, b"a" * 19)).close()
+        if member.rejected_with in (ENCRYPTED, PADDED):
+            flow.client_says(CHANGE, record(23, b"a" * (19 if member.rejected_with == ENCRYPTED else 35))).close()
             return
         if member.rejected_with or caller.distrusts:
             flow.client_says(record(21, bytes([2, member.rejected_with or 48]))).close()

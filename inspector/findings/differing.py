@@ -186,6 +186,8 @@ def _failing_words(pool: ComparedPool, blame: Blame, at_member: Sequence[Observe
         holder = next((h for h in difference.holders if h.backend in blame.backends), None) or difference.odd_one
         if holder is not None and difference.common is not None and holder.value != difference.common:
             return words[holder.value], words[difference.common]
+        if holder is not None and difference.common is None:
+            return words[holder.value], "; ".join(word for value, word in words.items() if value != holder.value)
     if attribute is PoolAttribute.CHAIN and certificate is not None:
         return f"issued by {authority(certificate) or 'a CA without a name'}", "accepted"
     if attribute in (PoolAttribute.PROTOCOL, PoolAttribute.PROXY):
@@ -194,6 +196,8 @@ def _failing_words(pool: ComparedPool, blame: Blame, at_member: Sequence[Observe
     if alert is not None and not alert.from_client and alert.code is not None:
         refusal = f"alert {alert_name(alert.code)} ({alert.code})"
         return refusal, _accepted(pool, attribute)
+    if attribute is PoolAttribute.REACHABILITY and sample.closed_by == "client":
+        return "no answer", _accepted(pool, attribute)
     return FAILING.get(attribute, "fails"), _accepted(pool, attribute)
 
 

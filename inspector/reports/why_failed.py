@@ -279,7 +279,7 @@ def _end(analysis: Analysis, failed: Failed) -> ReasonStep:
         text = f"{who} ended it with alert {alert_name(end.code)} ({end.code}){late}{f': {stands}' if stands else ''}"
         return ReasonStep(False, text, where, "observed", references)
     if end.how == "record":
-        text = f"{who} ended it with one encrypted record of an alert's size{late}, and nothing else"
+        text = f"{who} ended it with one encrypted record, an alert by its length{late}, and nothing else"
         return ReasonStep(False, text, where, "inferred", references)
     return ReasonStep(False, f"{who} closed it with {HOW.get(end.how, 'a close')}{late}", where, "observed", references)
 
