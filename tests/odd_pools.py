@@ -55,7 +55,8 @@ class Member:
     """How one server of a pool answers. ``fails``: an alert in answer to the hello, ``closed`` without a byte,
     ``plain`` text; ``rejected_with``: the alert of every client behind its certificate, or ``ENCRYPTED``, ``PADDED``;
     ``refuses``: its alert behind a client's flight. ``wait``: ms before it answers. ``certificate_bytes``:
-    of its Certificate in TLS 1.3, which it signs with ECDSA; ``modern_suite``: that of TLS 1.3.
+    of its Certificate in TLS 1.3, which it signs with ECDSA; ``modern_suite``: that of TLS 1.3. ``pads``: encrypted
+    records, as JSSE does; ``seen``: so many of them have come when a client rejects them, 0 for all.
     """
 
     leaf: bytes
@@ -74,6 +75,8 @@ class Member:
     refuses: int = 0
     certificate_bytes: int = 900
     modern_suite: bytes = b"\x13\x01"
+    pads: bool = False
+    seen: int = 0
 
 
 @dataclass(frozen=True)
@@ -150,7 +153,9 @@ class Recording:
         )
         signature = 94 + random.Random(self.port).choice((0, 1, 1, 2))
         sizes = (27, 53) if caller.resumes else (27, member.certificate_bytes, signature, 53)
-        flow.server_says(record(22, answer), CHANGE, *(record(23, b"e" * size) for size in sizes))
+        padding = 16 * member.pads
+        flight = [record(23, b"e" * (size + padding)) for size in sizes]
+        flow.server_says(record(22, answer), CHANGE, *flight[: member.seen or None])
         if member.rejected_with in (ENCRYPTED, PADDED):
             flow.client_says(CHANGE, record(23, b"a" * (19 if member.rejected_with == ENCRYPTED else 35))).close()
             return
@@ -159,7 +164,7 @@ class Recording:
             return
         flow.client_says(CHANGE, record(23, b"f" * 53))
         if member.refuses:
-            flow.server_says(record(23, b"a" * 19)).close(by_client=False)
+            flow.server_says(record(23, b"a" * (19 + padding))).close(by_client=False)
             return
         flow.client_says(DATA).server_says(DATA).close()
 

@@ -64,6 +64,17 @@ SERVER_ALERTS: dict[int, str] = {
     AlertDescription.UNRECOGNIZED_NAME: "the server does not know the requested name",
     AlertDescription.INTERNAL_ERROR: "the server had an internal error",
 }
+FOR_WANT_OF_CERTIFICATE = frozenset(
+    (
+        AlertDescription.HANDSHAKE_FAILURE,
+        AlertDescription.BAD_CERTIFICATE,
+        AlertDescription.NO_CERTIFICATE,
+        AlertDescription.CERTIFICATE_REQUIRED,
+        AlertDescription.CERTIFICATE_UNKNOWN,
+    )
+)
+"""What servers answer to a client that shows no certificate, though they require one."""
+NO_CERTIFICATE_SHOWN = "the server requires a certificate of the client, which showed none"
 WAITED = "the client waited after the server's certificate and closed without an alert: a time-out or a watchdog"
 SILENT = "the client closed without an alert after the server's certificate; the reason stands in its own log only"
 NO_AUTHORITY = "the chain does not lead to a CA that the client trusts"
@@ -200,6 +211,9 @@ def _alerted(member: Observed, names: CertificateNames) -> Cause | None:
             key, text, remedy = f"{key}-early", EARLY, "not_yet_valid"
         elif alert.code == AlertDescription.CERTIFICATE_UNKNOWN and names.has(member):
             text, remedy = NO_AUTHORITY, "unknown_ca"
+    elif alert.code in FOR_WANT_OF_CERTIFICATE and _showed_none(member):
+        text, is_about_client = NO_CERTIFICATE_SHOWN, True
+        remedy = "certificate_required"
     elif alert.code in CERTIFICATE_ALERTS and member.client_leg.handshake.messages & facts.C_CERTIFICATE:
         text = "the server rejected the client's certificate"
         is_about_client = True
@@ -215,6 +229,12 @@ def _alerted(member: Observed, names: CertificateNames) -> Cause | None:
         is_about_certificate,
         is_about_client,
     )
+
+
+def _showed_none(observed: Observed) -> bool:
+    """Whether the client answered the server's request with an empty Certificate (RFC 5246, section 7.4.6)."""
+    handshake = observed.client_leg.handshake
+    return bool(handshake.messages & facts.C_CERTIFICATE) and not handshake.client_chain and not handshake.is_tls13
 
 
 def _refused(observed: Observed) -> Cause | None:

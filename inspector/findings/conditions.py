@@ -179,8 +179,8 @@ def _path(failed: Failed, certificate: ParsedCertificate, at: tuple[int, ...], i
     if certificate.self_issued:
         yield untrusted if says_so else unknown
         return
-    is_alone = not failed.observed.client_leg.handshake.chain[1:]
-    others = works.client_leg.handshake.chain[1:] if works is not None and works.leaf is not None else ()
+    is_alone = not failed.observed.shown.behind
+    others = works.shown.behind if works is not None and works.leaf is not None else ()
     if not is_alone:
         yield Condition(ConditionKind.CHAIN, True, "observed", at)
     elif works is not None and others:

@@ -14,6 +14,7 @@ from inspector.findings.compared import ComparedPool
 from inspector.findings.differing import about_difference, called, values_in_words, who
 from inspector.findings.finding import finding
 from inspector.findings.nameless import drift_of_names
+from inspector.findings.slow_answers import slow_at_nobody
 from inspector.pool.attributes import PoolAttribute
 from inspector.pool.odd_one import Holder, PoolDifference
 from inspector.pool.waits import SlowMember, slow_members
@@ -45,6 +46,8 @@ def drift_of_answers(pools: Sequence[ComparedPool], explained: Set[Explained]) -
         slow = slow_members(pool.members, pool.looks)
         if slow:
             yield _slow(pool, slow)
+        elif (at_nobody := slow_at_nobody(pool)) is not None:
+            yield at_nobody
         if (pool.service.index, PoolAttribute.SNI) not in explained:
             yield from drift_of_names(pool)
 

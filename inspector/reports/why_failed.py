@@ -86,7 +86,7 @@ def _day(ns: int | None) -> str:
 
 
 def _chain(case: Case, observed: Observed) -> str:
-    behind = observed.client_leg.handshake.chain[1:]
+    behind = observed.shown.behind
     names = [_certificate_name(case.certificates.get(digest), digest) for digest in behind[:NAMED]]
     return safe_text(", ".join(names)) or "nothing"
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Literal
 
 from inspector import facts
-from inspector.facts import AlertFact, Close, ConnectionFacts, FirstMoments, LaneFacts
+from inspector.facts import AlertFact, Close, ConnectionFacts, FirstMoments, LaneFacts, Tail
 from inspector.tls.extensions import AnswerShape
 from inspector.tls.history import Letter
 from inspector.tls.protection import MACS, protection_of
@@ -48,6 +48,9 @@ ALERT_BYTES, CONTENT_TYPE, TAG = 2, 1, 16
 section 5.2), of 16 bytes with all suites but those of CCM_8.
 """
 LONGEST_ALERT_RECORD = ALERT_BYTES + CONTENT_TYPE + TAG
+
+JSSE_PADDING = 16
+"""Zero bytes in each encrypted record of TLS 1.3 that JSSE writes to a socket, not through an SSLEngine."""
 
 SHORTEST_DIGEST = 32
 """Of the hashes of TLS 1.3: that of SHA-256."""
@@ -235,8 +238,7 @@ def is_refused(client_leg: ConnectionFacts) -> bool:
         or client_leg.secrets == ""
         or server.tail is None
         or client.tail is None
-        or server.tail.size > LONGEST_ALERT_RECORD
-        or server.tail.size != alert_record(handshake.answer)
+        or not _is_alert(server.tail, handshake.answer)
         or not (client.fin or client.rst or server.fin or server.rst)
     ):
         return False
@@ -244,9 +246,21 @@ def is_refused(client_leg: ConnectionFacts) -> bool:
     flight = FirstMoments(client_leg.events).of(Letter.APPLICATION_DATA, True)
     if flight is None or not tail.previous_ns <= flight <= tail.ns < flight + REFUSED_WITHIN_NS or not tail.previous_ns:
         return False
-    said_goodbye = client.tail.size <= server.tail.size and client.tail.ns <= tail.ns
+    said_goodbye = client.tail.size <= alert_record(handshake.answer) + JSSE_PADDING and client.tail.ns <= tail.ns
     close = first_close(client)
     return not said_goodbye and not (close is not None and close[0].ns <= tail.ns)
+
+
+def _is_alert(tail: Tail, answer: AnswerShape | None) -> bool:
+    """Whether a server's last record is as long as an alert; a padded one counts only right behind a Finished that is
+    padded as well.
+    """
+    if tail.size == alert_record(answer):
+        return tail.size <= LONGEST_ALERT_RECORD
+    return (tail.size, tail.previous_size) == (
+        alert_record(answer) + JSSE_PADDING,
+        finished_record(answer) + JSSE_PADDING,
+    )
 
 
 def is_cut_short(client_leg: ConnectionFacts) -> bool:
