@@ -98,6 +98,7 @@ def about_difference(pool: ComparedPool, difference: PoolDifference) -> About:
         reached=count,
         elsewhere_affected=all_failed - failed,
         elsewhere=total - count,
+        changed=alone is not None and alone.has_changed,
     )
 
 
@@ -140,7 +141,17 @@ def about_failures(pool: ComparedPool, blame: Blame) -> About:
         reached=blame.reached,
         elsewhere_affected=blame.elsewhere_failed,
         elsewhere=blame.elsewhere,
+        changed=_has_changed(pool, blame),
     )
+
+
+def _has_changed(pool: ComparedPool, blame: Blame) -> bool:
+    """Whether all went well at the odd member until the first of the failures, and nothing from then on."""
+    if blame.backend < 0:
+        return False
+    since_ns = blame.at_members[0].hello_ns
+    well = [o.hello_ns for o in pool.members if o.backend == blame.backend and o.outcome == "established"]
+    return bool(well) and max(well) < since_ns
 
 
 MOST_SHAPES = 3

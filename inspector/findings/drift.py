@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence, Set
 
 from inspector.document import About, Evidence, Finding, Remedy
 from inspector.document.rules import Rule, Severity
+from inspector.findings.answer_remedies import answer_remedies
 from inspector.findings.case import Case, frames
 from inspector.findings.compared import ComparedPool
 from inspector.findings.differing import about_difference, called, values_in_words, who
@@ -76,6 +77,7 @@ def _of_answers(pool: ComparedPool, difference: PoolDifference, severity: Severi
         what=f"The back ends of {service.name}:{service.port} differ in {name}",
         matter=difference.attribute,
         explanation=f"To equal ClientHellos: {'; '.join(parts)}. {_since(case, difference)}".strip(),
+        remedies=answer_remedies(pool, difference),
         evidence=[
             _evidence(pool, difference, holder, words[holder.value]) for holder in difference.holders[:MOST_SHOWN]
         ],
@@ -141,6 +143,7 @@ def _slow(pool: ComparedPool, slow: Sequence[SlowMember]) -> Finding:
             reached=count,
             elsewhere_affected=all_failed - failed,
             elsewhere=total - count,
+            changed=worst.has_changed,
         ),
         title=f"Back end{'s' * (not only)} {', '.join(labels)} of {service.name}:{service.port}"
         f" {'is' if only else 'are'} slow: {WAITS[worst.wait]} after {span(worst.median_ns)}, elsewhere after"

@@ -286,4 +286,5 @@ def attribute_aborts(pools: Sequence[ComparedPool], aborts: Sequence[Raised[Weig
                 reached=reached,
                 elsewhere_affected=len(confirmed) - len(here),
                 elsewhere=pool.total[0] - reached,
+                changed=alone.has_changed,
             )
