@@ -20,6 +20,7 @@ from inspector.pool.attributes import PoolAttribute
 from inspector.pool.odd_one import Holder, PoolDifference
 from inspector.pool.waits import SlowMember, slow_members
 from inspector.text.times import rfc3339, span
+from inspector.tls.suite_strength import differ_in_strength
 
 Explained = tuple[int, str]
 """A service by its index, and an attribute of which another finding tells."""
@@ -31,7 +32,7 @@ OF_ANSWERS: dict[PoolAttribute, Severity] = {
     PoolAttribute.ALPN: "info",
     PoolAttribute.STAPLING: "info",
 }
-"""What is compared of answers, and how severe a difference is that no failure goes with."""
+"""What is compared of answers, and how severe a difference is that no failure goes with; a weaker suite is more."""
 
 MOST_SHOWN = 6
 """Holders of values whose frames are evidence."""
@@ -43,7 +44,10 @@ def drift_of_answers(pools: Sequence[ComparedPool], explained: Set[Explained]) -
         for attribute, severity in OF_ANSWERS.items():
             difference = pool.difference(attribute)
             if difference is not None and (pool.service.index, attribute) not in explained:
-                yield _of_answers(pool, difference, severity)
+                is_weaker = attribute is PoolAttribute.CIPHER and differ_in_strength(
+                    holder.value for holder in difference.holders if isinstance(holder.value, int)
+                )
+                yield _of_answers(pool, difference, "low" if is_weaker else severity)
         slow = slow_members(pool.members, pool.looks)
         if slow:
             yield _slow(pool, slow)

@@ -2,7 +2,8 @@
 says of the service stands below.
 
 Connections that failed lead (``troubles``, ``sentence``). Where none did, a member of the pool leads that makes its
-clients pay, by time or by weaker protection; in what else the pool differs is told behind Java's rule (``headed``).
+clients pay, by time or by weaker protection: what is more than information. In what else the pool differs is told
+behind Java's rule (``headed``).
 The state of the assessment, and how sure it is, stay those of Java's rule.
 """
 
@@ -23,7 +24,6 @@ from inspector.findings.gate import CERTIFICATE_CHANGE, is_definite, missing
 from inspector.findings.odd_member import member_called
 from inspector.findings.scene import Occurrences
 from inspector.pool.attributes import PoolAttribute
-from inspector.tls.suite_strength import strength_of
 from inspector.tracking.backends import BackendGroup
 
 
@@ -62,10 +62,15 @@ def sentence(case: Case, listed: Sequence[Trouble], total: str) -> str:
 def _where(case: Case, worst: Trouble) -> str:
     """At which member of the pool, where that is known, and since when, where it was not so before."""
     about = worst.finding.about
-    backend = _backend(case, about)
-    if about is None or backend is None or about.affected != len(worst.connections):
+    if about is None or about.affected != len(worst.connections):
         return ""
-    return f", all at {member_called(case, backend)}{_since(about)}"
+    backend = _backend(case, about)
+    if backend is not None:
+        return f", all at {member_called(case, backend)}{_since(about)}"
+    at = sorted({case.observed[index].backend for index in worst.connections})
+    if not at or at[0] < 0 or about.affected != about.reached or not about.elsewhere or len(at) > MOST_NAMED:
+        return ""
+    return f", all at back ends {', '.join(case.backends[index].label for index in at)}"
 
 
 def _backend(case: Case, about: About | None) -> BackendGroup | None:
@@ -90,15 +95,14 @@ def java_rule(assessment: Assessment) -> str:
 OF_POOLS = frozenset((Rule.POOL_DRIFT, Rule.RESUMPTION_LOST, Rule.CERTIFICATE_EXPIRED))
 """Rules that speak of a pool at which nothing failed because of that."""
 
-COSTLY = (
+WORST_FIRST = (
     PoolAttribute.VALIDITY,
     PoolAttribute.LATENCY,
     PoolAttribute.VERSIONS,
     PoolAttribute.CIPHER,
     PoolAttribute.RESUMPTION,
-    PoolAttribute.GROUP,
 )
-"""In what a difference may cost clients something, the worst first: suites only where some are weaker."""
+"""In what a difference costs clients something; all else comes behind."""
 
 MOST_TOLD = 2
 """Sentences behind the first."""
@@ -110,13 +114,13 @@ def headed(pool: ComparedPool, assessment: Assessment, findings: Sequence[Findin
     """
     if assessment.state in ("confirmed", "exposed"):
         return assessment
-    told = [finding for finding in findings if finding.rule in OF_POOLS]
-    costly = sorted((finding for finding in told if _is_costly(pool, finding)), key=_rank)
+    of_pool = [finding for finding in findings if finding.rule in OF_POOLS]
+    costly = sorted((finding for finding in of_pool if finding.severity != "info"), key=_rank)
     if assessment.state == "not_this":
-        behind = [_sentence(pool, f) for f in costly if f.about is not None and f.about.backend is not None][:1]
-        return _with_sentence(assessment, [assessment.sentence, *behind])
+        of_members = [f for f in costly if f.about is not None and f.about.backend is not None]
+        return _with_sentence(assessment, [assessment.sentence, *_differences(pool, of_members)][:MOST_TOLD])
     behind = [_sentence(pool, finding) for finding in costly]
-    merely = list(_differences(pool, [finding for finding in told if finding not in costly]))
+    merely = list(_differences(pool, [finding for finding in of_pool if finding not in costly]))
     if not costly or assessment.state != "protected":
         return _with_sentence(assessment, [assessment.sentence, *[*behind, *merely][:MOST_TOLD]])
     first = _no_failure(pool, assessment) + behind[0]
@@ -152,19 +156,9 @@ def _no_failure(pool: ComparedPool, assessment: Assessment) -> str:
 
 
 def _rank(finding: Finding) -> int:
-    return COSTLY.index(PoolAttribute(finding.about.attribute)) if finding.about is not None else 0
-
-
-def _is_costly(pool: ComparedPool, finding: Finding) -> bool:
-    """Whether clients pay for what a finding tells."""
-    if finding.about is None or finding.about.attribute != PoolAttribute.CIPHER:
-        return finding.rule == Rule.CERTIFICATE_EXPIRED or (
-            finding.about is not None and finding.about.attribute in COSTLY
-        )
-    difference = pool.difference(PoolAttribute.CIPHER)
-    suites = {holder.value for holder in difference.holders} if difference is not None else set()
-    strengths = {strength_of(suite) for suite in suites if isinstance(suite, int)}
-    return len(strengths - {None}) > 1
+    attributes = [str(attribute) for attribute in WORST_FIRST]
+    attribute = finding.about.attribute if finding.about is not None else PoolAttribute.VALIDITY
+    return attributes.index(attribute) if attribute in attributes else len(attributes)
 
 
 def _sentence(pool: ComparedPool, finding: Finding) -> str:
@@ -183,6 +177,9 @@ def _sentence(pool: ComparedPool, finding: Finding) -> str:
         return f"sessions are lost: {about.value}."
     if about.attribute == PoolAttribute.LATENCY:
         slow = [member_called(case, b) for b in case.backends if b.id in finding.backends]
+        if not slow:
+            total = about.reached + about.elsewhere
+            return f"{about.reached} of {total} connections are slow, at whom is not visible: {values}"
         return f"{', '.join(slow[:MOST_NAMED])}{' and others' * (len(slow) > MOST_NAMED)} are slow: {values}"
     difference = pool.difference(PoolAttribute(about.attribute))
     shown = sum(holder.connections for holder in difference.holders) if difference is not None else len(pool.members)
@@ -206,7 +203,7 @@ def _differences(pool: ComparedPool, findings: Sequence[Finding]) -> Iterator[st
     abouts = [finding.about for finding in findings if finding.about is not None]
     for about in abouts:
         backend = _backend(pool.case, about)
-        if about.attribute == PoolAttribute.SNI:
+        if about.attribute == PoolAttribute.SNI or (backend is None and about.attribute == PoolAttribute.RESUMPTION):
             continue
         who = f"{member_called(pool.case, backend)} is the odd one" if backend is not None else "the pool is mixed"
         of_odd.setdefault(who, []).append(_named(about))

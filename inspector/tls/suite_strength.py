@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -18,6 +19,11 @@ class SuiteStrength(NamedTuple):
 
     has_forward_secrecy: bool
     is_aead: bool
+
+
+def differ_in_strength(suites: Iterable[int]) -> bool:
+    """Whether one of some cipher suites is weaker than another."""
+    return len({strength_of(suite) for suite in suites} - {None}) > 1
 
 
 @lru_cache(maxsize=1024)
