@@ -157,7 +157,9 @@ def _prepared(
 ) -> LiveCapture:
     """The loop over open sources, with all that it keeps."""
     from inspector.findings.case import Options
+    from inspector.findings.wording import worded
     from inspector.live.live_capture import LiveCapture
+    from inspector.text.safe import safe_text
 
     capture = None
     try:
@@ -168,6 +170,8 @@ def _prepared(
         capture = LiveCapture(
             opened.sources, Options(plan.generation, options.vips, plan.machine), keeping, opened.name
         )
+        if keeping.journal is not None and keeping.journal.set_aside is not None:
+            click.echo(f"inspector: {safe_text(worded(keeping.journal.set_aside), 1_000)}", err=True)
     finally:
         if capture is None:
             for source in opened.sources:

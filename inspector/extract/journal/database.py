@@ -18,10 +18,15 @@ from typing import Any
 
 from inspector.errors.bounds import JournalUnsettled
 from inspector.errors.notice import PathText
+from inspector.extract.journal.files import (
+    APPLICATION,
+    FORMAT_AT,
+    VERSIONS_AT,
+    RefusedError,
+    named,
+    require_plain,
+)
 from inspector.text.safe import path_text
-
-APPLICATION = 0x496E7370
-"""``Insp``: how SQLite files of ours are told from others (PRAGMA application_id)."""
 
 VERSION = 3
 BUSY_SECONDS = 5.0
@@ -65,8 +70,45 @@ SCHEMA = "SELECT type, name, tbl_name, sql FROM sqlite_master"
 FOLLOWED, LEFT_ALONE = "mode=ro", "mode=ro&immutable=1"
 
 
+DAMAGE = frozenset(
+    (
+        *(sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_TOOBIG),
+        sqlite3.SQLITE_INTERRUPT,
+    )
+)
+"""What SQLite says of a file that is not as it was written, or that takes more steps than it may."""
+
+PRIMARY = 0xFF
+"""Of a code of SQLite: the bits that say what it is, without where it was met."""
+
+
 class DamagedError(sqlite3.DatabaseError):
     """The text says what is wrong with a journal."""
+
+
+class NotOursError(DamagedError):
+    """A sound file, which another program or a later version of this one wrote."""
+
+
+def require_sound(header: bytes) -> None:
+    """Raises DamagedError where SQLite would take the first bytes of a file for one that may only be read, or for one
+    of a later SQLite.
+    """
+    if not header:
+        return
+    schema_format = int.from_bytes(header[FORMAT_AT : FORMAT_AT + 4], "big")
+    if any(version not in (1, 2) for version in header[VERSIONS_AT : VERSIONS_AT + 2]) or schema_format > 4:
+        raise DamagedError("damaged: its header is of no format that SQLite writes")
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether it is the file that is at fault, and not the disk, the rights, or somebody else who holds it."""
+    if isinstance(error, DamagedError):
+        return not isinstance(error, NotOursError)
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is None:  # Python's own: a text that is none
+        return isinstance(error, sqlite3.OperationalError)
+    return code & PRIMARY in DAMAGE
 
 
 class Database:
@@ -154,9 +196,9 @@ class Database:
         result = self.rows(SCHEMA)
         application, version = self.one("PRAGMA application_id"), self.one("PRAGMA user_version")
         if application != APPLICATION:
-            raise DamagedError("a SQLite file, but not a journal of inspector")
+            raise NotOursError("a SQLite file, but not a journal of inspector")
         if version > VERSION:
-            raise DamagedError(f"written by a later version of inspector (schema {version}; this one knows {VERSION})")
+            raise NotOursError(f"written by a later version of inspector (schema {version}; this one knows {VERSION})")
         if version not in ADDED:
             raise DamagedError(f"its schema is {version}, which no version of inspector wrote")
         ours = _schema(version)
@@ -190,15 +232,31 @@ def _schema(version: int) -> frozenset[tuple[Any, ...]]:
 
 def to_be_written(path: str) -> Database:
     """A journal, or a new file. Raises sqlite3.Error."""
-    return Database(sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False))
+    return _opened(sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False), path)
+
+
+def _opened(connection: sqlite3.Connection, path: str) -> Database:
+    """Raises RefusedError where it was a link by the time that SQLite opened it: by any other name it opens none."""
+    database = Database(connection)
+    try:
+        connection.text_factory = bytes
+        (_, _, name), *_ = database.execute("PRAGMA database_list")
+        connection.text_factory = str
+        if named(os.fsdecode(name)) != named(path):
+            raise RefusedError("it was replaced while it was opened")
+    except BaseException:
+        database.close()
+        raise
+    return database
 
 
 def to_be_read(path: str, follows: bool) -> tuple[Database, JournalUnsettled | None]:
-    """A journal, and what of it cannot be read, if there is such. Raises sqlite3.Error.
+    """A journal, and what of it cannot be read, if there is such. Raises sqlite3.Error or OSError.
 
     Who ``follows`` shares the index of the log with whoever writes, and makes one where there is none yet. Others leave
     nothing behind: a file without a log is taken as it is.
     """
+    require_plain(path)
     log = f"{path}-wal"
     if not follows and not os.path.exists(log):
         return _read_only(path, LEFT_ALONE), None
@@ -211,10 +269,11 @@ def to_be_read(path: str, follows: bool) -> tuple[Database, JournalUnsettled | N
 
 
 def _read_only(path: str, mode: str) -> Database:
-    database = Database(
+    database = _opened(
         sqlite3.connect(
             f"{Path(path).absolute().as_uri()}?{mode}", uri=True, timeout=BUSY_SECONDS, check_same_thread=False
-        )
+        ),
+        path,
     )
     try:
         database.execute("PRAGMA query_only = ON")

@@ -25,8 +25,10 @@ class JournalReader:
         self.path = path
         try:
             self._db, self._unread = to_be_read(path, follows)
-        except (sqlite3.Error, OSError) as error:
+        except sqlite3.Error as error:
             raise UnreadableError(f"{path}: {error}") from None
+        except OSError as error:
+            raise UnreadableError(f"{path}: {error.strerror or error}") from None
         try:
             self._version = self._db.check()
         except sqlite3.Error as error:
