@@ -64,8 +64,11 @@ def begin(
         from inspector.live.sources.growing_keys import GrowingKeys
 
         keeping.keys = GrowingKeys(options.key_logs, options.server_keys, passphrase)
+    journal = options.journal
+    if journal is None and keeps_journal and not options.no_journal:
+        journal = _place_for_journal(plan.request)
     opened = _opened(plan.request, packages)
-    return opened, _prepared(opened, plan, options, keeping, metrics=metrics, keeps_journal=keeps_journal)
+    return opened, _prepared(opened, plan, options, keeping, metrics=metrics, journal=journal)
 
 
 def by_this_machine(plan: LivePlan) -> LivePlan:
@@ -153,7 +156,7 @@ def _prepared(
     keeping: Keeping,
     *,
     metrics: str | None,
-    keeps_journal: bool,
+    journal: str | None,
 ) -> LiveCapture:
     """The loop over open sources, with all that it keeps."""
     from inspector.findings.case import Options
@@ -165,8 +168,8 @@ def _prepared(
     try:
         _require_writable(opened, options, metrics)
         _keep_packets(opened, options, keeping)
-        if not options.no_journal and (options.journal or keeps_journal):
-            keeping.journal = _journal(opened, options)
+        if journal and not options.no_journal:
+            keeping.journal = _journal(journal, opened, options)
         capture = LiveCapture(
             opened.sources, Options(plan.generation, options.vips, plan.machine), keeping, opened.name
         )
@@ -221,21 +224,34 @@ def _keep_packets(opened: OpenedSource, options: LiveOptions, keeping: Keeping) 
         keeping.trigger = Trigger(options.incidents, [opened.name], least_mib=options.min_free)
 
 
-def _journal(opened: OpenedSource, options: LiveOptions) -> Journal | None:
+def _place_for_journal(request: Request) -> str | None:
+    """Made while this process may, for whom it becomes; None, and a word, where there is none."""
+    from inspector.live.host.places import journal_path, journal_path_of
+    from inspector.live.sources.open_sources import becomes
+
+    who = becomes(request, os.environ)
+    if who is None:
+        return journal_path()
+    path = journal_path_of(who)
+    if not path:
+        click.echo(
+            f"inspector: no journal is kept: {who.name}, whom this becomes, may write to no place for one\n"
+            f"  --journal FILE where {who.name} may write, or -Z USER",
+            err=True,
+        )
+    return path or None
+
+
+def _journal(path: str, opened: OpenedSource, options: LiveOptions) -> Journal | None:
     """Where it was not named it may be missing. Raises InspectorError."""
     from inspector.extract.journal import Journal
-    from inspector.live.host.places import journal_path
 
     try:
-        return Journal(options.journal or journal_path(), options.journal_size << 20, opened.name)
+        return Journal(path, options.journal_size << 20, opened.name)
     except InspectorError as error:
         if options.journal:
             raise
         click.echo(f"inspector: no journal is kept: {error}", err=True)
-        if opened.account is not None:
-            name = opened.account.name
-            click.echo(
-                f"  this runs as {name}: --journal FILE where {name} may write, or -Z USER",
-                err=True,
-            )
+        if error.hint:
+            click.echo(f"  {error.hint}", err=True)
     return None

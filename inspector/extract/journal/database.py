@@ -105,10 +105,7 @@ def is_damage(error: sqlite3.Error) -> bool:
     """Whether it is the file that is at fault, and not the disk, the rights, or somebody else who holds it."""
     if isinstance(error, DamagedError):
         return not isinstance(error, NotOursError)
-    code = getattr(error, "sqlite_errorcode", None)
-    if code is None:  # Python's own: a text that is none
-        return isinstance(error, sqlite3.OperationalError)
-    return code & PRIMARY in DAMAGE
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & PRIMARY in DAMAGE
 
 
 class Database:
@@ -157,6 +154,8 @@ class Database:
         except sqlite3.OperationalError as error:
             if self._left < 0:
                 raise DamagedError("damaged: it takes longer to read than its size allows") from error
+            if not hasattr(error, "sqlite_errorcode"):  # Python's own
+                raise DamagedError("damaged: a text in it is no UTF-8") from None
             raise
         return result
 
@@ -244,7 +243,7 @@ def _opened(connection: sqlite3.Connection, path: str) -> Database:
         connection.text_factory = str
         if named(os.fsdecode(name)) != named(path):
             raise RefusedError("it was replaced while it was opened")
-    except BaseException:
+    except sqlite3.Error:
         database.close()
         raise
     return database

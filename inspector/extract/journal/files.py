@@ -108,7 +108,10 @@ class JournalClaim:
                     _keep_from_others(name)
 
     def set_aside(self) -> str:
-        """Give what is there another name, and make a new file by the old one. The other name. Raises OSError."""
+        """Give what is there another name, and make a new file by the old one. The other name. Raises RefusedError or
+        OSError.
+        """
+        self.keep_from_others()
         names = [f"{self.path}.damaged-{number}" for number in range(1, SET_ASIDE + 1)]
         other = next((name for name in names if not os.path.lexists(name)), names[-1])
         os.rename(self.path, other)

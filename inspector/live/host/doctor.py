@@ -9,9 +9,9 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
-from inspector.live.host.places import at_home_of, journal_path
+from inspector.live.host.places import journal_path_of
 from inspector.live.host.preloading import program
-from inspector.live.host.privileges import Account, account, denied, existing, may_capture
+from inspector.live.host.privileges import Account, account, denied, may_capture
 from inspector.live.host.puppet import Host, generation
 
 CAPABILITY = "security.capability"
@@ -77,19 +77,12 @@ def _afterwards(who: Account) -> Iterator[Check]:
         yield Check("note", unreadable, "python3 -m venv /opt/inspector  # and install it there; or -Z USER, -Z root")
     else:
         yield Check("good", f"{who.name}, whom a capture becomes, can read Python and this program")
-    with at_home_of(who):
-        journal = journal_path()
-    folder = existing(journal)
-    if denied(who, [folder], os.W_OK):
-        remedy = (
-            f"install -d -o {who.name} -m 700 /var/lib/inspector && {_program()} watch --journal"
-            " /var/lib/inspector/journal.sqlite"
-        )
-        yield Check(
-            "note", f"{who.name} may not write to {folder}: watch keeps no journal unless it is told where", remedy
-        )
-    else:
+    journal = journal_path_of(who, makes=False)
+    if journal:
         yield Check("good", f"watch keeps its journal in {journal}")
+    else:
+        remedy = f"{_program()} watch --journal FILE  # where {who.name} may write; or -Z USER"
+        yield Check("note", f"{who.name} may write to no place for a journal: watch keeps none by itself", remedy)
 
 
 def _by_others() -> Iterator[Check]:
