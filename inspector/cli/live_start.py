@@ -245,13 +245,17 @@ def _place_for_journal(request: Request) -> str | None:
 def _journal(path: str, opened: OpenedSource, options: LiveOptions) -> Journal | None:
     """Where it was not named it may be missing. Raises InspectorError."""
     from inspector.extract.journal import Journal
+    from inspector.text.safe import path_text, safe_text
 
     try:
-        return Journal(path, options.journal_size << 20, opened.name)
+        journal = Journal(path, options.journal_size << 20, opened.name)
     except InspectorError as error:
         if options.journal:
             raise
         click.echo(f"inspector: no journal is kept: {error}", err=True)
         if error.hint:
             click.echo(f"  {error.hint}", err=True)
-    return None
+        return None
+    if not options.journal:
+        click.echo(f"inspector: its journal: {safe_text(path_text(path), 1_000)}", err=True)
+    return journal
