@@ -156,9 +156,7 @@ def test_hostile_names_are_escaped_by_the_doctor(machine: Path) -> None:
     assert "\x1b" not in text
 
 
-@pytest.mark.parametrize(
-    "name", ["a..b", "x" * 300 + ".example", "xn--\\xff", "user:pw@a..b", "\N{SNOWMAN}" * 80]
-)
+@pytest.mark.parametrize("name", ["a..b", "x" * 300 + ".example", "xn--\\xff", "user:pw@a..b", "\N{SNOWMAN}" * 80])
 def test_names_that_no_host_can_have_are_noted(machine: Path, name: str) -> None:
     (machine / "etc/puppetlabs/puppet/puppetdb.conf").write_text(f"[main]\nserver_urls = https://{name}:8081\n")
     host = look(str(machine), route=lambda address, port: ("eth1", CLIENT))
