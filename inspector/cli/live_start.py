@@ -71,6 +71,14 @@ def begin(
     return opened, _prepared(opened, plan, options, keeping, metrics=metrics, journal=journal)
 
 
+def name_scarcity() -> None:
+    """What the system gives too little of is said before anything is opened."""
+    from inspector.live.host.limits import as_text, scarce
+
+    for one in scarce():
+        click.echo(f"inspector: {as_text(one)}", err=True)
+
+
 def by_this_machine(plan: LivePlan) -> LivePlan:
     """Nothing was said on what to capture: the way from this machine's Puppet Server to its PuppetDB, where there is
     one; what is assumed is said.

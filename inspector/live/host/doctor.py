@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
+from inspector.live.host.limits import as_text, scarce
 from inspector.live.host.places import journal_path_of
 from inspector.live.host.preloading import program
 from inspector.live.host.privileges import Account, account, denied, may_capture
@@ -159,6 +160,8 @@ def _means() -> Iterator[Check]:
             "no binding to libpcap: interfaces are read by Scapy, a fraction as fast",
             f"{sys.executable} -m pip install cypcap",
         )
+    for one in scarce():
+        yield Check("note", as_text(one))
 
 
 def _machine(host: Host) -> Iterator[Check]:

@@ -58,18 +58,18 @@ def journal_path_of(who: Account, system: str = SYSTEM, *, makes: bool = True) -
     may write to neither.
     """
     with at_home_of(who):
-        own = journal_path()
+        home_path = journal_path()
     writing = os.W_OK | os.X_OK
-    if not denied(who, [existing(own)], writing):
-        return own
-    place = str(Path(system) / NAME)
+    if not denied(who, [existing(home_path)], writing):
+        return home_path
+    system_path = str(Path(system) / NAME)
     try:
         if not makes and not os.path.lexists(system):
-            return place if os.access(os.path.dirname(system), writing) else ""
+            return system_path if os.access(os.path.dirname(system), writing) else ""
         os.mkdir(system, 0o700)
         os.chown(system, who.uid, who.gid, follow_symlinks=False)
     except FileExistsError:
         pass
     except OSError:
         return ""
-    return "" if denied(who, [system], writing) else place
+    return "" if denied(who, [system], writing) else system_path

@@ -246,10 +246,10 @@ def _servers(
 def resolved(host: str, port: int) -> list[str]:
     """The addresses of a name, by the hosts file and the resolver, as Java would ask them. Raises OSError."""
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except UnicodeError:  # a label of no letters or too many: nobody is asked
         raise OSError(errno.EINVAL, "is no name of a host") from None
-    return list(dict.fromkeys(str(entry[4][0]).partition("%")[0] for entry in found))
+    return list(dict.fromkeys(str(entry[4][0]).partition("%")[0] for entry in entries))
 
 
 def routed(address: str, port: int) -> tuple[str, str]:

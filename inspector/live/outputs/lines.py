@@ -282,8 +282,8 @@ class LinePrinter:
         self._capture.stop()
 
 
-def with_names(case: Case, told: Finding | Incident, finding: Finding) -> bytes:
-    """The JSON of what is told, with the names of whom its ``finding`` is about: who reads lines has no tables to look
+def with_names(case: Case, value: Finding | Incident, finding: Finding) -> bytes:
+    """The JSON of a value, with the names of whom its ``finding`` is about: who reads lines has no tables to look
     ids up in.
     """
     service = next((service for service in case.services if service.id == finding.service), None)
@@ -295,7 +295,7 @@ def with_names(case: Case, told: Finding | Incident, finding: Finding) -> bytes:
         [clients[one] for one in finding.clients if one in clients],
     )
     encode = msgspec.json.encode
-    return encode(told)[:-1] + b',"names":' + encode(names._asdict()) + b"}"
+    return encode(value)[:-1] + b',"names":' + encode(names._asdict()) + b"}"
 
 
 def _called(case: Case, backend: BackendGroup) -> str:
