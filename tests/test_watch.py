@@ -39,6 +39,13 @@ def fault(count: int = 1) -> Pool:
     return pool
 
 
+def as_of_the_moment(finding: dict[str, Any], live: dict[str, Any]) -> None:
+    """An abort is told at once: the odd member, and what came next, are known afterwards."""
+    finding["about"] = finding["aftermath"] = None
+    assert finding["explanation"].startswith(live["explanation"])
+    finding["explanation"] = live["explanation"]
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_the_lines_are_those_of_the_analysis(name: str) -> None:
     lines, process = watched(bytes_of(next(CAPTURES.glob(f"{name}.pcap*"))), "--no-journal")
@@ -53,11 +60,8 @@ def test_the_lines_are_those_of_the_analysis(name: str) -> None:
     live = {line["id"]: line for line in of_kind(lines, "finding")}
     names = {name: line.pop("names") for name, line in live.items()}
     for finding in document["findings"]:
-        if finding["rule"] == ABORT:  # told at once: the odd member, and what came next, are known afterwards
-            finding["about"] = finding["aftermath"] = None
-            told_at_once = live[finding["id"]]["explanation"]
-            assert finding["explanation"].startswith(told_at_once)
-            finding["explanation"] = told_at_once
+        if finding["rule"] == ABORT:
+            as_of_the_moment(finding, live[finding["id"]])
     offline = {f["id"]: f for f in document["findings"] if f["id"] in live or f["rule"] == ABORT}
     if name == "rotated":
         assert set(live) >= set(offline)

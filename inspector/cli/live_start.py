@@ -121,6 +121,7 @@ def _opened(request: Request, packages: tuple[str, ...]) -> OpenedSource:
     from inspector.live.host.preloading import preload, program
     from inspector.live.host.privileges import denied
     from inspector.live.sources.open_sources import becomes, opened
+    from inspector.text.safe import safe_text
 
     who = becomes(request, os.environ)
     hidden = denied(who, program()) if who is not None else []
@@ -131,6 +132,9 @@ def _opened(request: Request, packages: tuple[str, ...]) -> OpenedSource:
         preload(packages)
     source = opened(request, os.environ)
     for one in source.sources:
+        if one.state == "lost":
+            click.echo(f"inspector: {safe_text(one.text)}", err=True)
+            continue
         click.echo(
             f"inspector: capturing {one.name} by {one.by}"
             + (f", filter: {source.filter}" if source.filter and one.is_here else ""),
