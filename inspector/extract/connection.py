@@ -61,6 +61,9 @@ from inspector.tls.types import (
 BEGIN: Mark = (0, 0, 0)
 """Where nothing came before."""
 
+LastTwo = tuple[tuple[int, Mark], tuple[int, Mark]]
+"""The last record of application data of a direction, and the one before: how long each is, and where it stands."""
+
 MESSAGE_HEADER, SSLV2_HEADER = 4, 2
 """Of a handshake message (RFC 8446, section 4), and of a record of SSLv2."""
 
@@ -124,7 +127,7 @@ class ConnectionAssembly:
         self._sizes = [0, 0]
         self._flights = [(0, 0), (0, 0)]
         """What each direction had sent of it when the other one began."""
-        self._tails: list[tuple[int, Mark, Mark]] = [(0, BEGIN, BEGIN)] * 2
+        self._tails: list[LastTwo] = [((0, BEGIN), (0, BEGIN))] * 2
         self._store = store
         self._readers: list[RecordReader] = []
 
@@ -224,9 +227,9 @@ class ConnectionAssembly:
         self._greeted[client], self._greeted[1 - client] = handshake.offer is not None, handshake.answer is not None
         self._readers[1 - client].is_tls13 = handshake.is_tls13
 
-    def flowed(self, lane: int, records: int, size: int, tail: tuple[int, Mark, Mark], flight: tuple[int, int]) -> None:
-        """Application data that was counted elsewhere: records, bytes, and the size of the last record, where it stands
-        and where the one before it does; records and bytes before the other direction's first one.
+    def flowed(self, lane: int, records: int, size: int, tail: LastTwo, flight: tuple[int, int]) -> None:
+        """Application data that was counted elsewhere: records, bytes, the last two of them; records and bytes before
+        the other direction's first one.
         """
         self._applications[lane], self._sizes[lane], self._tails[lane] = records, size, tail
         self._flights[lane] = flight
@@ -340,7 +343,7 @@ class ConnectionAssembly:
             self._flights[other] = self._applications[other], self._sizes[other]
         self._applications[lane] += 1
         self._sizes[lane] += length
-        self._tails[lane] = (length, mark, self._tails[lane][1])
+        self._tails[lane] = (length, mark), self._tails[lane][0]
 
     def skipped(self, lane: int, lengths: Sequence[int]) -> None:
         """Some more of them, behind the first; the last two come one by one."""
@@ -431,8 +434,8 @@ class ConnectionAssembly:
 
     def application_facts(self, lane: int) -> tuple[int, int, Tail | None]:
         """How many records of application data one direction holds, how many bytes, and the last one."""
-        size, (_, frame, ns), (_, _, previous_ns) = self._tails[lane]
-        tail = Tail(size, ns, frame, previous_ns) if frame else None
+        (size, (_, frame, ns)), (previous_size, (_, _, previous_ns)) = self._tails[lane]
+        tail = Tail(size, ns, frame, previous_ns, previous_size) if frame else None
         return self._applications[lane], self._sizes[lane], tail
 
     def flight(self, lane: int) -> tuple[int, int]:
