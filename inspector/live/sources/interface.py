@@ -55,7 +55,9 @@ class InterfaceSource(Process):
     ) -> None:
         """``waits``: also for one that is not there yet."""
         super().__init__(interface)
-        self._options = SniffOptions(interface, expression, account, snaplen, buffer_mib, promiscuous, by, waits)
+        self._options = SniffOptions(
+            interface, expression, account, snaplen, buffer_mib, promiscuous=promiscuous, by=by, waits=waits
+        )
         self.failure: CaptureFailed | None = None
         """Why it could not be opened."""
         self._past = (0, 0)
