@@ -25,6 +25,7 @@ from inspector.extract.journal.files import (
     RefusedError,
     named,
     require_plain,
+    stored_bytes,
 )
 from inspector.text.safe import path_text
 
@@ -39,6 +40,11 @@ and 30 bytes at least.
 """
 
 STEPS_A_BYTE = 2
+COMPRESSED, NOT_YET_STORED = 16, 64 << 20
+"""So many times more than the disk holds of it a file may give, for file systems compress; and so many bytes more, for
+some count only what they wrote down seconds later.
+"""
+
 STRIDE = 20_000
 """Steps between two looks at how many are left."""
 
@@ -111,8 +117,9 @@ def is_damage(error: sqlite3.Error) -> bool:
 class Database:
     """A connection to a file that is not trusted. All methods raise sqlite3.Error."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: str) -> None:
         self._connection = connection
+        self._path = path
         self._left = self._most = STEPS
         connection.set_progress_handler(self._is_tired, STRIDE)
         for limit, most in (
@@ -136,8 +143,11 @@ class Database:
         return pages * page
 
     def refresh(self) -> int:
-        """Give what follows the steps that a file of this size may take; its size."""
+        """Give what follows the steps that a file of this size may take; its size, without holes."""
         size = self.size()
+        stored = stored_bytes(self._path)
+        if stored:
+            size = min(size, stored * COMPRESSED + NOT_YET_STORED)
         self._left = STEPS + STEPS_A_BYTE * size
         return size
 
@@ -236,7 +246,7 @@ def to_be_written(path: str) -> Database:
 
 def _opened(connection: sqlite3.Connection, path: str) -> Database:
     """Raises RefusedError where it was a link by the time that SQLite opened it: by any other name it opens none."""
-    database = Database(connection)
+    database = Database(connection, path)
     try:
         connection.text_factory = bytes
         (_, _, name), *_ = database.execute("PRAGMA database_list")

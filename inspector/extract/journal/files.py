@@ -31,6 +31,9 @@ VERSIONS_AT, FORMAT_AT, APPLICATION_AT = 18, 44, 68
 which format its schema is, and whose it is.
 """
 
+BLOCK_BYTES = 512
+"""Of ``st_blocks`` (stat(2))."""
+
 SET_ASIDE = 3
 """So many damaged journals are kept beside a new one: the first ones and the last."""
 
@@ -68,6 +71,17 @@ def _require_plain(mode: int, name: str = "") -> None:
     if not stat.S_ISREG(mode):
         kind = KINDS.get(stat.S_IFMT(mode), "no file")
         raise RefusedError(f"{name} is {kind}" if name else kind)
+
+
+def stored_bytes(path: str) -> int:
+    """What the disk holds of a journal and its log: of a file with holes, less than it is long. 0 where the file
+    system does not say.
+    """
+    total = 0
+    for name in (path, path + BESIDE[0]):
+        with contextlib.suppress(OSError):
+            total += os.stat(name).st_blocks * BLOCK_BYTES
+    return total
 
 
 def named(path: str) -> bytes:
