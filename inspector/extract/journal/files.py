@@ -84,6 +84,15 @@ def stored_bytes(path: str) -> int:
     return total
 
 
+def identity(path: str) -> tuple[int, int] | None:
+    """Which file bears a name; None where none does."""
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
 def named(path: str) -> bytes:
     """The path of a file whose directory is free of links, as the system knows it."""
     folder, name = os.path.split(os.path.abspath(path))

@@ -11,6 +11,7 @@ from inspector.errors.bounds import Bound, JournalLost
 from inspector.errors.notice import PathText
 from inspector.extract.journal import values
 from inspector.extract.journal.database import VERSION, DamagedError, Database, to_be_read
+from inspector.extract.journal.files import identity
 from inspector.facts import ConnectionFacts, Facts
 from inspector.text.safe import path_text
 
@@ -23,6 +24,7 @@ class JournalReader:
     def __init__(self, path: str, follows: bool = True) -> None:
         """``follows``: it is read again and again, as it grows."""
         self.path = path
+        self._identity = identity(path)
         try:
             self._db, self._unread = to_be_read(path, follows)
         except sqlite3.Error as error:
@@ -37,6 +39,17 @@ class JournalReader:
         self._serial = 0
         self._packed: dict[str, bytes] = {}
         self.facts = Facts()
+
+    def anew(self) -> JournalReader | None:
+        """A reader of the file that bears the name now, where that is another one which can be read: whoever writes it
+        sets aside what is damaged.
+        """
+        if identity(self.path) in (None, self._identity):
+            return None
+        try:
+            return JournalReader(self.path)
+        except UnreadableError:  # it is only being made
+            return None
 
     def more(self) -> Facts | None:
         """All facts, if there are more than when this was last asked; a connection that was open then is replaced.
