@@ -192,7 +192,7 @@ def test_ten_of_each_kind(honest: Path, tmp_path: Path, damage: Damage, seed: in
         assert judge(read_facts(str(path)), Options()).count == 3
         assert {one.stat().st_mode & 0o777 for one in (path, aside)} == {0o600}
     elif said:  # it is met where all of it is read, and whoever writes it does not read all of it
-        assert damage in (flip, truncate, zero, garbage_rows, huge_blobs), said
+        assert damage is flip, said
 
 
 @pytest.mark.parametrize("version", [VERSION + 1, VERSION + 100, 1 << 30])

@@ -31,7 +31,7 @@ from inspector.extract.journal.database import (
     to_be_written,
 )
 from inspector.extract.journal.files import APPLICATION, ClaimedError, JournalClaim, RefusedError
-from inspector.extract.journal.reading import connections
+from inspector.extract.journal.reading import connections, shared
 from inspector.facts import CaptureFacts, ConnectionFacts, Facts
 from inspector.text.safe import path_text
 from inspector.tls.extensions import AnswerShape, HelloShape
@@ -133,6 +133,7 @@ class Journal:
             self._serial = self._db.one("SELECT coalesce(max(serial), 0) FROM connections")
             if not 0 <= self._serial <= values.MOST:
                 raise DamagedError("damaged: its connections are numbered beyond all bounds")
+            shared(self._db, VERSION, Facts())  # what cannot be read is not written on: nobody could read that either
             self._add_captures([_nothing(self._name)], len(self.before))
         except sqlite3.Error as error:
             self._begin_anew(error)
