@@ -99,6 +99,7 @@ class RegularConnections:
         flight = self._flights(records, data, counts)
         tail_size, tail_frame, tail_ns = self._from_end(records, data, counts, 1)
         before_size, before_frame, before_ns = self._from_end(records, data, counts, 2)
+        earlier_size, earlier_frame, earlier_ns = self._from_end(records, data, counts, 3)
         return ReaderState(
             has_records=has_records,
             want=want,
@@ -112,6 +113,9 @@ class RegularConnections:
             before_size=before_size,
             before_frame=before_frame,
             before_ns=before_ns,
+            earlier_size=earlier_size,
+            earlier_frame=earlier_frame,
+            earlier_ns=earlier_ns,
             flight_records=np.bincount(lane[flight], minlength=total),
             flight_bytes=np.bincount(lane[flight], records.size[flight], minlength=total).astype(np.int64),
         )
@@ -125,8 +129,8 @@ class RegularConnections:
         return flight
 
     def _from_end(self, records: RecordColumns, data: I64, counts: I64, back: int) -> tuple[I64, I64, I64]:
-        """Of each direction the size, frame and time of its last record of application data (``back`` 1), or of the one
-        before it (2); 0 where there is none.
+        """Of each direction the size, frame and time of its last record of application data (``back`` 1), or of one
+        before it (2, 3); 0 where there is none.
         """
         flows = self._flows
         size, frame, ns = (np.zeros(len(counts), np.int64) for _ in range(3))

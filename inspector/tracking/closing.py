@@ -207,20 +207,24 @@ def delay_of_close(client_leg: ConnectionFacts) -> int | None:
     return max(0, close[0].ns - done - min(client_leg.rtt or 0, LONGEST_RTT_NS))
 
 
+def is_goodbye(client_leg: ConnectionFacts, tail: Tail) -> bool:
+    """TLS 1.3: whether a side's last record is as long as an alert, padded or not."""
+    alert = alert_record(client_leg.handshake.answer)
+    return client_leg.handshake.is_tls13 and (tail.size <= alert or tail.size == alert + JSSE_PADDING)
+
+
 def quiet_before(client_leg: ConnectionFacts, close_ns: int) -> int:
     """How long, in ns, nobody had sent application data by then; 0 where it is not known, or so short that the close
-    is the end of what was said. In TLS 1.3 a side's last record may be a goodbye, and does not count.
+    is the end of what was said. A side's goodbye does not count.
     """
-    answer = client_leg.handshake.answer
-    goodbye_bytes = alert_record(answer) if client_leg.handshake.is_tls13 else 0
     latest_ns = 0
     for tail in (client_leg.from_client.tail, client_leg.from_server.tail):
         if tail is None:
             continue
-        is_goodbye = tail.size <= goodbye_bytes
-        ns = tail.ns if tail.ns < close_ns and not is_goodbye else tail.previous_ns
+        times = (tail.ns, tail.previous_ns, tail.earlier_ns)[is_goodbye(client_leg, tail) :]
+        ns = next((ns for ns in times if ns < close_ns), close_ns)
         if ns >= close_ns:
-            return 0  # of a side's records its last two are known
+            return 0  # it said more than is known since
         latest_ns = max(latest_ns, ns)
     return quiet_ns if latest_ns and (quiet_ns := close_ns - latest_ns) >= SHORTEST_QUIET_NS else 0
 
