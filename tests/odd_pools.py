@@ -46,13 +46,17 @@ INTERMEDIATE = certificate("Intermediate", issuer="Root", is_authority=True)
 ENCRYPTED = -1
 """An alert of which only the length is seen."""
 
+PADDED = -2
+"""The same, as JSSE writes it to a socket: 16 bytes longer."""
+
 
 @dataclass(frozen=True)
 class Member:
     """How one server of a pool answers. ``fails``: an alert in answer to the hello, ``closed`` without a byte,
-    ``plain`` text; ``rejected_with``: the alert of every client behind its certificate, or ``ENCRYPTED``;
+    ``plain`` text; ``rejected_with``: the alert of every client behind its certificate, or ``ENCRYPTED``, ``PADDED``;
     ``refuses``: its alert behind a client's flight. ``wait``: ms before it answers. ``certificate_bytes``:
-    of its Certificate in TLS 1.3, which it signs with ECDSA; ``modern_suite``: that of TLS 1.3.
+    of its Certificate in TLS 1.3, which it signs with ECDSA; ``modern_suite``: that of TLS 1.3. ``pads``: encrypted
+    records, as JSSE does; ``seen``: so many of them have come when a client rejects them, 0 for all.
     """
 
     leaf: bytes
@@ -71,6 +75,8 @@ class Member:
     refuses: int = 0
     certificate_bytes: int = 900
     modern_suite: bytes = b"\x13\x01"
+    pads: bool = False
+    seen: int = 0
 
 
 @dataclass(frozen=True)
@@ -147,16 +153,18 @@ class Recording:
         )
         signature = 94 + random.Random(self.port).choice((0, 1, 1, 2))
         sizes = (27, 53) if caller.resumes else (27, member.certificate_bytes, signature, 53)
-        flow.server_says(record(22, answer), CHANGE, *(record(23, b"e" * size) for size in sizes))
-        if member.rejected_with == ENCRYPTED:
-            flow.client_says(CHANGE, record(23, b"a" * 19)).close()
+        padding = 16 * member.pads
+        flight = [record(23, b"e" * (size + padding)) for size in sizes]
+        flow.server_says(record(22, answer), CHANGE, *flight[: member.seen or None])
+        if member.rejected_with in (ENCRYPTED, PADDED):
+            flow.client_says(CHANGE, record(23, b"a" * (19 if member.rejected_with == ENCRYPTED else 35))).close()
             return
         if member.rejected_with or caller.distrusts:
             flow.client_says(record(21, bytes([2, member.rejected_with or 48]))).close()
             return
         flow.client_says(CHANGE, record(23, b"f" * 53))
         if member.refuses:
-            flow.server_says(record(23, b"a" * 19)).close(by_client=False)
+            flow.server_says(record(23, b"a" * (19 + padding))).close(by_client=False)
             return
         flow.client_says(DATA).server_says(DATA).close()
 

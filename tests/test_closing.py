@@ -330,6 +330,33 @@ def test_a_lone_alert_of_the_server_is_a_refusal(judged: Judged, flow: Flow, out
     assert state(document) == ("not_this" if outcome == "aborted" else "protected")
 
 
+@pytest.mark.parametrize(
+    ("size", "suite", "outcome"),
+    [
+        (19, b"", "aborted"),
+        (35, b"", "aborted"),
+        (52, b"", "aborted"),
+        (53, b"", "established"),
+        (68, b"\x13\x02", "aborted"),
+        (69, b"\x13\x02", "established"),
+        (11, CCM_8, "aborted"),
+        (44, CCM_8, "aborted"),
+        (45, CCM_8, "established"),
+    ],
+)
+def test_what_is_too_short_for_a_finished_is_an_alert(judged: Judged, size: int, suite: bytes, outcome: str) -> None:
+    session = numbered(77)
+    flow = Flow(50_001, START_NS).open()
+    flow.client_says(record(22, client_hello(numbered(9), session, versions=(0x0304, 0x0303)), 0x0301))
+    answer = server_hello(numbered(8), session, version=0x0304, suite=suite)
+    flow.server_says(record(22, answer), CHANGE, record(23, b"e" * 900))
+    flow.client_says(CHANGE, record(23, b"x" * size)).close()
+    document = judged(Pool(flows=[flow]))
+    assert [c.outcome for c in document.connections] == [outcome]
+    rejected = [("inferred", True)] if outcome == "aborted" else []
+    assert [(f.grade, "rejected the server's flight" in f.title) for f in of(document, FAILED)] == rejected
+
+
 def test_a_good_handshake_stays_one_when_directions_are_apart(judged: Judged) -> None:
     pool = Pool()
     flow = pool._begin(b"")

@@ -108,7 +108,7 @@ def test_the_condition_that_was_not_met(family: str, unmet: list[ConditionKind],
         ("client CA 13", False, "record", None),
         ("plain", False, "fin", None),
         ("down", False, "fin", None),
-        ("flight", True, "fin", None),
+        ("flight", True, "record", None),
     ],
 )
 def test_who_ended_it_and_how(family: str, by_client: bool, how: str, code: int | None) -> None:

@@ -6,6 +6,7 @@ import ast
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -153,6 +154,22 @@ def test_hostile_names_are_escaped_by_the_doctor(machine: Path) -> None:
     )
     text = lines(diagnosis(seen(machine)).checks, lambda t: safe_text(t, 500))
     assert "\x1b" not in text
+
+
+@pytest.mark.parametrize("name", ["a..b", "x" * 300 + ".example", "xn--\\xff", "user:pw@a..b", "\N{SNOWMAN}" * 80])
+def test_names_that_no_host_can_have_are_noted(machine: Path, name: str) -> None:
+    (machine / "etc/puppetlabs/puppet/puppetdb.conf").write_text(f"[main]\nserver_urls = https://{name}:8081\n")
+    host = look(str(machine), route=lambda address, port: ("eth1", CLIENT))
+    assert [server.addresses for server in host.servers] == [()]
+    assert any("cannot be resolved" in note for note in host.notes)
+
+
+@pytest.mark.parametrize("put", [os.mkfifo, os.mkdir, lambda path: os.symlink("/dev/zero", path)])
+def test_a_configuration_that_is_no_file_is_noted(machine: Path, put: Callable[[Path], None]) -> None:
+    path = machine / "etc/puppetlabs/puppet/puppetdb.conf"
+    path.unlink()
+    put(path)
+    assert any(note.startswith("/etc/puppetlabs/puppet/puppetdb.conf: ") for note in seen(machine).notes)
 
 
 def test_the_recipe_is_a_line_for_tcpdump(machine: Path) -> None:

@@ -224,6 +224,21 @@ async def test_a_journal_is_followed(tmp_path: Path) -> None:
         await until(pilot, lambda: "cannot be shown" in shown(app))
 
 
+async def test_a_journal_that_takes_the_place_of_another_is_followed(tmp_path: Path) -> None:
+    """As one does that is begun where a damaged one was set aside."""
+    path = tmp_path / "j.sqlite"
+    flows = fault(2).flows
+    listened(capture(flows[:3]), Keeping(journal=Journal(str(path), 1 << 30, "first")))
+    following = Following([str(path)], Options(), Settings())
+    app = InspectorApp([str(path)], Options(), loading=following)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until(pilot, lambda: "of 3 connections" in shown(app).replace("\n", " "))
+        path.rename(tmp_path / "j.sqlite.damaged-1")
+        path.touch()
+        await asyncio.to_thread(listened, capture(flows), Keeping(journal=Journal(str(path), 1 << 30, "second")))
+        await until(pilot, lambda: "of 6 connections" in shown(app).replace("\n", " "))
+
+
 @pytest.mark.parametrize("number,status", [(signal.SIGHUP, 129), (signal.SIGTERM, 143)])
 def test_a_lost_terminal_loses_nothing(tmp_path: Path, number: int, status: int) -> None:
     """The real command in a terminal that hangs up in the middle of it."""

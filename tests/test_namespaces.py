@@ -22,7 +22,7 @@ from inspector.findings.change import ABORT
 from tests.build import capture
 from tests.conftest import CAPTURES
 from tests.live import of_kind
-from tests.test_watch import analyzed, fault, until
+from tests.test_watch import analyzed, as_of_the_moment, fault, until
 
 sys.path.insert(0, str(CAPTURES / "lab"))
 from lab import lab, missing
@@ -55,7 +55,11 @@ class Watch:
         ]
         for reader in self._readers:
             reader.start()
-        assert until(lambda: any("capturing" in line for line in self.errors) or self.process.poll() is not None)
+        assert until(
+            lambda: (
+                any("capturing" in line or "waiting" in line for line in self.errors) or self.process.poll() is not None
+            )
+        )
 
     def _read(self) -> None:
         assert self.process.stdout is not None
@@ -175,6 +179,32 @@ def test_an_abort_is_told_while_it_runs(namespace: str, frames: Path, by: str) -
     assert of_kind(watch.lines, "statistics")[-1]["connections"] == 3
 
 
+@pytest.mark.parametrize("by", ["libpcap", "scapy"])
+def test_an_interface_that_comes_later(namespace: str, frames: Path, by: str) -> None:
+    """It is waited for without rights, but for the one to capture."""
+    if by == "libpcap":
+        pytest.importorskip("cypcap")
+    subprocess.run(["ip", "-n", namespace, "link", "delete", "two"], check=True)
+    watch = Watch(namespace, "-i", "two", "--wait", "--no-journal", "--capture-by", by)
+    assert until(lambda: any("waiting for it" in line for line in watch.errors))
+    (sniffer,) = watch.children()
+    assert set(status_of(sniffer)["Uid"].split()) == {"65534"}
+    cabled(namespace)
+    assert watch.has_told("two: is there")
+    played(namespace, frames)
+    assert until(lambda: bool(of_kind(watch.lines, "incident")), 5)
+    assert watch.end() == 143
+
+
+def test_an_interface_that_never_comes(namespace: str) -> None:
+    watch = Watch(namespace, "-i", "none", "--wait", "--no-journal")
+    assert until(lambda: any("waiting for it" in line for line in watch.errors))
+    (sniffer,) = watch.children()
+    assert watch.end() == 143
+    assert not Path(f"/proc/{sniffer}").exists()
+    assert Watch(namespace, "-i", "none", "--no-journal").process.wait(20) == 2
+
+
 def test_an_interface_that_goes_and_comes_back(namespace: str, frames: Path) -> None:
     watch = Watch(namespace, "-i", "two", "--no-journal")
     subprocess.run(["ip", "-n", namespace, "link", "set", "two", "down"], check=True)
@@ -256,7 +286,11 @@ def test_the_lab(tmp_path: Path, way: str) -> None:
     last = {finding["id"]: finding for finding in findings}
     assert len(last) == len(aborted) > 0
     document = analyzed(tmp_path / "w.pcapng")
-    assert last == {f["id"]: f for f in document["findings"] if f["rule"] == ABORT}
+    assert all(finding.pop("names")["backends"] for finding in last.values())
+    aborts = {f["id"]: dict(f) for f in document["findings"] if f["rule"] == ABORT}
+    for finding in aborts.values():
+        as_of_the_moment(finding, last[finding["id"]])
+    assert last == aborts
     for incident in document["incidents"]:
         evidence = analyzed(tmp_path / "evidence" / f"incident-{incident['id']}.pcapng")
         assert incident["connections"] == next(

@@ -18,6 +18,7 @@ from inspector.pool.rates import is_more_often, ranks_by_chance, share_by_chance
 from tests.build import MS, NAME, START_NS, Pool, certificate, document_of, numbered, written
 from tests.odd_pools import (
     ENCRYPTED,
+    PADDED,
     PLANTED,
     Caller,
     Member,
@@ -124,6 +125,59 @@ def test_two_faults_at_once(tmp_path: Path) -> None:
     labels = {b.id: b.label for b in document.backends}
     found = {each.attribute: (labels[each.backend or ""], each.affected) for each in abouts(document)}
     assert found == {"validity": ("B", 6), "chain": ("D", 6)}
+
+
+@pytest.mark.parametrize("alert", [ENCRYPTED, PADDED])
+def test_who_rejects_a_flight_without_a_word_is_counted(alert: int, tmp_path: Path) -> None:
+    modern = replace(ONE, ems=True, versions=(0x0304,))
+    odd = replace(B, certificate_bytes=420, rejected_with=alert)
+    document = recorded(tmp_path, *[(modern, member) for member in (A, odd, C)] * 6)
+    found = about(document, "flight")
+    assert (found.backend, found.affected, found.reached, found.elsewhere_affected) == (None, 6, 6, 0)
+
+
+@pytest.mark.parametrize(("planted_in_b", "attribute"), [({"behind": ()}, "chain"), ({"issuer": "Other CA"}, "chain")])
+@pytest.mark.parametrize("alert", [42, 46, 48])
+def test_of_two_members_the_one_whose_chain_is_rejected_is_odd(
+    planted_in_b: dict[str, object], attribute: str, alert: int, tmp_path: Path
+) -> None:
+    """The third is not visible, so there is no majority; the failures tell."""
+    host = "db77.example.com"
+    issuer = str(planted_in_b.get("issuer", "Intermediate"))
+    behind = () if "behind" in planted_in_b else (certificate(issuer, issuer="Other Root", is_authority=True),)
+    odd = Member(certificate(host, (host, NAME), issuer=issuer), behind=behind, rejected_with=alert)
+    down = replace(C, fails="closed")
+    document = recorded(tmp_path, *[(ONE, member) for member in (A, odd, down)] * 6)
+    found = about(document, attribute)
+    label = {b.id: b.label for b in document.backends}[found.backend or ""]
+    assert (label, found.affected, found.reached, found.elsewhere_affected) == ("B", 6, 6, 0)
+    (failed,) = [f for f in document.findings if f.about is not None and f.about.attribute == attribute]
+    (remedy, *_) = failed.remedies
+    assert remedy.audience == "owners of back end B"
+    assert "Intermediate" in remedy.text
+    assert ("Other CA" in remedy.text) == (issuer == "Other CA")
+
+
+def test_a_certificate_that_java_calls_unknown_is_counted_where_nothing_else_differs(tmp_path: Path) -> None:
+    """Certificate, chain and names of the member are like those of the others: trust is left."""
+    odd = replace(B, rejected_with=46)
+    document = recorded(tmp_path, *[(ONE, member) for member in (A, odd, C)] * 6)
+    found = about(document, "chain")
+    assert (found.backend, found.affected, found.reached, found.elsewhere_affected) == (
+        document.backends[1].id,
+        6,
+        6,
+        0,
+    )
+
+
+def test_a_certificate_of_tomorrow_is_not_valid_yet(tmp_path: Path) -> None:
+    odd = replace(B, leaf=leaf(77, (NAME,), (3, 800)), rejected_with=42)
+    document = recorded(tmp_path, *[(ONE, member) for member in (A, odd, C)] * 6)
+    assert about(document, "validity").value.startswith("valid only from ")
+    (failed,) = [f for f in document.findings if f.rule == "handshake-failed"]
+    assert "the server's certificate is not valid yet" in failed.title
+    assert failed.remedies[0].text.startswith("Issue the certificate db77.example.com")
 
 
 def test_fishers_test_is_exact() -> None:

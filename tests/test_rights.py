@@ -4,6 +4,7 @@ named with what mends it.
 
 from __future__ import annotations
 
+import grp
 import os
 import shlex
 import shutil
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from inspector.live.host import puppet as host
+from inspector.live.host import places, puppet as host
 from inspector.live.host.doctor import diagnosis
 from inspector.live.host.preloading import program
 from inspector.live.host.privileges import Account, account, denied, existing, unwritable
@@ -196,6 +197,86 @@ def test_the_doctor_says_what_a_capture_may_read_and_write_afterwards(monkeypatc
     told = [check.text for check in diagnosis(host.look()).checks]
     assert any("nobody, whom a capture becomes, can" in text for text in told)
     assert any("journal" in text for text in told)
+
+
+@needs_root
+def test_a_journal_of_a_user_without_a_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root makes a place for it, once; what is there already and somebody else's is left alone."""
+    for name in ("STATE_DIRECTORY", "SUDO_UID", "SUDO_GID"):
+        monkeypatch.delenv(name, raising=False)
+    for folder in (tmp_path, *tmp_path.parents):
+        if str(folder) not in ("/", "/tmp"):
+            folder.chmod(0o755)
+    who = Account("nobody", NOBODY.uid, NOBODY.gid)
+    monkeypatch.setattr(places, "home_of", lambda uid: "/nonexistent")
+    system = tmp_path / "inspector"
+    wanted = str(system / "journal.sqlite")
+    assert places.journal_path_of(who, str(system), makes=False) == wanted
+    assert not system.exists()
+    for _ in range(2):
+        assert places.journal_path_of(who, str(system)) == wanted
+        status = system.stat()
+        assert (status.st_uid, status.st_gid, status.st_mode & 0o7777) == (who.uid, who.gid, 0o700)
+    assert places.journal_path_of(who, str(system), makes=False) == wanted
+    os.chown(system, 0, 0)
+    assert [places.journal_path_of(who, str(system), makes=makes) for makes in (True, False)] == ["", ""]
+    assert system.stat().st_uid == 0
+    assert places.journal_path_of(who, "/proc/inspector") == ""
+    home = tmp_path / "home"
+    home.mkdir()
+    os.chown(home, who.uid, who.gid)
+    monkeypatch.setattr(places, "home_of", lambda uid: str(home))
+    assert places.journal_path_of(who, str(system)) == str(home / ".local/state/inspector/journal.sqlite")
+
+
+@needs_root
+def test_watch_as_root_keeps_its_journal_where_it_may_write(tmp_path: Path) -> None:
+    """In a file system of its own: the directory is made, and the next watch finds it. A second one goes without."""
+    if shutil.which("unshare") is None or subprocess.run(["unshare", "-m", "true"], check=False).returncode:
+        pytest.skip("no mount namespaces here")
+    watch = f"timeout 30 {shlex.quote(sys.executable)} -m inspector watch - < {tmp_path}/c.pcap"
+    script = f"""
+mount --make-rprivate / && mount -t tmpfs none /var/lib
+unset STATE_DIRECTORY SUDO_UID
+{watch}; {watch}
+ls -ln /var/lib/inspector
+flock /var/lib/inspector/journal.sqlite.lock {watch}
+"""
+    (tmp_path / "c.pcap").write_bytes(capture(fault().flows))
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c", script], capture_output=True, timeout=90, check=False, cwd=CAPTURES.parent
+    )
+    said, listed = done.stderr.decode(), done.stdout.decode()
+    assert done.returncode == 0, said
+    assert said.count("its journal: /var/lib/inspector/journal.sqlite") == 2
+    assert said.count("no journal is kept: /var/lib/inspector/journal.sqlite: another inspector writes") == 1
+    assert listed.count('"record":"incident"') == 3
+    assert f"-rw------- 1 {NOBODY.uid} {NOBODY.gid}" in listed
+
+
+@needs_root
+def test_the_doctor_looks_at_the_log_as_the_user_that_a_capture_becomes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SUDO_UID", raising=False)
+    log = tmp_path / "closed" / "puppetserver.log"
+    log.parent.mkdir()
+    log.write_text("")
+    group = grp.getgrall()[-1]
+    os.chown(log.parent, 0, group.gr_gid)
+    log.parent.chmod(0o750)
+    [check] = [
+        check
+        for check in diagnosis(host.Host(None, "", "", (), str(log), ())).checks
+        if "lost when it is rotated" in check.text
+    ]
+    assert str(log) in check.text
+    assert f"--groups {group.gr_name} inspector" in check.mend
+    for folder in (log.parent, *log.parents):
+        if str(folder) not in ("/", "/tmp"):
+            folder.chmod(0o755)
+    readable = diagnosis(host.Host(None, "", "", (), str(log), ())).checks
+    assert not [check for check in readable if "rotated" in check.text]
 
 
 @needs_root

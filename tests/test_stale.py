@@ -138,9 +138,26 @@ def test_what_is_none(judged: Judged, story: Callable[[Pool], None]) -> None:
     assert not of(judged(pool))
 
 
-@pytest.mark.parametrize(("records", "seconds"), [(1, 5), (2, 0)])
+@pytest.mark.parametrize("goodbye", [19, 35])
+@pytest.mark.parametrize("closing", [0, 19, 35])
+def test_a_goodbye_behind_the_lost_request_hides_nothing(judged: Judged, goodbye: int, closing: int) -> None:
+    """TLS 1.3, in which alerts are records of application data; JSSE pads them."""
+    pool = Pool()
+    flow = after(opened(pool.tls13()), SECOND - MS * bool(closing))
+    if closing:
+        flow.server_says(record(23, b"x" * closing))
+    flow.add(False, FIN | ACK, wait=0)
+    after(flow, 600 * MS).client_says(record(23, b"r" * 90)).client_says(record(23, b"x" * goodbye)).add(False, RST)
+    (finding,) = of(judged(pool))
+    assert finding.about is not None
+    assert finding.about.value == "closed after 1.0 s idle"
+    assert ("the balancer or" in finding.title) != bool(closing)
+    assert "600.0 ms later" in finding.explanation
+
+
+@pytest.mark.parametrize(("records", "seconds"), [(1, 5), (2, 5), (3, 0)])
 def test_a_quiet_time_is_told_only_where_it_is_known(records: int, seconds: int, tmp_path: Path) -> None:
-    """Of each side the last two records are known: where both came behind the close, what came before it is not."""
+    """Of each side the last three records are known: where all came behind the close, what came before it is not."""
     pool = Pool()
     flow = kept(pool, A, 1)
     after(flow, 40 * SECOND).client_says(DATA)

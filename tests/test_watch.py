@@ -41,6 +41,13 @@ def fault(count: int = 1) -> Pool:
     return pool
 
 
+def as_of_the_moment(finding: dict[str, Any], live: dict[str, Any]) -> None:
+    """An abort is told at once: the odd member, and what came next, are known afterwards."""
+    finding["about"] = finding["aftermath"] = None
+    assert finding["explanation"].startswith(live["explanation"])
+    finding["explanation"] = live["explanation"]
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_the_lines_are_those_of_the_analysis(name: str) -> None:
     lines, process = watched(bytes_of(next(CAPTURES.glob(f"{name}.pcap*"))), "--no-journal")
@@ -53,21 +60,31 @@ def test_the_lines_are_those_of_the_analysis(name: str) -> None:
             connection["backend"] = None
     assert told == {c["id"]: c for c in document["connections"]}
     live = {line["id"]: line for line in of_kind(lines, "finding")}
+    names = {name: line.pop("names") for name, line in live.items()}
     for finding in document["findings"]:
-        if finding["rule"] == ABORT:  # told at once: the odd member, and what came next, are known afterwards
-            finding["about"] = finding["aftermath"] = None
-            told_at_once = live[finding["id"]]["explanation"]
-            assert finding["explanation"].startswith(told_at_once)
-            finding["explanation"] = told_at_once
+        if finding["rule"] == ABORT:
+            as_of_the_moment(finding, live[finding["id"]])
     offline = {f["id"]: f for f in document["findings"] if f["id"] in live or f["rule"] == ABORT}
     if name == "rotated":
         assert set(live) >= set(offline)
     else:
         assert live == {f["id"]: f for f in document["findings"]}
-    assert {line["id"] for line in of_kind(lines, "incident")} == {i["id"] for i in document["incidents"]}
+    incidents = of_kind(lines, "incident")
+    assert all(line["names"] == names[line["id"]] for line in incidents)
+    assert {line["id"] for line in incidents} == {i["id"] for i in document["incidents"]}
     assert {(line["service"], line["state"]) for line in of_kind(lines, "assessment")} == {
         (s["id"], s["assessment"]["state"]) for s in document["services"]
     }
+
+
+def test_lines_name_those_whose_ids_they_hold() -> None:
+    lines, _ = watched(bytes_of(CAPTURES / "puppet-session-ids.pcap.gz"), "--no-journal")
+    found = of_kind(lines, "finding", rule=ABORT)
+    assert {line["names"]["service"] for line in found} == {"puppetdb.example.com:8081"}
+    assert {name for line in found for name in line["names"]["clients"]} == {"127.0.0.1"}
+    called = {name.partition(" ")[2] for line in found for name in line["names"]["backends"]}
+    assert called == {f"(puppetdb{number}.example.com)" for number in (1, 2, 3)}
+    assert all(len(line["names"]["backends"]) == len(line["backends"]) for line in found)
 
 
 def test_statistics_count_what_was_printed() -> None:

@@ -8,7 +8,7 @@ import sys
 import click
 
 from inspector.cli.live_options import LiveOptions, capture_options
-from inspector.cli.live_start import begin, loaded_before
+from inspector.cli.live_start import begin, loaded_before, name_scarcity
 from inspector.cli.open import keys_from_terminal, require_screen
 from inspector.cli.options import ascii_option, settings_option
 from inspector.errors import UsageError
@@ -38,6 +38,7 @@ def live_command(options: LiveOptions, ascii_wanted: bool, settings: str | None)
         )
     if piped is None and not sys.stdin.isatty():
         raise UsageError("there is no terminal to read keys from", "inspector watch prints a line for each finding")
+    name_scarcity()
     from inspector.live.host.preloading import APP
     from inspector.settings import load
     from inspector.tui.app import InspectorApp
@@ -101,6 +102,7 @@ def watch_command(options: LiveOptions, metrics_path: str | None, execute: str |
     if options.list_interfaces:
         list_interfaces()
         return
+    name_scarcity()
     from inspector.live.garbage import collect_rarely
     from inspector.live.outputs.execution import Execution
     from inspector.live.outputs.lines import LinePrinter

@@ -31,6 +31,7 @@ class LiveOptions(NamedTuple):
     buffer_mib: int
     promiscuous: bool
     capture_by: CaptureMethod
+    waits: bool
     user: str | None
     path: str | None
     full: bool
@@ -61,6 +62,7 @@ class LiveOptions(NamedTuple):
             promiscuous=self.promiscuous,
             user=self.user,
             by=self.capture_by,
+            waits=self.waits,
         )
 
 
@@ -113,6 +115,7 @@ capture_options = gathered(
             show_default=True,
             help="How interfaces are read.",
         ),
+        click.option("--wait", "waits", is_flag=True, help="Wait for interfaces that are not there yet."),
         click.option(
             "-Z",
             "user",

@@ -64,8 +64,19 @@ def begin(
         from inspector.live.sources.growing_keys import GrowingKeys
 
         keeping.keys = GrowingKeys(options.key_logs, options.server_keys, passphrase)
+    journal = options.journal
+    if journal is None and keeps_journal and not options.no_journal:
+        journal = _place_for_journal(plan.request)
     opened = _opened(plan.request, packages)
-    return opened, _prepared(opened, plan, options, keeping, metrics=metrics, keeps_journal=keeps_journal)
+    return opened, _prepared(opened, plan, options, keeping, metrics=metrics, journal=journal)
+
+
+def name_scarcity() -> None:
+    """What the system gives too little of is said before anything is opened."""
+    from inspector.live.host.limits import as_text, scarce
+
+    for one in scarce():
+        click.echo(f"inspector: {as_text(one)}", err=True)
 
 
 def by_this_machine(plan: LivePlan) -> LivePlan:
@@ -110,6 +121,7 @@ def _opened(request: Request, packages: tuple[str, ...]) -> OpenedSource:
     from inspector.live.host.preloading import preload, program
     from inspector.live.host.privileges import denied
     from inspector.live.sources.open_sources import becomes, opened
+    from inspector.text.safe import safe_text
 
     who = becomes(request, os.environ)
     hidden = denied(who, program()) if who is not None else []
@@ -120,6 +132,9 @@ def _opened(request: Request, packages: tuple[str, ...]) -> OpenedSource:
         preload(packages)
     source = opened(request, os.environ)
     for one in source.sources:
+        if one.state == "lost":
+            click.echo(f"inspector: {safe_text(one.text)}", err=True)
+            continue
         click.echo(
             f"inspector: capturing {one.name} by {one.by}"
             + (f", filter: {source.filter}" if source.filter and one.is_here else ""),
@@ -153,21 +168,25 @@ def _prepared(
     keeping: Keeping,
     *,
     metrics: str | None,
-    keeps_journal: bool,
+    journal: str | None,
 ) -> LiveCapture:
     """The loop over open sources, with all that it keeps."""
     from inspector.findings.case import Options
+    from inspector.findings.wording import worded
     from inspector.live.live_capture import LiveCapture
+    from inspector.text.safe import safe_text
 
     capture = None
     try:
         _require_writable(opened, options, metrics)
         _keep_packets(opened, options, keeping)
-        if not options.no_journal and (options.journal or keeps_journal):
-            keeping.journal = _journal(opened, options)
+        if journal and not options.no_journal:
+            keeping.journal = _journal(journal, opened, options)
         capture = LiveCapture(
             opened.sources, Options(plan.generation, options.vips, plan.machine), keeping, opened.name
         )
+        if keeping.journal is not None and keeping.journal.set_aside is not None:
+            click.echo(f"inspector: {safe_text(worded(keeping.journal.set_aside), 1_000)}", err=True)
     finally:
         if capture is None:
             for source in opened.sources:
@@ -217,21 +236,38 @@ def _keep_packets(opened: OpenedSource, options: LiveOptions, keeping: Keeping) 
         keeping.trigger = Trigger(options.incidents, [opened.name], least_mib=options.min_free)
 
 
-def _journal(opened: OpenedSource, options: LiveOptions) -> Journal | None:
+def _place_for_journal(request: Request) -> str | None:
+    """Made while this process may, for whom it becomes; None, and a word, where there is none."""
+    from inspector.live.host.places import journal_path, journal_path_of
+    from inspector.live.sources.open_sources import becomes
+
+    who = becomes(request, os.environ)
+    if who is None:
+        return journal_path()
+    path = journal_path_of(who)
+    if not path:
+        click.echo(
+            f"inspector: no journal is kept: {who.name}, whom this becomes, may write to no place for one\n"
+            f"  --journal FILE where {who.name} may write, or -Z USER",
+            err=True,
+        )
+    return path or None
+
+
+def _journal(path: str, opened: OpenedSource, options: LiveOptions) -> Journal | None:
     """Where it was not named it may be missing. Raises InspectorError."""
     from inspector.extract.journal import Journal
-    from inspector.live.host.places import journal_path
+    from inspector.text.safe import path_text, safe_text
 
     try:
-        return Journal(options.journal or journal_path(), options.journal_size << 20, opened.name)
+        journal = Journal(path, options.journal_size << 20, opened.name)
     except InspectorError as error:
         if options.journal:
             raise
         click.echo(f"inspector: no journal is kept: {error}", err=True)
-        if opened.account is not None:
-            name = opened.account.name
-            click.echo(
-                f"  this runs as {name}: --journal FILE where {name} may write, or -Z USER",
-                err=True,
-            )
-    return None
+        if error.hint:
+            click.echo(f"  {error.hint}", err=True)
+        return None
+    if not options.journal:
+        click.echo(f"inspector: its journal: {safe_text(path_text(path), 1_000)}", err=True)
+    return journal

@@ -347,8 +347,8 @@ class Evidence(Struct):
 class About(Struct):
     """In what some connections differ from others, mostly because of the member of the pool that they reached.
     ``backend``: its id; None where it is not told which one, or all are alike. ``value``, ``others``: what it has
-    there, and what the others have. ``since``: when it was first seen with it. ``affected`` of the ``reached``
-    connections failed, and ``elsewhere_affected`` of those ``elsewhere``.
+    there, and what the others have. ``since``: when it was first seen with it; ``changed``: before, it was not so.
+    ``affected`` of the ``reached`` connections failed, and ``elsewhere_affected`` of those ``elsewhere``.
     """
 
     attribute: str
@@ -360,6 +360,7 @@ class About(Struct):
     reached: int
     elsewhere_affected: int
     elsewhere: int
+    changed: bool = False
 
 
 class Aftermath(Struct):

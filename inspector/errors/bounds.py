@@ -60,6 +60,14 @@ class JournalNotRead(Notice, frozen=True, array_like=True):
     reason: ForeignText
 
 
+class JournalSetAside(Notice, frozen=True, array_like=True):
+    """A journal that was damaged is a file by another name now, and a new one was begun."""
+
+    path: PathText
+    other: PathText
+    reason: ForeignText
+
+
 class JournalUnsettled(Notice, frozen=True, array_like=True):
     """What was written last to a journal stands in a file beside it that may not be read without writing."""
 
@@ -97,6 +105,7 @@ Bound = (
     | JournalNotWritten
     | JournalNotRead
     | JournalUnsettled
+    | JournalSetAside
     | FramesNotWritten
     | ClockSet
     | CertificatesNotKept

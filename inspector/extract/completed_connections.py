@@ -188,7 +188,15 @@ def _tails(readers: ReaderState[I64]) -> list[Tail | None]:
     """The last record of application data of each direction that has one."""
     tails: list[Tail | None] = [None] * len(readers.tail_frame)
     rows = np.flatnonzero(readers.tail_frame)
-    columns = (readers.tail_size, readers.tail_ns, readers.tail_frame, readers.before_ns)
+    columns = (
+        readers.tail_size,
+        readers.tail_ns,
+        readers.tail_frame,
+        readers.before_ns,
+        readers.before_size,
+        readers.before_frame,
+        readers.earlier_ns,
+    )
     for row, tail in zip(rows.tolist(), map(Tail, *(column[rows].tolist() for column in columns)), strict=True):
         tails[row] = tail
     return tails

@@ -61,6 +61,9 @@ from inspector.tls.types import (
 BEGIN: Mark = (0, 0, 0)
 """Where nothing came before."""
 
+LastThree = tuple[tuple[int, Mark], tuple[int, Mark], tuple[int, Mark]]
+"""The last records of application data of a direction, the latest first: how long each is, and where it stands."""
+
 MESSAGE_HEADER, SSLV2_HEADER = 4, 2
 """Of a handshake message (RFC 8446, section 4), and of a record of SSLv2."""
 
@@ -124,7 +127,7 @@ class ConnectionAssembly:
         self._sizes = [0, 0]
         self._flights = [(0, 0), (0, 0)]
         """What each direction had sent of it when the other one began."""
-        self._tails: list[tuple[int, Mark, Mark]] = [(0, BEGIN, BEGIN)] * 2
+        self._tails: list[LastThree] = [((0, BEGIN), (0, BEGIN), (0, BEGIN))] * 2
         self._store = store
         self._readers: list[RecordReader] = []
 
@@ -224,9 +227,9 @@ class ConnectionAssembly:
         self._greeted[client], self._greeted[1 - client] = handshake.offer is not None, handshake.answer is not None
         self._readers[1 - client].is_tls13 = handshake.is_tls13
 
-    def flowed(self, lane: int, records: int, size: int, tail: tuple[int, Mark, Mark], flight: tuple[int, int]) -> None:
-        """Application data that was counted elsewhere: records, bytes, and the size of the last record, where it stands
-        and where the one before it does; records and bytes before the other direction's first one.
+    def flowed(self, lane: int, records: int, size: int, tail: LastThree, flight: tuple[int, int]) -> None:
+        """Application data that was counted elsewhere: records, bytes, the last three of them; records and bytes before
+        the other direction's first one.
         """
         self._applications[lane], self._sizes[lane], self._tails[lane] = records, size, tail
         self._flights[lane] = flight
@@ -340,10 +343,10 @@ class ConnectionAssembly:
             self._flights[other] = self._applications[other], self._sizes[other]
         self._applications[lane] += 1
         self._sizes[lane] += length
-        self._tails[lane] = (length, mark, self._tails[lane][1])
+        self._tails[lane] = (length, mark), *self._tails[lane][:2]
 
     def skipped(self, lane: int, lengths: Sequence[int]) -> None:
-        """Some more of them, behind the first; the last two come one by one."""
+        """Some more of them, behind the first; the last three come one by one."""
         self._applications[lane] += len(lengths)
         self._sizes[lane] += sum(lengths)
 
@@ -431,9 +434,17 @@ class ConnectionAssembly:
 
     def application_facts(self, lane: int) -> tuple[int, int, Tail | None]:
         """How many records of application data one direction holds, how many bytes, and the last one."""
-        size, (_, frame, ns), (_, _, previous_ns) = self._tails[lane]
-        tail = Tail(size, ns, frame, previous_ns) if frame else None
-        return self._applications[lane], self._sizes[lane], tail
+        (size, (_, frame, ns)), (previous_size, (_, previous_frame, previous_ns)), (_, earlier) = self._tails[lane]
+        tail = Tail(
+            size=size,
+            ns=ns,
+            frame=frame,
+            previous_ns=previous_ns,
+            previous_size=previous_size,
+            previous_frame=previous_frame,
+            earlier_ns=earlier[2],
+        )
+        return self._applications[lane], self._sizes[lane], tail if frame else None
 
     def flight(self, lane: int) -> tuple[int, int]:
         """Records and bytes of application data before the other direction's first one."""

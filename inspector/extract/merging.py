@@ -58,7 +58,8 @@ def _moved(connection: ConnectionFacts, captures: dict[int, int]) -> ConnectionF
             facts,
             fin=facts.fin and replace(facts.fin, frame=frame(facts.fin.frame)),
             rst=facts.rst and replace(facts.rst, frame=frame(facts.rst.frame)),
-            tail=facts.tail and replace(facts.tail, frame=frame(facts.tail.frame)),
+            tail=facts.tail
+            and replace(facts.tail, frame=frame(facts.tail.frame), previous_frame=frame(facts.tail.previous_frame)),
         )
 
     def handshake(h: HandshakeFacts) -> HandshakeFacts:

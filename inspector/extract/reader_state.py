@@ -15,9 +15,9 @@ T = TypeVar("T", int, I64)
 class ReaderState(NamedTuple, Generic[T]):
     """One direction, or a column over many. ``has_records``: 0 where it holds none, and nothing was read. ``want``,
     ``position``, ``sealed``: as in ``RecordReader``. ``records``, ``bytes``: of application data. ``tail_size``,
-    ``tail_frame``, ``tail_ns``: of the last record of it; ``before_frame``, ``before_ns``: of the one before that; 0
-    where there is none. ``flight_records``, ``flight_bytes``: of application data before the other direction's first
-    one.
+    ``tail_frame``, ``tail_ns``: of the last record of it; ``before_size``, ``before_frame``, ``before_ns``: of the one
+    before that; ``earlier_size``, ``earlier_frame``, ``earlier_ns``: of the third last; 0 where there is none.
+    ``flight_records``, ``flight_bytes``: of application data before the other direction's first one.
     """
 
     has_records: T
@@ -29,8 +29,12 @@ class ReaderState(NamedTuple, Generic[T]):
     tail_size: T
     tail_frame: T
     tail_ns: T
+    before_size: T
     before_frame: T
     before_ns: T
+    earlier_size: T
+    earlier_frame: T
+    earlier_ns: T
     flight_records: T
     flight_bytes: T
 
@@ -54,5 +58,7 @@ def stand(connection: ConnectionAssembly, states: Sequence[ReaderState[int]]) ->
         connection.tls = True
         if state.records:
             flight = state.flight_records, state.flight_bytes
-            tail = (0, state.tail_frame, state.tail_ns), (0, state.before_frame, state.before_ns)
-            connection.flowed(lane, state.records, state.bytes, (state.tail_size, *tail), flight)
+            last = state.tail_size, (0, state.tail_frame, state.tail_ns)
+            before = state.before_size, (0, state.before_frame, state.before_ns)
+            earlier = state.earlier_size, (0, state.earlier_frame, state.earlier_ns)
+            connection.flowed(lane, state.records, state.bytes, (last, before, earlier), flight)

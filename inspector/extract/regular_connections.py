@@ -97,7 +97,9 @@ class RegularConnections:
         sealed[lane[records.is_encrypted]] = ENCRYPTED
         sizes = np.bincount(lane[data], records.size[data], minlength=total).astype(np.int64)
         flight = self._flights(records, data, counts)
-        tail_size, (tail_frame, tail_ns), (before_frame, before_ns) = self._tails(records, data, counts)
+        tail_size, tail_frame, tail_ns = self._from_end(records, data, counts, 1)
+        before_size, before_frame, before_ns = self._from_end(records, data, counts, 2)
+        earlier_size, earlier_frame, earlier_ns = self._from_end(records, data, counts, 3)
         return ReaderState(
             has_records=has_records,
             want=want,
@@ -108,8 +110,12 @@ class RegularConnections:
             tail_size=tail_size,
             tail_frame=tail_frame,
             tail_ns=tail_ns,
+            before_size=before_size,
             before_frame=before_frame,
             before_ns=before_ns,
+            earlier_size=earlier_size,
+            earlier_frame=earlier_frame,
+            earlier_ns=earlier_ns,
             flight_records=np.bincount(lane[flight], minlength=total),
             flight_bytes=np.bincount(lane[flight], records.size[flight], minlength=total).astype(np.int64),
         )
@@ -122,23 +128,17 @@ class RegularConnections:
         flight: I64 = data[shown < begun[records.lane[data] ^ 1]]
         return flight
 
-    def _tails(self, records: RecordColumns, data: I64, counts: I64) -> tuple[I64, tuple[I64, I64], tuple[I64, I64]]:
-        """Of each direction the size, frame and time of its last record of application data, and the frame and time of
-        the one before it; 0 where there is none.
+    def _from_end(self, records: RecordColumns, data: I64, counts: I64, back: int) -> tuple[I64, I64, I64]:
+        """Of each direction the size, frame and time of its last record of application data (``back`` 1), or of one
+        before it (2, 3); 0 where there is none.
         """
         flows = self._flows
-        behind = np.cumsum(counts)
-
-        def at_end(back: int) -> tuple[I64, I64]:
-            frame, ns = np.zeros(len(counts), np.int64), np.zeros(len(counts), np.int64)
-            has = counts >= back
-            row = flows.order[records.row[data[behind[has] - back]]]
-            frame[has], ns[has] = flows.frame[row], flows.ns[row]
-            return frame, ns
-
-        size = np.zeros(len(counts), np.int64)
-        size[counts > 0] = records.size[data[behind[counts > 0] - 1]]
-        return size, at_end(1), at_end(2)
+        size, frame, ns = (np.zeros(len(counts), np.int64) for _ in range(3))
+        has = counts >= back
+        record = data[np.cumsum(counts)[has] - back]
+        row = flows.order[records.row[record]]
+        size[has], frame[has], ns[has] = records.size[record], flows.frame[row], flows.ns[row]
+        return size, frame, ns
 
     def _event_pieces(self, records: RecordColumns, messages: Messages, first_data: I64) -> list[EventPiece]:
         """All events: first the messages, in their order. ``first_data``: the records of application data of which each

@@ -112,13 +112,17 @@ class HandshakeFacts(Struct, gc=False, array_like=True):
 
 class Tail(Struct, frozen=True, gc=False, array_like=True):
     """The last record of application data of a side; in TLS 1.3 any encrypted one. ``size``: of its fragment.
-    ``previous_ns``: time of the one before; 0 where it is the only one.
+    ``previous_ns``, ``previous_size``, ``previous_frame``: of the one before, ``earlier_ns``: of the one before that; 0
+    where there is none, all but the first also in journals of earlier versions.
     """
 
     size: int
     ns: int
     frame: int
     previous_ns: int
+    previous_size: int = 0
+    previous_frame: int = 0
+    earlier_ns: int = 0
 
 
 Octets = bytes

@@ -15,7 +15,7 @@ from inspector.document import Assessment, ServiceState, Unseen
 from inspector.findings import headline, protected
 from inspector.findings.case import Case
 from inspector.findings.causes import UNCLEAR
-from inspector.findings.gate import gated, missing, unknown
+from inspector.findings.gate import CERTIFICATE_CHANGE, gated, missing, unknown
 from inspector.findings.headline import troubles
 from inspector.findings.machine import USE_EMS
 from inspector.findings.prediction import Extended
@@ -217,24 +217,21 @@ def _not_this(scene: Scene) -> Assessment:
     """What is wrong leads; what Java's rule says stands below."""
     listed = troubles(scene.occurrences)
     remedies = listed[0].finding.remedies
-    remedy = remedies[0].text if remedies else "look at the failed connections"
+    remedy = remedies[0].text if remedies else "Look at the failed connections."
     return Assessment(
         "not_this",
         _failed_otherwise(scene),
         [*(trouble.finding.title for trouble in listed[1:]), _java_rule(scene)],
         [],
         listed[0].finding.grade,
-        remedy[0].lower() + remedy[1:].rstrip("."),
+        headline.in_a_line(remedy),
     )
 
 
 def _java_rule(scene: Scene) -> str:
     """What Java's rule says of a service where something else failed."""
     row = next(row for row in ROWS if row.name not in ("unclear", "not_this") and row.holds(scene))
-    assessment = row.words(scene)
-    if assessment.state == "protected" and assessment.because:
-        return f"Java's certificate change: protected, because {assessment.because[0]}"
-    return f"Java's certificate change: {assessment.sentence.rstrip('.')}"
+    return headline.java_rule(row.words(scene))
 
 
 def _exposed(scene: Scene) -> Assessment:
@@ -249,7 +246,7 @@ def _exposed(scene: Scene) -> Assessment:
     ]
     return Assessment(
         "exposed",
-        "Exposed: no abort yet, but nothing stands in its way.",
+        f"Exposed to {CERTIFICATE_CHANGE}: no abort yet, but nothing prevents it.",
         conditions,
         ["a session that was resumed once is declined by a back end with another certificate"],
         "inferred",

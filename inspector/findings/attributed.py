@@ -27,6 +27,11 @@ OF_REJECTED_CERTIFICATES: dict[int, PoolAttribute] = {
 }
 """Where nothing else is seen of them."""
 
+OF_TRUST = frozenset(
+    (AlertDescription.UNKNOWN_CA, AlertDescription.CERTIFICATE_UNKNOWN, AlertDescription.BAD_CERTIFICATE, None)
+)
+"""What clients say of a chain that leads to no CA they trust; None: they close in silence."""
+
 OF_CAUSES: dict[str, PoolAttribute] = {
     "refused": PoolAttribute.CLIENT_AUTHORITIES,
     "rejected": PoolAttribute.FLIGHT,
@@ -72,15 +77,12 @@ def _of_certificate(pool: ComparedPool, observed: Observed, names: CertificateNa
     wanted = names.lacks(observed) if code != AlertDescription.UNKNOWN_CA else None
     if wanted is not None and names.are_checked(observed, wanted) is not False:
         return PoolAttribute.NAMES
-    if is_odd(pool, PoolAttribute.CHAIN, observed.backend) and code in (
-        AlertDescription.UNKNOWN_CA,
-        AlertDescription.CERTIFICATE_UNKNOWN,
-        AlertDescription.BAD_CERTIFICATE,
-        None,
-    ):
+    if code in OF_TRUST and (is_odd(pool, PoolAttribute.CHAIN, observed.backend) or _is_chain_rejected(pool, observed)):
         return PoolAttribute.CHAIN
     if code is None:
         return None
+    if code == AlertDescription.CERTIFICATE_UNKNOWN and names.has(observed):
+        return PoolAttribute.CHAIN
     return OF_REJECTED_CERTIFICATES.get(code, PoolAttribute.FLIGHT if observed.is_tls13 and not observed.leaf else None)
 
 
@@ -88,6 +90,15 @@ def is_odd(pool: ComparedPool, attribute: PoolAttribute, backend: int) -> bool:
     """Whether a back end is an odd one in an attribute."""
     difference = pool.difference(attribute)
     return backend >= 0 and difference is not None and any(holder.backend == backend for holder in difference.odd)
+
+
+def _is_chain_rejected(pool: ComparedPool, observed: Observed) -> bool:
+    """Whether everybody who succeeded was shown another chain."""
+    if pool.difference(PoolAttribute.CHAIN) is None:
+        return False
+    chain = pool.extractors[PoolAttribute.CHAIN]
+    accepted = {chain(group.sample) for group in pool.groups if group.sample.outcome == "established"} - {None}
+    return bool(accepted) and chain(observed) not in accepted
 
 
 def speaks_proxy(observed: Observed) -> bool:

@@ -9,7 +9,7 @@ from typing import Literal
 from inspector.document import SEVERITIES, Backend, Document, Finding, Service, Severity
 from inspector.document.rules import NOT_COMPARED, OF_CERTIFICATES, OF_CONNECTIONS, OF_STATE
 from inspector.findings.change import ABORT
-from inspector.findings.gate import is_definite, missing
+from inspector.findings.gate import CERTIFICATE_CHANGE, is_definite, missing
 
 Status = Literal["fixed", "remaining", "new", "not visible any more"]
 """``fixed`` only where the same thing would be visible now; ``not visible any more``: it did not happen again, but that
@@ -109,8 +109,8 @@ def _notes(old: Service | None, new: Service | None, before: list[Backend], afte
     ):
         notes.append(
             f"All connections now show one certificate: the {len(before)} back ends of before can no longer be told"
-            " apart by it. Between back ends with the same certificate this error cannot happen; give the balancer's"
-            " log with --log to see who answered."
+            f" apart by it. Between back ends with the same certificate {CERTIFICATE_CHANGE} cannot happen;"
+            " give the balancer's log with --log to see who answered."
         )
     leaves = {b.leaf for b in before} & {b.leaf for b in after} - {None}
     if before and after and not leaves and any(b.leaf for b in before) and any(b.leaf for b in after):

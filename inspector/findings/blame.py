@@ -18,7 +18,7 @@ from inspector.pool.rates import is_more_often
 from inspector.pool.telltales import Telltale, telltales
 from inspector.tracking.observed import Observed
 
-OF_TRUST = frozenset(
+MATTERS_OF_TRUST = frozenset(
     (
         PoolAttribute.FLIGHT,
         PoolAttribute.CHAIN,
@@ -203,7 +203,7 @@ def _asker(observed: Observed, attribute: PoolAttribute) -> Hashable:
     """Who must succeed elsewhere, that a failure is not the client's: the same client where it is a matter of trust,
     else anybody who asks the same.
     """
-    if attribute in OF_TRUST:
+    if attribute in MATTERS_OF_TRUST:
         return observed.client
     return asked_of(observed.offer) if observed.offer is not None else None
 

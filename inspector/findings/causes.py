@@ -18,9 +18,9 @@ from inspector.tls.registry import alert_name
 from inspector.tls.types import AlertDescription
 from inspector.tracking.closing import (
     CERTIFICATE_ALERTS,
-    alert_record,
     first_close,
     is_refused,
+    is_rejected,
     is_unanswered,
     server_was_gone,
 )
@@ -64,9 +64,21 @@ SERVER_ALERTS: dict[int, str] = {
     AlertDescription.UNRECOGNIZED_NAME: "the server does not know the requested name",
     AlertDescription.INTERNAL_ERROR: "the server had an internal error",
 }
+FOR_WANT_OF_CERTIFICATE = frozenset(
+    (
+        AlertDescription.HANDSHAKE_FAILURE,
+        AlertDescription.BAD_CERTIFICATE,
+        AlertDescription.NO_CERTIFICATE,
+        AlertDescription.CERTIFICATE_REQUIRED,
+        AlertDescription.CERTIFICATE_UNKNOWN,
+    )
+)
+"""What servers answer to a client that shows no certificate, though they require one."""
+NO_CERTIFICATE_SHOWN = "the server requires a certificate of the client, which showed none"
 WAITED = "the client waited after the server's certificate and closed without an alert: a time-out or a watchdog"
 SILENT = "the client closed without an alert after the server's certificate; the reason stands in its own log only"
 NO_AUTHORITY = "the chain does not lead to a CA that the client trusts"
+EARLY = "the server's certificate is not valid yet"
 NO_NAME = "the client rejected a certificate that lacks the name it asked for"
 
 
@@ -90,6 +102,11 @@ class CertificateNames:
         """Whether the certificate has the name that was asked for."""
         wanted, certificate = server_name(observed.offer), self._case.certificates.get(observed.leaf or b"")
         return wanted is not None and certificate is not None and covers(certificate, wanted)
+
+    def is_early(self, observed: Observed) -> bool:
+        """Whether the certificate becomes valid later only."""
+        certificate = self._case.certificates.get(observed.leaf or b"")
+        return certificate is not None and (certificate.not_before or 0) > observed.hello_ns
 
     def are_checked(self, observed: Observed, wanted: str) -> bool | None:
         """True where the program accepted only certificates that have the name, False where it accepted one without,
@@ -190,8 +207,13 @@ def _alerted(member: Observed, names: CertificateNames) -> Cause | None:
         wanted = names.lacks(member) if alert.code in (BAD_CERTIFICATE, AlertDescription.CERTIFICATE_UNKNOWN) else None
         if wanted is not None and names.are_checked(member, wanted):
             key, text, remedy = f"{key}-name", NO_NAME, "no_name"
+        elif alert.code in (BAD_CERTIFICATE, AlertDescription.CERTIFICATE_UNKNOWN) and names.is_early(member):
+            key, text, remedy = f"{key}-early", EARLY, "not_yet_valid"
         elif alert.code == AlertDescription.CERTIFICATE_UNKNOWN and names.has(member):
             text, remedy = NO_AUTHORITY, "unknown_ca"
+    elif alert.code in FOR_WANT_OF_CERTIFICATE and _showed_none(member):
+        text, is_about_client = NO_CERTIFICATE_SHOWN, True
+        remedy = "certificate_required"
     elif alert.code in CERTIFICATE_ALERTS and member.client_leg.handshake.messages & facts.C_CERTIFICATE:
         text = "the server rejected the client's certificate"
         is_about_client = True
@@ -209,6 +231,12 @@ def _alerted(member: Observed, names: CertificateNames) -> Cause | None:
     )
 
 
+def _showed_none(observed: Observed) -> bool:
+    """Whether the client answered the server's request with an empty Certificate (RFC 5246, section 7.4.6)."""
+    handshake = observed.client_leg.handshake
+    return bool(handshake.messages & facts.C_CERTIFICATE) and not handshake.client_chain and not handshake.is_tls13
+
+
 def _refused(observed: Observed) -> Cause | None:
     if not is_refused(observed.client_leg):
         return None
@@ -220,19 +248,11 @@ def _refused(observed: Observed) -> Cause | None:
 
 
 def _rejected(observed: Observed) -> Cause | None:
-    """TLS 1.3 without secrets: the client answers the server's flight with one record of an alert's size alone."""
-    client = observed.client_leg.from_client
-    if (
-        not observed.is_tls13
-        or observed.client_leg.secrets == ""
-        or client.application_records != 1
-        or client.application_bytes != alert_record(observed.answer)
-        or not observed.client_leg.from_server.application_records
-    ):
+    if not is_rejected(observed.client_leg):
         return None
     text = (
-        "the client rejected the server's flight, most likely its certificate: its only encrypted record is of an"
-        " alert's size (TLS 1.3)"
+        "the client rejected the server's flight, most likely its certificate: its only encrypted record is too short"
+        " for anything but an alert (TLS 1.3)"
     )
     return Cause("rejected", text, "inferred", "rejected")
 

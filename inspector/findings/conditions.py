@@ -15,7 +15,7 @@ from inspector.findings.causes import CertificateNames
 from inspector.findings.counterpart import WORKS
 from inspector.tls.types import AlertDescription
 from inspector.tracking.certificates import ParsedCertificate
-from inspector.tracking.closing import CERTIFICATE_ALERTS, first_close, is_consequence, is_refused
+from inspector.tracking.closing import CERTIFICATE_ALERTS, first_close, is_consequence, is_refused, is_rejected
 from inspector.tracking.observed import Observed
 
 VERSION_ALERTS = (AlertDescription.PROTOCOL_VERSION,)
@@ -179,8 +179,8 @@ def _path(failed: Failed, certificate: ParsedCertificate, at: tuple[int, ...], i
     if certificate.self_issued:
         yield untrusted if says_so else unknown
         return
-    is_alone = not failed.observed.client_leg.handshake.chain[1:]
-    others = works.client_leg.handshake.chain[1:] if works is not None and works.leaf is not None else ()
+    is_alone = not failed.observed.shown.behind
+    others = works.shown.behind if works is not None and works.leaf is not None else ()
     if not is_alone:
         yield Condition(ConditionKind.CHAIN, True, "observed", at)
     elif works is not None and others:
@@ -213,8 +213,8 @@ def _client_certificate(failed: Failed) -> Iterator[Condition]:
 
 class HandshakeEnd(NamedTuple):
     """How it ended. ``by_client``: None where nobody closed it. ``how``: ``alert``, ``fin``, ``rst``, or a lone
-    ``record`` of an alert's size. ``after_ns``: since the answer of the other side, or the hello; None where that was
-    not seen.
+    encrypted ``record`` that is taken for an alert by its length. ``after_ns``: since the answer of the other side, or
+    the hello; None where that was not seen.
     """
 
     by_client: bool | None
@@ -236,6 +236,10 @@ def ending(failed: Failed) -> HandshakeEnd:
     if tail is not None and is_refused(client_leg):
         return HandshakeEnd(
             False, "record", None, tail.frame, tail.ns - handshake.hello_ns if handshake.hello_ns else None
+        )
+    if (record := client_leg.from_client.tail) is not None and is_rejected(client_leg):
+        return HandshakeEnd(
+            True, "record", None, record.frame, record.ns - handshake.answer_ns if handshake.answer_ns else None
         )
     if observed.closed_by is None:
         return HandshakeEnd(None, "", None, 0, None)

@@ -98,6 +98,7 @@ def about_difference(pool: ComparedPool, difference: PoolDifference) -> About:
         reached=count,
         elsewhere_affected=all_failed - failed,
         elsewhere=total - count,
+        changed=alone is not None and alone.has_changed,
     )
 
 
@@ -140,7 +141,17 @@ def about_failures(pool: ComparedPool, blame: Blame) -> About:
         reached=blame.reached,
         elsewhere_affected=blame.elsewhere_failed,
         elsewhere=blame.elsewhere,
+        changed=_has_changed(pool, blame),
     )
+
+
+def _has_changed(pool: ComparedPool, blame: Blame) -> bool:
+    """Whether all went well at the odd member until the first of the failures, and nothing from then on."""
+    if blame.backend < 0:
+        return False
+    since_ns = blame.at_members[0].hello_ns
+    well = [o.hello_ns for o in pool.members if o.backend == blame.backend and o.outcome == "established"]
+    return bool(well) and max(well) < since_ns
 
 
 MOST_SHAPES = 3
@@ -186,6 +197,8 @@ def _failing_words(pool: ComparedPool, blame: Blame, at_member: Sequence[Observe
         holder = next((h for h in difference.holders if h.backend in blame.backends), None) or difference.odd_one
         if holder is not None and difference.common is not None and holder.value != difference.common:
             return words[holder.value], words[difference.common]
+        if holder is not None and difference.common is None:
+            return words[holder.value], "; ".join(word for value, word in words.items() if value != holder.value)
     if attribute is PoolAttribute.CHAIN and certificate is not None:
         return f"issued by {authority(certificate) or 'a CA without a name'}", "accepted"
     if attribute in (PoolAttribute.PROTOCOL, PoolAttribute.PROXY):
@@ -194,6 +207,8 @@ def _failing_words(pool: ComparedPool, blame: Blame, at_member: Sequence[Observe
     if alert is not None and not alert.from_client and alert.code is not None:
         refusal = f"alert {alert_name(alert.code)} ({alert.code})"
         return refusal, _accepted(pool, attribute)
+    if attribute is PoolAttribute.REACHABILITY and sample.closed_by == "client":
+        return "no answer", _accepted(pool, attribute)
     return FAILING.get(attribute, "fails"), _accepted(pool, attribute)
 
 

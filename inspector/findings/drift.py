@@ -9,15 +9,18 @@ from collections.abc import Iterator, Sequence, Set
 
 from inspector.document import About, Evidence, Finding, Remedy
 from inspector.document.rules import Rule, Severity
+from inspector.findings.answer_remedies import answer_remedies
 from inspector.findings.case import Case, frames
 from inspector.findings.compared import ComparedPool
 from inspector.findings.differing import about_difference, called, values_in_words, who
 from inspector.findings.finding import finding
 from inspector.findings.nameless import drift_of_names
+from inspector.findings.slow_answers import slow_at_nobody
 from inspector.pool.attributes import PoolAttribute
 from inspector.pool.odd_one import Holder, PoolDifference
 from inspector.pool.waits import SlowMember, slow_members
 from inspector.text.times import rfc3339, span
+from inspector.tls.suite_strength import differ_in_strength
 
 Explained = tuple[int, str]
 """A service by its index, and an attribute of which another finding tells."""
@@ -29,7 +32,7 @@ OF_ANSWERS: dict[PoolAttribute, Severity] = {
     PoolAttribute.ALPN: "info",
     PoolAttribute.STAPLING: "info",
 }
-"""What is compared of answers, and how severe a difference is that no failure goes with."""
+"""What is compared of answers, and how severe a difference is that no failure goes with; a weaker suite is more."""
 
 MOST_SHOWN = 6
 """Holders of values whose frames are evidence."""
@@ -41,10 +44,15 @@ def drift_of_answers(pools: Sequence[ComparedPool], explained: Set[Explained]) -
         for attribute, severity in OF_ANSWERS.items():
             difference = pool.difference(attribute)
             if difference is not None and (pool.service.index, attribute) not in explained:
-                yield _of_answers(pool, difference, severity)
+                is_weaker = attribute is PoolAttribute.CIPHER and differ_in_strength(
+                    holder.value for holder in difference.holders if isinstance(holder.value, int)
+                )
+                yield _of_answers(pool, difference, "low" if is_weaker else severity)
         slow = slow_members(pool.members, pool.looks)
         if slow:
             yield _slow(pool, slow)
+        elif (at_nobody := slow_at_nobody(pool)) is not None:
+            yield at_nobody
         if (pool.service.index, PoolAttribute.SNI) not in explained:
             yield from drift_of_names(pool)
 
@@ -73,6 +81,7 @@ def _of_answers(pool: ComparedPool, difference: PoolDifference, severity: Severi
         what=f"The back ends of {service.name}:{service.port} differ in {name}",
         matter=difference.attribute,
         explanation=f"To equal ClientHellos: {'; '.join(parts)}. {_since(case, difference)}".strip(),
+        remedies=answer_remedies(pool, difference),
         evidence=[
             _evidence(pool, difference, holder, words[holder.value]) for holder in difference.holders[:MOST_SHOWN]
         ],
@@ -138,6 +147,7 @@ def _slow(pool: ComparedPool, slow: Sequence[SlowMember]) -> Finding:
             reached=count,
             elsewhere_affected=all_failed - failed,
             elsewhere=total - count,
+            changed=worst.has_changed,
         ),
         title=f"Back end{'s' * (not only)} {', '.join(labels)} of {service.name}:{service.port}"
         f" {'is' if only else 'are'} slow: {WAITS[worst.wait]} after {span(worst.median_ns)}, elsewhere after"

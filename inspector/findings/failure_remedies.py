@@ -75,6 +75,12 @@ def failure_remedies(cause: str, name: str, port: int, parties: Parties = NOBODY
         "certificate_expired": Remedy(
             "PKI", f"Renew {subjects}.", f"{probe} </dev/null 2>/dev/null | openssl x509 -noout -dates"
         ),
+        "not_yet_valid": Remedy(
+            "PKI",
+            f"Issue {subjects} again, valid from now, or take it into use later; where it is valid by now, set the"
+            " clock of the client.",
+            f"{probe} </dev/null 2>/dev/null | openssl x509 -noout -dates",
+        ),
         "unknown_ca": Remedy(
             "PKI",
             f"Give {parties.rejecting} {issuer} that issued {subjects}, or show it a certificate of a CA that it"

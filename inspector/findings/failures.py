@@ -42,7 +42,9 @@ NAMED = 4
 MOST_LISTED = 20
 """Back ends that a sentence lists at most."""
 
-REPLACED = frozenset(("certificate_expired", "certificate_revoked", "unsupported_certificate", "reissue"))
+REPLACED = frozenset(
+    ("certificate_expired", "not_yet_valid", "certificate_revoked", "unsupported_certificate", "reissue")
+)
 """Remedies by which a certificate is issued again, so that it must be told from others of its name."""
 
 Group = tuple[int, str, str]

@@ -14,6 +14,11 @@ import msgspec
 from inspector.document import Assessment, Grade, Unseen
 from inspector.findings.unseen import Aspect, Sight, is_mended
 
+CERTIFICATE_CHANGE = "Java's certificate change"
+"""What an assessment calls the error that this program looks for: "server certificate change is restricted during
+renegotiation".
+"""
+
 MISSING: dict[str, tuple[str, str]] = {
     "one_sided": (
         "1 connection was captured in one direction only",
@@ -81,7 +86,7 @@ def missing(unseen: Sequence[Unseen]) -> str:
 
 def unknown(what: str, grade: Grade, do: str) -> Assessment:
     """Nothing definite can be said."""
-    return Assessment("unknown", f"Cannot tell: {what}.", [], [], grade, do)
+    return Assessment("unknown", f"Cannot tell whether {CERTIFICATE_CHANGE} happens here: {what}.", [], [], grade, do)
 
 
 def gated(
@@ -100,13 +105,14 @@ def gated(
     if assessment.state == "exposed":
         return msgspec.structs.replace(
             assessment,
-            sentence=f"Exposed: no abort was seen, but nothing stands in its way, and not all was seen: {but}.",
+            sentence=f"Exposed to {CERTIFICATE_CHANGE}: no abort was seen, but nothing prevents it, and not all was"
+            f" seen: {but}.",
             unseen=unseen,
         )
     if not sight.whole:
         return msgspec.structs.replace(unknown(but, "not_visible", do), unseen=unseen)
     if assessment.state == "protected":
-        sentence = f"Protected as things stand, but not all was seen: {but}."
+        sentence = f"Protected from {CERTIFICATE_CHANGE} as things stand, but not all was seen: {but}."
         return Assessment(
             state="protected",
             sentence=sentence,

@@ -16,6 +16,7 @@ from inspector.findings.assessment import assess
 from inspector.findings.attributes import attributes, by_service
 from inspector.findings.case import Case, Options, build
 from inspector.findings.compared import compared_pools
+from inspector.findings.headline import headed
 from inspector.findings.incidents import incidents
 from inspector.findings.into_document import pool as pool_of_document
 from inspector.findings.into_document.connection import connection, result
@@ -90,7 +91,7 @@ def _document(case: Case, extra_limits: list[doc.Limit]) -> doc.Document:
     assessments = [assess(case, s, theirs.get(s.id, NOTHING), hidden, ems[s.index]) for s in case.services]
     findings = [*rules.findings(case, happened, assessments, ems, compared), *limits.incomplete(case, all_limits)]
     findings.sort(key=lambda f: (doc.SEVERITIES.index(f.severity), f.rule, f.first or "", f.id))
-    with_about = by_service(finding for finding in findings if finding.about is not None)
+    of_services = by_service(findings)
     backends = [pool_of_document.backend(case, b) for b in case.backends]
     by_id = {backend.id: backend for backend in backends}
     return doc.Document(
@@ -100,7 +101,7 @@ def _document(case: Case, extra_limits: list[doc.Limit]) -> doc.Document:
             _service(
                 case,
                 pool.service,
-                assessment,
+                headed(pool, assessment, of_services.get(pool.service.id, ())),
                 what_if(
                     case,
                     pool.service,
@@ -108,7 +109,7 @@ def _document(case: Case, extra_limits: list[doc.Limit]) -> doc.Document:
                     theirs.get(pool.service.id, NOTHING),
                     ems[pool.service.index],
                 ),
-                attributes(pool, with_about.get(pool.service.id, ()), by_id),
+                attributes(pool, of_services.get(pool.service.id, ()), by_id),
             )
             for pool, assessment in zip(compared, assessments, strict=True)
         ],

@@ -16,6 +16,7 @@ from inspector.findings.finding import Raised
 from inspector.findings.nameless import name_remedies, what_they_got
 from inspector.findings.signs import Weighed
 from inspector.pool.attributes import PoolAttribute
+from inspector.pool.odd_one import PoolDifference
 from inspector.text.times import clock, rfc3339
 from inspector.tracking.backends import BackendGroup
 from inspector.tracking.certificates import ParsedCertificate
@@ -93,20 +94,12 @@ def member_remedies(pool: ComparedPool, blame: Blame) -> list[Remedy]:
     owners, who = f"owners of back end {backend.label}", member_called(case, backend)
     sample = next(observed for observed in blame.failed if observed.backend == blame.backend)
     difference = pool.difference(attribute)
+    if attribute is PoolAttribute.CHAIN:
+        return _chain_remedies(pool, backend, sample, difference)
     if difference is None or not is_odd(pool, attribute, blame.backend):
         return _accept_issuer(pool, backend, sample) if attribute is PoolAttribute.CLIENT_AUTHORITIES else []
     words = values_in_words(case, pool, difference)
     common = words.get(difference.common, "") if difference.common is not None else ""
-    if attribute is PoolAttribute.CHAIN:
-        if sample.shown.behind:
-            return []
-        return [
-            Remedy(
-                owners,
-                f"Let {who} send {common} with its own certificate, as the other back ends do.",
-                _check(pool, backend, sample, "-showcerts"),
-            )
-        ]
     if attribute is PoolAttribute.CLIENT_AUTHORITIES:
         own_words = next((words[h.value] for h in difference.holders if h.backend == blame.backend), "")
         return [
@@ -118,6 +111,29 @@ def member_remedies(pool: ComparedPool, blame: Blame) -> list[Remedy]:
             )
         ]
     return []
+
+
+def _chain_remedies(
+    pool: ComparedPool, backend: BackendGroup, sample: Observed, difference: PoolDifference | None
+) -> list[Remedy]:
+    """Where the member sends no intermediate certificate and others do, or has its certificate from another CA."""
+    case, check = pool.case, _check(pool, backend, sample, "-showcerts")
+    owners, who = f"owners of back end {backend.label}", member_called(case, backend)
+    others = [other for other in case.pools[pool.service.index] if other.index != backend.index]
+    shown = case.certificates.get(sample.leaf or b"")
+    read = [certificate for other in others if (certificate := case.certificates.get(other.leaf or b"")) is not None]
+    issuers = dict.fromkeys(authority(certificate) for certificate in read)
+    if shown is None or not all(issuers):
+        return []
+    if authority(shown) not in issuers:
+        listed = " or ".join(list(issuers)[:MOST_NAMED])
+        text = f"Give {who} a certificate issued by {listed}, as the other back ends have"
+        return [Remedy(owners, f"{text}; or its clients the CA {authority(shown)}.", check)] if issuers else []
+    if difference is None or sample.shown.behind:
+        return []
+    words = values_in_words(case, pool, difference)
+    sent = " or ".join(word for value, word in words.items() if value)
+    return [Remedy(owners, f"Let {who} send {sent} with its own certificate, as the other back ends do.", check)]
 
 
 def _proxy_remedies(pool: ComparedPool, blame: Blame) -> list[Remedy]:
@@ -270,4 +286,5 @@ def attribute_aborts(pools: Sequence[ComparedPool], aborts: Sequence[Raised[Weig
                 reached=reached,
                 elsewhere_affected=len(confirmed) - len(here),
                 elsewhere=pool.total[0] - reached,
+                changed=alone.has_changed,
             )

@@ -139,7 +139,8 @@ def _attributes(case: Case, members: list[BackendGroup]) -> Iterator[tuple[str, 
         for index in backend.connections:
             if case.observed[index].leaf is not None:
                 handshake = case.observed[index].client_leg.handshake
-                chains.append((backend, tuple(case.certificate_name(digest) for digest in handshake.chain[1:])))
+                behind = case.observed[index].shown.behind
+                chains.append((backend, tuple(case.certificate_name(digest) for digest in behind)))
                 authorities.append((backend, requested(case, handshake)))
                 break
     yield "chain", chains

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from inspector.document import Assessment, Grade
 from inspector.document.analysis import NOTHING_TO_DO
-from inspector.findings.gate import unknown
+from inspector.findings.gate import CERTIFICATE_CHANGE, unknown
 from inspector.findings.giving_up import NOT_JAVA
 from inspector.findings.machine import ALLOW_UNSAFE, USE_EMS
 from inspector.findings.prediction import Common, repeats
@@ -24,9 +24,9 @@ NAMED = 5
 def _safe(because: str, *breaks_if: str, grade: Grade = "observed", do: str = NOTHING_TO_DO) -> Assessment:
     """Protected by a condition that cannot be met; where that is inferred, the sentence claims no more than that."""
     sentence = (
-        "Protected: this error cannot happen here."
+        f"Protected: {CERTIFICATE_CHANGE} cannot happen here."
         if grade == "observed"
-        else "Protected as things stand: what this error needs was not seen here."
+        else f"Protected as things stand: no way to {CERTIFICATE_CHANGE} was seen."
     )
     return Assessment("protected", sentence, [because], list(breaks_if), grade, do)
 

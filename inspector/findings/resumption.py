@@ -63,6 +63,18 @@ class Offers(Struct):
         return len(self.declined) >= FEWEST and 2 * len(self.declined) >= self.total
 
 
+class Price(NamedTuple):
+    """What a full handshake costs more than one with a session that is taken. ``has_trip``: a round trip, up to
+    TLS 1.2, which takes ``trip_ns``; ``full_ns``, ``short_ns``: until the client can speak. Each is None where it was
+    not measured.
+    """
+
+    has_trip: bool
+    trip_ns: int | None
+    full_ns: int | None
+    short_ns: int | None
+
+
 class Forgetful(NamedTuple):
     """The only member of a pool that keeps no sessions. ``is_silent``: it issues none; else it declines its own."""
 
@@ -142,6 +154,7 @@ def _finding(pool: ComparedPool, offers: Offers, forgetful: Forgetful | None) ->
         "never issues a session" if forgetful is not None and forgetful.is_silent else "declines even its own sessions"
     )
     reached, failed = pool.reached(forgetful.backend) if forgetful is not None else (offers.total, 0)
+    declined = f"{count} of {offers.total} offers were declined, and {_price_words(_price(offers))}"
     first_ns = offers.declined[0].first_ns if offers.declined else pool.members[0].first_ns
     last_ns = offers.declined[-1].first_ns if offers.declined else pool.members[-1].first_ns
     return finding(
@@ -158,8 +171,8 @@ def _finding(pool: ComparedPool, offers: Offers, forgetful: Forgetful | None) ->
         about=About(
             attribute=PoolAttribute.RESUMPTION,
             backend=case.backends[forgetful.backend].id if forgetful is not None else None,
-            value=does if forgetful is not None else f"{count} of {offers.total} offers declined",
-            others="keep sessions" if forgetful is not None else "",
+            value=does if forgetful is not None else declined,
+            others="sessions are kept" if forgetful is not None else "",
             since=rfc3339(forgetful.since_ns if forgetful is not None else first_ns),
             affected=failed,
             reached=reached,
@@ -197,7 +210,8 @@ def _explained(offers: Offers, forgetful: Forgetful | None, label: str) -> Itera
                 f"{offers.elsewhere} of them went to another back end than had issued the session,"
                 f" {offers.declined_at_home} to the same{' certificate' * (not offers.elsewhere)}."
             )
-        yield _price(offers)
+        words = _price_words(_price(offers))
+        yield f"{words[0].upper()}{words[1:]}."
     if forgetful is not None and forgetful.is_silent:
         yield f"Back end {label} gave neither a session id nor a ticket to clients that get one from the others."
     elif forgetful is not None:
@@ -205,22 +219,32 @@ def _explained(offers: Offers, forgetful: Forgetful | None, label: str) -> Itera
         yield f"Back end {label} declined {declined} of {total} sessions that it had issued itself."
 
 
-def _price(offers: Offers) -> str:
-    """What a full handshake costs more."""
+def _price(offers: Offers) -> Price:
+    """Of the offers that were declined, held against those that were taken."""
     full = [ns for observed in evenly(offers.declined) if (ns := until_ready(observed)) is not None]
     short = [ns for observed in evenly(offers.resumed) if (ns := until_ready(observed)) is not None]
-    trips = sorted(ns for observed in evenly(offers.declined) if (ns := observed.client_leg.rtt) is not None)
-    is_old = any(not observed.is_tls13 for observed in offers.declined)
-    more = "a round trip more" if is_old else "certificates and signatures, though no round trip more"
-    if len(full) >= FEWEST_TIMED and len(short) >= FEWEST_TIMED and middle(full) > middle(short):
+    trips = [ns for observed in evenly(offers.declined) if (ns := observed.client_leg.rtt) is not None]
+    return Price(
+        has_trip=any(not observed.is_tls13 for observed in offers.declined),
+        trip_ns=int(middle(trips)) if trips else None,
+        full_ns=int(middle(full)) if len(full) >= FEWEST_TIMED else None,
+        short_ns=int(middle(short)) if len(short) >= FEWEST_TIMED else None,
+    )
+
+
+def _price_words(price: Price) -> str:
+    """``each costs a round trip more: the client can speak after 12.3 ms``."""
+    more = "a round trip more" if price.has_trip else "certificates and signatures, though no round trip more"
+    full_ns, short_ns, trip_ns = price.full_ns, price.short_ns, price.trip_ns
+    if full_ns is not None and short_ns is not None and full_ns > short_ns:
         return (
-            f"Each costs {more}: {span(int(middle(full)))} until the client can speak, against"
-            f" {span(int(middle(short)))} with a session that is taken."
+            f"each costs {more}: {span(full_ns)} until the client can speak, against {span(short_ns)} with a session"
+            " that is taken"
         )
-    if is_old and len(full) >= FEWEST_TIMED:
-        trip = f", {span(int(middle(trips)))}" if trips and middle(trips) >= LEAST_TRIP_NS else ""
-        return f"Each costs {more}{trip}: the client can speak after {span(int(middle(full)))}."
-    return f"Each costs {more}."
+    if price.has_trip and full_ns is not None:
+        trip = f", {span(trip_ns)}" if trip_ns is not None and trip_ns >= LEAST_TRIP_NS else ""
+        return f"each costs {more}{trip}: the client can speak after {span(full_ns)}"
+    return f"each costs {more}"
 
 
 def _remedies(pool: ComparedPool, offers: Offers, label: str) -> list[Remedy]:
@@ -229,23 +253,44 @@ def _remedies(pool: ComparedPool, offers: Offers, label: str) -> list[Remedy]:
         f"openssl s_client -connect {name}:{pool.service.port} -servername {name} -reconnect -tls1_2 </dev/null | grep"
         " -E 'New|Reused'"
     )
+    first = FIRST if _would_expose(pool) else ""
+
+    def remedy(whose: str, text: str) -> list[Remedy]:
+        return [Remedy(whose, f"{first}{text[0].lower()}{text[1:]}" if first else text, check)]
+
     if label:
-        return [Remedy(f"owners of back end {label}", f"Let back end {label} keep sessions, as the others do.", check)]
+        return remedy(f"owners of back end {label}", f"Let back end {label} keep sessions, as the others do.")
     at_home = sum(total for _, total in offers.at_home.values())
     if at_home and 2 * offers.declined_at_home > at_home:
-        return [
-            Remedy(
-                "owners of the pool",
-                "Let each back end keep sessions: even what it issued itself is declined. Where several servers share"
-                " the certificate, share ticket keys or the session cache among them.",
-                check,
-            )
-        ]
-    return [
-        Remedy(
+        return remedy(
             "owners of the pool",
-            "Share ticket keys or the session cache among all back ends (nginx: ssl_session_ticket_key; HAProxy:"
-            " tls-ticket-keys), or keep a client on one back end (source affinity).",
-            check,
+            "Let each back end keep sessions: even what it issued itself is declined. Where several servers share the"
+            " certificate, share ticket keys or the session cache among them.",
         )
-    ]
+    return remedy(
+        "owners of the pool",
+        "Share ticket keys or the session cache among all back ends (nginx: ssl_session_ticket_key; HAProxy:"
+        " tls-ticket-keys), or keep a client on one back end (source affinity).",
+    )
+
+
+FIRST = (
+    "First give all certificates one name, for Java aborts where a session that was resumed is declined elsewhere;"
+    " then "
+)
+"""Where more sessions that are resumed would bring Java's certificate change."""
+
+
+def _would_expose(pool: ComparedPool) -> bool:
+    """Whether back ends show certificates that Java does not count as one server, up to TLS 1.2 and without EMS."""
+    case = pool.case
+    plain = {
+        group.sample.leaf
+        for group in pool.groups
+        if group.sample.leaf is not None
+        and group.sample.answer is not None
+        and not group.sample.is_tls13
+        and not group.sample.answer.extended_master_secret
+    }
+    leaves = {group.sample.leaf for group in pool.groups if group.sample.leaf is not None and not group.sample.is_tls13}
+    return any(case.step(one, other) == "none" for one in list(plain)[:MOST_NAMED] for other in leaves)

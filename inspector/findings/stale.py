@@ -121,7 +121,7 @@ def _between(values: list[int]) -> str:
 
 def _explained(matter: Stale, who: str, idle: str, to: str) -> Iterator[str]:
     used = list(matter.used.values())
-    yield f"{who[0].upper()}{who[1:]} closed {len(matter.closed)} connections{to} after {idle} without a request."
+    yield f"{who[0].upper()}{who[1:]} closed {_counted(len(matter.closed))}{to} after {idle} without a request."
     late = _between(sorted(use.late_ns for use in used))
     resets = sum(use.reply == "rst" for use in used)
     came = (
@@ -131,9 +131,15 @@ def _explained(matter: Stale, who: str, idle: str, to: str) -> Iterator[str]:
         if not resets
         else f"a RST came back on {resets}, nothing on the others"
     )
-    yield f"The client wrote on {len(used)} of them {late} later, and {came}: these requests were lost."
+    them = f"{len(used)} of them" if len(matter.closed) > 1 else "it"
+    lost = "these requests were" if len(used) > 1 else "its request was"
+    yield f"The client wrote on {them} {late} later, and {came}: {lost} lost."
     if not matter.is_own:
         yield "No TLS alert went before the FIN, as a server's own time-out mostly sends one and a balancer cannot."
+
+
+def _counted(connections: int) -> str:
+    return f"{connections} connection{'s' * (connections > 1)}"
 
 
 def _remedies(matter: Stale, service: ServiceGroup) -> list[Remedy]:

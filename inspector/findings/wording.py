@@ -50,6 +50,7 @@ WORDS: Mapping[type[Notice], str] = {
     bounds.JournalLost: "the journal {path} lost {times} times what was written to it",
     bounds.JournalNotWritten: "{path}: the journal is not written: {reason}",
     bounds.JournalNotRead: "{path}: what was kept before cannot be read: {reason}",
+    bounds.JournalSetAside: "{path}: a new journal is begun, for the old one is set aside as {other}: {reason}",
     bounds.JournalUnsettled: (
         "{path}: what was written last stands here and cannot be read without the right to write to its directory"
     ),

@@ -444,6 +444,8 @@ class LiveCapture:
         trouble = self._journaling.write(journal, self.engine.facts, self.captures()[-1])
         if trouble:
             self.lose(listener, "journal", JournalNotWritten(PathText(journal.path), ForeignText(trouble)))
+        if journal.set_aside is not None:
+            self.lose(listener, "journal", journal.set_aside)
 
     def _is_over(self) -> bool:
         if all(source.state == "ended" for source in self.sources):

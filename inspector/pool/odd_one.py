@@ -5,7 +5,8 @@ connections whose back end is not known, of which it is known only that some ser
 one value up to a moment and another from then on holds the later one, since that moment. One that shows both in turn is
 several servers behind one certificate, so that its connections count as those of nobody in particular.
 
-The majority goes by holders where all are known back ends, by connections where they are not, or where holders are
+What is right in itself, as a certificate that is valid, is the common value wherever anybody has it. Else the majority
+goes by holders where all are known back ends, by connections where they are not, or where holders are
 level. Without a clear one the pool is mixed, and nobody is odd.
 """
 
@@ -24,6 +25,10 @@ CLEAR = 1.5
 
 FEWEST_NAMELESS = 3
 """Connections without a known back end that show a value before it counts."""
+
+
+RIGHT: dict[PoolAttribute, Value] = {PoolAttribute.VALIDITY: True, PoolAttribute.NAMES: True}
+"""Values that make nobody odd, however few have them."""
 
 
 class Holder(NamedTuple):
@@ -79,7 +84,8 @@ def _compared(attribute: PoolAttribute, shown: Sequence[tuple[Alike, Value]]) ->
     holders = _holders(shown)
     if len({holder.value for holder in holders}) < 2:
         return None
-    common = _majority(holders)
+    right = RIGHT.get(attribute)
+    common = right if any(holder.value == right for holder in holders) else _majority(holders)
     odd = sorted((h for h in holders if h.value != common), key=lambda h: -h.connections) if common is not None else []
     return PoolDifference(attribute, tuple(holders), tuple(odd), common)
 

@@ -5,13 +5,14 @@ A flight is as long as what its server has to say: certificate, chain, client CA
 to one member of the pool, or to several that are alike: it can be counted, and never named. Only full handshakes of
 equal ClientHellos are held against each other, for with a session a flight is short. What varies from one handshake to
 the next is the signature alone: in ECDSA it is a pair of numbers that lose their leading zeros, so totals that lie so
-close together are one shape.
+close together are one shape. Who rejects a certificate as soon as he has it cuts the flight short: it then has fewer
+records, and its beginning may be that of the others.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Literal, NamedTuple, get_args
 
 from inspector.pool.alike import Question, asked_of
@@ -76,9 +77,26 @@ def _telltale(same: Sequence[Observed], failed: Set[int]) -> Telltale | None:
             continue
         chance = share_by_chance(*figures)
         if surest is None or chance < surest[0]:
-            others = tuple(sorted({other for other in values.values() if other != value}, key=repr))
-            surest = chance, Telltale(aspect, value, others, reached)
+            cut = _cut_short(value, values, failed)
+            others = {other for index, other in values.items() if other != value and index not in cut}
+            surest = chance, Telltale(aspect, value, tuple(sorted(others, key=repr)), reached | cut)
     return surest[1] if surest is not None else None
+
+
+def _cut_short(whole: int | FlightShape, values: Mapping[int, int | FlightShape], failed: Set[int]) -> frozenset[int]:
+    """Failures whose flight may be the beginning of a whole one, and is nobody's who succeeded."""
+    if not isinstance(whole, FlightShape):
+        return frozenset()
+    accepted = {shape for index, shape in values.items() if index not in failed}
+    return frozenset(
+        index
+        for index, shape in values.items()
+        if index in failed
+        and isinstance(shape, FlightShape)
+        and shape.records < whole.records
+        and shape.longest < whole.longest
+        and shape not in accepted
+    )
 
 
 def _values(aspect: Aspect, same: Sequence[Observed]) -> dict[int, int | FlightShape]:

@@ -36,7 +36,8 @@ LONGER_BY_NS = 20_000_000
 
 class SlowMember(NamedTuple):
     """``median_ns`` of ``measured`` connections, against ``others_ns``, that of the others. ``since_ns``: the first
-    connection that waited as long; ``slowest``: the one that waited longest, by index.
+    connection that waited as long; ``slowest``: the one that waited longest, by index. ``has_changed``: connections
+    before waited less, and none since.
     """
 
     backend: int
@@ -46,6 +47,7 @@ class SlowMember(NamedTuple):
     measured: int
     since_ns: int
     slowest: int
+    has_changed: bool
 
 
 class _Timed(NamedTuple):
@@ -145,6 +147,8 @@ def _slow(wait: Wait, timed: Sequence[_Timed], looks: int) -> Iterator[SlowMembe
         if ranks_by_chance(late, late_elsewhere) < CHANCE / looks:
             ours = int(middle(one.ns for one, _ in here))
             long = [one for one, _ in here if one.ns * 2 >= ours]
+            since_ns = min(one.hello_ns for one in long)
+            short = [one.hello_ns for one, _ in here if one.ns * 2 < ours]
             slowest = max(here, key=lambda pair: pair[0].ns)[0]
             yield SlowMember(
                 backend=backend,
@@ -152,6 +156,7 @@ def _slow(wait: Wait, timed: Sequence[_Timed], looks: int) -> Iterator[SlowMembe
                 median_ns=ours,
                 others_ns=theirs,
                 measured=measured[backend],
-                since_ns=min(one.hello_ns for one in long),
+                since_ns=since_ns,
                 slowest=slowest.connection,
+                has_changed=bool(short) and max(short) < since_ns,
             )

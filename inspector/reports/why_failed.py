@@ -86,7 +86,7 @@ def _day(ns: int | None) -> str:
 
 
 def _chain(case: Case, observed: Observed) -> str:
-    behind = observed.client_leg.handshake.chain[1:]
+    behind = observed.shown.behind
     names = [_certificate_name(case.certificates.get(digest), digest) for digest in behind[:NAMED]]
     return safe_text(", ".join(names)) or "nothing"
 
@@ -279,7 +279,7 @@ def _end(analysis: Analysis, failed: Failed) -> ReasonStep:
         text = f"{who} ended it with alert {alert_name(end.code)} ({end.code}){late}{f': {stands}' if stands else ''}"
         return ReasonStep(False, text, where, "observed", references)
     if end.how == "record":
-        text = f"{who} ended it with one encrypted record of an alert's size{late}, and nothing else"
+        text = f"{who} ended it with one encrypted record, an alert by its length{late}, and nothing else"
         return ReasonStep(False, text, where, "inferred", references)
     return ReasonStep(False, f"{who} closed it with {HOW.get(end.how, 'a close')}{late}", where, "observed", references)
 

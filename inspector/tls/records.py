@@ -62,6 +62,8 @@ HEADER = 5
 """Type, version and length of a record."""
 PASSED_BYTES = HEADER + 2
 """What ``skip_record`` looks at: a record header, and the two bytes of an alert."""
+KNOWN_AT_END = 3
+"""Records of which more than the length is kept where many are skipped."""
 SHORTEST_HELLO = 4 + 2 + 32 + 1 + 2 + 2 + 1
 """A ClientHello with nothing in it (RFC 8446, section 4.1.2)."""
 LEVELS = tuple(bytes((level,)) for level in AlertLevel)
@@ -221,8 +223,8 @@ class RecordReader(ReceiveBuffer):
             at += HEADER + length
         if not records:
             return False
-        self._sink.skipped(self.lane, [length for _, _, length in records[:-2]])
-        for begins, row, length in records[-2:]:
+        self._sink.skipped(self.lane, [length for _, _, length in records[:-KNOWN_AT_END]])
+        for begins, row, length in records[-KNOWN_AT_END:]:
             self.position = begins - origin
             mark = (self.position, segments.frame + segments.number[row], segments.time_ns[row])
             self._sink.application_data(self.lane, length, mark)

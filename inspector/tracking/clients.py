@@ -74,6 +74,11 @@ JSSE_ORDERS = (
 """The order in which JDK 13 and later, JDK 11 and 8u261, and JDK 7 and 8 write their extensions."""
 
 
+JSSE_TLS13 = (X.SIGNATURE_ALGORITHMS_CERT, X.PSK_KEY_EXCHANGE_MODES, X.KEY_SHARE)
+"""What a JDK sends where it offers TLS 1.3 alone, and so no TLS_EMPTY_RENEGOTIATION_INFO_SCSV, in an order that no
+other stack writes."""
+
+
 class Stack(NamedTuple):
     """``name``: jsse, openssl, go, nss, gnutls, schannel, boringssl or unknown."""
 
@@ -140,6 +145,10 @@ def _recognised(cipher_suites: tuple[int, ...], extensions: tuple[int, ...], poi
         return Stack("boringssl", ("GREASE values",))
     if not extensions:
         return UNKNOWN
+    is_tls13_alone = all(code >> 8 == TLS13_SUITES for code in cipher_suites)
+    is_written_so = any(_in_order(extensions, order) for order in JSSE_ORDERS[:2])
+    if is_tls13_alone and set(JSSE_TLS13) <= set(extensions) and is_written_so:
+        return Stack("jsse", ("extension order, TLS 1.3 alone",))
     if (
         SCSV in cipher_suites[-1:]
         and X.RENEGOTIATION_INFO not in extensions

@@ -14,10 +14,10 @@ from __future__ import annotations
 from typing import Literal
 
 from inspector import facts
-from inspector.facts import AlertFact, Close, ConnectionFacts, FirstMoments, LaneFacts
+from inspector.facts import AlertFact, Close, ConnectionFacts, FirstMoments, LaneFacts, Tail
 from inspector.tls.extensions import AnswerShape
 from inspector.tls.history import Letter
-from inspector.tls.protection import protection_of
+from inspector.tls.protection import MACS, protection_of
 from inspector.tls.types import FATAL, AlertDescription
 
 Side = Literal["client", "server"]
@@ -49,6 +49,15 @@ section 5.2), of 16 bytes with all suites but those of CCM_8.
 """
 LONGEST_ALERT_RECORD = ALERT_BYTES + CONTENT_TYPE + TAG
 
+JSSE_PADDING = 16
+"""Zero bytes in each encrypted record of TLS 1.3 that JSSE writes to a socket, not through an SSLEngine."""
+
+SHORTEST_DIGEST = 32
+"""Of the hashes of TLS 1.3: that of SHA-256."""
+
+MESSAGE_HEADER = 4
+"""Type and length of a handshake message (RFC 8446, section 4)."""
+
 REFUSED_WITHIN_NS = 1_000_000_000
 """A server that refuses does so when it has read the client's flight; later it may as well have grown
 tired of waiting.
@@ -75,6 +84,13 @@ def overhead(answer: AnswerShape | None) -> int:
 def alert_record(answer: AnswerShape | None) -> int:
     """TLS 1.3: how long the fragment of an encrypted alert is: 19 bytes with most suites."""
     return ALERT_BYTES + overhead(answer)
+
+
+def finished_record(answer: AnswerShape | None) -> int:
+    """TLS 1.3: how long the fragment of an encrypted Finished is at least: 53 or 69 bytes with most suites."""
+    protection = protection_of(answer.cipher_suite) if answer is not None else None
+    digest = MACS.get(protection.prf, SHORTEST_DIGEST) if protection is not None else SHORTEST_DIGEST
+    return MESSAGE_HEADER + digest + overhead(answer)
 
 
 def first_close(lane: LaneFacts) -> tuple[Close, How] | None:
@@ -191,20 +207,24 @@ def delay_of_close(client_leg: ConnectionFacts) -> int | None:
     return max(0, close[0].ns - done - min(client_leg.rtt or 0, LONGEST_RTT_NS))
 
 
+def is_goodbye(client_leg: ConnectionFacts, tail: Tail) -> bool:
+    """TLS 1.3: whether a side's last record is as long as an alert, padded or not."""
+    alert = alert_record(client_leg.handshake.answer)
+    return client_leg.handshake.is_tls13 and (tail.size <= alert or tail.size == alert + JSSE_PADDING)
+
+
 def quiet_before(client_leg: ConnectionFacts, close_ns: int) -> int:
     """How long, in ns, nobody had sent application data by then; 0 where it is not known, or so short that the close
-    is the end of what was said. In TLS 1.3 a side's last record may be a goodbye, and does not count.
+    is the end of what was said. A side's goodbye does not count.
     """
-    answer = client_leg.handshake.answer
-    goodbye_bytes = alert_record(answer) if client_leg.handshake.is_tls13 else 0
     latest_ns = 0
     for tail in (client_leg.from_client.tail, client_leg.from_server.tail):
         if tail is None:
             continue
-        is_goodbye = tail.size <= goodbye_bytes
-        ns = tail.ns if tail.ns < close_ns and not is_goodbye else tail.previous_ns
+        times = (tail.ns, tail.previous_ns, tail.earlier_ns)[is_goodbye(client_leg, tail) :]
+        ns = next((ns for ns in times if ns < close_ns), close_ns)
         if ns >= close_ns:
-            return 0  # of a side's records its last two are known
+            return 0  # it said more than is known since
         latest_ns = max(latest_ns, ns)
     return quiet_ns if latest_ns and (quiet_ns := close_ns - latest_ns) >= SHORTEST_QUIET_NS else 0
 
@@ -222,8 +242,7 @@ def is_refused(client_leg: ConnectionFacts) -> bool:
         or client_leg.secrets == ""
         or server.tail is None
         or client.tail is None
-        or server.tail.size > LONGEST_ALERT_RECORD
-        or server.tail.size != alert_record(handshake.answer)
+        or not _is_alert(server.tail, handshake.answer)
         or not (client.fin or client.rst or server.fin or server.rst)
     ):
         return False
@@ -231,6 +250,42 @@ def is_refused(client_leg: ConnectionFacts) -> bool:
     flight = FirstMoments(client_leg.events).of(Letter.APPLICATION_DATA, True)
     if flight is None or not tail.previous_ns <= flight <= tail.ns < flight + REFUSED_WITHIN_NS or not tail.previous_ns:
         return False
-    said_goodbye = client.tail.size <= server.tail.size and client.tail.ns <= tail.ns
+    said_goodbye = client.tail.size <= alert_record(handshake.answer) + JSSE_PADDING and client.tail.ns <= tail.ns
     close = first_close(client)
     return not said_goodbye and not (close is not None and close[0].ns <= tail.ns)
+
+
+def _is_alert(tail: Tail, answer: AnswerShape | None) -> bool:
+    """Whether a server's last record is as long as an alert; a padded one counts only right behind a Finished that is
+    padded as well.
+    """
+    if tail.size == alert_record(answer):
+        return tail.size <= LONGEST_ALERT_RECORD
+    return (tail.size, tail.previous_size) == (
+        alert_record(answer) + JSSE_PADDING,
+        finished_record(answer) + JSSE_PADDING,
+    )
+
+
+def is_cut_short(client_leg: ConnectionFacts) -> bool:
+    """TLS 1.3: whether the client's only encrypted record is too short for a Finished, and so can only be an alert.
+
+    What a client encrypts first is its flight, which ends with Finished (RFC 8446, section 4.4.4), unless it gives up.
+    JSSE pads what it writes to a socket by 16 bytes: an alert need not be as long as an alert.
+    """
+    client = client_leg.from_client
+    return client.application_records == 1 and client.application_bytes < finished_record(client_leg.handshake.answer)
+
+
+def is_rejected(client_leg: ConnectionFacts) -> bool:
+    """TLS 1.3 without secrets: whether the client answered the server's flight with an alert, and nothing else."""
+    client, handshake = client_leg.from_client, client_leg.handshake
+    return (
+        handshake.is_tls13
+        and client_leg.secrets != ""
+        and is_cut_short(client_leg)
+        and client.application_bytes >= alert_record(handshake.answer)
+        and client_leg.from_server.application_records > 0
+        and not client.gap
+        and not (handshake.offer is not None and handshake.offer.early_data)
+    )

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from inspector.facts import ConnectionFacts
-from inspector.tracking.closing import alert_record, first_close
+from inspector.tracking.closing import first_close, is_goodbye
 from inspector.tracking.observed import Observed
 
 GOODBYE_NS = 50_000_000
@@ -59,14 +59,16 @@ def stale_use(observed: Observed, close: IdleClose) -> StaleUse | None:
     """How the client wrote on a connection that was closed; None where it did not."""
     client_leg = observed.client_leg
     tail, reset = client_leg.from_client.tail, client_leg.from_server.rst
-    is_data = tail is not None and not (observed.is_tls13 and tail.size <= alert_record(observed.answer))
-    if tail is None or not is_data or tail.ns <= close.ns:
+    if tail is None:
         return None
-    is_reset = reset is not None and reset.ns >= tail.ns
+    ns, frame = (tail.previous_ns, tail.previous_frame) if is_goodbye(client_leg, tail) else (tail.ns, tail.frame)
+    if ns <= close.ns:
+        return None
+    is_reset = reset is not None and reset.ns >= ns
     return StaleUse(
         close,
-        tail.ns - close.ns,
-        tail.frame,
+        ns - close.ns,
+        frame,
         "rst" if is_reset else "nothing",
         reset.frame if reset is not None and is_reset else 0,
     )
@@ -78,7 +80,7 @@ def quiet_spell(observed: Observed) -> int:
         return 0
     client_leg = observed.client_leg
     tail = client_leg.from_client.tail
-    if tail is None or not tail.previous_ns or (observed.is_tls13 and tail.size <= alert_record(observed.answer)):
+    if tail is None or not tail.previous_ns or is_goodbye(client_leg, tail):
         return 0
     server = client_leg.from_server.tail
     return tail.ns - tail.previous_ns if server is not None and server.ns > tail.ns else 0
@@ -87,7 +89,6 @@ def quiet_spell(observed: Observed) -> int:
 def _has_goodbye(client_leg: ConnectionFacts, ns: int) -> bool:
     """Whether the server sent an alert just before a time."""
     tail = client_leg.from_server.tail
-    answer = client_leg.handshake.answer
     if client_leg.handshake.is_tls13:
-        return tail is not None and tail.size <= alert_record(answer) and 0 <= ns - tail.ns < GOODBYE_NS
+        return tail is not None and is_goodbye(client_leg, tail) and 0 <= ns - tail.ns < GOODBYE_NS
     return any(not a.from_client and 0 <= ns - a.ns < GOODBYE_NS for a in client_leg.alerts)

@@ -16,12 +16,10 @@ from inspector.facts import (
 )
 from inspector.tls.history import Letter
 from inspector.tls.types import FATAL
-from inspector.tracking.closing import is_refused, overhead
+from inspector.tracking.closing import is_cut_short, is_refused
 from inspector.tracking.renegotiation import Renegotiation
 
 Outcome = Literal["established", "aborted", "incomplete"]
-SHORTEST_FINISHED = 4 + 32
-"""TLS 1.3: a Finished of SHA-256. What is shorter, in a record, can only be an alert (RFC 8446, section 4.4.4)."""
 
 
 def outcome_of(client_leg: ConnectionFacts) -> Outcome:
@@ -48,14 +46,6 @@ def outcome_of(client_leg: ConnectionFacts) -> Outcome:
     if is_closed and is_whole and messages & (C_HELLO | S_HELLO):
         return "aborted"
     return "incomplete"
-
-
-def is_cut_short(client_leg: ConnectionFacts) -> bool:
-    """TLS 1.3: whether the client's only encrypted record is too short for a Finished."""
-    client = client_leg.from_client
-    return client.application_records == 1 and client.application_bytes < SHORTEST_FINISHED + overhead(
-        client_leg.handshake.answer
-    )
 
 
 def is_torn_down(client_leg: ConnectionFacts, attempt: Renegotiation) -> bool:

@@ -10,11 +10,11 @@ from inspector.facts import S_DONE, S_REQUEST, ConnectionFacts
 
 
 class ShownByServer(NamedTuple):
-    """``behind``: digests of the certificates behind the leaf. ``authorities``: the digest of those whose client
-    certificates it accepts; None where it asked for none. ``is_whole``: its flight was read to the end, so that what is
-    not there was not sent. ``retried``: it asked for another group. ``issues``: a session id or ticket, up to TLS 1.2.
-    ``flight``: records and bytes of its encrypted flight in TLS 1.3, all before the client's first encrypted record;
-    None where it was not captured whole, or its certificate was read.
+    """``behind``: digests of the certificates behind the leaf, but for the leaf once more. ``authorities``: the digest
+    of those whose client certificates it accepts; None where it asked for none. ``is_whole``: its flight was read to
+    the end, so that what is not there was not sent. ``retried``: it asked for another group. ``issues``: a session id
+    or ticket, up to TLS 1.2. ``flight``: records and bytes of its encrypted flight in TLS 1.3, all before the client's
+    first encrypted record; None where it was not captured whole, or its certificate was read.
     """
 
     behind: tuple[bytes, ...]
@@ -33,7 +33,7 @@ def shown_by(client_leg: ConnectionFacts) -> ShownByServer:
     handshake = client_leg.handshake
     messages = handshake.messages
     return ShownByServer(
-        handshake.chain[1:],
+        tuple(digest for digest in handshake.chain[1:] if digest != handshake.chain[0]),
         (handshake.authorities or b"") if messages & S_REQUEST else None,
         bool(messages & S_DONE),
         handshake.retried,

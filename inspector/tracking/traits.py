@@ -21,10 +21,18 @@ from inspector.facts import (
 from inspector.tls.extensions import AnswerShape, HelloShape
 from inspector.tls.types import FATAL, TLS13
 from inspector.tracking.clients import NOBODY, UNKNOWN, Writer, writer
-from inspector.tracking.closing import Closed, closed_first, first_close, gave_up, is_refused, quiet_before
+from inspector.tracking.closing import (
+    Closed,
+    closed_first,
+    first_close,
+    gave_up,
+    is_cut_short,
+    is_refused,
+    quiet_before,
+)
 from inspector.tracking.kinds import has_no_certificate, kind_of
 from inspector.tracking.observed import Observed, connection_id
-from inspector.tracking.outcomes import is_cut_short, is_torn_down, outcome_of
+from inspector.tracking.outcomes import is_torn_down, outcome_of
 from inspector.tracking.renegotiation import find_renegotiations, renegotiates
 from inspector.tracking.shown import ShownByServer, shown_by
 

@@ -88,7 +88,12 @@ def retimed(old: ConnectionFacts, client_ns: int, server_ns: int) -> ConnectionF
             fin=fin and replace(fin, ns=moved(fin.ns, from_client)),
             rst=rst and replace(rst, ns=moved(rst.ns, from_client)),
             tail=tail
-            and replace(tail, ns=moved(tail.ns, from_client), previous_ns=moved(tail.previous_ns, from_client)),
+            and replace(
+                tail,
+                ns=moved(tail.ns, from_client),
+                previous_ns=moved(tail.previous_ns, from_client),
+                earlier_ns=moved(tail.earlier_ns, from_client),
+            ),
         )
 
     events = [replace(event, ns=moved(event.ns, event.from_client)) for event in unpack_events(old.events)]

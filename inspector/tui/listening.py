@@ -71,6 +71,10 @@ class Following(Growing):
         facts: Facts | None = None
         try:
             while True:
+                other = reader.anew()
+                if other is not None:
+                    reader.close()
+                    reader = other
                 more = reader.more()
                 has_news = logs.poll()
                 facts = more if more is not None else facts

@@ -13,6 +13,7 @@ from textual.containers import VerticalScroll
 from textual.widgets import Static
 
 from inspector.document import Service
+from inspector.findings.gate import CERTIFICATE_CHANGE
 from inspector.reports import attributes, overview, what_if
 from inspector.reports.changes import lost, moments
 from inspector.reports.lines import Kind, Line, flowing, plain, wrap
@@ -208,7 +209,9 @@ class OverviewScreen(Area):
             ]
             lines += [[(f"  {best}", "dim")]] if best and len(best) + 2 <= width else []
         elif assessment.breaks_if:
-            lines += paragraph(safe_text(f"It returns if {' or if '.join(assessment.breaks_if)}."), "  ", "  ", width)
+            lines += paragraph(
+                safe_text(f"{CERTIFICATE_CHANGE} returns if {' or if '.join(assessment.breaks_if)}."), "  ", "  ", width
+            )
         return lines
 
     def _row(self, index: int) -> list[Cell]:

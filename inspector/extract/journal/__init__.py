@@ -4,7 +4,8 @@ what; the app opens it without packets.
 
 from __future__ import annotations
 
-from inspector.extract.journal.database import APPLICATION, VERSION
+from inspector.extract.journal.database import VERSION
+from inspector.extract.journal.files import APPLICATION
 from inspector.extract.journal.reading import JournalReader, read_facts
 from inspector.extract.journal.writing import Journal, JournalRecord, JournalRow
 

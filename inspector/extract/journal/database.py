@@ -18,10 +18,16 @@ from typing import Any
 
 from inspector.errors.bounds import JournalUnsettled
 from inspector.errors.notice import PathText
+from inspector.extract.journal.files import (
+    APPLICATION,
+    FORMAT_AT,
+    VERSIONS_AT,
+    RefusedError,
+    named,
+    require_plain,
+    stored_bytes,
+)
 from inspector.text.safe import path_text
-
-APPLICATION = 0x496E7370
-"""``Insp``: how SQLite files of ours are told from others (PRAGMA application_id)."""
 
 VERSION = 3
 BUSY_SECONDS = 5.0
@@ -34,6 +40,11 @@ and 30 bytes at least.
 """
 
 STEPS_A_BYTE = 2
+COMPRESSED, NOT_YET_STORED = 16, 64 << 20
+"""So many times more than the disk holds of it a file may give, for file systems compress; and so many bytes more, for
+some count only what they wrote down seconds later.
+"""
+
 STRIDE = 20_000
 """Steps between two looks at how many are left."""
 
@@ -65,15 +76,50 @@ SCHEMA = "SELECT type, name, tbl_name, sql FROM sqlite_master"
 FOLLOWED, LEFT_ALONE = "mode=ro", "mode=ro&immutable=1"
 
 
+DAMAGE = frozenset(
+    (
+        *(sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_TOOBIG),
+        sqlite3.SQLITE_INTERRUPT,
+    )
+)
+"""What SQLite says of a file that is not as it was written, or that takes more steps than it may."""
+
+PRIMARY = 0xFF
+"""Of a code of SQLite: the bits that say what it is, without where it was met."""
+
+
 class DamagedError(sqlite3.DatabaseError):
     """The text says what is wrong with a journal."""
+
+
+class NotOursError(DamagedError):
+    """A sound file, which another program or a later version of this one wrote."""
+
+
+def require_sound(header: bytes) -> None:
+    """Raises DamagedError where SQLite would take the first bytes of a file for one that may only be read, or for one
+    of a later SQLite.
+    """
+    if not header:
+        return
+    schema_format = int.from_bytes(header[FORMAT_AT : FORMAT_AT + 4], "big")
+    if any(version not in (1, 2) for version in header[VERSIONS_AT : VERSIONS_AT + 2]) or schema_format > 4:
+        raise DamagedError("damaged: its header is of no format that SQLite writes")
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether it is the file that is at fault, and not the disk, the rights, or somebody else who holds it."""
+    if isinstance(error, DamagedError):
+        return not isinstance(error, NotOursError)
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & PRIMARY in DAMAGE
 
 
 class Database:
     """A connection to a file that is not trusted. All methods raise sqlite3.Error."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: str) -> None:
         self._connection = connection
+        self._path = path
         self._left = self._most = STEPS
         connection.set_progress_handler(self._is_tired, STRIDE)
         for limit, most in (
@@ -97,8 +143,11 @@ class Database:
         return pages * page
 
     def refresh(self) -> int:
-        """Give what follows the steps that a file of this size may take; its size."""
+        """Give what follows the steps that a file of this size may take; its size, without holes."""
         size = self.size()
+        stored = stored_bytes(self._path)
+        if stored:
+            size = min(size, stored * COMPRESSED + NOT_YET_STORED)
         self._left = STEPS + STEPS_A_BYTE * size
         return size
 
@@ -115,6 +164,8 @@ class Database:
         except sqlite3.OperationalError as error:
             if self._left < 0:
                 raise DamagedError("damaged: it takes longer to read than its size allows") from error
+            if not hasattr(error, "sqlite_errorcode"):  # Python's own
+                raise DamagedError("damaged: a text in it is no UTF-8") from None
             raise
         return result
 
@@ -154,9 +205,9 @@ class Database:
         result = self.rows(SCHEMA)
         application, version = self.one("PRAGMA application_id"), self.one("PRAGMA user_version")
         if application != APPLICATION:
-            raise DamagedError("a SQLite file, but not a journal of inspector")
+            raise NotOursError("a SQLite file, but not a journal of inspector")
         if version > VERSION:
-            raise DamagedError(f"written by a later version of inspector (schema {version}; this one knows {VERSION})")
+            raise NotOursError(f"written by a later version of inspector (schema {version}; this one knows {VERSION})")
         if version not in ADDED:
             raise DamagedError(f"its schema is {version}, which no version of inspector wrote")
         ours = _schema(version)
@@ -190,15 +241,31 @@ def _schema(version: int) -> frozenset[tuple[Any, ...]]:
 
 def to_be_written(path: str) -> Database:
     """A journal, or a new file. Raises sqlite3.Error."""
-    return Database(sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False))
+    return _opened(sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False), path)
+
+
+def _opened(connection: sqlite3.Connection, path: str) -> Database:
+    """Raises RefusedError where it was a link by the time that SQLite opened it: by any other name it opens none."""
+    database = Database(connection, path)
+    try:
+        connection.text_factory = bytes
+        (_, _, name), *_ = database.execute("PRAGMA database_list")
+        connection.text_factory = str
+        if named(os.fsdecode(name)) != named(path):
+            raise RefusedError("it was replaced while it was opened")
+    except sqlite3.Error:
+        database.close()
+        raise
+    return database
 
 
 def to_be_read(path: str, follows: bool) -> tuple[Database, JournalUnsettled | None]:
-    """A journal, and what of it cannot be read, if there is such. Raises sqlite3.Error.
+    """A journal, and what of it cannot be read, if there is such. Raises sqlite3.Error or OSError.
 
     Who ``follows`` shares the index of the log with whoever writes, and makes one where there is none yet. Others leave
     nothing behind: a file without a log is taken as it is.
     """
+    require_plain(path)
     log = f"{path}-wal"
     if not follows and not os.path.exists(log):
         return _read_only(path, LEFT_ALONE), None
@@ -211,10 +278,11 @@ def to_be_read(path: str, follows: bool) -> tuple[Database, JournalUnsettled | N
 
 
 def _read_only(path: str, mode: str) -> Database:
-    database = Database(
+    database = _opened(
         sqlite3.connect(
             f"{Path(path).absolute().as_uri()}?{mode}", uri=True, timeout=BUSY_SECONDS, check_same_thread=False
-        )
+        ),
+        path,
     )
     try:
         database.execute("PRAGMA query_only = ON")

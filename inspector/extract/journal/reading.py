@@ -11,6 +11,7 @@ from inspector.errors.bounds import Bound, JournalLost
 from inspector.errors.notice import PathText
 from inspector.extract.journal import values
 from inspector.extract.journal.database import VERSION, DamagedError, Database, to_be_read
+from inspector.extract.journal.files import identity
 from inspector.facts import ConnectionFacts, Facts
 from inspector.text.safe import path_text
 
@@ -23,10 +24,13 @@ class JournalReader:
     def __init__(self, path: str, follows: bool = True) -> None:
         """``follows``: it is read again and again, as it grows."""
         self.path = path
+        self._identity = identity(path)
         try:
             self._db, self._unread = to_be_read(path, follows)
-        except (sqlite3.Error, OSError) as error:
+        except sqlite3.Error as error:
             raise UnreadableError(f"{path}: {error}") from None
+        except OSError as error:
+            raise UnreadableError(f"{path}: {error.strerror or error}") from None
         try:
             self._version = self._db.check()
         except sqlite3.Error as error:
@@ -35,6 +39,17 @@ class JournalReader:
         self._serial = 0
         self._packed: dict[str, bytes] = {}
         self.facts = Facts()
+
+    def anew(self) -> JournalReader | None:
+        """A reader of the file that bears the name now, where that is another one which can be read: whoever writes it
+        sets aside what is damaged.
+        """
+        if identity(self.path) in (None, self._identity):
+            return None
+        try:
+            return JournalReader(self.path)
+        except UnreadableError:  # it is only being made
+            return None
 
     def more(self) -> Facts | None:
         """All facts, if there are more than when this was last asked; a connection that was open then is replaced.
@@ -77,29 +92,9 @@ class JournalReader:
         )
 
     def _shared(self) -> Facts:
-        """The shapes, certificates and authorities that are there now; those that were there before are not checked
-        again.
-        """
-        before, facts = self.facts, Facts()
-        for key, is_offer, shape in self._db.rows("SELECT key, is_offer, shape FROM shapes"):
-            if is_offer == 1 and key in before.offers:
-                facts.offers[key] = before.offers[key]
-            elif is_offer != 1 and key in before.answers:
-                facts.answers[key] = before.answers[key]
-            else:
-                values.shape(key, is_offer, shape, facts)
-        for digest, der in self._db.rows("SELECT sha256, der FROM certificates"):
-            is_known = digest in before.certificates and before.certificates[digest] == der
-            facts.certificates[digest] = der if is_known else values.certificate(digest, der)[1]
         if self._version < VERSION:  # whoever writes it may have brought it up to date since
             self._version = self._db.check()
-        if self._version >= 2:
-            for digest, names in self._db.rows("SELECT sha256, names FROM authorities LIMIT ?", bounds.AUTHORITY_LISTS):
-                if digest in before.authorities:
-                    facts.authorities[digest] = before.authorities[digest]
-                else:
-                    facts.authorities.update((values.authorities(digest, names),))
-        return facts
+        return shared(self._db, self._version, self.facts)
 
     def _lost(self) -> list[Bound]:
         times = self._db.one("SELECT count(*) FROM records WHERE kind = 'limit' AND id = 'journal'")
@@ -130,6 +125,30 @@ def read_facts(path: str) -> Facts:
         log
     ):  # somebody began to write while the file was taken for one that nobody writes
         return read_facts(path)
+    return facts
+
+
+def shared(db: Database, version: int, before: Facts) -> Facts:
+    """The shapes, certificates and authorities that are there now; those that were there ``before`` are not checked
+    again. Raises sqlite3.Error.
+    """
+    facts = Facts()
+    for key, is_offer, shape in db.rows("SELECT key, is_offer, shape FROM shapes"):
+        if is_offer == 1 and key in before.offers:
+            facts.offers[key] = before.offers[key]
+        elif is_offer != 1 and key in before.answers:
+            facts.answers[key] = before.answers[key]
+        else:
+            values.shape(key, is_offer, shape, facts)
+    for digest, der in db.rows("SELECT sha256, der FROM certificates"):
+        is_known = digest in before.certificates and before.certificates[digest] == der
+        facts.certificates[digest] = der if is_known else values.certificate(digest, der)[1]
+    if version >= 2:
+        for digest, names in db.rows("SELECT sha256, names FROM authorities LIMIT ?", bounds.AUTHORITY_LISTS):
+            if digest in before.authorities:
+                facts.authorities[digest] = before.authorities[digest]
+            else:
+                facts.authorities.update((values.authorities(digest, names),))
     return facts
 
 

@@ -177,7 +177,12 @@ def _check(stored: ConnectionFacts, runs: int) -> None:
         for close in (lane.fin, lane.rst)
         if close is not None
     ]
-    frames += [lane.tail.frame for lane in (stored.from_client, stored.from_server) if lane.tail is not None]
+    frames += [
+        frame
+        for lane in (stored.from_client, stored.from_server)
+        if lane.tail is not None
+        for frame in (lane.tail.frame, lane.tail.previous_frame)
+    ]
     frames += [frame for span in (*stored.spread, *stored.sightings) for frame in span]
     for handshake in stored.handshakes:
         frames += [

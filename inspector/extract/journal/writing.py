@@ -8,31 +8,36 @@ Beyond its size the oldest connections go. Whoever reads it never waits for whoe
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import NamedTuple
 
 import msgspec
 
 from inspector import bounds
 from inspector.errors import InspectorError
+from inspector.errors.bounds import JournalSetAside
+from inspector.errors.notice import ForeignText, PathText
 from inspector.extract.journal import values
 from inspector.extract.journal.database import (
     ADDED,
-    APPLICATION,
     AUTHORITIES,
     TABLES,
     VERSION,
     DamagedError,
+    NotOursError,
+    is_damage,
+    require_sound,
     to_be_written,
 )
-from inspector.extract.journal.reading import connections
+from inspector.extract.journal.files import APPLICATION, ClaimedError, JournalClaim, RefusedError
+from inspector.extract.journal.reading import connections, shared
 from inspector.facts import CaptureFacts, ConnectionFacts, Facts
+from inspector.text.safe import path_text
 from inspector.tls.extensions import AnswerShape, HelloShape
 
 ELSEWHERE = "--journal FILE names another place, --no-journal goes without"
+AWAY = f"move it away to begin a new one; {ELSEWHERE}"
 OLDEST_SHARE = 0.05
 """So much of the connections goes at once when the journal is full."""
 
@@ -88,7 +93,7 @@ class JournalRecord(NamedTuple):
 class Journal:
     """A journal that is written. Raises InspectorError where it cannot be opened; what it keeps of runs before is read
     here, and ``write`` raises sqlite3.Error where it cannot be written. ``trouble``: what could not be read since,
-    empty where all could.
+    empty where all could. ``set_aside``: that what stood here was damaged, and is a file by another name now.
     """
 
     def __init__(self, path: str, most_bytes: int, capture_name: str) -> None:
@@ -96,69 +101,71 @@ class Journal:
         self.path = path
         self.most_bytes = most_bytes
         self.trouble = ""
+        self.set_aside: JournalSetAside | None = None
+        self.before: list[CaptureFacts] = []
+        """What was captured by each run before this one."""
+        self._name = capture_name
         self._known: set[bytes] = set()
-        self._lock = self._locked(path)
+        self._claim = _claimed(path)
         is_open, db = False, None
         try:
             db = self._db = to_be_written(path)
-            self._prepare()
-            self.before = values.captures(row[0] for row in self._db.rows("SELECT facts FROM captures ORDER BY id"))
-            """What was captured by each run before this one."""
-            self.capture = len(self.before)
-            if self._db.one("SELECT coalesce(max(id) + 1, 0) FROM captures") != self.capture:
-                raise DamagedError("damaged: runs are missing in it")
-            self._serial = self._db.one("SELECT coalesce(max(serial), 0) FROM connections")
-            empty = CaptureFacts(
-                path=capture_name,
-                packets=0,
-                bytes=0,
-                first_ns=None,
-                last_ns=None,
-                link_types=(),
-                truncated=False,
-                undecoded=0,
-                snapped=0,
-                drops=None,
-                damage=None,
-            )
-            self._db.execute(
-                "INSERT INTO captures VALUES (?, ?, ?)", (self.capture, capture_name, msgspec.msgpack.encode(empty))
-            )
+            self._open()
             is_open = True
-        except DamagedError as error:
-            raise InspectorError(f"{path}: {error}", f"move it away to begin a new one; {ELSEWHERE}") from None
-        except sqlite3.Error as error:
-            raise InspectorError(f"{path}: the journal cannot be written: {error}", ELSEWHERE) from None
+        except (sqlite3.Error, OSError) as error:
+            self._claim.release(is_none=isinstance(error, NotOursError))
+            raise _refusal(path, error) from None
         finally:
             if not is_open:
                 if db is not None:
-                    db.close()
-                os.close(self._lock)
+                    self._db.close()
+                self._claim.release()
 
-    @staticmethod
-    def _locked(path: str) -> int:
-        """A journal has one writer; the files of this are only for its owner. Raises InspectorError."""
+    def _open(self) -> None:
+        """What is there, or where that is damaged a new one. Raises sqlite3.Error or OSError."""
         try:
-            os.makedirs(os.path.dirname(os.path.abspath(path)), mode=0o700, exist_ok=True)
-            os.close(
-                os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            )  # SQLite gives its other files the mode of this one
-            lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise InspectorError(f"{path}: {error.strerror}", ELSEWHERE) from None
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(lock)
-            raise InspectorError(
-                f"{path}: another inspector writes this journal",
-                "--journal FILE names another one; inspector open shows this one",
-            ) from None
-        return lock
+            require_sound(self._claim.header)
+            self._prepare()
+            self.before = values.captures(row[0] for row in self._db.rows("SELECT facts FROM captures ORDER BY id"))
+            if self._db.one("SELECT coalesce(max(id) + 1, 0) FROM captures") != len(self.before):
+                self.before = []
+                raise DamagedError("damaged: runs are missing in it")
+            self._serial = self._db.one("SELECT coalesce(max(serial), 0) FROM connections")
+            if not 0 <= self._serial <= values.MOST:
+                raise DamagedError("damaged: its connections are numbered beyond all bounds")
+            shared(self._db, VERSION, Facts())  # what cannot be read is not written on: nobody could read that either
+            self._add_captures([_nothing(self._name)], len(self.before))
+        except sqlite3.Error as error:
+            self._begin_anew(error)
+        self.capture = len(self.before)
+
+    def _begin_anew(self, error: sqlite3.Error) -> None:
+        """Set aside what is damaged, once. The runs that are known stand in the new one too, for frames are told by
+        their numbers. Raises the error where it is none of damage, or the file not known to be a journal; OSError.
+        """
+        if not is_damage(error) or not self._claim.is_known or self.set_aside is not None:
+            raise error
+        self._db.close()
+        other = self._claim.set_aside()
+        self.set_aside = JournalSetAside(
+            PathText(path_text(self.path)), PathText(path_text(other)), ForeignText(str(error))
+        )
+        self._known.clear()
+        self._serial = 0
+        self._db = to_be_written(self.path)
+        self._prepare()
+        self._add_captures([*self.before, _nothing(self._name)], 0)
+
+    def _add_captures(self, captures: list[CaptureFacts], first: int) -> None:
+        for number, capture in enumerate(captures, first):
+            self._db.execute(
+                "INSERT INTO captures VALUES (?, ?, ?)", (number, capture.path, msgspec.msgpack.encode(capture))
+            )
 
     def _prepare(self) -> None:
         is_new = self._db.is_empty()
         version = VERSION if is_new else self._db.check()
+        self._claim.keep_from_others()
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.execute("PRAGMA cache_size = -4096")
@@ -179,11 +186,20 @@ class Journal:
             )
 
     def write(
-        self, rows: Iterable[JournalRow], records: Iterable[JournalRecord], facts: Facts, capture: CaptureFacts
+        self, rows: Collection[JournalRow], records: Collection[JournalRecord], facts: Facts, capture: CaptureFacts
     ) -> None:
         """All of it or, where it raises, nothing. ``facts``: where the certificates and authorities of
-        the rows stand.
+        the rows stand. Where the journal turns out to be damaged, it is set aside. Raises sqlite3.Error or OSError.
         """
+        try:
+            self._write(rows, records, facts, capture)
+        except sqlite3.Error as error:
+            self._begin_anew(error)
+            self._write(rows, records, facts, capture)
+
+    def _write(
+        self, rows: Collection[JournalRow], records: Collection[JournalRecord], facts: Facts, capture: CaptureFacts
+    ) -> None:
         known: list[bytes] = []
         used: dict[bytes, int] = {}
         self._db.refresh()
@@ -319,7 +335,9 @@ class Journal:
             return None
 
     def latest(self, count: int) -> list[ConnectionFacts]:
-        """The last connections of the runs before this one, oldest first. Raises InspectorError."""
+        """The last connections of the runs before this one, oldest first. None where the journal turns out to be
+        damaged, and is set aside. Raises InspectorError.
+        """
         where = (
             "WHERE hello_ns >= (SELECT coalesce(min(hello_ns), 0) FROM (SELECT hello_ns FROM connections ORDER BY"
             " hello_ns DESC LIMIT ?))"
@@ -327,13 +345,53 @@ class Journal:
         try:
             return connections(self._db, where, (count,), self.capture)
         except sqlite3.Error as error:
-            raise InspectorError(f"{self.path}: {error}", f"move it away to begin a new one; {ELSEWHERE}") from None
+            try:
+                self._begin_anew(error)
+            except (sqlite3.Error, OSError) as trouble:
+                raise _refusal(self.path, trouble) from None
+            return []
 
     def close(self) -> None:
         """Everything that was committed is in the file itself then."""
         with contextlib.suppress(sqlite3.Error):
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._db.close()
-        if self._lock >= 0:
-            os.close(self._lock)
-        self._lock = -1
+        self._claim.release()
+
+
+def _claimed(path: str) -> JournalClaim:
+    """A journal has one writer. Raises InspectorError."""
+    try:
+        return JournalClaim(path)
+    except (sqlite3.Error, OSError) as error:
+        raise _refusal(path, error) from None
+
+
+def _refusal(path: str, error: sqlite3.Error | OSError) -> InspectorError:
+    """Why a journal is not written, with what helps."""
+    if isinstance(error, OSError):
+        return InspectorError(f"{path}: {error.strerror or error}", ELSEWHERE)
+    if isinstance(error, ClaimedError):
+        return InspectorError(f"{path}: {error}", "--journal FILE names another one; inspector open shows this one")
+    if isinstance(error, RefusedError):
+        return InspectorError(f"{path}: {error}", ELSEWHERE)
+    if isinstance(error, NotOursError) or is_damage(error):
+        return InspectorError(f"{path}: {error}", AWAY)
+    return InspectorError(f"{path}: the journal cannot be written: {error}", ELSEWHERE)
+
+
+def _nothing(name: str) -> CaptureFacts:
+    """A run that has captured nothing yet."""
+    return CaptureFacts(
+        path=name,
+        packets=0,
+        bytes=0,
+        first_ns=None,
+        last_ns=None,
+        link_types=(),
+        truncated=False,
+        undecoded=0,
+        snapped=0,
+        drops=None,
+        damage=None,
+    )

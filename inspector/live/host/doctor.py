@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 import os
 import shutil
 import subprocess
@@ -9,9 +10,10 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
-from inspector.live.host.places import at_home_of, journal_path
+from inspector.live.host.limits import as_text, scarce
+from inspector.live.host.places import journal_path_of
 from inspector.live.host.preloading import program
-from inspector.live.host.privileges import Account, account, denied, existing, may_capture
+from inspector.live.host.privileges import Account, account, denied, may_capture
 from inspector.live.host.puppet import Host, generation
 
 CAPABILITY = "security.capability"
@@ -40,10 +42,10 @@ class Diagnosis(NamedTuple):
 def diagnosis(host: Host) -> Diagnosis:
     """Rights first, then the means, then what this machine says of itself."""
     others = [] if may_capture() else list(_by_others())
-    return Diagnosis([*_rights(), *others, *_means(), *_machine(host)], may_capture() or bool(others))
+    return Diagnosis([*_rights(host), *others, *_means(), *_machine(host)], may_capture() or bool(others))
 
 
-def _rights() -> Iterator[Check]:
+def _rights(host: Host) -> Iterator[Check]:
     if may_capture():
         yield Check(
             "good",
@@ -51,7 +53,7 @@ def _rights() -> Iterator[Check]:
             + (" (root; rights are given up once the capture is open)" if os.geteuid() == 0 else " (CAP_NET_RAW)"),
         )
         if os.geteuid() == 0:
-            yield from _afterwards(account(None, os.environ))
+            yield from _afterwards(account(None, os.environ), host.log)
         return
     yield Check("bad", "this user may not capture", f"sudo {_program()} live")
     program = os.path.realpath(sys.executable)
@@ -64,8 +66,8 @@ def _rights() -> Iterator[Check]:
             yield Check("note", f"{program} has a capability that does not help: it must be cap_net_raw=ep")
 
 
-def _afterwards(who: Account) -> Iterator[Check]:
-    """What the user that a capture becomes may read and write."""
+def _afterwards(who: Account, log: str) -> Iterator[Check]:
+    """What the user that a capture becomes may read and write. ``log``: Puppet Server's, empty where there is none."""
     if not who.uid:
         return
     hidden = denied(who, program())
@@ -77,19 +79,28 @@ def _afterwards(who: Account) -> Iterator[Check]:
         yield Check("note", unreadable, "python3 -m venv /opt/inspector  # and install it there; or -Z USER, -Z root")
     else:
         yield Check("good", f"{who.name}, whom a capture becomes, can read Python and this program")
-    with at_home_of(who):
-        journal = journal_path()
-    folder = existing(journal)
-    if denied(who, [folder], os.W_OK):
-        remedy = (
-            f"install -d -o {who.name} -m 700 /var/lib/inspector && {_program()} watch --journal"
-            " /var/lib/inspector/journal.sqlite"
+    if log and denied(who, [log]):
+        group = _group_of(os.path.dirname(log))
+        remedy = f"useradd --system --groups {group} inspector && {_program()} watch -Z inspector" if group else ""
+        unreadable = (
+            f"{who.name} may not read {log}: it is opened before rights are given up, and lost when it is rotated"
         )
-        yield Check(
-            "note", f"{who.name} may not write to {folder}: watch keeps no journal unless it is told where", remedy
-        )
-    else:
+        yield Check("note", unreadable, remedy)
+    journal = journal_path_of(who, makes=False)
+    if journal:
         yield Check("good", f"watch keeps its journal in {journal}")
+    else:
+        remedy = f"{_program()} watch --journal FILE  # where {who.name} may write; or -Z USER"
+        yield Check("note", f"{who.name} may write to no place for a journal: watch keeps none by itself", remedy)
+
+
+def _group_of(folder: str) -> str:
+    """The group that a directory lets in; ``""`` where it has no name, or is root's."""
+    try:
+        group = os.stat(folder).st_gid
+        return grp.getgrgid(group).gr_name if group else ""
+    except (OSError, KeyError):
+        return ""
 
 
 def _by_others() -> Iterator[Check]:
@@ -149,6 +160,8 @@ def _means() -> Iterator[Check]:
             "no binding to libpcap: interfaces are read by Scapy, a fraction as fast",
             f"{sys.executable} -m pip install cypcap",
         )
+    for one in scarce():
+        yield Check("note", as_text(one))
 
 
 def _machine(host: Host) -> Iterator[Check]:

@@ -8,9 +8,11 @@ noted, and assumed nowhere.
 from __future__ import annotations
 
 import configparser
+import errno
 import os
 import re
 import socket
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -28,6 +30,7 @@ LOGS = (
     "var/log/puppet/puppetserver.log",
 )
 PUPPETDB_PORT = 8081
+TEXT_BYTES = 1 << 20
 FIRST_GENERATION = {8: 60, 7: 85}
 """The updates of Java 8 and 7 with which the identity rule of today came."""
 
@@ -99,6 +102,17 @@ def _log(base: Path, notes: list[str]) -> str:
     return ""
 
 
+def _text(path: Path) -> str:
+    """Of a file; only its beginning where it is longer than any such file is. Raises OSError, also where it is no file:
+    a pipe would never end.
+    """
+    opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(opened, "rb") as file:
+        if not stat.S_ISREG(os.fstat(opened).st_mode):
+            raise OSError(errno.EINVAL, "is no file")
+        return file.read(TEXT_BYTES).decode("utf-8", "replace")
+
+
 def _process(base: Path, notes: list[str]) -> tuple[int, list[str], str] | None:
     """The Puppet Server: process, command line, user."""
     try:
@@ -149,7 +163,7 @@ def _release(base: Path, process: int, words: list[str], notes: list[str]) -> st
         program = words[0]
     for folder in Path(program).parents:
         try:
-            text = (base / str(folder).lstrip("/") / "release").read_text("utf-8", "replace")
+            text = _text(base / str(folder).lstrip("/") / "release")
         except OSError:
             continue
         match = re.search(r'^JAVA_VERSION="?([^"\n]+)', text, re.MULTILINE)
@@ -172,7 +186,7 @@ def _configuration(base: Path, notes: list[str]) -> tuple[str, list[tuple[str, i
     """Where PuppetDB is configured, and as what."""
     for path in CONFIGURATIONS:
         try:
-            text = (base / path).read_text("utf-8", "replace")
+            text = _text(base / path)
         except FileNotFoundError:
             continue
         except OSError as error:
@@ -231,11 +245,11 @@ def _servers(
 
 def resolved(host: str, port: int) -> list[str]:
     """The addresses of a name, by the hosts file and the resolver, as Java would ask them. Raises OSError."""
-    return list(
-        dict.fromkeys(
-            str(entry[4][0]).partition("%")[0] for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        )
-    )
+    try:
+        entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError:  # a label of no letters or too many: nobody is asked
+        raise OSError(errno.EINVAL, "is no name of a host") from None
+    return list(dict.fromkeys(str(entry[4][0]).partition("%")[0] for entry in entries))
 
 
 def routed(address: str, port: int) -> tuple[str, str]:

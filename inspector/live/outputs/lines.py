@@ -11,13 +11,14 @@ from typing import BinaryIO, NamedTuple
 
 import msgspec
 
-from inspector.document import Incident
+from inspector.document import Finding, Incident
 from inspector.errors import OutputError
 from inspector.findings.case import Case
 from inspector.findings.change import ABORT
 from inspector.findings.from_logs import failures_of
 from inspector.findings.into_document.connection import connection as described, result
 from inspector.findings.judge import judge
+from inspector.findings.odd_member import host_of
 from inspector.findings.wording import worded
 from inspector.live.latest_states import LatestStates
 from inspector.live.live_capture import LiveCapture
@@ -28,6 +29,7 @@ from inspector.live.update import NewsKind, Update
 from inspector.reports.forked_job import ForkedJob
 from inspector.text.safe import path_text, safe_text
 from inspector.text.times import SECOND_NS, rfc3339
+from inspector.tracking.backends import BackendGroup
 from inspector.tracking.observed import Observed
 
 STATISTICS_SECONDS = 60.0
@@ -48,6 +50,16 @@ KNOWN = 10_000
 """Findings and assessments that are known to have been told; log lines too, by themselves, for a busy log has more."""
 
 NEWS_CHARACTERS = 2_000
+
+
+class LineNames(NamedTuple):
+    """What people call those whose ids a line holds, in their order: ``puppetdb.example.com:8081``,
+    ``B (puppetdb2.example.com)``, addresses of clients.
+    """
+
+    service: str
+    backends: list[str]
+    clients: list[str]
 
 
 class Surveyed(NamedTuple):
@@ -96,9 +108,10 @@ class LinePrinter:
         """Findings first, then the connections that are over."""
         case = update.analysis.case
         for finding in update.findings:
-            self._line("finding", finding, finding.id)
+            self._line("finding", with_names(case, finding, finding), finding.id)
+        by_id = {finding.id: finding for finding in update.findings}
         for incident in update.incidents:
-            self._line("incident", incident, incident.id)
+            self._line("incident", with_names(case, incident, by_id[incident.id]), incident.id)
             if self._execution is not None and self._capture.keeping.trigger is not None:
                 self._waiting[incident.id] = incident
             elif self._execution is not None:
@@ -109,7 +122,7 @@ class LinePrinter:
         if self._with_connections:
             for connection in update.observed(update.ended):
                 with self._capture.border:
-                    self._line("connection", described(case, connection), "")
+                    self._line("connection", self._encode(described(case, connection)), "")
         self._announce_logs(case)
         self._flush()
 
@@ -246,8 +259,7 @@ class LinePrinter:
             },
         )
 
-    def _line(self, record: str, value: object, name: str) -> None:
-        encoded = self._encode(value)
+    def _line(self, record: str, encoded: bytes, name: str) -> None:
         self._say(record, encoded)
         if name:
             self._capture.record(record, name, encoded)
@@ -277,12 +289,36 @@ class LinePrinter:
         self._capture.stop()
 
 
+def with_names(case: Case, value: Finding | Incident, finding: Finding) -> bytes:
+    """The JSON of a value, with the names of whom its ``finding`` is about: who reads lines has no tables to look
+    ids up in.
+    """
+    service = next((service for service in case.services if service.id == finding.service), None)
+    by_id = {group.id: group for group in case.backends if group.id in finding.backends}
+    clients = {client.id: client.ip for client in case.clients if client.id in finding.clients}
+    names = LineNames(
+        f"{service.name}:{service.port}" if service is not None else "",
+        [_called(case, by_id[one]) for one in finding.backends if one in by_id],
+        [clients[one] for one in finding.clients if one in clients],
+    )
+    encode = msgspec.json.encode
+    return encode(value)[:-1] + b',"names":' + encode(names._asdict()) + b"}"
+
+
+def _called(case: Case, backend: BackendGroup) -> str:
+    host = host_of(case, backend)
+    return f"{backend.label} ({host})" if host else backend.label
+
+
 def survey(capture: LiveCapture) -> list[Surveyed]:
     """The findings that are not about one connection, and the assessment of each service."""
-    document = judge(capture.whole(), capture.options).document
+    analysis = judge(capture.whole(), capture.options)
+    document = analysis.document
     encode = msgspec.json.encode
     lines = [
-        Surveyed("finding", f.id, f"{f.verdict} {f.severity}", encode(f)) for f in document.findings if f.rule != ABORT
+        Surveyed("finding", f.id, f"{f.verdict} {f.severity}", with_names(analysis.case, f, f))
+        for f in document.findings
+        if f.rule != ABORT
     ]
     at = rfc3339(capture.now_ns)
     for service in document.services:

@@ -51,9 +51,13 @@ class InterfaceSource(Process):
         buffer_mib: int = 16,
         promiscuous: bool = False,
         by: CaptureMethod = "any",
+        waits: bool = False,
     ) -> None:
+        """``waits``: also for one that is not there yet."""
         super().__init__(interface)
-        self._options = SniffOptions(interface, expression, account, snaplen, buffer_mib, promiscuous, by=by)
+        self._options = SniffOptions(
+            interface, expression, account, snaplen, buffer_mib, promiscuous=promiscuous, by=by, waits=waits
+        )
         self.failure: CaptureFailed | None = None
         """Why it could not be opened."""
         self._past = (0, 0)
@@ -153,12 +157,16 @@ class InterfaceSource(Process):
                 self.received, self.dropped = received + self._past[0], dropped + self._past[1]
             case CaptureOpened(by, method):
                 self.by, self.method = by, method
+                if self.state == "lost":
+                    self.text = ""
+                    self.news.append(f"{self.name}: is there, captured by {by}")
                 self.state = "capturing"
                 self._past = (self.received, self.dropped or 0)
                 self.dropped = self.dropped or 0
             case CaptureLost(text):
+                waiting = "waiting for it" if self.state == "starting" else "waiting for it to come back"
                 self.state = "lost"
-                self.text = f"{self.name}: {text}; waiting for it to come back"
+                self.text = f"{self.name}: {text}; {waiting}"
                 self.news.append(self.text)
             case CaptureBack():
                 self.state = "capturing"
@@ -169,9 +177,17 @@ class InterfaceSource(Process):
                 self.text = text
 
     def await_open(self, seconds: float = 10.0) -> None:
-        """Wait until the capture is open. Raises NotPermittedError or UsageError where it cannot be."""
+        """Wait until the capture is open, or its interface is waited for. Raises NotPermittedError or UsageError where
+        it cannot be opened.
+        """
         until = time.monotonic() + seconds
-        while not self._filled and self.failure is None and self._lines >= 0 and time.monotonic() < until:
+        while (
+            not self._filled
+            and self.failure is None
+            and self.state != "lost"
+            and self._lines >= 0
+            and time.monotonic() < until
+        ):
             if select.select([self._lines], [], [], 0.1)[0]:
                 self._read_lines()
         if self._filled:

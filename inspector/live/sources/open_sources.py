@@ -24,7 +24,9 @@ MOST_ANCESTORS = 64
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to capture. ``vips``: (host, port). ``piped``: a descriptor that holds a capture."""
+    """What to capture. ``vips``: (host, port). ``piped``: a descriptor that holds a capture. ``waits``: for interfaces
+    that are not there yet.
+    """
 
     interfaces: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
@@ -36,6 +38,7 @@ class Request:
     promiscuous: bool = False
     user: str | None = None
     by: CaptureMethod = "any"
+    waits: bool = False
 
     @property
     def is_open_to_choice(self) -> bool:
@@ -88,6 +91,7 @@ def opened(request: Request, environment: Mapping[str, str]) -> OpenedSource:
             buffer_mib=request.buffer_mib,
             promiscuous=request.promiscuous,
             by=request.by,
+            waits=request.waits,
         )
         for name in interfaces
     ]

@@ -8,6 +8,7 @@ right to open captures, and nothing else.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -191,7 +192,7 @@ class Scapy:
         self._write(PCAP_HEADER)
 
     def _opened(self) -> dict[Any, Any]:
-        import scapy.layers.l2  # noqa: F401 - tells link types
+        import scapy.layers.l2  # tells link types
         from scapy.arch.linux import L2ListenSocket
         from scapy.config import conf
         from scapy.error import Scapy_Exception
@@ -199,9 +200,12 @@ class Scapy:
 
         options = self._options
         interface = options.interface
+        conf.ifaces.reload()  # it remembers those that there were
         names = [known.name for known in get_working_ifaces()] if interface == "any" else [interface]
         sockets: dict[Any, Any] = {}
         try:
+            import scapy.libs.winpcapy  # noqa: F401 - compiles filters; loaded before rights are given up
+
             for name in names:
                 listening = L2ListenSocket(iface=name, filter=options.filter, promisc=options.promiscuous)
                 if conf.l2types.layer2num.get(listening.LL) == ETHERNET:
@@ -271,12 +275,22 @@ def capture() -> NoReturn:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     report = Reporter(options.status)
+    handle: Handle | None = None
     try:
         handover = Handover(options.other, report)
-        handle = opened(options, handover)
+        try:
+            handle = opened(options, handover)
+        except Unavailable as problem:
+            if not options.waits or problem.obstacle != "device":
+                raise
+            report(CaptureLost(str(problem)))
         if options.account is not None:
             become(options.account, keep=(CAP_NET_RAW,))
             die_with_parent(signal.SIGKILL)  # forgotten by the kernel when the user changed
+        while handle is None:
+            time.sleep(REOPEN_SECONDS)
+            with contextlib.suppress(Unavailable):
+                handle = opened(options, handover)
     except Unavailable as problem:
         report(CaptureFailed(problem.obstacle, str(problem)))
         raise SystemExit(1) from None

@@ -17,8 +17,8 @@ Obstacle = Literal["permission", "device", "filter"]
 
 class SniffOptions(msgspec.Struct, frozen=True):
     """``filter``: as in pcap-filter(7). ``account``: whom the process becomes once the capture is open, None where it
-    stays who it is. ``snaplen``: bytes of a packet. ``status``: the descriptor that reports go to; ``other``: of the
-    second region of memory (see ``handover``).
+    stays who it is. ``snaplen``: bytes of a packet. ``waits``: for an interface that is not there yet. ``status``: the
+    descriptor that reports go to; ``other``: of the second region of memory (see ``handover``).
     """
 
     interface: str
@@ -28,6 +28,7 @@ class SniffOptions(msgspec.Struct, frozen=True):
     buffer_mib: int
     promiscuous: bool
     by: CaptureMethod
+    waits: bool = False
     status: int = -1
     other: int = -1
 
@@ -47,7 +48,9 @@ class CaptureFailed(msgspec.Struct, tag="failed"):
 
 
 class CaptureLost(msgspec.Struct, tag="lost"):
-    """The interface has gone; ``CaptureBack`` follows when it comes again."""
+    """The interface has gone, and ``CaptureBack`` follows when it comes again; or it is not there yet, and
+    ``CaptureOpened`` follows when it comes.
+    """
 
     text: str
 
