@@ -39,6 +39,7 @@ class ByteSource:
         stream: Readable,
         progress: Callable[[int], None] | None = None,
         size: int = bounds.BATCH_BYTES,
+        *,
         most: int | None = None,
     ) -> None:
         """``most``: bytes that are read, as if the stream ended behind them."""
