@@ -286,6 +286,6 @@ def is_rejected(client_leg: ConnectionFacts) -> bool:
         and is_cut_short(client_leg)
         and client.application_bytes >= alert_record(handshake.answer)
         and client_leg.from_server.application_records > 0
-        and not client.gap
+        and not (client.lost or client.lost_encrypted)
         and not (handshake.offer is not None and handshake.offer.early_data)
     )

@@ -44,7 +44,7 @@ def shown_by(client_leg: ConnectionFacts) -> ShownByServer:
 
 def _flight(client_leg: ConnectionFacts) -> tuple[int, int] | None:
     server = client_leg.from_server
-    if not server.flight_records or server.gap or server.lost or server.lost_encrypted:
+    if not server.flight_records or server.lost or server.lost_encrypted:
         return None
     if not client_leg.from_client.application_records and server.tail is not None:
         latest_ns = server.tail.ns  # a client that gave up in clear had its say before what came later
