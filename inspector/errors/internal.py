@@ -6,9 +6,8 @@ its kind and place, and named as a limit; the rest goes on. In tests such mistak
 
 from __future__ import annotations
 
-import traceback
+import os
 from collections import Counter
-from pathlib import PurePath
 from types import TracebackType
 from typing import ClassVar
 
@@ -18,7 +17,7 @@ PLACES = 32
 """Places that are told apart; what fails elsewhere is counted as one."""
 
 ELSEWHERE = "other places"
-PACKAGE = PurePath(__file__).parents[1]
+PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
 
 
 class InternalError(Notice, frozen=True, array_like=True):
@@ -67,7 +66,10 @@ class Border:
 
 def _innermost(trace: TracebackType | None) -> str:
     """The innermost line of this package that was running: ``tls/x509/der.py:175``."""
-    lines = [(PurePath(frame.f_code.co_filename), line) for frame, line in traceback.walk_tb(trace)]
-    ours = [(path.relative_to(PACKAGE), line) for path, line in lines if path.is_relative_to(PACKAGE)]
-    path, line = ours[-1] if ours else (lines[-1] if lines else (PurePath("?"), 0))
-    return f"{path.as_posix()}:{line}"
+    found = "outside"
+    while trace is not None:
+        path = trace.tb_frame.f_code.co_filename
+        if path.startswith(PACKAGE):
+            found = f"{path.removeprefix(PACKAGE)}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return found
