@@ -66,10 +66,10 @@ class Border:
 
 def _innermost(trace: TracebackType | None) -> str:
     """The innermost line of this package that was running: ``tls/x509/der.py:175``."""
-    found = "outside"
+    innermost = "outside"
     while trace is not None:
         path = trace.tb_frame.f_code.co_filename
         if path.startswith(PACKAGE):
-            found = f"{path.removeprefix(PACKAGE)}:{trace.tb_lineno}"
+            innermost = f"{path.removeprefix(PACKAGE)}:{trace.tb_lineno}"
         trace = trace.tb_next
-    return found
+    return innermost
