@@ -56,7 +56,8 @@ class Member:
     ``plain`` text; ``rejected_with``: the alert of every client behind its certificate, or ``ENCRYPTED``, ``PADDED``;
     ``refuses``: its alert behind a client's flight. ``wait``: ms before it answers. ``certificate_bytes``:
     of its Certificate in TLS 1.3, which it signs with ECDSA; ``modern_suite``: that of TLS 1.3. ``pads``: encrypted
-    records, as JSSE does; ``seen``: so many of them have come when a client rejects them, 0 for all.
+    records, as JSSE does; ``seen``: so many of them have come when a client rejects them, 0 for all; the others come
+    too late.
     """
 
     leaf: bytes
@@ -157,7 +158,8 @@ class Recording:
         flight = [record(23, b"e" * (size + padding)) for size in sizes]
         flow.server_says(record(22, answer), CHANGE, *flight[: member.seen or None])
         if member.rejected_with in (ENCRYPTED, PADDED):
-            flow.client_says(CHANGE, record(23, b"a" * (19 if member.rejected_with == ENCRYPTED else 35))).close()
+            flow.client_says(CHANGE, record(23, b"a" * (19 if member.rejected_with == ENCRYPTED else 35)))
+            flow.server_says(*flight[member.seen or len(flight) :]).close()
             return
         if member.rejected_with or caller.distrusts:
             flow.client_says(record(21, bytes([2, member.rejected_with or 48]))).close()

@@ -46,7 +46,7 @@ LEADS = [
         "slow, at nobody",
         MODERN,
         [A, PLANTED["latency"](B), C],
-        f"{NONE} 8 of 24 connections are slow, at whom is not visible: the ClientHello is answered after ",
+        f"{ALIKE} The pool is mixed in latency.",
     ),
     (
         "weaker suite",

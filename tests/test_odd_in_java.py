@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from inspector.document import About, Document
-from tests.build import NAME, document_of, written
+from tests.build import NAME, Flow, certificate, document_of, written
 from tests.odd_pools import PADDED, PLANTED, Caller, Member, Recording, abouts, leaf, pool_of
 
 A, B, C = pool_of(3)
@@ -137,3 +137,70 @@ def test_some_pool_is_slow_in_words(tmp_path: Path) -> None:
     assert drift.title.startswith(f"Some of {document.services[0].name}:8081 is slow: 8 of 24 ClientHellos")
     assert drift.about is not None
     assert drift.about.since is not None
+
+
+def test_a_flight_of_another_server_is_not_the_beginning_of_one(tmp_path: Path) -> None:
+    """It was whole: its server did not go on."""
+    odd = replace(B, certificate_bytes=1900, rejected_with=PADDED)
+    other = replace(C, certificate_bytes=300, rejected_with=PADDED)
+    recording = Recording(random.Random(7))
+    for caller, member in in_turn(MODERN, [A, odd, other]):
+        recording.call(caller, member)
+    short = [flow for flow in recording.flows if _server_bytes(flow) < 900]
+    assert len(short) == 6
+    for flow in short:  # it says all in one record
+        for segment in flow.segments:
+            if not segment.from_client and segment.payload[:1] == b"\x17":
+                segment.payload = segment.payload[: 5 + int.from_bytes(segment.payload[3:5], "big")]
+    found = about(document_of(written(tmp_path, recording.flows)), "flight")
+    assert found.affected < 12 or "a flight of" not in found.value
+
+
+def _server_bytes(flow: Flow) -> int:
+    return sum(len(segment.payload) for segment in flow.segments if not segment.from_client)
+
+
+@pytest.mark.parametrize(("share", "attributes"), [(10, []), (3, ["latency"])])
+def test_few_late_answers_may_be_losses(share: int, attributes: list[str], tmp_path: Path) -> None:
+    """What is lost is sent again after the same time."""
+    calls = [(MODERN, replace(A, wait=200 if number % share == 0 else 0)) for number in range(120)]
+    assert [each.attribute for each in abouts(recorded(tmp_path, *calls))] == attributes
+
+
+def test_of_many_connections_some_are_looked_at(tmp_path: Path) -> None:
+    found = about(recorded(tmp_path, *in_turn(MODERN, [A, replace(B, wait=80), C], 400)), "latency")
+    assert found.reached + found.elsewhere == 600
+    assert 160 <= found.reached <= 240
+
+
+def test_a_retry_is_no_slowness(tmp_path: Path) -> None:
+    far = replace(MODERN, far=60)
+    document = recorded(tmp_path, *in_turn(far, [A, replace(B, retries=True), C], 12))
+    assert [each.attribute for each in abouts(document)] == ["group"]
+
+
+def test_who_is_trusted_elsewhere_is_rejected_alone(tmp_path: Path) -> None:
+    document = recorded(tmp_path, *in_turn(OLD, [A, replace(B, rejected_with=46), C]))
+    (failed,) = [f for f in document.findings if f.rule == "handshake-failed"]
+    assert "the client rejects this certificate, though it accepts others of the same CA" in failed.title
+    assert "the CA" not in failed.remedies[0].text
+    assert counts(about(document, "certificate")) == (6, 6, 0, 12)
+
+
+def test_a_member_with_an_intermediate_of_its_own_must_send_it(tmp_path: Path) -> None:
+    issuer = certificate("Intermediate 2", issuer="Root", is_authority=True)
+    alone = replace(
+        B, leaf=certificate("db9.example.com", (NAME,), issuer="Intermediate 2"), behind=(), rejected_with=48
+    )
+    document = recorded(tmp_path, *in_turn(OLD, [A, alone, replace(C, behind=(issuer,))]))
+    (failed,) = [f for f in document.findings if f.rule == "handshake-failed"]
+    assert failed.remedies[0].text == (
+        "Let back end B (db9.example.com) send Intermediate 2 with its own certificate, as the other back ends do."
+    )
+
+
+@pytest.mark.parametrize("alert", [42, 45, 46, 48])
+def test_not_valid_yet_whatever_the_alert(alert: int, tmp_path: Path) -> None:
+    early = replace(B, leaf=leaf(77, (NAME,), (3, 800)), rejected_with=alert)
+    (failed,) = [f for f in recorded(tmp_path, *in_turn(OLD, [A, early, C])).findings if f.rule == "handshake-failed"]
+    assert "the server's certificate is not valid yet" in failed.title

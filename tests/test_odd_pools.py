@@ -159,10 +159,10 @@ def test_of_two_members_the_one_whose_chain_is_rejected_is_odd(
 
 
 def test_a_certificate_that_java_calls_unknown_is_counted_where_nothing_else_differs(tmp_path: Path) -> None:
-    """Certificate, chain and names of the member are like those of the others: trust is left."""
+    """Certificate, chain and names of the member are like those of the others: it is this one alone."""
     odd = replace(B, rejected_with=46)
     document = recorded(tmp_path, *[(ONE, member) for member in (A, odd, C)] * 6)
-    found = about(document, "chain")
+    found = about(document, "certificate")
     assert (found.backend, found.affected, found.reached, found.elsewhere_affected) == (
         document.backends[1].id,
         6,

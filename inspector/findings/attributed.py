@@ -27,7 +27,7 @@ OF_REJECTED_CERTIFICATES: dict[int, PoolAttribute] = {
 }
 """Where nothing else is seen of them."""
 
-OF_TRUST = frozenset(
+SAID_OF_CHAINS = frozenset(
     (AlertDescription.UNKNOWN_CA, AlertDescription.CERTIFICATE_UNKNOWN, AlertDescription.BAD_CERTIFICATE, None)
 )
 """What clients say of a chain that leads to no CA they trust; None: they close in silence."""
@@ -77,13 +77,16 @@ def _of_certificate(pool: ComparedPool, observed: Observed, names: CertificateNa
     wanted = names.lacks(observed) if code != AlertDescription.UNKNOWN_CA else None
     if wanted is not None and names.are_checked(observed, wanted) is not False:
         return PoolAttribute.NAMES
-    if code in OF_TRUST and (is_odd(pool, PoolAttribute.CHAIN, observed.backend) or _is_chain_rejected(pool, observed)):
+    if code in SAID_OF_CHAINS and (
+        is_odd(pool, PoolAttribute.CHAIN, observed.backend) or _is_chain_rejected(pool, observed)
+    ):
         return PoolAttribute.CHAIN
     if code is None:
         return None
-    if code == AlertDescription.CERTIFICATE_UNKNOWN and names.has(observed):
+    if code == AlertDescription.CERTIFICATE_UNKNOWN and names.has(observed) and not names.are_trusted(observed):
         return PoolAttribute.CHAIN
-    return OF_REJECTED_CERTIFICATES.get(code, PoolAttribute.FLIGHT if observed.is_tls13 and not observed.leaf else None)
+    is_hidden = observed.is_tls13 and not observed.leaf
+    return OF_REJECTED_CERTIFICATES.get(code, PoolAttribute.FLIGHT if is_hidden else PoolAttribute.CERTIFICATE)
 
 
 def is_odd(pool: ComparedPool, attribute: PoolAttribute, backend: int) -> bool:

@@ -21,6 +21,7 @@ from inspector.tracking.observed import Observed
 MATTERS_OF_TRUST = frozenset(
     (
         PoolAttribute.FLIGHT,
+        PoolAttribute.CERTIFICATE,
         PoolAttribute.CHAIN,
         PoolAttribute.NAMES,
         PoolAttribute.VALIDITY,

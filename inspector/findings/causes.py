@@ -52,6 +52,8 @@ CLIENT_ALERTS: dict[int, str] = {
     AlertDescription.CERTIFICATE_EXPIRED: "the server's certificate has expired, says the client",
     AlertDescription.CERTIFICATE_UNKNOWN: "the chain does not lead to a CA that the client trusts,"
     " or the host name does not match",
+    AlertDescription.CERTIFICATE_REVOKED: "the client takes the server's certificate for revoked",
+    AlertDescription.UNSUPPORTED_CERTIFICATE: "the client does not support the server's certificate",
     AlertDescription.UNKNOWN_CA: "the client does not trust the CA of the server's certificate",
     AlertDescription.PROTOCOL_VERSION: "the client allows no version that the server chose,"
     " or the server resumed with another version",
@@ -79,11 +81,18 @@ WAITED = "the client waited after the server's certificate and closed without an
 SILENT = "the client closed without an alert after the server's certificate; the reason stands in its own log only"
 NO_AUTHORITY = "the chain does not lead to a CA that the client trusts"
 EARLY = "the server's certificate is not valid yet"
+ALONE = "the client rejects this certificate, though it accepts others of the same CA"
 NO_NAME = "the client rejected a certificate that lacks the name it asked for"
 
 
+Issued = tuple[Program, str, tuple[bytes, ...]]
+"""A program, with the issuer of a certificate and the digests of what stood behind it."""
+
+
 class CertificateNames:
-    """Whether programs look at the names in certificates, told from the certificates that they accepted."""
+    """Whether programs look at the names in certificates, and whom they trust, told from the certificates that they
+    accepted.
+    """
 
     def __init__(self, case: Case) -> None:
         self._case = case
@@ -92,6 +101,8 @@ class CertificateNames:
             if signs.accepted:
                 self._accepted.setdefault(program, []).append(leaf)
         self._known: dict[tuple[Program, str], bool | None] = {}
+        self._trusted: set[Issued] | None = None
+        """Programs, with the issuer and the chain of certificates that they accepted."""
 
     def lacks(self, observed: Observed) -> str | None:
         """The name that was asked for, where the certificate lacks it."""
@@ -107,6 +118,22 @@ class CertificateNames:
         """Whether the certificate becomes valid later only."""
         certificate = self._case.certificates.get(observed.leaf or b"")
         return certificate is not None and (certificate.not_before or 0) > observed.hello_ns
+
+    def are_trusted(self, observed: Observed) -> bool:
+        """Whether the program accepted another certificate of the same issuer, with the same chain behind it."""
+        if self._trusted is None:
+            self._trusted = {
+                key
+                for accepted in self._case.observed
+                if accepted.outcome == "established" and (key := self._issued(accepted)) is not None
+            }
+        return self._issued(observed) in self._trusted
+
+    def _issued(self, observed: Observed) -> Issued | None:
+        certificate = self._case.certificates.get(observed.leaf or b"")
+        if certificate is None or observed.kind != "full":
+            return None
+        return self._case.program_of(observed), certificate.identity.issuer, observed.shown.behind
 
     def are_checked(self, observed: Observed, wanted: str) -> bool | None:
         """True where the program accepted only certificates that have the name, False where it accepted one without,
@@ -204,11 +231,14 @@ def _alerted(member: Observed, names: CertificateNames) -> Cause | None:
     remedy, is_about_client = name, False
     if alert.from_client:
         text = CLIENT_ALERTS.get(alert.code, "the client ended the handshake")
-        wanted = names.lacks(member) if alert.code in (BAD_CERTIFICATE, AlertDescription.CERTIFICATE_UNKNOWN) else None
+        may_be_name = alert.code in (BAD_CERTIFICATE, AlertDescription.CERTIFICATE_UNKNOWN)
+        wanted = names.lacks(member) if may_be_name else None
         if wanted is not None and names.are_checked(member, wanted):
             key, text, remedy = f"{key}-name", NO_NAME, "no_name"
-        elif alert.code in (BAD_CERTIFICATE, AlertDescription.CERTIFICATE_UNKNOWN) and names.is_early(member):
+        elif alert.code in CERTIFICATE_ALERTS and names.is_early(member):
             key, text, remedy = f"{key}-early", EARLY, "not_yet_valid"
+        elif may_be_name and names.has(member) and names.are_trusted(member):
+            key, text, remedy = f"{key}-alone", ALONE, "bad_certificate"
         elif alert.code == AlertDescription.CERTIFICATE_UNKNOWN and names.has(member):
             text, remedy = NO_AUTHORITY, "unknown_ca"
     elif alert.code in FOR_WANT_OF_CERTIFICATE and _showed_none(member):

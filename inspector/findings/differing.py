@@ -216,6 +216,7 @@ FAILING: dict[PoolAttribute, str] = {
     PoolAttribute.REACHABILITY: "closed without an answer",
     PoolAttribute.CLIENT_AUTHORITIES: "refuses the client",
     PoolAttribute.FLIGHT: "a flight that the client rejects",
+    PoolAttribute.CERTIFICATE: "a certificate that the client rejects",
     PoolAttribute.VERSIONS: "chooses a version that the client does not allow",
     PoolAttribute.CIPHER: "chooses a suite that the client does not allow",
 }

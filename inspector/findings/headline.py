@@ -53,9 +53,10 @@ def sentence(case: Case, listed: Sequence[Trouble], total: str) -> str:
     hit = {index for trouble in listed for index in trouble.connections}
     worst = listed[0]
     alike = {index for trouble in listed if trouble.text == worst.text for index in trouble.connections}
+    where = _where(case, worst) if alike == set(worst.connections) else ""
     if alike == hit:
-        return f"{len(hit)} of {total} failed{_where(case, worst)}: {worst.text}."
-    most = f"{len(alike)} of them{_where(case, worst)}: {worst.text}"
+        return f"{len(hit)} of {total} failed{where}: {worst.text}."
+    most = f"{len(alike)} of them{where}: {worst.text}"
     return f"{len(hit)} of {total} failed, {most}."
 
 
@@ -68,7 +69,7 @@ def _where(case: Case, worst: Trouble) -> str:
     if backend is not None:
         return f", all at {member_called(case, backend)}{_since(about)}"
     at = sorted({case.observed[index].backend for index in worst.connections})
-    if not at or at[0] < 0 or about.affected != about.reached or not about.elsewhere or len(at) > MOST_NAMED:
+    if len(at) < 2 or at[0] < 0 or about.affected != about.reached or not about.elsewhere or len(at) > MOST_NAMED:
         return ""
     return f", all at back ends {', '.join(case.backends[index].label for index in at)}"
 
@@ -177,9 +178,6 @@ def _sentence(pool: ComparedPool, finding: Finding) -> str:
         return f"sessions are lost: {about.value}."
     if about.attribute == PoolAttribute.LATENCY:
         slow = [member_called(case, b) for b in case.backends if b.id in finding.backends]
-        if not slow:
-            total = about.reached + about.elsewhere
-            return f"{about.reached} of {total} connections are slow, at whom is not visible: {values}"
         return f"{', '.join(slow[:MOST_NAMED])}{' and others' * (len(slow) > MOST_NAMED)} are slow: {values}"
     difference = pool.difference(PoolAttribute(about.attribute))
     shown = sum(holder.connections for holder in difference.holders) if difference is not None else len(pool.members)

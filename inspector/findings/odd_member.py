@@ -125,15 +125,16 @@ def _chain_remedies(
     issuers = dict.fromkeys(authority(certificate) for certificate in read)
     if shown is None or not all(issuers):
         return []
-    if authority(shown) not in issuers:
-        listed = " or ".join(list(issuers)[:MOST_NAMED])
-        text = f"Give {who} a certificate issued by {listed}, as the other back ends have"
-        return [Remedy(owners, f"{text}; or its clients the CA {authority(shown)}.", check)] if issuers else []
-    if difference is None or sample.shown.behind:
+    if difference is not None and not sample.shown.behind and not shown.self_issued:
+        words = values_in_words(case, pool, difference)
+        issuer = authority(shown)
+        sent = next((word for word in words.values() if word == issuer or word.startswith(f"{issuer}, ")), issuer)
+        return [Remedy(owners, f"Let {who} send {sent} with its own certificate, as the other back ends do.", check)]
+    if authority(shown) in issuers or not issuers:
         return []
-    words = values_in_words(case, pool, difference)
-    sent = " or ".join(word for value, word in words.items() if value)
-    return [Remedy(owners, f"Let {who} send {sent} with its own certificate, as the other back ends do.", check)]
+    listed = " or ".join(list(issuers)[:MOST_NAMED])
+    text = f"Give {who} a certificate issued by {listed}, as the other back ends have"
+    return [Remedy(owners, f"{text}; or its clients the CA {authority(shown)}.", check)]
 
 
 def _proxy_remedies(pool: ComparedPool, blame: Blame) -> list[Remedy]:

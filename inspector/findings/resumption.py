@@ -15,6 +15,7 @@ from inspector.document.rules import Rule
 from inspector.findings.case import frames
 from inspector.findings.compared import ComparedPool
 from inspector.findings.finding import finding
+from inspector.findings.giving_up import NOT_JAVA
 from inspector.pool.attributes import PoolAttribute
 from inspector.pool.rates import is_more_often, middle
 from inspector.pool.waits import evenly, until_ready
@@ -282,8 +283,12 @@ FIRST = (
 
 
 def _would_expose(pool: ComparedPool) -> bool:
-    """Whether back ends show certificates that Java does not count as one server, up to TLS 1.2 and without EMS."""
+    """Whether back ends show certificates that Java does not count as one server, up to TLS 1.2 and without EMS, and
+    some client may be Java.
+    """
     case = pool.case
+    if all(observed.stack.name in NOT_JAVA for observed in pool.members):
+        return False
     plain = {
         group.sample.leaf
         for group in pool.groups

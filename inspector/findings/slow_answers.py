@@ -27,7 +27,7 @@ def _finding(pool: ComparedPool, slow: SlowAnswers) -> Finding:
     ours, theirs = span(slow.median_ns), span(slow.others_ns)
     handshake = slow.slowest.client_leg.handshake
     failed = sum(observed.outcome == "aborted" for observed in slow.late)
-    total, all_failed = pool.total
+    all_failed = pool.total[1]
     return finding(
         case,
         Rule.POOL_DRIFT,
@@ -37,7 +37,7 @@ def _finding(pool: ComparedPool, slow: SlowAnswers) -> Finding:
         backends=[],
         clients=[],
         count=count,
-        severity="low",
+        severity="info",
         grade="inferred",
         about=About(
             attribute=PoolAttribute.LATENCY,
@@ -48,14 +48,14 @@ def _finding(pool: ComparedPool, slow: SlowAnswers) -> Finding:
             affected=failed,
             reached=count,
             elsewhere_affected=all_failed - failed,
-            elsewhere=total - count,
+            elsewhere=slow.measured - count,
         ),
         title=f"Some of {name} is slow: {count} of {slow.measured} ClientHellos are answered after {ours}, the others"
         f" after {theirs}",
         what=f"The back ends of {name} differ in latency",
         matter=PoolAttribute.LATENCY,
         explanation=f"{count} of {slow.measured} ClientHellos waited {ours} (median) and others between them {theirs}:"
-        " one member of the pool, or several that are alike, or the way to them; which is not visible.",
+        " one member of the pool, several that are alike, the way to them, or what keeps a server now and then.",
         remedies=[
             Remedy(
                 "owners of the pool",

@@ -37,6 +37,7 @@ class PoolAttribute(StrEnum):
     PROXY = "proxy"
     SNI = "sni"
     FLIGHT = "flight"
+    CERTIFICATE = "certificate"
     STALE = "stale"
 
 

@@ -77,25 +77,25 @@ def _telltale(same: Sequence[Observed], failed: Set[int]) -> Telltale | None:
             continue
         chance = share_by_chance(*figures)
         if surest is None or chance < surest[0]:
-            cut = _cut_short(value, values, failed)
+            cut = _cut_short(value, values, [observed for observed in same if observed.index in failed])
             others = {other for index, other in values.items() if other != value and index not in cut}
             surest = chance, Telltale(aspect, value, tuple(sorted(others, key=repr)), reached | cut)
     return surest[1] if surest is not None else None
 
 
-def _cut_short(whole: int | FlightShape, values: Mapping[int, int | FlightShape], failed: Set[int]) -> frozenset[int]:
-    """Failures whose flight may be the beginning of a whole one, and is nobody's who succeeded."""
+def _cut_short(
+    whole: int | FlightShape, values: Mapping[int, int | FlightShape], failed: Iterable[Observed]
+) -> frozenset[int]:
+    """Failures whose flight may be the beginning of a whole one: its server went on when the client had given up."""
     if not isinstance(whole, FlightShape):
         return frozenset()
-    accepted = {shape for index, shape in values.items() if index not in failed}
     return frozenset(
-        index
-        for index, shape in values.items()
-        if index in failed
-        and isinstance(shape, FlightShape)
+        observed.index
+        for observed in failed
+        if isinstance(shape := values.get(observed.index), FlightShape)
         and shape.records < whole.records
         and shape.longest < whole.longest
-        and shape not in accepted
+        and observed.client_leg.from_server.application_records > shape.records
     )
 
 

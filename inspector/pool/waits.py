@@ -86,7 +86,12 @@ def waits_of(observed: Observed) -> Iterator[tuple[Wait, int]]:
     handshake, rtt = client_leg.handshake, client_leg.rtt
     if rtt is not None:
         yield "connect", rtt
-    if observed.kind == "full" and handshake.hello_ns and handshake.answer_ns >= handshake.hello_ns:
+    if (
+        observed.kind == "full"
+        and not handshake.retried
+        and handshake.hello_ns
+        and handshake.answer_ns >= handshake.hello_ns
+    ):
         yield "answer", max(0, handshake.answer_ns - handshake.hello_ns - (rtt or 0))
     if not observed.is_tls13 and (reply := _reply(client_leg)) is not None:
         yield "reply", max(0, reply - (rtt or 0))

@@ -19,6 +19,7 @@ from inspector.tls.extensions import AnswerShape
 from inspector.tls.history import Letter
 from inspector.tls.protection import MACS, protection_of
 from inspector.tls.types import FATAL, AlertDescription
+from inspector.tracking.clients import writer
 
 Side = Literal["client", "server"]
 How = Literal["fin", "rst"]
@@ -207,10 +208,14 @@ def delay_of_close(client_leg: ConnectionFacts) -> int | None:
     return max(0, close[0].ns - done - min(client_leg.rtt or 0, LONGEST_RTT_NS))
 
 
-def is_goodbye(client_leg: ConnectionFacts, tail: Tail) -> bool:
-    """TLS 1.3: whether a side's last record is as long as an alert, padded or not."""
-    alert = alert_record(client_leg.handshake.answer)
-    return client_leg.handshake.is_tls13 and (tail.size <= alert or tail.size == alert + JSSE_PADDING)
+def is_goodbye(client_leg: ConnectionFacts, tail: Tail, from_client: bool) -> bool:
+    """TLS 1.3: whether a side's last record is as long as an alert; a padded one of clients that are Java."""
+    handshake = client_leg.handshake
+    if not handshake.is_tls13:
+        return False
+    alert = alert_record(handshake.answer)
+    may_pad = not from_client or (handshake.offer is not None and writer(handshake.offer).stack.name == "jsse")
+    return tail.size <= alert or (may_pad and tail.size == alert + JSSE_PADDING)
 
 
 def quiet_before(client_leg: ConnectionFacts, close_ns: int) -> int:
@@ -218,14 +223,15 @@ def quiet_before(client_leg: ConnectionFacts, close_ns: int) -> int:
     is the end of what was said. A side's goodbye does not count.
     """
     latest_ns = 0
-    for tail in (client_leg.from_client.tail, client_leg.from_server.tail):
+    for lane, from_client in ((client_leg.from_client, True), (client_leg.from_server, False)):
+        tail = lane.tail
         if tail is None:
             continue
-        times = (tail.ns, tail.previous_ns, tail.earlier_ns)[is_goodbye(client_leg, tail) :]
-        ns = next((ns for ns in times if ns < close_ns), close_ns)
-        if ns >= close_ns:
-            return 0  # it said more than is known since
-        latest_ns = max(latest_ns, ns)
+        known = [ns for ns in (tail.ns, tail.previous_ns, tail.earlier_ns) if ns]
+        before = [ns for ns in known[is_goodbye(client_leg, tail, from_client) :] if ns < close_ns]
+        if not before and len(known) < lane.application_records:
+            return 0  # it said more since than is known
+        latest_ns = max(latest_ns, *before, 0)
     return quiet_ns if latest_ns and (quiet_ns := close_ns - latest_ns) >= SHORTEST_QUIET_NS else 0
 
 
@@ -250,7 +256,7 @@ def is_refused(client_leg: ConnectionFacts) -> bool:
     flight = FirstMoments(client_leg.events).of(Letter.APPLICATION_DATA, True)
     if flight is None or not tail.previous_ns <= flight <= tail.ns < flight + REFUSED_WITHIN_NS or not tail.previous_ns:
         return False
-    said_goodbye = client.tail.size <= alert_record(handshake.answer) + JSSE_PADDING and client.tail.ns <= tail.ns
+    said_goodbye = is_goodbye(client_leg, client.tail, from_client=True) and client.tail.ns <= tail.ns
     close = first_close(client)
     return not said_goodbye and not (close is not None and close[0].ns <= tail.ns)
 
@@ -271,10 +277,16 @@ def is_cut_short(client_leg: ConnectionFacts) -> bool:
     """TLS 1.3: whether the client's only encrypted record is too short for a Finished, and so can only be an alert.
 
     What a client encrypts first is its flight, which ends with Finished (RFC 8446, section 4.4.4), unless it gives up.
-    JSSE pads what it writes to a socket by 16 bytes: an alert need not be as long as an alert.
+    JSSE pads what it writes to a socket by 16 bytes: an alert need not be as long as an alert. Where records may be
+    missing before it, or early data was offered, it may be anything.
     """
-    client = client_leg.from_client
-    return client.application_records == 1 and client.application_bytes < finished_record(client_leg.handshake.answer)
+    client, offer = client_leg.from_client, client_leg.handshake.offer
+    return (
+        client.application_records == 1
+        and client.application_bytes < finished_record(client_leg.handshake.answer)
+        and not (client.lost or client.lost_encrypted)
+        and not (offer is not None and offer.early_data)
+    )
 
 
 def is_rejected(client_leg: ConnectionFacts) -> bool:
@@ -286,6 +298,4 @@ def is_rejected(client_leg: ConnectionFacts) -> bool:
         and is_cut_short(client_leg)
         and client.application_bytes >= alert_record(handshake.answer)
         and client_leg.from_server.application_records > 0
-        and not (client.lost or client.lost_encrypted)
-        and not (handshake.offer is not None and handshake.offer.early_data)
     )

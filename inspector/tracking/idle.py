@@ -61,8 +61,8 @@ def stale_use(observed: Observed, close: IdleClose) -> StaleUse | None:
     tail, reset = client_leg.from_client.tail, client_leg.from_server.rst
     if tail is None:
         return None
-    ns, frame = (tail.previous_ns, tail.previous_frame) if is_goodbye(client_leg, tail) else (tail.ns, tail.frame)
-    if ns <= close.ns:
+    ns, frame = (tail.previous_ns, tail.previous_frame) if is_goodbye(client_leg, tail, True) else (tail.ns, tail.frame)
+    if ns <= close.ns or not frame:
         return None
     is_reset = reset is not None and reset.ns >= ns
     return StaleUse(
@@ -80,7 +80,7 @@ def quiet_spell(observed: Observed) -> int:
         return 0
     client_leg = observed.client_leg
     tail = client_leg.from_client.tail
-    if tail is None or not tail.previous_ns or is_goodbye(client_leg, tail):
+    if tail is None or not tail.previous_ns or is_goodbye(client_leg, tail, True):
         return 0
     server = client_leg.from_server.tail
     return tail.ns - tail.previous_ns if server is not None and server.ns > tail.ns else 0
@@ -90,5 +90,5 @@ def _has_goodbye(client_leg: ConnectionFacts, ns: int) -> bool:
     """Whether the server sent an alert just before a time."""
     tail = client_leg.from_server.tail
     if client_leg.handshake.is_tls13:
-        return tail is not None and is_goodbye(client_leg, tail) and 0 <= ns - tail.ns < GOODBYE_NS
+        return tail is not None and is_goodbye(client_leg, tail, False) and 0 <= ns - tail.ns < GOODBYE_NS
     return any(not a.from_client and 0 <= ns - a.ns < GOODBYE_NS for a in client_leg.alerts)
