@@ -222,16 +222,22 @@ def quiet_before(client_leg: ConnectionFacts, close_ns: int) -> int:
     """How long, in ns, nobody had sent application data by then; 0 where it is not known, or so short that the close
     is the end of what was said. A side's goodbye does not count.
     """
-    latest_ns = 0
+    latest_ns, is_tls13 = 0, client_leg.handshake.is_tls13
     for lane, from_client in ((client_leg.from_client, True), (client_leg.from_server, False)):
         tail = lane.tail
         if tail is None:
             continue
-        known = [ns for ns in (tail.ns, tail.previous_ns, tail.earlier_ns) if ns]
-        before = [ns for ns in known[is_goodbye(client_leg, tail, from_client) :] if ns < close_ns]
-        if not before and len(known) < lane.application_records:
+        if tail.ns < close_ns and not (is_tls13 and is_goodbye(client_leg, tail, from_client)):
+            ns = tail.ns
+        elif 0 < tail.previous_ns < close_ns:
+            ns = tail.previous_ns
+        elif 0 < tail.earlier_ns < close_ns:
+            ns = tail.earlier_ns
+        elif lane.application_records > 1 + bool(tail.previous_ns) + bool(tail.earlier_ns):
             return 0  # it said more since than is known
-        latest_ns = max(latest_ns, *before, 0)
+        else:
+            continue
+        latest_ns = max(latest_ns, ns)
     return quiet_ns if latest_ns and (quiet_ns := close_ns - latest_ns) >= SHORTEST_QUIET_NS else 0
 
 

@@ -32,8 +32,11 @@ def shown_by(client_leg: ConnectionFacts) -> ShownByServer:
     """What the server showed in the handshake of a connection."""
     handshake = client_leg.handshake
     messages = handshake.messages
+    behind = handshake.chain[1:]
+    if behind and handshake.chain[0] in behind:
+        behind = tuple(digest for digest in behind if digest != handshake.chain[0])
     return ShownByServer(
-        tuple(digest for digest in handshake.chain[1:] if digest != handshake.chain[0]),
+        behind,
         (handshake.authorities or b"") if messages & S_REQUEST else None,
         bool(messages & S_DONE),
         handshake.retried,
