@@ -294,6 +294,18 @@ def abouts(document: Document) -> list[About]:
     return [finding.about for finding in document.findings if finding.about is not None]
 
 
+def about(document: Document, attribute: str) -> About:
+    (found,) = [each for each in abouts(document) if each.attribute == attribute]
+    return found
+
+
+def recorded(folder: Path, *calls: tuple[Caller, Member]) -> Document:
+    recording = Recording(random.Random(0))
+    for caller, member in calls:
+        recording.call(caller, member)
+    return document_of(written(folder, recording.flows))
+
+
 def is_named(document: Document, attribute: str, leaf_der: bytes) -> bool:
     """Whether the planted difference is told, of the odd member where that is visible, and of no other."""
     from hashlib import sha256

@@ -48,12 +48,17 @@ SELF = ("-Z", "root") if os.geteuid() == 0 else ()
 @pytest.fixture(scope="module")
 def honest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A journal with an abort in it, closed as it should be."""
-    path = tmp_path_factory.mktemp("honest") / "j.sqlite"
+    return closed_journal(tmp_path_factory.mktemp("honest"), 30)
+
+
+def closed_journal(folder: Path, sessions: int) -> Path:
+    """A journal of sessions that were resumed, and an abort."""
+    path = folder / "j.sqlite"
     pool = Pool()
-    for n in range(30):
+    for n in range(sessions):
         pool.full(A, numbered(n + 1))
         pool.resumed(numbered(n + 1))
-    pool.given_up(B, numbered(100), numbered(1))
+    pool.given_up(B, numbered(1000), numbered(1))
     listened(capture(pool.flows), Keeping(journal=Journal(str(path), 1 << 30, "test")))
     assert not Path(f"{path}-wal").exists()
     return path

@@ -30,7 +30,7 @@ from inspector.live.update import Keeping
 from tests.build import Pool, capture, certificate, numbered
 from tests.conftest import CAPTURES
 from tests.live import listened, of_kind
-from tests.test_journal_hostile import ENDLESS, SELF, changed
+from tests.test_journal_hostile import ENDLESS, SELF, changed, closed_journal
 from tests.test_watch import fault
 
 A, B = certificate("puppetdb1", ("puppetdb1.example.com",)), certificate("puppetdb2", ("puppetdb2.example.com",))
@@ -43,15 +43,7 @@ Damage = Callable[[Path, random.Random], None]
 @pytest.fixture(scope="module")
 def honest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A journal with many pages and an abort in it, closed as it should be."""
-    path = tmp_path_factory.mktemp("honest") / "j.sqlite"
-    pool = Pool()
-    for n in range(120):
-        pool.full(A, numbered(n + 1))
-        pool.resumed(numbered(n + 1))
-    pool.given_up(B, numbered(1000), numbered(1))
-    listened(capture(pool.flows), Keeping(journal=Journal(str(path), 1 << 30, "test")))
-    assert not Path(f"{path}-wal").exists()
-    return path
+    return closed_journal(tmp_path_factory.mktemp("honest"), 120)
 
 
 def flip(path: Path, chance: random.Random) -> None:

@@ -11,25 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from inspector.document import About, Document
+from inspector.document import About
 from tests.build import NAME, Flow, certificate, document_of, written
-from tests.odd_pools import PADDED, PLANTED, Caller, Member, Recording, abouts, leaf, pool_of
+from tests.odd_pools import PADDED, PLANTED, Caller, Member, Recording, about, abouts, leaf, pool_of, recorded
 
 A, B, C = pool_of(3)
 OLD = Caller("10.0.0.10")
 MODERN = Caller("10.0.0.13", java=True, versions=(0x0304, 0x0303))
-
-
-def recorded(tmp_path: Path, *calls: tuple[Caller, Member]) -> Document:
-    recording = Recording(random.Random(7))
-    for caller, member in calls:
-        recording.call(caller, member)
-    return document_of(written(tmp_path, recording.flows))
-
-
-def about(document: Document, attribute: str) -> About:
-    (found,) = [each for each in abouts(document) if each.attribute == attribute]
-    return found
 
 
 def counts(found: About) -> tuple[int, int, int, int]:

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from inspector.document import About, Document
 from inspector.pool.rates import is_more_often, ranks_by_chance, share_by_chance
 from tests.build import MS, NAME, START_NS, Pool, certificate, document_of, numbered, written
 from tests.odd_pools import (
@@ -23,12 +22,14 @@ from tests.odd_pools import (
     Caller,
     Member,
     Recording,
+    about,
     abouts,
     clean,
     is_named,
     leaf,
     planted,
     pool_of,
+    recorded,
 )
 
 
@@ -42,18 +43,6 @@ def test_nobody_is_odd_in_a_clean_pool(seed: int, tmp_path: Path) -> None:
 def test_a_planted_difference_is_named(attribute: str, size: int, tmp_path: Path) -> None:
     document, odd = planted(attribute, 1, tmp_path, size=size)
     assert is_named(document, attribute, odd)
-
-
-def recorded(tmp_path: Path, *calls: tuple[Caller, Member]) -> Document:
-    recording = Recording(random.Random(0))
-    for caller, member in calls:
-        recording.call(caller, member)
-    return document_of(written(tmp_path, recording.flows))
-
-
-def about(document: Document, attribute: str) -> About:
-    (found,) = [each for each in abouts(document) if each.attribute == attribute]
-    return found
 
 
 ONE, OTHER = Caller("10.0.0.10"), Caller("10.0.0.11", ems=False)

@@ -61,8 +61,10 @@ from inspector.tls.types import (
 BEGIN: Mark = (0, 0, 0)
 """Where nothing came before."""
 
-LastThree = tuple[tuple[int, Mark], tuple[int, Mark], tuple[int, Mark]]
-"""The last records of application data of a direction, the latest first: how long each is, and where it stands."""
+LastThree = tuple[tuple[int, Mark], tuple[int, Mark], int]
+"""The last records of application data of a direction, the latest first: of two how long each is and where it stands,
+of the third its time.
+"""
 
 MESSAGE_HEADER, SSLV2_HEADER = 4, 2
 """Of a handshake message (RFC 8446, section 4), and of a record of SSLv2."""
@@ -127,7 +129,7 @@ class ConnectionAssembly:
         self._sizes = [0, 0]
         self._flights = [(0, 0), (0, 0)]
         """What each direction had sent of it when the other one began."""
-        self._tails: list[LastThree] = [((0, BEGIN), (0, BEGIN), (0, BEGIN))] * 2
+        self._tails: list[LastThree] = [((0, BEGIN), (0, BEGIN), 0)] * 2
         self._store = store
         self._readers: list[RecordReader] = []
 
@@ -343,7 +345,8 @@ class ConnectionAssembly:
             self._flights[other] = self._applications[other], self._sizes[other]
         self._applications[lane] += 1
         self._sizes[lane] += length
-        self._tails[lane] = (length, mark), *self._tails[lane][:2]
+        last, (_, (_, _, earlier_ns)), _ = self._tails[lane]
+        self._tails[lane] = (length, mark), last, earlier_ns
 
     def skipped(self, lane: int, lengths: Sequence[int]) -> None:
         """Some more of them, behind the first; the last three come one by one."""
@@ -434,7 +437,7 @@ class ConnectionAssembly:
 
     def application_facts(self, lane: int) -> tuple[int, int, Tail | None]:
         """How many records of application data one direction holds, how many bytes, and the last one."""
-        (size, (_, frame, ns)), (previous_size, (_, previous_frame, previous_ns)), (_, earlier) = self._tails[lane]
+        (size, (_, frame, ns)), (previous_size, (_, previous_frame, previous_ns)), earlier_ns = self._tails[lane]
         tail = Tail(
             size=size,
             ns=ns,
@@ -442,7 +445,7 @@ class ConnectionAssembly:
             previous_ns=previous_ns,
             previous_size=previous_size,
             previous_frame=previous_frame,
-            earlier_ns=earlier[2],
+            earlier_ns=earlier_ns,
         )
         return self._applications[lane], self._sizes[lane], tail if frame else None
 

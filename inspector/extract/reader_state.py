@@ -16,7 +16,7 @@ class ReaderState(NamedTuple, Generic[T]):
     """One direction, or a column over many. ``has_records``: 0 where it holds none, and nothing was read. ``want``,
     ``position``, ``sealed``: as in ``RecordReader``. ``records``, ``bytes``: of application data. ``tail_size``,
     ``tail_frame``, ``tail_ns``: of the last record of it; ``before_size``, ``before_frame``, ``before_ns``: of the one
-    before that; ``earlier_size``, ``earlier_frame``, ``earlier_ns``: of the third last; 0 where there is none.
+    before that; ``earlier_ns``: of the third last; 0 where there is none.
     ``flight_records``, ``flight_bytes``: of application data before the other direction's first one.
     """
 
@@ -32,8 +32,6 @@ class ReaderState(NamedTuple, Generic[T]):
     before_size: T
     before_frame: T
     before_ns: T
-    earlier_size: T
-    earlier_frame: T
     earlier_ns: T
     flight_records: T
     flight_bytes: T
@@ -60,5 +58,4 @@ def stand(connection: ConnectionAssembly, states: Sequence[ReaderState[int]]) ->
             flight = state.flight_records, state.flight_bytes
             last = state.tail_size, (0, state.tail_frame, state.tail_ns)
             before = state.before_size, (0, state.before_frame, state.before_ns)
-            earlier = state.earlier_size, (0, state.earlier_frame, state.earlier_ns)
-            connection.flowed(lane, state.records, state.bytes, (last, before, earlier), flight)
+            connection.flowed(lane, state.records, state.bytes, (last, before, state.earlier_ns), flight)

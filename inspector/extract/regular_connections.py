@@ -99,7 +99,7 @@ class RegularConnections:
         flight = self._flights(records, data, counts)
         tail_size, tail_frame, tail_ns = self._from_end(records, data, counts, 1)
         before_size, before_frame, before_ns = self._from_end(records, data, counts, 2)
-        earlier_size, earlier_frame, earlier_ns = self._from_end(records, data, counts, 3)
+        earlier_ns = self._from_end(records, data, counts, 3)[2]
         return ReaderState(
             has_records=has_records,
             want=want,
@@ -113,8 +113,6 @@ class RegularConnections:
             before_size=before_size,
             before_frame=before_frame,
             before_ns=before_ns,
-            earlier_size=earlier_size,
-            earlier_frame=earlier_frame,
             earlier_ns=earlier_ns,
             flight_records=np.bincount(lane[flight], minlength=total),
             flight_bytes=np.bincount(lane[flight], records.size[flight], minlength=total).astype(np.int64),

@@ -99,9 +99,8 @@ def _is_chain_rejected(pool: ComparedPool, observed: Observed) -> bool:
     """Whether everybody who succeeded was shown another chain."""
     if pool.difference(PoolAttribute.CHAIN) is None:
         return False
-    chain = pool.extractors[PoolAttribute.CHAIN]
-    accepted = {chain(group.sample) for group in pool.groups if group.sample.outcome == "established"} - {None}
-    return bool(accepted) and chain(observed) not in accepted
+    accepted = pool.accepted_chains
+    return bool(accepted) and pool.extractors[PoolAttribute.CHAIN](observed) not in accepted
 
 
 def speaks_proxy(observed: Observed) -> bool:

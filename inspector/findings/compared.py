@@ -7,7 +7,7 @@ from functools import cached_property
 
 from inspector.findings.case import Case
 from inspector.pool.alike import Alike, alike
-from inspector.pool.attributes import OF_HELLOS, Extractor, PoolAttribute, of_certificates
+from inspector.pool.attributes import OF_HELLOS, Extractor, PoolAttribute, Value, of_certificates
 from inspector.pool.odd_one import PoolDifference, difference
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import ServiceGroup
@@ -59,6 +59,13 @@ class ComparedPool:
             extract = self.extractors.get(attribute)
             self._differences[attribute] = difference(self.groups, attribute, extract) if extract else None
         return self._differences[attribute]
+
+    @cached_property
+    def accepted_chains(self) -> frozenset[Value]:
+        """The chains that were shown where handshakes were completed."""
+        chain = self.extractors[PoolAttribute.CHAIN]
+        values = (chain(group.sample) for group in self.groups if group.sample.outcome == "established")
+        return frozenset(value for value in values if value is not None)
 
     @property
     def looks(self) -> int:

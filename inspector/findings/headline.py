@@ -157,9 +157,8 @@ def _no_failure(pool: ComparedPool, assessment: Assessment) -> str:
 
 
 def _rank(finding: Finding) -> int:
-    attributes = [str(attribute) for attribute in WORST_FIRST]
-    attribute = finding.about.attribute if finding.about is not None else PoolAttribute.VALIDITY
-    return attributes.index(attribute) if attribute in attributes else len(attributes)
+    attribute = PoolAttribute(finding.about.attribute) if finding.about is not None else PoolAttribute.VALIDITY
+    return WORST_FIRST.index(attribute) if attribute in WORST_FIRST else len(WORST_FIRST)
 
 
 def _sentence(pool: ComparedPool, finding: Finding) -> str:
@@ -168,14 +167,12 @@ def _sentence(pool: ComparedPool, finding: Finding) -> str:
     backend = _backend(case, about)
     if about is None:
         return f"{finding.title[0].lower()}{finding.title[1:]}."
-    elsewhere = f"elsewhere {about.others}{PRICES.get(about.attribute, '')}."
+    elsewhere = f"elsewhere {about.others}."
     values = f"{about.value}, {elsewhere}"
     if backend is not None:
         share = f"{about.reached} of {about.reached + about.elsewhere} connections"
         where = f"{member_called(case, backend)}, which {share} reach,"
         return f"{where} is the odd one in {_named(about)}{_since(about)}: {values}"
-    if about.attribute == PoolAttribute.RESUMPTION:
-        return f"sessions are lost: {about.value}."
     if about.attribute == PoolAttribute.LATENCY:
         slow = [member_called(case, b) for b in case.backends if b.id in finding.backends]
         return f"{', '.join(slow[:MOST_NAMED])}{' and others' * (len(slow) > MOST_NAMED)} are slow: {values}"
@@ -186,9 +183,6 @@ def _sentence(pool: ComparedPool, finding: Finding) -> str:
 
 MOST_NAMED = 3
 """Members of a pool that a sentence names."""
-
-PRICES: dict[str, str] = {PoolAttribute.GROUP: "; a HelloRetryRequest costs a round trip"}
-"""What is paid, where the values do not say it."""
 
 
 def _named(about: About) -> str:

@@ -155,7 +155,7 @@ def _finding(pool: ComparedPool, offers: Offers, forgetful: Forgetful | None) ->
         "never issues a session" if forgetful is not None and forgetful.is_silent else "declines even its own sessions"
     )
     reached, failed = pool.reached(forgetful.backend) if forgetful is not None else (offers.total, 0)
-    declined = f"{count} of {offers.total} offers were declined, and {_price_words(_price(offers))}"
+    price = _price_words(_price(offers)) if offers.is_lost else ""
     first_ns = offers.declined[0].first_ns if offers.declined else pool.members[0].first_ns
     last_ns = offers.declined[-1].first_ns if offers.declined else pool.members[-1].first_ns
     return finding(
@@ -172,7 +172,7 @@ def _finding(pool: ComparedPool, offers: Offers, forgetful: Forgetful | None) ->
         about=About(
             attribute=PoolAttribute.RESUMPTION,
             backend=case.backends[forgetful.backend].id if forgetful is not None else None,
-            value=does if forgetful is not None else declined,
+            value=does if forgetful is not None else f"{count} of {offers.total} offers were declined, and {price}",
             others="sessions are kept" if forgetful is not None else "",
             since=rfc3339(forgetful.since_ns if forgetful is not None else first_ns),
             affected=failed,
@@ -189,7 +189,7 @@ def _finding(pool: ComparedPool, offers: Offers, forgetful: Forgetful | None) ->
         if offers.is_lost
         else f"A back end of {name} keeps no sessions",
         matter="declined" if offers.is_lost else "not kept",
-        explanation=" ".join(_explained(offers, forgetful, label)),
+        explanation=" ".join(_explained(offers, forgetful, label, price)),
         remedies=_remedies(pool, offers, label),
         evidence=[
             Evidence(
@@ -203,7 +203,7 @@ def _finding(pool: ComparedPool, offers: Offers, forgetful: Forgetful | None) ->
     )
 
 
-def _explained(offers: Offers, forgetful: Forgetful | None, label: str) -> Iterator[str]:
+def _explained(offers: Offers, forgetful: Forgetful | None, label: str, price: str) -> Iterator[str]:
     if offers.is_lost:
         yield f"{len(offers.declined)} of {offers.total} offers of a session got a full handshake all the same."
         if offers.elsewhere or offers.declined_at_home:
@@ -211,8 +211,7 @@ def _explained(offers: Offers, forgetful: Forgetful | None, label: str) -> Itera
                 f"{offers.elsewhere} of them went to another back end than had issued the session,"
                 f" {offers.declined_at_home} to the same{' certificate' * (not offers.elsewhere)}."
             )
-        words = _price_words(_price(offers))
-        yield f"{words[0].upper()}{words[1:]}."
+        yield f"{price[0].upper()}{price[1:]}."
     if forgetful is not None and forgetful.is_silent:
         yield f"Back end {label} gave neither a session id nor a ticket to clients that get one from the others."
     elif forgetful is not None:

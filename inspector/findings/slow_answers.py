@@ -25,7 +25,8 @@ def _finding(pool: ComparedPool, slow: SlowAnswers) -> Finding:
     case, service = pool.case, pool.service
     name, count = f"{service.name}:{service.port}", len(slow.late)
     ours, theirs = span(slow.median_ns), span(slow.others_ns)
-    handshake = slow.slowest.client_leg.handshake
+    slowest = slow.slowest
+    handshake = slowest.client_leg.handshake
     failed = sum(observed.outcome == "aborted" for observed in slow.late)
     all_failed = pool.total[1]
     return finding(
@@ -68,7 +69,7 @@ def _finding(pool: ComparedPool, slow: SlowAnswers) -> Finding:
         evidence=[
             Evidence(
                 "slow",
-                slow.slowest.id,
+                slowest.id,
                 frames(handshake.hello_frame, handshake.answer_frame),
                 f"answered after {span(handshake.answer_ns - handshake.hello_ns)}",
             )

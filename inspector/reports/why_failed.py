@@ -87,12 +87,8 @@ def _day(ns: int | None) -> str:
 
 def _chain(case: Case, observed: Observed) -> str:
     behind = observed.shown.behind
-    names = [_certificate_name(case.certificates.get(digest), digest) for digest in behind[:NAMED]]
+    names = [case.certificate_name(digest) for digest in behind[:NAMED]]
     return safe_text(", ".join(names)) or "nothing"
-
-
-def _certificate_name(certificate: ParsedCertificate | None, digest: bytes) -> str:
-    return (certificate.common_name if certificate is not None else "") or digest.hex()[:12]
 
 
 def _issuer(certificate: ParsedCertificate) -> str:
