@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable
+from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,10 @@ from inspector.errors.internal import ELSEWHERE, PLACES, Border, InternalError
 from inspector.extract.connection import ConnectionAssembly
 from inspector.extract.engine import Engine
 from inspector.facts import ConnectionFacts
+from inspector.findings import change
 from inspector.findings.into_document.connection import connection
 from inspector.findings.judge import judge
+from inspector.findings.judgement import JavaRule
 from inspector.live.outputs import lines, metrics
 from inspector.live.window import Window
 from inspector.logs.puppetserver import PuppetServerLog
@@ -73,8 +76,6 @@ def stumbling(where: type, name: str, over: Callable[..., bool]) -> Break:
 
 
 def is_evil(connection: ConnectionFacts) -> bool:
-    from hashlib import sha256
-
     return sha256(EVIL).digest() in connection.handshake.chain
 
 
@@ -120,6 +121,90 @@ def test_nothing_is_acquitted_over_it(tmp_path: Path, monkeypatch: pytest.Monkey
     (service,) = document_of(path).services
     assert service.assessment.state == "unknown" or service.assessment.grade != "observed"
     assert "internal_errors" in [unseen.kind for unseen in service.assessment.unseen]
+
+
+@pytest.mark.parametrize("evil", [1, 3])
+def test_connections_that_cannot_be_judged_are_left_out(
+    evil: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As few as there are, and the others have their verdicts."""
+    digest = sha256(EVIL).digest()
+    stumbling(JavaRule, "judged", lambda rule, observed, **named: observed.leaf == digest)(monkeypatch)
+    facts = facts_of(written(tmp_path, story(evil).flows))
+    document = judge(facts).complete()
+    assert len(document.connections) == len(facts.connections) - evil
+    (limit,) = [limit for limit in document.limits if limit.kind == "internal_errors"]
+    assert f"times: {evil}" in limit.text
+    assert "ZeroDivisionError at findings/" in limit.text
+    assert len([f for f in document.findings if f.rule == "certificate-change-abort"]) == 1
+
+
+def test_nothing_that_can_be_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stumbling(JavaRule, "judged", lambda rule, observed, **named: True)(monkeypatch)
+    facts = facts_of(written(tmp_path, story().flows))
+    document = judge(facts).complete()
+    assert not document.connections
+    assert [limit.kind for limit in document.limits] == ["internal_errors"]
+
+
+RULES = {
+    "aborts": "inspector.findings.change.aborts",
+    "members of aborts": "inspector.findings.rules.attribute_aborts",
+    "aftermath": "inspector.findings.rules.tell_aftermath",
+    "renegotiations": "inspector.findings.renegotiation.renegotiations",
+    "failures": "inspector.findings.failures.failures",
+    "stale": "inspector.findings.rules.stale",
+    "tolerated": "inspector.findings.change.tolerated",
+    "rotations": "inspector.findings.pool.rotations",
+    "expiry": "inspector.findings.pool.expiry",
+    "drift": "inspector.findings.pool.drift",
+    "drift of answers": "inspector.findings.rules.drift_of_answers",
+    "lost resumption": "inspector.findings.rules.resumption_lost",
+    "who does EMS": "inspector.findings.judge.extended",
+    "assessment": "inspector.findings.judge.assess",
+    "headline": "inspector.findings.judge.headed",
+    "what if": "inspector.findings.judge.what_if",
+    "attributes": "inspector.findings.judge.attributes",
+    "incidents": "inspector.findings.judge.incidents",
+    "authorities": "inspector.findings.judge.authorities",
+    "limits": "inspector.findings.limits.limits",
+}
+DECIDING = frozenset(("aborts", "renegotiations", "failures", "stale", "who does EMS", "assessment", "limits"))
+"""Those on which an assessment rests."""
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_rule_that_stumbles_costs_what_it_would_find(
+    rule: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And nothing is acquitted where an assessment rests on it."""
+    facts = facts_of(written(tmp_path, story().flows))
+    whole = judge(facts).complete()
+
+    def wrong(*arguments: Any, **named: Any) -> Any:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(RULES[rule], wrong)
+    document = judge(facts).complete()
+    (limit,) = [limit for limit in document.limits if limit.kind == "internal_errors"]
+    assert "ZeroDivisionError at " in limit.text
+    assert len(document.connections) == len(whole.connections)
+    lost = {f.id for f in whole.findings} - {f.id for f in document.findings}
+    assert len({f.rule for f in whole.findings if f.id in lost}) <= 1
+    for service in document.services:
+        assert rule not in DECIDING or service.assessment.unseen or service.assessment.state == "unknown"
+
+
+def test_what_a_rule_found_before_it_stumbled_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = change.aborts
+
+    def wrong(*arguments: Any) -> Any:
+        yield from right(*arguments)
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(change, "aborts", wrong)
+    document = document_of(written(tmp_path, story().flows))
+    assert len([f for f in document.findings if f.rule == "certificate-change-abort"]) == 1
 
 
 def test_a_certificate_over_which_it_stumbles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Callable
 from types import TracebackType
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from inspector.errors.notice import ForeignText, Notice
 
@@ -18,6 +19,8 @@ PLACES = 32
 
 ELSEWHERE = "other places"
 PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
+
+Made = TypeVar("Made")
 
 
 class InternalError(Notice, frozen=True, array_like=True):
@@ -48,6 +51,12 @@ class Border:
             return False
         self.note(f"{type(error).__name__} at {_innermost(trace)}")
         return True
+
+    def kept(self, work: Callable[[], Made]) -> Made | None:
+        """What ``work`` makes; None where it goes wrong."""
+        with self:
+            return work()
+        return None
 
     def note(self, where: str) -> None:
         """One thing was lost. ``where``: what went wrong, and in which place."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from inspector.document import FrameRef
+from inspector.errors.internal import Border
 from inspector.facts import FRAME_BITS, ConnectionFacts, Facts
 from inspector.findings import logged
 from inspector.findings.giving_up import NOT_JAVA, client_code, is_clear, may_be_abort, slow_close
@@ -95,6 +96,8 @@ class Case:
     """The clients of each service."""
     known_members: dict[int, list[Observed]] = field(default_factory=dict)
     """What ``members`` says, once it was asked for."""
+    border: Border = field(default_factory=Border)
+    """Where mistakes of a rule end: they cost what that rule would have found."""
 
     @property
     def caches(self) -> list[int]:

@@ -89,6 +89,12 @@ def unknown(what: str, grade: Grade, do: str) -> Assessment:
     return Assessment("unknown", f"Cannot tell whether {CERTIFICATE_CHANGE} happens here: {what}.", [], [], grade, do)
 
 
+NOT_ASSESSED = unknown(
+    "this program stumbled over the service", "inferred", "report the place that the limits of the analysis name"
+)
+"""Of a service whose assessment went wrong."""
+
+
 def gated(
     assessment: Assessment, sight: Sight, rests_on: Aspect, again: Callable[[], str], failed: Callable[[], str]
 ) -> Assessment:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 
 from inspector import document as doc
@@ -14,15 +14,17 @@ from inspector.facts import Facts
 from inspector.findings import from_logs, limits, rules, unseen
 from inspector.findings.assessment import assess
 from inspector.findings.attributes import attributes, by_service
-from inspector.findings.case import Case, Options, build
+from inspector.findings.case import Case, Options
 from inspector.findings.compared import compared_pools
+from inspector.findings.gate import NOT_ASSESSED
 from inspector.findings.headline import headed
 from inspector.findings.incidents import incidents
 from inspector.findings.into_document import pool as pool_of_document
 from inspector.findings.into_document.connection import connection, result
-from inspector.findings.prediction import extended
+from inspector.findings.prediction import NOBODY, extended
 from inspector.findings.requested_authorities import authorities
 from inspector.findings.scene import NOTHING
+from inspector.findings.sifting import sifted
 from inspector.findings.what_if import what_if
 from inspector.text.version import VERSION
 from inspector.tracking.observed import Observed
@@ -78,49 +80,56 @@ class Analysis:
 
 def judge(facts: Facts, options: Options | None = None, extra_limits: Sequence[doc.Limit] = ()) -> Analysis:
     """What the facts mean."""
-    return Analysis(build(facts, options or Options()), extra_limits)
+    return Analysis(sifted(facts, options or Options()), extra_limits)
 
 
 def _document(case: Case, extra_limits: list[doc.Limit]) -> doc.Document:
-    all_limits = limits.limits(case, [*from_logs.limits(case), *extra_limits])
-    ems = [extended(case, service) for service in case.services]
+    """A rule that stumbles costs what it would have found (``Case.border``). What went wrong before a service is
+    assessed weakens its assessment; all of it stands among the limits.
+    """
+    kept = case.border.kept
+    ems = [kept(partial(extended, case, service)) or NOBODY for service in case.services]
     compared = compared_pools(case)
     happened = rules.occurrences(case, ems, compared)
-    hidden = unseen.of_captures(all_limits)
     theirs = happened.by_service()
-    assessments = [assess(case, s, theirs.get(s.id, NOTHING), hidden, ems[s.index]) for s in case.services]
-    findings = [*rules.findings(case, happened, assessments, ems, compared), *limits.incomplete(case, all_limits)]
-    findings.sort(key=lambda f: (doc.SEVERITIES.index(f.severity), f.rule, f.first or "", f.id))
+    known_limits = kept(lambda: limits.limits(case, [*from_logs.limits(case), *extra_limits])) or []
+    hidden = unseen.of_captures([*known_limits, *limits.mistakes(case)])
+    assessments = [
+        kept(partial(assess, case, service, theirs.get(service.id, NOTHING), hidden, extensions)) or NOT_ASSESSED
+        for service, extensions in zip(case.services, ems, strict=True)
+    ]
+    findings = list(rules.findings(case, happened, assessments, ems, compared))
     of_services = by_service(findings)
-    backends = [pool_of_document.backend(case, b) for b in case.backends]
+    backends = [pool_of_document.backend(case, backend) for backend in case.backends]
     by_id = {backend.id: backend for backend in backends}
+    services = [
+        _service(
+            case,
+            pool.service,
+            kept(partial(headed, pool, assessment, of_services.get(pool.service.id, ()))) or assessment,
+            kept(partial(what_if, case, pool.service, assessment, theirs.get(pool.service.id, NOTHING), extensions))
+            or [],
+            kept(partial(attributes, pool, of_services.get(pool.service.id, ()), by_id)) or [],
+        )
+        for pool, assessment, extensions in zip(compared, assessments, ems, strict=True)
+    ]
+    their_incidents = kept(partial(incidents, case, happened.aborts)) or []
+    their_authorities = kept(partial(authorities, case)) or []
+    all_limits = [*known_limits, *limits.mistakes(case)]
+    findings.extend(limits.incomplete(case, all_limits))
+    findings.sort(key=lambda f: (doc.SEVERITIES.index(f.severity), f.rule, f.first or "", f.id))
     return doc.Document(
         generator=doc.Generator("inspector", VERSION),
         captures=pool_of_document.captures(case),
-        services=[
-            _service(
-                case,
-                pool.service,
-                headed(pool, assessment, of_services.get(pool.service.id, ())),
-                what_if(
-                    case,
-                    pool.service,
-                    assessment,
-                    theirs.get(pool.service.id, NOTHING),
-                    ems[pool.service.index],
-                ),
-                attributes(pool, of_services.get(pool.service.id, ()), by_id),
-            )
-            for pool, assessment in zip(compared, assessments, strict=True)
-        ],
+        services=services,
         clients=[_client(case, index) for index in range(len(case.clients))],
         backends=backends,
         certificates=pool_of_document.certificates(case),
-        authorities=authorities(case),
+        authorities=their_authorities,
         sessions=[],
         connections=[],
         findings=findings,
-        incidents=incidents(case, happened.aborts),
+        incidents=their_incidents,
         limits=all_limits,
         logs=from_logs.logs(case),
     )

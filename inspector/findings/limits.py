@@ -113,6 +113,11 @@ def limits(case: Case, extra: list[Limit]) -> list[Limit]:
     ]
 
 
+def mistakes(case: Case) -> list[Limit]:
+    """What this program stumbled over while it judged, as far as is known now."""
+    return [Limit(_kind(notice), worded(notice), None, []) for notice in case.border.notices()]
+
+
 def _kind(bound: Bound) -> str:
     return "internal_errors" if isinstance(bound, InternalError) else "bounded"
 

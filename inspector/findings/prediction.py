@@ -89,6 +89,10 @@ class Extended(NamedTuple):
     silent: tuple[int, ...]
 
 
+NOBODY = Extended((), (), ())
+"""Where that is not known."""
+
+
 def ems_answers(case: Case, backend: BackendGroup) -> EmsAnswers:
     """Whether a back end's answers up to TLS 1.2 had EMS: to clients that offered it, and to the others."""
     known = case.ems_answered.get(backend.index)

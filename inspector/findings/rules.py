@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
 
 from inspector import document as doc
 from inspector.findings import change, failures, pool, renegotiation
@@ -18,20 +19,24 @@ from inspector.findings.resumption import resumption_lost
 from inspector.findings.scene import Occurrences
 from inspector.findings.stale import stale
 
+Occurrence = TypeVar("Occurrence")
+
 
 def occurrences(case: Case, ems: Sequence[Extended], compared: Sequence[ComparedPool]) -> Occurrences:
     """What happened to the connections. ``ems``: who does it, ``compared``: the members of the pool, of each
     service.
     """
-    aborts = list(change.aborts(case, ems))
-    attribute_aborts(compared, aborts)
-    tell_aftermath(case, aborts)
+    aborts = _heard(case, lambda: change.aborts(case, ems))
+    with case.border:
+        attribute_aborts(compared, aborts)
+    with case.border:
+        tell_aftermath(case, aborts)
     explained = {raised.on[-1].index for raised in aborts} | {s.index for s in case.observed if s.renegotiations}
     return Occurrences(
         aborts,
-        list(renegotiation.renegotiations(case)),
-        list(failures.failures(case, explained, compared)),
-        list(stale(case)),
+        _heard(case, lambda: renegotiation.renegotiations(case)),
+        _heard(case, lambda: failures.failures(case, explained, compared)),
+        _heard(case, lambda: stale(case)),
     )
 
 
@@ -47,16 +52,33 @@ def findings(
     yield from (raised.finding for raised in happened.renegotiations)
     yield from (raised.finding for raised in happened.failures)
     yield from (raised.finding for raised in happened.stale)
-    yield from change.tolerated(case, [raised.on[-1] for raised in happened.aborts if raised.is_confirmed])
-    yield from pool.rotations(case)
-    yield from pool.expiry(case, compared, happened.failures)
-    for service, assessment in zip(case.services, assessments, strict=True):
-        if assessment.state == "exposed":
-            yield change.exposed(case, service, assessment, ems[service.index])
-    at_risk = {s.index for s, a in zip(case.services, assessments, strict=True) if a.state in ("exposed", "confirmed")}
+    states = [assessment.state for assessment in assessments]
+    at_risk = {index for index, state in enumerate(states) if state in ("exposed", "confirmed")}
     explained = {
         (raised.on[0].service, raised.finding.about.attribute) for raised in happened.failures if raised.finding.about
     }
-    yield from pool.drift(compared, at_risk, ems, explained)
-    yield from drift_of_answers(compared, explained)
-    yield from resumption_lost(compared)
+    confirmed = [raised.on[-1] for raised in happened.aborts if raised.is_confirmed]
+    exposed = [
+        (case.services[index], assessment, ems[index])
+        for index, assessment in enumerate(assessments)
+        if assessment.state == "exposed"
+    ]
+    rules: tuple[Callable[[], Iterable[doc.Finding]], ...] = (
+        lambda: change.tolerated(case, confirmed),
+        lambda: pool.rotations(case),
+        lambda: pool.expiry(case, compared, happened.failures),
+        lambda: (change.exposed(case, *service) for service in exposed),
+        lambda: pool.drift(compared, at_risk, ems, explained),
+        lambda: drift_of_answers(compared, explained),
+        lambda: resumption_lost(compared),
+    )
+    for rule in rules:
+        yield from _heard(case, rule)
+
+
+def _heard(case: Case, rule: Callable[[], Iterable[Occurrence]]) -> list[Occurrence]:
+    """What a rule finds, up to where it stumbles."""
+    heard: list[Occurrence] = []
+    with case.border:
+        heard.extend(rule())
+    return heard

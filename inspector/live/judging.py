@@ -10,9 +10,9 @@ from typing import NamedTuple
 from inspector.errors.internal import Border
 from inspector.facts import Facts
 from inspector.findings import change
-from inspector.findings.case import Options
+from inspector.findings.case import Options, build
 from inspector.findings.finding import Raised
-from inspector.findings.judge import Analysis, judge
+from inspector.findings.judge import Analysis
 from inspector.findings.prediction import extended
 from inspector.findings.signs import Weighed
 
@@ -53,7 +53,6 @@ def judged_in_parts(
 
 
 def _judged(changed: Changed, facts: Facts, options: Options) -> JudgedPart:
-    analysis = judge(facts, options)
-    case = analysis.case
+    case = build(facts, options)
     ems = [extended(case, service) for service in case.services]
-    return JudgedPart(changed, analysis, list(change.aborts(case, ems)))
+    return JudgedPart(changed, Analysis(case), list(change.aborts(case, ems)))
