@@ -32,10 +32,15 @@ from platformdirs import user_cache_path, user_config_path
 
 from inspector.document import Document
 from inspector.errors import UsageError
+from inspector.plain_file import read_whole
 from inspector.text.safe import path_text, safe_text
 
 NAMED = ("services", "backends", "clients")
 DIGEST = re.compile(r"[0-9a-f]{8,64}")
+
+MOST_BYTES = 256 << 10
+LONGEST_LINE = 500
+"""Characters. A dotted key of thousands of parts takes their square in memory."""
 
 
 @dataclass(slots=True)
@@ -87,7 +92,7 @@ def load(path: str | None = None) -> Settings:
     if path is None and not file.is_file():
         return Settings()
     try:
-        text = file.read_text(encoding="utf-8")
+        text = read_whole(file, MOST_BYTES).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path_text(str(file))}: {getattr(error, 'strerror', None) or 'not UTF-8'}") from None
     return parse(text, path_text(str(file)))
@@ -95,8 +100,13 @@ def load(path: str | None = None) -> Settings:
 
 def parse(text: str, path: str) -> Settings:
     """Settings from text. Raises UsageError with line and key."""
+    for number, line in enumerate(text.splitlines(), 1):
+        if len(line) > LONGEST_LINE:
+            raise UsageError(f"{path}, line {number}: longer than {LONGEST_LINE} characters")
     try:
         table = tomllib.loads(text)
+    except RecursionError:
+        raise UsageError(f"{path}: nested too deep") from None
     except tomllib.TOMLDecodeError as error:
         raise UsageError(
             f"{path}: {str(error).replace('at end of document', f'at line {len(text.splitlines())}, the end')}"

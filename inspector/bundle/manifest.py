@@ -15,6 +15,7 @@ from msgspec import Struct, field
 from inspector.bundle.slices import Signature
 from inspector.document import Generator
 from inspector.errors import UsageError
+from inspector.plain_file import read_whole
 
 SCHEMA = "inspector.bundle/1"
 NAME = "MANIFEST.json"
@@ -23,6 +24,8 @@ CLOCK = (
     " in the capture."
 )
 CHUNK = 1 << 20
+MOST_BYTES = 64 << 20
+"""A hundred thousand findings and captures."""
 
 
 class Input(Struct):
@@ -111,8 +114,8 @@ def seal(directory: Path, manifest: Manifest, names: Iterable[str]) -> None:
 def load(directory: Path) -> Manifest:
     """Raises UsageError where there is none that can be read."""
     try:
-        return msgspec.json.decode((directory / NAME).read_bytes(), type=Manifest)
-    except (OSError, msgspec.DecodeError) as error:
+        return msgspec.json.decode(read_whole(directory / NAME, MOST_BYTES), type=Manifest)
+    except (OSError, msgspec.DecodeError, RecursionError) as error:
         raise UsageError(
             f"{directory}: no bundle: {getattr(error, 'strerror', None) or f'{NAME} cannot be read: {error}'}"
         ) from None

@@ -9,10 +9,12 @@ from pathlib import Path
 from platformdirs import user_config_path
 
 from inspector.errors import UsageError
+from inspector.plain_file import read_whole
 from inspector.redaction.disguise import KEY_BYTES
 from inspector.text.safe import path_text
 
 SHORTEST = 16
+MOST_BYTES = 64 << 10
 
 
 def default_path() -> Path:
@@ -27,7 +29,7 @@ def load(path: str | None = None) -> tuple[bytes, Path, bool]:
     key_path = Path(path) if path else default_path()
     try:
         if key_path.exists():
-            key = key_path.read_bytes().strip()
+            key = read_whole(key_path, MOST_BYTES).strip()
             if len(key) < SHORTEST:
                 raise UsageError(f"{path_text(str(key_path))}: no key: shorter than {SHORTEST} bytes")
             return key, key_path, False

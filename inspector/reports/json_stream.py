@@ -13,6 +13,7 @@ from inspector.document import LISTS, SCHEMA, Document
 from inspector.errors import UnreadableError
 from inspector.findings.into_document.encoded import EncodedRows
 from inspector.findings.judge import Analysis, Wanted
+from inspector.plain_file import read_whole
 from inspector.reports.both_ends import MOST_PIECES, BothEnds, Piece
 from inspector.reports.forked_job import ForkedJob
 
@@ -27,6 +28,9 @@ SHARED_FROM, SHARED_UP_TO = 4_000, 40_000
 """So many connections are written by two cores: fewer are not worth a process, and more would take too much memory
 twice.
 """
+
+MOST_BYTES = 2 << 30
+"""Of an analysis that is read: a million connections."""
 
 ANEW = 0.15
 """Behind so many of the connections that two cores write, chunks begin anew."""
@@ -115,11 +119,10 @@ def _joined(chunk: Chunk) -> bytes:
 def read_json(path: str) -> Document:
     """An analysis that was written as JSON. Raises UnreadableError."""
     try:
-        with open(path, "rb") as file:
-            document = msgspec.json.decode(file.read(), type=Document)
+        document = msgspec.json.decode(read_whole(path, MOST_BYTES), type=Document)
     except OSError as error:
         raise UnreadableError(f"{path}: {error.strerror or error}") from None
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise UnreadableError(f"{path}: no analysis: {error}") from None
     if document.schema != SCHEMA:
         raise UnreadableError(f"{path}: an analysis of another schema: {document.schema}")

@@ -6,7 +6,10 @@ from pathlib import Path
 
 from platformdirs import user_state_path
 
+from inspector.plain_file import read_whole
+
 MOST = 20
+MOST_BYTES = 1 << 20
 
 
 def recent_path() -> Path:
@@ -17,7 +20,7 @@ def recent_path() -> Path:
 def load() -> list[str]:
     """The last one first; nothing where there are none."""
     try:
-        lines = recent_path().read_text(encoding="utf-8").splitlines()
+        lines = read_whole(recent_path(), MOST_BYTES).decode("utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
         return []
     return [line for line in lines if line.strip() and line.isprintable()][:MOST]

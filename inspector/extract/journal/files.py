@@ -17,6 +17,8 @@ import os
 import sqlite3
 import stat
 
+from inspector.plain_file import KINDS
+
 BESIDE = ("-wal", "-shm", "-journal")
 """What SQLite keeps beside a database."""
 
@@ -40,14 +42,7 @@ SET_ASIDE = 3
 OURS_ALONE, OF_OTHERS = 0o600, 0o077
 OPENING = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
-KINDS = {
-    stat.S_IFLNK: "a symbolic link, and a journal is opened by its own name",
-    stat.S_IFIFO: "a pipe, not a file",
-    stat.S_IFSOCK: "a socket, not a file",
-    stat.S_IFDIR: "a directory, not a file",
-    stat.S_IFCHR: "a device, not a file",
-    stat.S_IFBLK: "a device, not a file",
-}
+REFUSED = {**KINDS, stat.S_IFLNK: "a symbolic link, and a journal is opened by its own name"}
 
 
 class RefusedError(sqlite3.Error):
@@ -69,7 +64,7 @@ def require_plain(path: str) -> None:
 
 def _require_plain(mode: int, name: str = "") -> None:
     if not stat.S_ISREG(mode):
-        kind = KINDS.get(stat.S_IFMT(mode), "no file")
+        kind = REFUSED.get(stat.S_IFMT(mode), "no file")
         raise RefusedError(f"{name} is {kind}" if name else kind)
 
 

@@ -1,0 +1,37 @@
+"""Files that are read whole: settings, manifests, analyses, keys of redaction. Others may have made them, or put
+something else in their place: only a plain file is read, without waiting, and no more of it than such a file may hold.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+KINDS = {
+    stat.S_IFIFO: "a pipe, not a file",
+    stat.S_IFSOCK: "a socket, not a file",
+    stat.S_IFDIR: "a directory, not a file",
+    stat.S_IFCHR: "a device, not a file",
+    stat.S_IFBLK: "a device, not a file",
+}
+"""What stands where a plain file is wanted (stat(2))."""
+
+
+def read_whole(path: str | Path, most_bytes: int) -> bytes:
+    """All of a plain file. Raises OSError: also where it is something else, or longer than ``most_bytes``."""
+    # a socket cannot be opened at all, and says so; a pipe is opened at once, and looked at
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    with open(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, KINDS.get(stat.S_IFMT(status.st_mode), "no file"))
+        data = file.read(most_bytes + 1) if status.st_size <= most_bytes else None
+    if data is None or len(data) > most_bytes:  # it may grow meanwhile
+        raise OSError(errno.EFBIG, f"longer than the {_size(most_bytes)} that are read of such a file")
+    return data
+
+
+def _size(count: int) -> str:
+    return f"{count >> 20} MiB" if count >> 20 else f"{count >> 10} KiB"
