@@ -14,15 +14,20 @@ from typing import Any
 
 import pytest
 
+from inspector.errors import UnreadableError
 from inspector.errors.internal import ELSEWHERE, PLACES, Border, InternalError
 from inspector.extract.connection import ConnectionAssembly
 from inspector.extract.engine import Engine
+from inspector.extract.journal import Journal, values
+from inspector.extract.journal.database import DamagedError
+from inspector.extract.journal.reading import read_facts
 from inspector.facts import ConnectionFacts
 from inspector.findings import change
 from inspector.findings.into_document.connection import connection
 from inspector.findings.judge import judge
 from inspector.findings.judgement import JavaRule
 from inspector.live.outputs import lines, metrics
+from inspector.live.update import Keeping
 from inspector.live.window import Window
 from inspector.logs.puppetserver import PuppetServerLog
 from inspector.tls.x509 import certificate as x509
@@ -351,3 +356,30 @@ def test_a_connection_is_no_more_than_that(tmp_path: Path, monkeypatch: pytest.M
     document = document_of(written(tmp_path, story().flows))
     assert 0 < len(document.connections) <= len(story().flows)
     assert {limit.kind for limit in document.limits} >= {"internal_errors"}
+
+
+def test_a_row_of_a_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other connections are read, and what is damaged is still refused."""
+    path = tmp_path / "journal.sqlite"
+    listened(capture(story().flows), Keeping(journal=Journal(str(path), 1 << 24, "eth0")))
+    whole = read_facts(str(path))
+    right = values.connection
+
+    def wrong(name: object, packed: bytes, *rest: Any) -> bytes:
+        if is_evil(whole.unpack(packed)):
+            raise ZeroDivisionError
+        return right(name, packed, *rest)
+
+    monkeypatch.setattr(values, "connection", wrong)
+    facts = read_facts(str(path))
+    assert len(facts.connections) == len(whole.connections) - 1
+    (notice,) = facts.bounded
+    assert isinstance(notice, InternalError)
+    assert notice.count == 1
+
+    def damaged(*arguments: Any) -> bytes:
+        raise DamagedError("damaged")
+
+    monkeypatch.setattr(values, "connection", damaged)
+    with pytest.raises(UnreadableError, match="damaged"):
+        read_facts(str(path))

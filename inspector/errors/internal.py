@@ -38,7 +38,9 @@ class Border:
     is_loud: ClassVar[bool] = False
     """Set in tests: exceptions are not kept in."""
 
-    def __init__(self) -> None:
+    def __init__(self, *foreseen: type[Exception]) -> None:
+        """``foreseen``: what is no mistake, and is raised further."""
+        self._foreseen = foreseen
         self._counts: Counter[str] = Counter()
 
     def __enter__(self) -> Border:
@@ -47,7 +49,7 @@ class Border:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        if not isinstance(error, Exception) or self.is_loud:
+        if not isinstance(error, Exception) or isinstance(error, self._foreseen) or self.is_loud:
             return False
         self.note(f"{type(error).__name__} at {_innermost(trace)}")
         return True

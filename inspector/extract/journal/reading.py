@@ -8,6 +8,7 @@ import sqlite3
 from inspector import bounds
 from inspector.errors import UnreadableError
 from inspector.errors.bounds import Bound, JournalLost
+from inspector.errors.internal import Border
 from inspector.errors.notice import PathText
 from inspector.extract.journal import values
 from inspector.extract.journal.database import VERSION, DamagedError, Database, to_be_read
@@ -38,6 +39,7 @@ class JournalReader:
             raise UnreadableError(f"{path}: {error}") from None
         self._serial = 0
         self._packed: dict[str, bytes] = {}
+        self._border = Border(sqlite3.Error)
         self.facts = Facts()
 
     def anew(self) -> JournalReader | None:
@@ -75,7 +77,8 @@ class JournalReader:
         for serial, name, packed in rows:
             if not isinstance(serial, int):
                 raise DamagedError("damaged: a connection has no number")
-            self._packed[name] = values.connection(name, packed, facts, len(captures))
+            with self._border:
+                self._packed[name] = values.connection(name, packed, facts, len(captures))
         self._serial = max([self._serial, 1, *(row[0] for row in rows)])
         if self._db.one("SELECT count(*) FROM connections") != len(self._packed):  # the oldest went
             left = {row[0] for row in self._db.rows("SELECT id FROM connections")}
@@ -101,6 +104,7 @@ class JournalReader:
         return [
             *([JournalLost(PathText(path_text(self.path)), times)] if times else []),
             *([self._unread] if self._unread is not None else []),
+            *self._border.notices(),
         ]
 
     def records(self, kind: str) -> list[bytes]:
