@@ -112,6 +112,20 @@ def test_all_is_found(machine: Path) -> None:
     assert any("other.example.com: cannot be resolved" in note for note in host.notes)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_a_process_of_somebody_who_calls_it_so(machine: Path) -> None:
+    """It is named and not believed; whose it may be is."""
+    os.chown(machine / "proc/4711", 65_534, 65_534)
+    host = look(str(machine), lambda name, port: [], lambda address, port: ("", ""))
+    assert host.machine is None
+    assert any("process 4711 of nobody calls itself a Puppet Server" in note for note in host.notes)
+    os.mkdir(machine / "proc/4712")
+    (machine / "proc/4712/cmdline").write_text("\0".join(COMMAND) + "\0")
+    host = look(str(machine), lambda name, port: [], lambda address, port: ("", ""))
+    assert host.machine is not None
+    assert host.machine.process == 4712
+
+
 def test_old_settings_and_nothing_at_all(tmp_path: Path) -> None:
     (tmp_path / "etc/puppet").mkdir(parents=True)
     (tmp_path / "etc/puppet/puppetdb.conf").write_text("[main]\nserver = puppetdb\nport = 9081\n")

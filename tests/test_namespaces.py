@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from inspector.findings.change import ABORT
+from inspector.live.host import seccomp
 from tests.build import capture
 from tests.conftest import CAPTURES
 from tests.live import of_kind
@@ -163,6 +164,8 @@ def test_who_parses_is_not_root_and_cannot_become_it(namespace: str) -> None:
             0,
         ]
         assert captures["NoNewPrivs"] == "1"
+        if seccomp.is_offered():
+            assert parser["Seccomp"] == captures["Seccomp"] == "2"
     finally:
         watch.end()
     assert not Path(f"/proc/{sniffer}").exists()

@@ -90,7 +90,12 @@ def live_command(options: LiveOptions, ascii_wanted: bool, settings: str | None)
     help="Run this on an incident; it is told by INSPECTOR_ variables. No shell.",
 )
 @click.option("--findings-only", is_flag=True, help="No lines for connections.")
-def watch_command(options: LiveOptions, metrics_path: str | None, execute: str | None, findings_only: bool) -> None:
+@click.option(
+    "--no-sandbox", is_flag=True, help="Keep the rights to open files, start programs and connect, once all is open."
+)
+def watch_command(
+    options: LiveOptions, metrics_path: str | None, execute: str | None, findings_only: bool, no_sandbox: bool
+) -> None:
     """Watch live traffic without a screen: one JSON line for each connection and finding, until stopped.
 
     \b
@@ -103,6 +108,7 @@ def watch_command(options: LiveOptions, metrics_path: str | None, execute: str |
         list_interfaces()
         return
     name_scarcity()
+    from inspector.cli.confinement import confine_watch
     from inspector.live.garbage import collect_rarely
     from inspector.live.outputs.execution import Execution
     from inspector.live.outputs.lines import LinePrinter
@@ -112,6 +118,14 @@ def watch_command(options: LiveOptions, metrics_path: str | None, execute: str |
     opened, capture = begin(options, 0 if options.piped else None, metrics=metrics_path, keeps_journal=True)
     lines = LinePrinter(
         capture, sys.stdout.buffer, Metrics(metrics_path) if metrics_path else None, execution, not findings_only
+    )
+    confine_watch(
+        capture,
+        opened,
+        reads=(*(capture.keeping.logs.paths if capture.keeping.logs is not None else ()), *options.key_logs),
+        writes=tuple(path for path in (options.path, metrics_path) if path),
+        folders=(options.incidents,) if options.incidents else (),
+        unless="--no-sandbox" if no_sandbox else "--exec" if execute else "--via" if options.commands else "",
     )
     ended: list[int] = []
 

@@ -13,6 +13,7 @@ from inspector.errors import UsageError
 from inspector.errors.notice import PathText
 from inspector.errors.secrets import SecretsBlocksNotRead, SecretsProblem
 from inspector.secrets.channel import Channels
+from inspector.secrets.core_dumps import leave_no_core_dumps
 from inspector.secrets.server_keys import ServerKey, read_server_key
 from inspector.secrets.store import Secrets
 from inspector.text.safe import path_text
@@ -58,6 +59,8 @@ class SecretInputs:
 
 def read_inputs(key_logs: Sequence[str], server_keys: Sequence[str], ask: Callable[[str], str]) -> SecretInputs:
     """Read the files. ``ask``: called with a prompt for a passphrase. Raises UsageError where one cannot be read."""
+    if key_logs or server_keys:
+        leave_no_core_dumps()
     keys = tuple(read_server_key(path, ask) for path in server_keys)
     return SecretInputs(tuple((path, content_of(path)) for path in key_logs), keys)
 

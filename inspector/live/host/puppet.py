@@ -30,6 +30,11 @@ LOGS = (
     "var/log/puppet/puppetserver.log",
 )
 PUPPETDB_PORT = 8081
+OWNERS = ("pe-puppet", "puppet")
+"""Whose process is believed to be a Puppet Server, beside root's and one's own: anybody may call a process so, and its
+options weaken verdicts.
+"""
+
 TEXT_BYTES = 1 << 20
 FIRST_GENERATION = {8: 60, 7: 85}
 """The updates of Java 8 and 7 with which the identity rule of today came."""
@@ -131,17 +136,28 @@ def _process(base: Path, notes: list[str]) -> tuple[int, list[str], str] | None:
             and any(mark in word for mark in MARKS for word in words)
             and (MAIN_CLASS in words or "-jar" in words or "-cp" in words)
         ):
-            return process, words, _user(base, process)
+            uid, user = _owner(base, process)
+            if uid in (0, os.geteuid()) or user in OWNERS:
+                return process, words, user
+            notes.append(
+                f"process {process} of {user or f'user {uid}'} calls itself a Puppet Server, and is not believed: those"
+                f" of root, {' and '.join(OWNERS)} are; --vip says what to capture"
+            )
     return None
 
 
-def _user(base: Path, process: int) -> str:
+def _owner(base: Path, process: int) -> tuple[int, str]:
+    """Whose process it is: user id, and name where there is one; -1 where it has ended."""
     import pwd
 
     try:
-        return pwd.getpwuid((base / f"proc/{process}").stat().st_uid).pw_name
-    except (OSError, KeyError):
-        return ""
+        uid = (base / f"proc/{process}").stat().st_uid
+    except OSError:
+        return -1, ""
+    try:
+        return uid, pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return uid, ""
 
 
 def _properties(words: list[str]) -> tuple[tuple[str, str], ...]:

@@ -110,6 +110,7 @@ class GrowingLogs:
 
     def __init__(self, paths: Sequence[str]) -> None:
         """Raises UsageError where one cannot be read."""
+        self.paths = tuple(paths)
         self.logs = [GrowingLog(path) for path in paths]
         self._gave_up: LatestStates[None] = LatestStates(GAVE_UP)
         for log in self.logs:

@@ -19,6 +19,7 @@ from typing import Any, NoReturn, Protocol
 
 from inspector.errors import InspectorError
 from inspector.live.host.privileges import CAP_NET_RAW, become, die_with_parent
+from inspector.live.host.sandbox import confine_capture
 from inspector.live.sources.handover import REGION_BYTES, Handover
 from inspector.live.sources.libpcap import PERMISSION_ERRORS, LivePcap, PcapError, version
 from inspector.live.sources.sniff_messages import (
@@ -299,6 +300,8 @@ def capture() -> NoReturn:
         raise SystemExit(1) from None
     stopping: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, frame: stopping.append(number))
+    with contextlib.suppress(OSError):
+        confine_capture()
     report(CaptureOpened(handle.by, handle.method))
     handover.hand_on()
     _pump(handle, handover, report, stopping)

@@ -1,0 +1,52 @@
+"""``watch`` gives up what it does not need once everything is open, and says what holds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import click
+
+from inspector.live.live_capture import LiveCapture
+from inspector.live.sources.interface import InterfaceSource
+from inspector.live.sources.open_sources import OpenedSource
+from inspector.text.safe import path_text, safe_text
+
+
+def confine_watch(
+    capture: LiveCapture,
+    opened: OpenedSource,
+    *,
+    reads: Sequence[str],
+    writes: Sequence[str],
+    folders: Sequence[str],
+    unless: str,
+) -> None:
+    """Confine this process, or say why not. ``reads``: files that are followed; ``writes``: that are written, beside
+    the journal; ``folders``: in which files are made. ``unless``: the option that speaks against it.
+    """
+    from inspector.live.host.sandbox import confine_loop
+
+    if unless:
+        why = "" if unless == "--no-sandbox" else " starts programs, and what binds this process would bind them"
+        click.echo(f"inspector: not confined: {unless}{why}", err=True)
+        return
+    journal = capture.keeping.journal
+    files = [*writes, *([journal.path] if journal is not None else [])]
+    written = sorted({*map(_folder, files), *map(os.path.abspath, folders)})
+    restarts = opened.account is None and any(isinstance(source, InterfaceSource) for source in opened.sources)
+    try:
+        held = confine_loop(map(_folder, reads), written, restarts_capture=restarts)
+    except OSError as error:
+        click.echo(f"inspector: not confined: {error.strerror or error}", err=True)
+        return
+    means = [*(["Landlock"] if held.landlock else []), *(["a filter of system calls"] if held.is_filtered else [])]
+    if not means:
+        click.echo("inspector: not confined: this kernel has neither Landlock nor filters of system calls", err=True)
+        return
+    where = f"it writes below {', '.join(map(path_text, written))} alone" if written else "it writes no file"
+    click.echo(safe_text(f"inspector: confined by {' and '.join(means)}: {where}", 1_000), err=True)
+
+
+def _folder(path: str) -> str:
+    return os.path.dirname(os.path.abspath(path))

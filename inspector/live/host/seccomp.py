@@ -1,0 +1,142 @@
+"""A filter of system calls (seccomp(2)): what a parser never needs is refused with EPERM, so that whoever takes it over
+has it neither.
+
+The filter is a list of what is refused, not of what is allowed: the C library and Python choose among many calls, and
+which ones changes with their versions. It is written for the machines whose numbers stand here; on others there is
+none. A program of another architecture, or with x86-64's 32-bit numbers, has other numbers, and is refused all.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import platform
+import socket
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from inspector.live.host.landlock import no_new_privileges
+
+PR_SET_SECCOMP, MODE_FILTER = 22, 2
+ALLOW, REFUSE = 0x7FFF0000, 0x00050000 | errno.EPERM
+LOAD, EQUAL, AT_LEAST, RETURN = 0x20, 0x15, 0x35, 0x06
+"""BPF: load a word of the call; jump where it equals, or is at least; return (linux/bpf_common.h)."""
+
+NUMBER_AT, ARCHITECTURE_AT, FIRST_ARGUMENT_AT = 0, 4, 16
+"""In struct seccomp_data, of little-endian machines."""
+
+X32 = 0x40000000
+
+
+class Machine(NamedTuple):
+    """``architecture``: AUDIT_ARCH_ of linux/audit.h. ``column``: of its numbers in ``CALLS``."""
+
+    architecture: int
+    column: int
+
+
+MACHINES = {"x86_64": Machine(0xC000003E, 0), "aarch64": Machine(0xC00000B7, 1)}
+
+SOCKET = (41, 198)
+EXECUTE = {"execve": (59, 221), "execveat": (322, 281)}
+CONNECT = {"connect": (42, 203), "bind": (49, 200), "listen": (50, 201), "accept": (43, 202), "accept4": (288, 242)}
+NEVER = {
+    "ptrace": (101, 117),
+    "process_vm_readv": (310, 270),
+    "process_vm_writev": (311, 271),
+    "pidfd_getfd": (438, 438),
+    "mount": (165, 40),
+    "umount2": (166, 39),
+    "pivot_root": (155, 41),
+    "chroot": (161, 51),
+    "unshare": (272, 97),
+    "setns": (308, 268),
+    "open_tree": (428, 428),
+    "move_mount": (429, 429),
+    "open_by_handle_at": (304, 265),
+    "bpf": (321, 280),
+    "perf_event_open": (298, 241),
+    "userfaultfd": (323, 282),
+    "io_uring_setup": (425, 425),
+    "kexec_load": (246, 104),
+    "kexec_file_load": (320, 294),
+    "init_module": (175, 105),
+    "finit_module": (313, 273),
+    "delete_module": (176, 106),
+    "add_key": (248, 217),
+    "request_key": (249, 218),
+    "keyctl": (250, 219),
+    "personality": (135, 92),
+    "reboot": (169, 142),
+    "swapon": (167, 224),
+    "swapoff": (168, 225),
+    "acct": (163, 89),
+    "syslog": (103, 116),
+    "settimeofday": (164, 170),
+    "clock_settime": (227, 112),
+    "adjtimex": (159, 171),
+}
+"""System calls by name, with their numbers on x86-64 and AArch64 (asm/unistd.h). They gain rights, reach into other
+processes or into the kernel, or change the machine.
+"""
+
+
+class _Instruction(ctypes.Structure):
+    _fields_ = [("code", ctypes.c_uint16), ("yes", ctypes.c_uint8), ("no", ctypes.c_uint8), ("k", ctypes.c_uint32)]
+
+
+class _Program(ctypes.Structure):
+    _fields_ = [("length", ctypes.c_uint16), ("instructions", ctypes.POINTER(_Instruction))]
+
+
+Instruction = tuple[int, int, int, int]
+
+
+def program(machine: Machine, refused: Iterable[int], families: Iterable[int]) -> list[Instruction]:
+    """The filter. ``refused``: numbers of calls; ``families``: of sockets that may be made."""
+    instructions: list[Instruction] = [
+        (LOAD, 0, 0, ARCHITECTURE_AT),
+        (EQUAL, 1, 0, machine.architecture),
+        (RETURN, 0, 0, REFUSE),
+        (LOAD, 0, 0, NUMBER_AT),
+        (AT_LEAST, 0, 1, X32),
+        (RETURN, 0, 0, REFUSE),
+    ]
+    for number in refused:
+        instructions += [(EQUAL, 0, 1, number), (RETURN, 0, 0, REFUSE)]
+    wanted = list(families)
+    instructions += [(EQUAL, 0, 2 + 2 * len(wanted), SOCKET[machine.column]), (LOAD, 0, 0, FIRST_ARGUMENT_AT)]
+    for family in wanted:
+        instructions += [(EQUAL, 0, 1, family), (RETURN, 0, 0, ALLOW)]
+    return [*instructions, (RETURN, 0, 0, REFUSE), (RETURN, 0, 0, ALLOW)]
+
+
+CAPTURING = (socket.AF_UNIX, socket.AF_PACKET, socket.AF_NETLINK, socket.AF_INET)
+"""Sockets by which interfaces are opened, and asked for what they are."""
+
+
+def refuse(*, starts_programs: bool, captures: bool) -> bool:
+    """Have the kernel refuse these calls from now on, for good. ``starts_programs``: they may still be started;
+    ``captures``: interfaces may still be opened. Whether it holds: not on machines whose numbers are not known.
+    Raises OSError.
+    """
+    machine = MACHINES.get(platform.machine())
+    if machine is None:
+        return False
+    calls = {**NEVER, **CONNECT, **({} if starts_programs else EXECUTE)}
+    if captures:
+        del calls["bind"]
+    families = CAPTURING if captures else (socket.AF_UNIX,)
+    instructions = program(machine, [numbers[machine.column] for numbers in calls.values()], families)
+    code = (_Instruction * len(instructions))(*(_Instruction(*instruction) for instruction in instructions))
+    no_new_privileges()
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(PR_SET_SECCOMP, MODE_FILTER, ctypes.byref(_Program(len(instructions), code)), 0, 0):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return True
+
+
+def is_offered() -> bool:
+    """Whether this kernel and machine have such filters."""
+    return platform.machine() in MACHINES and os.path.exists("/proc/sys/kernel/seccomp")

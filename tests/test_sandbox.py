@@ -1,0 +1,272 @@
+"""What is left to a process that reads what strangers send: tried by one that is confined, on this kernel; the filter
+of system calls on every machine that it is written for.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from inspector.live.host import landlock, seccomp
+from inspector.live.host.seccomp import ALLOW, EXECUTE, MACHINES, NEVER, REFUSE, SOCKET, X32, Machine, program
+from tests.build import capture
+from tests.conftest import CAPTURES
+from tests.test_watch import fault
+
+needs_landlock = pytest.mark.skipif(not landlock.version(), reason="this kernel has no Landlock")
+needs_filter = pytest.mark.skipif(not seccomp.is_offered(), reason="no filters of system calls here")
+IN_TREE = {**os.environ, "PYTHONPATH": str(CAPTURES.parent)}
+
+TRIED = """
+import ctypes, errno, json, os, socket, subprocess, sys
+from inspector.live.host.sandbox import confine_capture, confine_loop
+
+reads, writes, elsewhere, as_what = sys.argv[1:]
+server = socket.create_server(("127.0.0.1", 0))
+if as_what == "loop":
+    confine_loop([reads], [writes], restarts_capture=False)
+elif as_what == "loop that restarts":
+    confine_loop([reads], [writes], restarts_capture=True)
+elif as_what == "capture":
+    confine_capture()
+
+def answer(act):
+    try:
+        act()
+    except OSError as error:
+        return errno.errorcode[error.errno]
+    return "done"
+
+def call(name):
+    numbers = {"ptrace": 101, "unshare": 272, "bpf": 321} if os.uname().machine == "x86_64" else {
+        "ptrace": 117, "unshare": 97, "bpf": 280}
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.syscall(numbers[name], 9999, 0, 0, 0) < 0:  # no request of that number
+        raise OSError(ctypes.get_errno(), name)
+
+def connect():
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as client:
+        client.connect(server.getsockname())
+
+def write(folder, name="new"):
+    with open(f"{folder}/{name}", "w") as out:
+        out.write("x")
+
+def load():
+    import smtplib, sqlite3, zoneinfo
+    zoneinfo.ZoneInfo("UTC") if os.path.exists("/usr/share/zoneinfo/UTC") else None
+
+print(json.dumps({
+    "read what is followed": answer(lambda: open(f"{reads}/log").read()),
+    "write what is followed": answer(lambda: write(reads, "log")),
+    "write where told": answer(lambda: write(writes)),
+    "rename where told": answer(lambda: os.replace(f"{writes}/new", f"{writes}/newer")),
+    "make a directory where told": answer(lambda: os.mkdir(f"{writes}/folder")),
+    "link where told": answer(lambda: os.symlink("/etc/passwd", f"{writes}/link")),
+    "read elsewhere": answer(lambda: open(f"{elsewhere}/file").read()),
+    "write elsewhere": answer(lambda: write(elsewhere)),
+    "list elsewhere": answer(lambda: os.listdir(elsewhere)),
+    "cut elsewhere": answer(lambda: os.truncate(f"{elsewhere}/file", 0)),
+    "remove elsewhere": answer(lambda: os.remove(f"{elsewhere}/file")),
+    "move out": answer(lambda: os.rename(f"{writes}/newer", f"{elsewhere}/newer")),
+    "read /etc/passwd": answer(lambda: open("/etc/passwd").read()),
+    "load what is loaded late": answer(load),
+    "start a program": answer(lambda: subprocess.run(["/bin/true"], check=True)),
+    "connect": answer(connect),
+    "speak UDP": answer(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", 9))),
+    "look into others": answer(lambda: call("ptrace")),
+    "leave its namespaces": answer(lambda: call("unshare")),
+    "load into the kernel": answer(lambda: call("bpf")),
+}))
+"""
+
+
+def tried(as_what: str, folder: Path) -> dict[str, str]:
+    """What each act comes to: ``done``, or the error's name."""
+    places = [folder / name for name in ("reads", "writes", "elsewhere")]
+    for place in places:
+        place.mkdir()
+    (places[0] / "log").write_text("x")
+    (places[2] / "file").write_text("x")
+    done = subprocess.run(
+        [sys.executable, "-c", TRIED, *map(str, places), as_what],
+        capture_output=True,
+        check=True,
+        timeout=60,
+        env=IN_TREE,
+        cwd="/",
+    )
+    answers: dict[str, str] = json.loads(done.stdout)
+    return answers
+
+
+@needs_landlock
+@needs_filter
+def test_the_loop_writes_where_it_was_told_to_and_opens_nothing_else(tmp_path: Path) -> None:
+    assert tried("loop", tmp_path) == {
+        "read what is followed": "done",
+        "write what is followed": "EACCES",
+        "write where told": "done",
+        "rename where told": "done",
+        "make a directory where told": "EACCES",
+        "link where told": "EACCES",
+        "read elsewhere": "EACCES",
+        "write elsewhere": "EACCES",
+        "list elsewhere": "EACCES",
+        "cut elsewhere": "EACCES",
+        "remove elsewhere": "EACCES",
+        "move out": "EACCES",
+        "read /etc/passwd": "EACCES",
+        "load what is loaded late": "done",
+        "start a program": "EPERM",
+        "connect": "EPERM",
+        "speak UDP": "EPERM",
+        "look into others": "EPERM",
+        "leave its namespaces": "EPERM",
+        "load into the kernel": "EPERM",
+    }
+
+
+@needs_landlock
+@needs_filter
+def test_a_loop_that_restarts_its_capture_runs_its_own_python_alone(tmp_path: Path) -> None:
+    answers = tried("loop that restarts", tmp_path)
+    assert answers["write where told"] == "done"
+    assert {answers[act] for act in ("read elsewhere", "write elsewhere", "remove elsewhere", "read /etc/passwd")} == {
+        "EACCES"
+    }
+    assert {answers[act] for act in ("connect", "look into others", "load into the kernel")} == {"EPERM"}
+
+
+@needs_landlock
+@needs_filter
+def test_the_process_that_captures_writes_nothing_and_starts_nothing(tmp_path: Path) -> None:
+    answers = tried("capture", tmp_path)
+    refused = ("write where told", "write elsewhere", "read what is followed", "read elsewhere", "read /etc/passwd")
+    assert {answers[act] for act in refused} == {"EACCES"}
+    assert {answers[act] for act in ("start a program", "connect", "look into others", "load into the kernel")} == {
+        "EPERM"
+    }
+
+
+def test_without_it_all_that_can_be_done(tmp_path: Path) -> None:
+    """What the tests above try is possible here where nothing confines it."""
+    answers = tried("nothing", tmp_path)
+    assert {answers[act] for act in ("write elsewhere", "read elsewhere", "remove elsewhere", "read /etc/passwd")} == {
+        "done"
+    }
+    assert answers["start a program"] == "done"
+
+
+def test_a_kernel_without_landlock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(landlock, "version", lambda: 0)
+    assert landlock.restrict([("/", landlock.READ)]) == 0
+
+
+def result(machine: Machine, architecture: int, number: int, argument: int = 0) -> int:
+    """What the kernel would return: the filter, run."""
+    words = {0: number, 4: architecture, 16: argument}
+    instructions = program(machine, [numbers[machine.column] for numbers in (NEVER | EXECUTE).values()], [1, 17])
+    at, accumulator = 0, 0
+    for _ in range(len(instructions)):
+        code, yes, no, k = instructions[at]
+        at += 1
+        if code == seccomp.RETURN:
+            return k
+        if code == seccomp.LOAD:
+            accumulator = words[k]
+        else:
+            holds = accumulator == k if code == seccomp.EQUAL else accumulator >= k
+            at += yes if holds else no
+    raise AssertionError("it does not end")
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_the_filter_refuses_what_it_should_on_every_machine(name: str) -> None:
+    machine = MACHINES[name]
+    column = machine.column
+    for numbers in (NEVER | EXECUTE).values():
+        assert result(machine, machine.architecture, numbers[column]) == REFUSE
+    assert [result(machine, machine.architecture, SOCKET[column], family) for family in (1, 17, 2, 10)] == [
+        ALLOW,
+        ALLOW,
+        REFUSE,
+        REFUSE,
+    ]
+    reads_and_writes = (0, 1) if name == "x86_64" else (63, 64)
+    assert {result(machine, machine.architecture, number) for number in reads_and_writes} == {ALLOW}
+    assert result(machine, machine.architecture ^ 1, 0) == REFUSE
+    assert result(machine, machine.architecture, X32 | 1) == REFUSE
+    assert REFUSE & 0xFFFF == errno.EPERM
+
+
+@pytest.mark.parametrize(
+    ("further", "said"),
+    [
+        ((), "confined by"),
+        (("--exec", "true"), "not confined: --exec starts programs"),
+        (("--no-sandbox",), "not confined: --no-sandbox"),
+    ],
+)
+def test_watch_says_what_holds(tmp_path: Path, further: tuple[str, ...], said: str) -> None:
+    """And does its work so."""
+    if said == "confined by" and not (landlock.version() or seccomp.is_offered()):
+        pytest.skip("nothing can hold here")
+    tmp_path.chmod(0o777)
+    for parent in tmp_path.parents:
+        if parent.name.startswith("pytest"):
+            parent.chmod(parent.stat().st_mode | 0o011)
+    command = [
+        sys.executable,
+        "-m",
+        "inspector",
+        "watch",
+        "-",
+        "--findings-only",
+        "--journal",
+        str(tmp_path / "j.sqlite"),
+    ]
+    command += ["-w", str(tmp_path / "w.pcapng"), "--incidents", str(tmp_path / "in"), "--metrics", str(tmp_path / "m")]
+    done = subprocess.run(
+        [*command, *further], input=capture(fault(3).flows), capture_output=True, timeout=120, check=False, env=IN_TREE
+    )
+    assert f"inspector: {said}" in done.stderr.decode()
+    assert b"certificate-change-abort" in done.stdout
+    for name in ("j.sqlite", "w.pcapng", "m"):
+        assert (tmp_path / name).stat().st_size
+    assert list((tmp_path / "in").iterdir())
+
+
+HELD = """
+import ctypes, os, resource, sys
+from inspector.secrets.inputs import read_inputs
+read_inputs(sys.argv[1:], [], lambda prompt: "")
+print(resource.getrlimit(resource.RLIMIT_CORE)[0], ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))
+"""
+
+
+@pytest.mark.parametrize("holds_keys", [False, True])
+def test_whoever_holds_keys_leaves_no_core_dump(tmp_path: Path, holds_keys: bool) -> None:
+    (tmp_path / "keys").write_text("")
+    keys = [str(tmp_path / "keys")] if holds_keys else []
+    hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
+    done = subprocess.run(
+        [sys.executable, "-c", HELD, *keys],
+        capture_output=True,
+        check=True,
+        timeout=60,
+        env=IN_TREE,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (hard, hard)),
+    )
+    limit, dumpable = map(int, done.stdout.split())
+    assert (dumpable == 0) == holds_keys
+    assert limit == (0 if holds_keys else hard)
+    assert ctypes.sizeof(ctypes.c_void_p) == 8  # the numbers of calls are those of machines of 64 bits
