@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
+from inspector.live.host import landlock, seccomp
 from inspector.live.host.limits import as_text, scarce
 from inspector.live.host.places import journal_path_of
 from inspector.live.host.preloading import program
@@ -162,6 +163,21 @@ def _means() -> Iterator[Check]:
         )
     for one in scarce():
         yield Check("note", as_text(one))
+    yield from _confinement()
+
+
+def _confinement() -> Iterator[Check]:
+    """By what the parser of strangers' bytes is bound here, once everything is open."""
+    abi = landlock.version()
+    if abi:
+        network = " and TCP" if abi >= landlock.TCP_SINCE else ""
+        yield Check("good", f"watch is confined by Landlock (version {abi}: files{network})")
+    else:
+        yield Check("note", "this kernel offers no Landlock: which files watch may open its user alone decides")
+    if seccomp.is_offered():
+        yield Check("good", "watch is confined by a filter of system calls: it starts nothing and connects to nobody")
+    else:
+        yield Check("note", "there is no filter of system calls for this machine")
 
 
 def _machine(host: Host) -> Iterator[Check]:

@@ -20,6 +20,8 @@ PR_SET_PDEATHSIG, PR_SET_KEEPCAPS, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS, PR_CAP_
 PR_CAP_AMBIENT_CLEAR_ALL = 4
 VERSION_3 = 0x20080522
 NOBODY = "nobody"
+OWN = "inspector"
+"""A system user of that name is taken rather than nobody, whom other programs become too."""
 
 
 class Account(NamedTuple):
@@ -39,8 +41,8 @@ class _Data(ctypes.Structure):
 
 
 def account(wanted: str | None, environment: Mapping[str, str]) -> Account:
-    """Whom to become: the user named, else the one behind sudo, else nobody. Raises UsageError where there is no such
-    user.
+    """Whom to become: the user named, else the one behind sudo, else a user of this program's own where there is one,
+    else nobody. Raises UsageError where there is no such user.
     """
     if wanted is None and environment.get("SUDO_UID", "").isdigit():
         uid = int(environment["SUDO_UID"])
@@ -49,12 +51,20 @@ def account(wanted: str | None, environment: Mapping[str, str]) -> Account:
         except KeyError:
             return Account(str(uid), uid, int(environment.get("SUDO_GID", uid)))
         return Account(entry.pw_name, uid, entry.pw_gid)
-    name = wanted or NOBODY
+    name = wanted or _own() or NOBODY
     try:
         entry = pwd.getpwuid(int(name)) if name.isdigit() else pwd.getpwnam(name)
     except KeyError:
         raise UsageError(f"-Z {name}: there is no such user") from None
     return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
+
+
+def _own() -> str:
+    """A user that was made for this program; ``""`` where there is none."""
+    try:
+        return pwd.getpwnam(OWN).pw_name
+    except KeyError:
+        return ""
 
 
 def become(who: Account, keep: tuple[int, ...] = ()) -> None:
