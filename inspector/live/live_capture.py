@@ -110,6 +110,8 @@ class LiveCapture:
         """
         self.losses: list[Bound] = []
         """What could not be kept, each thing once."""
+        self.is_settled = False
+        """All that was captured is judged, told and written."""
         self.options = options
         self._most = most
         self._together = min(TOGETHER, most // 4)
@@ -168,8 +170,7 @@ class LiveCapture:
     def captures(self) -> list[CaptureFacts]:
         """What is captured, behind what the journal's earlier runs captured."""
         self.info.drops = self.dropped
-        now = capture_facts(self.info, self.engine.losses.get(self._capture, Losses()))
-        return [*self._before, now]
+        return [*self._before, capture_facts(self.info, self.engine.losses.get(self._capture, Losses()))]
 
     def whole(self) -> Facts:
         """All that is known now. Of the loop's own thread."""
@@ -201,7 +202,8 @@ class LiveCapture:
                 self._tick(listener)
             if self._flush_asked:
                 self._flush_asked = False
-                self._flush(listener)
+                self._commit(listener)
+                self.keeping.flush()
             if now >= second:
                 second = now + SECOND
                 self._second(listener)
@@ -435,22 +437,22 @@ class LiveCapture:
             listener.news(self.now_ns, kind, worded(loss))
             self.record("limit", kind, msgspec.json.encode(loss))
 
-    def _commit(self, listener: Listener) -> None:
+    def _commit(self, listener: Listener, *, is_last: bool = False) -> None:
         journal = self.keeping.journal
         if journal is None:
             return
         if journal.trouble:  # told once, as any loss is
             self.lose(listener, "journal", JournalNotRead(PathText(journal.path), ForeignText(journal.trouble)))
-        trouble = self._journaling.write(journal, self.engine.facts, self.captures()[-1])
+        trouble = self._journaling.write(journal, self.engine.facts, self.captures()[-1], is_last=is_last)
         if trouble:
             self.lose(listener, "journal", JournalNotWritten(PathText(journal.path), ForeignText(trouble)))
         if journal.set_aside is not None:
             self.lose(listener, "journal", journal.set_aside)
 
     def _is_over(self) -> bool:
-        if all(source.state == "ended" for source in self.sources):
-            return True
-        return self.keeping.is_over(self._clock.monotonic() - self._started, self.info.packets, self.incidents)
+        return all(source.state == "ended" for source in self.sources) or self.keeping.is_over(
+            self._clock.monotonic() - self._started, self.info.packets, self.incidents
+        )
 
     def _finish(self, listener: Listener) -> None:
         """What the sources still hold, then all that is open."""
@@ -462,16 +464,14 @@ class LiveCapture:
         self._second(listener)
         for written in self.keeping.trigger.due(self.now_ns, at_once=True) if self.keeping.trigger is not None else ():
             listener.written(written)
-        self._commit(listener)
+        self.settle(listener)
 
-    def _flush(self, listener: Listener) -> None:
-        """Everything known is on the disk."""
-        self._commit(listener)
-        if self.keeping.recording is not None:
-            self.keeping.recording.flush()
+    def settle(self, listener: Listener) -> None:
+        """What was told is on the disk, whatever happens to this process next."""
+        self._commit(listener, is_last=True)
+        self.keeping.settle()
+        self.is_settled = True
 
     def close(self) -> None:
         """Files and journal, whatever happened."""
-        for kept in (self.keeping.recording, self.keeping.journal, self.keeping.logs, self.keeping.keys):
-            if kept is not None:
-                kept.close()
+        self.keeping.close()
