@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -33,8 +34,8 @@ sys.argv[0] = "inspector"
 from inspector.cli.commands import run
 run()
 """
-"""The program with something in it that hangs inside a library, where no handler of Python's runs: as on a disk that does
-not answer.
+"""The program with something in it that hangs inside a library, where no handler of Python's runs: as on a disk that
+does not answer.
 """
 
 
@@ -60,17 +61,13 @@ class Run:
 
     def __exit__(self, *of: object) -> None:
         for process in [self.process.pid, *self.left()]:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
         self.process.wait()
         for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
             if stream is not None:
-                try:
+                with contextlib.suppress(BrokenPipeError):
                     stream.close()
-                except BrokenPipeError:
-                    pass
 
     def left(self) -> list[int]:
         """Processes of this run that are there, but for the first one."""

@@ -11,6 +11,7 @@ import _thread
 import contextlib
 import os
 import signal
+import termios
 import time
 from collections.abc import Callable, Iterable
 from types import FrameType
@@ -98,6 +99,20 @@ def _say(text: str) -> None:
 def _write(data: bytes) -> None:
     with contextlib.suppress(OSError):  # there is nobody to tell
         os.write(2, data)
+
+
+def terminal_given_back() -> Callable[[], None]:
+    """What sets the terminal on standard input to what it is now, whether it takes output or not."""
+    try:
+        modes = termios.tcgetattr(0)
+    except termios.error:
+        return lambda: None
+
+    def give_back() -> None:
+        with contextlib.suppress(termios.error):
+            termios.tcsetattr(0, termios.TCSANOW, modes)
+
+    return give_back
 
 
 def let_signals_end() -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from inspector.cli.ending import Ending, end_by
+from inspector.cli.ending import Ending, end_by, terminal_given_back
 from inspector.cli.exit_status import SIGNALLED
 from inspector.cli.live_options import LiveOptions, capture_options
 from inspector.cli.live_start import begin, loaded_before, name_scarcity
@@ -68,7 +68,13 @@ def live_command(options: LiveOptions, ascii_wanted: bool, settings: str | None)
         from inspector.secrets.inputs import SecretInputs
 
         secrets = SecretInputs.of(capture.keeping.keys.secrets)
-    ending = Ending(lambda: unfinished(capture), lambda: kill(capture))
+    give_back = terminal_given_back()
+
+    def at_last() -> None:
+        kill(capture)
+        give_back()
+
+    ending = Ending(lambda: unfinished(capture), at_last)
     try:
         with loaded_before(opened):
             app = InspectorApp(
@@ -86,6 +92,7 @@ def live_command(options: LiveOptions, ascii_wanted: bool, settings: str | None)
                 app.exit(status)
 
             end_by(ending, leave)
+            listening.start()  # whatever becomes of its terminal
             status = app.run()
     finally:
         listening.close()

@@ -39,7 +39,7 @@ from inspector.live.clock import LoopClock, PacketClock
 from inspector.live.closing import Closing
 from inspector.live.judging import Changed, JudgedPart, judged_in_parts
 from inspector.live.latest_states import LatestStates
-from inspector.live.outputs.journaling import Journaling
+from inspector.live.outputs.journaling import COMMIT_SECONDS, Journaling
 from inspector.live.outputs.trigger import AFTER_NS, kept_lengths, wanted_of
 from inspector.live.sources.source import Source, ready, stopped
 from inspector.live.update import Keeping, Listener, NewsKind, Update
@@ -193,7 +193,7 @@ class LiveCapture:
 
     def run(self, listener: Listener) -> None:
         """Until it is to end."""
-        tick = second = self._clock.monotonic()
+        tick = commit = second = self._clock.monotonic()
         while not self._stopping:
             self._wait()
             now = self._clock.monotonic()
@@ -204,6 +204,9 @@ class LiveCapture:
                 self._flush_asked = False
                 self._commit(listener)
                 self.keeping.flush()
+            if now >= commit:
+                commit = now + COMMIT_SECONDS
+                self._commit(listener)
             if now >= second:
                 second = now + SECOND
                 self._second(listener)
@@ -415,7 +418,6 @@ class LiveCapture:
             recording.drops(self.info.packets, dropped)
             if recording.trouble:
                 self.lose(listener, "disk", FramesNotWritten(PathText(recording.path), ForeignText(recording.trouble)))
-        self._commit(listener)
         if self._clock.monotonic() - self._tidied > TIDY_SECONDS or self.window.is_untidy:
             self._tidied = self._clock.monotonic()
             used = self.window.tidy()

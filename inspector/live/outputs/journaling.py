@@ -7,6 +7,9 @@ import sqlite3
 from inspector.extract.journal import Journal, JournalRecord, JournalRow, is_held
 from inspector.facts import CaptureFacts, Facts
 
+COMMIT_SECONDS = 0.4
+"""How often it is written: with what comes before that, less than a second is lost in a crash."""
+
 MOST_KEPT = 5_000
 """Rows and records that wait for a journal that another process holds."""
 
