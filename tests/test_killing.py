@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,14 @@ def test_a_journal_survives_kills_at_random(tmp_path: Path) -> None:
         assert one.kept <= one.sent
 
 
+def captures(run: Run, journal: Path) -> bool:
+    return len(run.left()) == 1 and journal.exists()
+
+
+def is_alone(run: Run) -> bool:
+    return not run.left()
+
+
 def test_who_captures_ends_with_a_watch_that_is_killed(tmp_path: Path) -> None:
     """And with one that is killed together with it the journal is as whole."""
     if os.geteuid() != 0 or shutil.which("ip") is None:
@@ -36,8 +45,8 @@ def test_who_captures_ends_with_a_watch_that_is_killed(tmp_path: Path) -> None:
     for together in (False, True):
         words = [sys.executable, "-m", "inspector", "watch", *AS_IS, "-i", "lo", "--journal", str(journal)]
         with Run(words, stdout=subprocess.DEVNULL) as run:
-            assert until(lambda run=run: len(run.left()) == 1 and journal.exists(), 30)
+            assert until(partial(captures, run, journal), 30)
             if together:
                 os.kill(run.left()[0], signal.SIGKILL)
             assert run.end(signal.SIGKILL)[0] == -signal.SIGKILL
-            assert until(lambda run=run: run.left() == [], 2), "nobody is left"
+            assert until(partial(is_alone, run), 2), "nobody is left"

@@ -12,7 +12,7 @@ import click
 
 from inspector.capture.one_thread import keep_numpy_to_one_thread
 from inspector.cli.captures import Kept
-from inspector.cli.ending import Ending, end_by
+from inspector.cli.ending import TimelyEnd, end_by
 from inspector.cli.exit_status import INTERRUPTED, NOT_PERMITTED, READER_LEFT, SIGNALLED, USAGE
 from inspector.cli.streams import flush_standard_output, take_over_standard_streams
 from inspector.errors import InspectorError, NotPermittedError, OutputError, ReaderLeftError
@@ -94,7 +94,7 @@ def run() -> NoReturn:
     keep_numpy_to_one_thread()
     take_over_standard_streams()
 
-    end_by(Ending(), leave)
+    end_by(TimelyEnd(), leave)
     if not os.path.isabs(os.environ.get("HOME", "")):  # what is kept for a user lies below it
         from inspector.live.host.places import home_of
 

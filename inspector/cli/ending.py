@@ -29,7 +29,7 @@ LAST_WORDS_SECONDS = 0.1
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class Ending:
+class TimelyEnd:
     """The end of this process. ``unfinished``: what it has not done yet, for people; ``at_last``: what is done before
     it is ended from outside of its own course. Both are called by another thread, and must not wait.
     """
@@ -122,7 +122,7 @@ def let_signals_end() -> None:
             signal.signal(number, signal.SIG_DFL)
 
 
-def end_by(ending: Ending, leave: Callable[[int], object]) -> None:
+def end_by(ending: TimelyEnd, leave: Callable[[int], object]) -> None:
     """Have signals end this process: ``leave`` is called at each, with the exit status, by the main thread. Those that
     it was started to ignore, as by nohup(1), it ignores.
     """

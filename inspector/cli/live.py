@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from inspector.cli.ending import Ending, end_by, terminal_given_back
+from inspector.cli.ending import TimelyEnd, end_by, terminal_given_back
 from inspector.cli.exit_status import SIGNALLED
 from inspector.cli.live_options import LiveOptions, capture_options
 from inspector.cli.live_start import begin, loaded_before, name_scarcity
@@ -74,7 +74,7 @@ def live_command(options: LiveOptions, ascii_wanted: bool, settings: str | None)
         kill(capture)
         give_back()
 
-    ending = Ending(lambda: unfinished(capture), at_last)
+    ending = TimelyEnd(lambda: unfinished(capture), at_last)
     try:
         with loaded_before(opened):
             app = InspectorApp(
@@ -152,7 +152,7 @@ def watch_command(options: LiveOptions, metrics_path: str | None, execute: str |
         ended.append(SIGNALLED + number)
         capture.stop()
 
-    ending = Ending(lambda: unfinished(capture, queue), lambda: kill(capture, execution))
+    ending = TimelyEnd(lambda: unfinished(capture, queue), lambda: kill(capture, execution))
     signal.signal(signal.SIGINT, end)
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGHUP, lambda number, frame: capture.ask_flush())

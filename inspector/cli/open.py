@@ -11,7 +11,7 @@ import click
 
 from inspector.cli.analyze import print_analysis
 from inspector.cli.captures import CaptureArguments, analysis_of, story_options
-from inspector.cli.ending import Ending, end_by, terminal_given_back
+from inspector.cli.ending import TimelyEnd, end_by, terminal_given_back
 from inspector.cli.options import ascii_option, settings_option
 from inspector.errors import UsageError
 from inspector.tui.areas import AREAS
@@ -132,7 +132,7 @@ def _open(arguments: CaptureArguments, opening: Opening, ascii_wanted: bool, set
         loading=loading,
         secret_inputs=secrets,
     )
-    ending = Ending(at_last=terminal_given_back())
+    ending = TimelyEnd(at_last=terminal_given_back())
     end_by(ending, app.exit)
     status = app.run()
     if app.problem:

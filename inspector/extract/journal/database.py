@@ -92,7 +92,7 @@ DAMAGE = frozenset(
 )
 """What SQLite says of a file that is not as it was written, or that takes more steps than it may."""
 
-HELD = frozenset((sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED))
+BUSY_CODES = frozenset((sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED))
 """What SQLite says where somebody else reads or writes in a way that shuts others out."""
 
 PRIMARY = 0xFF
@@ -127,7 +127,7 @@ def is_damage(error: sqlite3.Error) -> bool:
 
 def is_held(error: Exception) -> bool:
     """Whether only another process stands in the way, so that it may go better the next time."""
-    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & PRIMARY in HELD
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & PRIMARY in BUSY_CODES
 
 
 class Database:

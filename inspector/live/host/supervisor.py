@@ -32,7 +32,7 @@ class Supervisor:
 
     def ready(self, status: str) -> None:
         """What was to be opened is open."""
-        self._tell("READY=1", f"STATUS={_line(status)}")
+        self._send("READY=1", f"STATUS={_line(status)}")
 
     def lives(self) -> None:
         """Called as often as one likes; said twice in each interval."""
@@ -41,17 +41,17 @@ class Supervisor:
         now = time.monotonic()
         if now >= self._due:
             self._due = now + self.interval_seconds / 2
-            self._tell("WATCHDOG=1")
+            self._send("WATCHDOG=1")
 
     def status(self, status: str) -> None:
         """A line for people, which ``systemctl status`` shows."""
-        self._tell(f"STATUS={_line(status)}")
+        self._send(f"STATUS={_line(status)}")
 
     def stopping(self) -> None:
         """The end begins."""
-        self._tell("STOPPING=1")
+        self._send("STOPPING=1")
 
-    def _tell(self, *lines: str) -> None:
+    def _send(self, *lines: str) -> None:
         if self._socket is not None:
             with contextlib.suppress(OSError):  # who does not listen is not waited for
                 self._socket.send("\n".join(lines).encode("utf-8", "backslashreplace"), socket.MSG_NOSIGNAL)
