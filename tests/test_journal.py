@@ -131,7 +131,10 @@ def test_a_failed_write_changes_nothing_and_is_told(tmp_path: Path) -> None:
     assert judge(read_facts(str(path)), Options()).count == 0
 
 
-def test_a_journal_that_can_be_written_again_knows_what_it_lost(tmp_path: Path) -> None:
+def test_a_journal_that_can_be_written_again_knows_what_it_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inspector.live.outputs.journaling.MOST_KEPT", -1)
     path = tmp_path / "j.sqlite"
     watching, heard = listened(b"")
     journal = watching.keeping.journal = Journal(str(path), 1 << 30, "test")

@@ -5,16 +5,15 @@ functions, so that --help is instant.
 from __future__ import annotations
 
 import os
-import signal
 from importlib import import_module
-from types import FrameType
 from typing import NoReturn
 
 import click
 
 from inspector.capture.one_thread import keep_numpy_to_one_thread
 from inspector.cli.captures import Kept
-from inspector.cli.exit_status import INTERRUPTED, NOT_PERMITTED, READER_LEFT, SIGNALLED, TERMINATED, USAGE
+from inspector.cli.ending import TimelyEnd, end_by
+from inspector.cli.exit_status import INTERRUPTED, NOT_PERMITTED, READER_LEFT, SIGNALLED, USAGE
 from inspector.cli.streams import flush_standard_output, take_over_standard_streams
 from inspector.errors import InspectorError, NotPermittedError, OutputError, ReaderLeftError
 from inspector.text.version import VERSION
@@ -95,16 +94,18 @@ def run() -> NoReturn:
     keep_numpy_to_one_thread()
     take_over_standard_streams()
 
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise SystemExit(TERMINATED)
-
-    signal.signal(signal.SIGTERM, stop)
+    end_by(TimelyEnd(), leave)
     if not os.path.isabs(os.environ.get("HOME", "")):  # what is kept for a user lies below it
         from inspector.live.host.places import home_of
 
         os.environ["HOME"] = home_of(os.getuid())
     kept = Kept()
     os._exit(_written(_status(kept)))
+
+
+def leave(status: int) -> NoReturn:
+    """End the command from where it is; what it began is tidied up on the way."""
+    raise SystemExit(status)
 
 
 def _status(kept: Kept) -> int:

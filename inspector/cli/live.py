@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import faulthandler
+import os
 import signal
 import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import click
 
+from inspector.cli.ending import TimelyEnd, end_by, terminal_given_back
+from inspector.cli.exit_status import SIGNALLED
 from inspector.cli.live_options import LiveOptions, capture_options
 from inspector.cli.live_start import begin, loaded_before, name_scarcity
 from inspector.cli.open import keys_from_terminal, require_screen
 from inspector.cli.options import ascii_option, settings_option
-from inspector.errors import UsageError
+from inspector.cli.streams import unbuffered_output
+from inspector.errors import OutputError, UsageError
+
+if TYPE_CHECKING:
+    from inspector.live.live_capture import LiveCapture
+    from inspector.live.outputs.execution import Execution
+    from inspector.live.outputs.line_queue import LineQueue
+
+EXEC_SECONDS, HURRIED_SECONDS = 5.0, 0.3
+"""What commands of ``--exec`` that still run at the end are given; after a signal."""
 
 
 @click.command("live")
@@ -53,7 +68,13 @@ def live_command(options: LiveOptions, ascii_wanted: bool, settings: str | None)
         from inspector.secrets.inputs import SecretInputs
 
         secrets = SecretInputs.of(capture.keeping.keys.secrets)
-    ended: list[int] = []
+    give_back = terminal_given_back()
+
+    def at_last() -> None:
+        kill(capture)
+        give_back()
+
+    ending = TimelyEnd(lambda: unfinished(capture), at_last)
     try:
         with loaded_before(opened):
             app = InspectorApp(
@@ -66,18 +87,18 @@ def live_command(options: LiveOptions, ascii_wanted: bool, settings: str | None)
                 secret_inputs=secrets,
             )
 
-            def end(number: int, frame: object) -> None:
-                ended.append(128 + number)
-                app.exit(0)
+            def leave(status: int) -> None:
+                listening.stop()
+                app.exit(status)
 
-            signal.signal(signal.SIGTERM, end)
-            signal.signal(signal.SIGHUP, end)
+            end_by(ending, leave)
+            listening.start()  # whatever becomes of its terminal
             status = app.run()
     finally:
         listening.close()
     if app.problem:
         raise UsageError(app.problem)
-    raise SystemExit(ended[0] if ended else status or 0)
+    raise SystemExit(ending.status or status or 0)
 
 
 @click.command("watch")
@@ -102,7 +123,7 @@ def watch_command(
     sudo inspector watch --vip 10.0.0.5:8081
     inspector watch --via 'ssh ps1 sudo tcpdump -i any -U -s0 --immediate-mode -w - tcp port 8081'
 
-    SIGINT and SIGTERM end it after everything is written (130, 143); SIGHUP writes what is known.
+    SIGINT and SIGTERM end it after everything is written, in 2 seconds at most (130, 143); SIGHUP writes what is known.
     """
     if options.list_interfaces:
         list_interfaces()
@@ -110,16 +131,16 @@ def watch_command(
     name_scarcity()
     from inspector.cli.confinement import confine_watch
     from inspector.live.garbage import collect_rarely
+    from inspector.live.host.supervisor import Supervisor
     from inspector.live.outputs.execution import Execution
+    from inspector.live.outputs.line_queue import LineQueue
     from inspector.live.outputs.lines import LinePrinter
     from inspector.live.outputs.metrics import Metrics
 
     execution = Execution(execute) if execute else None
+    supervisor = Supervisor(os.environ)
     opened, capture = begin(options, 0 if options.piped else None, metrics=metrics_path, keeps_journal=True)
-    lines = LinePrinter(
-        capture, sys.stdout.buffer, Metrics(metrics_path) if metrics_path else None, execution, not findings_only
-    )
-    confine_watch(
+    confine_watch(  # before any thread is started: each is confined by itself
         capture,
         opened,
         reads=(*(capture.keeping.logs.paths if capture.keeping.logs is not None else ()), *options.key_logs),
@@ -127,26 +148,65 @@ def watch_command(
         folders=(options.incidents,) if options.incidents else (),
         unless="--no-sandbox" if no_sandbox else "--exec" if execute else "--via" if options.commands else "",
     )
+    faulthandler.enable()  # a watchdog ends what hangs by SIGABRT: where it hung is worth knowing
+    queue = LineQueue(unbuffered_output())
+    lines = LinePrinter(
+        capture,
+        queue,
+        Metrics(metrics_path) if metrics_path else None,
+        execution,
+        not findings_only,
+        take_lost=queue.take_lost,
+        supervisor=supervisor,
+    )
+
     ended: list[int] = []
 
     def end(number: int, frame: object) -> None:
-        ended.append(128 + number)
+        ended.append(SIGNALLED + number)
         capture.stop()
 
+    ending = TimelyEnd(lambda: unfinished(capture, queue), lambda: kill(capture, execution))
     signal.signal(signal.SIGINT, end)
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGHUP, lambda number, frame: capture.ask_flush())
+    ending.guard((signal.SIGINT, signal.SIGTERM))
     collect_rarely()
     try:
         with loaded_before(opened):
+            supervisor.ready(f"capturing {opened.name}")
             capture.run(lines)
-            lines.finish()
+            supervisor.stopping()
+            if execution is not None:
+                execution.finish(HURRIED_SECONDS if ended else EXEC_SECONDS)
+            lines.finish(is_hurried=bool(ended))
+            capture.settle(lines)
     finally:
         capture.close()
+    try:
+        queue.drain()
+    except OutputError as error:
+        lines.output_error = lines.output_error or error
     if ended:
         raise SystemExit(ended[0])
     if lines.output_error is not None:
         raise lines.output_error
+
+
+def kill(capture: LiveCapture, execution: Execution | None = None) -> None:
+    """End at once what captures, and what runs on incidents."""
+    for source in capture.sources:
+        source.kill()
+    if execution is not None:
+        execution.kill()
+
+
+def unfinished(capture: LiveCapture, queue: LineQueue | None = None) -> Iterator[str]:
+    """What of a live capture is not done yet, for people."""
+    if not capture.is_settled:
+        yield "the last that was captured, and what was to be written of it"
+    if queue is not None and queue.waiting:
+        yield f"{queue.waiting:,} lines of standard output, which nobody reads"
 
 
 def list_interfaces() -> None:

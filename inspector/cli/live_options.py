@@ -120,7 +120,7 @@ capture_options = gathered(
             "-Z",
             "user",
             metavar="USER",
-            help="As root: become this user once all is open. By default the one behind sudo, else inspector or nobody.",
+            help="As root: become this user once all is open; by default the one behind sudo, else inspector, nobody.",
         ),
         click.option("-w", "path", metavar="FILE", help="Write handshakes and record headers to a pcapng file."),
         click.option("--full", is_flag=True, help="With -w: whole packets."),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from inspector.cli.ending import let_signals_end
 from inspector.cli.live_options import LiveOptions
 from inspector.errors import InspectorError, UsageError
 
@@ -67,6 +68,7 @@ def begin(
     journal = options.journal
     if journal is None and keeps_journal and not options.no_journal:
         journal = _place_for_journal(plan.request)
+    let_signals_end()
     opened = _opened(plan.request, packages)
     return opened, _prepared(opened, plan, options, keeping, metrics=metrics, journal=journal)
 

@@ -11,6 +11,7 @@ import click
 
 from inspector.cli.analyze import print_analysis
 from inspector.cli.captures import CaptureArguments, analysis_of, story_options
+from inspector.cli.ending import TimelyEnd, end_by, terminal_given_back
 from inspector.cli.options import ascii_option, settings_option
 from inspector.errors import UsageError
 from inspector.tui.areas import AREAS
@@ -131,10 +132,12 @@ def _open(arguments: CaptureArguments, opening: Opening, ascii_wanted: bool, set
         loading=loading,
         secret_inputs=secrets,
     )
+    ending = TimelyEnd(at_last=terminal_given_back())
+    end_by(ending, app.exit)
     status = app.run()
     if app.problem:
         raise UsageError(app.problem)
-    raise SystemExit(status or 0)
+    raise SystemExit(ending.status or status or 0)
 
 
 def require_screen(hint: str) -> None:

@@ -100,3 +100,8 @@ def _text(raw: io.FileIO, before: TextIO | None, is_line_buffered: bool = False)
         errors=(before.errors if before is not None else None) or "backslashreplace",
         line_buffering=is_line_buffered or raw.isatty(),
     )
+
+
+def unbuffered_output() -> io.FileIO:
+    """Standard output, where each write reaches it; raises OutputError, as all writing to it does."""
+    return _FailingOnce(1, "standard output")

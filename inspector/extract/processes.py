@@ -281,6 +281,9 @@ def work() -> None:
     import gc
     import signal
 
+    from inspector.capture.parent import die_with_parent
+
+    die_with_parent()
     gc.disable()
     keep_numpy_to_one_thread()
     from inspector.capture.files import Story

@@ -39,7 +39,7 @@ from inspector.live.clock import LoopClock, PacketClock
 from inspector.live.closing import Closing
 from inspector.live.judging import Changed, JudgedPart, judged_in_parts
 from inspector.live.latest_states import LatestStates
-from inspector.live.outputs.journaling import Journaling
+from inspector.live.outputs.journaling import COMMIT_SECONDS, Journaling
 from inspector.live.outputs.trigger import AFTER_NS, kept_lengths, wanted_of
 from inspector.live.sources.source import Source, ready, stopped
 from inspector.live.update import Keeping, Listener, NewsKind, Update
@@ -110,6 +110,8 @@ class LiveCapture:
         """
         self.losses: list[Bound] = []
         """What could not be kept, each thing once."""
+        self.is_settled = False
+        """All that was captured is judged, told and written."""
         self.options = options
         self._most = most
         self._together = min(TOGETHER, most // 4)
@@ -168,8 +170,7 @@ class LiveCapture:
     def captures(self) -> list[CaptureFacts]:
         """What is captured, behind what the journal's earlier runs captured."""
         self.info.drops = self.dropped
-        now = capture_facts(self.info, self.engine.losses.get(self._capture, Losses()))
-        return [*self._before, now]
+        return [*self._before, capture_facts(self.info, self.engine.losses.get(self._capture, Losses()))]
 
     def whole(self) -> Facts:
         """All that is known now. Of the loop's own thread."""
@@ -192,7 +193,7 @@ class LiveCapture:
 
     def run(self, listener: Listener) -> None:
         """Until it is to end."""
-        tick = second = self._clock.monotonic()
+        tick = commit = second = self._clock.monotonic()
         while not self._stopping:
             self._wait()
             now = self._clock.monotonic()
@@ -201,7 +202,11 @@ class LiveCapture:
                 self._tick(listener)
             if self._flush_asked:
                 self._flush_asked = False
-                self._flush(listener)
+                self._commit(listener)
+                self.keeping.flush()
+            if now >= commit:
+                commit = now + COMMIT_SECONDS
+                self._commit(listener)
             if now >= second:
                 second = now + SECOND
                 self._second(listener)
@@ -413,7 +418,6 @@ class LiveCapture:
             recording.drops(self.info.packets, dropped)
             if recording.trouble:
                 self.lose(listener, "disk", FramesNotWritten(PathText(recording.path), ForeignText(recording.trouble)))
-        self._commit(listener)
         if self._clock.monotonic() - self._tidied > TIDY_SECONDS or self.window.is_untidy:
             self._tidied = self._clock.monotonic()
             used = self.window.tidy()
@@ -435,22 +439,22 @@ class LiveCapture:
             listener.news(self.now_ns, kind, worded(loss))
             self.record("limit", kind, msgspec.json.encode(loss))
 
-    def _commit(self, listener: Listener) -> None:
+    def _commit(self, listener: Listener, *, is_last: bool = False) -> None:
         journal = self.keeping.journal
         if journal is None:
             return
         if journal.trouble:  # told once, as any loss is
             self.lose(listener, "journal", JournalNotRead(PathText(journal.path), ForeignText(journal.trouble)))
-        trouble = self._journaling.write(journal, self.engine.facts, self.captures()[-1])
+        trouble = self._journaling.write(journal, self.engine.facts, self.captures()[-1], is_last=is_last)
         if trouble:
             self.lose(listener, "journal", JournalNotWritten(PathText(journal.path), ForeignText(trouble)))
         if journal.set_aside is not None:
             self.lose(listener, "journal", journal.set_aside)
 
     def _is_over(self) -> bool:
-        if all(source.state == "ended" for source in self.sources):
-            return True
-        return self.keeping.is_over(self._clock.monotonic() - self._started, self.info.packets, self.incidents)
+        return all(source.state == "ended" for source in self.sources) or self.keeping.is_over(
+            self._clock.monotonic() - self._started, self.info.packets, self.incidents
+        )
 
     def _finish(self, listener: Listener) -> None:
         """What the sources still hold, then all that is open."""
@@ -462,16 +466,14 @@ class LiveCapture:
         self._second(listener)
         for written in self.keeping.trigger.due(self.now_ns, at_once=True) if self.keeping.trigger is not None else ():
             listener.written(written)
-        self._commit(listener)
+        self.settle(listener)
 
-    def _flush(self, listener: Listener) -> None:
-        """Everything known is on the disk."""
-        self._commit(listener)
-        if self.keeping.recording is not None:
-            self.keeping.recording.flush()
+    def settle(self, listener: Listener) -> None:
+        """What was told is on the disk, whatever happens to this process next."""
+        self._commit(listener, is_last=True)
+        self.keeping.settle()
+        self.is_settled = True
 
     def close(self) -> None:
         """Files and journal, whatever happened."""
-        for kept in (self.keeping.recording, self.keeping.journal, self.keeping.logs, self.keeping.keys):
-            if kept is not None:
-                kept.close()
+        self.keeping.close()

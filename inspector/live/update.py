@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from inspector.live.sources.growing_keys import GrowingKeys
 
 
-NewsKind = Literal["source", "drops", "clock", "disk", "journal", "log", "exec", "evidence"]
+NewsKind = Literal["source", "drops", "clock", "disk", "journal", "log", "exec", "evidence", "output"]
 """What a person should know of: sources, packets that were dropped, a clock that was set, what could not be written,
-logs that cannot be followed, commands on incidents, packets that were written.
+logs that cannot be followed, commands on incidents, packets that were written, lines that were not read.
 """
 
 
@@ -72,6 +72,24 @@ class Keeping:
     logs: GrowingLogs | None = None
     keys: GrowingKeys | None = None
     stop: Conditions = field(default_factory=Conditions)
+
+    def flush(self) -> None:
+        """What was recorded is on the disk."""
+        if self.recording is not None:
+            self.recording.flush()
+
+    def settle(self) -> None:
+        """What was written is whole on the disk, and the recording at its end."""
+        if self.recording is not None:
+            self.recording.close()
+        if self.journal is not None:
+            self.journal.settle()
+
+    def close(self) -> None:
+        """Nothing more is written or read."""
+        for kept in (self.recording, self.journal, self.logs, self.keys):
+            if kept is not None:
+                kept.close()
 
     def is_over(self, seconds: float, packets: int, incidents: int) -> bool:
         """Whether a capture that took so long and saw so much meets a condition to stop."""

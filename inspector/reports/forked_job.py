@@ -2,7 +2,8 @@
 this one goes on.
 
 The copy sees everything as it was when it began, so nothing is handed over but what it writes; memory that it does not
-change is not copied. It is only for a process with one thread: locks that another one holds would never be let go.
+change is not copied. It is only for a process with one thread, or whose other threads hold no lock that the copy wants:
+it would never be let go.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Callable
 from typing import BinaryIO
 
 from inspector.capture.nameless import nameless_file
+from inspector.capture.parent import dying_with_this
 
 Write = Callable[[BinaryIO], object]
 
@@ -30,13 +32,14 @@ class ForkedJob:
         """
         self.output = nameless_file()
         self._status: int | None = None
+        prepare = dying_with_this()
         try:
             self._process = os.fork()
         except OSError:
             self.output.close()
             raise
         if not self._process:
-            _work(write, self.output, nice)
+            _work(write, self.output, nice, prepare)
 
     @staticmethod
     def is_worthwhile() -> bool:
@@ -86,10 +89,11 @@ class ForkedJob:
         self.output.close()
 
 
-def _work(write: Write, output: BinaryIO, nice: int) -> None:
+def _work(write: Write, output: BinaryIO, nice: int, prepare: Callable[[], None]) -> None:
     """In the copy: it leaves without a look at anything that it shares with the first."""
     status = 1
     try:
+        prepare()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
         os.nice(nice)

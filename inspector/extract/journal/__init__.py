@@ -4,9 +4,9 @@ what; the app opens it without packets.
 
 from __future__ import annotations
 
-from inspector.extract.journal.database import VERSION
+from inspector.extract.journal.database import VERSION, is_held
 from inspector.extract.journal.files import APPLICATION
 from inspector.extract.journal.reading import JournalReader, read_facts
 from inspector.extract.journal.writing import Journal, JournalRecord, JournalRow
 
-__all__ = ["APPLICATION", "VERSION", "Journal", "JournalReader", "JournalRecord", "JournalRow", "read_facts"]
+__all__ = ["APPLICATION", "VERSION", "Journal", "JournalReader", "JournalRecord", "JournalRow", "is_held", "read_facts"]

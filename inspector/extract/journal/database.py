@@ -31,6 +31,14 @@ from inspector.text.safe import path_text
 
 VERSION = 3
 BUSY_SECONDS = 5.0
+"""How long another process that holds a journal is waited for when it is read."""
+
+OPENING_SECONDS = 1.0
+"""And when it is opened to be written, while a signal waits too."""
+
+BUSY_MS = 100
+"""And from then on: the loop of a capture must not stand still."""
+
 VALUE_BYTES = 16 << 20
 """The longest value; what is written stays far below."""
 
@@ -84,6 +92,9 @@ DAMAGE = frozenset(
 )
 """What SQLite says of a file that is not as it was written, or that takes more steps than it may."""
 
+BUSY_CODES = frozenset((sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED))
+"""What SQLite says where somebody else reads or writes in a way that shuts others out."""
+
 PRIMARY = 0xFF
 """Of a code of SQLite: the bits that say what it is, without where it was met."""
 
@@ -112,6 +123,11 @@ def is_damage(error: sqlite3.Error) -> bool:
     if isinstance(error, DamagedError):
         return not isinstance(error, NotOursError)
     return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & PRIMARY in DAMAGE
+
+
+def is_held(error: Exception) -> bool:
+    """Whether only another process stands in the way, so that it may go better the next time."""
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & PRIMARY in BUSY_CODES
 
 
 class Database:
@@ -241,7 +257,7 @@ def _schema(version: int) -> frozenset[tuple[Any, ...]]:
 
 def to_be_written(path: str) -> Database:
     """A journal, or a new file. Raises sqlite3.Error."""
-    return _opened(sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False), path)
+    return _opened(sqlite3.connect(path, timeout=OPENING_SECONDS, isolation_level=None, check_same_thread=False), path)
 
 
 def _opened(connection: sqlite3.Connection, path: str) -> Database:

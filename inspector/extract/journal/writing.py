@@ -22,6 +22,7 @@ from inspector.extract.journal import values
 from inspector.extract.journal.database import (
     ADDED,
     AUTHORITIES,
+    BUSY_MS,
     TABLES,
     VERSION,
     DamagedError,
@@ -138,6 +139,7 @@ class Journal:
         except sqlite3.Error as error:
             self._begin_anew(error)
         self.capture = len(self.before)
+        self._db.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
 
     def _begin_anew(self, error: sqlite3.Error) -> None:
         """Set aside what is damaged, once. The runs that are known stand in the new one too, for frames are told by
@@ -155,6 +157,7 @@ class Journal:
         self._db = to_be_written(self.path)
         self._prepare()
         self._add_captures([*self.before, _nothing(self._name)], 0)
+        self._db.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
 
     def _add_captures(self, captures: list[CaptureFacts], first: int) -> None:
         for number, capture in enumerate(captures, first):
@@ -351,10 +354,14 @@ class Journal:
                 raise _refusal(self.path, trouble) from None
             return []
 
-    def close(self) -> None:
-        """Everything that was committed is in the file itself then."""
+    def settle(self) -> None:
+        """Everything that was committed is in the file itself then, as far as nobody who reads stands in the way."""
         with contextlib.suppress(sqlite3.Error):
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def close(self) -> None:
+        """The same, and no more of it."""
+        self.settle()
         self._db.close()
         self._claim.release()
 

@@ -16,7 +16,7 @@ from inspector.errors import UsageError
 
 CAP_NET_RAW = 13
 LAST_CAPABILITY = 63
-PR_SET_PDEATHSIG, PR_SET_KEEPCAPS, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT = 1, 8, 24, 38, 47
+PR_SET_KEEPCAPS, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT = 8, 24, 38, 47
 PR_CAP_AMBIENT_CLEAR_ALL = 4
 VERSION_3 = 0x20080522
 NOBODY = "nobody"
@@ -133,11 +133,6 @@ def unwritable(path: str) -> str:
     """What keeps this user from writing a file, or files into a directory; ``""`` where nothing does."""
     ancestor = existing(path)
     return "" if os.access(ancestor, os.W_OK | (os.X_OK if os.path.isdir(ancestor) else 0)) else ancestor
-
-
-def die_with_parent(signal_number: int) -> None:
-    """Have the kernel send a signal when the process that started this one ends."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal_number, 0, 0, 0)
 
 
 def effective_capabilities() -> int:

@@ -4,17 +4,23 @@ environment; no shell is involved.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
+import signal
 import subprocess
 import time
 from collections import Counter
 
+from inspector.capture.parent import dying_with_this
 from inspector.document import Incident
 from inspector.errors import UsageError
 
 RUNNING = 8
 """At most so many at once; incidents beyond that are counted, not queued."""
+
+TERM_SECONDS, LOOK_SECONDS = 0.2, 0.02
+"""At the end: from SIGTERM to SIGKILL, and how often it is looked meanwhile."""
 
 SAID_SECONDS = 60.0
 """The same trouble is said at once, and then so often, with how many incidents it was."""
@@ -57,11 +63,36 @@ class Execution:
                 stderr=subprocess.DEVNULL,
                 env=environment,
                 start_new_session=True,
+                preexec_fn=dying_with_this(),
             )
         except OSError as error:
             self._troubles[f"--exec {self._words[0]}: {error.strerror}"] += 1
             return
         self._running.append(process)
+
+    def finish(self, seconds: float) -> None:
+        """Give what still runs so long; then end it, with all that it started in its session."""
+        self._await(seconds)
+        if self._running:
+            self._troubles["--exec was still running at the end, and was ended"] += len(self._running)
+            self._send(signal.SIGTERM)
+            self._await(TERM_SECONDS)
+            self.kill()
+
+    def kill(self) -> None:
+        """End what still runs at once; any thread may."""
+        self._send(signal.SIGKILL)
+
+    def _send(self, number: int) -> None:
+        for process in list(self._running):
+            with contextlib.suppress(OSError):
+                os.killpg(process.pid, number)
+
+    def _await(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while self._running and time.monotonic() < until:
+            time.sleep(LOOK_SECONDS)
+            self._running = [process for process in self._running if not self._has_ended(process)]
 
     def _has_ended(self, process: subprocess.Popen[bytes]) -> bool:
         status = process.poll()

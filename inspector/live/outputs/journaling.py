@@ -1,11 +1,17 @@
-"""What goes into the journal, gathered for a second: a transaction costs as much for one row as for a thousand."""
+"""What goes into the journal, gathered for a moment: a transaction costs as much for one row as for a thousand."""
 
 from __future__ import annotations
 
 import sqlite3
 
-from inspector.extract.journal import Journal, JournalRecord, JournalRow
+from inspector.extract.journal import Journal, JournalRecord, JournalRow, is_held
 from inspector.facts import CaptureFacts, Facts
+
+COMMIT_SECONDS = 0.4
+"""How often it is written: with what comes before that, less than a second is lost in a crash."""
+
+MOST_KEPT = 5_000
+"""Rows and records that wait for a journal that another process holds."""
 
 
 class Journaling:
@@ -16,6 +22,9 @@ class Journaling:
         self._records: list[JournalRecord] = []
         self._is_failing = False
 
+    def __len__(self) -> int:
+        return len(self._rows) + len(self._records)
+
     def keep(self, row: JournalRow) -> None:
         """A connection, in the place of an earlier row of it."""
         self._rows[row.id] = row
@@ -24,17 +33,23 @@ class Journaling:
         """Something beside the connections."""
         self._records.append(record)
 
-    def write(self, journal: Journal, facts: Facts, capture: CaptureFacts) -> str:
-        """Write what was gathered; why that is not possible, once until it is again, else nothing. What could not be
-        written is given up.
+    def write(self, journal: Journal, facts: Facts, capture: CaptureFacts, *, is_last: bool = False) -> str:
+        """Write what was gathered; why that is not possible, once until it is again, else nothing. While another
+        process holds the journal it is kept for the next time, as far as there is room, unless this ``is_last``;
+        what could not be written otherwise is given up.
         """
-        rows, records = self._rows, self._records
-        self._rows, self._records = {}, []
         try:
-            journal.write(rows.values(), records, facts, capture)
+            journal.write(self._rows.values(), self._records, facts, capture)
         except (sqlite3.Error, OSError) as error:
+            if is_held(error) and not is_last and len(self) <= MOST_KEPT:
+                return ""
+            self._drop()
             trouble = "" if self._is_failing else str(error)
             self._is_failing = True
             return trouble
+        self._drop()
         self._is_failing = False
         return ""
+
+    def _drop(self) -> None:
+        self._rows, self._records = {}, []

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping
-from typing import BinaryIO, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import BinaryIO, NamedTuple, Protocol
 
 import msgspec
 
@@ -20,6 +20,7 @@ from inspector.findings.into_document.connection import connection as described,
 from inspector.findings.judge import judge
 from inspector.findings.odd_member import host_of
 from inspector.findings.wording import worded
+from inspector.live.host.supervisor import Supervisor
 from inspector.live.latest_states import LatestStates
 from inspector.live.live_capture import LiveCapture
 from inspector.live.outputs.execution import Execution
@@ -50,6 +51,18 @@ KNOWN = 10_000
 """Findings and assessments that are known to have been told; log lines too, by themselves, for a busy log has more."""
 
 NEWS_CHARACTERS = 2_000
+STATUS_SECONDS = 10.0
+"""How often the service manager is told how it goes."""
+
+
+class LineOutput(Protocol):
+    """Where lines go. Both raise OutputError."""
+
+    def write(self, line: bytes, /) -> object:
+        """A whole line."""
+
+    def flush(self) -> object:
+        """What was written is to be seen now."""
 
 
 class LineNames(NamedTuple):
@@ -81,16 +94,24 @@ class LinePrinter:
     def __init__(
         self,
         capture: LiveCapture,
-        out: BinaryIO,
+        out: LineOutput,
         metrics: Metrics | None,
         execution: Execution | None,
         with_connections: bool = True,
+        *,
+        take_lost: Callable[[], int] = lambda: 0,
+        supervisor: Supervisor | None = None,
     ) -> None:
+        """``take_lost``: how many lines ``out`` has lost since it was asked last."""
         self.output_error: OutputError | None = None
         self._capture = capture
         self._out = out
         self._metrics = metrics
         self._execution = execution
+        self._take_lost = take_lost
+        self._lost = 0
+        self._supervisor = supervisor
+        self._status_at = time.monotonic() + STATUS_SECONDS
         self._with_connections = with_connections
         self._handshakes: Counter[MetricRow] = Counter()
         self._encode = msgspec.json.Encoder().encode
@@ -161,11 +182,17 @@ class LinePrinter:
             self._execution.run(incident, written.path)
 
     def tick(self) -> None:
-        """Nothing to do so often."""
+        """The loop goes round."""
+        if self._supervisor is not None:
+            self._supervisor.lives()
 
     def second(self) -> None:
         """Statistics and surveys, where it is time for them."""
         now = time.monotonic()
+        if self._supervisor is not None and now >= self._status_at:
+            self._status_at = now + STATUS_SECONDS
+            self._supervisor.status(self.summary())
+        self._announce_lost()
         self._announce_execution()
         self._survey_now_and_then(now)
         if now >= self._statistics_at:
@@ -180,9 +207,34 @@ class LinePrinter:
         for text in self._execution.news(is_last) if self._execution is not None else ():
             self.news(self._capture.now_ns, "exec", text)
 
-    def finish(self) -> None:
-        """The last words: what all that is remembered means, and totals."""
-        self._survey_last()
+    def _announce_lost(self) -> None:
+        lost = self._take_lost()
+        if lost:
+            self._lost += lost
+            self.news(self._capture.now_ns, "output", f"standard output was not read: {lost:,} lines are lost")
+
+    def summary(self) -> str:
+        """How it goes, in a line for people."""
+        capture = self._capture
+        dropped = "drops unknown" if capture.dropped is None else f"{capture.dropped:,} dropped"
+        return (
+            f"{capture.info.packets:,} packets, {dropped}, {capture.connections:,} connections,"
+            f" {capture.incidents:,} incidents"
+        )
+
+    def finish(self, *, is_hurried: bool = False) -> None:
+        """The last words: what all that is remembered means, and totals; those first where it ``is_hurried``, for the
+        other takes its time.
+        """
+        if is_hurried:
+            self._finish_totals()
+            self._survey_last()
+        else:
+            self._survey_last()
+            self._finish_totals()
+
+    def _finish_totals(self) -> None:
+        self._announce_lost()
         self._announce_execution(is_last=True)
         self.statistics()
         if self._metrics is not None:
@@ -242,6 +294,7 @@ class LinePrinter:
                 "drops": capture.dropped,
                 "lag_seconds": round(capture.lag_ns / SECOND_NS, 3),
                 "connections": capture.connections,
+                "lines_lost": self._lost,
                 "remembered": len(capture.window),
                 "incidents": capture.incidents,
                 "handshakes": [{**row._asdict(), "count": count} for row, count in sorted(self._handshakes.items())],

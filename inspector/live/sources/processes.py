@@ -12,6 +12,7 @@ import subprocess
 import time
 
 from inspector.capture.frames import FrameBatch
+from inspector.capture.parent import dying_with_this
 from inspector.errors import InspectorError, UsageError
 from inspector.live.sources.pipes import Pipe, PipeStream
 from inspector.live.sources.source import STOP_SECONDS, Source
@@ -165,7 +166,12 @@ class Command(Process):
         lines, errors = os.pipe()
         try:
             process = subprocess.Popen(
-                self._words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, start_new_session=True
+                self._words,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                start_new_session=True,
+                preexec_fn=dying_with_this(),
             )
         except OSError as error:
             os.close(lines)

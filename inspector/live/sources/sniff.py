@@ -17,8 +17,9 @@ import sys
 import time
 from typing import Any, NoReturn, Protocol
 
+from inspector.capture.parent import die_with_parent
 from inspector.errors import InspectorError
-from inspector.live.host.privileges import CAP_NET_RAW, become, die_with_parent
+from inspector.live.host.privileges import CAP_NET_RAW, become
 from inspector.live.host.sandbox import confine_capture
 from inspector.live.sources.handover import REGION_BYTES, Handover
 from inspector.live.sources.libpcap import PERMISSION_ERRORS, LivePcap, PcapError, version
@@ -271,7 +272,7 @@ def capture() -> NoReturn:
     """Capture until the parent ends this."""
     options = decode_options(sys.argv[1])
     sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - nothing else, whoever prints it, comes between the frames
-    die_with_parent(signal.SIGKILL)
+    die_with_parent()
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -287,7 +288,7 @@ def capture() -> NoReturn:
             report(CaptureLost(str(problem)))
         if options.account is not None:
             become(options.account, keep=(CAP_NET_RAW,))
-            die_with_parent(signal.SIGKILL)  # forgotten by the kernel when the user changed
+            die_with_parent()  # forgotten by the kernel when the user changed
         while handle is None:
             time.sleep(REOPEN_SECONDS)
             with contextlib.suppress(Unavailable):

@@ -18,7 +18,9 @@ from inspector.findings.wording import worded
 from inspector.live.sources.pipes import Pipe, PipeStream
 from inspector.live.sources.sniff_messages import CaptureMethod
 
-STOP_SECONDS = 2.0
+STOP_SECONDS = 1.0
+"""What a source is given to end; then it is killed."""
+
 LOOK_SECONDS = 0.1
 SLICE_SECONDS = 0.02
 """How often it is looked whether what gathers is enough."""

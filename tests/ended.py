@@ -1,0 +1,115 @@
+"""Commands that are to end: what still runs of them, found in /proc, and pipes that are full."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+from tests.conftest import CAPTURES
+from tests.live import WATCH
+
+SECONDS = 2.0
+"""Within so long a command is gone after the first signal."""
+
+MARK = "INSPECTOR_TEST_RUN"
+
+HANGING = """
+import ctypes, sys
+from {module} import {name} as owner
+libc = ctypes.CDLL(None)
+def hang(*arguments, **named):
+    mutex = ctypes.create_string_buffer(64)
+    open({told!r}, "w").close()
+    libc.pthread_mutex_lock(mutex), libc.pthread_mutex_lock(mutex)
+owner.{function} = hang
+sys.argv[0] = "inspector"
+from inspector.cli.commands import run
+run()
+"""
+"""The program with something in it that hangs inside a library, where no handler of Python's runs: as on a disk that
+does not answer.
+"""
+
+
+class Run:
+    """A command with a mark in its environment, which all that it starts inherits."""
+
+    def __init__(self, words: list[str], fed: bytes | None = None, **named: Any) -> None:
+        """``fed``: the first bytes of what stays open."""
+        self.mark = uuid.uuid4().hex
+        environment = {**os.environ, MARK: self.mark, **named.pop("env", {})}
+        named = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **named}
+        if fed is not None:
+            named["stdin"] = subprocess.PIPE
+        self.process: subprocess.Popen[bytes] = subprocess.Popen(words, env=environment, cwd=CAPTURES.parent, **named)
+        if fed is not None:
+            out: IO[bytes] | None = self.process.stdin
+            assert out is not None
+            out.write(fed)
+            out.flush()
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, *of: object) -> None:
+        for process in [self.process.pid, *self.left()]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
+            if stream is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    stream.close()
+
+    def left(self) -> list[int]:
+        """Processes of this run that are there, but for the first one."""
+        wanted = f"{MARK}={self.mark}".encode()
+        found = []
+        for path in Path("/proc").glob("[0-9]*/environ"):
+            try:
+                if wanted in path.read_bytes().split(b"\0"):
+                    found.append(int(path.parent.name))
+            except OSError:
+                continue
+        return [process for process in found if process != self.process.pid]
+
+    def end(self, number: int = signal.SIGTERM, *more: tuple[float, int]) -> tuple[int, float]:
+        """Send a signal, and others so many seconds later; the exit status, and after how many seconds it came."""
+        began = time.monotonic()
+        self.process.send_signal(number)
+        for seconds, another in more:
+            time.sleep(seconds)
+            self.process.send_signal(another)
+        status = self.process.wait(20)
+        return status, time.monotonic() - began
+
+    def errors(self) -> str:
+        """What it said on standard error."""
+        assert self.process.stderr is not None
+        return self.process.stderr.read().decode()
+
+
+def hanging(place: str, told: Path) -> list[str]:
+    """The words of the command, in which a function hangs: ``module:owner.function``. ``told``: a file that is there
+    once it does.
+    """
+    module, _, rest = place.partition(":")
+    name, _, function = rest.partition(".")
+    code = HANGING.format(module=module, name=name, function=function, told=str(told))
+    return [sys.executable, "-c", code, *WATCH[3:], "--no-sandbox"]  # so that it can say so
+
+
+def until(holds: Callable[[], object], seconds: float = 20) -> bool:
+    """Whether something comes true in time."""
+    end = time.monotonic() + seconds
+    while not holds() and time.monotonic() < end:
+        time.sleep(0.02)
+    return bool(holds())

@@ -1,0 +1,52 @@
+"""``kill -9`` at random moments under load; ``python -m tests.killing`` does it fifty times."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.ended import Run, until
+from tests.killing import killed
+from tests.live import AS_IS
+
+MISSING_SECONDS = 2.0
+"""Measured: 0.6 at most (docs/reference/live.md); this machine may be busy with other tests."""
+
+
+def test_a_journal_survives_kills_at_random(tmp_path: Path) -> None:
+    chance = random.Random(18)
+    for _ in range(5):
+        one = killed(tmp_path / "j.sqlite", chance.uniform(0.3, 2.5))
+        assert one.missing_seconds < MISSING_SECONDS
+        assert one.kept <= one.sent
+
+
+def captures(run: Run, journal: Path) -> bool:
+    return len(run.left()) == 1 and journal.exists()
+
+
+def is_alone(run: Run) -> bool:
+    return not run.left()
+
+
+def test_who_captures_ends_with_a_watch_that_is_killed(tmp_path: Path) -> None:
+    """And with one that is killed together with it the journal is as whole."""
+    if os.geteuid() != 0 or shutil.which("ip") is None:
+        pytest.skip("needs root, to capture")
+    journal = tmp_path / "j.sqlite"
+    for together in (False, True):
+        words = [sys.executable, "-m", "inspector", "watch", *AS_IS, "-i", "lo", "--journal", str(journal)]
+        with Run(words, stdout=subprocess.DEVNULL) as run:
+            assert until(partial(captures, run, journal), 30)
+            if together:
+                os.kill(run.left()[0], signal.SIGKILL)
+            assert run.end(signal.SIGKILL)[0] == -signal.SIGKILL
+            assert until(partial(is_alone, run), 2), "nobody is left"
