@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+from itertools import islice
 
 from inspector.extract.journal import Journal, JournalRecord, JournalRow
 from inspector.facts import CaptureFacts, Facts
+
+HELD = 1_000
+"""Rows, and records, that could not be written and are tried again: a disk is full for a moment, somebody holds a lock.
+"""
 
 
 class Journaling:
@@ -25,16 +30,19 @@ class Journaling:
         self._records.append(record)
 
     def write(self, journal: Journal, facts: Facts, capture: CaptureFacts) -> str:
-        """Write what was gathered; why that is not possible, once until it is again, else nothing. What could not be
-        written is given up.
+        """Write what was gathered; why that is not possible, once until it is again, else nothing. Of what could not
+        be written the last is tried again with what comes, the rest is given up.
         """
         rows, records = self._rows, self._records
-        self._rows, self._records = {}, []
         try:
             journal.write(rows.values(), records, facts, capture)
         except (sqlite3.Error, OSError) as error:
+            for name in list(islice(rows, max(len(rows) - HELD, 0))):
+                del rows[name]
+            del records[:-HELD]
             trouble = "" if self._is_failing else str(error)
             self._is_failing = True
             return trouble
+        self._rows, self._records = {}, []
         self._is_failing = False
         return ""

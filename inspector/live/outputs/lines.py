@@ -20,6 +20,7 @@ from inspector.findings.into_document.connection import connection as described,
 from inspector.findings.judge import judge
 from inspector.findings.odd_member import host_of
 from inspector.findings.wording import worded
+from inspector.live.clock import LoopClock
 from inspector.live.latest_states import LatestStates
 from inspector.live.live_capture import LiveCapture
 from inspector.live.outputs.execution import Execution
@@ -85,7 +86,9 @@ class LinePrinter:
         metrics: Metrics | None,
         execution: Execution | None,
         with_connections: bool = True,
+        clock: LoopClock = time,
     ) -> None:
+        """``clock``: what its waiting is measured by."""
         self.output_error: OutputError | None = None
         self._capture = capture
         self._out = out
@@ -94,8 +97,9 @@ class LinePrinter:
         self._with_connections = with_connections
         self._handshakes: Counter[MetricRow] = Counter()
         self._encode = msgspec.json.Encoder().encode
-        self._survey_at = time.monotonic() + SURVEY_SECONDS
-        self._statistics_at = time.monotonic() + STATISTICS_SECONDS
+        self._clock = clock
+        self._survey_at = clock.monotonic() + SURVEY_SECONDS
+        self._statistics_at = clock.monotonic() + STATISTICS_SECONDS
         self._surveyed = -1
         self._survey: ForkedJob | None = None
         self._survey_began = 0.0
@@ -165,7 +169,7 @@ class LinePrinter:
 
     def second(self) -> None:
         """Statistics and surveys, where it is time for them."""
-        now = time.monotonic()
+        now = self._clock.monotonic()
         self._announce_execution()
         self._survey_now_and_then(now)
         if now >= self._statistics_at:
