@@ -31,8 +31,8 @@ OPEN_SECONDS = 0.05
 """How long the program that logs goes on with the old file."""
 
 LOST, LOST_COMPRESSED = 0.05, 0.3
-"""Between copying a log and cutting it logrotate itself may lose lines (logrotate(8), copytruncate): so many at most; and
-what came since the last look, where the copy is compressed at once.
+"""Between copying a log and cutting it logrotate itself may lose lines (logrotate(8), copytruncate): so many at most;
+and what came since the last look, where the copy is compressed at once.
 """
 
 
@@ -62,8 +62,9 @@ def rotate(folder: Path, log: Path, options: str, told: Path) -> None:
     """Once, now."""
     settings = folder / "logrotate.conf"
     settings.write_text(
-        f"{log} {{\n  rotate 9\n  missingok\n  {options}\n"
-        f"  postrotate\n    touch {told}\n  endscript\n}}\n".replace("; ", "\n  ")
+        f"{log} {{\n  rotate 9\n  missingok\n  {options}\n  postrotate\n    touch {told}\n  endscript\n}}\n".replace(
+            "; ", "\n  "
+        )
     )
     settings.chmod(0o600)
     done = subprocess.run(

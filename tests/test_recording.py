@@ -261,3 +261,13 @@ def test_incidents_of_earlier_runs_count(tmp_path: Path, monkeypatch: pytest.Mon
     assert len(list(tmp_path.iterdir())) == 30
     assert len(told) == 2 * 23 - 30
     assert all("30 files lie in" in problem for problem in told)
+
+
+def test_a_ring_goes_on_with_the_files_of_earlier_runs(tmp_path: Path) -> None:
+    other = tmp_path / "w_notes.pcapng"
+    other.write_bytes(b"somebody's own")
+    for _ in range(4):
+        recording = Recording(str(tmp_path / "w.pcapng"), Conditions(files=3, packets=500), ["test"], is_full=False)
+        listened(bytes_of(CAPTURES / "puppet-session-ids.pcap.gz"), Keeping(recording=recording))
+    assert len(list(tmp_path.glob("w_0*.pcapng"))) == 3
+    assert other.exists()

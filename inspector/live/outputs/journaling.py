@@ -8,7 +8,7 @@ from itertools import islice
 from inspector.extract.journal import Journal, JournalRecord, JournalRow
 from inspector.facts import CaptureFacts, Facts
 
-HELD = 1_000
+AGAIN = 1_000
 """Rows, and records, that could not be written and are tried again: a disk is full for a moment, somebody holds a lock.
 """
 
@@ -37,9 +37,9 @@ class Journaling:
         try:
             journal.write(rows.values(), records, facts, capture)
         except (sqlite3.Error, OSError) as error:
-            for name in list(islice(rows, max(len(rows) - HELD, 0))):
+            for name in list(islice(rows, max(len(rows) - AGAIN, 0))):
                 del rows[name]
-            del records[:-HELD]
+            del records[:-AGAIN]
             trouble = "" if self._is_failing else str(error)
             self._is_failing = True
             return trouble

@@ -223,6 +223,8 @@ class LinePrinter:
 
     def _survey_aside(self, output: BinaryIO) -> None:
         self._capture.window.forget_past()  # a database must not be used by two processes
+        if self._capture.keeping.journal is not None:
+            self._capture.keeping.journal.leave_to_parent()
         output.write(msgspec.msgpack.encode(survey(self._capture)))
 
     def _announce(self, surveyed: list[Surveyed], is_last: bool = False) -> None:
