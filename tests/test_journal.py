@@ -10,18 +10,29 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
 from inspector.errors import InspectorError, UnreadableError
 from inspector.errors.bounds import JournalLost
 from inspector.errors.notice import PathText
-from inspector.extract.journal import APPLICATION, VERSION, Journal, JournalReader, read_facts
-from inspector.facts import CaptureFacts
+from inspector.extract.journal import (
+    APPLICATION,
+    VERSION,
+    Journal,
+    JournalReader,
+    JournalRecord,
+    JournalRow,
+    read_facts,
+)
+from inspector.facts import CaptureFacts, Facts
 from inspector.findings.case import Options
 from inspector.findings.change import ABORT
 from inspector.findings.judge import judge
+from inspector.live.outputs.journaling import AGAIN, Journaling
 from inspector.live.update import Keeping
+from inspector.reports.forked_job import ForkedJob
 from tests.build import Pool, capture, certificate, numbered
 from tests.conftest import CAPTURES, bundled
 from tests.live import bytes_of, listened, of_kind, watched
@@ -239,3 +250,46 @@ def test_reading_never_waits_for_writing(tmp_path: Path) -> None:
         first = reader.more()
         assert first is not None
         assert reader.more() is None
+
+
+def test_what_could_not_be_written_for_a_moment_is_written_then(tmp_path: Path) -> None:
+    """Somebody holds the lock, a disk is full: the last rows are tried again, and nothing is lost between."""
+    journal = Journal(str(tmp_path / "j.sqlite"), 1 << 30, "test")
+    rows = [
+        JournalRow(f"{number:012x}", number, 0, True, b"packed", (), (), None, None, ()) for number in range(AGAIN + 10)
+    ]
+    journaling = Journaling()
+    for row in rows:
+        journaling.keep(row)
+    journaling.record(JournalRecord(1, "news", "", b"{}"))
+    journal._db.execute("PRAGMA query_only = ON")
+    assert journaling.write(journal, Facts(), NOTHING)
+    assert not journaling.write(journal, Facts(), NOTHING), "said once"
+    journal._db.execute("PRAGMA query_only = OFF")
+    assert not journaling.write(journal, Facts(), NOTHING)
+    assert [row[0] for row in journal._db.rows("SELECT id FROM connections ORDER BY id")] == [
+        row.id for row in rows[10:]
+    ]
+    assert journal._db.one("SELECT count(*) FROM records") == 1
+    journal.close()
+
+
+def test_a_copy_that_judges_does_not_keep_the_journal_from_the_next_run(tmp_path: Path) -> None:
+    """Whoever was killed may leave such a copy behind for a while."""
+    journal = Journal(str(tmp_path / "j.sqlite"), 1 << 30, "test")
+
+    def judge_for_long(out: BinaryIO) -> None:
+        journal.leave_to_parent()
+        out.write(b".")
+        out.flush()
+        time.sleep(20)
+
+    going = ForkedJob(judge_for_long)
+    try:
+        assert until(lambda: os.fstat(going.output.fileno()).st_size)
+        with pytest.raises(InspectorError, match="another inspector writes"):
+            Journal(str(tmp_path / "j.sqlite"), 1 << 30, "test")
+        journal.close()
+        Journal(str(tmp_path / "j.sqlite"), 1 << 30, "test").close()
+    finally:
+        going.drop()

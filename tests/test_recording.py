@@ -246,3 +246,28 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         Recording(str(tmp_path / "w.pcapng"), None, [], is_full=False)
     assert target.read_bytes() == b"precious"
+
+
+def test_incidents_of_earlier_runs_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service that is started again and again fills no disk."""
+    monkeypatch.setattr("inspector.live.outputs.trigger.FILES", 30)
+    data = bytes_of(CAPTURES / "puppet-session-ids.pcap.gz")
+    told = []
+    for run in range(2):
+        _, heard = listened(data, Keeping(trigger=Trigger(str(tmp_path), [], least_mib=0)))
+        told += [written.problem for written in heard.evidence if not written.path]
+        for number, path in enumerate(tmp_path.iterdir() if not run else ()):
+            path.rename(tmp_path / f"incident-earlier{number}.pcapng")
+    assert len(list(tmp_path.iterdir())) == 30
+    assert len(told) == 2 * 23 - 30
+    assert all("30 files lie in" in problem for problem in told)
+
+
+def test_a_ring_goes_on_with_the_files_of_earlier_runs(tmp_path: Path) -> None:
+    other = tmp_path / "w_notes.pcapng"
+    other.write_bytes(b"somebody's own")
+    for _ in range(4):
+        recording = Recording(str(tmp_path / "w.pcapng"), Conditions(files=3, packets=500), ["test"], is_full=False)
+        listened(bytes_of(CAPTURES / "puppet-session-ids.pcap.gz"), Keeping(recording=recording))
+    assert len(list(tmp_path.glob("w_0*.pcapng"))) == 3
+    assert other.exists()

@@ -219,3 +219,40 @@ def test_a_new_file_that_may_not_be_read(tmp_path: Path) -> None:
     (tmp_path / PATH).chmod(0)
     assert tail.read() == (b"", False)
     assert interruption(tail) == "rotated"
+
+
+def test_what_was_cut_and_has_grown_since_is_read_anew(tmp_path: Path) -> None:
+    path = tmp_path / PATH
+    path.write_bytes(b"one\ntwo\n")
+    tail = FileTail(str(path))
+    assert tail.read() == (b"one\ntwo\n", False)
+    path.write_bytes(b"three, which is more\n")
+    assert tail.read() == (b"", True)
+    assert tail.read() == (b"three, which is more\n", False)
+    tail.close()
+
+
+def test_what_only_a_copy_holds_is_read_there(tmp_path: Path) -> None:
+    path = tmp_path / PATH
+    path.write_bytes(b"one\n")
+    (tmp_path / f"{PATH}.2").write_bytes(b"another\nand more\n")
+    tail = FileTail(str(path))
+    assert tail.read() == (b"one\n", False)
+    (tmp_path / f"{PATH}.1").write_bytes(b"one\ntwo\n")
+    path.write_bytes(b"three\n")
+    assert [tail.read() for _ in range(3)] == [(b"two\n", False), (b"", True), (b"three\n", False)]
+    tail.close()
+
+
+def test_a_writer_that_goes_on_with_the_old_file_for_a_while(tmp_path: Path) -> None:
+    path = tmp_path / PATH
+    path.write_bytes(b"one\n")
+    tail = FileTail(str(path))
+    assert tail.read() == (b"one\n", False)
+    rename(PATH, OTHER)(tmp_path)
+    write(b"")(tmp_path)
+    assert tail.read() == (b"", False)
+    append(b"two\n", OTHER)(tmp_path)
+    append(b"three\n")(tmp_path)
+    assert [tail.read() for _ in range(3)] == [(b"two\n", False), (b"", True), (b"three\n", False)]
+    tail.close()

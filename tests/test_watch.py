@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -292,6 +293,11 @@ def test_every_metric_has_its_type(tmp_path: Path) -> None:
         str(tmp_path),
     )
     found = series(path.read_text())
+    if promtool := shutil.which("promtool"):
+        checked = subprocess.run(
+            [promtool, "check", "metrics"], input=path.read_bytes(), capture_output=True, timeout=60, check=False
+        )
+        assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
     assert len(found) > 10
     assert found["inspector_incidents_total"] == "3"
     assert "inspector_journal_bytes" in found

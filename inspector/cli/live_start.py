@@ -111,6 +111,8 @@ def by_this_machine(plan: LivePlan) -> LivePlan:
         click.echo(f"inspector: its log: {host.log}", err=True)
         if os.access(host.log, os.R_OK):
             plan = replace(plan, logs=(*plan.logs, host.log))
+    for note in host.notes:
+        click.echo(f"inspector: {safe_text(note, 500)}", err=True)
     addressed = [(address, server.port) for server in host.servers for address in server.addresses]
     if not addressed:
         click.echo("inspector: no PuppetDB is configured here: all TLS is captured", err=True)

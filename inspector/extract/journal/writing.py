@@ -260,6 +260,10 @@ class Journal:
                     execute("INSERT OR IGNORE INTO authorities VALUES (?, ?)", (digest, names))
                 known.append(digest)
 
+    def leave_to_parent(self) -> None:
+        """Of a copy of this process (fork(2)): it shares the lock, which must not outlive whoever writes."""
+        self._claim.release()
+
     def size(self) -> int:
         """How much of the file is used; 0 where that cannot be told."""
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from itertools import islice
 
 from inspector.extract.journal import Journal, JournalRecord, JournalRow, is_held
 from inspector.facts import CaptureFacts, Facts
@@ -12,6 +13,9 @@ COMMIT_SECONDS = 0.4
 
 MOST_KEPT = 5_000
 """Rows and records that wait for a journal that another process holds."""
+
+AGAIN = 1_000
+"""Those that are tried again where it cannot be written for another reason: a disk is full for a moment."""
 
 
 class Journaling:
@@ -35,21 +39,20 @@ class Journaling:
 
     def write(self, journal: Journal, facts: Facts, capture: CaptureFacts, *, is_last: bool = False) -> str:
         """Write what was gathered; why that is not possible, once until it is again, else nothing. While another
-        process holds the journal it is kept for the next time, as far as there is room, unless this ``is_last``;
-        what could not be written otherwise is given up.
+        process holds the journal it is kept for the next time, as far as there is room, unless this ``is_last``; of
+        what could not be written otherwise the last is tried again with what comes, the rest is given up.
         """
         try:
             journal.write(self._rows.values(), self._records, facts, capture)
         except (sqlite3.Error, OSError) as error:
             if is_held(error) and not is_last and len(self) <= MOST_KEPT:
                 return ""
-            self._drop()
+            for name in list(islice(self._rows, max(len(self._rows) - AGAIN, 0))):
+                del self._rows[name]
+            del self._records[:-AGAIN]
             trouble = "" if self._is_failing else str(error)
             self._is_failing = True
             return trouble
-        self._drop()
+        self._rows, self._records = {}, []
         self._is_failing = False
         return ""
-
-    def _drop(self) -> None:
-        self._rows, self._records = {}, []

@@ -20,6 +20,7 @@ from inspector.findings.into_document.connection import connection as described,
 from inspector.findings.judge import judge
 from inspector.findings.odd_member import host_of
 from inspector.findings.wording import worded
+from inspector.live.clock import LoopClock
 from inspector.live.host.supervisor import Supervisor
 from inspector.live.latest_states import LatestStates
 from inspector.live.live_capture import LiveCapture
@@ -99,10 +100,13 @@ class LinePrinter:
         execution: Execution | None,
         with_connections: bool = True,
         *,
+        clock: LoopClock = time,
         take_lost: Callable[[], int] = lambda: 0,
         supervisor: Supervisor | None = None,
     ) -> None:
-        """``take_lost``: how many lines ``out`` has lost since it was asked last."""
+        """``clock``: what its waiting is measured by. ``take_lost``: how many lines ``out`` has lost since it was asked
+        last.
+        """
         self.output_error: OutputError | None = None
         self._capture = capture
         self._out = out
@@ -111,12 +115,13 @@ class LinePrinter:
         self._take_lost = take_lost
         self._lost = 0
         self._supervisor = supervisor
-        self._status_at = time.monotonic() + STATUS_SECONDS
+        self._status_at = clock.monotonic() + STATUS_SECONDS
         self._with_connections = with_connections
         self._handshakes: Counter[MetricRow] = Counter()
         self._encode = msgspec.json.Encoder().encode
-        self._survey_at = time.monotonic() + SURVEY_SECONDS
-        self._statistics_at = time.monotonic() + STATISTICS_SECONDS
+        self._clock = clock
+        self._survey_at = clock.monotonic() + SURVEY_SECONDS
+        self._statistics_at = clock.monotonic() + STATISTICS_SECONDS
         self._surveyed = -1
         self._survey: ForkedJob | None = None
         self._survey_began = 0.0
@@ -188,7 +193,7 @@ class LinePrinter:
 
     def second(self) -> None:
         """Statistics and surveys, where it is time for them."""
-        now = time.monotonic()
+        now = self._clock.monotonic()
         if self._supervisor is not None and now >= self._status_at:
             self._status_at = now + STATUS_SECONDS
             self._supervisor.status(self.summary())
@@ -271,6 +276,8 @@ class LinePrinter:
 
     def _survey_aside(self, output: BinaryIO) -> None:
         self._capture.window.forget_past()  # a database must not be used by two processes
+        if self._capture.keeping.journal is not None:
+            self._capture.keeping.journal.leave_to_parent()
         output.write(msgspec.msgpack.encode(survey(self._capture)))
 
     def _announce(self, surveyed: list[Surveyed], is_last: bool = False) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import re
 from collections import deque
 from datetime import UTC, datetime
 from typing import BinaryIO, NamedTuple
@@ -98,7 +99,8 @@ class Recording:
         self._ring = ring
         self._names = names
         self._least_mib = least_mib
-        self._kept: deque[str] = deque()
+        self._kept: deque[str] = deque(self._earlier() if ring is not None else ())
+        """The files of the ring, those of earlier runs among them: whoever is started again fills no disk."""
         self._out: BinaryIO | None = None
         self._writer: PcapngWriter | None = None
         self._began_ns: int | None = None
@@ -192,6 +194,16 @@ class Recording:
         """As dumpcap names the files of a ring."""
         stem, suffix = os.path.splitext(self.path)
         return f"{stem}_{self.files + 1:05d}_{datetime.now(UTC):%Y%m%d%H%M%S}{suffix}"
+
+    def _earlier(self) -> list[str]:
+        """The files that earlier runs left by this name, the oldest first."""
+        folder, name = os.path.split(self.path)
+        stem, suffix = os.path.splitext(name)
+        is_numbered = re.compile(rf"{re.escape(stem)}_\d{{5,}}_(\d{{14}}){re.escape(suffix)}").fullmatch
+        dated = []
+        with contextlib.suppress(OSError):
+            dated = [(match[1], entry) for entry in os.listdir(folder or ".") if (match := is_numbered(entry))]
+        return [os.path.join(folder, entry) for _, entry in sorted(dated)]
 
     def _fail(self, error: OSError, now_ns: int) -> None:
         if not self.trouble or now_ns >= self._retry_ns:

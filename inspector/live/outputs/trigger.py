@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
@@ -35,6 +36,7 @@ BEFORE_NS = 600 * SECOND_NS
 BYTES = 16 << 20
 FILES_A_MINUTE = 30
 FILES = 1_000
+PATTERN = re.compile(r"incident-\w+\.pcapng")
 COLUMN_BYTES = 48
 """What the columns of a frame take beside its bytes."""
 
@@ -152,8 +154,11 @@ class Trigger:
         self._buffered: deque[FrameBatch] = deque()
         self._wanted: deque[EvidenceRequest] = deque()
         self._minute = (0, 0)
+        self._before = 0
+        """Files of earlier runs in the directory: a service that is started again and again fills no disk."""
         try:
             os.makedirs(directory, mode=0o700, exist_ok=True)
+            self._before = sum(PATTERN.fullmatch(name) is not None for name in os.listdir(directory))
             disk.create(os.path.join(directory, ".try")).close()
             os.unlink(os.path.join(directory, ".try"))
         except OSError as error:
@@ -187,12 +192,12 @@ class Trigger:
         now = wanted.due_ns // (60 * SECOND_NS)
         count = count + 1 if minute == now else 1
         self._minute = (now, count)
-        if count > FILES_A_MINUTE or self.written + len(self._wanted) >= FILES:
+        if count > FILES_A_MINUTE or self._before + self.written + len(self._wanted) >= FILES:
             self.skipped += 1
             why = (
                 f"more than {FILES_A_MINUTE} incidents in a minute"
                 if count > FILES_A_MINUTE
-                else f"{FILES} files were written"
+                else f"{FILES:,} files lie in {self.directory}"
             )
             return WrittenEvidence(wanted.id, "", 0, 0, f"{why}: the packets of this one are not written")
         self._wanted.append(wanted)
