@@ -17,6 +17,7 @@ from inspector.findings.gate import CERTIFICATE_CHANGE
 from inspector.reports import attributes, overview, what_if
 from inspector.reports.changes import lost, moments
 from inspector.reports.lines import Kind, Line, flowing, plain, wrap
+from inspector.text.cells import cell_count
 from inspector.text.safe import safe_text
 from inspector.tui.chart import chart
 from inspector.tui.finding_rows import FindingRow, cells, finding_rows
@@ -128,7 +129,7 @@ class OverviewScreen(Area):
         """One pane where they have room beside each other."""
         matrix = overview.matrix(self.state.document, service)
         tall = max(min(height // 4, 9), 7)
-        across = max(len(plain(line)) for line in matrix)
+        across = max(cell_count(plain(line)) for line in matrix)
         room = min(CHART_WIDTH, width - across - APART - 2)
         if width < WIDE - 2 or height < TALL or room < NARROWEST_CHART:
             return [matrix, self._chart(service, width, tall)]
@@ -137,7 +138,7 @@ class OverviewScreen(Area):
         for number in range(max(len(matrix), len(drawn))):
             left: Line = matrix[number] if number < len(matrix) else []
             right: Line = drawn[number] if number < len(drawn) else []
-            side_by_side.append([*left, (" " * (across + APART - len(plain(left))), ""), *right])
+            side_by_side.append([*left, (" " * (across + APART - cell_count(plain(left))), ""), *right])
         return [side_by_side]
 
     def _times(self, service: int) -> MemberTimes | None:
@@ -182,7 +183,7 @@ class OverviewScreen(Area):
         first = wrap(overview.sentence(service), "", "  ", width)
         lines: list[Line] = [[(line, SENTENCE_KINDS[assessment.state])] for line in first]
         standing = f"   {overview.standing(service)}"
-        if len(first[-1]) + len(standing) <= width:
+        if cell_count(first[-1]) + cell_count(standing) <= width:
             lines[-1].append((standing, "dim"))
         else:
             lines.append([(standing[1:], "dim")])
@@ -207,7 +208,7 @@ class OverviewScreen(Area):
                 [(line, "head" if number == 0 else "")]
                 for number, line in enumerate(wrap(safe_text(f"Do: {assessment.do}"), "  ", "      ", width))
             ]
-            lines += [[(f"  {best}", "dim")]] if best and len(best) + 2 <= width else []
+            lines += [[(f"  {best}", "dim")]] if best and cell_count(best) + 2 <= width else []
         elif assessment.breaks_if:
             lines += paragraph(
                 safe_text(f"{CERTIFICATE_CHANGE} returns if {' or if '.join(assessment.breaks_if)}."), "  ", "  ", width

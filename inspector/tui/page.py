@@ -16,6 +16,7 @@ from textual.widgets import Static
 
 from inspector.reports import overview
 from inspector.reports.lines import Kind, Line
+from inspector.text.cells import cell_count, cut
 from inspector.text.safe import safe_text
 from inspector.tui.app_state import AppState
 from inspector.tui.areas import AREAS
@@ -159,13 +160,13 @@ class Area(Page):
                 ("   all times UTC", "dim"),
             ]
         text = overview.heading(self.state.document, service)
-        if len(text) > width - 2:
+        if cell_count(text) > width - 2:
             text = f"{overview.title(service)}   {overview.counted(service.connections, 'connection')}"
         mark = overview.MARKS[service.assessment.state]
         return [
             (f"{mark} ", STATE_KINDS[service.assessment.state]),
-            (safe_text(text, 400)[: max(width - 2, 10)], "head"),
-            ("   all times UTC" if len(text) + 20 < width else "", "dim"),
+            (cut(safe_text(text, 400), max(width - 2, 10)), "head"),
+            ("   all times UTC" if cell_count(text) + 20 < width else "", "dim"),
         ]
 
     def action_up(self) -> None:

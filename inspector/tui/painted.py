@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from inspector.reports.lines import Kind, Line
+from inspector.text.cells import cell_count, cut, left_aligned, right_aligned
 
 
 class Painted(ScrollView, can_focus=True):
@@ -55,13 +55,12 @@ class Painted(ScrollView, can_focus=True):
             Segment(text, style if is_cursor and self.has_focus else self.styled(kind, style)) for text, kind in line
         ]
         strip = Strip(segments)
-        if strip.cell_length > width and cell_len(strip.text.rstrip()) > width:
+        if strip.cell_length > width and cell_count(strip.text.rstrip()) > width:
             strip = Strip([*strip.crop(0, width - 1), Segment("…", segments[-1].style)])
         return strip.adjust_cell_length(width, style)
 
     @staticmethod
     def fitted(text: str, room: int, right: bool = False) -> str:
         """The text at exactly so many columns; what is cut ends in an ellipsis."""
-        if cell_len(text) > room:
-            text = set_cell_size(text, room - 1) + "…"
-        return " " * (room - cell_len(text)) + text if right else set_cell_size(text, room)
+        text = cut(text, room)
+        return right_aligned(text, room) if right else left_aligned(text, room)

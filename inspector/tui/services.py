@@ -12,6 +12,7 @@ from textual.widgets import Static
 from inspector.document import Service
 from inspector.reports import overview
 from inspector.reports.lines import Line, wrap
+from inspector.text.cells import cut
 from inspector.text.safe import safe_text
 from inspector.tui.marks import content, listed, paragraph
 from inspector.tui.page import STATE_KINDS, Area
@@ -53,7 +54,7 @@ class ServicesScreen(Area):
             f" and {len(document.captures) - 2} more" if len(document.captures) > 2 else ""
         )
         summary = f"   {frames:,} frames   {overview.length(document)}   all times UTC"
-        return [(names[: max(width - len(summary), 12)], "head"), (summary, "dim")]
+        return [(cut(names, max(width - len(summary), 12)), "head"), (summary, "dim")]
 
     def renew(self) -> None:
         """The services as they are now; the cursor stays on its service, and goes to one that was chosen."""

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inspector.reports.lines import Kind, Line, uniform, wrap
+from inspector.text.cells import cell_count, cut, left_aligned, right_aligned
 from inspector.text.times import bar_step, clock
 from inspector.tui.chart import spoken
 
@@ -55,7 +56,7 @@ def timeline(times: MemberTimes, members: Sequence[TimedMember], width: int, los
         return []
     is_failed = (result == ABORTED) | np.isin(times.connection[counted], list(lost))
     low, high = int(time_ns.min()), int(time_ns.max())
-    name_width = min(max(len(member.name) for member in members), max(width // 4, NARROWEST_NAME))
+    name_width = min(max(cell_count(member.name) for member in members), max(width // 4, NARROWEST_NAME))
     margin = name_width + 2
     most_steps = max(width - margin, FEWEST_STEPS)
     step = bar_step(low, high, most_steps)
@@ -70,7 +71,7 @@ def timeline(times: MemberTimes, members: Sequence[TimedMember], width: int, los
         count = counts[member.backend]
         failed = np.bincount(indexes[(backend == member.backend) & is_failed], minlength=steps)
         cells = [_cell(int(n), int(f), most) for n, f in zip(count, failed, strict=True)]
-        lines.append([(_fit(member.name, name_width).ljust(margin), ""), *_runs(cells)])
+        lines.append([(left_aligned(cut(member.name, name_width), margin), ""), *_runs(cells)])
         for at, text in member.changes:
             lines += _change(min(max((at - low) // step, 0), steps - 1), f"{clock(at)} {text}", margin, width)
     first, last = clock(low)[:8], clock(high)[:8]
@@ -89,14 +90,10 @@ def _cell(count: int, failed: int, most: int) -> tuple[str, Kind]:
 def _change(step: int, text: str, margin: int, width: int) -> list[Line]:
     """A mark below its step, and what changed to its right, or to its left where that has more room."""
     at, room = margin + step, width - margin - step - 2
-    if room >= len(text) or room >= at - 1:
+    if room >= cell_count(text) or room >= at - 1:
         mark, *rest = wrap(f"{CHANGED} {text}", "", "  ", max(room + 2, NARROWEST_NAME))
         return uniform((" " * at + line for line in [mark, *rest]), "warn")
-    return [[(f"{_fit(text, at - 1)} {CHANGED}".rjust(at + 1), "warn")]]
-
-
-def _fit(text: str, room: int) -> str:
-    return text if len(text) <= room else text[: room - 1] + "…"
+    return [[(right_aligned(f"{cut(text, at - 1)} {CHANGED}", at + 1), "warn")]]
 
 
 def _legend(has_changes: bool, has_failures: bool) -> Line:
