@@ -4,8 +4,13 @@ announced. Knows no Textual.
 
 from __future__ import annotations
 
+import time
+
 from inspector.findings.judge import Analysis
 from inspector.tui.loading import Loading
+
+NEWS_SECONDS = 8.0
+"""How long an incident is announced."""
 
 
 class Feed:
@@ -17,6 +22,7 @@ class Feed:
         """The screen keeps what it shows while reading goes on."""
         self._version = 0
         self._announced = 0
+        self._announced_at = -NEWS_SECONDS
 
     @property
     def is_behind(self) -> bool:
@@ -32,9 +38,21 @@ class Feed:
 
     def new_incidents(self) -> int:
         """How many incidents were met live since this was asked last."""
-        count, _ = self.loading.incident_count()
+        count = self.loading.incident_count()
         more, self._announced = count - self._announced, count
         return more
+
+    def announce(self) -> None:
+        """New incidents were met."""
+        self._announced_at = time.monotonic()
+
+    def incident_status(self, key: str) -> str:
+        """For some seconds after incidents were met, that they were, and by which key they open. In the line of areas,
+        where it covers nothing: the newest one stands below.
+        """
+        if time.monotonic() > self._announced_at + NEWS_SECONDS:
+            return ""
+        return f"✖ {'incident' if self._announced == 1 else f'{self._announced:,} incidents'}   {key}: its story"
 
     def frozen_status(self, shown: int) -> str:
         """That the screen is held still, and how many more connections wait than are ``shown``; else empty."""

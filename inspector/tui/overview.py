@@ -10,7 +10,6 @@ import numpy as np
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
-from textual.widgets import Static
 
 from inspector.document import Service
 from inspector.findings.gate import CERTIFICATE_CHANGE
@@ -22,7 +21,7 @@ from inspector.text.safe import safe_text
 from inspector.tui.chart import chart
 from inspector.tui.finding_rows import FindingRow, cells, finding_rows
 from inspector.tui.incidents import open_story
-from inspector.tui.marks import content, paragraph
+from inspector.tui.marks import StillText, paragraph
 from inspector.tui.page import STATE_KINDS, Area
 from inspector.tui.rows import Cell, Column, Rows
 from inspector.tui.timeline import MemberTimes, TimedMember, timeline
@@ -71,9 +70,9 @@ class OverviewScreen(Area):
     def body(self) -> ComposeResult:
         self._pane = 0
         self._incident_rows: list[FindingRow] = []
-        yield Static(id="verdict")
+        yield StillText(id="verdict")
         with VerticalScroll(id="tables"):
-            yield Static(id="panes")
+            yield StillText(id="panes")
         columns = [Column("", 1), Column("INCIDENTS AND FINDINGS", 0)]
         yield Rows(columns, 0, self._row, "No incident, and nothing else that is wrong.", id="incidents")
 
@@ -83,9 +82,11 @@ class OverviewScreen(Area):
         state, rows = self.state, self.query_one(Rows)
         service = state.in_view
         if service is None:
-            self.query_one("#verdict", Static).update(content([[(overview.nothing_found(state.document), "warn")]]))
+            self.query_one("#verdict", StillText).show([[(overview.nothing_found(state.document), "warn")]])
             return
-        self._incident_rows = state.kept(("findings", service.id), lambda: finding_rows(state.document, service))
+        self._incident_rows = state.kept(
+            ("findings", service.id), lambda: finding_rows(state.document, service, newest_first=state.is_live)
+        )
         chosen = [
             f"INCIDENTS {sum(f.incident is not None for f in self._incident_rows)}",
             f"OTHER FINDINGS {sum(f.incident is None for f in self._incident_rows)}",
@@ -96,7 +97,7 @@ class OverviewScreen(Area):
 
     def _lay_out(self, service: Service, width: int, height: int) -> None:
         verdict = self._verdict(service, width - 2)
-        self.query_one("#verdict", Static).update(content(verdict))
+        self.query_one("#verdict", StillText).show(verdict)
         listed = max(min(len(self._incident_rows) + 1, height // 4), FEWEST_ROWS)
         room = max(height - OTHER_LINES - len(verdict) - listed, 4)
         self.query_one("#tables").styles.max_height = room
@@ -107,7 +108,7 @@ class OverviewScreen(Area):
             if shown and len(shown) + 1 + len(pane) > room:
                 break
             shown += [[], *pane] if shown else pane
-        self.query_one("#panes", Static).update(content(shown))
+        self.query_one("#panes", StillText).show(shown)
 
     def _panes(self, service: Service, width: int, height: int) -> list[list[Line]]:
         """The tables and charts, what matters most first."""
@@ -161,7 +162,10 @@ class OverviewScreen(Area):
         times = self._times(self.state.service or 0)
         if times is None:
             return [[("HANDSHAKES OVER TIME", "head")], [("  counted once all is read", "dim")]]
-        return chart(times.time_ns, times.result, incidents, width, height)
+        is_forgotten = self.state.whole_from_ns > 0
+        return chart(
+            times.time_ns, times.result, incidents, width, height, self.state.unknown, is_forgotten=is_forgotten
+        )
 
     def _timeline(self, service: Service, width: int) -> list[Line]:
         """A line for each back end; nothing where there is only one, or none is visible."""
@@ -175,7 +179,7 @@ class OverviewScreen(Area):
         drawn = [TimedMember(members[id_].index, name, changed[id_]) for id_, name in names]
         if (times.backend < 0).any():
             drawn.append(TimedMember(-1, "?"))
-        return timeline(times, drawn, width, failed)
+        return timeline(times, drawn, width, failed, self.state.unknown)
 
     def _verdict(self, service: Service, width: int) -> list[Line]:
         document = self.state.document

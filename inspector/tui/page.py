@@ -12,7 +12,6 @@ from textual.content import Content
 from textual.events import Click
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Static
 
 from inspector.reports import overview
 from inspector.reports.lines import Kind, Line
@@ -21,7 +20,7 @@ from inspector.text.safe import safe_text
 from inspector.tui.app_state import AppState
 from inspector.tui.areas import AREAS
 from inspector.tui.keybar import KeyBar
-from inspector.tui.marks import content
+from inspector.tui.marks import StillText, content
 from inspector.tui.shell import Shell
 
 STATE_KINDS: dict[str, Kind] = {
@@ -118,7 +117,7 @@ class Area(Page):
     def compose(self) -> ComposeResult:
         """The line of areas, a heading, what the area shows, the keys."""
         yield AreaBar(self.AREA)
-        yield Static(id="heading")
+        yield StillText(id="heading")
         yield from self.body()
         yield KeyBar()
 
@@ -146,11 +145,17 @@ class Area(Page):
     def renew(self) -> None:
         """Show what the state holds now; the cursor stays on what it stood on."""
         width = self.size.width or self.app.size.width
-        self.query_one("#heading", Static).update(content([self.heading(width - 2)]))
-        self.query_one(AreaBar).refresh()
+        self.query_one("#heading", StillText).show([self.heading(width - 2)])
+        self.query_one(AreaBar).look()
 
     def heading(self, width: int) -> Line:
         """The service in view, or all."""
+        remembered = f"   {self.state.remembered}" if self.state.remembered else ""
+        width -= cell_count(remembered)
+        return [*self.subject(width), (remembered, "warn")]
+
+    def subject(self, width: int) -> Line:
+        """The same without what was forgotten."""
         service = self.state.in_view
         if service is None:
             return [("no service", "head"), ("   all times UTC", "dim")]

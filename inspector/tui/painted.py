@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
+from textual.geometry import Region
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
@@ -14,7 +15,7 @@ from inspector.text.cells import cell_count, cut, left_aligned, right_aligned
 
 
 class Painted(ScrollView, can_focus=True):
-    """Lines of pieces. A subclass says what stands on a line; nothing is ever read as markup."""
+    """Lines of pieces. A subclass says what stands on a ``line``; nothing is ever read as markup."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "painted--head",
@@ -39,6 +40,26 @@ class Painted(ScrollView, can_focus=True):
     Painted .painted--good { color: $text-success; }
     Painted .painted--dim { color: $text-muted; }
     """
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - as Textual's widgets call it
+        super().__init__(id=id)
+        self._painted: dict[int, Strip] = {}
+        """What stands on the screen."""
+
+    def line(self, y: int) -> Strip:
+        """What stands on a line of those that are in view."""
+        raise NotImplementedError
+
+    def render_line(self, y: int) -> Strip:
+        """The same, for Textual."""
+        strip = self._painted[y] = self.line(y)
+        return strip
+
+    def refresh_changed(self) -> None:
+        """Paint those lines anew that are others than those on the screen, perhaps none."""
+        for y in range(self.size.height):
+            if self.line(y) != self._painted.get(y):
+                self.refresh(Region(0, y, self.size.width, 1))
 
     def styled(self, kind: Kind, base: Style) -> Style:
         """The style of a kind of text on a background."""

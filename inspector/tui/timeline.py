@@ -14,6 +14,7 @@ from inspector.reports.lines import Kind, Line, uniform, wrap
 from inspector.text.cells import cell_count, cut, left_aligned, right_aligned
 from inspector.text.times import bar_step, clock
 from inspector.tui.chart import spoken
+from inspector.tui.unknown import GLYPH, KIND, WORDS, Stretch, unknown_bars
 
 FAILED_ALL, FAILED_SOME, CHANGED = "✖", "×", "▲"
 LEVELS = "░▒▓█"
@@ -46,9 +47,16 @@ class MemberTimes(NamedTuple):
     connection: npt.NDArray[np.int64]
 
 
-def timeline(times: MemberTimes, members: Sequence[TimedMember], width: int, lost: Collection[int] = ()) -> list[Line]:
+def timeline(
+    times: MemberTimes,
+    members: Sequence[TimedMember],
+    width: int,
+    lost: Collection[int] = (),
+    unknown: Sequence[Stretch] = (),
+) -> list[Line]:
     """A title, a line for each back end, one below for each change, an axis and a legend; of at most ``width`` columns.
     Empty where there are no connections. ``lost``: connections, by index, that failed after their handshake.
+    ``unknown``: when nobody saw what went on.
     """
     counted = times.result < COUNTED
     time_ns, result, backend = times.time_ns[counted], times.result[counted], times.backend[counted]
@@ -66,25 +74,28 @@ def timeline(times: MemberTimes, members: Sequence[TimedMember], width: int, los
         m.backend: np.bincount(indexes[backend == m.backend], minlength=steps) for m in members
     }
     most = max(max(int(count.max()) for count in counts.values()), 1)
+    is_unknown = unknown_bars(unknown, low, step, steps)
     lines: list[Line] = [[(f"BACK ENDS PER {spoken(step)}", "head")]]
     for member in members:
         count = counts[member.backend]
         failed = np.bincount(indexes[(backend == member.backend) & is_failed], minlength=steps)
-        cells = [_cell(int(n), int(f), most) for n, f in zip(count, failed, strict=True)]
+        cells = [_cell(int(n), int(f), most, bool(u)) for n, f, u in zip(count, failed, is_unknown, strict=True)]
         lines.append([(left_aligned(cut(member.name, name_width), margin), ""), *_runs(cells)])
         for at, text in member.changes:
             lines += _change(min(max((at - low) // step, 0), steps - 1), f"{clock(at)} {text}", margin, width)
     first, last = clock(low)[:8], clock(high)[:8]
     between = steps - len(first) - len(last)
     lines.append([(" " * margin + (first + " " * between + last if between > 0 else first), "dim")])
-    lines.append(_legend(any(member.changes for member in members), bool(is_failed.any())))
+    lines.append(_legend(any(member.changes for member in members), bool(is_failed.any()), bool(is_unknown.any())))
     return lines
 
 
-def _cell(count: int, failed: int, most: int) -> tuple[str, Kind]:
+def _cell(count: int, failed: int, most: int, is_unknown: bool) -> tuple[str, Kind]:
     if failed:
         return (FAILED_ALL, "bad") if failed == count else (FAILED_SOME, "warn")
-    return (LEVELS[-(-count * len(LEVELS) // most) - 1], "good") if count else (" ", "")
+    if count:
+        return LEVELS[-(-count * len(LEVELS) // most) - 1], "good"
+    return (GLYPH, KIND) if is_unknown else (" ", "")
 
 
 def _change(step: int, text: str, margin: int, width: int) -> list[Line]:
@@ -96,12 +107,14 @@ def _change(step: int, text: str, margin: int, width: int) -> list[Line]:
     return [[(right_aligned(f"{cut(text, at - 1)} {CHANGED}", at + 1), "warn")]]
 
 
-def _legend(has_changes: bool, has_failures: bool) -> Line:
+def _legend(has_changes: bool, has_failures: bool, has_unknown: bool) -> Line:
     legend: Line = [(LEVELS, "good"), (" handshakes, few to many  ", "")]
     if has_failures:
         legend += [(FAILED_ALL, "bad"), (" all failed  ", ""), (FAILED_SOME, "warn"), (" some failed  ", "")]
     if has_changes:
-        legend += [(CHANGED, "warn"), (" changed", "")]
+        legend += [(CHANGED, "warn"), (" changed  ", "")]
+    if has_unknown:
+        legend.append((f"{GLYPH} {WORDS}", KIND))
     return legend
 
 
