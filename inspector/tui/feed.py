@@ -9,8 +9,8 @@ import time
 from inspector.findings.judge import Analysis
 from inspector.tui.loading import Loading
 
-NEWS_SECONDS = 8.0
-"""How long an incident is announced."""
+NEWS_SECONDS = 4.0
+"""How long an incident is announced; then for as long others are not, so that what else is to be said is seen."""
 
 
 class Feed:
@@ -22,7 +22,7 @@ class Feed:
         """The screen keeps what it shows while reading goes on."""
         self._version = 0
         self._announced = 0
-        self._announced_at = -NEWS_SECONDS
+        self._announced_at = -2 * NEWS_SECONDS
 
     @property
     def is_behind(self) -> bool:
@@ -44,7 +44,9 @@ class Feed:
 
     def announce(self) -> None:
         """New incidents were met."""
-        self._announced_at = time.monotonic()
+        now = time.monotonic()
+        if now > self._announced_at + 2 * NEWS_SECONDS:
+            self._announced_at = now
 
     def incident_status(self, key: str) -> str:
         """For some seconds after incidents were met, that they were, and by which key they open. In the line of areas,
