@@ -67,7 +67,8 @@ def chart(
     marked = {min((ns - low) // step, bars - 1) for ns in incidents if low <= ns <= high}
     lines.append(
         [
-            (" " * MARGIN + GLYPH * before, KIND),
+            (" " * MARGIN, ""),
+            (GLYPH * before, KIND),
             ("".join("✖" if bar in marked else "─" for bar in range(bars)), "bad" if marked else "dim"),
         ]
     )

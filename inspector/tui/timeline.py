@@ -112,9 +112,9 @@ def _legend(has_changes: bool, has_failures: bool, has_unknown: bool) -> Line:
     if has_failures:
         legend += [(FAILED_ALL, "bad"), (" all failed  ", ""), (FAILED_SOME, "warn"), (" some failed  ", "")]
     if has_changes:
-        legend += [(CHANGED, "warn"), (" changed  ", "")]
+        legend += [(CHANGED, "warn"), (" changed", "")]
     if has_unknown:
-        legend.append((f"{GLYPH} {WORDS}", KIND))
+        legend.append((f"{'  ' if has_changes else ''}{GLYPH} {WORDS}", KIND))
     return legend
 
 
