@@ -46,7 +46,7 @@ class Growing(Loading):
     """What is never read to its end: analyses follow each other."""
 
     is_repeatable = False
-    looks_per_second = 4
+    looks_per_second = 2
 
     def _run(self) -> None:
         usual = sys.getswitchinterval()
