@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,20 @@ def test_lines_are_read_as_they_come(tmp_path: Path) -> None:
         assert log.poll()
     assert [f.kind for f in log.facts.failures] == ["certificate_change"]
     assert not log.poll()
+
+
+def test_what_stood_there_before_is_known(tmp_path: Path) -> None:
+    path = tmp_path / "puppetserver.log"
+    path.write_text("one\ntwo\n")
+    began = time.time_ns()
+    logs = GrowingLogs([str(path)])
+    with path.open("a") as file:
+        file.write("three\n")
+    logs.poll()
+    [facts] = logs.facts()
+    assert (facts.old_lines, facts.lines) == (2, 3)
+    assert began <= facts.opened_ns <= time.time_ns()
+    logs.close()
 
 
 def test_rotation_and_emptying(tmp_path: Path) -> None:

@@ -104,7 +104,12 @@ RUNGS = st.builds(
 )
 
 
-@given(st.lists(st.lists(RUNGS, max_size=5), min_size=1, max_size=30), st.booleans(), NAMES, st.sampled_from(WIDTHS))
+@given(
+    st.lists(st.lists(RUNGS, max_size=5), min_size=1, max_size=30),
+    st.booleans(),
+    NAMES.map(safe_text),
+    st.sampled_from(WIDTHS),
+)
 @settings(max_examples=150, deadline=None)
 def test_columns_hold_whatever_stands_in_them(
     chapters: list[list[Rung]], is_balanced: bool, name: str, width: int

@@ -93,6 +93,8 @@ async def test_what_was_forgotten_is_said_and_is_no_pause_in_the_chart() -> None
         assert len(late) > 5
         assert len(early) > 0
         assert int(max(late[1:] - late[:-1])) < 10 * SECOND_NS
+        await until(pilot, lambda: f"the last 40 of {40 + window.forgotten}" in shown(tap.app))
+        assert "· not known" in shown(tap.app)
         screen = "\n".join(
             line for line in shown(tap.app).splitlines() if " from " not in line
         )  # the heading says since when the capture runs

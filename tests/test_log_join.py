@@ -275,3 +275,53 @@ def test_rotated_logs_share_one_clock(tmp_path: Path) -> None:
         for log in document.logs
         if log.offset is not None and abs(log.offset - 2 * SECOND) < 40 * MILLISECOND
     } == {document.logs[0].offset}
+
+
+def test_where_wire_and_log_disagree_in_number_it_is_said(tmp_path: Path) -> None:
+    path = str(find("puppet-session-ids"))
+    case = judge(facts_of(path)).case
+    rows = [(moment(s) + 5 * MILLISECOND, s.index) for s in case.observed if case.may_change(s)]
+    log = tmp_path / "puppetserver.log"
+    for left_out in (0, 6):
+        log.write_text("".join(today(ns, 1) for number, (ns, _) in enumerate(rows) if not 3 <= number < 3 + left_out))
+        document = with_logs(path, [read_log(str(log))]).document
+        texts = [limit.text for limit in document.limits if limit.kind == "log_fewer"]
+        assert bool(texts) == bool(left_out)
+        assert all("shows 23, of which 6 have no line in it" in text for text in texts)
+
+
+def test_what_stood_in_a_log_before_the_capture_began_pairs_with_nothing(tmp_path: Path) -> None:
+    """However well it would fit."""
+    path = str(find("puppet-session-ids"))
+    case = judge(facts_of(path)).case
+    aborted = sorted(moment(s) for s in case.observed if case.may_change(s))
+    log = tmp_path / "puppetserver.log"
+    log.write_text("".join(today(ns + MILLISECOND, 1) for ns in aborted))
+    facts = read_log(str(log))
+    assert with_logs(path, [facts]).document.logs[0].paired == len(aborted)
+    facts.old_lines, facts.opened_ns = facts.lines, aborted[0] - SECOND
+    [found] = with_logs(path, [facts]).document.logs
+    assert found.paired == found.ambiguous == 0
+    assert {u.reason for u in found.unpaired} == {"it lies before the first failure in the capture"}
+    facts.old_lines = facts.failures[2].line
+    assert with_logs(path, [facts]).document.logs[0].paired == len(aborted) - 3
+    facts.opened_ns = aborted[1]  # the first two may be of what an earlier run captured
+    assert with_logs(path, [facts]).document.logs[0].paired == len(aborted) - 1
+
+
+@pytest.mark.parametrize("late_ms", [40, 400, 1_200])
+def test_lines_that_are_late_find_their_connections(tmp_path: Path, late_ms: int) -> None:
+    path = str(find("puppet-session-ids"))
+    case = judge(facts_of(path)).case
+    chance = random.Random(late_ms)
+    aborted = [s for s in case.observed if case.may_change(s)]
+    rows = sorted(
+        (moment(s) + chance.randint(0, late_ms if n % 4 == 3 else 25) * MILLISECOND, s.index)
+        for n, s in enumerate(aborted)
+    )
+    log = tmp_path / "puppetserver.log"
+    log.write_text("".join(today(ns, index) for ns, index in rows))
+    found = paired_as(with_logs(path, [read_log(str(log))]).case, rows)
+    assert not found["wrong"]
+    assert not found["wrong set"]
+    assert not found["unpaired"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from inspector.query import language as filters
 from inspector.query.arrays import Columns
 from inspector.query.fields import FIELDS, STACKS
 from inspector.query.language import FilterError, compile_filter
+from inspector.text.cells import is_settled
 from inspector.text.safe import csv_cell, path_text, safe_text
 from inspector.text.times import LATEST_NS, day, rfc3339, rfc3339_signed, span
 from tests.conftest import bundled
@@ -24,8 +24,9 @@ from tests.conftest import bundled
 @given(st.text())
 def test_safe_text_is_printable(text: str) -> None:
     found = safe_text(text, 10_000)
-    assert all(c.isprintable() or unicodedata.category(c) == "Zs" for c in found)
-    assert found == text or not text.isprintable()
+    assert found.isprintable()
+    assert all(map(is_settled, found))
+    assert found == text or not all(map(is_settled, text))
 
 
 @pytest.mark.parametrize(
@@ -38,6 +39,14 @@ def test_safe_text_is_printable(text: str) -> None:
         ("\udcff", "\\udcff"),
         ("\U000e0041", "\\U000e0041"),
         ("Zürich", "Zürich"),
+        ("日本電気株式会社", "日本電気株式会社"),
+        ("한국전력", "한국전력"),
+        ("Λευκωσία, Москва", "Λευκωσία, Москва"),
+        ("Zu\u0308rich", "Zu\\u0308rich"),
+        ("ירושלים"[:2], "\\u05d9\\u05e8"),
+        ("\u2764\ufe0f", "\u2764\\ufe0f"),
+        ("👩\u200d💻", "\\U0001f469\\u200d\\U0001f4bb"),
+        ("a\u00a0b\u3000c", "a\\xa0b\\u3000c"),
         ("x" * 400, "x" * 299 + "…"),
     ],
 )

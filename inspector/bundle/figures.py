@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from inspector.findings.case import Case
 from inspector.findings.into_document.connection import result
 from inspector.reports.story import BALANCER, Chapter, Ladder, Rung, lanes
-from inspector.text.safe import safe_text
+from inspector.text.safe import safe_cell, safe_text
 from inspector.text.times import DAY_NS, STEPS, bar_step, clock, day, span
 from inspector.tracking.observed import Observed
 
@@ -64,7 +64,7 @@ def ladder_drawing(ladder: Ladder, names: dict[str, str], evidence: dict[int, in
     apart = min(LANE, (right - left) // (len(order) + 1)) if BALANCER not in order else (right - left) // len(order)
     positions = {label: right - apart * (len(order) - 1 - i) for i, label in enumerate(order)}
     drawing = LadderDrawing(
-        WIDTH, 0, [(left, "client"), *((x, safe_text(names.get(label, label), 24)) for label, x in positions.items())]
+        WIDTH, 0, [(left, "client"), *((x, safe_cell(names.get(label, label), 24)) for label, x in positions.items())]
     )
     y = HEAD + 14
     for chapter in ladder.chapters:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from inspector import document as doc
 from inspector.findings.case import Case
-from inspector.findings.logged import moment
+from inspector.findings.logged import LATE_NS, moment
 from inspector.findings.reasons import UNJOINED, UNPAIRED
 from inspector.findings.wording import worded
 from inspector.logs.entries import LogFacts
@@ -122,6 +122,12 @@ def _limits(case: Case, index: int, log: LogFacts) -> Iterator[tuple[str, str]]:
     for unpaired, count in Counter(reason for _, reason in case.logged.unpaired.get(index, [])).most_common():
         failures = _failures(len(log.failures))
         yield "log_unpaired", f"{count} of {failures} belong to no connection here: {UNPAIRED[unpaired]}"
+    aborted, silent = _without_a_line(case, index, log)
+    if silent:
+        yield (
+            "log_fewer",
+            f"from its first abort to its last the capture shows {aborted}, of which {silent} have no line in it",
+        )
     if gives_connections(log) and case.observed and index not in case.balancer.clocks:
         yield "log_not_joined", "no line fits a connection of the capture by client address, port and time"
     for reason, words in UNJOINED.items():
@@ -134,6 +140,19 @@ def _limits(case: Case, index: int, log: LogFacts) -> Iterator[tuple[str, str]]:
     for clock in (case.balancer.clocks.get(index), case.logged.clocks.get(index)):
         if clock is not None:
             yield from (("log_clock", text) for text in _clock(clock))
+
+
+def _without_a_line(case: Case, index: int, log: LogFacts) -> tuple[int, int]:
+    """Of the time in which a log tells of aborts because of the certificate change: how many connections ended so on
+    the wire, and how many of them no line is about.
+    """
+    times = [failure.ns for failure in log.failures if failure.kind == "certificate_change"]
+    offset = offset_of(case, index)
+    if not times or offset is None or not case.logged.lines:
+        return 0, 0
+    low, high = min(times) - offset.ns - LATE_NS, max(times) - offset.ns
+    aborted = [o.index for o in case.observed if low <= moment(o) <= high and case.may_change(o)]
+    return len(aborted), sum(index not in case.logged.lines for index in aborted)
 
 
 def _clock(clock: LogClock) -> list[str]:

@@ -37,7 +37,7 @@ EARLY_NS, LATE_NS = 1_500_000, 32_000_000
 are cut off.
 """
 
-LATER_NS = (100_000_000, 250_000_000, 500_000_000, 1_000_000_000)
+LATER_NS = (100_000_000, 250_000_000, 500_000_000, 1_000_000_000, 2_000_000_000)
 """How late a busy host, or a JVM that collects garbage, may be."""
 
 DENSE = 8
@@ -118,7 +118,12 @@ def joined(
     families: dict[tuple[str, bool], list[Logged]] = {}
     for index, log in enumerate(logs):
         for failure in log.failures:
-            families.setdefault((_family(log.path), failure.has_zone), []).append(Logged(index, failure))
+            latest_ns = log.opened_ns if failure.line <= log.old_lines else None
+            if latest_ns is not None and failed and failed[0][0] > latest_ns:
+                result.unpaired.setdefault(index, []).append((failure, Unpaired.BEFORE))
+                continue
+            entry = Logged(index, failure, latest_ns)
+            families.setdefault((_family(log.path), failure.has_zone), []).append(entry)
     for (_, has_zone), entries in families.items():
         _join(
             result=result,
@@ -136,10 +141,13 @@ Class = tuple[Kind, str, str, int]
 
 
 class Logged(NamedTuple):
-    """A failure and the place of its log."""
+    """A failure and the place of its log. ``latest_ns``: it stood there at this time, before what failed later; None
+    where nobody looked.
+    """
 
     log: int
     failure: Failure
+    latest_ns: int | None = None
 
 
 def _family(path: str) -> str:
@@ -193,10 +201,12 @@ def _join(
     close: dict[int, set[int]] = {}
     for number, key in enumerate(keys):
         fitting: dict[int, int] = {}
+        latest_ns = entries[number].latest_ns
         for low, high in windows[number]:
             fitting.update(
                 (s.index, ns)
                 for ns, s in members[key][bisect_left(wire[key], low - late_ns) : bisect_right(wire[key], high)]
+                if latest_ns is None or ns <= latest_ns
             )
         possible[number] = list(fitting)
         close[number] = {
@@ -213,12 +223,13 @@ def _join(
         # a line that is late may be that of a connection that was not captured; unless every line has its connection,
         # and every connection its line
         is_told = late_ns == LATE_NS or is_even or close[number] == {*partners.candidates}
-        line = JoinedLine(*entries[number], partners.candidates, partners.is_certain and is_told and clock.is_certain)
+        log, failure, _ = entries[number]
+        line = JoinedLine(log, failure, partners.candidates, partners.is_certain and is_told and clock.is_certain)
         for index in partners.candidates:
             result.lines.setdefault(index, []).append(line)
     for number, candidates in possible.items():
         if not candidates:
-            log, failure = entries[number]
+            log, failure, _ = entries[number]
             result.unpaired.setdefault(log, []).append((failure, _unpaired(failure, clock, number, failed, has_losses)))
 
 

@@ -99,6 +99,8 @@ class LogFacts(Struct):
 
     ``untimed``: lines that tell of a failure or a connection, whose time cannot be read. ``others``: lines of clients
     that were not asked for.
+
+    ``old_lines``: so many lines stood in it at ``opened_ns``, before a live capture began.
     """
 
     path: str
@@ -112,6 +114,8 @@ class LogFacts(Struct):
     problem: LogProblem | None = None
     untimed: int = 0
     others: int = 0
+    old_lines: int = 0
+    opened_ns: int = 0
 
     def note_form(self, form: str) -> None:
         """A line of this format was read: the first one names the log's."""

@@ -7,7 +7,6 @@ Back ends that have the same in all that differs share a column, so that a large
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -15,7 +14,8 @@ from inspector.document import About, Backend, Document, MemberAttribute, Member
 from inspector.document.rules import Rule
 from inspector.reports.lines import Cell, Kind, Line, columns, plain, uniform, wrap
 from inspector.reports.overview import common_name, counted
-from inspector.text.safe import safe_text
+from inspector.text.cells import cell_count, wrapped
+from inspector.text.safe import safe_cell
 
 NAMES: dict[str, str] = {
     "client_authorities": "client CAs",
@@ -140,7 +140,7 @@ def equal(service: Service) -> list[str]:
     listed = []
     for row in service.attributes:
         if not row.differs and row.attribute not in (*MEASURED, "failures"):
-            words = " or ".join(safe_text(value.value, SHORT_WIDTH) for value in row.values[:MOST_VALUES])
+            words = " or ".join(safe_cell(value.value, SHORT_WIDTH) for value in row.values[:MOST_VALUES])
             listed.append(words if row.attribute in SAYS_ITSELF else f"{name(row)}: {words}")
     return listed
 
@@ -154,7 +154,7 @@ def measured(document: Document, service: Service) -> list[str]:
             continue
         parts = [
             (f"{', '.join([labels[b] for b in v.backends[:MOST_LABELS]] or ['?'])} " if len(row.values) > 1 else "")
-            + safe_text(v.value, SHORT_WIDTH)
+            + safe_cell(v.value, SHORT_WIDTH)
             for v in row.values[:MOST_VALUES]
         ]
         more = len(row.values) - MOST_VALUES
@@ -177,7 +177,7 @@ def _columns(document: Document, service: Service, rows: Sequence[MemberAttribut
         if len(backends) == 1:
             leaf = certificates.get(backends[0].leaf or "")
             called = backends[0].named or backends[0].server or (common_name(leaf) if leaf is not None else "")
-            title = f"{title} {safe_text(called, 40)}".rstrip()
+            title = f"{title} {safe_cell(called, 40)}".rstrip()
         elif len(backends) > MOST_LABELS:
             title += f" and {len(backends) - MOST_LABELS} more"
         listed.append(MemberColumn(title, tuple(b.id for b in backends), is_odd))
@@ -193,7 +193,7 @@ def _cell(row: MemberAttribute, column: MemberColumn, about: About | None) -> Ce
     value = next((v for v in row.values if _is_of(v, column)), None)
     if value is None:
         return NOT_SHOWN
-    words = safe_text(value.value, VALUE_WIDTH)
+    words = safe_cell(value.value, VALUE_WIDTH)
     since = next((c.at for c in row.changes if c.backend in column.backends), None)
     words += f", since {since[11:19]}" if since is not None and value.odd else ""
     harms = about is not None and about.affected > 0
@@ -221,7 +221,7 @@ def _failed(members: Sequence[Backend]) -> Cell:
 
 def _laid_out(rows: Sequence[Sequence[Cell]], width: int) -> list[Line]:
     """The rows as lines of at most ``width`` columns: cells that are too wide are wrapped, all alike."""
-    widths = [max(len(plain(row[i])) for row in rows) for i in range(len(rows[0]))]
+    widths = [max(cell_count(plain(row[i])) for row in rows) for i in range(len(rows[0]))]
     room = max(width - 2 * (len(widths) - 1), NARROWEST * len(widths))
     while sum(widths) > room:
         widths[widths.index(max(widths))] -= 1
@@ -237,4 +237,4 @@ def _laid_out(rows: Sequence[Sequence[Cell]], width: int) -> list[Line]:
 def _wrapped(cell: Cell, width: int) -> list[Cell]:
     """A cell as lines; a word that is wider than a line is cut into several."""
     kind: Kind = "" if isinstance(cell, str) else cell[0][1]
-    return [[(line, kind)] for line in textwrap.wrap(plain(cell), width, subsequent_indent="  ")] or [""]
+    return [[(line, kind)] for line in wrapped(plain(cell), "", "  ", width, breaks_words=True)] or [""]

@@ -8,7 +8,7 @@ from inspector.findings.comparison import Comparison, Fix
 from inspector.findings.jsse import Generation, Step
 from inspector.findings.problems import problem_text
 from inspector.reports.lines import table, wrap
-from inspector.text.safe import safe_text
+from inspector.text.safe import safe_cell, safe_text
 from inspector.tracking.certificates import ParsedCertificate
 
 SCHEMA = "inspector.comparison/1"
@@ -35,10 +35,10 @@ def comparison_text(comparison: Comparison) -> str:
         rows.append(
             (
                 str(number),
-                safe_text(c.subject or c.sha256.hex()[:12], 40),
-                safe_text(names or "none", 44),
-                safe_text(c.issuer, 30),
-                safe_text(source, 60),
+                safe_cell(c.subject or c.sha256.hex()[:12], 40),
+                safe_cell(names or "none", 44),
+                safe_cell(c.issuer, 30),
+                safe_cell(source, 60),
             )
         )
     lines = ["CERTIFICATES", *table(rows, right=(0,)), *_problems(certificates)]

@@ -6,9 +6,10 @@ A kind is a meaning, not a colour: colour only repeats what glyph and word say.
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Literal
+
+from inspector.text.cells import cell_count, wrapped
 
 Kind = Literal["", "bad", "warn", "good", "dim", "head"]
 Piece = tuple[str, Kind]
@@ -24,9 +25,7 @@ def plain(cell: Cell) -> str:
 
 def wrap(text: str, first: str, following: str, width: int = 100) -> list[str]:
     """Lines of at most ``width`` columns."""
-    return textwrap.wrap(
-        text, width, initial_indent=first, subsequent_indent=following, break_long_words=False, break_on_hyphens=False
-    ) or [first]
+    return wrapped(text, first, following, width) or [first]
 
 
 def marked(mark: Piece, text: str, first: str, following: str, width: int = 100) -> list[Line]:
@@ -45,14 +44,14 @@ def uniform(texts: Iterable[str], kind: Kind = "") -> list[Line]:
 def columns(rows: Iterable[Sequence[Cell]], right: Iterable[int] = (), indent: str = "") -> list[Line]:
     """Columns as wide as their widest cell, two spaces between them. ``right``: those that end together."""
     listed = list(rows)
-    widths = [max(len(plain(row[i])) for row in listed) for i in range(len(listed[0]))]
+    widths = [max(cell_count(plain(row[i])) for row in listed) for i in range(len(listed[0]))]
     aligned = set(right)
     lines: list[Line] = []
     for row in listed:
         line: Line = [(indent, "")]
         for i, (cell, width) in enumerate(zip(row, widths, strict=True)):
             pieces: Line = [(cell, "")] if isinstance(cell, str) else cell
-            padding: Line = [(" " * (width - len(plain(cell))), "")]
+            padding: Line = [(" " * (width - cell_count(plain(cell))), "")]
             line += [("  " if i else "", ""), *([*padding, *pieces] if i in aligned else [*pieces, *padding])]
         lines.append(_joined(line))
     return lines
@@ -67,7 +66,7 @@ def flowing(parts: Iterable[str], indent: str, width: int) -> list[str]:
     """Parts side by side as far as they go; none is broken unless it is longer than a line."""
     lines: list[str] = []
     for part in parts:
-        if lines and len(lines[-1]) + 3 + len(part) <= width:
+        if lines and cell_count(lines[-1]) + 3 + cell_count(part) <= width:
             lines[-1] += f"   {part}"
         else:
             lines += wrap(part, indent, indent, width)

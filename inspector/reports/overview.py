@@ -9,7 +9,8 @@ from datetime import datetime
 
 from inspector.document import Backend, Certificate, Document, MatrixCell, Service
 from inspector.reports.lines import Cell, Line, columns, plain
-from inspector.text.safe import safe_text
+from inspector.text.cells import cell_count
+from inspector.text.safe import safe_cell, safe_text
 from inspector.text.times import DAY_NS, span
 
 MARKS = {"confirmed": "✖", "exposed": "▲", "protected": "●", "not_this": "○", "unknown": "◌"}
@@ -186,7 +187,7 @@ def pool(document: Document, service: Service, width: int = 120) -> list[Line]:
     """
     rows = pool_rows(document, service, NAME if width > NARROW else NAME - 8)
     leaving = [2, 3, 5, 4, 10]
-    while leaving and max(len(plain(line)) for line in columns(rows, indent="  ")) > width:
+    while leaving and max(cell_count(plain(line)) for line in columns(rows, indent="  ")) > width:
         column = leaving.pop(0)
         rows = [[cell for i, cell in enumerate(row) if i != column] for row in rows]
         leaving = [i - (i > column) for i in leaving]
@@ -250,7 +251,7 @@ def member_names(document: Document, service: Service) -> list[tuple[str, str]]:
     """Id and name of each back end, ``B db2.example.com``, as many as a pool shows, those that matter first."""
     certificates = {c.sha256: c for c in document.certificates}
     members = _odd_first([b for b in document.backends if b.service == service.id])[:MOST_BACKENDS]
-    return [(b.id, f"{b.label} {safe_text(_called(b, certificates.get(b.leaf or '')), NAME)}") for b in members]
+    return [(b.id, f"{b.label} {safe_cell(_called(b, certificates.get(b.leaf or '')), NAME)}") for b in members]
 
 
 def _called(b: Backend, leaf: Certificate | None) -> str:
@@ -265,8 +266,8 @@ def _row(b: Backend, leaf: Certificate | None, now: int, most: int) -> list[Cell
     aborted: Cell = [(f"✖ {b.aborted}", "bad")] if b.aborted else "0"
     return [
         b.label,
-        safe_text(_called(b, leaf), most),
-        safe_text(names, 44),
+        safe_cell(_called(b, leaf), most),
+        safe_cell(names, 44),
         days,
         YES[b.ems],
         versions,

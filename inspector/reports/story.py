@@ -12,7 +12,7 @@ from inspector.findings.inside import ended
 from inspector.findings.judge import Analysis
 from inspector.logs.entries import LogFacts
 from inspector.reports.overview import common_name
-from inspector.text.safe import safe_text
+from inspector.text.safe import safe_cell
 from inspector.text.times import clock, moment, span
 from inspector.tls.history import ALERTS, CLOSES, ENCRYPTED, NAMES, Letter
 from inspector.tls.registry import alert_name
@@ -86,7 +86,7 @@ def lane_names(document: Document, steps: Ladder) -> dict[str, str]:
         leaf = certificates.get(backend.leaf or "") if backend else None
         host = common_name(leaf).split(".")[0] if leaf else ""
         host = (backend.named or backend.server or host) if backend else host
-        names[chapter.backend] = f"{chapter.backend} {safe_text(host, 20)}".strip()
+        names[chapter.backend] = f"{chapter.backend} {safe_cell(host, 20)}".strip()
     return names
 
 

@@ -14,6 +14,7 @@ from inspector.findings.judge import Analysis
 from inspector.reports import attributes, overview, what_if, why, why_failed
 from inspector.reports.lines import plain, table, wrap
 from inspector.reports.story import Ladder, chapters, ladder
+from inspector.text.cells import cell_count, cut
 from inspector.text.safe import safe_text
 
 WIDTH = 100
@@ -59,7 +60,7 @@ def service_lines(document: Document, service: Service) -> list[str]:
     """Everything about one service."""
     head = overview.heading(document, service)
     assessment = service.assessment
-    lines = [head, "─" * min(WIDTH, max(len(head), 60))]
+    lines = [head, "─" * min(WIDTH, max(cell_count(head), 60))]
     lines += wrap(f"{overview.sentence(service)}  [{overview.standing(service)}]", "", "  ")
     for because in assessment.because:
         lines += wrap(safe_text(because), "    because ", "            ")
@@ -206,7 +207,7 @@ def certificate_lines(rows: Sequence[why.ReasonRow], old: str, new: str) -> list
     """Two certificates side by side, below what they are called; empty where there are no rows."""
     if not rows:
         return []
-    listed = [("", old, new, ""), *((r.name, r.old[:44], r.new[:44], "=" if r.same else "≠") for r in rows)]
+    listed = [("", old, new, ""), *((r.name, cut(r.old, 44), cut(r.new, 44), "=" if r.same else "≠") for r in rows)]
     return ["  CERTIFICATES", *(f"  {line}" for line in table(listed))]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from inspector.document import Counterfactual, Document, Service
 from inspector.document.rules import Rule
 from inspector.reports.lines import Kind, Line, columns, plain, uniform, wrap
+from inspector.text.cells import cell_count
 
 WEIGHED = (Rule.CERTIFICATE_CHANGE_ABORT, Rule.CERTIFICATE_CHANGE_EXPOSED)
 """Rules whose remedies are weighed."""
@@ -67,7 +68,7 @@ def weighed_lines(document: Document, service: Service, width: int = 98) -> list
     listed = rows(document, service)
     if not listed:
         return []
-    if max(len(plain(line)) for line in columns(listed)) > width:
+    if max(cell_count(plain(line)) for line in columns(listed)) > width:
         listed = [row[:-1] for row in listed]
     head, *body = columns(listed, right=[1, 2])
     lines: list[Line] = [[(plain(head), "head")]]

@@ -7,21 +7,28 @@ us.
 
 from __future__ import annotations
 
-import unicodedata
+from inspector.text.cells import cut, is_settled
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "|", "%")
-HIDDEN = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
 
 
 def safe_text(text: str, limit: int = 300) -> str:
-    """The text with control, format, private and unassigned characters shown as escapes, cut to
-    ``limit`` characters.
+    """The text cut to ``limit`` characters, those shown as escapes that are invisible, or of which terminals do not
+    agree where they stand and how many cells they take: control, format, private and unassigned ones, spaces but the
+    usual one, combining marks, emoji, letters written from right to left.
     """
     if len(text) > limit:
         text = text[: limit - 1] + "…"
     if text.isascii() and text.isprintable():
         return text
-    return "".join(c if unicodedata.category(c) not in HIDDEN else escaped_character(c) for c in text)
+    return "".join(c if is_settled(c) else escaped_character(c) for c in text)
+
+
+def safe_cell(text: str, room: int) -> str:
+    """The same for the cell of a table: at most ``room`` cells of a terminal, escapes among them, so that no name makes
+    a column so wide that others must leave.
+    """
+    return cut(safe_text(text, max(room + 1, 1)), room)
 
 
 def path_text(path: str) -> str:

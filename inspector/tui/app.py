@@ -44,8 +44,6 @@ from inspector.tui.waiting import LoadingScreen
 if TYPE_CHECKING:
     from inspector.secrets.inputs import SecretInputs
 
-LOOKS_PER_SECOND = 10
-
 
 def screen_class(area: str) -> type[Area]:
     """The screen of an area."""
@@ -120,9 +118,11 @@ class InspectorApp(App[int]):
         """Why nothing could be shown, for whoever started the app."""
         self.output_filter = OutputFilter(output_filter.ascii_wanted(ascii_wanted or chosen_settings.ascii))
         self.state = AppState(list(paths), chosen_settings, view or View())
+        self.state.is_live = loading is not None and not loading.is_repeatable
         self.state.secret_inputs = secret_inputs
         self.state.recent = recent.load()
         self._visited: set[str] = set()
+        self._shown_status: str | None = None
         self.feed = Feed(loading or Loading(paths, options, chosen_settings, secret_inputs))
         self._exporter = Exporter(self, self.state)
         self._picks = Picks(self, self.state)
@@ -151,7 +151,7 @@ class InspectorApp(App[int]):
     def on_mount(self) -> None:
         self.switch_mode("loading")
         self.feed.loading.start()
-        self._looking = self.set_interval(1 / LOOKS_PER_SECOND, self._look)
+        self._looking = self.set_interval(1 / self.feed.loading.looks_per_second, self._look)
 
     def _look(self) -> None:
         """What the reading thread has by now."""
@@ -173,17 +173,13 @@ class InspectorApp(App[int]):
 
     def _announce_incidents(self) -> None:
         """Incidents that were met live: a bell, the terminal's title, a word."""
-        more = self.feed.new_incidents()
-        if not more:
+        if not self.feed.new_incidents():
             return
-        count, last = self.feed.loading.incident_count()
+        count = self.feed.loading.incident_count()
         self.bell()
         if self._driver is not None:
             self._driver.write(clipboard.title_of(count))
-        what = safe_text(last, 160) if more == 1 else f"{more} incidents"
-        key = self.state.settings.keys.get("incident", "i")
-        self.clear_notifications()
-        self.notify(f"{what}\n{key}: its story", title="incident", severity="warning", markup=False, timeout=6)
+        self.feed.announce()
 
     def action_incident(self) -> None:
         """The story of the last incident."""
@@ -194,7 +190,7 @@ class InspectorApp(App[int]):
         self.open_area("incidents")
         base = self.screen_stack[0]
         if isinstance(base, Page):
-            rows = finding_rows(self.state.document, None)
+            rows = finding_rows(self.state.document, None, newest_first=self.state.is_live)
             self.call_after_refresh(
                 open_story, base, rows, next(i for i, one in enumerate(rows) if one.incident is incidents[-1])
             )
@@ -212,6 +208,7 @@ class InspectorApp(App[int]):
         if analysis is None:
             return
         self.state.paths, self.state.whole_from_ns = loading.paths, loading.whole_from_ns
+        self.state.forgotten, self.state.unseen = loading.forgotten, loading.unseen.stretches
         self.state.take(analysis, loading.columns, is_settled=not loading.is_repeatable or len(self.screen_stack) > 1)
         if self.current_mode == "loading":
             self.action_area(self.state.view.area or ("overview" if analysis.document.services else "services"))
@@ -220,6 +217,11 @@ class InspectorApp(App[int]):
             base.fill()
 
     def _refresh_bar(self) -> None:
+        """Where there is other news: this is asked for ever, perhaps at the far end of a slow line."""
+        status = self.status()
+        if status == self._shown_status:
+            return
+        self._shown_status = status
         for bar in self.screen_stack[0].query(AreaBar):
             bar.look()
 
@@ -227,7 +229,7 @@ class InspectorApp(App[int]):
         """What goes on, for the line of areas."""
         state = self.state
         parts = [
-            self.feed.loading.status(),
+            self.feed.incident_status(state.settings.keys.get("incident", "i")) or self.feed.loading.status(),
             f"{len(state.marks)} marked" if state.marks else "",
             f"/ {safe_text(state.view.filter, 60)}" if state.view.filter else "",
             self.feed.frozen_status(state.analysis.count if state.analysis is not None else 0),
@@ -369,7 +371,7 @@ class InspectorApp(App[int]):
         self._close_details()
         self.feed.loading.start()
         self._looking.stop()
-        self._looking = self.set_interval(1 / LOOKS_PER_SECOND, self._look)
+        self._looking = self.set_interval(1 / self.feed.loading.looks_per_second, self._look)
 
     def open_message(self, targets: list[Target], index: int) -> None:
         """Decode the messages of a rung, one of those on the page."""

@@ -17,6 +17,7 @@ from inspector.query.arrays import Columns
 from inspector.query.language import compile_filter
 from inspector.reports import overview
 from inspector.settings import Settings
+from inspector.tui.unknown import Stretch, between
 
 if TYPE_CHECKING:
     from inspector.secrets.inputs import SecretInputs
@@ -55,6 +56,12 @@ class AppState:
     service: int | None = None
     whole_from_ns: int = 0
     """Of connections before this time, some were forgotten."""
+    is_live: bool = False
+    """It goes on: what is newest stands first."""
+    forgotten: int = 0
+    """How many were."""
+    unseen: tuple[Stretch, ...] = ()
+    """When a live capture lost packets, or had no source."""
     is_chosen: bool = False
     """Somebody chose the service in view; else it is the one that matters most."""
     everything: bool = False
@@ -141,6 +148,17 @@ class AppState:
             rows = self.columns.ordered(rows, self.view.sort.removeprefix("-"), self.view.sort.startswith("-"))
         indexes: list[int] = rows.tolist()
         return indexes
+
+    @property
+    def remembered(self) -> str:
+        """That some connections were forgotten; empty where none were."""
+        count = self.now.count
+        return f"the last {count:,} of {count + self.forgotten:,}" if self.forgotten else ""
+
+    @property
+    def unknown(self) -> list[Stretch]:
+        """When nobody saw what went on."""
+        return [*between(self.now.case.facts.captures), *self.unseen]
 
     def flows(self, indexes: Sequence[int]) -> list[evidence.FlowFrames]:
         """The flows of some connections, all their legs."""

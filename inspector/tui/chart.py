@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
 from inspector.reports.lines import Kind, Line
 from inspector.text.times import SECOND_NS, bar_step, clock, span
+from inspector.tui.unknown import GLYPH, KIND, WORDS, Stretch, unknown_bars
 
 STACK: tuple[tuple[int, str, str, Kind], ...] = (
     (2, "█", "aborted", "bad"),
@@ -17,18 +20,30 @@ STACK: tuple[tuple[int, str, str, Kind], ...] = (
 """Place in ``columns.RESULTS``, glyph, word, kind; what matters most stands at the bottom."""
 
 MARGIN = 8
+BEFORE = 2
+"""Columns that stand for what was forgotten, however long it was."""
 
 
 def chart(
-    time_ns: npt.NDArray[np.int64], result: npt.NDArray[np.uint8], incidents: list[int], width: int, height: int
+    time_ns: npt.NDArray[np.int64],
+    result: npt.NDArray[np.uint8],
+    incidents: list[int],
+    width: int,
+    height: int,
+    unknown: Sequence[Stretch] = (),
+    *,
+    is_forgotten: bool = False,
 ) -> list[Line]:
-    """``height`` lines of at most ``width`` columns: a title, bars, an axis, a legend. ``incidents``: nanoseconds."""
+    """``height`` lines of at most ``width`` columns: a title, bars, an axis, a legend. ``incidents``: nanoseconds.
+    ``unknown``: when nobody saw what went on. ``is_forgotten``: what was before the first one.
+    """
     counted = result < 4
     times, results = time_ns[counted], result[counted]
     if not len(times):
         return [[("HANDSHAKES OVER TIME", "head")], [("  none", "")]]
     low, high = int(times.min()), int(times.max())
-    bars = max(min(width - MARGIN - 1, 120), 8)
+    before = BEFORE if is_forgotten else 0
+    bars = max(min(width - MARGIN - 1, 120) - before, 8)
     rows = max(height - 4, 2)
     step = bar_step(low, high, bars)
     bars = min(bars, (high - low) // step + 1)
@@ -36,6 +51,7 @@ def chart(
     counts = {state_code: np.bincount(bins[results == state_code], minlength=bars)[:bars] for state_code, *_ in STACK}
     most = max(int(np.sum(list(counts.values()), axis=0).max()), 1)
     heights = [_stacked([int(counts[state_code][bar]) for state_code, *_ in STACK], most, rows) for bar in range(bars)]
+    is_unknown = unknown_bars(unknown, low, step, bars)
     lines: list[Line] = [[(f"HANDSHAKES PER {spoken(step)}", "head")]]
     for row in range(rows - 1, -1, -1):
         label = (
@@ -44,22 +60,25 @@ def chart(
         lines.append(
             [
                 (label + "│", "dim"),
-                *_runs([heights[bar][row] if row < len(heights[bar]) else -1 for bar in range(bars)]),
+                (GLYPH * before, KIND),
+                *_runs([_cell(heights[bar], row, bool(is_unknown[bar])) for bar in range(bars)]),
             ]
         )
     marked = {min((ns - low) // step, bars - 1) for ns in incidents if low <= ns <= high}
     lines.append(
         [
             (" " * MARGIN, ""),
+            (GLYPH * before, KIND),
             ("".join("✖" if bar in marked else "─" for bar in range(bars)), "bad" if marked else "dim"),
         ]
     )
     first, last = clock(low)[:8], clock(high)[:8]
-    lines.append([(" " * MARGIN + first + " " * max(bars - len(first) - len(last), 1) + last, "dim")])
+    lines.append([(" " * (MARGIN + before) + first + " " * max(bars - len(first) - len(last), 1) + last, "dim")])
     lines.append(
         [
             (" " * MARGIN, ""),
             *((f"{glyph} {word}  ", kind) for state_code, glyph, word, kind in STACK if counts[state_code].any()),
+            (f"{GLYPH} {WORDS}" if before or is_unknown.any() else "", KIND),
         ]
     )
     return lines
@@ -94,11 +113,16 @@ def _stacked(parts: list[int], most: int, rows: int) -> list[int]:
     return [i for i in present for _ in range(shares[i])]
 
 
-def _runs(cells: list[int]) -> Line:
+def _cell(stack: list[int], row: int, is_unknown: bool) -> tuple[str, Kind]:
+    """What stands in a row of a bar."""
+    if row < len(stack):
+        return STACK[stack[row]][1], STACK[stack[row]][3]
+    return (GLYPH, KIND) if is_unknown else (" ", "")
+
+
+def _runs(cells: list[tuple[str, Kind]]) -> Line:
     line: Line = []
-    for cell in cells:
-        glyph: str = STACK[cell][1] if cell >= 0 else " "
-        kind: Kind = STACK[cell][3] if cell >= 0 else ""
+    for glyph, kind in cells:
         if line and line[-1][1] == kind:
             line[-1] = (line[-1][0] + glyph, kind)
         else:

@@ -10,6 +10,7 @@ from inspector.reports.inside import renegotiation_lines
 from inspector.reports.lines import Line
 from inspector.reports.story import Ladder, chapters
 from inspector.reports.wireshark import display_filter
+from inspector.text.cells import cell_count
 from inspector.text.safe import safe_text
 from inspector.tui.app_state import AppState
 from inspector.tui.detail_page import DetailPage
@@ -33,7 +34,9 @@ class ConnectionScreen(DetailPage):
             (f"{c.first_seen[:10]} {c.first_seen[11:23]}  {ends}", "head"),
             (f"   {c.outcome}", "bad" if c.outcome == "aborted" else "dim"),
         ]
-        return [title] if sum(len(t) for t, _ in title) <= width else [title[:1], [(f"  {c.outcome}", title[1][1])]]
+        return (
+            [title] if sum(cell_count(t) for t, _ in title) <= width else [title[:1], [(f"  {c.outcome}", title[1][1])]]
+        )
 
     def lines(self, width: int) -> list[Line]:
         analysis = self.analysis

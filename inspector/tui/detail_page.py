@@ -7,7 +7,6 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.events import Resize
-from textual.widgets import Static
 
 from inspector.reports.lines import Line
 from inspector.reports.story import Ladder, lane_names
@@ -15,7 +14,7 @@ from inspector.tui.app_state import AppState
 from inspector.tui.keybar import KeyBar
 from inspector.tui.ladder import drawn
 from inspector.tui.lines import LineView
-from inspector.tui.marks import content
+from inspector.tui.marks import StillText
 from inspector.tui.page import Page
 from inspector.tui.shell import Target
 
@@ -41,7 +40,7 @@ class DetailPage(Page):
 
     def compose(self) -> ComposeResult:
         """A title that stays and a page below it."""
-        yield Static(id="heading")
+        yield StillText(id="heading")
         yield LineView(id="text")
         yield KeyBar()
 
@@ -51,7 +50,7 @@ class DetailPage(Page):
 
     def lay_out(self, width: int) -> None:
         """Everything for a width."""
-        self.query_one("#heading", Static).update(content(self.title_lines(width)))
+        self.query_one("#heading", StillText).show(self.title_lines(width))
         self.targets = []
         self._places: list[int] = []
         lines = self.lines(width)

@@ -20,14 +20,18 @@ class FindingRow(NamedTuple):
     at: str = ""
 
 
-def finding_rows(document: Document, service: Service | None) -> list[FindingRow]:
-    """Incidents first, then what else was found, what matters first. ``service``: of this one, and of none."""
+def finding_rows(document: Document, service: Service | None, *, newest_first: bool = False) -> list[FindingRow]:
+    """Incidents first, then what else was found, what matters first. ``service``: of this one, and of none.
+    ``newest_first``: of the incidents, else the oldest one is.
+    """
     by_id = {f.id: f for f in document.findings}
     listed = [i for i in document.incidents if service is None or i.service == service.id]
     shown = (
         slice(11, 23) if len({i.at[:10] for i in listed}) < 2 else slice(5, 19)
     )  # the day is said where there are several
     incidents = [FindingRow(i.id, i, by_id[i.findings[0]], i.at[shown].replace("T", " ")) for i in listed]
+    if newest_first:
+        incidents.reverse()
     named = {f.finding.id for f in incidents} | {f for i in document.incidents for f in i.findings}
     return incidents + [
         FindingRow(f.id, None, f)

@@ -34,7 +34,8 @@ class IncidentsScreen(Area):
         rows = self.query_one(Rows)
         service = None if self.state.everything else self.state.in_view
         self._incident_rows = self.state.kept(
-            ("findings", service.id if service else None), lambda: finding_rows(self.state.document, service)
+            ("findings", service.id if service else None),
+            lambda: finding_rows(self.state.document, service, newest_first=self.state.is_live),
         )
         incidents = sum(f.incident is not None for f in self._incident_rows)
         rows.columns[1] = Column(

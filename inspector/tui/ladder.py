@@ -5,10 +5,9 @@ message. Pure functions.
 
 from __future__ import annotations
 
-from rich.cells import cell_len, set_cell_size
-
 from inspector.reports.lines import Kind, Line
 from inspector.reports.story import BALANCER, Chapter, Ladder, Rung, lanes
+from inspector.text.cells import cell_count, cut, left_aligned
 from inspector.text.safe import safe_text
 from inspector.text.times import span
 
@@ -54,24 +53,24 @@ def _without_lanes(ladder: Ladder, width: int) -> list[Line]:
     lines: list[Line] = [
         [
             ("time".ljust(time), "dim"),
-            (set_cell_size("client ▶ ◀ server", room), "head"),
+            (left_aligned(cut("client ▶ ◀ server", room), room), "head"),
             ("  " + "frame".rjust(frame), "dim"),
         ]
     ]
     for chapter in ladder.chapters:
-        is_cut = cell_len(safe_text(chapter.title)) > width
-        (title, kind), *_ = _title(chapter, width - cell_len(chapter.backend) - 1 if is_cut else width)
+        is_cut = cell_count(safe_text(chapter.title)) > width
+        (title, kind), *_ = _title(chapter, width - cell_count(chapter.backend) - 1 if is_cut else width)
         lines.append([(f"{title} {chapter.backend}" if is_cut else title, kind)])  # no lane says which back end it was
         for rung in chapter.rungs:
             shaft = SHAFTS[rung.visibility]
             arrow = f"{shaft}▶" if rung.from_client else f"◀{shaft}"
             side = f"{SIDES[rung.leg > 0][rung.from_client]:<8} " if named else ""
-            text = set_cell_size(_fitted(f"{side}{arrow} {safe_text(rung.text)}", room), room)
+            text = left_aligned(cut(f"{side}{arrow} {safe_text(rung.text)}", room), room)
             lines.append(
                 [
                     (_time(rung.offset_ns).rjust(time - 1) + " ", "dim"),
                     (text, _kind(rung)),
-                    (f"  {_fitted(rung.frame, frame).rjust(frame)}", "dim"),
+                    (f"  {cut(rung.frame, frame).rjust(frame)}", "dim"),
                 ]
             )
         lines += [_note(note, time, width) for note in chapter.notes]
@@ -107,18 +106,18 @@ def _with_lanes(ladder: Ladder, names: dict[str, str], width: int) -> list[Line]
             beside = _time(rung.offset_ns).rjust(time - 1) + " " + (since.rjust(gap - 2) + "  " if gap else "")
             behind = (f"{rung.size:,}" if rung.size else "").rjust(size) if size else ""
             lines.append(
-                [(beside, "dim"), (text, _kind(rung)), (f"{behind}  {_fitted(rung.frame, frame).rjust(frame)}", "dim")]
+                [(beside, "dim"), (text, _kind(rung)), (f"{behind}  {cut(rung.frame, frame).rjust(frame)}", "dim")]
             )
         lines += [_note(note, time, width) for note in chapter.notes]
     return lines
 
 
 def _title(chapter: Chapter, width: int) -> Line:
-    return [(_fitted(safe_text(chapter.title), width), ROLES.get(chapter.role, "head"))]
+    return [(cut(safe_text(chapter.title), width), ROLES.get(chapter.role, "head"))]
 
 
 def _note(note: str, time: int, width: int) -> Line:
-    return [("log".rjust(time - 1) + " ", "dim"), (_fitted(safe_text(note), width - time), "")]
+    return [("log".rjust(time - 1) + " ", "dim"), (cut(safe_text(note), width - time), "")]
 
 
 def _kind(rung: Rung) -> Kind:
@@ -159,9 +158,9 @@ def _heads(places: dict[str, int], names: dict[str, str], room: int) -> str:
     free = len("client") + 2
     for label, lane in places.items():
         text = names.get(label, label)
-        text = text if cell_len(text) <= lane + 1 - free else label
-        text = _fitted(text, max(lane + 1 - free, 0))
-        _write(head, lane + 1 - cell_len(text), text, lane + 1)
+        text = text if cell_count(text) <= lane + 1 - free else label
+        text = cut(text, max(lane + 1 - free, 0))
+        _write(head, lane + 1 - cell_count(text), text, lane + 1)
         free = lane + 2 + (1 if text else 0)
     return "".join(head)
 
@@ -176,13 +175,6 @@ def _places(order: list[str], room: int) -> dict[str, int]:
     return {label: room - 1 - apart * (len(order) - 1 - i) for i, label in enumerate(order)}
 
 
-def _fitted(text: str, cells: int) -> str:
-    """The text, cut to so many columns."""
-    if cell_len(text) <= cells:
-        return text
-    return set_cell_size(text, cells - 1).rstrip() + "…" if cells > 0 else ""
-
-
 def _rung(chapter: Chapter, rung: Rung, places: dict[str, int], room: int) -> str:
     start, end = 0, places[chapter.backend]
     if BALANCER in places:
@@ -194,32 +186,26 @@ def _rung(chapter: Chapter, rung: Rung, places: dict[str, int], room: int) -> st
     text = safe_text(rung.text)
     between = end - start
     if rung.from_client:
-        text = _fitted(text, max(between - 3, 0))
-        _write(area, start, f"{text} {shaft * max(between - cell_len(text) - 2, 1)}▶", end)
+        text = cut(text, max(between - 3, 0))
+        _write(area, start, f"{text} {shaft * max(between - cell_count(text) - 2, 1)}▶", end)
     else:
         tip = f"◀{shaft * (3 if between > 40 else 1)} "
         limit = end if BALANCER in places else room
-        text = _fitted(text, max(limit - start - len(tip), 0))
+        text = cut(text, max(limit - start - len(tip), 0))
         _write(area, start, tip + text, limit)
-        behind = start + len(tip) + cell_len(text)
+        behind = start + len(tip) + cell_count(text)
         if behind < end - 1:
             _write(area, behind + 1, shaft * (end - behind - 1), end)
     return "".join(area)
 
 
 def _write(area: list[str], at: int, text: str, end: int) -> None:
-    """Put text into the area, one place a column, cut at ``end``: a wide character takes two places, one without width
-    stands with the one before.
-    """
+    """Put text into the area, one place a column, cut at ``end``: a wide character takes two places."""
     end = min(end, len(area))
     for character in text:
-        wide = cell_len(character)
+        wide = cell_count(character)
         if at + wide > end:
             break
-        if wide == 0:
-            if at:
-                area[at - 1] += character
-            continue
         area[at] = character
         if wide == 2:
             area[at + 1] = ""

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from inspector.findings.case import Case
 from inspector.reports.lines import Kind, Line
+from inspector.text.cells import cell_count
 from inspector.text.times import span
 from inspector.tracking.sessions import LedgerSession
 
@@ -65,7 +66,7 @@ def lane(case: Case, session: LedgerSession, width: int) -> Line:
         start = []
     if not happened:
         return start
-    room = width - sum(len(t) for t, _ in start)
+    room = width - sum(cell_count(t) for t, _ in start)
     spoken = _placed(happened, room, True) if len(happened) <= SPOKEN else None
     return [*start, *(spoken or _placed(happened, room, False) or _crowded(happened, room))]
 
@@ -81,11 +82,11 @@ def _placed(happened: list[Moment], room: int, is_spoken: bool) -> Line | None:
             texts[number] += f" +{span(happened[number].ns - low)}"
     places: list[int] = []
     for number, moment in enumerate(happened):
-        wanted = round((moment.ns - low) / max(high - low, 1) * (room - len(texts[-1])))
-        places.append(max(wanted, places[-1] + len(texts[number - 1]) + 2) if places else 0)
+        wanted = round((moment.ns - low) / max(high - low, 1) * (room - cell_count(texts[-1])))
+        places.append(max(wanted, places[-1] + cell_count(texts[number - 1]) + 2) if places else 0)
     limit = room
     for number in range(len(places) - 1, -1, -1):
-        places[number] = min(places[number], limit - len(texts[number]))
+        places[number] = min(places[number], limit - cell_count(texts[number]))
         limit = places[number] - 2
     if places[0] < 0:
         return None
@@ -95,7 +96,7 @@ def _placed(happened: list[Moment], room: int, is_spoken: bool) -> Line | None:
         if column > at:
             line.append((f" {DASH * max(column - at - 2, 0)} " if at else " " * column, "dim"))
         line.append((text, moment.kind))
-        at = column + len(text)
+        at = column + cell_count(text)
     return line
 
 
@@ -104,9 +105,9 @@ def _crowded(happened: list[Moment], room: int) -> Line:
     texts = [f"{m.glyph} {m.label}" for m in happened]
     tail = f" +{span(happened[-1].ns - happened[0].ns)}"
     ends = 1
-    while sum(len(t) + 3 for t in texts[: ends + 1]) + sum(len(t) + 3 for t in texts[-ends - 1 :]) + 10 + len(
-        tail
-    ) < room and 2 * ends + 2 < len(texts):
+    while sum(cell_count(t) + 3 for t in texts[: ends + 1]) + sum(
+        cell_count(t) + 3 for t in texts[-ends - 1 :]
+    ) + 10 + len(tail) < room and 2 * ends + 2 < len(texts):
         ends += 1
     line: Line = []
     for text, moment in zip(texts[:ends], happened[:ends], strict=True):

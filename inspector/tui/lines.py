@@ -56,9 +56,9 @@ class LineView(Painted):
         self.targets = targets or []
         self.cursor = min(self.cursor, max(len(self.targets) - 1, 0))
         self.virtual_size = Size(0, len(lines))
-        self.refresh()
+        self.refresh_changed()
 
-    def render_line(self, y: int) -> Strip:
+    def line(self, y: int) -> Strip:
         width = self.scrollable_content_region.width
         number = y + round(self.scroll_offset.y)
         if number >= len(self.lines):

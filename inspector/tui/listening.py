@@ -25,11 +25,17 @@ from inspector.text.times import SECOND_NS
 from inspector.tui.loading import SWITCH_SECONDS, Loading, Stopped
 
 LOOK_SECONDS = 0.5
+QUIET_SECONDS = 1.0
+"""How often is looked for what has come, and where nothing had."""
+
 SHARE = 0.1
 """Of one core, what judging may take while packets come."""
 
 COUNT_SECONDS = 10.0
-"""How often what only counts packets is shown anew: a screen that stands still costs nothing."""
+COUNT_SHARE = 0.002
+"""How often what only counts packets is shown anew, and of one core, what judging may take for that: a screen that
+stands still costs nothing.
+"""
 
 CLOSE_SECONDS = 10.0
 NEWS_SECONDS = 5.0
@@ -40,6 +46,7 @@ class Growing(Loading):
     """What is never read to its end: analyses follow each other."""
 
     is_repeatable = False
+    looks_per_second = 2
 
     def _run(self) -> None:
         usual = sys.getswitchinterval()
@@ -89,6 +96,12 @@ class Following(Growing):
             logs.close()
 
 
+def rounded(rate: float) -> int:
+    """To two digits: a third one would change every second, and say nothing."""
+    digits = len(f"{rate:.0f}")
+    return int(round(rate, min(2 - digits, 0)))
+
+
 def state_of(facts: Facts) -> tuple[object, object]:
     """What is equal where screens would show the same, and where they would but for counts of packets."""
     known_state = (
@@ -114,10 +127,10 @@ class Listening(Growing):
         self._filter = expression
         self._capture = threading.Thread(target=self._watch, name="capture", daemon=True)
         self._facts: Facts | None = None
-        self._whole_from_ns = 0
+        self._forgotten = (0, 0)
         self._is_wanted = threading.Event()
         self._is_ready = threading.Event()
-        self._incidents: tuple[int, str] = (0, "")
+        self._incidents = 0
         self._rates = (0.0, 0.0)
         self._counted = (time.monotonic(), 0, 0)
         self._news: tuple[float, str] = (0.0, "")
@@ -156,13 +169,13 @@ class Listening(Growing):
         if slow:
             parts.append(f"by {slow}: slow")
         packets, connections = self._rates
-        parts.append(f"{packets:,.0f} pkt/s {connections:,.0f} conn/s")
+        parts.append(f"{rounded(packets):,} pkt/s {rounded(connections):,} conn/s")
         dropped = watching.dropped
         parts.append("drops unknown" if dropped is None else f"{dropped:,} DROPPED" if dropped else "no drops")
         return "  ".join(parts)
 
-    def incident_count(self) -> tuple[int, str]:
-        """Incidents so far, and the last one."""
+    def incident_count(self) -> int:
+        """Incidents so far."""
         return self._incidents
 
     def stop(self) -> None:
@@ -181,18 +194,21 @@ class Listening(Growing):
     def _work(self) -> None:
         self.stage = "no packet yet"
         self._capture.start()
-        pause, shown, at = 0.0, state_of(Facts()), 0.0
+        pause, shown, next_count = 0.0, state_of(Facts()), 0.0
         while not self._stopped.wait(pause):
             facts = self._ask()
             if facts is None:
                 break
             self.stage = f"{self._watching.info.packets:,} packets, no TLS connection yet"
             state = state_of(facts)
-            is_news = state[0] != shown[0] or (state != shown and time.monotonic() - at > COUNT_SECONDS)
+            is_news = state[0] != shown[0] or (state != shown and time.monotonic() > next_count)
+            pause = QUIET_SECONDS
             if is_news:
-                shown, at = state, time.monotonic()
-                self.whole_from_ns = self._whole_from_ns
-            pause = self._show(facts) if facts.connections and is_news else LOOK_SECONDS
+                shown, began = state, time.monotonic()
+                self.whole_from_ns, self.forgotten = self._forgotten
+                pause = self._show(facts) if facts.connections else LOOK_SECONDS
+                ended = time.monotonic()
+                next_count = ended + max(COUNT_SECONDS, (ended - began) / COUNT_SHARE)
         if self._crash is not None:
             raise self._crash
         raise Stopped
@@ -222,13 +238,14 @@ class Listening(Growing):
 
     def _hand_over(self) -> None:
         self._facts = self._watching.whole()
-        self._whole_from_ns = self._watching.window.whole_from_ns
+        window = self._watching.window
+        self._forgotten = (window.whole_from_ns, window.forgotten)
         self._is_ready.set()
 
     def update(self, update: Update) -> None:
         """Incidents knock at once; the rest is seen when it is judged."""
         if update.incidents:
-            self._incidents = (self._watching.incidents, update.incidents[-1].summary)
+            self._incidents = self._watching.incidents
 
     def news(self, at_ns: int, kind: NewsKind, text: str) -> None:
         """Shown for a while."""
@@ -248,3 +265,4 @@ class Listening(Growing):
                 (watching.connections - connections) / (now - at),
             )
         self._counted = (now, watching.info.packets, watching.connections)
+        self.unseen.look(watching.now_ns, watching.dropped or 0, watching.sources)

@@ -1,4 +1,4 @@
-"""Reading in the background. Knows no Textual: a thread works, the app asks ten times a second how far it is.
+"""Reading in the background. Knows no Textual: a thread works, the app asks some times a second how far it is.
 
 While it reads, what is known so far is judged now and then, seldom enough that it costs little; in the end the whole,
 and then its columns.
@@ -22,6 +22,7 @@ from inspector.findings.case import Options
 from inspector.findings.judge import Analysis, judge
 from inspector.query.arrays import Columns
 from inspector.text.safe import path_text, safe_text
+from inspector.tui.unknown import UnseenTimes
 
 if TYPE_CHECKING:
     from inspector.capture.files import Story
@@ -65,6 +66,9 @@ class Loading:
     is_repeatable = True
     """Whether the same can be read again, or something else instead."""
 
+    looks_per_second = 10
+    """How often the app asks."""
+
     def __init__(
         self,
         paths: Sequence[str],
@@ -85,6 +89,10 @@ class Loading:
         self.is_done = False
         self.whole_from_ns = 0
         """Of connections before this time, some were forgotten."""
+        self.forgotten = 0
+        """How many were."""
+        self.unseen = UnseenTimes()
+        """When a live capture lost packets, or had no source."""
         self.is_whole = False
         """Everything was read; only the columns may be missing."""
         self._options = options
@@ -119,11 +127,9 @@ class Loading:
         share = f" {min(self.read * 100 // self.total, 99)} %" if self.total and not self.is_whole else ""
         return f"{'so far, reading' if not self.is_whole else 'indexing'}{share}"
 
-    def incident_count(self) -> tuple[int, str]:
-        """How many incidents were met live so far, and the last one's id and summary; nothing for what was read from
-        files.
-        """
-        return 0, ""
+    def incident_count(self) -> int:
+        """How many incidents were met live so far; none of what was read from files."""
+        return 0
 
     def close(self) -> None:
         """Wait for the end of what was stopped."""

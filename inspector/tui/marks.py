@@ -1,10 +1,11 @@
-"""How lines of pieces are shown: a style for each kind; never markup."""
+"""How lines of pieces are shown: a style for each kind; never markup. What stands there is not painted again."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from textual.content import Content
+from textual.widgets import Static
 
 from inspector.reports.lines import Kind, Line, uniform, wrap
 from inspector.text.safe import safe_text
@@ -37,3 +38,15 @@ def content(lines: list[Line]) -> Content:
             parts.append(("\n", ""))
         parts += [(text, STYLES[kind]) for text, kind in line]
     return Content.assemble(*parts)
+
+
+class StillText(Static):
+    """Lines that may be shown again and again."""
+
+    _shown: list[Line] | None = None
+
+    def show(self, lines: list[Line]) -> None:
+        """Paint them, where they are others than those that stand there."""
+        if lines != self._shown:
+            self._shown = lines
+            self.update(content(lines))

@@ -1,7 +1,8 @@
 """The last door before the terminal, for whatever any widget paints: ASCII where only that can be shown, and never a
-control character.
+character that moves something, or of which terminals do not agree how many cells it takes.
 
-Names from the wire are escaped where they come in (``safe_text``); here a mistake of ours, or of a library, is caught.
+Names from the wire are escaped where they come in (``safe_text``); here a mistake of ours, or of a library, is caught,
+and what a person types.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ from __future__ import annotations
 import locale
 from functools import lru_cache
 
-from rich.cells import cell_len
+from rich.cells import cell_len, split_graphemes
 from rich.segment import Segment
 from textual.color import Color
 from textual.filter import LineFilter
+
+from inspector.text.cells import is_settled
 
 GLYPHS = {
     "✖": "X",
@@ -58,6 +61,18 @@ def ascii_wanted(is_asked: bool) -> bool:
 
 
 @lru_cache(maxsize=4096)
+def _is_settled(text: str) -> bool:
+    return text.isprintable() and (text.isascii() or all(map(is_settled, text)))
+
+
+def _settled(text: str) -> str:
+    """As many cells as Textual counts; of several characters that it takes for one, all go."""
+    spans, _ = split_graphemes(text)
+    pieces = ((text[start:end], cells) for start, end, cells in spans)
+    return "".join(piece if _is_settled(piece) else "?" * cells for piece, cells in pieces)
+
+
+@lru_cache(maxsize=4096)
 def _plain(text: str) -> str:
     """The same columns in ASCII."""
     return "".join(
@@ -83,8 +98,8 @@ class OutputFilter(LineFilter):
         ]
 
     def _may_pass(self, text: str) -> bool:
-        return text.isprintable() and (not self.only_ascii or text.isascii())
+        return _is_settled(text) and (not self.only_ascii or text.isascii())
 
     def _passing(self, text: str) -> str:
-        text = "".join(c if c.isprintable() else "?" for c in text)
+        text = _settled(text)
         return _plain(text) if self.only_ascii else text

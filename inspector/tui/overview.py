@@ -10,18 +10,18 @@ import numpy as np
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
-from textual.widgets import Static
 
 from inspector.document import Service
 from inspector.findings.gate import CERTIFICATE_CHANGE
 from inspector.reports import attributes, overview, what_if
 from inspector.reports.changes import lost, moments
 from inspector.reports.lines import Kind, Line, flowing, plain, wrap
+from inspector.text.cells import cell_count
 from inspector.text.safe import safe_text
 from inspector.tui.chart import chart
 from inspector.tui.finding_rows import FindingRow, cells, finding_rows
 from inspector.tui.incidents import open_story
-from inspector.tui.marks import content, paragraph
+from inspector.tui.marks import StillText, paragraph
 from inspector.tui.page import STATE_KINDS, Area
 from inspector.tui.rows import Cell, Column, Rows
 from inspector.tui.timeline import MemberTimes, TimedMember, timeline
@@ -70,9 +70,9 @@ class OverviewScreen(Area):
     def body(self) -> ComposeResult:
         self._pane = 0
         self._incident_rows: list[FindingRow] = []
-        yield Static(id="verdict")
+        yield StillText(id="verdict")
         with VerticalScroll(id="tables"):
-            yield Static(id="panes")
+            yield StillText(id="panes")
         columns = [Column("", 1), Column("INCIDENTS AND FINDINGS", 0)]
         yield Rows(columns, 0, self._row, "No incident, and nothing else that is wrong.", id="incidents")
 
@@ -82,9 +82,11 @@ class OverviewScreen(Area):
         state, rows = self.state, self.query_one(Rows)
         service = state.in_view
         if service is None:
-            self.query_one("#verdict", Static).update(content([[(overview.nothing_found(state.document), "warn")]]))
+            self.query_one("#verdict", StillText).show([[(overview.nothing_found(state.document), "warn")]])
             return
-        self._incident_rows = state.kept(("findings", service.id), lambda: finding_rows(state.document, service))
+        self._incident_rows = state.kept(
+            ("findings", service.id), lambda: finding_rows(state.document, service, newest_first=state.is_live)
+        )
         chosen = [
             f"INCIDENTS {sum(f.incident is not None for f in self._incident_rows)}",
             f"OTHER FINDINGS {sum(f.incident is None for f in self._incident_rows)}",
@@ -95,7 +97,7 @@ class OverviewScreen(Area):
 
     def _lay_out(self, service: Service, width: int, height: int) -> None:
         verdict = self._verdict(service, width - 2)
-        self.query_one("#verdict", Static).update(content(verdict))
+        self.query_one("#verdict", StillText).show(verdict)
         listed = max(min(len(self._incident_rows) + 1, height // 4), FEWEST_ROWS)
         room = max(height - OTHER_LINES - len(verdict) - listed, 4)
         self.query_one("#tables").styles.max_height = room
@@ -106,7 +108,7 @@ class OverviewScreen(Area):
             if shown and len(shown) + 1 + len(pane) > room:
                 break
             shown += [[], *pane] if shown else pane
-        self.query_one("#panes", Static).update(content(shown))
+        self.query_one("#panes", StillText).show(shown)
 
     def _panes(self, service: Service, width: int, height: int) -> list[list[Line]]:
         """The tables and charts, what matters most first."""
@@ -128,7 +130,7 @@ class OverviewScreen(Area):
         """One pane where they have room beside each other."""
         matrix = overview.matrix(self.state.document, service)
         tall = max(min(height // 4, 9), 7)
-        across = max(len(plain(line)) for line in matrix)
+        across = max(cell_count(plain(line)) for line in matrix)
         room = min(CHART_WIDTH, width - across - APART - 2)
         if width < WIDE - 2 or height < TALL or room < NARROWEST_CHART:
             return [matrix, self._chart(service, width, tall)]
@@ -137,7 +139,7 @@ class OverviewScreen(Area):
         for number in range(max(len(matrix), len(drawn))):
             left: Line = matrix[number] if number < len(matrix) else []
             right: Line = drawn[number] if number < len(drawn) else []
-            side_by_side.append([*left, (" " * (across + APART - len(plain(left))), ""), *right])
+            side_by_side.append([*left, (" " * (across + APART - cell_count(plain(left))), ""), *right])
         return [side_by_side]
 
     def _times(self, service: int) -> MemberTimes | None:
@@ -160,7 +162,10 @@ class OverviewScreen(Area):
         times = self._times(self.state.service or 0)
         if times is None:
             return [[("HANDSHAKES OVER TIME", "head")], [("  counted once all is read", "dim")]]
-        return chart(times.time_ns, times.result, incidents, width, height)
+        is_forgotten = self.state.whole_from_ns > 0
+        return chart(
+            times.time_ns, times.result, incidents, width, height, self.state.unknown, is_forgotten=is_forgotten
+        )
 
     def _timeline(self, service: Service, width: int) -> list[Line]:
         """A line for each back end; nothing where there is only one, or none is visible."""
@@ -174,7 +179,7 @@ class OverviewScreen(Area):
         drawn = [TimedMember(members[id_].index, name, changed[id_]) for id_, name in names]
         if (times.backend < 0).any():
             drawn.append(TimedMember(-1, "?"))
-        return timeline(times, drawn, width, failed)
+        return timeline(times, drawn, width, failed, self.state.unknown)
 
     def _verdict(self, service: Service, width: int) -> list[Line]:
         document = self.state.document
@@ -182,7 +187,7 @@ class OverviewScreen(Area):
         first = wrap(overview.sentence(service), "", "  ", width)
         lines: list[Line] = [[(line, SENTENCE_KINDS[assessment.state])] for line in first]
         standing = f"   {overview.standing(service)}"
-        if len(first[-1]) + len(standing) <= width:
+        if cell_count(first[-1]) + cell_count(standing) <= width:
             lines[-1].append((standing, "dim"))
         else:
             lines.append([(standing[1:], "dim")])
@@ -207,7 +212,7 @@ class OverviewScreen(Area):
                 [(line, "head" if number == 0 else "")]
                 for number, line in enumerate(wrap(safe_text(f"Do: {assessment.do}"), "  ", "      ", width))
             ]
-            lines += [[(f"  {best}", "dim")]] if best and len(best) + 2 <= width else []
+            lines += [[(f"  {best}", "dim")]] if best and cell_count(best) + 2 <= width else []
         elif assessment.breaks_if:
             lines += paragraph(
                 safe_text(f"{CERTIFICATE_CHANGE} returns if {' or if '.join(assessment.breaks_if)}."), "  ", "  ", width

@@ -12,15 +12,15 @@ from textual.content import Content
 from textual.events import Click
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Static
 
 from inspector.reports import overview
 from inspector.reports.lines import Kind, Line
+from inspector.text.cells import cell_count, cut
 from inspector.text.safe import safe_text
 from inspector.tui.app_state import AppState
 from inspector.tui.areas import AREAS
 from inspector.tui.keybar import KeyBar
-from inspector.tui.marks import content
+from inspector.tui.marks import StillText, content
 from inspector.tui.shell import Shell
 
 STATE_KINDS: dict[str, Kind] = {
@@ -117,7 +117,7 @@ class Area(Page):
     def compose(self) -> ComposeResult:
         """The line of areas, a heading, what the area shows, the keys."""
         yield AreaBar(self.AREA)
-        yield Static(id="heading")
+        yield StillText(id="heading")
         yield from self.body()
         yield KeyBar()
 
@@ -145,11 +145,17 @@ class Area(Page):
     def renew(self) -> None:
         """Show what the state holds now; the cursor stays on what it stood on."""
         width = self.size.width or self.app.size.width
-        self.query_one("#heading", Static).update(content([self.heading(width - 2)]))
-        self.query_one(AreaBar).refresh()
+        self.query_one("#heading", StillText).show([self.heading(width - 2)])
+        self.query_one(AreaBar).look()
 
     def heading(self, width: int) -> Line:
         """The service in view, or all."""
+        remembered = f"   {self.state.remembered}" if self.state.remembered else ""
+        width -= cell_count(remembered)
+        return [*self.subject(width), (remembered, "warn")]
+
+    def subject(self, width: int) -> Line:
+        """The same without what was forgotten."""
         service = self.state.in_view
         if service is None:
             return [("no service", "head"), ("   all times UTC", "dim")]
@@ -159,13 +165,13 @@ class Area(Page):
                 ("   all times UTC", "dim"),
             ]
         text = overview.heading(self.state.document, service)
-        if len(text) > width - 2:
+        if cell_count(text) > width - 2:
             text = f"{overview.title(service)}   {overview.counted(service.connections, 'connection')}"
         mark = overview.MARKS[service.assessment.state]
         return [
             (f"{mark} ", STATE_KINDS[service.assessment.state]),
-            (safe_text(text, 400)[: max(width - 2, 10)], "head"),
-            ("   all times UTC" if len(text) + 20 < width else "", "dim"),
+            (cut(safe_text(text, 400), max(width - 2, 10)), "head"),
+            ("   all times UTC" if cell_count(text) + 20 < width else "", "dim"),
         ]
 
     def action_up(self) -> None:

@@ -115,10 +115,10 @@ class Rows(Painted):
             cursor = keys.index(current) if is_moved else 0
         wanted = self.validate_cursor(cursor)
         if wanted == self.cursor:
-            self.watch_cursor(wanted, wanted)
+            self._keep_in_sight(wanted)
         self.cursor = wanted
         self._is_moved = is_moved
-        self.refresh()
+        self.refresh_changed()
 
     def shown(self, width: int) -> list[tuple[int, int]]:
         """The columns that have room, with their widths."""
@@ -130,7 +130,7 @@ class Rows(Painted):
         rest = max((width - sum(self.columns[i].width + 2 for i in indexes)) // max(len(flexible), 1), 8)
         return [(i, self.columns[i].width or rest) for i in indexes]
 
-    def render_line(self, y: int) -> Strip:
+    def line(self, y: int) -> Strip:
         """Line 0 is the heading and stays; the others scroll under it."""
         width = self.scrollable_content_region.width
         if y == 0:
@@ -172,16 +172,19 @@ class Rows(Painted):
 
     def watch_cursor(self, old: int, new: int) -> None:
         """Keep the cursor in sight."""
+        self._keep_in_sight(new)
+        self.refresh()
+        if old != new:
+            self._is_moved = True
+            self.post_message(self.Moved(self, new))
+
+    def _keep_in_sight(self, new: int) -> None:
         height = max(self.size.height - 1, 1)
         top = round(self.scroll_offset.y)
         if new < top:
             self.scroll_to(y=new, animate=False)
         elif new >= top + height:
             self.scroll_to(y=new - height + 1, animate=False)
-        self.refresh()
-        if old != new:
-            self._is_moved = True
-            self.post_message(self.Moved(self, new))
 
     def on_resize(self) -> None:
         """A smaller table still shows its cursor."""

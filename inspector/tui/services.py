@@ -7,13 +7,13 @@ from __future__ import annotations
 from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.widgets import Static
 
 from inspector.document import Service
 from inspector.reports import overview
 from inspector.reports.lines import Line, wrap
+from inspector.text.cells import cut
 from inspector.text.safe import safe_text
-from inspector.tui.marks import content, listed, paragraph
+from inspector.tui.marks import StillText, listed, paragraph
 from inspector.tui.page import STATE_KINDS, Area
 from inspector.tui.rows import Cell, Column, Rows
 
@@ -42,10 +42,10 @@ class ServicesScreen(Area):
         self._services: list[Service] = []
         self._chosen: str | None = None
         yield Rows(COLUMNS, 0, self._row, "No TLS.", id="services")
-        yield Static(id="verdict")
-        yield Static(id="noise")
+        yield StillText(id="verdict")
+        yield StillText(id="noise")
 
-    def heading(self, width: int) -> Line:
+    def subject(self, width: int) -> Line:
         """What was read."""
         document = self.state.document
         frames = sum(c.packets for c in document.captures)
@@ -53,7 +53,7 @@ class ServicesScreen(Area):
             f" and {len(document.captures) - 2} more" if len(document.captures) > 2 else ""
         )
         summary = f"   {frames:,} frames   {overview.length(document)}   all times UTC"
-        return [(names[: max(width - len(summary), 12)], "head"), (summary, "dim")]
+        return [(cut(names, max(width - len(summary), 12)), "head"), (summary, "dim")]
 
     def renew(self) -> None:
         """The services as they are now; the cursor stays on its service, and goes to one that was chosen."""
@@ -68,7 +68,7 @@ class ServicesScreen(Area):
         self._chosen = chosen
         rows = self.query_one(Rows)
         rows.renew([s.id for s in self._services], target, overview.nothing_found(document))
-        self.query_one("#noise", Static).update(content(self._noise()))
+        self.query_one("#noise", StillText).show(self._noise())
         self._show_news(rows.cursor)
 
     def _noise(self) -> list[Line]:
@@ -90,7 +90,7 @@ class ServicesScreen(Area):
 
     def _show_news(self, index: int) -> None:
         if not self._services:
-            self.query_one("#verdict", Static).update("")
+            self.query_one("#verdict", StillText).show([])
             return
         service = self._services[index]
         width = max(self.size.width - 2, 20)
@@ -100,7 +100,7 @@ class ServicesScreen(Area):
         ]
         if service.assessment.is_actionable:
             lines += paragraph(safe_text(f"Do: {service.assessment.do}"), "  ", "      ", width, "head")
-        self.query_one("#verdict", Static).update(content(lines))
+        self.query_one("#verdict", StillText).show(lines)
 
     def _row(self, index: int) -> list[Cell]:
         service = self._services[index]

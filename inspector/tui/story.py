@@ -9,6 +9,7 @@ from inspector.findings.failures import RULE as FAILED
 from inspector.reports import overview, what_if, why, why_failed
 from inspector.reports.lines import Line, columns, marked
 from inspector.reports.story import Ladder, chapters, ladder
+from inspector.text.cells import cut
 from inspector.text.safe import safe_text
 from inspector.tui.app_state import AppState
 from inspector.tui.detail_page import DetailPage
@@ -130,12 +131,8 @@ def _side_by_side(rows: Sequence[why.ReasonRow], old: str, new: str, width: int)
     if not rows:
         return []
     room = max((width - 24) // 2, 12)
-    fields = [(row.name, _cut(row.old, room), _cut(row.new, room), why.sameness(row)) for row in rows]
+    fields = [(row.name, cut(row.old, room), cut(row.new, room), why.sameness(row)) for row in rows]
     return columns([("", old, new, ""), *fields], indent="  ")
-
-
-def _cut(text: str, room: int) -> str:
-    return text if len(text) <= room else text[: room - 1] + "…"
 
 
 class FindingScreen(ExplanationScreen):

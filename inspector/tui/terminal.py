@@ -20,7 +20,8 @@ from textual.message import Message
 HUNG_UP = 128 + signal.SIGHUP
 """The exit status, as if the signal had come."""
 
-LOOK_MS = 200
+LOOK_MS = 1000
+"""How soon whoever waits for the terminal to go notices that the app has gone."""
 
 
 class HungUp(Message):

@@ -11,8 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from inspector.reports.lines import Kind, Line, uniform, wrap
+from inspector.text.cells import cell_count, cut, left_aligned, right_aligned
 from inspector.text.times import bar_step, clock
 from inspector.tui.chart import spoken
+from inspector.tui.unknown import GLYPH, KIND, WORDS, Stretch, unknown_bars
 
 FAILED_ALL, FAILED_SOME, CHANGED = "✖", "×", "▲"
 LEVELS = "░▒▓█"
@@ -45,9 +47,16 @@ class MemberTimes(NamedTuple):
     connection: npt.NDArray[np.int64]
 
 
-def timeline(times: MemberTimes, members: Sequence[TimedMember], width: int, lost: Collection[int] = ()) -> list[Line]:
+def timeline(
+    times: MemberTimes,
+    members: Sequence[TimedMember],
+    width: int,
+    lost: Collection[int] = (),
+    unknown: Sequence[Stretch] = (),
+) -> list[Line]:
     """A title, a line for each back end, one below for each change, an axis and a legend; of at most ``width`` columns.
     Empty where there are no connections. ``lost``: connections, by index, that failed after their handshake.
+    ``unknown``: when nobody saw what went on.
     """
     counted = times.result < COUNTED
     time_ns, result, backend = times.time_ns[counted], times.result[counted], times.backend[counted]
@@ -55,7 +64,7 @@ def timeline(times: MemberTimes, members: Sequence[TimedMember], width: int, los
         return []
     is_failed = (result == ABORTED) | np.isin(times.connection[counted], list(lost))
     low, high = int(time_ns.min()), int(time_ns.max())
-    name_width = min(max(len(member.name) for member in members), max(width // 4, NARROWEST_NAME))
+    name_width = min(max(cell_count(member.name) for member in members), max(width // 4, NARROWEST_NAME))
     margin = name_width + 2
     most_steps = max(width - margin, FEWEST_STEPS)
     step = bar_step(low, high, most_steps)
@@ -65,46 +74,47 @@ def timeline(times: MemberTimes, members: Sequence[TimedMember], width: int, los
         m.backend: np.bincount(indexes[backend == m.backend], minlength=steps) for m in members
     }
     most = max(max(int(count.max()) for count in counts.values()), 1)
+    is_unknown = unknown_bars(unknown, low, step, steps)
     lines: list[Line] = [[(f"BACK ENDS PER {spoken(step)}", "head")]]
     for member in members:
         count = counts[member.backend]
         failed = np.bincount(indexes[(backend == member.backend) & is_failed], minlength=steps)
-        cells = [_cell(int(n), int(f), most) for n, f in zip(count, failed, strict=True)]
-        lines.append([(_fit(member.name, name_width).ljust(margin), ""), *_runs(cells)])
+        cells = [_cell(int(n), int(f), most, bool(u)) for n, f, u in zip(count, failed, is_unknown, strict=True)]
+        lines.append([(left_aligned(cut(member.name, name_width), margin), ""), *_runs(cells)])
         for at, text in member.changes:
             lines += _change(min(max((at - low) // step, 0), steps - 1), f"{clock(at)} {text}", margin, width)
     first, last = clock(low)[:8], clock(high)[:8]
     between = steps - len(first) - len(last)
     lines.append([(" " * margin + (first + " " * between + last if between > 0 else first), "dim")])
-    lines.append(_legend(any(member.changes for member in members), bool(is_failed.any())))
+    lines.append(_legend(any(member.changes for member in members), bool(is_failed.any()), bool(is_unknown.any())))
     return lines
 
 
-def _cell(count: int, failed: int, most: int) -> tuple[str, Kind]:
+def _cell(count: int, failed: int, most: int, is_unknown: bool) -> tuple[str, Kind]:
     if failed:
         return (FAILED_ALL, "bad") if failed == count else (FAILED_SOME, "warn")
-    return (LEVELS[-(-count * len(LEVELS) // most) - 1], "good") if count else (" ", "")
+    if count:
+        return LEVELS[-(-count * len(LEVELS) // most) - 1], "good"
+    return (GLYPH, KIND) if is_unknown else (" ", "")
 
 
 def _change(step: int, text: str, margin: int, width: int) -> list[Line]:
     """A mark below its step, and what changed to its right, or to its left where that has more room."""
     at, room = margin + step, width - margin - step - 2
-    if room >= len(text) or room >= at - 1:
+    if room >= cell_count(text) or room >= at - 1:
         mark, *rest = wrap(f"{CHANGED} {text}", "", "  ", max(room + 2, NARROWEST_NAME))
         return uniform((" " * at + line for line in [mark, *rest]), "warn")
-    return [[(f"{_fit(text, at - 1)} {CHANGED}".rjust(at + 1), "warn")]]
+    return [[(right_aligned(f"{cut(text, at - 1)} {CHANGED}", at + 1), "warn")]]
 
 
-def _fit(text: str, room: int) -> str:
-    return text if len(text) <= room else text[: room - 1] + "…"
-
-
-def _legend(has_changes: bool, has_failures: bool) -> Line:
+def _legend(has_changes: bool, has_failures: bool, has_unknown: bool) -> Line:
     legend: Line = [(LEVELS, "good"), (" handshakes, few to many  ", "")]
     if has_failures:
         legend += [(FAILED_ALL, "bad"), (" all failed  ", ""), (FAILED_SOME, "warn"), (" some failed  ", "")]
     if has_changes:
         legend += [(CHANGED, "warn"), (" changed", "")]
+    if has_unknown:
+        legend.append((f"{'  ' if has_changes else ''}{GLYPH} {WORDS}", KIND))
     return legend
 
 

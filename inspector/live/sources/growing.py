@@ -114,8 +114,10 @@ class GrowingLogs:
         self.logs = [GrowingLog(path) for path in paths]
         self._gave_up: LatestStates[None] = LatestStates(GAVE_UP)
         for log in self.logs:
+            opened_ns = time.time_ns()
             for _ in range(BEFORE_BYTES // (AT_ONCE * CHUNKS) + 1):
                 log.poll()
+            log.facts.old_lines, log.facts.opened_ns = log.facts.lines, opened_ns
 
     def waits(self, connection: str) -> None:
         """A client gave up; a line may follow."""
