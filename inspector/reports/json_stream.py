@@ -15,6 +15,7 @@ from inspector.findings.into_document.encoded import EncodedRows
 from inspector.findings.judge import Analysis, Wanted
 from inspector.reports.both_ends import MOST_PIECES, BothEnds, Piece
 from inspector.reports.forked_job import ForkedJob
+from inspector.text.terminal import terminal_json
 
 T = TypeVar("T")
 Chunk = Callable[[], list[bytes]]
@@ -91,10 +92,10 @@ def write_json(analysis: Analysis, wanted: Wanted, out: BinaryIO) -> None:
     with DocumentRows(analysis, wanted, _as_list) as rows:
         document = analysis.document
         head = {"schema": document.schema, "generator": document.generator}
-        out.write(encode(head)[:-1])
+        out.write(terminal_json(encode(head))[:-1])
         for name in LISTS:
             if name not in ("connections", "sessions"):
-                out.write(b',\n"%b":' % name.encode() + encode(getattr(document, name)))
+                out.write(b',\n"%b":' % name.encode() + terminal_json(encode(getattr(document, name))))
         rows.write_to(out)
     out.write(b"}\n")
 
@@ -109,7 +110,7 @@ def _as_list(name: str, chunks: list[Chunk]) -> Iterator[Piece]:
 
 
 def _joined(chunk: Chunk) -> bytes:
-    return b",".join(chunk())
+    return terminal_json(b",".join(chunk()))
 
 
 def read_json(path: str) -> Document:
@@ -132,7 +133,8 @@ def write_jsonl(analysis: Analysis, wanted: Wanted, out: BinaryIO) -> None:
     encode = msgspec.json.encode
     with DocumentRows(analysis, wanted, _as_lines) as rows:
         document = analysis.document
-        out.write(encode({"record": "analysis", "schema": document.schema, "generator": document.generator}) + b"\n")
+        head = {"record": "analysis", "schema": document.schema, "generator": document.generator}
+        out.write(terminal_json(encode(head)) + b"\n")
         for name in LISTS:
             if name == "sessions":
                 rows.write_to(out)
@@ -150,4 +152,4 @@ def _lines(name: str, chunk: Chunk) -> bytes:
 
 
 def _line(name: str, row: bytes) -> bytes:
-    return b'{"record":"%b",%b\n' % (name.encode(), row[1:])
+    return b'{"record":"%b",%b\n' % (name.encode(), terminal_json(row)[1:])
