@@ -11,6 +11,7 @@ from inspector.findings import change, failures, pool, renegotiation
 from inspector.findings.aftermath import tell_aftermath
 from inspector.findings.case import Case
 from inspector.findings.compared import ComparedPool
+from inspector.findings.conflicting import conflicting_segments
 from inspector.findings.drift import drift_of_answers
 from inspector.findings.odd_member import attribute_aborts
 from inspector.findings.prediction import Extended
@@ -60,3 +61,4 @@ def findings(
     yield from pool.drift(compared, at_risk, ems, explained)
     yield from drift_of_answers(compared, explained)
     yield from resumption_lost(compared)
+    yield from conflicting_segments(case)

@@ -25,7 +25,9 @@ from inspector import bounds
 from inspector.capture.frames import I64, Rows
 from inspector.capture.references import FRAME_BITS
 from inspector.wire import half_open
+from inspector.wire.acknowledged import note_acknowledged, weigh_conflicts
 from inspector.wire.addresses import AddressTable, FlowEnd
+from inspector.wire.checksums import HEADERS_BYTES
 from inspector.wire.completed import CompletedFlows
 from inspector.wire.flow import Ending, Flow, FlowKey
 from inspector.wire.flow_owner import BatchReader, FlowOwner
@@ -121,7 +123,7 @@ class FlowTable:
         for index, number in zip(wanted.tolist(), brought[wanted].tolist(), strict=True):
             if number < 0:
                 self._follow(next(others))
-            elif not self._take(regular, number):
+            elif not self._take(regular, number, grouped, index):
                 self._follow(next(grouped.spans(np.array([index]))))
 
     def _wake(self, grouped: Grouped) -> None:
@@ -174,13 +176,16 @@ class FlowTable:
         keys = zip(grouped.low[chosen].tolist(), grouped.high[chosen].tolist(), strict=True)
         return np.array([key in flows for key in keys], np.bool_)
 
-    def _take(self, regular: BatchReader, number: int) -> bool:
-        """Go on from where a regular flow stands at the end of its batch; False where it must be followed after all."""
+    def _take(self, regular: BatchReader, number: int, grouped: Grouped, index: int) -> bool:
+        """Go on from where a regular flow stands at the end of its batch; False where it must be followed after all.
+        ``index``: which of the grouped flows it is.
+        """
         with self._owner.border:
             flow = regular.flow(number)
             if flow is None or flow.key in self._flows:
                 return False
             self._add(flow)
+            note_acknowledged(flow, lambda lane: grouped.acknowledgements(index, lane))
             return True
         return False
 
@@ -287,7 +292,10 @@ class FlowTable:
                         begun += 1
                         stream = flow.streams[lane]
                         flow.packets[lane] = stream.sequence_jump = True
+                    known = stream.conflict_count
                     self._insert(stream, run, first, end, seq)
+                    if stream.conflict_count > known:
+                        weigh_conflicts(flow, lane, known, group)
             if control & (FIN | RST):
                 after = seq + length + (control & FIN) & 0xFFFFFFFF
                 self._close(
@@ -300,6 +308,7 @@ class FlowTable:
                 flow.last = (ns, frame_base + run.number[first])
         if newest is not None:
             self._went_on(newest, group, begun)
+            note_acknowledged(newest, group.acknowledgements)
 
     def _replaced(self, flow: Flow, by_syn: int, ns: int) -> Flow | None:
         """A connection is followed by another on the same endpoints: it is kept a while where frames of it may still
@@ -351,7 +360,9 @@ class FlowTable:
             if run.extent is not None:
                 run.extent[row] = run.captured[row]
             piece = run.data[start : start + run.captured[row]].tobytes()
-            stream.insert(stream.offset(seq), piece, run.length[row], run.frame + run.number[row], run.time_ns[row])
+            headers = run.data[max(start - HEADERS_BYTES, 0) : start].tobytes()
+            frame, ns = run.frame + run.number[row], run.time_ns[row]
+            stream.insert(stream.offset(seq), piece, run.length[row], frame, ns, headers)
             seq = seq + run.length[row] & 0xFFFFFFFF
 
     @staticmethod
@@ -376,7 +387,8 @@ class FlowTable:
         if control & RST and flow.resets[lane] is None:
             flow.resets[lane] = ending
             flow.consumer.closed(lane, ending.frame, ending.ns, is_reset=True)
-        flow.closed = (flow.fins[0] is not None and flow.fins[1] is not None) or any(flow.resets)
+        if (flow.fins[0] is not None and flow.fins[1] is not None) or any(flow.resets):
+            flow.close()
 
     def _sweep(self, now: int) -> None:
         """Close what is over or idle; beyond the bound also the longest idle ones."""
@@ -386,6 +398,8 @@ class FlowTable:
             self._end_half_open(self._half_open.take_over(now, bounds.APART_NS, bounds.IDLE_NS))
         self._completed.end_over(now)
         for flow in list(self._flows.values()):
+            for stream in flow.streams:
+                stream.forget(now)
             quiet = now - flow.last[0]
             if quiet > bounds.IDLE_NS or flow.is_over(now):
                 del self._flows[flow.key]

@@ -22,8 +22,10 @@ from inspector import bounds
 from inspector.capture.frames import I64, U8, Rows
 from inspector.wire.consumer import FlowConsumer
 from inspector.wire.flow import Ending, Flow
+from inspector.wire.overlaps import kept
 from inspector.wire.runs import Grouped
 from inspector.wire.segments import ACK, FIN, RST, SYN
+from inspector.wire.streams import Stream
 
 BEHIND = 1 << 20
 """How far behind the end of a direction a RST may lie."""
@@ -89,7 +91,9 @@ def state_of(flow: FlowState[int], directions: Sequence[DirectionState[int]], co
         state.resets[lane] = Ending(rst_ns, rst_frame, rst_after, _known(rst_ack)) if rst_frame >= 0 else None
         state.streams[lane].stand(direction.isn + 1 & 0xFFFFFFFF, direction.length)
     state.syn_ns, state.rtt = flow.first_ns, _known(flow.rtt)
-    state.closed, state.last = bool(flow.closed), (flow.last_ns, flow.last_frame)
+    state.last = flow.last_ns, flow.last_frame
+    if flow.closed:
+        state.close()
     return state
 
 
@@ -284,4 +288,20 @@ class RegularFlows:
     def flow(self, index: int, consumer: FlowConsumer) -> Flow:
         """One of them. ``consumer``: has what it read."""
         directions = [DirectionState(*row_of(self.directions, 2 * index + lane)) for lane in (0, 1)]
-        return state_of(FlowState(*row_of(self.flows, index)), directions, consumer)
+        flow = state_of(FlowState(*row_of(self.flows, index)), directions, consumer)
+        if not flow.closed:
+            for lane, stream in enumerate(flow.streams):
+                self._keep(2 * index + lane, stream)
+        return flow
+
+    def _keep(self, direction: int, stream: Stream) -> None:
+        """What later segments of a direction are compared with."""
+        line, data = self.line, self.line.data.data
+        low, high = int(self.low[direction]), int(self.high[direction])
+        for at in range(int(line.row(self.low[direction])), len(line.end)):
+            begin, length = int(line.begin[at]), int(line.end[at] - line.begin[at])
+            if begin >= min(high, low + bounds.COMPARED_BYTES):
+                return
+            if length:
+                start, row = begin + int(line.shift[at]), self.order[at]
+                stream.keep(kept(begin - low, data, start, length, int(self.frame[row]), int(self.ns[row])))

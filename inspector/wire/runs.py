@@ -17,6 +17,7 @@ spans.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from msgspec import Struct
@@ -65,6 +66,20 @@ class Run(Struct, eq=False):
         return self.data[start : start + min(self.captured[row], HEAD_BYTES)].tobytes()
 
 
+class Acknowledgements(NamedTuple):
+    """Of one side of a flow in one batch, in the order of time; int64. ``place``: which of the flow's segments each is;
+    ``number``: the acknowledgement number; ``time_ns``. ``frames``: the number of each of the flow's frames.
+    """
+
+    place: I64
+    number: I64
+    time_ns: I64
+    frames: I64
+
+
+NO_ACKNOWLEDGEMENTS = Acknowledgements(*(np.zeros(0, np.int64) for _ in Acknowledgements._fields))
+
+
 class ParsedExtent:
     """How far into the payload of each segment of a batch somebody looked, filled in while the batch is followed; what
     lies behind was skipped by its length.
@@ -109,6 +124,12 @@ class FlowRuns(Struct, frozen=True, gc=False):
     last_ns: int
     last_number: int
     spread: Sequence[int] = ()
+    grouped: Grouped | None = None
+    index: int = 0
+
+    def acknowledgements(self, lane: int) -> Acknowledgements:
+        """All that one side acknowledged."""
+        return self.grouped.acknowledgements(self.index, lane) if self.grouped is not None else NO_ACKNOWLEDGEMENTS
 
 
 def _mixed(low: U64, high: U64) -> U64:
@@ -151,6 +172,7 @@ class Grouped:
         order, fresh = _by_flow(batch, low, high)
         low, high = low[order], high[order]
         self.low, self.high = low[fresh], high[fresh]
+        self._batch, self._order = batch, order
         group: I64 = np.cumsum(fresh) - 1
         self._note_flows(batch, order, group, np.flatnonzero(fresh))
         rows = _telling(batch.flags[order], batch.length[order], fresh)
@@ -168,6 +190,7 @@ class Grouped:
         """What is known of each flow from all its segments. ``order``: of the batch, by flow. ``firsts``: of each flow
         its first row there.
         """
+        self._firsts = firsts
         lasts = order[np.append(firsts[1:], len(order)) - 1]
         self.last_ns, self.last_number = batch.time_ns[lasts], batch.number[lasts]
         self.total: I64 = np.diff(np.append(firsts, len(order)))
@@ -213,8 +236,23 @@ class Grouped:
             wanted.tolist(), bounds, bounds[1:], *ends_of_flows, strict=False
         ):
             yield FlowRuns(
-                (low, high), spans[first:last], run, last_ns, last_number, self.spread[index] if self.spread else ()
+                (low, high),
+                spans[first:last],
+                run,
+                last_ns,
+                last_number,
+                self.spread[index] if self.spread else (),
+                self,
+                index,
             )
+
+    def acknowledgements(self, index: int, lane: int) -> Acknowledgements:
+        """All that one side of a flow acknowledged, segments that carry nothing else among them."""
+        batch, first = self._batch, int(self._firsts[index])
+        rows = self._order[first : first + int(self.total[index])]
+        is_low = batch.source[rows] == self.low[index]
+        place = np.flatnonzero((is_low == (lane == 0)) & (batch.flags[rows] & ACK != 0))
+        return Acknowledgements(place, batch.ack[rows[place]], batch.time_ns[rows[place]], batch.number[rows])
 
     def _rows_of(self, wanted: I64) -> tuple[slice | I64, I64]:
         """The rows of some flows, and how many each has: without a look at all others, for few may be asked for, and

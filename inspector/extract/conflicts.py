@@ -1,0 +1,54 @@
+"""Segments that contradict each other, as facts: what each version holds, and which one the receiver has taken."""
+
+from __future__ import annotations
+
+from inspector.errors.notice import ForeignText
+from inspector.facts import AnomalyFact
+from inspector.tls.anomalies import ConflictingSegments, VersionTaken
+from inspector.wire.flow import Flow
+from inspector.wire.overlaps import Taken
+from inspector.wire.streams import Stream
+
+TAKEN = {
+    Taken.ACKNOWLEDGED: VersionTaken.ACKNOWLEDGED,
+    Taken.FIRST: VersionTaken.FIRST,
+    Taken.SECOND: VersionTaken.SECOND,
+    Taken.UNKNOWN: VersionTaken.UNKNOWN,
+}
+
+
+def conflict_facts(flow: Flow, client: int) -> tuple[AnomalyFact, ...]:
+    """All that were found in a flow, the client's first. ``client``: its lane."""
+    return tuple(
+        fact
+        for lane in (client, 1 - client)
+        if flow.streams[lane].conflict_count
+        for fact in _of_stream(flow.streams[lane], lane == client)
+    )
+
+
+def _of_stream(stream: Stream, from_client: bool) -> list[AnomalyFact]:
+    overlaps = stream.overlaps
+    if overlaps is None:
+        return []
+    facts: list[AnomalyFact] = []
+    for conflict in overlaps.conflicts:
+        what = ConflictingSegments(
+            conflict.length,
+            ForeignText(conflict.first.hex(" ")),
+            ForeignText(conflict.second.hex(" ")),
+            TAKEN[overlaps.taken(conflict)],
+        )
+        first, second = conflict.frames
+        facts.append(AnomalyFact(what.kind, what, from_client, conflict.offset, "segment", second, first))
+    return facts
+
+
+def is_contradicted(stream: Stream) -> bool:
+    """Whether the receiver may not have taken what was read of a stream."""
+    overlaps = stream.overlaps
+    if overlaps is None or not overlaps.conflicts:
+        return False
+    return overlaps.is_overfull or any(
+        overlaps.taken(conflict) in (Taken.SECOND, Taken.UNKNOWN) for conflict in overlaps.conflicts
+    )
