@@ -13,6 +13,7 @@ from inspector import bounds
 from inspector.document import Document
 from inspector.tls.anomalies import ConflictingSegments
 from inspector.wire.checksums import Checksum, checksum_of
+from inspector.wire.segments import URG
 from tests.build import ACK, Pool, Segment, document_of, ethernet, facts_of, pcap, written
 from tests.test_live_engine import read
 from tests.test_regular import told
@@ -43,7 +44,7 @@ def test_both_versions_are_named_and_judged(name: str, tmp_path: Path) -> None:
     document = analysed(tmp_path, story)
     found = conflicts(document)
     assert tuple(taken(tmp_path)) == kind.taken
-    assert {f"{kind.count} byte{'s' * (kind.count > 1)} came in two versions" in a.text for a in found} == {True}
+    assert {f"{kind.size} byte{'s' * (kind.size > 1)} came in two versions" in a.text for a in found} == {True}
     frames = [frame for _, frame in story.frames()]
     for anomaly in found:
         first, second = (frames[place[1] - 1] for place in (anomaly.other_frame, anomaly.frame))
@@ -118,6 +119,29 @@ def test_what_issued_or_resumed_the_session_matters_as_well(number: int, tmp_pat
     [abort] = [f for f in document.findings if f.rule == "certificate-change-abort"]
     assert (abort.verdict, abort.severity) == ("possible", "medium")
     assert "two versions" in abort.explanation
+
+
+def test_urgent_data_is_read_in_two_ways(tmp_path: Path) -> None:
+    story = Story()
+    story.flight.flags |= URG
+    document = analysed(tmp_path, story)
+    [anomaly] = [a for c in document.connections for a in c.anomalies if a.kind == "urgent_data"]
+    assert (anomaly.offset, anomaly.sender, anomaly.other_frame) == (0, "server", None)
+    assert document.services[0].assessment.state == "unknown"
+    assert {f.severity for f in document.findings if f.rule == "conflicting-segments"} == {"medium"}
+    frames = [(ns, frame, 1 << 16) for ns, frame in story.frames()]
+    expected = told(frames, 0, 1 << 20, False)[0]
+    for size in (150, 700, 1 << 20):
+        assert told(frames, 1, size, False)[0] == expected
+
+
+def test_an_urgent_flag_alone_says_nothing(tmp_path: Path) -> None:
+    story = Story()
+    for segment in story.flow.segments:
+        segment.flags |= URG if not segment.payload else 0
+    document = analysed(tmp_path, story)
+    assert not any(c.anomalies for c in document.connections)
+    assert document.services[0].assessment.state == "confirmed"
 
 
 def test_failures_are_possible_where_bytes_came_in_two_versions(tmp_path: Path) -> None:

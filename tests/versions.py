@@ -80,11 +80,11 @@ class Story:
 
 
 class Kind(NamedTuple):
-    """``make`` changes a story. ``taken``: as in ``VersionTaken``, of each conflict; ``bytes``: how many differ."""
+    """``make`` changes a story. ``taken``: as in ``VersionTaken``, of each one. ``size``: how many bytes differ."""
 
     make: Callable[[Story], None]
     taken: tuple[str, ...]
-    count: int = 4
+    size: int = 4
 
 
 def _sent_again(story: Story) -> None:
@@ -235,6 +235,7 @@ def _keep_alive(story: Story) -> None:
     """One byte that the other side had, of any value (RFC 9293, section 3.8.4)."""
     story.acknowledge(story.flight.ns + 10, story.flight)
     story.put(story.flight.ns + 20, story.flight, b"\0", len(story.flight.payload) - 1)
+    story.put(story.flight.ns + 30, story.flight, b"\x17", AT)  # some repeat an earlier one
 
 
 def _repeated(story: Story) -> None:

@@ -1,4 +1,6 @@
-"""``conflicting-segments``: two segments of a connection hold the same bytes of a stream in different versions."""
+"""``conflicting-segments``: two segments of a connection hold the same bytes of a stream in different versions, or
+one holds urgent data.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from inspector.document.rules import Rule
 from inspector.findings.case import Case, frames
 from inspector.findings.finding import finding
 from inspector.findings.wording import worded
-from inspector.tls.anomalies import ConflictingSegments
+from inspector.tls.anomalies import TWO_READINGS
 from inspector.tracking.observed import Observed
 from inspector.tracking.services import ServiceGroup
 
@@ -36,7 +38,7 @@ def _found(case: Case, service: ServiceGroup, members: Sequence[Observed]) -> Fi
         service.id,
         on=members,
         severity="medium" if open_count else "low",
-        title=f"{count} connection{'s hold' if count > 1 else ' holds'} the same bytes in two versions",
+        title=f"{count} connection{'s' if count > 1 else ''} can be read in two ways",
         explanation=" ".join(_explained(count, open_count)),
         evidence=[evidence for observed in members[:MOST_SHOWN] for evidence in _evidence(observed)],
         remedies=_remedies(service),
@@ -49,8 +51,8 @@ def _found(case: Case, service: ServiceGroup, members: Sequence[Observed]) -> Fi
 
 def _explained(count: int, open_count: int) -> Iterator[str]:
     yield (
-        "Two segments hold other bytes for the same place of a stream. No sender does that: somebody on the way put"
-        " segments in, or one was damaged."
+        "Two segments hold other bytes for the same place of a stream, or urgent data stands in one: no sender of TLS"
+        " does that. Somebody on the way put segments in, or one was damaged."
     )
     if not open_count:
         yield "The receiver took what was read here."
@@ -64,7 +66,7 @@ def _explained(count: int, open_count: int) -> Iterator[str]:
 
 def _evidence(observed: Observed) -> Iterator[Evidence]:
     for anomaly in observed.client_leg.anomalies:
-        if anomaly.kind == ConflictingSegments.kind:
+        if anomaly.kind in TWO_READINGS:
             sender = "client" if anomaly.from_client else "server"
             yield Evidence(
                 "versions",

@@ -105,6 +105,7 @@ WORDS: Mapping[type[Notice], str] = {
     anomalies.RecordVersion: "the first record is of version 0x03{minor:02x}",
     anomalies.NoRecord: "bytes that are no TLS record",
     anomalies.ConflictingSegments: "{length} byte{s} came in two versions, first {first}, then {second}: {taken}",
+    anomalies.UrgentData: "urgent data, of which receivers leave a byte out, or do not; it was read whole",
     anomalies.OutOfOrder: "{message} where the {side} stands at {state}",
 }
 """By kind; in braces the fields, and what ``_values`` adds to them."""

@@ -164,6 +164,12 @@ class ConflictingSegments(Notice, frozen=True, array_like=True):
         return self.taken in (VersionTaken.ACKNOWLEDGED, VersionTaken.FIRST)
 
 
+class UrgentData(Notice, frozen=True, array_like=True):
+    """A segment holds urgent data: receivers leave a byte of it out of what they read, or do not."""
+
+    kind: ClassVar[str] = "urgent_data"
+
+
 class OutOfOrder(Notice, frozen=True, array_like=True):
     """A message that the handshake does not allow where its sender stands."""
 
@@ -183,4 +189,8 @@ Anomaly = (
     | NoRecord
     | OutOfOrder
     | ConflictingSegments
+    | UrgentData
 )
+
+TWO_READINGS = frozenset((ConflictingSegments.kind, UrgentData.kind))
+"""Kinds of what a receiver may read otherwise than it was read here."""

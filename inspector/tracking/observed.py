@@ -76,11 +76,11 @@ class Observed(Struct, gc=False, kw_only=True):
     long_preamble: bool = False
     """A direction in which no hello was found, behind a preamble that is longer than what was looked through."""
     contradicted: bool = False
-    """Some of its first bytes came in two versions, and which one the receiver took cannot be told: as good as
-    ``lost``, which it is too.
+    """Some of its first bytes came in two versions, or as urgent data, and which ones the receiver took cannot be told:
+    as good as ``lost``, which it is too.
     """
     has_conflicts: bool = False
-    """Bytes came in two versions, whether it can be told or not."""
+    """Bytes came so, whether it can be told or not."""
     sequence_jump: bool = False
     """Sequence numbers went on further away than any window is wide."""
     lost_encrypted: bool = False

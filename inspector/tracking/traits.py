@@ -18,7 +18,7 @@ from inspector.facts import (
     Facts,
     PackedEndpoint,
 )
-from inspector.tls.anomalies import ConflictingSegments
+from inspector.tls.anomalies import TWO_READINGS
 from inspector.tls.extensions import AnswerShape, HelloShape
 from inspector.tls.types import FATAL, TLS13
 from inspector.tracking.clients import NOBODY, UNKNOWN, Writer, writer
@@ -192,7 +192,7 @@ class Observer:
 
 
 def _has_conflicts(client_leg: ConnectionFacts) -> bool:
-    return any(anomaly.kind == ConflictingSegments.kind for anomaly in client_leg.anomalies)
+    return any(anomaly.kind in TWO_READINGS for anomaly in client_leg.anomalies)
 
 
 def _is_odd(client_leg: ConnectionFacts) -> bool:

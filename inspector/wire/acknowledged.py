@@ -36,11 +36,9 @@ def weigh_conflicts(flow: Flow, lane: int, known: int, group: FlowRuns) -> None:
         first, second = conflict.frames
         had = max(flow.acknowledged[lane], _highest(flow, stream, acknowledgements, second - group.run.frame))
         conflict.acknowledged = first < second and had >= conflict.offset + conflict.length
-    # Whoever asks whether the other side is there may send any byte in place of the last (RFC 9293, section 3.8.4).
+    # Whoever asks whether the other side is there may send any byte in place of one that it had (RFC 9293, 3.8.4).
     overlaps.conflicts[known:] = [
-        conflict
-        for conflict in overlaps.conflicts[known:]
-        if not (conflict.is_one_byte and conflict.acknowledged and conflict.offset + 1 == stream.next)
+        conflict for conflict in overlaps.conflicts[known:] if not (conflict.is_one_byte and conflict.acknowledged)
     ]
 
 

@@ -33,7 +33,7 @@ from inspector.wire.flow import Ending, Flow, FlowKey
 from inspector.wire.flow_owner import BatchReader, FlowOwner
 from inspector.wire.half_open import HalfOpenFlows, HalfOpenRows
 from inspector.wire.runs import FlowRuns, Grouped, Key, ParsedExtent, Run, mask_of_flows
-from inspector.wire.segments import ACK, FIN, RST, SYN, SegmentBatch
+from inspector.wire.segments import ACK, FIN, RST, SYN, URG, SegmentBatch
 from inspector.wire.spread import Spread
 from inspector.wire.streams import Stream
 
@@ -296,12 +296,10 @@ class FlowTable:
                     self._insert(stream, run, first, end, seq)
                     if stream.conflict_count > known:
                         weigh_conflicts(flow, lane, known, group)
-            if control & (FIN | RST):
+            if control & (FIN | RST | URG):
                 after = seq + length + (control & FIN) & 0xFFFFFFFF
-                self._close(
-                    flow, lane, control, Ending(ns, frame_base + run.number[first], after, ack if flags & ACK else None)
-                )
-                stream.ends_at(stream.offset(seq) + length - bool(control & RST))  # a RST may stand behind a FIN
+                ending = Ending(ns, frame_base + run.number[first], after, ack if flags & ACK else None)
+                self._note_control(flow, lane, control, seq, length, ending)
             if ns < flow.first[0]:
                 flow.first = (ns, frame_base + run.number[first])
             if (flow.closed or flow is not newest) and ns > flow.last[0]:
@@ -379,6 +377,15 @@ class FlowTable:
             flow.syn_ns = flow.syn_ns or ns
             if consumer.client_lane is None:
                 consumer.client_lane = lane
+
+    def _note_control(self, flow: Flow, lane: int, control: int, seq: int, length: int, ending: Ending) -> None:
+        """A FIN or RST, or urgent data. ``ending``: where it closes its side."""
+        stream = flow.streams[lane]
+        if control & URG and length:
+            stream.note_urgent(seq, ending.frame)
+        if control & (FIN | RST):
+            self._close(flow, lane, control, ending)
+            stream.ends_at(stream.offset(seq) + length - bool(control & RST))  # a RST may stand behind a FIN
 
     def _close(self, flow: Flow, lane: int, control: int, ending: Ending) -> None:
         if control & FIN and flow.fins[lane] is None:

@@ -7,8 +7,8 @@ the lengths before them, and where they do, a direction is one piece of a ``Line
 beside all others.
 
 Following segment by segment stays the truth. A flow is ``odd``, and left to it, for anything that makes a difference
-there: a SYN sent again or with data, other sequence numbers than the next, a frame that was cut, frames long behind the
-end of a flow. Tests hold one way against the other.
+there: a SYN sent again or with data, other sequence numbers than the next, urgent data, a frame that was cut, frames
+long behind the end of a flow. Tests hold one way against the other.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from inspector.wire.consumer import FlowConsumer
 from inspector.wire.flow import Ending, Flow
 from inspector.wire.overlaps import kept
 from inspector.wire.runs import Grouped
-from inspector.wire.segments import ACK, FIN, RST, SYN
+from inspector.wire.segments import ACK, FIN, RST, SYN, URG
 from inspector.wire.streams import Stream
 
 BEHIND = 1 << 20
@@ -175,9 +175,13 @@ class RegularFlows:
         return len(self.chosen)
 
     def _shapes(self, captured: I64) -> None:
-        """Odd: a frame that was cut, several of SYN, FIN and RST in one segment, a SYN or RST with data."""
+        """Odd: a frame that was cut, several of SYN, FIN and RST in one segment, a SYN or RST with data, urgent
+        data.
+        """
         control, length = self._control, self._length
-        odd = (captured != length) | (control & (control - 1) != 0) | ((control & (SYN | RST) != 0) & (length > 0))
+        odd = (
+            (captured != length) | (control & (control - 1) != 0) | ((control & (SYN | RST | URG) != 0) & (length > 0))
+        )
         self.odd[self.flow_number[odd]] = True
 
     def _sequences(self) -> None:

@@ -2,10 +2,10 @@
 
 Millions of segments cannot each be a Python object. They come as columns (``SegmentBatch``), and three steps, each over
 whole columns, leave little to do. *Sort*: by flow (its two ends, mixed into one number) and within a flow by time.
-*Leave out*: what carries nothing, neither payload nor SYN, FIN, RST; but the first of a flow, and what answers a SYN,
-for the round trip. *Join*: segments of one direction whose sequence numbers follow each other, all bytes of which were
-captured, become one *span*: reading it is one step, and most of its bytes nobody looks at. A span also ends where
-something may begin anew (``Opens``), so that this is not passed over.
+*Leave out*: what carries nothing, neither payload nor a flag of ``CONTROL``; but the first of a flow, and what answers
+a SYN, for the round trip. *Join*: segments of one direction whose sequence numbers follow each other, all bytes of
+which were captured, become one *span*: reading it is one step, and most of its bytes nobody looks at. A span also ends
+where something may begin anew (``Opens``), so that this is not passed over.
 
 A *lane* is a direction of a flow: 0 from its lower end to the higher, 1 back. A *run* is the columns of a batch, which
 spans of all its flows share: a span is a tuple of numbers with rows of its run, for a tuple is the cheapest thing that
@@ -24,9 +24,11 @@ from msgspec import Struct
 
 from inspector.capture.frames import I64, U8, U64, Rows
 from inspector.capture.references import FRAME_BITS, frame_reference
-from inspector.wire.segments import ACK, FIN, RST, SYN, SegmentBatch
+from inspector.wire.segments import ACK, FIN, RST, SYN, URG, SegmentBatch
 
-CONTROL = SYN | FIN | RST
+CONTROL = SYN | FIN | RST | URG
+"""What a segment says beside its bytes, or of them."""
+
 HEAD_BYTES = 256
 """Of a segment: more than it takes to tell how it begins."""
 MIX_LOW, MIX_HIGH = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)
@@ -40,7 +42,7 @@ Key = tuple[int, int]
 """Both ends of a flow as ``address number << 16 | port``, the lower first."""
 
 Span = tuple[int, int, int, int, int, int, int, int, int]
-"""First row, end row, lane, sequence number, FIN SYN RST bits, flags, payload bytes on the wire, payload bytes held,
+"""First row, end row, lane, sequence number, ``CONTROL`` bits, flags, payload bytes on the wire, payload bytes held,
 acknowledgement number (of the first segment).
 """
 
@@ -86,7 +88,7 @@ class ParsedExtent:
 
     All columns have a row for each segment. ``number``: int64, frame numbers. ``busy``: bool, it is one of many that
     its flow has in this batch.
-    ``control``: bool, SYN, FIN or RST.
+    ``control``: bool, SYN, FIN, RST or URG.
     """
 
     def __init__(self) -> None:
@@ -153,9 +155,9 @@ BUSY_SEGMENTS = 64
 
 
 class Grouped:
-    """The segments of a batch by flow, and of each flow by time. Segments without payload, SYN, FIN or RST are left
-    out, except the first of a flow and what answers a SYN. Columns have a row for each segment or, where they say so,
-    an entry for each flow.
+    """The segments of a batch by flow, and of each flow by time. Segments without payload or a flag of ``CONTROL`` are
+    left out, except the first of a flow and what answers a SYN. Columns have a row for each segment or, where they say
+    so, an entry for each flow.
 
     ``group``: int64, which flow. ``lane``: int64, 0 from its lower end. ``begins``: bool, whether the segment begins a
     span. ``heads``: int64, of each flow its first row, and behind them the number of rows. ``low``, ``high``: uint64,

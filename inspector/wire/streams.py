@@ -40,6 +40,7 @@ class Stream:
         "received",
         "sequence_jump",
         "top",
+        "urgent",
     )
 
     def __init__(self, reader: ByteConsumer) -> None:
@@ -56,6 +57,10 @@ class Stream:
         """Segments are compared with what came before; not once nothing is taken any more."""
         self.overlaps: Overlaps | None = None
         """What they are compared with, where anything is kept."""
+        self.urgent: tuple[int, int] | None = None
+        """Where the first urgent data begins among the first bytes, and its frame: receivers leave a byte of it out of
+        what they read, or do not (RFC 6093, section 2.2).
+        """
         self._base = 0
         self._holes: list[list[int]] = []
         self._pending: list[Piece] = []
@@ -165,6 +170,12 @@ class Stream:
         place = bisect_right(pending, segment.offset, key=itemgetter(0))
         near = pending[max(place - bounds.COMPARED_SEGMENTS, 0) : place + bounds.COMPARED_SEGMENTS]
         return [KeptSegment(offset, piece, frame, ns, headers) for offset, piece, _, frame, ns, headers in near]
+
+    def note_urgent(self, seq: int, frame: int) -> None:
+        """A segment holds urgent data."""
+        offset = self.offset(seq) if self.anchored else 0
+        if self.urgent is None and self.is_compared and offset < bounds.COMPARED_BYTES:
+            self.urgent = offset, frame
 
     @property
     def conflict_count(self) -> int:
