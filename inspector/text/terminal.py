@@ -13,7 +13,6 @@ import unicodedata
 
 from inspector.text.safe import HIDDEN, escaped_character
 
-BEYOND_ASCII = re.compile(rb"[\x7f-\xff]")
 NOT_PLAIN = re.compile(r"[^\x20-\x7e\n]+")
 LAYOUT = frozenset("\n\t")
 
@@ -22,9 +21,10 @@ def terminal_json(encoded: bytes) -> bytes:
     """JSON of the same value, in which characters that do not show themselves are escapes (RFC 8259, section 7): C0 and
     C1 controls, format characters (bidi, zero-width), line and paragraph separators, private and unassigned ones.
     """
-    if BEYOND_ASCII.search(encoded) is None:
+    if encoded.isascii() and b"\x7f" not in encoded:
         return encoded
-    return NOT_PLAIN.sub(_in_json, encoded.decode()).encode()
+    text = encoded.decode()
+    return encoded if text.isprintable() else NOT_PLAIN.sub(_in_json, text).encode()
 
 
 def _in_json(run: re.Match[str]) -> str:
