@@ -53,8 +53,10 @@ FRAGMENTS = 1024
 FRAGMENT_BYTES = 16 << 20
 """Bytes that they take."""
 
-COMPARED_BYTES = 32 << 10
-"""The first bytes of each direction, which what is sent again is compared with: more than handshakes take."""
+COMPARED_BYTES = 8 << 10
+"""The first bytes of each direction, which what is sent again is compared with: as much as most handshakes
+take.
+"""
 
 COMPARED_SEGMENTS = 64
 """Segments that hold them, the last ones."""

@@ -6,21 +6,27 @@ are on their way yet, and where two segments contradict each other.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import numpy as np
 
 from inspector.wire.flow import Flow
-from inspector.wire.runs import Acknowledgements, FlowRuns
+from inspector.wire.runs import Acknowledgements, FlowRuns, Grouped
 from inspector.wire.streams import Stream
 
 
-def note_acknowledged(flow: Flow, acknowledgements: Callable[[int], Acknowledgements]) -> None:
-    """Remember, at the end of a batch, what was acknowledged of what a flow's next segments are compared with."""
-    for lane, stream in enumerate(flow.streams):
-        if stream.keeps_beyond(flow.acknowledged[lane]):
-            known = _highest(flow, stream, acknowledgements(1 - lane), None)
-            flow.acknowledged[lane] = max(flow.acknowledged[lane], known)
+def note_acknowledged(unsettled: Sequence[tuple[Flow, int]], grouped: Grouped) -> None:
+    """Remember, at the end of a batch, what was acknowledged of what flows' next segments are compared with.
+    ``unsettled``: flows, and which of the grouped ones each is.
+    """
+    indexes = np.array([index for _, index in unsettled], np.int64)
+    for (flow, _), numbers in zip(unsettled, grouped.last_acknowledged(indexes), strict=True):
+        for lane, stream in enumerate(flow.streams):
+            number = numbers[1 - lane]
+            if number >= 0 and stream.anchored:
+                known = stream.offset(number)
+                if flow.acknowledged[lane] < known <= stream.top + 1:
+                    flow.acknowledged[lane] = known
 
 
 def weigh_conflicts(flow: Flow, lane: int, known: int, group: FlowRuns) -> None:

@@ -78,6 +78,8 @@ class FlowTable:
         """Flows that were open when draining began, with the initial sequence number of each side that is known: the
         time of the last frame.
         """
+        self._unsettled: list[tuple[Flow, int]] = []
+        """Flows of the batch whose first bytes may be acknowledged by more than was seen, and which they are there."""
         self._swept = self._swept_half_open = 0
         self.closed_early: Counter[int] = Counter()
         """Flows that were closed because too many were open, by how many may be."""
@@ -95,7 +97,11 @@ class FlowTable:
                 | self._half_open.holds(half_open.keys(*batch.ends()))
             )
         if len(batch):
-            self._feed(Grouped(batch, self._owner.opens, self.extent))
+            grouped = Grouped(batch, self._owner.opens, self.extent)
+            self._feed(grouped)
+            if self._unsettled:
+                note_acknowledged(self._unsettled, grouped)
+                self._unsettled.clear()
         self._now = max(now, self._now)
         is_late = not 0 <= now - self._swept <= SWEEP_NS  # stamps may go back
         if is_late or len(self._flows) > self._most_flows or self._is_draining:
@@ -123,7 +129,7 @@ class FlowTable:
         for index, number in zip(wanted.tolist(), brought[wanted].tolist(), strict=True):
             if number < 0:
                 self._follow(next(others))
-            elif not self._take(regular, number, grouped, index):
+            elif not self._take(regular, number, index):
                 self._follow(next(grouped.spans(np.array([index]))))
 
     def _wake(self, grouped: Grouped) -> None:
@@ -176,7 +182,7 @@ class FlowTable:
         keys = zip(grouped.low[chosen].tolist(), grouped.high[chosen].tolist(), strict=True)
         return np.array([key in flows for key in keys], np.bool_)
 
-    def _take(self, regular: BatchReader, number: int, grouped: Grouped, index: int) -> bool:
+    def _take(self, regular: BatchReader, number: int, index: int) -> bool:
         """Go on from where a regular flow stands at the end of its batch; False where it must be followed after all.
         ``index``: which of the grouped flows it is.
         """
@@ -185,7 +191,7 @@ class FlowTable:
             if flow is None or flow.key in self._flows:
                 return False
             self._add(flow)
-            note_acknowledged(flow, lambda lane: grouped.acknowledgements(index, lane))
+            self._note_unsettled(flow, index)
             return True
         return False
 
@@ -306,7 +312,14 @@ class FlowTable:
                 flow.last = (ns, frame_base + run.number[first])
         if newest is not None:
             self._went_on(newest, group, begun)
-            note_acknowledged(newest, group.acknowledgements)
+            self._note_unsettled(newest, group.index)
+
+    def _note_unsettled(self, flow: Flow, index: int) -> None:
+        """Whether more may be acknowledged of its first bytes in this batch than was seen. ``index``: which of the
+        grouped flows it is.
+        """
+        if any(stream.keeps_beyond(flow.acknowledged[lane]) for lane, stream in enumerate(flow.streams)):
+            self._unsettled.append((flow, index))
 
     def _replaced(self, flow: Flow, by_syn: int, ns: int) -> Flow | None:
         """A connection is followed by another on the same endpoints: it is kept a while where frames of it may still

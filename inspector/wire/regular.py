@@ -300,12 +300,16 @@ class RegularFlows:
 
     def _keep(self, direction: int, stream: Stream) -> None:
         """What later segments of a direction are compared with."""
-        line, data = self.line, self.line.data.data
         low, high = int(self.low[direction]), int(self.high[direction])
-        for at in range(int(line.row(self.low[direction])), len(line.end)):
-            begin, length = int(line.begin[at]), int(line.end[at] - line.begin[at])
-            if begin >= min(high, low + bounds.COMPARED_BYTES):
-                return
+        if low == high:
+            return
+        line, data = self.line, self.line.data.data
+        ends = np.array((low, min(high, low + bounds.COMPARED_BYTES) - 1))
+        first, last = line.row(ends).tolist()
+        some = slice(first, last + 1)
+        rows = self.order[some]
+        begin = line.begin[some]
+        columns = (begin - low, begin + line.shift[some], line.end[some] - begin, self.frame[rows], self.ns[rows])
+        for offset, start, length, frame, ns in zip(*(column.tolist() for column in columns), strict=True):
             if length:
-                start, row = begin + int(line.shift[at]), self.order[at]
-                stream.keep(kept(begin - low, data, start, length, int(self.frame[row]), int(self.ns[row])))
+                stream.keep(kept(offset, data, start, length, frame, ns))

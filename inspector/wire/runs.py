@@ -248,6 +248,20 @@ class Grouped:
                 index,
             )
 
+    def last_acknowledged(self, wanted: I64) -> list[tuple[int, int]]:
+        """What each side of some flows acknowledged last, lane 0 and lane 1; -1 where it did nothing of the kind."""
+        counts = self.total[wanted]
+        ends = np.cumsum(counts)
+        places = np.arange(int(ends[-1])) + np.repeat(self._firsts[wanted] - ends + counts, counts)
+        rows, batch = self._order[places], self._batch
+        flow = np.repeat(np.arange(len(wanted)), counts)
+        number = np.where(batch.flags[rows] & ACK != 0, batch.ack[rows], -1)
+        has = number >= 0
+        lane = 2 * flow[has] + (batch.source[rows[has]] != self.low[wanted][flow[has]])
+        last = np.full(2 * len(wanted), -1, np.int64)
+        last[lane] = number[has]  # of several the last stays
+        return [(low, high) for low, high in last.reshape(-1, 2).tolist()]
+
     def acknowledgements(self, index: int, lane: int) -> Acknowledgements:
         """All that one side of a flow acknowledged, segments that carry nothing else among them."""
         batch, first = self._batch, int(self._firsts[index])
