@@ -35,7 +35,7 @@ def conflicts(document: Document) -> list[Any]:
 def taken(folder: Path) -> list[str]:
     facts = facts_of(folder / "versions.pcap")
     found = [a.what for packed in facts.connections for a in facts.unpack(packed).anomalies]
-    return [what.taken.value for what in found if isinstance(what, ConflictingSegments)]
+    return [what.version_taken.value for what in found if isinstance(what, ConflictingSegments)]
 
 
 @pytest.mark.parametrize("name", KINDS)

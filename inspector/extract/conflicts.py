@@ -8,14 +8,14 @@ from inspector.errors.notice import ForeignText
 from inspector.facts import AnomalyFact
 from inspector.tls.anomalies import ConflictingSegments, UrgentData, VersionTaken
 from inspector.wire.flow import Flow
-from inspector.wire.overlaps import Taken
+from inspector.wire.overlaps import TakenVersion
 from inspector.wire.streams import Stream
 
-TAKEN = {
-    Taken.ACKNOWLEDGED: VersionTaken.ACKNOWLEDGED,
-    Taken.FIRST: VersionTaken.FIRST,
-    Taken.SECOND: VersionTaken.SECOND,
-    Taken.UNKNOWN: VersionTaken.UNKNOWN,
+VERSIONS = {
+    TakenVersion.ACKNOWLEDGED: VersionTaken.ACKNOWLEDGED,
+    TakenVersion.FIRST: VersionTaken.FIRST,
+    TakenVersion.SECOND: VersionTaken.SECOND,
+    TakenVersion.UNKNOWN: VersionTaken.UNKNOWN,
 }
 
 
@@ -42,10 +42,12 @@ def _of_stream(stream: Stream, from_client: bool) -> list[AnomalyFact]:
             conflict.length,
             ForeignText(conflict.first.hex(" ")),
             ForeignText(conflict.second.hex(" ")),
-            TAKEN[overlaps.taken(conflict)],
+            VERSIONS[overlaps.version_taken(conflict)],
         )
         first, second = conflict.frames
-        facts.append(AnomalyFact(what.kind, what, from_client, conflict.offset, "segment", second, first))
+        facts.append(
+            AnomalyFact(what.kind, what, from_client, conflict.offset, "segment", frame=second, other_frame=first)
+        )
     return facts
 
 
@@ -57,5 +59,6 @@ def is_contradicted(stream: Stream) -> bool:
     if overlaps is None or not overlaps.conflicts:
         return False
     return overlaps.is_overfull or any(
-        overlaps.taken(conflict) in (Taken.SECOND, Taken.UNKNOWN) for conflict in overlaps.conflicts
+        overlaps.version_taken(conflict) in (TakenVersion.SECOND, TakenVersion.UNKNOWN)
+        for conflict in overlaps.conflicts
     )

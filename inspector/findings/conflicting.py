@@ -27,10 +27,10 @@ def conflicting_segments(case: Case) -> Iterator[Finding]:
             observed for observed in map(case.observed.__getitem__, service.connections) if observed.has_conflicts
         ]
         if members:
-            yield _found(case, service, members)
+            yield _finding_of(case, service, members)
 
 
-def _found(case: Case, service: ServiceGroup, members: Sequence[Observed]) -> Finding:
+def _finding_of(case: Case, service: ServiceGroup, members: Sequence[Observed]) -> Finding:
     count, open_count = len(members), sum(observed.contradicted for observed in members)
     return finding(
         case,

@@ -156,12 +156,12 @@ class ConflictingSegments(Notice, frozen=True, array_like=True):
     length: int
     first: ForeignText
     second: ForeignText
-    taken: VersionTaken
+    version_taken: VersionTaken
 
     @property
     def is_settled(self) -> bool:
         """Whether the receiver has taken what was read."""
-        return self.taken in (VersionTaken.ACKNOWLEDGED, VersionTaken.FIRST)
+        return self.version_taken in (VersionTaken.ACKNOWLEDGED, VersionTaken.FIRST)
 
 
 class UrgentData(Notice, frozen=True, array_like=True):

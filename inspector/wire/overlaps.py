@@ -32,7 +32,7 @@ SHOWN_BYTES = 8
 UNKNOWN_BOTH = Checksum.UNKNOWN, Checksum.UNKNOWN
 
 
-class Taken(Enum):
+class TakenVersion(Enum):
     """Which version a receiver has taken: the first, for it had acknowledged these bytes; the first or second, for the
     checksum of the other is wrong.
     """
@@ -132,16 +132,16 @@ class Overlaps:
             )
         )
 
-    def taken(self, conflict: Conflict) -> Taken:
+    def version_taken(self, conflict: Conflict) -> TakenVersion:
         """Which version the receiver has taken."""
         first, second = conflict.checksums
         if Checksum.WRONG in conflict.checksums and self._are_right_elsewhere(conflict):
             if second is Checksum.RIGHT:
-                return Taken.UNKNOWN if conflict.acknowledged else Taken.SECOND
+                return TakenVersion.UNKNOWN if conflict.acknowledged else TakenVersion.SECOND
             if first is Checksum.RIGHT:
-                return Taken.FIRST
-            return Taken.UNKNOWN
-        return Taken.ACKNOWLEDGED if conflict.acknowledged else Taken.UNKNOWN
+                return TakenVersion.FIRST
+            return TakenVersion.UNKNOWN
+        return TakenVersion.ACKNOWLEDGED if conflict.acknowledged else TakenVersion.UNKNOWN
 
     def _are_right_elsewhere(self, conflict: Conflict) -> bool:
         """Whether checksums of the direction's other segments are right, as far as they are kept."""

@@ -69,11 +69,11 @@ class Run(Struct, eq=False):
 
 
 class Acknowledgements(NamedTuple):
-    """Of one side of a flow in one batch, in the order of time; int64. ``place``: which of the flow's segments each is;
+    """Of one side of a flow in one batch, in the order of time; int64. ``row``: which of the flow's segments each is;
     ``number``: the acknowledgement number; ``time_ns``. ``frames``: the number of each of the flow's frames.
     """
 
-    place: I64
+    row: I64
     number: I64
     time_ns: I64
     frames: I64
@@ -243,9 +243,9 @@ class Grouped:
                 run,
                 last_ns,
                 last_number,
-                self.spread[index] if self.spread else (),
-                self,
-                index,
+                spread=self.spread[index] if self.spread else (),
+                grouped=self,
+                index=index,
             )
 
     def last_acknowledged(self, wanted: I64) -> list[tuple[int, int]]:
@@ -267,8 +267,8 @@ class Grouped:
         batch, first = self._batch, int(self._firsts[index])
         rows = self._order[first : first + int(self.total[index])]
         is_low = batch.source[rows] == self.low[index]
-        place = np.flatnonzero((is_low == (lane == 0)) & (batch.flags[rows] & ACK != 0))
-        return Acknowledgements(place, batch.ack[rows[place]], batch.time_ns[rows[place]], batch.number[rows])
+        row = np.flatnonzero((is_low == (lane == 0)) & (batch.flags[rows] & ACK != 0))
+        return Acknowledgements(row, batch.ack[rows[row]], batch.time_ns[rows[row]], batch.number[rows])
 
     def _rows_of(self, wanted: I64) -> tuple[slice | I64, I64]:
         """The rows of some flows, and how many each has: without a look at all others, for few may be asked for, and

@@ -167,8 +167,8 @@ class Stream:
     def _waiting_at(self, segment: KeptSegment) -> list[KeptSegment]:
         """What waits where a segment lies, or next to it."""
         pending = self._pending
-        place = bisect_right(pending, segment.offset, key=itemgetter(0))
-        near = pending[max(place - bounds.COMPARED_SEGMENTS, 0) : place + bounds.COMPARED_SEGMENTS]
+        middle = bisect_right(pending, segment.offset, key=itemgetter(0))
+        near = pending[max(middle - bounds.COMPARED_SEGMENTS, 0) : middle + bounds.COMPARED_SEGMENTS]
         return [KeptSegment(offset, piece, frame, ns, headers) for offset, piece, _, frame, ns, headers in near]
 
     def note_urgent(self, seq: int, frame: int) -> None:

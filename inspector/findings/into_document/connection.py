@@ -66,8 +66,8 @@ def connection(case: Case, observed: Observed) -> doc.Connection:
                 "client" if a.from_client else "server",
                 a.offset,
                 a.path,
-                frame(a.frame),
-                frame(a.other_frame),
+                frame=frame(a.frame),
+                other_frame=frame(a.other_frame),
             )
             for a in client_leg.anomalies
         ],
